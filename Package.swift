@@ -1,0 +1,75 @@
+// swift-tools-version:6.2
+import PackageDescription
+
+let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+
+/// A library of this package: its tests sit beside its name in `Tests/`.
+func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+/// A tool: arguments and its own logic, on top of `Stage`.
+func tool(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(
+        name: name,
+        dependencies: dependencies + ["Stage", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+        swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+let tools = ["tg-listen", "tg-gate", "ratelimit", "ev-route", "media-fetch", "blob-put", "tg-send"]
+
+let package = Package(
+    name: "tgpipe",
+    products: tools.map { .executable(name: $0, targets: [$0]) },
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
+    ],
+    targets: [
+        // C and C++ libraries of the system; one Swift module owns each.
+        .target(
+            name: "CSimdJSON", cxxSettings: [.unsafeFlags(["-O2"])],
+            linkerSettings: [.linkedLibrary("simdjson")]),
+        .systemLibrary(name: "CCurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
+        .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"])]),
+
+        library("Envelope", ["CSimdJSON"]),
+        library("HTTP", ["CCurl"]),
+        library("Redis", ["CHiredis"]),
+        library(
+            "Stage",
+            [
+                "Envelope", "Redis", .product(name: "Logging", package: "swift-log"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
+        library("Blob", ["Envelope", "HTTP", "COpenSSL"]),
+        library("Telegram", ["Envelope", "HTTP"]),
+        library("Media", ["Envelope", "HTTP", "COpenSSL"]),
+
+        tool("tg-listen", ["Telegram", "Redis"]),
+        tool("tg-gate", ["Telegram", "Redis"]),
+        tool("ratelimit", ["Redis"]),
+        tool("ev-route", ["TOMLKit"]),
+        tool("media-fetch", ["Media", "Blob", "Telegram", "Redis"]),
+        tool("blob-put", ["Blob", "Redis"]),
+        tool("tg-send", ["Telegram", "Blob", "Redis"]),
+
+        .target(name: "TestSupport", dependencies: ["Envelope"], path: "Tests/TestSupport", swiftSettings: strict),
+        tests("EnvelopeTests", ["Envelope"]),
+        tests("StageTests", ["Stage"]),
+        tests("HTTPTests", ["HTTP", "TestSupport"]),
+        tests("RedisTests", ["Redis", "TestSupport"]),
+        tests("BlobTests", ["Blob", "TestSupport"]),
+        tests("TelegramTests", ["Telegram"]),
+        tests("MediaTests", ["Media", "TestSupport"]),
+        tests("IntegrationTests", ["TestSupport", "Envelope"] + tools.map { .target(name: $0) }),
+    ],
+    swiftLanguageModes: [.v6],
+    cxxLanguageStandard: .cxx17
+)
