@@ -1,0 +1,90 @@
+#pragma once
+// A C face of simdjson's DOM parser: one call checks a line and finds what routing needs, one call turns a document into tokens.
+// Everything that the calls hand out points into the parser and lives until its next call.
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct tgp_parser tgp_parser;
+
+typedef struct {
+    const char *bytes;
+    size_t count;
+} tgp_text;
+
+typedef enum {
+    TGP_OK = 0,
+    TGP_NOT_JSON,
+    TGP_NOT_UTF8,
+    TGP_TOO_DEEP,
+    TGP_NOT_OBJECT,
+    TGP_DUPLICATE_KEY,
+    TGP_MISSING_TYPE,
+    TGP_INVALID_TYPE,
+    TGP_MISSING_CORRELATION_ID,
+    TGP_INVALID_CORRELATION_ID,
+    TGP_INVALID_FIELD,
+    TGP_OUT_OF_MEMORY,
+} tgp_status;
+
+/// What routing needs of an envelope. `field` names the key at fault and `detail` the parser's own words.
+typedef struct {
+    tgp_status status;
+    tgp_text type;
+    tgp_text correlation_id;
+    tgp_text field;
+    const char *detail;
+} tgp_header;
+
+typedef enum {
+    TGP_NULL = 0,
+    TGP_FALSE,
+    TGP_TRUE,
+    TGP_INTEGER,
+    TGP_UNSIGNED,
+    TGP_DOUBLE,
+    TGP_STRING,
+    TGP_ARRAY,
+    TGP_OBJECT,
+} tgp_kind;
+
+/// One value in document order. An array is followed by its `count` values, an object by `count` pairs of key and value.
+typedef struct {
+    tgp_kind kind;
+    size_t count;
+    union {
+        int64_t integer;
+        uint64_t unsigned_integer;
+        double number;
+        const char *bytes;
+    };
+} tgp_token;
+
+typedef struct {
+    tgp_status status;
+    const tgp_token *tokens;
+    size_t count;
+    tgp_text field;
+    const char *detail;
+} tgp_document;
+
+/// The bytes after a line that simdjson may read, though it gives no meaning to them.
+size_t tgp_padding(void);
+
+tgp_parser *tgp_parser_new(size_t max_depth);
+void tgp_parser_free(tgp_parser *parser);
+
+/// Checks a whole line as an envelope. `padded` tells that `tgp_padding()` bytes after it may be read; otherwise it is copied.
+tgp_header tgp_scan(tgp_parser *parser, const char *line, size_t count, bool padded);
+
+/// Parses any JSON document to tokens.
+tgp_document tgp_parse(tgp_parser *parser, const char *bytes, size_t count, bool padded);
+
+#ifdef __cplusplus
+}
+#endif

@@ -1,0 +1,20 @@
+/// What is being worked on: task-local, so that log lines, Redis keys and derived envelopes carry it without being handed it.
+public struct Correlation: Sendable {
+    public let correlationID: EventID
+    /// The event being handled; what is derived from it names it as its cause.
+    public let causationID: EventID?
+    public let meta: JSONObject
+
+    @TaskLocal public static var current: Correlation?
+
+    public init(_ envelope: Envelope) {
+        correlationID = envelope.correlationID
+        causationID = envelope.id
+        meta = envelope.meta
+    }
+
+    /// The Redis key under which stages share `name` about the current request; nil outside of one.
+    public static func key(_ name: String) -> String? {
+        current.map { "tgpipe:correlation:\($0.correlationID):\(name)" }
+    }
+}

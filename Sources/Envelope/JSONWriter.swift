@@ -1,0 +1,78 @@
+extension JSON {
+    /// The value as compact JSON text.
+    public var text: String { String(decoding: bytes, as: UTF8.self) }
+
+    public var bytes: [UInt8] {
+        var output: [UInt8] = []
+        write(to: &output)
+        return output
+    }
+
+    public func write(to output: inout [UInt8]) {
+        switch self {
+        case .null: output.append(literal: "null")
+        case .bool(let value): output.append(literal: value ? "true" : "false")
+        case .integer(let value): output.append(contentsOf: value.description.utf8)
+        case .unsigned(let value): output.append(contentsOf: value.description.utf8)
+        case .number(let value): JSON.write(value, to: &output)
+        case .string(let value): JSON.write(value, to: &output)
+        case .array(let items): JSON.write(items, to: &output)
+        case .object(let object): object.write(to: &output)
+        }
+    }
+
+    private static func write(_ number: Double, to output: inout [UInt8]) {
+        // JSON has no words for these; a parser never yields them.
+        guard number.isFinite else { return output.append(literal: "null") }
+        output.append(contentsOf: number.description.utf8)
+    }
+
+    private static func write(_ items: [JSON], to output: inout [UInt8]) {
+        output.append(UInt8(ascii: "["))
+        for (index, item) in items.enumerated() {
+            if index > 0 { output.append(UInt8(ascii: ",")) }
+            item.write(to: &output)
+        }
+        output.append(UInt8(ascii: "]"))
+    }
+
+    static func write(_ string: String, to output: inout [UInt8]) {
+        output.append(UInt8(ascii: "\""))
+        for byte in string.utf8 {
+            switch byte {
+            case UInt8(ascii: "\""): output.append(literal: "\\\"")
+            case UInt8(ascii: "\\"): output.append(literal: "\\\\")
+            case 0x0A: output.append(literal: "\\n")
+            case 0x0D: output.append(literal: "\\r")
+            case 0x09: output.append(literal: "\\t")
+            case 0..<0x20:
+                output.append(literal: "\\u00")
+                output.append(hexDigits[Int(byte >> 4)])
+                output.append(hexDigits[Int(byte & 15)])
+            default: output.append(byte)
+            }
+        }
+        output.append(UInt8(ascii: "\""))
+    }
+}
+
+extension JSONObject {
+    public func write(to output: inout [UInt8]) {
+        output.append(UInt8(ascii: "{"))
+        for (index, member) in members.enumerated() {
+            if index > 0 { output.append(UInt8(ascii: ",")) }
+            JSON.write(member.key, to: &output)
+            output.append(UInt8(ascii: ":"))
+            member.value.write(to: &output)
+        }
+        output.append(UInt8(ascii: "}"))
+    }
+}
+
+let hexDigits = Array("0123456789abcdef".utf8)
+
+extension [UInt8] {
+    mutating func append(literal: StaticString) {
+        append(contentsOf: UnsafeBufferPointer(start: literal.utf8Start, count: literal.utf8CodeUnitCount))
+    }
+}

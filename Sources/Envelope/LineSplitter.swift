@@ -1,0 +1,191 @@
+/// Lines of one block of input, sharing its memory; immutable once made.
+public final class LineBlock: @unchecked Sendable {
+    public let base: UnsafeMutableRawPointer
+    public let ranges: [Range<Int>]
+
+    init(base: UnsafeMutableRawPointer, ranges: [Range<Int>]) {
+        self.base = base
+        self.ranges = ranges
+    }
+
+    deinit { base.deallocate() }
+
+    public var lines: some Sequence<Line> { ranges.lazy.map { Line(block: self, range: $0) } }
+}
+
+/// One line as it came, without its line feed; the block that holds it lives as long as it does.
+public struct Line: Sendable {
+    public let block: LineBlock
+    public let range: Range<Int>
+
+    /// The bytes; `JSONParser.paddingBytes` readable bytes follow them.
+    public func withBytes<Result, Failure: Error>(
+        _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try body(UnsafeRawBufferPointer(start: block.base + range.lowerBound, count: range.count))
+    }
+
+    public var bytes: [UInt8] { withBytes { Array($0) } }
+
+    /// A line that did not come from a stream.
+    public init(_ bytes: [UInt8]) {
+        let base = UnsafeMutableRawPointer.allocate(byteCount: bytes.count + JSONParser.paddingBytes, alignment: 64)
+        bytes.withUnsafeBytes { if let source = $0.baseAddress { base.copyMemory(from: source, byteCount: $0.count) } }
+        range = 0..<bytes.count
+        block = LineBlock(base: base, ranges: [range])
+    }
+
+    init(block: LineBlock, range: Range<Int>) {
+        self.block = block
+        self.range = range
+    }
+}
+
+/// Cuts a stream of bytes into lines without copying them, but for those that span two reads. Pure: it is given bytes, and does no I/O.
+///
+/// Blank lines are dropped. A line over the limit is reported with its beginning, once it has ended, and costs no memory meanwhile.
+public struct LineSplitter: ~Copyable {
+    public enum Output: Sendable {
+        case lines(LineBlock)
+        case tooLong(prefix: [UInt8], sizeBytes: Int)
+    }
+
+    /// What is kept of a line over the limit.
+    static let prefixBytes = 4096
+
+    private let maxLineBytes: Int
+    private let blockBytes: Int
+    private var buffer: UnsafeMutableRawPointer
+    private var capacity: Int
+    private var filled = 0
+    private var skipped: (prefix: [UInt8], sizeBytes: Int)?
+
+    public init(maxLineBytes: Int = 8 << 20, blockBytes: Int = 256 << 10) {
+        self.maxLineBytes = maxLineBytes
+        self.blockBytes = blockBytes
+        capacity = blockBytes
+        buffer = LineSplitter.allocate(blockBytes)
+    }
+
+    deinit { buffer.deallocate() }
+
+    private static func allocate(_ capacity: Int) -> UnsafeMutableRawPointer {
+        UnsafeMutableRawPointer.allocate(byteCount: capacity + JSONParser.paddingBytes, alignment: 64)
+    }
+
+    /// Where to put the next bytes; call `take` with how many came.
+    public var free: UnsafeMutableRawBufferPointer {
+        UnsafeMutableRawBufferPointer(start: buffer + filled, count: capacity - filled)
+    }
+
+    /// Takes `count` bytes that were put into `free`.
+    public mutating func take(_ count: Int) -> [Output] {
+        guard count > 0 else { return [] }
+        let new = UnsafeRawBufferPointer(start: buffer + filled, count: count)
+        let lastFeed = new.lastIndex(of: UInt8(ascii: "\n")).map { filled + $0 }
+        filled += count
+        guard let lastFeed else { return takeUnfinished() }
+        var outputs: [Output] = []
+        let start = finishSkipped(into: &outputs)
+        if start <= lastFeed { outputs.append(contentsOf: cut(from: start, through: lastFeed)) } else { restart(from: start) }
+        return outputs
+    }
+
+    /// The last line, when the stream ended without a line feed.
+    public mutating func finish() -> [Output] {
+        if let skipped {
+            self.skipped = nil
+            return [.tooLong(prefix: skipped.prefix, sizeBytes: skipped.sizeBytes + filled)]
+        }
+        guard filled > 0 else { return [] }
+        if filled == capacity { grow(to: capacity + 1) }
+        (buffer + filled).storeBytes(of: UInt8(ascii: "\n"), as: UInt8.self)
+        filled += 1
+        return cut(from: 0, through: filled - 1)
+    }
+
+    private mutating func takeUnfinished() -> [Output] {
+        if skipped != nil {
+            skipped?.sizeBytes += filled
+            filled = 0
+        } else if filled > maxLineBytes {
+            let prefix = Array(UnsafeRawBufferPointer(start: buffer, count: LineSplitter.prefixBytes))
+            skipped = (prefix, filled)
+            filled = 0
+            shrink()
+        } else if filled == capacity {
+            grow(to: min(capacity * 2, max(maxLineBytes + 1, capacity + 1)))
+        }
+        return []
+    }
+
+    /// Ends the line that is being skipped, if any, and tells where the next one starts.
+    private mutating func finishSkipped(into outputs: inout [Output]) -> Int {
+        guard let skipped else { return 0 }
+        let bytes = UnsafeRawBufferPointer(start: buffer, count: filled)
+        let end = bytes.firstIndex(of: UInt8(ascii: "\n")) ?? filled
+        outputs.append(.tooLong(prefix: skipped.prefix, sizeBytes: skipped.sizeBytes + end))
+        self.skipped = nil
+        return end + 1
+    }
+
+    /// Hands the block out up to the last line feed; what is behind it begins the next block.
+    private mutating func cut(from start: Int, through lastFeed: Int) -> [Output] {
+        let whole = buffer
+        let tail = lastFeed + 1..<filled
+        let (ranges, tooLong) = LineSplitter.ranges(
+            UnsafeRawBufferPointer(start: whole, count: lastFeed + 1), from: start, limit: maxLineBytes)
+        capacity = max(blockBytes, tail.count * 2)
+        buffer = LineSplitter.allocate(capacity)
+        buffer.copyMemory(from: whole + tail.lowerBound, byteCount: tail.count)
+        filled = tail.count
+        var outputs: [Output] = tooLong.map { range in
+            let prefix = Array(UnsafeRawBufferPointer(start: whole + range.lowerBound, count: LineSplitter.prefixBytes))
+            return .tooLong(prefix: prefix, sizeBytes: range.count)
+        }
+        outputs.append(.lines(LineBlock(base: whole, ranges: ranges)))
+        return outputs
+    }
+
+    private static func ranges(
+        _ bytes: UnsafeRawBufferPointer, from start: Int, limit: Int
+    ) -> (lines: [Range<Int>], tooLong: [Range<Int>]) {
+        var lines: [Range<Int>] = []
+        lines.reserveCapacity(bytes.count / 512)
+        var tooLong: [Range<Int>] = []
+        var begin = start
+        while begin < bytes.count {
+            let end = bytes[begin...].firstFeed ?? bytes.count
+            if end - begin > limit {
+                tooLong.append(begin..<end)
+            } else if !isBlank(bytes[begin..<end]) {
+                lines.append(begin..<end)
+            }
+            begin = end + 1
+        }
+        return (lines, tooLong)
+    }
+
+    private static func isBlank(_ line: Slice<UnsafeRawBufferPointer>) -> Bool {
+        line.allSatisfy { $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }
+    }
+
+    private mutating func restart(from start: Int) {
+        let count = max(0, filled - start)
+        if count > 0 { buffer.copyMemory(from: buffer + start, byteCount: count) }
+        filled = count
+    }
+
+    private mutating func grow(to newCapacity: Int) {
+        let bigger = LineSplitter.allocate(newCapacity)
+        bigger.copyMemory(from: buffer, byteCount: filled)
+        buffer.deallocate()
+        (buffer, capacity) = (bigger, newCapacity)
+    }
+
+    private mutating func shrink() {
+        guard capacity > blockBytes else { return }
+        buffer.deallocate()
+        (buffer, capacity) = (LineSplitter.allocate(blockBytes), blockBytes)
+    }
+}
