@@ -39,18 +39,19 @@ let package = Package(
         .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
         .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"])]),
 
+        library("Blocking", []),
         library("Envelope", ["CSimdJSON"]),
         library("HTTP", ["CCurl"]),
         library("Redis", ["CHiredis"]),
         library(
             "Stage",
             [
-                "Envelope", "Redis", .product(name: "Logging", package: "swift-log"),
+                "Blocking", "Envelope", "Redis", .product(name: "Logging", package: "swift-log"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
-        library("Blob", ["Envelope", "HTTP", "COpenSSL"]),
+        library("Blob", ["Blocking", "Envelope", "HTTP", "COpenSSL"]),
         library("Telegram", ["Envelope", "HTTP"]),
-        library("Media", ["Envelope", "HTTP", "COpenSSL"]),
+        library("Media", ["Blocking", "Envelope", "HTTP", "COpenSSL"]),
 
         tool("tg-listen", ["Telegram", "Redis"]),
         tool("tg-gate", ["Telegram", "Redis"]),
