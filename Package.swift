@@ -35,6 +35,7 @@ let package = Package(
         .target(
             name: "CSimdJSON", cxxSettings: [.unsafeFlags(["-O2"])],
             linkerSettings: [.linkedLibrary("simdjson")]),
+        .systemLibrary(name: "CLinux"),
         .systemLibrary(name: "CCurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
         .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"])]),
@@ -46,7 +47,7 @@ let package = Package(
         library(
             "Stage",
             [
-                "Blocking", "Envelope", "Redis", .product(name: "Logging", package: "swift-log"),
+                "Blocking", "CLinux", "Envelope", "Redis", .product(name: "Logging", package: "swift-log"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         library("Blob", ["Blocking", "Envelope", "HTTP", "COpenSSL"]),

@@ -6,9 +6,9 @@ import Glibc
 public final class BlockingThread: Sendable {
     private let queue: WorkQueue
 
-    public init(name: String) {
+    public init() {
         queue = WorkQueue()
-        BlockingThread.start(name: name, queue.runUntilClosed)
+        BlockingThread.start(queue.runUntilClosed)
     }
 
     deinit { queue.close() }
@@ -26,9 +26,9 @@ public final class BlockingThread: Sendable {
         }
     }
 
-    /// Starts a detached thread that runs `body` once, with all signals blocked: they are the main thread's business.
-    public static func start(name: String, _ body: @escaping @Sendable () -> Void) {
-        let box = Unmanaged.passRetained(ThreadBody(name: name, run: body))
+    /// Starts a detached thread that runs `body` once.
+    public static func start(_ body: @escaping @Sendable () -> Void) {
+        let box = Unmanaged.passRetained(ThreadBody(body))
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
         pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
@@ -41,7 +41,6 @@ public final class BlockingThread: Sendable {
             { argument in
                 guard let argument else { return nil }
                 let body = Unmanaged<ThreadBody>.fromOpaque(argument).takeRetainedValue()
-                pthread_setname_np(pthread_self(), String(body.name.prefix(15)))
                 body.run()
                 return nil
             }, box.toOpaque())
@@ -50,13 +49,9 @@ public final class BlockingThread: Sendable {
 }
 
 private final class ThreadBody: Sendable {
-    let name: String
     let run: @Sendable () -> Void
 
-    init(name: String, run: @escaping @Sendable () -> Void) {
-        self.name = name
-        self.run = run
-    }
+    init(_ run: @escaping @Sendable () -> Void) { self.run = run }
 }
 
 /// A mutex and a condition: `Synchronization.Mutex` has no way to wait.

@@ -46,12 +46,14 @@ public struct Envelope: Sendable, Equatable {
 
     /// An event that the current one (`Correlation.current`) caused: its correlation id and meta go on.
     ///
-    /// Without a current event it begins a correlation.
-    public init(causedBy cause: Correlation? = Correlation.current, type: String, version: Int = 1, payload: JSONObject) {
-        self.init(
+    /// Outside of a correlation it begins one.
+    public static func derived(type: String, version: Int = 1, payload: JSONObject) -> Envelope {
+        let cause = Correlation.current
+        var envelope = Envelope(
             type: type, version: version, payload: payload, meta: cause?.meta ?? [:],
             correlationID: cause?.correlationID ?? EventID())
-        causationID = cause?.causationID
+        envelope.causationID = cause?.causationID
+        return envelope
     }
 
     /// Reads a parsed line; absent `id`, `version`, `timestamp`, `payload` and `meta` are filled in.

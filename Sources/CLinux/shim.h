@@ -1,0 +1,18 @@
+#pragma once
+// Calls of Linux that the Glibc module leaves out, or that are variadic.
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <signal.h>
+
+#ifndef F_SETPIPE_SZ
+#define F_SETPIPE_SZ 1031
+#endif
+
+/// An event counter; not inherited by children.
+static inline int tgp_eventfd(void) { return eventfd(0, EFD_CLOEXEC); }
+
+/// Asks for a larger pipe; the size that it has now, or -1.
+static inline int tgp_set_pipe_size(int descriptor, int bytes) { return fcntl(descriptor, F_SETPIPE_SZ, bytes); }

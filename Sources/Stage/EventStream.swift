@@ -1,0 +1,119 @@
+public import Envelope
+import Glibc
+import Synchronization
+
+/// What a stage works on, in the order it came: the events it accepted, and the lines that only pass through.
+public enum Incoming: Sendable {
+    case event(Envelope, Line)
+    case other(Line)
+}
+
+/// A stage's input: checked, with malformed lines gone to the dead letters.
+public final class EventStream: Sendable {
+    private let input: EventInput
+    private let deadLetters: DeadLetters
+    private let accepts: @Sendable (String) -> Bool
+    private let parser = Mutex(ParserBox())
+
+    /// - Parameter accepts: whether the stage works on events of a type; the rest is passed through unparsed.
+    init(runtime: Runtime, options: InputOptions, accepts: @escaping @Sendable (String) -> Bool) async throws {
+        input = try EventInput(
+            endpoint: options.from, maxLineBytes: Int(options.maxLine.bytes), shutdown: runtime.shutdown)
+        deadLetters = try await DeadLetters(runtime: runtime, path: options.deadLetter)
+        self.accepts = accepts
+    }
+
+    /// Everything that is readable now; waits for the first. nil at the end of input and at shutdown.
+    public func next() async throws -> [Incoming]? {
+        while let outputs = try await input.next() {
+            var items: [Incoming] = []
+            var refused: [Refused] = []
+            for output in outputs {
+                switch output {
+                case .lines(let block): for line in block.lines { sort(line, &items, &refused) }
+                case .tooLong(let prefix, let size): refused.append(.tooLong(prefix: prefix, sizeBytes: size))
+                }
+            }
+            for line in refused { try await deadLetters.add(line) }
+            if !items.isEmpty { return items }
+        }
+        return nil
+    }
+
+    private func sort(_ line: Line, _ items: inout [Incoming], _ refused: inout [Refused]) {
+        parser.withLock { box in
+            line.withBytes { bytes in
+                let scanned = box.parser.scan(bytes, padded: true)
+                if let fault = scanned.fault {
+                    let correlation = EventID(String(decoding: scanned.correlationID, as: UTF8.self))
+                    refused.append(Refused(line: line.bytes, sizeBytes: bytes.count, fault: fault, correlationID: correlation))
+                } else if accepts(String(decoding: scanned.type, as: UTF8.self)) {
+                    do throws(MalformedInput) {
+                        items.append(.event(try Envelope(try box.parser.parse(bytes, padded: true)), line))
+                    } catch {
+                        refused.append(Refused(line: line.bytes, sizeBytes: bytes.count, fault: error, correlationID: nil))
+                    }
+                } else {
+                    items.append(.other(line))
+                }
+            }
+        }
+    }
+
+    /// Sends an event that the stage accepted, but cannot work on, to the dead letters.
+    public func refuse(_ event: Envelope, _ fault: MalformedInput) async throws {
+        let line = Array(event.line.dropLast())
+        try await deadLetters.add(
+            Refused(line: line, sizeBytes: line.count, fault: fault, correlationID: event.correlationID))
+    }
+}
+
+private struct ParserBox: ~Copyable, @unchecked Sendable {
+    let parser = JSONParser()
+}
+
+/// A line that nothing can be done with, and why.
+public struct Refused: Sendable {
+    let line: [UInt8]
+    let sizeBytes: Int
+    let fault: MalformedInput
+    let correlationID: EventID?
+
+    public init(line: [UInt8], sizeBytes: Int, fault: MalformedInput, correlationID: EventID?) {
+        self.line = line
+        self.sizeBytes = sizeBytes
+        self.fault = fault
+        self.correlationID = correlationID
+    }
+
+    static func tooLong(prefix: [UInt8], sizeBytes: Int) -> Refused {
+        Refused(
+            line: prefix, sizeBytes: sizeBytes, fault: MalformedInput(.tooLong, "longer than --max-line"), correlationID: nil)
+    }
+}
+
+/// The dead-letter output: a file or FIFO of `events.dead_letter`, and always a line in the log.
+public final class DeadLetters: Sendable {
+    private let runtime: Runtime
+    private let output: EventOutput?
+
+    public init(runtime: Runtime, path: String?) async throws {
+        self.runtime = runtime
+        output = if let path { try await EventOutput(endpoint: path) } else { nil }
+    }
+
+    /// Returns when the dead letter is written.
+    public func add(_ refused: Refused) async throws {
+        runtime.noteMalformedInput()
+        let letter = DeadLetter.envelope(
+            line: refused.line, sizeBytes: refused.sizeBytes, fault: refused.fault, tool: runtime.tool,
+            correlationID: refused.correlationID)
+        runtime.log.warning(
+            "refused a line: \(refused.fault.reason)",
+            metadata: [
+                "code": "\(refused.fault.code.rawValue)", "size_bytes": "\(refused.sizeBytes)",
+                "line": "\(String(decoding: refused.line.prefix(120), as: UTF8.self).printable)",
+            ])
+        try await output?.write([letter])
+    }
+}

@@ -1,0 +1,129 @@
+public import Envelope
+import Synchronization
+
+/// What a filter does with one event.
+public enum Decision: Sendable {
+    /// It goes on as it came, to the byte.
+    case pass
+    case drop
+    /// These take its place.
+    case replace([Envelope])
+}
+
+/// How a concurrent stage publishes before its work on an event is done: progress, for instance.
+public struct Publisher: Sendable {
+    let output: EventOutput
+
+    /// Returns when the output has accepted it.
+    public func publish(_ envelope: Envelope) async throws { try await output.write([envelope]) }
+}
+
+extension Runtime {
+    /// Runs a filter: batch by batch, order kept, everything that is not accepted passed through unchanged.
+    ///
+    /// - Parameter decide: one decision for each of the events that it is given.
+    public func filter(
+        _ input: InputOptions, _ output: OutputOptions, accepting accepts: @escaping @Sendable (String) -> Bool,
+        decide: ([Envelope]) async throws -> [Decision]
+    ) async throws -> ExitStatus {
+        let stream = try await EventStream(runtime: self, options: input, accepts: accepts)
+        let sink = try await EventOutput(endpoint: output.to)
+        while let batch = try await stream.next() {
+            let events = batch.compactMap { if case .event(let event, _) = $0 { event } else { nil } }
+            var decisions = try await events.isEmpty ? [].makeIterator() : decide(events).makeIterator()
+            var bytes: [UInt8] = []
+            for item in batch {
+                switch item {
+                case .other(let line): bytes.append(line)
+                case .event(_, let line): bytes.append(decisions.next() ?? .pass, of: line)
+                }
+            }
+            try await sink.write(bytes)
+        }
+        return .success
+    }
+
+    /// Runs a stage that works on several events at once; results come out in the order they are done.
+    ///
+    /// - Parameter handle: runs inside the event's correlation; a throw ends the tool.
+    public func work(
+        _ input: InputOptions, _ output: OutputOptions, concurrency: Int,
+        accepting accepts: @escaping @Sendable (String) -> Bool,
+        handle: @escaping @Sendable (Envelope, Publisher) async throws -> [Envelope]
+    ) async throws -> ExitStatus {
+        let stream = try await EventStream(runtime: self, options: input, accepts: accepts)
+        let sink = try await EventOutput(endpoint: output.to)
+        let failure = FirstFailure(shutdown: shutdown)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            var free = concurrency
+            while let batch = try await stream.next() {
+                for item in batch {
+                    guard case .event(let event, _) = item else {
+                        if case .other(let line) = item { try await sink.write([line]) }
+                        continue
+                    }
+                    if free == 0 { try await group.next() } else { free -= 1 }
+                    group.addTask {
+                        await failure.catching {
+                            try await sink.write(Runtime.handle(event, Publisher(output: sink), handle))
+                        }
+                    }
+                }
+            }
+            if failure.error != nil { group.cancelAll() }
+            try await group.waitForAll()
+        }
+        if let error = failure.error { throw error }
+        return .success
+    }
+
+    private static func handle(
+        _ event: Envelope, _ publisher: Publisher,
+        _ handle: @Sendable (Envelope, Publisher) async throws -> [Envelope]
+    ) async throws -> [Envelope] {
+        try await Correlation.$current.withValue(Correlation(event)) { try await handle(event, publisher) }
+    }
+}
+
+/// The first failure of a group of tasks, which ends the loop that feeds them.
+public final class FirstFailure: Sendable {
+    private let first = Mutex<(any Error)?>(nil)
+    private let shutdown: Shutdown
+
+    public init(shutdown: Shutdown) { self.shutdown = shutdown }
+
+    public var error: (any Error)? { first.withLock { $0 } }
+
+    public func catching(_ body: () async throws -> Void) async {
+        do {
+            try await body()
+        } catch {
+            first.withLock { [error] in $0 = $0 ?? error }
+            // The loop may be waiting for input: only a shutdown ends that wait.
+            shutdown.request()
+        }
+    }
+}
+
+extension [UInt8] {
+    mutating func append(_ line: Line) {
+        line.withBytes { append(contentsOf: $0) }
+        append(UInt8(ascii: "\n"))
+    }
+
+    mutating func append(_ decision: Decision, of line: Line) {
+        switch decision {
+        case .pass: append(line)
+        case .drop: break
+        case .replace(let envelopes): for envelope in envelopes { append(contentsOf: envelope.line) }
+        }
+    }
+}
+
+extension EventOutput {
+    func write(_ lines: [Line]) async throws {
+        var bytes: [UInt8] = []
+        for line in lines { bytes.append(line) }
+        try await write(bytes)
+    }
+}

@@ -1,0 +1,131 @@
+public import ArgumentParser
+public import Envelope
+import Glibc
+public import Logging
+public import Redis
+import Synchronization
+
+/// One running tool: its name, log, shutdown and connection to Redis, and how it ends.
+public final class Runtime: Sendable {
+    public let tool: String
+    public let log: Logger
+    public let shutdown: Shutdown
+    public let stateDirectory: String
+    private let redisFlag: String?
+    private let connection = Mutex<Redis?>(nil)
+    private let sawMalformedInput = Mutex(false)
+
+    init(tool: String, options: CommonOptions) throws {
+        let (level, format) = try Settings.log(level: options.logLevel, format: options.logFormat)
+        self.tool = tool
+        log = Logger(label: tool) { _ in StandardErrorLog(tool: tool, level: level, format: format) }
+        shutdown = Shutdown()
+        stateDirectory = try Settings.stateDirectory(flag: options.stateDir)
+        redisFlag = options.redis
+    }
+
+    /// The connection that the tool's parts share; made, and a private server started, at the first call.
+    public func redis() async throws -> Redis {
+        if let made = connection.withLock({ $0 }) { return made }
+        let address = try await PrivateRedis.address(
+            environment: redisFlag ?? Settings.environment("TGPIPE_REDIS"), stateDirectory: stateDirectory)
+        return connection.withLock { connection in
+            let made = connection ?? Redis(address, clientName: tool)
+            connection = made
+            return made
+        }
+    }
+
+    /// A folder below the state folder, made when it is not there.
+    public func directory(_ name: String) throws -> String {
+        let path = "\(stateDirectory)/\(name)"
+        try makeDirectory(path, mode: 0o700)
+        return path
+    }
+
+    func noteMalformedInput() { sawMalformedInput.withLock { $0 = true } }
+
+    var endOfInputStatus: ExitStatus { sawMalformedInput.withLock { $0 } ? .malformedInput : .success }
+}
+
+/// A program of the toolkit.
+public protocol Tool: AsyncParsableCommand, Sendable {
+    var common: CommonOptions { get }
+
+    /// Does the tool's work until its input ends or the shutdown is requested.
+    ///
+    /// - Throws: a `ReportableError` to end with its message and exit status.
+    func run(_ runtime: Runtime) async throws -> ExitStatus
+}
+
+extension Tool {
+    public static var name: String { configuration.commandName ?? "\(Self.self)" }
+
+    public func run() async throws {
+        do {
+            let runtime = try Runtime(tool: Self.name, options: common)
+            let status = await runtime.finish(drain: common.drain.duration) { try await self.run(runtime) }
+            Glibc.exit(status)
+        } catch let error as StageError {
+            // There is no log yet: its own configuration is what failed.
+            let line = "\(Self.name): error: \(error.message)\n"
+            _ = Glibc.write(STDERR_FILENO, line, line.utf8.count)
+            Glibc.exit(error.exitStatus.rawValue)
+        }
+    }
+}
+
+extension Runtime {
+    /// Runs the tool's body and turns how it ended into an exit status; the one place that prints a fatal error.
+    fileprivate func finish(drain: Duration, _ body: @escaping @Sendable () async throws -> ExitStatus) async -> Int32 {
+        await withTaskGroup(of: Int32?.self) { group in
+            group.addTask { await self.outcome(body) }
+            group.addTask { await self.drainDeadline(drain) }
+            while let ended = await group.next() {
+                if let status = ended {
+                    group.cancelAll()
+                    return status
+                }
+                group.cancelAll()
+            }
+            return ExitStatus.bug.rawValue
+        }
+    }
+
+    private func outcome(_ body: () async throws -> ExitStatus) async -> Int32 {
+        do {
+            let status = try await body()
+            return (status == .success ? endOfInputStatus : status).rawValue
+        } catch let error as any ReportableError {
+            log.critical("\(error.message)")
+            return error.exitStatus.rawValue
+        } catch is CancellationError {
+            return 128 + (shutdown.signal ?? SIGTERM)
+        } catch {
+            log.critical("unexpected failure: \(error)")
+            return ExitStatus.bug.rawValue
+        }
+    }
+
+    /// After a signal, what is in flight gets so long; then it is cancelled, and soon after the process ends whatever it does.
+    private func drainDeadline(_ drain: Duration) async -> Int32? {
+        await shutdown.wait()
+        guard !Task.isCancelled, (try? await Task.sleep(for: drain)) != nil else { return nil }
+        log.error("work in flight did not finish within \(drain.spanText): giving it up")
+        let status = 128 + (shutdown.signal ?? SIGTERM)
+        BlockingExit.after(seconds: 5, status: status)
+        return nil
+    }
+}
+
+extension RedisError: ReportableError {
+    public var exitStatus: ExitStatus {
+        switch code {
+        case .authentication: .authenticationRefused
+        case .protocolError: .protocolBroken
+        case .loading, .outOfMemory: .tryAgain
+        case .readOnly, .wrongType: .configuration
+        default: .unavailable
+        }
+    }
+}

@@ -1,0 +1,71 @@
+import Envelope
+import Glibc
+import Logging
+
+/// Environment and flags, the flag before the variable, an empty variable like an absent one.
+public enum Settings {
+    public static func environment(_ name: String) -> String? {
+        guard let value = getenv(name), value.pointee != 0 else { return nil }
+        return String(cString: value)
+    }
+
+    /// A secret from the environment, or from a file of which only the trimmed text counts. Never from arguments.
+    ///
+    /// - Throws: `StageError` (78) when neither holds it.
+    public static func secret(_ name: String, file: String?, what: String) throws -> String {
+        if let file { return try contents(of: file, what: what) }
+        if let value = environment(name) { return value }
+        throw StageError(.configuration, "no \(what): set \(name) in the environment, or name a file that holds it")
+    }
+
+    private static func contents(of path: String, what: String) throws -> String {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            throw StageError(.configuration, "unable to read \(what) from \(path): \(String(cString: strerror(errno)))")
+        }
+        defer { close(descriptor) }
+        var bytes = [UInt8](repeating: 0, count: 4096)
+        let count = read(descriptor, &bytes, bytes.count)
+        let text = String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
+        let trimmed = text.split(whereSeparator: \.isWhitespace).first.map(String.init) ?? ""
+        guard !trimmed.isEmpty else { throw StageError(.configuration, "\(path) holds no \(what)") }
+        return trimmed
+    }
+
+    /// `TGPIPE_STATE`, systemd's `STATE_DIRECTORY`, or the user's own state folder.
+    static func stateDirectory(flag: String?) throws -> String {
+        if let chosen = flag ?? environment("TGPIPE_STATE") ?? environment("STATE_DIRECTORY") { return chosen }
+        if let base = environment("XDG_STATE_HOME") { return base + "/tgpipe" }
+        guard let home = environment("HOME") else {
+            throw StageError(.configuration, "no folder for state: set TGPIPE_STATE or give --state-dir")
+        }
+        return home + "/.local/state/tgpipe"
+    }
+
+    /// `TGPIPE_LOG` is a level, a format, or both with a colon between them.
+    static func log(level: Logger.Level?, format: LogFormat?) throws -> (Logger.Level, LogFormat) {
+        var level = level
+        var format = format
+        for word in (environment("TGPIPE_LOG") ?? "").split(separator: ":").map(String.init) {
+            if let known = Logger.Level(rawValue: word) {
+                level = level ?? known
+            } else if let known = LogFormat(rawValue: word) {
+                format = format ?? known
+            } else {
+                throw StageError(.configuration, "TGPIPE_LOG=\(word.printable): neither a level nor a format")
+            }
+        }
+        return (level ?? .info, format ?? (isatty(STDERR_FILENO) == 1 ? .human : .json))
+    }
+}
+
+/// Makes a folder and those above it.
+///
+/// - Throws: `StageError` (74).
+public func makeDirectory(_ path: String, mode: mode_t = 0o755) throws {
+    if mkdir(path, mode) == 0 || errno == EEXIST { return }
+    let parent = path.split(separator: "/").dropLast().joined(separator: "/")
+    guard errno == ENOENT, !parent.isEmpty else { throw StageError.localIO("unable to make the folder \(path)") }
+    try makeDirectory((path.hasPrefix("/") ? "/" : "") + parent, mode: mode)
+    guard mkdir(path, mode) == 0 || errno == EEXIST else { throw StageError.localIO("unable to make the folder \(path)") }
+}

@@ -1,0 +1,114 @@
+public import ArgumentParser
+import Envelope
+import Glibc
+public import Logging
+
+/// What every tool takes.
+public struct CommonOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("Redis: unix:/path or redis://host:port. Default: a private one. [env: TGPIPE_REDIS]", valueName: "address"))
+    public var redis: String?
+
+    @Option(help: ArgumentHelp("Folder for state and media. [env: TGPIPE_STATE]", valueName: "folder"))
+    public var stateDir: String?
+
+    @Option(help: ArgumentHelp("trace, debug, info, notice, warning or error. [env: TGPIPE_LOG]", valueName: "level"))
+    public var logLevel: Logger.Level?
+
+    @Option(help: ArgumentHelp("human or json. Default: human on a terminal. [env: TGPIPE_LOG]", valueName: "format"))
+    public var logFormat: LogFormat?
+
+    @Option(
+        help: ArgumentHelp("How long work in flight may take to finish after SIGTERM or SIGINT.", valueName: "duration"))
+    public var drain: Span = Span(.seconds(30))
+
+    public init() {}
+}
+
+/// What every tool takes that reads envelopes.
+public struct InputOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("Where envelopes come from: - or the path of a file or FIFO.", valueName: "endpoint"))
+    public var from: String = "-"
+
+    @Option(help: ArgumentHelp("Where malformed lines go, with the reason. Default: into the log.", valueName: "path"))
+    public var deadLetter: String?
+
+    @Option(help: ArgumentHelp("The longest line accepted.", valueName: "size"))
+    public var maxLine: ByteSize = ByteSize(8 << 20)
+
+    public init() {}
+
+    public func validate() throws {
+        try Endpoint.check(from, "--from")
+        // A parser of JSON holds several times the size of its input.
+        guard (1024...(1 << 30)).contains(maxLine.bytes) else {
+            throw ValidationError("--max-line must be from 1K to 1G")
+        }
+    }
+}
+
+/// What every tool takes that writes envelopes.
+public struct OutputOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("Where envelopes go: - or the path of a file or FIFO.", valueName: "endpoint"))
+    public var to: String = "-"
+
+    public init() {}
+
+    public func validate() throws { try Endpoint.check(to, "--to") }
+}
+
+enum Endpoint {
+    static func check(_ text: String, _ flag: String) throws {
+        guard !text.isEmpty else { throw ValidationError("\(flag) needs - or a path") }
+        if text.hasPrefix("queue:") { throw ValidationError("\(flag): this version has no queues") }
+    }
+}
+
+extension Logger.Level: @retroactive ExpressibleByArgument {}
+
+extension LogFormat: ExpressibleByArgument {}
+
+/// A duration argument: `90s`, `15m`, `1h30m`, `30d`, `500ms`.
+public struct Span: ExpressibleByArgument, Sendable, CustomStringConvertible {
+    public let duration: Duration
+
+    public init(_ duration: Duration) { self.duration = duration }
+
+    public init?(argument: String) {
+        guard let duration = Duration(spanText: argument) else { return nil }
+        self.duration = duration
+    }
+
+    public var description: String { duration.spanText }
+    public var defaultValueDescription: String { description }
+}
+
+/// A size argument: `512`, `64K`, `50M`, `2G` (powers of 1024).
+public struct ByteSize: ExpressibleByArgument, Sendable, CustomStringConvertible {
+    public let bytes: Int64
+
+    public init(_ bytes: Int64) { self.bytes = bytes }
+
+    public init?(argument: String) {
+        let units: [Character: Int64] = ["K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40]
+        var digits = argument.uppercased()[...]
+        if digits.last == "B" { digits.removeLast() }
+        if digits.hasSuffix("I") { digits.removeLast() }
+        var unit: Int64 = 1
+        if let last = digits.last, let known = units[last] {
+            unit = known
+            digits.removeLast()
+        }
+        guard let count = Int64(digits), count >= 0 else { return nil }
+        let (bytes, overflow) = count.multipliedReportingOverflow(by: unit)
+        guard !overflow else { return nil }
+        self.bytes = bytes
+    }
+
+    public var description: String {
+        for (shift, unit) in [(30, "G"), (20, "M"), (10, "K")] where bytes > 0 && bytes % (1 << shift) == 0 {
+            return "\(bytes >> shift)\(unit)"
+        }
+        return "\(bytes)"
+    }
+    public var defaultValueDescription: String { description }
+}

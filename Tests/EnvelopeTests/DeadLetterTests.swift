@@ -1,0 +1,30 @@
+import Testing
+
+@testable import Envelope
+
+@Suite struct DeadLetterTests {
+    private let fault = MalformedInput(.notJSON, "not JSON")
+
+    @Test func theLineIsKeptAsItCame() {
+        let letter = DeadLetter.envelope(line: Array("{oops".utf8), fault: fault, tool: "ev-route", correlationID: nil)
+        #expect(letter.type == "events.dead_letter")
+        #expect(letter.payload["line"] == "{oops")
+        #expect(letter.payload["truncated"] == false)
+        #expect(letter.payload["code"] == "not_json")
+    }
+
+    @Test(arguments: [([0xFF], "/w=="), ([0xFF, 0xFE], "//4="), ([0xFF, 0xFE, 0x00], "//4A"), ([0xFF, 0xFE, 0x00, 0x41], "//4AQQ==")])
+    func bytesThatAreNotTextAreKeptAsBase64(_ bytes: [UInt8], _ text: String) {
+        let letter = DeadLetter.envelope(line: bytes, fault: fault, tool: "x", correlationID: nil)
+        #expect(letter.payload["line_base64"]?.string == text)
+        #expect(letter.payload["line"] == nil)
+    }
+
+    @Test func hugeLinesAreCut() {
+        let letter = DeadLetter.envelope(
+            line: [UInt8](repeating: 0x78, count: 3 << 20), fault: fault, tool: "x", correlationID: nil)
+        #expect(letter.payload["line"]?.string?.utf8.count == 1 << 20)
+        #expect(letter.payload["truncated"] == true)
+        #expect(letter.payload["size_bytes"]?.int == 3 << 20)
+    }
+}

@@ -1,0 +1,111 @@
+import Testing
+
+@testable import Envelope
+
+@Suite struct EnvelopeTests {
+    static let correlation = "0192f0c1-2345-7abc-8def-0123456789ab"
+
+    private func scan(_ text: String) -> MalformedInput.Code? {
+        let parser = JSONParser()
+        return Array(text.utf8).withUnsafeBytes { parser.scan($0).fault?.code }
+    }
+
+    @Test func typeAndCorrelationAreEnough() throws {
+        let envelope = try Envelope(try JSON(parsing: #"{"type":"a.b","correlation_id":"\#(Self.correlation)"}"#))
+        #expect(envelope.version == 1)
+        #expect(envelope.id.version == 7)
+        #expect(envelope.payload.isEmpty && envelope.meta.isEmpty)
+    }
+
+    @Test func unknownKeysAreKept() throws {
+        let text =
+            #"{"id":"\#(Self.correlation)","type":"a.b","version":2,"correlation_id":"\#(Self.correlation)","timestamp":"2026-01-01T00:00:00.000000Z","payload":{"x":1},"meta":{},"extra":[1,{"y":null}]}"#
+        #expect(String(decoding: try Envelope(try JSON(parsing: text)).line.dropLast(), as: UTF8.self) == text)
+    }
+
+    @Test(arguments: [
+        (#"{"correlation_id":"\#(correlation)"}"#, MalformedInput.Code.missingType),
+        (#"{"type":"a..b","correlation_id":"\#(correlation)"}"#, .invalidType),
+        (#"{"type":"a.","correlation_id":"\#(correlation)"}"#, .invalidType),
+        (#"{"type":"","correlation_id":"\#(correlation)"}"#, .invalidType),
+        (#"{"type":7,"correlation_id":"\#(correlation)"}"#, .invalidType),
+        (#"{"type":"a/b","correlation_id":"\#(correlation)"}"#, .invalidType),
+        (#"{"type":"a.b"}"#, .missingCorrelationID), (#"{"type":"a.b","correlation_id":"x"}"#, .invalidCorrelationID),
+        (#"{"type":"a.b","correlation_id":null}"#, .invalidCorrelationID),
+        (#"{"type":"a.b","correlation_id":"\#(correlation)","version":"1"}"#, .invalidField),
+        (#"{"type":"a.b","correlation_id":"\#(correlation)","version":0}"#, .invalidField),
+        (#"{"type":"a.b","correlation_id":"\#(correlation)","payload":[]}"#, .invalidField),
+        (#"{"type":"a.b","correlation_id":"\#(correlation)","id":"1"}"#, .invalidField),
+        (#"{"type":"a.b","correlation_id":"\#(correlation)","type":"c"}"#, .duplicateKey),
+        ("[]", .notObject), ("7", .notObject), ("{", .notJSON), ("\u{0}", .notJSON),
+    ])
+    func faultsAreNamed(_ text: String, _ code: MalformedInput.Code) {
+        #expect(scan(text) == code)
+    }
+
+    @Test func aWholeEnvelopeHasNoFault() {
+        #expect(scan(#"{"type":"events.x","correlation_id":"\#(Self.correlation.uppercased())","payload":{}}"#) == nil)
+    }
+
+    @Test func derivedEnvelopesCarryTheirCause() throws {
+        let cause = Envelope(type: "events.a", payload: [:], meta: ["role": "admin"])
+        let caused = Correlation.$current.withValue(Correlation(cause)) {
+            Envelope.derived(type: "events.b", payload: ["x": 1])
+        }
+        #expect(caused.correlationID == cause.correlationID)
+        #expect(caused.causationID == cause.id)
+        #expect(caused.meta["role"] == "admin")
+        #expect(Correlation.key("reply") == nil)
+    }
+
+    @Test func newIdsAreVersionSevenAndSortByTime() {
+        let ids = (0..<2000).map { EventID(at: Timestamp(microseconds: 1_700_000_000_000_000 + Int64($0) * 10)) }
+        #expect(ids.map(\.description) == ids.map(\.description).sorted())
+        #expect(Set(ids).count == ids.count)
+        #expect(ids.allSatisfy { $0.version == 7 && "89ab".contains($0.description.dropFirst(19).first ?? "x") })
+    }
+
+    @Test(arguments: ["", "0192f0c1-2345-7abc-8def-0123456789a", "0192f0c1x2345-7abc-8def-0123456789ab", "g192f0c1-2345-7abc-8def-0123456789ab"])
+    func otherTextIsNoId(_ text: String) {
+        #expect(EventID(text) == nil)
+    }
+}
+
+@Suite struct TimestampTests {
+    @Test(arguments: [
+        (0, "1970-01-01T00:00:00.000000Z"), (1_700_000_000_123_456, "2023-11-14T22:13:20.123456Z"),
+        (-1, "1969-12-31T23:59:59.999999Z"), (951_782_400_000_000, "2000-02-29T00:00:00.000000Z"),
+    ])
+    func timesAreWrittenAndRead(_ microseconds: Int64, _ text: String) {
+        #expect(Timestamp(microseconds: microseconds).description == text)
+        #expect(Timestamp(text)?.microseconds == microseconds)
+    }
+
+    @Test func offsetsAndShortFractionsAreRead() {
+        #expect(Timestamp("2023-11-14T23:13:20+01:00")?.microseconds == 1_700_000_000_000_000)
+        #expect(Timestamp("2023-11-14T22:13:20.5Z")?.microseconds == 1_700_000_000_500_000)
+        #expect(Timestamp("2023-11-14T22:13:20.1234567Z")?.microseconds == 1_700_000_000_123_456)
+    }
+
+    @Test(arguments: ["", "2023-11-14", "2023-13-14T22:13:20Z", "2023-02-30T00:00:00Z", "2023-11-14T22:13:20", "2023-11-14T22:13:20Zx"])
+    func otherTextIsNoTime(_ text: String) {
+        #expect(Timestamp(text) == nil)
+    }
+}
+
+@Suite struct SpanTests {
+    @Test(arguments: [("30d", 2_592_000_000), ("1h30m", 5_400_000), ("60s", 60_000), ("500ms", 500), ("2W", 1_209_600_000)])
+    func spansAreRead(_ text: String, _ milliseconds: Int64) {
+        #expect(Duration(spanText: text)?.milliseconds == milliseconds)
+    }
+
+    @Test(arguments: ["", "0s", "5", "-1s", "1x", "s", "1.5h", "99999999999999999999d", "200000w", "1h-2m"])
+    func otherTextIsNoSpan(_ text: String) {
+        #expect(Duration(spanText: text) == nil)
+    }
+
+    @Test func spansAreWrittenAsTheyAreRead() {
+        #expect(Duration.milliseconds(5_400_000).spanText == "1h30m")
+        #expect(Duration.milliseconds(61_500).spanText == "1m1s500ms")
+    }
+}

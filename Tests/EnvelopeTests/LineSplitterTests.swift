@@ -1,0 +1,56 @@
+import Testing
+
+@testable import Envelope
+
+@Suite struct LineSplitterTests {
+    private func split(_ bytes: [UInt8], chunk: Int, limit: Int = 1000, block: Int = 64) -> (lines: [[UInt8]], tooLong: [Int]) {
+        var splitter = LineSplitter(maxLineBytes: limit, blockBytes: block)
+        var outputs: [LineSplitter.Output] = []
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let free = splitter.free
+            let piece = rest.prefix(min(chunk, free.count))
+            free.copyBytes(from: piece)
+            rest = rest.dropFirst(piece.count)
+            outputs += splitter.take(piece.count)
+        }
+        outputs += splitter.finish()
+        var lines: [[UInt8]] = []
+        var tooLong: [Int] = []
+        for output in outputs {
+            switch output {
+            case .lines(let block): lines += block.lines.map(\.bytes)
+            case .tooLong(_, let size): tooLong.append(size)
+            }
+        }
+        return (lines, tooLong)
+    }
+
+    @Test(arguments: [1, 2, 3, 7, 64, 1000])
+    func linesAreTheSameHoweverTheyArrive(_ chunk: Int) {
+        let lines = (0..<200).map { Array(repeating: UInt8(ascii: "x"), count: $0 % 150 + 1) }
+        #expect(split(Array(lines.joined(separator: [0x0A])), chunk: chunk).lines == lines)
+    }
+
+    @Test func blankLinesAndCarriageReturnsAloneAreDropped() {
+        #expect(split(Array("a\n\n  \n\r\nb\r\n".utf8), chunk: 100).lines == [Array("a".utf8), Array("b\r".utf8)])
+    }
+
+    @Test(arguments: [1, 50, 5000])
+    func aLineOverTheLimitIsReportedAndTheRestGoesOn(_ chunk: Int) {
+        let long = [UInt8](repeating: 0x78, count: 5000)
+        let (lines, tooLong) = split(Array("a\n".utf8) + long + Array("\nb\n".utf8), chunk: chunk)
+        #expect(lines == [Array("a".utf8), Array("b".utf8)])
+        #expect(tooLong == [5000])
+    }
+
+    @Test func aLineOfExactlyTheLimitIsTaken() {
+        let line = [UInt8](repeating: 0x78, count: 1000)
+        #expect(split(line + [0x0A], chunk: 333).lines == [line])
+        #expect(split(line + [0x78, 0x0A], chunk: 333).tooLong == [1001])
+    }
+
+    @Test func anUnfinishedLineOverTheLimitIsReportedAtTheEnd() {
+        #expect(split([UInt8](repeating: 0x78, count: 3000), chunk: 100).tooLong == [3000])
+    }
+}
