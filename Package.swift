@@ -51,7 +51,9 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         library("Blob", ["Blocking", "Envelope", "HTTP", "COpenSSL"]),
-        library("Telegram", ["Envelope", "HTTP"]),
+        library(
+            "Telegram",
+            ["Envelope", "HTTP", "Stage", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
         library("Media", ["Blocking", "Envelope", "HTTP", "COpenSSL"]),
 
         tool("tg-listen", ["Telegram", "Redis"]),

@@ -62,3 +62,8 @@ public struct TopicPattern: Sendable, Hashable, CustomStringConvertible {
         }
     }
 }
+
+extension TopicPattern {
+    public static let everything = ["#"].compactMap { TopicPattern($0) }
+    public static let commands = ["commands.#"].compactMap { TopicPattern($0) }
+}

@@ -1,10 +1,10 @@
 public import ArgumentParser
-import Envelope
+public import Envelope
 import Glibc
 public import Logging
 
 /// What every tool takes.
-public struct CommonOptions: ParsableArguments {
+public struct CommonOptions: ParsableArguments, Sendable {
     @Option(help: ArgumentHelp("Redis: unix:/path or redis://host:port. Default: a private one. [env: TGPIPE_REDIS]", valueName: "address"))
     public var redis: String?
 
@@ -25,7 +25,7 @@ public struct CommonOptions: ParsableArguments {
 }
 
 /// What every tool takes that reads envelopes.
-public struct InputOptions: ParsableArguments {
+public struct InputOptions: ParsableArguments, Sendable {
     @Option(help: ArgumentHelp("Where envelopes come from: - or the path of a file or FIFO.", valueName: "endpoint"))
     public var from: String = "-"
 
@@ -47,7 +47,7 @@ public struct InputOptions: ParsableArguments {
 }
 
 /// What every tool takes that writes envelopes.
-public struct OutputOptions: ParsableArguments {
+public struct OutputOptions: ParsableArguments, Sendable {
     @Option(help: ArgumentHelp("Where envelopes go: - or the path of a file or FIFO.", valueName: "endpoint"))
     public var to: String = "-"
 
@@ -111,4 +111,8 @@ public struct ByteSize: ExpressibleByArgument, Sendable, CustomStringConvertible
         return "\(bytes)"
     }
     public var defaultValueDescription: String { description }
+}
+
+extension TopicPattern: ExpressibleByArgument {
+    public init?(argument: String) { self.init(argument) }
 }

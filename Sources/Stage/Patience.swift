@@ -1,0 +1,52 @@
+public import Redis
+
+/// Growing pauses with jitter: 0.5 to 1 times a delay that doubles from `first` up to `longest`.
+public struct Backoff: Sendable {
+    private let first: Duration
+    private let longest: Duration
+    private var delay: Duration
+
+    public init(first: Duration = .milliseconds(500), longest: Duration = .seconds(30)) {
+        self.first = first
+        self.longest = longest
+        delay = first
+    }
+
+    public mutating func next() -> Duration {
+        defer { delay = min(delay * 2, longest) }
+        return delay * Double.random(in: 0.5...1)
+    }
+
+    public mutating func reset() { delay = first }
+}
+
+extension Runtime {
+    /// Calls Redis until it answers, telling the log meanwhile; only for what may be done twice.
+    ///
+    /// A stage that must not go on without Redis waits here, and by waiting holds up those before it: events stay where they are.
+    ///
+    /// - Throws: what does not pass by itself, and the last failure when the shutdown is requested.
+    public func patiently<Answer>(
+        _ call: (Redis) async throws(RedisError) -> Answer
+    ) async throws -> Answer {
+        let redis = try await redis()
+        var backoff = Backoff(first: .milliseconds(100), longest: .seconds(10))
+        while true {
+            do throws(RedisError) {
+                return try await call(redis)
+            } catch {
+                guard error.isTemporary, !shutdown.isRequested else { throw error }
+                let pause = backoff.next()
+                log.warning("\(error.message); trying again in \(pause.spanText)")
+                // A shutdown ends the pause, and the next failure then ends the wait.
+                _ = try await shutdown.interrupting { try await Task.sleep(for: pause) }
+            }
+        }
+    }
+
+    /// Fails at once when Redis cannot be reached: a wrong address should be told at the start.
+    public func requireRedis() async throws {
+        let redis = try await redis()
+        try await withRetry(for: .seconds(3)) { () throws(RedisError) in _ = try await redis.send("PING") }
+    }
+}

@@ -1,0 +1,134 @@
+public import Envelope
+public import HTTP
+
+/// The Bot API: any method, with JSON or with files that stream from disk.
+public struct BotAPI: Sendable {
+    public static let cloudURL = "https://api.telegram.org"
+
+    /// What the cloud server takes in one upload; a local server takes 2000 MB.
+    public static let cloudUploadLimitBytes: Int64 = 50 * 1000 * 1000
+
+    public let token: BotToken
+    public let baseURL: String
+    private let client: HTTPClient
+
+    /// - Parameter baseURL: `https://api.telegram.org`, or that of a local Bot API server.
+    public init(token: BotToken, baseURL: String = BotAPI.cloudURL, client: HTTPClient) {
+        self.token = token
+        self.baseURL = baseURL.hasSuffix("/") ? String(baseURL.dropLast()) : baseURL
+        self.client = client
+    }
+
+    public var isCloud: Bool { baseURL == BotAPI.cloudURL }
+
+    /// Calls a method.
+    ///
+    /// - Parameter deadline: for the whole call; a long poll needs more than its own timeout.
+    /// - Returns: the answer's `result`.
+    public func call(
+        _ method: String, _ parameters: JSONObject = [:], deadline: Duration = .seconds(30)
+    ) async throws(TelegramError) -> JSON {
+        var request = request(method)
+        request.headers.append(("Content-Type", "application/json"))
+        request.body = .bytes(JSON.object(parameters).bytes)
+        request.deadline = deadline
+        request.stallTimeout = deadline
+        return try await send(request)
+    }
+
+    /// A file that goes with a call.
+    public struct Upload: Sendable {
+        public let field: String
+        public let fileName: String
+        public let contentType: String
+        public let content: FileRange
+
+        public init(field: String, fileName: String, contentType: String, content: FileRange) {
+            self.field = field
+            self.fileName = fileName
+            self.contentType = contentType
+            self.content = content
+        }
+    }
+
+    /// Calls a method with a file, which streams from disk.
+    public func call(
+        _ method: String, _ parameters: JSONObject, upload: Upload,
+        onProgress: (@Sendable (_ sentBytes: Int64) -> Void)? = nil
+    ) async throws(TelegramError) -> JSON {
+        var parts = parameters.members.map { member in
+            let text = member.value.string ?? member.value.text
+            return FormPart(name: member.key, fileName: nil, contentType: nil, value: .bytes(Array(text.utf8)))
+        }
+        parts.append(
+            FormPart(
+                name: upload.field, fileName: upload.fileName, contentType: upload.contentType,
+                value: .file(upload.content)))
+        var request = request(method)
+        request.body = .multipart(parts)
+        // Telegram works on a large file for a while after its last byte has come.
+        request.stallTimeout = .seconds(120)
+        request.onUpload = onProgress
+        return try await send(request)
+    }
+
+    private func request(_ method: String) -> HTTPRequest {
+        HTTPRequest("POST", "\(baseURL)/bot\(token.text)/\(method)")
+    }
+
+    private func send(_ request: HTTPRequest) async throws(TelegramError) -> JSON {
+        let response: HTTPResponse
+        do { response = try await client.send(request) } catch { throw TelegramError(error) }
+        return try BotAPI.result(status: response.status, body: response.body)
+    }
+
+    static func result(status: Int, body: [UInt8]) throws(TelegramError) -> JSON {
+        guard let answer = try? JSON(parsing: body), let ok = answer["ok"]?.bool else {
+            // A proxy or a load balancer spoke, not Telegram's server.
+            guard status >= 400 else { throw TelegramError(.protocolBroken, number: status, "Telegram's answer is not what the Bot API sends") }
+            throw TelegramError(number: status, description: "HTTP status \(status)", retryAfter: nil)
+        }
+        if ok, let result = answer["result"] { return result }
+        throw TelegramError(
+            number: answer["error_code"]?.int.map(Int.init) ?? status,
+            description: answer["description"]?.string ?? "HTTP status \(status)",
+            retryAfter: answer["parameters"]?["retry_after"]?.int)
+    }
+}
+
+extension BotAPI {
+    /// Waits for updates from `offset` on; everything before it is confirmed.
+    ///
+    /// - Parameter seconds: 50 at most.
+    public func updates(
+        from offset: Int64?, seconds: Int, limit: Int = 100, allowed: [String]
+    ) async throws(TelegramError) -> [JSON] {
+        var parameters: JSONObject = [
+            "timeout": .integer(Int64(seconds)), "limit": .integer(Int64(limit)),
+            "allowed_updates": .array(allowed.map { .string($0) }),
+        ]
+        if let offset { parameters["offset"] = .integer(offset) }
+        let result = try await call("getUpdates", parameters, deadline: .seconds(seconds + 15))
+        guard let updates = result.array else { throw TelegramError(.protocolBroken, "getUpdates answered with no list") }
+        return updates
+    }
+
+    /// Where a file_id's bytes are.
+    public enum FileSource: Sendable {
+        /// Holds the token: never to be shown.
+        case url(String)
+        /// A local server's absolute path.
+        case path(String)
+    }
+
+    public func file(_ fileID: String) async throws(TelegramError) -> (source: FileSource, sizeBytes: Int64?) {
+        let file = try await call("getFile", ["file_id": .string(fileID)])
+        guard let path = file["file_path"]?.string else {
+            throw TelegramError(.protocolBroken, "getFile answered without a path")
+        }
+        let size = file["file_size"]?.int
+        if path.hasPrefix("/") { return (.path(path), size) }
+        guard !path.split(separator: "/").contains("..") else { throw TelegramError(.protocolBroken, "getFile answered with a strange path") }
+        return (.url("\(baseURL)/file/bot\(token.text)/\(percentEncoded(path, keeping: "/"))"), size)
+    }
+}

@@ -1,0 +1,96 @@
+import Envelope
+import Telegram
+
+/// An access command of the admin, understood but for whom it names.
+struct AccessCommand: Sendable {
+    enum Subject: Sendable, Equatable {
+        case chat
+        case user(Int64)
+        case name(String)
+    }
+
+    let rule: Rule
+    /// False takes the rule back.
+    let sets: Bool
+    let subject: Subject
+    /// nil for ever.
+    let lasting: Duration?
+
+    private struct Form {
+        let rule: Rule
+        let sets: Bool
+        /// Whether it is about a user, or about the chat.
+        let isAboutUser: Bool
+        let usage: String
+        let defaultTerm: Duration?
+    }
+
+    private static let forms: [String: Form] = [
+        ".grace": Form(rule: .grace, sets: true, isAboutUser: false, usage: ".grace [30d]", defaultTerm: nil),
+        ".ungrace": Form(rule: .grace, sets: false, isAboutUser: false, usage: ".ungrace", defaultTerm: nil),
+        ".smite": Form(rule: .smite, sets: true, isAboutUser: false, usage: ".smite", defaultTerm: nil),
+        ".unsmite": Form(rule: .smite, sets: false, isAboutUser: false, usage: ".unsmite", defaultTerm: nil),
+        ".bless": Form(
+            rule: .bless, sets: true, isAboutUser: true, usage: ".bless @user [30d], or as a reply .bless [30d]",
+            defaultTerm: .seconds(30 * 86_400)),
+        ".unbless": Form(
+            rule: .bless, sets: false, isAboutUser: true, usage: ".unbless @user, or as a reply", defaultTerm: nil),
+        ".hammer": Form(
+            rule: .hammer, sets: true, isAboutUser: true, usage: ".hammer @user [1h], or as a reply .hammer [1h]",
+            defaultTerm: .seconds(3600)),
+        ".unhammer": Form(
+            rule: .hammer, sets: false, isAboutUser: true, usage: ".unhammer @user, or as a reply", defaultTerm: nil),
+    ]
+
+    static func isOne(_ word: String) -> Bool { forms[word] != nil }
+
+    struct UsageError: Error, Sendable {
+        let text: String
+    }
+
+    /// - Throws: `UsageError`, a line for the chat.
+    init(_ written: WrittenCommand, in message: Message) throws(UsageError) {
+        guard let form = AccessCommand.forms[written.word] else { throw UsageError(text: "Unknown command") }
+        let usage = UsageError(text: "Usage: \(form.usage)")
+        var words = written.arguments[...]
+        rule = form.rule
+        sets = form.sets
+        subject = form.isAboutUser ? try AccessCommand.user(&words, message, usage) : .chat
+        lasting = form.sets ? try AccessCommand.term(&words, form, usage) : nil
+        guard words.isEmpty else { throw usage }
+    }
+
+    private static func user(
+        _ words: inout ArraySlice<String>, _ message: Message, _ usage: UsageError
+    ) throws(UsageError) -> Subject {
+        // Somebody without a user name can be mentioned too; the entity then holds who it is, and the text any words.
+        if let mention = message.entities.first(where: { $0.entity["type"] == "text_mention" }),
+            let id = mention.entity["user"]?["id"]?.int
+        {
+            let count = mention.text.split(whereSeparator: \.isWhitespace).count
+            words = words.dropFirst(count)
+            return .user(id)
+        }
+        if let first = words.first, first.hasPrefix("@") {
+            words = words.dropFirst()
+            guard (2...33).contains(first.count) else { throw usage }
+            return .name(String(first.dropFirst()))
+        }
+        if let first = words.first, let id = Int64(first), id > 0 {
+            words = words.dropFirst()
+            return .user(id)
+        }
+        guard let sender = message.repliedTo?.sender else { throw usage }
+        return .user(sender.id)
+    }
+
+    private static func term(
+        _ words: inout ArraySlice<String>, _ form: Form, _ usage: UsageError
+    ) throws(UsageError) -> Duration? {
+        guard let word = words.first else { return form.defaultTerm }
+        // What smites is meant to last.
+        guard form.rule != .smite, let term = Duration(spanText: word) else { throw usage }
+        words = words.dropFirst()
+        return term
+    }
+}

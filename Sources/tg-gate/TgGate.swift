@@ -1,0 +1,65 @@
+import ArgumentParser
+import Envelope
+import Stage
+
+@main struct TgGate: Tool {
+    static let configuration = CommandConfiguration(
+        commandName: "tg-gate",
+        abstract: "Let through who is allowed, and turn command words into command events.",
+        discussion: """
+            Reads events.telegram.raw. The admin, blessed users and graced chats get through; their commands become events with \
+            actor, role and origin attached, and everything else is dropped. The admin changes the rules in the chat: \
+            .grace, .bless, .smite, .hammer and their opposites; .whoami tells anybody where they stand. \
+            Events of other types pass through unchanged.
+
+            Example: tg-listen --bot | tg-gate --admin 42 | media-fetch | blob-put | tg-send
+            """,
+        version: tgpipeVersion)
+
+    @OptionGroup var common: CommonOptions
+    @OptionGroup var input: InputOptions
+    @OptionGroup var output: OutputOptions
+
+    @Option(help: ArgumentHelp("User id of an admin. May be repeated. [env: TG_ADMIN_ID]", valueName: "id"))
+    var admin: [Int64] = []
+
+    @Option(
+        name: .customLong("command"),
+        help: ArgumentHelp(
+            "Adds a command word, or changes what it means: .vdl=commands.media.video_download. An empty type takes it away. May be repeated.",
+            valueName: "word=type"))
+    var commands: [CommandWord] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "Publish events of these types; what no stage works on is not published. May be repeated. Default: commands.#",
+            valueName: "pattern"))
+    var subscribe: [TopicPattern] = []
+
+    @Flag(help: "Publish everything: raw events of those who are allowed, denials, and changes of the rules.")
+    var passAll = false
+
+    func run(_ runtime: Runtime) async throws -> ExitStatus {
+        try await runtime.requireRedis()
+        let gate = Gate(
+            runtime: runtime, admins: try admins(), table: CommandTable(changes: commands), rules: AccessRules(runtime: runtime),
+            published: passAll ? TopicPattern.everything : subscribe.isEmpty ? TopicPattern.commands : subscribe)
+        return try await runtime.filter(input, output, accepting: { $0 == Gate.rawType }, decide: gate.decide)
+    }
+
+    private func admins() throws -> Set<Int64> {
+        if !admin.isEmpty { return Set(admin) }
+        let words = Settings.environment("TG_ADMIN_ID")?.split(separator: ",").map { Int64($0) } ?? []
+        guard !words.isEmpty, let ids = words.allUnwrapped else {
+            throw StageError(.configuration, "no admin: give --admin or set TG_ADMIN_ID to your numeric user id")
+        }
+        return Set(ids)
+    }
+}
+
+extension [Int64?] {
+    fileprivate var allUnwrapped: [Int64]? {
+        let known = compactMap { $0 }
+        return known.count == count ? known : nil
+    }
+}

@@ -1,0 +1,75 @@
+import Envelope
+import Stage
+import Telegram
+
+/// Polls for updates and emits each of them once.
+struct Listener {
+    let runtime: Runtime
+    let api: BotAPI
+    let offsets: any OffsetStore
+    let output: EventOutput
+    /// Empty: Telegram's default.
+    let allowed: [String]
+    let pollSeconds: Int
+
+    /// Runs until the shutdown is requested.
+    ///
+    /// - Parameter once: ends when nothing is waiting.
+    /// - Throws: `TelegramError` for a refused token, `StageError` for a broken output; what may pass is waited out.
+    func run(once: Bool) async throws {
+        guard let bot = try await persistently({ try await Party(user: api.call("getMe")) }) else { return }
+        var offset = try await offsets.load()
+        runtime.log.info(
+            "listening", metadata: ["bot": "\(bot.username ?? "")", "offset": "\(offset.map(String.init) ?? "none")"])
+        while let updates = try await persistently({ [offset] in
+            try await api.updates(from: offset, seconds: pollSeconds, allowed: allowed)
+        }) {
+            let receivedAt = Timestamp.now
+            for update in updates {
+                guard let id = update["update_id"]?.int, let payload = update.object else {
+                    throw TelegramError(.protocolBroken, "an update without an update_id")
+                }
+                try await emit(payload, from: bot, receivedAt)
+                offset = id + 1
+                try await offsets.save(id + 1)
+            }
+            if once && updates.isEmpty { return }
+        }
+    }
+
+    private func emit(_ payload: JSONObject, from bot: Party, _ receivedAt: Timestamp) async throws {
+        let envelope = Envelope(
+            type: "events.telegram.raw", payload: payload,
+            meta: [
+                "received_at": .string(receivedAt.description),
+                "bot": .object(["id": .integer(bot.id), "username": bot.username.map { .string($0) }]),
+            ])
+        try await Correlation.$current.withValue(Correlation(envelope)) {
+            try await output.write([envelope])
+            let elapsed = Timestamp.now.elapsed(since: receivedAt)
+            runtime.log.info(
+                "dispatched",
+                metadata: [
+                    "update_id": "\(payload["update_id"]?.int ?? 0)",
+                    "dispatch_ms": "\(Double(elapsed.components.attoseconds / 1_000_000_000_000) / 1000)",
+                ])
+        }
+    }
+
+    /// Calls until it succeeds, with growing pauses, and exactly as long ones as Telegram asks for.
+    ///
+    /// - Returns: nil when the shutdown is requested meanwhile.
+    private func persistently<Value: Sendable>(_ call: @escaping @Sendable () async throws -> Value?) async throws -> Value? {
+        var backoff = Backoff(first: .seconds(1), longest: .seconds(60))
+        while !runtime.shutdown.isRequested {
+            do {
+                return try await runtime.shutdown.interrupting(call) ?? nil
+            } catch let error as TelegramError where error.isTemporary {
+                let pause = error.retryAfter ?? backoff.next()
+                runtime.log.warning("\(error.message); trying again in \(pause.spanText)")
+                _ = try await runtime.shutdown.interrupting { try await Task.sleep(for: pause) }
+            }
+        }
+        return nil
+    }
+}
