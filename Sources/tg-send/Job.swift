@@ -1,0 +1,64 @@
+import Envelope
+
+/// One call to Telegram that an event asks for.
+enum Step: Sendable {
+    /// A command of `commands.telegram.*`; the word behind that prefix.
+    case command(String)
+    /// Makes the optimistic reply, or edits it.
+    case showProgress
+    /// Sends the media of `events.dl.*.ready` or `events.media.fetched`.
+    case deliver
+    case removeReply
+    case showFailure
+}
+
+/// An event and what is left to do for it. A step that must wait goes back into the schedule with the rest.
+struct Job: Sendable {
+    let event: Envelope
+    var steps: [Step]
+    /// Temporary failures of the current step.
+    var attempts = 0
+
+    /// nil for events that are none of this stage's business.
+    init?(_ event: Envelope) {
+        self.event = event
+        switch event.type {
+        case "events.media.progress": steps = [.showProgress]
+        case "events.dl.video.ready", "events.dl.audio.ready", "events.media.fetched": steps = [.deliver, .removeReply]
+        case "events.dl.video.failed", "events.dl.audio.failed": steps = [.showFailure]
+        default:
+            guard event.type.hasPrefix(Job.commandPrefix) else { return nil }
+            steps = [.command(String(event.type.dropFirst(Job.commandPrefix.count)))]
+        }
+    }
+
+    private static let commandPrefix = "commands.telegram."
+    private static let commands: Set<String> = [
+        "send", "reply", "edit", "delete", "react", "send_video", "send_audio", "send_document",
+    ]
+
+    static func accepts(_ type: String) -> Bool {
+        switch type {
+        case "events.media.progress", "events.dl.video.ready", "events.dl.audio.ready", "events.dl.video.failed",
+            "events.dl.audio.failed", "events.media.fetched":
+            true
+        default: type.hasPrefix(commandPrefix) && commands.contains(String(type.dropFirst(commandPrefix.count)))
+        }
+    }
+
+    var isProgress: Bool { event.type == "events.media.progress" }
+
+    /// What must stay in order: the commands to one chat, and all that one request causes.
+    var lane: String {
+        if event.type.hasPrefix(Job.commandPrefix) { return "chat \(chat?.text ?? "")" }
+        return event.correlationID.description
+    }
+
+    /// An id, or `@name` of a channel.
+    var chat: JSON? { event.payload["chat_id"] ?? origin?["chat_id"] }
+
+    var origin: JSON? { event.meta["origin"] }
+
+    /// What the pacing knows the chat by.
+    var chatName: String { chat?.string ?? chat?.text ?? "" }
+}

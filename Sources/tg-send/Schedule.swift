@@ -1,0 +1,149 @@
+import Envelope
+import Synchronization
+
+/// Which job is next: lanes in order, replies before progress, none before its time, and only the newest progress of a request.
+///
+/// Waiting never holds a worker: a job that Telegram told to wait goes back here until its time has come.
+final class Schedule: Sendable {
+    /// Jobs held at most, before the input has to wait.
+    static let capacity = 1000
+
+    private struct Lane {
+        var jobs: [Job] = []
+        var progress: Job?
+        var isRunning = false
+        var notBefore: ContinuousClock.Instant
+        /// When the shown progress may change again.
+        var progressNotBefore: ContinuousClock.Instant
+    }
+
+    private struct State {
+        var lanes: [String: Lane] = [:]
+        var count = 0
+        var isClosed = false
+        /// Since when each lane has something to do, for fairness.
+        var order: [String] = []
+    }
+
+    private let state = Mutex(State())
+    private let changed = Signal()
+    private let progressInterval: Duration
+
+    init(progressInterval: Duration) { self.progressInterval = progressInterval }
+
+    /// Adds a job; waits while too many are held.
+    func add(_ job: Job, isFirstProgress: Bool) async {
+        while state.withLock({ $0.count >= Schedule.capacity }) {
+            guard !Task.isCancelled else { return }
+            await changed.wait(atMost: .milliseconds(100))
+        }
+        let now = ContinuousClock.now
+        state.withLock { state in
+            var lane = state.lanes[job.lane] ?? Lane(notBefore: now, progressNotBefore: now)
+            if job.isProgress && !isFirstProgress {
+                if lane.progress == nil { state.count += 1 }
+                lane.progress = job
+            } else {
+                state.count += 1
+                lane.jobs.append(job)
+            }
+            if !state.order.contains(job.lane) { state.order.append(job.lane) }
+            state.lanes[job.lane] = lane
+        }
+        changed.notify()
+    }
+
+    /// No more jobs will be added.
+    func close() {
+        state.withLock { $0.isClosed = true }
+        changed.notify()
+    }
+
+    /// The next job whose time has come; its lane waits for `finish`. nil when all is done.
+    func next() async -> Job? {
+        while !Task.isCancelled {
+            let found: (job: Job?, due: ContinuousClock.Instant?, isDone: Bool) = state.withLock { take(&$0, ContinuousClock.now) }
+            if let job = found.job { return job }
+            if found.isDone { return nil }
+            let wait = found.due.map { $0 - ContinuousClock.now } ?? .seconds(3600)
+            await changed.wait(atMost: max(wait, .milliseconds(1)))
+        }
+        return nil
+    }
+
+    private func take(_ state: inout State, _ now: ContinuousClock.Instant) -> (Job?, ContinuousClock.Instant?, Bool) {
+        var due: ContinuousClock.Instant?
+        var progressLane: String?
+        for name in state.order {
+            guard let lane = state.lanes[name], !lane.isRunning else { continue }
+            let isReply = !lane.jobs.isEmpty
+            let start = isReply ? lane.notBefore : max(lane.notBefore, lane.progressNotBefore)
+            if start > now {
+                due = min(due ?? start, start)
+            } else if isReply {
+                return (takeJob(&state, name), nil, false)
+            } else if progressLane == nil, lane.progress != nil {
+                progressLane = name
+            }
+        }
+        if let progressLane { return (takeProgress(&state, progressLane, now), nil, false) }
+        return (nil, due, state.isClosed && state.count == 0)
+    }
+
+    private func takeJob(_ state: inout State, _ name: String) -> Job? {
+        state.lanes[name]?.isRunning = true
+        return state.lanes[name]?.jobs.removeFirst()
+    }
+
+    private func takeProgress(_ state: inout State, _ name: String, _ now: ContinuousClock.Instant) -> Job? {
+        defer { state.lanes[name]?.progress = nil }
+        state.lanes[name]?.isRunning = true
+        state.lanes[name]?.progressNotBefore = now + progressInterval
+        return state.lanes[name]?.progress
+    }
+
+    /// What became of a job that `next` gave.
+    enum Outcome: Sendable {
+        case done
+        /// The rest of it, to be tried again after a wait.
+        case again(Job, after: Duration)
+    }
+
+    func finish(_ job: Job, _ outcome: Outcome) {
+        state.withLock { state in
+            guard var lane = state.lanes[job.lane] else { return }
+            lane.isRunning = false
+            switch outcome {
+            case .done:
+                state.count -= 1
+                if lane.jobs.isEmpty && lane.progress == nil {
+                    state.lanes[job.lane] = nil
+                    state.order.removeAll { $0 == job.lane }
+                    return
+                }
+            case .again(let rest, let wait):
+                if !rest.isProgress || !lane.jobs.isEmpty || lane.progress == nil {
+                    lane.jobs.insert(rest, at: 0)
+                } else {
+                    // Newer progress came meanwhile.
+                    state.count -= 1
+                }
+                lane.notBefore = ContinuousClock.now + wait
+            }
+            // To the back: no lane starves the others.
+            state.order.removeAll { $0 == job.lane }
+            state.order.append(job.lane)
+            state.lanes[job.lane] = lane
+        }
+        changed.notify()
+    }
+
+    /// Drops progress that is waiting: the request has come to its end.
+    func dropProgress(of lane: String) {
+        state.withLock { state in
+            guard state.lanes[lane]?.progress != nil else { return }
+            state.lanes[lane]?.progress = nil
+            state.count -= 1
+        }
+    }
+}

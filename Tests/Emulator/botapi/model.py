@@ -1,0 +1,148 @@
+"""Bots, chats and messages as the emulator keeps them: one bot's view each, all in memory."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from .entities import Entity
+from .updates import UpdateQueue
+
+Json = dict[str, Any]
+TOKEN = re.compile(r"(\d{1,16}):[A-Za-z0-9_-]+\Z")
+# Absent bots are told apart by how they left.
+GONE = {"kicked", "left"}
+
+
+@dataclass
+class Message:
+    body: Json
+    by_bot: bool
+    deleted: bool = False
+    has_other_markup: bool = False
+    """A custom keyboard, its removal, or a forced reply came with it; such a message cannot be edited."""
+    edits: list[Json] = field(default_factory=list)
+    reactions: list[Json] = field(default_factory=list)
+    reaction_history: list[Json] = field(default_factory=list)
+    sent_at: float = field(default_factory=time.time)
+
+    @property
+    def id(self) -> int:
+        return int(self.body["message_id"])
+
+    def visible(self) -> Json:
+        """As it appears inside a message that replies to it: one level only."""
+        return {key: value for key, value in self.body.items() if key not in ("reply_to_message", "quote")}
+
+    def record(self) -> Json:
+        return {
+            "message": self.body,
+            "deleted": self.deleted,
+            "edits": self.edits,
+            "reactions": self.reactions,
+            "reaction_history": self.reaction_history,
+            "sent_at": self.sent_at,
+        }
+
+
+@dataclass
+class Chat:
+    id: int
+    type: str
+    title: str = ""
+    username: str | None = None
+    first_name: str = ""
+    messages: dict[int, Message] = field(default_factory=dict)
+    members: set[int] = field(default_factory=set)
+    threads: set[int] = field(default_factory=set)
+    bot_status: str = "member"
+    next_message_id: int = 1
+
+    def body(self) -> Json:
+        body: Json = {"id": self.id}
+        if self.type == "private":
+            body["first_name"] = self.first_name
+        else:
+            body["title"] = self.title
+        if self.username:
+            body["username"] = self.username
+        body["type"] = self.type
+        if self.threads and self.type == "supergroup":
+            body["is_forum"] = True
+        return body
+
+    def find(self, message_id: int) -> Message | None:
+        message = self.messages.get(message_id)
+        return None if message is None or message.deleted else message
+
+
+class Bot:
+    def __init__(self, token: str, serial: int) -> None:
+        match = TOKEN.match(token)
+        if match is None:
+            raise ValueError(f"malformed token {token!r}: expected digits, a colon, and letters or digits")
+        self.token = token
+        self.id = int(match[1])
+        self.first_name = "Test Bot" if serial == 1 else f"Test Bot {serial}"
+        self.username = "test_bot" if serial == 1 else f"test{serial}_bot"
+        self.updates = UpdateQueue()
+        self.chats: dict[int, Chat] = {}
+        self.users: dict[int, Json] = {}
+        self.blocked_by: set[int] = set()
+        self.commands: dict[tuple[str, str], list[Json]] = {}
+        self.callback_queries: dict[str, float] = {}
+        self.webhook: Json = {}
+        self.logged_out = False
+        self._next_message_id = 1
+
+    def user(self) -> Json:
+        return {"id": self.id, "is_bot": True, "first_name": self.first_name, "username": self.username}
+
+    def profile(self) -> Json:
+        return self.user() | {
+            "can_join_groups": True,
+            "can_read_all_group_messages": True,
+            "supports_inline_queries": False,
+            "can_connect_to_business": False,
+            "has_main_web_app": False,
+        }
+
+    def chat_named(self, name: str) -> Chat | None:
+        wanted = name.removeprefix("@").lower()
+        return next(
+            (c for c in self.chats.values() if c.type != "private" and (c.username or "").lower() == wanted), None
+        )
+
+    def next_message_id(self, chat: Chat) -> int:
+        """Supergroups and channels count for themselves; private chats and basic groups share one count."""
+        if chat.type in ("supergroup", "channel"):
+            chat.next_message_id += 1
+            return chat.next_message_id - 1
+        self._next_message_id += 1
+        return self._next_message_id - 1
+
+    def new_message(self, chat: Chat, *, by_bot: bool, date: int | None = None) -> Message:
+        """An empty message of this chat, stored; the caller adds the content."""
+        body: Json = {"message_id": self.next_message_id(chat)}
+        if chat.type == "channel":
+            body["sender_chat"] = chat.body()
+        elif by_bot:
+            body["from"] = self.user()
+        body |= {"chat": chat.body(), "date": date or int(time.time())}
+        message = Message(body, by_bot)
+        chat.messages[message.id] = message
+        return message
+
+    def resolve_mentions(self, entities: list[Entity]) -> list[Entity]:
+        """Fill in who is mentioned by id; a mention of somebody unknown is dropped."""
+        resolved: list[Entity] = []
+        for entity in entities:
+            if entity["type"] == "text_mention":
+                user = self.users.get(int(entity["user"].get("id", 0)))
+                if user is None:
+                    continue
+                entity = entity | {"user": user}
+            resolved.append(entity)
+        return resolved

@@ -1,0 +1,85 @@
+"""How both servers start and stop: one line on standard output, then run until told or orphaned."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import threading
+from typing import Any
+
+from aiohttp import web
+
+POLL_PARENT_SECONDS = 0.5
+READ_BUFFER_BYTES = 1 << 20
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--port", type=int, default=0, help="0 takes any free port")
+    parser.add_argument("--parent-pid", type=int, help="end when this process has died")
+    parser.add_argument("--exit-with-stdin", action="store_true", help="end when standard input is closed")
+
+
+async def serve(app: web.Application, options: argparse.Namespace) -> None:
+    """Serve `app` on the loopback interface and return when it is time to end.
+
+    Open connections are not drained: whoever stops the server wants it gone now.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if options.exit_with_stdin:
+        _stop_at_end_of_stdin(loop, stop)
+    watcher = asyncio.create_task(_stop_with_parent(options.parent_pid, stop)) if options.parent_pid else None
+
+    runner = web.AppRunner(app, access_log=None, read_bufsize=READ_BUFFER_BYTES)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", options.port)
+    await site.start()
+    print(f"http://127.0.0.1:{_port(site)}", flush=True)
+    await stop.wait()
+    if watcher is not None:
+        watcher.cancel()
+    await site.stop()
+
+
+def _port(site: web.TCPSite) -> int:
+    server: Any = site._server  # the only way to learn the port chosen for port 0
+    return int(server.sockets[0].getsockname()[1])
+
+
+def _stop_at_end_of_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    # A thread, because epoll refuses regular files and standard input may be one.
+    def wait() -> None:
+        while os.read(0, 4096):
+            pass
+        loop.call_soon_threadsafe(stop.set)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+async def _stop_with_parent(pid: int, stop: asyncio.Event) -> None:
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        stop.set()
+        return
+    except (AttributeError, OSError):
+        await _poll_parent(pid)
+        stop.set()
+        return
+    # A pidfd becomes readable when the process ends, even if nobody reaps it and even if its id is used again.
+    asyncio.get_running_loop().add_reader(descriptor, stop.set)
+
+
+async def _poll_parent(pid: int) -> None:
+    while True:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return
+        except PermissionError:
+            pass
+        await asyncio.sleep(POLL_PARENT_SECONDS)

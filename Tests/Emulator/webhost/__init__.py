@@ -1,0 +1,1 @@
+"""A web server that plays the internet for download tests, with its faults."""

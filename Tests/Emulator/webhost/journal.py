@@ -1,0 +1,25 @@
+"""What was asked of the site and how much of it was sent."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Visit:
+    method: str
+    path: str
+    range: str | None
+    status: int | None = None
+    bytes_sent: int = 0
+    """Of the body, as handed to the operating system."""
+    started_at: float = field(default_factory=time.time)
+    ended_at: float | None = None
+
+    def end(self) -> None:
+        self.ended_at = time.time()
+
+    def record(self) -> dict[str, Any]:
+        return dict(vars(self))
