@@ -1,0 +1,71 @@
+/// Header fields in the order received; names compare without case.
+public struct HTTPHeaders: Sendable {
+    public private(set) var fields: [(name: String, value: String)] = []
+
+    public init(_ fields: [(name: String, value: String)] = []) {
+        self.fields = fields
+    }
+
+    /// The first value of a name.
+    public subscript(name: String) -> String? {
+        let name = name.lowercased()
+        return fields.first { $0.name.lowercased() == name }?.value
+    }
+
+    /// All values of a name.
+    public func values(_ name: String) -> [String] {
+        let name = name.lowercased()
+        return fields.filter { $0.name.lowercased() == name }.map(\.value)
+    }
+
+    mutating func append(_ name: String, _ value: String) {
+        fields.append((name, value))
+    }
+}
+
+/// Status and headers of an answer.
+public struct HTTPHead: Sendable {
+    public var status: Int
+    public var headers: HTTPHeaders
+    /// The URL that answered, after redirects.
+    public var effectiveURL: String
+
+    public init(status: Int, headers: HTTPHeaders, effectiveURL: String) {
+        self.status = status
+        self.headers = headers
+        self.effectiveURL = effectiveURL
+    }
+
+    /// The length of the body as the server gave it.
+    public var contentLength: Int64? {
+        headers["Content-Length"].flatMap { Int64($0) }.flatMap { $0 >= 0 ? $0 : nil }
+    }
+
+    /// The media type in lower case, without parameters.
+    public var contentType: String? {
+        guard let value = headers["Content-Type"], let type = value.split(separator: ";").first else { return nil }
+        return type.filter { $0 != " " && $0 != "\t" }.lowercased()
+    }
+}
+
+/// A whole answer.
+public struct HTTPResponse: Sendable {
+    public var head: HTTPHead
+    public var body: [UInt8]
+
+    public init(head: HTTPHead, body: [UInt8]) {
+        self.head = head
+        self.body = body
+    }
+
+    public var status: Int { head.status }
+    public var headers: HTTPHeaders { head.headers }
+    public var effectiveURL: String { head.effectiveURL }
+}
+
+/// What to do with the body, said when the head has come.
+public enum HeadDecision: Sendable {
+    case receive
+    /// End the transfer here; no error.
+    case stop
+}

@@ -1,0 +1,72 @@
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import HTTP
+
+@Suite("Redirects")
+struct RedirectTests {
+    private let client = HTTPClient()
+
+    private func redirecting() throws -> LoopbackServer {
+        try LoopbackServer { request, connection in
+            switch request.target {
+            case "/file": connection.respond(302, [("Location", "file:///etc/passwd")], text: "")
+            case "/loop": connection.respond(302, [("Location", "/loop")])
+            case "/start": connection.respond(301, [("Location", "/middle")], text: "not this body")
+            case "/middle": connection.respond(307, [("Location", "/end?x=1")], text: "nor this")
+            default: connection.respond(text: "end")
+            }
+        }
+    }
+
+    @Test("are answers when none are allowed")
+    func answers() async throws {
+        let server = try redirecting()
+        defer { server.stop() }
+        let response = try await client.send(HTTPRequest("GET", server.url("/start")))
+        #expect(response.status == 301)
+        #expect(response.headers["location"] == "/middle")
+        #expect(response.body == Array("not this body".utf8))
+    }
+
+    @Test("are followed to the end, which is the one head that is seen")
+    func followed() async throws {
+        let server = try redirecting()
+        defer { server.stop() }
+        var request = HTTPRequest("GET", server.url("/start"))
+        request.maxRedirects = 5
+        let seen = Mutex<[Int]>([])
+        let body = Mutex<[UInt8]>([])
+        let head = try await client.stream(request) { head in
+            seen.withLock { $0.append(head.status) }
+            return .receive
+        } onBody: { bytes in
+            body.withLock { $0.append(contentsOf: bytes) }
+        }
+        #expect(seen.withLock { $0 } == [200])
+        #expect(body.withLock { $0 } == Array("end".utf8))
+        #expect(head.effectiveURL == server.url("/end?x=1"))
+    }
+
+    @Test("that never end are an error")
+    func loop() async throws {
+        let server = try redirecting()
+        defer { server.stop() }
+        var request = HTTPRequest("GET", server.url("/loop"))
+        request.maxRedirects = 4
+        let error = await #expect(throws: HTTPError.self) { try await client.send(request) }
+        #expect(error?.code == .redirectLoop)
+        #expect(server.requests.count == 5)
+    }
+
+    @Test("to files of this machine are an error")
+    func otherScheme() async throws {
+        let server = try redirecting()
+        defer { server.stop() }
+        var request = HTTPRequest("GET", server.url("/file"))
+        request.maxRedirects = 4
+        let error = await #expect(throws: HTTPError.self) { try await client.send(request) }
+        #expect(error?.code == .invalidURL)
+    }
+}
