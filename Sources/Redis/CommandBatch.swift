@@ -1,0 +1,92 @@
+/// Commands encoded one behind the other, as they go over the wire (RESP arrays of bulk strings).
+public struct CommandBatch: Sendable {
+    private(set) var bytes: [UInt8] = []
+    public private(set) var count = 0
+
+    public init() {}
+
+    public init(_ commands: [[RedisArgument]]) {
+        for command in commands { append(command) }
+    }
+
+    /// Adds one command; an empty one is skipped.
+    public mutating func append(_ command: [RedisArgument]) {
+        guard !command.isEmpty else { return }
+        begin(arguments: command.count)
+        for argument in command { add(argument) }
+    }
+
+    /// Starts a command; exactly so many `add` calls follow.
+    mutating func begin(arguments: Int) {
+        count += 1
+        bytes.append(UInt8(ascii: "*"))
+        appendDecimal(Int64(arguments))
+        appendLineEnd()
+    }
+
+    mutating func add(_ argument: RedisArgument) {
+        switch argument {
+        case .text(let text): add(text)
+        case .bytes(let value): add(value)
+        case .integer(let number): add(number)
+        }
+    }
+
+    mutating func add(_ text: String) {
+        var text = text
+        text.withUTF8 { addBulk($0) }
+    }
+
+    mutating func add(_ value: [UInt8]) {
+        value.withUnsafeBufferPointer { addBulk($0) }
+    }
+
+    mutating func add(_ number: Int64) {
+        addHeader(Self.decimalWidth(number))
+        appendDecimal(number)
+        appendLineEnd()
+    }
+
+    /// Adds what `add` calls of an earlier batch encoded.
+    mutating func addEncoded(_ encoded: [UInt8]) {
+        bytes.append(contentsOf: encoded)
+    }
+
+    private mutating func addBulk(_ value: UnsafeBufferPointer<UInt8>) {
+        addHeader(value.count)
+        bytes.append(contentsOf: value)
+        appendLineEnd()
+    }
+
+    private mutating func addHeader(_ length: Int) {
+        bytes.append(UInt8(ascii: "$"))
+        appendDecimal(Int64(length))
+        appendLineEnd()
+    }
+
+    private mutating func appendLineEnd() {
+        bytes.append(13)
+        bytes.append(10)
+    }
+
+    private mutating func appendDecimal(_ number: Int64) {
+        if number < 0 { bytes.append(UInt8(ascii: "-")) }
+        var divisor: UInt64 = 1
+        let magnitude = number.magnitude
+        while magnitude / divisor >= 10 { divisor *= 10 }
+        while divisor > 0 {
+            bytes.append(UInt8(ascii: "0") + UInt8(magnitude / divisor % 10))
+            divisor /= 10
+        }
+    }
+
+    private static func decimalWidth(_ number: Int64) -> Int {
+        var width = number < 0 ? 2 : 1
+        var rest = number.magnitude
+        while rest >= 10 {
+            rest /= 10
+            width += 1
+        }
+        return width
+    }
+}

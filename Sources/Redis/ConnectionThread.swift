@@ -1,0 +1,153 @@
+import Glibc
+
+/// Owns the connection: sends what is queued, all of it at once, and hands replies to those who wait.
+///
+/// Commands go out while earlier replies are still awaited, so concurrent callers share the connection's full speed.
+final class ConnectionThread {
+    private let lane: Lane
+    private var link: Link?
+    /// Sent or about to be, oldest first; the head's replies come next.
+    private var pending = Fifo<Exchange>()
+    private var replies: [RedisValue] = []
+    /// No pending exchange has an earlier one.
+    private var earliestDeadline = Deadline.never
+    private var closingDeadline: Deadline?
+
+    init(_ lane: Lane) { self.lane = lane }
+
+    func run() {
+        while true {
+            let (new, isClosing) = lane.take()
+            admit(new)
+            if isClosing && isDrained { break }
+            perform { link throws(RedisError) in try link.flush() }
+            expire()
+            if new.isEmpty { sleep() }
+        }
+        fail(lane.closed)
+        lane.threadEnded()
+    }
+
+    /// Ready to close: nobody waits any more, or has waited for long enough.
+    private var isDrained: Bool {
+        let deadline = closingDeadline ?? .after(lane.connectTimeout)
+        closingDeadline = deadline
+        earliestDeadline = min(earliestDeadline, deadline)
+        return deadline.hasPassed || pending.allSatisfy { $0.isFinished }
+    }
+
+    private func admit(_ exchanges: [Exchange]) {
+        var failure: RedisError?
+        for exchange in exchanges where !exchange.isFinished {
+            if let failure {
+                exchange.finish(.failure(failure))
+                continue
+            }
+            do throws(RedisError) {
+                try openLink(for: exchange).enqueue(exchange.bytes)
+                pending.append(exchange)
+                earliestDeadline = min(earliestDeadline, exchange.deadline)
+            } catch {
+                failure = error
+                exchange.finish(.failure(error))
+            }
+        }
+    }
+
+    private func openLink(for exchange: Exchange) throws(RedisError) -> Link {
+        if let link { return link }
+        let deadline = min(.after(lane.connectTimeout), exchange.deadline)
+        let opened = try Link(to: lane.address, clientName: lane.clientName, until: deadline, waiter: lane.waiter)
+        link = opened
+        return opened
+    }
+
+    private func sleep() {
+        guard let link else {
+            _ = lane.waiter.wait(for: 0, on: -1, until: earliestDeadline)
+            return
+        }
+        if lane.waiter.wait(for: link.interest, on: link.descriptor, until: earliestDeadline) == .ready {
+            perform { link throws(RedisError) in try self.receive(from: link) }
+        }
+    }
+
+    private func receive(from link: Link) throws(RedisError) {
+        // A bound, so that a flood of replies does not keep new commands waiting.
+        for _ in 0..<16 where try link.receive() {
+            while let reply = try link.nextReply() { try deliver(reply) }
+        }
+    }
+
+    private func deliver(_ reply: RedisValue) throws(RedisError) {
+        guard let head = pending.first else {
+            throw RedisError(.protocolError, "Redis at \(lane.address) sent a reply that nobody asked for")
+        }
+        if replies.isEmpty { replies.reserveCapacity(head.replyCount) }
+        replies.append(reply)
+        guard replies.count == head.replyCount else { return }
+        pending.removeFirst()
+        head.finish(.success(replies))
+        replies = []
+    }
+
+    /// Uses the connection; when that fails it is gone, and so is whatever was under way.
+    private func perform(_ use: (Link) throws(RedisError) -> Void) {
+        guard let link else { return }
+        do throws(RedisError) {
+            try use(link)
+        } catch {
+            fail(error)
+        }
+    }
+
+    private func expire() {
+        guard earliestDeadline.hasPassed else { return }
+        let late = RedisError(.timedOut, "no answer from Redis at \(lane.address) in time")
+        let isStuck = pending.first.map { $0.deadline.hasPassed } ?? false
+        earliestDeadline = .never
+        for exchange in pending {
+            if exchange.deadline.hasPassed {
+                exchange.finish(.failure(late))
+            } else {
+                earliestDeadline = min(earliestDeadline, exchange.deadline)
+            }
+        }
+        if isStuck {
+            // Its reply would come before all others.
+            fail(RedisError(.unreachable, "gave up the connection to Redis at \(lane.address): an answer is overdue"))
+        }
+    }
+
+    private func fail(_ error: RedisError) {
+        link = nil
+        for exchange in pending { exchange.finish(.failure(error)) }
+        pending = Fifo()
+        replies = []
+        earliestDeadline = .never
+    }
+}
+
+/// First in, first out, without moving the rest at each removal.
+struct Fifo<Element>: Sequence {
+    private var elements: [Element?] = []
+    private var head = 0
+
+    var first: Element? { head < elements.count ? elements[head] : nil }
+
+    mutating func append(_ element: Element) { elements.append(element) }
+
+    mutating func removeFirst() {
+        elements[head] = nil
+        head += 1
+        if head > 1024 && head * 2 > elements.count || head == elements.count {
+            elements.removeFirst(head)
+            head = 0
+        }
+    }
+
+    func makeIterator() -> AnyIterator<Element> {
+        var rest = elements[head...].makeIterator()
+        return AnyIterator { rest.next() ?? nil }
+    }
+}

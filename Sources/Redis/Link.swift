@@ -1,0 +1,101 @@
+import Glibc
+
+/// One connection that is open and greeted: what is sent, and the replies that come back, in order.
+final class Link {
+    private let address: RedisAddress
+    private let socket: Socket
+    private var reader: ReplyReader
+    private var output: [UInt8] = []
+    private var sentCount = 0
+    private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 16 << 10, alignment: 16)
+
+    /// Connects and greets: password, database, client name; waits while the server reads its data set.
+    init(
+        to address: RedisAddress, clientName: String, until deadline: Deadline, waiter: PollWaiter
+    ) throws(RedisError) {
+        guard let reader = ReplyReader() else { throw RedisError(.unreachable, "out of memory") }
+        self.address = address
+        self.reader = reader
+        socket = try Socket.connect(to: address, until: deadline, waiter: waiter)
+        try Greeting(address: address, clientName: clientName).perform(over: self, until: deadline, waiter: waiter)
+    }
+
+    deinit { buffer.deallocate() }
+
+    var descriptor: Int32 { socket.descriptor }
+    var hasOutput: Bool { sentCount < output.count }
+
+    /// The events to wait for.
+    var interest: Int32 { Int32(POLLIN) | (hasOutput ? Int32(POLLOUT) : 0) }
+
+    func enqueue(_ bytes: [UInt8]) {
+        if sentCount == output.count {
+            sentCount = 0
+            // Keeps the array's memory for the next small batches, but not that of one huge value.
+            output.removeAll(keepingCapacity: output.capacity <= 1 << 20)
+        }
+        output.append(contentsOf: bytes)
+    }
+
+    /// Sends what the system takes without waiting.
+    func flush() throws(RedisError) {
+        while hasOutput {
+            let moved = output.withUnsafeBytes { socket.send(UnsafeRawBufferPointer(rebasing: $0[sentCount...])) }
+            switch moved {
+            case .bytes(let count): sentCount += count
+            case .wouldBlock: return
+            case .lost(let reason): throw lost(reason)
+            }
+        }
+    }
+
+    /// Takes what has arrived, once. False when nothing had.
+    func receive() throws(RedisError) -> Bool {
+        switch socket.receive(into: buffer) {
+        case .wouldBlock: return false
+        case .lost(let reason): throw lost(reason)
+        case .bytes(let count):
+            do throws(ReplyReader.Malformed) {
+                try reader.feed(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+            } catch {
+                throw malformed(error)
+            }
+            return true
+        }
+    }
+
+    func nextReply() throws(RedisError) -> RedisValue? {
+        do throws(ReplyReader.Malformed) {
+            return try reader.next()
+        } catch {
+            throw malformed(error)
+        }
+    }
+
+    /// Sends commands and waits for all replies, for when nothing else is under way.
+    func exchange(_ batch: CommandBatch, until deadline: Deadline, waiter: PollWaiter) throws(RedisError)
+        -> [RedisValue]
+    {
+        enqueue(batch.bytes)
+        var replies: [RedisValue] = []
+        while true {
+            try flush()
+            while replies.count < batch.count, let reply = try nextReply() { replies.append(reply) }
+            if replies.count == batch.count { return replies }
+            switch waiter.waitThrough(for: interest, on: descriptor, until: deadline) {
+            case .ready: _ = try receive()
+            case .stopped: throw RedisError(.closed, "the connection to Redis at \(address) is closed")
+            case .timedOut, .woken: throw RedisError(.unreachable, "no answer from Redis at \(address) in time")
+            }
+        }
+    }
+
+    private func lost(_ reason: String) -> RedisError {
+        RedisError(.unreachable, "lost the connection to Redis at \(address): \(reason)")
+    }
+
+    private func malformed(_ error: ReplyReader.Malformed) -> RedisError {
+        RedisError(
+            .protocolError, "what answers at \(address) does not speak Redis's protocol: \(error.reason.singleLine)")
+    }
+}

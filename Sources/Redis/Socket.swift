@@ -1,0 +1,121 @@
+import Glibc
+
+/// A connected, non-blocking, close-on-exec stream socket; closed when it goes out of use.
+struct Socket: ~Copyable {
+    let descriptor: Int32
+
+    deinit { close(descriptor) }
+
+    static let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
+
+    /// Connects to the first address that accepts.
+    /// - Throws: `.unreachable`, naming the Redis address.
+    static func connect(
+        to address: RedisAddress, until deadline: Deadline, waiter: PollWaiter
+    ) throws(RedisError) -> Socket {
+        let candidates = try resolve(address, until: deadline, waiter: waiter)
+        var reason = "no address"
+        for (index, candidate) in candidates.enumerated() {
+            // One address that swallows packets must not use up the others' time.
+            let isLast = index == candidates.count - 1
+            let cutoff = isLast ? deadline : min(deadline, .after(.seconds(2)))
+            do throws(Failure) {
+                return try attempt(candidate, until: cutoff, waiter: waiter)
+            } catch {
+                reason = error.reason
+            }
+        }
+        throw RedisError(.unreachable, "unable to reach Redis at \(address): \(reason)")
+    }
+
+    private struct Failure: Error {
+        let reason: String
+    }
+
+    private static func resolve(
+        _ address: RedisAddress, until deadline: Deadline, waiter: PollWaiter
+    ) throws(RedisError) -> [SocketAddress] {
+        switch address {
+        case .unix(let path, _): [try SocketAddress(path: path)]
+        case .tcp(let host, let port, _, _, _):
+            try SocketAddress.lookUp(host, port: port, until: deadline, waiter: waiter)
+        }
+    }
+
+    private static func attempt(
+        _ address: SocketAddress, until deadline: Deadline, waiter: PollWaiter
+    ) throws(Failure) -> Socket {
+        let descriptor = Glibc.socket(address.family, Self.kind, 0)
+        guard descriptor >= 0 else { throw Failure(reason: systemReason(errno)) }
+        let socket = Socket(descriptor: descriptor)
+        var code = socket.startConnecting(to: address)
+        while code == EAGAIN || code == EINTR {
+            // A Unix socket whose queue of waiting connections is full.
+            let pause = min(deadline, .after(.milliseconds(5)))
+            guard waiter.waitThrough(for: 0, on: -1, until: pause) == .timedOut, !deadline.hasPassed else { break }
+            code = socket.startConnecting(to: address)
+        }
+        if code == EINPROGRESS { code = try socket.finishConnecting(until: deadline, waiter: waiter) }
+        guard code == 0 else { throw Failure(reason: systemReason(code)) }
+        if address.family != AF_UNIX { socket.tune() }
+        return socket
+    }
+
+    private func startConnecting(to address: SocketAddress) -> Int32 {
+        address.bytes.withUnsafeBytes { bytes in
+            let form = bytes.baseAddress?.assumingMemoryBound(to: sockaddr.self)
+            return Glibc.connect(descriptor, form, socklen_t(bytes.count)) == 0 ? 0 : errno
+        }
+    }
+
+    private func finishConnecting(until deadline: Deadline, waiter: PollWaiter) throws(Failure) -> Int32 {
+        switch waiter.waitThrough(for: Int32(POLLOUT), on: descriptor, until: deadline) {
+        case .ready:
+            var code: Int32 = 0
+            var size = socklen_t(MemoryLayout<Int32>.size)
+            getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &size)
+            return code
+        case .stopped: throw Failure(reason: "stopped")
+        case .timedOut, .woken: throw Failure(reason: "no connection before the deadline")
+        }
+    }
+
+    /// No delay for small commands; a peer whose machine has gone is noticed within half a minute.
+    private func tune() {
+        set(Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+        set(SOL_SOCKET, SO_KEEPALIVE, 1)
+        set(Int32(IPPROTO_TCP), TCP_KEEPIDLE, 15)
+        set(Int32(IPPROTO_TCP), TCP_KEEPINTVL, 5)
+        set(Int32(IPPROTO_TCP), TCP_KEEPCNT, 3)
+    }
+
+    private func set(_ level: Int32, _ option: Int32, _ value: Int32) {
+        var value = value
+        setsockopt(descriptor, level, option, &value, socklen_t(MemoryLayout<Int32>.size))
+    }
+
+    enum Moved {
+        case bytes(Int)
+        case wouldBlock
+        case lost(reason: String)
+    }
+
+    /// Sends what the system takes now. A peer that has gone is an error, not a signal.
+    func send(_ bytes: UnsafeRawBufferPointer) -> Moved {
+        moved(Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL)))
+    }
+
+    /// Takes what has arrived.
+    func receive(into buffer: UnsafeMutableRawBufferPointer) -> Moved {
+        let count = recv(descriptor, buffer.baseAddress, buffer.count, 0)
+        return count == 0 ? .lost(reason: "the server closed the connection") : moved(count)
+    }
+
+    private func moved(_ count: Int) -> Moved {
+        if count >= 0 { return .bytes(count) }
+        return errno == EAGAIN || errno == EINTR ? .wouldBlock : .lost(reason: systemReason(errno))
+    }
+}
+
+/// The system's words for an error number.
+func systemReason(_ code: Int32) -> String { String(cString: strerror(code)) }

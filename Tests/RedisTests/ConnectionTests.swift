@@ -1,0 +1,241 @@
+import Redis
+import TestSupport
+import Testing
+
+@Suite("A connection to Redis")
+struct ConnectionTests {
+    private func redis(_ server: RedisServer, timeout: Duration = .seconds(5)) throws -> Redis {
+        Redis(try RedisAddress(parsing: server.address), clientName: "test tool", commandTimeout: timeout)
+    }
+
+    @Test("sends commands and reads every kind of reply")
+    func replies() async throws {
+        let server = try RedisServer()
+        let redis = try redis(server)
+        #expect(try await redis.send("SET", "a", "1") == .status("OK"))
+        #expect(try await redis.send("INCRBY", "a", 41) == .integer(42))
+        #expect(try await redis.send("GET", "a").int == 42)
+        #expect(try await redis.send("GET", "none").isNull)
+        #expect(try await redis.send("INCRBY", "a", .integer(.min + 100)).int == .min + 142)
+        try await redis.send("RPUSH", "l", "x", .bytes([0, 255, 13, 10]), "")
+        let elements: [RedisValue] = [.bytes([0x78]), .bytes([0, 255, 13, 10]), .bytes([])]
+        #expect(try await redis.send("LRANGE", "l", 0, -1) == .array(elements))
+        #expect(try await redis.send("CLIENT", "GETNAME").string == "test-tool")
+        await redis.close()
+    }
+
+    @Test("keeps each caller's replies apart when many send at once")
+    func concurrentCallers() async throws {
+        let server = try RedisServer()
+        let redis = try redis(server)
+        let wrong = try await withThrowingTaskGroup(of: Int.self) { group in
+            for caller in 0..<200 {
+                group.addTask {
+                    var wrong = 0
+                    for turn in 0..<20 {
+                        let text = "\(caller)-\(turn)"
+                        if try await redis.send("ECHO", .text(text)).string != text { wrong += 1 }
+                    }
+                    return wrong
+                }
+            }
+            return try await group.reduce(0, +)
+        }
+        #expect(wrong == 0)
+        let connections = try server.cli("CLIENT", "LIST").split(separator: "\n").filter { $0.contains("test-tool") }
+        #expect(connections.count == 1)
+    }
+
+    @Test("throws an error reply with its code, and goes on")
+    func errorReplies() async throws {
+        let server = try RedisServer()
+        let redis = try redis(server)
+        try await redis.send("SET", "a", "text")
+        let error = await #expect(throws: RedisError.self) { try await redis.send("LPUSH", "a", "1") }
+        #expect(error?.code == .wrongType)
+        #expect(error?.message.contains(server.socketPath) == true)
+        let replies = try await redis.pipeline([["INCR", "a"], ["SET", "b", "2"], ["GET", "b"]])
+        #expect(replies.count == 3)
+        #expect(replies[2].int == 2)
+        guard case .error(let text) = replies[0] else {
+            Issue.record("INCR of a text was not refused")
+            return
+        }
+        #expect(text.hasPrefix("ERR"))
+    }
+
+    @Test("moves values and batches larger than any buffer")
+    func largeValues() async throws {
+        let server = try RedisServer()
+        let redis = try redis(server)
+        let large = [UInt8](repeating: 7, count: 20_000_000)
+        try await redis.send("SET", "large", .bytes(large))
+        #expect(try await redis.send("GET", "large") == .bytes(large))
+        var batch = CommandBatch()
+        for number in 0..<50_000 { batch.append(["ECHO", .integer(Int64(number))]) }
+        let replies = try await redis.pipeline(batch)
+        let expected: [Int64?] = (0..<50_000).map { Int64($0) }
+        #expect(replies.map(\.int) == expected)
+    }
+
+    @Test("runs a transaction whole, or not at all")
+    func transactions() async throws {
+        let server = try RedisServer()
+        let redis = try redis(server)
+        let results = try await redis.transaction([["SET", "a", "x"], ["INCR", "a"], ["GET", "a"]])
+        #expect(results.count == 3)
+        #expect(results[2].string == "x")
+        let error = await #expect(throws: RedisError.self) {
+            try await redis.transaction([["SET", "a", "y"], ["NOSUCHCOMMAND"]])
+        }
+        #expect(error?.code == .server)
+        #expect(try await redis.send("GET", "a").string == "x")
+    }
+
+    @Test("gives a script to a server that does not know it, in single runs and in batches")
+    func scripts() async throws {
+        let server = try RedisServer()
+        let redis = try redis(server)
+        let script = RedisScript("return redis.call('INCRBY', KEYS[1], ARGV[1])")
+        #expect(try await redis.run(script, keys: ["n"], arguments: [2]).int == 2)
+        try server.cli("SCRIPT", "FLUSH")
+        #expect(try await redis.run(script, keys: ["n"], arguments: [3]).int == 5)
+        try server.cli("SCRIPT", "FLUSH")
+        let calls = (1...100).map { ScriptCall(keys: ["m"], arguments: [.integer($0)]) }
+        let replies = try await redis.run(script, calls)
+        let sums: [Int64?] = (1...100).map { Int64($0 * ($0 + 1) / 2) }
+        #expect(replies.map(\.int) == sums)
+    }
+
+    @Test("fails what was under way when the server dies, and connects again afterwards")
+    func reconnect() async throws {
+        let server = try RedisServer(configuration: RedisServer.durable)
+        let redis = try redis(server)
+        try await redis.send("SET", "kept", "yes")
+        async let blocked = redis.send(["BLPOP", "nothing", "0"], timeout: .seconds(30))
+        #expect(try await eventually { try server.cli("INFO", "clients").contains("blocked_clients:1") })
+        server.kill()
+        do {
+            _ = try await blocked
+            Issue.record("the command outlived its server")
+        } catch let error as RedisError {
+            #expect(error.code == .unreachable)
+            #expect(error.isTemporary)
+        }
+        let error = await #expect(throws: RedisError.self) { try await redis.send("PING") }
+        #expect(error?.code == .unreachable)
+        try server.start()
+        #expect(try await redis.send("GET", "kept").string == "yes")
+    }
+
+    @Test("retries temporary failures until the server is back")
+    func retry() async throws {
+        let server = try RedisServer(configuration: RedisServer.durable)
+        let redis = try redis(server)
+        try await redis.send("SET", "kept", "yes")
+        server.kill()
+        async let answer = withRetry(for: .seconds(60)) { () throws(RedisError) in
+            try await redis.send("GET", "kept").string
+        }
+        try server.start()
+        #expect(try await answer == "yes")
+    }
+
+    @Test("gives up at the deadline of a server that does not answer, and recovers with it")
+    func timeouts() async throws {
+        let server = try RedisServer()
+        let redis = try redis(server, timeout: .milliseconds(200))
+        try await redis.send("PING")
+        server.freeze()
+        let error = await #expect(throws: RedisError.self) { try await redis.send("PING") }
+        #expect(error?.code == .timedOut)
+        server.thaw()
+        let answer = try await withRetry(for: .seconds(60)) { () throws(RedisError) in try await redis.send("PING") }
+        #expect(answer == .status("PONG"))
+    }
+
+    @Test("resumes a cancelled caller at once, and keeps the others' replies in order")
+    func cancellation() async throws {
+        let server = try RedisServer()
+        let redis = try redis(server, timeout: .seconds(60))
+        try await redis.send("PING")
+        let caller = Task { try await redis.send(["BLPOP", "list", "0"], timeout: .seconds(60)) }
+        #expect(try await eventually { try server.cli("INFO", "clients").contains("blocked_clients:1") })
+        caller.cancel()
+        let result = await caller.result
+        #expect(throws: RedisError.self) { try result.get() }
+        async let next = redis.send("ECHO", "mine")
+        try server.cli("LPUSH", "list", "theirs")
+        #expect(try await next.string == "mine")
+    }
+
+    @Test("refuses commands after it was closed")
+    func closing() async throws {
+        let server = try RedisServer()
+        let redis = try redis(server)
+        async let last = redis.send("SET", "a", "1")
+        _ = try await last
+        await redis.close()
+        await redis.close()
+        let error = await #expect(throws: RedisError.self) { try await redis.send("PING") }
+        #expect(error?.code == .closed)
+        #expect(try !server.cli("CLIENT", "LIST").contains("test-tool"))
+    }
+
+    @Test("closes when nobody holds it any more")
+    func dropped() async throws {
+        let server = try RedisServer()
+        do {
+            let redis = try redis(server)
+            try await redis.send("PING")
+        }
+        #expect(try await eventually { try !server.cli("CLIENT", "LIST").contains("test-tool") })
+    }
+
+    @Test("waits until the server has read its data set")
+    func loading() async throws {
+        let server = try RedisServer(configuration: RedisServer.durable)
+        var batch = CommandBatch()
+        for number in 0..<2000 { batch.append(["SET", .text("key\(number)"), "value"]) }
+        let redis = try redis(server, timeout: .seconds(60))
+        _ = try await redis.pipeline(batch)
+        server.kill()
+        try server.start(adding: ["key-load-delay 500"], waiting: false)
+        let answer = try await withRetry(for: .seconds(60)) { () throws(RedisError) in try await redis.send("DBSIZE") }
+        #expect(answer.int == 2000)
+    }
+
+    @Test("logs in over TCP with user, password and database")
+    func tcp() async throws {
+        let server = try RedisServer(
+            configuration: ["requirepass s3cret/word", "user app on >p@ss ~* +@all"], tcp: true)
+        let port = try #require(server.port)
+        for login in [":s3cret%2Fword", "app:p%40ss"] {
+            let address = try RedisAddress(parsing: "redis://\(login)@127.0.0.1:\(port)/3")
+            let redis = Redis(address, clientName: "test")
+            #expect(try await redis.send("CLIENT", "LIST").string?.contains(" db=3 ") == true)
+        }
+        let named = Redis(try RedisAddress(parsing: "redis://app:p%40ss@localhost:\(port)"), clientName: "test")
+        #expect(try await named.send("PING") == .status("PONG"))
+        let wrong = Redis(try RedisAddress(parsing: "redis://:guessed-word@127.0.0.1:\(port)"), clientName: "test")
+        let refusal = await #expect(throws: RedisError.self) { try await wrong.send("PING") }
+        #expect(refusal?.code == .authentication)
+        #expect(refusal?.message.contains("guessed-word") == false)
+        let none = Redis(try RedisAddress(parsing: "redis://127.0.0.1:\(port)"), clientName: "test")
+        let missing = await #expect(throws: RedisError.self) { try await none.send("PING") }
+        #expect(missing?.code == .authentication)
+    }
+
+    @Test("names the address when nothing listens there")
+    func nobodyThere() async throws {
+        let folder = try TemporaryFolder()
+        let redis = Redis(.unix(path: folder("none.sock"), database: 0), clientName: "test")
+        let error = await #expect(throws: RedisError.self) { try await redis.send("PING") }
+        #expect(error?.code == .unreachable)
+        #expect(error?.message.contains(folder("none.sock")) == true)
+        let port = try RedisServer.freePort()
+        let network = Redis(try RedisAddress(parsing: "redis://127.0.0.1:\(port)"), clientName: "test")
+        let refused = await #expect(throws: RedisError.self) { try await network.send("PING") }
+        #expect(refused?.code == .unreachable)
+    }
+}

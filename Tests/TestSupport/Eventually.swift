@@ -1,0 +1,9 @@
+/// Looks again and again, without holding up other tests, until something is so; false after a minute.
+public func eventually(_ isSo: () throws -> Bool) async throws -> Bool {
+    let end = ContinuousClock.now + .seconds(60)
+    while try !isSo() {
+        guard ContinuousClock.now < end else { return false }
+        try await Task.sleep(for: .milliseconds(10))
+    }
+    return true
+}

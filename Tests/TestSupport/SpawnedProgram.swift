@@ -1,0 +1,77 @@
+import Glibc
+import Synchronization
+
+/// A program started by a test, with nothing inherited but standard input, output and error.
+///
+/// Foundation's `Process` lets programs that start at the same time inherit each other's pipes, which then never end.
+public final class SpawnedProgram: Sendable {
+    public let processIdentifier: pid_t
+    private let status = Mutex<Int32?>(nil)
+
+    public struct Failure: Error {
+        public let reason: String
+    }
+
+    /// - Parameter descriptors: what becomes its descriptors 0, 1 and 2; nil is `/dev/null`.
+    public init(_ arguments: [String], descriptors: [Int32?] = [nil, nil, nil]) throws {
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        for (number, descriptor) in descriptors.enumerated() {
+            if let descriptor {
+                posix_spawn_file_actions_adddup2(&actions, descriptor, Int32(number))
+            } else {
+                posix_spawn_file_actions_addopen(&actions, Int32(number), "/dev/null", O_RDWR, 0)
+            }
+        }
+        var pid = pid_t()
+        var words: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]
+        defer { for word in words { free(word) } }
+        let code = posix_spawnp(&pid, arguments[0], &actions, nil, &words, environ)
+        guard code == 0 else { throw Failure(reason: "\(arguments[0]): \(String(cString: strerror(code)))") }
+        processIdentifier = pid
+    }
+
+    public func signal(_ number: Int32) {
+        status.withLock { if $0 == nil { kill(processIdentifier, number) } }
+    }
+
+    /// Waits until it has ended; its exit status, or 128 and the number of the signal that ended it.
+    @discardableResult
+    public func wait() -> Int32 {
+        if let known = status.withLock({ $0 }) { return known }
+        var information = siginfo_t()
+        while waitid(P_PID, id_t(processIdentifier), &information, WEXITED | WNOWAIT) != 0, errno == EINTR {}
+        return status.withLock { known in
+            if let known { return known }
+            var raw: Int32 = 0
+            waitpid(processIdentifier, &raw, 0)
+            let code = raw & 0x7F == 0 ? raw >> 8 & 0xFF : 128 + raw & 0x7F
+            known = code
+            return code
+        }
+    }
+
+    /// Runs a program to its end; what it wrote to standard output.
+    public static func output(of arguments: [String]) throws -> String {
+        var ends: [Int32] = [-1, -1]
+        // Not a pipe: these are close-on-exec from their first moment.
+        let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
+        guard socketpair(AF_UNIX, kind, 0, &ends) == 0 else { throw Failure(reason: "no descriptors left") }
+        defer { close(ends[0]) }
+        let program: SpawnedProgram
+        do {
+            defer { close(ends[1]) }
+            program = try SpawnedProgram(arguments, descriptors: [nil, ends[1], nil])
+        }
+        var text: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        while true {
+            let count = read(ends[0], &buffer, buffer.count)
+            if count > 0 { text += buffer[..<count] }
+            if count == 0 || count < 0 && errno != EINTR { break }
+        }
+        program.wait()
+        return String(decoding: text, as: UTF8.self)
+    }
+}
