@@ -33,9 +33,10 @@ final class Schedule: Sendable {
 
     /// Adds a job; waits while too many are held.
     func add(_ job: Job, isFirstProgress: Bool) async {
-        while state.withLock({ $0.count >= Schedule.capacity }) {
-            guard !Task.isCancelled else { return }
-            await changed.wait(atMost: .milliseconds(100))
+        while !Task.isCancelled {
+            let generation = changed.generation
+            guard state.withLock({ $0.count >= Schedule.capacity }) else { break }
+            await changed.wait(since: generation, atMost: .seconds(1))
         }
         let now = ContinuousClock.now
         state.withLock { state in
@@ -62,11 +63,12 @@ final class Schedule: Sendable {
     /// The next job whose time has come; its lane waits for `finish`. nil when all is done.
     func next() async -> Job? {
         while !Task.isCancelled {
+            let generation = changed.generation
             let found: (job: Job?, due: ContinuousClock.Instant?, isDone: Bool) = state.withLock { take(&$0, ContinuousClock.now) }
             if let job = found.job { return job }
             if found.isDone { return nil }
             let wait = found.due.map { $0 - ContinuousClock.now } ?? .seconds(3600)
-            await changed.wait(atMost: max(wait, .milliseconds(1)))
+            await changed.wait(since: generation, atMost: max(wait, .milliseconds(1)))
         }
         return nil
     }

@@ -5,41 +5,46 @@ final class Signal: Sendable {
     private struct State {
         var waiters: [Int: CheckedContinuation<Void, Never>] = [:]
         var next = 0
+        var generation = 0
     }
 
     private let state = Mutex(State())
 
+    /// What `wait` compares: a change between looking and waiting is not missed.
+    var generation: Int { state.withLock { $0.generation } }
+
     func notify() {
         let waiters = state.withLock { state in
+            state.generation += 1
             defer { state.waiters = [:] }
             return state.waiters.values
         }
         for waiter in waiters { waiter.resume() }
     }
 
-    /// Returns at the next `notify`, after the time given, or when the task is cancelled.
-    func wait(atMost limit: Duration) async {
+    /// Returns at the first `notify` after `generation` was read, after the time given, or when the task is cancelled.
+    func wait(since generation: Int, atMost limit: Duration) async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { try? await Task.sleep(for: limit) }
-            group.addTask { await self.wait() }
+            group.addTask { await self.wait(since: generation) }
             await group.next()
             group.cancelAll()
         }
     }
 
-    private func wait() async {
+    private func wait(since generation: Int) async {
         let id = state.withLock { state in
             state.next += 1
             return state.next
         }
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                let isCancelled = state.withLock { state in
-                    if Task.isCancelled { return true }
+                let isOver = state.withLock { state in
+                    if Task.isCancelled || state.generation != generation { return true }
                     state.waiters[id] = continuation
                     return false
                 }
-                if isCancelled { continuation.resume() }
+                if isOver { continuation.resume() }
             }
         } onCancel: {
             state.withLock { $0.waiters.removeValue(forKey: id) }?.resume()
