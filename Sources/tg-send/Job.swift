@@ -14,10 +14,12 @@ enum Step: Sendable {
 
 /// An event and what is left to do for it. A step that must wait goes back into the schedule with the rest.
 struct Job: Sendable {
-    let event: Envelope
+    var event: Envelope
     var steps: [Step]
     /// Temporary failures of the current step.
     var attempts = 0
+    /// Progress that makes the optimistic reply, which must appear at once; later progress may be skipped for newer.
+    var isFirstProgress = false
 
     /// nil for events that are none of this stage's business.
     init?(_ event: Envelope) {
@@ -47,6 +49,8 @@ struct Job: Sendable {
     }
 
     var isProgress: Bool { event.type == "events.media.progress" }
+
+    var maySkip: Bool { isProgress && !isFirstProgress }
 
     /// What must stay in order: the commands to one chat, and all that one request causes.
     var lane: String {

@@ -21,6 +21,7 @@ final class Schedule: Sendable {
         var lanes: [String: Lane] = [:]
         var count = 0
         var isClosed = false
+        var isAborted = false
         /// Since when each lane has something to do, for fairness.
         var order: [String] = []
     }
@@ -32,7 +33,7 @@ final class Schedule: Sendable {
     init(progressInterval: Duration) { self.progressInterval = progressInterval }
 
     /// Adds a job; waits while too many are held.
-    func add(_ job: Job, isFirstProgress: Bool) async {
+    func add(_ job: Job) async {
         while !Task.isCancelled {
             let generation = changed.generation
             guard state.withLock({ $0.count >= Schedule.capacity }) else { break }
@@ -41,12 +42,17 @@ final class Schedule: Sendable {
         let now = ContinuousClock.now
         state.withLock { state in
             var lane = state.lanes[job.lane] ?? Lane(notBefore: now, progressNotBefore: now)
-            if job.isProgress && !isFirstProgress {
+            if job.maySkip {
                 if lane.progress == nil { state.count += 1 }
                 lane.progress = job
             } else {
                 state.count += 1
                 lane.jobs.append(job)
+                // A request that comes to its end has no use for progress.
+                if lane.progress != nil {
+                    lane.progress = nil
+                    state.count -= 1
+                }
             }
             if !state.order.contains(job.lane) { state.order.append(job.lane) }
             state.lanes[job.lane] = lane
@@ -57,6 +63,12 @@ final class Schedule: Sendable {
     /// No more jobs will be added.
     func close() {
         state.withLock { $0.isClosed = true }
+        changed.notify()
+    }
+
+    /// Gives up what is left: a failure ends the tool.
+    func abort() {
+        state.withLock { $0.isAborted = true }
         changed.notify()
     }
 
@@ -74,6 +86,7 @@ final class Schedule: Sendable {
     }
 
     private func take(_ state: inout State, _ now: ContinuousClock.Instant) -> (Job?, ContinuousClock.Instant?, Bool) {
+        if state.isAborted { return (nil, nil, true) }
         var due: ContinuousClock.Instant?
         var progressLane: String?
         for name in state.order {
@@ -124,10 +137,12 @@ final class Schedule: Sendable {
                     return
                 }
             case .again(let rest, let wait):
-                if !rest.isProgress || !lane.jobs.isEmpty || lane.progress == nil {
+                if !rest.maySkip {
                     lane.jobs.insert(rest, at: 0)
+                } else if lane.jobs.isEmpty && lane.progress == nil {
+                    lane.progress = rest
                 } else {
-                    // Newer progress came meanwhile.
+                    // Something newer came meanwhile.
                     state.count -= 1
                 }
                 lane.notBefore = ContinuousClock.now + wait
@@ -138,14 +153,5 @@ final class Schedule: Sendable {
             state.lanes[job.lane] = lane
         }
         changed.notify()
-    }
-
-    /// Drops progress that is waiting: the request has come to its end.
-    func dropProgress(of lane: String) {
-        state.withLock { state in
-            guard state.lanes[lane]?.progress != nil else { return }
-            state.lanes[lane]?.progress = nil
-            state.count -= 1
-        }
     }
 }

@@ -1,0 +1,123 @@
+import Blob
+import Envelope
+import HTTP
+import Stage
+import Telegram
+
+extension Sender {
+    /// Carries out a `commands.telegram.*`.
+    func command(_ action: String, _ event: Envelope) async throws {
+        let call: BotCall
+        do throws(MalformedInput) { call = try BotCall(action, event) } catch { throw StageError(.usage, error.reason) }
+        let result: JSON
+        do {
+            result = try await perform(call, event)
+        } catch let error where error.code == .notModified || (action == "delete" && error.code == .messageNotFound) {
+            // It is as it should be already.
+            result = .null
+        }
+        let file = SentFile(result)
+        if let file, let key = event.payload["key"]?.string { await shared.cache(file.cached, for: key) }
+        let message = result["message_id"] ?? call.parameters["message_id"]
+        try await sent(action, call.parameters["chat_id"], message, ["file_id": file.map { .string($0.cached.fileID) }])
+        runtime.log.info("sent", metadata: ["action": "\(action)"])
+    }
+
+    private func perform(_ call: BotCall, _ event: Envelope) async throws(TelegramError) -> JSON {
+        guard let upload = call.upload else { return try await api.call(call.method, call.parameters) }
+        guard let file = OpenFile(path: upload.path) else {
+            throw TelegramError(.localIO, "unable to read \(upload.path)")
+        }
+        let name = FileName.safe(upload.fileName ?? String(upload.path.split(separator: "/").last ?? "file"))
+        return try await api.call(
+            call.method, call.parameters,
+            upload: BotAPI.Upload(
+                field: upload.field, fileName: name,
+                contentType: event.payload["content_type"]?.string ?? "application/octet-stream",
+                content: FileRange(descriptor: file.descriptor, offset: 0, count: file.sizeBytes)))
+    }
+
+    /// Makes the optimistic reply, or changes it.
+    func showProgress(_ event: Envelope) async throws {
+        guard let origin = event.meta["origin"], let chat = origin["chat_id"] else { return }
+        let text = Wording.progress(event.payload)
+        if let reply = await shared.replyID() {
+            do {
+                _ = try await api.call(
+                    "editMessageText", ["chat_id": chat, "message_id": .integer(reply), "text": .string(text)])
+            } catch where error.code == .notModified {}
+            return
+        }
+        var parameters: JSONObject = ["chat_id": chat, "text": .string(text), "disable_notification": true]
+        BotCall.addReply(&parameters, event, byDefault: true)
+        let message = try await api.call("sendMessage", parameters)
+        if let id = message["message_id"]?.int { await shared.setReplyID(id) }
+    }
+
+    func removeReply(_ job: Job) async throws {
+        guard let chat = job.origin?["chat_id"], let reply = await shared.replyID() else { return }
+        do {
+            _ = try await api.call("deleteMessage", ["chat_id": chat, "message_id": .integer(reply)])
+        } catch where error.code == .messageNotFound {}
+        await shared.forgetReply()
+    }
+
+    /// Turns the optimistic reply into the error, or answers with it.
+    func showFailure(_ reason: String, _ job: Job) async throws {
+        try await tell(Wording.failure(reason), job)
+    }
+
+    func tell(_ text: String, _ job: Job) async throws {
+        guard let chat = job.chat else { return }
+        if let reply = await shared.replyID() {
+            do {
+                _ = try await api.call(
+                    "editMessageText",
+                    ["chat_id": chat, "message_id": .integer(reply), "text": .string(text), "link_preview_options": ["is_disabled": true]])
+                await shared.forgetReply()
+                return try await sent("edit", chat, .integer(reply))
+            } catch let error as TelegramError where error.code == .messageNotFound {
+                // Somebody deleted it: the answer is then a new message.
+                await shared.forgetReply()
+            }
+        }
+        var parameters: JSONObject = ["chat_id": chat, "text": .string(text), "link_preview_options": ["is_disabled": true]]
+        BotCall.addReply(&parameters, job.event, byDefault: true)
+        let message = try await api.call("sendMessage", parameters)
+        try await sent("reply", chat, message["message_id"])
+    }
+}
+
+/// The file of a sent message, as Telegram calls it.
+struct SentFile: Sendable {
+    let cached: SharedState.CachedFile
+
+    init?(_ message: JSON) {
+        // A video without sound comes back as an animation, with a document beside it for old clients.
+        for type in ["animation", "video", "audio", "voice", "document"] {
+            if let id = message[type]?["file_id"]?.string {
+                cached = SharedState.CachedFile(fileID: id, type: type)
+                return
+            }
+        }
+        return nil
+    }
+}
+
+/// File names from outside, fit to be shown and saved.
+enum FileName {
+    static func safe(_ name: String) -> String {
+        let kept = name.unicodeScalars.map { scalar -> Character in
+            switch scalar {
+            case "/", "\\", "\"", ":", "*", "?", "<", ">", "|": "_"
+            default: scalar.properties.generalCategory == .control ? "_" : Character(scalar)
+            }
+        }
+        let text = String(kept).trimmingDots.limited(toUTF16: 120)
+        return text.isEmpty ? "file" : text
+    }
+}
+
+extension String {
+    fileprivate var trimmingDots: String { String(drop { $0 == "." || $0 == " " }) }
+}

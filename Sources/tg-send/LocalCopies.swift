@@ -1,0 +1,91 @@
+import Blob
+import Envelope
+import Glibc
+import HTTP
+import Stage
+
+/// Why there is no copy of an object to upload.
+struct NoCopy: Error, Sendable {
+    /// One line for the person who asked.
+    let reason: String
+    let isTemporary: Bool
+}
+
+/// Finds the bytes of a stored object on this machine, or fetches them from the store.
+struct LocalCopies: Sendable {
+    let cache: MediaCache
+    let log: Runtime
+    private let client = HTTPClient(userAgent: "tgpipe/\(tgpipeVersion)")
+
+    init(cache: MediaCache, runtime: Runtime) {
+        self.cache = cache
+        log = runtime
+    }
+
+    /// The object of `events.dl.*.ready`, open, so that no clean-up removes it.
+    func open(_ payload: JSONObject) async throws(NoCopy) -> OpenFile {
+        let size = payload["size_bytes"]?.int
+        if let path = payload["path"]?.string, let file = whole(OpenFile(path: path), size) { return file }
+        guard let key = payload["key"]?.string, cache.path(of: key) != nil else {
+            throw NoCopy(reason: "the file is gone", isTemporary: false)
+        }
+        if let file = whole(cache.open(key), size) { return file }
+        let store: (any BlobStore)?
+        do { store = try payload["store"]?.string.map { try openStore($0) } } catch { store = nil }
+        if let path = store?.localPath(key), let file = whole(OpenFile(path: path), size) { return file }
+        return try await fetch(key, payload["url"]?.string, store, size)
+    }
+
+    /// A copy of another size is what a crash or a full disk left.
+    private func whole(_ file: OpenFile?, _ size: Int64?) -> OpenFile? {
+        guard let file, size == nil || file.sizeBytes == size else { return nil }
+        return file
+    }
+
+    private func fetch(
+        _ key: String, _ url: String?, _ store: (any BlobStore)?, _ size: Int64?
+    ) async throws(NoCopy) -> OpenFile {
+        guard let temporary = cache.temporaryPath() else {
+            throw NoCopy(reason: "unable to write to the media folder", isTemporary: false)
+        }
+        defer { unlink(temporary) }
+        if let url {
+            try await download(url, to: temporary)
+        } else if let store {
+            do { _ = try await store.get(key, to: temporary) } catch {
+                throw NoCopy(reason: "the stored file cannot be read: \(error.message)", isTemporary: error.isTemporary)
+            }
+        } else {
+            throw NoCopy(reason: "the file is gone, and its store is not known", isTemporary: false)
+        }
+        guard let path = cache.take(temporary, as: key), let file = whole(OpenFile(path: path), size) else {
+            throw NoCopy(reason: "the stored file is not as long as it should be", isTemporary: false)
+        }
+        return file
+    }
+
+    private func download(_ url: String, to path: String) async throws(NoCopy) {
+        let descriptor = Glibc.open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw NoCopy(reason: "unable to write to the media folder", isTemporary: false) }
+        defer { close(descriptor) }
+        do {
+            let head = try await client.stream(
+                HTTPRequest("GET", url), onHead: { $0.status == 200 ? .receive : .stop },
+                onBody: { bytes in
+                    var rest = bytes[...]
+                    while !rest.isEmpty {
+                        let count = write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
+                        guard count > 0 else { throw StageError(.localIO, String(cString: strerror(errno))) }
+                        rest = rest.dropFirst(count)
+                    }
+                })
+            guard head.status == 200 else {
+                throw NoCopy(reason: "the store refused the file (HTTP status \(head.status))", isTemporary: head.status >= 500)
+            }
+        } catch let error as NoCopy {
+            throw error
+        } catch {
+            throw NoCopy(reason: "the store cannot be reached", isTemporary: true)
+        }
+    }
+}

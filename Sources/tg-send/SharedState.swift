@@ -1,0 +1,101 @@
+import Envelope
+import Redis
+import Stage
+import Synchronization
+
+/// What sending remembers in Redis. None of it is needed to send: without Redis it is slower and forgets, and says so in the log.
+struct SharedState: Sendable {
+    private static let replySeconds: Int64 = 86_400
+    private static let fileIDSeconds: Int64 = 30 * 86_400
+
+    private let redis: Redis?
+    private let runtime: Runtime
+    private let botID: Int64
+    private let replies = Mutex(RecentReplies())
+
+    /// - Parameter redis: nil for one-off sends.
+    init(runtime: Runtime, redis: Redis?, botID: Int64) {
+        self.runtime = runtime
+        self.redis = redis
+        self.botID = botID
+    }
+
+    /// A media object as Telegram already has it.
+    struct CachedFile: Sendable {
+        let fileID: String
+        /// Telegram's name for its kind: `video`, `animation`, `audio`, `document`. It cannot change.
+        let type: String
+    }
+
+    func cachedFile(_ key: String) async -> CachedFile? {
+        let text = await attempt { redis throws(RedisError) in
+            try await redis.send("GETEX", .text(fileKey(key)), "EX", .integer(SharedState.fileIDSeconds)).string
+        }
+        guard let text = text ?? nil, let json = try? JSON(parsing: text), let id = json["file_id"]?.string,
+            let type = json["type"]?.string
+        else { return nil }
+        return CachedFile(fileID: id, type: type)
+    }
+
+    func cache(_ file: CachedFile, for key: String) async {
+        let text = JSON.object(["file_id": .string(file.fileID), "type": .string(file.type)]).text
+        _ = await attempt { redis throws(RedisError) in
+            try await redis.send("SET", .text(fileKey(key)), .text(text), "EX", .integer(SharedState.fileIDSeconds))
+        }
+    }
+
+    func forgetFile(_ key: String) async {
+        _ = await attempt { redis throws(RedisError) in try await redis.send("DEL", .text(fileKey(key))) }
+    }
+
+    private func fileKey(_ key: String) -> String { "tgpipe:{\(key)}:file_id:\(botID)" }
+
+    /// The optimistic reply of the current request.
+    func replyID() async -> Int64? {
+        guard let key = Correlation.key("reply") else { return nil }
+        if let known = replies.withLock({ $0.ids[key] }) { return known }
+        let reply = await attempt { redis throws(RedisError) in try await redis.send("GET", .text(key)).int }
+        return reply ?? nil
+    }
+
+    func setReplyID(_ id: Int64) async {
+        guard let key = Correlation.key("reply") else { return }
+        replies.withLock { $0.set(id, key) }
+        _ = await attempt { redis throws(RedisError) in
+            try await redis.send("SET", .text(key), .integer(id), "EX", .integer(SharedState.replySeconds))
+        }
+    }
+
+    func forgetReply() async {
+        guard let key = Correlation.key("reply") else { return }
+        replies.withLock { $0.ids[key] = nil }
+        _ = await attempt { redis throws(RedisError) in try await redis.send("DEL", .text(key)) }
+    }
+
+    /// Counts one delivery; true every `every`th time, over all processes.
+    func isCleanupDue(every: Int64) async -> Bool {
+        let count = await attempt { redis throws(RedisError) in try await redis.send("INCR", "tgpipe:cleanup:events").int }
+        return (count ?? nil).map { $0 % every == 0 } ?? false
+    }
+
+    private func attempt<Value>(_ call: (Redis) async throws(RedisError) -> Value) async -> Value? {
+        guard let redis else { return nil }
+        do throws(RedisError) {
+            return try await call(redis)
+        } catch {
+            runtime.log.warning("going on without Redis: \(error.message)")
+            return nil
+        }
+    }
+}
+
+/// The newest optimistic replies, so that an edit needs no question to Redis.
+private struct RecentReplies {
+    var ids: [String: Int64] = [:]
+    private var order: [String] = []
+
+    mutating func set(_ id: Int64, _ key: String) {
+        if ids.updateValue(id, forKey: key) == nil { order.append(key) }
+        while order.count > 5000 { ids[order.removeFirst()] = nil }
+    }
+}

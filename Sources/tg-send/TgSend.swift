@@ -1,0 +1,74 @@
+import ArgumentParser
+import Blob
+import Envelope
+import Stage
+import Telegram
+
+@main struct TgSend: Tool {
+    static let configuration = CommandConfiguration(
+        commandName: "tg-send",
+        abstract: "Speak in Telegram: replies, edits, reactions, media, and the progress of requests.",
+        discussion: """
+            Reads commands.telegram.*, events.dl.* and events.media.progress, and writes events.telegram.sent and \
+            events.telegram.failed; everything else passes through unchanged. Media that Telegram already has is sent by its \
+            file_id, else uploaded from disk. With --chat it sends one thing and ends. \
+            The token comes from TG_BOT_TOKEN or --token-file.
+
+            Examples: media-fetch | blob-put | tg-send
+                      tg-send --chat 42 --text 'the backup is done'
+                      tg-send --chat 42 --video clip.mp4 --caption 'a clip'
+            """,
+        version: tgpipeVersion)
+
+    @OptionGroup var common: CommonOptions
+    @OptionGroup var input: InputOptions
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var bot: BotOptions
+    @OptionGroup var sending: SendingOptions
+    @OptionGroup(title: "Sending one thing") var single: SingleOptions
+
+    func validate() throws { try single.validateTogether() }
+
+    func run(_ runtime: Runtime) async throws -> ExitStatus {
+        let api = try bot.api()
+        let sink = try await EventOutput(endpoint: output.to)
+        let cache = MediaCache(directory: try runtime.directory("media/cache"))
+        if let event = try single.event() {
+            let sender = Sender(
+                runtime: runtime, api: api, output: sink, shared: SharedState(runtime: runtime, redis: nil, botID: api.token.botID),
+                cache: cache, options: sending)
+            return try await sender.sendOnce(event)
+        }
+        try await runtime.requireRedis()
+        let shared = SharedState(runtime: runtime, redis: try await runtime.redis(), botID: api.token.botID)
+        let sender = Sender(runtime: runtime, api: api, output: sink, shared: shared, cache: cache, options: sending)
+        try await Dispatcher(runtime: runtime, sender: sender, output: sink, options: sending).run(input)
+        return .success
+    }
+}
+
+struct SendingOptions: ParsableArguments, Sendable {
+    @Option(help: ArgumentHelp("How many calls to Telegram are under way at once.", valueName: "n"))
+    var concurrency: Int = 8
+
+    @Option(help: ArgumentHelp("How far apart edits of one progress message are.", valueName: "duration"))
+    var progressInterval: Span = Span(.seconds(3))
+
+    @Option(help: ArgumentHelp("How often a temporary failure is tried again.", valueName: "n"))
+    var retries: Int = 5
+
+    @Option(help: ArgumentHelp("Clean the local copies after so many deliveries.", valueName: "n"))
+    var cleanupEvery: Int = 20
+
+    @Option(help: ArgumentHelp("What the clean-up leaves of the local copies.", valueName: "size"))
+    var cacheSize: ByteSize = ByteSize(2 << 30)
+
+    @Flag(help: "Do not keep to Telegram's message rates by itself; wait only when told to.")
+    var noPacing = false
+
+    func validate() throws {
+        guard (1...100).contains(concurrency) else { throw ValidationError("--concurrency must be from 1 to 100") }
+        guard cleanupEvery > 0 else { throw ValidationError("--cleanup-every must be 1 or more") }
+        guard (0...100).contains(retries) else { throw ValidationError("--retries must be from 0 to 100") }
+    }
+}
