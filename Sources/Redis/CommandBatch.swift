@@ -41,6 +41,15 @@ public struct CommandBatch: Sendable {
         value.withUnsafeBufferPointer { addBulk($0) }
     }
 
+    /// Adds one word made of three.
+    mutating func add(joining first: String, _ second: String, _ third: String) {
+        addHeader(first.utf8.count + second.utf8.count + third.utf8.count)
+        bytes.append(contentsOf: first.utf8)
+        bytes.append(contentsOf: second.utf8)
+        bytes.append(contentsOf: third.utf8)
+        appendLineEnd()
+    }
+
     mutating func add(_ number: Int64) {
         addHeader(Self.decimalWidth(number))
         appendDecimal(number)

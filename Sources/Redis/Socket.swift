@@ -28,8 +28,21 @@ struct Socket: ~Copyable {
         throw RedisError(.unreachable, "unable to reach Redis at \(address): \(reason)")
     }
 
+    /// Whether nobody listens at a Unix socket, as opposed to somebody who cannot be reached now.
+    static func isVacant(_ path: String, until deadline: Deadline, waiter: PollWaiter) throws(RedisError) -> Bool {
+        let address = try SocketAddress(path: path)
+        do throws(Failure) {
+            _ = try attempt(address, until: deadline, waiter: waiter)
+            return false
+        } catch {
+            return error.code == ENOENT || error.code == ECONNREFUSED
+        }
+    }
+
     private struct Failure: Error {
-        let reason: String
+        /// The system's error number.
+        let code: Int32
+        var reason: String { code == ETIMEDOUT ? "no connection in time" : systemReason(code) }
     }
 
     private static func resolve(
@@ -46,7 +59,7 @@ struct Socket: ~Copyable {
         _ address: SocketAddress, until deadline: Deadline, waiter: PollWaiter
     ) throws(Failure) -> Socket {
         let descriptor = Glibc.socket(address.family, Self.kind, 0)
-        guard descriptor >= 0 else { throw Failure(reason: systemReason(errno)) }
+        guard descriptor >= 0 else { throw Failure(code: errno) }
         let socket = Socket(descriptor: descriptor)
         var code = socket.startConnecting(to: address)
         while code == EAGAIN || code == EINTR {
@@ -56,7 +69,7 @@ struct Socket: ~Copyable {
             code = socket.startConnecting(to: address)
         }
         if code == EINPROGRESS { code = try socket.finishConnecting(until: deadline, waiter: waiter) }
-        guard code == 0 else { throw Failure(reason: systemReason(code)) }
+        guard code == 0 else { throw Failure(code: code) }
         if address.family != AF_UNIX { socket.tune() }
         return socket
     }
@@ -75,8 +88,8 @@ struct Socket: ~Copyable {
             var size = socklen_t(MemoryLayout<Int32>.size)
             getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &size)
             return code
-        case .stopped: throw Failure(reason: "stopped")
-        case .timedOut, .woken: throw Failure(reason: "no connection before the deadline")
+        case .stopped: throw Failure(code: ECANCELED)
+        case .timedOut, .woken: throw Failure(code: ETIMEDOUT)
         }
     }
 

@@ -1,0 +1,16 @@
+/// A Redis server of the user's own, for machines where nobody set one up.
+public enum PrivateRedis {
+    /// Where Redis is: what is configured, else a private server that is started when it does not run.
+    ///
+    /// The private server listens on `<state>/redis/redis.sock` only, keeps its data in that folder (append-only file,
+    /// written to disk every second), and outlives the tool; `redis-cli -s <state>/redis/redis.sock shutdown` ends it.
+    /// Tools that start at the same time start one server between them.
+    /// - Parameter environment: the value of `TGPIPE_REDIS`; nil or empty for the private server.
+    public static func address(
+        environment: String?, stateDirectory: String
+    ) async throws(RedisError) -> RedisAddress {
+        if let environment, !environment.isEmpty { return try RedisAddress(parsing: environment) }
+        let server = PrivateServer(stateDirectory: stateDirectory)
+        return try await onOwnThread { () throws(RedisError) in try server.running(until: .after(.seconds(20))) }
+    }
+}

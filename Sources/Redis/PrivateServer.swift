@@ -1,0 +1,138 @@
+import Glibc
+
+/// The private server's folder, and how to find or start the server in it. All of it blocks.
+struct PrivateServer: Sendable {
+    let stateDirectory: String
+    var program = "redis-server"
+
+    private var folder: String { "\(stateDirectory)/redis" }
+
+    /// The address of the server, which answers.
+    func running(until deadline: Deadline) throws(RedisError) -> RedisAddress {
+        guard stateDirectory.hasPrefix("/") else {
+            throw RedisError(.configuration, "the state folder needs an absolute path: \(stateDirectory.singleLine)")
+        }
+        let address = RedisAddress.unix(path: "\(folder)/redis.sock", database: 0)
+        try RedisAddress.checkLength(of: "\(folder)/redis.sock")
+        if try answers(address, until: deadline) { return address }
+        try makeFolder()
+        let lock = try FileLock(path: "\(folder)/lock", until: deadline)
+        defer { lock.release() }
+        // Another tool may have started it while this one waited for the lock.
+        if try answers(address, until: deadline) { return address }
+        try start(until: deadline)
+        while try !answers(address, until: deadline) {
+            guard !deadline.hasPassed else { throw failed("it does not answer") }
+            usleep(3000)
+        }
+        return address
+    }
+
+    /// False when nothing listens there.
+    private func answers(_ address: RedisAddress, until deadline: Deadline) throws(RedisError) -> Bool {
+        let waiter = PollWaiter()
+        if try Socket.isVacant("\(folder)/redis.sock", until: deadline, waiter: waiter) { return false }
+        _ = try Link(to: address, clientName: "tgpipe", until: deadline, waiter: waiter)
+        return true
+    }
+
+    /// Makes the folder, for this user alone.
+    private func makeFolder() throws(RedisError) {
+        var path = ""
+        for part in folder.split(separator: "/") {
+            path += "/\(part)"
+            guard mkdir(path, 0o700) != 0 else { continue }
+            let code = errno
+            // An existing folder of the system may answer that it is read-only, or not ours, before that it exists.
+            guard access(path, F_OK) == 0 else {
+                throw RedisError(.configuration, "unable to make the folder \(path.singleLine): \(systemReason(code))")
+            }
+        }
+        var status = stat()
+        guard stat(folder, &status) == 0, status.st_uid == geteuid(), status.st_mode & S_IFMT == S_IFDIR,
+            chmod(folder, 0o700) == 0
+        else {
+            throw RedisError(
+                .configuration, "the folder \(folder.singleLine) belongs to somebody else, or is no folder")
+        }
+    }
+
+    private func start(until deadline: Deadline) throws(RedisError) {
+        if let stray {
+            throw failed("process \(stray) serves this folder, but its socket is gone: end it first")
+        }
+        let log = open("\(folder)/redis.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
+        guard log >= 0 else { throw failed("unable to write \(folder)/redis.log: \(systemReason(errno))") }
+        defer { close(log) }
+        let code = Daemon.spawn([program] + options, output: log, until: deadline)
+        switch code {
+        case .success(0): return
+        case .success: throw failed(lastLogLine ?? "see \(folder)/redis.log")
+        case .failure(let error) where error.code == ENOENT:
+            throw RedisError(
+                .configuration,
+                "redis-server is not installed: install it (Debian: apt-get install redis-server),"
+                    + " or set TGPIPE_REDIS to the address of a server")
+        case .failure(let error): throw failed(systemReason(error.code))
+        }
+    }
+
+    private var options: [String] {
+        [
+            "--port", "0", "--unixsocket", "\(folder)/redis.sock", "--unixsocketperm", "600", "--dir", folder,
+            "--daemonize", "yes", "--logfile", "\(folder)/redis.log", "--pidfile", "\(folder)/redis.pid",
+            "--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction",
+        ]
+    }
+
+    /// A server that still uses the folder: a second one would write to the same file.
+    private var stray: pid_t? {
+        guard let text = contents(of: "\(folder)/redis.pid", last: 32),
+            let pid = pid_t(text.prefix { $0.isNumber }),
+            let workingFolder = realpath("/proc/\(pid)/cwd", nil)
+        else { return nil }
+        defer { free(workingFolder) }
+        guard let ours = realpath(folder, nil) else { return nil }
+        defer { free(ours) }
+        return strcmp(workingFolder, ours) == 0 ? pid : nil
+    }
+
+    private func failed(_ reason: String) -> RedisError {
+        RedisError(.configuration, "unable to start a private redis-server in \(folder): \(reason)".singleLine)
+    }
+
+    /// What the server said last.
+    private var lastLogLine: String? {
+        contents(of: "\(folder)/redis.log", last: 4096)?.split(separator: "\n").last.map(String.init)
+    }
+
+    private func contents(of path: String, last size: Int) -> String? {
+        guard let file = fopen(path, "re") else { return nil }
+        defer { fclose(file) }
+        fseek(file, -size, SEEK_END)
+        var bytes = [UInt8](repeating: 0, count: size)
+        let count = fread(&bytes, 1, size, file)
+        return String(decoding: bytes[..<count], as: UTF8.self)
+    }
+}
+
+/// An exclusive lock on a file, shared with other processes; the system releases it when this one dies.
+struct FileLock {
+    private let descriptor: Int32
+
+    init(path: String, until deadline: Deadline) throws(RedisError) {
+        descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard descriptor >= 0 else {
+            throw RedisError(.configuration, "unable to open \(path.singleLine): \(systemReason(errno))")
+        }
+        while flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
+            guard !deadline.hasPassed else {
+                close(descriptor)
+                throw RedisError(.timedOut, "another process holds \(path.singleLine) for too long")
+            }
+            usleep(5000)
+        }
+    }
+
+    func release() { close(descriptor) }
+}

@@ -1,0 +1,132 @@
+import Glibc
+import TestSupport
+import Testing
+
+@testable import Redis
+
+@Suite("A private Redis")
+struct PrivateRedisTests {
+    /// A state folder whose server ends with it.
+    private final class State: Sendable {
+        let folder: TemporaryFolder
+        init() throws { folder = try TemporaryFolder() }
+        deinit { if let pid { kill(pid, SIGKILL) } }
+
+        var path: String { folder("state") }
+        var socket: String { folder("state/redis/redis.sock") }
+        var pid: pid_t? {
+            (try? String(readingFile: folder("state/redis/redis.pid"))).flatMap { pid_t($0.prefix { $0.isNumber }) }
+        }
+        func address() async throws -> Redis {
+            Redis(try await PrivateRedis.address(environment: nil, stateDirectory: path), clientName: "test")
+        }
+        func cli(_ words: String...) throws -> String {
+            try SpawnedProgram.output(of: ["redis-cli", "-s", socket] + words)
+        }
+    }
+
+    @Test("is not started when another one is configured")
+    func configured() async throws {
+        let state = try State()
+        let address = try await PrivateRedis.address(environment: "redis://h:1", stateDirectory: state.path)
+        #expect(address == .tcp(host: "h", port: 1, database: 0, user: nil, password: nil))
+        #expect(access(state.path, F_OK) != 0)
+    }
+
+    @Test("is started once by tools that start together, for this user alone, and keeps its data")
+    func together() async throws {
+        let state = try State()
+        let pids = try await withThrowingTaskGroup(of: String.self) { group in
+            for _ in 0..<8 {
+                group.addTask {
+                    let reply = try await state.address().send("INFO", "server").string ?? ""
+                    return String(
+                        try #require(reply.split(whereSeparator: \.isNewline).first { $0.hasPrefix("process_id") }))
+                }
+            }
+            return try await group.reduce(into: Set<String>()) { $0.insert($1) }
+        }
+        #expect(pids.count == 1)
+        for (path, mode) in [("state", 0o700), ("state/redis", 0o700), ("state/redis/redis.sock", 0o600)] {
+            var status = stat()
+            #expect(stat(state.folder(path), &status) == 0)
+            #expect(status.st_mode & 0o777 == mode, "\(path)")
+        }
+        #expect(try state.cli("CONFIG", "GET", "port", "maxmemory-policy").contains("noeviction"))
+        try await state.address().send("SET", "kept", "yes")
+        #expect(try state.cli("SHUTDOWN").isEmpty)
+        #expect(try await state.address().send("GET", "kept").string == "yes")
+    }
+
+    @Test("is started again after a crash")
+    func crash() async throws {
+        let state = try State()
+        try await state.address().send("SET", "a", "1")
+        let pid = try #require(state.pid)
+        kill(pid, SIGKILL)
+        #expect(try await eventually { kill(pid, 0) != 0 })
+        #expect(try await state.address().send("PING") == .status("PONG"))
+        #expect(state.pid != pid)
+    }
+
+    @Test("holds none of the tool's descriptors, and leads its own session")
+    func inheritance() async throws {
+        let state = try State()
+        var ends: [Int32] = [-1, -1]
+        #expect(pipe(&ends) == 0)
+        try await state.address().send("PING")
+        let pid = try #require(state.pid)
+        var status = stat()
+        #expect(fstat(ends[1], &status) == 0)
+        let held = try SpawnedProgram.output(of: ["ls", "-l", "/proc/\(pid)/fd"])
+        #expect(held.contains("socket:["))
+        #expect(!held.contains("pipe:[\(status.st_ino)]"))
+        for end in ends { close(end) }
+        #expect(getsid(pid) != getsid(0))
+        #expect(getsid(pid) == getpgid(pid))
+    }
+
+    @Test("is not started a second time while one whose socket was removed still runs")
+    func removedSocket() async throws {
+        let state = try State()
+        try await state.address().send("PING")
+        #expect(unlink(state.socket) == 0)
+        let error = await #expect(throws: RedisError.self) { try await state.address() }
+        #expect(error?.code == .configuration)
+        let pid = try #require(state.pid)
+        #expect(error?.message.contains("\(pid)") == true)
+    }
+
+    @Test("says how to get redis-server when there is none")
+    func missingProgram() throws {
+        let folder = try TemporaryFolder()
+        let server = PrivateServer(stateDirectory: folder.path, program: "no-such-redis-server")
+        let error = #expect(throws: RedisError.self) { try server.running(until: .after(.seconds(20))) }
+        #expect(error?.code == .configuration)
+        #expect(error?.message.contains("apt-get install redis-server") == true)
+    }
+
+    @Test("says why it does not start")
+    func failingProgram() throws {
+        let folder = try TemporaryFolder()
+        let server = PrivateServer(stateDirectory: folder.path, program: "ls")
+        let error = #expect(throws: RedisError.self) { try server.running(until: .after(.seconds(20))) }
+        #expect(error?.message.contains("unable to start a private redis-server") == true)
+    }
+
+    @Test("needs a state folder whose path is absolute, short enough, and can be made")
+    func badFolder() async throws {
+        for path in ["state", "/tmp/" + String(repeating: "long/", count: 20), "/proc/nothing/here"] {
+            let error = await #expect(throws: RedisError.self) {
+                try await PrivateRedis.address(environment: "", stateDirectory: path)
+            }
+            #expect(error?.code == .configuration)
+        }
+    }
+}
+
+extension String {
+    fileprivate init(readingFile path: String) throws {
+        self = try SpawnedProgram.output(of: ["cat", path])
+    }
+}

@@ -1,0 +1,175 @@
+import TestSupport
+import Testing
+
+@testable import Redis
+
+@Suite("A rate limit")
+struct RateLimiterTests {
+    private let server: RedisServer
+    private let redis: Redis
+
+    init() throws {
+        server = try RedisServer()
+        redis = Redis(try RedisAddress(parsing: server.address), clientName: "test")
+    }
+
+    private func limiter(
+        _ algorithm: RateLimit.Algorithm, _ limit: Int, _ window: Duration = .seconds(60), burst: Int? = nil
+    ) throws -> RateLimiter {
+        RateLimiter(
+            redis, try RateLimit(name: "test", algorithm: algorithm, limit: limit, window: window, burst: burst))
+    }
+
+    @Test("allows as many as the limit says, then says when to come back", arguments: RateLimit.Algorithm.allCases)
+    func limit(algorithm: RateLimit.Algorithm) async throws {
+        let limiter = try limiter(algorithm, 3)
+        let decisions = try await limiter.decide(["a", "a", "a", "a", "a", "b"])
+        #expect(decisions.map(\.isAllowed) == [true, true, true, false, false, true])
+        #expect(decisions.map(\.remaining) == [2, 1, 0, 0, 0, 2])
+        #expect(decisions.map(\.isFirstRefusal) == [false, false, false, true, false, false])
+        // The bucket gets one back in a third of the window, the windows all of it at the end.
+        let longest: Int64 = algorithm == .tokenBucket ? 20_000 : 60_000
+        for decision in decisions[3...4] {
+            #expect((longest - 10_000...longest).contains(decision.retryAfterMilliseconds))
+        }
+        #expect(decisions[0].retryAfterMilliseconds == 0)
+    }
+
+    @Test("allows again when the time is over", arguments: RateLimit.Algorithm.allCases)
+    func recovery(algorithm: RateLimit.Algorithm) async throws {
+        let limiter = try limiter(algorithm, 2, .milliseconds(300))
+        for _ in 0..<3 {
+            let decisions = try await limiter.decide(["a", "a", "a"])
+            #expect(decisions.map(\.isAllowed) == [true, true, false])
+            #expect(decisions[2].isFirstRefusal)
+            try await Task.sleep(for: .milliseconds(310))
+        }
+        #expect(try await eventually { try server.cli("DBSIZE") == "0" })
+    }
+
+    @Test("is not used up by those who only ask", arguments: RateLimit.Algorithm.allCases)
+    func check(algorithm: RateLimit.Algorithm) async throws {
+        let limiter = try limiter(algorithm, 2)
+        #expect(try await limiter.decide(["a", "a", "a"], .check).map(\.remaining) == [2, 2, 2])
+        #expect(try await limiter.decide(["a", "a"], .count).map(\.remaining) == [1, 0])
+        let refusals = try await limiter.decide(["a", "a"], .check)
+        #expect(refusals.map(\.isAllowed) == [false, false])
+        #expect(refusals.map(\.isFirstRefusal) == [true, false])
+    }
+
+    @Test("counts what has happened, beyond the limit too", arguments: RateLimit.Algorithm.allCases)
+    func count(algorithm: RateLimit.Algorithm) async throws {
+        let limiter = try limiter(algorithm, 2)
+        let counted = try await limiter.decide(["a", "a", "a", "a"], .count)
+        #expect(counted.filter(\.isAllowed).count == 4)
+        let refused = try await limiter.decide("a")
+        #expect(!refused.isAllowed)
+        #expect(refused.isFirstRefusal)
+        #expect(refused.retryAfterMilliseconds <= 60_000)
+    }
+
+    @Test("of a fixed window does not last longer because of later events")
+    func fixedWindowEnds() async throws {
+        let limiter = try limiter(.fixed, 100)
+        _ = try await limiter.decide("a")
+        try server.cli("PEXPIRE", "tgpipe:rate:test:{a}", "5000")
+        _ = try await limiter.decide(Array(repeating: "a", count: 200))
+        let text = try server.cli("PTTL", "tgpipe:rate:test:{a}")
+        let rest = try #require(Int(text))
+        #expect((1...5000).contains(rest))
+    }
+
+    @Test("that lost its time to live gets one")
+    func withoutEnd() async throws {
+        let limiter = try limiter(.fixed, 1)
+        _ = try await limiter.decide("a")
+        try server.cli("PERSIST", "tgpipe:rate:test:{a}")
+        #expect(try await limiter.decide("a").retryAfterMilliseconds == 60_000)
+        #expect(try server.cli("TTL", "tgpipe:rate:test:{a}") != "-1")
+    }
+
+    @Test("of a sliding window never allows more than the limit in any window")
+    func slidingIsExact() async throws {
+        let limiter = try limiter(.sliding, 2)
+        let log = "tgpipe:rate:test:{a}:log"
+        _ = try await limiter.decide(["a", "a"])
+        let text = try server.cli("LINDEX", log, "0")
+        let first = try #require(Int(text))
+        try server.cli("LSET", log, "0", "\(first - 50_000_000)")
+        let refused = try await limiter.decide("a")
+        #expect(!refused.isAllowed)
+        #expect(refused.retryAfterMilliseconds <= 10_000)
+        // The first leaves the window, the second stays in it.
+        try server.cli("LSET", log, "0", "\(first - 61_000_000)")
+        let decisions = try await limiter.decide(["a", "a"])
+        #expect(decisions.map(\.isAllowed) == [true, false])
+        #expect(decisions[1].retryAfterMilliseconds > 10_000)
+    }
+
+    @Test("of a token bucket allows its burst, then the limit's pace")
+    func burst() async throws {
+        let limiter = try limiter(.tokenBucket, 1, .seconds(10), burst: 4)
+        #expect(try await limiter.decide("a", .check).remaining == 4)
+        let decisions = try await limiter.decide(Array(repeating: "a", count: 5))
+        #expect(decisions.map(\.isAllowed) == [true, true, true, true, false])
+        #expect(decisions[4].retryAfterMilliseconds <= 10_000)
+    }
+
+    @Test("is shared by all connections, exactly", arguments: RateLimit.Algorithm.allCases)
+    func shared(algorithm: RateLimit.Algorithm) async throws {
+        let rule = try RateLimit(name: "test", algorithm: algorithm, limit: 100, window: .seconds(600))
+        let address = redis.address
+        let allowed = try await withThrowingTaskGroup(of: Int.self) { group in
+            for _ in 0..<5 {
+                group.addTask {
+                    let limiter = RateLimiter(Redis(address, clientName: "other"), rule)
+                    var allowed = 0
+                    for _ in 0..<10 {
+                        let keys = Array(repeating: "a", count: 30)
+                        allowed += try await limiter.decide(keys).count { $0.isAllowed }
+                    }
+                    return allowed
+                }
+            }
+            return try await group.reduce(0, +)
+        }
+        #expect(allowed == 100)
+    }
+
+    @Test("keeps hostile keys apart, inside one hash tag")
+    func keys() async throws {
+        let limiter = try limiter(.sliding, 1)
+        let keys = ["", "}", "%7D", "{}", "a\u{0}\r\nDEL", "}\u{301}", String(repeating: "k", count: 100_000)]
+        let first = try await limiter.decide(keys)
+        #expect(first.filter(\.isAllowed).count == keys.count)
+        let second = try await limiter.decide(keys)
+        #expect(second.filter(\.isAllowed).isEmpty)
+        #expect(try server.cli("EXISTS", "tgpipe:rate:test:{%7D}:log", "tgpipe:rate:test:{%257D}:log") == "2")
+    }
+
+    @Test("decides on many keys in order")
+    func manyKeys() async throws {
+        let limiter = try limiter(.fixed, 1)
+        let keys = (0..<20_000).map { "key \($0 % 15_000)" }
+        let decisions = try await limiter.decide(keys)
+        #expect(decisions.map(\.isAllowed) == (0..<20_000).map { $0 < 15_000 })
+    }
+
+    @Test("must make sense")
+    func validation() throws {
+        func problem(_ algorithm: RateLimit.Algorithm, _ name: String, _ limit: Int, _ window: Duration, _ burst: Int?)
+        {
+            #expect(throws: RedisError.self) {
+                try RateLimit(name: name, algorithm: algorithm, limit: limit, window: window, burst: burst)
+            }
+        }
+        problem(.fixed, "", 1, .seconds(1), nil)
+        problem(.fixed, "a{b", 1, .seconds(1), nil)
+        problem(.fixed, "a", 0, .seconds(1), nil)
+        problem(.fixed, "a", 1, .microseconds(1), nil)
+        problem(.fixed, "a", 1, .seconds(400 * 86400), nil)
+        problem(.sliding, "a", 100_001, .seconds(1), nil)
+        problem(.tokenBucket, "a", 1000, .milliseconds(1), nil)
+        problem(.tokenBucket, "a", 1, .seconds(1), 0)
+    }
+}
