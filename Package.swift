@@ -50,7 +50,7 @@ let package = Package(
                 "Blocking", "CLinux", "Envelope", "Redis", .product(name: "Logging", package: "swift-log"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
-        library("Blob", ["Blocking", "Envelope", "HTTP", "COpenSSL"]),
+        library("Blob", ["Blocking", "CLinux", "Envelope", "HTTP", "COpenSSL"]),
         library(
             "Telegram",
             ["Envelope", "HTTP", "Stage", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
@@ -71,6 +71,7 @@ let package = Package(
         tests("RedisTests", ["Redis", "TestSupport"]),
         tests("BlobTests", ["Blob", "TestSupport"]),
         tests("TelegramTests", ["Telegram"]),
+        tests("SendTests", ["tg-send", "Envelope"]),
         tests("MediaTests", ["Media", "TestSupport"]),
         tests("IntegrationTests", ["TestSupport", "Envelope"] + tools.map { .target(name: $0) }),
     ],

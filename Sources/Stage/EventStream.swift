@@ -16,7 +16,7 @@ public final class EventStream: Sendable {
     private let parser = Mutex(ParserBox())
 
     /// - Parameter accepts: whether the stage works on events of a type; the rest is passed through unparsed.
-    init(runtime: Runtime, options: InputOptions, accepts: @escaping @Sendable (String) -> Bool) async throws {
+    public init(runtime: Runtime, options: InputOptions, accepts: @escaping @Sendable (String) -> Bool) async throws {
         input = try EventInput(
             endpoint: options.from, maxLineBytes: Int(options.maxLine.bytes), shutdown: runtime.shutdown)
         deadLetters = try await DeadLetters(runtime: runtime, path: options.deadLetter)

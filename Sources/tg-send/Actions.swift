@@ -9,18 +9,29 @@ extension Sender {
     func command(_ action: String, _ event: Envelope) async throws {
         let call: BotCall
         do throws(MalformedInput) { call = try BotCall(action, event) } catch { throw StageError(.usage, error.reason) }
-        let result: JSON
-        do {
-            result = try await perform(call, event)
-        } catch let error where error.code == .notModified || (action == "delete" && error.code == .messageNotFound) {
-            // It is as it should be already.
-            result = .null
-        }
+        // What is as it should be already is done.
+        let fine: Set<TelegramError.Code> = action == "delete" ? [.messageNotFound] : [.notModified]
+        let result = try await accepting(fine) { () throws(TelegramError) in try await perform(call, event) } ?? .null
         let file = SentFile(result)
         if let file, let key = event.payload["key"]?.string { await shared.cache(file.cached, for: key) }
         let message = result["message_id"] ?? call.parameters["message_id"]
         try await sent(action, call.parameters["chat_id"], message, ["file_id": file.map { .string($0.cached.fileID) }])
         runtime.log.info("sent", metadata: ["action": "\(action)"])
+    }
+
+    /// Makes a call whose refusals of some kinds are as good as success.
+    ///
+    /// - Returns: nil after such a refusal.
+    @discardableResult
+    private func accepting(
+        _ codes: Set<TelegramError.Code>, _ call: () async throws(TelegramError) -> JSON
+    ) async throws(TelegramError) -> JSON? {
+        do {
+            return try await call()
+        } catch {
+            if codes.contains(error.code) { return nil }
+            throw error
+        }
     }
 
     private func perform(_ call: BotCall, _ event: Envelope) async throws(TelegramError) -> JSON {
@@ -42,10 +53,10 @@ extension Sender {
         guard let origin = event.meta["origin"], let chat = origin["chat_id"] else { return }
         let text = Wording.progress(event.payload)
         if let reply = await shared.replyID() {
-            do {
-                _ = try await api.call(
+            try await accepting([.notModified]) { () throws(TelegramError) in
+                try await api.call(
                     "editMessageText", ["chat_id": chat, "message_id": .integer(reply), "text": .string(text)])
-            } catch where error.code == .notModified {}
+            }
             return
         }
         var parameters: JSONObject = ["chat_id": chat, "text": .string(text), "disable_notification": true]
@@ -56,9 +67,9 @@ extension Sender {
 
     func removeReply(_ job: Job) async throws {
         guard let chat = job.origin?["chat_id"], let reply = await shared.replyID() else { return }
-        do {
-            _ = try await api.call("deleteMessage", ["chat_id": chat, "message_id": .integer(reply)])
-        } catch where error.code == .messageNotFound {}
+        try await accepting([.messageNotFound]) { () throws(TelegramError) in
+            try await api.call("deleteMessage", ["chat_id": chat, "message_id": .integer(reply)])
+        }
         await shared.forgetReply()
     }
 

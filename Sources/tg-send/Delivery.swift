@@ -17,7 +17,7 @@ extension Sender {
                 let message = try await send(byID: cached, job)
                 try await delivered(message, job, key, isCached: true)
                 return nil
-            } catch where error.code == .fileRefused {
+            } catch let error as TelegramError where error.code == .fileRefused {
                 runtime.log.notice("Telegram refuses the cached file_id: uploading anew", metadata: ["key": "\(key)"])
                 await shared.forgetFile(key)
             }

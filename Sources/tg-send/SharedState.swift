@@ -4,7 +4,7 @@ import Stage
 import Synchronization
 
 /// What sending remembers in Redis. None of it is needed to send: without Redis it is slower and forgets, and says so in the log.
-struct SharedState: Sendable {
+final class SharedState: Sendable {
     private static let replySeconds: Int64 = 86_400
     private static let fileIDSeconds: Int64 = 30 * 86_400
 

@@ -50,9 +50,9 @@ enum Wording {
     static func failure(_ reason: String) -> String { "❌ \(reason.limited(toUTF16: 1000))" }
 
     static func tooLarge(_ bytes: Int64?, url: String?) -> String {
-        let size = bytes.map { " (\(size(Double($0))))" } ?? ""
-        guard let url else { return "❌ The file is too large for Telegram\(size)." }
-        return "📦 The file is too large for Telegram\(size). Here it is: \(url)"
+        let amount = bytes.map { " (\(size(Double($0))))" } ?? ""
+        guard let url else { return "❌ The file is too large for Telegram\(amount)." }
+        return "📦 The file is too large for Telegram\(amount). Here it is: \(url)"
     }
 
     private static func escaped(_ text: String) -> String {

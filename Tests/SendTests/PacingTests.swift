@@ -1,0 +1,41 @@
+import Testing
+
+@testable import tg_send
+
+@Suite struct PacingTests {
+    private let start = ContinuousClock.now
+
+    @Test func aChatGetsAShortBurstAndThenAMessageASecond() {
+        var pacing = Pacing(now: start)
+        for _ in 0..<4 { #expect(pacing.turn(chat: "1", .reply, now: start) == nil) }
+        #expect(pacing.turn(chat: "1", .reply, now: start) == .seconds(1))
+        #expect(pacing.turn(chat: "1", .reply, now: start + .seconds(1)) == nil)
+        #expect(pacing.turn(chat: "1", .reply, now: start + .seconds(1)) != nil)
+    }
+
+    @Test func aGroupGetsTwentyAMinute() {
+        var pacing = Pacing(now: start)
+        var sent = 0
+        for second in 0..<600 where pacing.turn(chat: "-100", .reply, now: start + .seconds(second)) == nil { sent += 1 }
+        #expect((200...205).contains(sent))
+    }
+
+    @Test func progressLeavesRoomForReplies() {
+        var pacing = Pacing(now: start)
+        while pacing.turn(chat: "1", .progress, now: start) == nil {}
+        #expect(pacing.turn(chat: "1", .reply, now: start) == nil)
+        #expect(pacing.turn(chat: "1", .reply, now: start) == nil)
+    }
+
+    @Test func allChatsTogetherGetThirtyASecond() {
+        var pacing = Pacing(now: start)
+        let sent = (0..<100).filter { pacing.turn(chat: "\($0)", .reply, now: start) == nil }
+        #expect(sent.count == 30)
+    }
+
+    @Test func manyChatsAreNotRememberedForEver() {
+        var pacing = Pacing(now: start)
+        for second in 0..<5000 { #expect(pacing.turn(chat: "\(second)", .reply, now: start + .seconds(second)) == nil) }
+        #expect(pacing.turn(chat: "4999", .reply, now: start + .seconds(5000)) == nil)
+    }
+}

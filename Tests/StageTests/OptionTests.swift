@@ -1,0 +1,34 @@
+import Testing
+
+@testable import Stage
+
+@Suite struct OptionTests {
+    @Test(arguments: [("0", 0), ("512", 512), ("64K", 65_536), ("50M", 52_428_800), ("2G", 2_147_483_648), ("8MiB", 8_388_608), ("1kb", 1024)])
+    func sizesAreRead(_ text: String, _ bytes: Int64) {
+        #expect(ByteSize(argument: text)?.bytes == bytes)
+    }
+
+    @Test(arguments: ["", "K", "-1", "1.5M", "99999999999G", "1X", "M5"])
+    func otherTextIsNoSize(_ text: String) {
+        #expect(ByteSize(argument: text) == nil)
+    }
+
+    @Test(arguments: [0, 1, 1024, 1500, 8 << 20, 3 << 30])
+    func sizesAreShownAsTheyAreRead(_ bytes: Int64) {
+        #expect(ByteSize(argument: ByteSize(bytes).description)?.bytes == bytes)
+    }
+
+    @Test func pausesGrowAndAreBounded() {
+        var backoff = Backoff(first: .seconds(1), longest: .seconds(8))
+        let pauses = (0..<6).map { _ in backoff.next() }
+        for (pause, limit) in zip(pauses, [1, 2, 4, 8, 8, 8]) {
+            #expect(pause >= .seconds(limit) / 2 && pause <= .seconds(limit))
+        }
+        backoff.reset()
+        #expect(backoff.next() <= .seconds(1))
+    }
+
+    @Test func textForATerminalHasNoControlCharacters() {
+        #expect("a\u{1B}[31mb\nc\u{7}\u{9B}".printable == "a [31mb c  ")
+    }
+}
