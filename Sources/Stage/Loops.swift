@@ -8,6 +8,8 @@ public enum Decision: Sendable {
     case drop
     /// These take its place.
     case replace([Envelope])
+    /// It cannot be worked on: to the dead letters.
+    case refuse(MalformedInput)
 }
 
 /// How a concurrent stage publishes before its work on an event is done: progress, for instance.
@@ -35,7 +37,10 @@ extension Runtime {
             for item in batch {
                 switch item {
                 case .other(let line): bytes.append(line)
-                case .event(_, let line): bytes.append(decisions.next() ?? .pass, of: line)
+                case .event(let event, let line):
+                    let decision = decisions.next() ?? .pass
+                    if case .refuse(let fault) = decision { try await stream.refuse(event, fault) }
+                    bytes.append(decision, of: line)
                 }
             }
             try await sink.write(bytes)
@@ -45,7 +50,8 @@ extension Runtime {
 
     /// Runs a stage that works on several events at once; results come out in the order they are done.
     ///
-    /// - Parameter handle: runs inside the event's correlation; a throw ends the tool.
+    /// - Parameter handle: runs inside the event's correlation. When it throws `MalformedInput`, the event goes to the dead
+    ///   letters; any other throw ends the tool.
     public func work(
         _ input: InputOptions, _ output: OutputOptions, concurrency: Int,
         accepting accepts: @escaping @Sendable (String) -> Bool,
@@ -65,7 +71,11 @@ extension Runtime {
                     if free == 0 { try await group.next() } else { free -= 1 }
                     group.addTask {
                         await failure.catching {
-                            try await sink.write(Runtime.handle(event, Publisher(output: sink), handle))
+                            do {
+                                try await sink.write(Runtime.handle(event, Publisher(output: sink), handle))
+                            } catch let fault as MalformedInput {
+                                try await stream.refuse(event, fault)
+                            }
                         }
                     }
                 }
@@ -114,7 +124,7 @@ extension [UInt8] {
     mutating func append(_ decision: Decision, of line: Line) {
         switch decision {
         case .pass: append(line)
-        case .drop: break
+        case .drop, .refuse: break
         case .replace(let envelopes): for envelope in envelopes { append(contentsOf: envelope.line) }
         }
     }

@@ -21,7 +21,9 @@ struct Gate: Sendable {
     }
 
     private func decide(_ event: Envelope) async throws -> Decision {
-        guard let update = Update(event.payload) else { return .drop }
+        guard let update = Update(event.payload) else {
+            return .refuse(MalformedInput(.invalidPayload, "\(Gate.rawType): the payload is no update"))
+        }
         let seen = update.seen
         if !seen.isEmpty { try await rules.remember(seen) }
         let standing = try await rules.standing(actor: update.actor?.id, chat: update.chatID)

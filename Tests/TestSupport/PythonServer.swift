@@ -1,0 +1,154 @@
+import Envelope
+import Glibc
+import HTTP
+
+/// A server of `Tests/Emulator`, on a free port; ends with the object, or with the tests when they die.
+public final class PythonServer: Sendable {
+    /// `http://127.0.0.1:PORT`.
+    public let url: String
+    private let program: SpawnedProgram
+    /// The server ends when this end of its standard input is closed.
+    private let input: Int32
+    private let client = HTTPClient()
+
+    public struct Failure: Error, CustomStringConvertible {
+        public let description: String
+    }
+
+    /// - Parameter script: below `Tests/Emulator`.
+    public init(script: String, _ arguments: [String]) throws {
+        var ends: [Int32] = [-1, -1]
+        let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
+        guard socketpair(AF_UNIX, kind, 0, &ends) == 0 else { throw Failure(description: "no descriptors left") }
+        defer { close(ends[1]) }
+        let words = try ["\(PythonTools.binFolder())/python", "\(testFolder)/Emulator/\(script)", "--port", "0", "--exit-with-stdin"]
+        program = try SpawnedProgram(words + arguments, descriptors: [ends[1], ends[1], 2])
+        var greeting = [UInt8](repeating: 0, count: 256)
+        let count = recv(ends[0], &greeting, greeting.count, 0)
+        guard count > 0 else { throw Failure(description: "\(script) ended with \(program.wait())") }
+        url = String(decoding: greeting.prefix(count), as: UTF8.self).split(separator: "\n").first.map(String.init) ?? ""
+        input = ends[0]
+    }
+
+    deinit {
+        close(input)
+        program.wait()
+    }
+
+    /// Calls the control API.
+    @discardableResult
+    public func call(_ method: String, _ path: String, _ body: JSON? = nil) async throws -> JSON {
+        var request = HTTPRequest(method, url + path)
+        if let body {
+            request.headers = [("Content-Type", "application/json")]
+            request.body = .bytes(body.bytes)
+        }
+        request.maxBodyBytes = 256 << 20
+        let response = try await client.send(request)
+        let text = String(decoding: response.body, as: UTF8.self)
+        guard response.status == 200 else { throw Failure(description: "\(method) \(path): \(response.status) \(text)") }
+        return response.body.isEmpty ? .null : try JSON(parsing: response.body)
+    }
+}
+
+/// The emulated Telegram, with one bot, and doors to act as its users.
+public struct BotEmulator: Sendable {
+    public static let token = "123456:TEST-token_of-the-emulator"
+    public static let botID: Int64 = 123456
+    public let server: PythonServer
+
+    public init(_ arguments: String...) throws {
+        server = try PythonServer(script: "emulator.py", ["--token", BotEmulator.token] + arguments)
+    }
+
+    /// What tools need in their environment to speak to it.
+    public var environment: [String: String] {
+        ["TG_BOT_TOKEN": BotEmulator.token, "TG_BOT_API_URL": server.url]
+    }
+
+    public struct User: Sendable {
+        public let id: Int64
+        public let name: String
+        public let username: String?
+
+        public init(_ id: Int64, _ name: String, username: String? = nil) {
+            self.id = id
+            self.name = name
+            self.username = username
+        }
+
+        var json: JSON {
+            .object(["id": .integer(id), "first_name": .string(name), "username": username.map { .string($0) }])
+        }
+    }
+
+    /// Writes as a user, in their private chat by default.
+    ///
+    /// - Returns: the message's id.
+    @discardableResult
+    public func say(_ text: String, as user: User, chat: Int64? = nil, replyTo: Int64? = nil) async throws -> Int64 {
+        let message = try await server.call(
+            "POST", "/control/message",
+            .object([
+                "chat_id": .integer(chat ?? user.id), "from": user.json, "text": .string(text),
+                "reply_to": replyTo.map { .integer($0) },
+            ]))
+        return message["message_id"]?.int ?? 0
+    }
+
+    @discardableResult
+    public func sendFile(_ path: String, kind: String, as user: User, chat: Int64? = nil) async throws -> Int64 {
+        let message = try await server.call(
+            "POST", "/control/file",
+            .object(["chat_id": .integer(chat ?? user.id), "from": user.json, "path": .string(path), "kind": .string(kind)]))
+        return message["message_id"]?.int ?? 0
+    }
+
+    /// One entry of a chat as its members see it.
+    public struct Entry: Sendable {
+        public let json: JSON
+        public var message: JSON { json["message"] ?? .null }
+        public var id: Int64 { message["message_id"]?.int ?? 0 }
+        public var text: String? { message["text"]?.string }
+        public var caption: String? { message["caption"]?.string }
+        public var isDeleted: Bool { json["deleted"] == true }
+        public var edits: [String] { json["edits"]?.array?.compactMap { $0["text"]?.string ?? $0["caption"]?.string } ?? [] }
+        public var reactions: [String] { json["reactions"]?.array?.compactMap { $0["emoji"]?.string } ?? [] }
+        public var isBots: Bool { message["from"]?["id"]?.int == BotEmulator.botID }
+        public var repliesTo: Int64? { message["reply_to_message"]?["message_id"]?.int }
+    }
+
+    public func chat(_ id: Int64) async throws -> [Entry] {
+        try await server.call("GET", "/control/chat/\(id)")["messages"]?.array?.map { Entry(json: $0) } ?? []
+    }
+
+    /// What the bot wrote in a chat and left there.
+    public func answers(in id: Int64) async throws -> [Entry] {
+        try await chat(id).filter { $0.isBots && !$0.isDeleted }
+    }
+
+    /// Calls that the bot made, in order.
+    public func calls(_ method: String) async throws -> [JSON] {
+        try await server.call("GET", "/control/log?method=\(method)")["calls"]?.array ?? []
+    }
+
+    public func fault(_ method: String, _ kind: String, times: Int64 = 1, _ more: JSONObject = [:]) async throws {
+        var body: JSONObject = ["method": .string(method), "kind": .string(kind), "times": .integer(times)]
+        for member in more.members { body[member.key] = member.value }
+        try await server.call("POST", "/control/fault", .object(body))
+    }
+}
+
+/// The emulated internet: files, ranges, redirects, pages, and misbehaviour by path.
+public struct WebSite: Sendable {
+    public let server: PythonServer
+    public var url: String { server.url }
+
+    public init(root: String) throws { server = try PythonServer(script: "site.py", ["--root", root]) }
+
+    /// Requests for a path, in order.
+    public func requests(_ path: String? = nil) async throws -> [JSON] {
+        let all = try await server.call("GET", "/control/log")["requests"]?.array ?? []
+        return all.filter { path == nil || $0["path"]?.string == path }
+    }
+}
