@@ -1,0 +1,59 @@
+import Envelope
+
+/// Why a store could not do what it was asked.
+///
+/// The message is for a person and holds neither secrets nor signatures nor queries. That an object is not there, or is there
+/// already, is an answer and no error.
+public struct BlobError: ReportableError, Sendable, CustomStringConvertible {
+    /// A word for scripts; `rawValue` is what goes into events.
+    public enum Code: String, Sendable {
+        /// No connection to the store, or it went away.
+        case unreachable
+        case timedOut = "timed_out"
+        /// The store knows the request and says no: wrong secret, no permission.
+        case refused
+        case noSuchBucket = "no_such_bucket"
+        case notFound = "not_found"
+        /// The store asks for fewer requests, and did so to the last attempt.
+        case busy
+        /// The store failed (5xx) to the last attempt.
+        case storeFailed = "store_failed"
+        /// The store's answer makes no sense.
+        case protocolError = "protocol_error"
+        /// A local file could not be read or written.
+        case localIO = "local_io"
+        /// The bytes are not the ones that the SHA-256 was made of.
+        case corrupt
+        case tooLarge = "too_large"
+        /// A key, a metadata name or value that no store would take.
+        case invalid
+        case configuration
+        case cancelled
+    }
+
+    public var code: Code
+    public var message: String
+    /// Trying again later may help.
+    public var isTemporary: Bool
+
+    public init(_ code: Code, _ message: String, isTemporary: Bool = false) {
+        self.code = code
+        self.message = message
+        self.isTemporary = isTemporary
+    }
+
+    public var description: String { message }
+
+    public var exitStatus: ExitStatus {
+        switch code {
+        case .unreachable, .timedOut, .storeFailed: .unavailable
+        case .busy: .tryAgain
+        case .refused: .authenticationRefused
+        case .noSuchBucket, .configuration: .configuration
+        case .protocolError, .corrupt: .protocolBroken
+        case .localIO: .localIO
+        case .invalid, .tooLarge: .usage
+        case .notFound, .cancelled: .no
+        }
+    }
+}

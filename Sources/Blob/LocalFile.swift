@@ -1,0 +1,71 @@
+import Glibc
+
+/// A regular file opened for reading. The bytes stay at hand when the name is moved or removed meanwhile.
+public final class LocalFile: Sendable {
+    public let path: String
+    public let sizeBytes: Int64
+    /// Owned by this object, closed with it.
+    public let descriptor: Int32
+    /// Nobody will write to the file any more, so that a store on the same disk may link to it instead of copying.
+    public let isFinal: Bool
+
+    /// - Throws: `.localIO` when there is no such file, or it is a folder or a device.
+    public init(path: String, isFinal: Bool = false) throws(BlobError) {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        guard descriptor >= 0 else { throw BlobError.system("unable to read \(path)") }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+            close(descriptor)
+            throw BlobError(.localIO, "unable to read \(path): not a regular file")
+        }
+        self.path = path
+        self.isFinal = isFinal
+        self.descriptor = descriptor
+        sizeBytes = Int64(status.st_size)
+    }
+
+    deinit { close(descriptor) }
+
+    /// Hands out the bytes of a range, a piece at a time.
+    ///
+    /// - Throws: `.localIO`, also when the file has become shorter.
+    func read(
+        from offset: Int64, count: Int64, cancellation: Cancellation,
+        _ body: (UnsafeRawBufferPointer) throws(BlobError) -> Void
+    ) throws(BlobError) {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
+        defer { buffer.deallocate() }
+        var position = offset
+        while position < offset + count {
+            try cancellation.check()
+            let wanted = Int(min(Int64(buffer.count), offset + count - position))
+            let got = pread(descriptor, buffer.baseAddress, wanted, off_t(position))
+            if got < 0, errno == EINTR { continue }
+            guard got >= 0 else { throw BlobError.system("unable to read \(path)") }
+            guard got > 0 else { throw BlobError(.localIO, "\(path) became shorter while it was read") }
+            try body(UnsafeRawBufferPointer(rebasing: buffer[..<got]))
+            position += Int64(got)
+        }
+    }
+
+    /// The SHA-256 of all of it, in hex. Blocks.
+    func sha256(_ cancellation: Cancellation) throws(BlobError) -> String {
+        var hash = SHA256()
+        try read(from: 0, count: sizeBytes, cancellation: cancellation) { hash.update($0) }
+        return hash.finish()
+    }
+
+    /// The SHA-256 of all of it, in hex.
+    public func sha256() async throws(BlobError) -> String {
+        try await onOwnThread { (cancellation) throws(BlobError) in try self.sha256(cancellation) }
+    }
+}
+
+extension BlobError {
+    /// What `errno` says, after `what`.
+    static func system(_ what: String) -> BlobError {
+        let number = errno
+        let reason = number == ENOSPC || number == EDQUOT ? "the disk is full" : String(cString: strerror(number))
+        return BlobError(.localIO, "\(what): \(reason)", isTemporary: number == ENOSPC || number == EDQUOT)
+    }
+}

@@ -1,0 +1,40 @@
+/// How to reach an S3 server, where it is not what the environment says. nil and defaults leave it to that.
+///
+/// | option | environment |
+/// | --- | --- |
+/// | `endpoint` | `TGPIPE_S3_ENDPOINT`, `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`; else Amazon's own |
+/// | `publicEndpoint` | `TGPIPE_S3_PUBLIC_ENDPOINT`; else the endpoint |
+/// | `region` | `AWS_REGION`, `AWS_DEFAULT_REGION`; else `us-east-1` |
+/// | `addressing` | `TGPIPE_S3_ADDRESSING` (`path`, `virtual-host`); else by path where an endpoint is given |
+/// | `credentialsFile` | `TGPIPE_S3_CREDENTIALS_FILE` |
+///
+/// The keys come from that file, else from `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`.
+public struct S3Options: Sendable {
+    public enum Addressing: String, Sendable {
+        /// `https://server/bucket/key`
+        case path
+        /// `https://bucket.server/key`
+        case virtualHost = "virtual-host"
+    }
+
+    public var endpoint: String?
+    /// What presigned URLs begin with, when people reach the server by another name than the tools.
+    public var publicEndpoint: String?
+    public var region: String?
+    public var addressing: Addressing?
+    public var credentialsFile: String?
+    /// Files from this size on are sent in parts.
+    public var multipartThresholdBytes: Int64 = 64 << 20
+    /// At least 5 MiB; larger where the file would need more than 10,000 parts.
+    public var partSizeBytes: Int64 = 16 << 20
+    public var parallelParts = 4
+    /// Makes the bucket when it is not there.
+    public var createsBucket = false
+    /// Whether a request's signature covers its body. Only https may do without: there TLS guards it.
+    public var signsPayload = true
+
+    public init() {}
+}
+
+/// The value of an environment variable.
+public typealias Environment = @Sendable (_ name: String) -> String?

@@ -1,0 +1,107 @@
+import Glibc
+import Synchronization
+
+/// Stands in front of a real server and misbehaves where a rule says so; passes everything else on as it is.
+public final class FaultyProxy: Sendable {
+    public enum Fault: Sendable {
+        /// Answers in the server's place.
+        case answer(Int, headers: [(String, String)] = [], body: String = "")
+        /// Breaks the connection instead of passing the request on.
+        case reset
+        /// Passes the request on, and breaks the connection instead of passing the answer back.
+        case loseAnswer
+        /// Never answers.
+        case hang
+    }
+
+    /// The first `times` requests of this method, with this in their target and with this header, fail so.
+    public struct Rule: Sendable {
+        var method: String
+        var contains: String
+        var header: String?
+        var times: Int
+        var fault: Fault
+
+        public init(_ method: String, contains: String = "", header: String? = nil, times: Int = 1, _ fault: Fault) {
+            (self.method, self.contains, self.header, self.times, self.fault) = (method, contains, header, times, fault)
+        }
+
+        func fits(_ request: LoopbackRequest) -> Bool {
+            times > 0 && method == request.method && (contains.isEmpty || request.target.contains(contains))
+                && (header.map { request.header($0) != nil } ?? true)
+        }
+    }
+
+    private let server: LoopbackServer
+
+    public init(to upstreamPort: Int, _ rules: [Rule]) throws {
+        let rules = Rules(rules)
+        server = try LoopbackServer { request, connection in
+            switch rules.take(for: request) {
+            case .answer(let status, let headers, let body):
+                connection.respond(status, headers, text: request.method == "HEAD" ? "" : body)
+            case .reset:
+                connection.reset()
+            case .loseAnswer:
+                _ = FaultyProxy.passOn(request, to: upstreamPort)
+                connection.reset()
+            case .hang:
+                connection.waitForHangUp()
+            case nil:
+                connection.send(FaultyProxy.passOn(request, to: upstreamPort))
+                connection.close()
+            }
+        }
+    }
+
+    deinit { server.stop() }
+
+    public var endpoint: String { "http://127.0.0.1:\(server.port)" }
+    public var requests: [LoopbackRequest] { server.requests }
+
+    private final class Rules: Sendable {
+        private let rules: Mutex<[Rule]>
+
+        init(_ rules: [Rule]) { self.rules = Mutex(rules) }
+
+        func take(for request: LoopbackRequest) -> Fault? {
+            rules.withLock { rules in
+                guard let index = rules.firstIndex(where: { $0.fits(request) }) else { return nil }
+                rules[index].times -= 1
+                return rules[index].fault
+            }
+        }
+    }
+
+    /// The whole answer as it came; nothing when there is none.
+    private static func passOn(_ request: LoopbackRequest, to port: Int) -> [UInt8] {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        defer { close(descriptor) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = UInt16(port).bigEndian
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        let isConnected = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+            }
+        }
+        guard isConnected else { return [] }
+        let headers = request.headers.filter { $0.name != "connection" } + [("connection", "close")]
+        let head = "\(request.method) \(request.target) HTTP/1.1\r\n"
+            + headers.map { "\($0.name): \($0.value)\r\n" }.joined() + "\r\n"
+        var rest = (Array(head.utf8) + request.body)[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+            guard count > 0 else { break }
+            rest = rest.dropFirst(count)
+        }
+        var answer: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        while true {
+            let count = recv(descriptor, &buffer, buffer.count, 0)
+            guard count > 0 else { return answer }
+            answer += buffer[..<count]
+        }
+    }
+}
