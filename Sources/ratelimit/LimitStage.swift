@@ -83,7 +83,10 @@ final class LimitStage: Sendable {
     private func answer(to event: Envelope, _ verdict: RateDecision) -> Decision {
         // Without an origin there is no chat to answer in.
         guard event.meta["origin"] != nil else { return .drop }
-        let text = "Too many requests: try again in \(verdict.waitInWords)."
+        let text =
+            counter.isRedisAway
+            ? "Requests cannot be taken right now: try again later."
+            : "Too many requests: try again in \(verdict.waitInWords)."
         return .replace([.derived(type: "commands.telegram.reply", payload: ["text": .string(text)])])
     }
 

@@ -26,6 +26,7 @@ final class OutageGuard: Sendable {
     }
 
     var rule: RateLimit { limiter.rule }
+    var isRedisAway: Bool { outage.withLock { $0 != nil } }
 
     /// Tries Redis at the start: an outage is told at once, and what does not pass by itself ends the tool.
     func start(_ redis: Redis) async throws(RedisError) {
