@@ -65,13 +65,15 @@ public struct Envelope: Sendable, Equatable {
         guard let correlation = object[Key.correlationID]?.string.flatMap({ EventID($0) }) else {
             throw MalformedInput(.missingCorrelationID, "no valid correlation_id")
         }
-        self.init(
-            type: type, version: Int(try Envelope.field(object, Key.version, \.int) ?? 1),
-            payload: try Envelope.field(object, Key.payload, \.object) ?? [:],
-            meta: try Envelope.field(object, Key.meta, \.object) ?? [:], correlationID: correlation)
-        if let id = try Envelope.field(object, Key.id, { $0.string.flatMap { EventID($0) } }) { self.id = id }
+        self.type = type
+        correlationID = correlation
+        version = Int(try Envelope.field(object, Key.version, \.int) ?? 1)
+        // A new id and the present time cost more than all the rest: only when they are needed.
+        id = try Envelope.field(object, Key.id) { $0.string.flatMap { EventID($0) } } ?? EventID()
         causationID = try Envelope.field(object, Key.causationID) { $0.string.flatMap { EventID($0) } }
-        if let timestamp = try Envelope.field(object, Key.timestamp, \.string) { self.timestamp = timestamp }
+        timestamp = try Envelope.field(object, Key.timestamp, \.string) ?? Timestamp.now.description
+        payload = try Envelope.field(object, Key.payload, \.object) ?? [:]
+        meta = try Envelope.field(object, Key.meta, \.object) ?? [:]
         unknown = JSONObject(object.members.filter { !Key.all.contains($0.key) })
     }
 

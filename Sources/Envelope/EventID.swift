@@ -17,20 +17,20 @@ public struct EventID: Sendable, Hashable, CustomStringConvertible {
 
     /// Parses the 36-character form, in either case, of any version.
     public init?(_ text: some StringProtocol) {
-        let bytes = Array(text.utf8)
-        guard bytes.count == 36 else { return nil }
-        var words: [UInt64] = [0, 0]
-        var digits = 0
-        for (index, byte) in bytes.enumerated() {
-            if [8, 13, 18, 23].contains(index) {
+        guard text.utf8.count == 36 else { return nil }
+        var words: (UInt64, UInt64) = (0, 0)
+        var index = 0
+        for byte in text.utf8 {
+            defer { index += 1 }
+            if index == 8 || index == 13 || index == 18 || index == 23 {
                 guard byte == UInt8(ascii: "-") else { return nil }
                 continue
             }
             guard let digit = EventID.value(ofHexDigit: byte) else { return nil }
-            words[digits / 16] = words[digits / 16] << 4 | digit
-            digits += 1
+            // The two words as one number of 128 bits.
+            words = (words.0 << 4 | words.1 >> 60, words.1 << 4 | digit)
         }
-        (high, low) = (words[0], words[1])
+        (high, low) = words
     }
 
     public var description: String {

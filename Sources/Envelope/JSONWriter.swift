@@ -38,19 +38,15 @@ extension JSON {
 
     static func write(_ string: String, to output: inout [UInt8]) {
         output.append(UInt8(ascii: "\""))
-        for byte in string.utf8 {
-            switch byte {
-            case UInt8(ascii: "\""): output.append(literal: "\\\"")
-            case UInt8(ascii: "\\"): output.append(literal: "\\\\")
-            case 0x0A: output.append(literal: "\\n")
-            case 0x0D: output.append(literal: "\\r")
-            case 0x09: output.append(literal: "\\t")
-            case 0..<0x20:
-                output.append(literal: "\\u00")
-                output.append(hexDigits[Int(byte >> 4)])
-                output.append(hexDigits[Int(byte & 15)])
-            default: output.append(byte)
+        var string = string
+        string.withUTF8 { text in
+            var plain = 0
+            for index in text.indices where text[index] < 0x20 || text[index] == 0x22 || text[index] == 0x5C {
+                output.append(contentsOf: UnsafeBufferPointer(rebasing: text[plain..<index]))
+                output.appendEscaped(text[index])
+                plain = index + 1
             }
+            output.append(contentsOf: UnsafeBufferPointer(rebasing: text[plain...]))
         }
         output.append(UInt8(ascii: "\""))
     }
@@ -72,6 +68,20 @@ extension JSONObject {
 let hexDigits = Array("0123456789abcdef".utf8)
 
 extension [UInt8] {
+    fileprivate mutating func appendEscaped(_ byte: UInt8) {
+        switch byte {
+        case UInt8(ascii: "\""): append(literal: "\\\"")
+        case UInt8(ascii: "\\"): append(literal: "\\\\")
+        case 0x0A: append(literal: "\\n")
+        case 0x0D: append(literal: "\\r")
+        case 0x09: append(literal: "\\t")
+        default:
+            append(literal: "\\u00")
+            append(hexDigits[Int(byte >> 4)])
+            append(hexDigits[Int(byte & 15)])
+        }
+    }
+
     mutating func append(literal: StaticString) {
         append(contentsOf: UnsafeBufferPointer(start: literal.utf8Start, count: literal.utf8CodeUnitCount))
     }

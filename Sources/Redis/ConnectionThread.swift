@@ -57,6 +57,7 @@ final class ConnectionThread {
     private func openLink(for exchange: Exchange) throws(RedisError) -> Link {
         if let link { return link }
         let deadline = min(.after(lane.connectTimeout), exchange.deadline)
+        try lane.prepare?(deadline)
         let opened = try Link(to: lane.address, clientName: lane.clientName, until: deadline, waiter: lane.waiter)
         link = opened
         return opened

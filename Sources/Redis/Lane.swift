@@ -5,6 +5,8 @@ final class Lane: Sendable {
     let address: RedisAddress
     let clientName: String
     let connectTimeout: Duration
+    /// Called on the connection's thread before it connects, to bring up a server of our own.
+    let prepare: (@Sendable (Deadline) throws(RedisError) -> Void)?
     let waiter = PollWaiter()
     private let state = Mutex(State())
 
@@ -16,10 +18,14 @@ final class Lane: Sendable {
         var closers: [CheckedContinuation<Void, Never>] = []
     }
 
-    init(address: RedisAddress, clientName: String, connectTimeout: Duration) {
+    init(
+        address: RedisAddress, clientName: String, connectTimeout: Duration,
+        prepare: (@Sendable (Deadline) throws(RedisError) -> Void)?
+    ) {
         self.address = address
         self.clientName = clientName
         self.connectTimeout = connectTimeout
+        self.prepare = prepare
     }
 
     /// Hands over commands; the first ones start the thread.

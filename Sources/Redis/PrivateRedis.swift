@@ -10,7 +10,25 @@ public enum PrivateRedis {
         environment: String?, stateDirectory: String
     ) async throws(RedisError) -> RedisAddress {
         if let environment, !environment.isEmpty { return try RedisAddress(parsing: environment) }
-        let server = PrivateServer(stateDirectory: stateDirectory)
-        return try await onOwnThread { () throws(RedisError) in try server.running(until: .after(.seconds(20))) }
+        let server = try PrivateServer(stateDirectory: stateDirectory)
+        return try await onOwnThread { () throws(RedisError) in try server.running(until: startDeadline) }
     }
+
+    /// A connection to what `address` gives; one to a private server starts it again should it die.
+    public static func connection(
+        environment: String?, stateDirectory: String, clientName: String,
+        connectTimeout: Duration = .seconds(5), commandTimeout: Duration = .seconds(5)
+    ) async throws(RedisError) -> Redis {
+        let address = try await address(environment: environment, stateDirectory: stateDirectory)
+        var prepare: (@Sendable (Deadline) throws(RedisError) -> Void)?
+        if environment ?? "" == "" {
+            let server = try PrivateServer(stateDirectory: stateDirectory)
+            prepare = { (deadline: Deadline) throws(RedisError) in _ = try server.running(until: deadline) }
+        }
+        return Redis(
+            address, clientName: clientName, connectTimeout: connectTimeout, commandTimeout: commandTimeout,
+            prepare: prepare)
+    }
+
+    private static var startDeadline: Deadline { .after(.seconds(20)) }
 }

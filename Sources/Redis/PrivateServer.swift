@@ -2,16 +2,26 @@ import Glibc
 
 /// The private server's folder, and how to find or start the server in it. All of it blocks.
 struct PrivateServer: Sendable {
-    let stateDirectory: String
-    var program = "redis-server"
+    private let folder: String
+    private let program: String
 
-    private var folder: String { "\(stateDirectory)/redis" }
+    /// - Parameter stateDirectory: where the folder is, or will be; a relative path counts from the working folder.
+    init(stateDirectory: String, program: String = "redis-server") throws(RedisError) {
+        folder = try Self.absolute(stateDirectory) + "/redis"
+        self.program = program
+    }
+
+    private static func absolute(_ path: String) throws(RedisError) -> String {
+        if path.hasPrefix("/") { return path }
+        guard let here = getcwd(nil, 0) else {
+            throw RedisError(.configuration, "the working folder is gone, and with it \(path.singleLine)")
+        }
+        defer { free(here) }
+        return "\(String(cString: here))/\(path)"
+    }
 
     /// The address of the server, which answers.
     func running(until deadline: Deadline) throws(RedisError) -> RedisAddress {
-        guard stateDirectory.hasPrefix("/") else {
-            throw RedisError(.configuration, "the state folder needs an absolute path: \(stateDirectory.singleLine)")
-        }
         let address = RedisAddress.unix(path: "\(folder)/redis.sock", database: 0)
         try RedisAddress.checkLength(of: "\(folder)/redis.sock")
         if try answers(address, until: deadline) { return address }

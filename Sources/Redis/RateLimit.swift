@@ -20,7 +20,7 @@ public struct RateLimit: Sendable, Equatable {
     public let burst: Int
 
     /// - Parameters:
-    ///   - name: part of the keys in Redis: `A-Z a-z 0-9 . _ * # -`, 200 bytes at most.
+    ///   - name: part of the keys in Redis: `A-Z a-z 0-9 . _ * # + -`, 200 bytes at most.
     ///   - limit: from 1 to 1,000,000,000; a sliding window takes 100,000, a token bucket 100,000 a second at most.
     ///   - window: from 1 ms to 366 days.
     ///   - burst: for a token bucket; as large as the limit by default.
@@ -32,15 +32,13 @@ public struct RateLimit: Sendable, Equatable {
         if let problem { throw RedisError(.configuration, problem) }
     }
 
+    public static func isAllowedInName(_ character: Character) -> Bool {
+        character.isASCII && (character.isLetter || character.isNumber || ".-_*#+".contains(character))
+    }
+
     private var problem: String? {
-        let isPlain = name.utf8.allSatisfy {
-            switch $0 {
-            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
-            default: ".-_*#".utf8.contains($0)
-            }
-        }
-        if !isPlain || !(1...200).contains(name.utf8.count) {
-            return "a rate limit's name has 1 to 200 of A-Z a-z 0-9 . _ * # -"
+        if !name.allSatisfy(Self.isAllowedInName) || !(1...200).contains(name.utf8.count) {
+            return "a rate limit's name has 1 to 200 of A-Z a-z 0-9 . _ * # + -"
         }
         if !(1...1_000_000_000).contains(limit) { return "a rate limit is from 1 to 1000000000" }
         if window < .milliseconds(1) || window > .seconds(366 * 86400) {

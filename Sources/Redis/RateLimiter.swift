@@ -18,11 +18,11 @@ public struct RateLimiter: Sendable {
 
     /// Decides on many events at once, each in one atomic step, in order.
     public func decide(
-        _ keys: [String], _ mode: RateMode = .checkAndCount
+        _ keys: [String], _ mode: RateMode = .checkAndCount, timeout: Duration? = nil
     ) async throws(RedisError) -> [RateDecision] {
         let prefix = "tgpipe:rate:\(rule.name):{"
         let arguments = encodedArguments(mode)
-        let replies = try await redis.run(script, count: keys.count, timeout: nil) { index, hash, batch in
+        let replies = try await redis.run(script, count: keys.count, timeout: timeout) { index, hash, batch in
             batch.begin(arguments: 3 + keySuffixes.count + 4)
             batch.add("EVALSHA")
             batch.add(hash)

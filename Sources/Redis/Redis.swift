@@ -11,13 +11,23 @@ public final class Redis: Sendable {
     private let lane: Lane
 
     /// - Parameter clientName: what `CLIENT LIST` shows.
-    public init(
+    public convenience init(
         _ address: RedisAddress, clientName: String,
         connectTimeout: Duration = .seconds(5), commandTimeout: Duration = .seconds(5)
     ) {
+        self.init(
+            address, clientName: clientName, connectTimeout: connectTimeout, commandTimeout: commandTimeout,
+            prepare: nil)
+    }
+
+    /// - Parameter prepare: see `Lane.prepare`.
+    init(
+        _ address: RedisAddress, clientName: String, connectTimeout: Duration, commandTimeout: Duration,
+        prepare: (@Sendable (Deadline) throws(RedisError) -> Void)?
+    ) {
         self.address = address
         self.commandTimeout = commandTimeout
-        lane = Lane(address: address, clientName: clientName, connectTimeout: connectTimeout)
+        lane = Lane(address: address, clientName: clientName, connectTimeout: connectTimeout, prepare: prepare)
     }
 
     deinit { lane.close() }

@@ -6,6 +6,12 @@ import Synchronization
 public enum Incoming: Sendable {
     case event(Envelope, Line)
     case other(Line)
+
+    var line: Line {
+        switch self {
+        case .event(_, let line), .other(let line): line
+        }
+    }
 }
 
 /// A stage's input: checked, with malformed lines gone to the dead letters.

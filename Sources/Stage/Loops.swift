@@ -21,7 +21,8 @@ public struct Publisher: Sendable {
 }
 
 extension Runtime {
-    /// Runs a filter: batch by batch, order kept, everything that is not accepted passed through unchanged.
+    /// Runs a filter: batch by batch, order kept, everything that is not accepted passed through unchanged. The next batch is
+    /// read and parsed meanwhile.
     ///
     /// - Parameter decide: one decision for each of the events that it is given.
     public func filter(
@@ -30,10 +31,11 @@ extension Runtime {
     ) async throws -> ExitStatus {
         let stream = try await EventStream(runtime: self, options: input, accepts: accepts)
         let sink = try await EventOutput(endpoint: output.to)
-        while let batch = try await stream.next() {
+        try await stream.forEachBatch(shutdown: shutdown) { batch in
             let events = batch.compactMap { if case .event(let event, _) = $0 { event } else { nil } }
             var decisions = try await events.isEmpty ? [].makeIterator() : decide(events).makeIterator()
             var bytes: [UInt8] = []
+            bytes.reserveCapacity(batch.reduce(0) { $0 + $1.line.range.count + 1 })
             for item in batch {
                 switch item {
                 case .other(let line): bytes.append(line)

@@ -1,4 +1,5 @@
 public import ArgumentParser
+import CLinux
 public import Envelope
 import Glibc
 public import Logging
@@ -27,10 +28,11 @@ public final class Runtime: Sendable {
     /// The connection that the tool's parts share; made, and a private server started, at the first call.
     public func redis() async throws -> Redis {
         if let made = connection.withLock({ $0 }) { return made }
-        let address = try await PrivateRedis.address(
-            environment: redisFlag ?? Settings.environment("TGPIPE_REDIS"), stateDirectory: stateDirectory)
+        let new = try await PrivateRedis.connection(
+            environment: redisFlag ?? Settings.environment("TGPIPE_REDIS"), stateDirectory: stateDirectory,
+            clientName: tool)
         return connection.withLock { connection in
-            let made = connection ?? Redis(address, clientName: tool)
+            let made = connection ?? new
             connection = made
             return made
         }
@@ -62,6 +64,7 @@ extension Tool {
     public static var name: String { configuration.commandName ?? "\(Self.self)" }
 
     public func run() async throws {
+        tgp_share_memory_pools()
         do {
             let runtime = try Runtime(tool: Self.name, options: common)
             let status = await runtime.finish(drain: common.drain.duration) { try await self.run(runtime) }
@@ -124,7 +127,7 @@ extension RedisError: ReportableError {
         case .authentication: .authenticationRefused
         case .protocolError: .protocolBroken
         case .loading, .outOfMemory: .tryAgain
-        case .readOnly, .wrongType: .configuration
+        case .readOnly, .wrongType, .configuration: .configuration
         default: .unavailable
         }
     }
