@@ -3,9 +3,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/eventfd.h>
-#include <sys/prctl.h>
+#include <linux/magic.h>
 #include <signal.h>
+#include <spawn.h>
+#include <stdbool.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+// glibc declares these for _GNU_SOURCE only, under which its types would no longer be those of the Glibc module.
+extern char **environ;
+extern int pipe2(int ends[2], int flags);
+extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int first);
 
 #ifndef F_SETPIPE_SZ
 #define F_SETPIPE_SZ 1031
@@ -16,3 +27,26 @@ static inline int tgp_eventfd(void) { return eventfd(0, EFD_CLOEXEC); }
 
 /// Asks for a larger pipe; the size that it has now, or -1.
 static inline int tgp_set_pipe_size(int descriptor, int bytes) { return fcntl(descriptor, F_SETPIPE_SZ, bytes); }
+
+/// The bytes that wait in a pipe, asked at either end of it; -1 when that cannot be told.
+static inline int tgp_pipe_bytes(int descriptor) {
+    int bytes = 0;
+    return ioctl(descriptor, FIONREAD, &bytes) == 0 ? bytes : -1;
+}
+
+/// A pipe whose ends no child inherits.
+static inline int tgp_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
+
+/// Whether a path leads to a pipe without a name of its own (`/dev/stdout`, a shell's `>(command)`), as a FIFO has one.
+static inline bool tgp_is_nameless_pipe(const char *path) {
+    struct statfs system;
+    return statfs(path, &system) == 0 && system.f_type == PIPEFS_MAGIC;
+}
+
+/// In the child, closes every descriptor from `first` on, the ones that came without close-on-exec included.
+static inline int tgp_spawn_close_from(posix_spawn_file_actions_t *actions, int first) {
+    return posix_spawn_file_actions_addclosefrom_np(actions, first);
+}
+
+/// The environment of this process, as `posix_spawn` takes it.
+static inline char *const *tgp_environment(void) { return environ; }
