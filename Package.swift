@@ -40,7 +40,7 @@ let package = Package(
         .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
         .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"])]),
 
-        library("Blocking", []),
+        library("Blocking", ["CLinux"]),
         library("Envelope", ["CSimdJSON"]),
         library("HTTP", ["CCurl"]),
         library("Redis", ["CHiredis"]),

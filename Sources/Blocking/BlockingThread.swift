@@ -54,36 +54,17 @@ private final class ThreadBody: Sendable {
     init(_ run: @escaping @Sendable () -> Void) { self.run = run }
 }
 
-/// A mutex and a condition: `Synchronization.Mutex` has no way to wait.
-private final class WorkQueue: @unchecked Sendable {
-    private var mutex = pthread_mutex_t()
-    private var changed = pthread_cond_t()
-    private var work: [@Sendable () -> Void] = []
-    private var isClosed = false
-
-    init() {
-        pthread_mutex_init(&mutex, nil)
-        pthread_cond_init(&changed, nil)
+private final class WorkQueue: Sendable {
+    private struct State {
+        var work: [@Sendable () -> Void] = []
+        var isClosed = false
     }
 
-    deinit {
-        pthread_cond_destroy(&changed)
-        pthread_mutex_destroy(&mutex)
-    }
+    private let state = Monitor(State())
 
-    func add(_ piece: @escaping @Sendable () -> Void) {
-        pthread_mutex_lock(&mutex)
-        work.append(piece)
-        pthread_cond_signal(&changed)
-        pthread_mutex_unlock(&mutex)
-    }
+    func add(_ piece: @escaping @Sendable () -> Void) { state.update { $0.work.append(piece) } }
 
-    func close() {
-        pthread_mutex_lock(&mutex)
-        isClosed = true
-        pthread_cond_signal(&changed)
-        pthread_mutex_unlock(&mutex)
-    }
+    func close() { state.update { $0.isClosed = true } }
 
     @Sendable func runUntilClosed() {
         while let pieces = next() {
@@ -92,11 +73,11 @@ private final class WorkQueue: @unchecked Sendable {
     }
 
     private func next() -> [@Sendable () -> Void]? {
-        pthread_mutex_lock(&mutex)
-        defer { pthread_mutex_unlock(&mutex) }
-        while work.isEmpty && !isClosed { pthread_cond_wait(&changed, &mutex) }
-        guard !work.isEmpty else { return nil }
-        defer { work = [] }
-        return work
+        let pieces = state.wait { state -> [@Sendable () -> Void]? in
+            guard !state.work.isEmpty || state.isClosed else { return nil }
+            defer { state.work = [] }
+            return state.work
+        }
+        return pieces.flatMap { $0.isEmpty ? nil : $0 }
     }
 }

@@ -3,12 +3,22 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <malloc.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdbool.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <signal.h>
+#include <sys/vfs.h>
 #include <unistd.h>
+
+// glibc declares these for _GNU_SOURCE only, under which its types would no longer be those of the Glibc module.
+extern char **environ;
+extern int pipe2(int ends[2], int flags);
+extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int first);
 
 #ifndef F_SETPIPE_SZ
 #define F_SETPIPE_SZ 1031
@@ -24,6 +34,30 @@ static inline int tgp_set_pipe_size(int descriptor, int bytes) { return fcntl(de
 static inline ssize_t tgp_copy_file_range(int source, off_t *offset, int target, size_t count) {
     return syscall(SYS_copy_file_range, source, offset, target, NULL, count, 0);
 }
+
 /// Lets threads share two pools of memory. By default each gets its own, and what one allocates and another frees adds up
 /// to several times of what is in use.
 static inline void tgp_share_memory_pools(void) { mallopt(M_ARENA_MAX, 2); }
+
+/// The bytes that wait in a pipe, asked at either end of it; -1 when that cannot be told.
+static inline int tgp_pipe_bytes(int descriptor) {
+    int bytes = 0;
+    return ioctl(descriptor, FIONREAD, &bytes) == 0 ? bytes : -1;
+}
+
+/// A pipe whose ends no child inherits.
+static inline int tgp_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
+
+/// Whether a path leads to a pipe without a name of its own (`/dev/stdout`, a shell's `>(command)`), as a FIFO has one.
+static inline bool tgp_is_nameless_pipe(const char *path) {
+    struct statfs system;
+    return statfs(path, &system) == 0 && system.f_type == PIPEFS_MAGIC;
+}
+
+/// In the child, closes every descriptor from `first` on, the ones that came without close-on-exec included.
+static inline int tgp_spawn_close_from(posix_spawn_file_actions_t *actions, int first) {
+    return posix_spawn_file_actions_addclosefrom_np(actions, first);
+}
+
+/// The environment of this process, as `posix_spawn` takes it.
+static inline char *const *tgp_environment(void) { return environ; }

@@ -8,6 +8,8 @@
 
 #include <simdjson.h>
 
+#include "RepeatedKeys.h"
+
 using simdjson::dom::array;
 using simdjson::dom::element;
 using simdjson::dom::element_type;
@@ -20,8 +22,7 @@ struct tgp_parser {
     simdjson::dom::parser parser;
     size_t max_depth;
     std::vector<tgp_token> tokens;
-    std::vector<std::string_view> keys;
-    std::string_view duplicate;
+    RepeatedKeys repeated;
 };
 
 namespace {
@@ -59,45 +60,6 @@ simdjson::error_code parse(tgp_parser *self, const char *bytes, size_t count, bo
     return parser.parse(bytes, count, !padded).get(root);
 }
 
-bool duplicate_among(std::vector<std::string_view> &keys, size_t from, std::string_view &found) {
-    size_t count = keys.size() - from;
-    auto *first = keys.data() + from;
-    if (count <= 16) {
-        for (size_t i = 1; i < count; i++)
-            for (size_t j = 0; j < i; j++)
-                if (first[i].size() == first[j].size() && first[i] == first[j]) {
-                    found = first[i];
-                    return true;
-                }
-        return false;
-    }
-    std::sort(first, first + count);
-    auto *twin = std::adjacent_find(first, first + count);
-    if (twin == first + count) return false;
-    found = *twin;
-    return true;
-}
-
-/// Whether an object anywhere below repeats a key: two readers that pick different twins would disagree on what was said.
-bool repeats_key(tgp_parser *self, element value) {
-    if (value.type() == element_type::ARRAY) {
-        for (element item : array(value))
-            if (!item.is<std::string_view>() && repeats_key(self, item)) return true;
-        return false;
-    }
-    if (value.type() != element_type::OBJECT) return false;
-    size_t from = self->keys.size();
-    for (auto member : object(value)) self->keys.push_back(member.key);
-    bool found = duplicate_among(self->keys, from, self->duplicate);
-    self->keys.resize(from);
-    if (found) return true;
-    for (auto member : object(value)) {
-        auto type = member.value.type();
-        if ((type == element_type::OBJECT || type == element_type::ARRAY) && repeats_key(self, member.value)) return true;
-    }
-    return false;
-}
-
 bool is_dotted_name(std::string_view name) {
     if (name.empty() || name.size() > 255) return false;
     bool in_word = false;
@@ -109,22 +71,31 @@ bool is_dotted_name(std::string_view name) {
     return in_word;
 }
 
-bool is_uuid(std::string_view id) {
-    if (id.size() != 36) return false;
-    for (size_t i = 0; i < 36; i++) {
-        unsigned char c = id[i];
-        if (i == 8 || i == 13 || i == 18 || i == 23) {
-            if (c != '-') return false;
-        } else if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'))) {
-            return false;
-        }
-    }
-    return true;
+constexpr bool is_hex_digit(unsigned char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
-bool is_version(element value) {
+/// A table, and no early end: an event carries three of these.
+struct HexDigits {
+    bool holds[256] = {};
+    constexpr HexDigits() {
+        for (int c = 0; c < 256; c++) holds[c] = is_hex_digit(static_cast<unsigned char>(c));
+    }
+};
+constexpr HexDigits hex_digits;
+
+bool is_uuid(std::string_view id) {
+    if (id.size() != 36 || id[8] != '-' || id[13] != '-' || id[18] != '-' || id[23] != '-') return false;
+    int digits = 0;
+    for (unsigned char c : id) digits += hex_digits.holds[c];
+    return digits == 32;
+}
+
+bool take_version(tgp_header &header, element value) {
     int64_t number = 0;
-    return value.is<int64_t>() && !value.get(number) && number >= 1 && number <= INT32_MAX;
+    if (!value.is<int64_t>() || value.get(number) || number < 1 || number > INT32_MAX) return false;
+    header.version = int32_t(number);
+    return true;
 }
 
 bool is_uuid_text(element value) {
@@ -148,7 +119,7 @@ void take(tgp_header &header, std::string_view key, element value) {
     } else if (key == "id" || key == "causation_id") {
         if (!is_uuid_text(value)) wrong(TGP_INVALID_FIELD);
     } else if (key == "version") {
-        if (!is_version(value)) wrong(TGP_INVALID_FIELD);
+        if (!take_version(header, value)) wrong(TGP_INVALID_FIELD);
     } else if (key == "timestamp") {
         if (!value.is<std::string_view>()) wrong(TGP_INVALID_FIELD);
     } else if (key == "payload" || key == "meta") {
@@ -217,6 +188,7 @@ void give_back_memory(tgp_parser *self) {
     if (self->parser.capacity() <= kept_capacity) return;
     self->parser = simdjson::dom::parser();
     std::vector<tgp_token>().swap(self->tokens);
+    self->repeated.give_back_memory();
 }
 
 } // namespace
@@ -234,6 +206,7 @@ void tgp_parser_free(tgp_parser *parser) { delete parser; }
 tgp_header tgp_scan(tgp_parser *self, const char *line, size_t count, bool padded) {
     give_back_memory(self);
     tgp_header header{};
+    header.version = 1;
     element root;
     if (auto error = parse(self, line, count, padded, root)) {
         header.status = status_of(error);
@@ -244,10 +217,9 @@ tgp_header tgp_scan(tgp_parser *self, const char *line, size_t count, bool padde
         header.status = TGP_NOT_OBJECT;
         return header;
     }
-    if (repeats_key(self, root)) {
+    if (self->repeated.find(self->parser.doc)) {
         header.status = TGP_DUPLICATE_KEY;
-        header.field = text(self->duplicate);
-        return header;
+        header.field = text(self->repeated.key());
     }
     for (auto member : object(root)) {
         tgp_status before = header.status;
@@ -259,6 +231,8 @@ tgp_header tgp_scan(tgp_parser *self, const char *line, size_t count, bool padde
             header.field = field;
         }
     }
+    // Of two correlation ids neither is the one.
+    if (header.status == TGP_DUPLICATE_KEY && self->repeated.key() == "correlation_id") header.correlation_id = {};
     if (header.status != TGP_OK) return header;
     if (!header.type.bytes) header.status = TGP_MISSING_TYPE;
     else if (!header.correlation_id.bytes) header.status = TGP_MISSING_CORRELATION_ID;
@@ -274,9 +248,9 @@ tgp_document tgp_parse(tgp_parser *self, const char *bytes, size_t count, bool p
         document.detail = words(error);
         return document;
     }
-    if (repeats_key(self, root)) {
+    if (self->repeated.find(self->parser.doc)) {
         document.status = TGP_DUPLICATE_KEY;
-        document.field = text(self->duplicate);
+        document.field = text(self->repeated.key());
         return document;
     }
     self->tokens.clear();

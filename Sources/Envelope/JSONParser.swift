@@ -72,6 +72,9 @@ public struct ScannedLine {
     public var type: UnsafeRawBufferPointer { UnsafeRawBufferPointer(header.type) }
     public var correlationID: UnsafeRawBufferPointer { UnsafeRawBufferPointer(header.correlation_id) }
 
+    /// Of the payload's schema; 1 when the line does not say.
+    public var version: Int { Int(header.version) }
+
     /// nil for a whole envelope.
     public var fault: MalformedInput? {
         header.status == TGP_OK

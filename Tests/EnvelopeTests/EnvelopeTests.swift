@@ -43,6 +43,27 @@ import Testing
         #expect(scan(text) == code)
     }
 
+    @Test(arguments: [("", 1), (#","version":1"#, 1), (#","version":2147483647"#, 2_147_483_647)])
+    func aScanTellsTheVersionWhichIsOneUnlessTheLineSaysOtherwise(_ field: String, _ version: Int) {
+        let parser = JSONParser()
+        let line = Array(#"{"type":"a.b","correlation_id":"\#(Self.correlation)"\#(field)}"#.utf8)
+        #expect(line.withUnsafeBytes { parser.scan($0).version } == version)
+    }
+
+    @Test(arguments: [
+        (#"{"x":{"k":1,"k":2},"correlation_id":"\#(correlation)"}"#, correlation),
+        (#"{"correlation_id":"\#(correlation)","correlation_id":"\#(correlation)"}"#, ""),
+    ])
+    func aRepeatedKeyElsewhereLeavesTheCorrelationIDKnown(_ text: String, _ expected: String) {
+        let parser = JSONParser()
+        let found = Array(text.utf8).withUnsafeBytes { bytes in
+            let scanned = parser.scan(bytes)
+            #expect(scanned.fault?.code == .duplicateKey)
+            return String(decoding: scanned.correlationID, as: UTF8.self)
+        }
+        #expect(found == expected)
+    }
+
     @Test func aWholeEnvelopeHasNoFault() {
         #expect(scan(#"{"type":"events.x","correlation_id":"\#(Self.correlation.uppercased())","payload":{}}"#) == nil)
     }
@@ -65,7 +86,10 @@ import Testing
         #expect(ids.allSatisfy { $0.version == 7 && "89ab".contains($0.description.dropFirst(19).first ?? "x") })
     }
 
-    @Test(arguments: ["", "0192f0c1-2345-7abc-8def-0123456789a", "0192f0c1x2345-7abc-8def-0123456789ab", "g192f0c1-2345-7abc-8def-0123456789ab"])
+    @Test(arguments: [
+        "", "0192f0c1-2345-7abc-8def-0123456789a", "0192f0c1x2345-7abc-8def-0123456789ab",
+        "g192f0c1-2345-7abc-8def-0123456789ab",
+    ])
     func otherTextIsNoId(_ text: String) {
         #expect(EventID(text) == nil)
     }
@@ -87,14 +111,19 @@ import Testing
         #expect(Timestamp("2023-11-14T22:13:20.1234567Z")?.microseconds == 1_700_000_000_123_456)
     }
 
-    @Test(arguments: ["", "2023-11-14", "2023-13-14T22:13:20Z", "2023-02-30T00:00:00Z", "2023-11-14T22:13:20", "2023-11-14T22:13:20Zx"])
+    @Test(arguments: [
+        "", "2023-11-14", "2023-13-14T22:13:20Z", "2023-02-30T00:00:00Z", "2023-11-14T22:13:20",
+        "2023-11-14T22:13:20Zx",
+    ])
     func otherTextIsNoTime(_ text: String) {
         #expect(Timestamp(text) == nil)
     }
 }
 
 @Suite struct SpanTests {
-    @Test(arguments: [("30d", 2_592_000_000), ("1h30m", 5_400_000), ("60s", 60_000), ("500ms", 500), ("2W", 1_209_600_000)])
+    @Test(arguments: [
+        ("30d", 2_592_000_000), ("1h30m", 5_400_000), ("60s", 60_000), ("500ms", 500), ("2W", 1_209_600_000),
+    ])
     func spansAreRead(_ text: String, _ milliseconds: Int64) {
         #expect(Duration(spanText: text)?.milliseconds == milliseconds)
     }

@@ -41,6 +41,48 @@ import Testing
         }
     }
 
+    /// Keys that agree in length, beginning and end, which is what the check looks at first.
+    @Test(arguments: [2, 20, 200])
+    func keysThatLookAlikeAreToldApart(_ count: Int) throws {
+        let keys = (100..<100 + count).map { "\"a long key \($0) with an end\":0" }
+        #expect(try JSON(parsing: "{\(keys.joined(separator: ","))}").object?.members.count == count)
+        #expect { try JSON(parsing: "{\((keys + [keys[1]]).joined(separator: ","))}") } throws: {
+            ($0 as? MalformedInput)?.code == .duplicateKey
+        }
+    }
+
+    /// Against the definition, on objects of every small shape.
+    @Test func repeatedKeysAreFoundWhereverTheyAre() throws {
+        var generator = SystemRandomNumberGenerator()
+        for _ in 0..<2000 {
+            var hasTwin = false
+            let text = randomValue(depth: 3, &hasTwin, &generator)
+            var code: MalformedInput.Code?
+            do throws(MalformedInput) { _ = try JSON(parsing: text) } catch { code = error.code }
+            #expect(code == (hasTwin ? .duplicateKey : nil), "\(text)")
+        }
+    }
+
+    private func randomValue(depth: Int, _ hasTwin: inout Bool, _ generator: inout SystemRandomNumberGenerator)
+        -> String
+    {
+        let count = Int.random(in: 0...5, using: &generator)
+        switch Int.random(in: 0...(depth > 0 ? 5 : 3), using: &generator) {
+        case 0: return "-5"
+        case 1: return "1.5"
+        case 2: return "\"text\""
+        case 3: return ["true", "null", "18446744073709551615"].randomElement(using: &generator) ?? "null"
+        case 4:
+            return
+                "[\((0..<count).map { _ in randomValue(depth: depth - 1, &hasTwin, &generator) }.joined(separator: ","))]"
+        default:
+            let keys = (0..<count).map { _ in Int.random(in: 0...200, using: &generator) }
+            if Set(keys).count < count { hasTwin = true }
+            let members = keys.map { "\"k\($0)\":\(randomValue(depth: depth - 1, &hasTwin, &generator))" }
+            return "{\(members.joined(separator: ","))}"
+        }
+    }
+
     @Test func invalidUTF8IsRefused() {
         #expect { try JSON(parsing: [0x22, 0xFF, 0x22]) } throws: { ($0 as? MalformedInput)?.code == .notUTF8 }
     }

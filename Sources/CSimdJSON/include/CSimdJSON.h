@@ -32,9 +32,10 @@ typedef enum {
     TGP_OUT_OF_MEMORY,
 } tgp_status;
 
-/// What routing needs of an envelope. `field` names the key at fault and `detail` the parser's own words.
+/// What routing needs of an envelope; an absent version is 1. `field` names the key at fault and `detail` the parser's own words.
 typedef struct {
     tgp_status status;
+    int32_t version;
     tgp_text type;
     tgp_text correlation_id;
     tgp_text field;
