@@ -36,6 +36,7 @@ let package = Package(
             name: "CSimdJSON", cxxSettings: [.unsafeFlags(["-O2"])],
             linkerSettings: [.linkedLibrary("simdjson")]),
         .systemLibrary(name: "CLinux"),
+        .target(name: "CChild"),
         .systemLibrary(name: "CCurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
         .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"])]),
@@ -54,7 +55,7 @@ let package = Package(
         library(
             "Telegram",
             ["Envelope", "HTTP", "Stage", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
-        library("Media", ["Blocking", "Envelope", "HTTP", "COpenSSL"]),
+        library("Media", ["Blocking", "CChild", "CLinux", "Envelope", "HTTP", "COpenSSL"]),
 
         tool("tg-listen", ["Telegram", "Redis"]),
         tool("tg-gate", ["Telegram", "Redis"]),

@@ -26,6 +26,11 @@ public final class BlockingThread: Sendable {
         }
     }
 
+    /// Runs `body` on the thread some time later, and waits for nothing.
+    public func enqueue(_ body: @escaping @Sendable () -> Void) {
+        queue.add(body)
+    }
+
     /// Starts a detached thread that runs `body` once.
     public static func start(_ body: @escaping @Sendable () -> Void) {
         let box = Unmanaged.passRetained(ThreadBody(body))

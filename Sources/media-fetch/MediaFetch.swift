@@ -1,0 +1,108 @@
+import ArgumentParser
+import Blob
+import Envelope
+import HTTP
+import Media
+import Stage
+import Telegram
+
+@main struct MediaFetch: Tool {
+    static let configuration = CommandConfiguration(
+        commandName: "media-fetch",
+        abstract: "Fetch the media that commands ask for, once a source.",
+        discussion: """
+            Reads commands.media.video_download and commands.media.audio_download. What the store has already becomes \
+            events.dl.*.ready at once; a plain file is downloaded straight to disk, resumed where it stopped; everything else \
+            goes through yt-dlp. The result is events.media.fetched with a local file, or events.dl.*.failed with one line that \
+            says why. Files of Telegram messages need TG_BOT_TOKEN. Everything else passes through unchanged.
+
+            Example: tg-listen --bot | tg-gate | media-fetch --concurrency 4 | blob-put | tg-send
+            """,
+        version: tgpipeVersion)
+
+    @OptionGroup var common: CommonOptions
+    @OptionGroup var input: InputOptions
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var bot: BotOptions
+    @OptionGroup var fetching: FetchOptions
+
+    func run(_ runtime: Runtime) async throws -> ExitStatus {
+        let store = try openStore(fetching.store(runtime))
+        let settings = try fetching.settings(directory: runtime.directory("media/fetch"))
+        let stage = FetchStage(
+            runtime: runtime, store: store, fetcher: MediaFetcher(settings), api: try bot.apiIfConfigured(),
+            cache: MediaCache(directory: try runtime.directory("media/cache")), aliases: Aliases(runtime: runtime),
+            settings: settings, expires: fetching.expires.duration)
+        stage.sweep()
+        return try await runtime.work(
+            input, output, concurrency: fetching.concurrency, accepting: { MediaRequest.kinds[$0] != nil },
+            handle: stage.handle)
+    }
+}
+
+struct FetchOptions: ParsableArguments, Sendable {
+    @Option(help: ArgumentHelp("Where objects are: s3://bucket or file:/path. [env: TGPIPE_STORE]", valueName: "store"))
+    var store: String?
+
+    @Option(help: ArgumentHelp("How many fetches run at once.", valueName: "n"))
+    var concurrency: Int = 2
+
+    @Option(help: ArgumentHelp("The largest file fetched.", valueName: "size"))
+    var maxSize: ByteSize = ByteSize(2000 << 20)
+
+    @Option(help: ArgumentHelp("How long one fetch may take.", valueName: "duration"))
+    var timeout: Span = Span(.seconds(7200))
+
+    @Option(help: ArgumentHelp("How long a server may be silent.", valueName: "duration"))
+    var stallTimeout: Span = Span(.seconds(30))
+
+    @Option(help: ArgumentHelp("How long the presigned URLs are valid that it emits.", valueName: "duration"))
+    var expires: Span = Span(MediaObject.defaultExpiry)
+
+    @Option(help: ArgumentHelp("The yt-dlp program. [env: TGPIPE_YT_DLP]", valueName: "program"))
+    var ytDlp: String?
+
+    @Option(
+        parsing: .unconditionalSingleValue,
+        help: ArgumentHelp("One more argument for yt-dlp. May be repeated.", valueName: "argument"))
+    var ytDlpArg: [String] = []
+
+    @Option(help: ArgumentHelp("Cookies for yt-dlp, in Netscape's format. [env: TGPIPE_COOKIES]", valueName: "file"))
+    var cookies: String?
+
+    @Option(help: ArgumentHelp("The ffmpeg program; ffprobe is looked for beside it.", valueName: "program"))
+    var ffmpeg: String = "ffmpeg"
+
+    @Flag(help: "Fetch from loopback, private and link-local addresses too. A stranger's link can then reach your network.")
+    var allowPrivate = false
+
+    @Option(
+        help: ArgumentHelp(
+            "A host of short links, beside the known ones: their redirects are followed to learn what they stand for. May be repeated.",
+            valueName: "host"))
+    var shortHost: [String] = []
+
+    func validate() throws {
+        guard (1...64).contains(concurrency) else { throw ValidationError("--concurrency must be from 1 to 64") }
+        guard maxSize.bytes > 0 else { throw ValidationError("--max-size must be more than 0") }
+        guard expires.duration <= .seconds(7 * 86_400) else { throw ValidationError("--expires is 7d at most") }
+    }
+
+    func store(_ runtime: Runtime) throws -> String {
+        try store ?? Settings.environment("TGPIPE_STORE") ?? "file:\(runtime.directory("store"))"
+    }
+
+    func settings(directory: String) throws -> MediaSettings {
+        var settings = MediaSettings(directory: directory)
+        settings.addressPolicy = allowPrivate ? .any : .publicOnly
+        settings.maxBytes = maxSize.bytes
+        settings.stallTimeout = stallTimeout.duration
+        settings.deadline = timeout.duration
+        settings.ytDlp = YtDlpSettings(
+            program: ytDlp ?? Settings.environment("TGPIPE_YT_DLP") ?? "yt-dlp", extraArguments: ytDlpArg,
+            cookiesFile: cookies ?? Settings.environment("TGPIPE_COOKIES"))
+        settings.ffmpeg = ffmpeg
+        settings.shortLinkHosts = shortHost
+        return settings
+    }
+}

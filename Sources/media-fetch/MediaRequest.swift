@@ -1,0 +1,55 @@
+import Envelope
+import Media
+
+/// What a media command asks for.
+struct MediaRequest: Sendable {
+    static let kinds: [String: MediaKind] = [
+        "commands.media.video_download": .video, "commands.media.audio_download": .audio,
+    ]
+
+    enum Source: Sendable {
+        case link(String)
+        case telegramFile(TelegramFile)
+    }
+
+    struct TelegramFile: Sendable {
+        let id: String
+        let uniqueID: String
+        let name: String?
+        let sizeBytes: Int64?
+        let durationSeconds: Double?
+        let title: String?
+        let performer: String?
+    }
+
+    let kind: MediaKind
+    let source: Source
+    let isRateLimited: Bool
+    let retryAfterSeconds: Int64?
+
+    /// - Throws: `MalformedInput` when the payload names neither a link nor a file, or both.
+    init(_ event: Envelope) throws(MalformedInput) {
+        guard let kind = MediaRequest.kinds[event.type] else {
+            throw MalformedInput(.unknownType, "\(event.type) is no media command")
+        }
+        self.kind = kind
+        switch (event.payload["url"]?.string, event.payload["file"]) {
+        case (let url?, nil): source = .link(url)
+        case (nil, let file?):
+            guard let id = file["file_id"]?.string, let uniqueID = file["file_unique_id"]?.string else {
+                throw MalformedInput(.invalidPayload, "\(event.type): the file has no file_id or no file_unique_id")
+            }
+            source = .telegramFile(
+                TelegramFile(
+                    id: id, uniqueID: uniqueID, name: file["file_name"]?.string, sizeBytes: file["file_size"]?.int,
+                    durationSeconds: file["duration"]?.double, title: file["title"]?.string,
+                    performer: file["performer"]?.string))
+        default: throw MalformedInput(.invalidPayload, "\(event.type): one of url and file is needed")
+        }
+        isRateLimited = event.meta["rate_limited"] == true
+        retryAfterSeconds = event.meta["rate_limit"]?["retry_after_seconds"]?.double.map { Int64($0.rounded(.up)) }
+    }
+
+    /// The link as it was written; nil for a file of a message.
+    var link: String? { if case .link(let link) = source { link } else { nil } }
+}

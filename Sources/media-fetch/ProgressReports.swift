@@ -1,0 +1,83 @@
+import Envelope
+import Media
+import Stage
+import Synchronization
+
+/// Tells how far a fetch is: a bar on a terminal, and an envelope now and then for the chat.
+struct ProgressReports: Sendable {
+    /// How far envelopes of one job are apart.
+    static let interval = Duration.seconds(3)
+
+    private let publisher: Publisher
+    private let kind: MediaKind
+
+    init(_ publisher: Publisher, kind: MediaKind) {
+        self.publisher = publisher
+        self.kind = kind
+    }
+
+    /// Reports that the work was accepted, then runs it and reports what it says of its progress.
+    func during(_ work: @escaping @Sendable (@escaping ProgressHandler) async throws -> Envelope) async throws -> Envelope {
+        try await publisher.publish(envelope(["state": "accepted"]))
+        let latest = Latest()
+        let bar = ProgressBar()
+        defer { bar.clear() }
+        return try await withThrowingTaskGroup(of: Envelope?.self) { group in
+            group.addTask {
+                try await work { progress in
+                    latest.set(progress)
+                    bar.show(progress)
+                }
+            }
+            group.addTask {
+                try await report(latest)
+                return nil
+            }
+            defer { group.cancelAll() }
+            while let finished = try await group.next() {
+                if let finished { return finished }
+            }
+            throw CancellationError()
+        }
+    }
+
+    /// Until it is cancelled. The first report comes early, so that a chat sees that something moves.
+    private func report(_ latest: Latest) async throws {
+        var pause = Duration.milliseconds(500)
+        while (try? await Task.sleep(for: pause)) != nil {
+            guard let progress = latest.take() else { continue }
+            try await publisher.publish(envelope(progress.payload))
+            pause = ProgressReports.interval
+        }
+    }
+
+    private func envelope(_ details: JSONObject) -> Envelope {
+        .derived(
+            type: "events.media.progress",
+            payload: JSONObject([.init(key: "kind", value: .string(kind.rawValue))] + details.members))
+    }
+}
+
+/// The newest progress that was not reported yet.
+private final class Latest: Sendable {
+    private let value = Mutex<MediaProgress?>(nil)
+
+    func set(_ progress: MediaProgress) { value.withLock { $0 = progress } }
+
+    func take() -> MediaProgress? {
+        value.withLock { value in
+            defer { value = nil }
+            return value
+        }
+    }
+}
+
+extension MediaProgress {
+    fileprivate var payload: JSONObject {
+        [
+            "state": .string(state.rawValue), "fraction": fraction.map { .number(min(1, max(0, $0))) },
+            "done_bytes": doneBytes.map { .integer($0) }, "total_bytes": totalBytes.map { .integer($0) },
+            "rate_bytes_per_second": bytesPerSecond.map { .number($0.rounded()) }, "title": title.map { .string($0) },
+        ]
+    }
+}
