@@ -44,7 +44,7 @@ let package = Package(
         library("Blocking", ["CLinux"]),
         library("Envelope", ["CSimdJSON"]),
         library("HTTP", ["CCurl"]),
-        library("Redis", ["CHiredis"]),
+        library("Redis", ["Blocking", "CHiredis"]),
         library(
             "Stage",
             [

@@ -17,6 +17,8 @@ struct Deadline: Sendable, Comparable {
 
     var hasPassed: Bool { Self.now >= nanoseconds }
 
+    var remaining: Duration { .nanoseconds(max(0, nanoseconds - Self.now)) }
+
     /// What `poll` takes: rounded up, -1 for no limit.
     var pollTimeout: Int32 {
         guard self != .never else { return -1 }

@@ -1,3 +1,4 @@
+import Blocking
 import Synchronization
 
 /// The queue between those who send commands and the thread that owns the connection.
@@ -50,13 +51,13 @@ final class Lane: Sendable {
     }
 
     private func start() {
-        if waiter.isUsable, startThread({ ConnectionThread(self).run() }) { return }
+        if waiter.isUsable { return BlockingThread.start { ConnectionThread(self).run() } }
         let queue = state.withLock { state in
             state.threadRuns = false
             defer { state.queue = [] }
             return state.queue
         }
-        let error = RedisError(.unreachable, "the system has no thread or descriptor left for a connection to Redis")
+        let error = RedisError(.unreachable, "the system has no descriptor left for a connection to Redis")
         for exchange in queue { exchange.finish(.failure(error)) }
     }
 

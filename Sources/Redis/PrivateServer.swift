@@ -1,3 +1,4 @@
+import Blocking
 import Glibc
 
 /// The private server's folder, and how to find or start the server in it. All of it blocks.
@@ -74,17 +75,25 @@ struct PrivateServer: Sendable {
         let log = open("\(folder)/redis.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
         guard log >= 0 else { throw failed("unable to write \(folder)/redis.log: \(systemReason(errno))") }
         defer { close(log) }
-        let code = Daemon.spawn([program] + options, output: log, until: deadline)
-        switch code {
-        case .success(0): return
-        case .success: throw failed(lastLogLine ?? "see \(folder)/redis.log")
-        case .failure(let error) where error.code == ENOENT:
-            throw RedisError(
-                .configuration,
-                "redis-server is not installed: install it (Debian: apt-get install redis-server),"
-                    + " or set TGPIPE_REDIS to the address of a server")
-        case .failure(let error): throw failed(systemReason(error.code))
+        let nothing = open("/dev/null", O_RDONLY | O_CLOEXEC)
+        defer { close(nothing) }
+        let ending: ChildProcess.Ending?
+        do throws(ChildProcess.Failure) {
+            // It puts itself into the background; this is the end of its foreground part.
+            let child = try ChildProcess([program] + options, input: nothing, output: log, errors: log)
+            ending = child.wait(atMost: deadline.remaining)
+            if ending == nil { child.signal(SIGKILL) }
+        } catch {
+            throw error.code == ENOENT ? notInstalled : failed("\(error)")
         }
+        guard ending == .exited(0) else { throw failed(lastLogLine ?? "see \(folder)/redis.log") }
+    }
+
+    private var notInstalled: RedisError {
+        RedisError(
+            .configuration,
+            "redis-server is not installed: install it (Debian: apt-get install redis-server),"
+                + " or set TGPIPE_REDIS to the address of a server")
     }
 
     private var options: [String] {

@@ -1,3 +1,4 @@
+import Blocking
 import Glibc
 import Synchronization
 
@@ -52,11 +53,10 @@ struct SocketAddress: Sendable {
     ) throws(RedisError) -> [SocketAddress] {
         if let literal = SocketAddress(literal: host, port: port) { return [literal] }
         let answer = LookUp()
-        let started = startThread {
+        BlockingThread.start {
             answer.finish(Self.ask(host, port: port))
             waiter.wake()
         }
-        guard started else { throw RedisError(.unreachable, "unable to start a thread") }
         while answer.value == nil && !deadline.hasPassed {
             if waiter.wait(for: 0, on: -1, until: deadline) == .stopped { break }
         }
