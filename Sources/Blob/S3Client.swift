@@ -94,7 +94,8 @@ final class S3Client: Sendable {
             let now = clock()
             var response = try await perform(signed(call, at: now), call)
             let hasBucket = learned.withLock { $0.hasBucket }
-            if call.method == "HEAD", [301, 400, 403].contains(response.status) || response.status == 404 && !hasBucket {
+            if call.method == "HEAD", [301, 400, 403].contains(response.status) || response.status == 404 && !hasBucket
+            {
                 response = try await explained(call, response)
             }
             let verdict = S3Verdict(

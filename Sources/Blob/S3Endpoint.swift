@@ -19,7 +19,8 @@ struct S3Endpoint: Sendable {
         }
         guard let url = WebURL(server), url.query == nil, url.fragment == nil, !url.hasCredentials else {
             throw BlobError(
-                .configuration, "the S3 endpoint must be http://HOST[:PORT] or https://HOST[:PORT], without keys or a query")
+                .configuration,
+                "the S3 endpoint must be http://HOST[:PORT] or https://HOST[:PORT], without keys or a query")
         }
         self.server = url
         self.addressing = addressing ?? .path

@@ -85,7 +85,8 @@ enum S3Verdict {
         case (404, _):
             return BlobError(.notFound, "\(server) has no such object (\(tag))")
         case (_, "SignatureDoesNotMatch"):
-            return BlobError(.refused, "\(server) refused the signature: the secret key is wrong (\(tag))")
+            return BlobError(
+                .refused, "\(server) refused the signature: the access key or its secret is wrong (\(tag))")
         case (_, "InvalidAccessKeyId"):
             return BlobError(.refused, "\(server) does not know the access key (\(tag))")
         case (_, "ExpiredToken"), (_, "InvalidToken"):
@@ -98,7 +99,8 @@ enum S3Verdict {
             return BlobError(.corrupt, "\(server) received other bytes than were to be sent (\(tag))")
         case (300..<400, _):
             return BlobError(
-                .configuration, "\(server) sends the bucket '\(bucket)' elsewhere: its endpoint or region is another (\(tag))")
+                .configuration,
+                "\(server) sends the bucket '\(bucket)' elsewhere: its endpoint or region is another (\(tag))")
         case (_, "AuthorizationHeaderMalformed"):
             return BlobError(.configuration, "\(server) expects another region (\(tag))")
         case (413, _), (_, "EntityTooLarge"):

@@ -18,7 +18,8 @@ enum StoreAddress: Equatable {
         let bucket = String(rest[..<slash])
         guard isBucketName(bucket) else {
             throw BlobError(
-                .configuration, "'\(bucket)' is no bucket name: 3 to 63 letters, digits, '.', '_' and '-' (s3://BUCKET)")
+                .configuration, "'\(bucket)' is no bucket name: 3 to 63 letters, digits, '.', '_' and '-' (s3://BUCKET)"
+            )
         }
         var prefix = String(rest[slash...].dropFirst())
         if prefix.hasSuffix("/") { prefix.removeLast() }

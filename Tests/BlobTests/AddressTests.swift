@@ -39,7 +39,9 @@ struct AddressTests {
 }
 
 struct EndpointTests {
-    private func url(_ server: String?, _ addressing: S3Options.Addressing? = nil, bucket: String = "bucket") throws -> String {
+    private func url(_ server: String?, _ addressing: S3Options.Addressing? = nil, bucket: String = "bucket") throws
+        -> String
+    {
         let place = try S3Endpoint(server: server, bucket: bucket, addressing: addressing)
             .location(of: "video/кот 1.mp4", region: "eu-west-1")
         return "\(place.scheme)://\(place.authority)\(place.path)"
@@ -59,7 +61,10 @@ struct EndpointTests {
         #expect(try url("http://localhost:9000", .virtualHost) == "http://bucket.localhost:9000/\(key)")
     }
 
-    @Test(arguments: ["localhost:9000", "ftp://host", "http://", "https://key:secret@host", "http://host/?x=1", "http://host/#x", "http://ho st"])
+    @Test(arguments: [
+        "localhost:9000", "ftp://host", "http://", "https://key:secret@host", "http://host/?x=1", "http://host/#x",
+        "http://ho st",
+    ])
     func endpointsThatAreNoServerAreRefused(_ server: String) {
         #expect { try url(server) } throws: {
             let error = $0 as? BlobError

@@ -63,7 +63,8 @@ struct FileStoreTests {
         let stored = try await withThrowingTaskGroup(of: String?.self) { group in
             for source in sources {
                 group.addTask {
-                    let outcome = try await store.put(source, key: "a/b/c", metadata: BlobMetadata(user: ["by": source.path]))
+                    let outcome = try await store.put(
+                        source, key: "a/b/c", metadata: BlobMetadata(user: ["by": source.path]))
                     return outcome == .stored ? source.path : nil
                 }
             }
@@ -115,7 +116,10 @@ struct FileStoreTests {
         await #expect(throws: BlobError.self) { try await store.put(file("x"), key: "a/b/c", metadata: metadata) }
     }
 
-    @Test(arguments: ["../x", "a/../../x", "/etc/x", "a//b", ".tgpipe/lock", ".tgpipe", "", "a\u{0}b", String(repeating: "k", count: 251)])
+    @Test(arguments: [
+        "../x", "a/../../x", "/etc/x", "a//b", ".tgpipe/lock", ".tgpipe", "", "a\u{0}b",
+        String(repeating: "k", count: 251),
+    ])
     func keysThatWouldLeaveTheFolderAreRefused(_ key: String) async throws {
         let source = try file("x")
         for operation in [
@@ -138,7 +142,9 @@ struct FileStoreTests {
     }
 
     @Test func aFileThatIsFinalIsLinkedAndOthersAreCopied() async throws {
-        let inode = { (path: String) in try FileManager.default.attributesOfItem(atPath: path)[.systemFileNumber] as? Int }
+        let inode = { (path: String) in
+            try FileManager.default.attributesOfItem(atPath: path)[.systemFileNumber] as? Int
+        }
         _ = try await store.put(file("final", "final", isFinal: true), key: "final", metadata: metadata)
         _ = try await store.put(file("open", "open"), key: "open", metadata: metadata)
         #expect(try inode(folder("store/final")) == inode(folder("final")))

@@ -10,7 +10,8 @@ struct MetadataTests {
     }
 
     @Test(arguments: [
-        "plain", "two words", " spaces around ", "a  b", "Кот и собака", "猫", "🎬 e\u{301}", "100%", "%41", "a\nb\r\n\u{0}c",
+        "plain", "two words", " spaces around ", "a  b", "Кот и собака", "猫", "🎬 e\u{301}", "100%", "%41",
+        "a\nb\r\n\u{0}c",
         "=?UTF-8?Q?x?=", "a=?b", "=?=?", "\"quoted\\\"", "https://example.com/watch?v=%D0%BA&t=1#x", "a,b;c",
     ])
     func anyTextComesBackAsItWas(_ text: String) throws {
@@ -94,7 +95,9 @@ struct ContentDispositionTests {
                 == "attachment; filename=\"___.mp4\"; filename*=UTF-8''%D0%BA%D0%BE%D1%82.mp4")
     }
 
-    @Test(arguments: [("../../etc/passwd", ".._.._etc_passwd"), ("a\r\nb", "a_b"), ("..", "_"), ("a\\b", "a_b"), ("\u{85}x", "_x")])
+    @Test(arguments: [
+        ("../../etc/passwd", ".._.._etc_passwd"), ("a\r\nb", "a_b"), ("..", "_"), ("a\\b", "a_b"), ("\u{85}x", "_x"),
+    ])
     func namesThatLeadElsewhereAreMadeHarmless(_ name: String, _ harmless: String) {
         #expect(ContentDisposition.harmless(name) == harmless)
         #expect(ContentDisposition.fileName(in: ContentDisposition.attachment(name)) == harmless)

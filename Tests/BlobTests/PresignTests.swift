@@ -12,9 +12,11 @@ struct PresignTests {
     @Test func aPresignedURLGivesTheObjectUnderTheNameAskedFor() async throws {
         let bucket = try await S3Bucket()
         let store = try bucket.store
-        _ = try await store.put(bucket.file("hello"), key: "video/a.mp4", metadata: BlobMetadata(contentType: "text/plain"))
+        _ = try await store.put(
+            bucket.file("hello"), key: "video/a.mp4", metadata: BlobMetadata(contentType: "text/plain"))
         let url = try #require(
-            try store.presignedURL("video/a.mp4", expires: .seconds(600), contentType: "video/mp4", fileName: "Кот \"1\".mp4"))
+            try store.presignedURL(
+                "video/a.mp4", expires: .seconds(600), contentType: "video/mp4", fileName: "Кот \"1\".mp4"))
         #expect(try SpawnedProgram.output(of: ["curl", "-sS", url]) == "hello")
         let head = try SpawnedProgram.output(of: ["curl", "-sS", "-o", "/dev/null", "-D", "-", url]).lowercased()
         #expect(head.contains("content-type: video/mp4"))

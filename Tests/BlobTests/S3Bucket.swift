@@ -19,7 +19,9 @@ struct S3Bucket {
         try await client().createBucket()
     }
 
-    func environment(endpoint: String? = nil, secret: String = S3Server.secretKey, accessKey: String = S3Server.accessKey)
+    func environment(
+        endpoint: String? = nil, secret: String = S3Server.secretKey, accessKey: String = S3Server.accessKey
+    )
         -> Environment
     {
         var values = server.environment
@@ -91,3 +93,7 @@ func isBlobError(_ error: any Error, _ code: BlobError.Code) -> Bool {
     let secrets = [S3Server.secretKey, "Signature=", "X-Amz", "AWS4"]
     return error.code == code && !secrets.contains { error.message.contains($0) }
 }
+
+/// What servers that are too busy, or know no conditions, answer.
+let slowDown = FaultyProxy.Fault.answer(503, body: "<Error><Code>SlowDown</Code></Error>")
+let notImplemented = FaultyProxy.Fault.answer(501, body: "<Error><Code>NotImplemented</Code></Error>")

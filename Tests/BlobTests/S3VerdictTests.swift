@@ -16,7 +16,8 @@ struct S3VerdictTests {
         var call = S3Call("PUT", key: "k")
         call.isConditional = isConditional
         return S3Verdict(
-            HTTPResponse(head: head, body: Array(body.utf8)), call: call, server: "s3.example.com", bucket: "box", now: now)
+            HTTPResponse(head: head, body: Array(body.utf8)), call: call, server: "s3.example.com", bucket: "box",
+            now: now)
     }
 
     private func code(_ verdict: S3Verdict) -> BlobError.Code? {
@@ -26,7 +27,7 @@ struct S3VerdictTests {
         }
     }
 
-    @Test(arguments: [
+    private static let refusals: [(Int, String?, BlobError.Code)] = [
         (403, "SignatureDoesNotMatch", BlobError.Code.refused), (403, "InvalidAccessKeyId", .refused),
         (403, "AccessDenied", .refused), (403, nil, .refused), (401, nil, .refused), (400, "ExpiredToken", .refused),
         (404, "NoSuchBucket", .noSuchBucket), (404, "NoSuchKey", .notFound), (404, "NoSuchUpload", .notFound),
@@ -34,7 +35,9 @@ struct S3VerdictTests {
         (400, "XAmzContentSHA256Mismatch", .corrupt), (400, "BadDigest", .corrupt), (400, "EntityTooLarge", .tooLarge),
         (413, nil, .tooLarge), (400, "InvalidArgument", .protocolError), (418, nil, .protocolError),
         (501, "NotImplemented", .storeFailed),
-    ] as [(Int, String?, BlobError.Code)])
+    ]
+
+    @Test(arguments: refusals)
     func refusalsAreFinal(_ status: Int, _ word: String?, _ expected: BlobError.Code) {
         let verdict = verdict(status, word)
         guard case .failed(let error) = verdict else {
@@ -46,10 +49,12 @@ struct S3VerdictTests {
         #expect(!error.message.contains("abc"))
     }
 
-    @Test(arguments: [
+    private static let passing: [(Int, String?, BlobError.Code)] = [
         (500, "InternalError", BlobError.Code.storeFailed), (503, "SlowDown", .busy), (503, nil, .storeFailed),
         (502, nil, .storeFailed), (429, nil, .busy), (400, "RequestTimeout", .storeFailed), (408, nil, .storeFailed),
-    ] as [(Int, String?, BlobError.Code)])
+    ]
+
+    @Test(arguments: passing)
     func passingTroubleIsTriedAgain(_ status: Int, _ word: String?, _ expected: BlobError.Code) {
         guard case .retry(let error, nil) = verdict(status, word) else {
             Issue.record("not tried again")
@@ -59,7 +64,11 @@ struct S3VerdictTests {
         #expect(error.isTemporary)
     }
 
-    @Test(arguments: [("3", Duration.seconds(3)), ("86400", .seconds(60)), ("0", nil), ("-5", nil), ("soon", nil)] as [(String, Duration?)])
+    private static let waits: [(String, Duration?)] = [
+        ("3", Duration.seconds(3)), ("86400", .seconds(60)), ("0", nil), ("-5", nil), ("soon", nil),
+    ]
+
+    @Test(arguments: waits)
     func theServersOwnWaitIsKeptWithinReason(_ header: String, _ wait: Duration?) {
         guard case .retry(_, let after) = verdict(503, "SlowDown", headers: [("Retry-After", header)]) else {
             Issue.record("not tried again")
@@ -115,7 +124,12 @@ struct S3VerdictTests {
         }
     }
 
-    @Test(arguments: [(409, "ConditionalRequestConflict"), (412, "PreconditionFailed"), (501, "NotImplemented"), (400, "InvalidArgument"), (400, nil)] as [(Int, String?)])
+    private static let aboutConditions: [(Int, String?)] = [
+        (409, "ConditionalRequestConflict"), (412, "PreconditionFailed"), (501, "NotImplemented"),
+        (400, "InvalidArgument"), (400, nil),
+    ]
+
+    @Test(arguments: aboutConditions)
     func aConditionsRefusalIsAnAnswer(_ status: Int, _ word: String?) {
         #expect(code(verdict(status, word, isConditional: true)) == nil)
         #expect(code(verdict(status, word)) != nil)
@@ -146,7 +160,10 @@ struct S3VerdictTests {
 
     @Test func datesOfOtherFormsAreNoDates() {
         #expect(Timestamp(httpDate: "Fri, 24 May 2013 00:00:00 GMT")?.signatureStamp == "20130524T000000Z")
-        for text in ["", "Fri, 24 May 2013 00:00:00 +0000", "24 May 2013", "Fri, 99 May 2013 00:00:00 GMT", "Fri, 24 Mai 2013 00:00:00 GMT"] {
+        for text in [
+            "", "Fri, 24 May 2013 00:00:00 +0000", "24 May 2013", "Fri, 99 May 2013 00:00:00 GMT",
+            "Fri, 24 Mai 2013 00:00:00 GMT",
+        ] {
             #expect(Timestamp(httpDate: text) == nil)
         }
     }

@@ -67,7 +67,8 @@ struct SigV4PeerTests {
     private static let oddQueries: [[(name: String, value: String)]] = [
         [("uploads", "")], [("partNumber", "10"), ("uploadId", "a+b/c=d==")], [("b", "2"), ("a", "1"), ("B", "0")],
         [("response-content-disposition", "attachment; filename=\"a b.mp4\"; filename*=UTF-8''%D0%BA.mp4")],
-        [("prefix", "видео/ a+b&c=d~e"), ("delimiter", "/"), ("list-type", "2")], [("a-b", "1"), ("a.b", "2"), ("aB", "3")],
+        [("prefix", "видео/ a+b&c=d~e"), ("delimiter", "/"), ("list-type", "2")],
+        [("a-b", "1"), ("a.b", "2"), ("aB", "3")],
     ]
 
     private static var cases: [Case] {

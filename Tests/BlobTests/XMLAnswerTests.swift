@@ -6,7 +6,8 @@ struct XMLAnswerTests {
     private func answer(_ text: String) -> XMLAnswer { XMLAnswer(Array(text.utf8)) }
 
     @Test func elementsAreFoundByName() {
-        let xml = answer("<?xml version='1.0'?>\n<Error><Code>NoSuchKey</Code><Message>a &lt; b &amp;&#x20;c</Message></Error>")
+        let xml = answer(
+            "<?xml version='1.0'?>\n<Error><Code>NoSuchKey</Code><Message>a &lt; b &amp;&#x20;c</Message></Error>")
         #expect(xml.text("Code") == "NoSuchKey")
         #expect(xml.text("Message") == "a < b & c")
         #expect(xml.text("Region") == nil)
@@ -30,7 +31,8 @@ struct XMLAnswerTests {
     }
 
     @Test func nothingIsExpanded() {
-        let bomb = "<!DOCTYPE x [<!ENTITY a \"aaaa\"><!ENTITY b \"&a;&a;\">]><Error><Code>&b;&lt;&#1114112;&;&#x41;</Code></Error>"
+        let bomb =
+            "<!DOCTYPE x [<!ENTITY a \"aaaa\"><!ENTITY b \"&a;&a;\">]><Error><Code>&b;&lt;&#1114112;&;&#x41;</Code></Error>"
         #expect(answer(bomb).text("Code") == "&b;<&#1114112;&;A")
     }
 

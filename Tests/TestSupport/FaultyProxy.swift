@@ -88,7 +88,8 @@ public final class FaultyProxy: Sendable {
         }
         guard isConnected else { return [] }
         let headers = request.headers.filter { $0.name != "connection" } + [("connection", "close")]
-        let head = "\(request.method) \(request.target) HTTP/1.1\r\n"
+        let head =
+            "\(request.method) \(request.target) HTTP/1.1\r\n"
             + headers.map { "\($0.name): \($0.value)\r\n" }.joined() + "\r\n"
         var rest = (Array(head.utf8) + request.body)[...]
         while !rest.isEmpty {

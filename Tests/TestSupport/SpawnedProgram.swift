@@ -24,12 +24,29 @@ public final class SpawnedProgram: Sendable {
                 posix_spawn_file_actions_addopen(&actions, Int32(number), "/dev/null", O_RDWR, 0)
             }
         }
+        // Sockets of other tests, which would then stay open, are not for it either.
+        for descriptor in Int32(descriptors.count)..<256 { posix_spawn_file_actions_addclose(&actions, descriptor) }
+        var attributes = SpawnedProgram.freshSignals()
+        defer { posix_spawnattr_destroy(&attributes) }
         var pid = pid_t()
         var words: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]
         defer { for word in words { free(word) } }
-        let code = posix_spawnp(&pid, arguments[0], &actions, nil, &words, environ)
+        let code = posix_spawnp(&pid, arguments[0], &actions, &attributes, &words, environ)
         guard code == 0 else { throw Failure(reason: "\(arguments[0]): \(String(cString: strerror(code)))") }
         processIdentifier = pid
+    }
+
+    /// No signal blocked or ignored: a test may run on a thread that blocks them all, and a program that inherits that cannot be ended.
+    private static func freshSignals() -> posix_spawnattr_t {
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        posix_spawnattr_setsigmask(&attributes, &signals)
+        for number in [SIGINT, SIGPIPE, SIGTERM, SIGHUP, SIGQUIT] { sigaddset(&signals, number) }
+        posix_spawnattr_setsigdefault(&attributes, &signals)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
+        return attributes
     }
 
     public func signal(_ number: Int32) {
