@@ -79,7 +79,7 @@ BROKEN_PAYLOADS: list[tuple[str, dict[str, Any], str]] = [
     ("commands.telegram.send", {"text": GONE}, "text"),
     ("commands.telegram.send", {"chat_id": "42"}, "chat_id"),
     ("commands.telegram.send", {"parse_mode": "html"}, "parse_mode"),
-    ("commands.telegram.reply", {"silent": True}, "silent"),
+    ("commands.telegram.reply", {"silent": "yes"}, "silent"),
     ("commands.telegram.edit", {"message_id": GONE}, "message_id"),
     ("commands.telegram.delete", {"message_id": 0}, "message_id"),
     ("commands.telegram.react", {"emoji": GONE}, "emoji"),
