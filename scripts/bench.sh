@@ -11,6 +11,9 @@ PATH=$root/.venv/bin:$PATH
 failed=
 for name in "$@"; do
     note "$name"
-    "Benchmarks/$name.sh" || { printf 'error: the benchmark %s did not run to its end\n' "$name" >&2; failed=yes; }
+    case $name in
+        route) Benchmarks/route.sh ;;
+        *) .venv/bin/python -B "Benchmarks/$name.py" ;;
+    esac || { printf 'error: the benchmark %s did not run to its end\n' "$name" >&2; failed=yes; }
 done
 [ -z "$failed" ]

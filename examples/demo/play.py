@@ -65,7 +65,7 @@ def main() -> int:
 def _play(services: Services, checks: Checks) -> None:
     make_site(services.www)
     services.start()
-    bot = services.start_bot()
+    bot = services.start_bot(TGPIPE_RECORD=str(services.recorded))
     try:
         Scenario(services, checks.add).play()
     except Broken as error:

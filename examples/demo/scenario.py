@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from chat import Person, Site, Telegram, wait_until
 from services import Broken, Services
-from telegram import Person, Site, Telegram, wait_until
 from transcript import Transcript
 
 Json = dict[str, Any]

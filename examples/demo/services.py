@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
-from telegram import wait_until
+from chat import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "123456:DEMO-token"
@@ -26,6 +26,7 @@ class Services:
     """Starts and ends everything; a context manager, so that nothing outlives it."""
 
     def __init__(self, tools: Path, admin_id: int) -> None:
+        """Nothing is started yet. `tools` is the folder of tg-listen and the others."""
         self._tools = tools
         self._admin_id = admin_id
         self._running: list[tuple[str, subprocess.Popen[bytes]]] = []
@@ -69,17 +70,21 @@ class Services:
             raise Broken(f"{script} did not start: see above")
         return url
 
-    def start_bot(self) -> subprocess.Popen[bytes]:
-        environment = os.environ | {
+    def environment(self) -> dict[str, str]:
+        """What makes the tools use these services."""
+        return os.environ | {
             "TG_BOT_TOKEN": TOKEN, "TG_ADMIN_ID": str(self._admin_id), "TG_BOT_API_URL": self.telegram_url,
             "TGPIPE_REDIS": f"unix:{self.folder / 'redis.sock'}", "TGPIPE_STATE": str(self.state),
             "TGPIPE_STORE": f"file:{self.folder / 'store'}", "TGPIPE_BIN": str(self._tools), "TGPIPE_LOG": "info:json",
-            "TGPIPE_RECORD": str(self.recorded),
             # The site is on this machine, where a stranger's URL must not lead otherwise.
             "MEDIA_FETCH_OPTIONS": "--allow-private",
             # yt-dlp as pinned for the tests, in the environment that runs this.
             "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}",
         }  # fmt: skip
+
+    def start_bot(self, **more: str) -> subprocess.Popen[bytes]:
+        """Starts examples/media-bot.sh; `more` is for its environment."""
+        environment = self.environment() | more
         self._bot = self._spawn(str(ROOT / "examples" / "media-bot.sh"), stderr=self.log.open("wb"), env=environment)
         return self._bot
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from telegram import Person, Telegram
+from chat import Person, Telegram
 
 Json = dict[str, Any]
 INDENT = " " * 11

@@ -42,6 +42,10 @@ class Telegram:
         """The calls of a method that the bot has made so far."""
         return list(self._request(f"log?method={method}")["calls"])
 
+    def deliveries(self) -> list[Json]:
+        """When each update was handed to the bot."""
+        return list(self._request("log")["deliveries"])
+
     def all_taken(self) -> bool:
         """Whether the bot has fetched and confirmed every message."""
         return bool(self._request("pending")["pending"] == 0)
