@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+from chat import wait_until
 from scenario import ADMIN, Scenario, make_site
 from services import ROOT, TOKEN, Broken, Services
 
@@ -72,7 +73,7 @@ def _play(services: Services, checks: Checks) -> None:
         checks.add(False, str(error))
     status = services.end_bot()
     checks.add(status == 0, "interrupted, the bot ends by itself with status 0")
-    checks.add(bot.poll() is not None and not _left_over(bot.pid), "no process of it is left")
+    checks.add(wait_until(lambda: not _left_over(bot.pid), 2), "no process of it is left")
     dead = services.state / "dead.ndjson"
     checks.add(not dead.exists() or not dead.read_text(), "no event became a dead letter")
     checks.add(_fit_schemas(services.recorded), "every event fits its schema")

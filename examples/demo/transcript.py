@@ -21,37 +21,21 @@ class Transcript:
         self._seen: dict[int, _Seen] = {}
 
     def update(self) -> None:
+        now = time.time()
+        events: list[tuple[float, str]] = []
         for record in self._telegram.chat(self._person):
             message = record["message"]
-            if message["from"].get("is_bot"):
-                self._show_bot(record)
-            elif message["message_id"] not in self._seen:
-                self._seen[message["message_id"]] = _Seen()
-                self._asked_at = record["sent_at"]
-                print(f"\n{self._person.name}: {message['text']}", flush=True)
-            self._show_reactions(record)
-
-    def _show_bot(self, record: Json) -> None:
-        message = record["message"]
-        seen = self._seen.get(message["message_id"])
-        if seen is None:
-            seen = self._seen[message["message_id"]] = _Seen()
-            edited = record["edits"] and not describe(message)
-            # An edit that came before the first look is shown as one below, with the text that it has now.
-            self._line(record["sent_at"], "…" if edited else _content(message))
-        for edit in record["edits"][seen.edits :]:
-            seen.edits += 1
-            self._line(edit["at"], f"(now) {edit.get('text', edit.get('caption'))}")
-        if record["deleted"] and not seen.is_removed:
-            seen.is_removed = True
-            self._line(time.time(), f"(removed) {message.get('text', '')}")
-
-    def _show_reactions(self, record: Json) -> None:
-        seen = self._seen[record["message"]["message_id"]]
-        reactions = [reaction.get("emoji", "?") for reaction in record["reactions"]]
-        if reactions != seen.reactions:
-            seen.reactions = reactions
-            self._line(time.time(), f"reacts with {' '.join(reactions) or 'nothing any more'}")
+            seen = self._seen.get(message["message_id"])
+            if seen is None:
+                seen = self._seen[message["message_id"]] = _Seen()
+                if message["from"]["is_bot"]:
+                    events.append((seen.begin(record), _content(message)))
+                else:
+                    self._asked_at = record["sent_at"]
+                    print(f"\n{self._person.name}: {message['text']}", flush=True)
+            events += seen.changes(record, now)
+        for at, text in sorted(events):
+            self._line(at, text)
 
     def _line(self, at: float, text: str) -> None:
         """One thing that the bot did, with the time since the question."""
@@ -62,10 +46,30 @@ class Transcript:
 
 
 class _Seen:
+    """How much of a message's story is printed already."""
+
     def __init__(self) -> None:
-        self.edits = 0
-        self.is_removed = False
-        self.reactions: list[str] = []
+        self._edits = 0
+        self._is_removed = False
+        self._reactions: list[str] = []
+
+    def begin(self, record: Json) -> float:
+        """Since when it looks as it does at the first look at it: what it was before, nobody has seen."""
+        self._edits = len(record["edits"])
+        return float(record["edits"][-1]["at"] if record["edits"] else record["sent_at"])
+
+    def changes(self, record: Json, now: float) -> list[tuple[float, str]]:
+        edits = record["edits"][self._edits :]
+        self._edits = len(record["edits"])
+        changes = [(edit["at"], f"(now) {edit.get('text', edit.get('caption'))}") for edit in edits]
+        if record["deleted"] and not self._is_removed:
+            self._is_removed = True
+            changes.append((now, f"(removed) {record['message'].get('text', '')}".split("\n")[0]))
+        reactions = [reaction.get("emoji", "?") for reaction in record["reactions"]]
+        if reactions != self._reactions:
+            self._reactions = reactions
+            changes.append((now, f"(reaction) {' '.join(reactions) or 'taken back'}"))
+        return changes
 
 
 def _content(message: Json) -> str:
