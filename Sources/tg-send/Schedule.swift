@@ -15,6 +15,11 @@ final class Schedule: Sendable {
         var notBefore: ContinuousClock.Instant
         /// When the shown progress may change again.
         var progressNotBefore: ContinuousClock.Instant
+
+        /// Nothing to do, and nothing to remember.
+        func isIdle(_ now: ContinuousClock.Instant) -> Bool {
+            !isRunning && jobs.isEmpty && progress == nil && progressNotBefore <= now
+        }
     }
 
     private struct State {
@@ -56,6 +61,7 @@ final class Schedule: Sendable {
             }
             if !state.order.contains(job.lane) { state.order.append(job.lane) }
             state.lanes[job.lane] = lane
+            if state.lanes.count > 2 * Schedule.capacity { state.lanes = state.lanes.filter { !$0.value.isIdle(now) } }
         }
         changed.notify()
     }
@@ -125,6 +131,7 @@ final class Schedule: Sendable {
     }
 
     func finish(_ job: Job, _ outcome: Outcome) {
+        let now = ContinuousClock.now
         state.withLock { state in
             guard var lane = state.lanes[job.lane] else { return }
             lane.isRunning = false
@@ -132,7 +139,8 @@ final class Schedule: Sendable {
             case .done:
                 state.count -= 1
                 if lane.jobs.isEmpty && lane.progress == nil {
-                    state.lanes[job.lane] = nil
+                    // It is kept as long as it must remember when the next edit may come.
+                    state.lanes[job.lane] = lane.progressNotBefore > now ? lane : nil
                     state.order.removeAll { $0 == job.lane }
                     return
                 }
@@ -145,7 +153,8 @@ final class Schedule: Sendable {
                     // Something newer came meanwhile.
                     state.count -= 1
                 }
-                lane.notBefore = ContinuousClock.now + wait
+                // A reply does not wait for progress that has to.
+                if rest.maySkip { lane.progressNotBefore = now + wait } else { lane.notBefore = now + wait }
             }
             // To the back: no lane starves the others.
             state.order.removeAll { $0 == job.lane }

@@ -72,6 +72,29 @@ import Testing
         #expect(await schedule.next() == nil)
     }
 
+    @Test func editsOfOneReplyKeepTheirDistance() async throws {
+        let schedule = Schedule(progressInterval: .milliseconds(300))
+        let id = EventID()
+        await schedule.add(try progress(id, "downloading"))
+        let first = try #require(await schedule.next())
+        let shownAt = ContinuousClock.now
+        schedule.finish(first, .done)
+        await schedule.add(try progress(id, "converting"))
+        #expect(text(await schedule.next()) == "converting")
+        #expect(ContinuousClock.now - shownAt > .milliseconds(250))
+    }
+
+    @Test func theEndOfARequestDoesNotWaitForProgressThatHasTo() async throws {
+        let schedule = Schedule(progressInterval: .zero)
+        let id = EventID()
+        await schedule.add(try progress(id, "downloading"))
+        let shown = try #require(await schedule.next())
+        schedule.finish(shown, .again(shown, after: .seconds(3600)))
+        await schedule.add(
+            try #require(Job(Envelope(type: "events.dl.video.failed", payload: ["reason": "no"], correlationID: id))))
+        #expect(await schedule.next()?.event.type == "events.dl.video.failed")
+    }
+
     @Test func repliesGoBeforeProgress() async throws {
         let schedule = Schedule(progressInterval: .seconds(3))
         await schedule.add(try progress(EventID(), "downloading"))

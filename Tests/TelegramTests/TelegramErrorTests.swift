@@ -58,7 +58,8 @@ import Testing
 
 @Suite struct UpdateTests {
     private func update(_ text: String) throws -> Update {
-        try #require(Update(try #require(try JSON(parsing: text).object)))
+        let object = try #require(try JSON(parsing: text).object)
+        return try #require(Update(object))
     }
 
     @Test func theActorIsTheWriter() throws {

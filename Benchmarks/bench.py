@@ -1,0 +1,138 @@
+"""What the benchmarks share: running and measuring programs, and a line a figure.
+
+They assert nothing: they print what was measured, beside a peer measured in the same run, and what is wanted.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+ROOT = Path(__file__).resolve().parents[1]
+TOOLS = Path(os.environ.get("TGPIPE_BIN", ROOT / ".build" / "release")).resolve()
+# Starting Redis, the emulator and the bot is the demo's business.
+sys.path.insert(0, str(ROOT / "examples" / "demo"))
+MEGABYTE = 1e6
+
+
+def tool(name: str) -> str:
+    path = TOOLS / name
+    if not path.exists():
+        sys.exit(f"error: there is no {name} in {TOOLS}: make build")
+    return str(path)
+
+
+def row(what: str, measured: str, peer: str = "", ratio: str = "", wanted: str = "") -> None:
+    print(f"{what:<46}{measured:>24}{peer:>34}{ratio:>9}  {wanted}".rstrip(), flush=True)
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="tgpipe-bench-", dir="/tmp"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Measured:
+    def __init__(self, seconds: float, megabytes: float) -> None:
+        self.seconds = seconds
+        self.megabytes = megabytes
+
+
+def measure(command: list[str], stdin: Path | None = None, stdout: Path | None = None, **more: Any) -> Measured:
+    """Runs a program to its end: wall time, and the most memory that the process itself had (not its children)."""
+    with open(stdin or os.devnull, "rb") as source, open(stdout or os.devnull, "wb") as sink:
+        started = time.perf_counter()
+        process = subprocess.Popen(command, stdin=source, stdout=sink, **more)
+        most = 0.0
+        while process.poll() is None:
+            most = max(most, memory(process.pid, "VmHWM"))
+            time.sleep(0.005)
+        seconds = time.perf_counter() - started
+    if process.returncode != 0:
+        sys.exit(f"error: {Path(command[0]).name} ended with status {process.returncode}")
+    return Measured(seconds, most)
+
+
+def memory(pid: int, field: str) -> float:
+    """Megabytes of a process, by the kernel's name for them; 0 when it has just ended."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 / MEGABYTE for line in lines if line.startswith(f"{field}:")), 0)
+
+
+def medians(times: int, *runs: Callable[[], Measured]) -> list[Measured]:
+    """Runs things in turn, so that what disturbs the machine disturbs them alike."""
+    results = [[run() for run in runs] for _ in range(times)]
+    return [
+        Measured(statistics.median(r.seconds for r in column), max(r.megabytes for r in column))
+        for column in zip(*results, strict=True)
+    ]
+
+
+@contextmanager
+def running(command: list[str], stdin: IO[bytes] | int = subprocess.PIPE, **more: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """A program that is ended with the block, by the end of its input and then by a signal."""
+    process = subprocess.Popen(command, stdin=stdin, **more)
+    try:
+        yield process
+    finally:
+        if process.stdin is not None:
+            process.stdin.close()
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def read_line(process: subprocess.Popen[bytes]) -> str:
+    """The address that a server prints once it answers."""
+    assert process.stdout is not None
+    line = process.stdout.readline().decode().strip()
+    if not line:
+        sys.exit("error: a server did not start: see above")
+    return line
+
+
+@contextmanager
+def redis(folder: Path) -> Iterator[Path]:
+    """A private Redis; the path of its socket."""
+    socket = folder / "redis.sock"
+    command = [
+        "redis-server", "--port", "0", "--unixsocket", str(socket), "--dir", str(folder), "--save", "", "--appendonly", "no",
+        "--logfile", str(folder / "redis.log"),
+    ]  # fmt: skip
+    with running(command):
+        while not socket.exists():
+            time.sleep(0.01)
+        yield socket
+
+
+def padded_clip(path: Path, size: int) -> None:
+    """A real video of so many bytes: a short clip, and behind it a box that players skip."""
+    subprocess.run(
+        ["ffmpeg", "-nostdin", "-loglevel", "error", "-y", "-f", "lavfi", "-i", "testsrc2=size=320x240:duration=2",
+         "-f", "lavfi", "-i", "sine=duration=2", "-pix_fmt", "yuv420p", "-shortest", str(path)],
+        check=True,
+    )  # fmt: skip
+    rest = size - path.stat().st_size
+    with path.open("ab") as file:
+        file.write(rest.to_bytes(4, "big") + b"free")
+        rest -= 8
+        while rest > 0:
+            rest -= file.write(os.urandom(min(rest, 1 << 20)))

@@ -1,0 +1,67 @@
+"""media-fetch against curl: a file of 500 MB from a server on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from bench import MEGABYTE, ROOT, Measured, measure, medians, padded_clip, read_line, redis, row, running, scratch, tool
+
+SIZE = 500_000_000
+RUNS = 3
+
+
+def main() -> None:
+    with scratch() as folder, redis(folder) as socket:
+        www = folder / "www"
+        www.mkdir()
+        padded_clip(www / "clip.mp4", SIZE)
+        server = [sys.executable, "-B", str(ROOT / "Tests/Emulator/site.py"), "--root", str(www)]
+        with running(server, stdout=subprocess.PIPE) as site:
+            url = f"{read_line(site)}/clip.mp4"
+            own, peer = medians(RUNS, lambda: fetch(folder, socket, url), lambda: curl(folder, url))
+        rates = [SIZE / MEGABYTE / measured.seconds for measured in (own, peer)]
+        row(
+            "media-fetch, 500 MB", f"{rates[0]:.0f} MB/s", f"curl {rates[1]:.0f} MB/s", f"{rates[0] / rates[1]:.2f} ×",
+            "at least 0.9 ×",
+        )  # fmt: skip
+        row("media-fetch, memory", f"{own.megabytes:.1f} MB", f"curl {peer.megabytes:.1f} MB", wanted="under 40 MB")
+
+
+def fetch(folder: Path, socket: Path, url: str) -> Measured:
+    """One command in, one event out, in a state folder of its own: nothing is known from before."""
+    state = folder / "state"
+    command = folder / "command.ndjson"
+    envelope = {
+        "type": "commands.media.video_download", "correlation_id": "01930b7a-4f00-7abc-8def-0123456789ab",
+        "payload": {"url": url},
+    }  # fmt: skip
+    command.write_text(json.dumps(envelope) + "\n")
+    subprocess.run(["redis-cli", "-s", str(socket), "flushall"], stdout=subprocess.DEVNULL, check=True)
+    environment = os.environ | {
+        "TGPIPE_STATE": str(state), "TGPIPE_STORE": f"file:{folder / 'store'}", "TGPIPE_REDIS": f"unix:{socket}",
+        "TGPIPE_LOG": "warning",
+    }  # fmt: skip
+    output = folder / "events.ndjson"
+    measured = measure([tool("media-fetch"), "--allow-private"], command, output, env=environment)
+    events = [json.loads(line) for line in output.read_text().splitlines()]
+    last: dict[str, Any] = events[-1] if events else {"type": "nothing"}
+    if last["type"] != "events.media.fetched" or last["payload"]["size_bytes"] != SIZE:
+        sys.exit(f"error: media-fetch did not fetch it: {last}")
+    Path(last["payload"]["path"]).unlink()
+    return measured
+
+
+def curl(folder: Path, url: str) -> Measured:
+    file = folder / "curl.mp4"
+    measured = measure(["curl", "-sSf", "-o", str(file), url])
+    file.unlink()
+    return measured
+
+
+if __name__ == "__main__":
+    main()

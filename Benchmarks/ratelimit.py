@@ -1,0 +1,64 @@
+"""ratelimit: decisions a second, beside what Redis itself does when it only counts."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+from functools import partial
+from pathlib import Path
+
+from bench import measure, medians, redis, row, scratch, tool
+
+EVENTS = 300_000
+USERS = 1000
+RUNS = 3
+
+
+def main() -> None:
+    with scratch() as folder, redis(folder) as socket:
+        events = folder / "events.ndjson"
+        write_events(events)
+        environment = os.environ | {"TGPIPE_REDIS": f"unix:{socket}", "TGPIPE_STATE": str(folder), "TGPIPE_LOG": "error"}
+        for algorithm in ("fixed", "sliding", "token-bucket"):
+            command = [
+                tool("ratelimit"), "-m", "commands.media.#", "-n", "10", "-w", "60s", "--key", "user",
+                "--algorithm", algorithm, "--on-limit", "mark",
+            ]  # fmt: skip
+            (own,) = medians(RUNS, partial(measure, command, events, env=environment))
+            counting = redis_benchmark(socket)
+            rate = EVENTS / own.seconds
+            row(
+                f"ratelimit, {algorithm}, {EVENTS:,} events of {USERS:,} users", f"{rate:,.0f} decisions/s",
+                f"redis-benchmark INCR {counting:,.0f}/s", f"{rate / counting:.2f} ×", "at least 100,000/s",
+            )  # fmt: skip
+
+
+def write_events(path: Path) -> None:
+    with path.open("w") as file:
+        for number in range(EVENTS):
+            user = number * 7919 % USERS + 1
+            envelope = {
+                "id": f"01930b7a-4f00-7abc-8def-{number:012x}", "type": "commands.media.video_download", "version": 1,
+                "correlation_id": f"01930b7a-4f00-7abc-9def-{number:012x}", "timestamp": "2026-11-21T12:00:00.000000Z",
+                "payload": {"url": f"https://example.com/watch/{number}"},
+                "meta": {"actor": {"id": user, "name": f"User {user}"}, "role": "blessed",
+                         "origin": {"chat_id": user, "message_id": 7, "chat_type": "private"}},
+            }  # fmt: skip
+            file.write(json.dumps(envelope) + "\n")
+
+
+def redis_benchmark(socket: Path) -> float:
+    """Increments a second over one connection, 100 of them on their way at a time."""
+    command = [
+        "redis-benchmark", "-s", str(socket), "-c", "1", "-P", "100", "-n", "500000", "-r", str(USERS), "-t", "incr", "--csv",
+    ]  # fmt: skip
+    table = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    (line,) = csv.DictReader(io.StringIO(table))
+    return float(line["rps"])
+
+
+if __name__ == "__main__":
+    main()

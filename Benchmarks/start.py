@@ -1,0 +1,49 @@
+"""How long each tool takes to start and print its version, and what it holds while it waits."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+from bench import TOOLS, memory, row, running, tool
+from services import Services
+
+ARGUMENTS: dict[str, list[str]] = {
+    "tg-listen": [], "tg-gate": ["--admin", "42"], "ratelimit": ["--limit", "5"], "ev-route": ["--output", "#=-"],
+    "media-fetch": [], "blob-put": [], "tg-send": [],
+}  # fmt: skip
+STARTS = 21
+IDLE_SECONDS = 1.5
+
+
+def starting(command: list[str]) -> float:
+    """Milliseconds, the median of several starts after a first one that warms the caches."""
+    seconds = []
+    for _ in range(STARTS):
+        begun = time.perf_counter()
+        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+        seconds.append(time.perf_counter() - begun)
+    return statistics.median(seconds[1:]) * 1000
+
+
+def main() -> None:
+    python = starting([sys.executable, "-c", "import asyncio, json, urllib.request"])
+    for name in ARGUMENTS:
+        own = starting([tool(name), "--version"])
+        row(f"{name} --version", f"{own:.1f} ms", f"python with asyncio {python:.1f} ms", f"{own / python:.2f} ×", "under 25 ms")
+    with Services(TOOLS, admin_id=42) as services:
+        services.start()
+        environment = os.environ | services.environment() | {"TGPIPE_LOG": "error"}
+        for name, arguments in ARGUMENTS.items():
+            with running([tool(name), *arguments], stdout=subprocess.DEVNULL, env=environment) as process:
+                time.sleep(IDLE_SECONDS)
+                if process.poll() is not None:
+                    sys.exit(f"error: {name} did not wait for input")
+                row(f"{name}, idle", f"{memory(process.pid, 'VmRSS'):.1f} MB", wanted="under 25 MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""The demo: the whole media bot, played against an emulated Telegram.
+
+Starts Redis, the emulator, a web site and examples/media-bot.sh, writes to the bot as its admin and as a stranger, prints the
+chat while it goes on, and then a line a check. Exits 0 only when everything came out right.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from chat import wait_until
+from scenario import ADMIN, Scenario, make_site
+from services import ROOT, TOKEN, Broken, Services
+
+
+class Checks:
+    def __init__(self) -> None:
+        self._lines: list[tuple[bool, str]] = []
+
+    def add(self, good: bool, what: str) -> None:
+        self._lines.append((good, what))
+
+    @property
+    def are_good(self) -> bool:
+        return bool(self._lines) and all(good for good, _ in self._lines)
+
+    def print(self) -> None:
+        for good, what in self._lines:
+            print(f"{'ok' if good else 'FAILED':7}{what}")
+
+    def summary(self) -> str:
+        failed = sum(not good for good, _ in self._lines)
+        return f"{failed} of {len(self._lines)} checks failed" if failed else f"all {len(self._lines)} checks passed"
+
+
+def main() -> int:
+    tools = Path(os.environ.get("TGPIPE_BIN", ROOT / ".build" / "release")).resolve()
+    if not (tools / "tg-listen").exists():
+        print(f"there are no tools in {tools}: make build", file=sys.stderr)
+        return 1
+    # As for Ctrl-C: everything is put away.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    checks, started = Checks(), time.monotonic()
+    try:
+        with Services(tools, ADMIN.id) as services:
+            _play(services, checks)
+            print()
+            checks.print()
+            if not checks.are_good:
+                _show_log(services.log)
+    except Broken as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return 130
+    print(f"\ndemo: {checks.summary()} in {time.monotonic() - started:.0f} s")
+    return 0 if checks.are_good else 1
+
+
+def _play(services: Services, checks: Checks) -> None:
+    make_site(services.www)
+    services.start()
+    bot = services.start_bot(TGPIPE_RECORD=str(services.recorded))
+    try:
+        Scenario(services, checks.add).play()
+    except Broken as error:
+        checks.add(False, str(error))
+    status = services.end_bot()
+    checks.add(status == 0, "interrupted, the bot ends by itself with status 0")
+    checks.add(wait_until(lambda: not _left_over(bot.pid), 2), "no process of it is left")
+    dead = services.state / "dead.ndjson"
+    checks.add(not dead.exists() or not dead.read_text(), "no event became a dead letter")
+    checks.add(_fit_schemas(services.recorded), "every event fits its schema")
+    checks.add(not _tells(TOKEN, services), "the token is in no log and in no event")
+
+
+def _left_over(session: int) -> bool:
+    return subprocess.run(["ps", "-s", str(session)], stdout=subprocess.DEVNULL, check=False).returncode == 0
+
+
+def _fit_schemas(recorded: Path) -> bool:
+    validator = ROOT / "Tests" / "schemas" / "validate.py"
+    run = subprocess.run(
+        [sys.executable, "-B", str(validator), "--need-some", str(recorded)], capture_output=True, text=True, check=False
+    )
+    print(run.stdout, end="")
+    return run.returncode == 0
+
+
+def _tells(secret: str, services: Services) -> bool:
+    files = [services.log, *services.recorded.iterdir()]
+    return any(secret.encode() in file.read_bytes() for file in files)
+
+
+def _show_log(log: Path) -> None:
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    print("\nthe last lines of the bot's log:")
+    for line in lines[-30:]:
+        print(f"  {line}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Runs the benchmarks: bench.sh [NAME…]; all of them by default. They print figures, and assert nothing.
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/common.sh"
+cd "$root"
+
+export TGPIPE_BIN=${TGPIPE_BIN:-$root/.build/release}
+PATH=$root/.venv/bin:$PATH
+[ $# -gt 0 ] || set -- start route ratelimit latency cached fetch put
+failed=
+for name in "$@"; do
+    note "$name"
+    case $name in
+        route) Benchmarks/route.sh ;;
+        *) .venv/bin/python -B "Benchmarks/$name.py" ;;
+    esac || { printf 'error: the benchmark %s did not run to its end\n' "$name" >&2; failed=yes; }
+done
+[ -z "$failed" ]

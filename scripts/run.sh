@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Runs the media bot from this checkout, with the settings of tgpipe.env when there is one.
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/common.sh"
+cd "$root"
+
+if [ -f tgpipe.env ]; then
+    set -a
+    # shellcheck source=/dev/null
+    . ./tgpipe.env
+    set +a
+fi
+if [ -z "${TG_BOT_TOKEN:-}" ] || [ -z "${TG_ADMIN_ID:-}" ]; then
+    fail "TG_BOT_TOKEN and TG_ADMIN_ID are not set." \
+        "Copy examples/tgpipe.env.example to tgpipe.env and fill them in; it says where to get them." \
+        "'make demo' without them plays the bot against an emulator."
+fi
+PATH=$root/.venv/bin:$PATH exec examples/media-bot.sh
