@@ -1,0 +1,257 @@
+import Envelope
+import Foundation
+import TestSupport
+import Testing
+
+@Suite(.timeLimit(.minutes(3))) struct GateTests {
+    private let redis: RedisServer
+
+    init() throws { redis = try RedisServer() }
+
+    private func gate(_ input: [String], _ arguments: [String] = []) async throws -> ToolRun.Result {
+        try await ToolRun.run(
+            "tg-gate", ["--admin", "42"] + arguments, input: input.map { $0 + "\n" }.joined(),
+            environment: ["TGPIPE_REDIS": redis.address])
+    }
+
+    /// A raw event: a message of `user` in `chat`.
+    private func raw(_ text: String, user: Int64, name: String? = nil, chat: Int64? = nil, more: JSONObject = [:], id: Int64 = 7) -> String {
+        var message: JSONObject = [
+            "message_id": .integer(id), "date": 1_700_000_000,
+            "chat": ["id": .integer(chat ?? user), "type": .string(chat == nil ? "private" : "supergroup")],
+            "from": .object(["id": .integer(user), "first_name": "U", "is_bot": false, "username": name.map { .string($0) }]),
+            "text": .string(text),
+        ]
+        for member in more.members { message[member.key] = member.value }
+        let envelope = Envelope(
+            type: "events.telegram.raw", payload: ["update_id": 1, "message": .object(message)],
+            meta: ["received_at": .string(Timestamp.now.description)])
+        return envelope.json.text
+    }
+
+    private func types(_ result: ToolRun.Result) throws -> [String] { try result.envelopes().map(\.type) }
+
+    private func texts(_ result: ToolRun.Result) throws -> [String] {
+        try result.envelopes().compactMap { $0.payload["text"]?.string }
+    }
+
+    @Test func theAdminsCommandBecomesACommandEvent() async throws {
+        let result = try await gate([raw(".vdl https://example.org/v", user: 42, name: "ann")])
+        let event = try #require(try result.envelopes().first)
+        #expect(event.type == "commands.media.video_download")
+        #expect(event.payload == ["url": "https://example.org/v"])
+        #expect(event.meta["role"] == "admin")
+        #expect(event.meta["actor"] == ["id": 42, "username": "ann", "name": "U"])
+        #expect(event.meta["origin"] == ["chat_id": 42, "message_id": 7, "chat_type": "private"])
+        #expect(event.causationID != nil && event.meta["received_at"] != nil)
+    }
+
+    @Test func strangersAreNotHeard() async throws {
+        let result = try await gate([raw(".vdl https://example.org/v", user: 1), raw("hi", user: 1), raw(".bless 1", user: 1)])
+        #expect(result.status == 0)
+        #expect(result.lines.isEmpty)
+    }
+
+    @Test func theBlessedGetThroughUntilTheyAreUnblessed() async throws {
+        let command = raw(".vdl https://example.org/v", user: 1, name: "Bob")
+        let result = try await gate([
+            raw("hi", user: 1, name: "Bob"), raw(".bless @bob 2d", user: 42), command, raw(".unbless @BOB", user: 42), command,
+        ])
+        #expect(try types(result) == ["commands.telegram.react", "commands.media.video_download", "commands.telegram.react"])
+        #expect(try result.envelopes()[1].meta["role"] == "blessed")
+    }
+
+    @Test func aRuleEndsWithItsTerm() async throws {
+        _ = try await gate([raw(".bless 1 1h30m", user: 42), raw(".bless 2", user: 42), raw(".grace", user: 42, chat: -5), raw(".hammer 3", user: 42)])
+        let hour: Int64 = 3600
+        for (key, seconds) in [("bless:1", hour * 3 / 2), ("bless:2", 30 * 24 * hour), ("grace:-5", -1), ("hammer:3", hour)] {
+            let left = Int64(try redis.cli("TTL", "tgpipe:{access}:\(key)")) ?? 0
+            #expect((seconds - 60...seconds).contains(left), "\(key)")
+        }
+        try redis.cli("PEXPIRE", "tgpipe:{access}:bless:1", "1")
+        #expect(try await eventually { try redis.cli("EXISTS", "tgpipe:{access}:bless:1") == "0" })
+        #expect(try await gate([raw(".vdl https://example.org/v", user: 1)]).lines.isEmpty)
+    }
+
+    @Test func gracedChatsGetThroughAndSmittenOnesDoNot() async throws {
+        let command = raw(".vdl https://example.org/v", user: 1, chat: -5)
+        let result = try await gate([
+            raw(".grace 30d", user: 42, chat: -5), command, raw(".smite", user: 42, chat: -5), command,
+            raw(".grace", user: 42, chat: -5), command,
+        ])
+        let commands = try result.envelopes().filter { $0.type.hasPrefix("commands.media") }
+        #expect(commands.map { $0.meta["role"] } == ["graced", "graced"])
+    }
+
+    @Test func theHammeredAreNotHeardEvenWhenBlessed() async throws {
+        let command = raw(".vdl https://example.org/v", user: 1)
+        let result = try await gate([
+            raw(".bless 1", user: 42), raw(".hammer 1 1h", user: 42), command, raw(".unhammer 1", user: 42), command,
+        ])
+        #expect(try types(result).filter { $0.hasPrefix("commands.media") }.count == 1)
+    }
+
+    @Test func rulesAreGivenByReplyToo() async throws {
+        let reply: JSONObject = [
+            "reply_to_message": ["message_id": 3, "chat": ["id": -5, "type": "supergroup"], "from": ["id": 9, "first_name": "N"], "text": "x"]
+        ]
+        _ = try await gate([raw(".bless 1d", user: 42, chat: -5, more: reply)])
+        #expect(try redis.cli("EXISTS", "tgpipe:{access}:bless:9") == "1")
+    }
+
+    @Test func somebodyWithoutAUserNameIsMentionedByEntity() async throws {
+        let entities: JSONObject = [
+            "entities": [["type": "text_mention", "offset": 8, "length": 9, "user": ["id": 9, "first_name": "No", "last_name": "Name"]]]
+        ]
+        _ = try await gate([raw(".hammer No Name x 2h", user: 42, more: ["entities": entities["entities"]])])
+        #expect(try redis.cli("EXISTS", "tgpipe:{access}:hammer:9") == "0")
+        let fits: JSONObject = ["entities": [["type": "text_mention", "offset": 8, "length": 7, "user": ["id": 9, "first_name": "No"]]]]
+        _ = try await gate([raw(".hammer No Name 2h", user: 42, more: fits)])
+        #expect(try redis.cli("EXISTS", "tgpipe:{access}:hammer:9") == "1")
+    }
+
+    @Test(arguments: [
+        ".bless", ".bless @x nonsense", ".bless 1 2d more", ".bless @", ".grace 30x", ".smite now", ".hammer 0", ".unbless", ".bless -5",
+    ])
+    func mistakesAreAnsweredWithTheUsage(_ text: String) async throws {
+        let result = try await gate([raw(text, user: 42)])
+        let answers = try texts(result)
+        #expect(answers.count == 1)
+        #expect(answers.first?.hasPrefix("Usage: ") == true && answers.first?.contains("\n") == false)
+    }
+
+    @Test func aNameThatWasNeverSeenIsNotGuessed() async throws {
+        #expect(try texts(await gate([raw(".bless @nobody", user: 42)])).first?.contains("not seen") == true)
+    }
+
+    @Test func aNameBelongsToWhoShowsItNow() async throws {
+        _ = try await gate([raw("hi", user: 1, name: "same"), raw("hi", user: 1, name: "other"), raw("hi", user: 2, name: "same")])
+        _ = try await gate([raw(".bless @same", user: 42)])
+        #expect(try redis.cli("EXISTS", "tgpipe:{access}:bless:2") == "1")
+        #expect(try redis.cli("EXISTS", "tgpipe:{access}:bless:1") == "0")
+    }
+
+    @Test func onlyTheAdminChangesRules() async throws {
+        let result = try await gate([raw(".bless 1", user: 42), raw(".bless 2", user: 1)])
+        #expect(try types(result) == ["commands.telegram.react", "commands.telegram.reply"])
+        #expect(try redis.cli("EXISTS", "tgpipe:{access}:bless:2") == "0")
+    }
+
+    @Test func anAdminCannotBeHammered() async throws {
+        _ = try await gate([raw(".hammer 42", user: 42)])
+        #expect(try redis.cli("EXISTS", "tgpipe:{access}:hammer:42") == "0")
+    }
+
+    @Test func whoamiTellsEverybodyWhereTheyStand() async throws {
+        let asked = try await gate([
+            raw(".whoami", user: 1), raw(".bless 1", user: 42), raw(".whoami", user: 1), raw(".hammer 1", user: 42),
+            raw(".whoami", user: 1), raw(".whoami", user: 42),
+        ])
+        let answers = try texts(asked)
+        #expect(answers[0] == "U (1): unmolested")
+        #expect(answers[1].hasPrefix("U (1): blessed until 20"))
+        #expect(answers[2].hasPrefix("U (1): banned until 20"))
+        #expect(answers[3] == "U (42): admin")
+    }
+
+    @Test(arguments: [
+        ("text", ".vdl", "https://a.example/1"), ("text", ".VDL", "https://a.example/1"), ("caption", ".adl", "https://a.example/1"),
+    ])
+    func theLinkMayBeInTheMessageRepliedTo(_ field: String, _ word: String, _ url: String) async throws {
+        let reply: JSONObject = [
+            "reply_to_message": .object([
+                "message_id": 3, "chat": ["id": 42, "type": "private"], "from": ["id": 9, "first_name": "N"],
+                field: .string("see \(url) there"),
+            ])
+        ]
+        let event = try #require(try await gate([raw(word, user: 42, more: reply)]).envelopes().first)
+        #expect(event.payload["url"]?.string == url)
+        #expect(event.type == (word == ".adl" ? "commands.media.audio_download" : "commands.media.video_download"))
+    }
+
+    @Test func theFileMayBeInTheMessageRepliedTo() async throws {
+        let reply: JSONObject = [
+            "reply_to_message": [
+                "message_id": 3, "chat": ["id": 42, "type": "private"], "from": ["id": 9, "first_name": "N"],
+                "video": ["file_id": "F", "file_unique_id": "U", "duration": 3, "file_size": 10, "mime_type": "video/mp4", "width": 1, "height": 1],
+            ]
+        ]
+        let event = try #require(try await gate([raw(".vdl", user: 42, more: reply)]).envelopes().first)
+        #expect(event.payload["file"]?["file_id"] == "F")
+        #expect(event.payload["file"]?["type"] == "video")
+    }
+
+    @Test(arguments: [("youtu.be/abc", "https://youtu.be/abc"), ("HTTP://X.org/", "HTTP://X.org/"), ("example.org:8080/a?b=1", "https://example.org:8080/a?b=1")])
+    func linksMayLackTheirScheme(_ written: String, _ url: String) async throws {
+        #expect(try await gate([raw(".vdl \(written)", user: 42)]).envelopes().first?.payload["url"]?.string == url)
+    }
+
+    @Test func aCommandWithoutSourceIsAnsweredWithItsUsage() async throws {
+        #expect(try texts(await gate([raw(".vdl", user: 42), raw(".vdl nonsense", user: 42)])).filter { $0.hasPrefix("Usage: .vdl") }.count == 2)
+    }
+
+    @Test func commandsAreATable() async throws {
+        let result = try await gate(
+            [raw("/get@my_bot https://a.example/", user: 42), raw(".ping one two", user: 42), raw(".adl https://a.example/", user: 42)],
+            ["--command", "/get=commands.media.video_download", "--command", ".ping=commands.my.ping", "--command", ".adl="])
+        #expect(try types(result) == ["commands.media.video_download", "commands.my.ping"])
+        #expect(try result.envelopes()[1].payload == ["text": "one two"])
+    }
+
+    @Test func onlyWhatSomebodyWorksOnIsPublished() async throws {
+        let input = [raw(".vdl https://a.example/", user: 42), raw(".adl https://a.example/", user: 42), raw("hi", user: 42)]
+        #expect(try types(await gate(input)) == ["commands.media.video_download", "commands.media.audio_download"])
+        #expect(try types(await gate(input, ["--subscribe", "commands.media.audio_download"])) == ["commands.media.audio_download"])
+        let all = try await gate(input + [raw("hi", user: 1)], ["--pass-all"])
+        #expect(try types(all).filter { $0 == "events.telegram.raw" }.count == 3)
+        #expect(try all.envelopes().allSatisfy { $0.type == "events.access.denied" || $0.meta["role"] == "admin" })
+        #expect(try types(all).last == "events.access.denied")
+    }
+
+    @Test func editedMessagesAreNotObeyedAgain() async throws {
+        let edited = raw(".vdl https://a.example/", user: 42).replacing("\"message\":", with: "\"edited_message\":")
+        #expect(try await gate([edited]).lines.isEmpty)
+    }
+
+    @Test func otherEventsPassUnchanged() async throws {
+        let odd = #"{ "type":"my.event", "correlation_id" : "0192F0C1-2345-7ABC-8DEF-0123456789AB","x":[1, 2 ]}"#
+        #expect(try await gate([odd]).lines == [odd])
+    }
+
+    @Test func malformedLinesGoToTheDeadLetters() async throws {
+        let folder = try TemporaryFolder()
+        let none = Envelope(type: "events.telegram.raw", payload: ["update_id": 1])
+        let result = try await gate(["{oops", none.json.text, raw(".whoami", user: 42)], ["--dead-letter", folder("dead")])
+        #expect(result.status == 65)
+        #expect(try types(result) == ["commands.telegram.reply"])
+        let letters = try String(contentsOfFile: folder("dead"), encoding: .utf8).split(separator: "\n")
+        let codes = try letters.map { try JSON(parsing: String($0))["payload"]?["code"] }
+        #expect(codes == ["not_json", "invalid_payload"])
+    }
+
+    @Test func withoutRedisItDoesNotStart() async throws {
+        let result = try await ToolRun.run(
+            "tg-gate", ["--admin", "42"], environment: ["TGPIPE_REDIS": "unix:/nonexistent/redis.sock"])
+        #expect(result.status == 69)
+        #expect(result.errors.contains("unable to reach Redis"))
+    }
+
+    @Test func aRedisThatIsGoneForAWhileIsWaitedFor() async throws {
+        let run = try ToolRun("tg-gate", ["--admin", "42"], environment: ["TGPIPE_REDIS": redis.address])
+        run.send(raw(".whoami", user: 42))
+        _ = try await run.waitForLines { $0.count == 1 }
+        redis.kill()
+        run.send(raw(".whoami", user: 42))
+        #expect(try await eventually { run.log.contains("trying again") })
+        try redis.start()
+        _ = try await run.waitForLines { $0.count == 2 }
+        run.closeInput()
+        #expect(try await run.result().status == 0)
+    }
+
+    @Test func withoutAnAdminItIsNotConfigured() async throws {
+        #expect(try await ToolRun.run("tg-gate", environment: ["TGPIPE_REDIS": redis.address]).status == 78)
+        #expect(try await ToolRun.run("tg-gate", environment: ["TGPIPE_REDIS": redis.address, "TG_ADMIN_ID": "ann"]).status == 78)
+    }
+}
+

@@ -1,0 +1,165 @@
+import Envelope
+import Foundation
+import TestSupport
+import Testing
+
+@Suite(.timeLimit(.minutes(3))) struct ListenTests {
+    private let telegram: BotEmulator
+    private let folder: TemporaryFolder
+    private let ann = BotEmulator.User(42, "Ann", username: "ann")
+
+    init() throws {
+        telegram = try BotEmulator()
+        folder = try TemporaryFolder()
+    }
+
+    private var state: [String] { ["--state", folder("offset")] }
+
+    private func listen(_ arguments: [String]) async throws -> ToolRun.Result {
+        try await ToolRun.run("tg-listen", ["--bot", "--once"] + state + arguments, environment: telegram.environment)
+    }
+
+    @Test func updatesBecomeEnvelopesWithIdsOfTheirOwn() async throws {
+        try await telegram.say("hello", as: ann)
+        try await telegram.say("again", as: ann)
+        let result = try await listen([])
+        #expect(result.status == 0)
+        let events = try result.envelopes()
+        #expect(events.map { $0.payload["message"]?["text"] } == ["hello", "again"])
+        #expect(events.allSatisfy { $0.type == "events.telegram.raw" && $0.id.version == 7 && $0.version == 1 })
+        #expect(Set(events.map(\.correlationID)).count == 2)
+        #expect(events.allSatisfy { $0.meta["received_at"]?.string.flatMap { Timestamp($0) } != nil })
+        #expect(events.allSatisfy { $0.meta["bot"]?["id"] == .integer(BotEmulator.botID) })
+        #expect(result.errors.contains("dispatch_ms"))
+    }
+
+    @Test func aRestartRepeatsNothingAndLosesNothing() async throws {
+        try await telegram.say("1", as: ann)
+        #expect(try await listen([]).lines.count == 1)
+        #expect(try await listen([]).lines.isEmpty)
+        try await telegram.say("2", as: ann)
+        #expect(try await listen([]).envelopes().map { $0.payload["message"]?["text"] } == ["2"])
+    }
+
+    @Test func theOffsetIsKeptInRedisWhenNoFileIsNamed() async throws {
+        let redis = try RedisServer()
+        let environment = telegram.environment.merging(["TGPIPE_REDIS": redis.address]) { $1 }
+        try await telegram.say("1", as: ann)
+        for expected in [1, 0] {
+            let result = try await ToolRun.run("tg-listen", ["--once"], environment: environment)
+            #expect(result.status == 0)
+            #expect(result.lines.count == expected)
+        }
+        #expect(try redis.cli("GET", "tgpipe:listen:\(BotEmulator.botID):offset") != "")
+    }
+
+    @Test func nothingIsConfirmedThatTheOutputDidNotTake() async throws {
+        for number in 1...3 { try await telegram.say("\(number)", as: ann) }
+        let full = try await listen(["--to", "/dev/full"])
+        #expect(full.status == 74)
+        #expect(full.errors.contains("unable to write"))
+        #expect(try await listen([]).lines.count == 3)
+    }
+
+    /// The listener is killed at random moments while messages stream in; every one arrives once.
+    @Test func aKilledListenerGoesOnWhereItStopped() async throws {
+        let output = folder("out.ndjson")
+        let total: Int64 = 2000
+        let writer = Task {
+            for start in stride(from: Int64(0), to: total, by: 50) {
+                try await telegram.server.call(
+                    "POST", "/control/burst",
+                    .object([
+                        "chat_id": 42, "from": ["id": 42, "first_name": "Ann"], "text": .string("m\(start)-{n}"),
+                        "count": 50,
+                    ]))
+                try await Task.sleep(for: .milliseconds(10))
+            }
+        }
+        var kills = 0
+        while kills < 25 {
+            let run = try ToolRun("tg-listen", state + ["--to", output], environment: telegram.environment)
+            try await Task.sleep(for: .milliseconds(Int.random(in: 30...120)))
+            run.signal(SIGKILL)
+            #expect(try await run.result().status == 128 + SIGKILL)
+            kills += 1
+        }
+        try await writer.value
+        let last = try await listen(["--to", output])
+        #expect(last.status == 0)
+        let lines = try String(contentsOfFile: output, encoding: .utf8).split(separator: "\n")
+        let ids = try lines.map { try Envelope(try JSON(parsing: String($0))).payload["update_id"]?.int ?? 0 }
+        #expect(Set(ids).count == Int(total))
+        #expect(ids.count == Int(total))
+    }
+
+    @Test(arguments: ["409", "429", "500", "502", "drop", "garbage"])
+    func failuresOfTelegramAreWaitedOut(_ fault: String) async throws {
+        try await telegram.say("hello", as: ann)
+        try await telegram.fault("getUpdates", fault, ["retry_after": 1])
+        let run = try ToolRun("tg-listen", state, environment: telegram.environment)
+        if fault == "garbage" {
+            #expect(try await run.result().status == 76)
+        } else {
+            _ = try await run.waitForLines { $0.count == 1 }
+            run.signal(SIGTERM)
+            #expect(try await run.result().status == 0)
+        }
+    }
+
+    @Test func aRefusedTokenIsToldAndNeverShown() async throws {
+        let secret = "1:AAAA-secret-secret"
+        let result = try await ToolRun.run(
+            "tg-listen", ["--once"] + state, environment: telegram.environment.merging(["TG_BOT_TOKEN": secret]) { $1 })
+        #expect(result.status == 77)
+        #expect(result.errors.contains("refuses the bot token"))
+        #expect(!result.errors.contains("secret-secret"))
+    }
+
+    @Test func anUnreachableServerNeverShowsTheToken() async throws {
+        let run = try ToolRun(
+            "tg-listen", state,
+            environment: ["TG_BOT_TOKEN": BotEmulator.token, "TG_BOT_API_URL": "http://127.0.0.1:1"])
+        #expect(try await eventually { run.log.contains("trying again") })
+        run.signal(SIGTERM)
+        let result = try await run.result()
+        #expect(result.status == 0)
+        #expect(!result.errors.contains("TEST-token"))
+    }
+
+    @Test func aMissingTokenIsAMatterOfConfiguration() async throws {
+        #expect(try await ToolRun.run("tg-listen", ["--once"] + state).status == 78)
+    }
+
+    @Test func onlyTheUpdatesAskedForArrive() async throws {
+        let message = try await telegram.say("hello", as: ann)
+        // What is not asked for is only held back from the first call on that says so.
+        _ = try await listen(["--allowed-updates", "edited_message"])
+        try await telegram.server.call(
+            "POST", "/control/edit", ["chat_id": 42, "message_id": .integer(message), "text": "changed"])
+        try await telegram.say("not asked for", as: ann)
+        let events = try await listen(["--allowed-updates", "edited_message"]).envelopes()
+        #expect(events.map { $0.payload["edited_message"]?["text"] } == ["changed"])
+    }
+
+    @Test func twoListenersDoNotShareAStateFile() async throws {
+        let first = try ToolRun("tg-listen", state, environment: telegram.environment)
+        #expect(try await eventually { first.log.contains("listening") })
+        let second = try await listen([])
+        #expect(second.status == 78)
+        #expect(second.errors.contains("in use by another"))
+    }
+
+    @Test(arguments: ["", "12", "x\n", "{}\n"])
+    func aDamagedStateFileIsNotGuessedAt(_ text: String) async throws {
+        try text.write(toFile: folder("offset"), atomically: true, encoding: .utf8)
+        #expect(try await listen([]).status == (text.isEmpty ? 0 : 78))
+    }
+
+    @Test func aSignalEndsALongPollAtOnce() async throws {
+        let run = try ToolRun("tg-listen", state, environment: telegram.environment)
+        #expect(try await eventually { run.log.contains("listening") })
+        run.signal(SIGINT)
+        #expect(try await run.result(deadline: .seconds(5)).status == 0)
+    }
+}

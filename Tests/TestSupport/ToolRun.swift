@@ -1,0 +1,204 @@
+import Blocking
+import Envelope
+import Glibc
+import Synchronization
+
+/// A built tool, run by a test with an environment of its own.
+///
+/// What tools emit is also written below the folder `TGPIPE_TEST_ENVELOPES`, where `make test` holds it against the schemas.
+public final class ToolRun: Sendable {
+    public struct Result: Sendable {
+        public let status: Int32
+        public let output: String
+        public let errors: String
+
+        public var lines: [String] { output.split(separator: "\n").map(String.init) }
+
+        /// Standard output as envelopes.
+        public func envelopes() throws -> [Envelope] { try lines.map { try Envelope(try JSON(parsing: $0)) } }
+    }
+
+    public struct TookTooLong: Error, CustomStringConvertible {
+        public let description: String
+    }
+
+    private let tool: String
+    private let child: ChildProcess
+    private let input: Mutex<Int32?>
+    private let output = Collected()
+    private let errors = Collected()
+    private let given = Mutex<Set<String>>([])
+    /// For state and home; removed at the end.
+    public let folder: TemporaryFolder
+
+    /// Starts a tool; it reads what `send` gives it until `closeInput`.
+    ///
+    /// - Parameters:
+    ///   - environment: beside `PATH`, `HOME` and `TGPIPE_STATE`, which are its own.
+    ///   - folder: for state; one of its own by default.
+    public init(
+        _ tool: String, _ arguments: [String] = [], environment: [String: String] = [:], folder: TemporaryFolder? = nil
+    ) throws {
+        self.tool = tool
+        let folder = try folder ?? TemporaryFolder()
+        self.folder = folder
+        var variables = [
+            "PATH": "\((try? PythonTools.binFolder()).map { "\($0):" } ?? "")/usr/local/bin:/usr/bin:/bin", "HOME": folder.path,
+            "TGPIPE_STATE": folder("state"), "TGPIPE_LOG": "json:debug",
+        ]
+        variables.merge(environment) { $1 }
+        let (inputPipe, outputPipe, errorPipe) = (try Pipe(), try Pipe(), try Pipe())
+        child = try ChildProcess(
+            [ToolRun.path(of: tool)] + arguments, input: inputPipe.reading, output: outputPipe.writing,
+            errors: errorPipe.writing, environment: variables.map { "\($0)=\($1)" })
+        for descriptor in [inputPipe.reading, outputPipe.writing, errorPipe.writing] { close(descriptor) }
+        input = Mutex(inputPipe.writing)
+        output.collect(from: outputPipe.reading)
+        errors.collect(from: errorPipe.reading)
+    }
+
+    deinit {
+        closeInput()
+        if child.check() == nil {
+            child.signal(SIGKILL)
+            _ = child.wait(atMost: .seconds(5))
+        }
+    }
+
+    /// Where the built tools are: beside the tests.
+    public static func path(of tool: String) -> String {
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        let count = buffer.withUnsafeMutableBytes { bytes in bytes.baseAddress.map { readlink("/proc/self/exe", $0, 4096) } ?? 0 }
+        let words = String(decoding: buffer.prefix(max(0, count)), as: UTF8.self).split(separator: "/").dropLast()
+        return "/\(words.joined(separator: "/"))/\(tool)"
+    }
+
+    /// Runs a tool on the whole of its input, to its end.
+    public static func run(
+        _ tool: String, _ arguments: [String] = [], input: String = "", environment: [String: String] = [:],
+        folder: TemporaryFolder? = nil, deadline: Duration = .seconds(120)
+    ) async throws -> Result {
+        try await run(
+            tool, arguments, bytes: Array(input.utf8), environment: environment, folder: folder, deadline: deadline)
+    }
+
+    public static func run(
+        _ tool: String, _ arguments: [String] = [], bytes: [UInt8], environment: [String: String] = [:],
+        folder: TemporaryFolder? = nil, deadline: Duration = .seconds(120)
+    ) async throws -> Result {
+        let run = try ToolRun(tool, arguments, environment: environment, folder: folder)
+        BlockingThread.start {
+            run.send(bytes)
+            run.closeInput()
+        }
+        return try await run.result(deadline: deadline)
+    }
+
+    public func send(_ line: String) { send(Array("\(line)\n".utf8)) }
+
+    /// Blocks while the tool does not read; what it no longer wants is dropped.
+    public func send(_ bytes: [UInt8]) {
+        let lines = bytes.split(separator: UInt8(ascii: "\n")).map { String(decoding: $0, as: UTF8.self) }
+        given.withLock { $0.formUnion(lines) }
+        guard let descriptor = input.withLock({ $0 }) else { return }
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
+            if count < 0 && errno != EINTR { return }
+            rest = rest.dropFirst(max(0, count))
+        }
+    }
+
+    public func closeInput() {
+        input.withLock { descriptor in
+            if let open = descriptor { close(open) }
+            descriptor = nil
+        }
+    }
+
+    public func signal(_ number: Int32) { child.signal(number) }
+
+    /// What it has written so far, line by line.
+    public var lines: [String] { output.text.split(separator: "\n").map(String.init) }
+
+    public var log: String { errors.text }
+
+    /// Waits until standard output holds what is looked for.
+    public func waitForLines(_ isThere: @escaping @Sendable ([String]) -> Bool) async throws -> [String] {
+        guard try await eventually({ isThere(self.lines) || (self.child.check() != nil && !isThere(self.lines)) }), isThere(lines)
+        else {
+            throw TookTooLong(description: "\(tool) did not write it; its log: \(errors.text.suffix(2000))")
+        }
+        return lines
+    }
+
+    /// Waits for its end.
+    ///
+    /// - Throws: `TookTooLong`, after it was killed.
+    public func result(deadline: Duration = .seconds(120)) async throws -> Result {
+        let end = ContinuousClock.now + deadline
+        while child.check() == nil || !output.isComplete || !errors.isComplete {
+            guard ContinuousClock.now < end else {
+                child.signal(SIGKILL)
+                throw TookTooLong(description: "\(tool) did not end; its log: \(errors.text.suffix(2000))")
+            }
+            try await Task.sleep(for: .milliseconds(2))
+        }
+        let status: Int32 =
+            switch child.check() {
+            case .exited(let status): status
+            case .signalled(let number): 128 + number
+            case nil: -1
+            }
+        record()
+        return Result(status: status, output: output.text, errors: errors.text)
+    }
+
+    private static let counter = Atomic<Int>(0)
+
+    /// Only what the tool made itself: what passed through is the test's.
+    private func record() {
+        guard let directory = getenv("TGPIPE_TEST_ENVELOPES") else { return }
+        let given = given.withLock { $0 }
+        let made = output.text.split(separator: "\n").map(String.init).filter { $0.hasPrefix("{") && !given.contains($0) }
+        guard !made.isEmpty else { return }
+        let number = ToolRun.counter.add(1, ordering: .relaxed).newValue
+        let path = "\(String(cString: directory))/\(tool)-\(getpid())-\(number).ndjson"
+        guard let file = fopen(path, "w") else { return }
+        for line in made { fputs("\(line)\n", file) }
+        fclose(file)
+    }
+}
+
+private struct Pipe {
+    let reading: Int32
+    let writing: Int32
+
+    init() throws {
+        var ends: [Int32] = [-1, -1]
+        guard pipe(&ends) == 0 else { throw ToolRun.TookTooLong(description: "no descriptors left") }
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        (reading, writing) = (ends[0], ends[1])
+    }
+}
+
+/// Everything that comes out of a pipe, read by a thread, so that the tool never waits for the test.
+private final class Collected: Sendable {
+    private let state = Mutex<(bytes: [UInt8], isComplete: Bool)>(([], false))
+
+    var text: String { state.withLock { String(decoding: $0.bytes, as: UTF8.self) } }
+    var isComplete: Bool { state.withLock { $0.isComplete } }
+
+    func collect(from descriptor: Int32) {
+        BlockingThread.start { [self] in
+            var buffer = [UInt8](repeating: 0, count: 1 << 16)
+            while true {
+                let count = read(descriptor, &buffer, buffer.count)
+                if count > 0 { state.withLock { $0.bytes.append(contentsOf: buffer.prefix(count)) } }
+                if count == 0 || (count < 0 && errno != EINTR) { break }
+            }
+            close(descriptor)
+            state.withLock { $0.isComplete = true }
+        }
+    }
+}
