@@ -65,7 +65,7 @@ let package = Package(
         tool("blob-put", ["Blob", "Redis"]),
         tool("tg-send", ["Telegram", "Blob", "Redis"]),
 
-        .target(name: "TestSupport", dependencies: ["Envelope", "HTTP"], path: "Tests/TestSupport", swiftSettings: strict),
+        .target(name: "TestSupport", dependencies: ["Blocking", "Envelope", "HTTP"], path: "Tests/TestSupport", swiftSettings: strict),
         tests("EnvelopeTests", ["Envelope"]),
         tests("StageTests", ["Stage"]),
         tests("HTTPTests", ["HTTP", "TestSupport"]),
