@@ -36,7 +36,7 @@ struct MediaStoring: Sendable {
         let fetched = try Fetched(event.payload)
         do throws(BlobError) {
             let payload = try await put(fetched, publisher)
-            return [Envelope(type: "events.dl.\(fetched.kind).ready", payload: payload)]
+            return [Envelope(causedBy: .current, type: "events.dl.\(fetched.kind).ready", payload: payload)]
         } catch {
             guard error.code != .cancelled else { throw CancellationError() }
             log.error("unable to store \(fetched.key): \(error.message)", metadata: ["code": "\(error.code.rawValue)"])
