@@ -51,7 +51,12 @@ let package = Package(
                 "Blocking", "CLinux", "Envelope", "Redis", .product(name: "Logging", package: "swift-log"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
-        library("Blob", ["Blocking", "CLinux", "Envelope", "HTTP", "COpenSSL"]),
+        library(
+            "Blob",
+            [
+                "Blocking", "CLinux", "Envelope", "HTTP", "COpenSSL", "Stage",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
         library(
             "Telegram",
             ["Envelope", "HTTP", "Stage", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
@@ -65,7 +70,9 @@ let package = Package(
         tool("blob-put", ["Blob", "Redis"]),
         tool("tg-send", ["Telegram", "Blob", "Redis"]),
 
-        .target(name: "TestSupport", dependencies: ["Blocking", "Envelope", "HTTP"], path: "Tests/TestSupport", swiftSettings: strict),
+        .target(
+            name: "TestSupport", dependencies: ["Blocking", "Envelope", "HTTP"], path: "Tests/TestSupport",
+            exclude: ["botocore_signatures.py", "s3-server.sh"], swiftSettings: strict),
         tests("EnvelopeTests", ["Envelope"]),
         tests("StageTests", ["Stage"]),
         tests("HTTPTests", ["HTTP", "TestSupport"]),

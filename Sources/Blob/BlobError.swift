@@ -17,7 +17,7 @@ public struct BlobError: ReportableError, Sendable, CustomStringConvertible {
         /// The store asks for fewer requests, and did so to the last attempt.
         case busy
         /// The store failed (5xx) to the last attempt.
-        case storeFailed = "store_failed"
+        case storeFailed = "failed"
         /// The store's answer makes no sense.
         case protocolError = "protocol_error"
         /// A local file could not be read or written.

@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Stage
 
 /// A file that is being written, under a name of its own until it is whole. Removed with the object unless committed.
 final class PartialFile {
@@ -111,10 +112,10 @@ func parentFolder(_ path: String) -> String {
     return slash == path.startIndex ? "/" : String(path[..<slash])
 }
 
-/// Makes a folder and those above it.
 func makeFolders(_ path: String) throws(BlobError) {
-    if mkdir(path, 0o777) == 0 || errno == EEXIST { return }
-    guard errno == ENOENT, parentFolder(path) != path else { throw BlobError.system("unable to make \(path)") }
-    try makeFolders(parentFolder(path))
-    guard mkdir(path, 0o777) == 0 || errno == EEXIST else { throw BlobError.system("unable to make \(path)") }
+    do {
+        try makeDirectory(path)
+    } catch {
+        throw BlobError(.localIO, (error as? StageError)?.message ?? "unable to make the folder \(path)")
+    }
 }

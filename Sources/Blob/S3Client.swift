@@ -1,5 +1,6 @@
 import Envelope
 import HTTP
+import Stage
 import Synchronization
 
 /// Sends S3 calls: signs them, tries again what may pass, and follows the server's clock and the bucket's region.
@@ -21,7 +22,8 @@ final class S3Client: Sendable {
     }
 
     init(
-        _ configuration: S3Configuration, http: HTTPClient = HTTPClient(), retry: RetryPolicy = RetryPolicy(),
+        _ configuration: S3Configuration, http: HTTPClient = HTTPClient(userAgent: "tgpipe/\(tgpipeVersion)"),
+        retry: RetryPolicy = RetryPolicy(),
         clock: @escaping @Sendable () -> Timestamp = { .now }
     ) {
         self.configuration = configuration

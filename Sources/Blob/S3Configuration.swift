@@ -1,4 +1,4 @@
-import Glibc
+import Stage
 
 /// Options and environment, brought together and checked.
 struct S3Configuration: Sendable {
@@ -69,16 +69,11 @@ struct S3Configuration: Sendable {
     }
 }
 
-/// The process's own environment.
-public func processEnvironment(_ name: String) -> String? {
-    getenv(name).map { String(cString: $0) }
-}
-
 /// Opens `s3://bucket`, `s3://bucket/prefix` or `file:/path`. Nothing is sent yet.
 ///
 /// - Throws: `.configuration` for an address, an endpoint or keys that cannot work.
 public func openStore(
-    _ text: String, s3 options: S3Options = S3Options(), environment: Environment = processEnvironment
+    _ text: String, s3 options: S3Options = S3Options(), environment: Environment = Settings.environment
 ) throws(BlobError) -> any BlobStore {
     switch try StoreAddress(text) {
     case .file(let path):

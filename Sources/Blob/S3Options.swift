@@ -10,7 +10,7 @@
 ///
 /// The keys come from that file, else from `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`.
 public struct S3Options: Sendable {
-    public enum Addressing: String, Sendable {
+    public enum Addressing: String, Sendable, CaseIterable {
         /// `https://server/bucket/key`
         case path
         /// `https://bucket.server/key`

@@ -120,7 +120,7 @@ struct SigV4PeerTests {
         }
         let folder = try TemporaryFolder()
         try Data(JSON.array(asked).bytes).write(to: URL(fileURLWithPath: folder("cases.json")))
-        let printed = try PythonTools.run("\(testFolder)/BlobTests/botocore_signatures.py", [folder("cases.json")])
+        let printed = try PythonTools.run("\(testFolder)/TestSupport/botocore_signatures.py", [folder("cases.json")])
         let theirs = try #require(try JSON(parsing: printed).array)
         try #require(theirs.count == ours.count)
         for (index, one) in Self.cases.enumerated() {

@@ -1,0 +1,25 @@
+/// What a file's name says of its content.
+enum FileType {
+    static let unknown = "application/octet-stream"
+
+    private static let types: [String: String] = [
+        "mp4": "video/mp4", "m4v": "video/mp4", "mkv": "video/x-matroska", "webm": "video/webm",
+        "mov": "video/quicktime",
+        "mp3": "audio/mpeg", "m4a": "audio/mp4", "ogg": "audio/ogg", "opus": "audio/ogg", "flac": "audio/flac",
+        "wav": "audio/wav", "jpg": "image/jpeg", "jpeg": "image/jpeg", "png": "image/png", "gif": "image/gif",
+        "webp": "image/webp", "pdf": "application/pdf", "zip": "application/zip", "gz": "application/gzip",
+        "json": "application/json", "txt": "text/plain; charset=utf-8",
+    ]
+
+    static func contentType(of name: String) -> String {
+        safeExtension(of: name).flatMap { types[$0] } ?? unknown
+    }
+
+    /// The extension in lower case, when it is a short word; nil for anything odd.
+    static func safeExtension(of name: String) -> String? {
+        guard let dot = name.lastIndex(of: "."), dot != name.startIndex else { return nil }
+        let word = name[name.index(after: dot)...].lowercased()
+        let isWord = word.utf8.allSatisfy { (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) }
+        return isWord && (1...8).contains(word.utf8.count) ? word : nil
+    }
+}

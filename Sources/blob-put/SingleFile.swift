@@ -1,0 +1,78 @@
+import ArgumentParser
+import Blob
+import Envelope
+import Stage
+
+struct SingleOptions: ParsableArguments, Sendable {
+    @Option(help: ArgumentHelp("Store this file, write one events.blob.stored, and end.", valueName: "path"))
+    var file: String?
+
+    @Option(help: ArgumentHelp("Default: blob/SHA-256.EXTENSION.", valueName: "key"))
+    var key: String?
+
+    @Option(help: ArgumentHelp("Default: by the extension.", valueName: "type"))
+    var contentType: String?
+
+    @Option(help: ArgumentHelp("What a browser saves it as. Default: the file's own name.", valueName: "name"))
+    var name: String?
+
+    @Option(help: ArgumentHelp("NAME=VALUE, kept with the object; may be repeated.", valueName: "pair"))
+    var meta: [MetadataPair] = []
+
+    func validate() throws {
+        guard file != nil || (key == nil && contentType == nil && name == nil && meta.isEmpty) else {
+            throw ValidationError("--key, --content-type, --name and --meta go with --file")
+        }
+    }
+}
+
+struct MetadataPair: ExpressibleByArgument, Sendable {
+    let name: String
+    let value: String
+
+    init?(argument: String) {
+        guard let equals = argument.firstIndex(of: "="), equals != argument.startIndex else { return nil }
+        name = String(argument[..<equals])
+        value = String(argument[argument.index(after: equals)...])
+    }
+}
+
+/// One file, stored without envelopes.
+struct SingleFile: Sendable {
+    let path: String
+    let options: SingleOptions
+    let store: any BlobStore
+    let expires: Duration
+
+    /// - Returns: the `events.blob.stored`.
+    @Sendable func run() async throws -> Envelope {
+        let source = try LocalFile(path: path)
+        let fileName = options.name ?? path.split(separator: "/").last.map(String.init) ?? path
+        let sha256 = try await source.sha256()
+        let key = options.key ?? "blob/\(sha256)\(FileType.safeExtension(of: fileName).map { ".\($0)" } ?? "")"
+        let metadata = BlobMetadata(
+            contentType: options.contentType ?? FileType.contentType(of: fileName), fileName: fileName,
+            user: Dictionary(options.meta.map { ($0.name, $0.value) }) { $1 })
+        let bar = TransferBar(title: fileName, totalBytes: source.sizeBytes)
+        defer { bar.clear() }
+        let outcome = try await store.put(
+            source, key: key, metadata: metadata, sha256: sha256, ifAbsent: true, onProgress: bar.show)
+        var info = BlobInfo(key: key, sizeBytes: source.sizeBytes, metadata: metadata)
+        if case .existed(let found) = outcome { info = found }
+        return try event(info, sha256: outcome == .stored ? sha256 : info.metadata.sha256, existed: outcome != .stored)
+    }
+
+    private func event(_ info: BlobInfo, sha256: String?, existed: Bool) throws -> Envelope {
+        let type = info.metadata.contentType
+        let url = try store.presignedURL(
+            info.key, expires: expires, contentType: type, fileName: info.metadata.fileName)
+        return Envelope(
+            type: "events.blob.stored",
+            payload: [
+                "store": .string(store.name), "key": .string(info.key), "url": url.map { .string($0) },
+                "url_expires_at": url.map { _ in .string((Timestamp.now + expires).description) },
+                "size_bytes": .integer(info.sizeBytes), "sha256": sha256.map { .string($0) },
+                "content_type": type.map { .string($0) }, "existed": .bool(existed),
+            ])
+    }
+}
