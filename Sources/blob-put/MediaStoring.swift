@@ -36,19 +36,17 @@ struct MediaStoring: Sendable {
         let fetched = try Fetched(event.payload)
         do throws(BlobError) {
             let payload = try await put(fetched, publisher)
-            return [Envelope(causedBy: .current, type: "events.dl.\(fetched.kind).ready", payload: payload)]
+            return [.derived(type: "events.dl.\(fetched.kind).ready", payload: payload)]
         } catch {
             guard error.code != .cancelled else { throw CancellationError() }
             log.error("unable to store \(fetched.key): \(error.message)", metadata: ["code": "\(error.code.rawValue)"])
-            return [
-                Envelope(
-                    type: "events.dl.\(fetched.kind).failed", payload: MediaStoring.failure(error, fetched.payload))
-            ]
+            let payload = MediaStoring.failure(error, fetched.payload)
+            return [.derived(type: "events.dl.\(fetched.kind).failed", payload: payload)]
         }
     }
 
     private func put(_ fetched: Fetched, _ publisher: Publisher) async throws(BlobError) -> JSONObject {
-        let source = try LocalFile(path: fetched.path, isFinal: true)
+        guard let source = try await file(of: fetched) else { return try await stored(fetched) }
         let progress = StoringProgress(fetched.payload, totalBytes: source.sizeBytes, publisher)
         let outcome = try await progress.publishing { () throws(BlobError) in
             try await store.put(
@@ -73,6 +71,21 @@ struct MediaStoring: Sendable {
             outcome == .stored ? "stored \(fetched.key)" : "\(fetched.key) was stored already",
             metadata: ["size_bytes": "\(source.sizeBytes)"])
         return try MediaObject.ready(payload, in: store, path: path, isCached: false, expires: expires)
+    }
+
+    /// The fetched file; nil when it is gone because another event with the same file was stored before.
+    private func file(of fetched: Fetched) async throws(BlobError) -> LocalFile? {
+        do {
+            return try LocalFile(path: fetched.path, isFinal: true)
+        } catch {
+            guard access(fetched.path, F_OK) != 0, try await store.head(fetched.key) != nil else { throw error }
+            return nil
+        }
+    }
+
+    private func stored(_ fetched: Fetched) async throws(BlobError) -> JSONObject {
+        let copy = cache.open(fetched.key)?.path
+        return try MediaObject.ready(fetched.payload, in: store, path: copy, isCached: true, expires: expires)
     }
 
     /// The payload of `events.dl.*.failed`. Its reason is read in a chat: it says nothing of servers and folders, as the log does.

@@ -53,7 +53,7 @@ struct StoringProgress: Sendable {
         while (try? await Task.sleep(for: pause)) != nil {
             let now = (bytes: sent.bytes.load(ordering: .relaxed), time: ContinuousClock.now)
             let rate = Double(max(0, now.bytes - last.bytes)) / ((now.time - last.time) / .seconds(1))
-            let event = Envelope(causedBy: .current, type: "events.media.progress", payload: payload(now.bytes, rate))
+            let event = Envelope.derived(type: "events.media.progress", payload: payload(now.bytes, rate))
             guard (try? await publisher.publish(event)) != nil else { return }
             last = now
             pause = .seconds(3)
