@@ -143,8 +143,6 @@ int tgp_child_watch(pid_t child) {
     return descriptor < 0 ? -errno : descriptor;
 }
 
-int tgp_child_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC) == 0 ? 0 : -errno; }
-
 int tgp_child_reap(pid_t child) {
     int status = 0;
     while (waitpid(child, &status, 0) < 0) {

@@ -132,8 +132,6 @@ struct FetchRun: Sendable {
     ) async throws(MediaError) -> FetchedMedia {
         let path = folder.file("media-\(job.address.hash.prefix(16)).\(ending ?? "bin")")
         try await place(product, at: path, isOurs)
-        if raw.isOurs, raw.path != product { unlink(raw.path) }
-        unlink(folder.file("part.json"))
         var sha256 = raw.path == product ? raw.sha256 : nil
         if sha256 == nil { sha256 = try await hash(path) }
         let title = title(raw, probe)

@@ -31,10 +31,12 @@ public final class MediaFetcher: Sendable {
         let folder = try await JobFolder.open(root: settings.directory, hash: job.address.hash, deadline: deadline) {
             onProgress(MediaProgress(.waiting))
         }
+        defer { folder.unlock() }
         let result = ResultFile(folder)
         if let finished = result.read(for: job) { return finished }
         let run = FetchRun(job: job, settings: settings, folder: folder, deadline: deadline, onProgress: onProgress)
         let media = try await run.run()
+        folder.empty(except: media.path.lastComponent)
         try result.write(media)
         return media
     }
@@ -52,6 +54,7 @@ public final class MediaFetcher: Sendable {
                 continue
             }
             folder.remove()
+            folder.unlock()
             removed += 1
         }
         return removed

@@ -32,6 +32,9 @@ struct Clips {
         try run("-i \(mp4) -c copy -an \(silent)")
         try run("\(tone) -metadata title=Tone -metadata artist=Sine \(mp3)")
         try run("-i \(mp4) -c copy -hls_time 1 -hls_playlist_type vod \(playlist)")
+        try SmallFile.write([], to: folder("empty.mp4"))
+        try SmallFile.write(Array("<html><body>nothing</body></html>".utf8), to: folder("text.html"))
+        try SmallFile.write(Array("%PDF-1.4 not really".utf8), to: folder("paper.pdf"))
     }
 
     private func run(_ arguments: String) throws {

@@ -218,11 +218,12 @@ struct DirectDownloadTests {
     func privateAddress() async throws {
         let server = try LoopbackServer { $1.respond(text: "secret") }
         defer { server.stop() }
+        let folder = try folder()
         for url in [
             server.url("/v.mp4"), "http://localhost:\(server.port)/v.mp4",
             "http://[::ffff:127.0.0.1]:\(server.port)/v.mp4",
         ] {
-            var download = download(url, try folder())
+            var download = download(url, folder)
             download.addressPolicy = .publicOnly
             let error = await #expect(throws: MediaError.self) { try await download.run { _ in } }
             #expect(error?.code == .refusedAddress)

@@ -27,8 +27,5 @@ pid_t tgp_child_start(const tgp_child *_Nonnull child);
 /// A descriptor that polls readable when the child has ended, or -errno. The caller closes it.
 int tgp_child_watch(pid_t child);
 
-/// A pipe that no other child inherits: its reading end, then its writing end. Returns 0 or -errno.
-int tgp_child_pipe(int ends[_Nonnull 2]);
-
 /// Reaps an ended child; returns its exit status, or 256 + the signal that ended it.
 int tgp_child_reap(pid_t child);

@@ -1,4 +1,4 @@
-import CChild
+import CLinux
 import Glibc
 import Synchronization
 
@@ -10,8 +10,7 @@ final class Pipe: Sendable {
 
     init() throws(MediaError) {
         var ends: [Int32] = [-1, -1]
-        let failure = tgp_child_pipe(&ends)
-        guard failure == 0 else { throw .local("make a pipe", -failure) }
+        guard tgp_pipe(&ends) == 0 else { throw .local("make a pipe", errno) }
         readEnd = ends[0]
         writeEnd = ends[1]
     }

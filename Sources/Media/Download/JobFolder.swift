@@ -51,9 +51,16 @@ final class JobFolder: Sendable {
         return JobFolder(path: path, lock: lock)
     }
 
-    /// Removes everything in the folder but its lock.
-    func empty() {
-        for name in FolderListing.names(path) where name != "lock" { FolderListing.remove(file(name)) }
+    /// Lets the next one in. What still refers to the folder must not touch it any more.
+    func unlock() {
+        flock(lock, LOCK_UN)
+    }
+
+    /// Removes everything in the folder but its lock and the files named.
+    func empty(except kept: String...) {
+        for name in FolderListing.names(path) where name != "lock" && !kept.contains(name) {
+            FolderListing.remove(file(name))
+        }
     }
 
     /// Removes the folder; whoever waits for it makes a new one.

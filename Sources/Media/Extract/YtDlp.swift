@@ -43,7 +43,7 @@ struct YtDlp: Sendable {
         command.outputFile = answer
         command.maxFileBytes = UInt64(YtDlp.maxInfoBytes)
         defer { unlink(answer) }
-        let exit = try await ChildProcess.run(command)
+        let exit = try await GuardedChild.run(command)
         guard exit.isSuccess else { throw failure(exit) }
         guard let json = SmallFile.read(answer, maxBytes: YtDlp.maxInfoBytes) else {
             throw MediaError(.extractorFailed, "yt-dlp found something that cannot be read.")
@@ -63,12 +63,12 @@ struct YtDlp: Sendable {
         command.maxFileBytes = UInt64(maxBytes)
         command.arguments += [
             "--load-info-json", infoFile, "--output", "media.%(ext)s", "--max-filesize", "\(maxBytes)", "--continue",
-            "--no-mtime", "--newline", "--progress", "--progress-delta", "0.2", "--progress-template",
+            "--no-mtime", "--no-quiet", "--newline", "--progress", "--progress-delta", "0.2", "--progress-template",
             "download:\(YtDlpProgress.template)", "--print", "after_move:\(YtDlpProgress.pathTemplate)",
         ]
         command.arguments += settings.extraArguments
         let progress = Mutex(YtDlpProgress(info: info))
-        let exit = try await ChildProcess.run(command) { line in
+        let exit = try await GuardedChild.run(command) { line in
             if let report = progress.withLock({ $0.take(line) }) { onProgress(report) }
         }
         guard exit.isSuccess else { throw failure(exit) }

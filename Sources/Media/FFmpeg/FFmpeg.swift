@@ -82,7 +82,7 @@ struct FFmpeg: Sendable {
         _ program: String, _ arguments: [String], folder file: String, _ onLine: @escaping @Sendable (String) -> Void
     ) async throws(MediaError) -> ChildExit {
         let folder = file.lastIndex(of: "/").map { String(file[..<$0]) } ?? "."
-        return try await ChildProcess.run(
+        return try await GuardedChild.run(
             ChildCommand(
                 program: program, arguments: arguments, environment: ChildEnvironment.inherited(), directory: folder,
                 deadline: max(.milliseconds(1), deadline - .now), maxFileBytes: UInt64(maxBytes),
@@ -95,6 +95,7 @@ struct FFmpeg: Sendable {
         if exit.cause == .overdue { return MediaError(.timedOut, "Converting that took too long.") }
         if words.contains("no space left") { return MediaError(.noSpace, "There is no space left on my disk.") }
         if words.contains("file too large") { return .tooLarge(bytes: nil, maxBytes: maxBytes) }
+        if exit.cause == .killed(signal: SIGXFSZ) { return .tooLarge(bytes: nil, maxBytes: maxBytes) }
         if case .killed(let signal) = exit.cause {
             return MediaError(.conversionFailed, "ffmpeg was killed (signal \(signal)).", isTemporary: true)
         }

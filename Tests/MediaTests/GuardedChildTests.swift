@@ -1,3 +1,4 @@
+import Blocking
 import Glibc
 import Synchronization
 import TestSupport
@@ -5,8 +6,8 @@ import Testing
 
 @testable import Media
 
-@Suite("A child process")
-struct ChildProcessTests {
+@Suite("A guarded child")
+struct GuardedChildTests {
     private let folder: TemporaryFolder
 
     init() throws { folder = try TemporaryFolder() }
@@ -19,7 +20,7 @@ struct ChildProcessTests {
 
     private func lines(_ command: ChildCommand) async throws -> (exit: ChildExit, lines: [String]) {
         let lines = Mutex<[String]>([])
-        let exit = try await ChildProcess.run(command) { line in lines.withLock { $0.append(line) } }
+        let exit = try await GuardedChild.run(command) { line in lines.withLock { $0.append(line) } }
         return (exit, lines.withLock { $0 })
     }
 
@@ -64,7 +65,7 @@ struct ChildProcessTests {
     func missing() async {
         var command = shell("")
         command.program = "no-such-program"
-        let error = await #expect(throws: MediaError.self) { try await ChildProcess.run(command) }
+        let error = await #expect(throws: MediaError.self) { try await GuardedChild.run(command) }
         #expect(error?.code == .missingProgram)
         #expect(error?.reason == "no-such-program is not installed here.")
     }
@@ -87,7 +88,7 @@ struct ChildProcessTests {
     func cancelled() async throws {
         let pid = Mutex("")
         let command = shell("trap '' TERM; echo $$; while :; do sleep 1; done")
-        let task = Task { try await ChildProcess.run(command) { line in pid.withLock { $0 = line } } }
+        let task = Task { try await GuardedChild.run(command) { line in pid.withLock { $0 = line } } }
         _ = try await eventually { pid.withLock { !$0.isEmpty } }
         task.cancel()
         let error = await #expect(throws: MediaError.self) { try await task.value }
@@ -97,23 +98,39 @@ struct ChildProcessTests {
 
     @Test("that was killed says by what")
     func killed() async throws {
-        #expect(try await ChildProcess.run(shell("kill -9 $$")).cause == .killed(signal: SIGKILL))
+        #expect(try await GuardedChild.run(shell("kill -9 $$")).cause == .killed(signal: SIGKILL))
     }
 
     @Test("that prints without an end is ended")
     func flood() async throws {
         var command = shell("yes")
         command.maxOutputBytes = 1_000_000
-        #expect(try await ChildProcess.run(command).cause == .flooded)
+        #expect(try await GuardedChild.run(command).cause == .flooded)
     }
 
     @Test("cannot write a longer file than it may")
     func fileSize() async throws {
         var command = shell("head -c 100000 /dev/zero > big")
         command.maxFileBytes = 10_000
-        let exit = try await ChildProcess.run(command)
+        let exit = try await GuardedChild.run(command)
         #expect(!exit.isSuccess)
         #expect(SmallFile.readBytes(folder("big"), maxBytes: 1 << 20)?.count == 10_000)
+    }
+
+    @Test("does not outlive who waits for it, nor does what it started")
+    func diesWithParent() async throws {
+        let pids = folder("pids")
+        // A thread that ends is to the kernel what a parent that dies is.
+        let command = shell("sleep 600 & echo $$ $! > pids; wait")
+        BlockingThread.start {
+            _ = try? command.start(output: STDOUT_FILENO, error: STDERR_FILENO)
+            while SmallFile.readText(pids)?.hasSuffix("\n") != true { usleep(1000) }
+        }
+        _ = try await eventually { SmallFile.readText(pids)?.hasSuffix("\n") == true }
+        let text = try #require(SmallFile.readText(pids))
+        for pid in text.split(whereSeparator: \.isWhitespace) {
+            #expect(try await eventually { !isAlive(String(pid)) })
+        }
     }
 
     @Test("can write its output to a file")

@@ -3,10 +3,11 @@ import CChild
 import Glibc
 import Synchronization
 
-/// A running child, driven by a thread of its own: reads what it prints, ends it when told to or overdue, reaps it.
+/// A program run to its end by a thread of its own, which reads what it prints, and ends it when it is told to or overdue.
 ///
-/// The child is a session of its own; when it ends, is cancelled or this program dies, its whole group goes.
-final class ChildProcess: Sendable {
+/// The child is a session of its own; when it ends, is cancelled or this program dies, however that happens, its whole
+/// group goes.
+final class GuardedChild: Sendable {
     /// How long a child has to end after it was asked to.
     private static let grace = Duration.seconds(5)
 
@@ -28,7 +29,7 @@ final class ChildProcess: Sendable {
     static func run(
         _ command: ChildCommand, onLine: @escaping @Sendable (String) -> Void = { _ in }
     ) async throws(MediaError) -> ChildExit {
-        let process = try ChildProcess(command, onLine)
+        let process = try GuardedChild(command, onLine)
         let result = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 BlockingThread.start { continuation.resume(returning: process.runToEnd()) }
@@ -47,11 +48,11 @@ final class ChildProcess: Sendable {
             defer { if let output { close(output) } }
             let lines = try Pipe()
             let errors = try Pipe()
-            let child = try start(output: output ?? lines.writeEnd, error: errors.writeEnd)
+            let child = try command.start(output: output ?? lines.writeEnd, error: errors.writeEnd)
             lines.closeWriteEnd()
             errors.closeWriteEnd()
             var supervisor = try Supervisor(child, lines: lines, errors: errors, cancellation: cancellation)
-            return .success(supervisor.supervise(command, grace: ChildProcess.grace, onLine: onLine))
+            return .success(supervisor.supervise(command, grace: GuardedChild.grace, onLine: onLine))
         } catch {
             return .failure(error)
         }
@@ -61,41 +62,6 @@ final class ChildProcess: Sendable {
         let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard descriptor >= 0 else { throw .local("write a file", errno) }
         return descriptor
-    }
-
-    private func start(output: Int32, error: Int32) throws(MediaError) -> pid_t {
-        guard let executable = command.executable else {
-            throw MediaError(.missingProgram, "\(command.program.lastComponent) is not installed here.")
-        }
-        let input = open("/dev/null", O_RDONLY | O_CLOEXEC)
-        defer { close(input) }
-        let environment = command.environment.map { "\($0.key)=\($0.value)" }
-        let started = withCStrings([command.program] + command.arguments) { arguments in
-            withCStrings(environment) { environment in
-                executable.withCString { path in
-                    command.directory.withCString { directory in
-                        var child = tgp_child(
-                            path: path, arguments: arguments, environment: environment, directory: directory,
-                            input: input, output: output, error: error, max_file_bytes: command.maxFileBytes)
-                        return tgp_child_start(&child)
-                    }
-                }
-            }
-        }
-        guard started > 0 else { throw .local("start \(command.program.lastComponent)", -started) }
-        return started
-    }
-}
-
-/// Calls with a NULL-terminated array of C strings, valid during the call.
-private func withCStrings<Result>(
-    _ strings: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result
-) -> Result {
-    let pointers = strings.map { strdup($0) } + [nil]
-    defer { for pointer in pointers { free(pointer) } }
-    return pointers.withUnsafeBufferPointer { buffer in
-        guard let base = buffer.baseAddress else { preconditionFailure("the array holds a nil at least") }
-        return body(base)
     }
 }
 
