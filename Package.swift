@@ -80,7 +80,7 @@ let package = Package(
         tests("BlobTests", ["Blob", "TestSupport"]),
         tests("TelegramTests", ["Telegram"]),
         tests("SendTests", ["tg-send", "Envelope"]),
-        tests("MediaTests", ["Media", "TestSupport"]),
+        tests("MediaTests", ["Blocking", "Media", "TestSupport"]),
         tests("IntegrationTests", ["TestSupport", "Envelope"] + tools.map { .target(name: $0) }),
     ],
     swiftLanguageModes: [.v6],

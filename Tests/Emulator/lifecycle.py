@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import signal
 import threading
@@ -53,8 +54,10 @@ def _port(site: web.TCPSite) -> int:
 def _stop_at_end_of_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
     # A thread, because epoll refuses regular files and standard input may be one.
     def wait() -> None:
-        while os.read(0, 4096):
-            pass
+        # A socket that was closed with something unread in it ends with an error.
+        with contextlib.suppress(OSError):
+            while os.read(0, 4096):
+                pass
         loop.call_soon_threadsafe(stop.set)
 
     threading.Thread(target=wait, daemon=True).start()

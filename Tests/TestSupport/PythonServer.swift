@@ -23,10 +23,14 @@ public final class PythonServer: Sendable {
         defer { close(ends[1]) }
         let words = try ["\(PythonTools.binFolder())/python", "\(testFolder)/Emulator/\(script)", "--port", "0", "--exit-with-stdin"]
         program = try SpawnedProgram(words + arguments, descriptors: [ends[1], ends[1], 2])
-        var greeting = [UInt8](repeating: 0, count: 256)
-        let count = recv(ends[0], &greeting, greeting.count, 0)
-        guard count > 0 else { throw Failure(description: "\(script) ended with \(program.wait())") }
-        url = String(decoding: greeting.prefix(count), as: UTF8.self).split(separator: "\n").first.map(String.init) ?? ""
+        var greeting: [UInt8] = []
+        // An unbuffered Python writes the line in pieces.
+        while greeting.last != UInt8(ascii: "\n") {
+            var byte: UInt8 = 0
+            guard recv(ends[0], &byte, 1, 0) == 1 else { throw Failure(description: "\(script) ended with \(program.wait())") }
+            greeting.append(byte)
+        }
+        url = String(decoding: greeting.dropLast(), as: UTF8.self)
         input = ends[0]
     }
 

@@ -1,0 +1,109 @@
+import Glibc
+import HTTP
+
+/// One file from a web server straight to disk: resumed where a former attempt ended, retried, bounded, hashed.
+struct DirectDownload: Sendable {
+    enum Outcome: Sendable {
+        case file(DownloadedFile)
+        /// The answer is a page or a manifest; nothing of it was kept.
+        case needsExtractor
+    }
+
+    var url: String
+    var folder: JobFolder
+    var addressPolicy: AddressPolicy
+    var maxBytes: Int64
+    var deadline: ContinuousClock.Instant
+    var stallTimeout: Duration = .seconds(30)
+    /// How many attempts in a row may bring nothing new.
+    var fruitlessAttempts = 5
+    /// Before the second attempt; it doubles from there.
+    var firstBackoff: Duration = .milliseconds(500)
+    /// Whether a page is worth an extractor; else its status or being a page is the error.
+    var acceptsPages = true
+
+    func run(onProgress: @escaping ProgressHandler) async throws(MediaError) -> Outcome {
+        let partial = try PartialFile(in: folder, url: url)
+        do throws(MediaError) {
+            return try await attempts(partial, onProgress)
+        } catch {
+            let isHopeless = error.code == .tooLarge || error.code == .noSpace || !error.isTemporary
+            if isHopeless || !partial.isResumable { partial.remove() }
+            throw error
+        }
+    }
+
+    private func attempts(_ partial: PartialFile, _ onProgress: @escaping ProgressHandler) async throws(MediaError)
+        -> Outcome
+    {
+        let client = HTTPClient(userAgent: DirectDownload.userAgent)
+        var fruitless = 0
+        while true {
+            let before = partial.size
+            let sink = DownloadSink(partial, limits: self, onProgress)
+            let failure: MediaError
+            switch await attempt(client, partial, sink) {
+            case .complete: return .file(try await finished(partial))
+            case .page:
+                partial.remove()
+                return .needsExtractor
+            case .startOver:
+                try partial.restart()
+                failure = MediaError(.truncated, "The site cannot continue where it broke off.")
+            case .failed(let error):
+                guard error.isTemporary, error.code != .cancelled, error.code != .noSpace else { throw error }
+                failure = error
+            }
+            fruitless = partial.size > before ? 0 : fruitless + 1
+            try await waitToRetry(after: fruitless, failure)
+            if !partial.isResumable { try partial.restart() }
+        }
+    }
+
+    private func waitToRetry(after fruitless: Int, _ failure: MediaError) async throws(MediaError) {
+        let backoff = firstBackoff * (1 << min(max(0, fruitless - 1), 6))
+        let wait = backoff * Double.random(in: 0.75...1.25)
+        guard fruitless < fruitlessAttempts, ContinuousClock.now + wait < deadline else { throw failure }
+        do { try await Task.sleep(for: wait) } catch { throw .cancelled }
+    }
+
+    private func attempt(_ client: HTTPClient, _ partial: PartialFile, _ sink: DownloadSink) async
+        -> DownloadSink.Verdict
+    {
+        var request = HTTPRequest("GET", url)
+        request.addressPolicy = addressPolicy
+        request.maxRedirects = 10
+        request.stallTimeout = stallTimeout
+        request.deadline = max(.milliseconds(1), deadline - .now)
+        request.headers = [("Accept", "*/*")]
+        if partial.isResumable, let validator = partial.source.validator {
+            request.headers += [("Range", "bytes=\(partial.size)-"), ("If-Range", validator)]
+        }
+        do {
+            _ = try await client.stream(request, onHead: sink.takeHead, onBody: sink.takeBody)
+            return sink.verdictAtEnd
+        } catch {
+            return .failed(error.underlying as? MediaError ?? MediaError(error))
+        }
+    }
+
+    private func finished(_ partial: PartialFile) async throws(MediaError) -> DownloadedFile {
+        let sha256 = try await partial.hasher.finish()
+        return DownloadedFile(
+            path: partial.path, sizeBytes: partial.size, sha256: sha256, contentType: partial.source.contentType,
+            fileName: partial.source.fileName)
+    }
+
+    /// Some servers refuse whoever is no browser; this one says that it is none, in a form that they take.
+    static let userAgent = "Mozilla/5.0 (compatible; tgpipe)"
+}
+
+/// A complete file, durable on the disk.
+struct DownloadedFile: Sendable {
+    var path: String
+    var sizeBytes: Int64
+    var sha256: String
+    /// As the server gave it, without parameters.
+    var contentType: String?
+    var fileName: String?
+}

@@ -1,0 +1,115 @@
+/// Turns what yt-dlp prints when it fails into one line that a person understands.
+enum YtDlpMessage {
+    static func error(_ lines: [String], maxBytes: Int64 = .max) -> MediaError {
+        let errors = lines.filter { $0.hasPrefix("ERROR:") }
+        let line = errors.last ?? lines.last ?? ""
+        let lowercase = line.lowercased()
+        for (words, code, reason) in known where words.contains(where: { lowercase.contains($0) }) {
+            return code == .tooLarge ? .tooLarge(bytes: nil, maxBytes: maxBytes) : MediaError(code, reason)
+        }
+        guard let text = OneLine(withoutNoise(line), maxBytes: 200)?.text else {
+            return MediaError(.extractorFailed, "yt-dlp failed without a word.")
+        }
+        return MediaError(.extractorFailed, text)
+    }
+
+    /// `ERROR: [youtube] dQw4w9WgXcQ: What happened; please report this issue on …` → `What happened`.
+    static func withoutNoise(_ line: String) -> String {
+        var text = line[...]
+        if text.hasPrefix("ERROR:") { text = text.dropFirst("ERROR:".count).drop { $0 == " " } }
+        if text.hasPrefix("["), let bracket = text.firstIndex(of: "]") {
+            text = text[text.index(after: bracket)...].drop { $0 == " " }
+            if let colon = text.firstIndex(of: ":"), !text[..<colon].contains(" ") {
+                text = text[text.index(after: colon)...].drop { $0 == " " }
+            }
+        }
+        for noise in [
+            "; please report this issue on", " (caused by ", ". Use --", " See  http", " See http", "; use --",
+        ] {
+            if let found = text.firstRange(of: noise) { text = text[..<found.lowerBound] }
+        }
+        return String(text)
+    }
+
+    /// First match wins: the more particular come first.
+    private static let known: [([String], MediaError.Code, String)] = [
+        (["not on the public internet"], .refusedAddress, "That link leads to an address that is not public."),
+        (["no space left", "errno 28", "disk quota"], .noSpace, "There is no space left on my disk."),
+        (["errno 27", "file too large", "larger than max-filesize"], .tooLarge, ""),
+        (["ffmpeg is not installed", "ffmpeg not found"], .missingProgram, "ffmpeg is not installed here."),
+        (
+            [
+                "confirm your age", "age-restricted", "age restricted", "inappropriate for some users",
+                "age verification", "age-gate",
+            ],
+            .ageRestricted, "That is age-restricted: the site shows it only to accounts of adults."
+        ),
+        (
+            ["not a bot", "captcha"], .loginRequired,
+            "The site wants proof that I am no bot; it needs cookies of an account."
+        ),
+        (
+            ["members-only", "members only", "join this channel", "channel's members", "subscriber", "patron"],
+            .paid, "That is for paying members only."
+        ),
+        (
+            ["requires payment", "premium", "purchase", "rental", "paywall", "must pay"], .paid,
+            "That has to be paid for."
+        ),
+        (
+            ["private video", "video is private", "this video is protected", "private account", "is private"],
+            .isPrivate, "That video is private."
+        ),
+        (["drm"], .drm, "That is protected against copying (DRM)."),
+        (
+            [
+                "in your country", "geo restrict", "geo-restrict", "georestrict", "from your location",
+                "in your region",
+                "in your location", "your geographic", "not available from your", "geo block", "geo-block",
+            ], .geoBlocked, "The site does not show that in the country where I am."
+        ),
+        (
+            ["too many requests", "http error 429", "rate-limit", "rate limit", "ratelimit", "try again later"],
+            .rateLimited, "The site says that it was asked too often; try again later."
+        ),
+        (
+            [
+                "login required", "log in", "logged in", "logged-in", "requires authentication", "--cookies",
+                "account credentials",
+                "registered users", "sign in", "login page", "http error 401", "--username",
+            ], .loginRequired, "The site shows that only to accounts that are signed in."
+        ),
+        (["http error 5"], .serverError, "The site has a problem; try again later."),
+        (["copyright"], .notFound, "That was taken down for copyright."),
+        (
+            [
+                "has been removed", "been deleted", "no longer available", "been terminated", "does not exist",
+                "http error 404",
+                "http error 410", "video unavailable", "isn't available", "is not available", "not found",
+                "unavailable",
+            ], .notFound, "That is not there any more, or never was."
+        ),
+        (
+            ["premieres in", "will begin", "live event", "live stream", "livestream", "is offline", "upcoming"],
+            .live, "That is live or has not begun; try again when it is over."
+        ),
+        (
+            [
+                "no video formats found", "no video could be found", "no media found", "no formats", "there's no video",
+                "there is no video",
+                "requested format", "unsupported url", "no video in", "no suitable extractor",
+            ], .noMedia, "There is no video that I can find at that link."
+        ),
+        (["is not a valid url"], .invalidURL, "That is not a link to the web."),
+        (["http error 403", "forbidden"], .forbidden, "The site refuses to hand that out (403)."),
+        (
+            [
+                "resolve", "name or service not known", "getaddrinfo", "connection refused", "network is unreachable",
+                "no route to host", "connection reset", "remote end closed", "timed out", "unable to connect",
+                "bad gateway",
+                "unreachable",
+            ], .unreachable, "The site cannot be reached; try again later."
+        ),
+        (["certificate", "ssl:"], .unreachable, "No secure connection to the site is possible."),
+    ]
+}

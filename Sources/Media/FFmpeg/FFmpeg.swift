@@ -1,0 +1,124 @@
+import Glibc
+import Synchronization
+
+/// Reads and converts media files by running ffmpeg, as files of strangers: no network, no lists of other files.
+struct FFmpeg: Sendable {
+    /// A path, or a name that is looked for in `PATH`.
+    var program = "ffmpeg"
+    var probeProgram = "ffprobe"
+    var deadline: ContinuousClock.Instant
+    /// The longest file it may write.
+    var maxBytes: Int64
+
+    /// Before every input: only the file itself is opened, and only as what holds media itself. A playlist that calls
+    /// itself `.mp4` would otherwise have any file of this machine put into the result.
+    static let inputOptions = [
+        "-protocol_whitelist", "file", "-format_whitelist",
+        "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mp3,aac,ac3,eac3,flac,ogg,wav,w64,aiff,caf,amr,flv,live_flv,avi,mpegts,mpeg,"
+            + "mpegvideo,h264,hevc,asf,asf_o,rm,wv,tta,ape,dts,dv,nut,ivf,au,mxf,gxf,wtv,obu,m4v,mpc,mpc8,xwma,tak,oma",
+    ]
+
+    /// Makes an mp3 of a file's sound.
+    func extractAudio(
+        from input: String, to output: String, probe: MediaProbe, title: String?, performer: String?,
+        onProgress: @escaping ProgressHandler
+    ) async throws(MediaError) {
+        let codec = probe.audioCodec == "mp3" ? ["-c:a", "copy"] : ["-c:a", "libmp3lame", "-q:a", "2"]
+        var options = ["-map", "0:a:0", "-vn", "-sn", "-dn"] + codec + ["-map_metadata", "-1", "-id3v2_version", "3"]
+        if let title { options += ["-metadata", "title=\(title)"] }
+        if let performer { options += ["-metadata", "artist=\(performer)"] }
+        try await convert(input, to: output, options + ["-f", "mp3"], probe, title, onProgress)
+    }
+
+    /// Makes an mp4 of a video; streams that mp4 can hold are copied.
+    func makeMP4(
+        from input: String, to output: String, probe: MediaProbe, title: String?, onProgress: @escaping ProgressHandler
+    ) async throws(MediaError) {
+        var options = ["-map", "0:V:0", "-map", "0:a:0?", "-sn", "-dn", "-map_metadata", "-1"]
+        options +=
+            MediaProbe.mp4VideoCodecs.contains(probe.videoCodec ?? "")
+            ? ["-c:v", "copy"]
+            : [
+                "-c:v", "libx264", "-preset", "veryfast", "-crf", "22", "-pix_fmt", "yuv420p", "-vf",
+                "scale=trunc(iw/2)*2:trunc(ih/2)*2",
+            ]
+        options +=
+            MediaProbe.mp4AudioCodecs.contains(probe.audioCodec ?? "")
+            ? ["-c:a", "copy"] : ["-c:a", "aac", "-b:a", "160k"]
+        options += ["-movflags", "+faststart", "-f", "mp4"]
+        try await convert(input, to: output, options, probe, title, onProgress)
+    }
+
+    private func convert(
+        _ input: String, to output: String, _ options: [String], _ probe: MediaProbe, _ title: String?,
+        _ onProgress: @escaping ProgressHandler
+    ) async throws(MediaError) {
+        let arguments =
+            ["-nostdin", "-hide_banner", "-v", "error", "-nostats", "-progress", "pipe:1", "-y"] + FFmpeg.inputOptions
+            + ["-i", "file:\(input)"] + options + ["file:\(output)"]
+        let progress = Mutex(FFmpegProgress(durationSeconds: probe.durationSeconds, title: title))
+        let exit = try await run(program, arguments, folder: output) { line in
+            if let report = progress.withLock({ $0.take(line) }) { onProgress(report) }
+        }
+        guard exit.isSuccess else {
+            unlink(output)
+            throw failure(exit)
+        }
+    }
+
+    /// What a file holds; nil when it is no media that can be read.
+    func probe(_ path: String) async throws(MediaError) -> MediaProbe? {
+        let arguments =
+            ["-v", "error", "-hide_banner"] + FFmpeg.inputOptions
+            + ["-show_format", "-show_streams", "-of", "json", "-i", "file:\(path)"]
+        let text = Mutex("")
+        let exit = try await run(probeProgram, arguments, folder: path) { line in text.withLock { $0 += line + "\n" } }
+        if exit.cause == .overdue { throw failure(exit) }
+        guard exit.isSuccess else { return nil }
+        return MediaProbe(json: text.withLock { $0 })
+    }
+
+    private func run(
+        _ program: String, _ arguments: [String], folder file: String, _ onLine: @escaping @Sendable (String) -> Void
+    ) async throws(MediaError) -> ChildExit {
+        let folder = file.lastIndex(of: "/").map { String(file[..<$0]) } ?? "."
+        return try await GuardedChild.run(
+            ChildCommand(
+                program: program, arguments: arguments, environment: ChildEnvironment.inherited(), directory: folder,
+                deadline: max(.milliseconds(1), deadline - .now), maxFileBytes: UInt64(maxBytes),
+                maxOutputBytes: 16 << 20),
+            onLine: onLine)
+    }
+
+    private func failure(_ exit: ChildExit) -> MediaError {
+        let words = exit.errorLines.joined(separator: " ").lowercased()
+        if exit.cause == .overdue { return MediaError(.timedOut, "Converting that took too long.") }
+        if words.contains("no space left") { return MediaError(.noSpace, "There is no space left on my disk.") }
+        if words.contains("file too large") { return .tooLarge(bytes: nil, maxBytes: maxBytes) }
+        if exit.cause == .killed(signal: SIGXFSZ) { return .tooLarge(bytes: nil, maxBytes: maxBytes) }
+        if case .killed(let signal) = exit.cause {
+            return MediaError(.conversionFailed, "ffmpeg was killed (signal \(signal)).", isTemporary: true)
+        }
+        return MediaError(.conversionFailed, "That file is damaged, or of a kind that cannot be converted.")
+    }
+}
+
+/// Reads what `ffmpeg -progress` prints.
+private struct FFmpegProgress {
+    let durationSeconds: Double?
+    let title: String?
+    private var meter = RateMeter()
+
+    init(durationSeconds: Double?, title: String?) {
+        self.durationSeconds = durationSeconds
+        self.title = title
+    }
+
+    mutating func take(_ line: String) -> MediaProgress? {
+        guard line.hasPrefix("out_time_us="), let microseconds = Double(line.dropFirst("out_time_us=".count)),
+            meter.report(at: 0) != nil
+        else { return nil }
+        let fraction = durationSeconds.map { $0 > 0 ? min(1, max(0, microseconds / 1e6 / $0)) : 0 }
+        return MediaProgress(.converting, fraction: fraction, title: title)
+    }
+}

@@ -1,0 +1,62 @@
+import Envelope
+
+/// A fetched file on the local disk: the payload of `events.media.fetched`.
+public struct FetchedMedia: Sendable, Equatable {
+    public var kind: MediaKind
+    /// The content address.
+    public var key: String
+    /// The file. The caller may move it away.
+    public var path: String
+    public var sizeBytes: Int64
+    /// Lower-case hex, of the file's bytes.
+    public var sha256: String
+    public var contentType: String
+    /// What to call the file when it is given to a person; no path.
+    public var fileName: String
+    public var sourceURL: String
+    public var normalizedURL: String
+    public var domain: String
+    public var title: String?
+    public var performer: String?
+    public var durationSeconds: Double?
+    public var width: Int?
+    public var height: Int?
+    public var fetchedAt: Timestamp
+
+    /// Not in the payload: the normalized URL of the page that the site itself calls the media's own, when it is another
+    /// than `normalizedURL`. Who asks for that one asks for the same media.
+    public var canonicalURL: String?
+}
+
+extension FetchedMedia {
+    /// The payload as `docs/events.md` has it.
+    public var payload: JSONObject {
+        [
+            "kind": .string(kind.rawValue), "key": .string(key), "path": .string(path),
+            "size_bytes": .integer(sizeBytes), "sha256": .string(sha256), "content_type": .string(contentType),
+            "file_name": .string(fileName), "source_url": .string(sourceURL),
+            "normalized_url": .string(normalizedURL), "domain": .string(domain), "title": title.map { .string($0) },
+            "performer": performer.map { .string($0) }, "duration_seconds": durationSeconds.map { .number($0) },
+            "width": width.map { .integer(Int64($0)) }, "height": height.map { .integer(Int64($0)) },
+            "fetched_at": .string(fetchedAt.description),
+        ]
+    }
+
+    /// Reads a payload; nil when a field that every one has is missing or of another kind.
+    public init?(payload: JSONObject) {
+        guard let kind = payload["kind"]?.string.flatMap(MediaKind.init), let key = payload["key"]?.string,
+            let path = payload["path"]?.string, let size = payload["size_bytes"]?.int,
+            let sha256 = payload["sha256"]?.string, let contentType = payload["content_type"]?.string,
+            let fileName = payload["file_name"]?.string, let sourceURL = payload["source_url"]?.string,
+            let normalizedURL = payload["normalized_url"]?.string, let domain = payload["domain"]?.string,
+            let fetchedAt = payload["fetched_at"]?.string.flatMap(Timestamp.init)
+        else { return nil }
+        self.init(
+            kind: kind, key: key, path: path, sizeBytes: size, sha256: sha256, contentType: contentType,
+            fileName: fileName, sourceURL: sourceURL, normalizedURL: normalizedURL, domain: domain,
+            title: payload["title"]?.string, performer: payload["performer"]?.string,
+            durationSeconds: payload["duration_seconds"]?.double,
+            width: payload["width"]?.int.flatMap(Int.init(exactly:)),
+            height: payload["height"]?.int.flatMap(Int.init(exactly:)), fetchedAt: fetchedAt)
+    }
+}

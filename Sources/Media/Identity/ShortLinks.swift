@@ -1,0 +1,70 @@
+import HTTP
+
+/// Links that say nothing themselves and redirect to what they mean.
+public struct ShortLinks: Sendable {
+    private let hosts: Set<String>
+    private let client: HTTPClient
+    private let policy: AddressPolicy
+
+    /// - Parameter additionalHosts: beside those that everybody knows; a host, or `host:port`.
+    public init(additionalHosts: [String] = [], addressPolicy: AddressPolicy = .publicOnly) {
+        hosts = Set(ShortLinks.knownHosts + additionalHosts.map { $0.lowercased() })
+        policy = addressPolicy
+        // The services answer browsers with a page that redirects by script, and everyone else with a redirect.
+        client = HTTPClient(userAgent: "curl/8.5.0")
+    }
+
+    /// The identity of a link, after following it for as long as it is a short one.
+    ///
+    /// The page that it leads to is not asked for. A short link that redirects nowhere, or to a login, stands for itself.
+    public func resolve(_ link: String) async throws(MediaError) -> SourceIdentity {
+        guard var url = WebURL(link)?.withoutCredentials() else {
+            throw MediaError(.invalidURL, "That is not a link to the web.")
+        }
+        for _ in 0..<6 where isShort(url) {
+            guard let next = try await redirect(of: url), !isLogin(next) else { break }
+            url = next.withoutCredentials()
+        }
+        return SourceIdentity(url)
+    }
+
+    /// Whether it takes a request to know what the link means.
+    public func isShort(_ url: WebURL) -> Bool {
+        let host = url.host.hasPrefix("www.") ? String(url.host.dropFirst(4)) : url.host
+        if hosts.contains(host) || hosts.contains("\(host):\(url.port ?? 0)") { return true }
+        let segments = url.path.split(separator: "/")
+        switch host {
+        case "reddit.com", "old.reddit.com": return segments.count >= 4 && segments[2] == "s"
+        case "tiktok.com", "m.tiktok.com": return segments.first == "t"
+        case "facebook.com", "m.facebook.com", "instagram.com": return segments.first == "share"
+        case "api.pinterest.com": return segments.first == "url_shortener"
+        default: return false
+        }
+    }
+
+    private func redirect(of url: WebURL) async throws(MediaError) -> WebURL? {
+        var request = HTTPRequest("GET", url.description)
+        request.addressPolicy = policy
+        request.stallTimeout = .seconds(10)
+        request.deadline = .seconds(15)
+        do {
+            let head = try await client.stream(request, onHead: { _ in .stop }, onBody: { _ in })
+            guard (300..<400).contains(head.status), let location = head.headers["Location"] else { return nil }
+            return url.resolving(location)
+        } catch {
+            throw MediaError(error)
+        }
+    }
+
+    private func isLogin(_ url: WebURL) -> Bool {
+        url.path.split(separator: "/").contains { $0 == "login" || $0 == "login.php" || $0 == "accounts" }
+    }
+
+    private static let knownHosts = [
+        "t.co", "bit.ly", "j.mp", "tinyurl.com", "goo.gl", "is.gd", "v.gd", "ow.ly", "buff.ly", "cutt.ly", "rb.gy",
+        "shorturl.at",
+        "t.ly", "lnkd.in", "vm.tiktok.com", "vt.tiktok.com", "fb.watch", "fb.me", "pin.it", "on.soundcloud.com",
+        "b23.tv",
+        "v.redd.it", "spoti.fi", "amzn.to", "youtube.app.goo.gl", "clck.ru", "vk.cc", "dlvr.it", "trib.al",
+    ]
+}

@@ -1,0 +1,108 @@
+import Glibc
+import HTTP
+
+/// Why media could not be fetched.
+public struct MediaError: Error, Sendable, CustomStringConvertible {
+    /// A word for scripts.
+    public enum Code: String, Sendable, CaseIterable {
+        case invalidURL = "invalid_url"
+        case refusedAddress = "refused_address"
+        case unreachable
+        case timedOut = "timed_out"
+        /// The transfer ended early, again and again.
+        case truncated
+        case notFound = "not_found"
+        case forbidden
+        case loginRequired = "login_required"
+        case isPrivate = "private"
+        case ageRestricted = "age_restricted"
+        case geoBlocked = "geo_blocked"
+        case paid
+        case drm
+        case live
+        case playlist
+        case unsupported
+        case rateLimited = "rate_limited"
+        /// The site is at fault (5xx).
+        case serverError = "server_error"
+        case tooLarge = "too_large"
+        case noMedia = "no_media"
+        case noAudio = "no_audio"
+        case noSpace = "no_space"
+        case localIO = "local_io"
+        case conversionFailed = "conversion_failed"
+        /// yt-dlp or ffmpeg is not installed.
+        case missingProgram = "missing_program"
+        /// yt-dlp failed in a way that this library does not know.
+        case extractorFailed = "extractor_failed"
+        case cancelled
+    }
+
+    public let code: Code
+    /// One line for the person who asked: no path, no token, no control characters.
+    public let reason: String
+    /// Whether trying again later may help.
+    public let isTemporary: Bool
+
+    public init(_ code: Code, _ reason: String, isTemporary: Bool? = nil) {
+        self.code = code
+        self.reason = reason
+        self.isTemporary = isTemporary ?? code.isUsuallyTemporary
+    }
+
+    public var description: String { reason }
+}
+
+extension MediaError.Code {
+    var isUsuallyTemporary: Bool {
+        switch self {
+        case .unreachable, .timedOut, .truncated, .rateLimited, .serverError, .noSpace, .live, .cancelled: true
+        default: false
+        }
+    }
+}
+
+extension MediaError {
+    /// What a failed request means to the person who asked.
+    init(_ error: HTTPError) {
+        switch error.code {
+        case .invalidURL: self.init(.invalidURL, "That is not a link to the web.")
+        case .refusedAddress: self.init(.refusedAddress, "That link leads to an address that is not public.")
+        case .unreachable: self.init(.unreachable, "The site cannot be reached: \(error.message).")
+        case .timedOut: self.init(.timedOut, "The site took too long: \(error.message).")
+        case .tls: self.init(.unreachable, "The site cannot be trusted: \(error.message).", isTemporary: false)
+        case .truncated: self.init(.truncated, "The site broke off: \(error.message).")
+        case .tooLarge: self.init(.tooLarge, "That is too large.")
+        case .redirectLoop: self.init(.unsupported, "That link redirects without an end.")
+        case .protocolError: self.init(.unsupported, "The site does not answer as a web site should.")
+        case .localIO: self.init(.localIO, "Something failed on my side: \(error.message).")
+        case .cancelled: self = .cancelled
+        case .sink: self.init(.localIO, "Something failed on my side.")
+        }
+    }
+
+    static let cancelled = MediaError(.cancelled, "It was cancelled.")
+
+    /// A system call that failed on this machine.
+    static func local(_ action: String, _ number: Int32) -> MediaError {
+        switch number {
+        case ENOSPC, EDQUOT: MediaError(.noSpace, "There is no space left on my disk.")
+        case EFBIG: MediaError(.tooLarge, "That is too large.")
+        default: MediaError(.localIO, "Something failed on my side: unable to \(action): \(systemMessage(number)).")
+        }
+    }
+
+    /// What an HTTP status of the site means; nil for success.
+    init?(status: Int) {
+        switch status {
+        case 200..<300: return nil
+        case 401, 407: self.init(.loginRequired, "The site wants a login.")
+        case 403: self.init(.forbidden, "The site refuses to hand that out (403).")
+        case 404, 410: self.init(.notFound, "There is nothing at that link (\(status)).")
+        case 429: self.init(.rateLimited, "The site says that it was asked too often; try again later.")
+        case 451: self.init(.geoBlocked, "The site may not show that here, for legal reasons (451).")
+        case 500...: self.init(.serverError, "The site has a problem (\(status)); try again later.")
+        default: self.init(.unsupported, "The site answered with status \(status).")
+        }
+    }
+}

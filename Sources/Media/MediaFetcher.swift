@@ -1,0 +1,93 @@
+import Envelope
+import Glibc
+import HTTP
+
+/// Fetches media: from a link to a file on the local disk, ready to be stored.
+///
+/// One fetch of an address runs at a time, across processes; who comes while one is under way waits, and gets its file. A
+/// fetch that was interrupted goes on where it stopped.
+public final class MediaFetcher: Sendable {
+    private let settings: MediaSettings
+    private let shortLinks: ShortLinks
+
+    public init(_ settings: MediaSettings) {
+        self.settings = settings
+        shortLinks = ShortLinks(additionalHosts: settings.shortLinkHosts, addressPolicy: settings.addressPolicy)
+    }
+
+    /// What a link identifies; short links are followed to learn that.
+    public func identify(_ link: String) async throws(MediaError) -> SourceIdentity {
+        try await shortLinks.resolve(link)
+    }
+
+    /// Fetches what a job asks for.
+    ///
+    /// - Parameter onProgress: see `ProgressHandler`.
+    /// - Returns: the finished file, in a folder of `MediaSettings.directory`; it is durable, and the caller's to move.
+    public func fetch(
+        _ job: MediaJob, onProgress: @escaping ProgressHandler = { _ in }
+    ) async throws(MediaError) -> FetchedMedia {
+        let deadline = ContinuousClock.now + settings.deadline
+        let folder = try await JobFolder.open(root: settings.directory, hash: job.address.hash, deadline: deadline) {
+            onProgress(MediaProgress(.waiting))
+        }
+        defer { folder.unlock() }
+        let result = ResultFile(folder)
+        if let finished = result.read(for: job) { return finished }
+        let run = FetchRun(job: job, settings: settings, folder: folder, deadline: deadline, onProgress: onProgress)
+        let media = try await run.run()
+        folder.empty(except: media.path.lastComponent)
+        try result.write(media)
+        return media
+    }
+
+    /// Removes what is left of jobs that nobody has touched for a while.
+    ///
+    /// - Returns: how many folders were removed.
+    @discardableResult
+    public func sweep(olderThan age: Duration) -> Int {
+        var removed = 0
+        for name in FolderListing.names(settings.directory) where name.utf8.count == 64 {
+            let path = "\(settings.directory)/\(name)"
+            guard isOlder(path, than: age), let folder = try? JobFolder.tryToOpen(root: settings.directory, hash: name)
+            else {
+                continue
+            }
+            folder.remove()
+            folder.unlock()
+            removed += 1
+        }
+        return removed
+    }
+
+    private func isOlder(_ path: String, than age: Duration) -> Bool {
+        let limit = Double(Timestamp.now.microseconds) / 1e6 - age / .seconds(1)
+        return ([""] + FolderListing.names(path).map { "/\($0)" }).allSatisfy { name in
+            var info = stat()
+            return lstat(path + name, &info) != 0 || Double(info.st_mtim.tv_sec) < limit
+        }
+    }
+}
+
+/// `finished.json`: the result, for whoever asks for the same before it was moved away.
+private struct ResultFile {
+    private let path: String
+
+    init(_ folder: JobFolder) { path = folder.file("finished.json") }
+
+    func read(for job: MediaJob) -> FetchedMedia? {
+        guard let payload = SmallFile.read(path), let media = FetchedMedia(payload: payload),
+            media.key == job.address.key
+        else { return nil }
+        var info = stat()
+        guard lstat(media.path, &info) == 0, info.st_size == media.sizeBytes else {
+            unlink(path)
+            return nil
+        }
+        return media
+    }
+
+    func write(_ media: FetchedMedia) throws(MediaError) {
+        try SmallFile.write(media.payload, to: path)
+    }
+}

@@ -1,0 +1,37 @@
+/// What to fetch.
+public struct MediaJob: Sendable {
+    /// Where the bytes come from.
+    public enum Origin: Sendable {
+        /// The identity's own link: a file, or a page for yt-dlp.
+        case site
+        /// A file at another URL, which may hold a secret: a Telegram file, a presigned link. Any address is allowed: the
+        /// URL is not a stranger's.
+        case download(url: String)
+        /// A file on this machine, which is left as it is: a video in storage, a file of a local Bot API server.
+        case local(path: String)
+    }
+
+    public var kind: MediaKind
+    public var identity: SourceIdentity
+    public var origin: Origin
+    /// What is known of it already; wins over what is found in the file, not over what the site says.
+    public var title: String?
+    public var performer: String?
+    public var fileName: String?
+    public var durationSeconds: Double?
+
+    public init(
+        _ kind: MediaKind, _ identity: SourceIdentity, origin: Origin = .site, title: String? = nil,
+        performer: String? = nil, fileName: String? = nil, durationSeconds: Double? = nil
+    ) {
+        self.kind = kind
+        self.identity = identity
+        self.origin = origin
+        self.title = title
+        self.performer = performer
+        self.fileName = fileName
+        self.durationSeconds = durationSeconds
+    }
+
+    public var address: ContentAddress { ContentAddress(kind, identity) }
+}

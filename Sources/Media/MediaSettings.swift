@@ -1,0 +1,29 @@
+import HTTP
+
+/// How media is fetched.
+public struct MediaSettings: Sendable {
+    /// Holds one folder a job: what is there so far, and at the end the file.
+    public var directory: String
+    /// Which addresses links may lead to, whoever follows them.
+    public var addressPolicy: AddressPolicy = .publicOnly
+    /// The longest file, fetched or made.
+    public var maxBytes: Int64 = 2_000_000_000
+    /// How long a server may be silent.
+    public var stallTimeout: Duration = .seconds(30)
+    /// For a whole fetch.
+    public var deadline: Duration = .seconds(2 * 3600)
+    public var ytDlp = YtDlpSettings()
+    /// A path, or a name that is looked for in `PATH`; ffprobe is its neighbour.
+    public var ffmpeg = "ffmpeg"
+    /// Hosts beside those known whose links are short ones (`host` or `host:port`).
+    public var shortLinkHosts: [String] = []
+
+    public init(directory: String) {
+        self.directory = directory
+    }
+
+    var ffprobe: String {
+        guard let slash = ffmpeg.lastIndex(of: "/") else { return "ffprobe" }
+        return "\(ffmpeg[...slash])ffprobe"
+    }
+}

@@ -1,0 +1,93 @@
+import Glibc
+import HTTP
+import TestSupport
+import Testing
+
+@testable import Media
+
+@Suite("The proxy that guards addresses")
+struct AddressGuardProxyTests {
+    /// What curl makes of a request through the proxy: its status, or that of the proxy's refusal.
+    private func curl(_ proxy: AddressGuardProxy, _ url: String, proxyURL: String? = nil, _ more: String...) throws
+        -> String
+    {
+        let address = try proxyURL ?? #require(proxy.environment["http_proxy"])
+        return try SpawnedProgram.output(
+            of: ["curl", "-sS", "-m", "20", "-w", " %{http_code} %{http_connect}", "-x", address] + more + [
+                url
+            ])
+    }
+
+    private func server() throws -> LoopbackServer {
+        try LoopbackServer { request, connection in
+            connection.respond(
+                text: "\(request.method) \(request.target) \(request.header("proxy-authorization") ?? "-")")
+        }
+    }
+
+    @Test("refuses this machine and its neighbours, plain or through a tunnel")
+    func refuses() throws {
+        let server = try server()
+        let proxy = try AddressGuardProxy(policy: .publicOnly)
+        defer {
+            server.stop()
+            proxy.stop()
+        }
+        for host in ["127.0.0.1", "localhost", "0x7f.1", "[::1]", "[::ffff:127.0.0.1]", "169.254.169.254", "10.0.0.1"] {
+            #expect(try curl(proxy, "http://\(host):\(server.port)/secret") == " 403 000")
+            #expect(try curl(proxy, "https://\(host):\(server.port)/secret") == " 000 403")
+        }
+        #expect(server.requests.isEmpty)
+    }
+
+    @Test("serves nobody without its password")
+    func password() throws {
+        let server = try server()
+        let proxy = try AddressGuardProxy(policy: .any)
+        defer {
+            server.stop()
+            proxy.stop()
+        }
+        let address = try #require(proxy.environment["http_proxy"])
+        let open = try #require(address.split(separator: "@").last.map { "http://\($0)" })
+        #expect(try curl(proxy, server.url("/"), proxyURL: open) == " 407 000")
+        #expect(try curl(proxy, server.url("/"), proxyURL: "http://tgpipe:wrong@" + open.dropFirst(7)) == " 407 000")
+        #expect(server.requests.isEmpty)
+    }
+
+    @Test("passes on what is allowed, and not its own password")
+    func passesOn() throws {
+        let server = try server()
+        let proxy = try AddressGuardProxy(policy: .any)
+        defer {
+            server.stop()
+            proxy.stop()
+        }
+        #expect(try curl(proxy, server.url("/a?b=c")) == "GET /a?b=c - 200 000")
+        #expect(try curl(proxy, server.url("/a"), "--proxytunnel") == "GET /a - 200 200")
+        #expect(try curl(proxy, server.url("/a"), "-d", "x=1") == "POST /a - 200 000")
+    }
+
+    @Test("carries large answers whole")
+    func large() throws {
+        let server = try LoopbackServer { $1.respond(body: [UInt8](repeating: 65, count: 20_000_000)) }
+        let proxy = try AddressGuardProxy(policy: .any)
+        defer {
+            server.stop()
+            proxy.stop()
+        }
+        let folder = try TemporaryFolder()
+        #expect(try curl(proxy, server.url("/"), "--proxytunnel", "-o", folder("out")) == " 200 200")
+        var info = stat()
+        #expect(stat(folder("out"), &info) == 0 && info.st_size == 20_000_000)
+    }
+
+    @Test("answers an unreachable host with 502, and nonsense with 400")
+    func failures() throws {
+        let proxy = try AddressGuardProxy(policy: .any)
+        defer { proxy.stop() }
+        #expect(try curl(proxy, "http://no-such-host.invalid/") == " 502 000")
+        #expect(try curl(proxy, "http://127.0.0.1:1/") == " 502 000")
+        #expect(try curl(proxy, "http://127.0.0.1:1/", "--request-target", "ftp://h/x") == " 400 000")
+    }
+}

@@ -1,0 +1,271 @@
+import Glibc
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import Media
+
+@Suite("A direct download")
+struct DirectDownloadTests {
+    private let root: TemporaryFolder
+    private let content = (0..<300_000).map { UInt8(truncatingIfNeeded: $0 &* 131 &+ $0 >> 9) }
+
+    init() throws { root = try TemporaryFolder() }
+
+    private func folder() throws -> JobFolder {
+        try #require(try JobFolder.tryToOpen(root: root.path, hash: String(repeating: "a", count: 64)))
+    }
+
+    private func download(_ url: String, _ folder: JobFolder) -> DirectDownload {
+        DirectDownload(
+            url: url, folder: folder, addressPolicy: .any, maxBytes: 10_000_000, deadline: .now + .seconds(30),
+            stallTimeout: .seconds(10), firstBackoff: .milliseconds(5))
+    }
+
+    private func file(_ outcome: DirectDownload.Outcome) throws -> DownloadedFile {
+        let file: DownloadedFile? = if case .file(let file) = outcome { file } else { nil }
+        return try #require(file)
+    }
+
+    private func bytes(_ file: DownloadedFile) -> [UInt8]? { SmallFile.readBytes(file.path, maxBytes: 10_000_000) }
+
+    private func expectWhole(_ file: DownloadedFile) {
+        #expect(bytes(file) == content)
+        #expect(file.sha256 == SHA256.hex(of: content))
+        #expect(file.sizeBytes == 300_000)
+    }
+
+    @Test("brings the file, its hash, type and name, and says how far it is")
+    func whole() async throws {
+        let site = try FileSite(content)
+        let progress = Mutex<[MediaProgress]>([])
+        let folder = try folder()
+        let outcome = try await download(site.server.url("/a%20clip.mp4?x=1"), folder).run { report in
+            progress.withLock { $0.append(report) }
+        }
+        let file = try file(outcome)
+        expectWhole(file)
+        #expect(file.contentType == "video/mp4")
+        #expect(file.fileName == "a clip.mp4")
+        #expect(progress.withLock { $0.last?.totalBytes } == 300_000)
+    }
+
+    @Test("goes on where the connection broke, within one call")
+    func resumesWithin() async throws {
+        let site = try FileSite(content) { $0.breaks = [100_000, 50_000, 0, 20_000] }
+        let outcome = try await download(site.server.url("/v.mp4"), try folder()).run { _ in }
+        expectWhole(try file(outcome))
+        #expect(site.server.requests.map(\.rangeStart) == [nil, 100_000, 150_000, 150_000, 170_000])
+    }
+
+    @Test("goes on where a former call ended")
+    func resumesLater() async throws {
+        let site = try FileSite(content) { $0.breaks = [100_000, 0] }
+        var first = download(site.server.url("/v.mp4"), try folder())
+        first.fruitlessAttempts = 1
+        let error = await #expect(throws: MediaError.self) { try await first.run { _ in } }
+        #expect(error?.code == .truncated)
+        #expect(error?.isTemporary == true)
+        let outcome = try await download(site.server.url("/v.mp4"), first.folder).run { _ in }
+        expectWhole(try file(outcome))
+        #expect(site.server.requests.last?.rangeStart == 100_000)
+    }
+
+    @Test("of a file that is all there asks only whether it still is")
+    func alreadyWhole() async throws {
+        let site = try FileSite(content)
+        let folder = try folder()
+        _ = try await download(site.server.url("/v.mp4"), folder).run { _ in }
+        let outcome = try await download(site.server.url("/v.mp4"), folder).run { _ in }
+        expectWhole(try file(outcome))
+        #expect(site.server.requests.last?.rangeStart == 300_000)
+    }
+
+    @Test("starts over when the file has changed since")
+    func changed() async throws {
+        let site = try FileSite([UInt8](repeating: 7, count: 250_000)) { $0.breaks = [100_000] }
+        var first = download(site.server.url("/v.mp4"), try folder())
+        first.fruitlessAttempts = 0
+        _ = try? await first.run { _ in }
+        let content = content
+        site.change { manners in
+            manners.content = content
+            manners.etag = "\"v2\""
+        }
+        let outcome = try await download(site.server.url("/v.mp4"), first.folder).run { _ in }
+        expectWhole(try file(outcome))
+    }
+
+    @Test("starts over when another link led to the same address")
+    func otherURL() async throws {
+        let site = try FileSite(content) { $0.breaks = [100_000] }
+        var first = download(site.server.url("/v.mp4"), try folder())
+        first.fruitlessAttempts = 0
+        _ = try? await first.run { _ in }
+        let outcome = try await download(site.server.url("/v.mp4?utm_source=x"), first.folder).run { _ in }
+        expectWhole(try file(outcome))
+        #expect(site.server.requests.last?.rangeStart == nil)
+    }
+
+    @Test("starts over when the server cannot continue", arguments: ["W/\"weak\"", "\"strong\""])
+    func notResumable(etag: String) async throws {
+        let site = try FileSite(content) { manners in
+            manners.breaks = [100_000]
+            manners.acceptsRanges = false
+            manners.etag = etag
+        }
+        let outcome = try await download(site.server.url("/v.mp4"), try folder()).run { _ in }
+        expectWhole(try file(outcome))
+    }
+
+    @Test(
+        "keeps a partial file only when it can go on from it", arguments: [("\"strong\"", true), ("W/\"weak\"", false)])
+    func keepsPartial(etag: String, isKept: Bool) async throws {
+        let site = try FileSite(content) { manners in
+            manners.breaks = Array(repeating: 1000, count: 50)
+            manners.etag = etag
+        }
+        var download = download(site.server.url("/v.mp4"), try folder())
+        download.fruitlessAttempts = 0
+        await #expect(throws: MediaError.self) { try await download.run { _ in } }
+        #expect((access(download.folder.file("data.part"), F_OK) == 0) == isKept)
+    }
+
+    @Test("gives up when nothing new comes any more")
+    func fruitless() async throws {
+        let site = try FileSite(content) { $0.breaks = [1000] + Array(repeating: 0, count: 50) }
+        let download = download(site.server.url("/v.mp4"), try folder())
+        let error = await #expect(throws: MediaError.self) { try await download.run { _ in } }
+        #expect(error?.code == .truncated)
+        #expect(site.server.requests.count == 6)
+    }
+
+    @Test("of what is too large ends, at the head or on the way, and leaves nothing", arguments: [true, false])
+    func tooLarge(isAnnounced: Bool) async throws {
+        let server = try LoopbackServer { _, connection in
+            let length = isAnnounced ? [("Content-Length", "10000001")] : [("Connection", "close")]
+            connection.send(head: 200, [("Content-Type", "video/mp4"), ("ETag", "\"x\"")] + length)
+            for _ in 0..<11 { connection.send([UInt8](repeating: 0, count: 1_000_000)) }
+            connection.close()
+        }
+        defer { server.stop() }
+        let download = download(server.url("/v.mp4"), try folder())
+        let error = await #expect(throws: MediaError.self) { try await download.run { _ in } }
+        #expect(error?.code == .tooLarge)
+        #expect(error?.reason.hasSuffix("at most 10.0 MB can be fetched.") == true)
+        #expect(FolderListing.names(download.folder.path) == ["lock"])
+        #expect(server.requests.count == 1)
+    }
+
+    @Test("of a server that goes silent ends as timed out")
+    func stall() async throws {
+        let server = try LoopbackServer { _, connection in
+            connection.send(head: 200, [("Content-Type", "video/mp4"), ("ETag", "\"x\""), ("Content-Length", "100")])
+            connection.send([1, 2, 3])
+            connection.waitForHangUp()
+        }
+        defer { server.stop() }
+        var download = download(server.url("/v.mp4"), try folder())
+        download.stallTimeout = .milliseconds(100)
+        download.fruitlessAttempts = 1
+        let error = await #expect(throws: MediaError.self) { try await download.run { _ in } }
+        #expect(error?.code == .timedOut)
+    }
+
+    @Test(
+        "leaves pages and manifests to an extractor, without a byte of them",
+        arguments: [
+            ("text/html; charset=utf-8", "/watch"), ("application/xhtml+xml", "/x"),
+            ("application/vnd.apple.mpegurl", "/x"),
+            ("application/x-mpegURL", "/x"), ("application/dash+xml", "/x"), ("text/plain", "/live.m3u8"),
+            ("application/octet-stream", "/x.mpd?token=1"),
+        ])
+    func pages(type: String, path: String) async throws {
+        let server = try LoopbackServer { _, connection in
+            connection.send(head: 200, [("Content-Type", type), ("Content-Length", "1000000")])
+            connection.waitForHangUp()
+        }
+        defer { server.stop() }
+        let folder = try folder()
+        guard case .needsExtractor = try await download(server.url(path), folder).run(onProgress: { _ in }) else {
+            Issue.record("taken as a file")
+            return
+        }
+        #expect(FolderListing.names(folder.path) == ["lock"])
+    }
+
+    @Test(
+        "of what is not there is an error for a file, and an extractor's business for a page",
+        arguments: [
+            (404, MediaError.Code.notFound), (403, .forbidden), (500, .serverError), (429, .rateLimited),
+            (451, .geoBlocked),
+        ])
+    func refusals(status: Int, code: MediaError.Code) async throws {
+        let server = try LoopbackServer { $1.respond(status, [("Content-Type", "text/html")], text: "sorry") }
+        defer { server.stop() }
+        let folder = try folder()
+        var file = download(server.url("/v.mp4"), folder)
+        file.fruitlessAttempts = 2
+        let error = await #expect(throws: MediaError.self) { try await file.run { _ in } }
+        #expect(error?.code == code)
+        guard case .needsExtractor = try await download(server.url("/watch"), folder).run(onProgress: { _ in }) else {
+            Issue.record("taken as a file")
+            return
+        }
+    }
+
+    @Test("is refused a way into this machine, by link and by redirect")
+    func privateAddress() async throws {
+        let server = try LoopbackServer { $1.respond(text: "secret") }
+        defer { server.stop() }
+        let folder = try folder()
+        for url in [
+            server.url("/v.mp4"), "http://localhost:\(server.port)/v.mp4",
+            "http://[::ffff:127.0.0.1]:\(server.port)/v.mp4",
+        ] {
+            var download = download(url, folder)
+            download.addressPolicy = .publicOnly
+            let error = await #expect(throws: MediaError.self) { try await download.run { _ in } }
+            #expect(error?.code == .refusedAddress)
+        }
+        #expect(server.requests.isEmpty)
+    }
+
+    @Test("onto a full disk says so, and leaves nothing on it")
+    func fullDisk() async throws {
+        let site = try FileSite(content)
+        let full = try #require(try JobFolder.tryToOpen(root: root.path, hash: "full"))
+        // Every write to it fails as on a full disk.
+        symlink("/dev/full", full.file("data.part"))
+        let download = download(site.server.url("/v.mp4"), full)
+        let refused = await #expect(throws: MediaError.self) { try await download.run { _ in } }
+        #expect(refused?.code == .localIO)
+        #expect(MediaError.local("write the download", ENOSPC).reason == "There is no space left on my disk.")
+    }
+
+    @Test("that is cancelled ends at once and can be continued")
+    func cancelled() async throws {
+        let server = try LoopbackServer { _, connection in
+            connection.send(head: 200, [("Content-Type", "video/mp4"), ("ETag", "\"x\""), ("Content-Length", "100")])
+            connection.send([1, 2, 3])
+            connection.waitForHangUp()
+        }
+        defer { server.stop() }
+        let download = download(server.url("/v.mp4"), try folder())
+        let task = Task { try await download.run { _ in } }
+        _ = try await eventually { SmallFile.readBytes(download.folder.file("data.part"), maxBytes: 100)?.count == 3 }
+        task.cancel()
+        let error = await #expect(throws: MediaError.self) { try await task.value }
+        #expect(error?.code == .cancelled)
+        #expect(SmallFile.readBytes(download.folder.file("data.part"), maxBytes: 100) == [1, 2, 3])
+    }
+
+    @Test("keeps no URL on disk: it can hold a token")
+    func noTokens() async throws {
+        let site = try FileSite(content)
+        let folder = try folder()
+        _ = try await download(site.server.url("/bot123:TOKEN/v.mp4"), folder).run { _ in }
+        let note = try #require(SmallFile.readBytes(folder.file("part.json"), maxBytes: 10_000))
+        #expect(!String(decoding: note, as: UTF8.self).contains("TOKEN"))
+    }
+}

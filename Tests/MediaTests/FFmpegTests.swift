@@ -1,0 +1,108 @@
+import Glibc
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import Media
+
+@Suite("ffmpeg")
+struct FFmpegTests {
+    private let folder: TemporaryFolder
+    private let clips: Clips
+    private let ffmpeg = FFmpeg(deadline: .now + .seconds(60), maxBytes: 1 << 30)
+
+    init() throws {
+        folder = try TemporaryFolder()
+        clips = try Clips.shared.get()
+    }
+
+    @Test("says what a file holds")
+    func probes() async throws {
+        let video = try #require(try await ffmpeg.probe(clips.mp4))
+        #expect(video.isMP4 && video.hasVideo && video.hasAudio)
+        #expect(video.width == 160 && video.height == 120)
+        #expect((1.9...2.2).contains(video.durationSeconds ?? 0))
+        let audio = try #require(try await ffmpeg.probe(clips.mp3))
+        #expect(audio.isMP3 && !audio.hasVideo)
+        #expect(audio.title == "Tone" && audio.performer == "Sine")
+        #expect(try await ffmpeg.probe(clips.silent)?.hasAudio == false)
+    }
+
+    @Test("makes an mp3 with title and performer, and says how far it is")
+    func extractsAudio() async throws {
+        let video = try #require(try await ffmpeg.probe(clips.mkv))
+        let progress = Mutex<[MediaProgress]>([])
+        try await ffmpeg.extractAudio(
+            from: clips.mkv, to: folder("out.mp3"), probe: video, title: "-Ä \"title\"; x=y", performer: "Someone"
+        ) { report in progress.withLock { $0.append(report) } }
+        let audio = try #require(try await ffmpeg.probe(folder("out.mp3")))
+        #expect(audio.isMP3)
+        #expect(audio.title == "-Ä \"title\"; x=y")
+        #expect(audio.performer == "Someone")
+        #expect((1.9...2.3).contains(audio.durationSeconds ?? 0))
+        #expect(progress.withLock { $0.allSatisfy { $0.state == .converting } && !$0.isEmpty })
+    }
+
+    @Test(
+        "makes an mp4 of other containers, and of streams that mp4 cannot hold", arguments: ["clip.mkv", "clip.webm"])
+    func makesMP4(name: String) async throws {
+        let source = clips.folder(name)
+        let before = try #require(try await ffmpeg.probe(source))
+        #expect(!before.isMP4)
+        try await ffmpeg.makeMP4(from: source, to: folder("out.mp4"), probe: before, title: nil) { _ in }
+        let after = try #require(try await ffmpeg.probe(folder("out.mp4")))
+        #expect(after.isMP4 && after.hasAudio)
+        #expect(after.videoCodec == "h264")
+        #expect(after.width == 160 && after.height == 120)
+    }
+
+    @Test(
+        "opens no file but the one it is given",
+        arguments: [
+            "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nfile:SECRET\n#EXT-X-ENDLIST\n",
+            "ffconcat version 1.0\nfile SECRET\n",
+            "file 'SECRET'\n",
+            "<?xml version=\"1.0\"?><MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\"><BaseURL>SECRET</BaseURL></MPD>",
+        ])
+    func playlists(text: String) async throws {
+        let playlist = text.replacing("SECRET", with: clips.mp4)
+        for name in ["list.mp4", "list.m3u8", "list.ffconcat"] {
+            try SmallFile.write(Array(playlist.utf8), to: folder(name))
+            #expect(try await ffmpeg.probe(folder(name)) == nil)
+            let error = await #expect(throws: MediaError.self) {
+                let probe = try #require(try await ffmpeg.probe(clips.mp4))
+                try await ffmpeg.makeMP4(from: folder(name), to: folder("out.mp4"), probe: probe, title: nil) { _ in }
+            }
+            #expect(error?.code == .conversionFailed)
+            #expect(access(folder("out.mp4"), F_OK) != 0)
+        }
+    }
+
+    @Test("takes a name for a file, whatever it looks like")
+    func oddNames() async throws {
+        for name in ["-i", "http:x.mp4", "concat:a|b", "pipe:0", "a%03d.mp4"] {
+            link(clips.mp4, folder(name))
+            #expect(try await ffmpeg.probe(folder(name))?.hasVideo == true, "\(name)")
+        }
+    }
+
+    @Test("ends with a clear error on damage, and leaves no part of a result")
+    func damage() async throws {
+        let bytes = try #require(SmallFile.readBytes(clips.mp4, maxBytes: 1 << 24))
+        try SmallFile.write(Array(bytes.prefix(bytes.count / 3)), to: folder("broken.mp4"))
+        try SmallFile.write(Array("no media at all".utf8), to: folder("text.mp4"))
+        #expect(try await ffmpeg.probe(folder("broken.mp4")) == nil)
+        #expect(try await ffmpeg.probe(folder("text.mp4")) == nil)
+    }
+
+    @Test("cannot fill the disk")
+    func bounded() async throws {
+        let small = FFmpeg(deadline: .now + .seconds(60), maxBytes: 4096)
+        let probe = try #require(try await ffmpeg.probe(clips.mkv))
+        let error = await #expect(throws: MediaError.self) {
+            try await small.makeMP4(from: clips.mkv, to: folder("out.mp4"), probe: probe, title: nil) { _ in }
+        }
+        #expect(error?.code == .tooLarge)
+        #expect(access(folder("out.mp4"), F_OK) != 0)
+    }
+}

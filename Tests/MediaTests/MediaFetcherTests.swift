@@ -1,0 +1,259 @@
+import Envelope
+import Glibc
+import HTTP
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import Media
+
+@Suite("A media fetcher")
+struct MediaFetcherTests {
+    private let folder: TemporaryFolder
+    private let clips: Clips
+    private let site: WebSite
+
+    init() throws {
+        folder = try TemporaryFolder()
+        clips = try Clips.shared.get()
+        site = try MediaFetcherTests.sharedSite.get()
+    }
+
+    /// One for all tests: each asks for paths of its own when it counts requests.
+    private static let sharedSite = Result { try WebSite(root: Clips.shared.get().folder.path) }
+
+    private func fetcher(_ change: (inout MediaSettings) -> Void = { _ in }) throws -> MediaFetcher {
+        var settings = MediaSettings(directory: folder("jobs"))
+        settings.addressPolicy = .any
+        settings.deadline = .seconds(100)
+        settings.ytDlp.program = try "\(PythonTools.binFolder())/yt-dlp"
+        change(&settings)
+        return MediaFetcher(settings)
+    }
+
+    private func job(_ kind: MediaKind, _ path: String) throws -> MediaJob {
+        MediaJob(kind, try #require(SourceIdentity(site.url + path)))
+    }
+
+    private func failure(_ job: MediaJob, _ fetcher: MediaFetcher) async -> MediaError? {
+        await #expect(throws: MediaError.self) { try await fetcher.fetch(job) }
+    }
+
+    private func requests(containing text: String) async throws -> [JSON] {
+        try await site.requests().filter { $0["path"]?.string?.contains(text) == true }
+    }
+
+    private func sha256(_ path: String) throws -> String {
+        SHA256.hex(of: try #require(SmallFile.readBytes(path, maxBytes: 1 << 26)))
+    }
+
+    @Test("fetches a file as it is")
+    func file() async throws {
+        let job = try job(.video, "/clip.mp4?utm_source=x")
+        let media = try await fetcher().fetch(job)
+        #expect(media.key == job.address.key)
+        #expect(try sha256(media.path) == sha256(clips.mp4))
+        #expect(media.sha256 == (try sha256(clips.mp4)))
+        #expect(media.contentType == "video/mp4")
+        #expect(media.fileName == "clip.mp4")
+        #expect(media.title == "clip")
+        #expect(media.width == 160 && media.height == 120)
+        #expect(media.normalizedURL == "https://\(site.url.dropFirst("http://".count))/clip.mp4")
+        #expect(FetchedMedia(payload: media.payload) == media)
+    }
+
+    @Test("fetches a page's video through yt-dlp, and says how far it is")
+    func page() async throws {
+        let progress = Mutex<[MediaProgress]>([])
+        let job = try job(.video, "/page/clip.mp4?title=A%20%22page%22")
+        let media = try await fetcher().fetch(job) { report in progress.withLock { $0.append(report) } }
+        #expect(media.contentType == "video/mp4")
+        #expect(try sha256(media.path) == media.sha256)
+        #expect(try await probe(media.path)?.hasVideo == true)
+        #expect(media.title?.isEmpty == false)
+        #expect(media.fileName.hasSuffix(".mp4"))
+        let reports = progress.withLock { $0 }
+        #expect(reports.contains { $0.state == .downloading && $0.fraction == 1 && $0.title != nil })
+    }
+
+    @Test("fetches a playlist of HLS through yt-dlp")
+    func hls() async throws {
+        let media = try await fetcher().fetch(try job(.video, "/hls.m3u8"))
+        let probe = try #require(try await probe(media.path))
+        #expect(probe.isMP4 && probe.hasVideo && probe.hasAudio)
+        #expect((1.8...2.3).contains(media.durationSeconds ?? 0))
+    }
+
+    @Test("makes audio of a file and of a page", arguments: ["/clip.mp4", "/page/clip.mp4", "/clip.webm", "/tone.mp3"])
+    func audio(path: String) async throws {
+        let media = try await fetcher().fetch(try job(.audio, path))
+        #expect(media.key.hasSuffix(".mp3"))
+        #expect(media.contentType == "audio/mpeg")
+        #expect(media.fileName.hasSuffix(".mp3"))
+        #expect(media.width == nil)
+        let probe = try #require(try await probe(media.path))
+        #expect(probe.isMP3)
+        #expect(FolderListing.names(folder("jobs/\(media.key.split(separator: "/")[1].dropLast(4))")).count == 3)
+    }
+
+    @Test("makes an mp4 of other video", arguments: ["/clip.mkv", "/clip.webm"])
+    func otherContainer(path: String) async throws {
+        let media = try await fetcher().fetch(try job(.video, path))
+        #expect(media.contentType == "video/mp4")
+        #expect(media.fileName == "clip.mp4")
+        #expect(try await probe(media.path)?.isMP4 == true)
+        #expect(try sha256(media.path) == media.sha256)
+    }
+
+    @Test("gives a file that is no media as it is")
+    func otherFile() async throws {
+        let media = try await fetcher().fetch(try job(.video, "/paper.pdf"))
+        #expect(media.contentType == "application/pdf")
+        #expect(media.fileName == "paper.pdf")
+        #expect(media.sizeBytes == 19)
+        #expect(await failure(try job(.audio, "/paper.pdf"), try fetcher())?.code == .noAudio)
+    }
+
+    @Test("takes audio from a file on this machine, and leaves it alone")
+    func local() async throws {
+        let identity = try #require(SourceIdentity("https://youtu.be/dQw4w9WgXcQ"))
+        let before = try sha256(clips.mp4)
+        let job = MediaJob(.audio, identity, origin: .local(path: clips.mp4), title: "A song", performer: "Someone")
+        let media = try await fetcher().fetch(job)
+        #expect(media.key == ContentAddress(.audio, identity).key)
+        #expect(media.title == "A song")
+        #expect(media.fileName == "A song.mp3")
+        #expect(try await probe(media.path)?.performer == "Someone")
+        let video = try await fetcher().fetch(MediaJob(.video, identity, origin: .local(path: clips.mp4)))
+        #expect(video.path != clips.mp4)
+        #expect(try sha256(clips.mp4) == before)
+    }
+
+    @Test("takes a file from a link with a secret, which goes nowhere")
+    func secretLink() async throws {
+        let identity = SourceIdentity.telegramFile(uniqueID: "AgADx")
+        var job = MediaJob(.video, identity, origin: .download(url: site.url + "/clip.mp4?token=SECRET"))
+        job.fileName = "holiday.mov"
+        let media = try await fetcher { $0.addressPolicy = .publicOnly }.fetch(job)
+        #expect(media.fileName == "holiday.mp4")
+        #expect(!JSON.object(media.payload).text.contains("SECRET"))
+        job.origin = .download(url: site.url + "/status/404?token=SECRET")
+        job.kind = .audio
+        let error = await failure(job, try fetcher())
+        #expect(error?.code == .notFound)
+        #expect(error?.reason.contains("SECRET") == false)
+    }
+
+    @Test("fetches once for all who want the same at the same time")
+    func once() async throws {
+        let job = try job(.video, "/slow/40000/clip.mp4")
+        let fetchers = [try fetcher(), try fetcher(), try fetcher()]
+        let paths = try await withThrowingTaskGroup(of: String.self) { group in
+            for fetcher in fetchers { group.addTask { try await fetcher.fetch(job).path } }
+            return try await group.reduce(into: Set<String>()) { $0.insert($1) }
+        }
+        #expect(paths.count == 1)
+        #expect(try await site.requests("/slow/40000/clip.mp4").count == 1)
+    }
+
+    @Test("goes on where an interrupted fetch stopped")
+    func resumes() async throws {
+        let job = try job(.video, "/drop/5000/clip.mp4?key=resume")
+        let media = try await fetcher().fetch(job)
+        #expect(media.sha256 == (try sha256(clips.mp4)))
+        let ranges = try await requests(containing: "key=resume").map { $0["range"]?.string }
+        #expect(ranges == [nil, "bytes=5000-"])
+    }
+
+    @Test("fetches again when the file was moved away")
+    func movedAway() async throws {
+        let job = try job(.video, "/clip.mp4?test=moved")
+        let first = try await fetcher().fetch(job)
+        unlink(first.path)
+        #expect(try await fetcher().fetch(job).sha256 == first.sha256)
+        #expect(try await site.requests("/clip.mp4?test=moved").count == 2)
+    }
+
+    @Test(
+        "says why it cannot",
+        arguments: [
+            ("/status/404", MediaError.Code.notFound), ("/missing.mp4", .notFound), ("/status/403", .forbidden),
+            ("/empty.mp4", .noMedia), ("/text.html", .noMedia), ("/loop", .unsupported),
+        ])
+    func failures(path: String, code: MediaError.Code) async throws {
+        let error = await failure(try job(.video, path), try fetcher())
+        #expect(error?.code == code, "\(error?.reason ?? "")")
+    }
+
+    @Test("refuses silence where sound is wanted")
+    func silent() async throws {
+        #expect(await failure(try job(.audio, "/silent.mp4"), try fetcher())?.code == .noAudio)
+    }
+
+    @Test("refuses what is too large, file or page", arguments: ["/clip.mp4", "/page/clip.mp4"])
+    func tooLarge(path: String) async throws {
+        let error = await failure(try job(.video, path), try fetcher { $0.maxBytes = 5000 })
+        #expect(error?.code == .tooLarge, "\(error?.reason ?? "")")
+    }
+
+    @Test("lets nobody into this machine, by file, page, redirect or short link")
+    func privateAddresses() async throws {
+        let fetcher = try fetcher { settings in
+            settings.addressPolicy = .publicOnly
+            settings.shortLinkHosts = ["127.0.0.1"]
+        }
+        for path in ["/clip.mp4?private", "/page/clip.mp4?private", "/redirect?to=http://127.0.0.1/private"] {
+            #expect(await failure(try job(.video, path), fetcher)?.code == .refusedAddress)
+        }
+        let error = await #expect(throws: MediaError.self) { try await fetcher.identify(site.url + "/s/private") }
+        #expect(error?.code == .refusedAddress)
+        #expect(try await requests(containing: "private").isEmpty)
+    }
+
+    @Test("lets yt-dlp nowhere that it may not go itself")
+    func guardedYtDlp() async throws {
+        let folder = try #require(try JobFolder.tryToOpen(root: folder("jobs"), hash: "x"))
+        let ytDlp = YtDlp(
+            settings: YtDlpSettings(program: try "\(PythonTools.binFolder())/yt-dlp"), ffmpegProgram: "ffmpeg",
+            folder: folder,
+            kind: .video, addressPolicy: .publicOnly, maxBytes: 1 << 30, deadline: .now + .seconds(60))
+        let error = await #expect(throws: MediaError.self) {
+            try await ytDlp.run(site.url + "/page/clip.mp4?guarded") { _ in }
+        }
+        #expect(error?.code == .refusedAddress, "\(error?.reason ?? "")")
+        #expect(try await requests(containing: "guarded").isEmpty)
+    }
+
+    @Test("says that yt-dlp is missing")
+    func missingYtDlp() async throws {
+        let error = await failure(try job(.video, "/page/clip.mp4"), try fetcher { $0.ytDlp.program = "/no/yt-dlp" })
+        #expect(error?.code == .missingProgram)
+        #expect(error?.reason == "yt-dlp is not installed here.")
+    }
+
+    @Test("gives yt-dlp a copy of the cookies only, and the user's arguments")
+    func cookies() async throws {
+        let cookies = folder("cookies.txt")
+        let text = "# Netscape HTTP Cookie File\n127.0.0.1\tFALSE\t/\tFALSE\t0\tsession\tCRUMB\n"
+        try SmallFile.write(Array(text.utf8), to: cookies)
+        let fetcher = try fetcher { settings in
+            settings.ytDlp.cookiesFile = cookies
+            settings.ytDlp.extraArguments = ["--add-headers", "X-Extra: yes"]
+        }
+        let media = try await fetcher.fetch(try job(.video, "/page/clip.mp4"))
+        #expect(SmallFile.readText(cookies) == text)
+        let job = media.path.split(separator: "/").dropLast().joined(separator: "/")
+        #expect(!FolderListing.names("/" + job).contains("cookies.txt"))
+    }
+
+    @Test("sweeps away what nobody has touched, and nothing else")
+    func sweeps() async throws {
+        let fetcher = try fetcher()
+        let media = try await fetcher.fetch(try job(.video, "/clip.mp4"))
+        #expect(fetcher.sweep(olderThan: .seconds(3600)) == 0)
+        let held = try #require(try JobFolder.tryToOpen(root: folder("jobs"), hash: String(repeating: "b", count: 64)))
+        #expect(fetcher.sweep(olderThan: .seconds(-10)) == 1)
+        #expect(access(media.path, F_OK) != 0)
+        #expect(access(held.path, F_OK) == 0)
+    }
+}

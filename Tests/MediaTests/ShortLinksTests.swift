@@ -1,0 +1,71 @@
+import HTTP
+import TestSupport
+import Testing
+
+@testable import Media
+
+@Suite("Short links")
+struct ShortLinksTests {
+    private func server() throws -> LoopbackServer {
+        try LoopbackServer { request, connection in
+            switch request.target {
+            case "/video": connection.respond(301, [("Location", "https://www.youtube.com/watch?v=dQw4w9WgXcQ&t=3")])
+            case "/twice": connection.respond(302, [("Location", "/video")])
+            case "/loop": connection.respond(302, [("Location", "/loop")])
+            case "/login": connection.respond(302, [("Location", "https://example.com/login?next=x")])
+            case "/file": connection.respond(302, [("Location", "file:///etc/passwd")])
+            default: connection.respond(text: "a page")
+            }
+        }
+    }
+
+    @Test("are followed to what they mean, which is not asked for")
+    func followed() async throws {
+        let server = try server()
+        defer { server.stop() }
+        let links = ShortLinks(additionalHosts: ["127.0.0.1:\(server.port)"], addressPolicy: .any)
+        for path in ["/video", "/twice"] {
+            let identity = try await links.resolve(server.url(path))
+            #expect(identity.normalizedURL == "https://youtube.com/watch?v=dQw4w9WgXcQ")
+        }
+    }
+
+    @Test("that lead nowhere stand for themselves", arguments: ["/loop", "/login", "/page", "/file"])
+    func nowhere(path: String) async throws {
+        let server = try server()
+        defer { server.stop() }
+        let links = ShortLinks(additionalHosts: ["127.0.0.1"], addressPolicy: .any)
+        let identity = try await links.resolve(server.url(path))
+        #expect(identity.normalizedURL == "https://127.0.0.1:\(server.port)\(path)")
+        #expect(server.requests.count < 10)
+    }
+
+    @Test("are no way into this machine")
+    func privateAddress() async throws {
+        let server = try server()
+        defer { server.stop() }
+        let links = ShortLinks(additionalHosts: ["127.0.0.1"])
+        let error = await #expect(throws: MediaError.self) { try await links.resolve(server.url("/video")) }
+        #expect(error?.code == .refusedAddress)
+        #expect(server.requests.isEmpty)
+    }
+
+    @Test(
+        "are known by host or by path",
+        arguments: [
+            ("https://t.co/x", true), ("https://vm.tiktok.com/x", true), ("https://www.tiktok.com/t/x", true),
+            ("https://fb.watch/x", true), ("https://www.reddit.com/r/a/s/x", true),
+            ("https://on.soundcloud.com/x", true),
+            ("https://youtu.be/dQw4w9WgXcQ", false), ("https://www.reddit.com/r/a/comments/x", false),
+            ("https://example.com/t/x", false), ("https://www.instagram.com/share/reel/x", true),
+        ])
+    func isShort(link: String, expected: Bool) throws {
+        #expect(ShortLinks().isShort(try #require(WebURL(link))) == expected)
+    }
+
+    @Test("that are no links are refused")
+    func invalid() async {
+        let error = await #expect(throws: MediaError.self) { try await ShortLinks().resolve("--exec=reboot") }
+        #expect(error?.code == .invalidURL)
+    }
+}
