@@ -41,6 +41,16 @@ public final class EventOutput: Sendable {
         try await write(envelopes.flatMap(\.line))
     }
 
+    /// Writes an envelope and at once, before anything else can happen, runs `note`: what it notes down and what was written part
+    /// only when the process is killed between two system calls.
+    public func write(_ envelope: Envelope, noting note: @escaping @Sendable () throws -> Void) async throws {
+        let line = envelope.line
+        try await thread.run {
+            try self.writeNow(line)
+            try note()
+        }
+    }
+
     private func writeNow(_ lines: [UInt8]) throws {
         if isPipe { flock(descriptor, LOCK_EX) }
         defer { if isPipe { flock(descriptor, LOCK_UN) } }

@@ -11,6 +11,8 @@ struct Listener {
     /// Empty: Telegram's default.
     let allowed: [String]
     let pollSeconds: Int
+    /// The newest update that an output file holds: it may be one ahead of the offset.
+    let emitted: Int64?
 
     /// Runs until the shutdown is requested.
     ///
@@ -19,6 +21,7 @@ struct Listener {
     func run(once: Bool) async throws {
         guard let bot = try await persistently({ try await Party(user: api.call("getMe")) }) else { return }
         var offset = try await offsets.load()
+        if let emitted, emitted >= offset ?? 0 { offset = emitted + 1 }
         runtime.log.info(
             "listening", metadata: ["bot": "\(bot.username ?? "")", "offset": "\(offset.map(String.init) ?? "none")"])
         while let updates = try await persistently({ [offset] in
@@ -29,15 +32,19 @@ struct Listener {
                 guard let id = update["update_id"]?.int, let payload = update.object else {
                     throw TelegramError(.protocolBroken, "an update without an update_id")
                 }
-                try await emit(payload, from: bot, receivedAt)
+                // Telegram repeats what was not confirmed; what the output has already is not repeated with it.
+                if let known = offset, id < known, known - id < Listener.replayWindow { continue }
+                try await emit(payload, id, from: bot, receivedAt)
                 offset = id + 1
-                try await offsets.save(id + 1)
             }
             if once && updates.isEmpty { return }
         }
     }
 
-    private func emit(_ payload: JSONObject, from bot: Party, _ receivedAt: Timestamp) async throws {
+    /// Ids this far below the offset are repetitions; Telegram may also begin anew somewhere else after a week of silence.
+    private static let replayWindow: Int64 = 10_000
+
+    private func emit(_ payload: JSONObject, _ id: Int64, from bot: Party, _ receivedAt: Timestamp) async throws {
         let envelope = Envelope(
             type: "events.telegram.raw", payload: payload,
             meta: [
@@ -45,12 +52,13 @@ struct Listener {
                 "bot": .object(["id": .integer(bot.id), "username": bot.username.map { .string($0) }]),
             ])
         try await Correlation.$current.withValue(Correlation(envelope)) {
-            try await output.write([envelope])
+            try await output.write(envelope) { try offsets.note(id + 1) }
+            try await offsets.save(id + 1)
             let elapsed = Timestamp.now.elapsed(since: receivedAt)
             runtime.log.info(
                 "dispatched",
                 metadata: [
-                    "update_id": "\(payload["update_id"]?.int ?? 0)",
+                    "update_id": "\(id)",
                     "dispatch_ms": "\(Double(elapsed.components.attoseconds / 1_000_000_000_000) / 1000)",
                 ])
         }

@@ -9,25 +9,36 @@ import Synchronization
 protocol OffsetStore: Sendable {
     /// nil: nothing was ever saved.
     func load() async throws -> Int64?
+    /// Notes the offset down on this machine; called in the same breath as the output's write.
+    func note(_ offset: Int64) throws
+    /// Returns when the offset is where it is kept.
     func save(_ offset: Int64) async throws
 }
 
+/// In Redis, so that a listener may start on another machine; and in a file beside, for the moment in which a kill would come between an
+/// update's emission and Redis's answer.
 struct RedisOffset: OffsetStore {
     private let runtime: Runtime
     private let key: String
+    private let file: FileOffset
 
     init(runtime: Runtime, botID: Int64) async throws {
         self.runtime = runtime
         key = "tgpipe:listen:\(botID):offset"
+        file = try FileOffset(path: runtime.directory("listen") + "/\(botID).offset")
         try await runtime.requireRedis()
     }
 
     func load() async throws -> Int64? {
         let value = try await runtime.patiently { redis throws(RedisError) in try await redis.send("GET", .text(key)) }
+        // Without the key somebody wants to begin anew, or this is another Redis: the file says nothing then.
         guard !value.isNull else { return nil }
         guard let offset = value.int else { throw StageError(.configuration, "the Redis key \(key) holds no offset") }
-        return offset
+        guard let noted = try file.load(), noted == offset + 1 else { return offset }
+        return noted
     }
+
+    func note(_ offset: Int64) throws { try file.note(offset) }
 
     func save(_ offset: Int64) async throws {
         _ = try await runtime.patiently { redis throws(RedisError) in
@@ -36,8 +47,8 @@ struct RedisOffset: OffsetStore {
     }
 }
 
-/// A file of one line. It is overwritten in place by one `write` of fixed size, so that the moment between an update's emission and the saved offset,
-/// in which a SIGKILL would repeat that update, is a few microseconds. It needs no fsync: Telegram itself keeps what is not confirmed.
+/// A file of one line, overwritten in place by one `pwrite` of fixed size. It needs no fsync: Telegram itself keeps what is not
+/// confirmed.
 final class FileOffset: OffsetStore {
     private static let width = 20
     private let descriptor: Int32
@@ -68,7 +79,9 @@ final class FileOffset: OffsetStore {
         return offset
     }
 
-    func save(_ offset: Int64) throws {
+    func save(_ offset: Int64) {}
+
+    func note(_ offset: Int64) throws {
         let digits = String(offset)
         let line = String(repeating: "0", count: max(0, FileOffset.width - digits.count)) + digits + "\n"
         guard pwrite(descriptor, line, line.utf8.count, 0) == line.utf8.count else {

@@ -49,10 +49,11 @@ import Telegram
         let api = try bot.api()
         let offsets: any OffsetStore =
             if let state { try FileOffset(path: state) } else { try await RedisOffset(runtime: runtime, botID: api.token.botID) }
+        let emitted = output.to == "-" ? nil : LastEmitted.updateID(in: output.to, botID: api.token.botID)
         let listener = Listener(
             runtime: runtime, api: api, offsets: offsets, output: try await EventOutput(endpoint: output.to),
             allowed: allowedUpdates.split(separator: ",").map(String.init),
-            pollSeconds: once ? 0 : Int(pollTimeout.duration.components.seconds))
+            pollSeconds: once ? 0 : Int(pollTimeout.duration.components.seconds), emitted: emitted)
         try await listener.run(once: once)
         return .success
     }

@@ -20,6 +20,8 @@ public final class ToolRun: Sendable {
 
     public struct TookTooLong: Error, CustomStringConvertible {
         public let description: String
+
+        public init(description: String) { self.description = description }
     }
 
     private let tool: String

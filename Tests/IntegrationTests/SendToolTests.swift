@@ -1,0 +1,275 @@
+import Envelope
+import Foundation
+import TestSupport
+import Testing
+
+@Suite(.timeLimit(.minutes(3))) struct SendToolTests {
+    private let telegram: BotEmulator
+    private let redis: RedisServer
+    private let folder: TemporaryFolder
+    private let ann = BotEmulator.User(42, "Ann")
+    private let key = "video/\(String(repeating: "a", count: 64)).mp4"
+
+    init() throws {
+        telegram = try BotEmulator()
+        redis = try RedisServer()
+        folder = try TemporaryFolder()
+    }
+
+    private var environment: [String: String] { telegram.environment.merging(["TGPIPE_REDIS": redis.address]) { $1 } }
+
+    private func send(_ events: [Envelope], _ arguments: [String] = []) async throws -> ToolRun.Result {
+        try await ToolRun.run(
+            "tg-send", arguments, bytes: events.flatMap(\.line), environment: environment, folder: folder)
+    }
+
+    /// An event that answers message 1 of the chat with Ann.
+    private func event(_ type: String, _ payload: JSONObject, _ correlation: EventID = EventID(), chat: Int64 = 42) -> Envelope {
+        Envelope(
+            type: type, payload: payload,
+            meta: [
+                "origin": ["chat_id": .integer(chat), "message_id": 1, "chat_type": "private"],
+                "received_at": .string(Timestamp.now.description),
+            ], correlationID: correlation)
+    }
+
+    private func media(_ bytes: Int = 5000) throws -> JSONObject {
+        let path = folder("clip.mp4")
+        try Data(repeating: 7, count: bytes).write(to: URL(fileURLWithPath: path))
+        return [
+            "kind": "video", "key": .string(key), "store": .string("file:\(folder("store"))"), "path": .string(path),
+            "size_bytes": .integer(Int64(bytes)), "content_type": "video/mp4", "file_name": "clip.mp4", "title": "A <clip>",
+            "duration_seconds": 3.2, "width": 320, "height": 240,
+        ]
+    }
+
+    private func ready(_ payload: JSONObject, _ correlation: EventID = EventID()) -> Envelope {
+        event("events.dl.video.ready", payload, correlation)
+    }
+
+    @Test func commandsAreCarriedOut() async throws {
+        let question = try await telegram.say("question", as: ann)
+        let result = try await send([
+            event("commands.telegram.reply", ["text": "<b>answer</b>", "parse_mode": "HTML"]),
+            event("commands.telegram.react", ["emoji": "👍"]), event("commands.telegram.send", ["text": "plain"]),
+        ])
+        #expect(result.status == 0)
+        let chat = try await telegram.chat(42)
+        #expect(chat[0].reactions == ["👍"])
+        #expect(chat.first { $0.text == "answer" }?.repliesTo == question)
+        #expect(chat.first { $0.text == "plain" }?.repliesTo == nil)
+        #expect(Set(try result.envelopes().map { $0.payload["action"] }) == ["reply", "react", "send"])
+        let sent = try #require(chat.last { $0.isBots })
+        let more = try await send([
+            event("commands.telegram.edit", ["message_id": .integer(sent.id), "text": "changed"]),
+            event("commands.telegram.edit", ["message_id": .integer(sent.id), "text": "changed"]),
+            event("commands.telegram.react", ["emoji": ""]),
+        ])
+        #expect(try more.envelopes().map(\.type) == Array(repeating: "events.telegram.sent", count: 3))
+        #expect(try await telegram.chat(42).first { $0.id == sent.id }?.edits.last == "changed")
+        #expect(try await telegram.chat(42)[0].reactions == [])
+        _ = try await send([event("commands.telegram.delete", ["message_id": .integer(sent.id)])])
+        #expect(try await telegram.chat(42).first { $0.id == sent.id }?.isDeleted == true)
+    }
+
+    @Test func aRequestIsShownFromItsBeginningToItsEnd() async throws {
+        try await telegram.say(".vdl x", as: ann)
+        let correlation = EventID()
+        let run = try ToolRun("tg-send", ["--progress-interval", "100ms"], environment: environment, folder: folder)
+        run.send(event("events.media.progress", ["kind": "video", "state": "accepted"], correlation).line)
+        #expect(try await eventually { try redis.cli("GET", "tgpipe:correlation:\(correlation):reply") != "" })
+        #expect(try await telegram.answers(in: 42).map(\.text) == ["⏳ On it…"])
+        run.send(event("events.media.progress", ["kind": "video", "state": "downloading", "fraction": 0.5], correlation).line)
+        var edits: [String] = []
+        for _ in 0..<500 where edits.isEmpty {
+            edits = try await telegram.chat(42).last?.edits ?? []
+            try await Task.sleep(for: .milliseconds(10))
+        }
+        #expect(edits.last?.hasPrefix("⬇️ Downloading ▰▰▰▰▰▱▱▱▱▱ 50%") == true)
+        run.send(ready(try media(), correlation).line)
+        run.closeInput()
+        #expect(try await run.result().status == 0)
+        let answers = try await telegram.answers(in: 42)
+        #expect(answers.count == 1)
+        #expect(answers[0].repliesTo == 1)
+        let caption = answers[0].caption ?? ""
+        #expect(caption.hasPrefix("A <clip>\n⏱ ") && caption.hasSuffix("s · \(correlation)"))
+        #expect(answers[0].message["video"]?["width"] == 320)
+    }
+
+    @Test func aSecondDeliveryUsesWhatTelegramHas() async throws {
+        try await telegram.say("x", as: ann)
+        _ = try await send([ready(try media())])
+        try FileManager.default.removeItem(atPath: folder("clip.mp4"))
+        let second = try await send([ready(try media(0))])
+        #expect(try second.envelopes().first?.payload["cached"] == true)
+        let calls = try await telegram.calls("sendVideo")
+        #expect(calls.count == 2)
+        #expect(calls[1]["params"]?["video"]?.string != nil)
+    }
+
+    @Test func anExpiredFileIDIsReplacedByAFreshUpload() async throws {
+        try await telegram.say("x", as: ann)
+        _ = try await send([ready(try media())])
+        let old = try redis.cli("GET", "tgpipe:{\(key)}:file_id:\(BotEmulator.botID)")
+        try await telegram.server.call("POST", "/control/expire", ["all": true])
+        let again = try await send([ready(try media())])
+        #expect(try again.envelopes().last?.payload["cached"] == false)
+        let new = try redis.cli("GET", "tgpipe:{\(key)}:file_id:\(BotEmulator.botID)")
+        #expect(!new.isEmpty && new != old)
+        #expect(try await telegram.answers(in: 42).count == 2)
+    }
+
+    @Test func withoutALocalCopyTheStoreIsAsked() async throws {
+        try await telegram.say("x", as: ann)
+        let site = try WebSite(root: folder.path)
+        var payload = try media()
+        payload["path"] = nil
+        payload["store"] = "s3://elsewhere"
+        payload["url"] = .string("\(site.url)/clip.mp4")
+        #expect(try await send([ready(payload)]).envelopes().map(\.type) == ["events.telegram.sent"])
+        #expect(try await site.requests("/clip.mp4").count == 1)
+        #expect(FileManager.default.fileExists(atPath: folder("state/media/cache/\(key)")))
+    }
+
+    @Test func aFailureBecomesTheReply() async throws {
+        try await telegram.say(".vdl x", as: ann)
+        let correlation = EventID()
+        _ = try await send([
+            event("events.media.progress", ["kind": "video", "state": "accepted"], correlation),
+            event("events.dl.video.failed", ["kind": "video", "code": "private", "reason": "This video is private.", "temporary": false], correlation),
+        ])
+        let answers = try await telegram.answers(in: 42)
+        #expect(answers.map { $0.edits.last ?? $0.text } == ["❌ This video is private."])
+    }
+
+    @Test func aFailureWithoutReplyIsAnsweredAnew() async throws {
+        try await telegram.say(".vdl x", as: ann)
+        _ = try await send([event("events.dl.audio.failed", ["kind": "audio", "code": "x", "reason": "No.", "temporary": false])])
+        #expect(try await telegram.answers(in: 42).map(\.text) == ["❌ No."])
+    }
+
+    @Test func aFloodWaitIsWaitedOutAndOthersGoOn() async throws {
+        try await telegram.say("x", as: ann)
+        try await telegram.say("x", as: BotEmulator.User(43, "Bob"))
+        try await telegram.fault("sendMessage", "429", ["retry_after": 2, "chat_id": 42])
+        let result = try await send([
+            event("commands.telegram.send", ["text": "late"]), event("commands.telegram.send", ["text": "prompt"], chat: 43),
+        ])
+        #expect(try result.envelopes().map { $0.payload["chat_id"] } == [43, 42])
+        let calls = try await telegram.calls("sendMessage")
+        let waits = calls.filter { $0["params"]?["text"] == "late" }.compactMap { $0["started_at"]?.double }
+        #expect(waits.count == 2 && waits[1] - waits[0] >= 2)
+    }
+
+    @Test(arguments: ["500", "502", "drop"])
+    func temporaryFailuresAreTriedAgain(_ kind: String) async throws {
+        try await telegram.say("x", as: ann)
+        try await telegram.fault("sendMessage", kind, times: 2)
+        let result = try await send([event("commands.telegram.send", ["text": "hello"])])
+        #expect(try result.envelopes().map(\.type) == ["events.telegram.sent"])
+    }
+
+    @Test func aRefusalIsAnEventAndTheStreamGoesOn() async throws {
+        try await telegram.say("x", as: ann)
+        let result = try await send([
+            event("commands.telegram.send", ["text": "nobody"], chat: 999), event("commands.telegram.send", ["text": "ok"]),
+        ])
+        #expect(result.status == 0)
+        let failed = try result.envelopes().first { $0.type == "events.telegram.failed" }
+        #expect(failed?.payload["code"] == 400 && failed?.payload["chat_id"] == 999)
+        #expect(try await telegram.answers(in: 42).map(\.text) == ["ok"])
+    }
+
+    @Test func whatIsTooLargeForTelegramBecomesALink() async throws {
+        try await telegram.say("x", as: ann)
+        try await telegram.fault("sendVideo", "400", ["description": "Bad Request: file is too big"])
+        var payload = try media()
+        payload["url"] = "https://store.example/clip.mp4?signature=1"
+        _ = try await send([ready(payload)])
+        let text = try await telegram.answers(in: 42).first?.text ?? ""
+        #expect(text.contains("too large") && text.contains("https://store.example/clip.mp4?signature=1"))
+    }
+
+    @Test func aFileThatIsGoneIsToldInTheChat() async throws {
+        try await telegram.say("x", as: ann)
+        var payload = try media()
+        payload["path"] = "/nonexistent"
+        let result = try await send([ready(payload)])
+        #expect(try result.envelopes().map(\.type).contains("events.telegram.failed"))
+        #expect(try await telegram.answers(in: 42).first?.text?.hasPrefix("❌ ") == true)
+    }
+
+    @Test func eventsThatCannotBeSentGoToTheDeadLetters() async throws {
+        let result = try await send(
+            [
+                Envelope(type: "commands.telegram.send", payload: ["text": "where?"]),
+                event("commands.telegram.edit", ["text": "which?"]), event("events.dl.video.ready", ["kind": "video"]),
+            ], ["--dead-letter", folder("dead")])
+        #expect(result.status == 65)
+        let letters = try String(contentsOfFile: folder("dead"), encoding: .utf8).split(separator: "\n")
+        #expect(letters.count == 3)
+    }
+
+    @Test func otherEventsPassUnchanged() async throws {
+        let odd = #"{ "type":"my.event","correlation_id" : "0192F0C1-2345-7ABC-8DEF-0123456789AB"}"#
+        let result = try await ToolRun.run("tg-send", input: odd + "\n", environment: environment)
+        #expect(result.lines == [odd])
+    }
+
+    @Test func oneMessageNeedsNoEnvelopeAndNoRedis() async throws {
+        try await telegram.say("x", as: ann)
+        let text = try await ToolRun.run(
+            "tg-send", ["--chat", "42", "--text", "the backup is done"], environment: telegram.environment)
+        #expect(text.status == 0)
+        #expect(try text.envelopes().first?.type == "events.telegram.sent")
+        let path = folder("clip.mp4")
+        _ = try media()
+        let video = try await ToolRun.run(
+            "tg-send", ["--chat", "42", "--video", path, "--caption", "a clip"], environment: telegram.environment)
+        #expect(video.status == 0)
+        #expect(try await telegram.answers(in: 42).last?.caption == "a clip")
+        let nobody = try await ToolRun.run("tg-send", ["--chat", "999", "--text", "x"], environment: telegram.environment)
+        #expect(nobody.status == 1)
+        #expect(nobody.errors.contains("chat not found"))
+        let missing = try await ToolRun.run(
+            "tg-send", ["--chat", "42", "--video", "/nonexistent"], environment: telegram.environment)
+        #expect(missing.status == 74)
+        #expect(try await ToolRun.run("tg-send", ["--text", "x"], environment: telegram.environment).status == 64)
+    }
+
+    @Test func theDiskIsCleanedOldestFirstAndNeverWhatIsInUse() async throws {
+        try await telegram.say("x", as: ann)
+        let cache = folder("state/media/cache/video")
+        try FileManager.default.createDirectory(atPath: cache, withIntermediateDirectories: true)
+        for (name, age) in [("old", 300.0), ("used", 400.0), ("new", 10.0)] {
+            try Data(repeating: 1, count: 1000).write(to: URL(fileURLWithPath: "\(cache)/\(name).mp4"))
+            try FileManager.default.setAttributes(
+                [.modificationDate: Date(timeIntervalSinceNow: -age)], ofItemAtPath: "\(cache)/\(name).mp4")
+        }
+        let used = open("\(cache)/used.mp4", O_RDONLY)
+        flock(used, LOCK_SH)
+        defer { close(used) }
+        let arguments = ["--cleanup-every", "2", "--cache-size", "2100", "--no-pacing"]
+        _ = try await send([ready(try media())], arguments)
+        #expect(FileManager.default.fileExists(atPath: "\(cache)/old.mp4"))
+        _ = try await send([ready(try media())], arguments)
+        let left = try FileManager.default.contentsOfDirectory(atPath: cache)
+        #expect(Set(left) == ["used.mp4", "new.mp4"])
+    }
+
+    @Test func aLargeFileStreamsFromDisk() async throws {
+        try await telegram.say("x", as: ann)
+        _ = try await send([ready(try media(40_000_000))])
+        #expect(try await telegram.answers(in: 42).first?.message["video"]?["file_size"] == 40_000_000)
+    }
+
+    @Test func theTokenShowsNowhere() async throws {
+        try await telegram.say("x", as: ann)
+        let result = try await ToolRun.run(
+            "tg-send", ["--chat", "42", "--text", "x", "--log-level", "trace"],
+            environment: ["TG_BOT_TOKEN": BotEmulator.token, "TG_BOT_API_URL": "http://127.0.0.1:1"], deadline: .seconds(60))
+        #expect(result.status == 69)
+        #expect(!(result.errors + result.output).contains("TEST-token"))
+    }
+}
