@@ -64,6 +64,8 @@ struct FetchStage: Sendable {
         do {
             return try await store.head(address.key)
         } catch {
+            // blob-put makes the bucket, or says what is wrong with it.
+            if error.code == .noSuchBucket { return nil }
             runtime.log.error("unable to ask the store: \(error.message)")
             throw MediaError(.serverError, "The storage cannot be reached.", isTemporary: true)
         }

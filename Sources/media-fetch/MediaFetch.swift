@@ -24,15 +24,16 @@ import Telegram
     @OptionGroup var input: InputOptions
     @OptionGroup var output: OutputOptions
     @OptionGroup var bot: BotOptions
-    @OptionGroup var fetching: FetchOptions
+    @OptionGroup(title: "Fetching") var fetching: FetchOptions
+    @OptionGroup(title: "Store") var storing: StoreOptions
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
-        let store = try openStore(fetching.store(runtime))
+        let store = try storing.open(runtime)
         let settings = try fetching.settings(directory: runtime.directory("media/fetch"))
         let stage = FetchStage(
             runtime: runtime, store: store, fetcher: MediaFetcher(settings), api: try bot.apiIfConfigured(),
             cache: MediaCache(directory: try runtime.directory("media/cache")), aliases: Aliases(runtime: runtime),
-            settings: settings, expires: fetching.expires.duration)
+            settings: settings, expires: storing.expires.duration)
         stage.sweep()
         return try await runtime.work(
             input, output, concurrency: fetching.concurrency, accepting: { MediaRequest.kinds[$0] != nil },
@@ -41,9 +42,6 @@ import Telegram
 }
 
 struct FetchOptions: ParsableArguments, Sendable {
-    @Option(help: ArgumentHelp("Where objects are: s3://bucket or file:/path. [env: TGPIPE_STORE]", valueName: "store"))
-    var store: String?
-
     @Option(help: ArgumentHelp("How many fetches run at once.", valueName: "n"))
     var concurrency: Int = 2
 
@@ -55,9 +53,6 @@ struct FetchOptions: ParsableArguments, Sendable {
 
     @Option(help: ArgumentHelp("How long a server may be silent.", valueName: "duration"))
     var stallTimeout: Span = Span(.seconds(30))
-
-    @Option(help: ArgumentHelp("How long the presigned URLs are valid that it emits.", valueName: "duration"))
-    var expires: Span = Span(MediaObject.defaultExpiry)
 
     @Option(help: ArgumentHelp("The yt-dlp program. [env: TGPIPE_YT_DLP]", valueName: "program"))
     var ytDlp: String?
@@ -85,11 +80,6 @@ struct FetchOptions: ParsableArguments, Sendable {
     func validate() throws {
         guard (1...64).contains(concurrency) else { throw ValidationError("--concurrency must be from 1 to 64") }
         guard maxSize.bytes > 0 else { throw ValidationError("--max-size must be more than 0") }
-        guard expires.duration <= .seconds(7 * 86_400) else { throw ValidationError("--expires is 7d at most") }
-    }
-
-    func store(_ runtime: Runtime) throws -> String {
-        try store ?? Settings.environment("TGPIPE_STORE") ?? "file:\(runtime.directory("store"))"
     }
 
     func settings(directory: String) throws -> MediaSettings {
