@@ -81,7 +81,8 @@ import Testing
             (74, s3 + ["--file", folder("missing")], [:]), (74, s3 + ["--file", folder.path], [:]),
             (77, s3 + ["--file", file], ["AWS_SECRET_ACCESS_KEY": "wrong"]),
             (78, s3 + ["--file", file], [:]), (78, s3 + ["--file", file], ["AWS_SECRET_ACCESS_KEY": ""]),
-            (78, ["--store", "ftp://x", "--file", file], [:]), (78, s3 + ["--file", file, "--endpoint", "nonsense"], [:]),
+            (78, ["--store", "ftp://x", "--file", file], [:]),
+            (78, s3 + ["--file", file, "--endpoint", "nonsense"], [:]),
             (78, s3 + ["--file", file, "--part-size", "1M"], [:]),
             (78, s3 + ["--file", file, "--unsigned-payload"], [:]),
             (78, s3 + ["--file", file, "--credentials-file", folder("missing")], [:]),
@@ -98,15 +99,17 @@ import Testing
             "# mine\n[other]\naws_access_key_id = no\n[default]\naws_access_key_id = test:tester\n"
                 + "aws_secret_access_key = \"testing\"\n", "keys")
         let result = try await put(
-            ["--store", "s3://\(bucket)", "--create-bucket", "--file", try write("hello", "x"), "--credentials-file", keys],
+            [
+                "--store", "s3://\(bucket)", "--create-bucket", "--file", try write("hello", "x"), "--credentials-file",
+                keys,
+            ],
             environment: ["AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "wrong"])
         #expect(result.status == 0)
     }
 
     @Test func anInterruptedUploadLeavesNothingBehind() async throws {
         let proxy = try FaultyProxy(to: server.port, [.init("PUT", contains: "partNumber=2&", .hang)])
-        let file = folder("large.bin")
-        FileManager.default.createFile(atPath: file, contents: nil)
+        let file = try write("", "large.bin")
         truncate(file, 12 << 20)
         let run = try ToolRun(
             "blob-put",
