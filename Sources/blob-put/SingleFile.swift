@@ -63,7 +63,7 @@ struct SingleFile: Sendable {
     }
 
     private func event(_ info: BlobInfo, sha256: String?, existed: Bool) throws -> Envelope {
-        let type = info.metadata.contentType
+        let type = info.metadata.contentType ?? FileType.unknown
         let url = try store.presignedURL(
             info.key, expires: expires, contentType: type, fileName: info.metadata.fileName)
         return Envelope(
@@ -72,7 +72,7 @@ struct SingleFile: Sendable {
                 "store": .string(store.name), "key": .string(info.key), "url": url.map { .string($0) },
                 "url_expires_at": url.map { _ in .string((Timestamp.now + expires).description) },
                 "size_bytes": .integer(info.sizeBytes), "sha256": sha256.map { .string($0) },
-                "content_type": type.map { .string($0) }, "existed": .bool(existed),
+                "content_type": .string(type), "existed": .bool(existed),
             ])
     }
 }

@@ -3,8 +3,9 @@
 #
 #   s3-server.sh FOLDER BIN PROXY_PORT ACCOUNT_PORT CONTAINER_PORT OBJECT_PORT
 #
-# BIN is the bin folder of a Python environment with the packages of Tests/requirements.txt. Prints the endpoint once it answers,
-# and ends with its standard input, so that it never outlives who started it. Keys: test:tester, testing; region us-east-1.
+# BIN is the bin folder of a Python environment with the packages of Tests/requirements.txt. Prints the endpoint once it answers;
+# ends with its standard input, so that it never outlives who started it, and removes what it wrote. Keys: test:tester, testing;
+# region us-east-1.
 set -euo pipefail
 
 folder=$(mkdir -p "$1" && cd "$1" && pwd)
@@ -16,6 +17,8 @@ end() {
     trap - EXIT TERM INT HUP
     for name in "${!pid[@]}"; do kill "${pid[$name]}" 2>/dev/null || true; done
     wait
+    rm -rf "${folder:?}"/{etc,disk,log,recon}
+    rmdir "$folder" 2>/dev/null || true
 }
 trap end EXIT
 trap 'exit 143' TERM INT HUP
