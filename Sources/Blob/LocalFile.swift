@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 
 /// A regular file opened for reading. The bytes stay at hand when the name is moved or removed meanwhile.
 public final class LocalFile: Sendable {
@@ -8,6 +9,14 @@ public final class LocalFile: Sendable {
     public let descriptor: Int32
     /// Nobody will write to the file any more, so that a store on the same disk may link to it instead of copying.
     public let isFinal: Bool
+    private let hashed = Mutex<(sha256: String, state: State)?>(nil)
+
+    /// What changes when somebody writes to the file.
+    private struct State: Equatable {
+        var sizeBytes: Int
+        var modifiedSeconds: Int
+        var modifiedNanoseconds: Int
+    }
 
     /// - Throws: `.localIO` when there is no such file, or it is a folder or a device.
     public init(path: String, isFinal: Bool = false) throws(BlobError) {
@@ -51,8 +60,25 @@ public final class LocalFile: Sendable {
     /// The SHA-256 of all of it, in hex. Blocks.
     func sha256(_ cancellation: Cancellation) throws(BlobError) -> String {
         var hash = SHA256()
+        let before = state
         try read(from: 0, count: sizeBytes, cancellation: cancellation) { hash.update($0) }
-        return hash.finish()
+        let sha256 = hash.finish()
+        hashed.withLock { $0 = before.map { (sha256, $0) } }
+        return sha256
+    }
+
+    /// Whether the file was found to have this SHA-256, and was not written to since.
+    func isKnown(toHave sha256: String) -> Bool {
+        guard let state else { return false }
+        return hashed.withLock { $0.map { $0.sha256 == sha256 && $0.state == state } ?? false }
+    }
+
+    private var state: State? {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { return nil }
+        return State(
+            sizeBytes: Int(status.st_size), modifiedSeconds: status.st_mtim.tv_sec,
+            modifiedNanoseconds: status.st_mtim.tv_nsec)
     }
 
     /// The SHA-256 of all of it, in hex.

@@ -38,7 +38,7 @@ struct MultipartUpload: Sendable {
 
     /// Parts are hashed in order, one ahead of those that are being sent.
     private func sendParts() async throws(BlobError) -> [StoredPart] {
-        let hasher = PartHasher(upload.source, plan)
+        let hasher = PartHasher(upload.source, plan, expecting: upload.sha256)
         do {
             let parts = try await withThrowingTaskGroup(of: StoredPart.self) { group in
                 var stored: [StoredPart] = []
@@ -52,7 +52,7 @@ struct MultipartUpload: Sendable {
                 for try await part in group { stored.append(part) }
                 return stored
             }
-            guard hasher.finish() == upload.sha256 else { throw BlobError.changed(upload.source) }
+            guard hasher.isAsExpected() else { throw BlobError.changed(upload.source) }
             return parts
         } catch let error as BlobError {
             throw error

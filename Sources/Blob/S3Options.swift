@@ -23,10 +23,11 @@ public struct S3Options: Sendable {
     public var region: String?
     public var addressing: Addressing?
     public var credentialsFile: String?
-    /// Files from this size on are sent in parts.
-    public var multipartThresholdBytes: Int64 = 64 << 20
+    /// Files from this size on are sent in parts. One request costs a server the least; parts are for what one would not want to
+    /// send again as a whole.
+    public var multipartThresholdBytes: Int64 = 512 << 20
     /// At least 5 MiB; larger where the file would need more than 10,000 parts.
-    public var partSizeBytes: Int64 = 16 << 20
+    public var partSizeBytes: Int64 = 64 << 20
     public var parallelParts = 4
     /// Makes the bucket when it is not there.
     public var createsBucket = false

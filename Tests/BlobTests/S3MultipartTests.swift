@@ -139,6 +139,21 @@ struct S3MultipartTests {
         #expect(try await store.head("k") == nil)
     }
 
+    @Test func aFileThatIsWrittenToDuringItsUploadIsNotStored() async throws {
+        let bucket = try await S3Bucket()
+        let source = try bucket.file(sizeBytes: 12 << 20)
+        let sha256 = try await source.sha256()
+        let handle = try #require(FileHandle(forWritingAtPath: bucket.folder("source")))
+        try handle.seek(toOffset: 11 << 20)
+        try handle.write(contentsOf: Data("changed".utf8))
+        let store = S3Store(client: try bucket.client(options: options))
+        await #expect { try await store.put(source, key: "k", metadata: metadata, sha256: sha256) } throws: {
+            isBlobError($0, .corrupt)
+        }
+        #expect(try await bucket.unfinishedUploads() == 0)
+        #expect(try await store.head("k") == nil)
+    }
+
     @Test func aFileThatBecomesShorterIsALocalFailure() async throws {
         let bucket = try await S3Bucket()
         let source = try bucket.file(sizeBytes: 12 << 20)
