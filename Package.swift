@@ -79,6 +79,7 @@ let package = Package(
         tests("RedisTests", ["Redis", "TestSupport"]),
         tests("BlobTests", ["Blob", "TestSupport"]),
         tests("TelegramTests", ["Telegram"]),
+        tests("FetchTests", ["media-fetch", "Media", "TestSupport"]),
         tests("SendTests", ["tg-send", "Envelope"]),
         tests("MediaTests", ["Blocking", "Media", "TestSupport"]),
         tests("IntegrationTests", ["TestSupport", "Envelope"] + tools.map { .target(name: $0) }),

@@ -2,7 +2,9 @@
 public struct MediaProgress: Sendable, Equatable {
     /// The words of `events.media.progress`.
     public enum State: String, Sendable {
-        /// Another process fetches the same; this one waits for it.
+        /// As many fetches as may are under way.
+        case queued
+        /// The same is being fetched for somebody else; this one waits for it.
         case waiting
         case downloading
         case converting

@@ -10,6 +10,7 @@ struct FetchStage: Sendable {
     let runtime: Runtime
     let store: any BlobStore
     let fetcher: MediaFetcher
+    let fetches: Fetches
     /// nil without a bot token: then files of messages cannot be fetched.
     let api: BotAPI?
     let cache: MediaCache
@@ -41,7 +42,10 @@ struct FetchStage: Sendable {
             return try ready(info, request.kind)
         }
         return try await ProgressReports(publisher, kind: request.kind).during { onProgress in
-            var media = try await fetcher.fetch(try await job(request, identity, onProgress), onProgress: onProgress)
+            var media = try await fetches.fetch(address.key, onWait: { onProgress(MediaProgress($0)) }) {
+                try await fetcher.fetch(try await job(request, identity, onProgress), onProgress: onProgress)
+            }
+            media.sourceURL = identity.sourceURL
             if let canonical = media.canonicalURL {
                 await aliases.add(identity, canonical)
                 media.normalizedURL = canonical
@@ -86,7 +90,8 @@ struct FetchStage: Sendable {
         runtime.log.notice("failed: \(error.reason)", metadata: ["code": "\(error.code.rawValue)"])
         let payload: JSONObject = [
             "kind": .string(request.kind.rawValue), "url": request.link.map { .string($0) },
-            "code": .string(error.code.rawValue), "reason": .string(error.reason), "temporary": .bool(error.isTemporary),
+            "code": .string(error.code.rawValue), "reason": .string(error.reason),
+            "temporary": .bool(error.isTemporary),
         ]
         return .derived(type: "events.dl.\(request.kind.rawValue).failed", payload: payload)
     }
@@ -106,7 +111,9 @@ extension FetchStage {
 
     private func audioFromStoredVideo(_ identity: SourceIdentity) async throws -> MediaJob? {
         let video = ContentAddress(.video, identity)
-        guard let info = try await stored(video), info.metadata.contentType?.hasPrefix("video/") ?? true else { return nil }
+        guard let info = try await stored(video), info.metadata.contentType?.hasPrefix("video/") ?? true else {
+            return nil
+        }
         guard let path = try await localCopy(of: info) else { return nil }
         runtime.log.info("taking the sound of the stored video", metadata: ["key": "\(video)"])
         return MediaJob(
@@ -157,7 +164,8 @@ extension MediaError {
         if error.code == .tooLarge {
             self.init(.tooLarge, "Telegram gives bots no file over 20 MB.")
         } else {
-            self.init(.unreachable, "Telegram does not give the file: \(error.message).", isTemporary: error.isTemporary)
+            self.init(
+                .unreachable, "Telegram does not give the file: \(error.message).", isTemporary: error.isTemporary)
         }
     }
 }

@@ -27,16 +27,20 @@ import Telegram
     @OptionGroup(title: "Fetching") var fetching: FetchOptions
     @OptionGroup(title: "Store") var storing: StoreOptions
 
+    /// Commands taken at once: those that need no fetch, or wait for one, must not hold up others.
+    private static let handledAtOnce = 256
+
     func run(_ runtime: Runtime) async throws -> ExitStatus {
         let store = try storing.open(runtime)
         let settings = try fetching.settings(directory: runtime.directory("media/fetch"))
         let stage = FetchStage(
-            runtime: runtime, store: store, fetcher: MediaFetcher(settings), api: try bot.apiIfConfigured(),
+            runtime: runtime, store: store, fetcher: MediaFetcher(settings),
+            fetches: Fetches(atOnce: fetching.concurrency), api: try bot.apiIfConfigured(),
             cache: MediaCache(directory: try runtime.directory("media/cache")), aliases: Aliases(runtime: runtime),
             settings: settings, expires: storing.expires.duration)
         stage.sweep()
         return try await runtime.work(
-            input, output, concurrency: fetching.concurrency, accepting: { MediaRequest.kinds[$0] != nil },
+            input, output, concurrency: MediaFetch.handledAtOnce, accepting: { MediaRequest.kinds[$0] != nil },
             handle: stage.handle)
     }
 }
@@ -68,7 +72,9 @@ struct FetchOptions: ParsableArguments, Sendable {
     @Option(help: ArgumentHelp("The ffmpeg program; ffprobe is looked for beside it.", valueName: "program"))
     var ffmpeg: String = "ffmpeg"
 
-    @Flag(help: "Fetch from loopback, private and link-local addresses too. A stranger's link can then reach your network.")
+    @Flag(
+        help:
+            "Fetch from loopback, private and link-local addresses too. A stranger's link can then reach your network.")
     var allowPrivate = false
 
     @Option(

@@ -17,7 +17,9 @@ struct ProgressReports: Sendable {
     }
 
     /// Reports that the work was accepted, then runs it and reports what it says of its progress.
-    func during(_ work: @escaping @Sendable (@escaping ProgressHandler) async throws -> Envelope) async throws -> Envelope {
+    func during(_ work: @escaping @Sendable (@escaping ProgressHandler) async throws -> Envelope) async throws
+        -> Envelope
+    {
         try await publisher.publish(envelope(["state": "accepted"]))
         let latest = Latest()
         let bar = ProgressBar()

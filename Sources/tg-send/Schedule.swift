@@ -1,4 +1,5 @@
 import Envelope
+import Stage
 import Synchronization
 
 /// Which job is next: lanes in order, replies before progress, none before its time, and only the newest progress of a request.

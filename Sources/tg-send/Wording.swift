@@ -43,8 +43,10 @@ enum Wording {
     }
 
     static func seconds(_ duration: Duration) -> String {
-        let tenths = max(0, duration.milliseconds / 100)
-        return "\(tenths / 10).\(tenths % 10) s"
+        let hundredths = max(0, duration.milliseconds / 10)
+        // What comes from the cache should not seem to have taken no time.
+        if hundredths < 100 { return "0.\(hundredths / 10)\(hundredths % 10) s" }
+        return "\(hundredths / 100).\(hundredths / 10 % 10) s"
     }
 
     static func failure(_ reason: String) -> String { "❌ \(reason.limited(toUTF16: 1000))" }

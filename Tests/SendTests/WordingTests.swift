@@ -15,6 +15,11 @@ extension Job: Equatable {
         #expect(long.utf16.count <= 1024)
     }
 
+    @Test(arguments: [(0, "0.00 s"), (-5, "0.00 s"), (14, "0.01 s"), (999, "0.99 s"), (1000, "1.0 s"), (61_250, "61.2 s")])
+    func shortTimesAreToldMorePrecisely(_ milliseconds: Int, _ text: String) {
+        #expect(Wording.seconds(.milliseconds(milliseconds)) == text)
+    }
+
     @Test(arguments: [
         (["state": "downloading", "fraction": 0.456, "rate_bytes_per_second": 3_200_000], "⬇️ Downloading ▰▰▰▰▱▱▱▱▱▱ 45% · 3.2 MB/s"),
         (["state": "downloading", "done_bytes": 1500], "⬇️ Downloading 1.5 kB"), (["state": "accepted"], "⏳ On it…"),

@@ -1,7 +1,7 @@
 import Synchronization
 
 /// Wakes all who wait.
-final class Signal: Sendable {
+public final class Signal: Sendable {
     private struct State {
         var waiters: [Int: CheckedContinuation<Void, Never>] = [:]
         var next = 0
@@ -10,10 +10,12 @@ final class Signal: Sendable {
 
     private let state = Mutex(State())
 
-    /// What `wait` compares: a change between looking and waiting is not missed.
-    var generation: Int { state.withLock { $0.generation } }
+    public init() {}
 
-    func notify() {
+    /// What `wait` compares: a change between looking and waiting is not missed.
+    public var generation: Int { state.withLock { $0.generation } }
+
+    public func notify() {
         let waiters = state.withLock { state in
             state.generation += 1
             defer { state.waiters = [:] }
@@ -23,7 +25,7 @@ final class Signal: Sendable {
     }
 
     /// Returns at the first `notify` after `generation` was read, after the time given, or when the task is cancelled.
-    func wait(since generation: Int, atMost limit: Duration) async {
+    public func wait(since generation: Int, atMost limit: Duration) async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { try? await Task.sleep(for: limit) }
             group.addTask { await self.wait(since: generation) }
