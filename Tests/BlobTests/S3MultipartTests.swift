@@ -86,7 +86,8 @@ struct S3MultipartTests {
         #expect(try await eventually { proxy.requests.contains { $0.target.contains("partNumber=2&") } })
         put.cancel()
         await #expect { try await put.value } throws: { isBlobError($0, .cancelled) }
-        #expect(proxy.requests.last?.method == "DELETE")
+        // A part that was on its way may still arrive behind it.
+        #expect(proxy.requests.contains { $0.method == "DELETE" })
         #expect(try await bucket.unfinishedUploads() == 0)
         #expect(try await bucket.store.head("k") == nil)
     }
