@@ -10,6 +10,13 @@ namespace {
 /// Up to here a key is compared with those before it; larger objects are sorted, as their cost would grow with the square.
 constexpr size_t few_keys = 32;
 
+std::string_view text_at(const char *strings, uint64_t word) {
+    const char *at = strings + (word & 0x00FFFFFFFFFFFFFFu);
+    uint32_t count;
+    std::memcpy(&count, at, sizeof count);
+    return {at + sizeof count, count};
+}
+
 /// The 8 bytes from `bytes` on. simdjson's string buffer is padded, so that they are there even where the key is shorter.
 uint64_t word(const char *bytes) {
     uint64_t value;
@@ -27,76 +34,79 @@ uint64_t hash_of(std::string_view key) {
     return ((head ^ (tail << 1 | tail >> 63) ^ key.size()) * 0x9E3779B97F4A7C15u) >> 16;
 }
 
+bool is_container(uint64_t word) { return word >> 56 == '{' || word >> 56 == '['; }
+
+/// A number's value is a word of its own.
+bool is_number(uint64_t word) { return word >> 56 == 'l' || word >> 56 == 'u' || word >> 56 == 'd'; }
+
 } // namespace
 
+// Long, for being the hot loop: whatever is kept in members instead of variables is loaded anew for every key.
 bool RepeatedKeys::find(const simdjson::dom::document &document) {
-    tape = document.tape.get();
-    strings = reinterpret_cast<const char *>(document.string_buf.get());
-    keys.clear();
+    const uint64_t *tape = document.tape.get();
+    const char *strings = reinterpret_cast<const char *>(document.string_buf.get());
+    outer.clear();
     found = {};
     // The first word of the tape is the root; the document's value follows.
-    after_value(1);
-    return found.data() != nullptr;
-}
-
-void RepeatedKeys::give_back_memory() { std::vector<Key>().swap(keys); }
-
-std::string_view RepeatedKeys::text(uint64_t word) const {
-    const char *at = strings + (word & 0x00FFFFFFFFFFFFFFu);
-    uint32_t count;
-    std::memcpy(&count, at, sizeof count);
-    return {at + sizeof count, count};
-}
-
-size_t RepeatedKeys::after_value(size_t at) {
-    switch (tape[at] >> 56) {
-    case '{': return after_object(at);
-    case '[': return after_array(at);
-    // A number's value is a word of its own.
-    case 'l':
-    case 'u':
-    case 'd': return at + 2;
-    default: return at + 1;
-    }
-}
-
-size_t RepeatedKeys::after_array(size_t at) {
-    size_t after = uint32_t(tape[at]);
-    for (at++; at < after - 1 && !found.data();) at = after_value(at);
-    return after;
-}
-
-size_t RepeatedKeys::after_object(size_t at) {
-    size_t after = uint32_t(tape[at]);
-    size_t from = keys.size();
-    uint64_t seen = 0;
-    for (at++; at < after - 1 && !found.data();) {
-        std::string_view key = text(tape[at]);
-        uint64_t hash = hash_of(key);
-        uint64_t bit = uint64_t(1) << (hash & 63);
-        if (seen & bit && keys.size() - from < few_keys && is_among(from, hash, key)) {
-            found = key;
-            break;
+    if (!is_container(tape[1])) return false;
+    if (keys.empty()) keys.resize(few_keys);
+    Container in{uint32_t(tape[1]) - size_t(1), 0, 0, tape[1] >> 56 == '{'};
+    size_t used = 0;
+    for (size_t at = 2;;) {
+        if (at == in.end) {
+            if (used - in.from > few_keys && is_among_many(in.from, used)) return true;
+            if (outer.empty()) return false;
+            used = in.from;
+            in = outer.back();
+            outer.pop_back();
+            at++;
+            continue;
         }
-        seen |= bit;
-        keys.emplace_back(hash, key.data(), key.size());
-        at = after_value(at + 1);
+        if (in.is_object) {
+            std::string_view key = text_at(strings, tape[at]);
+            uint64_t hash = hash_of(key);
+            uint64_t bit = uint64_t(1) << (hash & 63);
+            if (in.seen & bit && used - in.from < few_keys && is_among(in.from, used, hash, key)) {
+                found = key;
+                return true;
+            }
+            in.seen |= bit;
+            if (used == keys.size()) keys.resize(2 * used);
+            Key &kept = keys[used++];
+            kept.hash = hash;
+            kept.bytes = key.data();
+            kept.count = key.size();
+            at++;
+        }
+        if (is_container(tape[at])) {
+            outer.push_back(in);
+            in = {uint32_t(tape[at]) - size_t(1), used, 0, tape[at] >> 56 == '{'};
+            at++;
+        } else {
+            at += is_number(tape[at]) ? 2 : 1;
+        }
     }
-    if (keys.size() - from > few_keys && !found.data()) look_among_many(from);
-    keys.resize(from);
-    return after;
 }
 
-bool RepeatedKeys::is_among(size_t from, uint64_t hash, std::string_view key) const {
-    for (size_t i = from; i < keys.size(); i++)
-        if (keys[i].hash == hash && keys[i].text == key) return true;
+void RepeatedKeys::give_back_memory() {
+    std::vector<Key>().swap(keys);
+    std::vector<Container>().swap(outer);
+}
+
+bool RepeatedKeys::is_among(size_t from, size_t used, uint64_t hash, std::string_view key) const {
+    for (size_t i = from; i < used; i++)
+        if (keys[i].hash == hash && keys[i].text() == key) return true;
     return false;
 }
 
-void RepeatedKeys::look_among_many(size_t from) {
-    auto first = keys.begin() + from;
-    std::sort(first, keys.end(), [](const Key &a, const Key &b) { return a.hash != b.hash ? a.hash < b.hash : a.text < b.text; });
+bool RepeatedKeys::is_among_many(size_t from, size_t used) {
+    auto first = keys.begin() + from, last = keys.begin() + used;
+    std::sort(first, last, [](const Key &a, const Key &b) {
+        return a.hash != b.hash ? a.hash < b.hash : a.text() < b.text();
+    });
     auto twin = std::adjacent_find(
-        first, keys.end(), [](const Key &a, const Key &b) { return a.hash == b.hash && a.text == b.text; });
-    if (twin != keys.end()) found = twin->text;
+        first, last, [](const Key &a, const Key &b) { return a.hash == b.hash && a.text() == b.text(); });
+    if (twin == last) return false;
+    found = twin->text();
+    return true;
 }

@@ -1,14 +1,22 @@
+import Synchronization
+
 /// Lines of one block of input, sharing its memory; immutable once made.
 public final class LineBlock: @unchecked Sendable {
     public let base: UnsafeMutableRawPointer
     public let ranges: [Range<Int>]
+    private let memory: BlockMemory?
+    private let capacity: Int
 
-    init(base: UnsafeMutableRawPointer, ranges: [Range<Int>]) {
+    init(base: UnsafeMutableRawPointer, capacity: Int, ranges: [Range<Int>], memory: BlockMemory?) {
         self.base = base
+        self.capacity = capacity
         self.ranges = ranges
+        self.memory = memory
     }
 
-    deinit { base.deallocate() }
+    deinit {
+        if let memory { memory.give(base, capacity) } else { base.deallocate() }
+    }
 
     public var lines: some Sequence<Line> { ranges.lazy.map { Line(block: self, range: $0) } }
 }
@@ -32,12 +40,45 @@ public struct Line: Sendable {
         let base = UnsafeMutableRawPointer.allocate(byteCount: bytes.count + JSONParser.paddingBytes, alignment: 64)
         bytes.withUnsafeBytes { if let source = $0.baseAddress { base.copyMemory(from: source, byteCount: $0.count) } }
         range = 0..<bytes.count
-        block = LineBlock(base: base, ranges: [range])
+        block = LineBlock(base: base, capacity: bytes.count, ranges: [range], memory: nil)
     }
 
     init(block: LineBlock, range: Range<Int>) {
         self.block = block
         self.range = range
+    }
+}
+
+/// The memory of a stream's blocks: what is not in use is kept for the next ones, which costs less than new pages each time.
+final class BlockMemory: Sendable {
+    private static let keptBlocks = 8
+
+    private let usualBytes: Int
+    private let spare = Mutex<[UInt]>([])
+
+    init(usualBytes: Int) { self.usualBytes = usualBytes }
+
+    deinit {
+        spare.withLock { for address in $0 { UnsafeMutableRawPointer(bitPattern: address)?.deallocate() } }
+    }
+
+    /// `capacity` bytes, and behind them what a parser may read more.
+    func take(_ capacity: Int) -> UnsafeMutableRawPointer {
+        let kept = capacity == usualBytes ? spare.withLock { $0.popLast() } : nil
+        return kept.flatMap { UnsafeMutableRawPointer(bitPattern: $0) }
+            ?? .allocate(byteCount: capacity + JSONParser.paddingBytes, alignment: 64)
+    }
+
+    func give(_ base: UnsafeMutableRawPointer, _ capacity: Int) {
+        let address = UInt(bitPattern: base)
+        let isKept =
+            capacity == usualBytes
+            && spare.withLock { spare in
+                guard spare.count < BlockMemory.keptBlocks else { return false }
+                spare.append(address)
+                return true
+            }
+        if !isKept { base.deallocate() }
     }
 }
 
@@ -55,6 +96,7 @@ public struct LineSplitter: ~Copyable {
 
     private let maxLineBytes: Int
     private let blockBytes: Int
+    private let memory: BlockMemory
     private var buffer: UnsafeMutableRawPointer
     private var capacity: Int
     private var filled = 0
@@ -63,15 +105,12 @@ public struct LineSplitter: ~Copyable {
     public init(maxLineBytes: Int = 8 << 20, blockBytes: Int = 256 << 10) {
         self.maxLineBytes = maxLineBytes
         self.blockBytes = blockBytes
+        memory = BlockMemory(usualBytes: blockBytes)
         capacity = blockBytes
-        buffer = LineSplitter.allocate(blockBytes)
+        buffer = memory.take(blockBytes)
     }
 
-    deinit { buffer.deallocate() }
-
-    private static func allocate(_ capacity: Int) -> UnsafeMutableRawPointer {
-        UnsafeMutableRawPointer.allocate(byteCount: capacity + JSONParser.paddingBytes, alignment: 64)
-    }
+    deinit { memory.give(buffer, capacity) }
 
     /// Where to put the next bytes; call `take` with how many came.
     public var free: UnsafeMutableRawBufferPointer {
@@ -87,7 +126,11 @@ public struct LineSplitter: ~Copyable {
         guard let lastFeed else { return takeUnfinished() }
         var outputs: [Output] = []
         let start = finishSkipped(into: &outputs)
-        if start <= lastFeed { outputs.append(contentsOf: cut(from: start, through: lastFeed)) } else { restart(from: start) }
+        if start <= lastFeed {
+            outputs.append(contentsOf: cut(from: start, through: lastFeed))
+        } else {
+            restart(from: start)
+        }
         return outputs
     }
 
@@ -135,15 +178,16 @@ public struct LineSplitter: ~Copyable {
         let tail = lastFeed + 1..<filled
         let (ranges, tooLong) = LineSplitter.ranges(
             UnsafeRawBufferPointer(start: whole, count: lastFeed + 1), from: start, limit: maxLineBytes)
+        let wholeCapacity = capacity
         capacity = max(blockBytes, tail.count * 2)
-        buffer = LineSplitter.allocate(capacity)
+        buffer = memory.take(capacity)
         buffer.copyMemory(from: whole + tail.lowerBound, byteCount: tail.count)
         filled = tail.count
         var outputs: [Output] = tooLong.map { range in
             let prefix = Array(UnsafeRawBufferPointer(start: whole + range.lowerBound, count: LineSplitter.prefixBytes))
             return .tooLong(prefix: prefix, sizeBytes: range.count)
         }
-        outputs.append(.lines(LineBlock(base: whole, ranges: ranges)))
+        outputs.append(.lines(LineBlock(base: whole, capacity: wholeCapacity, ranges: ranges, memory: memory)))
         return outputs
     }
 
@@ -177,15 +221,15 @@ public struct LineSplitter: ~Copyable {
     }
 
     private mutating func grow(to newCapacity: Int) {
-        let bigger = LineSplitter.allocate(newCapacity)
+        let bigger = memory.take(newCapacity)
         bigger.copyMemory(from: buffer, byteCount: filled)
-        buffer.deallocate()
+        memory.give(buffer, capacity)
         (buffer, capacity) = (bigger, newCapacity)
     }
 
     private mutating func shrink() {
         guard capacity > blockBytes else { return }
-        buffer.deallocate()
-        (buffer, capacity) = (LineSplitter.allocate(blockBytes), blockBytes)
+        memory.give(buffer, capacity)
+        (buffer, capacity) = (memory.take(blockBytes), blockBytes)
     }
 }

@@ -3,7 +3,9 @@ import Testing
 @testable import Envelope
 
 @Suite struct LineSplitterTests {
-    private func split(_ bytes: [UInt8], chunk: Int, limit: Int = 1000, block: Int = 64) -> (lines: [[UInt8]], tooLong: [Int]) {
+    private func split(_ bytes: [UInt8], chunk: Int, limit: Int = 1000, block: Int = 64) -> (
+        lines: [[UInt8]], tooLong: [Int]
+    ) {
         var splitter = LineSplitter(maxLineBytes: limit, blockBytes: block)
         var outputs: [LineSplitter.Output] = []
         var rest = bytes[...]
