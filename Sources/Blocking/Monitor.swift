@@ -44,7 +44,8 @@ public final class Monitor<State>: @unchecked Sendable {
         return try body(&state)
     }
 
-    /// Waits until `body` has an answer: it is asked at once, and again after each `update`.
+    /// Waits until `body` has an answer: it is asked at once, and again after each `update`. With its answer it may change
+    /// the state, which wakes the others who wait.
     ///
     /// - Parameter limit: how long to wait at most; nil waits for as long as it takes.
     /// - Returns: nil when the time was over first.
@@ -52,12 +53,17 @@ public final class Monitor<State>: @unchecked Sendable {
         atMost limit: Duration? = nil, until body: (inout State) throws -> sending Result?
     ) rethrows -> sending Result? {
         let deadline = limit.map(Self.deadline)
+        var isOver = false
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
         while true {
-            if let result = try body(&state) { return result }
+            if let result = try body(&state) {
+                pthread_cond_broadcast(changed)
+                return result
+            }
+            guard !isOver else { return nil }
             if var deadline {
-                guard pthread_cond_timedwait(changed, mutex, &deadline) != ETIMEDOUT else { return try body(&state) }
+                isOver = pthread_cond_timedwait(changed, mutex, &deadline) == ETIMEDOUT
             } else {
                 pthread_cond_wait(changed, mutex)
             }
