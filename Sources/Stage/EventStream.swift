@@ -23,7 +23,7 @@ public final class EventStream: Sendable {
 
     /// - Parameter accepts: whether the stage works on events of a type; the rest is passed through unparsed.
     public init(runtime: Runtime, options: InputOptions, accepts: @escaping @Sendable (String) -> Bool) async throws {
-        input = try EventInput(
+        input = EventInput(
             endpoint: options.from, maxLineBytes: Int(options.maxLine.bytes), shutdown: runtime.shutdown)
         deadLetters = try await DeadLetters(runtime: runtime, path: options.deadLetter)
         self.accepts = accepts
@@ -52,12 +52,14 @@ public final class EventStream: Sendable {
                 let scanned = box.parser.scan(bytes, padded: true)
                 if let fault = scanned.fault {
                     let correlation = EventID(String(decoding: scanned.correlationID, as: UTF8.self))
-                    refused.append(Refused(line: line.bytes, sizeBytes: bytes.count, fault: fault, correlationID: correlation))
+                    refused.append(
+                        Refused(line: line.bytes, sizeBytes: bytes.count, fault: fault, correlationID: correlation))
                 } else if accepts(String(decoding: scanned.type, as: UTF8.self)) {
                     do throws(MalformedInput) {
                         items.append(.event(try Envelope(try box.parser.parse(bytes, padded: true)), line))
                     } catch {
-                        refused.append(Refused(line: line.bytes, sizeBytes: bytes.count, fault: error, correlationID: nil))
+                        refused.append(
+                            Refused(line: line.bytes, sizeBytes: bytes.count, fault: error, correlationID: nil))
                     }
                 } else {
                     items.append(.other(line))
@@ -76,50 +78,4 @@ public final class EventStream: Sendable {
 
 private struct ParserBox: ~Copyable, @unchecked Sendable {
     let parser = JSONParser()
-}
-
-/// A line that nothing can be done with, and why.
-public struct Refused: Sendable {
-    let line: [UInt8]
-    let sizeBytes: Int
-    let fault: MalformedInput
-    let correlationID: EventID?
-
-    public init(line: [UInt8], sizeBytes: Int, fault: MalformedInput, correlationID: EventID?) {
-        self.line = line
-        self.sizeBytes = sizeBytes
-        self.fault = fault
-        self.correlationID = correlationID
-    }
-
-    static func tooLong(prefix: [UInt8], sizeBytes: Int) -> Refused {
-        Refused(
-            line: prefix, sizeBytes: sizeBytes, fault: MalformedInput(.tooLong, "longer than --max-line"), correlationID: nil)
-    }
-}
-
-/// The dead-letter output: a file or FIFO of `events.dead_letter`, and always a line in the log.
-public final class DeadLetters: Sendable {
-    private let runtime: Runtime
-    private let output: EventOutput?
-
-    public init(runtime: Runtime, path: String?) async throws {
-        self.runtime = runtime
-        output = if let path { try await EventOutput(endpoint: path) } else { nil }
-    }
-
-    /// Returns when the dead letter is written.
-    public func add(_ refused: Refused) async throws {
-        runtime.noteMalformedInput()
-        let letter = DeadLetter.envelope(
-            line: refused.line, sizeBytes: refused.sizeBytes, fault: refused.fault, tool: runtime.tool,
-            correlationID: refused.correlationID)
-        runtime.log.warning(
-            "refused a line: \(refused.fault.reason)",
-            metadata: [
-                "code": "\(refused.fault.code.rawValue)", "size_bytes": "\(refused.sizeBytes)",
-                "line": "\(String(decoding: refused.line.prefix(120), as: UTF8.self).printable)",
-            ])
-        try await output?.write([letter])
-    }
 }

@@ -14,7 +14,7 @@ public final class Runtime: Sendable {
     public let stateDirectory: String
     private let redisFlag: String?
     private let connection = Mutex<Redis?>(nil)
-    private let sawMalformedInput = Mutex(false)
+    let refusals = Mutex(RefusalLog())
 
     init(tool: String, options: CommonOptions) throws {
         let (level, format) = try Settings.log(level: options.logLevel, format: options.logFormat)
@@ -45,9 +45,7 @@ public final class Runtime: Sendable {
         return path
     }
 
-    func noteMalformedInput() { sawMalformedInput.withLock { $0 = true } }
-
-    var endOfInputStatus: ExitStatus { sawMalformedInput.withLock { $0 } ? .malformedInput : .success }
+    var endOfInputStatus: ExitStatus { refusals.withLock { $0.isEmpty } ? .success : .malformedInput }
 }
 
 /// A program of the toolkit.
@@ -96,6 +94,7 @@ extension Runtime {
     }
 
     private func outcome(_ body: () async throws -> ExitStatus) async -> Int32 {
+        defer { tellRefusals() }
         do {
             let status = try await body()
             return (status == .success ? endOfInputStatus : status).rawValue

@@ -19,12 +19,14 @@ public final class Shutdown: Sendable {
     public let descriptor: Int32
     private let requests: Int32
 
-    /// Installs the handlers for SIGTERM and SIGINT, and ignores SIGPIPE.
+    /// Installs the handlers for SIGTERM and SIGINT, and ignores SIGPIPE and SIGXFSZ.
     public init() {
         descriptor = tgp_eventfd()
         requests = tgp_eventfd()
         signalDescriptor = requests
+        // A reader that is gone and a file that may not grow are errors of a write, not the end of the process without a word.
         Glibc.signal(SIGPIPE, SIG_IGN)
+        Glibc.signal(SIGXFSZ, SIG_IGN)
         for number in [SIGTERM, SIGINT] { Shutdown.handle(number) }
         BlockingThread.start { [self] in waitForSignal() }
     }
@@ -48,7 +50,7 @@ public final class Shutdown: Sendable {
     }
 
     /// Ends the tool as a signal would, because of a failure inside.
-    func request(signal: Int32 = 0) {
+    public func request(signal: Int32 = 0) {
         let waiters = state.withLock { state in
             state.signal = state.signal ?? signal
             defer { state.waiters = [:] }
@@ -87,10 +89,12 @@ public final class Shutdown: Sendable {
     /// Runs `body`, cancelled when the shutdown is requested: for waits that nobody depends on, as a long poll.
     ///
     /// - Returns: nil when it was cut short.
-    public func interrupting<Value: Sendable>(_ body: @escaping @Sendable () async throws -> Value) async throws -> Value? {
+    public func interrupting<Value: Sendable>(_ body: @escaping @Sendable () async throws -> Value) async throws
+        -> Value?
+    {
         try await withThrowingTaskGroup(of: Value?.self) { group in
             group.addTask {
-                do { return try await body() } catch where self.isRequested { return nil }
+                do { return try await body() } catch  where self.isRequested { return nil }
             }
             group.addTask {
                 await self.wait()

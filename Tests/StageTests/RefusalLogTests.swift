@@ -1,0 +1,24 @@
+import Testing
+
+@testable import Stage
+
+@Suite struct RefusalLogTests {
+    @Test func theFirstFewOfAKindAreToldAndTheRestCounted() {
+        var log = RefusalLog()
+        let now = ContinuousClock.now
+        let told = (0..<1000).filter { _ in log.add(.notJSON, at: now).isTold }
+        #expect(told == Array(0..<RefusalLog.toldInFull))
+        #expect(log.add(.notUTF8, at: now).isTold)
+        #expect(log.untold.map(\.code) == [.notJSON])
+        #expect(log.untold.map(\.counted) == [1000 - RefusalLog.toldInFull])
+    }
+
+    @Test func afterAWhileTheyAreToldAgainWithTheCount() {
+        var log = RefusalLog()
+        let start = ContinuousClock.now
+        for _ in 0..<100 { _ = log.add(.notJSON, at: start) }
+        let next = log.add(.notJSON, at: start + RefusalLog.window)
+        #expect(next.isTold && next.counted == 100 - RefusalLog.toldInFull)
+        #expect(log.untold.isEmpty)
+    }
+}
