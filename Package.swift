@@ -80,9 +80,10 @@ let package = Package(
         tests("BlobTests", ["Blob", "TestSupport"]),
         tests("TelegramTests", ["Telegram"]),
         tests("FetchTests", ["media-fetch", "Media", "TestSupport"]),
+        tests("RouteTests", ["ev-route"]),
         tests("SendTests", ["tg-send", "Envelope"]),
         tests("MediaTests", ["Blocking", "Media", "TestSupport"]),
-        tests("IntegrationTests", ["TestSupport", "Envelope"] + tools.map { .target(name: $0) }),
+        tests("IntegrationTests", ["Blocking", "TestSupport", "Envelope"] + tools.map { .target(name: $0) }),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx17

@@ -42,6 +42,8 @@ public final class ToolRun: Sendable {
         _ tool: String, _ arguments: [String] = [], environment: [String: String] = [:], folder: TemporaryFolder? = nil
     ) throws {
         self.tool = tool
+        // A tool that ends before its input does is for a test to see, not the end of all tests.
+        Glibc.signal(SIGPIPE, SIG_IGN)
         let folder = try folder ?? TemporaryFolder()
         self.folder = folder
         var variables = [

@@ -1,0 +1,100 @@
+import Blocking
+import Envelope
+import Glibc
+import Logging
+import Stage
+import Synchronization
+
+/// The outputs of all routes at work, and how they end: all of them done, or given up.
+final class Delivery: Sendable {
+    private struct State {
+        var reading = true
+        var counts: [RouteCount]?
+        /// Indices of the outputs that are at work.
+        var working: Set<Int>
+        var failures: [StageError] = []
+        var isGivenUp = false
+    }
+
+    let routes: [Route]
+    let outputs: [Output]
+    let outputOfRoute: [Int]
+    let deadLetterOutput: Int?
+    let budget: BlockBudget
+    /// Read and not routed yet, while the reader waits in the middle of a block.
+    let unroutedBytes = Atomic(0)
+    private let runtime: Runtime
+    private let state: Monitor<State>
+
+    /// Opens every output. Routes with the same target share it.
+    init(routes: [Route], deadLetter: String?, runtime: Runtime) throws(StageError) {
+        let deadLetter = try deadLetter.map(Target.init)
+        var targets: [Target] = []
+        for target in routes.map(\.target) + [deadLetter].compactMap({ $0 }) where !targets.contains(target) {
+            targets.append(target)
+        }
+        self.routes = routes
+        self.runtime = runtime
+        outputOfRoute = routes.map { targets.firstIndex(of: $0.target) ?? 0 }
+        deadLetterOutput = deadLetter.flatMap(targets.firstIndex)
+        var outputs: [Output] = []
+        for target in targets { outputs.append(try Output(target, log: runtime.log)) }
+        self.outputs = outputs
+        budget = BlockBudget(outputs: outputs.count)
+        state = Monitor(State(working: Set(outputs.indices)))
+    }
+
+    /// Routes what the reader brings; blocks until all of it is delivered.
+    ///
+    /// - Returns: what each route has matched, unless the reader is stuck, and why not all is delivered.
+    func run(maxLineBytes: Int, from endpoint: String) -> (counts: [RouteCount], failures: [StageError]) {
+        for index in outputs.indices { BlockingThread.start { self.write(index) } }
+        BlockingThread.start { self.read(maxLineBytes: maxLineBytes, from: endpoint) }
+        let end = state.wait { state -> State? in
+            state.isGivenUp || (!state.reading && state.working.isEmpty) ? state : nil
+        }
+        guard let end else { return ([], []) }
+        var failures = end.failures + end.working.sorted().map { giveUp(outputs[$0]) }
+        let unrouted = unroutedBytes.load(ordering: .relaxed)
+        if unrouted > 0 {
+            failures.append(StageError(.localIO, "gave up on \(unrouted) bytes that were read and not yet routed"))
+        }
+        return (end.counts ?? [], failures)
+    }
+
+    /// Ends the wait for readers and commands, whatever is still undelivered; from any thread.
+    func giveUp() { state.update { $0.isGivenUp = true } }
+
+    private func giveUp(_ output: Output) -> StageError {
+        let bytes = output.undeliveredBytes
+        output.giveUp()
+        return StageError(.localIO, "gave up on \(output.name): \(bytes) bytes were not delivered")
+    }
+
+    private func write(_ index: Int) {
+        var failure: StageError?
+        do throws(StageError) { try outputs[index].run() } catch { failure = error }
+        state.update { [failure] state in
+            state.working.remove(index)
+            if let failure { state.failures.append(failure) }
+        }
+        // What is not read stays where it is; the other outputs finish what they have.
+        if failure != nil { runtime.shutdown.request() }
+    }
+
+    private func read(maxLineBytes: Int, from endpoint: String) {
+        let reader = LineReader(
+            endpoint: endpoint, maxLineBytes: maxLineBytes, blockBytes: BlockBudget.blockBytes,
+            shutdown: runtime.shutdown)
+        var router = Router(runtime: runtime, delivery: self)
+        var counts: [RouteCount]?
+        var failure: StageError?
+        do throws(StageError) { counts = try router.run(reader) } catch { failure = error }
+        for output in outputs { output.outbox.close() }
+        state.update { [counts, failure] state in
+            state.reading = false
+            state.counts = counts
+            if let failure { state.failures.append(failure) }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+import ArgumentParser
+import Blocking
+import Envelope
+import Stage
+
+@main struct EvRoute: Tool {
+    static let configuration = CommandConfiguration(
+        commandName: "ev-route",
+        abstract: "Send each envelope to the outputs that its type is routed to.",
+        discussion: """
+            A route is PATTERN=TARGET. PATTERN is made of dotted words: * stands for one word, # for any number of them; \
+            PATTERN@2 takes version 2 of the payload only. TARGET is - (standard output), the path of a FIFO or file, or \
+            exec:COMMAND. An envelope goes to every route that matches; one that matches none goes to the dead letters.
+
+            Example: ev-route -o 'commands.media.#=run/media.fifo' -o 'commands.telegram.#=run/send.fifo' \
+            --dead-letter run/dead.ndjson
+            """,
+        version: tgpipeVersion)
+
+    @OptionGroup var common: CommonOptions
+    @OptionGroup var input: InputOptions
+
+    @Option(
+        name: .shortAndLong,
+        help: ArgumentHelp("A route; may be given several times.", valueName: "pattern=target"),
+        transform: Route.init(argument:))
+    var output: [Route] = []
+
+    @Option(help: ArgumentHelp("A TOML file of routes, which add to those of --output.", valueName: "file"))
+    var config: String?
+
+    @Flag(help: "Tell at the end how many events and bytes each route has matched.")
+    var stats = false
+
+    func validate() throws {
+        guard !output.isEmpty || config != nil else { throw ValidationError("no routes: give --output or --config") }
+    }
+
+    func run(_ runtime: Runtime) async throws -> ExitStatus {
+        let thread = BlockingThread()
+        let delivery = try await thread.run { try self.delivery(runtime) }
+        // A cancellation is the end of the time that --drain gives.
+        let (counts, failures) = await withTaskCancellationHandler {
+            await thread.run { [maxLine = Int(input.maxLine.bytes), from = input.from] in
+                delivery.run(maxLineBytes: maxLine, from: from)
+            }
+        } onCancel: {
+            delivery.giveUp()
+        }
+        if stats { tell(counts, of: delivery, runtime) }
+        guard let last = failures.last else { return .success }
+        // The last is printed where all fatal errors are.
+        for failure in failures.dropLast() { runtime.log.error("\(failure.message)") }
+        throw StageError(failures[0].exitStatus, last.message)
+    }
+
+    private func delivery(_ runtime: Runtime) throws -> Delivery {
+        let file = try config.map(RouteFile.init(path:))
+        let routes = output + (file?.routes ?? [])
+        guard !routes.isEmpty else { throw StageError(.configuration, "no routes in \(config ?? "")") }
+        return try Delivery(routes: routes, deadLetter: input.deadLetter ?? file?.deadLetter, runtime: runtime)
+    }
+
+    private func tell(_ counts: [RouteCount], of delivery: Delivery, _ runtime: Runtime) {
+        var log = runtime.log
+        // It was asked for, whatever the level.
+        log.logLevel = .info
+        for (route, count) in zip(delivery.routes, counts) {
+            log.info(
+                "route \(route.name): \(count.events) events, \(count.bytes) bytes",
+                metadata: [
+                    "route": "\(route.name)", "to": "\(route.target.name)", "events": "\(count.events)",
+                    "bytes": "\(count.bytes)",
+                ])
+        }
+    }
+}

@@ -1,0 +1,90 @@
+import Blocking
+
+/// What an output has not written yet: filled by the reader's thread, emptied by the output's own.
+///
+/// While the output keeps up, its lines wait where they were read. When it does not, they are copied together (`compact`), up
+/// to `limitBytes`, so that it holds up nobody else. Beyond that they stay where they are, the blocks are used up, and the
+/// input waits: `block`. The other answers to a slow output, `drop` and `spool`, have their place in `compact`.
+final class Outbox: Sendable {
+    static let limitBytes = 4 << 20
+
+    private struct State {
+        var parcels: [Parcel] = []
+        /// Of the copies among the parcels.
+        var copiedBytes = 0
+        var totalBytes = 0
+        var isClosed = false
+        var isBroken = false
+    }
+
+    private let state = Monitor(State())
+
+    /// Takes what is not a copy; never waits.
+    func add(_ parcel: Parcel) {
+        state.update { state in
+            state.totalBytes += parcel.bytes
+            // Nobody writes to a broken output any more; its end is told elsewhere.
+            if !state.isBroken { state.parcels.append(parcel) }
+        }
+    }
+
+    /// Takes a copy, waiting for room.
+    func put(_ copy: Parcel) {
+        _ = state.wait { state -> Void? in
+            guard state.isBroken || state.copiedBytes == 0 || state.copiedBytes + copy.bytes <= Outbox.limitBytes else {
+                return nil
+            }
+            state.totalBytes += copy.bytes
+            guard !state.isBroken else { return () }
+            state.parcels.append(copy)
+            state.copiedBytes += copy.bytes
+            return ()
+        }
+    }
+
+    /// Copies lines that still wait, for their blocks to be free, as far as the limit allows.
+    func compact() {
+        state.read { state in
+            guard state.parcels.contains(where: \.holdsBlock) else { return }
+            var compacted: [Parcel] = []
+            var isFull = false
+            for parcel in state.parcels {
+                isFull = isFull || (parcel.holdsBlock && state.copiedBytes + parcel.bytes > Outbox.limitBytes)
+                guard parcel.holdsBlock, !isFull else {
+                    compacted.append(parcel)
+                    continue
+                }
+                if (compacted.last?.room ?? 0) < parcel.bytes { compacted.append(Parcel(room: parcel.bytes)) }
+                compacted.last?.append(copying: parcel)
+                state.copiedBytes += parcel.bytes
+            }
+            state.parcels = compacted
+        }
+    }
+
+    /// All that was ever meant for the output.
+    var totalBytes: Int { state.read { $0.totalBytes } }
+
+    /// Tells the output that nothing more will come.
+    func close() { state.update { $0.isClosed = true } }
+
+    /// The next parcel to write; waits for it. nil: there will be none.
+    func next() -> Parcel? {
+        let next = state.wait { state -> Parcel?? in
+            guard let parcel = state.parcels.first else { return state.isClosed ? .some(nil) : nil }
+            state.parcels.removeFirst()
+            if !parcel.holdsBlock { state.copiedBytes -= parcel.bytes }
+            return .some(parcel)
+        }
+        return next ?? nil
+    }
+
+    /// Tells the reader that this output writes no more.
+    func breakOff() {
+        state.update { state in
+            state.isBroken = true
+            state.parcels = []
+            state.copiedBytes = 0
+        }
+    }
+}

@@ -1,0 +1,92 @@
+import ArgumentParser
+import Envelope
+import Stage
+
+/// Which events go to which output.
+struct Route: Sendable, Hashable {
+    /// What reports call it.
+    let name: String
+    /// One of them must match the type.
+    let patterns: [TopicPattern]
+    /// Of the payload; nil is any.
+    let version: Int?
+    let target: Target
+
+    func matches(type: UnsafeRawBufferPointer, version: Int) -> Bool {
+        (self.version == nil || self.version == version) && patterns.contains { $0.matches(type) }
+    }
+}
+
+/// Where a route leads.
+enum Target: Sendable, Hashable {
+    case standardOutput
+    /// A FIFO or a file.
+    case path(String)
+    /// A command's standard input.
+    case command(String)
+
+    /// - Throws: `StageError` (78) in the user's words.
+    init(_ text: String) throws(StageError) {
+        if text.hasPrefix("queue:") {
+            throw StageError(.configuration, "\(text): this version has no queues, only -, paths and exec:COMMAND")
+        }
+        if text.hasPrefix("exec:") {
+            let command = String(text.dropFirst("exec:".count))
+            guard command.contains(where: { !$0.isWhitespace }) else {
+                throw StageError(.configuration, "exec: needs a command")
+            }
+            self = .command(command)
+        } else {
+            guard !text.isEmpty else {
+                throw StageError(.configuration, "a target is missing: -, a path or exec:COMMAND")
+            }
+            self = text == "-" ? .standardOutput : .path(text)
+        }
+    }
+
+    /// What reports call it.
+    var name: String {
+        switch self {
+        case .standardOutput: "standard output"
+        case .path(let path): path
+        case .command(let command): "exec:\(command)"
+        }
+    }
+}
+
+extension Route {
+    /// Parses `PATTERN=TARGET` or `PATTERN@VERSION=TARGET`.
+    ///
+    /// - Throws: `ValidationError`.
+    init(argument: String) throws {
+        guard let equals = argument.firstIndex(of: "=") else {
+            throw ValidationError("\(argument.printable): a route is PATTERN=TARGET")
+        }
+        let words = argument[..<equals].split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false)
+        let pattern = String(words.first ?? "")
+        do throws(StageError) {
+            self.init(
+                name: String(argument[..<equals]), patterns: [try Route.pattern(pattern)],
+                version: words.count > 1 ? try Route.version(String(words[1])) : nil,
+                target: try Target(String(argument[argument.index(after: equals)...])))
+        } catch {
+            throw ValidationError(error.message)
+        }
+    }
+
+    static func pattern(_ text: String) throws(StageError) -> TopicPattern {
+        guard let pattern = TopicPattern(text) else {
+            throw StageError(
+                .configuration,
+                "\"\(text.printable)\" is no pattern: dotted words, * for one word, # for any number of words")
+        }
+        return pattern
+    }
+
+    private static func version(_ text: String) throws(StageError) -> Int {
+        guard let version = Int(text), version >= 1 else {
+            throw StageError(.configuration, "@\(text.printable): a version is a whole number from 1")
+        }
+        return version
+    }
+}
