@@ -12,9 +12,12 @@ public struct MediaCache: Sendable {
     /// Where the copy of an object is, or would be. nil for a key that must not become a path.
     public func path(of key: String) -> String? {
         let words = key.split(separator: "/", omittingEmptySubsequences: false)
-        let isSafe = !words.isEmpty && words.allSatisfy { word in
-            !word.isEmpty && word != "." && word != ".." && word.utf8.allSatisfy { $0 > 0x20 && $0 != 0x7F && $0 != 0x5C }
-        }
+        let isSafe =
+            !words.isEmpty
+            && words.allSatisfy { word in
+                !word.isEmpty && word != "." && word != ".."
+                    && word.utf8.allSatisfy { $0 > 0x20 && $0 != 0x7F && $0 != 0x5C }
+            }
         return isSafe && key.utf8.count <= 512 ? "\(directory)/\(key)" : nil
     }
 

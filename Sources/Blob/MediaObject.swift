@@ -53,7 +53,9 @@ public enum MediaObject {
         ]
         for (name, key, _) in texts { fetched[key] = info.metadata.user[name].map { .string($0) } }
         for (name, key) in numbers {
-            fetched[key] = info.metadata.user[name].flatMap { try? JSON(parsing: $0) }.flatMap { $0.double == nil ? nil : $0 }
+            fetched[key] = info.metadata.user[name].flatMap { try? JSON(parsing: $0) }.flatMap {
+                $0.double == nil ? nil : $0
+            }
         }
         return try ready(fetched, in: store, path: nil, isCached: true, expires: expires)
     }

@@ -33,7 +33,9 @@ public struct Envelope: Sendable, Equatable {
     }
 
     /// The first event of a correlation.
-    public init(type: String, version: Int = 1, payload: JSONObject, meta: JSONObject = [:], correlationID: EventID = EventID()) {
+    public init(
+        type: String, version: Int = 1, payload: JSONObject, meta: JSONObject = [:], correlationID: EventID = EventID()
+    ) {
         let now = Timestamp.now
         id = EventID(at: now)
         self.type = type

@@ -13,9 +13,12 @@ public struct TopicPattern: Sendable, Hashable, CustomStringConvertible {
     public init?(_ text: String) {
         var words: [Word] = []
         for word in text.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false) {
-            switch word.elementsEqual("*".utf8) ? Word.one : word.elementsEqual("#".utf8) ? .any : .literal(Array(word)) {
+            switch word.elementsEqual("*".utf8) ? Word.one : word.elementsEqual("#".utf8) ? .any : .literal(Array(word))
+            {
             case .literal(let bytes):
-                guard !bytes.isEmpty, !bytes.contains(where: { "*#".utf8.contains($0) || $0 <= 0x20 }) else { return nil }
+                guard !bytes.isEmpty, !bytes.contains(where: { "*#".utf8.contains($0) || $0 <= 0x20 }) else {
+                    return nil
+                }
                 words.append(.literal(bytes))
             // `#.#` says no more than `#`, and would only cost backtracking.
             case .any: if words.last != .any { words.append(.any) }

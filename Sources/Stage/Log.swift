@@ -41,7 +41,9 @@ public struct StandardErrorLog: LogHandler {
         line.withUnsafeBytes { _ = Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
     }
 
-    private func human(_ level: Logger.Level, _ message: String, _ fields: [(key: String, value: Logger.MetadataValue)]) -> [UInt8] {
+    private func human(_ level: Logger.Level, _ message: String, _ fields: [(key: String, value: Logger.MetadataValue)])
+        -> [UInt8]
+    {
         var text = level >= .error ? "\(tool): error: " : level == .warning ? "\(tool): warning: " : "\(tool): "
         text += message
         var notes = fields.map { "\($0.key)=\($0.value)" }
@@ -50,7 +52,9 @@ public struct StandardErrorLog: LogHandler {
         return Array(text.printable.utf8)
     }
 
-    private func json(_ level: Logger.Level, _ message: String, _ fields: [(key: String, value: Logger.MetadataValue)]) -> [UInt8] {
+    private func json(_ level: Logger.Level, _ message: String, _ fields: [(key: String, value: Logger.MetadataValue)])
+        -> [UInt8]
+    {
         var object: JSONObject = [
             "time": .string(Timestamp.now.description), "level": .string(level.rawValue), "tool": .string(tool),
             "correlation_id": (Correlation.current?.correlationID.description).map { .string($0) },

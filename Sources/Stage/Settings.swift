@@ -67,5 +67,7 @@ public func makeDirectory(_ path: String, mode: mode_t = 0o755) throws {
     let parent = path.split(separator: "/").dropLast().joined(separator: "/")
     guard errno == ENOENT, !parent.isEmpty else { throw StageError.localIO("unable to make the folder \(path)") }
     try makeDirectory((path.hasPrefix("/") ? "/" : "") + parent, mode: mode)
-    guard mkdir(path, mode) == 0 || errno == EEXIST else { throw StageError.localIO("unable to make the folder \(path)") }
+    guard mkdir(path, mode) == 0 || errno == EEXIST else {
+        throw StageError.localIO("unable to make the folder \(path)")
+    }
 }

@@ -5,7 +5,10 @@ public import Logging
 
 /// What every tool takes.
 public struct CommonOptions: ParsableArguments, Sendable {
-    @Option(help: ArgumentHelp("Redis: unix:/path or redis://host:port. Default: a private one. [env: TGPIPE_REDIS]", valueName: "address"))
+    @Option(
+        help: ArgumentHelp(
+            "Redis: unix:/path or redis://host:port. Default: a private one. [env: TGPIPE_REDIS]", valueName: "address")
+    )
     public var redis: String?
 
     @Option(help: ArgumentHelp("Folder for state and media. [env: TGPIPE_STATE]", valueName: "folder"))
@@ -18,7 +21,8 @@ public struct CommonOptions: ParsableArguments, Sendable {
     public var logFormat: LogFormat?
 
     @Option(
-        help: ArgumentHelp("How long work in flight may take to finish after SIGTERM or SIGINT.", valueName: "duration"))
+        help: ArgumentHelp("How long work in flight may take to finish after SIGTERM or SIGINT.", valueName: "duration")
+    )
     public var drain: Span = Span(.seconds(30))
 
     public init() {}

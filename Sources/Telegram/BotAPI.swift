@@ -85,7 +85,9 @@ public struct BotAPI: Sendable {
     static func result(status: Int, body: [UInt8]) throws(TelegramError) -> JSON {
         guard let answer = try? JSON(parsing: body), let ok = answer["ok"]?.bool else {
             // A proxy or a load balancer spoke, not Telegram's server.
-            guard status >= 400 else { throw TelegramError(.protocolBroken, number: status, "Telegram's answer is not what the Bot API sends") }
+            guard status >= 400 else {
+                throw TelegramError(.protocolBroken, number: status, "Telegram's answer is not what the Bot API sends")
+            }
             throw TelegramError(number: status, description: "HTTP status \(status)", retryAfter: nil)
         }
         if ok, let result = answer["result"] { return result }
@@ -109,7 +111,9 @@ extension BotAPI {
         ]
         if let offset { parameters["offset"] = .integer(offset) }
         let result = try await call("getUpdates", parameters, deadline: .seconds(seconds + 15))
-        guard let updates = result.array else { throw TelegramError(.protocolBroken, "getUpdates answered with no list") }
+        guard let updates = result.array else {
+            throw TelegramError(.protocolBroken, "getUpdates answered with no list")
+        }
         return updates
     }
 
@@ -128,7 +132,9 @@ extension BotAPI {
         }
         let size = file["file_size"]?.int
         if path.hasPrefix("/") { return (.path(path), size) }
-        guard !path.split(separator: "/").contains("..") else { throw TelegramError(.protocolBroken, "getFile answered with a strange path") }
+        guard !path.split(separator: "/").contains("..") else {
+            throw TelegramError(.protocolBroken, "getFile answered with a strange path")
+        }
         return (.url("\(baseURL)/file/bot\(token.text)/\(percentEncoded(path, keeping: "/"))"), size)
     }
 }

@@ -4,7 +4,9 @@ import Stage
 
 /// Which bot a tool speaks as, and through which server.
 public struct BotOptions: ParsableArguments, Sendable {
-    @Option(help: ArgumentHelp("A file that holds the bot token. Default: TG_BOT_TOKEN from the environment.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp(
+            "A file that holds the bot token. Default: TG_BOT_TOKEN from the environment.", valueName: "file"))
     public var tokenFile: String?
 
     @Option(help: ArgumentHelp("Bot API server. [env: TG_BOT_API_URL]", valueName: "url"))
@@ -16,7 +18,8 @@ public struct BotOptions: ParsableArguments, Sendable {
     public func api() throws -> BotAPI {
         let text = try Settings.secret("TG_BOT_TOKEN", file: tokenFile, what: "bot token")
         guard let token = BotToken(text) else {
-            throw StageError(.configuration, "the bot token is not of the form 123456:ABC-DEF1234ghIkl-zyx57W2v1u123ew11")
+            throw StageError(
+                .configuration, "the bot token is not of the form 123456:ABC-DEF1234ghIkl-zyx57W2v1u123ew11")
         }
         let url = botApiUrl ?? Settings.environment("TG_BOT_API_URL") ?? BotAPI.cloudURL
         guard let parsed = WebURL(url), parsed.query == nil, !parsed.hasCredentials else {

@@ -87,7 +87,8 @@ extension TelegramError {
             ("message to delete not found", .messageNotFound), ("message to react not found", .messageNotFound),
             ("message to be replied not found", .messageNotFound), ("message_id_invalid", .messageNotFound),
             ("wrong file identifier", .fileRefused), ("wrong remote file identifier", .fileRefused),
-            ("file_reference", .fileRefused), ("file reference", .fileRefused), ("can't use file of type", .fileRefused),
+            ("file_reference", .fileRefused), ("file reference", .fileRefused),
+            ("can't use file of type", .fileRefused),
             ("file is temporarily unavailable", .server), ("file is too big", .tooLarge), ("file_too_big", .tooLarge),
             ("file is too large", .tooLarge),
         ]

@@ -10,7 +10,9 @@ public struct Update: Sendable {
 
     /// nil when it holds no update.
     public init?(_ payload: JSONObject) {
-        guard let member = payload.members.first(where: { $0.key != "update_id" && $0.value.object != nil }) else { return nil }
+        guard let member = payload.members.first(where: { $0.key != "update_id" && $0.value.object != nil }) else {
+            return nil
+        }
         kind = member.key
         body = member.value
     }
@@ -43,7 +45,10 @@ public struct Update: Sendable {
     public var seen: [Party] {
         let message = message?.json
         let users =
-            [body["from"], body["user"], message?["from"], message?["reply_to_message"]?["from"], message?["forward_origin"]?["sender_user"]]
+            [
+                body["from"], body["user"], message?["from"], message?["reply_to_message"]?["from"],
+                message?["forward_origin"]?["sender_user"],
+            ]
             + (message?["new_chat_members"]?.array ?? []).map { Optional($0) }
             + (message?["entities"]?.array ?? []).map { $0["user"] }
         var ids: Set<Int64> = []

@@ -69,11 +69,15 @@ extension Gate {
 
     private func describe(_ party: Party, _ standing: Standing) -> String {
         let status =
-            admins.contains(party.id) ? "admin"
-            : standing.hammered.holds ? "banned\(standing.hammered.suffix)"
-            : standing.smitten.holds ? "banned, as everybody in this chat"
-            : standing.blessed.holds ? "blessed\(standing.blessed.suffix)"
-            : standing.graced.holds ? "unmolested, in a graced chat\(standing.graced.suffix)" : "unmolested"
+            admins.contains(party.id)
+            ? "admin"
+            : standing.hammered.holds
+                ? "banned\(standing.hammered.suffix)"
+                : standing.smitten.holds
+                    ? "banned, as everybody in this chat"
+                    : standing.blessed.holds
+                        ? "blessed\(standing.blessed.suffix)"
+                        : standing.graced.holds ? "unmolested, in a graced chat\(standing.graced.suffix)" : "unmolested"
         let name = party.name.isEmpty ? "You" : party.name
         return "\(name) (\(party.id)): \(status)"
     }

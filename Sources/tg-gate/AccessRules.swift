@@ -69,7 +69,9 @@ struct AccessRules: Sendable {
                 arguments: [.integer(party.id), .text(name), .integer(AccessRules.seenSeconds)])
         }
         try await runtime.patiently { redis throws(RedisError) in
-            for case .error(let text) in try await redis.run(AccessRules.remember, calls) { throw RedisError(.server, text) }
+            for case .error(let text) in try await redis.run(AccessRules.remember, calls) {
+                throw RedisError(.server, text)
+            }
         }
     }
 

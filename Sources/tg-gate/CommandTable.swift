@@ -53,7 +53,9 @@ struct WrittenCommand: Sendable {
 enum MediaSource {
     /// `url` or `file` of the payload; nil when the message names neither.
     static func payload(of message: Message, _ command: WrittenCommand) -> JSONObject? {
-        if let url = command.arguments.first.flatMap(url(fromWord:)) ?? linkBehindText(message) { return ["url": .string(url)] }
+        if let url = command.arguments.first.flatMap(url(fromWord:)) ?? linkBehindText(message) {
+            return ["url": .string(url)]
+        }
         if let file = message.file, command.arguments.isEmpty { return ["file": .object(file)] }
         guard let reply = message.repliedTo else { return nil }
         // A picture beside a link is most likely the link's preview.
@@ -68,9 +70,11 @@ enum MediaSource {
         if word.contains("://") { return word }
         let host = word.prefix { $0 != "/" && $0 != "?" && $0 != ":" }
         let labels = host.split(separator: ".", omittingEmptySubsequences: false)
-        let isHost = labels.count > 1 && labels.allSatisfy { label in
-            !label.isEmpty && label.allSatisfy { $0.isLetter || $0.isNumber || $0 == "-" }
-        }
+        let isHost =
+            labels.count > 1
+            && labels.allSatisfy { label in
+                !label.isEmpty && label.allSatisfy { $0.isLetter || $0.isNumber || $0 == "-" }
+            }
         return isHost ? "https://\(word)" : nil
     }
 

@@ -56,7 +56,11 @@ struct Gate: Sendable {
         var payload = MediaSource.payload(of: message, command)
         if type.hasPrefix("commands.media.") {
             guard payload != nil else {
-                return [reply("Usage: \(command.word) <url>, or answer a message that has a URL or a file with \(command.word)", message)]
+                return [
+                    reply(
+                        "Usage: \(command.word) <url>, or answer a message that has a URL or a file with \(command.word)",
+                        message)
+                ]
             }
         } else {
             payload = payload ?? [:]
@@ -65,7 +69,9 @@ struct Gate: Sendable {
         return [derived(type, payload ?? [:], update, message, role)]
     }
 
-    private func derived(_ type: String, _ payload: JSONObject, _ update: Update, _ message: Message, _ role: Role) -> Envelope {
+    private func derived(_ type: String, _ payload: JSONObject, _ update: Update, _ message: Message, _ role: Role)
+        -> Envelope
+    {
         var envelope = Envelope.derived(type: type, payload: payload)
         attach(update, role, to: &envelope.meta)
         runtime.log.info("\(type)", metadata: ["actor": "\(update.actor?.id ?? 0)", "role": "\(role.rawValue)"])

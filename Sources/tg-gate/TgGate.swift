@@ -42,7 +42,8 @@ import Stage
     func run(_ runtime: Runtime) async throws -> ExitStatus {
         try await runtime.requireRedis()
         let gate = Gate(
-            runtime: runtime, admins: try admins(), table: CommandTable(changes: commands), rules: AccessRules(runtime: runtime),
+            runtime: runtime, admins: try admins(), table: CommandTable(changes: commands),
+            rules: AccessRules(runtime: runtime),
             published: passAll ? TopicPattern.everything : subscribe.isEmpty ? TopicPattern.commands : subscribe)
         return try await runtime.filter(input, output, accepting: { $0 == Gate.rawType }, decide: gate.decide)
     }

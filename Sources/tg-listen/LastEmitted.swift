@@ -19,7 +19,9 @@ enum LastEmitted {
         // What is behind the last line feed is torn, and will be emitted again.
         let lines = bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).dropLast()
         for line in lines.reversed() {
-            guard let event = try? JSON(parsing: Array(line)), event["meta"]?["bot"]?["id"]?.int == botID else { continue }
+            guard let event = try? JSON(parsing: Array(line)), event["meta"]?["bot"]?["id"]?.int == botID else {
+                continue
+            }
             return event["payload"]?["update_id"]?.int
         }
         return nil

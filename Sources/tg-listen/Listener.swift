@@ -67,7 +67,9 @@ struct Listener {
     /// Calls until it succeeds, with growing pauses, and exactly as long ones as Telegram asks for.
     ///
     /// - Returns: nil when the shutdown is requested meanwhile.
-    private func persistently<Value: Sendable>(_ call: @escaping @Sendable () async throws -> Value?) async throws -> Value? {
+    private func persistently<Value: Sendable>(_ call: @escaping @Sendable () async throws -> Value?) async throws
+        -> Value?
+    {
         var backoff = Backoff(first: .seconds(1), longest: .seconds(60))
         while !runtime.shutdown.isRequested {
             do {

@@ -48,7 +48,9 @@ import Telegram
     func run(_ runtime: Runtime) async throws -> ExitStatus {
         let api = try bot.api()
         let offsets: any OffsetStore =
-            if let state { try FileOffset(path: state) } else { try await RedisOffset(runtime: runtime, botID: api.token.botID) }
+            if let state { try FileOffset(path: state) } else {
+                try await RedisOffset(runtime: runtime, botID: api.token.botID)
+            }
         let emitted = output.to == "-" ? nil : LastEmitted.updateID(in: output.to, botID: api.token.botID)
         let listener = Listener(
             runtime: runtime, api: api, offsets: offsets, output: try await EventOutput(endpoint: output.to),

@@ -84,7 +84,10 @@ extension Sender {
             do {
                 _ = try await api.call(
                     "editMessageText",
-                    ["chat_id": chat, "message_id": .integer(reply), "text": .string(text), "link_preview_options": ["is_disabled": true]])
+                    [
+                        "chat_id": chat, "message_id": .integer(reply), "text": .string(text),
+                        "link_preview_options": ["is_disabled": true],
+                    ])
                 await shared.forgetReply()
                 return try await sent("edit", chat, .integer(reply))
             } catch let error as TelegramError where error.code == .messageNotFound {
@@ -92,7 +95,9 @@ extension Sender {
                 await shared.forgetReply()
             }
         }
-        var parameters: JSONObject = ["chat_id": chat, "text": .string(text), "link_preview_options": ["is_disabled": true]]
+        var parameters: JSONObject = [
+            "chat_id": chat, "text": .string(text), "link_preview_options": ["is_disabled": true],
+        ]
         BotCall.addReply(&parameters, job.event, byDefault: true)
         let message = try await api.call("sendMessage", parameters)
         try await sent("reply", chat, message["message_id"])

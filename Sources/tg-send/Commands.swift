@@ -91,7 +91,9 @@ struct BotCall: Sendable {
         if let id = event.payload["reply_to"] ?? (byDefault ? origin?["message_id"] : nil) {
             parameters["reply_parameters"] = ["message_id": id, "allow_sending_without_reply": true]
         }
-        if event.payload["chat_id"] == nil, let thread = origin?["thread_id"] { parameters["message_thread_id"] = thread }
+        if event.payload["chat_id"] == nil, let thread = origin?["thread_id"] {
+            parameters["message_thread_id"] = thread
+        }
         if event.payload["silent"] == true { parameters["disable_notification"] = true }
     }
 }

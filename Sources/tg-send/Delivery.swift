@@ -84,7 +84,8 @@ extension Sender {
             "chat_id": job.chat, "parse_mode": "HTML",
             "caption": .string(
                 Wording.caption(
-                    title: job.event.payload["title"]?.string, elapsed: elapsed(job), correlationID: job.event.correlationID)),
+                    title: job.event.payload["title"]?.string, elapsed: elapsed(job),
+                    correlationID: job.event.correlationID)),
         ]
         MediaDetails(job.event.payload).add(to: &parameters, method: method)
         BotCall.addReply(&parameters, job.event, byDefault: true)
@@ -116,7 +117,8 @@ extension Sender {
         let (cache, limit) = (cache, options.cacheSize.bytes)
         let removed = await BlockingThread().run { cache.evict(downTo: limit) }
         if removed.count > 0 {
-            runtime.log.info("removed local copies", metadata: ["count": "\(removed.count)", "bytes": "\(removed.bytes)"])
+            runtime.log.info(
+                "removed local copies", metadata: ["count": "\(removed.count)", "bytes": "\(removed.bytes)"])
         }
     }
 }

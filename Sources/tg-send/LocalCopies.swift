@@ -80,7 +80,8 @@ struct LocalCopies: Sendable {
                     }
                 })
             guard head.status == 200 else {
-                throw NoCopy(reason: "the store refused the file (HTTP status \(head.status))", isTemporary: head.status >= 500)
+                throw NoCopy(
+                    reason: "the store refused the file (HTTP status \(head.status))", isTemporary: head.status >= 500)
             }
         } catch let error as NoCopy {
             throw error

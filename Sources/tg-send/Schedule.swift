@@ -83,7 +83,9 @@ final class Schedule: Sendable {
     func next() async -> Job? {
         while !Task.isCancelled {
             let generation = changed.generation
-            let found: (job: Job?, due: ContinuousClock.Instant?, isDone: Bool) = state.withLock { take(&$0, ContinuousClock.now) }
+            let found: (job: Job?, due: ContinuousClock.Instant?, isDone: Bool) = state.withLock {
+                take(&$0, ContinuousClock.now)
+            }
             if let job = found.job { return job }
             if found.isDone { return nil }
             let wait = found.due.map { $0 - ContinuousClock.now } ?? .seconds(3600)

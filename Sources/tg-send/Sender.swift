@@ -17,7 +17,8 @@ struct Sender: Sendable {
     let uploads = KeysInUse()
 
     init(
-        runtime: Runtime, api: BotAPI, output: EventOutput, shared: SharedState, cache: MediaCache, options: SendingOptions
+        runtime: Runtime, api: BotAPI, output: EventOutput, shared: SharedState, cache: MediaCache,
+        options: SendingOptions
     ) {
         self.runtime = runtime
         self.api = api
@@ -85,7 +86,8 @@ struct Sender: Sendable {
     private func afterFailure(_ error: TelegramError, _ step: Step, _ job: inout Job) async throws -> Duration? {
         if error.code == .unauthorized { throw error }
         if let wait = error.retryAfter {
-            runtime.log.notice("Telegram asks to wait", metadata: ["seconds": "\(wait.components.seconds)", "chat": "\(job.chatName)"])
+            runtime.log.notice(
+                "Telegram asks to wait", metadata: ["seconds": "\(wait.components.seconds)", "chat": "\(job.chatName)"])
             return job.maySkip ? dropped(&job) : wait
         }
         if error.isTemporary, job.attempts < options.retries, !job.maySkip {
@@ -101,7 +103,8 @@ struct Sender: Sendable {
         case .deliver:
             try await failed("deliver", error, job)
             job.steps = [.showFailure]
-            job.event.payload["reason"] = .string("Telegram did not take the file: \(error.message.withoutPrefix("Telegram: "))")
+            job.event.payload["reason"] = .string(
+                "Telegram did not take the file: \(error.message.withoutPrefix("Telegram: "))")
         case .showFailure: try await failed("reply", error, job)
         case .command(let action): try await failed(action, error, job)
         }

@@ -74,7 +74,9 @@ final class SharedState: Sendable {
 
     /// Counts one delivery; true every `every`th time, over all processes.
     func isCleanupDue(every: Int64) async -> Bool {
-        let count = await attempt { redis throws(RedisError) in try await redis.send("INCR", "tgpipe:cleanup:events").int }
+        let count = await attempt { redis throws(RedisError) in
+            try await redis.send("INCR", "tgpipe:cleanup:events").int
+        }
         return (count ?? nil).map { $0 % every == 0 } ?? false
     }
 

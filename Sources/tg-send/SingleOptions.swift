@@ -48,7 +48,8 @@ struct SingleOptions: ParsableArguments, Sendable {
     private var chosen: [String] {
         let actions: [(String, Bool)] = [
             ("--text", text != nil && edit == nil), ("--video", video != nil), ("--audio", audio != nil),
-            ("--document", document != nil), ("--edit", edit != nil), ("--delete", delete != nil), ("--react", react != nil),
+            ("--document", document != nil), ("--edit", edit != nil), ("--delete", delete != nil),
+            ("--react", react != nil),
         ]
         return actions.filter(\.1).map(\.0)
     }

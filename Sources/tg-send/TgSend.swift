@@ -35,7 +35,8 @@ import Telegram
         let cache = MediaCache(directory: try runtime.directory("media/cache"))
         if let event = try single.event() {
             let sender = Sender(
-                runtime: runtime, api: api, output: sink, shared: SharedState(runtime: runtime, redis: nil, botID: api.token.botID),
+                runtime: runtime, api: api, output: sink,
+                shared: SharedState(runtime: runtime, redis: nil, botID: api.token.botID),
                 cache: cache, options: sending)
             return try await sender.sendOnce(event)
         }

@@ -13,7 +13,9 @@ import Testing
         #expect(letter.payload["code"] == "not_json")
     }
 
-    @Test(arguments: [([0xFF], "/w=="), ([0xFF, 0xFE], "//4="), ([0xFF, 0xFE, 0x00], "//4A"), ([0xFF, 0xFE, 0x00, 0x41], "//4AQQ==")])
+    @Test(arguments: [
+        ([0xFF], "/w=="), ([0xFF, 0xFE], "//4="), ([0xFF, 0xFE, 0x00], "//4A"), ([0xFF, 0xFE, 0x00, 0x41], "//4AQQ=="),
+    ])
     func bytesThatAreNotTextAreKeptAsBase64(_ bytes: [UInt8], _ text: String) {
         let letter = DeadLetter.envelope(line: bytes, fault: fault, tool: "x", correlationID: nil)
         #expect(letter.payload["line_base64"]?.string == text)

@@ -15,11 +15,15 @@ import Testing
     }
 
     /// A raw event: a message of `user` in `chat`.
-    private func raw(_ text: String, user: Int64, name: String? = nil, chat: Int64? = nil, more: JSONObject = [:], id: Int64 = 7) -> String {
+    private func raw(
+        _ text: String, user: Int64, name: String? = nil, chat: Int64? = nil, more: JSONObject = [:], id: Int64 = 7
+    ) -> String {
         var message: JSONObject = [
             "message_id": .integer(id), "date": 1_700_000_000,
             "chat": ["id": .integer(chat ?? user), "type": .string(chat == nil ? "private" : "supergroup")],
-            "from": .object(["id": .integer(user), "first_name": "U", "is_bot": false, "username": name.map { .string($0) }]),
+            "from": .object([
+                "id": .integer(user), "first_name": "U", "is_bot": false, "username": name.map { .string($0) },
+            ]),
             "text": .string(text),
         ]
         for member in more.members { message[member.key] = member.value }
@@ -47,7 +51,9 @@ import Testing
     }
 
     @Test func strangersAreNotHeard() async throws {
-        let result = try await gate([raw(".vdl https://example.org/v", user: 1), raw("hi", user: 1), raw(".bless 1", user: 1)])
+        let result = try await gate([
+            raw(".vdl https://example.org/v", user: 1), raw("hi", user: 1), raw(".bless 1", user: 1),
+        ])
         #expect(result.status == 0)
         #expect(result.lines.isEmpty)
     }
@@ -55,16 +61,25 @@ import Testing
     @Test func theBlessedGetThroughUntilTheyAreUnblessed() async throws {
         let command = raw(".vdl https://example.org/v", user: 1, name: "Bob")
         let result = try await gate([
-            raw("hi", user: 1, name: "Bob"), raw(".bless @bob 2d", user: 42), command, raw(".unbless @BOB", user: 42), command,
+            raw("hi", user: 1, name: "Bob"), raw(".bless @bob 2d", user: 42), command, raw(".unbless @BOB", user: 42),
+            command,
         ])
-        #expect(try types(result) == ["commands.telegram.react", "commands.media.video_download", "commands.telegram.react"])
+        #expect(
+            try types(result) == [
+                "commands.telegram.react", "commands.media.video_download", "commands.telegram.react",
+            ])
         #expect(try result.envelopes()[1].meta["role"] == "blessed")
     }
 
     @Test func aRuleEndsWithItsTerm() async throws {
-        _ = try await gate([raw(".bless 1 1h30m", user: 42), raw(".bless 2", user: 42), raw(".grace", user: 42, chat: -5), raw(".hammer 3", user: 42)])
+        _ = try await gate([
+            raw(".bless 1 1h30m", user: 42), raw(".bless 2", user: 42), raw(".grace", user: 42, chat: -5),
+            raw(".hammer 3", user: 42),
+        ])
         let hour: Int64 = 3600
-        for (key, seconds) in [("bless:1", hour * 3 / 2), ("bless:2", 30 * 24 * hour), ("grace:-5", -1), ("hammer:3", hour)] {
+        for (key, seconds) in [
+            ("bless:1", hour * 3 / 2), ("bless:2", 30 * 24 * hour), ("grace:-5", -1), ("hammer:3", hour),
+        ] {
             let left = Int64(try redis.cli("TTL", "tgpipe:{access}:\(key)")) ?? 0
             #expect((seconds - 60...seconds).contains(left), "\(key)")
         }
@@ -93,20 +108,26 @@ import Testing
 
     @Test func rulesAreGivenByReplyToo() async throws {
         let reply: JSONObject = [
-            "reply_to_message": ["message_id": 3, "chat": ["id": -5, "type": "supergroup"], "from": ["id": 9, "first_name": "N"], "text": "x"]
+            "reply_to_message": [
+                "message_id": 3, "chat": ["id": -5, "type": "supergroup"], "from": ["id": 9, "first_name": "N"],
+                "text": "x",
+            ]
         ]
         _ = try await gate([raw(".bless 1d", user: 42, chat: -5, more: reply)])
         #expect(try redis.cli("EXISTS", "tgpipe:{access}:bless:9") == "1")
     }
 
     @Test func somebodyWithoutAUserNameIsMentionedByEntity() async throws {
-        let mention: JSONObject = ["entities": [["type": "text_mention", "offset": 8, "length": 7, "user": ["id": 9, "first_name": "No"]]]]
+        let mention: JSONObject = [
+            "entities": [["type": "text_mention", "offset": 8, "length": 7, "user": ["id": 9, "first_name": "No"]]]
+        ]
         _ = try await gate([raw(".hammer No Name 2h", user: 42, more: mention)])
         #expect(try redis.cli("EXISTS", "tgpipe:{access}:hammer:9") == "1")
     }
 
     @Test(arguments: [
-        ".bless", ".bless @x nonsense", ".bless 1 2d more", ".bless @", ".grace 30x", ".smite now", ".hammer 0", ".unbless", ".bless -5",
+        ".bless", ".bless @x nonsense", ".bless 1 2d more", ".bless @", ".grace 30x", ".smite now", ".hammer 0",
+        ".unbless", ".bless -5",
     ])
     func mistakesAreAnsweredWithTheUsage(_ text: String) async throws {
         let result = try await gate([raw(text, user: 42)])
@@ -120,7 +141,9 @@ import Testing
     }
 
     @Test func aNameBelongsToWhoShowsItNow() async throws {
-        _ = try await gate([raw("hi", user: 1, name: "same"), raw("hi", user: 1, name: "other"), raw("hi", user: 2, name: "same")])
+        _ = try await gate([
+            raw("hi", user: 1, name: "same"), raw("hi", user: 1, name: "other"), raw("hi", user: 2, name: "same"),
+        ])
         _ = try await gate([raw(".bless @same", user: 42)])
         #expect(try redis.cli("EXISTS", "tgpipe:{access}:bless:2") == "1")
         #expect(try redis.cli("EXISTS", "tgpipe:{access}:bless:1") == "0")
@@ -150,7 +173,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("text", ".vdl", "https://a.example/1"), ("text", ".VDL", "https://a.example/1"), ("caption", ".adl", "https://a.example/1"),
+        ("text", ".vdl", "https://a.example/1"), ("text", ".VDL", "https://a.example/1"),
+        ("caption", ".adl", "https://a.example/1"),
     ])
     func theLinkMayBeInTheMessageRepliedTo(_ field: String, _ word: String, _ url: String) async throws {
         let reply: JSONObject = [
@@ -168,7 +192,10 @@ import Testing
         let reply: JSONObject = [
             "reply_to_message": [
                 "message_id": 3, "chat": ["id": 42, "type": "private"], "from": ["id": 9, "first_name": "N"],
-                "video": ["file_id": "F", "file_unique_id": "U", "duration": 3, "file_size": 10, "mime_type": "video/mp4", "width": 1, "height": 1],
+                "video": [
+                    "file_id": "F", "file_unique_id": "U", "duration": 3, "file_size": 10, "mime_type": "video/mp4",
+                    "width": 1, "height": 1,
+                ],
             ]
         ]
         let event = try #require(try await gate([raw(".vdl", user: 42, more: reply)]).envelopes().first)
@@ -176,27 +203,44 @@ import Testing
         #expect(event.payload["file"]?["type"] == "video")
     }
 
-    @Test(arguments: [("youtu.be/abc", "https://youtu.be/abc"), ("HTTP://X.org/", "HTTP://X.org/"), ("example.org:8080/a?b=1", "https://example.org:8080/a?b=1")])
+    @Test(arguments: [
+        ("youtu.be/abc", "https://youtu.be/abc"), ("HTTP://X.org/", "HTTP://X.org/"),
+        ("example.org:8080/a?b=1", "https://example.org:8080/a?b=1"),
+    ])
     func linksMayLackTheirScheme(_ written: String, _ url: String) async throws {
         #expect(try await gate([raw(".vdl \(written)", user: 42)]).envelopes().first?.payload["url"]?.string == url)
     }
 
     @Test func aCommandWithoutSourceIsAnsweredWithItsUsage() async throws {
-        #expect(try texts(await gate([raw(".vdl", user: 42), raw(".vdl nonsense", user: 42)])).filter { $0.hasPrefix("Usage: .vdl") }.count == 2)
+        #expect(
+            try texts(await gate([raw(".vdl", user: 42), raw(".vdl nonsense", user: 42)])).filter {
+                $0.hasPrefix("Usage: .vdl")
+            }.count == 2)
     }
 
     @Test func commandsAreATable() async throws {
         let result = try await gate(
-            [raw("/get@my_bot https://a.example/", user: 42), raw(".ping one two", user: 42), raw(".adl https://a.example/", user: 42)],
-            ["--command", "/get=commands.media.video_download", "--command", ".ping=commands.my.ping", "--command", ".adl="])
+            [
+                raw("/get@my_bot https://a.example/", user: 42), raw(".ping one two", user: 42),
+                raw(".adl https://a.example/", user: 42),
+            ],
+            [
+                "--command", "/get=commands.media.video_download", "--command", ".ping=commands.my.ping", "--command",
+                ".adl=",
+            ])
         #expect(try types(result) == ["commands.media.video_download", "commands.my.ping"])
         #expect(try result.envelopes()[1].payload == ["text": "one two"])
     }
 
     @Test func onlyWhatSomebodyWorksOnIsPublished() async throws {
-        let input = [raw(".vdl https://a.example/", user: 42), raw(".adl https://a.example/", user: 42), raw("hi", user: 42)]
+        let input = [
+            raw(".vdl https://a.example/", user: 42), raw(".adl https://a.example/", user: 42), raw("hi", user: 42),
+        ]
         #expect(try types(await gate(input)) == ["commands.media.video_download", "commands.media.audio_download"])
-        #expect(try types(await gate(input, ["--subscribe", "commands.media.audio_download"])) == ["commands.media.audio_download"])
+        #expect(
+            try types(await gate(input, ["--subscribe", "commands.media.audio_download"])) == [
+                "commands.media.audio_download"
+            ])
         let all = try await gate(input + [raw("hi", user: 1)], ["--pass-all"])
         #expect(try types(all).filter { $0 == "events.telegram.raw" }.count == 3)
         #expect(try all.envelopes().allSatisfy { $0.type == "events.access.denied" || $0.meta["role"] == "admin" })
@@ -216,7 +260,8 @@ import Testing
     @Test func malformedLinesGoToTheDeadLetters() async throws {
         let folder = try TemporaryFolder()
         let none = Envelope(type: "events.telegram.raw", payload: ["update_id": 1])
-        let result = try await gate(["{oops", none.json.text, raw(".whoami", user: 42)], ["--dead-letter", folder("dead")])
+        let result = try await gate(
+            ["{oops", none.json.text, raw(".whoami", user: 42)], ["--dead-letter", folder("dead")])
         #expect(result.status == 65)
         #expect(try types(result) == ["commands.telegram.reply"])
         let letters = try String(contentsOfFile: folder("dead"), encoding: .utf8).split(separator: "\n")
@@ -246,7 +291,8 @@ import Testing
 
     @Test func withoutAnAdminItIsNotConfigured() async throws {
         #expect(try await ToolRun.run("tg-gate", environment: ["TGPIPE_REDIS": redis.address]).status == 78)
-        #expect(try await ToolRun.run("tg-gate", environment: ["TGPIPE_REDIS": redis.address, "TG_ADMIN_ID": "ann"]).status == 78)
+        #expect(
+            try await ToolRun.run("tg-gate", environment: ["TGPIPE_REDIS": redis.address, "TG_ADMIN_ID": "ann"]).status
+                == 78)
     }
 }
-

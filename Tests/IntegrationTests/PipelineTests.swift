@@ -23,7 +23,8 @@ import Testing
             folder = try TemporaryFolder()
             s3 = store
             try FileManager.default.createDirectory(atPath: folder("www"), withIntermediateDirectories: true)
-            let clip = "ffmpeg -loglevel error -f lavfi -i testsrc=d=2:s=160x120 -f lavfi -i sine=d=2 -shortest -pix_fmt yuv420p"
+            let clip =
+                "ffmpeg -loglevel error -f lavfi -i testsrc=d=2:s=160x120 -f lavfi -i sine=d=2 -shortest -pix_fmt yuv420p"
             guard try SpawnedProgram(["sh", "-c", "\(clip) \(folder("www/clip.mp4"))"]).wait() == 0 else {
                 throw ToolRun.TookTooLong(description: "ffmpeg made no clip")
             }
@@ -48,7 +49,8 @@ import Testing
             ].map { "\(bin)\($0)" }
             let variables = environment.map { "\($0)='\($1)'" }.joined(separator: " ")
             // The shell's own pipe: ending the listener ends the rest in order.
-            let script = "\(variables.isEmpty ? "" : "export \(variables);") \(stages.joined(separator: " | ")) >\(folder("out.ndjson"))"
+            let script =
+                "\(variables.isEmpty ? "" : "export \(variables);") \(stages.joined(separator: " | ")) >\(folder("out.ndjson"))"
             pipeline = try SpawnedProgram(["sh", "-c", script])
         }
 
@@ -141,8 +143,12 @@ import Testing
 
     @Test func failuresAreToldInOneLine() async throws {
         let bot = try Bot()
-        for path in ["status/404", "status/403", "clip.txt"] { try await bot.telegram.say(".vdl \(bot.site.url)/\(path)", as: Self.ann) }
-        let answers = try await bot.answers(in: 42) { $0.filter { ($0.edits.last ?? $0.text ?? "").hasPrefix("❌") }.count == 3 }
+        for path in ["status/404", "status/403", "clip.txt"] {
+            try await bot.telegram.say(".vdl \(bot.site.url)/\(path)", as: Self.ann)
+        }
+        let answers = try await bot.answers(in: 42) {
+            $0.filter { ($0.edits.last ?? $0.text ?? "").hasPrefix("❌") }.count == 3
+        }
         for answer in answers {
             let text = answer.edits.last ?? answer.text ?? ""
             #expect(text.hasPrefix("❌ ") && !text.contains("\n") && text.count < 300)

@@ -24,7 +24,9 @@ import Testing
     }
 
     /// An event that answers message 1 of the chat with Ann.
-    private func event(_ type: String, _ payload: JSONObject, _ correlation: EventID = EventID(), chat: Int64 = 42) -> Envelope {
+    private func event(_ type: String, _ payload: JSONObject, _ correlation: EventID = EventID(), chat: Int64 = 42)
+        -> Envelope
+    {
         Envelope(
             type: type, payload: payload,
             meta: [
@@ -38,7 +40,8 @@ import Testing
         try Data(repeating: 7, count: bytes).write(to: URL(fileURLWithPath: path))
         return [
             "kind": "video", "key": .string(key), "store": .string("file:\(folder("store"))"), "path": .string(path),
-            "size_bytes": .integer(Int64(bytes)), "content_type": "video/mp4", "file_name": "clip.mp4", "title": "A <clip>",
+            "size_bytes": .integer(Int64(bytes)), "content_type": "video/mp4", "file_name": "clip.mp4",
+            "title": "A <clip>",
             "duration_seconds": 3.2, "width": 320, "height": 240,
         ]
     }
@@ -79,7 +82,9 @@ import Testing
         run.send(event("events.media.progress", ["kind": "video", "state": "accepted"], correlation).line)
         #expect(try await eventually { try redis.cli("GET", "tgpipe:correlation:\(correlation):reply") != "" })
         #expect(try await telegram.answers(in: 42).map(\.text) == ["⏳ On it…"])
-        run.send(event("events.media.progress", ["kind": "video", "state": "downloading", "fraction": 0.5], correlation).line)
+        run.send(
+            event("events.media.progress", ["kind": "video", "state": "downloading", "fraction": 0.5], correlation).line
+        )
         var edits: [String] = []
         for _ in 0..<500 where edits.isEmpty {
             edits = try await telegram.chat(42).last?.edits ?? []
@@ -137,7 +142,10 @@ import Testing
         let correlation = EventID()
         _ = try await send([
             event("events.media.progress", ["kind": "video", "state": "accepted"], correlation),
-            event("events.dl.video.failed", ["kind": "video", "code": "private", "reason": "This video is private.", "temporary": false], correlation),
+            event(
+                "events.dl.video.failed",
+                ["kind": "video", "code": "private", "reason": "This video is private.", "temporary": false],
+                correlation),
         ])
         let answers = try await telegram.answers(in: 42)
         #expect(answers.map { $0.edits.last ?? $0.text } == ["❌ This video is private."])
@@ -145,7 +153,9 @@ import Testing
 
     @Test func aFailureWithoutReplyIsAnsweredAnew() async throws {
         try await telegram.say(".vdl x", as: ann)
-        _ = try await send([event("events.dl.audio.failed", ["kind": "audio", "code": "x", "reason": "No.", "temporary": false])])
+        _ = try await send([
+            event("events.dl.audio.failed", ["kind": "audio", "code": "x", "reason": "No.", "temporary": false])
+        ])
         #expect(try await telegram.answers(in: 42).map(\.text) == ["❌ No."])
     }
 
@@ -154,7 +164,8 @@ import Testing
         try await telegram.say("x", as: BotEmulator.User(43, "Bob"))
         try await telegram.fault("sendMessage", "429", ["retry_after": 2, "chat_id": 42])
         let result = try await send([
-            event("commands.telegram.send", ["text": "late"]), event("commands.telegram.send", ["text": "prompt"], chat: 43),
+            event("commands.telegram.send", ["text": "late"]),
+            event("commands.telegram.send", ["text": "prompt"], chat: 43),
         ])
         #expect(try result.envelopes().map { $0.payload["chat_id"] } == [43, 42])
         let calls = try await telegram.calls("sendMessage")
@@ -173,7 +184,8 @@ import Testing
     @Test func aRefusalIsAnEventAndTheStreamGoesOn() async throws {
         try await telegram.say("x", as: ann)
         let result = try await send([
-            event("commands.telegram.send", ["text": "nobody"], chat: 999), event("commands.telegram.send", ["text": "ok"]),
+            event("commands.telegram.send", ["text": "nobody"], chat: 999),
+            event("commands.telegram.send", ["text": "ok"]),
         ])
         #expect(result.status == 0)
         let failed = try result.envelopes().first { $0.type == "events.telegram.failed" }
@@ -229,7 +241,8 @@ import Testing
             "tg-send", ["--chat", "42", "--video", path, "--caption", "a clip"], environment: telegram.environment)
         #expect(video.status == 0)
         #expect(try await telegram.answers(in: 42).last?.caption == "a clip")
-        let nobody = try await ToolRun.run("tg-send", ["--chat", "999", "--text", "x"], environment: telegram.environment)
+        let nobody = try await ToolRun.run(
+            "tg-send", ["--chat", "999", "--text", "x"], environment: telegram.environment)
         #expect(nobody.status == 1)
         #expect(nobody.errors.contains("chat not found"))
         let missing = try await ToolRun.run(
@@ -268,7 +281,8 @@ import Testing
         try await telegram.say("x", as: ann)
         let result = try await ToolRun.run(
             "tg-send", ["--chat", "42", "--text", "x", "--log-level", "trace"],
-            environment: ["TG_BOT_TOKEN": BotEmulator.token, "TG_BOT_API_URL": "http://127.0.0.1:1"], deadline: .seconds(60))
+            environment: ["TG_BOT_TOKEN": BotEmulator.token, "TG_BOT_API_URL": "http://127.0.0.1:1"],
+            deadline: .seconds(60))
         #expect(result.status == 69)
         #expect(!(result.errors + result.output).contains("TEST-token"))
     }

@@ -16,7 +16,9 @@ import Testing
     @Test func aGroupGetsTwentyAMinute() {
         var pacing = Pacing(now: start)
         var sent = 0
-        for second in 0..<600 where pacing.turn(chat: "-100", .reply, now: start + .seconds(second)) == nil { sent += 1 }
+        for second in 0..<600 where pacing.turn(chat: "-100", .reply, now: start + .seconds(second)) == nil {
+            sent += 1
+        }
         #expect((200...205).contains(sent))
     }
 

@@ -15,10 +15,13 @@ import Testing
     }
 
     private func command(_ chat: Int64, _ text: String) throws -> Job {
-        try #require(Job(Envelope(type: "commands.telegram.send", payload: ["chat_id": .integer(chat), "text": .string(text)])))
+        try #require(
+            Job(Envelope(type: "commands.telegram.send", payload: ["chat_id": .integer(chat), "text": .string(text)])))
     }
 
-    private func text(_ job: Job?) -> String? { job?.event.payload["text"]?.string ?? job?.event.payload["state"]?.string }
+    private func text(_ job: Job?) -> String? {
+        job?.event.payload["text"]?.string ?? job?.event.payload["state"]?.string
+    }
 
     @Test func commandsToOneChatStayInOrder() async throws {
         let schedule = Schedule(progressInterval: .seconds(3))

@@ -15,29 +15,39 @@ extension Job: Equatable {
         #expect(long.utf16.count <= 1024)
     }
 
-    @Test(arguments: [(0, "0.00 s"), (-5, "0.00 s"), (14, "0.01 s"), (999, "0.99 s"), (1000, "1.0 s"), (61_250, "61.2 s")])
+    @Test(arguments: [
+        (0, "0.00 s"), (-5, "0.00 s"), (14, "0.01 s"), (999, "0.99 s"), (1000, "1.0 s"), (61_250, "61.2 s"),
+    ])
     func shortTimesAreToldMorePrecisely(_ milliseconds: Int, _ text: String) {
         #expect(Wording.seconds(.milliseconds(milliseconds)) == text)
     }
 
-    @Test(arguments: [
-        (["state": "downloading", "fraction": 0.456, "rate_bytes_per_second": 3_200_000], "⬇️ Downloading ▰▰▰▰▱▱▱▱▱▱ 45% · 3.2 MB/s"),
-        (["state": "downloading", "done_bytes": 1500], "⬇️ Downloading 1.5 kB"), (["state": "accepted"], "⏳ On it…"),
-        (["state": "converting", "fraction": 7], "🎞 Converting ▰▰▰▰▰▰▰▰▰▰ 100%"), (["state": "unheard of"], "⏳ On it…"),
-    ] as [(JSONObject, String)])
+    @Test(
+        arguments: [
+            (
+                ["state": "downloading", "fraction": 0.456, "rate_bytes_per_second": 3_200_000],
+                "⬇️ Downloading ▰▰▰▰▱▱▱▱▱▱ 45% · 3.2 MB/s"
+            ),
+            (["state": "downloading", "done_bytes": 1500], "⬇️ Downloading 1.5 kB"), (["state": "accepted"], "⏳ On it…"),
+            (["state": "converting", "fraction": 7], "🎞 Converting ▰▰▰▰▰▰▰▰▰▰ 100%"),
+            (["state": "unheard of"], "⏳ On it…"),
+        ] as [(JSONObject, String)])
     func progressIsReadable(_ payload: JSONObject, _ text: String) {
         #expect(Wording.progress(payload) == text)
     }
 
     @Test(arguments: [
-        ("../../etc/passwd", "_.._etc_passwd"), ("a/b\\c\"d", "a_b_c_d"), ("", "file"), ("...", "file"), ("x\u{0}\ny", "x__y"),
+        ("../../etc/passwd", "_.._etc_passwd"), ("a/b\\c\"d", "a_b_c_d"), ("", "file"), ("...", "file"),
+        ("x\u{0}\ny", "x__y"),
         ("видео.mp4", "видео.mp4"),
     ])
     func fileNamesFromOutsideAreHarmless(_ name: String, _ safe: String) {
         #expect(FileName.safe(name) == safe)
     }
 
-    @Test(arguments: [("video/mp4", "video"), ("audio/mpeg", "audio"), ("video/webm", "document"), ("application/zip", "document")])
+    @Test(arguments: [
+        ("video/mp4", "video"), ("audio/mpeg", "audio"), ("video/webm", "document"), ("application/zip", "document"),
+    ])
     func onlyWhatTelegramPlaysIsSentToBePlayed(_ type: String, _ field: String) {
         #expect(Sender.field(for: type) == field)
     }

@@ -3,7 +3,10 @@ import Testing
 @testable import Stage
 
 @Suite struct OptionTests {
-    @Test(arguments: [("0", 0), ("512", 512), ("64K", 65_536), ("50M", 52_428_800), ("2G", 2_147_483_648), ("8MiB", 8_388_608), ("1kb", 1024)])
+    @Test(arguments: [
+        ("0", 0), ("512", 512), ("64K", 65_536), ("50M", 52_428_800), ("2G", 2_147_483_648), ("8MiB", 8_388_608),
+        ("1kb", 1024),
+    ])
     func sizesAreRead(_ text: String, _ bytes: Int64) {
         #expect(ByteSize(argument: text)?.bytes == bytes)
     }

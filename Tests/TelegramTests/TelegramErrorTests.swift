@@ -15,7 +15,9 @@ import Testing
 
     @Test func aFloodWaitIsKeptExactly() {
         let error = failure(
-            429, #"{"ok":false,"error_code":429,"description":"Too Many Requests: retry after 54000","parameters":{"retry_after":54000}}"#)
+            429,
+            #"{"ok":false,"error_code":429,"description":"Too Many Requests: retry after 54000","parameters":{"retry_after":54000}}"#
+        )
         #expect(error?.code == .floodWait)
         #expect(error?.retryAfter == .seconds(54000))
         #expect(error?.exitStatus == .tryAgain)
@@ -64,7 +66,8 @@ import Testing
 
     @Test func theActorIsTheWriter() throws {
         let update = try update(
-            #"{"update_id":1,"message":{"message_id":5,"chat":{"id":-100,"type":"supergroup"},"from":{"id":7,"first_name":"A","last_name":"B","username":"ab"},"text":"hi"}}"#)
+            #"{"update_id":1,"message":{"message_id":5,"chat":{"id":-100,"type":"supergroup"},"from":{"id":7,"first_name":"A","last_name":"B","username":"ab"},"text":"hi"}}"#
+        )
         #expect(update.actor == Party(id: 7, username: "ab", name: "A B"))
         #expect(update.chatID == -100)
         #expect(update.message?.origin.text == #"{"chat_id":-100,"message_id":5,"chat_type":"supergroup"}"#)
@@ -72,25 +75,29 @@ import Testing
 
     @Test func anAnonymousAdminActsAsTheChat() throws {
         let update = try update(
-            #"{"update_id":1,"message":{"message_id":5,"chat":{"id":-100,"type":"supergroup"},"from":{"id":1087968824},"sender_chat":{"id":-100,"title":"G"},"text":"hi"}}"#)
+            #"{"update_id":1,"message":{"message_id":5,"chat":{"id":-100,"type":"supergroup"},"from":{"id":1087968824},"sender_chat":{"id":-100,"title":"G"},"text":"hi"}}"#
+        )
         #expect(update.actor?.id == -100)
     }
 
     @Test func entitiesAreCountedInUTF16() throws {
         let update = try update(
-            #"{"update_id":1,"message":{"message_id":5,"chat":{"id":1},"text":"😀 http://a.b","entities":[{"type":"url","offset":3,"length":10},{"type":"url","offset":9,"length":99},{"type":"url","offset":-1,"length":2},{"type":"url","offset":9223372036854775807,"length":2}]}}"#)
+            #"{"update_id":1,"message":{"message_id":5,"chat":{"id":1},"text":"😀 http://a.b","entities":[{"type":"url","offset":3,"length":10},{"type":"url","offset":9,"length":99},{"type":"url","offset":-1,"length":2},{"type":"url","offset":9223372036854775807,"length":2}]}}"#
+        )
         #expect(update.message?.entities.map(\.text) == ["http://a.b"])
     }
 
     @Test func theLargestPhotoIsTheFile() throws {
         let update = try update(
-            #"{"update_id":1,"message":{"message_id":5,"chat":{"id":1},"photo":[{"file_id":"s","file_unique_id":"1"},{"file_id":"l","file_unique_id":"2"}]}}"#)
+            #"{"update_id":1,"message":{"message_id":5,"chat":{"id":1},"photo":[{"file_id":"s","file_unique_id":"1"},{"file_id":"l","file_unique_id":"2"}]}}"#
+        )
         #expect(update.message?.file?["file_id"] == "l")
     }
 
     @Test func theMessageThatOpenedATopicIsNoReply() throws {
         let update = try update(
-            #"{"update_id":1,"message":{"message_id":5,"chat":{"id":1},"text":"x","reply_to_message":{"message_id":2,"chat":{"id":1},"forum_topic_created":{"name":"t"}}}}"#)
+            #"{"update_id":1,"message":{"message_id":5,"chat":{"id":1},"text":"x","reply_to_message":{"message_id":2,"chat":{"id":1},"forum_topic_created":{"name":"t"}}}}"#
+        )
         #expect(update.message?.repliedTo == nil)
     }
 

@@ -21,13 +21,17 @@ public final class PythonServer: Sendable {
         let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
         guard socketpair(AF_UNIX, kind, 0, &ends) == 0 else { throw Failure(description: "no descriptors left") }
         defer { close(ends[1]) }
-        let words = try ["\(PythonTools.binFolder())/python", "\(testFolder)/Emulator/\(script)", "--port", "0", "--exit-with-stdin"]
+        let words = try [
+            "\(PythonTools.binFolder())/python", "\(testFolder)/Emulator/\(script)", "--port", "0", "--exit-with-stdin",
+        ]
         program = try SpawnedProgram(words + arguments, descriptors: [ends[1], ends[1], 2])
         var greeting: [UInt8] = []
         // An unbuffered Python writes the line in pieces.
         while greeting.last != UInt8(ascii: "\n") {
             var byte: UInt8 = 0
-            guard recv(ends[0], &byte, 1, 0) == 1 else { throw Failure(description: "\(script) ended with \(program.wait())") }
+            guard recv(ends[0], &byte, 1, 0) == 1 else {
+                throw Failure(description: "\(script) ended with \(program.wait())")
+            }
             greeting.append(byte)
         }
         url = String(decoding: greeting.dropLast(), as: UTF8.self)
@@ -50,7 +54,9 @@ public final class PythonServer: Sendable {
         request.maxBodyBytes = 256 << 20
         let response = try await client.send(request)
         let text = String(decoding: response.body, as: UTF8.self)
-        guard response.status == 200 else { throw Failure(description: "\(method) \(path): \(response.status) \(text)") }
+        guard response.status == 200 else {
+            throw Failure(description: "\(method) \(path): \(response.status) \(text)")
+        }
         return response.body.isEmpty ? .null : try JSON(parsing: response.body)
     }
 }
@@ -104,7 +110,9 @@ public struct BotEmulator: Sendable {
     public func sendFile(_ path: String, kind: String, as user: User, chat: Int64? = nil) async throws -> Int64 {
         let message = try await server.call(
             "POST", "/control/file",
-            .object(["chat_id": .integer(chat ?? user.id), "from": user.json, "path": .string(path), "kind": .string(kind)]))
+            .object([
+                "chat_id": .integer(chat ?? user.id), "from": user.json, "path": .string(path), "kind": .string(kind),
+            ]))
         return message["message_id"]?.int ?? 0
     }
 
@@ -116,7 +124,9 @@ public struct BotEmulator: Sendable {
         public var text: String? { message["text"]?.string }
         public var caption: String? { message["caption"]?.string }
         public var isDeleted: Bool { json["deleted"] == true }
-        public var edits: [String] { json["edits"]?.array?.compactMap { $0["text"]?.string ?? $0["caption"]?.string } ?? [] }
+        public var edits: [String] {
+            json["edits"]?.array?.compactMap { $0["text"]?.string ?? $0["caption"]?.string } ?? []
+        }
         public var reactions: [String] { json["reactions"]?.array?.compactMap { $0["emoji"]?.string } ?? [] }
         public var isBots: Bool { message["from"]?["id"]?.int == BotEmulator.botID }
         public var repliesTo: Int64? { message["reply_to_message"]?["message_id"]?.int }

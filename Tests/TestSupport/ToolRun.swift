@@ -47,7 +47,8 @@ public final class ToolRun: Sendable {
         let folder = try folder ?? TemporaryFolder()
         self.folder = folder
         var variables = [
-            "PATH": "\((try? PythonTools.binFolder()).map { "\($0):" } ?? "")/usr/local/bin:/usr/bin:/bin", "HOME": folder.path,
+            "PATH": "\((try? PythonTools.binFolder()).map { "\($0):" } ?? "")/usr/local/bin:/usr/bin:/bin",
+            "HOME": folder.path,
             "TGPIPE_STATE": folder("state"), "TGPIPE_LOG": "json:debug",
         ]
         variables.merge(environment) { $1 }
@@ -72,7 +73,9 @@ public final class ToolRun: Sendable {
     /// Where the built tools are: beside the tests.
     public static func path(of tool: String) -> String {
         var buffer = [UInt8](repeating: 0, count: 4096)
-        let count = buffer.withUnsafeMutableBytes { bytes in bytes.baseAddress.map { readlink("/proc/self/exe", $0, 4096) } ?? 0 }
+        let count = buffer.withUnsafeMutableBytes { bytes in
+            bytes.baseAddress.map { readlink("/proc/self/exe", $0, 4096) } ?? 0
+        }
         let words = String(decoding: buffer.prefix(max(0, count)), as: UTF8.self).split(separator: "/").dropLast()
         return "/\(words.joined(separator: "/"))/\(tool)"
     }
@@ -129,7 +132,8 @@ public final class ToolRun: Sendable {
 
     /// Waits until standard output holds what is looked for.
     public func waitForLines(_ isThere: @escaping @Sendable ([String]) -> Bool) async throws -> [String] {
-        guard try await eventually({ isThere(self.lines) || (self.child.check() != nil && !isThere(self.lines)) }), isThere(lines)
+        guard try await eventually({ isThere(self.lines) || (self.child.check() != nil && !isThere(self.lines)) }),
+            isThere(lines)
         else {
             throw TookTooLong(description: "\(tool) did not write it; its log: \(errors.text.suffix(2000))")
         }
@@ -164,7 +168,9 @@ public final class ToolRun: Sendable {
     private func record() {
         guard let directory = getenv("TGPIPE_TEST_ENVELOPES") else { return }
         let given = given.withLock { $0 }
-        let made = output.text.split(separator: "\n").map(String.init).filter { $0.hasPrefix("{") && !given.contains($0) }
+        let made = output.text.split(separator: "\n").map(String.init).filter {
+            $0.hasPrefix("{") && !given.contains($0)
+        }
         guard !made.isEmpty else { return }
         let number = ToolRun.counter.add(1, ordering: .relaxed).newValue
         let path = "\(String(cString: directory))/\(tool)-\(getpid())-\(number).ndjson"
