@@ -40,7 +40,7 @@ struct FetchRun: Sendable {
     private func fetch() async throws(MediaError) -> Raw {
         switch job.origin {
         case .local(let path):
-            return Raw(path: path, isOurs: false)
+            return Raw(path: path.absolutePath, isOurs: false)
         case .download(let url):
             guard case .file(let file) = try await download(url, .any, acceptsPages: false) else {
                 throw MediaError(.unsupported, "There is no file at that link.")
@@ -178,10 +178,10 @@ struct FetchRun: Sendable {
     private func hash(_ path: String) async throws(MediaError) -> String {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
         guard descriptor >= 0 else { throw .local("read the file", errno) }
-        let hasher = FileHasher(descriptor)
+        let reader = HashingWriter(descriptor)
         close(descriptor)
-        hasher.advance(to: fileSize(path))
-        return try await hasher.finish()
+        reader.adopt(fileSize(path))
+        return try await reader.finish()
     }
 
     private func fileSize(_ path: String) -> Int64 {

@@ -11,6 +11,9 @@ public final class MediaFetcher: Sendable {
     private let shortLinks: ShortLinks
 
     public init(_ settings: MediaSettings) {
+        var settings = settings
+        settings.directory = settings.directory.absolutePath
+        settings.ytDlp.cookiesFile = settings.ytDlp.cookiesFile?.absolutePath
         self.settings = settings
         shortLinks = ShortLinks(additionalHosts: settings.shortLinkHosts, addressPolicy: settings.addressPolicy)
     }

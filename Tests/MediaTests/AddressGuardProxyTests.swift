@@ -90,4 +90,28 @@ struct AddressGuardProxyTests {
         #expect(try curl(proxy, "http://127.0.0.1:1/") == " 502 000")
         #expect(try curl(proxy, "http://127.0.0.1:1/", "--request-target", "ftp://h/x") == " 400 000")
     }
+
+    @Test("is what ffmpeg uses, and there is no way around it")
+    func ffmpeg() async throws {
+        let clips = try Clips.shared.get()
+        let site = try WebSite(root: clips.folder.path)
+        let guarding = try AddressGuardProxy(policy: .publicOnly)
+        let open = try AddressGuardProxy(policy: .any)
+        defer {
+            guarding.stop()
+            open.stop()
+        }
+        func reads(_ environment: [String: String], _ path: String) async throws -> Bool {
+            let command = ChildCommand(
+                program: "ffprobe", arguments: ["-v", "error", "-i", site.url + path],
+                environment: ChildEnvironment.inherited().merging(environment) { $1 }, directory: "/",
+                deadline: .seconds(60))
+            return try await GuardedChild.run(command).isSuccess
+        }
+        for path in ["/clip.mp4", "/hls.m3u8"] {
+            #expect(try await reads(open.environment, path))
+            #expect(try await !reads(guarding.environment, path))
+            #expect(try await !reads(open.environment.mapValues { $0.replacing("tgpipe:", with: "tgpipe:x") }, path))
+        }
+    }
 }

@@ -71,6 +71,24 @@ struct DirectDownloadTests {
         #expect(site.server.requests.last?.rangeStart == 100_000)
     }
 
+    @Test(
+        "trusts after a crash of the machine only what was on the disk",
+        arguments: [("100000", 100_000), ("4096", 4096)])
+    func afterCrash(durable: String, start: Int) async throws {
+        let site = try FileSite(content) { $0.breaks = [100_000] }
+        var first = download(site.server.url("/v.mp4"), try folder())
+        first.fruitlessAttempts = 0
+        _ = try? await first.run { _ in }
+        let note = first.folder.file("part.json")
+        let text = try #require(SmallFile.readText(note))
+        let boot = try #require(text.firstRange(of: "\"boot\":\""))
+        let changed = text.replacing("\"durable\":100000", with: "\"durable\":\(durable)")
+        try SmallFile.write(Array((changed[..<boot.upperBound] + "x" + changed[boot.upperBound...]).utf8), to: note)
+        let outcome = try await download(site.server.url("/v.mp4"), first.folder).run { _ in }
+        expectWhole(try file(outcome))
+        #expect(site.server.requests.last?.rangeStart == start)
+    }
+
     @Test("of a file that is all there asks only whether it still is")
     func alreadyWhole() async throws {
         let site = try FileSite(content)

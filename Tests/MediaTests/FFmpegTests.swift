@@ -78,6 +78,17 @@ struct FFmpegTests {
         }
     }
 
+    @Test("is shown what begins as media does, whatever it is called")
+    func signatures() throws {
+        for clip in [clips.mp4, clips.webm, clips.mkv, clips.mp3, clips.folder("hls0.ts")] {
+            let beginning = try #require(SmallFile.readBeginning(clip, count: MediaSignature.length))
+            #expect(MediaSignature.isPlausible(beginning), "\(clip)")
+        }
+        for text in ["", "#EXTM3U\n", "<html>", "%PDF-1.4", "ffconcat version 1.0", "PK\u{3}\u{4}", "G and no more"] {
+            #expect(!MediaSignature.isPlausible(Array(text.utf8)), "\(text)")
+        }
+    }
+
     @Test("takes a name for a file, whatever it looks like")
     func oddNames() async throws {
         for name in ["-i", "http:x.mp4", "concat:a|b", "pipe:0", "a%03d.mp4"] {

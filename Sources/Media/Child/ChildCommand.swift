@@ -19,18 +19,12 @@ struct ChildCommand: Sendable {
 
     /// The file to execute; nil when there is none.
     var executable: String? {
-        if program.contains("/") { return access(program, X_OK) == 0 ? ChildCommand.absolute(program) : nil }
+        if program.contains("/") { return access(program, X_OK) == 0 ? program.absolutePath : nil }
         let folders = getenv("PATH").map { String(cString: $0) } ?? "/usr/local/bin:/usr/bin:/bin"
         return folders.split(separator: ":").lazy.map { "\($0)/\(program)" }.first { path in
             var info = stat()
             return stat(path, &info) == 0 && info.st_mode & S_IFMT == S_IFREG && access(path, X_OK) == 0
-        }.map(ChildCommand.absolute)
-    }
-
-    private static func absolute(_ path: String) -> String {
-        guard !path.hasPrefix("/"), let folder = getcwd(nil, 0) else { return path }
-        defer { free(folder) }
-        return "\(String(cString: folder))/\(path)"
+        }.map(\.absolutePath)
     }
 }
 

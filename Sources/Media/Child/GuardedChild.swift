@@ -64,8 +64,3 @@ final class GuardedChild: Sendable {
         return descriptor
     }
 }
-
-extension String {
-    /// What follows the last slash.
-    var lastComponent: String { split(separator: "/").last.map(String.init) ?? self }
-}

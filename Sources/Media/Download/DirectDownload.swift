@@ -27,8 +27,8 @@ struct DirectDownload: Sendable {
         do throws(MediaError) {
             return try await attempts(partial, onProgress)
         } catch {
-            let isHopeless = error.code == .tooLarge || error.code == .noSpace || !error.isTemporary
-            if isHopeless || !partial.isResumable { partial.remove() }
+            let isHopeless = error.code == .noSpace || !error.isTemporary || !partial.isResumable
+            if isHopeless { partial.remove() } else { try? await partial.settle() }
             throw error
         }
     }
@@ -48,15 +48,16 @@ struct DirectDownload: Sendable {
                 partial.remove()
                 return .needsExtractor
             case .startOver:
-                try partial.restart()
+                partial.restart()
                 failure = MediaError(.truncated, "The site cannot continue where it broke off.")
             case .failed(let error):
                 guard error.isTemporary, error.code != .cancelled, error.code != .noSpace else { throw error }
                 failure = error
             }
+            try await partial.drain()
             fruitless = partial.size > before ? 0 : fruitless + 1
             try await waitToRetry(after: fruitless, failure)
-            if !partial.isResumable { try partial.restart() }
+            if !partial.isResumable { partial.restart() }
         }
     }
 
@@ -88,7 +89,7 @@ struct DirectDownload: Sendable {
     }
 
     private func finished(_ partial: PartialFile) async throws(MediaError) -> DownloadedFile {
-        let sha256 = try await partial.hasher.finish()
+        let sha256 = try await partial.finish()
         return DownloadedFile(
             path: partial.path, sizeBytes: partial.size, sha256: sha256, contentType: partial.source.contentType,
             fileName: partial.source.fileName)

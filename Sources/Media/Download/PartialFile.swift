@@ -16,6 +16,10 @@ final class PartialFile: @unchecked Sendable {
         var contentType: String?
         var fileName: String?
 
+        /// The start of the machine in which this was written. After another one, only what was durable is what it was.
+        var boot: String?
+        var durableBytes: Int64 = 0
+
         /// What proves that a later answer continues this one (RFC 9110, 13.1.5: a weak ETag does not).
         var validator: String? {
             if let etag, !etag.hasPrefix("W/") { return etag }
@@ -24,10 +28,11 @@ final class PartialFile: @unchecked Sendable {
     }
 
     let path: String
-    let hasher: FileHasher
     private let folder: JobFolder
     private let descriptor: Int32
+    private let writer: HashingWriter
     private(set) var source: Source
+    /// Of all that was taken, some of which may be on its way to the file.
     private(set) var size: Int64 = 0
 
     init(in folder: JobFolder, url: String) throws(MediaError) {
@@ -36,16 +41,17 @@ final class PartialFile: @unchecked Sendable {
         let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard descriptor >= 0 else { throw .local("open a file for the download", errno) }
         self.descriptor = descriptor
-        hasher = FileHasher(descriptor)
+        writer = HashingWriter(descriptor)
         let urlHash = SHA256.hex(of: Array(url.utf8))
         source = PartialFile.saved(folder) ?? Source(urlHash: urlHash)
         let end = lseek(descriptor, 0, SEEK_END)
         if source.urlHash == urlHash, source.validator != nil, end >= 0 {
-            size = Int64(end)
-            hasher.advance(to: size)
+            size = source.boot == PartialFile.boot ? Int64(end) : min(Int64(end), source.durableBytes)
+            guard ftruncate(descriptor, off_t(size)) == 0 else { throw .local("shorten a file", errno) }
+            writer.adopt(size)
         } else {
             source = Source(urlHash: urlHash)
-            try restart()
+            restart()
         }
     }
 
@@ -55,11 +61,9 @@ final class PartialFile: @unchecked Sendable {
     var isResumable: Bool { size > 0 && source.validator != nil }
 
     /// Forgets what there is.
-    func restart() throws(MediaError) {
-        guard ftruncate(descriptor, 0) == 0 else { throw .local("empty a file", errno) }
-        lseek(descriptor, 0, SEEK_SET)
+    func restart() {
+        writer.restart()
         size = 0
-        hasher.restart()
     }
 
     /// Notes what is coming now.
@@ -73,15 +77,28 @@ final class PartialFile: @unchecked Sendable {
             source.etag = nil
             source.lastModified = nil
         }
+        source.boot = PartialFile.boot
+        source.durableBytes = 0
         try SmallFile.write(saving, to: folder.file("part.json"))
     }
 
     func append(_ bytes: UnsafeRawBufferPointer) throws(MediaError) {
-        let failure = writeAll(descriptor, bytes)
-        guard failure == 0 else { throw .local("write the download", failure) }
+        try writer.append(bytes)
         size += Int64(bytes.count)
-        hasher.advance(to: size)
     }
+
+    /// Waits until all of it is in the file.
+    func drain() async throws(MediaError) { try await writer.drain() }
+
+    /// Makes what there is last, for a later attempt.
+    func settle() async throws(MediaError) {
+        _ = try await writer.finish()
+        source.durableBytes = size
+        try SmallFile.write(saving, to: folder.file("part.json"))
+    }
+
+    /// Waits until all of it is durable; the SHA-256 in hex.
+    func finish() async throws(MediaError) -> String { try await writer.finish() }
 
     func remove() {
         unlink(path)
@@ -101,6 +118,7 @@ final class PartialFile: @unchecked Sendable {
             "url_sha256": .string(source.urlHash), "etag": source.etag.map { .string($0) },
             "last_modified": source.lastModified.map { .string($0) }, "total": source.totalBytes.map { .integer($0) },
             "content_type": source.contentType.map { .string($0) }, "file_name": source.fileName.map { .string($0) },
+            "boot": source.boot.map { .string($0) }, "durable": .integer(source.durableBytes),
         ]
     }
 
@@ -111,6 +129,9 @@ final class PartialFile: @unchecked Sendable {
         return Source(
             urlHash: urlHash, etag: saved["etag"]?.string, lastModified: saved["last_modified"]?.string,
             totalBytes: saved["total"]?.int, contentType: saved["content_type"]?.string,
-            fileName: saved["file_name"]?.string)
+            fileName: saved["file_name"]?.string, boot: saved["boot"]?.string, durableBytes: saved["durable"]?.int ?? 0)
     }
+
+    private static let boot: String? = SmallFile.readBeginning("/proc/sys/kernel/random/boot_id", count: 36)
+        .map { String(decoding: $0, as: UTF8.self) }
 }

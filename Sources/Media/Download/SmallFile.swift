@@ -27,6 +27,16 @@ enum SmallFile {
         }
     }
 
+    /// The first bytes of a file; fewer when it is shorter, nil when there is none.
+    static func readBeginning(_ path: String, count: Int) -> [UInt8]? {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return nil }
+        defer { close(descriptor) }
+        var bytes = [UInt8](repeating: 0, count: count)
+        let got = Glibc.read(descriptor, &bytes, count)
+        return got < 0 ? nil : Array(bytes.prefix(got))
+    }
+
     /// Replaces a file.
     static func write(_ object: JSONObject, to path: String) throws(MediaError) {
         try write(JSON.object(object).bytes, to: path)

@@ -67,6 +67,8 @@ struct YtDlp: Sendable {
             "download:\(YtDlpProgress.template)", "--print", "after_move:\(YtDlpProgress.pathTemplate)",
         ]
         command.arguments += settings.extraArguments
+        // It can hold cookies.
+        defer { unlink(infoFile) }
         let progress = Mutex(YtDlpProgress(info: info))
         let exit = try await GuardedChild.run(command) { line in
             if let report = progress.withLock({ $0.take(line) }) { onProgress(report) }
@@ -77,7 +79,6 @@ struct YtDlp: Sendable {
         guard let path, let file = finishedFile(path) else {
             throw MediaError(.extractorFailed, "yt-dlp brought no file.")
         }
-        unlink(infoFile)
         return file
     }
 

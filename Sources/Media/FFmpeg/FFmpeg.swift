@@ -55,9 +55,9 @@ struct FFmpeg: Sendable {
     ) async throws(MediaError) {
         let arguments =
             ["-nostdin", "-hide_banner", "-v", "error", "-nostats", "-progress", "pipe:1", "-y"] + FFmpeg.inputOptions
-            + ["-i", "file:\(input)"] + options + ["file:\(output)"]
+            + ["-i", "file:\(input.absolutePath)"] + options + ["file:\(output.absolutePath)"]
         let progress = Mutex(FFmpegProgress(durationSeconds: probe.durationSeconds, title: title))
-        let exit = try await run(program, arguments, folder: output) { line in
+        let exit = try await run(program, arguments) { line in
             if let report = progress.withLock({ $0.take(line) }) { onProgress(report) }
         }
         guard exit.isSuccess else {
@@ -68,23 +68,25 @@ struct FFmpeg: Sendable {
 
     /// What a file holds; nil when it is no media that can be read.
     func probe(_ path: String) async throws(MediaError) -> MediaProbe? {
+        guard let beginning = SmallFile.readBeginning(path, count: MediaSignature.length),
+            MediaSignature.isPlausible(beginning)
+        else { return nil }
         let arguments =
             ["-v", "error", "-hide_banner"] + FFmpeg.inputOptions
-            + ["-show_format", "-show_streams", "-of", "json", "-i", "file:\(path)"]
+            + ["-show_format", "-show_streams", "-of", "json", "-i", "file:\(path.absolutePath)"]
         let text = Mutex("")
-        let exit = try await run(probeProgram, arguments, folder: path) { line in text.withLock { $0 += line + "\n" } }
+        let exit = try await run(probeProgram, arguments) { line in text.withLock { $0 += line + "\n" } }
         if exit.cause == .overdue { throw failure(exit) }
         guard exit.isSuccess else { return nil }
         return MediaProbe(json: text.withLock { $0 })
     }
 
     private func run(
-        _ program: String, _ arguments: [String], folder file: String, _ onLine: @escaping @Sendable (String) -> Void
+        _ program: String, _ arguments: [String], _ onLine: @escaping @Sendable (String) -> Void
     ) async throws(MediaError) -> ChildExit {
-        let folder = file.lastIndex(of: "/").map { String(file[..<$0]) } ?? "."
         return try await GuardedChild.run(
             ChildCommand(
-                program: program, arguments: arguments, environment: ChildEnvironment.inherited(), directory: folder,
+                program: program, arguments: arguments, environment: ChildEnvironment.inherited(), directory: "/",
                 deadline: max(.milliseconds(1), deadline - .now), maxFileBytes: UInt64(maxBytes),
                 maxOutputBytes: 16 << 20),
             onLine: onLine)

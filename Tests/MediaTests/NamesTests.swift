@@ -1,0 +1,73 @@
+import HTTP
+import Testing
+
+@testable import Media
+
+@Suite("Names and lines for people")
+struct NamesTests {
+    @Test(
+        "of files are one safe line",
+        arguments: [
+            ("../../etc/passwd", "_.._etc_passwd"), ("a/b\\c:d", "a_b_c_d"), ("\u{202E}gpj.exe\u{7}\n", "gpj.exe"),
+            (".hidden", "hidden"), ("Ünïcode – ok.mp4", "Ünïcode – ok.mp4"), ("x ", "x"),
+        ])
+    func safe(given: String, name: String) {
+        #expect(FileName.safe(given) == name)
+    }
+
+    @Test("of files are never empty or long", arguments: ["", "...", "\n", " "])
+    func empty(given: String) {
+        #expect(FileName.safe(given) == nil)
+        #expect(FileName.make(given, fallback: "abc", fileExtension: "mp4") == "abc.mp4")
+        #expect(FileName.safe(String(repeating: "ä", count: 500))?.utf8.count == 120)
+    }
+
+    @Test("of files get the ending that is true")
+    func ending() {
+        #expect(FileName.make("clip.webm", fallback: "x", fileExtension: "mp4") == "clip.mp4")
+        #expect(FileName.make("Vol. 2 of it", fallback: "x", fileExtension: "mp4") == "Vol. 2 of it.mp4")
+        #expect(FileName.make("a.b.c", fallback: "x", fileExtension: "mp3") == "a.b.mp3")
+    }
+
+    @Test(
+        "are taken from the header before the link",
+        arguments: [
+            (#"attachment; filename="a b.mp4""#, "a b.mp4"), ("attachment; filename=x.mp4", "x.mp4"),
+            (#"attachment; filename="no.mp4"; filename*=UTF-8''%C3%A4.mp4"#, "ä.mp4"),
+            (#"attachment; filename="q\"uo;te.mp4""#, "q_uo;te.mp4"), ("inline", "v 1.mp4"),
+            (#"attachment; filename="../../x""#, "_.._x"), (#"attachment; filename*=latin1''%ff; filename=y"#, "y"),
+        ])
+    func disposition(header: String, name: String) {
+        let head = HTTPHead(
+            status: 200, headers: HTTPHeaders([("Content-Disposition", header)]),
+            effectiveURL: "https://example.com/dir/v%201.mp4?x=/y.avi")
+        #expect(FileName.suggested(by: head) == name)
+    }
+
+    @Test("of anything become one line")
+    func oneLine() {
+        #expect(OneLine(" a\n\tb\u{0}c \u{202E}d ")?.text == "a b c d")
+        #expect(OneLine("\n\u{200B}") == nil)
+        #expect(OneLine("👩\u{200D}🚀")?.text == "👩\u{200D}🚀")
+        #expect(OneLine(String(repeating: "x", count: 1000), maxBytes: 10)?.text.count == 10)
+    }
+
+    @Test("of sizes are decimal")
+    func sizes() {
+        let sizes: [Int64] = [0, 999, 1000, 1_500_000, 999_950_000, 2_000_000_000]
+        #expect(sizes.map(ByteCount.text) == ["0 B", "999 B", "1.0 kB", "1.5 MB", "1.0 GB", "2.0 GB"])
+    }
+
+    @Test("of progress fit the terminal")
+    func bar() {
+        let progress = MediaProgress(
+            .downloading, fraction: 0.6, doneBytes: 12_000_000, totalBytes: 20_000_000, bytesPerSecond: 4e6,
+            title: "A title\n")
+        let line = ProgressBar.line(progress, columns: 120)
+        #expect(line == "A title  downloading  [############--------] 60%  12.0 MB of 20.0 MB  4.0 MB/s  0:02")
+        for columns in [20, 40, 80, 100] {
+            #expect(ProgressBar.line(progress, columns: columns).count < columns)
+        }
+        #expect(ProgressBar.line(MediaProgress(.converting), columns: 80) == "converting")
+    }
+}

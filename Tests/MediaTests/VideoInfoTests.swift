@@ -1,0 +1,78 @@
+import Envelope
+import Testing
+
+@testable import Media
+
+@Suite("What yt-dlp finds")
+struct VideoInfoTests {
+    private func info(_ text: String) throws -> VideoInfo {
+        var text = text
+        let json = try text.withUTF8 { try JSONParser().parse(UnsafeRawBufferPointer($0)) }
+        return try VideoInfo(try #require(json.object))
+    }
+
+    @Test("is read: title, performer, duration, sizes of what was chosen")
+    func read() throws {
+        let info = try info(
+            """
+            {"_type": "video", "title": " A\\ttitle\\n", "uploader": "Someone", "duration": 12.5, "live_status": "was_live",
+             "webpage_url": "https://www.youtube.com/watch?v=dQw4w9WgXcQ", "filesize": 5,
+             "requested_formats": [{"filesize": 1000, "protocol": "https"}, {"filesize_approx": 500.4}]}
+            """)
+        #expect(info.title == "A title")
+        #expect(info.performer == "Someone")
+        #expect(info.durationSeconds == 12.5)
+        #expect(info.estimatedBytes == 1500)
+        #expect(info.tolerance > 1)
+    }
+
+    @Test("has a size only when all its parts have one")
+    func sizes() throws {
+        #expect(try info(#"{"requested_formats": [{"filesize": 1}, {}]}"#).estimatedBytes == nil)
+        #expect(try info(#"{"filesize": 7}"#).estimatedBytes == 7)
+        #expect(try info(#"{"filesize": 7}"#).tolerance == 1)
+        #expect(try info("{}").estimatedBytes == nil)
+    }
+
+    @Test("of a page that holds one video is that video")
+    func single() throws {
+        #expect(try info(#"{"_type": "playlist", "entries": [{"title": "x"}]}"#).title == "x")
+        let nested = #"{"_type": "playlist", "entries": [{"_type": "multi_video", "entries": [{"title": "y"}]}]}"#
+        #expect(try info(nested).title == "y")
+    }
+
+    @Test(
+        "is refused with a reason when it is no one video",
+        arguments: [
+            (#"{"_type": "playlist", "entries": [{"title": "x"}, {"title": "y"}]}"#, MediaError.Code.playlist),
+            (#"{"_type": "playlist", "entries": [{"title": "x"}], "playlist_count": 30}"#, .playlist),
+            (#"{"_type": "playlist", "entries": []}"#, .noMedia), (#"{"is_live": true}"#, .live),
+            (#"{"live_status": "is_live"}"#, .live), (#"{"live_status": "is_upcoming"}"#, .live),
+        ])
+    func refused(text: String, code: MediaError.Code) {
+        let error = #expect(throws: MediaError.self) { try info(text) }
+        #expect(error?.code == code)
+    }
+
+    @Test("comes in formats one after the other, whose progress adds up")
+    func progress() throws {
+        let info = try info(#"{"title": "T", "requested_formats": [{"filesize": 800}, {"filesize": 200}]}"#)
+        var progress = YtDlpProgress(info: info)
+        func line(_ bytes: Int, _ format: String) -> String {
+            #"tgpipe-progress {"status": "downloading", "downloaded_bytes": \#(bytes), "total_bytes": 800, "speed": 10.5} \#(format)"#
+        }
+        #expect(progress.take(line(400, "137"))?.fraction == 0.4)
+        #expect(progress.take(line(800, "137"))?.doneBytes == 800)
+        let last = progress.take(line(100, "140"))
+        #expect(last?.doneBytes == 900)
+        #expect(last?.totalBytes == 1000)
+        #expect(last?.bytesPerSecond == 10.5)
+        #expect(last?.title == "T")
+        #expect(progress.take("[download] Destination: media.mp4") == nil)
+        #expect(progress.take("tgpipe-progress {broken} 1") == nil)
+        #expect(progress.take(#"tgpipe-path "/tmp/\u00e4 b/media.mp4""#) == nil)
+        #expect(progress.path == "/tmp/ä b/media.mp4")
+        _ = progress.take("[download] File is larger than max-filesize (26526 bytes > 5000 bytes). Aborting.")
+        #expect(progress.wasTooLarge)
+    }
+}
