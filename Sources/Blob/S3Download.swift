@@ -27,6 +27,9 @@ final class S3Download: @unchecked Sendable {
         refusal = []
     }
 
+    /// Removes what was written, at once: the client's thread may hold on to this object for a moment longer.
+    func discard() { file = nil }
+
     func begin(_ head: HTTPHead) throws(BlobError) -> HeadDecision {
         isRefused = head.status != 200
         return .receive

@@ -12,6 +12,9 @@ extension S3Store {
     ) async throws(BlobError) -> PutOutcome {
         _ = try fullKey(key)
         _ = try MetadataHeaders.headers(for: metadata)
+        guard sha256.map(SHA256.isHexDigest) ?? true else {
+            throw BlobError(.invalid, "a SHA-256 is 64 digits of lower-case hex")
+        }
         if ifAbsent, !client.isConditional || source.sizeBytes >= S3Store.worthAskingBytes,
             let info = try await head(key)
         {

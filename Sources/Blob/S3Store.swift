@@ -32,6 +32,7 @@ struct S3Store: BlobStore {
         _ key: String, to path: String, onProgress: (@Sendable (Int64) -> Void)?
     ) async throws(BlobError) -> BlobInfo {
         let download = S3Download(to: path, onProgress: onProgress)
+        defer { download.discard() }
         var call = S3Call("GET", key: try fullKey(key))
         call.download = download
         let answer: S3Answer

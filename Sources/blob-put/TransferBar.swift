@@ -32,7 +32,7 @@ final class TransferBar: Sendable {
     }
 
     private func line(_ sentBytes: Int64, after elapsed: Duration) -> String {
-        let filled = Int(sentBytes * 20 / totalBytes)
+        let filled = Int(min(sentBytes, totalBytes) * 20 / totalBytes)
         let bar = String(repeating: "#", count: filled) + String(repeating: "-", count: 20 - filled)
         let rate = Double(sentBytes) / 1e6 / max(elapsed / .seconds(1), 0.001)
         return "\(title.prefix(30))  [\(bar)] \(sentBytes * 100 / totalBytes)%  \(Int(rate)) MB/s"

@@ -110,6 +110,17 @@ struct S3StoreTests {
         #expect(try await bucket.store.head("k") == nil)
     }
 
+    @Test(arguments: ["", "abc", String(repeating: "A", count: 64), "UNSIGNED-PAYLOAD", "a\r\nx-amz-acl: public-read"])
+    func aSHA256ThatIsNoneIsRefused(_ text: String) async throws {
+        let bucket = try await S3Bucket()
+        await #expect {
+            try await bucket.store.put(bucket.file("x"), key: "k", metadata: metadata, sha256: text)
+        } throws: {
+            isBlobError($0, .invalid)
+        }
+        #expect(try await bucket.store.head("k") == nil)
+    }
+
     @Test func aDamagedObjectIsNotHandedOut() async throws {
         let bucket = try await S3Bucket()
         var call = S3Call("PUT", key: "k")
