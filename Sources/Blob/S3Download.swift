@@ -51,6 +51,8 @@ final class S3Download: @unchecked Sendable {
 
     /// Checks what came against `info`, and gives it its name.
     func finish(_ info: BlobInfo, store: String) throws(BlobError) {
+        // What is not wanted is removed now, not when the client's thread lets go of this object.
+        defer { file = nil }
         guard received == info.sizeBytes else {
             throw BlobError(.unreachable, "\(store) sent \(received) of \(info.sizeBytes) bytes", isTemporary: true)
         }

@@ -75,4 +75,11 @@ struct VideoInfoTests {
         _ = progress.take("[download] File is larger than max-filesize (26526 bytes > 5000 bytes). Aborting.")
         #expect(progress.wasTooLarge)
     }
+
+    @Test("is not numbered when it is the only one of its page")
+    func numbering() throws {
+        #expect(try VideoInfo(["extractor": "html5", "title": "A clip (1)"]).title == "A clip")
+        #expect(try VideoInfo(["extractor": "youtube", "title": "A clip (1)"]).title == "A clip (1)")
+        #expect(try VideoInfo(["extractor": "html5", "title": " (1)"]).title == nil)
+    }
 }

@@ -23,7 +23,7 @@ struct VideoInfo: Sendable {
             throw MediaError(.live, "That is a live stream; try again when it is over.")
         }
         if status == "is_upcoming" { throw MediaError(.live, "That has not begun yet; try again when it is over.") }
-        title = json["title"]?.string.flatMap { OneLine($0) }?.text
+        title = VideoInfo.title(json)
         performer = (json["artist"] ?? json["uploader"] ?? json["channel"])?.string.flatMap { OneLine($0) }?.text
         durationSeconds = json["duration"]?.double.flatMap { $0 > 0 ? $0 : nil }
         webpageURL = json["webpage_url"]?.string
@@ -34,6 +34,14 @@ struct VideoInfo: Sendable {
         }
         estimatedBytes = sizes.count == formats.count ? sizes.reduce(0, +) : nil
         tolerance = exact.count == formats.count ? 1 : 1.25
+    }
+
+    /// yt-dlp numbers the videos that a page embeds, also when there is only one.
+    private static func title(_ json: JSONObject) -> String? {
+        guard var text = json["title"]?.string else { return nil }
+        let number = " (1)"
+        if json["extractor"] == "html5", text.hasSuffix(number) { text.removeLast(number.count) }
+        return OneLine(text)?.text
     }
 
     private static func single(_ answer: JSONObject) throws(MediaError) -> JSONObject {
