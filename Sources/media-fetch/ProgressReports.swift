@@ -43,13 +43,11 @@ struct ProgressReports: Sendable {
         }
     }
 
-    /// Until it is cancelled. The first report comes early, so that a chat sees that something moves.
+    /// Until it is cancelled.
     private func report(_ latest: Latest) async throws {
-        var pause = Duration.milliseconds(500)
-        while (try? await Task.sleep(for: pause)) != nil {
+        while (try? await Task.sleep(for: ProgressReports.interval)) != nil {
             guard let progress = latest.take() else { continue }
             try await publisher.publish(envelope(progress.payload))
-            pause = ProgressReports.interval
         }
     }
 
