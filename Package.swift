@@ -42,6 +42,7 @@ let package = Package(
         .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"])]),
 
         library("Blocking", ["CLinux"]),
+        library("Digest", ["COpenSSL"]),
         library("Envelope", ["CSimdJSON"]),
         library("HTTP", ["CCurl"]),
         library("Redis", ["Blocking", "CHiredis"]),
@@ -54,13 +55,13 @@ let package = Package(
         library(
             "Blob",
             [
-                "Blocking", "CLinux", "Envelope", "HTTP", "COpenSSL", "Stage",
+                "Blocking", "CLinux", "Digest", "Envelope", "HTTP", "Stage",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         library(
             "Telegram",
             ["Envelope", "HTTP", "Stage", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
-        library("Media", ["Blocking", "CChild", "CLinux", "Envelope", "HTTP", "COpenSSL"]),
+        library("Media", ["Blocking", "CChild", "CLinux", "COpenSSL", "Digest", "Envelope", "HTTP"]),
 
         tool("tg-listen", ["Telegram", "Redis"]),
         tool("tg-gate", ["Telegram", "Redis"]),
@@ -77,7 +78,7 @@ let package = Package(
         tests("StageTests", ["Stage"]),
         tests("HTTPTests", ["HTTP", "TestSupport"]),
         tests("RedisTests", ["Redis", "TestSupport"]),
-        tests("BlobTests", ["Blob", "TestSupport"]),
+        tests("BlobTests", ["Blob", "Digest", "TestSupport"]),
         tests("TelegramTests", ["Telegram"]),
         tests("FetchTests", ["media-fetch", "Media", "TestSupport"]),
         tests("RouteTests", ["ev-route"]),

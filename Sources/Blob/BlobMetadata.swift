@@ -1,3 +1,4 @@
+import Digest
 import Envelope
 
 /// What is kept beside an object's bytes.

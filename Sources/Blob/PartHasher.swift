@@ -1,3 +1,5 @@
+import Digest
+
 /// Hashes a file part by part, and, unless that is known already, as a whole in the same read.
 ///
 /// Used by one task at a time.

@@ -1,3 +1,4 @@
+import Digest
 import Envelope
 import HTTP
 import Stage

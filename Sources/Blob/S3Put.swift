@@ -1,3 +1,4 @@
+import Digest
 import HTTP
 
 extension S3Store {

@@ -1,3 +1,4 @@
+import Digest
 import Glibc
 import Synchronization
 import TestSupport
@@ -31,7 +32,7 @@ struct DirectDownloadTests {
 
     private func expectWhole(_ file: DownloadedFile) {
         #expect(bytes(file) == content)
-        #expect(file.sha256 == SHA256.hex(of: content))
+        #expect(file.sha256 == SHA256.hexDigest(content))
         #expect(file.sizeBytes == 300_000)
     }
 

@@ -1,3 +1,4 @@
+import Digest
 import Envelope
 import Glibc
 import HTTP
@@ -44,7 +45,7 @@ struct MediaFetcherTests {
     }
 
     private func sha256(_ path: String) throws -> String {
-        SHA256.hex(of: try #require(SmallFile.readBytes(path, maxBytes: 1 << 26)))
+        SHA256.hexDigest(try #require(SmallFile.readBytes(path, maxBytes: 1 << 26)))
     }
 
     @Test("fetches a file as it is")

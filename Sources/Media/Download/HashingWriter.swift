@@ -63,7 +63,7 @@ final class HashingWriter: @unchecked Sendable {
     /// Waits until the file is durable, and returns its SHA-256 in hex.
     func finish() async throws(MediaError) -> String {
         try await drain()
-        let (failure, hash) = await thread.run { [writer] in (writer.sync(), writer.hash.hex()) }
+        let (failure, hash) = await thread.run { [writer] in (writer.sync(), writer.digest()) }
         try check(failure)
         return hash
     }

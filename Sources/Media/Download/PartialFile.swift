@@ -1,3 +1,4 @@
+import Digest
 import Envelope
 import Glibc
 import HTTP
@@ -42,7 +43,7 @@ final class PartialFile: @unchecked Sendable {
         guard descriptor >= 0 else { throw .local("open a file for the download", errno) }
         self.descriptor = descriptor
         writer = HashingWriter(descriptor)
-        let urlHash = SHA256.hex(of: Array(url.utf8))
+        let urlHash = SHA256.hexDigest(Array(url.utf8))
         source = PartialFile.saved(folder) ?? Source(urlHash: urlHash)
         let end = lseek(descriptor, 0, SEEK_END)
         if source.urlHash == urlHash, source.validator != nil, end >= 0 {

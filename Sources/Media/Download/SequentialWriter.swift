@@ -1,11 +1,12 @@
 import CLinux
+import Digest
 import Glibc
 
 /// A file that is written at its end, with the hash of all that is in it; errors are the system's numbers, 0 is none.
 ///
 /// `@unchecked Sendable`: used by one thread at a time.
 final class SequentialWriter: @unchecked Sendable {
-    let hash = SHA256()
+    private var hash = SHA256()
     private let descriptor: Int32
     private var position: Int64 = 0
     private var flushed: Int64 = 0
@@ -45,11 +46,14 @@ final class SequentialWriter: @unchecked Sendable {
     }
 
     func restart() -> Int32 {
-        hash.reset()
+        hash = SHA256()
         position = 0
         flushed = 0
         return ftruncate(descriptor, 0) == 0 ? 0 : errno
     }
+
+    /// The SHA-256 of all that is in the file, in hex.
+    func digest() -> String { hash.finish() }
 
     /// Waits until the file is on the disk.
     func sync() -> Int32 {

@@ -1,3 +1,5 @@
+import Digest
+
 /// Where an object lives in storage: found from what was asked for, so that who asks for the same gets the same.
 public struct ContentAddress: Sendable, Hashable, CustomStringConvertible {
     public let kind: MediaKind
@@ -10,7 +12,7 @@ public struct ContentAddress: Sendable, Hashable, CustomStringConvertible {
 
     public init(_ kind: MediaKind, normalizedURL: String) {
         self.kind = kind
-        hash = SHA256.hex(of: Array("\(kind.rawValue)\n\(normalizedURL)".utf8))
+        hash = SHA256.hexDigest(Array("\(kind.rawValue)\n\(normalizedURL)".utf8))
     }
 
     /// `video/<hash>.mp4` or `audio/<hash>.mp3`.

@@ -1,10 +1,10 @@
 import COpenSSL
 
 /// A SHA-256 in the making.
-struct SHA256: ~Copyable {
+public struct SHA256: ~Copyable {
     private let context: OpaquePointer
 
-    init() {
+    public init() {
         guard let context = EVP_MD_CTX_new(), EVP_DigestInit_ex(context, EVP_sha256(), nil) == 1 else {
             fatalError("libcrypto has no memory for a SHA-256")
         }
@@ -13,39 +13,41 @@ struct SHA256: ~Copyable {
 
     deinit { EVP_MD_CTX_free(context) }
 
-    mutating func update(_ bytes: UnsafeRawBufferPointer) {
+    public mutating func update(_ bytes: UnsafeRawBufferPointer) {
         EVP_DigestUpdate(context, bytes.baseAddress, bytes.count)
     }
 
     /// The digest of all that came, in lower-case hex; starts over.
-    mutating func finish() -> String {
+    public mutating func finish() -> String {
         var digest = [UInt8](repeating: 0, count: 32)
         EVP_DigestFinal_ex(context, &digest, nil)
         EVP_DigestInit_ex(context, EVP_sha256(), nil)
         return hex(digest)
     }
 
-    static func hexDigest(_ bytes: some Collection<UInt8>) -> String {
+    public static func hexDigest(_ bytes: some Collection<UInt8>) -> String {
         var hash = SHA256()
         Array(bytes).withUnsafeBytes { hash.update($0) }
         return hash.finish()
     }
 
     /// Whether `text` can be a SHA-256: 64 digits of lower-case hex.
-    static func isHexDigest(_ text: String) -> Bool {
+    public static func isHexDigest(_ text: String) -> Bool {
         text.utf8.count == 64
             && text.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }
     }
 }
 
-func hmacSHA256(key: [UInt8], _ message: String) -> [UInt8] {
+/// Source: RFC 2104, with SHA-256.
+public func hmacSHA256(key: [UInt8], _ message: String) -> [UInt8] {
     let text = Array(message.utf8)
     var code = [UInt8](repeating: 0, count: 32)
     HMAC(EVP_sha256(), key, Int32(key.count), text, text.count, &code, nil)
     return code
 }
 
-func hex(_ bytes: [UInt8]) -> String {
+/// Lower-case hex.
+public func hex(_ bytes: [UInt8]) -> String {
     let digits = Array("0123456789abcdef".utf8)
     var text: [UInt8] = []
     text.reserveCapacity(bytes.count * 2)
