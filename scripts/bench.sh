@@ -11,9 +11,6 @@ PATH=$root/.venv/bin:$PATH
 failed=
 for name in "$@"; do
     note "$name"
-    case $name in
-        route) Benchmarks/route.sh ;;
-        *) .venv/bin/python -B "Benchmarks/$name.py" ;;
-    esac || { printf 'error: the benchmark %s did not run to its end\n' "$name" >&2; failed=yes; }
+    .venv/bin/python -B "Benchmarks/$name.py" || { printf 'error: the benchmark %s did not run to its end\n' "$name" >&2; failed=yes; }
 done
 [ -z "$failed" ]

@@ -8,6 +8,7 @@
 
 #include <simdjson.h>
 
+#include "QuickScan.h"
 #include "RepeatedKeys.h"
 
 using simdjson::dom::array;
@@ -23,6 +24,7 @@ struct tgp_parser {
     size_t max_depth;
     std::vector<tgp_token> tokens;
     RepeatedKeys repeated;
+    QuickScan quick;
 };
 
 namespace {
@@ -50,14 +52,16 @@ const char *words(simdjson::error_code error) {
     }
 }
 
-simdjson::error_code parse(tgp_parser *self, const char *bytes, size_t count, bool padded, element &root) {
+simdjson::error_code make_room(tgp_parser *self, size_t count) {
     auto &parser = self->parser;
     // The parser's own growth would forget the depth limit.
-    if (parser.capacity() < count || parser.max_depth() != self->max_depth) {
-        size_t capacity = std::max({count, parser.capacity(), size_t(4096)});
-        if (auto error = parser.allocate(capacity, self->max_depth)) return error;
-    }
-    return parser.parse(bytes, count, !padded).get(root);
+    if (parser.capacity() >= count && parser.max_depth() == self->max_depth) return simdjson::SUCCESS;
+    return parser.allocate(std::max({count, parser.capacity(), size_t(4096)}), self->max_depth);
+}
+
+simdjson::error_code parse(tgp_parser *self, const char *bytes, size_t count, bool padded, element &root) {
+    if (auto error = make_room(self, count)) return error;
+    return self->parser.parse(bytes, count, !padded).get(root);
 }
 
 bool is_dotted_name(std::string_view name) {
@@ -133,6 +137,46 @@ tgp_status take(tgp_header &header, std::string_view key, element value) {
     case known_key::meta: return value.is<object>() ? TGP_OK : TGP_INVALID_FIELD;
     }
     return TGP_OK;
+}
+
+/// A whole number from 1 to 999999999; 0 for everything else.
+int32_t small_number(const char *at) {
+    int32_t number = 0;
+    const char *end = at + 9;
+    for (; at < end && quick_scan::is_digit(*at); at++) number = 10 * number + (*at - '0');
+    return quick_scan::ends_value(*at) ? number : 0;
+}
+
+/// As `take`, for the quick scan, which leaves it to the parser to say what is wrong.
+bool take(tgp_header &header, const QuickScan::Member &member) {
+    switch (known(member.key)) {
+    case known_key::none: return true;
+    case known_key::type:
+        header.type = text(member.text());
+        return member.is('"') && is_dotted_name(member.text());
+    case known_key::correlation_id:
+        header.correlation_id = text(member.text());
+        return member.is('"') && is_uuid(member.text());
+    case known_key::id:
+    case known_key::causation_id: return member.is('"') && is_uuid(member.text());
+    case known_key::version: return (header.version = small_number(member.value)) > 0;
+    case known_key::timestamp: return member.is('"');
+    case known_key::payload:
+    case known_key::meta: return member.is('{');
+    }
+    return false;
+}
+
+/// Whether the line is a whole envelope, by the shorter way; false says nothing about it.
+bool is_plain_envelope(tgp_parser *self, const char *line, size_t count, tgp_header &header) {
+    if (make_room(self, count)) return false;
+    auto &stages = *self->parser.implementation;
+    auto bytes = reinterpret_cast<const uint8_t *>(line);
+    if (stages.stage1(bytes, count, simdjson::stage1_mode::regular)) return false;
+    bool accepted = self->quick.accepts(
+        line, count, stages.structural_indexes.get(), stages.n_structural_indexes,
+        [&](const QuickScan::Member &member) { return take(header, member); });
+    return accepted && header.type.bytes && header.correlation_id.bytes;
 }
 
 void append_tokens(tgp_parser *self, element value);
@@ -214,6 +258,10 @@ void tgp_parser_free(tgp_parser *parser) { delete parser; }
 tgp_header tgp_scan(tgp_parser *self, const char *line, size_t count, bool padded) {
     give_back_memory(self);
     tgp_header header{};
+    header.version = 1;
+    // Only where the line needs no copy: there the parser makes one.
+    if (padded && count > 0 && is_plain_envelope(self, line, count, header)) return header;
+    header = {};
     header.version = 1;
     element root;
     if (auto error = parse(self, line, count, padded, root)) {

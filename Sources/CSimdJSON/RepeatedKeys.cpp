@@ -5,6 +5,8 @@
 
 #include <simdjson.h>
 
+#include "KeyHash.h"
+
 namespace {
 
 /// Up to here a key is compared with those before it; larger objects are sorted, as their cost would grow with the square.
@@ -15,23 +17,6 @@ std::string_view text_at(const char *strings, uint64_t word) {
     uint32_t count;
     std::memcpy(&count, at, sizeof count);
     return {at + sizeof count, count};
-}
-
-/// The 8 bytes from `bytes` on. simdjson's string buffer is padded, so that they are there even where the key is shorter.
-uint64_t word(const char *bytes) {
-    uint64_t value;
-    std::memcpy(&value, bytes, sizeof value);
-    return value;
-}
-
-/// Tells most keys apart by length, beginning and end; equal hashes are followed by a comparison.
-uint64_t hash_of(std::string_view key) {
-    uint64_t head = word(key.data());
-    uint64_t tail = 0;
-    if (key.size() < 8) head &= (uint64_t(1) << (8 * key.size())) - 1;
-    else tail = word(key.data() + key.size() - 8);
-    // The upper bits of the product depend on all of the lower ones.
-    return ((head ^ (tail << 1 | tail >> 63) ^ key.size()) * 0x9E3779B97F4A7C15u) >> 16;
 }
 
 bool is_container(uint64_t word) { return word >> 56 == '{' || word >> 56 == '['; }
@@ -64,7 +49,7 @@ bool RepeatedKeys::find(const simdjson::dom::document &document) {
         }
         if (in.is_object) {
             std::string_view key = text_at(strings, tape[at]);
-            uint64_t hash = hash_of(key);
+            uint64_t hash = key_hash(key);
             uint64_t bit = uint64_t(1) << (hash & 63);
             if (in.seen & bit && used - in.from < few_keys && is_among(in.from, used, hash, key)) {
                 found = key;

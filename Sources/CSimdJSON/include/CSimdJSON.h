@@ -1,6 +1,6 @@
 #pragma once
 // A C face of simdjson's DOM parser: one call checks a line and finds what routing needs, one call turns a document into tokens.
-// Everything that the calls hand out points into the parser and lives until its next call.
+// Everything that the calls hand out points into the line or the parser, and lives until the parser's next call.
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,0 +1,97 @@
+import Testing
+
+@testable import Envelope
+
+/// A line that may be read beyond its end is scanned in a shorter way, which must never differ in what it says.
+@Suite struct ScanTests {
+    private struct Verdict: Equatable {
+        var code: MalformedInput.Code?
+        var reason: String?
+        var type = ""
+        var version = 0
+        var correlationID = ""
+
+        init(_ scanned: ScannedLine) {
+            code = scanned.fault?.code
+            reason = scanned.fault?.reason
+            guard scanned.fault == nil else { return }
+            type = String(decoding: scanned.type, as: UTF8.self)
+            version = scanned.version
+            correlationID = String(decoding: scanned.correlationID, as: UTF8.self)
+        }
+    }
+
+    private let parser = JSONParser()
+
+    /// - Parameter behind: what stands in memory after the line.
+    private func verdicts(_ line: [UInt8], behind: UInt8) -> (short: Verdict, long: Verdict) {
+        let padded = line + [UInt8](repeating: behind, count: JSONParser.paddingBytes)
+        let short = padded.withUnsafeBytes { bytes in
+            Verdict(parser.scan(UnsafeRawBufferPointer(rebasing: bytes.prefix(line.count)), padded: true))
+        }
+        return (short, line.withUnsafeBytes { Verdict(parser.scan($0)) })
+    }
+
+    private static let pieces: [String] = [
+        "{", "}", "[", "]", ":", ",", "\"", "\\", "\\\"", "\\u0041", "\\ud83d\\ude00", "\\ud800", "1", "-1", "01",
+        "1.5", "1e5",
+        "1e999", "-", "12345678901234567890", "0.1234567890123456789", "true", "false", "null", "nulll", "\"a\"",
+        "\"k\"",
+        "\"\\u006b\"", "\"type\":\"a.b\"", "\"version\":1", "\"version\":2147483648", "\"payload\":{}", "\"meta\":[]",
+        " ", "\t",
+        "\u{0}", "\u{1}", "é", "{}", "[]", "{\"a\":1}", "[1,2]", "\"a\":1",
+    ]
+
+    private func line(_ generator: inout SystemRandomNumberGenerator) -> [UInt8] {
+        var text =
+            #"{"type":"a.b","correlation_id":"\#(EnvelopeTests.correlation)","payload":{"t":"x\ny","n":[1,{"k":null}]}"#
+        for number in 0..<Int.random(in: 0...4, using: &generator) {
+            let piece = ScanTests.pieces.randomElement(using: &generator) ?? ""
+            text += Bool.random(using: &generator) ? #", "m\#(number)" :\#(piece)"# : piece
+        }
+        var bytes = Array("\(text)}".utf8)
+        for _ in 0..<max(0, Int.random(in: -2...3, using: &generator)) {
+            let place = Int.random(in: 0..<bytes.count, using: &generator)
+            switch Int.random(in: 0...3, using: &generator) {
+            case 0: bytes[place] = UInt8.random(in: 0...255, using: &generator)
+            case 1: bytes.insert(contentsOf: (ScanTests.pieces.randomElement(using: &generator) ?? "").utf8, at: place)
+            case 2: bytes.remove(at: place)
+            default: bytes.swapAt(place, Int.random(in: 0..<bytes.count, using: &generator))
+            }
+        }
+        return bytes
+    }
+
+    @Test func theShorterWaySaysWhatTheParserSays() {
+        var generator = SystemRandomNumberGenerator()
+        var accepted = 0
+        for _ in 0..<30_000 {
+            let line = line(&generator)
+            let behind = Array(#"}]",:0 "#.utf8).randomElement(using: &generator) ?? 0
+            let (short, long) = verdicts(line, behind: behind)
+            #expect(short == long, "\(String(decoding: line, as: UTF8.self))")
+            if short.code == nil { accepted += 1 }
+        }
+        // Both kinds, and plenty of each.
+        #expect((2000..<28_000).contains(accepted))
+    }
+
+    @Test(arguments: [1, 63, 64, 65, 66, 126, 127, 128, 200])
+    func depthIsJudgedAlike(_ depth: Int) {
+        let (open, close) = (String(repeating: "[", count: depth), String(repeating: "]", count: depth))
+        let text = #"{"type":"a","correlation_id":"\#(EnvelopeTests.correlation)","x":\#(open)\#(close)}"#
+        let (short, long) = verdicts(Array(text.utf8), behind: 0x0A)
+        #expect(short == long)
+        #expect((short.code == nil) == (depth < 128))
+    }
+
+    @Test(arguments: [1, 63, 64, 65, 1000, 2000], [false, true])
+    func objectsOfManyKeysAreJudgedAlike(_ count: Int, _ repeats: Bool) {
+        let keys = (0..<count).map { "\"k\($0)\":\($0)" } + (repeats ? ["\"k0\":0"] : [])
+        let text =
+            #"{"type":"a","correlation_id":"\#(EnvelopeTests.correlation)","x":{\#(keys.joined(separator: ","))}}"#
+        let (short, long) = verdicts(Array(text.utf8), behind: 0x0A)
+        #expect(short == long)
+        #expect(short.code == (repeats ? .duplicateKey : nil))
+    }
+}
