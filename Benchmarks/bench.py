@@ -32,7 +32,7 @@ def tool(name: str) -> str:
 
 
 def row(what: str, measured: str, peer: str = "", ratio: str = "", wanted: str = "") -> None:
-    print(f"{what:<46}{measured:>24}{peer:>34}{ratio:>9}  {wanted}".rstrip(), flush=True)
+    print(f"{what:<56}{measured:>20}{peer:>34}{ratio:>9}  {wanted}".rstrip(), flush=True)
 
 
 @contextmanager

@@ -13,6 +13,8 @@ from bench import MEGABYTE, ROOT, Measured, measure, medians, padded_clip, read_
 
 SIZE = 500_000_000
 RUNS = 3
+# media-fetch hashes the file, and reports it when it is on the disk for good.
+AS_MUCH = 'sync "$1" && openssl dgst -sha256 "$1"'
 
 
 def main() -> None:
@@ -23,13 +25,13 @@ def main() -> None:
         server = [sys.executable, "-B", str(ROOT / "Tests/Emulator/site.py"), "--root", str(www)]
         with running(server, stdout=subprocess.PIPE) as site:
             url = f"{read_line(site)}/clip.mp4"
-            own, peer = medians(RUNS, lambda: fetch(folder, socket, url), lambda: curl(folder, url))
-        rates = [SIZE / MEGABYTE / measured.seconds for measured in (own, peer)]
-        row(
-            "media-fetch, 500 MB", f"{rates[0]:.0f} MB/s", f"curl {rates[1]:.0f} MB/s", f"{rates[0] / rates[1]:.2f} ×",
-            "at least 0.9 ×",
-        )  # fmt: skip
-        row("media-fetch, memory", f"{own.megabytes:.1f} MB", f"curl {peer.megabytes:.1f} MB", wanted="under 40 MB")
+            own, peer, whole = medians(
+                RUNS, lambda: fetch(folder, socket, url), lambda: curl(folder, url), lambda: curl(folder, url, AS_MUCH)
+            )
+        mine, other, same = [SIZE / MEGABYTE / measured.seconds for measured in (own, peer, whole)]
+        row("media-fetch, 500 MB", f"{mine:.0f} MB/s", f"curl {other:.0f} MB/s", f"{mine / other:.2f} ×", "at least 0.9 ×")
+        row("  against what does as much", f"{mine:.0f} MB/s", f"curl, sync, sha256 {same:.0f} MB/s", f"{mine / same:.2f} ×")
+        row("media-fetch, memory", f"{own.megabytes:.1f} MB", wanted="under 40 MB")
 
 
 def fetch(folder: Path, socket: Path, url: str) -> Measured:
@@ -56,9 +58,10 @@ def fetch(folder: Path, socket: Path, url: str) -> Measured:
     return measured
 
 
-def curl(folder: Path, url: str) -> Measured:
+def curl(folder: Path, url: str, afterwards: str = "true") -> Measured:
     file = folder / "curl.mp4"
-    measured = measure(["curl", "-sSf", "-o", str(file), url])
+    script = f'curl -sSf -o "$1" "$2" && {afterwards}'
+    measured = measure(["sh", "-c", script, "sh", str(file), url])
     file.unlink()
     return measured
 
