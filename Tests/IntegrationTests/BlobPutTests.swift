@@ -17,6 +17,8 @@ import Testing
         folder = try TemporaryFolder()
     }
 
+    private static let key = "video/\(String(repeating: "abc0", count: 16)).mp4"
+
     private var store: [String] { ["--store", "s3://\(bucket)", "--create-bucket"] }
 
     private func put(
@@ -37,7 +39,7 @@ import Testing
 
     /// - Parameter sha256: of "hello", unless another is given.
     private func fetched(
-        _ path: String, key: String = "video/abc.mp4",
+        _ path: String, key: String = BlobPutTests.key,
         sha256: String = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
     ) -> String {
         """
@@ -68,8 +70,8 @@ import Testing
         let expiry = try #require(ready.payload["url_expires_at"]?.string.flatMap { Timestamp($0) })
         #expect((23 * 3600...24 * 3600).contains(expiry.elapsed(since: .now).components.seconds))
         // The local copy is the cache's now.
-        #expect(ready.payload["path"] == .string(folder("state/media/cache/video/abc.mp4")))
-        #expect(try String(contentsOfFile: folder("state/media/cache/video/abc.mp4"), encoding: .utf8) == "hello")
+        #expect(ready.payload["path"] == .string(folder("state/media/cache/\(BlobPutTests.key)")))
+        #expect(try String(contentsOfFile: folder("state/media/cache/\(BlobPutTests.key)"), encoding: .utf8) == "hello")
         #expect(!FileManager.default.fileExists(atPath: folder("clip.mp4")))
     }
 
@@ -128,7 +130,7 @@ import Testing
         #expect(try result.envelopes().map { $0.payload["code"]?.string } == ["store_corrupt"])
     }
 
-    @Test(arguments: [#""kind":"video","#, #""key":"video/abc.mp4","#, #""path":"/x","#])
+    @Test(arguments: [#""kind":"video","#, #""key":"\#(key)","#, #""path":"/x","#])
     func anEventThatNamesNoFileIsADeadLetter(_ part: String) async throws {
         let line = fetched("/x").replacingOccurrences(of: part, with: "")
         let result = try await put(store + ["--dead-letter", folder("dead")], input: line)
@@ -139,7 +141,7 @@ import Testing
 
     @Test func aLongUploadTellsOfItsProgress() async throws {
         let wait = FaultyProxy.Fault.answer(503, headers: [("Retry-After", "2")])
-        let proxy = try FaultyProxy(to: server.port, [.init("PUT", contains: "abc.mp4", wait)])
+        let proxy = try FaultyProxy(to: server.port, [.init("PUT", contains: "abc0.mp4", wait)])
         let result = try await put(
             store, input: fetched(write("hello")), environment: ["TGPIPE_S3_ENDPOINT": proxy.endpoint])
         let events = try result.envelopes()
@@ -154,7 +156,7 @@ import Testing
         let ready = try #require(try result.envelopes().first)
         #expect(ready.payload["store"] == .string("file:\(folder("objects"))"))
         #expect(ready.payload["url"] == nil)
-        #expect(try String(contentsOfFile: folder("objects/video/abc.mp4"), encoding: .utf8) == "hello")
+        #expect(try String(contentsOfFile: folder("objects/\(BlobPutTests.key)"), encoding: .utf8) == "hello")
     }
 
     @Test func whoeverHasNoStoreGetsAFolderOfTheirOwn() async throws {

@@ -12,7 +12,7 @@ public final class ToolRun: Sendable {
         public let output: String
         public let errors: String
 
-        public var lines: [String] { output.split(separator: "\n").map(String.init) }
+        public var lines: [String] { output.linesOfText }
 
         /// Standard output as envelopes.
         public func envelopes() throws -> [Envelope] { try lines.map { try Envelope(try JSON(parsing: $0)) } }
@@ -105,7 +105,7 @@ public final class ToolRun: Sendable {
 
     /// Blocks while the tool does not read; what it no longer wants is dropped.
     public func send(_ bytes: [UInt8]) {
-        let lines = bytes.split(separator: UInt8(ascii: "\n")).map { String(decoding: $0, as: UTF8.self) }
+        let lines = String(decoding: bytes, as: UTF8.self).linesOfText
         given.withLock { $0.formUnion(lines) }
         guard let descriptor = input.withLock({ $0 }) else { return }
         var rest = bytes[...]
@@ -126,7 +126,7 @@ public final class ToolRun: Sendable {
     public func signal(_ number: Int32) { child.signal(number) }
 
     /// What it has written so far, line by line.
-    public var lines: [String] { output.text.split(separator: "\n").map(String.init) }
+    public var lines: [String] { output.text.linesOfText }
 
     public var log: String { errors.text }
 
@@ -168,9 +168,8 @@ public final class ToolRun: Sendable {
     private func record() {
         guard let directory = getenv("TGPIPE_TEST_ENVELOPES") else { return }
         let given = given.withLock { $0 }
-        let made = output.text.split(separator: "\n").map(String.init).filter {
-            $0.hasPrefix("{") && !given.contains($0)
-        }
+        // A killed tool's last line may be torn.
+        let made = output.text.withoutTornLine.linesOfText.filter { $0.hasPrefix("{") && !given.contains($0) }
         guard !made.isEmpty else { return }
         let number = ToolRun.counter.add(1, ordering: .relaxed).newValue
         let path = "\(String(cString: directory))/\(tool)-\(getpid())-\(number).ndjson"
@@ -210,5 +209,17 @@ private final class Collected: Sendable {
             close(descriptor)
             state.withLock { $0.isComplete = true }
         }
+    }
+}
+
+extension String {
+    /// Whole lines, without line feeds. Not `split` on characters: to Swift a carriage return and a line feed are one.
+    fileprivate var linesOfText: [String] {
+        utf8.split(separator: UInt8(ascii: "\n")).map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    fileprivate var withoutTornLine: String {
+        guard let end = utf8.lastIndex(of: UInt8(ascii: "\n")) else { return "" }
+        return String(self[...end])
     }
 }
