@@ -38,15 +38,15 @@ enum Wording {
     /// Telegram's HTML: the title, how long it took, and the id to ask the log for.
     static func caption(title: String?, elapsed: Duration?, correlationID: EventID) -> String {
         let head = title.map { escaped($0.limited(toUTF16: 800)) + "\n" } ?? ""
-        let time = elapsed.map { "⏱ \(seconds($0)) · " } ?? ""
-        return head + time + "<code>\(correlationID)</code>"
+        let taken = elapsed.map { "⏱ \(time($0)) · " } ?? ""
+        return head + taken + "<code>\(correlationID)</code>"
     }
 
-    static func seconds(_ duration: Duration) -> String {
-        let hundredths = max(0, duration.milliseconds / 10)
+    static func time(_ duration: Duration) -> String {
+        let milliseconds = max(0, duration.milliseconds)
         // What comes from the cache should not seem to have taken no time.
-        if hundredths < 100 { return "0.\(hundredths / 10)\(hundredths % 10) s" }
-        return "\(hundredths / 100).\(hundredths / 10 % 10) s"
+        if milliseconds < 1000 { return "\(milliseconds) ms" }
+        return "\(milliseconds / 1000).\(milliseconds / 100 % 10) s"
     }
 
     static func failure(_ reason: String) -> String { "❌ \(reason.limited(toUTF16: 1000))" }

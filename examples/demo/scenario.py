@@ -79,7 +79,7 @@ class Scenario:
         self._check(bool(reply and reply["edits"]), "that reply showed progress")
         self._check(bool(reply and reply["deleted"]), "that reply was removed in the end")
         caption = (video or {}).get("caption", "")
-        self._check(bool(re.search(r"\d s\b", caption)), "the caption tells the time that it took")
+        self._check(bool(re.search(r"⏱ [\d.]+ m?s\b", caption)), "the caption tells the time that it took")
         self._check(self._is_in_all_logs(caption), "the caption's correlation id is in the logs of all tools")
         streams = self._streams(video, "video")
         self._check(streams == {"video", "audio"}, "the file has picture and sound")
