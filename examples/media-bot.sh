@@ -41,12 +41,13 @@ stage() {
     exec 9>&-
     local status=0
     if [ -n "${TGPIPE_RECORD:-}" ]; then
-        "$@" <&0 > >(exec tee -a "$TGPIPE_RECORD/$1.ndjson") &
+        "$@" <&0 > >(exec ev-route -o "#=$TGPIPE_RECORD/$1.ndjson" -o '#=-') &
     else
         "$@" <&0 &
     fi
     echo "$!" >"$run/$1.pid"
-    wait "$!" || status=$?
+    # Without the shell's own line about a killed stage: one is enough.
+    wait "$!" 2>/dev/null || status=$?
     rm -f "$run/$1.pid"
     [ "$status" = 0 ] || echo "$1 $status" >>"$run/failed"
     kill -USR1 $$ 2>/dev/null || true
@@ -58,7 +59,11 @@ stage() {
 ending=
 finish() {
     local stages=("$run"/tg-listen.pid)
-    if [ -n "$ending" ] || [ -s "$run/failed" ]; then stages=("$run"/*.pid); fi
+    if [ -n "$ending" ] || [ -s "$run/failed" ]; then
+        stages=("$run"/*.pid)
+    else
+        say "finishing what is on its way; interrupt again to end at once"
+    fi
     ending=yes
     for file in "${stages[@]}"; do
         if [ -e "$file" ]; then kill -TERM "$(cat "$file")" 2>/dev/null || true; fi
@@ -76,7 +81,7 @@ stage tg-listen --bot |
     stage ev-route -o "commands.media.#=$run/media.fifo" -o "commands.telegram.#=$run/send.fifo" \
         --dead-letter "$state/dead.ndjson" &
 stage media-fetch --from "$run/media.fifo" "${fetch_options[@]}" |
-    stage blob-put --to "$run/send.fifo" "${put_options[@]}" &
+    stage blob-put "${put_options[@]}" >"$run/send.fifo" &
 stage tg-send --from "$run/send.fifo" "${send_options[@]}" >/dev/null &
 
 # A trapped signal ends a wait, but not the stages.
