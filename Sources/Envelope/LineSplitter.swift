@@ -152,7 +152,7 @@ public struct LineSplitter: ~Copyable {
             skipped?.sizeBytes += filled
             filled = 0
         } else if filled > maxLineBytes {
-            let prefix = Array(UnsafeRawBufferPointer(start: buffer, count: LineSplitter.prefixBytes))
+            let prefix = LineSplitter.prefix(of: UnsafeRawBufferPointer(start: buffer, count: filled))
             skipped = (prefix, filled)
             filled = 0
             shrink()
@@ -184,12 +184,15 @@ public struct LineSplitter: ~Copyable {
         buffer.copyMemory(from: whole + tail.lowerBound, byteCount: tail.count)
         filled = tail.count
         var outputs: [Output] = tooLong.map { range in
-            let prefix = Array(UnsafeRawBufferPointer(start: whole + range.lowerBound, count: LineSplitter.prefixBytes))
-            return .tooLong(prefix: prefix, sizeBytes: range.count)
+            let line = UnsafeRawBufferPointer(start: whole + range.lowerBound, count: range.count)
+            return .tooLong(prefix: LineSplitter.prefix(of: line), sizeBytes: range.count)
         }
         outputs.append(.lines(LineBlock(base: whole, capacity: wholeCapacity, ranges: ranges, memory: memory)))
         return outputs
     }
+
+    /// What is kept of a line that is too long: never more than the line itself, which may be shorter.
+    private static func prefix(of line: UnsafeRawBufferPointer) -> [UInt8] { Array(line.prefix(prefixBytes)) }
 
     private static func ranges(
         _ bytes: UnsafeRawBufferPointer, from start: Int, limit: Int

@@ -35,7 +35,7 @@ public final class DeadLetters: Sendable {
 
     public init(runtime: Runtime, path: String?) async throws {
         self.runtime = runtime
-        output = if let path { try await EventOutput(endpoint: path) } else { nil }
+        output = if let path { try await EventOutput(endpoint: path, shutdown: runtime.shutdown) } else { nil }
     }
 
     /// Returns when the dead letter is written.

@@ -1,5 +1,6 @@
 import Blocking
 public import Envelope
+import Glibc
 
 /// Where whole lines go, for tasks: standard output, a file (appended to) or a FIFO.
 ///
@@ -8,9 +9,29 @@ public final class EventOutput: Sendable {
     private let thread = BlockingThread()
     private let output: LineOutput
 
-    /// - Parameter endpoint: `-` or a path; a FIFO is opened when a reader is there.
-    public init(endpoint: String) async throws {
+    /// - Parameters:
+    ///   - endpoint: `-` or a path; a FIFO is opened when a reader is there.
+    ///   - shutdown: ends the wait for that reader.
+    /// - Throws: `StageError` (74), and `CancellationError` when the wait was ended.
+    public init(endpoint: String, shutdown: Shutdown) async throws {
+        let probe = try await EventOutput.waitForReader(of: endpoint, shutdown)
+        defer { if let probe { close(probe) } }
         output = try await thread.run { try LineOutput(endpoint: endpoint) }
+    }
+
+    /// To block in `open` until a FIFO has a reader would not hear a signal.
+    ///
+    /// - Returns: a descriptor that keeps the next `open` from blocking; nil for what is no FIFO.
+    private static func waitForReader(of path: String, _ shutdown: Shutdown) async throws -> Int32? {
+        var status = stat()
+        guard path != "-", stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFIFO else { return nil }
+        while true {
+            let descriptor = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC)
+            if descriptor >= 0 { return descriptor }
+            guard errno == ENXIO || errno == EINTR else { throw StageError.localIO("unable to open \(path)") }
+            _ = try await shutdown.interrupting { try await Task.sleep(for: .milliseconds(20)) }
+            guard !shutdown.isRequested else { throw CancellationError() }
+        }
     }
 
     /// Writes whole lines, line feeds included.

@@ -30,7 +30,7 @@ extension Runtime {
         decide: ([Envelope]) async throws -> [Decision]
     ) async throws -> ExitStatus {
         let stream = try await EventStream(runtime: self, options: input, accepts: accepts)
-        let sink = try await EventOutput(endpoint: output.to)
+        let sink = try await EventOutput(endpoint: output.to, shutdown: shutdown)
         try await stream.forEachBatch(shutdown: shutdown) { batch in
             let events = batch.compactMap { if case .event(let event, _) = $0 { event } else { nil } }
             var decisions = try await events.isEmpty ? [].makeIterator() : decide(events).makeIterator()
@@ -60,7 +60,7 @@ extension Runtime {
         handle: @escaping @Sendable (Envelope, Publisher) async throws -> [Envelope]
     ) async throws -> ExitStatus {
         let stream = try await EventStream(runtime: self, options: input, accepts: accepts)
-        let sink = try await EventOutput(endpoint: output.to)
+        let sink = try await EventOutput(endpoint: output.to, shutdown: shutdown)
         let failure = FirstFailure(shutdown: shutdown)
         try await withThrowingTaskGroup(of: Void.self) { group in
             var free = concurrency

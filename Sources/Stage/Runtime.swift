@@ -11,7 +11,7 @@ public final class Runtime: Sendable {
     public let tool: String
     public let log: Logger
     public let shutdown: Shutdown
-    public let stateDirectory: String
+    private let stateFlag: String?
     private let redisFlag: String?
     private let connection = Mutex<Redis?>(nil)
     let refusals = Mutex(RefusalLog())
@@ -21,7 +21,7 @@ public final class Runtime: Sendable {
         self.tool = tool
         log = Logger(label: tool) { _ in StandardErrorLog(tool: tool, level: level, format: format) }
         shutdown = Shutdown()
-        stateDirectory = try Settings.stateDirectory(flag: options.stateDir)
+        stateFlag = options.stateDir
         redisFlag = options.redis
     }
 
@@ -29,7 +29,8 @@ public final class Runtime: Sendable {
     public func redis() async throws -> Redis {
         if let made = connection.withLock({ $0 }) { return made }
         let new = try await PrivateRedis.connection(
-            environment: redisFlag ?? Settings.environment("TGPIPE_REDIS"), stateDirectory: stateDirectory,
+            environment: redisFlag ?? Settings.environment("TGPIPE_REDIS"),
+            stateDirectory: Settings.stateDirectory(flag: stateFlag),
             clientName: tool)
         return connection.withLock { connection in
             let made = connection ?? new
@@ -40,7 +41,7 @@ public final class Runtime: Sendable {
 
     /// A folder below the state folder, made when it is not there.
     public func directory(_ name: String) throws -> String {
-        let path = "\(stateDirectory)/\(name)"
+        let path = "\(try Settings.stateDirectory(flag: stateFlag))/\(name)"
         try makeDirectory(path, mode: 0o700)
         return path
     }
@@ -102,7 +103,7 @@ extension Runtime {
             log.critical("\(error.message)")
             return error.exitStatus.rawValue
         } catch is CancellationError {
-            return 128 + (shutdown.signal ?? SIGTERM)
+            return 128 + shutdown.endingSignal
         } catch {
             log.critical("unexpected failure: \(error)")
             return ExitStatus.bug.rawValue
@@ -114,7 +115,7 @@ extension Runtime {
         await shutdown.wait()
         guard !Task.isCancelled, (try? await Task.sleep(for: drain)) != nil else { return nil }
         log.error("work in flight did not finish within \(drain.spanText): giving it up")
-        let status = 128 + (shutdown.signal ?? SIGTERM)
+        let status = 128 + shutdown.endingSignal
         BlockingExit.after(seconds: 5, status: status)
         return nil
     }

@@ -66,6 +66,9 @@ public final class Shutdown: Sendable {
     /// The signal that asked for it; 0 when it was the tool itself.
     public var signal: Int32? { state.withLock { $0.signal } }
 
+    /// The signal that the exit status names.
+    var endingSignal: Int32 { signal.flatMap { $0 == 0 ? nil : $0 } ?? SIGTERM }
+
     /// Returns when the shutdown is requested or the task is cancelled.
     public func wait() async {
         let id = state.withLock { state in

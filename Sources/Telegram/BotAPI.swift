@@ -88,6 +88,10 @@ public struct BotAPI: Sendable {
             guard status >= 400 else {
                 throw TelegramError(.protocolBroken, number: status, "Telegram's answer is not what the Bot API sends")
             }
+            guard status >= 500 || [409, 413, 429].contains(status) else {
+                throw TelegramError(
+                    .protocolBroken, number: status, "what answers is no Bot API server (HTTP status \(status))")
+            }
             throw TelegramError(number: status, description: "HTTP status \(status)", retryAfter: nil)
         }
         if ok, let result = answer["result"] { return result }

@@ -13,7 +13,7 @@ public struct TelegramError: ReportableError, CustomStringConvertible {
         case badRequest = "bad_request"
         /// The text is already what it was asked to become.
         case notModified = "not_modified"
-        /// The message to edit, delete, react to or answer is gone.
+        /// The message to edit, delete, react to or answer is gone, or too old for it.
         case messageNotFound = "message_not_found"
         /// The file_id is another bot's, of another type, or no longer accepted.
         case fileRefused = "file_refused"
@@ -70,7 +70,8 @@ extension TelegramError {
             case 429: .floodWait
             case 409: .conflict
             // A token that is no token at all is answered with "Not Found".
-            case 401, 404: .unauthorized
+            case 401: .unauthorized
+            case 404: description.lowercased().contains("method not found") ? .badRequest : .unauthorized
             case 403: .forbidden
             case 413: .tooLarge
             case 500...: .server
@@ -86,7 +87,9 @@ extension TelegramError {
             ("message is not modified", .notModified), ("message to edit not found", .messageNotFound),
             ("message to delete not found", .messageNotFound), ("message to react not found", .messageNotFound),
             ("message to be replied not found", .messageNotFound), ("message_id_invalid", .messageNotFound),
-            ("wrong file identifier", .fileRefused), ("wrong remote file identifier", .fileRefused),
+            ("message can't be edited", .messageNotFound), ("message can't be deleted", .messageNotFound),
+            ("type of file mismatch", .fileRefused), ("wrong file identifier", .fileRefused),
+            ("wrong remote file identifier", .fileRefused),
             ("file_reference", .fileRefused), ("file reference", .fileRefused),
             ("can't use file of type", .fileRefused),
             ("file is temporarily unavailable", .server), ("file is too big", .tooLarge), ("file_too_big", .tooLarge),

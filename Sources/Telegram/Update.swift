@@ -101,7 +101,14 @@ public struct Message: Sendable {
     public var text: String? { json["text"]?.string ?? json["caption"]?.string }
     public var threadID: Int64? { json["is_topic_message"] == true ? json["message_thread_id"]?.int : nil }
     public var chatType: String? { json["chat"]?["type"]?.string }
-    public var sender: Party? { json["from"].flatMap { Party(user: $0) } }
+    /// Who wrote it: a person, or the chat that an anonymous admin or a channel speaks as.
+    public var author: Party? {
+        if let chat = json["sender_chat"] { return Party(chat: chat) }
+        return json["from"].flatMap { Party(user: $0) }
+    }
+
+    /// Whether these are somebody else's words, passed on.
+    public var isForwarded: Bool { json["forward_origin"] != nil || json["via_bot"] != nil }
 
     public var repliedTo: Message? {
         guard let reply = json["reply_to_message"] else { return nil }

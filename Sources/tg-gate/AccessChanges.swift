@@ -59,11 +59,11 @@ extension Gate {
 
     /// Tells the writer where they stand, or the admin where the author of the message replied to stands.
     func whoami(_ message: Message, _ access: Access, _ standing: Standing) async throws -> Envelope {
-        if case .granted(.admin) = access, let other = message.repliedTo?.sender {
+        if case .granted(.admin) = access, let other = message.repliedTo?.author {
             let standing = try await rules.standing(actor: other.id, chat: message.chatID)
             return reply(describe(other, standing), message)
         }
-        let writer = message.sender ?? Party(id: message.chatID, username: nil, name: "This chat")
+        let writer = message.author ?? Party(id: message.chatID, username: nil, name: "This chat")
         return reply(describe(writer, standing), message)
     }
 

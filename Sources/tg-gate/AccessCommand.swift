@@ -76,12 +76,11 @@ struct AccessCommand: Sendable {
             guard (2...33).contains(first.count) else { throw usage }
             return .name(String(first.dropFirst()))
         }
-        if let first = words.first, let id = Int64(first), id > 0 {
-            words = words.dropFirst()
-            return .user(id)
-        }
-        guard let sender = message.repliedTo?.sender else { throw usage }
-        return .user(sender.id)
+        // In a reply a bare number is a term without its unit, not somebody's id.
+        if let author = message.repliedTo?.author { return .user(author.id) }
+        guard let first = words.first, let id = Int64(first), id > 0 else { throw usage }
+        words = words.dropFirst()
+        return .user(id)
     }
 
     private static func term(

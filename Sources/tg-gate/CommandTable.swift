@@ -40,11 +40,16 @@ struct WrittenCommand: Sendable {
     let word: String
     let arguments: [String]
 
-    init?(_ text: String) {
+    /// nil when it is no command, or one for another bot.
+    ///
+    /// - Parameter bot: the name of the bot that reads it, as far as that is known.
+    init?(_ text: String, bot: String?) {
         let words = text.split(whereSeparator: \.isWhitespace).map(String.init)
         guard let first = words.first, first.utf8.count <= 64 else { return nil }
         // `/vdl@some_bot` is how a menu writes `/vdl` in a group.
-        word = (first.hasPrefix("/") ? String(first.prefix { $0 != "@" }) : first).lowercased()
+        let parts = first.hasPrefix("/") ? first.split(separator: "@", maxSplits: 1).map(String.init) : [first]
+        if parts.count > 1, let bot, parts[1].lowercased() != bot.lowercased() { return nil }
+        word = parts[0].lowercased()
         arguments = Array(words.dropFirst())
     }
 }

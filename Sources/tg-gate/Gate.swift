@@ -28,7 +28,7 @@ struct Gate: Sendable {
         if !seen.isEmpty { try await rules.remember(seen) }
         let standing = try await rules.standing(actor: update.actor?.id, chat: update.chatID)
         let access = access(of: update.actor, standing)
-        let command = update.isNewMessage ? update.message?.text.flatMap { WrittenCommand($0) } : nil
+        let command = command(in: update, bot: event.meta["bot"]?["username"]?.string)
         if let command, command.word == ".whoami", let message = update.message {
             return .replace([try await whoami(message, access, standing)])
         }
@@ -36,6 +36,12 @@ struct Gate: Sendable {
         var results = try await results(of: command, update, role)
         if publishes(Gate.rawType) { results.append(admitted(event, update, role)) }
         return .replace(results)
+    }
+
+    /// What the writer orders: not by editing a message, nor by passing on what somebody else wrote.
+    private func command(in update: Update, bot: String?) -> WrittenCommand? {
+        guard update.isNewMessage, let message = update.message, !message.isForwarded else { return nil }
+        return message.text.flatMap { WrittenCommand($0, bot: bot) }
     }
 
     private func access(of actor: Party?, _ standing: Standing) -> Access {

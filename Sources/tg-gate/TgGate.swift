@@ -50,7 +50,7 @@ import Stage
 
     private func admins() throws -> Set<Int64> {
         if !admin.isEmpty { return Set(admin) }
-        let words = Settings.environment("TG_ADMIN_ID")?.split(separator: ",").map { Int64($0) } ?? []
+        let words = Settings.environment("TG_ADMIN_ID")?.split { $0 == "," || $0 == " " }.map { Int64($0) } ?? []
         guard !words.isEmpty, let ids = words.allUnwrapped else {
             throw StageError(.configuration, "no admin: give --admin or set TG_ADMIN_ID to your numeric user id")
         }

@@ -59,7 +59,7 @@ struct Listener {
                 "dispatched",
                 metadata: [
                     "update_id": "\(id)",
-                    "dispatch_ms": "\(Double(elapsed.components.attoseconds / 1_000_000_000_000) / 1000)",
+                    "dispatch_ms": "\((elapsed.seconds * 1_000_000).rounded() / 1000)",
                 ])
         }
     }

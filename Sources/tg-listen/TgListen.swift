@@ -33,14 +33,17 @@ import Telegram
             valueName: "types"))
     var allowedUpdates: String = ""
 
-    @Option(help: ArgumentHelp("How long one poll waits for updates, 50s at most.", valueName: "duration"))
+    @Option(help: ArgumentHelp("How long one poll waits for updates, from 1s to 50s.", valueName: "duration"))
     var pollTimeout: Span = Span(.seconds(50))
 
     @Flag(help: "End when no update is waiting, instead of waiting for more.")
     var once = false
 
     func validate() throws {
-        guard pollTimeout.duration <= .seconds(50) else { throw ValidationError("--poll-timeout is 50s at most") }
+        // Telegram counts whole seconds, and with none of them the next poll would follow at once, for ever.
+        guard (.seconds(1)...(.seconds(50))).contains(pollTimeout.duration) else {
+            throw ValidationError("--poll-timeout must be from 1s to 50s")
+        }
         let known = allowedUpdates.utf8.allSatisfy { ($0 >= 0x61 && $0 <= 0x7A) || $0 == 0x5F || $0 == 0x2C }
         guard known else { throw ValidationError("--allowed-updates takes names such as message,callback_query") }
     }
@@ -53,7 +56,8 @@ import Telegram
             }
         let emitted = output.to == "-" ? nil : LastEmitted.updateID(in: output.to, botID: api.token.botID)
         let listener = Listener(
-            runtime: runtime, api: api, offsets: offsets, output: try await EventOutput(endpoint: output.to),
+            runtime: runtime, api: api, offsets: offsets,
+            output: try await EventOutput(endpoint: output.to, shutdown: runtime.shutdown),
             allowed: allowedUpdates.split(separator: ",").map(String.init),
             pollSeconds: once ? 0 : Int(pollTimeout.duration.components.seconds), emitted: emitted)
         try await listener.run(once: once)

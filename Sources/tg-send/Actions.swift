@@ -91,7 +91,12 @@ extension Sender {
                 await shared.forgetReply()
                 return try await sent("edit", chat, .integer(reply))
             } catch let error as TelegramError where error.code == .messageNotFound {
-                // Somebody deleted it: the answer is then a new message.
+                // Somebody deleted it, or it is too old: the answer is then a new message.
+                await shared.forgetReply()
+            } catch let error as TelegramError where error.code == .floodWait {
+                // Edits may have to wait for hours, new messages need not.
+                if let wait = error.retryAfter { pacing.hold(chat: job.chatName, .edit, for: wait) }
+                _ = try? await api.call("deleteMessage", ["chat_id": chat, "message_id": .integer(reply)])
                 await shared.forgetReply()
             }
         }

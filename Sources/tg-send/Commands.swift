@@ -22,13 +22,13 @@ struct BotCall: Sendable {
         switch action {
         case "send", "reply":
             method = "sendMessage"
-            parameters["text"] = .string(try BotCall.text(event).limited(toUTF16: 4096))
+            parameters["text"] = .string(try BotCall.text(event))
             BotCall.addFormatting(&parameters, payload)
             BotCall.addReply(&parameters, event, byDefault: action == "reply")
         case "edit":
             method = "editMessageText"
             parameters["message_id"] = try BotCall.messageID(event, orOrigin: false)
-            parameters["text"] = .string(try BotCall.text(event).limited(toUTF16: 4096))
+            parameters["text"] = .string(try BotCall.text(event))
             BotCall.addFormatting(&parameters, payload)
         case "delete":
             method = "deleteMessage"
@@ -59,7 +59,7 @@ struct BotCall: Sendable {
             throw MalformedInput(.invalidPayload, "\(event.type): one of path, url and file_id is needed")
         }
         if let caption = payload["caption"]?.string, !caption.isEmpty {
-            parameters["caption"] = .string(caption.limited(toUTF16: 1024))
+            parameters["caption"] = .string(BotCall.limited(caption, 1024, payload: payload))
         }
         if let mode = payload["parse_mode"] { parameters["parse_mode"] = mode }
         MediaDetails(payload).add(to: &parameters, method: method)
@@ -69,7 +69,13 @@ struct BotCall: Sendable {
         guard let text = event.payload["text"]?.string, !text.isEmpty else {
             throw MalformedInput(.invalidPayload, "\(event.type): no text")
         }
-        return text
+        return limited(text, 4096, payload: event.payload)
+    }
+
+    /// Cut to what Telegram takes; a formatted text is left to Telegram, which counts without the formatting, and a tag cut in two
+    /// would make it refuse the whole.
+    private static func limited(_ text: String, _ limit: Int, payload: JSONObject) -> String {
+        payload["parse_mode"] == nil ? text.limited(toUTF16: limit) : text
     }
 
     private static func messageID(_ event: Envelope, orOrigin: Bool) throws(MalformedInput) -> JSON {

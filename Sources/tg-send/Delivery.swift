@@ -11,7 +11,7 @@ extension Sender {
     /// - Returns: how long to wait when somebody else is uploading the same.
     func deliver(_ job: inout Job) async throws -> Duration? {
         let payload = job.event.payload
-        guard let key = payload["key"]?.string else { return nil }
+        guard let key = payload["key"]?.string, let copies else { return nil }
         if let cached = await shared.cachedFile(key) {
             do {
                 let message = try await send(byID: cached, job)
@@ -22,7 +22,7 @@ extension Sender {
                 await shared.forgetFile(key)
             }
         }
-        guard uploads.begin(key) else { return .milliseconds(100) }
+        guard uploads.begin(key) else { return Sender.uploadPoll }
         defer { uploads.end(key) }
         let file: OpenFile
         do throws(NoCopy) {
@@ -113,8 +113,8 @@ extension Sender {
     }
 
     private func cleanUpIfDue() async {
-        guard await shared.isCleanupDue(every: Int64(options.cleanupEvery)) else { return }
-        let (cache, limit) = (cache, options.cacheSize.bytes)
+        guard let cache = copies?.cache, await shared.isCleanupDue(every: Int64(options.cleanupEvery)) else { return }
+        let limit = options.cacheSize.bytes
         let removed = await BlockingThread().run { cache.evict(downTo: limit) }
         if removed.count > 0 {
             runtime.log.info(

@@ -31,14 +31,21 @@ struct Dispatcher: Sendable {
     }
 
     private func read(_ stream: EventStream, into schedule: Schedule) async throws {
-        var begun = RecentIDs()
+        var begun = RecentRequests()
+        var ended = RecentRequests()
         while let batch = try await stream.next() {
             for item in batch {
                 switch item {
                 case .other(let line): try await output.write(line.bytes + [UInt8(ascii: "\n")])
                 case .event(let event, _):
                     guard var job = Job(event) else { continue }
-                    if job.isProgress { job.isFirstProgress = begun.insert(event.correlationID) }
+                    if job.isProgress {
+                        // What comes behind the end would make a reply that nothing removes.
+                        if ended.contains(event) { continue }
+                        job.isFirstProgress = begun.insert(event)
+                    } else if job.endsRequest {
+                        _ = ended.insert(event)
+                    }
                     do throws(MalformedInput) { try sender.check(job) } catch {
                         try await stream.refuse(event, error)
                         continue
@@ -61,17 +68,30 @@ struct Dispatcher: Sendable {
     }
 }
 
-/// The newest requests seen, bounded.
-private struct RecentIDs {
-    private var ids: Set<EventID> = []
-    private var order: [EventID] = []
+/// The newest requests seen, bounded; one correlation may ask for both the video and its sound.
+private struct RecentRequests {
+    private struct Request: Hashable {
+        let correlationID: EventID
+        let kind: String?
+
+        init(_ event: Envelope) {
+            correlationID = event.correlationID
+            kind = event.payload["kind"]?.string
+        }
+    }
+
+    private var requests: Set<Request> = []
+    private var order: [Request] = []
+
+    func contains(_ event: Envelope) -> Bool { requests.contains(Request(event)) }
 
     /// - Returns: whether it was new.
-    mutating func insert(_ id: EventID) -> Bool {
-        guard ids.insert(id).inserted else { return false }
-        order.append(id)
+    mutating func insert(_ event: Envelope) -> Bool {
+        let request = Request(event)
+        guard requests.insert(request).inserted else { return false }
+        order.append(request)
         if order.count > 10_000 {
-            for old in order.prefix(5000) { ids.remove(old) }
+            for old in order.prefix(5000) { requests.remove(old) }
             order.removeFirst(5000)
         }
         return true

@@ -50,11 +50,14 @@ struct Job: Sendable {
 
     var isProgress: Bool { event.type == "events.media.progress" }
 
+    /// After it there is nothing more to tell about the request.
+    var endsRequest: Bool { event.type.hasPrefix("events.dl.") }
+
     var maySkip: Bool { isProgress && !isFirstProgress }
 
     /// What must stay in order: the commands to one chat, and all that one request causes.
     var lane: String {
-        if event.type.hasPrefix(Job.commandPrefix) { return "chat \(chat?.text ?? "")" }
+        if event.type.hasPrefix(Job.commandPrefix) { return "chat \(chatName)" }
         return event.correlationID.description
     }
 

@@ -38,10 +38,34 @@ struct Pacing: Sendable {
         mutating func take() { tokens -= 1 }
     }
 
+    /// What Telegram tells to wait for: it may hold back edits for hours and take messages meanwhile.
+    enum Kind: Sendable, Hashable {
+        case message, edit
+    }
+
+    private struct Hold: Hashable {
+        let chat: String
+        let kind: Kind
+    }
+
+    private var holds: [Hold: ContinuousClock.Instant] = [:]
     private var overall: Bucket
     private var chats: [String: Bucket] = [:]
 
     init(now: ContinuousClock.Instant) { overall = Bucket(capacity: 30, perSecond: 30, now: now) }
+
+    /// Nothing of this kind goes to the chat for so long: Telegram said so.
+    mutating func hold(chat: String, _ kind: Kind, for wait: Duration, now: ContinuousClock.Instant) {
+        if holds.count > 1000 { holds = holds.filter { $0.value > now } }
+        let hold = Hold(chat: chat, kind: kind)
+        holds[hold] = max(holds[hold] ?? now, now + wait)
+    }
+
+    /// What is left of a hold; nil when there is none.
+    func held(chat: String, _ kind: Kind, now: ContinuousClock.Instant) -> Duration? {
+        guard let end = holds[Hold(chat: chat, kind: kind)], end > now else { return nil }
+        return end - now
+    }
 
     /// Takes a turn now, or tells how long to wait before asking again.
     mutating func turn(chat: String, _ priority: Priority, now: ContinuousClock.Instant) -> Duration? {

@@ -17,6 +17,14 @@ final class Schedule: Sendable {
         /// When the shown progress may change again.
         var progressNotBefore: ContinuousClock.Instant
 
+        /// - Returns: how many jobs that were.
+        mutating func dropProgress() -> Int {
+            let before = jobs.count + (progress == nil ? 0 : 1)
+            progress = nil
+            jobs.removeAll { $0.isProgress }
+            return before - jobs.count
+        }
+
         /// Nothing to do, and nothing to remember.
         func isIdle(_ now: ContinuousClock.Instant) -> Bool {
             !isRunning && jobs.isEmpty && progress == nil && progressNotBefore <= now
@@ -38,11 +46,11 @@ final class Schedule: Sendable {
 
     init(progressInterval: Duration) { self.progressInterval = progressInterval }
 
-    /// Adds a job; waits while too many are held.
+    /// Adds a job; waits while too many are held, unless nobody will work on them any more.
     func add(_ job: Job) async {
         while !Task.isCancelled {
             let generation = changed.generation
-            guard state.withLock({ $0.count >= Schedule.capacity }) else { break }
+            guard state.withLock({ $0.count >= Schedule.capacity && !$0.isAborted }) else { break }
             await changed.wait(since: generation, atMost: .seconds(1))
         }
         let now = ContinuousClock.now
@@ -52,13 +60,9 @@ final class Schedule: Sendable {
                 if lane.progress == nil { state.count += 1 }
                 lane.progress = job
             } else {
-                state.count += 1
+                // A request that comes to its end has no use for progress, nor for a first reply that has not been made.
+                state.count += 1 - lane.dropProgress()
                 lane.jobs.append(job)
-                // A request that comes to its end has no use for progress.
-                if lane.progress != nil {
-                    lane.progress = nil
-                    state.count -= 1
-                }
             }
             if !state.order.contains(job.lane) { state.order.append(job.lane) }
             state.lanes[job.lane] = lane
@@ -148,9 +152,14 @@ final class Schedule: Sendable {
                     return
                 }
             case .again(let rest, let wait):
+                if rest.isProgress, !lane.jobs.isEmpty {
+                    // The end came meanwhile, and has nothing to do with why progress had to wait.
+                    state.count -= 1
+                    break
+                }
                 if !rest.maySkip {
                     lane.jobs.insert(rest, at: 0)
-                } else if lane.jobs.isEmpty && lane.progress == nil {
+                } else if lane.progress == nil {
                     lane.progress = rest
                 } else {
                     // Something newer came meanwhile.

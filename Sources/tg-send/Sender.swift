@@ -11,13 +11,13 @@ struct Sender: Sendable {
     let output: EventOutput
     let shared: SharedState
     let options: SendingOptions
-    let copies: LocalCopies
-    let cache: MediaCache
+    /// nil for one-off sends, which keep nothing on disk.
+    let copies: LocalCopies?
     let pacing: SharedPacing
     let uploads = KeysInUse()
 
     init(
-        runtime: Runtime, api: BotAPI, output: EventOutput, shared: SharedState, cache: MediaCache,
+        runtime: Runtime, api: BotAPI, output: EventOutput, shared: SharedState, cache: MediaCache?,
         options: SendingOptions
     ) {
         self.runtime = runtime
@@ -25,8 +25,7 @@ struct Sender: Sendable {
         self.output = output
         self.shared = shared
         self.options = options
-        self.cache = cache
-        copies = LocalCopies(cache: cache, runtime: runtime)
+        copies = cache.map { LocalCopies(cache: $0, runtime: runtime) }
         pacing = SharedPacing(isOn: !options.noPacing)
     }
 
@@ -48,6 +47,8 @@ struct Sender: Sendable {
     func perform(_ job: Job) async throws -> Schedule.Outcome {
         var job = job
         while let step = job.steps.first {
+            // By the time that an edit may be made again, newer progress has come.
+            if job.maySkip, pacing.isHeld(chat: job.chatName, .edit) { return .done }
             if let wait = wait(before: step, job) { return .again(job, after: wait) }
             do {
                 if let wait = try await carryOut(step, &job) { return .again(job, after: wait) }
@@ -62,9 +63,23 @@ struct Sender: Sendable {
     }
 
     private func wait(before step: Step, _ job: Job) -> Duration? {
+        guard let kind = Sender.kind(of: step, job) else { return nil }
+        // Whoever only waits for another's upload of the same takes no turn from those who have something to say.
+        if case .deliver = step, let key = job.event.payload["key"]?.string, uploads.contains(key) {
+            return Sender.uploadPoll
+        }
+        return pacing.turn(chat: job.chatName, kind, job.maySkip ? .progress : .reply)
+    }
+
+    static let uploadPoll = Duration.milliseconds(100)
+
+    /// What Telegram counts a step as; nil for what it takes at any time.
+    private static func kind(of step: Step, _ job: Job) -> Pacing.Kind? {
         switch step {
         case .command("delete"), .command("react"), .removeReply: nil
-        default: pacing.turn(chat: job.chatName, job.maySkip ? .progress : .reply)
+        case .command("edit"): .edit
+        case .showProgress: job.isFirstProgress ? .message : .edit
+        default: .message
         }
     }
 
@@ -88,6 +103,7 @@ struct Sender: Sendable {
         if let wait = error.retryAfter {
             runtime.log.notice(
                 "Telegram asks to wait", metadata: ["seconds": "\(wait.components.seconds)", "chat": "\(job.chatName)"])
+            if let kind = Sender.kind(of: step, job) { pacing.hold(chat: job.chatName, kind, for: wait) }
             return job.maySkip ? dropped(&job) : wait
         }
         if error.isTemporary, job.attempts < options.retries, !job.maySkip {
@@ -159,12 +175,25 @@ extension String {
 
 /// The pacing that all workers share.
 final class SharedPacing: Sendable {
-    private let pacing: Mutex<Pacing>?
+    private let pacing = Mutex(Pacing(now: .now))
+    private let isOn: Bool
 
-    init(isOn: Bool) { pacing = isOn ? Mutex(Pacing(now: .now)) : nil }
+    /// - Parameter isOn: false keeps to what Telegram says, and to nothing else.
+    init(isOn: Bool) { self.isOn = isOn }
 
-    func turn(chat: String, _ priority: Pacing.Priority) -> Duration? {
-        pacing?.withLock { $0.turn(chat: chat, priority, now: .now) } ?? nil
+    func turn(chat: String, _ kind: Pacing.Kind, _ priority: Pacing.Priority) -> Duration? {
+        pacing.withLock { pacing in
+            if let wait = pacing.held(chat: chat, kind, now: .now) { return wait }
+            return isOn ? pacing.turn(chat: chat, priority, now: .now) : nil
+        }
+    }
+
+    func hold(chat: String, _ kind: Pacing.Kind, for wait: Duration) {
+        pacing.withLock { $0.hold(chat: chat, kind, for: wait, now: .now) }
+    }
+
+    func isHeld(chat: String, _ kind: Pacing.Kind) -> Bool {
+        pacing.withLock { $0.held(chat: chat, kind, now: .now) != nil }
     }
 }
 
@@ -172,6 +201,7 @@ final class SharedPacing: Sendable {
 final class KeysInUse: Sendable {
     private let keys = Mutex<Set<String>>([])
 
+    func contains(_ key: String) -> Bool { keys.withLock { $0.contains(key) } }
     func begin(_ key: String) -> Bool { keys.withLock { $0.insert(key).inserted } }
     func end(_ key: String) { _ = keys.withLock { $0.remove(key) } }
 }

@@ -31,16 +31,16 @@ import Telegram
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
         let api = try bot.api()
-        let sink = try await EventOutput(endpoint: output.to)
-        let cache = MediaCache(directory: try runtime.directory("media/cache"))
+        let sink = try await EventOutput(endpoint: output.to, shutdown: runtime.shutdown)
         if let event = try single.event() {
             let sender = Sender(
                 runtime: runtime, api: api, output: sink,
                 shared: SharedState(runtime: runtime, redis: nil, botID: api.token.botID),
-                cache: cache, options: sending)
+                cache: nil, options: sending)
             return try await sender.sendOnce(event)
         }
         try await runtime.requireRedis()
+        let cache = MediaCache(directory: try runtime.directory("media/cache"))
         let shared = SharedState(runtime: runtime, redis: try await runtime.redis(), botID: api.token.botID)
         let sender = Sender(runtime: runtime, api: api, output: sink, shared: shared, cache: cache, options: sending)
         try await Dispatcher(runtime: runtime, sender: sender, output: sink, options: sending).run(input)

@@ -27,7 +27,9 @@ enum Wording {
             + " \(Int((share * 100).rounded(.down)))%"
     }
 
-    static func size(_ bytes: Double) -> String {
+    static func size(_ given: Double) -> String {
+        // Any number may stand in an event; an `Int` does not hold any.
+        let bytes = min(1e15, max(0, given))
         for (unit, name) in [(1e9, "GB"), (1e6, "MB"), (1e3, "kB")] where bytes >= unit {
             let tenths = Int((bytes / unit * 10).rounded())
             return tenths >= 100 ? "\(tenths / 10) \(name)" : "\(tenths / 10).\(tenths % 10) \(name)"

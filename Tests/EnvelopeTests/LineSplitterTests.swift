@@ -46,6 +46,22 @@ import Testing
         #expect(tooLong == [5000])
     }
 
+    @Test(arguments: [1, 2000, 5000])
+    func whatIsKeptOfALongLineIsOnlyOfThatLine(_ chunk: Int) {
+        let long = [UInt8](repeating: 0x78, count: 1500)
+        var splitter = LineSplitter(maxLineBytes: 1000, blockBytes: 8192)
+        var kept: [[UInt8]] = []
+        var rest = (long + Array("\nsomebody else's\n".utf8))[...]
+        while !rest.isEmpty {
+            let piece = rest.prefix(chunk)
+            splitter.free.copyBytes(from: piece)
+            rest = rest.dropFirst(piece.count)
+            for case .tooLong(let prefix, _) in splitter.take(piece.count) { kept.append(prefix) }
+        }
+        #expect(kept.count == 1)
+        #expect(kept.allSatisfy { !$0.isEmpty && $0.allSatisfy { $0 == 0x78 } })
+    }
+
     @Test func aLineOfExactlyTheLimitIsTaken() {
         let line = [UInt8](repeating: 0x78, count: 1000)
         #expect(split(line + [0x0A], chunk: 333).lines == [line])

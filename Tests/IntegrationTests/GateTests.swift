@@ -252,6 +252,64 @@ import Testing
         #expect(try await gate([edited]).lines.isEmpty)
     }
 
+    @Test(arguments: ["forward_origin", "via_bot"])
+    func wordsOfOthersArePassedOnWithoutBeingObeyed(_ key: String) async throws {
+        let origin: JSONObject = [key: ["type": "user", "id": 9, "sender_user": ["id": 9, "first_name": "Eve"]]]
+        let result = try await gate([
+            raw(".bless 9", user: 42, more: origin), raw(".vdl https://a.example/", user: 42, more: origin),
+        ])
+        #expect(result.lines.isEmpty)
+        #expect(try redis.cli("EXISTS", "tgpipe:{access}:bless:9") == "0")
+    }
+
+    @Test func aRuleByReplyHoldsForWhoeverSpeaksAsAChat() async throws {
+        let channel: JSONObject = ["sender_chat": ["id": -100, "type": "channel", "title": "C"]]
+        let reply: JSONObject = [
+            "reply_to_message": [
+                "message_id": 3, "chat": ["id": -5, "type": "supergroup"],
+                "from": ["id": 136_817_688, "first_name": "Channel"],
+                "sender_chat": ["id": -100, "type": "channel", "title": "C"], "text": "x",
+            ]
+        ]
+        let command = raw(".vdl https://a.example/", user: 136_817_688, chat: -5, more: channel)
+        let result = try await gate([
+            raw(".grace", user: 42, chat: -5), command, raw(".hammer 1h", user: 42, chat: -5, more: reply), command,
+            raw(".whoami", user: 136_817_688, chat: -5, more: channel),
+        ])
+        #expect(try types(result).filter { $0.hasPrefix("commands.media") }.count == 1)
+        #expect(try texts(result).last?.hasPrefix("C (-100): banned until 20") == true)
+    }
+
+    @Test func aNumberWithoutUnitInAReplyIsNobodysID() async throws {
+        let reply: JSONObject = [
+            "reply_to_message": [
+                "message_id": 3, "chat": ["id": -5, "type": "supergroup"], "from": ["id": 9, "first_name": "N"],
+                "text": "x",
+            ]
+        ]
+        #expect(
+            try texts(await gate([raw(".hammer 30", user: 42, chat: -5, more: reply)])).first?.hasPrefix("Usage: ")
+                == true)
+        #expect(try redis.cli("EXISTS", "tgpipe:{access}:hammer:30") == "0")
+    }
+
+    @Test func aCommandForAnotherBotIsNotObeyed() async throws {
+        let table = ["--command", "/get=commands.media.video_download"]
+        let events = try ["/get@other_bot https://a.example/", "/get@My_Bot https://a.example/"].map { text in
+            var event = try Envelope(try JSON(parsing: raw(text, user: 42)))
+            event.meta["bot"] = ["id": 5, "username": "my_bot"]
+            return event.json.text
+        }
+        #expect(try types(await gate(events, table)) == ["commands.media.video_download"])
+    }
+
+    @Test func theAdminsMayBeListedWithSpaces() async throws {
+        let result = try await ToolRun.run(
+            "tg-gate", input: raw(".whoami", user: 43) + "\n",
+            environment: ["TGPIPE_REDIS": redis.address, "TG_ADMIN_ID": "42, 43"])
+        #expect(try texts(result) == ["U (43): admin"])
+    }
+
     @Test func otherEventsPassUnchanged() async throws {
         let odd = #"{ "type":"my.event", "correlation_id" : "0192F0C1-2345-7ABC-8DEF-0123456789AB","x":[1, 2 ]}"#
         #expect(try await gate([odd]).lines == [odd])

@@ -156,6 +156,40 @@ import Testing
         #expect(try await listen([]).status == (text.isEmpty ? 0 : 78))
     }
 
+    @Test func aSignalEndsTheWaitForAReaderAtOnce() async throws {
+        let fifo = folder("out.fifo")
+        #expect(mkfifo(fifo, 0o600) == 0)
+        let run = try ToolRun("tg-listen", state + ["--to", fifo], environment: telegram.environment)
+        #expect(try await eventually { FileManager.default.fileExists(atPath: folder("offset")) })
+        run.signal(SIGTERM)
+        #expect(try await run.result(deadline: .seconds(10)).status == 128 + SIGTERM)
+    }
+
+    @Test(arguments: ["500ms", "51s"])
+    func aPollLastsFromOneToFiftySeconds(_ time: String) async throws {
+        #expect(try await listen(["--poll-timeout", time]).status == 64)
+    }
+
+    @Test func theTimeToDispatchCountsWholeSecondsToo() async throws {
+        let fifo = folder("out.fifo")
+        #expect(mkfifo(fifo, 0o600) == 0)
+        let reading = open(fifo, O_RDWR)
+        defer { close(reading) }
+        let filler = [UInt8](repeating: 10, count: 65_536)
+        #expect(write(reading, filler, filler.count) == filler.count)
+        try await telegram.say("hello", as: ann)
+        let run = try ToolRun("tg-listen", ["--once", "--to", fifo] + state, environment: telegram.environment)
+        #expect(try await eventually { run.log.contains("listening") })
+        try await Task.sleep(for: .seconds(2))
+        var taken = filler
+        #expect(read(reading, &taken, taken.count) > 0)
+        let log = try await run.result().errors
+        let times = log.split(separator: "\n").compactMap {
+            try? JSON(parsing: String($0))["dispatch_ms"]?.string.flatMap(Double.init)
+        }
+        #expect(times.count == 1 && times.allSatisfy { $0 > 1000 })
+    }
+
     @Test func aSignalEndsALongPollAtOnce() async throws {
         let run = try ToolRun("tg-listen", state, environment: telegram.environment)
         #expect(try await eventually { run.log.contains("listening") })

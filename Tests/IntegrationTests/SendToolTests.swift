@@ -173,6 +173,53 @@ import Testing
         #expect(waits.count == 2 && waits[1] - waits[0] >= 2)
     }
 
+    @Test func aFloodWaitHoldsAllThatIsForTheChat() async throws {
+        try await telegram.say("x", as: ann)
+        try await telegram.fault("sendMessage", "429", ["retry_after": 2])
+        let run = try ToolRun("tg-send", ["--no-pacing"], environment: environment, folder: folder)
+        let failed = {
+            event("events.dl.audio.failed", ["kind": "audio", "code": "x", "reason": "No.", "temporary": false]).line
+        }
+        run.send(failed())
+        #expect(try await eventually { run.log.contains("asks to wait") })
+        for _ in 0..<3 { run.send(failed()) }
+        run.closeInput()
+        #expect(try await run.result().status == 0)
+        let starts = try await telegram.calls("sendMessage").compactMap { $0["started_at"]?.double }
+        #expect(starts.count == 5)
+        #expect(starts.dropFirst().allSatisfy { $0 - starts[0] >= 2 })
+    }
+
+    @Test func anErrorDoesNotWaitUntilEditsAreAllowedAgain() async throws {
+        try await telegram.say(".vdl x", as: ann)
+        let correlation = EventID()
+        try await telegram.fault("editMessageText", "429", times: 100, ["retry_after": 54_000])
+        let result = try await send([
+            event("events.media.progress", ["kind": "video", "state": "accepted"], correlation),
+            event("commands.telegram.react", ["emoji": "👍"], correlation),
+        ])
+        #expect(result.status == 0)
+        _ = try await send([
+            event(
+                "events.dl.video.failed", ["kind": "video", "code": "x", "reason": "No.", "temporary": false],
+                correlation)
+        ])
+        #expect(try await telegram.answers(in: 42).map(\.text) == ["❌ No."])
+    }
+
+    @Test func progressBehindTheEndIsNotShown() async throws {
+        try await telegram.say(".vdl x", as: ann)
+        let correlation = EventID()
+        _ = try await send([
+            event(
+                "events.dl.video.failed", ["kind": "video", "code": "x", "reason": "No.", "temporary": false],
+                correlation),
+            event("events.media.progress", ["kind": "video", "state": "storing"], correlation),
+            event("events.media.progress", ["kind": "audio", "state": "accepted"], correlation),
+        ])
+        #expect(try await telegram.answers(in: 42).map(\.text) == ["❌ No.", "⏳ On it…"])
+    }
+
     @Test(arguments: ["500", "502", "drop"])
     func temporaryFailuresAreTriedAgain(_ kind: String) async throws {
         try await telegram.say("x", as: ann)
@@ -240,7 +287,11 @@ import Testing
         let video = try await ToolRun.run(
             "tg-send", ["--chat", "42", "--video", path, "--caption", "a clip"], environment: telegram.environment)
         #expect(video.status == 0)
-        #expect(try await telegram.answers(in: 42).last?.caption == "a clip")
+        #expect(try await telegram.answers(in: 42).contains { $0.caption == "a clip" })
+        let bare = try await ToolRun.run(
+            "tg-send", ["--chat", "42", "--text", "no home"],
+            environment: telegram.environment.merging(["HOME": "", "TGPIPE_STATE": ""]) { $1 })
+        #expect(bare.status == 0)
         let nobody = try await ToolRun.run(
             "tg-send", ["--chat", "999", "--text", "x"], environment: telegram.environment)
         #expect(nobody.status == 1)

@@ -35,6 +35,16 @@ import Testing
         #expect(sent.count == 30)
     }
 
+    @Test func whatTelegramHoldsBackIsHeldForThatChatAndKindOnly() {
+        var pacing = Pacing(now: start)
+        pacing.hold(chat: "1", .edit, for: .seconds(54_000), now: start)
+        pacing.hold(chat: "1", .edit, for: .seconds(1), now: start)
+        #expect(pacing.held(chat: "1", .edit, now: start + .seconds(4000)) == .seconds(50_000))
+        #expect(pacing.held(chat: "1", .message, now: start) == nil)
+        #expect(pacing.held(chat: "2", .edit, now: start) == nil)
+        #expect(pacing.held(chat: "1", .edit, now: start + .seconds(54_000)) == nil)
+    }
+
     @Test func manyChatsAreNotRememberedForEver() {
         var pacing = Pacing(now: start)
         for second in 0..<5000 { #expect(pacing.turn(chat: "\(second)", .reply, now: start + .seconds(second)) == nil) }

@@ -75,6 +75,37 @@ import Testing
         #expect(await schedule.next() == nil)
     }
 
+    @Test func aFirstReplyThatHasToWaitIsNotMadeAfterTheEnd() async throws {
+        let schedule = Schedule(progressInterval: .seconds(3))
+        let id = EventID()
+        await schedule.add(try progress(id, "accepted", isFirst: true))
+        let first = try #require(await schedule.next())
+        await schedule.add(
+            try #require(Job(Envelope(type: "events.dl.video.failed", payload: ["reason": "no"], correlationID: id))))
+        schedule.finish(first, .again(first, after: .zero))
+        schedule.close()
+        let end = try #require(await schedule.next())
+        #expect(end.event.type == "events.dl.video.failed")
+        schedule.finish(end, .done)
+        #expect(await schedule.next() == nil)
+    }
+
+    @Test func whoWaitsToAddIsReleasedWhenAllIsGivenUp() async throws {
+        let schedule = Schedule(progressInterval: .seconds(3))
+        for _ in 0..<Schedule.capacity { await schedule.add(try command(1, "x")) }
+        let more = try command(1, "more")
+        async let added: Void = schedule.add(more)
+        schedule.abort()
+        await added
+        #expect(await schedule.next() == nil)
+    }
+
+    @Test func aChatIsOneHoweverItIsWritten() throws {
+        let number = try command(42, "x")
+        let text = try #require(Job(Envelope(type: "commands.telegram.send", payload: ["chat_id": "42", "text": "x"])))
+        #expect(number.lane == text.lane)
+    }
+
     @Test func editsOfOneReplyKeepTheirDistance() async throws {
         let schedule = Schedule(progressInterval: .milliseconds(300))
         let id = EventID()

@@ -29,6 +29,10 @@ extension Job: Equatable {
                 "⬇️ Downloading ▰▰▰▰▱▱▱▱▱▱ 45% · 3.2 MB/s"
             ),
             (["state": "downloading", "done_bytes": 1500], "⬇️ Downloading 1.5 kB"), (["state": "accepted"], "⏳ On it…"),
+            (
+                ["state": "downloading", "done_bytes": 1e300, "rate_bytes_per_second": -1e300],
+                "⬇️ Downloading 1000000 GB · 0 B/s"
+            ),
             (["state": "converting", "fraction": 7], "🎞 Converting ▰▰▰▰▰▰▰▰▰▰ 100%"),
             (["state": "unheard of"], "⏳ On it…"),
         ] as [(JSONObject, String)])

@@ -33,7 +33,9 @@ import Testing
         (400, "Bad Request: wrong file identifier/HTTP URL specified", .fileRefused),
         (400, "Bad Request: FILE_REFERENCE_EXPIRED", .fileRefused),
         (400, "Bad Request: can't use file of type Document as Video", .fileRefused),
-        (400, "Bad Request: chat not found", .badRequest),
+        (400, "Bad Request: message can't be edited", .messageNotFound),
+        (400, "Bad Request: type of file mismatch", .fileRefused),
+        (404, "Not Found: method not found", .badRequest), (400, "Bad Request: chat not found", .badRequest),
     ])
     func refusalsAreToldApart(_ number: Int, _ text: String, _ code: TelegramError.Code) {
         let error = failure(number, #"{"ok":false,"error_code":\#(number),"description":"\#(text)"}"#)
@@ -44,6 +46,8 @@ import Testing
         #expect(failure(200, "<html>")?.code == .protocolBroken)
         #expect(failure(200, #"{"ok":true}"#) != nil)
         #expect(failure(503, "<html>")?.code == .server)
+        #expect(failure(404, "<html>")?.code == .protocolBroken)
+        #expect(failure(429, "<html>")?.code == .floodWait)
     }
 
     @Test(arguments: ["", "123", "123:", ":abc", "12a:abc", "123:a b", "123:a/b", "-1:abc", "1:a:b"])
