@@ -20,11 +20,14 @@ public final class PythonServer: Sendable {
         var ends: [Int32] = [-1, -1]
         let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
         guard socketpair(AF_UNIX, kind, 0, &ends) == 0 else { throw Failure(description: "no descriptors left") }
-        defer { close(ends[1]) }
         let words = try [
             "\(PythonTools.binFolder())/python", "\(testFolder)/Emulator/\(script)", "--port", "0", "--exit-with-stdin",
         ]
-        program = try SpawnedProgram(words + arguments, descriptors: [ends[1], ends[1], 2])
+        do {
+            // Closed before the greeting is waited for: the end of a script that fails must be seen.
+            defer { close(ends[1]) }
+            program = try SpawnedProgram(words + arguments, descriptors: [ends[1], ends[1], 2])
+        }
         var greeting: [UInt8] = []
         // An unbuffered Python writes the line in pieces.
         while greeting.last != UInt8(ascii: "\n") {

@@ -30,10 +30,14 @@ public final class S3Server: Sendable {
         var ends: [Int32] = [-1, -1]
         let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
         guard socketpair(AF_UNIX, kind, 0, &ends) == 0 else { throw NotStarted(reason: "no descriptors left") }
-        defer { close(ends[1]) }
         let script = "\(testFolder)/TestSupport/s3-server.sh"
         let words = try [script, folder.path, PythonTools.binFolder()] + ports.map(String.init)
-        let program = try SpawnedProgram(words, descriptors: [ends[1], ends[1], 2])
+        let program: SpawnedProgram
+        do {
+            // Closed before the greeting is waited for: the end of a script that fails must be seen.
+            defer { close(ends[1]) }
+            program = try SpawnedProgram(words, descriptors: [ends[1], ends[1], 2])
+        }
         var greeting = [UInt8](repeating: 0, count: 256)
         guard recv(ends[0], &greeting, greeting.count, 0) > 0 else {
             throw NotStarted(reason: "s3-server.sh ended with \(program.wait())")

@@ -23,10 +23,10 @@ end() {
 trap end EXIT
 trap 'exit 143' TERM INT HUP
 
-# Every server of Swift begins its configuration like this.
+# Every server of Swift begins its configuration like this. Without a syslog it would look up the name localhost.
 common() {
     printf '%s\n' '[DEFAULT]' 'bind_ip = 127.0.0.1' "bind_port = ${port[$1]}" 'workers = 0' "user = $(id -un)" \
-        "swift_dir = $folder/etc" 'log_level = WARNING'
+        "swift_dir = $folder/etc" 'log_level = WARNING' 'log_udp_host = 127.0.0.1'
 }
 
 configure_cluster() {
