@@ -20,8 +20,8 @@ build: deps
 # Everything that building, testing and running needs and that is missing: Debian packages, and Python packages in .venv.
 deps:
 	@scripts/packages.sh
-	@scripts/venv.sh
 	@$(SWIFT) --path >/dev/null
+	@scripts/venv.sh
 
 test: deps
 	@scripts/test.sh

@@ -12,11 +12,13 @@ target=${DESTDIR:-}${PREFIX:-/usr/local}
 mkdir -p "$target" 2>/dev/null || true
 [ -w "$target" ] ||
     fail "$target cannot be written to: run 'make install' as root, or choose another place: make install PREFIX=\$HOME/.local"
-install -d "$target/bin" "$target/share/tgpipe/schemas/parts" "$target/share/doc/tgpipe"
+documents=$target/share/doc/tgpipe
+install -d "$target/bin" "$target/share/tgpipe/schemas/parts" "$documents/docs"
 for tool in "${tools[@]}"; do install -s -m 755 "$built/$tool" "$target/bin/$tool"; done
 install -m 644 schemas/*.json "$target/share/tgpipe/schemas"
 install -m 644 schemas/parts/*.json "$target/share/tgpipe/schemas/parts"
 install -m 755 examples/media-bot.sh "$target/share/tgpipe/media-bot.sh"
 install -m 644 examples/tgpipe.env.example "$target/share/tgpipe/tgpipe.env.example"
-install -m 644 README.md CHANGELOG.md LICENSE docs/*.md "$target/share/doc/tgpipe"
+install -m 644 README.md CHANGELOG.md LICENSE "$documents"
+install -m 644 docs/*.md "$documents/docs"
 note "installed ${tools[*]} in $target/bin"
