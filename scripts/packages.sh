@@ -12,7 +12,7 @@ wanted=(
     # What a Swift toolchain itself is linked to.
     libsqlite3-0 libxml2 libedit2 libncurses6
     # To run and to test: servers, media programs, Python for what plays Telegram.
-    redis-server ffmpeg python3 python3-venv jq curl procps
+    redis-server ffmpeg python3 python3-venv jq curl openssl procps
 )
 if [ $# -gt 0 ]; then wanted=("$@"); fi
 

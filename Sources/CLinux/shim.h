@@ -61,8 +61,3 @@ static inline int tgp_spawn_close_from(posix_spawn_file_actions_t *actions, int 
 
 /// The environment of this process, as `posix_spawn` takes it.
 static inline char *const *tgp_environment(void) { return environ; }
-
-/// Starts writing a part of a file to the disk, without waiting for it.
-static inline int tgp_start_writing(int descriptor, long long offset, long long count) {
-    return (int)syscall(SYS_sync_file_range, descriptor, offset, count, 2 /* SYNC_FILE_RANGE_WRITE */);
-}

@@ -271,8 +271,9 @@ struct DirectDownloadTests {
         }
         defer { server.stop() }
         let download = download(server.url("/v.mp4"), try folder())
-        let task = Task { try await download.run { _ in } }
-        _ = try await eventually { SmallFile.readBytes(download.folder.file("data.part"), maxBytes: 100)?.count == 3 }
+        let received = Atomic<Int64>(0)
+        let task = Task { try await download.run { report in received.store(report.doneBytes ?? 0, ordering: .relaxed) } }
+        _ = try await eventually { received.load(ordering: .relaxed) == 3 }
         task.cancel()
         let error = await #expect(throws: MediaError.self) { try await task.value }
         #expect(error?.code == .cancelled)

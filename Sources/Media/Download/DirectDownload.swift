@@ -48,16 +48,16 @@ struct DirectDownload: Sendable {
                 partial.remove()
                 return .needsExtractor
             case .startOver:
-                partial.restart()
+                try partial.restart()
                 failure = MediaError(.truncated, "The site cannot continue where it broke off.")
             case .failed(let error):
                 guard error.isTemporary, error.code != .cancelled, error.code != .noSpace else { throw error }
                 failure = error
             }
-            try await partial.drain()
+            try partial.flush()
             fruitless = partial.size > before ? 0 : fruitless + 1
             try await waitToRetry(after: fruitless, failure)
-            if !partial.isResumable { partial.restart() }
+            if !partial.isResumable { try partial.restart() }
         }
     }
 

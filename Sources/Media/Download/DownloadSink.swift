@@ -62,7 +62,7 @@ final class DownloadSink: @unchecked Sendable {
             verdict = .page
             return
         }
-        if partial.size > 0 { partial.restart() }
+        if partial.size > 0 { try partial.restart() }
         let total = head.headers["Transfer-Encoding"] == nil ? head.contentLength : nil
         if let total { try checkRoom(for: total, total: total) }
         try partial.begin(head, totalBytes: total)

@@ -1,108 +1,106 @@
 import Blocking
+import Digest
 import Glibc
 
-/// Writes a file from its start to its end and hashes it, on a thread of its own, so that neither holds up the network.
+/// Writes a file from its start to its end, and hashes it on a thread of its own meanwhile.
 ///
-/// The file is written in large pieces, which the kernel is told to bring to the disk at once, so that the final `fsync`
-/// has little left to wait for. What is called here is done in that order.
+/// It is written in large pieces, which cost the kernel half as much as small ones. (Asking it to bring them to the disk
+/// at once makes the whole slower: that holds up the writing.)
 ///
-/// `@unchecked Sendable`: used by one thread or task at a time; `writer` belongs to the thread.
+/// `@unchecked Sendable`: used by one thread or task at a time; `hash` belongs to the thread.
 final class HashingWriter: @unchecked Sendable {
     private struct Chunks {
         var free: [Chunk] = []
         var isMissing = HashingWriter.chunkCount
-        var failure: Int32 = 0
     }
 
     private static let chunkCount = 8
 
+    private let descriptor: Int32
     private let thread = BlockingThread()
     private let chunks = Monitor(Chunks())
-    private let writer: SequentialWriter
+    private let hash = FileHash()
     private var filling: Chunk?
+    private var writtenBytes: Int64 = 0
 
     /// - Parameter descriptor: of the file; duplicated, so the caller may close its own at any time.
     init(_ descriptor: Int32) {
-        writer = SequentialWriter(fcntl(descriptor, F_DUPFD_CLOEXEC, 3))
+        self.descriptor = fcntl(descriptor, F_DUPFD_CLOEXEC, 3)
     }
 
-    /// Takes bytes; blocks while the disk is far behind.
-    ///
-    /// - Throws: what went wrong with these or former bytes.
+    deinit { close(descriptor) }
+
+    /// Takes bytes; blocks while they are written.
     func append(_ bytes: UnsafeRawBufferPointer) throws(MediaError) {
         var rest = bytes
         while !rest.isEmpty {
-            let chunk = if let filling { filling } else { try freeChunk() }
+            let chunk = filling ?? freeChunk()
             rest = chunk.fill(from: rest)
             filling = chunk
-            if chunk.isFull { handOver() }
+            if chunk.isFull { try flush() }
         }
     }
 
     /// Takes the first bytes that are in the file already as its beginning.
     func adopt(_ size: Int64) {
-        work { [writer] in writer.adopt(size) }
+        writtenBytes = size
+        thread.enqueue { [descriptor, hash] in hash.read(descriptor, size) }
     }
 
     /// Empties the file and starts over.
-    func restart() {
+    func restart() throws(MediaError) {
         filling?.empty()
-        thread.enqueue { [writer, chunks] in
-            let failure = writer.restart()
-            chunks.update { $0.failure = failure }
-        }
+        writtenBytes = 0
+        thread.enqueue { [hash] in hash.restart() }
+        guard ftruncate(descriptor, 0) == 0 else { throw .local("empty a file", errno) }
     }
 
-    /// Waits until all that was taken is in the file.
-    func drain() async throws(MediaError) {
-        handOver()
-        let failure = await thread.run { [chunks] in chunks.read { $0.failure } }
-        try check(failure)
+    /// Writes what was taken.
+    func flush() throws(MediaError) {
+        guard let chunk = filling else { return }
+        filling = nil
+        let failure = write(chunk.bytes)
+        thread.enqueue { [chunks, hash] in
+            hash.update(chunk.bytes)
+            chunk.empty()
+            chunks.update { $0.free.append(chunk) }
+        }
+        if failure != 0 { throw .local("write the download", failure) }
     }
 
     /// Waits until the file is durable, and returns its SHA-256 in hex.
     func finish() async throws(MediaError) -> String {
-        try await drain()
-        let (failure, hash) = await thread.run { [writer] in (writer.sync(), writer.digest()) }
-        try check(failure)
-        return hash
-    }
-
-    private func handOver() {
-        guard let chunk = filling else { return }
-        filling = nil
-        work { [writer] in writer.append(chunk.bytes) }
-        thread.enqueue { [chunks] in
-            chunk.empty()
-            chunks.update { $0.free.append(chunk) }
+        try flush()
+        let (failure, digest) = await thread.run { [descriptor, hash] in
+            (hash.failure != 0 ? hash.failure : fsync(descriptor) == 0 ? 0 : errno, hash.digest())
         }
+        guard failure == 0 else { throw .local("write the download", failure) }
+        return digest
     }
 
-    /// Does a piece of work on the thread; after one that failed, none is done until a restart.
-    private func work(_ piece: @escaping @Sendable () -> Int32) {
-        thread.enqueue { [chunks] in
-            guard chunks.read({ $0.failure }) == 0 else { return }
-            let failure = piece()
-            if failure != 0 { chunks.update { $0.failure = failure } }
+    /// 0, or the error's number.
+    private func write(_ bytes: UnsafeRawBufferPointer) -> Int32 {
+        var done = 0
+        while done < bytes.count {
+            let base = bytes.baseAddress.map { $0 + done }
+            let count = pwrite(descriptor, base, bytes.count - done, off_t(writtenBytes))
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { return errno == 0 ? EIO : errno }
+            done += count
+            writtenBytes += Int64(count)
         }
+        return 0
     }
 
-    private func freeChunk() throws(MediaError) -> Chunk {
-        let (failure, chunk) =
-            chunks.wait { chunks -> (Int32, Chunk?)? in
-                if chunks.failure != 0 { return (chunks.failure, nil) }
-                if let chunk = chunks.free.popLast() { return (0, chunk) }
-                guard chunks.isMissing > 0 else { return nil }
-                chunks.isMissing -= 1
-                return (0, Chunk())
-            } ?? (EIO, nil)
-        try check(failure)
-        guard let chunk else { throw .local("write the download", EIO) }
-        return chunk
-    }
-
-    private func check(_ failure: Int32) throws(MediaError) {
-        if failure != 0 { throw .local("write the download", failure) }
+    private func freeChunk() -> Chunk {
+        let chunk = chunks.wait { chunks in
+            if let chunk = chunks.free.popLast() { return chunk }
+            guard chunks.isMissing > 0 else { return nil }
+            chunks.isMissing -= 1
+            return Chunk()
+        }
+        // Without a time limit, a wait always has an answer.
+        return chunk ?? Chunk()
     }
 }
 
@@ -126,5 +124,39 @@ private final class Chunk: @unchecked Sendable {
         }
         count += part
         return UnsafeRawBufferPointer(rebasing: bytes[part...])
+    }
+}
+
+/// The hash of a file so far. `@unchecked Sendable`: used by one thread at a time.
+private final class FileHash: @unchecked Sendable {
+    private var hash = SHA256()
+    /// Of reading the file: the error's number, or 0.
+    private(set) var failure: Int32 = 0
+
+    func update(_ bytes: UnsafeRawBufferPointer) { hash.update(bytes) }
+
+    func digest() -> String { hash.finish() }
+
+    func restart() {
+        hash = SHA256()
+        failure = 0
+    }
+
+    /// Takes the first bytes of a file.
+    func read(_ descriptor: Int32, _ size: Int64) {
+        withUnsafeTemporaryAllocation(byteCount: 256 << 10, alignment: 64) { buffer in
+            var position: Int64 = 0
+            while position < size {
+                let wanted = Int(min(Int64(buffer.count), size - position))
+                let count = pread(descriptor, buffer.baseAddress, wanted, off_t(position))
+                if count < 0, errno == EINTR { continue }
+                guard count > 0 else {
+                    failure = count == 0 ? EIO : errno
+                    return
+                }
+                hash.update(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+                position += Int64(count)
+            }
+        }
     }
 }

@@ -52,7 +52,7 @@ final class PartialFile: @unchecked Sendable {
             writer.adopt(size)
         } else {
             source = Source(urlHash: urlHash)
-            restart()
+            try restart()
         }
     }
 
@@ -62,9 +62,9 @@ final class PartialFile: @unchecked Sendable {
     var isResumable: Bool { size > 0 && source.validator != nil }
 
     /// Forgets what there is.
-    func restart() {
-        writer.restart()
+    func restart() throws(MediaError) {
         size = 0
+        try writer.restart()
     }
 
     /// Notes what is coming now.
@@ -88,8 +88,8 @@ final class PartialFile: @unchecked Sendable {
         size += Int64(bytes.count)
     }
 
-    /// Waits until all of it is in the file.
-    func drain() async throws(MediaError) { try await writer.drain() }
+    /// Sees that all of it is in the file.
+    func flush() throws(MediaError) { try writer.flush() }
 
     /// Makes what there is last, for a later attempt.
     func settle() async throws(MediaError) {
