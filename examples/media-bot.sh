@@ -9,6 +9,8 @@
 set -euo pipefail
 
 state=${TGPIPE_STATE:-${XDG_STATE_HOME:-${HOME:?}/.local/state}/tgpipe}
+# A store's path is an absolute one.
+[[ $state = /* ]] || state=$PWD/$state
 run=$state/run
 export TGPIPE_STATE=$state TGPIPE_STORE=${TGPIPE_STORE:-file:$state/store}
 PATH=${TGPIPE_BIN:+$TGPIPE_BIN:}$PATH

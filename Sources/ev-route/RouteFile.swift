@@ -25,6 +25,7 @@ struct RouteFile {
     init(path: String) throws(StageError) {
         self.path = path
         text = try RouteFile.contents(of: path)
+        guard !RouteFile.isTooDeep(text) else { throw StageError(.configuration, "\(path): nested too deeply") }
         let table: TOMLTable
         do { table = try TOMLTable(string: text) } catch let error as TOMLParseError {
             throw StageError(.configuration, "\(path):\(error.source.begin.line): \(error.description)")
@@ -117,6 +118,24 @@ struct RouteFile {
             }
         }
         return header
+    }
+
+    /// Whether the parser, which calls itself for every level, could run out of stack.
+    private static func isTooDeep(_ text: String) -> Bool {
+        var depth = 0
+        var dots = 0
+        for byte in text.utf8 {
+            switch byte {
+            case UInt8(ascii: "["), UInt8(ascii: "{"): depth += 1
+            case UInt8(ascii: "]"), UInt8(ascii: "}"): depth = max(0, depth - 1)
+            case UInt8(ascii: "."): dots += 1
+            // A pattern has dots too, but not a line full of them.
+            case UInt8(ascii: "\n"): dots = 0
+            default: continue
+            }
+            if depth > 32 || dots > 1000 { return true }
+        }
+        return false
     }
 
     private static func contents(of path: String) throws(StageError) -> String {

@@ -47,7 +47,9 @@ struct MediaRequest: Sendable {
         default: throw MalformedInput(.invalidPayload, "\(event.type): one of url and file is needed")
         }
         isRateLimited = event.meta["rate_limited"] == true
-        retryAfterSeconds = event.meta["rate_limit"]?["retry_after_seconds"]?.double.map { Int64($0.rounded(.up)) }
+        retryAfterSeconds = event.meta["rate_limit"]?["retry_after_seconds"]?.double.flatMap {
+            Int64(exactly: $0.rounded(.up))
+        }
     }
 
     /// The link as it was written; nil for a file of a message.

@@ -16,10 +16,13 @@ enum EventKey: ExpressibleByArgument, CustomStringConvertible, Sendable, Equatab
         case "chat": self = .chat
         default:
             let words = argument.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
-            guard words.count > 1, !words.contains("") else { return nil }
+            // A single word that is no key of an envelope is a slip.
+            guard words.count > 1 || EventKey.topKeys.contains(argument), !words.contains("") else { return nil }
             self = .path(words)
         }
     }
+
+    private static let topKeys: Set<String> = ["id", "type", "version", "correlation_id", "causation_id", "timestamp"]
 
     var description: String {
         switch self {

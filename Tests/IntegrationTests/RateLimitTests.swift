@@ -111,6 +111,7 @@ struct RateLimitTests {
         #expect(try await passed(by: "chat") == [message, edited, nobody, nobody])
         #expect(try await passed(by: "payload.poll.id") == [message, edited, button, nobody])
         #expect(try await passed(by: "payload.update_id") == [message])
+        #expect(try await passed(by: "type") == [message])
     }
 
     @Test("checks in one place and counts in another, under one name")

@@ -69,6 +69,8 @@ import Testing
         ("[[route]\n", "routes.toml:1: "),
         ("[[route]]\nmatch = \"a\"\nmatch = \"b\"\n", "routes.toml:3: "),
         ("", "no routes"),
+        ("x=" + String(repeating: "[", count: 5000), "nested too deeply"),
+        (String(repeating: "a.", count: 5000) + "a = 1", "nested too deeply"),
     ]
 
     @Test(arguments: faulty)

@@ -159,6 +159,46 @@ struct DirectDownloadTests {
         #expect(site.server.requests.count == 6)
     }
 
+    @Test("gives up on a server with which every attempt starts over", arguments: ["W/\"weak\"", "\"strong\""])
+    func neverFurther(etag: String) async throws {
+        let site = try FileSite(content) { manners in
+            manners.breaks = Array(repeating: 1000, count: 50)
+            manners.acceptsRanges = false
+            manners.etag = etag
+        }
+        let download = download(site.server.url("/v.mp4"), try folder())
+        let error = await #expect(throws: MediaError.self) { try await download.run { _ in } }
+        #expect(error?.code == .truncated)
+        #expect(site.server.requests.count == 6)
+    }
+
+    @Test(
+        "does not put two versions together, nor believes sizes that cannot be",
+        arguments: [
+            ("\"v2\"", "bytes 100000-299999/300000"), ("\"v1\"", "bytes 100000-299999/-9223372036854775808"),
+            ("\"v1\"", "bytes 100000-299999/7"), ("\"v1\"", "bytes -100000-299999/300000"),
+        ])
+    func badContinuation(etag: String, range: String) async throws {
+        let content = content
+        let server = try LoopbackServer { request, connection in
+            let headers = [("Content-Type", "video/mp4"), ("ETag", request.rangeStart == nil ? "\"v1\"" : etag)]
+            if request.rangeStart != nil {
+                let tail = [("Content-Range", range), ("Content-Length", "200000")]
+                connection.send(head: 206, headers + tail)
+                connection.send([UInt8](repeating: 9, count: 200_000))
+            } else if request.connection == 1 {
+                connection.send(head: 200, headers + [("Connection", "close"), ("Transfer-Encoding", "chunked")])
+                connection.send(Array("186a0\r\n".utf8) + content.prefix(100_000))
+                connection.close()
+            } else {
+                connection.send(head: 200, headers + [("Content-Length", "300000")])
+                connection.send(content)
+            }
+        }
+        defer { server.stop() }
+        expectWhole(try file(try await download(server.url("/v.mp4"), try folder()).run { _ in }))
+    }
+
     @Test("of what is too large ends, at the head or on the way, and leaves nothing", arguments: [true, false])
     func tooLarge(isAnnounced: Bool) async throws {
         let server = try LoopbackServer { _, connection in

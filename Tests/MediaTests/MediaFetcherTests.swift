@@ -77,6 +77,14 @@ struct MediaFetcherTests {
         #expect(reports.contains { $0.state == .downloading && $0.fraction == 1 && $0.title != nil })
     }
 
+    @Test("downloads a page's video once, and not while it asks what there is")
+    func pageOnce() async throws {
+        _ = link(clips.mp4, clips.folder.callAsFunction("seen-once.mp4"))
+        _ = try await fetcher().fetch(try job(.video, "/page/seen-once.mp4"))
+        let paths = try await requests(containing: "seen-once").compactMap { $0["path"]?.string }
+        #expect(paths.filter { $0 == "/seen-once.mp4" }.count == 1)
+    }
+
     @Test("fetches a playlist of HLS through yt-dlp")
     func hls() async throws {
         let media = try await fetcher().fetch(try job(.video, "/hls.m3u8"))

@@ -30,6 +30,8 @@ struct VideoInfoTests {
     func sizes() throws {
         #expect(try info(#"{"requested_formats": [{"filesize": 1}, {}]}"#).estimatedBytes == nil)
         #expect(try info(#"{"filesize": 7}"#).estimatedBytes == 7)
+        let most = #"{"filesize": 9223372036854775807}"#
+        #expect(try info("{\"requested_formats\": [\(most), \(most)]}").estimatedBytes == .max)
         #expect(try info(#"{"filesize": 7}"#).tolerance == 1)
         #expect(try info("{}").estimatedBytes == nil)
     }

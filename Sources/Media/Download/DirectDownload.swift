@@ -38,8 +38,9 @@ struct DirectDownload: Sendable {
     {
         let client = HTTPClient(userAgent: DirectDownload.userAgent)
         var fruitless = 0
+        // Not since the last attempt: a server with which every attempt starts over would be asked until the deadline.
+        var furthest = partial.size
         while true {
-            let before = partial.size
             let sink = DownloadSink(partial, limits: self, onProgress)
             let failure: MediaError
             switch await attempt(client, partial, sink) {
@@ -55,7 +56,8 @@ struct DirectDownload: Sendable {
                 failure = error
             }
             try partial.flush()
-            fruitless = partial.size > before ? 0 : fruitless + 1
+            fruitless = partial.size > furthest ? 0 : fruitless + 1
+            furthest = max(furthest, partial.size)
             try await waitToRetry(after: fruitless, failure)
             if !partial.isResumable { try partial.restart() }
         }

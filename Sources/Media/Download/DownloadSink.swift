@@ -69,7 +69,7 @@ final class DownloadSink: @unchecked Sendable {
     }
 
     private func takeContinuation(_ head: HTTPHead) throws(MediaError) {
-        guard let range = ContentRange(head), range.start == partial.size,
+        guard let range = ContentRange(head), range.start == partial.size, partial.isContinued(by: head),
             range.total == nil || partial.source.totalBytes == nil || range.total == partial.source.totalBytes
         else {
             verdict = .startOver
@@ -113,6 +113,8 @@ struct ContentRange {
         guard parts.count == 2 else { return nil }
         start = parts[0].split(separator: "-").first.flatMap { Int64($0) }
         total = Int64(parts[1])
+        // Numbers that no file has: what is computed with them would be no number at all.
+        guard (start ?? 0) >= 0, (total ?? .max) >= start ?? 0 else { return nil }
     }
 }
 

@@ -61,6 +61,15 @@ final class PartialFile: @unchecked Sendable {
     /// Whether a later attempt can go on from here.
     var isResumable: Bool { size > 0 && source.validator != nil }
 
+    /// Whether an answer's bytes belong to the same version as those that there are: a server may ignore `If-Range`, and a
+    /// file may change without changing its length.
+    func isContinued(by head: HTTPHead) -> Bool {
+        guard size > 0 else { return true }
+        if let known = source.etag, let now = head.headers["ETag"] { return known == now }
+        if let known = source.lastModified, let now = head.headers["Last-Modified"] { return known == now }
+        return true
+    }
+
     /// Forgets what there is.
     func restart() throws(MediaError) {
         size = 0

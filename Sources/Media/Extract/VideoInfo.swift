@@ -32,7 +32,7 @@ struct VideoInfo: Sendable {
         let sizes = formats.compactMap { format in
             format["filesize"]?.int ?? format["filesize_approx"]?.double.flatMap { Int64(exactly: $0.rounded()) }
         }
-        estimatedBytes = sizes.count == formats.count ? sizes.reduce(0, +) : nil
+        estimatedBytes = sizes.count == formats.count ? sizes.reduce(0) { $0.addingClamped($1) } : nil
         tolerance = exact.count == formats.count ? 1 : 1.25
     }
 
@@ -54,5 +54,13 @@ struct VideoInfo: Sendable {
             throw MediaError(.playlist, "That is a list of videos; send the link of one of them.")
         }
         return try single(only)
+    }
+}
+
+extension Int64 {
+    /// A sum of sizes that a site made up: too large stays too large.
+    func addingClamped(_ other: Int64) -> Int64 {
+        let (sum, overflow) = addingReportingOverflow(other)
+        return overflow ? (other < 0 ? .min : .max) : sum
     }
 }

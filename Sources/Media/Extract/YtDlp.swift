@@ -39,7 +39,7 @@ struct YtDlp: Sendable {
         var command = command(environment, cookies)
         // Two entries are enough to tell a list from a page that holds one video.
         command.arguments +=
-            ["--playlist-items", "1:2", "--lazy-playlist", "-J"] + settings.extraArguments + ["--", url]
+            ["--simulate", "--playlist-items", "1:2", "--lazy-playlist", "-J"] + settings.extraArguments + ["--", url]
         command.outputFile = answer
         command.maxFileBytes = UInt64(YtDlp.maxInfoBytes)
         defer { unlink(answer) }
@@ -62,8 +62,9 @@ struct YtDlp: Sendable {
         var command = command(environment, cookies)
         command.maxFileBytes = UInt64(maxBytes)
         command.arguments += [
-            "--load-info-json", infoFile, "--output", "media.%(ext)s", "--max-filesize", "\(maxBytes)", "--continue",
-            "--no-mtime", "--no-quiet", "--newline", "--progress", "--progress-delta", "0.2", "--progress-template",
+            "--no-simulate", "--load-info-json", infoFile, "--output", "media.%(ext)s", "--max-filesize", "\(maxBytes)",
+            "--continue", "--no-mtime", "--no-quiet", "--newline", "--progress", "--progress-delta", "0.2",
+            "--progress-template",
             "download:\(YtDlpProgress.template)", "--print", "after_move:\(YtDlpProgress.pathTemplate)",
         ]
         command.arguments += settings.extraArguments
@@ -110,7 +111,7 @@ struct YtDlp: Sendable {
 
     private func command(_ environment: [String: String], _ cookies: String?) -> ChildCommand {
         var arguments = [
-            "--ignore-config", "--no-warnings", "--no-playlist", "--no-exec", "--no-simulate", "--color", "never",
+            "--ignore-config", "--no-warnings", "--no-playlist", "--no-exec", "--color", "never",
             "--socket-timeout", "20", "--retries", "5", "--format", formats, "--merge-output-format", "mp4/mkv",
             "--postprocessor-args", "ffmpeg_i:" + FFmpeg.inputOptions.joined(separator: " "),
         ]

@@ -38,13 +38,13 @@ struct YtDlpProgress {
     private mutating func takeProgress(_ progress: JSON?, format: String) -> MediaProgress? {
         guard let progress else { return nil }
         if format != currentFormat {
-            finishedBytes += currentBytes
+            finishedBytes = finishedBytes.addingClamped(currentBytes)
             currentFormat = format
         }
         currentBytes = progress["downloaded_bytes"]?.wholeNumber ?? currentBytes
-        let done = finishedBytes + currentBytes
+        let done = finishedBytes.addingClamped(currentBytes)
         let ofFormat = progress["total_bytes"]?.wholeNumber ?? progress["total_bytes_estimate"]?.wholeNumber
-        let total = estimatedBytes ?? ofFormat.map { finishedBytes + $0 }
+        let total = estimatedBytes ?? ofFormat.map { finishedBytes.addingClamped($0) }
         return MediaProgress(
             .downloading, fraction: total.map { $0 > 0 ? min(1, Double(done) / Double($0)) : 0 }, doneBytes: done,
             totalBytes: total.map { max($0, done) }, bytesPerSecond: progress["speed"]?.double, title: title)

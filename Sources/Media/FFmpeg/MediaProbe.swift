@@ -52,7 +52,7 @@ struct MediaProbe: Sendable, Equatable {
     /// Whether players turn the picture by a quarter.
     private static func isTurned(_ stream: JSON) -> Bool {
         let rotation = stream["side_data_list"]?.array?.lazy.compactMap { $0["rotation"]?.double }.first ?? 0
-        return Int(rotation.rounded()).quotientAndRemainder(dividingBy: 180).remainder.magnitude == 90
+        return rotation.rounded().truncatingRemainder(dividingBy: 180).magnitude == 90
     }
 
     private static func tag(_ name: String, _ holders: JSON?...) -> String? {
