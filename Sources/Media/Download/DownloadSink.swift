@@ -111,7 +111,7 @@ struct ContentRange {
         guard let value = head.headers["Content-Range"], value.lowercased().hasPrefix("bytes ") else { return nil }
         let parts = value.dropFirst(6).split(separator: "/")
         guard parts.count == 2 else { return nil }
-        start = parts[0].split(separator: "-").first.flatMap { Int64($0) }
+        start = parts[0].split(separator: "-", omittingEmptySubsequences: false).first.flatMap { Int64($0) }
         total = Int64(parts[1])
         // Numbers that no file has: what is computed with them would be no number at all.
         guard (start ?? 0) >= 0, (total ?? .max) >= start ?? 0 else { return nil }
