@@ -43,10 +43,9 @@ struct ProgressReports: Sendable {
         }
     }
 
-    /// Until it is cancelled.
+    /// Until it is cancelled. What there was nothing of when its time came is told as soon as there is.
     private func report(_ latest: Latest) async throws {
-        while (try? await Task.sleep(for: ProgressReports.interval)) != nil {
-            guard let progress = latest.take() else { continue }
+        while (try? await Task.sleep(for: ProgressReports.interval)) != nil, let progress = await latest.next() {
             try await publisher.publish(envelope(progress.payload))
         }
     }
@@ -61,10 +60,24 @@ struct ProgressReports: Sendable {
 /// The newest progress that was not reported yet.
 private final class Latest: Sendable {
     private let value = Mutex<MediaProgress?>(nil)
+    private let changed = Signal()
 
-    func set(_ progress: MediaProgress) { value.withLock { $0 = progress } }
+    func set(_ progress: MediaProgress) {
+        value.withLock { $0 = progress }
+        changed.notify()
+    }
 
-    func take() -> MediaProgress? {
+    /// Waits for one; nil when the task is cancelled.
+    func next() async -> MediaProgress? {
+        while !Task.isCancelled {
+            let generation = changed.generation
+            if let progress = take() { return progress }
+            await changed.wait(since: generation, atMost: .seconds(60))
+        }
+        return nil
+    }
+
+    private func take() -> MediaProgress? {
         value.withLock { value in
             defer { value = nil }
             return value
