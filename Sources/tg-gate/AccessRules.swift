@@ -39,6 +39,7 @@ struct Standing: Sendable {
 /// The access rules, and the user names that were seen, in Redis.
 struct AccessRules: Sendable {
     private static let seenSeconds: Int64 = 90 * 86_400
+    private static let toldSeconds: Int64 = 60
 
     /// Moves a name to the user who shows it now: names change hands.
     private static let remember = RedisScript(
@@ -110,6 +111,14 @@ struct AccessRules: Sendable {
     func remove(_ rule: Rule, _ subject: Int64) async throws -> Bool {
         try await runtime.patiently { redis throws(RedisError) in
             try await redis.send("DEL", .text(rule.key(subject))).int == 1
+        }
+    }
+
+    /// Whether these words are new to somebody in a chat; they are not for a minute from now.
+    func isNews(_ text: String, to actor: Int64?, in chat: Int64?) async throws -> Bool {
+        let key = "tgpipe:{access}:told:\(chat ?? 0):\(actor ?? 0):\(text)"
+        return try await runtime.patiently { redis throws(RedisError) in
+            try await !redis.send("SET", .text(key), "1", "NX", "EX", .integer(AccessRules.toldSeconds)).isNull
         }
     }
 

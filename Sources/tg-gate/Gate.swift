@@ -5,6 +5,7 @@ import Telegram
 /// Decides who gets through, and what their words become.
 struct Gate: Sendable {
     static let rawType = "events.telegram.raw"
+    static let replyType = "commands.telegram.reply"
 
     let runtime: Runtime
     let admins: Set<Int64>
@@ -30,10 +31,10 @@ struct Gate: Sendable {
         let access = access(of: update.actor, standing)
         let command = command(in: update, bot: event.meta["bot"]?["username"]?.string)
         if let command, command.word == ".whoami", let message = update.message {
-            return .replace([try await whoami(message, access, standing)])
+            return .replace(try await unrepeated([whoami(message, access, standing)], to: update.actor))
         }
         guard case .granted(let role) = access else { return denied(update, access, command) }
-        var results = try await results(of: command, update, role)
+        var results = try await unrepeated(results(of: command, update, role), to: update.actor)
         if publishes(Gate.rawType) { results.append(admitted(event, update, role)) }
         return .replace(results)
     }
@@ -42,6 +43,22 @@ struct Gate: Sendable {
     private func command(in update: Update, bot: String?) -> WrittenCommand? {
         guard update.isNewMessage, let message = update.message, !message.isForwarded else { return nil }
         return message.text.flatMap { WrittenCommand($0, bot: bot) }
+    }
+
+    /// Without the answers that somebody was given a moment ago: nobody but the admin may have the bot fill a chat.
+    private func unrepeated(_ results: [Envelope], to actor: Party?) async throws -> [Envelope] {
+        if let actor, admins.contains(actor.id) { return results }
+        var kept: [Envelope] = []
+        for result in results {
+            guard result.type == Gate.replyType, let text = result.payload["text"]?.string else {
+                kept.append(result)
+                continue
+            }
+            if try await rules.isNews(text, to: actor?.id, in: result.meta["origin"]?["chat_id"]?.int) {
+                kept.append(result)
+            }
+        }
+        return kept
     }
 
     private func access(of actor: Party?, _ standing: Standing) -> Access {
@@ -114,7 +131,7 @@ struct Gate: Sendable {
 
     /// An answer in the chat; published whatever is subscribed, as it is the gate's own work.
     func reply(_ text: String, _ message: Message) -> Envelope {
-        var envelope = Envelope.derived(type: "commands.telegram.reply", payload: ["text": .string(text)])
+        var envelope = Envelope.derived(type: Gate.replyType, payload: ["text": .string(text)])
         envelope.meta["origin"] = message.origin
         return envelope
     }

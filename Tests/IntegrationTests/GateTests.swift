@@ -303,6 +303,16 @@ import Testing
         #expect(try types(await gate(events, table)) == ["commands.media.video_download"])
     }
 
+    @Test func aStrangerCannotHaveTheBotFillAChat() async throws {
+        let asked =
+            (0..<50).map { _ in raw(".whoami", user: 1, chat: -5) } + [
+                raw(".whoami", user: 2, chat: -5), raw(".whoami", user: 1),
+            ]
+        #expect(try texts(await gate(asked)) == ["U (1): unmolested", "U (2): unmolested", "U (1): unmolested"])
+        let admins = try await gate([raw(".whoami", user: 42), raw(".whoami", user: 42)])
+        #expect(try texts(admins).count == 2)
+    }
+
     @Test func theAdminsMayBeListedWithSpaces() async throws {
         let result = try await ToolRun.run(
             "tg-gate", input: raw(".whoami", user: 43) + "\n",
