@@ -117,7 +117,7 @@ struct RateLimiterTests {
 
     @Test("is shared by all connections, exactly", arguments: RateLimit.Algorithm.allCases)
     func shared(algorithm: RateLimit.Algorithm) async throws {
-        let rule = try RateLimit(name: "test", algorithm: algorithm, limit: 100, window: .seconds(600))
+        let rule = try RateLimit(name: "test", algorithm: algorithm, limit: 100, window: .seconds(86_400))
         let address = redis.address
         let allowed = try await withThrowingTaskGroup(of: Int.self) { group in
             for _ in 0..<5 {
