@@ -312,7 +312,9 @@ struct DirectDownloadTests {
         defer { server.stop() }
         let download = download(server.url("/v.mp4"), try folder())
         let received = Atomic<Int64>(0)
-        let task = Task { try await download.run { report in received.store(report.doneBytes ?? 0, ordering: .relaxed) } }
+        let task = Task {
+            try await download.run { report in received.store(report.doneBytes ?? 0, ordering: .relaxed) }
+        }
         _ = try await eventually { received.load(ordering: .relaxed) == 3 }
         task.cancel()
         let error = await #expect(throws: MediaError.self) { try await task.value }
