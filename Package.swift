@@ -81,7 +81,7 @@ let package = Package(
         tests("BlobTests", ["Blob", "Digest", "TestSupport"]),
         tests("TelegramTests", ["Telegram"]),
         tests("FetchTests", ["media-fetch", "Media", "TestSupport"]),
-        tests("RouteTests", ["ev-route"]),
+        tests("RouteTests", ["ev-route", "Envelope"]),
         tests("SendTests", ["tg-send", "Envelope"]),
         tests("MediaTests", ["Blocking", "Media", "TestSupport"]),
         tests("IntegrationTests", ["Blocking", "TestSupport", "Envelope"] + tools.map { .target(name: $0) }),

@@ -47,7 +47,7 @@ final class CommandSink: Sink, @unchecked Sendable {
     func giveUp() { live.withLock { $0.process }?.signal(SIGTERM) }
 
     func write(_ parcel: Parcel) throws(StageError) {
-        for piece in parcel.pieces {
+        for piece in parcel.places.pieces {
             try write(UnsafeRawBufferPointer(start: piece.iov_base, count: piece.iov_len))
         }
     }

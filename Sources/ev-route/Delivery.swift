@@ -8,7 +8,7 @@ import Synchronization
 /// The outputs of all routes at work, and how they end: all of them done, or given up.
 final class Delivery: Sendable {
     private struct State {
-        var reading = true
+        var routing = true
         var counts: [RouteCount]?
         /// Indices of the outputs that are at work.
         var working: Set<Int>
@@ -20,8 +20,8 @@ final class Delivery: Sendable {
     let outputs: [Output]
     let outputOfRoute: [Int]
     let deadLetterOutput: Int?
-    let budget: BlockBudget
-    /// Read and not routed yet, while the reader waits in the middle of a block.
+    let intake: Intake
+    /// Of the block that the router is in the middle of, while it waits there.
     let unroutedBytes = Atomic(0)
     private let runtime: Runtime
     private let state: Monitor<State>
@@ -40,22 +40,28 @@ final class Delivery: Sendable {
         var outputs: [Output] = []
         for target in targets { outputs.append(try Output(target, log: runtime.log)) }
         self.outputs = outputs
-        budget = BlockBudget(outputs: outputs.count)
+        intake = Intake(outputs: outputs)
         state = Monitor(State(working: Set(outputs.indices)))
     }
 
     /// Routes what the reader brings; blocks until all of it is delivered.
     ///
-    /// - Returns: what each route has matched, unless the reader is stuck, and why not all is delivered.
+    /// - Returns: what each route has matched, unless the router is stuck, and why not all is delivered.
     func run(maxLineBytes: Int, from endpoint: String) -> (counts: [RouteCount], failures: [StageError]) {
         for index in outputs.indices { BlockingThread.start { self.write(index) } }
-        BlockingThread.start { self.read(maxLineBytes: maxLineBytes, from: endpoint) }
+        BlockingThread.start {
+            self.intake.read(
+                LineReader(
+                    endpoint: endpoint, maxLineBytes: maxLineBytes, blockBytes: BlockBudget.blockBytes,
+                    shutdown: self.runtime.shutdown))
+        }
+        BlockingThread.start { self.route() }
         let end = state.wait { state -> State? in
-            state.isGivenUp || (!state.reading && state.working.isEmpty) ? state : nil
+            state.isGivenUp || (!state.routing && state.working.isEmpty) ? state : nil
         }
         guard let end else { return ([], []) }
         var failures = end.failures + end.working.sorted().map { giveUp(outputs[$0]) }
-        let unrouted = unroutedBytes.load(ordering: .relaxed)
+        let unrouted = unroutedBytes.load(ordering: .relaxed) + intake.waitingBytes
         if unrouted > 0 {
             failures.append(StageError(.localIO, "gave up on \(unrouted) bytes that were read and not yet routed"))
         }
@@ -82,17 +88,14 @@ final class Delivery: Sendable {
         if failure != nil { runtime.shutdown.request() }
     }
 
-    private func read(maxLineBytes: Int, from endpoint: String) {
-        let reader = LineReader(
-            endpoint: endpoint, maxLineBytes: maxLineBytes, blockBytes: BlockBudget.blockBytes,
-            shutdown: runtime.shutdown)
+    private func route() {
         var router = Router(runtime: runtime, delivery: self)
         var counts: [RouteCount]?
         var failure: StageError?
-        do throws(StageError) { counts = try router.run(reader) } catch { failure = error }
+        do throws(StageError) { counts = try router.run() } catch { failure = error }
         for output in outputs { output.outbox.close() }
         state.update { [counts, failure] state in
-            state.reading = false
+            state.routing = false
             state.counts = counts
             if let failure { state.failures.append(failure) }
         }

@@ -1,86 +1,83 @@
 import Glibc
 
-/// Where events of one type and version go.
-final class Destination {
-    let type: [UInt8]
-    let version: Int
-    /// Indices of the routes that match.
-    let routes: [Int]
-    /// Indices of their outputs, each once.
-    let outputs: [Int]
-    private(set) var events = 0
-    private(set) var bytes = 0
-
-    init(type: [UInt8], version: Int, routes: [Int], outputs: [Int]) {
-        self.type = type
-        self.version = version
-        self.routes = routes
-        self.outputs = outputs
-    }
-
-    func count(bytes added: Int) {
-        events += 1
-        bytes += added
-    }
-
-    func isFor(_ type: UnsafeRawBufferPointer, _ version: Int) -> Bool {
-        guard self.version == version, self.type.count == type.count, let start = type.baseAddress else { return false }
-        return self.type.withUnsafeBufferPointer { $0.baseAddress.map { memcmp($0, start, type.count) == 0 } ?? false }
-    }
-}
-
 /// How many events and bytes a route has matched.
 struct RouteCount: Sendable {
     var events = 0
     var bytes = 0
+
+    mutating func add(_ other: RouteCount) {
+        events += other.events
+        bytes += other.bytes
+    }
 }
 
 /// The routes, with the destinations of the types seen last kept.
 ///
 /// Of a fixed size: types come from outside, and a stream that never repeats one must cost time only.
 struct Destinations {
+    /// Where events of one type and version go.
+    private struct Destination {
+        var type: [UInt8] = []
+        var version = 0
+        /// Indices of the routes that match.
+        var routes: [Int] = []
+        /// Indices of their outputs, each once.
+        var outputs: [Int] = []
+        var count = RouteCount()
+
+        func isFor(_ type: UnsafeRawBufferPointer, _ version: Int) -> Bool {
+            guard self.version == version, self.type.count == type.count, let start = type.baseAddress else {
+                return false
+            }
+            return self.type.withUnsafeBytes { $0.baseAddress.map { memcmp($0, start, type.count) == 0 } ?? false }
+        }
+    }
+
     private static let slots = 512
 
     private let routes: [Route]
     private let outputOfRoute: [Int]
-    private var kept: [Destination?] = Array(repeating: nil, count: slots)
-    private var counts: [RouteCount]
+    private var kept: [Destination] = Array(repeating: Destination(), count: slots)
+    private var forgotten: [RouteCount]
 
     /// - Parameter outputOfRoute: the index of each route's output.
     init(routes: [Route], outputOfRoute: [Int]) {
         self.routes = routes
         self.outputOfRoute = outputOfRoute
-        counts = Array(repeating: RouteCount(), count: routes.count)
+        forgotten = Array(repeating: RouteCount(), count: routes.count)
     }
 
-    mutating func find(type: UnsafeRawBufferPointer, version: Int) -> Destination {
+    /// Finds where an event goes, and counts it.
+    ///
+    /// - Returns: what `output(_:of:)` takes, good until the next call.
+    mutating func find(type: UnsafeRawBufferPointer, version: Int, bytes: Int) -> (slot: Int, outputs: Int) {
         let slot = Destinations.slot(type, version)
-        if let known = kept[slot], known.isFor(type, version) { return known }
-        return replace(slot, type, version)
+        if !kept[slot].isFor(type, version) { replace(slot, type, version) }
+        kept[slot].count.events += 1
+        kept[slot].count.bytes += bytes
+        return (slot, kept[slot].outputs.count)
     }
 
-    private mutating func replace(_ slot: Int, _ type: UnsafeRawBufferPointer, _ version: Int) -> Destination {
-        if let old = kept[slot] { Destinations.add(old, to: &counts) }
+    /// The index of a destination's output.
+    func output(_ number: Int, of slot: Int) -> Int { kept[slot].outputs[number] }
+
+    private mutating func replace(_ slot: Int, _ type: UnsafeRawBufferPointer, _ version: Int) {
+        add(kept[slot], to: &forgotten)
         let matching = routes.indices.filter { routes[$0].matches(type: type, version: version) }
         var outputs: [Int] = []
         for route in matching where !outputs.contains(outputOfRoute[route]) { outputs.append(outputOfRoute[route]) }
-        let new = Destination(type: Array(type), version: version, routes: matching, outputs: outputs)
-        kept[slot] = new
-        return new
+        kept[slot] = Destination(type: Array(type), version: version, routes: matching, outputs: outputs)
     }
 
     /// What each route has matched until now.
     var totals: [RouteCount] {
-        var totals = counts
-        for case let destination? in kept { Destinations.add(destination, to: &totals) }
+        var totals = forgotten
+        for destination in kept { add(destination, to: &totals) }
         return totals
     }
 
-    private static func add(_ destination: Destination, to counts: inout [RouteCount]) {
-        for route in destination.routes {
-            counts[route].events += destination.events
-            counts[route].bytes += destination.bytes
-        }
+    private func add(_ destination: Destination, to counts: inout [RouteCount]) {
+        for route in destination.routes { counts[route].add(destination.count) }
     }
 
     /// A hash that need not withstand an enemy: all that collisions cost is matching again.

@@ -45,12 +45,12 @@ final class Outbox: Sendable {
     /// Copies lines that still wait, for their blocks to be free, as far as the limit allows.
     func compact() {
         state.read { state in
-            guard state.parcels.contains(where: \.holdsBlock) else { return }
+            guard state.parcels.contains(where: \.holdsBlocks) else { return }
             var compacted: [Parcel] = []
             var isFull = false
             for parcel in state.parcels {
-                isFull = isFull || (parcel.holdsBlock && state.copiedBytes + parcel.bytes > Outbox.limitBytes)
-                guard parcel.holdsBlock, !isFull else {
+                isFull = isFull || (parcel.holdsBlocks && state.copiedBytes + parcel.bytes > Outbox.limitBytes)
+                guard parcel.holdsBlocks, !isFull else {
                     compacted.append(parcel)
                     continue
                 }
@@ -73,7 +73,7 @@ final class Outbox: Sendable {
         let next = state.wait { state -> Parcel?? in
             guard let parcel = state.parcels.first else { return state.isClosed ? .some(nil) : nil }
             state.parcels.removeFirst()
-            if !parcel.holdsBlock { state.copiedBytes -= parcel.bytes }
+            if !parcel.holdsBlocks { state.copiedBytes -= parcel.bytes }
             return .some(parcel)
         }
         return next ?? nil

@@ -1,110 +1,86 @@
 import Envelope
 import Stage
 
-/// What the reader's thread does: lines in, each into the outboxes of its destinations, what cannot be routed to the dead
+/// What one thread does with all events: lines in, each into the outboxes of its destinations, what cannot be routed to the dead
 /// letters.
 ///
 /// Nothing is allocated for an event here, and nothing copied: a line is scanned where it was read, its type leads to a
-/// destination that is kept, and its place is noted in the parcels of that destination's outputs.
+/// destination that is kept, and its place is noted for each of that destination's outputs.
 struct Router: ~Copyable {
-    /// Outputs that keep up are awaited for so long, which keeps memory small.
-    private static let usualPatience = Duration.milliseconds(50)
-
     private let runtime: Runtime
     private let delivery: Delivery
     private let parser = JSONParser()
     private var destinations: Destinations
-    /// Of the current block, by output.
-    private var parcels: [Parcel?]
+    /// Blocks whose lines the outputs have not been given yet.
+    private static let mostBlocks = 2
+
+    /// What the outputs have not been given yet, and the blocks that it is in.
+    private var places: [Places]
+    private var leases: [BlockLease] = []
+    /// The block that is being routed.
+    private var current: BlockLease?
     private var deadLetters: [UInt8] = []
     private var deadLetterCount = 0
-    private var patience = usualPatience
 
     init(runtime: Runtime, delivery: Delivery) {
         self.runtime = runtime
         self.delivery = delivery
         destinations = Destinations(routes: delivery.routes, outputOfRoute: delivery.outputOfRoute)
-        parcels = delivery.outputs.map { _ in nil }
+        places = delivery.outputs.map { _ in Places() }
     }
 
-    /// Routes until the input ends or the shutdown is requested.
-    mutating func run(_ reader: LineReader) throws(StageError) -> [RouteCount] {
-        while let outputs = try next(reader) {
-            for output in outputs {
-                switch output {
-                case .lines(let block): route(block)
+    /// Routes until the input ends.
+    mutating func run() throws(StageError) -> [RouteCount] {
+        defer { handOver() }
+        while let pieces = try delivery.intake.next() {
+            for piece in pieces {
+                switch piece {
+                case .lines(let lease): route(lease)
                 case .tooLong(let prefix, let size): refuse(.tooLong(prefix: prefix, sizeBytes: size))
                 }
-                handOver()
             }
+            // What may be the last for a while goes on; while there is more, outputs are woken less often.
+            if leases.count >= Router.mostBlocks || !delivery.intake.hasMore { handOver() }
         }
         return destinations.totals
     }
 
-    /// Waits for room in memory, then for lines.
-    private mutating func next(_ reader: LineReader) throws(StageError) -> [LineSplitter.Output]? {
-        if !delivery.budget.hasRoom { makeRoom() }
-        return try reader.next()
-    }
-
-    private mutating func makeRoom() {
-        if delivery.budget.waitForRoom(atMost: patience) {
-            patience = Router.usualPatience
-            return
-        }
-        // Some output is slow: what waits for it is put where it keeps nobody else waiting. For as long as it stays slow the
-        // others do not wait for it again; when there is no more place for its events, everybody does.
-        var pause = Duration.milliseconds(1)
-        repeat {
-            for output in delivery.outputs { output.outbox.compact() }
-            pause = min(pause * 2, .milliseconds(100))
-        } while !delivery.budget.waitForRoom(atMost: pause)
-        patience = .milliseconds(1)
-    }
-
-    private mutating func route(_ block: LineBlock) {
-        let lease = BlockLease(block, delivery.budget)
-        for range in block.ranges {
-            let start = block.base + range.lowerBound
+    private mutating func route(_ lease: BlockLease) {
+        leases.append(lease)
+        current = lease
+        defer { current = nil }
+        let base = lease.block.base
+        for range in lease.block.ranges {
+            let start = base + range.lowerBound
             let line = UnsafeRawBufferPointer(start: start, count: range.count)
             let scanned = parser.scan(line, padded: true)
             guard scanned.isEnvelope else {
                 refuse(line, scanned, scanned.fault, before: lease.end - range.upperBound)
                 continue
             }
-            let destination = destinations.find(type: scanned.type, version: scanned.version)
             // A block's lines are followed by their line feeds, the last one's included.
-            let count = range.count + 1
-            destination.count(bytes: count)
-            for index in destination.outputs { append(start, count, lease, to: index) }
-            if destination.outputs.isEmpty {
-                refuse(line, scanned, Router.unknownType(destination), before: lease.end - range.upperBound)
-            }
+            let bytes = range.count + 1
+            let (slot, outputs) = destinations.find(type: scanned.type, version: scanned.version, bytes: bytes)
+            for number in 0..<outputs { places[destinations.output(number, of: slot)].add(start, bytes: bytes) }
+            if outputs == 0 { refuse(line, scanned, Router.unknownType(scanned), before: lease.end - range.upperBound) }
         }
-    }
-
-    private mutating func append(_ line: UnsafeMutableRawPointer, _ count: Int, _ lease: BlockLease, to index: Int) {
-        if let parcel = parcels[index] { return parcel.append(line, count: count) }
-        let parcel = Parcel(lease)
-        parcel.append(line, count: count)
-        parcels[index] = parcel
     }
 
     /// Gives the outputs what there is for them.
     private mutating func handOver() {
-        for index in parcels.indices {
-            if let parcel = parcels[index] { delivery.outputs[index].outbox.add(parcel) }
-            parcels[index] = nil
+        for index in places.indices where places[index].bytes > 0 {
+            delivery.outputs[index].outbox.add(Parcel(places[index], in: leases))
+            places[index] = Places()
         }
+        leases = current.map { [$0] } ?? []
         handOverDeadLetters()
     }
 }
 
 extension Router {
-    private static func unknownType(_ destination: Destination) -> MalformedInput {
+    private static func unknownType(_ scanned: ScannedLine) -> MalformedInput {
         MalformedInput(
-            .unknownType,
-            "no route for \(String(decoding: destination.type, as: UTF8.self)) version \(destination.version)")
+            .unknownType, "no route for \(String(decoding: scanned.type, as: UTF8.self)) version \(scanned.version)")
     }
 
     /// - Parameter rest: bytes of the block that come after the line.

@@ -39,15 +39,15 @@ final class LineSink: Sink {
     func write(_ parcel: Parcel) throws(StageError) {
         var written = 0
         do throws(StageError) {
-            try parcel.pieces.withUnsafeBufferPointer { pieces throws(StageError) in
+            try parcel.places.pieces.withUnsafeBufferPointer { pieces throws(StageError) in
                 try output.write(pieces) { count in
                     written += count
                     bytes.add(count, ordering: .relaxed)
                 }
             }
-            events.add(parcel.events, ordering: .relaxed)
+            events.add(parcel.places.events, ordering: .relaxed)
         } catch {
-            events.add(parcel.events(inFirst: written), ordering: .relaxed)
+            events.add(parcel.places.events(inFirst: written), ordering: .relaxed)
             throw error
         }
     }
