@@ -39,7 +39,8 @@ struct Standing: Sendable {
 /// The access rules, and the user names that were seen, in Redis.
 struct AccessRules: Sendable {
     private static let seenSeconds: Int64 = 90 * 86_400
-    private static let toldSeconds: Int64 = 60
+    /// Answers that the gate gives one person within a minute: more than anybody needs, and less than fills a chat.
+    private static let answersAMinute: Int64 = 10
 
     /// Moves a name to the user who shows it now: names change hands.
     private static let remember = RedisScript(
@@ -114,11 +115,12 @@ struct AccessRules: Sendable {
         }
     }
 
-    /// Whether these words are new to somebody in a chat; they are not for a minute from now.
-    func isNews(_ text: String, to actor: Int64?, in chat: Int64?) async throws -> Bool {
-        let key = "tgpipe:{access}:told:\(chat ?? 0):\(actor ?? 0):\(text)"
+    /// Counts an answer to somebody; false when they have had enough for this minute.
+    func mayAnswer(_ actor: Int64?) async throws -> Bool {
+        let key = RedisArgument.text("tgpipe:{access}:answers:\(actor ?? 0)")
         return try await runtime.patiently { redis throws(RedisError) in
-            try await !redis.send("SET", .text(key), "1", "NX", "EX", .integer(AccessRules.toldSeconds)).isNull
+            let replies = try await redis.transaction([["SET", key, "0", "NX", "EX", "60"], ["INCR", key]])
+            return replies.last?.int ?? 0 <= AccessRules.answersAMinute
         }
     }
 

@@ -31,10 +31,10 @@ struct Gate: Sendable {
         let access = access(of: update.actor, standing)
         let command = command(in: update, bot: event.meta["bot"]?["username"]?.string)
         if let command, command.word == ".whoami", let message = update.message {
-            return .replace(try await unrepeated([whoami(message, access, standing)], to: update.actor))
+            return .replace(try await withinMeasure([whoami(message, access, standing)], to: update.actor))
         }
         guard case .granted(let role) = access else { return denied(update, access, command) }
-        var results = try await unrepeated(results(of: command, update, role), to: update.actor)
+        var results = try await withinMeasure(results(of: command, update, role), to: update.actor)
         if publishes(Gate.rawType) { results.append(admitted(event, update, role)) }
         return .replace(results)
     }
@@ -45,18 +45,13 @@ struct Gate: Sendable {
         return message.text.flatMap { WrittenCommand($0, bot: bot) }
     }
 
-    /// Without the answers that somebody was given a moment ago: nobody but the admin may have the bot fill a chat.
-    private func unrepeated(_ results: [Envelope], to actor: Party?) async throws -> [Envelope] {
+    /// Without answers beyond a measure: nobody but an admin may have the bot fill a chat.
+    private func withinMeasure(_ results: [Envelope], to actor: Party?) async throws -> [Envelope] {
         if let actor, admins.contains(actor.id) { return results }
         var kept: [Envelope] = []
         for result in results {
-            guard result.type == Gate.replyType, let text = result.payload["text"]?.string else {
-                kept.append(result)
-                continue
-            }
-            if try await rules.isNews(text, to: actor?.id, in: result.meta["origin"]?["chat_id"]?.int) {
-                kept.append(result)
-            }
+            if result.type == Gate.replyType, try await !rules.mayAnswer(actor?.id) { continue }
+            kept.append(result)
         }
         return kept
     }
