@@ -20,6 +20,12 @@ struct FetchRun: Sendable {
         var contentType: String?
         var fileName: String?
         var info: VideoInfo?
+
+        /// Of a file in which no video was found: what the server called one is not passed on as one.
+        var honestContentType: String {
+            guard let contentType, !contentType.lowercased().hasPrefix("video/") else { return "application/octet-stream" }
+            return contentType
+        }
     }
 
     func run() async throws(MediaError) -> FetchedMedia {
@@ -102,7 +108,7 @@ struct FetchRun: Sendable {
             // A file is a file: who asked for it by its link gets it as it is.
             if raw.info != nil { throw MediaError(.noMedia, "There is no video in that.") }
             return try await finish(
-                raw, probe, raw.path, raw.isOurs, ending: nil, raw.contentType ?? "application/octet-stream")
+                raw, probe, raw.path, raw.isOurs, ending: nil, raw.honestContentType)
         }
         if probe.isMP4 { return try await finish(raw, probe, raw.path, raw.isOurs, ending: "mp4", "video/mp4") }
         let output = folder.file("converted.mp4")
