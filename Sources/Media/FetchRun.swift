@@ -23,7 +23,9 @@ struct FetchRun: Sendable {
 
         /// Of a file in which no video was found: what the server called one is not passed on as one.
         var honestContentType: String {
-            guard let contentType, !contentType.lowercased().hasPrefix("video/") else { return "application/octet-stream" }
+            guard let contentType, !contentType.lowercased().hasPrefix("video/") else {
+                return "application/octet-stream"
+            }
             return contentType
         }
     }
