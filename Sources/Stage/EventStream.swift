@@ -69,10 +69,10 @@ public final class EventStream: Sendable {
     }
 
     /// Sends an event that the stage accepted, but cannot work on, to the dead letters.
-    public func refuse(_ event: Envelope, _ fault: MalformedInput) async throws {
-        let line = Array(event.line.dropLast())
+    public func refuse(_ event: Envelope, _ line: Line, _ fault: MalformedInput) async throws {
+        let bytes = line.bytes
         try await deadLetters.add(
-            Refused(line: line, sizeBytes: line.count, fault: fault, correlationID: event.correlationID))
+            Refused(line: bytes, sizeBytes: bytes.count, fault: fault, correlationID: event.correlationID))
     }
 }
 

@@ -41,7 +41,7 @@ extension Runtime {
                 case .other(let line): bytes.append(line)
                 case .event(let event, let line):
                     let decision = decisions.next() ?? .pass
-                    if case .refuse(let fault) = decision { try await stream.refuse(event, fault) }
+                    if case .refuse(let fault) = decision { try await stream.refuse(event, line, fault) }
                     bytes.append(decision, of: line)
                 }
             }
@@ -66,7 +66,7 @@ extension Runtime {
             var free = concurrency
             while let batch = try await stream.next() {
                 for item in batch {
-                    guard case .event(let event, _) = item else {
+                    guard case .event(let event, let line) = item else {
                         if case .other(let line) = item { try await sink.write([line]) }
                         continue
                     }
@@ -76,7 +76,7 @@ extension Runtime {
                             do {
                                 try await sink.write(Runtime.handle(event, Publisher(output: sink), handle))
                             } catch let fault as MalformedInput {
-                                try await stream.refuse(event, fault)
+                                try await stream.refuse(event, line, fault)
                             }
                         }
                     }

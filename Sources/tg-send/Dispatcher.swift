@@ -37,7 +37,7 @@ struct Dispatcher: Sendable {
             for item in batch {
                 switch item {
                 case .other(let line): try await output.write(line.bytes + [UInt8(ascii: "\n")])
-                case .event(let event, _):
+                case .event(let event, let line):
                     guard var job = Job(event) else { continue }
                     if job.isProgress {
                         // What comes behind the end would make a reply that nothing removes.
@@ -47,7 +47,7 @@ struct Dispatcher: Sendable {
                         _ = ended.insert(event)
                     }
                     do throws(MalformedInput) { try sender.check(job) } catch {
-                        try await stream.refuse(event, error)
+                        try await stream.refuse(event, line, error)
                         continue
                     }
                     await schedule.add(job)

@@ -337,6 +337,7 @@ import Testing
         let letters = try String(contentsOfFile: folder("dead"), encoding: .utf8).split(separator: "\n")
         let codes = try letters.map { try JSON(parsing: String($0))["payload"]?["code"] }
         #expect(codes == ["not_json", "invalid_payload"])
+        #expect(try JSON(parsing: String(letters[1]))["payload"]?["line"]?.string == none.json.text)
     }
 
     @Test func withoutRedisItDoesNotStart() async throws {
