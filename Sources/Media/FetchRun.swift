@@ -20,6 +20,7 @@ struct FetchRun: Sendable {
         var contentType: String?
         var fileName: String?
         var info: VideoInfo?
+        var probe: Result<MediaProbe?, MediaError>?
 
         /// Of a file in which no video was found: what the server called one is not passed on as one.
         var honestContentType: String {
@@ -36,7 +37,7 @@ struct FetchRun: Sendable {
             if raw.isOurs { unlink(raw.path) }
             throw MediaError(.noMedia, "The file at that link is empty.")
         }
-        let probe = try await ffmpeg.probe(raw.path)
+        let probe = if let known = raw.probe { try known.get() } else { try await ffmpeg.probe(raw.path) }
         return switch job.kind {
         case .video: try await finishVideo(raw, probe)
         case .audio: try await finishAudio(raw, probe)
@@ -68,16 +69,20 @@ struct FetchRun: Sendable {
     private func download(
         _ url: String, _ policy: AddressPolicy, acceptsPages: Bool
     ) async throws(MediaError) -> DirectDownload.Outcome {
-        let download = DirectDownload(
+        var download = DirectDownload(
             url: url, folder: folder, addressPolicy: policy, maxBytes: settings.maxBytes, deadline: deadline,
             stallTimeout: settings.stallTimeout, acceptsPages: acceptsPages)
+        let ffmpeg = ffmpeg
+        download.examine = { path in
+            do throws(MediaError) { return .success(try await ffmpeg.probe(path)) } catch { return .failure(error) }
+        }
         return try await download.run(onProgress: titled)
     }
 
     private func raw(_ file: DownloadedFile) -> Raw {
         Raw(
-            path: file.path, sha256: file.sha256, contentType: file.contentType, fileName: job.fileName ?? file.fileName
-        )
+            path: file.path, sha256: file.sha256, contentType: file.contentType,
+            fileName: job.fileName ?? file.fileName, probe: file.probe)
     }
 
     private func extract() async throws(MediaError) -> Raw {

@@ -21,6 +21,8 @@ struct DirectDownload: Sendable {
     var firstBackoff: Duration = .milliseconds(500)
     /// Whether a page is worth an extractor; else its status or being a page is the error.
     var acceptsPages = true
+    /// Looks into the whole file, while the last of it is still on its way to the disk.
+    var examine: (@Sendable (_ path: String) async -> Result<MediaProbe?, MediaError>)?
 
     func run(onProgress: @escaping ProgressHandler) async throws(MediaError) -> Outcome {
         let partial = try PartialFile(in: folder, url: url)
@@ -90,11 +92,15 @@ struct DirectDownload: Sendable {
         }
     }
 
+    /// The disk and the hash still need a while when the last byte is there: long enough to look into the file.
     private func finished(_ partial: PartialFile) async throws(MediaError) -> DownloadedFile {
+        try partial.flush()
+        let path = partial.path
+        async let probe = examine?(path)
         let sha256 = try await partial.finish()
         return DownloadedFile(
-            path: partial.path, sizeBytes: partial.size, sha256: sha256, contentType: partial.source.contentType,
-            fileName: partial.source.fileName)
+            path: path, sizeBytes: partial.size, sha256: sha256, contentType: partial.source.contentType,
+            fileName: partial.source.fileName, probe: await probe)
     }
 
     /// Some servers refuse whoever is no browser; this one says that it is none, in a form that they take.
@@ -109,4 +115,6 @@ struct DownloadedFile: Sendable {
     /// As the server gave it, without parameters.
     var contentType: String?
     var fileName: String?
+    /// What `DirectDownload.examine` found.
+    var probe: Result<MediaProbe?, MediaError>?
 }
