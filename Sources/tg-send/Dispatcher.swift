@@ -39,6 +39,7 @@ struct Dispatcher: Sendable {
                 case .other(let line): try await output.write(line.bytes + [UInt8(ascii: "\n")])
                 case .event(let event, let line):
                     guard var job = Job(event) else { continue }
+                    job.weight += line.range.count >> 16
                     if job.isProgress {
                         // What comes behind the end would make a reply that nothing removes.
                         if ended.contains(event) { continue }

@@ -20,6 +20,8 @@ struct Job: Sendable {
     var attempts = 0
     /// Progress that makes the optimistic reply, which must appear at once; later progress may be skipped for newer.
     var isFirstProgress = false
+    /// What it counts for among the jobs held: one, and one for each 64 KiB of its line.
+    var weight = 1
 
     /// nil for events that are none of this stage's business.
     init?(_ event: Envelope) {

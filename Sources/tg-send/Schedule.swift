@@ -6,7 +6,7 @@ import Synchronization
 ///
 /// Waiting never holds a worker: a job that Telegram told to wait goes back here until its time has come.
 final class Schedule: Sendable {
-    /// Jobs held at most, before the input has to wait.
+    /// Weight of jobs held at most, before the input has to wait; see `Job.weight`.
     static let capacity = 1000
 
     private struct Lane {
@@ -17,12 +17,12 @@ final class Schedule: Sendable {
         /// When the shown progress may change again.
         var progressNotBefore: ContinuousClock.Instant
 
-        /// - Returns: how many jobs that were.
+        /// - Returns: the weight of what was dropped.
         mutating func dropProgress() -> Int {
-            let before = jobs.count + (progress == nil ? 0 : 1)
+            let dropped = jobs.filter(\.isProgress) + (progress.map { [$0] } ?? [])
             progress = nil
-            jobs.removeAll { $0.isProgress }
-            return before - jobs.count
+            jobs.removeAll(where: \.isProgress)
+            return dropped.reduce(0) { $0 + $1.weight }
         }
 
         /// Nothing to do, and nothing to remember.
@@ -33,7 +33,8 @@ final class Schedule: Sendable {
 
     private struct State {
         var lanes: [String: Lane] = [:]
-        var count = 0
+        /// Of all jobs, those under way included.
+        var weight = 0
         var isClosed = false
         var isAborted = false
         /// Since when each lane has something to do, for fairness.
@@ -50,18 +51,18 @@ final class Schedule: Sendable {
     func add(_ job: Job) async {
         while !Task.isCancelled {
             let generation = changed.generation
-            guard state.withLock({ $0.count >= Schedule.capacity && !$0.isAborted }) else { break }
+            guard state.withLock({ $0.weight >= Schedule.capacity && !$0.isAborted }) else { break }
             await changed.wait(since: generation, atMost: .seconds(1))
         }
         let now = ContinuousClock.now
         state.withLock { state in
             var lane = state.lanes[job.lane] ?? Lane(notBefore: now, progressNotBefore: now)
             if job.maySkip {
-                if lane.progress == nil { state.count += 1 }
+                state.weight += job.weight - (lane.progress?.weight ?? 0)
                 lane.progress = job
             } else {
                 // A request that comes to its end has no use for progress, nor for a first reply that has not been made.
-                state.count += 1 - lane.dropProgress()
+                state.weight += job.weight - lane.dropProgress()
                 lane.jobs.append(job)
             }
             if !state.order.contains(job.lane) { state.order.append(job.lane) }
@@ -115,7 +116,7 @@ final class Schedule: Sendable {
             }
         }
         if let progressLane { return (takeProgress(&state, progressLane, now), nil, false) }
-        return (nil, due, state.isClosed && state.count == 0)
+        return (nil, due, state.isClosed && state.weight == 0)
     }
 
     private func takeJob(_ state: inout State, _ name: String) -> Job? {
@@ -144,7 +145,7 @@ final class Schedule: Sendable {
             lane.isRunning = false
             switch outcome {
             case .done:
-                state.count -= 1
+                state.weight -= job.weight
                 if lane.jobs.isEmpty && lane.progress == nil {
                     // It is kept as long as it must remember when the next edit may come.
                     state.lanes[job.lane] = lane.progressNotBefore > now ? lane : nil
@@ -154,7 +155,7 @@ final class Schedule: Sendable {
             case .again(let rest, let wait):
                 if rest.isProgress, !lane.jobs.isEmpty {
                     // The end came meanwhile, and has nothing to do with why progress had to wait.
-                    state.count -= 1
+                    state.weight -= rest.weight
                     break
                 }
                 if !rest.maySkip {
@@ -163,7 +164,7 @@ final class Schedule: Sendable {
                     lane.progress = rest
                 } else {
                     // Something newer came meanwhile.
-                    state.count -= 1
+                    state.weight -= rest.weight
                 }
                 // A reply does not wait for progress that has to.
                 if rest.maySkip { lane.progressNotBefore = now + wait } else { lane.notBefore = now + wait }

@@ -135,4 +135,25 @@ import Testing
         await schedule.add(try command(1, "reply"))
         #expect(text(await schedule.next()) == "reply")
     }
+
+    @Test func whatIsLargeCountsForMore() async throws {
+        let schedule = Schedule(progressInterval: .seconds(3))
+        for chat in 1...10 {
+            var job = try command(Int64(chat), "large")
+            job.weight = Schedule.capacity / 10
+            await schedule.add(job)
+        }
+        let another = try command(11, "small")
+        let adding = Task { await schedule.add(another) }
+        let first = try #require(await schedule.next())
+        schedule.finish(first, .done)
+        await adding.value
+        schedule.close()
+        var seen = 1
+        while let job = await schedule.next() {
+            seen += 1
+            schedule.finish(job, .done)
+        }
+        #expect(seen == 11)
+    }
 }
