@@ -69,7 +69,9 @@ import Testing
             let line = line(&generator)
             let behind = Array(#"}]",:0 "#.utf8).randomElement(using: &generator) ?? 0
             let (short, long) = verdicts(line, behind: behind)
-            #expect(short == long, "\(String(decoding: line, as: UTF8.self))")
+            // Of two mistakes in one line, newer versions of simdjson may name the other first.
+            let isSame = short.code == .notJSON && long.code == .notJSON || short == long
+            #expect(isSame, "\(short) and \(long) for \(String(decoding: line, as: UTF8.self))")
             if short.code == nil { accepted += 1 }
         }
         // Both kinds, and plenty of each.
