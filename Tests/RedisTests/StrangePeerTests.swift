@@ -8,7 +8,8 @@ struct StrangePeerTests {
     @Test(
         "is an error that says so",
         arguments: [
-            "HTTP/1.1 400 Bad Request\r\n\r\n", String(repeating: "*1\r\n", count: 50) + "?\r\n", "$-7\r\n", ":not a number\r\n",
+            "HTTP/1.1 400 Bad Request\r\n\r\n", String(repeating: "*1\r\n", count: 50) + "?\r\n", "$-7\r\n",
+            ":not a number\r\n",
             "\u{0}\u{1}\u{2}",
         ])
     func protocolErrors(answer: String) async throws {
