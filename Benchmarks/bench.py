@@ -11,6 +11,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -53,13 +54,25 @@ class Measured:
 def measure(command: list[str], stdin: Path | None = None, stdout: Path | None = None, **more: Any) -> Measured:
     """Runs a program to its end: wall time, and the most memory that the process itself had (not its children)."""
     with open(stdin or os.devnull, "rb") as source, open(stdout or os.devnull, "wb") as sink:
+        most = 0.0
+        ended = threading.Event()
+
+        def watch() -> None:
+            nonlocal most
+            while True:
+                most = max(most, memory(process.pid, "VmHWM"))
+                if ended.wait(0.02):
+                    return
+
         started = time.perf_counter()
         process = subprocess.Popen(command, stdin=source, stdout=sink, **more)
-        most = 0.0
-        while process.poll() is None:
-            most = max(most, memory(process.pid, "VmHWM"))
-            time.sleep(0.005)
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        # Not by looking now and then: short runs would seem longer, and looking takes time from them.
+        process.wait()
         seconds = time.perf_counter() - started
+        ended.set()
+        watcher.join()
     if process.returncode != 0:
         sys.exit(f"error: {Path(command[0]).name} ended with status {process.returncode}")
     return Measured(seconds, most)
