@@ -107,8 +107,9 @@ class Services:
         # they get the signal.
         command = ("setpriv", "--pdeathsig", "TERM", "--", *command)
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, env=env, start_new_session=True
-        )
+            command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, env=env, start_new_session=True,
+            preexec_fn=heed_interrupts,
+        )  # fmt: skip
         self._running.append((command[4], process))
         return process
 
@@ -133,3 +134,8 @@ def _end(name: str, process: subprocess.Popen[bytes]) -> None:
 def _session(leader: int) -> list[int]:
     listing = subprocess.run(["ps", "-s", str(leader), "-o", "pid="], capture_output=True, text=True, check=False)
     return [int(word) for word in listing.stdout.split()]
+
+
+def heed_interrupts() -> None:
+    """A shell that runs this in the background has it ignore interrupts, and so would all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
