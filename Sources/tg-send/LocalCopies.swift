@@ -14,13 +14,9 @@ struct NoCopy: Error, Sendable {
 /// Finds the bytes of a stored object on this machine, or fetches them from the store.
 struct LocalCopies: Sendable {
     let cache: MediaCache
-    let log: Runtime
     private let client = HTTPClient(userAgent: "tgpipe/\(tgpipeVersion)")
 
-    init(cache: MediaCache, runtime: Runtime) {
-        self.cache = cache
-        log = runtime
-    }
+    init(cache: MediaCache) { self.cache = cache }
 
     /// The object of `events.dl.*.ready`, open, so that no clean-up removes it.
     func open(_ payload: JSONObject) async throws(NoCopy) -> OpenFile {

@@ -25,7 +25,7 @@ struct Sender: Sendable {
         self.output = output
         self.shared = shared
         self.options = options
-        copies = cache.map { LocalCopies(cache: $0, runtime: runtime) }
+        copies = cache.map { LocalCopies(cache: $0) }
         pacing = SharedPacing(isOn: !options.noPacing)
     }
 
