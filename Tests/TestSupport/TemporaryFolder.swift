@@ -1,18 +1,34 @@
 import Foundation
+import Synchronization
 
-/// A folder of its own with a short path (Unix sockets need one), removed with what is in it when it goes out of use.
+/// A folder of its own with a short path (Unix sockets need one), removed with what is in it when it goes out of use, or at
+/// the end of the process: what tests share stays in use until then.
 public final class TemporaryFolder: Sendable {
     public let path: String
 
+    private static let inUse = Mutex<Set<String>>([])
+
+    private static let removalAtExit: Void = {
+        atexit {
+            for path in TemporaryFolder.inUse.withLock({ $0 }) { try? FileManager.default.removeItem(atPath: path) }
+        }
+    }()
+
     public init() throws {
+        _ = TemporaryFolder.removalAtExit
         var template = Array("/tmp/tgpipe-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
-        path = template.withUnsafeBufferPointer {
+        let path = template.withUnsafeBufferPointer {
             String(decoding: $0.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
         }
+        self.path = path
+        _ = TemporaryFolder.inUse.withLock { $0.insert(path) }
     }
 
-    deinit { try? FileManager.default.removeItem(atPath: path) }
+    deinit {
+        try? FileManager.default.removeItem(atPath: path)
+        _ = TemporaryFolder.inUse.withLock { $0.remove(path) }
+    }
 
     /// The path of something in the folder.
     public func callAsFunction(_ name: String) -> String { "\(path)/\(name)" }

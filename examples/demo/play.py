@@ -43,8 +43,9 @@ def main() -> int:
     if not (tools / "tg-listen").exists():
         print(f"there are no tools in {tools}: make build", file=sys.stderr)
         return 1
-    # As for Ctrl-C: everything is put away.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    # Whatever interrupts it, everything is put away; also when a shell has started it in the background, deaf to Ctrl-C.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     checks, started = Checks(), time.monotonic()
     try:
         with Services(tools, ADMIN.id) as services:
