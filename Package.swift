@@ -28,13 +28,13 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
-        .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
     ],
     targets: [
         // C and C++ libraries of the system; one Swift module owns each.
         .target(
             name: "CSimdJSON", cxxSettings: [.unsafeFlags(["-O2"])],
             linkerSettings: [.linkedLibrary("simdjson")]),
+        .target(name: "CToml", cxxSettings: [.unsafeFlags(["-O1"])]),
         .systemLibrary(name: "CLinux"),
         .target(name: "CChild"),
         .systemLibrary(name: "CCurl", providers: [.apt(["libcurl4-openssl-dev"])]),
@@ -42,6 +42,7 @@ let package = Package(
         .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"])]),
 
         library("Blocking", ["CLinux"]),
+        library("Config", ["CToml", "Envelope"]),
         library("Digest", ["COpenSSL"]),
         library("Envelope", ["CSimdJSON"]),
         library("HTTP", ["CCurl"]),
@@ -66,7 +67,7 @@ let package = Package(
         tool("tg-listen", ["Telegram", "Redis"]),
         tool("tg-gate", ["Telegram", "Redis"]),
         tool("ratelimit", ["Redis"]),
-        tool("ev-route", ["TOMLKit"]),
+        tool("ev-route", ["Config"]),
         tool("media-fetch", ["Media", "Blob", "Telegram", "Redis"]),
         tool("blob-put", ["Blob", "Redis"]),
         tool("tg-send", ["Telegram", "Blob", "Redis"]),
