@@ -8,6 +8,8 @@ public struct Stretch {
     public let bytes: UnsafeRawBufferPointer
     /// Where each line ends in `bytes`.
     public let ends: [Int]
+    /// Where they begin in their segment.
+    public let offset: Int64
     let file: OpenFile
 }
 
@@ -74,7 +76,8 @@ public final class SpoolReader {
         let upTo = Int(checked.upperBound - bufferStart)
         let rest = ends.drop { $0 <= offset }.map { Int($0 - offset) }
         return .lines(
-            Stretch(bytes: UnsafeRawBufferPointer(rebasing: buffer[from..<upTo]), ends: rest, file: lines))
+            Stretch(
+                bytes: UnsafeRawBufferPointer(rebasing: buffer[from..<upTo]), ends: rest, offset: offset, file: lines))
     }
 
     /// Moves on over the next `count` bytes.
@@ -235,7 +238,10 @@ extension SpoolReader {
     /// Goes back over the last `count` bytes, as far as they are still there.
     ///
     /// - Parameter toLineStart: and to the beginning of the line there.
-    public func goBack(_ count: Int, toLineStart: Bool) throws(SpoolError) {
+    /// - Returns: how many bytes it went back.
+    @discardableResult
+    public func goBack(_ count: Int, toLineStart: Bool) throws(SpoolError) -> Int {
+        let before = spool.waitingBytes
         var (number, offset) = (spool.cursor.segment, spool.cursor.offset.pointee)
         var rest = Int64(count)
         while rest > offset, let previous = spool.state.read({ $0.segments.last { $0.number < number } }) {
@@ -252,6 +258,20 @@ extension SpoolReader {
         }
         segment = nil
         spool.cursor.go(to: number, offset: offset)
+        return Int(spool.waitingBytes - before)
+    }
+
+    /// Removes everything, once all of it is read and nothing will come.
+    public func clear() {
+        guard spool.waitingBytes == 0, spool.state.read({ $0.isClosed && !$0.segments.isEmpty }) else { return }
+        lines = nil
+        segment = nil
+        spool.cursor.go(to: spool.cursor.segment + 1, offset: 0)
+        let gone = spool.state.update { state in
+            defer { state.segments = [] }
+            return state.segments
+        }
+        for each in gone { each.remove() }
     }
 
     /// Removes segments that are behind the cursor by more than what may be gone back.

@@ -27,19 +27,21 @@ final class Delivery: Sendable {
     private let state: Monitor<State>
 
     /// Opens every output. Routes with the same target share it.
-    init(routes: [Route], deadLetter: String?, runtime: Runtime) throws(StageError) {
-        let deadLetter = try deadLetter.map(Target.init)
-        var targets: [Target] = []
-        for target in routes.map(\.target) + [deadLetter].compactMap({ $0 }) where !targets.contains(target) {
-            targets.append(target)
-        }
-        self.routes = routes
+    init(_ plan: Plan, runtime: Runtime) throws(StageError) {
+        let plans = try plan.outputs()
+        routes = plan.routes
         self.runtime = runtime
+        let targets = plans.map(\.target)
         outputOfRoute = routes.map { targets.firstIndex(of: $0.target) ?? 0 }
-        deadLetterOutput = deadLetter.flatMap(targets.firstIndex)
+        deadLetterOutput = plan.deadLetter.flatMap(targets.firstIndex)
+        let deadLetters = DeadLetterBox(runtime: runtime)
         var outputs: [Output] = []
-        for target in targets { outputs.append(try Output(target, log: runtime.log)) }
+        for output in plans {
+            outputs.append(
+                try Output(output, spool: plan.spool, runtime: runtime) { damage in deadLetters.add(damage) })
+        }
         self.outputs = outputs
+        if let deadLetterOutput { deadLetters.begin(outputs[deadLetterOutput].outbox) }
         intake = Intake(outputs: outputs)
         state = Monitor(State(working: Set(outputs.indices)))
     }
@@ -60,7 +62,7 @@ final class Delivery: Sendable {
             state.isGivenUp || (!state.routing && state.working.isEmpty) ? state : nil
         }
         guard let end else { return ([], []) }
-        var failures = end.failures + end.working.sorted().map { giveUp(outputs[$0]) }
+        var failures = end.failures + end.working.sorted().compactMap { giveUp(outputs[$0]) }
         let unrouted = unroutedBytes.load(ordering: .relaxed) + intake.waitingBytes
         if unrouted > 0 {
             failures.append(StageError(.localIO, "gave up on \(unrouted) bytes that were read and not yet routed"))
@@ -71,9 +73,11 @@ final class Delivery: Sendable {
     /// Ends the wait for readers and commands, whatever is still undelivered; from any thread.
     func giveUp() { state.update { $0.isGivenUp = true } }
 
-    private func giveUp(_ output: Output) -> StageError {
+    /// nil: what is not delivered is kept.
+    private func giveUp(_ output: Output) -> StageError? {
         let bytes = output.undeliveredBytes
         output.giveUp()
+        guard bytes > 0 || !output.keepsUndelivered else { return nil }
         return StageError(.localIO, "gave up on \(output.name): \(bytes) bytes were not delivered")
     }
 

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Blocking
 import Envelope
+import Spool
 import Stage
 
 @main struct EvRoute: Tool {
@@ -29,6 +30,8 @@ import Stage
     @Option(help: ArgumentHelp("A TOML file of routes, which add to those of --output.", valueName: "file"))
     var config: String?
 
+    @OptionGroup var overflow: OverflowOptions
+
     @Flag(help: "Tell at the end how many events and bytes each route has matched.")
     var stats = false
 
@@ -55,10 +58,13 @@ import Stage
     }
 
     private func delivery(_ runtime: Runtime) throws -> Delivery {
-        let file = try config.map(RouteFile.init(path:))
-        let routes = output + (file?.routes ?? [])
-        guard !routes.isEmpty else { throw StageError(.configuration, "no routes in \(config ?? "")") }
-        return try Delivery(routes: routes, deadLetter: input.deadLetter ?? file?.deadLetter, runtime: runtime)
+        var plan = Plan(spool: SpoolPlan(folder: try runtime.stateFolder("spool"), limits: SpoolLimits()))
+        plan.routes = output
+        if let config { try RouteFile.read(config, into: &plan) }
+        guard !plan.routes.isEmpty else { throw StageError(.configuration, "no routes in \(config ?? "")") }
+        if let deadLetter = input.deadLetter { plan.deadLetter = try Target(deadLetter) }
+        try overflow.apply(to: &plan)
+        return try Delivery(plan, runtime: runtime)
     }
 
     private func tell(_ counts: [RouteCount], of delivery: Delivery, _ runtime: Runtime) {

@@ -4,7 +4,7 @@ import Blocking
 ///
 /// While the output keeps up, its lines wait where they were read. When it does not, they are copied together (`compact`), up
 /// to `limitBytes`, so that it holds up nobody else. Beyond that they stay where they are, the blocks are used up, and the
-/// input waits: `block`. The other answers to a slow output, `drop` and `spool`, have their place in `compact`.
+/// input waits; or they are dropped. An output with a spool always keeps up.
 final class Outbox: Sendable {
     static let limitBytes = 4 << 20
 
@@ -15,9 +15,20 @@ final class Outbox: Sendable {
         var totalBytes = 0
         var isClosed = false
         var isBroken = false
+
+        mutating func put(_ copy: Parcel) {
+            totalBytes += copy.bytes
+            guard !isBroken else { return }
+            parcels.append(copy)
+            copiedBytes += copy.bytes
+        }
     }
 
     private let state = Monitor(State())
+    private let drops: DropCount?
+
+    /// - Parameter drops: counts what is dropped; without it nothing is.
+    init(drops: DropCount? = nil) { self.drops = drops }
 
     /// Takes what is not a copy; never waits.
     func add(_ parcel: Parcel) {
@@ -30,28 +41,40 @@ final class Outbox: Sendable {
 
     /// Takes a copy, waiting for room.
     func put(_ copy: Parcel) {
+        if let drops {
+            let isTaken = state.update { state in
+                let hasRoom = state.copiedBytes == 0 || state.copiedBytes + copy.bytes <= Outbox.limitBytes
+                if hasRoom { state.put(copy) }
+                return hasRoom
+            }
+            if !isTaken { drops.add(copy.places.events) }
+            return
+        }
         _ = state.wait { state -> Void? in
             guard state.isBroken || state.copiedBytes == 0 || state.copiedBytes + copy.bytes <= Outbox.limitBytes else {
                 return nil
             }
-            state.totalBytes += copy.bytes
-            guard !state.isBroken else { return () }
-            state.parcels.append(copy)
-            state.copiedBytes += copy.bytes
+            state.put(copy)
             return ()
         }
     }
 
     /// Copies lines that still wait, for their blocks to be free, as far as the limit allows.
     func compact() {
-        state.read { state in
-            guard state.parcels.contains(where: \.holdsBlocks) else { return }
+        let dropped = state.read { state in
+            guard state.parcels.contains(where: \.holdsBlocks) else { return 0 }
+            var dropped = 0
             var compacted: [Parcel] = []
             var isFull = false
             for parcel in state.parcels {
                 isFull = isFull || (parcel.holdsBlocks && state.copiedBytes + parcel.bytes > Outbox.limitBytes)
                 guard parcel.holdsBlocks, !isFull else {
-                    compacted.append(parcel)
+                    guard drops != nil, parcel.holdsBlocks else {
+                        compacted.append(parcel)
+                        continue
+                    }
+                    dropped += parcel.places.events
+                    state.totalBytes -= parcel.bytes
                     continue
                 }
                 if (compacted.last?.room ?? 0) < parcel.bytes { compacted.append(Parcel(room: parcel.bytes)) }
@@ -59,7 +82,9 @@ final class Outbox: Sendable {
                 state.copiedBytes += parcel.bytes
             }
             state.parcels = compacted
+            return dropped
         }
+        drops?.add(dropped)
     }
 
     /// All that was ever meant for the output.

@@ -3,7 +3,7 @@ import Envelope
 import Stage
 
 /// Which events go to which output.
-struct Route: Sendable, Hashable {
+struct Route: Sendable {
     /// What reports call it.
     let name: String
     /// One of them must match the type.
@@ -11,6 +11,9 @@ struct Route: Sendable, Hashable {
     /// Of the payload; nil is any.
     let version: Int?
     let target: Target
+    /// nil: as for all.
+    var overflow: Overflow?
+    var retry: RetryPolicy?
 
     func matches(type: UnsafeRawBufferPointer, version: Int) -> Bool {
         (self.version == nil || self.version == version) && patterns.contains { $0.matches(type) }
@@ -41,6 +44,14 @@ enum Target: Sendable, Hashable {
                 throw StageError(.configuration, "a target is missing: -, a path or exec:COMMAND")
             }
             self = text == "-" ? .standardOutput : .path(text)
+        }
+    }
+
+    /// As it is written in a route.
+    var endpoint: String {
+        switch self {
+        case .standardOutput: "-"
+        case .path, .command: name
         }
     }
 
