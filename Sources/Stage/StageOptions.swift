@@ -57,6 +57,9 @@ public struct OutputOptions: ParsableArguments, Sendable {
 
     public init() {}
 
+    /// Whether an event that was accepted there outlasts a loss of power: then what it speaks of has to as well.
+    public var isDurable: Bool { to.hasPrefix("queue:") }
+
     public func validate() throws { try Endpoint.check(to, "--to") }
 }
 
