@@ -2,7 +2,10 @@ import Glibc
 
 /// What this process is called in Redis: `host:pid:random`, unlike any other's, also on another machine or after a restart.
 enum ProcessName {
-    static let own = "\(host):\(getpid()):\(String(UInt32.random(in: 0...(.max)), radix: 16))"
+    static let own = unique()
+
+    /// A further name of the same form.
+    static func unique() -> String { "\(host):\(getpid()):\(String(UInt32.random(in: 0...(.max)), radix: 16))" }
 
     private static var host: String {
         var name = [CChar](repeating: 0, count: 256)
