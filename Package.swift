@@ -49,10 +49,12 @@ let package = Package(
         library("HTTP", ["CCurl"]),
         library("Spool", ["Blocking", "CLinux", "CSpool", "Envelope"]),
         library("Redis", ["Blocking", "CHiredis"]),
+        library("Queue", ["Envelope", "Redis"]),
         library(
             "Stage",
             [
-                "Blocking", "CLinux", "Envelope", "Redis", .product(name: "Logging", package: "swift-log"),
+                "Blocking", "CLinux", "Envelope", "Queue", "Redis",
+                .product(name: "Logging", package: "swift-log"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         library(

@@ -26,7 +26,7 @@ public final class MediaFetcher: Sendable {
     /// Fetches what a job asks for.
     ///
     /// - Parameter onProgress: see `ProgressHandler`.
-    /// - Returns: the finished file, in a folder of `MediaSettings.directory`; it is durable, and the caller's to move.
+    /// - Returns: the finished file, in a folder of `MediaSettings.directory`; it is the caller's to move.
     public func fetch(
         _ job: MediaJob, onProgress: @escaping ProgressHandler = { _ in }
     ) async throws(MediaError) -> FetchedMedia {
@@ -35,8 +35,8 @@ public final class MediaFetcher: Sendable {
             onProgress(MediaProgress(.waiting))
         }
         defer { folder.unlock() }
-        let result = ResultFile(folder)
-        if let finished = result.read(for: job) { return finished }
+        let result = ResultFile(folder, isDurable: settings.isDurable)
+        if let finished = await result.read(for: job) { return finished }
         let run = FetchRun(job: job, settings: settings, folder: folder, deadline: deadline, onProgress: onProgress)
         let media = try await run.run()
         folder.empty(except: media.path.lastComponent)
@@ -75,15 +75,18 @@ public final class MediaFetcher: Sendable {
 /// `finished.json`: the result, for whoever asks for the same before it was moved away.
 private struct ResultFile {
     private let path: String
+    private let isDurable: Bool
 
-    init(_ folder: JobFolder) { path = folder.file("finished.json") }
+    init(_ folder: JobFolder, isDurable: Bool) {
+        path = folder.file("finished.json")
+        self.isDurable = isDurable
+    }
 
-    func read(for job: MediaJob) -> FetchedMedia? {
+    func read(for job: MediaJob) async -> FetchedMedia? {
         guard let payload = SmallFile.read(path), let media = FetchedMedia(payload: payload),
             media.key == job.address.key
         else { return nil }
-        var info = stat()
-        guard lstat(media.path, &info) == 0, info.st_size == media.sizeBytes else {
+        guard await isIntact(media, madeIn: payload["boot"]?.string) else {
             unlink(path)
             return nil
         }
@@ -91,6 +94,17 @@ private struct ResultFile {
     }
 
     func write(_ media: FetchedMedia) throws(MediaError) {
-        try SmallFile.write(media.payload, to: path)
+        var payload = media.payload
+        // Without it, the file is durable.
+        if !isDurable { payload["boot"] = MachineStart.current.map { .string($0) } ?? .string("") }
+        try SmallFile.write(payload, to: path, isDurable: isDurable)
+    }
+
+    /// What was not on the disk for good when the machine stopped is worth what its hash says.
+    private func isIntact(_ media: FetchedMedia, madeIn boot: String?) async -> Bool {
+        var info = stat()
+        guard lstat(media.path, &info) == 0, info.st_size == media.sizeBytes else { return false }
+        guard let boot, boot != MachineStart.current else { return true }
+        return (try? await HashingWriter.hash(media.path)) == media.sha256
     }
 }

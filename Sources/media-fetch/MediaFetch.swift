@@ -32,7 +32,8 @@ import Telegram
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
         let store = try storing.open(runtime)
-        let settings = try fetching.settings(directory: runtime.directory("media/fetch"))
+        var settings = try fetching.settings(directory: runtime.directory("media/fetch"))
+        settings.isDurable = output.isDurable
         let stage = FetchStage(
             runtime: runtime, store: store, fetcher: MediaFetcher(settings),
             fetches: Fetches(atOnce: fetching.concurrency), api: try bot.apiIfConfigured(),
