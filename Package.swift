@@ -68,10 +68,14 @@ let package = Package(
             ["Envelope", "HTTP", "Stage", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
         library("Media", ["Blocking", "CChild", "CLinux", "COpenSSL", "Digest", "Envelope", "HTTP"]),
 
+        library(
+            "Limits",
+            ["Envelope", "Redis", "Stage", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+
         tool("tg-listen", ["Telegram", "Redis"]),
         tool("tg-gate", ["Telegram", "Redis"]),
-        tool("ratelimit", ["Redis"]),
-        tool("ev-route", ["Config", "Spool"]),
+        tool("ratelimit", ["Limits", "Redis"]),
+        tool("ev-route", ["Config", "Limits", "Queue", "Redis", "Spool"]),
         tool("media-fetch", ["Media", "Blob", "Telegram", "Redis"]),
         tool("blob-put", ["Blob", "Redis"]),
         tool("tg-send", ["Telegram", "Blob", "Redis"]),

@@ -23,11 +23,14 @@ final class Delivery: Sendable {
     let intake: Intake
     /// Of the block that the router is in the middle of, while it waits there.
     let unroutedBytes = Atomic(0)
+    /// Whether lines that no output gets are given back at the next barrier.
+    let keepsUnwanted: Bool
     private let runtime: Runtime
     private let state: Monitor<State>
 
     /// Opens every output. Routes with the same target share it.
-    init(_ plan: Plan, runtime: Runtime) throws(StageError) {
+    init(_ plan: Plan, keepsUnwanted: Bool, runtime: Runtime, bridge: TaskBridge) throws(StageError) {
+        self.keepsUnwanted = keepsUnwanted
         let plans = try plan.outputs()
         routes = plan.routes
         self.runtime = runtime
@@ -38,7 +41,9 @@ final class Delivery: Sendable {
         var outputs: [Output] = []
         for output in plans {
             outputs.append(
-                try Output(output, spool: plan.spool, runtime: runtime) { damage in deadLetters.add(damage) })
+                try Output(output, spool: plan.spool, runtime: runtime, bridge: bridge) { damage in
+                    deadLetters.add(damage)
+                })
         }
         self.outputs = outputs
         if let deadLetterOutput { deadLetters.begin(outputs[deadLetterOutput].outbox) }
@@ -46,16 +51,22 @@ final class Delivery: Sendable {
         state = Monitor(State(working: Set(outputs.indices)))
     }
 
+    /// Blocks until every output has accepted what it was given; false: one failed.
+    func isSettled() -> Bool { outputs.reduce(true) { $1.outbox.waitUntilSettled() && $0 } }
+
     /// Routes what the reader brings; blocks until all of it is delivered.
     ///
+    /// - Parameter endpoint: nil: somebody else fills the intake.
     /// - Returns: what each route has matched, unless the router is stuck, and why not all is delivered.
-    func run(maxLineBytes: Int, from endpoint: String) -> (counts: [RouteCount], failures: [StageError]) {
+    func run(maxLineBytes: Int, from endpoint: String?) -> (counts: [RouteCount], failures: [StageError]) {
         for index in outputs.indices { BlockingThread.start { self.write(index) } }
-        BlockingThread.start {
-            self.intake.read(
-                LineReader(
-                    endpoint: endpoint, maxLineBytes: maxLineBytes, blockBytes: BlockBudget.blockBytes,
-                    shutdown: self.runtime.shutdown))
+        if let endpoint {
+            BlockingThread.start {
+                self.intake.read(
+                    LineReader(
+                        endpoint: endpoint, maxLineBytes: maxLineBytes, blockBytes: BlockBudget.blockBytes,
+                        shutdown: self.runtime.shutdown))
+            }
         }
         BlockingThread.start { self.route() }
         let end = state.wait { state -> State? in
@@ -63,6 +74,8 @@ final class Delivery: Sendable {
         }
         guard let end else { return ([], []) }
         var failures = end.failures + end.working.sorted().compactMap { giveUp(outputs[$0]) }
+        // Nobody waits for them any longer.
+        for index in end.working { outputs[index].outbox.breakOff() }
         let unrouted = unroutedBytes.load(ordering: .relaxed) + intake.waitingBytes
         if unrouted > 0 {
             failures.append(StageError(.localIO, "gave up on \(unrouted) bytes that were read and not yet routed"))

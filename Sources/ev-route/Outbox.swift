@@ -15,6 +15,8 @@ final class Outbox: Sendable {
         var totalBytes = 0
         var isClosed = false
         var isBroken = false
+        /// The output has a parcel in hand.
+        var isWriting = false
 
         mutating func put(_ copy: Parcel) {
             totalBytes += copy.bytes
@@ -95,13 +97,23 @@ final class Outbox: Sendable {
 
     /// The next parcel to write; waits for it. nil: there will be none.
     func next() -> Parcel? {
+        state.update { $0.isWriting = false }
         let next = state.wait { state -> Parcel?? in
             guard let parcel = state.parcels.first else { return state.isClosed ? .some(nil) : nil }
             state.parcels.removeFirst()
+            state.isWriting = true
             if !parcel.holdsBlocks { state.copiedBytes -= parcel.bytes }
             return .some(parcel)
         }
         return next ?? nil
+    }
+
+    /// Waits until everything is accepted by the output; false: it failed.
+    func waitUntilSettled() -> Bool {
+        state.wait { state -> Bool? in
+            if state.isBroken { return false }
+            return state.parcels.isEmpty && !state.isWriting ? true : nil
+        } ?? false
     }
 
     /// Tells the reader that this output writes no more.

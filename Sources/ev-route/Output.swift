@@ -12,7 +12,8 @@ final class Output: Sendable {
     private let drops: DropCount
 
     init(
-        _ plan: OutputPlan, spool: SpoolPlan, runtime: Runtime, onDamage: @escaping @Sendable (Damage) -> Void
+        _ plan: OutputPlan, spool: SpoolPlan, runtime: Runtime, bridge: TaskBridge,
+        onDamage: @escaping @Sendable (Damage) -> Void
     ) throws(StageError) {
         let log = runtime.log
         name = plan.target.name.printable
@@ -20,7 +21,8 @@ final class Output: Sendable {
         outbox = Outbox(drops: plan.overflow == .drop ? drops : nil)
         guard plan.overflow != .spool else {
             sink = try SpoolSink(
-                plan.target, plan: spool, retry: plan.retry, drops: drops, runtime: runtime, onDamage: onDamage)
+                plan.target, plan: spool, retry: plan.retry, drops: drops, runtime: runtime, bridge: bridge,
+                onDamage: onDamage)
             return
         }
         sink =
@@ -28,6 +30,7 @@ final class Output: Sendable {
             case .standardOutput: try LineSink(endpoint: "-", log: log)
             case .path(let path): try LineSink(endpoint: path, log: log)
             case .command(let command): try CommandSink(command: command, retry: plan.retry, log: log)
+            case .queue(let queue): QueueSink(try QueueTarget(queue, runtime: runtime, bridge: bridge))
             }
     }
 

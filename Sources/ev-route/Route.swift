@@ -1,5 +1,6 @@
 import ArgumentParser
 import Envelope
+import Queue
 import Stage
 
 /// Which events go to which output.
@@ -27,13 +28,17 @@ enum Target: Sendable, Hashable {
     case path(String)
     /// A command's standard input.
     case command(String)
+    case queue(QueueName)
 
     /// - Throws: `StageError` (78) in the user's words.
     init(_ text: String) throws(StageError) {
-        if text.hasPrefix("queue:") {
-            throw StageError(.configuration, "\(text): this version has no queues, only -, paths and exec:COMMAND")
+        let queue: QueueName?
+        do throws(QueueError) { queue = try QueueName(endpoint: text) } catch {
+            throw StageError(.configuration, "\(text.printable): \(error.message)")
         }
-        if text.hasPrefix("exec:") {
+        if let queue {
+            self = .queue(queue)
+        } else if text.hasPrefix("exec:") {
             let command = String(text.dropFirst("exec:".count))
             guard command.contains(where: { !$0.isWhitespace }) else {
                 throw StageError(.configuration, "exec: needs a command")
@@ -41,7 +46,7 @@ enum Target: Sendable, Hashable {
             self = .command(command)
         } else {
             guard !text.isEmpty else {
-                throw StageError(.configuration, "a target is missing: -, a path or exec:COMMAND")
+                throw StageError(.configuration, "a target is missing: -, a path, exec:COMMAND or queue:NAME")
             }
             self = text == "-" ? .standardOutput : .path(text)
         }
@@ -51,7 +56,7 @@ enum Target: Sendable, Hashable {
     var endpoint: String {
         switch self {
         case .standardOutput: "-"
-        case .path, .command: name
+        case .path, .command, .queue: name
         }
     }
 
@@ -61,6 +66,7 @@ enum Target: Sendable, Hashable {
         case .standardOutput: "standard output"
         case .path(let path): path
         case .command(let command): "exec:\(command)"
+        case .queue(let queue): queue.description
         }
     }
 }

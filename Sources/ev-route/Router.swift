@@ -21,6 +21,8 @@ struct Router: ~Copyable {
     private var current: BlockLease?
     private var deadLetters: [UInt8] = []
     private var deadLetterCount = 0
+    /// Refused lines for which there is no dead-letter output, when somebody wants to know.
+    private var unwanted: [Refused] = []
 
     init(runtime: Runtime, delivery: Delivery) {
         self.runtime = runtime
@@ -37,6 +39,7 @@ struct Router: ~Copyable {
                 switch piece {
                 case .lines(let lease): route(lease)
                 case .tooLong(let prefix, let size): refuse(.tooLong(prefix: prefix, sizeBytes: size))
+                case .barrier(let barrier): reach(barrier)
                 }
             }
             // What may be the last for a while goes on; while there is more, outputs are woken less often.
@@ -64,6 +67,13 @@ struct Router: ~Copyable {
             for number in 0..<outputs { places[destinations.output(number, of: slot)].add(start, bytes: bytes) }
             if outputs == 0 { refuse(line, scanned, Router.unknownType(scanned), before: lease.end - range.upperBound) }
         }
+    }
+
+    /// Waits until everything is delivered.
+    private mutating func reach(_ barrier: Barrier) {
+        handOver()
+        barrier.reach(delivery.isSettled() ? unwanted : nil)
+        unwanted = []
     }
 
     /// Gives the outputs what there is for them.
@@ -95,7 +105,10 @@ extension Router {
 
     private mutating func refuse(_ refused: Refused, before rest: Int = 0) {
         runtime.note(refused)
-        guard delivery.deadLetterOutput != nil else { return }
+        guard delivery.deadLetterOutput != nil else {
+            if delivery.keepsUnwanted { unwanted.append(refused) }
+            return
+        }
         deadLetters += refused.deadLetter(tool: runtime.tool).line
         deadLetterCount += 1
         // A small line makes a much larger dead letter: a block's worth of them is not kept in memory.

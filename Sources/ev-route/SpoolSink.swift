@@ -25,14 +25,14 @@ final class SpoolSink: Sink, @unchecked Sendable {
 
     /// Opens the spool and its outlet, and begins to deliver what is there.
     init(
-        _ target: Target, plan: SpoolPlan, retry: RetryPolicy, drops: DropCount, runtime: Runtime,
+        _ target: Target, plan: SpoolPlan, retry: RetryPolicy, drops: DropCount, runtime: Runtime, bridge: TaskBridge,
         onDamage: @escaping @Sendable (Damage) -> Void
     ) throws(StageError) {
         let (name, log) = (target.name.printable, runtime.log)
         (self.name, self.log, self.drops) = (name, log, drops)
         spool = try plan.open(target, name: name, log: log)
         writer = SpoolWriter(spool)
-        outlet = try SpoolSink.outlet(target, retry: retry, log: log)
+        outlet = try SpoolSink.outlet(target, retry: retry, runtime: runtime, bridge: bridge)
         let pump = SpoolPump(
             name: name, spool: spool, outlet: outlet, shutdown: runtime.shutdown, log: log, onDamage: onDamage,
             isGivenUp: { [state] in state.read { $0.isGivenUp } })
@@ -50,12 +50,13 @@ final class SpoolSink: Sink, @unchecked Sendable {
     }
 
     private static func outlet(
-        _ target: Target, retry: RetryPolicy, log: Logger
+        _ target: Target, retry: RetryPolicy, runtime: Runtime, bridge: TaskBridge
     ) throws(StageError) -> any SpoolOutlet {
         switch target {
         case .standardOutput: return try LineOutlet(endpoint: "-")
         case .command(let command):
-            return try CommandOutlet(CommandProcess(command: command, retry: retry, log: log))
+            return try CommandOutlet(CommandProcess(command: command, retry: retry, log: runtime.log))
+        case .queue(let queue): return QueueOutlet(try QueueTarget(queue, runtime: runtime, bridge: bridge))
         case .path(let path):
             try LineSink.requireFIFO(path)
             return LineOutput.isNamedFIFO(path) ? try FIFOOutlet(path: path) : try LineOutlet(endpoint: path)

@@ -1,8 +1,8 @@
-import ArgumentParser
-import Envelope
+public import ArgumentParser
+public import Envelope
 
 /// Where an event says whose it is.
-enum EventKey: ExpressibleByArgument, CustomStringConvertible, Sendable, Equatable {
+public enum EventKey: ExpressibleByArgument, CustomStringConvertible, Sendable, Equatable {
     /// `meta.actor.id`, else who sent what the update holds (`payload.message.from.id`, `payload.callback_query.from.id`, …).
     case user
     /// `meta.origin.chat_id`, else the chat that the update is from.
@@ -10,7 +10,7 @@ enum EventKey: ExpressibleByArgument, CustomStringConvertible, Sendable, Equatab
     /// Dotted keys from the envelope's top.
     case path([String])
 
-    init?(argument: String) {
+    public init?(argument: String) {
         switch argument {
         case "user": self = .user
         case "chat": self = .chat
@@ -24,7 +24,7 @@ enum EventKey: ExpressibleByArgument, CustomStringConvertible, Sendable, Equatab
 
     private static let topKeys: Set<String> = ["id", "type", "version", "correlation_id", "causation_id", "timestamp"]
 
-    var description: String {
+    public var description: String {
         switch self {
         case .user: "user"
         case .chat: "chat"
@@ -32,10 +32,10 @@ enum EventKey: ExpressibleByArgument, CustomStringConvertible, Sendable, Equatab
         }
     }
 
-    var defaultValueDescription: String { description }
+    public var defaultValueDescription: String { description }
 
     /// The key of an event; nil when it has none.
-    func value(in event: Envelope) -> String? {
+    public func value(in event: Envelope) -> String? {
         let found: JSON? =
             switch self {
             case .user: event.meta.value(at: ["actor", "id"]) ?? EventKey.sender(of: event.payload)
