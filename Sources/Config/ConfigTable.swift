@@ -15,6 +15,11 @@ public struct ConfigTable: Sendable {
         self.init(path: other.path, line: value.line, members: members)
     }
 
+    /// A table without keys, in the place of a value.
+    public init(empty value: ConfigValue, in other: ConfigTable) {
+        self.init(path: other.path, line: value.line, members: [])
+    }
+
     public subscript(key: String) -> ConfigValue? { members.first { $0.key == key }?.value }
 
     /// - Throws: `ConfigError` that names the first key which is none of `known`.

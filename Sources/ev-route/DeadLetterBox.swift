@@ -32,7 +32,7 @@ final class DeadLetterBox: Sendable {
         )
     }
 
-    func add(_ refused: Refused) {
+    @Sendable func add(_ refused: Refused) {
         runtime.note(refused)
         let outbox = state.read { state in
             // Only damage that is found while outputs are being opened; it is in the log anyway.

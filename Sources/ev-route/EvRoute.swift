@@ -87,7 +87,8 @@ import Stage
         guard !plan.routes.isEmpty else { throw StageError(.configuration, "no routes in \(config ?? "")") }
         if let deadLetter = input.deadLetter { plan.deadLetter = try Target(deadLetter) }
         try overflow.apply(to: &plan)
-        return try Delivery(plan, keepsUnwanted: keepsUnwanted, runtime: runtime, bridge: bridge)
+        let tools = MiddlewareTools(runtime: runtime, bridge: bridge, maxLineBytes: Int(input.maxLine.bytes))
+        return try Delivery(plan, keepsUnwanted: keepsUnwanted, tools)
     }
 
     private func tell(_ counts: [RouteCount], of delivery: Delivery, _ runtime: Runtime) {

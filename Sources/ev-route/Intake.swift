@@ -22,11 +22,11 @@ final class Intake: Sendable {
 
     private let state = Monitor(State())
     private let budget: BlockBudget
-    private let outputs: [Output]
+    private let outboxes: [Outbox]
 
-    init(outputs: [Output]) {
-        self.outputs = outputs
-        budget = BlockBudget(outputs: outputs.count)
+    init(_ outboxes: [Outbox]) {
+        self.outboxes = outboxes
+        budget = BlockBudget(outputs: outboxes.count)
     }
 
     /// Reads to the end of the input, or until the shutdown is requested; blocks.
@@ -60,7 +60,7 @@ final class Intake: Sendable {
     }
 
     /// Lines as if they had been read.
-    func blocks(of lines: [UInt8], maxLineBytes: Int) -> [Piece] {
+    func blocks(of lines: [UInt8], maxLineBytes: Int = .max / 2) -> [Piece] {
         var splitter = LineSplitter(maxLineBytes: maxLineBytes, blockBytes: max(lines.count, 1))
         splitter.free.copyBytes(from: lines)
         return splitter.take(lines.count).map(piece)
@@ -88,7 +88,7 @@ final class Intake: Sendable {
         // others do not wait for it again; when there is no more place for its events, everybody does.
         var pause = Duration.milliseconds(1)
         repeat {
-            for output in outputs { output.outbox.compact() }
+            for outbox in outboxes { outbox.compact() }
             pause = min(pause * 2, .milliseconds(100))
         } while !budget.waitForRoom(atMost: pause)
         return .milliseconds(1)

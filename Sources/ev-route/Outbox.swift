@@ -15,11 +15,15 @@ final class Outbox: Sendable {
         var totalBytes = 0
         var isClosed = false
         var isBroken = false
-        /// The output has a parcel in hand.
-        var isWriting = false
+        /// All that ever came, and what of it has been accepted, or dropped.
+        var enteredBytes = 0
+        var settledBytes = 0
+        /// Of the parcel that the output is writing.
+        var bytesInHand = 0
 
         mutating func put(_ copy: Parcel) {
             totalBytes += copy.bytes
+            enteredBytes += copy.bytes
             guard !isBroken else { return }
             parcels.append(copy)
             copiedBytes += copy.bytes
@@ -36,29 +40,34 @@ final class Outbox: Sendable {
     func add(_ parcel: Parcel) {
         state.update { state in
             state.totalBytes += parcel.bytes
+            state.enteredBytes += parcel.bytes
             // Nobody writes to a broken output any more; its end is told elsewhere.
             if !state.isBroken { state.parcels.append(parcel) }
         }
     }
 
     /// Takes a copy, waiting for room.
-    func put(_ copy: Parcel) {
+    ///
+    /// - Returns: what `waitUntilSettled` takes.
+    @discardableResult
+    func put(_ copy: Parcel) -> Int {
         if let drops {
-            let isTaken = state.update { state in
+            let (isTaken, place) = state.update { state in
                 let hasRoom = state.copiedBytes == 0 || state.copiedBytes + copy.bytes <= Outbox.limitBytes
                 if hasRoom { state.put(copy) }
-                return hasRoom
+                return (hasRoom, state.enteredBytes)
             }
             if !isTaken { drops.add(copy.places.events) }
-            return
+            return place
         }
-        _ = state.wait { state -> Void? in
+        let place = state.wait { state -> Int? in
             guard state.isBroken || state.copiedBytes == 0 || state.copiedBytes + copy.bytes <= Outbox.limitBytes else {
                 return nil
             }
             state.put(copy)
-            return ()
+            return state.enteredBytes
         }
+        return place ?? 0
     }
 
     /// Copies lines that still wait, for their blocks to be free, as far as the limit allows.
@@ -77,6 +86,7 @@ final class Outbox: Sendable {
                     }
                     dropped += parcel.places.events
                     state.totalBytes -= parcel.bytes
+                    state.settledBytes += parcel.bytes
                     continue
                 }
                 if (compacted.last?.room ?? 0) < parcel.bytes { compacted.append(Parcel(room: parcel.bytes)) }
@@ -97,23 +107,26 @@ final class Outbox: Sendable {
 
     /// The next parcel to write; waits for it. nil: there will be none.
     func next() -> Parcel? {
-        state.update { $0.isWriting = false }
+        state.update { state in
+            state.settledBytes += state.bytesInHand
+            state.bytesInHand = 0
+        }
         let next = state.wait { state -> Parcel?? in
             guard let parcel = state.parcels.first else { return state.isClosed ? .some(nil) : nil }
             state.parcels.removeFirst()
-            state.isWriting = true
+            state.bytesInHand = parcel.bytes
             if !parcel.holdsBlocks { state.copiedBytes -= parcel.bytes }
             return .some(parcel)
         }
         return next ?? nil
     }
 
-    /// Waits until everything is accepted by the output; false: it failed.
-    func waitUntilSettled() -> Bool {
-        state.wait { state -> Bool? in
-            if state.isBroken { return false }
-            return state.parcels.isEmpty && !state.isWriting ? true : nil
-        } ?? false
+    /// Waits until the output has accepted, or dropped, what came up to a place; false: it failed.
+    ///
+    /// - Parameter place: nil: everything that has come.
+    func waitUntilSettled(to place: Int? = nil) -> Bool {
+        let place = place ?? state.read { $0.enteredBytes }
+        return state.wait { $0.isBroken ? false : $0.settledBytes >= place ? true : nil } ?? false
     }
 
     /// Tells the reader that this output writes no more.

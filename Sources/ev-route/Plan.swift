@@ -11,6 +11,8 @@ struct Plan: Sendable {
     /// By flags, which win over the file.
     var overflowOfTarget: [Target: Overflow] = [:]
     var spool: SpoolPlan
+    /// Of all events.
+    var middlewares = MiddlewarePlan()
 
     /// Each target once, with what its routes say of it.
     ///

@@ -15,6 +15,7 @@ struct Route: Sendable {
     /// nil: as for all.
     var overflow: Overflow?
     var retry: RetryPolicy?
+    var middlewares = MiddlewarePlan()
 
     func matches(type: UnsafeRawBufferPointer, version: Int) -> Bool {
         (self.version == nil || self.version == version) && patterns.contains { $0.matches(type) }

@@ -19,6 +19,8 @@ import Stage
 /// version = 1                     # of the payload; else any
 /// to = "run/media.fifo"
 /// overflow = "spool"
+/// before = ["access", { use = "ratelimit", limit = 5, window = "60s" }]
+/// after = ["count"]
 /// retry = { attempts = 10, first = "100ms", longest = "10s" }
 /// ```
 enum RouteFile {
@@ -27,13 +29,16 @@ enum RouteFile {
     /// - Throws: `ConfigError` (78) that names the line.
     static func read(_ path: String, into plan: inout Plan) throws(ConfigError) {
         let top = try ConfigFile.table(path: path)
-        try top.check(known: ["dead_letter", "overflow", "spool", "spool_size", "spool_full", "spool_sync", "route"])
+        try top.check(known: [
+            "dead_letter", "overflow", "spool", "spool_size", "spool_full", "spool_sync", "before", "after", "route",
+        ])
         if let text = try top.string("dead_letter") {
             plan.deadLetter = try top.read("dead_letter") { () throws(StageError) in try Target(text) }
         }
         plan.overflow = try overflow(top) ?? plan.overflow
         plan.spool.folder = try top.string("spool") ?? plan.spool.folder
         try readLimits(top, into: &plan.spool.limits)
+        plan.middlewares = try MiddlewareFile.plan(top, owner: "all")
         for (index, table) in try top.tables("route").enumerated() {
             plan.routes.append(try route(table, number: index + 1))
         }
@@ -56,7 +61,7 @@ enum RouteFile {
     }
 
     private static func route(_ table: ConfigTable, number: Int) throws(ConfigError) -> Route {
-        try table.check(known: ["name", "match", "version", "to", "overflow", "retry"])
+        try table.check(known: ["name", "match", "version", "to", "overflow", "retry", "before", "after"])
         guard let patterns = try table.strings("match", "a pattern or a list of patterns") else {
             throw table.fault("route \(number) has no match")
         }
@@ -64,15 +69,15 @@ enum RouteFile {
         let version = try table.value("version", "a whole number from 1") { value in
             value.integer.flatMap { $0 >= 1 ? Int(exactly: $0) : nil }
         }
-        let name = try table.string("name")
+        let name = try table.string("name") ?? patterns.joined(separator: ",")
         return Route(
-            name: name ?? patterns.joined(separator: ","),
-            patterns: try table.read("match") { () throws(StageError) in try patterns.map(Route.pattern) },
+            name: name, patterns: try table.read("match") { () throws(StageError) in try patterns.map(Route.pattern) },
             version: version, target: try table.read("to") { () throws(StageError) in try Target(target) },
-            overflow: try overflow(table), retry: try retry(table))
+            overflow: try overflow(table), retry: try retry(table),
+            middlewares: try MiddlewareFile.plan(table, owner: name))
     }
 
-    private static func retry(_ route: ConfigTable) throws(ConfigError) -> RetryPolicy? {
+    static func retry(_ route: ConfigTable) throws(ConfigError) -> RetryPolicy? {
         guard let value = route["retry"] else { return nil }
         guard let table = ConfigTable(value, in: route) else {
             throw route.fault(
