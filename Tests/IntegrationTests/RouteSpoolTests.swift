@@ -153,17 +153,16 @@ import Testing
     }
 
     @Test func aCommandBehindASpoolThatEndsTooEarlyGetsTheRest() async throws {
-        let command = "head -c 500000 | tee -a \(here.folder("raw")) > /dev/null"
-        let input = events(0..<30_000)
+        let command = """
+            for i in $(seq 500); do read -r l || exit 0; printf '%s\\n' "$l"; done >> \(here.folder("out"))
+            """
         let run = try start(["--overflow", "spool", "-o", "#=exec:\(command)"])
         BlockingThread.start {
-            run.send(Array(input.utf8))
+            run.send(Array(events(0..<2000).utf8))
             run.closeInput()
         }
         #expect(try await run.result().status == 0)
-        // A line of which a process had taken a part only comes again as a whole.
-        let numbers = here.numbers("raw")
-        #expect(numbers == numbers.sorted() && Set(numbers) == Set(0..<30_000))
+        #expect(here.numbers("out") == Array(0..<2000))
     }
 
     @Test func aSpoiltSegmentIsReportedAndTheRestDelivered() async throws {
