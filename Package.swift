@@ -20,7 +20,7 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
 }
 
-let tools = ["tg-listen", "tg-gate", "ratelimit", "ev-route", "media-fetch", "blob-put", "tg-send"]
+let tools = ["tg-listen", "tg-gate", "ratelimit", "ev-route", "ev-queue", "media-fetch", "blob-put", "tg-send"]
 
 let package = Package(
     name: "tgpipe",
@@ -69,6 +69,7 @@ let package = Package(
         tool("tg-gate", ["Telegram", "Redis"]),
         tool("ratelimit", ["Redis"]),
         tool("ev-route", ["TOMLKit"]),
+        tool("ev-queue", ["Blocking", "CChild", "CLinux", "Queue", "Redis"]),
         tool("media-fetch", ["Media", "Blob", "Telegram", "Redis"]),
         tool("blob-put", ["Blob", "Redis"]),
         tool("tg-send", ["Telegram", "Blob", "Redis"]),
