@@ -80,6 +80,7 @@ let package = Package(
         tests("EnvelopeTests", ["Envelope"]),
         tests("StageTests", ["Stage"]),
         tests("HTTPTests", ["HTTP", "TestSupport"]),
+        tests("QueueTests", ["Queue", "Redis", "TestSupport"]),
         tests("RedisTests", ["Redis", "TestSupport"]),
         tests("BlobTests", ["Blob", "Digest", "TestSupport"]),
         tests("TelegramTests", ["Telegram"]),

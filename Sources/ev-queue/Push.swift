@@ -18,14 +18,18 @@ struct Push: QueueCommand {
 
     @Argument(help: "The queue's name.") var queue: QueueArgument
 
-    @Option(help: ArgumentHelp("For how long a job's id is remembered; 0s for not at all.", valueName: "duration"))
+    @Option(help: ArgumentHelp("For how long a job's id is remembered.", valueName: "duration"))
     var window: Span = Span(.seconds(86_400))
+
+    @Flag(help: "Push jobs that were pushed before, too, and remember none.")
+    var again = false
 
     @Option(help: ArgumentHelp("How many events the queue may hold; when it is full, push waits.", valueName: "count"))
     var maxLength: Int = QueueOutputs.defaultMaxLength
 
     func validate() throws {
         guard maxLength > 0 else { throw ValidationError("--max-length must be 1 or more") }
+        guard window.duration > .zero else { throw ValidationError("--window must be more than 0s") }
     }
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
@@ -37,7 +41,7 @@ struct Push: QueueCommand {
         var counts = (pushed: 0, known: 0)
         let stream = try await EventStream(runtime: runtime, options: input.options, accepts: { _ in true })
         while let batch = try await stream.next() {
-            if window.duration > .zero {
+            if !again {
                 let known = try await submitting.submit(batch, known: counts.known)
                 counts = (counts.pushed + batch.count - known, counts.known + known)
             } else {
