@@ -148,11 +148,12 @@ struct Sender: Sendable {
         try await output.write([.derived(type: "events.telegram.sent", payload: payload)])
     }
 
-    /// Sends one event and tells how it went; waits as long as Telegram asks.
+    /// Sends what the flags ask for and tells how it went; waits as long as Telegram asks. The event stands for the flags only:
+    /// nobody has seen it, so nothing names it as its cause.
     func sendOnce(_ event: Envelope) async throws -> ExitStatus {
         guard var job = Job(event) else { throw StageError(.usage, "nothing to send") }
         guard case .command(let action) = job.steps.first else { throw StageError(.usage, "nothing to send") }
-        return try await Correlation.$current.withValue(Correlation(event)) {
+        return try await Correlation.$current.withValue(Correlation(correlationID: event.correlationID)) {
             while !runtime.shutdown.isRequested {
                 do {
                     try await command(action, event)

@@ -281,7 +281,9 @@ import Testing
         let text = try await ToolRun.run(
             "tg-send", ["--chat", "42", "--text", "the backup is done"], environment: telegram.environment)
         #expect(text.status == 0)
-        #expect(try text.envelopes().first?.type == "events.telegram.sent")
+        let sent = try #require(try text.envelopes().first)
+        #expect(sent.type == "events.telegram.sent")
+        #expect(sent.causationID == nil)
         let path = folder("clip.mp4")
         _ = try media()
         let video = try await ToolRun.run(
