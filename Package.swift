@@ -65,7 +65,7 @@ let package = Package(
 
         tool("tg-listen", ["Telegram", "Redis"]),
         tool("tg-gate", ["Telegram", "Redis"]),
-        tool("ratelimit", ["Redis"]),
+        tool("ratelimit", ["Digest", "Redis"]),
         tool("ev-route", ["TOMLKit"]),
         tool("media-fetch", ["Media", "Blob", "Telegram", "Redis"]),
         tool("blob-put", ["Blob", "Redis"]),
