@@ -78,14 +78,17 @@ extension Sender {
         try await tell(Wording.failure(reason), job)
     }
 
-    func tell(_ text: String, _ job: Job) async throws {
+    /// Says how a request ended, in place of the optimistic reply if there is one.
+    ///
+    /// - Parameter html: see `Wording`.
+    func tell(_ html: String, _ job: Job) async throws {
         guard let chat = job.chat else { return }
         if let reply = await shared.replyID() {
             do {
                 _ = try await api.call(
                     "editMessageText",
                     [
-                        "chat_id": chat, "message_id": .integer(reply), "text": .string(text),
+                        "chat_id": chat, "message_id": .integer(reply), "text": .string(html), "parse_mode": "HTML",
                         "link_preview_options": ["is_disabled": true],
                     ])
                 await shared.forgetReply()
@@ -101,7 +104,7 @@ extension Sender {
             }
         }
         var parameters: JSONObject = [
-            "chat_id": chat, "text": .string(text), "link_preview_options": ["is_disabled": true],
+            "chat_id": chat, "text": .string(html), "parse_mode": "HTML", "link_preview_options": ["is_disabled": true],
         ]
         BotCall.addReply(&parameters, job.event, byDefault: true)
         let message = try await api.call("sendMessage", parameters)
@@ -134,7 +137,7 @@ enum FileName {
             default: scalar.properties.generalCategory == .control ? "_" : Character(scalar)
             }
         }
-        let text = String(kept).trimmingDots.limited(toUTF16: 120)
+        let text = String(kept).trimmingDots.fileName(cutToBytes: 200)
         return text.isEmpty ? "file" : text
     }
 }

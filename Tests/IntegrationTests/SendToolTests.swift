@@ -244,10 +244,22 @@ import Testing
         try await telegram.say("x", as: ann)
         try await telegram.fault("sendVideo", "400", ["description": "Bad Request: file is too big"])
         var payload = try media()
-        payload["url"] = "https://store.example/clip.mp4?signature=1"
+        // Longer than a message may be.
+        let url = "https://store.example/clip.mp4?a=%22&signature=" + String(repeating: "1", count: 5000)
+        payload["url"] = .string(url)
         _ = try await send([ready(payload)])
-        let text = try await telegram.answers(in: 42).first?.text ?? ""
-        #expect(text.contains("too large") && text.contains("https://store.example/clip.mp4?signature=1"))
+        let answer = try #require(try await telegram.answers(in: 42).first)
+        #expect(answer.text == "📦 The file is too large for Telegram (5.0 kB). Here it is.")
+        #expect(answer.message["entities"]?.array?.compactMap { $0["url"]?.string } == [url])
+    }
+
+    @Test func aReasonThatLooksLikeMarkupIsShownAsItIs() async throws {
+        try await telegram.say("x", as: ann)
+        let reason = #"No <b>"video"</b> & no </i> sound."#
+        _ = try await send([
+            event("events.dl.video.failed", ["kind": "video", "code": "no_media", "reason": .string(reason)])
+        ])
+        #expect(try await telegram.answers(in: 42).map(\.text) == ["❌ \(reason)"])
     }
 
     @Test func aFileThatIsGoneIsToldInTheChat() async throws {

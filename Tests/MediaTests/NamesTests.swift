@@ -20,6 +20,7 @@ struct NamesTests {
         #expect(FileName.safe(given) == nil)
         #expect(FileName.make(given, fallback: "abc", fileExtension: "mp4") == "abc.mp4")
         #expect(FileName.safe(String(repeating: "ä", count: 500))?.utf8.count == 120)
+        #expect(FileName.safe(String(repeating: "ä", count: 500) + ".webm")?.hasSuffix("ä.webm") == true)
     }
 
     @Test("of files get the ending that is true")
