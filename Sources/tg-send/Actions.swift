@@ -14,8 +14,9 @@ extension Sender {
         let result = try await accepting(fine) { () throws(TelegramError) in try await perform(call, event) } ?? .null
         let file = SentFile(result)
         if let file, let key = event.payload["key"]?.string { await shared.cache(file.cached, for: key) }
-        let message = result["message_id"] ?? call.parameters["message_id"]
-        try await sent(action, call.parameters["chat_id"], message, ["file_id": file.map { .string($0.cached.fileID) }])
+        try await sent(
+            action, call.parameters["chat_id"], result, messageID: call.parameters["message_id"],
+            ["file_id": file.map { .string($0.cached.fileID) }])
         runtime.log.info("sent", metadata: ["action": "\(action)"])
     }
 
@@ -85,14 +86,14 @@ extension Sender {
         guard let chat = job.chat else { return }
         if let reply = await shared.replyID() {
             do {
-                _ = try await api.call(
+                let message = try await api.call(
                     "editMessageText",
                     [
                         "chat_id": chat, "message_id": .integer(reply), "text": .string(html), "parse_mode": "HTML",
                         "link_preview_options": ["is_disabled": true],
                     ])
                 await shared.forgetReply()
-                return try await sent("edit", chat, .integer(reply))
+                return try await sent("edit", chat, message)
             } catch let error as TelegramError where error.code == .messageNotFound {
                 // Somebody deleted it, or it is too old: the answer is then a new message.
                 await shared.forgetReply()
@@ -108,7 +109,7 @@ extension Sender {
         ]
         BotCall.addReply(&parameters, job.event, byDefault: true)
         let message = try await api.call("sendMessage", parameters)
-        try await sent("reply", chat, message["message_id"])
+        try await sent("reply", chat, message)
     }
 }
 

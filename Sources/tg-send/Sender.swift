@@ -142,8 +142,16 @@ struct Sender: Sendable {
         try await output.write([.derived(type: "events.telegram.failed", payload: payload)])
     }
 
-    func sent(_ action: String, _ chat: JSON?, _ message: JSON?, _ details: JSONObject = [:]) async throws {
-        var payload: JSONObject = ["action": .string(action), "chat_id": chat, "message_id": message]
+    /// - Parameters:
+    ///   - chat: that was spoken to; the answer's is another when the group has become a supergroup.
+    ///   - answer: the message, where Telegram answered with one.
+    func sent(
+        _ action: String, _ chat: JSON?, _ answer: JSON, messageID: JSON? = nil, _ details: JSONObject = [:]
+    ) async throws {
+        var payload: JSONObject = [
+            "action": .string(action), "chat_id": answer["chat"]?["id"] ?? chat,
+            "message_id": answer["message_id"] ?? messageID,
+        ]
         for member in details.members { payload[member.key] = member.value }
         try await output.write([.derived(type: "events.telegram.sent", payload: payload)])
     }

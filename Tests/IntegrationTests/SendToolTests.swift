@@ -282,6 +282,25 @@ import Testing
         #expect(letters.count == 3)
     }
 
+    @Test func aGroupThatBecameASupergroupIsFollowed() async throws {
+        try await telegram.server.call(
+            "POST", "/control/message", ["chat_id": -5, "from": ["id": 42], "text": "hi", "chat_type": "group"])
+        let new = try await telegram.server.call("POST", "/control/migrate", ["chat_id": -5, "from": ["id": 42]])["id"]
+        let clip = try media()
+        let result = try await send([
+            event("commands.telegram.reply", ["text": "answer"], chat: -5),
+            event("commands.telegram.send_video", ["path": clip["path"], "caption": "clip"], chat: -5),
+        ])
+        #expect(result.status == 0)
+        #expect(try result.envelopes().map { $0.payload["chat_id"] } == [new, new])
+        let answers = try await telegram.answers(in: try #require(new?.int))
+        #expect(answers.map { $0.text ?? $0.caption } == ["answer", "clip"])
+        // The second one knows already.
+        #expect(try await telegram.calls("sendMessage").count == 2)
+        #expect(try await telegram.calls("sendVideo").count == 1)
+        #expect(result.errors.contains("has become the supergroup"))
+    }
+
     @Test func otherEventsPassUnchanged() async throws {
         let odd = #"{ "type":"my.event","correlation_id" : "0192F0C1-2345-7ABC-8DEF-0123456789AB"}"#
         let result = try await ToolRun.run("tg-send", input: odd + "\n", environment: environment)
