@@ -3,6 +3,7 @@ import Blocking
 import Envelope
 import Media
 import Stage
+import Synchronization
 import Telegram
 
 /// Turns one media command into its result.
@@ -39,14 +40,26 @@ struct FetchStage: Sendable {
         if request.isRateLimited { throw MediaError.overLimit(request.retryAfterSeconds) }
         return try await ProgressReports(publisher, kind: request.kind).during { accept, onProgress in
             let identity = await aliases.resolve(try await identity(of: request))
-            let address = ContentAddress(request.kind, identity)
-            if let info = try await stored(address) {
-                runtime.log.info("in storage already", metadata: ["key": "\(address)"])
-                return try ready(info, request.kind)
-            }
-            try await accept()
+            return try await result(request, identity, accept, onProgress)
+        }
+    }
+
+    private func result(
+        _ request: MediaRequest, _ identity: SourceIdentity, _ accept: () async throws -> Void,
+        _ onProgress: @escaping ProgressHandler
+    ) async throws -> Envelope {
+        let address = ContentAddress(request.kind, identity)
+        if let info = try await stored(address) {
+            runtime.log.info("in storage already", metadata: ["key": "\(address)"])
+            return try ready(info, request.kind)
+        }
+        try await accept()
+        do {
             let media = try await fetched(request, identity, onProgress)
             return .derived(type: "events.media.fetched", payload: media.payload)
+        } catch let known as KnownMedia {
+            await aliases.add(identity, known.identity.normalizedURL)
+            return try await result(request, known.identity, accept, onProgress)
         }
     }
 
@@ -55,7 +68,8 @@ struct FetchStage: Sendable {
     ) async throws -> FetchedMedia {
         let key = ContentAddress(request.kind, identity).key
         var media = try await fetches.fetch(key, onWait: { onProgress(MediaProgress($0)) }) {
-            try await fetcher.fetch(try await job(request, identity, onProgress), onProgress: onProgress)
+            let job = try await job(request, identity, onProgress)
+            return try await fetchUnlessKnown(job, onProgress)
         }
         media.sourceURL = identity.sourceURL
         if let canonical = media.canonicalURL {
@@ -65,6 +79,28 @@ struct FetchStage: Sendable {
         }
         runtime.log.info("fetched", metadata: ["key": "\(media.key)", "bytes": "\(media.sizeBytes)"])
         return media
+    }
+
+    /// - Throws: `KnownMedia` when the link turns out to be another name of what the store has, before it is downloaded.
+    private func fetchUnlessKnown(_ job: MediaJob, _ onProgress: @escaping ProgressHandler) async throws -> FetchedMedia
+    {
+        let known = Mutex<KnownMedia?>(nil)
+        do {
+            return try await fetcher.fetch(job, onProgress: onProgress) { url throws(MediaError) in
+                guard let media = SourceIdentity(url), await isOfUse(media, job.kind) else { return }
+                known.withLock { $0 = KnownMedia(identity: media) }
+                throw MediaError(.cancelled, "That is in the storage already.")
+            }
+        } catch {
+            throw known.withLock { $0 } ?? error
+        }
+    }
+
+    /// Whether the store has the media, or for audio the video that it can be taken from. A store that cannot be asked now is asked
+    /// again when the file is there.
+    private func isOfUse(_ identity: SourceIdentity, _ kind: MediaKind) async -> Bool {
+        for kind in Set([kind, .video]) where (try? await stored(ContentAddress(kind, identity))) != nil { return true }
+        return false
     }
 
     private func identity(of request: MediaRequest) async throws -> SourceIdentity {
@@ -164,6 +200,11 @@ extension FetchStage {
             kind, identity, origin: origin, title: file.title, performer: file.performer, fileName: file.name,
             durationSeconds: file.durationSeconds)
     }
+}
+
+/// The store has what a link leads to under another name, which is this.
+private struct KnownMedia: Error {
+    let identity: SourceIdentity
 }
 
 extension MediaError {

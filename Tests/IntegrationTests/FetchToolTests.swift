@@ -52,6 +52,37 @@ import Testing
         #expect(payload["temporary"] == true)
     }
 
+    /// Only the site knows that the second link leads to the same page.
+    @Test(arguments: ["video", "audio"])
+    func anotherLinkToStoredMediaIsNotDownloaded(_ kind: String) async throws {
+        let clip =
+            "ffmpeg -loglevel error -f lavfi -i testsrc=d=1:s=64x48 -f lavfi -i sine=d=1 -shortest -pix_fmt yuv420p"
+        #expect(try SpawnedProgram(["sh", "-c", "\(clip) \(folder("clip.mp4"))"]).wait() == 0)
+        let redis = try RedisServer()
+        let environment = ["TGPIPE_REDIS": redis.address, "TGPIPE_STORE": "file:\(folder("store"))"]
+        func fetch(_ event: Envelope) async throws -> Envelope {
+            let result = try await ToolRun.run(
+                "media-fetch", ["--allow-private"], bytes: event.line, environment: environment, folder: folder)
+            return try #require(try result.envelopes().last)
+        }
+        let fetched = try await fetch(video("page/clip.mp4"))
+        let put = try await ToolRun.run("blob-put", bytes: fetched.line, environment: environment, folder: folder)
+        let stored = try #require(try put.envelopes().last)
+        func downloads() async throws -> Int {
+            try await site.requests("/clip.mp4").filter { ($0["bytes_sent"]?.int ?? 0) > 1000 }.count
+        }
+        let before = try await downloads()
+        #expect(before > 0)
+        let link = "\(site.url)/redirect?to=\(site.url)/page/clip.mp4"
+        let again = try await fetch(
+            Envelope(type: "commands.media.\(kind)_download", payload: ["url": .string(link)]))
+        #expect(try await downloads() == before)
+        #expect(again.type == (kind == "video" ? "events.dl.video.ready" : "events.media.fetched"))
+        if kind == "video" { #expect(again.payload["key"] == stored.payload["key"]) }
+        #expect(again.payload["normalized_url"] == stored.payload["normalized_url"])
+        #expect(try redis.cli("KEYS", "tgpipe:alias:*").hasPrefix("tgpipe:alias:"))
+    }
+
     @Test func acceptanceIsToldBeforeTheLinkIsKnown() async throws {
         let host = site.url.dropFirst("http://".count)
         let run = try ToolRun(
