@@ -39,7 +39,7 @@ struct ProgressReports: Sendable {
             group.addTask {
                 try await work(accept) { progress in
                     latest.set(progress)
-                    bar.show(progress)
+                    bar.show(progress.figures)
                 }
             }
             group.addTask {
@@ -106,6 +106,12 @@ private final class Latest: Sendable {
 }
 
 extension MediaProgress {
+    fileprivate var figures: ProgressBar.Figures {
+        ProgressBar.Figures(
+            title: title, state: state.rawValue, fraction: fraction, doneBytes: doneBytes, totalBytes: totalBytes,
+            bytesPerSecond: bytesPerSecond)
+    }
+
     fileprivate var payload: JSONObject {
         [
             "state": .string(state.rawValue), "fraction": fraction.map { .number(min(1, max(0, $0))) },
