@@ -20,7 +20,7 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
 }
 
-let tools = ["tg-listen", "tg-gate", "ratelimit", "ev-route", "media-fetch", "blob-put", "tg-send"]
+let tools = ["tg-listen", "tg-gate", "ratelimit", "ev-route", "ev-queue", "media-fetch", "blob-put", "tg-send"]
 
 let package = Package(
     name: "tgpipe",
@@ -46,10 +46,12 @@ let package = Package(
         library("Envelope", ["CSimdJSON"]),
         library("HTTP", ["CCurl"]),
         library("Redis", ["Blocking", "CHiredis"]),
+        library("Queue", ["Envelope", "Redis"]),
         library(
             "Stage",
             [
-                "Blocking", "CLinux", "Envelope", "Redis", .product(name: "Logging", package: "swift-log"),
+                "Blocking", "CLinux", "Envelope", "Queue", "Redis",
+                .product(name: "Logging", package: "swift-log"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         library(
@@ -67,6 +69,7 @@ let package = Package(
         tool("tg-gate", ["Telegram", "Redis"]),
         tool("ratelimit", ["Digest", "Redis"]),
         tool("ev-route", ["TOMLKit"]),
+        tool("ev-queue", ["Blocking", "CChild", "CLinux", "Queue", "Redis"]),
         tool("media-fetch", ["Media", "Blob", "Telegram", "Redis"]),
         tool("blob-put", ["Blob", "Redis"]),
         tool("tg-send", ["Telegram", "Blob", "Redis"]),

@@ -30,70 +30,27 @@ extension Runtime {
         decide: ([Envelope]) async throws -> [Decision]
     ) async throws -> ExitStatus {
         let stream = try await EventStream(runtime: self, options: input, accepts: accepts)
-        let sink = try await EventOutput(endpoint: output.to, shutdown: shutdown)
-        try await stream.forEachBatch(shutdown: shutdown) { batch in
-            let events = batch.compactMap { if case .event(let event, _) = $0 { event } else { nil } }
+        let sink = try await EventOutput(output, runtime: self)
+        try await stream.forEachBatch(shutdown: shutdown, sink: sink.sink) { batch in
+            let events = batch.compactMap { if case .event(let event, _) = $0.incoming { event } else { nil } }
             var decisions = try await events.isEmpty ? [].makeIterator() : decide(events).makeIterator()
-            var bytes: [UInt8] = []
-            bytes.reserveCapacity(batch.reduce(0) { $0 + $1.line.range.count + 1 })
+            var results = Results()
+            results.reserve(bytes: batch.reduce(0) { $0 + $1.incoming.line.range.count + 1 }, items: batch.count)
             for item in batch {
-                switch item {
-                case .other(let line): bytes.append(line)
+                switch item.incoming {
+                case .other(let line): results.add(item.entry) { $0.append(line) }
                 case .event(let event, let line):
                     let decision = decisions.next() ?? .pass
-                    if case .refuse(let fault) = decision { try await stream.refuse(event, line, fault) }
-                    bytes.append(decision, of: line)
-                }
-            }
-            try await sink.write(bytes)
-        }
-        return .success
-    }
-
-    /// Runs a stage that works on several events at once; results come out in the order they are done.
-    ///
-    /// - Parameter handle: runs inside the event's correlation. When it throws `MalformedInput`, the event goes to the dead
-    ///   letters; any other throw ends the tool.
-    public func work(
-        _ input: InputOptions, _ output: OutputOptions, concurrency: Int,
-        accepting accepts: @escaping @Sendable (String) -> Bool,
-        handle: @escaping @Sendable (Envelope, Publisher) async throws -> [Envelope]
-    ) async throws -> ExitStatus {
-        let stream = try await EventStream(runtime: self, options: input, accepts: accepts)
-        let sink = try await EventOutput(endpoint: output.to, shutdown: shutdown)
-        let failure = FirstFailure(shutdown: shutdown)
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            var free = concurrency
-            while let batch = try await stream.next() {
-                for item in batch {
-                    guard case .event(let event, let line) = item else {
-                        if case .other(let line) = item { try await sink.write([line]) }
-                        continue
-                    }
-                    if free == 0 { try await group.next() } else { free -= 1 }
-                    group.addTask {
-                        await failure.catching {
-                            do {
-                                try await sink.write(Runtime.handle(event, Publisher(output: sink), handle))
-                            } catch let fault as MalformedInput {
-                                try await stream.refuse(event, line, fault)
-                            }
-                        }
+                    if case .refuse(let fault) = decision {
+                        try await stream.refuse(event, line, item.entry, fault)
+                    } else {
+                        results.add(item.entry) { $0.append(decision, of: line) }
                     }
                 }
             }
-            if failure.error != nil { group.cancelAll() }
-            try await group.waitForAll()
+            try await sink.write(results, from: stream.queue)
         }
-        if let error = failure.error { throw error }
         return .success
-    }
-
-    private static func handle(
-        _ event: Envelope, _ publisher: Publisher,
-        _ handle: @Sendable (Envelope, Publisher) async throws -> [Envelope]
-    ) async throws -> [Envelope] {
-        try await Correlation.$current.withValue(Correlation(event)) { try await handle(event, publisher) }
     }
 }
 
@@ -101,8 +58,13 @@ extension Runtime {
 public final class FirstFailure: Sendable {
     private let first = Mutex<(any Error)?>(nil)
     private let shutdown: Shutdown
+    private let onFailure: @Sendable () -> Void
 
-    public init(shutdown: Shutdown) { self.shutdown = shutdown }
+    /// - Parameter onFailure: called at each failure.
+    public init(shutdown: Shutdown, onFailure: @escaping @Sendable () -> Void = {}) {
+        self.shutdown = shutdown
+        self.onFailure = onFailure
+    }
 
     public var error: (any Error)? { first.withLock { $0 } }
 
@@ -113,6 +75,7 @@ public final class FirstFailure: Sendable {
             first.withLock { [error] in $0 = $0 ?? error }
             // The loop may be waiting for input: only a shutdown ends that wait.
             shutdown.request()
+            onFailure()
         }
     }
 }
@@ -129,13 +92,5 @@ extension [UInt8] {
         case .drop, .refuse: break
         case .replace(let envelopes): for envelope in envelopes { append(contentsOf: envelope.line) }
         }
-    }
-}
-
-extension EventOutput {
-    func write(_ lines: [Line]) async throws {
-        var bytes: [UInt8] = []
-        for line in lines { bytes.append(line) }
-        try await write(bytes)
     }
 }
