@@ -67,7 +67,7 @@ let package = Package(
 
         tool("tg-listen", ["Telegram", "Redis"]),
         tool("tg-gate", ["Telegram", "Redis"]),
-        tool("ratelimit", ["Redis"]),
+        tool("ratelimit", ["Digest", "Redis"]),
         tool("ev-route", ["TOMLKit"]),
         tool("ev-queue", ["Blocking", "CChild", "CLinux", "Queue", "Redis"]),
         tool("media-fetch", ["Media", "Blob", "Telegram", "Redis"]),

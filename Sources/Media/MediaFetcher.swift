@@ -25,10 +25,13 @@ public final class MediaFetcher: Sendable {
 
     /// Fetches what a job asks for.
     ///
-    /// - Parameter onProgress: see `ProgressHandler`.
+    /// - Parameters:
+    ///   - onProgress: see `ProgressHandler`.
+    ///   - onCanonicalURL: see `CanonicalURLHandler`.
     /// - Returns: the finished file, in a folder of `MediaSettings.directory`; it is the caller's to move.
     public func fetch(
-        _ job: MediaJob, onProgress: @escaping ProgressHandler = { _ in }
+        _ job: MediaJob, onProgress: @escaping ProgressHandler = { _ in },
+        onCanonicalURL: @escaping CanonicalURLHandler = { _ in }
     ) async throws(MediaError) -> FetchedMedia {
         let deadline = ContinuousClock.now + settings.deadline
         let folder = try await JobFolder.open(root: settings.directory, hash: job.address.hash, deadline: deadline) {
@@ -37,7 +40,9 @@ public final class MediaFetcher: Sendable {
         defer { folder.unlock() }
         let result = ResultFile(folder, isDurable: settings.isDurable)
         if let finished = await result.read(for: job) { return finished }
-        let run = FetchRun(job: job, settings: settings, folder: folder, deadline: deadline, onProgress: onProgress)
+        let run = FetchRun(
+            job: job, settings: settings, folder: folder, deadline: deadline, onCanonicalURL: onCanonicalURL,
+            onProgress: onProgress)
         let media = try await run.run()
         folder.empty(except: media.path.lastComponent)
         try result.write(media)

@@ -40,7 +40,7 @@ struct MediaStoring: Sendable {
         } catch {
             guard error.code != .cancelled else { throw CancellationError() }
             log.error("unable to store \(fetched.key): \(error.message)", metadata: ["code": "\(error.code.rawValue)"])
-            let payload = MediaStoring.failure(error, fetched.payload)
+            let payload = MediaObject.failed(error, kind: fetched.kind, url: fetched.payload["source_url"]?.string)
             return .done([.derived(type: "events.dl.\(fetched.kind).failed", payload: payload)])
         }
     }
@@ -86,21 +86,5 @@ struct MediaStoring: Sendable {
     private func stored(_ fetched: Fetched) async throws(BlobError) -> JSONObject {
         let copy = cache.open(fetched.key)?.path
         return try MediaObject.ready(fetched.payload, in: store, path: copy, isCached: true, expires: expires)
-    }
-
-    /// The payload of `events.dl.*.failed`. Its reason is read in a chat: it says nothing of servers and folders, as the log does.
-    private static func failure(_ error: BlobError, _ fetched: JSONObject) -> JSONObject {
-        let reason =
-            switch error.code {
-            case .unreachable, .timedOut, .storeFailed, .busy: "the storage cannot be reached at the moment"
-            case .tooLarge: "the file is too large for the storage"
-            case .localIO: "the file could not be read from the disk, or the disk is full"
-            case .corrupt: "the file was damaged on the way to the storage"
-            default: "the storage refused the file; its owner has to look at it"
-            }
-        return [
-            "kind": fetched["kind"], "url": fetched["source_url"], "code": .string("store_\(error.code.rawValue)"),
-            "reason": .string(reason), "temporary": .bool(error.isTemporary),
-        ]
     }
 }

@@ -3,6 +3,7 @@ import Blocking
 import Envelope
 import Media
 import Stage
+import Synchronization
 import Telegram
 
 /// Turns one media command into its result.
@@ -30,30 +31,76 @@ struct FetchStage: Sendable {
             return .done([try await result(request, context.publisher)])
         } catch let error as MediaError {
             return .done([failed(request, error)])
+        } catch let error as BlobError where error.code != .cancelled {
+            return .done([failed(request, error)])
         }
     }
 
     private func result(_ request: MediaRequest, _ publisher: Publisher) async throws -> Envelope {
         if request.isRateLimited { throw MediaError.overLimit(request.retryAfterSeconds) }
-        let identity = await aliases.resolve(try await identity(of: request))
+        return try await ProgressReports(publisher, kind: request.kind).during { accept, onProgress in
+            let identity = await aliases.resolve(try await identity(of: request))
+            return try await result(request, identity, accept, onProgress)
+        }
+    }
+
+    private func result(
+        _ request: MediaRequest, _ identity: SourceIdentity, _ accept: () async throws -> Void,
+        _ onProgress: @escaping ProgressHandler
+    ) async throws -> Envelope {
         let address = ContentAddress(request.kind, identity)
         if let info = try await stored(address) {
             runtime.log.info("in storage already", metadata: ["key": "\(address)"])
             return try ready(info, request.kind)
         }
-        return try await ProgressReports(publisher, kind: request.kind).during { onProgress in
-            var media = try await fetches.fetch(address.key, onWait: { onProgress(MediaProgress($0)) }) {
-                try await fetcher.fetch(try await job(request, identity, onProgress), onProgress: onProgress)
-            }
-            media.sourceURL = identity.sourceURL
-            if let canonical = media.canonicalURL {
-                await aliases.add(identity, canonical)
-                media.normalizedURL = canonical
-                media.key = ContentAddress(request.kind, normalizedURL: canonical).key
-            }
-            runtime.log.info("fetched", metadata: ["key": "\(media.key)", "bytes": "\(media.sizeBytes)"])
+        try await accept()
+        do {
+            let media = try await fetched(request, identity, onProgress)
             return .derived(type: "events.media.fetched", payload: media.payload)
+        } catch let known as KnownMedia {
+            await aliases.add(identity, known.identity.normalizedURL)
+            return try await result(request, known.identity, accept, onProgress)
         }
+    }
+
+    private func fetched(
+        _ request: MediaRequest, _ identity: SourceIdentity, _ onProgress: @escaping ProgressHandler
+    ) async throws -> FetchedMedia {
+        let key = ContentAddress(request.kind, identity).key
+        var media = try await fetches.fetch(key, onWait: { onProgress(MediaProgress($0)) }) {
+            let job = try await job(request, identity, onProgress)
+            return try await fetchUnlessKnown(job, onProgress)
+        }
+        media.sourceURL = identity.sourceURL
+        if let canonical = media.canonicalURL {
+            await aliases.add(identity, canonical)
+            media.normalizedURL = canonical
+            media.key = ContentAddress(request.kind, normalizedURL: canonical).key
+        }
+        runtime.log.info("fetched", metadata: ["key": "\(media.key)", "bytes": "\(media.sizeBytes)"])
+        return media
+    }
+
+    /// - Throws: `KnownMedia` when the link turns out to be another name of what the store has, before it is downloaded.
+    private func fetchUnlessKnown(_ job: MediaJob, _ onProgress: @escaping ProgressHandler) async throws -> FetchedMedia
+    {
+        let known = Mutex<KnownMedia?>(nil)
+        do {
+            return try await fetcher.fetch(job, onProgress: onProgress) { url throws(MediaError) in
+                guard let media = SourceIdentity(url), await isOfUse(media, job.kind) else { return }
+                known.withLock { $0 = KnownMedia(identity: media) }
+                throw MediaError(.cancelled, "That is in the storage already.")
+            }
+        } catch {
+            throw known.withLock { $0 } ?? error
+        }
+    }
+
+    /// Whether the store has the media, or for audio the video that it can be taken from. A store that cannot be asked now is asked
+    /// again when the file is there.
+    private func isOfUse(_ identity: SourceIdentity, _ kind: MediaKind) async -> Bool {
+        for kind in Set([kind, .video]) where (try? await stored(ContentAddress(kind, identity))) != nil { return true }
+        return false
     }
 
     private func identity(of request: MediaRequest) async throws -> SourceIdentity {
@@ -64,26 +111,20 @@ struct FetchStage: Sendable {
     }
 
     /// What the store has; a store that cannot be asked is no reason to fetch, as the result could not be stored.
-    private func stored(_ address: ContentAddress) async throws -> BlobInfo? {
+    private func stored(_ address: ContentAddress) async throws(BlobError) -> BlobInfo? {
         do {
             return try await store.head(address.key)
         } catch {
             // blob-put makes the bucket, or says what is wrong with it.
             if error.code == .noSuchBucket { return nil }
-            runtime.log.error("unable to ask the store: \(error.message)")
-            throw MediaError(.serverError, "The storage cannot be reached.", isTemporary: true)
+            throw error
         }
     }
 
-    private func ready(_ info: BlobInfo, _ kind: MediaKind) throws -> Envelope {
-        do {
-            var payload = try MediaObject.ready(info, kind: kind.rawValue, in: store, expires: expires)
-            payload["path"] = (cache.open(info.key)?.path ?? store.localPath(info.key)).map { .string($0) }
-            return .derived(type: "events.dl.\(kind.rawValue).ready", payload: payload)
-        } catch {
-            runtime.log.error("unable to sign a URL: \(error.message)")
-            throw MediaError(.serverError, "The storage cannot be used.")
-        }
+    private func ready(_ info: BlobInfo, _ kind: MediaKind) throws(BlobError) -> Envelope {
+        var payload = try MediaObject.ready(info, kind: kind.rawValue, in: store, expires: expires)
+        payload["path"] = (cache.open(info.key)?.path ?? store.localPath(info.key)).map { .string($0) }
+        return .derived(type: "events.dl.\(kind.rawValue).ready", payload: payload)
     }
 
     private func failed(_ request: MediaRequest, _ error: MediaError) -> Envelope {
@@ -94,6 +135,13 @@ struct FetchStage: Sendable {
             "temporary": .bool(error.isTemporary),
         ]
         return .derived(type: "events.dl.\(request.kind.rawValue).failed", payload: payload)
+    }
+
+    private func failed(_ request: MediaRequest, _ error: BlobError) -> Envelope {
+        runtime.log.error("unable to use the store: \(error.message)", metadata: ["code": "\(error.code.rawValue)"])
+        let kind = request.kind.rawValue
+        return .derived(
+            type: "events.dl.\(kind).failed", payload: MediaObject.failed(error, kind: kind, url: request.link))
     }
 }
 
@@ -152,6 +200,11 @@ extension FetchStage {
             kind, identity, origin: origin, title: file.title, performer: file.performer, fileName: file.name,
             durationSeconds: file.durationSeconds)
     }
+}
+
+/// The store has what a link leads to under another name, which is this.
+private struct KnownMedia: Error {
+    let identity: SourceIdentity
 }
 
 extension MediaError {

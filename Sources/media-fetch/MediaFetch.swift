@@ -36,7 +36,7 @@ import Telegram
         settings.isDurable = output.isDurable
         let stage = FetchStage(
             runtime: runtime, store: store, fetcher: MediaFetcher(settings),
-            fetches: Fetches(atOnce: fetching.concurrency), api: try bot.apiIfConfigured(),
+            fetches: Fetches(atOnce: fetching.concurrency), api: try bot.apiIfConfigured(runtime),
             cache: MediaCache(directory: try runtime.directory("media/cache")), aliases: Aliases(runtime: runtime),
             settings: settings, expires: storing.expires.duration)
         stage.sweep()
