@@ -49,60 +49,19 @@ extension Runtime {
         }
         return .success
     }
-
-    /// Runs a stage that works on several events at once; results come out in the order they are done.
-    ///
-    /// - Parameter handle: runs inside the event's correlation. When it throws `MalformedInput`, the event goes to the dead
-    ///   letters; any other throw ends the tool.
-    public func work(
-        _ input: InputOptions, _ output: OutputOptions, concurrency: Int,
-        accepting accepts: @escaping @Sendable (String) -> Bool,
-        handle: @escaping @Sendable (Envelope, Publisher) async throws -> [Envelope]
-    ) async throws -> ExitStatus {
-        let stream = try await EventStream(runtime: self, options: input, accepts: accepts)
-        let sink = try await EventOutput(endpoint: output.to, shutdown: shutdown)
-        let failure = FirstFailure(shutdown: shutdown)
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            var free = concurrency
-            while let batch = try await stream.next() {
-                for item in batch {
-                    guard case .event(let event, let line) = item else {
-                        if case .other(let line) = item { try await sink.write([line]) }
-                        continue
-                    }
-                    if free == 0 { try await group.next() } else { free -= 1 }
-                    group.addTask {
-                        await failure.catching {
-                            do {
-                                try await sink.write(Runtime.handle(event, Publisher(output: sink), handle))
-                            } catch let fault as MalformedInput {
-                                try await stream.refuse(event, line, fault)
-                            }
-                        }
-                    }
-                }
-            }
-            if failure.error != nil { group.cancelAll() }
-            try await group.waitForAll()
-        }
-        if let error = failure.error { throw error }
-        return .success
-    }
-
-    private static func handle(
-        _ event: Envelope, _ publisher: Publisher,
-        _ handle: @Sendable (Envelope, Publisher) async throws -> [Envelope]
-    ) async throws -> [Envelope] {
-        try await Correlation.$current.withValue(Correlation(event)) { try await handle(event, publisher) }
-    }
 }
 
 /// The first failure of a group of tasks, which ends the loop that feeds them.
 public final class FirstFailure: Sendable {
     private let first = Mutex<(any Error)?>(nil)
     private let shutdown: Shutdown
+    private let onFailure: @Sendable () -> Void
 
-    public init(shutdown: Shutdown) { self.shutdown = shutdown }
+    /// - Parameter onFailure: called at each failure.
+    public init(shutdown: Shutdown, onFailure: @escaping @Sendable () -> Void = {}) {
+        self.shutdown = shutdown
+        self.onFailure = onFailure
+    }
 
     public var error: (any Error)? { first.withLock { $0 } }
 
@@ -113,6 +72,7 @@ public final class FirstFailure: Sendable {
             first.withLock { [error] in $0 = $0 ?? error }
             // The loop may be waiting for input: only a shutdown ends that wait.
             shutdown.request()
+            onFailure()
         }
     }
 }

@@ -15,6 +15,8 @@ public final class Runtime: Sendable {
     private let redisFlag: String?
     private let connection = Mutex<Redis?>(nil)
     let refusals = Mutex(RefusalLog())
+    /// The events of a stage that works on several at once.
+    let workList = Mutex<WorkList?>(nil)
 
     init(tool: String, options: CommonOptions) throws {
         let (level, format) = try Settings.log(level: options.logLevel, format: options.logFormat)
@@ -28,15 +30,20 @@ public final class Runtime: Sendable {
     /// The connection that the tool's parts share; made, and a private server started, at the first call.
     public func redis() async throws -> Redis {
         if let made = connection.withLock({ $0 }) { return made }
-        let new = try await PrivateRedis.connection(
-            environment: redisFlag ?? Settings.environment("TGPIPE_REDIS"),
-            stateDirectory: Settings.stateDirectory(flag: stateFlag),
-            clientName: tool)
+        let new = try await separateRedis()
         return connection.withLock { connection in
             let made = connection ?? new
             connection = made
             return made
         }
+    }
+
+    /// A connection of its own, for commands that wait in the server.
+    func separateRedis() async throws -> Redis {
+        try await PrivateRedis.connection(
+            environment: redisFlag ?? Settings.environment("TGPIPE_REDIS"),
+            stateDirectory: Settings.stateDirectory(flag: stateFlag),
+            clientName: tool)
     }
 
     /// A folder below the state folder, made when it is not there.

@@ -32,16 +32,16 @@ struct MediaStoring: Sendable {
     }
 
     /// - Throws: `MalformedInput` for a payload that names no file; what else goes wrong becomes an event.
-    @Sendable func handle(_ event: Envelope, _ publisher: Publisher) async throws -> [Envelope] {
+    @Sendable func handle(_ event: Envelope, _ context: WorkContext) async throws -> Outcome {
         let fetched = try Fetched(event.payload)
         do throws(BlobError) {
-            let payload = try await put(fetched, publisher)
-            return [.derived(type: "events.dl.\(fetched.kind).ready", payload: payload)]
+            let payload = try await put(fetched, context.publisher)
+            return .done([.derived(type: "events.dl.\(fetched.kind).ready", payload: payload)])
         } catch {
             guard error.code != .cancelled else { throw CancellationError() }
             log.error("unable to store \(fetched.key): \(error.message)", metadata: ["code": "\(error.code.rawValue)"])
             let payload = MediaStoring.failure(error, fetched.payload)
-            return [.derived(type: "events.dl.\(fetched.kind).failed", payload: payload)]
+            return .done([.derived(type: "events.dl.\(fetched.kind).failed", payload: payload)])
         }
     }
 

@@ -24,12 +24,12 @@ struct FetchStage: Sendable {
         BlockingThread.start { fetcher.sweep(olderThan: .seconds(2 * 86_400)) }
     }
 
-    func handle(_ event: Envelope, _ publisher: Publisher) async throws -> [Envelope] {
+    func handle(_ event: Envelope, _ context: WorkContext) async throws -> Outcome {
         let request = try MediaRequest(event)
         do {
-            return [try await result(request, publisher)]
+            return .done([try await result(request, context.publisher)])
         } catch let error as MediaError {
-            return [failed(request, error)]
+            return .done([failed(request, error)])
         }
     }
 

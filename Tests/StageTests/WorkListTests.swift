@@ -1,0 +1,65 @@
+import Envelope
+import Testing
+
+@testable import Stage
+
+@Suite(.timeLimit(.minutes(1))) struct WorkListTests {
+    private func event(_ name: String) -> (Envelope, Line) {
+        let envelope = Envelope(type: name, payload: [:])
+        return (envelope, Line(Array(envelope.line.dropLast())))
+    }
+
+    @Test func whatIsHeldLeavesItsPlaceAndComesBackWhenItIsWoken() async throws {
+        let list = WorkList(concurrency: 1)
+        list.add([event("a"), event("b")])
+        let first = try #require(await list.next())
+        list.hold(first, for: .seconds(3600))
+        let second = try #require(await list.next())
+        #expect(second.event.type == "b")
+        list.wake([first.number])
+        list.finish(second)
+        #expect(await list.next()?.event.type == "a")
+    }
+
+    @Test func whatIsWokenWhileItIsWorkedOnIsHandledAgainAtOnce() async throws {
+        let list = WorkList(concurrency: 1)
+        list.add([event("a")])
+        let item = try #require(await list.next())
+        list.wake([item.number])
+        list.hold(item, for: .seconds(3600))
+        #expect(await list.next()?.number == item.number)
+    }
+
+    @Test func whatNobodyWakesComesBackWhenItsTimeIsOver() async throws {
+        let list = WorkList(concurrency: 1)
+        list.add([event("a")])
+        list.hold(try #require(await list.next()), for: .milliseconds(20))
+        #expect(await list.next()?.event.type == "a")
+    }
+
+    @Test func theEndWaitsForWhatIsHeldAndForWhatIsWorkedOn() async throws {
+        let list = WorkList(concurrency: 2)
+        list.add([event("a")])
+        list.end()
+        let item = try #require(await list.next())
+        list.hold(item, for: .milliseconds(20))
+        let again = try #require(await list.next())
+        list.finish(again)
+        #expect(await list.next() == nil)
+    }
+
+    @Test func readingStopsWhenTooMuchIsHeld() async throws {
+        let list = WorkList(concurrency: 11, maxHeld: 10)
+        list.add((0..<10).map { event("\($0)") })
+        var last: WorkList.Item?
+        for _ in 0..<10 {
+            let item = try #require(await list.next())
+            list.hold(item, for: .seconds(3600))
+            last = item
+        }
+        let room = Task { await list.room() }
+        list.wake([try #require(last).number])
+        #expect(await list.next()?.number == last?.number)
+        #expect(await room.value != nil)
+    }
+}
