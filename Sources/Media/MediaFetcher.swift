@@ -35,16 +35,35 @@ public final class MediaFetcher: Sendable {
             onProgress(MediaProgress(.waiting))
         }
         defer { folder.unlock() }
-        let result = ResultFile(folder)
-        if let finished = result.read(for: job) { return finished }
+        let result = ResultFile(folder.path)
+        if let finished = result.read(for: job.address) { return finished }
+        result.remove()
         let run = FetchRun(job: job, settings: settings, folder: folder, deadline: deadline, onProgress: onProgress)
-        let media = try await run.run()
-        folder.empty(except: media.path.lastComponent)
-        try result.write(media)
-        return media
+        do throws(MediaError) {
+            let media = try await run.run()
+            folder.empty(except: media.path.lastComponent)
+            try result.write(media)
+            return media
+        } catch {
+            // Nobody will go on from there.
+            if !error.isTemporary { folder.remove() }
+            throw error
+        }
     }
 
-    /// Removes what is left of jobs that nobody has touched for a while.
+    /// What a fetch of this address has brought, when nobody has moved it away yet.
+    public func finished(_ address: ContentAddress) -> FetchedMedia? {
+        ResultFile("\(settings.directory)/\(address.hash)").read(for: address)
+    }
+
+    /// Forgets what a failed fetch of this address has so far.
+    public func discard(_ address: ContentAddress) {
+        guard let folder = try? JobFolder.tryToOpen(root: settings.directory, hash: address.hash) else { return }
+        folder.remove()
+        folder.unlock()
+    }
+
+    /// Removes what is left of jobs whose result was moved away, and of those that nobody has touched for a while.
     ///
     /// - Returns: how many folders were removed.
     @discardableResult
@@ -52,13 +71,15 @@ public final class MediaFetcher: Sendable {
         var removed = 0
         for name in FolderListing.names(settings.directory) where name.utf8.count == 64 {
             let path = "\(settings.directory)/\(name)"
-            guard isOlder(path, than: age), let folder = try? JobFolder.tryToOpen(root: settings.directory, hash: name)
-            else {
-                continue
+            guard ResultFile(path).isTaken || isOlder(path, than: age),
+                let folder = try? JobFolder.tryToOpen(root: settings.directory, hash: name)
+            else { continue }
+            // Somebody may have begun anew in between.
+            if ResultFile(path).isTaken || isOlder(path, than: age) {
+                folder.remove()
+                removed += 1
             }
-            folder.remove()
             folder.unlock()
-            removed += 1
         }
         return removed
     }
@@ -76,21 +97,28 @@ public final class MediaFetcher: Sendable {
 private struct ResultFile {
     private let path: String
 
-    init(_ folder: JobFolder) { path = folder.file("finished.json") }
+    /// - Parameter folder: of the job.
+    init(_ folder: String) { path = "\(folder)/finished.json" }
 
-    func read(for job: MediaJob) -> FetchedMedia? {
-        guard let payload = SmallFile.read(path), let media = FetchedMedia(payload: payload),
-            media.key == job.address.key
-        else { return nil }
-        var info = stat()
-        guard lstat(media.path, &info) == 0, info.st_size == media.sizeBytes else {
-            unlink(path)
-            return nil
-        }
+    /// nil when there is none, or its file is not there any more.
+    func read(for address: ContentAddress) -> FetchedMedia? {
+        guard let media, media.key == address.key, isThere(media) else { return nil }
         return media
     }
 
+    /// Whether there was a result, and somebody has moved it away.
+    var isTaken: Bool { media.map { !isThere($0) } ?? false }
+
     func write(_ media: FetchedMedia) throws(MediaError) {
         try SmallFile.write(media.payload, to: path)
+    }
+
+    func remove() { unlink(path) }
+
+    private var media: FetchedMedia? { SmallFile.read(path).flatMap { FetchedMedia(payload: $0) } }
+
+    private func isThere(_ media: FetchedMedia) -> Bool {
+        var info = stat()
+        return lstat(media.path, &info) == 0 && info.st_size == media.sizeBytes
     }
 }

@@ -53,6 +53,11 @@ public struct Interest: Sendable {
         }
     }
 
+    /// Forgets the result that is kept for those who ask later.
+    public func forget(_ address: String) async throws(RedisError) {
+        try await redis.send("DEL", .text(InterestKeys(address: address, name: name).kept))
+    }
+
     /// Takes a waiter's name away again.
     public func leave(_ address: String, waiter: Waiter) async throws(RedisError) {
         try await redis.send("ZREM", .text(InterestKeys(address: address, name: name).waiters), .text(waiter.rawValue))

@@ -2,13 +2,15 @@ import Glibc
 
 /// What this process is called in Redis: `host:pid:random`, unlike any other's, also on another machine or after a restart.
 enum ProcessName {
-    static let own = "\(host):\(getpid()):\(String(UInt32.random(in: 0...(.max)), radix: 16))"
+    static let own = "\(Runtime.host):\(getpid()):\(String(UInt32.random(in: 0...(.max)), radix: 16))"
+}
 
-    private static var host: String {
+extension Runtime {
+    /// What this machine is called, fit for a part of a key.
+    public static let host: String = {
         var name = [CChar](repeating: 0, count: 256)
         gethostname(&name, name.count - 1)
         let text = String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
-        // It is a part of keys and of waiters' names.
         return String(text.map { $0.isASCII && ($0.isLetter || $0.isNumber || "._-".contains($0)) ? $0 : "-" })
-    }
+    }()
 }

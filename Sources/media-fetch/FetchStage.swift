@@ -1,77 +1,98 @@
 import Blob
 import Blocking
 import Envelope
+import Glibc
 import Media
 import Stage
 import Telegram
 
 /// Turns one media command into its result.
+///
+/// A source that several ask for is fetched once, by one of them, whichever process or machine they are in.
 struct FetchStage: Sendable {
     let runtime: Runtime
     let store: any BlobStore
-    let fetcher: MediaFetcher
-    let fetches: Fetches
+    /// For what is fetched directly, and for all else.
+    let direct: MediaFetcher
+    let large: MediaFetcher
+    let places: FetchPlaces
+    let shared: SharedWork
     /// nil without a bot token: then files of messages cannot be fetched.
     let api: BotAPI?
     let cache: MediaCache
     let aliases: Aliases
-    let settings: MediaSettings
+    let limits: FetchLimits
     let expires: Duration
 
-    /// What was left half done long ago is not coming back.
-    func sweep() {
-        let fetcher = fetcher
-        BlockingThread.start { fetcher.sweep(olderThan: .seconds(2 * 86_400)) }
-    }
+    /// A result can be taken away, and a source be asked for again, between two looks: after so many it is no coincidence.
+    private static let looks = 5
 
     func handle(_ event: Envelope, _ context: WorkContext) async throws -> Outcome {
         let request = try MediaRequest(event)
         do {
-            return .done([try await result(request, context.publisher)])
+            return try await outcome(request, context)
         } catch let error as MediaError {
             return .done([failed(request, error)])
         }
     }
 
-    private func result(_ request: MediaRequest, _ publisher: Publisher) async throws -> Envelope {
+    private func outcome(_ request: MediaRequest, _ context: WorkContext) async throws -> Outcome {
         if request.isRateLimited { throw MediaError.overLimit(request.retryAfterSeconds) }
-        let identity = await aliases.resolve(try await identity(of: request))
-        let address = ContentAddress(request.kind, identity)
-        if let info = try await stored(address) {
-            runtime.log.info("in storage already", metadata: ["key": "\(address)"])
-            return try ready(info, request.kind)
+        let given = try await identity(of: request)
+        for _ in 0..<FetchStage.looks {
+            let identity = await aliases.resolve(given)
+            let address = ContentAddress(request.kind, identity)
+            if let info = try await stored(address.key) {
+                runtime.log.info("in storage already", metadata: ["key": "\(address)"])
+                return .done([try ready(info, request.kind)])
+            }
+            let answer = try await shared.answer(sharedName(address), for: context.waiter) {
+                try await fetch(request, identity, context.publisher).product
+            }
+            switch answer {
+            case .held(let limit):
+                try await ProgressReports(context.publisher, kind: request.kind).tell(.waiting)
+                return .held(for: limit)
+            case .result(let json):
+                if let events = try await events(FetchResult(json), request, identity) { return .done(events) }
+            }
         }
-        return try await ProgressReports(publisher, kind: request.kind).during { onProgress in
-            var media = try await fetches.fetch(address.key, onWait: { onProgress(MediaProgress($0)) }) {
-                try await fetcher.fetch(try await job(request, identity, onProgress), onProgress: onProgress)
-            }
+        throw MediaError(.serverError, "The storage says now this, now that.", isTemporary: true)
+    }
+
+    /// nil: it is not so any more, and everything has to be looked at anew.
+    private func events(
+        _ result: FetchResult?, _ request: MediaRequest, _ identity: SourceIdentity
+    ) async throws -> [Envelope]? {
+        switch result {
+        case nil, .stored: return nil
+        case .failed(let error): throw error
+        case .large(let sizeBytes):
+            guard !request.isLarge else { return nil }
+            return largeDownload(request, sizeBytes)
+        case .fetched(var media, let host):
             media.sourceURL = identity.sourceURL
-            if let canonical = media.canonicalURL {
-                await aliases.add(identity, canonical)
-                media.normalizedURL = canonical
-                media.key = ContentAddress(request.kind, normalizedURL: canonical).key
+            if access(media.path, F_OK) != 0 {
+                // Moved away: as a rule, because the store has it now.
+                if let info = try await stored(media.key) { return [try ready(info, request.kind)] }
+                if host == Runtime.host {
+                    await shared.forget(sharedName(ContentAddress(request.kind, identity)))
+                    return nil
+                }
             }
-            runtime.log.info("fetched", metadata: ["key": "\(media.key)", "bytes": "\(media.sizeBytes)"])
-            return .derived(type: "events.media.fetched", payload: media.payload)
+            var payload = media.payload
+            payload["host"] = .string(host)
+            return [.derived(type: "events.media.fetched", payload: payload)]
         }
     }
+
+    /// Whoever has another store fetches for itself.
+    private func sharedName(_ address: ContentAddress) -> String { "\(store.name)/\(address)" }
 
     private func identity(of request: MediaRequest) async throws -> SourceIdentity {
         switch request.source {
-        case .link(let link): try await fetcher.identify(link)
+        case .link(let link): try await direct.identify(link)
         case .telegramFile(let file): .telegramFile(uniqueID: file.uniqueID)
-        }
-    }
-
-    /// What the store has; a store that cannot be asked is no reason to fetch, as the result could not be stored.
-    private func stored(_ address: ContentAddress) async throws -> BlobInfo? {
-        do {
-            return try await store.head(address.key)
-        } catch {
-            // blob-put makes the bucket, or says what is wrong with it.
-            if error.code == .noSuchBucket { return nil }
-            runtime.log.error("unable to ask the store: \(error.message)")
-            throw MediaError(.serverError, "The storage cannot be reached.", isTemporary: true)
         }
     }
 
@@ -95,62 +116,41 @@ struct FetchStage: Sendable {
         ]
         return .derived(type: "events.dl.\(request.kind.rawValue).failed", payload: payload)
     }
+
+    /// Hands the command over to whoever does the large ones; the chat is told that it waits for its turn.
+    private func largeDownload(_ request: MediaRequest, _ sizeBytes: Int64?) -> [Envelope] {
+        runtime.log.info("handing a large download over", metadata: ["bytes": "\(sizeBytes ?? 0)"])
+        var payload = request.source.payload
+        payload["kind"] = .string(request.kind.rawValue)
+        payload["size_bytes"] = sizeBytes.map { .integer($0) }
+        payload["limit_bytes"] = .integer(limits.directBytes)
+        return [
+            ProgressReports.envelope(request.kind, .queued),
+            .derived(type: MediaRequest.largeType, payload: payload),
+        ]
+    }
 }
 
 extension FetchStage {
-    /// How the bytes are to be had: for audio, from the video when the store has that.
-    private func job(
-        _ request: MediaRequest, _ identity: SourceIdentity, _ onProgress: @escaping ProgressHandler
-    ) async throws -> MediaJob {
-        if request.kind == .audio, let job = try await audioFromStoredVideo(identity) { return job }
-        switch request.source {
-        case .link: return MediaJob(request.kind, identity)
-        case .telegramFile(let file): return try await self.job(request.kind, identity, file)
-        }
-    }
-
-    private func audioFromStoredVideo(_ identity: SourceIdentity) async throws -> MediaJob? {
-        let video = ContentAddress(.video, identity)
-        guard let info = try await stored(video), info.metadata.contentType?.hasPrefix("video/") ?? true else {
-            return nil
-        }
-        guard let path = try await localCopy(of: info) else { return nil }
-        runtime.log.info("taking the sound of the stored video", metadata: ["key": "\(video)"])
-        return MediaJob(
-            .audio, identity, origin: .local(path: path), title: info.metadata.user["title"],
-            performer: info.metadata.user["performer"])
-    }
-
-    private func localCopy(of info: BlobInfo) async throws -> String? {
-        if let file = cache.open(info.key), file.sizeBytes == info.sizeBytes { return file.path }
-        if let path = store.localPath(info.key) { return path }
-        guard let temporary = cache.temporaryPath() else { return nil }
+    /// What the store has; a store that cannot be asked is no reason to fetch, as the result could not be stored.
+    func stored(_ key: String) async throws -> BlobInfo? {
         do {
-            _ = try await store.get(info.key, to: temporary)
-            return cache.take(temporary, as: info.key)
+            return try await store.head(key)
         } catch {
-            runtime.log.warning("unable to read the stored video: \(error.message)")
-            return nil
+            // blob-put makes the bucket, or says what is wrong with it.
+            if error.code == .noSuchBucket { return nil }
+            runtime.log.error("unable to ask the store: \(error.message)")
+            throw MediaError(.serverError, "The storage cannot be reached.", isTemporary: true)
         }
     }
 
-    private func job(
-        _ kind: MediaKind, _ identity: SourceIdentity, _ file: MediaRequest.TelegramFile
-    ) async throws -> MediaJob {
-        guard let api else { throw MediaError(.unsupported, "Files of messages cannot be fetched here.") }
-        if let size = file.sizeBytes, size > settings.maxBytes { throw MediaError(.tooLarge, "That is too large.") }
-        let origin: MediaJob.Origin
-        do {
-            switch try await api.file(file.id).source {
-            case .url(let url): origin = .download(url: url)
-            case .path(let path): origin = .local(path: path)
-            }
-        } catch {
-            throw MediaError(telegram: error)
-        }
-        return MediaJob(
-            kind, identity, origin: origin, title: file.title, performer: file.performer, fileName: file.name,
-            durationSeconds: file.durationSeconds)
+    /// Removes what was left half done long ago and is not coming back, and what is done with; until it is cancelled.
+    func sweep() async {
+        let fetcher = direct
+        let thread = BlockingThread()
+        repeat {
+            await thread.run { _ = fetcher.sweep(olderThan: .seconds(2 * 86_400)) }
+        } while (try? await Task.sleep(for: .seconds(30))) != nil
     }
 }
 
@@ -158,14 +158,5 @@ extension MediaError {
     static func overLimit(_ retryAfterSeconds: Int64?) -> MediaError {
         let wait = retryAfterSeconds.map { ": try again in \($0) s" } ?? ""
         return MediaError(.rateLimited, "Too many requests\(wait).")
-    }
-
-    init(telegram error: TelegramError) {
-        if error.code == .tooLarge {
-            self.init(.tooLarge, "Telegram gives bots no file over 20 MB.")
-        } else {
-            self.init(
-                .unreachable, "Telegram does not give the file: \(error.message).", isTemporary: error.isTemporary)
-        }
     }
 }

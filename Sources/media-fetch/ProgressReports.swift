@@ -17,14 +17,14 @@ struct ProgressReports: Sendable {
     }
 
     /// Reports that the work was accepted, then runs it and reports what it says of its progress.
-    func during(_ work: @escaping @Sendable (@escaping ProgressHandler) async throws -> Envelope) async throws
-        -> Envelope
-    {
-        try await publisher.publish(envelope(["state": "accepted"]))
+    func during<Value: Sendable>(
+        _ work: @escaping @Sendable (@escaping ProgressHandler) async throws -> Value
+    ) async throws -> Value {
+        try await publisher.publish(ProgressReports.envelope(kind, ["state": "accepted"]))
         let latest = Latest()
         let bar = ProgressBar()
         defer { bar.clear() }
-        return try await withThrowingTaskGroup(of: Envelope?.self) { group in
+        return try await withThrowingTaskGroup(of: Value?.self) { group in
             group.addTask {
                 try await work { progress in
                     latest.set(progress)
@@ -46,11 +46,20 @@ struct ProgressReports: Sendable {
     /// Until it is cancelled. What there was nothing of when its time came is told as soon as there is.
     private func report(_ latest: Latest) async throws {
         while (try? await Task.sleep(for: ProgressReports.interval)) != nil, let progress = await latest.next() {
-            try await publisher.publish(envelope(progress.payload))
+            try await publisher.publish(ProgressReports.envelope(kind, progress.payload))
         }
     }
 
-    private func envelope(_ details: JSONObject) -> Envelope {
+    /// Reports a state in which the work can stay for long.
+    func tell(_ state: MediaProgress.State) async throws {
+        try await publisher.publish(ProgressReports.envelope(kind, state))
+    }
+
+    static func envelope(_ kind: MediaKind, _ state: MediaProgress.State) -> Envelope {
+        envelope(kind, ["state": .string(state.rawValue)])
+    }
+
+    private static func envelope(_ kind: MediaKind, _ details: JSONObject) -> Envelope {
         .derived(
             type: "events.media.progress",
             payload: JSONObject([.init(key: "kind", value: .string(kind.rawValue))] + details.members))

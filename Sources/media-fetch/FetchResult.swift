@@ -1,0 +1,62 @@
+import Envelope
+import Media
+import Stage
+
+/// What came of a fetch, as those are told who waited for it, on whatever machine.
+enum FetchResult: Sendable {
+    /// A file on the machine that is named.
+    case fetched(FetchedMedia, host: String)
+    /// The store had it by the time that it was to be fetched.
+    case stored
+    /// It is larger than what is fetched directly.
+    case large(sizeBytes: Int64?)
+    case failed(MediaError)
+
+    /// For how long those who come later are told of a file: until the store has it, as a rule.
+    private static let keptFor = Duration.seconds(120)
+
+    var product: SharedWork.Product {
+        switch self {
+        case .fetched(let media, let host):
+            var payload = media.payload
+            payload["canonical_url"] = media.canonicalURL.map { .string($0) }
+            return SharedWork.Product(
+                ["fetched": .object(payload), "host": .string(host)], keptFor: FetchResult.keptFor)
+        case .stored: return SharedWork.Product(["stored": true])
+        case .large(let size): return SharedWork.Product(["large": true, "size_bytes": size.map { .integer($0) }])
+        case .failed(let error): return SharedWork.Product(["failed": .object(error.json)])
+        }
+    }
+
+    init?(_ json: JSONObject) {
+        if let payload = json["fetched"]?.object, var media = FetchedMedia(payload: payload) {
+            media.canonicalURL = payload["canonical_url"]?.string
+            self = .fetched(media, host: json["host"]?.string ?? "")
+        } else if json["stored"] == true {
+            self = .stored
+        } else if json["large"] == true {
+            self = .large(sizeBytes: json["size_bytes"]?.int)
+        } else if let failure = json["failed"]?.object, let error = MediaError(failure) {
+            self = .failed(error)
+        } else {
+            return nil
+        }
+    }
+}
+
+extension MediaError {
+    fileprivate var json: JSONObject {
+        [
+            "code": .string(code.rawValue), "reason": .string(reason), "temporary": .bool(isTemporary),
+            "retry_after_seconds": retryAfter.map { .integer($0.components.seconds) },
+        ]
+    }
+
+    fileprivate init?(_ json: JSONObject) {
+        guard let code = json["code"]?.string.flatMap(Code.init), let reason = json["reason"]?.string else {
+            return nil
+        }
+        self.init(code, reason, isTemporary: json["temporary"]?.bool)
+        retryAfter = json["retry_after_seconds"]?.int.map { .seconds($0) }
+    }
+}
