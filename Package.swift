@@ -46,10 +46,12 @@ let package = Package(
         library("Envelope", ["CSimdJSON"]),
         library("HTTP", ["CCurl"]),
         library("Redis", ["Blocking", "CHiredis"]),
+        library("Queue", ["Envelope", "Redis"]),
         library(
             "Stage",
             [
-                "Blocking", "CLinux", "Envelope", "Redis", .product(name: "Logging", package: "swift-log"),
+                "Blocking", "CLinux", "Envelope", "Queue", "Redis",
+                .product(name: "Logging", package: "swift-log"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         library(

@@ -78,6 +78,21 @@ def measure(command: list[str], stdin: Path | None = None, stdout: Path | None =
     return Measured(seconds, most)
 
 
+def touch_memory(folder: Path, size: int) -> None:
+    """Uses as much memory for files as the next run will need.
+
+    A virtual machine gets its memory when it is first touched, and gives it back some seconds after it was free: that can
+    take longer than what is measured, and hits whoever comes first.
+    """
+    file = folder / "touched"
+    piece = bytes(1 << 20)
+    for _ in range(2):
+        with file.open("wb", buffering=0) as output:
+            for _ in range(size >> 20):
+                output.write(piece)
+        file.unlink()
+
+
 def memory(pid: int, field: str) -> float:
     """Megabytes of a process, by the kernel's name for them; 0 when it has just ended."""
     try:
@@ -137,10 +152,11 @@ def redis(folder: Path) -> Iterator[Path]:
 
 
 def padded_clip(path: Path, size: int) -> None:
-    """A real video of so many bytes: a short clip, and behind it a box that players skip."""
+    """A real video of so many bytes, made for the web: its index first, a short clip, and a box that players skip."""
     subprocess.run(
         ["ffmpeg", "-nostdin", "-loglevel", "error", "-y", "-f", "lavfi", "-i", "testsrc2=size=320x240:duration=2",
-         "-f", "lavfi", "-i", "sine=duration=2", "-pix_fmt", "yuv420p", "-shortest", str(path)],
+         "-f", "lavfi", "-i", "sine=duration=2", "-pix_fmt", "yuv420p", "-shortest",
+         "-movflags", "+faststart", str(path)],
         check=True,
     )  # fmt: skip
     rest = size - path.stat().st_size

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench import MEGABYTE, ROOT, Measured, measure, medians, read_line, row, running, scratch, tool
+from bench import MEGABYTE, ROOT, Measured, measure, medians, read_line, row, running, scratch, tool, touch_memory
 
 SIZE = 500_000_000
 RUNS = 3
@@ -48,11 +48,13 @@ def compare(endpoint: str, file: Path) -> None:
     }  # fmt: skip
 
     def own() -> Measured:
+        touch_memory(file.parent, SIZE)
         key = f"own/{secrets.token_hex(8)}"
         command = [tool("blob-put"), "--store", f"s3://{BUCKET}", "--create-bucket", "--file", str(file), "--key", key]
         return afterwards(measure(command, env=environment))
 
     def peer() -> Measured:
+        touch_memory(file.parent, SIZE)
         key = f"peer/{secrets.token_hex(8)}"
         return afterwards(measure([sys.executable, "-c", UPLOAD, endpoint, str(file), BUCKET, key], env=environment))
 

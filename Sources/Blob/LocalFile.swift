@@ -43,18 +43,15 @@ public final class LocalFile: Sendable {
         from offset: Int64, count: Int64, cancellation: Cancellation,
         _ body: (UnsafeRawBufferPointer) throws(BlobError) -> Void
     ) throws(BlobError) {
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
-        defer { buffer.deallocate() }
-        var position = offset
-        while position < offset + count {
+        let reader = ReadAhead(descriptor, from: offset, count: count)
+        var left = count
+        while left > 0 {
             try cancellation.check()
-            let wanted = Int(min(Int64(buffer.count), offset + count - position))
-            let got = pread(descriptor, buffer.baseAddress, wanted, off_t(position))
-            if got < 0, errno == EINTR { continue }
-            guard got >= 0 else { throw BlobError.system("unable to read \(path)") }
-            guard got > 0 else { throw BlobError(.localIO, "\(path) became shorter while it was read") }
-            try body(UnsafeRawBufferPointer(rebasing: buffer[..<got]))
-            position += Int64(got)
+            let bytes: UnsafeRawBufferPointer
+            do { bytes = try reader.next() } catch { throw BlobError.system("unable to read \(path)", error.number) }
+            guard !bytes.isEmpty else { throw BlobError(.localIO, "\(path) became shorter while it was read") }
+            try body(bytes)
+            left -= Int64(bytes.count)
         }
     }
 
@@ -90,8 +87,7 @@ public final class LocalFile: Sendable {
 
 extension BlobError {
     /// What `errno` says, after `what`.
-    static func system(_ what: String) -> BlobError {
-        let number = errno
+    static func system(_ what: String, _ number: Int32 = errno) -> BlobError {
         let reason = number == ENOSPC || number == EDQUOT ? "the disk is full" : String(cString: strerror(number))
         return BlobError(.localIO, "\(what): \(reason)", isTemporary: number == ENOSPC || number == EDQUOT)
     }

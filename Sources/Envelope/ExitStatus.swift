@@ -24,4 +24,10 @@ public protocol ReportableError: Error {
     var exitStatus: ExitStatus { get }
     /// One line in the user's words, without secrets.
     var message: String { get }
+    /// How long the other side asked to wait, exactly; nil when it did not say.
+    var retryAfter: Duration? { get }
+}
+
+extension ReportableError {
+    public var retryAfter: Duration? { nil }
 }

@@ -71,7 +71,7 @@ struct FetchRun: Sendable {
     ) async throws(MediaError) -> DirectDownload.Outcome {
         var download = DirectDownload(
             url: url, folder: folder, addressPolicy: policy, maxBytes: settings.maxBytes, deadline: deadline,
-            stallTimeout: settings.stallTimeout, acceptsPages: acceptsPages)
+            stallTimeout: settings.stallTimeout, acceptsPages: acceptsPages, isDurable: settings.isDurable)
         let ffmpeg = ffmpeg
         download.examine = { path in
             do throws(MediaError) { return .success(try await ffmpeg.probe(path)) } catch { return .failure(error) }
@@ -146,7 +146,7 @@ struct FetchRun: Sendable {
         let path = folder.file("media-\(job.address.hash.prefix(16)).\(ending ?? "bin")")
         try await place(product, at: path, isOurs)
         var sha256 = raw.path == product ? raw.sha256 : nil
-        if sha256 == nil { sha256 = try await hash(path) }
+        if sha256 == nil { sha256 = try await HashingWriter.hash(path, isDurable: settings.isDurable) }
         let title = title(raw, probe)
         let name = raw.info == nil ? raw.fileName ?? title : title
         let fallback = String(job.address.hash.prefix(16))
@@ -186,15 +186,6 @@ struct FetchRun: Sendable {
             }
             try copied.get()
         }
-    }
-
-    private func hash(_ path: String) async throws(MediaError) -> String {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
-        guard descriptor >= 0 else { throw .local("read the file", errno) }
-        let reader = HashingWriter(descriptor)
-        close(descriptor)
-        reader.adopt(fileSize(path))
-        return try await reader.finish()
     }
 
     private func fileSize(_ path: String) -> Int64 {

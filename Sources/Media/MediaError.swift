@@ -36,6 +36,8 @@ public struct MediaError: Error, Sendable, CustomStringConvertible {
         /// yt-dlp failed in a way that this library does not know.
         case extractorFailed = "extractor_failed"
         case cancelled
+        /// It was tried as often as may be.
+        case gaveUp = "gave_up"
     }
 
     public let code: Code

@@ -26,7 +26,7 @@ public final class MediaFetcher: Sendable {
     /// Fetches what a job asks for.
     ///
     /// - Parameter onProgress: see `ProgressHandler`.
-    /// - Returns: the finished file, in a folder of `MediaSettings.directory`; it is durable, and the caller's to move.
+    /// - Returns: the finished file, in a folder of `MediaSettings.directory`; it is the caller's to move.
     public func fetch(
         _ job: MediaJob, onProgress: @escaping ProgressHandler = { _ in }
     ) async throws(MediaError) -> FetchedMedia {
@@ -35,8 +35,8 @@ public final class MediaFetcher: Sendable {
             onProgress(MediaProgress(.waiting))
         }
         defer { folder.unlock() }
-        let result = ResultFile(folder.path)
-        if let finished = result.read(for: job.address) { return finished }
+        let result = ResultFile(folder.path, isDurable: settings.isDurable)
+        if let finished = await result.read(for: job.address) { return finished }
         result.remove()
         let run = FetchRun(job: job, settings: settings, folder: folder, deadline: deadline, onProgress: onProgress)
         do throws(MediaError) {
@@ -52,8 +52,8 @@ public final class MediaFetcher: Sendable {
     }
 
     /// What a fetch of this address has brought, when nobody has moved it away yet.
-    public func finished(_ address: ContentAddress) -> FetchedMedia? {
-        ResultFile("\(settings.directory)/\(address.hash)").read(for: address)
+    public func finished(_ address: ContentAddress) async -> FetchedMedia? {
+        await ResultFile("\(settings.directory)/\(address.hash)", isDurable: settings.isDurable).read(for: address)
     }
 
     /// Forgets what a failed fetch of this address has so far.
@@ -96,29 +96,45 @@ public final class MediaFetcher: Sendable {
 /// `finished.json`: the result, for whoever asks for the same before it was moved away.
 private struct ResultFile {
     private let path: String
+    private let isDurable: Bool
 
     /// - Parameter folder: of the job.
-    init(_ folder: String) { path = "\(folder)/finished.json" }
+    init(_ folder: String, isDurable: Bool = false) {
+        path = "\(folder)/finished.json"
+        self.isDurable = isDurable
+    }
 
     /// nil when there is none, or its file is not there any more.
-    func read(for address: ContentAddress) -> FetchedMedia? {
-        guard let media, media.key == address.key, isThere(media) else { return nil }
+    func read(for address: ContentAddress) async -> FetchedMedia? {
+        guard let payload, let media = FetchedMedia(payload: payload), media.key == address.key,
+            await isIntact(media, madeIn: payload["boot"]?.string)
+        else { return nil }
         return media
     }
 
     /// Whether there was a result, and somebody has moved it away.
-    var isTaken: Bool { media.map { !isThere($0) } ?? false }
+    var isTaken: Bool { payload.flatMap { FetchedMedia(payload: $0) }.map { !isThere($0) } ?? false }
 
     func write(_ media: FetchedMedia) throws(MediaError) {
-        try SmallFile.write(media.payload, to: path)
+        var payload = media.payload
+        // Without it, the file is durable.
+        if !isDurable { payload["boot"] = MachineStart.current.map { .string($0) } ?? .string("") }
+        try SmallFile.write(payload, to: path, isDurable: isDurable)
     }
 
     func remove() { unlink(path) }
 
-    private var media: FetchedMedia? { SmallFile.read(path).flatMap { FetchedMedia(payload: $0) } }
+    private var payload: JSONObject? { SmallFile.read(path) }
 
     private func isThere(_ media: FetchedMedia) -> Bool {
         var info = stat()
         return lstat(media.path, &info) == 0 && info.st_size == media.sizeBytes
+    }
+
+    /// What was not on the disk for good when the machine stopped is worth what its hash says.
+    private func isIntact(_ media: FetchedMedia, madeIn boot: String?) async -> Bool {
+        guard isThere(media) else { return false }
+        guard let boot, boot != MachineStart.current else { return true }
+        return (try? await HashingWriter.hash(media.path)) == media.sha256
     }
 }

@@ -8,6 +8,8 @@ public struct MediaSettings: Sendable {
     public var addressPolicy: AddressPolicy = .publicOnly
     /// The longest file, fetched or made.
     public var maxBytes: Int64 = 2_000_000_000
+    /// Whether a file is on the disk for good before it is reported: for reports that outlast a loss of power themselves.
+    public var isDurable = true
     /// How long a server may be silent.
     public var stallTimeout: Duration = .seconds(30)
     /// For a whole fetch.

@@ -1,6 +1,8 @@
 /// Commands encoded one behind the other, as they go over the wire (RESP arrays of bulk strings).
 public struct CommandBatch: Sendable {
     private(set) var bytes: [UInt8] = []
+    /// What was added so far, for `addEncoded` of another batch.
+    package var encoded: [UInt8] { bytes }
     public private(set) var count = 0
 
     public init() {}
@@ -17,14 +19,14 @@ public struct CommandBatch: Sendable {
     }
 
     /// Starts a command; exactly so many `add` calls follow.
-    mutating func begin(arguments: Int) {
+    package mutating func begin(arguments: Int) {
         count += 1
         bytes.append(UInt8(ascii: "*"))
         appendDecimal(Int64(arguments))
         appendLineEnd()
     }
 
-    mutating func add(_ argument: RedisArgument) {
+    package mutating func add(_ argument: RedisArgument) {
         switch argument {
         case .text(let text): add(text)
         case .bytes(let value): add(value)
@@ -32,12 +34,16 @@ public struct CommandBatch: Sendable {
         }
     }
 
-    mutating func add(_ text: String) {
+    package mutating func add(_ text: String) {
         var text = text
         text.withUTF8 { addBulk($0) }
     }
 
     mutating func add(_ value: [UInt8]) {
+        value.withUnsafeBufferPointer { addBulk($0) }
+    }
+
+    package mutating func add(_ value: ArraySlice<UInt8>) {
         value.withUnsafeBufferPointer { addBulk($0) }
     }
 
@@ -50,14 +56,14 @@ public struct CommandBatch: Sendable {
         appendLineEnd()
     }
 
-    mutating func add(_ number: Int64) {
+    package mutating func add(_ number: Int64) {
         addHeader(Self.decimalWidth(number))
         appendDecimal(number)
         appendLineEnd()
     }
 
     /// Adds what `add` calls of an earlier batch encoded.
-    mutating func addEncoded(_ encoded: [UInt8]) {
+    package mutating func addEncoded(_ encoded: [UInt8]) {
         bytes.append(contentsOf: encoded)
     }
 

@@ -20,27 +20,54 @@ public struct RateLimiter: Sendable {
     public func decide(
         _ keys: [String], _ mode: RateMode = .checkAndCount, timeout: Duration? = nil
     ) async throws(RedisError) -> [RateDecision] {
-        let prefix = "tgpipe:rate:\(rule.name):{"
-        let arguments = encodedArguments(mode)
-        let replies = try await redis.run(script, count: keys.count, timeout: timeout) { index, hash, batch in
-            batch.begin(arguments: 3 + keySuffixes.count + 4)
-            batch.add("EVALSHA")
-            batch.add(hash)
-            batch.add(Int64(keySuffixes.count))
-            let key = HashTag.escaped(keys[index])
-            for suffix in keySuffixes { batch.add(joining: prefix, key, suffix) }
-            batch.addEncoded(arguments)
+        let runs = stride(from: 0, to: keys.count, by: Self.eventsARun).map {
+            keys[$0..<min(keys.count, $0 + Self.eventsARun)]
         }
         var decisions: [RateDecision] = []
-        decisions.reserveCapacity(replies.count)
-        for reply in replies {
-            guard let number = try redis.checked(reply).int else {
-                throw RedisError(.protocolError, "Redis at \(redis.address) answered a script with no number")
+        decisions.reserveCapacity(keys.count)
+        for (run, reply) in zip(runs, try await replies(to: runs, mode, timeout)) {
+            if case .error(let text) = reply, text.hasPrefix("CROSSSLOT") {
+                // A cluster runs no script over the keys of several events, and refused this one before it began.
+                for reply in try await replies(to: run.map { [$0] }, mode, timeout) {
+                    decisions += try self.decisions(of: reply, count: 1)
+                }
+            } else {
+                decisions += try self.decisions(of: reply, count: run.count)
             }
-            decisions.append(RateDecision(packed: number))
         }
         return decisions
     }
+
+    /// - Parameter runs: the keys on which one run of the script decides. Nobody else is served meanwhile.
+    private func replies(
+        to runs: [ArraySlice<String>], _ mode: RateMode, _ timeout: Duration?
+    ) async throws(RedisError) -> [RedisValue] {
+        let prefix = "tgpipe:rate:\(rule.name):{"
+        let arguments = encodedArguments(mode)
+        return try await redis.run(script, count: runs.count, timeout: timeout) { run, hash, batch in
+            let words = runs[run].count * keySuffixes.count
+            batch.begin(arguments: 3 + words + 4)
+            batch.add("EVALSHA")
+            batch.add(hash)
+            batch.add(Int64(words))
+            for event in runs[run] {
+                let key = HashTag.escaped(event)
+                for suffix in keySuffixes { batch.add(joining: prefix, key, suffix) }
+            }
+            batch.addEncoded(arguments)
+        }
+    }
+
+    private func decisions(of reply: RedisValue, count: Int) throws(RedisError) -> [RateDecision] {
+        let numbers = try redis.checked(reply).array?.compactMap(\.int) ?? []
+        guard numbers.count == count else {
+            throw RedisError(.protocolError, "Redis at \(redis.address) answered a script with something else")
+        }
+        return numbers.map { RateDecision(packed: $0) }
+    }
+
+    /// Well under a millisecond.
+    private static let eventsARun = 32
 
     private func encodedArguments(_ mode: RateMode) -> [UInt8] {
         var batch = CommandBatch()

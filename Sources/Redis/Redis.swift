@@ -91,7 +91,7 @@ public final class Redis: Sendable {
     }
 
     /// An error reply becomes an error.
-    func checked(_ reply: RedisValue) throws(RedisError) -> RedisValue {
+    package func checked(_ reply: RedisValue) throws(RedisError) -> RedisValue {
         if case .error(let text) = reply { throw RedisError(reply: text, from: address) }
         return reply
     }

@@ -52,7 +52,7 @@ extension Redis {
     /// Runs a script `count` times; `encode` adds the EVALSHA command of one index.
     ///
     /// Runs that met a server without the script did nothing, so they, and only they, are repeated.
-    func run(
+    package func run(
         _ script: RedisScript, count: Int, timeout: Duration?,
         encode: (_ index: Int, _ hash: String, inout CommandBatch) -> Void
     ) async throws(RedisError) -> [RedisValue] {

@@ -1,22 +1,41 @@
 import Blocking
 public import Envelope
 import Glibc
+import Queue
 
-/// Where whole lines go, for tasks: standard output, a file (appended to) or a FIFO.
+/// Where whole lines go, for tasks: standard output, a file (appended to), a FIFO, or a queue.
 ///
-/// A write returns when the kernel has all of it; `LineOutput` says more.
+/// A write returns when the kernel, or the queue, has all of it; `LineOutput` says more.
 public final class EventOutput: Sendable {
-    private let thread = BlockingThread()
-    private let output: LineOutput
+    private enum Kind {
+        case lines(BlockingThread, LineOutput)
+        case queue(QueueSink)
+    }
+
+    private let kind: Kind
+
+    /// - Throws: `StageError` (74), what is wrong with a queue, and `CancellationError` when the shutdown ended a wait.
+    public init(_ options: OutputOptions, runtime: Runtime) async throws {
+        if let queue = try QueueName(endpoint: options.to) {
+            kind = .queue(try await QueueSink(queue, maxLength: options.maxLength, runtime: runtime))
+        } else {
+            kind = try await EventOutput.lines(options.to, runtime.shutdown)
+        }
+    }
 
     /// - Parameters:
     ///   - endpoint: `-` or a path; a FIFO is opened when a reader is there.
     ///   - shutdown: ends the wait for that reader.
     /// - Throws: `StageError` (74), and `CancellationError` when the wait was ended.
     public init(endpoint: String, shutdown: Shutdown) async throws {
+        kind = try await EventOutput.lines(endpoint, shutdown)
+    }
+
+    private static func lines(_ endpoint: String, _ shutdown: Shutdown) async throws -> Kind {
+        let thread = BlockingThread()
         let probe = try await EventOutput.waitForReader(of: endpoint, shutdown)
         defer { if let probe { close(probe) } }
-        output = try await thread.run { try LineOutput(endpoint: endpoint) }
+        return .lines(thread, try await thread.run { try LineOutput(endpoint: endpoint) })
     }
 
     /// To block in `open` until a FIFO has a reader would not hear a signal.
@@ -37,7 +56,10 @@ public final class EventOutput: Sendable {
     /// Writes whole lines, line feeds included.
     public func write(_ lines: [UInt8]) async throws {
         guard !lines.isEmpty else { return }
-        try await thread.run { try self.writeNow(lines) }
+        switch kind {
+        case .lines(let thread, let output): try await thread.run { try output.writeNow(lines) }
+        case .queue(let sink): try await sink.publish(QueueLine.lines(of: lines))
+        }
     }
 
     public func write(_ envelopes: [Envelope]) async throws {
@@ -48,13 +70,49 @@ public final class EventOutput: Sendable {
     /// only when the process is killed between two system calls.
     public func write(_ envelope: Envelope, noting note: @escaping @Sendable () throws -> Void) async throws {
         let line = envelope.line
-        try await thread.run {
-            try self.writeNow(line)
+        switch kind {
+        case .lines(let thread, let output):
+            try await thread.run {
+                try output.writeNow(line)
+                try note()
+            }
+        case .queue(let sink):
+            try await sink.publish(QueueLine.lines(of: line))
             try note()
         }
     }
 
-    private func writeNow(_ lines: [UInt8]) throws {
-        try lines.withUnsafeBytes { try output.write($0) }
+    /// Publishes an envelope and sets a key of Redis in one step.
+    ///
+    /// - Returns: false when the output is no queue, and nothing was done.
+    public func publish(_ envelope: Envelope, settingKey key: String, to value: String) async throws -> Bool {
+        guard case .queue(let sink) = kind else { return false }
+        try await sink.publish(QueueLine.lines(of: envelope.line), setting: [(key, value)])
+        return true
+    }
+
+    var sink: QueueSink? {
+        if case .queue(let sink) = kind { sink } else { nil }
+    }
+
+    /// Writes what came of events, and acknowledges those of a queue: in one step when the output is a queue, too.
+    func write(_ results: Results, from source: QueueSource?) async throws {
+        switch (kind, source) {
+        case (.lines, nil): try await write(results.bytes)
+        case (.queue(let sink), nil): try await sink.publish(results.lines)
+        case (.queue(let sink), let source?): try await source.finish(results.ofEntries, to: sink.outputs)
+        case (.lines, let source?):
+            // What another worker has by now is for that one to write.
+            let entries = results.items.compactMap(\.entry)
+            let owned = try await source.stillOwned(entries)
+            try await write(owned.count == entries.count ? results.bytes : results.bytes(of: owned))
+            try await source.finish(owned.map { QueueResult($0) })
+        }
+    }
+}
+
+extension LineOutput {
+    fileprivate func writeNow(_ lines: [UInt8]) throws {
+        try lines.withUnsafeBytes { try write($0) }
     }
 }

@@ -1,5 +1,6 @@
 public import Envelope
 import Glibc
+import Queue
 import Synchronization
 
 /// What a stage works on, in the order it came: the events it accepted, and the lines that only pass through.
@@ -14,29 +15,63 @@ public enum Incoming: Sendable {
     }
 }
 
+/// As `Incoming`, with what a queue is to be told when it is done.
+struct Received: Sendable {
+    let incoming: Incoming
+    let entry: QueueEntry?
+}
+
 /// A stage's input: checked, with malformed lines gone to the dead letters.
 public final class EventStream: Sendable {
-    private let input: EventInput
+    enum Source {
+        case lines(EventInput)
+        case queue(QueueSource)
+    }
+
+    let source: Source
     private let deadLetters: DeadLetters
     private let accepts: @Sendable (String) -> Bool
     private let parser = Mutex(ParserBox())
 
     /// - Parameter accepts: whether the stage works on events of a type; the rest is passed through unparsed.
     public init(runtime: Runtime, options: InputOptions, accepts: @escaping @Sendable (String) -> Bool) async throws {
-        input = EventInput(
-            endpoint: options.from, maxLineBytes: Int(options.maxLine.bytes), shutdown: runtime.shutdown)
+        if let queue = try QueueName(endpoint: options.from) {
+            source = .queue(try await QueueSource(queue, options: options.queue, runtime: runtime))
+        } else {
+            source = .lines(
+                EventInput(
+                    endpoint: options.from, maxLineBytes: Int(options.maxLine.bytes), shutdown: runtime.shutdown))
+        }
         deadLetters = try await DeadLetters(runtime: runtime, path: options.deadLetter)
         self.accepts = accepts
     }
 
+    var queue: QueueSource? {
+        if case .queue(let queue) = source { queue } else { nil }
+    }
+
     /// Everything that is readable now; waits for the first. nil at the end of input and at shutdown.
     public func next() async throws -> [Incoming]? {
+        guard case .lines(let input) = source else {
+            // Events of a queue are acknowledged by the loops only.
+            throw StageError(.usage, "this tool cannot read from a queue")
+        }
+        return try await next(of: input)?.map(\.incoming)
+    }
+
+    func next(of input: EventInput) async throws -> [Received]? {
         while let outputs = try await input.next() {
-            var items: [Incoming] = []
+            var items: [Received] = []
             var refused: [Refused] = []
             for output in outputs {
                 switch output {
-                case .lines(let block): for line in block.lines { sort(line, &items, &refused) }
+                case .lines(let block):
+                    for line in block.lines {
+                        switch sort(line) {
+                        case .success(let incoming): items.append(Received(incoming: incoming, entry: nil))
+                        case .failure(let reason): refused.append(reason)
+                        }
+                    }
                 case .tooLong(let prefix, let size): refused.append(.tooLong(prefix: prefix, sizeBytes: size))
                 }
             }
@@ -46,23 +81,53 @@ public final class EventStream: Sendable {
         return nil
     }
 
-    private func sort(_ line: Line, _ items: inout [Incoming], _ refused: inout [Refused]) {
+    /// Entries of a queue as events; those that are malformed, or have ended too many workers, go to its dead letters.
+    ///
+    /// - Parameter giveUp: what else is published about an event of which the workers died.
+    func received(
+        _ entries: [TakenEntry], from queue: QueueSource, to sink: QueueSink?,
+        givingUp: (Envelope, String) -> [Envelope] = { _, _ in [] }
+    ) async throws -> [Received] {
+        var items: [Received] = []
+        for taken in entries {
+            switch sort(Line(taken.line)) {
+            case .failure(let refused):
+                try await deadLetters.add(refused)
+                try await queue.bury(taken.entry, refused.burial, to: sink)
+            case .success(let incoming) where taken.entry.attempt > queue.options.maxAttempts:
+                let count = taken.entry.attempt - 1
+                let burial = Burial(
+                    code: "worker_died",
+                    reason: "no worker came to an end with it: the last of \(count) attempts broke off")
+                var results: [Envelope] = []
+                if case .event(let event, _) = incoming { results = givingUp(event, burial.reason) }
+                try await queue.bury(taken.entry, burial, publishing: results, to: sink)
+            case .success(let incoming): items.append(Received(incoming: incoming, entry: taken.entry))
+            }
+        }
+        return items
+    }
+
+    private enum Sorted {
+        case success(Incoming)
+        case failure(Refused)
+    }
+
+    private func sort(_ line: Line) -> Sorted {
         parser.withLock { box in
             line.withBytes { bytes in
                 let scanned = box.parser.scan(bytes, padded: true)
                 if let fault = scanned.fault {
                     let correlation = EventID(String(decoding: scanned.correlationID, as: UTF8.self))
-                    refused.append(
+                    return .failure(
                         Refused(line: line.bytes, sizeBytes: bytes.count, fault: fault, correlationID: correlation))
-                } else if accepts(String(decoding: scanned.type, as: UTF8.self)) {
-                    do throws(MalformedInput) {
-                        items.append(.event(try Envelope(try box.parser.parse(bytes, padded: true)), line))
-                    } catch {
-                        refused.append(
-                            Refused(line: line.bytes, sizeBytes: bytes.count, fault: error, correlationID: nil))
-                    }
-                } else {
-                    items.append(.other(line))
+                }
+                guard accepts(String(decoding: scanned.type, as: UTF8.self)) else { return .success(.other(line)) }
+                do throws(MalformedInput) {
+                    return .success(.event(try Envelope(try box.parser.parse(bytes, padded: true)), line))
+                } catch {
+                    return .failure(
+                        Refused(line: line.bytes, sizeBytes: bytes.count, fault: error, correlationID: nil))
                 }
             }
         }
@@ -70,10 +135,19 @@ public final class EventStream: Sendable {
 
     /// Sends an event that the stage accepted, but cannot work on, to the dead letters.
     public func refuse(_ event: Envelope, _ line: Line, _ fault: MalformedInput) async throws {
-        let bytes = line.bytes
-        try await deadLetters.add(
-            Refused(line: bytes, sizeBytes: bytes.count, fault: fault, correlationID: event.correlationID))
+        try await refuse(event, line, nil, fault)
     }
+
+    func refuse(_ event: Envelope, _ line: Line, _ entry: QueueEntry?, _ fault: MalformedInput) async throws {
+        let bytes = line.bytes
+        let refused = Refused(line: bytes, sizeBytes: bytes.count, fault: fault, correlationID: event.correlationID)
+        try await deadLetters.add(refused)
+        if let entry, let queue { try await queue.bury(entry, refused.burial, to: nil) }
+    }
+}
+
+extension Refused {
+    fileprivate var burial: Burial { Burial(code: fault.code.rawValue, reason: fault.reason) }
 }
 
 private struct ParserBox: ~Copyable, @unchecked Sendable {

@@ -30,22 +30,25 @@ extension Runtime {
         decide: ([Envelope]) async throws -> [Decision]
     ) async throws -> ExitStatus {
         let stream = try await EventStream(runtime: self, options: input, accepts: accepts)
-        let sink = try await EventOutput(endpoint: output.to, shutdown: shutdown)
-        try await stream.forEachBatch(shutdown: shutdown) { batch in
-            let events = batch.compactMap { if case .event(let event, _) = $0 { event } else { nil } }
+        let sink = try await EventOutput(output, runtime: self)
+        try await stream.forEachBatch(shutdown: shutdown, sink: sink.sink) { batch in
+            let events = batch.compactMap { if case .event(let event, _) = $0.incoming { event } else { nil } }
             var decisions = try await events.isEmpty ? [].makeIterator() : decide(events).makeIterator()
-            var bytes: [UInt8] = []
-            bytes.reserveCapacity(batch.reduce(0) { $0 + $1.line.range.count + 1 })
+            var results = Results()
+            results.reserve(bytes: batch.reduce(0) { $0 + $1.incoming.line.range.count + 1 }, items: batch.count)
             for item in batch {
-                switch item {
-                case .other(let line): bytes.append(line)
+                switch item.incoming {
+                case .other(let line): results.add(item.entry) { $0.append(line) }
                 case .event(let event, let line):
                     let decision = decisions.next() ?? .pass
-                    if case .refuse(let fault) = decision { try await stream.refuse(event, line, fault) }
-                    bytes.append(decision, of: line)
+                    if case .refuse(let fault) = decision {
+                        try await stream.refuse(event, line, item.entry, fault)
+                    } else {
+                        results.add(item.entry) { $0.append(decision, of: line) }
+                    }
                 }
             }
-            try await sink.write(bytes)
+            try await sink.write(results, from: stream.queue)
         }
         return .success
     }
@@ -89,13 +92,5 @@ extension [UInt8] {
         case .drop, .refuse: break
         case .replace(let envelopes): for envelope in envelopes { append(contentsOf: envelope.line) }
         }
-    }
-}
-
-extension EventOutput {
-    func write(_ lines: [Line]) async throws {
-        var bytes: [UInt8] = []
-        for line in lines { bytes.append(line) }
-        try await write(bytes)
     }
 }

@@ -30,11 +30,17 @@ extension Runtime {
         _ call: (Redis) async throws(RedisError) -> Answer
     ) async throws -> Answer {
         let redis = try await redis()
+        return try await patiently { try await call(redis) }
+    }
+
+    /// As above, for calls that have a connection already.
+    func patiently<Answer>(_ call: () async throws -> Answer) async throws -> Answer {
         var backoff = Backoff(first: .milliseconds(100), longest: .seconds(10))
         while true {
-            do throws(RedisError) {
-                return try await call(redis)
-            } catch {
+            do {
+                return try await call()
+            } catch let error as RedisError {
+                if error.code == .cancelled { throw CancellationError() }
                 guard error.isTemporary, !shutdown.isRequested else { throw error }
                 let pause = backoff.next()
                 log.warning("\(error.message); trying again in \(pause.spanText)")
@@ -47,6 +53,20 @@ extension Runtime {
     /// Fails at once when Redis cannot be reached: a wrong address should be told at the start.
     public func requireRedis() async throws {
         let redis = try await redis()
-        try await withRetry(for: .seconds(3)) { () throws(RedisError) in _ = try await redis.send("PING") }
+        try await atStart { try await redis.send("PING") }
+    }
+
+    /// Tries for a few seconds only: what cannot be used at the start is told, not waited for.
+    @discardableResult
+    func atStart<Answer>(_ call: () async throws -> Answer) async throws -> Answer {
+        let end = ContinuousClock.now + .seconds(3)
+        var backoff = Backoff(first: .milliseconds(50), longest: .seconds(1))
+        while true {
+            do {
+                return try await call()
+            } catch let error as RedisError where error.isTemporary && ContinuousClock.now < end {
+                try await Task.sleep(for: backoff.next())
+            }
+        }
     }
 }

@@ -5,7 +5,7 @@ import Synchronization
 /// The work takes all of it at once: the slower the work, the larger its batches.
 final class ReadAhead: Sendable {
     private struct State {
-        var items: [Incoming] = []
+        var items: [Received] = []
         var reads = 0
         var isEnded = false
         var reader: CheckedContinuation<Void, Never>?
@@ -18,7 +18,7 @@ final class ReadAhead: Sendable {
     private let state = Mutex(State())
 
     /// Adds what was read; waits while there is enough. False: nobody takes it any more.
-    func put(_ items: [Incoming]) async -> Bool {
+    func put(_ items: [Received]) async -> Bool {
         let worker = state.withLock { state in
             state.items.append(contentsOf: items)
             state.reads += 1
@@ -37,7 +37,7 @@ final class ReadAhead: Sendable {
     }
 
     /// Everything there is; waits for the first. nil at the end.
-    func take() async -> [Incoming]? {
+    func take() async -> [Received]? {
         await withCheckedContinuation { continuation in
             let isReady = state.withLock { state in
                 if !state.items.isEmpty || state.isEnded { return true }
@@ -65,15 +65,35 @@ final class ReadAhead: Sendable {
 }
 
 extension EventStream {
-    /// Runs `work` on everything that is readable, again and again, while more is read.
+    /// Runs `work` on everything that is readable, again and again.
     ///
-    /// - Throws: the first failure of either; a reader that waits for input then hears of it by the shutdown.
-    func forEachBatch(shutdown: Shutdown, _ work: ([Incoming]) async throws -> Void) async throws {
+    /// - Throws: the first failure; a reader that waits for input then hears of it by the shutdown.
+    func forEachBatch(
+        shutdown: Shutdown, sink: QueueSink?, _ work: ([Received]) async throws -> Void
+    ) async throws {
+        switch source {
+        case .lines(let input): try await forEachBatch(of: input, shutdown, work)
+        case .queue(let queue):
+            try await queue.keepingLeases {
+                while let taken = try await queue.next(limit: EventStream.queueBatch, isIdle: true) {
+                    let batch = try await received(taken.entries, from: queue, to: sink)
+                    if !batch.isEmpty { try await work(batch) }
+                }
+            }
+        }
+    }
+
+    private static let queueBatch = 512
+
+    /// More is read while the work on what came before is under way.
+    private func forEachBatch(
+        of input: EventInput, _ shutdown: Shutdown, _ work: ([Received]) async throws -> Void
+    ) async throws {
         let ahead = ReadAhead()
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
                 defer { ahead.end() }
-                while let items = try await self.next(), await ahead.put(items) {}
+                while let items = try await self.next(of: input), await ahead.put(items) {}
             }
             do {
                 while let batch = await ahead.take() { try await work(batch) }

@@ -15,6 +15,8 @@ public final class Runtime: Sendable {
     private let redisFlag: String?
     private let connection = Mutex<Redis?>(nil)
     let refusals = Mutex(RefusalLog())
+    /// Whether it has been said what of Redis's settings loses queues.
+    let hasWarned = Atomic(false)
     /// The events of a stage that works on several at once.
     let workList = Mutex<WorkList?>(nil)
 

@@ -2,6 +2,7 @@ public import ArgumentParser
 public import Envelope
 import Glibc
 public import Logging
+import Queue
 
 /// What every tool takes.
 public struct CommonOptions: ParsableArguments, Sendable {
@@ -30,7 +31,9 @@ public struct CommonOptions: ParsableArguments, Sendable {
 
 /// What every tool takes that reads envelopes.
 public struct InputOptions: ParsableArguments, Sendable {
-    @Option(help: ArgumentHelp("Where envelopes come from: - or the path of a file or FIFO.", valueName: "endpoint"))
+    @Option(
+        help: ArgumentHelp(
+            "Where envelopes come from: -, the path of a file or FIFO, or queue:NAME.", valueName: "endpoint"))
     public var from: String = "-"
 
     @Option(help: ArgumentHelp("Where malformed lines go, with the reason. Default: into the log.", valueName: "path"))
@@ -38,6 +41,11 @@ public struct InputOptions: ParsableArguments, Sendable {
 
     @Option(help: ArgumentHelp("The longest line accepted.", valueName: "size"))
     public var maxLine: ByteSize = ByteSize(8 << 20)
+
+    @OptionGroup(title: "Reading from a queue") public var queue: QueueOptions
+
+    /// Whether what fails can be tried again, by this tool or another.
+    public var isFromQueue: Bool { from.hasPrefix("queue:") }
 
     public init() {}
 
@@ -52,18 +60,71 @@ public struct InputOptions: ParsableArguments, Sendable {
 
 /// What every tool takes that writes envelopes.
 public struct OutputOptions: ParsableArguments, Sendable {
-    @Option(help: ArgumentHelp("Where envelopes go: - or the path of a file or FIFO.", valueName: "endpoint"))
+    @Option(
+        help: ArgumentHelp("Where envelopes go: -, the path of a file or FIFO, or queue:NAME.", valueName: "endpoint"))
     public var to: String = "-"
+
+    @Option(
+        help: ArgumentHelp(
+            "How many events a queue may hold; when it is full, --to waits for room.", valueName: "count"))
+    public var maxLength: Int = 1_000_000
 
     public init() {}
 
-    public func validate() throws { try Endpoint.check(to, "--to") }
+    /// Whether an event that was accepted there outlasts a loss of power: then what it speaks of has to as well.
+    public var isDurable: Bool { to.hasPrefix("queue:") }
+
+    public func validate() throws {
+        try Endpoint.check(to, "--to")
+        guard maxLength > 0 else { throw ValidationError("--max-length must be 1 or more") }
+    }
+}
+
+/// What every tool takes that can read from a queue.
+public struct QueueOptions: ParsableArguments, Sendable {
+    @Option(
+        help: ArgumentHelp(
+            "Workers of one group share the events; each group gets all of them. Default: the tool's name.",
+            valueName: "name"))
+    public var group: String?
+
+    @Option(help: ArgumentHelp("A worker that is silent for so long is taken to be dead.", valueName: "duration"))
+    public var lease: Span = Span(.seconds(30))
+
+    @Option(help: ArgumentHelp("After so many attempts an event goes to the queue's dead letters.", valueName: "count"))
+    public var maxAttempts: Int = 5
+
+    @Option(
+        help: ArgumentHelp("The pause after a first failure, at most; it doubles with each.", valueName: "duration"))
+    public var backoff: Span = Span(.seconds(1))
+
+    @Option(help: ArgumentHelp("The longest such pause.", valueName: "duration"))
+    public var maxBackoff: Span = Span(.seconds(300))
+
+    public init() {}
+
+    public func validate() throws {
+        guard (.milliseconds(500)...(.seconds(86_400))).contains(lease.duration) else {
+            throw ValidationError("--lease must be from 500ms to 1d")
+        }
+        guard (1...1000).contains(maxAttempts) else { throw ValidationError("--max-attempts must be from 1 to 1000") }
+    }
+
+    /// Full jitter: anything up to a limit that doubles with each attempt.
+    ///
+    /// - Parameter attempt: the one that failed, from 1.
+    func pause(after attempt: Int) -> Duration {
+        let limit = min(maxBackoff.duration, backoff.duration * (1 << min(attempt - 1, 30)))
+        return limit * Double.random(in: 0...1)
+    }
 }
 
 enum Endpoint {
     static func check(_ text: String, _ flag: String) throws {
-        guard !text.isEmpty else { throw ValidationError("\(flag) needs - or a path") }
-        if text.hasPrefix("queue:") { throw ValidationError("\(flag): this version has no queues") }
+        guard !text.isEmpty else { throw ValidationError("\(flag) needs -, a path or queue:NAME") }
+        do throws(QueueError) { _ = try QueueName(endpoint: text) } catch {
+            throw ValidationError("\(flag): \(error.message)")
+        }
     }
 }
 

@@ -1,3 +1,4 @@
+import Queue
 public import Redis
 
 extension Runtime {
@@ -5,7 +6,9 @@ extension Runtime {
     public func wake(_ waiters: [Waiter]) async throws {
         var here: [Int] = []
         var elsewhere: [String: [RedisArgument]] = [:]
+        var queued: [QueueWaiter] = []
         for waiter in waiters {
+            if let waiter = QueueWaiter(waiter) { queued.append(waiter) }
             guard let event = PipeWaiter(waiter) else { continue }
             if event.process == ProcessName.own {
                 here.append(event.number)
@@ -15,6 +18,9 @@ extension Runtime {
         }
         if !here.isEmpty { workList.withLock { $0 }?.wake(here) }
         for (process, numbers) in elsewhere { try await wake(numbers, of: process) }
+        guard !queued.isEmpty else { return }
+        let redis = try await redis()
+        try await patiently { try await QueueWaiter.wake(queued, redis: redis) }
     }
 
     /// An event of a pipe, as others may wake it.

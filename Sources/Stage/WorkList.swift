@@ -1,4 +1,5 @@
 import Envelope
+import Queue
 import Synchronization
 
 /// The events that a stage has read: waiting for a place, worked on, or held until they are woken.
@@ -8,6 +9,7 @@ final class WorkList: Sendable {
         let number: Int
         let event: Envelope
         let line: Line
+        let entry: QueueEntry?
     }
 
     fileprivate struct Held {
@@ -56,14 +58,28 @@ final class WorkList: Sendable {
         return nil
     }
 
-    func add(_ events: [(Envelope, Line)]) {
+    /// Adds the events among what was read.
+    func add(_ items: [Received]) {
         state.withLock { state in
-            for (event, line) in events {
-                state.waiting.append(Item(number: state.nextNumber, event: event, line: line))
+            for item in items {
+                guard case .event(let event, let line) = item.incoming else { continue }
+                state.waiting.append(Item(number: state.nextNumber, event: event, line: line, entry: item.entry))
                 state.nextNumber += 1
             }
         }
         changed.notify()
+    }
+
+    /// Whether nothing is worked on, or about to be.
+    var isIdle: Bool { state.withLock { $0.working.isEmpty && $0.waiting.isEmpty } }
+
+    /// Returns when nothing is worked on any more.
+    func waitUntilIdle() async {
+        while !Task.isCancelled {
+            let generation = changed.generation
+            if isIdle { return }
+            await changed.wait(since: generation, atMost: .seconds(60))
+        }
     }
 
     /// Nothing more will be added.

@@ -35,7 +35,7 @@ import Stage
     func run(_ runtime: Runtime) async throws -> ExitStatus {
         let store = try store.open(runtime, s3: upload.s3)
         if let file = single.file {
-            let sink = try await EventOutput(endpoint: output.to, shutdown: runtime.shutdown)
+            let sink = try await EventOutput(output, runtime: runtime)
             let put = SingleFile(path: file, options: single, store: store, expires: self.store.expires.duration)
             // Asked to end, it ends: what was sent of the file is of no use.
             guard let stored = try await runtime.shutdown.interrupting(put.run) else { throw CancellationError() }
@@ -45,9 +45,11 @@ import Stage
         let cache = MediaCache(directory: try runtime.directory("media/cache"))
         let storing = MediaStoring(
             log: runtime.log, store: store, cache: cache, expires: self.store.expires.duration,
-            shared: SharedWork(runtime, name: "store", lease: .seconds(30)))
+            shared: SharedWork(runtime, name: "store", lease: input.queue.lease.duration),
+            isFromQueue: input.isFromQueue)
         return try await runtime.work(
-            input, output, concurrency: concurrency, accepting: { $0 == MediaStoring.accepted }, handle: storing.handle)
+            input, output, concurrency: concurrency, accepting: { $0 == MediaStoring.accepted },
+            givingUp: storing.giveUp, handle: storing.handle)
     }
 }
 

@@ -12,6 +12,8 @@ struct MediaStoring: Sendable {
     let expires: Duration
     /// One stores a file, whoever else was to store the same.
     let shared: SharedWork
+    /// Then what may pass is tried again later.
+    let isFromQueue: Bool
 
     /// How long a file that is on another machine may take to be stored from there.
     private static let patience = Duration.seconds(600)
@@ -51,8 +53,15 @@ struct MediaStoring: Sendable {
         do {
             return try await outcome(fetched, context)
         } catch let error as BlobError {
+            if isFromQueue, error.isTemporary { throw error }
             return .done([failed(fetched, error)])
         }
+    }
+
+    /// What those who asked are told of an event for which no attempt is left.
+    @Sendable func giveUp(_ event: Envelope, _ reason: String) -> [Envelope] {
+        guard let fetched = try? Fetched(event.payload) else { return [] }
+        return [failed(fetched, BlobError(.storeFailed, reason, isTemporary: true))]
     }
 
     private func outcome(_ fetched: Fetched, _ context: WorkContext) async throws -> Outcome {

@@ -23,21 +23,33 @@ struct FetchStage: Sendable {
     let aliases: Aliases
     let limits: FetchLimits
     let expires: Duration
+    /// Then what may pass is tried again later, by whoever gets the event then.
+    let isFromQueue: Bool
 
     /// A result can be taken away, and a source be asked for again, between two looks: after so many it is no coincidence.
     private static let looks = 5
 
     func handle(_ event: Envelope, _ context: WorkContext) async throws -> Outcome {
         let request = try MediaRequest(event)
+        if request.isRateLimited {
+            return .done([failed(request, .overLimit(request.retryAfterSeconds))])
+        }
         do {
             return try await outcome(request, context)
         } catch let error as MediaError {
-            return .done([failed(request, error)])
+            guard isFromQueue, error.mayPassSoon else { return .done([failed(request, error)]) }
+            if context.isLastAttempt { await discard(request) }
+            throw PassingFailure(error)
         }
     }
 
+    /// What those who asked are told of an event for which no attempt is left.
+    func giveUp(_ event: Envelope, _ reason: String) -> [Envelope] {
+        guard let request = try? MediaRequest(event) else { return [] }
+        return [failed(request, MediaError(.gaveUp, reason))]
+    }
+
     private func outcome(_ request: MediaRequest, _ context: WorkContext) async throws -> Outcome {
-        if request.isRateLimited { throw MediaError.overLimit(request.retryAfterSeconds) }
         let given = try await identity(of: request)
         for _ in 0..<FetchStage.looks {
             let identity = await aliases.resolve(given)
@@ -89,7 +101,7 @@ struct FetchStage: Sendable {
     /// Whoever has another store fetches for itself.
     private func sharedName(_ address: ContentAddress) -> String { "\(store.name)/\(address)" }
 
-    private func identity(of request: MediaRequest) async throws -> SourceIdentity {
+    func identity(of request: MediaRequest) async throws -> SourceIdentity {
         switch request.source {
         case .link(let link): try await direct.identify(link)
         case .telegramFile(let file): .telegramFile(uniqueID: file.uniqueID)
@@ -144,6 +156,14 @@ extension FetchStage {
         }
     }
 
+    /// Forgets what there is of a source that nobody will come back for.
+    private func discard(_ request: MediaRequest) async {
+        guard let identity = try? await identity(of: request) else { return }
+        let address = ContentAddress(request.kind, await aliases.resolve(identity))
+        let fetcher = direct
+        await BlockingThread().run { fetcher.discard(address) }
+    }
+
     /// Removes what was left half done long ago and is not coming back, and what is done with; until it is cancelled.
     func sweep() async {
         let fetcher = direct
@@ -154,7 +174,19 @@ extension FetchStage {
     }
 }
 
+/// A failure after which an event of a queue is tried again.
+struct PassingFailure: ReportableError {
+    let exitStatus = ExitStatus.tryAgain
+    let message: String
+    let retryAfter: Duration?
+
+    init(_ error: MediaError) { (message, retryAfter) = (error.reason, error.retryAfter) }
+}
+
 extension MediaError {
+    /// Whether it may be over in a minute; a live stream takes longer.
+    fileprivate var mayPassSoon: Bool { isTemporary && code != .live }
+
     static func overLimit(_ retryAfterSeconds: Int64?) -> MediaError {
         let wait = retryAfterSeconds.map { ": try again in \($0) s" } ?? ""
         return MediaError(.rateLimited, "Too many requests\(wait).")

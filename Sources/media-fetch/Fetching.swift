@@ -25,7 +25,7 @@ extension FetchStage {
         _ request: MediaRequest, _ identity: SourceIdentity, _ onProgress: @escaping ProgressHandler
     ) async throws -> FetchResult {
         let address = ContentAddress(request.kind, identity)
-        if let media = direct.finished(address) { return .fetched(media, host: Runtime.host) }
+        if let media = await direct.finished(address) { return .fetched(media, host: Runtime.host) }
         // In this order: what is not in its folder any more is in the store.
         if try await stored(address.key) != nil { return .stored }
         let fetcher = request.isLarge ? large : direct

@@ -29,20 +29,20 @@ import Telegram
 
     /// Commands taken at once: those that need no fetch must not wait for those that do. What is taken from a queue nobody else
     /// can take.
-    private var handledAtOnce: Int { isFromQueue ? fetching.concurrency + 16 : 256 }
-
-    private var isFromQueue: Bool { input.from.hasPrefix("queue:") }
+    private var handledAtOnce: Int { input.isFromQueue ? fetching.concurrency + 16 : 256 }
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
         let store = try storing.open(runtime)
         let limits = fetching.limits
-        let settings = try fetching.settings(directory: runtime.directory("media/fetch"))
+        var settings = try fetching.settings(directory: runtime.directory("media/fetch"))
+        settings.isDurable = output.isDurable
         let stage = FetchStage(
             runtime: runtime, store: store, direct: MediaFetcher(settings.limited(to: limits.directBytes)),
             large: MediaFetcher(settings), places: FetchPlaces(fetching.concurrency),
-            shared: SharedWork(runtime, name: "fetch", lease: .seconds(30)), api: try bot.apiIfConfigured(),
+            shared: SharedWork(runtime, name: "fetch", lease: input.queue.lease.duration),
+            api: try bot.apiIfConfigured(),
             cache: MediaCache(directory: try runtime.directory("media/cache")), aliases: Aliases(runtime: runtime),
-            limits: limits, expires: storing.expires.duration)
+            limits: limits, expires: storing.expires.duration, isFromQueue: input.isFromQueue)
         return try await withThrowingTaskGroup(of: ExitStatus?.self) { group in
             group.addTask {
                 await stage.sweep()
@@ -50,7 +50,8 @@ import Telegram
             }
             defer { group.cancelAll() }
             return try await runtime.work(
-                input, output, concurrency: handledAtOnce, accepting: MediaRequest.accepts, handle: stage.handle)
+                input, output, concurrency: handledAtOnce, accepting: MediaRequest.accepts, givingUp: stage.giveUp,
+                handle: stage.handle)
         }
     }
 }

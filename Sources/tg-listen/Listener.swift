@@ -52,8 +52,7 @@ struct Listener {
                 "bot": .object(["id": .integer(bot.id), "username": bot.username.map { .string($0) }]),
             ])
         try await Correlation.$current.withValue(Correlation(envelope)) {
-            try await output.write(envelope) { try offsets.note(id + 1) }
-            try await offsets.save(id + 1)
+            try await emit(envelope, offset: id + 1)
             let elapsed = Timestamp.now.elapsed(since: receivedAt)
             runtime.log.info(
                 "dispatched",
@@ -62,6 +61,17 @@ struct Listener {
                     "dispatch_ms": "\((elapsed.seconds * 1_000_000).rounded() / 1000)",
                 ])
         }
+    }
+
+    /// With a queue, and the offset in the same Redis, the update and the offset behind it are one step.
+    private func emit(_ envelope: Envelope, offset: Int64) async throws {
+        if let key = offsets.redisKey,
+            try await output.publish(envelope, settingKey: key, to: String(offset))
+        {
+            return
+        }
+        try await output.write(envelope) { try offsets.note(offset) }
+        try await offsets.save(offset)
     }
 
     /// Calls until it succeeds, with growing pauses, and exactly as long ones as Telegram asks for.

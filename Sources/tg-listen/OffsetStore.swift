@@ -13,6 +13,8 @@ protocol OffsetStore: Sendable {
     func note(_ offset: Int64) throws
     /// Returns when the offset is where it is kept.
     func save(_ offset: Int64) async throws
+    /// The key that holds it, when it is kept in Redis.
+    var redisKey: String? { get }
 }
 
 /// In Redis, so that a listener may start on another machine; and in a file beside, for the moment in which a kill would come between an
@@ -21,6 +23,7 @@ struct RedisOffset: OffsetStore {
     private let runtime: Runtime
     private let key: String
     private let file: FileOffset
+    var redisKey: String? { key }
 
     init(runtime: Runtime, botID: Int64) async throws {
         self.runtime = runtime
@@ -51,6 +54,7 @@ struct RedisOffset: OffsetStore {
 /// confirmed.
 final class FileOffset: OffsetStore {
     private static let width = 20
+    var redisKey: String? { nil }
     private let descriptor: Int32
     private let path: String
 

@@ -57,7 +57,7 @@ import Telegram
         let emitted = output.to == "-" ? nil : LastEmitted.updateID(in: output.to, botID: api.token.botID)
         let listener = Listener(
             runtime: runtime, api: api, offsets: offsets,
-            output: try await EventOutput(endpoint: output.to, shutdown: runtime.shutdown),
+            output: try await EventOutput(output, runtime: runtime),
             allowed: allowedUpdates.split(separator: ",").map(String.init),
             pollSeconds: once ? 0 : Int(pollTimeout.duration.components.seconds), emitted: emitted)
         try await listener.run(once: once)

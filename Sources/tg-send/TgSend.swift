@@ -31,7 +31,7 @@ import Telegram
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
         let api = try bot.api()
-        let sink = try await EventOutput(endpoint: output.to, shutdown: runtime.shutdown)
+        let sink = try await EventOutput(output, runtime: runtime)
         if let event = try single.event() {
             let sender = Sender(
                 runtime: runtime, api: api, output: sink,

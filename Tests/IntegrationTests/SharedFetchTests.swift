@@ -37,6 +37,20 @@ import Testing
         runs.flatMap(\.lines).compactMap { try? Envelope(try JSON(parsing: $0)) }.filter { $0.type == type }
     }
 
+    /// Puts events into a queue, as any stage can that passes them through.
+    private func push(_ events: [Envelope], to queue: String) async throws {
+        let pusher = try run("blob-put", ["--to", "queue:\(queue)"])
+        pusher.send(events.flatMap(\.line))
+        pusher.closeInput()
+        #expect(try await pusher.result().status == 0)
+    }
+
+    /// What is in a queue.
+    private func queued(_ queue: String, _ type: String) throws -> [Envelope] {
+        try redis.cli("XRANGE", "tgpipe:{queues}:\(queue):stream", "-", "+").split(separator: "\n")
+            .filter { $0.contains("\"\(type)\"") }.map { try Envelope(try JSON(parsing: String($0))) }
+    }
+
     private func objects() -> [String] {
         FileManager.default.enumerator(atPath: folder("store"))?.compactMap { $0 as? String }
             .filter { $0.hasSuffix(".mp4") && !$0.hasPrefix(".tgpipe") } ?? []
@@ -129,5 +143,28 @@ import Testing
         #expect(result.errors.components(separatedBy: "the same may be done twice").count == 2)
         // The folder of the download keeps those of one machine apart.
         #expect(try await site.requests("/file.bin").count == 1)
+    }
+
+    @Test func whatItsOwnerWasKilledOverIsDoneByOneOfThoseWhoWait() async throws {
+        let queues = ["--from", "queue:media", "--to", "queue:out", "--lease", "2s"]
+        let source = "slow/60000/file.bin"
+        try await push([command(source)], to: "media")
+        let owner = try fetcher(queues, host: "state1")
+        while try await site.requests("/\(source)").isEmpty { try await Task.sleep(for: .milliseconds(20)) }
+        try await push((1...40).map { _ in command(source) }, to: "media")
+        let others = try (2...3).map { try fetcher(queues, host: "state\($0)") }
+        #expect(try await eventually { try Int(redis.cli("ZCARD", waiters)) == 40 })
+        owner.signal(SIGKILL)
+        #expect(try await eventually { try queued("out", "events.media.fetched").count >= 41 })
+        for run in others { run.signal(SIGTERM) }
+        for run in others { #expect(try await run.result().status == 0) }
+        let fetched = try queued("out", "events.media.fetched")
+        #expect(fetched.count == 41)
+        #expect(Set(fetched.map(\.correlationID)).count == 41)
+        #expect(try await site.requests("/\(source)").count == 2)
+    }
+
+    private var waiters: String {
+        get throws { try redis.cli("KEYS", "*:fetch:waiters") }
     }
 }

@@ -37,7 +37,7 @@ struct Clips {
         try SmallFile.write(Array("%PDF-1.4 not really".utf8), to: folder("paper.pdf"))
     }
 
-    private func run(_ arguments: String) throws {
+    func run(_ arguments: String) throws {
         let words = ["ffmpeg", "-nostdin", "-v", "error", "-y"] + arguments.split(separator: " ").map(String.init)
         let status = try SpawnedProgram(words, descriptors: [nil, nil, 2]).wait()
         try #require(status == 0, "ffmpeg \(arguments)")

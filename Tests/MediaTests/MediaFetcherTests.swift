@@ -174,6 +174,44 @@ struct MediaFetcherTests {
         #expect(ranges == [nil, "bytes=5000-"])
     }
 
+    @Test("trusts a file that may have been lost with the power only as far as its hash", arguments: [false, true])
+    func powerLoss(isDamaged: Bool) async throws {
+        let job = try job(.video, "/clip.mp4?power=\(isDamaged)")
+        let fetcher = try fetcher { $0.isDurable = false }
+        let media = try await fetcher.fetch(job)
+        let record = folder("jobs/\(job.address.hash)/finished.json")
+        var saved = try #require(SmallFile.read(record))
+        #expect(saved["boot"] == MachineStart.current.map { .string($0) })
+        saved["boot"] = "an earlier one"
+        try SmallFile.write(saved, to: record)
+        if isDamaged { try SmallFile.write([UInt8](repeating: 0, count: Int(media.sizeBytes)), to: media.path) }
+        let again = try await fetcher.fetch(job)
+        #expect(try sha256(again.path) == media.sha256)
+        #expect(try await requests(containing: "power=\(isDamaged)").count == (isDamaged ? 2 : 1))
+    }
+
+    @Test(
+        "looks into a file before all of it is there, and not again",
+        arguments: ["+faststart", "+faststart+frag_keyframe"])
+    func earlyLook(flags: String) async throws {
+        let name = "early\(flags).mp4"
+        try clips.run("-i \(clips.mp4) -c copy -movflags \(flags) \(clips.folder(name))")
+        let padding = [0, 0x80, 0, 8] + Array("free".utf8) + [UInt8](repeating: 0, count: 8 << 20)
+        try SmallFile.write(
+            try #require(SmallFile.readBytes(clips.folder(name), maxBytes: 1 << 20)) + padding, to: clips.folder(name))
+        let log = folder("probes")
+        try SmallFile.write(
+            Array("#!/bin/sh\nfor a; do f=$a; done\nstat -c %s \"${f#file:}\" >> \(log)\nexec ffprobe \"$@\"\n".utf8),
+            to: folder("ffprobe"))
+        chmod(folder("ffprobe"), 0o700)
+        symlink("/usr/bin/ffmpeg", folder("ffmpeg"))
+        let media = try await fetcher { $0.ffmpeg = folder("ffmpeg") }.fetch(try job(.video, "/\(name)"))
+        #expect(media.width == 160)
+        #expect(abs((media.durationSeconds ?? 0) - 2) < 0.5)
+        let probes = String(decoding: try #require(SmallFile.readBytes(log, maxBytes: 1000)), as: UTF8.self)
+        #expect(probes.split(separator: "\n").count == 1)
+    }
+
     @Test("fetches again when the file was moved away")
     func movedAway() async throws {
         let job = try job(.video, "/clip.mp4?test=moved")

@@ -155,6 +155,22 @@ struct RateLimiterTests {
         #expect(decisions.map(\.isAllowed) == (0..<20_000).map { $0 < 15_000 })
     }
 
+    @Test("works in a cluster, which takes the keys of one event only")
+    func cluster() async throws {
+        let server = try RedisServer(
+            configuration: ["cluster-enabled yes", "cluster-port \(RedisServer.freePort())"], tcp: true)
+        try server.cli("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+        #expect(try await eventually { try server.cli("CLUSTER", "INFO").contains("cluster_state:ok") })
+        let redis = Redis(try RedisAddress(parsing: server.address), clientName: "test")
+        for algorithm in RateLimit.Algorithm.allCases {
+            let limiter = RateLimiter(
+                redis, try RateLimit(name: "test", algorithm: algorithm, limit: 2, window: .seconds(60)))
+            let keys = (0..<100).map { "key \($0 % 34)" }
+            let decisions = try await limiter.decide(keys)
+            #expect(decisions.map(\.isAllowed) == (0..<100).map { $0 < 68 })
+        }
+    }
+
     @Test("must make sense")
     func validation() throws {
         func problem(_ algorithm: RateLimit.Algorithm, _ name: String, _ limit: Int, _ window: Duration, _ burst: Int?)

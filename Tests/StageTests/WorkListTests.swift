@@ -4,9 +4,9 @@ import Testing
 @testable import Stage
 
 @Suite(.timeLimit(.minutes(1))) struct WorkListTests {
-    private func event(_ name: String) -> (Envelope, Line) {
+    private func event(_ name: String) -> Received {
         let envelope = Envelope(type: name, payload: [:])
-        return (envelope, Line(Array(envelope.line.dropLast())))
+        return Received(incoming: .event(envelope, Line(Array(envelope.line.dropLast()))), entry: nil)
     }
 
     @Test func whatIsHeldLeavesItsPlaceAndComesBackWhenItIsWoken() async throws {

@@ -23,13 +23,23 @@ struct DirectDownload: Sendable {
     var longestRetryAfter: Duration = .seconds(60)
     /// Whether a page is worth an extractor; else its status or being a page is the error.
     var acceptsPages = true
-    /// Looks into the whole file, while the last of it is still on its way to the disk.
-    var examine: (@Sendable (_ path: String) async -> Result<MediaProbe?, MediaError>)?
+    /// Whether the file is on the disk for good when it is returned.
+    var isDurable = true
+    /// Looks into the file: as soon as that can be done, and at the end if it was not enough.
+    var examine: Examine?
+
+    typealias Examine = @Sendable (_ path: String) async -> Result<MediaProbe?, MediaError>
 
     func run(onProgress: @escaping ProgressHandler) async throws(MediaError) -> Outcome {
         let partial = try PartialFile(in: folder, url: url)
+        let (indexes, arrival) = AsyncStream.makeStream(of: Int.self, bufferingPolicy: .bufferingNewest(1))
+        partial.onIndex = { arrival.yield($0) }
+        async let early = EarlyLook(examine, partial.path, when: indexes)
         do throws(MediaError) {
-            return try await attempts(partial, onProgress)
+            let ending = try await attempts(partial, onProgress)
+            arrival.finish()
+            guard case .complete = ending else { return .needsExtractor }
+            return .file(try await finished(partial, await early))
         } catch {
             let isHopeless = error.code == .noSpace || !error.isTemporary || !partial.isResumable
             if isHopeless { partial.remove() } else { try? await partial.settle() }
@@ -37,8 +47,10 @@ struct DirectDownload: Sendable {
         }
     }
 
+    private enum Ending { case complete, page }
+
     private func attempts(_ partial: PartialFile, _ onProgress: @escaping ProgressHandler) async throws(MediaError)
-        -> Outcome
+        -> Ending
     {
         let client = HTTPClient(userAgent: DirectDownload.userAgent)
         var fruitless = 0
@@ -48,10 +60,10 @@ struct DirectDownload: Sendable {
             let sink = DownloadSink(partial, limits: self, onProgress)
             let failure: MediaError
             switch await attempt(client, partial, sink) {
-            case .complete: return .file(try await finished(partial))
+            case .complete: return .complete
             case .page:
                 partial.remove()
-                return .needsExtractor
+                return .page
             case .startOver:
                 try partial.restart()
                 failure = MediaError(.truncated, "The site cannot continue where it broke off.")
@@ -97,11 +109,12 @@ struct DirectDownload: Sendable {
     }
 
     /// The disk and the hash still need a while when the last byte is there: long enough to look into the file.
-    private func finished(_ partial: PartialFile) async throws(MediaError) -> DownloadedFile {
+    private func finished(_ partial: PartialFile, _ early: EarlyLook) async throws(MediaError) -> DownloadedFile {
         try partial.flush()
         let path = partial.path
-        async let probe = examine?(path)
-        let sha256 = try await partial.finish()
+        let known = early.result(of: partial.version)
+        async let probe = known == nil ? examine?(path) : known
+        let sha256 = try await partial.finish(isDurable: isDurable)
         return DownloadedFile(
             path: path, sizeBytes: partial.size, sha256: sha256, contentType: partial.source.contentType,
             fileName: partial.source.fileName, probe: await probe)
@@ -111,7 +124,28 @@ struct DirectDownload: Sendable {
     static let userAgent = "Mozilla/5.0 (compatible; tgpipe)"
 }
 
-/// A complete file, durable on the disk.
+/// What a file showed before all of it was there.
+private struct EarlyLook: Sendable {
+    private var version: Int?
+    private var probe: MediaProbe?
+
+    /// - Parameter indexes: the versions of the file of which the index arrived.
+    init(_ examine: DirectDownload.Examine?, _ path: String, when indexes: AsyncStream<Int>) async {
+        guard let examine else { return }
+        for await arrived in indexes {
+            version = arrived
+            probe = if case .success(let found) = await examine(path) { found } else { nil }
+        }
+    }
+
+    /// nil when there is nothing to go by, or it was of another version.
+    func result(of version: Int) -> Result<MediaProbe?, MediaError>? {
+        guard version == self.version, let probe else { return nil }
+        return .success(probe)
+    }
+}
+
+/// A complete file.
 struct DownloadedFile: Sendable {
     var path: String
     var sizeBytes: Int64

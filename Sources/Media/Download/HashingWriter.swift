@@ -21,7 +21,8 @@ final class HashingWriter: @unchecked Sendable {
     private let chunks = Monitor(Chunks())
     private let hash = FileHash()
     private var filling: Chunk?
-    private var writtenBytes: Int64 = 0
+    /// In the file already; what was taken after that is on its way.
+    private(set) var writtenBytes: Int64 = 0
 
     /// - Parameter descriptor: of the file; duplicated, so the caller may close its own at any time.
     init(_ descriptor: Int32) {
@@ -68,14 +69,28 @@ final class HashingWriter: @unchecked Sendable {
         if failure != 0 { throw .local("write the download", failure) }
     }
 
-    /// Waits until the file is durable, and returns its SHA-256 in hex.
-    func finish() async throws(MediaError) -> String {
+    /// Waits until all is written, and returns the file's SHA-256 in hex.
+    ///
+    /// - Parameter isDurable: whether to wait until it would outlast a loss of power, too.
+    func finish(isDurable: Bool) async throws(MediaError) -> String {
         try flush()
         let (failure, digest) = await thread.run { [descriptor, hash] in
-            (hash.failure != 0 ? hash.failure : fsync(descriptor) == 0 ? 0 : errno, hash.digest())
+            (hash.failure != 0 ? hash.failure : !isDurable || fsync(descriptor) == 0 ? 0 : errno, hash.digest())
         }
         guard failure == 0 else { throw .local("write the download", failure) }
         return digest
+    }
+
+    /// The SHA-256, in hex, of a file that is there already.
+    static func hash(_ path: String, isDurable: Bool = false) async throws(MediaError) -> String {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+        guard descriptor >= 0 else { throw .local("read the file", errno) }
+        defer { close(descriptor) }
+        var info = stat()
+        guard fstat(descriptor, &info) == 0 else { throw .local("read the file", errno) }
+        let reader = HashingWriter(descriptor)
+        reader.adopt(Int64(info.st_size))
+        return try await reader.finish(isDurable: isDurable)
     }
 
     /// 0, or the error's number.

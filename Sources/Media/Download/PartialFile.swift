@@ -35,6 +35,11 @@ final class PartialFile: @unchecked Sendable {
     private(set) var source: Source
     /// Of all that was taken, some of which may be on its way to the file.
     private(set) var size: Int64 = 0
+    /// Counts how often the file was started over.
+    private(set) var version = 0
+    /// Called once a version, when the file can be looked into although it is not whole.
+    var onIndex: ((_ version: Int) -> Void)?
+    private var index = MovieIndex()
 
     init(in folder: JobFolder, url: String) throws(MediaError) {
         self.folder = folder
@@ -47,7 +52,7 @@ final class PartialFile: @unchecked Sendable {
         source = PartialFile.saved(folder) ?? Source(urlHash: urlHash)
         let end = lseek(descriptor, 0, SEEK_END)
         if source.urlHash == urlHash, source.validator != nil, end >= 0 {
-            size = source.boot == PartialFile.boot ? Int64(end) : min(Int64(end), source.durableBytes)
+            size = source.boot == MachineStart.current ? Int64(end) : min(Int64(end), source.durableBytes)
             guard ftruncate(descriptor, off_t(size)) == 0 else { throw .local("shorten a file", errno) }
             writer.adopt(size)
         } else {
@@ -73,6 +78,8 @@ final class PartialFile: @unchecked Sendable {
     /// Forgets what there is.
     func restart() throws(MediaError) {
         size = 0
+        version += 1
+        index = MovieIndex()
         try writer.restart()
     }
 
@@ -87,14 +94,15 @@ final class PartialFile: @unchecked Sendable {
             source.etag = nil
             source.lastModified = nil
         }
-        source.boot = PartialFile.boot
+        source.boot = MachineStart.current
         source.durableBytes = 0
-        try SmallFile.write(saving, to: folder.file("part.json"))
+        try SmallFile.write(saving, to: folder.file("part.json"), isDurable: false)
     }
 
     func append(_ bytes: UnsafeRawBufferPointer) throws(MediaError) {
         try writer.append(bytes)
         size += Int64(bytes.count)
+        if index.becomesComplete(in: descriptor, size: writer.writtenBytes) { onIndex?(version) }
     }
 
     /// Sees that all of it is in the file.
@@ -102,13 +110,15 @@ final class PartialFile: @unchecked Sendable {
 
     /// Makes what there is last, for a later attempt.
     func settle() async throws(MediaError) {
-        _ = try await writer.finish()
+        _ = try await writer.finish(isDurable: true)
         source.durableBytes = size
         try SmallFile.write(saving, to: folder.file("part.json"))
     }
 
-    /// Waits until all of it is durable; the SHA-256 in hex.
-    func finish() async throws(MediaError) -> String { try await writer.finish() }
+    /// Waits until all of it is in the file, or on the disk for good; the SHA-256 in hex.
+    func finish(isDurable: Bool) async throws(MediaError) -> String {
+        try await writer.finish(isDurable: isDurable)
+    }
 
     func remove() {
         unlink(path)
@@ -141,7 +151,4 @@ final class PartialFile: @unchecked Sendable {
             totalBytes: saved["total"]?.int, contentType: saved["content_type"]?.string,
             fileName: saved["file_name"]?.string, boot: saved["boot"]?.string, durableBytes: saved["durable"]?.int ?? 0)
     }
-
-    private static let boot: String? = SmallFile.readBeginning("/proc/sys/kernel/random/boot_id", count: 36)
-        .map { String(decoding: $0, as: UTF8.self) }
 }

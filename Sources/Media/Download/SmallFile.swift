@@ -38,16 +38,19 @@ enum SmallFile {
     }
 
     /// Replaces a file.
-    static func write(_ object: JSONObject, to path: String) throws(MediaError) {
-        try write(JSON.object(object).bytes, to: path)
+    ///
+    /// - Parameter isDurable: whether it is to outlast a loss of power; else that may leave it empty.
+    static func write(_ object: JSONObject, to path: String, isDurable: Bool = true) throws(MediaError) {
+        try write(JSON.object(object).bytes, to: path, isDurable: isDurable)
     }
 
-    static func write(_ bytes: [UInt8], to path: String) throws(MediaError) {
+    static func write(_ bytes: [UInt8], to path: String, isDurable: Bool = true) throws(MediaError) {
         let temporary = path + ".new"
         let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard descriptor >= 0 else { throw .local("write a file", errno) }
         let written = bytes.withUnsafeBytes { writeAll(descriptor, $0) }
-        let failure = written == 0 && fsync(descriptor) == 0 && rename(temporary, path) == 0 ? 0 : max(errno, written)
+        let isWritten = written == 0 && (!isDurable || fsync(descriptor) == 0) && rename(temporary, path) == 0
+        let failure = isWritten ? 0 : max(errno, written)
         close(descriptor)
         guard failure == 0 else {
             unlink(temporary)

@@ -1,0 +1,91 @@
+import Glibc
+
+/// Notices, in an MP4 file that is still being written, when all that players need to know of it is there.
+///
+/// Files made for the web have their index (`moov`) before the pictures, so they can be looked into while they arrive. A
+/// fragmented file's index does not tell all of it, and of one with the index at the end nothing is gained: those are given up.
+/// Source: ISO/IEC 14496-12, 4.2 (boxes), 8.2.1 (moov), 8.8.1 (mvex).
+struct MovieIndex {
+    private enum State {
+        case looking
+        case complete(at: Int64)
+        case givenUp
+    }
+
+    private struct Box {
+        var name: String
+        var start: Int64
+        var headerBytes: Int64
+        var end: Int64
+    }
+
+    /// Beyond the index: what a look at the beginning of the pictures reads.
+    private static let margin: Int64 = 4 << 20
+
+    private var state = State.looking
+    private var position: Int64 = 0
+    private var nextLook: Int64 = 16
+
+    /// Whether the index has become complete: true once.
+    ///
+    /// - Parameter size: how much of the file is written.
+    mutating func becomesComplete(in descriptor: Int32, size: Int64) -> Bool {
+        guard size >= nextLook else { return false }
+        while case .looking = state, size >= nextLook { look(descriptor, size) }
+        guard case .complete(let end) = state else { return false }
+        nextLook = end + MovieIndex.margin
+        guard size >= nextLook else { return false }
+        giveUp()
+        return true
+    }
+
+    private mutating func look(_ descriptor: Int32, _ size: Int64) {
+        guard let box = MovieIndex.box(descriptor, at: position), position > 0 || box.name == "ftyp" else {
+            return giveUp()
+        }
+        switch box.name {
+        case "moov" where size < box.end: nextLook = box.end
+        case "moov":
+            let isFragmented = MovieIndex.children(of: box, descriptor)?.contains("mvex") ?? true
+            if isFragmented { giveUp() } else { state = .complete(at: box.end) }
+        case "mdat", "moof": giveUp()
+        default:
+            position = box.end
+            nextLook = position + 16
+        }
+    }
+
+    private mutating func giveUp() {
+        state = .givenUp
+        nextLook = .max
+    }
+
+    /// The names of the boxes in a box; nil when they do not make sense.
+    private static func children(of parent: Box, _ descriptor: Int32) -> [String]? {
+        var names: [String] = []
+        var position = parent.start + parent.headerBytes
+        while position + 8 <= parent.end {
+            guard names.count < 4096, let child = box(descriptor, at: position), child.end <= parent.end else {
+                return nil
+            }
+            names.append(child.name)
+            position = child.end
+        }
+        return names
+    }
+
+    private static func box(_ descriptor: Int32, at position: Int64) -> Box? {
+        var bytes = [UInt8](repeating: 0, count: 16)
+        guard pread(descriptor, &bytes, 16, off_t(position)) >= 8 else { return nil }
+        func number(_ range: Range<Int>) -> UInt64 { bytes[range].reduce(0) { $0 << 8 | UInt64($1) } }
+        let isLong = number(0..<4) == 1
+        let size = isLong ? number(8..<16) : number(0..<4)
+        // A size of 0 is a box up to the end of the file; none that is looked for is that.
+        guard size >= (isLong ? 16 : 8), let length = Int64(exactly: size) else { return nil }
+        let (end, overflow) = position.addingReportingOverflow(length)
+        guard !overflow, end < .max - margin else { return nil }
+        return Box(
+            name: String(decoding: bytes[4..<8], as: UTF8.self), start: position, headerBytes: isLong ? 16 : 8, end: end
+        )
+    }
+}

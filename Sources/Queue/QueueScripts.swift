@@ -1,0 +1,352 @@
+import Redis
+
+/// The scripts behind queues; each is one atomic step.
+///
+/// Keys: 1 stream, 2 due, 3 failures, 4 woken, 5 nudge, 6 dead, from 7 on the streams of other queues. The first two arguments are the
+/// group and the consumer. An entry that nobody works on belongs to the consumer `held` or `retry`, so whoever had it before no longer has.
+enum QueueScripts {
+    private static let prelude = """
+        local stream, due, failures, woken, nudge, dead = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+        local group, consumer = ARGV[1], ARGV[2]
+        local function now()
+          local time = redis.call('TIME')
+          return time[1] * 1000 + math.floor(time[2] / 1000)
+        end
+        local function pending(id)
+          return redis.call('XPENDING', stream, group, id, id, 1)[1]
+        end
+        local function is_mine(id, attempt)
+          local entry = pending(id)
+          return entry and entry[2] == consumer and entry[4] == tonumber(attempt)
+        end
+        local function in_parts(command, key, words)
+          for first = 1, #words, 1000 do
+            redis.call(command, key, unpack(words, first, math.min(first + 999, #words)))
+          end
+        end
+        local function forget(id)
+          redis.call('XACK', stream, group, id)
+          redis.call('ZREM', due, id)
+          redis.call('HDEL', failures, id)
+        end
+        local function look_again()
+          redis.call('XADD', nudge, 'MAXLEN', '~', 10, '*', 'n', 1)
+        end
+        -- Nobody works on it: from then on, anybody may.
+        local function put_back(id, owner, attempt, at)
+          redis.call('XCLAIM', stream, group, owner, 0, id, 'RETRYCOUNT', attempt, 'JUSTID')
+          redis.call('ZADD', due, at, id)
+        end
+
+        """
+
+    /// Trimming, and what a full queue is.
+    static let trimming = """
+        local function is_lower(a, b)
+          local ams, aseq = a:match('(%d+)-(%d+)')
+          local bms, bseq = b:match('(%d+)-(%d+)')
+          ams, bms = tonumber(ams), tonumber(bms)
+          return ams < bms or (ams == bms and tonumber(aseq) < tonumber(bseq))
+        end
+        local function after(id)
+          local ms, seq = id:match('(%d+)-(%d+)')
+          return ms .. '-' .. string.format('%.0f', tonumber(seq) + 1)
+        end
+        -- Removes what every group has acknowledged; nothing while there is no group.
+        local function trim(key)
+          if redis.call('EXISTS', key) == 0 then return 0 end
+          local lowest
+          for _, info in ipairs(redis.call('XINFO', 'GROUPS', key)) do
+            local name, last
+            for i = 1, #info, 2 do
+              if info[i] == 'name' then name = info[i + 1] end
+              if info[i] == 'last-delivered-id' then last = info[i + 1] end
+            end
+            local first = redis.call('XPENDING', key, name, '-', '+', 1)[1]
+            local needed = first and first[1] or after(last)
+            if not lowest or is_lower(needed, lowest) then lowest = needed end
+          end
+          if not lowest then return 0 end
+          local trimmed = redis.pcall('XTRIM', key, 'MINID', lowest)
+          if type(trimmed) == 'number' then return trimmed end
+          -- Before Redis 6.2.
+          local count = 0
+          while true do
+            local ids = {}
+            for _, entry in ipairs(redis.call('XRANGE', key, '-', lowest, 'COUNT', 500)) do
+              if entry[1] ~= lowest then ids[#ids + 1] = entry[1] end
+            end
+            if #ids == 0 then return count end
+            count = count + redis.call('XDEL', key, unpack(ids))
+          end
+        end
+        local function is_full(key, more, limit)
+          local length = redis.call('XLEN', key)
+          if length + more <= limit or length == 0 then return false end
+          length = length - trim(key)
+          return length + more > limit and length > 0
+        end
+
+        """
+
+    /// Makes the group, and gives entries that belong to nobody a time from which on they may be taken: one page of them.
+    /// Arguments: lease in ms, where to start, the queue's name, the key of all names. Answer: where the next page starts, or nil.
+    static let open = RedisScript(
+        prelude + """
+            local lease, start, name, names = tonumber(ARGV[3]), ARGV[4], ARGV[5], KEYS[7]
+            if start == '-' then
+              local made = redis.pcall('XGROUP', 'CREATE', stream, group, '0', 'MKSTREAM')
+              if made.err and not made.err:find('BUSYGROUP') then return made end
+              redis.call('SADD', names, name)
+            end
+            local at = now() + lease
+            local page = redis.call('XPENDING', stream, group, start, '+', 500)
+            for _, entry in ipairs(page) do redis.call('ZADD', due, 'NX', at, entry[1]) end
+            if #page < 500 then return false end
+            local ms, seq = page[500][1]:match('(%d+)-(%d+)')
+            return ms .. '-' .. string.format('%.0f', tonumber(seq) + 1)
+            """)
+
+    /// Takes what is due, then what is new. Arguments: how many, lease in ms, how many bytes about, whether the worker is idle.
+    ///
+    /// What has ended two workers is given out alone, to a worker that does nothing else: the next one that it ends takes no other
+    /// event's attempts along. Answer: id, attempt and line of each; 1 when such a suspect waits, 2 when it was taken; when nothing was
+    /// taken: the id behind which news come, that of the last nudge, and in how many ms something is due (-1: nothing is).
+    static let take = RedisScript(
+        prelude + """
+            local limit, lease, budget, idle = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6] == '1'
+            local time = now()
+            local out, count, bytes, suspects, alone = {}, 0, 0, 0, false
+            local leases = {}
+            local function give(id, fields, attempt)
+              local line, only = '', nil
+              for i = 1, #fields, 2 do
+                if fields[i] == 'e' then line = fields[i + 1] end
+                if fields[i] == 'g' then only = fields[i + 1] end
+              end
+              -- A dead letter that was sent round again for another group.
+              if only and only ~= group then return forget(id) end
+              out[#out + 1], out[#out + 2], out[#out + 3] = id, attempt, line
+              leases[#leases + 1], leases[#leases + 2] = time + lease, id
+              count, bytes = count + 1, bytes + #line
+            end
+            for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', time, 'LIMIT', 0, limit)) do
+              if bytes >= budget or alone then break end
+              local entry = pending(id)
+              if not entry then
+                forget(id)
+              else
+                local failed = tonumber((redis.call('HGET', failures, id) or '0'):match('%d+'))
+                local suspect = entry[4] - failed >= 2
+                if suspect and not (idle and count == 0) then
+                  suspects = 1
+                else
+                  local claimed = redis.call('XCLAIM', stream, group, consumer, 0, id)[1]
+                  redis.call('SREM', woken, id)
+                  if claimed then give(id, claimed[2], entry[4] + 1) else forget(id) end
+                  alone = suspect and claimed
+                end
+              end
+            end
+            local step = 1
+            while count < limit and bytes < budget and not alone and suspects == 0 do
+              local asked = math.min(step, limit - count)
+              local got = redis.call('XREADGROUP', 'GROUP', group, consumer, 'COUNT', asked, 'STREAMS', stream, '>')
+              if not got then break end
+              for _, entry in ipairs(got[1][2]) do give(entry[1], entry[2], 1) end
+              if #got[1][2] < asked then break end
+              step = math.min(step * 4, math.floor((budget - bytes) * count / math.max(bytes, 1)) + 1)
+            end
+            in_parts('ZADD', due, leases)
+            if count > 0 then return {out, alone and 2 or suspects} end
+            local last, nudged, wait = '0-0', '0-0', -1
+            for _, info in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
+              local name, id
+              for i = 1, #info, 2 do
+                if info[i] == 'name' then name = info[i + 1] end
+                if info[i] == 'last-delivered-id' then id = info[i + 1] end
+              end
+              if name == group then last = id end
+            end
+            local newest = redis.call('XREVRANGE', nudge, '+', '-', 'COUNT', 1)[1]
+            if newest then nudged = newest[1] end
+            local first = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
+            if first[2] then wait = math.max(0, first[2] - time) end
+            return {out, suspects, last, nudged, wait}
+            """)
+
+    /// Publishes what came of entries and acknowledges them. Arguments: most entries of an output, whether to trim; for each entry its id,
+    /// attempt and number of lines, for each line the number of its output (from 1) and the line. Answer: -1 when an output is full, and
+    /// then nothing was done; else the ids of those that were no longer this consumer's, whose lines were not published.
+    static let finish = RedisScript(
+        prelude + trimming + """
+            local limit, trims = tonumber(ARGV[3]), ARGV[4] == '1'
+            local counts = {}
+            local at = 5
+            while at <= #ARGV do
+              local lines = tonumber(ARGV[at + 2])
+              for i = 0, lines - 1 do
+                local output = tonumber(ARGV[at + 3 + 2 * i])
+                counts[output] = (counts[output] or 0) + 1
+              end
+              at = at + 3 + 2 * lines
+            end
+            for output, count in pairs(counts) do
+              if is_full(KEYS[6 + output], count, limit) then return -1 end
+            end
+            local done, again, lost = {}, {}, {}
+            at = 5
+            while at <= #ARGV do
+              local id, attempt, lines = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+              if is_mine(id, attempt) then
+                for i = 0, lines - 1 do
+                  redis.call('XADD', KEYS[6 + tonumber(ARGV[at + 3 + 2 * i])], '*', 'e', ARGV[at + 4 + 2 * i])
+                end
+                done[#done + 1] = id
+                if attempt > 1 then again[#again + 1] = id end
+              else
+                lost[#lost + 1] = id
+              end
+              at = at + 3 + 2 * lines
+            end
+            for first = 1, #done, 1000 do
+              redis.call('XACK', stream, group, unpack(done, first, math.min(first + 999, #done)))
+            end
+            in_parts('ZREM', due, done)
+            in_parts('HDEL', failures, again)
+            if trims then trim(stream) end
+            return lost
+            """)
+
+    /// Publishes lines that come from no queue; a repetition does nothing. Keys: 1 what this publisher has published, then the streams,
+    /// then keys to set. Arguments: number of this publication, the lowest that is under way, how many streams, how many keys to set,
+    /// most entries of a stream; the values to set; for each line the number of its stream and the line. Answer: 1, or -1 when one is full.
+    static let publish = RedisScript(
+        trimming + """
+            local number, floor, streams, sets, limit =
+              ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+            if redis.call('ZSCORE', KEYS[1], number) then return 1 end
+            local first = 6 + sets
+            local counts = {}
+            for i = first, #ARGV, 2 do
+              local to = tonumber(ARGV[i])
+              counts[to] = (counts[to] or 0) + 1
+            end
+            for to, count in pairs(counts) do
+              if is_full(KEYS[1 + to], count, limit) then return -1 end
+            end
+            for i = first, #ARGV, 2 do redis.call('XADD', KEYS[1 + tonumber(ARGV[i])], '*', 'e', ARGV[i + 1]) end
+            for i = 1, sets do redis.call('SET', KEYS[1 + streams + i], ARGV[5 + i]) end
+            redis.call('ZADD', KEYS[1], number, number)
+            redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. floor)
+            redis.call('EXPIRE', KEYS[1], 3600)
+            return 1
+            """)
+
+    /// Keeps leases. Arguments: lease in ms, id and attempt of each. Answer: the ids that are no longer this consumer's.
+    static let renew = RedisScript(
+        prelude + """
+            local at, lost = now() + tonumber(ARGV[3]), {}
+            for i = 4, #ARGV, 2 do
+              if is_mine(ARGV[i], ARGV[i + 1]) then
+                redis.call('ZADD', due, at, ARGV[i])
+              else
+                lost[#lost + 1] = ARGV[i]
+              end
+            end
+            return lost
+            """)
+
+    /// A failure that may pass. Arguments: id, attempt, pause in ms, reason. Answer: whether it was this consumer's.
+    static let retry = RedisScript(
+        prelude + """
+            local id, attempt, pause, reason = ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6]
+            if not is_mine(id, attempt) then return 0 end
+            local failed = tonumber((redis.call('HGET', failures, id) or '0'):match('%d+'))
+            put_back(id, 'retry', attempt, now() + pause)
+            redis.call('HSET', failures, id, (failed + 1) .. ' ' .. reason)
+            look_again()
+            return 1
+            """)
+
+    /// It waits to be woken, and this attempt does not count. Arguments: id, attempt, how long in ms. Answer: as `retry`.
+    static let hold = RedisScript(
+        prelude + """
+            local id, attempt, limit = ARGV[3], ARGV[4], tonumber(ARGV[5])
+            if not is_mine(id, attempt) then return 0 end
+            if redis.call('SREM', woken, id) == 1 then limit = 0 end
+            put_back(id, 'held', attempt - 1, now() + limit)
+            look_again()
+            return 1
+            """)
+
+    /// Gives entries back at once, and this attempt does not count. Arguments: id and attempt of each.
+    static let release = RedisScript(
+        prelude + """
+            for i = 3, #ARGV, 2 do
+              if is_mine(ARGV[i], ARGV[i + 1]) then put_back(ARGV[i], 'retry', ARGV[i + 1] - 1, now()) end
+            end
+            look_again()
+            return 1
+            """)
+
+    /// Buries an entry. Arguments: id, attempt, most dead letters, code, reason, tool, worker; then the lines to publish instead, each
+    /// behind the number of its output. Answer: 1, 0 when it was not this consumer's, -1 when there is no room.
+    static let bury = RedisScript(
+        prelude + trimming + """
+            local id, attempt, limit = ARGV[3], ARGV[4], tonumber(ARGV[5])
+            if not is_mine(id, attempt) then return 0 end
+            if redis.call('XLEN', dead) >= limit then return -1 end
+            local entry = redis.call('XRANGE', stream, id, id)[1]
+            local line = ''
+            if entry then
+              for i = 1, #entry[2], 2 do
+                if entry[2][i] == 'e' then line = entry[2][i + 1] end
+              end
+            end
+            redis.call('XADD', dead, '*', 'e', line, 'code', ARGV[6], 'reason', ARGV[7], 'attempts', attempt, 'group', group,
+              'tool', ARGV[8], 'worker', ARGV[9], 'id', id)
+            for i = 10, #ARGV, 2 do redis.call('XADD', KEYS[6 + tonumber(ARGV[i])], '*', 'e', ARGV[i + 1]) end
+            forget(id)
+            trim(stream)
+            return 1
+            """)
+
+    /// Wakes entries. Arguments: from the third on their ids.
+    static let wake = RedisScript(
+        prelude + """
+            local time, found = now(), false
+            for i = 3, #ARGV do
+              local entry = pending(ARGV[i])
+              if entry and entry[2] == 'held' then
+                redis.call('ZADD', due, time, ARGV[i])
+                found = true
+              elseif entry and entry[2] ~= 'retry' then
+                redis.call('SADD', woken, ARGV[i])
+                redis.call('EXPIRE', woken, 3600)
+              end
+            end
+            if found then look_again() end
+            return 1
+            """)
+
+    /// Trims the stream.
+    static let trim = RedisScript(prelude + trimming + "return trim(stream)")
+
+    /// Takes the consumer's name, and those of consumers that had nothing for a day, from the group.
+    static let leave = RedisScript(
+        prelude + """
+            for _, info in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
+              local name, pending, idle
+              for i = 1, #info, 2 do
+                if info[i] == 'name' then name = info[i + 1] end
+                if info[i] == 'pending' then pending = info[i + 1] end
+                if info[i] == 'idle' then idle = info[i + 1] end
+              end
+              if pending == 0 and (name == consumer or idle > 86400000) then
+                redis.call('XGROUP', 'DELCONSUMER', stream, group, name)
+              end
+            end
+            return 1
+            """)
+}

@@ -1,0 +1,139 @@
+import Envelope
+import Queue
+import Redis
+
+/// A queue as a stage's input: it is read while Redis is there, and what fails is tried again or buried.
+final class QueueSource: Sendable {
+    let consumer: QueueConsumer
+    let options: QueueOptions
+    private let runtime: Runtime
+
+    /// - Throws: what is wrong with Redis, the queue or the group's name.
+    init(_ queue: QueueName, options: QueueOptions, runtime: Runtime) async throws {
+        self.runtime = runtime
+        self.options = options
+        var settings = QueueConsumer.Settings(group: options.group ?? runtime.tool, worker: ProcessName.unique())
+        settings.lease = options.lease.duration
+        let consumer = try QueueConsumer(
+            queue, redis: try await runtime.redis(), waiting: try await runtime.separateRedis(), settings: settings)
+        self.consumer = consumer
+        try await runtime.atStart { try await consumer.open() }
+        await runtime.warnOfForgetfulRedis()
+    }
+
+    enum Taken {
+        case entries([TakenEntry])
+        /// It is to be worked on by a worker that does nothing else, and that takes nothing until it is done.
+        case alone(TakenEntry)
+        /// There is such an entry, for a worker that does nothing.
+        case suspect
+
+        var entries: [TakenEntry] {
+            switch self {
+            case .entries(let entries): entries
+            case .alone(let entry): [entry]
+            case .suspect: []
+            }
+        }
+    }
+
+    /// What there is; waits for it. nil: the shutdown is requested.
+    ///
+    /// - Parameter isIdle: whether nothing else is worked on.
+    func next(limit: Int, isIdle: Bool) async throws -> Taken? {
+        while !runtime.shutdown.isRequested {
+            try Task.checkCancellation()
+            switch try await runtime.patiently({ try await self.consumer.take(limit: limit, isIdle: isIdle) }) {
+            case .entries(let entries): return .entries(entries)
+            case .alone(let entry): return .alone(entry)
+            case .suspect: return .suspect
+            case .nothing(let lull):
+                try await runtime.patiently {
+                    _ = try await self.runtime.shutdown.interrupting {
+                        try await self.consumer.waitForNews(lull, atMost: .seconds(10))
+                    }
+                }
+            }
+        }
+        return nil
+    }
+
+    /// Runs `body`, keeps the leases of what it works on meanwhile, and gives back what it did not finish.
+    func keepingLeases(_ body: () async throws -> Void) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { await self.keepLeases() }
+            defer { group.cancelAll() }
+            do { try await body() } catch {
+                await leave()
+                throw error
+            }
+            await leave()
+        }
+    }
+
+    private func leave() async {
+        // What cannot be given back now is taken by others when its lease is over.
+        do { try await consumer.close() } catch { runtime.log.debug("unable to leave \(consumer.queue): \(error)") }
+    }
+
+    private func keepLeases() async {
+        while (try? await Task.sleep(for: consumer.settings.lease / 3)) != nil {
+            do {
+                for lost in try await consumer.renew() { tellLoss(of: lost) }
+            } catch {
+                runtime.log.warning("unable to keep the leases of \(consumer.queue): \(error)")
+            }
+        }
+    }
+
+    private func tellLoss(of entry: QueueEntry) {
+        runtime.log.warning(
+            "lost the lease of an event, so what comes of it is dropped: another worker has it, or it is done",
+            metadata: ["queue": "\(consumer.queue.text)", "entry": "\(entry.id)", "attempt": "\(entry.attempt)"])
+    }
+
+    /// Publishes and acknowledges in one step.
+    func finish(_ results: [QueueResult], to outputs: QueueOutputs = .none) async throws {
+        let lost = try await runtime.untilThereIsRoom(in: outputs.description) { () -> [QueueEntry]? in
+            switch try await self.consumer.finish(results, to: outputs) {
+            case .full: return nil
+            case .done(let lost): return lost
+            }
+        }
+        for entry in lost { tellLoss(of: entry) }
+    }
+
+    /// Those whose lease is still held: to be asked before something is written where Redis has no say.
+    func stillOwned(_ entries: [QueueEntry]) async throws -> Set<QueueEntry> {
+        let lost = try await runtime.patiently { try await self.consumer.confirm(entries) }
+        for entry in lost { tellLoss(of: entry) }
+        return Set(entries).subtracting(lost)
+    }
+
+    func hold(_ entry: QueueEntry, for limit: Duration) async throws {
+        if try await !runtime.patiently({ try await self.consumer.hold(entry, for: limit) }) { tellLoss(of: entry) }
+    }
+
+    func release(_ entry: QueueEntry) async throws {
+        try await runtime.patiently { try await self.consumer.release([entry]) }
+    }
+
+    func retry(_ entry: QueueEntry, after pause: Duration, reason: String) async throws {
+        let isDone = try await runtime.patiently {
+            try await self.consumer.retry(entry, after: pause, reason: reason)
+        }
+        if !isDone { tellLoss(of: entry) }
+    }
+
+    func bury(_ entry: QueueEntry, _ burial: Burial, publishing results: [Envelope] = [], to sink: QueueSink?)
+        async throws
+    {
+        let lines = results.flatMap { QueueLine.lines(of: $0.line) }
+        let outputs = sink?.outputs ?? .none
+        let isDone = try await runtime.untilThereIsRoom(in: "the dead letters of \(consumer.queue)") {
+            try await self.consumer.bury(
+                entry, burial, tool: self.runtime.tool, lines: sink == nil ? [] : lines, to: outputs)
+        }
+        if !isDone { tellLoss(of: entry) }
+    }
+}

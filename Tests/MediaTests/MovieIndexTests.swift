@@ -1,0 +1,81 @@
+import Glibc
+import TestSupport
+import Testing
+
+@testable import Media
+
+@Suite("The index of a video that is still arriving")
+struct MovieIndexTests {
+    private let folder: TemporaryFolder
+    private let clips: Clips
+
+    init() throws {
+        folder = try TemporaryFolder()
+        clips = try Clips.shared.get()
+    }
+
+    /// Where, of a file that grows by pieces, its index is complete; nil when never.
+    private func arrival(_ bytes: [UInt8], pieces: Int = 4096) throws -> Int? {
+        let path = folder("growing")
+        let descriptor = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        try #require(descriptor >= 0)
+        defer { close(descriptor) }
+        var index = MovieIndex()
+        var arrivals: [Int] = []
+        var size = 0
+        while size < bytes.count {
+            let piece = bytes[size..<min(bytes.count, size + pieces)]
+            #expect(piece.withUnsafeBytes { writeAll(descriptor, $0) } == 0)
+            size += piece.count
+            if index.becomesComplete(in: descriptor, size: Int64(size)) { arrivals.append(size) }
+        }
+        #expect(arrivals.count <= 1)
+        return arrivals.first
+    }
+
+    private func clip(_ flags: String, padding: Int = 6 << 20) throws -> [UInt8] {
+        let path = folder("made.mp4")
+        try clips.run("-i \(clips.mp4) -c copy \(flags) \(path)")
+        let bytes = try #require(SmallFile.readBytes(path, maxBytes: 1 << 26))
+        return bytes + box("free", [UInt8](repeating: 0, count: padding))
+    }
+
+    private func box(_ name: String, _ content: [UInt8], size: UInt32? = nil) -> [UInt8] {
+        let size = size ?? UInt32(content.count + 8)
+        return (0..<4).map { UInt8(truncatingIfNeeded: size >> (24 - 8 * $0)) } + Array(name.utf8) + content
+    }
+
+    @Test("is noticed before the rest is there, when it comes first", arguments: [1, 1000, 1 << 20, 64 << 20])
+    func first(pieces: Int) async throws {
+        let bytes = try clip("-movflags +faststart", padding: pieces == 1 ? 4 << 20 : 6 << 20)
+        let size = try #require(try arrival(bytes, pieces: pieces))
+        #expect(size >= 4 << 20)
+        #expect(size < bytes.count || pieces > bytes.count)
+        // What is there by then says the same as all of it.
+        let early = folder("early.mp4")
+        try SmallFile.write(Array(bytes.prefix(size)), to: early)
+        #expect(try await probe(early)?.durationSeconds == probe(clips.mp4)?.durationSeconds)
+        #expect(try await probe(early)?.width == 160)
+    }
+
+    @Test(
+        "is not waited for when it comes last, or tells only a part",
+        arguments: ["", "-movflags +frag_keyframe+empty_moov"])
+    func last(flags: String) throws {
+        #expect(try arrival(try clip(flags)) == nil)
+    }
+
+    @Test("is not found in what makes no sense")
+    func hostile() throws {
+        let rest = [UInt8](repeating: 0, count: 5 << 20)
+        let start = box("ftyp", Array("isom0000".utf8))
+        let children = (0..<5000).flatMap { _ in box("skip", []) }
+        let long: [UInt8] = [0, 0, 0, 1] + Array("moov".utf8) + [UInt8](repeating: 0xff, count: 8)
+        let hostile: [[UInt8]] = [
+            [], [0], rest, box("moov", []) + rest, start + box("moov", [], size: 0) + rest,
+            start + box("moov", [], size: 7) + rest, start + box("moov", box("trak", [], size: 1 << 30)) + rest,
+            start + box("moov", children) + rest, start + long + rest, start + start + start + box("mdat", []) + rest,
+        ]
+        for bytes in hostile { #expect(try arrival(bytes, pieces: 1 << 20) == nil) }
+    }
+}
