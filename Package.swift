@@ -20,7 +20,7 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
 }
 
-let tools = ["tg-listen", "tg-gate", "ratelimit", "ev-route", "media-fetch", "blob-put", "tg-send"]
+let tools = ["tg-listen", "tg-gate", "ratelimit", "ev-route", "ev-queue", "media-fetch", "blob-put", "tg-send"]
 
 let package = Package(
     name: "tgpipe",
@@ -67,8 +67,9 @@ let package = Package(
 
         tool("tg-listen", ["Telegram", "Redis"]),
         tool("tg-gate", ["Telegram", "Redis"]),
-        tool("ratelimit", ["Redis"]),
+        tool("ratelimit", ["Digest", "Redis"]),
         tool("ev-route", ["TOMLKit"]),
+        tool("ev-queue", ["Blocking", "CChild", "CLinux", "Queue", "Redis"]),
         tool("media-fetch", ["Media", "Blob", "Telegram", "Redis"]),
         tool("blob-put", ["Blob", "Redis"]),
         tool("tg-send", ["Telegram", "Blob", "Redis"]),
@@ -79,6 +80,7 @@ let package = Package(
         tests("EnvelopeTests", ["Envelope"]),
         tests("StageTests", ["Stage"]),
         tests("HTTPTests", ["HTTP", "TestSupport"]),
+        tests("QueueTests", ["Queue", "Redis", "TestSupport"]),
         tests("RedisTests", ["Redis", "TestSupport"]),
         tests("BlobTests", ["Blob", "Digest", "TestSupport"]),
         tests("TelegramTests", ["Telegram"]),

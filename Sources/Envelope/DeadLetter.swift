@@ -9,10 +9,19 @@ public enum DeadLetter {
     public static func envelope(
         line: [UInt8], sizeBytes: Int? = nil, fault: MalformedInput, tool: String, correlationID: EventID?
     ) -> Envelope {
+        envelope(
+            line: line, sizeBytes: sizeBytes, code: fault.code.rawValue, reason: fault.reason, tool: tool,
+            correlationID: correlationID)
+    }
+
+    /// - Parameter code: a word for programs; see `schemas/events.dead_letter.json`.
+    public static func envelope(
+        line: [UInt8], sizeBytes: Int? = nil, code: String, reason: String, tool: String, correlationID: EventID?
+    ) -> Envelope {
         let kept = Array(line.prefix(keptBytes))
         let size = sizeBytes ?? line.count
         var payload: JSONObject = [
-            "tool": .string(tool), "code": .string(fault.code.rawValue), "reason": .string(fault.reason),
+            "tool": .string(tool), "code": .string(code), "reason": .string(reason),
         ]
         if let text = String(validating: kept, as: UTF8.self) {
             payload["line"] = .string(text)

@@ -25,10 +25,13 @@ public final class MediaFetcher: Sendable {
 
     /// Fetches what a job asks for.
     ///
-    /// - Parameter onProgress: see `ProgressHandler`.
+    /// - Parameters:
+    ///   - onProgress: see `ProgressHandler`.
+    ///   - onCanonicalURL: see `CanonicalURLHandler`.
     /// - Returns: the finished file, in a folder of `MediaSettings.directory`; it is the caller's to move.
     public func fetch(
-        _ job: MediaJob, onProgress: @escaping ProgressHandler = { _ in }
+        _ job: MediaJob, onProgress: @escaping ProgressHandler = { _ in },
+        onCanonicalURL: @escaping CanonicalURLHandler = { _ in }
     ) async throws(MediaError) -> FetchedMedia {
         let deadline = ContinuousClock.now + settings.deadline
         let folder = try await JobFolder.open(root: settings.directory, hash: job.address.hash, deadline: deadline) {
@@ -38,15 +41,17 @@ public final class MediaFetcher: Sendable {
         let result = ResultFile(folder.path, isDurable: settings.isDurable)
         if let finished = await result.read(for: job.address) { return finished }
         result.remove()
-        let run = FetchRun(job: job, settings: settings, folder: folder, deadline: deadline, onProgress: onProgress)
+        let run = FetchRun(
+            job: job, settings: settings, folder: folder, deadline: deadline, onCanonicalURL: onCanonicalURL,
+            onProgress: onProgress)
         do throws(MediaError) {
             let media = try await run.run()
             folder.empty(except: media.path.lastComponent)
             try result.write(media)
             return media
         } catch {
-            // Nobody will go on from there.
-            if !error.isTemporary { folder.remove() }
+            // There is nothing to go on from, or nobody will.
+            if !error.isTemporary || folder.isEmpty { folder.remove() }
             throw error
         }
     }

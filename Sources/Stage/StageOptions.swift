@@ -113,7 +113,7 @@ public struct QueueOptions: ParsableArguments, Sendable {
     /// Full jitter: anything up to a limit that doubles with each attempt.
     ///
     /// - Parameter attempt: the one that failed, from 1.
-    func pause(after attempt: Int) -> Duration {
+    public func pause(after attempt: Int) -> Duration {
         let limit = min(maxBackoff.duration, backoff.duration * (1 << min(attempt - 1, 30)))
         return limit * Double.random(in: 0...1)
     }

@@ -141,23 +141,7 @@ struct MediaStoring: Sendable {
 
     private func failed(_ fetched: Fetched, _ error: BlobError) -> Envelope {
         log.error("unable to store \(fetched.key): \(error.message)", metadata: ["code": "\(error.code.rawValue)"])
-        return .derived(
-            type: "events.dl.\(fetched.kind).failed", payload: MediaStoring.failure(error, fetched.payload))
-    }
-
-    /// The payload of `events.dl.*.failed`. Its reason is read in a chat: it says nothing of servers and folders, as the log does.
-    private static func failure(_ error: BlobError, _ fetched: JSONObject) -> JSONObject {
-        let reason =
-            switch error.code {
-            case .unreachable, .timedOut, .storeFailed, .busy: "the storage cannot be reached at the moment"
-            case .tooLarge: "the file is too large for the storage"
-            case .localIO: "the file could not be read from the disk, or the disk is full"
-            case .corrupt: "the file was damaged on the way to the storage"
-            default: "the storage refused the file; its owner has to look at it"
-            }
-        return [
-            "kind": fetched["kind"], "url": fetched["source_url"], "code": .string("store_\(error.code.rawValue)"),
-            "reason": .string(reason), "temporary": .bool(error.isTemporary),
-        ]
+        let payload = MediaObject.failed(error, kind: fetched.kind, url: fetched.payload["source_url"]?.string)
+        return .derived(type: "events.dl.\(fetched.kind).failed", payload: payload)
     }
 }

@@ -27,15 +27,3 @@ struct StoredFile: Sendable {
         return payload
     }
 }
-
-extension BlobError {
-    var json: JSONObject {
-        ["code": .string(code.rawValue), "message": .string(message), "temporary": .bool(isTemporary)]
-    }
-
-    init(_ json: JSONObject) {
-        self.init(
-            json["code"]?.string.flatMap(Code.init) ?? .storeFailed, json["message"]?.string ?? "",
-            isTemporary: json["temporary"]?.bool ?? false)
-    }
-}

@@ -1,3 +1,4 @@
+import Blob
 import Envelope
 import Media
 import Stage
@@ -6,11 +7,13 @@ import Stage
 enum FetchResult: Sendable {
     /// A file on the machine that is named.
     case fetched(FetchedMedia, host: String)
-    /// The store had it by the time that it was to be fetched.
-    case stored
+    /// The store had it by the time that it was to be fetched, under the address that this normalized link leads to.
+    case stored(as: String)
     /// It is larger than what is fetched directly.
     case large(sizeBytes: Int64?)
     case failed(MediaError)
+    /// The store cannot be used, so there is no use in fetching.
+    case unstorable(BlobError)
 
     /// For how long those who come later are told of a file: until the store has it, as a rule.
     private static let keptFor = Duration.seconds(120)
@@ -22,9 +25,10 @@ enum FetchResult: Sendable {
             payload["canonical_url"] = media.canonicalURL.map { .string($0) }
             return SharedWork.Product(
                 ["fetched": .object(payload), "host": .string(host)], keptFor: FetchResult.keptFor)
-        case .stored: return SharedWork.Product(["stored": true])
+        case .stored(let url): return SharedWork.Product(["stored_as": .string(url)])
         case .large(let size): return SharedWork.Product(["large": true, "size_bytes": size.map { .integer($0) }])
         case .failed(let error): return SharedWork.Product(["failed": .object(error.json)])
+        case .unstorable(let error): return SharedWork.Product(["unstorable": .object(error.json)])
         }
     }
 
@@ -32,8 +36,10 @@ enum FetchResult: Sendable {
         if let payload = json["fetched"]?.object, var media = FetchedMedia(payload: payload) {
             media.canonicalURL = payload["canonical_url"]?.string
             self = .fetched(media, host: json["host"]?.string ?? "")
-        } else if json["stored"] == true {
-            self = .stored
+        } else if let url = json["stored_as"]?.string {
+            self = .stored(as: url)
+        } else if let failure = json["unstorable"]?.object {
+            self = .unstorable(BlobError(failure))
         } else if json["large"] == true {
             self = .large(sizeBytes: json["size_bytes"]?.int)
         } else if let failure = json["failed"]?.object, let error = MediaError(failure) {

@@ -35,11 +35,16 @@ struct FetchStage: Sendable {
             return .done([failed(request, .overLimit(request.retryAfterSeconds))])
         }
         do {
-            return try await outcome(request, context)
+            return try await ProgressReports(context.publisher, kind: request.kind).during { accept, onProgress in
+                try await outcome(request, context, accept, onProgress)
+            }
         } catch let error as MediaError {
             guard isFromQueue, error.mayPassSoon else { return .done([failed(request, error)]) }
             if context.isLastAttempt { await discard(request) }
             throw PassingFailure(error)
+        } catch let error as BlobError where error.code != .cancelled {
+            if isFromQueue, error.isTemporary { throw error }
+            return .done([failed(request, error)])
         }
     }
 
@@ -49,24 +54,30 @@ struct FetchStage: Sendable {
         return [failed(request, MediaError(.gaveUp, reason))]
     }
 
-    private func outcome(_ request: MediaRequest, _ context: WorkContext) async throws -> Outcome {
-        let given = try await identity(of: request)
+    private func outcome(
+        _ request: MediaRequest, _ context: WorkContext, _ accept: @escaping @Sendable () async throws -> Void,
+        _ onProgress: @escaping ProgressHandler
+    ) async throws -> Outcome {
+        var asked = try await identity(of: request)
         for _ in 0..<FetchStage.looks {
-            let identity = await aliases.resolve(given)
+            let identity = await aliases.resolve(asked)
             let address = ContentAddress(request.kind, identity)
             if let info = try await stored(address.key) {
                 runtime.log.info("in storage already", metadata: ["key": "\(address)"])
                 return .done([try ready(info, request.kind)])
             }
             let answer = try await shared.answer(sharedName(address), for: context.waiter) {
-                try await fetch(request, identity, context.publisher).product
+                try await accept()
+                return try await fetch(request, identity, onProgress).product
             }
             switch answer {
             case .held(let limit):
-                try await ProgressReports(context.publisher, kind: request.kind).tell(.waiting)
+                try await context.publisher.publish(ProgressReports.envelope(request.kind, .waiting))
                 return .held(for: limit)
             case .result(let json):
-                if let events = try await events(FetchResult(json), request, identity) { return .done(events) }
+                let result = FetchResult(json)
+                if case .stored(let url) = result { asked = SourceIdentity(url) ?? asked }
+                if let events = try await events(result, request, identity) { return .done(events) }
             }
         }
         throw MediaError(.serverError, "The storage says now this, now that.", isTemporary: true)
@@ -79,6 +90,7 @@ struct FetchStage: Sendable {
         switch result {
         case nil, .stored: return nil
         case .failed(let error): throw error
+        case .unstorable(let error): throw error
         case .large(let sizeBytes):
             guard !request.isLarge else { return nil }
             return largeDownload(request, sizeBytes)
@@ -108,15 +120,10 @@ struct FetchStage: Sendable {
         }
     }
 
-    private func ready(_ info: BlobInfo, _ kind: MediaKind) throws -> Envelope {
-        do {
-            var payload = try MediaObject.ready(info, kind: kind.rawValue, in: store, expires: expires)
-            payload["path"] = (cache.open(info.key)?.path ?? store.localPath(info.key)).map { .string($0) }
-            return .derived(type: "events.dl.\(kind.rawValue).ready", payload: payload)
-        } catch {
-            runtime.log.error("unable to sign a URL: \(error.message)")
-            throw MediaError(.serverError, "The storage cannot be used.")
-        }
+    private func ready(_ info: BlobInfo, _ kind: MediaKind) throws(BlobError) -> Envelope {
+        var payload = try MediaObject.ready(info, kind: kind.rawValue, in: store, expires: expires)
+        payload["path"] = (cache.open(info.key)?.path ?? store.localPath(info.key)).map { .string($0) }
+        return .derived(type: "events.dl.\(kind.rawValue).ready", payload: payload)
     }
 
     private func failed(_ request: MediaRequest, _ error: MediaError) -> Envelope {
@@ -127,6 +134,13 @@ struct FetchStage: Sendable {
             "temporary": .bool(error.isTemporary),
         ]
         return .derived(type: "events.dl.\(request.kind.rawValue).failed", payload: payload)
+    }
+
+    private func failed(_ request: MediaRequest, _ error: BlobError) -> Envelope {
+        runtime.log.error("unable to use the store: \(error.message)", metadata: ["code": "\(error.code.rawValue)"])
+        let kind = request.kind.rawValue
+        return .derived(
+            type: "events.dl.\(kind).failed", payload: MediaObject.failed(error, kind: kind, url: request.link))
     }
 
     /// Hands the command over to whoever does the large ones; the chat is told that it waits for its turn.
@@ -145,14 +159,13 @@ struct FetchStage: Sendable {
 
 extension FetchStage {
     /// What the store has; a store that cannot be asked is no reason to fetch, as the result could not be stored.
-    func stored(_ key: String) async throws -> BlobInfo? {
+    func stored(_ key: String) async throws(BlobError) -> BlobInfo? {
         do {
             return try await store.head(key)
         } catch {
             // blob-put makes the bucket, or says what is wrong with it.
             if error.code == .noSuchBucket { return nil }
-            runtime.log.error("unable to ask the store: \(error.message)")
-            throw MediaError(.serverError, "The storage cannot be reached.", isTemporary: true)
+            throw error
         }
     }
 

@@ -2,22 +2,24 @@ import Blob
 import Envelope
 import Media
 import Stage
+import Synchronization
 import Telegram
 
 extension FetchStage {
     /// Fetches what nobody else is fetching.
-    func fetch(_ request: MediaRequest, _ identity: SourceIdentity, _ publisher: Publisher) async throws -> FetchResult
-    {
+    func fetch(
+        _ request: MediaRequest, _ identity: SourceIdentity, _ onProgress: @escaping ProgressHandler
+    ) async throws -> FetchResult {
         do {
-            return try await ProgressReports(publisher, kind: request.kind).during { onProgress in
-                try await places.run(onWait: { onProgress(MediaProgress(.queued)) }) {
-                    try await fetchInPlace(request, identity, onProgress)
-                }
+            return try await places.run(onWait: { onProgress(MediaProgress(.queued)) }) {
+                try await fetchInPlace(request, identity, onProgress)
             }
         } catch let error as MediaError {
             if error.code == .cancelled { throw CancellationError() }
             guard error.code == .tooLarge, !request.isLarge else { return .failed(error) }
             return limits.beyondDirect(error, isFile: request.link == nil)
+        } catch let error as BlobError where error.code != .cancelled {
+            return .unstorable(error)
         }
     }
 
@@ -27,9 +29,14 @@ extension FetchStage {
         let address = ContentAddress(request.kind, identity)
         if let media = await direct.finished(address) { return .fetched(media, host: Runtime.host) }
         // In this order: what is not in its folder any more is in the store.
-        if try await stored(address.key) != nil { return .stored }
-        let fetcher = request.isLarge ? large : direct
-        var media = try await fetcher.fetch(try await job(request, identity, onProgress), onProgress: onProgress)
+        if try await stored(address.key) != nil { return .stored(as: identity.normalizedURL) }
+        var media: FetchedMedia
+        do {
+            media = try await fetchUnlessKnown(try await job(request, identity, onProgress), request, onProgress)
+        } catch let known as KnownMedia {
+            await aliases.add(identity, known.url)
+            return .stored(as: known.url)
+        }
         if let canonical = media.canonicalURL {
             await aliases.add(identity, canonical)
             media.normalizedURL = canonical
@@ -37,6 +44,32 @@ extension FetchStage {
         }
         runtime.log.info("fetched", metadata: ["key": "\(media.key)", "bytes": "\(media.sizeBytes)"])
         return .fetched(media, host: Runtime.host)
+    }
+
+    /// - Throws: `KnownMedia` when the link turns out to be another name of what the store has, before it is downloaded.
+    private func fetchUnlessKnown(
+        _ job: MediaJob, _ request: MediaRequest, _ onProgress: @escaping ProgressHandler
+    ) async throws -> FetchedMedia {
+        let known = Mutex<KnownMedia?>(nil)
+        do {
+            return try await (request.isLarge ? large : direct).fetch(job, onProgress: onProgress) {
+                url throws(MediaError) in
+                guard let media = SourceIdentity(url), await isOfUse(media, job.kind) else { return }
+                known.withLock { $0 = KnownMedia(url: media.normalizedURL) }
+                throw MediaError(.cancelled, "That is in the storage already.")
+            }
+        } catch {
+            throw known.withLock { $0 } ?? error
+        }
+    }
+
+    /// Whether the store has the media, or for audio the video that it can be taken from. A store that cannot be asked now is asked
+    /// again when the file is there.
+    private func isOfUse(_ identity: SourceIdentity, _ kind: MediaKind) async -> Bool {
+        for kind in Set([kind, .video]) where (try? await stored(ContentAddress(kind, identity).key)) != nil {
+            return true
+        }
+        return false
     }
 
     /// How the bytes are to be had: for audio, from the video when the store has that.
@@ -95,6 +128,11 @@ extension FetchStage {
             request.kind, identity, origin: origin, title: file.title, performer: file.performer, fileName: file.name,
             durationSeconds: file.durationSeconds)
     }
+}
+
+/// The store has what a link leads to under another name, which is this normalized link.
+private struct KnownMedia: Error {
+    let url: String
 }
 
 extension MediaError {

@@ -40,7 +40,7 @@ import Telegram
             runtime: runtime, store: store, direct: MediaFetcher(settings.limited(to: limits.directBytes)),
             large: MediaFetcher(settings), places: FetchPlaces(fetching.concurrency),
             shared: SharedWork(runtime, name: "fetch", lease: input.queue.lease.duration),
-            api: try bot.apiIfConfigured(),
+            api: try bot.apiIfConfigured(runtime),
             cache: MediaCache(directory: try runtime.directory("media/cache")), aliases: Aliases(runtime: runtime),
             limits: limits, expires: storing.expires.duration, isFromQueue: input.isFromQueue)
         return try await withThrowingTaskGroup(of: ExitStatus?.self) { group in

@@ -1,3 +1,4 @@
+import Envelope
 import HTTP
 
 /// Takes one answer of the server into the partial file.

@@ -124,6 +124,10 @@ class Control:
         person.block(self._bot(order.get("bot")), order["user_id"], order["blocked"])
         return {"ok": True}
 
+    async def migrate(self, request: web.Request) -> Answer:
+        order = await _order(request, {"chat_id": int, "from": dict, "bot": object}, "chat_id", "from")
+        return person.migrate(self._bot(order.get("bot")), order).body()
+
     async def rates(self, request: web.Request) -> Answer:
         order = await _order(request, {"enforce": bool}, "enforce")
         self._world.rates.enforced = order["enforce"]
@@ -148,7 +152,7 @@ def add_routes(app: web.Application, world: World) -> None:
         ("GET", r"chat/{chat_id:-?\d+}", control.chat), ("GET", "log", control.log),
         ("DELETE", "log", control.clear_log), ("POST", "fault", control.fault),
         ("DELETE", "fault", control.clear_faults), ("POST", "expire", control.expire),
-        ("POST", "block", control.block), ("POST", "rates", control.rates), ("GET", "pending", control.pending),
+        ("POST", "block", control.block), ("POST", "migrate", control.migrate), ("POST", "rates", control.rates), ("GET", "pending", control.pending),
         ("GET", "file/{file_unique_id}", control.file_bytes),
     ]  # fmt: skip
     for method, path, handler in routes:

@@ -59,6 +59,8 @@ class Chat:
     threads: set[int] = field(default_factory=set)
     bot_status: str = "member"
     next_message_id: int = 1
+    migrated_to: int | None = None
+    """The supergroup that this basic group has become; nothing more happens here then."""
 
     def body(self) -> Json:
         body: Json = {"id": self.id}

@@ -33,6 +33,8 @@ def chat_for(bot: Bot, order: Json, user: Json | None) -> Chat:
         chat = bot.chats[chat_id] = Chat(chat_id, kind, title=f"Chat {chat_id}")
     elif "chat_type" in order and order["chat_type"] != chat.type:
         raise ControlError(f"chat {chat_id} is already a {chat.type}")
+    if chat.migrated_to is not None:
+        raise ControlError(f"chat {chat_id} has become {chat.migrated_to}")
     chat.title = order.get("title", chat.title)
     if "chat_username" in order:
         chat.username = order["chat_username"]
@@ -130,6 +132,22 @@ def edit(bot: Bot, order: Json) -> Message:
     kind = "edited_channel_post" if chat.type == "channel" else "edited_message"
     bot.updates.push({kind: copy.deepcopy(message.body)})
     return message
+
+
+def migrate(bot: Bot, order: Json) -> Chat:
+    """A basic group becomes a supergroup: another chat, with another id and its own message ids."""
+    old = bot.chats.get(order["chat_id"])
+    if old is None or old.type != "group":
+        raise ControlError("only a basic group becomes a supergroup")
+    user = user_for(bot, order)
+    new = Chat(-(10**12) + old.id, "supergroup", old.title, members=set(old.members), bot_status=old.bot_status)
+    bot.chats[new.id] = new
+    for chat, note in ((old, {"migrate_to_chat_id": new.id}), (new, {"migrate_from_chat_id": old.id})):
+        message = bot.new_message(chat, by_bot=False)
+        message.body |= {"from": user} | note
+        bot.updates.push({"message": copy.deepcopy(message.body)})
+    old.migrated_to = new.id
+    return new
 
 
 def block(bot: Bot, user_id: int, blocked: bool) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .errors import bad_request, forbidden
+from .errors import bad_request, forbidden, upgraded
 from .faults import FaultPlan
 from .filestore import FileStore
 from .journal import Journal
@@ -60,6 +60,13 @@ class Call:
         return self.parameters.get(name, default)
 
     def chat(self, name: str = "chat_id") -> Chat:
+        """The chat named by a parameter, if the bot can do something in it."""
+        chat = self.readable_chat(name)
+        if chat.migrated_to is not None:
+            raise upgraded(chat.migrated_to)
+        return chat
+
+    def readable_chat(self, name: str = "chat_id") -> Chat:
         """The chat named by a parameter, if the bot can see it."""
         given = self.parameters.get(name)
         if given is None:
