@@ -80,8 +80,11 @@ let package = Package(
             name: "TestSupport", dependencies: ["Blocking", "Envelope", "HTTP"], path: "Tests/TestSupport",
             exclude: ["botocore_signatures.py", "s3-server.sh"], swiftSettings: strict),
         tests("EnvelopeTests", ["Envelope"]),
+        // Fuzzes and measures the codec, for tests and benchmarks.
+        .executableTarget(
+            name: "tl-check", dependencies: ["TL", "Envelope"], path: "Tests/tl-check", swiftSettings: strict),
         .testTarget(
-            name: "TLTests", dependencies: ["TL", "Envelope", "TestSupport"], exclude: ["telethon_objects.py"],
+            name: "TLTests", dependencies: ["TL", "Envelope", "TestSupport", "tl-check"], exclude: ["telethon_objects.py"],
             swiftSettings: strict),
         tests("StageTests", ["Stage"]),
         tests("HTTPTests", ["HTTP", "TestSupport"]),
