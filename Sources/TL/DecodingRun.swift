@@ -21,7 +21,7 @@ struct DecodingRun: ~Copyable {
     private let tables: SchemaTables
     private var output: JSONOutput
     /// What is being read at each depth: the number of a field, or `isElement` and an index.
-    private var steps: [UInt32]
+    private let steps: UnsafeMutableBufferPointer<UInt32>
     private var depth = 0
     private var start: UnsafeRawPointer
     private var at: UnsafeRawPointer
@@ -32,10 +32,13 @@ struct DecodingRun: ~Copyable {
     init(_ tables: SchemaTables, output: consuming JSONOutput, maxDepth: Int) {
         self.tables = tables
         self.output = output
-        steps = [UInt32](repeating: 0, count: maxDepth)
+        steps = .allocate(capacity: maxDepth)
+        steps.initialize(repeating: 0)
         start = UnsafeRawPointer(tables.keys)
         (at, end) = (start, start)
     }
+
+    deinit { steps.deallocate() }
 
     /// Until the next call.
     var json: UnsafeRawBufferPointer { output.bytes }
@@ -65,12 +68,11 @@ struct DecodingRun: ~Copyable {
         output.putShort(tables.keys + Int(combinator.pointee.head), count: Int(combinator.pointee.headCount))
         depth = level + 1
         var flags = FlagWords()
-        var number = Int(combinator.pointee.firstField)
-        let last = number + Int(combinator.pointee.fieldCount)
-        while number < last {
-            let field = tables.fields + number
+        var field = tables.fields + Int(combinator.pointee.firstField)
+        let last = field + Int(combinator.pointee.fieldCount)
+        while field < last {
             if field.pointee.flag == Field.always || flags.has(field.pointee.flag) {
-                steps[level] = UInt32(truncatingIfNeeded: number)
+                steps[level] = UInt32(truncatingIfNeeded: field - tables.fields)
                 if field.pointee.wire == .flags {
                     flags.add(try word())
                 } else {
@@ -80,7 +82,7 @@ struct DecodingRun: ~Copyable {
                     try value(field.pointee.wire, field.pointee.argument)
                 }
             }
-            number += 1
+            field += 1
         }
         try output.reserve(1)
         output.put(UInt8(ascii: "}"))

@@ -78,6 +78,12 @@ struct JSONOutput: ~Copyable {
         at += count
     }
 
+    @inline(__always)
+    mutating func put(four: UInt32) {
+        at.storeBytes(of: four, as: UInt32.self)
+        at += 4
+    }
+
     /// Copies eight bytes.
     @inline(__always)
     mutating func put(eight: UInt64) {

@@ -38,7 +38,11 @@ extension JSONOutput {
         let soon = end - at > 8 ? at + 8 : end
         while at < soon {
             let byte = at.load(as: UInt8.self)
-            if byte >= 0x80 {
+            if byte >= 0xC2 && byte < 0xE0 && end - at >= 2 && (at + 1).load(as: UInt8.self) & 0xC0 == 0x80 {
+                // Most alphabets.
+                put(at, short: 2)
+                at += 2
+            } else if byte >= 0x80 {
                 let (count, isWhole) = JSONOutput.character(at, end)
                 if isWhole {
                     put(at, short: count)
@@ -113,23 +117,28 @@ extension JSONOutput {
         var at = bytes
         let end = bytes + count
         while end - at >= 3 {
-            put(three: at.load(as: UInt8.self), (at + 1).load(as: UInt8.self), (at + 2).load(as: UInt8.self))
+            let word = UInt32(at.load(as: UInt8.self)) << 16 | UInt32((at + 1).load(as: UInt8.self)) << 8
+            put(four: JSONOutput.digits(of: word | UInt32((at + 2).load(as: UInt8.self))))
             at += 3
         }
-        if end - at == 2 {
-            put(three: at.load(as: UInt8.self), (at + 1).load(as: UInt8.self), 0, digits: 3)
-        } else if end - at == 1 {
-            put(three: at.load(as: UInt8.self), 0, 0, digits: 2)
+        if at < end {
+            let isLast = end - at == 1
+            let second = isLast ? 0 : (at + 1).load(as: UInt8.self)
+            var digits = JSONOutput.digits(of: UInt32(at.load(as: UInt8.self)) << 16 | UInt32(second) << 8)
+            digits = digits & 0x00FF_FFFF | UInt32(UInt8(ascii: "=")) << 24
+            if isLast { digits = digits & 0xFF00_FFFF | UInt32(UInt8(ascii: "=")) << 16 }
+            put(four: digits)
         }
         put(UInt8(ascii: "\""))
     }
 
+    /// Four digits of base64, as they stand in memory.
     @inline(__always)
-    private mutating func put(three first: UInt8, _ second: UInt8, _ third: UInt8, digits: Int = 4) {
-        put(base64Digit(first >> 2))
-        put(base64Digit(first << 4 & 0x30 | second >> 4))
-        put(digits > 2 ? base64Digit(second << 2 & 0x3C | third >> 6) : UInt8(ascii: "="))
-        put(digits > 3 ? base64Digit(third & 0x3F) : UInt8(ascii: "="))
+    private static func digits(of word: UInt32) -> UInt32 {
+        let alphabet: StaticString = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+        let digits = alphabet.utf8Start
+        let first = UInt32(digits[Int(word >> 18)]) | UInt32(digits[Int(word >> 12 & 63)]) << 8
+        return first | UInt32(digits[Int(word >> 6 & 63)]) << 16 | UInt32(digits[Int(word & 63)]) << 24
     }
 
     /// The bytes in the order in which they came, as hexadecimal digits in quotes; at most 32 of them.
@@ -143,17 +152,6 @@ extension JSONOutput {
         }
         put(UInt8(ascii: "\""))
     }
-}
-
-/// Computed, not looked up: the compiler makes vector instructions of it.
-@inline(__always)
-private func base64Digit(_ value: UInt8) -> UInt8 {
-    var digit = value &+ 65
-    if value >= 26 { digit = value &+ 71 }
-    if value >= 52 { digit = value &- 4 }
-    if value == 62 { digit = UInt8(ascii: "+") }
-    if value == 63 { digit = UInt8(ascii: "/") }
-    return digit
 }
 
 @inline(__always)
