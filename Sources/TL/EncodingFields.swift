@@ -16,7 +16,9 @@ extension Encoding {
                 writer.word(flags[flags.count - 1])
                 continue
             }
-            if field.flag != Field.always && flags[Int(field.flag / 32)] >> UInt32(field.flag % 32) & 1 == 0 { continue }
+            if field.flag != Field.always && flags[Int(field.flag / 32)] >> UInt32(field.flag % 32) & 1 == 0 {
+                continue
+            }
             let name = schema.name(of: field)
             guard let json = object[name] else {
                 // What only marks is implied by what it comes with.

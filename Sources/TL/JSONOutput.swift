@@ -6,17 +6,18 @@ struct JSONOutput: ~Copyable {
     private var at: UnsafeMutableRawPointer
     private var end: UnsafeMutableRawPointer
     private let maximum: Int
+    private let firstBytes: Int
 
     /// Above this the memory is given back after use.
     private static let keptBytes = 1 << 20
-    private static let firstBytes = 1 << 14
 
     /// - Parameter maximum: the most text that is made.
     init(maximum: Int) {
         self.maximum = maximum
-        start = .allocate(byteCount: JSONOutput.firstBytes, alignment: 16)
+        firstBytes = min(1 << 14, maximum)
+        start = .allocate(byteCount: firstBytes, alignment: 16)
         at = start
-        end = start + JSONOutput.firstBytes
+        end = start + firstBytes
     }
 
     deinit { start.deallocate() }
@@ -26,8 +27,8 @@ struct JSONOutput: ~Copyable {
     mutating func clear() {
         if end - start > JSONOutput.keptBytes {
             start.deallocate()
-            start = .allocate(byteCount: JSONOutput.firstBytes, alignment: 16)
-            end = start + JSONOutput.firstBytes
+            start = .allocate(byteCount: firstBytes, alignment: 16)
+            end = start + firstBytes
         }
         at = start
     }
@@ -41,7 +42,7 @@ struct JSONOutput: ~Copyable {
     private mutating func grow(_ count: Int) throws(TLFault) {
         let used = at - start
         guard used + count <= maximum else { throw .oversized }
-        let capacity = max(used + count, 2 * (end - start))
+        let capacity = min(maximum, max(used + count, 2 * (end - start)))
         let larger = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 16)
         larger.copyMemory(from: start, byteCount: used)
         start.deallocate()

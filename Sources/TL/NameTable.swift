@@ -46,7 +46,9 @@ struct NameTable {
         var place = Int(hash) & (places.count - 1)
         while places[place] != 0 {
             let candidate = names[Int(places[place]) - 1]
-            if candidate.hash == hash && candidate.count == name.count && utf8(Int(places[place]) - 1).elementsEqual(name) {
+            if candidate.hash == hash && candidate.count == name.count
+                && utf8(Int(places[place]) - 1).elementsEqual(name)
+            {
                 return place
             }
             place = (place + 1) & (places.count - 1)

@@ -86,7 +86,8 @@ struct SchemaBuilder {
     /// Schemas overlap in what belongs to the protocol.
     private mutating func repeated(_ name: UnsafeRawBufferPointer, id: UInt32, isMethod: Bool) throws(TLError) {
         let numbers = isMethod ? methodsByName : constructorsByName
-        guard let known = (isMethod ? methods : constructors).find(name), combinators[Int(numbers[known])].id == id else {
+        guard let known = (isMethod ? methods : constructors).find(name), combinators[Int(numbers[known])].id == id
+        else {
             throw TLError(.invalidSchema, "\(String(decoding: name, as: UTF8.self)) has the id of another")
         }
         fields.removeSubrange(firstField...)

@@ -45,7 +45,8 @@ extension TLError {
     fileprivate init(_ fault: TLFault, offset: Int, path: String) {
         let (code, reason): (Code, String) =
             switch fault {
-            case .unknownConstructor(let id): (.unknownConstructor, "no constructor has the id \(TLSchema.hexadecimal(id))")
+            case .unknownConstructor(let id):
+                (.unknownConstructor, "no constructor has the id \(TLSchema.hexadecimal(id))")
             case .unexpectedConstructor(let id):
                 (.unexpectedConstructor, "a constructor of another type (\(TLSchema.hexadecimal(id)))")
             case .truncated: (.truncated, "the bytes end too early")

@@ -27,7 +27,8 @@ public struct TLDescription: Sendable, Equatable {
     public var json: JSON {
         let list = parameters.map { parameter in
             JSON.object([
-                "name": .string(parameter.name), "type": .string(parameter.type), "optional": .bool(parameter.isOptional),
+                "name": .string(parameter.name), "type": .string(parameter.type),
+                "optional": .bool(parameter.isOptional),
                 "comes_with": parameter.comesWith.isEmpty ? nil : .array(parameter.comesWith.map { .string($0) }),
             ])
         }
