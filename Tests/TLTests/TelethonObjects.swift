@@ -12,8 +12,10 @@ struct TelethonObjects {
 
     var path: String { folder("objects") }
 
-    /// - Parameter count: objects of each class; the first without what is optional, the second with all of it.
-    init(count: Int) throws {
+    /// - Parameters:
+    ///   - count: objects of each class; the first without what is optional, the second with all of it.
+    ///   - layer: Telethon's own, or another: then of what is the same in both.
+    init(count: Int, layer: Int = 229) throws {
         folder = try TemporaryFolder()
         let schemas = "\(testFolder)/../Sources/TLSchemas/data"
         let output = open(folder("objects"), O_CREAT | O_RDWR | O_CLOEXEC, 0o600)
@@ -21,7 +23,7 @@ struct TelethonObjects {
         let program = try SpawnedProgram(
             [
                 "\(PythonTools.binFolder())/python", "-B", "\(testFolder)/TLTests/telethon_objects.py",
-                "\(schemas)/229.tl", "\(schemas)/mtproto.tl", "--count", "\(count)",
+                "\(schemas)/\(layer).tl", "\(schemas)/mtproto.tl", "--count", "\(count)",
                 "--seed", "\(Int.random(in: 0...1_000_000))",
             ], descriptors: [nil, output, 2])
         guard program.wait() == 0 else { throw Failure(reason: "telethon_objects.py failed: see above") }

@@ -1,4 +1,5 @@
 """Objects of every constructor and method that Telethon has, filled at random: telethon_objects.py SCHEMA… [--count N] [--seed N]
+With a schema of another layer than Telethon's, of those that are the same in both.
 
 A line each: what Telethon makes of it in bytes, and the JSON that docs/tl.md promises for it. How values are packed (the widths of
 integers, what is a date, what is a flag) is taken from Telethon's own code, so that the codec is never checked against itself; the
@@ -27,6 +28,7 @@ COMBINATOR = re.compile(r"^([\w.]+)#([0-9a-f]{8}) (.*)= ([^;]+);")
 FIELD = re.compile(r"(\w+):(?:(\w+)\.(\d+)\?)?(\S+)")
 TEXTS = ["", "a", "Hello", 'say "hi"\n\t\\', "\x00\x01\x1f\x7f", "Привет, мир", "漢字🙂é", "🇩🇪" * 40, "x" * 253, "y" * 254, "z" * 300]
 SAFE = 2**53 - 1
+NEVER = 99
 
 
 class Plan:
@@ -38,10 +40,19 @@ class Plan:
         self.result = result
         self.is_method = hasattr(cls, "resolve")
         self.source = inspect.getsource(cls._bytes)
-        self.spelled = {name: "self" if name == "is_self" else name.rstrip("_") for name in inspect.signature(cls).parameters}
+        self.spelled = Plan.spelling(cls)
         self.types = {name: fields[spelled] for name, spelled in self.spelled.items()}
         self.together = [set(re.split(r", ", match)) for match in re.findall(r"'([\w, ]+) parameters must all", self.source)]
-        self.depth = 99
+        self.depth = NEVER
+
+    @staticmethod
+    def spelling(cls: type) -> dict[str, str]:
+        """What TL calls the parameters."""
+        return {name: "self" if name == "is_self" else name.rstrip("_") for name in inspect.signature(cls).parameters}
+
+    @staticmethod
+    def fits(cls: type, fields: dict[str, tuple[str | None, str]]) -> bool:
+        return set(Plan.spelling(cls).values()) == {name for name, (_, kind) in fields.items() if kind != "#"}
 
     def required(self) -> Iterable[str]:
         return (kind for flag, kind in self.types.values() if flag is None)
@@ -59,11 +70,15 @@ def load(paths: list[str]) -> dict[int, tuple[str, dict[str, tuple[str | None, s
 
 def plans(paths: list[str]) -> list[Plan]:
     known = load(paths)
+    is_own_layer = any(f"// LAYER {LAYER}\n" in Path(path).read_text() for path in paths)
     made = []
     for number, cls in sorted(tlobjects.items()):
         # Behind the friendlier ones of a few stand those made from the schema.
         cls = next(base for base in cls.__mro__ if base.__module__.startswith(("telethon.tl.types", "telethon.tl.functions")))
         if NO_MESSAGES.match(cls.__name__):
+            continue
+        # An optional field more does not change the id.
+        if not is_own_layer and (number not in known or not Plan.fits(cls, known[number][1])):
             continue
         if number not in known:
             sys.exit(f"error: Telethon has {cls.__name__}, the schema has no {number:08x}")
@@ -101,18 +116,21 @@ class Filler:
     def least(self, kind: str) -> int:
         if kind == "!X":
             return 1
-        options = self.by_type.get(kind)
-        return 1 + min(plan.depth for plan in options) if options else 0
+        if options := self.by_type.get(kind):
+            return min(NEVER, 1 + min(plan.depth for plan in options))
+        # Of a type whose constructors are all of another layer there can be nothing.
+        return NEVER if re.match(r"(\w+\.)?[A-Z]", kind) and kind != "Bool" and not kind.startswith("Vector") else 0
 
     def object(self, plan: Plan, share: float, depth: int = 0) -> tuple[Any, dict[str, Any]]:
         """An object of Telethon's, and its JSON; `share` of the optional fields is there."""
         values: dict[str, Any] = {}
         shown: dict[str, Any] = {"_": plan.name}
-        group = {name: self.chance.random() < share for names in plan.together for name in names}
+        group: dict[str, bool] = {}
         for names in plan.together:
-            group |= dict.fromkeys(names, self.chance.random() < share)
+            can_be = all(self.least(plan.types[name][1]) < NEVER for name in names)
+            group |= dict.fromkeys(names, can_be and self.chance.random() < share)
         for name, (flag, kind) in plan.types.items():
-            is_there = flag is None or group.get(name, self.chance.random() < share)
+            is_there = (flag is None or group.get(name, self.chance.random() < share)) and self.least(kind) < NEVER
             if not is_there or (depth > 3 and flag is not None and name not in group and self.least(kind) > 0):
                 values[name] = None
                 continue
@@ -123,12 +141,14 @@ class Filler:
     def value(self, plan: Plan, name: str, kind: str, share: float, depth: int) -> tuple[Any, Any]:
         if match := re.fullmatch(r"[vV]ector<(.*)>", kind):
             count = self.chance.choice([0, 1, 1, 2, 3]) if depth < 3 else self.chance.choice([0, 1])
+            if self.least(match[1]) >= NEVER:
+                count = 0
             pairs = [self.value(plan, name, match[1], share, depth + 1) for _ in range(count)]
             return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
         if kind == "!X":
             options = self.methods
         elif kind in self.by_type:
-            options = self.by_type[kind]
+            options = [plan for plan in self.by_type[kind] if plan.depth < NEVER]
         elif kind in self.by_name:
             options = [self.by_name[kind]]
         else:
@@ -186,6 +206,8 @@ def main() -> None:
     options = parser.parse_args()
     all_plans = plans(options.schemas)
     filler = Filler(all_plans, random.Random(options.seed))
+    all_plans = [plan for plan in all_plans if plan.depth < NEVER]
+    filler.methods = [plan for plan in filler.methods if plan.depth < NEVER]
     print(json.dumps({"layer": LAYER, "combinators": len(all_plans)}))
     for plan in all_plans:
         for number in range(options.count):
