@@ -35,7 +35,9 @@ import Testing
         #expect(Set(schema.methodNames + schema.constructorNames).subtracting(compared) == lacking)
     }
 
-    @Test(arguments: [201, 181]) func `What an older layer shares with Telethon's means the same, too`(layer: Int) throws {
+    @Test(arguments: [201, 181]) func `What an older layer shares with Telethon's means the same, too`(layer: Int)
+        throws
+    {
         #expect(try compare(try TLSchema(layer: layer), count: 2, layer: layer).count > 1500)
     }
 
