@@ -50,6 +50,8 @@ let package = Package(
         library("HTTP", ["CCurl"]),
         library("Schemas", ["CSchema", "Envelope"]),
         library("Spool", ["Blocking", "CLinux", "CSpool", "Envelope"]),
+        .target(name: "TLSchemas", exclude: ["data"], cSettings: [.headerSearchPath("data")]),
+        library("TL", ["Envelope", "TLSchemas"]),
         library("Redis", ["Blocking", "CHiredis"]),
         library("Queue", ["Envelope", "Redis"]),
         library(
@@ -87,6 +89,12 @@ let package = Package(
             name: "TestSupport", dependencies: ["Blocking", "Envelope", "HTTP"], path: "Tests/TestSupport",
             exclude: ["botocore_signatures.py", "s3-server.sh"], swiftSettings: strict),
         tests("EnvelopeTests", ["Envelope"]),
+        // Fuzzes and measures the codec, for tests and benchmarks.
+        .executableTarget(
+            name: "tl-check", dependencies: ["TL", "Envelope"], path: "Tests/tl-check", swiftSettings: strict),
+        .testTarget(
+            name: "TLTests", dependencies: ["TL", "Envelope", "TestSupport", "tl-check"], exclude: ["telethon_objects.py"],
+            swiftSettings: strict),
         tests("StageTests", ["Stage"]),
         tests("HTTPTests", ["HTTP", "TestSupport"]),
         tests("QueueTests", ["Queue", "Redis", "TestSupport"]),
