@@ -87,7 +87,7 @@ def get_messages(call: Call, request: Any) -> Any:
     for given in request.id:
         identity = _asked(given)
         found = mine.get(identity)
-        shown.append(render.message(account, *found, cast) if found else types.MessageEmpty(identity))
+        shown.append(render.message(account, *found, cast) if found else types.MessageEmpty(identity, None))
     return types.messages.Messages(shown, [], cast.chats(), cast.users())
 
 
@@ -99,7 +99,7 @@ def get_channel_messages(call: Call, request: Any) -> Any:
     for given in request.id:
         identity = _asked(given)
         message = chat.messages.get(identity)
-        shown.append(render.message(account, chat, message, cast) if message else types.MessageEmpty(identity))
+        shown.append(render.message(account, chat, message, cast) if message else types.MessageEmpty(identity, None))
     log = account.log_of(chat)
     return types.messages.ChannelMessages(log.pts, len(shown), shown, [], cast.chats(), cast.users())
 
@@ -112,8 +112,8 @@ def get_dialogs(call: Call, request: Any) -> Any:
     tops = [(chat, visible[0]) for chat in account.chats.values() if (visible := _visible(chat))]
     tops.sort(key=lambda top: (top[1].body["date"], top[1].id), reverse=True)
     start = 0
-    if request.offset_id or request.offset_date:
-        date = request.offset_date.timestamp() if request.offset_date else 0
+    date = request.offset_date.timestamp() if request.offset_date else 0
+    if request.offset_id or date > 0:
         start = next(
             (n for n, (_, top) in enumerate(tops) if (top.body["date"], top.id) < (date, request.offset_id)), len(tops)
         )
