@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import sys
 import types as modules
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import cryptg
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from telethon import TelegramClient
 from telethon.client.telegrambaseclient import TelegramBaseClient
@@ -32,8 +35,6 @@ class Telegram(Server):
     """The emulator with two accounts; Alice is at DC 2, Carol (with a password) at DC 1."""
 
     def __init__(self, *arguments: str) -> None:
-        import json
-
         accounts = [word for account in ACCOUNTS for word in ("--account", json.dumps(account))]
         super().__init__("emulator.py", *accounts, *arguments)
         self.about = self.control("mtproto", method="GET")
@@ -108,25 +109,36 @@ def _tgcrypto() -> modules.ModuleType:
     return module
 
 
-async def kurigram_client(telegram: Telegram, dc: int = 2, **more: Any) -> Any:
+def kurigram_client(telegram: Telegram, session: str | None = None, **more: Any) -> Any:
     sys.modules.setdefault("tgcrypto", _tgcrypto())
     from pyrogram import Client
+    from pyrogram.connection import Connection
     from pyrogram.crypto import rsa as keys
-    from telethon.crypto import rsa as reader
 
-    reader.add_key(telegram.about["public_key"], old=False)
-    public, _ = reader._server_keys[int(telegram.about["fingerprint"])]
-    keys.server_public_keys[int(telegram.about["fingerprint"])] = keys.PublicKey(public.n, public.e)
-    client = Client(
-        "check", telegram.about["api_id"], telegram.about["api_hash"], in_memory=True, device_model="check", **more
-    )
-    address = telegram.address(dc)
-    original = client.storage.open
+    fingerprint = int(telegram.about["fingerprint"])
+    public = serialization.load_pem_public_key(telegram.about["public_key"].encode())
+    assert isinstance(public, RSAPublicKey)
+    numbers = public.public_numbers()
+    keys.server_public_keys[fingerprint] = keys.PublicKey(numbers.n, numbers.e)
 
-    async def opened() -> None:
-        # A fresh storage is told the emulator's address in the place of Telegram's.
-        await original()
+    def connection(**named: Any) -> Any:
+        host, port = telegram.address(named["dc_id"])
+        return Connection(**(named | {"server_address": host, "port": port}))
 
-    client.storage.open = opened
-    client.emulator_address = address
-    return client
+    return Client(
+        "check", telegram.about["api_id"], telegram.about["api_hash"], in_memory=True, session_string=session,
+        device_model="check", connection_factory=connection, **more,
+    )  # fmt: skip
+
+
+@contextlib.asynccontextmanager
+async def kurigram_as(telegram: Telegram, account: int = 42, **more: Any) -> AsyncIterator[Any]:
+    """Logged in already."""
+    known = telegram.mtproto("session", {"account": account})
+    client = kurigram_client(telegram, known["pyrogram"], **more)
+    await client.start()
+    try:
+        assert client.me.id == account
+        yield client
+    finally:
+        await client.stop()

@@ -32,7 +32,7 @@ def get_state(call: Call, request: Any) -> Any:
 @method(functions.updates.GetDifferenceRequest)
 def get_difference(call: Call, request: Any) -> Any:
     account, habits = call.account, call.core.modes.habits
-    if request.pts < 0 or request.qts < 0:
+    if request.pts < 0:
         raise bad_request("PERSISTENT_TIMESTAMP_INVALID")
     if request.pts_total_limit is not None and request.pts_total_limit <= 0:
         raise bad_request("PERSISTENT_TIMESTAMP_INVALID")
@@ -44,7 +44,8 @@ def get_difference(call: Call, request: Any) -> Any:
         return types.updates.DifferenceTooLong(account.log.pts)
     limit = min(habits.difference_limit, request.pts_limit or habits.difference_limit)
     part = missing[: max(limit, 1)]
-    secret = [message for qts, message in account.secret_messages if qts > request.qts]
+    # A negative qts, which some clients send, stands for no interest.
+    secret = [message for qts, message in account.secret_messages if qts > request.qts >= 0]
     is_last = len(part) == len(missing)
     date = request.date.timestamp() if request.date else 0
     cast = Cast(account)
