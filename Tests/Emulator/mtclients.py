@@ -15,7 +15,6 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from telethon import TelegramClient
-from telethon.client.telegrambaseclient import TelegramBaseClient
 from telethon.crypto import rsa
 from telethon.sessions import StringSession
 
@@ -73,7 +72,7 @@ def run(work: Callable[[], Awaitable[None]], seconds: float = 90) -> None:
 
 def telethon_client(telegram: Telegram, dc: int = 2, session: str = "", **more: Any) -> TelegramClient:
     rsa.add_key(telegram.about["public_key"], old=False)
-    TelegramBaseClient._config = TelegramBaseClient._cdn_config = None  # remembered from another emulator
+    TelegramClient._config = TelegramClient._cdn_config = None  # remembered from another emulator
     client = TelegramClient(
         StringSession(session), telegram.about["api_id"], telegram.about["api_hash"], request_retries=3,
         connection_retries=3, retry_delay=0.1, timeout=5, device_model="check", **more,

@@ -26,7 +26,7 @@ _MESSAGE = {
 _PLACE = {name: kind for name, kind in _MESSAGE.items() if name != "text"}
 _FILE = _PLACE | {
     "path": str, "kind": str, "file_name": str, "mime_type": str, "duration": int, "width": int, "height": int,
-    "title": str, "performer": str, "caption": str,
+    "title": str, "performer": str, "caption": str, "dc": int,
 }  # fmt: skip
 _EDIT = {"chat_id": int, "message_id": int, "text": str, "entities": list, "bot": object, "account": object}
 _FAULT = {

@@ -17,7 +17,8 @@ from .model import Bot, Chat, Message, View
 from .world import World
 
 Json = dict[str, Any]
-_ATTRIBUTES = ("duration", "width", "height", "title", "performer")
+# The last is where accounts find the file: its data centre.
+_ATTRIBUTES = ("duration", "width", "height", "title", "performer", "dc")
 CHAT_TYPES = ("private", "group", "supergroup", "channel")
 
 

@@ -109,28 +109,35 @@ def get_dialogs(call: Call, request: Any) -> Any:
     account = call.account
     if request.folder_id:
         return types.messages.Dialogs([], [], [], [])
-    tops = [(chat, visible[0]) for chat in account.chats.values() if (visible := _visible(chat))]
-    tops.sort(key=lambda top: (top[1].body["date"], top[1].id), reverse=True)
+    # Groups and channels stay in the list when they are empty.
+    found = [(chat, next(iter(_visible(chat)), None)) for chat in account.chats.values()]
+    tops = sorted((one for one in found if one[1] or one[0].id < 0), key=_age_of_top, reverse=True)
     start = 0
     date = request.offset_date.timestamp() if request.offset_date else 0
     if request.offset_id or date > 0:
         start = next(
-            (n for n, (_, top) in enumerate(tops) if (top.body["date"], top.id) < (date, request.offset_id)), len(tops)
+            (n for n, top in enumerate(tops) if _age_of_top(top) < (date, request.offset_id)), len(tops)
         )
     chosen = tops[start : start + min(max(request.limit, 1), MAX_PAGE)]
     cast = Cast(account)
     dialogs = [_dialog(account, chat, top) for chat, top in chosen]
-    shown = [render.message(account, chat, top, cast) for chat, top in chosen]
+    shown = [render.message(account, chat, top, cast) for chat, top in chosen if top is not None]
+    for chat, _ in chosen:
+        cast.add_chat(chat)
     if len(chosen) < len(tops):
         return types.messages.DialogsSlice(len(tops), dialogs, shown, cast.chats(), cast.users())
     return types.messages.Dialogs(dialogs, shown, cast.chats(), cast.users())
 
 
-def _dialog(account: Account, chat: Chat, top: Message) -> Any:
+def _age_of_top(top: tuple[Chat, Message | None]) -> tuple[int, int]:
+    return (top[1].body["date"], top[1].id) if top[1] is not None else (0, 0)
+
+
+def _dialog(account: Account, chat: Chat, top: Message | None) -> Any:
     read_to = account.read_to.get(chat.id, 0)
     unread = sum(1 for m in chat.messages.values() if m.id > read_to and not m.deleted and not account.is_own(m))
     return types.Dialog(
-        peer(chat.id), top.id, read_to, account.read_by_others_to.get(chat.id, 0), unread, 0, 0, 0,
+        peer(chat.id), top.id if top else 0, read_to, account.read_by_others_to.get(chat.id, 0), unread, 0, 0, 0,
         types.PeerNotifySettings(), pts=account.log_of(chat).pts if chat.type in SHARED else None,
     )  # fmt: skip
 
