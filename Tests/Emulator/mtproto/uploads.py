@@ -55,11 +55,13 @@ class Uploads:
         upload = self._uploads.get(key)
         if upload is None or upload.blob is not None or upload.is_big is (total is None):
             name = f"upload-{account.id}-{dc}-{file_id & (1 << 64) - 1:x}"
-            directory = self._files.incoming_directory / name
-            shutil.rmtree(directory, ignore_errors=True)
-            directory.mkdir()
-            upload = self._uploads[key] = Upload(directory, total is not None, total)
+            upload = Upload(self._files.incoming_directory / name, total is not None, total)
         self._check_size(upload, part, len(data), total)
+        if self._uploads.get(key) is not upload:
+            shutil.rmtree(upload.directory, ignore_errors=True)
+            upload.directory.mkdir()
+            self._uploads[key] = upload
+        upload.total_parts = total
         (upload.directory / str(part)).write_bytes(data)
         upload.sizes[part] = len(data)
 
@@ -67,7 +69,6 @@ class Uploads:
     def _check_size(upload: Upload, part: int, size: int, total: int | None) -> None:
         if upload.total_parts not in (None, -1) and total != upload.total_parts:
             raise bad_request("FILE_PARTS_INVALID")
-        upload.total_parts = total
         is_last = total is not None and part == total - 1
         if not is_last and total is not None and (size % 1024 or PART_BYTES % size):
             raise bad_request("FILE_PART_SIZE_INVALID")

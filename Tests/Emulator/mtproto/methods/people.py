@@ -17,7 +17,7 @@ from ..tl import functions, types
 _USERNAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{2,31}\Z")
 
 
-@method(functions.users.GetUsersRequest, anywhere=True)
+@method(functions.users.GetUsersRequest)
 def get_users(call: Call, request: Any) -> Any:
     found = []
     for given in request.id:
