@@ -20,7 +20,7 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
 }
 
-let tools = ["tg-listen", "tg-gate", "ratelimit", "ev-route", "media-fetch", "blob-put", "tg-send"]
+let tools = ["tg-listen", "tg-gate", "ratelimit", "ev-route", "ev-queue", "media-fetch", "blob-put", "tg-send"]
 
 let package = Package(
     name: "tgpipe",
@@ -50,6 +50,8 @@ let package = Package(
         library("HTTP", ["CCurl"]),
         library("Schemas", ["CSchema", "Envelope"]),
         library("Spool", ["Blocking", "CLinux", "CSpool", "Envelope"]),
+        .target(name: "TLSchemas", exclude: ["data"], cSettings: [.headerSearchPath("data")]),
+        library("TL", ["Envelope", "TLSchemas"]),
         library("Redis", ["Blocking", "CHiredis"]),
         library("Queue", ["Envelope", "Redis"]),
         library(
@@ -72,12 +74,13 @@ let package = Package(
 
         library(
             "Limits",
-            ["Envelope", "Redis", "Stage", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+            ["Digest", "Envelope", "Redis", "Stage", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
 
         tool("tg-listen", ["Telegram", "Redis"]),
         tool("tg-gate", ["Telegram", "Redis"]),
         tool("ratelimit", ["Limits", "Redis"]),
         tool("ev-route", ["Config", "Limits", "Queue", "Redis", "Schemas", "Spool"]),
+        tool("ev-queue", ["Blocking", "CChild", "CLinux", "Queue", "Redis"]),
         tool("media-fetch", ["Media", "Blob", "Telegram", "Redis"]),
         tool("blob-put", ["Blob", "Redis"]),
         tool("tg-send", ["Telegram", "Blob", "Redis"]),
@@ -86,8 +89,15 @@ let package = Package(
             name: "TestSupport", dependencies: ["Blocking", "Envelope", "HTTP"], path: "Tests/TestSupport",
             exclude: ["botocore_signatures.py", "s3-server.sh"], swiftSettings: strict),
         tests("EnvelopeTests", ["Envelope"]),
+        // Fuzzes and measures the codec, for tests and benchmarks.
+        .executableTarget(
+            name: "tl-check", dependencies: ["TL", "Envelope"], path: "Tests/tl-check", swiftSettings: strict),
+        .testTarget(
+            name: "TLTests", dependencies: ["TL", "Envelope", "TestSupport", "tl-check"], exclude: ["telethon_objects.py"],
+            swiftSettings: strict),
         tests("StageTests", ["Stage"]),
         tests("HTTPTests", ["HTTP", "TestSupport"]),
+        tests("QueueTests", ["Queue", "Redis", "TestSupport"]),
         tests("RedisTests", ["Redis", "TestSupport"]),
         tests("BlobTests", ["Blob", "Digest", "TestSupport"]),
         tests("TelegramTests", ["Telegram"]),

@@ -44,6 +44,20 @@ public struct BlobError: ReportableError, Sendable, CustomStringConvertible {
 
     public var description: String { message }
 
+    /// One line for a person in a chat: nothing of servers and folders, as `message` has it for the log.
+    public var reasonForChat: String {
+        switch code {
+        case .unreachable, .timedOut, .storeFailed, .busy: "The storage cannot be reached at the moment."
+        case .refused: "The storage refuses the credentials that it is given; its owner has to look at it."
+        case .noSuchBucket, .configuration, .protocolError:
+            "The storage is not set up as it should be; its owner has to look at it."
+        case .tooLarge: "The file is too large for the storage."
+        case .localIO: "The file could not be read from the disk, or the disk is full."
+        case .corrupt: "The file was damaged on the way to the storage."
+        case .notFound, .invalid, .cancelled: "The storage refused the file; its owner has to look at it."
+        }
+    }
+
     public var exitStatus: ExitStatus {
         switch code {
         case .unreachable, .timedOut, .storeFailed: .unavailable

@@ -39,11 +39,9 @@ enum ContentDisposition {
     /// A name without anything that makes a path or a second header of it, cut to a length that every disk takes.
     static func harmless(_ name: String) -> String {
         var result = ""
-        for character in name.prefix(maxNameBytes) {
+        for character in name.fileName(cutToBytes: maxNameBytes) {
             let isControl = character.unicodeScalars.contains { $0.value < 0x20 || (0x7F...0x9F).contains($0.value) }
-            let piece = isControl || character == "/" || character == "\\" ? "_" : String(character)
-            guard result.utf8.count + piece.utf8.count <= maxNameBytes else { break }
-            result += piece
+            result += isControl || character == "/" || character == "\\" ? "_" : String(character)
         }
         return result == "." || result == ".." ? "_" : result
     }

@@ -1,5 +1,6 @@
 import Envelope
 import Glibc
+import Stage
 
 /// The folder of local copies of stored objects: made by `blob-put` and `tg-send`, used by `tg-send`, emptied oldest first.
 ///
@@ -91,13 +92,7 @@ public struct MediaCache: Sendable {
     }
 
     private func makeParents(of path: String) -> Bool {
-        let parent = path.split(separator: "/").dropLast()
-        var made = path.hasPrefix("/") ? "" : "."
-        for word in parent {
-            made += "/\(word)"
-            guard mkdir(made, 0o700) == 0 || errno == EEXIST else { return false }
-        }
-        return true
+        (try? makeDirectory(parentFolder(path), mode: 0o700)) != nil
     }
 }
 

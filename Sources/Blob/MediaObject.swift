@@ -82,4 +82,14 @@ public enum MediaObject {
         if isCached { payload["cached"] = true }
         return payload
     }
+
+    /// The payload of `events.dl.*.failed` when it was the store that failed.
+    ///
+    /// - Parameter url: what was asked for.
+    public static func failed(_ error: BlobError, kind: String, url: String?) -> JSONObject {
+        [
+            "kind": .string(kind), "url": url.map { .string($0) }, "code": .string("store_\(error.code.rawValue)"),
+            "reason": .string(error.reasonForChat), "temporary": .bool(error.isTemporary),
+        ]
+    }
 }

@@ -1,3 +1,4 @@
+import Blocking
 import CLinux
 import Glibc
 import Stage
@@ -55,13 +56,8 @@ final class PartialFile {
     }
 
     func write(_ bytes: UnsafeRawBufferPointer) throws(BlobError) {
-        var rest = bytes
-        while !rest.isEmpty {
-            let count = Glibc.write(descriptor, rest.baseAddress, rest.count)
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { throw BlobError.system("unable to write \(path)") }
-            rest = UnsafeRawBufferPointer(rebasing: rest[count...])
-        }
+        let failure = writeAll(descriptor, bytes)
+        guard failure == 0 else { throw BlobError.system("unable to write \(path)", failure) }
     }
 
     func write(_ bytes: [UInt8]) throws(BlobError) {

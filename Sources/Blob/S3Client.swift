@@ -39,6 +39,10 @@ final class S3Client: Sendable {
         configuration.endpoint.location(of: nil, region: learned.withLock { $0.region }).authority
     }
 
+    /// Whether an answer has shown that the bucket is there: until then a refused HEAD, which says nothing of why, is asked
+    /// again as a GET.
+    var hasBucket: Bool { learned.withLock { $0.hasBucket } }
+
     var isConditional: Bool { learned.withLock { $0.isConditional } }
 
     func forgetConditions() { learned.withLock { $0.isConditional = false } }
@@ -96,7 +100,6 @@ final class S3Client: Sendable {
         do throws(BlobError) {
             let now = clock()
             var response = try await perform(signed(call, at: now), call)
-            let hasBucket = learned.withLock { $0.hasBucket }
             if call.method == "HEAD", [301, 400, 403].contains(response.status) || response.status == 404 && !hasBucket
             {
                 response = try await explained(call, response)

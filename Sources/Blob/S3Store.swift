@@ -22,6 +22,7 @@ struct S3Store: BlobStore {
         call.expected = [404]
         let answer = try await client.send(call)
         guard answer.status != 404 else {
+            guard client.hasBucket || answer.xml.isError else { throw BlobError.noS3Server(at: client.server) }
             guard answer.xml.text("Code") == "NoSuchBucket", !configuration.options.createsBucket else { return nil }
             throw BlobError.noSuchBucket(configuration.bucket, at: client.server)
         }

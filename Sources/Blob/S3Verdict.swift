@@ -15,7 +15,7 @@ enum S3Verdict {
     init(_ response: HTTPResponse, call: S3Call, server: String, bucket: String, now: Timestamp) {
         let xml = XMLAnswer(response.body)
         // CompleteMultipartUpload begins its answer with 200 before it knows, and may end it with an error.
-        let isLateFailure = response.status == 200 && call.download == nil && xml.isRoot("Error")
+        let isLateFailure = response.status == 200 && call.download == nil && xml.isError
         if !isLateFailure, (200..<300).contains(response.status) || call.expected.contains(response.status) {
             self = .answer
             return
@@ -82,6 +82,8 @@ enum S3Verdict {
         switch (status, code) {
         case (_, "NoSuchBucket"):
             return .noSuchBucket(bucket, at: server)
+        case (404, _) where !xml.isError, (405, _) where !xml.isError:
+            return .noS3Server(at: server)
         case (404, _):
             return BlobError(.notFound, "\(server) has no such object (\(tag))")
         case (_, "SignatureDoesNotMatch"):
@@ -118,6 +120,11 @@ enum S3Verdict {
 extension BlobError {
     static func noSuchBucket(_ bucket: String, at server: String) -> BlobError {
         BlobError(.noSuchBucket, "there is no bucket '\(bucket)' at \(server)")
+    }
+
+    /// What says no in words that are not S3's is not asked what it has.
+    static func noS3Server(at server: String) -> BlobError {
+        BlobError(.configuration, "what answers at \(server) is no S3 server: the endpoint is wrong")
     }
 
     /// Nobody answered.

@@ -15,6 +15,9 @@ struct XMLAnswer {
         return XMLAnswer.unescaped(bytes[start..<(end - 1)])
     }
 
+    /// Whether it says no in S3's own words.
+    var isError: Bool { isRoot("Error") }
+
     /// Whether the document's own element is this one.
     func isRoot(_ element: String) -> Bool {
         var start = position(of: "<", from: 0)

@@ -10,6 +10,7 @@
 
 #include "QuickScan.h"
 #include "RepeatedKeys.h"
+#include "TimeText.h"
 
 using simdjson::dom::array;
 using simdjson::dom::element;
@@ -93,9 +94,10 @@ bool take_version(tgp_header &header, element value) {
     return true;
 }
 
-bool is_uuid_text(element value) {
-    std::string_view id;
-    return !value.get(id) && is_uuid(id);
+/// Whether a value is a string that passes a check.
+bool is_text(element value, bool check(std::string_view)) {
+    std::string_view string;
+    return !value.get(string) && check(string);
 }
 
 enum class known_key { none, id, type, version, correlation_id, causation_id, timestamp, payload, meta };
@@ -130,9 +132,9 @@ tgp_status take(tgp_header &header, std::string_view key, element value) {
         header.correlation_id = text(string);
         return TGP_OK;
     case known_key::id:
-    case known_key::causation_id: return is_uuid_text(value) ? TGP_OK : TGP_INVALID_FIELD;
+    case known_key::causation_id: return is_text(value, is_uuid) ? TGP_OK : TGP_INVALID_FIELD;
     case known_key::version: return take_version(header, value) ? TGP_OK : TGP_INVALID_FIELD;
-    case known_key::timestamp: return value.is<std::string_view>() ? TGP_OK : TGP_INVALID_FIELD;
+    case known_key::timestamp: return is_text(value, is_rfc3339) ? TGP_OK : TGP_INVALID_FIELD;
     case known_key::payload:
     case known_key::meta: return value.is<object>() ? TGP_OK : TGP_INVALID_FIELD;
     }
@@ -160,7 +162,7 @@ bool take(tgp_header &header, const QuickScan::Member &member) {
     case known_key::id:
     case known_key::causation_id: return member.is('"') && is_uuid(member.text());
     case known_key::version: return (header.version = small_number(member.value)) > 0;
-    case known_key::timestamp: return member.is('"');
+    case known_key::timestamp: return member.is('"') && is_rfc3339(member.text());
     case known_key::payload:
     case known_key::meta: return member.is('{');
     }
@@ -244,6 +246,8 @@ void give_back_memory(tgp_parser *self) {
 }
 
 } // namespace
+
+bool tgp_is_time(const char *bytes, size_t count) { return is_rfc3339({bytes, count}); }
 
 size_t tgp_padding(void) { return simdjson::SIMDJSON_PADDING; }
 

@@ -1,7 +1,7 @@
 /// What is being worked on: task-local, so that log lines, Redis keys and derived envelopes carry it without being handed it.
 public struct Correlation: Sendable {
     public let correlationID: EventID
-    /// The event being handled; what is derived from it names it as its cause.
+    /// The event being handled, if there is one; what is derived from it names it as its cause.
     public let causationID: EventID?
     public let meta: JSONObject
 
@@ -11,6 +11,13 @@ public struct Correlation: Sendable {
         correlationID = envelope.correlationID
         causationID = envelope.id
         meta = envelope.meta
+    }
+
+    /// Of work that nobody sent an event for: what is derived from it names no cause.
+    public init(correlationID: EventID) {
+        self.correlationID = correlationID
+        causationID = nil
+        meta = [:]
     }
 
     /// The Redis key under which stages share `name` about the current request; nil outside of one.

@@ -73,7 +73,9 @@ public struct Envelope: Sendable, Equatable {
         // A new id and the present time cost more than all the rest: only when they are needed.
         id = try Envelope.field(object, Key.id) { $0.string.flatMap { EventID($0) } } ?? EventID()
         causationID = try Envelope.field(object, Key.causationID) { $0.string.flatMap { EventID($0) } }
-        timestamp = try Envelope.field(object, Key.timestamp, \.string) ?? Timestamp.now.description
+        timestamp =
+            try Envelope.field(object, Key.timestamp) { $0.string.flatMap { Timestamp.isWellFormed($0) ? $0 : nil } }
+            ?? Timestamp.now.description
         payload = try Envelope.field(object, Key.payload, \.object) ?? [:]
         meta = try Envelope.field(object, Key.meta, \.object) ?? [:]
         unknown = JSONObject(object.members.filter { !Key.all.contains($0.key) })

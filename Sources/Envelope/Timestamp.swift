@@ -1,3 +1,4 @@
+import CSimdJSON
 import Glibc
 
 /// A moment in UTC, in whole microseconds since 1970; written as RFC 3339 with six decimals.
@@ -35,22 +36,27 @@ public struct Timestamp: Sendable, Hashable, Comparable, CustomStringConvertible
             + ".\(digits(Int(fraction), 6))Z"
     }
 
-    /// Parses RFC 3339: any offset, any number of decimals (what is below a microsecond is cut).
+    /// Whether a text is RFC 3339: any offset, any number of decimals.
+    static func isWellFormed(_ text: some StringProtocol) -> Bool {
+        let found = text.utf8.withContiguousStorageIfAvailable { bytes in
+            bytes.withMemoryRebound(to: CChar.self) { tgp_is_time($0.baseAddress, $0.count) }
+        }
+        return found ?? isWellFormed(String(decoding: Array(text.utf8), as: UTF8.self))
+    }
+
+    /// Parses RFC 3339; what is below a microsecond is cut.
     public init?(_ text: some StringProtocol) {
-        var scanner = DigitScanner(text)
-        guard let year = scanner.number(4), scanner.skip("-"), let month = scanner.number(2, 1...12), scanner.skip("-"),
-            let day = scanner.number(2, 1...31), scanner.skip("T") || scanner.skip("t") || scanner.skip(" "),
-            let hour = scanner.number(2, 0...23), scanner.skip(":"), let minute = scanner.number(2, 0...59),
-            scanner.skip(":"), let second = scanner.number(2, 0...60), let fraction = scanner.fraction(),
-            let offset = scanner.offsetMinutes(), scanner.isAtEnd
-        else { return nil }
+        guard Timestamp.isWellFormed(text) else { return nil }
+        let digits = WellFormedTime(text)
         var parts = tm()
-        (parts.tm_year, parts.tm_mon, parts.tm_mday) = (Int32(year - 1900), Int32(month - 1), Int32(day))
-        (parts.tm_hour, parts.tm_min, parts.tm_sec) = (Int32(hour), Int32(minute), Int32(second))
-        let expectedDay = parts.tm_mday
-        let seconds = Int64(timegm(&parts))
-        guard parts.tm_mday == expectedDay || second == 60 else { return nil }
-        microseconds = (seconds - Int64(offset) * 60) * 1_000_000 + Int64(fraction)
+        parts.tm_year = Int32(digits.number(at: 0, 4) - 1900)
+        parts.tm_mon = Int32(digits.number(at: 5, 2) - 1)
+        parts.tm_mday = Int32(digits.number(at: 8, 2))
+        parts.tm_hour = Int32(digits.number(at: 11, 2))
+        parts.tm_min = Int32(digits.number(at: 14, 2))
+        parts.tm_sec = Int32(digits.number(at: 17, 2))
+        let seconds = Int64(timegm(&parts)) - Int64(digits.offsetMinutes) * 60
+        microseconds = seconds * 1_000_000 + Int64(digits.microseconds)
     }
 }
 
@@ -66,52 +72,31 @@ extension Int64 {
     }
 }
 
-private struct DigitScanner {
+/// The parts of a text that is known to be RFC 3339.
+private struct WellFormedTime {
+    /// Where the fraction, or else the offset, begins.
+    private static let secondsEnd = 19
     private let bytes: [UInt8]
-    private var index = 0
+    private let offset: Int
 
-    init(_ text: some StringProtocol) { bytes = Array(text.utf8) }
-
-    var isAtEnd: Bool { index == bytes.count }
-
-    mutating func skip(_ character: Unicode.Scalar) -> Bool {
-        guard index < bytes.count, UInt32(bytes[index]) == character.value else { return false }
-        index += 1
-        return true
+    init(_ text: some StringProtocol) {
+        bytes = Array(text.utf8)
+        let marks: [UInt8] = Array("Zz+-".utf8)
+        offset = bytes[WellFormedTime.secondsEnd...].firstIndex { marks.contains($0) } ?? bytes.count
     }
 
-    private mutating func digit() -> Int? {
-        guard index < bytes.count, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(bytes[index]) else { return nil }
-        index += 1
-        return Int(bytes[index - 1] - UInt8(ascii: "0"))
+    func number(at start: Int, _ width: Int) -> Int {
+        bytes[start..<start + width].reduce(0) { $0 * 10 + Int($1 - UInt8(ascii: "0")) }
     }
 
-    mutating func number(_ width: Int, _ range: ClosedRange<Int> = 0...9999) -> Int? {
-        var value = 0
-        for _ in 0..<width {
-            guard let digit = digit() else { return nil }
-            value = value * 10 + digit
-        }
-        return range.contains(value) ? value : nil
+    var microseconds: Int {
+        let count = min(max(0, offset - WellFormedTime.secondsEnd - 1), 6)
+        return (count..<6).reduce(number(at: WellFormedTime.secondsEnd + 1, count)) { value, _ in value * 10 }
     }
 
-    mutating func fraction() -> Int? {
-        guard skip(".") else { return 0 }
-        var value = 0
-        var count = 0
-        while let digit = digit() {
-            if count < 6 { value = value * 10 + digit }
-            count += 1
-        }
-        guard count > 0 else { return nil }
-        for _ in min(count, 6)..<6 { value *= 10 }
-        return value
-    }
-
-    mutating func offsetMinutes() -> Int? {
-        if skip("Z") || skip("z") { return 0 }
-        let sign = skip("+") ? 1 : skip("-") ? -1 : 0
-        guard sign != 0, let hours = number(2, 0...23), skip(":"), let minutes = number(2, 0...59) else { return nil }
-        return sign * (hours * 60 + minutes)
+    var offsetMinutes: Int {
+        guard bytes.count - offset == 6 else { return 0 }
+        let minutes = number(at: offset + 1, 2) * 60 + number(at: offset + 4, 2)
+        return bytes[offset] == UInt8(ascii: "-") ? -minutes : minutes
     }
 }

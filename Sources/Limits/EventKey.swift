@@ -1,4 +1,5 @@
 public import ArgumentParser
+import Digest
 public import Envelope
 
 /// Where an event says whose it is.
@@ -34,6 +35,9 @@ public enum EventKey: ExpressibleByArgument, CustomStringConvertible, Sendable, 
 
     public var defaultValueDescription: String { description }
 
+    /// Longer keys are counted under their SHA-256: a field may hold a megabyte, and Redis and an outage keep every key.
+    private static let maxBytes = 200
+
     /// The key of an event; nil when it has none.
     public func value(in event: Envelope) -> String? {
         let found: JSON? =
@@ -43,7 +47,8 @@ public enum EventKey: ExpressibleByArgument, CustomStringConvertible, Sendable, 
             case .path(let words): EventKey.value(at: words, in: event)
             }
         guard let found else { return nil }
-        return found.string ?? found.text
+        let key = found.string ?? found.text
+        return key.utf8.count <= EventKey.maxBytes ? key : "sha256:\(SHA256.hexDigest(key.utf8))"
     }
 
     private static func sender(of update: JSONObject) -> JSON? {

@@ -9,6 +9,7 @@ struct FetchRun: Sendable {
     let settings: MediaSettings
     let folder: JobFolder
     let deadline: ContinuousClock.Instant
+    let onCanonicalURL: CanonicalURLHandler
     let onProgress: ProgressHandler
 
     /// A file with media in it, as it came.
@@ -89,7 +90,9 @@ struct FetchRun: Sendable {
         let ytDlp = YtDlp(
             settings: settings.ytDlp, ffmpegProgram: settings.ffmpeg, folder: folder, kind: job.kind,
             addressPolicy: settings.addressPolicy, maxBytes: settings.maxBytes, deadline: deadline)
-        let outcome = try await ytDlp.run(job.identity.sourceURL, onProgress: onProgress)
+        let outcome = try await ytDlp.run(job.identity.sourceURL, onProgress: onProgress) { info throws(MediaError) in
+            if let url = canonicalURL(info) { try await onCanonicalURL(url) }
+        }
         return Raw(path: outcome.path, info: outcome.info)
     }
 
@@ -159,7 +162,7 @@ struct FetchRun: Sendable {
             title: title, performer: performer(raw, probe),
             durationSeconds: probe?.durationSeconds ?? raw.info?.durationSeconds ?? job.durationSeconds,
             width: job.kind == .video ? probe?.width : nil, height: job.kind == .video ? probe?.height : nil,
-            fetchedAt: .now, canonicalURL: canonicalURL(raw))
+            fetchedAt: .now, canonicalURL: raw.info.flatMap(canonicalURL))
     }
 
     private func title(_ raw: Raw, _ probe: MediaProbe?) -> String? {
@@ -170,8 +173,8 @@ struct FetchRun: Sendable {
         raw.info?.performer ?? job.performer ?? probe?.performer
     }
 
-    private func canonicalURL(_ raw: Raw) -> String? {
-        guard let page = raw.info?.webpageURL.flatMap({ SourceIdentity($0) })?.normalizedURL else { return nil }
+    private func canonicalURL(_ info: VideoInfo) -> String? {
+        guard let page = info.webpageURL.flatMap({ SourceIdentity($0) })?.normalizedURL else { return nil }
         return page == job.identity.normalizedURL ? nil : page
     }
 

@@ -60,3 +60,7 @@ extension FetchedMedia {
             height: payload["height"]?.int.flatMap(Int.init(exactly:)), fetchedAt: fetchedAt)
     }
 }
+
+/// Called with `FetchedMedia.canonicalURL` when a site has told it and nothing of the media was downloaded yet. What it throws
+/// ends the fetch: whoever has that media already needs no more.
+public typealias CanonicalURLHandler = @Sendable (String) async throws(MediaError) -> Void

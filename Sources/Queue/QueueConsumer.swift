@@ -62,6 +62,9 @@ public final class QueueConsumer: Sendable {
         let nudgeID: String
         /// nil: nothing is due at any time.
         let untilDue: Duration?
+
+        /// Whether nobody of the group works on anything, and nothing waits to be taken again.
+        public var isEmpty: Bool { untilDue == nil }
     }
 
     public enum Taken: Sendable {

@@ -17,7 +17,7 @@ public final class EventOutput: Sendable {
     /// - Throws: `StageError` (74), what is wrong with a queue, and `CancellationError` when the shutdown ended a wait.
     public init(_ options: OutputOptions, runtime: Runtime) async throws {
         if let queue = try QueueName(endpoint: options.to) {
-            kind = .queue(try await QueueSink(queue, maxLength: options.maxLength, runtime: runtime))
+            kind = .queue(try await QueueSink([queue], maxLength: options.maxLength, runtime: runtime))
         } else {
             kind = try await EventOutput.lines(options.to, runtime.shutdown)
         }
@@ -96,7 +96,15 @@ public final class EventOutput: Sendable {
         return true
     }
 
-    var sink: QueueSink? {
+    /// Writes what came of entries together, whole lines, and acknowledges all of them: in one step when this is a queue, too.
+    public func write(_ lines: [UInt8], finishing entries: [QueueEntry], of source: QueueSource) async throws {
+        var results = Results()
+        for (index, entry) in entries.enumerated() { results.add(entry) { if index == 0 { $0 = lines } } }
+        try await write(results, from: source)
+    }
+
+    /// The queue, when it is one.
+    public var sink: QueueSink? {
         if case .queue(let sink) = kind { sink } else { nil }
     }
 

@@ -8,7 +8,7 @@ public enum Incoming: Sendable {
     case event(Envelope, Line)
     case other(Line)
 
-    var line: Line {
+    public var line: Line {
         switch self {
         case .event(_, let line), .other(let line): line
         }
@@ -94,14 +94,12 @@ public final class EventStream: Sendable {
             case .failure(let refused):
                 try await deadLetters.add(refused)
                 try await queue.bury(taken.entry, refused.burial, to: sink)
-            case .success(let incoming) where taken.entry.attempt > queue.options.maxAttempts:
-                let count = taken.entry.attempt - 1
-                let burial = Burial(
-                    code: "worker_died",
-                    reason: "no worker came to an end with it: the last of \(count) attempts broke off")
+            case .success(let incoming) where queue.isWornOut(taken.entry):
                 var results: [Envelope] = []
-                if case .event(let event, _) = incoming { results = givingUp(event, burial.reason) }
-                try await queue.bury(taken.entry, burial, publishing: results, to: sink)
+                if case .event(let event, _) = incoming {
+                    results = givingUp(event, QueueSource.wornOut(taken.entry).reason)
+                }
+                try await queue.buryWornOut(taken.entry, publishing: results, to: sink)
             case .success(let incoming): items.append(Received(incoming: incoming, entry: taken.entry))
             }
         }

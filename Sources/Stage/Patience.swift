@@ -34,7 +34,7 @@ extension Runtime {
     }
 
     /// As above, for calls that have a connection already.
-    func patiently<Answer>(_ call: () async throws -> Answer) async throws -> Answer {
+    public func patiently<Answer>(_ call: () async throws -> Answer) async throws -> Answer {
         var backoff = Backoff(first: .milliseconds(100), longest: .seconds(10))
         while true {
             do {

@@ -1,16 +1,16 @@
 import Envelope
-import Queue
+public import Queue
 import Redis
 
-/// A queue as a stage's output.
-final class QueueSink: Sendable {
-    let outputs: QueueOutputs
+/// Queues as a stage's output: they are waited for while they are full, and while Redis is away.
+public final class QueueSink: Sendable {
+    public let outputs: QueueOutputs
     private let runtime: Runtime
     private let publisher: QueuePublisher
 
-    /// - Throws: what is wrong with Redis or the queue.
-    init(_ queue: QueueName, maxLength: Int, runtime: Runtime) async throws {
-        outputs = QueueOutputs([queue], maxLength: maxLength)
+    /// - Throws: what is wrong with Redis or a queue.
+    public init(_ queues: [QueueName], maxLength: Int, runtime: Runtime) async throws {
+        outputs = QueueOutputs(queues, maxLength: maxLength)
         self.runtime = runtime
         let publisher = QueuePublisher(outputs, redis: try await runtime.redis(), name: ProcessName.unique())
         self.publisher = publisher
@@ -18,9 +18,9 @@ final class QueueSink: Sendable {
         await runtime.warnOfForgetfulRedis()
     }
 
-    /// Returns when the queue has the lines; waits for room, and for a Redis that is away.
-    func publish(_ lines: [QueueLine], setting: [(key: String, value: String)] = []) async throws {
-        for part in lines.publications() {
+    /// Returns when the queues have the lines, each in the order given; the keys are set together with the last of them.
+    public func publish(_ lines: [QueueLine], setting: [(key: String, value: String)] = []) async throws {
+        for part in lines.publications(of: min(1000, outputs.maxLength)) {
             let publication = publisher.begin()
             defer { publisher.end(publication) }
             let isLast = part.endIndex == lines.endIndex
@@ -33,13 +33,13 @@ final class QueueSink: Sendable {
 
 extension [QueueLine] {
     /// Parts that Redis can take in one step without making others wait for long.
-    fileprivate func publications() -> [ArraySlice<QueueLine>] {
+    fileprivate func publications(of limit: Int) -> [ArraySlice<QueueLine>] {
         var parts: [ArraySlice<QueueLine>] = []
         var start = 0
         var bytes = 0
         for (index, line) in enumerated() {
             bytes += line.bytes.count
-            guard bytes >= 1 << 20 || index + 1 - start >= 1000 else { continue }
+            guard bytes >= 1 << 20 || index + 1 - start >= limit else { continue }
             parts.append(self[start...index])
             (start, bytes) = (index + 1, 0)
         }
@@ -52,7 +52,7 @@ extension Runtime {
     /// Tries until queues have room, which their readers make; a shutdown does not end it, because what is in flight is to go out.
     ///
     /// - Parameter attempt: nil when there was no room.
-    func untilThereIsRoom<Answer>(
+    public func untilThereIsRoom<Answer>(
         in place: String, _ attempt: () async throws -> Answer?
     ) async throws -> Answer {
         var backoff = Backoff(first: .milliseconds(20), longest: .seconds(1))

@@ -1,15 +1,17 @@
-import Envelope
-import Queue
+public import Envelope
+public import Queue
 import Redis
 
-/// A queue as a stage's input: it is read while Redis is there, and what fails is tried again or buried.
-final class QueueSource: Sendable {
+/// A queue as a stage's input: a `QueueConsumer` that waits out a Redis that is away, and tells the log what it loses.
+///
+/// Whoever takes entries does so within `keepingLeases`.
+public final class QueueSource: Sendable {
     let consumer: QueueConsumer
-    let options: QueueOptions
+    public let options: QueueOptions
     private let runtime: Runtime
 
     /// - Throws: what is wrong with Redis, the queue or the group's name.
-    init(_ queue: QueueName, options: QueueOptions, runtime: Runtime) async throws {
+    public init(_ queue: QueueName, options: QueueOptions, runtime: Runtime) async throws {
         self.runtime = runtime
         self.options = options
         var settings = QueueConsumer.Settings(group: options.group ?? runtime.tool, worker: ProcessName.unique())
@@ -21,14 +23,14 @@ final class QueueSource: Sendable {
         await runtime.warnOfForgetfulRedis()
     }
 
-    enum Taken {
+    public enum Taken: Sendable {
         case entries([TakenEntry])
         /// It is to be worked on by a worker that does nothing else, and that takes nothing until it is done.
         case alone(TakenEntry)
         /// There is such an entry, for a worker that does nothing.
         case suspect
 
-        var entries: [TakenEntry] {
+        public var entries: [TakenEntry] {
             switch self {
             case .entries(let entries): entries
             case .alone(let entry): [entry]
@@ -37,10 +39,16 @@ final class QueueSource: Sendable {
         }
     }
 
-    /// What there is; waits for it. nil: the shutdown is requested.
+    /// What there is; waits for it. nil: the time is over, nothing is left, or the shutdown is requested.
     ///
-    /// - Parameter isIdle: whether nothing else is worked on.
-    func next(limit: Int, isIdle: Bool) async throws -> Taken? {
+    /// - Parameters:
+    ///   - isIdle: whether nothing else is worked on.
+    ///   - time: how long to wait at most.
+    ///   - untilEmpty: ends when the group has nothing left to do, now or later.
+    public func next(
+        limit: Int, isIdle: Bool, atMost time: Duration? = nil, untilEmpty: Bool = false
+    ) async throws -> Taken? {
+        let end = time.map { ContinuousClock.now + $0 }
         while !runtime.shutdown.isRequested {
             try Task.checkCancellation()
             switch try await runtime.patiently({ try await self.consumer.take(limit: limit, isIdle: isIdle) }) {
@@ -48,9 +56,13 @@ final class QueueSource: Sendable {
             case .alone(let entry): return .alone(entry)
             case .suspect: return .suspect
             case .nothing(let lull):
+                if untilEmpty, lull.isEmpty { return nil }
+                // That the last of the work is done elsewhere is no news.
+                let left = end.map { $0 - .now } ?? (untilEmpty ? .milliseconds(200) : .seconds(10))
+                guard left > .zero else { return nil }
                 try await runtime.patiently {
                     _ = try await self.runtime.shutdown.interrupting {
-                        try await self.consumer.waitForNews(lull, atMost: .seconds(10))
+                        try await self.consumer.waitForNews(lull, atMost: min(left, .seconds(10)))
                     }
                 }
             }
@@ -59,7 +71,7 @@ final class QueueSource: Sendable {
     }
 
     /// Runs `body`, keeps the leases of what it works on meanwhile, and gives back what it did not finish.
-    func keepingLeases(_ body: () async throws -> Void) async throws {
+    public func keepingLeases(_ body: () async throws -> Void) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await self.keepLeases() }
             defer { group.cancelAll() }
@@ -93,7 +105,7 @@ final class QueueSource: Sendable {
     }
 
     /// Publishes and acknowledges in one step.
-    func finish(_ results: [QueueResult], to outputs: QueueOutputs = .none) async throws {
+    public func finish(_ results: [QueueResult], to outputs: QueueOutputs = .none) async throws {
         let lost = try await runtime.untilThereIsRoom(in: outputs.description) { () -> [QueueEntry]? in
             switch try await self.consumer.finish(results, to: outputs) {
             case .full: return nil
@@ -104,30 +116,31 @@ final class QueueSource: Sendable {
     }
 
     /// Those whose lease is still held: to be asked before something is written where Redis has no say.
-    func stillOwned(_ entries: [QueueEntry]) async throws -> Set<QueueEntry> {
+    public func stillOwned(_ entries: [QueueEntry]) async throws -> Set<QueueEntry> {
         let lost = try await runtime.patiently { try await self.consumer.confirm(entries) }
         for entry in lost { tellLoss(of: entry) }
         return Set(entries).subtracting(lost)
     }
 
-    func hold(_ entry: QueueEntry, for limit: Duration) async throws {
+    public func hold(_ entry: QueueEntry, for limit: Duration) async throws {
         if try await !runtime.patiently({ try await self.consumer.hold(entry, for: limit) }) { tellLoss(of: entry) }
     }
 
-    func release(_ entry: QueueEntry) async throws {
+    public func release(_ entry: QueueEntry) async throws {
         try await runtime.patiently { try await self.consumer.release([entry]) }
     }
 
-    func retry(_ entry: QueueEntry, after pause: Duration, reason: String) async throws {
+    public func retry(_ entry: QueueEntry, after pause: Duration, reason: String) async throws {
         let isDone = try await runtime.patiently {
             try await self.consumer.retry(entry, after: pause, reason: reason)
         }
         if !isDone { tellLoss(of: entry) }
     }
 
-    func bury(_ entry: QueueEntry, _ burial: Burial, publishing results: [Envelope] = [], to sink: QueueSink?)
-        async throws
-    {
+    /// To the queue's dead letters; `results` are published with it, when the output is a queue.
+    public func bury(
+        _ entry: QueueEntry, _ burial: Burial, publishing results: [Envelope] = [], to sink: QueueSink? = nil
+    ) async throws {
         let lines = results.flatMap { QueueLine.lines(of: $0.line) }
         let outputs = sink?.outputs ?? .none
         let isDone = try await runtime.untilThereIsRoom(in: "the dead letters of \(consumer.queue)") {
@@ -135,5 +148,23 @@ final class QueueSource: Sendable {
                 entry, burial, tool: self.runtime.tool, lines: sink == nil ? [] : lines, to: outputs)
         }
         if !isDone { tellLoss(of: entry) }
+    }
+
+    /// Whether so many workers ended in the middle of it that no more of them are to.
+    public func isWornOut(_ entry: QueueEntry) -> Bool { entry.attempt > options.maxAttempts }
+
+    /// Buries what is worn out.
+    public func buryWornOut(_ entry: QueueEntry, publishing results: [Envelope] = [], to sink: QueueSink? = nil)
+        async throws
+    {
+        let burial = QueueSource.wornOut(entry)
+        runtime.log.error("gave up an event: \(burial.reason)", metadata: ["entry": "\(entry.id)"])
+        try await bury(entry, burial, publishing: results, to: sink)
+    }
+
+    static func wornOut(_ entry: QueueEntry) -> Burial {
+        Burial(
+            code: "worker_died",
+            reason: "no worker came to an end with it: the last of \(entry.attempt - 1) attempts broke off")
     }
 }

@@ -65,6 +65,8 @@ public final class Runtime: Sendable {
 
 /// A program of the toolkit.
 public protocol Tool: AsyncParsableCommand, Sendable {
+    /// What its log lines and its connection to Redis say; the command's own name by default.
+    static var name: String { get }
     var common: CommonOptions { get }
 
     /// Does the tool's work until its input ends or the shutdown is requested.

@@ -44,6 +44,9 @@ public struct InputOptions: ParsableArguments, Sendable {
 
     @OptionGroup(title: "Reading from a queue") public var queue: QueueOptions
 
+    /// Whether what fails can be tried again, by this tool or another.
+    public var isFromQueue: Bool { from.hasPrefix("queue:") }
+
     public init() {}
 
     public func validate() throws {
@@ -110,7 +113,7 @@ public struct QueueOptions: ParsableArguments, Sendable {
     /// Full jitter: anything up to a limit that doubles with each attempt.
     ///
     /// - Parameter attempt: the one that failed, from 1.
-    func pause(after attempt: Int) -> Duration {
+    public func pause(after attempt: Int) -> Duration {
         let limit = min(maxBackoff.duration, backoff.duration * (1 << min(attempt - 1, 30)))
         return limit * Double.random(in: 0...1)
     }

@@ -11,9 +11,16 @@ public struct BotAPI: Sendable {
     public let token: BotToken
     public let baseURL: String
     private let client: HTTPClient
+    private let migrations: ChatMigrations
 
-    /// - Parameter baseURL: `https://api.telegram.org`, or that of a local Bot API server.
-    public init(token: BotToken, baseURL: String = BotAPI.cloudURL, client: HTTPClient) {
+    /// - Parameters:
+    ///   - baseURL: `https://api.telegram.org`, or that of a local Bot API server.
+    ///   - onMigration: told when a group turns out to have become a supergroup, which has another id.
+    public init(
+        token: BotToken, baseURL: String = BotAPI.cloudURL, client: HTTPClient,
+        onMigration: @escaping @Sendable (_ chatID: Int64, _ newID: Int64) -> Void = { _, _ in }
+    ) {
+        migrations = ChatMigrations(onMigration)
         self.token = token
         self.baseURL = baseURL.hasSuffix("/") ? String(baseURL.dropLast()) : baseURL
         self.client = client
@@ -21,19 +28,21 @@ public struct BotAPI: Sendable {
 
     public var isCloud: Bool { baseURL == BotAPI.cloudURL }
 
-    /// Calls a method.
+    /// Calls a method. What is for a group that has become a supergroup goes there.
     ///
     /// - Parameter deadline: for the whole call; a long poll needs more than its own timeout.
     /// - Returns: the answer's `result`.
     public func call(
         _ method: String, _ parameters: JSONObject = [:], deadline: Duration = .seconds(30)
     ) async throws(TelegramError) -> JSON {
-        var request = request(method)
-        request.headers.append(("Content-Type", "application/json"))
-        request.body = .bytes(JSON.object(parameters).bytes)
-        request.deadline = deadline
-        request.stallTimeout = deadline
-        return try await send(request)
+        try await migrations.following(parameters) { parameters throws(TelegramError) in
+            var request = request(method)
+            request.headers.append(("Content-Type", "application/json"))
+            request.body = .bytes(JSON.object(parameters).bytes)
+            request.deadline = deadline
+            request.stallTimeout = deadline
+            return try await send(request)
+        }
     }
 
     /// A file that goes with a call.
@@ -56,20 +65,25 @@ public struct BotAPI: Sendable {
         _ method: String, _ parameters: JSONObject, upload: Upload,
         onProgress: (@Sendable (_ sentBytes: Int64) -> Void)? = nil
     ) async throws(TelegramError) -> JSON {
-        var parts = parameters.members.map { member in
+        try await migrations.following(parameters) { parameters throws(TelegramError) in
+            var request = request(method)
+            request.body = .multipart(BotAPI.parts(parameters, upload))
+            // Telegram works on a large file for a while after its last byte has come.
+            request.stallTimeout = .seconds(120)
+            request.onUpload = onProgress
+            return try await send(request)
+        }
+    }
+
+    private static func parts(_ parameters: JSONObject, _ upload: Upload) -> [FormPart] {
+        parameters.members.map { member in
             let text = member.value.string ?? member.value.text
             return FormPart(name: member.key, fileName: nil, contentType: nil, value: .bytes(Array(text.utf8)))
-        }
-        parts.append(
+        } + [
             FormPart(
                 name: upload.field, fileName: upload.fileName, contentType: upload.contentType,
-                value: .file(upload.content)))
-        var request = request(method)
-        request.body = .multipart(parts)
-        // Telegram works on a large file for a while after its last byte has come.
-        request.stallTimeout = .seconds(120)
-        request.onUpload = onProgress
-        return try await send(request)
+                value: .file(upload.content))
+        ]
     }
 
     private func request(_ method: String) -> HTTPRequest {
@@ -92,13 +106,12 @@ public struct BotAPI: Sendable {
                 throw TelegramError(
                     .protocolBroken, number: status, "what answers is no Bot API server (HTTP status \(status))")
             }
-            throw TelegramError(number: status, description: "HTTP status \(status)", retryAfter: nil)
+            throw TelegramError(number: status, description: "HTTP status \(status)")
         }
         if ok, let result = answer["result"] { return result }
         throw TelegramError(
             number: answer["error_code"]?.int.map(Int.init) ?? status,
-            description: answer["description"]?.string ?? "HTTP status \(status)",
-            retryAfter: answer["parameters"]?["retry_after"]?.int)
+            description: answer["description"]?.string ?? "HTTP status \(status)", parameters: answer["parameters"])
     }
 }
 

@@ -1,6 +1,6 @@
 public import ArgumentParser
 import HTTP
-import Stage
+public import Stage
 
 /// Which bot a tool speaks as, and through which server.
 public struct BotOptions: ParsableArguments, Sendable {
@@ -15,7 +15,7 @@ public struct BotOptions: ParsableArguments, Sendable {
     public init() {}
 
     /// - Throws: `StageError` (78) when there is no token, or it is none.
-    public func api() throws -> BotAPI {
+    public func api(_ runtime: Runtime) throws -> BotAPI {
         let text = try Settings.secret("TG_BOT_TOKEN", file: tokenFile, what: "bot token")
         guard let token = BotToken(text) else {
             throw StageError(
@@ -25,12 +25,16 @@ public struct BotOptions: ParsableArguments, Sendable {
         guard let parsed = WebURL(url), parsed.query == nil, !parsed.hasCredentials else {
             throw StageError(.configuration, "the Bot API server's address must be an http or https URL")
         }
-        return BotAPI(token: token, baseURL: url, client: HTTPClient(userAgent: "tgpipe/\(tgpipeVersion)"))
+        let log = runtime.log
+        let client = HTTPClient(userAgent: "tgpipe/\(tgpipeVersion)")
+        return BotAPI(token: token, baseURL: url, client: client) { old, new in
+            log.notice("the group \(old) has become the supergroup \(new)", metadata: ["chat": "\(old)"])
+        }
     }
 
     /// The same, or nil when no token is given: for tools that only may need it.
-    public func apiIfConfigured() throws -> BotAPI? {
+    public func apiIfConfigured(_ runtime: Runtime) throws -> BotAPI? {
         guard tokenFile != nil || Settings.environment("TG_BOT_TOKEN") != nil else { return nil }
-        return try api()
+        return try api(runtime)
     }
 }

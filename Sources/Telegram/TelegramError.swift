@@ -31,12 +31,19 @@ public struct TelegramError: ReportableError, CustomStringConvertible {
     /// One line, without the token.
     public let message: String
     public let retryAfter: Duration?
+    /// The supergroup that the basic group which was spoken to has become.
+    let migratedTo: Int64?
 
     public init(_ code: Code, number: Int = 0, _ message: String, retryAfter: Duration? = nil) {
+        self.init(code, number: number, message, retryAfter: retryAfter, migratedTo: nil)
+    }
+
+    private init(_ code: Code, number: Int, _ message: String, retryAfter: Duration?, migratedTo: Int64?) {
         self.code = code
         self.number = number
         self.message = message
         self.retryAfter = retryAfter
+        self.migratedTo = migratedTo
     }
 
     public var isTemporary: Bool {
@@ -64,7 +71,9 @@ extension TelegramError {
     /// Reads a Bot API answer that is not `ok`.
     ///
     /// Source: https://core.telegram.org/bots/api#making-requests, and the texts that the server is known to send.
-    init(number: Int, description: String, retryAfter: Int64?) {
+    ///
+    /// - Parameter parameters: a `ResponseParameters` object.
+    init(number: Int, description: String, parameters: JSON? = nil) {
         let code: Code =
             switch number {
             case 429: .floodWait
@@ -79,7 +88,8 @@ extension TelegramError {
             }
         self.init(
             code, number: number, TelegramError.text(code, description),
-            retryAfter: code == .floodWait ? .seconds(max(1, retryAfter ?? 1)) : nil)
+            retryAfter: code == .floodWait ? .seconds(max(1, parameters?["retry_after"]?.int ?? 1)) : nil,
+            migratedTo: parameters?["migrate_to_chat_id"]?.int)
     }
 
     private static func code(ofBadRequest text: String) -> Code {

@@ -53,10 +53,17 @@ struct SingleFile: Sendable {
         let metadata = BlobMetadata(
             contentType: options.contentType ?? FileType.contentType(of: fileName), fileName: fileName,
             user: Dictionary(options.meta.map { ($0.name, $0.value) }) { $1 })
-        let bar = TransferBar(title: fileName, totalBytes: source.sizeBytes)
+        let bar = ProgressBar()
         defer { bar.clear() }
-        let outcome = try await store.put(
-            source, key: key, metadata: metadata, sha256: sha256, ifAbsent: true, onProgress: bar.show)
+        let (total, begun) = (source.sizeBytes, ContinuousClock.now)
+        let outcome = try await store.put(source, key: key, metadata: metadata, sha256: sha256, ifAbsent: true) {
+            sent in
+            bar.show(
+                ProgressBar.Figures(
+                    title: fileName, state: "storing", fraction: total > 0 ? Double(sent) / Double(total) : nil,
+                    doneBytes: sent, totalBytes: total,
+                    bytesPerSecond: Double(sent) / max((ContinuousClock.now - begun).seconds, 0.001)))
+        }
         var info = BlobInfo(key: key, sizeBytes: source.sizeBytes, metadata: metadata)
         if case .existed(let found) = outcome { info = found }
         return try event(info, sha256: outcome == .stored ? sha256 : info.metadata.sha256, existed: outcome != .stored)

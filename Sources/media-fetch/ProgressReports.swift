@@ -8,6 +8,9 @@ struct ProgressReports: Sendable {
     /// How far envelopes of one job are apart.
     static let interval = Duration.seconds(3)
 
+    /// No person notices that an answer came so much later; what the store has is there in less.
+    static let patience = Duration.milliseconds(200)
+
     private let publisher: Publisher
     private let kind: MediaKind
 
@@ -16,22 +19,34 @@ struct ProgressReports: Sendable {
         self.kind = kind
     }
 
-    /// Reports that the work was accepted, then runs it and reports what it says of its progress.
-    func during(_ work: @escaping @Sendable (@escaping ProgressHandler) async throws -> Envelope) async throws
-        -> Envelope
-    {
-        try await publisher.publish(envelope(["state": "accepted"]))
-        let latest = Latest()
+    /// Runs the work and reports what it says of its progress.
+    ///
+    /// - Parameter work: also gets a function that reports that the work was accepted, for the moment in which it is sure
+    ///   to take a while. What is not sure within `patience` is reported then; what is over by then needs no such word.
+    func during<Value: Sendable>(
+        _ work:
+            @escaping @Sendable (
+                _ accept: @escaping @Sendable () async throws -> Void, _ onProgress: @escaping ProgressHandler
+            ) async throws -> Value
+    ) async throws -> Value {
+        let (latest, isAccepted) = (Latest(), Once())
+        let accept: @Sendable () async throws -> Void = {
+            if isAccepted.isFirst() {
+                try await publisher.publish(ProgressReports.envelope(kind, ["state": "accepted"]))
+            }
+        }
         let bar = ProgressBar()
         defer { bar.clear() }
-        return try await withThrowingTaskGroup(of: Envelope?.self) { group in
+        return try await withThrowingTaskGroup(of: Value?.self) { group in
             group.addTask {
-                try await work { progress in
+                try await work(accept) { progress in
                     latest.set(progress)
-                    bar.show(progress)
+                    bar.show(progress.figures)
                 }
             }
             group.addTask {
+                guard (try? await Task.sleep(for: ProgressReports.patience)) != nil else { return nil }
+                try await accept()
                 try await report(latest)
                 return nil
             }
@@ -46,15 +61,26 @@ struct ProgressReports: Sendable {
     /// Until it is cancelled. What there was nothing of when its time came is told as soon as there is.
     private func report(_ latest: Latest) async throws {
         while (try? await Task.sleep(for: ProgressReports.interval)) != nil, let progress = await latest.next() {
-            try await publisher.publish(envelope(progress.payload))
+            try await publisher.publish(ProgressReports.envelope(kind, progress.payload))
         }
     }
 
-    private func envelope(_ details: JSONObject) -> Envelope {
+    static func envelope(_ kind: MediaKind, _ state: MediaProgress.State) -> Envelope {
+        envelope(kind, ["state": .string(state.rawValue)])
+    }
+
+    private static func envelope(_ kind: MediaKind, _ details: JSONObject) -> Envelope {
         .derived(
             type: "events.media.progress",
             payload: JSONObject([.init(key: "kind", value: .string(kind.rawValue))] + details.members))
     }
+}
+
+/// Something that happens once, whoever comes first.
+private final class Once: Sendable {
+    private let hasHappened = Atomic(false)
+
+    func isFirst() -> Bool { !hasHappened.exchange(true, ordering: .relaxed) }
 }
 
 /// The newest progress that was not reported yet.
@@ -86,6 +112,12 @@ private final class Latest: Sendable {
 }
 
 extension MediaProgress {
+    fileprivate var figures: ProgressBar.Figures {
+        ProgressBar.Figures(
+            title: title, state: state.rawValue, fraction: fraction, doneBytes: doneBytes, totalBytes: totalBytes,
+            bytesPerSecond: bytesPerSecond)
+    }
+
     fileprivate var payload: JSONObject {
         [
             "state": .string(state.rawValue), "fraction": fraction.map { .number(min(1, max(0, $0))) },

@@ -42,7 +42,7 @@ struct Listener {
     }
 
     /// Ids this far below the offset are repetitions; Telegram may also begin anew somewhere else after a week of silence.
-    private static let replayWindow: Int64 = 10_000
+    static let replayWindow: Int64 = 10_000
 
     private func emit(_ payload: JSONObject, _ id: Int64, from bot: Party, _ receivedAt: Timestamp) async throws {
         let envelope = Envelope(

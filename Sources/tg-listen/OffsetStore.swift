@@ -34,10 +34,15 @@ struct RedisOffset: OffsetStore {
 
     func load() async throws -> Int64? {
         let value = try await runtime.patiently { redis throws(RedisError) in try await redis.send("GET", .text(key)) }
-        // Without the key somebody wants to begin anew, or this is another Redis: the file says nothing then.
-        guard !value.isNull else { return nil }
+        let noted = try file.load()
+        guard !value.isNull else {
+            // A Redis that lost its data, or another one. At worst the file is behind, and Telegram has forgotten what is before.
+            if noted != nil { runtime.log.notice("Redis has no offset: going on from \(file.path)") }
+            return noted
+        }
         guard let offset = value.int else { throw StageError(.configuration, "the Redis key \(key) holds no offset") }
-        guard let noted = try file.load(), noted == offset + 1 else { return offset }
+        // Further ahead, it is from before Telegram began to count anew.
+        guard let noted, (offset..<offset + Listener.replayWindow).contains(noted) else { return offset }
         return noted
     }
 
@@ -50,15 +55,18 @@ struct RedisOffset: OffsetStore {
     }
 }
 
-/// A file of one line, overwritten in place by one `pwrite` of fixed size. It needs no fsync: Telegram itself keeps what is not
-/// confirmed.
+/// A file of one line, overwritten in place by one `pwrite` of fixed size, for which there is room from the start on: a full disk is
+/// told before anything is emitted. It needs no fsync: Telegram itself keeps what is not confirmed.
 final class FileOffset: OffsetStore {
     private static let width = 20
     var redisKey: String? { nil }
     private let descriptor: Int32
-    private let path: String
+    let path: String
 
-    /// - Throws: `StageError` (74; 78 when another tg-listen holds the file or it is damaged).
+    /// What the file holds before there is an offset: Telegram counts from 1.
+    private static let none: Int64 = 0
+
+    /// - Throws: `StageError` (74, also for a full disk; 78 when another tg-listen holds the file or it is damaged).
     init(path: String) throws {
         self.path = path
         descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
@@ -68,6 +76,10 @@ final class FileOffset: OffsetStore {
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             throw StageError(.configuration, "the state file \(path) is in use by another tg-listen")
         }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0, status.st_size > 0 || write(FileOffset.none) else {
+            throw StageError(.localIO, "unable to write the state file \(path): \(String(cString: strerror(errno)))")
+        }
     }
 
     deinit { close(descriptor) }
@@ -75,21 +87,27 @@ final class FileOffset: OffsetStore {
     func load() throws -> Int64? {
         var bytes = [UInt8](repeating: 0, count: 64)
         let count = pread(descriptor, &bytes, bytes.count, 0)
-        guard count != 0 else { return nil }
         let text = String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
         guard text.hasSuffix("\n"), let offset = Int64(text.dropLast()) else {
             throw StageError(.configuration, "the state file \(path) is damaged: it should hold one number")
         }
-        return offset
+        return offset == FileOffset.none ? nil : offset
     }
 
     func save(_ offset: Int64) {}
 
     func note(_ offset: Int64) throws {
+        guard write(offset) else {
+            let reason = String(cString: strerror(errno))
+            throw StageError(
+                .localIO,
+                "unable to write the state file \(path): \(reason); update \(offset - 1) will be emitted again")
+        }
+    }
+
+    private func write(_ offset: Int64) -> Bool {
         let digits = String(offset)
         let line = String(repeating: "0", count: max(0, FileOffset.width - digits.count)) + digits + "\n"
-        guard pwrite(descriptor, line, line.utf8.count, 0) == line.utf8.count else {
-            throw StageError(.localIO, "unable to write the state file \(path): \(String(cString: strerror(errno)))")
-        }
+        return pwrite(descriptor, line, line.utf8.count, 0) == line.utf8.count
     }
 }

@@ -49,7 +49,7 @@ import Telegram
     }
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
-        let api = try bot.api()
+        let api = try bot.api(runtime)
         let offsets: any OffsetStore =
             if let state { try FileOffset(path: state) } else {
                 try await RedisOffset(runtime: runtime, botID: api.token.botID)

@@ -14,8 +14,9 @@ extension Sender {
         let result = try await accepting(fine) { () throws(TelegramError) in try await perform(call, event) } ?? .null
         let file = SentFile(result)
         if let file, let key = event.payload["key"]?.string { await shared.cache(file.cached, for: key) }
-        let message = result["message_id"] ?? call.parameters["message_id"]
-        try await sent(action, call.parameters["chat_id"], message, ["file_id": file.map { .string($0.cached.fileID) }])
+        try await sent(
+            action, call.parameters["chat_id"], result, messageID: call.parameters["message_id"],
+            ["file_id": file.map { .string($0.cached.fileID) }])
         runtime.log.info("sent", metadata: ["action": "\(action)"])
     }
 
@@ -78,18 +79,21 @@ extension Sender {
         try await tell(Wording.failure(reason), job)
     }
 
-    func tell(_ text: String, _ job: Job) async throws {
+    /// Says how a request ended, in place of the optimistic reply if there is one.
+    ///
+    /// - Parameter html: see `Wording`.
+    func tell(_ html: String, _ job: Job) async throws {
         guard let chat = job.chat else { return }
         if let reply = await shared.replyID() {
             do {
-                _ = try await api.call(
+                let message = try await api.call(
                     "editMessageText",
                     [
-                        "chat_id": chat, "message_id": .integer(reply), "text": .string(text),
+                        "chat_id": chat, "message_id": .integer(reply), "text": .string(html), "parse_mode": "HTML",
                         "link_preview_options": ["is_disabled": true],
                     ])
                 await shared.forgetReply()
-                return try await sent("edit", chat, .integer(reply))
+                return try await sent("edit", chat, message)
             } catch let error as TelegramError where error.code == .messageNotFound {
                 // Somebody deleted it, or it is too old: the answer is then a new message.
                 await shared.forgetReply()
@@ -101,11 +105,11 @@ extension Sender {
             }
         }
         var parameters: JSONObject = [
-            "chat_id": chat, "text": .string(text), "link_preview_options": ["is_disabled": true],
+            "chat_id": chat, "text": .string(html), "parse_mode": "HTML", "link_preview_options": ["is_disabled": true],
         ]
         BotCall.addReply(&parameters, job.event, byDefault: true)
         let message = try await api.call("sendMessage", parameters)
-        try await sent("reply", chat, message["message_id"])
+        try await sent("reply", chat, message)
     }
 }
 
@@ -134,7 +138,7 @@ enum FileName {
             default: scalar.properties.generalCategory == .control ? "_" : Character(scalar)
             }
         }
-        let text = String(kept).trimmingDots.limited(toUTF16: 120)
+        let text = String(kept).trimmingDots.fileName(cutToBytes: 200)
         return text.isEmpty ? "file" : text
     }
 }

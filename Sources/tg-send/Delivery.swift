@@ -102,7 +102,7 @@ extension Sender {
         let seconds = elapsed(job).map { Double($0.milliseconds) / 1000 }
         let action = "send_\(message["audio"] != nil ? "audio" : message["video"] != nil ? "video" : "document")"
         try await sent(
-            action, job.chat, message["message_id"],
+            action, job.chat, message,
             [
                 "file_id": file.map { .string($0.cached.fileID) }, "key": .string(key), "cached": .bool(isCached),
                 "elapsed_seconds": seconds.map { .number($0) },

@@ -1,4 +1,5 @@
 import Blob
+import Blocking
 import Envelope
 import Glibc
 import HTTP
@@ -17,6 +18,8 @@ struct LocalCopies: Sendable {
     private let client = HTTPClient(userAgent: "tgpipe/\(tgpipeVersion)")
 
     init(cache: MediaCache) { self.cache = cache }
+
+    private static let unwritable = NoCopy(reason: "unable to write to the media folder", isTemporary: false)
 
     /// The object of `events.dl.*.ready`, open, so that no clean-up removes it.
     func open(_ payload: JSONObject) async throws(NoCopy) -> OpenFile {
@@ -41,9 +44,7 @@ struct LocalCopies: Sendable {
     private func fetch(
         _ key: String, _ url: String?, _ store: (any BlobStore)?, _ size: Int64?
     ) async throws(NoCopy) -> OpenFile {
-        guard let temporary = cache.temporaryPath() else {
-            throw NoCopy(reason: "unable to write to the media folder", isTemporary: false)
-        }
+        guard let temporary = cache.temporaryPath() else { throw LocalCopies.unwritable }
         defer { unlink(temporary) }
         if let url {
             try await download(url, to: temporary)
@@ -62,18 +63,13 @@ struct LocalCopies: Sendable {
 
     private func download(_ url: String, to path: String) async throws(NoCopy) {
         let descriptor = Glibc.open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw NoCopy(reason: "unable to write to the media folder", isTemporary: false) }
+        guard descriptor >= 0 else { throw LocalCopies.unwritable }
         defer { close(descriptor) }
         do {
             let head = try await client.stream(
                 HTTPRequest("GET", url), onHead: { $0.status == 200 ? .receive : .stop },
                 onBody: { bytes in
-                    var rest = bytes[...]
-                    while !rest.isEmpty {
-                        let count = write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
-                        guard count > 0 else { throw StageError(.localIO, String(cString: strerror(errno))) }
-                        rest = rest.dropFirst(count)
-                    }
+                    guard writeAll(descriptor, bytes) == 0 else { throw LocalCopies.unwritable }
                 })
             guard head.status == 200 else {
                 throw NoCopy(
@@ -82,7 +78,8 @@ struct LocalCopies: Sendable {
         } catch let error as NoCopy {
             throw error
         } catch {
-            throw NoCopy(reason: "the store cannot be reached", isTemporary: true)
+            let reason = (error as? HTTPError)?.underlying as? NoCopy
+            throw reason ?? NoCopy(reason: "the store cannot be reached", isTemporary: true)
         }
     }
 }

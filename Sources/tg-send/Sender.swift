@@ -142,17 +142,26 @@ struct Sender: Sendable {
         try await output.write([.derived(type: "events.telegram.failed", payload: payload)])
     }
 
-    func sent(_ action: String, _ chat: JSON?, _ message: JSON?, _ details: JSONObject = [:]) async throws {
-        var payload: JSONObject = ["action": .string(action), "chat_id": chat, "message_id": message]
+    /// - Parameters:
+    ///   - chat: that was spoken to; the answer's is another when the group has become a supergroup.
+    ///   - answer: the message, where Telegram answered with one.
+    func sent(
+        _ action: String, _ chat: JSON?, _ answer: JSON, messageID: JSON? = nil, _ details: JSONObject = [:]
+    ) async throws {
+        var payload: JSONObject = [
+            "action": .string(action), "chat_id": answer["chat"]?["id"] ?? chat,
+            "message_id": answer["message_id"] ?? messageID,
+        ]
         for member in details.members { payload[member.key] = member.value }
         try await output.write([.derived(type: "events.telegram.sent", payload: payload)])
     }
 
-    /// Sends one event and tells how it went; waits as long as Telegram asks.
+    /// Sends what the flags ask for and tells how it went; waits as long as Telegram asks. The event stands for the flags only:
+    /// nobody has seen it, so nothing names it as its cause.
     func sendOnce(_ event: Envelope) async throws -> ExitStatus {
         guard var job = Job(event) else { throw StageError(.usage, "nothing to send") }
         guard case .command(let action) = job.steps.first else { throw StageError(.usage, "nothing to send") }
-        return try await Correlation.$current.withValue(Correlation(event)) {
+        return try await Correlation.$current.withValue(Correlation(correlationID: event.correlationID)) {
             while !runtime.shutdown.isRequested {
                 do {
                     try await command(action, event)

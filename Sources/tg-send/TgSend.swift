@@ -30,7 +30,7 @@ import Telegram
     func validate() throws { try single.validateTogether() }
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
-        let api = try bot.api()
+        let api = try bot.api(runtime)
         let sink = try await EventOutput(output, runtime: runtime)
         if let event = try single.event() {
             let sender = Sender(

@@ -51,12 +51,15 @@ enum Wording {
         return "\(milliseconds / 1000).\(milliseconds / 100 % 10) s"
     }
 
-    static func failure(_ reason: String) -> String { "❌ \(reason.limited(toUTF16: 1000))" }
+    /// Telegram's HTML.
+    static func failure(_ reason: String) -> String { "❌ " + escaped(reason.limited(toUTF16: 1000)) }
 
+    /// Telegram's HTML, in which a link of any length takes the room of its words only: a signed URL may have thousands of
+    /// characters, and a message has 4096.
     static func tooLarge(_ bytes: Int64?, url: String?) -> String {
         let amount = bytes.map { " (\(size(Double($0))))" } ?? ""
         guard let url else { return "❌ The file is too large for Telegram\(amount)." }
-        return "📦 The file is too large for Telegram\(amount). Here it is: \(url)"
+        return "📦 The file is too large for Telegram\(amount). <a href=\"\(escaped(url))\">Here it is</a>."
     }
 
     private static func escaped(_ text: String) -> String {
@@ -66,6 +69,7 @@ enum Wording {
             case "&": output += "&amp;"
             case "<": output += "&lt;"
             case ">": output += "&gt;"
+            case "\"": output += "&quot;"
             default: output.unicodeScalars.append(character)
             }
         }

@@ -109,6 +109,14 @@ struct ContentDispositionTests {
     }
 
     @Test(arguments: [
+        (".mp4", ".mp4"), (".tar.gz", ".gz"), (". Part 2", ""), (".averylongword", ""), (".", ""),
+    ])
+    func aLongNameKeepsItsEnding(_ ending: String, _ kept: String) {
+        let name = ContentDisposition.harmless(String(repeating: "a", count: 300) + ending)
+        #expect(name == String(repeating: "a", count: 200 - kept.count) + kept)
+    }
+
+    @Test(arguments: [
         ("attachment; filename=plain.mp4", "plain.mp4"), ("inline; FileName=\"q\\\"x.mp4\"", "q\"x.mp4"),
         ("attachment; filename*=utf-8'en'%E7%8C%AB", "猫"), ("attachment; filename=\"a; b=c\"", "a; b=c"),
         ("attachment; filename*=UTF-8''%FF; filename=\"x\"", "x"),

@@ -97,7 +97,8 @@ struct S3MultipartTests {
         #expect(try await bucket.store.put(bucket.file("first"), key: "k", metadata: metadata) == .stored)
         let existing = try await bucket.store.head("k")
         // As if it were not there yet when the upload begins.
-        let proxy = try bucket.proxy(.init("HEAD", .answer(404)), .init("GET", .answer(404)))
+        let proxy = try bucket.proxy(
+            .init("HEAD", .answer(404)), .init("GET", .answer(404, body: "<Error><Code>NoSuchKey</Code></Error>")))
         let store = try bucket.store(behind: proxy, options: options)
         let outcome = try await store.put(bucket.file(sizeBytes: 6 << 20), key: "k", metadata: BlobMetadata())
         #expect(outcome == existing.map { .existed($0) })

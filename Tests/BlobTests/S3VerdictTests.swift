@@ -34,7 +34,8 @@ struct S3VerdictTests {
         (301, "PermanentRedirect", .configuration), (307, nil, .configuration),
         (400, "XAmzContentSHA256Mismatch", .corrupt), (400, "BadDigest", .corrupt), (400, "EntityTooLarge", .tooLarge),
         (413, nil, .tooLarge), (400, "InvalidArgument", .protocolError), (418, nil, .protocolError),
-        (501, "NotImplemented", .storeFailed),
+        (501, "NotImplemented", .storeFailed), (404, nil, .configuration), (405, nil, .configuration),
+        (405, "MethodNotAllowed", .protocolError),
     ]
 
     @Test(arguments: refusals)

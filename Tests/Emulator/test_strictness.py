@@ -98,6 +98,25 @@ def test_a_bot_cannot_write_first(emulator: Server) -> None:
     assert emulator.call("sendMessage", chat_id=-100123, text="x") == kicked
 
 
+def test_a_group_that_became_a_supergroup(emulator: Server) -> None:
+    emulator.control("message", {"chat_id": -5, "from": ALICE, "text": "in a group", "chat_type": "group"})
+    mine = emulator.call("sendMessage", chat_id=-5, text="x")["message_id"]
+    new = emulator.control("migrate", {"chat_id": -5, "from": ALICE})
+    assert new["type"] == "supergroup" and new["id"] == -1000000000005
+    for method, more in (("sendMessage", {"text": "x"}), ("editMessageText", {"text": "y", "message_id": mine})):
+        status, answer = emulator.request("POST", f"/bot{TOKEN}/{method}", {"chat_id": -5} | more)
+        assert status == 400 and answer["parameters"] == {"migrate_to_chat_id": new["id"]}
+        assert answer["description"] == "Bad Request: group chat was upgraded to a supergroup chat"
+    assert emulator.call("getChat", chat_id=-5)["type"] == "group"
+    assert emulator.call("sendMessage", chat_id=new["id"], text="x")["message_id"] == 2
+    notes = [update["message"] for update in emulator.call("getUpdates")][1:]
+    assert [note.get("migrate_to_chat_id") for note in notes] == [new["id"], None]
+    assert [note.get("migrate_from_chat_id") for note in notes] == [None, -5]
+    assert emulator.request("POST", "/control/migrate", {"chat_id": new["id"], "from": ALICE})[0] == 400
+    said = {"chat_id": -5, "from": ALICE, "text": "too late"}
+    assert emulator.request("POST", "/control/message", said)[0] == 400
+
+
 def test_edits(emulator: Server) -> None:
     said = emulator.says("hi")["message_id"]
     mine = emulator.call("sendMessage", chat_id=42, text="x")["message_id"]

@@ -43,6 +43,23 @@ import Testing
         #expect(scan(text) == code)
     }
 
+    @Test(arguments: [#""""#, #""yesterday""#, #""2026-11-21""#, #""2026-11-21T12:00:00""#, "1795262400"])
+    func aTimestampThatIsNoTimeIsRefusedByItsName(_ value: String) throws {
+        let text = #"{"type":"a.b","correlation_id":"\#(Self.correlation)","timestamp":\#(value)}"#
+        let fault = MalformedInput(.invalidField, "timestamp has the wrong type or form")
+        let parser = JSONParser()
+        #expect(Array(text.utf8).withUnsafeBytes { parser.scan($0).fault } == fault)
+        let json = try JSON(parsing: text)
+        #expect(throws: fault) { try Envelope(json) }
+    }
+
+    @Test(arguments: ["2026-11-21T12:00:00Z", "2026-11-21T12:00:00.5+01:00"])
+    func aTimestampIsKeptAsItWasWritten(_ time: String) throws {
+        let text = #"{"type":"a.b","correlation_id":"\#(Self.correlation)","timestamp":"\#(time)"}"#
+        #expect(scan(text) == nil)
+        #expect(try Envelope(try JSON(parsing: text)).timestamp == time)
+    }
+
     @Test(arguments: [("", 1), (#","version":1"#, 1), (#","version":2147483647"#, 2_147_483_647)])
     func aScanTellsTheVersionWhichIsOneUnlessTheLineSaysOtherwise(_ field: String, _ version: Int) {
         let parser = JSONParser()
@@ -113,7 +130,9 @@ import Testing
 
     @Test(arguments: [
         "", "2023-11-14", "2023-13-14T22:13:20Z", "2023-02-30T00:00:00Z", "2023-11-14T22:13:20",
-        "2023-11-14T22:13:20Zx",
+        "2023-11-14T22:13:20Zx", "2023-11-14T22:13:20.Z", "2023-11-14T24:00:00Z", "2023-11-14T22:60:00Z",
+        "2023-11-14T22:13:61Z", "2023-11-14T22:13:20+24:00", "2023-11-14T22:13:20+0100", "2023-02-30T00:00:60Z",
+        "2023-00-14T22:13:20Z", "2023-11-00T22:13:20Z", "20a3-11-14T22:13:20Z", "２023-11-14T22:13:20Z", "yesterday",
     ])
     func otherTextIsNoTime(_ text: String) {
         #expect(Timestamp(text) == nil)

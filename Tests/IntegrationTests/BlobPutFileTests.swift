@@ -94,6 +94,17 @@ import Testing
         }
     }
 
+    @Test(arguments: [5, 2 << 20])
+    func aWebSiteIsNotTakenForAStore(_ size: Int) async throws {
+        let site = try WebSite(root: folder.path)
+        let file = try write(String(repeating: "x", count: size), "x")
+        let result = try await put(
+            ["--store", "s3://\(bucket)", "--file", file], environment: ["TGPIPE_S3_ENDPOINT": site.url])
+        #expect(result.status == 78)
+        #expect(result.output.isEmpty)
+        #expect(result.errors.contains("is no S3 server"))
+    }
+
     @Test func keysMayComeFromAFile() async throws {
         let keys = try write(
             "# mine\n[other]\naws_access_key_id = no\n[default]\naws_access_key_id = test:tester\n"

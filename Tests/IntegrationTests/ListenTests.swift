@@ -150,6 +150,38 @@ import Testing
         #expect(second.errors.contains("in use by another"))
     }
 
+    /// Stopped before Telegram was told that its update has come.
+    @Test func anOffsetThatRedisLostIsInTheFileBesideIt() async throws {
+        let redis = try RedisServer()
+        let environment = telegram.environment.merging(["TGPIPE_REDIS": redis.address]) { $1 }
+        let first = try ToolRun("tg-listen", environment: environment, folder: folder)
+        while try await telegram.calls("getUpdates").last?["params"]?["timeout"] == nil {
+            try await Task.sleep(for: .milliseconds(5))
+        }
+        // The poll under way is not touched by it.
+        try await telegram.fault("getUpdates", "hang", times: 100)
+        try await telegram.say("once", as: ann)
+        _ = try await first.waitForLines { $0.count == 1 }
+        #expect(try await eventually { try redis.cli("GET", "tgpipe:listen:\(BotEmulator.botID):offset") != "" })
+        first.signal(SIGKILL)
+        _ = try await first.result()
+        try await telegram.server.call("DELETE", "/control/fault")
+        try redis.cli("FLUSHALL")
+        let second = try await ToolRun.run("tg-listen", ["--once"], environment: environment, folder: folder)
+        #expect(second.status == 0)
+        #expect(second.lines.isEmpty)
+        #expect(second.errors.contains("Redis has no offset"))
+    }
+
+    @Test func aFullDiskIsToldBeforeAnythingIsEmitted() async throws {
+        try await telegram.say("1", as: ann)
+        let full = try await ToolRun.run(
+            "tg-listen", ["--once", "--state", "/dev/full"], environment: telegram.environment)
+        #expect(full.status == 74)
+        #expect(full.errors.contains("unable to write the state file /dev/full: No space left on device"))
+        #expect(full.output.isEmpty)
+    }
+
     @Test(arguments: ["", "12", "x\n", "{}\n"])
     func aDamagedStateFileIsNotGuessedAt(_ text: String) async throws {
         try text.write(toFile: folder("offset"), atomically: true, encoding: .utf8)

@@ -114,6 +114,24 @@ struct RateLimitTests {
         #expect(try await passed(by: "type") == [message])
     }
 
+    @Test("counts a key of any length, and keeps none that is long")
+    func longKeys() async throws {
+        func events(_ key: String) -> [String] {
+            (1...2).map { number in
+                #"{"type":"a.b","correlation_id":"0191e0a0-0000-7000-8000-000000000000","#
+                    + #""payload":{"n":\#(number),"url":"\#(key)"}}"#
+            }
+        }
+        let long = String(repeating: "x", count: 1 << 20)
+        let input = events(long + "1") + events(long + "2") + events(String(repeating: "y", count: 200))
+        let result = try await run(
+            "--key", "payload.url", "-n", "1", "--on-limit", "drop", "--name", "long",
+            input: input.joined(separator: "\n"))
+        #expect(try result.envelopes().map { $0.payload["n"] } == [1, 1, 1])
+        let keys = try server.cli("KEYS", "tgpipe:rate:long:*").split(separator: "\n")
+        #expect(keys.count == 3 && keys.allSatisfy { $0.utf8.count < 250 })
+    }
+
     @Test("checks in one place and counts in another, under one name")
     func modes() async throws {
         let request = command(user: 1)

@@ -244,10 +244,22 @@ import Testing
         try await telegram.say("x", as: ann)
         try await telegram.fault("sendVideo", "400", ["description": "Bad Request: file is too big"])
         var payload = try media()
-        payload["url"] = "https://store.example/clip.mp4?signature=1"
+        // Longer than a message may be.
+        let url = "https://store.example/clip.mp4?a=%22&signature=" + String(repeating: "1", count: 5000)
+        payload["url"] = .string(url)
         _ = try await send([ready(payload)])
-        let text = try await telegram.answers(in: 42).first?.text ?? ""
-        #expect(text.contains("too large") && text.contains("https://store.example/clip.mp4?signature=1"))
+        let answer = try #require(try await telegram.answers(in: 42).first)
+        #expect(answer.text == "📦 The file is too large for Telegram (5.0 kB). Here it is.")
+        #expect(answer.message["entities"]?.array?.compactMap { $0["url"]?.string } == [url])
+    }
+
+    @Test func aReasonThatLooksLikeMarkupIsShownAsItIs() async throws {
+        try await telegram.say("x", as: ann)
+        let reason = #"No <b>"video"</b> & no </i> sound."#
+        _ = try await send([
+            event("events.dl.video.failed", ["kind": "video", "code": "no_media", "reason": .string(reason)])
+        ])
+        #expect(try await telegram.answers(in: 42).map(\.text) == ["❌ \(reason)"])
     }
 
     @Test func aFileThatIsGoneIsToldInTheChat() async throws {
@@ -270,6 +282,25 @@ import Testing
         #expect(letters.count == 3)
     }
 
+    @Test func aGroupThatBecameASupergroupIsFollowed() async throws {
+        try await telegram.server.call(
+            "POST", "/control/message", ["chat_id": -5, "from": ["id": 42], "text": "hi", "chat_type": "group"])
+        let new = try await telegram.server.call("POST", "/control/migrate", ["chat_id": -5, "from": ["id": 42]])["id"]
+        let clip = try media()
+        let result = try await send([
+            event("commands.telegram.reply", ["text": "answer"], chat: -5),
+            event("commands.telegram.send_video", ["path": clip["path"], "caption": "clip"], chat: -5),
+        ])
+        #expect(result.status == 0)
+        #expect(try result.envelopes().map { $0.payload["chat_id"] } == [new, new])
+        let answers = try await telegram.answers(in: try #require(new?.int))
+        #expect(answers.map { $0.text ?? $0.caption } == ["answer", "clip"])
+        // The second one knows already.
+        #expect(try await telegram.calls("sendMessage").count == 2)
+        #expect(try await telegram.calls("sendVideo").count == 1)
+        #expect(result.errors.contains("has become the supergroup"))
+    }
+
     @Test func otherEventsPassUnchanged() async throws {
         let odd = #"{ "type":"my.event","correlation_id" : "0192F0C1-2345-7ABC-8DEF-0123456789AB"}"#
         let result = try await ToolRun.run("tg-send", input: odd + "\n", environment: environment)
@@ -281,7 +312,9 @@ import Testing
         let text = try await ToolRun.run(
             "tg-send", ["--chat", "42", "--text", "the backup is done"], environment: telegram.environment)
         #expect(text.status == 0)
-        #expect(try text.envelopes().first?.type == "events.telegram.sent")
+        let sent = try #require(try text.envelopes().first)
+        #expect(sent.type == "events.telegram.sent")
+        #expect(sent.causationID == nil)
         let path = folder("clip.mp4")
         _ = try media()
         let video = try await ToolRun.run(

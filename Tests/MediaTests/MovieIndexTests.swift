@@ -1,3 +1,4 @@
+import Blocking
 import Glibc
 import TestSupport
 import Testing

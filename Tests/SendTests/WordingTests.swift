@@ -44,6 +44,7 @@ extension Job: Equatable {
         ("../../etc/passwd", "_.._etc_passwd"), ("a/b\\c\"d", "a_b_c_d"), ("", "file"), ("...", "file"),
         ("x\u{0}\ny", "x__y"),
         ("видео.mp4", "видео.mp4"),
+        (String(repeating: "ж", count: 300) + ".mp4", String(repeating: "ж", count: 98) + ".mp4"),
     ])
     func fileNamesFromOutsideAreHarmless(_ name: String, _ safe: String) {
         #expect(FileName.safe(name) == safe)

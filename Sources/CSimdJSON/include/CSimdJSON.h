@@ -74,6 +74,9 @@ typedef struct {
     const char *detail;
 } tgp_document;
 
+/// Whether a text is a moment by RFC 3339.
+bool tgp_is_time(const char *bytes, size_t count);
+
 /// The bytes after a line that simdjson may read, though it gives no meaning to them.
 size_t tgp_padding(void);
 

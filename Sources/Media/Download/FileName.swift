@@ -35,8 +35,7 @@ enum FileName {
             }
             result.unicodeScalars.append("/\\:*?\"<>|".unicodeScalars.contains(scalar) ? "_" : scalar)
         }
-        while result.utf8.count > 120 { result.removeLast() }
-        let trimmed = result.drop { $0 == "." || $0 == " " }
+        let trimmed = result.fileName(cutToBytes: 120).drop { $0 == "." || $0 == " " }
         let end = trimmed.lastIndex { $0 != " " }
         return end.map { String(trimmed[...$0]) }
     }

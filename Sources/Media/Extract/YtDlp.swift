@@ -18,13 +18,18 @@ struct YtDlp: Sendable {
         var info: VideoInfo
     }
 
-    func run(_ url: String, onProgress: @escaping ProgressHandler) async throws(MediaError) -> Outcome {
+    /// - Parameter onInfo: told what there is before it is downloaded; what it throws ends the run.
+    func run(
+        _ url: String, onProgress: @escaping ProgressHandler,
+        onInfo: (VideoInfo) async throws(MediaError) -> Void = { _ in }
+    ) async throws(MediaError) -> Outcome {
         let cookies = try copyCookies()
         defer { if let cookies { unlink(cookies) } }
         let proxy = try addressPolicy == .publicOnly ? AddressGuardProxy(policy: addressPolicy) : nil
         defer { proxy?.stop() }
         let environment = childEnvironment(proxy)
         let info = try await describe(url, cookies, environment)
+        try await onInfo(info)
         onProgress(MediaProgress(.downloading, fraction: 0, totalBytes: info.estimatedBytes, title: info.title))
         let path = try await download(info, cookies, environment, onProgress)
         return Outcome(path: path, info: info)
@@ -52,13 +57,15 @@ struct YtDlp: Sendable {
         if let bytes = info.estimatedBytes, Double(bytes) > Double(maxBytes) * info.tolerance {
             throw .tooLarge(bytes: bytes, maxBytes: maxBytes)
         }
-        try SmallFile.write(info.json, to: infoFile)
         return info
     }
 
     private func download(
         _ info: VideoInfo, _ cookies: String?, _ environment: [String: String], _ onProgress: @escaping ProgressHandler
     ) async throws(MediaError) -> String {
+        // It can hold cookies.
+        defer { unlink(infoFile) }
+        try SmallFile.write(info.json, to: infoFile)
         var command = command(environment, cookies)
         command.maxFileBytes = UInt64(maxBytes)
         command.arguments += [
@@ -68,8 +75,6 @@ struct YtDlp: Sendable {
             "download:\(YtDlpProgress.template)", "--print", "after_move:\(YtDlpProgress.pathTemplate)",
         ]
         command.arguments += settings.extraArguments
-        // It can hold cookies.
-        defer { unlink(infoFile) }
         let progress = Mutex(YtDlpProgress(info: info))
         let exit = try await GuardedChild.run(command) { line in
             if let report = progress.withLock({ $0.take(line) }) { onProgress(report) }

@@ -65,7 +65,7 @@ async def send_chat_action(call: Call) -> bool:
 
 
 async def get_chat(call: Call) -> Json:
-    chat = call.chat()
+    chat = call.readable_chat()
     return chat.body() | {
         "accent_color_id": chat.id % 7,
         "max_reaction_count": 11,
@@ -80,7 +80,7 @@ async def get_chat(call: Call) -> Json:
 
 
 async def get_chat_member(call: Call) -> Json:
-    chat = call.chat()
+    chat = call.readable_chat()
     user_id = call.get("user_id", 0)
     if user_id <= 0:
         raise bad_request("invalid user_id specified")

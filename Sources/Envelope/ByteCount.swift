@@ -1,7 +1,7 @@
 /// Sizes as people read them.
-enum ByteCount {
+public enum ByteCount {
     /// `512 B`, `1.5 MB`, `2.0 GB`: decimal units.
-    static func text(_ bytes: Int64) -> String {
+    public static func text(_ bytes: Int64) -> String {
         var value = Double(bytes)
         var unit = 0
         let units = ["B", "kB", "MB", "GB", "TB"]

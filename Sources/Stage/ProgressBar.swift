@@ -1,9 +1,34 @@
+import Blocking
 import Envelope
 import Glibc
 import Synchronization
 
-/// One line on a terminal that shows how far a fetch is; nothing where there is no terminal.
+/// One line on a terminal that shows how far some work is; nothing where there is no terminal.
 public final class ProgressBar: Sendable {
+    /// What is known of the work.
+    public struct Figures: Sendable {
+        public var title: String?
+        /// A word for what is being done.
+        public var state: String
+        /// 0…1
+        public var fraction: Double?
+        public var doneBytes: Int64?
+        public var totalBytes: Int64?
+        public var bytesPerSecond: Double?
+
+        public init(
+            title: String?, state: String, fraction: Double? = nil, doneBytes: Int64? = nil, totalBytes: Int64? = nil,
+            bytesPerSecond: Double? = nil
+        ) {
+            self.title = title
+            self.state = state
+            self.fraction = fraction
+            self.doneBytes = doneBytes
+            self.totalBytes = totalBytes
+            self.bytesPerSecond = bytesPerSecond
+        }
+    }
+
     private struct State {
         var lastDraw: ContinuousClock.Instant?
         var isDrawn = false
@@ -19,7 +44,7 @@ public final class ProgressBar: Sendable {
     }
 
     /// Draws the bar anew, ten times a second at most.
-    public func show(_ progress: MediaProgress) {
+    public func show(_ progress: Figures) {
         guard isTerminal else { return }
         state.withLock { state in
             let now = ContinuousClock.now
@@ -40,7 +65,7 @@ public final class ProgressBar: Sendable {
     }
 
     /// The bar as text without colours: `Title  [######----]  60%  12.0 MB of 20.0 MB  4.0 MB/s  0:02`.
-    static func line(_ progress: MediaProgress, columns: Int) -> String {
+    static func line(_ progress: Figures, columns: Int) -> String {
         var parts: [String] = []
         if let fraction = progress.fraction {
             let filled = Int((min(1, max(0, fraction)) * 20).rounded())
@@ -56,9 +81,9 @@ public final class ProgressBar: Sendable {
                 parts.append(clock(seconds: Double(total - done) / rate))
             }
         }
-        let figures = ([progress.state.rawValue] + parts).joined(separator: "  ")
+        let figures = ([progress.state] + parts).joined(separator: "  ")
         let room = columns - figures.count - 3
-        guard room >= 8, let title = progress.title.flatMap({ OneLine($0)?.text }) else {
+        guard room >= 8, let title = progress.title?.printable, !title.isEmpty else {
             return String(figures.prefix(columns - 1))
         }
         return (title.count > room ? title.prefix(room - 1) + "…" : title[...]) + "  " + figures

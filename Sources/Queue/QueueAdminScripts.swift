@@ -1,0 +1,79 @@
+import Redis
+
+/// The scripts with which people look at queues and repair them. Keys: 1 stream, 2 dead.
+enum QueueAdminScripts {
+    /// Publishes jobs once each. Keys: the stream, and the names of jobs by the time in µs until which they are remembered. Arguments: that
+    /// time, which also tells a repetition of the same call from another, now, most entries; name and line of each. Answer: -1 when the
+    /// queue is full, else the numbers (from 1) of those that had been submitted before.
+    static let submit = RedisScript(
+        QueueScripts.trimming + """
+            local stream, jobs, till, now, limit = KEYS[1], KEYS[2], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+            if is_full(stream, (#ARGV - 3) / 2, limit) then return -1 end
+            local known = {}
+            redis.call('ZREMRANGEBYSCORE', jobs, '-inf', now)
+            for i = 4, #ARGV, 2 do
+              local before = redis.call('ZSCORE', jobs, ARGV[i])
+              if not before then
+                redis.call('XADD', stream, '*', 'e', ARGV[i + 1])
+                redis.call('ZADD', jobs, till, ARGV[i])
+              elseif tonumber(before) ~= tonumber(till) then
+                known[#known + 1] = (i - 2) / 2
+              end
+            end
+            local rest = math.ceil((tonumber(till) - now) / 1000)
+            if redis.call('PTTL', jobs) < rest then redis.call('PEXPIRE', jobs, string.format('%.0f', rest)) end
+            return known
+            """)
+
+    /// Sends dead letters round again, for the group that gave them up. Arguments: their ids. Answer: how many there were.
+    static let redrive = RedisScript(
+        """
+        local count = 0
+        for _, id in ipairs(ARGV) do
+          local found = redis.call('XRANGE', KEYS[2], id, id)[1]
+          if found then
+            local line, group
+            for i = 1, #found[2], 2 do
+              if found[2][i] == 'e' then line = found[2][i + 1] end
+              if found[2][i] == 'group' then group = found[2][i + 1] end
+            end
+            redis.call('XADD', KEYS[1], '*', 'e', line or '', 'g', group or '')
+            redis.call('XDEL', KEYS[2], id)
+            count = count + 1
+          end
+        end
+        return count
+        """)
+
+    /// How a queue stands. Answer: entries, dead letters, id of the oldest entry; then for each group its name, how many entries it has
+    /// not been given, and pairs of a consumer and how many entries it has.
+    static let stats = RedisScript(
+        QueueScripts.trimming + """
+            trim(KEYS[1])
+            local out = {redis.call('XLEN', KEYS[1]), redis.call('XLEN', KEYS[2]), ''}
+            local first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
+            if first then out[3] = first[1] end
+            if redis.call('EXISTS', KEYS[1]) == 0 then return out end
+            local newest = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+            for _, info in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
+              local name, last, lag
+              for i = 1, #info, 2 do
+                if info[i] == 'name' then name = info[i + 1] end
+                if info[i] == 'last-delivered-id' then last = info[i + 1] end
+                if info[i] == 'lag' then lag = info[i + 1] end
+              end
+              if not newest or not is_lower(last, newest[1]) then lag = 0 end
+              if not lag then
+                -- Servers before 7.0 do not count them.
+                lag = #redis.call('XRANGE', KEYS[1], after(last), '+', 'COUNT', 100000)
+              end
+              local row = {name, lag}
+              local summary = redis.call('XPENDING', KEYS[1], name)
+              for _, pair in ipairs(summary[4] or {}) do
+                row[#row + 1], row[#row + 2] = pair[1], tonumber(pair[2])
+              end
+              out[#out + 1] = row
+            end
+            return out
+            """)
+}

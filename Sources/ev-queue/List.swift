@@ -1,0 +1,62 @@
+import ArgumentParser
+import Envelope
+import Queue
+import Redis
+import Stage
+
+struct List: QueueCommand {
+    static let configuration = CommandConfiguration(abstract: "Print the names of all queues, one a line.")
+
+    @OptionGroup var common: CommonOptions
+
+    func run(_ runtime: Runtime) async throws -> ExitStatus {
+        let output = try await EventOutput(endpoint: "-", shutdown: runtime.shutdown)
+        for queue in try await QueueAdmin.all(runtime.redis()) { try await output.write(Array("\(queue.text)\n".utf8)) }
+        return .success
+    }
+}
+
+struct Stats: QueueCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Print how queues stand, as a line of JSON each.",
+        discussion: """
+            events is what some group has not acknowledged yet. Of a group: new events nobody has taken, working are under way, \
+            retrying wait for another attempt, held wait for something else.
+
+            Example: ev-queue stats | jq -r '[.queue, .events, .dead] | @tsv'
+            """)
+
+    @OptionGroup var common: CommonOptions
+
+    @Argument(help: "The queues' names. Default: all.") var queues: [QueueArgument] = []
+
+    func run(_ runtime: Runtime) async throws -> ExitStatus {
+        let redis = try await runtime.redis()
+        let names = queues.isEmpty ? try await QueueAdmin.all(redis) : queues.map(\.name)
+        let output = try await EventOutput(endpoint: "-", shutdown: runtime.shutdown)
+        for name in names {
+            let stats = try await QueueAdmin(name, redis: redis).stats()
+            try await output.write(JSON.object(stats.json(of: name)).bytes + [UInt8(ascii: "\n")])
+        }
+        return .success
+    }
+}
+
+extension QueueAdmin.Stats {
+    fileprivate func json(of queue: QueueName) -> JSONObject {
+        let age = oldestMilliseconds.map { max(0, Timestamp.now.microseconds / 1_000_000 - $0 / 1000) }
+        return [
+            "queue": .string(queue.text), "events": .integer(Int64(events)), "dead": .integer(Int64(dead)),
+            "oldest_seconds": age.map { .integer($0) }, "groups": .array(groups.map { .object($0.json) }),
+        ]
+    }
+}
+
+extension QueueAdmin.Stats.Group {
+    fileprivate var json: JSONObject {
+        [
+            "group": .string(name), "new": .integer(Int64(new)), "working": .integer(Int64(working)),
+            "retrying": .integer(Int64(retrying)), "held": .integer(Int64(held)), "workers": .integer(Int64(workers)),
+        ]
+    }
+}

@@ -1,0 +1,87 @@
+import ArgumentParser
+import Envelope
+import Queue
+import Redis
+import Stage
+
+struct Peek: QueueCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Show what is in a queue, the oldest first, and take nothing.",
+        discussion: """
+            Prints the envelopes as they are. With --dead it prints the queue's dead letters as events.dead_letter, each with the \
+            line, why it failed, how often, and payload.entry, which 'redrive' takes. With --pending it prints, as lines of JSON, what \
+            the workers of a group have taken and not finished.
+            """)
+
+    @OptionGroup var common: CommonOptions
+
+    @Argument(help: "The queue's name.") var queue: QueueArgument
+
+    @Option(name: [.customShort("n"), .long], help: ArgumentHelp("How many at most; 0: all.", valueName: "n"))
+    var count: Int = 10
+
+    @Flag(help: "The dead letters.") var dead = false
+
+    @Option(help: ArgumentHelp("What the workers of this group have taken.", valueName: "group"))
+    var pending: String?
+
+    func validate() throws {
+        guard !dead || pending == nil else { throw ValidationError("--dead and --pending are two things to look at") }
+        guard count >= 0 else { throw ValidationError("--count must be 0 or more") }
+    }
+
+    func run(_ runtime: Runtime) async throws -> ExitStatus {
+        let admin = QueueAdmin(queue.name, redis: try await runtime.redis())
+        let output = try await EventOutput(endpoint: "-", shutdown: runtime.shutdown)
+        var left = count == 0 ? Int.max : count
+        if let pending {
+            for entry in try await admin.pending(group: pending, limit: min(left, 100_000)) {
+                try await output.write(JSON.object(entry.json).bytes + [UInt8(ascii: "\n")])
+            }
+            return .success
+        }
+        // Which also removes what everybody is done with.
+        _ = try await admin.stats()
+        var last: String?
+        while left > 0 {
+            let page = try await admin.entries(dead: dead, after: last, limit: min(left, 100))
+            guard !page.isEmpty, !runtime.shutdown.isRequested else { break }
+            for entry in page {
+                try await output.write(
+                    dead ? entry.deadLetter(of: queue.name).line : entry.line + [UInt8(ascii: "\n")])
+            }
+            last = page.last?.id
+            left -= page.count
+        }
+        return .success
+    }
+}
+
+extension QueueAdmin.Entry {
+    /// As an event, which tells where it came from.
+    fileprivate func deadLetter(of queue: QueueName) -> Envelope {
+        let parsed = try? Envelope(JSON(parsing: line))
+        var envelope = DeadLetter.envelope(
+            line: line, code: text("code") ?? "failed", reason: text("reason") ?? "", tool: text("tool") ?? "unknown",
+            correlationID: parsed?.correlationID)
+        envelope.payload["queue"] = .string(queue.text)
+        envelope.payload["entry"] = .string(id)
+        envelope.payload["group"] = text("group").map { .string($0) }
+        envelope.payload["worker"] = text("worker").map { .string($0) }
+        envelope.payload["attempts"] = text("attempts").flatMap { Int64($0) }.map { .integer($0) }
+        envelope.payload["failed_at"] = .string(Timestamp(microseconds: milliseconds * 1000).description)
+        return envelope
+    }
+}
+
+extension QueueAdmin.Pending {
+    fileprivate var json: JSONObject {
+        [
+            "entry": .string(entry.id), "state": .string(state.rawValue), "worker": worker.map { .string($0) },
+            "attempts": .integer(Int64(attempts)),
+            "due": dueMilliseconds.map { .string(Timestamp(microseconds: $0 * 1000).description) },
+            "last_failure": lastFailure.map { .string($0) },
+            "event": (try? JSON(parsing: entry.line)) ?? .string(String(decoding: entry.line, as: UTF8.self)),
+        ]
+    }
+}

@@ -1,0 +1,50 @@
+import ArgumentParser
+import Envelope
+import Queue
+import Stage
+
+struct Pull: QueueCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Take envelopes from a queue and write them to standard output.",
+        discussion: """
+            Writes up to --count envelopes and acknowledges them when they are written: what is behind the pipe has to look after \
+            them then. To have them tried again when something fails, use 'work'; to look without taking, 'peek'. \
+            Exit status 1 when there was nothing.
+
+            Example: ev-queue pull jobs -n 100 --wait 30s | ./import.sh
+            """)
+
+    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Taking") var queueOptions: QueueOptions
+
+    @Argument(help: "The queue's name.") var queue: QueueArgument
+
+    @Option(name: [.customShort("n"), .long], help: ArgumentHelp("How many at most.", valueName: "n"))
+    var count: Int = 1
+
+    @Option(help: ArgumentHelp("How long to wait for the first.", valueName: "duration"))
+    var wait: Span = Span(.zero)
+
+    func validate() throws {
+        guard count > 0 else { throw ValidationError("--count must be 1 or more") }
+    }
+
+    func run(_ runtime: Runtime) async throws -> ExitStatus {
+        let source = try await QueueSource(queue.name, options: queueOptions, runtime: runtime)
+        let output = try await EventOutput(endpoint: "-", shutdown: runtime.shutdown)
+        let end = ContinuousClock.now + wait.duration
+        var written = 0
+        try await source.keepingLeases {
+            while written < count {
+                let left = written == 0 ? max(.zero, end - .now) : .zero
+                guard let taken = try await source.next(limit: min(count - written, 500), isIdle: true, atMost: left)
+                else { break }
+                let lines = taken.entries.flatMap { $0.line + [UInt8(ascii: "\n")] }
+                try await output.write(lines)
+                try await source.finish(taken.entries.map { QueueResult($0.entry) })
+                written += taken.entries.count
+            }
+        }
+        return written > 0 ? .success : .no
+    }
+}

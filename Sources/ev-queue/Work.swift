@@ -1,0 +1,187 @@
+import ArgumentParser
+import Envelope
+import Queue
+import Stage
+import Synchronization
+
+struct Work: QueueCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Run a program for the events of a queue.",
+        discussion: """
+            The program is started for each event, or for each --batch of them, and reads them from its standard input, which then \
+            ends. What it writes to standard output goes to --to, in one step with the acknowledgement of its events. Its exit status \
+            decides: 0, done; 65, to the dead letters at once; 77 and 78 (refused credentials, wrong settings) end ev-queue, and the \
+            events stay; everything else, a signal too, is tried again after a pause, up to --max-attempts times. All events of a \
+            batch share its fate.
+
+            Examples: ev-queue work urls --to queue:pages -- ./fetch.sh
+                      ev-queue work pages --batch 500 --to /dev/null -- psql -f import.sql
+            """)
+
+    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Taking") var queueOptions: QueueOptions
+    @OptionGroup var output: OutputOptions
+
+    @Argument(help: "The queue's name.") var queue: QueueArgument
+
+    @Argument(parsing: .postTerminator, help: "The program and its arguments, behind --.") var command: [String]
+
+    @Option(help: ArgumentHelp("How many events one run of the program gets at most.", valueName: "n"))
+    var batch: Int = 1
+
+    @Option(help: ArgumentHelp("How many runs there are at once.", valueName: "n"))
+    var concurrency: Int = 1
+
+    @Option(help: ArgumentHelp("How long one run may take; then it is ended, and tried again.", valueName: "duration"))
+    var timeout: Span = Span(.seconds(3600))
+
+    @Option(help: ArgumentHelp("How much one run may write.", valueName: "size"))
+    var maxOutput: ByteSize = ByteSize(64 << 20)
+
+    @Flag(help: "End when the group has nothing left to do, now or later.") var once = false
+
+    func validate() throws {
+        guard !command.isEmpty else { throw ValidationError("no program: ev-queue work QUEUE -- PROGRAM ARGUMENT…") }
+        guard (1...1000).contains(batch) else { throw ValidationError("--batch must be from 1 to 1000") }
+        guard (1...256).contains(concurrency) else { throw ValidationError("--concurrency must be from 1 to 256") }
+        guard maxOutput.bytes > 0 else { throw ValidationError("--max-output must be more than 0") }
+    }
+
+    func run(_ runtime: Runtime) async throws -> ExitStatus {
+        guard let program = Program.find(command) else {
+            throw StageError(.configuration, "there is no program \(command[0])")
+        }
+        let worker = QueueWorker(
+            runtime: runtime, source: try await QueueSource(queue.name, options: queueOptions, runtime: runtime),
+            output: try await EventOutput(output, runtime: runtime), program: program, options: self,
+            places: Places(count: concurrency))
+        try await worker.run()
+        return .success
+    }
+}
+
+/// Takes batches, and has children work on them.
+private struct QueueWorker: Sendable {
+    let runtime: Runtime
+    let source: QueueSource
+    let output: EventOutput
+    let program: Program
+    let options: Work
+    let places: Places
+
+    func run() async throws {
+        let failure = FirstFailure(shutdown: runtime.shutdown)
+        try await source.keepingLeases {
+            await withDiscardingTaskGroup { group in
+                await failure.catching {
+                    while let batch = try await next() {
+                        group.addTask { await failure.catching { try await work(batch) } }
+                    }
+                }
+                if failure.error != nil { group.cancelAll() }
+            }
+            if let error = failure.error { throw error }
+            try Task.checkCancellation()
+        }
+    }
+
+    /// The next batch, with a place for it; nil at the end.
+    private func next() async throws -> [TakenEntry]? {
+        while true {
+            await places.take()
+            switch try await source.next(limit: options.batch, isIdle: places.isIdle, untilEmpty: options.once) {
+            case .entries(let entries):
+                let rest = try await withoutWornOut(entries)
+                if !rest.isEmpty { return rest }
+                places.giveBack()
+            case .alone(let entry):
+                // Two workers have ended with it: nothing else is to end with this one.
+                let rest = try await withoutWornOut([entry])
+                if !rest.isEmpty { try await work(rest) } else { places.giveBack() }
+            case .suspect:
+                places.giveBack()
+                await places.waitUntilIdle()
+            case nil:
+                places.giveBack()
+                return nil
+            }
+        }
+    }
+
+    private func withoutWornOut(_ entries: [TakenEntry]) async throws -> [TakenEntry] {
+        for taken in entries where source.isWornOut(taken.entry) { try await source.buryWornOut(taken.entry) }
+        return entries.filter { !source.isWornOut($0.entry) }
+    }
+
+    private func work(_ batch: [TakenEntry]) async throws {
+        defer { places.giveBack() }
+        let run = ChildRun(
+            program, input: batch.flatMap { $0.line + [UInt8(ascii: "\n")] }, timeout: options.timeout.duration,
+            maxOutputBytes: Int(options.maxOutput.bytes))
+        let entries = batch.map(\.entry)
+        switch try await run.result() {
+        case .success(let lines):
+            try await output.write(lines, finishing: entries, of: source)
+        case .failure(let ending):
+            try await fail(entries, ending)
+        }
+    }
+
+    private func fail(_ entries: [QueueEntry], _ ending: ChildRun.Ending) async throws {
+        let reason = "\(program.name) \(ending)"
+        if ending.endsWorker {
+            for entry in entries { try await source.release(entry) }
+            throw StageError(ending.exitStatus, reason)
+        }
+        for entry in entries {
+            if ending.mayPass, entry.attempt < source.options.maxAttempts {
+                try await source.retry(entry, after: source.options.pause(after: entry.attempt), reason: reason)
+            } else {
+                try await source.bury(
+                    entry, Burial(code: ending.mayPass ? "attempts_used_up" : "failed", reason: reason))
+            }
+        }
+        runtime.log.warning(
+            "\(reason)", metadata: ["events": "\(entries.count)", "entry": "\(entries.first?.id ?? "")"])
+    }
+}
+
+/// Places for runs of the program.
+private final class Places: Sendable {
+    private let count: Int
+    private let taken = Mutex(0)
+    private let changed = Signal()
+
+    init(count: Int) { self.count = count }
+
+    /// Waits for a place and takes it.
+    func take() async {
+        while !Task.isCancelled {
+            let generation = changed.generation
+            let isTaken = taken.withLock { taken in
+                guard taken < count else { return false }
+                taken += 1
+                return true
+            }
+            if isTaken { return }
+            await changed.wait(since: generation, atMost: .seconds(60))
+        }
+    }
+
+    func giveBack() {
+        taken.withLock { $0 -= 1 }
+        changed.notify()
+    }
+
+    /// Whether nobody has a place but the one that asks.
+    var isIdle: Bool { taken.withLock { $0 <= 1 } }
+
+    /// Returns when nobody has a place.
+    func waitUntilIdle() async {
+        while !Task.isCancelled {
+            let generation = changed.generation
+            if taken.withLock({ $0 <= 0 }) { return }
+            await changed.wait(since: generation, atMost: .seconds(60))
+        }
+    }
+}

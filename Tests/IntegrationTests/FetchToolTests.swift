@@ -1,0 +1,99 @@
+import Envelope
+import Foundation
+import TestSupport
+import Testing
+
+/// `media-fetch` by itself, between its input and its output.
+@Suite(.timeLimit(.minutes(3))) struct FetchToolTests {
+    private static let s3 = Result { try S3Server() }
+
+    private let folder: TemporaryFolder
+    private let site: WebSite
+
+    init() throws {
+        folder = try TemporaryFolder()
+        site = try WebSite(root: folder.path)
+    }
+
+    private func video(_ path: String) -> Envelope {
+        Envelope(type: "commands.media.video_download", payload: ["url": .string("\(site.url)/\(path)")])
+    }
+
+    private func failure(_ store: [String: String]) async throws -> (payload: JSONObject, log: String) {
+        let environment = try Self.s3.get().environment.merging(store) { $1 }
+        let result = try await ToolRun.run(
+            "media-fetch", ["--store", "s3://nothing-there"], bytes: video("clip.mp4").line, environment: environment,
+            folder: folder)
+        let event = try #require(try result.envelopes().last)
+        #expect(event.type == "events.dl.video.failed")
+        return (event.payload, result.errors)
+    }
+
+    @Test func credentialsThatTheStoreRefusesAreToldAsThat() async throws {
+        let (payload, log) = try await failure(["AWS_SECRET_ACCESS_KEY": "wrong"])
+        #expect(payload["code"] == "store_refused")
+        #expect(payload["temporary"] == false)
+        #expect(payload["reason"]?.string?.contains("credentials") == true)
+        #expect(log.contains("its secret is wrong"))
+    }
+
+    @Test func aWebSiteIsNotTakenForAnEmptyStore() async throws {
+        let (payload, log) = try await failure(["TGPIPE_S3_ENDPOINT": site.url])
+        #expect(payload["code"] == "store_configuration")
+        #expect(payload["temporary"] == false)
+        #expect(log.contains("is no S3 server"))
+        #expect(try await site.requests("/clip.mp4").isEmpty)
+    }
+
+    @Test func aStoreThatIsAwayIsATemporaryFailure() async throws {
+        let nobody = "http://127.0.0.1:\(try RedisServer.freePort())"
+        let (payload, _) = try await failure(["TGPIPE_S3_ENDPOINT": nobody])
+        #expect(payload["code"] == "store_unreachable")
+        #expect(payload["temporary"] == true)
+    }
+
+    /// Only the site knows that the second link leads to the same page.
+    @Test(arguments: ["video", "audio"])
+    func anotherLinkToStoredMediaIsNotDownloaded(_ kind: String) async throws {
+        let clip =
+            "ffmpeg -loglevel error -f lavfi -i testsrc=d=1:s=64x48 -f lavfi -i sine=d=1 -shortest -pix_fmt yuv420p"
+        #expect(try SpawnedProgram(["sh", "-c", "\(clip) \(folder("clip.mp4"))"]).wait() == 0)
+        let redis = try RedisServer()
+        let environment = ["TGPIPE_REDIS": redis.address, "TGPIPE_STORE": "file:\(folder("store"))"]
+        func fetch(_ event: Envelope) async throws -> Envelope {
+            let result = try await ToolRun.run(
+                "media-fetch", ["--allow-private"], bytes: event.line, environment: environment, folder: folder)
+            return try #require(try result.envelopes().last)
+        }
+        let fetched = try await fetch(video("page/clip.mp4"))
+        let put = try await ToolRun.run("blob-put", bytes: fetched.line, environment: environment, folder: folder)
+        let stored = try #require(try put.envelopes().last)
+        func downloads() async throws -> Int {
+            try await site.requests("/clip.mp4").filter { ($0["bytes_sent"]?.int ?? 0) > 1000 }.count
+        }
+        let before = try await downloads()
+        #expect(before > 0)
+        let link = "\(site.url)/redirect?to=\(site.url)/page/clip.mp4"
+        let again = try await fetch(
+            Envelope(type: "commands.media.\(kind)_download", payload: ["url": .string(link)]))
+        #expect(try await downloads() == before)
+        #expect(again.type == (kind == "video" ? "events.dl.video.ready" : "events.media.fetched"))
+        if kind == "video" { #expect(again.payload["key"] == stored.payload["key"]) }
+        #expect(again.payload["normalized_url"] == stored.payload["normalized_url"])
+        #expect(try redis.cli("KEYS", "tgpipe:alias:*").hasPrefix("tgpipe:alias:"))
+    }
+
+    @Test func acceptanceIsToldBeforeTheLinkIsKnown() async throws {
+        let host = site.url.dropFirst("http://".count)
+        let run = try ToolRun(
+            "media-fetch", ["--allow-private", "--short-host", String(host), "--drain", "10ms"], folder: folder)
+        run.send(Array(video("hang").line))
+        let lines = try await run.waitForLines { !$0.isEmpty }
+        let event = try Envelope(try JSON(parsing: lines[0]))
+        #expect(event.type == "events.media.progress")
+        #expect(event.payload["state"] == "accepted")
+        run.closeInput()
+        run.signal(SIGTERM)
+        _ = try await run.result()
+    }
+}

@@ -1,0 +1,186 @@
+import Redis
+import TestSupport
+import Testing
+
+@testable import Queue
+
+@Suite(.timeLimit(.minutes(2))) struct QueueConsumerTests {
+    private let fixture: QueueFixture
+
+    init() throws { fixture = try QueueFixture() }
+
+    @Test func eachGroupGetsEverythingInOrderAndItsWorkersShareIt() async throws {
+        try await fixture.push("1", "2", "3", "4")
+        let (a, b) = (try await fixture.consumer("a"), try await fixture.consumer("b"))
+        let other = try await fixture.consumer("c", group: "others")
+        #expect(try await a.takeNow(2).map(\.text) == ["1", "2"])
+        #expect(try await b.takeNow().map(\.text) == ["3", "4"])
+        #expect(try await a.takeNow().isEmpty)
+        #expect(try await other.takeNow().map(\.text) == ["1", "2", "3", "4"])
+    }
+
+    @Test func anEventAndWhatCameOfItMoveInOneStep() async throws {
+        let output = try QueueName("results")
+        try await fixture.push("1", "2")
+        let consumer = try await fixture.consumer("a")
+        let taken = try await consumer.takeNow()
+        let results = [
+            QueueResult(taken[0].entry, lines: [fixture.line("1a"), fixture.line("1b")]), QueueResult(taken[1].entry),
+        ]
+        #expect(try await consumer.finish(results, to: QueueOutputs([output])) == .done(lost: []))
+        #expect(try await fixture.lines(in: output) == ["1a", "1b"])
+        #expect(try await fixture.admin.stats().events == 0)
+        // A repetition, as after an answer that did not come, does nothing.
+        _ = try await consumer.finish(results, to: QueueOutputs([output]))
+        #expect(try await fixture.lines(in: output) == ["1a", "1b"])
+    }
+
+    @Test func whoLostTheLeasePublishesNothing() async throws {
+        let output = try QueueName("results")
+        try await fixture.push("1")
+        let slow = try await fixture.consumer("slow", lease: .milliseconds(50))
+        let first = try #require(try await slow.takeNow().first)
+        let other = try await fixture.consumer("other", lease: .milliseconds(50))
+        let second = try await other.takeOne()
+        #expect(second.entry.attempt == 2)
+        #expect(
+            try await slow.finish([QueueResult(first.entry, lines: [fixture.line("late")])], to: QueueOutputs([output]))
+                == .done(lost: [first.entry]))
+        #expect(try await !slow.retry(first.entry, after: .zero, reason: "late"))
+        _ = try await other.finish(
+            [QueueResult(second.entry, lines: [fixture.line("in time")])], to: QueueOutputs([output]))
+        #expect(try await fixture.lines(in: output) == ["in time"])
+    }
+
+    @Test func aWorkerThatTookItsOwnEventAgainIsAnotherOwner() async throws {
+        try await fixture.push("1")
+        let consumer = try await fixture.consumer("a", lease: .milliseconds(30))
+        let first = try #require(try await consumer.takeNow().first)
+        let second = try await consumer.takeOne()
+        #expect(try await consumer.finish([QueueResult(first.entry)]) == .done(lost: [first.entry]))
+        #expect(try await consumer.finish([QueueResult(second.entry)]) == .done(lost: []))
+    }
+
+    @Test func aLeaseThatIsRenewedIsNotLost() async throws {
+        try await fixture.push("1")
+        let consumer = try await fixture.consumer("a", lease: .milliseconds(300))
+        let taken = try #require(try await consumer.takeNow().first)
+        let other = try await fixture.consumer("b", lease: .milliseconds(300))
+        for _ in 0..<8 {
+            try await Task.sleep(for: .milliseconds(60))
+            #expect(try await consumer.renew().isEmpty)
+            #expect(try await other.takeNow().isEmpty)
+        }
+        #expect(try await consumer.finish([QueueResult(taken.entry)]) == .done(lost: []))
+        #expect(try await consumer.renew().isEmpty)
+    }
+
+    @Test func aFailureIsTriedAgainAfterItsPauseAndCounted() async throws {
+        try await fixture.push("1")
+        let consumer = try await fixture.consumer("a")
+        let first = try #require(try await consumer.takeNow().first)
+        #expect(first.entry.attempt == 1)
+        try await consumer.retry(first.entry, after: .milliseconds(100), reason: "it rains")
+        #expect(try await consumer.takeNow().isEmpty)
+        let pending = try #require(try await fixture.admin.pending(group: "workers", limit: 10).first)
+        #expect(pending.state == .retrying && pending.lastFailure == "it rains" && pending.attempts == 1)
+        #expect(try await consumer.takeOne().entry.attempt == 2)
+    }
+
+    @Test func beingHeldIsNoAttemptAndEndsWhenSomebodyWakesIt() async throws {
+        try await fixture.push("1", "2")
+        let consumer = try await fixture.consumer("a")
+        let taken = try await consumer.takeNow()
+        for item in taken { try await consumer.hold(item.entry, for: .seconds(3600)) }
+        #expect(try await consumer.takeNow().isEmpty)
+        let waiter = try #require(QueueWaiter(consumer.waiter(of: taken[0].entry)))
+        try await QueueWaiter.wake([waiter], redis: fixture.redis)
+        let again = try await consumer.takeNow()
+        #expect(again.map(\.text) == ["1"])
+        #expect(again.first?.entry.attempt == 1)
+    }
+
+    @Test func whatIsWokenWhileItIsWorkedOnIsNotHeld() async throws {
+        try await fixture.push("1")
+        let consumer = try await fixture.consumer("a")
+        let taken = try #require(try await consumer.takeNow().first)
+        let waiter = try #require(QueueWaiter(consumer.waiter(of: taken.entry)))
+        try await QueueWaiter.wake([waiter], redis: fixture.redis)
+        try await consumer.hold(taken.entry, for: .seconds(3600))
+        #expect(try await consumer.takeNow().map(\.text) == ["1"])
+    }
+
+    @Test func aWakeReachesAWorkerThatWaitsForWork() async throws {
+        try await fixture.push("1")
+        let consumer = try await fixture.consumer("a")
+        let taken = try #require(try await consumer.takeNow().first)
+        try await consumer.hold(taken.entry, for: .seconds(3600))
+        async let next = consumer.takeOne()
+        try await Task.sleep(for: .milliseconds(50))
+        let waiter = try #require(QueueWaiter(consumer.waiter(of: taken.entry)))
+        try await QueueWaiter.wake([waiter], redis: fixture.redis)
+        #expect(try await next.text == "1")
+    }
+
+    @Test func whatEndedTwoWorkersIsGivenOutAlone() async throws {
+        try await fixture.push("poison")
+        for number in 1...2 {
+            let victim = try await fixture.consumer("victim\(number)", lease: .milliseconds(20))
+            #expect(try await victim.takeOne().entry.attempt == number)
+        }
+        try await fixture.push("harmless")
+        try await Task.sleep(for: .milliseconds(50))
+        let consumer = try await fixture.consumer("a")
+        guard case .suspect = try await consumer.take(limit: 10, isIdle: false) else {
+            Issue.record("a busy worker was given it, or went on without it")
+            return
+        }
+        guard case .alone(let taken) = try await consumer.take(limit: 10, isIdle: true) else {
+            Issue.record("it came in company")
+            return
+        }
+        #expect(taken.text == "poison" && taken.entry.attempt == 3)
+        // A failure is not the end of a worker: with one failure among three attempts it ended two.
+        try await consumer.retry(taken.entry, after: .zero, reason: "caught")
+        guard case .alone = try await consumer.take(limit: 10, isIdle: true) else {
+            Issue.record("it came in company after a failure")
+            return
+        }
+    }
+
+    @Test func whatFailedOftenIsNoSuspect() async throws {
+        try await fixture.push("1")
+        let consumer = try await fixture.consumer("a")
+        for _ in 0..<4 { try await consumer.retry(try await consumer.takeOne().entry, after: .zero, reason: "no") }
+        try await fixture.push("2")
+        #expect(try await consumer.takeNow(isIdle: false).map(\.text) == ["1", "2"])
+    }
+
+    @Test func aWorkerThatLeavesGivesBackWhatItHas() async throws {
+        try await fixture.push("1", "2")
+        let consumer = try await fixture.consumer("a")
+        _ = try await consumer.takeNow()
+        try await consumer.close()
+        let other = try await fixture.consumer("b")
+        #expect(try await other.takeNow().map(\.entry.attempt) == [1, 1])
+        #expect(!(try fixture.server.cli("XINFO", "CONSUMERS", fixture.queue.streamKey, "workers").contains("\na\n")))
+    }
+
+    @Test func eventsThatSomebodyReadWithoutALeaseAreTakenAgain() async throws {
+        try await fixture.push("1")
+        _ = try await fixture.consumer("a")
+        _ = try fixture.server.cli(
+            "XREADGROUP", "GROUP", "workers", "stranger", "COUNT", "1", "STREAMS", fixture.queue.streamKey, ">")
+        let consumer = try await fixture.consumer("b", lease: .milliseconds(20))
+        #expect(try await consumer.takeOne().text == "1")
+    }
+
+    @Test func aQueueThatWasPurgedUnderItsWorkersIsMadeAgain() async throws {
+        let consumer = try await fixture.consumer("a")
+        try await fixture.push("1")
+        #expect(try await fixture.admin.purge() == 1)
+        #expect(try await consumer.takeNow().isEmpty)
+        try await fixture.push("2")
+        #expect(try await consumer.takeNow().map(\.text) == ["2"])
+    }
+}
