@@ -1,3 +1,6 @@
+import CCurl
+import Glibc
+
 /// Header fields in the order received; names compare without case.
 public struct HTTPHeaders: Sendable {
     public private(set) var fields: [(name: String, value: String)] = []
@@ -39,6 +42,14 @@ public struct HTTPHead: Sendable {
     /// The length of the body as the server gave it.
     public var contentLength: Int64? {
         headers["Content-Length"].flatMap { Int64($0) }.flatMap { $0 >= 0 ? $0 : nil }
+    }
+
+    /// How long to wait before the next request (RFC 9110, 10.2.3), given in seconds or as a date.
+    public var retryAfter: Duration? {
+        guard let value = headers["Retry-After"] else { return nil }
+        if let seconds = Int64(value) { return seconds >= 0 ? .seconds(seconds) : nil }
+        let date = curl_getdate(value, nil)
+        return date < 0 ? nil : .seconds(max(0, date - time(nil)))
     }
 
     /// The media type in lower case, without parameters.

@@ -36,6 +36,8 @@ public struct MediaError: Error, Sendable, CustomStringConvertible {
         /// yt-dlp failed in a way that this library does not know.
         case extractorFailed = "extractor_failed"
         case cancelled
+        /// It was tried as often as may be.
+        case gaveUp = "gave_up"
     }
 
     public let code: Code
@@ -43,6 +45,10 @@ public struct MediaError: Error, Sendable, CustomStringConvertible {
     public let reason: String
     /// Whether trying again later may help.
     public let isTemporary: Bool
+    /// How long the site asked to be left alone.
+    public var retryAfter: Duration?
+    /// Of what is too large, as far as it is known.
+    public var sizeBytes: Int64?
 
     public init(_ code: Code, _ reason: String, isTemporary: Bool? = nil) {
         self.code = code
@@ -92,8 +98,14 @@ extension MediaError {
         }
     }
 
+    /// What a refusal of the site means.
+    init(refusal head: HTTPHead) {
+        self = MediaError(status: head.status) ?? MediaError(.unsupported, "The site answered with nothing.")
+        if isTemporary { retryAfter = head.retryAfter }
+    }
+
     /// What an HTTP status of the site means; nil for success.
-    init?(status: Int) {
+    private init?(status: Int) {
         switch status {
         case 200..<300: return nil
         case 401, 407: self.init(.loginRequired, "The site wants a login.")

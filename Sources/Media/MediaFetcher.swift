@@ -38,18 +38,37 @@ public final class MediaFetcher: Sendable {
             onProgress(MediaProgress(.waiting))
         }
         defer { folder.unlock() }
-        let result = ResultFile(folder, isDurable: settings.isDurable)
-        if let finished = await result.read(for: job) { return finished }
+        let result = ResultFile(folder.path, isDurable: settings.isDurable)
+        if let finished = await result.read(for: job.address) { return finished }
+        result.remove()
         let run = FetchRun(
             job: job, settings: settings, folder: folder, deadline: deadline, onCanonicalURL: onCanonicalURL,
             onProgress: onProgress)
-        let media = try await run.run()
-        folder.empty(except: media.path.lastComponent)
-        try result.write(media)
-        return media
+        do throws(MediaError) {
+            let media = try await run.run()
+            folder.empty(except: media.path.lastComponent)
+            try result.write(media)
+            return media
+        } catch {
+            // There is nothing to go on from, or nobody will.
+            if !error.isTemporary || folder.isEmpty { folder.remove() }
+            throw error
+        }
     }
 
-    /// Removes what is left of jobs that nobody has touched for a while.
+    /// What a fetch of this address has brought, when nobody has moved it away yet.
+    public func finished(_ address: ContentAddress) async -> FetchedMedia? {
+        await ResultFile("\(settings.directory)/\(address.hash)", isDurable: settings.isDurable).read(for: address)
+    }
+
+    /// Forgets what a failed fetch of this address has so far.
+    public func discard(_ address: ContentAddress) {
+        guard let folder = try? JobFolder.tryToOpen(root: settings.directory, hash: address.hash) else { return }
+        folder.remove()
+        folder.unlock()
+    }
+
+    /// Removes what is left of jobs whose result was moved away, and of those that nobody has touched for a while.
     ///
     /// - Returns: how many folders were removed.
     @discardableResult
@@ -57,13 +76,15 @@ public final class MediaFetcher: Sendable {
         var removed = 0
         for name in FolderListing.names(settings.directory) where name.utf8.count == 64 {
             let path = "\(settings.directory)/\(name)"
-            guard isOlder(path, than: age), let folder = try? JobFolder.tryToOpen(root: settings.directory, hash: name)
-            else {
-                continue
+            guard ResultFile(path).isTaken || isOlder(path, than: age),
+                let folder = try? JobFolder.tryToOpen(root: settings.directory, hash: name)
+            else { continue }
+            // Somebody may have begun anew in between.
+            if ResultFile(path).isTaken || isOlder(path, than: age) {
+                folder.remove()
+                removed += 1
             }
-            folder.remove()
             folder.unlock()
-            removed += 1
         }
         return removed
     }
@@ -82,21 +103,22 @@ private struct ResultFile {
     private let path: String
     private let isDurable: Bool
 
-    init(_ folder: JobFolder, isDurable: Bool) {
-        path = folder.file("finished.json")
+    /// - Parameter folder: of the job.
+    init(_ folder: String, isDurable: Bool = false) {
+        path = "\(folder)/finished.json"
         self.isDurable = isDurable
     }
 
-    func read(for job: MediaJob) async -> FetchedMedia? {
-        guard let payload = SmallFile.read(path), let media = FetchedMedia(payload: payload),
-            media.key == job.address.key
+    /// nil when there is none, or its file is not there any more.
+    func read(for address: ContentAddress) async -> FetchedMedia? {
+        guard let payload, let media = FetchedMedia(payload: payload), media.key == address.key,
+            await isIntact(media, madeIn: payload["boot"]?.string)
         else { return nil }
-        guard await isIntact(media, madeIn: payload["boot"]?.string) else {
-            unlink(path)
-            return nil
-        }
         return media
     }
+
+    /// Whether there was a result, and somebody has moved it away.
+    var isTaken: Bool { payload.flatMap { FetchedMedia(payload: $0) }.map { !isThere($0) } ?? false }
 
     func write(_ media: FetchedMedia) throws(MediaError) {
         var payload = media.payload
@@ -105,10 +127,18 @@ private struct ResultFile {
         try SmallFile.write(payload, to: path, isDurable: isDurable)
     }
 
+    func remove() { unlink(path) }
+
+    private var payload: JSONObject? { SmallFile.read(path) }
+
+    private func isThere(_ media: FetchedMedia) -> Bool {
+        var info = stat()
+        return lstat(media.path, &info) == 0 && info.st_size == media.sizeBytes
+    }
+
     /// What was not on the disk for good when the machine stopped is worth what its hash says.
     private func isIntact(_ media: FetchedMedia, madeIn boot: String?) async -> Bool {
-        var info = stat()
-        guard lstat(media.path, &info) == 0, info.st_size == media.sizeBytes else { return false }
+        guard isThere(media) else { return false }
         guard let boot, boot != MachineStart.current else { return true }
         return (try? await HashingWriter.hash(media.path)) == media.sha256
     }

@@ -54,10 +54,7 @@ public struct RateLimit: Sendable, Equatable {
         return nil
     }
 
-    var windowMilliseconds: Int64 {
-        let (seconds, attoseconds) = window.components
-        return seconds * 1000 + attoseconds / 1_000_000_000_000_000
-    }
+    var windowMilliseconds: Int64 { window.wholeMilliseconds }
 }
 
 /// What a rate limit says of one event.

@@ -51,7 +51,7 @@ public struct RateLimiter: Sendable {
             batch.add(hash)
             batch.add(Int64(words))
             for event in runs[run] {
-                let key = Self.escaped(event)
+                let key = HashTag.escaped(event)
                 for suffix in keySuffixes { batch.add(joining: prefix, key, suffix) }
             }
             batch.addEncoded(arguments)
@@ -76,17 +76,5 @@ public struct RateLimiter: Sendable {
         batch.add(rule.windowMilliseconds)
         batch.add(Int64(rule.burst))
         return batch.bytes
-    }
-
-    /// The key inside a hash tag, which ends at the first `}`.
-    private static func escaped(_ key: String) -> String {
-        guard key.utf8.contains(where: { $0 == UInt8(ascii: "}") || $0 == UInt8(ascii: "%") }) else { return key }
-        return key.unicodeScalars.reduce(into: "") { text, scalar in
-            switch scalar {
-            case "}": text += "%7D"
-            case "%": text += "%25"
-            default: text.unicodeScalars.append(scalar)
-            }
-        }
     }
 }

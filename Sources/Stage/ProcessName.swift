@@ -5,13 +5,17 @@ enum ProcessName {
     static let own = unique()
 
     /// A further name of the same form.
-    static func unique() -> String { "\(host):\(getpid()):\(String(UInt32.random(in: 0...(.max)), radix: 16))" }
+    static func unique() -> String {
+        "\(Runtime.host):\(getpid()):\(String(UInt32.random(in: 0...(.max)), radix: 16))"
+    }
+}
 
-    private static var host: String {
+extension Runtime {
+    /// What this machine is called, fit for a part of a key and of a waiter's name.
+    public static let host: String = {
         var name = [CChar](repeating: 0, count: 256)
         gethostname(&name, name.count - 1)
         let text = String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
-        // It is a part of keys and of waiters' names.
         return String(text.map { $0.isASCII && ($0.isLetter || $0.isNumber || "._-".contains($0)) ? $0 : "-" })
-    }
+    }()
 }

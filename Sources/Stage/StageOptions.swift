@@ -44,6 +44,9 @@ public struct InputOptions: ParsableArguments, Sendable {
 
     @OptionGroup(title: "Reading from a queue") public var queue: QueueOptions
 
+    /// Whether what fails can be tried again, by this tool or another.
+    public var isFromQueue: Bool { from.hasPrefix("queue:") }
+
     public init() {}
 
     public func validate() throws {

@@ -43,9 +43,13 @@ import Stage
             return .success
         }
         let cache = MediaCache(directory: try runtime.directory("media/cache"))
-        let storing = MediaStoring(log: runtime.log, store: store, cache: cache, expires: self.store.expires.duration)
+        let storing = MediaStoring(
+            log: runtime.log, store: store, cache: cache, expires: self.store.expires.duration,
+            shared: SharedWork(runtime, name: "store", lease: input.queue.lease.duration),
+            isFromQueue: input.isFromQueue)
         return try await runtime.work(
-            input, output, concurrency: concurrency, accepting: { $0 == MediaStoring.accepted }, handle: storing.handle)
+            input, output, concurrency: concurrency, accepting: { $0 == MediaStoring.accepted },
+            givingUp: storing.giveUp, handle: storing.handle)
     }
 }
 

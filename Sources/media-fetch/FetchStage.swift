@@ -1,123 +1,122 @@
 import Blob
 import Blocking
 import Envelope
+import Glibc
 import Media
 import Stage
-import Synchronization
 import Telegram
 
 /// Turns one media command into its result.
+///
+/// A source that several ask for is fetched once, by one of them, whichever process or machine they are in.
 struct FetchStage: Sendable {
     let runtime: Runtime
     let store: any BlobStore
-    let fetcher: MediaFetcher
-    let fetches: Fetches
+    /// For what is fetched directly, and for all else.
+    let direct: MediaFetcher
+    let large: MediaFetcher
+    let places: FetchPlaces
+    let shared: SharedWork
     /// nil without a bot token: then files of messages cannot be fetched.
     let api: BotAPI?
     let cache: MediaCache
     let aliases: Aliases
-    let settings: MediaSettings
+    let limits: FetchLimits
     let expires: Duration
+    /// Then what may pass is tried again later, by whoever gets the event then.
+    let isFromQueue: Bool
 
-    /// What was left half done long ago is not coming back.
-    func sweep() {
-        let fetcher = fetcher
-        BlockingThread.start { fetcher.sweep(olderThan: .seconds(2 * 86_400)) }
-    }
+    /// A result can be taken away, and a source be asked for again, between two looks: after so many it is no coincidence.
+    private static let looks = 5
 
     func handle(_ event: Envelope, _ context: WorkContext) async throws -> Outcome {
         let request = try MediaRequest(event)
+        if request.isRateLimited {
+            return .done([failed(request, .overLimit(request.retryAfterSeconds))])
+        }
         do {
-            return .done([try await result(request, context.publisher)])
-        } catch let error as MediaError {
-            return .done([failed(request, error)])
-        } catch let error as BlobError where error.code != .cancelled {
-            return .done([failed(request, error)])
-        }
-    }
-
-    private func result(_ request: MediaRequest, _ publisher: Publisher) async throws -> Envelope {
-        if request.isRateLimited { throw MediaError.overLimit(request.retryAfterSeconds) }
-        return try await ProgressReports(publisher, kind: request.kind).during { accept, onProgress in
-            let identity = await aliases.resolve(try await identity(of: request))
-            return try await result(request, identity, accept, onProgress)
-        }
-    }
-
-    private func result(
-        _ request: MediaRequest, _ identity: SourceIdentity, _ accept: () async throws -> Void,
-        _ onProgress: @escaping ProgressHandler
-    ) async throws -> Envelope {
-        let address = ContentAddress(request.kind, identity)
-        if let info = try await stored(address) {
-            runtime.log.info("in storage already", metadata: ["key": "\(address)"])
-            return try ready(info, request.kind)
-        }
-        try await accept()
-        do {
-            let media = try await fetched(request, identity, onProgress)
-            return .derived(type: "events.media.fetched", payload: media.payload)
-        } catch let known as KnownMedia {
-            await aliases.add(identity, known.identity.normalizedURL)
-            return try await result(request, known.identity, accept, onProgress)
-        }
-    }
-
-    private func fetched(
-        _ request: MediaRequest, _ identity: SourceIdentity, _ onProgress: @escaping ProgressHandler
-    ) async throws -> FetchedMedia {
-        let key = ContentAddress(request.kind, identity).key
-        var media = try await fetches.fetch(key, onWait: { onProgress(MediaProgress($0)) }) {
-            let job = try await job(request, identity, onProgress)
-            return try await fetchUnlessKnown(job, onProgress)
-        }
-        media.sourceURL = identity.sourceURL
-        if let canonical = media.canonicalURL {
-            await aliases.add(identity, canonical)
-            media.normalizedURL = canonical
-            media.key = ContentAddress(request.kind, normalizedURL: canonical).key
-        }
-        runtime.log.info("fetched", metadata: ["key": "\(media.key)", "bytes": "\(media.sizeBytes)"])
-        return media
-    }
-
-    /// - Throws: `KnownMedia` when the link turns out to be another name of what the store has, before it is downloaded.
-    private func fetchUnlessKnown(_ job: MediaJob, _ onProgress: @escaping ProgressHandler) async throws -> FetchedMedia
-    {
-        let known = Mutex<KnownMedia?>(nil)
-        do {
-            return try await fetcher.fetch(job, onProgress: onProgress) { url throws(MediaError) in
-                guard let media = SourceIdentity(url), await isOfUse(media, job.kind) else { return }
-                known.withLock { $0 = KnownMedia(identity: media) }
-                throw MediaError(.cancelled, "That is in the storage already.")
+            return try await ProgressReports(context.publisher, kind: request.kind).during { accept, onProgress in
+                try await outcome(request, context, accept, onProgress)
             }
-        } catch {
-            throw known.withLock { $0 } ?? error
+        } catch let error as MediaError {
+            guard isFromQueue, error.mayPassSoon else { return .done([failed(request, error)]) }
+            if context.isLastAttempt { await discard(request) }
+            throw PassingFailure(error)
+        } catch let error as BlobError where error.code != .cancelled {
+            if isFromQueue, error.isTemporary { throw error }
+            return .done([failed(request, error)])
         }
     }
 
-    /// Whether the store has the media, or for audio the video that it can be taken from. A store that cannot be asked now is asked
-    /// again when the file is there.
-    private func isOfUse(_ identity: SourceIdentity, _ kind: MediaKind) async -> Bool {
-        for kind in Set([kind, .video]) where (try? await stored(ContentAddress(kind, identity))) != nil { return true }
-        return false
+    /// What those who asked are told of an event for which no attempt is left.
+    func giveUp(_ event: Envelope, _ reason: String) -> [Envelope] {
+        guard let request = try? MediaRequest(event) else { return [] }
+        return [failed(request, MediaError(.gaveUp, reason))]
     }
 
-    private func identity(of request: MediaRequest) async throws -> SourceIdentity {
+    private func outcome(
+        _ request: MediaRequest, _ context: WorkContext, _ accept: @escaping @Sendable () async throws -> Void,
+        _ onProgress: @escaping ProgressHandler
+    ) async throws -> Outcome {
+        var asked = try await identity(of: request)
+        for _ in 0..<FetchStage.looks {
+            let identity = await aliases.resolve(asked)
+            let address = ContentAddress(request.kind, identity)
+            if let info = try await stored(address.key) {
+                runtime.log.info("in storage already", metadata: ["key": "\(address)"])
+                return .done([try ready(info, request.kind)])
+            }
+            let answer = try await shared.answer(sharedName(address), for: context.waiter) {
+                try await accept()
+                return try await fetch(request, identity, onProgress).product
+            }
+            switch answer {
+            case .held(let limit):
+                try await context.publisher.publish(ProgressReports.envelope(request.kind, .waiting))
+                return .held(for: limit)
+            case .result(let json):
+                let result = FetchResult(json)
+                if case .stored(let url) = result { asked = SourceIdentity(url) ?? asked }
+                if let events = try await events(result, request, identity) { return .done(events) }
+            }
+        }
+        throw MediaError(.serverError, "The storage says now this, now that.", isTemporary: true)
+    }
+
+    /// nil: it is not so any more, and everything has to be looked at anew.
+    private func events(
+        _ result: FetchResult?, _ request: MediaRequest, _ identity: SourceIdentity
+    ) async throws -> [Envelope]? {
+        switch result {
+        case nil, .stored: return nil
+        case .failed(let error): throw error
+        case .unstorable(let error): throw error
+        case .large(let sizeBytes):
+            guard !request.isLarge else { return nil }
+            return largeDownload(request, sizeBytes)
+        case .fetched(var media, let host):
+            media.sourceURL = identity.sourceURL
+            if access(media.path, F_OK) != 0 {
+                // Moved away: as a rule, because the store has it now.
+                if let info = try await stored(media.key) { return [try ready(info, request.kind)] }
+                if host == Runtime.host {
+                    await shared.forget(sharedName(ContentAddress(request.kind, identity)))
+                    return nil
+                }
+            }
+            var payload = media.payload
+            payload["host"] = .string(host)
+            return [.derived(type: "events.media.fetched", payload: payload)]
+        }
+    }
+
+    /// Whoever has another store fetches for itself.
+    private func sharedName(_ address: ContentAddress) -> String { "\(store.name)/\(address)" }
+
+    func identity(of request: MediaRequest) async throws -> SourceIdentity {
         switch request.source {
-        case .link(let link): try await fetcher.identify(link)
+        case .link(let link): try await direct.identify(link)
         case .telegramFile(let file): .telegramFile(uniqueID: file.uniqueID)
-        }
-    }
-
-    /// What the store has; a store that cannot be asked is no reason to fetch, as the result could not be stored.
-    private func stored(_ address: ContentAddress) async throws(BlobError) -> BlobInfo? {
-        do {
-            return try await store.head(address.key)
-        } catch {
-            // blob-put makes the bucket, or says what is wrong with it.
-            if error.code == .noSuchBucket { return nil }
-            throw error
         }
     }
 
@@ -143,82 +142,66 @@ struct FetchStage: Sendable {
         return .derived(
             type: "events.dl.\(kind).failed", payload: MediaObject.failed(error, kind: kind, url: request.link))
     }
+
+    /// Hands the command over to whoever does the large ones; the chat is told that it waits for its turn.
+    private func largeDownload(_ request: MediaRequest, _ sizeBytes: Int64?) -> [Envelope] {
+        runtime.log.info("handing a large download over", metadata: ["bytes": "\(sizeBytes ?? 0)"])
+        var payload = request.source.payload
+        payload["kind"] = .string(request.kind.rawValue)
+        payload["size_bytes"] = sizeBytes.map { .integer($0) }
+        payload["limit_bytes"] = .integer(limits.directBytes)
+        return [
+            ProgressReports.envelope(request.kind, .queued),
+            .derived(type: MediaRequest.largeType, payload: payload),
+        ]
+    }
 }
 
 extension FetchStage {
-    /// How the bytes are to be had: for audio, from the video when the store has that.
-    private func job(
-        _ request: MediaRequest, _ identity: SourceIdentity, _ onProgress: @escaping ProgressHandler
-    ) async throws -> MediaJob {
-        if request.kind == .audio, let job = try await audioFromStoredVideo(identity) { return job }
-        switch request.source {
-        case .link: return MediaJob(request.kind, identity)
-        case .telegramFile(let file): return try await self.job(request.kind, identity, file)
-        }
-    }
-
-    private func audioFromStoredVideo(_ identity: SourceIdentity) async throws -> MediaJob? {
-        let video = ContentAddress(.video, identity)
-        guard let info = try await stored(video), info.metadata.contentType?.hasPrefix("video/") ?? true else {
-            return nil
-        }
-        guard let path = try await localCopy(of: info) else { return nil }
-        runtime.log.info("taking the sound of the stored video", metadata: ["key": "\(video)"])
-        return MediaJob(
-            .audio, identity, origin: .local(path: path), title: info.metadata.user["title"],
-            performer: info.metadata.user["performer"])
-    }
-
-    private func localCopy(of info: BlobInfo) async throws -> String? {
-        if let file = cache.open(info.key), file.sizeBytes == info.sizeBytes { return file.path }
-        if let path = store.localPath(info.key) { return path }
-        guard let temporary = cache.temporaryPath() else { return nil }
+    /// What the store has; a store that cannot be asked is no reason to fetch, as the result could not be stored.
+    func stored(_ key: String) async throws(BlobError) -> BlobInfo? {
         do {
-            _ = try await store.get(info.key, to: temporary)
-            return cache.take(temporary, as: info.key)
+            return try await store.head(key)
         } catch {
-            runtime.log.warning("unable to read the stored video: \(error.message)")
-            return nil
+            // blob-put makes the bucket, or says what is wrong with it.
+            if error.code == .noSuchBucket { return nil }
+            throw error
         }
     }
 
-    private func job(
-        _ kind: MediaKind, _ identity: SourceIdentity, _ file: MediaRequest.TelegramFile
-    ) async throws -> MediaJob {
-        guard let api else { throw MediaError(.unsupported, "Files of messages cannot be fetched here.") }
-        if let size = file.sizeBytes, size > settings.maxBytes { throw MediaError(.tooLarge, "That is too large.") }
-        let origin: MediaJob.Origin
-        do {
-            switch try await api.file(file.id).source {
-            case .url(let url): origin = .download(url: url)
-            case .path(let path): origin = .local(path: path)
-            }
-        } catch {
-            throw MediaError(telegram: error)
-        }
-        return MediaJob(
-            kind, identity, origin: origin, title: file.title, performer: file.performer, fileName: file.name,
-            durationSeconds: file.durationSeconds)
+    /// Forgets what there is of a source that nobody will come back for.
+    private func discard(_ request: MediaRequest) async {
+        guard let identity = try? await identity(of: request) else { return }
+        let address = ContentAddress(request.kind, await aliases.resolve(identity))
+        let fetcher = direct
+        await BlockingThread().run { fetcher.discard(address) }
+    }
+
+    /// Removes what was left half done long ago and is not coming back, and what is done with; until it is cancelled.
+    func sweep() async {
+        let fetcher = direct
+        let thread = BlockingThread()
+        repeat {
+            await thread.run { _ = fetcher.sweep(olderThan: .seconds(2 * 86_400)) }
+        } while (try? await Task.sleep(for: .seconds(30))) != nil
     }
 }
 
-/// The store has what a link leads to under another name, which is this.
-private struct KnownMedia: Error {
-    let identity: SourceIdentity
+/// A failure after which an event of a queue is tried again.
+struct PassingFailure: ReportableError {
+    let exitStatus = ExitStatus.tryAgain
+    let message: String
+    let retryAfter: Duration?
+
+    init(_ error: MediaError) { (message, retryAfter) = (error.reason, error.retryAfter) }
 }
 
 extension MediaError {
+    /// Whether it may be over in a minute; a live stream takes longer.
+    fileprivate var mayPassSoon: Bool { isTemporary && code != .live }
+
     static func overLimit(_ retryAfterSeconds: Int64?) -> MediaError {
         let wait = retryAfterSeconds.map { ": try again in \($0) s" } ?? ""
         return MediaError(.rateLimited, "Too many requests\(wait).")
-    }
-
-    init(telegram error: TelegramError) {
-        if error.code == .tooLarge {
-            self.init(.tooLarge, "Telegram gives bots no file over 20 MB.")
-        } else {
-            self.init(
-                .unreachable, "Telegram does not give the file: \(error.message).", isTemporary: error.isTemporary)
-        }
     }
 }

@@ -27,22 +27,32 @@ import Telegram
     @OptionGroup(title: "Fetching") var fetching: FetchOptions
     @OptionGroup(title: "Store") var storing: StoreOptions
 
-    /// Commands taken at once: those that need no fetch, or wait for one, must not hold up others.
-    private static let handledAtOnce = 256
+    /// Commands taken at once: those that need no fetch must not wait for those that do. What is taken from a queue nobody else
+    /// can take.
+    private var handledAtOnce: Int { input.isFromQueue ? fetching.concurrency + 16 : 256 }
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
         let store = try storing.open(runtime)
+        let limits = fetching.limits
         var settings = try fetching.settings(directory: runtime.directory("media/fetch"))
         settings.isDurable = output.isDurable
         let stage = FetchStage(
-            runtime: runtime, store: store, fetcher: MediaFetcher(settings),
-            fetches: Fetches(atOnce: fetching.concurrency), api: try bot.apiIfConfigured(runtime),
+            runtime: runtime, store: store, direct: MediaFetcher(settings.limited(to: limits.directBytes)),
+            large: MediaFetcher(settings), places: FetchPlaces(fetching.concurrency),
+            shared: SharedWork(runtime, name: "fetch", lease: input.queue.lease.duration),
+            api: try bot.apiIfConfigured(runtime),
             cache: MediaCache(directory: try runtime.directory("media/cache")), aliases: Aliases(runtime: runtime),
-            settings: settings, expires: storing.expires.duration)
-        stage.sweep()
-        return try await runtime.work(
-            input, output, concurrency: MediaFetch.handledAtOnce, accepting: { MediaRequest.kinds[$0] != nil },
-            handle: stage.handle)
+            limits: limits, expires: storing.expires.duration, isFromQueue: input.isFromQueue)
+        return try await withThrowingTaskGroup(of: ExitStatus?.self) { group in
+            group.addTask {
+                await stage.sweep()
+                return nil
+            }
+            defer { group.cancelAll() }
+            return try await runtime.work(
+                input, output, concurrency: handledAtOnce, accepting: MediaRequest.accepts, givingUp: stage.giveUp,
+                handle: stage.handle)
+        }
     }
 }
 
@@ -52,6 +62,12 @@ struct FetchOptions: ParsableArguments, Sendable {
 
     @Option(help: ArgumentHelp("The largest file fetched.", valueName: "size"))
     var maxSize: ByteSize = ByteSize(2000 << 20)
+
+    @Option(
+        help: ArgumentHelp(
+            "What is larger becomes commands.media.large_download, for a worker of its own. Default: nothing does.",
+            valueName: "size"))
+    var maxDirectSize: ByteSize?
 
     @Option(help: ArgumentHelp("How long one fetch may take.", valueName: "duration"))
     var timeout: Span = Span(.seconds(7200))
@@ -87,7 +103,12 @@ struct FetchOptions: ParsableArguments, Sendable {
     func validate() throws {
         guard (1...64).contains(concurrency) else { throw ValidationError("--concurrency must be from 1 to 64") }
         guard maxSize.bytes > 0 else { throw ValidationError("--max-size must be more than 0") }
+        if let maxDirectSize, maxDirectSize.bytes <= 0 {
+            throw ValidationError("--max-direct-size must be more than 0")
+        }
     }
+
+    var limits: FetchLimits { FetchLimits(direct: maxDirectSize?.bytes, max: maxSize.bytes) }
 
     func settings(directory: String) throws -> MediaSettings {
         var settings = MediaSettings(directory: directory)
@@ -100,6 +121,14 @@ struct FetchOptions: ParsableArguments, Sendable {
             cookiesFile: cookies ?? Settings.environment("TGPIPE_COOKIES"))
         settings.ffmpeg = ffmpeg
         settings.shortLinkHosts = shortHost
+        return settings
+    }
+}
+
+extension MediaSettings {
+    fileprivate func limited(to bytes: Int64) -> MediaSettings {
+        var settings = self
+        settings.maxBytes = bytes
         return settings
     }
 }

@@ -3,13 +3,25 @@ import Media
 
 /// What a media command asks for.
 struct MediaRequest: Sendable {
-    static let kinds: [String: MediaKind] = [
+    private static let kinds: [String: MediaKind] = [
         "commands.media.video_download": .video, "commands.media.audio_download": .audio,
     ]
+    /// Either, once it was found to be too large to be fetched directly.
+    static let largeType = "commands.media.large_download"
+
+    static func accepts(_ type: String) -> Bool { kinds[type] != nil || type == largeType }
 
     enum Source: Sendable {
         case link(String)
         case telegramFile(TelegramFile)
+
+        /// As a command has it.
+        var payload: JSONObject {
+            switch self {
+            case .link(let link): ["url": .string(link)]
+            case .telegramFile(let file): ["file": file.json]
+            }
+        }
     }
 
     struct TelegramFile: Sendable {
@@ -20,19 +32,26 @@ struct MediaRequest: Sendable {
         let durationSeconds: Double?
         let title: String?
         let performer: String?
+        /// As it came.
+        let json: JSON
     }
 
     let kind: MediaKind
     let source: Source
+    /// Whether the limit for direct fetches does not count.
+    let isLarge: Bool
     let isRateLimited: Bool
     let retryAfterSeconds: Int64?
 
     /// - Throws: `MalformedInput` when the payload names neither a link nor a file, or both.
     init(_ event: Envelope) throws(MalformedInput) {
-        guard let kind = MediaRequest.kinds[event.type] else {
+        isLarge = event.type == MediaRequest.largeType
+        let named = isLarge ? event.payload["kind"]?.string.flatMap(MediaKind.init) : MediaRequest.kinds[event.type]
+        guard let named else {
+            if isLarge { throw MalformedInput(.invalidPayload, "\(event.type): kind is neither video nor audio") }
             throw MalformedInput(.unknownType, "\(event.type) is no media command")
         }
-        self.kind = kind
+        kind = named
         switch (event.payload["url"]?.string, event.payload["file"]) {
         case (let url?, nil): source = .link(url)
         case (nil, let file?):
@@ -43,7 +62,7 @@ struct MediaRequest: Sendable {
                 TelegramFile(
                     id: id, uniqueID: uniqueID, name: file["file_name"]?.string, sizeBytes: file["file_size"]?.int,
                     durationSeconds: file["duration"]?.double, title: file["title"]?.string,
-                    performer: file["performer"]?.string))
+                    performer: file["performer"]?.string, json: file))
         default: throw MalformedInput(.invalidPayload, "\(event.type): one of url and file is needed")
         }
         isRateLimited = event.meta["rate_limited"] == true

@@ -23,19 +23,21 @@ struct ProgressReports: Sendable {
     ///
     /// - Parameter work: also gets a function that reports that the work was accepted, for the moment in which it is sure
     ///   to take a while. What is not sure within `patience` is reported then; what is over by then needs no such word.
-    func during(
+    func during<Value: Sendable>(
         _ work:
             @escaping @Sendable (
                 _ accept: @escaping @Sendable () async throws -> Void, _ onProgress: @escaping ProgressHandler
-            ) async throws -> Envelope
-    ) async throws -> Envelope {
+            ) async throws -> Value
+    ) async throws -> Value {
         let (latest, isAccepted) = (Latest(), Once())
         let accept: @Sendable () async throws -> Void = {
-            if isAccepted.isFirst() { try await publisher.publish(envelope(["state": "accepted"])) }
+            if isAccepted.isFirst() {
+                try await publisher.publish(ProgressReports.envelope(kind, ["state": "accepted"]))
+            }
         }
         let bar = ProgressBar()
         defer { bar.clear() }
-        return try await withThrowingTaskGroup(of: Envelope?.self) { group in
+        return try await withThrowingTaskGroup(of: Value?.self) { group in
             group.addTask {
                 try await work(accept) { progress in
                     latest.set(progress)
@@ -59,11 +61,15 @@ struct ProgressReports: Sendable {
     /// Until it is cancelled. What there was nothing of when its time came is told as soon as there is.
     private func report(_ latest: Latest) async throws {
         while (try? await Task.sleep(for: ProgressReports.interval)) != nil, let progress = await latest.next() {
-            try await publisher.publish(envelope(progress.payload))
+            try await publisher.publish(ProgressReports.envelope(kind, progress.payload))
         }
     }
 
-    private func envelope(_ details: JSONObject) -> Envelope {
+    static func envelope(_ kind: MediaKind, _ state: MediaProgress.State) -> Envelope {
+        envelope(kind, ["state": .string(state.rawValue)])
+    }
+
+    private static func envelope(_ kind: MediaKind, _ details: JSONObject) -> Envelope {
         .derived(
             type: "events.media.progress",
             payload: JSONObject([.init(key: "kind", value: .string(kind.rawValue))] + details.members))

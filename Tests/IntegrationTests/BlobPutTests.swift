@@ -4,16 +4,17 @@ import TestSupport
 import Testing
 
 @Suite(.timeLimit(.minutes(3))) struct BlobPutTests {
-    private static let shared = Result { try S3Server() }
+    private static let shared = Result { (try S3Server(), try RedisServer()) }
 
     private let server: S3Server
+    private let redis: RedisServer
     private let folder: TemporaryFolder
     private let bucket = "test-\(UInt64.random(in: 0...UInt64.max))"
     private let meta = #"{"origin":{"chat_id":1,"message_id":2},"role":"admin"}"#
     private let correlation = "0193b6a0-0000-7000-8000-0000000000aa"
 
     init() throws {
-        server = try Self.shared.get()
+        (server, redis) = try Self.shared.get()
         folder = try TemporaryFolder()
     }
 
@@ -25,7 +26,8 @@ import Testing
         _ arguments: [String], input: String = "", environment: [String: String] = [:]
     ) async throws -> ToolRun.Result {
         let result = try await ToolRun.run(
-            "blob-put", arguments, input: input, environment: server.environment.merging(environment) { $1 },
+            "blob-put", arguments, input: input,
+            environment: server.environment.merging(["TGPIPE_REDIS": redis.address]) { $1 }.merging(environment) { $1 },
             folder: folder)
         #expect(!(result.output + result.errors).contains(S3Server.secretKey))
         #expect(!result.errors.contains("X-Amz"))
@@ -92,7 +94,7 @@ import Testing
         #expect(ready.payload["sha256"] != .string(other))
         #expect(try curl(#require(ready.payload["url"]?.string)) == "hello")
         // The bytes that were not stored are nobody's.
-        #expect(ready.payload["path"] == nil)
+        #expect(ready.payload["path"] == .string(folder("state/media/cache/\(BlobPutTests.key)")))
         #expect(!FileManager.default.fileExists(atPath: folder("clip.mp4")))
     }
 
@@ -160,7 +162,8 @@ import Testing
     }
 
     @Test func whoeverHasNoStoreGetsAFolderOfTheirOwn() async throws {
-        let result = try await ToolRun.run("blob-put", input: fetched(write("hello")), folder: folder)
+        let result = try await ToolRun.run(
+            "blob-put", input: fetched(write("hello")), environment: ["TGPIPE_REDIS": redis.address], folder: folder)
         #expect(try result.envelopes().first?.payload["store"] == .string("file:\(folder("state/store"))"))
     }
 }

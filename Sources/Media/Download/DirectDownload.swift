@@ -19,6 +19,8 @@ struct DirectDownload: Sendable {
     var fruitlessAttempts = 5
     /// Before the second attempt; it doubles from there.
     var firstBackoff: Duration = .milliseconds(500)
+    /// A server that wants more time than that is not waited for.
+    var longestRetryAfter: Duration = .seconds(60)
     /// Whether a page is worth an extractor; else its status or being a page is the error.
     var acceptsPages = true
     /// Whether the file is on the disk for good when it is returned.
@@ -78,8 +80,10 @@ struct DirectDownload: Sendable {
     }
 
     private func waitToRetry(after fruitless: Int, _ failure: MediaError) async throws(MediaError) {
-        let backoff = firstBackoff * (1 << min(max(0, fruitless - 1), 6))
-        let wait = backoff * Double.random(in: 0.75...1.25)
+        let backoff = firstBackoff * (1 << min(max(0, fruitless - 1), 6)) * Double.random(in: 0.75...1.25)
+        let wait = max(backoff, failure.retryAfter ?? .zero)
+        // Whoever asks for more is better asked anew, by somebody who waits without holding up others.
+        if let retryAfter = failure.retryAfter, retryAfter > longestRetryAfter { throw failure }
         guard fruitless < fruitlessAttempts, ContinuousClock.now + wait < deadline else { throw failure }
         do { try await Task.sleep(for: wait) } catch { throw .cancelled }
     }

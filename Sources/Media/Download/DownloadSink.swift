@@ -98,7 +98,7 @@ final class DownloadSink: @unchecked Sendable {
     private func refusal(_ head: HTTPHead) -> Verdict {
         let isPage = !AnswerKind.looksLikeMedia(head.effectiveURL)
         if limits.acceptsPages, isPage { return .page }
-        return .failed(MediaError(status: head.status) ?? MediaError(.unsupported, "The site answered with nothing."))
+        return .failed(MediaError(refusal: head))
     }
 }
 
@@ -120,8 +120,11 @@ struct ContentRange {
 }
 
 extension MediaError {
-    static func tooLarge(bytes: Int64?, maxBytes: Int64) -> MediaError {
+    /// - Parameter bytes: what it is, as far as it is known.
+    public static func tooLarge(bytes: Int64?, maxBytes: Int64) -> MediaError {
         let size = bytes.map { "That is \(ByteCount.text($0))" } ?? "That is too large"
-        return MediaError(.tooLarge, "\(size); at most \(ByteCount.text(maxBytes)) can be fetched.")
+        var error = MediaError(.tooLarge, "\(size); at most \(ByteCount.text(maxBytes)) can be fetched.")
+        error.sizeBytes = bytes
+        return error
     }
 }

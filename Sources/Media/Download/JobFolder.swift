@@ -56,6 +56,9 @@ final class JobFolder: Sendable {
         flock(lock, LOCK_UN)
     }
 
+    /// Whether there is nothing but the lock.
+    var isEmpty: Bool { FolderListing.names(path).allSatisfy { $0 == "lock" } }
+
     /// Removes everything in the folder but its lock and the files named.
     func empty(except kept: String...) {
         for name in FolderListing.names(path) where name != "lock" && !kept.contains(name) {
