@@ -52,6 +52,29 @@ import Testing
         #expect(reader.wait(atMost: .seconds(30)) == .exited(0))
     }
 
+    @Test func fromQueueToQueueEachEventComesOnceHoweverOftenEvRouteIsKilled() async throws {
+        let arguments = ["--from", "queue:in", "--lease", "500ms", "-o", "a=queue:out", "-o", "a=queue:other"]
+        for round in 0..<5 {
+            _ = try await ToolRun.run(
+                "ev-route", ["-o", "a=queue:in"], input: events(round * 2000..<(round + 1) * 2000),
+                environment: environment)
+            let run = try run(arguments)
+            try await Task.sleep(for: .milliseconds(Int.random(in: 10...200)))
+            run.signal(SIGKILL)
+            _ = try await run.result()
+        }
+        let last = try run(arguments)
+        for queue in ["out", "other"] {
+            let reader = try run(["--from", "queue:\(queue)", "-o", "a=\(here.folder(queue))"])
+            #expect(try await eventually { Set(here.numbers(queue)).count == 10_000 })
+            reader.signal(SIGTERM)
+            #expect(try await reader.result().status == 0)
+            #expect(here.numbers(queue).count == 10_000)
+        }
+        last.signal(SIGTERM)
+        #expect(try await last.result().status == 0)
+    }
+
     @Test func whileRedisIsAwayASpoolKeepsWhatIsForTheQueue() async throws {
         let run = try run(["--overflow", "queue:jobs=spool", "-o", "a=queue:jobs", "-o", "a=\(here.folder("out"))"])
         run.send(RouteFixture.event("a", 0))
