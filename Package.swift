@@ -45,6 +45,8 @@ let package = Package(
         library("Digest", ["COpenSSL"]),
         library("Envelope", ["CSimdJSON"]),
         library("HTTP", ["CCurl"]),
+        .target(name: "TLSchemas", exclude: ["data"], cSettings: [.headerSearchPath("data")]),
+        library("TL", ["Envelope", "TLSchemas"]),
         library("Redis", ["Blocking", "CHiredis"]),
         library(
             "Stage",
@@ -75,6 +77,7 @@ let package = Package(
             name: "TestSupport", dependencies: ["Blocking", "Envelope", "HTTP"], path: "Tests/TestSupport",
             exclude: ["botocore_signatures.py", "s3-server.sh"], swiftSettings: strict),
         tests("EnvelopeTests", ["Envelope"]),
+        tests("TLTests", ["TL", "Envelope", "TestSupport"]),
         tests("StageTests", ["Stage"]),
         tests("HTTPTests", ["HTTP", "TestSupport"]),
         tests("RedisTests", ["Redis", "TestSupport"]),
