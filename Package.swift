@@ -48,6 +48,8 @@ let package = Package(
         library("Digest", ["COpenSSL"]),
         library("Envelope", ["CSimdJSON"]),
         library("HTTP", ["CCurl"]),
+        .target(name: "TLSchemas", exclude: ["data"], cSettings: [.headerSearchPath("data")]),
+        library("TL", ["Envelope", "TLSchemas"]),
         library("Redis", ["Blocking", "CHiredis"]),
         library(
             "Stage",
@@ -84,6 +86,9 @@ let package = Package(
             name: "TestSupport", dependencies: ["Blocking", "Envelope", "HTTP"], path: "Tests/TestSupport",
             exclude: ["botocore_signatures.py", "s3-server.sh"], swiftSettings: strict),
         tests("EnvelopeTests", ["Envelope"]),
+        .testTarget(
+            name: "TLTests", dependencies: ["TL", "Envelope", "TestSupport"], exclude: ["telethon_objects.py"],
+            swiftSettings: strict),
         tests("StageTests", ["Stage"]),
         tests("HTTPTests", ["HTTP", "TestSupport"]),
         tests("RedisTests", ["Redis", "TestSupport"]),
