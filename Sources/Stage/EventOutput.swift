@@ -25,7 +25,7 @@ public final class EventOutput: Sendable {
 
     /// A queue, of at most `maxLength` events.
     public init(_ queue: QueueName, maxLength: Int, runtime: Runtime) async throws {
-        kind = .queue(try await QueueSink(queue, maxLength: maxLength, runtime: runtime))
+        kind = .queue(try await QueueSink([queue], maxLength: maxLength, runtime: runtime))
     }
 
     /// - Parameters:
