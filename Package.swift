@@ -28,13 +28,15 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
-        .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
     ],
     targets: [
         // C and C++ libraries of the system; one Swift module owns each.
         .target(
             name: "CSimdJSON", cxxSettings: [.unsafeFlags(["-O2"])],
             linkerSettings: [.linkedLibrary("simdjson")]),
+        .target(name: "CToml", cxxSettings: [.unsafeFlags(["-O1"])]),
+        .target(name: "CSchema", cxxSettings: [.unsafeFlags(["-O2"])]),
+        .target(name: "CSpool", cSettings: [.unsafeFlags(["-O2"])]),
         .systemLibrary(name: "CLinux"),
         .target(name: "CChild"),
         .systemLibrary(name: "CCurl", providers: [.apt(["libcurl4-openssl-dev"])]),
@@ -42,9 +44,14 @@ let package = Package(
         .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"])]),
 
         library("Blocking", ["CLinux"]),
+        library("Config", ["CToml", "Envelope"]),
         library("Digest", ["COpenSSL"]),
         library("Envelope", ["CSimdJSON"]),
         library("HTTP", ["CCurl"]),
+        library("Schemas", ["CSchema", "Envelope"]),
+        library("Spool", ["Blocking", "CLinux", "CSpool", "Envelope"]),
+        .target(name: "TLSchemas", exclude: ["data"], cSettings: [.headerSearchPath("data")]),
+        library("TL", ["Envelope", "TLSchemas"]),
         library("Redis", ["Blocking", "CHiredis"]),
         library("Queue", ["Envelope", "Redis"]),
         library(
@@ -65,10 +72,14 @@ let package = Package(
             ["Envelope", "HTTP", "Stage", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
         library("Media", ["Blocking", "CChild", "CLinux", "COpenSSL", "Digest", "Envelope", "HTTP"]),
 
+        library(
+            "Limits",
+            ["Digest", "Envelope", "Redis", "Stage", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+
         tool("tg-listen", ["Telegram", "Redis"]),
         tool("tg-gate", ["Telegram", "Redis"]),
-        tool("ratelimit", ["Digest", "Redis"]),
-        tool("ev-route", ["TOMLKit"]),
+        tool("ratelimit", ["Limits", "Redis"]),
+        tool("ev-route", ["Config", "Limits", "Queue", "Redis", "Schemas", "Spool"]),
         tool("ev-queue", ["Blocking", "CChild", "CLinux", "Queue", "Redis"]),
         tool("media-fetch", ["Media", "Blob", "Telegram", "Redis"]),
         tool("blob-put", ["Blob", "Redis"]),
@@ -78,6 +89,12 @@ let package = Package(
             name: "TestSupport", dependencies: ["Blocking", "Envelope", "HTTP"], path: "Tests/TestSupport",
             exclude: ["botocore_signatures.py", "s3-server.sh"], swiftSettings: strict),
         tests("EnvelopeTests", ["Envelope"]),
+        // Fuzzes and measures the codec, for tests and benchmarks.
+        .executableTarget(
+            name: "tl-check", dependencies: ["TL", "Envelope"], path: "Tests/tl-check", swiftSettings: strict),
+        .testTarget(
+            name: "TLTests", dependencies: ["TL", "Envelope", "TestSupport", "tl-check"], exclude: ["telethon_objects.py"],
+            swiftSettings: strict),
         tests("StageTests", ["Stage"]),
         tests("HTTPTests", ["HTTP", "TestSupport"]),
         tests("QueueTests", ["Queue", "Redis", "TestSupport"]),
@@ -86,6 +103,8 @@ let package = Package(
         tests("TelegramTests", ["Telegram"]),
         tests("FetchTests", ["media-fetch", "Media", "TestSupport"]),
         tests("RouteTests", ["ev-route", "Envelope"]),
+        tests("SchemaTests", ["Blocking", "Envelope", "Schemas"]),
+        tests("SpoolTests", ["Spool", "Envelope", "TestSupport"]),
         tests("SendTests", ["tg-send", "Envelope"]),
         tests("MediaTests", ["Blocking", "Media", "TestSupport"]),
         tests("IntegrationTests", ["Blocking", "TestSupport", "Envelope"] + tools.map { .target(name: $0) }),

@@ -5,7 +5,7 @@ set -euo pipefail
 . "$(dirname "$0")/common.sh"
 cd "$root"
 
-tools=(tg-listen tg-gate ratelimit ev-route media-fetch blob-put tg-send)
+tools=(tg-listen tg-gate ratelimit ev-route ev-queue media-fetch blob-put tg-send)
 built=$(scripts/swift.sh build -c release --show-bin-path)
 target=${DESTDIR:-}${PREFIX:-/usr/local}
 
@@ -17,7 +17,7 @@ install -d "$target/bin" "$target/share/tgpipe/schemas/parts" "$documents/docs"
 for tool in "${tools[@]}"; do install -s -m 755 "$built/$tool" "$target/bin/$tool"; done
 install -m 644 schemas/*.json "$target/share/tgpipe/schemas"
 install -m 644 schemas/parts/*.json "$target/share/tgpipe/schemas/parts"
-install -m 755 examples/media-bot.sh "$target/share/tgpipe/media-bot.sh"
+install -m 755 examples/media-bot.sh examples/media-bot-queues.sh "$target/share/tgpipe"
 install -m 644 examples/tgpipe.env.example "$target/share/tgpipe/tgpipe.env.example"
 install -m 644 README.md CHANGELOG.md LICENSE "$documents"
 install -m 644 docs/*.md "$documents/docs"

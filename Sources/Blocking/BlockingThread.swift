@@ -32,13 +32,15 @@ public final class BlockingThread: Sendable {
     }
 
     /// Starts a detached thread that runs `body` once.
-    public static func start(_ body: @escaping @Sendable () -> Void) {
+    ///
+    /// - Parameter stackBytes: memory only as far as it is used.
+    public static func start(stackBytes: Int = 512 << 10, _ body: @escaping @Sendable () -> Void) {
         let box = Unmanaged.passRetained(ThreadBody(body))
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
         pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
         // Little is called here; eight megabytes a thread would only alarm those who read `VSZ`.
-        pthread_attr_setstacksize(&attributes, 512 << 10)
+        pthread_attr_setstacksize(&attributes, stackBytes)
         defer { pthread_attr_destroy(&attributes) }
         var thread = pthread_t()
         let failure = pthread_create(

@@ -16,6 +16,12 @@ public struct MalformedInput: Error, Sendable, Equatable, CustomStringConvertibl
         case invalidField = "invalid_field"
         case unknownType = "unknown_type"
         case invalidPayload = "invalid_payload"
+        /// Bytes in a file are not what was written there.
+        case damaged = "damaged"
+        /// Who caused the event may not.
+        case accessDenied = "access_denied"
+        /// A filter of the user refused it.
+        case refused = "refused"
     }
 
     public let code: Code

@@ -94,14 +94,23 @@ enum QueueScripts {
     static let open = RedisScript(
         prelude + """
             local lease, start, name, names = tonumber(ARGV[3]), ARGV[4], ARGV[5], KEYS[7]
-            if start == '-' then
+            local exists = false
+            if redis.call('EXISTS', stream) == 1 then
+              for _, info in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
+                for i = 1, #info, 2 do exists = exists or (info[i] == 'name' and info[i + 1] == group) end
+              end
+            end
+            -- What is there already needs no memory: a full server's queues can be emptied.
+            if not exists then
               local made = redis.pcall('XGROUP', 'CREATE', stream, group, '0', 'MKSTREAM')
-              if made.err and not made.err:find('BUSYGROUP') then return made end
+              if made.err then return made end
               redis.call('SADD', names, name)
             end
             local at = now() + lease
             local page = redis.call('XPENDING', stream, group, start, '+', 500)
-            for _, entry in ipairs(page) do redis.call('ZADD', due, 'NX', at, entry[1]) end
+            for _, entry in ipairs(page) do
+              if not redis.call('ZSCORE', due, entry[1]) then redis.call('ZADD', due, at, entry[1]) end
+            end
             if #page < 500 then return false end
             local ms, seq = page[500][1]:match('(%d+)-(%d+)')
             return ms .. '-' .. string.format('%.0f', tonumber(seq) + 1)
@@ -249,6 +258,8 @@ enum QueueScripts {
             local at, lost = now() + tonumber(ARGV[3]), {}
             for i = 4, #ARGV, 2 do
               if is_mine(ARGV[i], ARGV[i + 1]) then
+                -- Also for its own sake: a full server lets a script add only after a write that needs no memory.
+                redis.call('XCLAIM', stream, group, consumer, 0, ARGV[i], 'RETRYCOUNT', ARGV[i + 1], 'JUSTID')
                 redis.call('ZADD', due, at, ARGV[i])
               else
                 lost[#lost + 1] = ARGV[i]

@@ -5,7 +5,7 @@ import Logging
 public struct Refused: Sendable {
     let line: [UInt8]
     let sizeBytes: Int
-    let fault: MalformedInput
+    public let fault: MalformedInput
     let correlationID: EventID?
 
     /// - Parameter sizeBytes: of the whole line, when `line` is only its beginning.
@@ -15,6 +15,8 @@ public struct Refused: Sendable {
         self.fault = fault
         self.correlationID = correlationID
     }
+
+    public func isOf(_ line: [UInt8]) -> Bool { self.line == line }
 
     public static func tooLong(prefix: [UInt8], sizeBytes: Int) -> Refused {
         Refused(

@@ -23,6 +23,11 @@ public final class EventOutput: Sendable {
         }
     }
 
+    /// A queue, of at most `maxLength` events.
+    public init(_ queue: QueueName, maxLength: Int, runtime: Runtime) async throws {
+        kind = .queue(try await QueueSink([queue], maxLength: maxLength, runtime: runtime))
+    }
+
     /// - Parameters:
     ///   - endpoint: `-` or a path; a FIFO is opened when a reader is there.
     ///   - shutdown: ends the wait for that reader.

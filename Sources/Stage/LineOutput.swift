@@ -45,8 +45,9 @@ public final class LineOutput: Sendable {
 
     deinit { if ownsDescriptor { close(descriptor) } }
 
-    /// Nobody can come back to a pipe without a name: there the end of the reader must stay an error.
-    private static func isNamedFIFO(_ path: String) -> Bool {
+    /// Whether a path leads to a FIFO that readers can come back to. Nobody can to a pipe without a name: there the end of the
+    /// reader must stay an error.
+    public static func isNamedFIFO(_ path: String) -> Bool {
         var status = stat()
         return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO && !tgp_is_nameless_pipe(path)
     }

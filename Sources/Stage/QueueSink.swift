@@ -20,7 +20,7 @@ public final class QueueSink: Sendable {
 
     /// Returns when the queues have the lines, each in the order given; the keys are set together with the last of them.
     public func publish(_ lines: [QueueLine], setting: [(key: String, value: String)] = []) async throws {
-        for part in lines.publications() {
+        for part in lines.publications(of: min(1000, outputs.maxLength)) {
             let publication = publisher.begin()
             defer { publisher.end(publication) }
             let isLast = part.endIndex == lines.endIndex
@@ -33,13 +33,13 @@ public final class QueueSink: Sendable {
 
 extension [QueueLine] {
     /// Parts that Redis can take in one step without making others wait for long.
-    fileprivate func publications() -> [ArraySlice<QueueLine>] {
+    fileprivate func publications(of limit: Int) -> [ArraySlice<QueueLine>] {
         var parts: [ArraySlice<QueueLine>] = []
         var start = 0
         var bytes = 0
         for (index, line) in enumerated() {
             bytes += line.bytes.count
-            guard bytes >= 1 << 20 || index + 1 - start >= 1000 else { continue }
+            guard bytes >= 1 << 20 || index + 1 - start >= limit else { continue }
             parts.append(self[start...index])
             (start, bytes) = (index + 1, 0)
         }

@@ -57,7 +57,8 @@ public final class QueueSource: Sendable {
             case .suspect: return .suspect
             case .nothing(let lull):
                 if untilEmpty, lull.isEmpty { return nil }
-                let left = end.map { $0 - .now } ?? .seconds(10)
+                // That the last of the work is done elsewhere is no news.
+                let left = end.map { $0 - .now } ?? (untilEmpty ? .milliseconds(200) : .seconds(10))
                 guard left > .zero else { return nil }
                 try await runtime.patiently {
                     _ = try await self.runtime.shutdown.interrupting {

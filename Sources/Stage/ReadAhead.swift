@@ -74,8 +74,9 @@ extension EventStream {
         switch source {
         case .lines(let input): try await forEachBatch(of: input, shutdown, work)
         case .queue(let queue):
+            let limit = min(EventStream.queueBatch, sink?.outputs.maxLength ?? .max)
             try await queue.keepingLeases {
-                while let taken = try await queue.next(limit: EventStream.queueBatch, isIdle: true) {
+                while let taken = try await queue.next(limit: limit, isIdle: true) {
                     let batch = try await received(taken.entries, from: queue, to: sink)
                     if !batch.isEmpty { try await work(batch) }
                 }

@@ -40,6 +40,11 @@ public final class Runtime: Sendable {
         }
     }
 
+    /// The path of a folder below the state folder.
+    public func stateFolder(_ name: String) throws -> String {
+        "\(try Settings.stateDirectory(flag: stateFlag))/\(name)"
+    }
+
     /// A connection of its own, for commands that wait in the server.
     func separateRedis() async throws -> Redis {
         try await PrivateRedis.connection(
@@ -50,7 +55,7 @@ public final class Runtime: Sendable {
 
     /// A folder below the state folder, made when it is not there.
     public func directory(_ name: String) throws -> String {
-        let path = "\(try Settings.stateDirectory(flag: stateFlag))/\(name)"
+        let path = try stateFolder(name)
         try makeDirectory(path, mode: 0o700)
         return path
     }

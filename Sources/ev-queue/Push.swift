@@ -90,8 +90,9 @@ private struct Submitting {
     /// - Returns: how many of these were.
     func submit(_ batch: [Incoming], known before: Int) async throws -> Int {
         var known = 0
-        for start in stride(from: 0, to: batch.count, by: 500) {
-            let events = batch[start..<min(start + 500, batch.count)].compactMap {
+        let size = min(500, maxLength)
+        for start in stride(from: 0, to: batch.count, by: size) {
+            let events = batch[start..<min(start + size, batch.count)].compactMap {
                 item -> (Envelope, QueueAdmin.Job)? in
                 guard case .event(let event, let line) = item else { return nil }
                 return (event, QueueAdmin.Job(id: event.id.description, line: line.bytes))

@@ -10,7 +10,7 @@ final class Delivery: Sendable {
     private struct State {
         var routing = true
         var counts: [RouteCount]?
-        /// Indices of the outputs that are at work.
+        /// Indices of the outputs and, behind them, the passages that are at work.
         var working: Set<Int>
         var failures: [StageError] = []
         var isGivenUp = false
@@ -18,49 +18,87 @@ final class Delivery: Sendable {
 
     let routes: [Route]
     let outputs: [Output]
-    let outputOfRoute: [Int]
+    let passages: [Passage]
+    /// Those of outputs and, behind them, of passages: where the router puts events.
+    let outboxes: [Outbox]
+    /// The index of each route's outbox.
+    let outboxOfRoute: [Int]
+    let middlewares: MiddlewarePlan
+    let tools: MiddlewareTools
     let deadLetterOutput: Int?
     let intake: Intake
     /// Of the block that the router is in the middle of, while it waits there.
     let unroutedBytes = Atomic(0)
+    /// Whether lines that no output gets are given back at the next barrier.
+    let keepsUnwanted: Bool
     private let runtime: Runtime
     private let state: Monitor<State>
 
     /// Opens every output. Routes with the same target share it.
-    init(routes: [Route], deadLetter: String?, runtime: Runtime) throws(StageError) {
-        let deadLetter = try deadLetter.map(Target.init)
-        var targets: [Target] = []
-        for target in routes.map(\.target) + [deadLetter].compactMap({ $0 }) where !targets.contains(target) {
-            targets.append(target)
-        }
-        self.routes = routes
+    init(_ plan: Plan, keepsUnwanted: Bool, _ tools: MiddlewareTools) throws(StageError) {
+        let (runtime, bridge) = (tools.runtime, tools.bridge)
+        self.tools = tools
+        middlewares = plan.middlewares
+        self.keepsUnwanted = keepsUnwanted
+        let plans = try plan.outputs()
+        routes = plan.routes
         self.runtime = runtime
-        outputOfRoute = routes.map { targets.firstIndex(of: $0.target) ?? 0 }
-        deadLetterOutput = deadLetter.flatMap(targets.firstIndex)
+        let targets = plans.map(\.target)
+        deadLetterOutput = plan.deadLetter.flatMap(targets.firstIndex)
+        let deadLetters = DeadLetterBox(runtime: runtime)
         var outputs: [Output] = []
-        for target in targets { outputs.append(try Output(target, log: runtime.log)) }
+        for output in plans {
+            outputs.append(
+                try Output(output, spool: plan.spool, runtime: runtime, bridge: bridge) { damage in
+                    deadLetters.add(damage)
+                })
+        }
         self.outputs = outputs
-        intake = Intake(outputs: outputs)
-        state = Monitor(State(working: Set(outputs.indices)))
+        var passages: [Passage] = []
+        outboxOfRoute = routes.map { route in
+            let output = targets.firstIndex(of: route.target) ?? 0
+            guard !route.middlewares.isEmpty else { return output }
+            passages.append(Passage(route, to: outputs[output].outbox, tools: tools, deadLetters: deadLetters))
+            return outputs.count + passages.count - 1
+        }
+        self.passages = passages
+        outboxes = outputs.map(\.outbox) + passages.map(\.outbox)
+        if let deadLetterOutput { deadLetters.begin(outputs[deadLetterOutput].outbox) }
+        intake = Intake(outboxes)
+        state = Monitor(State(working: Set(outboxes.indices)))
+    }
+
+    /// Blocks until every output has accepted what it was given; false: one failed.
+    func isSettled() -> Bool {
+        // Passages put what comes out of them into the outboxes of outputs.
+        outboxes.reversed().reduce(true) { $1.waitUntilSettled() && $0 }
     }
 
     /// Routes what the reader brings; blocks until all of it is delivered.
     ///
+    /// - Parameter endpoint: nil: somebody else fills the intake.
     /// - Returns: what each route has matched, unless the router is stuck, and why not all is delivered.
-    func run(maxLineBytes: Int, from endpoint: String) -> (counts: [RouteCount], failures: [StageError]) {
-        for index in outputs.indices { BlockingThread.start { self.write(index) } }
-        BlockingThread.start {
-            self.intake.read(
-                LineReader(
-                    endpoint: endpoint, maxLineBytes: maxLineBytes, blockBytes: BlockBudget.blockBytes,
-                    shutdown: self.runtime.shutdown))
+    func run(maxLineBytes: Int, from endpoint: String?) -> (counts: [RouteCount], failures: [StageError]) {
+        for index in outputs.indices { BlockingThread.start { self.work(index) } }
+        for (index, passage) in passages.enumerated() {
+            BlockingThread.start(stackBytes: passage.stackBytes) { self.work(self.outputs.count + index) }
         }
-        BlockingThread.start { self.route() }
+        if let endpoint {
+            BlockingThread.start {
+                self.intake.read(
+                    LineReader(
+                        endpoint: endpoint, maxLineBytes: maxLineBytes, blockBytes: BlockBudget.blockBytes,
+                        shutdown: self.runtime.shutdown))
+            }
+        }
+        BlockingThread.start(stackBytes: middlewares.stackBytes) { self.route() }
         let end = state.wait { state -> State? in
             state.isGivenUp || (!state.routing && state.working.isEmpty) ? state : nil
         }
         guard let end else { return ([], []) }
-        var failures = end.failures + end.working.sorted().map { giveUp(outputs[$0]) }
+        var failures = end.failures + end.working.sorted().compactMap(giveUp)
+        // Nobody waits for them any longer.
+        for index in end.working { outboxes[index].breakOff() }
         let unrouted = unroutedBytes.load(ordering: .relaxed) + intake.waitingBytes
         if unrouted > 0 {
             failures.append(StageError(.localIO, "gave up on \(unrouted) bytes that were read and not yet routed"))
@@ -71,15 +109,27 @@ final class Delivery: Sendable {
     /// Ends the wait for readers and commands, whatever is still undelivered; from any thread.
     func giveUp() { state.update { $0.isGivenUp = true } }
 
-    private func giveUp(_ output: Output) -> StageError {
+    /// nil: what is not delivered is kept.
+    private func giveUp(_ index: Int) -> StageError? {
+        guard index < outputs.count else {
+            let passage = passages[index - outputs.count]
+            return StageError(
+                .localIO, "gave up on \(passage.name): \(passage.undeliveredBytes) bytes were not delivered")
+        }
+        let output = outputs[index]
         let bytes = output.undeliveredBytes
         output.giveUp()
+        guard bytes > 0 || !output.keepsUndelivered else { return nil }
         return StageError(.localIO, "gave up on \(output.name): \(bytes) bytes were not delivered")
     }
 
-    private func write(_ index: Int) {
+    private func work(_ index: Int) {
         var failure: StageError?
-        do throws(StageError) { try outputs[index].run() } catch { failure = error }
+        do throws(StageError) {
+            if index < outputs.count { try outputs[index].run() } else { try passages[index - outputs.count].run() }
+        } catch {
+            failure = error
+        }
         state.update { [failure] state in
             state.working.remove(index)
             if let failure { state.failures.append(failure) }
@@ -93,11 +143,25 @@ final class Delivery: Sendable {
         var counts: [RouteCount]?
         var failure: StageError?
         do throws(StageError) { counts = try router.run() } catch { failure = error }
-        for output in outputs { output.outbox.close() }
+        close()
         state.update { [counts, failure] state in
             state.routing = false
             state.counts = counts
             if let failure { state.failures.append(failure) }
         }
+    }
+
+    /// Nothing more comes: first for the passages, then for the outputs that they lead to, and at last for the dead letters.
+    private func close() {
+        for passage in passages { passage.outbox.close() }
+        wait { [count = outputs.count] index in index < count }
+        for (index, output) in outputs.enumerated() where index != deadLetterOutput { output.outbox.close() }
+        wait { [deadLetterOutput] index in index == deadLetterOutput }
+        if let deadLetterOutput { outputs[deadLetterOutput].outbox.close() }
+    }
+
+    /// Waits until only those work that may.
+    private func wait(until mayWork: @Sendable (Int) -> Bool) {
+        _ = state.wait { state -> Void? in state.isGivenUp || state.working.allSatisfy(mayWork) ? () : nil }
     }
 }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Blocking
 import Envelope
+import Spool
 import Stage
 
 @main struct EvRoute: Tool {
@@ -29,6 +30,8 @@ import Stage
     @Option(help: ArgumentHelp("A TOML file of routes, which add to those of --output.", valueName: "file"))
     var config: String?
 
+    @OptionGroup var overflow: OverflowOptions
+
     @Flag(help: "Tell at the end how many events and bytes each route has matched.")
     var stats = false
 
@@ -37,16 +40,39 @@ import Stage
     }
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
+        let bridge = TaskBridge()
+        return try await withThrowingTaskGroup(of: ExitStatus?.self) { group in
+            group.addTask {
+                await bridge.run()
+                return nil
+            }
+            group.addTask { try await self.route(runtime, bridge) }
+            while let ended = try await group.next() {
+                guard let status = ended else { continue }
+                bridge.close()
+                return status
+            }
+            return .bug
+        }
+    }
+
+    private func route(_ runtime: Runtime, _ bridge: TaskBridge) async throws -> ExitStatus {
         let thread = BlockingThread()
-        let delivery = try await thread.run { try self.delivery(runtime) }
+        let maxLine = Int(input.maxLine.bytes)
+        let feed = try await QueueFeed(input, runtime: runtime)
+        let delivery = try await thread.run {
+            try self.delivery(runtime, bridge, keepsUnwanted: feed != nil)
+        }
+        async let fed: Void? = feed.map { QueueIntake($0, delivery, runtime: runtime, maxLineBytes: maxLine) }?.run()
         // A cancellation is the end of the time that --drain gives.
         let (counts, failures) = await withTaskCancellationHandler {
-            await thread.run { [maxLine = Int(input.maxLine.bytes), from = input.from] in
+            await thread.run { [from = feed == nil ? input.from : nil] in
                 delivery.run(maxLineBytes: maxLine, from: from)
             }
         } onCancel: {
             delivery.giveUp()
         }
+        _ = await fed
         if stats { tell(counts, of: delivery, runtime) }
         guard let last = failures.last else { return .success }
         // The last is printed where all fatal errors are.
@@ -54,11 +80,15 @@ import Stage
         throw StageError(failures[0].exitStatus, last.message)
     }
 
-    private func delivery(_ runtime: Runtime) throws -> Delivery {
-        let file = try config.map(RouteFile.init(path:))
-        let routes = output + (file?.routes ?? [])
-        guard !routes.isEmpty else { throw StageError(.configuration, "no routes in \(config ?? "")") }
-        return try Delivery(routes: routes, deadLetter: input.deadLetter ?? file?.deadLetter, runtime: runtime)
+    private func delivery(_ runtime: Runtime, _ bridge: TaskBridge, keepsUnwanted: Bool) throws -> Delivery {
+        var plan = Plan(spool: SpoolPlan(folder: try runtime.stateFolder("spool"), limits: SpoolLimits()))
+        plan.routes = output
+        if let config { try RouteFile.read(config, into: &plan) }
+        guard !plan.routes.isEmpty else { throw StageError(.configuration, "no routes in \(config ?? "")") }
+        if let deadLetter = input.deadLetter { plan.deadLetter = try Target(deadLetter) }
+        try overflow.apply(to: &plan)
+        let tools = MiddlewareTools(runtime: runtime, bridge: bridge, maxLineBytes: Int(input.maxLine.bytes))
+        return try Delivery(plan, keepsUnwanted: keepsUnwanted, tools)
     }
 
     private func tell(_ counts: [RouteCount], of delivery: Delivery, _ runtime: Runtime) {

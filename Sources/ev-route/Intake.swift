@@ -7,6 +7,8 @@ final class Intake: Sendable {
     enum Piece: Sendable {
         case lines(BlockLease)
         case tooLong(prefix: [UInt8], sizeBytes: Int)
+        /// To be reached when everything before it is delivered.
+        case barrier(Barrier)
     }
 
     private struct State {
@@ -20,11 +22,11 @@ final class Intake: Sendable {
 
     private let state = Monitor(State())
     private let budget: BlockBudget
-    private let outputs: [Output]
+    private let outboxes: [Outbox]
 
-    init(outputs: [Output]) {
-        self.outputs = outputs
-        budget = BlockBudget(outputs: outputs.count)
+    init(_ outboxes: [Outbox]) {
+        self.outboxes = outboxes
+        budget = BlockBudget(outputs: outboxes.count)
     }
 
     /// Reads to the end of the input, or until the shutdown is requested; blocks.
@@ -40,10 +42,28 @@ final class Intake: Sendable {
         } catch {
             failure = error
         }
-        state.update { [failure] state in
+        end(failure)
+    }
+
+    /// Nothing more will come.
+    func end(_ failure: StageError?) {
+        state.update { state in
             state.isEnded = true
             state.failure = failure
         }
+    }
+
+    /// Puts lines that were not read here, and a place behind them; waits until there is room.
+    func put(lines: [UInt8], maxLineBytes: Int, _ barrier: Barrier) {
+        if !budget.hasRoom { _ = waitForRoom(Intake.usualPatience) }
+        put(blocks(of: lines, maxLineBytes: maxLineBytes) + [.barrier(barrier)])
+    }
+
+    /// Lines as if they had been read.
+    func blocks(of lines: [UInt8], maxLineBytes: Int = .max / 2) -> [Piece] {
+        var splitter = LineSplitter(maxLineBytes: maxLineBytes, blockBytes: max(lines.count, 1))
+        splitter.free.copyBytes(from: lines)
+        return splitter.take(lines.count).map(piece)
     }
 
     private func piece(_ output: LineSplitter.Output) -> Piece {
@@ -68,7 +88,7 @@ final class Intake: Sendable {
         // others do not wait for it again; when there is no more place for its events, everybody does.
         var pause = Duration.milliseconds(1)
         repeat {
-            for output in outputs { output.outbox.compact() }
+            for outbox in outboxes { outbox.compact() }
             pause = min(pause * 2, .milliseconds(100))
         } while !budget.waitForRoom(atMost: pause)
         return .milliseconds(1)
@@ -96,6 +116,7 @@ final class Intake: Sendable {
                 switch piece {
                 case .lines(let lease): sum + lease.end
                 case .tooLong(_, let sizeBytes): sum + sizeBytes
+                case .barrier: sum
                 }
             }
         }

@@ -1,21 +1,36 @@
 import Blocking
 import Envelope
 import Logging
+import Spool
 import Stage
 
 /// One target of routes: its outbox, and the thread that empties it.
 final class Output: Sendable {
     let name: String
-    let outbox = Outbox()
+    let outbox: Outbox
     private let sink: any Sink
+    private let drops: DropCount
 
-    init(_ target: Target, log: Logger) throws(StageError) {
-        name = target.name.printable
+    init(
+        _ plan: OutputPlan, spool: SpoolPlan, runtime: Runtime, bridge: TaskBridge,
+        onDamage: @escaping @Sendable (Damage) -> Void
+    ) throws(StageError) {
+        let log = runtime.log
+        name = plan.target.name.printable
+        drops = DropCount(name: name, log: log)
+        outbox = Outbox(drops: plan.overflow == .drop ? drops : nil)
+        guard plan.overflow != .spool else {
+            sink = try SpoolSink(
+                plan.target, plan: spool, retry: plan.retry, drops: drops, runtime: runtime, bridge: bridge,
+                onDamage: onDamage)
+            return
+        }
         sink =
-            switch target {
+            switch plan.target {
             case .standardOutput: try LineSink(endpoint: "-", log: log)
             case .path(let path): try LineSink(endpoint: path, log: log)
-            case .command(let command): try CommandSink(command: command, log: log)
+            case .command(let command): try CommandSink(command: command, retry: plan.retry, log: log)
+            case .queue(let queue): QueueSink(try QueueTarget(queue, runtime: runtime, bridge: bridge))
             }
     }
 
@@ -23,6 +38,7 @@ final class Output: Sendable {
     ///
     /// - Throws: what went wrong, and how many events had been accepted until then.
     func run() throws(StageError) {
+        defer { drops.finish() }
         do throws(StageError) {
             while let parcel = outbox.next() { try sink.write(parcel) }
             try sink.finish()
@@ -31,6 +47,9 @@ final class Output: Sendable {
             throw StageError(error.exitStatus, "\(error.message); it had accepted \(sink.acceptedEvents) events")
         }
     }
+
+    /// What is accepted outlives the process.
+    var keepsUndelivered: Bool { sink is SpoolSink }
 
     /// What would be lost if the process ended now.
     var undeliveredBytes: Int { outbox.totalBytes - sink.acceptedBytes + sink.unreadBytes }

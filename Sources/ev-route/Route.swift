@@ -1,9 +1,10 @@
 import ArgumentParser
 import Envelope
+import Queue
 import Stage
 
 /// Which events go to which output.
-struct Route: Sendable, Hashable {
+struct Route: Sendable {
     /// What reports call it.
     let name: String
     /// One of them must match the type.
@@ -11,6 +12,10 @@ struct Route: Sendable, Hashable {
     /// Of the payload; nil is any.
     let version: Int?
     let target: Target
+    /// nil: as for all.
+    var overflow: Overflow?
+    var retry: RetryPolicy?
+    var middlewares = MiddlewarePlan()
 
     func matches(type: UnsafeRawBufferPointer, version: Int) -> Bool {
         (self.version == nil || self.version == version) && patterns.contains { $0.matches(type) }
@@ -24,13 +29,17 @@ enum Target: Sendable, Hashable {
     case path(String)
     /// A command's standard input.
     case command(String)
+    case queue(QueueName)
 
     /// - Throws: `StageError` (78) in the user's words.
     init(_ text: String) throws(StageError) {
-        if text.hasPrefix("queue:") {
-            throw StageError(.configuration, "\(text): this version has no queues, only -, paths and exec:COMMAND")
+        let queue: QueueName?
+        do throws(QueueError) { queue = try QueueName(endpoint: text) } catch {
+            throw StageError(.configuration, "\(text.printable): \(error.message)")
         }
-        if text.hasPrefix("exec:") {
+        if let queue {
+            self = .queue(queue)
+        } else if text.hasPrefix("exec:") {
             let command = String(text.dropFirst("exec:".count))
             guard command.contains(where: { !$0.isWhitespace }) else {
                 throw StageError(.configuration, "exec: needs a command")
@@ -38,9 +47,17 @@ enum Target: Sendable, Hashable {
             self = .command(command)
         } else {
             guard !text.isEmpty else {
-                throw StageError(.configuration, "a target is missing: -, a path or exec:COMMAND")
+                throw StageError(.configuration, "a target is missing: -, a path, exec:COMMAND or queue:NAME")
             }
             self = text == "-" ? .standardOutput : .path(text)
+        }
+    }
+
+    /// As it is written in a route.
+    var endpoint: String {
+        switch self {
+        case .standardOutput: "-"
+        case .path, .command, .queue: name
         }
     }
 
@@ -50,6 +67,7 @@ enum Target: Sendable, Hashable {
         case .standardOutput: "standard output"
         case .path(let path): path
         case .command(let command): "exec:\(command)"
+        case .queue(let queue): queue.description
         }
     }
 }

@@ -1,176 +1,107 @@
+import Config
 import Envelope
-import Glibc
+import Spool
 import Stage
-import TOMLKit
 
-/// The routes of a TOML file.
+/// The TOML file of `--config`.
 ///
 /// ```toml
 /// dead_letter = "run/dead.ndjson"
+/// overflow = "block"              # or "drop", "spool": of routes that say nothing else
+/// spool = "/var/lib/tgpipe/spool"
+/// spool_size = "1G"
+/// spool_full = "block"            # or "drop"
+/// spool_sync = false
 ///
 /// [[route]]
 /// name = "media"                  # what reports call it; else its patterns
 /// match = ["commands.media.#"]    # or one pattern
 /// version = 1                     # of the payload; else any
 /// to = "run/media.fifo"
+/// overflow = "spool"
+/// before = ["access", { use = "ratelimit", limit = 5, window = "60s" }]
+/// after = ["count"]
+/// retry = { attempts = 10, first = "100ms", longest = "10s" }
 /// ```
-struct RouteFile {
-    private(set) var routes: [Route] = []
-    private(set) var deadLetter: String?
-
-    private let path: String
-    private let text: String
-
-    /// - Throws: `StageError` (78) that names the line.
-    init(path: String) throws(StageError) {
-        self.path = path
-        text = try RouteFile.contents(of: path)
-        guard !RouteFile.isTooDeep(text) else { throw StageError(.configuration, "\(path): nested too deeply") }
-        let table: TOMLTable
-        do { table = try TOMLTable(string: text) } catch let error as TOMLParseError {
-            throw StageError(.configuration, "\(path):\(error.source.begin.line): \(error.description)")
-        } catch {
-            throw StageError(.configuration, "\(path): \(error)")
-        }
-        try check(table, allowed: ["dead_letter", "route"], table: 0)
-        if table["dead_letter"] != nil { deadLetter = try string(table, "dead_letter", table: 0) }
-        guard let entries = table["route"] else { return }
-        guard entries.type == .array, let array = entries.array else {
-            throw fault("route is a list: write [[route]]", key: "route", table: 0)
-        }
-        for (index, entry) in array.enumerated() {
-            guard let entry = entry.table else {
-                throw fault("route is a list of tables: write [[route]]", key: "route", table: 0)
-            }
-            routes.append(try route(entry, number: index + 1))
-        }
-    }
-
-    private func route(_ entry: TOMLTable, number: Int) throws(StageError) -> Route {
-        try check(entry, allowed: ["name", "match", "version", "to"], table: number)
-        let patterns = try patterns(entry, number)
-        let name = entry["name"] == nil ? nil : try string(entry, "name", table: number)
-        let target = try string(entry, "to", table: number)
-        do throws(StageError) {
-            return Route(
-                name: name ?? patterns.joined(separator: ","), patterns: try patterns.map(Route.pattern),
-                version: try version(entry, number), target: try Target(target))
-        } catch {
-            throw StageError(.configuration, "\(path): route \(number): \(error.message)")
-        }
-    }
-
-    private func patterns(_ entry: TOMLTable, _ number: Int) throws(StageError) -> [String] {
-        guard let match = entry["match"] else { throw fault("route \(number) has no match", key: nil, table: number) }
-        if let one = match.string { return [one] }
-        let list = match.array?.map(\.string) ?? []
-        guard !list.isEmpty, !list.contains(nil) else {
-            throw fault("match is a pattern or a list of patterns", key: "match", table: number)
-        }
-        return list.compactMap { $0 }
-    }
-
-    private func version(_ entry: TOMLTable, _ number: Int) throws(StageError) -> Int? {
-        guard let value = entry["version"] else { return nil }
-        guard let version = value.int, version >= 1 else {
-            throw fault("version is a whole number from 1", key: "version", table: number)
-        }
-        return version
-    }
-
-    private func string(_ entry: TOMLTable, _ key: String, table: Int) throws(StageError) -> String {
-        guard let value = entry[key] else { throw fault("route \(table) has no \(key)", key: nil, table: table) }
-        guard let string = value.string, !string.isEmpty else {
-            throw fault("\(key) is a text", key: key, table: table)
-        }
-        return string
-    }
-
-    private func check(_ entry: TOMLTable, allowed: [String], table: Int) throws(StageError) {
-        for key in entry.keys where !allowed.contains(key) {
-            throw fault(
-                "unknown key \"\(key.printable)\"; known are \(allowed.joined(separator: ", "))", key: key, table: table
-            )
-        }
-    }
-
-    private func fault(_ words: String, key: String?, table: Int) -> StageError {
-        let line = RouteFile.line(of: key, table: table, in: text).map { ":\($0)" } ?? ""
-        return StageError(.configuration, "\(path)\(line): \(words)")
-    }
-
-    /// The line on which a key is set, or the table begins: the parser keeps no places.
+enum RouteFile {
+    /// Adds what a file says to a plan.
     ///
-    /// - Parameter table: the number of the `[[route]]`, from 1; 0 is the top of the file.
-    static func line(of key: String?, table: Int, in text: String) -> Int? {
-        var current = 0
-        var header: Int?
-        for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
-            let words = line.drop { $0 == " " || $0 == "\t" }
-            if words.hasPrefix("[") {
-                if words.hasPrefix("[[") { current += 1 }
-                if current == table { header = header ?? index + 1 }
-                let name = words.drop { $0 == "[" }.prefix { $0 != "]" && $0 != "." }
-                if let key, name.trimmed == key, current == table || table == 0 { return index + 1 }
-            } else if current == table, let key {
-                let name = words.prefix { $0 != "=" && $0 != "." }
-                if words.contains("="), name.trimmed == key { return index + 1 }
-            }
+    /// - Throws: `ConfigError` (78) that names the line.
+    static func read(_ path: String, into plan: inout Plan) throws(ConfigError) {
+        let top = try ConfigFile.table(path: path)
+        try top.check(known: [
+            "dead_letter", "overflow", "spool", "spool_size", "spool_full", "spool_sync", "before", "after", "route",
+        ])
+        if let text = try top.string("dead_letter") {
+            plan.deadLetter = try top.read("dead_letter") { () throws(StageError) in try Target(text) }
         }
-        return header
+        plan.overflow = try overflow(top) ?? plan.overflow
+        plan.spool.folder = try top.string("spool") ?? plan.spool.folder
+        try readLimits(top, into: &plan.spool.limits)
+        plan.middlewares = try MiddlewareFile.plan(top, owner: "all")
+        for (index, table) in try top.tables("route").enumerated() {
+            plan.routes.append(try route(table, number: index + 1))
+        }
     }
 
-    /// Whether the parser, which calls itself for every level, could run out of stack.
-    private static func isTooDeep(_ text: String) -> Bool {
-        var depth = 0
-        var dots = 0
-        for byte in text.utf8 {
-            switch byte {
-            case UInt8(ascii: "["), UInt8(ascii: "{"): depth += 1
-            case UInt8(ascii: "]"), UInt8(ascii: "}"): depth = max(0, depth - 1)
-            case UInt8(ascii: "."): dots += 1
-            // A pattern has dots too, but not a line full of them.
-            case UInt8(ascii: "\n"): dots = 0
-            default: continue
-            }
-            if depth > 32 || dots > 1000 { return true }
-        }
-        return false
+    private static func overflow(_ table: ConfigTable) throws(ConfigError) -> Overflow? {
+        try table.value("overflow", "block, drop or spool") { $0.string.flatMap(Overflow.init) }
     }
 
-    private static func contents(of path: String) throws(StageError) -> String {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else {
-            throw StageError(.configuration, "unable to read \(path): \(String(cString: strerror(errno)))")
-        }
-        defer { close(descriptor) }
-        var bytes: [UInt8] = []
-        var block = [UInt8](repeating: 0, count: 64 << 10)
-        while bytes.count <= 1 << 20 {
-            let count = read(descriptor, &block, block.count)
-            guard count >= 0 else {
-                throw StageError(.configuration, "unable to read \(path): \(String(cString: strerror(errno)))")
+    private static func readLimits(_ top: ConfigTable, into limits: inout SpoolLimits) throws(ConfigError) {
+        let size = try top.value("spool_size", "a size of 1M at least, as \"500M\" or \"2G\"") { value in
+            value.string.flatMap { ByteSize(argument: $0) }.flatMap {
+                $0.bytes >= SpoolLimits.smallestBytes ? $0.bytes : nil
             }
-            if count == 0 { break }
-            bytes += block[..<count]
         }
-        guard bytes.count <= 1 << 20 else { throw StageError(.configuration, "\(path) is larger than 1 MiB") }
-        guard let text = String(validating: bytes, as: UTF8.self), !bytes.contains(0) else {
-            throw StageError(.configuration, "\(path) is not text")
+        limits.totalBytes = size ?? limits.totalBytes
+        let whenFull = try top.value("spool_full", "block or drop") { $0.string.flatMap(SpoolLimits.WhenFull.init) }
+        limits.whenFull = whenFull ?? limits.whenFull
+        limits.syncs = try top.value("spool_sync", "true or false", \.bool) ?? limits.syncs
+    }
+
+    private static func route(_ table: ConfigTable, number: Int) throws(ConfigError) -> Route {
+        try table.check(known: ["name", "match", "version", "to", "overflow", "retry", "before", "after"])
+        guard let patterns = try table.strings("match", "a pattern or a list of patterns") else {
+            throw table.fault("route \(number) has no match")
         }
-        return text
+        guard let target = try table.string("to") else { throw table.fault("route \(number) has no to") }
+        let version = try table.value("version", "a whole number from 1") { value in
+            value.integer.flatMap { $0 >= 1 ? Int(exactly: $0) : nil }
+        }
+        let name = try table.string("name") ?? patterns.joined(separator: ",")
+        return Route(
+            name: name, patterns: try table.read("match") { () throws(StageError) in try patterns.map(Route.pattern) },
+            version: version, target: try table.read("to") { () throws(StageError) in try Target(target) },
+            overflow: try overflow(table), retry: try retry(table),
+            middlewares: try MiddlewareFile.plan(table, owner: name))
+    }
+
+    static func retry(_ route: ConfigTable) throws(ConfigError) -> RetryPolicy? {
+        guard let value = route["retry"] else { return nil }
+        guard let table = ConfigTable(value, in: route) else {
+            throw route.fault(
+                of: "retry", "retry is a table, as { attempts = 10, first = \"100ms\", longest = \"10s\" }")
+        }
+        try table.check(known: ["attempts", "first", "longest"])
+        var policy = RetryPolicy()
+        let attempts = try table.value("attempts", "a whole number; 0 for ever") { value in
+            value.integer.flatMap { $0 >= 0 ? Int(exactly: $0) : nil }
+        }
+        if let attempts { policy.attempts = attempts == 0 ? nil : attempts }
+        policy.first = try span(table, "first") ?? policy.first
+        policy.longest = max(try span(table, "longest") ?? policy.longest, policy.first)
+        return policy
+    }
+
+    static func span(_ table: ConfigTable, _ key: String) throws(ConfigError) -> Duration? {
+        try table.value(key, "a duration, as \"500ms\" or \"1m30s\"") { $0.string.flatMap { Duration(spanText: $0) } }
     }
 }
 
-extension Substring {
-    /// A key as it is meant: without the space and the quotes around it.
-    fileprivate var trimmed: String {
-        let space: Set<Character> = [" ", "\t", "\r"]
-        var rest = drop { space.contains($0) }
-        while let last = rest.last, space.contains(last) { rest.removeLast() }
-        if let quote = rest.first, quote == "\"" || quote == "'", rest.count > 1, rest.last == quote {
-            rest = rest.dropFirst().dropLast()
-        }
-        return String(rest)
+extension ConfigTable {
+    /// Gives what is wrong with a key's value its place.
+    func read<Value>(_ key: String, _ body: () throws(StageError) -> Value) throws(ConfigError) -> Value {
+        do throws(StageError) { return try body() } catch { throw fault(of: key, error.message) }
     }
 }

@@ -21,28 +21,48 @@ struct Router: ~Copyable {
     private var current: BlockLease?
     private var deadLetters: [UInt8] = []
     private var deadLetterCount = 0
+    private var before: MiddlewareChain?
+    private var after: MiddlewareChain?
+    /// What the middlewares behind all routes have not seen yet.
+    private var routed: [[UInt8]] = []
+    /// Refused lines for which there is no dead-letter output, when somebody wants to know.
+    private var unwanted: [Refused] = []
 
     init(runtime: Runtime, delivery: Delivery) {
         self.runtime = runtime
         self.delivery = delivery
-        destinations = Destinations(routes: delivery.routes, outputOfRoute: delivery.outputOfRoute)
-        places = delivery.outputs.map { _ in Places() }
+        destinations = Destinations(routes: delivery.routes, outputOfRoute: delivery.outboxOfRoute)
+        places = delivery.outboxes.map { _ in Places() }
     }
 
     /// Routes until the input ends.
     mutating func run() throws(StageError) -> [RouteCount] {
-        defer { handOver() }
+        before = try delivery.middlewares.before.chain(delivery.tools)
+        after = try delivery.middlewares.after.chain(delivery.tools)
+        defer {
+            handOver()
+            before?.finish()
+            after?.finish()
+        }
+        try routeAll()
+        handOver()
+        try runAfter()
+        return destinations.totals
+    }
+
+    private mutating func routeAll() throws(StageError) {
         while let pieces = try delivery.intake.next() {
             for piece in pieces {
                 switch piece {
-                case .lines(let lease): route(lease)
+                case .lines(let lease): try take(lease)
                 case .tooLong(let prefix, let size): refuse(.tooLong(prefix: prefix, sizeBytes: size))
+                case .barrier(let barrier): reach(barrier)
                 }
             }
             // What may be the last for a while goes on; while there is more, outputs are woken less often.
             if leases.count >= Router.mostBlocks || !delivery.intake.hasMore { handOver() }
+            if after != nil { try runAfter() }
         }
-        return destinations.totals
     }
 
     private mutating func route(_ lease: BlockLease) {
@@ -66,10 +86,52 @@ struct Router: ~Copyable {
         }
     }
 
+    /// Waits until everything is delivered.
+    private mutating func reach(_ barrier: Barrier) {
+        handOver()
+        barrier.reach(delivery.isSettled() ? unwanted : nil)
+        unwanted = []
+    }
+
+    /// Routes a block, or what the middlewares of all events make of it.
+    private mutating func take(_ lease: BlockLease) throws(StageError) {
+        guard before != nil || after != nil else { return route(lease) }
+        var lines = wholeLines(of: lease)
+        var refusals: [Refused] = []
+        if let before { lines = try before.run(lines) { refusals.append($0) } }
+        for refused in refusals { refuse(refused) }
+        guard !lines.isEmpty else { return }
+        if after != nil { routed += lines }
+        for case .lines(let lease) in delivery.intake.blocks(of: Array(lines.joined(separator: [0x0A])) + [0x0A]) {
+            route(lease)
+        }
+    }
+
+    /// The lines of a block that are envelopes; the others are refused.
+    private mutating func wholeLines(of lease: BlockLease) -> [[UInt8]] {
+        var lines: [[UInt8]] = []
+        for range in lease.block.ranges {
+            let line = UnsafeRawBufferPointer(start: lease.block.base + range.lowerBound, count: range.count)
+            let scanned = parser.scan(line, padded: true)
+            if scanned.isEnvelope { lines.append(Array(line)) } else { refuse(line, scanned, scanned.fault, before: 0) }
+        }
+        return lines
+    }
+
+    /// Shows the middlewares behind all routes what the outputs have been given.
+    private mutating func runAfter() throws(StageError) {
+        guard let after, !routed.isEmpty else { return }
+        handOver()
+        var refusals: [Refused] = []
+        _ = try after.run(routed) { refusals.append($0) }
+        routed = []
+        for refused in refusals { refuse(refused) }
+    }
+
     /// Gives the outputs what there is for them.
     private mutating func handOver() {
         for index in places.indices where places[index].bytes > 0 {
-            delivery.outputs[index].outbox.add(Parcel(places[index], in: leases))
+            delivery.outboxes[index].add(Parcel(places[index], in: leases))
             places[index] = Places()
         }
         leases = current.map { [$0] } ?? []
@@ -95,7 +157,10 @@ extension Router {
 
     private mutating func refuse(_ refused: Refused, before rest: Int = 0) {
         runtime.note(refused)
-        guard delivery.deadLetterOutput != nil else { return }
+        guard delivery.deadLetterOutput != nil else {
+            if delivery.keepsUnwanted { unwanted.append(refused) }
+            return
+        }
         deadLetters += refused.deadLetter(tool: runtime.tool).line
         deadLetterCount += 1
         // A small line makes a much larger dead letter: a block's worth of them is not kept in memory.

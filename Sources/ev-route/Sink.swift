@@ -27,12 +27,16 @@ final class LineSink: Sink {
 
     init(endpoint: String, log: Logger) throws(StageError) {
         let name = endpoint.printable
-        guard !endpoint.hasSuffix(".fifo") || access(endpoint, F_OK) == 0 else {
-            // A file in its place would be filled, and whoever reads it would see its end.
-            throw StageError(.localIO, "there is no \(name): make it with mkfifo")
-        }
+        try LineSink.requireFIFO(endpoint)
         output = try LineOutput(endpoint: endpoint, readers: .mayComeAndGo) {
             log.warning("nobody takes what is in \(name); waiting for a reader")
+        }
+    }
+
+    /// A file in its place would be filled, and whoever reads it would see its end.
+    static func requireFIFO(_ path: String) throws(StageError) {
+        guard !path.hasSuffix(".fifo") || access(path, F_OK) == 0 else {
+            throw StageError(.localIO, "there is no \(path.printable): make it with mkfifo")
         }
     }
 

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Envelope
+import Limits
 import Redis
 import Stage
 
@@ -109,17 +110,4 @@ import Stage
         let name = "\(patterns)-\(key)-\(window)"
         return String(name.map { RateLimit.isAllowedInName($0) ? $0 : "_" })
     }
-}
-
-extension RateLimit.Algorithm: ExpressibleByArgument {}
-extension RateMode: ExpressibleByArgument {}
-
-/// What becomes of an event over the limit.
-enum LimitAction: String, ExpressibleByArgument, CaseIterable {
-    case mark, drop, reply
-}
-
-/// What an event is while Redis cannot be asked.
-enum FailureMode: String, ExpressibleByArgument, CaseIterable {
-    case open, closed
 }

@@ -1,4 +1,4 @@
-"""Start the Bot API emulator: prints its address on standard output and serves until it is told to end."""
+"""Start the emulator: prints its address on standard output and serves until it is told to end."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import accounts
 import lifecycle
 from botapi.server import BotApiServer
 from botapi.world import Options, World
@@ -17,11 +18,12 @@ DEFAULT_TOKEN = "123456:TEST-token"
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="A strict Telegram Bot API emulator on the loopback interface.")
+    parser = argparse.ArgumentParser(description="A strict Telegram emulator (Bot API, and MTProto with --account) on the loopback interface.")
     parser.add_argument("--token", action="append", help=f"a bot's token, repeatable (default {DEFAULT_TOKEN})")
     parser.add_argument("--local", action="store_true", help="behave like a local server (--local): larger limits")
     parser.add_argument("--files", type=Path, metavar="DIR", help="keep files here instead of a temporary folder")
     parser.add_argument("--enforce-rates", action="store_true", help="answer 429 above Telegram's message rates")
+    accounts.add_arguments(parser)
     lifecycle.add_arguments(parser)
     arguments = parser.parse_args()
 
@@ -32,13 +34,23 @@ def main() -> int:
         )
         try:
             world = World(options)
+            servers = accounts.make(world, arguments)
         except ValueError as error:
             parser.error(str(error))
-        asyncio.run(lifecycle.serve(BotApiServer(world).application(), arguments))
+        asyncio.run(serve(world, servers, arguments))
     finally:
         if not arguments.files:
             shutil.rmtree(directory, ignore_errors=True)
     return 0
+
+
+async def serve(world: World, servers: accounts.Servers | None, arguments: argparse.Namespace) -> None:
+    app = BotApiServer(world).application(servers.routes() if servers else None)
+    if servers is not None:
+        await servers.start()
+    await lifecycle.serve(app, arguments)
+    if servers is not None:
+        servers.stop()
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ import Testing
         ("[[route]]\nmatch = 5\nto = \"-\"\n", "routes.toml:2: match"),
         ("[[route]]\nmatch = []\nto = \"-\"\n", "routes.toml:2: match"),
         ("[[route]]\nmatch = [\"a\", 1]\nto = \"-\"\n", "routes.toml:2: match"),
-        ("[[route]]\nmatch = \"a..b\"\nto = \"-\"\n", "route 1: \"a..b\" is no pattern"),
+        ("[[route]]\nmatch = \"a..b\"\nto = \"-\"\n", "routes.toml:2: \"a..b\" is no pattern"),
         ("[[route]]\nmatch = \"a\"\nto = \"queue:x\"\n", "this version has no queues"),
         ("[[route]]\nmatch = \"a\"\nto = 1\n", "routes.toml:3: to is a text"),
         ("[[route]]\nmatch = \"a\"\nversion = 0\nto = \"-\"\n", "routes.toml:3: version"),

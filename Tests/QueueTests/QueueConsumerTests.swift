@@ -47,7 +47,8 @@ import Testing
             try await slow.finish([QueueResult(first.entry, lines: [fixture.line("late")])], to: QueueOutputs([output]))
                 == .done(lost: [first.entry]))
         #expect(try await !slow.retry(first.entry, after: .zero, reason: "late"))
-        _ = try await other.finish([QueueResult(second.entry, lines: [fixture.line("in time")])], to: QueueOutputs([output]))
+        _ = try await other.finish(
+            [QueueResult(second.entry, lines: [fixture.line("in time")])], to: QueueOutputs([output]))
         #expect(try await fixture.lines(in: output) == ["in time"])
     }
 

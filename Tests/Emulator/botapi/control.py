@@ -14,26 +14,26 @@ from . import person
 from .content import MEDIA_KINDS
 from .errors import ControlError
 from .faults import Fault
-from .model import GONE, Bot
+from .model import GONE, Bot, View
 from .world import World
 
 Json = dict[str, Any]
 Answer = Json | web.StreamResponse
 _MESSAGE = {
     "chat_id": int, "from": dict, "text": str, "reply_to": int, "chat_type": str, "title": str, "chat_username": str,
-    "thread_id": int, "date": int, "bot": object, "entities": list,
+    "thread_id": int, "date": int, "bot": object, "account": object, "entities": list,
 }  # fmt: skip
 _PLACE = {name: kind for name, kind in _MESSAGE.items() if name != "text"}
 _FILE = _PLACE | {
     "path": str, "kind": str, "file_name": str, "mime_type": str, "duration": int, "width": int, "height": int,
-    "title": str, "performer": str, "caption": str,
+    "title": str, "performer": str, "caption": str, "dc": int,
 }  # fmt: skip
-_EDIT = {"chat_id": int, "message_id": int, "text": str, "entities": list, "bot": object}
+_EDIT = {"chat_id": int, "message_id": int, "text": str, "entities": list, "bot": object, "account": object}
 _FAULT = {
     "method": str, "kind": object, "retry_after": int, "description": str, "times": int, "delay": (int, float),
     "after": bool, "head": bool, "chat_id": int,
 }  # fmt: skip
-_CHAT = {name: _MESSAGE[name] for name in ("chat_id", "chat_type", "title", "chat_username", "thread_id", "bot")}
+_CHAT = {name: _MESSAGE[name] for name in ("chat_id", "chat_type", "title", "chat_username", "thread_id", "bot", "account")}
 
 
 class Control:
@@ -49,33 +49,43 @@ class Control:
                 return bot
         raise ControlError(f"there is no bot {named!r}")
 
+    def _view(self, named: Any) -> View:
+        """Whose chats an order is about: an account's, if it names one, or a bot's."""
+        if named.get("account") is None:
+            return self._bot(named.get("bot"))
+        if self._world.accounts is None:
+            raise ControlError("there are no accounts: start the emulator with --account")
+        return self._world.accounts.named(named["account"])
+
     async def message(self, request: web.Request) -> Answer:
-        order = await _order(request, _MESSAGE, "chat_id", "text")
-        return person.post(self._bot(order.get("bot")), order, person.text_content(order)).body
+        order = await read_order(request, _MESSAGE, "chat_id", "text")
+        return person.post(self._view(order), order, person.text_content(order)).body
 
     async def burst(self, request: web.Request) -> Answer:
-        order = await _order(request, _MESSAGE | {"count": int}, "chat_id", "text", "count")
-        bot = self._bot(order.get("bot"))
-        first = bot.updates.next_id
+        order = await read_order(request, _MESSAGE | {"count": int}, "chat_id", "text", "count")
+        view = self._view(order)
+        first = view.updates.next_id if isinstance(view, Bot) else None
         for n in range(order["count"]):
             numbered = order | {"text": order["text"].replace("{n}", str(n))}
-            person.post(bot, numbered, person.text_content(numbered))
-        return {"count": order["count"], "first_update_id": first, "last_update_id": bot.updates.next_id - 1}
+            message = person.post(view, numbered, person.text_content(numbered))
+        if not isinstance(view, Bot):
+            return {"count": order["count"], "last_message_id": message.id if order["count"] else None}
+        return {"count": order["count"], "first_update_id": first, "last_update_id": view.updates.next_id - 1}
 
     async def file(self, request: web.Request) -> Answer:
-        order = await _order(request, _FILE, "chat_id", "path", "kind")
+        order = await read_order(request, _FILE, "chat_id", "path", "kind")
         if order["kind"] not in MEDIA_KINDS:
             raise ControlError(f"kind must be one of {', '.join(MEDIA_KINDS)}")
-        bot = self._bot(order.get("bot"))
-        content = await asyncio.to_thread(person.file_content, self._world, bot, order)
-        return person.post(bot, order, content).body
+        view = self._view(order)
+        content = await asyncio.to_thread(person.file_content, self._world, view, order)
+        return person.post(view, order, content).body
 
     async def edit(self, request: web.Request) -> Answer:
-        order = await _order(request, _EDIT, "chat_id", "message_id", "text")
-        return person.edit(self._bot(order.get("bot")), order).body
+        order = await read_order(request, _EDIT, "chat_id", "message_id", "text")
+        return person.edit(self._view(order), order).body
 
     async def update(self, request: web.Request) -> Answer:
-        body = await _json(request)
+        body = await read_json(request)
         if len(body) != 1 or not isinstance(next(iter(body.values())), dict):
             raise ControlError("an update is one key (its type) with one object, without update_id")
         bot = self._bot(request.query.get("bot"))
@@ -86,15 +96,15 @@ class Control:
         return {"update_id": bot.updates.push(body)}
 
     async def set_chat(self, request: web.Request) -> Answer:
-        order = await _order(request, _CHAT | {"bot_status": str}, "chat_id")
+        order = await read_order(request, _CHAT | {"bot_status": str}, "chat_id")
         if order.get("bot_status", "member") not in {"member", "administrator"} | GONE:
             raise ControlError("bot_status must be member, administrator, left or kicked")
-        chat = person.chat_for(self._bot(order.get("bot")), order, None)
+        chat = person.chat_for(self._view(order), order, None)
         chat.bot_status = order.get("bot_status", chat.bot_status)
         return chat.body() | {"bot_status": chat.bot_status}
 
     async def chat(self, request: web.Request) -> Answer:
-        chat = self._bot(request.query.get("bot")).chats.get(int(request.match_info["chat_id"]))
+        chat = self._view(request.query).chats.get(int(request.match_info["chat_id"]))
         return {"messages": [] if chat is None else [message.record() for message in chat.messages.values()]}
 
     async def log(self, request: web.Request) -> Answer:
@@ -105,7 +115,7 @@ class Control:
         return {"ok": True}
 
     async def fault(self, request: web.Request) -> Answer:
-        order = await _order(request, _FAULT, "method", "kind")
+        order = await read_order(request, _FAULT, "method", "kind")
         self._world.faults.add(Fault(**(order | {"kind": str(order["kind"])})))
         return {"ok": True}
 
@@ -114,13 +124,13 @@ class Control:
         return {"ok": True}
 
     async def expire(self, request: web.Request) -> Answer:
-        order = await _order(request, {"file_ids": list, "all": bool})
+        order = await read_order(request, {"file_ids": list, "all": bool})
         if not order.get("all") and "file_ids" not in order:
             raise ControlError('give "file_ids" or "all": true')
         return {"expired": self._world.files.expire(None if order.get("all") else order["file_ids"])}
 
     async def block(self, request: web.Request) -> Answer:
-        order = await _order(request, {"user_id": int, "blocked": bool, "bot": object}, "user_id", "blocked")
+        order = await read_order(request, {"user_id": int, "blocked": bool, "bot": object}, "user_id", "blocked")
         person.block(self._bot(order.get("bot")), order["user_id"], order["blocked"])
         return {"ok": True}
 
@@ -129,7 +139,7 @@ class Control:
         return person.migrate(self._bot(order.get("bot")), order).body()
 
     async def rates(self, request: web.Request) -> Answer:
-        order = await _order(request, {"enforce": bool}, "enforce")
+        order = await read_order(request, {"enforce": bool}, "enforce")
         self._world.rates.enforced = order["enforce"]
         return {"ok": True}
 
@@ -144,9 +154,12 @@ class Control:
         return web.FileResponse(blob.path, headers={"Content-Type": "application/octet-stream"})
 
 
-def add_routes(app: web.Application, world: World) -> None:
+Route = tuple[str, str, Callable[[web.Request], Awaitable[Answer]]]
+
+
+def add_routes(app: web.Application, world: World, more: list[Route]) -> None:
     control = Control(world)
-    routes: list[tuple[str, str, Callable[[web.Request], Awaitable[Answer]]]] = [
+    routes: list[Route] = [
         ("POST", "message", control.message), ("POST", "burst", control.burst), ("POST", "file", control.file),
         ("POST", "edit", control.edit), ("POST", "update", control.update), ("POST", "chat", control.set_chat),
         ("GET", r"chat/{chat_id:-?\d+}", control.chat), ("GET", "log", control.log),
@@ -155,7 +168,7 @@ def add_routes(app: web.Application, world: World) -> None:
         ("POST", "block", control.block), ("POST", "migrate", control.migrate), ("POST", "rates", control.rates), ("GET", "pending", control.pending),
         ("GET", "file/{file_unique_id}", control.file_bytes),
     ]  # fmt: skip
-    for method, path, handler in routes:
+    for method, path, handler in routes + more:
         app.router.add_route(method, f"/control/{path}", _wrapped(handler))
     app.router.add_route("*", "/control/{rest:.*}", _unknown)
 
@@ -175,7 +188,7 @@ def _wrapped(handler: Callable[[web.Request], Awaitable[Answer]]) -> Callable[..
     return handle
 
 
-async def _json(request: web.Request) -> Json:
+async def read_json(request: web.Request) -> Json:
     try:
         body = json.loads(await request.text() or "{}")
     except ValueError as error:
@@ -185,9 +198,9 @@ async def _json(request: web.Request) -> Json:
     return body
 
 
-async def _order(request: web.Request, known: dict[str, Any], *required: str) -> Json:
+async def read_order(request: web.Request, known: dict[str, Any], *required: str) -> Json:
     """The body, with nothing unknown, nothing missing, and nothing of a wrong type. Null is the same as absent."""
-    body = {name: value for name, value in (await _json(request)).items() if value is not None}
+    body = {name: value for name, value in (await read_json(request)).items() if value is not None}
     for name, value in body.items():
         if name not in known:
             raise ControlError(f"unknown field {name!r}; known are {', '.join(known)}")

@@ -97,6 +97,9 @@ class FileStore:
         self._files[file_id] = file
         return file
 
+    def known(self, file_id: str) -> File | None:
+        return self._files.get(file_id)
+
     def resolve(self, bot_id: int, file_id: str, kind: str) -> File:
         """The file that a bot sends again by its file_id."""
         file = self._files.get(file_id)

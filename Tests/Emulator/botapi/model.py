@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import time
 from dataclasses import dataclass, field
@@ -27,6 +28,10 @@ class Message:
     reactions: list[Json] = field(default_factory=list)
     reaction_history: list[Json] = field(default_factory=list)
     sent_at: float = field(default_factory=time.time)
+    by_account: int | None = None
+    """The account that posted it, where the body does not tell."""
+    twin: Message | None = field(default=None, repr=False)
+    """The same message in another account's view of a private chat."""
 
     @property
     def id(self) -> int:
@@ -80,36 +85,28 @@ class Chat:
         return None if message is None or message.deleted else message
 
 
-class Bot:
-    def __init__(self, token: str, serial: int) -> None:
-        match = TOKEN.match(token)
-        if match is None:
-            raise ValueError(f"malformed token {token!r}: expected digits, a colon, and letters or digits")
-        self.token = token
-        self.id = int(match[1])
-        self.first_name = "Test Bot" if serial == 1 else f"Test Bot {serial}"
-        self.username = "test_bot" if serial == 1 else f"test{serial}_bot"
-        self.updates = UpdateQueue()
+class View:
+    """What one bot or account sees: its chats, and the people it knows."""
+
+    def __init__(self, identity: int, username: str | None, users: dict[int, Json]) -> None:
+        self.id = identity
+        self.username = username
+        self.users = users
         self.chats: dict[int, Chat] = {}
-        self.users: dict[int, Json] = {}
         self.blocked_by: set[int] = set()
-        self.commands: dict[tuple[str, str], list[Json]] = {}
-        self.callback_queries: dict[str, float] = {}
-        self.webhook: Json = {}
-        self.logged_out = False
         self._next_message_id = 1
 
     def user(self) -> Json:
-        return {"id": self.id, "is_bot": True, "first_name": self.first_name, "username": self.username}
+        raise NotImplementedError
 
-    def profile(self) -> Json:
-        return self.user() | {
-            "can_join_groups": True,
-            "can_read_all_group_messages": True,
-            "supports_inline_queries": False,
-            "can_connect_to_business": False,
-            "has_main_web_app": False,
-        }
+    def open_chat(self, chat_id: int, kind: str) -> Chat:
+        """A chat that this view has not seen so far."""
+        chat = self.chats[chat_id] = Chat(chat_id, kind, title=f"Chat {chat_id}")
+        return chat
+
+    def announce(self, kind: str, chat: Chat, message: Message) -> None:
+        """Tell whoever owns the view. `kind` is the Bot API's name of the update."""
+        raise NotImplementedError
 
     def chat_named(self, name: str) -> Chat | None:
         wanted = name.removeprefix("@").lower()
@@ -148,3 +145,33 @@ class Bot:
                 entity = entity | {"user": user}
             resolved.append(entity)
         return resolved
+
+
+class Bot(View):
+    def __init__(self, token: str, serial: int) -> None:
+        match = TOKEN.match(token)
+        if match is None:
+            raise ValueError(f"malformed token {token!r}: expected digits, a colon, and letters or digits")
+        super().__init__(int(match[1]), "test_bot" if serial == 1 else f"test{serial}_bot", {})
+        self.token = token
+        self.first_name = "Test Bot" if serial == 1 else f"Test Bot {serial}"
+        self.updates = UpdateQueue()
+        self.commands: dict[tuple[str, str], list[Json]] = {}
+        self.callback_queries: dict[str, float] = {}
+        self.webhook: Json = {}
+        self.logged_out = False
+
+    def user(self) -> Json:
+        return {"id": self.id, "is_bot": True, "first_name": self.first_name, "username": self.username}
+
+    def announce(self, kind: str, chat: Chat, message: Message) -> None:
+        self.updates.push({kind: copy.deepcopy(message.body)})
+
+    def profile(self) -> Json:
+        return self.user() | {
+            "can_join_groups": True,
+            "can_read_all_group_messages": True,
+            "supports_inline_queries": False,
+            "can_connect_to_business": False,
+            "has_main_web_app": False,
+        }

@@ -13,24 +13,25 @@ from .errors import ApiError, ControlError
 from .formatting import MAX_CAPTION, MAX_TEXT
 from .images import image_size
 from .inputfile import mime_type_of
-from .model import Bot, Chat, Message
+from .model import Bot, Chat, Message, View
 from .world import World
 
 Json = dict[str, Any]
-_ATTRIBUTES = ("duration", "width", "height", "title", "performer")
+# The last is where accounts find the file: its data centre.
+_ATTRIBUTES = ("duration", "width", "height", "title", "performer", "dc")
 CHAT_TYPES = ("private", "group", "supergroup", "channel")
 
 
-def chat_for(bot: Bot, order: Json, user: Json | None) -> Chat:
+def chat_for(view: View, order: Json, user: Json | None) -> Chat:
     """The chat an order speaks of, made if there is none, and brought up to date."""
     chat_id = order["chat_id"]
     default = "private" if chat_id > 0 else "supergroup"
-    chat = bot.chats.get(chat_id)
+    chat = view.chats.get(chat_id)
     if chat is None:
         kind = order.get("chat_type", default)
         if kind not in CHAT_TYPES or (kind == "private") is not (chat_id > 0):
             raise ControlError(f"chat_type {kind!r} does not fit chat_id {chat_id}")
-        chat = bot.chats[chat_id] = Chat(chat_id, kind, title=f"Chat {chat_id}")
+        chat = view.open_chat(chat_id, kind)
     elif "chat_type" in order and order["chat_type"] != chat.type:
         raise ControlError(f"chat {chat_id} is already a {chat.type}")
     if chat.migrated_to is not None:
@@ -40,40 +41,41 @@ def chat_for(bot: Bot, order: Json, user: Json | None) -> Chat:
         chat.username = order["chat_username"]
     if user is not None:
         chat.members.add(user["id"])
-        if chat.type == "private":
+        if chat.type == "private" and user["id"] == chat_id:
             chat.first_name, chat.username = user["first_name"], user.get("username")
     if order.get("thread_id") is not None:
         chat.threads.add(order["thread_id"])
     return chat
 
 
-def user_for(bot: Bot, order: Json) -> Json | None:
+def user_for(view: View, order: Json) -> Json | None:
     """The sender; None for a channel's own posts."""
     given = order.get("from")
     if given is None:
         if order["chat_id"] < 0:
-            chat = bot.chats.get(order["chat_id"])
+            chat = view.chats.get(order["chat_id"])
             if (chat.type if chat else order.get("chat_type")) == "channel":
                 return None
             raise ControlError("from is missing")
-        given = bot.users.get(order["chat_id"], {"id": order["chat_id"], "first_name": "User"})
+        given = view.users.get(order["chat_id"], {"id": order["chat_id"], "first_name": "User"})
     if not isinstance(given, dict) or not isinstance(given.get("id"), int) or given["id"] <= 0:
         raise ControlError("from must be an object with a positive id")
-    user = {"id": given["id"], "is_bot": False, "first_name": given.get("first_name", "User")} | given
-    bot.users[user["id"]] = user
+    known = view.users.get(given["id"], {})
+    user = {"id": given["id"], "is_bot": False, "first_name": "User"} | known | given
+    view.users[user["id"]] = user
     return user
 
 
-def post(bot: Bot, order: Json, content: Json) -> Message:
+def post(view: View, order: Json, content: Json) -> Message:
     """A message as it reaches the bot, queued as an update."""
-    user = user_for(bot, order)
-    chat = chat_for(bot, order, user)
+    user = user_for(view, order)
+    chat = chat_for(view, order, user)
     target = None
     if order.get("reply_to") is not None:
         target = chat.find(order["reply_to"])
         if target is None:
             raise ControlError(f"reply_to: chat {chat.id} has no message {order['reply_to']}")
-    message = bot.new_message(chat, by_bot=False, date=order.get("date"))
+    message = view.new_message(chat, by_bot=False, date=order.get("date"))
     if user is not None and chat.type != "channel":
         message.body = {"message_id": message.id, "from": user} | message.body
     if order.get("thread_id") is not None:
@@ -83,8 +85,8 @@ def post(bot: Bot, order: Json, content: Json) -> Message:
     message.body |= content
     for entity in content.get("entities", []):
         if entity["type"] == "text_mention":
-            bot.users.setdefault(entity["user"]["id"], entity["user"])
-    bot.updates.push({"channel_post" if chat.type == "channel" else "message": copy.deepcopy(message.body)})
+            view.users.setdefault(entity["user"]["id"], entity["user"])
+    view.announce("channel_post" if chat.type == "channel" else "message", chat, message)
     return message
 
 
@@ -100,7 +102,7 @@ def text_content(order: Json, key: str = "text") -> Json:
     return {key: text} | ({name: entities} if entities else {})
 
 
-def file_content(world: World, bot: Bot, order: Json) -> Json:
+def file_content(world: World, view: View, order: Json) -> Json:
     path = Path(order["path"])
     if not path.is_file():
         raise ControlError(f"path: {path} is no file")
@@ -112,13 +114,13 @@ def file_content(world: World, bot: Bot, order: Json) -> Json:
         attributes |= {"width": width, "height": height}
     name = order.get("file_name", path.name)
     mime_type = order.get("mime_type") or mime_type_of(kind, name)
-    file = world.files.issue(bot.id, kind, blob, name, mime_type, attributes)
+    file = world.files.issue(view.id, kind, blob, name, mime_type, attributes)
     caption = text_content(order, "caption") if order.get("caption") else {}
     return media_content(file) | caption
 
 
-def edit(bot: Bot, order: Json) -> Message:
-    chat = bot.chats.get(order["chat_id"])
+def edit(view: View, order: Json) -> Message:
+    chat = view.chats.get(order["chat_id"])
     message = chat.find(order["message_id"]) if chat else None
     if chat is None or message is None:
         raise ControlError("there is no such message")
@@ -129,8 +131,7 @@ def edit(bot: Bot, order: Json) -> Message:
     message.body |= text_content({key: order["text"], "entities": order.get("entities")}, key)
     message.body["edit_date"] = int(time.time())
     message.edits.append({key: order["text"], "at": time.time()})
-    kind = "edited_channel_post" if chat.type == "channel" else "edited_message"
-    bot.updates.push({kind: copy.deepcopy(message.body)})
+    view.announce("edited_channel_post" if chat.type == "channel" else "edited_message", chat, message)
     return message
 
 

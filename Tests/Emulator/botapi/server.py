@@ -31,9 +31,9 @@ class BotApiServer:
         self._world = world
         self._reader = ParameterReader(world.files.incoming_directory, world.options.max_upload_bytes)
 
-    def application(self) -> web.Application:
+    def application(self, control_routes: list[control.Route] | None = None) -> web.Application:
         app = web.Application()
-        control.add_routes(app, self._world)
+        control.add_routes(app, self._world, control_routes or [])
         app.router.add_route("*", "/file/bot{token}/{file_path:.+}", self._download)
         app.router.add_route("*", "/bot{token}/{method}", self._call, expect_handler=self._expect)
         app.router.add_route("*", "/{rest:.*}", self._nothing_here)

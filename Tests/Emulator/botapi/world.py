@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from .errors import bad_request, forbidden, upgraded
 from .faults import FaultPlan
 from .filestore import FileStore
 from .journal import Journal
-from .model import GONE, Bot, Chat, Message
+from .model import GONE, Bot, Chat, Message, View
 from .rates import RateLimits
 from .request import Upload
 
@@ -30,6 +30,11 @@ class Options:
         return LOCAL_UPLOAD_BYTES if self.local else CLOUD_UPLOAD_BYTES
 
 
+class Accounts(Protocol):
+    def named(self, value: Any) -> View:
+        """An account's view, by id, phone number or username. Raises ControlError."""
+
+
 class World:
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -38,6 +43,8 @@ class World:
         self.rates = RateLimits(options.enforce_rates)
         self.faults = FaultPlan()
         self.journal = Journal()
+        self.accounts: Accounts | None = None
+        """User accounts, if the emulator was started with some."""
 
     def bot_by_token(self, token: str) -> Bot | None:
         return next((bot for bot in self.bots if bot.token == token), None)

@@ -1,12 +1,12 @@
-import Logging
-import Redis
+public import Logging
+public import Redis
 import Stage
 import Synchronization
 
 /// Asks the rate limiter, and decides by `--fail` while Redis does not answer.
 ///
 /// During an outage Redis is tried once a second and for a second at most, so that events are not held up.
-final class OutageGuard: Sendable {
+public final class OutageGuard: Sendable {
     private struct Outage {
         var nextTry: ContinuousClock.Instant
         var undecided = 0
@@ -21,7 +21,7 @@ final class OutageGuard: Sendable {
     private let failure: FailureMode
     private let outage = Mutex<Outage?>(nil)
 
-    init(limiter: RateLimiter, log: Logger, failure: FailureMode) {
+    public init(limiter: RateLimiter, log: Logger, failure: FailureMode) {
         (self.limiter, self.log, self.failure) = (limiter, log, failure)
     }
 
@@ -29,7 +29,7 @@ final class OutageGuard: Sendable {
     var isRedisAway: Bool { outage.withLock { $0 != nil } }
 
     /// Tries Redis at the start: an outage is told at once, and what does not pass by itself ends the tool.
-    func start(_ redis: Redis) async throws(RedisError) {
+    public func start(_ redis: Redis) async throws(RedisError) {
         do throws(RedisError) {
             try await redis.send(["PING"], timeout: Self.pause)
         } catch {

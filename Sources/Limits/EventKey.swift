@@ -1,9 +1,9 @@
-import ArgumentParser
+public import ArgumentParser
 import Digest
-import Envelope
+public import Envelope
 
 /// Where an event says whose it is.
-enum EventKey: ExpressibleByArgument, CustomStringConvertible, Sendable, Equatable {
+public enum EventKey: ExpressibleByArgument, CustomStringConvertible, Sendable, Equatable {
     /// `meta.actor.id`, else who sent what the update holds (`payload.message.from.id`, `payload.callback_query.from.id`, …).
     case user
     /// `meta.origin.chat_id`, else the chat that the update is from.
@@ -11,7 +11,7 @@ enum EventKey: ExpressibleByArgument, CustomStringConvertible, Sendable, Equatab
     /// Dotted keys from the envelope's top.
     case path([String])
 
-    init?(argument: String) {
+    public init?(argument: String) {
         switch argument {
         case "user": self = .user
         case "chat": self = .chat
@@ -25,7 +25,7 @@ enum EventKey: ExpressibleByArgument, CustomStringConvertible, Sendable, Equatab
 
     private static let topKeys: Set<String> = ["id", "type", "version", "correlation_id", "causation_id", "timestamp"]
 
-    var description: String {
+    public var description: String {
         switch self {
         case .user: "user"
         case .chat: "chat"
@@ -33,13 +33,13 @@ enum EventKey: ExpressibleByArgument, CustomStringConvertible, Sendable, Equatab
         }
     }
 
-    var defaultValueDescription: String { description }
+    public var defaultValueDescription: String { description }
 
     /// Longer keys are counted under their SHA-256: a field may hold a megabyte, and Redis and an outage keep every key.
     private static let maxBytes = 200
 
     /// The key of an event; nil when it has none.
-    func value(in event: Envelope) -> String? {
+    public func value(in event: Envelope) -> String? {
         let found: JSON? =
             switch self {
             case .user: event.meta.value(at: ["actor", "id"]) ?? EventKey.sender(of: event.payload)

@@ -1,11 +1,11 @@
-import Envelope
-import Logging
+public import Envelope
+public import Logging
 import Redis
-import Stage
+public import Stage
 import Synchronization
 
 /// Decides what becomes of matching events.
-final class LimitStage: Sendable {
+public final class LimitStage: Sendable {
     private let log: Logger
     private let counter: OutageGuard
     private let key: EventKey
@@ -14,7 +14,7 @@ final class LimitStage: Sendable {
     private let exemptRoles: Set<String>
     private let totals = Mutex((decided: 0, refused: 0))
 
-    init(
+    public init(
         log: Logger, counter: OutageGuard, key: EventKey, mode: RateMode, action: LimitAction, exemptRoles: Set<String>
     ) {
         (self.log, self.counter, self.key, self.mode) = (log, counter, key, mode)
@@ -22,7 +22,7 @@ final class LimitStage: Sendable {
     }
 
     /// One decision an event, in order; all keys are asked about at once.
-    func decide(_ events: [Envelope]) async throws -> [Decision] {
+    public func decide(_ events: [Envelope]) async throws -> [Decision] {
         let keys = events.map(limitedKey)
         let asked = keys.compactMap { $0 }
         guard !asked.isEmpty else { return keys.map { _ in .pass } }
@@ -38,7 +38,7 @@ final class LimitStage: Sendable {
     }
 
     /// What was done in all, for the log.
-    func summarize() {
+    public func summarize() {
         let (decided, refused) = totals.withLock { $0 }
         log.info("end of input", metadata: ["decided": "\(decided)", "over_limit": "\(refused)"])
     }

@@ -1,0 +1,69 @@
+import Glibc
+import Synchronization
+
+/// How far the reader has come, in a file that is mapped into memory: what is stored there outlives the process, whatever ends it.
+///
+/// Shape of the file, little-endian: `tgspool1`, two places of segment and offset (8 bytes each), the bytes held (8). The place with the larger segment counts; of two, so that going on to a segment is one store.
+final class Cursor: @unchecked Sendable {
+    private static let magic = Array("tgspool1".utf8)
+    private static let bytes = 4096
+    private static let placesAt = 8
+    private static let heldAt = 40
+
+    private let memory: UnsafeMutableRawPointer
+    /// The file held something else: where the reader was is not known.
+    let isLost: Bool
+
+    /// - Parameter first: the segment that a new cursor is at.
+    init(path: String, first: UInt64) throws(SpoolError) {
+        let file = try OpenFile(path, O_RDWR | O_CREAT)
+        let isNew = try file.size() == 0
+        try file.truncate(to: Int64(Cursor.bytes))
+        guard let memory = mmap(nil, Cursor.bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file.descriptor, 0),
+            memory != MAP_FAILED
+        else { throw SpoolError.localIO("unable to map \(path)") }
+        self.memory = memory
+        let found = UnsafeRawBufferPointer(start: memory, count: Cursor.magic.count)
+        isLost = !isNew && !found.elementsEqual(Cursor.magic)
+        if isNew || isLost {
+            go(to: first, offset: 0)
+            held = 0
+            memory.copyMemory(from: Cursor.magic, byteCount: Cursor.magic.count)
+        }
+    }
+
+    deinit { munmap(memory, Cursor.bytes) }
+
+    private func place(_ segment: UInt64) -> UnsafeMutableRawPointer {
+        memory + Cursor.placesAt + Int(segment % 2) * 16
+    }
+
+    /// The segment that is being read.
+    var segment: UInt64 {
+        max(
+            memory.load(fromByteOffset: Cursor.placesAt, as: UInt64.self),
+            memory.load(fromByteOffset: Cursor.placesAt + 16, as: UInt64.self))
+    }
+
+    /// The offset in it; a system call may move it on.
+    var offset: UnsafeMutablePointer<Int64> { (place(segment) + 8).assumingMemoryBound(to: Int64.self) }
+
+    /// Goes to a later segment, in one step.
+    func advance(to segment: UInt64) {
+        place(segment).storeBytes(of: 0, toByteOffset: 8, as: Int64.self)
+        place(segment).storeBytes(of: segment, as: UInt64.self)
+    }
+
+    /// Goes anywhere; only while nobody can be hurt by an end in the middle of it.
+    func go(to segment: UInt64, offset: Int64) {
+        place(segment + 1).storeBytes(of: 0, as: UInt64.self)
+        place(segment).storeBytes(of: offset, toByteOffset: 8, as: Int64.self)
+        place(segment).storeBytes(of: segment, as: UInt64.self)
+    }
+
+    /// How many of the last bytes are in a pipe that nobody reads: they are gone with it.
+    var held: Int64 {
+        get { memory.load(fromByteOffset: Cursor.heldAt, as: Int64.self) }
+        set { memory.storeBytes(of: newValue, toByteOffset: Cursor.heldAt, as: Int64.self) }
+    }
+}

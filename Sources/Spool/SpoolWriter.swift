@@ -1,0 +1,151 @@
+import Blocking
+import CSpool
+import Glibc
+
+/// The end of a spool where lines come in. Belongs to one thread.
+public final class SpoolWriter {
+    private static let batchBytes = 1 << 20
+    private static let batchPieces = 1024
+
+    private let spool: Spool
+    private var lines: OpenFile?
+    private var sums: OpenFile?
+    private var active: Segment
+    private var records: UnsafeMutableBufferPointer<tgp_spool_line>
+    private var isFull = false
+
+    public init(_ spool: Spool) {
+        self.spool = spool
+        let last = spool.state.read { $0.segments.last }
+        active = last ?? Segment(number: spool.cursor.segment, folder: spool.folder)
+        records = .allocate(capacity: 4096)
+    }
+
+    deinit { records.deallocate() }
+
+    /// Appends whole lines, line feeds included; returns when they will outlive the process.
+    ///
+    /// - Returns: how many lines were dropped for want of room (`SpoolLimits.WhenFull.drop`).
+    /// - Throws: `SpoolError`: `.abandoned` when there is no room and the wait was ended.
+    public func append(_ pieces: UnsafeBufferPointer<iovec>) throws(SpoolError) -> Int {
+        var dropped = 0
+        var index = 0
+        while index < pieces.count {
+            var end = index
+            var bytes = 0
+            repeat {
+                bytes += pieces[end].iov_len
+                end += 1
+            } while end < pieces.count && end - index < SpoolWriter.batchPieces && bytes < SpoolWriter.batchBytes
+            dropped += try append(batch: UnsafeBufferPointer(rebasing: pieces[index..<end]), bytes: bytes)
+            index = end
+        }
+        return dropped
+    }
+
+    private func append(batch: UnsafeBufferPointer<iovec>, bytes: Int) throws(SpoolError) -> Int {
+        while true {
+            if let reason = try write(batch, bytes) {
+                if !isFull { spool.notify(.full(reason)) }
+                isFull = true
+                guard spool.limits.whenFull == .block else { return SpoolWriter.lineFeeds(batch) }
+                // What is delivered makes room, and so may somebody on a full disk.
+                let isAbandoned = spool.state.wait(atMost: .milliseconds(200)) { $0.isAbandoned ? true : nil } ?? false
+                guard !isAbandoned else { throw SpoolError(.abandoned, reason) }
+            } else {
+                isFull = false
+                return 0
+            }
+        }
+    }
+
+    /// - Returns: why there is no room; nil when it is written.
+    private func write(_ batch: UnsafeBufferPointer<iovec>, _ bytes: Int) throws(SpoolError) -> String? {
+        let (held, hasOlder) = spool.state.read { ($0.bytes, $0.segments.count > 1) }
+        let isEmpty = !hasOlder && spool.waitingBytes == 0
+        guard isEmpty || held + Int64(bytes) <= spool.limits.totalBytes else {
+            return "the spool \(spool.folder) is full: \(held) bytes"
+        }
+        // A spool that has been read to its end begins a segment too, for the old one to go away.
+        if lines == nil || active.bytes >= spool.limits.segmentBytes
+            || (isEmpty && held + Int64(bytes) > spool.limits.totalBytes)
+        {
+            if let reason = try begin() { return reason }
+        }
+        guard let lines, let sums else { return nil }
+        let count = note(batch)
+        if let reason = try lines.write(Array(batch), at: active.bytes) { return reason }
+        let reason = try sums.write(noted(count), at: Int64(active.lines * Segment.lineBytes))
+        if let reason {
+            try lines.truncate(to: active.bytes)
+            return reason
+        }
+        if spool.limits.syncs {
+            guard fdatasync(lines.descriptor) == 0, fdatasync(sums.descriptor) == 0 else {
+                throw SpoolError.localIO("unable to write to \(lines.path)")
+            }
+        }
+        active.bytes += Int64(bytes)
+        active.lines += count
+        spool.state.update { [active] in $0.segments[$0.segments.count - 1] = active }
+        return nil
+    }
+
+    /// Goes on in the last segment, or in a new one when that is full.
+    ///
+    /// - Returns: why there is no room for one.
+    private func begin() throws(SpoolError) -> String? {
+        let last = spool.state.read { $0.segments.last }
+        let isNext = lines != nil || (last?.bytes ?? 0) >= spool.limits.segmentBytes
+        let next = isNext ? Segment(number: active.number + 1, folder: spool.folder) : active
+        do throws(SpoolError) {
+            let files = (try OpenFile(next.linesPath, O_RDWR | O_CREAT), try OpenFile(next.sumsPath, O_RDWR | O_CREAT))
+            (lines, sums) = files
+        } catch {
+            guard errno == ENOSPC || errno == EDQUOT else { throw error }
+            return error.message
+        }
+        active = next
+        spool.state.update { [active] state in
+            if state.segments.last?.number != active.number { state.segments.append(active) }
+        }
+        return nil
+    }
+
+    /// Notes the lines of a batch; how many.
+    private func note(_ batch: UnsafeBufferPointer<iovec>) -> Int {
+        var count = 0
+        var start = UInt32(truncatingIfNeeded: active.bytes)
+        for piece in batch {
+            var offset = 0
+            while offset < piece.iov_len {
+                if count == records.count { grow() }
+                var taken = 0
+                let found = tgp_spool_lines(
+                    piece.iov_base + offset, piece.iov_len - offset, start, records.baseAddress.map { $0 + count },
+                    records.count - count, &taken)
+                guard found > 0 else { break }
+                (count, offset, start) = (count + found, offset + taken, start + UInt32(truncatingIfNeeded: taken))
+            }
+        }
+        return count
+    }
+
+    private func grow() {
+        let larger = UnsafeMutableBufferPointer<tgp_spool_line>.allocate(capacity: 2 * records.count)
+        _ = larger.update(fromContentsOf: records)
+        records.deallocate()
+        records = larger
+    }
+
+    /// Where the records of the lines noted last are.
+    private func noted(_ count: Int) -> [iovec] {
+        [iovec(iov_base: records.baseAddress, iov_len: count * Segment.lineBytes)]
+    }
+
+    private static func lineFeeds(_ batch: UnsafeBufferPointer<iovec>) -> Int {
+        batch.reduce(0) { sum, piece in
+            sum + UnsafeRawBufferPointer(start: piece.iov_base, count: piece.iov_len).count { $0 == 0x0A }
+        }
+    }
+}

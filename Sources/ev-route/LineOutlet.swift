@@ -1,0 +1,26 @@
+import Spool
+import Stage
+
+/// Standard output, a file or a device behind a spool. Whoever kills the process between a write and its note makes the next one
+/// write those lines again.
+final class LineOutlet: SpoolOutlet {
+    private let output: LineOutput
+
+    init(endpoint: String) throws(StageError) { output = try LineOutput(endpoint: endpoint) }
+
+    func take(_ stretch: Stretch, _ reader: SpoolReader) throws(StageError) -> Bool {
+        try output.write(stretch.bytes)
+        reader.skip(stretch.bytes.count)
+        reader.forget(keeping: 0)
+        return true
+    }
+
+    func settle(_ reader: SpoolReader) {}
+
+    func finish(_ reader: SpoolReader) throws(StageError) -> Bool {
+        try output.finish()
+        return true
+    }
+
+    func giveUp() {}
+}

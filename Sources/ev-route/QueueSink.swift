@@ -1,0 +1,71 @@
+import Envelope
+import Queue
+import Spool
+import Stage
+import Synchronization
+
+/// A queue: what it has accepted is safe. While Redis is away, or the queue is full, it is waited for.
+struct QueueTarget: Sendable {
+    private let output: EventOutput
+    private let bridge: TaskBridge
+
+    init(_ queue: QueueName, runtime: Runtime, bridge: TaskBridge) throws(StageError) {
+        self.bridge = bridge
+        output = try bridge.stageWait {
+            try await EventOutput(queue, maxLength: QueueOutputs.defaultMaxLength, runtime: runtime)
+        }
+    }
+
+    func write(_ lines: [UInt8]) throws(StageError) {
+        try bridge.stageWait { [output] in try await output.write(lines) }
+    }
+}
+
+/// Events straight into a queue.
+final class QueueSink: Sink {
+    private let target: QueueTarget
+    private let bytes = Atomic(0)
+    private let events = Atomic(0)
+
+    init(_ target: QueueTarget) { self.target = target }
+
+    func write(_ parcel: Parcel) throws(StageError) {
+        var lines: [UInt8] = []
+        lines.reserveCapacity(parcel.bytes)
+        for piece in parcel.places.pieces {
+            lines.append(contentsOf: UnsafeRawBufferPointer(start: piece.iov_base, count: piece.iov_len))
+        }
+        try target.write(lines)
+        bytes.add(parcel.bytes, ordering: .relaxed)
+        events.add(parcel.places.events, ordering: .relaxed)
+    }
+
+    func finish() {}
+    func giveUp() {}
+
+    var acceptedBytes: Int { bytes.load(ordering: .relaxed) }
+    var acceptedEvents: Int { events.load(ordering: .relaxed) }
+    var unreadBytes: Int { 0 }
+}
+
+/// Events into a queue, out of a spool: they wait there while Redis is away. Whoever kills the process between the queue's answer and
+/// its note makes the next one publish those lines again.
+final class QueueOutlet: SpoolOutlet {
+    private static let mostBytes = 256 << 10
+
+    private let target: QueueTarget
+
+    init(_ target: QueueTarget) { self.target = target }
+
+    func take(_ stretch: Stretch, _ reader: SpoolReader) throws(StageError) -> Bool {
+        let count = stretch.ends.last { $0 <= QueueOutlet.mostBytes } ?? stretch.ends.first ?? 0
+        try target.write(Array(stretch.bytes.prefix(count)))
+        reader.skip(count)
+        reader.forget(keeping: 0)
+        return true
+    }
+
+    func settle(_ reader: SpoolReader) {}
+    func finish(_ reader: SpoolReader) -> Bool { true }
+    func giveUp() {}
+}

@@ -1,0 +1,114 @@
+"""Accounts: who they are, how they log in, and their view of the chats."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from botapi.errors import ControlError
+from botapi.model import Chat, Message, View
+
+from .changes import Change, ChangeLog
+
+if TYPE_CHECKING:
+    from .directory import Directory
+
+Json = dict[str, Any]
+CHANNEL_BASE = -1_000_000_000_000
+SHARED = ("supergroup", "channel")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What an account is made from; the fields of `--account` and of the control API."""
+
+    id: int
+    phone: str = ""
+    first_name: str = "User"
+    last_name: str | None = None
+    username: str | None = None
+    password: str | None = None
+    """Of the second factor."""
+    hint: str = ""
+    code: str = "12345"
+    """What an SMS would bring."""
+    dc: int = 2
+    premium: bool = False
+    token: str | None = None
+    """A bot's. Its account logs in with this instead of a phone number."""
+
+
+class Account(View):
+    def __init__(self, identity: Identity, directory: Directory) -> None:
+        super().__init__(identity.id, identity.username, directory.people)
+        self.identity = identity
+        self.directory = directory
+        self.log = ChangeLog()
+        """Of private chats and basic groups."""
+        self.qts = 0
+        self.secret_messages: list[tuple[int, Any]] = []
+        self.seq = 1
+        self.used_random_ids: dict[tuple[int, int], Any] = {}
+        self.seen_users: set[int] = {identity.id}
+        """Users that the account's clients have been told about, so that a short update may mention them."""
+        self.read_to: dict[int, int] = {}
+        self.read_by_others_to: dict[int, int] = {}
+        self.code_hashes: dict[str, float] = {}
+        self.banned: str | None = None
+        self.users[self.id] = self.user()
+
+    @property
+    def is_bot(self) -> bool:
+        return self.identity.token is not None
+
+    @property
+    def dc(self) -> int:
+        return self.identity.dc
+
+    def user(self) -> Json:
+        user: Json = {"id": self.id, "is_bot": self.is_bot, "first_name": self.identity.first_name}
+        if self.identity.last_name:
+            user["last_name"] = self.identity.last_name
+        if self.identity.username:
+            user["username"] = self.identity.username
+        return user
+
+    def open_chat(self, chat_id: int, kind: str) -> Chat:
+        """Enter a chat; supergroups and channels are the same for all accounts."""
+        if (kind in SHARED) is not (chat_id < CHANNEL_BASE):
+            raise ControlError(f"chat_id {chat_id} cannot be a {kind}: channels and supergroups are below {CHANNEL_BASE}")
+        if kind in SHARED:
+            chat = self.directory.shared_chat(chat_id, kind)
+        else:
+            chat = Chat(chat_id, kind, title="" if kind == "private" else f"Chat {chat_id}")
+            known = self.users.get(chat_id)
+            if known is not None:
+                chat.first_name, chat.username = known["first_name"], known.get("username")
+        chat.members.add(self.id)
+        self.chats[chat_id] = chat
+        return chat
+
+    def leave(self, chat: Chat) -> None:
+        self.chats.pop(chat.id, None)
+        chat.members.discard(self.id)
+
+    def log_of(self, chat: Chat) -> ChangeLog:
+        return self.directory.channel_log(chat.id) if chat.type in SHARED else self.log
+
+    def announce(self, kind: str, chat: Chat, message: Message) -> None:
+        self.directory.publish(self, Change("edit" if kind.startswith("edited") else "new", chat.id, [message.id]))
+
+    def sees(self, chat: Chat) -> bool:
+        return self.chats.get(chat.id) is chat
+
+    def is_own(self, message: Message) -> bool:
+        return bool(message.body.get("from", {}).get("id") == self.id) or message.by_account == self.id
+
+
+@dataclass
+class Clocked:
+    """Something handed out for a while."""
+
+    value: Any
+    expires_at: float = field(default_factory=lambda: time.time() + 300)

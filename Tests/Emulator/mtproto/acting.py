@@ -1,0 +1,120 @@
+"""Acting behind an account's back: what other people and other devices do, beyond writing messages."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from aiohttp import web
+from botapi import person
+from botapi.control import Answer, Route, read_order
+from botapi.errors import ControlError
+from botapi.model import Chat
+
+from .account import Account
+from .changes import Change
+from .core import Core
+from .tl import build, types
+
+_PLACE = {"account": object, "chat_id": int}
+
+
+class Acting:
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def routes(self) -> list[Route]:
+        return [
+            ("POST", "/delete", self.delete), ("POST", "/react", self.react), ("POST", "/read", self.read),
+            ("POST", "/history", self.history), ("POST", "/update", self.update), ("POST", "/secret", self.secret),
+            ("POST", "/too_long", self.too_long), ("POST", "/leave", self.leave),
+        ]  # fmt: skip
+
+    def _place(self, order: dict[str, Any]) -> tuple[Account, Chat]:
+        account = self._core.directory.named(order["account"])
+        chat = account.chats.get(order["chat_id"])
+        if chat is None:
+            raise ControlError(f"account {account.id} has no chat {order['chat_id']}")
+        return account, chat
+
+    async def delete(self, request: web.Request) -> Answer:
+        order = await read_order(request, _PLACE | {"message_ids": list}, "account", "chat_id", "message_ids")
+        account, chat = self._place(order)
+        gone = [identity for identity in order["message_ids"] if chat.find(identity) is not None]
+        for identity in gone:
+            chat.messages[identity].deleted = True
+        if gone:
+            self._core.directory.publish(account, Change("delete", chat.id, gone))
+        return {"deleted": gone}
+
+    async def react(self, request: web.Request) -> Answer:
+        known = _PLACE | {"message_id": int, "user_id": int, "emoji": str}
+        order = await read_order(request, known, "account", "chat_id", "message_id", "user_id")
+        account, chat = self._place(order)
+        message = chat.find(order["message_id"])
+        if message is None:
+            raise ControlError("there is no such message")
+        others = [one for one in message.reactions if one.get("by") != order["user_id"]]
+        mine = [{"type": "emoji", "emoji": order["emoji"], "by": order["user_id"]}] if "emoji" in order else []
+        message.reactions = others + mine
+        self._core.directory.publish(account, Change("reactions", chat.id, [message.id]))
+        return {"reactions": message.reactions}
+
+    async def read(self, request: web.Request) -> Answer:
+        """The other side has read what the account wrote."""
+        order = await read_order(request, _PLACE | {"max_id": int}, "account", "chat_id", "max_id")
+        account, chat = self._place(order)
+        account.read_by_others_to[chat.id] = order["max_id"]
+        self._core.directory.publish(account, Change("read_outbox", chat.id, [], max_id=order["max_id"]))
+        return {"ok": True}
+
+    async def history(self, request: web.Request) -> Answer:
+        """Messages that were there before anybody asked: many, at once, without updates."""
+        known = _PLACE | {"count": int, "text": str, "from": dict, "chat_type": str, "title": str,
+                          "chat_username": str, "seconds_apart": int}  # fmt: skip
+        order = await read_order(request, known, "account", "chat_id", "count")
+        account = self._core.directory.named(order["account"])
+        user = person.user_for(account, order)
+        chat = person.chat_for(account, order, user)
+        text, apart = order.get("text", "message {n}"), order.get("seconds_apart", 60)
+        date = int(time.time()) - apart * order["count"]
+        for n in range(order["count"]):
+            message = account.new_message(chat, by_bot=False, date=date + n * apart)
+            if user is not None and chat.type != "channel":
+                message.body = {"message_id": message.id, "from": user} | message.body
+            message.body["text"] = text.replace("{n}", str(n))
+        return {"count": order["count"], "last_message_id": max(chat.messages, default=0)}
+
+    async def update(self, request: web.Request) -> Answer:
+        """Any update without pts, as TL in JSON."""
+        order = await read_order(request, {"account": object, "update": dict, "seq": bool}, "account", "update")
+        try:
+            made = build(order["update"])
+        except (TypeError, ValueError) as error:
+            raise ControlError(f"update: {error}") from error
+        account = self._core.directory.named(order["account"])
+        self._core.feed.push_other(account, made, seq=order.get("seq", False))
+        return {"seq": account.seq}
+
+    async def secret(self, request: web.Request) -> Answer:
+        """A message of a secret chat, which counts up qts."""
+        order = await read_order(request, {"account": object}, "account")
+        account = self._core.directory.named(order["account"])
+        account.qts += 1
+        message = types.EncryptedMessage(1, int(self._core.clock.now()), b"secret", types.EncryptedFileEmpty(),
+                                         random_id=account.qts)  # fmt: skip
+        account.secret_messages.append((account.qts, message))
+        self._core.feed.push_other(account, types.UpdateNewEncryptedMessage(message, account.qts))
+        return {"qts": account.qts}
+
+    async def too_long(self, request: web.Request) -> Answer:
+        """Live updates break off: updatesTooLong."""
+        order = await read_order(request, _PLACE, "account")
+        account = self._core.directory.named(order["account"])
+        self._core.feed.push_too_long(account)
+        return {"pts": account.log.pts}
+
+    async def leave(self, request: web.Request) -> Answer:
+        account, chat = self._place(await read_order(request, _PLACE, "account", "chat_id"))
+        account.leave(chat)
+        return {"ok": True}

@@ -1,0 +1,162 @@
+"""Reading: dialogs, histories, single messages, search."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from botapi.model import Chat, Message
+
+from .. import render
+from ..account import SHARED, Account
+from ..errors import bad_request
+from ..peers import Cast, channel_of, chat_of, peer
+from ..rpc import Call, method
+from ..tl import functions, types
+
+MAX_PAGE = 100
+
+
+def _visible(chat: Chat) -> list[Message]:
+    """Newest first."""
+    return [message for message in reversed(chat.messages.values()) if not message.deleted]
+
+
+def _window(items: list[Message], request: Any) -> list[Message]:
+    """What offset_id, offset_date, add_offset, limit, max_id and min_id leave, newest first."""
+    date = request.offset_date.timestamp() if getattr(request, "offset_date", None) else 0
+    start = 0
+    if request.offset_id:
+        start = next((n for n, item in enumerate(items) if item.id < request.offset_id), len(items))
+    elif date > 0:
+        start = next((n for n, item in enumerate(items) if item.body["date"] < date), len(items))
+    first = start + request.add_offset
+    chosen = items[max(first, 0) : max(first + min(max(request.limit, 0), MAX_PAGE), 0)]
+    return [
+        item for item in chosen
+        if (not request.max_id or item.id < request.max_id) and (not request.min_id or item.id > request.min_id)
+    ]  # fmt: skip
+
+
+def page(account: Account, chat: Chat, items: list[Message], total: int) -> Any:
+    cast = Cast(account)
+    cast.add_chat(chat)
+    shown = render.messages(account, chat, items, cast)
+    if chat.type in SHARED:
+        return types.messages.ChannelMessages(account.log_of(chat).pts, total, shown, [], cast.chats(), cast.users())
+    if len(items) < total:
+        return types.messages.MessagesSlice(total, shown, [], cast.chats(), cast.users())
+    return types.messages.Messages(shown, [], cast.chats(), cast.users())
+
+
+@method(functions.messages.GetHistoryRequest, bots=False)
+def get_history(call: Call, request: Any) -> Any:
+    chat = chat_of(call.account, request.peer)
+    items = _visible(chat)
+    return page(call.account, chat, _window(items, request), len(items))
+
+
+@method(functions.messages.SearchRequest, bots=False)
+def search(call: Call, request: Any) -> Any:
+    chat = chat_of(call.account, request.peer)
+    wanted = request.q.lower()
+    kinds = {types.InputMessagesFilterPhotos: ("photo",), types.InputMessagesFilterVideo: ("video",),
+             types.InputMessagesFilterDocument: ("document",), types.InputMessagesFilterMusic: ("audio",)}  # fmt: skip
+    media = kinds.get(type(request.filter))
+    items = [
+        item for item in _visible(chat)
+        if wanted in str(item.body.get("text", item.body.get("caption", ""))).lower()
+        and (media is None or any(kind in item.body for kind in media))
+    ]  # fmt: skip
+    return page(call.account, chat, _window(items, request), len(items))
+
+
+def _asked(given: Any) -> int:
+    if isinstance(given, types.InputMessageID):
+        return int(given.id)
+    raise bad_request("MSG_ID_INVALID")
+
+
+@method(functions.messages.GetMessagesRequest)
+def get_messages(call: Call, request: Any) -> Any:
+    account, cast = call.account, Cast(call.account)
+    mine = {
+        message.id: (chat, message) for chat in account.chats.values() if chat.type not in SHARED
+        for message in chat.messages.values()
+    }  # fmt: skip
+    shown = []
+    for given in request.id:
+        identity = _asked(given)
+        found = mine.get(identity)
+        shown.append(render.message(account, *found, cast) if found else types.MessageEmpty(identity, None))
+    return types.messages.Messages(shown, [], cast.chats(), cast.users())
+
+
+@method(functions.channels.GetMessagesRequest)
+def get_channel_messages(call: Call, request: Any) -> Any:
+    account, chat = call.account, channel_of(call.account, request.channel)
+    cast, shown = Cast(account), []
+    cast.add_chat(chat)
+    for given in request.id:
+        identity = _asked(given)
+        message = chat.messages.get(identity)
+        shown.append(render.message(account, chat, message, cast) if message else types.MessageEmpty(identity, None))
+    log = account.log_of(chat)
+    return types.messages.ChannelMessages(log.pts, len(shown), shown, [], cast.chats(), cast.users())
+
+
+@method(functions.messages.GetDialogsRequest, bots=False)
+def get_dialogs(call: Call, request: Any) -> Any:
+    account = call.account
+    if request.folder_id:
+        return types.messages.Dialogs([], [], [], [])
+    # Groups and channels stay in the list when they are empty.
+    found = [(chat, next(iter(_visible(chat)), None)) for chat in account.chats.values()]
+    tops = sorted((one for one in found if one[1] or one[0].id < 0), key=_age_of_top, reverse=True)
+    start = 0
+    date = request.offset_date.timestamp() if request.offset_date else 0
+    if request.offset_id or date > 0:
+        start = next(
+            (n for n, top in enumerate(tops) if _age_of_top(top) < (date, request.offset_id)), len(tops)
+        )
+    chosen = tops[start : start + min(max(request.limit, 1), MAX_PAGE)]
+    cast = Cast(account)
+    dialogs = [_dialog(account, chat, top) for chat, top in chosen]
+    shown = [render.message(account, chat, top, cast) for chat, top in chosen if top is not None]
+    for chat, _ in chosen:
+        cast.add_chat(chat)
+    if len(chosen) < len(tops):
+        return types.messages.DialogsSlice(len(tops), dialogs, shown, cast.chats(), cast.users())
+    return types.messages.Dialogs(dialogs, shown, cast.chats(), cast.users())
+
+
+def _age_of_top(top: tuple[Chat, Message | None]) -> tuple[int, int]:
+    return (top[1].body["date"], top[1].id) if top[1] is not None else (0, 0)
+
+
+def _dialog(account: Account, chat: Chat, top: Message | None) -> Any:
+    read_to = account.read_to.get(chat.id, 0)
+    unread = sum(1 for m in chat.messages.values() if m.id > read_to and not m.deleted and not account.is_own(m))
+    return types.Dialog(
+        peer(chat.id), top.id if top else 0, read_to, account.read_by_others_to.get(chat.id, 0), unread, 0, 0, 0,
+        types.PeerNotifySettings(), pts=account.log_of(chat).pts if chat.type in SHARED else None,
+    )  # fmt: skip
+
+
+@method(functions.messages.GetPeerDialogsRequest, bots=False)
+def get_peer_dialogs(call: Call, request: Any) -> Any:
+    account, cast = call.account, Cast(call.account)
+    dialogs, shown = [], []
+    for given in request.peers:
+        chat = chat_of(account, getattr(given, "peer", given))
+        visible = _visible(chat)
+        if visible:
+            dialogs.append(_dialog(account, chat, visible[0]))
+            shown.append(render.message(account, chat, visible[0], cast))
+    state = types.updates.State(account.log.pts, account.qts, int(call.core.clock.now()), account.seq, 0)
+    return types.messages.PeerDialogs(dialogs, shown, cast.chats(), cast.users(), state)
+
+
+@method(functions.messages.GetPinnedDialogsRequest, bots=False)
+def get_pinned_dialogs(call: Call, request: Any) -> Any:
+    state = types.updates.State(call.account.log.pts, call.account.qts, int(call.core.clock.now()), call.account.seq, 0)
+    return types.messages.PeerDialogs([], [], [], [], state)

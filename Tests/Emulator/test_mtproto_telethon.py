@@ -1,0 +1,235 @@
+"""Telethon, a client not written for this emulator, does with it what userbots do."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from telethon import errors, events, functions, types
+
+from conftest import TOKEN
+from mtclients import ALICE_PHONE, BOB, CAROL_PHONE, CHANNEL, Telegram, run, telethon_as, telethon_client
+
+BIG = 11 * 1024 * 1024 + 777
+
+
+@pytest.fixture
+def telegram() -> Iterator[Telegram]:
+    server = Telegram("--token", TOKEN)
+    yield server
+    assert server.stop() == 0
+
+
+def listening(client: Any) -> asyncio.Queue[Any]:
+    heard: asyncio.Queue[Any] = asyncio.Queue()
+    client.add_event_handler(heard.put, events.NewMessage())
+    return heard
+
+
+async def texts(heard: asyncio.Queue[Any], count: int) -> list[str]:
+    return [(await asyncio.wait_for(heard.get(), 15)).raw_text for _ in range(count)]
+
+
+def test_a_login_by_code_follows_the_account_to_its_data_centre(telegram: Telegram) -> None:
+    async def work() -> None:
+        client = telethon_client(telegram, dc=3)
+        await client.connect()
+        await client.send_code_request(ALICE_PHONE)
+        with pytest.raises(errors.PhoneCodeInvalidError):
+            await client.sign_in(ALICE_PHONE, "99999")
+        me = await client.sign_in(ALICE_PHONE, "12345")
+        assert (me.id, me.username, me.phone, client.session.dc_id) == (42, "alice", ALICE_PHONE, 2)
+        assert await client.log_out()
+
+    run(work)
+    assert [call["error"] for call in telegram.calls("auth.sendCode")] == ["PHONE_MIGRATE_2", None]
+    assert "15550100042" not in str(telegram.calls("auth.sendCode")) + str(telegram.calls("auth.signIn"))
+
+
+def test_a_login_with_a_password_and_wrong_ones(telegram: Telegram) -> None:
+    async def work() -> None:
+        client = telethon_client(telegram, dc=1)
+        await client.connect()
+        with pytest.raises(errors.PhoneNumberInvalidError):
+            await client.send_code_request("12")
+        await client.send_code_request(CAROL_PHONE)
+        with pytest.raises(errors.SessionPasswordNeededError):
+            await client.sign_in(CAROL_PHONE, "12345")
+        with pytest.raises(errors.PasswordHashInvalidError):
+            await client.sign_in(password="wrong")
+        assert (await client.sign_in(password="hunter2")).id == 43
+        await client.disconnect()
+
+    run(work)
+
+
+def test_a_bot_logs_in_with_its_token_and_a_wrong_api_id_does_not(telegram: Telegram) -> None:
+    async def work() -> None:
+        client = telethon_client(telegram, dc=1)
+        await client.start(bot_token=TOKEN)
+        assert (await client.get_me()).bot
+        await client.disconnect()
+        client = telethon_client(telegram)
+        client.api_hash = "0" * 32
+        await client.connect()
+        with pytest.raises(errors.ApiIdInvalidError):
+            await client.send_code_request(ALICE_PHONE)
+        await client.disconnect()
+
+    run(work)
+
+
+def test_a_login_by_qr_code(telegram: Telegram) -> None:
+    async def work() -> None:
+        client = telethon_client(telegram, dc=3)
+        await client.connect()
+        login = await client.qr_login()
+        waiting = asyncio.ensure_future(login.wait(10))
+        await asyncio.sleep(0.2)
+        telegram.mtproto("accept_login", {"account": 42, "token": login.url})
+        assert (await waiting).id == 42
+        await client.disconnect()
+
+    run(work)
+
+
+def test_messages_arrive_and_are_answered_edited_and_deleted(telegram: Telegram) -> None:
+    async def work() -> None:
+        async with telethon_as(telegram) as client:
+            heard = listening(client)
+            telegram.writes("one")
+            telegram.writes("two")  # in the short form
+            telegram.control("message", {"account": 42, "chat_id": 77, "from": {"id": 42}, "text": ".vdl http://a.com"})
+            first, _, own = [await asyncio.wait_for(heard.get(), 10) for _ in range(3)]
+            assert (first.raw_text, first.out, first.sender_id) == ("one", False, 77)
+            assert (own.raw_text, own.out, own.chat_id) == (".vdl http://a.com", True, 77)
+            sent = await client.send_message("bobby", "**bold** http://b.com", reply_to=first.id)
+            await sent.edit("second")
+            with pytest.raises(errors.MessageNotModifiedError):
+                await sent.edit("second")
+            await client(functions.messages.SendReactionRequest(77, own.id, reaction=[types.ReactionEmoji("👍")]))
+            await sent.delete()
+            with pytest.raises(errors.MessageEmptyError):
+                await client(functions.messages.SendMessageRequest("bobby", " ", random_id=1))
+
+    run(work)
+    _, _, own, sent = telegram.chat(77)
+    assert sent["deleted"] and sent["message"]["reply_to_message"]["text"] == "one"
+    assert [edit["text"] for edit in sent["edits"]] == ["second"] and own["reactions"][0]["emoji"] == "👍"
+
+
+def test_names_histories_and_dialogs(telegram: Telegram) -> None:
+    telegram.mtproto("history", {"account": 42, "chat_id": CHANNEL, "count": 250, "chat_type": "channel",
+                                 "chat_username": "news", "title": "News"})  # fmt: skip
+    telegram.writes("hello")
+
+    async def work() -> None:
+        async with telethon_as(telegram) as client:
+            channel = await client.get_entity("news")
+            assert (channel.id, channel.title, channel.broadcast) == (500, "News", True)
+            with pytest.raises(ValueError, match="No user has"):
+                await client.get_entity("nobody_here")
+            found = [message.raw_text async for message in client.iter_messages(channel, wait_time=0)]
+            assert found == [f"message {n}" for n in reversed(range(250))]
+            some = await client.get_messages(channel, ids=[3, 999])
+            assert some[0].raw_text == "message 2" and some[1] is None
+            assert {dialog.id async for dialog in client.iter_dialogs()} == {77, CHANNEL}
+            full = await client(functions.users.GetFullUserRequest("bobby"))
+            assert full.users[0].first_name == "Bob"
+            wrong = types.InputPeerUser(77, 1)
+            with pytest.raises(errors.PeerIdInvalidError):
+                await client.send_message(wrong, "x")
+
+    run(work)
+
+
+def test_accounts_share_chats(telegram: Telegram) -> None:
+    for account in (42, 43):
+        telegram.control("chat", {"account": account, "chat_id": CHANNEL, "chat_type": "supergroup", "title": "Club"})
+
+    async def work() -> None:
+        async with telethon_as(telegram) as alice, telethon_as(telegram, 43) as carol:
+            heard = listening(carol)
+            await alice.get_dialogs()
+            club = await alice.get_entity(types.PeerChannel(500))
+            sent = await alice.send_message(club, "to the club")
+            assert await texts(heard, 1) == ["to the club"]
+            private = await alice.send_message("carol", "to carol")
+            assert await texts(heard, 1) == ["to carol"]
+            assert (await carol.get_messages("alice"))[0].raw_text == "to carol"
+            await private.delete()
+            assert await carol.get_messages("alice") == []
+            with pytest.raises(errors.MessageDeleteForbiddenError):
+                await carol.delete_messages(await carol.get_entity(CHANNEL), [sent.id])
+
+    run(work)
+
+
+def test_large_and_small_files_go_there_and_back(telegram: Telegram, tmp_path: Path, png: Path) -> None:
+    big, small = tmp_path / "big.bin", tmp_path / "clip.mp4"
+    big.write_bytes(os.urandom(BIG))
+    small.write_bytes(os.urandom(300_000))
+
+    async def work() -> None:
+        async with telethon_as(telegram) as client:
+            telegram.writes("hi")
+            await client.get_entity("bobby")
+            video = [types.DocumentAttributeVideo(3, 64, 48)]
+            for path, attributes in ((big, None), (small, video)):
+                sent = await client.send_file("bobby", path, caption="c", attributes=attributes)
+                assert await sent.download_media(bytes) == path.read_bytes()
+            sent = await client.send_file("bobby", png)
+            assert sent.photo is not None and await sent.download_media(bytes) == png.read_bytes()
+            # Another data centre's file, and one that a person sent.
+            order = {"account": 42, "chat_id": 77, "from": BOB, "path": str(big), "kind": "document", "dc": 3}
+            telegram.control("file", order)
+            (message,) = await client.get_messages("bobby")
+            assert await message.download_media(bytes) == big.read_bytes()
+
+    run(work)
+    names = [next(kind for kind in ("document", "video", "photo") if kind in one["message"]) for one in telegram.chat(77)[1:]]
+    assert names == ["document", "video", "photo", "document"]
+    assert any(call["error"] == "FILE_MIGRATE_3" for call in telegram.calls("upload.getFile"))
+
+
+def test_a_cdn_serves_what_it_is_trusted_with(telegram: Telegram, tmp_path: Path) -> None:
+    path = tmp_path / "big.bin"
+    path.write_bytes(os.urandom(3_000_000))
+    telegram.mtproto("habits", {"cdn": True, "cdn_reupload": 1})
+    telegram.control("file", {"account": 42, "chat_id": 77, "from": BOB, "path": str(path), "kind": "document"})
+
+    async def work() -> None:
+        async with telethon_as(telegram) as client:
+            (message,) = await client.get_messages((await client.get_dialogs())[0].entity)
+            location = types.InputDocumentFileLocation(
+                message.document.id, message.document.access_hash, message.document.file_reference, ""
+            )
+            request = functions.upload.GetFileRequest(location, 0, 4096, cdn_supported=True)
+            redirect = await client(request)
+            assert isinstance(redirect, types.upload.FileCdnRedirect) and redirect.dc_id == 203
+            hashes = await client(functions.upload.GetCdnFileHashesRequest(redirect.file_token, 0))
+            assert len(hashes) == 8 and hashes[0].limit == 131072
+
+    run(work)
+
+
+def test_a_stale_file_reference_is_refused(telegram: Telegram, tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"abc")
+    telegram.control("file", {"account": 42, "chat_id": 77, "from": BOB, "path": str(path), "kind": "document"})
+
+    async def work() -> None:
+        async with telethon_as(telegram) as client:
+            peer = (await client.get_dialogs())[0].entity
+            (old,) = await client.get_messages(peer)
+            telegram.mtproto("expire", {})
+            with pytest.raises(errors.FileReferenceExpiredError):
+                await client.send_file(peer, old.document)
+            (fresh,) = await client.get_messages(peer)
+            assert (await client.send_file(peer, fresh.document)).document.id == old.document.id
+
+    run(work)

@@ -1,0 +1,229 @@
+import Envelope
+import Foundation
+import TestSupport
+import Testing
+
+@Suite("ev-queue", .timeLimit(.minutes(3))) struct QueueToolTests {
+    private let queues: QueueFixture
+
+    init() throws { queues = try QueueFixture() }
+
+    private func push(_ numbers: Range<Int>, to queue: String = "jobs") async throws {
+        #expect(try await queues.run("ev-queue", "push", queue, input: QueueFixture.events(numbers)).status == 0)
+    }
+
+    @Test("push keeps lines as they came, and a job that is pushed twice is there once")
+    func pushing() async throws {
+        let odd = #"{ "zzz":[1.50,1e3], "type" :"a.b" ,"correlation_id":"0191E0A0-0000-7000-8000-000000000000"}"#
+        let input = QueueFixture.events(0..<2) + "\n" + odd
+        #expect(try await queues.run("ev-queue", "push", "jobs", input: input).status == 0)
+        let again = try await queues.run("ev-queue", "push", "jobs", input: QueueFixture.events(1..<3))
+        #expect(again.status == 0)
+        #expect(again.errors.contains("left out a job that was pushed before"))
+        #expect(again.errors.contains("pushed 1 events, left out 1"))
+        let lines = try await queues.run("ev-queue", "peek", "queue:jobs").lines
+        #expect(lines.count == 4)
+        #expect(lines[2] == odd)
+        _ = try await queues.run("ev-queue", "push", "jobs", "--again", input: QueueFixture.events(0..<2))
+        #expect(try await queues.numbers(in: "jobs") == [0, 1, 2, 0, 1])
+    }
+
+    @Test("push refuses malformed lines and goes on")
+    func malformed() async throws {
+        let result = try await queues.run("ev-queue", "push", "jobs", input: "{oops\n" + QueueFixture.events(0..<1))
+        #expect(result.status == 65)
+        #expect(try await queues.numbers(in: "jobs") == [0])
+    }
+
+    @Test("pull takes what it writes, and says when there is nothing")
+    func pulling() async throws {
+        try await push(0..<3)
+        let first = try await queues.run("ev-queue", "pull", "jobs", "-n", "2")
+        #expect(first.status == 0)
+        #expect(try first.envelopes().map { $0.payload["number"] } == [0, 1])
+        #expect(try await queues.run("ev-queue", "pull", "jobs", "-n", "2").lines.count == 1)
+        let none = try await queues.run("ev-queue", "pull", "jobs", "--wait", "100ms")
+        #expect(none.status == 1 && none.output.isEmpty)
+        #expect(try await queues.run("ev-queue", "pull", "jobs", "--group", "others", "-n", "9").status == 1)
+    }
+
+    @Test("work runs the program for each event, and publishes what it writes")
+    func working() async throws {
+        try await push(0..<5)
+        let result = try await queues.run(
+            "ev-queue", "work", "jobs", "--once", "--concurrency", "2", "--to", "queue:done", "--",
+            try queues.program("exec cat"))
+        #expect(result.status == 0)
+        #expect(try await queues.numbers(in: "done").sorted() == [0, 1, 2, 3, 4])
+        #expect(try await queues.stats("jobs")["events"] == 0)
+    }
+
+    @Test("work gives the program batches")
+    func batches() async throws {
+        try await push(0..<10)
+        let result = try await queues.run(
+            "ev-queue", "work", "jobs", "--once", "--batch", "4", "--", try queues.program("wc -l"))
+        #expect(result.lines.map { $0.trimmingCharacters(in: .whitespaces) } == ["4", "4", "2"])
+    }
+
+    @Test("work tries again what fails, and gives up what never will go well", arguments: [65, 69, 1])
+    func failing(status: Int) async throws {
+        try await push(0..<1)
+        let result = try await queues.run(
+            "ev-queue", "work", "jobs", "--once", "--max-attempts", "3", "--backoff", "20ms", "--",
+            try queues.program("cat >/dev/null; echo half; exit \(status)"))
+        #expect(result.status == 0)
+        #expect(result.output.isEmpty)
+        let dead = try await queues.run("ev-queue", "peek", "jobs", "--dead").envelopes()
+        #expect(dead.count == 1)
+        #expect(dead.first?.payload["attempts"] == (status == 65 ? 1 : 3))
+        #expect(dead.first?.payload["code"] == (status == 65 ? "failed" : "attempts_used_up"))
+        #expect(dead.first?.payload["reason"]?.string?.hasSuffix("ended with status \(status)") == true)
+        #expect(dead.first?.payload["line"]?.string == QueueFixture.events(0..<1))
+    }
+
+    @Test("work tries again when the program is killed, does not end in time, or writes too much")
+    func misbehaving() async throws {
+        for (text, reason) in [
+            ("kill -9 $$", "was ended by signal 9"), ("sleep 60", "did not end in time"), ("yes", "--max-output"),
+        ] {
+            try await push(0..<1, to: "q")
+            let result = try await queues.run(
+                "ev-queue", "work", "q", "--once", "--max-attempts", "2", "--backoff", "20ms", "--timeout", "300ms",
+                "--max-output", "100K", "--", try queues.program(text))
+            #expect(result.status == 0)
+            #expect(result.errors.contains(reason))
+            _ = try await queues.run("ev-queue", "purge", "q", "--yes")
+        }
+    }
+
+    @Test("work ends with wrong settings, and the event stays with all its attempts", arguments: [77, 78])
+    func settings(status: Int32) async throws {
+        try await push(0..<1)
+        let result = try await queues.run(
+            "ev-queue", "work", "jobs", "--max-attempts", "1", "--", try queues.program("exit \(status)"))
+        #expect(result.status == status)
+        let pulled = try await queues.run("ev-queue", "pull", "jobs")
+        #expect(pulled.lines.count == 1)
+        #expect(try await queues.run("ev-queue", "work", "jobs", "--", "/nowhere/x").status == 78)
+        #expect(try await queues.run("ev-queue", "work", "jobs").status == 64)
+    }
+
+    @Test("work finishes what is under way when it is asked to end, and leaves the rest")
+    func draining() async throws {
+        try await push(0..<3)
+        let program = try queues.program("cat; touch \(queues.folder("begun")); sleep 0.4")
+        let worker = try queues.start("ev-queue", ["work", "jobs", "--", program])
+        let begun = queues.folder("begun")
+        #expect(try await eventually { FileManager.default.fileExists(atPath: begun) })
+        worker.signal(SIGTERM)
+        let result = try await worker.result()
+        #expect(result.status == 0 && result.lines.count == 1)
+        #expect(try await queues.stats("jobs")["events"] == 2)
+    }
+
+    @Test("work ends its program, and what that started, when it does not finish in time")
+    func drainDeadline() async throws {
+        try await push(0..<1)
+        let mark = queues.folder("late")
+        let program = try queues.program("touch \(queues.folder("begun")); (sleep 3; touch \(mark)) & wait")
+        let worker = try queues.start("ev-queue", ["work", "jobs", "--drain", "200ms", "--", program])
+        let begun = queues.folder("begun")
+        #expect(try await eventually { FileManager.default.fileExists(atPath: begun) })
+        worker.signal(SIGTERM)
+        #expect(try await worker.result().status == 128 + SIGTERM)
+        try await Task.sleep(for: .seconds(3.2))
+        #expect(!FileManager.default.fileExists(atPath: mark))
+    }
+
+    @Test("dead letters go round again, one or all of them")
+    func redriving() async throws {
+        try await push(0..<3)
+        _ = try await queues.run("ev-queue", "work", "jobs", "--once", "--", try queues.program("exit 65"))
+        let dead = try await queues.run("ev-queue", "peek", "jobs", "--dead").envelopes()
+        let entry = try #require(dead.first?.payload["entry"]?.string)
+        #expect(try await queues.run("ev-queue", "redrive", "jobs", entry).status == 0)
+        #expect(try await queues.run("ev-queue", "redrive", "jobs", entry).status == 1)
+        #expect(try await queues.stats("jobs")["dead"] == 2)
+        #expect(try await queues.run("ev-queue", "redrive", "jobs", "--all").status == 0)
+        _ = try await queues.run("ev-queue", "work", "jobs", "--once", "--to", "queue:done", "--", "cat")
+        #expect(try await queues.numbers(in: "done").sorted() == [0, 1, 2])
+        #expect(try await queues.stats("jobs")["dead"] == 0)
+        for wrong in [["redrive", "jobs"], ["redrive", "jobs", "x"], ["redrive", "jobs", "--all", "1-1"]] {
+            #expect(try await ToolRun.run("ev-queue", wrong, environment: queues.environment).status == 64)
+        }
+    }
+
+    @Test("malformed lines of a queue go to its dead letters, and the rest goes on")
+    func malformedInQueue() async throws {
+        try await push(0..<1, to: "a")
+        _ = try queues.redis.cli("XADD", "tgpipe:{queues}:a:stream", "*", "e", "{oops")
+        _ = try queues.redis.cli("XADD", "tgpipe:{queues}:a:stream", "*", "other", "x")
+        try await push(1..<2, to: "a")
+        let stage = try queues.start("ratelimit", ["-n", "1", "--from", "queue:a", "--to", "queue:b"])
+        #expect(try await queues.run("ev-queue", "wait", "a", "--timeout", "30s").status == 0)
+        stage.signal(SIGTERM)
+        #expect(try await stage.result().status == 65)
+        #expect(try await queues.numbers(in: "b") == [0, 1])
+        let dead = try await queues.run("ev-queue", "peek", "a", "--dead").envelopes()
+        #expect(dead.map { $0.payload["line"] } == ["{oops", ""])
+        #expect(dead.allSatisfy { $0.payload["code"] == "not_json" && $0.payload["tool"] == "ratelimit" })
+    }
+
+    @Test("a full queue holds up who writes to it, and loses nothing")
+    func full() async throws {
+        let pusher = try queues.start("ev-queue", ["push", "jobs", "--max-length", "100"])
+        pusher.send(QueueFixture.events(0..<100))
+        pusher.send(QueueFixture.events(100..<250))
+        pusher.closeInput()
+        #expect(try await eventually { pusher.log.contains("waiting for room") })
+        let reader = try queues.start("ev-queue", ["work", "jobs", "--batch", "50", "--to", "queue:done", "--", "cat"])
+        #expect(try await pusher.result().status == 0)
+        #expect(try await queues.run("ev-queue", "wait", "jobs", "--timeout", "30s").status == 0)
+        reader.signal(SIGTERM)
+        _ = try await reader.result()
+        #expect(try await queues.numbers(in: "done") == Array(0..<250))
+    }
+
+    @Test("wait tells when the queue is not empty in time")
+    func waiting() async throws {
+        try await push(0..<1)
+        let result = try await queues.run("ev-queue", "wait", "jobs", "--timeout", "100ms")
+        #expect(result.status == 75)
+        #expect(result.errors.contains("still has 1 events"))
+    }
+
+    @Test("purge throws away only when it is told twice")
+    func purging() async throws {
+        try await push(0..<2)
+        #expect(try await queues.run("ev-queue", "purge", "jobs").status == 1)
+        #expect(try await queues.numbers(in: "jobs").count == 2)
+        #expect(try await queues.run("ev-queue", "list").lines == ["jobs"])
+        #expect(try await queues.run("ev-queue", "purge", "jobs", "--yes").status == 0)
+        #expect(try await queues.run("ev-queue", "list").lines.isEmpty)
+        try await push(0..<2)
+        #expect(try await queues.numbers(in: "jobs").count == 2)
+        _ = try await queues.run("ev-queue", "pull", "jobs", "--group", "stale")
+        #expect(try await queues.run("ev-queue", "purge", "jobs", "--group", "stale", "--yes").status == 0)
+        #expect(try await queues.run("ev-queue", "purge", "jobs", "--group", "stale", "--yes").status == 1)
+    }
+
+    @Test("a Redis that is read-only, or has no room, is told as such")
+    func troubledRedis() async throws {
+        _ = try queues.redis.cli("CONFIG", "SET", "maxmemory", "1")
+        let full = try await queues.run("ev-queue", "push", "jobs", input: QueueFixture.events(0..<1))
+        #expect(full.status == 75 && full.errors.contains("OOM"))
+        _ = try queues.redis.cli("CONFIG", "SET", "maxmemory", "0")
+        _ = try queues.redis.cli("REPLICAOF", "127.0.0.1", "1")
+        let replica = try await queues.run("ev-queue", "push", "jobs", input: QueueFixture.events(0..<1))
+        #expect(replica.status == 78 && replica.errors.contains("READONLY"))
+    }
+
+    @Test("a Redis that may throw keys away is warned of")
+    func evicting() async throws {
+        _ = try queues.redis.cli("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+        let result = try await queues.run("ev-queue", "push", "jobs", input: QueueFixture.events(0..<1))
+        #expect(result.status == 0)
+        #expect(result.errors.contains("set it to noeviction"))
+    }
+}

@@ -1,0 +1,132 @@
+import Envelope
+import TL
+import Testing
+
+/// The forms that docs/tl.md promises.
+@Suite struct CodecTests {
+    private let schema: TLSchema
+    private let decoder: TLDecoder
+
+    init() throws {
+        schema = try TLSchema()
+        decoder = TLDecoder(schema)
+    }
+
+    /// - Parameter words: little-endian words of four bytes, as a protocol's documentation shows them.
+    private func bytes(_ words: UInt32...) -> [UInt8] {
+        words.flatMap { word in withUnsafeBytes(of: word.littleEndian) { Array($0) } }
+    }
+
+    private func json(_ bytes: [UInt8], as type: TLType = .object) throws -> String {
+        String(decoding: try decoder.json(of: bytes, as: type), as: UTF8.self)
+    }
+
+    private func encoded(_ text: String, as type: TLType = .object) throws -> [UInt8] {
+        try schema.encode(try JSON(parsing: text), as: type)
+    }
+
+    @Test(arguments: [
+        (#"{"_":"inputPeerSelf"}"#, "7da07ec9"),
+        (#"{"_":"peerUser","user_id":9007199254740991}"#, "59511722 ffffffff 001fffff"),
+        (#"{"_":"peerUser","user_id":"9007199254740992"}"#, "59511722 00000000 00200000"),
+        (#"{"_":"peerUser","user_id":-9007199254740991}"#, "59511722 00000001 ffe00000"),
+        (#"{"_":"peerUser","user_id":"-9223372036854775808"}"#, "59511722 00000000 80000000"),
+        (#"{"_":"pong","msg_id":"9223372036854775807","ping_id":0}"#, "347773c5 ffffffff 7fffffff 00000000 00000000"),
+        (
+            #"{"_":"dh_gen_ok","nonce":"000102030405060708090a0b0c0d0e0f","#
+                + #""server_nonce":"ffffffffffffffffffffffffffffffff","new_nonce_hash1":"00000000000000000000000000000000"}"#,
+            "3bcbf734 03020100 07060504 0b0a0908 0f0e0d0c ffffffff ffffffff ffffffff ffffffff 0 0 0 0"
+        ),
+        (#"{"_":"inputGeoPoint","lat":0.5,"long":-0.0}"#, "48222faf 0 0 3fe00000 0 80000000"),
+        (
+            #"{"_":"inputGeoPoint","lat":"NaN","long":"-Infinity","accuracy_radius":7}"#,
+            "48222faf 1 0 7ff80000 0 fff00000 7"
+        ),
+        (#"{"_":"gzip_packed","packed_data":"/wABAg=="}"#, "3072cfa1 0100ff04 00000002"),
+        (#"{"_":"rpc_error","error_code":-503,"error_message":"a\"b"}"#, "2144ca19 fffffe09 62226103"),
+        (#"{"_":"msgs_ack","msg_ids":[1,2]}"#, "62d6b459 1cb5c415 2 1 0 2 0"),
+        (
+            #"{"_":"future_salts","req_msg_id":1,"now":2,"salts":[{"_":"future_salt","valid_since":3,"valid_until":4,"salt":5}]}"#,
+            "ae500895 1 0 2 1 3 4 5 0"
+        ),
+        (#"{"_":"rpc_result","req_msg_id":1,"result":true}"#, "f35c6d01 1 0 997275b5"),
+        (
+            #"{"_":"rpc_result","req_msg_id":1,"result":[{"_":"peerChat","chat_id":7},false]}"#,
+            "f35c6d01 1 0 1cb5c415 2 36c6019a 7 0 bc799737"
+        ),
+        (#"{"_":"codeSettings","allow_flashcall":true,"current_number":true}"#, "ad253d78 3"),
+        (#"{"_":"codeSettings","logout_tokens":["AAAA",""]}"#, "ad253d78 40 1cb5c415 2 00000003 0"),
+    ]) func `Each type has its form in JSON`(text: String, words: String) throws {
+        let bytes = bytes(words)
+        #expect(try json(bytes) == text)
+        #expect(try encoded(text) == bytes)
+    }
+
+    private func bytes(_ words: String) -> [UInt8] {
+        words.split(separator: " ").flatMap { bytes(UInt32($0, radix: 16) ?? 0) }
+    }
+
+    @Test func `A method within a method keeps its own result`() throws {
+        let inner = #"{"_":"contacts.getContactIDs","hash":5}"#
+        let request = try schema.request(
+            "invokeWithLayer",
+            try JSON(parsing: #"{"layer":229,"query":{"_":"invokeWithoutUpdates","query":\#(inner)}}"#))
+        #expect(request.bytes == bytes(0xda9b_0d0d, 229, 0xbf94_59b7, 0x7adc_669d, 5, 0))
+        #expect(try json(bytes(0x1cb5_c415, 2, 7, UInt32.max), as: request.result) == "[7,-1]")
+        #expect(
+            try json(request.bytes, as: .method)
+                == #"{"_":"invokeWithLayer","layer":229,"query":{"_":"invokeWithoutUpdates","query":\#(inner)}}"#)
+    }
+
+    @Test func `Text keeps every character, and what is none is replaced`() throws {
+        for text in [
+            "é", "漢字", "🙂", "\u{7F}", "\u{FFFD}", "\u{10FFFF}", "\u{0}\u{1F}\n\r\t\"\\/",
+            String(repeating: "жA\n", count: 90),
+        ] {
+            let bytes = try schema.encode(["_": "rpc_error", "error_code": 0, "error_message": .string(text)])
+            #expect(try JSON(parsing: decoder.json(of: bytes))["error_message"]?.string == text)
+        }
+        for raw: [UInt8] in [
+            [0xFF], [0xC0, 0x80], [0xED, 0xA0, 0x80], [0xF4, 0x90, 0x80, 0x80], [0xE2, 0x82], [0xF0, 0x9F, 0x41],
+        ] {
+            var writer = TLWriter()
+            writer.word(0x2144_ca19)
+            writer.int(0)
+            writer.bytes(raw + Array("plain text behind it".utf8))
+            let text = try JSON(parsing: decoder.json(of: writer.bytes))["error_message"]?.string
+            #expect(text == String(decoding: raw, as: UTF8.self) + "plain text behind it")
+        }
+    }
+
+    @Test func `A name may be left out where a type has a single constructor, and keys may come in any order`() throws {
+        let whole = try encoded(
+            #"{"_":"inputMediaContact","phone_number":"1","first_name":"a","last_name":"","vcard":""}"#)
+        #expect(
+            try encoded(#"{"vcard":"","last_name":"","first_name":"a","phone_number":"1","_":"inputMediaContact"}"#)
+                == whole)
+        let rights = #"{"until_date":5,"send_media":true}"#
+        let arguments = try JSON(parsing: #"{"peer":{"_":"inputPeerSelf"},"banned_rights":\#(rights)}"#)
+        let request = try schema.request("messages.editChatDefaultBannedRights", arguments)
+        #expect(
+            try json(request.bytes, as: .method).contains(#""banned_rights":{"_":"chatBannedRights","send_media":true"#)
+        )
+    }
+
+    @Test func `A false flag and a null are as good as absent`() throws {
+        #expect(try encoded(#"{"_":"codeSettings","allow_flashcall":false,"token":null}"#) == bytes(0xad25_3d78, 0))
+    }
+
+    @Test func `Values of a layer that is older are read with that layer`() throws {
+        let old = TLDecoder(try TLSchema(layer: 181))
+        let bytes = try old.schema.encode(["_": "inputMediaPhoto", "id": ["_": "inputPhotoEmpty"]])
+        #expect(try JSON(parsing: old.json(of: bytes))["_"]?.string == "inputMediaPhoto")
+        #expect(throws: TLError.self) { try decoder.json(of: bytes) }
+    }
+
+    @Test func `What one flag governs is marked by any of it`() throws {
+        let video = #"{"_":"inputDocumentEmpty"}"#
+        let photo = #"{"_":"inputPhotoEmpty"}"#
+        let bytes = try encoded(#"{"_":"inputMediaPhoto","id":\#(photo),"video":\#(video)}"#)
+        #expect(try json(bytes) == #"{"_":"inputMediaPhoto","live_photo":true,"id":\#(photo),"video":\#(video)}"#)
+    }
+}

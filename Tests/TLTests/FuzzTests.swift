@@ -1,0 +1,13 @@
+import Foundation
+import TestSupport
+import Testing
+
+@Suite struct FuzzTests {
+    @Test func `Hostile bytes and JSON get an answer or a typed error, never a crash`() async throws {
+        let objects = try TelethonObjects(count: 1)
+        let seed = Int.random(in: 0...1_000_000)
+        let run = try await ToolRun.run("tl-check", ["fuzz", objects.path, "20000", "\(seed)"])
+        #expect(run.status == 0, "seed \(seed): \(run.output) \(run.errors)")
+        #expect(run.output.contains("decoded") && run.output.contains("unknown_constructor"))
+    }
+}

@@ -1,0 +1,36 @@
+import Envelope
+import Foundation
+import TestSupport
+
+/// What Telethon makes of every class that it has, filled at random; in a file, removed with this.
+struct TelethonObjects {
+    struct Failure: Error {
+        let reason: String
+    }
+
+    private let folder: TemporaryFolder
+
+    var path: String { folder("objects") }
+
+    /// - Parameters:
+    ///   - count: objects of each class; the first without what is optional, the second with all of it.
+    ///   - layer: Telethon's own, or another: then of what is the same in both.
+    init(count: Int, layer: Int = 229) throws {
+        folder = try TemporaryFolder()
+        let schemas = "\(testFolder)/../Sources/TLSchemas/data"
+        let output = open(folder("objects"), O_CREAT | O_RDWR | O_CLOEXEC, 0o600)
+        defer { close(output) }
+        let program = try SpawnedProgram(
+            [
+                "\(PythonTools.binFolder())/python", "-B", "\(testFolder)/TLTests/telethon_objects.py",
+                "\(schemas)/\(layer).tl", "\(schemas)/mtproto.tl", "--count", "\(count)",
+                "--seed", "\(Int.random(in: 0...1_000_000))",
+            ], descriptors: [nil, output, 2])
+        guard program.wait() == 0 else { throw Failure(reason: "telethon_objects.py failed: see above") }
+    }
+
+    func lines() throws -> [JSON] {
+        guard let text = FileManager.default.contents(atPath: path) else { throw Failure(reason: "no objects") }
+        return try text.split(separator: UInt8(ascii: "\n")).map { try JSON(parsing: Array($0)) }
+    }
+}

@@ -1,0 +1,87 @@
+import Envelope
+import Foundation
+import TL
+import TestSupport
+import Testing
+
+/// Telethon is another implementation, made by other people from the same schema.
+@Suite struct TelethonTests {
+    struct Failure: Error {
+        let reason: String
+    }
+
+    private struct Sample {
+        let type: TLType
+        let bytes: [UInt8]
+        let json: JSON
+
+        init(_ line: JSON) throws {
+            guard let bytes = line["bytes"]?.string.flatMap(Base64.decode), let json = line["json"] else {
+                throw Failure(reason: "the line is none of telethon_objects.py: \(line.text.prefix(80))")
+            }
+            type = line["is_method"]?.bool == true ? .method : .object
+            self.bytes = bytes
+            self.json = json
+        }
+    }
+
+    @Test func `Every constructor and method means the same to Telethon, and becomes the same bytes`() throws {
+        let schema = try TLSchema()
+        let compared = try compare(schema, count: 4, layer: 229)
+        // Nobody sends them any more, or Telethon reads them by hand.
+        let lacking: Set = [
+            "contest.saveDeveloperInfo", "error", "gzip_packed", "msg_resend_ans_req", "null", "rpc_result", "true",
+        ]
+        #expect(Set(schema.methodNames + schema.constructorNames).subtracting(compared) == lacking)
+    }
+
+    @Test(arguments: [201, 181]) func `What an older layer shares with Telethon's means the same, too`(layer: Int)
+        throws
+    {
+        #expect(try compare(try TLSchema(layer: layer), count: 2, layer: layer).count > 1500)
+    }
+
+    /// Returns the names of what was compared.
+    private func compare(_ schema: TLSchema, count: Int, layer: Int) throws -> Set<String> {
+        let lines = try TelethonObjects(count: count, layer: layer).lines()
+        let samples = try lines.dropFirst().map(Sample.init)
+        let decoder = TLDecoder(schema)
+        var differences: [String] = []
+        for sample in samples {
+            let decoded = Result { try JSON(parsing: decoder.json(of: sample.bytes, as: sample.type)) }
+            if (try? decoded.get().sorted) != sample.json.sorted {
+                differences.append("decoded: \(decoded.text)\nTelethon: \(sample.json.text)")
+            }
+            let encoded = Result { try schema.encode(sample.json, as: sample.type) }
+            if (try? encoded.get()) != sample.bytes {
+                differences.append("encoded: \(encoded), from \(sample.json.text)")
+            }
+        }
+        #expect(differences.isEmpty, "\(differences.count): \(differences.prefix(5).joined(separator: "\n\n"))")
+        return Set(samples.compactMap { $0.json["_"]?.string })
+    }
+}
+
+extension Result where Success == JSON {
+    fileprivate var text: String {
+        switch self {
+        case .success(let json): json.text
+        case .failure(let error): "\(error)"
+        }
+    }
+}
+
+extension JSON {
+    /// The order of keys says nothing.
+    var sorted: JSON {
+        switch self {
+        case .array(let items): .array(items.map(\.sorted))
+        case .object(let object):
+            .object(
+                JSONObject(
+                    object.members.map { JSONObject.Member(key: $0.key, value: $0.value.sorted) }
+                        .sorted { $0.key < $1.key }))
+        default: self
+        }
+    }
+}

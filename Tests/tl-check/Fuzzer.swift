@@ -1,0 +1,97 @@
+import Envelope
+import Glibc
+import TL
+
+/// Holds the codec to what it promises of any input: an answer or a typed error, JSON that our own parser takes, and the same again
+/// after a round trip.
+struct Fuzzer {
+    private let schema: TLSchema
+    private let decoder: TLDecoder
+    private let parser = JSONParser()
+    private var mutator: Mutator
+    private var verdicts: [String: Int] = [:]
+    private var slowest = Duration.zero
+    private var largest = 0
+    private var text: [UInt8] = []
+
+    init(objects: [Sample], schema: TLSchema, seed: UInt64) {
+        self.schema = schema
+        decoder = TLDecoder(schema)
+        mutator = Mutator(objects: objects, schema: schema, seed: seed)
+    }
+
+    mutating func run(count: Int) throws {
+        let clock = ContinuousClock()
+        let begun = clock.now
+        for number in 1...max(1, count) {
+            let (bytes, type) = mutator.bytes()
+            let started = clock.now
+            try check(bytes, type)
+            let took = clock.now - started
+            slowest = max(slowest, took)
+            guard took < .seconds(10) else { throw TLCheck.Failure(reason: "an input took \(took): \(hex(bytes))") }
+            if number % 1_000_000 == 0 { report(number, clock.now - begun) }
+        }
+        report(count, clock.now - begun)
+    }
+
+    private mutating func check(_ bytes: [UInt8], _ type: TLType) throws {
+        text.removeAll(keepingCapacity: true)
+        do throws(TLError) {
+            try decode(bytes, type)
+        } catch {
+            verdicts[error.code.rawValue, default: 0] += 1
+            guard text.isEmpty, error.exitStatus == .protocolBroken, let offset = error.offset,
+                (0...bytes.count).contains(offset)
+            else { throw TLCheck.Failure(reason: "\(error) is no good answer to \(hex(bytes))") }
+            return
+        }
+        verdicts["decoded", default: 0] += 1
+        largest = max(largest, text.count)
+        let value = try text.withUnsafeBytes { try parser.parse($0) }
+        let first = text
+        text.removeAll(keepingCapacity: true)
+        try decode(try schema.encode(value, as: type), type)
+        guard text == first else { throw TLCheck.Failure(reason: "not the same again: \(hex(bytes))") }
+        try checkJSON(value, type)
+    }
+
+    /// JSON that was tampered with is refused with a path, or becomes bytes that can be read.
+    private mutating func checkJSON(_ value: JSON, _ type: TLType) throws {
+        let tampered = mutator.json(value)
+        let bytes: [UInt8]
+        do throws(TLError) {
+            bytes = try schema.encode(tampered, as: type)
+        } catch {
+            verdicts["json_\(error.code.rawValue)", default: 0] += 1
+            guard error.path.hasPrefix("$"), error.exitStatus == .malformedInput else {
+                throw TLCheck.Failure(reason: "\(error) is no good answer to \(tampered.text)")
+            }
+            return
+        }
+        verdicts["json_encoded", default: 0] += 1
+        text.removeAll(keepingCapacity: true)
+        try decode(bytes, type)
+    }
+
+    private mutating func decode(_ bytes: [UInt8], _ type: TLType) throws(TLError) {
+        // Memory of exactly this size: what is read behind it, the sanitizer sees.
+        let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: 1)
+        defer { copy.deallocate() }
+        copy.copyBytes(from: bytes)
+        try decoder.decode(UnsafeRawBufferPointer(copy), as: type, into: &text)
+    }
+
+    private func report(_ count: Int, _ took: Duration) {
+        var usage = rusage()
+        getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+        let kinds = verdicts.sorted { $0.value > $1.value }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
+        print("\(count) inputs in \(took): \(kinds)")
+        print("slowest \(slowest), most JSON of one \(largest) bytes, peak memory \(usage.ru_maxrss / 1024) MB")
+        fflush(nil)
+    }
+
+    private func hex(_ bytes: [UInt8]) -> String {
+        bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    }
+}

@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# The media bot over durable queues: whatever is killed, no request is lost, and none is worked on twice.
+#
+#     set -a; . ./tgpipe.env; set +a              # see tgpipe.env.example
+#     examples/media-bot-queues.sh                # all of it on this machine
+#
+# Or on several, with one Redis and one store for all (TGPIPE_REDIS=redis://…, TGPIPE_STORE=s3://…):
+#
+#     host1$ media-bot-queues.sh front            # listens, decides, speaks; on one machine
+#     host2$ media-bot-queues.sh media            # fetches and stores; on as many as there should be
+#
+# A stage that fails is started again, since nothing is lost by it; one that cannot work (wrong settings, refused token) ends all.
+# An interrupt ends all: each stage finishes what it has, and what is in the queues waits for the next start.
+set -euo pipefail
+
+state=${TGPIPE_STATE:-${XDG_STATE_HOME:-${HOME:?}/.local/state}/tgpipe}
+# A store's path is an absolute one.
+[[ $state = /* ]] || state=$PWD/$state
+run=$state/run-queues
+export TGPIPE_STATE=$state TGPIPE_STORE=${TGPIPE_STORE:-file:$state/store}
+PATH=${TGPIPE_BIN:+$TGPIPE_BIN:}$PATH
+
+# Words for these stages, such as MEDIA_FETCH_OPTIONS='--concurrency 4 --cookies cookies.txt'.
+read -ra gate_options <<<"${TG_GATE_OPTIONS:-}"
+read -ra limit_options <<<"${RATELIMIT_OPTIONS:---limit 5 --window 60s --on-limit reply}"
+read -ra fetch_options <<<"${MEDIA_FETCH_OPTIONS:-}"
+read -ra put_options <<<"${BLOB_PUT_OPTIONS:-}"
+read -ra send_options <<<"${TG_SEND_OPTIONS:-}"
+
+say() { printf 'media-bot-queues: %s\n' "$*" >&2; }
+die() { say "$1"; exit "${2:-78}"; }
+
+[ $# -gt 0 ] || set -- front media
+# Files stay where they are: what stores them has to be on the machine that fetched them.
+here=${TGPIPE_HOST:-$(hostname)}
+here=${here//[^A-Za-z0-9._-]/-}
+
+for tool in tg-listen tg-gate ratelimit ev-route media-fetch blob-put tg-send; do
+    command -v "$tool" >/dev/null || die "$tool is not on PATH: make install, or set TGPIPE_BIN to the folder of the tools"
+done
+[ -n "${TG_BOT_TOKEN:-}" ] || die "set TG_BOT_TOKEN to the token that @BotFather gave you"
+
+(umask 077 && mkdir -p "$run")
+exec 9>"$run/lock"
+flock -n 9 || die "another media-bot-queues runs in $state" 75
+rm -f "$run"/*.pid "$run/failed" "$run/ending"
+
+# One stage, started again when it fails.
+stage() {
+    exec 9>&-
+    local status
+    while [ ! -e "$run/ending" ]; do
+        status=0
+        "$@" </dev/null >/dev/null &
+        echo "$!" >"$run/$1.pid"
+        # Without the shell's own line about a killed stage: one is enough.
+        wait "$!" 2>/dev/null || status=$?
+        rm -f "$run/$1.pid"
+        case $status in
+        0) return ;;
+        64 | 77 | 78)
+            echo "$1 $status" >"$run/failed"
+            kill -USR1 $$ 2>/dev/null || true
+            return
+            ;;
+        esac
+        [ -e "$run/ending" ] || { say "$1 ended with status $status: starting it again"; sleep 1; }
+    done
+}
+
+finish() {
+    touch "$run/ending"
+    local file
+    for file in "$run"/*.pid; do
+        if [ -e "$file" ]; then kill -TERM "$(cat "$file")" 2>/dev/null || true; fi
+    done
+}
+trap finish INT TERM HUP USR1
+
+# Each stage in a process group of its own: a Ctrl-C is for this script only.
+set -m
+for role in "$@"; do
+    case $role in
+    front)
+        [ -n "${TG_ADMIN_ID:-}" ] || die "set TG_ADMIN_ID to your own numeric Telegram id"
+        stage tg-listen --bot --to queue:raw &
+        stage tg-gate --from queue:raw --to queue:allowed "${gate_options[@]}" &
+        stage ratelimit --from queue:allowed --to queue:commands -m 'commands.media.#' "${limit_options[@]}" &
+        stage ev-route --from queue:commands -o 'commands.media.#=queue:media' -o 'commands.telegram.#=queue:send' &
+        stage tg-send --from queue:send "${send_options[@]}" &
+        ;;
+    media)
+        stage media-fetch --from queue:media --to "queue:fetched.$here" "${fetch_options[@]}" &
+        stage blob-put --from "queue:fetched.$here" --to queue:send "${put_options[@]}" &
+        ;;
+    *) die "there is no role $role: front and media" 64 ;;
+    esac
+done
+
+# A trapped signal ends a wait, but not the stages.
+until wait; do :; done
+
+if [ -s "$run/failed" ]; then
+    read -r name status <"$run/failed"
+    die "$name ended with status $status" "$status"
+fi
