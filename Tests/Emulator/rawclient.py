@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from mtproto.ciphers import (
     big_endian, ctr, derive, handshake_key, ige_decrypt, ige_encrypt, is_prime, key_id, msg_key_large, sha1, sha256,
 )  # fmt: skip
-from mtproto.tl import functions, read, types, unpack_gzip
+from mtproto.tl import TLObject, functions, read, types, unpack_gzip
 from telethon.crypto import Factorization
 
 TAGS = {"abridged": b"\xef", "intermediate": b"\xee" * 4, "padded": b"\xdd" * 4, "full": b""}
@@ -23,6 +23,18 @@ TAGS = {"abridged": b"\xef", "intermediate": b"\xee" * 4, "padded": b"\xdd" * 4,
 
 class Closed(Exception):
     """The server ended the connection, or sent a transport error (then with its code)."""
+
+
+def public_numbers(pem: str) -> tuple[int, int]:
+    public = serialization.load_pem_public_key(pem.encode())
+    assert isinstance(public, RSAPublicKey)
+    numbers = public.public_numbers()
+    return numbers.n, numbers.e
+
+
+def fingerprint(pem: str) -> int:
+    written = (TLObject.serialize_bytes(big_endian(number)) for number in public_numbers(pem))
+    return int(struct.unpack("<q", sha1(*written)[-8:])[0])
 
 
 @dataclass
@@ -135,16 +147,14 @@ class RawClient:
         return read(packet[20:])
 
     def rsa_pad(self, data: bytes) -> bytes:
-        public = serialization.load_pem_public_key(self.about["public_key"].encode())
-        assert isinstance(public, RSAPublicKey)
-        numbers = public.public_numbers()
+        n, e = public_numbers(self.about["public_key"])
         padded = data + secrets.token_bytes(192 - len(data))
         while True:
             temp = secrets.token_bytes(32)
             encrypted = ige_encrypt(padded[::-1] + sha256(temp, padded), temp, bytes(32))
             block = bytes(a ^ b for a, b in zip(temp, sha256(encrypted), strict=True)) + encrypted
-            if int.from_bytes(block, "big") < numbers.n:
-                return big_endian(pow(int.from_bytes(block, "big"), numbers.e, numbers.n), 256)
+            if int.from_bytes(block, "big") < n:
+                return big_endian(pow(int.from_bytes(block, "big"), e, n), 256)
 
     def handshake(self, dc: int = 2, expires_in: int | None = None, **wrong: Any) -> Any:
         """Make a key. `wrong` replaces values on their way: p, q, inner_nonce, retry_id, block, g_b."""
@@ -159,8 +169,8 @@ class RawClient:
         common = (res.pq, wrong.get("inner_p", p), q, wrong.get("inner_nonce", nonce), res.server_nonce, number)
         inner = types.PQInnerDataDc(*common, dc) if expires_in is None else types.PQInnerDataTempDc(*common, dc, expires_in)
         block = wrong.get("block") or self.rsa_pad(bytes(inner))
-        fingerprint = wrong.get("fingerprint", int(self.about["fingerprint"]))
-        answer = self.plain(functions.ReqDHParamsRequest(nonce, res.server_nonce, wrong.get("p", p), q, fingerprint, block))
+        key = wrong.get("fingerprint", int(self.about["fingerprint"]))
+        answer = self.plain(functions.ReqDHParamsRequest(nonce, res.server_nonce, wrong.get("p", p), q, key, block))
         self.seen["dh"] = answer
         if not isinstance(answer, types.ServerDHParamsOk):
             return answer

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import secrets
 import struct
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from mtproto.ciphers import derive_v1, ige_encrypt, key_id, sha1
+from mtproto.ciphers import ctr, derive_v1, ige_encrypt, key_id, sha1, sha256
 from mtproto.tl import container, functions, pack_gzip, types
 
-from mtclients import Telegram
-from rawclient import Closed, Pipe, RawClient
+from mtclients import BOB, Telegram
+from rawclient import Closed, Pipe, RawClient, fingerprint
 
 PING = functions.PingRequest(7)
 DC = functions.help.GetNearestDcRequest()
@@ -343,3 +345,34 @@ def test_takeout_has_to_be_begun(telegram: Telegram) -> None:
     finish = functions.account.FinishTakeoutSessionRequest(success=True)
     assert client.call(finish).error_message == "TAKEOUT_REQUIRED"
     assert client.call(functions.InvokeWithTakeoutRequest(takeout.id, finish)) is True
+
+
+def test_a_cdn_serves_encrypted_pieces_and_can_be_caught_tampering(telegram: Telegram, tmp_path: Path) -> None:
+    path = tmp_path / "file.bin"
+    path.write_bytes(secrets.token_bytes(200_000))
+    telegram.control("file", {"account": 42, "chat_id": 77, "from": BOB, "path": str(path), "kind": "document"})
+    client = ready(telegram)
+    found = client.call(functions.messages.GetDialogsRequest(None, 0, types.InputPeerEmpty(), 10, 0))
+    document = next(message for message in found.messages if message.media).media.document
+    location = types.InputDocumentFileLocation(document.id, document.access_hash, document.file_reference, "")
+    telegram.mtproto("habits", {"cdn": "auto", "cdn_reupload": 1})
+    redirect = client.call(functions.upload.GetFileRequest(location, 0, 4096, cdn_supported=True))
+    keys = client.call(functions.help.GetCdnConfigRequest()).public_keys
+    assert redirect.dc_id == keys[0].dc_id == 203
+
+    cdn = RawClient(
+        telegram.about | {"public_key": keys[0].public_key, "fingerprint": fingerprint(keys[0].public_key)},
+        Pipe(telegram.address(203)),
+    )  # fmt: skip
+    assert isinstance(cdn.handshake(203), types.DhGenOk)
+    piece = functions.upload.GetCdnFileRequest(redirect.file_token, 131072, 131072)
+    wanted = cdn.call(piece).request_token
+    hashes = client.call(functions.upload.ReuploadCdnFileRequest(redirect.file_token, wanted))
+    data = cdn.call(piece).bytes
+    iv = redirect.encryption_iv[:-4] + (131072 // 16).to_bytes(4, "big")
+    plain = ctr(redirect.encryption_key, iv).update(data)
+    assert plain == path.read_bytes()[131072:] and sha256(plain) == hashes[1].hash
+    telegram.mtproto("habits", {"cdn_tamper": 1})
+    assert cdn.call(piece).bytes != data
+    telegram.mtproto("habits", {"cdn": "never"})
+    assert cdn.call(functions.users.GetUsersRequest([])).error_message == "AUTH_KEY_UNREGISTERED"
