@@ -19,6 +19,8 @@ from telethon.crypto import rsa
 from telethon.sessions import StringSession
 
 from conftest import Server
+from mtproto.tl import types
+from rawclient import Pipe, RawClient
 
 ALICE_PHONE, CAROL_PHONE = "15550100042", "15550100043"
 ACCOUNTS: list[dict[str, Any]] = [
@@ -141,3 +143,20 @@ async def kurigram_as(telegram: Telegram, account: int = 42, **more: Any) -> Asy
         yield client
     finally:
         await client.stop()
+
+
+def raw_client(telegram: Telegram, dc: int = 2, **how: Any) -> RawClient:
+    return RawClient(telegram.about, Pipe(telegram.address(dc), **how))
+
+
+def raw_client_as(telegram: Telegram, account: int | None = 42, dc: int = 2) -> RawClient:
+    """With a key and an initialized connection, logged in if there is an account."""
+    client = raw_client(telegram, dc)
+    if account is None:
+        assert isinstance(client.handshake(dc), types.DhGenOk)
+    else:
+        client.key = bytes.fromhex(telegram.mtproto("session", {"account": account, "dc": dc})["auth_key"])
+        client.send(client.init())
+        client.salt = client.until(types.BadServerSalt).new_server_salt
+    assert isinstance(client.call(client.init()), types.Config)
+    return client

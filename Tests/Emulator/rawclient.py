@@ -1,4 +1,4 @@
-"""A client that does everything by hand, so that it can do anything wrong: for the checks of the emulator's strictness."""
+"""A client that does everything by hand, so that it can do anything wrong: for the checks of the strictness."""
 
 from __future__ import annotations
 
@@ -12,11 +12,23 @@ from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.ciphers import CipherContext
+from telethon.crypto import Factorization
+
 from mtproto.ciphers import (
-    big_endian, ctr, derive, handshake_key, ige_decrypt, ige_encrypt, is_prime, key_id, msg_key_large, sha1, sha256,
+    big_endian,
+    ctr,
+    derive,
+    handshake_key,
+    ige_decrypt,
+    ige_encrypt,
+    is_prime,
+    key_id,
+    msg_key_large,
+    sha1,
+    sha256,
 )  # fmt: skip
 from mtproto.tl import TLObject, functions, read, types, unpack_gzip
-from telethon.crypto import Factorization
 
 TAGS = {"abridged": b"\xef", "intermediate": b"\xee" * 4, "padded": b"\xdd" * 4, "full": b""}
 
@@ -53,7 +65,8 @@ class Pipe:
         self.socket = socket.create_connection(address, timeout=10)
         self.transport = transport
         self._sent = 0
-        self._out = self._in = None
+        self._out: CipherContext | None = None
+        self._in: CipherContext | None = None
         tag = TAGS[transport]
         if obfuscated:
             self._open_obfuscated(tag * (4 // len(tag)), secret, dc)
@@ -66,8 +79,9 @@ class Pipe:
         keys = [bytes(header[8:40]), reverse[:32]]
         if secret is not None:
             keys = [sha256(key, secret[-16:]) for key in keys]
-        self._out, self._in = ctr(keys[0], bytes(header[40:56])), ctr(keys[1], reverse[32:])
-        header[56:] = self._out.update(bytes(header))[56:]
+        outgoing = ctr(keys[0], bytes(header[40:56]))
+        self._out, self._in = outgoing, ctr(keys[1], reverse[32:])
+        header[56:] = outgoing.update(bytes(header))[56:]
         self.socket.sendall(bytes(header))
 
     def write(self, data: bytes) -> None:
@@ -167,7 +181,9 @@ class RawClient:
         new_nonce = secrets.token_bytes(32)
         number = int.from_bytes(new_nonce, "little", signed=True)
         common = (res.pq, wrong.get("inner_p", p), q, wrong.get("inner_nonce", nonce), res.server_nonce, number)
-        inner = types.PQInnerDataDc(*common, dc) if expires_in is None else types.PQInnerDataTempDc(*common, dc, expires_in)
+        inner: Any = types.PQInnerDataDc(*common, dc)
+        if expires_in is not None:
+            inner = types.PQInnerDataTempDc(*common, dc, expires_in)
         block = wrong.get("block") or self.rsa_pad(bytes(inner))
         key = wrong.get("fingerprint", int(self.about["fingerprint"]))
         answer = self.plain(functions.ReqDHParamsRequest(nonce, res.server_nonce, wrong.get("p", p), q, key, block))

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from aiohttp import web
+
 from botapi import person
 from botapi.control import Answer, Route, read_order
 from botapi.errors import ControlError

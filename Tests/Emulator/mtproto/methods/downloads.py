@@ -67,4 +67,3 @@ def get_file_hashes(call: Call, request: Any) -> Any:
     if request.offset < 0:
         raise bad_request("OFFSET_INVALID")
     return hashes(_medium(call, request.location), request.offset)[:80]
-

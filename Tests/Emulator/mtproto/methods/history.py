@@ -115,9 +115,7 @@ def get_dialogs(call: Call, request: Any) -> Any:
     start = 0
     date = request.offset_date.timestamp() if request.offset_date else 0
     if request.offset_id or date > 0:
-        start = next(
-            (n for n, top in enumerate(tops) if _age_of_top(top) < (date, request.offset_id)), len(tops)
-        )
+        start = next((n for n, top in enumerate(tops) if _age_of_top(top) < (date, request.offset_id)), len(tops))
     chosen = tops[start : start + min(max(request.limit, 1), MAX_PAGE)]
     cast = Cast(account)
     dialogs = [_dialog(account, chat, top) for chat, top in chosen]

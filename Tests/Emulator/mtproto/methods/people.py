@@ -147,9 +147,7 @@ def read_history(call: Call, request: Any) -> Any:
     if up_to <= account.read_to.get(chat.id, 0):
         return types.messages.AffectedMessages(account.log.pts, 0)
     account.read_to[chat.id] = up_to
-    change = account.directory.publish(
-        account, Change("read_inbox", chat.id, [], max_id=up_to), call.session
-    )
+    change = account.directory.publish(account, Change("read_inbox", chat.id, [], max_id=up_to), call.session)
     return types.messages.AffectedMessages(change.pts, change.pts_count)
 
 

@@ -129,6 +129,4 @@ def _too_long(account: Account, chat: Chat) -> Any:
         peer(chat.id), newest[0].id if newest else 0, account.read_to.get(chat.id, 0), 0, 0, 0, 0, 0,
         types.PeerNotifySettings(), pts=account.log_of(chat).pts,
     )  # fmt: skip
-    return types.updates.ChannelDifferenceTooLong(
-        dialog, shown, cast.chats(), cast.users(), final=True, timeout=30
-    )
+    return types.updates.ChannelDifferenceTooLong(dialog, shown, cast.chats(), cast.users(), final=True, timeout=30)
