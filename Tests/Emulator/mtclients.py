@@ -75,10 +75,14 @@ def run(work: Callable[[], Awaitable[None]], seconds: float = 90) -> None:
 def telethon_client(telegram: Telegram, dc: int = 2, session: str = "", **more: Any) -> TelegramClient:
     rsa.add_key(telegram.about["public_key"], old=False)
     TelegramClient._config = TelegramClient._cdn_config = None  # remembered from another emulator
+    patience = {"request_retries": 3, "connection_retries": 3, "retry_delay": 0.1, "timeout": 5}
     client = TelegramClient(
-        StringSession(session), telegram.about["api_id"], telegram.about["api_hash"], request_retries=3,
-        connection_retries=3, retry_delay=0.1, timeout=5, device_model="check", **more,
-    )  # fmt: skip
+        StringSession(session),
+        telegram.about["api_id"],
+        telegram.about["api_hash"],
+        device_model="check",
+        **(patience | more),
+    )
     if not session:
         client.session.set_dc(dc, *telegram.address(dc))
     return client
@@ -112,7 +116,7 @@ def _tgcrypto() -> modules.ModuleType:
 
 def kurigram_client(telegram: Telegram, session: str | None = None, **more: Any) -> Any:
     sys.modules.setdefault("tgcrypto", _tgcrypto())
-    from pyrogram import Client
+    import pyrogram
     from pyrogram.connection import Connection
     from pyrogram.crypto import rsa as keys
 
@@ -126,7 +130,8 @@ def kurigram_client(telegram: Telegram, session: str | None = None, **more: Any)
         host, port = telegram.address(named["dc_id"])
         return Connection(**(named | {"server_address": host, "port": port}))
 
-    return Client(
+    make: Any = pyrogram.Client
+    return make(
         "check", telegram.about["api_id"], telegram.about["api_hash"], in_memory=True, session_string=session,
         device_model="check", connection_factory=connection, **more,
     )  # fmt: skip

@@ -47,7 +47,7 @@ def test_conversations_survive_the_servers_habits(telegram: Telegram, habits: di
 
 def test_dropped_connections_lose_nothing(telegram: Telegram) -> None:
     async def work() -> None:
-        async with telethon_as(telegram) as client:
+        async with telethon_as(telegram, request_retries=1) as client:
             heard = listening(client)
             telegram.writes("before")
             assert await texts(heard, 1) == ["before"]
