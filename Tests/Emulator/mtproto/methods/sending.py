@@ -221,7 +221,7 @@ def _delete(call: Call, chat: Chat, gone: list[int]) -> int:
     if not gone:
         return 0
     for identity in gone:
-        chat.messages[identity].deleted = True
+        chat.delete(chat.messages[identity])
     return call.account.directory.publish(call.account, Change("delete", chat.id, gone), call.session).pts_count
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from botapi.model import Chat
@@ -121,7 +122,7 @@ def get_channel_difference(call: Call, request: Any) -> Any:
 
 
 def _too_long(account: Account, chat: Chat) -> Any:
-    newest = [message for message in reversed(chat.messages.values()) if not message.deleted][:TOO_LONG_PAGE]
+    newest = list(itertools.islice(chat.visible_below(chat.end), TOO_LONG_PAGE))
     cast = Cast(account)
     cast.add_chat(chat)
     shown = render.messages(account, chat, newest, cast)
