@@ -76,7 +76,7 @@ let package = Package(
         library(
             "MTProto",
             [
-                "CAES", "COpenSSL", "CZlib", "Digest", "Envelope",
+                "CAES", "COpenSSL", "CZlib", "Digest", "Envelope", "TL",
                 .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
             ]),
         library("Media", ["Blocking", "CChild", "CLinux", "COpenSSL", "Digest", "Envelope", "HTTP"]),
