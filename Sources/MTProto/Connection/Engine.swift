@@ -35,6 +35,7 @@ struct Engine {
     private(set) var isReady = false
     private var readyBefore = 0.0
     private var unsent: [UInt8] = []
+    private var events: [Event] = []
 
     init(_ settings: ConnectionSettings, random: RandomSource = .system) {
         (self.settings, self.random, permanent, salt) = (settings, random, settings.key, settings.salt)
@@ -121,6 +122,7 @@ struct Engine {
 
     private mutating func dropExpiredSession(at now: Moment) {
         guard let session, let binding = session.settings.binding else { return }
+        // It may be early or late by the time between two looks at the clock: a minute at most.
         if session.clock.time(at: now) > Double(binding.expiresAt) - Engine.replacedBefore { dropSession() }
     }
 
@@ -131,15 +133,19 @@ struct Engine {
         session = nil
     }
 
-    mutating func receive(_ bytes: some Collection<UInt8>, at now: Moment) throws(MTProtoError) -> [Event] {
+    /// Takes what came; what it came to are events, also when the last of it is refused.
+    mutating func receive(_ bytes: some Collection<UInt8>, at now: Moment) throws(MTProtoError) {
         if socks != nil {
-            guard let rest = try passProxy(bytes, at: now) else { return [] }
+            guard let rest = try passProxy(bytes, at: now) else { return }
             return try receive(rest, at: now)
         }
         link?.receive(bytes)
-        var events: [Event] = []
-        while let frame = try link?.next() { try take(frame, &events, at: now) }
+        while let frame = try link?.next() { try take(frame, at: now) }
         try flush(at: now)
+    }
+
+    mutating func takeEvents() -> [Event] {
+        defer { events = [] }
         return events
     }
 
@@ -155,20 +161,16 @@ struct Engine {
         return nil
     }
 
-    private mutating func take(
-        _ frame: TransportFrame, _ events: inout [Event], at now: Moment
-    ) throws(MTProtoError) {
+    private mutating func take(_ frame: TransportFrame, at now: Moment) throws(MTProtoError) {
         switch frame {
-        case .packet(let packet) where handshake != nil: try takeHandshake(packet, &events, at: now)
-        case .packet(let packet): try takeMessage(packet, &events, at: now)
+        case .packet(let packet) where handshake != nil: try takeHandshake(packet, at: now)
+        case .packet(let packet): try takeMessage(packet, at: now)
         case .quickAck(let token): session?.receiveQuickAck(token, at: now)
         case .error(let code): throw refusal(code)
         }
     }
 
-    private mutating func takeHandshake(
-        _ packet: [UInt8], _ events: inout [Event], at now: Moment
-    ) throws(MTProtoError) {
+    private mutating func takeHandshake(_ packet: [UInt8], at now: Moment) throws(MTProtoError) {
         switch try handshake?.receive(try PlainMessage.body(of: packet)) {
         case .send(let body): sendPlain(body, at: now)
         case .done(let outcome):
@@ -188,9 +190,7 @@ struct Engine {
         }
     }
 
-    private mutating func takeMessage(
-        _ packet: [UInt8], _ events: inout [Event], at now: Moment
-    ) throws(MTProtoError) {
+    private mutating func takeMessage(_ packet: [UInt8], at now: Moment) throws(MTProtoError) {
         let received = try session?.receive(packet, at: now) ?? []
         if !isReady {
             isReady = true
@@ -235,6 +235,8 @@ struct Engine {
             throw MTProtoError(.timedOut, "the server does not answer")
         }
         guard handshake == nil, socks == nil else { return }
+        dropExpiredSession(at: now)
+        guard session != nil else { throw MTProtoError(.disconnected, "the temporary key is replaced") }
         try session?.tick(at: now)
         try flush(at: now)
     }

@@ -74,7 +74,8 @@ enum Gzip {
 
         /// Goes on in the input and in the output, from where the last run came to.
         func run(
-            _ input: ArraySlice<UInt8>, _ output: inout [UInt8], _ function: (z_streamp?, Int32) -> Int32, _ flush: Int32
+            _ input: ArraySlice<UInt8>, _ output: inout [UInt8], _ function: (z_streamp?, Int32) -> Int32,
+            _ flush: Int32
         ) -> Int32 {
             input.dropFirst(Int(state.pointee.total_in)).withUnsafeBytes { input in
                 output.withUnsafeMutableBytes { output in

@@ -17,7 +17,9 @@ extension Session {
         var batch: [Outgoing] = []
         var bytes = 0
         for message in takeReady(at: now) {
-            if !batch.isEmpty && (bytes + message.body.count > Session.containerBytes || batch.count >= Session.containerMessages) {
+            if !batch.isEmpty
+                && (bytes + message.body.count > Session.containerBytes || batch.count >= Session.containerMessages)
+            {
                 packets.append(pack(&batch, at: now))
                 bytes = 0
             }
