@@ -8,8 +8,8 @@ public struct ConnectionSettings: Sendable {
     public var serverKeys: [ServerKey] = [.telegram]
     public var transport = TransportSettings()
     public var proxy: Proxy?
-    /// What goes before the first call of a session: `invokeWithLayer` and `initConnection` up to where the call begins.
-    public var initialization: [UInt8] = []
+    /// Told before the first call of a session; nil: never, which only the methods of the protocol itself do without.
+    public var client: ClientDescription?
     /// The authorization; nil makes a new one.
     public var key: AuthKey?
     /// The number that the server wants in messages, as the event `salt` told it; 0 when it is not known.

@@ -113,7 +113,7 @@ struct Engine {
         var new = Session(
             key, salt: salt, clock: clock,
             Session.Settings(
-                initialization: settings.initialization, binding: binding, wantsQuickAcks: settings.wantsQuickAcks),
+                initialization: settings.client?.bytes ?? [], binding: binding, wantsQuickAcks: settings.wantsQuickAcks),
             at: now, random: random)
         for (call, request) in waiting { new.call(call, request) }
         waiting = []
