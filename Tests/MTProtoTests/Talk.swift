@@ -1,4 +1,5 @@
 import Envelope
+import Synchronization
 import TL
 import TestSupport
 import Testing
@@ -10,6 +11,7 @@ struct Talk {
     static let schema = Result { try TLSchema() }
 
     let connection: Connection
+    private let bob = Shared<JSON>(.null)
 
     static func settings(_ emulator: MTProtoEmulator, dataCenter: Int = 2, isIPv6: Bool = false) throws
         -> ConnectionSettings
@@ -54,4 +56,48 @@ struct Talk {
 
     /// A call that everybody may make, and its answer.
     func askForDataCenter() async throws -> Int64? { try await call("help.getNearestDc")["this_dc"]?.int }
+
+    /// The id of whoever is logged in.
+    func me() async throws -> Int64? {
+        let users = try await call("users.getUsers", .object(["id": .array([.object(["_": "inputUserSelf"])])]))
+        return users.array?.first?["id"]?.int
+    }
+
+    /// Makes the server hand out what it takes to write to Bob.
+    func resolveBob() async throws {
+        let found = try await call("contacts.resolveUsername", .object(["username": "bobby"]))
+        let user = found["users"]?.array?.first
+        #expect(user?["id"]?.int == 77)
+        bob.withLock { $0 = user?["access_hash"] ?? .null }
+    }
+
+    /// Writes to Bob; `random` tells the server which messages are the same.
+    func send(_ text: String, random: Int64) async throws {
+        let peer: JSON = .object(["_": "inputPeerUser", "user_id": 77, "access_hash": bob.withLock { $0 }])
+        _ = try await call(
+            "messages.sendMessage",
+            .object(["peer": peer, "message": .string(text), "random_id": .integer(random)]))
+    }
+
+    /// Sends a part of half a megabyte, as `upload.saveBigFilePart` made by hand.
+    func save(part: Int, of count: Int) async throws -> Bool? {
+        let request = TLBytes { writer in
+            writer.word(0xde7b_673d)
+            writer.long(1)
+            writer.int(Int32(part))
+            writer.int(Int32(count))
+            writer.bytes([UInt8](repeating: UInt8(part), count: 512 << 10))
+        }
+        var reader = TLReader(try await connection.call(request))
+        return try reader.bool()
+    }
+}
+
+/// A value that tasks share.
+private final class Shared<Value: Sendable>: Sendable {
+    private let value: Mutex<Value>
+
+    init(_ value: Value) { self.value = Mutex(value) }
+
+    func withLock<Result: Sendable>(_ body: (inout sending Value) -> sending Result) -> Result { value.withLock(body) }
 }

@@ -45,6 +45,14 @@ public struct MTProtoEmulator: Sendable {
         return answer["auth_key"]?.string ?? ""
     }
 
+    /// Writes to Alice as Bob, whose id is 77.
+    public func write(_ text: String) async throws {
+        let bob: JSON = .object(["id": 77, "first_name": "Bob", "username": "bobby"])
+        try await server.call(
+            "POST", "/control/message",
+            .object(["account": .integer(MTProtoEmulator.alice), "chat_id": 77, "from": bob, "text": .string(text)]))
+    }
+
     /// What clients did that Telegram would not put up with.
     public func violations() async throws -> [JSON] {
         try await server.call("GET", "/control/mtproto/log")["violations"]?.array ?? []

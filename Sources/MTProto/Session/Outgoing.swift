@@ -24,6 +24,8 @@ struct Outgoing {
     /// When it was sent last, by the steady clock.
     var sentAt: Double = 0
     var isAcknowledged = false
+    /// How often the server did not take it.
+    var refusals = 0
     /// Whether it tells the server who speaks, and in which layer.
     var isInitializing = false
 
@@ -80,11 +82,14 @@ struct SentMessages {
     }
 
     mutating func update(_ id: Int64, _ change: (inout Outgoing) -> Void) {
-        if var message = waiting[id] {
-            change(&message)
-            waiting[id] = message
+        if let place = waiting.index(forKey: id) {
+            change(&waiting.values[place])
+        } else if let place = notices.firstIndex(where: { $0.id == id }) {
+            change(&notices[place].message)
         }
     }
+
+    subscript(_ id: Int64) -> Outgoing? { waiting[id] ?? notices.first { $0.id == id }?.message }
 
     /// All that waits for an answer, by age; nothing is known any more.
     mutating func removeAll() -> [Outgoing] {

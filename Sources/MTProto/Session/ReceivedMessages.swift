@@ -15,7 +15,10 @@ struct ReceivedMessages {
     /// In the order of their ids.
     private var ordered: [Int64] = []
     private var onThisConnection: Set<Int64> = []
+    /// Those may come twice: because they were asked for, and because the server meant to send them anyway.
     private var askedFor: Set<Int64> = []
+    /// Of ids up to this, nobody knows any more whether they were there.
+    private var forgotten = Int64.min
 
     /// - Parameter isAlone: not in a container, in which servers send again what was not acknowledged.
     mutating func insert(_ id: Int64, isAlone: Bool) -> Verdict {
@@ -24,14 +27,10 @@ struct ReceivedMessages {
             onThisConnection.insert(id)
             return .repeated
         }
-        if ordered.count >= ReceivedMessages.mostRemembered {
-            // Whether it was there before is forgotten.
-            if let oldest = ordered.first, id < oldest { return .repeated }
-            forgetOldest()
-        }
+        guard id > forgotten else { return .repeated }
+        if ordered.count >= ReceivedMessages.mostRemembered { forgetOldest() }
         known.insert(id)
         onThisConnection.insert(id)
-        askedFor.remove(id)
         // Mostly at the end.
         let place = ordered.lastIndex { $0 < id }.map { $0 + 1 } ?? 0
         ordered.insert(id, at: place)
@@ -40,6 +39,7 @@ struct ReceivedMessages {
 
     private mutating func forgetOldest() {
         for id in ordered.prefix(ReceivedMessages.mostRemembered / 4) {
+            forgotten = id
             known.remove(id)
             onThisConnection.remove(id)
         }

@@ -38,8 +38,6 @@ struct Session {
     var isInitialized: Bool
     var isBound: Bool
     var serverSession: Int64?
-    /// Refusals of messages since the last answer.
-    var refusals = 0
     var quickAcks: [UInt32: [Int64]] = [:]
     var liveness: Liveness
 

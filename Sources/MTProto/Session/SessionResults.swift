@@ -11,7 +11,6 @@ extension Session {
         // Results of calls that nobody waits for any more are dropped before anything is made of them.
         guard let message = sent.remove(request) else { return }
         repeats.removeAll { $0 == request }
-        refusals = 0
         let result = TLReader(packed).next == Gzip.id ? try Gzip.unpacked(packed)[...] : packed
         let error = TLReader(result).next == ServiceID.error ? try Session.error(result) : nil
         switch message.purpose {

@@ -1,7 +1,7 @@
 import TL
 
 extension Session {
-    /// So many refusals without an answer in between: the server will not come round.
+    /// A message that was refused so often will never be taken.
     static let mostRefusals = 8
 
     /// Acts on a message by its constructor; what is none of the protocol's own is an update.
@@ -42,24 +42,22 @@ extension Session {
     private mutating func takeRefusal(
         _ refusal: BadMessage, _ message: Incoming, _ events: inout [SessionEvent], at now: Moment
     ) throws(MTProtoError) {
-        refusals += 1
-        guard refusals <= Session.mostRefusals else { throw .broken("it refuses every message (\(refusal.code))") }
+        let ids = sent.contents(of: refusal.id)
+        for id in ids { sent.update(id) { $0.refusals += 1 } }
+        guard ids.allSatisfy({ sent[$0]?.refusals ?? 0 <= Session.mostRefusals }) else {
+            throw .broken("it refuses a message again and again (\(refusal.code))")
+        }
         if let salt = refusal.salt {
             salts.replace(salt)
             events.append(.salt(salt))
-            return requeue(sent.contents(of: refusal.id))
+            return requeue(ids)
         }
         // What is long done needs no reaction.
-        guard sent.contains(refusal.id) else { return }
+        guard !ids.isEmpty else { return }
+        if refusal.isAboutTime { clock.set(ServerClock.time(of: message.id), at: now) }
         switch refusal.code {
-        case 16:
-            clock.set(ServerClock.time(of: message.id), at: now)
-            requeue(sent.contents(of: refusal.id))
-        case 17:
-            // Ids must go back in time, which they may in a new session only.
-            clock.set(ServerClock.time(of: message.id), at: now)
-            startOver()
-        case 20: requeue(sent.contents(of: refusal.id))
+        case 16, 20: requeue(ids)
+        // For 17, ids must go back in time, which they may in a new session only.
         default: startOver()
         }
     }
@@ -101,7 +99,6 @@ extension Session {
         }
         // Answers to nothing are taken for nothing.
         guard sent.remove(request) != nil else { return }
-        refusals = 0
         if !announced.isEmpty { salts.add(announced) }
     }
 }
