@@ -107,7 +107,10 @@ final class WorkList: Sendable {
         while !Task.isCancelled {
             let generation = changed.generation
             switch state.withLock({ $0.step(concurrency) }) {
-            case .work(let item): return item
+            case .work(let item):
+                // One that was held leaves room for another.
+                changed.notify()
+                return item
             case .wait(let limit): await changed.wait(since: generation, atMost: limit)
             case .end: return nil
             }
