@@ -23,20 +23,21 @@ final class WorkList: Sendable {
         /// Woken while they were worked on.
         var woken: Set<Int> = []
         var held: [Int: Held] = [:]
-        var heldBytes = 0
+        /// Of all that is waiting, worked on or held.
+        var bytes = 0
         var nextNumber = 1
         var isEnded = false
         var isAborted = false
     }
 
-    private static let maxHeldBytes = 64 << 20
+    private static let maxBytes = 64 << 20
 
     private let state = Mutex(State())
     private let changed = Signal()
     private let concurrency: Int
     private let maxHeld: Int
 
-    /// - Parameter maxHeld: when so many are held, or 64 MiB of them, nothing more is read.
+    /// - Parameter maxHeld: when so many are held, or there are 64 MiB in all, nothing more is read.
     init(concurrency: Int, maxHeld: Int = 10_000) {
         self.concurrency = concurrency
         self.maxHeld = maxHeld
@@ -47,7 +48,7 @@ final class WorkList: Sendable {
         while !Task.isCancelled {
             let generation = changed.generation
             let (room, isOver) = state.withLock { state in
-                let isFull = state.held.count >= maxHeld || state.heldBytes >= WorkList.maxHeldBytes
+                let isFull = state.held.count >= maxHeld || state.bytes >= WorkList.maxBytes
                 let free = concurrency - state.working.count - state.waiting.count
                 return (isFull ? 0 : free, state.isAborted)
             }
@@ -65,6 +66,7 @@ final class WorkList: Sendable {
                 guard case .event(let event, let line) = item.incoming else { continue }
                 state.waiting.append(Item(number: state.nextNumber, event: event, line: line, entry: item.entry))
                 state.nextNumber += 1
+                state.bytes += line.range.count
             }
         }
         changed.notify()
@@ -95,7 +97,7 @@ final class WorkList: Sendable {
     }
 
     fileprivate enum Step {
-        case work(Item)
+        case work(Item, wasHeld: Bool)
         case wait(Duration)
         case end
     }
@@ -105,7 +107,10 @@ final class WorkList: Sendable {
         while !Task.isCancelled {
             let generation = changed.generation
             switch state.withLock({ $0.step(concurrency) }) {
-            case .work(let item): return item
+            case .work(let item, let wasHeld):
+                // There may be room for reading again.
+                if wasHeld { changed.notify() }
+                return item
             case .wait(let limit): await changed.wait(since: generation, atMost: limit)
             case .end: return nil
             }
@@ -118,6 +123,7 @@ final class WorkList: Sendable {
         state.withLock { state in
             state.working.remove(item.number)
             state.woken.remove(item.number)
+            state.bytes -= item.line.range.count
         }
         changed.notify()
     }
@@ -128,7 +134,6 @@ final class WorkList: Sendable {
             state.working.remove(item.number)
             let isWoken = state.woken.remove(item.number) != nil
             state.held[item.number] = Held(item: item, until: isWoken ? .now : .now + limit)
-            state.heldBytes += item.line.range.count
         }
         changed.notify()
     }
@@ -166,16 +171,15 @@ extension WorkList.State {
         guard working.count < concurrency else { return .wait(.seconds(60)) }
         if let first, first.until <= now {
             held[first.item.number] = nil
-            heldBytes -= first.item.line.range.count
-            return work(first.item)
+            return work(first.item, wasHeld: true)
         }
-        if !waiting.isEmpty { return work(waiting.removeFirst()) }
+        if !waiting.isEmpty { return work(waiting.removeFirst(), wasHeld: false) }
         if isEnded, held.isEmpty, working.isEmpty { return .end }
         return .wait(min(first.map { $0.until - now } ?? .seconds(60), .seconds(60)))
     }
 
-    private mutating func work(_ item: WorkList.Item) -> WorkList.Step {
+    private mutating func work(_ item: WorkList.Item, wasHeld: Bool) -> WorkList.Step {
         working.insert(item.number)
-        return .work(item)
+        return .work(item, wasHeld: wasHeld)
     }
 }

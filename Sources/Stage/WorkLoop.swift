@@ -4,6 +4,9 @@ import Queue
 import Redis
 
 extension Runtime {
+    /// The work on one event.
+    public typealias Work = @Sendable () async throws -> Outcome
+
     /// Runs a stage that works on several events at once; results come out in the order they are done.
     ///
     /// When `handle` throws `MalformedInput`, the event goes to the dead letters. Any other throw ends the tool when it reads from a
@@ -20,10 +23,25 @@ extension Runtime {
         givingUp: @escaping @Sendable (Envelope, String) -> [Envelope] = { _, _ in [] },
         handle: @escaping @Sendable (Envelope, WorkContext) async throws -> Outcome
     ) async throws -> ExitStatus {
+        try await work(input, output, concurrency: concurrency, accepting: accepts, givingUp: givingUp) {
+            event, context in
+            { try await handle(event, context) }
+        }
+    }
+
+    /// As above, for stages to which it matters in which order events came.
+    ///
+    /// - Parameter begin: called for one event after the other, in their order; what it returns is the rest of the work.
+    public func work(
+        _ input: InputOptions, _ output: OutputOptions, concurrency: Int,
+        accepting accepts: @escaping @Sendable (String) -> Bool,
+        givingUp: @escaping @Sendable (Envelope, String) -> [Envelope] = { _, _ in [] },
+        inOrder begin: @escaping @Sendable (Envelope, WorkContext) throws -> Work
+    ) async throws -> ExitStatus {
         let stream = try await EventStream(runtime: self, options: input, accepts: accepts)
         let sink = try await EventOutput(output, runtime: self)
         let loop = WorkLoop(
-            runtime: self, stream: stream, sink: sink, list: WorkList(concurrency: concurrency), handle: handle,
+            runtime: self, stream: stream, sink: sink, list: WorkList(concurrency: concurrency), begin: begin,
             givingUp: { event, reason in
                 Correlation.$current.withValue(Correlation(event)) { givingUp(event, reason) }
             })
@@ -42,7 +60,7 @@ struct WorkLoop: Sendable {
     let stream: EventStream
     let sink: EventOutput
     let list: WorkList
-    let handle: @Sendable (Envelope, WorkContext) async throws -> Outcome
+    let begin: @Sendable (Envelope, WorkContext) throws -> Runtime.Work
     let givingUp: @Sendable (Envelope, String) -> [Envelope]
 
     func run() async throws {
@@ -56,7 +74,8 @@ struct WorkLoop: Sendable {
             }
             if stream.queue == nil { group.addTask { await runtime.listenForWakes(of: list) } }
             while let item = await list.next() {
-                group.addTask { await failure.catching { try await work(item) } }
+                let begun = begin(item)
+                group.addTask { await failure.catching { try await work(item, begun) } }
             }
             group.cancelAll()
         }
@@ -91,11 +110,15 @@ struct WorkLoop: Sendable {
         if !passing.items.isEmpty { try await sink.write(passing, from: stream.queue) }
     }
 
-    private func work(_ item: WorkList.Item) async throws {
+    private func begin(_ item: WorkList.Item) -> Result<Runtime.Work, any Error> {
+        Correlation.$current.withValue(Correlation(item.event)) {
+            Result { try begin(item.event, context(of: item)) }
+        }
+    }
+
+    private func work(_ item: WorkList.Item, _ begun: Result<Runtime.Work, any Error>) async throws {
         do {
-            let outcome = try await Correlation.$current.withValue(Correlation(item.event)) {
-                try await handle(item.event, context(of: item))
-            }
+            let outcome = try await Correlation.$current.withValue(Correlation(item.event)) { try await begun.get()() }
             switch outcome {
             case .held(let limit): try await hold(item, for: limit)
             case .done(let envelopes):

@@ -5,8 +5,8 @@ import Stage
 import Telegram
 
 extension Sender {
-    /// Carries out a `commands.telegram.*`.
-    func command(_ action: String, _ event: Envelope) async throws {
+    /// Carries out a `commands.telegram.*`; what it came to.
+    func command(_ action: String, _ event: Envelope) async throws -> Envelope {
         let call: BotCall
         do throws(MalformedInput) { call = try BotCall(action, event) } catch { throw StageError(.usage, error.reason) }
         // What is as it should be already is done.
@@ -14,10 +14,10 @@ extension Sender {
         let result = try await accepting(fine) { () throws(TelegramError) in try await perform(call, event) } ?? .null
         let file = SentFile(result)
         if let file, let key = event.payload["key"]?.string { await shared.cache(file.cached, for: key) }
-        try await sent(
+        runtime.log.info("sent", metadata: ["action": "\(action)"])
+        return sent(
             action, call.parameters["chat_id"], result, messageID: call.parameters["message_id"],
             ["file_id": file.map { .string($0.cached.fileID) }])
-        runtime.log.info("sent", metadata: ["action": "\(action)"])
     }
 
     /// Makes a call whose refusals of some kinds are as good as success.
@@ -50,9 +50,9 @@ extension Sender {
     }
 
     /// Makes the optimistic reply, or changes it.
-    func showProgress(_ event: Envelope) async throws {
-        guard let origin = event.meta["origin"], let chat = origin["chat_id"] else { return }
-        let text = Wording.progress(event.payload)
+    func showProgress(_ job: Job) async throws {
+        guard let chat = job.origin?["chat_id"] else { return }
+        let text = Wording.progress(job.event.payload)
         if let reply = await shared.replyID() {
             try await accepting([.notModified]) { () throws(TelegramError) in
                 try await api.call(
@@ -60,10 +60,21 @@ extension Sender {
             }
             return
         }
+        // Another process may be making it right now, or have ended the request.
+        guard await shared.claimReply(job.kind) else { return }
         var parameters: JSONObject = ["chat_id": chat, "text": .string(text), "disable_notification": true]
-        BotCall.addReply(&parameters, event, byDefault: true)
-        let message = try await api.call("sendMessage", parameters)
-        if let id = message["message_id"]?.int { await shared.setReplyID(id) }
+        BotCall.addReply(&parameters, job.event, byDefault: true)
+        if let id = try await makeReply(parameters) { await shared.setReplyID(id) }
+        if await shared.hasEnded(job.kind) { try await removeReply(job) }
+    }
+
+    private func makeReply(_ parameters: JSONObject) async throws -> Int64? {
+        do {
+            return try await api.call("sendMessage", parameters)["message_id"]?.int
+        } catch {
+            await shared.forgetReply()
+            throw error
+        }
     }
 
     func removeReply(_ job: Job) async throws {
@@ -74,42 +85,47 @@ extension Sender {
         await shared.forgetReply()
     }
 
-    /// Turns the optimistic reply into the error, or answers with it.
-    func showFailure(_ reason: String, _ job: Job) async throws {
-        try await tell(Wording.failure(reason), job)
-    }
-
     /// Says how a request ended, in place of the optimistic reply if there is one.
     ///
     /// - Parameter html: see `Wording`.
-    func tell(_ html: String, _ job: Job) async throws {
+    func tell(_ html: String, _ job: inout Job) async throws {
         guard let chat = job.chat else { return }
-        if let reply = await shared.replyID() {
-            do {
-                let message = try await api.call(
-                    "editMessageText",
-                    [
-                        "chat_id": chat, "message_id": .integer(reply), "text": .string(html), "parse_mode": "HTML",
-                        "link_preview_options": ["is_disabled": true],
-                    ])
-                await shared.forgetReply()
-                return try await sent("edit", chat, message)
-            } catch let error as TelegramError where error.code == .messageNotFound {
-                // Somebody deleted it, or it is too old: the answer is then a new message.
-                await shared.forgetReply()
-            } catch let error as TelegramError where error.code == .floodWait {
-                // Edits may have to wait for hours, new messages need not.
-                if let wait = error.retryAfter { pacing.hold(chat: job.chatName, .edit, for: wait) }
-                _ = try? await api.call("deleteMessage", ["chat_id": chat, "message_id": .integer(reply)])
-                await shared.forgetReply()
-            }
+        if let reply = await shared.replyID(), let message = try await edited(reply, html, chat, job) {
+            return job.results.append(sent("edit", chat, message))
         }
         var parameters: JSONObject = [
             "chat_id": chat, "text": .string(html), "parse_mode": "HTML", "link_preview_options": ["is_disabled": true],
         ]
         BotCall.addReply(&parameters, job.event, byDefault: true)
         let message = try await api.call("sendMessage", parameters)
-        try await sent("reply", chat, message)
+        job.results.append(sent("reply", chat, message))
+    }
+
+    /// Turns the optimistic reply into its end.
+    ///
+    /// - Returns: nil when that has to be a new message.
+    private func edited(_ reply: Int64, _ html: String, _ chat: JSON, _ job: Job) async throws(TelegramError) -> JSON? {
+        var message: JSON?
+        do {
+            message = try await api.call(
+                "editMessageText",
+                [
+                    "chat_id": chat, "message_id": .integer(reply), "text": .string(html), "parse_mode": "HTML",
+                    "link_preview_options": ["is_disabled": true],
+                ])
+        } catch {
+            switch error.code {
+            // Somebody deleted it, or it is too old.
+            case .messageNotFound: break
+            case .floodWait:
+                // Edits may have to wait for hours, new messages need not.
+                if let wait = error.retryAfter { pacing.hold(chat: job.chatName, .edit, for: wait) }
+                _ = try? await api.call("deleteMessage", ["chat_id": chat, "message_id": .integer(reply)])
+            default: throw error
+            }
+        }
+        await shared.forgetReply()
+        return message
     }
 }
 

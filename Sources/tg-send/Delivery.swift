@@ -6,46 +6,61 @@ import Stage
 import Telegram
 
 extension Sender {
+    /// Refusals of what was said to be there: after so many it is no coincidence.
+    private static let looks = 3
+
     /// Sends the media of a finished request: by cached file_id, else uploaded from a local or fetched copy.
-    ///
-    /// - Returns: how long to wait when somebody else is uploading the same.
-    func deliver(_ job: inout Job) async throws -> Duration? {
-        let payload = job.event.payload
-        guard let key = payload["key"]?.string, let copies else { return nil }
-        if let cached = await shared.cachedFile(key) {
-            do {
-                let message = try await send(byID: cached, job)
-                try await delivered(message, job, key, isCached: true)
+    func deliver(_ job: inout Job) async throws -> Delay? {
+        guard let key = job.event.payload["key"]?.string, let copies, let waiter = job.context?.waiter else {
+            return nil
+        }
+        for _ in 0..<Sender.looks {
+            if let cached = await shared.cachedFile(key) {
+                if let wait = turn(job, .message) { return .later(wait) }
+                if let message = try await sendAgain(cached, job, key) {
+                    await delivered(message, &job, key, isCached: true)
+                    return nil
+                }
+            }
+            switch try await uploadOnce(key, copies, job, waiter) {
+            case .sent(let message):
+                await delivered(message, &job, key, isCached: false)
                 return nil
-            } catch let error as TelegramError where error.code == .fileRefused {
-                runtime.log.notice("Telegram refuses the cached file_id: uploading anew", metadata: ["key": "\(key)"])
-                await shared.forgetFile(key)
+            // It is cached now.
+            case .sentByAnother: continue
+            case .delayed(let delay): return delay
+            case .failed(let failure):
+                try await undeliverable(failure, &job)
+                return nil
             }
         }
-        guard uploads.begin(key) else { return Sender.uploadPoll }
-        defer { uploads.end(key) }
-        let file: OpenFile
-        do throws(NoCopy) {
-            file = try await copies.open(payload)
-        } catch {
-            guard error.isTemporary, job.attempts < options.retries else { return try await undeliverable(error, &job) }
-            throw TelegramError(.network, error.reason)
-        }
+        throw TelegramError(.server, "the uploaded file is refused again and again")
+    }
+
+    /// - Returns: nil when Telegram does not take the file_id any more.
+    private func sendAgain(
+        _ cached: SharedState.CachedFile, _ job: Job, _ key: String
+    ) async throws(TelegramError) -> JSON? {
         do {
-            let message = try await upload(file, job)
-            try await delivered(message, job, key, isCached: false)
-        } catch let error as TelegramError where error.code == .tooLarge {
-            try await tell(Wording.tooLarge(file.sizeBytes, url: payload["url"]?.string), job)
-            job.steps = [.deliver]
+            return try await send(byID: cached, job)
+        } catch {
+            guard error.code == .fileRefused else { throw error }
         }
+        runtime.log.notice("Telegram refuses the cached file_id: uploading anew", metadata: ["key": "\(key)"])
+        await shared.forgetFile(key, cached)
         return nil
     }
 
-    private func undeliverable(_ error: NoCopy, _ job: inout Job) async throws -> Duration? {
-        try await failed("deliver", TelegramError(.localIO, error.reason), job)
-        job.steps = [.deliver, .showFailure]
-        job.event.payload["reason"] = .string(error.reason.capitalizedFirst + ".")
-        return nil
+    private func undeliverable(_ failure: UploadFailure, _ job: inout Job) async throws {
+        switch failure {
+        case .tooLarge(let sizeBytes):
+            try await tell(Wording.tooLarge(sizeBytes, url: job.event.payload["url"]?.string), &job)
+            job.steps = [.deliver]
+        case .noCopy(let reason):
+            job.results.append(failed("deliver", TelegramError(.localIO, reason), job))
+            job.steps = [.deliver, .showFailure]
+            job.event.payload["reason"] = .string(reason.capitalizedFirst + ".")
+        }
     }
 
     private func send(byID file: SharedState.CachedFile, _ job: Job) async throws(TelegramError) -> JSON {
@@ -55,7 +70,7 @@ extension Sender {
         return try await api.call(method, parameters)
     }
 
-    private func upload(_ file: OpenFile, _ job: Job) async throws(TelegramError) -> JSON {
+    func upload(_ file: OpenFile, _ job: Job) async throws(TelegramError) -> JSON {
         let payload = job.event.payload
         if api.isCloud, file.sizeBytes > BotAPI.cloudUploadLimitBytes {
             throw TelegramError(.tooLarge, "the file is over the 50 MB that a bot may upload")
@@ -96,17 +111,17 @@ extension Sender {
         job.event.meta["received_at"]?.string.flatMap { Timestamp($0) }.map { Timestamp.now.elapsed(since: $0) }
     }
 
-    private func delivered(_ message: JSON, _ job: Job, _ key: String, isCached: Bool) async throws {
+    private func delivered(_ message: JSON, _ job: inout Job, _ key: String, isCached: Bool) async {
         let file = SentFile(message)
-        if let file, !isCached { await shared.cache(file.cached, for: key) }
         let seconds = elapsed(job).map { Double($0.milliseconds) / 1000 }
         let action = "send_\(message["audio"] != nil ? "audio" : message["video"] != nil ? "video" : "document")"
-        try await sent(
+        let event = sent(
             action, job.chat, message,
             [
                 "file_id": file.map { .string($0.cached.fileID) }, "key": .string(key), "cached": .bool(isCached),
                 "elapsed_seconds": seconds.map { .number($0) },
             ])
+        job.results.append(event)
         runtime.log.info(
             "delivered", metadata: ["key": "\(key)", "cached": "\(isCached)", "elapsed_s": "\(seconds ?? 0)"])
         await cleanUpIfDue()

@@ -2,70 +2,89 @@ import Envelope
 import Stage
 import Synchronization
 
-/// Reads events, puts them into the schedule, and has workers send them.
+/// Puts events into the schedule in the order in which they come, and has workers send them.
 struct Dispatcher: Sendable {
     let runtime: Runtime
     let sender: Sender
-    let output: EventOutput
     let options: SendingOptions
 
-    func run(_ input: InputOptions) async throws {
-        let stream = try await EventStream(runtime: runtime, options: input, accepts: Job.accepts)
+    /// How many events are looked at at once; most of them wait for their turn. What is taken from a queue nobody else can take.
+    private func heldAtOnce(_ input: InputOptions) -> Int { input.isFromQueue ? 256 : 1000 }
+
+    func run(_ input: InputOptions, _ output: OutputOptions) async throws -> ExitStatus {
         let schedule = Schedule(progressInterval: options.progressInterval.duration)
-        let failure = FirstFailure(shutdown: runtime.shutdown)
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask {
-                await failure.catching { try await read(stream, into: schedule) }
-                schedule.close()
-            }
+        let requests = SeenRequests()
+        return try await withThrowingTaskGroup(of: Void.self) { group in
             for _ in 0..<options.concurrency {
-                group.addTask {
-                    while failure.error == nil, let job = await schedule.next() {
-                        await failure.catching { try await work(job, schedule) }
-                    }
-                }
+                group.addTask { while let job = await schedule.next() { await work(job, schedule) } }
             }
-            await group.waitForAll()
-        }
-        if let error = failure.error { throw error }
-    }
-
-    private func read(_ stream: EventStream, into schedule: Schedule) async throws {
-        var begun = RecentRequests()
-        var ended = RecentRequests()
-        while let batch = try await stream.next() {
-            for item in batch {
-                switch item {
-                case .other(let line): try await output.write(line.bytes + [UInt8(ascii: "\n")])
-                case .event(let event, let line):
-                    guard var job = Job(event) else { continue }
-                    job.weight += line.range.count >> 16
-                    if job.isProgress {
-                        // What comes behind the end would make a reply that nothing removes.
-                        if ended.contains(event) { continue }
-                        job.isFirstProgress = begun.insert(event)
-                    } else if job.endsRequest {
-                        _ = ended.insert(event)
-                    }
-                    do throws(MalformedInput) { try sender.check(job) } catch {
-                        try await stream.refuse(event, line, error)
-                        continue
-                    }
-                    await schedule.add(job)
-                }
-            }
+            defer { schedule.abort() }
+            return try await runtime.work(
+                input, output, concurrency: heldAtOnce(input), accepting: Job.accepts, givingUp: giveUp
+            ) { event, context in try begin(event, context, requests, schedule) }
         }
     }
 
-    private func work(_ job: Job, _ schedule: Schedule) async throws {
-        let outcome: Schedule.Outcome
+    private func begin(
+        _ event: Envelope, _ context: WorkContext, _ requests: SeenRequests, _ schedule: Schedule
+    ) throws -> Runtime.Work {
+        guard let job = Job(event, context).flatMap(requests.taken) else { return { .done([]) } }
+        try sender.check(job)
+        schedule.add(job)
+        return job.completion.value
+    }
+
+    private func work(_ job: Job, _ schedule: Schedule) async {
         do {
-            outcome = try await Correlation.$current.withValue(Correlation(job.event)) { try await sender.perform(job) }
+            let performed = try await Correlation.$current.withValue(Correlation(job.event)) {
+                try await sender.perform(job)
+            }
+            switch performed {
+            case .again(let rest, let wait): schedule.finish(job, .again(rest, after: wait))
+            case .finished(let outcome):
+                schedule.finish(job, .done)
+                job.completion.finish(.success(outcome))
+            }
         } catch {
-            schedule.abort()
-            throw error
+            schedule.finish(job, .done)
+            job.completion.finish(.failure(error))
         }
-        schedule.finish(job, outcome)
+    }
+
+    /// What is said of an event for which no attempt is left.
+    private func giveUp(_ event: Envelope, _ reason: String) -> [Envelope] {
+        guard let job = Job(event), !job.isProgress else { return [] }
+        let action =
+            switch job.steps.first {
+            case .command(let action): action
+            case .deliver: "deliver"
+            default: "reply"
+            }
+        let payload: JSONObject = [
+            "action": .string(action), "chat_id": job.chat, "code": 0, "reason": .string(reason),
+        ]
+        return [.derived(type: "events.telegram.failed", payload: payload)]
+    }
+}
+
+/// Which requests have begun and which have ended, as far as this process has seen.
+private final class SeenRequests: Sendable {
+    private let seen = Mutex((begun: RecentRequests(), ended: RecentRequests()))
+
+    /// Notes what a job means for its request.
+    ///
+    /// - Returns: nil for progress that comes behind the end: it would make a reply that nothing removes.
+    func taken(_ job: Job) -> Job? {
+        var taken = job
+        let event = job.event
+        if job.isProgress {
+            let isFirst: Bool? = seen.withLock { $0.ended.contains(event) ? nil : $0.begun.insert(event) }
+            guard let isFirst else { return nil }
+            taken.isFirstProgress = isFirst
+        } else if job.endsRequest {
+            seen.withLock { _ = $0.ended.insert(event) }
+        }
+        return taken
     }
 }
 

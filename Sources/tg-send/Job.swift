@@ -1,4 +1,5 @@
 import Envelope
+import Stage
 
 /// One call to Telegram that an event asks for.
 enum Step: Sendable {
@@ -20,12 +21,18 @@ struct Job: Sendable {
     var attempts = 0
     /// Progress that makes the optimistic reply, which must appear at once; later progress may be skipped for newer.
     var isFirstProgress = false
-    /// What it counts for among the jobs held: one, and one for each 64 KiB of its line.
-    var weight = 1
+    /// What came of it so far.
+    var results: [Envelope] = []
+    /// Whether what an earlier attempt did has been looked up.
+    var isRecalled = false
+    /// What the stage knows of the event; nil for one-off sends.
+    let context: WorkContext?
+    let completion = Completion()
 
     /// nil for events that are none of this stage's business.
-    init?(_ event: Envelope) {
+    init?(_ event: Envelope, _ context: WorkContext? = nil) {
         self.event = event
+        self.context = context
         switch event.type {
         case "events.media.progress": steps = [.showProgress]
         case "events.dl.video.ready", "events.dl.audio.ready", "events.media.fetched": steps = [.deliver, .removeReply]
@@ -49,6 +56,9 @@ struct Job: Sendable {
         default: type.hasPrefix(commandPrefix) && commands.contains(String(type.dropFirst(commandPrefix.count)))
         }
     }
+
+    /// Of which request: one correlation may ask for both the video and its sound.
+    var kind: String { event.payload["kind"]?.string ?? "" }
 
     var isProgress: Bool { event.type == "events.media.progress" }
 

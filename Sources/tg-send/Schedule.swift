@@ -6,10 +6,10 @@ import Synchronization
 ///
 /// Waiting never holds a worker: a job that Telegram told to wait goes back here until its time has come.
 final class Schedule: Sendable {
-    /// Weight of jobs held at most, before the input has to wait; see `Job.weight`.
-    static let capacity = 1000
+    /// So many lanes may remember nothing but when they may show progress again.
+    private static let idleLanes = 2000
 
-    private struct Lane {
+    fileprivate struct Lane {
         var jobs: [Job] = []
         var progress: Job?
         var isRunning = false
@@ -17,12 +17,11 @@ final class Schedule: Sendable {
         /// When the shown progress may change again.
         var progressNotBefore: ContinuousClock.Instant
 
-        /// - Returns: the weight of what was dropped.
-        mutating func dropProgress() -> Int {
+        mutating func dropProgress() -> [Job] {
             let dropped = jobs.filter(\.isProgress) + (progress.map { [$0] } ?? [])
             progress = nil
             jobs.removeAll(where: \.isProgress)
-            return dropped.reduce(0) { $0 + $1.weight }
+            return dropped
         }
 
         /// Nothing to do, and nothing to remember.
@@ -31,10 +30,10 @@ final class Schedule: Sendable {
         }
     }
 
-    private struct State {
+    fileprivate struct State {
         var lanes: [String: Lane] = [:]
         /// Of all jobs, those under way included.
-        var weight = 0
+        var count = 0
         var isClosed = false
         var isAborted = false
         /// Since when each lane has something to do, for fairness.
@@ -47,29 +46,32 @@ final class Schedule: Sendable {
 
     init(progressInterval: Duration) { self.progressInterval = progressInterval }
 
-    /// Adds a job; waits while too many are held, unless nobody will work on them any more.
-    func add(_ job: Job) async {
-        while !Task.isCancelled {
-            let generation = changed.generation
-            guard state.withLock({ $0.weight >= Schedule.capacity && !$0.isAborted }) else { break }
-            await changed.wait(since: generation, atMost: .seconds(1))
-        }
+    func add(_ job: Job) {
         let now = ContinuousClock.now
-        state.withLock { state in
+        let dropped = state.withLock { state in
             var lane = state.lanes[job.lane] ?? Lane(notBefore: now, progressNotBefore: now)
+            var dropped: [Job] = []
             if job.maySkip {
-                state.weight += job.weight - (lane.progress?.weight ?? 0)
+                if let older = lane.progress { dropped = [older] }
                 lane.progress = job
             } else {
                 // A request that comes to its end has no use for progress, nor for a first reply that has not been made.
-                state.weight += job.weight - lane.dropProgress()
+                dropped = lane.dropProgress()
                 lane.jobs.append(job)
             }
+            state.count += 1 - dropped.count
             if !state.order.contains(job.lane) { state.order.append(job.lane) }
             state.lanes[job.lane] = lane
-            if state.lanes.count > 2 * Schedule.capacity { state.lanes = state.lanes.filter { !$0.value.isIdle(now) } }
+            if state.lanes.count > Schedule.idleLanes { state.lanes = state.lanes.filter { !$0.value.isIdle(now) } }
+            return dropped
         }
+        Schedule.drop(dropped)
         changed.notify()
+    }
+
+    /// What was not worth doing any more is done.
+    private static func drop(_ jobs: [Job]) {
+        for job in jobs { job.completion.finish(.success(.done([]))) }
     }
 
     /// No more jobs will be added.
@@ -116,7 +118,7 @@ final class Schedule: Sendable {
             }
         }
         if let progressLane { return (takeProgress(&state, progressLane, now), nil, false) }
-        return (nil, due, state.isClosed && state.weight == 0)
+        return (nil, due, state.isClosed && state.count == 0)
     }
 
     private func takeJob(_ state: inout State, _ name: String) -> Job? {
@@ -139,41 +141,52 @@ final class Schedule: Sendable {
     }
 
     func finish(_ job: Job, _ outcome: Outcome) {
-        let now = ContinuousClock.now
-        state.withLock { state in
-            guard var lane = state.lanes[job.lane] else { return }
-            lane.isRunning = false
-            switch outcome {
-            case .done:
-                state.weight -= job.weight
-                if lane.jobs.isEmpty && lane.progress == nil {
-                    // It is kept as long as it must remember when the next edit may come.
-                    state.lanes[job.lane] = lane.progressNotBefore > now ? lane : nil
-                    state.order.removeAll { $0 == job.lane }
-                    return
-                }
-            case .again(let rest, let wait):
-                if rest.isProgress, !lane.jobs.isEmpty {
-                    // The end came meanwhile, and has nothing to do with why progress had to wait.
-                    state.weight -= rest.weight
-                    break
-                }
-                if !rest.maySkip {
-                    lane.jobs.insert(rest, at: 0)
-                } else if lane.progress == nil {
-                    lane.progress = rest
-                } else {
-                    // Something newer came meanwhile.
-                    state.weight -= rest.weight
-                }
-                // A reply does not wait for progress that has to.
-                if rest.maySkip { lane.progressNotBefore = now + wait } else { lane.notBefore = now + wait }
-            }
-            // To the back: no lane starves the others.
-            state.order.removeAll { $0 == job.lane }
-            state.order.append(job.lane)
-            state.lanes[job.lane] = lane
-        }
+        Schedule.drop(state.withLock { $0.finish(job, outcome, .now) })
         changed.notify()
+    }
+}
+
+extension Schedule.State {
+    /// - Returns: what is not worth doing any more.
+    fileprivate mutating func finish(
+        _ job: Job, _ outcome: Schedule.Outcome, _ now: ContinuousClock.Instant
+    ) -> [Job] {
+        guard var lane = lanes[job.lane] else { return [] }
+        var dropped: [Job] = []
+        lane.isRunning = false
+        switch outcome {
+        case .done:
+            count -= 1
+            if lane.jobs.isEmpty && lane.progress == nil {
+                // It is kept as long as it must remember when the next edit may come.
+                lanes[job.lane] = lane.progressNotBefore > now ? lane : nil
+                order.removeAll { $0 == job.lane }
+                return []
+            }
+        case .again(let rest, let wait): dropped = lane.putBack(rest, notBefore: now + wait)
+        }
+        count -= dropped.count
+        // To the back: no lane starves the others.
+        order.removeAll { $0 == job.lane }
+        order.append(job.lane)
+        lanes[job.lane] = lane
+        return dropped
+    }
+}
+
+extension Schedule.Lane {
+    fileprivate mutating func putBack(_ rest: Job, notBefore time: ContinuousClock.Instant) -> [Job] {
+        // The end came meanwhile, and has nothing to do with why progress had to wait.
+        if rest.isProgress, !jobs.isEmpty { return [rest] }
+        // A reply does not wait for progress that has to.
+        if rest.maySkip { progressNotBefore = time } else { notBefore = time }
+        guard rest.maySkip else {
+            jobs.insert(rest, at: 0)
+            return []
+        }
+        // Something newer came meanwhile.
+        if progress != nil { return [rest] }
+        progress = rest
+        return []
     }
 }

@@ -8,23 +8,26 @@ import Telegram
 struct Sender: Sendable {
     let runtime: Runtime
     let api: BotAPI
-    let output: EventOutput
     let shared: SharedState
     let options: SendingOptions
+    /// Then what may pass is tried again later, by whoever gets the event then, and goes on where this one stopped.
+    let isFromQueue: Bool
+    /// One uploads an object, whoever else has to.
+    let uploads: SharedWork
     /// nil for one-off sends, which keep nothing on disk.
     let copies: LocalCopies?
     let pacing: SharedPacing
-    let uploads = KeysInUse()
 
     init(
-        runtime: Runtime, api: BotAPI, output: EventOutput, shared: SharedState, cache: MediaCache?,
-        options: SendingOptions
+        runtime: Runtime, api: BotAPI, shared: SharedState, cache: MediaCache?, options: SendingOptions,
+        input: InputOptions
     ) {
         self.runtime = runtime
         self.api = api
-        self.output = output
         self.shared = shared
         self.options = options
+        isFromQueue = input.isFromQueue
+        uploads = SharedWork(runtime, name: "upload:\(api.token.botID)", lease: input.queue.lease.duration)
         copies = cache.map { LocalCopies(cache: $0) }
         pacing = SharedPacing(isOn: !options.noPacing)
     }
@@ -41,37 +44,65 @@ struct Sender: Sendable {
         }
     }
 
-    /// Does what is left of a job, up to where Telegram makes it wait.
+    /// What came of an attempt at a job.
+    enum Performed: Sendable {
+        case finished(Outcome)
+        /// The rest of it, when its time has come.
+        case again(Job, after: Duration)
+    }
+
+    /// Why a step was not done.
+    enum Delay: Sendable {
+        /// Telegram wants it later.
+        case later(Duration)
+        /// Somebody else is doing what it needs, for so long at most.
+        case held(Duration)
+    }
+
+    /// Whoever has to wait longer lets others of the queue have its place.
+    private static let longestWait = Duration.seconds(60)
+
+    /// Does what is left of a job, up to where it has to wait.
     ///
-    /// - Throws: only what ends the tool: a refused token, a broken output.
-    func perform(_ job: Job) async throws -> Schedule.Outcome {
+    /// - Throws: what ends the tool, as a refused token, and from a queue what another attempt may overcome.
+    func perform(_ job: Job) async throws -> Performed {
         var job = job
+        await recall(&job)
         while let step = job.steps.first {
             // By the time that an edit may be made again, newer progress has come.
-            if job.maySkip, pacing.isHeld(chat: job.chatName, .edit) { return .done }
-            if let wait = wait(before: step, job) { return .again(job, after: wait) }
+            if job.maySkip, pacing.isHeld(chat: job.chatName, .edit) { break }
             do {
-                if let wait = try await carryOut(step, &job) { return .again(job, after: wait) }
+                if let delay = try await carryOut(step, &job) { return performed(job, delay) }
+                job.steps.removeFirst()
+                job.attempts = 0
             } catch let error as TelegramError {
-                if let wait = try await afterFailure(error, step, &job) { return .again(job, after: wait) }
-                continue
+                if let wait = try afterFailure(error, step, &job) { return performed(job, .later(wait)) }
             }
-            job.steps.removeFirst()
-            job.attempts = 0
+            if isFromQueue, !job.isProgress { await shared.remember(job) }
         }
-        return .done
+        return .finished(.done(job.results))
     }
 
-    private func wait(before step: Step, _ job: Job) -> Duration? {
-        guard let kind = Sender.kind(of: step, job) else { return nil }
-        // Whoever only waits for another's upload of the same takes no turn from those who have something to say.
-        if case .deliver = step, let key = job.event.payload["key"]?.string, uploads.contains(key) {
-            return Sender.uploadPoll
+    private func performed(_ job: Job, _ delay: Delay) -> Performed {
+        switch delay {
+        case .held(let limit): .finished(.held(for: limit))
+        case .later(let wait) where isFromQueue && wait > Sender.longestWait: .finished(.held(for: wait))
+        case .later(let wait): .again(job, after: wait)
         }
-        return pacing.turn(chat: job.chatName, kind, job.maySkip ? .progress : .reply)
     }
 
-    static let uploadPoll = Duration.milliseconds(100)
+    /// Takes over what an earlier attempt has done, and notes the end of a request before it shows.
+    private func recall(_ job: inout Job) async {
+        guard !job.isRecalled else { return }
+        job.isRecalled = true
+        if isFromQueue, !job.isProgress { await shared.recall(&job) }
+        if job.endsRequest { await shared.noteEnd(of: job.kind) }
+    }
+
+    /// A turn of the chat, or how long to wait for it.
+    func turn(_ job: Job, _ kind: Pacing.Kind?) -> Duration? {
+        kind.flatMap { pacing.turn(chat: job.chatName, $0, job.maySkip ? .progress : .reply) }
+    }
 
     /// What Telegram counts a step as; nil for what it takes at any time.
     private static func kind(of step: Step, _ job: Job) -> Pacing.Kind? {
@@ -83,14 +114,19 @@ struct Sender: Sendable {
         }
     }
 
-    /// - Returns: how long to wait when the step could not be done yet.
-    private func carryOut(_ step: Step, _ job: inout Job) async throws -> Duration? {
+    /// - Returns: nil when the step is done.
+    private func carryOut(_ step: Step, _ job: inout Job) async throws -> Delay? {
+        // Media that somebody else is uploading needs no turn.
+        if case .deliver = step { return try await deliver(&job) }
+        if let wait = turn(job, Sender.kind(of: step, job)) { return .later(wait) }
         switch step {
-        case .command(let action): try await command(action, job.event)
-        case .showProgress: try await showProgress(job.event)
-        case .deliver: return try await deliver(&job)
+        case .command(let action): job.results.append(try await command(action, job.event))
+        case .showProgress: try await showProgress(job)
+        case .deliver: break
         case .removeReply: try await removeReply(job)
-        case .showFailure: try await showFailure(job.event.payload["reason"]?.string ?? "It did not work.", job)
+        case .showFailure:
+            let reason = job.event.payload["reason"]?.string ?? "It did not work."
+            try await tell(Wording.failure(reason), &job)
         }
         return nil
     }
@@ -98,7 +134,7 @@ struct Sender: Sendable {
     /// Decides what a failed step means for its job.
     ///
     /// - Returns: how long to wait before it is tried again; nil when it was given up, or what it was for is done.
-    private func afterFailure(_ error: TelegramError, _ step: Step, _ job: inout Job) async throws -> Duration? {
+    private func afterFailure(_ error: TelegramError, _ step: Step, _ job: inout Job) throws -> Duration? {
         if error.code == .unauthorized { throw error }
         if let wait = error.retryAfter {
             runtime.log.notice(
@@ -106,7 +142,8 @@ struct Sender: Sendable {
             if let kind = Sender.kind(of: step, job) { pacing.hold(chat: job.chatName, kind, for: wait) }
             return job.maySkip ? dropped(&job) : wait
         }
-        if error.isTemporary, job.attempts < options.retries, !job.maySkip {
+        if isFromQueue, error.isTemporary, !job.isProgress, job.context?.isLastAttempt == false { throw error }
+        if !isFromQueue, error.isTemporary, job.attempts < options.retries, !job.maySkip {
             job.attempts += 1
             runtime.log.warning("\(error.message); trying again", metadata: ["attempt": "\(job.attempts)"])
             return .milliseconds(Int64(500 * (1 << min(job.attempts, 6)))) * Double.random(in: 0.5...1)
@@ -117,12 +154,12 @@ struct Sender: Sendable {
         // What is shown meanwhile is no result: that it cannot be changed or is gone already ends nothing.
         case .showProgress, .removeReply: runtime.log.debug("\(error.message)")
         case .deliver:
-            try await failed("deliver", error, job)
+            job.results.append(failed("deliver", error, job))
             job.steps = [.showFailure]
             job.event.payload["reason"] = .string(
                 "Telegram did not take the file: \(error.message.withoutPrefix("Telegram: "))")
-        case .showFailure: try await failed("reply", error, job)
-        case .command(let action): try await failed(action, error, job)
+        case .showFailure: job.results.append(failed("reply", error, job))
+        case .command(let action): job.results.append(failed(action, error, job))
         }
         return nil
     }
@@ -133,13 +170,13 @@ struct Sender: Sendable {
         return nil
     }
 
-    func failed(_ action: String, _ error: TelegramError, _ job: Job) async throws {
+    func failed(_ action: String, _ error: TelegramError, _ job: Job) -> Envelope {
         runtime.log.error("unable to \(action): \(error.message)", metadata: ["chat": "\(job.chatName)"])
         let payload: JSONObject = [
             "action": .string(action), "chat_id": job.chat, "code": .integer(Int64(error.number)),
             "reason": .string(error.message),
         ]
-        try await output.write([.derived(type: "events.telegram.failed", payload: payload)])
+        return .derived(type: "events.telegram.failed", payload: payload)
     }
 
     /// - Parameters:
@@ -147,24 +184,24 @@ struct Sender: Sendable {
     ///   - answer: the message, where Telegram answered with one.
     func sent(
         _ action: String, _ chat: JSON?, _ answer: JSON, messageID: JSON? = nil, _ details: JSONObject = [:]
-    ) async throws {
+    ) -> Envelope {
         var payload: JSONObject = [
             "action": .string(action), "chat_id": answer["chat"]?["id"] ?? chat,
             "message_id": answer["message_id"] ?? messageID,
         ]
         for member in details.members { payload[member.key] = member.value }
-        try await output.write([.derived(type: "events.telegram.sent", payload: payload)])
+        return .derived(type: "events.telegram.sent", payload: payload)
     }
 
     /// Sends what the flags ask for and tells how it went; waits as long as Telegram asks. The event stands for the flags only:
     /// nobody has seen it, so nothing names it as its cause.
-    func sendOnce(_ event: Envelope) async throws -> ExitStatus {
+    func sendOnce(_ event: Envelope, to output: EventOutput) async throws -> ExitStatus {
         guard var job = Job(event) else { throw StageError(.usage, "nothing to send") }
         guard case .command(let action) = job.steps.first else { throw StageError(.usage, "nothing to send") }
         return try await Correlation.$current.withValue(Correlation(correlationID: event.correlationID)) {
             while !runtime.shutdown.isRequested {
                 do {
-                    try await command(action, event)
+                    try await output.write([command(action, event)])
                     return .success
                 } catch let error as TelegramError where error.isTemporary && job.attempts < options.retries {
                     job.attempts += 1
@@ -204,13 +241,4 @@ final class SharedPacing: Sendable {
     func isHeld(chat: String, _ kind: Pacing.Kind) -> Bool {
         pacing.withLock { $0.held(chat: chat, kind, now: .now) != nil }
     }
-}
-
-/// Objects being uploaded right now: whoever asks for the same meanwhile waits, and then finds it cached.
-final class KeysInUse: Sendable {
-    private let keys = Mutex<Set<String>>([])
-
-    func contains(_ key: String) -> Bool { keys.withLock { $0.contains(key) } }
-    func begin(_ key: String) -> Bool { keys.withLock { $0.insert(key).inserted } }
-    func end(_ key: String) { _ = keys.withLock { $0.remove(key) } }
 }

@@ -6,6 +6,9 @@ import Synchronization
 /// What sending remembers in Redis. None of it is needed to send: without Redis it is slower and forgets, and says so in the log.
 final class SharedState: Sendable {
     private static let replySeconds: Int64 = 86_400
+    /// Stands for a reply that is just being made, for so long at most.
+    private static let claim: Int64 = 0
+    private static let claimSeconds: Int64 = 30
     private static let fileIDSeconds: Int64 = 30 * 86_400
 
     private let redis: Redis?
@@ -44,7 +47,9 @@ final class SharedState: Sendable {
         }
     }
 
-    func forgetFile(_ key: String) async {
+    /// Forgets a file_id, unless there is a newer one.
+    func forgetFile(_ key: String, _ file: CachedFile) async {
+        guard await cachedFile(key)?.fileID == file.fileID else { return }
         _ = await attempt { redis throws(RedisError) in try await redis.send("DEL", .text(fileKey(key))) }
     }
 
@@ -55,7 +60,34 @@ final class SharedState: Sendable {
         guard let key = Correlation.key("reply") else { return nil }
         if let known = replies.withLock({ $0.ids[key] }) { return known }
         let reply = await attempt { redis throws(RedisError) in try await redis.send("GET", .text(key)).int }
-        return reply ?? nil
+        return (reply ?? nil).flatMap { $0 == SharedState.claim ? nil : $0 }
+    }
+
+    /// Takes the right to make the optimistic reply.
+    ///
+    /// - Returns: false when somebody else has it, or when the request has ended; true also without Redis.
+    func claimReply(_ kind: String) async -> Bool {
+        guard let key = Correlation.key("reply") else { return false }
+        if await hasEnded(kind) { return false }
+        let claimed = await attempt { redis throws(RedisError) in
+            try await redis.send(
+                "SET", .text(key), .integer(SharedState.claim), "NX", "EX", .integer(SharedState.claimSeconds))
+        }
+        return claimed.map { !$0.isNull } ?? true
+    }
+
+    /// Notes that there is nothing more to tell about the current request.
+    func noteEnd(of kind: String) async {
+        guard let key = Correlation.key("ended:\(kind)") else { return }
+        _ = await attempt { redis throws(RedisError) in
+            try await redis.send("SET", .text(key), 1, "EX", .integer(SharedState.replySeconds))
+        }
+    }
+
+    func hasEnded(_ kind: String) async -> Bool {
+        guard let key = Correlation.key("ended:\(kind)") else { return false }
+        let count = await attempt { redis throws(RedisError) in try await redis.send("EXISTS", .text(key)).int }
+        return count == 1
     }
 
     func setReplyID(_ id: Int64) async {
@@ -80,7 +112,7 @@ final class SharedState: Sendable {
         return (count ?? nil).map { $0 % every == 0 } ?? false
     }
 
-    private func attempt<Value>(_ call: (Redis) async throws(RedisError) -> Value) async -> Value? {
+    func attempt<Value>(_ call: (Redis) async throws(RedisError) -> Value) async -> Value? {
         guard let redis else { return nil }
         do throws(RedisError) {
             return try await call(redis)

@@ -31,20 +31,19 @@ import Telegram
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
         let api = try bot.api(runtime)
-        let sink = try await EventOutput(output, runtime: runtime)
         if let event = try single.event() {
             let sender = Sender(
-                runtime: runtime, api: api, output: sink,
+                runtime: runtime, api: api,
                 shared: SharedState(runtime: runtime, redis: nil, botID: api.token.botID),
-                cache: nil, options: sending)
-            return try await sender.sendOnce(event)
+                cache: nil, options: sending, input: input)
+            return try await sender.sendOnce(event, to: EventOutput(output, runtime: runtime))
         }
         try await runtime.requireRedis()
         let cache = MediaCache(directory: try runtime.directory("media/cache"))
         let shared = SharedState(runtime: runtime, redis: try await runtime.redis(), botID: api.token.botID)
-        let sender = Sender(runtime: runtime, api: api, output: sink, shared: shared, cache: cache, options: sending)
-        try await Dispatcher(runtime: runtime, sender: sender, output: sink, options: sending).run(input)
-        return .success
+        let sender = Sender(
+            runtime: runtime, api: api, shared: shared, cache: cache, options: sending, input: input)
+        return try await Dispatcher(runtime: runtime, sender: sender, options: sending).run(input, output)
     }
 }
 

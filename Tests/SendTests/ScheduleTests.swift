@@ -25,7 +25,7 @@ import Testing
 
     @Test func commandsToOneChatStayInOrder() async throws {
         let schedule = Schedule(progressInterval: .seconds(3))
-        for text in ["a", "b", "c"] { await schedule.add(try command(1, text)) }
+        for text in ["a", "b", "c"] { schedule.add(try command(1, text)) }
         schedule.close()
         var seen: [String] = []
         while let job = await schedule.next() {
@@ -37,9 +37,9 @@ import Testing
 
     @Test func aChatThatWaitsDoesNotHoldUpAnother() async throws {
         let schedule = Schedule(progressInterval: .seconds(3))
-        await schedule.add(try command(1, "slow"))
+        schedule.add(try command(1, "slow"))
         let slow = try #require(await schedule.next())
-        await schedule.add(try command(2, "quick"))
+        schedule.add(try command(2, "quick"))
         schedule.finish(slow, .again(slow, after: .milliseconds(200)))
         let quick = try #require(await schedule.next())
         #expect(text(quick) == "quick")
@@ -50,10 +50,10 @@ import Testing
     @Test func onlyTheNewestProgressIsShown() async throws {
         let schedule = Schedule(progressInterval: .seconds(3600))
         let id = EventID()
-        await schedule.add(try progress(id, "accepted", isFirst: true))
+        schedule.add(try progress(id, "accepted", isFirst: true))
         let first = try #require(await schedule.next())
         #expect(text(first) == "accepted")
-        for state in ["downloading", "converting", "storing"] { await schedule.add(try progress(id, state)) }
+        for state in ["downloading", "converting", "storing"] { schedule.add(try progress(id, state)) }
         schedule.finish(first, .done)
         let newest = try #require(await schedule.next())
         #expect(text(newest) == "storing")
@@ -65,8 +65,8 @@ import Testing
     @Test func theEndOfARequestDropsItsProgress() async throws {
         let schedule = Schedule(progressInterval: .seconds(3))
         let id = EventID()
-        await schedule.add(try progress(id, "downloading"))
-        await schedule.add(
+        schedule.add(try progress(id, "downloading"))
+        schedule.add(
             try #require(Job(Envelope(type: "events.dl.video.failed", payload: ["reason": "no"], correlationID: id))))
         schedule.close()
         let job = try #require(await schedule.next())
@@ -78,9 +78,9 @@ import Testing
     @Test func aFirstReplyThatHasToWaitIsNotMadeAfterTheEnd() async throws {
         let schedule = Schedule(progressInterval: .seconds(3))
         let id = EventID()
-        await schedule.add(try progress(id, "accepted", isFirst: true))
+        schedule.add(try progress(id, "accepted", isFirst: true))
         let first = try #require(await schedule.next())
-        await schedule.add(
+        schedule.add(
             try #require(Job(Envelope(type: "events.dl.video.failed", payload: ["reason": "no"], correlationID: id))))
         schedule.finish(first, .again(first, after: .zero))
         schedule.close()
@@ -90,14 +90,17 @@ import Testing
         #expect(await schedule.next() == nil)
     }
 
-    @Test func whoWaitsToAddIsReleasedWhenAllIsGivenUp() async throws {
-        let schedule = Schedule(progressInterval: .seconds(3))
-        for _ in 0..<Schedule.capacity { await schedule.add(try command(1, "x")) }
-        let more = try command(1, "more")
-        async let added: Void = schedule.add(more)
-        schedule.abort()
-        await added
-        #expect(await schedule.next() == nil)
+    @Test func progressThatIsNotShownIsDone() async throws {
+        let schedule = Schedule(progressInterval: .seconds(3600))
+        let id = EventID()
+        let jobs = try ["downloading", "converting"].map { try progress(id, $0) }
+        for job in jobs { schedule.add(job) }
+        schedule.add(
+            try #require(Job(Envelope(type: "events.dl.video.failed", payload: ["reason": "no"], correlationID: id))))
+        for job in jobs {
+            guard case .done(let results) = try await job.completion.value() else { throw CancellationError() }
+            #expect(results.isEmpty)
+        }
     }
 
     @Test func aChatIsOneHoweverItIsWritten() throws {
@@ -109,11 +112,11 @@ import Testing
     @Test func editsOfOneReplyKeepTheirDistance() async throws {
         let schedule = Schedule(progressInterval: .milliseconds(300))
         let id = EventID()
-        await schedule.add(try progress(id, "downloading"))
+        schedule.add(try progress(id, "downloading"))
         let first = try #require(await schedule.next())
         let shownAt = ContinuousClock.now
         schedule.finish(first, .done)
-        await schedule.add(try progress(id, "converting"))
+        schedule.add(try progress(id, "converting"))
         #expect(text(await schedule.next()) == "converting")
         #expect(ContinuousClock.now - shownAt > .milliseconds(250))
     }
@@ -121,39 +124,18 @@ import Testing
     @Test func theEndOfARequestDoesNotWaitForProgressThatHasTo() async throws {
         let schedule = Schedule(progressInterval: .zero)
         let id = EventID()
-        await schedule.add(try progress(id, "downloading"))
+        schedule.add(try progress(id, "downloading"))
         let shown = try #require(await schedule.next())
         schedule.finish(shown, .again(shown, after: .seconds(3600)))
-        await schedule.add(
+        schedule.add(
             try #require(Job(Envelope(type: "events.dl.video.failed", payload: ["reason": "no"], correlationID: id))))
         #expect(await schedule.next()?.event.type == "events.dl.video.failed")
     }
 
     @Test func repliesGoBeforeProgress() async throws {
         let schedule = Schedule(progressInterval: .seconds(3))
-        await schedule.add(try progress(EventID(), "downloading"))
-        await schedule.add(try command(1, "reply"))
+        schedule.add(try progress(EventID(), "downloading"))
+        schedule.add(try command(1, "reply"))
         #expect(text(await schedule.next()) == "reply")
-    }
-
-    @Test func whatIsLargeCountsForMore() async throws {
-        let schedule = Schedule(progressInterval: .seconds(3))
-        for chat in 1...10 {
-            var job = try command(Int64(chat), "large")
-            job.weight = Schedule.capacity / 10
-            await schedule.add(job)
-        }
-        let another = try command(11, "small")
-        let adding = Task { await schedule.add(another) }
-        let first = try #require(await schedule.next())
-        schedule.finish(first, .done)
-        await adding.value
-        schedule.close()
-        var seen = 1
-        while let job = await schedule.next() {
-            seen += 1
-            schedule.finish(job, .done)
-        }
-        #expect(seen == 11)
     }
 }
