@@ -114,7 +114,7 @@ let package = Package(
         tests("RedisTests", ["Redis", "TestSupport"]),
         tests("BlobTests", ["Blob", "Digest", "TestSupport"]),
         tests("TelegramTests", ["Telegram"]),
-        tests("MTProtoTests", ["CAES", "Digest", "MTProto", "TestSupport"]),
+        tests("MTProtoTests", ["CAES", "Digest", "Envelope", "MTProto", "TL", "TestSupport"]),
         tests("FetchTests", ["media-fetch", "Media", "TestSupport"]),
         tests("RouteTests", ["ev-route", "Envelope"]),
         tests("SchemaTests", ["Blocking", "Envelope", "Schemas"]),

@@ -10,6 +10,8 @@ public struct HTTPRequest: Sendable {
     public var connectTimeout: Duration = .seconds(10)
     /// How long no byte may move in either direction.
     public var stallTimeout: Duration = .seconds(30)
+    /// What trickles more slowly has failed; nil: anything that moves is well.
+    public var minimumRate: MinimumRate?
     /// For the whole call.
     public var deadline: Duration?
     /// 0: a redirect is an answer like any other.
@@ -23,6 +25,19 @@ public struct HTTPRequest: Sendable {
     public init(_ method: String = "GET", _ url: String) {
         self.method = method
         self.url = url
+    }
+}
+
+extension HTTPRequest {
+    /// So many bytes a second, on average over each window.
+    public struct MinimumRate: Sendable {
+        public var bytesPerSecond: Double
+        public var window: Duration
+
+        public init(bytesPerSecond: Double, over window: Duration) {
+            self.bytesPerSecond = bytesPerSecond
+            self.window = window
+        }
     }
 }
 

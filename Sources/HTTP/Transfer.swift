@@ -35,7 +35,8 @@ final class Transfer: @unchecked Sendable {
         self.onHead = onHead
         self.onBody = onBody
         body = BodySource(request.body)
-        clock = TransferClock(stallTimeout: request.stallTimeout, deadline: request.deadline)
+        clock = TransferClock(
+            stallTimeout: request.stallTimeout, deadline: request.deadline, minimumRate: request.minimumRate)
         try configure(url, identity)
         headerList = try makeHeaderList()
         _ = tgpipe_curl_set_list(easy, CURLOPT_HTTPHEADER, headerList)
@@ -68,6 +69,7 @@ final class Transfer: @unchecked Sendable {
         switch clock.check(activity: activity) {
         case .goOn: return nil
         case .stalled: return HTTPError(.timedOut, "\(peer) went silent for \(request.stallTimeout)")
+        case .tooSlow: return HTTPError(.timedOut, "\(peer) sends hardly anything")
         case .overdue: return HTTPError(.timedOut, "\(peer) did not finish within \(request.deadline ?? .zero)")
         }
     }

@@ -7,14 +7,18 @@ struct TransferClock {
     private var lastMoved = ContinuousClock.now
     private var nextCheck = ContinuousClock.now
     private var lastActivity: Int64 = -1
+    private let minimumRate: HTTPRequest.MinimumRate?
+    private var window: (start: ContinuousClock.Instant, activity: Int64)?
 
     enum Verdict {
         case goOn
         case stalled
         case overdue
+        case tooSlow
     }
 
-    init(stallTimeout: Duration, deadline: Duration?) {
+    init(stallTimeout: Duration, deadline: Duration?, minimumRate: HTTPRequest.MinimumRate? = nil) {
+        self.minimumRate = minimumRate
         self.stallTimeout = stallTimeout
         self.deadline = deadline
         interval = max(.milliseconds(20), min(.seconds(1), min(stallTimeout, deadline ?? stallTimeout) / 5))
@@ -39,6 +43,19 @@ struct TransferClock {
             lastMoved = now
         }
         if let deadline, now - started >= deadline { return .overdue }
-        return now - lastMoved >= stallTimeout ? .stalled : .goOn
+        if now - lastMoved >= stallTimeout { return .stalled }
+        return isTrickling(activity, now) ? .tooSlow : .goOn
+    }
+
+    /// Judges one window after the other. The first begins with the first bytes, so that what comes before them counts for nothing.
+    private mutating func isTrickling(_ activity: Int64, _ now: ContinuousClock.Instant) -> Bool {
+        guard let minimumRate, activity > 0 else { return false }
+        guard let window else {
+            window = (now, activity)
+            return false
+        }
+        guard now - window.start >= minimumRate.window else { return false }
+        self.window = (now, activity)
+        return Double(activity - window.activity) < minimumRate.bytesPerSecond * ((now - window.start) / .seconds(1))
     }
 }

@@ -15,3 +15,10 @@ func reading<Value>(
         throw .broken("\(what) that cannot be read: \(error.message)")
     }
 }
+
+/// Bytes that are written as TL.
+func TLBytes(_ body: (inout TLWriter) -> Void) -> [UInt8] {
+    var writer = TLWriter()
+    body(&writer)
+    return writer.bytes
+}

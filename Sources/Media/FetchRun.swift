@@ -73,6 +73,7 @@ struct FetchRun: Sendable {
         var download = DirectDownload(
             url: url, folder: folder, addressPolicy: policy, maxBytes: settings.maxBytes, deadline: deadline,
             stallTimeout: settings.stallTimeout, acceptsPages: acceptsPages, isDurable: settings.isDurable)
+        download.longestRetryAfter = settings.longestRetryAfter
         let ffmpeg = ffmpeg
         download.examine = { path in
             do throws(MediaError) { return .success(try await ffmpeg.probe(path)) } catch { return .failure(error) }

@@ -12,6 +12,8 @@ public struct MediaSettings: Sendable {
     public var isDurable = true
     /// How long a server may be silent.
     public var stallTimeout: Duration = .seconds(30)
+    /// A server that asks to be left alone for longer is not waited for.
+    public var longestRetryAfter: Duration = .seconds(60)
     /// For a whole fetch.
     public var deadline: Duration = .seconds(2 * 3600)
     public var ytDlp = YtDlpSettings()

@@ -36,6 +36,8 @@ import Telegram
         let limits = fetching.limits
         var settings = try fetching.settings(directory: runtime.directory("media/fetch"))
         settings.isDurable = output.isDurable
+        // An event of a queue can wait there, without a place.
+        if input.isFromQueue { settings.longestRetryAfter = .seconds(2) }
         let stage = FetchStage(
             runtime: runtime, store: store, direct: MediaFetcher(settings.limited(to: limits.directBytes)),
             large: MediaFetcher(settings), places: FetchPlaces(fetching.concurrency),

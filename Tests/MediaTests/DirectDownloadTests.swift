@@ -6,6 +6,18 @@ import Testing
 
 @testable import Media
 
+/// How often a server has answered.
+private final class Answers: Sendable {
+    private let count = Mutex(0)
+
+    func next() -> Int {
+        count.withLock { count in
+            count += 1
+            return count
+        }
+    }
+}
+
 @Suite("A direct download")
 struct DirectDownloadTests {
     private let root: TemporaryFolder
@@ -229,6 +241,51 @@ struct DirectDownloadTests {
         download.fruitlessAttempts = 1
         let error = await #expect(throws: MediaError.self) { try await download.run { _ in } }
         #expect(error?.code == .timedOut)
+    }
+
+    @Test("of a server that only trickles ends as timed out")
+    func trickle() async throws {
+        let server = try LoopbackServer { _, connection in
+            connection.send(head: 200, [("Content-Type", "video/mp4"), ("ETag", "\"x\""), ("Content-Length", "99999")])
+            for _ in 0..<400 {
+                connection.send([1])
+                usleep(25_000)
+            }
+        }
+        defer { server.stop() }
+        var download = download(server.url("/v.mp4"), try folder())
+        download.minimumRate = .init(bytesPerSecond: 10_000, over: .milliseconds(200))
+        download.fruitlessAttempts = 1
+        let error = await #expect(throws: MediaError.self) { try await download.run { _ in } }
+        #expect(error?.code == .timedOut)
+    }
+
+    @Test("comes back when the server said to, in seconds or at a time", arguments: [429, 503])
+    func retryAfter(status: Int) async throws {
+        let shared = Answers()
+        let server = try LoopbackServer { _, connection in
+            guard shared.next() > 1 else { return connection.respond(status, [("Retry-After", "1")], text: "") }
+            connection.respond(200, [("Content-Type", "video/mp4")], body: [1, 2, 3])
+        }
+        defer { server.stop() }
+        let start = ContinuousClock.now
+        _ = try file(try await download(server.url("/v.mp4"), try folder()).run { _ in })
+        #expect(ContinuousClock.now - start >= .seconds(1))
+        #expect(server.requests.count == 2)
+    }
+
+    @Test("does not wait for a server that wants to be left alone for long, and says for how long")
+    func longRetryAfter() async throws {
+        let server = try LoopbackServer { _, connection in
+            connection.respond(429, [("Retry-After", "3600")], text: "")
+        }
+        defer { server.stop() }
+        let error = await #expect(throws: MediaError.self) {
+            try await download(server.url("/v.mp4"), try folder()).run { _ in }
+        }
+        #expect(error?.code == .rateLimited)
+        #expect(error?.retryAfter == .seconds(3600))
+        #expect(server.requests.count == 1)
     }
 
     @Test(

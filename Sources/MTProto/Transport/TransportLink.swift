@@ -22,12 +22,14 @@ struct TransportLink {
             unsent = kind.greeting
             return
         }
-        guard kind != .full else {
-            throw MTProtoError(.configuration, "the transport 'full' cannot be obfuscated, and passes no MTProxy")
-        }
+        guard kind != .full else { throw TransportLink.fullIsNotObfuscated }
         let obfuscation = Obfuscation(tag: kind.tag, secret: secret?.bytes, dataCenter: dataCenter, random)
         self.obfuscation = obfuscation
         unsent = obfuscation.header
+    }
+
+    static var fullIsNotObfuscated: MTProtoError {
+        MTProtoError(.configuration, "the transport 'full' cannot be obfuscated, and passes no MTProxy")
     }
 
     mutating func send(_ packet: [UInt8], wantsQuickAck: Bool = false) {

@@ -15,6 +15,8 @@ struct DirectDownload: Sendable {
     var maxBytes: Int64
     var deadline: ContinuousClock.Instant
     var stallTimeout: Duration = .seconds(30)
+    /// A server that sends less has stalled.
+    var minimumRate = HTTPRequest.MinimumRate(bytesPerSecond: 1000, over: .seconds(60))
     /// How many attempts in a row may bring nothing new.
     var fruitlessAttempts = 5
     /// Before the second attempt; it doubles from there.
@@ -95,6 +97,7 @@ struct DirectDownload: Sendable {
         request.addressPolicy = addressPolicy
         request.maxRedirects = 10
         request.stallTimeout = stallTimeout
+        request.minimumRate = minimumRate
         request.deadline = max(.milliseconds(1), deadline - .now)
         request.headers = [("Accept", "*/*")]
         if partial.isResumable, let validator = partial.source.validator {
