@@ -1,7 +1,8 @@
 """Chaos: the bot over queues on three machines, as far as one shows them, with everything killed at random.
 
-TGPIPE_CHAOS=requests,sources,users,kills,restarts says how much; 2000,200,50,100,5 is the whole. Every request must be answered
-once. Between Telegram's answer to a send and its acknowledgement a kill makes a double, which no program can avoid: they are counted.
+TGPIPE_CHAOS=requests,sources,users,kills,restarts says how much; 2000,200,50,100,5 is the whole. Every request must be
+answered once. Between Telegram's answer to a send and its acknowledgement a kill makes a double, which no program can avoid:
+they are counted. TGPIPE_CHAOS_KEEP names a folder for the logs.
 """
 
 from __future__ import annotations
@@ -171,40 +172,59 @@ def fetches(site_url: str) -> Counter[str]:
     return Counter(visit["path"] for visit in visits if visit["path"].endswith(".mp4") and visit.get("method") != "HEAD")
 
 
+def ask(telegram: Telegram, site_url: str) -> dict[int, set[int]]:
+    """Writes all requests; by person: the ids of the messages."""
+    asked: dict[int, set[int]] = {}
+    for number in range(REQUESTS):
+        person = PEOPLE[number % USERS]
+        message = telegram.say(person, f".vdl {site_url}/{random.randrange(SOURCES)}.mp4")
+        asked.setdefault(person.id, set()).add(message["message_id"])
+        time.sleep(random.uniform(0, 0.04))
+    return asked
+
+
+def missing(telegram: Telegram, asked: dict[int, set[int]]) -> int:
+    return sum(len(asked[person] - set(counts)) for person, counts in answers(telegram).items() if person in asked)
+
+
 def main() -> None:
     with scratch() as folder, Machines(folder) as machines:
-        telegram, asked, done = Telegram(machines.telegram_url), dict[int, set[int]](), threading.Event()
+        telegram, done = Telegram(machines.telegram_url), threading.Event()
         killer = threading.Thread(target=disturb, args=(machines, done))
         started = time.perf_counter()
         killer.start()
-        for number in range(REQUESTS):
-            person = PEOPLE[number % USERS]
-            message = telegram.say(person, f".vdl {machines.site_url}/{random.randrange(SOURCES)}.mp4")
-            asked.setdefault(person.id, set()).add(message["message_id"])
-            time.sleep(random.uniform(0, 0.04))
-
-        def missing() -> int:
-            return sum(len(asked[id] - set(counts)) for id, counts in answers(telegram).items() if id in asked)
-
-        whole = wait_until(lambda: not killer.is_alive() and missing() == 0, PATIENCE_SECONDS, lambda: time.sleep(0.5))
+        asked = ask(telegram, machines.site_url)
+        wait_until(
+            lambda: not killer.is_alive() and missing(telegram, asked) == 0, PATIENCE_SECONDS, lambda: time.sleep(0.5)
+        )
         done.set()
         killer.join()
         seconds = time.perf_counter() - started
         # What is under way after the last answer: progress is removed, leases end.
         wait_until(lambda: leftovers(telegram) == 0, 30, lambda: time.sleep(0.5))
-        doubles = sum(count - 1 for counts in answers(telegram).values() for count in counts.values())
-        per_source = fetches(machines.site_url)
-        files = sum(path.is_file() for host in ("media1", "media2") for path in (folder / host / "media" / "fetch").rglob("*"))
-        dead = sum(int(machines.cli("XLEN", f"tgpipe:{{queues}}:{name}:dead") or 0) for name in machines.cli("SMEMBERS", "tgpipe:{queues}:names").split())
-        what = f"{REQUESTS:,} requests, {SOURCES} sources, {USERS} users"
-        row(f"{what}: answered", f"{REQUESTS - missing():,}", f"in {seconds:,.0f} s", "", f"all of them{'' if whole else ' (given up)'}")
-        row("  answered twice", f"{doubles}", f"tg-send was killed {machines.kills['tg-send']} times", "", "0, but for such kills")
-        row("  killed", f"{sum(machines.kills.values())}", f"Redis {RESTARTS} times", "", f"{KILLS}")
-        extra = sum(per_source.values()) - len(per_source)
-        row("  fetches beyond one a source", f"{extra}", f"media-fetch was killed {machines.kills['media-fetch']} times")
-        row("  messages, files, dead letters left behind", f"{leftovers(telegram)}, {files}, {dead}", "", "", "0, 0, 0")
-        if not whole or os.environ.get("TGPIPE_CHAOS_KEEP"):
-            shutil.copytree(folder, os.environ.get("TGPIPE_CHAOS_KEEP", "/tmp/tgpipe-chaos"), dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.sock", "www", "store"))
+        report(machines, telegram, asked, seconds)
+        if keep := os.environ.get("TGPIPE_CHAOS_KEEP"):
+            shutil.copytree(folder, keep, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.sock", "www", "store"))
+
+
+def report(machines: Machines, telegram: Telegram, asked: dict[int, set[int]], seconds: float) -> None:
+    row(
+        f"{REQUESTS:,} requests, {SOURCES} sources, {USERS} users: answered",
+        f"{REQUESTS - missing(telegram, asked):,}", f"in {seconds:,.0f} s", wanted="all of them",
+    )  # fmt: skip
+    row("  stages killed", f"{sum(machines.kills.values())}", f"Redis {RESTARTS} times", wanted=f"{KILLS}")
+    doubles = sum(count - 1 for counts in answers(telegram).values() for count in counts.values())
+    row("  answered twice", f"{doubles}", f"tg-send was killed {machines.kills['tg-send']} times", wanted="0, but for these")
+    per_source = fetches(machines.site_url)
+    row(
+        "  fetches beyond one a source", f"{sum(per_source.values()) - len(per_source)}",
+        f"media-fetch was killed {machines.kills['media-fetch']} times", wanted="0, but for these",
+    )  # fmt: skip
+    hosts = [machines.folder / host / "media" / "fetch" for host in ("media1", "media2")]
+    files = sum(path.is_file() for host in hosts for path in host.rglob("*"))
+    names = machines.cli("SMEMBERS", "tgpipe:{queues}:names").split()
+    dead = sum(int(machines.cli("XLEN", f"tgpipe:{{queues}}:{name}:dead") or 0) for name in names)
+    row("  messages, files, dead letters left behind", f"{leftovers(telegram)}, {files}, {dead}", wanted="0, 0, 0")
 
 
 if __name__ == "__main__":
