@@ -28,6 +28,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
     ],
     targets: [
         // C and C++ libraries of the system; one Swift module owns each.
@@ -42,6 +43,8 @@ let package = Package(
         .systemLibrary(name: "CCurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
         .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
+        .target(name: "CAES", linkerSettings: [.linkedLibrary("crypto")]),
 
         library("Blocking", ["CLinux"]),
         library("Config", ["CToml", "Envelope"]),
@@ -70,6 +73,12 @@ let package = Package(
         library(
             "Telegram",
             ["Envelope", "HTTP", "Stage", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+        library(
+            "MTProto",
+            [
+                "CAES", "COpenSSL", "CZlib", "Digest", "Envelope", "TL",
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+            ]),
         library("Media", ["Blocking", "CChild", "CLinux", "COpenSSL", "Digest", "Envelope", "HTTP"]),
 
         library(
@@ -101,6 +110,7 @@ let package = Package(
         tests("RedisTests", ["Redis", "TestSupport"]),
         tests("BlobTests", ["Blob", "Digest", "TestSupport"]),
         tests("TelegramTests", ["Telegram"]),
+        tests("MTProtoTests", ["CAES", "Digest", "Envelope", "MTProto", "TL", "TestSupport"]),
         tests("FetchTests", ["media-fetch", "Media", "TestSupport"]),
         tests("RouteTests", ["ev-route", "Envelope"]),
         tests("SchemaTests", ["Blocking", "Envelope", "Schemas"]),

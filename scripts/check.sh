@@ -37,6 +37,10 @@ else
     note "shellcheck is not installed: scripts are only checked for their syntax"
 fi
 
+note "schemas of TL"
+(cd Sources/TLSchemas/data && sed -n 's#^// \(.*\.tl\): \(.*\)#\2  \1#p' ../schemas.c | sha256sum --check --quiet) ||
+    { printf 'error: %s\n' "the schemas of TL are made by scripts/tl-schema.py, and by nobody else" >&2; failed=yes; }
+
 note "schemas"
 .venv/bin/python -B Tests/schemas/validate.py --self-check || failed=yes
 

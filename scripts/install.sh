@@ -18,7 +18,7 @@ for tool in "${tools[@]}"; do install -s -m 755 "$built/$tool" "$target/bin/$too
 install -m 644 schemas/*.json "$target/share/tgpipe/schemas"
 install -m 644 schemas/parts/*.json "$target/share/tgpipe/schemas/parts"
 install -m 755 examples/media-bot.sh examples/media-bot-queues.sh "$target/share/tgpipe"
-install -m 644 examples/tgpipe.env.example "$target/share/tgpipe/tgpipe.env.example"
+install -m 644 examples/tgpipe.env.example examples/route.toml "$target/share/tgpipe"
 install -m 644 README.md CHANGELOG.md LICENSE "$documents"
 install -m 644 docs/*.md "$documents/docs"
 note "installed ${tools[*]} in $target/bin"

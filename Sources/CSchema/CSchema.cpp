@@ -6,6 +6,7 @@
 #include <new>
 #include <string>
 
+#define VALIJSON_USE_EXCEPTIONS 1
 #include <nlohmann/json.hpp>
 #include <valijson/adapters/nlohmann_json_adapter.hpp>
 #include <valijson/schema.hpp>
@@ -23,39 +24,61 @@ namespace {
 constexpr unsigned most_matched = 16384;
 constexpr size_t longest_key = 1024;
 
-// References are resolved against the document's place, as URIs are.
+using Documents = std::map<std::string, std::shared_ptr<json>>;
+
+// RFC 3986, as far as schemas need it; without the fragment.
+std::string resolved(const std::string &base, const std::string &reference) {
+    const std::string place = reference.substr(0, reference.find('#'));
+    if (place.empty()) return base;
+    const size_t scheme = base.find("://");
+    if (place.find("://") != std::string::npos || place.compare(0, 4, "urn:") == 0) return place;
+    const size_t root = scheme == std::string::npos ? 0 : base.find('/', scheme + 3);
+    if (place[0] == '/') return base.substr(0, root) + place;
+    const size_t folder = base.find_last_of('/');
+    return (folder == std::string::npos ? "" : base.substr(0, folder + 1)) + place;
+}
+
+// The library knows no `$id`, and resolves no relative references: they are made absolute before it sees them.
 class Parser : public valijson::SchemaParser {
 public:
     Parser() : valijson::SchemaParser(valijson::SchemaParser::kDraft7) {}
 
     opt::optional<std::string> resolveDocumentUri(
         const opt::optional<std::string> &scope, const opt::optional<std::string> &document) override {
-        if (!scope || !document || document->find("://") != std::string::npos || document->compare(0, 4, "urn:") == 0) {
-            return document ? document : scope;
-        }
-        if (document->empty()) return scope;
-        const size_t root = scope->find("://") == std::string::npos ? 0 : scope->find('/', scope->find("://") + 3);
-        if ((*document)[0] == '/') return scope->substr(0, root) + *document;
-        return scope->substr(0, scope->find_last_of('/') + 1) + *document;
+        return document ? document : scope;
     }
 };
 
 // Every `pattern` is asked only of strings that are short enough: {"anyOf": [{"minLength": …}, {"pattern": …}]} stops at the first.
-void limit_patterns(json &schema) {
-    if (schema.is_array()) {
-        for (auto &item : schema) limit_patterns(item);
-    }
-    if (!schema.is_object()) return;
-    for (auto &[name, value] : schema.items()) {
-        // What is compared with values is no schema.
-        if (name != "const" && name != "enum" && name != "examples" && name != "default") limit_patterns(value);
-    }
+void limit_pattern(json &schema) {
     const auto found = schema.find("pattern");
     if (found == schema.end() || !found->is_string()) return;
     const json limited = {{"anyOf", {{{"minLength", most_matched + 1}}, {{"pattern", *found}}}}};
     schema.erase(found);
     if (!schema.contains("allOf")) schema["allOf"] = json::array();
     if (schema["allOf"].is_array()) schema["allOf"].push_back(limited);
+}
+
+void prepare(json &schema, std::string base, Documents &documents) {
+    if (schema.is_array()) {
+        for (auto &item : schema) prepare(item, base, documents);
+    }
+    if (!schema.is_object()) return;
+    const auto id = schema.find("$id");
+    const bool is_named = id != schema.end() && id->is_string() && (*id).get_ref<const std::string &>()[0] != '#';
+    if (is_named) base = resolved(base, id->get<std::string>());
+    for (auto &[name, value] : schema.items()) {
+        // What is compared with values is no schema.
+        if (name != "const" && name != "enum" && name != "examples" && name != "default") prepare(value, base, documents);
+    }
+    const auto reference = schema.find("$ref");
+    if (reference != schema.end() && reference->is_string()) {
+        const auto text = reference->get<std::string>();
+        const size_t fragment = text.find('#');
+        *reference = resolved(base, text) + (fragment == std::string::npos ? "#" : text.substr(fragment));
+    }
+    limit_pattern(schema);
+    if (is_named) documents[base] = std::make_shared<json>(schema);
 }
 
 bool has_long_key(const json &value) {
@@ -85,7 +108,7 @@ std::string words(valijson::ValidationResults &results) {
 
 struct tgp_schemas {
     // By $id and by uri.
-    std::map<std::string, std::shared_ptr<json>> documents;
+    Documents documents;
     std::map<std::string, std::unique_ptr<valijson::Schema>> schemas;
     valijson::Validator validator{valijson::Validator::kStrongTypes};
     json taken;
@@ -104,12 +127,8 @@ void tgp_schemas_free(tgp_schemas *self) { delete self; }
 const char *tgp_schemas_add(tgp_schemas *self, const char *uri, const char *text, size_t count) {
     try {
         auto document = std::make_shared<json>(json::parse(text, text + count));
-        limit_patterns(*document);
+        prepare(*document, uri, self->documents);
         self->documents[uri] = document;
-        if (document->is_object() && document->contains("$id") && (*document)["$id"].is_string()) {
-            const auto id = (*document)["$id"].get<std::string>();
-            self->documents[id.substr(0, id.find('#'))] = document;
-        }
         return nullptr;
     } catch (const std::exception &error) {
         return self->say(error.what());

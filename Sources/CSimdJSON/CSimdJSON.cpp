@@ -251,6 +251,8 @@ bool tgp_is_time(const char *bytes, size_t count) { return is_rfc3339({bytes, co
 
 size_t tgp_padding(void) { return simdjson::SIMDJSON_PADDING; }
 
+bool tgp_is_utf8(const char *bytes, size_t count) { return simdjson::validate_utf8(bytes, count); }
+
 tgp_parser *tgp_parser_new(size_t max_depth) {
     auto *self = new (std::nothrow) tgp_parser;
     if (self) self->max_depth = max_depth;

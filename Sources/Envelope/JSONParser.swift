@@ -135,6 +135,9 @@ private struct TokenReader {
 }
 
 extension UnsafeRawBufferPointer {
+    /// Whether the bytes are UTF-8.
+    public var isUTF8: Bool { isEmpty || tgp_is_utf8(baseAddress?.assumingMemoryBound(to: CChar.self), count) }
+
     init(_ text: tgp_text) { self.init(start: text.bytes, count: text.count) }
 }
 

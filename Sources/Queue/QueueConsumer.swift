@@ -27,7 +27,7 @@ public final class QueueConsumer: Sendable {
     let redis: Redis
     private let waiting: Redis
     /// Leases by entry id; the attempt.
-    private let leases = Mutex<[String: Int]>([:])
+    let leases = Mutex<[String: Int]>([:])
     private let finished = Mutex(0)
 
     /// - Parameters:
@@ -204,56 +204,7 @@ public final class QueueConsumer: Sendable {
         return answer.int == 1
     }
 
-    /// Gives entries back, as if they had not been taken.
-    public func release(_ entries: [QueueEntry]) async throws {
-        for start in stride(from: 0, to: entries.count, by: 1000) {
-            let part = entries[start..<min(start + 1000, entries.count)]
-            _ = try await run(QueueScripts.release, QueueConsumer.words(of: part))
-            forget(Array(part))
-        }
-    }
-
-    /// Gives back all that was not finished, and leaves the group.
-    public func close() async throws {
-        try await release(leases.withLock { $0.map { QueueEntry(id: $0.key, attempt: $0.value) } })
-        _ = try await run(QueueScripts.trim, [])
-        _ = try await run(QueueScripts.leave, [])
-    }
-
-    // MARK: leases
-
-    /// Keeps the leases of all that is being worked on; to be called several times a lease.
-    ///
-    /// - Returns: those that are lost; others may have taken them.
-    public func renew() async throws -> [QueueEntry] {
-        try await confirm(leases.withLock { $0.map { QueueEntry(id: $0.key, attempt: $0.value) } })
-    }
-
-    /// Keeps the leases of some entries.
-    ///
-    /// - Returns: those that are lost.
-    public func confirm(_ entries: [QueueEntry]) async throws -> [QueueEntry] {
-        var lost: [QueueEntry] = []
-        for start in stride(from: 0, to: entries.count, by: 1000) {
-            let part = entries[start..<min(start + 1000, entries.count)]
-            let answer = try await run(
-                QueueScripts.renew, [.integer(settings.lease.wholeMilliseconds)] + QueueConsumer.words(of: part))
-            guard let ids = answer.array else { throw unexpected() }
-            let known = Set(ids.compactMap(\.string))
-            // What was finished meanwhile is no loss.
-            lost += part.filter { entry in
-                known.contains(entry.id) && leases.withLock { $0[entry.id] == entry.attempt }
-            }
-        }
-        forget(lost)
-        return lost
-    }
-
-    private static func words(of entries: some Sequence<QueueEntry>) -> [RedisArgument] {
-        entries.flatMap { [.text($0.id), .integer(Int64($0.attempt))] }
-    }
-
-    private func forget(_ entries: [QueueEntry]) {
+    func forget(_ entries: [QueueEntry]) {
         leases.withLock { leases in
             for entry in entries where leases[entry.id] == entry.attempt { leases[entry.id] = nil }
         }
@@ -262,7 +213,7 @@ public final class QueueConsumer: Sendable {
 
 extension QueueConsumer {
     /// Runs a script of the group; one that is gone, with its queue, is made again.
-    private func run(
+    func run(
         _ script: RedisScript, _ arguments: [RedisArgument], encoded: (bytes: [UInt8], count: Int) = ([], 0),
         moreKeys: [String] = []
     ) async throws -> RedisValue {
@@ -285,7 +236,7 @@ extension QueueConsumer {
         }
     }
 
-    private func unexpected() -> QueueError {
+    func unexpected() -> QueueError {
         QueueError(.protocolBroken, "\(queue): Redis at \(redis.address) answered a script in an unknown way")
     }
 }
@@ -296,12 +247,5 @@ extension Duration {
         let (seconds, attoseconds) = components
         let (product, overflow) = seconds.multipliedReportingOverflow(by: 1000)
         return overflow ? .max : product + attoseconds / 1_000_000_000_000_000
-    }
-}
-
-extension QueueConsumer {
-    /// The entry as one who waits.
-    public func waiter(of entry: QueueEntry) -> Waiter {
-        QueueWaiter(queue: queue.text, group: group.name, id: entry.id).waiter
     }
 }

@@ -5,7 +5,8 @@ import Redis
 /// Keys: 1 stream, 2 due, 3 failures, 4 woken, 5 nudge, 6 dead, from 7 on the streams of other queues. The first two arguments are the
 /// group and the consumer. An entry that nobody works on belongs to the consumer `held` or `retry`, so whoever had it before no longer has.
 enum QueueScripts {
-    private static let prelude = """
+    /// What they share.
+    static let prelude = """
         local stream, due, failures, woken, nudge, dead = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
         local group, consumer = ARGV[1], ARGV[2]
         local function now()
@@ -36,55 +37,6 @@ enum QueueScripts {
         local function put_back(id, owner, attempt, at)
           redis.call('XCLAIM', stream, group, owner, 0, id, 'RETRYCOUNT', attempt, 'JUSTID')
           redis.call('ZADD', due, at, id)
-        end
-
-        """
-
-    /// Trimming, and what a full queue is.
-    static let trimming = """
-        local function is_lower(a, b)
-          local ams, aseq = a:match('(%d+)-(%d+)')
-          local bms, bseq = b:match('(%d+)-(%d+)')
-          ams, bms = tonumber(ams), tonumber(bms)
-          return ams < bms or (ams == bms and tonumber(aseq) < tonumber(bseq))
-        end
-        local function after(id)
-          local ms, seq = id:match('(%d+)-(%d+)')
-          return ms .. '-' .. string.format('%.0f', tonumber(seq) + 1)
-        end
-        -- Removes what every group has acknowledged; nothing while there is no group.
-        local function trim(key)
-          if redis.call('EXISTS', key) == 0 then return 0 end
-          local lowest
-          for _, info in ipairs(redis.call('XINFO', 'GROUPS', key)) do
-            local name, last
-            for i = 1, #info, 2 do
-              if info[i] == 'name' then name = info[i + 1] end
-              if info[i] == 'last-delivered-id' then last = info[i + 1] end
-            end
-            local first = redis.call('XPENDING', key, name, '-', '+', 1)[1]
-            local needed = first and first[1] or after(last)
-            if not lowest or is_lower(needed, lowest) then lowest = needed end
-          end
-          if not lowest then return 0 end
-          local trimmed = redis.pcall('XTRIM', key, 'MINID', lowest)
-          if type(trimmed) == 'number' then return trimmed end
-          -- Before Redis 6.2.
-          local count = 0
-          while true do
-            local ids = {}
-            for _, entry in ipairs(redis.call('XRANGE', key, '-', lowest, 'COUNT', 500)) do
-              if entry[1] ~= lowest then ids[#ids + 1] = entry[1] end
-            end
-            if #ids == 0 then return count end
-            count = count + redis.call('XDEL', key, unpack(ids))
-          end
-        end
-        local function is_full(key, more, limit)
-          local length = redis.call('XLEN', key)
-          if length + more <= limit or length == 0 then return false end
-          length = length - trim(key)
-          return length + more > limit and length > 0
         end
 
         """
@@ -184,74 +136,6 @@ enum QueueScripts {
             return {out, suspects, last, nudged, wait}
             """)
 
-    /// Publishes what came of entries and acknowledges them. Arguments: most entries of an output, whether to trim; for each entry its id,
-    /// attempt and number of lines, for each line the number of its output (from 1) and the line. Answer: -1 when an output is full, and
-    /// then nothing was done; else the ids of those that were no longer this consumer's, whose lines were not published.
-    static let finish = RedisScript(
-        prelude + trimming + """
-            local limit, trims = tonumber(ARGV[3]), ARGV[4] == '1'
-            local counts = {}
-            local at = 5
-            while at <= #ARGV do
-              local lines = tonumber(ARGV[at + 2])
-              for i = 0, lines - 1 do
-                local output = tonumber(ARGV[at + 3 + 2 * i])
-                counts[output] = (counts[output] or 0) + 1
-              end
-              at = at + 3 + 2 * lines
-            end
-            for output, count in pairs(counts) do
-              if is_full(KEYS[6 + output], count, limit) then return -1 end
-            end
-            local done, again, lost = {}, {}, {}
-            at = 5
-            while at <= #ARGV do
-              local id, attempt, lines = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
-              if is_mine(id, attempt) then
-                for i = 0, lines - 1 do
-                  redis.call('XADD', KEYS[6 + tonumber(ARGV[at + 3 + 2 * i])], '*', 'e', ARGV[at + 4 + 2 * i])
-                end
-                done[#done + 1] = id
-                if attempt > 1 then again[#again + 1] = id end
-              else
-                lost[#lost + 1] = id
-              end
-              at = at + 3 + 2 * lines
-            end
-            for first = 1, #done, 1000 do
-              redis.call('XACK', stream, group, unpack(done, first, math.min(first + 999, #done)))
-            end
-            in_parts('ZREM', due, done)
-            in_parts('HDEL', failures, again)
-            if trims then trim(stream) end
-            return lost
-            """)
-
-    /// Publishes lines that come from no queue; a repetition does nothing. Keys: 1 what this publisher has published, then the streams,
-    /// then keys to set. Arguments: number of this publication, the lowest that is under way, how many streams, how many keys to set,
-    /// most entries of a stream; the values to set; for each line the number of its stream and the line. Answer: 1, or -1 when one is full.
-    static let publish = RedisScript(
-        trimming + """
-            local number, floor, streams, sets, limit =
-              ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-            if redis.call('ZSCORE', KEYS[1], number) then return 1 end
-            local first = 6 + sets
-            local counts = {}
-            for i = first, #ARGV, 2 do
-              local to = tonumber(ARGV[i])
-              counts[to] = (counts[to] or 0) + 1
-            end
-            for to, count in pairs(counts) do
-              if is_full(KEYS[1 + to], count, limit) then return -1 end
-            end
-            for i = first, #ARGV, 2 do redis.call('XADD', KEYS[1 + tonumber(ARGV[i])], '*', 'e', ARGV[i + 1]) end
-            for i = 1, sets do redis.call('SET', KEYS[1 + streams + i], ARGV[5 + i]) end
-            redis.call('ZADD', KEYS[1], number, number)
-            redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. floor)
-            redis.call('EXPIRE', KEYS[1], 3600)
-            return 1
-            """)
-
     /// Keeps leases. Arguments: lease in ms, id and attempt of each. Answer: the ids that are no longer this consumer's.
     static let renew = RedisScript(
         prelude + """
@@ -301,28 +185,6 @@ enum QueueScripts {
             return 1
             """)
 
-    /// Buries an entry. Arguments: id, attempt, most dead letters, code, reason, tool, worker; then the lines to publish instead, each
-    /// behind the number of its output. Answer: 1, 0 when it was not this consumer's, -1 when there is no room.
-    static let bury = RedisScript(
-        prelude + trimming + """
-            local id, attempt, limit = ARGV[3], ARGV[4], tonumber(ARGV[5])
-            if not is_mine(id, attempt) then return 0 end
-            if redis.call('XLEN', dead) >= limit then return -1 end
-            local entry = redis.call('XRANGE', stream, id, id)[1]
-            local line = ''
-            if entry then
-              for i = 1, #entry[2], 2 do
-                if entry[2][i] == 'e' then line = entry[2][i + 1] end
-              end
-            end
-            redis.call('XADD', dead, '*', 'e', line, 'code', ARGV[6], 'reason', ARGV[7], 'attempts', attempt, 'group', group,
-              'tool', ARGV[8], 'worker', ARGV[9], 'id', id)
-            for i = 10, #ARGV, 2 do redis.call('XADD', KEYS[6 + tonumber(ARGV[i])], '*', 'e', ARGV[i + 1]) end
-            forget(id)
-            trim(stream)
-            return 1
-            """)
-
     /// Wakes entries. Arguments: from the third on their ids.
     static let wake = RedisScript(
         prelude + """
@@ -340,9 +202,6 @@ enum QueueScripts {
             if found then look_again() end
             return 1
             """)
-
-    /// Trims the stream.
-    static let trim = RedisScript(prelude + trimming + "return trim(stream)")
 
     /// Takes the consumer's name, and those of consumers that had nothing for a day, from the group.
     static let leave = RedisScript(

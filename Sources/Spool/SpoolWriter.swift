@@ -53,7 +53,9 @@ public final class SpoolWriter {
                 let isAbandoned = spool.state.wait(atMost: .milliseconds(200)) { $0.isAbandoned ? true : nil } ?? false
                 guard !isAbandoned else { throw SpoolError(.abandoned, reason) }
             } else {
-                isFull = false
+                // Not for every small batch that still finds a place.
+                let held = spool.state.read { $0.bytes }
+                if isFull, held < spool.limits.totalBytes * 7 / 8 { isFull = false }
                 return 0
             }
         }

@@ -1,7 +1,7 @@
 import Blocking
 public import Envelope
 import Glibc
-public import Queue
+import Queue
 
 /// Where whole lines go, for tasks: standard output, a file (appended to), a FIFO, or a queue.
 ///
@@ -21,11 +21,6 @@ public final class EventOutput: Sendable {
         } else {
             kind = try await EventOutput.lines(options.to, runtime.shutdown)
         }
-    }
-
-    /// A queue, of at most `maxLength` events.
-    public init(_ queue: QueueName, maxLength: Int, runtime: Runtime) async throws {
-        kind = .queue(try await QueueSink([queue], maxLength: maxLength, runtime: runtime))
     }
 
     /// - Parameters:

@@ -97,7 +97,7 @@ final class WorkList: Sendable {
     }
 
     fileprivate enum Step {
-        case work(Item)
+        case work(Item, wasHeld: Bool)
         case wait(Duration)
         case end
     }
@@ -107,9 +107,9 @@ final class WorkList: Sendable {
         while !Task.isCancelled {
             let generation = changed.generation
             switch state.withLock({ $0.step(concurrency) }) {
-            case .work(let item):
-                // One that was held leaves room for another.
-                changed.notify()
+            case .work(let item, let wasHeld):
+                // There may be room for reading again.
+                if wasHeld { changed.notify() }
                 return item
             case .wait(let limit): await changed.wait(since: generation, atMost: limit)
             case .end: return nil
@@ -171,15 +171,15 @@ extension WorkList.State {
         guard working.count < concurrency else { return .wait(.seconds(60)) }
         if let first, first.until <= now {
             held[first.item.number] = nil
-            return work(first.item)
+            return work(first.item, wasHeld: true)
         }
-        if !waiting.isEmpty { return work(waiting.removeFirst()) }
+        if !waiting.isEmpty { return work(waiting.removeFirst(), wasHeld: false) }
         if isEnded, held.isEmpty, working.isEmpty { return .end }
         return .wait(min(first.map { $0.until - now } ?? .seconds(60), .seconds(60)))
     }
 
-    private mutating func work(_ item: WorkList.Item) -> WorkList.Step {
+    private mutating func work(_ item: WorkList.Item, wasHeld: Bool) -> WorkList.Step {
         working.insert(item.number)
-        return .work(item)
+        return .work(item, wasHeld: wasHeld)
     }
 }

@@ -53,11 +53,43 @@ struct Combinator {
     /// The number of the type it makes, or for a method the shape of its result.
     var result: Shape
     var isMethod: Bool
+    /// The fields that are there whatever the flags say.
+    var always: FieldSet
+    /// Where, for each flag, the set of the fields that it adds stands among all such sets; and how many flags there are.
+    var firstOptional: UInt32
+    var flagCount: UInt16
+}
+
+/// Some of a combinator's fields, by their numbers within it: what is there is found without a look at what is not.
+struct FieldSet {
+    private var low: UInt64 = 0
+    private var high: UInt64 = 0
+
+    mutating func insert(_ number: Int) {
+        if number < 64 { low |= 1 << UInt64(number) } else { high |= 1 << UInt64(number - 64) }
+    }
+
+    @inline(__always)
+    mutating func formUnion(_ other: FieldSet) {
+        low |= other.low
+        high |= other.high
+    }
+
+    @inline(__always)
+    mutating func popFirst() -> Int? {
+        if low != 0 {
+            defer { low &= low &- 1 }
+            return low.trailingZeroBitCount
+        }
+        guard high != 0 else { return nil }
+        defer { high &= high &- 1 }
+        return 64 + high.trailingZeroBitCount
+    }
 }
 
 /// Counts what a schema may hold, so that numbers fit their places.
 enum Limit {
-    static let fields = 1000
+    static let fields = 128
     static let nameBytes = 200
     static let flagWords = 4
 }

@@ -67,26 +67,41 @@ struct DecodingRun: ~Copyable {
         try output.reserve(Int(combinator.pointee.headCount) + 32)
         output.putShort(tables.keys + Int(combinator.pointee.head), count: Int(combinator.pointee.headCount))
         depth = level + 1
-        var flags = FlagWords()
-        var field = tables.fields + Int(combinator.pointee.firstField)
-        let last = field + Int(combinator.pointee.fieldCount)
-        while field < last {
-            if field.pointee.flag == Field.always || flags.has(field.pointee.flag) {
-                steps[level] = UInt32(truncatingIfNeeded: field - tables.fields)
-                if field.pointee.wire == .flags {
-                    flags.add(try word())
-                } else {
-                    let count = Int(field.pointee.keyCount)
-                    try output.reserve(count + 32 + JSONOutput.numberBytes)
-                    output.putShort(tables.keys + Int(field.pointee.key), count: count)
-                    try value(field.pointee.wire, field.pointee.argument)
-                }
+        var present = combinator.pointee.always
+        var flagCount = 0
+        while let number = present.popFirst() {
+            let index = Int(combinator.pointee.firstField) + number
+            let field = tables.fields + index
+            steps[level] = UInt32(truncatingIfNeeded: index)
+            if field.pointee.wire == .flags {
+                present.formUnion(optional(of: combinator, from: flagCount, try word()))
+                flagCount += 32
+            } else {
+                let count = Int(field.pointee.keyCount)
+                try output.reserve(count + 32 + JSONOutput.numberBytes)
+                output.putShort(tables.keys + Int(field.pointee.key), count: count)
+                try value(field.pointee.wire, field.pointee.argument)
             }
-            field += 1
         }
         try output.reserve(1)
         output.put(UInt8(ascii: "}"))
         depth = level
+    }
+
+    /// The fields that a word of flags adds; bits that mean nothing are left alone.
+    @inline(__always)
+    private func optional(
+        of combinator: UnsafePointer<Combinator>, from first: Int, _ word: UInt32
+    ) -> FieldSet {
+        var added = FieldSet()
+        var bits = word
+        while bits != 0 {
+            let flag = first + bits.trailingZeroBitCount
+            guard flag < Int(combinator.pointee.flagCount) else { break }
+            added.formUnion(tables.optionalSets[Int(combinator.pointee.firstOptional) + flag])
+            bits &= bits &- 1
+        }
+        return added
     }
 
     /// One value; room for a number is there.
@@ -242,23 +257,4 @@ enum TLNumber {
     static let vector: UInt32 = 0x1cb5_c415
     static let boolTrue: UInt32 = 0x9972_75b5
     static let boolFalse: UInt32 = 0xbc79_9737
-}
-
-/// The flags of an object, a word of them after the other.
-private struct FlagWords {
-    private var low: UInt64 = 0
-    private var high: UInt64 = 0
-    private var count: UInt8 = 0
-
-    @inline(__always)
-    mutating func add(_ word: UInt32) {
-        let bits = UInt64(word) << UInt64(count & 1 * 32)
-        if count < 2 { low |= bits } else { high |= bits }
-        count += 1
-    }
-
-    @inline(__always)
-    func has(_ flag: UInt8) -> Bool {
-        (flag < 64 ? low : high) >> UInt64(flag & 63) & 1 != 0
-    }
 }

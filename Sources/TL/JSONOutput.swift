@@ -107,35 +107,42 @@ extension JSONOutput {
         put(UInt8(ascii: "\""))
     }
 
-    /// The digits are made from the last one on, in the room behind, and then moved.
     @inline(__always)
     mutating func put(integer: Int64) {
         if integer < 0 { put(UInt8(ascii: "-")) }
-        var rest = integer.magnitude
-        let last = at + 24
-        var place = last
-        while rest >= 100 {
-            let (quotient, pair) = rest.quotientAndRemainder(dividingBy: 100)
-            place -= 2
-            place.storeBytes(of: JSONOutput.digits(of: pair), as: UInt16.self)
-            rest = quotient
+        let (upper, last) = integer.magnitude.quotientAndRemainder(dividingBy: 100_000_000)
+        guard upper > 0 else { return put(trimmed: last) }
+        let (first, middle) = upper.quotientAndRemainder(dividingBy: 100_000_000)
+        if first > 0 {
+            put(trimmed: first)
+            put(eight: JSONOutput.digits(of: middle) | JSONOutput.zeros)
+        } else {
+            put(trimmed: middle)
         }
-        place -= 2
-        place.storeBytes(of: JSONOutput.digits(of: rest), as: UInt16.self)
-        if rest < 10 { place += 1 }
-        let (first, second) = (place.loadUnaligned(as: UInt64.self), (place + 8).loadUnaligned(as: UInt64.self))
-        let third = (place + 16).loadUnaligned(as: UInt64.self)
-        at.storeBytes(of: first, as: UInt64.self)
-        (at + 8).storeBytes(of: second, as: UInt64.self)
-        (at + 16).storeBytes(of: third, as: UInt64.self)
-        at += last - place
+        put(eight: JSONOutput.digits(of: last) | JSONOutput.zeros)
     }
 
-    /// The two digits of a number below 100, as they stand in memory.
+    /// A number below 100,000,000 without zeros before it.
     @inline(__always)
-    private static func digits(of number: UInt64) -> UInt16 {
-        let tens = (number &* 103) >> 10
-        return UInt16(truncatingIfNeeded: 0x3030 | tens | (number &- tens &* 10) << 8)
+    private mutating func put(trimmed number: UInt64) {
+        let digits = JSONOutput.digits(of: number)
+        let leading = min(digits.trailingZeroBitCount & ~7, 56)
+        put(eight: (digits | JSONOutput.zeros) >> UInt64(leading))
+        at -= leading / 8
+    }
+
+    private static let zeros: UInt64 = 0x3030_3030_3030_3030
+
+    /// The eight digits of a number below 100,000,000, the first of them in the lowest byte: halved to fours, to twos, to ones, all
+    /// at once.
+    @inline(__always)
+    private static func digits(of number: UInt64) -> UInt64 {
+        let (high, low) = number.quotientAndRemainder(dividingBy: 10_000)
+        let fours = high | low << 32
+        let hundreds = (fours &* 10_486) >> 20 & 0x0000_007F_0000_007F
+        let twos = hundreds | (fours &- hundreds &* 100) << 16
+        let tens = (twos &* 103) >> 10 & 0x000F_000F_000F_000F
+        return tens | (twos &- tens &* 10) << 8
     }
 
     /// What JSON has no number for is a string: "NaN", "Infinity", "-Infinity".

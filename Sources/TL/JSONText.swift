@@ -7,65 +7,73 @@ extension JSONOutput {
         put(UInt8(ascii: "\""))
         var at = text
         let end = text + count
-        while at < end {
-            if end - at >= 8 {
-                let eight = at.loadUnaligned(as: UInt64.self)
-                if !JSONOutput.hasSpecial(eight) {
-                    put(eight: eight)
-                    at += 8
-                    continue
-                }
+        // One look at all of it, when it is not plain ASCII, instead of one at each character.
+        var isLookedAt = false
+        var isUTF8 = false
+        while end - at >= 8 {
+            let eight = at.loadUnaligned(as: UInt64.self)
+            if !isLookedAt && JSONOutput.hasOther(eight) {
+                isUTF8 = UnsafeRawBufferPointer(start: at, count: end - at).isUTF8
+                isLookedAt = true
             }
-            try put(from: &at, to: end)
+            if JSONOutput.needsEscape(eight) || (!isUTF8 && JSONOutput.hasOther(eight)) {
+                try put(from: &at, to: end, isUTF8: isUTF8)
+            } else {
+                put(eight: eight)
+                at += 8
+            }
         }
+        while at < end { try put(from: &at, to: end, isUTF8: isUTF8) }
         put(UInt8(ascii: "\""))
     }
 
-    /// Whether one of eight bytes is a control character, a quote, a backslash, or not ASCII.
+    /// Whether one of eight bytes is not ASCII.
+    @inline(__always)
+    private static func hasOther(_ eight: UInt64) -> Bool { eight & 0x8080_8080_8080_8080 != 0 }
+
+    /// Whether one of eight bytes is a control character, a quote or a backslash.
     ///
     /// Source: "Bit Twiddling Hacks", haszero and hasless.
     @inline(__always)
-    private static func hasSpecial(_ eight: UInt64) -> Bool {
+    private static func needsEscape(_ eight: UInt64) -> Bool {
         let ones: UInt64 = 0x0101_0101_0101_0101
         let control = eight &- ones &* 0x20
-        let quote = (eight ^ ones &* 0x22) &- ones
-        let backslash = (eight ^ ones &* 0x5C) &- ones
-        return (control | quote | backslash | eight) & ones &* 0x80 != 0
+        let (quote, backslash) = (eight ^ ones &* 0x22, eight ^ ones &* 0x5C)
+        let found = (control & ~eight) | ((quote &- ones) & ~quote) | ((backslash &- ones) & ~backslash)
+        return found & 0x8080_8080_8080_8080 != 0
     }
 
-    /// A few characters, one by one; room for the rest is there before and after.
-    private mutating func put(from at: inout UnsafeRawPointer, to end: UnsafeRawPointer) throws(TLFault) {
+    /// A few bytes, one by one; room for the rest is there before and after.
+    @inline(__always)
+    private mutating func put(
+        from at: inout UnsafeRawPointer, to end: UnsafeRawPointer, isUTF8: Bool
+    ) throws(TLFault) {
         let soon = end - at > 8 ? at + 8 : end
         while at < soon {
             let byte = at.load(as: UInt8.self)
-            if byte >= 0xC2 && byte < 0xE0 && end - at >= 2 && (at + 1).load(as: UInt8.self) & 0xC0 == 0x80 {
-                // Most alphabets.
-                put(at, short: 2)
-                at += 2
-            } else if byte >= 0x80 {
-                let (count, isWhole) = JSONOutput.character(at, end)
-                if isWhole {
-                    put(at, short: count)
-                } else {
-                    try reserve((end - at) + 16)
-                    put("\u{FFFD}")
-                }
-                at += count
+            if byte >= 0x80 && !isUTF8 {
+                try put(characterAt: &at, end)
+            } else if byte < 0x20 || byte == 0x22 || byte == 0x5C {
+                try reserve((end - at) + 16)
+                putEscaped(byte)
+                at += 1
             } else {
-                if byte < 0x20 || byte == 0x22 || byte == 0x5C {
-                    try reserve((end - at) + 16)
-                    putEscaped(byte)
-                } else {
-                    put(byte)
-                }
+                put(byte)
                 at += 1
             }
         }
     }
 
-    @inline(__always)
-    private mutating func put(_ source: UnsafeRawPointer, short count: Int) {
-        for index in 0..<count { put((source + index).load(as: UInt8.self)) }
+    @inline(never)
+    private mutating func put(characterAt at: inout UnsafeRawPointer, _ end: UnsafeRawPointer) throws(TLFault) {
+        let (count, isWhole) = JSONOutput.character(at, end)
+        if isWhole {
+            put(at, count: count)
+        } else {
+            try reserve((end - at) + 16)
+            put("\u{FFFD}")
+        }
+        at += count
     }
 
     /// How many bytes from here on are one character, or would be the beginning of one.

@@ -6,6 +6,7 @@ struct SchemaBuilder {
     private(set) var combinators: [Combinator] = []
     private(set) var fields: [Field] = []
     private(set) var shapes: [Shape] = []
+    private(set) var optionalSets: [FieldSet] = []
     private(set) var keys: [UInt8] = []
     private(set) var types = NameTable()
     private(set) var constructors = NameTable()
@@ -76,11 +77,26 @@ struct SchemaBuilder {
         keys += #"{"_":""#.utf8
         keys.append(contentsOf: name)
         keys.append(UInt8(ascii: "\""))
+        let (always, optional) = fieldSets()
         combinators.append(
             Combinator(
                 id: id, head: head, headCount: UInt16(keys.count - Int(head)),
                 fieldCount: UInt16(fields.count - firstField), firstField: UInt32(firstField), result: result,
-                isMethod: isMethod))
+                isMethod: isMethod, always: always, firstOptional: UInt32(optionalSets.count),
+                flagCount: UInt16(optional.count)))
+        optionalSets += optional
+    }
+
+    /// The fields of the combinator in the making that are always there, and those that each flag adds.
+    private func fieldSets() -> (always: FieldSet, optional: [FieldSet]) {
+        let flags = fields[firstField...].map(\.flag)
+        var always = FieldSet()
+        var optional = [FieldSet](
+            repeating: FieldSet(), count: flags.filter { $0 != Field.always }.max().map { Int($0) + 1 } ?? 0)
+        for (number, flag) in flags.enumerated() {
+            if flag == Field.always { always.insert(number) } else { optional[Int(flag)].insert(number) }
+        }
+        return (always, optional)
     }
 
     /// Schemas overlap in what belongs to the protocol.

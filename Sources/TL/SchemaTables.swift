@@ -6,6 +6,7 @@ final class SchemaTables: @unchecked Sendable {
     let combinators: UnsafePointer<Combinator>
     let fields: UnsafePointer<Field>
     let shapes: UnsafePointer<Shape>
+    let optionalSets: UnsafePointer<FieldSet>
     let keys: UnsafePointer<UInt8>
     private let places: UnsafePointer<ConstructorIDs.Place>
     private let placesMask: Int
@@ -15,6 +16,7 @@ final class SchemaTables: @unchecked Sendable {
         combinators = SchemaTables.copy(builder.combinators)
         fields = SchemaTables.copy(builder.fields)
         shapes = SchemaTables.copy(builder.shapes)
+        optionalSets = SchemaTables.copy(builder.optionalSets)
         keys = SchemaTables.copy(builder.keys)
         places = SchemaTables.copy(ids.places)
         placesMask = ids.places.count - 1
@@ -24,6 +26,7 @@ final class SchemaTables: @unchecked Sendable {
         combinators.deallocate()
         fields.deallocate()
         shapes.deallocate()
+        optionalSets.deallocate()
         keys.deallocate()
         places.deallocate()
     }

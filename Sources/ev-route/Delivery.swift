@@ -29,17 +29,17 @@ final class Delivery: Sendable {
     let intake: Intake
     /// Of the block that the router is in the middle of, while it waits there.
     let unroutedBytes = Atomic(0)
-    /// Whether lines that no output gets are given back at the next barrier.
-    let keepsUnwanted: Bool
+    /// Whether lines that no output gets are given back at the next barrier, and those for queues published behind it.
+    let isFedByQueue: Bool
     private let runtime: Runtime
     private let state: Monitor<State>
 
     /// Opens every output. Routes with the same target share it.
-    init(_ plan: Plan, keepsUnwanted: Bool, _ tools: MiddlewareTools) throws(StageError) {
+    init(_ plan: Plan, isFedByQueue: Bool, _ tools: MiddlewareTools) throws(StageError) {
         let (runtime, bridge) = (tools.runtime, tools.bridge)
         self.tools = tools
         middlewares = plan.middlewares
-        self.keepsUnwanted = keepsUnwanted
+        self.isFedByQueue = isFedByQueue
         let plans = try plan.outputs()
         routes = plan.routes
         self.runtime = runtime
@@ -49,9 +49,9 @@ final class Delivery: Sendable {
         var outputs: [Output] = []
         for output in plans {
             outputs.append(
-                try Output(output, spool: plan.spool, runtime: runtime, bridge: bridge) { damage in
-                    deadLetters.add(damage)
-                })
+                try Output(
+                    output, spool: plan.spool, collects: isFedByQueue, runtime: runtime, bridge: bridge,
+                    onDamage: { damage in deadLetters.add(damage) }))
         }
         self.outputs = outputs
         var passages: [Passage] = []

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Blocking
 import Envelope
+import Queue
 import Spool
 import Stage
 
@@ -59,11 +60,17 @@ import Stage
     private func route(_ runtime: Runtime, _ bridge: TaskBridge) async throws -> ExitStatus {
         let thread = BlockingThread()
         let maxLine = Int(input.maxLine.bytes)
-        let feed = try await QueueFeed(input, runtime: runtime)
-        let delivery = try await thread.run {
-            try self.delivery(runtime, bridge, keepsUnwanted: feed != nil)
+        var source: QueueSource?
+        if let queue = try QueueName(endpoint: input.from) {
+            source = try await QueueSource(queue, options: input.queue, runtime: runtime)
         }
-        async let fed: Void? = feed.map { QueueIntake($0, delivery, runtime: runtime, maxLineBytes: maxLine) }?.run()
+        let feed = source
+        let delivery = try await thread.run {
+            try self.delivery(runtime, bridge, isFedByQueue: feed != nil)
+        }
+        var intake: QueueIntake?
+        if let feed { intake = try await QueueIntake(feed, delivery, runtime: runtime, maxLineBytes: maxLine) }
+        async let fed: Void? = intake?.run()
         // A cancellation is the end of the time that --drain gives.
         let (counts, failures) = await withTaskCancellationHandler {
             await thread.run { [from = feed == nil ? input.from : nil] in
@@ -80,7 +87,7 @@ import Stage
         throw StageError(failures[0].exitStatus, last.message)
     }
 
-    private func delivery(_ runtime: Runtime, _ bridge: TaskBridge, keepsUnwanted: Bool) throws -> Delivery {
+    private func delivery(_ runtime: Runtime, _ bridge: TaskBridge, isFedByQueue: Bool) throws -> Delivery {
         var plan = Plan(spool: SpoolPlan(folder: try runtime.stateFolder("spool"), limits: SpoolLimits()))
         plan.routes = output
         if let config { try RouteFile.read(config, into: &plan) }
@@ -88,7 +95,7 @@ import Stage
         if let deadLetter = input.deadLetter { plan.deadLetter = try Target(deadLetter) }
         try overflow.apply(to: &plan)
         let tools = MiddlewareTools(runtime: runtime, bridge: bridge, maxLineBytes: Int(input.maxLine.bytes))
-        return try Delivery(plan, keepsUnwanted: keepsUnwanted, tools)
+        return try Delivery(plan, isFedByQueue: isFedByQueue, tools)
     }
 
     private func tell(_ counts: [RouteCount], of delivery: Delivery, _ runtime: Runtime) {

@@ -12,7 +12,7 @@ final class Output: Sendable {
     private let drops: DropCount
 
     init(
-        _ plan: OutputPlan, spool: SpoolPlan, runtime: Runtime, bridge: TaskBridge,
+        _ plan: OutputPlan, spool: SpoolPlan, collects: Bool, runtime: Runtime, bridge: TaskBridge,
         onDamage: @escaping @Sendable (Damage) -> Void
     ) throws(StageError) {
         let log = runtime.log
@@ -30,7 +30,9 @@ final class Output: Sendable {
             case .standardOutput: try LineSink(endpoint: "-", log: log)
             case .path(let path): try LineSink(endpoint: path, log: log)
             case .command(let command): try CommandSink(command: command, retry: plan.retry, log: log)
-            case .queue(let queue): QueueSink(try QueueTarget(queue, runtime: runtime, bridge: bridge))
+            case .queue(let queue):
+                collects
+                    ? QueueCollector(queue) : QueueWriter(try QueueTarget(queue, runtime: runtime, bridge: bridge))
             }
     }
 
@@ -50,6 +52,9 @@ final class Output: Sendable {
 
     /// What is accepted outlives the process.
     var keepsUndelivered: Bool { sink is SpoolSink }
+
+    /// A queue whose events go out together with the acknowledgement.
+    var collector: QueueCollector? { sink as? QueueCollector }
 
     /// What would be lost if the process ended now.
     var undeliveredBytes: Int { outbox.totalBytes - sink.acceptedBytes + sink.unreadBytes }

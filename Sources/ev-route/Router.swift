@@ -158,7 +158,7 @@ extension Router {
     private mutating func refuse(_ refused: Refused, before rest: Int = 0) {
         runtime.note(refused)
         guard delivery.deadLetterOutput != nil else {
-            if delivery.keepsUnwanted { unwanted.append(refused) }
+            if delivery.isFedByQueue { unwanted.append(refused) }
             return
         }
         deadLetters += refused.deadLetter(tool: runtime.tool).line

@@ -18,7 +18,7 @@ DEFAULT_TOKEN = "123456:TEST-token"
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="A strict Telegram emulator (Bot API, and MTProto with --account) on the loopback interface.")
+    parser = argparse.ArgumentParser(description="A strict Telegram emulator on the loopback interface.")
     parser.add_argument("--token", action="append", help=f"a bot's token, repeatable (default {DEFAULT_TOKEN})")
     parser.add_argument("--local", action="store_true", help="behave like a local server (--local): larger limits")
     parser.add_argument("--files", type=Path, metavar="DIR", help="keep files here instead of a temporary folder")

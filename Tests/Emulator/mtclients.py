@@ -19,6 +19,8 @@ from telethon.crypto import rsa
 from telethon.sessions import StringSession
 
 from conftest import Server
+from mtproto.tl import types
+from rawclient import Pipe, RawClient
 
 ALICE_PHONE, CAROL_PHONE = "15550100042", "15550100043"
 ACCOUNTS: list[dict[str, Any]] = [
@@ -73,10 +75,14 @@ def run(work: Callable[[], Awaitable[None]], seconds: float = 90) -> None:
 def telethon_client(telegram: Telegram, dc: int = 2, session: str = "", **more: Any) -> TelegramClient:
     rsa.add_key(telegram.about["public_key"], old=False)
     TelegramClient._config = TelegramClient._cdn_config = None  # remembered from another emulator
+    patience = {"request_retries": 3, "connection_retries": 3, "retry_delay": 0.1, "timeout": 5}
     client = TelegramClient(
-        StringSession(session), telegram.about["api_id"], telegram.about["api_hash"], request_retries=3,
-        connection_retries=3, retry_delay=0.1, timeout=5, device_model="check", **more,
-    )  # fmt: skip
+        StringSession(session),
+        telegram.about["api_id"],
+        telegram.about["api_hash"],
+        device_model="check",
+        **(patience | more),
+    )
     if not session:
         client.session.set_dc(dc, *telegram.address(dc))
     return client
@@ -110,7 +116,7 @@ def _tgcrypto() -> modules.ModuleType:
 
 def kurigram_client(telegram: Telegram, session: str | None = None, **more: Any) -> Any:
     sys.modules.setdefault("tgcrypto", _tgcrypto())
-    from pyrogram import Client
+    import pyrogram
     from pyrogram.connection import Connection
     from pyrogram.crypto import rsa as keys
 
@@ -124,7 +130,8 @@ def kurigram_client(telegram: Telegram, session: str | None = None, **more: Any)
         host, port = telegram.address(named["dc_id"])
         return Connection(**(named | {"server_address": host, "port": port}))
 
-    return Client(
+    make: Any = pyrogram.Client
+    return make(
         "check", telegram.about["api_id"], telegram.about["api_hash"], in_memory=True, session_string=session,
         device_model="check", connection_factory=connection, **more,
     )  # fmt: skip
@@ -141,3 +148,20 @@ async def kurigram_as(telegram: Telegram, account: int = 42, **more: Any) -> Asy
         yield client
     finally:
         await client.stop()
+
+
+def raw_client(telegram: Telegram, dc: int = 2, **how: Any) -> RawClient:
+    return RawClient(telegram.about, Pipe(telegram.address(dc), **how))
+
+
+def raw_client_as(telegram: Telegram, account: int | None = 42, dc: int = 2) -> RawClient:
+    """With a key and an initialized connection, logged in if there is an account."""
+    client = raw_client(telegram, dc)
+    if account is None:
+        assert isinstance(client.handshake(dc), types.DhGenOk)
+    else:
+        client.key = bytes.fromhex(telegram.mtproto("session", {"account": account, "dc": dc})["auth_key"])
+        client.send(client.init())
+        client.salt = client.until(types.BadServerSalt).new_server_salt
+    assert isinstance(client.call(client.init()), types.Config)
+    return client

@@ -1,4 +1,4 @@
-"""A client that does everything by hand, so that it can do anything wrong: for the checks of the emulator's strictness."""
+"""A client that does everything by hand, so that it can do anything wrong: for the checks of the strictness."""
 
 from __future__ import annotations
 
@@ -12,17 +12,41 @@ from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from mtproto.ciphers import (
-    big_endian, ctr, derive, handshake_key, ige_decrypt, ige_encrypt, is_prime, key_id, msg_key_large, sha1, sha256,
-)  # fmt: skip
-from mtproto.tl import functions, read, types, unpack_gzip
+from cryptography.hazmat.primitives.ciphers import CipherContext
 from telethon.crypto import Factorization
+
+from mtproto.ciphers import (
+    big_endian,
+    ctr,
+    derive,
+    handshake_key,
+    ige_decrypt,
+    ige_encrypt,
+    is_prime,
+    key_id,
+    msg_key_large,
+    sha1,
+    sha256,
+)  # fmt: skip
+from mtproto.tl import TLObject, functions, read, types, unpack_gzip
 
 TAGS = {"abridged": b"\xef", "intermediate": b"\xee" * 4, "padded": b"\xdd" * 4, "full": b""}
 
 
 class Closed(Exception):
     """The server ended the connection, or sent a transport error (then with its code)."""
+
+
+def public_numbers(pem: str) -> tuple[int, int]:
+    public = serialization.load_pem_public_key(pem.encode())
+    assert isinstance(public, RSAPublicKey)
+    numbers = public.public_numbers()
+    return numbers.n, numbers.e
+
+
+def fingerprint(pem: str) -> int:
+    written = (TLObject.serialize_bytes(big_endian(number)) for number in public_numbers(pem))
+    return int(struct.unpack("<q", sha1(*written)[-8:])[0])
 
 
 @dataclass
@@ -41,7 +65,8 @@ class Pipe:
         self.socket = socket.create_connection(address, timeout=10)
         self.transport = transport
         self._sent = 0
-        self._out = self._in = None
+        self._out: CipherContext | None = None
+        self._in: CipherContext | None = None
         tag = TAGS[transport]
         if obfuscated:
             self._open_obfuscated(tag * (4 // len(tag)), secret, dc)
@@ -54,8 +79,9 @@ class Pipe:
         keys = [bytes(header[8:40]), reverse[:32]]
         if secret is not None:
             keys = [sha256(key, secret[-16:]) for key in keys]
-        self._out, self._in = ctr(keys[0], bytes(header[40:56])), ctr(keys[1], reverse[32:])
-        header[56:] = self._out.update(bytes(header))[56:]
+        outgoing = ctr(keys[0], bytes(header[40:56]))
+        self._out, self._in = outgoing, ctr(keys[1], reverse[32:])
+        header[56:] = outgoing.update(bytes(header))[56:]
         self.socket.sendall(bytes(header))
 
     def write(self, data: bytes) -> None:
@@ -135,16 +161,14 @@ class RawClient:
         return read(packet[20:])
 
     def rsa_pad(self, data: bytes) -> bytes:
-        public = serialization.load_pem_public_key(self.about["public_key"].encode())
-        assert isinstance(public, RSAPublicKey)
-        numbers = public.public_numbers()
+        n, e = public_numbers(self.about["public_key"])
         padded = data + secrets.token_bytes(192 - len(data))
         while True:
             temp = secrets.token_bytes(32)
             encrypted = ige_encrypt(padded[::-1] + sha256(temp, padded), temp, bytes(32))
             block = bytes(a ^ b for a, b in zip(temp, sha256(encrypted), strict=True)) + encrypted
-            if int.from_bytes(block, "big") < numbers.n:
-                return big_endian(pow(int.from_bytes(block, "big"), numbers.e, numbers.n), 256)
+            if int.from_bytes(block, "big") < n:
+                return big_endian(pow(int.from_bytes(block, "big"), e, n), 256)
 
     def handshake(self, dc: int = 2, expires_in: int | None = None, **wrong: Any) -> Any:
         """Make a key. `wrong` replaces values on their way: p, q, inner_nonce, retry_id, block, g_b."""
@@ -157,10 +181,12 @@ class RawClient:
         new_nonce = secrets.token_bytes(32)
         number = int.from_bytes(new_nonce, "little", signed=True)
         common = (res.pq, wrong.get("inner_p", p), q, wrong.get("inner_nonce", nonce), res.server_nonce, number)
-        inner = types.PQInnerDataDc(*common, dc) if expires_in is None else types.PQInnerDataTempDc(*common, dc, expires_in)
+        inner: Any = types.PQInnerDataDc(*common, dc)
+        if expires_in is not None:
+            inner = types.PQInnerDataTempDc(*common, dc, expires_in)
         block = wrong.get("block") or self.rsa_pad(bytes(inner))
-        fingerprint = wrong.get("fingerprint", int(self.about["fingerprint"]))
-        answer = self.plain(functions.ReqDHParamsRequest(nonce, res.server_nonce, wrong.get("p", p), q, fingerprint, block))
+        key = wrong.get("fingerprint", int(self.about["fingerprint"]))
+        answer = self.plain(functions.ReqDHParamsRequest(nonce, res.server_nonce, wrong.get("p", p), q, key, block))
         self.seen["dh"] = answer
         if not isinstance(answer, types.ServerDHParamsOk):
             return answer

@@ -47,7 +47,7 @@ def test_conversations_survive_the_servers_habits(telegram: Telegram, habits: di
 
 def test_dropped_connections_lose_nothing(telegram: Telegram) -> None:
     async def work() -> None:
-        async with telethon_as(telegram) as client:
+        async with telethon_as(telegram, request_retries=1) as client:
             heard = listening(client)
             telegram.writes("before")
             assert await texts(heard, 1) == ["before"]
@@ -138,6 +138,7 @@ def test_differences_in_all_their_forms(telegram: Telegram) -> None:
 
     async def work() -> None:
         async with telethon_as(telegram, receive_updates=False) as client:
+
             def since(pts: int, **more: Any) -> Any:
                 return functions.updates.GetDifferenceRequest(pts, 0, 0, **more)
 
@@ -230,6 +231,7 @@ def test_parts_and_ranges_have_rules(telegram: Telegram) -> None:
 
     async def work() -> None:
         async with telethon_as(telegram) as client:
+
             async def refused(request: Any, error: str) -> None:
                 with pytest.raises(errors.RPCError):
                     await client(request)
@@ -254,7 +256,8 @@ def test_parts_and_ranges_have_rules(telegram: Telegram) -> None:
             sent = await client(media(types.InputFile(3, 2, "n", "")))
             document = sent.updates[-1].message.media.document
             location = types.InputDocumentFileLocation(document.id, document.access_hash, document.file_reference, "")
-            for offset, limit, error in ((1, 4096, "OFFSET"), (0, 1000, "LIMIT"), (0, 12288, "LIMIT"), (1040384, 16384, "LIMIT")):
+            wrong = ((1, 4096, "OFFSET"), (0, 1000, "LIMIT"), (0, 12288, "LIMIT"), (1040384, 16384, "LIMIT"))
+            for offset, limit, error in wrong:
                 await refused(functions.upload.GetFileRequest(location, offset, limit), f"{error}_INVALID")
             assert len((await client(functions.upload.GetFileRequest(location, 0, 4096))).bytes) == 1034
             whole = await client(functions.upload.GetFileHashesRequest(location, 0))
@@ -266,9 +269,11 @@ def test_parts_and_ranges_have_rules(telegram: Telegram) -> None:
 
 def test_orders_that_make_no_sense(telegram: Telegram) -> None:
     for path, body in (
-        ("habits", {"typo": 1}), ("habits", {"gzip": "maybe"}), ("hostile", {"kind": "typo"}), ("fault", {"method": "x", "kind": "typo"}),
+        ("habits", {"typo": 1}), ("habits", {"gzip": "maybe"}), ("hostile", {"kind": "typo"}),
+        ("fault", {"method": "x", "kind": "typo"}),
         ("account", {"id": 42}), ("revoke", {"account": 999}), ("forget", {"what": "typo"}),
         ("update", {"account": 42, "update": {"_": "typo"}}), ("accept_login", {"account": 42, "token": "AAAA"}),
     ):  # fmt: skip
         assert telegram.request("POST", f"/control/mtproto/{path}", body)[0] == 400, path
-    assert telegram.request("POST", "/control/message", {"account": 999, "chat_id": 1, "from": ALICE, "text": "x"})[0] == 400
+    nobody = {"account": 999, "chat_id": 1, "from": ALICE, "text": "x"}
+    assert telegram.request("POST", "/control/message", nobody)[0] == 400

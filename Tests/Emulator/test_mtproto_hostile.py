@@ -9,16 +9,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+
+from mtclients import Telegram, raw_client_as, run, telethon_client
 from mtproto.ciphers import DH_PRIME, derive, ige_decrypt, is_prime, key_id, msg_key_large, sha1
 from mtproto.errors import RpcError
 from mtproto.modes import HANDSHAKE_HOSTILITIES, MESSAGE_HOSTILITIES, TRANSPORT_HOSTILITIES
-from mtproto.tl import types
-
-from mtclients import Telegram, run, telethon_client
+from mtproto.tl import functions, types
 from rawclient import Closed, Pipe, RawClient
-from test_mtproto_protocol import DC, ready
 
 Seen = dict[str, Any]
+DC = functions.help.GetNearestDcRequest()
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def opened(client: RawClient) -> dict[str, Any]:
 
 
 def _age(got: dict[str, Any]) -> float:
-    return time.time() - (got["msg_id"] >> 32)
+    return time.time() - float(got["msg_id"] >> 32)
 
 
 MESSAGES: dict[str, Callable[[RawClient, dict[str, Any]], bool]] = {
@@ -143,7 +143,7 @@ def test_every_hostility_of_messages_is_listed() -> None:
 
 @pytest.mark.parametrize("kind", sorted(MESSAGES))
 def test_a_hostile_message(telegram: Telegram, kind: str) -> None:
-    client = ready(telegram, None)
+    client = raw_client_as(telegram, None)
     telegram.mtproto("hostile", {"kind": kind})
     client.send(DC)
     got = opened(client)
@@ -153,7 +153,7 @@ def test_a_hostile_message(telegram: Telegram, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", sorted(TRANSPORT_HOSTILITIES))
 def test_a_hostile_transport(telegram: Telegram, kind: str) -> None:
-    client = ready(telegram, None)
+    client = raw_client_as(telegram, None)
     telegram.mtproto("hostile", {"kind": kind})
     client.pipe.socket.settimeout(1)
     client.send(DC)

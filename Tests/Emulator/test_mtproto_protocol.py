@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import struct
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from mtproto.ciphers import derive_v1, ige_encrypt, key_id, sha1
-from mtproto.tl import container, functions, pack_gzip, types
 
-from mtclients import Telegram
+from mtclients import Telegram, raw_client, raw_client_as
+from mtproto.tl import container, functions, pack_gzip, types
 from rawclient import Closed, Pipe, RawClient
 
 PING = functions.PingRequest(7)
@@ -31,93 +29,8 @@ def tidy(telegram: Telegram) -> Iterator[None]:
     telegram.mtproto("fault", method="DELETE")
 
 
-def connect(telegram: Telegram, dc: int = 2, **how: Any) -> RawClient:
-    return RawClient(telegram.about, Pipe(telegram.address(dc), **how))
-
-
-def ready(telegram: Telegram, account: int | None = 42, dc: int = 2) -> RawClient:
-    """With a key and an initialized connection, logged in if there is an account."""
-    client = connect(telegram, dc)
-    if account is None:
-        assert isinstance(client.handshake(dc), types.DhGenOk)
-    else:
-        client.key = bytes.fromhex(telegram.mtproto("session", {"account": account, "dc": dc})["auth_key"])
-        client.send(client.init())
-        client.salt = client.until(types.BadServerSalt).new_server_salt
-    assert isinstance(client.call(client.init()), types.Config)
-    return client
-
-
-TRANSPORTS = [(name, hidden) for name in ("abridged", "intermediate", "padded") for hidden in (False, True)]
-
-
-@pytest.mark.parametrize(("transport", "obfuscated"), [*TRANSPORTS, ("full", False)])
-def test_every_transport_carries_a_handshake_and_calls(telegram: Telegram, transport: str, obfuscated: bool) -> None:
-    client = connect(telegram, transport=transport, obfuscated=obfuscated)
-    assert isinstance(client.handshake(), types.DhGenOk)
-    assert client.call(client.init()).this_dc == 2
-    assert isinstance(client.call(DC), types.NearestDc)
-
-
-@pytest.mark.parametrize("secret", ["00112233445566778899aabbccddeeff", "dd00112233445566778899aabbccddeeff"])
-def test_a_proxy_leads_to_the_data_centre_that_is_asked_for(telegram: Telegram, secret: str) -> None:
-    address = (telegram.about["proxy"]["host"], telegram.about["proxy"]["port"])
-    pipe = Pipe(address, "padded", obfuscated=True, secret=bytes.fromhex(secret), dc=3)
-    client = RawClient(telegram.about, pipe)
-    assert isinstance(client.handshake(3), types.DhGenOk)
-    assert client.call(client.init()).this_dc == 3
-    wrong = RawClient(telegram.about, Pipe(address, "padded", obfuscated=True, secret=bytes(16), dc=3))
-    with pytest.raises(Closed):
-        wrong.handshake(3)
-
-
-def test_ipv6_is_served(telegram: Telegram) -> None:
-    client = RawClient(telegram.about, Pipe(telegram.address(1, ipv6=True)))
-    assert isinstance(client.handshake(1), types.DhGenOk)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [{"p": b"\x01"}, {"inner_p": b"\x01"}, {"inner_nonce": 5}, {"block": bytes(255) + b"\x09"}, {"block": b"x"},
-     {"fingerprint": 1}, {"retry_id": 9}, {"g_b": 1}, {"g_b": 1 << 1900}],
-)  # fmt: skip
-def test_a_handshake_that_is_not_exactly_right_ends_the_connection(telegram: Telegram, wrong: dict[str, Any]) -> None:
-    telegram.mtproto("habits", {"old_rsa": False})
-    try:
-        with pytest.raises(Closed, match="404"):
-            connect(telegram).handshake(**wrong)
-        with pytest.raises(Closed, match="444"):
-            connect(telegram).handshake(dc=3)
-    finally:
-        telegram.mtproto("habits", {"old_rsa": True})
-
-
-def test_an_unknown_key_is_a_transport_error(telegram: Telegram) -> None:
-    client = connect(telegram)
-    client.key = bytes(range(256))
-    client.send(PING)
-    with pytest.raises(Closed, match="404"):
-        client.receive()
-    other = ready(telegram, None)
-    elsewhere = connect(telegram, 1)
-    elsewhere.key, elsewhere.salt = other.key, other.salt
-    elsewhere.send(PING)
-    with pytest.raises(Closed, match="404"):
-        elsewhere.receive()
-
-
-@pytest.mark.parametrize(
-    "odd", [{"spoil_key": True}, {"padding": 4}, {"padding": 1028}, {"length": 400}, {"length": -4}, {"length": 6}]
-)
-def test_an_envelope_that_is_not_exactly_right_ends_the_connection(telegram: Telegram, odd: dict[str, Any]) -> None:
-    client = ready(telegram, None)
-    client.send(PING, **odd)
-    with pytest.raises(Closed, match="404"):
-        client.receive()
-
-
 def test_the_first_message_of_a_session_is_announced(telegram: Telegram) -> None:
-    client = connect(telegram)
+    client = raw_client(telegram)
     client.handshake()
     first = client.send(client.init())
     created = client.until(types.NewSessionCreated)
@@ -134,7 +47,7 @@ def bad_code(client: RawClient, **odd: Any) -> int:
 
 
 def test_message_ids_must_be_a_clients_and_of_now(telegram: Telegram) -> None:
-    client = ready(telegram, None)
+    client = raw_client_as(telegram, None)
     assert bad_code(client, msg_id=client.msg_id(-400), seqno=1) == 16
     assert bad_code(client, msg_id=client.msg_id(60), seqno=1) == 17
     assert bad_code(client, msg_id=client.msg_id() + 1, seqno=1) == 18
@@ -143,7 +56,7 @@ def test_message_ids_must_be_a_clients_and_of_now(telegram: Telegram) -> None:
 
 
 def test_sequence_numbers_must_fit(telegram: Telegram) -> None:
-    client = ready(telegram, None)
+    client = raw_client_as(telegram, None)
     early = client.msg_id()
     assert isinstance(client.call(DC), types.NearestDc)
     assert bad_code(client, seqno=1) == 32
@@ -153,7 +66,7 @@ def test_sequence_numbers_must_fit(telegram: Telegram) -> None:
 
 
 def test_containers_must_be_well_formed(telegram: Telegram) -> None:
-    client = ready(telegram, None)
+    client = raw_client_as(telegram, None)
     body = bytes(DC)
     first, second = client.msg_id(), client.msg_id()
     client.send(container([(first, client.seqno(), body), (second, client.seqno(), body)]), content=False)
@@ -166,7 +79,7 @@ def test_containers_must_be_well_formed(telegram: Telegram) -> None:
 
 
 def test_a_wrong_salt_is_corrected_and_the_message_not_done(telegram: Telegram) -> None:
-    client = ready(telegram, None)
+    client = raw_client_as(telegram, None)
     msg_id = client.send(DC, salt=client.salt ^ 1)
     bad = client.until(types.BadServerSalt)
     assert (bad.bad_msg_id, bad.error_code) == (msg_id, 48)
@@ -184,7 +97,7 @@ def test_a_wrong_salt_is_corrected_and_the_message_not_done(telegram: Telegram) 
 
 
 def test_pings_states_and_forgotten_sessions(telegram: Telegram) -> None:
-    client = ready(telegram, None)
+    client = raw_client_as(telegram, None)
     client.send(PING, content=False)
     assert client.until(types.Pong).ping_id == 7
     done = client.send(DC)
@@ -200,18 +113,8 @@ def test_pings_states_and_forgotten_sessions(telegram: Telegram) -> None:
             client.next()
 
 
-def test_quick_acknowledgements(telegram: Telegram) -> None:
-    for transport in ("abridged", "intermediate"):
-        client = connect(telegram, transport=transport)
-        client.handshake()
-        client.send(client.init(), quick_ack=True)
-        token = client.pipe.exactly(4)
-        assert (token[0] if transport == "abridged" else token[3]) & 0x80
-        assert isinstance(client.until(types.NewSessionCreated), types.NewSessionCreated)
-
-
 def test_a_message_sent_twice_is_done_once_and_answered_twice(telegram: Telegram) -> None:
-    client = ready(telegram)
+    client = raw_client_as(telegram)
     peer = types.InputPeerSelf()
     request = functions.messages.SendMessageRequest(peer, "once", random_id=5)
     msg_id, seqno = client.msg_id(), client.seqno()
@@ -225,7 +128,7 @@ def test_a_message_sent_twice_is_done_once_and_answered_twice(telegram: Telegram
 
 
 def test_what_is_not_acknowledged_comes_again_on_a_new_connection(telegram: Telegram) -> None:
-    client = ready(telegram, None)
+    client = raw_client_as(telegram, None)
     msg_id = client.send(DC)
     answer = None
     while answer is None:
@@ -249,7 +152,7 @@ def test_what_is_not_acknowledged_comes_again_on_a_new_connection(telegram: Tele
 
 
 def test_gzip_both_ways_and_requests_that_cannot_be_read(telegram: Telegram) -> None:
-    client = ready(telegram, None)
+    client = raw_client_as(telegram, None)
     assert isinstance(client.call(pack_gzip(bytes(DC))), types.NearestDc)
     telegram.mtproto("habits", {"gzip": "always", "containers": "always"})
     msg_id = client.send(DC)
@@ -264,7 +167,7 @@ def test_gzip_both_ways_and_requests_that_cannot_be_read(telegram: Telegram) -> 
 
 
 def test_the_server_asks_for_resends_and_states_and_announces_answers(telegram: Telegram) -> None:
-    client = ready(telegram, None)
+    client = raw_client_as(telegram, None)
     telegram.mtproto("habits", {"ask_resend": 1})
     msg_id, seqno = client.msg_id(), client.seqno()
     client.send(DC, msg_id=msg_id, seqno=seqno)
@@ -280,7 +183,7 @@ def test_the_server_asks_for_resends_and_states_and_announces_answers(telegram: 
 
 
 def test_answers_can_be_dropped_and_calls_can_wait_for_others(telegram: Telegram) -> None:
-    client = ready(telegram, None)
+    client = raw_client_as(telegram, None)
     telegram.mtproto("fault", {"method": "help.getNearestDc", "kind": "slow", "seconds": 0.4})
     slow = client.send(DC)
     dropped = client.call(functions.RpcDropAnswerRequest(slow))
@@ -294,30 +197,8 @@ def test_answers_can_be_dropped_and_calls_can_wait_for_others(telegram: Telegram
     assert failed.error_message == "MSG_WAIT_FAILED"
 
 
-def test_temporary_keys_are_bound_to_a_permanent_one(telegram: Telegram) -> None:
-    permanent = ready(telegram)
-    client = connect(telegram)
-    client.handshake(expires_in=3600)
-    assert client.call(client.init(functions.users.GetUsersRequest([]))).error_message == "AUTH_KEY_PERM_EMPTY"
-    expires = int(time.time()) + 3600
-    told = types.BindAuthKeyInner(5, key_id(client.key), key_id(permanent.key), client.session, expires)
-    for good in (False, True):
-        msg_id = client.msg_id()
-        head = bytes(16) + struct.pack("<qii", msg_id if good else msg_id + 4, 0, 40)
-        inner = head + bytes(told)
-        msg_key = sha1(inner)[4:20]
-        padded = inner + bytes(-len(inner) % 16)
-        encrypted = struct.pack("<q", key_id(permanent.key)) + msg_key
-        encrypted += ige_encrypt(padded, *derive_v1(permanent.key, msg_key))
-        request = functions.auth.BindTempAuthKeyRequest(key_id(permanent.key), 5, expires, encrypted)
-        answer = client.call(request, msg_id=msg_id)
-        assert answer is True if good else answer.error_message == "ENCRYPTED_MESSAGE_INVALID"
-    user = client.call(client.init(functions.users.GetUsersRequest([types.InputUserSelf()])))[0]
-    assert user.id == 42
-
-
 def test_a_key_with_two_main_connections_is_signed_out(telegram: Telegram) -> None:
-    first = ready(telegram)
+    first = raw_client_as(telegram)
     me = functions.users.GetUsersRequest([types.InputUserSelf()])
     assert first.call(functions.updates.GetStateRequest()).pts >= 0
     second = RawClient(telegram.about, Pipe(telegram.address(2)), first.key, first.salt)
@@ -327,7 +208,7 @@ def test_a_key_with_two_main_connections_is_signed_out(telegram: Telegram) -> No
 
 
 def test_a_layer_nobody_knows_is_refused_and_so_are_calls_before_the_introduction(telegram: Telegram) -> None:
-    client = connect(telegram)
+    client = raw_client(telegram)
     client.handshake()
     assert client.call(DC).error_message == "CONNECTION_NOT_INITED"
     client.layer = 9999
@@ -335,7 +216,7 @@ def test_a_layer_nobody_knows_is_refused_and_so_are_calls_before_the_introductio
 
 
 def test_takeout_has_to_be_begun(telegram: Telegram) -> None:
-    client = ready(telegram)
+    client = raw_client_as(telegram)
     me = functions.users.GetUsersRequest([types.InputUserSelf()])
     assert client.call(functions.InvokeWithTakeoutRequest(7, me)).error_message == "TAKEOUT_INVALID"
     takeout = client.call(functions.account.InitTakeoutSessionRequest(message_users=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -191,28 +192,29 @@ def test_large_and_small_files_go_there_and_back(telegram: Telegram, tmp_path: P
             assert await message.download_media(bytes) == big.read_bytes()
 
     run(work)
-    names = [next(kind for kind in ("document", "video", "photo") if kind in one["message"]) for one in telegram.chat(77)[1:]]
+    kinds = ("document", "video", "photo")
+    names = [next(kind for kind in kinds if kind in one["message"]) for one in telegram.chat(77)[1:]]
     assert names == ["document", "video", "photo", "document"]
     assert any(call["error"] == "FILE_MIGRATE_3" for call in telegram.calls("upload.getFile"))
 
 
 def test_a_cdn_serves_what_it_is_trusted_with(telegram: Telegram, tmp_path: Path) -> None:
     path = tmp_path / "big.bin"
-    path.write_bytes(os.urandom(3_000_000))
-    telegram.mtproto("habits", {"cdn": True, "cdn_reupload": 1})
+    path.write_bytes(os.urandom(300_000))
     telegram.control("file", {"account": 42, "chat_id": 77, "from": BOB, "path": str(path), "kind": "document"})
 
     async def work() -> None:
         async with telethon_as(telegram) as client:
             (message,) = await client.get_messages((await client.get_dialogs())[0].entity)
-            location = types.InputDocumentFileLocation(
-                message.document.id, message.document.access_hash, message.document.file_reference, ""
-            )
-            request = functions.upload.GetFileRequest(location, 0, 4096, cdn_supported=True)
-            redirect = await client(request)
+            document = message.document
+            location = types.InputDocumentFileLocation(document.id, document.access_hash, document.file_reference, "")
+            telegram.mtproto("habits", {"cdn": "auto"})
+            assert isinstance(await client(functions.upload.GetFileRequest(location, 0, 4096)), types.upload.File)
+            redirect = await client(functions.upload.GetFileRequest(location, 0, 4096, cdn_supported=True))
             assert isinstance(redirect, types.upload.FileCdnRedirect) and redirect.dc_id == 203
-            hashes = await client(functions.upload.GetCdnFileHashesRequest(redirect.file_token, 0))
-            assert len(hashes) == 8 and hashes[0].limit == 131072
+            hashes = await client(functions.upload.GetCdnFileHashesRequest(redirect.file_token, 131072))
+            assert [(one.offset, one.limit) for one in hashes] == [(131072, 131072), (262144, 37856)]
+            assert hashes[0].hash == hashlib.sha256(path.read_bytes()[131072:262144]).digest()
 
     run(work)
 

@@ -61,7 +61,7 @@ import Testing
         ("[[route]]\nmatch = []\nto = \"-\"\n", "routes.toml:2: match"),
         ("[[route]]\nmatch = [\"a\", 1]\nto = \"-\"\n", "routes.toml:2: match"),
         ("[[route]]\nmatch = \"a..b\"\nto = \"-\"\n", "routes.toml:2: \"a..b\" is no pattern"),
-        ("[[route]]\nmatch = \"a\"\nto = \"queue:x\"\n", "this version has no queues"),
+        ("[[route]]\nmatch = \"a\"\nto = \"queue:-\"\n", "routes.toml:3: queue:-: a queue's name"),
         ("[[route]]\nmatch = \"a\"\nto = 1\n", "routes.toml:3: to is a text"),
         ("[[route]]\nmatch = \"a\"\nversion = 0\nto = \"-\"\n", "routes.toml:3: version"),
         ("[[route]]\nmatch = \"a\"\nversion = \"1\"\nto = \"-\"\n", "routes.toml:3: version"),

@@ -116,7 +116,7 @@ import Testing
 
     @Test(arguments: [
         [], ["-o", "no-target"], ["-o", "a..b=-"], ["-o", "a="], ["-o", "a@x=-"], ["-o", "a=exec:"],
-        ["-o", "a=queue:jobs"],
+        ["-o", "a=queue:no name"],
     ])
     func routesThatSayNothingAreRefused(_ arguments: [String]) async throws {
         #expect(try await here.route(arguments, "").status == 64)

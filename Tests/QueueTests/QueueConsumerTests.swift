@@ -46,10 +46,21 @@ import Testing
         #expect(
             try await slow.finish([QueueResult(first.entry, lines: [fixture.line("late")])], to: QueueOutputs([output]))
                 == .done(lost: [first.entry]))
+        #expect(try await slow.confirm([first.entry]) == [first.entry])
         #expect(try await !slow.retry(first.entry, after: .zero, reason: "late"))
         _ = try await other.finish(
             [QueueResult(second.entry, lines: [fixture.line("in time")])], to: QueueOutputs([output]))
         #expect(try await fixture.lines(in: output) == ["in time"])
+    }
+
+    @Test func aLossIsToldOnceAndRemembered() async throws {
+        try await fixture.push("1")
+        let slow = try await fixture.consumer("slow", lease: .milliseconds(50))
+        let first = try #require(try await slow.takeNow().first)
+        _ = try await fixture.consumer("other", lease: .milliseconds(50)).takeOne()
+        #expect(try await slow.renew() == [first.entry])
+        #expect(try await slow.renew().isEmpty)
+        #expect(try await slow.confirm([first.entry]) == [first.entry])
     }
 
     @Test func aWorkerThatTookItsOwnEventAgainIsAnotherOwner() async throws {

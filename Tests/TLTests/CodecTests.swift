@@ -98,6 +98,38 @@ import Testing
         }
     }
 
+    @Test func `Any bytes are as text what the standard library makes of them`() throws {
+        let pieces: [[UInt8]] = [
+            Array("plain ASCII text".utf8), Array("жё".utf8), Array("漢".utf8), Array("🙂".utf8), [0x22], [0x5C], [0x0A],
+            [0],
+            [0x80], [0xC3], [0xE2, 0x82], [0xF0, 0x9F], [0xFF], [0xED, 0xA0, 0x80], Array("a".utf8), Array("é".utf8),
+        ]
+        for round in 0..<3000 {
+            // The first half is all UTF-8.
+            let choice = round < 1500 ? Array(pieces.prefix(8)) : pieces
+            let raw = (0..<Int.random(in: 0...20)).flatMap { _ in choice.randomElement() ?? [] }
+            var writer = TLWriter()
+            writer.word(0x2144_ca19)
+            writer.int(0)
+            writer.bytes(raw)
+            let text = try JSON(parsing: decoder.json(of: writer.bytes))["error_message"]?.string
+            #expect(text == String(decoding: raw, as: UTF8.self), "\(raw)")
+        }
+    }
+
+    @Test func `Any integer has its own digits`() throws {
+        for _ in 0..<3000 {
+            let value = Int64.random(in: .min ... .max) >> Int64.random(in: 0...63)
+            for number in [value, value == .min ? 0 : -value] {
+                var writer = TLWriter()
+                writer.word(0x5951_1722)
+                writer.long(number)
+                let quote = number.magnitude > 9_007_199_254_740_991 ? "\"" : ""
+                #expect(try json(writer.bytes) == #"{"_":"peerUser","user_id":\#(quote)\#(number)\#(quote)}"#)
+            }
+        }
+    }
+
     @Test func `A name may be left out where a type has a single constructor, and keys may come in any order`() throws {
         let whole = try encoded(
             #"{"_":"inputMediaContact","phone_number":"1","first_name":"a","last_name":"","vcard":""}"#)

@@ -89,6 +89,9 @@ tgp_header tgp_scan(tgp_parser *parser, const char *line, size_t count, bool pad
 /// Parses any JSON document to tokens.
 tgp_document tgp_parse(tgp_parser *parser, const char *bytes, size_t count, bool padded);
 
+/// Whether bytes are UTF-8.
+bool tgp_is_utf8(const char *bytes, size_t count);
+
 #ifdef __cplusplus
 }
 #endif

@@ -28,7 +28,9 @@ _FILE = _PLACE | {
     "path": str, "kind": str, "file_name": str, "mime_type": str, "duration": int, "width": int, "height": int,
     "title": str, "performer": str, "caption": str, "dc": int,
 }  # fmt: skip
-_EDIT = {"chat_id": int, "message_id": int, "text": str, "entities": list, "bot": object, "account": object}
+_EDIT = {
+    "chat_id": int, "message_id": int, "text": str, "entities": list, "bot": object, "account": object,
+}  # fmt: skip
 _FAULT = {
     "method": str, "kind": object, "retry_after": int, "description": str, "times": int, "delay": (int, float),
     "after": bool, "head": bool, "chat_id": int,

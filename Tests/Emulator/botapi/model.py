@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import bisect
 import copy
 import re
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,6 +68,9 @@ class Chat:
     next_message_id: int = 1
     migrated_to: int | None = None
     """The supergroup that this basic group has become; nothing more happens here then."""
+    ids: list[int] = field(default_factory=list)
+    """Of all messages, deleted ones included: they only grow."""
+    deleted_count: int = 0
 
     def body(self) -> Json:
         body: Json = {"id": self.id}
@@ -83,6 +88,42 @@ class Chat:
     def find(self, message_id: int) -> Message | None:
         message = self.messages.get(message_id)
         return None if message is None or message.deleted else message
+
+    def add(self, message: Message) -> None:
+        self.messages[message.id] = message
+        self.ids.append(message.id)
+
+    def delete(self, message: Message) -> None:
+        self.deleted_count += not message.deleted
+        message.deleted = True
+
+    def visible_below(self, message_id: int) -> Iterator[Message]:
+        """Messages that are not deleted, newest first."""
+        for place in range(bisect.bisect_left(self.ids, message_id) - 1, -1, -1):
+            message = self.messages[self.ids[place]]
+            if not message.deleted:
+                yield message
+
+    def visible_from(self, message_id: int) -> Iterator[Message]:
+        """Messages that are not deleted, oldest first."""
+        for place in range(bisect.bisect_left(self.ids, message_id), len(self.ids)):
+            message = self.messages[self.ids[place]]
+            if not message.deleted:
+                yield message
+
+    def first_since(self, date: int) -> int:
+        """The id of the first message of this time or later; one above all if there is none."""
+        place = bisect.bisect_left(self.ids, date, key=lambda known: int(self.messages[known].body["date"]))
+        return self.ids[place] if place < len(self.ids) else self.end
+
+    @property
+    def end(self) -> int:
+        """Above all ids."""
+        return self.ids[-1] + 1 if self.ids else 1
+
+    @property
+    def newest(self) -> Message | None:
+        return next(self.visible_below(self.end), None)
 
 
 class View:
@@ -131,7 +172,7 @@ class View:
             body["from"] = self.user()
         body |= {"chat": chat.body(), "date": date or int(time.time())}
         message = Message(body, by_bot)
-        chat.messages[message.id] = message
+        chat.add(message)
         return message
 
     def resolve_mentions(self, entities: list[Entity]) -> list[Entity]:

@@ -77,7 +77,7 @@ class Account(View):
     def open_chat(self, chat_id: int, kind: str) -> Chat:
         """Enter a chat; supergroups and channels are the same for all accounts."""
         if (kind in SHARED) is not (chat_id < CHANNEL_BASE):
-            raise ControlError(f"chat_id {chat_id} cannot be a {kind}: channels and supergroups are below {CHANNEL_BASE}")
+            raise ControlError(f"chat_id {chat_id} cannot be a {kind}: channels and supergroups are below -10^12")
         if kind in SHARED:
             chat = self.directory.shared_chat(chat_id, kind)
         else:

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from aiohttp import web
+
 from botapi import person
 from botapi.control import Answer, Route, read_order
 from botapi.errors import ControlError
@@ -42,7 +43,7 @@ class Acting:
         account, chat = self._place(order)
         gone = [identity for identity in order["message_ids"] if chat.find(identity) is not None]
         for identity in gone:
-            chat.messages[identity].deleted = True
+            chat.delete(chat.messages[identity])
         if gone:
             self._core.directory.publish(account, Change("delete", chat.id, gone))
         return {"deleted": gone}
@@ -83,7 +84,7 @@ class Acting:
             if user is not None and chat.type != "channel":
                 message.body = {"message_id": message.id, "from": user} | message.body
             message.body["text"] = text.replace("{n}", str(n))
-        return {"count": order["count"], "last_message_id": max(chat.messages, default=0)}
+        return {"count": order["count"], "last_message_id": chat.end - 1}
 
     async def update(self, request: web.Request) -> Answer:
         """Any update without pts, as TL in JSON."""

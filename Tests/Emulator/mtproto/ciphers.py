@@ -52,7 +52,7 @@ def ctr(key: bytes, iv: bytes) -> CipherContext:
 
 
 def key_id(auth_key: bytes) -> int:
-    return struct.unpack("<q", sha1(auth_key)[-8:])[0]
+    return int(struct.unpack("<q", sha1(auth_key)[-8:])[0])
 
 
 def derive(auth_key: bytes, msg_key: bytes, *, from_client: bool) -> tuple[bytes, bytes]:
@@ -95,9 +95,7 @@ class ServerKey:
     @property
     def pem(self) -> str:
         """PKCS #1, as clients hold Telegram's keys."""
-        encoded = self.private.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.PKCS1
-        )
+        encoded = self.private.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.PKCS1)
         return encoded.decode()
 
     @property

@@ -162,4 +162,3 @@ class Connection:
             session.detach(self)
         with contextlib.suppress(Exception):
             self._writer.close()
-

@@ -8,10 +8,11 @@ import time
 from typing import Any
 
 from aiohttp import web
+
 from botapi.control import Answer, Route, read_json, read_order
 from botapi.errors import ControlError
 
-from .account import Account, Identity
+from .account import SHARED, Account, Identity
 from .acting import Acting
 from .core import Address, Core
 from .errors import RpcError
@@ -72,7 +73,7 @@ class Control:
         keys = self._core.keys.of(account)
         return {
             "user": account.user(), "pts": account.log.pts, "qts": account.qts, "seq": account.seq,
-            "channels": {str(chat.id): account.log_of(chat).pts for chat in account.chats.values() if chat.id < -10**12},
+            "channels": {str(c.id): account.log_of(c).pts for c in account.chats.values() if c.type in SHARED},
             "code": account.identity.code, "authorizations": sum(key.permanent is None for key in keys),
             "sessions": [one for key in keys for one in describe_sessions(key)],
         }  # fmt: skip

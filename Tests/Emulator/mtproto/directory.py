@@ -116,7 +116,9 @@ class Directory:
                 for key in _COPIED:
                     twin.body.pop(key, None)
                 twin.body |= {key: copy.deepcopy(message.body[key]) for key in _COPIED if key in message.body}
-            twin.deleted, twin.reactions = message.deleted, message.reactions
+            if message.deleted:
+                there.delete(twin)
+            twin.reactions = message.reactions
             ids.append(twin.id)
         if ids:
             there_change = Change(change.kind, there.id, ids)

@@ -205,7 +205,8 @@ class Handshake:
         now = self._clock.now()
         expires_at = None if exchange.expires_in is None else now + exchange.expires_in
         salts = Salts(self._clock, int(struct.unpack("<q", salt)[0]))
-        return self._conclude(exchange, AuthKey(data, self._centre.id, salts, now, expires_at, is_cdn=self._centre.is_cdn))
+        key = AuthKey(data, self._centre.id, salts, now, expires_at, is_cdn=self._centre.is_cdn)
+        return self._conclude(exchange, key)
 
     def _client_inner(self, encrypted: bytes, exchange: _Exchange) -> Any:
         if not encrypted or len(encrypted) % 16:

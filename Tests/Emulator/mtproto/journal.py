@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-REMEMBERED = 100_000
+REMEMBERED = 50_000
 
 
 @dataclass

@@ -64,8 +64,8 @@ class Habits:
     """Users in live updates of channels are `min`."""
     allow_duplicates: bool = False
     """Let one key have several main sessions at once, instead of AUTH_KEY_DUPLICATED."""
-    cdn: bool = False
-    """Downloads of clients that support it are redirected to the CDN."""
+    cdn: str = "never"
+    """Downloads are redirected to the CDN: `always`, `never`, `auto` (of clients that say they support it)."""
     cdn_reupload: int = 0
     """The next so many upload.getCdnFile are answered with cdnFileReuploadNeeded."""
     cdn_tamper: int = 0
@@ -82,7 +82,7 @@ class Habits:
                 raise ControlError(f"unknown habit {name!r}; known are {', '.join(sorted(known))}")
             if type(value) is not known[name]:
                 raise ControlError(f"{name} must be of type {known[name].__name__}")
-            if name in ("containers", "gzip") and value not in ("always", "never", "auto"):
+            if known[name] is str and value not in ("always", "never", "auto"):
                 raise ControlError(f"{name} must be always, never or auto")
         for name, value in orders.items():
             setattr(self, name, value)

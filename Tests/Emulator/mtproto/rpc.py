@@ -108,7 +108,8 @@ class Call:
             raise bad_request("CONNECTION_LAYER_INVALID")
         if request.api_id != self.core.settings.api_id:
             raise bad_request("CONNECTION_API_ID_INVALID")
-        for name, error in (("device_model", "DEVICE_MODEL"), ("system_version", "SYSTEM"), ("app_version", "APP_VERSION")):
+        names = {"device_model": "DEVICE_MODEL", "system_version": "SYSTEM", "app_version": "APP_VERSION"}
+        for name, error in names.items():
             if not getattr(request, name):
                 raise bad_request(f"CONNECTION_{error}_EMPTY")
         self.key.owner.client = Client(
@@ -197,7 +198,8 @@ def _admit(call: Call, known: Method, name: str) -> None:
     if account is None:
         if known.anonymous:
             return
-        raise RpcError(401, owner.refusal or ("SESSION_PASSWORD_NEEDED" if owner.awaiting_password else "AUTH_KEY_UNREGISTERED"))
+        waiting = "SESSION_PASSWORD_NEEDED" if owner.awaiting_password else "AUTH_KEY_UNREGISTERED"
+        raise RpcError(401, owner.refusal or waiting)
     if account.banned is not None:
         raise RpcError(401, account.banned)
     if account.is_bot and not known.bots:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 
 from botapi.control import Route
@@ -27,10 +28,8 @@ class Servers:
     async def start(self) -> None:
         for number, centre in self.core.centres.items():
             found = [await self._listen("127.0.0.1", 0, centre)]
-            try:
+            with contextlib.suppress(OSError):  # a machine without IPv6
                 found.append(await self._listen("::1", 0, centre))
-            except OSError:
-                pass  # a machine without IPv6
             self.core.addresses[number] = found
         if self.core.settings.proxy_secret is not None:
             self.core.proxy = await self._listen("127.0.0.1", 0, None, self.core.settings.proxy_secret)
@@ -48,7 +47,11 @@ class Servers:
         return Address(host, int(server.sockets[0].getsockname()[1]))
 
     async def _serve(
-        self, centre: DataCentre | None, secret: bytes | None, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        centre: DataCentre | None,
+        secret: bytes | None,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
     ) -> None:
         connection = Connection(self.core, reader, writer)
         self.connections.add(connection)

@@ -63,7 +63,7 @@ def spoil_body(kind: str, body: bytes, req_msg_id: int) -> bytes:
         return struct.pack("<Ii", 0x73F1F8DC, 0x7FFFFFFF) + bytes(16)
     if kind == "container_length":
         return struct.pack("<IiqiI", 0x73F1F8DC, 1, req_msg_id | 1, 1, 0x7FFFFFF0) + bytes(16)
-    packed = TLObject.serialize_bytes(_bomb() if kind == "gzip_bomb" else b"\x1f\x8b\x08" + bytes(40))
+    packed: bytes = TLObject.serialize_bytes(_bomb() if kind == "gzip_bomb" else b"\x1f\x8b\x08" + bytes(40))
     return head + struct.pack("<I", 0x3072CFA1) + packed
 
 

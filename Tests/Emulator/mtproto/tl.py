@@ -54,14 +54,15 @@ def read_call(body: bytes) -> TLRequest:
 
 
 def write(value: Any) -> bytes:
-    """Any result: an object, a Bool, a Vector of objects, integers (int) or longs (`Long`), or bytes already written."""
+    """Any result: an object, a Bool, a Vector of objects or integers, or bytes already written."""
     if isinstance(value, bytes):
         return value
     if isinstance(value, bool):
         return struct.pack("<I", _BOOL[value])
     if isinstance(value, list):
         return struct.pack("<Ii", _VECTOR, len(value)) + b"".join(_item(item) for item in value)
-    return bytes(value)
+    written: bytes = bytes(value)
+    return written
 
 
 def _item(value: Any) -> bytes:
@@ -83,7 +84,8 @@ def unpack_gzip(body: bytes) -> bytes:
 
 
 def pack_gzip(body: bytes) -> bytes:
-    return struct.pack("<I", GZIP_PACKED) + TLObject.serialize_bytes(gzip.compress(body, 3))
+    packed: bytes = TLObject.serialize_bytes(gzip.compress(body, 3))
+    return struct.pack("<I", GZIP_PACKED) + packed
 
 
 def rpc_result(req_msg_id: int, body: bytes) -> bytes:

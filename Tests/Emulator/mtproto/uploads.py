@@ -107,15 +107,17 @@ class Uploads:
         return blob
 
     def _join(self, upload: Upload, parts: int, checksum: str | None) -> Blob:
-        md5, sha = hashlib.md5(usedforsecurity=False), hashlib.sha256()
+        md5 = hashlib.md5(usedforsecurity=False) if checksum else None
+        sha = hashlib.sha256()
         target = upload.directory.with_suffix(".whole")
         with target.open("wb") as whole:
             for part in range(parts):
                 data = (upload.directory / str(part)).read_bytes()
-                md5.update(data)
+                if md5 is not None:
+                    md5.update(data)
                 sha.update(data)
                 whole.write(data)
-        if checksum and md5.hexdigest() != checksum.lower():
+        if checksum and md5 is not None and md5.hexdigest() != checksum.lower():
             os.unlink(target)
             raise bad_request("MD5_CHECKSUM_INVALID")
         shutil.rmtree(upload.directory, ignore_errors=True)

@@ -80,7 +80,7 @@ async def delete_message(call: Call) -> bool:
     message = call.message(chat, "delete")
     if not _may_delete(chat, message):
         raise bad_request("message can't be deleted")
-    message.deleted = True
+    chat.delete(message)
     return True
 
 
@@ -97,7 +97,7 @@ async def delete_messages(call: Call) -> bool:
     for message_id in ids:
         message = chat.find(message_id)
         if message is not None and _may_delete(chat, message):
-            message.deleted = True
+            chat.delete(message)
     return True
 
 

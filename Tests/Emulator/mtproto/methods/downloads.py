@@ -53,7 +53,8 @@ def _medium(call: Call, location: Any) -> Medium:
 def get_file(call: Call, request: Any) -> Any:
     check_range(request.offset, request.limit, is_precise=bool(request.precise))
     medium = _medium(call, request.location)
-    if request.cdn_supported and call.core.modes.habits.cdn and not medium.is_photo:
+    cdn = call.core.modes.habits.cdn
+    if (cdn == "always" or (cdn == "auto" and request.cdn_supported)) and not medium.is_photo:
         key, iv = aes_of(call.core, medium)
         token = call.core.directory.media.token(medium)
         return types.upload.FileCdnRedirect(CDN_DC, token, key, iv, hashes(medium, request.offset)[:8])
@@ -66,4 +67,3 @@ def get_file_hashes(call: Call, request: Any) -> Any:
     if request.offset < 0:
         raise bad_request("OFFSET_INVALID")
     return hashes(_medium(call, request.location), request.offset)[:80]
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 from botapi.model import Chat, Message
@@ -16,25 +17,23 @@ from ..tl import functions, types
 MAX_PAGE = 100
 
 
-def _visible(chat: Chat) -> list[Message]:
-    """Newest first."""
-    return [message for message in reversed(chat.messages.values()) if not message.deleted]
-
-
-def _window(items: list[Message], request: Any) -> list[Message]:
+def _window(chat: Chat, request: Any) -> list[Message]:
     """What offset_id, offset_date, add_offset, limit, max_id and min_id leave, newest first."""
     date = request.offset_date.timestamp() if getattr(request, "offset_date", None) else 0
-    start = 0
-    if request.offset_id:
-        start = next((n for n, item in enumerate(items) if item.id < request.offset_id), len(items))
-    elif date > 0:
-        start = next((n for n, item in enumerate(items) if item.body["date"] < date), len(items))
-    first = start + request.add_offset
-    chosen = items[max(first, 0) : max(first + min(max(request.limit, 0), MAX_PAGE), 0)]
+    start = request.offset_id or (chat.first_since(int(date)) if date > 0 else chat.end)
+    limit = min(max(request.limit, 0), MAX_PAGE)
+    if request.add_offset >= 0:
+        chosen = list(islice(chat.visible_below(start), request.add_offset, request.add_offset + limit))
+    else:
+        newer = list(islice(chat.visible_from(start), -request.add_offset))[::-1]
+        # A window that reaches beyond the newest message holds so many fewer.
+        room = max(limit + request.add_offset + len(newer), 0)
+        chosen = [*newer, *islice(chat.visible_below(start), limit)][:room]
     return [
-        item for item in chosen
+        item
+        for item in chosen
         if (not request.max_id or item.id < request.max_id) and (not request.min_id or item.id > request.min_id)
-    ]  # fmt: skip
+    ]
 
 
 def page(account: Account, chat: Chat, items: list[Message], total: int) -> Any:
@@ -51,8 +50,7 @@ def page(account: Account, chat: Chat, items: list[Message], total: int) -> Any:
 @method(functions.messages.GetHistoryRequest, bots=False)
 def get_history(call: Call, request: Any) -> Any:
     chat = chat_of(call.account, request.peer)
-    items = _visible(chat)
-    return page(call.account, chat, _window(items, request), len(items))
+    return page(call.account, chat, _window(chat, request), len(chat.ids) - chat.deleted_count)
 
 
 @method(functions.messages.SearchRequest, bots=False)
@@ -62,12 +60,12 @@ def search(call: Call, request: Any) -> Any:
     kinds = {types.InputMessagesFilterPhotos: ("photo",), types.InputMessagesFilterVideo: ("video",),
              types.InputMessagesFilterDocument: ("document",), types.InputMessagesFilterMusic: ("audio",)}  # fmt: skip
     media = kinds.get(type(request.filter))
-    items = [
-        item for item in _visible(chat)
-        if wanted in str(item.body.get("text", item.body.get("caption", ""))).lower()
-        and (media is None or any(kind in item.body for kind in media))
-    ]  # fmt: skip
-    return page(call.account, chat, _window(items, request), len(items))
+    matching = Chat(chat.id, chat.type)
+    for item in chat.visible_from(0):
+        text = str(item.body.get("text", item.body.get("caption", ""))).lower()
+        if wanted in text and (media is None or any(kind in item.body for kind in media)):
+            matching.add(item)
+    return page(call.account, chat, _window(matching, request), len(matching.ids))
 
 
 def _asked(given: Any) -> int:
@@ -79,15 +77,15 @@ def _asked(given: Any) -> int:
 @method(functions.messages.GetMessagesRequest)
 def get_messages(call: Call, request: Any) -> Any:
     account, cast = call.account, Cast(call.account)
-    mine = {
-        message.id: (chat, message) for chat in account.chats.values() if chat.type not in SHARED
-        for message in chat.messages.values()
-    }  # fmt: skip
+    private = [chat for chat in account.chats.values() if chat.type not in SHARED]
     shown = []
     for given in request.id:
         identity = _asked(given)
-        found = mine.get(identity)
-        shown.append(render.message(account, *found, cast) if found else types.MessageEmpty(identity, None))
+        chat = next((chat for chat in private if identity in chat.messages), None)
+        if chat is None:
+            shown.append(types.MessageEmpty(identity, None))
+        else:
+            shown.append(render.message(account, chat, chat.messages[identity], cast))
     return types.messages.Messages(shown, [], cast.chats(), cast.users())
 
 
@@ -110,14 +108,12 @@ def get_dialogs(call: Call, request: Any) -> Any:
     if request.folder_id:
         return types.messages.Dialogs([], [], [], [])
     # Groups and channels stay in the list when they are empty.
-    found = [(chat, next(iter(_visible(chat)), None)) for chat in account.chats.values()]
+    found = [(chat, chat.newest) for chat in account.chats.values()]
     tops = sorted((one for one in found if one[1] or one[0].id < 0), key=_age_of_top, reverse=True)
     start = 0
     date = request.offset_date.timestamp() if request.offset_date else 0
     if request.offset_id or date > 0:
-        start = next(
-            (n for n, top in enumerate(tops) if _age_of_top(top) < (date, request.offset_id)), len(tops)
-        )
+        start = next((n for n, top in enumerate(tops) if _age_of_top(top) < (date, request.offset_id)), len(tops))
     chosen = tops[start : start + min(max(request.limit, 1), MAX_PAGE)]
     cast = Cast(account)
     dialogs = [_dialog(account, chat, top) for chat, top in chosen]
@@ -135,7 +131,7 @@ def _age_of_top(top: tuple[Chat, Message | None]) -> tuple[int, int]:
 
 def _dialog(account: Account, chat: Chat, top: Message | None) -> Any:
     read_to = account.read_to.get(chat.id, 0)
-    unread = sum(1 for m in chat.messages.values() if m.id > read_to and not m.deleted and not account.is_own(m))
+    unread = sum(not account.is_own(message) for message in chat.visible_from(read_to + 1))
     return types.Dialog(
         peer(chat.id), top.id if top else 0, read_to, account.read_by_others_to.get(chat.id, 0), unread, 0, 0, 0,
         types.PeerNotifySettings(), pts=account.log_of(chat).pts if chat.type in SHARED else None,
@@ -148,10 +144,9 @@ def get_peer_dialogs(call: Call, request: Any) -> Any:
     dialogs, shown = [], []
     for given in request.peers:
         chat = chat_of(account, getattr(given, "peer", given))
-        visible = _visible(chat)
-        if visible:
-            dialogs.append(_dialog(account, chat, visible[0]))
-            shown.append(render.message(account, chat, visible[0], cast))
+        if chat.newest is not None:
+            dialogs.append(_dialog(account, chat, chat.newest))
+            shown.append(render.message(account, chat, chat.newest, cast))
     state = types.updates.State(account.log.pts, account.qts, int(call.core.clock.now()), account.seq, 0)
     return types.messages.PeerDialogs(dialogs, shown, cast.chats(), cast.users(), state)
 

@@ -142,14 +142,12 @@ def read_history(call: Call, request: Any) -> Any:
     account, chat = call.account, chat_of(call.account, request.peer)
     if chat.type in SHARED:
         raise bad_request("PEER_ID_INVALID")
-    newest = max(chat.messages, default=0)
+    newest = chat.end - 1
     up_to = min(request.max_id or newest, newest)
     if up_to <= account.read_to.get(chat.id, 0):
         return types.messages.AffectedMessages(account.log.pts, 0)
     account.read_to[chat.id] = up_to
-    change = account.directory.publish(
-        account, Change("read_inbox", chat.id, [], max_id=up_to), call.session
-    )
+    change = account.directory.publish(account, Change("read_inbox", chat.id, [], max_id=up_to), call.session)
     return types.messages.AffectedMessages(change.pts, change.pts_count)
 
 

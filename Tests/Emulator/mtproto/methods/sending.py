@@ -24,7 +24,10 @@ Json = dict[str, Any]
 EDITABLE_SECONDS = 48 * 3600
 MAX_DELETED = 100
 _CONTENT = ("text", "entities", "caption", "caption_entities", *MEDIA_KINDS)
-REACTIONS = frozenset("👍👎❤🔥🥰👏😁🤔🤯😱🤬😢🎉🤩🤮💩🙏👌🕊🤡🥱🥴😍🐳🌚🌭💯🤣⚡🍌🏆💔🤨😐🍓🍾💋🖕😈😴😭🤓👻👀🎃🙈😇😨🤝✍🤗🫡🎅🎄☃💅🤪🗿🆒💘🙉🦄😘💊🙊😎👾🤷😡")
+REACTIONS = frozenset(
+    "👍👎❤🔥🥰👏😁🤔🤯😱🤬😢🎉🤩🤮💩🙏👌🕊🤡🥱🥴😍🐳🌚🌭💯🤣⚡🍌🏆💔🤨😐🍓"
+    "🍾💋🖕😈😴😭🤓👻👀🎃🙈😇😨🤝✍🤗🫡🎅🎄☃💅🤪🗿🆒💘🙉🦄😘💊🙊😎👾🤷😡"
+)
 
 
 @dataclass
@@ -218,7 +221,7 @@ def _delete(call: Call, chat: Chat, gone: list[int]) -> int:
     if not gone:
         return 0
     for identity in gone:
-        chat.messages[identity].deleted = True
+        chat.delete(chat.messages[identity])
     return call.account.directory.publish(call.account, Change("delete", chat.id, gone), call.session).pts_count
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from botapi.model import Chat
@@ -121,7 +122,7 @@ def get_channel_difference(call: Call, request: Any) -> Any:
 
 
 def _too_long(account: Account, chat: Chat) -> Any:
-    newest = [message for message in reversed(chat.messages.values()) if not message.deleted][:TOO_LONG_PAGE]
+    newest = list(itertools.islice(chat.visible_below(chat.end), TOO_LONG_PAGE))
     cast = Cast(account)
     cast.add_chat(chat)
     shown = render.messages(account, chat, newest, cast)
@@ -129,6 +130,4 @@ def _too_long(account: Account, chat: Chat) -> Any:
         peer(chat.id), newest[0].id if newest else 0, account.read_to.get(chat.id, 0), 0, 0, 0, 0, 0,
         types.PeerNotifySettings(), pts=account.log_of(chat).pts,
     )  # fmt: skip
-    return types.updates.ChannelDifferenceTooLong(
-        dialog, shown, cast.chats(), cast.users(), final=True, timeout=30
-    )
+    return types.updates.ChannelDifferenceTooLong(dialog, shown, cast.chats(), cast.users(), final=True, timeout=30)

@@ -6,23 +6,23 @@ import Synchronization
 
 /// A queue: what it has accepted is safe. While Redis is away, or the queue is full, it is waited for.
 struct QueueTarget: Sendable {
-    private let output: EventOutput
+    private let output: QueueSink
     private let bridge: TaskBridge
 
     init(_ queue: QueueName, runtime: Runtime, bridge: TaskBridge) throws(StageError) {
         self.bridge = bridge
         output = try bridge.stageWait {
-            try await EventOutput(queue, maxLength: QueueOutputs.defaultMaxLength, runtime: runtime)
+            try await QueueSink([queue], maxLength: QueueOutputs.defaultMaxLength, runtime: runtime)
         }
     }
 
     func write(_ lines: [UInt8]) throws(StageError) {
-        try bridge.stageWait { [output] in try await output.write(lines) }
+        try bridge.stageWait { [output] in try await output.publish(QueueLine.lines(of: lines)) }
     }
 }
 
 /// Events straight into a queue.
-final class QueueSink: Sink {
+final class QueueWriter: Sink {
     private let target: QueueTarget
     private let bytes = Atomic(0)
     private let events = Atomic(0)
@@ -38,6 +38,38 @@ final class QueueSink: Sink {
         try target.write(lines)
         bytes.add(parcel.bytes, ordering: .relaxed)
         events.add(parcel.places.events, ordering: .relaxed)
+    }
+
+    func finish() {}
+    func giveUp() {}
+
+    var acceptedBytes: Int { bytes.load(ordering: .relaxed) }
+    var acceptedEvents: Int { events.load(ordering: .relaxed) }
+    var unreadBytes: Int { 0 }
+}
+
+/// Events for a queue, when the input is a queue too: they are kept until those that they came of are acknowledged, in one step.
+final class QueueCollector: Sink {
+    let queue: QueueName
+    private let lines = Mutex<[[UInt8]]>([])
+    private let bytes = Atomic(0)
+    private let events = Atomic(0)
+
+    init(_ queue: QueueName) { self.queue = queue }
+
+    func write(_ parcel: Parcel) {
+        let new = parcel.lines
+        lines.withLock { $0 += new }
+        bytes.add(parcel.bytes, ordering: .relaxed)
+        events.add(parcel.places.events, ordering: .relaxed)
+    }
+
+    /// What has come since the last call.
+    func take() -> [[UInt8]] {
+        lines.withLock { lines in
+            defer { lines = [] }
+            return lines
+        }
     }
 
     func finish() {}

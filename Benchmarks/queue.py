@@ -1,0 +1,127 @@
+"""Queues: events a second through one hop (taken, published, acknowledged), and memory while many go through.
+
+TGPIPE_BENCH_EVENTS=5000000 sends so many through for the second figure.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+from bench import memory, redis, row, running, scratch, tool
+
+EVENTS = 200_000
+THROUGH = int(os.environ.get("TGPIPE_BENCH_EVENTS", "500000"))
+# A filter that lets everything pass: what is left is the queue.
+PASS = ["-m", "no.such.type", "-n", "1"]
+
+
+def main() -> None:
+    with scratch() as folder, redis(folder) as socket:
+        environment = os.environ | {"TGPIPE_REDIS": f"unix:{socket}", "TGPIPE_STATE": str(folder), "TGPIPE_LOG": "error"}
+        events = folder / "events.ndjson"
+        write_events(events)
+        adding = redis_benchmark(socket)
+        started = time.perf_counter()
+        with events.open("rb") as lines:
+            subprocess.run([tool("ratelimit"), *PASS, "--to", "queue:a"], stdin=lines, env=environment, check=True)
+        tell("pipe to queue", EVENTS / (time.perf_counter() - started), adding, "")
+        hop(environment, adding)
+        many(folder, events, environment)
+
+
+def hop(environment: dict[str, str], adding: float) -> None:
+    started = time.perf_counter()
+    with running([tool("ratelimit"), *PASS, "--from", "queue:a", "--to", "queue:b"], env=environment):
+        wait("a", environment)
+        seconds = time.perf_counter() - started
+    tell("queue to queue", EVENTS / seconds, adding, "at least 20,000/s")
+    subprocess.run([tool("ev-queue"), "purge", "b", "--yes"], env=environment, check=True)
+
+
+def tell(what: str, rate: float, peer: float, wanted: str) -> None:
+    row(
+        f"{what}, {EVENTS:,} events of 700 bytes", f"{rate:,.0f} events/s", f"redis-benchmark XADD {peer:,.0f}/s",
+        f"{rate / peer:.2f} ×", wanted,
+    )  # fmt: skip
+
+
+def many(folder: Path, events: Path, environment: dict[str, str]) -> None:
+    """Sends events through two queues, and looks at the memory of the stage between them, and of Redis."""
+    block = events.read_bytes()
+    source = [tool("ratelimit"), *PASS, "--to", "queue:a", "--max-length", "50000"]
+    middle = [tool("ratelimit"), *PASS, "--from", "queue:a", "--to", "queue:b", "--max-length", "50000"]
+    end = [tool("ratelimit"), *PASS, "--from", "queue:b", "--to", "/dev/null"]
+    server = redis_pid(folder)
+    samples: list[tuple[float, float]] = []
+    started = time.perf_counter()
+    with running(middle, env=environment) as worker, running(end, env=environment), running(source, env=environment) as feeder:
+
+        def feed() -> None:
+            assert feeder.stdin is not None
+            for _ in range(THROUGH // EVENTS or 1):
+                feeder.stdin.write(block)
+            feeder.stdin.close()
+
+        writer = threading.Thread(target=feed)
+        writer.start()
+        while feeder.poll() is None:
+            time.sleep(0.2)
+            samples.append((memory(worker.pid, "VmRSS"), memory(server, "VmRSS")))
+        writer.join()
+        for queue in ("a", "b"):
+            wait(queue, environment)
+        samples.append((memory(worker.pid, "VmRSS"), memory(server, "VmRSS")))
+    seconds = time.perf_counter() - started
+    count = (THROUGH // EVENTS or 1) * EVENTS
+    early = samples[: max(1, len(samples) // 5)]
+    for index, name in enumerate(("stage", "Redis")):
+        first, last = max(s[index] for s in early), max(s[index] for s in samples)
+        row(
+            f"{name}'s memory, {count:,} events, two hops", f"{last:,.1f} MB", f"in the first fifth {first:,.1f} MB",
+            f"{last / max(first, 0.1):.2f} ×", "flat" if index == 0 else f"{count / seconds:,.0f} events/s",
+        )  # fmt: skip
+
+
+def redis_pid(folder: Path) -> int:
+    """The server that listens in the folder."""
+    answer = subprocess.run(
+        ["redis-cli", "-s", str(folder / "redis.sock"), "INFO", "server"], capture_output=True, text=True, check=True
+    ).stdout
+    return next(int(line.split(":")[1]) for line in answer.splitlines() if line.startswith("process_id:"))
+
+
+def wait(queue: str, environment: dict[str, str]) -> None:
+    subprocess.run([tool("ev-queue"), "wait", queue], env=environment, check=True)
+
+
+def write_events(path: Path) -> None:
+    with path.open("w") as file:
+        for number in range(EVENTS):
+            envelope = {
+                "id": f"01930b7a-4f00-7abc-8def-{number:012x}", "type": "commands.media.video_download", "version": 1,
+                "correlation_id": f"01930b7a-4f00-7abc-9def-{number:012x}", "timestamp": "2026-11-21T12:00:00.000000Z",
+                "payload": {"url": f"https://example.com/watch/{number}", "title": "x" * 280},
+                "meta": {"actor": {"id": number % 1000, "name": "User"}, "role": "blessed",
+                         "origin": {"chat_id": number % 1000, "message_id": 7, "chat_type": "private"}},
+            }  # fmt: skip
+            file.write(json.dumps(envelope) + "\n")
+
+
+def redis_benchmark(socket: Path) -> float:
+    """Entries of the same size added a second over one connection, 100 of them on their way at a time."""
+    command = ["redis-benchmark", "-s", str(socket), "-c", "1", "-P", "100", "-n", "200000", "--csv", "XADD", "s", "*", "e", "x" * 700]
+    table = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    (measured,) = csv.DictReader(io.StringIO(table))
+    subprocess.run(["redis-cli", "-s", str(socket), "DEL", "s"], capture_output=True, check=True)
+    return float(measured["rps"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+#include "ige.h"
+
+int tgp_aes_is_accelerated(void) {
+#ifdef TGP_AES_X86
+    return __builtin_cpu_supports("aes") && __builtin_cpu_supports("sse4.1");
+#else
+    return 0;
+#endif
+}
+
+void tgp_aes_ige_encrypt(const uint8_t key[32], uint8_t iv[32], const uint8_t *from, uint8_t *to, size_t count) {
+#ifdef TGP_AES_X86
+    if (tgp_aes_is_accelerated()) {
+        tgp_aes_ige_encrypt_x86(key, iv, from, to, count);
+        return;
+    }
+#endif
+    tgp_aes_ige_encrypt_portable(key, iv, from, to, count);
+}
+
+void tgp_aes_ige_decrypt(const uint8_t key[32], uint8_t iv[32], const uint8_t *from, uint8_t *to, size_t count) {
+#ifdef TGP_AES_X86
+    if (tgp_aes_is_accelerated()) {
+        tgp_aes_ige_decrypt_x86(key, iv, from, to, count);
+        return;
+    }
+#endif
+    tgp_aes_ige_decrypt_portable(key, iv, from, to, count);
+}

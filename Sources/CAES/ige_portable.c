@@ -1,0 +1,74 @@
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "CAES.h"
+
+#define BLOCK 16
+#define PIECE 4096
+
+static EVP_CIPHER_CTX *start(const EVP_CIPHER *cipher, const uint8_t key[32], const uint8_t *iv, int encrypts) {
+    EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
+    // Without memory for a cipher nothing can go on, and plaintext must not leave in its place.
+    if (!context || EVP_CipherInit_ex(context, cipher, NULL, key, iv, encrypts) != 1) abort();
+    EVP_CIPHER_CTX_set_padding(context, 0);
+    return context;
+}
+
+static void transform(EVP_CIPHER_CTX *context, uint8_t *bytes, size_t count) {
+    int written = 0;
+    if (EVP_CipherUpdate(context, bytes, &written, bytes, (int)count) != 1 || written != (int)count) abort();
+}
+
+static inline void add(uint8_t *to, const uint8_t *bytes) {
+    uint64_t a[2], b[2];
+    memcpy(a, to, BLOCK);
+    memcpy(b, bytes, BLOCK);
+    a[0] ^= b[0];
+    a[1] ^= b[1];
+    memcpy(to, a, BLOCK);
+}
+
+// CBC over x[i] ^ x[i-2] gives y[i] ^ x[i-1]: so all of libcrypto's speed serves.
+void tgp_aes_ige_encrypt_portable(
+    const uint8_t key[32], uint8_t iv[32], const uint8_t *from, uint8_t *to, size_t count) {
+    EVP_CIPHER_CTX *context = start(EVP_aes_256_cbc(), key, iv, 1);
+    uint8_t plain[2 * BLOCK + PIECE], chained[PIECE];
+    memset(plain, 0, BLOCK);
+    memcpy(plain + BLOCK, iv + BLOCK, BLOCK);
+    // Before the first block there is no x[-1]: CBC's own start has all that is to be added.
+    int has_two_before = 0;
+    for (size_t done = 0; done < count;) {
+        size_t size = count - done < PIECE ? count - done : PIECE;
+        memcpy(plain + 2 * BLOCK, from + done, size);
+        memcpy(chained, plain + 2 * BLOCK, size);
+        for (size_t at = has_two_before ? 0 : BLOCK; at < size; at += BLOCK) add(chained + at, plain + at);
+        transform(context, chained, size);
+        for (size_t at = 0; at < size; at += BLOCK) add(chained + at, plain + BLOCK + at);
+        memcpy(to + done, chained, size);
+        memcpy(iv, chained + size - BLOCK, BLOCK);
+        memmove(plain, plain + size, 2 * BLOCK);
+        has_two_before = 1;
+        done += size;
+    }
+    memcpy(iv + BLOCK, plain + BLOCK, BLOCK);
+    OPENSSL_cleanse(plain, sizeof plain);
+    EVP_CIPHER_CTX_free(context);
+}
+
+// No mode of libcrypto chains on what the inverse cipher gives: block by block.
+void tgp_aes_ige_decrypt_portable(
+    const uint8_t key[32], uint8_t iv[32], const uint8_t *from, uint8_t *to, size_t count) {
+    EVP_CIPHER_CTX *context = start(EVP_aes_256_ecb(), key, NULL, 0);
+    for (size_t at = 0; at + BLOCK <= count; at += BLOCK) {
+        uint8_t cipher[BLOCK];
+        memcpy(cipher, from + at, BLOCK);
+        add(iv + BLOCK, cipher);
+        transform(context, iv + BLOCK, BLOCK);
+        add(iv + BLOCK, iv);
+        memcpy(iv, cipher, BLOCK);
+        memcpy(to + at, iv + BLOCK, BLOCK);
+    }
+    EVP_CIPHER_CTX_free(context);
+}

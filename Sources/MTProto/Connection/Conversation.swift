@@ -1,0 +1,155 @@
+import NIOCore
+
+/// The engine at work on one event loop: all that happens to it happens there.
+final class Conversation {
+    private var engine: Engine
+    private let events: EventBuffer
+    private let loop: any EventLoop
+    private var channel: (any Channel)?
+    private var calls: [CallID: Waiting] = [:]
+    private var timer: Scheduled<Void>?
+    private var timerAt = Double.infinity
+    /// What is wrong with this connection.
+    private var failure: MTProtoError?
+    /// Why the last connection ended, or why there is none.
+    private var lastFailure: MTProtoError?
+    /// Set when there will be no connection any more.
+    private var end: MTProtoError?
+    /// Whether the last connection was good for something.
+    private var wasReady = false
+
+    private struct Waiting {
+        let continuation: CheckedContinuation<[UInt8], any Error>
+        let deadline: Scheduled<Void>
+    }
+
+    init(_ settings: ConnectionSettings, _ events: EventBuffer, on loop: any EventLoop) {
+        (engine, self.events, self.loop) = (Engine(settings), events, loop)
+    }
+
+    func call(
+        _ call: CallID, _ request: [UInt8], within patience: Duration,
+        _ continuation: CheckedContinuation<[UInt8], any Error>
+    ) {
+        if let end { return continuation.resume(throwing: end) }
+        do {
+            try engine.call(call, request)
+        } catch {
+            return continuation.resume(throwing: error)
+        }
+        let box = NIOLoopBound(self, eventLoop: loop)
+        let deadline = loop.scheduleTask(in: TimeAmount(patience)) { box.value.giveUp(call) }
+        calls[call] = Waiting(continuation: continuation, deadline: deadline)
+        proceed { (engine) throws(MTProtoError) in try engine.flush(at: .now) }
+    }
+
+    private func giveUp(_ call: CallID) {
+        let reason = engine.isReady ? nil : lastFailure
+        cancel(call, reason ?? MTProtoError(.timedOut, "Telegram has not answered in time"))
+    }
+
+    func cancel(_ call: CallID, _ reason: MTProtoError) {
+        guard let waiting = calls.removeValue(forKey: call) else { return }
+        waiting.deadline.cancel()
+        engine.cancel(call)
+        waiting.continuation.resume(throwing: reason)
+    }
+
+    func connected(_ channel: any Channel, to address: ServerAddress) {
+        guard end == nil else { return channel.close(promise: nil) }
+        self.channel = channel
+        (wasReady, failure) = (false, nil)
+        proceed { (engine) throws(MTProtoError) in try engine.connected(to: address, at: .now) }
+    }
+
+    func received(_ buffer: ByteBuffer) {
+        proceed { (engine) throws(MTProtoError) in
+            try engine.receive(buffer.readableBytesView, at: .now)
+        }
+    }
+
+    /// The socket is closed.
+    func disconnected(_ socketFailure: MTProtoError?) {
+        guard channel != nil else { return }
+        channel = nil
+        engine.disconnected()
+        timer?.cancel()
+        (timer, timerAt) = (nil, .infinity)
+        lastFailure = failure ?? socketFailure ?? MTProtoError(.disconnected, "the server closed the connection")
+    }
+
+    /// Works with the engine, and then does what it wants done.
+    private func proceed(_ body: (inout Engine) throws(MTProtoError) -> Void) {
+        guard let channel else { return }
+        do throws(MTProtoError) {
+            try body(&engine)
+        } catch {
+            failure = failure ?? error
+            channel.close(promise: nil)
+        }
+        for event in engine.takeEvents() { report(event) }
+        guard failure == nil else { return }
+        let bytes = engine.takeUnsent()
+        if !bytes.isEmpty { channel.writeAndFlush(ByteBuffer(bytes: bytes), promise: nil) }
+        schedule()
+    }
+
+    private func schedule() {
+        let deadline = engine.deadline
+        // A timer that is early does no harm: it looks again.
+        guard deadline < timerAt, deadline.isFinite else { return }
+        timer?.cancel()
+        timerAt = deadline
+        let delay = min(max(deadline - Moment.now.steady, 0.001), 3600)
+        let box = NIOLoopBound(self, eventLoop: loop)
+        timer = loop.scheduleTask(in: .nanoseconds(Int64(delay * 1e9))) { box.value.tick() }
+    }
+
+    private func tick() {
+        (timer, timerAt) = (nil, .infinity)
+        guard channel != nil else { return }
+        proceed { (engine) throws(MTProtoError) in try engine.tick(at: .now) }
+    }
+
+    private func report(_ event: Engine.Event) {
+        switch event {
+        case .answer(let call, let result):
+            guard let waiting = calls.removeValue(forKey: call) else { return }
+            waiting.deadline.cancel()
+            switch result {
+            case .success(let bytes): waiting.continuation.resume(returning: bytes)
+            case .failure(let error): waiting.continuation.resume(throwing: error)
+            }
+        case .update(let body): events.add(.update(body))
+        case .gap: events.add(.gap)
+        case .key(let key): events.add(.key(key))
+        case .salt(let salt): events.add(.salt(salt))
+        case .ready:
+            wasReady = true
+            events.add(.ready)
+        }
+    }
+
+    /// Why there is no connection now, and whether there was one that worked.
+    func ending() -> (MTProtoError, wasReady: Bool) {
+        defer { wasReady = false }
+        return (lastFailure ?? MTProtoError(.disconnected, "the connection was lost"), wasReady)
+    }
+
+    /// No connection could be made.
+    func unreachable(_ failure: MTProtoError) { lastFailure = failure }
+
+    /// There will be no other connection: whoever waits is told.
+    func close(_ reason: MTProtoError) {
+        end = end ?? reason
+        channel?.close(promise: nil)
+        for call in calls.keys { cancel(call, reason) }
+    }
+}
+
+extension TimeAmount {
+    init(_ duration: Duration) {
+        let (seconds, attoseconds) = duration.components
+        self = .seconds(seconds) + .nanoseconds(attoseconds / 1_000_000_000)
+    }
+}

@@ -1,0 +1,266 @@
+/// What a connection does, without its socket: the way in, the key exchange, the session, one after the other; and what
+/// outlives a connection. A state machine from bytes to bytes and events.
+struct Engine {
+    enum Event {
+        case answer(CallID, Result<[UInt8], TelegramRPCError>)
+        case update([UInt8])
+        case gap
+        /// A permanent key was made.
+        case key(AuthKey)
+        case salt(Int64)
+        /// The session goes: the first message has come.
+        case ready
+    }
+
+    /// Temporary keys live so long, and are replaced some time before.
+    static let temporarySeconds: Int32 = 86_400
+    static let replacedBefore = 300.0
+    /// The server may lose a temporary key at any time; but not each new one.
+    static let mostLostKeys = 3
+
+    let settings: ConnectionSettings
+    let random: RandomSource
+    private(set) var permanent: AuthKey?
+    private(set) var session: Session?
+    private var socks: Socks5?
+    private var link: TransportLink?
+    private var handshake: Handshake?
+    private var clock = ServerClock()
+    private var salt: Int64
+    /// Calls from when there was no session.
+    private var waiting: [(CallID, [UInt8])] = []
+    private var calls: [CallID: Int] = [:]
+    private var callBytes = 0
+    private var lostKeys = 0
+    private(set) var isReady = false
+    private var readyBefore = 0.0
+    private var unsent: [UInt8] = []
+    private var events: [Event] = []
+
+    init(_ settings: ConnectionSettings, random: RandomSource = .system) {
+        (self.settings, self.random, permanent, salt) = (settings, random, settings.key, settings.salt)
+    }
+
+    /// - Throws: `MTProtoError`, `tooLarge`, when too much waits already.
+    mutating func call(_ call: CallID, _ request: [UInt8]) throws(MTProtoError) {
+        guard calls.count < settings.maxCalls, callBytes + request.count <= settings.maxCallBytes else {
+            throw MTProtoError(.tooLarge, "too many calls wait for Telegram already")
+        }
+        guard request.count >= 4, request.count % 4 == 0, request.count <= Engine.longestRequest else {
+            throw MTProtoError(.tooLarge, "a request of \(request.count) bytes, which Telegram would not take")
+        }
+        calls[call] = request.count
+        callBytes += request.count
+        if session == nil { waiting.append((call, request)) } else { session?.call(call, request) }
+    }
+
+    /// A piece of a file has half a megabyte.
+    static let longestRequest = 1 << 20
+
+    mutating func cancel(_ call: CallID) {
+        waiting.removeAll { $0.0 == call }
+        session?.cancel(call)
+        forget(call)
+    }
+
+    private mutating func forget(_ call: CallID) { callBytes -= calls.removeValue(forKey: call) ?? 0 }
+
+    /// A connection stands.
+    ///
+    /// - Parameter address: of the server, for the proxy.
+    mutating func connected(to address: ServerAddress, at now: Moment) throws(MTProtoError) {
+        (socks, link, handshake, isReady, unsent) = (nil, nil, nil, false, [])
+        let patience = settings.patience.components
+        readyBefore = now.steady + Double(patience.seconds) + Double(patience.attoseconds) / 1e18
+        guard case .socks5(_, let user, let password) = settings.proxy else { return try begin(at: now) }
+        let socks = Socks5(to: address, user: user, password: password)
+        unsent = socks.opening
+        self.socks = socks
+    }
+
+    private mutating func begin(at now: Moment) throws(MTProtoError) {
+        link = try TransportLink(
+            settings.transport, secret: settings.proxy?.secret,
+            dataCenter: Int16(truncatingIfNeeded: settings.dataCenter), random: random)
+        try continueWithKeys(at: now)
+    }
+
+    /// Makes the key that is missing, or goes on with the session.
+    private mutating func continueWithKeys(at now: Moment) throws(MTProtoError) {
+        dropExpiredSession(at: now)
+        guard let permanent else { return beginHandshake(.permanent, at: now) }
+        if session == nil && settings.usesTemporaryKeys {
+            return beginHandshake(.temporary(seconds: Engine.temporarySeconds), at: now)
+        }
+        if session == nil { startSession(permanent, nil, at: now) } else { session?.connected(at: now) }
+        // Something has to be said for the server to answer: whether it knows the key.
+        session?.greet(at: now)
+        try flush(at: now)
+    }
+
+    private mutating func beginHandshake(_ kind: Handshake.Kind, at now: Moment) {
+        let handshake = Handshake(
+            kind, dataCenter: Int32(truncatingIfNeeded: settings.dataCenter), keys: settings.serverKeys, random: random)
+        self.handshake = handshake
+        sendPlain(handshake.opening, at: now)
+    }
+
+    private mutating func sendPlain(_ body: [UInt8], at now: Moment) {
+        link?.send(PlainMessage.packet(body, messageID: clock.nextMessageID(at: now)))
+    }
+
+    private mutating func startSession(_ key: AuthKey, _ binding: Session.Binding?, at now: Moment) {
+        var new = Session(
+            key, salt: salt, clock: clock,
+            Session.Settings(
+                initialization: settings.client?.bytes ?? [], binding: binding, wantsQuickAcks: settings.wantsQuickAcks),
+            at: now, random: random)
+        for (call, request) in waiting { new.call(call, request) }
+        waiting = []
+        session = new
+    }
+
+    private mutating func dropExpiredSession(at now: Moment) {
+        guard let session, let binding = session.settings.binding else { return }
+        // It may be early or late by the time between two looks at the clock: a minute at most.
+        if session.clock.time(at: now) > Double(binding.expiresAt) - Engine.replacedBefore { dropSession() }
+    }
+
+    /// Keeps what was asked, for the next session.
+    private mutating func dropSession() {
+        waiting = (session?.takeCalls() ?? []) + waiting
+        clock = session?.clock ?? clock
+        session = nil
+    }
+
+    /// Takes what came; what it came to are events, also when the last of it is refused.
+    mutating func receive(_ bytes: some Collection<UInt8>, at now: Moment) throws(MTProtoError) {
+        if socks != nil {
+            guard let rest = try passProxy(bytes, at: now) else { return }
+            return try receive(rest, at: now)
+        }
+        link?.receive(bytes)
+        while let frame = try link?.next() { try take(frame, at: now) }
+        try flush(at: now)
+    }
+
+    mutating func takeEvents() -> [Event] {
+        defer { events = [] }
+        return events
+    }
+
+    private mutating func passProxy(_ bytes: some Collection<UInt8>, at now: Moment) throws(MTProtoError) -> [UInt8]? {
+        switch try socks?.receive(bytes) {
+        case .send(let answer): unsent += answer
+        case .done(let rest):
+            socks = nil
+            try begin(at: now)
+            return rest
+        case .wait, nil: break
+        }
+        return nil
+    }
+
+    private mutating func take(_ frame: TransportFrame, at now: Moment) throws(MTProtoError) {
+        switch frame {
+        case .packet(let packet) where handshake != nil: try takeHandshake(packet, at: now)
+        case .packet(let packet): try takeMessage(packet, at: now)
+        case .quickAck(let token): session?.receiveQuickAck(token, at: now)
+        case .error(let code): throw refusal(code)
+        }
+    }
+
+    private mutating func takeHandshake(_ packet: [UInt8], at now: Moment) throws(MTProtoError) {
+        switch try handshake?.receive(try PlainMessage.body(of: packet)) {
+        case .send(let body): sendPlain(body, at: now)
+        case .done(let outcome):
+            let isTemporary = permanent != nil
+            handshake = nil
+            clock.set(Double(outcome.serverTime), at: now)
+            salt = outcome.salt
+            if let permanent, isTemporary {
+                let expiresAt = outcome.serverTime + Engine.temporarySeconds
+                startSession(outcome.key, Session.Binding(permanent: permanent, expiresAt: expiresAt), at: now)
+            } else {
+                permanent = outcome.key
+                events += [.key(outcome.key), .salt(outcome.salt)]
+            }
+            try continueWithKeys(at: now)
+        case nil: break
+        }
+    }
+
+    private mutating func takeMessage(_ packet: [UInt8], at now: Moment) throws(MTProtoError) {
+        let received = try session?.receive(packet, at: now) ?? []
+        if !isReady {
+            isReady = true
+            events.append(.ready)
+        }
+        for event in received {
+            switch event {
+            case .answer(let call, let result):
+                forget(call)
+                events.append(.answer(call, result))
+            case .update(let body): events.append(.update(body))
+            case .created: events.append(.gap)
+            case .salt(let salt):
+                self.salt = salt
+                events.append(.salt(salt))
+            case .bound(nil): lostKeys = 0
+            case .bound(let error?):
+                throw MTProtoError(.unknownKey, "Telegram does not take this session's key: \(error.text)")
+            }
+        }
+    }
+
+    /// What a server says in four bytes.
+    private mutating func refusal(_ code: Int32) -> MTProtoError {
+        switch code {
+        case 404 where handshake != nil: return MTProtoError(.disconnected, "the server does not make a key now (404)")
+        case 404 where session?.settings.binding != nil && lostKeys < Engine.mostLostKeys:
+            lostKeys += 1
+            dropSession()
+            return MTProtoError(.disconnected, "the server has lost the temporary key")
+        case 404: return MTProtoError(.unknownKey, "Telegram does not know this session's key (any more)")
+        case 429: return MTProtoError(.transportFlood, "Telegram has too many connections from here; it wants a pause")
+        case 444:
+            return MTProtoError(.configuration, "the address is not that of data centre \(settings.dataCenter)")
+        default: return MTProtoError(.disconnected, "the server ended the connection with error \(code)")
+        }
+    }
+
+    /// - Throws: `MTProtoError`, when the connection is of no use any more.
+    mutating func tick(at now: Moment) throws(MTProtoError) {
+        guard isReady || now.steady < readyBefore else {
+            throw MTProtoError(.timedOut, "the server does not answer")
+        }
+        guard handshake == nil, socks == nil else { return }
+        dropExpiredSession(at: now)
+        guard session != nil else { throw MTProtoError(.disconnected, "the temporary key is replaced") }
+        try session?.tick(at: now)
+        try flush(at: now)
+    }
+
+    /// Puts on the link what the session has to say, while there is one to say it on.
+    mutating func flush(at now: Moment) throws(MTProtoError) {
+        guard link != nil, handshake == nil, socks == nil, session != nil else { return }
+        for sealed in session?.flush(at: now) ?? [] {
+            link?.send(sealed.packet, wantsQuickAck: settings.wantsQuickAcks)
+        }
+    }
+
+    /// All that is to be sent now.
+    mutating func takeUnsent() -> [UInt8] {
+        defer { unsent = [] }
+        return unsent + (link?.takeUnsent() ?? [])
+    }
+
+    /// The connection is gone.
+    mutating func disconnected() { (socks, link, handshake, isReady) = (nil, nil, nil, false) }
+
+    /// When `tick` has something to do, by the steady clock.
+    var deadline: Double {
+        guard isReady else { return readyBefore }
+        return session?.deadline ?? .infinity
+    }
+}

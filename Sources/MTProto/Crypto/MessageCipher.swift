@@ -1,0 +1,83 @@
+import CAES
+import Digest
+
+/// AES-256-IGE with a key for one message.
+struct MessageCipher {
+    private let key: [UInt8]
+    private let vector: [UInt8]
+
+    init(key: [UInt8], vector: [UInt8]) {
+        precondition(key.count == 32 && vector.count == 32)
+        (self.key, self.vector) = (key, vector)
+    }
+
+    /// - Parameter range: a whole number of blocks of 16 bytes.
+    func encrypt(_ bytes: inout [UInt8], _ range: Range<Int>) {
+        apply(tgp_aes_ige_encrypt, &bytes, range)
+    }
+
+    func decrypt(_ bytes: inout [UInt8], _ range: Range<Int>) {
+        apply(tgp_aes_ige_decrypt, &bytes, range)
+    }
+
+    func encrypted(_ bytes: [UInt8]) -> [UInt8] {
+        var bytes = bytes
+        encrypt(&bytes, 0..<bytes.count)
+        return bytes
+    }
+
+    func decrypted(_ bytes: ArraySlice<UInt8>) -> [UInt8] {
+        var bytes = Array(bytes)
+        decrypt(&bytes, 0..<bytes.count)
+        return bytes
+    }
+
+    private typealias Function = (
+        UnsafePointer<UInt8>?, UnsafeMutablePointer<UInt8>?, UnsafePointer<UInt8>?, UnsafeMutablePointer<UInt8>?, Int
+    ) -> Void
+
+    private func apply(_ function: Function, _ bytes: inout [UInt8], _ range: Range<Int>) {
+        precondition(range.count % 16 == 0)
+        var vector = vector
+        bytes[range].withUnsafeMutableBytes { buffer in
+            let start = buffer.bindMemory(to: UInt8.self).baseAddress
+            function(key, &vector, start, start, range.count)
+        }
+    }
+}
+
+extension MessageCipher {
+    /// Who wrote a message: the halves of a key that serve each way differ.
+    enum Writer: Int {
+        case client = 0
+        case server = 8
+    }
+
+    /// Of MTProto 2.0. Source: https://core.telegram.org/mtproto/description#defining-aes-key-and-initialization-vector
+    init(_ authKey: AuthKey, messageKey: ArraySlice<UInt8>, from writer: Writer) {
+        let (key, x) = (authKey.bytes, writer.rawValue)
+        let a = Hash.sha256(messageKey, key[x..<x + 36])
+        let b = Hash.sha256(key[x + 40..<x + 76], messageKey)
+        self.init(
+            key: Array(a[0..<8] + b[8..<24] + a[24..<32]), vector: Array(b[0..<8] + a[8..<24] + b[24..<32]))
+    }
+
+    /// Of MTProto 1.0, which binding a temporary key still needs.
+    init(first authKey: AuthKey, messageKey: ArraySlice<UInt8>) {
+        let key = authKey.bytes
+        let a = Hash.sha1(messageKey, key[0..<32])
+        let b = Hash.sha1(key[32..<48], messageKey, key[48..<64])
+        let c = Hash.sha1(key[64..<96], messageKey)
+        let d = Hash.sha1(messageKey, key[96..<128])
+        self.init(
+            key: Array(a[0..<8] + b[8..<20] + c[4..<16]), vector: Array(a[8..<20] + b[0..<8] + c[16..<20] + d[0..<8]))
+    }
+
+    /// Of the handshake. Source: https://core.telegram.org/mtproto/auth_key
+    init(newNonce: [UInt8], serverNonce: [UInt8]) {
+        let a = Hash.sha1(newNonce[...], serverNonce[...])
+        let b = Hash.sha1(serverNonce[...], newNonce[...])
+        let c = Hash.sha1(newNonce[...], newNonce[...])
+        self.init(key: a + b[..<12], vector: Array(b[12..<20] + c + newNonce[..<4]))
+    }
+}

@@ -1,0 +1,56 @@
+import Digest
+import TL
+
+/// The last part of a handshake: the server's parameters, and this side's secrets for them.
+struct Exchange {
+    let serverTime: Int32
+    /// nil before there is an answer.
+    private(set) var key: AuthKey?
+    private let parameters: DiffieHellman
+    private let serverPower: [UInt8]
+    private let cipher: MessageCipher
+    private var attempts = 0
+
+    /// - Throws: `MTProtoError`, `protocolBroken`, when they are not safe.
+    init(_ data: ServerInnerData, _ cipher: MessageCipher) throws(MTProtoError) {
+        parameters = try DiffieHellman(prime: data.prime, generator: data.generator)
+        guard parameters.accepts(data.power) else { throw .broken("its part of the key (g_a) is out of range") }
+        (serverPower, serverTime, self.cipher) = (data.power, data.time, cipher)
+    }
+
+    /// Chooses a secret: from then on `key` is the key. The message to send.
+    mutating func answer(_ nonces: Nonces, _ random: RandomSource) throws(MTProtoError) -> [UInt8] {
+        guard attempts < Handshake.maxAttempts else { throw .broken("no key suits it") }
+        // The hash of the key that the server refused.
+        let retryID = key?.auxHash.withUnsafeBytes { $0.loadUnaligned(as: Int64.self) } ?? 0
+        attempts += 1
+        let power = try choose(random)
+        var inner = TLWriter()
+        inner.word(HandshakeID.clientInnerData)
+        inner.raw(nonces.client)
+        inner.raw(nonces.server)
+        inner.long(retryID)
+        inner.bytes(power)
+        var plain = Hash.sha1(inner.bytes[...]) + inner.bytes
+        plain += random.bytes(-plain.count & 15)
+        var writer = TLWriter()
+        writer.word(HandshakeID.setClientParameters)
+        writer.raw(nonces.client)
+        writer.raw(nonces.server)
+        writer.bytes(cipher.encrypted(plain))
+        return writer.bytes
+    }
+
+    /// A secret whose power may be sent; the power.
+    private mutating func choose(_ random: RandomSource) throws(MTProtoError) -> [UInt8] {
+        // That a random power is out of range happens less often than once in 2^60.
+        for _ in 0..<10 {
+            let secret = random.bytes(256)
+            let power = parameters.power(secret)
+            guard parameters.accepts(power), let key = AuthKey(parameters.shared(serverPower, secret)) else { continue }
+            self.key = key
+            return power
+        }
+        throw .broken("its parameters give no usable key")
+    }
+}

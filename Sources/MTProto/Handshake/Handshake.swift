@@ -1,0 +1,178 @@
+import Digest
+import TL
+
+/// Makes an authorization key with a server: a state machine from messages in the clear to such messages.
+///
+/// Every check that the protocol asks of a client is made; what fails one is refused with `protocolBroken`, and nothing goes on.
+/// Source: https://core.telegram.org/mtproto/auth_key
+struct Handshake {
+    enum Kind: Sendable, Equatable {
+        case permanent
+        /// For so many seconds; to be bound to a permanent one.
+        case temporary(seconds: Int32)
+    }
+
+    enum Step {
+        case send([UInt8])
+        case done(Outcome)
+    }
+
+    struct Outcome: Sendable {
+        let key: AuthKey
+        let salt: Int64
+        /// The server's clock when it answered, in seconds since 1970.
+        let serverTime: Int32
+    }
+
+    private enum State {
+        case pq
+        case parameters
+        case conclusion(Exchange)
+        case over
+    }
+
+    /// How often the server may want another secret.
+    static let maxAttempts = 5
+
+    private let kind: Kind
+    private let dataCenter: Int32
+    private let keys: [ServerKey]
+    private let random: RandomSource
+    private let nonce: [UInt8]
+    private let newNonce: [UInt8]
+    private var serverNonce: [UInt8] = []
+    private var state = State.pq
+
+    /// - Parameters:
+    ///   - dataCenter: its number; 10000 more for a test server, negative for one that serves media.
+    ///   - keys: those that are trusted.
+    init(_ kind: Kind, dataCenter: Int32, keys: [ServerKey], random: RandomSource) {
+        (self.kind, self.dataCenter, self.keys, self.random) = (kind, dataCenter, keys, random)
+        nonce = random.bytes(16)
+        newNonce = random.bytes(32)
+    }
+
+    /// The first message.
+    var opening: [UInt8] {
+        var writer = TLWriter()
+        writer.word(HandshakeID.requestPQ)
+        writer.raw(nonce)
+        return writer.bytes
+    }
+
+    mutating func receive(_ body: ArraySlice<UInt8>) throws(MTProtoError) -> Step {
+        let state = self.state
+        self.state = .over
+        switch state {
+        case .pq: return .send(try requestParameters(body))
+        case .parameters: return .send(try exchange(body))
+        case .conclusion(let exchange): return try conclude(body, exchange)
+        case .over: throw .broken("it goes on after the end of the key exchange")
+        }
+    }
+
+    private mutating func requestParameters(_ body: ArraySlice<UInt8>) throws(MTProtoError) -> [UInt8] {
+        let answer = try reading("an answer to req_pq_multi", body, AnswerPQ.init)
+        guard answer.nonces.client == nonce[...] else { throw .broken("another nonce than was sent") }
+        serverNonce = Array(answer.nonces.server)
+        guard let key = keys.first(where: { answer.fingerprints.contains($0.fingerprint) }) else {
+            throw .broken("it has none of the keys by which Telegram is known")
+        }
+        guard answer.pq.count <= 8, let factors = Factors(of: answer.pq.reduce(0) { $0 << 8 | UInt64($1) }) else {
+            throw .broken("its pq is no product of two primes")
+        }
+        state = .parameters
+        let (p, q) = (bytes(of: factors.smaller), bytes(of: factors.larger))
+        var writer = TLWriter()
+        writer.word(HandshakeID.requestParameters)
+        writer.raw(nonce)
+        writer.raw(serverNonce)
+        writer.bytes(p)
+        writer.bytes(q)
+        writer.long(key.fingerprint)
+        writer.bytes(key.encrypt(innerData(pq: answer.pq, p, q), random))
+        return writer.bytes
+    }
+
+    private func innerData(pq: [UInt8], _ p: [UInt8], _ q: [UInt8]) -> [UInt8] {
+        var writer = TLWriter()
+        writer.word(kind == .permanent ? HandshakeID.innerData : HandshakeID.innerDataTemporary)
+        // Without leading zeros, whatever the server sent.
+        writer.bytes(pq.drop { $0 == 0 })
+        writer.bytes(p)
+        writer.bytes(q)
+        writer.raw(nonce)
+        writer.raw(serverNonce)
+        writer.raw(newNonce)
+        writer.int(dataCenter)
+        if case .temporary(let seconds) = kind { writer.int(seconds) }
+        return writer.bytes
+    }
+
+    private mutating func exchange(_ body: ArraySlice<UInt8>) throws(MTProtoError) -> [UInt8] {
+        let answer = try reading("an answer to req_DH_params", body, AnswerParameters.init)
+        try check(answer.nonces)
+        guard let encrypted = answer.encrypted else { throw .broken("it does not accept its own key exchange") }
+        guard encrypted.count >= 32, encrypted.count % 16 == 0 else {
+            throw .broken("encrypted parameters that are no whole number of blocks")
+        }
+        let cipher = MessageCipher(newNonce: newNonce, serverNonce: serverNonce)
+        let inner = try open(cipher.decrypted(encrypted))
+        try check(inner.nonces)
+        var exchange = try Exchange(inner, cipher)
+        let request = try exchange.answer(Nonces(client: nonce, server: serverNonce), random)
+        state = .conclusion(exchange)
+        return request
+    }
+
+    /// Reads what was encrypted: a hash, the data, and less than a block of padding.
+    private func open(_ plain: [UInt8]) throws(MTProtoError) -> ServerInnerData {
+        let content = plain[20...]
+        var count = 0
+        let data = try reading("parameters", content) { (reader) throws(TLError) in
+            let data = try ServerInnerData(&reader)
+            count = reader.offset
+            _ = try reader.raw(min(reader.rest.count, 15))
+            return data
+        }
+        guard isEqual(Hash.sha1(content.prefix(count))[...], plain[..<20]) else {
+            throw .broken("parameters that have another hash than they should")
+        }
+        return data
+    }
+
+    private mutating func conclude(
+        _ body: ArraySlice<UInt8>, _ exchange: Exchange
+    ) throws(MTProtoError) -> Step {
+        let answer = try reading("an answer to set_client_DH_params", body, Conclusion.init)
+        try check(answer.nonces)
+        guard let key = exchange.key,
+            isEqual(Hash.sha1(newNonce[...], [answer.number], key.auxHash)[4...], answer.proof)
+        else { throw .broken("it does not know the key that was made") }
+        switch answer.id {
+        case HandshakeID.ok:
+            let salt = zip(newNonce, serverNonce).prefix(8).map { $0 ^ $1 }
+            return .done(
+                Outcome(
+                    key: key, salt: salt.withUnsafeBytes { $0.loadUnaligned(as: Int64.self) },
+                    serverTime: exchange.serverTime))
+        case HandshakeID.retry:
+            var exchange = exchange
+            let request = try exchange.answer(Nonces(client: nonce, server: serverNonce), random)
+            state = .conclusion(exchange)
+            return .send(request)
+        default: throw .broken("it refuses the key that was made")
+        }
+    }
+
+    private func check(_ nonces: Nonces) throws(MTProtoError) {
+        guard nonces == Nonces(client: nonce, server: serverNonce) else {
+            throw .broken("other nonces than those of this key exchange")
+        }
+    }
+
+    /// The highest byte first, without leading zeros.
+    private func bytes(of number: UInt64) -> [UInt8] {
+        Array(withUnsafeBytes(of: number.bigEndian) { Array($0) }.drop { $0 == 0 })
+    }
+}

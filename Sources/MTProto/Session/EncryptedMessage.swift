@@ -1,0 +1,92 @@
+import Digest
+import TL
+
+/// A message of MTProto 2.0 as it is encrypted. Source: https://core.telegram.org/mtproto/description
+struct EncryptedMessage {
+    /// The key's id and the message's key, in the clear.
+    private static let outerCount = 24
+    /// Salt, session, message's id, its number and its length.
+    private static let innerCount = 32
+    static let paddingCounts = 12...1024
+
+    var salt: Int64
+    var sessionID: Int64
+    var id: Int64
+    var sequence: Int32
+    var body: ArraySlice<UInt8>
+
+    struct Sealed {
+        let packet: [UInt8]
+        /// What the server sends when it has the packet, if that was asked for.
+        let quickAckToken: UInt32
+    }
+
+    func sealed(_ key: AuthKey, _ random: RandomSource, as writer: MessageCipher.Writer = .client) -> Sealed {
+        let (outer, inner) = (EncryptedMessage.outerCount, EncryptedMessage.innerCount)
+        let least = 12 + (-(inner + body.count + 12) & 15)
+        let padding = random.bytes(least + 16 * random.small(below: 8))
+        var packet = TLWriter(reserving: outer + inner + body.count + padding.count)
+        packet.long(key.id)
+        packet.raw(repeatElement(0, count: 16))
+        packet.long(salt)
+        packet.long(sessionID)
+        packet.long(id)
+        packet.int(sequence)
+        packet.int(Int32(body.count))
+        packet.raw(body)
+        packet.raw(padding)
+        var bytes = packet.bytes
+        let digest = EncryptedMessage.digest(key, bytes[outer...], writer)
+        bytes.replaceSubrange(8..<outer, with: digest[8..<24])
+        MessageCipher(key, messageKey: digest[8..<24], from: writer).encrypt(&bytes, outer..<bytes.count)
+        let token = digest.withUnsafeBytes { UInt32(littleEndian: $0.loadUnaligned(as: UInt32.self)) } | 1 << 31
+        return Sealed(packet: bytes, quickAckToken: token)
+    }
+
+    /// Decrypts a packet, and checks all that can be checked without knowing the session.
+    ///
+    /// - Parameter packet: of a padded transport, up to 15 bytes too long.
+    /// - Throws: `MTProtoError`, `protocolBroken`.
+    init(
+        opening packet: [UInt8], _ key: AuthKey, from writer: MessageCipher.Writer = .server
+    ) throws(MTProtoError) {
+        let outer = EncryptedMessage.outerCount
+        let count = (packet.count - outer) & ~15
+        guard count >= 48 else { throw .broken("a message that is shorter than any") }
+        var bytes = packet
+        guard bytes.withUnsafeBytes({ Int64(littleEndian: $0.loadUnaligned(as: Int64.self)) }) == key.id else {
+            throw .broken("a message for another key")
+        }
+        MessageCipher(key, messageKey: packet[8..<outer], from: writer).decrypt(&bytes, outer..<outer + count)
+        let plain = bytes[outer..<outer + count]
+        guard isEqual(EncryptedMessage.digest(key, plain, writer)[8..<24], packet[8..<outer]) else {
+            throw .broken("a message that was altered on its way")
+        }
+        self = try reading("a message", plain) { (reader) throws(TLError) in
+            try EncryptedMessage(inner: &reader)
+        }
+        let padding = plain.count - EncryptedMessage.innerCount - body.count
+        guard body.count >= 4, body.count % 4 == 0, EncryptedMessage.paddingCounts.contains(padding) else {
+            throw .broken("a message of a wrong length, or with wrong padding")
+        }
+    }
+
+    init(salt: Int64, sessionID: Int64, id: Int64, sequence: Int32, body: ArraySlice<UInt8>) {
+        (self.salt, self.sessionID, self.id, self.sequence, self.body) = (salt, sessionID, id, sequence, body)
+    }
+
+    private init(inner reader: inout TLReader) throws(TLError) {
+        (salt, sessionID, id) = (try reader.long(), try reader.long(), try reader.long())
+        sequence = try reader.int()
+        body = try reader.raw(Int(try reader.int()))
+        _ = try reader.raw(reader.rest.count)
+    }
+
+    /// Its middle is the message's key.
+    private static func digest(
+        _ key: AuthKey, _ plain: ArraySlice<UInt8>, _ writer: MessageCipher.Writer
+    ) -> [UInt8] {
+        let start = 88 + writer.rawValue
+        return Hash.sha256(key.bytes[start..<start + 32], plain)
+    }
+}

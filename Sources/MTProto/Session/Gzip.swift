@@ -1,0 +1,93 @@
+import CZlib
+import TL
+
+/// `gzip_packed`, both ways.
+enum Gzip {
+    static let id: UInt32 = 0x3072_cfa1
+    /// More than any answer has; a few bytes can be made to unfold to gigabytes.
+    static let maxUnpackedBytes = 32 << 20
+    /// Between these, requests are packed: shorter ones gain nothing, longer ones are pieces of files, which are packed mostly.
+    static let packedBytes = 1024...(64 << 10)
+
+    /// The request, packed where that makes it a tenth shorter.
+    static func packed(_ body: [UInt8]) -> [UInt8] {
+        guard packedBytes.contains(body.count), let packed = deflate(body, atMost: body.count * 9 / 10) else {
+            return body
+        }
+        var writer = TLWriter(reserving: packed.count + 12)
+        writer.word(id)
+        writer.bytes(packed)
+        return writer.bytes
+    }
+
+    /// What is packed in a message that begins with `id`.
+    ///
+    /// - Throws: `MTProtoError`, `protocolBroken`.
+    static func unpacked(_ body: ArraySlice<UInt8>) throws(MTProtoError) -> [UInt8] {
+        let packed = try reading("a packed message", body) { (reader) throws(TLError) in
+            try reader.expect(id)
+            return try reader.bytes()
+        }
+        guard let unpacked = inflate(packed) else {
+            throw .broken("a packed message that cannot be unpacked, or is too long")
+        }
+        return unpacked
+    }
+
+    private static func deflate(_ bytes: [UInt8], atMost limit: Int) -> [UInt8]? {
+        let stream = Stream()
+        guard tgp_deflate_start(stream.state, 6) == Z_OK else { return nil }
+        defer { deflateEnd(stream.state) }
+        var output = [UInt8](repeating: 0, count: limit)
+        guard stream.run(bytes[...], &output, CZlib.deflate, Z_FINISH) == Z_STREAM_END else { return nil }
+        return Array(output[..<stream.written])
+    }
+
+    private static func inflate(_ bytes: ArraySlice<UInt8>) -> [UInt8]? {
+        let stream = Stream()
+        guard tgp_inflate_start(stream.state) == Z_OK else { return nil }
+        defer { inflateEnd(stream.state) }
+        var output = [UInt8](repeating: 0, count: min(max(bytes.count * 4, 4096), maxUnpackedBytes))
+        while true {
+            let status = stream.run(bytes, &output, CZlib.inflate, Z_NO_FLUSH)
+            if status == Z_STREAM_END { return Array(output[..<stream.written]) }
+            // Without an error and without room left it goes on; otherwise it is wrong, or ends too early.
+            guard status == Z_OK || status == Z_BUF_ERROR, stream.written == output.count,
+                output.count < maxUnpackedBytes
+            else { return nil }
+            output.append(contentsOf: repeatElement(0, count: min(output.count, maxUnpackedBytes - output.count)))
+        }
+    }
+
+    /// zlib's state, which must not move in memory.
+    private final class Stream {
+        let state: UnsafeMutablePointer<z_stream>
+
+        init() {
+            state = .allocate(capacity: 1)
+            state.initialize(to: z_stream())
+        }
+
+        deinit { state.deallocate() }
+
+        var written: Int { Int(state.pointee.total_out) }
+
+        /// Goes on in the input and in the output, from where the last run came to.
+        func run(
+            _ input: ArraySlice<UInt8>, _ output: inout [UInt8], _ function: (z_streamp?, Int32) -> Int32,
+            _ flush: Int32
+        ) -> Int32 {
+            input.dropFirst(Int(state.pointee.total_in)).withUnsafeBytes { input in
+                output.withUnsafeMutableBytes { output in
+                    // It is not written to, whatever the type says.
+                    state.pointee.next_in = UnsafeMutablePointer(
+                        mutating: input.bindMemory(to: UInt8.self).baseAddress)
+                    state.pointee.avail_in = UInt32(input.count)
+                    state.pointee.next_out = output.bindMemory(to: UInt8.self).baseAddress.map { $0 + written }
+                    state.pointee.avail_out = UInt32(output.count - written)
+                    return function(state, flush)
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,42 @@
+import Digest
+
+/// Makes a connection look like random bytes, as MTProxy servers demand and filters do not notice.
+///
+/// Source: https://core.telegram.org/mtproto/mtproto-transports#transport-obfuscation
+struct Obfuscation {
+    /// What the connection begins with.
+    let header: [UInt8]
+    let outgoing: StreamCipher
+    let incoming: StreamCipher
+
+    /// - Parameters:
+    ///   - tag: of the transport.
+    ///   - secret: 16 bytes of an MTProxy; nil without.
+    ///   - dataCenter: to which an MTProxy shall connect.
+    init(tag: [UInt8], secret: [UInt8]?, dataCenter: Int16, _ random: RandomSource) {
+        var plain = random.bytes(64)
+        while Obfuscation.looksLikeAnother(plain) { plain = random.bytes(64) }
+        plain.replaceSubrange(56..<60, with: tag)
+        plain[60] = UInt8(truncatingIfNeeded: dataCenter)
+        plain[61] = UInt8(truncatingIfNeeded: dataCenter >> 8)
+        let reversed = Array(plain[8..<56].reversed())
+        outgoing = StreamCipher(key: Obfuscation.key(plain[8..<40], secret), vector: Array(plain[40..<56]))
+        incoming = StreamCipher(key: Obfuscation.key(reversed[..<32], secret), vector: Array(reversed[32...]))
+        var encrypted = plain
+        outgoing.apply(&encrypted)
+        header = Array(plain[..<56] + encrypted[56...])
+    }
+
+    private static func key(_ bytes: ArraySlice<UInt8>, _ secret: [UInt8]?) -> [UInt8] {
+        secret.map { Hash.sha256(bytes, $0[...]) } ?? Array(bytes)
+    }
+
+    /// Whether a server would take the beginning for that of another transport, or of HTTP or TLS.
+    private static func looksLikeAnother(_ bytes: [UInt8]) -> Bool {
+        let words: [[UInt8]] = [
+            Array("HEAD".utf8), Array("POST".utf8), Array("GET ".utf8), Array("OPTI".utf8), [0x16, 0x03, 0x01, 0x02],
+            TransportKind.intermediate.tag, TransportKind.padded.tag,
+        ]
+        return bytes[0] == 0xef || words.contains(Array(bytes[..<4])) || bytes[4..<8] == [0, 0, 0, 0]
+    }
+}

@@ -1,0 +1,109 @@
+import Foundation
+import TestSupport
+import Testing
+
+@Suite(.timeLimit(.minutes(3))) struct RouteQueueTests {
+    private let here: RouteFixture
+    private let redis: RedisServer
+
+    init() throws {
+        here = try RouteFixture()
+        redis = try RedisServer()
+    }
+
+    private var environment: [String: String] { ["TGPIPE_REDIS": redis.address] }
+
+    private func run(_ arguments: [String]) throws -> ToolRun {
+        try ToolRun("ev-route", ["--spool", here.folder("spool")] + arguments, environment: environment)
+    }
+
+    private func events(_ numbers: Range<Int>) -> String {
+        numbers.map { RouteFixture.event("a", $0) }.joined(separator: "\n")
+    }
+
+    @Test func eventsGoIntoAQueueAndOutOfItInOrder() async throws {
+        let pushed = try await ToolRun.run(
+            "ev-route", ["-o", "a=queue:jobs"], input: events(0..<5000), environment: environment)
+        #expect(pushed.status == 0)
+        let run = try run(["--from", "queue:jobs", "-o", "a=\(here.folder("out"))"])
+        #expect(try await eventually { here.lines("out").count == 5000 })
+        run.signal(SIGTERM)
+        #expect(try await run.result().status == 0)
+        #expect(here.numbers("out") == Array(0..<5000))
+    }
+
+    @Test func anEventIsAcknowledgedOnlyWhenItIsSpooled() async throws {
+        let fifo = try here.fifo("a.fifo")
+        let arguments = ["--from", "queue:jobs", "--overflow", "spool", "-o", "a=\(fifo)"]
+        for round in 0..<4 {
+            _ = try await ToolRun.run(
+                "ev-route", ["-o", "a=queue:jobs"], input: events(round * 1000..<(round + 1) * 1000),
+                environment: environment)
+            let run = try run(arguments + ["--lease", "500ms"])
+            try await Task.sleep(for: .milliseconds(Int.random(in: 20...300)))
+            run.signal(SIGKILL)
+            _ = try await run.result()
+        }
+        let reader = try here.reader(of: fifo, into: "out")
+        let run = try run(arguments)
+        #expect(try await eventually { Set(here.numbers("out")).count == 4000 })
+        run.signal(SIGTERM)
+        #expect(try await run.result().status == 0)
+        #expect(reader.wait(atMost: .seconds(30)) == .exited(0))
+    }
+
+    @Test func fromQueueToQueueEachEventComesOnceHoweverOftenEvRouteIsKilled() async throws {
+        let arguments = ["--from", "queue:in", "--lease", "500ms", "-o", "a=queue:out", "-o", "a=queue:other"]
+        for round in 0..<5 {
+            _ = try await ToolRun.run(
+                "ev-route", ["-o", "a=queue:in"], input: events(round * 2000..<(round + 1) * 2000),
+                environment: environment)
+            let run = try run(arguments)
+            try await Task.sleep(for: .milliseconds(Int.random(in: 10...200)))
+            run.signal(SIGKILL)
+            _ = try await run.result()
+        }
+        let last = try run(arguments)
+        for queue in ["out", "other"] {
+            let reader = try run(["--from", "queue:\(queue)", "-o", "a=\(here.folder(queue))"])
+            #expect(try await eventually { Set(here.numbers(queue)).count == 10_000 })
+            reader.signal(SIGTERM)
+            #expect(try await reader.result().status == 0)
+            #expect(here.numbers(queue).count == 10_000)
+        }
+        last.signal(SIGTERM)
+        #expect(try await last.result().status == 0)
+    }
+
+    @Test func whileRedisIsAwayASpoolKeepsWhatIsForTheQueue() async throws {
+        let run = try run(["--overflow", "queue:jobs=spool", "-o", "a=queue:jobs", "-o", "a=\(here.folder("out"))"])
+        run.send(RouteFixture.event("a", 0))
+        #expect(try await eventually { here.lines("out").count == 1 })
+        redis.kill()
+        run.send(events(1..<2000))
+        #expect(try await eventually { here.lines("out").count == 2000 })
+        try redis.start()
+        run.closeInput()
+        #expect(try await run.result().status == 0)
+        let reader = try self.run(["--from", "queue:jobs", "-o", "a=\(here.folder("back"))"])
+        #expect(try await eventually { here.numbers("back").last == 1999 })
+        reader.signal(SIGTERM)
+        #expect(try await reader.result().status == 0)
+        let numbers = here.numbers("back")
+        #expect(numbers.suffix(1999) == Array(1..<2000)[...])
+    }
+
+    @Test func whatNoRouteTakesGoesToTheQueuesDeadLetters() async throws {
+        _ = try await ToolRun.run(
+            "ev-route", ["-o", "#=queue:jobs"], input: events(0..<2) + "\n" + RouteFixture.event("zzz", 2),
+            environment: environment)
+        let run = try run(["--from", "queue:jobs", "-o", "a=\(here.folder("out"))"])
+        #expect(try await eventually { run.log.contains("no route for zzz") })
+        let dead = #"exec redis-cli -s "$0" XLEN "tgpipe:{queues}:jobs:dead""#
+        let socket = redis.socketPath
+        #expect(try await eventually { (try? SpawnedProgram.output(of: ["/bin/sh", "-c", dead, socket])) == "1\n" })
+        run.signal(SIGTERM)
+        #expect(try await run.result().status == 65)
+        #expect(here.numbers("out") == [0, 1])
+    }
+}

@@ -1,0 +1,145 @@
+import Envelope
+import TL
+import TestSupport
+import Testing
+
+@testable import MTProto
+
+/// Against the emulator's server, which rejects what Telegram would reject.
+@Suite(.serialized) struct ConnectionTests {
+    static let emulator = HostileServerTests.Shared()
+
+    @Test(arguments: TransportKind.allCases, [false, true])
+    func `A key is made and a call answered over each transport`(_ kind: TransportKind, _ isObfuscated: Bool)
+        async throws
+    {
+        let emulator = try await Self.emulator.get()
+        var settings = try Talk.settings(emulator)
+        settings.transport = TransportSettings(kind, isObfuscated: isObfuscated)
+        settings.wantsQuickAcks = kind != .full
+        if kind == .full && isObfuscated {
+            let refused = settings
+            await #expect(throws: MTProtoError.self) { try await Connection(refused) }
+            return
+        }
+        #expect(try await Talk.over(settings) { try await $0.askForDataCenter() } == 2)
+        #expect(try await emulator.violations() == [])
+    }
+
+    @Test func `A server is reached by IPv6`() async throws {
+        let emulator = try await Self.emulator.get()
+        let settings = try Talk.settings(emulator, dataCenter: 3, isIPv6: true)
+        #expect(try await Talk.over(settings) { try await $0.askForDataCenter() } == 3)
+    }
+
+    @Test(arguments: ["", "dd"]) func `A proxy is passed with its secret`(_ prefix: String) async throws {
+        let secret = "00112233445566778899aabbccddeeff"
+        let emulator = try await MTProtoEmulator("--proxy-secret", prefix + secret)
+        var settings = try Talk.settings(emulator, dataCenter: 3)
+        let (host, port) = emulator.proxy
+        settings.proxy = try Proxy(link: "tg://proxy?server=\(host)&port=\(port)&secret=\(prefix)\(secret)")
+        settings.addresses = []
+        #expect(try await Talk.over(settings) { try await $0.askForDataCenter() } == 3)
+    }
+
+    @Test func `A temporary key is made, bound, and used for the calls`() async throws {
+        let emulator = try await MTProtoEmulator()
+        var settings = try await Self.alice(emulator)
+        settings.usesTemporaryKeys = true
+        let id = try await Talk.over(settings) { talk in
+            #expect(try await talk.me() == MTProtoEmulator.alice)
+            let sessions = try await emulator.account()["sessions"]?.array ?? []
+            #expect(sessions.contains { $0["is_temporary"] == true && $0["is_main"] == true })
+            return try await talk.me()
+        }
+        #expect(id == MTProtoEmulator.alice)
+        #expect(try await emulator.violations() == [])
+    }
+
+    @Test func `A lost temporary key is replaced, and the calls go on`() async throws {
+        let emulator = try await MTProtoEmulator()
+        var settings = try Talk.settings(emulator)
+        settings.usesTemporaryKeys = true
+        try await emulator.beHostile("transport_404")
+        #expect(try await Talk.over(settings) { try await $0.askForDataCenter() } == 2)
+    }
+
+    @Test func `A key that the server does not know is refused with status 77`() async throws {
+        let emulator = try await Self.emulator.get()
+        var settings = try Talk.settings(emulator)
+        settings.key = AuthKey([UInt8](repeating: 7, count: 256))
+        let failure = await HostileServerTests.failure(emulator, settings)
+        #expect((failure as? any ReportableError)?.exitStatus == .authenticationRefused)
+    }
+
+    @Test func `Live updates are events`() async throws {
+        let emulator = try await MTProtoEmulator()
+        let settings = try await Self.alice(emulator)
+        let text = try await Talk.over(settings) { talk in
+            _ = try await talk.me()
+            try await emulator.write("good morning")
+            for await event in talk.connection.events {
+                guard case .update(let bytes) = event else { continue }
+                let json = try TLDecoder(try Talk.schema.get()).json(of: bytes)
+                let text = String(decoding: json, as: UTF8.self)
+                if text.contains("good morning") { return text }
+            }
+            return ""
+        }
+        #expect(text.contains("good morning"))
+    }
+
+    @Test func `What Telegram refuses is an error with what it says`() async throws {
+        let emulator = try await MTProtoEmulator()
+        let settings = try await Self.alice(emulator)
+        try await emulator.control(
+            "fault", ["method": "users.getUsers", "kind": "error", "error": "FLOOD_WAIT_7", "times": 1])
+        let (refusal, id) = try await Talk.over(settings) { talk in
+            let refusal = await #expect(throws: TelegramRPCError.self) { try await talk.me() }
+            return (refusal, try await talk.me())
+        }
+        #expect(refusal?.wait == .seconds(7))
+        #expect(refusal?.exitStatus == .tryAgain)
+        #expect(id == MTProtoEmulator.alice)
+    }
+
+    @Test func `A call that nobody answers ends at its own deadline, and without a server with the reason`()
+        async throws
+    {
+        let listener = try LoopbackServer { _, _ in }
+        let port = Int(listener.port)
+        listener.stop()
+        var settings = ConnectionSettings(addresses: [ServerAddress("127.0.0.1", port)], dataCenter: 2)
+        settings.patience = .seconds(2)
+        let failure = try await Talk.over(settings) { talk in
+            await #expect(throws: MTProtoError.self) {
+                _ = try await talk.connection.call([0, 0, 0, 0], within: .milliseconds(400))
+            }
+        }
+        #expect(failure?.code == .unreachable)
+        #expect(failure?.message.contains("127.0.0.1:\(port)") == true)
+    }
+
+    @Test func `A call that is given up is forgotten by both sides`() async throws {
+        let emulator = try await MTProtoEmulator()
+        let settings = try await Self.alice(emulator)
+        try await emulator.control("fault", ["method": "users.getUsers", "kind": "slow", "seconds": 1, "times": 1])
+        let id = try await Talk.over(settings) { talk in
+            _ = try await talk.askForDataCenter()
+            let slow = Task { try await talk.me() }
+            try await Task.sleep(for: .milliseconds(200))
+            slow.cancel()
+            await #expect(throws: MTProtoError.self) { try await slow.value }
+            return try await talk.me()
+        }
+        #expect(id == MTProtoEmulator.alice)
+        // The first message had no salt.
+        #expect(try await emulator.violations().filter { $0["code"]?.int != 48 } == [])
+    }
+
+    static func alice(_ emulator: MTProtoEmulator) async throws -> ConnectionSettings {
+        var settings = try Talk.settings(emulator)
+        settings.key = AuthKey(hexadecimal(try await emulator.authorizationKey()))
+        return settings
+    }
+}

@@ -1,0 +1,211 @@
+import TL
+import Testing
+
+@testable import MTProto
+
+/// What a session sends, and what becomes of it.
+@Suite struct SendingTests {
+    static let request: [UInt8] = [1, 2, 3, 4]
+    static let answer: [UInt8] = [9, 8, 7, 6]
+
+    @Test func `A call is answered once, by the id of its message`() throws {
+        var peer = try Peer()
+        peer.session.call(1, Self.request)
+        let message = try #require(try peer.sentAtOnce().first)
+        #expect(message.sequence == 1)
+        #expect(message.body == Self.request)
+        #expect(try peer.deliver(Peer.result(of: message.id + 4, Self.answer)).answers == [:])
+        #expect(try peer.deliver(Peer.result(of: message.id, Self.answer)).answers == [1: Self.answer])
+        #expect(try peer.deliver(Peer.result(of: message.id, Self.answer)).answers == [:])
+    }
+
+    @Test func `Calls at one moment share a container, with rising ids and numbers`() throws {
+        var peer = try Peer()
+        for call in 1...5 { peer.session.call(CallID(call), Self.request) }
+        let packets = try peer.sent()
+        #expect(packets.count == 1)
+        #expect(packets.first?.map(\.sequence) == [1, 3, 5, 7, 9])
+        let ids = packets.first?.map(\.id) ?? []
+        #expect(ids == ids.sorted() && Set(ids).count == 5)
+    }
+
+    @Test func `Long calls do not share a container`() throws {
+        var peer = try Peer()
+        for call in 1...3 { peer.session.call(CallID(call), [UInt8](repeating: 1, count: 200_000)) }
+        #expect(try peer.sent().map(\.count) == [1, 1, 1])
+    }
+
+    @Test func `The client is introduced until the server has taken it`() throws {
+        var peer = try Peer(initialization: [0, 0, 0, 1])
+        peer.session.call(1, Self.request)
+        peer.session.call(2, Self.request)
+        let first = try peer.sentAtOnce()
+        #expect(first.map(\.body) == [[0, 0, 0, 1] + Self.request, [0, 0, 0, 1] + Self.request])
+        _ = try peer.deliver(Peer.result(of: first[0].id, Self.answer))
+        peer.session.call(3, Self.request)
+        #expect(try peer.sentAtOnce().last?.body == Self.request)
+    }
+
+    @Test func `Packing is used where it helps, both ways`() throws {
+        var peer = try Peer()
+        let long = [UInt8](repeating: 7, count: 4000)
+        peer.session.call(1, long)
+        let message = try #require(try peer.sentAtOnce().first)
+        #expect(message.constructor == Gzip.id)
+        #expect(try Gzip.unpacked(message.body[...]) == long)
+        #expect(try peer.deliver(Peer.result(of: message.id, Gzip.packed(long))).answers == [1: long])
+        #expect(try peer.deliver(Gzip.packed(long)).updates == [long])
+    }
+
+    @Test func `A wrong salt is replaced, and what had it sent again under new ids`() throws {
+        var peer = try Peer()
+        peer.session.call(1, Self.request)
+        peer.session.call(2, Self.request)
+        let sealed = peer.session.flush(at: peer.now)
+        let container = try EncryptedMessage(opening: try #require(sealed.first).packet, peer.key, from: .client)
+        _ = try peer.deliver(Peer.refusal(of: container.id, code: 48, salt: 77), isContent: false)
+        let again = try #require(peer.session.flush(at: peer.now).first)
+        let opened = try EncryptedMessage(opening: again.packet, peer.key, from: .client)
+        #expect(opened.salt == 77)
+        #expect(opened.id > container.id)
+    }
+
+    @Test func `A message that is refused for ever ends the session`() throws {
+        var peer = try Peer()
+        peer.session.call(1, Self.request)
+        #expect(throws: MTProtoError.self) {
+            for salt in 1...20 {
+                let message = try #require(try peer.sentAtOnce().first)
+                _ = try peer.deliver(Peer.refusal(of: message.id, code: 48, salt: Int64(salt)), isContent: false)
+            }
+        }
+    }
+
+    @Test func `On another connection calls are sent again as they were, in a container`() throws {
+        var peer = try Peer()
+        peer.session.call(1, Self.request)
+        let first = try #require(try peer.sentAtOnce().first)
+        peer.wait(5)
+        peer.session.connected(at: peer.now)
+        let sealed = try #require(peer.session.flush(at: peer.now).first)
+        let outer = try EncryptedMessage(opening: sealed.packet, peer.key, from: .client)
+        #expect(TLReader(outer.body).next == ServiceID.container)
+        peer.session.connected(at: peer.now)
+        let again = try #require(try peer.sentAtOnce().first)
+        #expect(again.id == first.id && again.sequence == first.sequence && again.body == first.body)
+    }
+
+    @Test func `A server that knows nothing of a session gets its calls anew`() throws {
+        var peer = try Peer()
+        peer.session.call(1, Self.request)
+        let first = try #require(try peer.sentAtOnce().first)
+        let created = TLBytes { writer in
+            writer.word(ServiceID.newSession)
+            writer.long(first.id + 1)
+            writer.long(11)
+            writer.long(99)
+        }
+        #expect(try peer.deliver(created).hasGap)
+        let again = try #require(try peer.sentAtOnce().first { $0.body == Self.request })
+        #expect(again.id > first.id)
+        #expect(try peer.deliver(created).hasGap == false)
+    }
+
+    @Test(arguments: [Int32(17), 18, 19, 32, 33, 34, 35, 64])
+    func `A session that the server cannot follow is replaced, and its calls are kept`(_ code: Int32) throws {
+        var peer = try Peer()
+        let id = peer.session.id
+        peer.session.call(1, Self.request)
+        let first = try #require(try peer.sentAtOnce().first)
+        _ = try peer.deliver(Peer.refusal(of: first.id, code: code), isContent: false)
+        #expect(peer.session.id != id)
+        let again = try peer.sentAtOnce()
+        #expect(again.contains { $0.body == Self.request && $0.sequence == 1 })
+        // What was on its way in the old session is no reason to give up.
+        #expect(try peer.deliver(Self.answer, sessionID: id).isEmpty)
+        let request = try #require(again.first { $0.body == Self.request })
+        #expect(try peer.deliver(Peer.result(of: request.id, Self.answer)).answers == [1: Self.answer])
+    }
+
+    @Test func `A wrong clock is set by what the server says`() throws {
+        var peer = try Peer()
+        peer.session.clock.set(peer.now.wall - 3600, at: peer.now)
+        peer.session.call(1, Self.request)
+        let first = try #require(try peer.sentAtOnce().first)
+        _ = try peer.deliver(Peer.refusal(of: first.id, code: 16), isContent: false)
+        let again = try #require(try peer.sentAtOnce().first)
+        #expect(abs(ServerClock.time(of: again.id) - peer.now.wall) < 5)
+    }
+
+    @Test func `What the server asks for again is sent again, and for the rest it is told`() throws {
+        var peer = try Peer()
+        peer.session.call(1, Self.request)
+        let first = try #require(try peer.sentAtOnce().first)
+        _ = try peer.deliver(ServiceMessage.list(ServiceID.resendRequest, [first.id, 4]))
+        let sent = try peer.sentAtOnce()
+        #expect(sent.contains { $0.id == first.id && $0.body == Self.request })
+        #expect(sent.contains { $0.constructor == ServiceID.stateInfo })
+    }
+
+    @Test func `An answer that is only announced is asked for, and may then come`() throws {
+        var peer = try Peer()
+        peer.session.call(1, Self.request)
+        let first = try #require(try peer.sentAtOnce().first)
+        let answerID = peer.nextID()
+        let announcement = TLBytes { writer in
+            writer.word(ServiceID.detailedInfo)
+            writer.long(first.id)
+            writer.long(answerID)
+            writer.int(100)
+            writer.int(0)
+        }
+        _ = try peer.deliver(announcement, isContent: false)
+        #expect(try peer.sentAtOnce().contains { $0.constructor == ServiceID.resendRequest })
+        #expect(try peer.deliver(Peer.result(of: first.id, Self.answer), id: answerID).answers == [1: Self.answer])
+        #expect(try peer.deliver(Peer.result(of: first.id, Self.answer), id: answerID).answers == [:])
+    }
+
+    @Test func `Messages that nobody confirms are asked about, and sent again if they were lost`() throws {
+        var peer = try Peer()
+        peer.session.call(1, Self.request)
+        let first = try #require(try peer.sentAtOnce().first)
+        peer.wait(11)
+        try peer.session.tick(at: peer.now)
+        let question = try #require(try peer.sentAtOnce().first { $0.constructor == ServiceID.stateRequest })
+        _ = try peer.deliver(ServiceMessage.stateInfo(of: question.id, [2]), isContent: false)
+        #expect(try peer.sentAtOnce().contains { $0.id == first.id && $0.body == Self.request })
+    }
+
+    @Test func `A silent server is asked whether it is there, and given up`() throws {
+        var peer = try Peer()
+        peer.wait(Liveness.quiet + 1)
+        try peer.session.tick(at: peer.now)
+        #expect(try peer.sentAtOnce().contains { $0.constructor == ServiceID.pingDelayDisconnect })
+        peer.wait(Liveness.patience + 1)
+        let failure = #expect(throws: MTProtoError.self) { try peer.session.tick(at: peer.now) }
+        #expect(failure?.code == .disconnected)
+    }
+
+    @Test func `A call that is given up is not sent, or its answer not wanted`() throws {
+        var peer = try Peer()
+        peer.session.call(1, Self.request)
+        peer.session.cancel(1)
+        #expect(try peer.sentAtOnce().isEmpty)
+        peer.session.call(2, Self.request)
+        let message = try #require(try peer.sentAtOnce().first)
+        peer.session.cancel(2)
+        #expect(try peer.sentAtOnce().map(\.constructor) == [ServiceID.dropAnswer])
+        #expect(try peer.deliver(Peer.result(of: message.id, Self.answer)).answers == [:])
+    }
+
+    @Test func `Announced salts are used in their time`() {
+        var salts = Salts(1)
+        salts.add([
+            Salts.Future(since: 100, until: 200, salt: 2), Salts.Future(since: 150, until: 250, salt: 3),
+        ])
+        #expect(salts.salt(at: 99) == 1)
+        #expect(salts.salt(at: 100) == 2)
+        #expect(salts.salt(at: 151) == 3)
+        #expect(salts.salt(at: 9999) == 3)
+    }
+}
