@@ -177,13 +177,17 @@ extension FetchStage {
         await BlockingThread().run { fetcher.discard(address) }
     }
 
-    /// Removes what was left half done long ago and is not coming back, and what is done with; until it is cancelled.
+    /// Removes what was left half done long ago and is not coming back, and what is done with; until it is cancelled, and once
+    /// more then.
     func sweep() async {
         let fetcher = direct
         let thread = BlockingThread()
-        repeat {
+        var isOver = false
+        while !isOver {
             await thread.run { _ = fetcher.sweep(olderThan: .seconds(2 * 86_400)) }
-        } while (try? await Task.sleep(for: .seconds(30))) != nil
+            isOver = Task.isCancelled
+            if !isOver { try? await Task.sleep(for: .seconds(30)) }
+        }
     }
 }
 
