@@ -20,7 +20,8 @@ import Testing
         let folder = try TemporaryFolder()
         self.folder = folder
         try FileManager.default.createDirectory(atPath: folder("www"), withIntermediateDirectories: true)
-        let clip = "ffmpeg -loglevel error -f lavfi -i testsrc=d=1:s=160x120 -f lavfi -i sine=d=1 -shortest -pix_fmt yuv420p"
+        let clip =
+            "ffmpeg -loglevel error -f lavfi -i testsrc=d=1:s=160x120 -f lavfi -i sine=d=1 -shortest -pix_fmt yuv420p"
         let copies = (0..<Self.sources).map { "cp \(folder("clip.mp4")) \(folder("www/\($0).mp4"))" }
         let script = "\(clip) \(folder("clip.mp4")) && \(copies.joined(separator: " && "))"
         #expect(try SpawnedProgram(["sh", "-c", script]).wait() == 0)
@@ -58,7 +59,8 @@ import Testing
         for source in 0..<Self.sources {
             for user in Self.users { try await telegram.say(".vdl \(site.url)/\(source).mp4", as: user) }
             for _ in 0..<4 {
-                kill(["media-fetch", "blob-put"].randomElement() ?? "", of: ["media1", "media2"].randomElement() ?? "")
+                let host = Bool.random() ? "media1" : "media2"
+                kill(Bool.random() ? "media-fetch" : "blob-put", of: host)
                 kill(["tg-gate", "ratelimit", "ev-route"].randomElement() ?? "", of: "front")
                 try await Task.sleep(for: .milliseconds(Int.random(in: 50...300)))
             }
