@@ -11,9 +11,10 @@ from .. import render
 from ..account import SHARED, Account
 from ..changes import Change
 from ..errors import bad_request
-from ..peers import Cast, channel_id, channel_of, peer
+from ..peers import Cast, channel_id, channel_of
 from ..rpc import Call, method
 from ..tl import functions, types
+from .history import dialog
 
 CHANNEL_LIMIT, CHANNEL_LIMIT_BOTS = (1, 100), (1, 100_000)
 TOO_LONG_PAGE = 20
@@ -126,8 +127,5 @@ def _too_long(account: Account, chat: Chat) -> Any:
     cast = Cast(account)
     cast.add_chat(chat)
     shown = render.messages(account, chat, newest, cast)
-    dialog = types.Dialog(
-        peer(chat.id), newest[0].id if newest else 0, account.read_to.get(chat.id, 0), 0, 0, 0, 0, 0,
-        types.PeerNotifySettings(), pts=account.log_of(chat).pts,
-    )  # fmt: skip
-    return types.updates.ChannelDifferenceTooLong(dialog, shown, cast.chats(), cast.users(), final=True, timeout=30)
+    listed = dialog(account, chat, newest[0] if newest else None)
+    return types.updates.ChannelDifferenceTooLong(listed, shown, cast.chats(), cast.users(), final=True, timeout=30)
