@@ -137,7 +137,7 @@ class Control:
         return {"ok": True}
 
     async def migrate(self, request: web.Request) -> Answer:
-        order = await _order(request, {"chat_id": int, "from": dict, "bot": object}, "chat_id", "from")
+        order = await read_order(request, {"chat_id": int, "from": dict, "bot": object}, "chat_id", "from")
         return person.migrate(self._bot(order.get("bot")), order).body()
 
     async def rates(self, request: web.Request) -> Answer:
