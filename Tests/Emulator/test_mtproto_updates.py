@@ -120,6 +120,10 @@ def test_updates_without_numbers_and_with_a_sequence(telegram: Telegram) -> None
             client.add_event_handler(take)
             telegram.writes("hi")
             assert await asyncio.wait_for(seen.get(), 5) == "UpdateNewMessage"
+            action = {"_": "messageActionChatEditTitle", "title": "New"}
+            telegram.mtproto("service", {"account": 42, "chat_id": 77, "action": action})
+            assert await asyncio.wait_for(seen.get(), 5) == "UpdateNewMessage"
+            assert (await client.get_messages(77))[0].action.title == "New"
             typing = {"_": "updateUserTyping", "user_id": 77, "action": {"_": "sendMessageTypingAction"}}
             assert telegram.mtproto("update", {"account": 42, "update": typing, "seq": True})["seq"] == 2
             assert await asyncio.wait_for(seen.get(), 5) == "UpdateUserTyping"

@@ -28,7 +28,8 @@ class Acting:
         return [
             ("POST", "/delete", self.delete), ("POST", "/react", self.react), ("POST", "/read", self.read),
             ("POST", "/history", self.history), ("POST", "/update", self.update), ("POST", "/secret", self.secret),
-            ("POST", "/too_long", self.too_long), ("POST", "/leave", self.leave),
+            ("POST", "/service", self.service), ("POST", "/too_long", self.too_long),
+            ("POST", "/leave", self.leave),
         ]  # fmt: skip
 
     def _place(self, order: dict[str, Any]) -> tuple[Account, Chat]:
@@ -85,6 +86,17 @@ class Acting:
                 message.body = {"message_id": message.id, "from": user} | message.body
             message.body["text"] = text.replace("{n}", str(n))
         return {"count": order["count"], "last_message_id": chat.end - 1}
+
+    async def service(self, request: web.Request) -> Answer:
+        """A service message, such as that of a changed title; its action is TL as JSON."""
+        known = _PLACE | {"action": dict, "from": dict, "chat_type": str, "title": str}
+        order = await read_order(request, known, "account", "chat_id", "action")
+        try:
+            bytes(build(order["action"]))
+        except (TypeError, ValueError, AttributeError) as error:
+            raise ControlError(f"action: {error}") from error
+        account = self._core.directory.named(order["account"])
+        return person.post(account, order, {"service": order["action"]}).body
 
     async def update(self, request: web.Request) -> Answer:
         """Any update without pts, as TL in JSON."""
