@@ -37,6 +37,8 @@ def test_conversations_survive_the_servers_habits(telegram: Telegram, habits: di
             for n in range(8):
                 telegram.writes(f"in {n}")
             assert await texts(heard, 8) == [f"in {n}" for n in range(8)]
+            told = telegram.mtproto("log?account=42", method="GET")["deliveries"]
+            assert [(one["kind"], one["how"], one["pts"]) for one in told] == [("new", "live", n) for n in range(1, 9)]
             for n in range(8):
                 await client.send_message("bobby", f"out {n}")
 

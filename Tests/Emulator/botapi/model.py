@@ -149,6 +149,10 @@ class View:
         """Tell whoever owns the view. `kind` is the Bot API's name of the update."""
         raise NotImplementedError
 
+    def pending(self) -> Json:
+        """How much of what happened has not been taken note of."""
+        raise NotImplementedError
+
     def chat_named(self, name: str) -> Chat | None:
         wanted = name.removeprefix("@").lower()
         return next(
@@ -207,6 +211,9 @@ class Bot(View):
 
     def announce(self, kind: str, chat: Chat, message: Message) -> None:
         self.updates.push({kind: copy.deepcopy(message.body)})
+
+    def pending(self) -> Json:
+        return {"pending": len(self.updates), "confirmed_to": self.updates.confirmed_to}
 
     def profile(self) -> Json:
         return self.user() | {

@@ -30,6 +30,8 @@ class Directory:
         self.media = MediaTable(files, self)
         self.push: Push = lambda account, change, origin: None
         """Set by whoever has the connections: tells an account's sessions, except the one it came from."""
+        self.unacknowledged: Callable[[Account], int] = lambda account: 0
+        """Set in the same way: how many live updates its sessions have not acknowledged."""
         self._shared: dict[int, Chat] = {}
         self._channel_logs: dict[int, ChangeLog] = {}
         self._secret = secrets.token_bytes(32)

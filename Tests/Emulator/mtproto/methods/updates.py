@@ -50,6 +50,7 @@ def get_difference(call: Call, request: Any) -> Any:
     secret = [message for qts, message in account.secret_messages if qts > request.qts >= 0]
     is_last = len(part) == len(missing)
     date = request.date.timestamp() if request.date else 0
+    call.core.journal.delivered(account.id, part, "difference")
     cast = Cast(account)
     other = _channel_hints(account, date) if is_last else []
     messages, changed = split(account, account.chats, part, cast)
@@ -112,6 +113,7 @@ def get_channel_difference(call: Call, request: Any) -> Any:
     if habits.take("channel_too_long") or is_too_long:
         return _too_long(account, chat)
     part = missing[: min(request.limit, high)]
+    call.core.journal.delivered(account.id, part, "difference")
     cast = Cast(account)
     cast.add_chat(chat)
     messages, other = split(account, {chat.id: chat}, part, cast)
