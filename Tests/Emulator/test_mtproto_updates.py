@@ -138,12 +138,15 @@ def test_updates_without_numbers_and_with_a_sequence(telegram: Telegram) -> None
 
 
 def test_windows_into_a_history(telegram: Telegram) -> None:
+    millions = {"account": 42, "chat_id": CHANNEL - 1, "count": 5_000_000, "chat_type": "channel"}
+    assert telegram.mtproto("history", millions)["last_message_id"] == 5_000_000
     telegram.mtproto("history", {"account": 42, "chat_id": CHANNEL, "count": 50, "chat_type": "channel"})
     telegram.mtproto("delete", {"account": 42, "chat_id": CHANNEL, "message_ids": [39, 41]})
 
     async def work() -> None:
         async with telethon_as(telegram) as client:
-            channel = (await client.get_dialogs())[0].input_entity
+            large, channel = sorted([d.input_entity for d in await client.get_dialogs()], key=lambda d: -d.channel_id)
+            assert (await client.get_messages(large, ids=4_000_000)).raw_text == "message 3999999"
             oldest = (await client.get_messages(channel, ids=1)).date
 
             async def window(offset_id: int, add_offset: int, limit: int, **more: Any) -> list[int]:

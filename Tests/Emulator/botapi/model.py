@@ -87,7 +87,11 @@ class Chat:
 
     def find(self, message_id: int) -> Message | None:
         message = self.messages.get(message_id)
-        return None if message is None or message.deleted else message
+        if message is None or message.deleted:
+            return None
+        # Whoever looks for it by its id may change it.
+        self.messages[message_id] = message
+        return message
 
     def add(self, message: Message) -> None:
         self.messages[message.id] = message
@@ -159,13 +163,16 @@ class View:
             (c for c in self.chats.values() if c.type != "private" and (c.username or "").lower() == wanted), None
         )
 
-    def next_message_id(self, chat: Chat) -> int:
-        """Supergroups and channels count for themselves; private chats and basic groups share one count."""
+    def next_message_id(self, chat: Chat, count: int = 1) -> int:
+        """Supergroups and channels count for themselves; private chats and basic groups share one count.
+
+        - Returns: the first of `count` ids.
+        """
         if chat.type in ("supergroup", "channel"):
-            chat.next_message_id += 1
-            return chat.next_message_id - 1
-        self._next_message_id += 1
-        return self._next_message_id - 1
+            chat.next_message_id += count
+            return chat.next_message_id - count
+        self._next_message_id += count
+        return self._next_message_id - count
 
     def new_message(self, chat: Chat, *, by_bot: bool, date: int | None = None) -> Message:
         """An empty message of this chat, stored; the caller adds the content."""

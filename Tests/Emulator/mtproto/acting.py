@@ -10,9 +10,10 @@ from aiohttp import web
 from botapi import person
 from botapi.control import Answer, Route, read_order
 from botapi.errors import ControlError
-from botapi.model import Chat
+from botapi.model import Chat, Message
 
 from .account import Account
+from .backlog import Backlog
 from .changes import Change
 from .core import Core
 from .tl import build, types
@@ -78,14 +79,21 @@ class Acting:
         account = self._core.directory.named(order["account"])
         user = person.user_for(account, order)
         chat = person.chat_for(account, order, user)
-        text, apart = order.get("text", "message {n}"), order.get("seconds_apart", 60)
-        date = int(time.time()) - apart * order["count"]
-        for n in range(order["count"]):
-            message = account.new_message(chat, by_bot=False, date=date + n * apart)
-            if user is not None and chat.type != "channel":
-                message.body = {"message_id": message.id, "from": user} | message.body
-            message.body["text"] = text.replace("{n}", str(n))
-        return {"count": order["count"], "last_message_id": chat.end - 1}
+        if chat.ids:
+            raise ControlError(f"chat {chat.id} has messages already")
+        text, apart, count = order.get("text", "message {n}"), order.get("seconds_apart", 60), order["count"]
+        first = account.next_message_id(chat, count)
+        begun = int(time.time()) - apart * count
+        head = {"sender_chat": chat.body()} if chat.type == "channel" else {"from": user}
+
+        def make(message_id: int) -> Message:
+            n = message_id - first
+            body = {"message_id": message_id} | head | {"chat": chat.body(), "date": begun + n * apart}
+            return Message(body | {"text": text.replace("{n}", str(n))}, by_bot=False)
+
+        chat.messages = Backlog(range(first, first + count), make)
+        chat.ids = list(range(first, first + count))
+        return {"count": count, "last_message_id": chat.end - 1}
 
     async def service(self, request: web.Request) -> Answer:
         """A service message, such as that of a changed title; its action is TL as JSON."""

@@ -20,7 +20,7 @@ class Feed:
         self._core = core
 
     def unacknowledged(self, account: Account) -> int:
-        sessions = self._core.keys.sessions_of(account)
+        sessions = [session for session in self._core.keys.sessions_of(account) if session.is_main]
         return sum(message.answers is None for session in sessions for message in session.unacked.values())
 
     def push(self, account: Account, change: Change, origin: Session | None) -> None:

@@ -232,7 +232,9 @@ def _become_main(call: Call) -> None:
         call.core.journal.violation(call.dc, "one key has two main connections")
         raise RpcError(406, "AUTH_KEY_DUPLICATED")
     for other in others:
+        # What it has not acknowledged is found out by the difference now.
         other.is_main = False
+        other.unacked.clear()
 
 
 async def _misbehave(fault: CallFault) -> None:

@@ -15,6 +15,8 @@ from ..rpc import Call, method
 from ..tl import functions, types, where_known
 
 MAX_PAGE = 100
+# Nobody counts further.
+MAX_UNREAD = 1000
 
 
 def _window(chat: Chat, request: Any) -> list[Message]:
@@ -136,7 +138,8 @@ def _age_of_top(top: tuple[Chat, Message | None]) -> tuple[int, int]:
 
 def dialog(account: Account, chat: Chat, top: Message | None) -> Any:
     read_to = account.read_to.get(chat.id, 0)
-    unread = sum(not account.is_own(message) for message in chat.visible_from(read_to + 1))
+    newest = islice(chat.visible_below(chat.end), MAX_UNREAD)
+    unread = sum(message.id > read_to and not account.is_own(message) for message in newest)
     return types.Dialog(
         peer=peer(chat.id), top_message=top.id if top else 0, read_inbox_max_id=read_to,
         read_outbox_max_id=account.read_by_others_to.get(chat.id, 0), unread_count=unread, unread_mentions_count=0,
