@@ -32,8 +32,8 @@ class Message:
     sent_at: float = field(default_factory=time.time)
     by_account: int | None = None
     """The account that posted it, where the body does not tell."""
-    twin: Message | None = field(default=None, repr=False)
-    """The same message in another account's view of a private chat."""
+    twins: dict[View, Message] = field(default_factory=dict, repr=False)
+    """The same message in the views of a private chat's other side, where the emulator plays that, too."""
 
     @property
     def id(self) -> int:
@@ -153,6 +153,10 @@ class View:
         """Tell whoever owns the view. `kind` is the Bot API's name of the update."""
         raise NotImplementedError
 
+    def reflected(self, kind: str, chat: Chat, messages: list[Message]) -> None:
+        """The other side of a private chat has done something (new, edit, delete, reactions) that is seen here."""
+        raise NotImplementedError
+
     def pending(self) -> Json:
         """How much of what happened has not been taken note of."""
         raise NotImplementedError
@@ -218,6 +222,11 @@ class Bot(View):
 
     def announce(self, kind: str, chat: Chat, message: Message) -> None:
         self.updates.push({kind: copy.deepcopy(message.body)})
+
+    def reflected(self, kind: str, chat: Chat, messages: list[Message]) -> None:
+        for message in messages:
+            if kind in ("new", "edit"):  # bots do not hear of the rest
+                self.announce("message" if kind == "new" else "edited_message", chat, message)
 
     def pending(self) -> Json:
         return {"pending": len(self.updates), "confirmed_to": self.updates.confirmed_to}
