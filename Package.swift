@@ -83,7 +83,10 @@ let package = Package(
 
         library(
             "Limits",
-            ["Digest", "Envelope", "Redis", "Stage", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+            [
+                "Digest", "Envelope", "Redis", "Stage",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
 
         tool("tg-listen", ["Telegram", "Redis"]),
         tool("tg-gate", ["Telegram", "Redis"]),
@@ -102,7 +105,8 @@ let package = Package(
         .executableTarget(
             name: "tl-check", dependencies: ["TL", "Envelope"], path: "Tests/tl-check", swiftSettings: strict),
         .testTarget(
-            name: "TLTests", dependencies: ["TL", "Envelope", "TestSupport", "tl-check"], exclude: ["telethon_objects.py"],
+            name: "TLTests", dependencies: ["TL", "Envelope", "TestSupport", "tl-check"],
+            exclude: ["telethon_objects.py"],
             swiftSettings: strict),
         tests("StageTests", ["Stage"]),
         tests("HTTPTests", ["HTTP", "TestSupport"]),
