@@ -2,6 +2,7 @@
 #
 #   make demo      the whole bot against an emulator of Telegram; with TG_BOT_TOKEN and TG_ADMIN_ID set: make run
 #   make test      from nothing to green
+#   make chaos     the bot over queues while everything fails, for some minutes
 #   make build     the tools, in .build/release
 #   make install   into $(DESTDIR)$(PREFIX)
 
@@ -12,7 +13,7 @@ TGPIPE_BIN ?= $(CURDIR)/.build/release
 SWIFT = scripts/swift.sh
 RELEASE = $(SWIFT) build -c release --static-swift-stdlib
 
-.PHONY: build test check format install demo run bench deps clean
+.PHONY: build test chaos check format install demo run bench deps clean
 
 build: deps
 	$(RELEASE)
@@ -25,6 +26,9 @@ deps:
 
 test: deps
 	@scripts/test.sh
+
+chaos: build
+	@TGPIPE_BIN='$(TGPIPE_BIN)' .venv/bin/python -B Tests/Chaos/chaos.py
 
 check: deps
 	@scripts/check.sh

@@ -13,7 +13,7 @@ from services import Services
 
 ARGUMENTS: dict[str, list[str]] = {
     "tg-listen": [], "tg-gate": ["--admin", "42"], "ratelimit": ["--limit", "5"], "ev-route": ["--output", "#=-"],
-    "media-fetch": [], "blob-put": [], "tg-send": [],
+    "ev-queue": ["work", "start", "--", "cat"], "media-fetch": [], "blob-put": [], "tg-send": [],
 }  # fmt: skip
 STARTS = 21
 IDLE_SECONDS = 1.5

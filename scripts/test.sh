@@ -35,6 +35,12 @@ note "playing the demo"
 TGPIPE_BIN=$(scripts/swift.sh build --show-bin-path) .venv/bin/python -B examples/demo/play.py 2>&1 | tee "$scratch/demo.log" ||
     fail "the demo failed: see above; 'make demo' repeats it"
 
+note "letting everything fail, for a minute"
+TGPIPE_BIN=$(scripts/swift.sh build --show-bin-path) .venv/bin/python -B Tests/Chaos/chaos.py \
+    --requests 200 --sources 20 --users 10 --kills 15 --redis-restarts 2 --refusals 2 --seconds 40 2>&1 | tee "$scratch/chaos.log" ||
+    fail "the pipeline over queues lost something, or did something twice: see above; 'make chaos' plays a longer one," \
+        "and with --keep --seed N, as printed above, Tests/Chaos/chaos.py leaves the logs of one"
+
 note "all passed"
 tail -n 1 "$scratch/swift.log"
 tail -n 1 "$scratch/pytest.log"

@@ -101,8 +101,13 @@ public struct QueueAdmin: Sendable {
 
     public func pending(group name: String, limit: Int) async throws -> [Pending] {
         let group = try QueueGroup(queue, name)
-        let answer = try await explaining { () throws(RedisError) in
-            try await redis.send("XPENDING", .text(queue.streamKey), .text(name), "-", "+", .integer(Int64(limit)))
+        let answer: RedisValue
+        do {
+            answer = try await explaining { () throws(RedisError) in
+                try await redis.send("XPENDING", .text(queue.streamKey), .text(name), "-", "+", .integer(Int64(limit)))
+            }
+        } catch let error as RedisError where error.message.contains("NOGROUP") {
+            throw QueueError(.noGroup, "\(queue) has no group \(name)", underlying: error)
         }
         var found: [Pending] = []
         for row in answer.array ?? [] {

@@ -7,6 +7,8 @@ public struct QueueError: ReportableError, CustomStringConvertible {
         case invalidName
         /// The queue's key holds another kind of value.
         case wrongType
+        /// The queue, or its group, is not there.
+        case noGroup
         /// The server is older than streams.
         case noStreams
         /// The server answered a script with something else than it says.
@@ -26,6 +28,7 @@ public struct QueueError: ReportableError, CustomStringConvertible {
     public var exitStatus: ExitStatus {
         switch code {
         case .invalidName: .usage
+        case .noGroup: .no
         case .wrongType, .noStreams: .configuration
         case .protocolBroken: .protocolBroken
         }

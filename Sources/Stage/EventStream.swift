@@ -31,16 +31,17 @@ public final class EventStream: Sendable {
     let source: Source
     private let deadLetters: DeadLetters
     private let accepts: @Sendable (String) -> Bool
+    private let maxLineBytes: Int
     private let parser = Mutex(ParserBox())
 
     /// - Parameter accepts: whether the stage works on events of a type; the rest is passed through unparsed.
     public init(runtime: Runtime, options: InputOptions, accepts: @escaping @Sendable (String) -> Bool) async throws {
+        maxLineBytes = Int(options.maxLine.bytes)
         if let queue = try QueueName(endpoint: options.from) {
             source = .queue(try await QueueSource(queue, options: options.queue, runtime: runtime))
         } else {
             source = .lines(
-                EventInput(
-                    endpoint: options.from, maxLineBytes: Int(options.maxLine.bytes), shutdown: runtime.shutdown))
+                EventInput(endpoint: options.from, maxLineBytes: maxLineBytes, shutdown: runtime.shutdown))
         }
         deadLetters = try await DeadLetters(runtime: runtime, path: options.deadLetter)
         self.accepts = accepts
@@ -48,6 +49,12 @@ public final class EventStream: Sendable {
 
     var queue: QueueSource? {
         if case .queue(let queue) = source { queue } else { nil }
+    }
+
+    /// What goes into the queue that it comes from would go round for ever.
+    func checkIsNotLoop(_ sink: QueueSink?) throws(StageError) {
+        guard let name = queue?.consumer.queue, sink?.outputs.queues.contains(name) == true else { return }
+        throw StageError(.usage, "--from and --to are the same queue")
     }
 
     /// Everything that is readable now; waits for the first. nil at the end of input and at shutdown.
@@ -90,7 +97,8 @@ public final class EventStream: Sendable {
     ) async throws -> [Received] {
         var items: [Received] = []
         for taken in entries {
-            switch sort(Line(taken.line)) {
+            let isTooLong = taken.line.count > maxLineBytes
+            switch isTooLong ? .failure(tooLong(taken.line)) : sort(Line(taken.line)) {
             case .failure(let refused):
                 try await deadLetters.add(refused)
                 try await queue.bury(taken.entry, refused.burial, to: sink)
@@ -104,6 +112,10 @@ public final class EventStream: Sendable {
             }
         }
         return items
+    }
+
+    private func tooLong(_ line: [UInt8]) -> Refused {
+        .tooLong(prefix: Array(line.prefix(4096)), sizeBytes: line.count)
     }
 
     private enum Sorted {

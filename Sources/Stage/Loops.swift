@@ -31,6 +31,7 @@ extension Runtime {
     ) async throws -> ExitStatus {
         let stream = try await EventStream(runtime: self, options: input, accepts: accepts)
         let sink = try await EventOutput(output, runtime: self)
+        try stream.checkIsNotLoop(sink.sink)
         try await stream.forEachBatch(shutdown: shutdown, sink: sink.sink) { batch in
             let events = batch.compactMap { if case .event(let event, _) = $0.incoming { event } else { nil } }
             var decisions = try await events.isEmpty ? [].makeIterator() : decide(events).makeIterator()

@@ -40,6 +40,7 @@ extension Runtime {
     ) async throws -> ExitStatus {
         let stream = try await EventStream(runtime: self, options: input, accepts: accepts)
         let sink = try await EventOutput(output, runtime: self)
+        try stream.checkIsNotLoop(sink.sink)
         let loop = WorkLoop(
             runtime: self, stream: stream, sink: sink, list: WorkList(concurrency: concurrency), begin: begin,
             givingUp: { event, reason in

@@ -168,6 +168,28 @@ import Testing
         let dead = try await queues.run("ev-queue", "peek", "a", "--dead").envelopes()
         #expect(dead.map { $0.payload["line"] } == ["{oops", ""])
         #expect(dead.allSatisfy { $0.payload["code"] == "not_json" && $0.payload["tool"] == "ratelimit" })
+        #expect(try await queues.run("ev-queue", "peek", "a", "--pending", "ratelimit").status == 0)
+        #expect(try await queues.run("ev-queue", "peek", "a", "--pending", "nobody").status == 1)
+    }
+
+    @Test("a line of a queue that is too long goes to its dead letters as it is")
+    func tooLong() async throws {
+        let long = QueueFixture.events(1..<2, payload: #","pad":"\#(String(repeating: "x", count: 2000))""#)
+        _ = try await queues.run("ev-queue", "push", "a", input: QueueFixture.events(0..<1) + "\n" + long)
+        let stage = try queues.start(
+            "ratelimit", ["-n", "1", "--from", "queue:a", "--to", "queue:b", "--max-line", "1K"])
+        #expect(try await queues.run("ev-queue", "wait", "a", "--timeout", "30s").status == 0)
+        stage.signal(SIGTERM)
+        _ = try await stage.result()
+        #expect(try await queues.numbers(in: "b") == [0])
+        let dead = try await queues.run("ev-queue", "peek", "a", "--dead").envelopes()
+        #expect(dead.map { $0.payload["code"] } == ["too_long"])
+        #expect(dead.first?.payload["line"]?.string == long)
+    }
+
+    @Test("a queue that leads into itself is refused")
+    func loop() async throws {
+        #expect(try await queues.run("ratelimit", "-n", "1", "--from", "queue:a", "--to", "queue:a").status == 64)
     }
 
     @Test("a full queue holds up who writes to it, and loses nothing")

@@ -120,6 +120,17 @@ import Testing
         }
     }
 
+    @Test func aRedisThatIsTooOldIsToldAsThat() async throws {
+        let names = ["XADD", "XLEN", "XGROUP", "XINFO"]
+        let old = try QueueFixture(names.map { "rename-command \($0) \"\"" })
+        for body: () async throws -> Void in [
+            { _ = try await old.consumer("a") }, { try await old.publisher().open() },
+        ] {
+            let error = await #expect(throws: QueueError.self) { try await body() }
+            #expect(error?.code == .noStreams && error?.message.contains("version 5.0 or later") == true)
+        }
+    }
+
     @Test(arguments: ["", "a b", "a:b", "-a", "a\n", "é", "{a}", String(repeating: "a", count: 101)])
     func whatIsNoNameIsRefused(_ text: String) {
         #expect(throws: QueueError.self) { try QueueName(text) }

@@ -25,9 +25,9 @@ struct Fuzzer {
         let begun = clock.now
         for number in 1...max(1, count) {
             let (bytes, type) = mutator.bytes()
-            let started = clock.now
+            let started = Fuzzer.workDone()
             try check(bytes, type)
-            let took = clock.now - started
+            let took = Fuzzer.workDone() - started
             slowest = max(slowest, took)
             guard took < .seconds(10) else { throw TLCheck.Failure(reason: "an input took \(took): \(hex(bytes))") }
             if number % 1_000_000 == 0 { report(number, clock.now - begun) }
@@ -80,6 +80,13 @@ struct Fuzzer {
         defer { copy.deallocate() }
         copy.copyBytes(from: bytes)
         try decoder.decode(UnsafeRawBufferPointer(copy), as: type, into: &text)
+    }
+
+    /// Time that this thread computed: what others do on the machine is none of an input's fault.
+    private static func workDone() -> Duration {
+        var time = timespec()
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+        return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
     }
 
     private func report(_ count: Int, _ took: Duration) {

@@ -1,0 +1,243 @@
+"""The pipeline over queues while everything fails: each request is answered exactly once (README.md beside this file)."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "examples" / "demo"))
+
+from chat import Person, Telegram, wait_until  # noqa: E402
+from faults import RefusingProxy, Schedule  # noqa: E402
+from servers import Redis, S3, spawn_server  # noqa: E402
+from stages import Stage, pipeline  # noqa: E402
+from verdict import Answers, Verdict, judge_fetches, lost_answers  # noqa: E402
+
+TOKEN = "123456:CHAOS-token"
+ADMIN = Person(42, "Alice", "alice")
+BUCKET = "chaos"
+REST_SECONDS = 300
+
+
+class Chaos:
+    def __init__(self, options: argparse.Namespace, folder: Path) -> None:
+        self.options, self.folder = options, folder
+        self.random = random.Random(options.seed)
+        self.people = [Person(1000 + number, f"User {number}", f"user{number}") for number in range(options.users)]
+        self.questions: dict[int, set[int]] = {person.id: set() for person in self.people}
+        self.verdict = Verdict()
+
+    def run(self) -> Verdict:
+        self._make_sources()
+        with Redis(self.folder) as redis, S3(self.folder) as s3:
+            proxy = RefusingProxy(s3.port)
+            with (
+                spawn_server("emulator.py", "--token", TOKEN) as telegram_url,
+                spawn_server("site.py", "--root", str(self.folder / "www")) as site_url,
+            ):
+                self.redis, self.s3, self.site_url = redis, s3, site_url
+                self.telegram = Telegram(telegram_url)
+                environment = self._environment(telegram_url, f"http://127.0.0.1:{proxy.port}")
+                stages = pipeline(self.options.tools, environment, self._folder("logs"), self.options.workers)
+                for stage in stages:
+                    stage.start()
+                try:
+                    self._play(stages, proxy, telegram_url)
+                finally:
+                    statuses = {stage.name: stage.end() for stage in stages}
+                self._judge(stages, statuses, environment)
+        return self.verdict
+
+    # The people.
+
+    def _make_sources(self) -> None:
+        www = self._folder("www")
+        clip = www / "clip.mp4"
+        subprocess.run(
+            ["ffmpeg", "-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", "testsrc2=size=160x120:rate=10:duration=1",
+             "-pix_fmt", "yuv420p", "-movflags", "+faststart", str(clip)], check=True,
+        )  # fmt: skip
+        clip_bytes = clip.read_bytes()
+        for number in range(self.options.sources):
+            # Each is another file: a box at the end that players skip.
+            rest = self.random.randbytes(self.random.randint(10_000, 400_000))
+            box = (len(rest) + 8).to_bytes(4, "big") + b"free" + rest
+            (www / f"source-{number}.mp4").write_bytes(clip_bytes + box)
+
+    def _bless_everybody(self) -> None:
+        for person in self.people:
+            self.telegram.say(person, "hello")
+        for person in self.people:
+            self.telegram.say(ADMIN, f".bless @{person.username}")
+        if not wait_until(lambda: len(self.telegram.calls("setMessageReaction")) >= len(self.people), 120):
+            sys.exit(f"error: the admin's commands were not answered; see {self.folder}/logs with --keep")
+
+    def _ask(self) -> None:
+        person = self.random.choice(self.people)
+        number = self.random.randrange(self.options.sources)
+        question = self.telegram.say(person, f".vdl {self.site_url}/source-{number}.mp4")
+        self.questions[person.id].add(question["message_id"])
+        self.asked_sources.add(number)
+
+    # The faults.
+
+    def _play(self, stages: list[Stage], proxy: RefusingProxy, telegram_url: str) -> None:
+        self.asked_sources: set[int] = set()
+        self._bless_everybody()
+        options = self.options
+        schedule = Schedule(options.seed, options.seconds)
+        self.kills = 0
+
+        def kill() -> None:
+            # One that does not run at this moment cannot be killed: another is.
+            victims = list(stages)
+            self.random.shuffle(victims)
+            self.kills += any(stage.kill() for stage in victims)
+
+        # A few more than are wanted: not every one finds its stage alive.
+        schedule.add(options.kills, "a stage is killed", kill)
+        schedule.add(options.redis_restarts, "Redis is killed and restarted", self.redis.restart)
+        schedule.add(options.refusals, "the S3 server refuses", lambda: proxy.refuse(self.random.uniform(0.5, 2)))
+        schedule.add(options.refusals, "Telegram answers 502", lambda: self._fault(telegram_url, kind="502"))
+        schedule.add(options.refusals, "Telegram says wait", lambda: self._fault(telegram_url, kind="429", retry_after=1))
+        schedule.add(options.refusals, "Telegram hangs up", lambda: self._fault(telegram_url, kind="drop"))
+        schedule.add(options.requests, "somebody asks", self._ask)
+        started = time.monotonic()
+        schedule.run(is_over=lambda: False)
+        self._progress(started)
+        if not wait_until(self._is_at_rest, REST_SECONDS):
+            print(f"not at rest after {REST_SECONDS} s", file=sys.stderr)
+        self.seconds = time.monotonic() - started
+
+    def _progress(self, started: float) -> None:
+        print(f"all asked after {time.monotonic() - started:.0f} s; waiting for the last answers", flush=True)
+
+    def _is_at_rest(self) -> bool:
+        """Nothing is on its way any more: all updates taken, all queues empty."""
+        time.sleep(0.5)
+        return self.telegram.all_taken() and all(depth == 0 for depth in self._depths().values())
+
+    def _depths(self) -> dict[str, int]:
+        """What the queues hold that is not finished, by queue; the one of the results has no reader."""
+        depths = {}
+        for line in self._queue_stats():
+            if line["queue"] != "sent":
+                depths[line["queue"]] = line["events"]
+        return depths
+
+    def _queue_stats(self) -> list[dict[str, Any]]:
+        run = subprocess.run(
+            [str(self.options.tools / "ev-queue"), "stats"], env=self._tool_environment, capture_output=True, text=True, check=False
+        )
+        if run.returncode != 0:
+            return [{"queue": "?", "events": 1, "dead": 0}]
+        return [json.loads(line) for line in run.stdout.splitlines()]
+
+    def _fault(self, telegram_url: str, **fault: Any) -> None:
+        """Every call fails, for a moment."""
+        body = json.dumps({"method": "*", "times": 100_000, **fault}).encode()
+        url, head = f"{telegram_url}/control/fault", {"Content-Type": "application/json"}
+        urllib.request.urlopen(urllib.request.Request(url, body, head), timeout=20).close()
+        time.sleep(self.random.uniform(0.2, 1))
+        urllib.request.urlopen(urllib.request.Request(url, method="DELETE"), timeout=20).close()
+
+    # The end.
+
+    def _judge(self, stages: list[Stage], statuses: dict[str, int | None], environment: dict[str, str]) -> None:
+        verdict, options = self.verdict, self.options
+        verdict.check(self.kills >= options.kills * 0.95, f"{self.kills} kills, {self.redis.restarts} restarts of Redis")
+        asked = sum(len(ids) for ids in self.questions.values())
+        lost = lost_answers(self.telegram)
+        answers = Answers.of(self.telegram, self.people, self.questions)
+        answers.judge(verdict, asked, lost)
+        killed_owners = sum(stage.kills for stage in stages if stage.name.startswith("media-fetch"))
+        judge_fetches(verdict, self._fetches(), len(self.asked_sources), killed_owners)
+        uploads = sum(not isinstance(call["params"].get("video"), str) for call in self.telegram.calls("sendVideo") if call["status"] == 200)
+        print(f"{len(self.asked_sources)} sources, {uploads} uploads to Telegram, {self.seconds:.0f} s")
+        bad_objects = self.s3.bad_objects(BUCKET)
+        verdict.check(not bad_objects, f"no partial object in the store {bad_objects or ''}")
+        verdict.check(self.s3.count(BUCKET) == len(self.asked_sources), f"{self.s3.count(BUCKET)} objects in the store")
+        locks = self.redis.locks()
+        verdict.check(not locks, f"no lock is held {locks or ''}")
+        left = [str(path.relative_to(self.folder)) for path in self.folder.glob("state-*/media/fetch/**/*") if path.is_file()]
+        verdict.check(not left, f"no file of a fetch is left on the disk {left[:5] or ''}")
+        dead = [line for line in self._queue_stats() if line.get("dead")]
+        verdict.check(not dead, f"no event became a dead letter {dead or ''}")
+        ended = {name: status for name, status in statuses.items() if status != 0}
+        verdict.check(not ended, f"asked to, every stage ends by itself {ended or ''}")
+        self._check_ends(stages)
+
+    def _check_ends(self, stages: list[Stage]) -> None:
+        """A stage may give up for want of Redis or Telegram (69, 75), and is started again; nothing else ends one."""
+        others = {stage.name: stage.own_ends for stage in stages if set(stage.own_ends) - {69, 75}}
+        self.verdict.check(not others, f"no stage crashed {others or ''}")
+
+    def _fetches(self) -> Counter[str]:
+        """Whole fetches begun, by path: what goes on where another stopped is the same fetch."""
+        with urllib.request.urlopen(f"{self.site_url}/control/log", timeout=20) as answer:
+            requests = json.load(answer)["requests"]
+        return Counter(
+            request["path"] for request in requests
+            if request["method"] == "GET" and not request["range"] and request["path"].startswith("/source-")
+        )  # fmt: skip
+
+    def _environment(self, telegram_url: str, s3_url: str) -> dict[str, str]:
+        self._tool_environment = os.environ | {
+            "TGPIPE_REDIS": self.redis.address, "TGPIPE_LOG": "info:json", "TGPIPE_STATE": str(self.folder / "state"),
+        }  # fmt: skip
+        return self._tool_environment | {
+            "TG_BOT_TOKEN": TOKEN, "TG_ADMIN_ID": str(ADMIN.id), "TG_BOT_API_URL": telegram_url,
+            "TGPIPE_STORE": f"s3://{BUCKET}", "TGPIPE_S3_ENDPOINT": s3_url, "AWS_ACCESS_KEY_ID": S3.access_key,
+            "AWS_SECRET_ACCESS_KEY": S3.secret_key, "AWS_REGION": S3.region,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}",
+        }  # fmt: skip
+
+    def _folder(self, name: str) -> Path:
+        path = self.folder / name
+        path.mkdir(exist_ok=True)
+        return path
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tools", type=Path, default=Path(os.environ.get("TGPIPE_BIN", ROOT / ".build" / "release")))
+    parser.add_argument("--requests", type=int, default=2000)
+    parser.add_argument("--sources", type=int, default=200)
+    parser.add_argument("--users", type=int, default=50)
+    parser.add_argument("--kills", type=int, default=105)
+    parser.add_argument("--redis-restarts", type=int, default=5)
+    parser.add_argument("--refusals", type=int, default=5, help="of the S3 server and of Telegram, each")
+    parser.add_argument("--workers", type=int, default=2, help="of each stage that takes long")
+    parser.add_argument("--seconds", type=float, default=180, help="in which all that is asked and fails")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
+    parser.add_argument("--keep", action="store_true", help="leave the folder with its logs")
+    options = parser.parse_args()
+    options.tools = options.tools.resolve()
+    print(f"chaos: seed {options.seed}", flush=True)
+    folder = Path(tempfile.mkdtemp(prefix="tgpipe-chaos-", dir="/tmp"))
+    try:
+        verdict = Chaos(options, folder).run()
+    finally:
+        if options.keep:
+            print(f"kept: {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    for good, what in verdict.lines:
+        print(f"{'ok' if good else 'FAILED':7}{what}")
+    return 0 if verdict.is_good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

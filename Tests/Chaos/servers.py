@@ -1,0 +1,138 @@
+"""The servers that the pipeline uses: real Redis and S3, the emulated Telegram, a web site."""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@contextmanager
+def spawn_server(script: str, *arguments: str) -> Iterator[str]:
+    """A server of Tests/Emulator; its address."""
+    command = [sys.executable, "-B", str(ROOT / "Tests" / "Emulator" / script), "--exit-with-stdin", *arguments]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdin is not None and process.stdout is not None
+    try:
+        url = process.stdout.readline().decode().strip()
+        if not url:
+            sys.exit(f"error: {script} did not start")
+        yield url
+    finally:
+        process.stdin.close()
+        process.wait(20)
+
+
+class Redis:
+    """A server that writes what it acknowledged to its log before it answers; it can be killed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._socket = folder / "redis.sock"
+        self.address = f"unix:{self._socket}"
+        self.restarts = 0
+
+    def __enter__(self) -> Redis:
+        self._start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.wait(20)
+
+    def restart(self) -> None:
+        """SIGKILL, a moment without it, and back."""
+        self.restarts += 1
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+        time.sleep(0.5)
+        self._start()
+
+    def cli(self, *arguments: str) -> str:
+        command = ["redis-cli", "-s", str(self._socket), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    def locks(self) -> list[str]:
+        """What is still held: locks, and requests that still wait for somebody."""
+        keys = self.cli("--scan", "--pattern", "tgpipe:*").split()
+        return [key for key in keys if key.endswith((":lock", ":owner", ":waiters", ":interest"))]
+
+    def _start(self) -> None:
+        command = [
+            "redis-server", "--port", "0", "--unixsocket", str(self._socket), "--dir", str(self._folder), "--save", "",
+            "--appendonly", "yes", "--appendfsync", "always", "--logfile", str(self._folder / "redis.log"),
+        ]  # fmt: skip
+        self._socket.unlink(missing_ok=True)
+        self._process = subprocess.Popen(["setpriv", "--pdeathsig", "TERM", "--", *command], stdin=subprocess.DEVNULL)
+        while "PONG" not in subprocess.run(["redis-cli", "-s", str(self._socket), "ping"], capture_output=True, text=True, check=False).stdout:
+            if self._process.poll() is not None:
+                sys.exit("error: redis-server did not start")
+            time.sleep(0.02)
+
+
+class S3:
+    """The real S3 server of the tests."""
+
+    access_key, secret_key, region = "test:tester", "testing", "us-east-1"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __enter__(self) -> S3:
+        script = ROOT / "Tests" / "TestSupport" / "s3-server.sh"
+        command = [str(script), str(self._folder / "s3"), str(Path(sys.executable).parent), *map(str, free_ports(4))]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self._process.stdout is not None
+        self.url = self._process.stdout.readline().decode().strip()
+        if not self.url:
+            sys.exit("error: the S3 server did not start")
+        self.port = int(self.url.rsplit(":", 1)[1])
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(20)
+
+    def count(self, bucket: str) -> int:
+        return len(self._objects(bucket))
+
+    def bad_objects(self, bucket: str) -> list[str]:
+        """Objects whose bytes are not those that their metadata name, and uploads that were not finished."""
+        client = self._client()
+        bad = []
+        for key in self._objects(bucket):
+            answer = client.get_object(Bucket=bucket, Key=key)
+            if hashlib.sha256(answer["Body"].read()).hexdigest() != answer["Metadata"].get("sha256"):
+                bad.append(key)
+        uploads = client.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
+        return bad + [f"unfinished {upload['Key']}" for upload in uploads]
+
+    def _objects(self, bucket: str) -> list[str]:
+        pages = self._client().get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        return [item["Key"] for page in pages for item in page.get("Contents", [])]
+
+    def _client(self) -> Any:
+        import boto3
+
+        return boto3.client(
+            "s3", endpoint_url=self.url, region_name=self.region, aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+        )  # fmt: skip
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [listener.getsockname()[1] for listener in sockets]
+    for listener in sockets:
+        listener.close()
+    return ports

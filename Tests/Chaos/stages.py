@@ -1,0 +1,99 @@
+"""The stages of the pipeline, each started again whenever it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+RESTART_SECONDS = 0.2
+
+
+class Stage:
+    """A program that is kept running until it is told to end."""
+
+    def __init__(self, name: str, command: list[str], environment: dict[str, str], log: Path) -> None:
+        self.name = name
+        self.kills = 0
+        self._command, self._environment, self._log = command, environment, log
+        self._ending = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+        self._keeper = threading.Thread(target=self._keep, daemon=True)
+        # Statuses with which it ended although nobody killed it.
+        self.own_ends: list[int] = []
+
+    def start(self) -> None:
+        self._keeper.start()
+
+    def kill(self) -> bool:
+        """SIGKILL, if it runs just now."""
+        with self._lock:
+            process = self._process
+            if process is None or process.poll() is not None:
+                return False
+            self.kills += 1
+            os.kill(process.pid, signal.SIGKILL)
+            return True
+
+    def end(self, seconds: float = 40) -> int | None:
+        """Asks it to end; its status, or None when it had to be killed."""
+        self._ending.set()
+        with self._lock:
+            process = self._process
+        if process is not None and process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                return None
+        self._keeper.join(5)
+        return process.returncode if process is not None else None
+
+    def _keep(self) -> None:
+        while not self._ending.is_set():
+            with self._log.open("ab") as log, self._lock:
+                self._process = subprocess.Popen(
+                    ["setpriv", "--pdeathsig", "KILL", "--", *self._command],
+                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log, env=self._environment,
+                    start_new_session=True,
+                )  # fmt: skip
+            status = self._process.wait()
+            if status != -signal.SIGKILL and not self._ending.is_set():
+                self.own_ends.append(status)
+            if not self._ending.is_set():
+                time.sleep(RESTART_SECONDS)
+
+
+def pipeline(tools: Path, environment: dict[str, str], logs: Path, workers: int) -> list[Stage]:
+    """DESIGN: updates → gated → media → fetched → send, each arrow a queue; several workers where work takes long."""
+    short = ["--lease", "5s"]
+
+    def stage(name: str, number: int, *arguments: str) -> Stage:
+        # Several workers on one machine, as if on several: each has a state folder of its own.
+        state = logs.parent / f"state-{number}"
+        return Stage(
+            f"{name}.{number}", [str(tools / name), *arguments], environment | {"TGPIPE_STATE": str(state)},
+            logs / f"{name}.{number}.log",
+        )  # fmt: skip
+
+    stages = [
+        stage("tg-listen", 0, "--bot", "--to", "queue:updates"),
+        stage("tg-gate", 0, "--from", "queue:updates", "--to", "queue:gated", *short),
+        stage(
+            "ev-route", 0, "--from", "queue:gated", "-o", "commands.media.#=queue:media", "-o", "commands.telegram.#=queue:send",
+            *short,
+        ),  # fmt: skip
+    ]
+    for number in range(workers):
+        stages += [
+            stage("media-fetch", number, "--from", "queue:media", "--to", "queue:fetched", "--allow-private", *short),
+            stage("blob-put", number, "--from", "queue:fetched", "--to", "queue:send", "--create-bucket", *short),
+            stage("tg-send", number, "--from", "queue:send", "--to", "queue:sent", "--no-pacing", *short),
+        ]
+    return stages

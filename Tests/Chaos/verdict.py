@@ -1,0 +1,85 @@
+"""What must be true when everything has come to rest."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from chat import Person, Telegram
+
+Json = dict[str, Any]
+
+
+@dataclass
+class Verdict:
+    lines: list[tuple[bool, str]] = field(default_factory=list)
+
+    def check(self, good: bool, what: str) -> None:
+        self.lines.append((good, what))
+
+    @property
+    def is_good(self) -> bool:
+        return bool(self.lines) and all(good for good, _ in self.lines)
+
+
+@dataclass
+class Answers:
+    """What the questions of all people got."""
+
+    unanswered: list[Json] = field(default_factory=list)
+    # Answers beyond the first.
+    doubles: int = 0
+    errors: int = 0
+    # Of a reply that should have been removed: "on it", progress.
+    leftovers: int = 0
+
+    @classmethod
+    def of(cls, telegram: Telegram, people: list[Person], questions: dict[int, set[int]]) -> Answers:
+        """- questions: message ids by person's id"""
+        found = cls()
+        for person in people:
+            videos: Counter[int] = Counter()
+            failures: Counter[int] = Counter()
+            for record in telegram.chat(person):
+                message = record["message"]
+                asked = message.get("reply_to_message", {}).get("message_id")
+                if record["deleted"] or asked not in questions[person.id]:
+                    continue
+                if "video" in message:
+                    videos[asked] += 1
+                elif message.get("text", "").startswith("❌"):
+                    failures[asked] += 1
+                else:
+                    found.leftovers += 1
+            for asked in questions[person.id]:
+                answers = videos[asked] + failures[asked]
+                if answers == 0:
+                    found.unanswered.append({"person": person.id, "message": asked})
+                found.doubles += max(0, answers - 1)
+                found.errors += failures[asked]
+        return found
+
+    def judge(self, verdict: Verdict, asked: int, lost_answers: int) -> None:
+        verdict.check(not self.unanswered, f"{asked} requests, {len(self.unanswered)} not answered")
+        verdict.check(self.errors == 0, f"{self.errors} of them answered with an error")
+        verdict.check(
+            self.doubles <= lost_answers,
+            f"{self.doubles} answers twice, for {lost_answers} sends that Telegram performed and whose answer was lost",
+        )
+        verdict.check(self.leftovers <= lost_answers, f"{self.leftovers} progress messages left behind")
+
+
+def lost_answers(telegram: Telegram) -> int:
+    """Sends that were performed and of which the sender did not get to know."""
+    calls = [call for method in ("sendVideo", "sendMessage") for call in telegram.calls(method)]
+    return sum(call["status"] is None for call in calls)
+
+
+def judge_fetches(verdict: Verdict, visits: Counter[str], sources: int, killed_owners: int) -> None:
+    """- visits: whole fetches begun, by path"""
+    again = sum(count - 1 for count in visits.values())
+    verdict.check(len(visits) == sources, f"{len(visits)} of {sources} sources fetched")
+    verdict.check(
+        again <= killed_owners, f"{again} fetches more than one a source, for {killed_owners} kills of fetching workers"
+    )
