@@ -28,7 +28,9 @@ import Stage
         transform: Route.init(argument:))
     var output: [Route] = []
 
-    @Option(help: ArgumentHelp("A TOML file of routes, which add to those of --output, and of middlewares.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp(
+            "A TOML file of routes, which add to those of --output, and of middlewares.", valueName: "file"))
     var config: String?
 
     @OptionGroup var overflow: OverflowOptions
