@@ -227,6 +227,14 @@ import Testing
         #expect((told.last ?? 0) > 0)
     }
 
+    @Test func anOutputThatMayDropIsNotWaitedForAtTheEnd() async throws {
+        let fifo = try here.fifo("absent.fifo")
+        let result = try await here.route(["--overflow", "drop", "-o", "#=\(fifo)"], RouteFixture.event("a", 1))
+        #expect(result.status == 0)
+        let bytes = RouteFixture.event("a", 1).utf8.count + 1
+        #expect(result.errors.contains("its last \(bytes) bytes are dropped"))
+    }
+
     @Test func aFullSpoolMakesTheInputWaitAndSaysSo() async throws {
         let fifo = try here.fifo("slow.fifo")
         let input = (0..<20_000).map { RouteFixture.event("a", $0, padding: 900) + "\n" }.joined()
