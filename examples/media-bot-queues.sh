@@ -8,6 +8,7 @@
 #
 #     host1$ media-bot-queues.sh front            # listens, decides, speaks; on one machine
 #     host2$ media-bot-queues.sh media            # fetches and stores; on as many as there should be
+#     host3$ media-bot-queues.sh large            # the same with what is over MAX_DIRECT_SIZE=50M, say, of the others
 #
 # A stage that fails is started again, since nothing is lost by it; one that cannot work (wrong settings, refused token) ends all.
 # An interrupt ends all: each stage finishes what it has, and what is in the queues waits for the next start.
@@ -30,7 +31,7 @@ read -ra send_options <<<"${TG_SEND_OPTIONS:-}"
 say() { printf 'media-bot-queues: %s\n' "$*" >&2; }
 die() { say "$1"; exit "${2:-78}"; }
 
-[ $# -gt 0 ] || set -- front media
+[ $# -gt 0 ] || set -- front media ${MAX_DIRECT_SIZE:+large}
 # Files stay where they are: what stores them has to be on the machine that fetched them.
 here=${TGPIPE_HOST:-$(hostname)}
 here=${here//[^A-Za-z0-9._-]/-}
@@ -46,25 +47,29 @@ flock -n 9 || die "another media-bot-queues runs in $state" 75
 rm -f "$run"/*.pid "$run/failed" "$run/ending"
 
 # One stage, started again when it fails.
-stage() {
+stage() { stage_as "$1" "$@"; }
+
+# Likewise, under a name of its own, where one tool is two stages.
+stage_as() {
     exec 9>&-
-    local status
+    local name=$1 status
+    shift
     while [ ! -e "$run/ending" ]; do
         status=0
         "$@" </dev/null >/dev/null &
-        echo "$!" >"$run/$1.pid"
+        echo "$!" >"$run/$name.pid"
         # Without the shell's own line about a killed stage: one is enough.
         wait "$!" 2>/dev/null || status=$?
-        rm -f "$run/$1.pid"
+        rm -f "$run/$name.pid"
         case $status in
         0) return ;;
         64 | 77 | 78)
-            echo "$1 $status" >"$run/failed"
+            echo "$name $status" >"$run/failed"
             kill -USR1 $$ 2>/dev/null || true
             return
             ;;
         esac
-        [ -e "$run/ending" ] || { say "$1 ended with status $status: starting it again"; sleep 1; }
+        [ -e "$run/ending" ] || { say "$name ended with status $status: starting it again"; sleep 1; }
     done
 }
 
@@ -90,10 +95,21 @@ for role in "$@"; do
         stage tg-send --from queue:send "${send_options[@]}" &
         ;;
     media)
-        stage media-fetch --from queue:media --to "queue:fetched.$here" "${fetch_options[@]}" &
+        direct=()
+        if [ -n "${MAX_DIRECT_SIZE:-}" ]; then
+            direct=(--max-direct-size "$MAX_DIRECT_SIZE")
+            # A group of its own: it sees all that blob-put sees.
+            stage_as large-route ev-route --from "queue:fetched.$here" --group large \
+                -o 'commands.media.large_download=queue:large' &
+        fi
+        stage media-fetch --from queue:media --to "queue:fetched.$here" "${direct[@]}" "${fetch_options[@]}" &
         stage blob-put --from "queue:fetched.$here" --to queue:send "${put_options[@]}" &
         ;;
-    *) die "there is no role $role: front and media" 64 ;;
+    large)
+        stage_as large-fetch media-fetch --from queue:large --to "queue:large.$here" --timeout 12h "${fetch_options[@]}" &
+        stage_as large-put blob-put --from "queue:large.$here" --to queue:send "${put_options[@]}" &
+        ;;
+    *) die "there is no role $role: front, media and large" 64 ;;
     esac
 done
 

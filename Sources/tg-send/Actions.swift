@@ -58,13 +58,14 @@ extension Sender {
                 try await api.call(
                     "editMessageText", ["chat_id": chat, "message_id": .integer(reply), "text": .string(text)])
             }
-            return
+            return shared.noteShown(text)
         }
         // Another process may be making it right now, or have ended the request.
         guard await shared.claimReply(job.kind) else { return }
         var parameters: JSONObject = ["chat_id": chat, "text": .string(text), "disable_notification": true]
         BotCall.addReply(&parameters, job.event, byDefault: true)
         if let id = try await makeReply(parameters) { await shared.setReplyID(id) }
+        shared.noteShown(text)
         if await shared.hasEnded(job.kind) { try await removeReply(job) }
     }
 
@@ -119,7 +120,7 @@ extension Sender {
             case .messageNotFound: break
             case .floodWait:
                 // Edits may have to wait for hours, new messages need not.
-                if let wait = error.retryAfter { pacing.hold(chat: job.chatName, .edit, for: wait) }
+                if let wait = error.retryAfter { await hold(job, .edit, for: wait) }
                 _ = try? await api.call("deleteMessage", ["chat_id": chat, "message_id": .integer(reply)])
             default: throw error
             }

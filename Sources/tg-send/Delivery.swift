@@ -16,7 +16,7 @@ extension Sender {
         }
         for _ in 0..<Sender.looks {
             if let cached = await shared.cachedFile(key) {
-                if let wait = turn(job, .message) { return .later(wait) }
+                if let wait = await turn(job, .message) { return .later(wait) }
                 if let message = try await sendAgain(cached, job, key) {
                     await delivered(message, &job, key, isCached: true)
                     return nil

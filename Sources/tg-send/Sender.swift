@@ -76,7 +76,7 @@ struct Sender: Sendable {
                 job.steps.removeFirst()
                 job.attempts = 0
             } catch let error as TelegramError {
-                if let wait = try afterFailure(error, step, &job) { return performed(job, .later(wait)) }
+                if let wait = try await afterFailure(error, step, &job) { return performed(job, .later(wait)) }
             }
             if isFromQueue, !job.isProgress { await shared.remember(job) }
         }
@@ -100,8 +100,19 @@ struct Sender: Sendable {
     }
 
     /// A turn of the chat, or how long to wait for it.
-    func turn(_ job: Job, _ kind: Pacing.Kind?) -> Duration? {
-        kind.flatMap { pacing.turn(chat: job.chatName, $0, job.maySkip ? .progress : .reply) }
+    func turn(_ job: Job, _ kind: Pacing.Kind?) async -> Duration? {
+        guard let kind else { return nil }
+        // Telegram may have told another process to wait.
+        if isFromQueue, let wait = await shared.held(chat: job.chatName, kind) {
+            pacing.hold(chat: job.chatName, kind, for: wait)
+        }
+        return pacing.turn(chat: job.chatName, kind, job.maySkip ? .progress : .reply)
+    }
+
+    /// Keeps to what Telegram said, and has the others do so who work on the queue.
+    func hold(_ job: Job, _ kind: Pacing.Kind, for wait: Duration) async {
+        pacing.hold(chat: job.chatName, kind, for: wait)
+        if isFromQueue { await shared.hold(chat: job.chatName, kind, for: wait) }
     }
 
     /// What Telegram counts a step as; nil for what it takes at any time.
@@ -118,7 +129,8 @@ struct Sender: Sendable {
     private func carryOut(_ step: Step, _ job: inout Job) async throws -> Delay? {
         // Media that somebody else is uploading needs no turn.
         if case .deliver = step { return try await deliver(&job) }
-        if let wait = turn(job, Sender.kind(of: step, job)) { return .later(wait) }
+        if case .showProgress = step, shared.isShown(Wording.progress(job.event.payload)) { return nil }
+        if let wait = await turn(job, Sender.kind(of: step, job)) { return .later(wait) }
         switch step {
         case .command(let action): job.results.append(try await command(action, job.event))
         case .showProgress: try await showProgress(job)
@@ -134,12 +146,12 @@ struct Sender: Sendable {
     /// Decides what a failed step means for its job.
     ///
     /// - Returns: how long to wait before it is tried again; nil when it was given up, or what it was for is done.
-    private func afterFailure(_ error: TelegramError, _ step: Step, _ job: inout Job) throws -> Duration? {
+    private func afterFailure(_ error: TelegramError, _ step: Step, _ job: inout Job) async throws -> Duration? {
         if error.code == .unauthorized { throw error }
         if let wait = error.retryAfter {
             runtime.log.notice(
                 "Telegram asks to wait", metadata: ["seconds": "\(wait.components.seconds)", "chat": "\(job.chatName)"])
-            if let kind = Sender.kind(of: step, job) { pacing.hold(chat: job.chatName, kind, for: wait) }
+            if let kind = Sender.kind(of: step, job) { await hold(job, kind, for: wait) }
             return job.maySkip ? dropped(&job) : wait
         }
         if isFromQueue, error.isTemporary, !job.isProgress, job.context?.isLastAttempt == false { throw error }

@@ -13,7 +13,7 @@ final class SharedState: Sendable {
 
     private let redis: Redis?
     private let runtime: Runtime
-    private let botID: Int64
+    let botID: Int64
     private let replies = Mutex(RecentReplies())
 
     /// - Parameter redis: nil for one-off sends.
@@ -98,9 +98,18 @@ final class SharedState: Sendable {
         }
     }
 
+    /// Whether the optimistic reply says this already: what was told again needs no call.
+    func isShown(_ text: String) -> Bool {
+        Correlation.key("reply").map { key in replies.withLock { $0.texts[key] == text } } ?? false
+    }
+
+    func noteShown(_ text: String) {
+        if let key = Correlation.key("reply") { replies.withLock { $0.note(text, key) } }
+    }
+
     func forgetReply() async {
         guard let key = Correlation.key("reply") else { return }
-        replies.withLock { $0.ids[key] = nil }
+        replies.withLock { $0.forget(key) }
         _ = await attempt { redis throws(RedisError) in try await redis.send("DEL", .text(key)) }
     }
 
@@ -123,13 +132,28 @@ final class SharedState: Sendable {
     }
 }
 
-/// The newest optimistic replies, so that an edit needs no question to Redis.
+/// The newest optimistic replies, so that an edit needs no question to Redis, and one that changes nothing is left out.
 private struct RecentReplies {
     var ids: [String: Int64] = [:]
+    var texts: [String: String] = [:]
     private var order: [String] = []
 
     mutating func set(_ id: Int64, _ key: String) {
-        if ids.updateValue(id, forKey: key) == nil { order.append(key) }
-        while order.count > 5000 { ids[order.removeFirst()] = nil }
+        if ids.updateValue(id, forKey: key) == nil { remember(key) }
+    }
+
+    mutating func note(_ text: String, _ key: String) {
+        if ids[key] == nil, texts[key] == nil { remember(key) }
+        texts[key] = text
+    }
+
+    mutating func forget(_ key: String) {
+        ids[key] = nil
+        texts[key] = nil
+    }
+
+    private mutating func remember(_ key: String) {
+        order.append(key)
+        while order.count > 5000 { forget(order.removeFirst()) }
     }
 }

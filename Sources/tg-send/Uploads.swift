@@ -50,7 +50,7 @@ extension Sender {
         let answer: SharedWork.Answer
         do {
             answer = try await uploads.answer(key, for: waiter) {
-                if let wait = turn(job, .message) { throw NotNow(wait: wait) }
+                if let wait = await turn(job, .message) { throw NotNow(wait: wait) }
                 if let failure = try await upload(copies, job, { message in own.withLock { $0 = message } }) {
                     return SharedWork.Product(failure.json)
                 }

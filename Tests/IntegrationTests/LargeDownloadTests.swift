@@ -132,6 +132,37 @@ import Testing
         try await end(third)
     }
 
+    @Test func ytDlpGoesOnToo() async throws {
+        let noise = "ffmpeg -loglevel error -f lavfi -i nullsrc=s=320x240:d=8,noise=alls=100:allf=t -pix_fmt yuv420p"
+        #expect(try SpawnedProgram(["sh", "-c", "\(noise) \(folder("www/clip.mp4"))"]).wait() == 0)
+        let size = try #require(
+            try FileManager.default.attributesOfItem(atPath: folder("www/clip.mp4"))[.size] as? Int64)
+        let rate = size / 3
+        // For the page; what it shows is the site's slow way to the same file.
+        try FileManager.default.createDirectory(
+            atPath: folder("www/slow/\(rate)"), withIntermediateDirectories: true)
+        try FileManager.default.copyItem(
+            atPath: folder("www/clip.mp4"), toPath: folder("www/slow/\(rate)/clip.mp4"))
+        try await push([large("\(site.url)/page/slow/\(rate)/clip.mp4")])
+        let first = try fetcher(queues)
+        let video = "/slow/\(rate)/clip.mp4"
+        func sent() async throws -> Int64 {
+            try await site.requests(video).compactMap { $0["bytes_sent"]?.int }.max() ?? 0
+        }
+        for _ in 0..<3000 where try await sent() < size / 2 { try await Task.sleep(for: .milliseconds(10)) }
+        first.signal(SIGKILL)
+        _ = try await first.result()
+        let second = try fetcher(queues)
+        #expect(try await eventually { try queued("events.media.fetched").count == 1 })
+        let resumed = try await site.requests(video).compactMap { visit -> Int64? in
+            guard visit["status"] == 206, let range = visit["range"]?.string else { return nil }
+            return Int64(range.dropFirst("bytes=".count).prefix { $0 != "-" })
+        }
+        #expect((resumed.max() ?? 0) > size / 4)
+        #expect(try queued("events.media.fetched").first?.payload["size_bytes"]?.int == size)
+        try await end(second)
+    }
+
     @Test func aSiteThatWantsToBeLeftAloneIsLeftAloneForSoLong() async throws {
         let server = try LoopbackServer { [content] request, connection in
             if request.target.hasSuffix("1") { return connection.respond(429, [("Retry-After", "3")], text: "") }

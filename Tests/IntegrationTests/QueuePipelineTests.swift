@@ -28,7 +28,7 @@ import Testing
         site = try WebSite(root: folder("www"))
     }
 
-    private func host(_ name: String, _ role: String) throws -> SpawnedProgram {
+    private func host(_ name: String, _ role: String, _ settings: [String: String] = [:]) throws -> SpawnedProgram {
         var environment = telegram.environment
         environment["TGPIPE_HOST"] = name
         environment["TGPIPE_STATE"] = folder(name)
@@ -42,6 +42,7 @@ import Testing
         environment["TG_SEND_OPTIONS"] = "--no-pacing"
         environment["PATH"] = "\(try PythonTools.binFolder()):/usr/local/bin:/usr/bin:/bin"
         environment["HOME"] = folder.path
+        environment.merge(settings) { $1 }
         let variables = environment.map { "\($0)='\($1)'" }.joined(separator: " ")
         let program = "\(testFolder)/../examples/media-bot-queues.sh"
         return try SpawnedProgram(["sh", "-c", "exec env \(variables) \(program) \(role) 2>>\(folder("log.\(name)"))"])
@@ -78,6 +79,23 @@ import Testing
         for host in hosts { host.signal(SIGTERM) }
         for host in hosts { #expect(host.wait() == 0) }
         #expect(try redis.cli("XLEN", "tgpipe:{queues}:media:dead") == "0")
+    }
+
+    @Test func whatIsLargeIsLeftToTheWorkersForThat() async throws {
+        let hosts = [
+            try host("front", "front"), try host("media1", "media", ["MAX_DIRECT_SIZE": "1K"]),
+            try host("media2", "large"),
+        ]
+        try await telegram.say(".vdl \(site.url)/0.mp4", as: Self.users[0])
+        var captions: [String?] = []
+        for _ in 0..<600 where captions.compactMap({ $0 }).isEmpty {
+            try await Task.sleep(for: .milliseconds(50))
+            captions = try await telegram.answers(in: Self.users[0].id).map(\.caption)
+        }
+        #expect(captions.count == 1 && captions.first != .some(nil))
+        for host in hosts { host.signal(SIGTERM) }
+        for host in hosts { #expect(host.wait() == 0) }
+        #expect(try redis.cli("XINFO", "GROUPS", "tgpipe:{queues}:large:stream").contains("media-fetch"))
     }
 
     @Test func aStageThatCannotWorkEndsTheWhole() throws {

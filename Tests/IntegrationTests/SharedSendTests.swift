@@ -174,4 +174,41 @@ import Testing
         #expect(answers.count == 1 && answers.first?.message["video"] != nil)
         #expect(try await telegram.calls("sendMessage").count == 1)
     }
+
+    @Test func whatTelegramTellsOneProcessTheOthersHeed() async throws {
+        try await meet(101...101)
+        try await telegram.fault("sendMessage", "429", ["retry_after": 3])
+        let say = { (text: JSON) in event("commands.telegram.send", ["text": text], chat: 101) }
+        try await push([say("one")])
+        let first = try sender(queues)
+        #expect(try await eventually { first.log.contains("asks to wait") })
+        first.signal(SIGSTOP)
+        try await push([say("two")])
+        let second = try sender(queues)
+        #expect(try await eventually { try queued("sent").count == 2 })
+        first.signal(SIGKILL)
+        second.signal(SIGTERM)
+        #expect(try await second.result().status == 0)
+        let starts = try await telegram.calls("sendMessage").compactMap { $0["started_at"]?.double }
+        #expect(starts.count == 3)
+        #expect(starts.dropFirst().allSatisfy { $0 - starts[0] >= 3 })
+    }
+
+    @Test func whatIsToldAgainIsNotEditedAgain() async throws {
+        try await meet(101...101)
+        let correlation = EventID()
+        let waiting = event(
+            "events.media.progress", ["kind": "video", "state": "waiting"], chat: 101, correlation: correlation)
+        let run = try sender(["--progress-interval", "10ms"])
+        run.send(waiting.line)
+        #expect(try await eventually { Int(try redis.cli("GET", "tgpipe:correlation:\(correlation):reply")) ?? 0 > 0 })
+        for _ in 0..<3 {
+            run.send(waiting.line)
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        run.closeInput()
+        #expect(try await run.result().status == 0)
+        #expect(try await telegram.calls("sendMessage").count == 1)
+        #expect(try await telegram.calls("editMessageText").isEmpty)
+    }
 }

@@ -137,7 +137,7 @@ class Control:
         return {"ok": True}
 
     async def migrate(self, request: web.Request) -> Answer:
-        order = await _order(request, {"chat_id": int, "from": dict, "bot": object}, "chat_id", "from")
+        order = await read_order(request, {"chat_id": int, "from": dict, "bot": object}, "chat_id", "from")
         return person.migrate(self._bot(order.get("bot")), order).body()
 
     async def rates(self, request: web.Request) -> Answer:
@@ -146,8 +146,7 @@ class Control:
         return {"ok": True}
 
     async def pending(self, request: web.Request) -> Answer:
-        updates = self._bot(request.query.get("bot")).updates
-        return {"pending": len(updates), "confirmed_to": updates.confirmed_to}
+        return self._view(request.query).pending()
 
     async def file_bytes(self, request: web.Request) -> Answer:
         blob = self._world.files.blob_by_unique_id(request.match_info["file_unique_id"])
