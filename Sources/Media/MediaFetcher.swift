@@ -89,6 +89,17 @@ public final class MediaFetcher: Sendable {
         return removed
     }
 
+    /// The hashes of addresses of which there is something here that nobody has touched for a while, and nobody holds.
+    public func leftovers(olderThan age: Duration) -> [String] {
+        FolderListing.names(settings.directory).filter { name in
+            guard name.utf8.count == 64, isOlder("\(settings.directory)/\(name)", than: age),
+                let folder = try? JobFolder.tryToOpen(root: settings.directory, hash: name)
+            else { return false }
+            folder.unlock()
+            return true
+        }
+    }
+
     private func isOlder(_ path: String, than age: Duration) -> Bool {
         let limit = Double(Timestamp.now.microseconds) / 1e6 - age / .seconds(1)
         return ([""] + FolderListing.names(path).map { "/\($0)" }).allSatisfy { name in

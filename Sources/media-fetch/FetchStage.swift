@@ -185,8 +185,24 @@ extension FetchStage {
         var isOver = false
         while !isOver {
             await thread.run { _ = fetcher.sweep(olderThan: .seconds(2 * 86_400)) }
+            await sweepStored(thread)
             isOver = Task.isCancelled
             if !isOver { try? await Task.sleep(for: .seconds(30)) }
+        }
+    }
+}
+
+extension FetchStage {
+    /// Removes what a killed worker left here of a source that another machine has fetched since.
+    private func sweepStored(_ thread: BlockingThread) async {
+        let fetcher = direct
+        for hash in await thread.run({ fetcher.leftovers(olderThan: .seconds(60)) }) {
+            for kind in MediaKind.allCases {
+                let address = ContentAddress(kind, hash: hash)
+                guard let info = try? await store.head(address.key) else { continue }
+                runtime.log.debug("removing what is left of a stored object", metadata: ["key": "\(info.key)"])
+                await thread.run { fetcher.discard(address) }
+            }
         }
     }
 }
