@@ -1,3 +1,4 @@
+import Digest
 import Envelope
 import Glibc
 import HTTP
@@ -89,15 +90,13 @@ public final class MediaFetcher: Sendable {
         return removed
     }
 
-    /// The hashes of addresses of which there is something here that nobody has touched for a while, and nobody holds.
-    public func leftovers(olderThan age: Duration) -> [String] {
-        FolderListing.names(settings.directory).filter { name in
-            guard name.utf8.count == 64, isOlder("\(settings.directory)/\(name)", than: age),
-                let folder = try? JobFolder.tryToOpen(root: settings.directory, hash: name)
-            else { return false }
-            folder.unlock()
-            return true
+    /// Addresses of which there is something here, untouched for so long; whoever began them may have died, and somebody else,
+    /// elsewhere, have fetched them.
+    public func untouched(for age: Duration) -> [ContentAddress] {
+        FolderListing.names(settings.directory).filter {
+            SHA256.isHexDigest($0) && isOlder("\(settings.directory)/\($0)", than: age)
         }
+        .flatMap { hash in MediaKind.allCases.map { ContentAddress($0, hash: hash) } }
     }
 
     private func isOlder(_ path: String, than age: Duration) -> Bool {

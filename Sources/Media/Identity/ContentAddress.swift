@@ -15,8 +15,7 @@ public struct ContentAddress: Sendable, Hashable, CustomStringConvertible {
         hash = SHA256.hexDigest(Array("\(kind.rawValue)\n\(normalizedURL)".utf8))
     }
 
-    /// An address by its hash.
-    public init(_ kind: MediaKind, hash: String) {
+    init(_ kind: MediaKind, hash: String) {
         self.kind = kind
         self.hash = hash
     }
