@@ -83,6 +83,27 @@ import Testing
         #expect(try redis.cli("KEYS", "tgpipe:alias:*").hasPrefix("tgpipe:alias:"))
     }
 
+    /// A worker was killed, and another machine fetched what it had begun.
+    @Test func whatIsLeftOfAStoredObjectIsRemoved() async throws {
+        let (stored, begun) = (String(repeating: "a", count: 64), String(repeating: "b", count: 64))
+        let files = FileManager.default
+        try files.createDirectory(atPath: folder("store/video"), withIntermediateDirectories: true)
+        #expect(files.createFile(atPath: folder("store/video/\(stored).mp4"), contents: Data("video".utf8)))
+        let old: [FileAttributeKey: Any] = [.modificationDate: Date(timeIntervalSinceNow: -600)]
+        for hash in [stored, begun] {
+            let path = folder("state/media/fetch/\(hash)")
+            try files.createDirectory(atPath: path, withIntermediateDirectories: true)
+            #expect(files.createFile(atPath: "\(path)/data.part", contents: Data("vi".utf8), attributes: old))
+            try files.setAttributes(old, ofItemAtPath: path)
+        }
+        let run = try ToolRun(
+            "media-fetch", environment: ["TGPIPE_STORE": "file:\(folder("store"))"], folder: folder)
+        #expect(try await eventually { !files.fileExists(atPath: folder("state/media/fetch/\(stored)")) })
+        run.closeInput()
+        #expect(try await run.result().status == 0)
+        #expect(files.fileExists(atPath: folder("state/media/fetch/\(begun)/data.part")))
+    }
+
     @Test func acceptanceIsToldBeforeTheLinkIsKnown() async throws {
         let host = site.url.dropFirst("http://".count)
         let run = try ToolRun(
