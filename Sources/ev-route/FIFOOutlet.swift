@@ -12,6 +12,8 @@ final class FIFOOutlet: SpoolOutlet {
     private let name: String
     private let descriptor: Int32
     private var room: PipeRoom
+    /// The last line went in as far as there was room.
+    private var isInLine = false
     private var pause: UInt32 = FIFOOutlet.shortestPause
 
     private static let shortestPause: UInt32 = 100
@@ -57,9 +59,11 @@ final class FIFOOutlet: SpoolOutlet {
             return false
         }
         reader.hold(0)
-        let fitting = room.fitting(stretch, unread: unreadBytes)
+        let fitting = lock() ? room.fitting(stretch, unread: unreadBytes) : 0
         let count = fitting > 0 ? reader.splice(stretch, into: descriptor, fitting) : -1
         guard count > 0 else {
+            let errno = errno
+            if !isInLine { flock(descriptor, LOCK_UN) }
             guard fitting == 0 || [EAGAIN, EINTR, EPIPE].contains(errno) else {
                 throw StageError(.localIO, "unable to write to \(name): \(String(cString: strerror(errno)))")
             }
@@ -67,11 +71,16 @@ final class FIFOOutlet: SpoolOutlet {
             pause = min(pause * 2, FIFOOutlet.longestPause)
             return false
         }
+        isInLine = !stretch.ends.contains(count)
+        if !isInLine { flock(descriptor, LOCK_UN) }
         pause = FIFOOutlet.shortestPause
         room.add(count, from: stretch.offset)
         reader.forget(keeping: unreadBytes)
         return true
     }
+
+    /// Other stages may write into the same FIFO, as `LineOutput` does: nobody gets in between while a long line is half in it.
+    private func lock() -> Bool { isInLine || flock(descriptor, LOCK_EX | LOCK_NB) == 0 }
 
     func finish(_ reader: SpoolReader) -> Bool {
         settle(reader)

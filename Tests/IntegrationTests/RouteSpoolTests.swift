@@ -235,6 +235,31 @@ import Testing
         #expect(result.errors.contains("its last \(bytes) bytes are dropped"))
     }
 
+    @Test func aSpoolAndAnotherWriterOfOneFIFODoNotMixTheirLines() async throws {
+        let fifo = try here.fifo("shared.fifo")
+        let reader = try here.reader(of: fifo, into: "out")
+        let runs = [try start(["--overflow", "spool", "-o", "#=\(fifo)"]), try start(["-o", "#=\(fifo)"])]
+        // Every tenth is longer than the FIFO.
+        @Sendable func event(_ writer: Int, _ number: Int) -> String {
+            RouteFixture.event("w\(writer)", number, padding: number % 10 == 9 ? 1_200_000 : 5000 + 100 * number)
+        }
+        for (writer, run) in runs.enumerated() {
+            BlockingThread.start {
+                for number in 0..<100 { run.send(event(writer, number)) }
+                run.closeInput()
+            }
+        }
+        for run in runs { #expect(try await run.result().status == 0) }
+        #expect(reader.wait(atMost: .seconds(30)) == .exited(0))
+        let lines = here.lines("out")
+        #expect(lines.count == 200)
+        for writer in 0..<2 {
+            let mine = lines.filter { $0.contains(#""type":"w\#(writer)""#) }
+            let isWhole = mine == (0..<100).map { event(writer, $0) }
+            #expect(isWhole)
+        }
+    }
+
     @Test func aFullSpoolMakesTheInputWaitAndSaysSo() async throws {
         let fifo = try here.fifo("slow.fifo")
         let input = (0..<20_000).map { RouteFixture.event("a", $0, padding: 900) + "\n" }.joined()
