@@ -44,6 +44,7 @@ let package = Package(
         .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
         .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CSQLite", providers: [.apt(["libsqlite3-dev"])]),
         .target(name: "CAES", linkerSettings: [.linkedLibrary("crypto")]),
 
         library("Blocking", ["CLinux"]),
@@ -79,6 +80,7 @@ let package = Package(
                 "CAES", "COpenSSL", "CZlib", "Digest", "Envelope", "TL",
                 .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
             ]),
+        library("Accounts", ["Blocking", "CSQLite", "Envelope", "MTProto"]),
         library("Media", ["Blocking", "CChild", "CLinux", "COpenSSL", "Digest", "Envelope", "HTTP"]),
 
         library(
@@ -114,6 +116,9 @@ let package = Package(
         tests("RedisTests", ["Redis", "TestSupport"]),
         tests("BlobTests", ["Blob", "Digest", "TestSupport"]),
         tests("TelegramTests", ["Telegram"]),
+        .testTarget(
+            name: "AccountsTests", dependencies: ["Accounts", "Envelope", "MTProto", "TestSupport"],
+            exclude: ["sessions_of_others.py"], swiftSettings: strict),
         tests("MTProtoTests", ["CAES", "Digest", "Envelope", "MTProto", "TL", "TestSupport"]),
         tests("FetchTests", ["media-fetch", "Media", "TestSupport"]),
         tests("RouteTests", ["ev-route", "Envelope"]),

@@ -61,7 +61,11 @@ def many(folder: Path, events: Path, environment: dict[str, str]) -> None:
     server = redis_pid(folder)
     samples: list[tuple[float, float]] = []
     started = time.perf_counter()
-    with running(middle, env=environment) as worker, running(end, env=environment), running(source, env=environment) as feeder:
+    with (
+        running(middle, env=environment) as worker,
+        running(end, env=environment),
+        running(source, env=environment) as feeder,
+    ):
 
         def feed() -> None:
             assert feeder.stdin is not None
@@ -116,7 +120,10 @@ def write_events(path: Path) -> None:
 
 def redis_benchmark(socket: Path) -> float:
     """Entries of the same size added a second over one connection, 100 of them on their way at a time."""
-    command = ["redis-benchmark", "-s", str(socket), "-c", "1", "-P", "100", "-n", "200000", "--csv", "XADD", "s", "*", "e", "x" * 700]
+    command = [
+        "redis-benchmark", "-s", str(socket), "-c", "1", "-P", "100", "-n", "200000", "--csv",
+        "XADD", "s", "*", "e", "x" * 700,
+    ]  # fmt: skip
     table = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     (measured,) = csv.DictReader(io.StringIO(table))
     subprocess.run(["redis-cli", "-s", str(socket), "DEL", "s"], capture_output=True, check=True)

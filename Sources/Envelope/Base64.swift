@@ -42,6 +42,23 @@ public enum Base64 {
         return output
     }
 
+    /// With the alphabet for URLs and file names (section 5).
+    public static func encodeForURLs(_ bytes: [UInt8], isPadded: Bool) -> String {
+        let text = encode(bytes).utf8.map {
+            $0 == UInt8(ascii: "+") ? UInt8(ascii: "-") : $0 == UInt8(ascii: "/") ? UInt8(ascii: "_") : $0
+        }
+        return String(decoding: isPadded ? text[...] : text.prefix { $0 != UInt8(ascii: "=") }, as: UTF8.self)
+    }
+
+    /// The bytes of either alphabet, with padding or without; nil when the text is none.
+    public static func decodeForURLs(_ text: String) -> [UInt8]? {
+        var digits = text.utf8.map {
+            $0 == UInt8(ascii: "-") ? UInt8(ascii: "+") : $0 == UInt8(ascii: "_") ? UInt8(ascii: "/") : $0
+        }
+        while digits.count % 4 != 0 { digits.append(UInt8(ascii: "=")) }
+        return decode(String(decoding: digits, as: UTF8.self))
+    }
+
     private static func value(of digit: UInt8) -> UInt32? {
         switch digit {
         case UInt8(ascii: "A")...UInt8(ascii: "Z"): UInt32(digit - 65)

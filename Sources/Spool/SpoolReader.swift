@@ -104,6 +104,8 @@ public final class SpoolReader {
             }
             guard let found else { return false }
             if let later = found.1 {
+                // A removed file takes room for as long as it is open.
+                (segment, lines, sums) = (nil, nil, nil)
                 if later == number + 1 {
                     spool.cursor.advance(to: later)
                 } else {

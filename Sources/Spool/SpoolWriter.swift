@@ -12,7 +12,7 @@ public final class SpoolWriter {
     private var sums: OpenFile?
     private var active: Segment
     private var records: UnsafeMutableBufferPointer<tgp_spool_line>
-    private var isFull = false
+    private var toldAt: ContinuousClock.Instant?
 
     public init(_ spool: Spool) {
         self.spool = spool
@@ -46,19 +46,24 @@ public final class SpoolWriter {
     private func append(batch: UnsafeBufferPointer<iovec>, bytes: Int) throws(SpoolError) -> Int {
         while true {
             if let reason = try write(batch, bytes) {
-                if !isFull { spool.notify(.full(reason)) }
-                isFull = true
+                tell(reason)
+                // On a full disk the segment itself must go, once it has been read.
+                if active.bytes > 0, spool.waitingBytes == 0 { _ = try begin() }
                 guard spool.limits.whenFull == .block else { return SpoolWriter.lineFeeds(batch) }
                 // What is delivered makes room, and so may somebody on a full disk.
                 let isAbandoned = spool.state.wait(atMost: .milliseconds(200)) { $0.isAbandoned ? true : nil } ?? false
                 guard !isAbandoned else { throw SpoolError(.abandoned, reason) }
             } else {
-                // Not for every small batch that still finds a place.
-                let held = spool.state.read { $0.bytes }
-                if isFull, held < spool.limits.totalBytes * 7 / 8 { isFull = false }
                 return 0
             }
         }
+    }
+
+    /// Not for every batch that finds no place.
+    private func tell(_ reason: String) {
+        if let toldAt, toldAt.duration(to: .now) < .seconds(60) { return }
+        toldAt = .now
+        spool.notify(.full(reason))
     }
 
     /// - Returns: why there is no room; nil when it is written.

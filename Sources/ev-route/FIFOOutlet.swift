@@ -32,7 +32,6 @@ final class FIFOOutlet: SpoolOutlet {
 
     deinit { close(descriptor) }
 
-    /// Goes back to what was lost with the FIFO when the process before this one ended.
     func resume(_ reader: SpoolReader) throws(SpoolError) {
         if reader.heldBytes > 0, unreadBytes == 0 { try reader.goBack(reader.heldBytes, toLineStart: true) }
         settle(reader)
@@ -78,6 +77,4 @@ final class FIFOOutlet: SpoolOutlet {
         settle(reader)
         return unreadBytes == 0
     }
-
-    func giveUp() {}
 }

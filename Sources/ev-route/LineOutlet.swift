@@ -15,12 +15,8 @@ final class LineOutlet: SpoolOutlet {
         return true
     }
 
-    func settle(_ reader: SpoolReader) {}
-
     func finish(_ reader: SpoolReader) throws(StageError) -> Bool {
         try output.finish()
         return true
     }
-
-    func giveUp() {}
 }

@@ -97,7 +97,5 @@ final class QueueOutlet: SpoolOutlet {
         return true
     }
 
-    func settle(_ reader: SpoolReader) {}
     func finish(_ reader: SpoolReader) -> Bool { true }
-    func giveUp() {}
 }

@@ -3,6 +3,8 @@ import Stage
 
 /// Where the lines of a spool go. Belongs to the thread of its pump.
 protocol SpoolOutlet: AnyObject {
+    /// Goes back to what was lost when the process before this one ended.
+    func resume(_ reader: SpoolReader) throws(SpoolError)
     /// Takes what it can of a stretch, moving the reader on; returns soon, whether it could or not.
     ///
     /// - Returns: whether it took something.
@@ -13,6 +15,12 @@ protocol SpoolOutlet: AnyObject {
     func finish(_ reader: SpoolReader) throws(StageError) -> Bool
     /// Ends the waiting, from any thread.
     func giveUp()
+}
+
+extension SpoolOutlet {
+    func resume(_ reader: SpoolReader) {}
+    func settle(_ reader: SpoolReader) {}
+    func giveUp() {}
 }
 
 extension SpoolError {

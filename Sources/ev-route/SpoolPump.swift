@@ -22,7 +22,7 @@ struct SpoolPump {
     func run() throws(StageError) {
         let reader = SpoolReader(spool)
         do throws(SpoolError) {
-            try (outlet as? FIFOOutlet)?.resume(reader)
+            try outlet.resume(reader)
         } catch {
             throw error.stageError
         }
@@ -34,7 +34,7 @@ struct SpoolPump {
             case .damage(let damage): onDamage(damage)
             case .nothing:
                 outlet.settle(reader)
-                if !shutdown.isRequested { stalled = Stall() }
+                stalled = Stall()
             case .end:
                 if try outlet.finish(reader) { return reader.clear() }
                 usleep(2000)

@@ -50,7 +50,7 @@ async def serve(world: World, servers: accounts.Servers | None, arguments: argpa
         await servers.start()
     await lifecycle.serve(app, arguments)
     if servers is not None:
-        servers.stop()
+        await servers.stop()
 
 
 if __name__ == "__main__":

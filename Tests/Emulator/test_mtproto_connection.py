@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import secrets
+import socket
 import struct
 import time
 from collections.abc import Iterator
@@ -156,3 +158,28 @@ def test_a_cdn_serves_encrypted_pieces_and_can_be_caught_tampering(telegram: Tel
     assert cdn.call(piece).bytes != data
     telegram.mtproto("habits", {"cdn": "never"})
     assert cdn.call(functions.users.GetUsersRequest([])).error_message == "AUTH_KEY_UNREGISTERED"
+
+
+def test_garbage_leaves_the_server_as_it_was(telegram: Telegram, capfd: pytest.CaptureFixture[str]) -> None:
+    chance = random.Random(7)
+    openings = [b"\xef", b"\xee" * 4, b"\xdd" * 4, b"", b"\x20\0\0\0\0\0\0\0"]
+    for _ in range(60):
+        with socket.create_connection(telegram.address(2), timeout=5) as plain:
+            plain.sendall(chance.choice(openings) + chance.randbytes(chance.choice([1, 8, 64, 500])))
+    client = raw_client_as(telegram)
+    me = types.InputPeerSelf()
+    calls = [
+        functions.messages.SendMessageRequest(me, "x", random_id=4),
+        functions.updates.GetDifferenceRequest(0, 0, 0),
+        functions.messages.GetHistoryRequest(me, 0, None, 0, 10, 0, 0, 0),
+        functions.upload.SaveBigFilePartRequest(1, 0, 7, b"xx"),
+        functions.messages.GetDialogsRequest(None, 0, types.InputPeerEmpty(), 10, 0),
+        functions.users.GetFullUserRequest(types.InputUserSelf()),
+    ]
+    for _ in range(300):
+        body = bytearray(bytes(chance.choice(calls)))
+        for _ in range(chance.choice([1, 2, 5])):
+            body[chance.randrange(4, len(body))] = chance.randrange(256)
+        client.send(bytes(body))
+    assert isinstance(client.call(DC), types.NearestDc)
+    assert "Traceback" not in capfd.readouterr().err

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +10,7 @@ import pytest
 from telethon import errors, functions, types
 
 from conftest import ALICE
-from mtclients import CHANNEL, Telegram, run, telethon_as
+from mtclients import Telegram, run, telethon_as
 from test_mtproto_telethon import listening, texts
 
 ME = functions.users.GetUsersRequest([types.InputUserSelf()])
@@ -38,6 +37,8 @@ def test_conversations_survive_the_servers_habits(telegram: Telegram, habits: di
             for n in range(8):
                 telegram.writes(f"in {n}")
             assert await texts(heard, 8) == [f"in {n}" for n in range(8)]
+            told = telegram.mtproto("log?account=42", method="GET")["deliveries"]
+            assert [(one["kind"], one["how"], one["pts"]) for one in told] == [("new", "live", n) for n in range(1, 9)]
             for n in range(8):
                 await client.send_message("bobby", f"out {n}")
 
@@ -84,118 +85,6 @@ def test_floods_are_waited_for(telegram: Telegram) -> None:
                 await client(functions.help.GetConfigRequest())
             with pytest.raises(errors.FloodWaitError):
                 await client(functions.help.GetConfigRequest())
-
-    run(work)
-
-
-def test_gaps_slices_and_too_long_differences(telegram: Telegram) -> None:
-    telegram.mtproto("habits", {"difference_limit": 4})
-
-    async def work() -> None:
-        async with telethon_as(telegram) as client:
-            heard = listening(client)
-            telegram.writes("first")
-            assert await texts(heard, 1) == ["first"]
-            telegram.mtproto("habits", {"drop_updates": 10})
-            for n in range(10):
-                telegram.writes(f"lost {n}")
-            telegram.writes("seen")
-            got = await texts(heard, 11)
-            assert sorted(got) == sorted([f"lost {n}" for n in range(10)] + ["seen"])
-            assert len(telegram.calls("updates.getDifference")) >= 3
-
-    run(work)
-
-
-def test_gaps_in_channels(telegram: Telegram) -> None:
-    post = {"account": 42, "chat_id": CHANNEL, "chat_type": "channel", "title": "News"}
-
-    async def work() -> None:
-        async with telethon_as(telegram) as client:
-            heard = listening(client)
-            telegram.control("message", post | {"text": "p0"})
-            assert await texts(heard, 1) == ["p0"]
-            telegram.mtproto("habits", {"drop_updates": 5})
-            for n in range(1, 7):
-                telegram.control("message", post | {"text": f"p{n}"})
-            assert sorted(await texts(heard, 6)) == [f"p{n}" for n in range(1, 7)]
-            assert telegram.calls("updates.getChannelDifference")
-            telegram.mtproto("habits", {"reorder_updates": True})
-            for n in range(7, 11):
-                telegram.control("message", post | {"text": f"p{n:02}"})
-            assert sorted(await texts(heard, 4)) == ["p07", "p08", "p09", "p10"]
-
-    run(work)
-
-
-def test_differences_in_all_their_forms(telegram: Telegram) -> None:
-    for n in range(6):
-        telegram.writes(f"m{n}")
-        telegram.control("message", {"account": 42, "chat_id": CHANNEL, "chat_type": "channel", "text": f"c{n}"})
-    telegram.control("edit", {"account": 42, "chat_id": 77, "message_id": 2, "text": "edited"})
-    telegram.mtproto("delete", {"account": 42, "chat_id": 77, "message_ids": [1, 3]})
-    telegram.mtproto("secret", {"account": 42})
-
-    async def work() -> None:
-        async with telethon_as(telegram, receive_updates=False) as client:
-
-            def since(pts: int, **more: Any) -> Any:
-                return functions.updates.GetDifferenceRequest(pts, 0, 0, **more)
-
-            state = await client(functions.updates.GetStateRequest())
-            assert (state.pts, state.qts) == (9, 1)
-            all_of_it = await client(since(0))
-            assert [m.message for m in all_of_it.new_messages] == ["edited", "m3", "m4", "m5"]
-            kinds = {type(update).__name__ for update in all_of_it.other_updates}
-            assert kinds == {"UpdateEditMessage", "UpdateDeleteMessages", "UpdateChannelTooLong"}
-            assert len(all_of_it.new_encrypted_messages) == 1 and all_of_it.state.pts == 9
-            part = await client(since(0, pts_limit=2))
-            assert isinstance(part, types.updates.DifferenceSlice) and part.intermediate_state.pts == 2
-            assert isinstance(await client(functions.updates.GetDifferenceRequest(9, 2**31 - 1, 1)),
-                              types.updates.DifferenceEmpty)  # fmt: skip
-            assert isinstance(await client(since(0, pts_total_limit=3)), types.updates.DifferenceTooLong)
-            telegram.mtproto("forget", {"what": "changes", "account": 42})
-            assert isinstance(await client(since(3)), types.updates.DifferenceTooLong)
-
-            channel = next(d.input_entity for d in await client.get_dialogs() if d.is_channel)
-            every = types.ChannelMessagesFilterEmpty()
-
-            def channel_since(pts: int, limit: int = 100) -> Any:
-                return functions.updates.GetChannelDifferenceRequest(channel, every, pts, limit)
-
-            part = await client(channel_since(1, 4))
-            assert [m.message for m in part.new_messages] == ["c0", "c1", "c2", "c3"] and not part.final
-            rest = await client(channel_since(part.pts))
-            assert [m.message for m in rest.new_messages] == ["c4", "c5"] and rest.final
-            assert isinstance(await client(channel_since(rest.pts)), types.updates.ChannelDifferenceEmpty)
-            with pytest.raises(errors.PersistentTimestampEmptyError):
-                await client(channel_since(0))
-            telegram.mtproto("habits", {"channel_too_long": 1})
-            assert isinstance(await client(channel_since(1)), types.updates.ChannelDifferenceTooLong)
-
-    run(work)
-
-
-def test_updates_without_numbers_and_with_a_sequence(telegram: Telegram) -> None:
-    async def work() -> None:
-        async with telethon_as(telegram) as client:
-            seen: asyncio.Queue[Any] = asyncio.Queue()
-
-            async def take(update: Any) -> None:
-                seen.put_nowait(type(update).__name__)
-
-            client.add_event_handler(take)
-            telegram.writes("hi")
-            assert await asyncio.wait_for(seen.get(), 5) == "UpdateNewMessage"
-            typing = {"_": "updateUserTyping", "user_id": 77, "action": {"_": "sendMessageTypingAction"}}
-            assert telegram.mtproto("update", {"account": 42, "update": typing, "seq": True})["seq"] == 2
-            assert await asyncio.wait_for(seen.get(), 5) == "UpdateUserTyping"
-            telegram.mtproto("react", {"account": 42, "chat_id": 77, "message_id": 1, "user_id": 77, "emoji": "👍"})
-            assert await asyncio.wait_for(seen.get(), 5) == "UpdateMessageReactions"
-            telegram.mtproto("read", {"account": 42, "chat_id": 77, "max_id": 1})
-            assert await asyncio.wait_for(seen.get(), 5) == "UpdateReadHistoryOutbox"
-            telegram.mtproto("delete", {"account": 42, "chat_id": 77, "message_ids": [1]})
-            assert await asyncio.wait_for(seen.get(), 5) == "UpdateDeleteMessages"
 
     run(work)
 

@@ -235,3 +235,36 @@ def test_a_stale_file_reference_is_refused(telegram: Telegram, tmp_path: Path) -
             assert (await client.send_file(peer, fresh.document)).document.id == old.document.id
 
     run(work)
+
+
+def test_an_account_talks_with_a_bot_of_the_bot_api(telegram: Telegram, tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"abc" * 1000)
+
+    async def work() -> None:
+        async with telethon_as(telegram) as client:
+            heard = listening(client)
+            said = await client.send_message("test_bot", "/start")
+            await client.send_file("test_bot", path)
+            first, second = telegram.call("getUpdates")
+            assert first["message"]["from"] == {"id": 42, "is_bot": False, "first_name": "Alice", "username": "alice"}
+            assert first["message"]["text"] == "/start"
+            file = telegram.call("getFile", file_id=second["message"]["document"]["file_id"])
+            assert file["file_size"] == 3000
+            reply = {"message_id": first["message"]["message_id"]}
+            answer = telegram.call("sendMessage", chat_id=42, text="hello", reply_parameters=reply)
+            event = await asyncio.wait_for(heard.get(), 10)
+            while event.out:
+                event = await asyncio.wait_for(heard.get(), 10)
+            assert (event.raw_text, event.sender_id, event.reply_to_msg_id) == ("hello", 123456, said.id)
+            telegram.call("editMessageText", chat_id=42, message_id=answer["message_id"], text="goodbye")
+            assert (await client.get_messages("test_bot", ids=event.id)).raw_text == "goodbye"
+            telegram.call("setMessageReaction", chat_id=42, message_id=reply["message_id"],
+                          reaction=[{"type": "emoji", "emoji": "👍"}])  # fmt: skip
+            assert (await client.get_messages("test_bot", ids=said.id)).reactions.results[0].count == 1
+            telegram.call("deleteMessage", chat_id=42, message_id=answer["message_id"])
+            assert len(await client.get_messages("test_bot", limit=9)) == 2
+            await said.edit("/help")
+            assert telegram.call("getUpdates", offset=second["update_id"] + 1)[0]["edited_message"]["text"] == "/help"
+
+    run(work)

@@ -242,6 +242,23 @@ import Testing
         #expect(here.text("slow") == input)
     }
 
+    @Test func whatADiskThatIsFullDoesNotTakeWaitsForRoom() async throws {
+        let fifo = try here.fifo("slow.fifo")
+        let input = (0..<5000).map { RouteFixture.event("a", $0, padding: 900) + "\n" }.joined()
+        try input.write(toFile: here.folder("in"), atomically: false, encoding: .utf8)
+        // Files may have 1,024,000 bytes, which looks much the same as a full disk.
+        let run = try ChildProcess([
+            "/bin/sh", "-c",
+            ##"ulimit -f 2000; exec "$0" --spool "$1" --overflow spool -o "#=$2" < "$3" 2> "$4""##,
+            ToolRun.path(of: "ev-route"), here.folder("spool"), fifo, here.folder("in"), here.folder("log"),
+        ])
+        #expect(try await eventually { here.text("log").contains("File too large; the input waits") })
+        let reader = try here.reader(of: fifo, into: "slow")
+        #expect(run.wait(atMost: .seconds(60)) == .exited(0))
+        #expect(reader.wait(atMost: .seconds(30)) == .exited(0))
+        #expect(here.text("slow") == input)
+    }
+
     static let faulty = [
         ["--overflow", "spill", "-o", "a=-"], ["--overflow", "x=spool", "-o", "a=-"],
         ["--spool-size", "1K", "-o", "a=-"],

@@ -133,7 +133,7 @@ final class Conversation {
     /// Why there is no connection now, and whether there was one that worked.
     func ending() -> (MTProtoError, wasReady: Bool) {
         defer { wasReady = false }
-        return (lastFailure ?? MTProtoError(.disconnected, "the connection was lost"), wasReady)
+        return (end ?? lastFailure ?? MTProtoError(.disconnected, "the connection was lost"), wasReady)
     }
 
     /// No connection could be made.

@@ -53,8 +53,8 @@ public struct DiffieHellman {
 }
 
 /// Primes that were found safe: to find out takes most of a second. Telegram has had one only, for many years.
-private enum KnownPrimes {
-    private static let telegram = hexadecimal(
+enum KnownPrimes {
+    static let telegram = hexadecimal(
         "c71caeb9c6b1c9048e6c522f70f13f73980d40238e3e21c14934d037563d930f48198a0aa7c14058229493d22530f4db"
             + "fa336f6e0ac925139543aed44cce7c3720fd51f69458705ac68cd4fe6b6b13abdc9746512969328454f18faf8c595f64"
             + "2477fe96bb2a941d5bcd1d4ac8cc49880708fa9b378e3c4f3a9060bee67cf9a4a4a695811051907e162753b56b0f6b41"

@@ -12,7 +12,7 @@ public struct ProxySecret: Sendable, Equatable, CustomStringConvertible {
     /// - Throws: `MTProtoError`, `configuration`.
     public init(_ text: String) throws(MTProtoError) {
         let isHexadecimal = text.utf8.count % 2 == 0 && text.allSatisfy { $0.isASCII && $0.isHexDigit }
-        guard let all = isHexadecimal ? hexadecimal(text) : ProxySecret.base64(text) else {
+        guard let all = isHexadecimal ? hexadecimal(text) : Base64.decodeForURLs(text) else {
             throw ProxySecret.unreadable
         }
         if all.first == 0xee && all.count > 16 {
@@ -28,15 +28,6 @@ public struct ProxySecret: Sendable, Equatable, CustomStringConvertible {
 
     private static var unreadable: MTProtoError {
         MTProtoError(.configuration, "the proxy secret is not one of 16 bytes in hexadecimal digits or base64")
-    }
-
-    /// Links have the alphabet for URLs, mostly without padding.
-    private static func base64(_ text: String) -> [UInt8]? {
-        var digits = text.utf8.map {
-            $0 == UInt8(ascii: "-") ? UInt8(ascii: "+") : $0 == UInt8(ascii: "_") ? UInt8(ascii: "/") : $0
-        }
-        while digits.count % 4 != 0 { digits.append(UInt8(ascii: "=")) }
-        return Base64.decode(String(decoding: digits, as: UTF8.self))
     }
 
     public var description: String { "a proxy secret" }

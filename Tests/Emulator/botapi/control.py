@@ -146,8 +146,7 @@ class Control:
         return {"ok": True}
 
     async def pending(self, request: web.Request) -> Answer:
-        updates = self._bot(request.query.get("bot")).updates
-        return {"pending": len(updates), "confirmed_to": updates.confirmed_to}
+        return self._view(request.query).pending()
 
     async def file_bytes(self, request: web.Request) -> Answer:
         blob = self._world.files.blob_by_unique_id(request.match_info["file_unique_id"])

@@ -32,8 +32,8 @@ class Message:
     sent_at: float = field(default_factory=time.time)
     by_account: int | None = None
     """The account that posted it, where the body does not tell."""
-    twin: Message | None = field(default=None, repr=False)
-    """The same message in another account's view of a private chat."""
+    twins: dict[View, Message] = field(default_factory=dict, repr=False)
+    """The same message in the views of a private chat's other side, where the emulator plays that, too."""
 
     @property
     def id(self) -> int:
@@ -87,7 +87,11 @@ class Chat:
 
     def find(self, message_id: int) -> Message | None:
         message = self.messages.get(message_id)
-        return None if message is None or message.deleted else message
+        if message is None or message.deleted:
+            return None
+        # Whoever looks for it by its id may change it.
+        self.messages[message_id] = message
+        return message
 
     def add(self, message: Message) -> None:
         self.messages[message.id] = message
@@ -149,19 +153,30 @@ class View:
         """Tell whoever owns the view. `kind` is the Bot API's name of the update."""
         raise NotImplementedError
 
+    def reflected(self, kind: str, chat: Chat, messages: list[Message]) -> None:
+        """The other side of a private chat has done something (new, edit, delete, reactions) that is seen here."""
+        raise NotImplementedError
+
+    def pending(self) -> Json:
+        """How much of what happened has not been taken note of."""
+        raise NotImplementedError
+
     def chat_named(self, name: str) -> Chat | None:
         wanted = name.removeprefix("@").lower()
         return next(
             (c for c in self.chats.values() if c.type != "private" and (c.username or "").lower() == wanted), None
         )
 
-    def next_message_id(self, chat: Chat) -> int:
-        """Supergroups and channels count for themselves; private chats and basic groups share one count."""
+    def next_message_id(self, chat: Chat, count: int = 1) -> int:
+        """Supergroups and channels count for themselves; private chats and basic groups share one count.
+
+        - Returns: the first of `count` ids.
+        """
         if chat.type in ("supergroup", "channel"):
-            chat.next_message_id += 1
-            return chat.next_message_id - 1
-        self._next_message_id += 1
-        return self._next_message_id - 1
+            chat.next_message_id += count
+            return chat.next_message_id - count
+        self._next_message_id += count
+        return self._next_message_id - count
 
     def new_message(self, chat: Chat, *, by_bot: bool, date: int | None = None) -> Message:
         """An empty message of this chat, stored; the caller adds the content."""
@@ -207,6 +222,14 @@ class Bot(View):
 
     def announce(self, kind: str, chat: Chat, message: Message) -> None:
         self.updates.push({kind: copy.deepcopy(message.body)})
+
+    def reflected(self, kind: str, chat: Chat, messages: list[Message]) -> None:
+        for message in messages:
+            if kind in ("new", "edit"):  # bots do not hear of the rest
+                self.announce("message" if kind == "new" else "edited_message", chat, message)
+
+    def pending(self) -> Json:
+        return {"pending": len(self.updates), "confirmed_to": self.updates.confirmed_to}
 
     def profile(self) -> Json:
         return self.user() | {

@@ -34,6 +34,9 @@ class Accounts(Protocol):
     def named(self, value: Any) -> View:
         """An account's view, by id, phone number or username. Raises ControlError."""
 
+    def reflect(self, source: View, chat: Chat, kind: str, message_ids: list[int]) -> None:
+        """Show accounts what a bot did in a private chat with one of them: new, edit, delete or reactions."""
+
 
 class World:
     def __init__(self, options: Options) -> None:
@@ -45,6 +48,11 @@ class World:
         self.journal = Journal()
         self.accounts: Accounts | None = None
         """User accounts, if the emulator was started with some."""
+
+    def reflect(self, bot: Bot, chat: Chat, kind: str, *messages: Message) -> None:
+        """Show an account what the bot did in their private chat."""
+        if self.accounts is not None:
+            self.accounts.reflect(bot, chat, kind, [message.id for message in messages])
 
     def bot_by_token(self, token: str) -> Bot | None:
         return next((bot for bot in self.bots if bot.token == token), None)

@@ -99,6 +99,12 @@ class Account(View):
     def announce(self, kind: str, chat: Chat, message: Message) -> None:
         self.directory.publish(self, Change("edit" if kind.startswith("edited") else "new", chat.id, [message.id]))
 
+    def reflected(self, kind: str, chat: Chat, messages: list[Message]) -> None:
+        self.directory.announce(self, Change(kind, chat.id, [message.id for message in messages]))
+
+    def pending(self) -> Json:
+        return {"pending": self.directory.unacknowledged(self), "pts": self.log.pts}
+
     def sees(self, chat: Chat) -> bool:
         return self.chats.get(chat.id) is chat
 

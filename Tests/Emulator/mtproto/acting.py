@@ -10,9 +10,10 @@ from aiohttp import web
 from botapi import person
 from botapi.control import Answer, Route, read_order
 from botapi.errors import ControlError
-from botapi.model import Chat
+from botapi.model import Chat, Message
 
 from .account import Account
+from .backlog import Backlog
 from .changes import Change
 from .core import Core
 from .tl import build, types
@@ -28,7 +29,8 @@ class Acting:
         return [
             ("POST", "/delete", self.delete), ("POST", "/react", self.react), ("POST", "/read", self.read),
             ("POST", "/history", self.history), ("POST", "/update", self.update), ("POST", "/secret", self.secret),
-            ("POST", "/too_long", self.too_long), ("POST", "/leave", self.leave),
+            ("POST", "/service", self.service), ("POST", "/too_long", self.too_long),
+            ("POST", "/leave", self.leave),
         ]  # fmt: skip
 
     def _place(self, order: dict[str, Any]) -> tuple[Account, Chat]:
@@ -77,14 +79,32 @@ class Acting:
         account = self._core.directory.named(order["account"])
         user = person.user_for(account, order)
         chat = person.chat_for(account, order, user)
-        text, apart = order.get("text", "message {n}"), order.get("seconds_apart", 60)
-        date = int(time.time()) - apart * order["count"]
-        for n in range(order["count"]):
-            message = account.new_message(chat, by_bot=False, date=date + n * apart)
-            if user is not None and chat.type != "channel":
-                message.body = {"message_id": message.id, "from": user} | message.body
-            message.body["text"] = text.replace("{n}", str(n))
-        return {"count": order["count"], "last_message_id": chat.end - 1}
+        if chat.ids:
+            raise ControlError(f"chat {chat.id} has messages already")
+        text, apart, count = order.get("text", "message {n}"), order.get("seconds_apart", 60), order["count"]
+        first = account.next_message_id(chat, count)
+        begun = int(time.time()) - apart * count
+        head = {"sender_chat": chat.body()} if chat.type == "channel" else {"from": user}
+
+        def make(message_id: int) -> Message:
+            n = message_id - first
+            body = {"message_id": message_id} | head | {"chat": chat.body(), "date": begun + n * apart}
+            return Message(body | {"text": text.replace("{n}", str(n))}, by_bot=False)
+
+        chat.messages = Backlog(range(first, first + count), make)
+        chat.ids = list(range(first, first + count))
+        return {"count": count, "last_message_id": chat.end - 1}
+
+    async def service(self, request: web.Request) -> Answer:
+        """A service message, such as that of a changed title; its action is TL as JSON."""
+        known = _PLACE | {"action": dict, "from": dict, "chat_type": str, "title": str}
+        order = await read_order(request, known, "account", "chat_id", "action")
+        try:
+            bytes(build(order["action"]))
+        except (TypeError, ValueError, AttributeError) as error:
+            raise ControlError(f"action: {error}") from error
+        account = self._core.directory.named(order["account"])
+        return person.post(account, order, {"service": order["action"]}).body
 
     async def update(self, request: web.Request) -> Answer:
         """Any update without pts, as TL in JSON."""

@@ -66,6 +66,7 @@ class Core:
         self.directory = Directory(self.files)
         self.feed = Feed(self)
         self.directory.push = self.feed.push
+        self.directory.unacknowledged = self.feed.unacknowledged
         self.uploads = Uploads(self.files)
         self.rsa = ServerKey.generate()
         self.cdn_rsa = ServerKey.generate()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import hmac
 import secrets
@@ -12,15 +11,15 @@ from typing import Any
 
 from botapi.errors import ControlError
 from botapi.filestore import FileStore
-from botapi.model import Chat, Message
+from botapi.model import Bot, Chat, View
 
 from .account import SHARED, Account, Identity
 from .changes import Change, ChangeLog
 from .media import MediaTable
+from .mirror import Mirror
 
 Json = dict[str, Any]
 Push = Callable[[Account, Change, Any], None]
-_COPIED = ("text", "entities", "caption", "caption_entities", "edit_date")
 
 
 class Directory:
@@ -30,8 +29,13 @@ class Directory:
         self.media = MediaTable(files, self)
         self.push: Push = lambda account, change, origin: None
         """Set by whoever has the connections: tells an account's sessions, except the one it came from."""
+        self.unacknowledged: Callable[[Account], int] = lambda account: 0
+        """Set in the same way: how many live updates its sessions have not acknowledged."""
         self._shared: dict[int, Chat] = {}
         self._channel_logs: dict[int, ChangeLog] = {}
+        self.bots: list[Bot] = []
+        """Those of the Bot API."""
+        self._mirror = Mirror(files, self._views)
         self._secret = secrets.token_bytes(32)
 
     def add(self, identity: Identity) -> Account:
@@ -93,46 +97,17 @@ class Directory:
                     self.push(member, change, origin)
             return change
         self.push(account, change, origin)
-        if chat.type == "private" and change.kind in ("new", "edit", "delete", "reactions"):
-            self._mirror(account, chat, change)
+        self.reflect(account, chat, change.kind, change.message_ids)
         return change
 
-    def _mirror(self, account: Account, chat: Chat, change: Change) -> None:
-        """The same in the other account's view of a private chat."""
-        partner = self.accounts.get(chat.id)
-        if partner is None or partner is account:
-            return
-        there = partner.chats.get(account.id) or partner.open_chat(account.id, "private")
-        ids = []
-        for message_id in change.message_ids:
-            message = chat.messages[message_id]
-            if message.twin is None:
-                if change.kind != "new":
-                    continue
-                message.twin = self._copy(partner, there, chat, message)
-                message.twin.twin = message
-            twin = message.twin
-            if change.kind == "edit":
-                for key in _COPIED:
-                    twin.body.pop(key, None)
-                twin.body |= {key: copy.deepcopy(message.body[key]) for key in _COPIED if key in message.body}
-            if message.deleted:
-                there.delete(twin)
-            twin.reactions = message.reactions
-            ids.append(twin.id)
-        if ids:
-            there_change = Change(change.kind, there.id, ids)
-            partner.log.add(there_change)
-            self.push(partner, there_change, None)
+    def reflect(self, source: View, chat: Chat, kind: str, message_ids: list[int]) -> None:
+        self._mirror.reflect(source, chat, kind, message_ids)
 
-    def _copy(self, partner: Account, there: Chat, chat: Chat, message: Message) -> Message:
-        twin = partner.new_message(there, by_bot=False, date=message.body["date"])
-        kept = {key: copy.deepcopy(value) for key, value in message.body.items()
-                if key not in ("message_id", "chat", "reply_to_message")}  # fmt: skip
-        twin.body |= kept
-        twin.by_account = message.by_account
-        target = message.body.get("reply_to_message")
-        original = chat.messages.get(target["message_id"]) if target else None
-        if original is not None and original.twin is not None:
-            twin.body["reply_to_message"] = copy.deepcopy(original.twin.visible())
-        return twin
+    def _views(self, identity: int) -> list[View]:
+        found: list[View] = [self.accounts[identity]] if identity in self.accounts else []
+        return found + [bot for bot in self.bots if bot.id == identity]
+
+    def announce(self, account: Account, change: Change) -> None:
+        """A change of a private chat, or of a basic group, that came from elsewhere."""
+        account.log.add(change)
+        self.push(account, change, None)

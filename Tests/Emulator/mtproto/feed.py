@@ -19,10 +19,14 @@ class Feed:
     def __init__(self, core: Core) -> None:
         self._core = core
 
+    def unacknowledged(self, account: Account) -> int:
+        sessions = [session for session in self._core.keys.sessions_of(account) if session.is_main]
+        return sum(message.answers is None for session in sessions for message in session.unacked.values())
+
     def push(self, account: Account, change: Change, origin: Session | None) -> None:
         sessions = self._listeners(account, origin)
-        if sessions:
-            self._deliver(sessions, bytes(self._update(account, change)))
+        if sessions and self._deliver(sessions, bytes(self._update(account, change))):
+            self._core.journal.delivered(account.id, [change], "live")
 
     def push_other(self, account: Account, update: Any, *, seq: bool = False) -> None:
         """An update without pts: alone, or with the next number of the account's sequence."""
@@ -52,13 +56,13 @@ class Feed:
         is_min = self._core.modes.habits.min_users and chat.type in SHARED
         return render.updates(account, [update], cast, self._core.clock.now(), is_min=is_min)
 
-    def _deliver(self, sessions: list[Session], body: bytes) -> None:
+    def _deliver(self, sessions: list[Session], body: bytes) -> bool:
+        """Whether any of them is there; one that is not will ask for the difference."""
         habits = self._core.modes.habits
         if not sessions or habits.take("drop_updates"):
-            return
-        for session in sessions:
-            if not session.is_connected:
-                continue  # it will ask for the difference
+            return False
+        present = [session for session in sessions if session.is_connected]
+        for session in present:
             if habits.reorder_updates and not session.held:
                 session.held.append(body)
                 continue
@@ -66,3 +70,4 @@ class Feed:
             for late in session.held:
                 session.send(late)
             session.held.clear()
+        return bool(present)

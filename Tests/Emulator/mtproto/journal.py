@@ -7,6 +7,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
+from .changes import Change
+
 REMEMBERED = 50_000
 
 
@@ -35,6 +37,7 @@ class Journal:
     def __init__(self) -> None:
         self._calls: deque[Entry] = deque(maxlen=REMEMBERED)
         self._violations: deque[dict[str, Any]] = deque(maxlen=REMEMBERED)
+        self._deliveries: deque[dict[str, Any]] = deque(maxlen=REMEMBERED)
         self._serial = 0
 
     def begin(self, **known: Any) -> Entry:
@@ -47,8 +50,18 @@ class Journal:
         """`code` is that of bad_msg_notification; null if the connection was ended."""
         self._violations.append({"at": time.time(), "dc": dc, "code": code, "what": what})
 
+    def delivered(self, account: int, changes: list[Change], how: str) -> None:
+        """`how`: live or difference."""
+        now = time.time()
+        for change in changes:
+            self._deliveries.append({
+                "account": account, "kind": change.kind, "chat_id": change.chat_id, "message_ids": change.message_ids,
+                "pts": change.pts, "how": how, "at": now,
+            })  # fmt: skip
+
     def clear(self) -> None:
         self._calls.clear()
+        self._deliveries.clear()
         self._violations.clear()
 
     def record(self, method: str | None, account: int | None) -> dict[str, Any]:
@@ -57,7 +70,8 @@ class Journal:
             if (method is None or entry.method.lower() == method.lower())
             and (account is None or entry.account == account)
         ]  # fmt: skip
-        return {"calls": calls, "violations": list(self._violations)}
+        deliveries = [one for one in self._deliveries if account is None or one["account"] == account]
+        return {"calls": calls, "deliveries": deliveries, "violations": list(self._violations)}
 
 
 def describe(request: Any, depth: int = 0) -> Any:

@@ -62,6 +62,8 @@ class Habits:
     """More missing events than this are channelDifferenceTooLong anyway."""
     min_users: bool = False
     """Users in live updates of channels are `min`."""
+    any_layer: bool = False
+    """Let clients of other layers in, although they are answered in the emulator's."""
     allow_duplicates: bool = False
     """Let one key have several main sessions at once, instead of AUTH_KEY_DUPLICATED."""
     cdn: str = "never"

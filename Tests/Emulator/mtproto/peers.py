@@ -54,6 +54,9 @@ def user_of(account: Account, given: Any) -> Json:
     known = (types.InputUser, types.InputPeerUser, types.InputUserFromMessage, types.InputPeerUserFromMessage)
     if not isinstance(given, known) or given.user_id not in account.users:
         raise bad_request("USER_ID_INVALID" if "Peer" not in type(given).__name__ else "PEER_ID_INVALID")
+    if isinstance(given, (types.InputUserFromMessage, types.InputPeerUserFromMessage)):
+        if chat_of(account, given.peer).find(given.msg_id) is None:
+            raise bad_request("MSG_ID_INVALID")
     if isinstance(given, (types.InputUser, types.InputPeerUser)) and given.user_id != account.id:
         # Bots may leave the hash at zero for people they know.
         right = account.directory.hash_for(account, "peer", given.user_id)
@@ -85,7 +88,7 @@ def show_user(account: Account, user: Json, *, is_min: bool = False) -> Any:
         identity, is_self=is_self or None, bot=bool(user.get("is_bot")) or None, min=(is_min and not is_self) or None,
         premium=(known is not None and known.identity.premium) or None,
         bot_info_version=1 if user.get("is_bot") else None,
-        access_hash=account.directory.hash_for(account, "peer", identity),
+        access_hash=account.directory.hash_for(account, "min" if is_min and not is_self else "peer", identity),
         first_name=user.get("first_name"), last_name=user.get("last_name"), username=user.get("username"),
         phone=account.identity.phone or None if is_self else None, status=types.UserStatusRecently(),
     )  # fmt: skip
@@ -93,7 +96,7 @@ def show_user(account: Account, user: Json, *, is_min: bool = False) -> Any:
 
 def show_chat(account: Account, chat: Chat) -> Any:
     photo = types.ChatPhotoEmpty()
-    date = min((message.body["date"] for message in list(chat.messages.values())[:1]), default=1_700_000_000)
+    date = chat.messages[chat.ids[0]].body["date"] if chat.ids else 1_700_000_000
     if chat.type == "group":
         return types.Chat(-chat.id, chat.title, photo, max(len(chat.members), 1), date, 1)
     is_member = account.sees(chat)

@@ -10,7 +10,7 @@ from .account import SHARED, Account
 from .changes import Change
 from .formatting import to_tl
 from .peers import Cast, channel_id, peer
-from .tl import types
+from .tl import build, types
 
 Json = dict[str, Any]
 
@@ -27,6 +27,11 @@ def message(account: Account, chat: Chat, item: Message, cast: Cast) -> Any:
     from_id = None
     if sender is not None and not is_post and (chat.type != "private" or sender["id"] == account.id):
         from_id = types.PeerUser(sender["id"])
+    if "service" in body:
+        return types.MessageService(
+            id=item.id, peer_id=peer(chat.id), date=body["date"], action=build(body["service"]), from_id=from_id,
+            out=account.is_own(item) or None, post=is_post or None,
+        )  # fmt: skip
     entities = to_tl(body.get("entities") or body.get("caption_entities") or [])
     for entity in entities:
         if isinstance(entity, types.MessageEntityMentionName):

@@ -26,7 +26,7 @@ Result = Any
 Handler = Callable[["Call", Any], Result | Awaitable[Result]]
 GZIP_ABOVE_BYTES = 512
 AFTER_SECONDS = 30.0
-OLDEST_LAYER = 100
+_FILES = (types.upload.File, types.upload.CdnFile)
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,8 @@ class Call:
         while True:
             request: Any = self.request
             if isinstance(request, functions.InvokeWithLayerRequest):
-                if not OLDEST_LAYER <= request.layer <= LAYER:
+                # Answers are of one layer only; to answer another one in it would be a trap.
+                if request.layer != LAYER and not self.core.modes.habits.any_layer:
                     raise bad_request("CONNECTION_LAYER_INVALID")
                 self.key.owner.layer = request.layer
             elif isinstance(request, functions.InitConnectionRequest):
@@ -138,6 +139,7 @@ async def _perform(call: Call) -> None:
             layer=call.key.owner.layer,
         )  # fmt: skip
         result: Any = await _result(call, entry.method)
+        result = write(result) if not isinstance(result, _FILES) else result
         entry.end("ok")
     except RpcError as error:
         result = types.RpcError(error.code, error.text)
@@ -151,12 +153,13 @@ async def _perform(call: Call) -> None:
         return
     except Exception:  # whatever goes wrong, the client gets an answer and the log the reason
         traceback.print_exc(file=sys.stderr)
-        result = types.RpcError(500, "INTERNAL_DEFECT_OF_THE_EMULATOR")
+        result = types.RpcError(500, _DEFECT)
         if entry is not None:
-            entry.end("error", "INTERNAL_DEFECT_OF_THE_EMULATOR")
+            entry.end("error", _DEFECT)
     answer(call.session, call.msg_id, result, call.core)
 
 
+_DEFECT = "INTERNAL_DEFECT_OF_THE_EMULATOR"
 _SECRET = {"phone_number", "phone_code", "api_hash", "bot_auth_token", "password", "bytes"}
 
 
@@ -229,7 +232,9 @@ def _become_main(call: Call) -> None:
         call.core.journal.violation(call.dc, "one key has two main connections")
         raise RpcError(406, "AUTH_KEY_DUPLICATED")
     for other in others:
+        # What it has not acknowledged is found out by the difference now.
         other.is_main = False
+        other.unacked.clear()
 
 
 async def _misbehave(fault: CallFault) -> None:
@@ -260,7 +265,7 @@ def answer(session: Session, msg_id: int, result: Any, core: Core) -> None:
     if trace is not None and trace.is_answered:
         return  # rpc_drop_answer
     body, habits = write(result), core.modes.habits
-    is_file = isinstance(result, (types.upload.File, types.upload.CdnFile))
+    is_file = isinstance(result, _FILES)
     if habits.gzip == "always" or (habits.gzip == "auto" and len(body) > GZIP_ABOVE_BYTES and not is_file):
         packed = pack_gzip(body)
         body = packed if len(packed) < len(body) or habits.gzip == "always" else body

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+from typing import Any
 
 from botapi.control import Route
 
@@ -14,6 +15,7 @@ from .core import Address, Core
 from .handshake import DataCentre
 
 BUFFER_BYTES = 1 << 20
+STOP_SECONDS = 1.0
 
 
 class Servers:
@@ -23,6 +25,7 @@ class Servers:
         self.core = core
         self.connections: set[Connection] = set()
         self._servers: list[asyncio.Server] = []
+        self._tasks: set[asyncio.Task[Any]] = set()
         assert methods.__all__
 
     async def start(self) -> None:
@@ -54,11 +57,15 @@ class Servers:
         writer: asyncio.StreamWriter,
     ) -> None:
         connection = Connection(self.core, reader, writer)
+        task = asyncio.current_task()
+        assert task is not None
         self.connections.add(connection)
+        self._tasks.add(task)
         try:
             await connection.serve(centre, secret)
         finally:
             self.connections.discard(connection)
+            self._tasks.discard(task)
 
     def drop(self, account: int | None = None, dc: int | None = None) -> int:
         """Close connections at once; returns how many."""
@@ -67,7 +74,9 @@ class Servers:
             connection.abort()
         return len(chosen)
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         for server in self._servers:
             server.close()
         self.drop()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=STOP_SECONDS)

@@ -61,9 +61,10 @@ class Receiver:
         return fresh
 
     def _begin(self, session: Session, messages: list[Message]) -> None:
+        gone = [known for known in self._key.sessions.values() if not known.is_connected]
+        for old in gone[: max(len(self._key.sessions) - MAX_SESSIONS, 0)]:
+            del self._key.sessions[old.id]
         self._key.sessions[session.id] = session
-        while len(self._key.sessions) > MAX_SESSIONS:
-            self._key.sessions.pop(next(iter(self._key.sessions)))
         first = min((message.msg_id for message in messages), default=0)
         session.send(types.NewSessionCreated(first, session.unique_id, self._key.salts.current()))
 

@@ -24,6 +24,7 @@ def make_servers(world: World, accounts: list[str], **settings: Any) -> Servers:
         for text in accounts:
             order: dict[str, Any] = json.loads(text)
             core.directory.add(identity_from(order, core))
+        core.directory.bots = world.bots
         for bot in world.bots:
             home = min(BOTS_DC, core.settings.dcs)
             core.directory.add(

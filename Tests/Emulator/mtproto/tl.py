@@ -6,6 +6,7 @@ Nothing of this comes from the project's own codec, so that codec is never check
 from __future__ import annotations
 
 import gzip
+import inspect
 import struct
 import zlib
 from typing import Any
@@ -107,6 +108,12 @@ def method_name(request: TLRequest) -> str:
     name = kind.__name__.removesuffix("Request")
     name = name[0].lower() + name[1:]
     return f"{space}.{name}" if space else name
+
+
+def where_known(kind: type, **newer: Any) -> dict[str, Any]:
+    """Those of the fields that this layer has: some came later than the oldest layer that the emulator can speak."""
+    has = inspect.signature(kind).parameters
+    return {name: value for name, value in newer.items() if name in has}
 
 
 def build(value: Any) -> Any:

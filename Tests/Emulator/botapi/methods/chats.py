@@ -48,11 +48,13 @@ def _reaction(item: Any) -> Json:
 
 async def set_message_reaction(call: Call) -> bool:
     reactions = [_reaction(item) for item in call.get("reaction", [])]
-    message = call.message(call.chat(), "react")
+    chat = call.chat()
+    message = call.message(chat, "react")
     if len(reactions) > 1:
         raise bad_request("REACTIONS_TOO_MANY")
     message.reactions = reactions
     message.reaction_history.append({"reaction": reactions, "at": time.time()})
+    call.world.reflect(call.bot, chat, "reactions", message)
     return True
 
 

@@ -40,6 +40,7 @@ def deliver(call: Call, content: Json) -> Message:
         message.body["reply_markup"] = shown
     elif markup and "inline_keyboard" not in markup:
         message.has_other_markup = True
+    call.world.reflect(call.bot, chat, "new", message)
     return message
 
 

@@ -72,6 +72,7 @@ def _apply(call: Call, message: Message, keys: tuple[str, ...], content: Json) -
     message.body |= content | {"edit_date": int(time.time())}
     shown = {key: content[key] for key in ("text", "caption") if key in content}
     message.edits.append(shown | {"at": time.time()})
+    call.world.reflect(call.bot, call.chat(), "edit", message)
     return message.body
 
 
@@ -81,6 +82,7 @@ async def delete_message(call: Call) -> bool:
     if not _may_delete(chat, message):
         raise bad_request("message can't be deleted")
     chat.delete(message)
+    call.world.reflect(call.bot, chat, "delete", message)
     return True
 
 
@@ -98,6 +100,7 @@ async def delete_messages(call: Call) -> bool:
         message = chat.find(message_id)
         if message is not None and _may_delete(chat, message):
             chat.delete(message)
+            call.world.reflect(call.bot, chat, "delete", message)
     return True
 
 

@@ -12,9 +12,11 @@ from ..account import SHARED, Account
 from ..errors import bad_request
 from ..peers import Cast, channel_of, chat_of, peer
 from ..rpc import Call, method
-from ..tl import functions, types
+from ..tl import functions, types, where_known
 
 MAX_PAGE = 100
+# Nobody counts further.
+MAX_UNREAD = 1000
 
 
 def _window(chat: Chat, request: Any) -> list[Message]:
@@ -43,8 +45,13 @@ def page(account: Account, chat: Chat, items: list[Message], total: int) -> Any:
     if chat.type in SHARED:
         return types.messages.ChannelMessages(account.log_of(chat).pts, total, shown, [], cast.chats(), cast.users())
     if len(items) < total:
-        return types.messages.MessagesSlice(total, shown, [], cast.chats(), cast.users())
-    return types.messages.Messages(shown, [], cast.chats(), cast.users())
+        return _listed(types.messages.MessagesSlice, shown, cast, count=total)
+    return _listed(types.messages.Messages, shown, cast)
+
+
+def _listed(kind: type, shown: list[Any], cast: Cast, **more: Any) -> Any:
+    more |= where_known(kind, topics=[])
+    return kind(messages=shown, chats=cast.chats(), users=cast.users(), **more)
 
 
 @method(functions.messages.GetHistoryRequest, bots=False)
@@ -86,7 +93,7 @@ def get_messages(call: Call, request: Any) -> Any:
             shown.append(types.MessageEmpty(identity, None))
         else:
             shown.append(render.message(account, chat, chat.messages[identity], cast))
-    return types.messages.Messages(shown, [], cast.chats(), cast.users())
+    return _listed(types.messages.Messages, shown, cast)
 
 
 @method(functions.channels.GetMessagesRequest)
@@ -116,7 +123,7 @@ def get_dialogs(call: Call, request: Any) -> Any:
         start = next((n for n, top in enumerate(tops) if _age_of_top(top) < (date, request.offset_id)), len(tops))
     chosen = tops[start : start + min(max(request.limit, 1), MAX_PAGE)]
     cast = Cast(account)
-    dialogs = [_dialog(account, chat, top) for chat, top in chosen]
+    dialogs = [dialog(account, chat, top) for chat, top in chosen]
     shown = [render.message(account, chat, top, cast) for chat, top in chosen if top is not None]
     for chat, _ in chosen:
         cast.add_chat(chat)
@@ -129,12 +136,16 @@ def _age_of_top(top: tuple[Chat, Message | None]) -> tuple[int, int]:
     return (top[1].body["date"], top[1].id) if top[1] is not None else (0, 0)
 
 
-def _dialog(account: Account, chat: Chat, top: Message | None) -> Any:
+def dialog(account: Account, chat: Chat, top: Message | None) -> Any:
     read_to = account.read_to.get(chat.id, 0)
-    unread = sum(not account.is_own(message) for message in chat.visible_from(read_to + 1))
+    newest = islice(chat.visible_below(chat.end), MAX_UNREAD)
+    unread = sum(message.id > read_to and not account.is_own(message) for message in newest)
     return types.Dialog(
-        peer(chat.id), top.id if top else 0, read_to, account.read_by_others_to.get(chat.id, 0), unread, 0, 0, 0,
-        types.PeerNotifySettings(), pts=account.log_of(chat).pts if chat.type in SHARED else None,
+        peer=peer(chat.id), top_message=top.id if top else 0, read_inbox_max_id=read_to,
+        read_outbox_max_id=account.read_by_others_to.get(chat.id, 0), unread_count=unread, unread_mentions_count=0,
+        unread_reactions_count=0, notify_settings=types.PeerNotifySettings(),
+        pts=account.log_of(chat).pts if chat.type in SHARED else None,
+        **where_known(types.Dialog, unread_poll_votes_count=0),
     )  # fmt: skip
 
 
@@ -145,7 +156,7 @@ def get_peer_dialogs(call: Call, request: Any) -> Any:
     for given in request.peers:
         chat = chat_of(account, getattr(given, "peer", given))
         if chat.newest is not None:
-            dialogs.append(_dialog(account, chat, chat.newest))
+            dialogs.append(dialog(account, chat, chat.newest))
             shown.append(render.message(account, chat, chat.newest, cast))
     state = types.updates.State(account.log.pts, account.qts, int(call.core.clock.now()), account.seq, 0)
     return types.messages.PeerDialogs(dialogs, shown, cast.chats(), cast.users(), state)

@@ -132,6 +132,24 @@ def get_participant(call: Call, request: Any) -> Any:
     return types.channels.ChannelParticipant(shown, [], [show_user(call.account, user)])
 
 
+@method(functions.channels.GetParticipantsRequest)
+def get_participants(call: Call, request: Any) -> Any:
+    chat = channel_of(call.account, request.channel)
+    if chat.type == "channel":
+        raise bad_request("CHAT_ADMIN_REQUIRED")
+    ids = sorted(chat.members)[max(request.offset, 0) :][: min(max(request.limit, 0), 200)]
+    cast = Cast(call.account)
+    for identity in ids:
+        cast.add_user(identity)
+    shown = [types.ChannelParticipant(identity, 1_700_000_000) for identity in ids]
+    return types.channels.ChannelParticipants(len(chat.members), shown, [], cast.users())
+
+
+@method(functions.messages.GetSplitRangesRequest, bots=False)
+def get_split_ranges(call: Call, request: Any) -> Any:
+    return [types.MessageRange(1, 0x7FFFFFFF)]
+
+
 @method(functions.messages.SetTypingRequest)
 def set_typing(call: Call, request: Any) -> bool:
     return True

@@ -11,9 +11,10 @@ from .. import render
 from ..account import SHARED, Account
 from ..changes import Change
 from ..errors import bad_request
-from ..peers import Cast, channel_id, channel_of, peer
+from ..peers import Cast, channel_id, channel_of
 from ..rpc import Call, method
 from ..tl import functions, types
+from .history import dialog
 
 CHANNEL_LIMIT, CHANNEL_LIMIT_BOTS = (1, 100), (1, 100_000)
 TOO_LONG_PAGE = 20
@@ -49,6 +50,7 @@ def get_difference(call: Call, request: Any) -> Any:
     secret = [message for qts, message in account.secret_messages if qts > request.qts >= 0]
     is_last = len(part) == len(missing)
     date = request.date.timestamp() if request.date else 0
+    call.core.journal.delivered(account.id, part, "difference")
     cast = Cast(account)
     other = _channel_hints(account, date) if is_last else []
     messages, changed = split(account, account.chats, part, cast)
@@ -111,6 +113,7 @@ def get_channel_difference(call: Call, request: Any) -> Any:
     if habits.take("channel_too_long") or is_too_long:
         return _too_long(account, chat)
     part = missing[: min(request.limit, high)]
+    call.core.journal.delivered(account.id, part, "difference")
     cast = Cast(account)
     cast.add_chat(chat)
     messages, other = split(account, {chat.id: chat}, part, cast)
@@ -126,8 +129,5 @@ def _too_long(account: Account, chat: Chat) -> Any:
     cast = Cast(account)
     cast.add_chat(chat)
     shown = render.messages(account, chat, newest, cast)
-    dialog = types.Dialog(
-        peer(chat.id), newest[0].id if newest else 0, account.read_to.get(chat.id, 0), 0, 0, 0, 0, 0,
-        types.PeerNotifySettings(), pts=account.log_of(chat).pts,
-    )  # fmt: skip
-    return types.updates.ChannelDifferenceTooLong(dialog, shown, cast.chats(), cast.users(), final=True, timeout=30)
+    listed = dialog(account, chat, newest[0] if newest else None)
+    return types.updates.ChannelDifferenceTooLong(listed, shown, cast.chats(), cast.users(), final=True, timeout=30)

@@ -1,0 +1,80 @@
+"""AES-256-IGE, on which every byte to and from Telegram depends, beside libcrypto's AES-256-CBC and beside cryptg."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cryptg
+from bench import MEGABYTE, ROOT, row, scratch
+
+PIECE = 16384
+SECONDS = 1.0
+ROUNDS = 3
+
+
+def library(folder: Path) -> ctypes.CDLL:
+    """The C part of the project by itself, by the compiler that builds it there."""
+    swift = Path(subprocess.run([ROOT / "scripts/swift.sh", "--path"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip())
+    beside = swift.resolve().with_name("clang")
+    compiler = str(beside) if beside.exists() else "cc"
+    source, made = ROOT / "Sources/CAES", folder / "libcaes.so"
+    subprocess.run(
+        [compiler, "-O2", "-shared", "-fPIC", f"-I{source}/include", *source.glob("*.c"), "-lcrypto", "-o", made], check=True
+    )
+    return ctypes.CDLL(str(made))
+
+
+def own(function: Callable[..., None]) -> float:
+    key, vector = os.urandom(32), ctypes.create_string_buffer(os.urandom(32), 32)
+    piece = ctypes.create_string_buffer(os.urandom(PIECE), PIECE)
+    # What Python itself needs for a call is small beside 16 KiB, but it is there.
+    return rate(lambda: function(key, vector, piece, piece, ctypes.c_size_t(PIECE)))
+
+
+def peer(function: Callable[[bytes, bytes, bytes], bytes]) -> float:
+    key, vector, piece = os.urandom(32), os.urandom(32), os.urandom(PIECE)
+    return rate(lambda: function(piece, key, vector))
+
+
+def rate(work: Callable[[], object]) -> float:
+    """Megabytes in a second of the processor's time, as openssl counts it, too."""
+    count, started = 0, time.process_time()
+    while (passed := time.process_time() - started) < SECONDS:
+        for _ in range(100):
+            work()
+        count += 100
+    return count * PIECE / MEGABYTE / passed
+
+
+def openssl() -> float:
+    command = ["openssl", "speed", "-seconds", str(round(SECONDS)), "-bytes", str(PIECE), "-evp", "aes-256-cbc"]
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
+    found = re.search(r"^AES-256-CBC\s+([\d.]+)k", output, re.MULTILINE)
+    if not found:
+        raise SystemExit("error: openssl speed prints something else than it used to")
+    return float(found[1]) * 1000 / MEGABYTE
+
+
+def main() -> None:
+    with scratch() as folder:
+        caes = library(folder)
+        functions = {
+            "encrypting": (caes.tgp_aes_ige_encrypt, cryptg.encrypt_ige), "decrypting": (caes.tgp_aes_ige_decrypt, cryptg.decrypt_ige),
+        }  # fmt: skip
+        for name, (mine, other) in functions.items():
+            # In turn, so that what disturbs the machine disturbs all; the best of each.
+            figures = [(own(mine), openssl(), peer(other)) for _ in range(ROUNDS)]
+            best, limit, theirs = (max(column) for column in zip(*figures, strict=True))
+            row(f"AES-256-IGE, {name}", f"{best:.0f} MB/s", f"openssl speed, CBC {limit:.0f} MB/s", f"{best / limit:.2f} ×",
+                "at least 0.8 ×")  # fmt: skip
+            row("", "", f"cryptg {theirs:.0f} MB/s", f"{best / theirs:.1f} ×")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+import Foundation
+import MTProto
+import TestSupport
+import Testing
+
+@testable import Accounts
+
+@Suite struct SessionStoreTests {
+    static func session(_ byte: UInt8 = 7) throws -> AccountSession {
+        let key = try #require(AuthKey([UInt8](repeating: byte, count: 256)))
+        var session = AccountSession(
+            dataCenter: 2, key: key, address: ServerAddress("2001:db8::1", 443), userID: 5_000_000_042)
+        session.keys[4] = AuthKey((0..<256).map { UInt8($0) })
+        return session
+    }
+
+    let folder: TemporaryFolder
+    let store: SessionStore
+
+    init() throws {
+        folder = try TemporaryFolder()
+        store = SessionStore(folder: folder("sessions"))
+    }
+
+    @Test func `A session is kept, replaced, listed and removed`() throws {
+        #expect(store.names() == [])
+        try store.save(try Self.session(), as: "alice")
+        try store.save(try Self.session(8), as: "bob.2")
+        #expect(try store.load("alice") == Self.session())
+        try store.save(try Self.session(9), as: "alice")
+        #expect(try store.load("alice") == Self.session(9))
+        #expect(store.names() == ["alice", "bob.2"])
+        try store.remove("alice")
+        #expect(store.names() == ["bob.2"])
+        #expect(#expect(throws: AccountError.self) { try store.load("alice") }?.code == .notFound)
+        #expect(#expect(throws: AccountError.self) { try store.remove("alice") }?.code == .notFound)
+    }
+
+    @Test func `Nobody else can read a session, and nothing is left beside it`() throws {
+        try store.save(try Self.session(), as: "alice")
+        let path = try store.path("alice")
+        let file = try FileManager.default.attributesOfItem(atPath: path)
+        #expect(file[.posixPermissions] as? Int == 0o600)
+        let parent = try FileManager.default.attributesOfItem(atPath: store.folder)
+        #expect(parent[.posixPermissions] as? Int == 0o700)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: store.folder).count == 1)
+        try FileManager.default.setAttributes([.posixPermissions: 0o640], ofItemAtPath: path)
+        #expect(#expect(throws: AccountError.self) { try store.load("alice") }?.code == .exposed)
+    }
+
+    @Test func `A new session does not take the place of another`() throws {
+        try store.save(try Self.session(), as: "alice", isNew: true)
+        let failure = #expect(throws: AccountError.self) { try store.save(Self.session(8), as: "alice", isNew: true) }
+        #expect(failure?.code == .exists)
+        #expect(try store.load("alice") == Self.session())
+        #expect(try FileManager.default.contentsOfDirectory(atPath: store.folder).count == 1)
+    }
+
+    @Test(arguments: ["", ".", "..", "../x", "a/b", ".hidden", "ä", String(repeating: "x", count: 65), "a b", "a\0"])
+    func `Names that lead elsewhere are refused`(_ name: String) {
+        #expect(#expect(throws: AccountError.self) { try store.load(name) }?.code == .invalidName)
+    }
+
+    @Test func `A file that was cut off or changed is damaged, and one from the future of another version`() throws {
+        try store.save(try Self.session(), as: "alice")
+        let path = try store.path("alice")
+        let whole = try Data(contentsOf: URL(fileURLWithPath: path))
+        for count in stride(from: 0, to: whole.count - 1, by: 7) {
+            #expect(throws: AccountError.self, "\(count)") {
+                try SessionFile.session(Array(whole[..<count]), path: path)
+            }
+        }
+        let text = String(decoding: whole, as: UTF8.self)
+        let cases: [(String, String, AccountError.Code)] = [
+            (#""version":1"#, #""version":2"#, .otherVersion), (#""dc":2"#, #""dc":3"#, .damaged),
+            (#""keys":{"2":"BwcH"#, #""keys":{"2":"!wcH"#, .damaged), (#""port":443"#, #""port":70000"#, .damaged),
+        ]
+        for (old, new, code) in cases {
+            #expect(text.contains(old))
+            let failure = #expect(throws: AccountError.self) {
+                try SessionFile.session(Array(text.replacing(old, with: new).utf8), path: path)
+            }
+            #expect(failure?.code == code)
+            #expect(failure?.message.contains("BwcH") == false)
+        }
+    }
+
+    @Test func `Addresses are those that are known, then those that are built in`() throws {
+        let session = try Self.session()
+        #expect(session.addresses(of: 2).map(\.description) == ["[2001:db8::1]:443", "149.154.167.51:443"])
+        #expect(session.addresses(of: 9) == [])
+    }
+}
