@@ -136,6 +136,41 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: mark))
     }
 
+    @Test("a run that takes longer than the lease keeps it")
+    func longRuns() async throws {
+        try await push(0..<1)
+        let runs = queues.folder("runs")
+        let program = try queues.program("echo run >>\(runs); sleep 1.6; cat")
+        let arguments = ["work", "jobs", "--lease", "500ms", "--to", "queue:done", "--", program]
+        let workers = [try queues.start("ev-queue", arguments), try queues.start("ev-queue", arguments)]
+        #expect(try await queues.run("ev-queue", "wait", "jobs", "--timeout", "30s").status == 0)
+        for worker in workers {
+            worker.signal(SIGTERM)
+            #expect(try await worker.result().status == 0)
+        }
+        #expect(try await queues.numbers(in: "done") == [0])
+        #expect(try String(contentsOfFile: runs, encoding: .utf8) == "run\n")
+    }
+
+    @Test("a worker that was stopped for longer than its lease publishes nothing when it goes on")
+    func stopped() async throws {
+        try await push(0..<1)
+        let begun = queues.folder("begun")
+        let slow = try queues.program("cat; touch \(begun); sleep 0.3")
+        let first = try queues.start(
+            "ev-queue", ["work", "jobs", "--lease", "500ms", "--to", "queue:done", "--", slow])
+        #expect(try await eventually { FileManager.default.fileExists(atPath: begun) })
+        first.signal(SIGSTOP)
+        let second = try await queues.run("ev-queue", "work", "jobs", "--once", "--to", "queue:done", "--", "cat")
+        #expect(second.status == 0)
+        #expect(try await queues.numbers(in: "done") == [0])
+        first.signal(SIGCONT)
+        #expect(try await eventually { first.log.contains("lost the lease") })
+        first.signal(SIGTERM)
+        #expect(try await first.result().status == 0)
+        #expect(try await queues.numbers(in: "done") == [0])
+    }
+
     @Test("dead letters go round again, one or all of them")
     func redriving() async throws {
         try await push(0..<3)

@@ -11,7 +11,10 @@ import Testing
 
     init() throws { fixture = try QueueFixture() }
 
-    @Test func onlyWhatEveryGroupHasAcknowledgedIsTrimmed() async throws {
+    /// Also where the server cannot trim by id, as before 6.2.
+    @Test(arguments: [[], [#"rename-command XTRIM """#]])
+    func onlyWhatEveryGroupHasAcknowledgedIsTrimmed(_ configuration: [String]) async throws {
+        let fixture = try QueueFixture(configuration)
         let (fast, slow) = (try await fixture.consumer("a"), try await fixture.consumer("b", group: "slow"))
         let publisher = fixture.publisher()
         for start in stride(from: 0, to: 1200, by: 100) {
