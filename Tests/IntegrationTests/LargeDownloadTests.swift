@@ -159,7 +159,8 @@ import Testing
             guard visit["status"] == 206, let range = visit["range"]?.string else { return nil }
             return Int64(range.dropFirst("bytes=".count).prefix { $0 != "-" })
         }
-        #expect((resumed.max() ?? 0) > 0, "\(try await site.requests(video))")
+        let visits = try await site.requests(video)
+        #expect((resumed.max() ?? 0) > 0, "\(visits)")
         #expect(try queued("events.media.fetched").first?.payload["size_bytes"]?.int == size)
         try await end(second)
     }
