@@ -1,3 +1,4 @@
+import Digest
 import Envelope
 import Glibc
 import HTTP
@@ -87,6 +88,15 @@ public final class MediaFetcher: Sendable {
             folder.unlock()
         }
         return removed
+    }
+
+    /// Addresses of which there is something here, untouched for so long; whoever began them may have died, and somebody else,
+    /// elsewhere, have fetched them.
+    public func untouched(for age: Duration) -> [ContentAddress] {
+        FolderListing.names(settings.directory).filter {
+            SHA256.isHexDigest($0) && isOlder("\(settings.directory)/\($0)", than: age)
+        }
+        .flatMap { hash in MediaKind.allCases.map { ContentAddress($0, hash: hash) } }
     }
 
     private func isOlder(_ path: String, than age: Duration) -> Bool {

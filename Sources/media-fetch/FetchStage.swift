@@ -177,7 +177,8 @@ extension FetchStage {
         await BlockingThread().run { fetcher.discard(address) }
     }
 
-    /// Removes what was left half done long ago and is not coming back, and what is done with; until it is cancelled, and once
+    /// Removes what was left half done long ago and is not coming back, what somebody else has stored meanwhile, and what is done
+    /// with; until it is cancelled, and once
     /// more then.
     func sweep() async {
         let fetcher = direct
@@ -185,6 +186,10 @@ extension FetchStage {
         var isOver = false
         while !isOver {
             await thread.run { _ = fetcher.sweep(olderThan: .seconds(2 * 86_400)) }
+            for address in await thread.run({ fetcher.untouched(for: .seconds(60)) })
+            where (try? await stored(address.key)) != nil {
+                await thread.run { fetcher.discard(address) }
+            }
             isOver = Task.isCancelled
             if !isOver { try? await Task.sleep(for: .seconds(30)) }
         }

@@ -60,20 +60,23 @@ class Answers:
                 found.errors += failures[asked]
         return found
 
-    def judge(self, verdict: Verdict, asked: int, lost_answers: int) -> None:
+    def judge(self, verdict: Verdict, asked: int, telegram: Telegram) -> None:
+        lost_videos, lost_texts = lost_answers(telegram, "sendVideo"), lost_answers(telegram, "sendMessage")
         verdict.check(not self.unanswered, f"{asked} requests, {len(self.unanswered)} not answered")
         verdict.check(self.errors == 0, f"{self.errors} of them answered with an error")
         verdict.check(
-            self.doubles <= lost_answers,
-            f"{self.doubles} answers twice, for {lost_answers} sends that Telegram performed and whose answer was lost",
+            self.doubles <= lost_videos,
+            f"{self.doubles} videos twice: tg-send was not told how {lost_videos} of its calls ended",
         )
-        verdict.check(self.leftovers <= lost_answers, f"{self.leftovers} progress messages left behind")
+        verdict.check(
+            self.leftovers <= lost_texts,
+            f"{self.leftovers} progress messages left behind: it was not told how {lost_texts} of its calls ended",
+        )
 
 
-def lost_answers(telegram: Telegram) -> int:
-    """Sends that were performed and of which the sender did not get to know."""
-    calls = [call for method in ("sendVideo", "sendMessage") for call in telegram.calls(method)]
-    return sum(call["status"] is None for call in calls)
+def lost_answers(telegram: Telegram, method: str) -> int:
+    """Calls that may have been performed, and whose answer did not arrive."""
+    return sum(call["status"] is None for call in telegram.calls(method))
 
 
 def judge_fetches(verdict: Verdict, visits: Counter[str], sources: int, killed_owners: int) -> None:

@@ -298,6 +298,8 @@ struct MediaFetcherTests {
         let fetcher = try fetcher()
         let media = try await fetcher.fetch(try job(.video, "/clip.mp4"))
         #expect(fetcher.sweep(olderThan: .seconds(3600)) == 0)
+        #expect(fetcher.untouched(for: .seconds(3600)).isEmpty)
+        #expect(fetcher.untouched(for: .seconds(-10)).map(\.key).contains(media.key))
         let held = try #require(try JobFolder.tryToOpen(root: folder("jobs"), hash: String(repeating: "b", count: 64)))
         #expect(fetcher.sweep(olderThan: .seconds(-10)) == 1)
         #expect(access(media.path, F_OK) != 0)

@@ -15,6 +15,11 @@ public struct ContentAddress: Sendable, Hashable, CustomStringConvertible {
         hash = SHA256.hexDigest(Array("\(kind.rawValue)\n\(normalizedURL)".utf8))
     }
 
+    init(_ kind: MediaKind, hash: String) {
+        self.kind = kind
+        self.hash = hash
+    }
+
     /// `video/<hash>.mp4` or `audio/<hash>.mp3`.
     public var key: String { "\(kind.rawValue)/\(hash).\(kind.fileExtension)" }
 
