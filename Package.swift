@@ -122,6 +122,7 @@ let package = Package(
         tests("MTProtoTests", ["CAES", "Digest", "Envelope", "MTProto", "TL", "TestSupport"]),
         tests("FetchTests", ["media-fetch", "Media", "TestSupport"]),
         tests("RouteTests", ["ev-route", "Envelope"]),
+        tests("ConfigTests", ["Config", "TestSupport"]),
         tests("SchemaTests", ["Blocking", "Envelope", "Schemas"]),
         tests("SpoolTests", ["Spool", "Envelope", "TestSupport"]),
         tests("SendTests", ["tg-send", "Envelope"]),

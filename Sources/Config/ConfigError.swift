@@ -1,7 +1,7 @@
 public import Envelope
 
 /// A mistake in a configuration file, with its place.
-public struct ConfigError: ReportableError, CustomStringConvertible {
+public struct ConfigError: ReportableError, Equatable, CustomStringConvertible {
     public let message: String
     public var exitStatus: ExitStatus { .configuration }
 

@@ -101,30 +101,28 @@ final class OpenFile: Sendable {
 
     /// Writes pieces at a place in the file, which ends there.
     ///
-    /// - Returns: why there is no room; then nothing of them is there.
-    func write(_ pieces: [iovec], at start: Int64) throws(SpoolError) -> String? {
+    /// - Returns: how many bytes are there now, and why that is not all of them: no room.
+    func write(_ pieces: [iovec], at start: Int64) throws(SpoolError) -> (written: Int, reason: String?) {
         var rest = pieces
-        var offset = start
+        var written = 0
         while !rest.isEmpty {
-            let count = pwritev(descriptor, rest, Int32(rest.count), off_t(offset))
+            let count = pwritev(descriptor, rest, Int32(rest.count), off_t(start) + off_t(written))
             if count < 0 && errno == EINTR { continue }
             guard count >= 0 else {
-                let number = errno
-                let error = SpoolError.localIO("unable to write to \(path)", errno: number)
-                try truncate(to: start)
-                guard [ENOSPC, EDQUOT, EFBIG].contains(number) else { throw error }
-                return error.message
+                let error = SpoolError.localIO("unable to write to \(path)")
+                guard error.isWantOfRoom else { throw error }
+                return (written, error.message)
             }
-            offset += Int64(count)
+            written += count
             rest.drop(count)
         }
-        return nil
+        return (written, nil)
     }
 }
 
 extension [iovec] {
     /// Goes on behind the next `count` bytes.
-    fileprivate mutating func drop(_ count: Int) {
+    mutating func drop(_ count: Int) {
         var count = count
         var whole = 0
         while whole < self.count, count >= self[whole].iov_len {

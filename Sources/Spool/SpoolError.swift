@@ -17,11 +17,18 @@ public struct SpoolError: ReportableError, CustomStringConvertible {
     public let code: Code
     public let message: String
 
-    public init(_ code: Code, _ message: String) { (self.code, self.message) = (code, message) }
+    private let number: Int32
+
+    init(_ code: Code, _ message: String, errno number: Int32 = 0) {
+        (self.code, self.message, self.number) = (code, message, number)
+    }
 
     static func localIO(_ what: String, errno number: Int32 = errno) -> SpoolError {
-        SpoolError(.localIO, "\(what): \(String(cString: strerror(number)))")
+        SpoolError(.localIO, "\(what): \(String(cString: strerror(number)))", errno: number)
     }
+
+    /// The disk, or what the user may have of it, is full.
+    var isWantOfRoom: Bool { [ENOSPC, EDQUOT, EFBIG].contains(number) }
 
     public var exitStatus: ExitStatus {
         switch code {

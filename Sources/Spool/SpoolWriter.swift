@@ -37,25 +37,25 @@ public final class SpoolWriter {
                 bytes += pieces[end].iov_len
                 end += 1
             } while end < pieces.count && end - index < SpoolWriter.batchPieces && bytes < SpoolWriter.batchBytes
-            dropped += try append(batch: UnsafeBufferPointer(rebasing: pieces[index..<end]), bytes: bytes)
+            dropped += try append(batch: Array(pieces[index..<end]))
             index = end
         }
         return dropped
     }
 
-    private func append(batch: UnsafeBufferPointer<iovec>, bytes: Int) throws(SpoolError) -> Int {
+    private func append(batch: [iovec]) throws(SpoolError) -> Int {
+        var rest = batch
         while true {
-            if let reason = try write(batch, bytes) {
-                tell(reason)
-                // On a full disk the segment itself must go, once it has been read.
-                if active.bytes > 0, spool.waitingBytes == 0 { _ = try begin() }
-                guard spool.limits.whenFull == .block else { return SpoolWriter.lineFeeds(batch) }
-                // What is delivered makes room, and so may somebody on a full disk.
-                let isAbandoned = spool.state.wait(atMost: .milliseconds(200)) { $0.isAbandoned ? true : nil } ?? false
-                guard !isAbandoned else { throw SpoolError(.abandoned, reason) }
-            } else {
-                return 0
-            }
+            let (written, reason) = try write(rest)
+            rest.drop(written)
+            guard let reason else { return 0 }
+            tell(reason)
+            // On a full disk the segment itself must go, once it has been read.
+            if active.bytes > 0, spool.waitingBytes == 0 { _ = try begin() }
+            guard spool.limits.whenFull == .block else { return SpoolWriter.lineFeeds(rest) }
+            // What is delivered makes room, and so may somebody on a full disk.
+            let isAbandoned = spool.state.wait(atMost: .milliseconds(200)) { $0.isAbandoned ? true : nil } ?? false
+            guard !isAbandoned else { throw SpoolError(.abandoned, reason) }
         }
     }
 
@@ -66,36 +66,55 @@ public final class SpoolWriter {
         spool.notify(.full(reason))
     }
 
-    /// - Returns: why there is no room; nil when it is written.
-    private func write(_ batch: UnsafeBufferPointer<iovec>, _ bytes: Int) throws(SpoolError) -> String? {
+    /// Writes as many lines as there is room for.
+    ///
+    /// - Returns: their bytes, and why that is not all.
+    private func write(_ batch: [iovec]) throws(SpoolError) -> (written: Int, reason: String?) {
+        let bytes = batch.reduce(0) { $0 + $1.iov_len }
+        if let reason = try makePlace(for: Int64(bytes)) { return (0, reason) }
+        guard let lines, let sums else { return (0, nil) }
+        let noted = note(batch)
+        let (written, reason) = try lines.write(batch, at: active.bytes)
+        var (count, end) = (noted, active.bytes + Int64(bytes))
+        if reason != nil {
+            let most = active.bytes + Int64(written)
+            count = records[..<noted].firstIndex { Int64($0.end) > most } ?? noted
+            end = count > 0 ? Int64(records[count - 1].end) : active.bytes
+            try lines.truncate(to: end)
+        }
+        let sumsEnd = Int64(active.lines * Segment.lineBytes)
+        let (_, sumsReason) = try sums.write(
+            [iovec(iov_base: records.baseAddress, iov_len: count * Segment.lineBytes)], at: sumsEnd)
+        if let sumsReason {
+            try lines.truncate(to: active.bytes)
+            try sums.truncate(to: sumsEnd)
+            return (0, sumsReason)
+        }
+        if spool.limits.syncs { try sync(lines, sums) }
+        defer { spool.state.update { [active] in $0.segments[$0.segments.count - 1] = active } }
+        let taken = Int(end - active.bytes)
+        active.bytes = end
+        active.lines += count
+        return (taken, reason)
+    }
+
+    private func sync(_ lines: OpenFile, _ sums: OpenFile) throws(SpoolError) {
+        guard fdatasync(lines.descriptor) == 0, fdatasync(sums.descriptor) == 0 else {
+            throw SpoolError.localIO("unable to write to \(lines.path)")
+        }
+    }
+
+    /// Begins a segment where one is needed.
+    ///
+    /// - Returns: why there is no room.
+    private func makePlace(for bytes: Int64) throws(SpoolError) -> String? {
         let (held, hasOlder) = spool.state.read { ($0.bytes, $0.segments.count > 1) }
         let isEmpty = !hasOlder && spool.waitingBytes == 0
-        guard isEmpty || held + Int64(bytes) <= spool.limits.totalBytes else {
-            return "the spool \(spool.folder) is full: \(held) bytes"
-        }
+        let isOver = held + bytes > spool.limits.totalBytes
+        guard isEmpty || !isOver else { return "the spool \(spool.folder) is full: \(held) bytes" }
         // A spool that has been read to its end begins a segment too, for the old one to go away.
-        if lines == nil || active.bytes >= spool.limits.segmentBytes
-            || (isEmpty && held + Int64(bytes) > spool.limits.totalBytes)
-        {
-            if let reason = try begin() { return reason }
-        }
-        guard let lines, let sums else { return nil }
-        let count = note(batch)
-        if let reason = try lines.write(Array(batch), at: active.bytes) { return reason }
-        let reason = try sums.write(noted(count), at: Int64(active.lines * Segment.lineBytes))
-        if let reason {
-            try lines.truncate(to: active.bytes)
-            return reason
-        }
-        if spool.limits.syncs {
-            guard fdatasync(lines.descriptor) == 0, fdatasync(sums.descriptor) == 0 else {
-                throw SpoolError.localIO("unable to write to \(lines.path)")
-            }
-        }
-        active.bytes += Int64(bytes)
-        active.lines += count
-        spool.state.update { [active] in $0.segments[$0.segments.count - 1] = active }
-        return nil
+        guard lines == nil || active.bytes >= spool.limits.segmentBytes || (isEmpty && isOver) else { return nil }
+        return try begin()
     }
 
     /// Goes on in the last segment, or in a new one when that is full.
@@ -109,7 +128,7 @@ public final class SpoolWriter {
             let files = (try OpenFile(next.linesPath, O_RDWR | O_CREAT), try OpenFile(next.sumsPath, O_RDWR | O_CREAT))
             (lines, sums) = files
         } catch {
-            guard errno == ENOSPC || errno == EDQUOT else { throw error }
+            guard error.isWantOfRoom else { throw error }
             return error.message
         }
         active = next
@@ -120,7 +139,7 @@ public final class SpoolWriter {
     }
 
     /// Notes the lines of a batch; how many.
-    private func note(_ batch: UnsafeBufferPointer<iovec>) -> Int {
+    private func note(_ batch: [iovec]) -> Int {
         var count = 0
         var start = UInt32(truncatingIfNeeded: active.bytes)
         for piece in batch {
@@ -145,12 +164,7 @@ public final class SpoolWriter {
         records = larger
     }
 
-    /// Where the records of the lines noted last are.
-    private func noted(_ count: Int) -> [iovec] {
-        [iovec(iov_base: records.baseAddress, iov_len: count * Segment.lineBytes)]
-    }
-
-    private static func lineFeeds(_ batch: UnsafeBufferPointer<iovec>) -> Int {
+    private static func lineFeeds(_ batch: [iovec]) -> Int {
         batch.reduce(0) { sum, piece in
             sum + UnsafeRawBufferPointer(start: piece.iov_base, count: piece.iov_len).count { $0 == 0x0A }
         }

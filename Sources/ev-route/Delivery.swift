@@ -156,9 +156,31 @@ final class Delivery: Sendable {
         for passage in passages { passage.outbox.close() }
         wait { [count = outputs.count] index in index < count }
         for (index, output) in outputs.enumerated() where index != deadLetterOutput { output.outbox.close() }
+        for index in outputs.indices where outputs[index].isDropping {
+            BlockingThread.start { self.watch(index) }
+        }
         wait { [deadLetterOutput] index in index == deadLetterOutput }
         if let deadLetterOutput { outputs[deadLetterOutput].outbox.close() }
     }
+
+    /// Does not wait at the end for an output that may drop events and takes nothing.
+    private func watch(_ index: Int) {
+        let output = outputs[index]
+        var (left, since) = (output.undeliveredBytes, ContinuousClock.now)
+        while state.read({ $0.working.contains(index) && !$0.isGivenUp }) {
+            usleep(50_000)
+            let now = output.undeliveredBytes
+            if now != left { (left, since) = (now, .now) }
+            guard since.duration(to: .now) > Delivery.patience else { continue }
+            runtime.log.warning("nobody takes what is in \(output.name): its last \(left) bytes are dropped")
+            output.tellDrops()
+            output.giveUp()
+            _ = state.update { $0.working.remove(index) }
+            return
+        }
+    }
+
+    private static let patience = Duration.seconds(5)
 
     /// Waits until only those work that may.
     private func wait(until mayWork: @Sendable (Int) -> Bool) {

@@ -11,8 +11,8 @@ import Stage
         abstract: "Send each envelope to the outputs that its type is routed to.",
         discussion: """
             A route is PATTERN=TARGET. PATTERN is made of dotted words: * stands for one word, # for any number of them; \
-            PATTERN@2 takes version 2 of the payload only. TARGET is - (standard output), the path of a FIFO or file, or \
-            exec:COMMAND. An envelope goes to every route that matches; one that matches none goes to the dead letters.
+            PATTERN@2 takes version 2 of the payload only. TARGET is - (standard output), the path of a FIFO or file, \
+            exec:COMMAND or queue:NAME. An envelope goes to every route that matches; one that matches none goes to the dead letters.
 
             Example: ev-route -o 'commands.media.#=run/media.fifo' -o 'commands.telegram.#=run/send.fifo' \
             --dead-letter run/dead.ndjson
@@ -28,7 +28,9 @@ import Stage
         transform: Route.init(argument:))
     var output: [Route] = []
 
-    @Option(help: ArgumentHelp("A TOML file of routes, which add to those of --output.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp(
+            "A TOML file of routes, which add to those of --output, and of middlewares.", valueName: "file"))
     var config: String?
 
     @OptionGroup var overflow: OverflowOptions

@@ -10,6 +10,8 @@ final class Output: Sendable {
     let outbox: Outbox
     private let sink: any Sink
     private let drops: DropCount
+    /// Nobody waits for it for long.
+    let isDropping: Bool
 
     init(
         _ plan: OutputPlan, spool: SpoolPlan, collects: Bool, runtime: Runtime, bridge: TaskBridge,
@@ -18,7 +20,8 @@ final class Output: Sendable {
         let log = runtime.log
         name = plan.target.name.printable
         drops = DropCount(name: name, log: log)
-        outbox = Outbox(drops: plan.overflow == .drop ? drops : nil)
+        isDropping = plan.overflow == .drop
+        outbox = Outbox(drops: isDropping ? drops : nil)
         guard plan.overflow != .spool else {
             sink = try SpoolSink(
                 plan.target, plan: spool, retry: plan.retry, drops: drops, runtime: runtime, bridge: bridge,
@@ -58,6 +61,9 @@ final class Output: Sendable {
 
     /// What would be lost if the process ended now.
     var undeliveredBytes: Int { outbox.totalBytes - sink.acceptedBytes + sink.unreadBytes }
+
+    /// Tells, instead of the output, how many events were dropped.
+    func tellDrops() { drops.finish() }
 
     func giveUp() { sink.giveUp() }
 }
