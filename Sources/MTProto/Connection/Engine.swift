@@ -252,7 +252,8 @@ struct Engine {
     /// All that is to be sent now.
     mutating func takeUnsent() -> [UInt8] {
         defer { unsent = [] }
-        return unsent + (link?.takeUnsent() ?? [])
+        let packets = link?.takeUnsent() ?? []
+        return unsent.isEmpty ? packets : unsent + packets
     }
 
     /// The connection is gone.
