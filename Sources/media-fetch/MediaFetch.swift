@@ -11,12 +11,17 @@ import Telegram
         commandName: "media-fetch",
         abstract: "Fetch the media that commands ask for, once a source.",
         discussion: """
-            Reads commands.media.video_download and commands.media.audio_download. What the store has already becomes \
+            Reads commands.media.video_download, audio_download and large_download. What the store has already becomes \
             events.dl.*.ready at once; a plain file is downloaded straight to disk, resumed where it stopped; everything else \
             goes through yt-dlp. The result is events.media.fetched with a local file, or events.dl.*.failed with one line that \
-            says why. Files of Telegram messages need TG_BOT_TOKEN. Everything else passes through unchanged.
+            says why. What several ask for, also through other processes with the same Redis and store, is fetched once. Files \
+            of Telegram messages need TG_BOT_TOKEN. Everything else passes through unchanged.
 
-            Example: tg-listen --bot | tg-gate | media-fetch --concurrency 4 | blob-put | tg-send
+            What is over --max-direct-size becomes commands.media.large_download, which a media-fetch without that option fetches, \
+            from a queue for instance.
+
+            Examples: tg-listen --bot | tg-gate | media-fetch --concurrency 4 | blob-put | tg-send
+                      media-fetch --from queue:large --max-size 2G --timeout 12h | blob-put | tg-send
             """,
         version: tgpipeVersion)
 

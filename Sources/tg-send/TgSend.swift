@@ -11,7 +11,8 @@ import Telegram
         discussion: """
             Reads commands.telegram.*, events.dl.* and events.media.progress, and writes events.telegram.sent and \
             events.telegram.failed; everything else passes through unchanged. Media that Telegram already has is sent by its \
-            file_id, else uploaded from disk. With --chat it sends one thing and ends. \
+            file_id, else uploaded from disk, once for all who get it. From a queue, an event is acknowledged when Telegram has \
+            answered, and is not sent again when it is handed out anew. With --chat it sends one thing and ends. \
             The token comes from TG_BOT_TOKEN or --token-file.
 
             Examples: media-fetch | blob-put | tg-send

@@ -114,8 +114,11 @@ def _tgcrypto() -> modules.ModuleType:
     return module
 
 
+# Before anybody imports Kurigram, which would do with a cipher in plain Python that takes minutes for a large file.
+sys.modules.setdefault("tgcrypto", _tgcrypto())
+
+
 def kurigram_client(telegram: Telegram, session: str | None = None, **more: Any) -> Any:
-    sys.modules.setdefault("tgcrypto", _tgcrypto())
     import pyrogram
     from pyrogram.connection import Connection
     from pyrogram.crypto import rsa as keys

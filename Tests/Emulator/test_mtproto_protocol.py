@@ -151,6 +151,24 @@ def test_what_is_not_acknowledged_comes_again_on_a_new_connection(telegram: Tele
     assert answer.msg_id not in [one.msg_id for one in seen]
 
 
+def test_a_lost_connection_loses_either_the_call_or_only_the_answer(telegram: Telegram) -> None:
+    client = raw_client_as(telegram)
+    for is_done, text in ((False, "lost call"), (True, "lost answer")):
+        telegram.mtproto("fault", {"method": "messages.sendMessage", "kind": "drop", "after": is_done})
+        msg_id, seqno = client.msg_id(), client.seqno()
+        request = functions.messages.SendMessageRequest(types.InputPeerSelf(), text, random_id=len(text))
+        client.send(request, msg_id=msg_id, seqno=seqno)
+        with pytest.raises(Closed):
+            client.until(msg_id)
+        client.pipe, client.inbox = Pipe(telegram.address(2)), []
+        if is_done:
+            client.send(PING, content=False)
+        else:
+            client.send(request, msg_id=msg_id, seqno=seqno)
+        assert isinstance(client.until(msg_id), types.Updates)
+        assert [one["message"]["text"] for one in telegram.chat(42)].count(text) == 1
+
+
 def test_gzip_both_ways_and_requests_that_cannot_be_read(telegram: Telegram) -> None:
     client = raw_client_as(telegram, None)
     assert isinstance(client.call(pack_gzip(bytes(DC))), types.NearestDc)

@@ -109,6 +109,8 @@ def test_messages_arrive_and_are_answered_edited_and_deleted(telegram: Telegram)
             assert (first.raw_text, first.out, first.sender_id) == ("one", False, 77)
             assert (own.raw_text, own.out, own.chat_id) == (".vdl http://a.com", True, 77)
             sent = await client.send_message("bobby", "**bold** http://b.com", reply_to=first.id)
+            asked = functions.messages.GetMessagesRequest([types.InputMessageReplyTo(sent.id)])
+            assert (await client(asked)).messages[0].message == "one"
             await sent.edit("second")
             with pytest.raises(errors.MessageNotModifiedError):
                 await sent.edit("second")

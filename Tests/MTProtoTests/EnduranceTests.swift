@@ -35,10 +35,12 @@ import Testing
         #expect(violations == [])
     }
 
-    @Test func `Calls on their way are carried out once each though connections break`() async throws {
+    @Test(arguments: ["auto", "never", "always"])
+    func `Calls on their way are carried out once each though connections break`(_ containers: String) async throws {
         let emulator = try await MTProtoEmulator()
         let settings = try await ConnectionTests.alice(emulator)
         try await emulator.write("hello")
+        try await emulator.control("habits", ["containers": .string(containers)])
         try await Talk.over(settings) { talk in
             try await talk.resolveBob()
             try await emulator.control(

@@ -34,7 +34,13 @@ struct HandshakeServer {
     private(set) var dataCenter: Int32?
     private(set) var seconds: Int32?
 
-    init() throws { parameters = try DiffieHellman(prime: KnownPrimes.telegram, generator: 3) }
+    private let time: Int32
+
+    /// - Parameter time: seconds since 1970.
+    init(time: Int32 = 1_700_000_000) throws {
+        self.time = time
+        parameters = try DiffieHellman(prime: KnownPrimes.telegram, generator: 3)
+    }
 
     private var nonces: [UInt8] { nonce + serverNonce }
 
@@ -66,7 +72,7 @@ struct HandshakeServer {
             writer.int(3)
             writer.bytes(KnownPrimes.telegram)
             writer.bytes(parameters.power(secret))
-            writer.int(1_700_000_000)
+            writer.int(time)
         }
         plain = Hash.sha1(plain[...]) + plain
         plain += [UInt8](repeating: 0, count: -plain.count & 15)

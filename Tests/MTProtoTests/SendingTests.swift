@@ -95,6 +95,19 @@ import Testing
         #expect(again.id == first.id && again.sequence == first.sequence && again.body == first.body)
     }
 
+    @Test func `The answer to a call that was sent again may come again, but not without end`() throws {
+        var peer = try Peer()
+        peer.session.call(1, Self.request)
+        let request = try #require(try peer.sentAtOnce().first)
+        peer.session.connected(at: peer.now)
+        _ = try peer.sentAtOnce()
+        let result = Peer.result(of: request.id, Self.answer)
+        let id = peer.nextID()
+        #expect(try peer.deliver(result, id: id).answers == [1: Self.answer])
+        #expect(try peer.deliver(result, id: id).answers == [:])
+        #expect(throws: MTProtoError.self) { try peer.deliver(result, id: id) }
+    }
+
     @Test func `A server that knows nothing of a session gets its calls anew`() throws {
         var peer = try Peer()
         peer.session.call(1, Self.request)

@@ -9,6 +9,7 @@ final class Conversation {
     private var calls: [CallID: Waiting] = [:]
     private var timer: Scheduled<Void>?
     private var timerAt = Double.infinity
+    private var isFlushDue = false
     /// What is wrong with this connection.
     private var failure: MTProtoError?
     /// Why the last connection ended, or why there is none.
@@ -40,6 +41,14 @@ final class Conversation {
         let box = NIOLoopBound(self, eventLoop: loop)
         let deadline = loop.scheduleTask(in: TimeAmount(patience)) { box.value.giveUp(call) }
         calls[call] = Waiting(continuation: continuation, deadline: deadline)
+        // After all the calls that come at this moment, so that they share a packet.
+        guard !isFlushDue else { return }
+        isFlushDue = true
+        loop.execute { box.value.flush() }
+    }
+
+    private func flush() {
+        isFlushDue = false
         proceed { (engine) throws(MTProtoError) in try engine.flush(at: .now) }
     }
 

@@ -122,8 +122,7 @@ struct Engine {
 
     private mutating func dropExpiredSession(at now: Moment) {
         guard let session, let binding = session.settings.binding else { return }
-        // It may be early or late by the time between two looks at the clock: a minute at most.
-        if session.clock.time(at: now) > Double(binding.expiresAt) - Engine.replacedBefore { dropSession() }
+        if session.clock.time(at: now) >= Double(binding.expiresAt) - Engine.replacedBefore { dropSession() }
     }
 
     /// Keeps what was asked, for the next session.
@@ -252,7 +251,8 @@ struct Engine {
     /// All that is to be sent now.
     mutating func takeUnsent() -> [UInt8] {
         defer { unsent = [] }
-        return unsent + (link?.takeUnsent() ?? [])
+        let packets = link?.takeUnsent() ?? []
+        return unsent.isEmpty ? packets : unsent + packets
     }
 
     /// The connection is gone.
@@ -260,7 +260,8 @@ struct Engine {
 
     /// When `tick` has something to do, by the steady clock.
     var deadline: Double {
-        guard isReady else { return readyBefore }
-        return session?.deadline ?? .infinity
+        guard isReady, let session else { return readyBefore }
+        guard let binding = session.settings.binding else { return session.deadline }
+        return min(session.deadline, session.clock.steady(at: Double(binding.expiresAt) - Engine.replacedBefore))
     }
 }

@@ -41,8 +41,25 @@ final class BigNumber {
 
     /// The number less `other`, which is not greater.
     func subtracting(_ other: BigNumber) -> BigNumber {
+        made { result, _ in BN_sub(result, number, other.number) }
+    }
+
+    /// The number less `other`, modulo a third.
+    func subtracting(_ other: BigNumber, modulo modulus: BigNumber) -> BigNumber {
+        made { BN_mod_sub($0, number, other.number, modulus.number, $1) }
+    }
+
+    func times(_ other: BigNumber, modulo modulus: BigNumber) -> BigNumber {
+        made { BN_mod_mul($0, number, other.number, modulus.number, $1) }
+    }
+
+    func times(_ other: BigNumber) -> BigNumber { made { BN_mul($0, number, other.number, $1) } }
+
+    func plus(_ other: BigNumber) -> BigNumber { made { result, _ in BN_add(result, number, other.number) } }
+
+    private func made(_ body: (OpaquePointer, OpaquePointer?) -> Int32) -> BigNumber {
         let result = BigNumber(BN_new())
-        BN_sub(result.number, number, other.number)
+        guard withContext({ body(result.number, $0) }) == 1 else { fatalError("libcrypto has no memory for a number") }
         return result
     }
 
@@ -61,12 +78,7 @@ final class BigNumber {
 
     /// The power modulo an odd number, in a time that does not tell the exponent.
     func power(_ exponent: BigNumber, modulo modulus: BigNumber) -> BigNumber {
-        let result = BigNumber(BN_new())
-        let done = withContext { context in
-            BN_mod_exp_mont_consttime(result.number, number, exponent.number, modulus.number, context, nil)
-        }
-        guard done == 1 else { fatalError("libcrypto cannot raise to a power") }
-        return result
+        made { BN_mod_exp_mont_consttime($0, number, exponent.number, modulus.number, $1, nil) }
     }
 
     /// By Miller and Rabin, with as many random bases as libcrypto holds necessary for a number that somebody may have chosen.

@@ -11,13 +11,16 @@ struct MessageCipher {
         (self.key, self.vector) = (key, vector)
     }
 
+    /// Encrypts in place.
+    ///
     /// - Parameter range: a whole number of blocks of 16 bytes.
     func encrypt(_ bytes: inout [UInt8], _ range: Range<Int>) {
-        apply(tgp_aes_ige_encrypt, &bytes, range)
-    }
-
-    func decrypt(_ bytes: inout [UInt8], _ range: Range<Int>) {
-        apply(tgp_aes_ige_decrypt, &bytes, range)
+        precondition(range.count % 16 == 0)
+        var vector = vector
+        bytes[range].withUnsafeMutableBytes { buffer in
+            let start = buffer.bindMemory(to: UInt8.self).baseAddress
+            tgp_aes_ige_encrypt(key, &vector, start, start, range.count)
+        }
     }
 
     func encrypted(_ bytes: [UInt8]) -> [UInt8] {
@@ -26,22 +29,16 @@ struct MessageCipher {
         return bytes
     }
 
+    /// - Parameter bytes: a whole number of blocks.
     func decrypted(_ bytes: ArraySlice<UInt8>) -> [UInt8] {
-        var bytes = Array(bytes)
-        decrypt(&bytes, 0..<bytes.count)
-        return bytes
-    }
-
-    private typealias Function = (
-        UnsafePointer<UInt8>?, UnsafeMutablePointer<UInt8>?, UnsafePointer<UInt8>?, UnsafeMutablePointer<UInt8>?, Int
-    ) -> Void
-
-    private func apply(_ function: Function, _ bytes: inout [UInt8], _ range: Range<Int>) {
-        precondition(range.count % 16 == 0)
+        precondition(bytes.count % 16 == 0)
         var vector = vector
-        bytes[range].withUnsafeMutableBytes { buffer in
-            let start = buffer.bindMemory(to: UInt8.self).baseAddress
-            function(key, &vector, start, start, range.count)
+        return [UInt8](unsafeUninitializedCapacity: bytes.count) { plain, count in
+            bytes.withUnsafeBytes { buffer in
+                let start = buffer.bindMemory(to: UInt8.self).baseAddress
+                tgp_aes_ige_decrypt(key, &vector, start, plain.baseAddress, buffer.count)
+            }
+            count = bytes.count
         }
     }
 }

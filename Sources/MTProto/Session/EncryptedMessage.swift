@@ -53,13 +53,13 @@ struct EncryptedMessage {
         let outer = EncryptedMessage.outerCount
         let count = (packet.count - outer) & ~15
         guard count >= 48 else { throw .broken("a message that is shorter than any") }
-        var bytes = packet
-        guard bytes.withUnsafeBytes({ Int64(littleEndian: $0.loadUnaligned(as: Int64.self)) }) == key.id else {
+        guard packet.withUnsafeBytes({ Int64(littleEndian: $0.loadUnaligned(as: Int64.self)) }) == key.id else {
             throw .broken("a message for another key")
         }
-        MessageCipher(key, messageKey: packet[8..<outer], from: writer).decrypt(&bytes, outer..<outer + count)
-        let plain = bytes[outer..<outer + count]
-        guard isEqual(EncryptedMessage.digest(key, plain, writer)[8..<24], packet[8..<outer]) else {
+        let messageKey = packet[8..<outer]
+        let plain = MessageCipher(key, messageKey: messageKey, from: writer).decrypted(packet[outer..<outer + count])[
+            ...]
+        guard isEqual(EncryptedMessage.digest(key, plain, writer)[8..<24], messageKey) else {
             throw .broken("a message that was altered on its way")
         }
         self = try reading("a message", plain) { (reader) throws(TLError) in

@@ -17,13 +17,18 @@ struct ReceivedMessages {
     private var onThisConnection: Set<Int64> = []
     /// Those may come twice: because they were asked for, and because the server meant to send them anyway.
     private var askedFor: Set<Int64> = []
+    /// Messages of this side that were sent once more on this connection: each may bring an answer that came already.
+    private var repeatsSent = 0
     /// Of ids up to this, nobody knows any more whether they were there.
     private var forgotten = Int64.min
 
     /// - Parameter isAlone: not in a container, in which servers send again what was not acknowledged.
     mutating func insert(_ id: Int64, isAlone: Bool) -> Verdict {
         if known.contains(id) {
-            if isAlone && onThisConnection.contains(id) && askedFor.remove(id) == nil { return .replayed }
+            if isAlone && onThisConnection.contains(id) && askedFor.remove(id) == nil {
+                guard repeatsSent > 0 else { return .replayed }
+                repeatsSent -= 1
+            }
             onThisConnection.insert(id)
             return .repeated
         }
@@ -48,7 +53,9 @@ struct ReceivedMessages {
     }
 
     /// On the next connection messages may come again.
-    mutating func connectionEnded() { onThisConnection = [] }
+    mutating func connectionEnded() { (onThisConnection, repeatsSent) = ([], 0) }
+
+    mutating func sentAgain(_ count: Int) { repeatsSent = min(repeatsSent + count, ReceivedMessages.mostRemembered) }
 
     mutating func askFor(_ id: Int64) {
         if askedFor.count < ReceivedMessages.mostRemembered { askedFor.insert(id) }

@@ -24,6 +24,9 @@ struct ServerClock {
 
     func time(at now: Moment) -> Double { difference.map { now.steady + $0 } ?? now.wall }
 
+    /// When it is a certain time at the server, by the steady clock; never, while that is not known.
+    func steady(at time: Double) -> Double { difference.map { time - $0 } ?? .infinity }
+
     /// An id for the next message: greater than all before, a multiple of four.
     mutating func nextMessageID(at now: Moment) -> Int64 {
         let id = Int64(min(max(time(at: now), 0), ServerClock.end) * 4_294_967_296) & ~3

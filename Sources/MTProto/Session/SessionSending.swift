@@ -42,6 +42,7 @@ extension Session {
     /// Those with ids first, then the others, which get theirs here. While the key is not bound, no call is sent.
     private mutating func takeReady(at now: Moment) -> [Outgoing] {
         var ready = repeats.compactMap { sent.waiting[$0] }.filter { isBound || $0.purpose == .binding }
+        received.sentAgain(ready.count)
         if isBound { repeats = [] } else { repeats.removeAll { id in ready.contains { $0.id == id } } }
         // A container holds each message once.
         var held: [Outgoing] = []

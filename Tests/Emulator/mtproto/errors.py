@@ -31,6 +31,12 @@ class BadMessage(Exception):
 class SilentDrop(Exception):
     """The connection is to be closed without an answer, because a test asked for it."""
 
+    def __init__(self, kind: str = "drop", result: object = None) -> None:
+        """- Parameter result: of the call, if it was performed; None otherwise."""
+        super().__init__(kind)
+        self.kind = kind
+        self.result = result
+
 
 def bad_request(text: str) -> RpcError:
     return RpcError(400, text)

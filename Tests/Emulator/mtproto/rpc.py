@@ -147,9 +147,8 @@ async def _perform(call: Call) -> None:
             entry.end("error", error.text)
     except SilentDrop as drop:
         if entry is not None:
-            entry.end("dropped", str(drop) or None)
-        if str(drop) != "hang":
-            call.wire.abort()
+            entry.end("dropped", drop.kind)
+        _drop(call, drop)
         return
     except Exception:  # whatever goes wrong, the client gets an answer and the log the reason
         traceback.print_exc(file=sys.stderr)
@@ -157,6 +156,16 @@ async def _perform(call: Call) -> None:
         if entry is not None:
             entry.end("error", _DEFECT)
     answer(call.session, call.msg_id, result, call.core)
+
+
+def _drop(call: Call, drop: SilentDrop) -> None:
+    if drop.kind == "hang":
+        return
+    call.wire.abort()
+    if drop.result is None:
+        call.session.inbox.forget(call.msg_id)  # it got lost on its way
+    else:
+        answer(call.session, call.msg_id, drop.result, call.core)  # it waits for the next connection
 
 
 _DEFECT = "INTERNAL_DEFECT_OF_THE_EMULATOR"
@@ -184,7 +193,7 @@ async def _result(call: Call, name: str) -> Result:
     if inspect.isawaitable(result):
         result = await result
     if fault is not None and fault.after:
-        await _misbehave(fault)
+        await _misbehave(fault, result)
     return result
 
 
@@ -237,13 +246,13 @@ def _become_main(call: Call) -> None:
         other.unacked.clear()
 
 
-async def _misbehave(fault: CallFault) -> None:
+async def _misbehave(fault: CallFault, result: Result = None) -> None:
     if fault.kind in ("error", "flood"):
         raise fault.rpc_error()
     if fault.kind == "slow":
         await asyncio.sleep(fault.seconds)
         return
-    raise SilentDrop(fault.kind)
+    raise SilentDrop(fault.kind, result)
 
 
 async def _await_answer(call: Call, earlier: int) -> None:

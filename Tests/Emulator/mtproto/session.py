@@ -82,6 +82,12 @@ class Session:
         return self.key.owner.account
 
     @property
+    def oldest_unacknowledged(self) -> float | None:
+        """How many seconds ago it was sent."""
+        first = next(iter(self.unacked), None)
+        return None if first is None else max(self.clock.now() - first / (1 << 32), 0)
+
+    @property
     def is_connected(self) -> bool:
         return self.wire is not None
 

@@ -35,7 +35,8 @@ def describe_sessions(key: AuthKey) -> list[Json]:
             "id": str(session.id), "auth_key_id": str(key.id), "dc": key.dc_id, "layer": key.owner.layer,
             "is_temporary": key.expires_at is not None, "is_connected": session.is_connected,
             "is_main": session.is_main, "transport": getattr(session.wire, "transport_name", None),
-            "unacknowledged": len(session.unacked), "counters": vars(session.counters),
+            "unacknowledged": len(session.unacked),
+            "oldest_unacknowledged_seconds": session.oldest_unacknowledged, "counters": vars(session.counters),
         }
         for session in key.sessions.values()
     ]  # fmt: skip

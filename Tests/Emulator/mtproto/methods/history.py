@@ -75,38 +75,44 @@ def search(call: Call, request: Any) -> Any:
     return page(call.account, chat, _window(matching, request), len(matching.ids))
 
 
-def _asked(given: Any) -> int:
-    if isinstance(given, types.InputMessageID):
-        return int(given.id)
-    raise bad_request("MSG_ID_INVALID")
+def _asked(chats: list[Chat], given: Any) -> tuple[int, Chat | None]:
+    """The id that is meant, and the chat it is in: the message itself, or the one that it replies to."""
+    if not isinstance(given, (types.InputMessageID, types.InputMessageReplyTo)):
+        raise bad_request("MSG_ID_INVALID")
+    identity = int(given.id)
+    chat = next((chat for chat in chats if identity in chat.messages), None)
+    if chat is not None and isinstance(given, types.InputMessageReplyTo):
+        target = chat.messages[identity].body.get("reply_to_message")
+        return (int(target["message_id"]), chat) if target else (identity, None)
+    return identity, chat
+
+
+def _single(account: Account, chats: list[Chat], asked: list[Any], cast: Cast) -> list[Any]:
+    shown = []
+    for given in asked[:MAX_PAGE]:
+        identity, chat = _asked(chats, given)
+        if chat is None:
+            shown.append(types.MessageEmpty(identity, None))
+        else:
+            shown.append(render.message(account, chat, chat.messages[identity], cast))
+    return shown
 
 
 @method(functions.messages.GetMessagesRequest)
 def get_messages(call: Call, request: Any) -> Any:
     account, cast = call.account, Cast(call.account)
     private = [chat for chat in account.chats.values() if chat.type not in SHARED]
-    shown = []
-    for given in request.id:
-        identity = _asked(given)
-        chat = next((chat for chat in private if identity in chat.messages), None)
-        if chat is None:
-            shown.append(types.MessageEmpty(identity, None))
-        else:
-            shown.append(render.message(account, chat, chat.messages[identity], cast))
-    return _listed(types.messages.Messages, shown, cast)
+    return _listed(types.messages.Messages, _single(account, private, request.id, cast), cast)
 
 
 @method(functions.channels.GetMessagesRequest)
 def get_channel_messages(call: Call, request: Any) -> Any:
     account, chat = call.account, channel_of(call.account, request.channel)
-    cast, shown = Cast(account), []
+    cast = Cast(account)
     cast.add_chat(chat)
-    for given in request.id:
-        identity = _asked(given)
-        message = chat.messages.get(identity)
-        shown.append(render.message(account, chat, message, cast) if message else types.MessageEmpty(identity, None))
-    log = account.log_of(chat)
-    return types.messages.ChannelMessages(log.pts, len(shown), shown, [], cast.chats(), cast.users())
+    shown = _single(account, [chat], request.id, cast)
+    pts = account.log_of(chat).pts
+    return types.messages.ChannelMessages(pts, len(shown), shown, [], cast.chats(), cast.users())
 
 
 @method(functions.messages.GetDialogsRequest, bots=False)
