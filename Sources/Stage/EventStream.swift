@@ -53,8 +53,7 @@ public final class EventStream: Sendable {
 
     /// What goes into the queue that it comes from would go round for ever.
     func checkIsNotLoop(_ sink: QueueSink?) throws(StageError) {
-        guard let name = queue?.consumer.queue, sink?.outputs.queues.contains(name) == true else { return }
-        throw StageError(.usage, "--from and --to are the same queue")
+        try queue?.checkIsNotLoop(sink)
     }
 
     /// Everything that is readable now; waits for the first. nil at the end of input and at shutdown.

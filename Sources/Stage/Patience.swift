@@ -34,7 +34,11 @@ extension Runtime {
     }
 
     /// As above, for calls that have a connection already.
-    public func patiently<Answer>(_ call: () async throws -> Answer) async throws -> Answer {
+    ///
+    /// - Parameter end: when to give up and throw the last failure; nil: never.
+    public func patiently<Answer>(
+        until end: ContinuousClock.Instant? = nil, _ call: () async throws -> Answer
+    ) async throws -> Answer {
         var backoff = Backoff(first: .milliseconds(100), longest: .seconds(10))
         while true {
             do {
@@ -42,7 +46,9 @@ extension Runtime {
             } catch let error as RedisError {
                 if error.code == .cancelled { throw CancellationError() }
                 guard error.isTemporary, !shutdown.isRequested else { throw error }
-                let pause = backoff.next()
+                let left = end.map { $0 - .now } ?? .seconds(60)
+                guard left > .zero else { throw error }
+                let pause = min(backoff.next(), left)
                 log.warning("\(error.message); trying again in \(pause.spanText)")
                 // A shutdown ends the pause, and the next failure then ends the wait.
                 _ = try await shutdown.interrupting { try await Task.sleep(for: pause) }

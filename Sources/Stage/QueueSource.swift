@@ -39,6 +39,15 @@ public final class QueueSource: Sendable {
         }
     }
 
+    /// What comes of its events must not go back into it: it would go round for ever.
+    ///
+    /// - Throws: `StageError` (usage).
+    public func checkIsNotLoop(_ sink: QueueSink?) throws(StageError) {
+        guard sink?.outputs.queues.contains(consumer.queue) == true else { return }
+        throw StageError(
+            .usage, "\(consumer.queue) is read from and written to: what comes of its events would go round for ever")
+    }
+
     /// What there is; waits for it. nil: the time is over, nothing is left, or the shutdown is requested.
     ///
     /// - Parameters:
@@ -51,7 +60,10 @@ public final class QueueSource: Sendable {
         let end = time.map { ContinuousClock.now + $0 }
         while !runtime.shutdown.isRequested {
             try Task.checkCancellation()
-            switch try await runtime.patiently({ try await self.consumer.take(limit: limit, isIdle: isIdle) }) {
+            let answer = try await runtime.patiently(until: end) {
+                try await self.consumer.take(limit: limit, isIdle: isIdle)
+            }
+            switch answer {
             case .entries(let entries): return .entries(entries)
             case .alone(let entry): return .alone(entry)
             case .suspect: return .suspect

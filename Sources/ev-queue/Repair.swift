@@ -23,7 +23,8 @@ struct Redrive: QueueCommand {
     func validate() throws {
         guard all != !entries.isEmpty else { throw ValidationError("say which: --all, or entries of 'peek --dead'") }
         let isEntry = entries.allSatisfy {
-            $0.split(separator: "-").count == 2 && $0.allSatisfy { "0123456789-".contains($0) }
+            let numbers = $0.split(separator: "-", omittingEmptySubsequences: false)
+            return numbers.count == 2 && numbers.allSatisfy { $0.first?.isNumber == true && UInt64($0) != nil }
         }
         guard isEntry else { throw ValidationError("an entry looks like 1735689600000-0") }
     }
@@ -32,15 +33,16 @@ struct Redrive: QueueCommand {
         let admin = QueueAdmin(queue.name, redis: try await runtime.redis())
         var count = 0
         if all {
-            // No further than to what is there now: what fails again at once is not sent round for ever.
-            let now = Timestamp.now.microseconds / 1000
+            // No more than are there now: what fails again at once is not sent round for ever. Their ids have the time of the server's
+            // clock, which this machine's need not agree with.
+            var left = try await admin.stats().dead
             var last: String?
-            while !runtime.shutdown.isRequested {
-                let page = try await admin.entries(dead: true, after: last, limit: 500)
-                let ids = page.filter { $0.milliseconds <= now }.map(\.id)
+            while left > 0, !runtime.shutdown.isRequested {
+                let ids = try await admin.entries(dead: true, after: last, limit: min(left, 500)).map(\.id)
                 guard !ids.isEmpty else { break }
                 count += try await admin.redrive(ids)
                 last = ids.last
+                left -= ids.count
             }
         } else {
             count = try await admin.redrive(entries)
@@ -107,7 +109,9 @@ struct Purge: QueueCommand {
 struct Wait: QueueCommand {
     static let configuration = CommandConfiguration(
         abstract: "Wait until a queue is empty: nothing new, nothing under way, nothing to be tried again.",
-        discussion: "Exit status 75 when it is not within --timeout. What is in the dead letters does not count.")
+        discussion: """
+            Exit status 75 when it is not within --timeout, 69 when Redis is away then. What is in the dead letters does not count.
+            """)
 
     @OptionGroup var common: CommonOptions
 
@@ -123,7 +127,7 @@ struct Wait: QueueCommand {
         let admin = QueueAdmin(queue.name, redis: try await runtime.redis())
         let end = timeout.map { ContinuousClock.now + $0.duration }
         while true {
-            let stats = try await runtime.patiently { try await admin.stats() }
+            let stats = try await runtime.patiently(until: end) { try await admin.stats() }
             let open =
                 group.map { name in stats.groups.first { $0.name == name }?.open ?? stats.events } ?? stats.events
             if open == 0 { return .success }

@@ -51,9 +51,11 @@ struct Work: QueueCommand {
         guard let program = Program.find(command) else {
             throw StageError(.configuration, "there is no program \(command[0])")
         }
+        let source = try await QueueSource(queue.name, options: queueOptions, runtime: runtime)
+        let output = try await EventOutput(output, runtime: runtime)
+        try source.checkIsNotLoop(output.sink)
         let worker = QueueWorker(
-            runtime: runtime, source: try await QueueSource(queue.name, options: queueOptions, runtime: runtime),
-            output: try await EventOutput(output, runtime: runtime), program: program, options: self,
+            runtime: runtime, source: source, output: output, program: program, options: self,
             places: Places(count: concurrency))
         try await worker.run()
         return .success

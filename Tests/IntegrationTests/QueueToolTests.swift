@@ -184,7 +184,11 @@ import Testing
         _ = try await queues.run("ev-queue", "work", "jobs", "--once", "--to", "queue:done", "--", "cat")
         #expect(try await queues.numbers(in: "done").sorted() == [0, 1, 2])
         #expect(try await queues.stats("jobs")["dead"] == 0)
-        for wrong in [["redrive", "jobs"], ["redrive", "jobs", "x"], ["redrive", "jobs", "--all", "1-1"]] {
+        for wrong in [
+            ["redrive", "jobs"], ["redrive", "jobs", "x"], ["redrive", "jobs", "--all", "1-1"],
+            ["redrive", "jobs", "-1-1"],
+            ["redrive", "jobs", "99999999999999999999-0"],
+        ] {
             #expect(try await ToolRun.run("ev-queue", wrong, environment: queues.environment).status == 64)
         }
     }
@@ -225,6 +229,7 @@ import Testing
     @Test("a queue that leads into itself is refused")
     func loop() async throws {
         #expect(try await queues.run("ratelimit", "-n", "1", "--from", "queue:a", "--to", "queue:a").status == 64)
+        #expect(try await queues.run("ev-queue", "work", "a", "--to", "queue:a", "--", "cat").status == 64)
     }
 
     @Test("a full queue holds up who writes to it, and loses nothing")
@@ -248,6 +253,15 @@ import Testing
         let result = try await queues.run("ev-queue", "wait", "jobs", "--timeout", "100ms")
         #expect(result.status == 75)
         #expect(result.errors.contains("still has 1 events"))
+    }
+
+    @Test("wait gives up in time when Redis is away")
+    func waitingForRedis() async throws {
+        try await push(0..<1)
+        let waiting = try queues.start("ev-queue", ["wait", "jobs", "--timeout", "2s"])
+        try await Task.sleep(for: .milliseconds(500))
+        queues.redis.kill()
+        #expect(try await waiting.result().status == 69)
     }
 
     @Test("purge throws away only when it is told twice")
