@@ -89,6 +89,7 @@ final class ExecFilter: Middleware {
                 throw StageError(.unavailable, "\(name) \(words)")
             }
         case .tooSlow: words = "did not answer within \(timeout.spanText) (does it write each answer at once?)"
+        case .tooMany: throw tooMany
         case .tooLong: words = "answered with a line longer than \(maxLineBytes) bytes"
         }
         process?.kill()
@@ -121,5 +122,13 @@ final class ExecFilter: Middleware {
         return MalformedInput(.refused, "\(name): \(reason.printable.prefix(500))")
     }
 
-    func finish() { process = nil }
+    /// Answers may then have been taken for those of other events, so that some are there twice and others not: nothing mends that.
+    private var tooMany: StageError {
+        StageError(.unavailable, "\(name) wrote more lines than it was given events; each has one answer of one line")
+    }
+
+    func finish() throws(StageError) {
+        defer { process = nil }
+        guard process?.endsQuietly() != false else { throw tooMany }
+    }
 }

@@ -9,13 +9,18 @@ final class FilterProcess {
         case ended
         case tooSlow
         case tooLong
+        /// More answers than lines: which of them belongs to which, nobody can tell.
+        case tooMany
     }
 
     private let process: ChildProcess
-    private let input: Int32
+    /// -1 when it is closed.
+    private var input: Int32
     private let output: Int32
     private let maxLineBytes: Int
     private var received: [UInt8] = []
+    /// How long it still has to end when its input is closed.
+    private var patience = Duration.seconds(5)
 
     init(command: String, maxLineBytes: Int) throws(StageError) {
         var (inward, outward): ([Int32], [Int32]) = ([-1, -1], [-1, -1])
@@ -38,9 +43,9 @@ final class FilterProcess {
     }
 
     deinit {
-        close(input)
+        if input >= 0 { close(input) }
         close(output)
-        if let ending = process.wait(atMost: .seconds(5)) { return _ = ending }
+        if let ending = process.wait(atMost: patience) { return _ = ending }
         process.signal(SIGTERM)
         if process.wait(atMost: .seconds(2)) == nil {
             process.signal(SIGKILL)
@@ -50,6 +55,25 @@ final class FilterProcess {
 
     /// Ends a program that does not answer.
     func kill() { process.signal(SIGKILL) }
+
+    /// Closes its input and hears it out: whether it says nothing more, as it should, since all is answered.
+    func endsQuietly() -> Bool {
+        close(input)
+        input = -1
+        let deadline = ContinuousClock.now + patience
+        defer { patience = max(.milliseconds(100), ContinuousClock.now.duration(to: deadline)) }
+        while case let left = ContinuousClock.now.duration(to: deadline), left > .zero {
+            var set = pollfd(fd: output, events: Int16(POLLIN), revents: 0)
+            guard poll(&set, 1, Int32(clamping: left.milliseconds + 1)) > 0 else { continue }
+            do throws(Failure) {
+                guard try readLines().isEmpty else { return false }
+            } catch {
+                if case .ended = error { return received.isEmpty }
+                return false
+            }
+        }
+        return true
+    }
 
     /// How it ended, when its output has.
     var ending: ChildProcess.Ending? { process.wait(atMost: .seconds(1)) }
@@ -63,6 +87,7 @@ final class FilterProcess {
         var rest = lines.flatMap { $0 + [UInt8(ascii: "\n")] }[...]
         var missing = lines.count
         var deadline = ContinuousClock.now + limit
+        guard try !hasUnasked() else { throw .tooMany }
         while missing > 0 {
             let left = ContinuousClock.now.duration(to: deadline)
             guard left > .zero else { throw .tooSlow }
@@ -74,10 +99,19 @@ final class FilterProcess {
             if set[1].revents != 0 { try write(&rest) }
             guard set[0].revents != 0 else { continue }
             let answers = try readLines()
-            for answer in answers.prefix(missing) { take(answer) }
+            guard answers.count <= missing else { throw .tooMany }
+            for answer in answers { take(answer) }
             if !answers.isEmpty { deadline = .now + limit }
             missing -= min(missing, answers.count)
         }
+    }
+
+    /// Whether it has written something that nothing was asked for.
+    private func hasUnasked() throws(Failure) -> Bool {
+        var set = pollfd(fd: output, events: Int16(POLLIN), revents: 0)
+        // An end is found out with the next answer.
+        guard poll(&set, 1, 0) > 0, set.revents & Int16(POLLIN) != 0 else { return !received.isEmpty }
+        return try !readLines().isEmpty || !received.isEmpty
     }
 
     private func write(_ rest: inout ArraySlice<UInt8>) throws(Failure) {

@@ -28,7 +28,7 @@ protocol Middleware: AnyObject {
     /// - Throws: `StageError`: the tool ends with it.
     func judge(_ events: [PassingEvent]) throws(StageError) -> [Verdict]
     /// Nothing more will come.
-    func finish()
+    func finish() throws(StageError)
 }
 
 extension Middleware {
@@ -86,5 +86,5 @@ final class MiddlewareChain {
         return PassingEvent(line: line, envelope: try Envelope(object), hasID: object["id"] != nil)
     }
 
-    func finish() { for middleware in middlewares { middleware.finish() } }
+    func finish() throws(StageError) { for middleware in middlewares { try middleware.finish() } }
 }

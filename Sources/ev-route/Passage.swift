@@ -30,8 +30,8 @@ final class Passage: Sendable {
                 try pass(parcel, before, after)
                 doneBytes.add(parcel.bytes, ordering: .relaxed)
             }
-            before?.finish()
-            after?.finish()
+            try before?.finish()
+            try after?.finish()
         } catch {
             outbox.breakOff()
             throw error

@@ -39,14 +39,19 @@ struct Router: ~Copyable {
     mutating func run() throws(StageError) -> [RouteCount] {
         before = try delivery.middlewares.before.chain(delivery.tools)
         after = try delivery.middlewares.after.chain(delivery.tools)
-        defer {
+        do throws(StageError) {
+            try routeAll()
             handOver()
-            before?.finish()
-            after?.finish()
+            try runAfter()
+        } catch {
+            handOver()
+            // Of two failures the first is told.
+            try? before?.finish()
+            try? after?.finish()
+            throw error
         }
-        try routeAll()
-        handOver()
-        try runAfter()
+        try before?.finish()
+        try after?.finish()
         return destinations.totals
     }
 

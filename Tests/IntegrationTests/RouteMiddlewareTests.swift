@@ -137,6 +137,12 @@ import Testing
         #expect(here.text("dead").contains("ended 3 times at this event"))
     }
 
+    @Test func aFilterThatAnswersAnEventTwiceEndsTheTool() async throws {
+        let result = try await route(before: #"["exec:sed -u p"]"#, (0..<3).map { event($0) })
+        #expect(result.status == 69)
+        #expect(result.errors.contains("wrote more lines than it was given events"))
+    }
+
     @Test func aFilterThatDoesNotAnswerIsTold() async throws {
         let result = try await route(
             before: #"[{ use = "exec:cat > /dev/null", timeout = "50ms", retry = { attempts = 3, first = "1ms" } }]"#,
