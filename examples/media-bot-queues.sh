@@ -40,6 +40,14 @@ for tool in tg-listen tg-gate ratelimit ev-route media-fetch blob-put tg-send; d
     command -v "$tool" >/dev/null || die "$tool is not on PATH: make install, or set TGPIPE_BIN to the folder of the tools"
 done
 [ -n "${TG_BOT_TOKEN:-}" ] || die "set TG_BOT_TOKEN to the token that @BotFather gave you"
+# Before anything is started: what dies here leaves nothing behind.
+for role in "$@"; do
+    case $role in
+    front) [ -n "${TG_ADMIN_ID:-}" ] || die "set TG_ADMIN_ID to your own numeric Telegram id" ;;
+    media | large) ;;
+    *) die "there is no role $role: front, media and large" 64 ;;
+    esac
+done
 
 (umask 077 && mkdir -p "$run")
 exec 9>"$run/lock"
@@ -87,7 +95,6 @@ set -m
 for role in "$@"; do
     case $role in
     front)
-        [ -n "${TG_ADMIN_ID:-}" ] || die "set TG_ADMIN_ID to your own numeric Telegram id"
         stage tg-listen --bot --to queue:raw &
         stage tg-gate --from queue:raw --to queue:allowed "${gate_options[@]}" &
         stage ratelimit --from queue:allowed --to queue:commands -m 'commands.media.#' "${limit_options[@]}" &
@@ -109,7 +116,6 @@ for role in "$@"; do
         stage_as large-fetch media-fetch --from queue:large --to "queue:large.$here" --timeout 12h "${fetch_options[@]}" &
         stage_as large-put blob-put --from "queue:large.$here" --to queue:send "${put_options[@]}" &
         ;;
-    *) die "there is no role $role: front, media and large" 64 ;;
     esac
 done
 
