@@ -15,7 +15,7 @@ struct Peek: QueueCommand {
 
     @OptionGroup var common: CommonOptions
 
-    @Argument(help: "The queue's name.") var queue: QueueArgument
+    @Argument(help: "The queue's name: letters, digits, '.', '_' and '-'.") var queue: QueueArgument
 
     @Option(name: [.customShort("n"), .long], help: ArgumentHelp("How many at most; 0: all.", valueName: "n"))
     var count: Int = 10

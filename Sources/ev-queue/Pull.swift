@@ -17,7 +17,7 @@ struct Pull: QueueCommand {
     @OptionGroup var common: CommonOptions
     @OptionGroup(title: "Taking") var queueOptions: QueueOptions
 
-    @Argument(help: "The queue's name.") var queue: QueueArgument
+    @Argument(help: "The queue's name: letters, digits, '.', '_' and '-'.") var queue: QueueArgument
 
     @Option(name: [.customShort("n"), .long], help: ArgumentHelp("How many at most.", valueName: "n"))
     var count: Int = 1

@@ -16,7 +16,7 @@ struct Push: QueueCommand {
     @OptionGroup var common: CommonOptions
     @OptionGroup var input: PushInput
 
-    @Argument(help: "The queue's name.") var queue: QueueArgument
+    @Argument(help: "The queue's name: letters, digits, '.', '_' and '-'.") var queue: QueueArgument
 
     @Option(help: ArgumentHelp("For how long a job's id is remembered.", valueName: "duration"))
     var window: Span = Span(.seconds(86_400))

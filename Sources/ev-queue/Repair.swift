@@ -14,7 +14,7 @@ struct Redrive: QueueCommand {
 
     @OptionGroup var common: CommonOptions
 
-    @Argument(help: "The queue's name.") var queue: QueueArgument
+    @Argument(help: "The queue's name: letters, digits, '.', '_' and '-'.") var queue: QueueArgument
 
     @Argument(help: "Dead letters, as 'peek --dead' calls them.") var entries: [String] = []
 
@@ -59,7 +59,7 @@ struct Purge: QueueCommand {
 
     @OptionGroup var common: CommonOptions
 
-    @Argument(help: "The queue's name.") var queue: QueueArgument
+    @Argument(help: "The queue's name: letters, digits, '.', '_' and '-'.") var queue: QueueArgument
 
     @Flag(help: "The dead letters only.") var dead = false
 
@@ -115,7 +115,7 @@ struct Wait: QueueCommand {
 
     @OptionGroup var common: CommonOptions
 
-    @Argument(help: "The queue's name.") var queue: QueueArgument
+    @Argument(help: "The queue's name: letters, digits, '.', '_' and '-'.") var queue: QueueArgument
 
     @Option(help: ArgumentHelp("What this group has to do only. Default: every group.", valueName: "name"))
     var group: String?

@@ -22,7 +22,7 @@ struct Work: QueueCommand {
     @OptionGroup(title: "Taking") var queueOptions: QueueOptions
     @OptionGroup var output: OutputOptions
 
-    @Argument(help: "The queue's name.") var queue: QueueArgument
+    @Argument(help: "The queue's name: letters, digits, '.', '_' and '-'.") var queue: QueueArgument
 
     @Argument(parsing: .postTerminator, help: "The program and its arguments, behind --.") var command: [String]
 
