@@ -65,7 +65,7 @@ struct Purge: QueueCommand {
 
     @Option(
         help: ArgumentHelp(
-            "A group only, with what it has not finished: one that nobody works for keeps events for ever.",
+            "A group only, with what it has not finished: one that nobody works for keeps events for ever. End its workers first: those that run begin anew with what is still in the queue.",
             valueName: "name"))
     var group: String?
 

@@ -8,6 +8,7 @@ import Stage
 struct QueueIntake: Sendable {
     private static let most = 1000
 
+    private let runtime: Runtime
     private let source: QueueSource
     private let delivery: Delivery
     private let maxLineBytes: Int
@@ -17,7 +18,7 @@ struct QueueIntake: Sendable {
 
     /// - Throws: what is wrong with a queue among the outputs.
     init(_ source: QueueSource, _ delivery: Delivery, runtime: Runtime, maxLineBytes: Int) async throws {
-        (self.source, self.delivery, self.maxLineBytes) = (source, delivery, maxLineBytes)
+        (self.runtime, self.source, self.delivery, self.maxLineBytes) = (runtime, source, delivery, maxLineBytes)
         collectors = delivery.outputs.compactMap(\.collector)
         let queues = collectors.map(\.queue)
         sink =
@@ -44,10 +45,22 @@ struct QueueIntake: Sendable {
         delivery.intake.end(failure)
     }
 
+    private func refuse(_ taken: TakenEntry, _ fault: MalformedInput) async throws {
+        runtime.note(Refused(line: taken.line, sizeBytes: taken.line.count, fault: fault, correlationID: nil))
+        try await source.bury(taken.entry, Burial(code: fault.code.rawValue, reason: fault.reason), to: nil)
+    }
+
     private func route(_ taken: [TakenEntry]) async throws {
         var entries: [TakenEntry] = []
         for each in taken {
-            if source.isWornOut(each.entry) { try await source.buryWornOut(each.entry) } else { entries.append(each) }
+            if source.isWornOut(each.entry) {
+                try await source.buryWornOut(each.entry)
+            } else if each.line.isEmpty || each.line.contains(UInt8(ascii: "\n")) {
+                // Put in by something else: on its way through the router it would be no event, or two.
+                try await refuse(each, MalformedInput(.notJSON, "the entry is not one line"))
+            } else {
+                entries.append(each)
+            }
         }
         guard !entries.isEmpty else { return }
         let lines = entries.flatMap { $0.line + [UInt8(ascii: "\n")] }

@@ -93,6 +93,19 @@ import Testing
         #expect(numbers.suffix(1999) == Array(1..<2000)[...])
     }
 
+    @Test func anEntryThatIsNotOneLineGoesToTheQueuesDeadLetters() async throws {
+        _ = try await ToolRun.run("ev-route", ["-o", "#=queue:jobs"], input: events(0..<1), environment: environment)
+        let stream = "tgpipe:{queues}:jobs:stream"
+        try redis.cli("XADD", stream, "*", "x", "y")
+        try redis.cli("XADD", stream, "*", "e", "")
+        try redis.cli("XADD", stream, "*", "e", events(1..<3))
+        let run = try run(["--from", "queue:jobs", "-o", "a=\(here.folder("out"))"])
+        #expect(try await eventually { try redis.cli("XLEN", "tgpipe:{queues}:jobs:dead") == "3" })
+        run.signal(SIGTERM)
+        #expect(try await run.result().status == 65)
+        #expect(here.numbers("out") == [0])
+    }
+
     @Test func whatNoRouteTakesGoesToTheQueuesDeadLetters() async throws {
         _ = try await ToolRun.run(
             "ev-route", ["-o", "#=queue:jobs"], input: events(0..<2) + "\n" + RouteFixture.event("zzz", 2),
