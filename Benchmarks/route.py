@@ -8,10 +8,10 @@ import subprocess
 from functools import partial
 from pathlib import Path
 
-from bench import MEGABYTE, Measured, measure, medians, row, scratch, tool
+from bench import MEGABYTE, Measured, measure, medians, row, scratch, tool, touch_memory
 
 EVENTS = 500_000
-RUNS = 3
+RUNS = 5
 TYPES = ["events.telegram.raw", "commands.media.video_download", "events.media.progress", "commands.telegram.reply"]
 PATTERNS = ["events.telegram.*", "commands.media.#", "events.media.progress", "commands.telegram.#"]
 WORDS = "the quick brown fox jumps over a lazy dog while räksmörgås and 漢字 are served at noon".split()
@@ -47,6 +47,7 @@ def piped(source: Path, command: list[str], outputs: list[Path]) -> Measured:
     """`cat SOURCE | command`; its standard output, if it uses that, becomes the first output. Every run writes new files."""
     for output in outputs:
         output.unlink(missing_ok=True)
+    touch_memory(source.parent, source.stat().st_size)
     with subprocess.Popen(["cat", str(source)], stdout=subprocess.PIPE) as cat:
         assert cat.stdout is not None
         measured = measure(command, Path(f"/proc/self/fd/{cat.stdout.fileno()}"), outputs[0] if command == ["cat"] else None)
