@@ -50,6 +50,8 @@ extension Sender {
         let answer: SharedWork.Answer
         do {
             answer = try await uploads.answer(key, for: waiter) {
+                // Somebody may have been done with it between this event's look for the file_id and its turn.
+                if await shared.cachedFile(key) != nil { return SharedWork.Product(["sent": true]) }
                 if let wait = await turn(job, .message) { throw NotNow(wait: wait) }
                 if let failure = try await upload(copies, job, { message in own.withLock { $0 = message } }) {
                     return SharedWork.Product(failure.json)

@@ -80,7 +80,9 @@ import Testing
         let correlation = EventID()
         let run = try ToolRun("tg-send", ["--progress-interval", "100ms"], environment: environment, folder: folder)
         run.send(event("events.media.progress", ["kind": "video", "state": "accepted"], correlation).line)
-        #expect(try await eventually { try redis.cli("GET", "tgpipe:correlation:\(correlation):reply") != "" })
+        // Before that, it only says that somebody is about to reply.
+        #expect(
+            try await eventually { Int(try redis.cli("GET", "tgpipe:correlation:\(correlation):reply")) ?? 0 > 0 })
         #expect(try await telegram.answers(in: 42).map(\.text) == ["⏳ On it…"])
         run.send(
             event("events.media.progress", ["kind": "video", "state": "downloading", "fraction": 0.5], correlation).line
