@@ -10,7 +10,7 @@ public final class TemporaryFolder: Sendable {
 
     private static let removalAtExit: Void = {
         atexit {
-            for path in TemporaryFolder.inUse.withLock({ $0 }) { try? FileManager.default.removeItem(atPath: path) }
+            for path in TemporaryFolder.inUse.withLock({ $0 }) { TemporaryFolder.remove(path) }
         }
     }()
 
@@ -26,8 +26,22 @@ public final class TemporaryFolder: Sendable {
     }
 
     deinit {
-        try? FileManager.default.removeItem(atPath: path)
+        TemporaryFolder.remove(path)
         _ = TemporaryFolder.inUse.withLock { $0.remove(path) }
+    }
+
+    /// With the private servers that tools have started in it, which outlive the tools on purpose.
+    private static func remove(_ path: String) {
+        for case let name as String in FileManager.default.enumerator(atPath: path) ?? .init()
+        where name.hasSuffix("redis.pid") {
+            guard let text = try? String(contentsOfFile: "\(path)/\(name)", encoding: .utf8),
+                let pid = Int32(text.prefix { $0.isNumber }),
+                let folder = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/cwd"),
+                folder.hasPrefix(path + "/")
+            else { continue }
+            kill(pid, SIGKILL)
+        }
+        try? FileManager.default.removeItem(atPath: path)
     }
 
     /// The path of something in the folder.
