@@ -10,10 +10,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from socket import create_server
 from typing import Any
 
-from bench import MEGABYTE, ROOT, Measured, measure, medians, read_line, redis, row, running, scratch, tool, touch_memory
+from bench import MEGABYTE, ROOT, Measured, measure, medians, redis, row, scratch, tool, touch_memory
+
+sys.path.insert(0, str(ROOT / "Tests" / "Chaos"))
+
+from servers import S3  # noqa: E402
 
 SIZE = 500_000_000
 RUNS = 3
@@ -35,20 +38,15 @@ def main() -> None:
         with file.open("wb") as output:
             for _ in range(SIZE // 1_000_000):
                 output.write(secrets.token_bytes(1_000_000))
-        command = [
-            str(ROOT / "Tests/TestSupport/s3-server.sh"), str(folder / "s3"), str(Path(sys.executable).parent),
-            *map(str, free_ports(4)),
-        ]  # fmt: skip
-        with running(command, stdout=subprocess.PIPE) as server:
-            endpoint = read_line(server)
-            compare(endpoint, file, socket)
+        with S3(folder) as server:
+            compare(server.url, file, socket)
 
 
 def compare(endpoint: str, file: Path, socket: Path) -> None:
     folder = file.parent
     environment = os.environ | {
-        "AWS_ACCESS_KEY_ID": "test:tester", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_REGION": "us-east-1",
-        "AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": endpoint, "TGPIPE_S3_ENDPOINT": endpoint,
+        "AWS_ACCESS_KEY_ID": S3.access_key, "AWS_SECRET_ACCESS_KEY": S3.secret_key, "AWS_REGION": S3.region,
+        "AWS_DEFAULT_REGION": S3.region, "AWS_ENDPOINT_URL": endpoint, "TGPIPE_S3_ENDPOINT": endpoint,
         "TGPIPE_LOG": "warning", "TGPIPE_STATE": str(folder / "state"), "TGPIPE_REDIS": f"unix:{socket}",
     }  # fmt: skip
 
@@ -106,14 +104,6 @@ def fetched_event(path: Path, sha256: str) -> dict[str, Any]:
             "fetched_at": "2026-11-21T12:00:00.000000Z",
         },
     }  # fmt: skip
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [listener.getsockname()[1] for listener in sockets]
-    for listener in sockets:
-        listener.close()
-    return ports
 
 
 if __name__ == "__main__":
