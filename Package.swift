@@ -81,6 +81,12 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
             ]),
         library("Accounts", ["Blocking", "CSQLite", "Envelope", "MTProto"]),
+        library(
+            "Client",
+            [
+                "Accounts", "Blocking", "CLinux", "CSQLite", "Digest", "Envelope", "MTProto", "Redis", "Stage", "TL",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
         library("Media", ["Blocking", "CChild", "CLinux", "COpenSSL", "Digest", "Envelope", "HTTP"]),
 
         library(
@@ -119,6 +125,7 @@ let package = Package(
         .testTarget(
             name: "AccountsTests", dependencies: ["Accounts", "Envelope", "MTProto", "TestSupport"],
             exclude: ["sessions_of_others.py"], swiftSettings: strict),
+        tests("ClientTests", ["Client", "Envelope", "MTProto", "TL", "TestSupport"]),
         tests("MTProtoTests", ["CAES", "Digest", "Envelope", "MTProto", "TL", "TestSupport"]),
         tests("FetchTests", ["media-fetch", "Media", "TestSupport"]),
         tests("RouteTests", ["ev-route", "Envelope"]),

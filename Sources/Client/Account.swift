@@ -1,0 +1,102 @@
+public import Envelope
+public import TL
+
+/// An account at Telegram, ready to be used: by a connection of this process, or through the process that owns it.
+///
+/// Values of Telegram are JSON as docs/tl.md has it, in the layer of `schema`.
+public protocol Account: Sendable {
+    var userID: Int64 { get }
+    var isBot: Bool { get }
+    var schema: TLSchema { get }
+
+    /// Calls a method. Whichever data centre it has to be called in, it is.
+    ///
+    /// - Parameter parameters: without `_`. Where an `InputPeer`, `InputUser` or `InputChannel` is wanted, a string or a number
+    ///   stands for it: `me`, `@name`, a t.me link, an id as the Bot API writes it.
+    /// - Returns: JSON text of the result.
+    /// - Throws: `TelegramRPCError`, `MTProtoError`, `TLError`, `AccountError`.
+    func call(_ method: String, _ parameters: JSONObject, _ options: CallOptions) async throws -> [UInt8]
+
+    /// Uploads a file from this machine, in parts, several at once; what an interrupted attempt has brought over is not sent again.
+    ///
+    /// - Parameter key: the same for the same content and purpose, so that an attempt can be gone on with; at most 200 bytes.
+    /// - Returns: an `InputFile`, good for some hours.
+    func upload(_ path: String, key: String, onProgress: @escaping TransferProgress) async throws -> JSON
+
+    /// Downloads a file to this machine, several parts at once, each checked where Telegram tells its hash.
+    ///
+    /// - Parameters:
+    ///   - file: what it is and where.
+    ///   - path: made or gone on with; whole and durable when this returns.
+    func download(_ file: RemoteFile, to path: String, onProgress: @escaping TransferProgress) async throws
+
+    /// What happens without being asked, from now on. Several may listen.
+    func events() async throws -> any AsyncSequence<AccountEvent, any Error> & Sendable
+
+    /// What is known of a peer without asking Telegram: a `user`, `chat` or `channel` object with `access_hash`, names and title.
+    ///
+    /// - Parameter id: as the Bot API writes it.
+    func peer(_ id: Int64) async throws -> JSON?
+}
+
+/// Bytes brought over so far.
+public typealias TransferProgress = @Sendable (_ bytes: Int64) -> Void
+
+/// How a call is made.
+public struct CallOptions: Sendable {
+    /// For the whole call, without the waits that Telegram wants.
+    public var deadline: Duration = .seconds(60)
+    /// Waits that Telegram wants are kept to inside of the call up to this; longer ones are thrown at once.
+    public var longestWait: Duration = .zero
+    /// Told before such a wait begins.
+    public var onWait: (@Sendable (FloodWait) -> Void)?
+
+    public init() {}
+}
+
+/// A wait that Telegram wants.
+public struct FloodWait: Sendable, Equatable {
+    public let method: String
+    public let remaining: Duration
+    /// As Telegram wrote it: `FLOOD_WAIT_31`.
+    public let reason: String
+
+    public init(method: String, remaining: Duration, reason: String) {
+        (self.method, self.remaining, self.reason) = (method, remaining, reason)
+    }
+}
+
+/// What happens at Telegram, or with the connection to it.
+public enum AccountEvent: Sendable {
+    /// JSON text of an `Updates` object. Those that calls of this account resulted in are among them.
+    case updates([UInt8])
+    /// Updates may have been lost: the difference has to be asked for.
+    case gap
+    /// There is no connection now, and why.
+    case waiting(String)
+    case ready
+}
+
+/// A file that Telegram keeps.
+public struct RemoteFile: Sendable, Equatable {
+    /// An `InputFileLocation`.
+    public var location: JSON
+    public var dataCenter: Int
+    /// nil: unknown.
+    public var sizeBytes: Int64?
+    /// Where it was seen: what brings a new file reference when Telegram does not take the old one any more.
+    public var origin: MessageOrigin?
+
+    public init(location: JSON, dataCenter: Int, sizeBytes: Int64?, origin: MessageOrigin?) {
+        (self.location, self.dataCenter, self.sizeBytes, self.origin) = (location, dataCenter, sizeBytes, origin)
+    }
+}
+
+/// A message that a file came with.
+public struct MessageOrigin: Sendable, Equatable {
+    /// As the Bot API writes it.
+    public let chatID: Int64
+    public let messageID: Int64
+
+    public init(chatID: Int64, messageID: Int64) { (self.chatID, self.messageID) = (chatID, messageID) }
+}
