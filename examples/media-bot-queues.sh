@@ -103,13 +103,15 @@ for role in "$@"; do
         ;;
     media)
         direct=()
+        fetched=fetched.$here
         if [ -n "${MAX_DIRECT_SIZE:-}" ]; then
             direct=(--max-direct-size "$MAX_DIRECT_SIZE")
-            # A group of its own: it sees all that blob-put sees.
-            stage_as large-route ev-route --from "queue:fetched.$here" --group large \
-                -o 'commands.media.large_download=queue:large' &
+            fetched=done.$here
+            # What is too large to be fetched here goes elsewhere, and all else to blob-put.
+            stage_as large-route ev-route --from "queue:$fetched" \
+                -o 'commands.media.large_download=queue:large' -o "events.#=queue:fetched.$here" &
         fi
-        stage media-fetch --from queue:media --to "queue:fetched.$here" "${direct[@]}" "${fetch_options[@]}" &
+        stage media-fetch --from queue:media --to "queue:$fetched" "${direct[@]}" "${fetch_options[@]}" &
         stage blob-put --from "queue:fetched.$here" --to queue:send "${put_options[@]}" &
         ;;
     large)
