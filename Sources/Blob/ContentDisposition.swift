@@ -1,3 +1,4 @@
+import Envelope
 import HTTP
 
 /// A file name as the header says it (RFC 6266): once in ASCII for old readers, once in UTF-8 for the rest.

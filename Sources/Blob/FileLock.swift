@@ -1,3 +1,4 @@
+import Blocking
 import Glibc
 
 /// A lock file that processes share; released when its holder dies.
@@ -5,7 +6,7 @@ struct FileLock {
     let path: String
 
     /// What it guards are renames and looks: nobody who is alive holds it for long.
-    private static let patienceMicroseconds: UInt32 = 30_000_000
+    private static let patience = Duration.seconds(30)
 
     /// Runs `body` beside other readers. A folder that cannot be written to has nobody to be guarded from.
     func shared<Value>(_ body: () throws(BlobError) -> Value) throws(BlobError) -> Value {
@@ -27,12 +28,10 @@ struct FileLock {
     }
 
     private func take(_ descriptor: Int32, _ mode: Int32) throws(BlobError) {
-        let step: UInt32 = 2000
-        for _ in 0...(FileLock.patienceMicroseconds / step) {
-            if flock(descriptor, mode | LOCK_NB) == 0 { return }
-            guard errno == EWOULDBLOCK || errno == EINTR else { throw BlobError.system("unable to lock \(path)") }
-            usleep(step)
+        switch lockFile(descriptor, mode, within: FileLock.patience) {
+        case 0: return
+        case EWOULDBLOCK: throw BlobError(.busy, "another process holds \(path)", isTemporary: true)
+        case let number: throw BlobError.system("unable to lock \(path)", number)
         }
-        throw BlobError(.busy, "another process holds \(path)", isTemporary: true)
     }
 }

@@ -43,7 +43,7 @@ public final class LocalFile: Sendable {
         from offset: Int64, count: Int64, cancellation: Cancellation,
         _ body: (UnsafeRawBufferPointer) throws(BlobError) -> Void
     ) throws(BlobError) {
-        let reader = ReadAhead(descriptor, from: offset, count: count)
+        let reader = FileReadAhead(descriptor, from: offset, count: count)
         var left = count
         while left > 0 {
             try cancellation.check()

@@ -1,3 +1,4 @@
+import Envelope
 import HTTP
 
 /// Metadata as S3 headers.

@@ -109,9 +109,6 @@ func parentFolder(_ path: String) -> String {
 }
 
 func makeFolders(_ path: String) throws(BlobError) {
-    do {
-        try makeDirectory(path)
-    } catch {
-        throw BlobError(.localIO, (error as? StageError)?.message ?? "unable to make the folder \(path)")
-    }
+    let made = makeFolders(path, mode: 0o755)
+    guard made.error == 0 else { throw .system("unable to make the folder \(made.path)", made.error) }
 }

@@ -1,3 +1,4 @@
+import Envelope
 import HTTP
 
 /// Where a bucket is, and how its objects' URLs are made.

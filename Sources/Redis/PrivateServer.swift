@@ -27,8 +27,8 @@ struct PrivateServer: Sendable {
         try RedisAddress.checkLength(of: "\(folder)/redis.sock")
         if try answers(address, until: deadline) { return address }
         try makeFolder()
-        let lock = try FileLock(path: "\(folder)/lock", until: deadline)
-        defer { lock.release() }
+        let lock = try lock("\(folder)/lock", until: deadline)
+        defer { close(lock) }
         // Another tool may have started it while this one waited for the lock.
         if try answers(address, until: deadline) { return address }
         try start(until: deadline)
@@ -47,17 +47,29 @@ struct PrivateServer: Sendable {
         return true
     }
 
+    /// An exclusive lock on a file, which lasts until the descriptor is closed.
+    private func lock(_ path: String, until deadline: Deadline) throws(RedisError) -> Int32 {
+        let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard descriptor >= 0 else {
+            throw RedisError(.configuration, "unable to open \(path.singleLine): \(systemReason(errno))")
+        }
+        let failure = lockFile(descriptor, LOCK_EX, within: deadline.remaining)
+        guard failure == 0 else {
+            close(descriptor)
+            guard failure == EWOULDBLOCK else {
+                throw RedisError(.configuration, "unable to lock \(path.singleLine): \(systemReason(failure))")
+            }
+            throw RedisError(.timedOut, "another process holds \(path.singleLine) for too long")
+        }
+        return descriptor
+    }
+
     /// Makes the folder, for this user alone.
     private func makeFolder() throws(RedisError) {
-        var path = ""
-        for part in folder.split(separator: "/") {
-            path += "/\(part)"
-            guard mkdir(path, 0o700) != 0 else { continue }
-            let code = errno
-            // An existing folder of the system may answer that it is read-only, or not ours, before that it exists.
-            guard access(path, F_OK) == 0 else {
-                throw RedisError(.configuration, "unable to make the folder \(path.singleLine): \(systemReason(code))")
-            }
+        let made = makeFolders(folder, mode: 0o700)
+        guard made.error == 0 else {
+            throw RedisError(
+                .configuration, "unable to make the folder \(made.path.singleLine): \(systemReason(made.error))")
         }
         var status = stat()
         guard stat(folder, &status) == 0, status.st_uid == geteuid(), status.st_mode & S_IFMT == S_IFDIR,
@@ -133,25 +145,4 @@ struct PrivateServer: Sendable {
         let count = fread(&bytes, 1, size, file)
         return String(decoding: bytes[..<count], as: UTF8.self)
     }
-}
-
-/// An exclusive lock on a file, shared with other processes; the system releases it when this one dies.
-struct FileLock {
-    private let descriptor: Int32
-
-    init(path: String, until deadline: Deadline) throws(RedisError) {
-        descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        guard descriptor >= 0 else {
-            throw RedisError(.configuration, "unable to open \(path.singleLine): \(systemReason(errno))")
-        }
-        while flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
-            guard !deadline.hasPassed else {
-                close(descriptor)
-                throw RedisError(.timedOut, "another process holds \(path.singleLine) for too long")
-            }
-            usleep(5000)
-        }
-    }
-
-    func release() { close(descriptor) }
 }

@@ -1,3 +1,5 @@
+import Envelope
+
 /// Where a Redis server listens.
 public enum RedisAddress: Sendable, Hashable {
     case unix(path: String, database: Int)
@@ -69,8 +71,8 @@ public enum RedisAddress: Sendable, Hashable {
 
     private static func credentials(_ text: Substring) throws(RedisError) -> (String?, String?) {
         let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-        guard parts.count == 2, let user = percentDecoded(parts[0]), let password = percentDecoded(parts[1]),
-            !password.isEmpty
+        guard parts.count == 2, let user = strictlyPercentDecoded(parts[0]),
+            let password = strictlyPercentDecoded(parts[1]), !password.isEmpty
         else {
             throw RedisError(.configuration, "a Redis address with a user needs user:password@, percent-encoded")
         }
@@ -104,24 +106,6 @@ public enum RedisAddress: Sendable, Hashable {
             throw RedisError(.configuration, "a Redis database is a number, 0 in most cases")
         }
         return number
-    }
-
-    private static func percentDecoded(_ text: Substring) -> String? {
-        var bytes: [UInt8] = []
-        var rest = text.utf8[...]
-        while let byte = rest.popFirst() {
-            guard byte == UInt8(ascii: "%") else {
-                bytes.append(byte)
-                continue
-            }
-            let digits = rest.prefix(2)
-            guard digits.count == 2, let value = UInt8(String(decoding: digits, as: UTF8.self), radix: 16) else {
-                return nil
-            }
-            bytes.append(value)
-            rest = rest.dropFirst(2)
-        }
-        return String(validating: bytes, as: UTF8.self)
     }
 }
 

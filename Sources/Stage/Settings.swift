@@ -1,3 +1,4 @@
+import Blocking
 import Envelope
 import Glibc
 import Logging
@@ -63,11 +64,8 @@ public enum Settings {
 ///
 /// - Throws: `StageError` (74).
 public func makeDirectory(_ path: String, mode: mode_t = 0o755) throws {
-    if mkdir(path, mode) == 0 || errno == EEXIST { return }
-    let parent = path.split(separator: "/").dropLast().joined(separator: "/")
-    guard errno == ENOENT, !parent.isEmpty else { throw StageError.localIO("unable to make the folder \(path)") }
-    try makeDirectory((path.hasPrefix("/") ? "/" : "") + parent, mode: mode)
-    guard mkdir(path, mode) == 0 || errno == EEXIST else {
-        throw StageError.localIO("unable to make the folder \(path)")
+    let made = makeFolders(path, mode: mode)
+    guard made.error == 0 else {
+        throw StageError(.localIO, "unable to make the folder \(made.path): \(String(cString: strerror(made.error)))")
     }
 }

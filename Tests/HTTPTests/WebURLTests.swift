@@ -81,22 +81,3 @@ struct WebURLTests {
         }
     }
 }
-
-@Suite("Percent-encoding")
-struct PercentEncodingTests {
-    @Test("keeps only what RFC 3986 leaves unreserved")
-    func encodes() {
-        #expect(percentEncoded("aZ09-._~ /+ü&") == "aZ09-._~%20%2F%2B%C3%BC%26")
-        #expect(percentEncoded("a/b c", keeping: "/") == "a/b%20c")
-        #expect(percentEncoded(bytes: [0, 255]) == "%00%FF")
-    }
-
-    @Test("is undone by decoding, and broken escapes stand for themselves")
-    func decodes() {
-        #expect(percentDecoded("%41%c3%bc%20+") == "Aü +")
-        #expect(percentDecoded("100%") == "100%")
-        #expect(percentDecoded("%zz%4") == "%zz%4")
-        #expect(percentDecoded("%ff") == nil)
-        #expect(percentDecodedBytes("%ff") == [255])
-    }
-}

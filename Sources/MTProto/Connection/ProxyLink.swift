@@ -1,3 +1,5 @@
+import Envelope
+
 extension Proxy {
     /// Reads `tg://proxy?server=…&port=…&secret=…`, the same at `https://t.me/`, `tg://socks?…`, or
     /// `socks5://USER:PASSWORD@HOST:PORT`.
@@ -15,7 +17,7 @@ extension Proxy {
         var fields: [Substring: String] = [:]
         for pair in parts[1].split(separator: "&") {
             let words = pair.split(separator: "=", maxSplits: 1)
-            guard words.count == 2, let value = Proxy.decoded(words[1]) else { continue }
+            guard words.count == 2, let value = strictlyPercentDecoded(words[1]) else { continue }
             fields[words[0]] = value
         }
         let address = try Proxy.address(fields["server"] ?? "", fields["port"] ?? "")
@@ -35,7 +37,9 @@ extension Proxy {
         let address = try address(String(name), String(target[target.index(after: colon)...]))
         guard let place else { return .socks5(address, user: nil, password: nil) }
         let words = rest[..<place].split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-        guard let user = decoded(words[0]), let password = words.count == 2 ? decoded(words[1]) : "" else {
+        guard let user = strictlyPercentDecoded(words[0]),
+            let password = words.count == 2 ? strictlyPercentDecoded(words[1]) : ""
+        else {
             throw unreadable
         }
         return .socks5(address, user: user, password: password)
@@ -48,23 +52,6 @@ extension Proxy {
     private static func address(_ host: String, _ port: String) throws(MTProtoError) -> ServerAddress {
         guard !host.isEmpty, host.utf8.count < 256, let port = UInt16(port), port > 0 else { throw unreadable }
         return ServerAddress(host, Int(port))
-    }
-
-    private static func decoded(_ text: Substring) -> String? {
-        var bytes: [UInt8] = []
-        var rest = text.utf8[...]
-        while let byte = rest.popFirst() {
-            guard byte == UInt8(ascii: "%") else {
-                bytes.append(byte)
-                continue
-            }
-            guard rest.count >= 2, let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16) else {
-                return nil
-            }
-            bytes.append(value)
-            rest = rest.dropFirst(2)
-        }
-        return String(validating: bytes, as: UTF8.self)
     }
 
     private static var unreadable: MTProtoError {

@@ -1,3 +1,4 @@
+import Envelope
 import HTTP
 
 /// Names for files that a person gets; made from text of strangers, so never used as a path here.

@@ -1,3 +1,4 @@
+import Blocking
 import Glibc
 
 /// The folder of one content address, held by one process at a time.
@@ -38,9 +39,9 @@ final class JobFolder: Sendable {
 
     /// The folder, or nil when somebody holds it.
     static func tryToOpen(root: String, hash: String) throws(MediaError) -> JobFolder? {
-        try makeFolder(root)
+        try make(root)
         let path = "\(root)/\(hash)"
-        try makeFolder(path)
+        try make(path)
         let lock = Glibc.open("\(path)/lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
         if lock < 0, errno == ENOENT { return nil }  // swept away this moment
         guard lock >= 0 else { throw .local("open a lock file", errno) }
@@ -80,13 +81,9 @@ final class JobFolder: Sendable {
         return fstat(descriptor, &mine) == 0 && stat(path, &named) == 0 && mine.st_ino == named.st_ino
     }
 
-    private static func makeFolder(_ path: String) throws(MediaError) {
-        guard mkdir(path, 0o700) != 0, errno != EEXIST else { return }
-        guard errno == ENOENT, let slash = path.lastIndex(of: "/"), slash > path.startIndex else {
-            throw .local("make the folder for downloads", errno)
-        }
-        try makeFolder(String(path[..<slash]))
-        guard mkdir(path, 0o700) == 0 || errno == EEXIST else { throw .local("make the folder for downloads", errno) }
+    private static func make(_ folder: String) throws(MediaError) {
+        let made = makeFolders(folder, mode: 0o700)
+        guard made.error == 0 else { throw .local("make the folder for downloads", made.error) }
     }
 }
 

@@ -1,3 +1,4 @@
+import Envelope
 import HTTP
 
 /// A URL after the rules that hold for every site.

@@ -1,3 +1,4 @@
+import Envelope
 import HTTP
 
 /// What a link identifies: links that lead to the same media have the same normalized URL.

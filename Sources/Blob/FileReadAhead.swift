@@ -5,7 +5,7 @@ import Glibc
 /// the time that hashing them does.
 ///
 /// Used by one thread.
-final class ReadAhead {
+final class FileReadAhead {
     private struct Buffers {
         var free: [PieceBuffer]
         var filled: [PieceBuffer] = []

@@ -11,8 +11,8 @@ public func percentEncoded(bytes: some Sequence<UInt8>, keeping: String = "") ->
             result.append(byte)
         } else {
             result.append(UInt8(ascii: "%"))
-            result.append(hexDigits[Int(byte >> 4)])
-            result.append(hexDigits[Int(byte & 15)])
+            result.append(upperHexDigits[Int(byte >> 4)])
+            result.append(upperHexDigits[Int(byte & 15)])
         }
     }
     return String(decoding: result, as: UTF8.self)
@@ -43,7 +43,14 @@ public func percentDecoded(_ text: some StringProtocol) -> String? {
     String(validating: percentDecodedBytes(text), as: UTF8.self)
 }
 
-private let hexDigits = Array("0123456789ABCDEF".utf8)
+/// As `percentDecoded`; nil also when two hex digits do not follow each `%`.
+public func strictlyPercentDecoded(_ text: some StringProtocol) -> String? {
+    let parts = text.utf8.split(separator: UInt8(ascii: "%"), omittingEmptySubsequences: false)
+    let isWhole = parts.dropFirst().allSatisfy { $0.count >= 2 && $0.prefix(2).allSatisfy { hexValue($0) != nil } }
+    return isWhole ? percentDecoded(text) : nil
+}
+
+private let upperHexDigits = Array("0123456789ABCDEF".utf8)
 
 private func isUnreserved(_ byte: UInt8) -> Bool {
     switch byte {

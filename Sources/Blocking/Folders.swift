@@ -1,0 +1,16 @@
+import Glibc
+
+/// Makes a folder and those above it. Blocks.
+///
+/// - Returns: 0, also when it is there already, or the error's number and the folder that cannot be made.
+public func makeFolders(_ path: String, mode: mode_t) -> (error: Int32, path: String) {
+    if mkdir(path, mode) == 0 { return (0, path) }
+    let reason = errno
+    // An existing folder of the system may answer that it is read-only, or not ours, before that it exists.
+    if access(path, F_OK) == 0 { return (0, path) }
+    guard reason == ENOENT, let slash = path.lastIndex(of: "/"), slash > path.startIndex else { return (reason, path) }
+    let parent = makeFolders(String(path[..<slash]), mode: mode)
+    guard parent.error == 0 else { return parent }
+    // `a/b/` is there with `a/b`.
+    return mkdir(path, mode) == 0 || errno == EEXIST ? (0, path) : (errno, path)
+}
