@@ -125,7 +125,12 @@ let package = Package(
         .testTarget(
             name: "AccountsTests", dependencies: ["Accounts", "Envelope", "MTProto", "TestSupport"],
             exclude: ["sessions_of_others.py"], swiftSettings: strict),
-        tests("ClientTests", ["Client", "Envelope", "MTProto", "TL", "TestSupport"]),
+        tests(
+            "ClientTests",
+            [
+                "Accounts", "Client", "Envelope", "MTProto", "TL", "TestSupport",
+                .product(name: "Logging", package: "swift-log"),
+            ]),
         tests("MTProtoTests", ["CAES", "Digest", "Envelope", "MTProto", "TL", "TestSupport"]),
         tests("FetchTests", ["media-fetch", "Media", "TestSupport"]),
         tests("RouteTests", ["ev-route", "Envelope"]),

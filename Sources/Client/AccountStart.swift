@@ -1,0 +1,36 @@
+import Accounts
+import Envelope
+import MTProto
+
+extension AccountClient {
+    /// Learns who the account is. When that is known already, it is asked again on the side: Telegram sends updates to those only
+    /// who have called something.
+    ///
+    /// - Throws: what keeps the account from being used.
+    func start() async throws {
+        guard userID == 0 else {
+            return later { [self] in
+                do { try await greet() } catch { log.debug("unable to ask who the account is: \(error)") }
+            }
+        }
+        try await greet()
+    }
+
+    private func greet() async throws {
+        let users = try await ask("users.getUsers", ["id": .array([.object(["_": "inputUserSelf"])])])
+        guard let user = users.array?.first, let id = user["id"]?.int else {
+            throw ClientError(.unexpectedAnswer, "Telegram does not say who the account is")
+        }
+        try await become(AccountIdentity(userID: id, isBot: user["bot"] == true))
+        later { [self] in
+            do { try await links.learnAddresses() } catch {
+                log.debug("unable to learn the data centres' addresses: \(error)")
+            }
+        }
+    }
+
+    func become(_ identity: AccountIdentity) async throws {
+        state.withLock { $0.identity = identity }
+        try await keeper.update { ($0.userID, $0.isBot) = (identity.userID, identity.isBot) }
+    }
+}

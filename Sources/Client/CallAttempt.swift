@@ -1,0 +1,58 @@
+import MTProto
+
+/// Where a call stands: the time and the waits that are left, and where it is made.
+struct CallAttempt {
+    /// How often a call follows to other data centres, or is made again after Telegram's own failures.
+    private static let most = 4
+
+    let method: String
+    /// nil: the account's home.
+    var dataCenter: Int?
+    private let options: CallOptions
+    private var deadline: ContinuousClock.Instant
+    private var waitLeft: Duration
+    private var moves = 0
+    private var failures = 0
+
+    init(_ method: String, _ options: CallOptions) {
+        (self.method, self.options, waitLeft) = (method, options, options.longestWait)
+        deadline = .now + options.deadline
+    }
+
+    var timeLeft: Duration { max(deadline - .now, .milliseconds(1)) }
+
+    /// Waits as Telegram wants it.
+    ///
+    /// - Throws: `error`, when that is longer than the caller would wait.
+    mutating func keep(to wait: FloodWait, otherwise error: TelegramRPCError) async throws {
+        guard wait.remaining <= waitLeft else { throw error }
+        waitLeft -= wait.remaining
+        options.onWait?(wait)
+        // A little longer: the two clocks do not go alike.
+        let pause = wait.remaining + .milliseconds(50)
+        try await Task.sleep(for: pause)
+        deadline += pause
+    }
+
+    /// What Telegram would say now, without asking it.
+    func refusal(_ wait: FloodWait) -> TelegramRPCError {
+        let (seconds, rest) = wait.remaining.components
+        let whole = rest > 0 ? seconds + 1 : seconds
+        let name = TelegramRPCError(code: 420, text: wait.reason).name
+        return TelegramRPCError(code: 420, text: "\(name)_\(whole)")
+    }
+
+    mutating func move(to place: Int, because error: TelegramRPCError) throws {
+        moves += 1
+        guard moves <= CallAttempt.most, (1...1000).contains(place) else { throw error }
+        dataCenter = place
+    }
+
+    /// After a failure of Telegram's own.
+    mutating func pause(otherwise error: TelegramRPCError) async throws {
+        failures += 1
+        let pause = Duration.milliseconds(250 << failures)
+        guard failures < CallAttempt.most, pause < timeLeft else { throw error }
+        try await Task.sleep(for: pause)
+    }
+}

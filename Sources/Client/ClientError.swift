@@ -1,0 +1,48 @@
+public import Envelope
+
+/// Why an account cannot be used. Its words hold no key, no code, and nothing that was sent.
+public struct ClientError: ReportableError, Equatable, CustomStringConvertible {
+    public enum Code: String, Sendable {
+        /// Another process uses the session, and does not share it.
+        case busy
+        /// The process that owns the session is gone, or does not answer.
+        case ownerGone = "owner_gone"
+        /// What goes over the socket is not what it should be.
+        case socketProtocol = "socket_protocol"
+        /// More than is taken at once.
+        case tooMuch = "too_much"
+        case timedOut = "timed_out"
+        case cancelled
+        /// Settings that cannot work.
+        case configuration
+        /// There is no account behind the session (yet).
+        case notLoggedIn = "not_logged_in"
+        /// Telegram does not take what was given to log in with.
+        case loginRefused = "login_refused"
+        /// A short form of a peer that stands for nobody who is known.
+        case unknownPeer = "unknown_peer"
+        /// Telegram answered with something that makes no sense here.
+        case unexpectedAnswer = "unexpected_answer"
+        case localIO = "local_io"
+    }
+
+    public let code: Code
+    /// One line in the user's words.
+    public let message: String
+
+    public init(_ code: Code, _ message: String) { (self.code, self.message) = (code, message) }
+
+    public var exitStatus: ExitStatus {
+        switch code {
+        case .busy, .tooMuch: .tryAgain
+        case .ownerGone, .timedOut, .cancelled: .unavailable
+        case .socketProtocol, .unexpectedAnswer: .protocolBroken
+        case .configuration: .configuration
+        case .notLoggedIn, .loginRefused: .authenticationRefused
+        case .unknownPeer: .no
+        case .localIO: .localIO
+        }
+    }
+
+    public var description: String { message }
+}

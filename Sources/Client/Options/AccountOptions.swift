@@ -1,0 +1,31 @@
+import Accounts
+public import ArgumentParser
+public import Stage
+
+/// Which account a tool speaks as.
+public struct AccountOptions: ParsableArguments, Sendable {
+    @Option(
+        help: ArgumentHelp(
+            "The account's session, as tg-session login made it. [env: TGPIPE_SESSION]", valueName: "name"))
+    public var session: String?
+
+    @OptionGroup(title: "Reaching Telegram, when no tg-session run does") public var connection: ConnectionOptions
+
+    public init() {}
+
+    /// The session's name; nil when none is given.
+    public var name: String? { session ?? Settings.environment("TGPIPE_SESSION") }
+
+    /// Runs `body` with the account: through the process that owns its session, or over connections of this one.
+    ///
+    /// - Throws: `ClientError`: `configuration` without a session's name, `busy` when another process uses the session and does not
+    ///   share it; `AccountError`, when there is no such session, or it cannot be read; what `body` throws.
+    public func withAccount<Value: Sendable>(
+        _ runtime: Runtime, _ body: @escaping @Sendable (any Account) async throws -> Value
+    ) async throws -> Value {
+        guard let name else {
+            throw ClientError(.configuration, "no session: name one with --session, or set TGPIPE_SESSION")
+        }
+        return try await SessionPlace(name, runtime).withAccount(connection, body)
+    }
+}
