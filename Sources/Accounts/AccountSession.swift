@@ -7,6 +7,8 @@ public struct AccountSession: Sendable, Equatable {
     public var isTest: Bool
     /// By data centre, the account's own among them; the others are for files.
     public var keys: [Int: AuthKey]
+    /// What the data centres want in messages, as they told it last; not secret. Old ones cost a question.
+    public var salts: [Int: Int64] = [:]
     /// Where the data centres are, as far as it is known better than `DataCenters` does.
     public var addresses: [Int: ServerAddress]
     /// nil: nobody has asked yet.
@@ -20,6 +22,12 @@ public struct AccountSession: Sendable, Equatable {
         (self.dataCenter, self.isTest, self.userID, self.isBot) = (dataCenter, isTest, userID, isBot)
         keys = [dataCenter: key]
         addresses = address.map { [dataCenter: $0] } ?? [:]
+    }
+
+    /// One that is still to be logged in: there is no key yet.
+    public init(unauthorizedAt dataCenter: Int, isTest: Bool = false) {
+        (self.dataCenter, self.isTest, userID, isBot) = (dataCenter, isTest, nil, false)
+        (keys, addresses) = ([:], [:])
     }
 
     /// The account's own key.

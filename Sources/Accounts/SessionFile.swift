@@ -13,10 +13,11 @@ enum SessionFile {
             let address: JSON = .object(["host": .string(entry.value.host), "port": .integer(Int64(entry.value.port))])
             return (String(entry.key), address)
         }
+        let salts = session.salts.sorted { $0.key < $1.key }.map { (String($0.key), JSON.string(String($0.value))) }
         let object: JSON = .object([
             "version": .integer(version), "dc": .integer(Int64(session.dataCenter)), "test": .bool(session.isTest),
             "user_id": session.userID.map { .integer($0) }, "bot": .bool(session.isBot), "keys": .object(members(keys)),
-            "addresses": .object(members(addresses)),
+            "addresses": .object(members(addresses)), "salts": salts.isEmpty ? nil : .object(members(salts)),
         ])
         return object.bytes + [UInt8(ascii: "\n")]
     }
@@ -44,6 +45,12 @@ enum SessionFile {
                 let port = member.value["port"]?.int, (1...65535).contains(port)
             else { throw damaged(path) }
             session.addresses[number] = ServerAddress(host, Int(port))
+        }
+        for member in json["salts"]?.object?.members ?? [] {
+            guard let number = Int(member.key), let salt = member.value.string.flatMap({ Int64($0) }) else {
+                throw damaged(path)
+            }
+            session.salts[number] = salt
         }
         return session
     }

@@ -82,9 +82,9 @@ extension AccountClient {
             try attempt.move(to: place, because: error)
             guard ["USER", "PHONE", "NETWORK"].contains(where: { error.name == "\($0)_MIGRATE" }) else { return }
             attempt.dataCenter = nil
-            return try await links.moveHome(to: place, isLoggedIn: userID != 0)
+            return try await links.moveHome(to: place, isLoggedIn: isLoggedIn)
         }
-        if attempt.dataCenter == nil, userID != 0, AccountClient.endings.contains(error.name) {
+        if attempt.dataCenter == nil, isLoggedIn, AccountClient.endings.contains(error.name) {
             await end(error)
             throw error
         }

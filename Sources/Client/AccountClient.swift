@@ -12,6 +12,8 @@ public final class AccountClient: Account {
     struct State {
         /// nil until Telegram has told.
         var identity: AccountIdentity?
+        /// Whether Telegram knows the session's key as that of an account.
+        var isLoggedIn: Bool
         /// Why the account cannot be used any more.
         var end: (any ReportableError)?
     }
@@ -37,12 +39,16 @@ public final class AccountClient: Account {
         decoder = Mutex(TLDecoder(settings.schema))
         let session = keeper.session
         state = Mutex(
-            State(identity: session.userID.map { AccountIdentity(userID: $0, isBot: session.isBot) }, end: nil))
+            State(
+                identity: session.userID.map { AccountIdentity(userID: $0, isBot: session.isBot) },
+                isLoggedIn: session.key != nil, end: nil))
     }
 
     /// 0 until Telegram has told.
     public var userID: Int64 { state.withLock { $0.identity?.userID } ?? 0 }
     public var isBot: Bool { state.withLock { $0.identity?.isBot } ?? false }
+
+    var isLoggedIn: Bool { state.withLock { $0.isLoggedIn } }
 
     var links: Links {
         madeLinks.withLock { made in
@@ -118,14 +124,12 @@ public final class AccountClient: Account {
 
 extension AccountClient {
     private func take(_ event: ConnectionEvent, of link: Link) async {
+        let number = link.dataCenter
         switch event {
-        case .key(let key) where link.purpose != .cdn:
-            do {
-                let number = link.dataCenter
-                try await keeper.update { $0.keys[number] = key }
-            } catch {
-                log.error("the session's new key is not kept: \(error)")
-            }
+        case .key(let key) where link.purpose != .cdn: await keep { $0.keys[number] = key }
+        // Under temporary keys there are others, which are over when they are.
+        case .salt(let salt) where link.purpose != .cdn && !settings.usesTemporaryKeys:
+            await keep { $0.salts[number] = salt }
         case .key, .salt: break
         case .update(let bytes) where link.purpose == .main: await takeUpdate(bytes)
         case .update: break
@@ -135,6 +139,10 @@ extension AccountClient {
             log.debug("no connection to data centre \(link.dataCenter): \(error.message)")
             if link.purpose == .main { hub.add(.waiting("\(error.message); trying again in \(pause.shortText)")) }
         }
+    }
+
+    private func keep(_ change: @escaping @Sendable (inout AccountSession) -> Void) async {
+        do { try await keeper.update(change) } catch { log.error("the session is not kept: \(error)") }
     }
 
     private func takeUpdate(_ bytes: [UInt8]) async {
@@ -157,7 +165,7 @@ extension AccountClient {
         }
         let number = link.dataCenter
         // The next one makes a new key, and brings the authorization again.
-        try? await keeper.update { $0.keys[number] = nil }
+        await keep { $0.keys[number] = nil }
     }
 }
 

@@ -30,7 +30,7 @@ extension AccountClient {
     }
 
     func become(_ identity: AccountIdentity) async throws {
-        state.withLock { $0.identity = identity }
+        state.withLock { ($0.identity, $0.isLoggedIn) = (identity, true) }
         try await keeper.update { ($0.userID, $0.isBot) = (identity.userID, identity.isBot) }
     }
 }

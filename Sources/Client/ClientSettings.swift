@@ -38,6 +38,7 @@ public struct ClientSettings: Sendable {
         (settings.transport, settings.proxy) = (transport, proxy)
         settings.client = ClientSettings.description(layer: layer, apiID: apiID)
         settings.key = session.keys[dataCenter]
+        settings.salt = session.salts[dataCenter] ?? 0
         settings.usesTemporaryKeys = usesTemporaryKeys
         return settings
     }

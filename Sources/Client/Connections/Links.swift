@@ -22,7 +22,6 @@ actor Links {
     private var others: [Int: Promise<Link>] = [:]
     private var parallel: [Int: [Link]] = [:]
     private var contentNetworks: [Int: Promise<Link>] = [:]
-    private var salts: [Int: Int64] = [:]
     private var options = DataCenterOptions(.null)
 
     init(
@@ -138,14 +137,14 @@ actor Links {
             throw ClientError(.unexpectedAnswer, "Telegram does not say where its content network \(dataCenter) is")
         }
         // It knows no permanent keys, and nobody.
-        (own.serverKeys, own.key, own.usesTemporaryKeys, own.dataCenter) = (keys, nil, false, dataCenter)
+        (own.serverKeys, own.key, own.salt) = (keys, nil, 0)
+        (own.usesTemporaryKeys, own.dataCenter) = (false, dataCenter)
         return begin(Link(try await Connection(own), to: dataCenter, .cdn))
     }
 
     private func open(_ dataCenter: Int, _ purpose: Link.Purpose) async throws -> Link {
         let known = options.addresses(of: dataCenter, isIPv6: settings.prefersIPv6)
-        var own = settings.connection(to: dataCenter, of: keeper.session, known: known)
-        own.salt = salts[dataCenter] ?? 0
+        let own = settings.connection(to: dataCenter, of: keeper.session, known: known)
         return begin(Link(try await Connection(own), to: dataCenter, purpose))
     }
 
@@ -164,10 +163,7 @@ actor Links {
     }
 
     private func tell(_ link: Link) async {
-        for await event in link.connection.events {
-            if case .salt(let salt) = event, link.purpose != .cdn { salts[link.dataCenter] = salt }
-            await report(event, link)
-        }
+        for await event in link.connection.events { await report(event, link) }
     }
 
     /// The next call makes another one.
@@ -200,7 +196,7 @@ actor Links {
         home = nil
         try await keeper.update { session in
             session.dataCenter = dataCenter
-            if !isLoggedIn { session.keys = [:] }
+            if !isLoggedIn { (session.keys, session.salts) = ([:], [:]) }
         }
         await stopAll([old, others.removeValue(forKey: dataCenter)])
     }
