@@ -7,7 +7,7 @@ extension AccountClient {
     public func call(_ method: String, _ parameters: JSONObject, _ options: CallOptions) async throws -> [UInt8] {
         let expanded = try await expanding(parameters, of: method, options)
         let request = try schema.request(method, .object(expanded))
-        let answer = try await answer(to: request, options)
+        let answer = try await restoringParts(parameters) { try await self.answer(to: request, options) }
         let text = try json(answer, as: request.result)
         await peers?.note(text)
         if AccountClient.isUpdates(text) { hub.add(.updates(text)) }

@@ -26,6 +26,7 @@ public final class AccountClient: Account {
     let peers: (any AccountPeers)?
     let hub = EventHub()
     let state: Mutex<State>
+    let uploaded = UploadedFiles()
     private let jobs = Jobs()
     private let decoder: Mutex<TLDecoder>
     private let madeLinks = Mutex<Links?>(nil)
@@ -90,14 +91,6 @@ public final class AccountClient: Account {
 
     /// A connection to a data centre of the content delivery network, for `upload.getCdnFile`.
     func contentNetwork(_ dataCenter: Int) async throws -> Connection { try await links.contentNetwork(dataCenter) }
-
-    public func upload(_ path: String, key: String, onProgress: @escaping TransferProgress) async throws -> JSON {
-        throw ClientError(.configuration, "files cannot be uploaded yet")
-    }
-
-    public func download(_ file: RemoteFile, to path: String, onProgress: @escaping TransferProgress) async throws {
-        throw ClientError(.configuration, "files cannot be downloaded yet")
-    }
 
     /// JSON text of a result or an update.
     func json(_ bytes: [UInt8], as type: TLType) throws -> [UInt8] {

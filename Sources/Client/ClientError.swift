@@ -1,4 +1,5 @@
 public import Envelope
+import Glibc
 
 /// Why an account cannot be used. Its words hold no key, no code, and nothing that was sent.
 public struct ClientError: ReportableError, Equatable, CustomStringConvertible {
@@ -23,6 +24,12 @@ public struct ClientError: ReportableError, Equatable, CustomStringConvertible {
         case unknownPeer = "unknown_peer"
         /// Telegram answered with something that makes no sense here.
         case unexpectedAnswer = "unexpected_answer"
+        /// More than the account may upload.
+        case tooLarge = "too_large"
+        /// A file without content.
+        case emptyFile = "empty_file"
+        /// Telegram does not take the reference to a file any more, and the message that it came with does not bring another.
+        case referenceLost = "reference_lost"
         case localIO = "local_io"
     }
 
@@ -39,10 +46,15 @@ public struct ClientError: ReportableError, Equatable, CustomStringConvertible {
         case .socketProtocol, .unexpectedAnswer: .protocolBroken
         case .configuration: .configuration
         case .notLoggedIn, .loginRefused: .authenticationRefused
-        case .unknownPeer: .no
+        case .unknownPeer, .tooLarge, .emptyFile, .referenceLost: .no
         case .localIO: .localIO
         }
     }
 
     public var description: String { message }
+
+    /// What a call of the system says, after `what`.
+    static func system(_ what: String, _ number: Int32 = errno) -> ClientError {
+        ClientError(.localIO, "\(what): \(String(cString: strerror(number)))")
+    }
 }

@@ -20,6 +20,9 @@ public final class SessionKeeper: Sendable {
         state = Mutex(State(session: session, name: name))
     }
 
+    /// For what is known of uploads: parts that are over need not be sent again.
+    var uploadsFolder: String { "\(store.folder)/\(state.withLock { $0.name } ?? "unnamed").uploads" }
+
     var session: AccountSession { state.withLock { $0.session } }
 
     /// Changes the session, and returns when the change is on the disk.

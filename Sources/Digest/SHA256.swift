@@ -2,28 +2,14 @@ import COpenSSL
 
 /// A SHA-256 in the making.
 public struct SHA256: ~Copyable {
-    private let context: OpaquePointer
+    private let digest = RunningDigest(EVP_sha256(), count: 32)
 
-    public init() {
-        guard let context = EVP_MD_CTX_new(), EVP_DigestInit_ex(context, EVP_sha256(), nil) == 1 else {
-            fatalError("libcrypto has no memory for a SHA-256")
-        }
-        self.context = context
-    }
+    public init() {}
 
-    deinit { EVP_MD_CTX_free(context) }
-
-    public mutating func update(_ bytes: UnsafeRawBufferPointer) {
-        EVP_DigestUpdate(context, bytes.baseAddress, bytes.count)
-    }
+    public mutating func update(_ bytes: UnsafeRawBufferPointer) { digest.update(bytes) }
 
     /// The digest of all that came, in lower-case hex; starts over.
-    public mutating func finish() -> String {
-        var digest = [UInt8](repeating: 0, count: 32)
-        EVP_DigestFinal_ex(context, &digest, nil)
-        EVP_DigestInit_ex(context, EVP_sha256(), nil)
-        return hex(digest)
-    }
+    public mutating func finish() -> String { digest.finish() }
 
     public static func hexDigest(_ bytes: some Collection<UInt8>) -> String {
         var hash = SHA256()
@@ -35,6 +21,43 @@ public struct SHA256: ~Copyable {
     public static func isHexDigest(_ text: String) -> Bool {
         text.utf8.count == 64
             && text.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }
+    }
+}
+
+/// An MD5 in the making: Telegram wants it of small files. It protects from nothing.
+public struct MD5: ~Copyable {
+    private let digest = RunningDigest(EVP_md5(), count: 16)
+
+    public init() {}
+
+    public mutating func update(_ bytes: UnsafeRawBufferPointer) { digest.update(bytes) }
+
+    /// The digest of all that came, in lower-case hex; starts over.
+    public mutating func finish() -> String { digest.finish() }
+}
+
+/// A digest of libcrypto that is being made; freed with the object.
+private struct RunningDigest: ~Copyable {
+    private let context: OpaquePointer
+    private let kind: OpaquePointer?
+    private let count: Int
+
+    init(_ kind: OpaquePointer?, count: Int) {
+        guard let context = EVP_MD_CTX_new(), EVP_DigestInit_ex(context, kind, nil) == 1 else {
+            fatalError("libcrypto has no memory for a digest")
+        }
+        (self.context, self.kind, self.count) = (context, kind, count)
+    }
+
+    deinit { EVP_MD_CTX_free(context) }
+
+    func update(_ bytes: UnsafeRawBufferPointer) { EVP_DigestUpdate(context, bytes.baseAddress, bytes.count) }
+
+    func finish() -> String {
+        var digest = [UInt8](repeating: 0, count: count)
+        EVP_DigestFinal_ex(context, &digest, nil)
+        EVP_DigestInit_ex(context, kind, nil)
+        return hex(digest)
     }
 }
 

@@ -1,3 +1,4 @@
+import Blocking
 import Digest
 import Envelope
 import Glibc

@@ -1,10 +1,10 @@
 import COpenSSL
 
-/// AES-256-CTR, which goes on from call to call.
-final class StreamCipher {
+/// AES-256-CTR, which goes on from call to call. Not for two threads at once.
+public final class StreamCipher {
     private let context: OpaquePointer
 
-    init(key: [UInt8], vector: [UInt8]) {
+    public init(key: [UInt8], vector: [UInt8]) {
         precondition(key.count == 32 && vector.count == 16)
         guard let context = EVP_CIPHER_CTX_new(),
             EVP_EncryptInit_ex(context, EVP_aes_256_ctr(), nil, key, vector) == 1
@@ -15,7 +15,7 @@ final class StreamCipher {
     deinit { EVP_CIPHER_CTX_free(context) }
 
     /// Encrypts or decrypts what follows `start`: both are the same.
-    func apply(_ bytes: inout [UInt8], from start: Int = 0) {
+    public func apply(_ bytes: inout [UInt8], from start: Int = 0) {
         bytes[start...].withUnsafeMutableBytes { buffer in
             let first = buffer.bindMemory(to: UInt8.self).baseAddress
             var count: Int32 = 0

@@ -1,0 +1,77 @@
+import MTProto
+import TL
+
+/// A file that a content delivery network keeps, encrypted: `upload.fileCdnRedirect`.
+///
+/// Source: https://core.telegram.org/cdn
+struct CDNFile: Sendable {
+    static let redirect: UInt32 = 0xf18c_da44
+
+    let dataCenter: Int
+    let token: [UInt8]
+    private let key: [UInt8]
+    private let vector: [UInt8]
+    let hashes: [FileHashes.Range]
+
+    /// - Parameter reader: after the constructor.
+    init(_ reader: inout TLReader) throws(TLError) {
+        dataCenter = Int(try reader.int())
+        token = Array(try reader.bytes())
+        key = Array(try reader.bytes())
+        vector = Array(try reader.bytes())
+        hashes = try FileHashes.read(&reader)
+        guard key.count == 32, vector.count == 16 else {
+            throw TLError(.oversized, "a key of another length", offset: reader.offset)
+        }
+    }
+
+    /// `upload.getCdnFile`.
+    func request(_ offset: Int64) -> [UInt8] {
+        var writer = call(0x395f_69da)
+        writer.long(offset)
+        writer.int(Int32(TransferSettings.pieceBytes))
+        return writer.bytes
+    }
+
+    /// `upload.getCdnFileHashes`.
+    func hashRequest(_ offset: Int64) -> [UInt8] {
+        var writer = call(0x91dc_3f31)
+        writer.long(offset)
+        return writer.bytes
+    }
+
+    /// `upload.reuploadCdnFile`.
+    func reuploadRequest(_ wanted: ArraySlice<UInt8>) -> [UInt8] {
+        var writer = call(0x9b27_54a8)
+        writer.bytes(wanted)
+        return writer.bytes
+    }
+
+    private func call(_ id: UInt32) -> TLWriter {
+        var writer = TLWriter(reserving: 64)
+        writer.word(id)
+        writer.bytes(token)
+        return writer
+    }
+
+    enum Answer {
+        case piece([UInt8])
+        /// The file has to be put there again.
+        case reupload(ArraySlice<UInt8>)
+    }
+
+    /// Reads and decrypts `upload.CdnFile`.
+    func answer(_ bytes: [UInt8], _ offset: Int64) throws(TLError) -> Answer {
+        var reader = TLReader(bytes)
+        switch try reader.word() {
+        case 0xeea8_e46e: return .reupload(try reader.bytes())
+        case 0xa99f_ca4f:
+            var piece = Array(try reader.bytes())
+            let block = UInt32(truncatingIfNeeded: offset / 16)
+            let counter = (0..<4).map { UInt8(truncatingIfNeeded: block >> (24 - 8 * $0)) }
+            StreamCipher(key: key, vector: vector[..<12] + counter).apply(&piece)
+            return .piece(piece)
+        default: throw TLError(.unexpectedConstructor, "no piece of a file", offset: 0)
+        }
+    }
+}
