@@ -11,10 +11,20 @@ public struct QueueAdmin: Sendable {
         self.redis = redis
     }
 
-    /// All queues that there are, by name.
+    /// All queues that there are, by name: those that tgpipe has written to or read from, and those that somebody made with XADD.
     public static func all(_ redis: Redis) async throws -> [QueueName] {
-        let names = try await redis.send("SMEMBERS", .text(QueueName.namesKey)).array ?? []
-        return names.compactMap { name in name.string.flatMap { try? QueueName($0) } }.sorted { $0.text < $1.text }
+        let known = try await redis.send("SMEMBERS", .text(QueueName.namesKey)).array ?? []
+        var names = Set(known.compactMap { name in name.string.flatMap { try? QueueName($0) } })
+        var cursor = "0"
+        repeat {
+            let page = try await redis.send(
+                "SCAN", .text(cursor), .text("MATCH"), .text(QueueName.anyStreamKey), .text("COUNT"), .integer(1000)
+            ).array
+            let keys = page?.last?.array ?? []
+            names.formUnion(keys.compactMap { $0.string.flatMap(QueueName.init(streamKey:)) })
+            cursor = page?.first?.string ?? "0"
+        } while cursor != "0"
+        return names.sorted { $0.text < $1.text }
     }
 
     // MARK: submitting

@@ -44,6 +44,16 @@ public struct QueueName: Sendable, Hashable, CustomStringConvertible {
 
     /// A stream of entries with a field `e`, the line.
     public var streamKey: String { key("stream") }
+    /// What matches the `streamKey` of every queue.
+    static let anyStreamKey = keyPrefix + "*:stream"
+
+    /// nil when no queue has such a key.
+    init?(streamKey: String) {
+        let name = streamKey.dropFirst(QueueName.keyPrefix.count).dropLast(":stream".count)
+        guard QueueName.isName(name) else { return nil }
+        text = String(name)
+    }
+
     var deadKey: String { key("dead") }
     /// A short stream on which those who wait for work are told to look again.
     var nudgeKey: String { key("nudge") }

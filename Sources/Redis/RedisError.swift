@@ -60,8 +60,18 @@ extension RedisError {
         let word = String(reply.prefix { $0 != " " })
         let code = Self.codes[word] ?? .server
         self.init(
-            code, "Redis at \(address) answered: \(reply.singleLine)",
+            code, "\(Self.explained(code, address)) answered: \(reply.singleLine)",
             isTemporary: code.isTemporary || Self.temporaryWords.contains(word))
+    }
+
+    /// The server, with what to do about an answer in which it does not say that.
+    private static func explained(_ code: Code, _ address: RedisAddress) -> String {
+        switch code {
+        case .outOfMemory:
+            "Redis at \(address) is out of memory (raise its maxmemory, or see what fills it: ev-queue stats); it"
+        case .readOnly: "Redis at \(address) takes no writes (give the address of the primary server); it"
+        default: "Redis at \(address)"
+        }
     }
 
     private static let codes: [String: Code] = [

@@ -264,6 +264,13 @@ import Testing
         #expect(try await waiting.result().status == 69)
     }
 
+    @Test("list tells of a queue that only XADD has made")
+    func listing() async throws {
+        try await push(0..<1)
+        _ = try queues.redis.cli("XADD", "tgpipe:{queues}:by-hand:stream", "*", "e", "{}")
+        #expect(try await queues.run("ev-queue", "list").lines == ["by-hand", "jobs"])
+    }
+
     @Test("purge throws away only when it is told twice")
     func purging() async throws {
         try await push(0..<2)
