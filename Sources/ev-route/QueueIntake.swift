@@ -82,26 +82,68 @@ struct QueueIntake: Sendable {
         try await finish(finished)
     }
 
-    /// Acknowledges entries, and publishes what is for queues: in one step, each line together with the entry that it came as. What
-    /// middlewares have changed is published before, so that it comes twice rather than never.
+    /// Acknowledges entries, and publishes what is for queues: in one step, each line together with the entry that it came of. A line of
+    /// which that cannot be told is published before, so that it comes twice rather than never.
     private func finish(_ entries: [TakenEntry]) async throws {
         guard let sink else { return try await source.finish(entries.map { QueueResult($0.entry) }) }
         var lines: [[QueueLine]] = entries.map { _ in [] }
-        var changed: [QueueLine] = []
+        var strays: [QueueLine] = []
+        var origins = Origins(entries)
         for (output, collector) in collectors.enumerated() {
-            var places: [[UInt8]: [Int]] = [:]
-            for (index, entry) in entries.enumerated().reversed() { places[entry.line, default: []].append(index) }
+            origins.beginOutput()
             for line in collector.take() {
-                if let index = places[line]?.popLast() {
+                if let index = origins.find(line) {
                     lines[index].append(QueueLine(line[...], output: output))
                 } else {
-                    changed.append(QueueLine(line[...], output: output))
+                    strays.append(QueueLine(line[...], output: output))
                 }
             }
         }
-        if !changed.isEmpty { try await sink.publish(changed) }
+        if !strays.isEmpty { try await sink.publish(strays) }
         let results = zip(entries, lines).map { QueueResult($0.entry, lines: $1) }
         if !results.isEmpty { try await source.finish(results, to: sink.outputs) }
+    }
+}
+
+/// Which of a batch's entries a line came of that middlewares may have changed.
+private struct Origins {
+    private let entries: [TakenEntry]
+    private let parser = JSONParser()
+    /// The entries that have a line, the first of them last.
+    private var places: [[UInt8]: [Int]] = [:]
+    /// By the events' ids; made when it is needed, since most lines are as they came.
+    private var byID: [String: Int]?
+
+    init(_ entries: [TakenEntry]) { self.entries = entries }
+
+    /// Each output may get each entry once.
+    mutating func beginOutput() {
+        places = [:]
+        for (index, entry) in entries.enumerated().reversed() { places[entry.line, default: []].append(index) }
+    }
+
+    /// nil: the line names none of them.
+    mutating func find(_ line: [UInt8]) -> Int? {
+        if let index = places[line]?.popLast() { return index }
+        let known = byID ?? index()
+        byID = known
+        guard let event = event(line) else { return nil }
+        for key in ["id", "causation_id"] {
+            if let id = event[key]?.string, let place = known[id] { return place }
+        }
+        return nil
+    }
+
+    private func index() -> [String: Int] {
+        var index: [String: Int] = [:]
+        for (place, entry) in entries.enumerated() {
+            if let id = event(entry.line)?["id"]?.string { index[id] = place }
+        }
+        return index
+    }
+
+    private func event(_ line: [UInt8]) -> JSONObject? {
+        (try? line.withUnsafeBytes { bytes in try parser.parse(bytes) })?.object
     }
 }
 

@@ -52,17 +52,21 @@ import Testing
         #expect(reader.wait(atMost: .seconds(30)) == .exited(0))
     }
 
-    @Test func fromQueueToQueueEachEventComesOnceHoweverOftenEvRouteIsKilled() async throws {
-        let arguments = ["--from", "queue:in", "--lease", "500ms", "-o", "a=queue:out", "-o", "a=queue:other"]
+    /// What ends the process at some moment, again and again.
+    private func killInRounds(_ arguments: [String], push: (Int) -> String) async throws {
         for round in 0..<5 {
             _ = try await ToolRun.run(
-                "ev-route", ["-o", "a=queue:in"], input: events(round * 2000..<(round + 1) * 2000),
-                environment: environment)
+                "ev-route", ["-o", "a=queue:in"], input: push(round), environment: environment)
             let run = try run(arguments)
             try await Task.sleep(for: .milliseconds(Int.random(in: 10...200)))
             run.signal(SIGKILL)
             _ = try await run.result()
         }
+    }
+
+    @Test func fromQueueToQueueEachEventComesOnceHoweverOftenEvRouteIsKilled() async throws {
+        let arguments = ["--from", "queue:in", "--lease", "500ms", "-o", "a=queue:out", "-o", "a=queue:other"]
+        try await killInRounds(arguments) { round in events(round * 2000..<(round + 1) * 2000) }
         let last = try run(arguments)
         for queue in ["out", "other"] {
             let reader = try run(["--from", "queue:\(queue)", "-o", "a=\(here.folder(queue))"])
@@ -73,6 +77,32 @@ import Testing
         }
         last.signal(SIGTERM)
         #expect(try await last.result().status == 0)
+    }
+
+    @Test func eventsThatAMiddlewareChangesComeOnceFromQueueToQueue() async throws {
+        let file = """
+            before = ["exec:jq --unbuffered -c '.payload.seen = true'"]
+            [[route]]
+            match = "a"
+            to = "queue:out"
+            """
+        try Data(file.utf8).write(to: URL(filePath: here.folder("route.toml")))
+        let arguments = ["--from", "queue:in", "--lease", "500ms", "--config", here.folder("route.toml")]
+        try await killInRounds(arguments) { round in
+            (round * 400..<(round + 1) * 400).map { number in
+                let id = "01930b7a-4f00-7abc-8def-" + String(1_000_000_000_00 + number)
+                return RouteFixture.event("a", number).replacing("{\"type\"", with: "{\"id\":\"\(id)\",\"type\"")
+            }.joined(separator: "\n")
+        }
+        let last = try run(arguments)
+        let reader = try run(["--from", "queue:out", "-o", "a=\(here.folder("out"))"])
+        #expect(try await eventually { Set(here.numbers("out")).count == 2000 })
+        for run in [reader, last] {
+            run.signal(SIGTERM)
+            #expect(try await run.result().status == 0)
+        }
+        #expect(here.numbers("out").count == 2000)
+        #expect(here.lines("out").allSatisfy { $0.contains(#""seen":true"#) })
     }
 
     @Test func whileRedisIsAwayASpoolKeepsWhatIsForTheQueue() async throws {
