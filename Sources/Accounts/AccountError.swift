@@ -17,8 +17,6 @@ public struct AccountError: ReportableError, Equatable, CustomStringConvertible 
         /// What is to be imported is no session that is known here.
         case notImportable = "not_importable"
         case localIO = "local_io"
-        /// Telegram does not know whom is meant, or does not say how to speak to it.
-        case unknownPeer = "unknown_peer"
     }
 
     public let code: Code
@@ -35,7 +33,6 @@ public struct AccountError: ReportableError, Equatable, CustomStringConvertible 
         case .notFound, .damaged, .otherVersion, .exposed, .exists: .configuration
         case .notImportable: .malformedInput
         case .localIO: .localIO
-        case .unknownPeer: .no
         }
     }
 

@@ -8,12 +8,13 @@ public struct SessionPlace: Sendable {
     public let name: String
     public let store: SessionStore
     let log: Logger
+    private let floods: any FloodLedger
 
     /// - Throws: `AccountError`, `invalidName`; `StageError`.
     public init(_ name: String, _ runtime: Runtime) throws {
         store = SessionStore(folder: try runtime.stateFolder("sessions"))
         _ = try store.path(name)
-        (self.name, log) = (name, runtime.log)
+        (self.name, log, floods) = (name, runtime.log, runtime.floodLedger())
     }
 
     var lockPath: String { "\(store.folder)/\(name).lock" }
@@ -30,7 +31,8 @@ public struct SessionPlace: Sendable {
         case .taken(let lock):
             let settings = try options.settings()
             let keeper = SessionKeeper(session, in: store, as: name)
-            let client = AccountClient(settings, keeper, floods: OwnFloodLedger(), log: log)
+            let client = AccountClient(
+                settings, keeper, floods: floods, peers: try PeerBook(path: peersPath, log: log), log: log)
             let value = try await client.whileRunning { try await body(client) }
             _ = consume lock
             return value

@@ -1,19 +1,19 @@
 import Blocking
-import Envelope
+public import Envelope
 import Synchronization
 
 /// Lines from standard input, a file or a FIFO, for tasks; ends at end of file or at shutdown.
-final class EventInput: Sendable {
+public final class EventInput: Sendable {
     private let thread = BlockingThread()
     private let reader: Mutex<LineReader>
 
     /// - Parameter endpoint: `-` or a path.
-    init(endpoint: String, maxLineBytes: Int, shutdown: Shutdown) {
+    public init(endpoint: String, maxLineBytes: Int, shutdown: Shutdown) {
         reader = Mutex(LineReader(endpoint: endpoint, maxLineBytes: maxLineBytes, shutdown: shutdown))
     }
 
     /// What is readable now, at least one line; waits until there is one. nil: the end.
-    func next() async throws -> [LineSplitter.Output]? {
+    public func next() async throws -> [LineSplitter.Output]? {
         try await thread.run { try self.reader.withLock { try $0.next() } }
     }
 }

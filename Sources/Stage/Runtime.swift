@@ -40,6 +40,12 @@ public final class Runtime: Sendable {
         }
     }
 
+    /// Whether there is a Redis to speak to without starting one: one was configured, or the private server has been started.
+    public var hasRedis: Bool {
+        if redisFlag ?? Settings.environment("TGPIPE_REDIS") != nil { return true }
+        return (try? stateFolder("redis")).map { access("\($0)/redis.sock", F_OK) == 0 } ?? false
+    }
+
     /// The path of a folder below the state folder.
     public func stateFolder(_ name: String) throws -> String {
         "\(try Settings.stateDirectory(flag: stateFlag))/\(name)"

@@ -92,6 +92,8 @@ BROKEN_PAYLOADS: list[tuple[str, dict[str, Any], str]] = [
     ("events.telegram.sent", {"action": "sing"}, "action"),
     ("events.telegram.sent", {"elapsed_seconds": -1}, "elapsed_seconds"),
     ("events.telegram.failed", {"code": "403"}, "code"),
+    ("events.telegram.waiting", {"until": GONE}, "until"),
+    ("events.telegram.waiting", {"seconds": 1.5}, "seconds"),
     ("events.access.denied", {"reason": GONE}, "reason"),
     ("events.access.changed", {"rule": "curse"}, "rule"),
     ("events.dead_letter", {"line": GONE}, "valid under any"),

@@ -1,15 +1,15 @@
 import Accounts
-public import Envelope
+import Envelope
 import Blocking
 import Glibc
-public import Logging
+import Logging
 import Synchronization
 
 /// Everybody whom an account has come across, on disk: `access_hash` and names differ by account, and asking Telegram for many
 /// names brings waits of hours.
 ///
 /// What short forms (`me`, `@name`, links, ids) stand for is looked up here: see `expanding`.
-public final class PeerBook: Sendable {
+final class PeerBook: AccountPeers {
     private let table: Mutex<PeerTable>
     private let thread = BlockingThread()
     private let log: Logger
@@ -24,7 +24,7 @@ public final class PeerBook: Sendable {
     ///   - path: the file, `NAME.peers` beside the session; made for its owner only.
     ///   - most: peers that are kept.
     /// - Throws: `AccountError`, `localIO`.
-    public init(path: String, most: Int = 1_000_000, log: Logger) throws(AccountError) {
+    init(path: String, most: Int = 1_000_000, log: Logger) throws(AccountError) {
         table = Mutex(try PeerTable.open(path, most: most))
         self.log = log
     }
@@ -32,7 +32,7 @@ public final class PeerBook: Sendable {
     /// Keeps the users, chats and channels of a result or an update (JSON text). What fails is told in the log, once.
     ///
     /// When this has returned, they are found.
-    public func note(_ text: [UInt8]) async {
+    func note(_ text: [UInt8]) async {
         guard PeerBook.mayHavePeers(text) else { return }
         do {
             try await work { table throws(AccountError) in
@@ -45,12 +45,10 @@ public final class PeerBook: Sendable {
         }
     }
 
-    /// What is known of a peer: see `Account.peer`.
+    /// What is known of a peer without asking Telegram.
     ///
     /// - Throws: `AccountError`, `localIO`.
-    public func peer(_ id: Int64) async throws(AccountError) -> JSON? {
-        try await known(id).map { .object($0.object) }
-    }
+    func known(botAPI id: Int64) async throws -> JSON? { try await known(id).map { .object($0.object) } }
 
     func known(_ id: Int64) async throws(AccountError) -> KnownPeer? {
         try await work { table throws(AccountError) in try table.peer(id) }

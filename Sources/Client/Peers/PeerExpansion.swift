@@ -1,21 +1,14 @@
-import Accounts
-public import Envelope
+import Envelope
 import MTProto
-public import TL
+import TL
 
-/// Whom a book asks what it does not know: the account that it is of.
-public struct PeerSource: Sendable {
-    let userID: Int64
-    let isBot: Bool
-    let call: @Sendable (_ method: String, _ parameters: JSONObject) async throws -> [UInt8]
+/// Whom the book asks what it does not know: the account that it is of.
+struct PeerSource: Sendable {
+    typealias Call = @Sendable (_ method: String, _ parameters: JSONObject) async throws -> [UInt8]
 
-    /// - Parameter call: of the same account; results go to the book anyway. It keeps to waits that Telegram has told before.
-    public init(
-        userID: Int64, isBot: Bool,
-        call: @escaping @Sendable (_ method: String, _ parameters: JSONObject) async throws -> [UInt8]
-    ) {
-        (self.userID, self.isBot, self.call) = (userID, isBot, call)
-    }
+    let account: AccountIdentity
+    /// Results are noted in the book anyway; waits that Telegram has told before are kept to.
+    let call: Call
 }
 
 extension PeerBook {
@@ -26,11 +19,14 @@ extension PeerBook {
     ///
     /// An unknown name is asked for once (`contacts.resolveUsername`), for an unknown id the newest dialogs are read.
     ///
-    /// - Throws: `TLError` with the path for what can stand for no peer, or not for one of the type that is wanted; `AccountError`,
-    ///   `unknownPeer`; whatever `source` throws.
-    public func expanding(
-        _ parameters: JSONObject, of method: String, in schema: TLSchema, _ source: PeerSource
+    /// - Throws: `TLError` with the path for what can stand for no peer, or not for one of the type that is wanted; `ClientError`,
+    ///   `unknownPeer`; whatever `call` throws.
+    func expanding(
+        _ parameters: JSONObject, of method: String, for account: AccountIdentity, in schema: TLSchema,
+        call: @escaping PeerSource.Call
     ) async throws -> JSONObject {
+        let source = PeerSource(account: account, call: call)
+
         var places: [TLPlace] = []
         _ = schema.replacing(PeerHandle.types, in: .object(parameters), of: method) { place in
             places.append(place)
@@ -51,7 +47,7 @@ extension PeerBook {
         case nil: return nil
         case .refused(let reason): throw TLError(.wrongValue, reason, path: place.path)
         case .own: (input, kind) = (PeerHandle.own(place.type), "the account itself")
-        case .id(.user(source.userID)): (input, kind) = (PeerHandle.own(place.type), "the account itself")
+        case .id(.user(source.account.userID)): (input, kind) = (PeerHandle.own(place.type), "the account itself")
         case .id(let id):
             let handle = try await handle(of: id, at: place, source)
             (input, kind) = (handle.input(place.type), handle.id.kind)
@@ -112,7 +108,7 @@ extension PeerBook {
         if let known = try await known(id.botAPI)?.handle { return known }
         // Basic groups need no hash; bots need none for anybody.
         if case .chat = id { return PeerHandle(id: id, accessHash: 0) }
-        return source.isBot ? PeerHandle(id: id, accessHash: 0) : nil
+        return source.account.isBot ? PeerHandle(id: id, accessHash: 0) : nil
     }
 
     /// The newest dialogs bring whoever was written with lately.
@@ -136,12 +132,12 @@ extension PeerBook {
         }
     }
 
-    private func nobody(_ name: String, _ place: TLPlace) -> AccountError {
-        AccountError(.unknownPeer, "\(place.path): nobody has the name @\(name)")
+    private func nobody(_ name: String, _ place: TLPlace) -> ClientError {
+        ClientError(.unknownPeer, "\(place.path): nobody has the name @\(name)")
     }
 
-    private func stranger(_ id: PeerID, _ place: TLPlace) -> AccountError {
-        AccountError(
+    private func stranger(_ id: PeerID, _ place: TLPlace) -> ClientError {
+        ClientError(
             .unknownPeer,
             "\(place.path): \(id.kind) \(id.botAPI) has not been seen by this account, and cannot be spoken to by its id alone: "
                 + "use @name, or have it seen first (messages.getDialogs, contacts.getContacts, the members of a group)"
