@@ -87,6 +87,7 @@ let package = Package(
                 "Accounts", "Blocking", "CLinux", "CSQLite", "Digest", "Envelope", "MTProto", "Redis", "Stage", "TL",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
+        library("Updates", ["Client", "Envelope", "MTProto", "Stage"]),
         library("Media", ["Blocking", "CChild", "CLinux", "COpenSSL", "Digest", "Envelope", "HTTP"]),
 
         library(
@@ -96,7 +97,7 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
-        tool("tg-listen", ["Telegram", "Redis"]),
+        tool("tg-listen", ["Client", "Telegram", "Redis", "Updates"]),
         tool("tg-gate", ["Telegram", "Redis"]),
         tool("ratelimit", ["Limits", "Redis"]),
         tool("ev-route", ["Config", "Limits", "Queue", "Redis", "Schemas", "Spool"]),
@@ -133,6 +134,7 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ]),
         tests("MTProtoTests", ["CAES", "Digest", "Envelope", "MTProto", "TL", "TestSupport"]),
+        tests("UpdatesTests", ["Client", "Envelope", "Updates"]),
         tests("FetchTests", ["media-fetch", "Media", "TestSupport"]),
         tests("RouteTests", ["ev-route", "Envelope"]),
         tests("ConfigTests", ["Config", "TestSupport"]),

@@ -1,0 +1,177 @@
+import Client
+public import Envelope
+
+/// What Telegram answers to what it was asked for.
+extension UpdateSequencer {
+    /// Takes the answer to a request.
+    public mutating func answer(_ request: UpdateRequest, _ result: JSON, at now: Time) -> [Emission] {
+        lastHeard = now
+        switch request {
+        case .state:
+            guard let known = UpdateState(result: result) else { return [] }
+            take(known)
+            return []
+        case .difference: return takeDifference(result, at: now)
+        case .channelDifference(let id): return takeChannelDifference(result, .channel(id), at: now)
+        case .boundary(let id, _): return takeBoundary(result, .channel(id), at: now)
+        case .history, .messages: return takeHistory(result, request.box, at: now)
+        }
+    }
+
+    private mutating func take(_ known: UpdateState) {
+        isLost = false
+        boxes[.common] = nil
+        guard let before = state else { return state = known }
+        state?.common.pts = known.common.pts
+        state?.common.ahead = []
+        state?.qts = known.qts
+        state?.seq = known.seq
+        // Without messages there is nothing that could be missing.
+        guard before.common.newest > 0 else { return }
+        state?.common.isBehind = true
+        ask(.common, at: .zero)
+    }
+
+    /// A request that Telegram refuses for good: of a channel that was left, or with numbers that it does not know.
+    ///
+    /// - Parameter areNumbersUnknown: it is the pts that is refused.
+    public mutating func refuse(_ request: UpdateRequest, areNumbersUnknown: Bool, at now: Time) {
+        switch request {
+        case .state: break
+        case .difference: isLost = true
+        case .messages:
+            state?.common.isBehind = false
+            boxes[.common] = nil
+        case .channelDifference(let id) where areNumbersUnknown && !isBot:
+            state?.channels[id]?.pts = nil
+            ask(.channel(id), at: now)
+        case .channelDifference(let id), .boundary(let id, _), .history(let id, _): forget(channel: id)
+        }
+    }
+
+    /// The account may not see it any more; what is known stays, for the day that it may.
+    private mutating func forget(channel id: Int64) {
+        boxes[.channel(id)] = nil
+        state?.channels[id]?.isDue = false
+        state?.channels[id]?.isBehind = false
+        if state?.channels[id]?.pts == nil { state?.channels[id] = nil }
+    }
+
+    /// What is asked for now is not to be asked for again.
+    mutating func clear(_ box: BoxID) {
+        boxes[box]?.askAt = nil
+        boxes[box]?.gapEndsAt = nil
+    }
+
+    private mutating func takeDifference(_ result: JSON, at now: Time) -> [Emission] {
+        clear(.common)
+        switch result["_"]?.string {
+        case "updates.differenceEmpty":
+            note(result, isFinal: true)
+            state?.common.ahead = []
+            return release(.common, at: now)
+        case "updates.differenceTooLong":
+            state?.common.pts = result["pts"]?.int
+            // Message ids are counted without holes: what the difference does not bring any more is found by them.
+            state?.common.isBehind = (state?.common.newest ?? 0) > 0
+            ask(.common, at: now)
+            return []
+        case "updates.difference":
+            guard let behind = result["state"] else { return [] }
+            let emissions = takePage(result, .common, at: now)
+            note(behind, isFinal: true)
+            state?.common.ahead = []
+            return settled(emissions) + release(.common, at: now)
+        default:
+            guard let between = result["intermediate_state"] else { return [] }
+            let emissions = takePage(result, .common, at: now)
+            note(between, isFinal: false)
+            ask(.common, at: now)
+            return settled(emissions)
+        }
+    }
+
+    private mutating func note(_ behind: JSON, isFinal: Bool) {
+        if let pts = behind["pts"]?.int { state?.common.pts = pts }
+        if let qts = behind["qts"]?.int { state?.qts = qts }
+        if let seq = behind["seq"]?.int { state?.seq = seq }
+        // Only the last slice tells which channels have changed, and it does so by the date that it is asked with.
+        if isFinal, let date = behind["date"]?.int { state?.date = max(state?.date ?? 0, date) }
+    }
+
+    private mutating func takeChannelDifference(_ result: JSON, _ box: BoxID, at now: Time) -> [Emission] {
+        clear(box)
+        switch result["_"]?.string {
+        case "updates.channelDifferenceTooLong":
+            guard let pts = result["dialog"]?["pts"]?.int else { return [] }
+            state?[box].pts = pts
+            state?[box].isBehind = !isBot
+            if isBot { return finish(box, at: now) }
+            ask(box, at: now)
+            return []
+        case "updates.channelDifference":
+            guard let pts = result["pts"]?.int else { return [] }
+            let emissions = takePage(result, box, at: now)
+            state?[box].pts = pts
+            if result["final"]?.bool == true {
+                state?[box].ahead = []
+                return settled(emissions) + finish(box, at: now)
+            }
+            ask(box, at: now)
+            return settled(emissions)
+        default:
+            if let pts = result["pts"]?.int { state?[box].pts = pts }
+            return finish(box, at: now)
+        }
+    }
+
+    private mutating func finish(_ box: BoxID, at now: Time) -> [Emission] {
+        state?[box].ahead = []
+        state?[box].isDue = false
+        return release(box, at: now)
+    }
+
+    /// What one page of a difference tells. Until all of it is emitted the pts before it counts, beside what has been of it.
+    private mutating func takePage(_ page: JSON, _ box: BoxID, at now: Time) -> [Emission] {
+        let peers = Peers(of: page)
+        let name = box == .common ? "updateNewMessage" : "updateNewChannelMessage"
+        let messages = (page["new_messages"]?.array ?? []).sorted { $0["id"]?.int ?? 0 < $1["id"]?.int ?? 0 }
+        let updates = messages.map { JSON.object(["_": .string(name), "message": $0]) }
+        var emissions: [Emission] = []
+        for update in updates { emissions += takeAhead(update, box, peers, room: updates.count) }
+        for update in page["other_updates"]?.array ?? [] {
+            if let item = Numbered(update, peers), item.box == box {
+                emissions += takeAhead(update, box, peers, room: updates.count)
+            } else {
+                emissions += take(update, peers, at: now)
+            }
+        }
+        return emissions
+    }
+
+    /// Restarts repeat at most one page; more keys are of no use.
+    private static let mostAhead = 300
+
+    private mutating func takeAhead(_ update: JSON, _ box: BoxID, _ peers: Peers, room: Int) -> [Emission] {
+        guard let known = state?[box] else { return [] }
+        if let id = ChangeKey.newMessage(update) {
+            if id <= known.caughtUpTo { return [] }
+            state?[box].newest = max(known.newest, id)
+        }
+        if let key = ChangeKey.text(of: update) {
+            if known.ahead.contains(key) { return [] }
+            state?[box].ahead.append(key)
+            let excess = known.ahead.count + 1 - max(UpdateSequencer.mostAhead, 2 * room)
+            if excess > 0 { state?[box].ahead.removeFirst(excess) }
+        }
+        return emission(update, peers)
+    }
+
+    /// With the last one of a page, all of it has been emitted.
+    private func settled(_ emissions: [Emission]) -> [Emission] {
+        guard let state, let last = emissions.indices.last else { return emissions }
+        var emissions = emissions
+        emissions[last].state = state
+        return emissions
+    }
+}

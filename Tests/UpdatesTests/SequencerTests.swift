@@ -1,0 +1,323 @@
+import Envelope
+import Testing
+
+@testable import Updates
+
+/// A machine and what came out of it, with a clock of its own.
+private struct Machine {
+    var sequencer: UpdateSequencer
+    var now = Duration.seconds(100)
+    /// Texts of messages, in order.
+    var texts: [String] = []
+
+    init(_ state: UpdateState? = UpdateState(pts: 0, qts: 0, date: 1000, seq: 1)) {
+        sequencer = UpdateSequencer(state: state, own: 42, isBot: false)
+        guard state != nil else { return }
+        answer(.difference, ["_": "updates.differenceEmpty", "date": 1000, "seq": 1])
+    }
+
+    mutating func take(_ emissions: [Emission]) {
+        texts += emissions.compactMap { $0.update["message"]?["message"]?.string }
+    }
+
+    mutating func receive(_ updates: JSON) { take(sequencer.receive(updates, at: now)) }
+
+    mutating func receive(_ updates: JSON...) {
+        receive(.object(["_": "updates", "updates": .array(updates), "date": 1000, "seq": 0]))
+    }
+
+    mutating func answer(_ request: UpdateRequest, _ result: JSON) {
+        #expect(sequencer.nextRequest(at: now) == request)
+        take(sequencer.answer(request, result, at: now))
+    }
+
+    mutating func pass(_ time: Duration) { now += time }
+
+    var request: UpdateRequest? { sequencer.nextRequest(at: now) }
+    var state: UpdateState { sequencer.state ?? UpdateState(pts: -1, qts: 0, date: 0, seq: 0) }
+}
+
+private func message(_ id: Int64, channel: Int64? = nil) -> JSON {
+    let peer: JSON =
+        channel.map { .object(["_": "peerChannel", "channel_id": .integer($0)]) } ?? [
+            "_": "peerUser", "user_id": 77,
+        ]
+    return .object([
+        "_": "message", "id": .integer(id), "peer_id": peer, "date": 1000, "message": .string("m\(id)"),
+    ])
+}
+
+private func new(_ id: Int64, pts: Int64, count: Int64 = 1, channel: Int64? = nil) -> JSON {
+    .object([
+        "_": channel == nil ? "updateNewMessage" : "updateNewChannelMessage", "message": message(id, channel: channel),
+        "pts": .integer(pts), "pts_count": .integer(count),
+    ])
+}
+
+private func short(_ id: Int64, pts: Int64) -> JSON {
+    .object([
+        "_": "updateShortMessage", "id": .integer(id), "user_id": 77, "message": .string("m\(id)"),
+        "pts": .integer(pts), "pts_count": 1, "date": 1000,
+    ])
+}
+
+private func difference(_ ids: ClosedRange<Int64>, pts: Int64, isSlice: Bool = false, _ other: JSON...) -> JSON {
+    .object([
+        "_": isSlice ? "updates.differenceSlice" : "updates.difference",
+        "new_messages": .array(ids.map { message($0) }),
+        "new_encrypted_messages": [], "other_updates": .array(other), "chats": [], "users": [],
+        isSlice ? "intermediate_state" : "state": .object([
+            "_": "updates.state", "pts": .integer(pts), "qts": 0, "date": 2000, "seq": 1, "unread_count": 0,
+        ]),
+    ])
+}
+
+private func channelDifference(_ ids: ClosedRange<Int64>, pts: Int64, isFinal: Bool = true) -> JSON {
+    .object([
+        "_": "updates.channelDifference", "final": isFinal ? true : nil, "pts": .integer(pts),
+        "new_messages": .array(ids.map { message($0, channel: 5) }), "other_updates": [], "chats": [], "users": [],
+    ])
+}
+
+private func history(_ ids: [Int64], pts: Int64 = 1) -> JSON {
+    .object([
+        "_": "messages.channelMessages", "pts": .integer(pts), "count": 100,
+        "messages": .array(ids.map { message($0, channel: 5) }), "chats": [], "users": [],
+    ])
+}
+
+private var withChannel: UpdateState {
+    var state = UpdateState(pts: 0, qts: 0, date: 1000, seq: 1)
+    state.channels[5] = BoxState(pts: 10)
+    state.channels[5]?.newest = 3
+    return state
+}
+
+struct SequencerTests {
+    @Test func `An account never seen begins where Telegram says and emits nothing old`() {
+        var machine = Machine(nil)
+        machine.answer(.state, ["_": "updates.state", "pts": 0, "qts": 0, "date": 1000, "seq": 1, "unread_count": 0])
+        #expect(machine.request == nil && machine.state.common.pts == 0)
+        machine.receive(new(1, pts: 1))
+        #expect(machine.texts == ["m1"] && machine.state.common.pts == 1)
+    }
+
+    @Test func `At the start only the difference counts`() {
+        let sequencer = UpdateSequencer(state: UpdateState(pts: 7, qts: 0, date: 1, seq: 1), own: 42, isBot: false)
+        var begun = sequencer
+        #expect(begun.nextRequest(at: .zero) == .difference)
+    }
+
+    @Test func `Updates are taken in their order, and each once`() {
+        var machine = Machine()
+        machine.receive(new(1, pts: 1), new(2, pts: 2))
+        machine.receive(new(2, pts: 2))
+        machine.receive(new(4, pts: 4))
+        #expect(machine.request == nil)
+        machine.receive(new(3, pts: 3))
+        #expect(machine.texts == ["m1", "m2", "m3", "m4"])
+        machine.pass(.seconds(1))
+        #expect(machine.request == nil)
+    }
+
+    @Test func `A gap is waited for half a second, and then asked about`() {
+        var machine = Machine()
+        machine.receive(new(3, pts: 3))
+        machine.pass(.milliseconds(499))
+        #expect(machine.request == nil && machine.sequencer.deadline == machine.now + .milliseconds(1))
+        machine.pass(.milliseconds(1))
+        machine.answer(.difference, difference(1...3, pts: 3))
+        #expect(machine.texts == ["m1", "m2", "m3"] && machine.request == nil)
+    }
+
+    @Test func `What is held follows the difference when it is behind it`() {
+        var machine = Machine()
+        machine.receive(new(3, pts: 3), new(5, pts: 5))
+        machine.pass(.seconds(1))
+        machine.answer(.difference, difference(1...4, pts: 4))
+        #expect(machine.texts == ["m1", "m2", "m3", "m4", "m5"] && machine.request == nil)
+    }
+
+    @Test func `Slices are asked for to the last one, with the date from before the first`() {
+        var machine = Machine()
+        machine.receive(["_": "updatesTooLong"])
+        machine.answer(.difference, difference(1...2, pts: 2, isSlice: true))
+        #expect(machine.state.common.pts == 2 && machine.state.date == 1000)
+        machine.answer(.difference, difference(3...4, pts: 4))
+        #expect(machine.texts == ["m1", "m2", "m3", "m4"] && machine.state.date == 2000 && machine.request == nil)
+    }
+
+    @Test func `A page that a kill interrupted is not emitted twice`() {
+        var machine = Machine()
+        machine.receive(["_": "updatesTooLong"])
+        let page = difference(1...4, pts: 4)
+        let first = machine.sequencer.answer(.difference, page, at: machine.now)
+        // The process ends when two of them have been kept.
+        let text = first[1].state.json.text
+        var again = Machine(nil)
+        again.sequencer = UpdateSequencer(
+            state: (try? JSON(parsing: text)).flatMap { UpdateState($0) }, own: 42, isBot: false)
+        again.answer(.difference, page)
+        #expect(again.texts == ["m3", "m4"])
+        #expect(again.state.common.pts == 4 && again.state.common.ahead.isEmpty)
+        #expect(first.last?.state == again.state)
+    }
+
+    @Test func `A difference that is too long is replaced by the messages behind the newest`() {
+        var machine = Machine()
+        machine.receive(new(1, pts: 1))
+        machine.receive(["_": "updatesTooLong"])
+        machine.answer(.difference, ["_": "updates.differenceTooLong", "pts": 90])
+        machine.answer(
+            .messages(after: 1),
+            .object([
+                "_": "messages.messages", "chats": [], "users": [],
+                "messages": [message(2), ["_": "messageEmpty", "id": 3], message(4)],
+            ]))
+        machine.answer(.messages(after: 4), ["_": "messages.messages", "messages": [], "chats": [], "users": []])
+        machine.answer(.difference, difference(4...5, pts: 92))
+        #expect(machine.texts == ["m1", "m2", "m4", "m5"] && machine.request == nil)
+    }
+
+    @Test func `Fifteen minutes of silence are asked about`() {
+        var machine = Machine()
+        machine.pass(.seconds(899))
+        #expect(machine.request == nil)
+        machine.pass(.seconds(1))
+        #expect(machine.request == .difference)
+    }
+
+    @Test func `A hole in the sequence of updates without pts is asked about, also when others come meanwhile`() {
+        var machine = Machine()
+        machine.receive(["_": "updates", "updates": [], "chats": [], "users": [], "date": 1, "seq": 3])
+        machine.receive(new(1, pts: 1))
+        machine.pass(.milliseconds(500))
+        #expect(machine.request == .difference)
+    }
+
+    @Test func `Secret chats are counted and not emitted`() {
+        var machine = Machine()
+        machine.receive(["_": "updateNewEncryptedMessage", "message": ["_": "encryptedMessage"], "qts": 1])
+        #expect(machine.state.qts == 1 && machine.texts.isEmpty && machine.request == nil)
+        machine.receive(["_": "updateNewEncryptedMessage", "message": ["_": "encryptedMessage"], "qts": 3])
+        machine.pass(.milliseconds(500))
+        #expect(machine.request == .difference)
+    }
+
+    @Test func `More than a thousand held updates are dropped for a difference`() {
+        var machine = Machine()
+        for pts in Int64(2)...1200 { machine.receive(new(pts, pts: pts)) }
+        #expect(machine.request == .difference)
+    }
+}
+
+struct ShortFormTests {
+    @Test func `A short form is a message when its people are known`() {
+        var machine = Machine()
+        var peers = Peers()
+        #expect(machine.sequencer.mentioned(in: short(1, pts: 1)) == [77, 77])
+        peers.insert(["_": "user", "id": 77])
+        machine.take(machine.sequencer.receive(short(1, pts: 1), peers: peers, at: machine.now))
+        #expect(machine.texts == ["m1"] && machine.request == nil)
+    }
+
+    @Test func `A short form of strangers is asked about`() {
+        var machine = Machine()
+        machine.receive(short(1, pts: 1))
+        #expect(machine.texts.isEmpty && machine.state.common.pts == 0)
+        machine.answer(.difference, difference(1...1, pts: 1))
+        #expect(machine.texts == ["m1"])
+    }
+
+    @Test func `Of what was sent by the account the short form says too little`() {
+        var machine = Machine()
+        machine.receive([
+            "_": "updateShortSentMessage", "out": true, "id": 1, "pts": 1, "pts_count": 1, "date": 1000,
+        ])
+        machine.answer(.difference, difference(1...1, pts: 1))
+        #expect(machine.texts == ["m1"])
+    }
+}
+
+struct ChannelTests {
+    @Test func `Each channel has a count of its own`() {
+        var machine = Machine(withChannel)
+        machine.receive(new(4, pts: 11, channel: 5), new(1, pts: 1))
+        #expect(machine.texts == ["m4", "m1"] && machine.state.channels[5]?.newest == 4)
+        machine.receive(new(6, pts: 13, channel: 5))
+        machine.pass(.milliseconds(500))
+        machine.answer(.channelDifference(5), channelDifference(5...6, pts: 13))
+        #expect(machine.texts == ["m4", "m1", "m5", "m6"] && machine.request == nil)
+    }
+
+    @Test func `A channel's difference comes in parts`() {
+        var machine = Machine(withChannel)
+        machine.receive(["_": "updateChannelTooLong", "channel_id": 5, "pts": 14])
+        machine.answer(.channelDifference(5), channelDifference(4...5, pts: 12, isFinal: false))
+        machine.answer(.channelDifference(5), channelDifference(6...7, pts: 14))
+        #expect(machine.texts == ["m4", "m5", "m6", "m7"] && machine.request == nil)
+        machine.receive(["_": "updateChannelTooLong", "channel_id": 5, "pts": 14])
+        #expect(machine.request == nil)
+    }
+
+    @Test func `What a channel's difference leaves out comes from its history`() {
+        var machine = Machine(withChannel)
+        machine.receive(["_": "updateChannelTooLong", "channel_id": 5])
+        machine.answer(
+            .channelDifference(5),
+            .object([
+                "_": "updates.channelDifferenceTooLong", "final": true, "dialog": ["_": "dialog", "pts": 90],
+                "messages": [message(9, channel: 5)], "chats": [], "users": [],
+            ]))
+        machine.receive(new(10, pts: 91, channel: 5))
+        machine.answer(.history(channel: 5, after: 3), history([6, 5, 4]))
+        machine.answer(.history(channel: 5, after: 6), history([10, 9]))
+        machine.answer(.history(channel: 5, after: 10), history([]))
+        machine.answer(.channelDifference(5), channelDifference(10...11, pts: 92))
+        #expect(machine.texts == ["m4", "m5", "m6", "m9", "m10", "m11"] && machine.request == nil)
+    }
+
+    @Test func `A backfill that a kill interrupted goes on behind what was emitted`() {
+        var machine = Machine(withChannel)
+        machine.sequencer.state?.channels[5]?.isBehind = true
+        let state = UpdateState(machine.state.json)
+        var again = UpdateSequencer(state: state, own: 42, isBot: false)
+        _ = again.answer(.difference, ["_": "updates.differenceEmpty", "date": 1, "seq": 1], at: .zero)
+        #expect(again.nextRequest(at: .zero) == .history(channel: 5, after: 3))
+    }
+
+    @Test func `A channel heard of for the first time is read from when the account was first listened to`() {
+        var machine = Machine()
+        machine.receive(new(8, pts: 20, channel: 5))
+        machine.answer(.boundary(channel: 5, date: 1000), history([6], pts: 20))
+        machine.answer(.history(channel: 5, after: 6), history([8, 7]))
+        machine.answer(.history(channel: 5, after: 8), history([]))
+        machine.answer(.channelDifference(5), ["_": "updates.channelDifferenceEmpty", "final": true, "pts": 20])
+        #expect(machine.texts == ["m7", "m8"] && machine.request == nil)
+    }
+
+    @Test func `What is due in channels is asked for after a restart`() {
+        var machine = Machine(withChannel)
+        machine.receive(["_": "updatesTooLong"])
+        let hint: JSON = ["_": "updateChannelTooLong", "channel_id": 5, "pts": 12]
+        machine.answer(.difference, difference(1...1, pts: 1, hint))
+        var again = UpdateSequencer(state: UpdateState(machine.state.json), own: 42, isBot: false)
+        _ = again.answer(.difference, ["_": "updates.differenceEmpty", "date": 1, "seq": 1], at: .zero)
+        #expect(again.nextRequest(at: .zero) == .channelDifference(5))
+    }
+
+    @Test func `A channel that may not be seen any more is left alone`() {
+        var machine = Machine(withChannel)
+        machine.receive(["_": "updateChannelTooLong", "channel_id": 5])
+        machine.sequencer.refuse(.channelDifference(5), areNumbersUnknown: false, at: machine.now)
+        #expect(machine.request == nil && machine.state.channels[5]?.pts == 10)
+    }
+
+    @Test func `A bot begins with the first message of a channel`() {
+        var sequencer = UpdateSequencer(state: UpdateState(pts: 0, qts: 0, date: 1, seq: 1), own: 1, isBot: true)
+        _ = sequencer.answer(.difference, ["_": "updates.differenceEmpty", "date": 1, "seq": 1], at: .zero)
+        let first = sequencer.receive(
+            .object(["_": "updateShort", "update": new(8, pts: 20, channel: 5), "date": 1]), at: .zero)
+        #expect(first.count == 1 && sequencer.state?.channels[5]?.pts == 20)
+    }
+}
