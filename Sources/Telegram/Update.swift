@@ -107,6 +107,12 @@ public struct Message: Sendable {
         return json["from"].flatMap { Party(user: $0) }
     }
 
+    /// Set when the message tells, in the old chat or in the new one, that a group has become a supergroup.
+    public var migration: (from: Int64, to: Int64)? {
+        if let new = json["migrate_to_chat_id"]?.int { return (chatID, new) }
+        return json["migrate_from_chat_id"]?.int.map { ($0, chatID) }
+    }
+
     /// Whether these are somebody else's words, passed on.
     public var isForwarded: Bool { json["forward_origin"] != nil || json["via_bot"] != nil }
 

@@ -108,6 +108,23 @@ struct AccessRules: Sendable {
         _ = try await runtime.patiently { redis throws(RedisError) in try await redis.send(command) }
     }
 
+    /// A chat's rules under its new id, each with the time that it has left; what has been said of the new one already stays.
+    private static let move = RedisScript(
+        """
+        for i = 1, #KEYS, 2 do
+            if redis.call('EXISTS', KEYS[i]) == 1 then redis.call('RENAMENX', KEYS[i], KEYS[i + 1]) end
+        end
+        return 1
+        """)
+
+    /// Takes the rules of a group that has become a supergroup to its new id.
+    func move(from old: Int64, to new: Int64) async throws {
+        let keys = [Rule.grace, .smite].flatMap { [$0.key(old), $0.key(new)] }
+        try await runtime.patiently { redis throws(RedisError) in
+            _ = try await redis.run(AccessRules.move, keys: keys, arguments: [])
+        }
+    }
+
     /// - Returns: whether it held.
     func remove(_ rule: Rule, _ subject: Int64) async throws -> Bool {
         try await runtime.patiently { redis throws(RedisError) in

@@ -27,6 +27,9 @@ struct Gate: Sendable {
         }
         let seen = update.seen
         if !seen.isEmpty { try await rules.remember(seen) }
+        if update.isNewMessage, let migration = update.message?.migration {
+            try await rules.move(from: migration.from, to: migration.to)
+        }
         let standing = try await rules.standing(actor: update.actor?.id, chat: update.chatID)
         let access = access(of: update.actor, standing)
         let command = command(in: update, bot: event.meta["bot"]?["username"]?.string)

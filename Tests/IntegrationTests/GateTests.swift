@@ -98,6 +98,20 @@ import Testing
         #expect(commands.map { $0.meta["role"] } == ["graced", "graced"])
     }
 
+    @Test(arguments: [
+        (-5, ["migrate_to_chat_id": -1_000_000_000_005]), (-1_000_000_000_005, ["migrate_from_chat_id": -5]),
+    ] as [(Int64, JSONObject)])
+    func theRulesOfAGroupFollowItWhenItBecomesASupergroup(_ chat: Int64, _ told: JSONObject) async throws {
+        let command = raw(".vdl https://example.org/v", user: 1, chat: -1_000_000_000_005)
+        let result = try await gate([
+            raw(".grace 30d", user: 42, chat: -5), command, raw("", user: 1087, chat: chat, more: told), command,
+        ])
+        let commands = try result.envelopes().filter { $0.type.hasPrefix("commands.media") }
+        #expect(commands.map { $0.meta["role"] } == ["graced"])
+        let left = Int64(try redis.cli("TTL", "tgpipe:{access}:grace:-1000000000005")) ?? 0
+        #expect((30 * 86_400 - 60...30 * 86_400).contains(left))
+    }
+
     @Test func theHammeredAreNotHeardEvenWhenBlessed() async throws {
         let command = raw(".vdl https://example.org/v", user: 1)
         let result = try await gate([
