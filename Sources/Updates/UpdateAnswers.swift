@@ -73,7 +73,8 @@ extension UpdateSequencer {
         case "updates.differenceTooLong":
             state?.common.pts = result["pts"]?.int
             // Message ids are counted without holes: what the difference does not bring any more is found by them.
-            state?.common.isBehind = (state?.common.newest ?? 0) > 0
+            let isAnyKnown = (state?.common.newest ?? 0) > 0
+            state?.common.isBehind = isAnyKnown
             ask(.common, at: now)
             return []
         case "updates.difference":
@@ -96,7 +97,7 @@ extension UpdateSequencer {
         if let qts = behind["qts"]?.int { state?.qts = qts }
         if let seq = behind["seq"]?.int { state?.seq = seq }
         // Only the last slice tells which channels have changed, and it does so by the date that it is asked with.
-        if isFinal, let date = behind["date"]?.int { state?.date = max(state?.date ?? 0, date) }
+        if isFinal { note(date: behind["date"]?.int) }
     }
 
     private mutating func takeChannelDifference(_ result: JSON, _ box: BoxID, at now: Time) -> [Emission] {

@@ -89,7 +89,7 @@ extension UpdateSequencer {
         if qts > local + 1 { ask(.common, at: now + UpdateSequencer.patience) }
     }
 
-    private mutating func note(date: Int64?) {
+    mutating func note(date: Int64?) {
         guard let date, let known = state?.date else { return }
         state?.date = max(known, date)
     }

@@ -21,7 +21,7 @@ struct AccountFileIDTests {
         let made = try #require(AccountFileID.files(of: document(), origin: origin).first)
         #expect(made.kind == .document && made.id == -9_007_199_254_740_993 && made.sizeBytes == 5_000_000_000)
         #expect(AccountFileID(made.text) == made)
-        #expect(made.text.utf8.allSatisfy { ($0 | 0x20) - 0x61 < 26 || $0 &- 48 < 10 || $0 == 45 || $0 == 95 })
+        #expect(made.text.utf8.allSatisfy { ($0 | 0x20) &- 0x61 < 26 || $0 &- 48 < 10 || $0 == 45 || $0 == 95 })
     }
 
     @Test func `A file has the same unique id wherever it is seen`() throws {

@@ -22,7 +22,7 @@ private struct Machine {
 
     mutating func receive(_ updates: JSON) { take(sequencer.receive(updates, at: now)) }
 
-    mutating func receive(_ updates: JSON...) {
+    mutating func hear(_ updates: JSON...) {
         receive(.object(["_": "updates", "updates": .array(updates), "date": 1000, "seq": 0]))
     }
 
@@ -33,7 +33,11 @@ private struct Machine {
 
     mutating func pass(_ time: Duration) { now += time }
 
-    var request: UpdateRequest? { sequencer.nextRequest(at: now) }
+    var request: UpdateRequest? {
+        var copy = sequencer
+        return copy.nextRequest(at: now)
+    }
+
     var state: UpdateState { sequencer.state ?? UpdateState(pts: -1, qts: 0, date: 0, seq: 0) }
 }
 
@@ -98,23 +102,22 @@ struct SequencerTests {
         var machine = Machine(nil)
         machine.answer(.state, ["_": "updates.state", "pts": 0, "qts": 0, "date": 1000, "seq": 1, "unread_count": 0])
         #expect(machine.request == nil && machine.state.common.pts == 0)
-        machine.receive(new(1, pts: 1))
+        machine.hear(new(1, pts: 1))
         #expect(machine.texts == ["m1"] && machine.state.common.pts == 1)
     }
 
     @Test func `At the start only the difference counts`() {
-        let sequencer = UpdateSequencer(state: UpdateState(pts: 7, qts: 0, date: 1, seq: 1), own: 42, isBot: false)
-        var begun = sequencer
-        #expect(begun.nextRequest(at: .zero) == .difference)
+        var sequencer = UpdateSequencer(state: UpdateState(pts: 7, qts: 0, date: 1, seq: 1), own: 42, isBot: false)
+        #expect(sequencer.nextRequest(at: .zero) == .difference)
     }
 
     @Test func `Updates are taken in their order, and each once`() {
         var machine = Machine()
-        machine.receive(new(1, pts: 1), new(2, pts: 2))
-        machine.receive(new(2, pts: 2))
-        machine.receive(new(4, pts: 4))
+        machine.hear(new(1, pts: 1), new(2, pts: 2))
+        machine.hear(new(2, pts: 2))
+        machine.hear(new(4, pts: 4))
         #expect(machine.request == nil)
-        machine.receive(new(3, pts: 3))
+        machine.hear(new(3, pts: 3))
         #expect(machine.texts == ["m1", "m2", "m3", "m4"])
         machine.pass(.seconds(1))
         #expect(machine.request == nil)
@@ -122,7 +125,7 @@ struct SequencerTests {
 
     @Test func `A gap is waited for half a second, and then asked about`() {
         var machine = Machine()
-        machine.receive(new(3, pts: 3))
+        machine.hear(new(3, pts: 3))
         machine.pass(.milliseconds(499))
         #expect(machine.request == nil && machine.sequencer.deadline == machine.now + .milliseconds(1))
         machine.pass(.milliseconds(1))
@@ -132,7 +135,7 @@ struct SequencerTests {
 
     @Test func `What is held follows the difference when it is behind it`() {
         var machine = Machine()
-        machine.receive(new(3, pts: 3), new(5, pts: 5))
+        machine.hear(new(3, pts: 3), new(5, pts: 5))
         machine.pass(.seconds(1))
         machine.answer(.difference, difference(1...4, pts: 4))
         #expect(machine.texts == ["m1", "m2", "m3", "m4", "m5"] && machine.request == nil)
@@ -165,7 +168,7 @@ struct SequencerTests {
 
     @Test func `A difference that is too long is replaced by the messages behind the newest`() {
         var machine = Machine()
-        machine.receive(new(1, pts: 1))
+        machine.hear(new(1, pts: 1))
         machine.receive(["_": "updatesTooLong"])
         machine.answer(.difference, ["_": "updates.differenceTooLong", "pts": 90])
         machine.answer(
@@ -190,23 +193,23 @@ struct SequencerTests {
     @Test func `A hole in the sequence of updates without pts is asked about, also when others come meanwhile`() {
         var machine = Machine()
         machine.receive(["_": "updates", "updates": [], "chats": [], "users": [], "date": 1, "seq": 3])
-        machine.receive(new(1, pts: 1))
+        machine.hear(new(1, pts: 1))
         machine.pass(.milliseconds(500))
         #expect(machine.request == .difference)
     }
 
     @Test func `Secret chats are counted and not emitted`() {
         var machine = Machine()
-        machine.receive(["_": "updateNewEncryptedMessage", "message": ["_": "encryptedMessage"], "qts": 1])
+        machine.hear(["_": "updateNewEncryptedMessage", "message": ["_": "encryptedMessage"], "qts": 1])
         #expect(machine.state.qts == 1 && machine.texts.isEmpty && machine.request == nil)
-        machine.receive(["_": "updateNewEncryptedMessage", "message": ["_": "encryptedMessage"], "qts": 3])
+        machine.hear(["_": "updateNewEncryptedMessage", "message": ["_": "encryptedMessage"], "qts": 3])
         machine.pass(.milliseconds(500))
         #expect(machine.request == .difference)
     }
 
     @Test func `More than a thousand held updates are dropped for a difference`() {
         var machine = Machine()
-        for pts in Int64(2)...1200 { machine.receive(new(pts, pts: pts)) }
+        for pts in Int64(2)...1200 { machine.hear(new(pts, pts: pts)) }
         #expect(machine.request == .difference)
     }
 }
@@ -242,9 +245,9 @@ struct ShortFormTests {
 struct ChannelTests {
     @Test func `Each channel has a count of its own`() {
         var machine = Machine(withChannel)
-        machine.receive(new(4, pts: 11, channel: 5), new(1, pts: 1))
+        machine.hear(new(4, pts: 11, channel: 5), new(1, pts: 1))
         #expect(machine.texts == ["m4", "m1"] && machine.state.channels[5]?.newest == 4)
-        machine.receive(new(6, pts: 13, channel: 5))
+        machine.hear(new(6, pts: 13, channel: 5))
         machine.pass(.milliseconds(500))
         machine.answer(.channelDifference(5), channelDifference(5...6, pts: 13))
         #expect(machine.texts == ["m4", "m1", "m5", "m6"] && machine.request == nil)
@@ -252,24 +255,24 @@ struct ChannelTests {
 
     @Test func `A channel's difference comes in parts`() {
         var machine = Machine(withChannel)
-        machine.receive(["_": "updateChannelTooLong", "channel_id": 5, "pts": 14])
+        machine.hear(["_": "updateChannelTooLong", "channel_id": 5, "pts": 14])
         machine.answer(.channelDifference(5), channelDifference(4...5, pts: 12, isFinal: false))
         machine.answer(.channelDifference(5), channelDifference(6...7, pts: 14))
         #expect(machine.texts == ["m4", "m5", "m6", "m7"] && machine.request == nil)
-        machine.receive(["_": "updateChannelTooLong", "channel_id": 5, "pts": 14])
+        machine.hear(["_": "updateChannelTooLong", "channel_id": 5, "pts": 14])
         #expect(machine.request == nil)
     }
 
     @Test func `What a channel's difference leaves out comes from its history`() {
         var machine = Machine(withChannel)
-        machine.receive(["_": "updateChannelTooLong", "channel_id": 5])
+        machine.hear(["_": "updateChannelTooLong", "channel_id": 5])
         machine.answer(
             .channelDifference(5),
             .object([
                 "_": "updates.channelDifferenceTooLong", "final": true, "dialog": ["_": "dialog", "pts": 90],
                 "messages": [message(9, channel: 5)], "chats": [], "users": [],
             ]))
-        machine.receive(new(10, pts: 91, channel: 5))
+        machine.hear(new(10, pts: 91, channel: 5))
         machine.answer(.history(channel: 5, after: 3), history([6, 5, 4]))
         machine.answer(.history(channel: 5, after: 6), history([10, 9]))
         machine.answer(.history(channel: 5, after: 10), history([]))
@@ -288,7 +291,7 @@ struct ChannelTests {
 
     @Test func `A channel heard of for the first time is read from when the account was first listened to`() {
         var machine = Machine()
-        machine.receive(new(8, pts: 20, channel: 5))
+        machine.hear(new(8, pts: 20, channel: 5))
         machine.answer(.boundary(channel: 5, date: 1000), history([6], pts: 20))
         machine.answer(.history(channel: 5, after: 6), history([8, 7]))
         machine.answer(.history(channel: 5, after: 8), history([]))
@@ -308,7 +311,7 @@ struct ChannelTests {
 
     @Test func `A channel that may not be seen any more is left alone`() {
         var machine = Machine(withChannel)
-        machine.receive(["_": "updateChannelTooLong", "channel_id": 5])
+        machine.hear(["_": "updateChannelTooLong", "channel_id": 5])
         machine.sequencer.refuse(.channelDifference(5), areNumbersUnknown: false, at: machine.now)
         #expect(machine.request == nil && machine.state.channels[5]?.pts == 10)
     }
