@@ -128,6 +128,14 @@ final class WorkList: Sendable {
         changed.notify()
     }
 
+    /// The events that are waiting or held, in the order in which they came; they are done with.
+    func takeRest() -> [Item] {
+        state.withLock { state in
+            defer { (state.waiting, state.held) = ([], [:]) }
+            return (state.waiting + state.held.values.map(\.item)).sorted { $0.number < $1.number }
+        }
+    }
+
     /// Keeps an event that was worked on, unless it has been woken meanwhile.
     func hold(_ item: Item, for limit: Duration) {
         state.withLock { state in

@@ -16,7 +16,8 @@ extension Runtime {
     ///
     /// - Parameters:
     ///   - handle: runs inside the event's correlation.
-    ///   - givingUp: what is published about an event for which no attempt is left, with the reason; inside its correlation.
+    ///   - givingUp: what is published about an event for which no attempt is left, or that came from a pipe and is not done when the tool
+    ///     has to end, with the reason; inside its correlation.
     public func work(
         _ input: InputOptions, _ output: OutputOptions, concurrency: Int,
         accepting accepts: @escaping @Sendable (String) -> Bool,
@@ -79,6 +80,9 @@ struct WorkLoop: Sendable {
                 group.addTask { await failure.catching { try await work(item, begun) } }
             }
             group.cancelAll()
+        }
+        if stream.queue == nil {
+            await failure.catching { for item in list.takeRest() { try await tellGivenUp(item) } }
         }
         if let error = failure.error { throw error }
         try Task.checkCancellation()
@@ -153,7 +157,11 @@ struct WorkLoop: Sendable {
 
     private func fail(_ item: WorkList.Item, _ error: any Error) async throws {
         guard let entry = item.entry, let queue = stream.queue else {
-            guard let fault = error as? MalformedInput else { throw error }
+            guard let fault = error as? MalformedInput else {
+                // Why the tool ends is `error`, whatever becomes of this.
+                try? await tellGivenUp(item)
+                throw error
+            }
             return try await stream.refuse(item.event, item.line, fault)
         }
         switch QueueFailure(error) {
@@ -168,6 +176,11 @@ struct WorkLoop: Sendable {
         case .fail(let reason, let retryAfter, let mayPass):
             try await fail(item, entry, queue, reason: reason, retryAfter: retryAfter, mayPass: mayPass)
         }
+    }
+
+    /// Nobody else gets what came from a pipe: when this process ends before it is done, that is its result.
+    private func tellGivenUp(_ item: WorkList.Item) async throws {
+        try await sink.write(givingUp(item.event, "It was stopped before it was done: try again."))
     }
 
     private func fail(

@@ -52,6 +52,21 @@ import Testing
         #expect(payload["temporary"] == true)
     }
 
+    @Test func whatIsGivenUpAtTheEndOfTheDrainIsAFailureToo() async throws {
+        try Data(count: 1 << 20).write(to: URL(filePath: folder("slow.mp4")))
+        let run = try ToolRun(
+            "media-fetch", ["--allow-private", "--concurrency", "1", "--drain", "100ms"], folder: folder)
+        run.send(["a", "b"].flatMap { video("slow/1000/slow.mp4?\($0)").line })
+        _ = try await run.waitForLines { !$0.isEmpty }
+        run.closeInput()
+        run.signal(SIGTERM)
+        let result = try await run.result()
+        #expect(result.status == 143)
+        let failures = try result.envelopes().filter { $0.type == "events.dl.video.failed" }
+        #expect(failures.map { $0.payload["code"] } == ["gave_up", "gave_up"])
+        #expect(Set(failures.map(\.correlationID)).count == 2)
+    }
+
     /// Only the site knows that the second link leads to the same page.
     @Test(arguments: ["video", "audio"])
     func anotherLinkToStoredMediaIsNotDownloaded(_ kind: String) async throws {
