@@ -20,7 +20,9 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
 }
 
-let tools = ["tg-listen", "tg-gate", "ratelimit", "ev-route", "ev-queue", "media-fetch", "blob-put", "tg-send", "tg-call"]
+let tools = [
+    "tg-listen", "tg-gate", "ratelimit", "ev-route", "ev-queue", "media-fetch", "blob-put", "tg-send", "tg-call",
+]
 
 let package = Package(
     name: "tgpipe",
@@ -85,6 +87,8 @@ let package = Package(
             "Client",
             [
                 "Accounts", "Blocking", "CLinux", "CSQLite", "Digest", "Envelope", "MTProto", "Redis", "Stage", "TL",
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "Logging", package: "swift-log"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         library("Updates", ["Client", "Envelope", "MTProto", "Stage"]),
@@ -130,7 +134,7 @@ let package = Package(
         tests(
             "ClientTests",
             [
-                "Accounts", "Client", "Envelope", "MTProto", "TL", "TestSupport",
+                "Accounts", "Blocking", "Client", "Envelope", "MTProto", "TL", "TestSupport",
                 .product(name: "Logging", package: "swift-log"),
             ]),
         tests("MTProtoTests", ["CAES", "Digest", "Envelope", "MTProto", "TL", "TestSupport"]),

@@ -16,8 +16,23 @@ extension AccountClient {
         try await greet()
     }
 
+    /// As `start`, for as long as it takes to reach Telegram.
+    ///
+    /// - Throws: what no patience helps with.
+    func startPatiently() async throws {
+        while true {
+            do { return try await start() } catch let error as MTProtoError where error.isTemporary {
+                log.debug("unable to ask who the account is: \(error)")
+                try await Task.sleep(for: .seconds(1))
+            }
+        }
+    }
+
     private func greet() async throws {
-        let users = try await ask("users.getUsers", ["id": .array([.object(["_": "inputUserSelf"])])])
+        var options = CallOptions()
+        // Who cannot reach Telegram should soon know.
+        options.deadline = .seconds(20)
+        let users = try await ask("users.getUsers", ["id": .array([.object(["_": "inputUserSelf"])])], options)
         guard let user = users.array?.first, let id = user["id"]?.int else {
             throw ClientError(.unexpectedAnswer, "Telegram does not say who the account is")
         }

@@ -1,14 +1,19 @@
 public import Accounts
+public import Envelope
 import Glibc
 import Logging
 public import Stage
+import TL
 
-/// A session by its name: where its files are.
+/// A session by its name: where its files are, and how it is used.
 public struct SessionPlace: Sendable {
     public let name: String
     public let store: SessionStore
     let log: Logger
     private let floods: any FloodLedger
+
+    /// How long a process is waited for that has the session and does not share it (yet).
+    private static let patience = Duration.seconds(3)
 
     /// - Throws: `AccountError`, `invalidName`; `StageError`.
     public init(_ name: String, _ runtime: Runtime) throws {
@@ -17,29 +22,117 @@ public struct SessionPlace: Sendable {
         (self.name, log, floods) = (name, runtime.log, runtime.floodLedger())
     }
 
+    init(_ name: String, _ store: SessionStore, floods: any FloodLedger, log: Logger) {
+        (self.name, self.store, self.floods, self.log) = (name, store, floods, log)
+    }
+
     var lockPath: String { "\(store.folder)/\(name).lock" }
     var socketPath: String { "\(store.folder)/\(name).sock" }
     var peersPath: String { "\(store.folder)/\(name).peers" }
+
+    /// The process that uses the session now; nil when none does, or it cannot be told.
+    public var user: pid_t? { SessionLock.holder(lockPath) }
+
+    /// Whether it shares the session with others.
+    public var isShared: Bool { OwnerSocket.answers(socketPath) }
 
     /// See `AccountOptions.withAccount`.
     func withAccount<Value: Sendable>(
         _ options: ConnectionOptions, _ body: @escaping @Sendable (any Account) async throws -> Value
     ) async throws -> Value {
         let session = try store.load(name)
-        switch try SessionLock.attempt(lockPath) {
-        case .busy(let pid): throw SessionPlace.busy(name, pid)
-        case .taken(let lock):
-            let settings = try options.settings()
-            let keeper = SessionKeeper(session, in: store, as: name)
-            let client = AccountClient(
-                settings, keeper, floods: floods, peers: try PeerBook(path: peersPath, log: log), log: log)
-            let value = try await client.whileRunning { try await body(client) }
-            _ = consume lock
-            return value
+        let end = ContinuousClock.now + SessionPlace.patience
+        while true {
+            if isShared { return try await withOwner(options, body) }
+            switch try SessionLock.attempt(lockPath) {
+            case .taken(let lock):
+                let client = try client(session, try options.settings())
+                let value = try await client.whileRunning { try await body(client) }
+                _ = consume lock
+                return value
+            case .busy(let pid):
+                guard ContinuousClock.now < end else { throw busy(pid) }
+                try await Task.sleep(for: .milliseconds(50))
+            }
         }
     }
 
-    static func busy(_ name: String, _ pid: pid_t?) -> ClientError {
+    private func withOwner<Value: Sendable>(
+        _ options: ConnectionOptions, _ body: @escaping @Sendable (any Account) async throws -> Value
+    ) async throws -> Value {
+        let schema = try await ownersSchema(options)
+        let account = RemoteAccount(socketPath, schema: schema)
+        return try await running(account.run) {
+            try await account.start()
+            return try await body(account)
+        }
+    }
+
+    /// What the owner was started with, unless something else is asked for.
+    private func ownersSchema(_ options: ConnectionOptions) async throws -> TLSchema {
+        guard options.layer == nil, options.schema == nil else { return try options.readSchema() }
+        let status = try await status()
+        if let path = status["schema"]?.string { return try TLSchema(text: try SmallText.read(path, "the schema")) }
+        return try TLSchema(layer: (status["layer"]?.int).map { Int($0) } ?? TLSchema.layers[0])
+    }
+
+    /// What the owner of the session says of itself and the account.
+    ///
+    /// - Throws: `ClientError`, `timedOut` and others, when there is none.
+    public func status() async throws -> JSON {
+        let desk = RemoteAccount(socketPath, schema: try TLSchema())
+        return try await running(desk.run) { try await desk.status() }
+    }
+
+    /// Owns the account, and serves all others who want it, until the shutdown.
+    ///
+    /// - Throws: `ClientError`, `busy`, when another process uses the session; why the account cannot be used any more.
+    public func own(_ options: ConnectionOptions, until shutdown: Shutdown) async throws {
+        let session = try store.load(name)
+        guard case .taken(let lock) = try SessionLock.attempt(lockPath) else { throw busy(user) }
+        let client = try client(session, try options.settings())
+        let about: JSONObject = [
+            "version": .string(tgpipeVersion), "schema": options.schema.map { .string(absolute($0)) },
+        ]
+        let owner = AccountOwner(account: client, place: self, about: about, log: log)
+        try await running(client.run) { try await serve(owner, until: shutdown) }
+        _ = consume lock
+    }
+
+    private func serve(_ owner: AccountOwner, until shutdown: Shutdown) async throws {
+        let closing = Promise<Void>()
+        let events = try await owner.account.events()
+        try await withThrowingTaskGroup(of: Bool.self) { group in
+            group.addTask {
+                try await owner.account.startPatiently()
+                // Throws when the account cannot be used any more.
+                for try await event in events { owner.tell(event) }
+                return true
+            }
+            group.addTask {
+                try await owner.serve(until: closing) {
+                    owner.log.notice("the session '\(name)' is shared at \(socketPath)")
+                }
+                return true
+            }
+            group.addTask {
+                await shutdown.wait()
+                closing.fulfil(.success(()))
+                return false
+            }
+            defer { group.cancelAll() }
+            // The owner ends by itself after the shutdown, or the account does.
+            while let isOver = try await group.next(), !isOver {}
+        }
+    }
+
+    func client(_ session: AccountSession, _ settings: ClientSettings) throws -> AccountClient {
+        let keeper = SessionKeeper(session, in: store, as: name)
+        let peers = try PeerBook(path: peersPath, log: log)
+        return AccountClient(settings, keeper, floods: floods, peers: peers, log: log)
+    }
+
+    func busy(_ pid: pid_t?) -> ClientError {
         let holder = pid.map { "process \($0)" } ?? "another process"
         return ClientError(
             .busy,
@@ -48,25 +141,37 @@ public struct SessionPlace: Sendable {
     }
 }
 
+/// Runs `body` while what it needs is kept running, and ends that after it.
+func running<Value: Sendable>(
+    _ support: @escaping @Sendable () async -> Void, _ body: @escaping @Sendable () async throws -> Value
+) async throws -> Value {
+    try await withThrowingTaskGroup(of: Value?.self) { group in
+        group.addTask {
+            await support()
+            return nil
+        }
+        group.addTask { try await body() }
+        defer { group.cancelAll() }
+        while let value = try await group.next() {
+            if let value { return value }
+        }
+        throw CancellationError()
+    }
+}
+
 extension AccountClient {
     /// Runs `body` while the connections are kept up.
-    func whileRunning<Value: Sendable>(
-        _ body: @escaping @Sendable () async throws -> Value
-    ) async throws -> Value {
-        try await withThrowingTaskGroup(of: Value?.self) { group in
-            group.addTask {
-                await self.run()
-                return nil
-            }
-            group.addTask {
-                try await self.start()
-                return try await body()
-            }
-            defer { group.cancelAll() }
-            while let value = try await group.next() {
-                if let value { return value }
-            }
-            throw CancellationError()
+    func whileRunning<Value: Sendable>(_ body: @escaping @Sendable () async throws -> Value) async throws -> Value {
+        try await running(run) { [self] in
+            try await start()
+            return try await body()
         }
     }
+}
+
+/// The same, whatever the working folder is.
+func absolute(_ path: String) -> String {
+    guard !path.hasPrefix("/"), let folder = getcwd(nil, 0) else { return path }
+    defer { free(folder) }
+    return "\(String(cString: folder))/\(path)"
 }

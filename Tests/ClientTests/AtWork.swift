@@ -21,6 +21,12 @@ struct AtWork: Sendable {
         store = SessionStore(folder: folder("sessions"))
     }
 
+    let log = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+    func place(_ name: String = "alice") -> SessionPlace {
+        SessionPlace(name, store, floods: OwnFloodLedger(), log: log)
+    }
+
     static let schema = Result { try TLSchema() }
 
     var settings: ClientSettings {
@@ -52,7 +58,7 @@ struct AtWork: Sendable {
     func client(_ name: String = "alice", floods: any FloodLedger = OwnFloodLedger()) throws -> AccountClient {
         let keeper = SessionKeeper(try store.load(name), in: store, as: name)
         return AccountClient(
-            try settings, keeper, floods: floods, log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            try settings, keeper, floods: floods, log: log)
     }
 
     /// Whatever a client did that Telegram would not put up with is shown.

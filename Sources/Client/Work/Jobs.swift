@@ -10,7 +10,10 @@ final class Jobs: Sendable {
     /// Begins as soon as somebody is in `run`.
     func add(_ job: @escaping Job) { adding.yield(job) }
 
-    /// Until the task is cancelled, and with it all that was begun.
+    /// What was begun goes on to its end; nothing more begins.
+    func finish() { adding.finish() }
+
+    /// Until all of it has ended after `finish`, or the task is cancelled, and with it all that goes on.
     func run() async {
         await withDiscardingTaskGroup { group in
             for await job in jobs { group.addTask { await job() } }

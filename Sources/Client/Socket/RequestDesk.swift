@@ -1,0 +1,145 @@
+import Envelope
+import NIOCore
+import Synchronization
+
+/// Requests to an owner that have no answer yet, whichever connection they go over.
+final class RequestDesk: Sendable {
+    /// At once; the owner takes no more of one client.
+    static let most = OwnerTalk.mostRequests - 4
+
+    private struct Pending {
+        let line: ByteBuffer
+        let isRepeatable: Bool
+        var isSent: Bool
+        /// Everything but the result and errors.
+        let told: @Sendable (OwnerLine) -> Void
+        /// nil: for what has no one answer.
+        let answer: Promise<[UInt8]>?
+    }
+
+    private struct State {
+        var pending: [Int64: Pending] = [:]
+        var next: Int64 = 0
+        var send: (@Sendable (ByteBuffer) -> Void)?
+        var connections = 0
+        var isClosed = false
+    }
+
+    private let state = Mutex(State())
+
+    /// - Parameter isRepeatable: may be sent to the next owner, too, when the one before has not answered.
+    /// - Returns: JSON text of the result.
+    /// - Throws: what the owner answers; `ClientError`, `ownerGone` or `tooMuch`.
+    func ask(
+        _ request: JSONObject, within limit: Duration, isRepeatable: Bool, told: @escaping @Sendable (OwnerLine) -> Void
+    ) async throws -> [UInt8] {
+        let answer = Promise<[UInt8]>()
+        guard let id = add(request, isRepeatable, told, answer) else {
+            throw ClientError(.tooMuch, "more than \(RequestDesk.most) requests to the session's owner at once")
+        }
+        do {
+            return try await within(limit, "the session's owner does not answer: is tg-session run still there?") {
+                try await answer.value()
+            }
+        } catch {
+            if answer.result == nil { withdraw(id) }
+            throw error
+        }
+    }
+
+    /// Begins what has no end; on the connection that there is now only.
+    func begin(_ request: JSONObject, told: @escaping @Sendable (OwnerLine) -> Void) {
+        _ = add(request, false, told, nil)
+    }
+
+    private func add(
+        _ request: JSONObject, _ isRepeatable: Bool, _ told: @escaping @Sendable (OwnerLine) -> Void,
+        _ answer: Promise<[UInt8]>?
+    ) -> Int64? {
+        state.withLock { state in
+            guard !state.isClosed, state.pending.count < RequestDesk.most else { return nil }
+            state.next += 1
+            let members = [JSONObject.Member(key: "id", value: .integer(state.next))] + request.members
+            let line = ByteBuffer(bytes: JSON.object(JSONObject(members)).bytes + [UInt8(ascii: "\n")])
+            // What has no one answer is begun anew by whoever wants it.
+            if state.send != nil || answer != nil {
+                state.pending[state.next] = Pending(
+                    line: line, isRepeatable: isRepeatable, isSent: state.send != nil, told: told, answer: answer)
+            }
+            state.send?(line)
+            return state.next
+        }
+    }
+
+    /// Nobody waits for it any more.
+    private func withdraw(_ id: Int64) {
+        state.withLock { state in
+            guard let pending = state.pending.removeValue(forKey: id), pending.isSent else { return }
+            state.next += 1
+            state.send?(ByteBuffer(string: "{\"id\":\(state.next),\"cancel\":\(id)}\n"))
+        }
+    }
+
+    /// There is a connection: what waits is sent.
+    ///
+    /// - Returns: whether there was one before.
+    func connected(_ send: @escaping @Sendable (ByteBuffer) -> Void) -> Bool {
+        state.withLock { state in
+            state.send = send
+            for id in state.pending.keys.sorted() {
+                guard let pending = state.pending[id], !pending.isSent else { continue }
+                state.pending[id]?.isSent = true
+                send(pending.line)
+            }
+            state.connections += 1
+            return state.connections > 1
+        }
+    }
+
+    func disconnected() {
+        let lost = state.withLock { state in
+            state.send = nil
+            var lost: [Promise<[UInt8]>] = []
+            for (id, pending) in state.pending where pending.isSent {
+                state.pending[id]?.isSent = false
+                guard !pending.isRepeatable else { continue }
+                state.pending[id] = nil
+                if let answer = pending.answer { lost.append(answer) }
+            }
+            return lost
+        }
+        fail(
+            lost, "the session's owner ended before it answered: whether the call was carried out is not known")
+    }
+
+    func close() {
+        let all = state.withLock { state in
+            state.isClosed = true
+            defer { state.pending = [:] }
+            return state.pending.values.compactMap(\.answer)
+        }
+        fail(all, "the connection to the session's owner was ended")
+    }
+
+    private func fail(_ answers: [Promise<[UInt8]>], _ reason: String) {
+        for answer in answers { answer.fulfil(.failure(ClientError(.ownerGone, reason))) }
+    }
+
+    /// A line of the owner. One that makes no sense, or for which nobody waits, is passed over.
+    func take(_ bytes: [UInt8]) {
+        guard let line = OwnerLine(bytes) else { return }
+        let isEnd = line.key == "result" || line.key == "error"
+        let pending = state.withLock { state -> Pending? in
+            guard let pending = state.pending[line.id] else { return nil }
+            if isEnd, pending.answer != nil { state.pending[line.id] = nil }
+            return pending
+        }
+        guard let pending else { return }
+        guard isEnd, let answer = pending.answer else { return pending.told(line) }
+        if line.key == "result" {
+            answer.fulfil(.success(Array(line.value)))
+        } else {
+            answer.fulfil(.failure(Failure.error(line.json ?? .null)))
+        }
+    }
+}
