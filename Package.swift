@@ -134,7 +134,7 @@ let package = Package(
         tests(
             "ClientTests",
             [
-                "Accounts", "Blocking", "Client", "Envelope", "MTProto", "TL", "TestSupport",
+                "Accounts", "Blocking", "Client", "Envelope", "MTProto", "Redis", "TL", "TestSupport",
                 .product(name: "Logging", package: "swift-log"),
             ]),
         tests("MTProtoTests", ["CAES", "Digest", "Envelope", "MTProto", "TL", "TestSupport"]),

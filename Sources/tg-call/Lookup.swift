@@ -50,7 +50,11 @@ struct LookupOptions: ParsableArguments, Sendable {
         // As it stands in a parameter's type, too.
         let type = name.hasPrefix("Vector<") && name.hasSuffix(">") ? String(name.dropFirst(7).dropLast()) : name
         let all = schema.constructors(of: type)
-        guard !all.isEmpty else { throw MethodNames(schema).unknown(name, "nothing", among: schema.constructorNames) }
+        guard !all.isEmpty else {
+            let constructors = schema.constructorNames
+            let types = Set(constructors.compactMap { schema.constructor($0)?.result })
+            throw MethodNames(schema).unknown(name, "nothing", among: types.sorted() + constructors)
+        }
         guard json else { return "\(type), one of\n" + all.map { "  \($0.line)\n" }.joined() }
         let object: JSON = .object(["name": .string(type), "kind": "type", "constructors": .array(all.map(\.json))])
         return object.text + "\n"

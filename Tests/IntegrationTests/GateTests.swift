@@ -98,9 +98,10 @@ import Testing
         #expect(commands.map { $0.meta["role"] } == ["graced", "graced"])
     }
 
-    @Test(arguments: [
-        (-5, ["migrate_to_chat_id": -1_000_000_000_005]), (-1_000_000_000_005, ["migrate_from_chat_id": -5]),
-    ] as [(Int64, JSONObject)])
+    @Test(
+        arguments: [
+            (-5, ["migrate_to_chat_id": -1_000_000_000_005]), (-1_000_000_000_005, ["migrate_from_chat_id": -5]),
+        ] as [(Int64, JSONObject)])
     func theRulesOfAGroupFollowItWhenItBecomesASupergroup(_ chat: Int64, _ told: JSONObject) async throws {
         let command = raw(".vdl https://example.org/v", user: 1, chat: -1_000_000_000_005)
         let result = try await gate([

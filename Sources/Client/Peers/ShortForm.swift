@@ -19,7 +19,7 @@ enum ShortForm: Equatable {
     }
 
     private init(_ text: String) {
-        if text.lowercased() == "me" || text.lowercased() == "self" {
+        if ["me", "@me", "self"].contains(text.lowercased()) {
             self = .own
         } else if let query = text.without("tg://") ?? text.without("tg:") {
             self = ShortForm.application(query)

@@ -1,0 +1,258 @@
+import Envelope
+import Foundation
+import TestSupport
+import Testing
+
+@Suite(.timeLimit(.minutes(3))) struct CallToolTests {
+    private let emulator: MTProtoEmulator
+    private let alice: AccountFolder
+
+    init() async throws {
+        emulator = try await MTProtoEmulator()
+        alice = try await AccountFolder(emulator)
+    }
+
+    private func call(_ arguments: String..., input: String = "") async throws -> ToolRun.Result {
+        try await alice.run("tg-call", arguments, input: input)
+    }
+
+    /// What standard error holds as `{"error": …}`.
+    private func refusal(_ result: ToolRun.Result) throws -> JSON {
+        let lines = result.errors.split(separator: "\n").compactMap { try? JSON(parsing: String($0)) }
+        return try #require(lines.compactMap { $0["error"] }.first, "\(result.errors)")
+    }
+
+    /// A supergroup that Alice is in, with a public name.
+    private func makeGroup() async throws {
+        try await emulator.server.call(
+            "POST", "/control/message",
+            [
+                "account": .integer(MTProtoEmulator.alice), "chat_id": -1_001_234_567_890, "chat_type": "supergroup",
+                "chat_username": "newsroom", "title": "News", "text": "hello",
+                "from": ["id": 77, "first_name": "Bob", "username": "bobby"],
+            ])
+    }
+
+    private func expectNoViolations() async throws {
+        let violations = try await alice.violations()
+        #expect(violations == [], "\(JSON.array(violations).text)")
+    }
+
+    // MARK: Calls
+
+    @Test func `A result is JSON in one line, or in many`() async throws {
+        let result = try await call("users.getUsers", #"{"id": ["me"]}"#)
+        #expect(result.status == 0, "\(result.errors)")
+        #expect(result.lines.count == 1)
+        let user = try JSON(parsing: result.output).array?.first
+        #expect(user?["id"] == 42 && user?["first_name"] == "Alice")
+        let pretty = try await call("users.getUsers", "-", "--pretty", input: "{\n\"id\": [\"me\"]\n}\n")
+        #expect(pretty.lines.count > 5 && pretty.lines.first == "[" && pretty.lines.contains(#"    "_": "user","#))
+        #expect(try JSON(parsing: pretty.output).array?.first?["id"] == 42)
+        try await expectNoViolations()
+    }
+
+    @Test(
+        arguments: [
+            "@newsroom", "newsroom", "t.me/newsroom", "https://t.me/newsroom/1", "https://t.me/c/1234567890/1",
+            "tg://resolve?domain=newsroom", "-1001234567890",
+        ])
+    func `A peer may be written in any form`(_ form: String) async throws {
+        try await makeGroup()
+        let result = try await call("messages.getHistory", JSON.object(history(.string(form))).text)
+        #expect(result.status == 0, "\(result.errors)")
+        #expect(try JSON(parsing: result.output)["messages"]?.array?.first?["message"] == "hello")
+        try await expectNoViolations()
+    }
+
+    private func history(_ peer: JSON) -> JSONObject {
+        [
+            "peer": peer, "offset_id": 0, "offset_date": 0, "add_offset": 0, "limit": 10, "max_id": 0, "min_id": 0,
+            "hash": 0,
+        ]
+    }
+
+    @Test func `Names and ids that were seen once are not asked for by the next process`() async throws {
+        try await emulator.write("hi")
+        for peer in ["@bobby", "bobby", "https://t.me/bobby"] {
+            #expect(try await call("messages.getHistory", JSON.object(history(.string(peer))).text).status == 0)
+        }
+        #expect(try await call("messages.getHistory", JSON.object(history(77)).text).status == 0)
+        #expect(try await emulator.calls("contacts.resolveUsername").count == 1)
+        #expect(try await emulator.calls("messages.getDialogs").isEmpty)
+        try await expectNoViolations()
+    }
+
+    @Test func `An id that was never seen is found among the dialogs, or refused with what helps`() async throws {
+        try await emulator.write("hi")
+        #expect(try await call("messages.getHistory", JSON.object(history(77)).text).status == 0)
+        let result = try await call("messages.getHistory", JSON.object(history(78)).text)
+        #expect(result.status == 1)
+        #expect(result.errors.contains("$.peer: the user 78 has not been seen by this account"))
+        let nobody = try await call("messages.getHistory", JSON.object(history("@nobody_at_all")).text)
+        #expect(nobody.status == 1 && nobody.errors.contains("$.peer: nobody has the name @nobody_at_all"))
+    }
+
+    @Test func `Each line of many calls is answered by a line`() async throws {
+        let lines = [
+            #"{"id":1,"method":"users.getUsers","params":{"id":["me"]}}"#, #"{"method":"help.getNearestDc"}"#, "",
+            #"{"id":"x","method":"users.getUsers","params":{"id":[7.5]}}"#, "nonsense", #"{"id":3,"method":"a.b"}"#,
+            #"{"id":4,"params":{}}"#, #"{"id":5,"method":"help.getConfig","parms":{}}"#,
+        ]
+        let result = try await call("--each", input: lines.joined(separator: "\n") + "\n")
+        let answers = try result.lines.map { try JSON(parsing: $0) }
+        try #require(answers.count == 7)
+        #expect(answers[0]["id"] == 1 && answers[0]["result"]?.array?.first?["id"] == 42)
+        #expect(answers[1]["id"] == nil && answers[1]["result"]?["_"] == "nearestDc")
+        #expect(answers[2]["id"] == "x" && answers[2]["error"]?["path"] == "$.id[0]")
+        #expect(answers.dropFirst(2).map { $0["error"]?["exit"]?.int } == [65, 65, 64, 65, 65])
+        #expect(result.status == 65)
+        try await expectNoViolations()
+    }
+
+    // MARK: Refusals
+
+    @Test func `What Telegram refuses is JSON on standard error`() async throws {
+        try await emulator.control("fault", ["method": "help.getConfig", "error": "CHAT_ADMIN_REQUIRED"])
+        let result = try await call("help.getConfig")
+        #expect(result.status == 1 && result.output.isEmpty)
+        let error = try refusal(result)
+        #expect(error["code"] == 400 && error["name"] == "CHAT_ADMIN_REQUIRED" && error["value"] == nil)
+        #expect(error["text"] == "CHAT_ADMIN_REQUIRED" && error["method"] == "help.getConfig")
+    }
+
+    @Test func `A wait is the exit status 75, and is kept to when that is asked for`() async throws {
+        try await emulator.control("fault", ["method": "help.getConfig", "error": "FLOOD_WAIT_2"])
+        let result = try await call("help.getConfig")
+        #expect(result.status == 75)
+        let error = try refusal(result)
+        #expect(error["code"] == 420 && error["name"] == "FLOOD_WAIT" && error["value"] == 2)
+        #expect(error["text"] == "FLOOD_WAIT_2")
+        try await emulator.control("fault", ["method": "help.getNearestDc", "error": "FLOOD_WAIT_1"])
+        let waited = try await call("help.getNearestDc", "--wait-flood", "30")
+        #expect(waited.status == 0, "\(waited.errors)")
+        #expect(waited.errors.contains("waiting until 20") && waited.errors.contains("FLOOD_WAIT_1"))
+        try await emulator.control("fault", ["method": "updates.getState", "error": "FLOOD_WAIT_900"])
+        #expect(try await call("updates.getState", "--wait-flood", "1m").status == 75)
+    }
+
+    @Test func `A wait is known to the next process, which does not ask`() async throws {
+        let redis = try RedisServer()
+        let more = ["TGPIPE_REDIS": redis.address]
+        try await emulator.control("fault", ["method": "help.getConfig", "error": "FLOOD_WAIT_900"])
+        #expect(try await alice.run("tg-call", ["help.getConfig"], environment: more).status == 75)
+        let again = try await alice.run("tg-call", ["help.getConfig"], environment: more)
+        #expect(again.status == 75)
+        let value = try #require(try refusal(again)["value"]?.int)
+        #expect((800...900).contains(value))
+        let calls = try await emulator.calls("help.getConfig")
+        #expect(calls.filter { $0["error"]?.string == "FLOOD_WAIT_900" }.count == 1)
+    }
+
+    @Test(arguments: ["AUTH_KEY_UNREGISTERED", "SESSION_REVOKED", "USER_DEACTIVATED_BAN"])
+    func `A session that is not valid any more is the exit status 77`(_ reason: String) async throws {
+        try await emulator.control("fault", ["method": "users.getFullUser", "error": .string(reason)])
+        let result = try await call("users.getFullUser", #"{"id": "me"}"#)
+        #expect(result.status == 77)
+        #expect(try refusal(result)["name"] == .string(reason))
+    }
+
+    @Test(
+        arguments: [
+            (#"{"id": "me"}"#, "$.id: expected an array"), (#"{"id": [true]}"#, "$.id[0]: expected an object"),
+            (#"{"id": [{"_": "inputUser", "user_id": "x", "access_hash": 1}]}"#, "$.id[0].user_id"),
+            (#"{}"#, "$.id: is missing"), (#"{"id": [], "colour": "red"}"#, "$.colour"), ("[]", "not a JSON object"),
+            (#"{"id": ["#, "not JSON"), (#"{"id": ["+15550100042"]}"#, "$.id[0]: a phone number stands for no peer"),
+            (#"{"id": ["https://t.me/+abcdef"]}"#, "join first"), (#"{"id": ["a b"]}"#, "$.id[0]: is neither me"),
+        ])
+    func `Wrong parameters are the exit status 65, with the place and without a value`(_ json: String, _ told: String)
+        async throws
+    {
+        let result = try await call("users.getUsers", json)
+        #expect(result.status == 65, "\(result.errors)")
+        #expect(result.errors.contains(told), "\(result.errors)")
+        #expect(!result.errors.contains("5550100042") && !result.errors.contains("red"))
+    }
+
+    @Test(
+        arguments: [
+            (["messages.getHistroy"], "did you mean messages.getHistory"), (["getHistory"], "messages.getHistory"),
+            ([], "which method"), (["help.getConfig", "--each"], "four things"), (["help.getConfig", "{}", "x"], "x"),
+            (["--each", "--pretty"], "--pretty"), (["help.getConfig", "--json"], "--json"),
+            (["help.getConfig", "--wait-flood", "soon"], "--wait-flood"),
+        ])
+    func `Wrong use is the exit status 64, with a hint`(_ arguments: [String], _ told: String) async throws {
+        let result = try await alice.run("tg-call", arguments)
+        #expect(result.status == 64 && result.output.isEmpty)
+        #expect(result.errors.contains(told), "\(result.errors)")
+    }
+
+    @Test func `Without a session it says how to get one, and what is wrong with the call all the same`() async throws {
+        let environment = ["TGPIPE_SESSION": ""]
+        let none = try await alice.run("tg-call", ["help.getConfig"], environment: environment)
+        #expect(none.status == 78 && none.errors.contains("--session"))
+        let unknown = try await alice.run("tg-call", ["help.getKonfig"], environment: environment)
+        #expect(unknown.status == 64 && unknown.errors.contains("help.getConfig"))
+        let other = try await alice.run("tg-call", ["help.getConfig", "--session", "bob"])
+        #expect(other.status == 78 && other.errors.contains("tg-session login bob"))
+    }
+
+    @Test func `A server that breaks the protocol is the exit status 76`() async throws {
+        try await emulator.beHostile("msg_key", times: 3)
+        #expect(try await call("help.getNearestDc").status == 76)
+    }
+
+    @Test func `Parameters never reach the log`() async throws {
+        let result = try await alice.run(
+            "tg-call",
+            [
+                "auth.checkPassword",
+                #"{"password": {"_": "inputCheckPasswordSRP", "srp_id": 1, "A": "c2VjcmV0", "M1": "c2VjcmV0"}}"#,
+            ], environment: ["TGPIPE_LOG": "json:trace"])
+        #expect(result.status != 0)
+        #expect(!result.errors.contains("c2VjcmV0") && !result.errors.contains("secret"))
+    }
+
+    // MARK: Looking things up
+
+    @Test func `Methods and constructors are found without a session`() async throws {
+        let methods = try await ToolRun.run("tg-call", ["--list", "channels.get*"])
+        #expect(methods.status == 0 && methods.lines.contains("channels.getFullChannel"))
+        #expect(methods.lines.allSatisfy { $0.hasPrefix("channels.get") })
+        let part = try await ToolRun.run("tg-call", ["--list", "HISTORY"])
+        #expect(part.lines.contains("messages.getHistory"))
+        let both = try await ToolRun.run("tg-call", ["--list", "inputPeer*", "--constructors", "--long"])
+        #expect(both.lines.contains("inputPeerChat chat_id:long = InputPeer"))
+        #expect(try await ToolRun.run("tg-call", ["--list", "no such thing"]).status == 1)
+    }
+
+    @Test func `A method, a constructor and a type are described for people and for scripts`() async throws {
+        let method = try await ToolRun.run("tg-call", ["--describe", "messages.getHistory"])
+        #expect(method.status == 0)
+        #expect(method.lines.contains("  peer         InputPeer  me, @name, a link, an id"))
+        #expect(method.output.contains("results in messages.Messages: messages.messages, "))
+        let json = try await ToolRun.run("tg-call", ["--describe", "messages.getHistory", "--json"])
+        let described = try JSON(parsing: json.output)
+        #expect(described["kind"] == "method" && described["result"] == "messages.Messages")
+        #expect(described["parameters"]?.array?.first?["type"] == "InputPeer")
+        let type = try await ToolRun.run("tg-call", ["--describe", "Vector<InputPeer>"])
+        #expect(type.lines.contains("  inputPeerSelf = InputPeer"))
+        let constructor = try await ToolRun.run("tg-call", ["--describe", "peerUser"])
+        #expect(constructor.lines == ["peerUser, a constructor with the parameters", "  user_id  long", "is a Peer"])
+        let unknown = try await ToolRun.run("tg-call", ["--describe", "inputpeer"])
+        #expect(unknown.status == 64 && unknown.errors.contains("InputPeer"))
+    }
+
+    @Test func `Other layers and schemas of files are looked up in the same way`() async throws {
+        let old = try await ToolRun.run("tg-call", ["--describe", "messages.getHistory", "--layer", "181"])
+        #expect(old.status == 0)
+        let folder = try TemporaryFolder()
+        let text =
+            "---types---\nanswer#12345678 text:string = Answer;\n---functions---\nask#87654321 text:string = Answer;\n"
+        try text.write(toFile: folder("own.tl"), atomically: true, encoding: .utf8)
+        let own = try await ToolRun.run("tg-call", ["--list", "*", "--schema", folder("own.tl")])
+        #expect(own.lines.contains("ask"))
+        let none = try await ToolRun.run("tg-call", ["--list", "*", "--layer", "3"])
+        #expect(none.status == 78 && none.errors.contains("229, 201, 181"))
+    }
+}

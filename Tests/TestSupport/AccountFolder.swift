@@ -1,0 +1,60 @@
+import Envelope
+import Foundation
+
+/// A folder with a session of an account that is logged in at the emulator, and what tools need to use it.
+public struct AccountFolder: Sendable {
+    public let emulator: MTProtoEmulator
+    public let folder: TemporaryFolder
+    public let name: String
+
+    /// - Parameters:
+    ///   - account: an account of the emulator.
+    ///   - folder: may hold sessions already.
+    public init(
+        _ emulator: MTProtoEmulator, account: Int64 = MTProtoEmulator.alice, name: String = "alice",
+        dataCenter: Int = 2, folder: TemporaryFolder? = nil
+    ) async throws {
+        (self.emulator, self.name, self.folder) = (emulator, name, try folder ?? TemporaryFolder())
+        let digits = Array(try await emulator.authorizationKey(of: account, dataCenter: dataCenter))
+        let key = stride(from: 0, to: digits.count, by: 2).compactMap { UInt8(String(digits[$0...$0 + 1]), radix: 16) }
+        let session: JSON = .object([
+            "version": 1, "dc": .integer(Int64(dataCenter)), "test": false, "user_id": .integer(account), "bot": false,
+            "keys": .object([String(dataCenter): .string(Base64.encode(key))]), "addresses": .object([:]),
+        ])
+        let sessions = self.folder("state/sessions")
+        try FileManager.default.createDirectory(
+            atPath: sessions, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        let path = "\(sessions)/\(name).session.json"
+        guard
+            FileManager.default.createFile(
+                atPath: path, contents: Data(session.bytes), attributes: [.posixPermissions: 0o600])
+        else { throw ToolRun.TookTooLong(description: "unable to write \(path)") }
+        try emulator.publicKey.write(toFile: self.folder("server.pem"), atomically: true, encoding: .utf8)
+    }
+
+    /// What tools need in their environment; the session is chosen, too.
+    public var environment: [String: String] {
+        let servers = (1...3).map { number in
+            let address = emulator.address(number)
+            return "\(number)=\(address.host):\(address.port)"
+        }
+        return [
+            "TGPIPE_SESSION": name, "TG_API_ID": "\(emulator.apiID)", "TG_SERVERS": servers.joined(separator: " "),
+            "TG_SERVER_KEY": folder("server.pem"),
+        ]
+    }
+
+    /// Runs a tool as the account, to its end.
+    public func run(
+        _ tool: String, _ arguments: [String] = [], input: String = "", environment more: [String: String] = [:]
+    ) async throws -> ToolRun.Result {
+        try await ToolRun.run(
+            tool, arguments, input: input, environment: environment.merging(more) { $1 }, folder: folder)
+    }
+
+    /// Whatever tools did that Telegram would not put up with.
+    public func violations() async throws -> [JSON] {
+        // The first message of a session that was made elsewhere has no salt.
+        try await emulator.violations().filter { $0["code"]?.int != 48 }
+    }
+}
