@@ -11,13 +11,17 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from mtclients import Telegram
 
 HERE = Path(__file__).parent
 TOKEN = "123456:TEST-token"
 OTHER_TOKEN = "654321:OTHER-token"
+PROXY_SECRET = "00112233445566778899aabbccddeeff"
 ALICE = {"id": 42, "first_name": "Alice", "username": "alice"}
 
 
@@ -76,6 +80,16 @@ def emulator() -> Iterator[Server]:
 @pytest.fixture
 def local_emulator() -> Iterator[Server]:
     yield from running("emulator.py", "--token", TOKEN, "--local")
+
+
+@pytest.fixture
+def telegram() -> Iterator[Telegram]:
+    """Two accounts, a bot, and a proxy."""
+    from mtclients import Telegram  # only the tests of accounts need what it imports
+
+    server = Telegram("--token", TOKEN, "--proxy-secret", PROXY_SECRET)
+    yield server
+    assert server.stop() == 0
 
 
 @pytest.fixture

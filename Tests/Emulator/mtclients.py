@@ -30,6 +30,8 @@ ACCOUNTS: list[dict[str, Any]] = [
 ]  # fmt: skip
 BOB = {"id": 77, "first_name": "Bob", "username": "bobby"}
 CHANNEL = -1_000_000_000_500
+# More than small files may have.
+BIG = 11 * 1024 * 1024 + 777
 
 
 class Telegram(Server):

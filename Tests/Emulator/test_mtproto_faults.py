@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,13 +13,6 @@ from mtclients import Telegram, run, telethon_as
 from test_mtproto_telethon import listening, texts
 
 ME = functions.users.GetUsersRequest([types.InputUserSelf()])
-
-
-@pytest.fixture
-def telegram() -> Iterator[Telegram]:
-    server = Telegram()
-    yield server
-    assert server.stop() == 0
 
 
 @pytest.mark.parametrize(

@@ -4,24 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from conftest import TOKEN
-from mtclients import BOB, CAROL_PHONE, CHANNEL, Telegram, kurigram_as, kurigram_client, run
-
-BIG = 11 * 1024 * 1024 + 777
-
-
-@pytest.fixture
-def telegram() -> Iterator[Telegram]:
-    server = Telegram("--token", TOKEN)
-    yield server
-    assert server.stop() == 0
-
+from mtclients import BIG, BOB, CAROL_PHONE, CHANNEL, Telegram, kurigram_as, kurigram_client, run
 
 def listening(client: Any) -> asyncio.Queue[Any]:
     from pyrogram.handlers import MessageHandler

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +12,7 @@ import pytest
 from telethon import errors, events, functions, types
 
 from conftest import TOKEN
-from mtclients import ALICE_PHONE, BOB, CAROL_PHONE, CHANNEL, Telegram, run, telethon_as, telethon_client
-
-BIG = 11 * 1024 * 1024 + 777
-
-
-@pytest.fixture
-def telegram() -> Iterator[Telegram]:
-    server = Telegram("--token", TOKEN)
-    yield server
-    assert server.stop() == 0
-
+from mtclients import ALICE_PHONE, BIG, BOB, CAROL_PHONE, CHANNEL, Telegram, run, telethon_as, telethon_client
 
 def listening(client: Any) -> asyncio.Queue[Any]:
     heard: asyncio.Queue[Any] = asyncio.Queue()

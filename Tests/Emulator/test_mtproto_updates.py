@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -12,13 +11,6 @@ from telethon import errors, functions, types
 
 from mtclients import CHANNEL, Telegram, run, telethon_as
 from test_mtproto_telethon import listening, texts
-
-
-@pytest.fixture
-def telegram() -> Iterator[Telegram]:
-    server = Telegram()
-    yield server
-    assert server.stop() == 0
 
 
 def test_gaps_slices_and_too_long_differences(telegram: Telegram) -> None:
