@@ -22,6 +22,7 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 
 let tools = [
     "tg-listen", "tg-gate", "ratelimit", "ev-route", "ev-queue", "media-fetch", "blob-put", "tg-send", "tg-call",
+    "tg-session",
 ]
 
 let package = Package(
@@ -47,6 +48,7 @@ let package = Package(
         .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CSQLite", providers: [.apt(["libsqlite3-dev"])]),
+        .systemLibrary(name: "CQRCode", providers: [.apt(["libqrencode-dev"])]),
         .target(name: "CAES", linkerSettings: [.linkedLibrary("crypto")]),
 
         library("Blocking", ["CLinux"]),
@@ -109,6 +111,7 @@ let package = Package(
         tool("media-fetch", ["Media", "Blob", "Telegram", "Redis"]),
         tool("blob-put", ["Blob", "Redis"]),
         tool("tg-send", ["Telegram", "Blob", "Redis"]),
+        tool("tg-session", ["Accounts", "Blocking", "Client", "CLinux", "CQRCode", "MTProto"]),
         tool("tg-call", ["Accounts", "Client", "MTProto", "TL"]),
 
         .target(

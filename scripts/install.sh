@@ -5,7 +5,7 @@ set -euo pipefail
 . "$(dirname "$0")/common.sh"
 cd "$root"
 
-tools=(tg-listen tg-gate ratelimit ev-route ev-queue media-fetch blob-put tg-send tg-call)
+tools=(tg-listen tg-gate ratelimit ev-route ev-queue media-fetch blob-put tg-send tg-call tg-session)
 built=$(scripts/swift.sh build -c release --show-bin-path)
 target=${DESTDIR:-}${PREFIX:-/usr/local}
 

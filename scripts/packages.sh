@@ -8,7 +8,7 @@ set -euo pipefail
 wanted=(
     # To build: the compiler's companions, and the libraries that the tools stand on.
     g++ git make pkg-config binutils libc6-dev zlib1g-dev tzdata ca-certificates
-    libcurl4-openssl-dev libhiredis-dev libssl-dev libsimdjson-dev libsqlite3-dev libtomlplusplus-dev libvalijson-dev nlohmann-json3-dev
+    libcurl4-openssl-dev libhiredis-dev libqrencode-dev libssl-dev libsimdjson-dev libsqlite3-dev libtomlplusplus-dev libvalijson-dev nlohmann-json3-dev
     # What a Swift toolchain itself is linked to.
     libsqlite3-0 libxml2 libedit2 libncurses6
     # To run and to test: servers, media programs, Python for what plays Telegram.

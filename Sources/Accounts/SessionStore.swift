@@ -61,13 +61,21 @@ public struct SessionStore: Sendable {
         return Array(bytes[..<count])
     }
 
+    /// Makes the folder, when it is not there.
+    ///
+    /// - Throws: `AccountError`, `localIO`.
+    public func prepare() throws(AccountError) {
+        let (failure, path) = makeFolders(folder, mode: 0o700)
+        guard failure == 0 else { throw .system("unable to make \(path)", failure) }
+    }
+
     /// Keeps a session, in place of the one that has the name.
     ///
     /// - Parameter isNew: that there be none.
     /// - Throws: `AccountError`: `exists`, `localIO`.
     public func save(_ session: AccountSession, as name: String, isNew: Bool = false) throws(AccountError) {
         let path = try path(name)
-        guard mkdir(folder, 0o700) == 0 || errno == EEXIST else { throw .system("unable to make \(folder)") }
+        try prepare()
         let temporary = "\(folder)/.\(name).\(UInt64.random(in: 0...UInt64.max))"
         let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard descriptor >= 0 else { throw .system("unable to write to \(folder)") }

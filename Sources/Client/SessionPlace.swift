@@ -36,8 +36,10 @@ public struct SessionPlace: Sendable {
     /// Whether it shares the session with others.
     public var isShared: Bool { OwnerSocket.answers(socketPath) }
 
-    /// See `AccountOptions.withAccount`.
-    func withAccount<Value: Sendable>(
+    /// Runs `body` with the account: through the process that owns the session, or over connections of this one.
+    ///
+    /// - Throws: as `AccountOptions.withAccount`.
+    public func withAccount<Value: Sendable>(
         _ options: ConnectionOptions, _ body: @escaping @Sendable (any Account) async throws -> Value
     ) async throws -> Value {
         let session = try store.load(name)
@@ -123,6 +125,29 @@ public struct SessionPlace: Sendable {
             defer { group.cancelAll() }
             // The owner ends by itself after the shutdown, or the account does.
             while let isOver = try await group.next(), !isOver {}
+        }
+    }
+
+    /// Removes the session, and what was kept beside it, unless another process uses it.
+    ///
+    /// - Throws: `AccountError`, `notFound`, `localIO`; `ClientError`, `busy`.
+    public func remove() async throws {
+        guard store.names().contains(name) else {
+            throw AccountError(.notFound, "there is no session of the name '\(name)'")
+        }
+        let end = ContinuousClock.now + SessionPlace.patience
+        while true {
+            switch try SessionLock.attempt(lockPath) {
+            case .taken(let lock):
+                try store.remove(name)
+                for path in [socketPath, peersPath, "\(peersPath)-wal", "\(peersPath)-shm", lockPath] { unlink(path) }
+                _ = consume lock
+                return
+            case .busy(let pid):
+                // An owner that has just logged out needs a moment to end.
+                guard ContinuousClock.now < end else { throw busy(pid) }
+                try await Task.sleep(for: .milliseconds(50))
+            }
         }
     }
 

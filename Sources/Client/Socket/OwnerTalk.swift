@@ -14,7 +14,7 @@ final class OwnerTalk: Sendable {
     /// Fulfilled when the client is gone.
     private let gone: Promise<Void>
     private let jobs = Jobs()
-    /// The requests in flight; to be ended by fulfilling them.
+    /// The requests in flight; each ends early, with the reason, when its promise fails.
     private let requests = Mutex<[Int64: (stop: Promise<Void>, isEndless: Bool)]>([:])
 
     init(_ owner: AccountOwner, _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>, _ gone: Promise<Void>) {
@@ -38,7 +38,10 @@ final class OwnerTalk: Sendable {
 
     /// No more requests; what would never end by itself ends.
     private func finish() {
-        for request in requests.withLock({ $0 }).values where request.isEndless { request.stop.fulfil(.success(())) }
+        let reason = ClientError(.ownerGone, "the session's owner ends")
+        for request in requests.withLock({ $0 }).values where request.isEndless {
+            request.stop.fulfil(.failure(reason))
+        }
         jobs.finish()
     }
 
@@ -89,8 +92,9 @@ final class OwnerTalk: Sendable {
     }
 
     private func stopped(_ id: Int64, _ stop: Promise<Void>) async {
-        guard (try? await stop.value()) != nil else { return }
-        await send(OwnerAnswer.failure(id, ClientError(.cancelled, "the request was given up")))
+        do { try await stop.value() } catch let reason as ClientError {
+            await send(OwnerAnswer.failure(id, reason))
+        } catch {}
     }
 
     private func answer(_ request: OwnerRequest) async {
@@ -141,7 +145,7 @@ final class OwnerTalk: Sendable {
         case .status: return OwnerAnswer.line(id, "result", owner.status)
         case .cancel(let other):
             let stop = requests.withLock { $0[other]?.stop }
-            stop?.fulfil(.success(()))
+            stop?.fulfil(.failure(ClientError(.cancelled, "the request was given up")))
             return OwnerAnswer.line(id, "result", .bool(stop != nil))
         }
     }

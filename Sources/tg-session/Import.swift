@@ -1,0 +1,53 @@
+import Accounts
+import ArgumentParser
+import Blocking
+import Client
+import Envelope
+import Stage
+
+/// `tg-session import NAME`
+struct Import: SessionCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "import",
+        abstract: "Take over a session of Telethon, Pyrogram, Hydrogram or Kurigram.",
+        discussion: """
+            From a session file, which is only read, or from a session string. Nothing must use the session elsewhere from then on: \
+            Telegram ends one that is used twice.
+
+            Examples: tg-session import me --telethon ~/old/me.session
+                      tg-session import me --string-file secret
+                      pass telegram/session | tg-session import me --string-file -
+            """)
+
+    @OptionGroup var common: CommonOptions
+    @OptionGroup var session: SessionArgument
+
+    @Option(help: ArgumentHelp("A session file of Telethon.", valueName: "file"))
+    var telethon: String?
+
+    @Option(help: ArgumentHelp("A session file of Pyrogram, Hydrogram or Kurigram.", valueName: "file"))
+    var pyrogram: String?
+
+    @Option(
+        help: ArgumentHelp("A file that holds a session string of any of these; -: standard input.", valueName: "file"))
+    var stringFile: String?
+
+    func validate() throws {
+        guard [telethon, pyrogram, stringFile].filter({ $0 != nil }).count == 1 else {
+            throw ValidationError("give one of --telethon, --pyrogram and --string-file")
+        }
+    }
+
+    func run(_ runtime: Runtime) async throws -> ExitStatus {
+        let place = try session.place(runtime)
+        let (path, stringFile) = (telethon ?? pyrogram, stringFile)
+        let taken = try await BlockingThread().run {
+            if let path { return try AccountSession(database: path) }
+            let file = stringFile == "-" ? "/dev/stdin" : stringFile
+            return try AccountSession(string: try Settings.secret("", file: file, what: "session string"))
+        }
+        try place.store.save(taken, as: place.name, isNew: true)
+        runtime.log.notice("imported: the session '\(place.name)' is kept", metadata: ["dc": "\(taken.dataCenter)"])
+        return .success
+    }
+}

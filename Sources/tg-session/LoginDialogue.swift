@@ -1,0 +1,76 @@
+import Client
+import Stage
+
+/// Logging a person in: what is asked, and how often.
+struct LoginDialogue: Sendable {
+    /// Wrong codes and passwords.
+    private static let attempts = 3
+
+    let login: Login
+    let questions: Questions
+    let phoneFile: String?
+    let codeFile: String?
+    let passwordFile: String?
+
+    func byPhone() async throws -> Login.Owner {
+        let phone = try await answer(
+            "phone number, with the country's code: ", "phone number", phoneFile, isShown: true)
+        var code = try await login.sendCode(phone: phone)
+        for attempt in 1... {
+            await questions.tell("the code is sent \(code.way)")
+            let digits = try await answer("code (nothing for another one): ", "code", codeFile)
+            guard !digits.isEmpty else {
+                guard attempt < 10 else { break }
+                code = try await login.resendCode(code)
+                continue
+            }
+            switch try await login.signIn(code, with: digits) {
+            case .done(let owner): return owner
+            case .passwordNeeded: return try await byPassword()
+            case .wrong:
+                guard attempt < LoginDialogue.attempts, codeFile == nil else { break }
+                await questions.tell("the code is wrong")
+                continue
+            }
+            break
+        }
+        throw ClientError(.loginRefused, "the code is wrong")
+    }
+
+    func byQR() async throws -> Login.Owner {
+        let questions = questions
+        let step = try await login.byQR { link in
+            guard let code = QRCode(link) else { return }
+            questions.show("\(code.text)Telegram on another device: Settings, Devices, Link Desktop Device.\n")
+        }
+        switch step {
+        case .done(let owner): return owner
+        case .passwordNeeded, .wrong: return try await byPassword()
+        }
+    }
+
+    private func byPassword() async throws -> Login.Owner {
+        let hint = try await login.passwordHint().map { " (hint: \(LoginDialogue.printable($0)))" } ?? ""
+        for _ in 0..<LoginDialogue.attempts {
+            let password = try await answer("password of the second factor\(hint): ", "password", passwordFile)
+            if case .done(let owner) = try await login.checkPassword(password) { return owner }
+            if passwordFile != nil { break }
+            await questions.tell("the password is wrong")
+        }
+        throw ClientError(.loginRefused, "the password is wrong")
+    }
+
+    private func answer(
+        _ question: String, _ what: String, _ file: String?, isShown: Bool = false
+    ) async throws -> String {
+        if let file { return try await questions.contents(of: file, what) }
+        return try await questions.ask(question, what, isShown: isShown)
+    }
+
+    /// Words of somebody else's on a terminal.
+    private static func printable(_ text: String) -> String {
+        String(
+            String.UnicodeScalarView(
+                text.unicodeScalars.prefix(64).filter { $0.value >= 32 && !(127...159).contains($0.value) }))
+    }
+}

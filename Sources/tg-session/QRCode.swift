@@ -1,0 +1,40 @@
+import CQRCode
+
+/// A QR code, drawn with half blocks: two rows of modules a line.
+struct QRCode {
+    private let width: Int
+    private let modules: [Bool]
+
+    /// What readers need around it.
+    private static let margin = 2
+
+    /// nil for more than fits one.
+    init?(_ text: String) {
+        guard let code = QRcode_encodeString8bit(text, 0, QR_ECLEVEL_L) else { return nil }
+        defer { QRcode_free(code) }
+        width = Int(code.pointee.width)
+        // The lowest bit of each byte is the module: set is dark.
+        modules = UnsafeBufferPointer(start: code.pointee.data, count: width * width).map { $0 & 1 == 1 }
+    }
+
+    private func isDark(_ row: Int, _ column: Int) -> Bool {
+        guard (0..<width).contains(row), (0..<width).contains(column) else { return false }
+        return modules[row * width + column]
+    }
+
+    /// For a terminal: light on dark, whatever its colours are.
+    var text: String {
+        let (margin, end) = (QRCode.margin, width + QRCode.margin)
+        return stride(from: -margin, to: end, by: 2).map { row in
+            let line = (-margin..<end).map { column in
+                switch (isDark(row, column), isDark(row + 1, column)) {
+                case (false, false): "█"
+                case (false, true): "▀"
+                case (true, false): "▄"
+                case (true, true): " "
+                }
+            }
+            return "\u{1b}[97;40m\(line.joined())\u{1b}[0m\n"
+        }.joined()
+    }
+}

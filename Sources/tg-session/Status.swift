@@ -1,0 +1,43 @@
+import ArgumentParser
+import Client
+import Envelope
+import Stage
+
+/// `tg-session status NAME`
+struct Status: SessionCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status",
+        abstract: "Show what is known of a session, as JSON; with --check, ask Telegram whether it is good.",
+        discussion: "Example: tg-session status me --check && echo logged in")
+
+    @OptionGroup var common: CommonOptions
+    @OptionGroup var session: SessionArgument
+
+    @Flag(help: "Ask Telegram: exit status 77 when the session is not logged in (any more).")
+    var check = false
+
+    @OptionGroup(title: "Reaching Telegram") var connection: ConnectionOptions
+
+    func run(_ runtime: Runtime) async throws -> ExitStatus {
+        let place = try session.place(runtime)
+        _ = try place.store.load(place.name)
+        if check { try await ask(place, runtime) }
+        let output = try await EventOutput(endpoint: "-", shutdown: runtime.shutdown)
+        var status = SessionSummary(place).json.object ?? [:]
+        if place.isShared { status["owner"] = try await place.status() }
+        try await output.write(JSON.object(status).bytes + [UInt8(ascii: "\n")])
+        return .success
+    }
+
+    private func ask(_ place: SessionPlace, _ runtime: Runtime) async throws {
+        let isDone = try await runtime.shutdown.interrupting {
+            try await place.withAccount(connection) { account in
+                var options = CallOptions()
+                options.deadline = .seconds(30)
+                _ = try await account.call("users.getUsers", ["id": .array([.object(["_": "inputUserSelf"])])], options)
+                return true
+            }
+        }
+        guard isDone == true else { throw CancellationError() }
+    }
+}
