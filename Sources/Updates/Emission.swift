@@ -34,6 +34,9 @@ public struct Peers: Sendable {
     }
 
     public subscript(_ id: Int64) -> JSON? { known[id] }
+
+    /// Adds those that are not known yet.
+    mutating func merge(_ others: Peers) { known.merge(others.known) { own, _ in own } }
 }
 
 /// What has to be asked for next.

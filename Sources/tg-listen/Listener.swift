@@ -6,8 +6,7 @@ import Telegram
 struct Listener {
     let runtime: Runtime
     let api: BotAPI
-    let offsets: any OffsetStore
-    let output: EventOutput
+    let output: ListenOutput
     /// Empty: Telegram's default.
     let allowed: [String]
     let pollSeconds: Int
@@ -20,7 +19,7 @@ struct Listener {
     /// - Throws: `TelegramError` for a refused token, `StageError` for a broken output; what may pass is waited out.
     func run(once: Bool) async throws {
         guard let bot = try await persistently({ try await Party(user: api.call("getMe")) }) else { return }
-        var offset = try await offsets.load()
+        var offset = try await savedOffset()
         if let emitted, emitted >= offset ?? 0 { offset = emitted + 1 }
         runtime.log.info(
             "listening", metadata: ["bot": "\(bot.username ?? "")", "offset": "\(offset.map(String.init) ?? "none")"])
@@ -44,6 +43,15 @@ struct Listener {
     /// Ids this far below the offset are repetitions; Telegram may also begin anew somewhere else after a week of silence.
     static let replayWindow: Int64 = 10_000
 
+    /// Of the offsets in Redis and in the file beside it, that which is further; where the file is far ahead, it is from before Telegram
+    /// began to count anew.
+    static func newer(_ kept: String, _ noted: String) -> String {
+        guard let offset = Int64(kept), let other = Int64(noted),
+            (offset..<offset + Listener.replayWindow).contains(other)
+        else { return kept }
+        return noted
+    }
+
     private func emit(_ payload: JSONObject, _ id: Int64, from bot: Party, _ receivedAt: Timestamp) async throws {
         let envelope = Envelope(
             type: "events.telegram.raw", payload: payload,
@@ -51,27 +59,15 @@ struct Listener {
                 "received_at": .string(receivedAt.description),
                 "bot": .object(["id": .integer(bot.id), "username": bot.username.map { .string($0) }]),
             ])
-        try await Correlation.$current.withValue(Correlation(envelope)) {
-            try await emit(envelope, offset: id + 1)
-            let elapsed = Timestamp.now.elapsed(since: receivedAt)
-            runtime.log.info(
-                "dispatched",
-                metadata: [
-                    "update_id": "\(id)",
-                    "dispatch_ms": "\((elapsed.seconds * 1_000_000).rounded() / 1000)",
-                ])
-        }
+        try await output.emit(envelope, String(id + 1), since: receivedAt, updateID: id)
     }
 
-    /// With a queue, and the offset in the same Redis, the update and the offset behind it are one step.
-    private func emit(_ envelope: Envelope, offset: Int64) async throws {
-        if let key = offsets.redisKey,
-            try await output.publish(envelope, settingKey: key, to: String(offset))
-        {
-            return
+    private func savedOffset() async throws -> Int64? {
+        guard let text = try await output.progress.load() else { return nil }
+        guard let offset = Int64(text) else {
+            throw StageError(.configuration, "what is kept of this bot's offset is no number: remove it to begin anew")
         }
-        try await output.write(envelope) { try offsets.note(offset) }
-        try await offsets.save(offset)
+        return offset
     }
 
     /// Calls until it succeeds, with growing pauses, and exactly as long ones as Telegram asks for.

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Client
 import Envelope
 import HTTP
 import Stage
@@ -9,35 +10,43 @@ import Telegram
         commandName: "tg-listen",
         abstract: "Emit Telegram updates as events.telegram.raw envelopes.",
         discussion: """
-            Polls the Bot API and writes one envelope an update, each with an id, a new correlation id and the time of its \
-            arrival. The offset moves only after the output has accepted an update, so a restart loses nothing. \
-            The token comes from TG_BOT_TOKEN or --token-file.
+            Writes one envelope an update, each with an id, a new correlation id and the time of its arrival: those of a bot, \
+            from the Bot API, or with --session those of a user's account. What it has come to is kept only after the output \
+            has accepted an update, so a restart loses nothing. A bot's token comes from TG_BOT_TOKEN or --token-file.
 
-            Example: tg-listen --bot | tg-gate --admin 42
+            Examples:
+              tg-listen --bot | tg-gate --admin 42
+              tg-listen --session alice --to queue:updates
+              tg-listen --session alice --once | jq -r '.payload.message.text // empty'
             """,
         version: tgpipeVersion)
 
     @OptionGroup var common: CommonOptions
     @OptionGroup var output: OutputOptions
     @OptionGroup var bot: BotOptions
+    @OptionGroup var account: AccountOptions
 
-    @Flag(name: .customLong("bot"), help: "Listen as a bot: the default, and all that this version knows.")
+    @Flag(name: .customLong("bot"), help: "Listen as a bot: the default without --session.")
     var asBot = false
 
-    @Option(help: ArgumentHelp("Keep the offset in this file instead of Redis.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("Keep the offset, or an account's state, in this file instead of Redis.", valueName: "file"))
     var state: String?
 
     @Option(
         help: ArgumentHelp(
-            "Update types to ask for, by commas: message,callback_query. Default: all but chat_member, message_reaction and message_reaction_count.",
+            "Update types to ask for, by commas: message,callback_query. Default: all but chat_member, message_reaction, message_reaction_count and (accounts) deleted_messages.",
             valueName: "types"))
     var allowedUpdates: String = ""
 
-    @Option(help: ArgumentHelp("How long one poll waits for updates, from 1s to 50s.", valueName: "duration"))
+    @Option(help: ArgumentHelp("How long one poll of a bot waits for updates, from 1s to 50s.", valueName: "duration"))
     var pollTimeout: Span = Span(.seconds(50))
 
     @Flag(help: "End when no update is waiting, instead of waiting for more.")
     var once = false
+
+    @Flag(name: .customLong("raw-tl"), help: "Attach an account's update as Telegram sent it, as meta.tl (docs/tl.md).")
+    var attachesTL = false
 
     func validate() throws {
         // Telegram counts whole seconds, and with none of them the next poll would follow at once, for ever.
@@ -46,21 +55,53 @@ import Telegram
         }
         let known = allowedUpdates.utf8.allSatisfy { ($0 >= 0x61 && $0 <= 0x7A) || $0 == 0x5F || $0 == 0x2C }
         guard known else { throw ValidationError("--allowed-updates takes names such as message,callback_query") }
+        guard !asBot || account.session == nil else { throw ValidationError("--bot and --session exclude each other") }
+        guard !attachesTL || !isBot else { throw ValidationError("--raw-tl needs --session") }
     }
 
+    private var isBot: Bool { asBot || account.name == nil }
+    private var allowed: [String] { allowedUpdates.split(separator: ",").map(String.init) }
+
     func run(_ runtime: Runtime) async throws -> ExitStatus {
-        let api = try bot.api(runtime)
-        let offsets: any OffsetStore =
-            if let state { try FileOffset(path: state) } else {
-                try await RedisOffset(runtime: runtime, botID: api.token.botID)
-            }
-        let emitted = output.to == "-" ? nil : LastEmitted.updateID(in: output.to, botID: api.token.botID)
-        let listener = Listener(
-            runtime: runtime, api: api, offsets: offsets,
-            output: try await EventOutput(output, runtime: runtime),
-            allowed: allowedUpdates.split(separator: ",").map(String.init),
-            pollSeconds: once ? 0 : Int(pollTimeout.duration.components.seconds), emitted: emitted)
-        try await listener.run(once: once)
+        if isBot { try await listenAsBot(runtime) } else { try await listenAsAccount(runtime) }
         return .success
+    }
+
+    private func listenAsBot(_ runtime: Runtime) async throws {
+        let api = try bot.api(runtime)
+        let id = api.token.botID
+        let progress: any ProgressStore =
+            if let state { try OffsetFile(path: state) } else {
+                try await RedisProgress(
+                    runtime: runtime, key: "tgpipe:listen:\(id):offset",
+                    file: try OffsetFile(path: runtime.directory("listen") + "/\(id).offset"), newer: Listener.newer)
+            }
+        let emitted =
+            output.to == "-" ? nil : LastEmitted.updates(in: output.to, of: .bot, id) { _ in true }.first
+        let listener = Listener(
+            runtime: runtime, api: api,
+            output: ListenOutput(
+                runtime: runtime, output: try await EventOutput(output, runtime: runtime), progress: progress),
+            allowed: allowed, pollSeconds: once ? 0 : Int(pollTimeout.duration.components.seconds),
+            emitted: emitted?["update_id"]?.int)
+        try await listener.run(once: once)
+    }
+
+    private func listenAsAccount(_ runtime: Runtime) async throws {
+        try await account.withAccount(runtime) { account in
+            let id = account.userID
+            let progress: any ProgressStore =
+                if let state { try StateFile(path: state) } else {
+                    try await RedisProgress(
+                        runtime: runtime, key: "tgpipe:listen:\(id):state",
+                        file: try StateFile(path: runtime.directory("listen") + "/\(id).state"),
+                        newer: AccountProgress.newer)
+                }
+            let kept = ListenOutput(
+                runtime: runtime, output: try await EventOutput(output, runtime: runtime), progress: progress)
+            let listener = try await AccountListener(
+                account, kept, allowed: allowed, attachesTL: attachesTL, file: output.to == "-" ? nil : output.to)
+            try await listener.run(once: once)
+        }
     }
 }

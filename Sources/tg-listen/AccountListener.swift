@@ -1,0 +1,92 @@
+import Client
+import Envelope
+import Stage
+import Updates
+
+/// Emits what happens at an account, each thing once.
+actor AccountListener: UpdateSink {
+    private let account: any Account
+    private let output: ListenOutput
+    private let shaper: BotShaper
+    private let attachesTL: Bool
+    private var progress: AccountProgress
+    private var username: String?
+    /// What the output file has beyond the progress that was kept.
+    private var emitted: Set<String> = []
+
+    /// - Parameter file: the output, when it is a file.
+    /// - Throws: `StageError` (78) when what is kept is not of this account.
+    init(
+        _ account: any Account, _ output: ListenOutput, allowed: [String], attachesTL: Bool, file: String?
+    ) async throws {
+        (self.account, self.output, self.attachesTL) = (account, output, attachesTL)
+        shaper = BotShaper(account, wanted: allowed)
+        let id = account.userID
+        progress =
+            try await output.progress.load().map { try AccountProgress($0, accountID: id) }
+            ?? AccountProgress(accountID: id)
+        guard let file else { return }
+        let known = progress.updateID
+        let beyond = LastEmitted.updates(in: file, of: .account, id) { $0 > known }
+        emitted = Set(beyond.compactMap(AccountListener.key))
+        progress.updateID = beyond.first?["update_id"]?.int ?? known
+    }
+
+    /// Runs until the shutdown is requested.
+    ///
+    /// - Parameter once: ends when nothing is missing.
+    func run(once: Bool) async throws {
+        username = try await account.peer(account.userID)?["username"]?.string
+        output.runtime.log.info(
+            "listening",
+            metadata: ["account": "\(username ?? "\(account.userID)")", "update_id": "\(progress.updateID)"])
+        try await UpdateFeed(account: account, runtime: output.runtime).run(
+            from: progress.state, once: once, into: self)
+    }
+
+    func emit(_ emission: Emission) async throws {
+        let receivedAt = Timestamp.now
+        progress.state = emission.state
+        guard let shape = try await shaper.shape(emission) else { return }
+        if emitted.remove(AccountListener.key(kind: shape.kind, shape.body)) != nil { return }
+        progress.updateID += 1
+        progress.revision += 1
+        let envelope = Envelope(
+            type: "events.telegram.raw",
+            payload: JSONObject([
+                .init(key: "update_id", value: .integer(progress.updateID)), .init(key: shape.kind, value: shape.body),
+            ]),
+            meta: [
+                "received_at": .string(receivedAt.description),
+                "account": .object([
+                    "id": .integer(account.userID), "username": username.map { .string($0) },
+                ]),
+                "outgoing": shape.isOutgoing ? true : nil, "tl": attachesTL ? emission.update : nil,
+            ])
+        try await output.emit(envelope, progress.text, since: receivedAt, updateID: progress.updateID)
+    }
+
+    func settle(_ state: UpdateState) async throws {
+        progress.state = state
+        progress.revision += 1
+        emitted = []
+        try await output.settle(progress.text)
+    }
+
+    func wait(_ wait: FloodWait) async {
+        output.runtime.log.notice("\(wait.method): Telegram wants a wait of \(wait.remaining.spanText)")
+        do { try await output.output.write([wait.event(account: account.userID)]) } catch {
+            output.runtime.log.error("unable to tell of a wait: \(error)")
+        }
+    }
+
+    /// By what an update is known again.
+    private static func key(_ payload: JSONObject) -> String? {
+        payload.members.first { $0.key != "update_id" }.map { key(kind: $0.key, $0.value) }
+    }
+
+    private static func key(kind: String, _ body: JSON) -> String {
+        let ids = (body["message_ids"]?.array ?? [body["message_id"] ?? .null]).map(\.text).joined(separator: ",")
+        return "\(kind) \(body["chat"]?["id"]?.int ?? 0) \(ids) \(body["edit_date"]?.int ?? 0)"
+    }
+}

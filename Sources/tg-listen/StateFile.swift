@@ -1,0 +1,57 @@
+import Glibc
+import Stage
+
+/// An account's state in a file, which is replaced as a whole: a kill leaves the old or the new one, never a mixture.
+///
+/// It needs no fsync: Telegram itself keeps what happened, and what the output has beyond it is recognized.
+final class StateFile: ProgressFile {
+    private let lock: Int32
+    let path: String
+
+    /// What the file holds before there is a state. An empty one has lost it.
+    private static let none = "{}"
+    /// A channel takes some dozen bytes.
+    private static let longest = 16 << 20
+
+    /// - Throws: `StageError` (74, also for a full disk; 78 when another tg-listen holds the file).
+    init(path: String) throws {
+        self.path = path
+        lock = try openLocked(path, lock: path + ".lock")
+        guard access(path, F_OK) != 0 else { return }
+        try replace(StateFile.none)
+    }
+
+    deinit { close(lock) }
+
+    func load() throws -> String? {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw failure("open") }
+        defer { close(descriptor) }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw failure("read") }
+        var bytes = [UInt8](repeating: 0, count: min(Int(status.st_size), StateFile.longest))
+        guard pread(descriptor, &bytes, bytes.count, 0) == bytes.count else { throw failure("read") }
+        let text = String(decoding: bytes, as: UTF8.self)
+        guard text.hasSuffix("\n") else {
+            throw StageError(.configuration, "the state file \(path) is damaged: it should hold one line of JSON")
+        }
+        return text.dropLast() == StateFile.none ? nil : String(text.dropLast())
+    }
+
+    func note(_ progress: String) throws { try replace(progress) }
+
+    private func replace(_ text: String) throws {
+        let line = text + "\n"
+        let new = path + ".new"
+        let descriptor = open(new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw failure("write") }
+        defer { close(descriptor) }
+        guard write(descriptor, line, line.utf8.count) == line.utf8.count, rename(new, path) == 0 else {
+            throw failure("write")
+        }
+    }
+
+    private func failure(_ verb: String) -> StageError {
+        StageError(.localIO, "unable to \(verb) the state file \(path): \(String(cString: strerror(errno)))")
+    }
+}
