@@ -31,6 +31,7 @@ class ChangeLog:
         self.pts = pts
         self.oldest_pts = pts
         """Nothing is known about changes up to here."""
+        self._last_at = 0.0
         self._changes: list[Change] = []
 
     def add(self, change: Change) -> Change:
@@ -40,6 +41,7 @@ class ChangeLog:
         change.pts = self.pts
         if change.is_numbered:
             self._changes.append(change)
+            self._last_at = change.at
         return change
 
     def since(self, pts: int) -> list[Change]:
@@ -47,7 +49,8 @@ class ChangeLog:
         return self._changes[place:]
 
     def last_at(self) -> float:
-        return self._changes[-1].at if self._changes else 0.0
+        """That something happened is known for longer than what it was."""
+        return self._last_at
 
     def forget(self) -> None:
         """Too long ago: who asks for these changes gets differenceTooLong."""
