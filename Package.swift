@@ -94,6 +94,12 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         library("Updates", ["Client", "Envelope", "MTProto", "Stage"]),
+        library(
+            "TelegramAccount",
+            [
+                "Accounts", "Client", "Digest", "Envelope", "MTProto", "Stage", "TL", "Telegram", "Updates",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
         library("Media", ["Blocking", "CChild", "CLinux", "COpenSSL", "Digest", "Envelope", "HTTP"]),
 
         library(
@@ -108,9 +114,9 @@ let package = Package(
         tool("ratelimit", ["Limits", "Redis"]),
         tool("ev-route", ["Config", "Limits", "Queue", "Redis", "Schemas", "Spool"]),
         tool("ev-queue", ["Blocking", "CChild", "CLinux", "Queue", "Redis"]),
-        tool("media-fetch", ["Media", "Blob", "Telegram", "Redis"]),
+        tool("media-fetch", ["Media", "Blob", "Client", "Telegram", "TelegramAccount", "Redis"]),
         tool("blob-put", ["Blob", "Redis"]),
-        tool("tg-send", ["Telegram", "Blob", "Redis"]),
+        tool("tg-send", ["Client", "Telegram", "TelegramAccount", "Blob", "Redis"]),
         tool("tg-session", ["Accounts", "Blocking", "Client", "CLinux", "CQRCode", "MTProto"]),
         tool("tg-call", ["Accounts", "Client", "MTProto", "TL"]),
 
@@ -131,6 +137,7 @@ let package = Package(
         tests("RedisTests", ["Redis", "TestSupport"]),
         tests("BlobTests", ["Blob", "Digest", "TestSupport"]),
         tests("TelegramTests", ["Telegram"]),
+        tests("TelegramAccountTests", ["TelegramAccount", "Envelope", "Telegram"]),
         .testTarget(
             name: "AccountsTests", dependencies: ["Accounts", "Envelope", "MTProto", "TestSupport"],
             exclude: ["sessions_of_others.py"], swiftSettings: strict),

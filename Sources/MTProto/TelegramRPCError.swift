@@ -44,8 +44,8 @@ public struct TelegramRPCError: ReportableError, Equatable, CustomStringConverti
     /// The data centre that has to be asked instead, if that is what was said.
     public var dataCenter: Int? { code == 303 && name.hasSuffix("_MIGRATE") ? value : nil }
 
-    /// Telegram's own trouble: the same call may succeed later.
-    public var isTemporary: Bool { wait != nil || code >= 500 || code < 0 }
+    /// Telegram's own trouble: the same call may succeed later. That a message is there already is none, though it has such a number.
+    public var isTemporary: Bool { wait != nil || ((code >= 500 || code < 0) && name != "RANDOM_ID_DUPLICATE") }
 
     public var exitStatus: ExitStatus {
         if code == 420 || wait != nil { return .tryAgain }

@@ -51,6 +51,10 @@ struct FetchRun: Sendable {
         switch job.origin {
         case .local(let path):
             return Raw(path: path.absolutePath, isOurs: false)
+        case .fetched(let sizeBytes, let fetcher):
+            let path = folder.file("fetched.bin")
+            try await bring(to: path, sizeBytes, fetcher)
+            return Raw(path: path, fileName: job.fileName)
         case .download(let url):
             guard case .file(let file) = try await download(url, .any, acceptsPages: false) else {
                 throw MediaError(.unsupported, "There is no file at that link.")
@@ -79,6 +83,28 @@ struct FetchRun: Sendable {
             do throws(MediaError) { return .success(try await ffmpeg.probe(path)) } catch { return .failure(error) }
         }
         return try await download.run(onProgress: titled)
+    }
+
+    private func bring(to path: String, _ sizeBytes: Int64?, _ fetcher: @escaping FileFetcher) async throws(MediaError)
+    {
+        if let sizeBytes, sizeBytes > settings.maxBytes {
+            throw MediaError.tooLarge(bytes: sizeBytes, maxBytes: settings.maxBytes)
+        }
+        let (report, deadline) = (BroughtBytes(sizeBytes, titled), deadline)
+        let result = await withTaskGroup(of: Result<Void, MediaError>.self) { group in
+            group.addTask {
+                do throws(MediaError) { return .success(try await fetcher(path, report.add)) } catch {
+                    return .failure(error)
+                }
+            }
+            group.addTask {
+                try? await Task.sleep(until: deadline)
+                return .failure(MediaError(.timedOut, "The file did not come in time."))
+            }
+            defer { group.cancelAll() }
+            return await group.next() ?? .success(())
+        }
+        try result.get()
     }
 
     private func raw(_ file: DownloadedFile) -> Raw {

@@ -1,3 +1,8 @@
+/// Brings a file to a path.
+public typealias FileFetcher =
+    @Sendable (_ path: String, _ onProgress: @escaping @Sendable (_ doneBytes: Int64) -> Void) async throws(MediaError)
+    -> Void
+
 /// What to fetch.
 public struct MediaJob: Sendable {
     /// Where the bytes come from.
@@ -9,6 +14,9 @@ public struct MediaJob: Sendable {
         case download(url: String)
         /// A file on this machine, which is left as it is: a video in storage, a file of a local Bot API server.
         case local(path: String)
+        /// What somebody else brings to a path, of so many bytes if that is known: a file that came to an account of Telegram. An
+        /// attempt that is made again gets the same path.
+        case fetched(sizeBytes: Int64?, FileFetcher)
     }
 
     public var kind: MediaKind

@@ -2,7 +2,7 @@ public import Envelope
 public import HTTP
 
 /// The Bot API: any method, with JSON or with files that stream from disk.
-public struct BotAPI: Sendable {
+public struct BotAPI: MessagingAPI {
     public static let cloudURL = "https://api.telegram.org"
 
     /// What the cloud server takes in one upload; a local server takes 2000 MB.
@@ -28,12 +28,14 @@ public struct BotAPI: Sendable {
 
     public var isCloud: Bool { baseURL == BotAPI.cloudURL }
 
+    public var speakerID: Int64 { token.botID }
+
     /// Calls a method. What is for a group that has become a supergroup goes there.
     ///
     /// - Parameter deadline: for the whole call; a long poll needs more than its own timeout.
     /// - Returns: the answer's `result`.
     public func call(
-        _ method: String, _ parameters: JSONObject = [:], deadline: Duration = .seconds(30)
+        _ method: String, _ parameters: JSONObject, deadline: Duration
     ) async throws(TelegramError) -> JSON {
         try await migrations.following(parameters) { parameters throws(TelegramError) in
             var request = request(method)
@@ -45,27 +47,15 @@ public struct BotAPI: Sendable {
         }
     }
 
-    /// A file that goes with a call.
-    public struct Upload: Sendable {
-        public let field: String
-        public let fileName: String
-        public let contentType: String
-        public let content: FileRange
-
-        public init(field: String, fileName: String, contentType: String, content: FileRange) {
-            self.field = field
-            self.fileName = fileName
-            self.contentType = contentType
-            self.content = content
-        }
-    }
-
     /// Calls a method with a file, which streams from disk.
     public func call(
-        _ method: String, _ parameters: JSONObject, upload: Upload,
-        onProgress: (@Sendable (_ sentBytes: Int64) -> Void)? = nil
+        _ method: String, _ parameters: JSONObject, upload: MediaUpload,
+        onProgress: (@Sendable (_ sentBytes: Int64) -> Void)?
     ) async throws(TelegramError) -> JSON {
-        try await migrations.following(parameters) { parameters throws(TelegramError) in
+        if isCloud, upload.content.count > BotAPI.cloudUploadLimitBytes {
+            throw TelegramError(.tooLarge, "the file is over the 50 MB that a bot may upload")
+        }
+        return try await migrations.following(parameters) { parameters throws(TelegramError) in
             var request = request(method)
             request.body = .multipart(BotAPI.parts(parameters, upload))
             // Telegram works on a large file for a while after its last byte has come.
@@ -75,7 +65,7 @@ public struct BotAPI: Sendable {
         }
     }
 
-    private static func parts(_ parameters: JSONObject, _ upload: Upload) -> [FormPart] {
+    private static func parts(_ parameters: JSONObject, _ upload: MediaUpload) -> [FormPart] {
         parameters.members.map { member in
             let text = member.value.string ?? member.value.text
             return FormPart(name: member.key, fileName: nil, contentType: nil, value: .bytes(Array(text.utf8)))
@@ -132,14 +122,6 @@ extension BotAPI {
             throw TelegramError(.protocolBroken, "getUpdates answered with no list")
         }
         return updates
-    }
-
-    /// Where a file_id's bytes are.
-    public enum FileSource: Sendable {
-        /// Holds the token: never to be shown.
-        case url(String)
-        /// A local server's absolute path.
-        case path(String)
     }
 
     public func file(_ fileID: String) async throws(TelegramError) -> (source: FileSource, sizeBytes: Int64?) {

@@ -31,6 +31,8 @@ public struct TelegramError: ReportableError, CustomStringConvertible {
     /// One line, without the token.
     public let message: String
     public let retryAfter: Duration?
+    /// What has to wait, in an account's own words: its method, and Telegram's text.
+    public var held: (method: String, reason: String)?
     /// The supergroup that the basic group which was spoken to has become.
     let migratedTo: Int64?
 

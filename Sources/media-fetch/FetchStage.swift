@@ -17,8 +17,8 @@ struct FetchStage: Sendable {
     let large: MediaFetcher
     let places: FetchPlaces
     let shared: SharedWork
-    /// nil without a bot token: then files of messages cannot be fetched.
-    let api: BotAPI?
+    /// nil without a bot token and without a session: then files of messages cannot be fetched.
+    let api: (any MessagingAPI)?
     let cache: MediaCache
     let aliases: Aliases
     let limits: FetchLimits

@@ -117,9 +117,16 @@ extension FetchStage {
         }
         let origin: MediaJob.Origin
         do {
-            switch try await api.file(file.id).source {
+            let (source, sizeBytes) = try await api.file(file.id)
+            switch source {
             case .url(let url): origin = .download(url: url)
             case .path(let path): origin = .local(path: path)
+            case .download(let download):
+                origin = .fetched(sizeBytes: sizeBytes) { path, onProgress throws(MediaError) in
+                    do throws(TelegramError) { try await download(path, onProgress) } catch {
+                        throw MediaError(telegram: error)
+                    }
+                }
             }
         } catch {
             throw MediaError(telegram: error)

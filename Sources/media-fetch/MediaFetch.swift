@@ -5,6 +5,7 @@ import HTTP
 import Media
 import Stage
 import Telegram
+import TelegramAccount
 
 @main struct MediaFetch: Tool {
     static let configuration = CommandConfiguration(
@@ -15,7 +16,7 @@ import Telegram
             events.dl.*.ready at once; a plain file is downloaded straight to disk, resumed where it stopped; everything else \
             goes through yt-dlp. The result is events.media.fetched with a local file, or events.dl.*.failed with one line that \
             says why. What several ask for, also through other processes with the same Redis and store, is fetched once. Files \
-            of Telegram messages need TG_BOT_TOKEN. Everything else passes through unchanged.
+            of Telegram messages need TG_BOT_TOKEN, or the account that they came to, by --session. Everything else passes through unchanged.
 
             What is over --max-direct-size becomes commands.media.large_download, which a media-fetch without that option fetches, \
             from a queue for instance.
@@ -28,7 +29,7 @@ import Telegram
     @OptionGroup var common: CommonOptions
     @OptionGroup var input: InputOptions
     @OptionGroup var output: OutputOptions
-    @OptionGroup var bot: BotOptions
+    @OptionGroup var speaker: SpeakerOptions
     @OptionGroup(title: "Fetching") var fetching: FetchOptions
     @OptionGroup(title: "Store") var storing: StoreOptions
 
@@ -37,6 +38,10 @@ import Telegram
     private var handledAtOnce: Int { input.isFromQueue ? fetching.concurrency + 16 : 256 }
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
+        try await speaker.withAPIIfConfigured(runtime) { api in try await run(runtime, api) }
+    }
+
+    private func run(_ runtime: Runtime, _ api: (any MessagingAPI)?) async throws -> ExitStatus {
         let store = try storing.open(runtime)
         let limits = fetching.limits
         var settings = try fetching.settings(directory: runtime.directory("media/fetch"))
@@ -47,7 +52,7 @@ import Telegram
             runtime: runtime, store: store, direct: MediaFetcher(settings.limited(to: limits.directBytes)),
             large: MediaFetcher(settings), places: FetchPlaces(fetching.concurrency),
             shared: SharedWork(runtime, name: "fetch", lease: input.queue.lease.duration),
-            api: try bot.apiIfConfigured(runtime),
+            api: api,
             cache: MediaCache(directory: try runtime.directory("media/cache")), aliases: Aliases(runtime: runtime),
             limits: limits, expires: storing.expires.duration, isFromQueue: input.isFromQueue)
         return try await withThrowingTaskGroup(of: ExitStatus?.self) { group in

@@ -43,10 +43,11 @@ extension Sender {
         let name = FileName.safe(upload.fileName ?? String(upload.path.split(separator: "/").last ?? "file"))
         return try await api.call(
             call.method, call.parameters,
-            upload: BotAPI.Upload(
+            upload: MediaUpload(
                 field: upload.field, fileName: name,
                 contentType: event.payload["content_type"]?.string ?? "application/octet-stream",
-                content: FileRange(descriptor: file.descriptor, offset: 0, count: file.sizeBytes)))
+                content: FileRange(descriptor: file.descriptor, offset: 0, count: file.sizeBytes), path: file.path,
+                key: file.path))
     }
 
     /// Makes the optimistic reply, or changes it.

@@ -72,17 +72,15 @@ extension Sender {
 
     func upload(_ file: OpenFile, _ job: Job) async throws(TelegramError) -> JSON {
         let payload = job.event.payload
-        if api.isCloud, file.sizeBytes > BotAPI.cloudUploadLimitBytes {
-            throw TelegramError(.tooLarge, "the file is over the 50 MB that a bot may upload")
-        }
         let type = payload["content_type"]?.string ?? "application/octet-stream"
         let field = Sender.field(for: type)
         let method = "send\(field.capitalizedFirst)"
         return try await api.call(
             method, mediaParameters(job, method),
-            upload: BotAPI.Upload(
+            upload: MediaUpload(
                 field: field, fileName: FileName.safe(payload["file_name"]?.string ?? "file"), contentType: type,
-                content: FileRange(descriptor: file.descriptor, offset: 0, count: file.sizeBytes)))
+                content: FileRange(descriptor: file.descriptor, offset: 0, count: file.sizeBytes), path: file.path,
+                key: payload["key"]?.string ?? file.path))
     }
 
     /// Telegram plays MPEG-4 video and MP3 or M4A audio; the rest goes as a document.

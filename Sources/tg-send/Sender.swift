@@ -1,13 +1,14 @@
 import Blob
+import Client
 import Envelope
 import Stage
 import Synchronization
 import Telegram
 
-/// Carries out jobs against the Bot API, step by step.
+/// Carries out jobs, step by step, as a bot or as an account.
 struct Sender: Sendable {
     let runtime: Runtime
-    let api: BotAPI
+    let api: any MessagingAPI
     let shared: SharedState
     let options: SendingOptions
     /// Then what may pass is tried again later, by whoever gets the event then, and goes on where this one stopped.
@@ -19,7 +20,7 @@ struct Sender: Sendable {
     let pacing: SharedPacing
 
     init(
-        runtime: Runtime, api: BotAPI, shared: SharedState, cache: MediaCache?, options: SendingOptions,
+        runtime: Runtime, api: any MessagingAPI, shared: SharedState, cache: MediaCache?, options: SendingOptions,
         input: InputOptions
     ) {
         self.runtime = runtime
@@ -27,7 +28,7 @@ struct Sender: Sendable {
         self.shared = shared
         self.options = options
         isFromQueue = input.isFromQueue
-        uploads = SharedWork(runtime, name: "upload:\(api.token.botID)", lease: input.queue.lease.duration)
+        uploads = SharedWork(runtime, name: "upload:\(api.speakerID)", lease: input.queue.lease.duration)
         copies = cache.map { LocalCopies(cache: $0) }
         pacing = SharedPacing(isOn: !options.noPacing)
     }
@@ -152,6 +153,7 @@ struct Sender: Sendable {
             runtime.log.notice(
                 "Telegram asks to wait", metadata: ["seconds": "\(wait.components.seconds)", "chat": "\(job.chatName)"])
             if let kind = Sender.kind(of: step, job) { await hold(job, kind, for: wait) }
+            if let waiting = waiting(error, job.event) { try await job.context?.publisher.publish(waiting) }
             return job.maySkip ? dropped(&job) : wait
         }
         if isFromQueue, error.isTemporary, !job.isProgress, job.context?.isLastAttempt == false { throw error }
@@ -174,6 +176,17 @@ struct Sender: Sendable {
         case .command(let action): job.results.append(failed(action, error, job))
         }
         return nil
+    }
+
+    /// Waits that somebody may wonder about.
+    private static let shortestTold = Duration.seconds(3)
+
+    /// What is told of a wait that Telegram wants of an account.
+    private func waiting(_ error: TelegramError, _ event: Envelope) -> Envelope? {
+        guard let wait = error.retryAfter, let held = error.held, wait >= Sender.shortestTold else { return nil }
+        let chat = event.payload["chat_id"] ?? event.meta["origin"]?["chat_id"]
+        return FloodWait(method: held.method, remaining: wait, reason: held.reason)
+            .event(account: api.speakerID, chat: chat?.int)
     }
 
     /// Progress that Telegram does not want now is old by the time it would.
@@ -219,6 +232,7 @@ struct Sender: Sendable {
                     job.attempts += 1
                     let pause = error.retryAfter ?? .seconds(job.attempts)
                     runtime.log.warning("\(error.message); trying again in \(pause.spanText)")
+                    if let waiting = waiting(error, event) { try await output.write([waiting]) }
                     _ = try await runtime.shutdown.interrupting { try await Task.sleep(for: pause) }
                 }
             }

@@ -2,7 +2,7 @@ import Redis
 import Stage
 
 extension SharedState {
-    /// Has all who send for this bot leave a chat alone for so long: Telegram said so.
+    /// Has all who send for this bot or account leave a chat alone for so long: Telegram said so.
     func hold(chat: String, _ kind: Pacing.Kind, for wait: Duration) async {
         _ = await attempt { redis throws(RedisError) in
             try await redis.send("SET", .text(holdKey(chat, kind)), 1, "PX", .integer(max(1, wait.milliseconds)))
@@ -17,5 +17,5 @@ extension SharedState {
         return (rest ?? nil).flatMap { $0 > 0 ? .milliseconds($0) : nil }
     }
 
-    private func holdKey(_ chat: String, _ kind: Pacing.Kind) -> String { "tgpipe:hold:\(botID):\(kind):{\(chat)}" }
+    private func holdKey(_ chat: String, _ kind: Pacing.Kind) -> String { "tgpipe:hold:\(speakerID):\(kind):{\(chat)}" }
 }

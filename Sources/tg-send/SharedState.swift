@@ -13,14 +13,14 @@ final class SharedState: Sendable {
 
     private let redis: Redis?
     private let runtime: Runtime
-    let botID: Int64
+    let speakerID: Int64
     private let replies = Mutex(RecentReplies())
 
     /// - Parameter redis: nil for one-off sends.
-    init(runtime: Runtime, redis: Redis?, botID: Int64) {
+    init(runtime: Runtime, redis: Redis?, speakerID: Int64) {
         self.runtime = runtime
         self.redis = redis
-        self.botID = botID
+        self.speakerID = speakerID
     }
 
     /// A media object as Telegram already has it.
@@ -53,7 +53,7 @@ final class SharedState: Sendable {
         _ = await attempt { redis throws(RedisError) in try await redis.send("DEL", .text(fileKey(key))) }
     }
 
-    private func fileKey(_ key: String) -> String { "tgpipe:{\(key)}:file_id:\(botID)" }
+    private func fileKey(_ key: String) -> String { "tgpipe:{\(key)}:file_id:\(speakerID)" }
 
     /// The optimistic reply of the current request.
     func replyID() async -> Int64? {

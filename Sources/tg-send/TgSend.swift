@@ -3,6 +3,7 @@ import Blob
 import Envelope
 import Stage
 import Telegram
+import TelegramAccount
 
 @main struct TgSend: Tool {
     static let configuration = CommandConfiguration(
@@ -13,35 +14,40 @@ import Telegram
             events.telegram.failed; everything else passes through unchanged. Media that Telegram already has is sent by its \
             file_id, else uploaded from disk, once for all who get it. From a queue, an event is acknowledged when Telegram has \
             answered, and is not sent again when it is handed out anew. With --chat it sends one thing and ends. \
-            The token comes from TG_BOT_TOKEN or --token-file.
+            It speaks as the bot whose token is in TG_BOT_TOKEN or --token-file, or with --session as an account: through \
+            tg-session run where that is running, else by itself.
 
             Examples: media-fetch | blob-put | tg-send
                       tg-send --chat 42 --text 'the backup is done'
                       tg-send --chat 42 --video clip.mp4 --caption 'a clip'
+                      tg-send --session alice --chat me --text 'a note to myself'
             """,
         version: tgpipeVersion)
 
     @OptionGroup var common: CommonOptions
     @OptionGroup var input: InputOptions
     @OptionGroup var output: OutputOptions
-    @OptionGroup var bot: BotOptions
+    @OptionGroup var speaker: SpeakerOptions
     @OptionGroup var sending: SendingOptions
     @OptionGroup(title: "Sending one thing") var single: SingleOptions
 
     func validate() throws { try single.validateTogether() }
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
-        let api = try bot.api(runtime)
+        try await speaker.withAPI(runtime) { api in try await run(runtime, api) }
+    }
+
+    private func run(_ runtime: Runtime, _ api: any MessagingAPI) async throws -> ExitStatus {
         if let event = try single.event() {
             let sender = Sender(
                 runtime: runtime, api: api,
-                shared: SharedState(runtime: runtime, redis: nil, botID: api.token.botID),
+                shared: SharedState(runtime: runtime, redis: nil, speakerID: api.speakerID),
                 cache: nil, options: sending, input: input)
             return try await sender.sendOnce(event, to: EventOutput(output, runtime: runtime))
         }
         try await runtime.requireRedis()
         let cache = MediaCache(directory: try runtime.directory("media/cache"))
-        let shared = SharedState(runtime: runtime, redis: try await runtime.redis(), botID: api.token.botID)
+        let shared = SharedState(runtime: runtime, redis: try await runtime.redis(), speakerID: api.speakerID)
         let sender = Sender(
             runtime: runtime, api: api, shared: shared, cache: cache, options: sending, input: input)
         return try await Dispatcher(runtime: runtime, sender: sender, options: sending).run(input, output)
