@@ -1,0 +1,179 @@
+import Envelope
+import Foundation
+import TestSupport
+import Testing
+
+/// tg-send and media-fetch as Alice.
+@Suite(.timeLimit(.minutes(3))) struct SendAccountTests {
+    private let telegram: MTProtoEmulator
+    private let account: AccountFolder
+    private let redis: RedisServer
+    private let key = "video/\(String(repeating: "a", count: 64)).mp4"
+
+    init() async throws {
+        telegram = try await MTProtoEmulator()
+        account = try await AccountFolder(telegram)
+        redis = try RedisServer()
+    }
+
+    private func send(_ events: [Envelope], _ arguments: [String] = []) async throws -> ToolRun.Result {
+        try await account.run(
+            "tg-send", arguments, input: String(decoding: events.flatMap(\.line), as: UTF8.self),
+            environment: ["TGPIPE_REDIS": redis.address])
+    }
+
+    /// An event that answers a message of the chat with Bob.
+    private func event(_ type: String, _ payload: JSONObject, answering message: Int64? = nil) -> Envelope {
+        Envelope(
+            type: type, payload: payload,
+            meta: [
+                "origin": [
+                    "chat_id": 77, "message_id": message.map { .integer($0) } ?? 99_999, "chat_type": "private",
+                ],
+                "received_at": .string(Timestamp.now.description),
+            ])
+    }
+
+    /// What is in Alice's chat with Bob, or in another.
+    private func chat(_ id: Int64 = 77) async throws -> [JSON] {
+        try await telegram.server.call("GET", "/control/chat/\(id)?account=\(MTProtoEmulator.alice)")["messages"]?.array
+            ?? []
+    }
+
+    private func texts(_ id: Int64 = 77) async throws -> [String] {
+        try await chat(id).compactMap { $0["message"]?["text"]?.string }
+    }
+
+    private func payloads(_ result: ToolRun.Result) throws -> [JSON] {
+        try result.envelopes().map { .object($0.payload) }
+    }
+
+    @Test func `A note to oneself is sent by the flags alone`() async throws {
+        let result = try await account.run("tg-send", ["--session", "alice", "--chat", "me", "--text", "a note"])
+        #expect(result.status == 0, "\(result.errors)")
+        #expect(try await texts(MTProtoEmulator.alice) == ["a note"])
+        #expect(try payloads(result).first?["action"] == "send")
+        #expect(try await account.violations() == [])
+    }
+
+    @Test func `Commands are carried out`() async throws {
+        try await telegram.write("question")
+        let question = try #require(try await chat().last?["message"]?["message_id"]?.int)
+        let result = try await send([
+            event("commands.telegram.reply", ["text": "<b>answer</b>", "parse_mode": "HTML"], answering: question),
+            event("commands.telegram.react", ["emoji": "👍"], answering: question),
+            event("commands.telegram.reply", ["text": "to nobody"]),
+        ])
+        #expect(result.status == 0, "\(result.errors)")
+        let named = try await send([event("commands.telegram.send", ["chat_id": "@bobby", "text": "by name"])])
+        #expect(named.status == 0, "\(named.errors)")
+        let messages = try await chat()
+        let answer = try #require(messages.first { $0["message"]?["text"] == "answer" }?["message"])
+        #expect(answer["reply_to_message"]?["message_id"]?.int == question)
+        #expect(answer["entities"]?.array?.first?["type"] == "bold")
+        #expect(try await texts() == ["question", "answer", "to nobody", "by name"])
+        let sent = try payloads(result)
+        #expect(sent.map { $0["action"]?.string } == ["reply", "react", "reply"])
+        let id = try #require(sent[0]["message_id"])
+        let changed = try await send([
+            event("commands.telegram.edit", ["message_id": id, "text": "better"]),
+            event("commands.telegram.edit", ["message_id": id, "text": "better"]),
+            event("commands.telegram.delete", ["message_id": sent[2]["message_id"]]),
+            event("commands.telegram.delete", ["message_id": sent[2]["message_id"]]),
+        ])
+        #expect(changed.status == 0, "\(changed.errors)")
+        #expect(try await texts().contains("better"))
+        #expect(try await chat().filter { $0["deleted"] == true }.count == 1)
+        #expect(try payloads(changed).map { $0["action"]?.string } == ["edit", "edit", "delete", "delete"])
+        #expect(try await account.violations() == [])
+    }
+
+    private func clip(bytes: Int) throws -> JSONObject {
+        let path = account.folder("clip.mp4")
+        try Data((0..<bytes).map { UInt8(truncatingIfNeeded: $0 &* 31) }).write(to: URL(fileURLWithPath: path))
+        return [
+            "kind": "video", "key": .string(key), "store": .string("file:\(account.folder("store"))"),
+            "path": .string(path), "size_bytes": .integer(Int64(bytes)), "content_type": "video/mp4",
+            "file_name": "clip.mp4", "title": "A <clip>", "duration_seconds": 3.2, "width": 320, "height": 240,
+        ]
+    }
+
+    @Test func `Media is uploaded once, then sent by its id, also when its reference has expired`() async throws {
+        try await telegram.write("send me that")
+        let ready = event("events.dl.video.ready", try clip(bytes: 1_500_000))
+        let first = try await send([ready])
+        #expect(first.status == 0, "\(first.errors)")
+        #expect(try payloads(first).map { $0["action"]?.string } == ["send_video"])
+        let video = try #require(try await chat().last?["message"]?["video"])
+        #expect(video["file_size"]?.int == 1_500_000 && video["duration"]?.int == 3 && video["width"]?.int == 320)
+        let parts = try await telegram.calls("upload.saveFilePart").count
+        try await telegram.control("expire")
+        let second = try await send([event("events.dl.video.ready", try clip(bytes: 1_500_000))])
+        #expect(second.status == 0, "\(second.errors)")
+        #expect(try payloads(second).first?["cached"] == true)
+        #expect(try await chat().count { $0["message"]?["video"] != nil } == 2)
+        #expect(try await telegram.calls("upload.saveFilePart").count == parts)
+        #expect(try await account.violations() == [])
+    }
+
+    @Test func `The same event sent again is one message`() async throws {
+        try await telegram.write("hello")
+        let command = event("commands.telegram.send", ["text": "once"])
+        for _ in 0..<2 { #expect(try await send([command]).status == 0) }
+        #expect(try await texts() == ["hello", "once"])
+        // The answer of a third is lost on its way.
+        try await telegram.control(
+            "fault", ["method": "messages.sendMessage", "kind": "drop", "times": 1, "after": true])
+        let result = try await send([event("commands.telegram.send", ["text": "twice?"])])
+        #expect(result.status == 0, "\(result.errors)")
+        #expect(try await texts() == ["hello", "once", "twice?"])
+    }
+
+    @Test func `A wait that Telegram wants is told with its end, and kept to`() async throws {
+        try await telegram.write("hello")
+        try await telegram.control(
+            "fault", ["method": "messages.sendMessage", "kind": "error", "error": "FLOOD_WAIT_4", "times": 1])
+        let result = try await send([event("commands.telegram.send", ["text": "late"])])
+        #expect(result.status == 0, "\(result.errors)")
+        #expect(try result.envelopes().map(\.type) == ["events.telegram.waiting", "events.telegram.sent"])
+        #expect(try result.envelopes().first?.payload["account_id"]?.int == MTProtoEmulator.alice)
+        #expect(try await texts() == ["hello", "late"])
+    }
+
+    @Test func `What Telegram refuses is told, and a session that was ended is status 77`() async throws {
+        try await telegram.write("hello")
+        let refused = try await send([
+            event("commands.telegram.send", ["text": "<b>x", "parse_mode": "HTML"]),
+            event("commands.telegram.send", ["chat_id": "@nobody_at_all", "text": "x"]),
+            event("commands.telegram.send_video", ["file_id": "BAACAgIAAxkBAAM"]),
+        ])
+        #expect(refused.status == 0, "\(refused.errors)")
+        #expect(try refused.envelopes().map(\.type) == Array(repeating: "events.telegram.failed", count: 3))
+        try await telegram.control("revoke", ["account": .integer(MTProtoEmulator.alice)])
+        #expect(try await send([event("commands.telegram.send", ["text": "x"])]).status == 77)
+        #expect(try await account.run("tg-send", ["--session", "other", "--chat", "me", "--text", "x"]).status == 78)
+    }
+
+    @Test func `A file of a message is fetched by the account that it came to`() async throws {
+        let path = account.folder("note.bin")
+        try Data(repeating: 5, count: 700_000).write(to: URL(fileURLWithPath: path))
+        let sent = try await account.run("tg-send", ["--chat", "me", "--document", path])
+        #expect(sent.status == 0, "\(sent.errors)")
+        let id = try #require(try sent.envelopes().first?.payload["file_id"])
+        let command = Envelope(
+            type: "commands.media.video_download",
+            payload: [
+                "file": [
+                    "file_id": id, "file_unique_id": "unique", "type": "document", "file_name": "note.bin",
+                    "file_size": 700_000,
+                ]
+            ], meta: ["origin": ["chat_id": 42, "message_id": 1]])
+        let result = try await account.run(
+            "media-fetch", ["--store", "file:\(account.folder("store"))"],
+            input: String(decoding: command.line, as: UTF8.self), environment: ["TGPIPE_REDIS": redis.address])
+        #expect(result.status == 0, "\(result.errors)")
+        let fetched = try #require(try result.envelopes().last)
+        #expect(fetched.type == "events.media.fetched", "\(fetched.payload)")
+        #expect(fetched.payload["size_bytes"]?.int == 700_000)
+    }
+}
