@@ -26,10 +26,11 @@ extension AccountClient {
         _ parameters: JSONObject, of method: String, _ options: CallOptions
     ) async throws -> JSONObject {
         guard let peers, let identity = state.withLock({ $0.identity }) else { return parameters }
-        return try await peers.expanding(parameters, of: method, for: identity, in: schema) {
+        let source = PeerSource(account: identity, patience: options.deadline + options.longestWait) {
             [self] method, parameters in
             try await call(method, parameters, options)
         }
+        return try await peers.expanding(parameters, of: method, in: schema, source)
     }
 
     /// Calls that change something answer with updates, which nobody is told otherwise.

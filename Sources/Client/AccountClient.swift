@@ -23,7 +23,7 @@ public final class AccountClient: Account {
     let keeper: SessionKeeper
     let log: Logger
     let floods: any FloodLedger
-    let peers: (any AccountPeers)?
+    let peers: PeerBook?
     let hub = EventHub()
     let state: Mutex<State>
     let uploaded = UploadedFiles()
@@ -32,7 +32,7 @@ public final class AccountClient: Account {
     private let madeLinks = Mutex<Links?>(nil)
 
     init(
-        _ settings: ClientSettings, _ keeper: SessionKeeper, floods: any FloodLedger, peers: (any AccountPeers)? = nil,
+        _ settings: ClientSettings, _ keeper: SessionKeeper, floods: any FloodLedger, peers: PeerBook? = nil,
         log: Logger
     ) {
         (self.settings, self.keeper, self.floods, self.peers, self.log) = (settings, keeper, floods, peers, log)

@@ -28,7 +28,7 @@ struct Caller: Sendable {
             try await output.write((arguments.pretty ? PrettyJSON.text(result) : result) + [UInt8(ascii: "\n")])
             return .success
         } catch let error as TelegramRPCError {
-            let line = JSON.object(["error": .object(error.told(of: method))]).bytes + [UInt8(ascii: "\n")]
+            let line = JSON.object(["error": .object(Caller.told(error, of: method))]).bytes + [UInt8(ascii: "\n")]
             line.withUnsafeBytes { _ = Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
             return error.exitStatus
         }
@@ -51,5 +51,12 @@ struct Caller: Sendable {
         return try await runtime.shutdown.interrupting { [options] in
             try await account.call(method, parameters, options)
         }
+    }
+
+    /// What went wrong, for scripts.
+    static func told(_ error: any Error, of method: String?) -> JSONObject {
+        var told = Failure.json(error)
+        told["method"] = method.map { .string($0) }
+        return told
     }
 }

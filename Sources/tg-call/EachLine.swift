@@ -41,7 +41,7 @@ extension Caller {
             try await output.write(start + Array(#""result":"#.utf8) + result + Array("}\n".utf8))
             return .success
         } catch let error as any ReportableError {
-            let object: JSONObject = ["id": id, "error": .object(error.told(of: method))]
+            let object: JSONObject = ["id": id, "error": .object(Caller.told(error, of: method))]
             try await output.write(JSON.object(object).bytes + [UInt8(ascii: "\n")])
             return error.exitStatus
         }

@@ -28,9 +28,8 @@ private final class Asked: Sendable {
 
     func expand(_ text: String, of method: String, isBot: Bool = false) async throws -> String {
         let parameters = try JSON(parsing: text).object ?? [:]
-        let expanded = try await book.expanding(
-            parameters, of: method, for: AccountIdentity(userID: 42, isBot: isBot), in: Asked.schema.get()
-        ) { method, parameters in
+        let identity = AccountIdentity(userID: 42, isBot: isBot)
+        let source = PeerSource(account: identity, patience: .seconds(60)) { method, parameters in
             self.made.withLock { $0.append("\(method) \(parameters["username"]?.string ?? "")") }
             // Others have the time to come in between.
             try await Task.sleep(for: .milliseconds(5))
@@ -40,6 +39,7 @@ private final class Asked: Sendable {
             if answer.hasPrefix("FLOOD") { throw TelegramRPCError(code: 420, text: answer) }
             return Array(answer.utf8)
         }
+        let expanded = try await book.expanding(parameters, of: method, in: Asked.schema.get(), source)
         return JSON.object(expanded).text
     }
 
@@ -143,6 +143,15 @@ struct PeerExpansionTests {
         #expect(asked.calls == ["messages.getDialogs "])
     }
 
+    @Test func `Who was only shown in passing is asked for by the name that was shown`() async throws {
+        let asked = try await Asked(
+            ["ann": PeerExpansionTests.ann, "messages.getDialogs": "{}"],
+            known: #"{"_":"user","id":9,"min":true,"access_hash":1,"username":"ann"}"#)
+        let expanded = try await asked.expand(#"{"peer":9}"#, of: "messages.setTyping")
+        #expect(expanded == #"{"peer":{"_":"inputPeerUser","user_id":9,"access_hash":90}}"#)
+        #expect(asked.calls == ["messages.getDialogs ", "contacts.resolveUsername ann"])
+    }
+
     @Test func `A bot needs no hash for those whose id it has`() async throws {
         let asked = try await Asked()
         let expanded = try await asked.expand(#"{"peer":9}"#, of: "messages.setTyping", isBot: true)
@@ -153,8 +162,8 @@ struct PeerExpansionTests {
     @Test(
         arguments: [
             ("channels.getChannels", #"{"id":["me"]}"#, "$.id[0]: is the account itself, which is no InputChannel"),
-            ("channels.getChannels", #"{"id":["@bob"]}"#, "$.id[0]: is the user, which is no InputChannel"),
-            ("users.getUsers", #"{"id":[-6]}"#, "$.id[0]: is the basic group, which is no InputUser"),
+            ("channels.getChannels", #"{"id":["@bob"]}"#, "$.id[0]: is a user, which is no InputChannel"),
+            ("users.getUsers", #"{"id":[-6]}"#, "$.id[0]: is a basic group, which is no InputUser"),
             ("messages.setTyping", #"{"peer":"+15550100042"}"#, "$.peer: a phone number stands for no peer"),
             ("messages.setTyping", #"{"peer":"t.me/+abcdef"}"#, "$.peer: an invitation stands for no peer"),
         ])

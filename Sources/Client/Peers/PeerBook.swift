@@ -9,13 +9,13 @@ import Synchronization
 /// names brings waits of hours.
 ///
 /// What short forms (`me`, `@name`, links, ids) stand for is looked up here: see `expanding`.
-final class PeerBook: AccountPeers {
+final class PeerBook: Sendable {
     private let table: Mutex<PeerTable>
     private let thread = BlockingThread()
     private let log: Logger
     private let hasWarned = Atomic(false)
-    /// Names and ids are asked for one after the other: what one question brings may answer the next.
-    let turn = Turnstile()
+    /// What is being asked for, so that nobody else asks the same meanwhile.
+    let questions = Mutex<[String: Promise<Void>]>([:])
     let lastSearch = Mutex<ContinuousClock.Instant?>(nil)
 
     /// Opens or makes the book. One that cannot be read is begun anew.

@@ -7,6 +7,8 @@ struct PeerSource: Sendable {
     typealias Call = @Sendable (_ method: String, _ parameters: JSONObject) async throws -> [UInt8]
 
     let account: AccountIdentity
+    /// How long one waits for the answer to somebody else's question.
+    let patience: Duration
     /// Results are noted in the book anyway; waits that Telegram has told before are kept to.
     let call: Call
 }
@@ -20,13 +22,10 @@ extension PeerBook {
     /// An unknown name is asked for once (`contacts.resolveUsername`), for an unknown id the newest dialogs are read.
     ///
     /// - Throws: `TLError` with the path for what can stand for no peer, or not for one of the type that is wanted; `ClientError`,
-    ///   `unknownPeer`; whatever `call` throws.
+    ///   `unknownPeer`; whatever `source` throws.
     func expanding(
-        _ parameters: JSONObject, of method: String, for account: AccountIdentity, in schema: TLSchema,
-        call: @escaping PeerSource.Call
+        _ parameters: JSONObject, of method: String, in schema: TLSchema, _ source: PeerSource
     ) async throws -> JSONObject {
-        let source = PeerSource(account: account, call: call)
-
         var places: [TLPlace] = []
         _ = schema.replacing(PeerHandle.types, in: .object(parameters), of: method) { place in
             places.append(place)
@@ -50,22 +49,48 @@ extension PeerBook {
         case .id(.user(source.account.userID)): (input, kind) = (PeerHandle.own(place.type), "the account itself")
         case .id(let id):
             let handle = try await handle(of: id, at: place, source)
-            (input, kind) = (handle.input(place.type), handle.id.kind)
+            (input, kind) = (handle.input(place.type), "a \(handle.id.kind)")
         case .name(let name):
             let handle = try await handle(named: name, at: place, source)
-            (input, kind) = (handle.input(place.type), handle.id.kind)
+            (input, kind) = (handle.input(place.type), "a \(handle.id.kind)")
         }
         guard let input else { throw TLError(.wrongValue, "is \(kind), which is no \(place.type)", path: place.path) }
         return input
     }
 
+    /// Asks for what is not known, unless somebody is asking for it already.
+    ///
+    /// - Parameter look: finds what is known by now.
+    private func once<Value>(
+        _ question: String, _ source: PeerSource, look: () async throws -> Value?, ask: () async throws -> Value
+    ) async throws -> Value {
+        while true {
+            if let known = try await look() { return known }
+            let own = Promise<Void>()
+            let other = questions.withLock { questions in
+                defer { questions[question] = questions[question] ?? own }
+                return questions[question]
+            }
+            guard let other else {
+                defer {
+                    questions.withLock { _ = $0.removeValue(forKey: question) }
+                    own.fulfil(.success(()))
+                }
+                // It may have been answered since.
+                if let known = try await look() { return known }
+                return try await ask()
+            }
+            try await within(source.patience, "Telegram has not said in time who is meant") { try await other.value() }
+        }
+    }
+
     // MARK: Names
 
     private func handle(named name: String, at place: TLPlace, _ source: PeerSource) async throws -> PeerHandle {
-        if let known = try await knownHandle(named: name, at: place) { return known }
-        return try await turn.pass {
-            if let known = try await knownHandle(named: name, at: place) { return known }
-            return try await ask(for: name, at: place, source)
+        try await once("@" + name, source) {
+            try await knownHandle(named: name, at: place)
+        } ask: {
+            try await ask(for: name, at: place, source)
         }
     }
 
@@ -95,13 +120,18 @@ extension PeerBook {
     // MARK: Ids
 
     private func handle(of id: PeerID, at place: TLPlace, _ source: PeerSource) async throws -> PeerHandle {
-        if let known = try await knownHandle(of: id, source) { return known }
-        return try await turn.pass {
-            if let known = try await knownHandle(of: id, source) { return known }
+        let found = try await once("dialogs", source) {
+            try await knownHandle(of: id, source).map { PeerHandle?.some($0) }
+        } ask: {
             try await search(source)
-            guard let found = try await knownHandle(of: id, source) else { throw stranger(id, place) }
-            return found
+            return try await knownHandle(of: id, source)
         }
+        if let found { return found }
+        // Who was only shown in passing may have shown a name.
+        guard let name = try await known(id.botAPI)?.names.first else { throw stranger(id, place) }
+        let handle = try await handle(named: name, at: place, source)
+        guard handle.id == id else { throw stranger(id, place) }
+        return handle
     }
 
     private func knownHandle(of id: PeerID, _ source: PeerSource) async throws -> PeerHandle? {
@@ -139,7 +169,7 @@ extension PeerBook {
     private func stranger(_ id: PeerID, _ place: TLPlace) -> ClientError {
         ClientError(
             .unknownPeer,
-            "\(place.path): \(id.kind) \(id.botAPI) has not been seen by this account, and cannot be spoken to by its id alone: "
+            "\(place.path): the \(id.kind) \(id.botAPI) has not been seen by this account, and cannot be spoken to by its id alone: "
                 + "use @name, or have it seen first (messages.getDialogs, contacts.getContacts, the members of a group)"
         )
     }
@@ -161,9 +191,9 @@ extension PeerID {
 
     fileprivate var kind: String {
         switch self {
-        case .user: "the user"
-        case .chat: "the basic group"
-        case .channel: "the channel"
+        case .user: "user"
+        case .chat: "basic group"
+        case .channel: "channel"
         }
     }
 }

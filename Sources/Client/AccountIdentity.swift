@@ -1,0 +1,5 @@
+/// Who an account is.
+struct AccountIdentity: Sendable, Equatable {
+    let userID: Int64
+    let isBot: Bool
+}
