@@ -33,8 +33,12 @@ extension AccountClient {
         return try await peers.expanding(parameters, of: method, in: schema, source)
     }
 
-    /// Calls that change something answer with updates, which nobody is told otherwise.
-    private static func isUpdates(_ text: [UInt8]) -> Bool { text.starts(with: #"{"_":"update"#.utf8) }
+    /// Calls that change something answer with updates, which nobody is told otherwise. What calls of `updates.` answer with is for those
+    /// who asked: told to everybody, it would make them ask again.
+    private static func isUpdates(_ text: [UInt8]) -> Bool {
+        text.starts(with: #"{"_":"update"#.utf8)
+            && !text.dropFirst(6).prefix { $0 != UInt8(ascii: "\"") }.contains(UInt8(ascii: "."))
+    }
 
     /// Calls where it has to be called, and again when that may help.
     func answer(to request: TLRequest, _ options: CallOptions) async throws -> [UInt8] {

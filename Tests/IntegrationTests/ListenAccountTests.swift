@@ -85,6 +85,20 @@ private let news: Int64 = -1_000_000_000_005
         #expect(try await alice.violations() == [])
     }
 
+    @Test func `Nothing is asked for again and again while nothing is missing`() async throws {
+        try await begin()
+        let run = try start()
+        #expect(try await eventually { run.log.contains("listening") })
+        for number in 1...3 {
+            try await writes("\(number)")
+            _ = try await run.waitForLines { $0.count == number }
+        }
+        run.signal(SIGTERM)
+        #expect(try await run.result().status == 0)
+        // Once by the first listener, and once by the second.
+        #expect(try await alice.emulator.calls("updates.getDifference").count <= 4)
+    }
+
     @Test func `Gaps in channels are filled`() async throws {
         try await begin()
         let run = try start()
