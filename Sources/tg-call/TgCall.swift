@@ -13,12 +13,11 @@ import TL
             is wanted, me, @name, a t.me link or an id as the Bot API writes it will do. What Telegram refuses is JSON on standard \
             error, and the exit status is 75 when it wants a wait, 77 when the session is not valid (any more), else 1.
 
-            Examples: tg-call --session me users.getFullUser '{"id": "@durov"}'
-                      tg-call messages.getHistory '{"peer": "https://t.me/telegram", "offset_id": 0, "offset_date": 0,
-                        "add_offset": 0, "limit": 10, "max_id": 0, "min_id": 0, "hash": 0}' | jq -r '.messages[].message'
+            Examples: tg-call --session alice users.getFullUser '{"id": "@durov"}'
+                      tg-call messages.getHistory - < query.json | jq .messages
                       tg-call --list 'channels.*'
                       tg-call --describe messages.getHistory
-                      jq -c '{method: "messages.sendMessage", params: .}' list.json | tg-call --each --wait-flood 10m
+                      tg-call --each --wait-flood 10m < calls.ndjson
             """,
         version: tgpipeVersion)
 
@@ -73,7 +72,7 @@ struct CallArguments: ParsableArguments, Sendable {
 
     @Option(
         help: ArgumentHelp(
-            "Keep to waits that Telegram wants, up to so long a call: 30, 90s, 10m. Default: not at all.",
+            "Keep to waits that Telegram wants, up to so long a call: 30, 90s, 10m.",
             valueName: "seconds"))
     var waitFlood: WaitLimit = WaitLimit(.zero)
 
