@@ -153,7 +153,7 @@ public struct SessionPlace: Sendable {
 
     func client(_ session: AccountSession, _ settings: ClientSettings) throws -> AccountClient {
         let keeper = SessionKeeper(session, in: store, as: name)
-        let peers = try PeerBook(path: peersPath, log: log)
+        let peers = try PeerBook(path: peersPath, account: session.userID, log: log)
         return AccountClient(settings, keeper, floods: floods, peers: peers, log: log)
     }
 

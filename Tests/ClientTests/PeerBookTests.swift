@@ -17,9 +17,9 @@ struct PeerBookTests {
         book = try PeerBookTests.open(folder)
     }
 
-    private static func open(_ folder: TemporaryFolder, most: Int = 1000) throws -> PeerBook {
+    private static func open(_ folder: TemporaryFolder, account: Int64? = nil) throws -> PeerBook {
         try PeerBook(
-            path: folder("alice.peers"), most: most, log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            path: folder("alice.peers"), account: account, log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     }
 
     private func note(_ text: String) async { await book.note(Array(text.utf8)) }
@@ -77,6 +77,17 @@ struct PeerBookTests {
             let mode = try FileManager.default.attributesOfItem(atPath: folder(name))[.posixPermissions] as? Int
             #expect(mode == 0o600, "\(name)")
         }
+    }
+
+    @Test func `When the session is another account's, the book is begun anew`() async throws {
+        await note(#"[{"_":"user","id":42,"self":true,"access_hash":1},{"_":"user","id":77,"access_hash":123}]"#)
+        let same = try PeerBookTests.open(folder, account: 42)
+        #expect(try await same.known(botAPI: 77) != nil)
+        await note(#"[{"_":"user","id":43,"self":true,"access_hash":1}]"#)
+        #expect(try await book.known(botAPI: 77) == nil)
+        #expect(try await book.known(botAPI: 43) != nil)
+        let other = try PeerBookTests.open(folder, account: 44)
+        #expect(try await other.known(botAPI: 43) == nil)
     }
 
     @Test(arguments: ["no database at all, but long enough to be looked at as one", "SQLite format 3\0 and what not"])

@@ -49,6 +49,9 @@ struct KnownPeer: Equatable {
     /// A `long`, which is a number or a string of digits.
     static func number(_ json: JSON?) -> Int64? { json?.int ?? json?.string.flatMap { Int64($0) } }
 
+    /// Whether it is the account itself.
+    var isOwn: Bool { object["self"] == true }
+
     /// The names by which it can be found, in small letters.
     var names: [String] {
         let more = object["usernames"]?.array ?? []

@@ -22,10 +22,13 @@ final class PeerBook: Sendable {
     ///
     /// - Parameters:
     ///   - path: the file, `NAME.peers` beside the session; made for its owner only.
+    ///   - account: whose book it has to be, if that is known; what was noted for another account is forgotten.
     ///   - most: peers that are kept.
     /// - Throws: `AccountError`, `localIO`.
-    init(path: String, most: Int = 1_000_000, log: Logger) throws(AccountError) {
-        table = Mutex(try PeerTable.open(path, most: most))
+    init(path: String, account: Int64? = nil, most: Int = 1_000_000, log: Logger) throws(AccountError) {
+        let opened = try PeerTable.open(path, most: most)
+        if let account { try opened.belong(to: account) }
+        table = Mutex(opened)
         self.log = log
     }
 

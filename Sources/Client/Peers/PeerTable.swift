@@ -6,6 +6,7 @@ import Glibc
 ///
 /// `peers`: by the Bot API's id, what is kept of each, whether it is `min`, and when it was seen (seconds since 1970, to the hour).
 /// `names`: by name in small letters, whose it is (0: nobody's), and when that was known to be so.
+/// `owner`: the account that it is of, since what is kept is good for that one only.
 final class PeerTable {
     /// Names change hands: after so long Telegram is asked again.
     static let nameSeconds: Int64 = 86_400
@@ -18,6 +19,8 @@ final class PeerTable {
     private let database: PeerDatabase
     private let most: Int
     private var count = 0
+    /// 0 while it is not known.
+    private var account: Int64 = 0
 
     /// Opens the book; one that cannot be read is begun anew, since Telegram shows everybody again.
     ///
@@ -42,6 +45,23 @@ final class PeerTable {
         guard version == 0 || version == PeerTable.version else { return nil }
         if version == 0 { try make() }
         try database.run("SELECT count(*) FROM peers") { count = Int($0.integer(0)) }
+        try database.run("SELECT id FROM owner") { account = $0.integer(0) }
+    }
+
+    /// Whose book it is; what was noted for another account is forgotten.
+    func belong(to id: Int64) throws(AccountError) {
+        guard id != account else { return }
+        try database.atomically { () throws(AccountError) in
+            // Who it is may be told later than the first peers are.
+            if account != 0 {
+                try database.run("DELETE FROM peers")
+                try database.run("DELETE FROM names")
+                count = 0
+            }
+            try database.run("DELETE FROM owner")
+            try database.run("INSERT INTO owner (id) VALUES (?)", .integer(id))
+        }
+        account = id
     }
 
     private func make() throws(AccountError) {
@@ -55,12 +75,14 @@ final class PeerTable {
             try database.run(
                 "CREATE TABLE names (name TEXT PRIMARY KEY, id INTEGER NOT NULL, seen INTEGER NOT NULL) WITHOUT ROWID")
             try database.run("CREATE INDEX names_by_owner ON names (id)")
+            try database.run("CREATE TABLE owner (id INTEGER NOT NULL)")
             try database.run("PRAGMA user_version = \(PeerTable.version)")
         }
     }
 
     func note(_ peers: [KnownPeer], at now: Int64) throws(AccountError) {
         guard !peers.isEmpty else { return }
+        if let own = peers.first(where: \.isOwn), case .user(let id) = own.id { try belong(to: id) }
         try database.atomically { () throws(AccountError) in
             for peer in peers { try note(peer, at: now) }
             if count > most { try shrink() }
