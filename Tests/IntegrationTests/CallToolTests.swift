@@ -52,16 +52,17 @@ import Testing
         try await expectNoViolations()
     }
 
-    @Test(
-        arguments: [
+    @Test func `A peer may be written in any form`() async throws {
+        try await makeGroup()
+        let forms = [
             "@newsroom", "newsroom", "t.me/newsroom", "https://t.me/newsroom/1", "https://t.me/c/1234567890/1",
             "tg://resolve?domain=newsroom", "-1001234567890",
-        ])
-    func `A peer may be written in any form`(_ form: String) async throws {
-        try await makeGroup()
-        let result = try await call("messages.getHistory", JSON.object(history(.string(form))).text)
-        #expect(result.status == 0, "\(result.errors)")
-        #expect(try JSON(parsing: result.output)["messages"]?.array?.first?["message"] == "hello")
+        ]
+        for form in forms {
+            let result = try await call("messages.getHistory", JSON.object(history(.string(form))).text)
+            #expect(result.status == 0, "\(form): \(result.errors)")
+            #expect(try JSON(parsing: result.output)["messages"]?.array?.first?["message"] == "hello")
+        }
         try await expectNoViolations()
     }
 
@@ -107,6 +108,36 @@ import Testing
         #expect(answers[2]["id"] == "x" && answers[2]["error"]?["path"] == "$.id[0]")
         #expect(answers.dropFirst(2).map { $0["error"]?["exit"]?.int } == [65, 65, 64, 65, 65])
         #expect(result.status == 65)
+        try await expectNoViolations()
+    }
+
+    @Test func `Through the owner of a session it is all the same, without any settings`() async throws {
+        try await emulator.write("hi")
+        let owner = try ToolRun("tg-session", ["run", "alice"], environment: alice.environment, folder: alice.folder)
+        #expect(try await eventually { owner.log.contains("is shared at") })
+        let only = ["TGPIPE_SESSION": "alice"]
+        let texts = [
+            #"{"id":1,"method":"messages.getHistory","params":\#(JSON.object(history("@bobby")).text)}"#,
+            #"{"id":2,"method":"users.getUsers","params":{"id":[true]}}"#,
+            #"{"id":3,"method":"users.getUsers","params":{"id":["@nobody_at_all"]}}"#,
+        ]
+        let each = try await ToolRun.run(
+            "tg-call", ["--each"], input: texts.joined(separator: "\n"), environment: only, folder: alice.folder)
+        let answers = try each.lines.map { try JSON(parsing: $0) }
+        try #require(answers.count == 3, "\(each.errors)")
+        #expect(answers[0]["result"]?["messages"]?.array?.first?["message"] == "hi")
+        #expect(answers[1]["error"]?["path"] == "$.id[0]" && answers[1]["error"]?["exit"] == 65)
+        #expect(answers[2]["error"]?["message"] == "$.id[0]: nobody has the name @nobody_at_all")
+        try await emulator.control("fault", ["method": "help.getNearestDc", "error": "FLOOD_WAIT_1"])
+        let waited = try await ToolRun.run(
+            "tg-call", ["help.getNearestDc", "--wait-flood", "30"], environment: only, folder: alice.folder)
+        #expect(waited.status == 0 && waited.errors.contains("FLOOD_WAIT_1"), "\(waited.errors)")
+        try await emulator.control("fault", ["method": "help.getConfig", "error": "FLOOD_WAIT_900"])
+        let refused = try await ToolRun.run("tg-call", ["help.getConfig"], environment: only, folder: alice.folder)
+        #expect(refused.status == 75)
+        #expect(try refusal(refused)["text"] == "FLOOD_WAIT_900")
+        owner.signal(SIGTERM)
+        #expect(try await owner.result().status == 0)
         try await expectNoViolations()
     }
 
@@ -157,44 +188,20 @@ import Testing
         #expect(try refusal(result)["name"] == .string(reason))
     }
 
-    @Test(
-        arguments: [
+    @Test func `Wrong parameters are the exit status 65, with the place and without a value`() async throws {
+        let cases = [
             (#"{"id": "me"}"#, "$.id: expected an array"), (#"{"id": [true]}"#, "$.id[0]: expected an object"),
             (#"{"id": [{"_": "inputUser", "user_id": "x", "access_hash": 1}]}"#, "$.id[0].user_id"),
             (#"{}"#, "$.id: is missing"), (#"{"id": [], "colour": "red"}"#, "$.colour"), ("[]", "not a JSON object"),
             (#"{"id": ["#, "not JSON"), (#"{"id": ["+15550100042"]}"#, "$.id[0]: a phone number stands for no peer"),
             (#"{"id": ["https://t.me/+abcdef"]}"#, "join first"), (#"{"id": ["a b"]}"#, "$.id[0]: is neither me"),
-        ])
-    func `Wrong parameters are the exit status 65, with the place and without a value`(_ json: String, _ told: String)
-        async throws
-    {
-        let result = try await call("users.getUsers", json)
-        #expect(result.status == 65, "\(result.errors)")
-        #expect(result.errors.contains(told), "\(result.errors)")
-        #expect(!result.errors.contains("5550100042") && !result.errors.contains("red"))
-    }
-
-    @Test(
-        arguments: [
-            (["messages.getHistroy"], "did you mean messages.getHistory"), (["getHistory"], "messages.getHistory"),
-            ([], "which method"), (["help.getConfig", "--each"], "four things"), (["help.getConfig", "{}", "x"], "x"),
-            (["--each", "--pretty"], "--pretty"), (["help.getConfig", "--json"], "--json"),
-            (["help.getConfig", "--wait-flood", "soon"], "--wait-flood"),
-        ])
-    func `Wrong use is the exit status 64, with a hint`(_ arguments: [String], _ told: String) async throws {
-        let result = try await alice.run("tg-call", arguments)
-        #expect(result.status == 64 && result.output.isEmpty)
-        #expect(result.errors.contains(told), "\(result.errors)")
-    }
-
-    @Test func `Without a session it says how to get one, and what is wrong with the call all the same`() async throws {
-        let environment = ["TGPIPE_SESSION": ""]
-        let none = try await alice.run("tg-call", ["help.getConfig"], environment: environment)
-        #expect(none.status == 78 && none.errors.contains("--session"))
-        let unknown = try await alice.run("tg-call", ["help.getKonfig"], environment: environment)
-        #expect(unknown.status == 64 && unknown.errors.contains("help.getConfig"))
-        let other = try await alice.run("tg-call", ["help.getConfig", "--session", "bob"])
-        #expect(other.status == 78 && other.errors.contains("tg-session login bob"))
+        ]
+        for (json, told) in cases {
+            let result = try await call("users.getUsers", json)
+            #expect(result.status == 65, "\(result.errors)")
+            #expect(result.errors.contains(told), "\(result.errors)")
+            #expect(!result.errors.contains("5550100042") && !result.errors.contains("red"))
+        }
     }
 
     @Test func `A server that breaks the protocol is the exit status 76`() async throws {
@@ -211,48 +218,5 @@ import Testing
             ], environment: ["TGPIPE_LOG": "json:trace"])
         #expect(result.status != 0)
         #expect(!result.errors.contains("c2VjcmV0") && !result.errors.contains("secret"))
-    }
-
-    // MARK: Looking things up
-
-    @Test func `Methods and constructors are found without a session`() async throws {
-        let methods = try await ToolRun.run("tg-call", ["--list", "channels.get*"])
-        #expect(methods.status == 0 && methods.lines.contains("channels.getFullChannel"))
-        #expect(methods.lines.allSatisfy { $0.hasPrefix("channels.get") })
-        let part = try await ToolRun.run("tg-call", ["--list", "HISTORY"])
-        #expect(part.lines.contains("messages.getHistory"))
-        let both = try await ToolRun.run("tg-call", ["--list", "inputPeer*", "--constructors", "--long"])
-        #expect(both.lines.contains("inputPeerChat chat_id:long = InputPeer"))
-        #expect(try await ToolRun.run("tg-call", ["--list", "no such thing"]).status == 1)
-    }
-
-    @Test func `A method, a constructor and a type are described for people and for scripts`() async throws {
-        let method = try await ToolRun.run("tg-call", ["--describe", "messages.getHistory"])
-        #expect(method.status == 0)
-        #expect(method.lines.contains("  peer         InputPeer  me, @name, a link, an id"))
-        #expect(method.output.contains("results in messages.Messages: messages.messages, "))
-        let json = try await ToolRun.run("tg-call", ["--describe", "messages.getHistory", "--json"])
-        let described = try JSON(parsing: json.output)
-        #expect(described["kind"] == "method" && described["result"] == "messages.Messages")
-        #expect(described["parameters"]?.array?.first?["type"] == "InputPeer")
-        let type = try await ToolRun.run("tg-call", ["--describe", "Vector<InputPeer>"])
-        #expect(type.lines.contains("  inputPeerSelf = InputPeer"))
-        let constructor = try await ToolRun.run("tg-call", ["--describe", "peerUser"])
-        #expect(constructor.lines == ["peerUser, a constructor with the parameters", "  user_id  long", "is a Peer"])
-        let unknown = try await ToolRun.run("tg-call", ["--describe", "inputpeer"])
-        #expect(unknown.status == 64 && unknown.errors.contains("InputPeer"))
-    }
-
-    @Test func `Other layers and schemas of files are looked up in the same way`() async throws {
-        let old = try await ToolRun.run("tg-call", ["--describe", "messages.getHistory", "--layer", "181"])
-        #expect(old.status == 0)
-        let folder = try TemporaryFolder()
-        let text =
-            "---types---\nanswer#12345678 text:string = Answer;\n---functions---\nask#87654321 text:string = Answer;\n"
-        try text.write(toFile: folder("own.tl"), atomically: true, encoding: .utf8)
-        let own = try await ToolRun.run("tg-call", ["--list", "*", "--schema", folder("own.tl")])
-        #expect(own.lines.contains("ask"))
-        let none = try await ToolRun.run("tg-call", ["--list", "*", "--layer", "3"])
-        #expect(none.status == 78 && none.errors.contains("229, 201, 181"))
     }
 }
