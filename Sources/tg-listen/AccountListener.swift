@@ -52,18 +52,22 @@ actor AccountListener: UpdateSink {
         progress.updateID += 1
         progress.revision += 1
         let envelope = Envelope(
-            type: "events.telegram.raw",
-            payload: JSONObject([
-                .init(key: "update_id", value: .integer(progress.updateID)), .init(key: shape.kind, value: shape.body),
-            ]),
+            type: "events.telegram.raw", payload: payload(shape, of: emission),
             meta: [
                 "received_at": .string(receivedAt.description),
                 "account": .object([
                     "id": .integer(account.userID), "username": username.map { .string($0) },
                 ]),
-                "outgoing": shape.isOutgoing ? true : nil, "tl": attachesTL ? emission.update : nil,
+                "outgoing": shape.isOutgoing ? true : nil,
             ])
         try await output.emit(envelope, progress.text, since: receivedAt, updateID: progress.updateID)
+    }
+
+    private func payload(_ shape: BotShape, of emission: Emission) -> JSONObject {
+        var payload: JSONObject = ["update_id": .integer(progress.updateID)]
+        payload[shape.kind] = shape.body
+        if attachesTL { payload["tl"] = emission.update }
+        return payload
     }
 
     func settle(_ state: UpdateState) async throws {

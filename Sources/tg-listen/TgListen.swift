@@ -45,7 +45,9 @@ import Telegram
     @Flag(help: "End when no update is waiting, instead of waiting for more.")
     var once = false
 
-    @Flag(name: .customLong("raw-tl"), help: "Attach an account's update as Telegram sent it, as meta.tl (docs/tl.md).")
+    @Flag(
+        name: .customLong("raw-tl"), help: "Attach an account's update as Telegram sent it, as payload.tl (docs/tl.md)."
+    )
     var attachesTL = false
 
     func validate() throws {

@@ -154,7 +154,7 @@ private let news: Int64 = -1_000_000_000_005
         run.signal(SIGTERM)
         let events = try await run.result().envelopes()
         #expect(
-            events.map { $0.payload.members.last?.key } == [
+            events.map { $0.payload.members.map(\.key)[1] } == [
                 "message", "message", "edited_message", "deleted_messages",
             ])
         #expect(events.map { $0.meta["outgoing"] } == [nil, true, nil, nil])
@@ -162,7 +162,7 @@ private let news: Int64 = -1_000_000_000_005
         #expect(events[1].payload["message"]?["chat"]?["id"] == 77)
         #expect(events[2].payload["edited_message"]?["text"] == "hallo")
         #expect(events[3].payload["deleted_messages"]?["message_ids"] == [1])
-        #expect(events[0].meta["tl"]?["_"] == "updateNewMessage")
+        #expect(events[0].payload["tl"]?["_"] == "updateNewMessage")
     }
 
     @Test func `An interrupted connection and updates that are too long lose nothing`() async throws {
