@@ -127,6 +127,12 @@ let package = Package(
         // Fuzzes and measures the codec, for tests and benchmarks.
         .executableTarget(
             name: "tl-check", dependencies: ["TL", "Envelope"], path: "Tests/tl-check", swiftSettings: strict),
+        // Measures transfers of files, for a benchmark.
+        .executableTarget(
+            name: "transfer-check",
+            dependencies: [
+                "Client", "Envelope", "Stage", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], path: "Tests/transfer-check", swiftSettings: strict),
         .testTarget(
             name: "TLTests", dependencies: ["TL", "Envelope", "TestSupport", "tl-check"],
             exclude: ["telethon_objects.py"],

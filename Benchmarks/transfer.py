@@ -1,0 +1,146 @@
+"""Files up and down as an account: beside Telethon with cryptg, against the same emulator."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from bench import MEGABYTE, ROOT, read_line, row, running, scratch, tool
+from telethon import TelegramClient
+from telethon.crypto import AuthKey, rsa
+from telethon.network import ConnectionTcpAbridged
+from telethon.sessions import MemorySession
+
+SIZE = 200_000_000
+SMALL = 3_000_000
+RUNS = 3
+ALICE = {"id": 42, "phone": "15550100042", "first_name": "Alice", "username": "alice", "dc": 2}
+Json = dict[str, Any]
+
+
+class Emulator:
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self.about = self.control()
+
+    def control(self, path: str = "", body: Json | None = None) -> Json:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(
+            f"{self._url}/control/mtproto{path}", data, {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return dict(json.load(answer))
+
+    def address(self, dc: int) -> tuple[str, int]:
+        found = next(one for one in self.about["dcs"][str(dc)] if ":" not in one["host"])
+        return found["host"], found["port"]
+
+    def key(self) -> bytes:
+        return bytes.fromhex(self.control("/session", {"account": 42, "dc": 2})["auth_key"])
+
+
+def main() -> None:
+    with scratch() as folder:
+        server = [sys.executable, "-B", str(ROOT / "Tests/Emulator/emulator.py"), "--account", json.dumps(ALICE)]
+        with running(server, stdout=subprocess.PIPE) as process:
+            emulator = Emulator(read_line(process))
+            small = folder / "small.bin"
+            small.write_bytes(os.urandom(SMALL))
+            own, peer = [], []
+            for number in range(RUNS):
+                # Each of them sends content of its own: the emulator keeps a file once.
+                for results, run in ((own, ours), (peer, theirs)):
+                    source = folder / "source.bin"
+                    source.write_bytes(os.urandom(SIZE))
+                    results.append(run(folder, emulator, small, source, number))
+            report(own, peer)
+
+
+def report(own: list[Json], peer: list[Json]) -> None:
+    for way, name in (("up", "upload"), ("down", "download")):
+        mine, other = (min(run[way]["seconds"] for run in runs) for runs in (own, peer))
+        row(
+            f"{name}, {SIZE // 1_000_000} MB", f"{SIZE / MEGABYTE / mine:.0f} MB/s",
+            f"Telethon, cryptg {SIZE / MEGABYTE / other:.0f} MB/s", f"{other / mine:.2f} ×", "at least 1 ×",
+        )  # fmt: skip
+        mine, other = (min(run[way]["cpu"] for run in runs) for runs in (own, peer))
+        row(f"  of the client's processor, {name}", f"{mine:.2f} s", f"{other:.2f} s", f"{mine / other:.2f} ×")
+    mine, other = (min(run["up"]["cpu"] + run["down"]["cpu"] for run in runs) for runs in (own, peer))
+    row("  of the client's processor, both", f"{mine:.2f} s", f"{other:.2f} s", f"{mine / other:.2f} ×", "at most 0.2 ×")
+
+
+def ours(folder: Path, emulator: Emulator, small: Path, source: Path, number: int) -> Json:
+    state = folder / f"state-{number}"
+    sessions = state / "sessions"
+    sessions.mkdir(mode=0o700, parents=True)
+    session = {
+        "version": 1, "dc": 2, "test": False, "user_id": 42, "bot": False,
+        "keys": {"2": base64.b64encode(emulator.key()).decode()}, "addresses": {},
+    }  # fmt: skip
+    path = sessions / "alice.session.json"
+    path.touch(0o600)
+    path.write_text(json.dumps(session))
+    (folder / "server.pem").write_text(emulator.about["public_key"])
+    servers = " ".join("{}={}:{}".format(dc, *emulator.address(dc)) for dc in (1, 2, 3))
+    environment = os.environ | {
+        "TGPIPE_SESSION": "alice", "TGPIPE_STATE": str(state), "TGPIPE_LOG": "warning", "TG_SERVERS": servers,
+        "TG_API_ID": str(emulator.about["api_id"]), "TG_SERVER_KEY": str(folder / "server.pem"),
+    }  # fmt: skip
+    copy = folder / "copy.bin"
+    command = [tool("transfer-check"), str(small), str(source), str(copy)]
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
+    check(source, copy)
+    return dict(json.loads(done.stdout))
+
+
+def theirs(folder: Path, emulator: Emulator, small: Path, source: Path, _: int) -> Json:
+    return asyncio.run(telethon(folder, emulator, small, source))
+
+
+async def telethon(folder: Path, emulator: Emulator, small: Path, source: Path) -> Json:
+    rsa.add_key(emulator.about["public_key"], old=False)
+    session = MemorySession()
+    session.set_dc(2, *emulator.address(2))
+    session.auth_key = AuthKey(emulator.key())
+    client = TelegramClient(
+        session, emulator.about["api_id"], emulator.about["api_hash"], connection=ConnectionTcpAbridged
+    )
+    copy = folder / "copy.bin"
+    async with client:
+        message = await client.send_file("me", str(small), force_document=True)
+        await client.download_media(message, str(copy))
+        copy.unlink()
+        up = Cost()
+        message = await client.send_file("me", str(source), force_document=True)
+        sent = up.measured()
+        down = Cost()
+        await client.download_media(message, str(copy))
+        measured = {"up": sent, "down": down.measured()}
+    check(source, copy)
+    return measured
+
+
+class Cost:
+    def __init__(self) -> None:
+        self._began, self._used = time.perf_counter(), time.process_time()
+
+    def measured(self) -> Json:
+        return {"seconds": time.perf_counter() - self._began, "cpu": time.process_time() - self._used}
+
+
+def check(source: Path, copy: Path) -> None:
+    if subprocess.run(["cmp", "-s", source, copy], check=False).returncode != 0:
+        sys.exit("error: what came back is not what was sent")
+    copy.unlink()
+
+
+if __name__ == "__main__":
+    main()
