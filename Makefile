@@ -1,6 +1,7 @@
 # What people and the continuous integration call; what is longer than a line is in scripts/.
 #
-#   make demo      the whole bot against an emulator of Telegram; with TG_BOT_TOKEN and TG_ADMIN_ID set: make run
+#   make demo      the whole bot against an emulator of Telegram; with TG_BOT_TOKEN and TG_ADMIN_ID set: make run.
+#                  BACKEND=account: as an account
 #   make test      from nothing to green
 #   make chaos     the bot over queues while everything fails, for some minutes
 #   make build     the tools, in .build/release
@@ -39,11 +40,11 @@ format: deps
 install: build
 	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' scripts/install.sh
 
-ifneq ($(and $(TG_BOT_TOKEN),$(TG_ADMIN_ID)),)
+ifneq ($(and $(TG_BOT_TOKEN),$(TG_ADMIN_ID),$(if $(BACKEND),,yes)),)
 demo: run
 else
 demo: build
-	@TGPIPE_BIN='$(TGPIPE_BIN)' .venv/bin/python -B examples/demo/play.py
+	@TGPIPE_BIN='$(TGPIPE_BIN)' BACKEND='$(BACKEND)' .venv/bin/python -B examples/demo/play.py
 endif
 
 run: build

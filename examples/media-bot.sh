@@ -4,6 +4,8 @@
 #     set -a; . ./tgpipe.env; set +a      # see tgpipe.env.example
 #     examples/media-bot.sh
 #
+# With TGPIPE_SESSION instead of TG_BOT_TOKEN, an account does it: one that tg-session login has made a session for.
+#
 # Runs until it is interrupted, or until a stage ends by itself, which ends the others too: nothing is restarted behind your
 # back. To have that done, let a supervisor restart the whole. The tools are taken from PATH, or from TGPIPE_BIN.
 set -euo pipefail
@@ -25,10 +27,13 @@ read -ra send_options <<<"${TG_SEND_OPTIONS:-}"
 say() { printf 'media-bot: %s\n' "$*" >&2; }
 die() { say "$1"; exit "${2:-78}"; }
 
-for tool in tg-listen tg-gate ratelimit ev-route media-fetch blob-put tg-send; do
+for tool in ${TGPIPE_SESSION:+tg-session} tg-listen tg-gate ratelimit ev-route media-fetch blob-put tg-send; do
     command -v "$tool" >/dev/null || die "$tool is not on PATH: make install, or set TGPIPE_BIN to the folder of the tools"
 done
-[ -n "${TG_BOT_TOKEN:-}" ] || die "set TG_BOT_TOKEN to the token that @BotFather gave you"
+[ -n "${TG_BOT_TOKEN:-}${TGPIPE_SESSION:-}" ] ||
+    die "set TG_BOT_TOKEN to the token that @BotFather gave you, or TGPIPE_SESSION to an account's session"
+speaker=(--bot)
+[ -z "${TGPIPE_SESSION:-}" ] || speaker=(--session "$TGPIPE_SESSION")
 [ -n "${TG_ADMIN_ID:-}" ] || die "set TG_ADMIN_ID to your own numeric Telegram id"
 
 (umask 077 && mkdir -p "$run")
@@ -36,6 +41,8 @@ exec 9>"$run/lock"
 flock -n 9 || die "another media-bot runs in $state" 75
 rm -f "$run"/*.fifo "$run"/*.pid
 mkfifo -m 600 "$run/media.fifo" "$run/send.fifo"
+
+is_owned() { tg-session status "$TGPIPE_SESSION" 2>/dev/null | grep -q '"owner":{'; }
 
 # One stage of the pipeline. Its end is not overlooked: the others would only notice with the next event, and lose it.
 # With TGPIPE_RECORD, what it writes is also appended to a file there.
@@ -77,17 +84,39 @@ rm -f "$run/failed"
 
 # Each pipeline in a process group of its own: a Ctrl-C is for this script only, and reaches the stages in order.
 set -m
-stage tg-listen --bot |
+
+# One process owns an account, and the stages share it; it may be running already.
+owner=
+if [ -n "${TGPIPE_SESSION:-}" ] && ! is_owned; then
+    stage tg-session run "$TGPIPE_SESSION" </dev/null &
+    owner=$!
+    for ((tries = 0; tries < 300; tries++)); do
+        if is_owned || [ -s "$run/failed" ]; then break; fi
+        sleep 0.1
+    done
+fi
+
+pipelines=()
+stage tg-listen "${speaker[@]}" |
     stage tg-gate "${gate_options[@]}" |
     stage ratelimit -m 'commands.media.#' "${limit_options[@]}" |
     stage ev-route -o "commands.media.#=$run/media.fifo" -o "commands.telegram.#=$run/send.fifo" \
         --dead-letter "$state/dead.ndjson" &
+pipelines+=("$!")
 stage media-fetch --from "$run/media.fifo" "${fetch_options[@]}" |
     stage blob-put "${put_options[@]}" >"$run/send.fifo" &
+pipelines+=("$!")
 stage tg-send --from "$run/send.fifo" "${send_options[@]}" >/dev/null &
+pipelines+=("$!")
 
-# A trapped signal ends a wait, but not the stages.
-until wait; do :; done
+# A trapped signal ends a wait, but not the stages. The account is needed until the last of them has ended.
+for pipeline in "${pipelines[@]}"; do
+    while kill -0 "$pipeline" 2>/dev/null; do wait "$pipeline" || true; done
+done
+if [ -n "$owner" ]; then
+    if [ -e "$run/tg-session.pid" ]; then kill -TERM "$(cat "$run/tg-session.pid")" 2>/dev/null || true; fi
+    while kill -0 "$owner" 2>/dev/null; do wait "$owner" || true; done
+fi
 
 if [ -s "$run/failed" ]; then
     read -r name status <"$run/failed"

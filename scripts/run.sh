@@ -11,8 +11,8 @@ if [ -f tgpipe.env ]; then
     . ./tgpipe.env
     set +a
 fi
-if [ -z "${TG_BOT_TOKEN:-}" ] || [ -z "${TG_ADMIN_ID:-}" ]; then
-    fail "TG_BOT_TOKEN and TG_ADMIN_ID are not set." \
+if [ -z "${TG_BOT_TOKEN:-}${TGPIPE_SESSION:-}" ] || [ -z "${TG_ADMIN_ID:-}" ]; then
+    fail "TG_BOT_TOKEN (or TGPIPE_SESSION, for an account) and TG_ADMIN_ID are not set." \
         "Copy examples/tgpipe.env.example to tgpipe.env and fill them in; it says where to get them." \
         "'make demo' without them plays the bot against an emulator."
 fi

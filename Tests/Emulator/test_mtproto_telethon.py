@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from telethon import errors, events, functions, types
 
-from conftest import TOKEN
+from conftest import TOKEN, Server
 from mtclients import ALICE_PHONE, BIG, BOB, CAROL_PHONE, CHANNEL, Telegram, run, telethon_as, telethon_client
 
 def listening(client: Any) -> asyncio.Queue[Any]:
@@ -224,6 +224,17 @@ def test_a_stale_file_reference_is_refused(telegram: Telegram, tmp_path: Path) -
                 await client.send_file(peer, old.document)
             (fresh,) = await client.get_messages(peer)
             assert (await client.send_file(peer, fresh.document)).document.id == old.document.id
+
+    run(work)
+
+
+def test_a_file_by_its_url(telegram: Telegram, site: Server) -> None:
+    async def work() -> None:
+        async with telethon_as(telegram) as client:
+            sent = await client.send_file("me", f"{site.url}/clip.mp4")
+            assert sent.video is not None and sent.file.size == 256 * 400
+            with pytest.raises(errors.WebpageCurlFailedError):
+                await client.send_file("me", f"{site.url}/gone.mp4")
 
     run(work)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from chat import Person, Site, Telegram, wait_until
+from chat import Person, Site, wait_until
 from services import Broken, Services
 from transcript import Transcript
 
@@ -50,7 +50,7 @@ class Scenario:
 
     def __init__(self, services: Services, check: Callable[[bool, str], None]) -> None:
         self._services = services
-        self._telegram = Telegram(services.telegram_url)
+        self._telegram = services.telegram
         self._site = Site(services.site_url)
         self._check = check
         self._page = f"{services.site_url}/page/{CLIP}?title=A%20test%20card"
@@ -123,7 +123,7 @@ class Scenario:
         question = self._say(ADMIN, f".bless @{STRANGER.username}", self._has_reaction)
         self._check(self._has_reaction(question), "blessing somebody is acknowledged with a reaction")
         # What is asked later is answered later: by now, an answer to the stranger would be there.
-        answers = [record for record in self._telegram.chat(STRANGER) if record["message"]["from"]["is_bot"]]
+        answers = [record for record in self._telegram.chat(STRANGER) if self._telegram.is_answer(record["message"])]
         self._check(not answers, "a stranger is not answered")
 
     def _stranger_asks_again(self) -> None:
@@ -192,8 +192,7 @@ class Scenario:
         return self._site.visits(f"/{CLIP}")
 
     def _uploads(self) -> int:
-        """How many videos came as a file, instead of as the name of one that Telegram has."""
-        return sum(not isinstance(call["params"].get("video"), str) for call in self._telegram.calls("sendVideo"))
+        return self._telegram.uploads()
 
     def _is_same_file(self, message: Json | None) -> bool:
         if message is None or self._first_video is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -11,10 +12,13 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
-from chat import wait_until
+from chat import Telegram, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "123456:DEMO-token"
+# Who plays the bot with BACKEND=account, and the name of its session.
+ACCOUNT = {"id": 500, "phone": "15550100500", "first_name": "Media", "last_name": "Desk", "username": "media_desk"}
+SESSION = "desk"
 PATIENCE_SECONDS = 30
 
 
@@ -25,8 +29,10 @@ class Broken(Exception):
 class Services:
     """Starts and ends everything; a context manager, so that nothing outlives it."""
 
-    def __init__(self, tools: Path, admin_id: int) -> None:
+    def __init__(self, tools: Path, admin_id: int, is_account: bool = False) -> None:
         """Nothing is started yet. `tools` is the folder of tg-listen and the others."""
+        self.is_account = is_account
+        self.secrets = [TOKEN]
         self._tools = tools
         self._admin_id = admin_id
         self._running: list[tuple[str, subprocess.Popen[bytes]]] = []
@@ -47,7 +53,11 @@ class Services:
 
     def start(self) -> None:
         self._start_redis()
-        self.telegram_url = self._start_server("emulator.py", "--token", TOKEN)
+        speaker = ("--account", json.dumps(ACCOUNT)) if self.is_account else ("--token", TOKEN)
+        self.telegram_url = self._start_server("emulator.py", *speaker)
+        self.telegram = Telegram(self.telegram_url, ACCOUNT["id"] if self.is_account else None)
+        if self.is_account:
+            self._log_in()
         self.site_url = self._start_server("site.py", "--root", str(self.www))
 
     def _start_redis(self) -> None:
@@ -70,10 +80,37 @@ class Services:
             raise Broken(f"{script} did not start: see above")
         return url
 
+    def _log_in(self) -> None:
+        """Takes over a session of the account, as it would be from another program."""
+        session = self.telegram.session()
+        self.secrets = [session, ACCOUNT["phone"]]
+        (self.folder / "server.pem").write_text(self.telegram.servers()["public_key"])
+        command = [str(self._tools / "tg-session"), "import", SESSION, "--string-file", "-"]
+        done = subprocess.run(
+            command, input=session, env=self.environment(), capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            raise Broken(f"tg-session import failed:\n{done.stderr}")
+
+    def _speaker(self) -> dict[str, str]:
+        """What the environment says of who speaks."""
+        if not self.is_account:
+            return {"TG_BOT_TOKEN": TOKEN, "TG_BOT_API_URL": self.telegram_url}
+        about = self.telegram.servers()
+        addresses = {
+            dc: next(one for one in known if ":" not in one["host"]) for dc, known in about["dcs"].items() if int(dc) < 10
+        }
+        return {
+            "TGPIPE_SESSION": SESSION, "TG_API_ID": str(about["api_id"]), "TG_API_HASH": about["api_hash"],
+            "TG_SERVERS": " ".join(f"{dc}={one['host']}:{one['port']}" for dc, one in addresses.items()),
+            "TG_SERVER_KEY": str(self.folder / "server.pem"),
+        }  # fmt: skip
+
     def environment(self) -> dict[str, str]:
         """What makes the tools use these services."""
-        return os.environ | {
-            "TG_BOT_TOKEN": TOKEN, "TG_ADMIN_ID": str(self._admin_id), "TG_BOT_API_URL": self.telegram_url,
+        others = {name: value for name, value in os.environ.items() if name not in ("TG_BOT_TOKEN", "TGPIPE_SESSION")}
+        return others | self._speaker() | {
+            "TG_ADMIN_ID": str(self._admin_id),
             "TGPIPE_REDIS": f"unix:{self.folder / 'redis.sock'}", "TGPIPE_STATE": str(self.state),
             "TGPIPE_STORE": f"file:{self.folder / 'store'}", "TGPIPE_BIN": str(self._tools), "TGPIPE_LOG": "info:json",
             # The site is on this machine, where a stranger's URL must not lead otherwise.

@@ -28,7 +28,7 @@ class Transcript:
             seen = self._seen.get(message["message_id"])
             if seen is None:
                 seen = self._seen[message["message_id"]] = _Seen()
-                if message["from"]["is_bot"]:
+                if self._telegram.is_answer(message):
                     events.append((seen.begin(record), _content(message)))
                 else:
                     self._asked_at = record["sent_at"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import mimetypes
+import secrets
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -13,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 import aiohttp
 
 from .errors import bad_request
-from .filestore import WRONG_FILE, Blob, File
+from .filestore import WRONG_FILE, Blob, File, FileStore
 from .images import image_size
 from .request import Upload
 from .world import Call
@@ -37,7 +38,7 @@ _URL_TYPES = {
 
 
 @dataclass
-class _Source:
+class Source:
     blob: Blob
     file_name: str | None
     mime_type: str
@@ -55,7 +56,7 @@ async def input_file(call: Call, kind: str, attributes: dict[str, Any], name: st
     if upload is not None:
         source = _from_upload(call, kind, upload)
     elif urlsplit(value).scheme in ("http", "https"):
-        source = await _from_url(call, kind, value)
+        source = await fetched(call.world.files, kind, value)
     elif value.startswith("file:/"):
         source = await _from_path(call, kind, value)
     else:
@@ -94,14 +95,14 @@ def _check_size(kind: str, size: int, limit: int) -> None:
         raise bad_request("file is too big")
 
 
-def _from_upload(call: Call, kind: str, upload: Upload) -> _Source:
+def _from_upload(call: Call, kind: str, upload: Upload) -> Source:
     _check_size(kind, upload.size, call.world.options.max_upload_bytes)
     blob = call.world.files.keep(upload.path, upload.sha256, upload.size)
     name = PurePosixPath(upload.file_name.replace("\\", "/")).name or None
-    return _Source(blob, name, mime_type_of(kind, name, upload.content_type))
+    return Source(blob, name, mime_type_of(kind, name, upload.content_type))
 
 
-async def _from_path(call: Call, kind: str, url: str) -> _Source:
+async def _from_path(call: Call, kind: str, url: str) -> Source:
     if not call.world.options.local:
         raise bad_request("invalid file HTTP URL specified: URL host is empty")
     path = Path(unquote(urlsplit(url).path))
@@ -109,27 +110,28 @@ async def _from_path(call: Call, kind: str, url: str) -> _Source:
         raise bad_request(WRONG_FILE)
     _check_size(kind, path.stat().st_size, call.world.options.max_upload_bytes)
     blob = await asyncio.to_thread(call.world.files.keep_copy, path)
-    return _Source(blob, path.name, mime_type_of(kind, path.name))
+    return Source(blob, path.name, mime_type_of(kind, path.name))
 
 
-async def _from_url(call: Call, kind: str, url: str) -> _Source:
+async def fetched(files: FileStore, kind: str, url: str, types: tuple[str, ...] | None = None) -> Source:
+    """What is at a URL, if it is of the types that the server takes for the kind."""
     limit = URL_PHOTO_MAX_BYTES if kind == "photo" else URL_MAX_BYTES
-    target = call.world.files.incoming_directory / f"url-{id(call)}"
+    target = files.incoming_directory / f"url-{secrets.token_hex(8)}"
     timeout = aiohttp.ClientTimeout(total=URL_TIMEOUT_SECONDS)
     try:
         async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as response:
             if response.status != 200:
                 raise bad_request("failed to get HTTP URL content")
             mime_type = response.content_type
-            if not mime_type.startswith(_URL_TYPES[kind]):
+            if not mime_type.startswith(types or _URL_TYPES[kind]):
                 raise bad_request("wrong type of the web page content")
             digest, size = await _save(response.content, target, limit)
-        blob = call.world.files.keep(target, digest, size)
+        blob = files.keep(target, digest, size)
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         raise bad_request("failed to get HTTP URL content") from error
     finally:
         target.unlink(missing_ok=True)
-    return _Source(blob, PurePosixPath(unquote(urlsplit(url).path)).name or None, mime_type)
+    return Source(blob, PurePosixPath(unquote(urlsplit(url).path)).name or None, mime_type)
 
 
 async def _save(content: aiohttp.StreamReader, target: Path, limit: int) -> tuple[str, int]:

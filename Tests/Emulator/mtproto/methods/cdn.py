@@ -24,13 +24,13 @@ def aes_of(core: Core, medium: Medium) -> tuple[bytes, bytes]:
     return sha256(seed), seed[:12] + bytes(4)
 
 
-def hashes(medium: Medium, offset: int) -> list[Any]:
-    """From the piece that holds `offset` to the end of the file."""
+def hashes(medium: Medium, offset: int, count: int = 8) -> list[Any]:
+    """So many from the piece that holds `offset` on; fewer at the end of the file."""
     first = offset // HASHED_BYTES * HASHED_BYTES
     found = []
     with medium.path.open("rb") as file:
         file.seek(first)
-        while data := file.read(HASHED_BYTES):
+        while len(found) < count and (data := file.read(HASHED_BYTES)):
             found.append(types.FileHash(first, len(data), hashlib.sha256(data).digest()))
             first += len(data)
     return found
@@ -70,7 +70,7 @@ def get_cdn_file_hashes(call: Call, request: Any) -> Any:
     medium = _medium(call, request.file_token)
     if medium.dc != call.dc:
         raise migrate("FILE", medium.dc)
-    return hashes(medium, request.offset)[:8]
+    return hashes(medium, request.offset)
 
 
 @method(functions.upload.ReuploadCdnFileRequest, anywhere=True)
@@ -78,4 +78,4 @@ def reupload_cdn_file(call: Call, request: Any) -> Any:
     medium = _medium(call, request.file_token)
     if _requests.pop(request.request_token, None) != request.file_token:
         raise bad_request("REQUEST_TOKEN_INVALID")
-    return hashes(medium, 0)[:8]
+    return hashes(medium, 0)

@@ -57,7 +57,7 @@ def get_file(call: Call, request: Any) -> Any:
     if (cdn == "always" or (cdn == "auto" and request.cdn_supported)) and not medium.is_photo:
         key, iv = aes_of(call.core, medium)
         token = call.core.directory.media.token(medium)
-        return types.upload.FileCdnRedirect(CDN_DC, token, key, iv, hashes(medium, request.offset)[:8])
+        return types.upload.FileCdnRedirect(CDN_DC, token, key, iv, hashes(medium, request.offset))
     kind = _TYPES.get(medium.file.mime_type, types.storage.FileUnknown)
     return types.upload.File(kind(), medium.date, read_range(medium, request.offset, request.limit))
 
@@ -66,4 +66,4 @@ def get_file(call: Call, request: Any) -> Any:
 def get_file_hashes(call: Call, request: Any) -> Any:
     if request.offset < 0:
         raise bad_request("OFFSET_INVALID")
-    return hashes(_medium(call, request.location), request.offset)[:80]
+    return hashes(_medium(call, request.location), request.offset, 80)

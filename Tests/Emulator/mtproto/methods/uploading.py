@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from botapi.content import media_content as content_of
+from botapi.errors import ApiError
 from botapi.filestore import Blob, File
 from botapi.images import image_size
+from botapi.inputfile import fetched
 
 from ..errors import bad_request
 from ..media import Medium
@@ -41,7 +43,29 @@ async def media_content(call: Call, media: Any) -> Json:
         return content_of(await _document(call, media))
     if isinstance(media, (types.InputMediaPhoto, types.InputMediaDocument)):
         return content_of(_known(call, media).file)
+    if isinstance(media, (types.InputMediaPhotoExternal, types.InputMediaDocumentExternal)):
+        return content_of(await _external(call, media))
     raise bad_request("MEDIA_EMPTY" if isinstance(media, types.InputMediaEmpty) else "MEDIA_INVALID")
+
+
+# What the server makes of a file that it fetched, by the type in the answer's header.
+_KINDS = {"video/mp4": "video", "image/gif": "animation", "audio/mpeg": "audio", "audio/mp4": "audio", "audio/ogg": "voice",
+          "application/pdf": "document", "application/zip": "document"}  # fmt: skip
+
+
+async def _external(call: Call, media: Any) -> File:
+    is_photo = isinstance(media, types.InputMediaPhotoExternal)
+    kind = "photo" if is_photo else "document"
+    try:
+        source = await fetched(call.core.files, kind, media.url, None if is_photo else tuple(_KINDS))
+    except ApiError as error:
+        raise bad_request("WEBPAGE_CURL_FAILED") from error
+    if is_photo:
+        size = image_size(source.blob.path)
+        if size is None:
+            raise bad_request("IMAGE_PROCESS_FAILED")
+        return _issue(call, "photo", source.blob, None, source.mime_type, {"width": size[0], "height": size[1]})
+    return _issue(call, _KINDS[source.mime_type], source.blob, source.file_name, source.mime_type, {})
 
 
 def _known(call: Call, media: Any) -> Medium:
