@@ -33,6 +33,8 @@ struct Engine {
     private var callBytes = 0
     private var lostKeys = 0
     private(set) var isReady = false
+    /// Whether an earlier connection was.
+    private var wasReady = false
     private var readyBefore = 0.0
     private var unsent: [UInt8] = []
     private var events: [Event] = []
@@ -194,6 +196,9 @@ struct Engine {
         if !isReady {
             isReady = true
             events.append(.ready)
+            // What happened between two connections is not always sent on the next one.
+            if wasReady { events.append(.gap) }
+            wasReady = true
         }
         for event in received {
             switch event {
