@@ -49,6 +49,8 @@ import Testing
         let pretty = try await call("users.getUsers", "-", "--pretty", input: "{\n\"id\": [\"me\"]\n}\n")
         #expect(pretty.lines.count > 5 && pretty.lines.first == "[" && pretty.lines.contains(#"    "_": "user","#))
         #expect(try JSON(parsing: pretty.output).array?.first?["id"] == 42)
+        // Nobody asked for a Redis.
+        #expect(!FileManager.default.fileExists(atPath: alice.folder("state/redis")))
         try await expectNoViolations()
     }
 

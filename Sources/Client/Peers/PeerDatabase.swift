@@ -64,9 +64,6 @@ final class PeerDatabase {
         }
     }
 
-    /// The rows that the last statement changed.
-    var changedRows: Int { Int(sqlite3_changes(handle)) }
-
     /// One row of a result; good until the next.
     struct Row {
         fileprivate let statement: OpaquePointer

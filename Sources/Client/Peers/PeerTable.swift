@@ -18,7 +18,8 @@ final class PeerTable {
 
     private let database: PeerDatabase
     private let most: Int
-    private var count = 0
+    /// How many peers there are; nil: not counted yet, which takes a while in a large book.
+    private var count: Int?
     /// 0 while it is not known.
     private var account: Int64 = 0
 
@@ -44,7 +45,6 @@ final class PeerTable {
         try database.run("PRAGMA user_version") { version = $0.integer(0) }
         guard version == 0 || version == PeerTable.version else { return nil }
         if version == 0 { try make() }
-        try database.run("SELECT count(*) FROM peers") { count = Int($0.integer(0)) }
         try database.run("SELECT id FROM owner") { account = $0.integer(0) }
     }
 
@@ -56,7 +56,7 @@ final class PeerTable {
             if account != 0 {
                 try database.run("DELETE FROM peers")
                 try database.run("DELETE FROM names")
-                count = 0
+                count = nil
             }
             try database.run("DELETE FROM owner")
             try database.run("INSERT INTO owner (id) VALUES (?)", .integer(id))
@@ -85,7 +85,6 @@ final class PeerTable {
         if let own = peers.first(where: \.isOwn), case .user(let id) = own.id { try belong(to: id) }
         try database.atomically { () throws(AccountError) in
             for peer in peers { try note(peer, at: now) }
-            if count > most { try shrink() }
         }
     }
 
@@ -98,8 +97,8 @@ final class PeerTable {
         try database.run(
             "INSERT OR REPLACE INTO peers (id, min, seen, object) VALUES (?, ?, ?, ?)", .integer(peer.id.botAPI),
             .integer(peer.isMin ? 1 : 0), .integer(now), .text(text))
-        if old == nil { count += 1 }
         if !peer.isMin { try setNames(peer.names, of: peer.id.botAPI, at: now) }
+        if old == nil { try grow() }
     }
 
     /// A name that belonged to somebody else does not any more.
@@ -155,12 +154,18 @@ final class PeerTable {
         return found
     }
 
-    /// A hundredth more than needed, so that this is seldom.
-    private func shrink() throws(AccountError) {
+    /// There is one more. Beyond the limit, a hundredth of all go, so that this is seldom.
+    private func grow() throws(AccountError) {
+        if let known = count {
+            count = known + 1
+        } else {
+            try database.run("SELECT count(*) FROM peers") { count = Int($0.integer(0)) }
+        }
+        guard let known = count, known > most else { return }
         let oldest = "(SELECT id FROM peers ORDER BY seen LIMIT ?)"
-        let surplus = PeerDatabase.Value.integer(Int64(count - most + most / 100))
+        let surplus = PeerDatabase.Value.integer(Int64(known - most + most / 100))
         try database.run("DELETE FROM names WHERE id IN \(oldest)", surplus)
         try database.run("DELETE FROM peers WHERE id IN \(oldest)", surplus)
-        count -= database.changedRows
+        count = nil
     }
 }
