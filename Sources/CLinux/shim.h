@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@
 // glibc declares these for _GNU_SOURCE only, under which its types would no longer be those of the Glibc module.
 extern char **environ;
 extern int pipe2(int ends[2], int flags);
+extern int accept4(int descriptor, struct sockaddr *address, socklen_t *size, int flags);
 extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int first);
 
 #ifndef F_SETPIPE_SZ
@@ -44,6 +46,9 @@ static inline int tgp_pipe_bytes(int descriptor) {
     int bytes = 0;
     return ioctl(descriptor, FIONREAD, &bytes) == 0 ? bytes : -1;
 }
+
+/// The next connection at a socket that is listened at; not inherited by children, and never waited for.
+static inline int tgp_accept(int descriptor) { return accept4(descriptor, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK); }
 
 /// A pipe whose ends no child inherits.
 static inline int tgp_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }

@@ -129,8 +129,8 @@ extension AccountClient {
         case .gap: if link.purpose == .main { hub.add(.gap) }
         case .ready: if link.purpose == .main { hub.add(.ready) }
         case .waiting(let pause, let error):
-            log.debug("no connection to data centre \(link.dataCenter): \(error.message)")
-            if link.purpose == .main { hub.add(.waiting("\(error.message); trying again in \(pause.shortText)")) }
+            log.debug("no connection to data centre \(number): \(error.message); again in \(pause.shortText)")
+            if link.purpose == .main { hub.add(.waiting(error.message)) }
         }
     }
 

@@ -34,7 +34,7 @@ public struct SessionPlace: Sendable {
     public var user: pid_t? { SessionLock.holder(lockPath) }
 
     /// Whether it shares the session with others.
-    public var isShared: Bool { OwnerSocket.answers(socketPath) }
+    public var isShared: Bool { SocketListener.answers(socketPath) }
 
     /// Runs `body` with the account: through the process that owns the session, or over connections of this one.
     ///

@@ -148,6 +148,9 @@ import Testing
             try await BlockingThread().run {
                 let socket = try UnixSocket(path)
                 socket.send(Array(#"{"id":1,"method":"help.getNearestDc"}"#.utf8) + [10])
+                // The owner has it.
+                usleep(200_000)
+                socket.close()
             }
         }
         // The owner has ended: it did not wait a minute for the answer.

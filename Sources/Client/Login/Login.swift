@@ -42,6 +42,7 @@ public struct Login: Sendable {
         let login = Login(
             client: client, apiID: .integer(Int64(settings.apiID)), apiHash: .string(apiHash))
         let owner = try await running(client.run) {
+            try await client.waitForConnection()
             let owner = try await body(login)
             try await keeper.keep(as: place.name, isNew: !replaces)
             return owner

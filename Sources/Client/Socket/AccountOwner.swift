@@ -1,8 +1,8 @@
+import Blocking
 import Envelope
 import Glibc
 import Logging
 import NIOCore
-import NIOPosix
 import Synchronization
 
 /// Serves an account of this process to others of the same user, over a Unix socket with JSON lines: docs/session.md.
@@ -20,71 +20,36 @@ struct AccountOwner: Sendable {
     ///
     /// - Throws: `ClientError`, `configuration` or `localIO`, when there can be no socket.
     func serve(until closing: Promise<Void>, onReady: @escaping @Sendable () -> Void) async throws {
-        let path = place.socketPath
-        let address = try OwnerSocket.address(path)
-        // Whoever has the session's lock is its owner: a socket that is there was left behind.
-        unlink(path)
-        defer { unlink(path) }
-        let server: NIOAsyncChannel<OwnerSocket.Channel, Never>
-        do {
-            server = try await bootstrap.bind(to: address) { channel in
-                channel.eventLoop.makeCompletedFuture { try OwnerSocket.wrap(channel) }
-            }
-        } catch {
-            throw ClientError(.localIO, "unable to listen at \(path): \(error)")
+        let listener = try SocketListener(place.socketPath)
+        let (clients, arriving) = AsyncStream.makeStream(of: Int32.self)
+        BlockingThread.start {
+            while let client = listener.next() { arriving.yield(client) }
+            arriving.finish()
         }
-        guard chmod(path, 0o600) == 0 else { throw ClientError(.localIO, "unable to protect \(path)") }
         onReady()
-        try await server.executeThenClose { clients in
-            await welcome(clients, until: closing)
-        }
-    }
-
-    private var bootstrap: ServerBootstrap {
-        ServerBootstrap(group: OwnerSocket.group)
-            .serverChannelOption(.backlog, value: 64)
-            // A script may end its input and wait for the answers.
-            .childChannelOption(.allowRemoteHalfClosure, value: true)
-    }
-
-    private func welcome(_ clients: NIOAsyncChannelInboundStream<OwnerSocket.Channel>, until closing: Promise<Void>)
-        async
-    {
         let talking = Gauge()
         await withDiscardingTaskGroup { group in
             group.addTask {
-                await first {
-                    await withDiscardingTaskGroup { talks in
-                        do {
-                            for try await client in clients {
-                                talks.addTask { await talk(with: client, talking, until: closing) }
-                            }
-                        } catch {
-                            log.error("no more clients are taken: \(error)")
-                        }
-                        try? await closing.value()
-                    }
-                } or: {
-                    // Those who are being talked with end by themselves.
-                    try? await closing.value()
-                    while talking.count > 0, !Task.isCancelled { try? await Task.sleep(for: .milliseconds(20)) }
-                }
+                // Also when the task is cancelled.
+                try? await closing.value()
+                listener.stop()
+            }
+            for await client in clients {
+                group.addTask { await talk(with: client, talking, until: closing) }
             }
         }
     }
 
-    private func talk(with client: OwnerSocket.Channel, _ talking: Gauge, until closing: Promise<Void>) async {
+    private func talk(with client: Int32, _ talking: Gauge, until closing: Promise<Void>) async {
         let isWelcome = talking.enter(atMost: AccountOwner.mostClients)
         defer { if isWelcome { talking.leave() } }
         do {
-            let isOwn = try await OwnerSocket.isOwn(client.channel).get()
+            let channel = try await OwnerSocket.channel(client)
             let gone = Promise<Void>()
-            client.channel.closeFuture.whenComplete { _ in gone.fulfil(.success(())) }
-            try await client.executeThenClose { inbound, outbound in
-                guard isOwn, isWelcome else {
-                    let error = ClientError(
-                        isOwn ? .tooMuch : .configuration,
-                        isOwn ? "the session's owner has too many clients already" : "the session is another user's")
+            channel.channel.closeFuture.whenComplete { _ in gone.fulfil(.success(())) }
+            try await channel.executeThenClose { inbound, outbound in
+                guard isWelcome else {
+                    let error = ClientError(.tooMuch, "the session's owner has too many clients already")
                     return try await outbound.write(OwnerAnswer.failure(nil, error))
                 }
                 await OwnerTalk(self, outbound, gone).run(inbound, until: closing)
@@ -119,8 +84,6 @@ struct AccountOwner: Sendable {
 /// How many there are.
 final class Gauge: Sendable {
     private let value = Mutex(0)
-
-    var count: Int { value.withLock { $0 } }
 
     func enter(atMost most: Int) -> Bool {
         value.withLock { value in

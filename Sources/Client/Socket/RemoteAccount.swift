@@ -1,6 +1,5 @@
 public import Envelope
 import NIOCore
-import NIOPosix
 import Synchronization
 public import TL
 
@@ -115,10 +114,7 @@ public final class RemoteAccount: Account {
         var pause = Duration.milliseconds(20)
         while !Task.isCancelled {
             do {
-                let address = try OwnerSocket.address(path)
-                let channel = try await ClientBootstrap(group: OwnerSocket.group).connect(to: address) { channel in
-                    channel.eventLoop.makeCompletedFuture { try OwnerSocket.wrap(channel) }
-                }
+                let channel = try await OwnerSocket.connect(to: path)
                 pause = .milliseconds(20)
                 try await channel.executeThenClose { inbound, outbound in try await converse(inbound, outbound) }
             } catch {}
