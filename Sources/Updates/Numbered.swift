@@ -11,11 +11,14 @@ struct Numbered {
 
     /// nil for updates that have no count.
     init?(_ update: JSON, _ peers: Peers) {
-        guard let pts = update["pts"]?.int, let count = update["pts_count"]?.int, pts >= 0, count >= 0,
-            let box = Numbered.box(of: update)
+        guard let pts = update["pts"]?.int, let count = update["pts_count"]?.int,
+            Numbered.counts.contains(pts), Numbered.counts.contains(count), let box = Numbered.box(of: update)
         else { return nil }
         (self.box, self.pts, self.count, self.update, self.peers) = (box, pts, count, update, peers)
     }
+
+    /// Telegram's are of 32 bits.
+    private static let counts = 0...Int64(Int32.max)
 
     private static func box(of update: JSON) -> BoxID? {
         let name = update["_"]?.string ?? ""

@@ -6,7 +6,9 @@ public import Stage
 /// Takes what is emitted.
 public protocol UpdateSink: Sendable {
     /// Keeps it together with the state behind it.
-    func emit(_ emission: Emission) async throws
+    ///
+    /// - Returns: false when it is not wanted, and nothing was kept.
+    func emit(_ emission: Emission) async throws -> Bool
     /// There is nothing to emit for now; the state has moved on nevertheless.
     func settle(_ state: UpdateState) async throws
     /// Telegram wants a wait, and meanwhile nothing is emitted.
@@ -89,7 +91,7 @@ public struct UpdateFeed: Sendable {
                 try await emit(emissions, into: sink, kept: &kept)
                 continue
             }
-            if let state = sequencer.state, state != kept {
+            if let state = sequencer.state, kept.map({ state.isFurther(than: $0) }) ?? true {
                 try await sink.settle(state)
                 kept = state
             }
@@ -103,8 +105,7 @@ public struct UpdateFeed: Sendable {
 
     private func emit(_ emissions: [Emission], into sink: some UpdateSink, kept: inout UpdateState?) async throws {
         for emission in emissions {
-            try await sink.emit(emission)
-            kept = nil
+            if try await sink.emit(emission) { kept = emission.state }
         }
     }
 

@@ -22,6 +22,13 @@ public struct UpdateState: Sendable, Equatable {
         (self.qts, self.date, self.seq, since) = (qts, date, seq, date)
     }
 
+    /// Whether it is worth to be kept: that time passed alone is not.
+    func isFurther(than other: UpdateState) -> Bool {
+        var other = other
+        other.date = date
+        return self != other
+    }
+
     public init?(_ json: JSON) {
         guard let common = json["common"].flatMap(BoxState.init), common.pts != nil, let qts = json["qts"]?.int,
             let date = json["date"]?.int, let seq = json["seq"]?.int, let since = json["since"]?.int

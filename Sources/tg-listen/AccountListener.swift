@@ -44,11 +44,11 @@ actor AccountListener: UpdateSink {
             from: progress.state, once: once, into: self)
     }
 
-    func emit(_ emission: Emission) async throws {
+    func emit(_ emission: Emission) async throws -> Bool {
         let receivedAt = Timestamp.now
         progress.state = emission.state
-        guard let shape = try await shaper.shape(emission) else { return }
-        if emitted.remove(AccountListener.key(kind: shape.kind, shape.body)) != nil { return }
+        guard let shape = try await shaper.shape(emission) else { return false }
+        if emitted.remove(AccountListener.key(kind: shape.kind, shape.body)) != nil { return false }
         progress.updateID += 1
         progress.revision += 1
         let envelope = Envelope(
@@ -61,6 +61,7 @@ actor AccountListener: UpdateSink {
                 "outgoing": shape.isOutgoing ? true : nil,
             ])
         try await output.emit(envelope, progress.text, since: receivedAt, updateID: progress.updateID)
+        return true
     }
 
     private func payload(_ shape: BotShape, of emission: Emission) -> JSONObject {
