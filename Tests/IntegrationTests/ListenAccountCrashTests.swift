@@ -58,6 +58,9 @@ import Testing
         let total = messages / ListenAccountCrashTests.chats * ListenAccountCrashTests.chats
         let lost = total - Set(texts).count
         #expect(texts.count == total && lost == 0, "\(texts.count - Set(texts).count) twice, \(lost) lost")
+        for (chat, messages) in Dictionary(grouping: raw.compactMap(\.seen), by: \.chat) {
+            #expect(messages.map(\.id) == messages.map(\.id).sorted(), "the chat \(chat) is out of order")
+        }
         #expect(raw.compactMap { $0.payload["update_id"]?.int } == Array(1...Int64(max(1, raw.count))))
     }
 
@@ -97,5 +100,45 @@ import Testing
         #expect(last.status == 0, "\(last.errors.suffix(2000))")
         expectEachOnce(try await queues.run("ev-queue", "peek", "raw", "-n", "0").envelopes())
         #expect(try await alice.violations() == [])
+    }
+
+    /// The owner of the session dies again and again; the listener is spoken to by each next one, and goes on by itself.
+    @Test func `A killed owner of the session costs nothing`() async throws {
+        let arguments = ["--session", AccountFixture.name, "--state", alice.folder("state.json")]
+        let run = { @Sendable [alice] (tool: String, arguments: [String]) throws in
+            try ToolRun(tool, arguments, environment: alice.environment, folder: alice.folder)
+        }
+        #expect(try await run("tg-listen", arguments + ["--once"]).result().status == 0)
+        let first = try run("tg-session", ["run", AccountFixture.name])
+        let socket = alice.folder("state/sessions/\(AccountFixture.name).sock")
+        #expect(try await eventually { FileManager.default.fileExists(atPath: socket) })
+        let listener = try run("tg-listen", arguments)
+        #expect(try await eventually { listener.log.contains("listening") })
+        async let written: Void = write()
+        try await Task.sleep(for: .milliseconds(100))
+        first.signal(SIGKILL)
+        _ = try await first.result()
+        try await kill { try run("tg-session", ["run", AccountFixture.name]) }
+        let last = try run("tg-session", ["run", AccountFixture.name])
+        try await written
+        let total = messages
+        _ = try await listener.waitForLines { $0.count >= total }
+        listener.signal(SIGTERM)
+        let result = try await listener.result()
+        #expect(result.status == 0, "\(result.errors.suffix(2000))")
+        last.signal(SIGTERM)
+        _ = try await last.result()
+        expectEachOnce(try result.envelopes())
+        #expect(try await alice.violations() == [])
+    }
+}
+
+extension Envelope {
+    /// Which message it brings.
+    fileprivate var seen: (chat: Int64, id: Int64)? {
+        guard let message = payload["message"] ?? payload["channel_post"], let chat = message["chat"]?["id"]?.int,
+            let id = message["message_id"]?.int
+        else { return nil }
+        return (chat, id)
     }
 }

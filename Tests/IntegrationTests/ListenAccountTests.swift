@@ -145,10 +145,13 @@ private let news: Int64 = -1_000_000_000_005
         try await begin()
         let run = try start("--allowed-updates", "message,edited_message,deleted_messages", "--raw-tl")
         #expect(try await eventually { run.log.contains("listening") })
+        // One after the other: a difference does not tell of what is gone by then.
         try await writes("hello")
+        _ = try await run.waitForLines { $0.count == 1 }
         let own: JSON = ["id": .integer(MTProtoEmulator.alice), "first_name": "Alice"]
         try await writes("mine", ["from": own])
         try await alice.control("edit", ["chat_id": 77, "message_id": 1, "text": "hallo"])
+        _ = try await run.waitForLines { $0.count == 3 }
         try await alice.control("mtproto/delete", ["chat_id": 77, "message_ids": [1]])
         _ = try await run.waitForLines { $0.count == 4 }
         run.signal(SIGTERM)
