@@ -37,7 +37,7 @@ public struct MD5: ~Copyable {
 }
 
 /// A digest of libcrypto that is being made; freed with the object.
-private struct RunningDigest: ~Copyable {
+final class RunningDigest {
     private let context: OpaquePointer
     private let kind: OpaquePointer?
     private let count: Int

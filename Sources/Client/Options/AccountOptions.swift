@@ -23,9 +23,16 @@ public struct AccountOptions: ParsableArguments, Sendable {
     public func withAccount<Value: Sendable>(
         _ runtime: Runtime, _ body: @escaping @Sendable (any Account) async throws -> Value
     ) async throws -> Value {
+        let place = try place(runtime)
+        return try await place.withAccount(connection, body)
+    }
+
+    // Swift 6.3.1 crashes in release builds when what throws here becomes a part of the function above (splitting coroutines).
+    @inline(never)
+    private func place(_ runtime: Runtime) throws -> SessionPlace {
         guard let name else {
             throw ClientError(.configuration, "no session: name one with --session, or set TGPIPE_SESSION")
         }
-        return try await SessionPlace(name, runtime).withAccount(connection, body)
+        return try SessionPlace(name, runtime)
     }
 }
