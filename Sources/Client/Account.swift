@@ -23,7 +23,7 @@ public protocol Account: Sendable {
     /// - Returns: an `InputFile`, good for some hours.
     func upload(_ path: String, key: String, onProgress: @escaping TransferProgress) async throws -> JSON
 
-    /// Downloads a file to this machine, several parts at once, each checked where Telegram tells its hash.
+    /// Downloads a file to this machine, several parts at once; what does not come from Telegram itself is checked by the hashes that it tells.
     ///
     /// - Parameters:
     ///   - file: what it is and where.

@@ -72,7 +72,6 @@ struct Download: Sendable {
             let step = await route.step
             do {
                 guard let piece = try await piece(step, offset, line) else { continue }
-                try await check(piece, step, offset)
                 return piece
             } catch let error as TelegramRPCError {
                 try await follow(error, step)
@@ -86,7 +85,7 @@ struct Download: Sendable {
     /// - Returns: nil when it has to be asked for again, maybe somewhere else.
     private func piece(_ step: DownloadRoute.Step, _ offset: Int64, _ line: Int) async throws -> ArraySlice<UInt8>? {
         guard let cdn = step.cdn else { return try await fromTelegram(step, offset, line) }
-        return try await fromCDN(cdn, step, offset, line)
+        return try await fromCDN(cdn.file, cdn.hashes, step, offset, line)
     }
 
     /// - Returns: nil when somebody else has to be asked.
@@ -108,25 +107,20 @@ struct Download: Sendable {
 
     /// - Returns: nil when the CDN has to be asked again.
     private func fromCDN(
-        _ cdn: CDNFile, _ step: DownloadRoute.Step, _ offset: Int64, _ line: Int
+        _ cdn: CDNFile, _ hashes: FileHashes, _ step: DownloadRoute.Step, _ offset: Int64, _ line: Int
     ) async throws -> ArraySlice<UInt8>? {
         let answer = try await call(cdn.request(offset), at: .cdn(cdn.dataCenter), line: line)
         switch try cdn.answer(answer, offset) {
-        case .piece(let piece): return piece[...]
+        case .piece(let piece):
+            let ranges = try await hashes.covering(offset, count: piece.count)
+            guard ranges.match(piece[...], at: offset) else {
+                throw MTProtoError(.protocolBroken, "what Telegram's CDN sends is not the file (SHA-256)")
+            }
+            return piece[...]
         case .reupload(let wanted):
-            let hashes = try await call(cdn.reuploadRequest(wanted), at: .dataCenter(step.dataCenter), line: line)
-            await step.hashes.add(try FileHashes.read(hashes))
+            let told = try await call(cdn.reuploadRequest(wanted), at: .dataCenter(step.dataCenter), line: line)
+            await hashes.add(try FileHashes.read(told))
             return nil
-        }
-    }
-
-    private func check(_ piece: ArraySlice<UInt8>, _ step: DownloadRoute.Step, _ offset: Int64) async throws {
-        guard !piece.isEmpty else { return }
-        let ranges = try await step.hashes.covering(offset, count: piece.count)
-        guard ranges.match(piece, at: offset) else {
-            throw MTProtoError(
-                .protocolBroken,
-                "what \(step.cdn == nil ? "Telegram" : "Telegram's CDN") sends is not the file (SHA-256)")
         }
     }
 

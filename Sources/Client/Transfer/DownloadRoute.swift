@@ -12,8 +12,8 @@ actor DownloadRoute {
         let dataCenter: Int
         /// `upload.getFile` as TL bytes, with an offset and a limit at its end that are put in for each piece.
         let template: [UInt8]
-        let cdn: CDNFile?
-        let hashes: FileHashes
+        /// What the CDN is asked for, and how its answers are checked.
+        var cdn: (file: CDNFile, hashes: FileHashes)?
     }
 
     private let host: any TransferHost
@@ -26,49 +26,39 @@ actor DownloadRoute {
     /// - Throws: `TLError`, when the location is none.
     init(_ file: RemoteFile, _ host: any TransferHost, _ call: PieceCall) throws {
         (self.file, self.host, self.call) = (file, host, call)
-        step = try DownloadRoute.direct(0, file, host.schema, call)
+        step = try DownloadRoute.direct(0, file, host.schema)
     }
 
-    private static func direct(
-        _ number: Int, _ file: RemoteFile, _ schema: TLSchema, _ call: PieceCall
-    ) throws -> Step {
+    private static func direct(_ number: Int, _ file: RemoteFile, _ schema: TLSchema) throws -> Step {
         let pieceBytes = JSON.integer(Int64(TransferSettings.pieceBytes))
         let template = try schema.request(
             "upload.getFile",
             ["cdn_supported": true, "location": file.location, "offset": 0, "limit": pieceBytes])
-        let dataCenter = file.dataCenter
-        let hashes = FileHashes(isRequired: false) { offset in
-            let location = file.location
-            let request = try schema.request(
-                "upload.getFileHashes", ["location": location, "offset": .integer(offset)])
-            return try await call(request.bytes, at: .dataCenter(dataCenter), line: 0)
-        }
-        return Step(
-            number: number, dataCenter: dataCenter, template: template.bytes, cdn: nil, hashes: hashes)
+        return Step(number: number, dataCenter: file.dataCenter, template: template.bytes)
     }
 
     /// The file is in another data centre.
     func move(to dataCenter: Int, after number: Int) throws {
         guard number == step.number else { return }
         file.dataCenter = dataCenter
-        step = try DownloadRoute.direct(number + 1, file, host.schema, call)
+        step = try DownloadRoute.direct(number + 1, file, host.schema)
     }
 
     /// The CDN has the file.
     func redirect(_ cdn: CDNFile, after number: Int) {
         guard number == step.number else { return }
         let (call, dataCenter) = (call, step.dataCenter)
-        let hashes = FileHashes(known: cdn.hashes, isRequired: true) { offset in
+        let hashes = FileHashes(known: cdn.hashes) { offset in
             try await call(cdn.hashRequest(offset), at: .dataCenter(dataCenter), line: 0)
         }
         step = Step(
-            number: number + 1, dataCenter: dataCenter, template: step.template, cdn: cdn, hashes: hashes)
+            number: number + 1, dataCenter: dataCenter, template: step.template, cdn: (cdn, hashes))
     }
 
     /// The CDN does not know the file any more.
     func leaveCDN(after number: Int) throws {
         guard number == step.number else { return }
-        step = try DownloadRoute.direct(number + 1, file, host.schema, call)
+        step = try DownloadRoute.direct(number + 1, file, host.schema)
     }
 
     /// Gets a new file reference, once for all who were refused.
@@ -92,7 +82,7 @@ actor DownloadRoute {
                 .referenceLost, "Telegram does not hand out the file any more: the message that it came with is gone")
         }
         file.location = fresh.location
-        step = try DownloadRoute.direct(number + 1, file, host.schema, call)
+        step = try DownloadRoute.direct(number + 1, file, host.schema)
     }
 }
 

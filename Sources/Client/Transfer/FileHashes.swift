@@ -3,7 +3,8 @@ import Envelope
 import MTProto
 import TL
 
-/// The SHA-256s of a file's ranges as Telegram tells them, asked for as they are needed.
+/// The SHA-256s of a file's ranges as Telegram tells them, asked for as they are needed: by them is known what others send for it. What
+/// Telegram itself sends is known by each message's own key.
 ///
 /// Source: https://core.telegram.org/cdn#verifying-files
 actor FileHashes {
@@ -18,30 +19,22 @@ actor FileHashes {
     private static let mostRanges = 4096
 
     private var ranges: [Int64: Range] = [:]
-    private let isRequired: Bool
     private let ask: @Sendable (_ offset: Int64) async throws -> [UInt8]
-    /// Telegram does not tell.
-    private var isSilent = false
     private var isAsking = false
     private var waiting: [CheckedContinuation<Void, Never>] = []
 
-    /// - Parameters:
-    ///   - isRequired: false: what Telegram does not tell is not checked.
-    ///   - ask: for the hashes from an offset on, as TL bytes of `Vector<FileHash>`.
-    init(
-        known: [Range] = [], isRequired: Bool, _ ask: @escaping @Sendable (_ offset: Int64) async throws -> [UInt8]
-    ) {
-        (self.isRequired, self.ask) = (isRequired, ask)
+    /// - Parameter ask: for the hashes from an offset on, as TL bytes of `Vector<FileHash>`.
+    init(known: [Range], _ ask: @escaping @Sendable (_ offset: Int64) async throws -> [UInt8]) {
+        self.ask = ask
         for range in known { ranges[range.offset] = range }
     }
 
-    /// The ranges that a piece consists of; none when they are not told, and need not be.
+    /// The ranges that a piece consists of.
     ///
-    /// - Throws: what `ask` does; `MTProtoError`, `protocolBroken`, when Telegram does not tell what it has to.
+    /// - Throws: what `ask` does; `MTProtoError`, `protocolBroken`, when Telegram does not tell them.
     func covering(_ offset: Int64, count: Int) async throws -> [Range] {
         while true {
             if let known = known(offset, count) { return known }
-            if isSilent { return [] }
             if isAsking {
                 // One question is answered with the hashes of many pieces.
                 await withCheckedContinuation { waiting.append($0) }
@@ -58,17 +51,10 @@ actor FileHashes {
             for waiter in waiting { waiter.resume() }
             waiting = []
         }
-        do {
-            add(try FileHashes.read(try await ask(offset)))
-        } catch is TelegramRPCError where !isRequired {
-            isSilent = true
-            return
-        }
-        guard known(offset, count) == nil else { return }
-        guard !isRequired else {
+        add(try FileHashes.read(try await ask(offset)))
+        guard known(offset, count) != nil else {
             throw MTProtoError(.protocolBroken, "Telegram does not tell the hashes of a file that others send for it")
         }
-        isSilent = true
     }
 
     func add(_ new: [Range]) {
