@@ -102,14 +102,20 @@ public struct SessionPlace: Sendable {
     }
 
     private func serve(_ owner: AccountOwner, until shutdown: Shutdown) async throws {
-        let closing = Promise<Void>()
+        let (closing, ending) = (Promise<Void>(), Promise<Void>())
         let events = try await owner.account.events()
         try await withThrowingTaskGroup(of: Bool.self) { group in
             group.addTask {
-                try await owner.account.startPatiently()
-                // Throws when the account cannot be used any more.
-                for try await event in events { owner.tell(event) }
-                return true
+                // Calls that are being made then are still answered.
+                defer { closing.fulfil(.success(())) }
+                do {
+                    try await owner.account.startPatiently()
+                    // Throws when the account cannot be used any more.
+                    for try await event in events { owner.tell(event) }
+                } catch {
+                    ending.fulfil(.failure(error))
+                }
+                return false
             }
             group.addTask {
                 try await owner.serve(until: closing) {
@@ -123,9 +129,10 @@ public struct SessionPlace: Sendable {
                 return false
             }
             defer { group.cancelAll() }
-            // The owner ends by itself after the shutdown, or the account does.
+            // It ends by itself after the shutdown, or after the account's end.
             while let isOver = try await group.next(), !isOver {}
         }
+        try ending.result?.get()
     }
 
     /// Removes the session, and what was kept beside it, unless another process uses it.

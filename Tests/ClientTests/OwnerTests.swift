@@ -96,6 +96,8 @@ import Testing
                 for try await event in events {
                     if case .gap = event { break }
                 }
+                // The one before was sent first.
+                _ = try await account.me()
             }
             #expect(try await between == MTProtoEmulator.alice)
         }
