@@ -47,7 +47,9 @@ public actor BotShaper {
             replied = found.message
             peers.merge(found.peers)
         }
-        for id in mentioned.peers + [own] + (replied.map { ShortForm.mentioned(in: $0) } ?? []) where peers[id] == nil {
+        let writer = plain.isOutgoing ? [own] : []
+        for id in mentioned.peers + writer + (replied.map { ShortForm.mentioned(in: $0) } ?? []) where peers[id] == nil
+        {
             if let peer = try await account.peer(id) { peers.insert(peer) }
         }
         return BotShape(emission.update, own: own, peers: peers, replied: replied)

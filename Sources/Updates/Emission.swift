@@ -42,6 +42,8 @@ public struct Peers: Sendable {
 /// What has to be asked for next.
 public enum UpdateRequest: Sendable, Equatable {
     case state
+    /// Where the channels stand, when an account is listened to for the first time.
+    case dialogs(DialogOffset)
     case difference
     case channelDifference(Int64)
     /// The newest message of a channel that is too old to be emitted, and the channel's pts.
@@ -53,7 +55,7 @@ public enum UpdateRequest: Sendable, Equatable {
 
     var box: BoxID {
         switch self {
-        case .state, .difference, .messages: .common
+        case .state, .dialogs, .difference, .messages: .common
         case .channelDifference(let id), .boundary(let id, _), .history(let id, _): .channel(id)
         }
     }
@@ -64,6 +66,7 @@ public enum UpdateRequest: Sendable, Equatable {
     func call(_ state: UpdateState) -> (method: String, parameters: JSONObject) {
         switch self {
         case .state: ("updates.getState", [:])
+        case .dialogs(let offset): ("messages.getDialogs", offset.parameters)
         case .difference:
             (
                 "updates.getDifference",

@@ -11,6 +11,9 @@ extension UpdateSequencer {
             guard let known = UpdateState(result: result) else { return [] }
             take(known)
             return []
+        case .dialogs(let offset):
+            take(dialogs: result, from: offset)
+            return []
         case .difference: return takeDifference(result, at: now)
         case .channelDifference(let id): return takeChannelDifference(result, .channel(id), at: now)
         case .boundary(let id, _): return takeBoundary(result, .channel(id), at: now)
@@ -21,7 +24,11 @@ extension UpdateSequencer {
     private mutating func take(_ known: UpdateState) {
         isLost = false
         boxes[.common] = nil
-        guard let before = state else { return state = known }
+        guard let before = state else {
+            state = known
+            dialogs = isBot ? nil : DialogOffset()
+            return
+        }
         state?.common.pts = known.common.pts
         state?.common.ahead = []
         state?.qts = known.qts
@@ -38,6 +45,7 @@ extension UpdateSequencer {
     public mutating func refuse(_ request: UpdateRequest, areNumbersUnknown: Bool, at now: Time) {
         switch request {
         case .state: break
+        case .dialogs: dialogs = nil
         case .difference: isLost = true
         case .messages:
             state?.common.isBehind = false

@@ -11,6 +11,8 @@ public protocol UpdateSink: Sendable {
     func emit(_ emission: Emission) async throws -> Bool
     /// There is nothing to emit for now; the state has moved on nevertheless.
     func settle(_ state: UpdateState) async throws
+    /// For the first time nothing is missing: from here on updates come by themselves.
+    func begin() async
     /// Telegram wants a wait, and meanwhile nothing is emitted.
     func wait(_ wait: FloodWait) async
 }
@@ -85,6 +87,7 @@ public struct UpdateFeed: Sendable {
         let begun = ContinuousClock.now
         var sequencer = UpdateSequencer(state: state, own: account.userID, isBot: account.isBot)
         var kept = state
+        var hasBegun = false
         while !runtime.shutdown.isRequested {
             if let request = sequencer.nextRequest(at: .now - begun) {
                 let emissions = try await ask(request, of: &sequencer, begun, sink)
@@ -95,6 +98,8 @@ public struct UpdateFeed: Sendable {
                 try await sink.settle(state)
                 kept = state
             }
+            if !hasBegun { await sink.begin() }
+            hasBegun = true
             if once { return }
             for event in await mailbox.take(until: sequencer.deadline.map { begun + $0 }) {
                 let emissions = try await take(event, with: &sequencer, at: .now - begun)

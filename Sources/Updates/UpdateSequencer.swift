@@ -21,6 +21,8 @@ public struct UpdateSequencer: Sendable {
     var lastHeard: Time?
     /// Telegram does not know the numbers of the common box any more.
     var isLost = false
+    /// Which channels are to be learned next, with where they stand; nil: none.
+    var dialogs: DialogOffset?
 
     /// How long what is missing may still come by itself.
     static let patience = Duration.milliseconds(500)
@@ -61,6 +63,7 @@ public struct UpdateSequencer: Sendable {
     /// What to ask Telegram for now; nil when nothing is.
     public mutating func nextRequest(at now: Time) -> UpdateRequest? {
         guard let state, !isLost else { return .state }
+        if let dialogs { return .dialogs(dialogs) }
         if let lastHeard, now - lastHeard >= UpdateSequencer.longestSilence {
             self.lastHeard = now
             ask(.common, at: now)

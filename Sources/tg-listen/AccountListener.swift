@@ -37,11 +37,14 @@ actor AccountListener: UpdateSink {
     /// - Parameter once: ends when nothing is missing.
     func run(once: Bool) async throws {
         username = try await account.peer(account.userID)?["username"]?.string
+        try await UpdateFeed(account: account, runtime: output.runtime).run(
+            from: progress.state, once: once, into: self)
+    }
+
+    func begin() {
         output.runtime.log.info(
             "listening",
             metadata: ["account": "\(username ?? "\(account.userID)")", "update_id": "\(progress.updateID)"])
-        try await UpdateFeed(account: account, runtime: output.runtime).run(
-            from: progress.state, once: once, into: self)
     }
 
     func emit(_ emission: Emission) async throws -> Bool {

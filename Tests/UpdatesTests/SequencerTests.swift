@@ -101,6 +101,7 @@ struct SequencerTests {
     @Test func `An account never seen begins where Telegram says and emits nothing old`() {
         var machine = Machine(nil)
         machine.answer(.state, ["_": "updates.state", "pts": 0, "qts": 0, "date": 1000, "seq": 1, "unread_count": 0])
+        machine.answer(.dialogs(DialogOffset()), ["_": "messages.dialogs", "dialogs": []])
         #expect(machine.request == nil && machine.state.common.pts == 0)
         machine.hear(new(1, pts: 1))
         #expect(machine.texts == ["m1"] && machine.state.common.pts == 1)
@@ -307,6 +308,25 @@ struct ChannelTests {
         var again = UpdateSequencer(state: UpdateState(machine.state.json), own: 42, isBot: false)
         _ = again.answer(.difference, ["_": "updates.differenceEmpty", "date": 1, "seq": 1], at: .zero)
         #expect(again.nextRequest(at: .zero) == .channelDifference(5))
+    }
+
+    @Test func `Where the channels stand is learned at the first start`() {
+        var machine = Machine(nil)
+        machine.answer(.state, ["_": "updates.state", "pts": 0, "qts": 0, "date": 1000, "seq": 1, "unread_count": 0])
+        let page: JSON = .object([
+            "_": "messages.dialogsSlice", "count": 2, "messages": [message(3, channel: 5), message(3)],
+            "dialogs": [
+                .object([
+                    "_": "dialog", "peer": ["_": "peerChannel", "channel_id": 5], "top_message": 3, "pts": 10,
+                ]), .object(["_": "dialog", "peer": ["_": "peerUser", "user_id": 77], "top_message": 3]),
+            ],
+        ])
+        machine.answer(.dialogs(DialogOffset()), page)
+        let next = DialogOffset(date: 1000, id: 3, peer: .integer(77), page: 1)
+        machine.answer(.dialogs(next), ["_": "messages.dialogsSlice", "count": 2, "messages": [], "dialogs": []])
+        #expect(machine.request == nil)
+        machine.hear(new(4, pts: 11, channel: 5))
+        #expect(machine.texts == ["m4"] && machine.request == nil)
     }
 
     @Test func `A channel that may not be seen any more is left alone`() {

@@ -1,0 +1,50 @@
+import Client
+import Envelope
+
+/// From where on dialogs are listed: by their newest messages.
+public struct DialogOffset: Sendable, Equatable {
+    var date: Int64 = 0
+    var id: Int64 = 0
+    var peer: JSON = ["_": "inputPeerEmpty"]
+    /// How many pages came before.
+    var page = 0
+
+    /// Nobody has more channels than fit; the rest is learned when something happens there.
+    static let mostPages = 30
+
+    var parameters: JSONObject {
+        [
+            "offset_date": .integer(date), "offset_id": .integer(id), "offset_peer": peer,
+            "limit": .integer(UpdateRequest.page), "hash": 0,
+        ]
+    }
+
+    /// Behind a page; nil when it was the last.
+    func next(after result: JSON) -> DialogOffset? {
+        guard result["_"] == "messages.dialogsSlice", page + 1 < DialogOffset.mostPages,
+            let last = result["dialogs"]?.array?.last, let id = last["top_message"]?.int,
+            let peer = last["peer"].flatMap({ PeerID(tl: $0) })
+        else { return nil }
+        let newest = result["messages"]?.array?.first {
+            $0["id"]?.int == id && $0["peer_id"].flatMap { PeerID(tl: $0) } == peer
+        }
+        let next = DialogOffset(
+            date: newest?["date"]?.int ?? date, id: id, peer: .integer(peer.botAPI), page: page + 1)
+        return next.peer == self.peer ? nil : next
+    }
+}
+
+extension UpdateSequencer {
+    /// What is in the channels now counts as seen.
+    mutating func take(dialogs result: JSON, from offset: DialogOffset) {
+        for dialog in result["dialogs"]?.array ?? [] {
+            guard let id = dialog["peer"]?["channel_id"]?.long, let pts = dialog["pts"]?.int,
+                state?.channels[id] == nil
+            else { continue }
+            var box = BoxState(pts: pts)
+            box.newest = dialog["top_message"]?.int ?? 0
+            state?.channels[id] = box
+        }
+        dialogs = offset.next(after: result)
+    }
+}
