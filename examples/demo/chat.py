@@ -58,6 +58,10 @@ class Telegram:
         """The calls of a method of the Bot API that the bot has made so far."""
         return list(self._request(f"log?method={method}")["calls"])
 
+    def is_listened_to(self) -> bool:
+        """Whether what is said now reaches the bot. What was said before an account first listens stays unheard."""
+        return self._account is None or bool(self._request("mtproto/log?method=updates.getState")["calls"])
+
     def violations(self) -> list[Json]:
         """What the account did that Telegram would not put up with; a session made elsewhere has no salt at first (48)."""
         return [one for one in self._request("mtproto/log")["violations"] if one.get("code") != 48]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from chat import wait_until
 from scenario import ADMIN, Scenario, make_site
-from services import ROOT, Broken, Services
+from services import PATIENCE_SECONDS, ROOT, Broken, Services
 
 
 class Checks:
@@ -74,6 +74,8 @@ def _play(services: Services, checks: Checks) -> None:
     services.start()
     bot = services.start_bot(TGPIPE_RECORD=str(services.recorded))
     try:
+        if not wait_until(lambda: services.telegram.is_listened_to() or not services.is_bot_up(), PATIENCE_SECONDS):
+            raise Broken("the bot does not listen")
         Scenario(services, checks.add).play()
     except Broken as error:
         checks.add(False, str(error))
