@@ -10,6 +10,9 @@
 #     host2$ media-bot-queues.sh media            # fetches and stores; on as many as there should be
 #     host3$ media-bot-queues.sh large            # the same with what is over MAX_DIRECT_SIZE=50M, say, of the others
 #
+# With TGPIPE_SESSION instead of TG_BOT_TOKEN, an account does it. Its session is on the machine with the role front; the others have
+# none, and cannot fetch the files of messages.
+#
 # A stage that fails is started again, since nothing is lost by it; one that cannot work (wrong settings, refused token) ends all.
 # An interrupt ends all: each stage finishes what it has, and what is in the queues waits for the next start.
 set -euo pipefail
@@ -36,10 +39,13 @@ die() { say "$1"; exit "${2:-78}"; }
 here=${TGPIPE_HOST:-$(hostname)}
 here=${here//[^A-Za-z0-9._-]/-}
 
-for tool in tg-listen tg-gate ratelimit ev-route media-fetch blob-put tg-send; do
+for tool in ${TGPIPE_SESSION:+tg-session} tg-listen tg-gate ratelimit ev-route media-fetch blob-put tg-send; do
     command -v "$tool" >/dev/null || die "$tool is not on PATH: make install, or set TGPIPE_BIN to the folder of the tools"
 done
-[ -n "${TG_BOT_TOKEN:-}" ] || die "set TG_BOT_TOKEN to the token that @BotFather gave you"
+[ -n "${TG_BOT_TOKEN:-}${TGPIPE_SESSION:-}" ] ||
+    die "set TG_BOT_TOKEN to the token that @BotFather gave you, or TGPIPE_SESSION to an account's session"
+speaker=(--bot)
+[ -z "${TGPIPE_SESSION:-}" ] || speaker=(--session "$TGPIPE_SESSION")
 # Before anything is started: what dies here leaves nothing behind.
 for role in "$@"; do
     case $role in
@@ -81,25 +87,51 @@ stage_as() {
     done
 }
 
-finish() {
-    touch "$run/ending"
+end_stages() {
     local file
-    for file in "$run"/*.pid; do
+    for file in "$@"; do
         if [ -e "$file" ]; then kill -TERM "$(cat "$file")" 2>/dev/null || true; fi
     done
 }
+
+# The account is needed until the last of the others has ended.
+finish() {
+    touch "$run/ending"
+    local files=("$run"/*.pid)
+    end_stages "${files[@]/$run\/tg-session.pid/}"
+}
 trap finish INT TERM HUP USR1
+
+[[ " $* " = *" front "* ]] || unset TGPIPE_SESSION
 
 # Each stage in a process group of its own: a Ctrl-C is for this script only.
 set -m
+
+# One process owns an account, and the stages share it; it may be running already.
+is_owned() { tg-session status "$TGPIPE_SESSION" 2>/dev/null | grep -q '"owner":{'; }
+owner=
+if [ -n "${TGPIPE_SESSION:-}" ] && ! is_owned; then
+    stage tg-session run "$TGPIPE_SESSION" &
+    owner=$!
+    for ((tries = 0; tries < 300; tries++)); do
+        if is_owned || [ -s "$run/failed" ]; then break; fi
+        sleep 0.1
+    done
+fi
+
+stages=()
+start() {
+    "$@" &
+    stages+=("$!")
+}
 for role in "$@"; do
     case $role in
     front)
-        stage tg-listen --bot --to queue:raw &
-        stage tg-gate --from queue:raw --to queue:allowed "${gate_options[@]}" &
-        stage ratelimit --from queue:allowed --to queue:commands -m 'commands.media.#' "${limit_options[@]}" &
-        stage ev-route --from queue:commands -o 'commands.media.#=queue:media' -o 'commands.telegram.#=queue:send' &
-        stage tg-send --from queue:send "${send_options[@]}" &
+        start stage tg-listen "${speaker[@]}" --to queue:raw
+        start stage tg-gate --from queue:raw --to queue:allowed "${gate_options[@]}"
+        start stage ratelimit --from queue:allowed --to queue:commands -m 'commands.media.#' "${limit_options[@]}"
+        start stage ev-route --from queue:commands -o 'commands.media.#=queue:media' -o 'commands.telegram.#=queue:send'
+        start stage tg-send --from queue:send "${send_options[@]}"
         ;;
     media)
         direct=()
@@ -108,21 +140,28 @@ for role in "$@"; do
             direct=(--max-direct-size "$MAX_DIRECT_SIZE")
             fetched=done.$here
             # What is too large to be fetched here goes elsewhere, and all else to blob-put.
-            stage_as large-route ev-route --from "queue:$fetched" \
-                -o 'commands.media.large_download=queue:large' -o "events.#=queue:fetched.$here" &
+            start stage_as large-route ev-route --from "queue:$fetched" \
+                -o 'commands.media.large_download=queue:large' -o "events.#=queue:fetched.$here"
         fi
-        stage media-fetch --from queue:media --to "queue:$fetched" "${direct[@]}" "${fetch_options[@]}" &
-        stage blob-put --from "queue:fetched.$here" --to queue:send "${put_options[@]}" &
+        start stage media-fetch --from queue:media --to "queue:$fetched" "${direct[@]}" "${fetch_options[@]}"
+        start stage blob-put --from "queue:fetched.$here" --to queue:send "${put_options[@]}"
         ;;
     large)
-        stage_as large-fetch media-fetch --from queue:large --to "queue:large.$here" --timeout 12h "${fetch_options[@]}" &
-        stage_as large-put blob-put --from "queue:large.$here" --to queue:send "${put_options[@]}" &
+        start stage_as large-fetch media-fetch --from queue:large --to "queue:large.$here" --timeout 12h "${fetch_options[@]}"
+        start stage_as large-put blob-put --from "queue:large.$here" --to queue:send "${put_options[@]}"
         ;;
     esac
 done
 
 # A trapped signal ends a wait, but not the stages.
-until wait; do :; done
+for stage in "${stages[@]}"; do
+    while kill -0 "$stage" 2>/dev/null; do wait "$stage" || true; done
+done
+if [ -n "$owner" ]; then
+    touch "$run/ending"
+    end_stages "$run/tg-session.pid"
+    while kill -0 "$owner" 2>/dev/null; do wait "$owner" || true; done
+fi
 
 if [ -s "$run/failed" ]; then
     read -r name status <"$run/failed"
