@@ -15,13 +15,19 @@ public struct AccountFolder: Sendable {
         dataCenter: Int = 2, folder: TemporaryFolder? = nil
     ) async throws {
         (self.emulator, self.name, self.folder) = (emulator, name, try folder ?? TemporaryFolder())
+        try emulator.publicKey.write(toFile: self.folder("server.pem"), atomically: true, encoding: .utf8)
+        try await logIn(as: name, account: account, dataCenter: dataCenter)
+    }
+
+    /// Makes another session, or the same one of another account.
+    public func logIn(as name: String, account: Int64 = MTProtoEmulator.alice, dataCenter: Int = 2) async throws {
         let digits = Array(try await emulator.authorizationKey(of: account, dataCenter: dataCenter))
         let key = stride(from: 0, to: digits.count, by: 2).compactMap { UInt8(String(digits[$0...$0 + 1]), radix: 16) }
         let session: JSON = .object([
             "version": 1, "dc": .integer(Int64(dataCenter)), "test": false, "user_id": .integer(account), "bot": false,
             "keys": .object([String(dataCenter): .string(Base64.encode(key))]), "addresses": .object([:]),
         ])
-        let sessions = self.folder("state/sessions")
+        let sessions = folder("state/sessions")
         try FileManager.default.createDirectory(
             atPath: sessions, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         let path = "\(sessions)/\(name).session.json"
@@ -29,7 +35,6 @@ public struct AccountFolder: Sendable {
             FileManager.default.createFile(
                 atPath: path, contents: Data(session.bytes), attributes: [.posixPermissions: 0o600])
         else { throw ToolRun.TookTooLong(description: "unable to write \(path)") }
-        try emulator.publicKey.write(toFile: self.folder("server.pem"), atomically: true, encoding: .utf8)
     }
 
     /// What tools need in their environment; the session is chosen, too.
