@@ -1,5 +1,6 @@
 import Accounts
 import Blocking
+import MTProto
 import Synchronization
 
 /// A session in use: what is learned about it is kept at once.
@@ -8,6 +9,8 @@ public final class SessionKeeper: Sendable {
         var session: AccountSession
         /// nil: nothing is kept (yet).
         var name: String?
+        /// Those who wait for a data centre's key.
+        var wanted: [Int: Promise<AuthKey>] = [:]
     }
 
     private let store: SessionStore
@@ -29,12 +32,28 @@ public final class SessionKeeper: Sendable {
     ///
     /// - Throws: `AccountError`.
     func update(_ change: @escaping @Sendable (inout AccountSession) -> Void) async throws {
-        let isChanged = state.withLock { state in
+        let (isChanged, told) = state.withLock { state in
             let before = state.session
             change(&state.session)
-            return state.session != before && state.name != nil
+            let told = state.wanted.filter { state.session.keys[$0.key] != nil }
+            for place in told.keys { state.wanted[place] = nil }
+            let keys = told.compactMap { place, promise in state.session.keys[place].map { (promise, $0) } }
+            return (state.session != before && state.name != nil, keys)
         }
+        for (promise, key) in told { promise.fulfil(.success(key)) }
         if isChanged { try await save(isNew: false) }
+    }
+
+    /// Waits for the key of a data centre: a connection tells what it has made a moment after it was of use.
+    func waitForKey(of dataCenter: Int) async throws {
+        let promise = state.withLock { state -> Promise<AuthKey>? in
+            guard state.session.keys[dataCenter] == nil else { return nil }
+            let promise = state.wanted[dataCenter] ?? Promise()
+            state.wanted[dataCenter] = promise
+            return promise
+        }
+        guard let promise else { return }
+        _ = try await within(.seconds(10), "the connection does not tell its key") { try await promise.value() }
     }
 
     /// Keeps a session that was only in memory, under a name that nobody has.

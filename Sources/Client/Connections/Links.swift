@@ -86,6 +86,7 @@ actor Links {
             throw ClientError(.unexpectedAnswer, "Telegram did not export the authorization")
         }
         _ = try await link.connection.ask(settings.schema, "auth.importAuthorization", ["id": id, "bytes": bytes])
+        try await keeper.waitForKey(of: link.dataCenter)
     }
 
     /// The data centre does not know the account any more, though it knows the key.
@@ -97,10 +98,8 @@ actor Links {
     /// Connections to one data centre that carry parts of files side by side; made at the first call, and kept.
     func forFiles(_ dataCenter: Int, count: Int) async throws -> [Connection] {
         // Whoever comes first makes the key, and brings the authorization.
-        let first = try await connection(to: dataCenter)
-        if dataCenter == keeper.session.dataCenter, keeper.session.keys[dataCenter] == nil {
-            _ = try await first.ask(settings.schema, "help.getNearestDc")
-        }
+        _ = try await connection(to: dataCenter)
+        try await keeper.waitForKey(of: dataCenter)
         let wanted = min(max(count, 1), Links.mostParallel)
         while parallel[dataCenter, default: []].count < wanted {
             let link = try await open(dataCenter, .files)

@@ -44,6 +44,7 @@ public struct Login: Sendable {
         let owner = try await running(client.run) {
             try await client.waitForConnection()
             let owner = try await body(login)
+            try await keeper.waitForKey(of: keeper.session.dataCenter)
             try await keeper.keep(as: place.name, isNew: !replaces)
             return owner
         }

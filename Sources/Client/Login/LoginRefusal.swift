@@ -6,6 +6,7 @@ enum LoginRefusal {
     /// - Returns: the error itself, unless there is more to be said than its name.
     static func explained(_ error: TelegramRPCError) -> any ReportableError {
         if let words = refusals[error.name] { return ClientError(.loginRefused, "\(words) (\(error.text))") }
+        if let words = waits[error.name] { return ClientError(.tooMuch, "\(words) (\(error.text))") }
         if let words = settings[error.name] { return ClientError(.configuration, "\(words) (\(error.text))") }
         return error
     }
@@ -26,6 +27,10 @@ enum LoginRefusal {
         "SESSION_PASSWORD_NEEDED": "the account has a second factor: its password is needed",
         "UPDATE_APP_TO_LOGIN":
             "Telegram lets this application not log in: get an api_id of your own at https://my.telegram.org",
+    ]
+    private static let waits = [
+        "PHONE_NUMBER_FLOOD": "too many codes were asked for: try again in some hours",
+        "PHONE_PASSWORD_FLOOD": "too many passwords were tried: try again in some hours",
     ]
     private static let settings = [
         "API_ID_INVALID": "Telegram does not know this api_id with this api_hash: see https://my.telegram.org",
