@@ -38,11 +38,17 @@ extension UpdateSequencer {
     /// What is in the channels now counts as seen.
     mutating func take(dialogs result: JSON, from offset: DialogOffset) {
         for dialog in result["dialogs"]?.array ?? [] {
-            guard let id = dialog["peer"]?["channel_id"]?.long, let pts = dialog["pts"]?.int,
-                state?.channels[id] == nil
-            else { continue }
+            guard let top = dialog["top_message"]?.int, let peer = dialog["peer"].flatMap({ PeerID(tl: $0) }) else {
+                continue
+            }
+            guard case .channel(let id) = peer else {
+                let newest = state?.common.newest ?? 0
+                state?.common.newest = max(newest, top)
+                continue
+            }
+            guard let pts = dialog["pts"]?.int, state?.channels[id] == nil else { continue }
             var box = BoxState(pts: pts)
-            box.newest = dialog["top_message"]?.int ?? 0
+            box.newest = top
             state?.channels[id] = box
         }
         dialogs = offset.next(after: result)

@@ -42,27 +42,33 @@ extension UpdateSequencer {
     /// A request that Telegram refuses for good: of a channel that was left, or with numbers that it does not know.
     ///
     /// - Parameter areNumbersUnknown: it is the pts that is refused.
-    public mutating func refuse(_ request: UpdateRequest, areNumbersUnknown: Bool, at now: Time) {
+    public mutating func refuse(_ request: UpdateRequest, areNumbersUnknown: Bool, at now: Time) -> [Emission] {
         switch request {
         case .state: break
         case .dialogs: dialogs = nil
         case .difference: isLost = true
         case .messages:
             state?.common.isBehind = false
-            boxes[.common] = nil
+            clear(.common)
+            return release(.common, at: now)
         case .channelDifference(let id) where areNumbersUnknown && !isBot:
             state?.channels[id]?.pts = nil
             ask(.channel(id), at: now)
-        case .channelDifference(let id), .boundary(let id, _), .history(let id, _): forget(channel: id)
+        case .channelDifference(let id), .boundary(let id, _), .history(let id, _):
+            return giveUp(.channel(id), at: now)
         }
+        return []
     }
 
-    /// The account may not see it any more; what is known stays, for the day that it may.
-    private mutating func forget(channel id: Int64) {
-        boxes[.channel(id)] = nil
-        state?.channels[id]?.isDue = false
-        state?.channels[id]?.isBehind = false
-        if state?.channels[id]?.pts == nil { state?.channels[id] = nil }
+    /// Telegram does not tell what is missing: the account was sent away, or was never let in. What came by itself is taken.
+    private mutating func giveUp(_ box: BoxID, at now: Time) -> [Emission] {
+        clear(box)
+        state?[box].isDue = false
+        state?[box].isBehind = false
+        if let first = boxes[box]?.held.first { state?[box].pts = first.pts - first.count }
+        let emissions = release(box, at: now)
+        if case .channel(let id) = box, state?[box].pts == nil { state?.channels[id] = nil }
+        return emissions
     }
 
     /// What is asked for now is not to be asked for again.

@@ -148,9 +148,8 @@ public struct UpdateFeed: Sendable {
         } catch let error as any ReportableError where UpdateFeed.isRefusal(error) && request != .state {
             runtime.log.warning("\(call.0): \(error.message)")
             let name = (error as? TelegramRPCError)?.name ?? ""
-            sequencer.refuse(
+            return sequencer.refuse(
                 request, areNumbersUnknown: name.hasPrefix("PERSISTENT_TIMESTAMP"), at: .now - begun)
-            return []
         }
     }
 

@@ -46,6 +46,7 @@ private let news: Int64 = -1_000_000_000_005
 
     @Test func `What happened while nobody listened is emitted once`() async throws {
         try await writes("before")
+        try await posts("before")
         try await begin()
         try await writes("hello")
         try await posts("post")

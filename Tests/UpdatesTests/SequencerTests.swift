@@ -332,8 +332,27 @@ struct ChannelTests {
     @Test func `A channel that may not be seen any more is left alone`() {
         var machine = Machine(withChannel)
         machine.hear(["_": "updateChannelTooLong", "channel_id": 5])
-        machine.sequencer.refuse(.channelDifference(5), areNumbersUnknown: false, at: machine.now)
+        machine.take(machine.sequencer.refuse(.channelDifference(5), areNumbersUnknown: false, at: machine.now))
         #expect(machine.request == nil && machine.state.channels[5]?.pts == 10)
+    }
+
+    @Test func `What came by itself is taken when Telegram does not tell what is missing before it`() {
+        var machine = Machine()
+        machine.hear(new(8, pts: 20, channel: 5), new(9, pts: 21, channel: 5))
+        let request = UpdateRequest.boundary(channel: 5, date: 1000)
+        machine.take(machine.sequencer.refuse(request, areNumbersUnknown: false, at: machine.now))
+        #expect(machine.texts == ["m8", "m9"] && machine.request == nil && machine.state.channels[5]?.pts == 21)
+    }
+
+    @Test func `Numbers that Telegram does not know are asked for anew, and nothing is emitted twice`() {
+        var machine = Machine(withChannel)
+        machine.hear(["_": "updateChannelTooLong", "channel_id": 5])
+        machine.take(machine.sequencer.refuse(.channelDifference(5), areNumbersUnknown: true, at: machine.now))
+        machine.answer(.boundary(channel: 5, date: 1000), history([1], pts: 4))
+        machine.answer(.history(channel: 5, after: 3), history([4]))
+        machine.answer(.history(channel: 5, after: 4), history([]))
+        machine.answer(.channelDifference(5), ["_": "updates.channelDifferenceEmpty", "final": true, "pts": 4])
+        #expect(machine.texts == ["m4"] && machine.request == nil)
     }
 
     @Test func `A bot begins with the first message of a channel`() {
