@@ -1,3 +1,4 @@
+public import Envelope
 public import Redis
 
 /// Growing pauses with jitter: 0.5 to 1 times a delay that doubles from `first` up to `longest`.
@@ -21,6 +22,28 @@ public struct Backoff: Sendable {
 }
 
 extension Runtime {
+    /// Calls a service until it answers, with growing pauses, and exactly as long ones as it asks for; only for what may be done twice.
+    ///
+    /// - Parameter mayPass: whether another attempt may help.
+    /// - Returns: nil when the shutdown is requested meanwhile.
+    /// - Throws: what does not pass by itself.
+    public func persistently<Value: Sendable>(
+        _ backoff: Backoff, while mayPass: (any ReportableError) -> Bool,
+        _ call: @escaping @Sendable () async throws -> Value?
+    ) async throws -> Value? {
+        var backoff = backoff
+        while !shutdown.isRequested {
+            do {
+                return try await shutdown.interrupting(call) ?? nil
+            } catch let error as any ReportableError where mayPass(error) {
+                let pause = error.retryAfter ?? backoff.next()
+                log.warning("\(error.message); trying again in \(pause.spanText)")
+                _ = try await shutdown.interrupting { try await Task.sleep(for: pause) }
+            }
+        }
+        return nil
+    }
+
     /// Calls Redis until it answers, telling the log meanwhile; only for what may be done twice.
     ///
     /// A stage that must not go on without Redis waits here, and by waiting holds up those before it: events stay where they are.

@@ -168,21 +168,12 @@ public struct UpdateFeed: Sendable {
         return result
     }
 
-    /// Calls until it succeeds, with growing pauses; nil when the shutdown is requested meanwhile.
+    /// nil when the shutdown is requested meanwhile.
     private func persistently<Value: Sendable>(
         _ call: @escaping @Sendable () async throws -> Value
     ) async throws -> Value? {
-        var backoff = Backoff(first: .milliseconds(250), longest: .seconds(30))
-        while !runtime.shutdown.isRequested {
-            do {
-                return try await runtime.shutdown.interrupting(call)
-            } catch let error as any ReportableError where UpdateFeed.mayPass(error) {
-                let pause = error.retryAfter ?? backoff.next()
-                runtime.log.warning("\(error.message); trying again in \(pause.spanText)")
-                _ = try await runtime.shutdown.interrupting { try await Task.sleep(for: pause) }
-            }
-        }
-        return nil
+        try await runtime.persistently(
+            Backoff(first: .milliseconds(250), longest: .seconds(30)), while: UpdateFeed.mayPass, call)
     }
 
     private static func mayPass(_ error: any ReportableError) -> Bool {

@@ -70,22 +70,12 @@ struct Listener {
         return offset
     }
 
-    /// Calls until it succeeds, with growing pauses, and exactly as long ones as Telegram asks for.
-    ///
-    /// - Returns: nil when the shutdown is requested meanwhile.
+    /// nil when the shutdown is requested meanwhile.
     private func persistently<Value: Sendable>(_ call: @escaping @Sendable () async throws -> Value?) async throws
         -> Value?
     {
-        var backoff = Backoff(first: .seconds(1), longest: .seconds(60))
-        while !runtime.shutdown.isRequested {
-            do {
-                return try await runtime.shutdown.interrupting(call) ?? nil
-            } catch let error as TelegramError where error.isTemporary {
-                let pause = error.retryAfter ?? backoff.next()
-                runtime.log.warning("\(error.message); trying again in \(pause.spanText)")
-                _ = try await runtime.shutdown.interrupting { try await Task.sleep(for: pause) }
-            }
-        }
-        return nil
+        try await runtime.persistently(
+            Backoff(first: .seconds(1), longest: .seconds(60)), while: { ($0 as? TelegramError)?.isTemporary == true },
+            call)
     }
 }
