@@ -23,7 +23,11 @@ public final class OwnFloodLedger: FloodLedger {
     public func note(account: Int64, _ wait: FloodWait) async {
         waits.withLock { waits in
             if waits.count >= OwnFloodLedger.most { waits = waits.filter { $0.value.until > .now } }
-            waits[Key(account: account, method: wait.method)] = (.now + wait.remaining, wait.reason)
+            let key = Key(account: account, method: wait.method)
+            let until = ContinuousClock.now + wait.remaining
+            // A shorter one says nothing about the longer one that was told before.
+            if let known = waits[key], known.until > until { return }
+            waits[key] = (until, wait.reason)
         }
     }
 }

@@ -3,6 +3,7 @@ import Envelope
 import Glibc
 import MTProto
 import Stage
+import TL
 
 /// Makes calls, and writes what comes of them. What is called with which parameters is never logged.
 struct Caller: Sendable {
@@ -48,9 +49,25 @@ struct Caller: Sendable {
                 "waiting until \(Timestamp.now + wait.remaining), as Telegram wants it (\(wait.reason))",
                 metadata: ["method": "\(wait.method)"])
         }
+        let parameters = Caller.withRandomID(parameters, of: method, in: account.schema)
         return try await runtime.shutdown.interrupting { [options] in
             try await account.call(method, parameters, options)
         }
+    }
+
+    /// Telegram knows a message that is sent twice by its `random_id`. Who does not give one does not send it twice.
+    static func withRandomID(_ parameters: JSONObject, of method: String, in schema: TLSchema) -> JSONObject {
+        let wanted = schema.method(method)?.parameters.first { $0.name == "random_id" && !$0.isOptional }
+        guard let wanted, parameters["random_id"] == nil else { return parameters }
+        var parameters = parameters
+        func random() -> JSON { .string(String(Int64.random(in: .min ... .max))) }
+        switch (wanted.type, parameters["id"]?.array) {
+        case ("long", _): parameters["random_id"] = random()
+        // One for each message.
+        case ("Vector<long>", let messages?): parameters["random_id"] = .array(messages.map { _ in random() })
+        default: break
+        }
+        return parameters
     }
 
     /// What went wrong, for scripts.

@@ -54,6 +54,19 @@ import Testing
         try await expectNoViolations()
     }
 
+    @Test func `A message needs no random id of the caller's`() async throws {
+        for _ in 0..<2 {
+            let result = try await call("messages.sendMessage", #"{"peer": "me", "message": "hello"}"#)
+            #expect(result.status == 0, "\(result.errors)")
+        }
+        let sent = try await emulator.calls("messages.sendMessage").compactMap { $0["params"]?["random_id"]?.text }
+        #expect(Set(sent).count == 2)
+        let forwarded = try await call(
+            "messages.forwardMessages", #"{"from_peer": "me", "to_peer": "me", "id": [1, 2]}"#)
+        #expect(forwarded.status == 0, "\(forwarded.errors)")
+        try await expectNoViolations()
+    }
+
     @Test func `A peer may be written in any form`() async throws {
         try await makeGroup()
         let forms = [
