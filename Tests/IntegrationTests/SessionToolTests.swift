@@ -194,6 +194,38 @@ import Testing
         #expect(result.status == 76, "\(result.errors)")
     }
 
+    @Test(arguments: [["--pfs"], ["--transport", "obfuscated-padded"], ["--transport", "full"], ["--ipv6"]])
+    func `Telegram is reached in each way that there is`(_ options: [String]) async throws {
+        let result = try await alice.run("tg-session", ["status", "alice", "--check"] + options)
+        #expect(result.status == 0, "\(result.errors)")
+        try await expectNoViolations()
+    }
+
+    @Test func `A proxy is passed, whose link is no argument, and a wrong link is not repeated`() async throws {
+        let secret = "00112233445566778899aabbccddeeff"
+        let emulator = try await MTProtoEmulator("--proxy-secret", secret)
+        let alice = try await AccountFolder(emulator)
+        let (host, port) = emulator.proxy
+        let link = "tg://proxy?server=\(host)&port=\(port)&secret=\(secret)"
+        let status = ["status", "alice", "--check"]
+        let result = try await alice.run("tg-session", status, environment: ["TG_PROXY": link])
+        #expect(result.status == 0, "\(result.errors)")
+        let wrong = try await alice.run("tg-session", status, environment: ["TG_PROXY": "tg://proxy?secret=\(secret)"])
+        #expect(wrong.status == 78)
+        #expect(!wrong.errors.contains(secret))
+        try "socks5://127.0.0.1:1\n".write(toFile: alice.folder("proxy"), atomically: true, encoding: .utf8)
+        let closed = try await alice.run("tg-session", status + ["--proxy-file", alice.folder("proxy")])
+        #expect(closed.status == 69, "\(closed.errors)")
+    }
+
+    @Test func `A session that two use at once is ended by Telegram, which is said`() async throws {
+        let error: JSON = "AUTH_KEY_DUPLICATED"
+        try await emulator.control("fault", ["method": "users.getUsers", "kind": "error", "error": error, "times": 1])
+        let result = try await session("status", "alice", "--check")
+        #expect(result.status == 77)
+        #expect(result.errors.contains("two programs at once"))
+    }
+
     // MARK: Sharing
 
     private func owner() async throws -> ToolRun {
