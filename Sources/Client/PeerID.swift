@@ -25,8 +25,9 @@ public enum PeerID: Sendable, Hashable {
     public var botAPI: Int64 {
         switch self {
         case .user(let id): id
-        case .chat(let id): -id
-        case .channel(let id): -PeerID.channels - id
+        // Whatever a server may say is an id.
+        case .chat(let id): 0 &- id
+        case .channel(let id): -PeerID.channels &- id
         }
     }
 }

@@ -22,14 +22,14 @@ public struct DialogOffset: Sendable, Equatable {
     /// Behind a page; nil when it was the last.
     func next(after result: JSON) -> DialogOffset? {
         guard result["_"] == "messages.dialogsSlice", page + 1 < DialogOffset.mostPages,
-            let last = result["dialogs"]?.array?.last, let id = last["top_message"]?.int,
+            let last = result["dialogs"]?.array?.last, let id = last["top_message"]?.count31,
             let peer = last["peer"].flatMap({ PeerID(tl: $0) })
         else { return nil }
         let newest = result["messages"]?.array?.first {
-            $0["id"]?.int == id && $0["peer_id"].flatMap { PeerID(tl: $0) } == peer
+            $0["id"]?.count31 == id && $0["peer_id"].flatMap { PeerID(tl: $0) } == peer
         }
         let next = DialogOffset(
-            date: newest?["date"]?.int ?? date, id: id, peer: .integer(peer.botAPI), page: page + 1)
+            date: newest?["date"]?.count31 ?? date, id: id, peer: .integer(peer.botAPI), page: page + 1)
         return next.peer == self.peer ? nil : next
     }
 }
@@ -38,7 +38,7 @@ extension UpdateSequencer {
     /// What is in the channels now counts as seen.
     mutating func take(dialogs result: JSON, from offset: DialogOffset) {
         for dialog in result["dialogs"]?.array ?? [] {
-            guard let top = dialog["top_message"]?.int, let peer = dialog["peer"].flatMap({ PeerID(tl: $0) }) else {
+            guard let top = dialog["top_message"]?.count31, let peer = dialog["peer"].flatMap({ PeerID(tl: $0) }) else {
                 continue
             }
             guard case .channel(let id) = peer else {
@@ -46,7 +46,7 @@ extension UpdateSequencer {
                 state?.common.newest = max(newest, top)
                 continue
             }
-            guard let pts = dialog["pts"]?.int, state?.channels[id] == nil else { continue }
+            guard let pts = dialog["pts"]?.count31, state?.channels[id] == nil else { continue }
             var box = BoxState(pts: pts)
             box.newest = top
             state?.channels[id] = box

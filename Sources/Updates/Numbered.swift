@@ -11,14 +11,11 @@ struct Numbered {
 
     /// nil for updates that have no count.
     init?(_ update: JSON, _ peers: Peers) {
-        guard let pts = update["pts"]?.int, let count = update["pts_count"]?.int,
-            Numbered.counts.contains(pts), Numbered.counts.contains(count), let box = Numbered.box(of: update)
+        guard let pts = update["pts"]?.count31, let count = update["pts_count"]?.count31,
+            let box = Numbered.box(of: update)
         else { return nil }
         (self.box, self.pts, self.count, self.update, self.peers) = (box, pts, count, update, peers)
     }
-
-    /// Telegram's are of 32 bits.
-    private static let counts = 0...Int64(Int32.max)
 
     private static func box(of update: JSON) -> BoxID? {
         let name = update["_"]?.string ?? ""
@@ -33,7 +30,7 @@ enum ChangeKey {
     /// The id of a message that is new; nil for everything else.
     static func newMessage(_ update: JSON) -> Int64? {
         guard ["updateNewMessage", "updateNewChannelMessage"].contains(update["_"]?.string) else { return nil }
-        return update["message"]?["id"]?.int
+        return update["message"]?["id"]?.count31
     }
 
     /// nil for what may come as often as it likes.
@@ -41,8 +38,8 @@ enum ChangeKey {
         if let id = newMessage(update) { return "n\(id)" }
         switch update["_"]?.string {
         case "updateEditMessage", "updateEditChannelMessage":
-            guard let id = update["message"]?["id"]?.int else { return nil }
-            return "e\(id).\(update["message"]?["edit_date"]?.int ?? 0)"
+            guard let id = update["message"]?["id"]?.count31 else { return nil }
+            return "e\(id).\(update["message"]?["edit_date"]?.count31 ?? 0)"
         case "updateDeleteMessages", "updateDeleteChannelMessages":
             return update["messages"]?.array?.first?.int.map { "d\($0)" }
         default: return nil
@@ -112,4 +109,9 @@ extension PeerID {
             return nil
         }
     }
+}
+
+extension JSON {
+    /// A count, a time or a message's number: Telegram's are of 31 bits, and what is computed with them does not overflow.
+    var count31: Int64? { int.flatMap { (0...Int64(Int32.max)).contains($0) ? $0 : nil } }
 }

@@ -85,7 +85,7 @@ extension UpdateSequencer {
             state?.common.ahead = []
             return release(.common, at: now)
         case "updates.differenceTooLong":
-            state?.common.pts = result["pts"]?.int
+            state?.common.pts = result["pts"]?.count31
             // Message ids are counted without holes: what the difference does not bring any more is found by them.
             let isAnyKnown = (state?.common.newest ?? 0) > 0
             state?.common.isBehind = isAnyKnown
@@ -107,25 +107,25 @@ extension UpdateSequencer {
     }
 
     private mutating func note(_ behind: JSON, isFinal: Bool) {
-        if let pts = behind["pts"]?.int { state?.common.pts = pts }
-        if let qts = behind["qts"]?.int { state?.qts = qts }
-        if let seq = behind["seq"]?.int { state?.seq = seq }
+        if let pts = behind["pts"]?.count31 { state?.common.pts = pts }
+        if let qts = behind["qts"]?.count31 { state?.qts = qts }
+        if let seq = behind["seq"]?.count31 { state?.seq = seq }
         // Only the last slice tells which channels have changed, and it does so by the date that it is asked with.
-        if isFinal { note(date: behind["date"]?.int) }
+        if isFinal { note(date: behind["date"]?.count31) }
     }
 
     private mutating func takeChannelDifference(_ result: JSON, _ box: BoxID, at now: Time) -> [Emission] {
         clear(box)
         switch result["_"]?.string {
         case "updates.channelDifferenceTooLong":
-            guard let pts = result["dialog"]?["pts"]?.int else { return [] }
+            guard let pts = result["dialog"]?["pts"]?.count31 else { return [] }
             state?[box].pts = pts
             state?[box].isBehind = !isBot
             if isBot { return finish(box, at: now) }
             ask(box, at: now)
             return []
         case "updates.channelDifference":
-            guard let pts = result["pts"]?.int else { return [] }
+            guard let pts = result["pts"]?.count31 else { return [] }
             let emissions = takePage(result, box, at: now)
             state?[box].pts = pts
             if result["final"]?.bool == true {
@@ -135,7 +135,7 @@ extension UpdateSequencer {
             ask(box, at: now)
             return settled(emissions)
         default:
-            if let pts = result["pts"]?.int { state?[box].pts = pts }
+            if let pts = result["pts"]?.count31 { state?[box].pts = pts }
             return finish(box, at: now)
         }
     }
@@ -150,7 +150,7 @@ extension UpdateSequencer {
     private mutating func takePage(_ page: JSON, _ box: BoxID, at now: Time) -> [Emission] {
         let peers = Peers(of: page)
         let name = box == .common ? "updateNewMessage" : "updateNewChannelMessage"
-        let messages = (page["new_messages"]?.array ?? []).sorted { $0["id"]?.int ?? 0 < $1["id"]?.int ?? 0 }
+        let messages = (page["new_messages"]?.array ?? []).sorted { $0["id"]?.count31 ?? 0 < $1["id"]?.count31 ?? 0 }
         let updates = messages.map { JSON.object(["_": .string(name), "message": $0]) }
         var emissions: [Emission] = []
         for update in updates { emissions += takeAhead(update, box, peers, room: updates.count) }

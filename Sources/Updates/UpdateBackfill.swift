@@ -6,8 +6,8 @@ extension UpdateSequencer {
     /// A channel that is heard of for the first time: what was written there before counts as seen.
     mutating func takeBoundary(_ result: JSON, _ box: BoxID, at now: Time) -> [Emission] {
         // Where it was known before, only its count was lost.
-        if state?[box].newest == 0 { state?[box].newest = result["messages"]?.array?.first?["id"]?.int ?? 0 }
-        state?[box].pts = result["pts"]?.int ?? 1
+        if state?[box].newest == 0 { state?[box].newest = result["messages"]?.array?.first?["id"]?.count31 ?? 0 }
+        state?[box].pts = result["pts"]?.count31 ?? 1
         state?[box].isBehind = true
         ask(box, at: now)
         return []
@@ -18,11 +18,13 @@ extension UpdateSequencer {
         guard let known = state?[box] else { return [] }
         let peers = Peers(of: result)
         let name = box == .common ? "updateNewMessage" : "updateNewChannelMessage"
-        let listed = (result["messages"]?.array ?? []).filter { $0["id"]?.int ?? 0 > known.newest }
-        let messages = listed.filter { $0["_"] != "messageEmpty" }.sorted { $0["id"]?.int ?? 0 < $1["id"]?.int ?? 0 }
+        let listed = (result["messages"]?.array ?? []).filter { $0["id"]?.count31 ?? 0 > known.newest }
+        let messages = listed.filter { $0["_"] != "messageEmpty" }.sorted {
+            $0["id"]?.count31 ?? 0 < $1["id"]?.count31 ?? 0
+        }
         var emissions: [Emission] = []
         for message in messages {
-            guard let id = message["id"]?.int else { continue }
+            guard let id = message["id"]?.count31 else { continue }
             state?[box].newest = id
             let update = JSON.object(["_": .string(name), "message": message])
             if !known.ahead.contains("n\(id)") { emissions += emission(update, peers) }
@@ -43,8 +45,8 @@ extension UpdateSequencer {
 extension UpdateState {
     /// Of an `updates.state`.
     init?(result: JSON) {
-        guard let pts = result["pts"]?.int, let qts = result["qts"]?.int, let date = result["date"]?.int,
-            let seq = result["seq"]?.int
+        guard let pts = result["pts"]?.count31, let qts = result["qts"]?.count31, let date = result["date"]?.count31,
+            let seq = result["seq"]?.count31
         else { return nil }
         self.init(pts: pts, qts: qts, date: date, seq: seq)
     }

@@ -23,7 +23,7 @@ extension UpdateSequencer {
         case "updateShortMessage", "updateShortChatMessage": return takeShort(updates, peers, at: now)
         case "updateShortSentMessage":
             // It says neither what was sent nor where.
-            if let pts = updates["pts"]?.int, pts > state?.common.pts ?? 0 { ask(.common, at: now) }
+            if let pts = updates["pts"]?.count31, pts > state?.common.pts ?? 0 { ask(.common, at: now) }
             return []
         default:
             noteGap(at: now)
@@ -38,14 +38,14 @@ extension UpdateSequencer {
             return []
         }
         let emissions = place(item, at: now)
-        note(date: short["date"]?.int)
+        note(date: short["date"]?.count31)
         return emissions
     }
 
     private mutating func takeAll(_ updates: JSON, at now: Time) -> [Emission] {
         let emissions = take(updates["updates"]?.array ?? [], of: updates, at: now)
-        let last = updates["seq"]?.int ?? 0
-        let first = updates["seq_start"]?.int ?? last
+        let last = updates["seq"]?.count31 ?? 0
+        let first = updates["seq_start"]?.count31 ?? last
         guard first > 0, let seq = state?.seq else { return emissions }
         if first == seq + 1 { state?.seq = last }
         // What has a number in the sequence alone is not emitted; but a hole in it tells that something was lost.
@@ -56,7 +56,7 @@ extension UpdateSequencer {
     private mutating func take(_ list: [JSON], of container: JSON, at now: Time) -> [Emission] {
         let peers = Peers(of: container)
         let emissions = list.flatMap { take($0, peers, at: now) }
-        note(date: container["date"]?.int)
+        note(date: container["date"]?.count31)
         return emissions
     }
 
@@ -66,20 +66,20 @@ extension UpdateSequencer {
             noteTooLong(update, peers, at: now)
             return []
         case "updateMessageReactions", "updateBotMessageReaction":
-            note(qts: update["qts"]?.int, at: now)
+            note(qts: update["qts"]?.count31, at: now)
             return emission(update, peers)
         default:
             if let item = Numbered(update, peers) { return place(item, at: now) }
-            note(qts: update["qts"]?.int, at: now)
+            note(qts: update["qts"]?.count31, at: now)
             return []
         }
     }
 
     private mutating func noteTooLong(_ update: JSON, _ peers: Peers, at now: Time) {
         guard let id = update["channel_id"]?.long else { return }
-        if let pts = update["pts"]?.int, let local = state?.channels[id]?.pts, pts <= local { return }
+        if let pts = update["pts"]?.count31, let local = state?.channels[id]?.pts, pts <= local { return }
         ask(.channel(id), at: now)
-        boxes[.channel(id)]?.joined = peers[PeerID.channel(id).botAPI]?["date"]?.int
+        boxes[.channel(id)]?.joined = peers[PeerID.channel(id).botAPI]?["date"]?.count31
     }
 
     /// Secret chats are counted, so that no difference comes of them, and left alone.

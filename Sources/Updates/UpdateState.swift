@@ -30,8 +30,8 @@ public struct UpdateState: Sendable, Equatable {
     }
 
     public init?(_ json: JSON) {
-        guard let common = json["common"].flatMap(BoxState.init), common.pts != nil, let qts = json["qts"]?.int,
-            let date = json["date"]?.int, let seq = json["seq"]?.int, let since = json["since"]?.int
+        guard let common = json["common"].flatMap(BoxState.init), common.pts != nil, let qts = json["qts"]?.count31,
+            let date = json["date"]?.count31, let seq = json["seq"]?.count31, let since = json["since"]?.count31
         else { return nil }
         var channels: [Int64: BoxState] = [:]
         for member in json["channels"]?.object?.members ?? [] {
@@ -97,17 +97,26 @@ public struct BoxState: Sendable, Equatable {
     public init(pts: Int64?) { self.pts = pts }
 
     init?(_ json: JSON) {
+        if let numbers = json.array {
+            guard numbers.count == 2, let known = numbers[0].count31, let id = numbers[1].count31 else { return nil }
+            (pts, newest) = (known, id)
+            return
+        }
         guard let object = json.object else { return nil }
-        pts = object["pts"]?.int
-        newest = object["newest"]?.int ?? 0
-        caughtUpTo = object["caught_up_to"]?.int ?? 0
+        pts = object["pts"]?.count31
+        newest = object["newest"]?.count31 ?? 0
+        caughtUpTo = object["caught_up_to"]?.count31 ?? 0
         isDue = object["due"]?.bool ?? false
         isBehind = object["behind"]?.bool ?? false
         ahead = (object["ahead"]?.array ?? []).compactMap(\.string)
     }
 
+    /// Two numbers where there is nothing else to say: an account may be in hundreds of channels.
     var json: JSON {
-        .object([
+        var plain = BoxState(pts: pts)
+        plain.newest = newest
+        if let pts, self == plain { return [.integer(pts), .integer(newest)] }
+        return .object([
             "pts": pts.map { .integer($0) }, "newest": newest == 0 ? nil : .integer(newest),
             "caught_up_to": caughtUpTo == 0 ? nil : .integer(caughtUpTo), "due": isDue ? true : nil,
             "behind": isBehind ? true : nil, "ahead": ahead.isEmpty ? nil : .array(ahead.map { .string($0) }),

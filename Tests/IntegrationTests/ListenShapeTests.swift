@@ -27,7 +27,7 @@ import Testing
         let result = try await ToolRun.run(
             "tg-listen", arguments, environment: environment, folder: alice.folder)
         #expect(result.status == 0, "\(result.errors.suffix(2000))")
-        return try result.envelopes().compactMap { $0.payload["message"] ?? $0.payload["edited_message"] }
+        return try result.envelopes().compactMap { $0.payload.members.last?.value }
     }
 
     /// Without what has to differ: each side has numbers and a chat of its own, and files their own names.
@@ -78,6 +78,33 @@ import Testing
         let (seen, received) = (try await asAccount(), try await asBot())
         #expect(seen.map(comparable) == received.map(comparable))
         #expect(seen.map { $0["text"] } == ["second"] && seen.allSatisfy { $0["edit_date"] != nil })
+    }
+
+    /// Bots and accounts have views of groups of their own: the same happens in both.
+    @Test func `Groups, topics and channels look the same`() async throws {
+        let bob: JSON = ["id": 77, "first_name": "Bob", "last_name": "Roe", "username": "bobby"]
+        let orders: [JSONObject] = [
+            ["chat_id": -300, "chat_type": "group", "title": "Team", "from": bob, "text": "one"],
+            ["chat_id": -300, "from": bob, "text": "two", "reply_to": 1],
+            [
+                "chat_id": -1_000_000_000_301, "chat_type": "supergroup", "title": "Forum", "chat_username": "forum",
+                "from": bob, "text": "three", "thread_id": 5,
+            ], ["chat_id": -1_000_000_000_301, "from": bob, "text": "four", "thread_id": 5, "reply_to": 1],
+            ["chat_id": -1_000_000_000_302, "chat_type": "channel", "title": "News", "text": "five"],
+        ]
+        for order in orders {
+            try await alice.control("message", order)
+            try await alice.emulator.server.call("POST", "/control/message", .object(order))
+        }
+        // The order of chats is nobody's promise.
+        let seen = try await asAccount().sorted { $0["text"]?.string ?? "" < $1["text"]?.string ?? "" }
+        let received = try await asBot().sorted { $0["text"]?.string ?? "" < $1["text"]?.string ?? "" }
+        #expect(seen.count == orders.count && received.count == orders.count)
+        for (one, other) in zip(seen, received) {
+            #expect(comparable(one) == comparable(other), "\(one.text)\n\(other.text)")
+            #expect(one["chat"].map(comparable) == other["chat"].map(comparable), "\(one.text)\n\(other.text)")
+            #expect(one["chat"]?["id"] == other["chat"]?["id"] && one["message_id"] == other["message_id"])
+        }
     }
 
     @Test(arguments: ["video", "animation", "audio", "voice", "photo", "document"])

@@ -215,6 +215,44 @@ struct SequencerTests {
     }
 }
 
+struct HostileUpdateTests {
+    @Test(arguments: [Int64.min, -1, Int64(Int32.max), Int64(Int32.max) + 1, Int64.max])
+    func `No number makes it stumble`(_ number: Int64) {
+        var machine = Machine(withChannel)
+        machine.hear(
+            new(number, pts: number, count: number), new(number, pts: number, count: 1, channel: number),
+            new(1, pts: 1, count: number), new(4, pts: number, count: 1, channel: 5),
+            .object(["_": "updateChannelTooLong", "channel_id": .integer(number), "pts": .integer(number)]),
+            .object(["_": "updateNewEncryptedMessage", "qts": .integer(number)]))
+        machine.receive(
+            .object([
+                "_": "updatesCombined", "updates": [], "seq_start": .integer(number), "seq": .integer(number),
+                "date": .integer(number),
+            ]))
+        machine.pass(.seconds(1))
+        let result: JSON = .object([
+            "_": "updates.channelDifference", "pts": .integer(number), "final": true, "count": .integer(number),
+            "dialog": .object(["pts": .integer(number)]), "state": .object(["pts": .integer(number)]),
+            "messages": [message(number, channel: 5)], "new_messages": [message(number, channel: 5)],
+            "dialogs": [.object(["top_message": .integer(number), "peer": ["_": "peerUser", "user_id": 1]])],
+        ])
+        let kinds = [
+            "updates.difference", "updates.differenceTooLong", "updates.channelDifference",
+            "updates.channelDifferenceTooLong", "messages.dialogsSlice", "messages.channelMessages",
+        ]
+        for kind in kinds {
+            var answer = result.object ?? [:]
+            answer["_"] = .string(kind)
+            for _ in 0..<3 {
+                guard let request = machine.request else { break }
+                machine.take(machine.sequencer.answer(request, .object(answer), at: machine.now))
+                _ = machine.sequencer.state.map { request.call($0) }
+            }
+        }
+        #expect(UpdateState(machine.state.json) != nil)
+    }
+}
+
 struct ShortFormTests {
     @Test func `A short form is a message when its people are known`() {
         var machine = Machine()
