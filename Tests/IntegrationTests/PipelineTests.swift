@@ -3,10 +3,12 @@ import Foundation
 import TestSupport
 import Testing
 
-/// The whole pipeline over pipes, with the emulated Telegram on both ends.
+/// The whole pipeline over pipes, with the emulated Telegram on both ends: as a bot, and as an account.
 @Suite(.serialized, .timeLimit(.minutes(5))) struct PipelineTests {
     private static let ann = BotEmulator.User(42, "Ann", username: "ann")
     private static let bob = BotEmulator.User(43, "Bob", username: "bob")
+
+    enum Backend: CaseIterable { case bot, account }
 
     /// A running pipeline with what it needs.
     fileprivate final class Bot: Sendable {
@@ -16,11 +18,17 @@ import Testing
         let s3: S3Server?
         let folder: TemporaryFolder
         private let pipeline: SpawnedProgram
+        /// Owns the account, where there is one.
+        private let owner: SpawnedProgram?
 
-        init(store: S3Server? = nil, fetch: String = "--allow-private") throws {
-            telegram = try BotEmulator()
+        init(_ backend: Backend, store: S3Server? = nil, fetch: String = "--allow-private") async throws {
             redis = try RedisServer()
             folder = try TemporaryFolder()
+            telegram =
+                switch backend {
+                case .bot: try BotEmulator()
+                case .account: try await BotEmulator(asAccountIn: folder)
+                }
             s3 = store
             try FileManager.default.createDirectory(atPath: folder("www"), withIntermediateDirectories: true)
             let clip =
@@ -41,26 +49,47 @@ import Testing
             let bin = ToolRun.path(of: "")
             let log = folder("log")
             let stages = [
-                "tg-listen --bot 2>>\(log).listen", "tg-gate 2>>\(log).gate",
+                "tg-listen \(backend == .bot ? "--bot" : "--session desk") 2>>\(log).listen", "tg-gate 2>>\(log).gate",
                 "ratelimit -m 'commands.media.#' -n 3 -w 60s --exempt-role admin 2>>\(log).ratelimit",
                 "media-fetch \(fetch) --concurrency 4 2>>\(log).fetch",
                 "blob-put \(store == nil ? "" : "--create-bucket") 2>>\(log).put",
                 "tg-send --progress-interval 500ms 2>>\(log).send",
             ].map { "\(bin)\($0)" }
             let variables = environment.map { "\($0)='\($1)'" }.joined(separator: " ")
+            owner = try await Bot.owner(backend, variables, folder)
             // The shell's own pipe: ending the listener ends the rest in order.
             let script =
                 "\(variables.isEmpty ? "" : "export \(variables);") \(stages.joined(separator: " | ")) >\(folder("out.ndjson"))"
             pipeline = try SpawnedProgram(["sh", "-c", script])
+            for _ in 0..<3000 where try await !telegram.isListenedTo() { try await Task.sleep(for: .milliseconds(20)) }
         }
 
         deinit { stop() }
+
+        /// One process owns an account, which the stages share.
+        private static func owner(
+            _ backend: Backend, _ variables: String, _ folder: TemporaryFolder
+        ) async throws -> SpawnedProgram? {
+            guard backend == .account else { return nil }
+            let program = ToolRun.path(of: "tg-session")
+            let owner = try SpawnedProgram([
+                "sh", "-c", "export \(variables); exec \(program) run desk 2>>\(folder("log")).session",
+            ])
+            let isThere = try await eventually {
+                FileManager.default.fileExists(atPath: folder("state/sessions/desk.sock"))
+            }
+            guard isThere else { throw ToolRun.TookTooLong(description: "tg-session does not run") }
+            return owner
+        }
 
         /// Ends the listener, and with it, stage after stage, the rest.
         func stop() {
             let pids = try? SpawnedProgram.output(of: ["pgrep", "-P", "\(pipeline.processIdentifier)"])
             for pid in (pids ?? "").split(separator: "\n").compactMap({ pid_t($0) }) { kill(pid, SIGTERM) }
             pipeline.wait()
+            guard let owner else { return }
+            kill(owner.processIdentifier, SIGTERM)
+            owner.wait()
         }
 
         var results: [Envelope] {
@@ -89,8 +118,8 @@ import Testing
         }
     }
 
-    @Test func aVideoIsFetchedStoredAndSentAndThenCached() async throws {
-        let bot = try Bot()
+    @Test(arguments: Backend.allCases) func aVideoIsFetchedStoredAndSentAndThenCached(_ backend: Backend) async throws {
+        let bot = try await Bot(backend)
         let command = ".vdl \(bot.site.url)/clip.mp4"
         let first = try await bot.telegram.say(command, as: Self.ann)
         let answers = try await bot.media(in: 42, count: 1)
@@ -100,14 +129,14 @@ import Testing
         try await bot.telegram.say("\(command)?utm_source=x#t=3", as: Self.ann)
         _ = try await bot.media(in: 42, count: 2)
         #expect(try await bot.site.requests("/clip.mp4").count == 1)
-        let calls = try await bot.telegram.calls("sendVideo")
-        #expect(calls.map { $0["params"]?["video"]?.string != nil } == [false, true])
+        #expect(try await bot.telegram.uploads() == 1)
         bot.stop()
         #expect(try bot.results.filter { $0.type == "events.telegram.sent" }.count == 2)
+        #expect(try await bot.telegram.violations() == [])
     }
 
-    @Test func soundIsTakenFromTheStoredVideo() async throws {
-        let bot = try Bot()
+    @Test(arguments: Backend.allCases) func soundIsTakenFromTheStoredVideo(_ backend: Backend) async throws {
+        let bot = try await Bot(backend)
         try await bot.telegram.say(".vdl \(bot.site.url)/clip.mp4", as: Self.ann)
         _ = try await bot.media(in: 42, count: 1)
         try await bot.telegram.say(".adl \(bot.site.url)/clip.mp4", as: Self.ann)
@@ -116,9 +145,9 @@ import Testing
         #expect(try await bot.site.requests("/clip.mp4").count == 1)
     }
 
-    @Test func aPageGoesThroughYtDlpIntoARealS3Server() async throws {
+    @Test(arguments: Backend.allCases) func aPageGoesThroughYtDlpIntoARealS3Server(_ backend: Backend) async throws {
         let s3 = try S3Server()
-        let bot = try Bot(store: s3)
+        let bot = try await Bot(backend, store: s3)
         try await bot.telegram.say(".vdl \(bot.site.url)/page/clip.mp4", as: Self.ann)
         _ = try await bot.media(in: 42, count: 1)
         bot.stop()
@@ -133,16 +162,16 @@ import Testing
         #expect(again["cached"] == true && again["source_url"]?.string == "\(bot.site.url)/page/clip.mp4")
     }
 
-    @Test func aFileOfAMessageIsSentBackAsVideo() async throws {
-        let bot = try Bot()
+    @Test(arguments: Backend.allCases) func aFileOfAMessageIsSentBackAsVideo(_ backend: Backend) async throws {
+        let bot = try await Bot(backend)
         let file = try await bot.telegram.sendFile(bot.folder("www/clip.mp4"), kind: "document", as: Self.ann)
         try await bot.telegram.say(".vdl", as: Self.ann, replyTo: file)
         let answers = try await bot.media(in: 42, count: 1)
         #expect(answers[0].message["video"] != nil)
     }
 
-    @Test func failuresAreToldInOneLine() async throws {
-        let bot = try Bot()
+    @Test(arguments: Backend.allCases) func failuresAreToldInOneLine(_ backend: Backend) async throws {
+        let bot = try await Bot(backend)
         for path in ["status/404", "status/403", "clip.txt"] {
             try await bot.telegram.say(".vdl \(bot.site.url)/\(path)", as: Self.ann)
         }
@@ -155,16 +184,19 @@ import Testing
         }
     }
 
-    @Test func withoutPermissionNoPrivateAddressIsReached() async throws {
-        let bot = try Bot(fetch: "")
+    @Test(arguments: Backend.allCases) func withoutPermissionNoPrivateAddressIsReached(_ backend: Backend) async throws
+    {
+        let bot = try await Bot(backend, fetch: "")
         try await bot.telegram.say(".vdl \(bot.site.url)/clip.mp4", as: Self.ann)
         let answers = try await bot.answers(in: 42) { $0.contains { ($0.edits.last ?? $0.text ?? "").hasPrefix("❌") } }
         #expect(answers.count == 1)
         #expect(try await bot.site.requests().isEmpty)
     }
 
-    @Test func strangersAreIgnoredUntilTheyAreBlessedAndThenLimited() async throws {
-        let bot = try Bot()
+    @Test(arguments: Backend.allCases) func strangersAreIgnoredUntilTheyAreBlessedAndThenLimited(_ backend: Backend)
+        async throws
+    {
+        let bot = try await Bot(backend)
         let command = ".vdl \(bot.site.url)/clip.mp4"
         try await bot.telegram.say(command, as: Self.bob)
         let bless = try await bot.telegram.say(".bless @bob", as: Self.ann)
@@ -178,8 +210,9 @@ import Testing
         #expect(answers.contains { $0.text?.hasPrefix("❌ Too many requests: try again in ") == true })
     }
 
-    @Test func everyLogLineOfARequestCarriesItsCorrelation() async throws {
-        let bot = try Bot()
+    @Test(arguments: Backend.allCases) func everyLogLineOfARequestCarriesItsCorrelation(_ backend: Backend) async throws
+    {
+        let bot = try await Bot(backend)
         try await bot.telegram.say(".vdl \(bot.site.url)/clip.mp4", as: Self.ann)
         let caption = try await bot.media(in: 42, count: 1)[0].caption ?? ""
         bot.stop()

@@ -10,12 +10,18 @@ public struct MTProtoEmulator: Sendable {
     private let about: JSON
 
     public init(_ arguments: String...) async throws {
-        server = try PythonServer(
+        let server = try PythonServer(
             script: "emulator.py",
             [
                 "--token", BotEmulator.token, "--account",
                 #"{"id": 42, "phone": "15550100042", "first_name": "Alice", "username": "alice", "dc": 2}"#,
             ] + arguments)
+        try await self.init(server)
+    }
+
+    /// An emulator that was started with accounts of the caller's.
+    public init(_ server: PythonServer) async throws {
+        self.server = server
         about = try await server.call("GET", "/control/mtproto")
         publicKey = about["public_key"]?.string ?? ""
         apiID = Int(about["api_id"]?.int ?? 0)

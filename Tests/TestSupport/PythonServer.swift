@@ -69,14 +69,34 @@ public struct BotEmulator: Sendable {
     public static let token = "123456:TEST-token_of-the-emulator"
     public static let botID: Int64 = 123456
     public let server: PythonServer
+    /// Who speaks in the bot's place; nil: the bot.
+    private let account: AccountFolder?
 
     public init(_ arguments: String...) throws {
         server = try PythonServer(script: "emulator.py", ["--token", BotEmulator.token] + arguments)
+        account = nil
+    }
+
+    /// With an account instead of the bot, whose session is in a folder.
+    public init(asAccountIn folder: TemporaryFolder) async throws {
+        let account = #"{"id": 500, "phone": "15550100500", "first_name": "Desk", "username": "media_desk"}"#
+        server = try PythonServer(script: "emulator.py", ["--account", account])
+        self.account = try await AccountFolder(
+            MTProtoEmulator(server), account: 500, name: "desk", folder: folder)
     }
 
     /// What tools need in their environment to speak to it.
     public var environment: [String: String] {
-        ["TG_BOT_TOKEN": BotEmulator.token, "TG_BOT_API_URL": server.url]
+        account?.environment ?? ["TG_BOT_TOKEN": BotEmulator.token, "TG_BOT_API_URL": server.url]
+    }
+
+    private var speaker: Int64 { account == nil ? BotEmulator.botID : 500 }
+
+    /// What an order is about: what the account sees, where there is one.
+    private func order(_ order: JSONObject) -> JSON {
+        var order = order
+        if account != nil { order["account"] = .integer(speaker) }
+        return .object(order)
     }
 
     public struct User: Sendable {
@@ -102,7 +122,7 @@ public struct BotEmulator: Sendable {
     public func say(_ text: String, as user: User, chat: Int64? = nil, replyTo: Int64? = nil) async throws -> Int64 {
         let message = try await server.call(
             "POST", "/control/message",
-            .object([
+            order([
                 "chat_id": .integer(chat ?? user.id), "from": user.json, "text": .string(text),
                 "reply_to": replyTo.map { .integer($0) },
             ]))
@@ -113,7 +133,7 @@ public struct BotEmulator: Sendable {
     public func sendFile(_ path: String, kind: String, as user: User, chat: Int64? = nil) async throws -> Int64 {
         let message = try await server.call(
             "POST", "/control/file",
-            .object([
+            order([
                 "chat_id": .integer(chat ?? user.id), "from": user.json, "path": .string(path), "kind": .string(kind),
             ]))
         return message["message_id"]?.int ?? 0
@@ -122,6 +142,7 @@ public struct BotEmulator: Sendable {
     /// One entry of a chat as its members see it.
     public struct Entry: Sendable {
         public let json: JSON
+        fileprivate let speaker: Int64
         public var message: JSON { json["message"] ?? .null }
         public var id: Int64 { message["message_id"]?.int ?? 0 }
         public var text: String? { message["text"]?.string }
@@ -131,18 +152,38 @@ public struct BotEmulator: Sendable {
             json["edits"]?.array?.compactMap { $0["text"]?.string ?? $0["caption"]?.string } ?? []
         }
         public var reactions: [String] { json["reactions"]?.array?.compactMap { $0["emoji"]?.string } ?? [] }
-        public var isBots: Bool { message["from"]?["id"]?.int == BotEmulator.botID }
+        public var isBots: Bool { message["from"]?["id"]?.int == speaker }
         public var repliesTo: Int64? { message["reply_to_message"]?["message_id"]?.int }
     }
 
     public func chat(_ id: Int64) async throws -> [Entry] {
-        try await server.call("GET", "/control/chat/\(id)")["messages"]?.array?.map { Entry(json: $0) } ?? []
+        let path = "/control/chat/\(id)\(account == nil ? "" : "?account=\(speaker)")"
+        return try await server.call("GET", path)["messages"]?.array?.map { Entry(json: $0, speaker: speaker) } ?? []
     }
 
     /// What the bot wrote in a chat and left there.
     public func answers(in id: Int64) async throws -> [Entry] {
         try await chat(id).filter { $0.isBots && !$0.isDeleted }
     }
+
+    /// How often a video, or a part of one, was sent as bytes.
+    public func uploads() async throws -> Int {
+        guard account != nil else {
+            return try await calls("sendVideo").count { $0["params"]?["video"]?.string == nil }
+        }
+        return try await server.call("GET", "/control/mtproto/log?method=upload.saveFilePart")["calls"]?.array?.count
+            ?? 0
+    }
+
+    /// Whether what is said now is heard: what was said before an account first listens is not.
+    public func isListenedTo() async throws -> Bool {
+        guard account != nil else { return true }
+        return try await server.call("GET", "/control/mtproto/log?method=updates.getState")["calls"]?.array?.isEmpty
+            == false
+    }
+
+    /// Whatever the account did that Telegram would not put up with.
+    public func violations() async throws -> [JSON] { try await account?.violations() ?? [] }
 
     /// Calls that the bot made, in order.
     public func calls(_ method: String) async throws -> [JSON] {
