@@ -31,6 +31,11 @@ note "checking the schemas, and the envelopes that the tests saw"
 .venv/bin/python -B Tests/schemas/validate.py --self-check --need-some "$TGPIPE_TEST_ENVELOPES" 2>&1 | tee "$scratch/schemas.log" ||
     fail "envelopes do not fit their schemas: see above; schemas/ and docs/events.md say how they should be"
 
+note "playing the demo as an account"
+TGPIPE_BIN=$(scripts/swift.sh build --show-bin-path) BACKEND=account .venv/bin/python -B examples/demo/play.py 2>&1 |
+    tee "$scratch/account.log" ||
+    fail "the demo as an account failed: see above; 'make demo BACKEND=account' repeats it"
+
 note "playing the demo"
 TGPIPE_BIN=$(scripts/swift.sh build --show-bin-path) .venv/bin/python -B examples/demo/play.py 2>&1 | tee "$scratch/demo.log" ||
     fail "the demo failed: see above; 'make demo' repeats it"
@@ -45,4 +50,5 @@ note "all passed"
 tail -n 1 "$scratch/swift.log"
 tail -n 1 "$scratch/pytest.log"
 tail -n 1 "$scratch/schemas.log"
+tail -n 1 "$scratch/account.log"
 tail -n 1 "$scratch/demo.log"
