@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import os
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
-from typing import Any
 
-from bench import MEGABYTE, ROOT, read_line, row, running, scratch, tool
+from account import Emulator, Json, emulated
+from bench import MEGABYTE, row, scratch, tool
 from telethon import TelegramClient
 from telethon.crypto import AuthKey, rsa
 from telethon.network import ConnectionTcpAbridged
@@ -22,46 +20,20 @@ from telethon.sessions import MemorySession
 SIZE = 200_000_000
 SMALL = 3_000_000
 RUNS = 3
-ALICE = {"id": 42, "phone": "15550100042", "first_name": "Alice", "username": "alice", "dc": 2}
-Json = dict[str, Any]
-
-
-class Emulator:
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self.about = self.control()
-
-    def control(self, path: str = "", body: Json | None = None) -> Json:
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(
-            f"{self._url}/control/mtproto{path}", data, {"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(request, timeout=20) as answer:
-            return dict(json.load(answer))
-
-    def address(self, dc: int) -> tuple[str, int]:
-        found = next(one for one in self.about["dcs"][str(dc)] if ":" not in one["host"])
-        return found["host"], found["port"]
-
-    def key(self) -> bytes:
-        return bytes.fromhex(self.control("/session", {"account": 42, "dc": 2})["auth_key"])
 
 
 def main() -> None:
-    with scratch() as folder:
-        server = [sys.executable, "-B", str(ROOT / "Tests/Emulator/emulator.py"), "--account", json.dumps(ALICE)]
-        with running(server, stdout=subprocess.PIPE) as process:
-            emulator = Emulator(read_line(process))
-            small = folder / "small.bin"
-            small.write_bytes(os.urandom(SMALL))
-            own, peer = [], []
-            for number in range(RUNS):
-                # Each of them sends content of its own: the emulator keeps a file once.
-                for results, run in ((own, ours), (peer, theirs)):
-                    source = folder / "source.bin"
-                    source.write_bytes(os.urandom(SIZE))
-                    results.append(run(folder, emulator, small, source, number))
-            report(own, peer)
+    with scratch() as folder, emulated() as emulator:
+        small = folder / "small.bin"
+        small.write_bytes(os.urandom(SMALL))
+        own, peer = [], []
+        for number in range(RUNS):
+            # Each of them sends content of its own: the emulator keeps a file once.
+            for results, run in ((own, ours), (peer, theirs)):
+                source = folder / "source.bin"
+                source.write_bytes(os.urandom(SIZE))
+                results.append(run(folder, emulator, small, source, number))
+        report(own, peer)
 
 
 def report(own: list[Json], peer: list[Json]) -> None:
@@ -78,22 +50,7 @@ def report(own: list[Json], peer: list[Json]) -> None:
 
 
 def ours(folder: Path, emulator: Emulator, small: Path, source: Path, number: int) -> Json:
-    state = folder / f"state-{number}"
-    sessions = state / "sessions"
-    sessions.mkdir(mode=0o700, parents=True)
-    session = {
-        "version": 1, "dc": 2, "test": False, "user_id": 42, "bot": False,
-        "keys": {"2": base64.b64encode(emulator.key()).decode()}, "addresses": {},
-    }  # fmt: skip
-    path = sessions / "alice.session.json"
-    path.touch(0o600)
-    path.write_text(json.dumps(session))
-    (folder / "server.pem").write_text(emulator.about["public_key"])
-    servers = " ".join("{}={}:{}".format(dc, *emulator.address(dc)) for dc in (1, 2, 3))
-    environment = os.environ | {
-        "TGPIPE_SESSION": "alice", "TGPIPE_STATE": str(state), "TGPIPE_LOG": "warning", "TG_SERVERS": servers,
-        "TG_API_ID": str(emulator.about["api_id"]), "TG_SERVER_KEY": str(folder / "server.pem"),
-    }  # fmt: skip
+    environment = emulator.logged_in(folder / f"state-{number}")
     copy = folder / "copy.bin"
     command = [tool("transfer-check"), str(small), str(source), str(copy)]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
