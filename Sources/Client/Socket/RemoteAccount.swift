@@ -12,7 +12,8 @@ public final class RemoteAccount: Account {
     private let identity = Mutex((userID: Int64(0), isBot: false))
     private let hub = EventHub()
     private let desk = RequestDesk()
-    private let isListening = Mutex(false)
+    /// How often listening has begun: nil until somebody wants to.
+    private let listenings = Mutex<Int?>(nil)
 
     /// - Parameter schema: that of the owner, as its `status` tells.
     init(_ path: String, schema: TLSchema) { (self.path, self.schema) = (path, schema) }
@@ -85,18 +86,25 @@ public final class RemoteAccount: Account {
 
     public func events() async throws -> any AsyncSequence<AccountEvent, any Error> & Sendable {
         let events = try hub.listen()
-        let isFirst = isListening.withLock { isListening in
-            defer { isListening = true }
-            return !isListening
+        let isFirst = listenings.withLock { count in
+            defer { count = count ?? 0 }
+            return count == nil
         }
         if isFirst { listen() }
         return events
     }
 
-    /// On the connection that there is now, if any; the next one is told by `run`.
+    /// On this connection, if there is one, and each that follows.
     private func listen() {
-        desk.begin(["events": true]) { [hub] line in
+        desk.keepAsking(["events": true]) { [hub, weak self] line in
             switch line.key {
+            case "result":
+                let isFirst = self?.listenings.withLock { count in
+                    count = (count ?? 0) + 1
+                    return count == 1
+                }
+                // What happened between two connections was told to nobody.
+                if isFirst == false { hub.add(.gap) }
             case "event": if let event = line.event { hub.add(event) }
             case "error":
                 // That the owner ends is no reason to; what Telegram says is.
@@ -132,11 +140,7 @@ public final class RemoteAccount: Account {
         _ inbound: NIOAsyncChannelInboundStream<ByteBuffer>, _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>
     ) async throws {
         let (unsent, sending) = AsyncStream.makeStream(of: ByteBuffer.self)
-        let isAgain = desk.connected { sending.yield($0) }
-        if isAgain, isListening.withLock({ $0 }) {
-            listen()
-            hub.add(.gap)
-        }
+        desk.connected { sending.yield($0) }
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { for await line in unsent { try await outbound.write(line) } }
             group.addTask {

@@ -21,7 +21,8 @@ final class RequestDesk: Sendable {
         var pending: [Int64: Pending] = [:]
         var next: Int64 = 0
         var send: (@Sendable (ByteBuffer) -> Void)?
-        var connections = 0
+        /// Sent on each connection anew.
+        var standing: (request: JSONObject, told: @Sendable (OwnerLine) -> Void)?
         var isClosed = false
     }
 
@@ -47,28 +48,33 @@ final class RequestDesk: Sendable {
         }
     }
 
-    /// Begins what has no end; on the connection that there is now only.
-    func begin(_ request: JSONObject, told: @escaping @Sendable (OwnerLine) -> Void) {
-        _ = add(request, false, told, nil)
+    /// Asks for what has no end: now, and on each connection that follows.
+    func keepAsking(_ request: JSONObject, told: @escaping @Sendable (OwnerLine) -> Void) {
+        state.withLock { state in
+            state.standing = (request, told)
+            if state.send != nil { _ = RequestDesk.add(request, false, told, nil, &state) }
+        }
     }
 
     private func add(
         _ request: JSONObject, _ isRepeatable: Bool, _ told: @escaping @Sendable (OwnerLine) -> Void,
         _ answer: Promise<[UInt8]>?
     ) -> Int64? {
-        state.withLock { state in
-            guard !state.isClosed, state.pending.count < RequestDesk.most else { return nil }
-            state.next += 1
-            let members = [JSONObject.Member(key: "id", value: .integer(state.next))] + request.members
-            let line = ByteBuffer(bytes: JSON.object(JSONObject(members)).bytes + [UInt8(ascii: "\n")])
-            // What has no one answer is begun anew by whoever wants it.
-            if state.send != nil || answer != nil {
-                state.pending[state.next] = Pending(
-                    line: line, isRepeatable: isRepeatable, isSent: state.send != nil, told: told, answer: answer)
-            }
-            state.send?(line)
-            return state.next
-        }
+        state.withLock { RequestDesk.add(request, isRepeatable, told, answer, &$0) }
+    }
+
+    private static func add(
+        _ request: JSONObject, _ isRepeatable: Bool, _ told: @escaping @Sendable (OwnerLine) -> Void,
+        _ answer: Promise<[UInt8]>?, _ state: inout State
+    ) -> Int64? {
+        guard !state.isClosed, state.pending.count < most else { return nil }
+        state.next += 1
+        let members = [JSONObject.Member(key: "id", value: .integer(state.next))] + request.members
+        let line = ByteBuffer(bytes: JSON.object(JSONObject(members)).bytes + [UInt8(ascii: "\n")])
+        state.pending[state.next] = Pending(
+            line: line, isRepeatable: isRepeatable, isSent: state.send != nil, told: told, answer: answer)
+        state.send?(line)
+        return state.next
     }
 
     /// Nobody waits for it any more.
@@ -81,9 +87,7 @@ final class RequestDesk: Sendable {
     }
 
     /// There is a connection: what waits is sent.
-    ///
-    /// - Returns: whether there was one before.
-    func connected(_ send: @escaping @Sendable (ByteBuffer) -> Void) -> Bool {
+    func connected(_ send: @escaping @Sendable (ByteBuffer) -> Void) {
         state.withLock { state in
             state.send = send
             for id in state.pending.keys.sorted() {
@@ -91,8 +95,9 @@ final class RequestDesk: Sendable {
                 state.pending[id]?.isSent = true
                 send(pending.line)
             }
-            state.connections += 1
-            return state.connections > 1
+            if let standing = state.standing {
+                _ = RequestDesk.add(standing.request, false, standing.told, nil, &state)
+            }
         }
     }
 
