@@ -104,33 +104,26 @@ public struct SessionPlace: Sendable {
     private func serve(_ owner: AccountOwner, until shutdown: Shutdown) async throws {
         let (closing, ending) = (Promise<Void>(), Promise<Void>())
         let events = try await owner.account.events()
-        try await withThrowingTaskGroup(of: Bool.self) { group in
-            group.addTask {
-                // Calls that are being made then are still answered.
-                defer { closing.fulfil(.success(())) }
-                do {
-                    try await owner.account.startPatiently()
-                    // Throws when the account cannot be used any more.
-                    for try await event in events { owner.tell(event) }
-                } catch {
-                    ending.fulfil(.failure(error))
-                }
-                return false
-            }
-            group.addTask {
-                try await owner.serve(until: closing) {
-                    owner.log.notice("the session '\(name)' is shared at \(socketPath)")
-                }
-                return true
-            }
-            group.addTask {
-                await shutdown.wait()
+        // Calls that are being made at the account's end are still answered.
+        @Sendable func endingWithAccount(_ body: () async throws -> Void) async {
+            do { try await body() } catch  where !Task.isCancelled {
+                ending.fulfil(.failure(error))
                 closing.fulfil(.success(()))
-                return false
+            } catch {}
+        }
+        try await running({
+            await withDiscardingTaskGroup { group in
+                group.addTask { await endingWithAccount { try await owner.account.startPatiently() } }
+                group.addTask { await endingWithAccount { for try await event in events { owner.tell(event) } } }
+                group.addTask {
+                    await shutdown.wait()
+                    closing.fulfil(.success(()))
+                }
             }
-            defer { group.cancelAll() }
-            // It ends by itself after the shutdown, or after the account's end.
-            while let isOver = try await group.next(), !isOver {}
+        }) {
+            try await owner.serve(until: closing) {
+                owner.log.notice("the session '\(name)' is shared at \(socketPath)")
+            }
         }
         try ending.result?.get()
     }

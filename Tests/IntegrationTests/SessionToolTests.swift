@@ -266,6 +266,17 @@ import Testing
         try await expectNoViolations()
     }
 
+    @Test func `An owner without a network waits for one, says so, and ends when it is told to`() async throws {
+        let run = try ToolRun(
+            "tg-session", ["run", "alice"],
+            environment: alice.environment.merging(["TG_SERVERS": "2=127.0.0.1:1"]) { $1 }, folder: alice.folder)
+        #expect(try await eventually { run.log.contains("unable to reach 127.0.0.1:1") })
+        let call = try await alice.run("tg-call", ["--timeout", "1s", "help.getNearestDc", "{}"])
+        #expect(call.status == 69)
+        run.signal(SIGTERM)
+        #expect(try await run.result().status == 0)
+    }
+
     @Test func `A tool that uses the session by itself is named to the next`() async throws {
         try await emulator.control("fault", ["method": "help.getNearestDc", "kind": "hang", "times": 1])
         let first = try ToolRun(
