@@ -95,6 +95,8 @@ actor AccountListener: UpdateSink {
 
     private static func key(kind: String, _ body: JSON) -> String {
         let ids = (body["message_ids"]?.array ?? [body["message_id"] ?? .null]).map(\.text).joined(separator: ",")
-        return "\(kind) \(body["chat"]?["id"]?.int ?? 0) \(ids) \(body["edit_date"]?.int ?? 0)"
+        // A message that was edited since is no other one; each edit is.
+        let edit = kind.hasPrefix("edited_") ? body["edit_date"]?.int ?? 0 : 0
+        return "\(kind) \(body["chat"]?["id"]?.int ?? 0) \(ids) \(edit)"
     }
 }

@@ -196,6 +196,38 @@ private let news: Int64 = -1_000_000_000_005
         #expect(events.first?.payload["method"] == "updates.getDifference")
     }
 
+    @Test func `A bot that is logged in like an account is listened to, also in channels`() async throws {
+        try await alice.logIn(as: "robot", account: BotEmulator.botID)
+        let listen = { [alice] () async throws in
+            try await ToolRun.run(
+                "tg-listen", ["--session", "robot", "--state", alice.folder("robot.state"), "--once"],
+                environment: alice.environment, folder: alice.folder)
+        }
+        #expect(try await listen().status == 0)
+        let own: JSON = ["id": .integer(MTProtoEmulator.alice), "first_name": "Alice"]
+        try await alice.control(
+            "message", ["chat_id": .integer(BotEmulator.botID), "from": own, "text": "hello, robot"])
+        let result = try await listen()
+        #expect(try texts(result) == ["hello, robot"], "\(result.errors.suffix(2000))")
+        #expect(try result.envelopes().first?.payload["message"]?["chat"]?["id"] == .integer(MTProtoEmulator.alice))
+        let run = try ToolRun(
+            "tg-listen", ["--session", "robot", "--state", alice.folder("robot.state")],
+            environment: alice.environment, folder: alice.folder)
+        #expect(try await eventually { run.log.contains("listening") })
+        for text in ["1", "2"] {
+            try await alice.emulator.server.call(
+                "POST", "/control/message",
+                .object([
+                    "account": .integer(BotEmulator.botID), "chat_id": .integer(news), "chat_type": "channel",
+                    "title": "News", "text": .string(text),
+                ]))
+        }
+        _ = try await run.waitForLines { $0.count == 2 }
+        run.signal(SIGTERM)
+        #expect(try texts(try await run.result()) == ["1", "2"])
+        #expect(try await alice.violations() == [])
+    }
+
     @Test func `A session that was revoked ends it with status 77`() async throws {
         try await begin()
         try await alice.control("mtproto/revoke")

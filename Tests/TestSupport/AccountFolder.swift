@@ -24,7 +24,8 @@ public struct AccountFolder: Sendable {
         let digits = Array(try await emulator.authorizationKey(of: account, dataCenter: dataCenter))
         let key = stride(from: 0, to: digits.count, by: 2).compactMap { UInt8(String(digits[$0...$0 + 1]), radix: 16) }
         let session: JSON = .object([
-            "version": 1, "dc": .integer(Int64(dataCenter)), "test": false, "user_id": .integer(account), "bot": false,
+            "version": 1, "dc": .integer(Int64(dataCenter)), "test": false, "user_id": .integer(account),
+            "bot": .bool(account == BotEmulator.botID),
             "keys": .object([String(dataCenter): .string(Base64.encode(key))]), "addresses": .object([:]),
         ])
         let sessions = folder("state/sessions")
