@@ -176,4 +176,42 @@ import Testing
         #expect(fetched.type == "events.media.fetched", "\(fetched.payload)")
         #expect(fetched.payload["size_bytes"]?.int == 700_000)
     }
+
+    @Test func `A killed upload goes on with what is missing`() async throws {
+        let path = account.folder("large.bin")
+        try Data((0..<40_000_000).map { UInt8(truncatingIfNeeded: ($0 &* 31) >> 3) }).write(
+            to: URL(fileURLWithPath: path))
+        let parts = 40_000_000 / (512 << 10) + 1
+        let arguments = ["--chat", "me", "--document", path]
+        let killed = try ToolRun("tg-send", arguments, environment: account.environment, folder: account.folder)
+        var sent = 0
+        while sent < 10 { sent = try await telegram.calls("upload.saveBigFilePart").count }
+        killed.signal(SIGKILL)
+        _ = try await killed.result()
+        let before = try await telegram.calls("upload.saveBigFilePart").count
+        #expect(before < parts)
+        let result = try await account.run("tg-send", arguments)
+        #expect(result.status == 0, "\(result.errors)")
+        let all = try await telegram.calls("upload.saveBigFilePart").count
+        // Those that were on their way, or whose end was not noted, come once more.
+        #expect(all <= parts + 16)
+        let message = try #require(try await chat(MTProtoEmulator.alice).last?["message"])
+        #expect(message["document"]?["file_size"]?.int == 40_000_000)
+        #expect(try await account.violations() == [])
+    }
+
+    @Test func `What is at a URL is fetched by Telegram`() async throws {
+        try await telegram.write("hello")
+        let www = account.folder("www")
+        try FileManager.default.createDirectory(atPath: www, withIntermediateDirectories: true)
+        try Data(repeating: 1, count: 5000).write(to: URL(fileURLWithPath: "\(www)/clip.mp4"))
+        let site = try WebSite(root: www)
+        let result = try await send([
+            event("commands.telegram.send_video", ["url": .string("\(site.url)/clip.mp4"), "caption": "from there"])
+        ])
+        #expect(result.status == 0, "\(result.errors)")
+        let message = try #require(try await chat().last?["message"])
+        #expect(message["video"]?["file_size"]?.int == 5000 && message["caption"] == "from there")
+        #expect(try await account.violations() == [])
+    }
 }
