@@ -107,18 +107,9 @@ public struct SessionStore: Sendable {
 
     /// The names of all sessions, sorted.
     public func names() -> [String] {
-        guard let entries = opendir(folder) else { return [] }
-        defer { closedir(entries) }
-        var names: [String] = []
-        while let entry = readdir(entries) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) {
-                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            if name.hasSuffix(SessionStore.suffix), !name.hasPrefix(".") {
-                names.append(String(name.dropLast(SessionStore.suffix.count)))
-            }
-        }
-        return names.sorted()
+        (folderEntries(folder) ?? [])
+            .filter { $0.hasSuffix(SessionStore.suffix) && !$0.hasPrefix(".") }
+            .map { String($0.dropLast(SessionStore.suffix.count)) }.sorted()
     }
 
     /// The folder's own entry has to be on the disk, too.

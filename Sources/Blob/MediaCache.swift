@@ -1,3 +1,4 @@
+import Blocking
 import Envelope
 import Glibc
 import Stage
@@ -69,14 +70,9 @@ public struct MediaCache: Sendable {
     }
 
     private static func files(below directory: String, depth: Int) -> [Copy] {
-        guard depth > 0, let handle = opendir(directory) else { return [] }
-        defer { closedir(handle) }
+        guard depth > 0 else { return [] }
         var found: [Copy] = []
-        while let entry = readdir(handle) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
-                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            guard name != ".", name != ".." else { continue }
+        for name in folderEntries(directory) ?? [] {
             let path = "\(directory)/\(name)"
             var status = stat()
             guard lstat(path, &status) == 0 else { continue }

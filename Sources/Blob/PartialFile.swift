@@ -36,12 +36,7 @@ final class PartialFile {
 
     /// Removes what killed processes left behind: nobody writes to one file for a day.
     static func removeStale(in folder: String, afterSeconds: Int = 24 * 3600) {
-        guard let entries = opendir(folder) else { return }
-        defer { closedir(entries) }
-        while let entry = readdir(entries) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) {
-                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
-            }
+        for name in folderEntries(folder) ?? [] {
             var status = stat()
             guard name.hasPrefix(prefix), lstat("\(folder)/\(name)", &status) == 0,
                 status.st_ctim.tv_sec < time(nil) - afterSeconds

@@ -1,5 +1,17 @@
 import Glibc
 
+/// The names in a folder, without `.` and `..`, in no order; nil, and `errno`, when it cannot be read. Blocks.
+public func folderEntries(_ path: String) -> [String]? {
+    guard let folder = opendir(path) else { return nil }
+    defer { closedir(folder) }
+    var names: [String] = []
+    while let entry = readdir(folder) {
+        let name = withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        if name != "." && name != ".." { names.append(name) }
+    }
+    return names
+}
+
 /// Makes a folder and those above it. Blocks.
 ///
 /// - Returns: 0, also when it is there already, or the error's number and the folder that cannot be made.

@@ -76,7 +76,7 @@ public final class MediaFetcher: Sendable {
     @discardableResult
     public func sweep(olderThan age: Duration) -> Int {
         var removed = 0
-        for name in FolderListing.names(settings.directory) where name.utf8.count == 64 {
+        for name in folderEntries(settings.directory) ?? [] where name.utf8.count == 64 {
             let path = "\(settings.directory)/\(name)"
             guard ResultFile(path).isTaken || isOlder(path, than: age),
                 let folder = try? JobFolder.tryToOpen(root: settings.directory, hash: name)
@@ -94,7 +94,7 @@ public final class MediaFetcher: Sendable {
     /// Addresses of which there is something here, untouched for so long; whoever began them may have died, and somebody else,
     /// elsewhere, have fetched them.
     public func untouched(for age: Duration) -> [ContentAddress] {
-        FolderListing.names(settings.directory).filter {
+        (folderEntries(settings.directory) ?? []).filter {
             SHA256.isHexDigest($0) && isOlder("\(settings.directory)/\($0)", than: age)
         }
         .flatMap { hash in MediaKind.allCases.map { ContentAddress($0, hash: hash) } }
@@ -102,7 +102,7 @@ public final class MediaFetcher: Sendable {
 
     private func isOlder(_ path: String, than age: Duration) -> Bool {
         let limit = Double(Timestamp.now.microseconds) / 1e6 - age / .seconds(1)
-        return ([""] + FolderListing.names(path).map { "/\($0)" }).allSatisfy { name in
+        return ([""] + (folderEntries(path) ?? []).map { "/\($0)" }).allSatisfy { name in
             var info = stat()
             return lstat(path + name, &info) != 0 || Double(info.st_mtim.tv_sec) < limit
         }

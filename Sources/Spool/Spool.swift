@@ -79,15 +79,8 @@ public final class Spool: Sendable {
     }
 
     private static func segments(in folder: String) throws(SpoolError) -> [Segment] {
-        guard let directory = opendir(folder) else { throw SpoolError.localIO("unable to read the folder \(folder)") }
-        defer { closedir(directory) }
-        var segments: [Segment] = []
-        while let entry = readdir(directory) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) { name in
-                name.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if let segment = Segment(file: name, folder: folder) { segments.append(segment) }
-        }
+        guard let names = folderEntries(folder) else { throw SpoolError.localIO("unable to read the folder \(folder)") }
+        let segments = names.compactMap { Segment(file: $0, folder: folder) }
         return segments.sorted { $0.number < $1.number }
     }
 

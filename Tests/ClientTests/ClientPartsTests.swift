@@ -7,7 +7,7 @@ import Testing
 /// Parts that need no server.
 @Suite struct ClientPartsTests {
     @Test func `A listener that takes nothing finds a gap in place of the updates, and the last state`() async throws {
-        let queue = EventQueue(maxUpdates: 3, maxBytes: 100)
+        let queue = UpdateBuffer<AccountEvent>(maxUpdates: 3, maxBytes: 100)
         queue.add(.ready)
         for _ in 0..<3 { queue.add(.updates([1])) }
         queue.add(.waiting("gone"))
@@ -21,7 +21,7 @@ import Testing
     }
 
     @Test func `Updates of too many bytes are a gap, too, and the end is told after what is there`() async throws {
-        let queue = EventQueue(maxUpdates: 100, maxBytes: 10)
+        let queue = UpdateBuffer<AccountEvent>(maxUpdates: 100, maxBytes: 10)
         queue.add(.updates([UInt8](repeating: 0, count: 8)))
         queue.add(.updates([UInt8](repeating: 0, count: 8)))
         queue.finish(ClientError(.notLoggedIn, "over"))

@@ -52,14 +52,14 @@ import Testing
         for text in ["\(key)", String(reflecting: key), dumped] { #expect(text.count < 80) }
     }
 
-    @Test func `Updates that nobody takes are replaced by a gap`() async {
-        let buffer = EventBuffer(maxUpdates: 3, maxBytes: 1000)
+    @Test func `Updates that nobody takes are replaced by a gap`() async throws {
+        let buffer = UpdateBuffer<ConnectionEvent>(maxUpdates: 3, maxBytes: 1000)
         buffer.add(.salt(1))
         for number in 0..<5 { buffer.add(.update([UInt8(number)])) }
         buffer.add(.salt(2))
         buffer.finish()
         var seen: [String] = []
-        while let event = await buffer.next() { seen.append("\(event)") }
+        while let event = try await buffer.next() { seen.append("\(event)") }
         #expect(seen == ["gap", "update([4])", "salt(2)"])
     }
 }

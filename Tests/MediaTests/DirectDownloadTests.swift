@@ -1,3 +1,4 @@
+import Blocking
 import Digest
 import Glibc
 import Synchronization
@@ -224,7 +225,7 @@ struct DirectDownloadTests {
         let error = await #expect(throws: MediaError.self) { try await download.run { _ in } }
         #expect(error?.code == .tooLarge)
         #expect(error?.reason.hasSuffix("at most 10.0 MB can be fetched.") == true)
-        #expect(FolderListing.names(download.folder.path) == ["lock"])
+        #expect(folderEntries(download.folder.path) == ["lock"])
         #expect(server.requests.count == 1)
     }
 
@@ -307,7 +308,7 @@ struct DirectDownloadTests {
             Issue.record("taken as a file")
             return
         }
-        #expect(FolderListing.names(folder.path) == ["lock"])
+        #expect(folderEntries(folder.path) == ["lock"])
     }
 
     @Test(

@@ -103,7 +103,7 @@ struct MediaFetcherTests {
         #expect(media.width == nil)
         let probe = try #require(try await probe(media.path))
         #expect(probe.isMP3)
-        #expect(FolderListing.names(folder("jobs/\(media.key.split(separator: "/")[1].dropLast(4))")).count == 3)
+        #expect(folderEntries(folder("jobs/\(media.key.split(separator: "/")[1].dropLast(4))"))?.count == 3)
     }
 
     @Test("makes an mp4 of other video", arguments: ["/clip.mkv", "/clip.webm"])
@@ -291,7 +291,7 @@ struct MediaFetcherTests {
         let media = try await fetcher.fetch(try job(.video, "/page/clip.mp4"))
         #expect(SmallFile.readText(cookies) == text)
         let job = media.path.split(separator: "/").dropLast().joined(separator: "/")
-        #expect(!FolderListing.names("/" + job).contains("cookies.txt"))
+        #expect(folderEntries("/" + job)?.contains("cookies.txt") == false)
     }
 
     @Test("sweeps away what nobody has touched, and nothing else")

@@ -1,3 +1,4 @@
+public import MTProto
 import Synchronization
 
 /// Hands what happens to all who listen, each at its own pace.
@@ -7,7 +8,7 @@ final class EventHub: Sendable {
     static let maxBytes = 16 << 20
 
     private struct State {
-        var listeners: [Int: EventQueue] = [:]
+        var listeners: [Int: UpdateBuffer<AccountEvent>] = [:]
         var next = 0
         var end: (any Error)?
         /// What those who come later are told first.
@@ -20,7 +21,7 @@ final class EventHub: Sendable {
     func listen() throws -> AccountEvents {
         let (number, queue) = try state.withLock { state throws in
             if let end = state.end { throw end }
-            let queue = EventQueue(maxUpdates: EventHub.maxUpdates, maxBytes: EventHub.maxBytes)
+            let queue = UpdateBuffer<AccountEvent>(maxUpdates: EventHub.maxUpdates, maxBytes: EventHub.maxBytes)
             if let standing = state.standing { queue.add(standing) }
             state.next += 1
             state.listeners[state.next] = queue
@@ -74,10 +75,23 @@ struct AccountEvents: AsyncSequence, Sendable {
 
 /// Stops listening when nobody holds it any more.
 final class Listener: Sendable {
-    let queue: EventQueue
+    let queue: UpdateBuffer<AccountEvent>
     private let stop: @Sendable () -> Void
 
-    init(_ queue: EventQueue, stop: @escaping @Sendable () -> Void) { (self.queue, self.stop) = (queue, stop) }
+    init(_ queue: UpdateBuffer<AccountEvent>, stop: @escaping @Sendable () -> Void) {
+        (self.queue, self.stop) = (queue, stop)
+    }
 
     deinit { stop() }
+}
+
+extension AccountEvent: BufferedEvent {
+    public var updateBytes: Int? { if case .updates(let text) = self { text.count } else { nil } }
+
+    public func replaces(_ older: AccountEvent) -> Bool {
+        switch (older, self) {
+        case (.ready, .ready), (.ready, .waiting), (.waiting, .ready), (.waiting, .waiting), (.gap, .gap): true
+        default: false
+        }
+    }
 }

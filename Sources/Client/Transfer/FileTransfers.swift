@@ -87,12 +87,7 @@ struct FileTransfers: Sendable {
 
     /// Removes what nobody will go on with.
     private static func removeOld(in folder: String) {
-        guard let entries = opendir(folder) else { return }
-        defer { closedir(entries) }
-        while let entry = readdir(entries) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) {
-                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
-            }
+        for name in folderEntries(folder) ?? [] {
             var status = stat()
             guard name.hasSuffix(".upload"), lstat("\(folder)/\(name)", &status) == 0,
                 status.st_mtim.tv_sec < time(nil) - Int(Upload.secondsKept)

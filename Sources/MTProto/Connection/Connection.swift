@@ -13,7 +13,7 @@ public final class Connection: Sendable {
     private let settings: ConnectionSettings
     private let loop: any EventLoop
     private let conversation: NIOLoopBound<Conversation>
-    private let buffer: EventBuffer
+    private let buffer: UpdateBuffer<ConnectionEvent>
     private let lastCall = Atomic<CallID>(0)
 
     /// - Throws: `MTProtoError`, `configuration`, for settings that cannot work.
@@ -25,7 +25,8 @@ public final class Connection: Sendable {
         guard !(obfuscates && settings.transport.kind == .full) else { throw TransportLink.fullIsNotObfuscated }
         self.settings = settings
         let (loop, buffer) = (
-            Connection.group.next(), EventBuffer(maxUpdates: settings.maxUpdates, maxBytes: settings.maxUpdateBytes)
+            Connection.group.next(),
+            UpdateBuffer<ConnectionEvent>(maxUpdates: settings.maxUpdates, maxBytes: settings.maxUpdateBytes)
         )
         (self.loop, self.buffer) = (loop, buffer)
         do {

@@ -3,7 +3,7 @@ import NIOCore
 /// The engine at work on one event loop: all that happens to it happens there.
 final class Conversation {
     private var engine: Engine
-    private let events: EventBuffer
+    private let events: UpdateBuffer<ConnectionEvent>
     private let loop: any EventLoop
     private var channel: (any Channel)?
     private var calls: [CallID: Waiting] = [:]
@@ -24,7 +24,7 @@ final class Conversation {
         let deadline: Scheduled<Void>
     }
 
-    init(_ settings: ConnectionSettings, _ events: EventBuffer, on loop: any EventLoop) {
+    init(_ settings: ConnectionSettings, _ events: UpdateBuffer<ConnectionEvent>, on loop: any EventLoop) {
         (engine, self.events, self.loop) = (Engine(settings), events, loop)
     }
 

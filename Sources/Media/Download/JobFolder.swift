@@ -58,12 +58,12 @@ final class JobFolder: Sendable {
     }
 
     /// Whether there is nothing but the lock.
-    var isEmpty: Bool { FolderListing.names(path).allSatisfy { $0 == "lock" } }
+    var isEmpty: Bool { (folderEntries(path) ?? []).allSatisfy { $0 == "lock" } }
 
     /// Removes everything in the folder but its lock and the files named.
     func empty(except kept: String...) {
-        for name in FolderListing.names(path) where name != "lock" && !kept.contains(name) {
-            FolderListing.remove(file(name))
+        for name in folderEntries(path) ?? [] where name != "lock" && !kept.contains(name) {
+            removeAll(file(name))
         }
     }
 
@@ -87,26 +87,9 @@ final class JobFolder: Sendable {
     }
 }
 
-/// The entries of folders.
-enum FolderListing {
-    /// The names in a folder, without `.` and `..`; empty when it cannot be read.
-    static func names(_ path: String) -> [String] {
-        guard let folder = opendir(path) else { return [] }
-        defer { closedir(folder) }
-        var names: [String] = []
-        while let entry = readdir(folder) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if name != ".", name != ".." { names.append(name) }
-        }
-        return names
-    }
-
-    /// Removes a file, or a folder with all that is in it; follows no links.
-    static func remove(_ path: String) {
-        guard unlink(path) != 0, errno == EISDIR || errno == EPERM else { return }
-        for name in names(path) { remove("\(path)/\(name)") }
-        rmdir(path)
-    }
+/// Removes a file, or a folder with all that is in it; follows no links.
+func removeAll(_ path: String) {
+    guard unlink(path) != 0, errno == EISDIR || errno == EPERM else { return }
+    for name in folderEntries(path) ?? [] { removeAll("\(path)/\(name)") }
+    rmdir(path)
 }

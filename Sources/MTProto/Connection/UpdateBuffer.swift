@@ -1,26 +1,36 @@
 import Synchronization
 
-/// Events that one listener has not taken yet. It never holds more than it was told: updates can be asked for again, so those too
-/// many are replaced by a gap.
-final class EventQueue: Sendable {
+/// What can wait in an `UpdateBuffer`.
+public protocol BufferedEvent: Sendable {
+    /// That updates may have been lost.
+    static var gap: Self { get }
+    /// The size of an update, which may be dropped; nil for everything else, which may not.
+    var updateBytes: Int? { get }
+    /// Whether an older one says nothing any more.
+    func replaces(_ older: Self) -> Bool
+}
+
+/// Events that one consumer has not taken yet. It never holds more than it was told: updates can be asked for again, so those too many
+/// are replaced by a gap.
+public final class UpdateBuffer<Event: BufferedEvent>: Sendable {
+    private struct Ending { let error: (any Error)? }
+
     private struct State {
-        var events: [AccountEvent] = []
+        var events: [Event] = []
         var updates = 0
         var bytes = 0
         var ending: Ending?
-        var consumer: CheckedContinuation<AccountEvent?, any Error>?
+        var consumer: CheckedContinuation<Event?, any Error>?
     }
-
-    private struct Ending { let error: (any Error)? }
 
     private let maxUpdates: Int
     private let maxBytes: Int
     private let state = Mutex(State())
 
-    init(maxUpdates: Int, maxBytes: Int) { (self.maxUpdates, self.maxBytes) = (maxUpdates, maxBytes) }
+    public init(maxUpdates: Int, maxBytes: Int) { (self.maxUpdates, self.maxBytes) = (maxUpdates, maxBytes) }
 
-    func add(_ event: AccountEvent) {
-        let consumer = state.withLock { state -> CheckedContinuation<AccountEvent?, any Error>? in
+    public func add(_ event: Event) {
+        let consumer = state.withLock { state -> CheckedContinuation<Event?, any Error>? in
             guard state.ending == nil else { return nil }
             if let consumer = state.consumer {
                 state.consumer = nil
@@ -32,27 +42,25 @@ final class EventQueue: Sendable {
         consumer?.resume(returning: event)
     }
 
-    private func insert(_ event: AccountEvent, _ state: inout State) {
-        switch event {
-        case .updates(let text):
-            guard state.updates < maxUpdates, state.bytes + text.count <= maxBytes else { return dropUpdates(&state) }
+    private func insert(_ event: Event, _ state: inout State) {
+        if let bytes = event.updateBytes {
+            guard state.updates < maxUpdates, state.bytes + bytes <= maxBytes else {
+                state.events.removeAll { $0.updateBytes != nil }
+                (state.updates, state.bytes) = (0, 0)
+                return insert(.gap, &state)
+            }
             state.updates += 1
-            state.bytes += text.count
-        // Of these, only the last matters.
-        case .ready, .waiting: state.events.removeAll { $0.isState }
-        case .gap: state.events.removeAll { if case .gap = $0 { true } else { false } }
+            state.bytes += bytes
+        } else {
+            state.events.removeAll { event.replaces($0) }
         }
         state.events.append(event)
     }
 
-    private func dropUpdates(_ state: inout State) {
-        state.events.removeAll { if case .updates = $0 { true } else { false } }
-        (state.updates, state.bytes) = (0, 0)
-        insert(.gap, &state)
-    }
-
     /// What is there is still taken.
-    func finish(_ error: (any Error)?) {
+    ///
+    /// - Parameter error: what the consumer gets at the end.
+    public func finish(_ error: (any Error)? = nil) {
         let consumer = state.withLock { state in
             state.ending = state.ending ?? Ending(error: error)
             defer { state.consumer = nil }
@@ -62,7 +70,7 @@ final class EventQueue: Sendable {
     }
 
     /// - Returns: nil at the end, and when the task is cancelled.
-    func next() async throws -> AccountEvent? {
+    public func next() async throws -> Event? {
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
                 if let result = takeOrWait(continuation) { continuation.resume(with: result) }
@@ -77,15 +85,13 @@ final class EventQueue: Sendable {
     }
 
     /// - Returns: what to resume with; nil when the continuation waits now.
-    private func takeOrWait(
-        _ continuation: CheckedContinuation<AccountEvent?, any Error>
-    ) -> Result<AccountEvent?, any Error>? {
+    private func takeOrWait(_ continuation: CheckedContinuation<Event?, any Error>) -> Result<Event?, any Error>? {
         state.withLock { state in
             if !state.events.isEmpty {
                 let event = state.events.removeFirst()
-                if case .updates(let text) = event {
+                if let bytes = event.updateBytes {
                     state.updates -= 1
-                    state.bytes -= text.count
+                    state.bytes -= bytes
                 }
                 return .success(event)
             }
@@ -94,15 +100,6 @@ final class EventQueue: Sendable {
             guard !Task.isCancelled, state.consumer == nil else { return .success(nil) }
             state.consumer = continuation
             return nil
-        }
-    }
-}
-
-extension AccountEvent {
-    fileprivate var isState: Bool {
-        switch self {
-        case .ready, .waiting: true
-        case .updates, .gap: false
         }
     }
 }
