@@ -90,6 +90,9 @@ public struct RemoteFile: Sendable, Equatable {
     public init(location: JSON, dataCenter: Int, sizeBytes: Int64?, origin: MessageOrigin?) {
         (self.location, self.dataCenter, self.sizeBytes, self.origin) = (location, dataCenter, sizeBytes, origin)
     }
+
+    /// Whether a file may be of that size: more than Telegram will ever take is made up, and would overflow what is computed with it.
+    static func isPossible(sizeBytes: Int64?) -> Bool { (0...1 << 40).contains(sizeBytes ?? 0) }
 }
 
 /// A message that a file came with.

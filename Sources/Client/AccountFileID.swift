@@ -56,7 +56,7 @@ public struct AccountFileID: Sendable, Equatable {
             let dataCenter = json[Key.dataCenter]?.int.flatMap({ Int(exactly: $0) }), (1...1000).contains(dataCenter)
         else { return nil }
         let size = json[Key.size]?.int
-        guard size ?? 0 >= 0 else { return nil }
+        guard RemoteFile.isPossible(sizeBytes: size) else { return nil }
         var origin: MessageOrigin?
         if let chat = json[Key.chat]?.int, let message = json[Key.message]?.int {
             origin = MessageOrigin(chatID: chat, messageID: message)

@@ -67,4 +67,11 @@ struct AccountFileIDTests {
     func `What is no account's file id is told from one`(_ text: String) {
         #expect(AccountFileID(text) == nil)
     }
+
+    @Test(arguments: [-1, 1 << 41, Int64.max])
+    func `A size that no file has is told from one`(_ size: Int64) throws {
+        var made = try #require(AccountFileID.files(of: document(), origin: origin).first)
+        made.sizeBytes = size
+        #expect(AccountFileID(made.text) == nil)
+    }
 }

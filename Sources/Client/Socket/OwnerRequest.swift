@@ -84,7 +84,7 @@ extension RemoteFile {
     /// nil for what is none.
     init?(json: JSON) {
         guard let location = json["location"], location.object != nil, let place = json["dc"]?.int,
-            (1...1000).contains(place)
+            (1...1000).contains(place), RemoteFile.isPossible(sizeBytes: json["size"]?.int)
         else { return nil }
         var origin: MessageOrigin?
         if let chat = json["origin"]?["chat_id"]?.int, let message = json["origin"]?["message_id"]?.int {
