@@ -14,8 +14,12 @@ extension UpdateSequencer {
         case .dialogs(let offset):
             take(dialogs: result, from: offset)
             return []
-        case .difference: return takeDifference(result, at: now)
-        case .channelDifference(let id): return takeChannelDifference(result, .channel(id), at: now)
+        case .difference:
+            refusals[.common] = nil
+            return takeDifference(result, at: now)
+        case .channelDifference(let id):
+            refusals[.channel(id)] = nil
+            return takeChannelDifference(result, .channel(id), at: now)
         case .boundary(let id, _): return takeBoundary(result, .channel(id), at: now)
         case .history, .messages: return takeHistory(result, request.box, at: now)
         }
@@ -46,18 +50,30 @@ extension UpdateSequencer {
         switch request {
         case .state: break
         case .dialogs: dialogs = nil
-        case .difference: isLost = true
+        case .difference:
+            if !isPaused(.common, at: now) { isLost = true }
         case .messages:
             state?.common.isBehind = false
             clear(.common)
             return release(.common, at: now)
         case .channelDifference(let id) where areNumbersUnknown && !isBot:
+            guard !isPaused(.channel(id), at: now) else { break }
             state?.channels[id]?.pts = nil
             ask(.channel(id), at: now)
         case .channelDifference(let id), .boundary(let id, _), .history(let id, _):
             return giveUp(.channel(id), at: now)
         }
         return []
+    }
+
+    /// Every second refusal is waited after: new numbers, which the one before it led to, were of no use.
+    private mutating func isPaused(_ box: BoxID, at now: Time) -> Bool {
+        let count = refusals[box, default: 0] + 1
+        refusals[box] = count
+        guard count.isMultiple(of: 2) else { return false }
+        clear(box)
+        ask(box, at: now + min(.milliseconds(500 << min(count / 2, 10)), UpdateSequencer.longestPause))
+        return true
     }
 
     /// Telegram does not tell what is missing: the account was sent away, or was never let in. What came by itself is taken.

@@ -89,6 +89,8 @@ public struct UpdateFeed: Sendable {
         var kept = state
         var hasBegun = false
         while !runtime.shutdown.isRequested {
+            // The mailbox may be closed because something failed.
+            try Task.checkCancellation()
             if let request = sequencer.nextRequest(at: .now - begun) {
                 let emissions = try await ask(request, of: &sequencer, begun, sink)
                 try await emit(emissions, into: sink, kept: &kept)

@@ -21,11 +21,15 @@ public struct UpdateSequencer: Sendable {
     var lastHeard: Time?
     /// Telegram does not know the numbers of the common box any more.
     var isLost = false
+    /// How often in a row Telegram refused to tell the difference.
+    var refusals: [BoxID: Int] = [:]
     /// Which channels are to be learned next, with where they stand; nil: none.
     var dialogs: DialogOffset?
 
     /// How long what is missing may still come by itself.
     static let patience = Duration.milliseconds(500)
+    /// What Telegram refuses again with numbers that it has just named is not asked for at once.
+    static let longestPause = Duration.seconds(60)
     /// Silence after which Telegram is asked whether there was something.
     static let longestSilence = Duration.seconds(15 * 60)
     /// More updates that wait are not kept: the difference brings them again.

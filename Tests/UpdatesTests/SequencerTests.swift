@@ -393,6 +393,31 @@ struct ChannelTests {
         #expect(machine.texts == ["m4"] && machine.request == nil)
     }
 
+    @Test func `What Telegram refuses again and again is asked for ever more rarely`() {
+        var machine = Machine()
+        machine.hear(new(1, pts: 1))
+        machine.sequencer.noteGap(at: machine.now)
+        var asked = 0
+        let end = machine.now + .seconds(600)
+        while machine.now < end {
+            switch machine.request {
+            case .difference:
+                asked += 1
+                machine.take(
+                    machine.sequencer.refuse(.difference, areNumbersUnknown: true, at: machine.now))
+            case .state:
+                machine.answer(
+                    .state, ["_": "updates.state", "pts": 1, "qts": 0, "date": 1000, "seq": 1, "unread_count": 0])
+            case .messages(let id): machine.answer(.messages(after: id), history([]))
+            default: machine.pass(.milliseconds(250))
+            }
+            if asked > 1000 { break }
+        }
+        #expect((10...50).contains(asked))
+        machine.hear(new(2, pts: 2))
+        #expect(machine.texts == ["m1", "m2"])
+    }
+
     @Test func `A bot begins with the first message of a channel`() {
         var sequencer = UpdateSequencer(state: UpdateState(pts: 0, qts: 0, date: 1, seq: 1), own: 1, isBot: true)
         _ = sequencer.answer(.difference, ["_": "updates.differenceEmpty", "date": 1, "seq": 1], at: .zero)
