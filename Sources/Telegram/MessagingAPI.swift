@@ -44,7 +44,7 @@ public struct MediaUpload: Sendable {
     public let content: FileRange
     /// The file that `content` is all of.
     public let path: String
-    /// The same for the same content, so that an upload that was cut off can be gone on with; at most 200 bytes.
+    /// The same for the same content, so that an upload that was cut off can be gone on with.
     public let key: String
 
     public init(field: String, fileName: String, contentType: String, content: FileRange, path: String, key: String) {

@@ -1,4 +1,5 @@
 public import Client
+import Digest
 public import Envelope
 import Glibc
 public import Telegram
@@ -32,7 +33,9 @@ public struct AccountAPI: MessagingAPI {
         onProgress: (@Sendable (_ sentBytes: Int64) -> Void)?
     ) async throws(TelegramError) -> JSON {
         try await AccountAPI.translatingErrors(of: method) {
-            let file = try await account.upload(absolute(upload.path), key: upload.key) { onProgress?($0) }
+            // A key may be longer than what an account takes.
+            let key = SHA256.hexDigest(Array(upload.key.utf8))
+            let file = try await account.upload(absolute(upload.path), key: key) { onProgress?($0) }
             let media = OutgoingMedia(uploaded: file, upload, parameters)
             return try await sendMedia(method, parameters, media, deadline: .seconds(120))
         }

@@ -200,6 +200,21 @@ import Testing
         #expect(try await account.violations() == [])
     }
 
+    @Test func `A file may be deep in folders, also when another process owns the session`() async throws {
+        let name = String(repeating: "d", count: 120)
+        let deep = account.folder("\(name)/\(name)")
+        try FileManager.default.createDirectory(atPath: deep, withIntermediateDirectories: true)
+        try Data("content".utf8).write(to: URL(fileURLWithPath: deep + "/file.txt"))
+        let owner = try ToolRun(
+            "tg-session", ["run", account.name], environment: account.environment, folder: account.folder)
+        #expect(try await eventually { owner.log.contains("is shared at") })
+        let result = try await account.run("tg-send", ["--chat", "me", "--document", deep + "/file.txt"])
+        #expect(result.status == 0, "\(result.errors)")
+        #expect(try await chat(MTProtoEmulator.alice).count == 1)
+        owner.signal(SIGTERM)
+        #expect(try await owner.result().status == 0)
+    }
+
     @Test func `What is at a URL is fetched by Telegram`() async throws {
         try await telegram.write("hello")
         let www = account.folder("www")
