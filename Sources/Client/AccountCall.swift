@@ -11,6 +11,7 @@ extension AccountClient {
         let text = try json(answer, as: request.result)
         await peers?.note(text)
         if AccountClient.isUpdates(text) { hub.add(.updates(text)) }
+        if let updates = AffectedMessages.updates(method, expanded, text) { hub.add(.updates(updates)) }
         if method == "auth.logOut" { await end(ClientError(.notLoggedIn, "the session was logged out")) }
         return text
     }

@@ -3,7 +3,9 @@ import Envelope
 
 /// One message, given by flags instead of an envelope.
 struct SingleOptions: ParsableArguments, Sendable {
-    @Option(help: ArgumentHelp("The chat: an id or a channel's @name.", valueName: "chat"))
+    /// Ids of groups begin with a minus sign, which is no option's.
+    @Option(
+        parsing: .unconditional, help: ArgumentHelp("The chat: an id or a channel's @name.", valueName: "chat"))
     var chat: String?
 
     @Option(help: ArgumentHelp("Send this text; with --edit, change a message to it.", valueName: "text"))

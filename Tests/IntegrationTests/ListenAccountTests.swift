@@ -100,6 +100,34 @@ private let news: Int64 = -1_000_000_000_005
         #expect(try await alice.emulator.calls("updates.getDifference").count <= 4)
     }
 
+    @Test(arguments: [77, news]) func `What others delete as the account leaves no gap`(_ chat: Int64) async throws {
+        try await begin()
+        let owner = try ToolRun(
+            "tg-session", ["run", AccountFixture.name], environment: alice.environment, folder: alice.folder)
+        #expect(try await eventually { owner.log.contains("connected") })
+        let run = try start("--allowed-updates", "message,channel_post,deleted_messages")
+        #expect(try await eventually { run.log.contains("listening") })
+        let say = { @Sendable [self] text in if chat == news { try await posts(text) } else { try await writes(text) } }
+        try await say("one")
+        let first = try await run.waitForLines { $0.count == 1 }
+        let id = (try JSON(parsing: first[0]))["payload"]?[chat == news ? "channel_post" : "message"]?["message_id"]
+        let asked = try await alice.emulator.calls("updates.getDifference").count
+        let send = try await ToolRun.run(
+            "tg-send", ["--session", AccountFixture.name, "--chat", "\(chat)", "--delete", id?.text ?? ""],
+            environment: alice.environment, folder: alice.folder)
+        #expect(send.status == 0, "\(send.errors)")
+        try await say("two")
+        let lines = try await run.waitForLines { $0.count == 3 }
+        let deleted = try JSON(parsing: lines[1])["payload"]?["deleted_messages"]
+        #expect(deleted?["message_ids"]?.array == [id].compactMap { $0 })
+        #expect(try await alice.emulator.calls("updates.getDifference").count == asked)
+        #expect(try await alice.emulator.calls("updates.getChannelDifference").count <= 1)
+        for tool in [run, owner] {
+            tool.signal(SIGTERM)
+            #expect(try await tool.result().status == 0)
+        }
+    }
+
     @Test func `Gaps in channels are filled`() async throws {
         try await begin()
         let run = try start()
