@@ -3,7 +3,8 @@ import Redis
 import Stage
 import Synchronization
 
-/// What sending remembers in Redis. None of it is needed to send: without Redis it is slower and forgets, and says so in the log.
+/// What sending remembers in Redis. None of it is needed to send: without Redis, work from a pipe is slower and forgets, and says so in
+/// the log.
 final class SharedState: Sendable {
     private static let replySeconds: Int64 = 86_400
     /// Stands for a reply that is just being made, for so long at most.
@@ -12,14 +13,18 @@ final class SharedState: Sendable {
     private static let fileIDSeconds: Int64 = 30 * 86_400
 
     private let redis: Redis?
+    private let waits: Bool
     private let runtime: Runtime
     let speakerID: Int64
     private let replies = Mutex(RecentReplies())
 
-    /// - Parameter redis: nil for one-off sends.
-    init(runtime: Runtime, redis: Redis?, speakerID: Int64) {
+    /// - Parameters:
+    ///   - redis: nil for one-off sends.
+    ///   - waits: for Redis while it is away, as who reads from a queue has to anyway: what one worker forgets, another leaves behind.
+    init(runtime: Runtime, redis: Redis?, waits: Bool = false, speakerID: Int64) {
         self.runtime = runtime
         self.redis = redis
+        self.waits = waits
         self.speakerID = speakerID
     }
 
@@ -123,12 +128,14 @@ final class SharedState: Sendable {
 
     func attempt<Value>(_ call: (Redis) async throws(RedisError) -> Value) async -> Value? {
         guard let redis else { return nil }
-        do throws(RedisError) {
-            return try await call(redis)
-        } catch {
+        do {
+            return waits ? try await runtime.patiently { try await call(redis) } : try await call(redis)
+        } catch let error as RedisError {
             runtime.log.warning("going on without Redis: \(error.message)")
-            return nil
+        } catch {
+            // The end of the time to drain.
         }
+        return nil
     }
 }
 

@@ -47,7 +47,8 @@ import TelegramAccount
         }
         try await runtime.requireRedis()
         let cache = MediaCache(directory: try runtime.directory("media/cache"))
-        let shared = SharedState(runtime: runtime, redis: try await runtime.redis(), speakerID: api.speakerID)
+        let shared = SharedState(
+            runtime: runtime, redis: try await runtime.redis(), waits: input.isFromQueue, speakerID: api.speakerID)
         let sender = Sender(
             runtime: runtime, api: api, shared: shared, cache: cache, options: sending, input: input)
         return try await Dispatcher(runtime: runtime, sender: sender, options: sending).run(input, output)
