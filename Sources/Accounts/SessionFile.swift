@@ -34,7 +34,8 @@ enum SessionFile {
                 .otherVersion, "the session file \(path) is of version \(written); this tgpipe reads version \(version)"
             )
         }
-        guard let dataCenter = json["dc"]?.int.map(Int.init), let keys = keys(json["keys"]), let key = keys[dataCenter]
+        guard let dataCenter = json["dc"]?.int.map(Int.init), (1...1000).contains(dataCenter),
+            let keys = keys(json["keys"]), let key = keys[dataCenter]
         else { throw damaged(path) }
         var session = AccountSession(
             dataCenter: dataCenter, key: key, isTest: json["test"] == true, userID: json["user_id"]?.int,

@@ -76,6 +76,7 @@ public struct SessionStore: Sendable {
     public func save(_ session: AccountSession, as name: String, isNew: Bool = false) throws(AccountError) {
         let path = try path(name)
         try prepare()
+        if !isNew { sweep(name) }
         let temporary = "\(folder)/.\(name).\(UInt64.random(in: 0...UInt64.max))"
         let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard descriptor >= 0 else { throw .system("unable to write to \(folder)") }
@@ -98,6 +99,7 @@ public struct SessionStore: Sendable {
     /// - Throws: `AccountError`: `notFound`, `localIO`.
     public func remove(_ name: String) throws(AccountError) {
         let path = try path(name)
+        sweep(name)
         guard unlink(path) == 0 else {
             guard errno == ENOENT else { throw .system("unable to remove \(path)") }
             throw AccountError(.notFound, "there is no session of the name '\(name)'")
@@ -110,6 +112,15 @@ public struct SessionStore: Sendable {
         (folderEntries(folder) ?? [])
             .filter { $0.hasSuffix(SessionStore.suffix) && !$0.hasPrefix(".") }
             .map { String($0.dropLast(SessionStore.suffix.count)) }.sorted()
+    }
+
+    /// Removes what processes left that were killed while they saved this session: it holds keys.
+    private func sweep(_ name: String) {
+        let start = ".\(name)."
+        for entry in folderEntries(folder) ?? []
+        where entry.hasPrefix(start) && UInt64(entry.dropFirst(start.count)) != nil {
+            unlink("\(folder)/\(entry)")
+        }
     }
 
     /// The folder's own entry has to be on the disk, too.

@@ -48,6 +48,21 @@ import Testing
         #expect(#expect(throws: AccountError.self) { try store.load("alice") }?.code == .exposed)
     }
 
+    @Test func `What a killed process left while it saved goes when the session is saved again, or removed`() throws {
+        func leave(_ name: String) throws {
+            try store.prepare()
+            try Data("keys".utf8).write(to: URL(fileURLWithPath: "\(store.folder)/\(name)"))
+        }
+        try leave(".alice.1234")
+        try leave(".alice.2.1234")
+        try store.save(try Self.session(), as: "alice")
+        let kept = Set(try FileManager.default.contentsOfDirectory(atPath: store.folder))
+        #expect(kept == ["alice.session.json", ".alice.2.1234"])
+        try leave(".alice.99")
+        try store.remove("alice")
+        #expect(try FileManager.default.contentsOfDirectory(atPath: store.folder) == [".alice.2.1234"])
+    }
+
     @Test func `A new session does not take the place of another`() throws {
         try store.save(try Self.session(), as: "alice", isNew: true)
         let failure = #expect(throws: AccountError.self) { try store.save(Self.session(8), as: "alice", isNew: true) }
@@ -73,6 +88,7 @@ import Testing
         let text = String(decoding: whole, as: UTF8.self)
         let cases: [(String, String, AccountError.Code)] = [
             (#""version":1"#, #""version":2"#, .otherVersion), (#""dc":2"#, #""dc":3"#, .damaged),
+            (#""dc":2"#, #""dc":9223372036854775807"#, .damaged),
             (#""keys":{"2":"BwcH"#, #""keys":{"2":"!wcH"#, .damaged), (#""port":443"#, #""port":70000"#, .damaged),
         ]
         for (old, new, code) in cases {
