@@ -72,6 +72,12 @@ struct FormattedTextTests {
         #expect(error?.code == .badRequest)
     }
 
+    @Test func `A text that is much too long is refused before it is read`() {
+        let source = String(repeating: "<a>x</a>", count: 10_000)
+        let error = #expect(throws: TelegramError.self) { try FormattedText(source, mode: "HTML") }
+        #expect(error?.code == .badRequest && error?.message.contains("too long") == true)
+    }
+
     @Test func `Without a mode a text stays as it is`() throws {
         #expect(try FormattedText("*a* <b>", mode: nil).text == "*a* <b>")
     }

@@ -9,9 +9,15 @@ struct FormattedText: Equatable {
     /// `MessageEntity` objects of TL, the outer before the inner; offsets and lengths in UTF-16 units.
     private(set) var entities: [JSON] = []
 
+    /// Telegram takes 4096 characters, and hundred entities; marks are not worth more.
+    private static let mostBytes = 1 << 16
+
     /// - Parameter mode: the Bot API's `parse_mode`; nil for a text that is plain already.
     /// - Throws: `TelegramError`, `badRequest`, in the words of the Bot API.
     init(_ source: String, mode: String?) throws(TelegramError) {
+        guard mode == nil || source.utf8.count <= FormattedText.mostBytes else {
+            throw TelegramError(.badRequest, number: 400, "Telegram: message is too long")
+        }
         var builder = FormattedTextBuilder()
         switch mode?.lowercased() {
         case nil, "": builder.append(source.unicodeScalars)
