@@ -99,7 +99,7 @@ extension UpdateSequencer {
         case "updates.differenceEmpty":
             note(result, isFinal: true)
             state?.common.ahead = []
-            return release(.common, at: now)
+            return complete(.common, at: now)
         case "updates.differenceTooLong":
             state?.common.pts = result["pts"]?.count31
             // Message ids are counted without holes: what the difference does not bring any more is found by them.
@@ -112,7 +112,7 @@ extension UpdateSequencer {
             let emissions = takePage(result, .common, at: now)
             note(behind, isFinal: true)
             state?.common.ahead = []
-            return settled(emissions) + release(.common, at: now)
+            return settled(emissions) + complete(.common, at: now)
         default:
             guard let between = result["intermediate_state"] else { return [] }
             let emissions = takePage(result, .common, at: now)
@@ -159,7 +159,20 @@ extension UpdateSequencer {
     private mutating func finish(_ box: BoxID, at now: Time) -> [Emission] {
         state?[box].ahead = []
         state?[box].isDue = false
-        return release(box, at: now)
+        return complete(box, at: now)
+    }
+
+    /// A difference has told everything. What it leads up to is taken; what it does not, twice in a row, has a number that Telegram does
+    /// not count to, and is not asked for for ever.
+    private mutating func complete(_ box: BoxID, at now: Time) -> [Emission] {
+        let emissions = release(box, at: now)
+        guard let first = boxes[box]?.held.first?.pts else { return emissions }
+        guard first == boxes[box]?.firstLeft else {
+            boxes[box]?.firstLeft = first
+            return emissions
+        }
+        boxes[box]?.held = []
+        return emissions + release(box, at: now)
     }
 
     /// What one page of a difference tells. Until all of it is emitted the pts before it counts, beside what has been of it.

@@ -39,6 +39,8 @@ public struct UpdateSequencer: Sendable {
     struct Waiting: Sendable {
         /// Not taken yet, for something before them is missing; by pts.
         var held: [Numbered] = []
+        /// The first of them when the difference was last complete, and did not have what is missing before it.
+        var firstLeft: Int64?
         /// When to ask Telegram for what is missing before them.
         var gapEndsAt: Time?
         /// When to ask Telegram in any case.

@@ -393,6 +393,20 @@ struct ChannelTests {
         #expect(machine.texts == ["m4"] && machine.request == nil)
     }
 
+    @Test func `What has a number that Telegram does not count to is not asked for for ever`() {
+        var machine = Machine(withChannel)
+        machine.hear(new(1, pts: 1_000_000), new(8, pts: 1_000_000, channel: 5))
+        for _ in 0..<2 {
+            machine.pass(.milliseconds(500))
+            machine.answer(.difference, ["_": "updates.differenceEmpty", "date": 1000, "seq": 1])
+            machine.answer(.channelDifference(5), ["_": "updates.channelDifferenceEmpty", "final": true, "pts": 10])
+        }
+        machine.pass(.seconds(5))
+        #expect(machine.request == nil && machine.texts.isEmpty)
+        machine.hear(new(1, pts: 1), new(4, pts: 11, channel: 5))
+        #expect(machine.texts == ["m1", "m4"])
+    }
+
     @Test func `What Telegram refuses again and again is asked for ever more rarely`() {
         var machine = Machine()
         machine.hear(new(1, pts: 1))
