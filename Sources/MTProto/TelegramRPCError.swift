@@ -41,6 +41,14 @@ public struct TelegramRPCError: ReportableError, Equatable, CustomStringConverti
         "2FA_CONFIRM_WAIT", "STORY_SEND_FLOOD", "SESSION_TOO_FRESH", "PASSWORD_TOO_FRESH",
     ]
 
+    /// What was set up wrongly, whatever is called.
+    private static let settings = [
+        "API_ID_INVALID": "Telegram does not know this api_id with this api_hash: see https://my.telegram.org",
+        "CONNECTION_API_ID_INVALID": "Telegram does not know this api_id: see https://my.telegram.org",
+        "API_ID_PUBLISHED_FLOOD": "this api_id was published, and is blocked: get your own at https://my.telegram.org",
+        "CONNECTION_LAYER_INVALID": "Telegram does not speak this layer of its API",
+    ]
+
     /// The data centre that has to be asked instead, if that is what was said.
     public var dataCenter: Int? { code == 303 && name.hasSuffix("_MIGRATE") ? value : nil }
 
@@ -50,6 +58,7 @@ public struct TelegramRPCError: ReportableError, Equatable, CustomStringConverti
     public var exitStatus: ExitStatus {
         if code == 420 || wait != nil { return .tryAgain }
         if code == 401 || name == "AUTH_KEY_DUPLICATED" { return .authenticationRefused }
+        if TelegramRPCError.settings[name] != nil { return .configuration }
         return .no
     }
 
@@ -60,7 +69,7 @@ public struct TelegramRPCError: ReportableError, Equatable, CustomStringConverti
         case "USER_DEACTIVATED", "USER_DEACTIVATED_BAN": "Telegram has closed this account (\(text))"
         case "AUTH_KEY_UNREGISTERED", "SESSION_REVOKED", "SESSION_EXPIRED", "AUTH_KEY_INVALID":
             "this session is not logged in, or was ended (\(text))"
-        default: "Telegram: \(text)"
+        default: "\(TelegramRPCError.settings[name] ?? "Telegram"): \(text)"
         }
     }
 

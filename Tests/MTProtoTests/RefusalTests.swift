@@ -19,6 +19,11 @@ import Testing
         Expected(code: 400, text: "FILE_REFERENCE_EXPIRED", name: "FILE_REFERENCE_EXPIRED", value: nil, status: 1),
         Expected(code: 401, text: "AUTH_KEY_UNREGISTERED", name: "AUTH_KEY_UNREGISTERED", value: nil, status: 77),
         Expected(code: 406, text: "AUTH_KEY_DUPLICATED", name: "AUTH_KEY_DUPLICATED", value: nil, status: 77),
+        Expected(code: 400, text: "API_ID_INVALID", name: "API_ID_INVALID", value: nil, status: 78),
+        Expected(
+            code: 400, text: "CONNECTION_API_ID_INVALID", name: "CONNECTION_API_ID_INVALID", value: nil, status: 78),
+        Expected(
+            code: 400, text: "CONNECTION_LAYER_INVALID", name: "CONNECTION_LAYER_INVALID", value: nil, status: 78),
         Expected(code: 500, text: "-503", name: "-503", value: nil, status: 1),
         Expected(code: 400, text: "X_99999999999999999999", name: "X_99999999999999999999", value: nil, status: 1),
     ]

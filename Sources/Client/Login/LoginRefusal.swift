@@ -7,7 +7,6 @@ enum LoginRefusal {
     static func explained(_ error: TelegramRPCError) -> any ReportableError {
         if let words = refusals[error.name] { return ClientError(.loginRefused, "\(words) (\(error.text))") }
         if let words = waits[error.name] { return ClientError(.tooMuch, "\(words) (\(error.text))") }
-        if let words = settings[error.name] { return ClientError(.configuration, "\(words) (\(error.text))") }
         return error
     }
 
@@ -31,9 +30,5 @@ enum LoginRefusal {
     private static let waits = [
         "PHONE_NUMBER_FLOOD": "too many codes were asked for: try again in some hours",
         "PHONE_PASSWORD_FLOOD": "too many passwords were tried: try again in some hours",
-    ]
-    private static let settings = [
-        "API_ID_INVALID": "Telegram does not know this api_id with this api_hash: see https://my.telegram.org",
-        "API_ID_PUBLISHED_FLOOD": "this api_id was published, and is blocked: get your own at https://my.telegram.org",
     ]
 }
