@@ -40,14 +40,21 @@ struct Import: SessionCommand {
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
         let place = try session.place(runtime)
-        let (path, stringFile) = (telethon ?? pyrogram, stringFile)
-        let taken = try await BlockingThread().run {
-            if let path { return try AccountSession(database: path) }
-            let file = stringFile == "-" ? "/dev/stdin" : stringFile
-            return try AccountSession(string: try Settings.secret("", file: file, what: "session string"))
-        }
+        let taken = try await taken(Questions(runtime.shutdown))
         try place.store.save(taken, as: place.name, isNew: true)
         runtime.log.notice("imported: the session '\(place.name)' is kept", metadata: ["dc": "\(taken.dataCenter)"])
         return .success
+    }
+
+    private func taken(_ questions: Questions) async throws -> AccountSession {
+        if stringFile == "-" {
+            let text = try await questions.ask("session string: ", "session string", isShown: false)
+            return try AccountSession(string: text)
+        }
+        let (path, stringFile) = (telethon ?? pyrogram, stringFile)
+        return try await BlockingThread().run {
+            if let path { return try AccountSession(database: path) }
+            return try AccountSession(string: try Settings.secret("", file: stringFile, what: "session string"))
+        }
     }
 }

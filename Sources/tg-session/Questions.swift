@@ -55,19 +55,28 @@ final class Questions: Sendable {
         while access(path, R_OK) != 0, errno == ENOENT, ContinuousClock.now < end {
             try await Task.sleep(for: .milliseconds(200))
         }
-        return try await thread.run {
-            let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-            guard descriptor >= 0 else {
-                throw StageError(
-                    .configuration, "unable to read the \(what) from \(path): \(String(cString: strerror(errno)))")
-            }
-            defer { close(descriptor) }
-            var bytes = [UInt8](repeating: 0, count: Questions.longestAnswer)
-            let count = read(descriptor, &bytes, bytes.count)
-            let text = bytes.prefix(max(0, count)).prefix { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") }
-            guard !text.isEmpty else { throw StageError(.configuration, "\(path) holds no \(what)") }
-            return String(decoding: text, as: UTF8.self)
+        // Who has just made it may not have written to it yet.
+        for _ in 0..<10 {
+            let text = try await thread.run { [self] in try firstLine(of: path, what, until: end) }
+            if !text.isEmpty { return text }
+            try await Task.sleep(for: .milliseconds(200))
         }
+        throw StageError(.configuration, "\(path) holds no \(what)")
+    }
+
+    private func firstLine(of path: String, _ what: String, until end: ContinuousClock.Instant) throws -> String {
+        // A named pipe that nobody writes to yet must not hold up the end.
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        guard descriptor >= 0 else {
+            throw StageError(
+                .configuration, "unable to read the \(what) from \(path): \(String(cString: strerror(errno)))")
+        }
+        defer { close(descriptor) }
+        try wait(for: descriptor, until: end, what)
+        var bytes = [UInt8](repeating: 0, count: Questions.longestAnswer)
+        let count = read(descriptor, &bytes, bytes.count)
+        let line = bytes.prefix(max(0, count)).prefix { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") }
+        return String(decoding: line, as: UTF8.self)
     }
 
     private func line(from descriptor: Int32, _ what: String) throws -> String {
@@ -78,6 +87,7 @@ final class Questions: Sendable {
             try wait(for: descriptor, until: end, what)
             let count = read(descriptor, &buffer, buffer.count)
             if count < 0 && errno == EINTR { continue }
+            if count == 0, let rest = unread.withLock({ Questions.takeAll(&$0) }) { return rest }
             guard count > 0, unread.withLock({ $0.count }) < Questions.longestAnswer else {
                 throw ClientError(.loginRefused, "no \(what) is given: it is a line of standard input, or in a file")
             }
@@ -90,6 +100,13 @@ final class Questions: Sendable {
         defer { bytes.removeFirst(end + 1) }
         let line = bytes[..<end]
         return String(decoding: line.last == UInt8(ascii: "\r") ? line.dropLast() : line, as: UTF8.self)
+    }
+
+    /// The last line, when its end is missing.
+    private static func takeAll(_ bytes: inout [UInt8]) -> String? {
+        guard !bytes.isEmpty else { return nil }
+        defer { bytes = [] }
+        return String(decoding: bytes, as: UTF8.self)
     }
 
     private func wait(for descriptor: Int32, until end: ContinuousClock.Instant, _ what: String) throws {

@@ -67,6 +67,19 @@ import Testing
         try await expectNoViolations()
     }
 
+    @Test func `A last line needs no end, and a pipe that nobody writes to holds up nothing`() async throws {
+        #expect(try await session("login", "new", input: "15550100042\n12345").status == 0)
+        let path = alice.folder("code")
+        #expect(mkfifo(path, 0o600) == 0)
+        let login = try ToolRun(
+            "tg-session", ["login", "other", "--code-file", path],
+            environment: alice.environment.merging(Self.secrets) { $1 }, folder: alice.folder)
+        login.send("15550100042")
+        #expect(try await eventually { login.log.contains("the code is sent") })
+        login.signal(SIGTERM)
+        #expect(try await login.result().status == 128 + SIGTERM)
+    }
+
     @Test func `Answers may come in files`() async throws {
         try await add(["id": 52, "phone": "15550100052", "first_name": "Erin", "password": "pass word"])
         for (name, text) in [("phone", "15550100052\n"), ("code", "12345"), ("password", "pass word\n")] {
@@ -220,7 +233,7 @@ import Testing
 
     @Test func `A session that two use at once is ended by Telegram, which is said`() async throws {
         let error: JSON = "AUTH_KEY_DUPLICATED"
-        try await emulator.control("fault", ["method": "users.getUsers", "kind": "error", "error": error, "times": 1])
+        try await emulator.control("fault", ["method": "users.getUsers", "kind": "error", "error": error, "times": 2])
         let result = try await session("status", "alice", "--check")
         #expect(result.status == 77)
         #expect(result.errors.contains("two programs at once"))
@@ -288,6 +301,22 @@ import Testing
         first.signal(SIGKILL)
         _ = try await first.result()
         #expect(try await call("alice").status == 0)
+    }
+
+    @Test func `A tool that waited for its turn takes the session as it is then`() async throws {
+        try await add(["id": 43, "phone": "15550100043", "first_name": "Carol"])
+        let lock = open(alice.folder("state/sessions/alice.lock"), O_RDWR | O_CREAT, 0o600)
+        defer { close(lock) }
+        #expect(flock(lock, LOCK_EX) == 0)
+        let waiting = try ToolRun(
+            "tg-call", ["users.getUsers", #"{"id": ["me"]}"#], environment: alice.environment, folder: alice.folder)
+        // It waits three seconds for its turn.
+        try await Task.sleep(for: .seconds(1))
+        try await alice.logIn(as: "alice", account: 43)
+        #expect(flock(lock, LOCK_UN) == 0)
+        let result = try await waiting.result()
+        #expect(result.status == 0, "\(result.errors)")
+        #expect(result.output.contains("Carol"))
     }
 
     @Test func `Logging out ends the owner, and removes the file`() async throws {
