@@ -42,13 +42,14 @@ public struct SessionPlace: Sendable {
     public func withAccount<Value: Sendable>(
         _ options: ConnectionOptions, _ body: @escaping @Sendable (any Account) async throws -> Value
     ) async throws -> Value {
-        let session = try store.load(name)
+        // What is wrong with it is said without waiting for whoever uses it.
+        _ = try store.load(name)
         let end = ContinuousClock.now + SessionPlace.patience
         while true {
             if isShared { return try await withOwner(options, body) }
             switch try SessionLock.attempt(lockPath) {
             case .taken(let lock):
-                let client = try client(session, try options.settings())
+                let client = try client(try options.settings())
                 let value = try await client.whileRunning { try await body(client) }
                 _ = consume lock
                 return value
@@ -90,9 +91,9 @@ public struct SessionPlace: Sendable {
     ///
     /// - Throws: `ClientError`, `busy`, when another process uses the session; why the account cannot be used any more.
     public func own(_ options: ConnectionOptions, until shutdown: Shutdown) async throws {
-        let session = try store.load(name)
+        _ = try store.load(name)
         guard case .taken(let lock) = try SessionLock.attempt(lockPath) else { throw busy(user) }
-        let client = try client(session, try options.settings())
+        let client = try client(try options.settings())
         let about: JSONObject = [
             "version": .string(tgpipeVersion), "schema": options.schema.map { .string(absolute($0)) },
         ]
@@ -151,7 +152,9 @@ public struct SessionPlace: Sendable {
         }
     }
 
-    func client(_ session: AccountSession, _ settings: ClientSettings) throws -> AccountClient {
+    /// For whoever has the lock: until then another process may change the session.
+    private func client(_ settings: ClientSettings) throws -> AccountClient {
+        let session = try store.load(name)
         let keeper = SessionKeeper(session, in: store, as: name)
         let peers = try PeerBook(path: peersPath, account: session.userID, log: log)
         return AccountClient(settings, keeper, floods: floods, peers: peers, log: log)
@@ -159,10 +162,11 @@ public struct SessionPlace: Sendable {
 
     func busy(_ pid: pid_t?) -> ClientError {
         let holder = pid.map { "process \($0)" } ?? "another process"
-        return ClientError(
-            .busy,
-            "the session '\(name)' is in use by \(holder), which does not share it: wait for its end, or let all tools share it with tg-session run \(name)"
-        )
+        let advice =
+            isShared
+            ? "which shares it with all tools already"
+            : "which does not share it: wait for its end, or let all tools share it with tg-session run \(name)"
+        return ClientError(.busy, "the session '\(name)' is in use by \(holder), \(advice)")
     }
 }
 

@@ -177,6 +177,28 @@ import Testing
         }
     }
 
+    @Test func `Who finds all places taken is told so, and what is too long is not sent`() async throws {
+        let work = try AtWork(try await MTProtoEmulator())
+        _ = try await work.logIn()
+        try await Self.whileShared(work) { place in
+            let path = place.socketPath
+            try await Self.remotely(place) { account async throws in
+                let long: JSONObject = ["username": .string(String(repeating: "a", count: 8 << 20))]
+                let refused = await #expect(throws: ClientError.self) {
+                    try await account.call("contacts.resolveUsername", long, CallOptions())
+                }
+                #expect(refused?.code == .tooLarge)
+                #expect(try await account.me() == MTProtoEmulator.alice)
+            }
+            let others = try await BlockingThread().run {
+                try (0..<AccountOwner.mostClients).map { _ in try UnixSocket(path) }
+            }
+            let turnedAway = await #expect(throws: ClientError.self) { try await Self.remotely(place) { _ in } }
+            #expect(turnedAway?.code == .tooMuch)
+            for other in others { other.close() }
+        }
+    }
+
     @Test func `The socket is for its user alone, and one left behind is replaced`() async throws {
         let work = try AtWork(try await MTProtoEmulator())
         _ = try await work.logIn()

@@ -123,10 +123,10 @@ public final class RemoteAccount: Account {
         while !Task.isCancelled {
             do {
                 let channel = try await OwnerSocket.connect(to: path)
-                pause = .milliseconds(20)
                 try await channel.executeThenClose { inbound, outbound in try await converse(inbound, outbound) }
             } catch {}
-            desk.disconnected()
+            // One that answers nothing, or turns clients away, is not to be asked all the time.
+            if desk.disconnected() { pause = .milliseconds(20) }
             if Task.isCancelled { break }
             hub.add(.waiting("the session's owner is gone: waiting for the next (tg-session run)"))
             try? await Task.sleep(for: pause)

@@ -22,20 +22,28 @@ final class RequestDesk: Sendable {
         var next: Int64 = 0
         var send: (@Sendable (ByteBuffer) -> Void)?
         /// Sent on each connection anew.
-        var standing: (request: JSONObject, told: @Sendable (OwnerLine) -> Void)?
+        var standing: (text: [UInt8], told: @Sendable (OwnerLine) -> Void)?
         var isClosed = false
+        /// Whether the owner has answered anything on this connection.
+        var isAnswered = false
     }
 
     private let state = Mutex(State())
 
     /// - Parameter isRepeatable: may be sent to the next owner, too, when the one before has not answered.
     /// - Returns: JSON text of the result.
-    /// - Throws: what the owner answers; `ClientError`, `ownerGone` or `tooMuch`.
+    /// - Throws: what the owner answers; `ClientError`, `ownerGone`, `tooLarge` or `tooMuch`.
     func ask(
         _ request: JSONObject, within limit: Duration, isRepeatable: Bool, told: @escaping @Sendable (OwnerLine) -> Void
     ) async throws -> [UInt8] {
         let answer = Promise<[UInt8]>()
-        guard let id = add(request, isRepeatable, told, answer) else {
+        let text = JSON.object(request).bytes
+        // With room for the id.
+        guard text.count < OwnerSocket.maxRequestBytes - 32 else {
+            throw ClientError(
+                .tooLarge, "a request to the session's owner has \(OwnerSocket.maxRequestBytes >> 20) MiB at most")
+        }
+        guard let id = state.withLock({ RequestDesk.add(text, isRepeatable, told, answer, &$0) }) else {
             throw ClientError(.tooMuch, "more than \(RequestDesk.most) requests to the session's owner at once")
         }
         do {
@@ -50,27 +58,21 @@ final class RequestDesk: Sendable {
 
     /// Asks for what has no end: now, and on each connection that follows.
     func keepAsking(_ request: JSONObject, told: @escaping @Sendable (OwnerLine) -> Void) {
+        let text = JSON.object(request).bytes
         state.withLock { state in
-            state.standing = (request, told)
-            if state.send != nil { _ = RequestDesk.add(request, false, told, nil, &state) }
+            state.standing = (text, told)
+            if state.send != nil { _ = RequestDesk.add(text, false, told, nil, &state) }
         }
     }
 
-    private func add(
-        _ request: JSONObject, _ isRepeatable: Bool, _ told: @escaping @Sendable (OwnerLine) -> Void,
-        _ answer: Promise<[UInt8]>?
-    ) -> Int64? {
-        state.withLock { RequestDesk.add(request, isRepeatable, told, answer, &$0) }
-    }
-
+    /// - Parameter text: an object that is not empty.
     private static func add(
-        _ request: JSONObject, _ isRepeatable: Bool, _ told: @escaping @Sendable (OwnerLine) -> Void,
+        _ text: [UInt8], _ isRepeatable: Bool, _ told: @escaping @Sendable (OwnerLine) -> Void,
         _ answer: Promise<[UInt8]>?, _ state: inout State
     ) -> Int64? {
         guard !state.isClosed, state.pending.count < most else { return nil }
         state.next += 1
-        let members = [JSONObject.Member(key: "id", value: .integer(state.next))] + request.members
-        let line = ByteBuffer(bytes: JSON.object(JSONObject(members)).bytes + [UInt8(ascii: "\n")])
+        let line = ByteBuffer(bytes: Array("{\"id\":\(state.next),".utf8) + text.dropFirst() + [UInt8(ascii: "\n")])
         state.pending[state.next] = Pending(
             line: line, isRepeatable: isRepeatable, isSent: state.send != nil, told: told, answer: answer)
         state.send?(line)
@@ -96,14 +98,16 @@ final class RequestDesk: Sendable {
                 send(pending.line)
             }
             if let standing = state.standing {
-                _ = RequestDesk.add(standing.request, false, standing.told, nil, &state)
+                _ = RequestDesk.add(standing.text, false, standing.told, nil, &state)
             }
         }
     }
 
-    func disconnected() {
-        let lost = state.withLock { state in
+    /// - Returns: whether the owner has answered anything.
+    func disconnected() -> Bool {
+        let (lost, isAnswered) = state.withLock { state in
             state.send = nil
+            defer { state.isAnswered = false }
             var lost: [Promise<[UInt8]>] = []
             for (id, pending) in state.pending where pending.isSent {
                 state.pending[id]?.isSent = false
@@ -111,10 +115,11 @@ final class RequestDesk: Sendable {
                 state.pending[id] = nil
                 if let answer = pending.answer { lost.append(answer) }
             }
-            return lost
+            return (lost, state.isAnswered)
         }
         fail(
             lost, "the session's owner ended before it answered: whether the call was carried out is not known")
+        return isAnswered
     }
 
     func close() {
@@ -132,9 +137,10 @@ final class RequestDesk: Sendable {
 
     /// A line of the owner. One that makes no sense, or for which nobody waits, is passed over.
     func take(_ bytes: [UInt8]) {
-        guard let line = OwnerLine(bytes) else { return }
+        guard let line = OwnerLine(bytes) else { return takeRefusal(bytes) }
         let isEnd = line.key == "result" || line.key == "error"
         let pending = state.withLock { state -> Pending? in
+            state.isAnswered = true
             guard let pending = state.pending[line.id] else { return nil }
             if isEnd, pending.answer != nil { state.pending[line.id] = nil }
             return pending
@@ -146,5 +152,17 @@ final class RequestDesk: Sendable {
         } else {
             answer.fulfil(.failure(Failure.error(line.json ?? .null)))
         }
+    }
+
+    /// The owner does not want this connection: nothing that was sent over it will be answered.
+    private func takeRefusal(_ bytes: [UInt8]) {
+        guard bytes.starts(with: #"{"id":null,"error":"#.utf8), let error = (try? JSON(parsing: bytes))?["error"] else {
+            return
+        }
+        let refused = state.withLock { state in
+            defer { state.pending = state.pending.filter { !$0.value.isSent } }
+            return state.pending.values.filter(\.isSent).compactMap(\.answer)
+        }
+        for answer in refused { answer.fulfil(.failure(Failure.error(error))) }
     }
 }
