@@ -31,7 +31,14 @@ public final class SessionKeeper: Sendable {
     /// Changes the session, and returns when the change is on the disk.
     ///
     /// - Throws: `AccountError`.
-    func update(_ change: @escaping @Sendable (inout AccountSession) -> Void) async throws {
+    func update(_ change: (inout AccountSession) -> Void) async throws {
+        if self.change(change) { try await save() }
+    }
+
+    /// Changes the session at once.
+    ///
+    /// - Returns: whether it has to be saved.
+    func change(_ change: (inout AccountSession) -> Void) -> Bool {
         let (isChanged, told) = state.withLock { state in
             let before = state.session
             change(&state.session)
@@ -41,7 +48,7 @@ public final class SessionKeeper: Sendable {
             return (state.session != before && state.name != nil, keys)
         }
         for (promise, key) in told { promise.fulfil(.success(key)) }
-        if isChanged { try await save(isNew: false) }
+        return isChanged
     }
 
     /// Waits for the key of a data centre: a connection tells what it has made a moment after it was of use.
@@ -65,7 +72,7 @@ public final class SessionKeeper: Sendable {
     }
 
     /// One after the other: the file is that of the last change.
-    private func save(isNew: Bool) async throws {
+    func save(isNew: Bool = false) async throws {
         try await thread.run { [self] in
             let (session, name) = state.withLock { ($0.session, $0.name) }
             guard let name else { return }

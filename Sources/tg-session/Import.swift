@@ -48,13 +48,20 @@ struct Import: SessionCommand {
 
     private func taken(_ questions: Questions) async throws -> AccountSession {
         if stringFile == "-" {
-            let text = try await questions.ask("session string: ", "session string", isShown: false)
-            return try AccountSession(string: text)
+            return try AccountSession(string: try await asked(questions))
         }
         let (path, stringFile) = (telethon ?? pyrogram, stringFile)
         return try await BlockingThread().run {
             if let path { return try AccountSession(database: path) }
             return try AccountSession(string: try Settings.secret("", file: stringFile, what: "session string"))
+        }
+    }
+
+    private func asked(_ questions: Questions) async throws -> String {
+        do {
+            return try await questions.ask("session string: ", "session string", isShown: false)
+        } catch let error as ClientError where error.code == .loginRefused {
+            throw AccountError(.notImportable, error.message)
         }
     }
 }

@@ -53,6 +53,23 @@ import Testing
         try await work.expectNoViolations()
     }
 
+    @Test func `Calls that are told at once that the account has moved move it once`() async throws {
+        let work = try AtWork(try await MTProtoEmulator())
+        try await work.whileAlice { client in
+            try await work.emulator.control(
+                "fault",
+                ["method": "help.getNearestDc", "kind": "error", "error": "USER_MIGRATE_3", "dc": 2, "times": 8])
+            let places = try await withThrowingTaskGroup(of: Int64?.self) { group in
+                for _ in 0..<8 {
+                    group.addTask { try await client.ask("help.getNearestDc")["this_dc"]?.int }
+                }
+                return try await group.reduce(into: [Int64?]()) { $0.append($1) }
+            }
+            #expect(places == Array(repeating: 3, count: 8))
+            #expect(client.keeper.session.dataCenter == 3)
+        }
+    }
+
     @Test func `A wait that is longer than wanted is thrown, and remembered without asking again`() async throws {
         let work = try AtWork(try await MTProtoEmulator())
         try await work.emulator.control(

@@ -341,6 +341,7 @@ import Testing
         #expect(!result.errors.contains(string.output.trimmingCharacters(in: .newlines)))
         let again = try await session("import", "copy", "--string-file", "-", input: string.output)
         #expect(again.status == 78)
+        #expect(try await session("import", "wrong", "--string-file", "-").status == 65)
         let wrong = try await session("import", "wrong", "--string-file", "-", input: "1BVtsOabc\n")
         #expect(wrong.status == 65)
         #expect(!wrong.errors.contains("BVtsOabc"))

@@ -64,6 +64,15 @@ import Testing
         #expect(try await Talk.over(settings) { try await $0.askForDataCenter() } == 2)
     }
 
+    @Test func `When Telegram takes no temporary key for a moment, another is made`() async throws {
+        let emulator = try await MTProtoEmulator()
+        var settings = try await Self.alice(emulator)
+        settings.usesTemporaryKeys = true
+        try await emulator.control(
+            "fault", ["method": "auth.bindTempAuthKey", "error": "INTERNAL_ERROR", "code": 500, "times": 1])
+        #expect(try await Talk.over(settings) { try await $0.me() } == MTProtoEmulator.alice)
+    }
+
     @Test func `A key that the server does not know is refused with status 77`() async throws {
         let emulator = try await Self.emulator.get()
         var settings = try Talk.settings(emulator)

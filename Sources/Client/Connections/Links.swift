@@ -191,13 +191,16 @@ actor Links {
         let before = keeper.session.dataCenter
         guard before != dataCenter else { return }
         if isLoggedIn { _ = try await other(dataCenter) }
-        let old = home
-        home = nil
-        try await keeper.update { session in
+        // Of several calls that were told, one moves; from here on, nobody comes in between.
+        guard keeper.session.dataCenter == before else { return }
+        let isChanged = keeper.change { session in
             session.dataCenter = dataCenter
             if !isLoggedIn { (session.keys, session.salts) = ([:], [:]) }
         }
-        await stopAll([old, others.removeValue(forKey: dataCenter)])
+        let old = [home, others.removeValue(forKey: dataCenter)]
+        home = nil
+        if isChanged { try await keeper.save() }
+        await stopAll(old)
     }
 
     private func stopAll(_ promises: [Promise<Link>?]) async {

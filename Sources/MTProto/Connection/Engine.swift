@@ -211,6 +211,9 @@ struct Engine {
                 self.salt = salt
                 events.append(.salt(salt))
             case .bound(nil): lostKeys = 0
+            case .bound(let error?) where error.isTemporary:
+                dropSession()
+                throw MTProtoError(.disconnected, "Telegram does not take a temporary key now: \(error.text)")
             case .bound(let error?):
                 throw MTProtoError(.unknownKey, "Telegram does not take this session's key: \(error.text)")
             }
