@@ -2,6 +2,7 @@ public import Client
 import Digest
 public import Envelope
 import Glibc
+import MTProto
 public import Telegram
 import Updates
 
@@ -70,7 +71,12 @@ public struct AccountAPI: MessagingAPI {
     ) async throws -> JSON {
         var options = CallOptions()
         options.deadline = deadline
-        return try JSON(parsing: try await account.call(method, parameters, options))
+        do {
+            return try JSON(parsing: try await account.call(method, parameters, options))
+        } catch let error as TelegramRPCError where error.wait != nil {
+            // What is told of a wait names the method that it is for, as the ledger does.
+            throw TelegramError(error, method)
+        }
     }
 
     private func me() async throws -> JSON {

@@ -50,7 +50,8 @@ extension AccountAPI {
 }
 
 extension TelegramError {
-    fileprivate init(_ error: TelegramRPCError, _ method: String) {
+    /// - Parameter method: that was called.
+    init(_ error: TelegramRPCError, _ method: String) {
         let code: Code =
             if error.wait != nil || error.code == 420 {
                 .floodWait

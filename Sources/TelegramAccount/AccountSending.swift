@@ -32,7 +32,9 @@ extension AccountAPI {
                 return try await send(request).json
             } catch let error as TelegramRPCError {
                 // An answer was lost: the message is there, and Telegram does not say which one it is.
-                if error.name == "RANDOM_ID_DUPLICATE" { return SentMessage(already: parameters["chat_id"]).json }
+                if error.name == "RANDOM_ID_DUPLICATE" {
+                    return SentMessage(already: parameters["chat_id"], account).json
+                }
                 let isLost = ["REPLY_MESSAGE_ID_INVALID", "REPLY_TO_INVALID", "MSG_ID_INVALID"].contains(error.name)
                 guard isLost, request["reply_to"] != nil, parameters["reply_parameters"] != nil,
                     parameters["reply_parameters"]?["allow_sending_without_reply"] == true

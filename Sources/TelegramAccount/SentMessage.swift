@@ -22,20 +22,23 @@ struct SentMessage {
         let (peers, own) = (Peers(of: answer), account.userID)
         let message = updates.lazy.filter { number == nil || $0["message"]?["id"] == number }
             .compactMap { BotShape($0, own: own, peers: peers) }.first { $0.body["message_id"] != nil }
-        json = message?.body ?? SentMessage.bare(number ?? request["id"], chat)
+        json = message?.body ?? SentMessage.bare(number ?? request["id"], chat, own)
     }
 
     /// It is there already, and nobody knows its number.
-    init(already chat: JSON?) { json = SentMessage.bare(nil, chat) }
+    init(already chat: JSON?, _ account: any Account) { json = SentMessage.bare(nil, chat, account.userID) }
 
-    private static func bare(_ number: JSON?, _ chat: JSON?) -> JSON {
-        .object(["message_id": number, "chat": .object(["id": chat?.int.map { .integer($0) }])])
+    private static func bare(_ number: JSON?, _ chat: JSON?, _ own: Int64) -> JSON {
+        .object(["message_id": number, "chat": .object(["id": id(of: chat, own).map { .integer($0) }])])
+    }
+
+    private static func id(of chat: JSON?, _ own: Int64) -> Int64? {
+        chat == "me" ? own : chat?.int ?? chat?.string.flatMap { Int64($0) }
     }
 
     private static func short(_ answer: JSON, _ chat: JSON?, _ request: JSONObject, _ own: Int64) -> JSON {
-        let id = chat?.int ?? chat?.string.flatMap { Int64($0) }
-        guard let peer = (chat == "me" ? own : id).flatMap({ PeerID(botAPI: $0) }) else {
-            return bare(answer["id"], chat)
+        guard let peer = id(of: chat, own).flatMap({ PeerID(botAPI: $0) }) else {
+            return bare(answer["id"], chat, own)
         }
         let place: JSON =
             switch peer {
@@ -48,6 +51,6 @@ struct SentMessage {
             "message": request["message"], "media": answer["media"], "entities": answer["entities"],
         ])
         let shape = BotShape(.object(["_": "updateNewMessage", "message": message]), own: own, peers: Peers())
-        return shape?.body ?? bare(answer["id"], chat)
+        return shape?.body ?? bare(answer["id"], chat, own)
     }
 }

@@ -127,6 +127,15 @@ import Testing
         let result = try await send([event("commands.telegram.send", ["text": "twice?"])])
         #expect(result.status == 0, "\(result.errors)")
         #expect(try await texts() == ["hello", "once", "twice?"])
+        // Of what was there already the chat's id is told, whatever it was called.
+        let note = Envelope(type: "commands.telegram.send", payload: ["chat_id": "me", "text": "note"])
+        for _ in 0..<2 {
+            let result = try await account.run(
+                "tg-send", input: String(decoding: note.line, as: UTF8.self),
+                environment: ["TGPIPE_REDIS": redis.address])
+            #expect(try payloads(result).first?["chat_id"]?.int == MTProtoEmulator.alice)
+        }
+        #expect(try await texts(MTProtoEmulator.alice) == ["note"])
     }
 
     @Test func `A wait that Telegram wants is told with its end, and kept to`() async throws {
@@ -136,7 +145,8 @@ import Testing
         let result = try await send([event("commands.telegram.send", ["text": "late"])])
         #expect(result.status == 0, "\(result.errors)")
         #expect(try result.envelopes().map(\.type) == ["events.telegram.waiting", "events.telegram.sent"])
-        #expect(try result.envelopes().first?.payload["account_id"]?.int == MTProtoEmulator.alice)
+        let waiting = try payloads(result).first
+        #expect(waiting?["account_id"]?.int == MTProtoEmulator.alice && waiting?["method"] == "messages.sendMessage")
         #expect(try await texts() == ["hello", "late"])
     }
 
