@@ -150,6 +150,16 @@ import Testing
         #expect(try await texts() == ["hello", "late"])
     }
 
+    @Test func `A wait amid an upload is told, too, and what is missing is sent after it`() async throws {
+        let path = account.folder("file.bin")
+        try Data(repeating: 7, count: 3_000_000).write(to: URL(fileURLWithPath: path))
+        try await telegram.control("fault", ["method": "upload.saveFilePart", "error": "FLOOD_WAIT_3", "times": 1])
+        let result = try await account.run("tg-send", ["--chat", "me", "--document", path])
+        #expect(result.status == 0, "\(result.errors)")
+        #expect(try result.envelopes().map(\.type) == ["events.telegram.waiting", "events.telegram.sent"])
+        #expect(try await chat(MTProtoEmulator.alice).count == 1)
+    }
+
     @Test func `What Telegram refuses is told, and a session that was ended is status 77`() async throws {
         try await telegram.write("hello")
         let refused = try await send([

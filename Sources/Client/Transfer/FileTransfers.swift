@@ -48,6 +48,13 @@ struct FileTransfers: Sendable {
     let uploaded: UploadedFiles
     var settings = TransferSettings()
 
+    /// Who asked for an upload tells of a longer wait, and goes on with what is missing after it.
+    private var uploadSettings: TransferSettings {
+        var settings = settings
+        settings.longestFloodWait = .seconds(2)
+        return settings
+    }
+
     /// See `Account.upload`.
     func upload(_ path: String, key: String, onProgress: @escaping TransferProgress) async throws -> JSON {
         let folder = folder
@@ -55,7 +62,7 @@ struct FileTransfers: Sendable {
             try makeDirectory(folder, mode: 0o700)
             FileTransfers.removeOld(in: folder)
         }
-        let upload = try await Upload(path, logPath: logPath(key), host: host, settings: settings)
+        let upload = try await Upload(path, logPath: logPath(key), host: host, settings: uploadSettings)
         let file = try await upload.run(onProgress)
         uploaded.add(UploadedFiles.File(id: upload.id, path: path, key: key))
         return file
@@ -79,7 +86,7 @@ struct FileTransfers: Sendable {
         guard error.name == "FILE_PART_MISSING", let part = error.value, attempt < 4,
             let known = uploaded.file(in: .object(parameters))
         else { return false }
-        let upload = try await Upload(known.path, logPath: logPath(known.key), host: host, settings: settings)
+        let upload = try await Upload(known.path, logPath: logPath(known.key), host: host, settings: uploadSettings)
         guard upload.id == known.id, (0..<upload.partCount).contains(part) else { return false }
         if attempt < 3 { try await upload.send(part) } else { try await upload.sendAgain() }
         return true

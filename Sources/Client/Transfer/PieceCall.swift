@@ -14,7 +14,9 @@ struct PieceCall: Sendable {
             } catch let error as TelegramRPCError {
                 if let wait = error.wait {
                     waited += wait
-                    guard wait <= settings.longestWait, waited <= settings.longestWait * 10 else { throw error }
+                    let isSlowDown = error.name == "FLOOD_PREMIUM_WAIT"
+                    let longest = isSlowDown ? settings.longestWait : settings.longestFloodWait
+                    guard wait <= longest, waited <= settings.longestWait * 10 else { throw error }
                     try await Task.sleep(for: wait)
                     continue
                 }

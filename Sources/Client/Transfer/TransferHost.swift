@@ -41,6 +41,8 @@ struct TransferSettings: Sendable {
     var patience = Duration.seconds(60)
     /// Telegram slows accounts down by waits; longer ones than this are an error.
     var longestWait = Duration.seconds(120)
+    /// The same for waits that are no mere slow-down of accounts without Telegram Premium.
+    var longestFloodWait = Duration.seconds(120)
     /// How often a piece is asked for again when the server has trouble, or the connection.
     var retries = 4
 
