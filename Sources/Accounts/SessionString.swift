@@ -47,21 +47,23 @@ extension AccountSession {
             dataCenter: Int(bytes[0]), key: key, isTest: bytes[start] == 1, userID: id > 0 ? id : nil, isBot: last == 1)
     }
 
-    /// The form that Telethon reads. nil without a key or an address.
+    /// The form that Telethon reads. nil without a key or an address, and for a data centre whose number does not fit it.
     public var telethonString: String? {
-        guard let key, let address = addresses(of: dataCenter).first,
+        guard let key, let number = UInt8(exactly: dataCenter), let address = addresses(of: dataCenter).first,
             let host = AccountSession.bytes(address.host)
         else { return nil }
         let port = [UInt8(address.port >> 8 & 255), UInt8(address.port & 255)]
-        return "1" + Base64.encodeForURLs([UInt8(dataCenter)] + host + port + key.bytes, isPadded: true)
+        return "1" + Base64.encodeForURLs([number] + host + port + key.bytes, isPadded: true)
     }
 
-    /// The form that Pyrogram and Hydrogram read. nil without a key, or while the user is not known.
+    /// The form that Pyrogram and Hydrogram read. nil without a key, while the user is not known, and for numbers that do not fit it.
     public func pyrogramString(apiID: Int) -> String? {
-        guard let key, let userID, let api = UInt32(exactly: apiID) else { return nil }
-        let number = withUnsafeBytes(of: api.bigEndian) { Array($0) }
+        guard let key, let number = UInt8(exactly: dataCenter), let userID, let api = UInt32(exactly: apiID) else {
+            return nil
+        }
+        let application = withUnsafeBytes(of: api.bigEndian) { Array($0) }
         let user = withUnsafeBytes(of: userID.bigEndian) { Array($0) }
-        let bytes = [UInt8(dataCenter)] + number + [isTest ? 1 : 0] + key.bytes + user + [isBot ? 1 : 0]
+        let bytes = [number] + application + [isTest ? 1 : 0] + key.bytes + user + [isBot ? 1 : 0]
         return Base64.encodeForURLs(bytes, isPadded: false)
     }
 

@@ -26,3 +26,9 @@ public func makeFolders(_ path: String, mode: mode_t) -> (error: Int32, path: St
     // `a/b/` is there with `a/b`.
     return mkdir(path, mode) == 0 || errno == EEXIST ? (0, path) : (errno, path)
 }
+
+/// Removes a folder and the files in it; one that holds other folders stays. Blocks.
+public func removeFiles(in path: String) {
+    for name in folderEntries(path) ?? [] { unlink("\(path)/\(name)") }
+    rmdir(path)
+}

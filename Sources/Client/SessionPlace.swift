@@ -1,4 +1,5 @@
 public import Accounts
+import Blocking
 public import Envelope
 import Glibc
 import Logging
@@ -141,6 +142,7 @@ public struct SessionPlace: Sendable {
             switch try SessionLock.attempt(lockPath) {
             case .taken(let lock):
                 try store.remove(name)
+                removeFiles(in: "\(store.folder)/\(name).uploads")
                 for path in [socketPath, peersPath, "\(peersPath)-wal", "\(peersPath)-shm", lockPath] { unlink(path) }
                 _ = consume lock
                 return

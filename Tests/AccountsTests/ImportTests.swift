@@ -52,6 +52,13 @@ import Testing
         #expect(pyrogram["bot"] == false && pyrogram["key"]?.string == Self.digits)
     }
 
+    @Test func `A session whose numbers do not fit a string is not exported`() throws {
+        let key = try #require(AuthKey([UInt8](repeating: 7, count: 256)))
+        let session = AccountSession(dataCenter: 300, key: key, address: ServerAddress("127.0.0.1", 443), userID: 42)
+        #expect(session.telethonString == nil)
+        #expect(session.pyrogramString(apiID: 1) == nil)
+    }
+
     @Test func `What is no session is refused, without its content in the words`() throws {
         let folder = try TemporaryFolder()
         let path = folder("x.session")

@@ -320,11 +320,14 @@ import Testing
     }
 
     @Test func `Logging out ends the owner, and removes the file`() async throws {
+        let uploads = alice.folder("state/sessions/alice.uploads")
+        try FileManager.default.createDirectory(atPath: uploads, withIntermediateDirectories: true)
+        try Data().write(to: URL(fileURLWithPath: "\(uploads)/one"))
         let owner = try await owner()
         let result = try await session("logout", "alice")
         #expect(result.status == 0, "\(result.errors)")
         #expect(try await owner.result().status == 77)
-        #expect(!exists("alice.session.json"))
+        #expect(!exists("alice.session.json") && !exists("alice.uploads"))
         #expect(try await session("logout", "alice").status == 78)
         #expect(try await emulator.calls("auth.logOut").count == 1)
     }
