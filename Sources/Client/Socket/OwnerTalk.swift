@@ -14,6 +14,7 @@ final class OwnerTalk: Sendable {
     /// Fulfilled when the client is gone.
     private let gone: Promise<Void>
     private let jobs = Jobs()
+    private let writes = PendingWrites()
     /// The requests in flight; each ends early, with the reason, when its promise fails.
     private let requests = Mutex<[Int64: (stop: Promise<Void>, isEndless: Bool)]>([:])
 
@@ -32,7 +33,7 @@ final class OwnerTalk: Sendable {
                 }
             }
         } or: {
-            try? await self.gone.value()
+            await first({ try? await self.gone.value() }, or: { await self.writes.waitUntilStuck(OwnerTalk.patience) })
         }
     }
 
@@ -111,7 +112,7 @@ final class OwnerTalk: Sendable {
     /// A client that does not take it is gone.
     private func send(_ line: ByteBuffer) async {
         do {
-            try await within(OwnerTalk.patience, "the client does not read") { try await self.outbound.write(line) }
+            try await writes.during { try await outbound.write(line) }
         } catch {
             gone.fulfil(.success(()))
         }
