@@ -45,7 +45,8 @@ public final class ToolRun: Sendable {
         self.tool = tool
         // ev-queue shows other programs' events, and figures; what it makes itself is the dead letters.
         // tg-call shows what Telegram answers, tg-session what it has.
-        makesEnvelopes = !["tg-call", "tg-session"].contains(tool) && (tool != "ev-queue" || arguments.contains("--dead"))
+        makesEnvelopes =
+            !["tg-call", "tg-session"].contains(tool) && (tool != "ev-queue" || arguments.contains("--dead"))
         // A tool that ends before its input does is for a test to see, not the end of all tests.
         Glibc.signal(SIGPIPE, SIG_IGN)
         let folder = try folder ?? TemporaryFolder()
