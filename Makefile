@@ -1,15 +1,15 @@
-# What people and the continuous integration call; what is longer than a line is in scripts/.
+# Commands for people and for continuous integration. Recipes longer than a line are in scripts/.
 #
-#   make demo      the whole bot against an emulator of Telegram; with TG_BOT_TOKEN and TG_ADMIN_ID set: make run.
-#                  BACKEND=account: as an account
-#   make test      from nothing to green
-#   make chaos     the bot over queues while everything fails, for some minutes
-#   make build     the tools, in .build/release
-#   make install   into $(DESTDIR)$(PREFIX)
+#   make demo      runs the whole bot against an emulator of Telegram; with TG_BOT_TOKEN and TG_ADMIN_ID set, runs the
+#                  real bot instead, as make run does. BACKEND=account: the bot is an account at the emulator
+#   make test      installs all requirements and runs all tests
+#   make chaos     runs the bot over queues with injected failures, for some minutes
+#   make build     builds the program tgpipe, with a link to it for each tool, in .build/release
+#   make install   installs into $(DESTDIR)$(PREFIX)
 
 PREFIX ?= /usr/local
 DESTDIR ?=
-# Where the tools stand that demo, run and bench use.
+# The folder of the tools that demo, run and bench use.
 TGPIPE_BIN ?= $(CURDIR)/.build/release
 SWIFT = scripts/swift.sh
 RELEASE = $(SWIFT) build -c release --static-swift-stdlib
@@ -18,8 +18,9 @@ RELEASE = $(SWIFT) build -c release --static-swift-stdlib
 
 build: deps
 	$(RELEASE)
+	@scripts/links.sh "$$($(RELEASE) --show-bin-path)"
 
-# Everything that building, testing and running needs and that is missing: Debian packages, and Python packages in .venv.
+# Installs the missing requirements of building, testing and running: Debian packages, and Python packages in .venv.
 deps:
 	@scripts/packages.sh
 	@$(SWIFT) --path >/dev/null

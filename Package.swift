@@ -1,168 +1,177 @@
 // swift-tools-version:6.2
 import PackageDescription
 
-let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+// The folders of Sources are drawn in docs/architecture.md, which `make check` holds against this file.
 
-/// A library of this package: its tests sit beside its name in `Tests/`.
-func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-    .target(name: name, dependencies: dependencies, swiftSettings: strict)
+let strict: [SwiftSetting] = [
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+
+/// The last folder of a path below `Sources`, which is the module's name.
+func moduleName(_ path: String) -> String { path.split(separator: "/").last.map(String.init) ?? path }
+
+/// A library in Swift: `Services/Redis` is the module Redis in Sources/Services/Redis.
+func library(_ path: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(
+        name: moduleName(path), dependencies: dependencies, path: "Sources/\(path)", swiftSettings: strict)
 }
 
-/// A tool: arguments and its own logic, on top of `Stage`.
+/// A C or C++ library of this package, in Sources/C.
+func cLibrary(
+    _ name: String, c: [CSetting] = [], cxx: [CXXSetting] = [], linker: [LinkerSetting] = []
+) -> Target {
+    .target(name: name, path: "Sources/C/\(name)", cSettings: c, cxxSettings: cxx, linkerSettings: linker)
+}
+
+/// The headers of a library that the system has.
+func systemLibrary(_ name: String, package: String) -> Target {
+    .systemLibrary(name: name, path: "Sources/C/\(name)", providers: [.apt([package])])
+}
+
+/// A tool: its arguments and its own logic. All of them are linked into one program, `tgpipe`.
 func tool(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-    .executableTarget(
-        name: name,
-        dependencies: dependencies + ["Stage", .product(name: "ArgumentParser", package: "swift-argument-parser")],
-        swiftSettings: strict)
+    .target(
+        name: name, dependencies: dependencies + ["Options", "Stage", arguments], swiftSettings: strict)
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-    .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
+func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
+    .testTarget(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: strict)
 }
 
-let tools = [
-    "tg-listen", "tg-gate", "ratelimit", "ev-route", "ev-queue", "media-fetch", "blob-put", "tg-send", "tg-call",
-    "tg-session",
+let tools: [Target] = [
+    tool("tg-listen", ["Accounts", "BotAPI", "Envelope", "JSON", "Redis", "System", "Updates", logging]),
+    tool("tg-gate", ["BotAPI", "Envelope", "JSON", "Redis", "System", logging]),
+    tool("ratelimit", ["Envelope", "RateLimits", "Redis", "System"]),
+    tool("ev-route", ["JSON", "Routing", "Spool", "System", logging]),
+    tool("ev-queue", ["CChild", "CLinux", "Envelope", "JSON", "Queue", "Redis", "System", logging]),
+    tool(
+        "media-fetch",
+        ["AccountAPI", "Blob", "BotAPI", "Envelope", "HTTP", "JSON", "Media", "Redis", "System", logging]),
+    tool("blob-put", ["Blob", "Envelope", "JSON", "System", logging]),
+    tool(
+        "tg-send", ["AccountAPI", "Accounts", "Blob", "BotAPI", "Envelope", "HTTP", "JSON", "Redis", "System", logging]),
+    tool("tg-session", ["Accounts", "CQRCode", "JSON", "MTProto", "System", logging]),
+    tool("tg-call", ["Accounts", "JSON", "MTProto", "System", "TL", logging]),
 ]
 
 let package = Package(
     name: "tgpipe",
-    products: tools.map { .executable(name: $0, targets: [$0]) },
+    products: [.executable(name: "tgpipe", targets: ["tgpipe"])],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
     ],
-    targets: [
-        // C and C++ libraries of the system; one Swift module owns each.
-        .target(
-            name: "CSimdJSON", cxxSettings: [.unsafeFlags(["-O2"])],
-            linkerSettings: [.linkedLibrary("simdjson")]),
-        .target(name: "CToml", cxxSettings: [.unsafeFlags(["-O1"])]),
-        .target(name: "CSchema", cxxSettings: [.unsafeFlags(["-O2"])]),
-        .target(name: "CSpool", cSettings: [.unsafeFlags(["-O2"])]),
-        .systemLibrary(name: "CLinux"),
-        .target(name: "CChild"),
-        .systemLibrary(name: "CCurl", providers: [.apt(["libcurl4-openssl-dev"])]),
-        .systemLibrary(name: "CHiredis", providers: [.apt(["libhiredis-dev"])]),
-        .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"])]),
-        .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"])]),
-        .systemLibrary(name: "CSQLite", providers: [.apt(["libsqlite3-dev"])]),
-        .systemLibrary(name: "CQRCode", providers: [.apt(["libqrencode-dev"])]),
-        .target(name: "CAES", linkerSettings: [.linkedLibrary("crypto")]),
+    targets: tools + [
+        .executableTarget(
+            name: "tgpipe", dependencies: tools.map { .target(name: $0.name) } + [arguments], swiftSettings: strict),
 
-        library("Blocking", ["CLinux"]),
-        library("Config", ["CToml", "Envelope"]),
-        library("Digest", ["COpenSSL"]),
-        library("Envelope", ["CSimdJSON"]),
-        library("HTTP", ["CCurl", "Envelope"]),
-        library("Schemas", ["CSchema", "Envelope"]),
-        library("Spool", ["Blocking", "CLinux", "CSpool", "Envelope"]),
-        .target(name: "TLSchemas", exclude: ["data"], cSettings: [.headerSearchPath("data")]),
-        library("TL", ["Envelope", "TLSchemas"]),
-        library("Redis", ["Blocking", "CHiredis", "Envelope"]),
-        library("Queue", ["Envelope", "Redis"]),
-        library(
-            "Stage",
-            [
-                "Blocking", "CLinux", "Envelope", "Queue", "Redis",
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-            ]),
-        library(
-            "Blob",
-            [
-                "Blocking", "CLinux", "Digest", "Envelope", "HTTP", "Stage",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-            ]),
-        library(
-            "Telegram",
-            ["Envelope", "HTTP", "Stage", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
-        library(
-            "MTProto",
-            [
-                "CAES", "COpenSSL", "CZlib", "Digest", "Envelope", "TL",
-                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
-            ]),
-        library("Accounts", ["Blocking", "CSQLite", "Envelope", "MTProto"]),
-        library(
-            "Client",
-            [
-                "Accounts", "Blocking", "CLinux", "CSQLite", "Digest", "Envelope", "MTProto", "Redis", "Stage", "TL",
-                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-            ]),
-        library("Updates", ["Client", "Envelope", "MTProto", "Stage"]),
-        library(
-            "TelegramAccount",
-            [
-                "Accounts", "Client", "Digest", "Envelope", "MTProto", "Stage", "TL", "Telegram", "Updates",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-            ]),
-        library("Media", ["Blocking", "CChild", "CLinux", "COpenSSL", "Digest", "Envelope", "HTTP"]),
+        cLibrary("CAES", linker: [.linkedLibrary("crypto")]),
+        cLibrary("CChild"),
+        cLibrary("CSchema", cxx: [.unsafeFlags(["-O2"])]),
+        cLibrary("CSimdJSON", cxx: [.unsafeFlags(["-O2"])], linker: [.linkedLibrary("simdjson")]),
+        cLibrary("CSpool", c: [.unsafeFlags(["-O2"])]),
+        cLibrary("CToml", cxx: [.unsafeFlags(["-O1"])]),
+        systemLibrary("CCurl", package: "libcurl4-openssl-dev"),
+        systemLibrary("CHiredis", package: "libhiredis-dev"),
+        systemLibrary("CLinux", package: "libc6-dev"),
+        systemLibrary("COpenSSL", package: "libssl-dev"),
+        systemLibrary("CQRCode", package: "libqrencode-dev"),
+        systemLibrary("CSQLite", package: "libsqlite3-dev"),
+        systemLibrary("CZlib", package: "zlib1g-dev"),
 
-        library(
-            "Limits",
-            [
-                "Digest", "Envelope", "Redis", "Stage",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-            ]),
+        library("Base/JSON", ["CSimdJSON"]),
+        library("Base/System", []),
+        library("Base/Process", ["CLinux"]),
+        library("Base/Digest", ["COpenSSL"]),
 
-        tool("tg-listen", ["Client", "Telegram", "Redis", "Updates"]),
-        tool("tg-gate", ["Telegram", "Redis"]),
-        tool("ratelimit", ["Limits", "Redis"]),
-        tool("ev-route", ["Config", "Limits", "Queue", "Redis", "Schemas", "Spool"]),
-        tool("ev-queue", ["Blocking", "CChild", "CLinux", "Queue", "Redis"]),
-        tool("media-fetch", ["Media", "Blob", "Client", "Telegram", "TelegramAccount", "Redis"]),
-        tool("blob-put", ["Blob", "Redis"]),
-        tool("tg-send", ["Client", "Telegram", "TelegramAccount", "Blob", "Redis"]),
-        tool("tg-session", ["Accounts", "Blocking", "Client", "CLinux", "CQRCode", "MTProto"]),
-        tool("tg-call", ["Accounts", "Client", "MTProto", "TL"]),
+        library("Events/Envelope", ["JSON"]),
+
+        library("Services/Config", ["CToml", "System"]),
+        library("Services/HTTP", ["CCurl"]),
+        library("Services/Redis", ["CHiredis", "JSON", "Process", "System"]),
+        library("Services/Queue", ["JSON", "Redis", "System"]),
+        library("Services/Spool", ["CSpool", "System"]),
+        library(
+            "Services/Blob",
+            ["CLinux", "Digest", "Envelope", "HTTP", "JSON", "Options", "Stage", "System", arguments]),
+
+        library("Stages/Options", ["Envelope", "JSON", "Queue", "Redis", arguments, logging]),
+        library(
+            "Stages/Stage",
+            ["CLinux", "Envelope", "JSON", "Options", "Queue", "Redis", "System", arguments, logging]),
 
         .target(
-            name: "TestSupport", dependencies: ["Blocking", "Envelope", "HTTP"], path: "Tests/TestSupport",
-            exclude: ["botocore_signatures.py", "s3-server.sh"], swiftSettings: strict),
-        tests("EnvelopeTests", ["Envelope"]),
+            name: "TLSchemas", path: "Sources/Telegram/TLSchemas", exclude: ["data"],
+            cSettings: [.headerSearchPath("data")]),
+        library("Telegram/TL", ["JSON", "System", "TLSchemas"]),
+        library(
+            "Telegram/MTProto", ["CAES", "COpenSSL", "CZlib", "Digest", "JSON", "System", "TL", nioCore, nioPosix]),
+        library(
+            "Telegram/Accounts",
+            [
+                "CLinux", "CSQLite", "Digest", "Envelope", "JSON", "MTProto", "Redis", "Stage", "System", "TL",
+                arguments, logging, nioCore, nioPosix,
+            ]),
+        library("Telegram/Updates", ["Accounts", "JSON", "MTProto", "Stage", "System", logging]),
+        library("Telegram/BotAPI", ["HTTP", "JSON", "Stage", "System", arguments, logging]),
+        library(
+            "Telegram/AccountAPI",
+            ["Accounts", "BotAPI", "Digest", "Envelope", "JSON", "MTProto", "Stage", "System", "Updates", arguments]),
+
+        library("Media", ["CChild", "CLinux", "COpenSSL", "Digest", "HTTP", "JSON", "System"]),
+
+        library("Routing/JSONSchema", ["CSchema", "JSON", "System"]),
+        library("Routing/RateLimits", ["Digest", "Envelope", "JSON", "Redis", "Stage", arguments, logging]),
+        library(
+            "Routing/Routing",
+            [
+                "CLinux", "CSpool", "Config", "Envelope", "JSON", "JSONSchema", "Options", "Process", "Queue",
+                "RateLimits", "Redis", "Spool", "Stage", "System", logging,
+            ]),
+
+        .target(
+            name: "TestSupport", dependencies: ["Envelope", "HTTP", "JSON", "Process", "System"],
+            path: "Tests/TestSupport", exclude: ["botocore_signatures.py", "s3-server.sh"], swiftSettings: strict),
         // Fuzzes and measures the codec, for tests and benchmarks.
         .executableTarget(
-            name: "tl-check", dependencies: ["TL", "Envelope"], path: "Tests/tl-check", swiftSettings: strict),
+            name: "tl-check", dependencies: ["JSON", "System", "TL"], path: "Tests/tl-check", swiftSettings: strict),
         // Measures transfers of files, for a benchmark.
         .executableTarget(
-            name: "transfer-check",
-            dependencies: [
-                "Client", "Envelope", "Stage", .product(name: "ArgumentParser", package: "swift-argument-parser"),
-            ], path: "Tests/transfer-check", swiftSettings: strict),
-        .testTarget(
-            name: "TLTests", dependencies: ["TL", "Envelope", "TestSupport", "tl-check"],
-            exclude: ["telethon_objects.py"],
-            swiftSettings: strict),
-        tests("StageTests", ["Stage"]),
+            name: "transfer-check", dependencies: ["Accounts", "JSON", "Options", "Stage", "System", arguments],
+            path: "Tests/transfer-check", swiftSettings: strict),
+        tests("EnvelopeTests", ["Envelope", "JSON"]),
+        tests("TLTests", ["JSON", "System", "TL", "TestSupport"], exclude: ["telethon_objects.py"]),
+        tests("StageTests", ["Envelope", "JSON", "Options", "Stage", "System", arguments]),
         tests("HTTPTests", ["HTTP", "TestSupport"]),
-        tests("QueueTests", ["Queue", "Redis", "TestSupport"]),
+        tests("QueueTests", ["Queue", "Redis", "System", "TestSupport"]),
         tests("RedisTests", ["Redis", "TestSupport"]),
-        tests("BlobTests", ["Blob", "Digest", "TestSupport"]),
-        tests("TelegramTests", ["Telegram"]),
-        tests("TelegramAccountTests", ["TelegramAccount", "Envelope", "Telegram"]),
-        .testTarget(
-            name: "AccountsTests", dependencies: ["Accounts", "Envelope", "MTProto", "TestSupport"],
-            exclude: ["sessions_of_others.py"], swiftSettings: strict),
+        tests("BlobTests", ["Blob", "BotAPI", "Digest", "HTTP", "JSON", "System", "TestSupport"]),
+        tests("BotAPITests", ["BotAPI", "JSON", "System"]),
+        tests("AccountAPITests", ["AccountAPI", "BotAPI", "Envelope", "JSON"]),
         tests(
-            "ClientTests",
-            [
-                "Accounts", "Blocking", "Client", "Envelope", "MTProto", "Redis", "TL", "TestSupport",
-                .product(name: "Logging", package: "swift-log"),
-            ]),
-        tests("MTProtoTests", ["CAES", "Digest", "Envelope", "MTProto", "TL", "TestSupport"]),
-        tests("UpdatesTests", ["Client", "Envelope", "Updates"]),
-        tests("FetchTests", ["media-fetch", "Media", "TestSupport"]),
-        tests("RouteTests", ["ev-route", "Envelope"]),
+            "AccountsTests",
+            ["Accounts", "Envelope", "JSON", "MTProto", "Redis", "System", "TL", "TestSupport", logging, nioCore],
+            exclude: ["sessions_of_others.py"]),
+        tests("MTProtoTests", ["CAES", "Digest", "JSON", "MTProto", "System", "TL", "TestSupport"]),
+        tests("UpdatesTests", ["JSON", "Updates"]),
+        tests("MediaFetchTests", ["Envelope", "JSON", "TestSupport", "media-fetch"]),
+        tests("RoutingTests", ["JSON", "Routing", "ev-route"]),
         tests("ConfigTests", ["Config", "TestSupport"]),
-        tests("SchemaTests", ["Blocking", "Envelope", "Schemas"]),
-        tests("SpoolTests", ["Spool", "Envelope", "TestSupport"]),
-        tests("SendTests", ["tg-send", "Envelope"]),
-        tests("MediaTests", ["Blocking", "Media", "TestSupport"]),
-        tests("IntegrationTests", ["Blocking", "TestSupport", "Envelope"] + tools.map { .target(name: $0) }),
+        tests("JSONSchemaTests", ["Envelope", "JSON", "JSONSchema", "System"]),
+        tests("SpoolTests", ["Spool", "TestSupport"]),
+        tests("TgSendTests", ["Envelope", "JSON", "Stage", "tg-send"]),
+        tests("MediaTests", ["Digest", "HTTP", "JSON", "Media", "Stage", "System", "TestSupport"]),
+        tests(
+            "IntegrationTests",
+            ["Digest", "Envelope", "JSON", "Process", "Redis", "System", "TestSupport", "tgpipe"]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx17

@@ -1,30 +1,31 @@
 #!/usr/bin/env bash
-# The media bot over durable queues: whatever is killed, no request is lost, and none is worked on twice.
+# Runs the media bot over durable queues: killing any process loses no request. docs/queues.md describes the guarantee and
+# its limits.
 #
 #     set -a; . ./tgpipe.env; set +a              # see tgpipe.env.example
-#     examples/media-bot-queues.sh                # all of it on this machine
+#     examples/media-bot-queues.sh                # the whole bot on this machine
 #
-# Or on several, with one Redis and one store for all (TGPIPE_REDIS=redis://…, TGPIPE_STORE=s3://…):
+# It also runs on several machines that share one Redis and one store (TGPIPE_REDIS=redis://…, TGPIPE_STORE=s3://…):
 #
-#     host1$ media-bot-queues.sh front            # listens, decides, speaks; on one machine
-#     host2$ media-bot-queues.sh media            # fetches and stores; on as many as there should be
-#     host3$ media-bot-queues.sh large            # the same with what is over MAX_DIRECT_SIZE=50M, say, of the others
+#     host1$ media-bot-queues.sh front            # listens, controls access, replies; on exactly one machine
+#     host2$ media-bot-queues.sh media            # downloads and stores; on any number of machines
+#     host3$ media-bot-queues.sh large            # downloads and stores files over the others' MAX_DIRECT_SIZE, e.g. 50M
 #
-# With TGPIPE_SESSION instead of TG_BOT_TOKEN, an account does it. Its session is on the machine with the role front; the others have
-# none, and cannot fetch the files of messages.
+# If TGPIPE_SESSION is set, an account takes the place of the bot. Its session is on the machine with the role front. The other
+# machines have no session, and cannot fetch files of messages.
 #
-# A stage that fails is started again, since nothing is lost by it; one that cannot work (wrong settings, refused token) ends all.
-# An interrupt ends all: each stage finishes what it has, and what is in the queues waits for the next start.
+# A stage that fails is started again: it loses no event. A stage that cannot work (wrong settings, refused token) ends the whole
+# bot. On an interrupt each stage finishes the events that it holds; the events in the queues wait for the next start.
 set -euo pipefail
 
 state=${TGPIPE_STATE:-${XDG_STATE_HOME:-${HOME:?}/.local/state}/tgpipe}
-# A store's path is an absolute one.
+# The path of a store must be absolute.
 [[ $state = /* ]] || state=$PWD/$state
 run=$state/run-queues
 export TGPIPE_STATE=$state TGPIPE_STORE=${TGPIPE_STORE:-file:$state/store}
 PATH=${TGPIPE_BIN:+$TGPIPE_BIN:}$PATH
 
-# Words for these stages, such as MEDIA_FETCH_OPTIONS='--concurrency 4 --cookies cookies.txt'.
+# Further arguments for these stages, for example MEDIA_FETCH_OPTIONS='--concurrency 4 --cookies cookies.txt'.
 read -ra gate_options <<<"${TG_GATE_OPTIONS:-}"
 read -ra limit_options <<<"${RATELIMIT_OPTIONS:---limit 5 --window 60s --on-limit reply}"
 read -ra fetch_options <<<"${MEDIA_FETCH_OPTIONS:-}"
@@ -35,35 +36,35 @@ say() { printf 'media-bot-queues: %s\n' "$*" >&2; }
 die() { say "$1"; exit "${2:-78}"; }
 
 [ $# -gt 0 ] || set -- front media ${MAX_DIRECT_SIZE:+large}
-# Files stay where they are: what stores them has to be on the machine that fetched them.
+# Downloaded files stay on their machine: the stage that stores a file must run where the file was downloaded.
 here=${TGPIPE_HOST:-$(hostname)}
 here=${here//[^A-Za-z0-9._-]/-}
 
 for tool in ${TGPIPE_SESSION:+tg-session} tg-listen tg-gate ratelimit ev-route media-fetch blob-put tg-send; do
-    command -v "$tool" >/dev/null || die "$tool is not on PATH: make install, or set TGPIPE_BIN to the folder of the tools"
+    command -v "$tool" >/dev/null || die "unable to find $tool: run make install, or set TGPIPE_BIN to the folder of the tools"
 done
 [ -n "${TG_BOT_TOKEN:-}${TGPIPE_SESSION:-}" ] ||
-    die "set TG_BOT_TOKEN to the token that @BotFather gave you, or TGPIPE_SESSION to an account's session"
+    die "no bot or account: set TG_BOT_TOKEN to the token from @BotFather, or TGPIPE_SESSION to the name of an account's session"
 speaker=(--bot)
 [ -z "${TGPIPE_SESSION:-}" ] || speaker=(--session "$TGPIPE_SESSION")
-# Before anything is started: what dies here leaves nothing behind.
+# Checks the roles before anything is started, so that a mistake leaves no process behind.
 for role in "$@"; do
     case $role in
-    front) [ -n "${TG_ADMIN_ID:-}" ] || die "set TG_ADMIN_ID to your own numeric Telegram id" ;;
+    front) [ -n "${TG_ADMIN_ID:-}" ] || die "no admin: set TG_ADMIN_ID to your own numeric Telegram id" ;;
     media | large) ;;
-    *) die "there is no role $role: front, media and large" 64 ;;
+    *) die "unknown role $role: the roles are front, media and large" 64 ;;
     esac
 done
 
 (umask 077 && mkdir -p "$run")
 exec 9>"$run/lock"
-flock -n 9 || die "another media-bot-queues runs in $state" 75
+flock -n 9 || die "another media-bot-queues.sh is running in $state: stop it, or set TGPIPE_STATE to another folder" 75
 rm -f "$run"/*.pid "$run/failed" "$run/ending"
 
-# One stage, started again when it fails.
+# Runs one stage, and starts it again when it fails.
 stage() { stage_as "$1" "$@"; }
 
-# Likewise, under a name of its own, where one tool is two stages.
+# Does the same under another name, for a tool that is two stages.
 stage_as() {
     exec 9>&-
     local name=$1 status
@@ -72,7 +73,7 @@ stage_as() {
         status=0
         "$@" </dev/null >/dev/null &
         echo "$!" >"$run/$name.pid"
-        # Without the shell's own line about a killed stage: one is enough.
+        # Hides the shell's own message about a killed stage: this script prints one.
         wait "$!" 2>/dev/null || status=$?
         rm -f "$run/$name.pid"
         case $status in
@@ -94,7 +95,7 @@ end_stages() {
     done
 }
 
-# The account is needed until the last of the others has ended.
+# Ends all stages but the account's owner, which is needed until the last of the other stages has ended.
 finish() {
     touch "$run/ending"
     local files=("$run"/*.pid)
@@ -104,10 +105,10 @@ trap finish INT TERM HUP USR1
 
 [[ " $* " = *" front "* ]] || unset TGPIPE_SESSION
 
-# Each stage in a process group of its own: a Ctrl-C is for this script only.
+# Gives each stage a process group of its own: Ctrl-C reaches this script only.
 set -m
 
-# One process owns an account, and the stages share it; it may be running already.
+# One process owns the account, and the stages share it. It may already be running.
 is_owned() { tg-session status "$TGPIPE_SESSION" 2>/dev/null | grep -q '"owner":{'; }
 owner=
 if [ -n "${TGPIPE_SESSION:-}" ] && ! is_owned; then
@@ -139,7 +140,7 @@ for role in "$@"; do
         if [ -n "${MAX_DIRECT_SIZE:-}" ]; then
             direct=(--max-direct-size "$MAX_DIRECT_SIZE")
             fetched=done.$here
-            # What is too large to be fetched here goes elsewhere, and all else to blob-put.
+            # Sends downloads over the limit to the role large, and everything else to blob-put.
             start stage_as large-route ev-route --from "queue:$fetched" \
                 -o 'commands.media.large_download=queue:large' -o "events.#=queue:fetched.$here"
         fi
@@ -153,7 +154,7 @@ for role in "$@"; do
     esac
 done
 
-# A trapped signal ends a wait, but not the stages.
+# A trapped signal ends `wait`, but not the stages.
 for stage in "${stages[@]}"; do
     while kill -0 "$stage" 2>/dev/null; do wait "$stage" || true; done
 done

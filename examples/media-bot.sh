@@ -1,23 +1,24 @@
 #!/usr/bin/env bash
-# The media bot: somebody who may writes `.vdl <url>` or `.adl <url>` in a chat, and gets the video or its sound.
+# Runs the media bot over pipes: an authorised user writes `.vdl <url>` or `.adl <url>` in a chat, and gets the video or
+# its audio.
 #
 #     set -a; . ./tgpipe.env; set +a      # see tgpipe.env.example
 #     examples/media-bot.sh
 #
-# With TGPIPE_SESSION instead of TG_BOT_TOKEN, an account does it: one that tg-session login has made a session for.
+# If TGPIPE_SESSION is set, an account takes the place of the bot. Make its session first with tg-session login.
 #
-# Runs until it is interrupted, or until a stage ends by itself, which ends the others too: nothing is restarted behind your
-# back. To have that done, let a supervisor restart the whole. The tools are taken from PATH, or from TGPIPE_BIN.
+# The script runs until it is interrupted, or until a stage ends, which ends all other stages. It restarts nothing: to have
+# the bot restarted, run the script under a supervisor. The tools are taken from TGPIPE_BIN, then from PATH.
 set -euo pipefail
 
 state=${TGPIPE_STATE:-${XDG_STATE_HOME:-${HOME:?}/.local/state}/tgpipe}
-# A store's path is an absolute one.
+# The path of a store must be absolute.
 [[ $state = /* ]] || state=$PWD/$state
 run=$state/run
 export TGPIPE_STATE=$state TGPIPE_STORE=${TGPIPE_STORE:-file:$state/store}
 PATH=${TGPIPE_BIN:+$TGPIPE_BIN:}$PATH
 
-# Words for these stages, such as MEDIA_FETCH_OPTIONS='--concurrency 4 --cookies cookies.txt'.
+# Further arguments for these stages, for example MEDIA_FETCH_OPTIONS='--concurrency 4 --cookies cookies.txt'.
 read -ra gate_options <<<"${TG_GATE_OPTIONS:-}"
 read -ra limit_options <<<"${RATELIMIT_OPTIONS:---limit 5 --window 60s --on-limit reply}"
 read -ra fetch_options <<<"${MEDIA_FETCH_OPTIONS:-}"
@@ -28,24 +29,24 @@ say() { printf 'media-bot: %s\n' "$*" >&2; }
 die() { say "$1"; exit "${2:-78}"; }
 
 for tool in ${TGPIPE_SESSION:+tg-session} tg-listen tg-gate ratelimit ev-route media-fetch blob-put tg-send; do
-    command -v "$tool" >/dev/null || die "$tool is not on PATH: make install, or set TGPIPE_BIN to the folder of the tools"
+    command -v "$tool" >/dev/null || die "unable to find $tool: run make install, or set TGPIPE_BIN to the folder of the tools"
 done
 [ -n "${TG_BOT_TOKEN:-}${TGPIPE_SESSION:-}" ] ||
-    die "set TG_BOT_TOKEN to the token that @BotFather gave you, or TGPIPE_SESSION to an account's session"
+    die "no bot or account: set TG_BOT_TOKEN to the token from @BotFather, or TGPIPE_SESSION to the name of an account's session"
 speaker=(--bot)
 [ -z "${TGPIPE_SESSION:-}" ] || speaker=(--session "$TGPIPE_SESSION")
-[ -n "${TG_ADMIN_ID:-}" ] || die "set TG_ADMIN_ID to your own numeric Telegram id"
+[ -n "${TG_ADMIN_ID:-}" ] || die "no admin: set TG_ADMIN_ID to your own numeric Telegram id"
 
 (umask 077 && mkdir -p "$run")
 exec 9>"$run/lock"
-flock -n 9 || die "another media-bot runs in $state" 75
+flock -n 9 || die "another media-bot.sh is running in $state: stop it, or set TGPIPE_STATE to another folder" 75
 rm -f "$run"/*.fifo "$run"/*.pid
 mkfifo -m 600 "$run/media.fifo" "$run/send.fifo"
 
 is_owned() { tg-session status "$TGPIPE_SESSION" 2>/dev/null | grep -q '"owner":{'; }
 
-# One stage of the pipeline. Its end is not overlooked: the others would only notice with the next event, and lose it.
-# With TGPIPE_RECORD, what it writes is also appended to a file there.
+# Runs one stage of the pipeline, and signals this script when the stage ends: the other stages would notice only at the
+# next event, and lose that event. With TGPIPE_RECORD, the stage's output is also appended to a file in that folder.
 stage() {
     exec 9>&-
     local status=0
@@ -55,7 +56,7 @@ stage() {
         "$@" <&0 &
     fi
     echo "$!" >"$run/$1.pid"
-    # Without the shell's own line about a killed stage: one is enough.
+    # Hides the shell's own message about a killed stage: this script prints one.
     wait "$!" 2>/dev/null || status=$?
     rm -f "$run/$1.pid"
     [ "$status" = 0 ] || echo "$1 $status" >>"$run/failed"
@@ -63,15 +64,15 @@ stage() {
     return "$status"
 }
 
-# Asked to end, it ends the source: the end runs down the pipeline, and what is on its way is delivered. Asked again, or
-# when a stage has failed and nothing can be delivered, it ends them all.
+# The first request to end stops the source only: the end of input travels down the pipeline, and events in flight are
+# delivered. A second request ends all stages, and so does a failed stage, after which nothing can be delivered.
 ending=
 finish() {
     local stages=("$run"/tg-listen.pid)
     if [ -n "$ending" ] || [ -s "$run/failed" ]; then
         stages=("$run"/*.pid)
     else
-        say "finishing what is on its way; interrupt again to end at once"
+        say "finishing the events in flight; interrupt again to end at once"
     fi
     ending=yes
     for file in "${stages[@]}"; do
@@ -82,10 +83,10 @@ trap finish INT TERM HUP
 trap '[ -n "$ending" ] || finish' USR1
 rm -f "$run/failed"
 
-# Each pipeline in a process group of its own: a Ctrl-C is for this script only, and reaches the stages in order.
+# Gives each pipeline a process group of its own: Ctrl-C reaches this script only, which ends the stages in order.
 set -m
 
-# One process owns an account, and the stages share it; it may be running already.
+# One process owns the account, and the stages share it. It may already be running.
 owner=
 if [ -n "${TGPIPE_SESSION:-}" ] && ! is_owned; then
     stage tg-session run "$TGPIPE_SESSION" </dev/null &
@@ -109,7 +110,7 @@ pipelines+=("$!")
 stage tg-send --from "$run/send.fifo" "${send_options[@]}" >/dev/null &
 pipelines+=("$!")
 
-# A trapped signal ends a wait, but not the stages. The account is needed until the last of them has ended.
+# A trapped signal ends `wait`, but not the stages. The account is needed until the last stage has ended.
 for pipeline in "${pipelines[@]}"; do
     while kill -0 "$pipeline" 2>/dev/null; do wait "$pipeline" || true; done
 done

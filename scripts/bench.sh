@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the benchmarks: bench.sh [NAME…]; all of them by default. They print figures, and assert nothing.
+# Runs the benchmarks: bench.sh [NAME…]. Without names, it runs all of them. They print figures and assert nothing.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/common.sh"
@@ -11,6 +11,6 @@ PATH=$root/.venv/bin:$PATH
 failed=
 for name in "$@"; do
     note "$name"
-    .venv/bin/python -B "Benchmarks/$name.py" || { printf 'error: the benchmark %s did not run to its end\n' "$name" >&2; failed=yes; }
+    .venv/bin/python -B "Benchmarks/$name.py" || { printf 'error: the benchmark %s failed: see above\n' "$name" >&2; failed=yes; }
 done
 [ -z "$failed" ]

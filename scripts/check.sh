@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks what no test sees: the formatting, the rules of the house, the scripts.
+# Checks everything that the tests do not cover: formatting, house rules, scripts and schemas.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/common.sh"
@@ -17,13 +17,13 @@ refuse() { # WHY PATTERN PLACE…
 
 note "formatting"
 scripts/swift.sh format lint --strict --recursive --parallel Sources Tests Package.swift ||
-    { printf 'error: %s\n' "'make format' repairs the formatting; rules such as NeverForceUnwrap need you" >&2; failed=yes; }
+    { printf 'error: %s\n' "run 'make format' to repair the formatting; fix violations of rules such as NeverForceUnwrap by hand" >&2; failed=yes; }
 
-note "rules of the house"
-refuse "Foundation makes the tools start slowly; FoundationEssentials may do" \
+note "house rules"
+refuse "do not import Foundation, which makes the tools start slowly; FoundationEssentials may be enough" \
     '^ *(@[a-zA-Z_]+ +)*((public|internal|package|private|fileprivate) +)?import +((struct|class|enum|func) +)?Foundation(\.|$|[^A-Za-z])' Sources
-refuse "a failure must not be a crash: no try!" 'try!' Sources
-refuse "warnings are dealt with, not silenced" '(swift-format-ignore|-suppress-warnings)' Sources Tests Package.swift
+refuse "do not use try!: a failure must not crash the tool" 'try!' Sources
+refuse "fix warnings instead of silencing them" '(swift-format-ignore|-suppress-warnings)' Sources Tests Package.swift
 
 mapfile -t scripts < <(git ls-files -z --cached --others --exclude-standard 2>/dev/null | xargs -0 grep -lE '^#!.*\b(ba)?sh$' 2>/dev/null | grep -v '\.md$')
 for script in "${scripts[@]}"; do
@@ -34,12 +34,12 @@ if command -v shellcheck >/dev/null; then
     note "shellcheck"
     shellcheck -x "${scripts[@]}" || failed=yes
 else
-    note "shellcheck is not installed: scripts are only checked for their syntax"
+    note "shellcheck is not installed: checking only the syntax of the scripts"
 fi
 
-note "schemas of TL"
-(cd Sources/TLSchemas/data && sed -n 's#^// \(.*\.tl\): \(.*\)#\2  \1#p' ../schemas.c | sha256sum --check --quiet) ||
-    { printf 'error: %s\n' "the schemas of TL are made by scripts/tl-schema.py, and by nobody else" >&2; failed=yes; }
+note "TL schemas"
+(cd Sources/Telegram/TLSchemas/data && sed -n 's#^// \(.*\.tl\): \(.*\)#\2  \1#p' ../schemas.c | sha256sum --check --quiet) ||
+    { printf 'error: %s\n' "the TL schemas were changed by hand: generate them with scripts/tl-schema.py" >&2; failed=yes; }
 
 note "schemas"
 .venv/bin/python -B Tests/schemas/validate.py --self-check || failed=yes

@@ -1,13 +1,13 @@
 # shellcheck shell=bash
-# What the scripts share; to be sourced.
+# Defines what all scripts use. Source this file from another script.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export root
 
-# What is going on, for the person who waits.
+# Prints a progress note on standard error.
 note() { printf '== %s\n' "$*" >&2; }
 
-# Ends the script: what is wrong, and what to do about it, an argument a line.
+# Ends the script with status 1. The first argument is the error; the others are advice, one line each.
 fail() {
     printf 'error: %s\n' "$1" >&2
     shift

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the media bot from this checkout, with the settings of tgpipe.env when there is one.
+# Runs the media bot from this checkout, with the settings in tgpipe.env if that file exists.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/common.sh"
@@ -13,7 +13,7 @@ if [ -f tgpipe.env ]; then
 fi
 if [ -z "${TG_BOT_TOKEN:-}${TGPIPE_SESSION:-}" ] || [ -z "${TG_ADMIN_ID:-}" ]; then
     fail "TG_BOT_TOKEN (or TGPIPE_SESSION, for an account) and TG_ADMIN_ID are not set." \
-        "Copy examples/tgpipe.env.example to tgpipe.env and fill them in; it says where to get them." \
-        "'make demo' without them plays the bot against an emulator."
+        "Copy examples/tgpipe.env.example to tgpipe.env and fill them in; the file explains where to get them." \
+        "Without them, 'make demo' runs the bot against an emulator of Telegram."
 fi
 PATH=$root/.venv/bin:$PATH exec examples/media-bot.sh

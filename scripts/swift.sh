@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the Swift toolchain, wherever it is: swift.sh ARGUMENT…; swift.sh --path prints the program that it would run.
+# Finds a Swift toolchain and runs it: swift.sh ARGUMENT…. With --path, prints the path of the program instead.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/common.sh"
@@ -27,5 +27,5 @@ while read -r swift; do
 done < <(candidates)
 
 fail "no Swift toolchain of version $needed_major.$needed_minor or newer was found${too_old:+ ($too_old)}." \
-    "Get one from swift.org: its page 'Install Swift' for Linux has an installer, swiftly ('swiftly install latest')," \
-    "and archives for each Debian release. Unpacked as /opt/swift, or with its usr/bin on PATH, it will be found."
+    "Get one from swift.org: the page 'Install Swift' for Linux has an installer, swiftly ('swiftly install latest')," \
+    "and archives for each Debian release. Unpack an archive as /opt/swift, or put its usr/bin on PATH."

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs every test: the tools and libraries, the emulator, the schemas and the envelopes that the tests saw, the demo.
-# `make test` has installed what that needs.
+# Runs all tests: the tools and libraries, the emulator, the schemas, the envelopes that the tests wrote, the demo, and a
+# pipeline with injected failures. `make test` installs the requirements first.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/common.sh"
@@ -10,41 +10,42 @@ scratch=$(mktemp -d "${TMPDIR:-/tmp}/tgpipe-test-XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
 mkdir "$scratch/envelopes"
 export TGPIPE_TEST_VENV=$root/.venv/bin TGPIPE_TEST_ENVELOPES=$scratch/envelopes
-# yt-dlp is the pinned one, whatever the system has.
+# The tests use the pinned yt-dlp instead of the system's.
 PATH=$root/.venv/bin:$PATH
 
 note "building"
 scripts/swift.sh build --build-tests
+scripts/links.sh "$(scripts/swift.sh build --show-bin-path)"
 
-# One test after the other: most start servers, and on two cores they would only wait for each other.
+# One test at a time: most tests start servers, and on two cores parallel tests would only wait for each other.
 note "testing the tools and libraries"
 scripts/swift.sh test --skip-build --disable-xctest --no-parallel 2>&1 | tee "$scratch/swift.log" |
     { grep -av '^◇' || true; } ||
-    fail "tests failed: 'scripts/swift.sh test --filter NAME' repeats one; what failed:" \
+    fail "tests failed: repeat one with 'scripts/swift.sh test --filter NAME'; the failures are:" \
         "$(grep -aE '(failed after|recorded an issue)' "$scratch/swift.log" | grep -v 'Suite\|Test run' | sort -u | head -n 40)"
 
 note "testing the emulator"
 .venv/bin/python -B -m pytest -q -p no:cacheprovider Tests/Emulator 2>&1 | tee "$scratch/pytest.log" ||
     fail "the emulator's own tests failed: see above"
 
-note "checking the schemas, and the envelopes that the tests saw"
+note "checking the schemas, and the envelopes that the tests wrote"
 .venv/bin/python -B Tests/schemas/validate.py --self-check --need-some "$TGPIPE_TEST_ENVELOPES" 2>&1 | tee "$scratch/schemas.log" ||
-    fail "envelopes do not fit their schemas: see above; schemas/ and docs/events.md say how they should be"
+    fail "envelopes do not match their schemas: see above; schemas/ and docs/events.md define the format"
 
-note "playing the demo as an account"
+note "running the demo as an account"
 TGPIPE_BIN=$(scripts/swift.sh build --show-bin-path) BACKEND=account .venv/bin/python -B examples/demo/play.py 2>&1 |
     tee "$scratch/account.log" ||
     fail "the demo as an account failed: see above; 'make demo BACKEND=account' repeats it"
 
-note "playing the demo"
+note "running the demo"
 TGPIPE_BIN=$(scripts/swift.sh build --show-bin-path) .venv/bin/python -B examples/demo/play.py 2>&1 | tee "$scratch/demo.log" ||
     fail "the demo failed: see above; 'make demo' repeats it"
 
-note "letting everything fail, for a minute"
+note "running the pipeline with injected failures, for a minute"
 TGPIPE_BIN=$(scripts/swift.sh build --show-bin-path) .venv/bin/python -B Tests/Chaos/chaos.py \
     --requests 200 --sources 20 --users 10 --kills 15 --redis-restarts 2 --refusals 2 --seconds 40 2>&1 | tee "$scratch/chaos.log" ||
-    fail "the pipeline over queues lost something, or did something twice: see above; 'make chaos' plays a longer one," \
-        "and with --keep --seed N, as printed above, Tests/Chaos/chaos.py leaves the logs of one"
+    fail "the pipeline over queues lost or repeated an event: see above; 'make chaos' runs a longer test," \
+        "and Tests/Chaos/chaos.py --keep --seed N, with the number printed above, repeats this one and keeps its logs"
 
 note "all passed"
 tail -n 1 "$scratch/swift.log"

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Makes the TL schemas that are built into the tools: tl-schema.py [--check]
+"""Generates the TL schemas that are built into the tools: tl-schema.py [--check]
 
-The schema of Telegram's API is published by Telegram, and carried by the source distributions of its clients. This takes it from
-those named below, by pip, and writes it in one form: a combinator a line, without comments, ids of eight digits. `--check` writes
-nothing, and fails when what is in the repository is something else.
+Telegram publishes the schema of its API, and the source distributions of its clients contain it. This script downloads
+the distributions listed below with pip. It writes the schemas in one form: one combinator per line, without comments,
+with ids of eight digits. With `--check` it writes nothing, and fails if the files in the repository differ.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCES = ROOT / "Sources" / "TLSchemas"
+SOURCES = ROOT / "Sources" / "Telegram" / "TLSchemas"
 LAYERS = {229: "kurigram==2.2.26", 201: "kurigram==2.2.1", 181: "hydrogram==0.2.0"}
 FOLDER = "compiler/api/source"
 COMBINATOR = re.compile(r"^(?P<comment>//+ *)?(?P<name>[A-Za-z][\w.]*)#(?P<id>[0-9a-f]{1,8}) (?P<rest>[^;]*= *[\w.<> ]+;)")
 
-# What the codec knows by itself, and what is a frame around messages, which the protocol reads piece by piece: the message of a
-# container has the name of a chat message.
+# The codec implements the first set itself. The second set contains frames around messages, which the protocol code reads
+# itself; the message of a container has the same name as a chat message.
 KNOWN_ANYWAY = {"boolFalse", "boolTrue", "vector"}
 FRAMES = {"message", "msg_container", "msg_copy"}
-# What is called a string there, and is no text.
+# Fields that these sources declare as strings, although they hold binary data.
 CORRECTED = {
     "gzip_packed": "packed_data:bytes = Object;",
     "msgs_state_info": "req_msg_id:long info:bytes = MsgsStateInfo;",
@@ -56,7 +56,7 @@ PIECES = """\
 
 
 def fetch(requirement: str, folder: Path) -> dict[str, str]:
-    """The .tl files of a source distribution, by name."""
+    """Returns the contents of the .tl files in a source distribution, by file name."""
     place = folder / requirement.replace("==", "-")
     pip = [sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps", "--no-binary", ":all:"]
     subprocess.run([*pip, "--dest", str(place), requirement], check=True)
@@ -72,7 +72,11 @@ def fetch(requirement: str, folder: Path) -> dict[str, str]:
 
 
 def combinators(text: str, commented: bool) -> tuple[list[str], list[str]]:
-    """Constructors and methods; also those in comments, which the source's own generator leaves to be written by hand."""
+    """Returns the constructors and the methods of a schema.
+
+    With `commented`, it includes the combinators in comments, which the source's own code generator leaves to
+    hand-written code.
+    """
     types: list[str] = []
     functions: list[str] = []
     section = types
@@ -84,7 +88,7 @@ def combinators(text: str, commented: bool) -> tuple[list[str], list[str]]:
         match = COMBINATOR.match(line)
         if match is None:
             if line.strip() and not line.startswith("//"):
-                sys.exit(f"error: this line is not understood: {line}")
+                sys.exit(f"error: unable to parse this line: {line}")
             continue
         name = match["name"]
         if match["comment"] and (not commented or name in KNOWN_ANYWAY | FRAMES | in_use):
@@ -109,13 +113,13 @@ def make() -> dict[Path, str]:
         for layer, requirement in LAYERS.items():
             files = fetch(requirement, Path(folder))
             if f"// LAYER {layer}" not in files["main_api.tl"]:
-                sys.exit(f"error: {requirement} holds another layer than {layer}")
+                sys.exit(f"error: {requirement} does not contain layer {layer}")
             source = f"the source distribution of {requirement} on PyPI, {FOLDER}/"
             api = combinators(files["main_api.tl"], commented=False)
             title = f"The schema of Telegram's API, layer {layer}."
             made[SOURCES / "data" / f"{layer}.tl"] = schema(title, f"{source}main_api.tl", [api], layer)
             if layer == max(LAYERS):
-                # What is in comments in the API's file belongs to every layer.
+                # Combinators in comments of the API's file belong to every layer.
                 common = [line for line in combinators(files["main_api.tl"], commented=True)[0] if line not in api[0]]
                 protocol = [(common, [])] + [combinators(files[name], commented=True) for name in ("auth_key.tl", "sys_msgs.tl")]
                 title = "The schema of MTProto: keys, service messages, and what every layer has."
@@ -130,7 +134,7 @@ def main() -> None:
     made = make()
     if "--check" in sys.argv[1:]:
         other = [path.name for path, text in made.items() if not path.exists() or path.read_text() != text]
-        sys.exit(f"error: not what is published: {', '.join(other)}" if other else 0)
+        sys.exit(f"error: these files differ from the published schemas: {', '.join(other)}" if other else 0)
     for path, text in made.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes .venv, the Python environment of the tests, the demo and the benchmarks, when it is missing or its requirements
+# Creates .venv, the Python environment of the tests, the demo and the benchmarks, if it is missing or its requirements
 # have changed.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
@@ -10,18 +10,18 @@ environment=$root/.venv
 python=${PYTHON:-python3}
 
 stamp=$("$python" -c 'import sys; print(sys.version)' && cat "${requirements[@]}" "$root/Tests/Emulator/requirements.txt") ||
-    fail "python3 does not run: apt-get install python3 python3-venv"
-# Programs of an environment hold its path: a folder that was moved or copied needs a new one.
+    fail "unable to run python3: apt-get install python3 python3-venv"
+# The programs in an environment contain its path, so a folder that was moved or copied needs a new environment.
 stamp="$environment
 $stamp"
 if [ -x "$environment/bin/python" ] && [ "$(cat "$environment/stamp" 2>/dev/null)" = "$stamp" ]; then exit 0; fi
 
-"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || fail "Python 3.11 or newer is needed, not $("$python" --version)"
-note "making .venv with the pinned Python packages"
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || fail "Python 3.11 or newer is required, not $("$python" --version)"
+note "creating .venv with the pinned Python packages"
 rm -rf "$environment"
-"$python" -m venv "$environment" || fail "python3 could not make a virtual environment: apt-get install python3-venv"
+"$python" -m venv "$environment" || fail "unable to create a virtual environment: apt-get install python3-venv"
 arguments=()
 for file in "${requirements[@]}"; do arguments+=(-r "$file"); done
 "$environment/bin/pip" install -q --disable-pip-version-check "${arguments[@]}" ||
-    fail "pip could not install the packages of ${requirements[*]}: see above; is there a network?"
+    fail "pip was unable to install the packages in ${requirements[*]}: see above; check the network."
 printf '%s\n' "$stamp" >"$environment/stamp"

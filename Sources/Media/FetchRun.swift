@@ -1,5 +1,5 @@
-import Blocking
-import Envelope
+import JSON
+import System
 import Glibc
 import HTTP
 

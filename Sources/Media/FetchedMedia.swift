@@ -1,36 +1,36 @@
-import Envelope
+package import JSON
 
 /// A fetched file on the local disk: the payload of `events.media.fetched`.
-public struct FetchedMedia: Sendable, Equatable {
-    public var kind: MediaKind
+package struct FetchedMedia: Sendable, Equatable {
+    package var kind: MediaKind
     /// The content address.
-    public var key: String
+    package var key: String
     /// The file. The caller may move it away.
-    public var path: String
-    public var sizeBytes: Int64
+    package var path: String
+    package var sizeBytes: Int64
     /// Lower-case hex, of the file's bytes.
-    public var sha256: String
-    public var contentType: String
+    package var sha256: String
+    package var contentType: String
     /// What to call the file when it is given to a person; no path.
-    public var fileName: String
-    public var sourceURL: String
-    public var normalizedURL: String
-    public var domain: String
-    public var title: String?
-    public var performer: String?
-    public var durationSeconds: Double?
-    public var width: Int?
-    public var height: Int?
-    public var fetchedAt: Timestamp
+    package var fileName: String
+    package var sourceURL: String
+    package var normalizedURL: String
+    package var domain: String
+    package var title: String?
+    package var performer: String?
+    package var durationSeconds: Double?
+    package var width: Int?
+    package var height: Int?
+    package var fetchedAt: Timestamp
 
     /// Not in the payload: the normalized URL of the page that the site itself calls the media's own, when it is another
     /// than `normalizedURL`. Who asks for that one asks for the same media.
-    public var canonicalURL: String?
+    package var canonicalURL: String?
 }
 
 extension FetchedMedia {
     /// The payload as `docs/events.md` has it.
-    public var payload: JSONObject {
+    package var payload: JSONObject {
         [
             "kind": .string(kind.rawValue), "key": .string(key), "path": .string(path),
             "size_bytes": .integer(sizeBytes), "sha256": .string(sha256), "content_type": .string(contentType),
@@ -43,7 +43,7 @@ extension FetchedMedia {
     }
 
     /// Reads a payload; nil when a field that every one has is missing or of another kind.
-    public init?(payload: JSONObject) {
+    package init?(payload: JSONObject) {
         guard let kind = payload["kind"]?.string.flatMap(MediaKind.init), let key = payload["key"]?.string,
             let path = payload["path"]?.string, let size = payload["size_bytes"]?.int,
             let sha256 = payload["sha256"]?.string, let contentType = payload["content_type"]?.string,
@@ -63,4 +63,4 @@ extension FetchedMedia {
 
 /// Called with `FetchedMedia.canonicalURL` when a site has told it and nothing of the media was downloaded yet. What it throws
 /// ends the fetch: whoever has that media already needs no more.
-public typealias CanonicalURLHandler = @Sendable (String) async throws(MediaError) -> Void
+package typealias CanonicalURLHandler = @Sendable (String) async throws(MediaError) -> Void

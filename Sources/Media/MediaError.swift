@@ -2,9 +2,9 @@ import Glibc
 import HTTP
 
 /// Why media could not be fetched.
-public struct MediaError: Error, Sendable, CustomStringConvertible {
+package struct MediaError: Error, Sendable, CustomStringConvertible {
     /// A word for scripts.
-    public enum Code: String, Sendable, CaseIterable {
+    package enum Code: String, Sendable, CaseIterable {
         case invalidURL = "invalid_url"
         case refusedAddress = "refused_address"
         case unreachable
@@ -40,23 +40,23 @@ public struct MediaError: Error, Sendable, CustomStringConvertible {
         case gaveUp = "gave_up"
     }
 
-    public let code: Code
+    package let code: Code
     /// One line for the person who asked: no path, no token, no control characters.
-    public let reason: String
+    package let reason: String
     /// Whether trying again later may help.
-    public let isTemporary: Bool
+    package let isTemporary: Bool
     /// How long the site asked to be left alone.
-    public var retryAfter: Duration?
+    package var retryAfter: Duration?
     /// Of what is too large, as far as it is known.
-    public var sizeBytes: Int64?
+    package var sizeBytes: Int64?
 
-    public init(_ code: Code, _ reason: String, isTemporary: Bool? = nil) {
+    package init(_ code: Code, _ reason: String, isTemporary: Bool? = nil) {
         self.code = code
         self.reason = reason
         self.isTemporary = isTemporary ?? code.isUsuallyTemporary
     }
 
-    public var description: String { reason }
+    package var description: String { reason }
 }
 
 extension MediaError.Code {

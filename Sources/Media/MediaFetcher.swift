@@ -1,18 +1,17 @@
-import Blocking
+import JSON
+import System
 import Digest
-import Envelope
 import Glibc
-import HTTP
 
 /// Fetches media: from a link to a file on the local disk, ready to be stored.
 ///
 /// One fetch of an address runs at a time, across processes; who comes while one is under way waits, and gets its file. A
 /// fetch that was interrupted goes on where it stopped.
-public final class MediaFetcher: Sendable {
+package final class MediaFetcher: Sendable {
     private let settings: MediaSettings
     private let shortLinks: ShortLinks
 
-    public init(_ settings: MediaSettings) {
+    package init(_ settings: MediaSettings) {
         var settings = settings
         settings.directory = settings.directory.absolutePath
         settings.ytDlp.cookiesFile = settings.ytDlp.cookiesFile?.absolutePath
@@ -21,7 +20,7 @@ public final class MediaFetcher: Sendable {
     }
 
     /// What a link identifies; short links are followed to learn that.
-    public func identify(_ link: String) async throws(MediaError) -> SourceIdentity {
+    package func identify(_ link: String) async throws(MediaError) -> SourceIdentity {
         try await shortLinks.resolve(link)
     }
 
@@ -31,7 +30,7 @@ public final class MediaFetcher: Sendable {
     ///   - onProgress: see `ProgressHandler`.
     ///   - onCanonicalURL: see `CanonicalURLHandler`.
     /// - Returns: the finished file, in a folder of `MediaSettings.directory`; it is the caller's to move.
-    public func fetch(
+    package func fetch(
         _ job: MediaJob, onProgress: @escaping ProgressHandler = { _ in },
         onCanonicalURL: @escaping CanonicalURLHandler = { _ in }
     ) async throws(MediaError) -> FetchedMedia {
@@ -59,12 +58,12 @@ public final class MediaFetcher: Sendable {
     }
 
     /// What a fetch of this address has brought, when nobody has moved it away yet.
-    public func finished(_ address: ContentAddress) async -> FetchedMedia? {
+    package func finished(_ address: ContentAddress) async -> FetchedMedia? {
         await ResultFile("\(settings.directory)/\(address.hash)", isDurable: settings.isDurable).read(for: address)
     }
 
     /// Forgets what a failed fetch of this address has so far.
-    public func discard(_ address: ContentAddress) {
+    package func discard(_ address: ContentAddress) {
         guard let folder = try? JobFolder.tryToOpen(root: settings.directory, hash: address.hash) else { return }
         folder.remove()
         folder.unlock()
@@ -74,7 +73,7 @@ public final class MediaFetcher: Sendable {
     ///
     /// - Returns: how many folders were removed.
     @discardableResult
-    public func sweep(olderThan age: Duration) -> Int {
+    package func sweep(olderThan age: Duration) -> Int {
         var removed = 0
         for name in folderEntries(settings.directory) ?? [] where name.utf8.count == 64 {
             let path = "\(settings.directory)/\(name)"
@@ -93,7 +92,7 @@ public final class MediaFetcher: Sendable {
 
     /// Addresses of which there is something here, untouched for so long; whoever began them may have died, and somebody else,
     /// elsewhere, have fetched them.
-    public func untouched(for age: Duration) -> [ContentAddress] {
+    package func untouched(for age: Duration) -> [ContentAddress] {
         (folderEntries(settings.directory) ?? []).filter {
             SHA256.isHexDigest($0) && isOlder("\(settings.directory)/\($0)", than: age)
         }

@@ -1,12 +1,12 @@
 /// Brings a file to a path.
-public typealias FileFetcher =
+package typealias FileFetcher =
     @Sendable (_ path: String, _ onProgress: @escaping @Sendable (_ doneBytes: Int64) -> Void) async throws(MediaError)
     -> Void
 
 /// What to fetch.
-public struct MediaJob: Sendable {
+package struct MediaJob: Sendable {
     /// Where the bytes come from.
-    public enum Origin: Sendable {
+    package enum Origin: Sendable {
         /// The identity's own link: a file, or a page for yt-dlp.
         case site
         /// A file at another URL, which may hold a secret: a Telegram file, a presigned link. Any address is allowed: the
@@ -19,16 +19,16 @@ public struct MediaJob: Sendable {
         case fetched(sizeBytes: Int64?, FileFetcher)
     }
 
-    public var kind: MediaKind
-    public var identity: SourceIdentity
-    public var origin: Origin
+    package var kind: MediaKind
+    package var identity: SourceIdentity
+    package var origin: Origin
     /// What is known of it already; wins over what is found in the file, not over what the site says.
-    public var title: String?
-    public var performer: String?
-    public var fileName: String?
-    public var durationSeconds: Double?
+    package var title: String?
+    package var performer: String?
+    package var fileName: String?
+    package var durationSeconds: Double?
 
-    public init(
+    package init(
         _ kind: MediaKind, _ identity: SourceIdentity, origin: Origin = .site, title: String? = nil,
         performer: String? = nil, fileName: String? = nil, durationSeconds: Double? = nil
     ) {
@@ -41,5 +41,5 @@ public struct MediaJob: Sendable {
         self.durationSeconds = durationSeconds
     }
 
-    public var address: ContentAddress { ContentAddress(kind, identity) }
+    package var address: ContentAddress { ContentAddress(kind, identity) }
 }

@@ -1,10 +1,10 @@
 /// What somebody asked for.
-public enum MediaKind: String, Sendable, CaseIterable {
+package enum MediaKind: String, Sendable, CaseIterable {
     case video
     case audio
 
     /// Of the objects of this kind in storage, without the dot.
-    public var fileExtension: String {
+    package var fileExtension: String {
         switch self {
         case .video: "mp4"
         case .audio: "mp3"

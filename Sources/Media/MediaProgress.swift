@@ -1,7 +1,7 @@
 /// How far a fetch is.
-public struct MediaProgress: Sendable, Equatable {
+package struct MediaProgress: Sendable, Equatable {
     /// The words of `events.media.progress`.
-    public enum State: String, Sendable {
+    package enum State: String, Sendable {
         /// As many fetches as may are under way.
         case queued
         /// The same is being fetched for somebody else; this one waits for it.
@@ -10,15 +10,15 @@ public struct MediaProgress: Sendable, Equatable {
         case converting
     }
 
-    public var state: State
+    package var state: State
     /// 0…1, when it is known.
-    public var fraction: Double?
-    public var doneBytes: Int64?
-    public var totalBytes: Int64?
-    public var bytesPerSecond: Double?
-    public var title: String?
+    package var fraction: Double?
+    package var doneBytes: Int64?
+    package var totalBytes: Int64?
+    package var bytesPerSecond: Double?
+    package var title: String?
 
-    public init(
+    package init(
         _ state: State, fraction: Double? = nil, doneBytes: Int64? = nil, totalBytes: Int64? = nil,
         bytesPerSecond: Double? = nil, title: String? = nil
     ) {
@@ -32,4 +32,4 @@ public struct MediaProgress: Sendable, Equatable {
 }
 
 /// Called now and then, on any thread, never at the same time for one job.
-public typealias ProgressHandler = @Sendable (MediaProgress) -> Void
+package typealias ProgressHandler = @Sendable (MediaProgress) -> Void

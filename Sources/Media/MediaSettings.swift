@@ -1,28 +1,28 @@
-import HTTP
+package import HTTP
 
 /// How media is fetched.
-public struct MediaSettings: Sendable {
+package struct MediaSettings: Sendable {
     /// Holds one folder a job: what is there so far, and at the end the file.
-    public var directory: String
+    package var directory: String
     /// Which addresses links may lead to, whoever follows them.
-    public var addressPolicy: AddressPolicy = .publicOnly
+    package var addressPolicy: AddressPolicy = .publicOnly
     /// The longest file, fetched or made.
-    public var maxBytes: Int64 = 2_000_000_000
+    package var maxBytes: Int64 = 2_000_000_000
     /// Whether a file is on the disk for good before it is reported: for reports that outlast a loss of power themselves.
-    public var isDurable = true
+    package var isDurable = true
     /// How long a server may be silent.
-    public var stallTimeout: Duration = .seconds(30)
+    package var stallTimeout: Duration = .seconds(30)
     /// A server that asks to be left alone for longer is not waited for.
-    public var longestRetryAfter: Duration = .seconds(60)
+    package var longestRetryAfter: Duration = .seconds(60)
     /// For a whole fetch.
-    public var deadline: Duration = .seconds(2 * 3600)
-    public var ytDlp = YtDlpSettings()
+    package var deadline: Duration = .seconds(2 * 3600)
+    package var ytDlp = YtDlpSettings()
     /// A path, or a name that is looked for in `PATH`; ffprobe is its neighbour.
-    public var ffmpeg = "ffmpeg"
+    package var ffmpeg = "ffmpeg"
     /// Hosts beside those known whose links are short ones (`host` or `host:port`).
-    public var shortLinkHosts: [String] = []
+    package var shortLinkHosts: [String] = []
 
-    public init(directory: String) {
+    package init(directory: String) {
         self.directory = directory
     }
 

@@ -1,9 +1,13 @@
-import ArgumentParser
+package import ArgumentParser
 import Blob
-import Envelope
+import Options
 import Stage
+import System
 
-@main struct BlobPut: Tool {
+/// The tool, as the program that holds all tools runs it.
+package let command: any AsyncParsableCommand.Type = BlobPut.self
+
+struct BlobPut: Tool {
     static let configuration = CommandConfiguration(
         commandName: "blob-put",
         abstract: "Store files in S3 or a folder, and say where they are.",

@@ -1,6 +1,7 @@
 import Blob
 import Envelope
 import Glibc
+import JSON
 import Logging
 import Stage
 

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Blob
 import Envelope
+import JSON
 import Stage
 
 struct SingleOptions: ParsableArguments, Sendable {

@@ -1,5 +1,5 @@
 import Blob
-import Envelope
+import JSON
 
 /// What is in the store under a file's key, as those are told who wanted to store the same.
 struct StoredFile: Sendable {

@@ -1,5 +1,6 @@
 import Blob
 import Envelope
+import JSON
 import Stage
 import Synchronization
 

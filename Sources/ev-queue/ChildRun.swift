@@ -1,9 +1,7 @@
-import Blocking
+import System
 import CChild
 import CLinux
-import Envelope
 import Glibc
-import Stage
 
 /// One run of a program: lines go in, lines come out, and how it ends counts.
 ///
@@ -47,10 +45,10 @@ struct ChildRun: Sendable {
 
     /// Runs it to its end; what it wrote, whole lines.
     ///
-    /// - Throws: `StageError` when it could not be started, `CancellationError` when it was ended because of a cancellation.
+    /// - Throws: `ToolError` when it could not be started, `CancellationError` when it was ended because of a cancellation.
     func result() async throws -> Result<[UInt8], Ending> {
         let cancellation = tgp_eventfd()
-        guard cancellation >= 0 else { throw StageError(.unavailable, "no descriptors left") }
+        guard cancellation >= 0 else { throw ToolError(.unavailable, "no descriptors left") }
         defer { close(cancellation) }
         let outcome = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
@@ -120,7 +118,7 @@ private struct RunningChild: ~Copyable {
     static func start(_ program: Program, _ cancellation: Int32) throws -> RunningChild {
         var inputs: [Int32] = [-1, -1]
         var outputs: [Int32] = [-1, -1]
-        guard tgp_pipe(&inputs) == 0, tgp_pipe(&outputs) == 0 else { throw StageError(.unavailable, "no pipes left") }
+        guard tgp_pipe(&inputs) == 0, tgp_pipe(&outputs) == 0 else { throw ToolError(.unavailable, "no pipes left") }
         let group = program.start(input: inputs[0], output: outputs[1])
         close(inputs[0])
         close(outputs[1])
@@ -128,7 +126,7 @@ private struct RunningChild: ~Copyable {
         guard watch >= 0 else {
             close(inputs[1])
             close(outputs[0])
-            throw StageError(.configuration, "unable to start \(program.name): \(String(cString: strerror(-watch)))")
+            throw ToolError(.configuration, "unable to start \(program.name): \(String(cString: strerror(-watch)))")
         }
         for descriptor in [inputs[1], outputs[0]] { _ = fcntl(descriptor, F_SETFL, O_NONBLOCK) }
         return RunningChild(

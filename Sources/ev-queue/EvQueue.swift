@@ -1,8 +1,12 @@
-import ArgumentParser
+package import ArgumentParser
 import Queue
+import Redis
 import Stage
 
-@main struct EvQueue: AsyncParsableCommand {
+/// The tool, as the program that holds all tools runs it.
+package let command: any AsyncParsableCommand.Type = EvQueue.self
+
+struct EvQueue: AsyncParsableCommand {
     static let toolName = "ev-queue"
 
     static let configuration = CommandConfiguration(

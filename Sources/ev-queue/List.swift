@@ -1,8 +1,9 @@
 import ArgumentParser
-import Envelope
+import JSON
+import Options
 import Queue
-import Redis
 import Stage
+import System
 
 struct List: QueueCommand {
     static let configuration = CommandConfiguration(abstract: "Print the names of all queues, one a line.")

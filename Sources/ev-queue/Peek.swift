@@ -1,8 +1,10 @@
 import ArgumentParser
 import Envelope
+import JSON
+import Options
 import Queue
-import Redis
 import Stage
+import System
 
 struct Peek: QueueCommand {
     static let configuration = CommandConfiguration(

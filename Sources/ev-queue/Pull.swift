@@ -1,7 +1,8 @@
 import ArgumentParser
-import Envelope
+import Options
 import Queue
 import Stage
+import System
 
 struct Pull: QueueCommand {
     static let configuration = CommandConfiguration(

@@ -1,7 +1,11 @@
 import ArgumentParser
 import Envelope
+import JSON
+import Logging
+import Options
 import Queue
 import Stage
+import System
 
 struct Push: QueueCommand {
     static let configuration = CommandConfiguration(

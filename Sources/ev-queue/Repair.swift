@@ -1,8 +1,10 @@
 import ArgumentParser
-import Envelope
+import Logging
+import Options
 import Queue
 import Redis
 import Stage
+import System
 
 struct Redrive: QueueCommand {
     static let configuration = CommandConfiguration(
@@ -84,7 +86,7 @@ struct Purge: QueueCommand {
         }
         if let group {
             guard try await admin.removeGroup(group) else {
-                throw StageError(.no, "\(queue.name) has no group \(group)")
+                throw ToolError(.no, "\(queue.name) has no group \(group)")
             }
             runtime.log.info("removed the group \(group)", metadata: ["queue": "\(queue.name.text)"])
         } else {
@@ -132,7 +134,7 @@ struct Wait: QueueCommand {
                 group.map { name in stats.groups.first { $0.name == name }?.open ?? stats.events } ?? stats.events
             if open == 0 { return .success }
             if let end, ContinuousClock.now >= end {
-                throw StageError(.tryAgain, "\(queue.name) still has \(open) events to be done")
+                throw ToolError(.tryAgain, "\(queue.name) still has \(open) events to be done")
             }
             let pause = Duration.milliseconds(100)
             guard

@@ -1,8 +1,10 @@
 import ArgumentParser
-import Envelope
+import Logging
+import Options
 import Queue
 import Stage
 import Synchronization
+import System
 
 struct Work: QueueCommand {
     static let configuration = CommandConfiguration(
@@ -49,7 +51,7 @@ struct Work: QueueCommand {
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
         guard let program = Program.find(command) else {
-            throw StageError(.configuration, "there is no program \(command[0])")
+            throw ToolError(.configuration, "there is no program \(command[0])")
         }
         let source = try await QueueSource(queue.name, options: queueOptions, runtime: runtime)
         let output = try await EventOutput(output, runtime: runtime)
@@ -133,7 +135,7 @@ private struct QueueWorker: Sendable {
         let reason = "\(program.name) \(ending)"
         if ending.endsWorker {
             for entry in entries { try await source.release(entry) }
-            throw StageError(ending.exitStatus, reason)
+            throw ToolError(ending.exitStatus, reason)
         }
         for entry in entries {
             if ending.mayPass, entry.attempt < source.options.maxAttempts {

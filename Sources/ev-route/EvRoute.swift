@@ -1,11 +1,15 @@
-import ArgumentParser
-import Blocking
-import Envelope
-import Queue
+package import ArgumentParser
+import Logging
+import Options
+import System
+import Routing
 import Spool
 import Stage
 
-@main struct EvRoute: Tool {
+/// The tool, as the program that holds all tools runs it.
+package let command: any AsyncParsableCommand.Type = EvRoute.self
+
+struct EvRoute: Tool {
     static let configuration = CommandConfiguration(
         commandName: "ev-route",
         abstract: "Send each envelope to the outputs that its type is routed to.",
@@ -43,74 +47,41 @@ import Stage
     }
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
-        let bridge = TaskBridge()
-        return try await withThrowingTaskGroup(of: ExitStatus?.self) { group in
-            group.addTask {
-                await bridge.run()
-                return nil
-            }
-            group.addTask { try await self.route(runtime, bridge) }
-            while let ended = try await group.next() {
-                guard let status = ended else { continue }
-                bridge.close()
-                return status
-            }
-            return .bug
-        }
+        let counts = try await RoutingRun(try plan(runtime), input, runtime).run()
+        if stats { report(counts, runtime) }
+        return .success
     }
 
-    private func route(_ runtime: Runtime, _ bridge: TaskBridge) async throws -> ExitStatus {
-        let thread = BlockingThread()
-        let maxLine = Int(input.maxLine.bytes)
-        var source: QueueSource?
-        if let queue = try QueueName(endpoint: input.from) {
-            source = try await QueueSource(queue, options: input.queue, runtime: runtime)
-        }
-        let feed = source
-        let delivery = try await thread.run {
-            try self.delivery(runtime, bridge, isFedByQueue: feed != nil)
-        }
-        var intake: QueueIntake?
-        if let feed { intake = try await QueueIntake(feed, delivery, runtime: runtime, maxLineBytes: maxLine) }
-        async let fed: Void? = intake?.run()
-        // A cancellation is the end of the time that --drain gives.
-        let (counts, failures) = await withTaskCancellationHandler {
-            await thread.run { [from = feed == nil ? input.from : nil] in
-                delivery.run(maxLineBytes: maxLine, from: from)
-            }
-        } onCancel: {
-            delivery.giveUp()
-        }
-        _ = await fed
-        if stats { tell(counts, of: delivery, runtime) }
-        guard let last = failures.last else { return .success }
-        // The last is printed where all fatal errors are.
-        for failure in failures.dropLast() { runtime.log.error("\(failure.message)") }
-        throw StageError(failures[0].exitStatus, last.message)
-    }
-
-    private func delivery(_ runtime: Runtime, _ bridge: TaskBridge, isFedByQueue: Bool) throws -> Delivery {
+    private func plan(_ runtime: Runtime) throws -> Plan {
         var plan = Plan(spool: SpoolPlan(folder: try runtime.stateFolder("spool"), limits: SpoolLimits()))
         plan.routes = output
         if let config { try RouteFile.read(config, into: &plan) }
-        guard !plan.routes.isEmpty else { throw StageError(.configuration, "no routes in \(config ?? "")") }
+        guard !plan.routes.isEmpty else { throw ToolError(.configuration, "no routes in \(config ?? "")") }
         if let deadLetter = input.deadLetter { plan.deadLetter = try Target(deadLetter) }
         try overflow.apply(to: &plan)
-        let tools = MiddlewareTools(runtime: runtime, bridge: bridge, maxLineBytes: Int(input.maxLine.bytes))
-        return try Delivery(plan, isFedByQueue: isFedByQueue, tools)
+        return plan
     }
 
-    private func tell(_ counts: [RouteCount], of delivery: Delivery, _ runtime: Runtime) {
+    private func report(_ counts: [RouteReport], _ runtime: Runtime) {
         var log = runtime.log
-        // It was asked for, whatever the level.
+        // The user asked for these lines, so they appear at every log level.
         log.logLevel = .info
-        for (route, count) in zip(delivery.routes, counts) {
+        for count in counts {
             log.info(
-                "route \(route.name): \(count.events) events, \(count.bytes) bytes",
+                "route \(count.route): \(count.events) events, \(count.bytes) bytes",
                 metadata: [
-                    "route": "\(route.name)", "to": "\(route.target.name)", "events": "\(count.events)",
+                    "route": "\(count.route)", "to": "\(count.target)", "events": "\(count.events)",
                     "bytes": "\(count.bytes)",
                 ])
         }
+    }
+}
+
+extension Route {
+    /// Parses an argument of `--output`.
+    ///
+    /// - Throws: `ValidationError` when it is no route.
+    fileprivate init(argument: String) throws {
+        do throws(ToolError) { try self.init(parsing: argument) } catch { throw ValidationError(error.message) }
     }
 }

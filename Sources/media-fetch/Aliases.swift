@@ -1,4 +1,4 @@
-import Envelope
+import Logging
 import Media
 import Redis
 import Stage

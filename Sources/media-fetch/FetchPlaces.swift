@@ -1,5 +1,5 @@
-import Stage
 import Synchronization
+import System
 
 /// Places for the fetches under way: so many at once, the first to come first.
 final class FetchPlaces: Sendable {

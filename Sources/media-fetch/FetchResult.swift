@@ -1,5 +1,5 @@
 import Blob
-import Envelope
+import JSON
 import Media
 import Stage
 

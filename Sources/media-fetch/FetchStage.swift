@@ -1,10 +1,12 @@
 import Blob
-import Blocking
+import JSON
+import Logging
+import System
 import Envelope
 import Glibc
 import Media
 import Stage
-import Telegram
+import BotAPI
 
 /// Turns one media command into its result.
 ///

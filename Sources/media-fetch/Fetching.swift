@@ -1,9 +1,9 @@
 import Blob
-import Envelope
+import Logging
 import Media
 import Stage
 import Synchronization
-import Telegram
+import BotAPI
 
 extension FetchStage {
     /// Fetches what nobody else is fetching.

@@ -1,13 +1,18 @@
-import ArgumentParser
+package import ArgumentParser
 import Blob
-import Envelope
 import HTTP
 import Media
+import Options
+import Redis
 import Stage
-import Telegram
-import TelegramAccount
+import BotAPI
+import AccountAPI
+import System
 
-@main struct MediaFetch: Tool {
+/// The tool, as the program that holds all tools runs it.
+package let command: any AsyncParsableCommand.Type = MediaFetch.self
+
+struct MediaFetch: Tool {
     static let configuration = CommandConfiguration(
         commandName: "media-fetch",
         abstract: "Fetch the media that commands ask for, once a source.",

@@ -1,4 +1,5 @@
 import Envelope
+import JSON
 import Media
 
 /// What a media command asks for.

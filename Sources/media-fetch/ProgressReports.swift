@@ -1,7 +1,9 @@
 import Envelope
+import JSON
 import Media
 import Stage
 import Synchronization
+import System
 
 /// Tells how far a fetch is: a bar on a terminal, and an envelope now and then for the chat.
 struct ProgressReports: Sendable {

@@ -1,10 +1,15 @@
-import ArgumentParser
+package import ArgumentParser
 import Envelope
-import Limits
+import Options
+import RateLimits
 import Redis
 import Stage
+import System
 
-@main struct Ratelimit: Tool {
+/// The tool, as the program that holds all tools runs it.
+package let command: any AsyncParsableCommand.Type = Ratelimit.self
+
+struct Ratelimit: Tool {
     static let configuration = CommandConfiguration(
         commandName: "ratelimit",
         abstract: "Mark, drop or answer events that come too often.",

@@ -1,21 +1,21 @@
-import Envelope
-import Stage
+import JSON
+import System
 
 /// What is to be called, as it comes in: JSON from strangers.
 enum CallInput {
     /// Of the parameters of one call.
     static let maxBytes = 8 << 20
 
-    static let tooLong = StageError(
+    static let tooLong = ToolError(
         .malformedInput, "the parameters of a call have \(maxBytes >> 20) MiB at most")
 
     /// - Parameter what: names the text when it is no object.
-    static func object(_ text: [UInt8], _ what: String) throws(StageError) -> JSONObject {
+    static func object(_ text: [UInt8], _ what: String) throws(ToolError) -> JSONObject {
         let json: JSON
         do throws(MalformedInput) { json = try JSON(parsing: text) } catch {
-            throw StageError(.malformedInput, "\(what): \(error.reason)")
+            throw ToolError(.malformedInput, "\(what): \(error.reason)")
         }
-        guard let object = json.object else { throw StageError(.malformedInput, "\(what): not a JSON object") }
+        guard let object = json.object else { throw ToolError(.malformedInput, "\(what): not a JSON object") }
         return object
     }
 
@@ -29,7 +29,7 @@ enum CallInput {
         }
     }
 
-    static func joined(_ read: [LineSplitter.Output]) throws(StageError) -> [UInt8] {
+    static func joined(_ read: [LineSplitter.Output]) throws(ToolError) -> [UInt8] {
         var text: [UInt8] = []
         for line in lines(read) {
             guard let line else { throw tooLong }
@@ -44,16 +44,16 @@ struct CallOrder {
     let method: String
     let parameters: JSONObject
 
-    init(_ request: JSONObject) throws(StageError) {
+    init(_ request: JSONObject) throws(ToolError) {
         guard let method = request["method"]?.string else {
-            throw StageError(.malformedInput, "the line has no method")
+            throw ToolError(.malformedInput, "the line has no method")
         }
         if let other = request.members.first(where: { !["id", "method", "params"].contains($0.key) }) {
             let key = JSON.string(String(other.key.prefix(64))).text
-            throw StageError(.malformedInput, "the line has a key that means nothing: \(key)")
+            throw ToolError(.malformedInput, "the line has a key that means nothing: \(key)")
         }
         let given = request["params"] ?? .object([:])
-        guard let parameters = given.object else { throw StageError(.malformedInput, "params is no object") }
+        guard let parameters = given.object else { throw ToolError(.malformedInput, "params is no object") }
         (self.method, self.parameters) = (method, parameters)
     }
 }

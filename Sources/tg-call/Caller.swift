@@ -1,8 +1,11 @@
-import Client
-import Envelope
+import Accounts
 import Glibc
+import JSON
+import Logging
 import MTProto
+import Options
 import Stage
+import System
 import TL
 
 /// Makes calls, and writes what comes of them. What is called with which parameters is never logged.

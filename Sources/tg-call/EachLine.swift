@@ -1,6 +1,7 @@
-import Client
-import Envelope
+import Accounts
+import JSON
 import Stage
+import System
 
 /// `--each`: a call for each line of standard input, and a line for each call.
 extension Caller {

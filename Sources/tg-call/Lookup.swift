@@ -1,7 +1,6 @@
 import ArgumentParser
-import Envelope
 import Glibc
-import Stage
+import JSON
 import TL
 
 /// What the schema has.

@@ -1,5 +1,5 @@
-import Envelope
-import Stage
+import JSON
+import System
 import TL
 
 /// The names of a schema, and which of them somebody may have meant.
@@ -8,19 +8,19 @@ struct MethodNames {
 
     init(_ schema: TLSchema) { self.schema = schema }
 
-    /// - Throws: `StageError` (64) with names that are near.
-    func check(_ method: String) throws(StageError) {
+    /// - Throws: `ToolError` (64) with names that are near.
+    func check(_ method: String) throws(ToolError) {
         guard schema.method(method) == nil else { return }
         throw unknown(method, "no method", among: [])
     }
 
     /// - Parameter others: names beside those of methods.
-    func unknown(_ name: String, _ what: String, among others: [String]) -> StageError {
+    func unknown(_ name: String, _ what: String, among others: [String]) -> ToolError {
         let near = nearest(name, among: schema.methodNames + others)
         let layer = schema.layer.map { "layer \($0)" } ?? "the schema"
         let hint =
             near.isEmpty ? "tg-call --list PATTERN finds names" : "did you mean \(near.joined(separator: ", "))?"
-        return StageError(
+        return ToolError(
             .usage, "\(layer) has \(what) of the name \(JSON.string(String(name.prefix(64))).text); \(hint)")
     }
 

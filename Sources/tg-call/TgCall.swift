@@ -1,10 +1,14 @@
-import ArgumentParser
-import Client
-import Envelope
+package import ArgumentParser
+import Accounts
+import JSON
+import Options
 import Stage
-import TL
+import System
 
-@main struct TgCall: Tool {
+/// The tool, as the program that holds all tools runs it.
+package let command: any AsyncParsableCommand.Type = TgCall.self
+
+struct TgCall: Tool {
     static let configuration = CommandConfiguration(
         commandName: "tg-call",
         abstract: "Call any method of Telegram's API as an account.",

@@ -1,6 +1,8 @@
 import Envelope
+import JSON
+import BotAPI
+import Logging
 import Stage
-import Telegram
 
 extension Gate {
     /// Carries out an access command: a reaction when it is done, a line when it is not.

@@ -1,5 +1,5 @@
-import Envelope
-import Telegram
+import BotAPI
+import JSON
 
 /// An access command of the admin, understood but for whom it names.
 struct AccessCommand: Sendable {

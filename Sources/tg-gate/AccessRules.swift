@@ -1,7 +1,7 @@
-import Envelope
+import JSON
 import Redis
 import Stage
-import Telegram
+import BotAPI
 
 /// What a rule is about, as its Redis key says.
 enum Rule: String, Sendable {

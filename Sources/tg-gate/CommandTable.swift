@@ -1,6 +1,7 @@
 import ArgumentParser
 import Envelope
-import Telegram
+import BotAPI
+import JSON
 
 /// One entry of `--command`.
 struct CommandWord: ExpressibleByArgument, Sendable {

@@ -1,6 +1,8 @@
 import Envelope
+import JSON
+import Logging
 import Stage
-import Telegram
+import BotAPI
 
 /// Decides who gets through, and what their words become.
 struct Gate: Sendable {

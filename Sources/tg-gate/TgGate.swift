@@ -1,8 +1,13 @@
-import ArgumentParser
+package import ArgumentParser
 import Envelope
+import Options
 import Stage
+import System
 
-@main struct TgGate: Tool {
+/// The tool, as the program that holds all tools runs it.
+package let command: any AsyncParsableCommand.Type = TgGate.self
+
+struct TgGate: Tool {
     static let configuration = CommandConfiguration(
         commandName: "tg-gate",
         abstract: "Let through who is allowed, and turn command words into command events.",
@@ -52,7 +57,7 @@ import Stage
         if !admin.isEmpty { return Set(admin) }
         let words = Settings.environment("TG_ADMIN_ID")?.split { $0 == "," || $0 == " " }.map { Int64($0) } ?? []
         guard !words.isEmpty, let ids = words.allUnwrapped else {
-            throw StageError(.configuration, "no admin: give --admin or set TG_ADMIN_ID to your numeric user id")
+            throw ToolError(.configuration, "no admin: give --admin or set TG_ADMIN_ID to your numeric user id")
         }
         return Set(ids)
     }

@@ -1,5 +1,7 @@
-import Client
+import Accounts
 import Envelope
+import JSON
+import Logging
 import Stage
 import Updates
 
@@ -15,7 +17,7 @@ actor AccountListener: UpdateSink {
     private var emitted: Set<String> = []
 
     /// - Parameter file: the output, when it is a file.
-    /// - Throws: `StageError` (78) when what is kept is not of this account.
+    /// - Throws: `ToolError` (78) when what is kept is not of this account.
     init(
         _ account: any Account, _ output: ListenOutput, allowed: [String], attachesTL: Bool, file: String?
     ) async throws {

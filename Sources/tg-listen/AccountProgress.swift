@@ -1,5 +1,5 @@
-import Envelope
-import Stage
+import JSON
+import System
 import Updates
 
 /// How far a listener has come with an account, as it is kept.
@@ -14,18 +14,18 @@ struct AccountProgress: Sendable {
 
     init(accountID: Int64) { self.accountID = accountID }
 
-    /// - Throws: `StageError` (78) when it is another account's, or none's.
+    /// - Throws: `ToolError` (78) when it is another account's, or none's.
     init(_ text: String, accountID: Int64) throws {
         guard let json = try? JSON(parsing: text), let owner = json["account_id"]?.int,
             let updateID = json["update_id"]?.int, let revision = json["revision"]?.int,
             let state = json["state"].flatMap({ UpdateState($0) })
         else {
-            throw StageError(
+            throw ToolError(
                 .configuration,
                 "the kept state is no account's, or damaged: remove it to begin with what happens from now on")
         }
         guard owner == accountID else {
-            throw StageError(
+            throw ToolError(
                 .configuration,
                 "the kept state is that of the account \(owner), and the session that of \(accountID): name another --state"
             )

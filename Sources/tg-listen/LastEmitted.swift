@@ -1,5 +1,5 @@
-import Envelope
 import Glibc
+import JSON
 
 /// What an output file says of the listener that wrote it last.
 enum LastEmitted {

@@ -1,4 +1,6 @@
 import Envelope
+import JSON
+import Logging
 import Stage
 
 /// Emits updates, and keeps together with each how far the listener has come.

@@ -1,6 +1,9 @@
 import Envelope
+import JSON
+import Logging
 import Stage
-import Telegram
+import BotAPI
+import System
 
 /// Polls for updates and emits each of them once.
 struct Listener {
@@ -16,7 +19,7 @@ struct Listener {
     /// Runs until the shutdown is requested.
     ///
     /// - Parameter once: ends when nothing is waiting.
-    /// - Throws: `TelegramError` for a refused token, `StageError` for a broken output; what may pass is waited out.
+    /// - Throws: `TelegramError` for a refused token, `ToolError` for a broken output; what may pass is waited out.
     func run(once: Bool) async throws {
         guard let bot = try await persistently({ try await Party(user: api.call("getMe")) }) else { return }
         var offset = try await savedOffset()
@@ -65,7 +68,7 @@ struct Listener {
     private func savedOffset() async throws -> Int64? {
         guard let text = try await output.progress.load() else { return nil }
         guard let offset = Int64(text) else {
-            throw StageError(.configuration, "what is kept of this bot's offset is no number: remove it to begin anew")
+            throw ToolError(.configuration, "what is kept of this bot's offset is no number: remove it to begin anew")
         }
         return offset
     }

@@ -1,5 +1,5 @@
 import Glibc
-import Stage
+import System
 
 /// A bot's offset, the number of its next update, in a file of one line, overwritten in place by one `pwrite` of fixed size, for which there
 /// is room from the start on: a full disk is told before anything is emitted. It needs no fsync: Telegram itself keeps what is not confirmed.
@@ -11,13 +11,13 @@ final class OffsetFile: ProgressFile {
     /// What the file holds before there is an offset: Telegram counts from 1.
     private static let none = "0"
 
-    /// - Throws: `StageError` (74, also for a full disk; 78 when another tg-listen holds the file or it is damaged).
+    /// - Throws: `ToolError` (74, also for a full disk; 78 when another tg-listen holds the file or it is damaged).
     init(path: String) throws {
         self.path = path
         descriptor = try openLocked(path)
         var status = stat()
         guard fstat(descriptor, &status) == 0, status.st_size > 0 || write(OffsetFile.none) else {
-            throw StageError(.localIO, "unable to write the state file \(path): \(String(cString: strerror(errno)))")
+            throw ToolError(.localIO, "unable to write the state file \(path): \(String(cString: strerror(errno)))")
         }
     }
 
@@ -28,7 +28,7 @@ final class OffsetFile: ProgressFile {
         let count = pread(descriptor, &bytes, bytes.count, 0)
         let text = String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
         guard text.hasSuffix("\n"), let offset = Int64(text.dropLast()) else {
-            throw StageError(.configuration, "the state file \(path) is damaged: it should hold one number")
+            throw ToolError(.configuration, "the state file \(path) is damaged: it should hold one number")
         }
         return "\(offset)" == OffsetFile.none ? nil : "\(offset)"
     }
@@ -36,7 +36,7 @@ final class OffsetFile: ProgressFile {
     func note(_ progress: String) throws {
         guard write(progress) else {
             let reason = String(cString: strerror(errno))
-            throw StageError(
+            throw ToolError(
                 .localIO,
                 "unable to write the state file \(path): \(reason); the update before \(progress) will be emitted again"
             )
@@ -50,14 +50,14 @@ final class OffsetFile: ProgressFile {
 }
 
 /// Opens a state file that no other tg-listen has open, and makes it when it is not there.
-func openLocked(_ path: String, lock: String? = nil) throws(StageError) -> Int32 {
+func openLocked(_ path: String, lock: String? = nil) throws(ToolError) -> Int32 {
     let descriptor = open(lock ?? path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else {
-        throw StageError(.localIO, "unable to open the state file \(path): \(String(cString: strerror(errno)))")
+        throw ToolError(.localIO, "unable to open the state file \(path): \(String(cString: strerror(errno)))")
     }
     guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
         close(descriptor)
-        throw StageError(.configuration, "the state file \(path) is in use by another tg-listen")
+        throw ToolError(.configuration, "the state file \(path) is in use by another tg-listen")
     }
     return descriptor
 }

@@ -1,6 +1,7 @@
-import Envelope
+import Logging
 import Redis
 import Stage
+import System
 
 /// Where it is kept how far a listener has come: one line of text.
 protocol ProgressStore: Sendable {
@@ -54,7 +55,7 @@ struct RedisProgress: ProgressStore {
             return noted
         }
         guard let kept = value.string else {
-            throw StageError(.configuration, "the Redis key \(key) holds no offset")
+            throw ToolError(.configuration, "the Redis key \(key) holds no offset")
         }
         return noted.map { newer(kept, $0) } ?? kept
     }

@@ -1,5 +1,6 @@
 import Glibc
-import Stage
+import JSON
+import System
 
 /// An account's state in a file, which is replaced as a whole: a kill leaves the old or the new one, never a mixture.
 ///
@@ -13,7 +14,7 @@ final class StateFile: ProgressFile {
     /// A channel takes some dozen bytes.
     private static let longest = 16 << 20
 
-    /// - Throws: `StageError` (74, also for a full disk; 78 when another tg-listen holds the file).
+    /// - Throws: `ToolError` (74, also for a full disk; 78 when another tg-listen holds the file).
     init(path: String) throws {
         self.path = path
         lock = try openLocked(path, lock: path + ".lock")
@@ -33,7 +34,7 @@ final class StateFile: ProgressFile {
         guard pread(descriptor, &bytes, bytes.count, 0) == bytes.count else { throw failure("read") }
         let text = String(decoding: bytes, as: UTF8.self)
         guard text.hasSuffix("\n") else {
-            throw StageError(.configuration, "the state file \(path) is damaged: it should hold one line of JSON")
+            throw ToolError(.configuration, "the state file \(path) is damaged: it should hold one line of JSON")
         }
         return text.dropLast() == StateFile.none ? nil : String(text.dropLast())
     }
@@ -51,7 +52,7 @@ final class StateFile: ProgressFile {
         }
     }
 
-    private func failure(_ verb: String) -> StageError {
-        StageError(.localIO, "unable to \(verb) the state file \(path): \(String(cString: strerror(errno)))")
+    private func failure(_ verb: String) -> ToolError {
+        ToolError(.localIO, "unable to \(verb) the state file \(path): \(String(cString: strerror(errno)))")
     }
 }

@@ -1,11 +1,16 @@
-import ArgumentParser
-import Client
-import Envelope
-import HTTP
+package import ArgumentParser
+import Accounts
+import JSON
+import Options
+import Redis
 import Stage
-import Telegram
+import BotAPI
+import System
 
-@main struct TgListen: Tool {
+/// The tool, as the program that holds all tools runs it.
+package let command: any AsyncParsableCommand.Type = TgListen.self
+
+struct TgListen: Tool {
     static let configuration = CommandConfiguration(
         commandName: "tg-listen",
         abstract: "Emit Telegram updates as events.telegram.raw envelopes.",

@@ -1,14 +1,17 @@
 import Blob
 import Envelope
 import HTTP
+import JSON
+import BotAPI
+import Logging
 import Stage
-import Telegram
+import System
 
 extension Sender {
     /// Carries out a `commands.telegram.*`; what it came to.
     func command(_ action: String, _ event: Envelope) async throws -> Envelope {
         let call: BotCall
-        do throws(MalformedInput) { call = try BotCall(action, event) } catch { throw StageError(.usage, error.reason) }
+        do throws(MalformedInput) { call = try BotCall(action, event) } catch { throw ToolError(.usage, error.reason) }
         // What is as it should be already is done.
         let fine: Set<TelegramError.Code> = action == "delete" ? [.messageNotFound] : [.notModified]
         let result = try await accepting(fine) { () throws(TelegramError) in try await perform(call, event) } ?? .null

@@ -1,8 +1,5 @@
-import Blob
 import Envelope
-import HTTP
-import Stage
-import Telegram
+import JSON
 
 /// A call to the Bot API, made from a command's payload.
 struct BotCall: Sendable {

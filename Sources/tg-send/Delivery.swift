@@ -1,9 +1,12 @@
 import Blob
-import Blocking
 import Envelope
-import HTTP
+import JSON
+import Logging
+import Options
 import Stage
-import Telegram
+import System
+import HTTP
+import BotAPI
 
 extension Sender {
     /// Refusals of what was said to be there: after so many it is no coincidence.

@@ -1,6 +1,9 @@
 import Envelope
+import JSON
+import Options
 import Stage
 import Synchronization
+import System
 
 /// Puts events into the schedule in the order in which they come, and has workers send them.
 struct Dispatcher: Sendable {

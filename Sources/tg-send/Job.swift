@@ -1,4 +1,5 @@
 import Envelope
+import JSON
 import Stage
 
 /// One call to Telegram that an event asks for.

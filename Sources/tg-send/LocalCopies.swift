@@ -1,6 +1,6 @@
 import Blob
-import Blocking
-import Envelope
+import JSON
+import System
 import Glibc
 import HTTP
 import Stage

@@ -1,4 +1,4 @@
-import Envelope
+import JSON
 
 /// How fast Telegram lets a bot speak: about a message a second to a chat, 20 a minute to a group, 30 a second in all, with short bursts.
 ///

@@ -1,6 +1,6 @@
-import Envelope
 import Stage
 import Synchronization
+import System
 
 /// Which job is next: lanes in order, replies before progress, none before its time, and only the newest progress of a request.
 ///

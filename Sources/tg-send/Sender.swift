@@ -1,9 +1,13 @@
 import Blob
-import Client
+import Accounts
 import Envelope
+import JSON
+import Logging
+import Options
 import Stage
 import Synchronization
-import Telegram
+import BotAPI
+import System
 
 /// Carries out jobs, step by step, as a bot or as an account.
 struct Sender: Sendable {
@@ -221,8 +225,8 @@ struct Sender: Sendable {
     /// Sends what the flags ask for and tells how it went; waits as long as Telegram asks. The event stands for the flags only:
     /// nobody has seen it, so nothing names it as its cause.
     func sendOnce(_ event: Envelope, to output: EventOutput) async throws -> ExitStatus {
-        guard var job = Job(event) else { throw StageError(.usage, "nothing to send") }
-        guard case .command(let action) = job.steps.first else { throw StageError(.usage, "nothing to send") }
+        guard var job = Job(event) else { throw ToolError(.usage, "nothing to send") }
+        guard case .command(let action) = job.steps.first else { throw ToolError(.usage, "nothing to send") }
         return try await Correlation.$current.withValue(Correlation(correlationID: event.correlationID)) {
             while !runtime.shutdown.isRequested {
                 do {

@@ -1,4 +1,5 @@
 import Envelope
+import JSON
 import Redis
 
 extension SharedState {

@@ -1,5 +1,5 @@
+import JSON
 import Redis
-import Stage
 
 extension SharedState {
     /// Has all who send for this bot or account leave a chat alone for so long: Telegram said so.

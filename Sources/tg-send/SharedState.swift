@@ -1,4 +1,6 @@
 import Envelope
+import JSON
+import Logging
 import Redis
 import Stage
 import Synchronization

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Envelope
+import JSON
 
 /// One message, given by flags instead of an envelope.
 struct SingleOptions: ParsableArguments, Sendable {

@@ -1,11 +1,15 @@
-import ArgumentParser
+package import ArgumentParser
 import Blob
-import Envelope
+import Options
 import Stage
-import Telegram
-import TelegramAccount
+import BotAPI
+import AccountAPI
+import System
 
-@main struct TgSend: Tool {
+/// The tool, as the program that holds all tools runs it.
+package let command: any AsyncParsableCommand.Type = TgSend.self
+
+struct TgSend: Tool {
     static let configuration = CommandConfiguration(
         commandName: "tg-send",
         abstract: "Speak in Telegram: replies, edits, reactions, media, and the progress of requests.",

@@ -1,9 +1,10 @@
 import Blob
 import Envelope
+import JSON
 import Redis
 import Stage
 import Synchronization
-import Telegram
+import BotAPI
 
 /// Why a file cannot be uploaded, by whomever.
 enum UploadFailure: Sendable {

@@ -1,4 +1,5 @@
 import Envelope
+import JSON
 
 /// What people read in the chat.
 enum Wording {

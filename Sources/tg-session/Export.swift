@@ -1,9 +1,10 @@
 import Accounts
 import ArgumentParser
-import Client
-import Envelope
 import Glibc
+import Logging
+import Options
 import Stage
+import System
 
 /// `tg-session export NAME`
 struct Export: SessionCommand {
@@ -39,12 +40,12 @@ struct Export: SessionCommand {
         let place = try session.place(runtime)
         let kept = try place.store.load(place.name)
         guard yes || isatty(STDOUT_FILENO) == 0 else {
-            throw StageError(
+            throw ToolError(
                 .usage, "the session would be shown on the terminal: redirect standard output, or give --yes")
         }
         let text = telethon ? kept.telethonString : kept.pyrogramString(apiID: try connection.settings().apiID)
         guard let text else {
-            throw StageError(
+            throw ToolError(
                 .configuration,
                 "the session '\(place.name)' cannot be written in that form: \(telethon ? "its address is a name" : "who it is, is not known yet (tg-session status \(place.name) --check)")"
             )

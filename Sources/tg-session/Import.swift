@@ -1,8 +1,8 @@
 import Accounts
 import ArgumentParser
-import Blocking
-import Client
-import Envelope
+import Logging
+import Options
+import System
 import Stage
 
 /// `tg-session import NAME`

@@ -1,8 +1,9 @@
 import Accounts
 import ArgumentParser
-import Client
-import Envelope
+import JSON
+import Options
 import Stage
+import System
 
 /// `tg-session list`
 struct List: SessionCommand {

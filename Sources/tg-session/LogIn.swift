@@ -1,7 +1,9 @@
 import ArgumentParser
-import Client
-import Envelope
+import Accounts
+import Logging
+import Options
 import Stage
+import System
 
 /// `tg-session login NAME`
 struct LogIn: SessionCommand {

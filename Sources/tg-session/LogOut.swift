@@ -1,8 +1,11 @@
 import ArgumentParser
-import Client
-import Envelope
+import Accounts
+import JSON
+import Logging
 import MTProto
+import Options
 import Stage
+import System
 
 /// `tg-session logout NAME`
 struct LogOut: SessionCommand {

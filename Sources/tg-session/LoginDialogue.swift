@@ -1,5 +1,5 @@
-import Client
-import Stage
+import Accounts
+import System
 
 /// Logging a person in: what is asked, and how often.
 struct LoginDialogue: Sendable {

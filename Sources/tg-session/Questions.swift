@@ -1,5 +1,5 @@
-import Blocking
-import Client
+import System
+import Accounts
 import Glibc
 import Stage
 import Synchronization
@@ -61,14 +61,14 @@ final class Questions: Sendable {
             if !text.isEmpty { return text }
             try await Task.sleep(for: .milliseconds(200))
         }
-        throw StageError(.configuration, "\(path) holds no \(what)")
+        throw ToolError(.configuration, "\(path) holds no \(what)")
     }
 
     private func firstLine(of path: String, _ what: String, until end: ContinuousClock.Instant) throws -> String {
         // A named pipe that nobody writes to yet must not hold up the end.
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else {
-            throw StageError(
+            throw ToolError(
                 .configuration, "unable to read the \(what) from \(path): \(String(cString: strerror(errno)))")
         }
         defer { close(descriptor) }

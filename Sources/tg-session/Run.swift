@@ -1,7 +1,9 @@
 import ArgumentParser
-import Client
-import Envelope
+import Accounts
+import JSON
+import Options
 import Stage
+import System
 
 /// `tg-session run NAME`
 struct Run: SessionCommand {

@@ -1,8 +1,11 @@
-import ArgumentParser
-import Client
+package import ArgumentParser
+import Accounts
 import Stage
 
-@main struct TgSession: AsyncParsableCommand {
+/// The tool, as the program that holds all tools runs it.
+package let command: any AsyncParsableCommand.Type = TgSession.self
+
+struct TgSession: AsyncParsableCommand {
     static let toolName = "tg-session"
 
     static let configuration = CommandConfiguration(

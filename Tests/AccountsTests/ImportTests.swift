@@ -1,6 +1,7 @@
-import Envelope
 import Foundation
+import JSON
 import MTProto
+import System
 import TestSupport
 import Testing
 

@@ -1,6 +1,6 @@
-import Envelope
 import Foundation
 import HTTP
+import JSON
 import TestSupport
 
 @testable import Blob

@@ -1,5 +1,8 @@
 import Digest
 import Foundation
+import HTTP
+import JSON
+import System
 import TestSupport
 import Testing
 

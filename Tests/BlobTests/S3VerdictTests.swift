@@ -1,5 +1,6 @@
-import Envelope
+import BotAPI
 import HTTP
+import JSON
 import Testing
 
 @testable import Blob

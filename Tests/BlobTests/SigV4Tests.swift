@@ -1,11 +1,9 @@
+@testable import Blob
 import Digest
-import Envelope
 import Foundation
-import HTTP
+import JSON
 import TestSupport
 import Testing
-
-@testable import Blob
 
 /// The examples of "Signature Calculations for the Authorization Header" and "Authenticating Requests: Using Query Parameters"
 /// in Amazon's S3 API reference.

@@ -1,6 +1,6 @@
-import Testing
-
 @testable import Blob
+import BotAPI
+import Testing
 
 struct XMLAnswerTests {
     private func answer(_ text: String) -> XMLAnswer { XMLAnswer(Array(text.utf8)) }

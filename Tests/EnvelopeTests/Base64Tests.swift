@@ -1,6 +1,6 @@
-import Testing
-
 @testable import Envelope
+import JSON
+import Testing
 
 @Suite struct Base64Tests {
     @Test func `Base64 is read as it is written`() {

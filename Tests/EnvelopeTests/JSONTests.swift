@@ -1,6 +1,6 @@
-import Testing
-
 @testable import Envelope
+import JSON
+import Testing
 
 @Suite struct JSONTests {
     @Test(arguments: [

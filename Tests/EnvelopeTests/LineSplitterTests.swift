@@ -1,6 +1,6 @@
-import Testing
-
 @testable import Envelope
+import JSON
+import Testing
 
 @Suite struct LineSplitterTests {
     private func split(_ bytes: [UInt8], chunk: Int, limit: Int = 1000, block: Int = 64) -> (

@@ -1,6 +1,6 @@
-import Testing
-
 @testable import Envelope
+import JSON
+import Testing
 
 /// A line that may be read beyond its end is scanned in a shorter way, which must never differ in what it says.
 @Suite struct ScanTests {

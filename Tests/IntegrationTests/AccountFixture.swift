@@ -1,4 +1,4 @@
-import Envelope
+import JSON
 import TestSupport
 
 /// Alice at the emulator, in whose account tools are logged in with the session `alice`.

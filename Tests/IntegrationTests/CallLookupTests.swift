@@ -1,5 +1,5 @@
-import Envelope
 import Foundation
+import JSON
 import TestSupport
 import Testing
 

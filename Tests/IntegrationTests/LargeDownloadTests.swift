@@ -1,6 +1,7 @@
 import Digest
 import Envelope
 import Foundation
+import JSON
 import TestSupport
 import Testing
 

@@ -1,5 +1,7 @@
 import Envelope
 import Foundation
+import JSON
+import Redis
 import TestSupport
 import Testing
 

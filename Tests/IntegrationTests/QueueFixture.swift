@@ -1,5 +1,6 @@
 import Envelope
 import Foundation
+import JSON
 import TestSupport
 
 /// Redis with an append-only file, and tools that work on its queues.

@@ -1,4 +1,3 @@
-import Envelope
 import Foundation
 import TestSupport
 import Testing

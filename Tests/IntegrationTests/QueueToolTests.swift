@@ -1,5 +1,8 @@
 import Envelope
 import Foundation
+import JSON
+import Process
+import Redis
 import TestSupport
 import Testing
 

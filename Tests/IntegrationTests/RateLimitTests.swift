@@ -1,5 +1,7 @@
 import Envelope
 import Glibc
+import JSON
+import Redis
 import TestSupport
 import Testing
 

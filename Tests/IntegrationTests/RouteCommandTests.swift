@@ -1,5 +1,5 @@
-import Blocking
 import Foundation
+import Process
 import TestSupport
 import Testing
 

@@ -1,5 +1,5 @@
-import Blocking
-import Envelope
+import JSON
+import Process
 import Foundation
 import TestSupport
 import Testing

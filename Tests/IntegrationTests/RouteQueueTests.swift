@@ -1,4 +1,5 @@
 import Foundation
+import Process
 import TestSupport
 import Testing
 

@@ -1,4 +1,5 @@
-import Blocking
+import Process
+import System
 import Foundation
 import TestSupport
 import Testing

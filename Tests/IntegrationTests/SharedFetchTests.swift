@@ -1,5 +1,6 @@
 import Envelope
 import Foundation
+import JSON
 import TestSupport
 import Testing
 

@@ -1,5 +1,7 @@
 import Envelope
 import Foundation
+import JSON
+import Process
 import TestSupport
 import Testing
 

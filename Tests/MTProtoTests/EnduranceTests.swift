@@ -1,9 +1,7 @@
-import Envelope
-import TL
+import JSON
+@testable import MTProto
 import TestSupport
 import Testing
-
-@testable import MTProto
 
 /// What a server may do at any time, and clients live through: nothing is lost, nothing is done twice.
 @Suite(.serialized) struct EnduranceTests {

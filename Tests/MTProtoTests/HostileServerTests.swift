@@ -1,5 +1,5 @@
-import Envelope
-import TL
+import JSON
+import System
 import TestSupport
 import Testing
 

@@ -1,4 +1,4 @@
-import Envelope
+import JSON
 import TestSupport
 import Testing
 

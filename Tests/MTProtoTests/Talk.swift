@@ -1,4 +1,4 @@
-import Envelope
+import JSON
 import Synchronization
 import TL
 import TestSupport

@@ -1,9 +1,8 @@
 import Glibc
 import HTTP
+@testable import Media
 import TestSupport
 import Testing
-
-@testable import Media
 
 @Suite("The proxy that guards addresses")
 struct AddressGuardProxyTests {

@@ -1,9 +1,7 @@
-import Envelope
 import Glibc
+@testable import Media
 import TestSupport
 import Testing
-
-@testable import Media
 
 /// Media files that ffmpeg makes, once for all tests.
 struct Clips {

@@ -1,4 +1,6 @@
-import Blocking
+import HTTP
+import Stage
+import System
 import Digest
 import Glibc
 import Synchronization

@@ -1,8 +1,8 @@
-import Blocking
-import Digest
-import Envelope
-import Glibc
 import HTTP
+import JSON
+import System
+import Digest
+import Glibc
 import Synchronization
 import TestSupport
 import Testing

@@ -1,9 +1,8 @@
-import Blocking
+@testable import Media
+import System
 import Glibc
 import TestSupport
 import Testing
-
-@testable import Media
 
 @Suite("The index of a video that is still arriving")
 struct MovieIndexTests {

@@ -1,7 +1,6 @@
 import HTTP
-import Testing
-
 @testable import Media
+import Testing
 
 @Suite("Names and lines for people")
 struct NamesTests {

@@ -1,4 +1,3 @@
-import Redis
 import TestSupport
 import Testing
 

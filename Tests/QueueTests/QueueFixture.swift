@@ -1,5 +1,6 @@
 import Queue
 import Redis
+import System
 import TestSupport
 
 /// A Redis of its own, and what the tests do with queues in it.

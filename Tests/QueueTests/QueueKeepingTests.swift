@@ -1,5 +1,4 @@
-import Envelope
-import Redis
+import System
 import TestSupport
 import Testing
 

@@ -1,6 +1,8 @@
-import Testing
-
+import JSON
+import Options
 @testable import Stage
+import System
+import Testing
 
 @Suite struct OptionTests {
     @Test(arguments: [

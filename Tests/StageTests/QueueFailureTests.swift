@@ -1,9 +1,9 @@
-import Envelope
-import enum Envelope.ExitStatus
-import Redis
-import Testing
-
+import ArgumentParser
+import Options
 @testable import Stage
+import System
+import enum System.ExitStatus
+import Testing
 
 @Suite struct QueueFailureTests {
     private struct Failing: ReportableError {

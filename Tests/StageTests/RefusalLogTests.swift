@@ -1,6 +1,6 @@
-import Testing
-
+import JSON
 @testable import Stage
+import Testing
 
 @Suite struct RefusalLogTests {
     @Test func theFirstFewOfAKindAreToldAndTheRestCounted() {

@@ -1,7 +1,7 @@
 import Envelope
-import Testing
-
+import JSON
 @testable import Stage
+import Testing
 
 @Suite(.timeLimit(.minutes(1))) struct WorkListTests {
     private func event(_ name: String) -> Received {

@@ -1,4 +1,4 @@
-import Envelope
+import JSON
 import TL
 import Testing
 

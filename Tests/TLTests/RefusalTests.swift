@@ -1,4 +1,5 @@
-import Envelope
+import JSON
+import System
 import TL
 import Testing
 

@@ -1,5 +1,5 @@
-import Envelope
 import Foundation
+import JSON
 import TestSupport
 
 /// What Telethon makes of every class that it has, filled at random; in a file, removed with this.

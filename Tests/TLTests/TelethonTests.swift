@@ -1,7 +1,6 @@
-import Envelope
 import Foundation
+import JSON
 import TL
-import TestSupport
 import Testing
 
 /// Telethon is another implementation, made by other people from the same schema.

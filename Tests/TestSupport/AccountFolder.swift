@@ -1,16 +1,16 @@
-import Envelope
 import Foundation
+package import JSON
 
 /// A folder with a session of an account that is logged in at the emulator, and what tools need to use it.
-public struct AccountFolder: Sendable {
-    public let emulator: MTProtoEmulator
-    public let folder: TemporaryFolder
-    public let name: String
+package struct AccountFolder: Sendable {
+    package let emulator: MTProtoEmulator
+    package let folder: TemporaryFolder
+    package let name: String
 
     /// - Parameters:
     ///   - account: an account of the emulator.
     ///   - folder: may hold sessions already.
-    public init(
+    package init(
         _ emulator: MTProtoEmulator, account: Int64 = MTProtoEmulator.alice, name: String = "alice",
         dataCenter: Int = 2, folder: TemporaryFolder? = nil
     ) async throws {
@@ -20,7 +20,7 @@ public struct AccountFolder: Sendable {
     }
 
     /// Makes another session, or the same one of another account.
-    public func logIn(as name: String, account: Int64 = MTProtoEmulator.alice, dataCenter: Int = 2) async throws {
+    package func logIn(as name: String, account: Int64 = MTProtoEmulator.alice, dataCenter: Int = 2) async throws {
         let digits = Array(try await emulator.authorizationKey(of: account, dataCenter: dataCenter))
         let key = stride(from: 0, to: digits.count, by: 2).compactMap { UInt8(String(digits[$0...$0 + 1]), radix: 16) }
         let session: JSON = .object([
@@ -39,7 +39,7 @@ public struct AccountFolder: Sendable {
     }
 
     /// What tools need in their environment; the session is chosen, too.
-    public var environment: [String: String] {
+    package var environment: [String: String] {
         let servers = (1...3).map { number in
             let address = emulator.address(number)
             return "\(number)=\(address.host):\(address.port)"
@@ -51,7 +51,7 @@ public struct AccountFolder: Sendable {
     }
 
     /// Runs a tool as the account, to its end.
-    public func run(
+    package func run(
         _ tool: String, _ arguments: [String] = [], input: String = "", environment more: [String: String] = [:]
     ) async throws -> ToolRun.Result {
         try await ToolRun.run(
@@ -59,7 +59,7 @@ public struct AccountFolder: Sendable {
     }
 
     /// Whatever tools did that Telegram would not put up with.
-    public func violations() async throws -> [JSON] {
+    package func violations() async throws -> [JSON] {
         // The first message of a session that was made elsewhere has no salt.
         try await emulator.violations().filter { $0["code"]?.int != 48 }
     }

@@ -1,5 +1,5 @@
 /// Looks again and again, without holding up other tests, until something is so; false after a minute.
-public func eventually(_ isSo: () throws -> Bool) async throws -> Bool {
+package func eventually(_ isSo: () throws -> Bool) async throws -> Bool {
     let end = ContinuousClock.now + .seconds(60)
     while try !isSo() {
         guard ContinuousClock.now < end else { return false }

@@ -2,8 +2,8 @@ import Glibc
 import Synchronization
 
 /// Stands in front of a real server and misbehaves where a rule says so; passes everything else on as it is.
-public final class FaultyProxy: Sendable {
-    public enum Fault: Sendable {
+package final class FaultyProxy: Sendable {
+    package enum Fault: Sendable {
         /// Answers in the server's place.
         case answer(Int, headers: [(String, String)] = [], body: String = "")
         /// Breaks the connection instead of passing the request on.
@@ -15,14 +15,14 @@ public final class FaultyProxy: Sendable {
     }
 
     /// The first `times` requests of this method, with this in their target and with this header, fail so.
-    public struct Rule: Sendable {
+    package struct Rule: Sendable {
         var method: String
         var contains: String
         var header: String?
         var times: Int
         var fault: Fault
 
-        public init(_ method: String, contains: String = "", header: String? = nil, times: Int = 1, _ fault: Fault) {
+        package init(_ method: String, contains: String = "", header: String? = nil, times: Int = 1, _ fault: Fault) {
             (self.method, self.contains, self.header, self.times, self.fault) = (method, contains, header, times, fault)
         }
 
@@ -34,7 +34,7 @@ public final class FaultyProxy: Sendable {
 
     private let server: LoopbackServer
 
-    public init(to upstreamPort: Int, _ rules: [Rule]) throws {
+    package init(to upstreamPort: Int, _ rules: [Rule]) throws {
         let rules = Rules(rules)
         server = try LoopbackServer { request, connection in
             switch rules.take(for: request) {
@@ -56,8 +56,8 @@ public final class FaultyProxy: Sendable {
 
     deinit { server.stop() }
 
-    public var endpoint: String { "http://127.0.0.1:\(server.port)" }
-    public var requests: [LoopbackRequest] { server.requests }
+    package var endpoint: String { "http://127.0.0.1:\(server.port)" }
+    package var requests: [LoopbackRequest] { server.requests }
 
     private final class Rules: Sendable {
         private let rules: Mutex<[Rule]>

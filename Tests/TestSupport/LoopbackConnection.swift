@@ -1,19 +1,19 @@
 import Glibc
 
 /// A request that the loopback server received.
-public struct LoopbackRequest: Sendable {
-    public let method: String
-    public let target: String
+package struct LoopbackRequest: Sendable {
+    package let method: String
+    package let target: String
     /// Names in lower case, in the order sent.
-    public let headers: [(name: String, value: String)]
-    public let body: [UInt8]
+    package let headers: [(name: String, value: String)]
+    package let body: [UInt8]
     /// Counts connections from 1.
-    public let connection: Int
+    package let connection: Int
 
-    public func header(_ name: String) -> String? { headers.first { $0.name == name.lowercased() }?.value }
+    package func header(_ name: String) -> String? { headers.first { $0.name == name.lowercased() }?.value }
 
     /// The offset of a `Range: bytes=N-` header.
-    public var rangeStart: Int? {
+    package var rangeStart: Int? {
         guard let range = header("range"), range.hasPrefix("bytes="), range.hasSuffix("-") else { return nil }
         return Int(range.dropFirst(6).dropLast())
     }
@@ -22,7 +22,7 @@ public struct LoopbackRequest: Sendable {
 /// One connection of the loopback server; used by its own thread only.
 ///
 /// `@unchecked Sendable`: handlers are given it on the thread that owns it.
-public final class LoopbackConnection: @unchecked Sendable {
+package final class LoopbackConnection: @unchecked Sendable {
     private let descriptor: Int32
     private let number: Int
     private var buffer: [UInt8] = []
@@ -34,23 +34,23 @@ public final class LoopbackConnection: @unchecked Sendable {
     }
 
     /// Answers with a whole response.
-    public func respond(_ status: Int = 200, _ headers: [(String, String)] = [], body: [UInt8] = []) {
+    package func respond(_ status: Int = 200, _ headers: [(String, String)] = [], body: [UInt8] = []) {
         send(head: status, headers + [("Content-Length", "\(body.count)")])
         send(body)
     }
 
     /// Answers with text.
-    public func respond(_ status: Int = 200, _ headers: [(String, String)] = [], text: String) {
+    package func respond(_ status: Int = 200, _ headers: [(String, String)] = [], text: String) {
         respond(status, headers, body: Array(text.utf8))
     }
 
     /// Sends status line and headers, and nothing else.
-    public func send(head status: Int, _ headers: [(String, String)]) {
+    package func send(head status: Int, _ headers: [(String, String)]) {
         let lines = headers.map { "\($0.0): \($0.1)\r\n" }.joined()
         send(Array("HTTP/1.1 \(status) Scripted\r\n\(lines)\r\n".utf8))
     }
 
-    public func send(_ bytes: [UInt8]) {
+    package func send(_ bytes: [UInt8]) {
         bytes.withUnsafeBytes { bytes in
             var sent = 0
             while isOpen, sent < bytes.count {
@@ -63,17 +63,17 @@ public final class LoopbackConnection: @unchecked Sendable {
     }
 
     /// Sends nothing until the client hangs up.
-    public func waitForHangUp() {
+    package func waitForHangUp() {
         while isOpen, receive() {}
     }
 
-    public func close() {
+    package func close() {
         if isOpen { Glibc.close(descriptor) }
         isOpen = false
     }
 
     /// Closes so that the client sees a reset.
-    public func reset() {
+    package func reset() {
         var linger = linger(l_onoff: 1, l_linger: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<linger>.size))
         close()

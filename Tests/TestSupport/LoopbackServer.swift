@@ -5,15 +5,15 @@ import Synchronization
 ///
 /// Every connection has a thread of its own, which reads a request, calls the handler, and reads the next one until the
 /// handler closes the connection or the client does.
-public final class LoopbackServer: Sendable {
-    public typealias Handler = @Sendable (LoopbackRequest, LoopbackConnection) -> Void
+package final class LoopbackServer: Sendable {
+    package typealias Handler = @Sendable (LoopbackRequest, LoopbackConnection) -> Void
 
-    public let port: UInt16
+    package let port: UInt16
     private let listener: Int32
     private let handler: Handler
     private let log = Mutex<[LoopbackRequest]>([])
 
-    public init(_ handler: @escaping Handler) throws {
+    package init(_ handler: @escaping Handler) throws {
         self.handler = handler
         listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         var address = sockaddr_in()
@@ -32,15 +32,15 @@ public final class LoopbackServer: Sendable {
     }
 
     /// Serves no more connections; call it once.
-    public func stop() {
+    package func stop() {
         shutdown(listener, Int32(SHUT_RDWR))
     }
 
     /// The URL of a path on this server.
-    public func url(_ path: String) -> String { "http://127.0.0.1:\(port)\(path)" }
+    package func url(_ path: String) -> String { "http://127.0.0.1:\(port)\(path)" }
 
     /// What was asked so far.
-    public var requests: [LoopbackRequest] { log.withLock { $0 } }
+    package var requests: [LoopbackRequest] { log.withLock { $0 } }
 
     private func acceptConnections() {
         var number = 0
@@ -65,8 +65,8 @@ public final class LoopbackServer: Sendable {
     }
 }
 
-public struct LoopbackError: Error {
-    public let message: String
+package struct LoopbackError: Error {
+    package let message: String
 }
 
 /// Runs blocking work on a thread of its own.

@@ -1,22 +1,22 @@
-import Envelope
 import Glibc
 import HTTP
+package import JSON
 
 /// A server of `Tests/Emulator`, on a free port; ends with the object, or with the tests when they die.
-public final class PythonServer: Sendable {
+package final class PythonServer: Sendable {
     /// `http://127.0.0.1:PORT`.
-    public let url: String
+    package let url: String
     private let program: SpawnedProgram
     /// The server ends when this end of its standard input is closed.
     private let input: Int32
     private let client = HTTPClient()
 
-    public struct Failure: Error, CustomStringConvertible {
-        public let description: String
+    package struct Failure: Error, CustomStringConvertible {
+        package let description: String
     }
 
     /// - Parameter script: below `Tests/Emulator`.
-    public init(script: String, _ arguments: [String]) throws {
+    package init(script: String, _ arguments: [String]) throws {
         var ends: [Int32] = [-1, -1]
         let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
         guard socketpair(AF_UNIX, kind, 0, &ends) == 0 else { throw Failure(description: "no descriptors left") }
@@ -48,7 +48,7 @@ public final class PythonServer: Sendable {
 
     /// Calls the control API.
     @discardableResult
-    public func call(_ method: String, _ path: String, _ body: JSON? = nil) async throws -> JSON {
+    package func call(_ method: String, _ path: String, _ body: JSON? = nil) async throws -> JSON {
         var request = HTTPRequest(method, url + path)
         if let body {
             request.headers = [("Content-Type", "application/json")]
@@ -65,20 +65,20 @@ public final class PythonServer: Sendable {
 }
 
 /// The emulated Telegram, with one bot, and doors to act as its users.
-public struct BotEmulator: Sendable {
-    public static let token = "123456:TEST-token_of-the-emulator"
-    public static let botID: Int64 = 123456
-    public let server: PythonServer
+package struct BotEmulator: Sendable {
+    package static let token = "123456:TEST-token_of-the-emulator"
+    package static let botID: Int64 = 123456
+    package let server: PythonServer
     /// Who speaks in the bot's place; nil: the bot.
     private let account: AccountFolder?
 
-    public init(_ arguments: String...) throws {
+    package init(_ arguments: String...) throws {
         server = try PythonServer(script: "emulator.py", ["--token", BotEmulator.token] + arguments)
         account = nil
     }
 
     /// With an account instead of the bot, whose session is in a folder.
-    public init(asAccountIn folder: TemporaryFolder) async throws {
+    package init(asAccountIn folder: TemporaryFolder) async throws {
         let account = #"{"id": 500, "phone": "15550100500", "first_name": "Desk", "username": "media_desk"}"#
         server = try PythonServer(script: "emulator.py", ["--account", account])
         self.account = try await AccountFolder(
@@ -86,7 +86,7 @@ public struct BotEmulator: Sendable {
     }
 
     /// What tools need in their environment to speak to it.
-    public var environment: [String: String] {
+    package var environment: [String: String] {
         account?.environment ?? ["TG_BOT_TOKEN": BotEmulator.token, "TG_BOT_API_URL": server.url]
     }
 
@@ -99,12 +99,12 @@ public struct BotEmulator: Sendable {
         return .object(order)
     }
 
-    public struct User: Sendable {
-        public let id: Int64
-        public let name: String
-        public let username: String?
+    package struct User: Sendable {
+        package let id: Int64
+        package let name: String
+        package let username: String?
 
-        public init(_ id: Int64, _ name: String, username: String? = nil) {
+        package init(_ id: Int64, _ name: String, username: String? = nil) {
             self.id = id
             self.name = name
             self.username = username
@@ -119,7 +119,7 @@ public struct BotEmulator: Sendable {
     ///
     /// - Returns: the message's id.
     @discardableResult
-    public func say(_ text: String, as user: User, chat: Int64? = nil, replyTo: Int64? = nil) async throws -> Int64 {
+    package func say(_ text: String, as user: User, chat: Int64? = nil, replyTo: Int64? = nil) async throws -> Int64 {
         let message = try await server.call(
             "POST", "/control/message",
             order([
@@ -130,7 +130,7 @@ public struct BotEmulator: Sendable {
     }
 
     @discardableResult
-    public func sendFile(_ path: String, kind: String, as user: User, chat: Int64? = nil) async throws -> Int64 {
+    package func sendFile(_ path: String, kind: String, as user: User, chat: Int64? = nil) async throws -> Int64 {
         let message = try await server.call(
             "POST", "/control/file",
             order([
@@ -140,34 +140,34 @@ public struct BotEmulator: Sendable {
     }
 
     /// One entry of a chat as its members see it.
-    public struct Entry: Sendable {
-        public let json: JSON
+    package struct Entry: Sendable {
+        package let json: JSON
         fileprivate let speaker: Int64
-        public var message: JSON { json["message"] ?? .null }
-        public var id: Int64 { message["message_id"]?.int ?? 0 }
-        public var text: String? { message["text"]?.string }
-        public var caption: String? { message["caption"]?.string }
-        public var isDeleted: Bool { json["deleted"] == true }
-        public var edits: [String] {
+        package var message: JSON { json["message"] ?? .null }
+        package var id: Int64 { message["message_id"]?.int ?? 0 }
+        package var text: String? { message["text"]?.string }
+        package var caption: String? { message["caption"]?.string }
+        package var isDeleted: Bool { json["deleted"] == true }
+        package var edits: [String] {
             json["edits"]?.array?.compactMap { $0["text"]?.string ?? $0["caption"]?.string } ?? []
         }
-        public var reactions: [String] { json["reactions"]?.array?.compactMap { $0["emoji"]?.string } ?? [] }
-        public var isBots: Bool { message["from"]?["id"]?.int == speaker }
-        public var repliesTo: Int64? { message["reply_to_message"]?["message_id"]?.int }
+        package var reactions: [String] { json["reactions"]?.array?.compactMap { $0["emoji"]?.string } ?? [] }
+        package var isBots: Bool { message["from"]?["id"]?.int == speaker }
+        package var repliesTo: Int64? { message["reply_to_message"]?["message_id"]?.int }
     }
 
-    public func chat(_ id: Int64) async throws -> [Entry] {
+    package func chat(_ id: Int64) async throws -> [Entry] {
         let path = "/control/chat/\(id)\(account == nil ? "" : "?account=\(speaker)")"
         return try await server.call("GET", path)["messages"]?.array?.map { Entry(json: $0, speaker: speaker) } ?? []
     }
 
     /// What the bot wrote in a chat and left there.
-    public func answers(in id: Int64) async throws -> [Entry] {
+    package func answers(in id: Int64) async throws -> [Entry] {
         try await chat(id).filter { $0.isBots && !$0.isDeleted }
     }
 
     /// How often a video, or a part of one, was sent as bytes.
-    public func uploads() async throws -> Int {
+    package func uploads() async throws -> Int {
         guard account != nil else {
             return try await calls("sendVideo").count { $0["params"]?["video"]?.string == nil }
         }
@@ -176,21 +176,21 @@ public struct BotEmulator: Sendable {
     }
 
     /// Whether what is said now is heard: what was said before an account first listens is not.
-    public func isListenedTo() async throws -> Bool {
+    package func isListenedTo() async throws -> Bool {
         guard account != nil else { return true }
         return try await server.call("GET", "/control/mtproto/log?method=updates.getState")["calls"]?.array?.isEmpty
             == false
     }
 
     /// Whatever the account did that Telegram would not put up with.
-    public func violations() async throws -> [JSON] { try await account?.violations() ?? [] }
+    package func violations() async throws -> [JSON] { try await account?.violations() ?? [] }
 
     /// Calls that the bot made, in order.
-    public func calls(_ method: String) async throws -> [JSON] {
+    package func calls(_ method: String) async throws -> [JSON] {
         try await server.call("GET", "/control/log?method=\(method)")["calls"]?.array ?? []
     }
 
-    public func fault(_ method: String, _ kind: String, times: Int64 = 1, _ more: JSONObject = [:]) async throws {
+    package func fault(_ method: String, _ kind: String, times: Int64 = 1, _ more: JSONObject = [:]) async throws {
         var body: JSONObject = ["method": .string(method), "kind": .string(kind), "times": .integer(times)]
         for member in more.members { body[member.key] = member.value }
         try await server.call("POST", "/control/fault", .object(body))
@@ -198,14 +198,14 @@ public struct BotEmulator: Sendable {
 }
 
 /// The emulated internet: files, ranges, redirects, pages, and misbehaviour by path.
-public struct WebSite: Sendable {
-    public let server: PythonServer
-    public var url: String { server.url }
+package struct WebSite: Sendable {
+    package let server: PythonServer
+    package var url: String { server.url }
 
-    public init(root: String) throws { server = try PythonServer(script: "site.py", ["--root", root]) }
+    package init(root: String) throws { server = try PythonServer(script: "site.py", ["--root", root]) }
 
     /// Requests for a path, in order.
-    public func requests(_ path: String? = nil) async throws -> [JSON] {
+    package func requests(_ path: String? = nil) async throws -> [JSON] {
         let all = try await server.call("GET", "/control/log")["requests"]?.array ?? []
         return all.filter { path == nil || $0["path"]?.string == path }
     }

@@ -2,21 +2,21 @@ import Foundation
 import Synchronization
 
 /// A real `redis-server` on a Unix socket in a folder of its own; stopped when it goes out of use.
-public final class RedisServer: Sendable {
+package final class RedisServer: Sendable {
     /// Lines with which what was acknowledged survives SIGKILL.
-    public static let durable = ["appendonly yes", "appendfsync always"]
+    package static let durable = ["appendonly yes", "appendfsync always"]
 
-    public let folder: TemporaryFolder
-    public var socketPath: String { folder("redis.sock") }
+    package let folder: TemporaryFolder
+    package var socketPath: String { folder("redis.sock") }
     /// What `TGPIPE_REDIS` takes.
-    public var address: String { "unix:\(socketPath)" }
+    package var address: String { "unix:\(socketPath)" }
     /// The port on 127.0.0.1, when one was asked for.
-    public let port: Int?
+    package let port: Int?
     private let process = Mutex<SpawnedProgram?>(nil)
 
     /// Writes the configuration and starts the server.
     /// - Parameter configuration: further lines of redis.conf.
-    public init(configuration: [String] = [], tcp: Bool = false) throws {
+    package init(configuration: [String] = [], tcp: Bool = false) throws {
         folder = try TemporaryFolder()
         port = tcp ? try Self.freePort() : nil
         let lines = [
@@ -30,11 +30,11 @@ public final class RedisServer: Sendable {
 
     deinit { kill() }
 
-    public var processIdentifier: Int32? { process.withLock { $0?.processIdentifier } }
+    package var processIdentifier: Int32? { process.withLock { $0?.processIdentifier } }
 
     /// Starts it (again) and waits until it answers; `waiting: false` returns at once.
     /// - Parameter options: configuration lines for this start only.
-    public func start(adding options: [String] = [], waiting: Bool = true) throws {
+    package func start(adding options: [String] = [], waiting: Bool = true) throws {
         let extra = options.flatMap { "--\($0)".split(separator: " ").map(String.init) }
         end(with: SIGKILL)
         let server = try SpawnedProgram(["redis-server", folder("redis.conf")] + extra)
@@ -43,18 +43,18 @@ public final class RedisServer: Sendable {
     }
 
     /// Asks it to end, as `systemctl stop` would, and waits until it has.
-    public func stop() { end(with: SIGTERM) }
+    package func stop() { end(with: SIGTERM) }
 
     /// Ends it with SIGKILL, as a crash would.
-    public func kill() { end(with: SIGKILL) }
+    package func kill() { end(with: SIGKILL) }
 
     /// Freezes it: connections stay, answers do not come.
-    public func freeze() { signal(SIGSTOP) }
-    public func thaw() { signal(SIGCONT) }
+    package func freeze() { signal(SIGSTOP) }
+    package func thaw() { signal(SIGCONT) }
 
     /// Runs `redis-cli` and returns what it prints.
     @discardableResult
-    public func cli(_ arguments: String...) throws -> String {
+    package func cli(_ arguments: String...) throws -> String {
         var text = try SpawnedProgram.output(of: ["redis-cli", "-s", socketPath] + arguments)
         while text.last == "\n" { text.removeLast() }
         return text
@@ -88,7 +88,7 @@ public final class RedisServer: Sendable {
     }
 
     /// A port that was free a moment ago.
-    public static func freePort() throws -> Int {
+    package static func freePort() throws -> Int {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(descriptor) }
         var address = sockaddr_in()
@@ -104,7 +104,7 @@ public final class RedisServer: Sendable {
         return Int(UInt16(bigEndian: address.sin_port))
     }
 
-    public struct Failure: Error {
-        public let reason: String
+    package struct Failure: Error {
+        package let reason: String
     }
 }

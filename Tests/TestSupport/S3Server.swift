@@ -3,24 +3,24 @@ import Glibc
 /// A real S3 server (OpenStack Swift) on loopback with all of its data in a folder of its own; stopped when it goes out of use.
 ///
 /// It takes two seconds to start: share one, and use a bucket a test.
-public final class S3Server: Sendable {
-    public static let accessKey = "test:tester"
-    public static let secretKey = "testing"
-    public static let region = "us-east-1"
+package final class S3Server: Sendable {
+    package static let accessKey = "test:tester"
+    package static let secretKey = "testing"
+    package static let region = "us-east-1"
 
-    public let port: Int
-    public var endpoint: String { "http://127.0.0.1:\(port)" }
+    package let port: Int
+    package var endpoint: String { "http://127.0.0.1:\(port)" }
 
     private let folder: TemporaryFolder
     private let program: SpawnedProgram
     /// The server ends when this end of its standard input is closed, also by the death of the tests.
     private let input: Int32
 
-    public struct NotStarted: Error {
-        public let reason: String
+    package struct NotStarted: Error {
+        package let reason: String
     }
 
-    public init() throws {
+    package init() throws {
         let folder = try TemporaryFolder()
         var ports: [Int] = []
         while ports.count < 4 {
@@ -51,7 +51,7 @@ public final class S3Server: Sendable {
     }
 
     /// What a tool needs in its environment to use this server.
-    public var environment: [String: String] {
+    package var environment: [String: String] {
         [
             "TGPIPE_S3_ENDPOINT": endpoint, "AWS_ACCESS_KEY_ID": Self.accessKey,
             "AWS_SECRET_ACCESS_KEY": Self.secretKey, "AWS_REGION": Self.region,
@@ -60,13 +60,13 @@ public final class S3Server: Sendable {
 }
 
 /// The programs of Tests/requirements.txt.
-public enum PythonTools {
-    public struct Missing: Error {
-        public let reason: String
+package enum PythonTools {
+    package struct Missing: Error {
+        package let reason: String
     }
 
     /// The bin folder of their virtual environment.
-    public static func binFolder() throws -> String {
+    package static func binFolder() throws -> String {
         guard let folder = getenv("TGPIPE_TEST_VENV") else {
             throw Missing(
                 reason: "TGPIPE_TEST_VENV must be the bin folder of an environment with Tests/requirements.txt")
@@ -75,12 +75,12 @@ public enum PythonTools {
     }
 
     /// Runs a script with the environment's Python; what it prints.
-    public static func run(_ script: String, _ arguments: [String]) throws -> String {
+    package static func run(_ script: String, _ arguments: [String]) throws -> String {
         try SpawnedProgram.output(of: ["\(binFolder())/python3", script] + arguments)
     }
 }
 
 /// The folder `Tests` of the sources.
-public var testFolder: String {
+package var testFolder: String {
     #filePath.split(separator: "/").dropLast(2).reduce(into: "") { $0 += "/" + $1 }
 }

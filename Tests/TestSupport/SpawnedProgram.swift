@@ -1,19 +1,19 @@
-import Glibc
+package import Glibc
 import Synchronization
 
 /// A program started by a test, with nothing inherited but standard input, output and error.
 ///
 /// Foundation's `Process` lets programs that start at the same time inherit each other's pipes, which then never end.
-public final class SpawnedProgram: Sendable {
-    public let processIdentifier: pid_t
+package final class SpawnedProgram: Sendable {
+    package let processIdentifier: pid_t
     private let status = Mutex<Int32?>(nil)
 
-    public struct Failure: Error {
-        public let reason: String
+    package struct Failure: Error {
+        package let reason: String
     }
 
     /// - Parameter descriptors: what becomes its descriptors 0, 1 and 2; nil is `/dev/null`.
-    public init(_ arguments: [String], descriptors: [Int32?] = [nil, nil, nil]) throws {
+    package init(_ arguments: [String], descriptors: [Int32?] = [nil, nil, nil]) throws {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
@@ -49,13 +49,13 @@ public final class SpawnedProgram: Sendable {
         return attributes
     }
 
-    public func signal(_ number: Int32) {
+    package func signal(_ number: Int32) {
         status.withLock { if $0 == nil { kill(processIdentifier, number) } }
     }
 
     /// Waits until it has ended; its exit status, or 128 and the number of the signal that ended it.
     @discardableResult
-    public func wait() -> Int32 {
+    package func wait() -> Int32 {
         if let known = status.withLock({ $0 }) { return known }
         var information = siginfo_t()
         while waitid(P_PID, id_t(processIdentifier), &information, WEXITED | WNOWAIT) != 0, errno == EINTR {}
@@ -70,7 +70,7 @@ public final class SpawnedProgram: Sendable {
     }
 
     /// Runs a program to its end; what it wrote to standard output.
-    public static func output(of arguments: [String]) throws -> String {
+    package static func output(of arguments: [String]) throws -> String {
         var ends: [Int32] = [-1, -1]
         // Not a pipe: these are close-on-exec from their first moment.
         let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)

@@ -3,8 +3,8 @@ import Synchronization
 
 /// A folder of its own with a short path (Unix sockets need one), removed with what is in it when it goes out of use, or at
 /// the end of the process: what tests share stays in use until then.
-public final class TemporaryFolder: Sendable {
-    public let path: String
+package final class TemporaryFolder: Sendable {
+    package let path: String
 
     private static let inUse = Mutex<Set<String>>([])
 
@@ -14,7 +14,7 @@ public final class TemporaryFolder: Sendable {
         }
     }()
 
-    public init() throws {
+    package init() throws {
         _ = TemporaryFolder.removalAtExit
         var template = Array("/tmp/tgpipe-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
@@ -45,5 +45,5 @@ public final class TemporaryFolder: Sendable {
     }
 
     /// The path of something in the folder.
-    public func callAsFunction(_ name: String) -> String { "\(path)/\(name)" }
+    package func callAsFunction(_ name: String) -> String { "\(path)/\(name)" }
 }

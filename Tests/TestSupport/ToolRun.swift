@@ -1,27 +1,29 @@
-import Blocking
-import Envelope
+import JSON
+import Process
+import System
+package import Envelope
 import Glibc
 import Synchronization
 
 /// A built tool, run by a test with an environment of its own.
 ///
 /// What tools emit is also written below the folder `TGPIPE_TEST_ENVELOPES`, where `make test` holds it against the schemas.
-public final class ToolRun: Sendable {
-    public struct Result: Sendable {
-        public let status: Int32
-        public let output: String
-        public let errors: String
+package final class ToolRun: Sendable {
+    package struct Result: Sendable {
+        package let status: Int32
+        package let output: String
+        package let errors: String
 
-        public var lines: [String] { output.linesOfText }
+        package var lines: [String] { output.linesOfText }
 
         /// Standard output as envelopes.
-        public func envelopes() throws -> [Envelope] { try lines.map { try Envelope(try JSON(parsing: $0)) } }
+        package func envelopes() throws -> [Envelope] { try lines.map { try Envelope(try JSON(parsing: $0)) } }
     }
 
-    public struct TookTooLong: Error, CustomStringConvertible {
-        public let description: String
+    package struct TookTooLong: Error, CustomStringConvertible {
+        package let description: String
 
-        public init(description: String) { self.description = description }
+        package init(description: String) { self.description = description }
     }
 
     private let tool: String
@@ -32,14 +34,14 @@ public final class ToolRun: Sendable {
     private let errors = Collected()
     private let given = Mutex<Set<String>>([])
     /// For state and home; removed at the end.
-    public let folder: TemporaryFolder
+    package let folder: TemporaryFolder
 
     /// Starts a tool; it reads what `send` gives it until `closeInput`.
     ///
     /// - Parameters:
     ///   - environment: beside `PATH`, `HOME` and `TGPIPE_STATE`, which are its own.
     ///   - folder: for state; one of its own by default.
-    public init(
+    package init(
         _ tool: String, _ arguments: [String] = [], environment: [String: String] = [:], folder: TemporaryFolder? = nil
     ) throws {
         self.tool = tool
@@ -76,17 +78,20 @@ public final class ToolRun: Sendable {
     }
 
     /// Where the built tools are: beside the tests.
-    public static func path(of tool: String) -> String {
+    package static func path(of tool: String) -> String {
         var buffer = [UInt8](repeating: 0, count: 4096)
         let count = buffer.withUnsafeMutableBytes { bytes in
             bytes.baseAddress.map { readlink("/proc/self/exe", $0, 4096) } ?? 0
         }
         let words = String(decoding: buffer.prefix(max(0, count)), as: UTF8.self).split(separator: "/").dropLast()
-        return "/\(words.joined(separator: "/"))/\(tool)"
+        let path = "/\(words.joined(separator: "/"))/\(tool)"
+        // The build makes only the program that holds all tools, which runs as the tool by whose name it is called.
+        if !tool.isEmpty, access(path, F_OK) != 0 { symlink("tgpipe", path) }
+        return path
     }
 
     /// Runs a tool on the whole of its input, to its end.
-    public static func run(
+    package static func run(
         _ tool: String, _ arguments: [String] = [], input: String = "", environment: [String: String] = [:],
         folder: TemporaryFolder? = nil, deadline: Duration = .seconds(120)
     ) async throws -> Result {
@@ -94,7 +99,7 @@ public final class ToolRun: Sendable {
             tool, arguments, bytes: Array(input.utf8), environment: environment, folder: folder, deadline: deadline)
     }
 
-    public static func run(
+    package static func run(
         _ tool: String, _ arguments: [String] = [], bytes: [UInt8], environment: [String: String] = [:],
         folder: TemporaryFolder? = nil, deadline: Duration = .seconds(120)
     ) async throws -> Result {
@@ -106,10 +111,10 @@ public final class ToolRun: Sendable {
         return try await run.result(deadline: deadline)
     }
 
-    public func send(_ line: String) { send(Array("\(line)\n".utf8)) }
+    package func send(_ line: String) { send(Array("\(line)\n".utf8)) }
 
     /// Blocks while the tool does not read; what it no longer wants is dropped.
-    public func send(_ bytes: [UInt8]) {
+    package func send(_ bytes: [UInt8]) {
         let lines = String(decoding: bytes, as: UTF8.self).linesOfText
         given.withLock { $0.formUnion(lines) }
         guard let descriptor = input.withLock({ $0 }) else { return }
@@ -121,22 +126,22 @@ public final class ToolRun: Sendable {
         }
     }
 
-    public func closeInput() {
+    package func closeInput() {
         input.withLock { descriptor in
             if let open = descriptor { close(open) }
             descriptor = nil
         }
     }
 
-    public func signal(_ number: Int32) { child.signal(number) }
+    package func signal(_ number: Int32) { child.signal(number) }
 
     /// What it has written so far, line by line.
-    public var lines: [String] { output.text.linesOfText }
+    package var lines: [String] { output.text.linesOfText }
 
-    public var log: String { errors.text }
+    package var log: String { errors.text }
 
     /// Waits until standard output holds what is looked for.
-    public func waitForLines(_ isThere: @escaping @Sendable ([String]) -> Bool) async throws -> [String] {
+    package func waitForLines(_ isThere: @escaping @Sendable ([String]) -> Bool) async throws -> [String] {
         guard try await eventually({ isThere(self.lines) || (self.child.check() != nil && !isThere(self.lines)) }),
             isThere(lines)
         else {
@@ -148,7 +153,7 @@ public final class ToolRun: Sendable {
     /// Waits for its end.
     ///
     /// - Throws: `TookTooLong`, after it was killed.
-    public func result(deadline: Duration = .seconds(120)) async throws -> Result {
+    package func result(deadline: Duration = .seconds(120)) async throws -> Result {
         let end = ContinuousClock.now + deadline
         while child.check() == nil || !output.isComplete || !errors.isComplete {
             guard ContinuousClock.now < end else {

@@ -1,5 +1,6 @@
-import Envelope
 import Glibc
+import JSON
+import System
 import TL
 
 /// Holds the codec to what it promises of any input: an answer or a typed error, JSON that our own parser takes, and the same again

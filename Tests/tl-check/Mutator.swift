@@ -1,4 +1,4 @@
-import Envelope
+import JSON
 import TL
 
 /// Source: SplitMix64, by Sebastiano Vigna, in the public domain.

@@ -1,5 +1,5 @@
-import Envelope
 import Glibc
+import JSON
 import TL
 
 /// What the benchmarks and the tests run of the codec: no tool of the toolkit.

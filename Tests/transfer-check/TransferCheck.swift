@@ -1,8 +1,10 @@
 import ArgumentParser
-import Client
-import Envelope
+import Accounts
 import Glibc
+import JSON
+import Options
 import Stage
+import System
 
 /// What the benchmark of transfers runs: no tool of the toolkit. A file goes up and comes down again; one line of JSON says how long each
 /// took, in seconds by the clock and of the processor.
@@ -64,7 +66,7 @@ import Stage
                 ], options))
         let message = answer["updates"]?.array?.lazy.compactMap { $0["message"] }.first
         guard let sent = AccountFileID.files(of: message?["media"] ?? .null, origin: nil).first else {
-            throw StageError(.no, "the message came without its file")
+            throw ToolError(.no, "the message came without its file")
         }
         return sent.remoteFile
     }

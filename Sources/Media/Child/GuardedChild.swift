@@ -1,4 +1,4 @@
-import Blocking
+import System
 import CChild
 import Glibc
 import Synchronization

@@ -1,5 +1,5 @@
-import Envelope
 import HTTP
+import JSON
 
 /// Takes one answer of the server into the partial file.
 ///
@@ -121,7 +121,7 @@ struct ContentRange {
 
 extension MediaError {
     /// - Parameter bytes: what it is, as far as it is known.
-    public static func tooLarge(bytes: Int64?, maxBytes: Int64) -> MediaError {
+    package static func tooLarge(bytes: Int64?, maxBytes: Int64) -> MediaError {
         let size = bytes.map { "That is \(ByteCount.text($0))" } ?? "That is too large"
         var error = MediaError(.tooLarge, "\(size); at most \(ByteCount.text(maxBytes)) can be fetched.")
         error.sizeBytes = bytes

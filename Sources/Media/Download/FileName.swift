@@ -1,5 +1,5 @@
-import Envelope
 import HTTP
+import JSON
 
 /// Names for files that a person gets; made from text of strangers, so never used as a path here.
 enum FileName {

@@ -1,4 +1,4 @@
-import Blocking
+import System
 import Digest
 import Glibc
 

@@ -1,4 +1,4 @@
-import Blocking
+import System
 import Glibc
 
 /// The folder of one content address, held by one process at a time.

@@ -1,6 +1,6 @@
-import Blocking
+import JSON
+import System
 import Digest
-import Envelope
 import Glibc
 import HTTP
 

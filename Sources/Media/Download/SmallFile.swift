@@ -1,5 +1,5 @@
-import Blocking
-import Envelope
+import JSON
+import System
 import Glibc
 
 /// Small JSON files that say where a job is; each is there as a whole or not at all.

@@ -1,4 +1,4 @@
-import Blocking
+import System
 import COpenSSL
 import Glibc
 import HTTP

@@ -1,4 +1,4 @@
-import Envelope
+import JSON
 
 /// What yt-dlp says of one video.
 struct VideoInfo: Sendable {

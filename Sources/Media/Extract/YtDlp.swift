@@ -1,4 +1,3 @@
-import Envelope
 import Glibc
 import HTTP
 import Synchronization

@@ -1,4 +1,4 @@
-import Envelope
+import JSON
 
 /// Reads what yt-dlp prints while it downloads; the formats of one video come one after the other.
 struct YtDlpProgress {

@@ -1,4 +1,4 @@
-import Envelope
+import JSON
 
 /// What a media file holds.
 struct MediaProbe: Sendable, Equatable {

@@ -1,16 +1,16 @@
 import Digest
 
 /// Where an object lives in storage: found from what was asked for, so that who asks for the same gets the same.
-public struct ContentAddress: Sendable, Hashable, CustomStringConvertible {
-    public let kind: MediaKind
+package struct ContentAddress: Sendable, Hashable, CustomStringConvertible {
+    package let kind: MediaKind
     /// Lower-case hex SHA-256 of the kind, a line feed, and the normalized URL.
-    public let hash: String
+    package let hash: String
 
-    public init(_ kind: MediaKind, _ identity: SourceIdentity) {
+    package init(_ kind: MediaKind, _ identity: SourceIdentity) {
         self.init(kind, normalizedURL: identity.normalizedURL)
     }
 
-    public init(_ kind: MediaKind, normalizedURL: String) {
+    package init(_ kind: MediaKind, normalizedURL: String) {
         self.kind = kind
         hash = SHA256.hexDigest(Array("\(kind.rawValue)\n\(normalizedURL)".utf8))
     }
@@ -21,7 +21,7 @@ public struct ContentAddress: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// `video/<hash>.mp4` or `audio/<hash>.mp3`.
-    public var key: String { "\(kind.rawValue)/\(hash).\(kind.fileExtension)" }
+    package var key: String { "\(kind.rawValue)/\(hash).\(kind.fileExtension)" }
 
-    public var description: String { key }
+    package var description: String { key }
 }

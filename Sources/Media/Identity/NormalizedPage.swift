@@ -1,5 +1,5 @@
-import Envelope
 import HTTP
+import JSON
 
 /// A URL after the rules that hold for every site.
 struct NormalizedPage {

@@ -1,13 +1,13 @@
-import HTTP
+package import HTTP
 
 /// Links that say nothing themselves and redirect to what they mean.
-public struct ShortLinks: Sendable {
+package struct ShortLinks: Sendable {
     private let hosts: Set<String>
     private let client: HTTPClient
     private let policy: AddressPolicy
 
     /// - Parameter additionalHosts: beside those that everybody knows; a host, or `host:port`.
-    public init(additionalHosts: [String] = [], addressPolicy: AddressPolicy = .publicOnly) {
+    package init(additionalHosts: [String] = [], addressPolicy: AddressPolicy = .publicOnly) {
         hosts = Set(ShortLinks.knownHosts + additionalHosts.map { $0.lowercased() })
         policy = addressPolicy
         // The services answer browsers with a page that redirects by script, and everyone else with a redirect.
@@ -17,7 +17,7 @@ public struct ShortLinks: Sendable {
     /// The identity of a link, after following it for as long as it is a short one.
     ///
     /// The page that it leads to is not asked for. A short link that redirects nowhere, or to a login, stands for itself.
-    public func resolve(_ link: String) async throws(MediaError) -> SourceIdentity {
+    package func resolve(_ link: String) async throws(MediaError) -> SourceIdentity {
         guard var url = WebURL(link)?.withoutCredentials() else {
             throw MediaError(.invalidURL, "That is not a link to the web.")
         }
@@ -29,7 +29,7 @@ public struct ShortLinks: Sendable {
     }
 
     /// Whether it takes a request to know what the link means.
-    public func isShort(_ url: WebURL) -> Bool {
+    package func isShort(_ url: WebURL) -> Bool {
         let host = url.host.hasPrefix("www.") ? String(url.host.dropFirst(4)) : url.host
         if hosts.contains(host) || hosts.contains("\(host):\(url.port ?? 0)") { return true }
         let segments = url.path.split(separator: "/")

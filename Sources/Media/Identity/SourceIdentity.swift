@@ -1,23 +1,23 @@
-import Envelope
 import HTTP
+import JSON
 
 /// What a link identifies: links that lead to the same media have the same normalized URL.
 ///
 /// Folded: scheme, `www.` and mobile hosts, default ports, percent-encoding, the order of the query. Dropped: user names
 /// and passwords, fragments, tracking parameters, and on video sites the position to start at. Sites that are known have
 /// one form for all their kinds of links.
-public struct SourceIdentity: Sendable, Hashable {
+package struct SourceIdentity: Sendable, Hashable {
     /// The link to fetch: as given, without user name, password and fragment.
-    public let sourceURL: String
+    package let sourceURL: String
     /// `https://…`, or `telegram:file/<id>`.
-    public let normalizedURL: String
+    package let normalizedURL: String
     /// The host of the normalized URL (`youtube.com`), or `telegram`.
-    public let domain: String
+    package let domain: String
     /// Whether it is a page of a known video site, never a file itself.
-    public let isVideoPage: Bool
+    package let isVideoPage: Bool
 
     /// Reads a link; nil when it is no http(s) URL.
-    public init?(_ link: String) {
+    package init?(_ link: String) {
         guard let url = WebURL(link)?.withoutCredentials() else { return nil }
         self.init(url)
     }
@@ -46,7 +46,7 @@ public struct SourceIdentity: Sendable, Hashable {
     /// A file that was sent in a chat.
     ///
     /// - Parameter uniqueID: Telegram's `file_unique_id`, the same for every bot.
-    public static func telegramFile(uniqueID: String) -> SourceIdentity {
+    package static func telegramFile(uniqueID: String) -> SourceIdentity {
         SourceIdentity(sourceURL: "telegram:file/\(percentEncoded(uniqueID))", domain: "telegram")
     }
 }

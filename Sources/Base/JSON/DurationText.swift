@@ -1,0 +1,45 @@
+extension Duration {
+    private static let units: [(name: String, milliseconds: Int64)] = [
+        ("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1),
+    ]
+
+    /// Parses `30d`, `1h30m`, `45s`, `500ms`; w, d, h, m, s, ms, each with a whole number. nil for anything else, for zero, and
+    /// above a hundred years.
+    package init?(spanText text: some StringProtocol) {
+        var rest = text.lowercased()[...]
+        var total: Int64 = 0
+        guard !rest.isEmpty else { return nil }
+        while !rest.isEmpty {
+            let digits = rest.prefix { $0.isASCII && $0.isNumber }
+            rest = rest.dropFirst(digits.count)
+            let name = rest.prefix { $0.isASCII && $0.isLetter }
+            rest = rest.dropFirst(name.count)
+            guard digits.count <= 12, let count = Int64(digits),
+                let unit = Duration.units.first(where: { $0.name == name })
+            else { return nil }
+            let (product, overflow) = count.multipliedReportingOverflow(by: unit.milliseconds)
+            guard !overflow, product <= 3_155_760_000_000 else { return nil }
+            total += product
+        }
+        guard total > 0, total <= 3_155_760_000_000 else { return nil }
+        self = .milliseconds(total)
+    }
+
+    /// The shortest exact form that `init(spanText:)` reads.
+    package var spanText: String {
+        var rest = milliseconds
+        guard rest > 0 else { return "0s" }
+        var text = ""
+        // Weeks are understood, but nobody expects to read them.
+        for unit in Duration.units.dropFirst() where rest >= unit.milliseconds {
+            text += "\(rest / unit.milliseconds)\(unit.name)"
+            rest %= unit.milliseconds
+        }
+        return text
+    }
+
+    /// Whole milliseconds, cut.
+    package var milliseconds: Int64 { components.seconds * 1000 + components.attoseconds / 1_000_000_000_000_000 }
+
+    package var seconds: Double { Double(components.seconds) + Double(components.attoseconds) / 1e18 }
+}

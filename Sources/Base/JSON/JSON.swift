@@ -1,0 +1,117 @@
+/// A JSON value; objects keep the order of their keys.
+package enum JSON: Sendable, Hashable {
+    case null
+    case bool(Bool)
+    case integer(Int64)
+    /// Only for what does not fit `integer`.
+    case unsigned(UInt64)
+    case number(Double)
+    case string(String)
+    case array([JSON])
+    case object(JSONObject)
+
+    package var isNull: Bool { self == .null }
+
+    package var string: String? {
+        if case .string(let value) = self { value } else { nil }
+    }
+
+    package var bool: Bool? {
+        if case .bool(let value) = self { value } else { nil }
+    }
+
+    /// An integer, also when it was written as `3.0`.
+    package var int: Int64? {
+        switch self {
+        case .integer(let value): value
+        case .number(let value): Int64(exactly: value)
+        default: nil
+        }
+    }
+
+    package var double: Double? {
+        switch self {
+        case .integer(let value): Double(value)
+        case .unsigned(let value): Double(value)
+        case .number(let value): value
+        default: nil
+        }
+    }
+
+    package var array: [JSON]? {
+        if case .array(let value) = self { value } else { nil }
+    }
+
+    package var object: JSONObject? {
+        if case .object(let value) = self { value } else { nil }
+    }
+
+    /// The member of an object; nil for other kinds, for an absent key and for `null`.
+    package subscript(key: String) -> JSON? {
+        guard case .object(let object) = self else { return nil }
+        return object[key]
+    }
+}
+
+extension JSON: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral,
+    ExpressibleByFloatLiteral, ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral
+{
+    package init(stringLiteral value: String) { self = .string(value) }
+    package init(integerLiteral value: Int64) { self = .integer(value) }
+    package init(booleanLiteral value: Bool) { self = .bool(value) }
+    package init(floatLiteral value: Double) { self = .number(value) }
+    package init(arrayLiteral elements: JSON...) { self = .array(elements) }
+    package init(dictionaryLiteral elements: (String, JSON)...) {
+        self = .object(JSONObject(elements.map { JSONObject.Member(key: $0.0, value: $0.1) }))
+    }
+}
+
+/// The members of a JSON object in order. Lookup is linear: the objects of envelopes are small.
+package struct JSONObject: Sendable, Hashable, ExpressibleByDictionaryLiteral {
+    package struct Member: Sendable, Hashable {
+        package let key: String
+        package var value: JSON
+
+        package init(key: String, value: JSON) {
+            self.key = key
+            self.value = value
+        }
+    }
+
+    package private(set) var members: [Member]
+
+    package init(_ members: [Member] = []) { self.members = members }
+
+    package init(dictionaryLiteral elements: (String, JSON?)...) {
+        members = elements.compactMap { key, value in value.map { Member(key: key, value: $0) } }
+    }
+
+    package var isEmpty: Bool { members.isEmpty }
+
+    /// nil for an absent key and for `null`, which mean the same in every payload of tgpipe.
+    package subscript(key: String) -> JSON? {
+        get {
+            guard let value = members.first(where: { $0.key == key })?.value, !value.isNull else { return nil }
+            return value
+        }
+        set {
+            let index = members.firstIndex { $0.key == key }
+            switch (index, newValue) {
+            case (let index?, let value?): members[index].value = value
+            case (let index?, nil): members.remove(at: index)
+            case (nil, let value?): members.append(Member(key: key, value: value))
+            case (nil, nil): break
+            }
+        }
+    }
+
+    /// The value at a dotted path of keys (`meta.actor.id`).
+    package func value(at path: some Sequence<String>) -> JSON? {
+        var current = JSON.object(self)
+        for key in path {
+            guard let next = current[key] else { return nil }
+            current = next
+        }
+        return current
+    }
+}

@@ -1,0 +1,163 @@
+import CSimdJSON
+
+/// Why bytes are not what they should be: a code for scripts and one line for people.
+package struct MalformedInput: Error, Sendable, Equatable, CustomStringConvertible {
+    package enum Code: String, Sendable {
+        case notJSON = "not_json"
+        case notUTF8 = "not_utf8"
+        case tooDeep = "too_deep"
+        case tooLong = "too_long"
+        case notObject = "not_an_object"
+        case duplicateKey = "duplicate_key"
+        case missingType = "missing_type"
+        case invalidType = "invalid_type"
+        case missingCorrelationID = "missing_correlation_id"
+        case invalidCorrelationID = "invalid_correlation_id"
+        case invalidField = "invalid_field"
+        case unknownType = "unknown_type"
+        case invalidPayload = "invalid_payload"
+        /// Bytes in a file are not what was written there.
+        case damaged = "damaged"
+        /// Who caused the event may not.
+        case accessDenied = "access_denied"
+        /// A filter of the user refused it.
+        case refused = "refused"
+    }
+
+    package let code: Code
+    package let reason: String
+
+    package init(_ code: Code, _ reason: String) {
+        self.code = code
+        self.reason = reason
+    }
+
+    package var description: String { reason }
+}
+
+/// The parser of everything that comes in as JSON: simdjson, with its memory kept between calls. Not for two threads at once.
+package final class JSONParser {
+    /// The deepest nesting accepted.
+    package static let maxDepth = 128
+
+    private let handle: OpaquePointer?
+
+    package init() { handle = tgp_parser_new(JSONParser.maxDepth) }
+
+    deinit { if let handle { tgp_parser_free(handle) } }
+
+    /// Parses one document.
+    ///
+    /// - Parameter padded: `paddingBytes` bytes after the buffer may be read, which saves a copy.
+    /// - Throws: `MalformedInput`; a repeated key counts as malformed.
+    package func parse(_ bytes: UnsafeRawBufferPointer, padded: Bool = false) throws(MalformedInput) -> JSON {
+        let document = tgp_parse(handle, bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count, padded)
+        guard document.status == TGP_OK else {
+            throw MalformedInput(status: document.status, field: document.field, detail: document.detail)
+        }
+        var reader = TokenReader(tokens: UnsafeBufferPointer(start: document.tokens, count: document.count))
+        return reader.value()
+    }
+
+    /// Checks one line as an envelope and finds what routing needs, without building anything.
+    package func scan(_ line: UnsafeRawBufferPointer, padded: Bool = false) -> ScannedLine {
+        ScannedLine(
+            tgp_scan(handle, line.baseAddress?.assumingMemoryBound(to: CChar.self), line.count, padded))
+    }
+
+    /// How many readable bytes must follow a buffer that is passed as `padded`.
+    package static let paddingBytes = tgp_padding()
+}
+
+/// What a scan found; its buffers point into the parser and end with its next call.
+package struct ScannedLine {
+    private let header: tgp_header
+
+    init(_ header: tgp_header) { self.header = header }
+
+    package var type: UnsafeRawBufferPointer { UnsafeRawBufferPointer(header.type) }
+    package var correlationID: UnsafeRawBufferPointer { UnsafeRawBufferPointer(header.correlation_id) }
+
+    /// Of the payload's schema; 1 when the line does not say.
+    package var version: Int { Int(header.version) }
+
+    /// nil for a whole envelope.
+    package var fault: MalformedInput? {
+        header.status == TGP_OK
+            ? nil : MalformedInput(status: header.status, field: header.field, detail: header.detail)
+    }
+
+    package var isEnvelope: Bool { header.status == TGP_OK }
+}
+
+extension JSON {
+    /// Parses one document with a parser of its own: for answers and files, not for streams.
+    package init(parsing bytes: [UInt8]) throws(MalformedInput) {
+        let parser = JSONParser()
+        let result = bytes.withUnsafeBytes { buffer in
+            Result { () throws(MalformedInput) in try parser.parse(buffer) }
+        }
+        self = try result.get()
+    }
+
+    package init(parsing text: String) throws(MalformedInput) { try self.init(parsing: Array(text.utf8)) }
+}
+
+private struct TokenReader {
+    let tokens: UnsafeBufferPointer<tgp_token>
+    var index = 0
+
+    mutating func value() -> JSON {
+        let token = tokens[index]
+        index += 1
+        switch token.kind {
+        case TGP_FALSE: return .bool(false)
+        case TGP_TRUE: return .bool(true)
+        case TGP_INTEGER: return .integer(token.integer)
+        case TGP_UNSIGNED: return .unsigned(token.unsigned_integer)
+        case TGP_DOUBLE: return .number(token.number)
+        case TGP_STRING: return .string(TokenReader.string(token))
+        case TGP_ARRAY: return .array((0..<token.count).map { _ in value() })
+        case TGP_OBJECT: return .object(JSONObject((0..<token.count).map { _ in member() }))
+        default: return .null
+        }
+    }
+
+    private mutating func member() -> JSONObject.Member {
+        let key = TokenReader.string(tokens[index])
+        index += 1
+        return JSONObject.Member(key: key, value: value())
+    }
+
+    private static func string(_ token: tgp_token) -> String {
+        String(decoding: UnsafeRawBufferPointer(start: token.bytes, count: token.count), as: UTF8.self)
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    /// Whether the bytes are UTF-8.
+    package var isUTF8: Bool { isEmpty || tgp_is_utf8(baseAddress?.assumingMemoryBound(to: CChar.self), count) }
+
+    init(_ text: tgp_text) { self.init(start: text.bytes, count: text.count) }
+}
+
+extension MalformedInput {
+    init(status: tgp_status, field: tgp_text, detail: UnsafePointer<CChar>?) {
+        let name = String(decoding: UnsafeRawBufferPointer(field).prefix(64), as: UTF8.self)
+        let words = detail.map { String(cString: $0) } ?? "its structure is broken"
+        self =
+            switch status {
+            case TGP_NOT_UTF8: MalformedInput(.notUTF8, "not UTF-8")
+            case TGP_TOO_DEEP: MalformedInput(.tooDeep, "nested deeper than \(JSONParser.maxDepth)")
+            case TGP_NOT_OBJECT: MalformedInput(.notObject, "not a JSON object")
+            case TGP_DUPLICATE_KEY: MalformedInput(.duplicateKey, "the key \"\(name)\" is repeated")
+            case TGP_MISSING_TYPE: MalformedInput(.missingType, "no type")
+            case TGP_INVALID_TYPE: MalformedInput(.invalidType, "type is not a dotted name")
+            case TGP_MISSING_CORRELATION_ID: MalformedInput(.missingCorrelationID, "no correlation_id")
+            case TGP_INVALID_CORRELATION_ID: MalformedInput(.invalidCorrelationID, "correlation_id is not a UUID")
+            case TGP_INVALID_FIELD: MalformedInput(.invalidField, "\(name) has the wrong type or form")
+            case TGP_OUT_OF_MEMORY: MalformedInput(.notJSON, "out of memory")
+            default: MalformedInput(.notJSON, "not JSON: \(words)")
+            }
+    }
+}

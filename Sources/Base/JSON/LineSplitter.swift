@@ -1,0 +1,238 @@
+import Synchronization
+
+/// Lines of one block of input, sharing its memory; immutable once made.
+package final class LineBlock: @unchecked Sendable {
+    package let base: UnsafeMutableRawPointer
+    package let ranges: [Range<Int>]
+    private let memory: BlockMemory?
+    private let capacity: Int
+
+    init(base: UnsafeMutableRawPointer, capacity: Int, ranges: [Range<Int>], memory: BlockMemory?) {
+        self.base = base
+        self.capacity = capacity
+        self.ranges = ranges
+        self.memory = memory
+    }
+
+    deinit {
+        if let memory { memory.give(base, capacity) } else { base.deallocate() }
+    }
+
+    package var lines: some Sequence<Line> { ranges.lazy.map { Line(block: self, range: $0) } }
+}
+
+/// One line as it came, without its line feed; the block that holds it lives as long as it does.
+package struct Line: Sendable {
+    package let block: LineBlock
+    package let range: Range<Int>
+
+    /// The bytes; `JSONParser.paddingBytes` readable bytes follow them.
+    package func withBytes<Result, Failure: Error>(
+        _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try body(UnsafeRawBufferPointer(start: block.base + range.lowerBound, count: range.count))
+    }
+
+    package var bytes: [UInt8] { withBytes { Array($0) } }
+
+    /// A line that did not come from a stream.
+    package init(_ bytes: [UInt8]) {
+        let base = UnsafeMutableRawPointer.allocate(byteCount: bytes.count + JSONParser.paddingBytes, alignment: 64)
+        bytes.withUnsafeBytes { if let source = $0.baseAddress { base.copyMemory(from: source, byteCount: $0.count) } }
+        range = 0..<bytes.count
+        block = LineBlock(base: base, capacity: bytes.count, ranges: [range], memory: nil)
+    }
+
+    init(block: LineBlock, range: Range<Int>) {
+        self.block = block
+        self.range = range
+    }
+}
+
+/// The memory of a stream's blocks: what is not in use is kept for the next ones, which costs less than new pages each time.
+final class BlockMemory: Sendable {
+    private static let keptBlocks = 8
+
+    private let usualBytes: Int
+    private let spare = Mutex<[UInt]>([])
+
+    init(usualBytes: Int) { self.usualBytes = usualBytes }
+
+    deinit {
+        spare.withLock { for address in $0 { UnsafeMutableRawPointer(bitPattern: address)?.deallocate() } }
+    }
+
+    /// `capacity` bytes, and behind them what a parser may read more.
+    func take(_ capacity: Int) -> UnsafeMutableRawPointer {
+        let kept = capacity == usualBytes ? spare.withLock { $0.popLast() } : nil
+        return kept.flatMap { UnsafeMutableRawPointer(bitPattern: $0) }
+            ?? .allocate(byteCount: capacity + JSONParser.paddingBytes, alignment: 64)
+    }
+
+    func give(_ base: UnsafeMutableRawPointer, _ capacity: Int) {
+        let address = UInt(bitPattern: base)
+        let isKept =
+            capacity == usualBytes
+            && spare.withLock { spare in
+                guard spare.count < BlockMemory.keptBlocks else { return false }
+                spare.append(address)
+                return true
+            }
+        if !isKept { base.deallocate() }
+    }
+}
+
+/// Cuts a stream of bytes into lines without copying them, but for those that span two reads. Pure: it is given bytes, and does no I/O.
+///
+/// Blank lines are dropped. A line over the limit is reported with its beginning, once it has ended, and costs no memory meanwhile.
+package struct LineSplitter: ~Copyable {
+    package enum Output: Sendable {
+        case lines(LineBlock)
+        case tooLong(prefix: [UInt8], sizeBytes: Int)
+    }
+
+    /// What is kept of a line over the limit.
+    static let prefixBytes = 4096
+
+    private let maxLineBytes: Int
+    private let blockBytes: Int
+    private let memory: BlockMemory
+    private var buffer: UnsafeMutableRawPointer
+    private var capacity: Int
+    private var filled = 0
+    private var skipped: (prefix: [UInt8], sizeBytes: Int)?
+
+    package init(maxLineBytes: Int = 8 << 20, blockBytes: Int = 256 << 10) {
+        self.maxLineBytes = maxLineBytes
+        self.blockBytes = blockBytes
+        memory = BlockMemory(usualBytes: blockBytes)
+        capacity = blockBytes
+        buffer = memory.take(blockBytes)
+    }
+
+    deinit { memory.give(buffer, capacity) }
+
+    /// Where to put the next bytes; call `take` with how many came.
+    package var free: UnsafeMutableRawBufferPointer {
+        UnsafeMutableRawBufferPointer(start: buffer + filled, count: capacity - filled)
+    }
+
+    /// Takes `count` bytes that were put into `free`.
+    package mutating func take(_ count: Int) -> [Output] {
+        guard count > 0 else { return [] }
+        let new = UnsafeRawBufferPointer(start: buffer + filled, count: count)
+        let lastFeed = new.lastIndex(of: UInt8(ascii: "\n")).map { filled + $0 }
+        filled += count
+        guard let lastFeed else { return takeUnfinished() }
+        var outputs: [Output] = []
+        let start = finishSkipped(into: &outputs)
+        if start <= lastFeed {
+            outputs.append(contentsOf: cut(from: start, through: lastFeed))
+        } else {
+            restart(from: start)
+        }
+        return outputs
+    }
+
+    /// The last line, when the stream ended without a line feed.
+    package mutating func finish() -> [Output] {
+        if let skipped {
+            self.skipped = nil
+            return [.tooLong(prefix: skipped.prefix, sizeBytes: skipped.sizeBytes + filled)]
+        }
+        guard filled > 0 else { return [] }
+        if filled == capacity { grow(to: capacity + 1) }
+        (buffer + filled).storeBytes(of: UInt8(ascii: "\n"), as: UInt8.self)
+        filled += 1
+        return cut(from: 0, through: filled - 1)
+    }
+
+    private mutating func takeUnfinished() -> [Output] {
+        if skipped != nil {
+            skipped?.sizeBytes += filled
+            filled = 0
+        } else if filled > maxLineBytes {
+            let prefix = LineSplitter.prefix(of: UnsafeRawBufferPointer(start: buffer, count: filled))
+            skipped = (prefix, filled)
+            filled = 0
+            shrink()
+        } else if filled == capacity {
+            grow(to: min(capacity * 2, max(maxLineBytes + 1, capacity + 1)))
+        }
+        return []
+    }
+
+    /// Ends the line that is being skipped, if any, and tells where the next one starts.
+    private mutating func finishSkipped(into outputs: inout [Output]) -> Int {
+        guard let skipped else { return 0 }
+        let bytes = UnsafeRawBufferPointer(start: buffer, count: filled)
+        let end = bytes.firstIndex(of: UInt8(ascii: "\n")) ?? filled
+        outputs.append(.tooLong(prefix: skipped.prefix, sizeBytes: skipped.sizeBytes + end))
+        self.skipped = nil
+        return end + 1
+    }
+
+    /// Hands the block out up to the last line feed; what is behind it begins the next block.
+    private mutating func cut(from start: Int, through lastFeed: Int) -> [Output] {
+        let whole = buffer
+        let tail = lastFeed + 1..<filled
+        let (ranges, tooLong) = LineSplitter.ranges(
+            UnsafeRawBufferPointer(start: whole, count: lastFeed + 1), from: start, limit: maxLineBytes)
+        let wholeCapacity = capacity
+        capacity = max(blockBytes, tail.count * 2)
+        buffer = memory.take(capacity)
+        buffer.copyMemory(from: whole + tail.lowerBound, byteCount: tail.count)
+        filled = tail.count
+        var outputs: [Output] = tooLong.map { range in
+            let line = UnsafeRawBufferPointer(start: whole + range.lowerBound, count: range.count)
+            return .tooLong(prefix: LineSplitter.prefix(of: line), sizeBytes: range.count)
+        }
+        outputs.append(.lines(LineBlock(base: whole, capacity: wholeCapacity, ranges: ranges, memory: memory)))
+        return outputs
+    }
+
+    /// What is kept of a line that is too long: never more than the line itself, which may be shorter.
+    private static func prefix(of line: UnsafeRawBufferPointer) -> [UInt8] { Array(line.prefix(prefixBytes)) }
+
+    private static func ranges(
+        _ bytes: UnsafeRawBufferPointer, from start: Int, limit: Int
+    ) -> (lines: [Range<Int>], tooLong: [Range<Int>]) {
+        var lines: [Range<Int>] = []
+        lines.reserveCapacity(bytes.count / 512)
+        var tooLong: [Range<Int>] = []
+        var begin = start
+        while begin < bytes.count {
+            let end = bytes[begin...].firstFeed ?? bytes.count
+            if end - begin > limit {
+                tooLong.append(begin..<end)
+            } else if !isBlank(bytes[begin..<end]) {
+                lines.append(begin..<end)
+            }
+            begin = end + 1
+        }
+        return (lines, tooLong)
+    }
+
+    private static func isBlank(_ line: Slice<UnsafeRawBufferPointer>) -> Bool {
+        line.allSatisfy { $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }
+    }
+
+    private mutating func restart(from start: Int) {
+        let count = max(0, filled - start)
+        if count > 0 { buffer.copyMemory(from: buffer + start, byteCount: count) }
+        filled = count
+    }
+
+    private mutating func grow(to newCapacity: Int) {
+        let bigger = memory.take(newCapacity)
+        bigger.copyMemory(from: buffer, byteCount: filled)
+        memory.give(buffer, capacity)
+        (buffer, capacity) = (bigger, newCapacity)
+    }
+
+    private mutating func shrink() {
+        guard capacity > blockBytes else { return }
+        memory.give(buffer, capacity)
+        (buffer, capacity) = (memory.take(blockBytes), blockBytes)
+    }
+}

@@ -1,0 +1,102 @@
+import CSimdJSON
+import Glibc
+
+/// A moment in UTC, in whole microseconds since 1970; written as RFC 3339 with six decimals.
+package struct Timestamp: Sendable, Hashable, Comparable, CustomStringConvertible {
+    package let microseconds: Int64
+
+    package init(microseconds: Int64) { self.microseconds = microseconds }
+
+    package init(seconds: Double) { microseconds = Int64((seconds * 1_000_000).rounded()) }
+
+    package static var now: Timestamp {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return Timestamp(microseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000)
+    }
+
+    package static func < (left: Timestamp, right: Timestamp) -> Bool { left.microseconds < right.microseconds }
+
+    package static func + (time: Timestamp, duration: Duration) -> Timestamp {
+        let (seconds, attoseconds) = duration.components
+        return Timestamp(microseconds: time.microseconds + seconds * 1_000_000 + attoseconds / 1_000_000_000_000)
+    }
+
+    /// The time that passed from `earlier` to this moment; negative when the clock was set back.
+    package func elapsed(since earlier: Timestamp) -> Duration { .microseconds(microseconds - earlier.microseconds) }
+
+    package var description: String {
+        var seconds = time_t(microseconds.quotientFloored(by: 1_000_000))
+        let fraction = microseconds - Int64(seconds) * 1_000_000
+        var parts = tm()
+        gmtime_r(&seconds, &parts)
+        return
+            "\(digits(Int(parts.tm_year) + 1900, 4))-\(digits(Int(parts.tm_mon) + 1, 2))-\(digits(Int(parts.tm_mday), 2))"
+            + "T\(digits(Int(parts.tm_hour), 2)):\(digits(Int(parts.tm_min), 2)):\(digits(Int(parts.tm_sec), 2))"
+            + ".\(digits(Int(fraction), 6))Z"
+    }
+
+    /// Whether a text is RFC 3339: any offset, any number of decimals.
+    package static func isWellFormed(_ text: some StringProtocol) -> Bool {
+        let found = text.utf8.withContiguousStorageIfAvailable { bytes in
+            bytes.withMemoryRebound(to: CChar.self) { tgp_is_time($0.baseAddress, $0.count) }
+        }
+        return found ?? isWellFormed(String(decoding: Array(text.utf8), as: UTF8.self))
+    }
+
+    /// Parses RFC 3339; what is below a microsecond is cut.
+    package init?(_ text: some StringProtocol) {
+        guard Timestamp.isWellFormed(text) else { return nil }
+        let digits = WellFormedTime(text)
+        var parts = tm()
+        parts.tm_year = Int32(digits.number(at: 0, 4) - 1900)
+        parts.tm_mon = Int32(digits.number(at: 5, 2) - 1)
+        parts.tm_mday = Int32(digits.number(at: 8, 2))
+        parts.tm_hour = Int32(digits.number(at: 11, 2))
+        parts.tm_min = Int32(digits.number(at: 14, 2))
+        parts.tm_sec = Int32(digits.number(at: 17, 2))
+        let seconds = Int64(timegm(&parts)) - Int64(digits.offsetMinutes) * 60
+        microseconds = seconds * 1_000_000 + Int64(digits.microseconds)
+    }
+}
+
+private func digits(_ value: Int, _ width: Int) -> String {
+    let text = String(value)
+    return String(repeating: "0", count: max(0, width - text.count)) + text
+}
+
+extension Int64 {
+    fileprivate func quotientFloored(by divisor: Int64) -> Int64 {
+        let (quotient, remainder) = quotientAndRemainder(dividingBy: divisor)
+        return remainder < 0 ? quotient - 1 : quotient
+    }
+}
+
+/// The parts of a text that is known to be RFC 3339.
+private struct WellFormedTime {
+    /// Where the fraction, or else the offset, begins.
+    private static let secondsEnd = 19
+    private let bytes: [UInt8]
+    private let offset: Int
+
+    init(_ text: some StringProtocol) {
+        bytes = Array(text.utf8)
+        let marks: [UInt8] = Array("Zz+-".utf8)
+        offset = bytes[WellFormedTime.secondsEnd...].firstIndex { marks.contains($0) } ?? bytes.count
+    }
+
+    func number(at start: Int, _ width: Int) -> Int {
+        bytes[start..<start + width].reduce(0) { $0 * 10 + Int($1 - UInt8(ascii: "0")) }
+    }
+
+    var microseconds: Int {
+        let count = min(max(0, offset - WellFormedTime.secondsEnd - 1), 6)
+        return (count..<6).reduce(number(at: WellFormedTime.secondsEnd + 1, count)) { value, _ in value * 10 }
+    }
+
+    var offsetMinutes: Int {
+        guard bytes.count - offset == 6 else { return 0 }
+        let minutes = number(at: offset + 1, 2) * 60 + number(at: offset + 4, 2)
+        return bytes[offset] == UInt8(ascii: "-") ? -minutes : minutes
+    }
+}

@@ -1,0 +1,82 @@
+import Glibc
+
+/// State that threads share and wait on: a mutex and a condition. `Synchronization.Mutex` has no way to wait.
+///
+/// Not for tasks: a wait blocks its thread.
+package final class Monitor<State>: @unchecked Sendable {
+    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+    private let changed: UnsafeMutablePointer<pthread_cond_t>
+    private var state: State
+
+    package init(_ state: sending State) {
+        self.state = state
+        mutex = .allocate(capacity: 1)
+        changed = .allocate(capacity: 1)
+        pthread_mutex_init(mutex, nil)
+        var attributes = pthread_condattr_t()
+        pthread_condattr_init(&attributes)
+        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+        pthread_cond_init(changed, &attributes)
+        pthread_condattr_destroy(&attributes)
+    }
+
+    deinit {
+        pthread_cond_destroy(changed)
+        pthread_mutex_destroy(mutex)
+        changed.deallocate()
+        mutex.deallocate()
+    }
+
+    /// Looks at the state, or changes what nobody waits for.
+    package func read<Result>(_ body: (inout State) throws -> sending Result) rethrows -> sending Result {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        return try body(&state)
+    }
+
+    /// Changes the state and wakes those who wait for a change.
+    package func update<Result>(_ body: (inout State) throws -> sending Result) rethrows -> sending Result {
+        pthread_mutex_lock(mutex)
+        defer {
+            pthread_cond_broadcast(changed)
+            pthread_mutex_unlock(mutex)
+        }
+        return try body(&state)
+    }
+
+    /// Waits until `body` has an answer: it is asked at once, and again after each `update`. With its answer it may change
+    /// the state, which wakes the others who wait.
+    ///
+    /// - Parameter limit: how long to wait at most; nil waits for as long as it takes.
+    /// - Returns: nil when the time was over first.
+    package func wait<Result>(
+        atMost limit: Duration? = nil, until body: (inout State) throws -> sending Result?
+    ) rethrows -> sending Result? {
+        let deadline = limit.map(Self.deadline)
+        var isOver = false
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        while true {
+            if let result = try body(&state) {
+                pthread_cond_broadcast(changed)
+                return result
+            }
+            guard !isOver else { return nil }
+            if var deadline {
+                isOver = pthread_cond_timedwait(changed, mutex, &deadline) == ETIMEDOUT
+            } else {
+                pthread_cond_wait(changed, mutex)
+            }
+        }
+    }
+
+    private static func deadline(after limit: Duration) -> timespec {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        let (seconds, attoseconds) = limit.components
+        let nanoseconds = Int64(time.tv_nsec) + attoseconds / 1_000_000_000
+        time.tv_sec += time_t(seconds + nanoseconds / 1_000_000_000)
+        time.tv_nsec = Int(nanoseconds % 1_000_000_000)
+        return time
+    }
+}

@@ -1,0 +1,52 @@
+package import Glibc
+
+/// Environment and flags, the flag before the variable, an empty variable like an absent one.
+package enum Settings {
+    package static func environment(_ name: String) -> String? {
+        guard let value = getenv(name), value.pointee != 0 else { return nil }
+        return String(cString: value)
+    }
+
+    /// A secret from the environment, or from a file of which only the trimmed text counts. Never from arguments.
+    ///
+    /// - Throws: `ToolError` (78) when neither holds it.
+    package static func secret(_ name: String, file: String?, what: String) throws -> String {
+        if let file { return try contents(of: file, what: what) }
+        if let value = environment(name) { return value }
+        throw ToolError(.configuration, "no \(what): set \(name) in the environment, or name a file that holds it")
+    }
+
+    private static func contents(of path: String, what: String) throws -> String {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            throw ToolError(.configuration, "unable to read \(what) from \(path): \(String(cString: strerror(errno)))")
+        }
+        defer { close(descriptor) }
+        var bytes = [UInt8](repeating: 0, count: 4096)
+        let count = read(descriptor, &bytes, bytes.count)
+        let text = String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
+        let trimmed = text.split(whereSeparator: \.isWhitespace).first.map(String.init) ?? ""
+        guard !trimmed.isEmpty else { throw ToolError(.configuration, "\(path) holds no \(what)") }
+        return trimmed
+    }
+
+    /// `TGPIPE_STATE`, systemd's `STATE_DIRECTORY`, or the user's own state folder.
+    package static func stateDirectory(flag: String?) throws -> String {
+        if let chosen = flag ?? environment("TGPIPE_STATE") ?? environment("STATE_DIRECTORY") { return chosen }
+        if let base = environment("XDG_STATE_HOME") { return base + "/tgpipe" }
+        guard let home = environment("HOME") else {
+            throw ToolError(.configuration, "no folder for state: set TGPIPE_STATE or give --state-dir")
+        }
+        return home + "/.local/state/tgpipe"
+    }
+}
+
+/// Makes a folder and those above it.
+///
+/// - Throws: `ToolError` (74).
+package func makeDirectory(_ path: String, mode: mode_t = 0o755) throws {
+    let made = makeFolders(path, mode: mode)
+    guard made.error == 0 else {
+        throw ToolError(.localIO, "unable to make the folder \(made.path): \(String(cString: strerror(made.error)))")
+    }
+}

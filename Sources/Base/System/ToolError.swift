@@ -1,0 +1,19 @@
+import Glibc
+
+/// A reason to end a tool.
+package struct ToolError: ReportableError, CustomStringConvertible {
+    package let exitStatus: ExitStatus
+    package let message: String
+
+    package init(_ exitStatus: ExitStatus, _ message: String) {
+        self.exitStatus = exitStatus
+        self.message = message
+    }
+
+    /// A failed system call on something of this machine.
+    package static func localIO(_ what: String, errno number: Int32 = errno) -> ToolError {
+        ToolError(.localIO, "\(what): \(String(cString: strerror(number)))")
+    }
+
+    package var description: String { message }
+}

@@ -1,0 +1,118 @@
+package import JSON
+
+/// One event or command, as a line of NDJSON carries it.
+///
+/// Keys are written in the order of this list; unknown keys are kept and follow.
+package struct Envelope: Sendable, Equatable {
+    /// This event's own name: the idempotency key.
+    package var id: EventID
+    /// Dotted words: `events.…` happened, `commands.…` is asked for.
+    package var type: String
+    /// Of the payload's schema for this type, from 1.
+    package var version: Int
+    /// Shared by all that one first event caused.
+    package var correlationID: EventID
+    /// `id` of the event that this one answers.
+    package var causationID: EventID?
+    /// RFC 3339, kept as it was written.
+    package var timestamp: String
+    package var payload: JSONObject
+    /// What stages attach: `actor`, `role`, `origin`, `received_at`, `rate_limited`, …
+    package var meta: JSONObject
+    /// Keys that this version does not know, in their order.
+    package var unknown: JSONObject = [:]
+
+    enum Key {
+        static let id = "id"
+        static let type = "type"
+        static let version = "version"
+        static let correlationID = "correlation_id"
+        static let causationID = "causation_id"
+        static let timestamp = "timestamp"
+        static let payload = "payload"
+        static let meta = "meta"
+        static let all = [id, type, version, correlationID, causationID, timestamp, payload, meta]
+    }
+
+    /// The first event of a correlation.
+    package init(
+        type: String, version: Int = 1, payload: JSONObject, meta: JSONObject = [:], correlationID: EventID = EventID()
+    ) {
+        let now = Timestamp.now
+        id = EventID(at: now)
+        self.type = type
+        self.version = version
+        self.correlationID = correlationID
+        timestamp = now.description
+        self.payload = payload
+        self.meta = meta
+    }
+
+    /// An event that the current one (`Correlation.current`) caused: its correlation id and meta go on.
+    ///
+    /// Outside of a correlation it begins one.
+    package static func derived(type: String, version: Int = 1, payload: JSONObject) -> Envelope {
+        let cause = Correlation.current
+        var envelope = Envelope(
+            type: type, version: version, payload: payload, meta: cause?.meta ?? [:],
+            correlationID: cause?.correlationID ?? EventID())
+        envelope.causationID = cause?.causationID
+        return envelope
+    }
+
+    /// Reads a parsed line; absent `id`, `version`, `timestamp`, `payload` and `meta` are filled in.
+    ///
+    /// - Throws: `MalformedInput` with the key at fault.
+    package init(_ json: JSON) throws(MalformedInput) {
+        guard case .object(let object) = json else { throw MalformedInput(.notObject, "not a JSON object") }
+        guard let type = object[Key.type]?.string else { throw MalformedInput(.missingType, "no type") }
+        guard let correlation = object[Key.correlationID]?.string.flatMap({ EventID($0) }) else {
+            throw MalformedInput(.missingCorrelationID, "no valid correlation_id")
+        }
+        self.type = type
+        correlationID = correlation
+        version = Int(try Envelope.field(object, Key.version, \.int) ?? 1)
+        // A new id and the present time cost more than all the rest: only when they are needed.
+        id = try Envelope.field(object, Key.id) { $0.string.flatMap { EventID($0) } } ?? EventID()
+        causationID = try Envelope.field(object, Key.causationID) { $0.string.flatMap { EventID($0) } }
+        timestamp =
+            try Envelope.field(object, Key.timestamp) { $0.string.flatMap { Timestamp.isWellFormed($0) ? $0 : nil } }
+            ?? Timestamp.now.description
+        payload = try Envelope.field(object, Key.payload, \.object) ?? [:]
+        meta = try Envelope.field(object, Key.meta, \.object) ?? [:]
+        unknown = JSONObject(object.members.filter { !Key.all.contains($0.key) })
+    }
+
+    private static func field<Value>(
+        _ object: JSONObject, _ key: String, _ read: (JSON) -> Value?
+    ) throws(MalformedInput) -> Value? {
+        guard let json = object[key] else { return nil }
+        guard let value = read(json) else {
+            throw MalformedInput(.invalidField, "\(key) has the wrong type or form")
+        }
+        return value
+    }
+
+    package var json: JSON {
+        var members: [JSONObject.Member] = [
+            .init(key: Key.id, value: .string(id.description)),
+            .init(key: Key.type, value: .string(type)),
+            .init(key: Key.version, value: .integer(Int64(version))),
+            .init(key: Key.correlationID, value: .string(correlationID.description)),
+        ]
+        if let causationID { members.append(.init(key: Key.causationID, value: .string(causationID.description))) }
+        members.append(.init(key: Key.timestamp, value: .string(timestamp)))
+        members.append(.init(key: Key.payload, value: .object(payload)))
+        members.append(.init(key: Key.meta, value: .object(meta)))
+        return .object(JSONObject(members + unknown.members))
+    }
+
+    /// The envelope as one line, line feed included.
+    package var line: [UInt8] {
+        var output: [UInt8] = []
+        output.reserveCapacity(512)
+        json.write(to: &output)
+        output.append(UInt8(ascii: "\n"))
+        return output
+    }
+}

@@ -1,0 +1,89 @@
+import JSON
+package import Logging
+package import Redis
+import Synchronization
+
+/// Asks the rate limiter, and decides by `--fail` while Redis does not answer.
+///
+/// During an outage Redis is tried once a second and for a second at most, so that events are not held up.
+package final class OutageGuard: Sendable {
+    private struct Outage {
+        var nextTry: ContinuousClock.Instant
+        var undecided = 0
+        /// Who has been refused meanwhile; bounded, because keys come from strangers.
+        var refused: Set<String> = []
+    }
+
+    static let pause = Duration.seconds(1)
+
+    private let limiter: RateLimiter
+    private let log: Logger
+    private let failure: FailureMode
+    private let outage = Mutex<Outage?>(nil)
+
+    package init(limiter: RateLimiter, log: Logger, failure: FailureMode) {
+        (self.limiter, self.log, self.failure) = (limiter, log, failure)
+    }
+
+    var rule: RateLimit { limiter.rule }
+    var isRedisAway: Bool { outage.withLock { $0 != nil } }
+
+    /// Tries Redis at the start: an outage is told at once, and what does not pass by itself ends the tool.
+    package func start(_ redis: Redis) async throws(RedisError) {
+        do throws(RedisError) {
+            try await redis.send(["PING"], timeout: Self.pause)
+        } catch {
+            guard error.isTemporary else { throw error }
+            begin(error)
+        }
+    }
+
+    /// One decision a key, in order.
+    /// - Throws: what is no outage: a refused password, a server that is none of Redis's.
+    func decide(_ keys: [String], _ mode: RateMode) async throws(RedisError) -> [RateDecision] {
+        if isOver {
+            do throws(RedisError) {
+                let decisions = try await limiter.decide(keys, mode, timeout: Self.pause)
+                end()
+                return decisions
+            } catch {
+                guard error.isTemporary else { throw error }
+                begin(error)
+            }
+        }
+        return keys.map { substitute(for: $0, mode) }
+    }
+
+    /// No outage, or time to look whether it has ended.
+    private var isOver: Bool {
+        outage.withLock { $0.map { $0.nextTry <= .now } ?? true }
+    }
+
+    private func begin(_ error: RedisError) {
+        let isNew = outage.withLock { outage in
+            defer { outage = outage ?? Outage(nextTry: .now) }
+            outage?.nextTry = .now + Self.pause
+            return outage == nil
+        }
+        guard isNew else { return }
+        let consequence = failure == .open ? "events pass uncounted" : "events count as over the limit"
+        log.warning("\(error.message); until it is back, \(consequence)")
+    }
+
+    private func end() {
+        guard let past = outage.withLock({ $0.take() }) else { return }
+        log.notice("Redis is back", metadata: ["undecided": "\(past.undecided)"])
+    }
+
+    private func substitute(for key: String, _ mode: RateMode) -> RateDecision {
+        let isFirst = outage.withLock { outage in
+            outage?.undecided += 1
+            guard failure == .closed, (outage?.refused.count ?? 0) < 10_000 else { return false }
+            return outage?.refused.insert(key).inserted ?? false
+        }
+        let passes = failure == .open || mode == .count
+        return RateDecision(
+            isAllowed: passes, remaining: 0, retryAfterMilliseconds: passes ? 0 : Self.pause.milliseconds,
+            isFirstRefusal: !passes && isFirst)
+    }
+}

@@ -1,0 +1,39 @@
+import Envelope
+import RateLimits
+import Redis
+import Stage
+import System
+
+/// As the tool `ratelimit`: counts in Redis, shared with every stage that uses the same name.
+final class LimitMiddleware: Middleware {
+    private let stage: LimitStage
+    private let bridge: TaskBridge
+
+    init(
+        rule: RateLimit, key: EventKey, mode: RateMode, action: LimitAction, exemptRoles: Set<String>,
+        failure: FailureMode,
+        runtime: Runtime, bridge: TaskBridge
+    ) throws(ToolError) {
+        self.bridge = bridge
+        stage = try bridge.stageWait {
+            let redis = try await runtime.redis()
+            let counter = OutageGuard(limiter: RateLimiter(redis, rule), log: runtime.log, failure: failure)
+            try await counter.start(redis)
+            return LimitStage(
+                log: runtime.log, counter: counter, key: key, mode: mode, action: action, exemptRoles: exemptRoles)
+        }
+    }
+
+    func judge(_ events: [PassingEvent]) throws(ToolError) -> [Verdict] {
+        let envelopes = events.map(\.envelope)
+        let decisions = try bridge.stageWait { [stage] in try await stage.decide(envelopes) }
+        return decisions.map { decision in
+            switch decision {
+            case .pass: .pass
+            case .drop: .drop
+            case .replace(let envelopes): .replace(envelopes.map { $0.line.dropLast() }.map(Array.init))
+            case .refuse(let fault): .refuse(fault)
+            }
+        }
+    }
+}

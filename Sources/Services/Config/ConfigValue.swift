@@ -1,0 +1,31 @@
+/// One value of a configuration file, and the line where it is.
+package struct ConfigValue: Sendable {
+    package enum Content: Sendable {
+        case string(String)
+        case integer(Int64)
+        case number(Double)
+        case bool(Bool)
+        case date
+        case array([ConfigValue])
+        case table([(key: String, line: Int, value: ConfigValue)])
+    }
+
+    package let content: Content
+    package let line: Int
+
+    package var string: String? {
+        if case .string(let value) = content { value } else { nil }
+    }
+
+    package var integer: Int64? {
+        if case .integer(let value) = content { value } else { nil }
+    }
+
+    package var bool: Bool? {
+        if case .bool(let value) = content { value } else { nil }
+    }
+
+    package var array: [ConfigValue]? {
+        if case .array(let values) = content { values } else { nil }
+    }
+}

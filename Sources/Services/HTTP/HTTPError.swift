@@ -1,0 +1,46 @@
+/// Why a request got no answer. Status codes are no errors: a 404 is a response.
+package struct HTTPError: Error, Sendable, CustomStringConvertible {
+    package enum Code: String, Sendable {
+        case invalidURL
+        /// The address policy forbids the address that the host's name led to.
+        case refusedAddress
+        /// The name is unknown, or nobody answers there.
+        case unreachable
+        /// Connecting, a silence, or the whole call took too long.
+        case timedOut
+        case tls
+        /// The peer closed or reset the connection before the end.
+        case truncated
+        /// The body is longer than `maxBodyBytes`.
+        case tooLarge
+        case redirectLoop
+        case protocolError
+        /// Reading the body to send failed.
+        case localIO
+        case cancelled
+        /// `onHead` or `onBody` threw; see `underlying`.
+        case sink
+    }
+
+    package var code: Code
+    /// One line for a person. It names the host at most, never path or query, which can hold tokens.
+    package var message: String
+    /// What `onHead` or `onBody` threw.
+    package var underlying: (any Error)?
+
+    package init(_ code: Code, _ message: String, underlying: (any Error)? = nil) {
+        self.code = code
+        self.message = message
+        self.underlying = underlying
+    }
+
+    /// Whether trying again may help.
+    package var isTemporary: Bool {
+        switch code {
+        case .unreachable, .timedOut, .truncated: true
+        default: false
+        }
+    }
+
+    package var description: String { message }
+}

@@ -1,0 +1,93 @@
+/// One request and its limits.
+package struct HTTPRequest: Sendable {
+    package var method: String
+    /// Absolute, http or https.
+    package var url: String
+    /// In order. A value of "" sends an empty header; CR, LF or NUL in a name or value is an error.
+    package var headers: [(name: String, value: String)] = []
+    package var body: HTTPBody = .none
+    /// For name resolution, connecting and the TLS handshake together.
+    package var connectTimeout: Duration = .seconds(10)
+    /// How long no byte may move in either direction.
+    package var stallTimeout: Duration = .seconds(30)
+    /// What trickles more slowly has failed; nil: anything that moves is well.
+    package var minimumRate: MinimumRate?
+    /// For the whole call.
+    package var deadline: Duration?
+    /// 0: a redirect is an answer like any other.
+    package var maxRedirects: Int = 0
+    package var addressPolicy: AddressPolicy = .any
+    /// How long a body `send` collects; `stream` has no limit.
+    package var maxBodyBytes: Int = 8 << 20
+    /// Called on the client's thread with the bytes of the body sent so far, when they grew.
+    package var onUpload: (@Sendable (_ sentBytes: Int64) -> Void)?
+
+    package init(_ method: String = "GET", _ url: String) {
+        self.method = method
+        self.url = url
+    }
+}
+
+extension HTTPRequest {
+    /// So many bytes a second, on average over each window.
+    package struct MinimumRate: Sendable {
+        package var bytesPerSecond: Double
+        package var window: Duration
+
+        package init(bytesPerSecond: Double, over window: Duration) {
+            self.bytesPerSecond = bytesPerSecond
+            self.window = window
+        }
+    }
+}
+
+/// What a request carries.
+package enum HTTPBody: Sendable {
+    case none
+    case bytes([UInt8])
+    /// Streamed from disk.
+    case file(FileRange)
+    /// `multipart/form-data`, files in it streamed from disk.
+    case multipart([FormPart])
+}
+
+/// A part of an open file.
+///
+/// The caller owns the descriptor and keeps it open until the call returns. It is read with `pread`: its offset neither
+/// matters nor moves.
+package struct FileRange: Sendable {
+    package var descriptor: Int32
+    package var offset: Int64
+    package var count: Int64
+
+    package init(descriptor: Int32, offset: Int64, count: Int64) {
+        self.descriptor = descriptor
+        self.offset = offset
+        self.count = count
+    }
+}
+
+/// One field of a form.
+package struct FormPart: Sendable {
+    package enum Value: Sendable {
+        case bytes([UInt8])
+        case file(FileRange)
+    }
+
+    package var name: String
+    package var fileName: String?
+    package var contentType: String?
+    package var value: Value
+
+    package init(name: String, fileName: String? = nil, contentType: String? = nil, value: Value) {
+        self.name = name
+        self.fileName = fileName
+        self.contentType = contentType
+        self.value = value
+    }
+
+    /// A field of text.
+    package init(name: String, text: String) {
+        self.init(name: name, value: .bytes(Array(text.utf8)))
+    }
+}

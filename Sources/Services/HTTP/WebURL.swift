@@ -1,0 +1,98 @@
+import CCurl
+import Glibc
+
+/// An absolute http or https URL, parsed by libcurl's own parser, so that what is checked is what is fetched.
+///
+/// Scheme and host are lower case, an international host is in its ASCII form, an odd IPv4 spelling (`0x7f.1`) is four
+/// decimal numbers, `.` and `..` are gone from the path, and bytes beyond ASCII are percent-encoded.
+package struct WebURL: Sendable, Hashable, CustomStringConvertible {
+    /// `http` or `https`.
+    package let scheme: String
+    /// The host's name, or its address (IPv6 without brackets).
+    package let host: String
+    /// The port, or nil when it is the scheme's own.
+    package let port: Int?
+    /// Percent-encoded as given; at least `/`.
+    package let path: String
+    /// Percent-encoded as given, without the `?`.
+    package let query: String?
+    /// Without the `#`.
+    package let fragment: String?
+    /// Whether the URL holds a user name or a password.
+    package let hasCredentials: Bool
+    /// The whole URL.
+    package let description: String
+
+    /// Reads a URL; nil when it is not absolute, not http(s), has no host, holds spaces or control characters, or is
+    /// longer than 8192 bytes.
+    package init?(_ text: String) {
+        guard text.utf8.count <= 8192, text.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7f }) else { return nil }
+        guard let handle = curl_url() else { return nil }
+        defer { curl_url_cleanup(handle) }
+        guard curl_url_set(handle, CURLUPART_URL, text, WebURL.encoding) == CURLUE_OK else { return nil }
+        self.init(handle: handle)
+    }
+
+    /// The same URL without user name and password.
+    package func withoutCredentials() -> WebURL {
+        guard hasCredentials else { return self }
+        return changed { handle in
+            curl_url_set(handle, CURLUPART_USER, nil, 0) == CURLUE_OK
+                && curl_url_set(handle, CURLUPART_PASSWORD, nil, 0) == CURLUE_OK
+        } ?? self
+    }
+
+    /// What a reference (`/x`, `../y`, `//host/z`, a whole URL) means on a page of this URL; nil when it is no http(s) URL.
+    package func resolving(_ reference: String) -> WebURL? {
+        guard reference.utf8.count <= 8192, reference.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7f }) else { return nil }
+        return changed { handle in
+            curl_url_set(handle, CURLUPART_URL, reference, WebURL.encoding | UInt32(CURLU_ALLOW_SPACE)) == CURLUE_OK
+        }
+    }
+
+    private static let encoding = UInt32(CURLU_URLENCODE)
+
+    private func changed(_ change: (OpaquePointer) -> Bool) -> WebURL? {
+        guard let handle = curl_url() else { return nil }
+        defer { curl_url_cleanup(handle) }
+        guard curl_url_set(handle, CURLUPART_URL, description, 0) == CURLUE_OK, change(handle) else { return nil }
+        return WebURL(handle: handle)
+    }
+
+    private init?(handle: OpaquePointer) {
+        func part(_ part: CURLUPart, flags: UInt32 = 0) -> String? {
+            var text: UnsafeMutablePointer<CChar>?
+            guard curl_url_get(handle, part, &text, flags) == CURLUE_OK, let text else { return nil }
+            defer { curl_free(text) }
+            return String(cString: text)
+        }
+        guard part(CURLUPART_ZONEID) == nil,
+            let scheme = part(CURLUPART_SCHEME)?.lowercased(), scheme == "http" || scheme == "https",
+            let host = inUTF8Locale({ part(CURLUPART_HOST, flags: UInt32(CURLU_PUNYCODE)) })?.lowercased(),
+            !host.isEmpty,
+            curl_url_set(handle, CURLUPART_HOST, host, 0) == CURLUE_OK,
+            let text = part(CURLUPART_URL, flags: UInt32(CURLU_NO_DEFAULT_PORT))
+        else { return nil }
+        self.scheme = scheme
+        self.host = host.hasPrefix("[") && host.hasSuffix("]") ? String(host.dropFirst().dropLast()) : host
+        port = part(CURLUPART_PORT, flags: UInt32(CURLU_NO_DEFAULT_PORT)).flatMap(Int.init)
+        path = part(CURLUPART_PATH) ?? "/"
+        query = part(CURLUPART_QUERY)
+        fragment = part(CURLUPART_FRAGMENT)
+        hasCredentials = part(CURLUPART_USER) != nil || part(CURLUPART_PASSWORD) != nil
+        description = text
+    }
+}
+
+/// Runs work with UTF-8 as this thread's character set: libidn2 reads names in the locale's.
+func inUTF8Locale<Result>(_ work: () -> Result) -> Result {
+    let previous = uselocale(UTF8Locale.shared.locale)
+    defer { uselocale(previous) }
+    return work()
+}
+
+/// `@unchecked Sendable`: made once, never changed or freed.
+private final class UTF8Locale: @unchecked Sendable {
+    static let shared = UTF8Locale()
+    let locale = newlocale(1 << LC_CTYPE, "C.UTF-8", nil)
+}

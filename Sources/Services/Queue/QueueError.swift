@@ -1,0 +1,57 @@
+package import Redis
+package import System
+
+/// Why a queue could not be used.
+package struct QueueError: ReportableError, CustomStringConvertible {
+    package enum Code: Sendable {
+        case invalidName
+        /// The queue's key holds another kind of value.
+        case wrongType
+        /// The queue, or its group, is not there.
+        case noGroup
+        /// The server is older than streams.
+        case noStreams
+        /// The server answered a script with something else than it says.
+        case protocolBroken
+    }
+
+    package let code: Code
+    package let message: String
+    package let underlying: RedisError?
+
+    init(_ code: Code, _ message: String, underlying: RedisError? = nil) {
+        self.code = code
+        self.message = message
+        self.underlying = underlying
+    }
+
+    package var exitStatus: ExitStatus {
+        switch code {
+        case .invalidName: .usage
+        case .noGroup: .no
+        case .wrongType, .noStreams: .configuration
+        case .protocolBroken: .protocolBroken
+        }
+    }
+
+    package var description: String { message }
+}
+
+extension QueueName {
+    /// Says in a queue's words what Redis says in its own; what is no matter of queues stays as it is.
+    func explained(_ error: RedisError) -> any Error {
+        if error.code == .wrongType || error.message.contains("WRONGTYPE") {
+            return QueueError(
+                .wrongType,
+                "\(self): the Redis key \(streamKey), or one beside it, holds no queue but another kind of value",
+                underlying: error)
+        }
+        let words = error.message.lowercased()
+        if words.contains("unknown command") || words.contains("unknown redis command") {
+            return QueueError(
+                .noStreams, "this Redis cannot keep queues: version 5.0 or later is needed (\(error.message))",
+                underlying: error)
+        }
+        return error
+    }
+}

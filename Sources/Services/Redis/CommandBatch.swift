@@ -1,0 +1,107 @@
+/// Commands encoded one behind the other, as they go over the wire (RESP arrays of bulk strings).
+package struct CommandBatch: Sendable {
+    private(set) var bytes: [UInt8] = []
+    /// What was added so far, for `addEncoded` of another batch.
+    package var encoded: [UInt8] { bytes }
+    package private(set) var count = 0
+
+    package init() {}
+
+    package init(_ commands: [[RedisArgument]]) {
+        for command in commands { append(command) }
+    }
+
+    /// Adds one command; an empty one is skipped.
+    package mutating func append(_ command: [RedisArgument]) {
+        guard !command.isEmpty else { return }
+        begin(arguments: command.count)
+        for argument in command { add(argument) }
+    }
+
+    /// Starts a command; exactly so many `add` calls follow.
+    package mutating func begin(arguments: Int) {
+        count += 1
+        bytes.append(UInt8(ascii: "*"))
+        appendDecimal(Int64(arguments))
+        appendLineEnd()
+    }
+
+    package mutating func add(_ argument: RedisArgument) {
+        switch argument {
+        case .text(let text): add(text)
+        case .bytes(let value): add(value)
+        case .integer(let number): add(number)
+        }
+    }
+
+    package mutating func add(_ text: String) {
+        var text = text
+        text.withUTF8 { addBulk($0) }
+    }
+
+    mutating func add(_ value: [UInt8]) {
+        value.withUnsafeBufferPointer { addBulk($0) }
+    }
+
+    package mutating func add(_ value: ArraySlice<UInt8>) {
+        value.withUnsafeBufferPointer { addBulk($0) }
+    }
+
+    /// Adds one word made of three.
+    mutating func add(joining first: String, _ second: String, _ third: String) {
+        addHeader(first.utf8.count + second.utf8.count + third.utf8.count)
+        bytes.append(contentsOf: first.utf8)
+        bytes.append(contentsOf: second.utf8)
+        bytes.append(contentsOf: third.utf8)
+        appendLineEnd()
+    }
+
+    package mutating func add(_ number: Int64) {
+        addHeader(Self.decimalWidth(number))
+        appendDecimal(number)
+        appendLineEnd()
+    }
+
+    /// Adds what `add` calls of an earlier batch encoded.
+    package mutating func addEncoded(_ encoded: [UInt8]) {
+        bytes.append(contentsOf: encoded)
+    }
+
+    private mutating func addBulk(_ value: UnsafeBufferPointer<UInt8>) {
+        addHeader(value.count)
+        bytes.append(contentsOf: value)
+        appendLineEnd()
+    }
+
+    private mutating func addHeader(_ length: Int) {
+        bytes.append(UInt8(ascii: "$"))
+        appendDecimal(Int64(length))
+        appendLineEnd()
+    }
+
+    private mutating func appendLineEnd() {
+        bytes.append(13)
+        bytes.append(10)
+    }
+
+    private mutating func appendDecimal(_ number: Int64) {
+        if number < 0 { bytes.append(UInt8(ascii: "-")) }
+        var divisor: UInt64 = 1
+        let magnitude = number.magnitude
+        while magnitude / divisor >= 10 { divisor *= 10 }
+        while divisor > 0 {
+            bytes.append(UInt8(ascii: "0") + UInt8(magnitude / divisor % 10))
+            divisor /= 10
+        }
+    }
+
+    private static func decimalWidth(_ number: Int64) -> Int {
+        var width = number < 0 ? 2 : 1
+        var rest = number.magnitude
+        while rest >= 10 {
+            rest /= 10
+            width += 1
+        }
+        return width
+    }
+}

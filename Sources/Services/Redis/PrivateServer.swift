@@ -1,0 +1,149 @@
+import Process
+import System
+import Glibc
+
+/// The private server's folder, and how to find or start the server in it. All of it blocks.
+struct PrivateServer: Sendable {
+    private let folder: String
+    private let program: String
+
+    /// - Parameter stateDirectory: where the folder is, or will be; a relative path counts from the working folder.
+    init(stateDirectory: String, program: String = "redis-server") throws(RedisError) {
+        folder = try Self.absolute(stateDirectory) + "/redis"
+        self.program = program
+    }
+
+    private static func absolute(_ path: String) throws(RedisError) -> String {
+        if path.hasPrefix("/") { return path }
+        guard let here = getcwd(nil, 0) else {
+            throw RedisError(.configuration, "the working folder is gone, and with it \(path.singleLine)")
+        }
+        defer { free(here) }
+        return "\(String(cString: here))/\(path)"
+    }
+
+    /// The address of the server, which answers.
+    func running(until deadline: Deadline) throws(RedisError) -> RedisAddress {
+        let address = RedisAddress.unix(path: "\(folder)/redis.sock", database: 0)
+        try RedisAddress.checkLength(of: "\(folder)/redis.sock")
+        if try answers(address, until: deadline) { return address }
+        try makeFolder()
+        let lock = try lock("\(folder)/lock", until: deadline)
+        defer { close(lock) }
+        // Another tool may have started it while this one waited for the lock.
+        if try answers(address, until: deadline) { return address }
+        try start(until: deadline)
+        while try !answers(address, until: deadline) {
+            guard !deadline.hasPassed else { throw failed("it does not answer") }
+            usleep(3000)
+        }
+        return address
+    }
+
+    /// False when nothing listens there.
+    private func answers(_ address: RedisAddress, until deadline: Deadline) throws(RedisError) -> Bool {
+        let waiter = PollWaiter()
+        if try Socket.isVacant("\(folder)/redis.sock", until: deadline, waiter: waiter) { return false }
+        _ = try Link(to: address, clientName: "tgpipe", until: deadline, waiter: waiter)
+        return true
+    }
+
+    /// An exclusive lock on a file, which lasts until the descriptor is closed.
+    private func lock(_ path: String, until deadline: Deadline) throws(RedisError) -> Int32 {
+        let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard descriptor >= 0 else {
+            throw RedisError(.configuration, "unable to open \(path.singleLine): \(systemReason(errno))")
+        }
+        let failure = lockFile(descriptor, LOCK_EX, within: deadline.remaining)
+        guard failure == 0 else {
+            close(descriptor)
+            guard failure == EWOULDBLOCK else {
+                throw RedisError(.configuration, "unable to lock \(path.singleLine): \(systemReason(failure))")
+            }
+            throw RedisError(.timedOut, "another process holds \(path.singleLine) for too long")
+        }
+        return descriptor
+    }
+
+    /// Makes the folder, for this user alone.
+    private func makeFolder() throws(RedisError) {
+        let made = makeFolders(folder, mode: 0o700)
+        guard made.error == 0 else {
+            throw RedisError(
+                .configuration, "unable to make the folder \(made.path.singleLine): \(systemReason(made.error))")
+        }
+        var status = stat()
+        guard stat(folder, &status) == 0, status.st_uid == geteuid(), status.st_mode & S_IFMT == S_IFDIR,
+            chmod(folder, 0o700) == 0
+        else {
+            throw RedisError(
+                .configuration, "the folder \(folder.singleLine) belongs to somebody else, or is no folder")
+        }
+    }
+
+    private func start(until deadline: Deadline) throws(RedisError) {
+        if let stray {
+            throw failed("process \(stray) serves this folder, but its socket is gone: end it first")
+        }
+        let log = open("\(folder)/redis.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
+        guard log >= 0 else { throw failed("unable to write \(folder)/redis.log: \(systemReason(errno))") }
+        defer { close(log) }
+        let nothing = open("/dev/null", O_RDONLY | O_CLOEXEC)
+        defer { close(nothing) }
+        let ending: ChildProcess.Ending?
+        do throws(ChildProcess.Failure) {
+            // It puts itself into the background; this is the end of its foreground part.
+            let child = try ChildProcess([program] + options, input: nothing, output: log, errors: log)
+            ending = child.wait(atMost: deadline.remaining)
+            if ending == nil { child.signal(SIGKILL) }
+        } catch {
+            throw error.code == ENOENT ? notInstalled : failed("\(error)")
+        }
+        guard ending == .exited(0) else { throw failed(lastLogLine ?? "see \(folder)/redis.log") }
+    }
+
+    private var notInstalled: RedisError {
+        RedisError(
+            .configuration,
+            "redis-server is not installed: install it (Debian: apt-get install redis-server),"
+                + " or set TGPIPE_REDIS to the address of a server")
+    }
+
+    private var options: [String] {
+        [
+            "--port", "0", "--unixsocket", "\(folder)/redis.sock", "--unixsocketperm", "600", "--dir", folder,
+            "--daemonize", "yes", "--logfile", "\(folder)/redis.log", "--pidfile", "\(folder)/redis.pid",
+            "--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction",
+        ]
+    }
+
+    /// A server that still uses the folder: a second one would write to the same file.
+    private var stray: pid_t? {
+        guard let text = contents(of: "\(folder)/redis.pid", last: 32),
+            let pid = pid_t(text.prefix { $0.isNumber }),
+            let workingFolder = realpath("/proc/\(pid)/cwd", nil)
+        else { return nil }
+        defer { free(workingFolder) }
+        guard let ours = realpath(folder, nil) else { return nil }
+        defer { free(ours) }
+        return strcmp(workingFolder, ours) == 0 ? pid : nil
+    }
+
+    private func failed(_ reason: String) -> RedisError {
+        RedisError(.configuration, "unable to start a private redis-server in \(folder): \(reason)".singleLine)
+    }
+
+    /// What the server said last.
+    private var lastLogLine: String? {
+        contents(of: "\(folder)/redis.log", last: 4096)?.split(separator: "\n").last.map(String.init)
+    }
+
+    private func contents(of path: String, last size: Int) -> String? {
+        guard let file = fopen(path, "re") else { return nil }
+        defer { fclose(file) }
+        fseek(file, -size, SEEK_END)
+        var bytes = [UInt8](repeating: 0, count: size)
+        let count = fread(&bytes, 1, size, file)
+        return String(decoding: bytes[..<count], as: UTF8.self)
+    }
+}

@@ -1,0 +1,97 @@
+import Synchronization
+
+/// A Lua script that the server runs in one atomic step.
+package final class RedisScript: Sendable {
+    package let source: String
+    private let knownHash = Mutex<String?>(nil)
+
+    package init(_ source: String) { self.source = source }
+
+    /// What servers call the script; known once one of them has been asked.
+    var hash: String? {
+        get { knownHash.withLock { $0 } }
+        set { knownHash.withLock { $0 = newValue } }
+    }
+}
+
+/// One run of a script in a batch.
+package struct ScriptCall: Sendable {
+    package var keys: [String]
+    package var arguments: [RedisArgument]
+
+    package init(keys: [String], arguments: [RedisArgument] = []) {
+        self.keys = keys
+        self.arguments = arguments
+    }
+}
+
+extension Redis {
+    /// Runs a script; a server that does not know it yet is given it.
+    package func run(
+        _ script: RedisScript, keys: [String], arguments: [RedisArgument] = [], timeout: Duration? = nil
+    ) async throws(RedisError) -> RedisValue {
+        let call = ScriptCall(keys: keys, arguments: arguments)
+        return try checked(try await run(script, [call], timeout: timeout)[0])
+    }
+
+    /// Runs a script many times at full speed; replies in order, refusals among them as `.error`.
+    package func run(
+        _ script: RedisScript, _ calls: [ScriptCall], timeout: Duration? = nil
+    ) async throws(RedisError) -> [RedisValue] {
+        try await run(script, count: calls.count, timeout: timeout) { index, hash, batch in
+            let call = calls[index]
+            batch.begin(arguments: 3 + call.keys.count + call.arguments.count)
+            batch.add("EVALSHA")
+            batch.add(hash)
+            batch.add(Int64(call.keys.count))
+            for key in call.keys { batch.add(key) }
+            for argument in call.arguments { batch.add(argument) }
+        }
+    }
+
+    /// Runs a script `count` times; `encode` adds the EVALSHA command of one index.
+    ///
+    /// Runs that met a server without the script did nothing, so they, and only they, are repeated.
+    package func run(
+        _ script: RedisScript, count: Int, timeout: Duration?,
+        encode: (_ index: Int, _ hash: String, inout CommandBatch) -> Void
+    ) async throws(RedisError) -> [RedisValue] {
+        guard count > 0 else { return [] }
+        var hash = try await loadedHash(of: script)
+        var replies = try await exchange(batch(of: 0..<count, hash, encode), timeout: timeout)
+        let missed = replies.indices.filter { replies[$0].isNoScript }
+        guard !missed.isEmpty else { return replies }
+        hash = try await load(script)
+        let repeated = try await exchange(batch(of: missed, hash, encode), timeout: timeout)
+        for (index, reply) in zip(missed, repeated) { replies[index] = reply }
+        return replies
+    }
+
+    private func batch(
+        of indices: some Sequence<Int>, _ hash: String, _ encode: (Int, String, inout CommandBatch) -> Void
+    ) -> CommandBatch {
+        var batch = CommandBatch()
+        for index in indices { encode(index, hash, &batch) }
+        return batch
+    }
+
+    private func loadedHash(of script: RedisScript) async throws(RedisError) -> String {
+        if let hash = script.hash { return hash }
+        return try await load(script)
+    }
+
+    private func load(_ script: RedisScript) async throws(RedisError) -> String {
+        let reply = try await send("SCRIPT", "LOAD", .text(script.source))
+        guard let hash = reply.string else {
+            throw RedisError(.protocolError, "Redis at \(address) did not name the script that it loaded")
+        }
+        script.hash = hash
+        return hash
+    }
+}
+
+extension RedisValue {
+    fileprivate var isNoScript: Bool {
+        if case .error(let text) = self { text.hasPrefix("NOSCRIPT") } else { false }
+    }
+}

@@ -1,0 +1,78 @@
+import CLinux
+import Glibc
+package import JSON
+package import System
+
+/// Lines from standard input, a file or a FIFO, read on the caller's own thread; ends at end of file or at shutdown.
+package final class LineReader {
+    private var descriptor: Int32?
+    private let path: String
+    private let shutdown: Shutdown
+    private var splitter: LineSplitter
+    private var isAtEnd = false
+
+    /// - Parameters:
+    ///   - endpoint: `-` or a path; a FIFO or file is opened at the first read.
+    ///   - blockBytes: what one read takes at most, for as long as lines are not longer than that.
+    package init(endpoint: String, maxLineBytes: Int, blockBytes: Int = 256 << 10, shutdown: Shutdown) {
+        descriptor = endpoint == "-" ? STDIN_FILENO : nil
+        path = endpoint
+        self.shutdown = shutdown
+        splitter = LineSplitter(maxLineBytes: maxLineBytes, blockBytes: blockBytes)
+        // Fewer and larger reads; a pipe that cannot be enlarged is still a pipe.
+        if let descriptor { _ = tgp_set_pipe_size(descriptor, Int32(clamping: min(blockBytes, 1 << 20))) }
+    }
+
+    deinit { if let descriptor, descriptor != STDIN_FILENO { close(descriptor) } }
+
+    /// What is readable now, at least one line; waits until there is one. nil: the end.
+    package func next() throws(ToolError) -> [LineSplitter.Output]? {
+        while !isAtEnd {
+            guard let descriptor = try opened(), try isReadable(descriptor) else { break }
+            let free = splitter.free
+            let count = read(descriptor, free.baseAddress, free.count)
+            if count < 0 {
+                if errno == EINTR || errno == EAGAIN { continue }
+                throw ToolError.localIO("unable to read \(name)")
+            }
+            if count == 0 { break }
+            let outputs = splitter.take(count)
+            if !outputs.isEmpty { return outputs }
+        }
+        guard !isAtEnd else { return nil }
+        isAtEnd = true
+        // After a signal an unfinished line is not the last line of anything.
+        let rest = shutdown.isRequested ? [] : splitter.finish()
+        return rest.isEmpty ? nil : rest
+    }
+
+    /// Whether more can be read without waiting: then the next line, or the end, is near.
+    package var hasMore: Bool {
+        guard !isAtEnd, let descriptor else { return false }
+        var set = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        return poll(&set, 1, 0) > 0
+    }
+
+    /// A FIFO is opened without blocking for a writer: a signal must be heard meanwhile.
+    private func opened() throws(ToolError) -> Int32? {
+        if let descriptor { return descriptor }
+        let opened = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+        guard opened >= 0 else { throw ToolError.localIO("unable to open \(path)") }
+        descriptor = opened
+        return opened
+    }
+
+    /// Waits for data or the end of file. False: shutdown was requested.
+    private func isReadable(_ descriptor: Int32) throws(ToolError) -> Bool {
+        var set = [
+            pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: shutdown.descriptor, events: Int16(POLLIN), revents: 0),
+        ]
+        while poll(&set, 2, -1) < 0 {
+            guard errno == EINTR else { throw ToolError.localIO("unable to wait for \(name)") }
+        }
+        return set[1].revents == 0
+    }
+
+    private var name: String { path == "-" ? "standard input" : path }
+}

@@ -1,0 +1,111 @@
+import JSON
+import System
+import Glibc
+import Synchronization
+
+/// One line on a terminal that shows how far some work is; nothing where there is no terminal.
+package final class ProgressBar: Sendable {
+    /// What is known of the work.
+    package struct Figures: Sendable {
+        package var title: String?
+        /// A word for what is being done.
+        package var state: String
+        /// 0…1
+        package var fraction: Double?
+        package var doneBytes: Int64?
+        package var totalBytes: Int64?
+        package var bytesPerSecond: Double?
+
+        package init(
+            title: String?, state: String, fraction: Double? = nil, doneBytes: Int64? = nil, totalBytes: Int64? = nil,
+            bytesPerSecond: Double? = nil
+        ) {
+            self.title = title
+            self.state = state
+            self.fraction = fraction
+            self.doneBytes = doneBytes
+            self.totalBytes = totalBytes
+            self.bytesPerSecond = bytesPerSecond
+        }
+    }
+
+    private struct State {
+        var lastDraw: ContinuousClock.Instant?
+        var isDrawn = false
+    }
+
+    private let descriptor: Int32
+    private let isTerminal: Bool
+    private let state = Mutex(State())
+
+    package init(descriptor: Int32 = STDERR_FILENO) {
+        self.descriptor = descriptor
+        isTerminal = isatty(descriptor) == 1
+    }
+
+    /// Draws the bar anew, ten times a second at most.
+    package func show(_ progress: Figures) {
+        guard isTerminal else { return }
+        state.withLock { state in
+            let now = ContinuousClock.now
+            if let last = state.lastDraw, now - last < .milliseconds(100), progress.fraction != 1 { return }
+            state.lastDraw = now
+            state.isDrawn = true
+            draw("\r\(ProgressBar.line(progress, columns: columns))\u{1B}[K")
+        }
+    }
+
+    /// Takes the bar away, so that other lines can be printed.
+    package func clear() {
+        state.withLock { state in
+            if state.isDrawn { draw("\r\u{1B}[K") }
+            state.isDrawn = false
+            state.lastDraw = nil
+        }
+    }
+
+    /// The bar as text without colours: `Title  [######----]  60%  12.0 MB of 20.0 MB  4.0 MB/s  0:02`.
+    static func line(_ progress: Figures, columns: Int) -> String {
+        var parts: [String] = []
+        if let fraction = progress.fraction {
+            let filled = Int((min(1, max(0, fraction)) * 20).rounded())
+            let bar = String(repeating: "#", count: filled) + String(repeating: "-", count: 20 - filled)
+            parts.append("[\(bar)] \(Int((fraction * 100).rounded(.down)))%")
+        }
+        if let done = progress.doneBytes {
+            parts.append(ByteCount.text(done) + (progress.totalBytes.map { " of \(ByteCount.text($0))" } ?? ""))
+        }
+        if let rate = progress.bytesPerSecond, rate > 0 {
+            parts.append("\(ByteCount.text(Int64(rate)))/s")
+            if let done = progress.doneBytes, let total = progress.totalBytes {
+                parts.append(clock(seconds: Double(total - done) / rate))
+            }
+        }
+        let figures = ([progress.state] + parts).joined(separator: "  ")
+        let room = columns - figures.count - 3
+        guard room >= 8, let title = progress.title?.printable, !title.isEmpty else {
+            return String(figures.prefix(columns - 1))
+        }
+        return (title.count > room ? title.prefix(room - 1) + "…" : title[...]) + "  " + figures
+    }
+
+    private static func clock(seconds: Double) -> String {
+        guard seconds.isFinite, seconds >= 0, seconds < 360_000 else { return "" }
+        let whole = Int(seconds)
+        let tail = whole % 60 < 10 ? "0\(whole % 60)" : "\(whole % 60)"
+        guard whole >= 3600 else { return "\(whole / 60):\(tail)" }
+        let minutes = whole / 60 % 60
+        return "\(whole / 3600):\(minutes < 10 ? "0" : "")\(minutes):\(tail)"
+    }
+
+    private var columns: Int {
+        var size = winsize()
+        guard ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
+        return Int(size.ws_col)
+    }
+
+    private func draw(_ text: String) {
+        var text = text
+        text.withUTF8 { _ = writeAll(descriptor, UnsafeRawBufferPointer($0)) }
+    }
+}

@@ -1,0 +1,82 @@
+import Accounts
+import MTProto
+import System
+import BotAPI
+
+extension AccountAPI {
+    /// - Parameter method: of the Bot API.
+    /// - Throws: what `body` throws, in the words that whoever speaks as a bot gets, too.
+    static func translatingErrors<Value>(
+        of method: String, _ body: () async throws -> Value
+    ) async throws(TelegramError) -> Value {
+        do {
+            return try await body()
+        } catch let error as TelegramError {
+            throw error
+        } catch let error as TelegramRPCError {
+            throw TelegramError(error, method)
+        } catch let error as any ReportableError {
+            throw TelegramError(code(of: error), error.message, retryAfter: error.retryAfter)
+        } catch {
+            throw TelegramError(.network, "the call was given up")
+        }
+    }
+
+    private static func code(of error: any ReportableError) -> TelegramError.Code {
+        switch error {
+        case let error as MTProtoError:
+            switch error.code {
+            case .protocolBroken: .protocolBroken
+            case .unknownKey: .unauthorized
+            case .configuration, .tooLarge: .badRequest
+            default: .network
+            }
+        case let error as ClientError:
+            switch error.code {
+            case .tooLarge: .tooLarge
+            case .referenceLost: .fileRefused
+            case .localIO, .emptyFile: .localIO
+            case .notLoggedIn, .loginRefused: .unauthorized
+            case .unexpectedAnswer, .socketProtocol: .protocolBroken
+            case .unknownPeer, .configuration: .badRequest
+            default: .network
+            }
+        case is AccountError: .localIO
+        default: .badRequest
+        }
+    }
+}
+
+extension TelegramError {
+    /// - Parameter method: that was called.
+    init(_ error: TelegramRPCError, _ method: String) {
+        let code: Code =
+            if error.wait != nil || error.code == 420 {
+                .floodWait
+            } else if error.code == 401 || error.name == "AUTH_KEY_DUPLICATED" {
+                .unauthorized
+            } else if error.isTemporary {
+                .server
+            } else {
+                TelegramError.code(of: error)
+            }
+        let wait = code == .floodWait ? error.wait ?? .seconds(1) : nil
+        self.init(code, number: error.code, error.message, retryAfter: wait)
+        if wait != nil { held = (method, error.text) }
+    }
+
+    private static let codes: [String: Code] = [
+        "MESSAGE_NOT_MODIFIED": .notModified, "MESSAGE_ID_INVALID": .messageNotFound,
+        "MSG_ID_INVALID": .messageNotFound, "REPLY_MESSAGE_ID_INVALID": .messageNotFound,
+        "MESSAGE_EDIT_TIME_EXPIRED": .messageNotFound, "MESSAGE_AUTHOR_REQUIRED": .messageNotFound,
+        "MESSAGE_DELETE_FORBIDDEN": .messageNotFound, "FILE_ID_INVALID": .fileRefused,
+        "MEDIA_INVALID": .fileRefused, "MEDIA_EMPTY": .fileRefused, "FILE_PARTS_INVALID": .server,
+        "FILE_PART_MISSING": .server, "MD5_CHECKSUM_INVALID": .server,
+    ]
+
+    private static func code(of error: TelegramRPCError) -> Code {
+        if let known = codes[error.name] { return known }
+        if error.name.hasPrefix("FILE_REFERENCE_") { return .fileRefused }
+        return error.code == 403 ? .forbidden : .badRequest
+    }
+}

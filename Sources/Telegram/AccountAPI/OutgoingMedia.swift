@@ -1,0 +1,66 @@
+import Accounts
+import BotAPI
+import JSON
+
+/// A file of a message that is being sent: an `InputMedia`.
+struct OutgoingMedia {
+    /// Methods of the Bot API, and the parameter that has the file.
+    static let fields = [
+        "sendPhoto": "photo", "sendVideo": "video", "sendAudio": "audio", "sendDocument": "document",
+        "sendAnimation": "animation", "sendVoice": "voice",
+    ]
+
+    let json: JSON
+    /// Of a file that Telegram has already.
+    var fileID: AccountFileID?
+
+    /// What the parameters name: a `file_id`, or a URL that Telegram fetches.
+    ///
+    /// - Throws: `TelegramError`.
+    init(_ field: String, _ parameters: JSONObject) throws(TelegramError) {
+        let text = parameters[field]?.string ?? ""
+        if text.hasPrefix("http://") || text.hasPrefix("https://") {
+            let name = field == "photo" ? "inputMediaPhotoExternal" : "inputMediaDocumentExternal"
+            json = .object(["_": .string(name), "url": .string(text)])
+        } else if let id = AccountFileID(text) {
+            (json, fileID) = (id.inputMedia, id)
+        } else {
+            throw AccountAPI.foreignFile
+        }
+    }
+
+    /// - Parameter file: an `InputFile`.
+    init(uploaded file: JSON, _ upload: MediaUpload, _ parameters: JSONObject) {
+        guard upload.field != "photo" else {
+            json = .object(["_": "inputMediaUploadedPhoto", "file": file])
+            return
+        }
+        let name: JSON = .object(["_": "documentAttributeFilename", "file_name": .string(upload.fileName)])
+        json = .object([
+            "_": "inputMediaUploadedDocument", "file": file, "mime_type": .string(upload.contentType),
+            "attributes": .array(OutgoingMedia.attributes(upload.field, parameters) + [name]),
+            "force_file": upload.field == "document" ? true : nil,
+        ])
+    }
+
+    private static func attributes(_ field: String, _ parameters: JSONObject) -> [JSON] {
+        let duration = parameters["duration"] ?? 0
+        switch field {
+        case "video", "animation":
+            let video: JSON = .object([
+                "_": "documentAttributeVideo", "duration": duration, "w": parameters["width"] ?? 0,
+                "h": parameters["height"] ?? 0,
+                "supports_streaming": parameters["supports_streaming"] == true ? true : nil,
+            ])
+            return field == "video" ? [video] : [video, .object(["_": "documentAttributeAnimated"])]
+        case "audio", "voice":
+            return [
+                .object([
+                    "_": "documentAttributeAudio", "duration": duration, "title": parameters["title"],
+                    "performer": parameters["performer"], "voice": field == "voice" ? true : nil,
+                ])
+            ]
+        default: return []
+        }
+    }
+}

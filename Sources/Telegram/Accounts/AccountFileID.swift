@@ -1,0 +1,112 @@
+package import JSON
+
+/// A file of Telegram as an account's events and caches write it: the `file_id` of what came through an account.
+///
+/// Bots get theirs from the Bot API. This one is tgpipe's own: base64url of a JSON object with what it takes to fetch the file, to send
+/// it again, and to find a new file reference. It belongs to the account that it came through, as Telegram's does to a bot.
+package struct AccountFileID: Sendable, Equatable {
+    /// As the Bot API names what a message carries.
+    package enum Kind: String, Sendable {
+        case photo, video, audio, voice, animation, document, sticker
+        case videoNote = "video_note"
+    }
+
+    package var kind: Kind
+    package var id: Int64
+    package var accessHash: Int64
+    /// Base64 with padding, as docs/tl.md has bytes.
+    package var fileReference: String
+    package var dataCenter: Int
+    /// nil: unknown.
+    package var sizeBytes: Int64?
+    /// Which size of a photo, by Telegram's letter; empty for everything else.
+    package var thumb: String
+    /// Where it was seen; nil when that is not known.
+    package var origin: MessageOrigin?
+
+    package init(
+        kind: Kind, id: Int64, accessHash: Int64, fileReference: String, dataCenter: Int, sizeBytes: Int64?,
+        thumb: String = "", origin: MessageOrigin?
+    ) {
+        (self.kind, self.id, self.accessHash, self.fileReference) = (kind, id, accessHash, fileReference)
+        (self.dataCenter, self.sizeBytes, self.thumb, self.origin) = (dataCenter, sizeBytes, thumb, origin)
+    }
+
+    private enum Key {
+        static let kind = "kind"
+        static let id = "id"
+        static let accessHash = "access_hash"
+        static let fileReference = "file_reference"
+        static let dataCenter = "dc"
+        static let size = "size"
+        static let thumb = "thumb"
+        static let chat = "chat"
+        static let message = "message"
+    }
+
+    /// Longer ones are none: file references are some dozen bytes.
+    private static let longestText = 4096
+
+    /// nil when the text is no such id: a bot's, or anything else.
+    package init?(_ text: String) {
+        guard text.utf8.count <= AccountFileID.longestText, let bytes = Base64.decodeForURLs(text),
+            let json = try? JSON(parsing: bytes), let kind = json[Key.kind]?.string.flatMap(Kind.init),
+            let id = json[Key.id]?.long, let accessHash = json[Key.accessHash]?.long,
+            let reference = json[Key.fileReference]?.string, Base64.decode(reference) != nil,
+            let dataCenter = json[Key.dataCenter]?.int.flatMap({ Int(exactly: $0) }), (1...1000).contains(dataCenter)
+        else { return nil }
+        let size = json[Key.size]?.int
+        guard RemoteFile.isPossible(sizeBytes: size) else { return nil }
+        var origin: MessageOrigin?
+        if let chat = json[Key.chat]?.int, let message = json[Key.message]?.int {
+            origin = MessageOrigin(chatID: chat, messageID: message)
+        }
+        self.init(
+            kind: kind, id: id, accessHash: accessHash, fileReference: reference, dataCenter: dataCenter,
+            sizeBytes: size, thumb: json[Key.thumb]?.string ?? "", origin: origin)
+    }
+
+    /// The `file_id`. It changes with the file reference and with the message that the file came with.
+    package var text: String {
+        let json: JSONObject = [
+            Key.kind: .string(kind.rawValue), Key.id: .string("\(id)"), Key.accessHash: .string("\(accessHash)"),
+            Key.fileReference: .string(fileReference), Key.dataCenter: .integer(Int64(dataCenter)),
+            Key.size: sizeBytes.map { .integer($0) }, Key.thumb: thumb.isEmpty ? nil : .string(thumb),
+            Key.chat: origin.map { .integer($0.chatID) }, Key.message: origin.map { .integer($0.messageID) },
+        ]
+        return Base64.encodeForURLs(JSON.object(json).bytes, isPadded: false)
+    }
+
+    /// The `file_unique_id`: the same for the same file whoever sees it, wherever. No file can be fetched by it.
+    package var uniqueText: String {
+        let number = UInt64(bitPattern: id)
+        let bytes = (0..<8).map { UInt8(truncatingIfNeeded: number >> (8 * $0)) }
+        return Base64.encodeForURLs([UInt8(ascii: isPhoto ? "p" : "d")] + bytes + Array(thumb.utf8), isPadded: false)
+    }
+
+    private var isPhoto: Bool { kind == .photo }
+
+    /// What downloads want.
+    package var remoteFile: RemoteFile {
+        let location: JSONObject = [
+            "_": isPhoto ? "inputPhotoFileLocation" : "inputDocumentFileLocation", "id": .string("\(id)"),
+            "access_hash": .string("\(accessHash)"), "file_reference": .string(fileReference),
+            "thumb_size": .string(thumb),
+        ]
+        return RemoteFile(location: .object(location), dataCenter: dataCenter, sizeBytes: sizeBytes, origin: origin)
+    }
+
+    /// An `InputMedia` that sends it once more, without uploading.
+    package var inputMedia: JSON {
+        let file: JSON = .object([
+            "_": isPhoto ? "inputPhoto" : "inputDocument", "id": .string("\(id)"),
+            "access_hash": .string("\(accessHash)"), "file_reference": .string(fileReference),
+        ])
+        return .object(["_": isPhoto ? "inputMediaPhoto" : "inputMediaDocument", "id": file])
+    }
+}
+
+extension JSON {
+    /// A `long` of TL: a number, or a string where a number would lose digits.
+    package var long: Int64? { int ?? string.flatMap { Int64($0) } }
+}

@@ -1,0 +1,60 @@
+import Glibc
+package import MTProto
+import Stage
+package import TL
+
+/// How a process of its own speaks with Telegram as an account.
+package struct ClientSettings: Sendable {
+    package var schema: TLSchema
+    /// The layer that Telegram is told.
+    package var layer: Int
+    /// The number that my.telegram.org gave the application.
+    package var apiID: Int
+    /// What came with it; only logging in needs it. Secret.
+    package var apiHash: String?
+    package var transport = TransportSettings()
+    package var proxy: Proxy?
+    /// Addresses by data centre that are used whatever Telegram says.
+    package var servers: [Int: [ServerAddress]] = [:]
+    /// nil: Telegram's own.
+    package var serverKey: ServerKey?
+    package var usesTemporaryKeys = false
+    package var prefersIPv6 = false
+
+    package init(schema: TLSchema, layer: Int, apiID: Int, apiHash: String? = nil) {
+        (self.schema, self.layer, self.apiID, self.apiHash) = (schema, layer, apiID, apiHash)
+    }
+
+    /// A connection to a data centre under the key that the session has for it.
+    ///
+    /// - Parameter known: where it is, as far as Telegram has told.
+    func connection(to dataCenter: Int, of session: AccountSession, known: [ServerAddress]) -> ConnectionSettings {
+        let addresses =
+            servers[dataCenter] ?? (known + session.addresses(of: dataCenter, isIPv6: prefersIPv6)).withoutRepetitions
+        let number = session.isTest ? dataCenter + 10_000 : dataCenter
+        var settings = ConnectionSettings(addresses: addresses, dataCenter: number)
+        settings.serverKeys = [serverKey ?? (session.isTest ? .telegramTest : .telegram)]
+        (settings.transport, settings.proxy) = (transport, proxy)
+        settings.client = ClientSettings.description(layer: layer, apiID: apiID)
+        settings.key = session.keys[dataCenter]
+        settings.salt = session.salts[dataCenter] ?? 0
+        settings.usesTemporaryKeys = usesTemporaryKeys
+        return settings
+    }
+
+    private static func description(layer: Int, apiID: Int) -> ClientDescription {
+        var system = utsname()
+        uname(&system)
+        let name = withUnsafeBytes(of: &system.sysname) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        let release = withUnsafeBytes(of: &system.release) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        return ClientDescription(
+            layer: layer, apiID: apiID, deviceModel: "tgpipe", systemVersion: "\(name) \(release)",
+            appVersion: tgpipeVersion)
+    }
+}
+
+extension [ServerAddress] {
+    fileprivate var withoutRepetitions: [ServerAddress] {
+        reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
+    }
+}

@@ -1,0 +1,214 @@
+import JSON
+import MTProto
+import System
+
+/// The connections of one account: one to its home, others on demand.
+actor Links {
+    /// Told of what happens on a connection.
+    typealias Report = @Sendable (ConnectionEvent, Link) async -> Void
+    /// Told when a connection ends for good.
+    typealias Ending = @Sendable (MTProtoError, Link) async -> Void
+
+    /// At once to one data centre, for files.
+    static let mostParallel = 8
+
+    let settings: ClientSettings
+    let keeper: SessionKeeper
+    private let jobs: Jobs
+    private let report: Report
+    private let ending: Ending
+    private var home: Promise<Link>?
+    private var others: [Int: Promise<Link>] = [:]
+    private var parallel: [Int: [Link]] = [:]
+    private var contentNetworks: [Int: Promise<Link>] = [:]
+    private var options = DataCenterOptions(.null)
+
+    init(
+        _ settings: ClientSettings, _ keeper: SessionKeeper, _ jobs: Jobs, report: @escaping Report,
+        ending: @escaping Ending
+    ) {
+        (self.settings, self.keeper, self.jobs) = (settings, keeper, jobs)
+        (self.report, self.ending) = (report, ending)
+    }
+
+    func main() async throws -> Connection {
+        if let home { return try await home.value().connection }
+        let (promise, dataCenter) = (Promise<Link>(), keeper.session.dataCenter)
+        home = promise
+        await fulfil(promise) { try await self.open(dataCenter, .main) }
+        if case .failure = promise.result, home === promise { home = nil }
+        return try await promise.value().connection
+    }
+
+    /// A connection to a data centre, on which the account is known.
+    func connection(to dataCenter: Int) async throws -> Connection {
+        if dataCenter == keeper.session.dataCenter { return try await main() }
+        return try await other(dataCenter).connection
+    }
+
+    private func other(_ dataCenter: Int) async throws -> Link {
+        if let promise = others[dataCenter] { return try await promise.value() }
+        let promise = Promise<Link>()
+        others[dataCenter] = promise
+        jobs.add { [self] in
+            await fulfil(promise) { try await self.authorized(dataCenter) }
+            if case .failure = promise.result { await forget(promise, dataCenter) }
+        }
+        return try await promise.value()
+    }
+
+    private func forget(_ promise: Promise<Link>, _ dataCenter: Int) {
+        if others[dataCenter] === promise { others[dataCenter] = nil }
+    }
+
+    private func fulfil(_ promise: Promise<Link>, _ body: () async throws -> Link) async {
+        do { promise.fulfil(.success(try await body())) } catch { promise.fulfil(.failure(error)) }
+    }
+
+    private func authorized(_ dataCenter: Int) async throws -> Link {
+        let link = try await open(dataCenter, .files)
+        guard keeper.session.keys[dataCenter] == nil else { return link }
+        do {
+            try await authorize(link)
+            return link
+        } catch {
+            link.stop()
+            throw error
+        }
+    }
+
+    /// Brings the account's authorization from its home. Source: https://core.telegram.org/api/datacenter
+    private func authorize(_ link: Link) async throws {
+        let number: JSON = .integer(Int64(link.dataCenter))
+        let exported = try await main().ask(settings.schema, "auth.exportAuthorization", ["dc_id": number])
+        guard let id = exported["id"], let bytes = exported["bytes"] else {
+            throw ClientError(.unexpectedAnswer, "Telegram did not export the authorization")
+        }
+        _ = try await link.connection.ask(settings.schema, "auth.importAuthorization", ["id": id, "bytes": bytes])
+        try await keeper.waitForKey(of: link.dataCenter)
+    }
+
+    /// The data centre does not know the account any more, though it knows the key.
+    func authorizeAgain(_ dataCenter: Int) async throws {
+        guard dataCenter != keeper.session.dataCenter else { return }
+        try await authorize(try await other(dataCenter))
+    }
+
+    /// Connections to one data centre that carry parts of files side by side; made at the first call, and kept.
+    func forFiles(_ dataCenter: Int, count: Int) async throws -> [Connection] {
+        // Whoever comes first makes the key, and brings the authorization.
+        _ = try await connection(to: dataCenter)
+        try await keeper.waitForKey(of: dataCenter)
+        let wanted = min(max(count, 1), Links.mostParallel)
+        while parallel[dataCenter, default: []].count < wanted {
+            let link = try await open(dataCenter, .files)
+            parallel[dataCenter, default: []].append(link)
+        }
+        return parallel[dataCenter, default: []].prefix(wanted).map(\.connection)
+    }
+
+    /// A connection to a data centre of the content delivery network.
+    func contentNetwork(_ dataCenter: Int) async throws -> Connection {
+        if let promise = contentNetworks[dataCenter] { return try await promise.value().connection }
+        let promise = Promise<Link>()
+        contentNetworks[dataCenter] = promise
+        jobs.add { [self] in
+            await fulfil(promise) { try await self.openContentNetwork(dataCenter) }
+            if case .failure = promise.result { await forgetContentNetwork(dataCenter) }
+        }
+        return try await promise.value().connection
+    }
+
+    private func forgetContentNetwork(_ dataCenter: Int) { contentNetworks[dataCenter] = nil }
+
+    /// Source: https://core.telegram.org/cdn
+    private func openContentNetwork(_ dataCenter: Int) async throws -> Link {
+        let config = try await main().ask(settings.schema, "help.getCdnConfig")
+        let keys = try (config["public_keys"]?.array ?? []).filter { $0["dc_id"]?.int == Int64(dataCenter) }
+            .compactMap { $0["public_key"]?.string }.map { text throws(MTProtoError) in try ServerKey(pem: text) }
+        if options.addresses(of: dataCenter, isIPv6: settings.prefersIPv6, isCDN: true).isEmpty {
+            try await learnAddresses()
+        }
+        let known = options.addresses(of: dataCenter, isIPv6: settings.prefersIPv6, isCDN: true)
+        var own = settings.connection(to: dataCenter, of: keeper.session, known: known)
+        guard !keys.isEmpty, !own.addresses.isEmpty else {
+            throw ClientError(.unexpectedAnswer, "Telegram does not say where its content network \(dataCenter) is")
+        }
+        // It knows no permanent keys, and nobody.
+        (own.serverKeys, own.key, own.salt) = (keys, nil, 0)
+        (own.usesTemporaryKeys, own.dataCenter) = (false, dataCenter)
+        return begin(Link(try await Connection(own), to: dataCenter, .cdn))
+    }
+
+    private func open(_ dataCenter: Int, _ purpose: Link.Purpose) async throws -> Link {
+        let known = options.addresses(of: dataCenter, isIPv6: settings.prefersIPv6)
+        let own = settings.connection(to: dataCenter, of: keeper.session, known: known)
+        return begin(Link(try await Connection(own), to: dataCenter, purpose))
+    }
+
+    private func begin(_ link: Link) -> Link {
+        jobs.add { [self] in
+            async let telling: Void = tell(link)
+            do {
+                try await link.run()
+            } catch let error as MTProtoError {
+                await ended(link)
+                await ending(error, link)
+            } catch {}
+            await telling
+        }
+        return link
+    }
+
+    private func tell(_ link: Link) async {
+        for await event in link.connection.events { await report(event, link) }
+    }
+
+    /// The next call makes another one.
+    private func ended(_ link: Link) {
+        let number = link.dataCenter
+        switch link.purpose {
+        case .main: break
+        case .cdn: contentNetworks[number] = nil
+        case .files:
+            others[number] = nil
+            for other in parallel.removeValue(forKey: number) ?? [] { other.stop() }
+        }
+    }
+
+    /// Telegram's present addresses, which are kept.
+    func learnAddresses() async throws {
+        options = DataCenterOptions(try await main().ask(settings.schema, "help.getConfig"))
+        let best = options.best(isIPv6: settings.prefersIPv6)
+        try await keeper.update { $0.addresses.merge(best) { $1 } }
+    }
+
+    /// The account lives elsewhere.
+    ///
+    /// - Parameter isLoggedIn: then its authorization is taken along.
+    func moveHome(to dataCenter: Int, isLoggedIn: Bool) async throws {
+        let before = keeper.session.dataCenter
+        guard before != dataCenter else { return }
+        if isLoggedIn { _ = try await other(dataCenter) }
+        // Of several calls that were told, one moves; from here on, nobody comes in between.
+        guard keeper.session.dataCenter == before else { return }
+        let isChanged = keeper.change { session in
+            session.dataCenter = dataCenter
+            if !isLoggedIn { (session.keys, session.salts) = ([:], [:]) }
+        }
+        let old = [home, others.removeValue(forKey: dataCenter)]
+        home = nil
+        if isChanged { try await keeper.save() }
+        await stopAll(old)
+    }
+
+    private func stopAll(_ promises: [Promise<Link>?]) async {
+        for case let promise? in promises { try? await promise.value().stop() }
+    }
+
+    /// Nothing is called any more.
+    func stop() async {
+        await stopAll([home] + others.values.map { $0 } + contentNetworks.values.map { $0 })
+        for link in parallel.values.joined() { link.stop() }
+    }
+}

@@ -1,0 +1,97 @@
+import MTProto
+import Synchronization
+
+/// Hands what happens to all who listen, each at its own pace.
+final class EventHub: Sendable {
+    /// Updates that one listener has not taken, and their bytes; beyond, it gets a gap in their place.
+    static let maxUpdates = 10_000
+    static let maxBytes = 16 << 20
+
+    private struct State {
+        var listeners: [Int: UpdateBuffer<AccountEvent>] = [:]
+        var next = 0
+        var end: (any Error)?
+        /// What those who come later are told first.
+        var standing: AccountEvent?
+    }
+
+    private let state = Mutex(State())
+
+    /// - Throws: why there will be nothing more.
+    func listen() throws -> AccountEvents {
+        let (number, queue) = try state.withLock { state throws in
+            if let end = state.end { throw end }
+            let queue = UpdateBuffer<AccountEvent>(maxUpdates: EventHub.maxUpdates, maxBytes: EventHub.maxBytes)
+            if let standing = state.standing { queue.add(standing) }
+            state.next += 1
+            state.listeners[state.next] = queue
+            return (state.next, queue)
+        }
+        return AccountEvents(
+            Listener(queue) { [weak self] in
+                _ = self?.state.withLock { $0.listeners.removeValue(forKey: number) }
+            })
+    }
+
+    func add(_ event: AccountEvent) {
+        let queues = state.withLock { state in
+            switch event {
+            case .ready, .waiting: state.standing = event
+            case .updates, .gap: break
+            }
+            return Array(state.listeners.values)
+        }
+        for queue in queues { queue.add(event) }
+    }
+
+    /// The last that happens. nil: it was ended on this side.
+    func end(_ error: (any Error)?) {
+        let queues = state.withLock { state in
+            state.end = state.end ?? error
+            defer { state.listeners = [:] }
+            return Array(state.listeners.values)
+        }
+        for queue in queues { queue.finish(error) }
+    }
+}
+
+/// What happens to an account, for one who takes it.
+struct AccountEvents: AsyncSequence, Sendable {
+    typealias Element = AccountEvent
+    typealias Failure = any Error
+
+    private let listener: Listener
+
+    init(_ listener: Listener) { self.listener = listener }
+
+    func makeAsyncIterator() -> Iterator { Iterator(listener: listener) }
+
+    struct Iterator: AsyncIteratorProtocol {
+        let listener: Listener
+
+        mutating func next() async throws -> AccountEvent? { try await listener.queue.next() }
+    }
+}
+
+/// Stops listening when nobody holds it any more.
+final class Listener: Sendable {
+    let queue: UpdateBuffer<AccountEvent>
+    private let stop: @Sendable () -> Void
+
+    init(_ queue: UpdateBuffer<AccountEvent>, stop: @escaping @Sendable () -> Void) {
+        (self.queue, self.stop) = (queue, stop)
+    }
+
+    deinit { stop() }
+}
+
+extension AccountEvent: BufferedEvent {
+    package var updateBytes: Int? { if case .updates(let text) = self { text.count } else { nil } }
+
+    package func replaces(_ older: AccountEvent) -> Bool {
+        switch (older, self) {
+        case (.ready, .ready), (.ready, .waiting), (.waiting, .ready), (.waiting, .waiting), (.gap, .gap): true
+        default: false
+        }
+    }
+}

@@ -1,0 +1,92 @@
+import JSON
+package import Logging
+package import Redis
+package import Stage
+import Synchronization
+
+/// Waits that all processes with one Redis know: `tgpipe:flood:{ACCOUNT}:METHOD` holds when the wait ends (Redis's clock, in
+/// milliseconds since 1970) and what Telegram said, and lives as long as the wait.
+///
+/// What this process was told it knows without Redis, too: during an outage there is one warning, and Redis is tried once a second.
+package final class RedisFloodLedger: FloodLedger {
+    private static let pause = Duration.seconds(1)
+
+    private let own = OwnFloodLedger()
+    private let connect: @Sendable () async throws -> Redis
+    private let log: Logger
+    private let outage = Mutex<ContinuousClock.Instant?>(nil)
+
+    /// - Parameter connect: called until it has succeeded once, and not before the ledger is asked.
+    package init(log: Logger, connect: @escaping @Sendable () async throws -> Redis) {
+        (self.connect, self.log) = (connect, log)
+    }
+
+    package func wait(account: Int64, method: String) async -> FloodWait? {
+        let known = await own.wait(account: account, method: method)
+        let key = RedisFloodLedger.key(account, method)
+        guard let reply = await ask({ try await $0.run(Self.reading, keys: [key], timeout: Self.pause) }),
+            let words = reply.array, words.count == 2, let left = words[0].int, left > 0, let reason = words[1].string
+        else { return known }
+        let remaining = Duration.milliseconds(left)
+        return known.map { $0.remaining >= remaining } == true
+            ? known : FloodWait(method: method, remaining: remaining, reason: reason)
+    }
+
+    package func note(account: Int64, _ wait: FloodWait) async {
+        await own.note(account: account, wait)
+        let milliseconds = max(1, wait.remaining.milliseconds)
+        let key = RedisFloodLedger.key(account, wait.method)
+        _ = await ask {
+            try await $0.run(
+                Self.noting, keys: [key], arguments: [RedisArgument(milliseconds), RedisArgument(wait.reason)],
+                timeout: Self.pause)
+        }
+    }
+
+    private static func key(_ account: Int64, _ method: String) -> String { "tgpipe:flood:{\(account)}:\(method)" }
+
+    /// The longest wait wins, whoever was told of it.
+    private static let noting = RedisScript(
+        """
+        local span = tonumber(ARGV[1])
+        if redis.call('PTTL', KEYS[1]) >= span then return 0 end
+        local time = redis.call('TIME')
+        local until_ms = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000) + span)
+        redis.call('SET', KEYS[1], until_ms .. ' ' .. ARGV[2], 'PX', span)
+        return 1
+        """)
+
+    private static let reading = RedisScript(
+        """
+        local value = redis.call('GET', KEYS[1])
+        if not value then return {0, ''} end
+        return {redis.call('PTTL', KEYS[1]), string.match(value, '^%d+ (.*)$') or ''}
+        """)
+
+    /// nil during an outage, which is no reason for a call to fail.
+    private func ask(_ body: (Redis) async throws -> RedisValue) async -> RedisValue? {
+        guard outage.withLock({ $0.map { $0 <= .now } ?? true }) else { return nil }
+        do {
+            let reply = try await body(try await connect())
+            if outage.withLock({ $0.take() }) != nil { log.notice("Redis is back: flood waits are shared again") }
+            return reply
+        } catch {
+            let isNew = outage.withLock { outage in
+                defer { outage = .now + Self.pause }
+                return outage == nil
+            }
+            if isNew, !Task.isCancelled {
+                log.warning("\(error); until it is back, flood waits are known to this process alone")
+            }
+            return nil
+        }
+    }
+}
+
+extension Runtime {
+    /// The ledger that this tool shares with others where there is a Redis.
+    package func floodLedger() -> any FloodLedger {
+        guard hasRedis else { return OwnFloodLedger() }
+        return RedisFloodLedger(log: log) { try await self.redis() }
+    }
+}

@@ -1,0 +1,87 @@
+import JSON
+import MTProto
+
+/// A session that is being logged in.
+package struct Login: Sendable {
+    let client: AccountClient
+    let apiID: JSON
+    let apiHash: JSON
+
+    /// Whom the account belongs to, once it is logged in.
+    package struct Owner: Sendable, Equatable {
+        package let userID: Int64
+        package let isBot: Bool
+        package let name: String
+    }
+
+    /// Logs in within `body`, and then keeps the session.
+    ///
+    /// - Parameters:
+    ///   - isTest: at Telegram's test servers.
+    ///   - replaces: a session of that name, if there is one.
+    /// - Throws: `AccountError`, `exists`; `ClientError`: `busy`, `configuration` without an api_hash, `loginRefused`; `MTProtoError`.
+    package static func run(
+        at place: SessionPlace, _ settings: ClientSettings, isTest: Bool, replaces: Bool,
+        _ body: @escaping @Sendable (Login) async throws -> Owner
+    ) async throws -> Owner {
+        guard let apiHash = settings.apiHash else {
+            throw ClientError(
+                .configuration, "no api_hash: set TG_API_HASH in the environment, or name a file with --api-hash-file")
+        }
+        guard replaces || !place.store.names().contains(place.name) else {
+            throw AccountError(
+                .exists, "there is a session of the name '\(place.name)' already: log it out, or give --replace")
+        }
+        try place.store.prepare()
+        guard case .taken(let lock) = try SessionLock.attempt(place.lockPath) else { throw place.busy(place.user) }
+        let keeper = SessionKeeper(
+            AccountSession(unauthorizedAt: 2, isTest: isTest), in: place.store, as: nil)
+        let client = AccountClient(settings, keeper, floods: OwnFloodLedger(), log: place.log)
+        let login = Login(
+            client: client, apiID: .integer(Int64(settings.apiID)), apiHash: .string(apiHash))
+        let owner = try await running(client.run) {
+            try await client.waitForConnection()
+            let owner = try await body(login)
+            try await keeper.waitForKey(of: keeper.session.dataCenter)
+            try await keeper.keep(as: place.name, isNew: !replaces)
+            return owner
+        }
+        _ = consume lock
+        return owner
+    }
+
+    /// Calls a method of logging in.
+    ///
+    /// - Throws: refusals in words that help.
+    func ask(_ method: String, _ parameters: JSONObject) async throws -> JSON {
+        do { return try await client.ask(method, parameters) } catch let error as TelegramRPCError {
+            throw LoginRefusal.explained(error)
+        }
+    }
+
+    /// What an `auth.authorization` tells of who is logged in now.
+    func owner(_ authorization: JSON) async throws -> Owner {
+        guard authorization["_"]?.string == "auth.authorization", let user = authorization["user"],
+            let id = user["id"]?.int
+        else {
+            let isUnknown = authorization["_"]?.string == "auth.authorizationSignUpRequired"
+            throw isUnknown
+                ? LoginRefusal.explained(TelegramRPCError(code: 400, text: "PHONE_NUMBER_UNOCCUPIED"))
+                : ClientError(.unexpectedAnswer, "Telegram does not say who has logged in")
+        }
+        let isBot = user["bot"] == true
+        try await client.become(AccountIdentity(userID: id, isBot: isBot))
+        let names = [user["first_name"]?.string, user["last_name"]?.string].compactMap { $0 }
+        return Owner(userID: id, isBot: isBot, name: names.joined(separator: " "))
+    }
+
+    /// Logs a bot in.
+    ///
+    /// - Parameter token: secret.
+    package func asBot(token: String) async throws -> Owner {
+        try await owner(
+            ask(
+                "auth.importBotAuthorization",
+                ["flags": 0, "api_id": apiID, "api_hash": apiHash, "bot_auth_token": .string(token)]))
+    }
+}

@@ -1,0 +1,170 @@
+import Glibc
+import JSON
+
+/// The book of peers as it is on disk. Not for two threads at once.
+///
+/// `peers`: by the Bot API's id, what is kept of each, whether it is `min`, and when it was seen (seconds since 1970, to the hour).
+/// `names`: by name in small letters, whose it is (0: nobody's), and when that was known to be so.
+/// `owner`: the account that it is of, since what is kept is good for that one only.
+final class PeerTable {
+    /// Names change hands: after so long Telegram is asked again.
+    static let nameSeconds: Int64 = 86_400
+    /// A name that nobody had is not asked for again before that.
+    static let nobodySeconds: Int64 = 300
+    /// Times are kept as exactly as this, so that what is seen all the time is not written all the time.
+    private static let seenSeconds: Int64 = 3600
+    private static let version: Int64 = 1
+
+    private let database: PeerDatabase
+    private let most: Int
+    /// How many peers there are; nil: not counted yet, which takes a while in a large book.
+    private var count: Int?
+    /// 0 while it is not known.
+    private var account: Int64 = 0
+
+    /// Opens the book; one that cannot be read is begun anew, since Telegram shows everybody again.
+    ///
+    /// - Parameter most: peers; beyond that, those that were seen longest ago go.
+    static func open(_ path: String, most: Int) throws(AccountError) -> PeerTable {
+        do throws(AccountError) {
+            if let table = try PeerTable(path, most: most) { return table }
+        } catch  where error.code == .damaged {}
+        for suffix in ["", "-wal", "-shm"] { unlink(path + suffix) }
+        guard let table = try PeerTable(path, most: most) else {
+            throw AccountError(.localIO, "the book of peers \(path) cannot be made")
+        }
+        return table
+    }
+
+    /// nil for a book of another version.
+    private init?(_ path: String, most: Int) throws(AccountError) {
+        database = try PeerDatabase(path)
+        self.most = most
+        var version: Int64 = 0
+        try database.run("PRAGMA user_version") { version = $0.integer(0) }
+        guard version == 0 || version == PeerTable.version else { return nil }
+        if version == 0 { try make() }
+        try database.run("SELECT id FROM owner") { account = $0.integer(0) }
+    }
+
+    /// Whose book it is; what was noted for another account is forgotten.
+    func belong(to id: Int64) throws(AccountError) {
+        guard id != account else { return }
+        try database.atomically { () throws(AccountError) in
+            // Who it is may be told later than the first peers are.
+            if account != 0 {
+                try database.run("DELETE FROM peers")
+                try database.run("DELETE FROM names")
+                count = nil
+            }
+            try database.run("DELETE FROM owner")
+            try database.run("INSERT INTO owner (id) VALUES (?)", .integer(id))
+        }
+        account = id
+    }
+
+    private func make() throws(AccountError) {
+        try database.atomically { () throws(AccountError) in
+            try database.run(
+                """
+                CREATE TABLE peers (id INTEGER PRIMARY KEY, min INTEGER NOT NULL, seen INTEGER NOT NULL, \
+                object TEXT NOT NULL)
+                """)
+            try database.run("CREATE INDEX peers_by_age ON peers (seen)")
+            try database.run(
+                "CREATE TABLE names (name TEXT PRIMARY KEY, id INTEGER NOT NULL, seen INTEGER NOT NULL) WITHOUT ROWID")
+            try database.run("CREATE INDEX names_by_owner ON names (id)")
+            try database.run("CREATE TABLE owner (id INTEGER NOT NULL)")
+            try database.run("PRAGMA user_version = \(PeerTable.version)")
+        }
+    }
+
+    func note(_ peers: [KnownPeer], at now: Int64) throws(AccountError) {
+        guard !peers.isEmpty else { return }
+        if let own = peers.first(where: \.isOwn), case .user(let id) = own.id { try belong(to: id) }
+        try database.atomically { () throws(AccountError) in
+            for peer in peers { try note(peer, at: now) }
+        }
+    }
+
+    private func note(_ peer: KnownPeer, at now: Int64) throws(AccountError) {
+        let old = try row(peer.id.botAPI)
+        if let old, (peer.isMin && !old.isMin) || peer.isForbidden { return }
+        let text = JSON.object(peer.object).text
+        let isFresh = (old.map { now - $0.seen < PeerTable.seenSeconds && $0.seen <= now }) ?? false
+        guard !isFresh || old?.text != text || old?.isMin != peer.isMin else { return }
+        try database.run(
+            "INSERT OR REPLACE INTO peers (id, min, seen, object) VALUES (?, ?, ?, ?)", .integer(peer.id.botAPI),
+            .integer(peer.isMin ? 1 : 0), .integer(now), .text(text))
+        if !peer.isMin { try setNames(peer.names, of: peer.id.botAPI, at: now) }
+        if old == nil { try grow() }
+    }
+
+    /// A name that belonged to somebody else does not any more.
+    private func setNames(_ names: [String], of id: Int64, at now: Int64) throws(AccountError) {
+        try database.run("DELETE FROM names WHERE id = ?", .integer(id))
+        for name in names { try setName(name, id, at: now) }
+    }
+
+    /// - Parameter id: nil: nobody has that name.
+    func setName(_ name: String, _ id: Int64?, at now: Int64) throws(AccountError) {
+        if id == nil {
+            try database.run(
+                "DELETE FROM names WHERE id = 0 AND seen < ?", .integer(now - PeerTable.nobodySeconds))
+        }
+        try database.run(
+            "INSERT OR REPLACE INTO names (name, id, seen) VALUES (?, ?, ?)", .text(name), .integer(id ?? 0),
+            .integer(now))
+    }
+
+    func peer(_ id: Int64) throws(AccountError) -> KnownPeer? {
+        try row(id).flatMap { KnownPeer(kept: $0.text, isMin: $0.isMin) }
+    }
+
+    enum Owner: Equatable {
+        case unknown
+        case nobody
+        case peer(Int64)
+    }
+
+    /// Whose a name is, as far as that was known to be so not too long ago.
+    func owner(of name: String, at now: Int64) throws(AccountError) -> Owner {
+        var owner = Owner.unknown
+        try database.run("SELECT id, seen FROM names WHERE name = ?", .text(name)) { row in
+            let (id, age) = (row.integer(0), now - row.integer(1))
+            // A clock that was set back makes times of the future.
+            guard (0..<(id == 0 ? PeerTable.nobodySeconds : PeerTable.nameSeconds)).contains(age) else { return }
+            owner = id == 0 ? .nobody : .peer(id)
+        }
+        return owner
+    }
+
+    private struct Row {
+        let text: String
+        let isMin: Bool
+        let seen: Int64
+    }
+
+    private func row(_ id: Int64) throws(AccountError) -> Row? {
+        var found: Row?
+        try database.run("SELECT object, min, seen FROM peers WHERE id = ?", .integer(id)) {
+            found = Row(text: $0.text(0), isMin: $0.integer(1) != 0, seen: $0.integer(2))
+        }
+        return found
+    }
+
+    /// There is one more. Beyond the limit, a hundredth of all go, so that this is seldom.
+    private func grow() throws(AccountError) {
+        if let known = count {
+            count = known + 1
+        } else {
+            try database.run("SELECT count(*) FROM peers") { count = Int($0.integer(0)) }
+        }
+        guard let known = count, known > most else { return }
+        let oldest = "(SELECT id FROM peers ORDER BY seen LIMIT ?)"
+        let surplus = PeerDatabase.Value.integer(Int64(known - most + most / 100))
+        try database.run("DELETE FROM names WHERE id IN \(oldest)", surplus)
+        try database.run("DELETE FROM peers WHERE id IN \(oldest)", surplus)
+        count = nil
+    }
+}

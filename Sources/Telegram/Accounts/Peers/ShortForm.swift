@@ -1,0 +1,125 @@
+import JSON
+
+/// What somebody writes in place of an `InputPeer` and the like.
+enum ShortForm: Equatable {
+    case own
+    /// In small letters, without `@`.
+    case name(String)
+    case id(PeerID)
+    /// Stands for no peer, and why.
+    case refused(String)
+
+    /// nil for JSON that is no short form: the encoder says what is wrong with it.
+    init?(_ json: JSON) {
+        switch json {
+        case .integer(let number): self = ShortForm.id(number)
+        case .string(let text): self = ShortForm(text)
+        default: return nil
+        }
+    }
+
+    private init(_ text: String) {
+        if ["me", "@me", "self"].contains(text.lowercased()) {
+            self = .own
+        } else if let query = text.without("tg://") ?? text.without("tg:") {
+            self = ShortForm.application(query)
+        } else if let path = ShortForm.path(of: text) {
+            self = ShortForm.link(path)
+        } else if text.hasPrefix("+") {
+            self = ShortForm.plus(text.dropFirst())
+        } else if let number = Int64(text) {
+            self = ShortForm.id(number)
+        } else {
+            self = ShortForm.name(text.hasPrefix("@") ? text.dropFirst() : text[...])
+        }
+    }
+
+    private static func id(_ number: Int64) -> ShortForm {
+        PeerID(botAPI: number).map { .id($0) } ?? .refused("is no id as the Bot API writes them")
+    }
+
+    /// Telegram's own rule, and names of collectors, which are shorter.
+    private static func name(_ text: Substring) -> ShortForm {
+        let isRight = text.utf8.allSatisfy { byte in
+            (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte)
+                || byte == UInt8(ascii: "_")
+        }
+        guard isRight, (2...32).contains(text.utf8.count), text.first?.isLetter == true else {
+            return .refused("is neither me, nor a @name, a t.me link or an id")
+        }
+        return .name(text.lowercased())
+    }
+
+    private static func plus(_ text: Substring) -> ShortForm {
+        guard text.allSatisfy({ $0.isNumber || " -()".contains($0) }) else { return invitation }
+        return .refused("a phone number stands for no peer: see contacts.resolvePhone and contacts.importContacts")
+    }
+
+    private static let invitation = ShortForm.refused(
+        "an invitation stands for no peer before it was accepted: join first (messages.importChatInvite), then use its id"
+    )
+
+    /// What follows the host of a link; nil when it is no link to Telegram.
+    private static func path(of text: String) -> Substring? {
+        let rest = text.without("https://") ?? text.without("http://") ?? text[...]
+        let end = rest.firstIndex { "/?#".contains($0) } ?? rest.endIndex
+        let host = rest[..<end].lowercased()
+        let path = rest[end...].prefix { $0 != "?" && $0 != "#" }
+        let own = ["t.me", "telegram.me", "telegram.dog", "www.t.me", "www.telegram.me"]
+        if own.contains(host) { return path }
+        if host.hasSuffix(".t.me") { return host.dropLast(".t.me".count) }
+        // Somebody else's link: no name has such letters.
+        return rest.startIndex == text.startIndex ? nil : "/-"
+    }
+
+    private static func link(_ path: Substring) -> ShortForm {
+        let steps = path.split(separator: "/")
+        guard let first = steps.first else { return other }
+        if first.hasPrefix("+") { return plus(first.dropFirst()) }
+        switch first.lowercased() {
+        case "joinchat": return invitation
+        case "c": return channel(steps.dropFirst().first)
+        case "s": return steps.count > 1 ? name(steps[1]) : other
+        case let word where functions.contains(word): return other
+        default: return name(first)
+        }
+    }
+
+    private static let other = ShortForm.refused("this link stands for no chat")
+
+    /// First steps of links to something else.
+    private static let functions: Set<String> = [
+        "addstickers", "addemoji", "addlist", "addstyle", "addtheme", "bg", "boost", "call", "confirmphone", "contact",
+        "giftcode", "invoice", "iv", "login", "m", "nft", "proxy", "setlanguage", "share", "socks",
+    ]
+
+    private static func channel(_ text: Substring?) -> ShortForm {
+        guard let number = text.flatMap({ Int64($0) }), (1...Int64(1) << 40).contains(number) else { return other }
+        return id(PeerID.channel(number).botAPI)
+    }
+
+    /// `tg://…`, as the applications open them.
+    private static func application(_ text: Substring) -> ShortForm {
+        let parts = text.split(separator: "?", maxSplits: 1)
+        let pairs = (parts.count > 1 ? parts[1] : "").split(separator: "&").map {
+            $0.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        }
+        func value(_ key: String) -> Substring? { pairs.first { $0.count == 2 && $0[0] == key }?[1] }
+        switch parts.first.map({ $0.last == "/" ? $0.dropLast() : $0 })?.lowercased() {
+        case "resolve": return value("domain").map(name) ?? plus("")
+        case "user", "openmessage":
+            if let number = (value("id") ?? value("user_id")).flatMap({ Int64($0) }) { return id(number) }
+            return value("chat_id").flatMap { Int64($0) }.map { id(-$0) } ?? other
+        case "privatepost": return channel(value("channel"))
+        case "join": return invitation
+        default: return other
+        }
+    }
+}
+
+extension String {
+    /// What follows a word at the beginning, whichever letters it is written with.
+    fileprivate func without(_ prefix: String) -> Substring? {
+        self.prefix(prefix.count).lowercased() == prefix ? dropFirst(prefix.count) : nil
+    }
+}

@@ -1,0 +1,79 @@
+import JSON
+import NIOCore
+
+/// Lines from an owner to a client: the request's id, and one more member.
+enum OwnerAnswer {
+    /// A result that is JSON text already is not read again.
+    static func line(_ id: Int64?, _ key: String, _ text: [UInt8]) -> ByteBuffer {
+        var buffer = ByteBuffer()
+        buffer.reserveCapacity(text.count + 64)
+        buffer.writeString(#"{"id":\#(id.map { "\($0)" } ?? "null"),"\#(key)":"#)
+        buffer.writeBytes(text)
+        buffer.writeStaticString("}\n")
+        return buffer
+    }
+
+    static func line(_ id: Int64?, _ key: String, _ json: JSON) -> ByteBuffer { line(id, key, json.bytes) }
+
+    static func failure(_ id: Int64?, _ error: any Error) -> ByteBuffer {
+        line(id, "error", .object(Failure.json(error)))
+    }
+
+    static func event(_ id: Int64, _ event: AccountEvent) -> ByteBuffer {
+        switch event {
+        case .updates(let text):
+            line(id, "event", Array(#"{"type":"updates","updates":"#.utf8) + text + [UInt8(ascii: "}")])
+        case .gap: line(id, "event", ["type": "gap"])
+        case .ready: line(id, "event", ["type": "ready"])
+        case .waiting(let reason): line(id, "event", ["type": "waiting", "reason": .string(reason)])
+        }
+    }
+
+    static func waiting(_ id: Int64, _ wait: FloodWait) -> ByteBuffer {
+        let seconds = Double(wait.remaining.components.seconds) + Double(wait.remaining.components.attoseconds) / 1e18
+        return line(
+            id, "waiting",
+            ["method": .string(wait.method), "seconds": .number(seconds), "reason": .string(wait.reason)])
+    }
+}
+
+/// A line of an owner, read without making a tree of what may be long.
+struct OwnerLine {
+    let id: Int64
+    let key: String
+    /// JSON text.
+    let value: ArraySlice<UInt8>
+
+    /// nil for what is no such line.
+    init?(_ line: [UInt8]) {
+        let start = Array(#"{"id":"#.utf8)
+        guard line.starts(with: start), line.last == UInt8(ascii: "}") else { return nil }
+        let rest = line[start.count...]
+        guard let comma = rest.firstIndex(of: UInt8(ascii: ",")),
+            let id = Int64(String(decoding: rest[..<comma], as: UTF8.self))
+        else { return nil }
+        let quoted = rest[(comma + 1)...]
+        guard quoted.first == UInt8(ascii: "\""),
+            let end = quoted.dropFirst().firstIndex(of: UInt8(ascii: "\"")), end + 1 < line.count,
+            line[end + 1] == UInt8(ascii: ":")
+        else { return nil }
+        self.id = id
+        key = String(decoding: line[(comma + 2)..<end], as: UTF8.self)
+        value = line[(end + 2)..<(line.count - 1)]
+    }
+
+    var json: JSON? { try? JSON(parsing: Array(value)) }
+
+    /// nil for another kind of line.
+    var event: AccountEvent? {
+        let updates = Array(#"{"type":"updates","updates":"#.utf8)
+        if value.starts(with: updates) { return .updates(Array(value.dropFirst(updates.count).dropLast())) }
+        guard let json else { return nil }
+        return switch json["type"]?.string {
+        case "gap": .gap
+        case "ready": .ready
+        case "waiting": .waiting(json["reason"]?.string ?? "")
+        default: nil
+        }
+    }
+}

@@ -1,0 +1,45 @@
+import JSON
+import NIOCore
+
+/// Cuts what comes over a socket into lines.
+struct SocketLines: ~Copyable {
+    private let maxLineBytes: Int
+    private var splitter: LineSplitter
+
+    init(maxLineBytes: Int) {
+        self.maxLineBytes = maxLineBytes
+        splitter = LineSplitter(maxLineBytes: maxLineBytes, blockBytes: 64 << 10)
+    }
+
+    /// - Returns: the lines that are whole now.
+    /// - Throws: `ClientError`, `socketProtocol`, for one that is too long.
+    mutating func take(_ buffer: ByteBuffer) throws(ClientError) -> [[UInt8]] {
+        var lines: [[UInt8]] = []
+        var rest = buffer.readableBytesView
+        while !rest.isEmpty {
+            let free = splitter.free
+            let count = min(free.count, rest.count)
+            rest.prefix(count).withUnsafeBytes { free.copyMemory(from: $0) }
+            rest = rest.dropFirst(count)
+            try collect(splitter.take(count), &lines)
+        }
+        return lines
+    }
+
+    /// A last one that was not ended.
+    mutating func finish() throws(ClientError) -> [[UInt8]] {
+        var lines: [[UInt8]] = []
+        try collect(splitter.finish(), &lines)
+        return lines
+    }
+
+    private func collect(_ outputs: [LineSplitter.Output], _ lines: inout [[UInt8]]) throws(ClientError) {
+        for output in outputs {
+            switch output {
+            case .lines(let block): lines += block.lines.map(\.bytes)
+            case .tooLong:
+                throw ClientError(.socketProtocol, "a line over the socket is longer than \(maxLineBytes) bytes")
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+import CLinux
+import Glibc
+
+/// Takes connections at a Unix socket that is for its user only.
+final class SocketListener: Sendable {
+    private let descriptor: Int32
+    private let stopping = tgp_eventfd()
+    private let path: String
+
+    /// - Parameter path: what is there already is replaced.
+    /// - Throws: `ClientError`, `configuration` or `localIO`.
+    init(_ path: String) throws(ClientError) {
+        self.path = path
+        guard var address = SocketListener.address(path) else {
+            throw ClientError(.configuration, "the path \(path) is too long for a socket: choose a shorter --state-dir")
+        }
+        descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), 0)
+        unlink(path)
+        let isBound = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) == 0
+            }
+        }
+        // Until it is listened at, nobody can connect.
+        guard isBound, chmod(path, 0o600) == 0, listen(descriptor, 64) == 0 else {
+            let error = ClientError.system("unable to listen at \(path)")
+            close(descriptor)
+            throw error
+        }
+    }
+
+    deinit {
+        close(descriptor)
+        close(stopping)
+    }
+
+    /// nil when the kernel takes no path of that length.
+    static func address(_ path: String) -> sockaddr_un? {
+        var address = sockaddr_un()
+        guard path.utf8.count < MemoryLayout.size(ofValue: address.sun_path) else { return nil }
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+        return address
+    }
+
+    /// Whether somebody listens there.
+    static func answers(_ path: String) -> Bool {
+        guard var address = address(path) else { return false }
+        let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
+        let descriptor = socket(AF_UNIX, kind, 0)
+        defer { close(descriptor) }
+        return withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) == 0
+            }
+        }
+    }
+
+    /// The next connection, of a process of this user or the superuser's; others are closed. Blocks.
+    ///
+    /// - Returns: nil after `stop`.
+    func next() -> Int32? {
+        while true {
+            var watched = [
+                pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: stopping, events: Int16(POLLIN), revents: 0),
+            ]
+            poll(&watched, 2, -1)
+            guard watched[1].revents == 0 else { return nil }
+            let client = tgp_accept(descriptor)
+            guard client >= 0 else {
+                // No descriptors are left: some will be.
+                if errno == EMFILE || errno == ENFILE { usleep(100_000) }
+                continue
+            }
+            if SocketListener.isOwn(client) { return client }
+            close(client)
+        }
+    }
+
+    /// Nobody finds the socket any more. By whoever has the session's lock still: the next owner makes one of the same name.
+    func stop() {
+        unlink(path)
+        var one: UInt64 = 1
+        _ = write(stopping, &one, 8)
+    }
+
+    private static func isOwn(_ client: Int32) -> Bool {
+        // As Linux has it (`struct ucred`): process, user, group.
+        var credentials: (pid_t, uid_t, gid_t) = (0, 0, 0)
+        var size = socklen_t(MemoryLayout.size(ofValue: credentials))
+        guard getsockopt(client, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0 else { return false }
+        return credentials.1 == getuid() || credentials.1 == 0
+    }
+}

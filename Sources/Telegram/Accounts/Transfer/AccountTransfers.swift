@@ -1,0 +1,59 @@
+package import JSON
+import MTProto
+
+extension AccountClient {
+    private var transfers: FileTransfers {
+        FileTransfers(host: self, folder: keeper.uploadsFolder, uploaded: uploaded)
+    }
+
+    package func upload(_ path: String, key: String, onProgress: @escaping TransferProgress) async throws -> JSON {
+        try await transfers.upload(path, key: key, onProgress: onProgress)
+    }
+
+    package func download(_ file: RemoteFile, to path: String, onProgress: @escaping TransferProgress) async throws {
+        try await transfers.download(file, to: path, onProgress: onProgress)
+    }
+
+    /// Makes a call, and again when Telegram has lost parts of a file that it is about.
+    func restoringParts(
+        _ parameters: JSONObject, _ call: () async throws -> [UInt8]
+    ) async throws -> [UInt8] {
+        var attempt = 0
+        while true {
+            do {
+                return try await call()
+            } catch let error as TelegramRPCError {
+                guard try await transfers.restore(after: error, in: parameters, attempt: attempt) else { throw error }
+                attempt += 1
+            }
+        }
+    }
+}
+
+extension AccountClient: TransferHost {
+    var homeDataCenter: Int { keeper.session.dataCenter }
+
+    var isPremium: Bool {
+        get async throws {
+            let users = try await ask("users.getUsers", ["id": .array([.object(["_": "inputUserSelf"])])])
+            return users.array?.first?["premium"] == true
+        }
+    }
+
+    func call(
+        _ request: [UInt8], at place: TransferPlace, line: Int, within patience: Duration
+    ) async throws -> [UInt8] {
+        try throwIfEnded()
+        switch place {
+        case .cdn(let number): return try await contentNetwork(number).call(request, within: patience)
+        case .dataCenter(let number):
+            let connection = try await connections(to: number, count: line + 1)[line]
+            do {
+                return try await connection.call(request, within: patience)
+            } catch let error as TelegramRPCError where error.name == "AUTH_KEY_UNREGISTERED" {
+                try await authorizeAgain(number)
+                return try await connection.call(request, within: patience)
+            }
+        }
+    }
+}

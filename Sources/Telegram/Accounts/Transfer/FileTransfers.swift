@@ -1,0 +1,104 @@
+import JSON
+import System
+import Digest
+import Glibc
+import MTProto
+import Synchronization
+
+/// Files that were uploaded, of which parts may turn out to be lost when a message is made of them.
+final class UploadedFiles: Sendable {
+    struct File {
+        let id: Int64
+        let path: String
+        let key: String
+    }
+
+    private static let mostKept = 256
+
+    private let files = Mutex<[File]>([])
+
+    func add(_ file: File) {
+        files.withLock { files in
+            files.removeAll { $0.id == file.id }
+            if files.count >= UploadedFiles.mostKept { files.removeFirst() }
+            files.append(file)
+        }
+    }
+
+    /// The first that a value has an `InputFile` of.
+    func file(in value: JSON) -> File? {
+        switch value {
+        case .array(let elements): return elements.lazy.compactMap { self.file(in: $0) }.first
+        case .object(let object):
+            guard ["inputFile", "inputFileBig"].contains(object["_"]?.string), let id = object["id"]?.long else {
+                return object.members.lazy.compactMap { self.file(in: $0.value) }.first
+            }
+            return files.withLock { $0.first { $0.id == id } }
+        default: return nil
+        }
+    }
+}
+
+/// Brings files to Telegram and back, for one account.
+struct FileTransfers: Sendable {
+    let host: any TransferHost
+    /// For what is known of uploads; made when it is needed.
+    let folder: String
+    let uploaded: UploadedFiles
+    var settings = TransferSettings()
+
+    /// Who asked for an upload tells of a longer wait, and goes on with what is missing after it.
+    private var uploadSettings: TransferSettings {
+        var settings = settings
+        settings.longestFloodWait = .seconds(2)
+        return settings
+    }
+
+    /// See `Account.upload`.
+    func upload(_ path: String, key: String, onProgress: @escaping TransferProgress) async throws -> JSON {
+        let folder = folder
+        try await BlockingThread().run {
+            try makeDirectory(folder, mode: 0o700)
+            FileTransfers.removeOld(in: folder)
+        }
+        let upload = try await Upload(path, logPath: logPath(key), host: host, settings: uploadSettings)
+        let file = try await upload.run(onProgress)
+        uploaded.add(UploadedFiles.File(id: upload.id, path: path, key: key))
+        return file
+    }
+
+    private func logPath(_ key: String) -> String {
+        "\(folder)/\(SHA256.hexDigest(Array(key.utf8)).prefix(32)).upload"
+    }
+
+    /// See `Account.download`.
+    func download(_ file: RemoteFile, to path: String, onProgress: @escaping TransferProgress) async throws {
+        try await Download(file, to: path, host: host, settings: settings).run(onProgress)
+    }
+
+    /// Sends again what Telegram has lost of a file that a call is about.
+    ///
+    /// - Parameters:
+    ///   - attempt: of the same call, from 0. When more than a few parts are missing, all are taken to be.
+    /// - Returns: whether the call is worth making again.
+    func restore(after error: TelegramRPCError, in parameters: JSONObject, attempt: Int) async throws -> Bool {
+        guard error.name == "FILE_PART_MISSING", let part = error.value, attempt < 4,
+            let known = uploaded.file(in: .object(parameters))
+        else { return false }
+        let upload = try await Upload(known.path, logPath: logPath(known.key), host: host, settings: uploadSettings)
+        guard upload.id == known.id, (0..<upload.partCount).contains(part) else { return false }
+        if attempt < 3 { try await upload.send(part) } else { try await upload.sendAgain() }
+        return true
+    }
+
+    /// Removes what nobody will go on with.
+    private static func removeOld(in folder: String) {
+        for name in folderEntries(folder) ?? [] {
+            var status = stat()
+            guard name.hasSuffix(".upload"), lstat("\(folder)/\(name)", &status) == 0,
+                status.st_mtim.tv_sec < time(nil) - Int(Upload.secondsKept)
+            else { continue }
+            unlink("\(folder)/\(name)")
+        }
+    }
+}

@@ -1,0 +1,108 @@
+import JSON
+import System
+import TL
+
+/// One file on its way to Telegram.
+///
+/// Source: https://core.telegram.org/api/files#uploading-files
+struct Upload: Sendable {
+    /// How long Telegram is believed to keep parts of which no message was made.
+    static let secondsKept: Int64 = 3 * 3600
+
+    private let source: UploadSource
+    private let fileID: Int64
+    private let home: Int
+    /// nil when another process is uploading the same.
+    private let log: PieceLog?
+    private let call: PieceCall
+    private let settings: TransferSettings
+    private let disk: BlockingThread
+
+    /// - Parameter logPath: where it is kept which parts are over.
+    /// - Throws: `ClientError`.
+    init(
+        _ path: String, logPath: String, host: any TransferHost, settings: TransferSettings
+    ) async throws {
+        (disk, self.settings, home) = (BlockingThread(), settings, await host.homeDataCenter)
+        call = PieceCall(host: host, settings: settings)
+        source = try await disk.run { try UploadSource(path) }
+        try await Upload.check(source, host)
+        let (source, home) = (source, home)
+        log = try await disk.run {
+            var identity = try source.identity()
+            identity["dc"] = .integer(Int64(home))
+            return try PieceLog(
+                logPath, identity: identity, secondsKept: Upload.secondsKept,
+                details: ["file_id": .string("\(Int64.random(in: 1...Int64.max))")])
+        }
+        fileID = log?.details["file_id"]?.string.flatMap { Int64($0) } ?? Int64.random(in: 1...Int64.max)
+    }
+
+    private static func check(_ source: UploadSource, _ host: any TransferHost) async throws {
+        guard source.partCount > TransferSettings.mostParts else { return }
+        let isPremium = try await host.isPremium
+        let most = isPremium ? 2 * TransferSettings.mostParts : TransferSettings.mostParts
+        guard source.partCount > most else { return }
+        let limit = most * TransferSettings.pieceBytes / 1_000_000
+        let hint = isPremium ? "" : "; accounts with Telegram Premium may upload twice that"
+        throw ClientError(.tooLarge, "the file is over the \(limit) MB that this account may upload\(hint)")
+    }
+
+    var id: Int64 { fileID }
+
+    /// Brings over what is not there yet.
+    ///
+    /// - Returns: an `InputFile`.
+    func run(_ onProgress: @escaping TransferProgress) async throws -> JSON {
+        let done = log?.done ?? []
+        let doneBytes = done.filter { $0 < source.partCount }.reduce(0) { $0 + Int64(source.size(ofPart: $1)) }
+        let queue = PieceQueue(count: source.partCount, done: done, doneBytes: doneBytes, onProgress: onProgress)
+        try await settings.spread(over: source.partCount - done.count) { line in
+            guard let part = queue.next() else { return false }
+            try await send(part, line: line)
+            queue.finished(bytes: source.size(ofPart: part))
+            return true
+        }
+        let checksum = try await disk.run { [source] in
+            let checksum = source.isBig ? nil : try source.checksum()
+            try source.checkUnchanged()
+            return checksum
+        }
+        return .object([
+            "_": checksum == nil ? "inputFileBig" : "inputFile", "id": .string("\(fileID)"),
+            "parts": .integer(Int64(source.partCount)),
+            "name": .string(source.path.split(separator: "/").last.map(String.init) ?? "file"),
+            "md5_checksum": checksum.map { .string($0) },
+        ])
+    }
+
+    /// Sends a part, also one that was sent before and lost.
+    func send(_ part: Int, line: Int = 0) async throws {
+        let (source, head, log) = (source, head(part), log)
+        let request = try await disk.run { try source.request(head, part: part) }
+        _ = try await call(request, at: .dataCenter(home), line: line)
+        await disk.run { log?.add(part) }
+    }
+
+    /// Sends all of it, which Telegram has lost.
+    func sendAgain() async throws {
+        let queue = PieceQueue(count: source.partCount, done: [], doneBytes: 0) { _ in }
+        try await settings.spread(over: source.partCount) { line in
+            guard let part = queue.next() else { return false }
+            try await send(part, line: line)
+            return true
+        }
+    }
+
+    var partCount: Int { source.partCount }
+
+    /// A method up to the bytes of the part: `upload.saveBigFilePart` or `upload.saveFilePart`.
+    private func head(_ part: Int) -> [UInt8] {
+        var writer = TLWriter(reserving: 20)
+        writer.word(source.isBig ? 0xde7b_673d : 0xb304_a621)
+        writer.long(fileID)
+        writer.int(Int32(part))
+        if source.isBig { writer.int(Int32(source.partCount)) }
+        return writer.bytes
+    }
+}

@@ -1,0 +1,130 @@
+import HTTP
+import JSON
+package import System
+
+/// Why Telegram did not do what it was asked; its words are parsed here, and nowhere else.
+package struct TelegramError: ReportableError, CustomStringConvertible {
+    package enum Code: String, Sendable {
+        /// Wait for `retryAfter`, exactly.
+        case floodWait = "flood_wait"
+        /// Another process polls for the same bot, or a webhook is set.
+        case conflict
+        case unauthorized
+        case forbidden
+        case badRequest = "bad_request"
+        /// The text is already what it was asked to become.
+        case notModified = "not_modified"
+        /// The message to edit, delete, react to or answer is gone, or too old for it.
+        case messageNotFound = "message_not_found"
+        /// The file_id is another bot's, of another type, or no longer accepted.
+        case fileRefused = "file_refused"
+        case tooLarge = "too_large"
+        /// Telegram's own failure; trying again may help.
+        case server
+        case network
+        case localIO = "local_io"
+        case protocolBroken = "protocol_broken"
+    }
+
+    package let code: Code
+    /// Telegram's number (400, 403, 429, …); 0 when there was no answer.
+    package let number: Int
+    /// One line, without the token.
+    package let message: String
+    package let retryAfter: Duration?
+    /// What has to wait, in an account's own words: its method, and Telegram's text.
+    package var held: (method: String, reason: String)?
+    /// The supergroup that the basic group which was spoken to has become.
+    let migratedTo: Int64?
+
+    package init(_ code: Code, number: Int = 0, _ message: String, retryAfter: Duration? = nil) {
+        self.init(code, number: number, message, retryAfter: retryAfter, migratedTo: nil)
+    }
+
+    private init(_ code: Code, number: Int, _ message: String, retryAfter: Duration?, migratedTo: Int64?) {
+        self.code = code
+        self.number = number
+        self.message = message
+        self.retryAfter = retryAfter
+        self.migratedTo = migratedTo
+    }
+
+    package var isTemporary: Bool {
+        switch code {
+        case .floodWait, .server, .network, .conflict: true
+        default: false
+        }
+    }
+
+    package var exitStatus: ExitStatus {
+        switch code {
+        case .floodWait, .conflict: .tryAgain
+        case .unauthorized, .forbidden: .authenticationRefused
+        case .server, .network: .unavailable
+        case .protocolBroken: .protocolBroken
+        case .localIO: .localIO
+        default: .no
+        }
+    }
+
+    package var description: String { message }
+}
+
+extension TelegramError {
+    /// Reads a Bot API answer that is not `ok`.
+    ///
+    /// Source: https://core.telegram.org/bots/api#making-requests, and the texts that the server is known to send.
+    ///
+    /// - Parameter parameters: a `ResponseParameters` object.
+    init(number: Int, description: String, parameters: JSON? = nil) {
+        let code: Code =
+            switch number {
+            case 429: .floodWait
+            case 409: .conflict
+            // A token that is no token at all is answered with "Not Found".
+            case 401: .unauthorized
+            case 404: description.lowercased().contains("method not found") ? .badRequest : .unauthorized
+            case 403: .forbidden
+            case 413: .tooLarge
+            case 500...: .server
+            default: TelegramError.code(ofBadRequest: description.lowercased())
+            }
+        self.init(
+            code, number: number, TelegramError.text(code, description),
+            retryAfter: code == .floodWait ? .seconds(max(1, parameters?["retry_after"]?.int ?? 1)) : nil,
+            migratedTo: parameters?["migrate_to_chat_id"]?.int)
+    }
+
+    private static func code(ofBadRequest text: String) -> Code {
+        let table: [(fragment: String, code: Code)] = [
+            ("message is not modified", .notModified), ("message to edit not found", .messageNotFound),
+            ("message to delete not found", .messageNotFound), ("message to react not found", .messageNotFound),
+            ("message to be replied not found", .messageNotFound), ("message_id_invalid", .messageNotFound),
+            ("message can't be edited", .messageNotFound), ("message can't be deleted", .messageNotFound),
+            ("type of file mismatch", .fileRefused), ("wrong file identifier", .fileRefused),
+            ("wrong remote file identifier", .fileRefused),
+            ("file_reference", .fileRefused), ("file reference", .fileRefused),
+            ("can't use file of type", .fileRefused),
+            ("file is temporarily unavailable", .server), ("file is too big", .tooLarge), ("file_too_big", .tooLarge),
+            ("file is too large", .tooLarge),
+        ]
+        return table.first { text.contains($0.fragment) }?.code ?? .badRequest
+    }
+
+    private static func text(_ code: Code, _ description: String) -> String {
+        let words = description.split(separator: ": ", maxSplits: 1).last.map(String.init) ?? description
+        return switch code {
+        case .unauthorized: "Telegram refuses the bot token"
+        case .conflict: "another process polls for this bot, or a webhook is set (\(words))"
+        default: "Telegram: \(words)"
+        }
+    }
+
+    init(_ error: HTTPError) {
+        switch error.code {
+        case .localIO: self.init(.localIO, error.message)
+        case .invalidURL: self.init(.badRequest, error.message)
+        default: self.init(.network, "unable to reach Telegram: \(error.message)")
+        }
+    }
+}

@@ -1,0 +1,159 @@
+import NIOCore
+import NIOPosix
+import Synchronization
+
+/// A lasting connection to one data centre of Telegram: calls go in, answers and events come out.
+///
+/// Somebody must be in `run` all the time; calls may be made before, and wait. When a connection breaks, the next one goes on
+/// with what was not answered.
+package final class Connection: Sendable {
+    /// One thread for all connections of a program: what it does is quick.
+    private static let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+
+    private let settings: ConnectionSettings
+    private let loop: any EventLoop
+    private let conversation: NIOLoopBound<Conversation>
+    private let buffer: UpdateBuffer<ConnectionEvent>
+    private let lastCall = Atomic<CallID>(0)
+
+    /// - Throws: `MTProtoError`, `configuration`, for settings that cannot work.
+    package init(_ settings: ConnectionSettings) async throws(MTProtoError) {
+        guard settings.proxy?.secret != nil || !settings.addresses.isEmpty else {
+            throw MTProtoError(.configuration, "there is no address of data centre \(settings.dataCenter)")
+        }
+        let obfuscates = settings.transport.isObfuscated || settings.proxy?.secret != nil
+        guard !(obfuscates && settings.transport.kind == .full) else { throw TransportLink.fullIsNotObfuscated }
+        self.settings = settings
+        let (loop, buffer) = (
+            Connection.group.next(),
+            UpdateBuffer<ConnectionEvent>(maxUpdates: settings.maxUpdates, maxBytes: settings.maxUpdateBytes)
+        )
+        (self.loop, self.buffer) = (loop, buffer)
+        do {
+            conversation = try await loop.submit {
+                NIOLoopBound(Conversation(settings, buffer, on: loop), eventLoop: loop)
+            }.get()
+        } catch {
+            throw MTProtoError(.closed, "the thread for connections has ended")
+        }
+    }
+
+    /// What happens without being asked; for one consumer.
+    package var events: ConnectionEvents { ConnectionEvents(buffer: buffer) }
+
+    /// Calls a method of Telegram's API.
+    ///
+    /// - Parameters:
+    ///   - request: TL bytes of the method; at most a megabyte.
+    ///   - patience: how long to wait for the answer, a connection included.
+    /// - Returns: TL bytes of the result.
+    /// - Throws: `TelegramRPCError`, when Telegram refuses; `MTProtoError`.
+    package func call(_ request: [UInt8], within patience: Duration = .seconds(60)) async throws -> [UInt8] {
+        let call = lastCall.add(1, ordering: .relaxed).newValue
+        let isCancelled = Flag()
+        return try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                loop.execute { [conversation] in
+                    // The task may have been cancelled before this.
+                    guard !isCancelled.isSet else { return continuation.resume(throwing: Connection.cancelled) }
+                    conversation.value.call(call, request, within: patience, continuation)
+                }
+            }
+        } onCancel: {
+            isCancelled.set()
+            loop.execute { [conversation] in conversation.value.cancel(call, Connection.cancelled) }
+        }
+    }
+
+    private static var cancelled: MTProtoError { MTProtoError(.cancelled, "the call was given up") }
+
+    /// Connects, and connects again, until the task is cancelled.
+    ///
+    /// - Throws: `MTProtoError` when trying again is of no use: the server breaks the protocol, does not know the key, or the
+    ///   settings are wrong.
+    package func run() async throws {
+        var failures = 0
+        while !Task.isCancelled {
+            let (failure, wasReady) = try await converse(settings.addresses, attempt: failures)
+            if Task.isCancelled { break }
+            guard failure.isTemporary else {
+                await close(failure)
+                throw failure
+            }
+            failures = wasReady ? 0 : failures + 1
+            let pause = Backoff.pause(after: failures, failure)
+            buffer.add(.waiting(pause, failure))
+            try? await Task.sleep(for: pause)
+        }
+        await close(MTProtoError(.closed, "the connection to Telegram was ended"))
+    }
+
+    private func close(_ reason: MTProtoError) async {
+        try? await loop.submit { [conversation] in conversation.value.close(reason) }.get()
+        buffer.finish()
+    }
+
+    /// One connection from its beginning to its end; why it ended.
+    private func converse(
+        _ addresses: [ServerAddress], attempt: Int
+    ) async throws -> (MTProtoError, wasReady: Bool) {
+        let server = addresses.isEmpty ? ServerAddress("", 0) : addresses[attempt % addresses.count]
+        let target = settings.proxy?.address ?? server
+        let promise = loop.makePromise(of: (any Channel).self)
+        connect(to: target, server: server).cascade(to: promise)
+        return try await withTaskCancellationHandler {
+            do {
+                let channel = try await promise.futureResult.get()
+                try await withTaskCancellationHandler {
+                    try await channel.closeFuture.get()
+                } onCancel: {
+                    channel.close(promise: nil)
+                }
+            } catch {
+                let failure = SocketFailure.unreachable(target, error)
+                try await loop.submit { [conversation] in conversation.value.unreachable(failure) }.get()
+            }
+            return try await loop.submit { [conversation] in conversation.value.ending() }.get()
+        } onCancel: {
+            // A connection that comes about later finds the conversation closed.
+            promise.fail(Connection.cancelled)
+        }
+    }
+
+    private func connect(to target: ServerAddress, server: ServerAddress) -> EventLoopFuture<any Channel> {
+        ClientBootstrap(group: loop)
+            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .channelOption(
+                .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 1024, initial: 8192, maximum: 1 << 18)
+            )
+            .connectTimeout(min(TimeAmount(settings.patience), .seconds(10)))
+            .channelInitializer { [conversation, loop] channel in
+                loop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(
+                        ConversationHandler(conversation.value, to: server))
+                }
+            }
+            .connect(host: target.host, port: target.port)
+    }
+}
+
+/// Set once, by whoever cancels.
+private final class Flag: Sendable {
+    private let value = Atomic(false)
+
+    var isSet: Bool { value.load(ordering: .acquiring) }
+
+    func set() { value.store(true, ordering: .releasing) }
+}
+
+/// How long to wait before the next connection.
+enum Backoff {
+    static let longest = 30.0
+
+    /// At once after one that worked; then longer and longer, and never at the same moment as others who wait.
+    static func pause(after failures: Int, _ failure: MTProtoError) -> Duration {
+        let least = failure.code == .transportFlood ? 10.0 : 0.05
+        let seconds = failures == 0 ? least : min(0.25 * Double(1 << min(failures, 10)), longest)
+        return .seconds(max(seconds, least) * Double.random(in: 0.75...1.25))
+    }
+}

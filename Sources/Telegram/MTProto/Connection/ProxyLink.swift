@@ -1,0 +1,61 @@
+import JSON
+
+extension Proxy {
+    /// Reads `tg://proxy?server=…&port=…&secret=…`, the same at `https://t.me/`, `tg://socks?…`, or
+    /// `socks5://USER:PASSWORD@HOST:PORT`.
+    ///
+    /// - Throws: `MTProtoError`, `configuration`, without the link's secrets in its words.
+    package init(link: String) throws(MTProtoError) {
+        if let rest = Proxy.rest(of: link, after: ["socks5://"]) {
+            self = try Proxy.socks(rest)
+            return
+        }
+        let prefixes = ["tg://", "tg:", "https://t.me/", "http://t.me/", "https://telegram.me/", "t.me/"]
+        guard let rest = Proxy.rest(of: link, after: prefixes) else { throw Proxy.unreadable }
+        let parts = rest.split(separator: "?", maxSplits: 1)
+        guard parts.count == 2 else { throw Proxy.unreadable }
+        var fields: [Substring: String] = [:]
+        for pair in parts[1].split(separator: "&") {
+            let words = pair.split(separator: "=", maxSplits: 1)
+            guard words.count == 2, let value = strictlyPercentDecoded(words[1]) else { continue }
+            fields[words[0]] = value
+        }
+        let address = try Proxy.address(fields["server"] ?? "", fields["port"] ?? "")
+        switch parts[0] {
+        case "proxy": self = .mtproxy(address, try ProxySecret(fields["secret"] ?? ""))
+        case "socks": self = .socks5(address, user: fields["user"], password: fields["pass"])
+        default: throw Proxy.unreadable
+        }
+    }
+
+    private static func socks(_ rest: Substring) throws(MTProtoError) -> Proxy {
+        let place = rest.lastIndex(of: "@")
+        let target = place.map { rest[rest.index(after: $0)...] } ?? rest
+        guard let colon = target.lastIndex(of: ":") else { throw unreadable }
+        let host = target[..<colon].drop { $0 == "[" }
+        let name = host.last == "]" ? host.dropLast() : host
+        let address = try address(String(name), String(target[target.index(after: colon)...]))
+        guard let place else { return .socks5(address, user: nil, password: nil) }
+        let words = rest[..<place].split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+        guard let user = strictlyPercentDecoded(words[0]),
+            let password = words.count == 2 ? strictlyPercentDecoded(words[1]) : ""
+        else {
+            throw unreadable
+        }
+        return .socks5(address, user: user, password: password)
+    }
+
+    private static func rest(of link: String, after prefixes: [String]) -> Substring? {
+        prefixes.first { link.hasPrefix($0) }.map { link.dropFirst($0.count) }
+    }
+
+    private static func address(_ host: String, _ port: String) throws(MTProtoError) -> ServerAddress {
+        guard !host.isEmpty, host.utf8.count < 256, let port = UInt16(port), port > 0 else { throw unreadable }
+        return ServerAddress(host, Int(port))
+    }
+
+    private static var unreadable: MTProtoError {
+        MTProtoError(
+            .configuration, "the proxy is not given as tg://proxy?server=…&port=…&secret=… or socks5://HOST:PORT")
+    }
+}

@@ -1,0 +1,77 @@
+package import System
+
+/// Telegram's refusal of a call, as it came through MTProto; its words are parsed here, and nowhere else.
+package struct TelegramRPCError: ReportableError, Equatable, CustomStringConvertible {
+    /// 303, 400, 401, 403, 406, 420, 500, …
+    package let code: Int
+    /// Without the number in it: `FLOOD_WAIT`, `USER_MIGRATE`, `FILE_PART_MISSING`.
+    package let name: String
+    /// The number: seconds to wait, the data centre to go to, the part that is missing.
+    package let value: Int?
+    /// As the server wrote it: `FLOOD_WAIT_3`.
+    package let text: String
+
+    package init(code: Int, text: String) {
+        self.code = code
+        // For people on one line, and for files and terminals: nothing but what Telegram writes such names with.
+        let clean = String(text.unicodeScalars.prefix(200).map { $0.isASCII && $0.value > 31 ? Character($0) : "?" })
+        self.text = clean
+        let parts = clean.split(separator: "_", omittingEmptySubsequences: false)
+        guard let place = parts.indices.dropFirst().last(where: { TelegramRPCError.isNumber(parts[$0]) }),
+            let number = Int(parts[place])
+        else {
+            (name, value) = (clean, nil)
+            return
+        }
+        name = (parts[..<place] + parts[(place + 1)...]).joined(separator: "_")
+        value = number
+    }
+
+    private static func isNumber(_ text: Substring) -> Bool { !text.isEmpty && text.utf8.allSatisfy { $0 &- 48 < 10 } }
+
+    /// How long to wait before this call, if that is what was said.
+    package var wait: Duration? {
+        guard let value, TelegramRPCError.waits.contains(name) else { return nil }
+        // None is longer than some days.
+        return .seconds(min(max(value, 1), 30 * 86400))
+    }
+
+    private static let waits: Set<String> = [
+        "FLOOD_WAIT", "FLOOD_PREMIUM_WAIT", "SLOWMODE_WAIT", "TAKEOUT_INIT_DELAY", "FLOOD_TEST_PHONE_WAIT",
+        "2FA_CONFIRM_WAIT", "STORY_SEND_FLOOD", "SESSION_TOO_FRESH", "PASSWORD_TOO_FRESH",
+    ]
+
+    /// What was set up wrongly, whatever is called.
+    private static let settings = [
+        "API_ID_INVALID": "Telegram does not know this api_id with this api_hash: see https://my.telegram.org",
+        "CONNECTION_API_ID_INVALID": "Telegram does not know this api_id: see https://my.telegram.org",
+        "API_ID_PUBLISHED_FLOOD": "this api_id was published, and is blocked: get your own at https://my.telegram.org",
+        "CONNECTION_LAYER_INVALID": "Telegram does not speak this layer of its API",
+    ]
+
+    /// The data centre that has to be asked instead, if that is what was said.
+    package var dataCenter: Int? { code == 303 && name.hasSuffix("_MIGRATE") ? value : nil }
+
+    /// Telegram's own trouble: the same call may succeed later. That a message is there already is none, though it has such a number.
+    package var isTemporary: Bool { wait != nil || ((code >= 500 || code < 0) && name != "RANDOM_ID_DUPLICATE") }
+
+    package var exitStatus: ExitStatus {
+        if code == 420 || wait != nil { return .tryAgain }
+        if code == 401 || name == "AUTH_KEY_DUPLICATED" { return .authenticationRefused }
+        if TelegramRPCError.settings[name] != nil { return .configuration }
+        return .no
+    }
+
+    package var message: String {
+        if let wait { return "Telegram wants a wait of \(wait.components.seconds) s (\(text))" }
+        return switch name {
+        case "AUTH_KEY_DUPLICATED": "Telegram has ended this session: it was used by two programs at once (\(text))"
+        case "USER_DEACTIVATED", "USER_DEACTIVATED_BAN": "Telegram has closed this account (\(text))"
+        case "AUTH_KEY_UNREGISTERED", "SESSION_REVOKED", "SESSION_EXPIRED", "AUTH_KEY_INVALID":
+            "this session is not logged in, or was ended (\(text))"
+        default: "\(TelegramRPCError.settings[name] ?? "Telegram"): \(text)"
+        }
+    }
+
+    package var description: String { message }
+}

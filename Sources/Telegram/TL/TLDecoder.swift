@@ -1,0 +1,86 @@
+import JSON
+
+/// Turns TL bytes into JSON text. It keeps its memory between calls; not for two threads at once.
+///
+/// An object has its constructor's name as `_`, before the fields in the order of the schema; what is optional and absent has no key.
+/// docs/tl.md says how each type is written.
+package final class TLDecoder {
+    /// The deepest nesting of the JSON that is made: what reads it (`JSONParser`) can have it inside of something else.
+    package static let maxDepth = JSONParser.maxDepth - 8
+
+    package let schema: TLSchema
+    private var run: DecodingRun
+
+    /// - Parameter maxOutputBytes: the most JSON that is made of one value: few bytes of TL can be many of JSON.
+    package init(_ schema: TLSchema, maxOutputBytes: Int = 64 << 20) {
+        self.schema = schema
+        run = DecodingRun(schema.tables, output: JSONOutput(maximum: maxOutputBytes), maxDepth: TLDecoder.maxDepth)
+    }
+
+    /// Appends the JSON of one value, which must fill the bytes.
+    ///
+    /// - Throws: `TLError` with the place; then nothing is appended.
+    package func decode(
+        _ bytes: UnsafeRawBufferPointer, as type: TLType = .anything, into text: inout [UInt8]
+    ) throws(TLError) {
+        do throws(TLFault) {
+            try run.decode(bytes, type.shape)
+        } catch {
+            throw TLError(error, offset: run.offset, path: schema.text(of: run.place))
+        }
+        text.append(contentsOf: run.json)
+    }
+
+    package func json(of bytes: [UInt8], as type: TLType = .anything) throws(TLError) -> [UInt8] {
+        var text: [UInt8] = []
+        let result = bytes.withUnsafeBytes { buffer in
+            Result { () throws(TLError) in try decode(buffer, as: type, into: &text) }
+        }
+        try result.get()
+        return text
+    }
+}
+
+extension TLError {
+    fileprivate init(_ fault: TLFault, offset: Int, path: String) {
+        let (code, reason): (Code, String) =
+            switch fault {
+            case .unknownConstructor(let id):
+                (.unknownConstructor, "no constructor has the id \(TLSchema.hexadecimal(id))")
+            case .unexpectedConstructor(let id):
+                (.unexpectedConstructor, "a constructor of another type (\(TLSchema.hexadecimal(id)))")
+            case .truncated: (.truncated, "the bytes end too early")
+            case .oversized: (.oversized, "more is announced than the bytes can hold, or JSON should be made of")
+            case .tooDeep: (.tooDeep, "nested deeper than \(TLDecoder.maxDepth)")
+            case .trailingBytes: (.trailingBytes, "more bytes than the value has")
+            }
+        self.init(code, reason, path: path, offset: offset)
+    }
+}
+
+extension TLSchema {
+    static func hexadecimal(_ id: UInt32) -> String {
+        let digits = String(id, radix: 16)
+        return "0x" + String(repeating: "0", count: 8 - digits.count) + digits
+    }
+
+    /// The name of a field as JSON has it.
+    func name(of field: Field) -> String {
+        let start = Int(field.key) + 2
+        return String(decoding: keys[start..<start + Int(field.keyCount) - 4], as: UTF8.self)
+    }
+
+    func name(of combinator: Combinator) -> String {
+        let start = Int(combinator.head) + 6
+        return String(decoding: keys[start..<start + Int(combinator.headCount) - 7], as: UTF8.self)
+    }
+
+    fileprivate func text(of place: [DecodingRun.Step]) -> String {
+        place.reduce("$") { path, step in
+            switch step {
+            case .field(let number): "\(path).\(name(of: fields[number]))"
+            case .element(let index): "\(path)[\(index)]"
+            }
+        }
+    }
+}

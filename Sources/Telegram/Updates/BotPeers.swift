@@ -1,0 +1,57 @@
+import Accounts
+import JSON
+
+/// People and chats of TL as the Bot API shows them.
+///
+/// Source: https://core.telegram.org/bots/api#user, #chat
+struct BotPeers {
+    /// The account itself.
+    let own: Int64
+    let peers: Peers
+
+    /// A `User`; of somebody unknown only the id.
+    func user(_ id: Int64) -> JSON {
+        let known = peers[id]
+        return .object([
+            "id": .integer(id), "is_bot": .bool(known?["bot"]?.bool ?? false),
+            "first_name": known?["first_name"] ?? "", "last_name": known?["last_name"],
+            "username": known.flatMap(username), "language_code": known?["lang_code"],
+            "is_premium": known?["premium"]?.bool == true ? true : nil,
+        ])
+    }
+
+    /// A `Chat`.
+    func chat(_ peer: PeerID) -> JSON {
+        let known = peers[peer.botAPI]
+        let id = JSON.integer(peer.botAPI)
+        switch peer {
+        case .user:
+            return .object([
+                "id": id, "first_name": known?["first_name"] ?? "", "last_name": known?["last_name"],
+                "username": known.flatMap(username), "type": "private",
+            ])
+        case .chat: return .object(["id": id, "title": known?["title"] ?? "", "type": "group"])
+        case .channel:
+            return .object([
+                "id": id, "title": known?["title"] ?? "", "username": known.flatMap(username),
+                "type": isBroadcast(peer) ? "channel" : "supergroup",
+                "is_forum": known?["forum"]?.bool == true ? true : nil,
+            ])
+        }
+    }
+
+    func isBroadcast(_ peer: PeerID) -> Bool {
+        guard case .channel = peer, let known = peers[peer.botAPI] else { return false }
+        return known["broadcast"]?.bool == true
+    }
+
+    /// A peer of TL: a user's own name, or a chat's.
+    func isUser(_ peer: PeerID) -> Bool {
+        if case .user = peer { true } else { false }
+    }
+
+    private func username(_ peer: JSON) -> JSON? {
+        let others = peer["usernames"]?.array ?? []
+        return peer["username"] ?? others.first { $0["active"]?.bool == true }?["username"]
+    }
+}

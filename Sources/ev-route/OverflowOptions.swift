@@ -1,0 +1,68 @@
+import ArgumentParser
+import JSON
+import Options
+import Routing
+import Spool
+import System
+
+/// `--overflow POLICY` or `--overflow TARGET=POLICY`.
+struct OverflowOption: ExpressibleByArgument, Sendable {
+    /// As in the route; nil: all.
+    let target: String?
+    let overflow: Overflow
+
+    init?(argument: String) {
+        let equals = argument.lastIndex(of: "=")
+        let policy = equals.map { argument[argument.index(after: $0)...] } ?? argument[...]
+        guard let overflow = Overflow(rawValue: String(policy)) else { return nil }
+        self.overflow = overflow
+        target = equals.map { String(argument[..<$0]) }
+    }
+}
+
+/// The flags about outputs that do not keep up.
+struct OverflowOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "What happens to events for a slow or absent reader: block (the input waits; the default), drop, or spool (they "
+                + "wait on disk). For one output: TARGET=POLICY, the target as in its route. May be repeated.",
+            valueName: "policy"))
+    var overflow: [OverflowOption] = []
+
+    @Option(help: ArgumentHelp("The folder of the spools. Default: spool in the state folder.", valueName: "folder"))
+    var spool: String?
+
+    @Option(help: ArgumentHelp("How large a spool may grow. Default: 1G.", valueName: "size"))
+    var spoolSize: ByteSize?
+
+    @Option(help: ArgumentHelp("What a full spool does: block or drop. Default: block.", valueName: "policy"))
+    var spoolFull: SpoolLimits.WhenFull?
+
+    @Flag(help: "Have spooled events on the disk itself before going on: slower, but safe against power failures.")
+    var spoolSync = false
+
+    func validate() throws {
+        if let spoolSize, spoolSize.bytes < SpoolLimits.smallestBytes {
+            throw ValidationError("--spool-size must be 1M at least")
+        }
+        if spool?.isEmpty == true { throw ValidationError("--spool needs a folder") }
+    }
+
+    func apply(to plan: inout Plan) throws(ToolError) {
+        for option in overflow {
+            if let target = option.target {
+                plan.overflowOfTarget[try Target(target)] = option.overflow
+            } else {
+                plan.overflow = option.overflow
+            }
+        }
+        if let spool { plan.spool.folder = spool }
+        if let spoolSize { plan.spool.limits.totalBytes = spoolSize.bytes }
+        if let spoolFull { plan.spool.limits.whenFull = spoolFull }
+        if spoolSync { plan.spool.limits.syncs = true }
+    }
+}
+
+extension SpoolLimits.WhenFull: ExpressibleByArgument {}
+
+extension Overflow: ExpressibleByArgument {}

@@ -1,0 +1,94 @@
+@testable import Accounts
+import JSON
+import Logging
+import MTProto
+import Synchronization
+import TL
+import TestSupport
+import Testing
+
+/// Clients of the emulator, with sessions in a folder of their own.
+struct AtWork: Sendable {
+    let emulator: MTProtoEmulator
+    let folder: TemporaryFolder
+    let store: SessionStore
+
+    init(_ emulator: MTProtoEmulator) throws {
+        self.emulator = emulator
+        folder = try TemporaryFolder()
+        store = SessionStore(folder: folder("sessions"))
+    }
+
+    let log = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+    func place(_ name: String = "alice") -> SessionPlace {
+        SessionPlace(name, store, floods: OwnFloodLedger(), log: log)
+    }
+
+    static let schema = Result { try TLSchema() }
+
+    var settings: ClientSettings {
+        get throws {
+            var settings = ClientSettings(
+                schema: try AtWork.schema.get(), layer: 229, apiID: emulator.apiID,
+                apiHash: "0123456789abcdef0123456789abcdef")
+            settings.serverKey = try ServerKey(pem: emulator.publicKey)
+            for number in 1...3 {
+                let address = emulator.address(number)
+                settings.servers[number] = [ServerAddress(address.host, address.port)]
+            }
+            return settings
+        }
+    }
+
+    /// Keeps a session in which Alice is logged in.
+    func logIn(as name: String = "alice", dataCenter: Int = 2) async throws -> AccountSession {
+        let digits = Array(try await emulator.authorizationKey(dataCenter: dataCenter))
+        let bytes = stride(from: 0, to: digits.count, by: 2).compactMap {
+            UInt8(String(digits[$0...$0 + 1]), radix: 16)
+        }
+        guard let key = AuthKey(bytes) else { throw ClientError(.unexpectedAnswer, "no key") }
+        let session = AccountSession(dataCenter: dataCenter, key: key)
+        try store.save(session, as: name)
+        return session
+    }
+
+    func client(_ name: String = "alice", floods: any FloodLedger = OwnFloodLedger()) throws -> AccountClient {
+        let keeper = SessionKeeper(try store.load(name), in: store, as: name)
+        return AccountClient(
+            try settings, keeper, floods: floods, log: log)
+    }
+
+    /// Whatever a client did that Telegram would not put up with is shown.
+    func expectNoViolations() async throws {
+        // The first message of a session that was made elsewhere has no salt.
+        let violations = try await emulator.violations().filter { $0["code"]?.int != 48 }
+        #expect(violations == [], "\(JSON.array(violations).text)")
+    }
+
+    /// Runs Alice's client while `body` does.
+    func whileAlice<Value: Sendable>(
+        _ body: @escaping @Sendable (AccountClient) async throws -> Value
+    ) async throws -> Value {
+        _ = try await logIn()
+        let client = try client()
+        return try await client.whileRunning { try await body(client) }
+    }
+}
+
+extension Account {
+    /// The id of whoever is logged in.
+    func me(_ options: CallOptions = CallOptions()) async throws -> Int64? {
+        let text = try await call("users.getUsers", ["id": .array([.object(["_": "inputUserSelf"])])], options)
+        return try JSON(parsing: text).array?.first?["id"]?.int
+    }
+}
+
+/// What somebody was told.
+final class Told: Sendable {
+    private let said = Mutex<[String]>([])
+
+    var words: [String] { said.withLock { $0 } }
+
+    func add(_ word: String) { said.withLock { $0.append(word) } }
+}

@@ -1,0 +1,116 @@
+import Envelope
+import JSON
+import MTProto
+import NIOCore
+import Testing
+
+@testable import Accounts
+
+/// Parts that need no server.
+@Suite struct ClientPartsTests {
+    @Test func `A listener that takes nothing finds a gap in place of the updates, and the last state`() async throws {
+        let queue = UpdateBuffer<AccountEvent>(maxUpdates: 3, maxBytes: 100)
+        queue.add(.ready)
+        for _ in 0..<3 { queue.add(.updates([1])) }
+        queue.add(.waiting("gone"))
+        queue.add(.updates([2]))
+        queue.add(.gap)
+        queue.add(.updates([3]))
+        queue.finish(nil)
+        var seen: [String] = []
+        while let event = try await queue.next() { seen.append("\(event)") }
+        #expect(seen == [#"waiting("gone")"#, "gap", "updates([3])"])
+    }
+
+    @Test func `Updates of too many bytes are a gap, too, and the end is told after what is there`() async throws {
+        let queue = UpdateBuffer<AccountEvent>(maxUpdates: 100, maxBytes: 10)
+        queue.add(.updates([UInt8](repeating: 0, count: 8)))
+        queue.add(.updates([UInt8](repeating: 0, count: 8)))
+        queue.finish(ClientError(.notLoggedIn, "over"))
+        guard case .gap? = try await queue.next() else {
+            Issue.record("no gap")
+            return
+        }
+        await #expect(throws: ClientError.self) { try await queue.next() }
+    }
+
+    @Test func `A hub tells those who come later how the connection stands`() async throws {
+        let hub = EventHub()
+        hub.add(.waiting("no network"))
+        for try await event in try hub.listen() {
+            guard case .waiting("no network") = event else {
+                Issue.record("\(event)")
+                return
+            }
+            break
+        }
+        hub.end(ClientError(.notLoggedIn, "over"))
+        #expect(throws: ClientError.self) { try hub.listen() }
+    }
+
+    @Test func `Servers are read as they are written, and nothing else is`() throws {
+        let servers = try ServerList.read("2=127.0.0.1:4430 3=[::1]:4431,2=example.org:443")
+        #expect(servers[2] == [ServerAddress("127.0.0.1", 4430), ServerAddress("example.org", 443)])
+        #expect(servers[3] == [ServerAddress("::1", 4431)])
+        for text in ["2", "x=1.2.3.4:5", "2=1.2.3.4", "2=:5", "2=host:0", "2=host:70000", "0=host:1"] {
+            #expect(throws: ClientError.self) { try ServerList.read(text) }
+        }
+    }
+
+    @Test func `Addresses that Telegram tells are taken only where they can be used`() throws {
+        func option(_ id: Int64, _ host: String, _ more: JSONObject = [:]) -> JSON {
+            .object(
+                JSONObject(
+                    [
+                        .init(key: "id", value: .integer(id)), .init(key: "ip_address", value: .string(host)),
+                        .init(key: "port", value: 443),
+                    ] + more.members))
+        }
+        let options = DataCenterOptions(
+            .object([
+                "dc_options": .array([
+                    option(2, "media", ["media_only": true]), option(2, "secret", ["tcpo_only": true]),
+                    option(2, "four"), option(2, "six", ["ipv6": true]), option(203, "content", ["cdn": true]),
+                    option(-1, "wrong"), .object(["id": 2, "ip_address": "far", "port": 70000]), "nothing",
+                ])
+            ]))
+        #expect(options.addresses(of: 2, isIPv6: false) == [ServerAddress("four", 443)])
+        #expect(options.addresses(of: 2, isIPv6: true) == [ServerAddress("six", 443)])
+        #expect(options.addresses(of: 203, isIPv6: false) == [])
+        #expect(options.addresses(of: 203, isIPv6: true, isCDN: true) == [ServerAddress("content", 443)])
+        #expect(options.best(isIPv6: false) == [2: ServerAddress("four", 443)])
+    }
+
+    @Test(arguments: [
+        "", "{}", #"{"id":}"#, #"{"id":1}"#, #"{"id":x,"result":1}"#, #"{"id":1,"result"}"#, #"{"id":1,result:1}"#,
+        #"{"id":1,"#, #"{"id":1,"result":1"#, #"{"result":1,"id":1}"#,
+    ])
+    func `What is no line of an owner is passed over`(_ line: String) {
+        #expect(OwnerLine(Array(line.utf8)) == nil)
+    }
+
+    @Test func `A line of an owner is read without its content`() throws {
+        let line = try #require(OwnerLine(Array(#"{"id":7,"result":{"a":"}"}}"#.utf8)))
+        #expect(line.id == 7 && line.key == "result" && line.json?["a"] == "}")
+        let event = try #require(
+            OwnerLine(Array(OwnerAnswer.event(3, .updates(Array("{}".utf8))).readableBytesView.dropLast())))
+        guard case .updates(let text)? = event.event else {
+            Issue.record("no updates")
+            return
+        }
+        #expect(String(decoding: text, as: UTF8.self) == "{}")
+    }
+
+    @Test func `The waits of one call are kept to as long as the caller wants, all together`() async throws {
+        var options = CallOptions()
+        options.longestWait = .milliseconds(50)
+        var attempt = CallAttempt("a.b", options)
+        let error = TelegramRPCError(code: 420, text: "FLOOD_WAIT_1")
+        let wait = FloodWait(method: "a.b", remaining: .milliseconds(30), reason: "FLOOD_WAIT_1")
+        try await attempt.keep(to: wait, otherwise: error)
+        await #expect(throws: TelegramRPCError.self) { try await attempt.keep(to: wait, otherwise: error) }
+        #expect(
+            attempt.refusal(FloodWait(method: "a.b", remaining: .milliseconds(1500), reason: "FLOOD_WAIT_9")).text
+                == "FLOOD_WAIT_2")
+    }
+}

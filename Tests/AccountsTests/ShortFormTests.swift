@@ -1,0 +1,46 @@
+@testable import Accounts
+import JSON
+import Testing
+
+struct ShortFormTests {
+    @Test(
+        arguments: [
+            ("me", .own), ("@me", .own), ("Self", .own), ("@Durov", .name("durov")), ("durov", .name("durov")),
+            ("t.me/durov", .name("durov")), ("https://t.me/Durov/123?single", .name("durov")),
+            ("http://telegram.me/durov/", .name("durov")), ("HTTPS://T.ME/durov#x", .name("durov")),
+            ("https://t.me/s/durov", .name("durov")), ("https://durov.t.me/5", .name("durov")),
+            ("tg://resolve?domain=durov&post=1", .name("durov")), ("tg:resolve?domain=durov", .name("durov")),
+            ("https://t.me/c/1234567890/77", .id(.channel(1_234_567_890))),
+            ("tg://privatepost?channel=1234567890&post=77", .id(.channel(1_234_567_890))),
+            ("tg://user?id=77", .id(.user(77))), ("tg://openmessage?user_id=77", .id(.user(77))),
+            ("tg://openmessage?chat_id=77", .id(.chat(77))), ("77", .id(.user(77))), ("-77", .id(.chat(77))),
+            (-1_001_234_567_890, .id(.channel(1_234_567_890))), ("-1001234567890", .id(.channel(1_234_567_890))),
+        ] as [(JSON, ShortForm)])
+    func `A short form stands for one peer`(_ written: JSON, _ meant: ShortForm) {
+        #expect(ShortForm(written) == meant)
+    }
+
+    @Test(
+        arguments: [
+            ("+15550100042", "phone"), ("https://t.me/+15550100042", "phone"),
+            ("tg://resolve?phone=15550100042", "phone"),
+            ("https://t.me/+AbCdEf0123456789", "join first"), ("t.me/joinchat/AbCdEf", "join first"),
+            ("tg://join?invite=AbCdEf", "join first"), ("+AbCdEf", "join first"),
+            ("https://t.me/addstickers/Animals", "no chat"), ("https://t.me/", "no chat"), ("t.me", "no chat"),
+            ("https://t.me/c/0", "no chat"), ("tg://settings", "no chat"), ("tg://", "no chat"),
+            ("https://example.com/durov", "neither"), ("", "neither"), ("@", "neither"), ("two words", "neither"),
+            ("@x", "neither"), ("naïve", "neither"), (0, "no id"), ("-1000000000000", "no id"),
+        ] as [(JSON, String)])
+    func `What stands for no peer is refused with the reason, which repeats nothing`(_ written: JSON, _ reason: String)
+    {
+        guard case .refused(let told) = ShortForm(written) else {
+            Issue.record("\(written.text) was taken")
+            return
+        }
+        #expect(told.contains(reason))
+        #expect(!told.contains("5550100042") && !told.contains("AbCdEf"))
+    }
+
+    @Test(arguments: [true, 1.5, .array([]), .null] as [JSON])
+    func `Other JSON is left to the encoder`(_ written: JSON) { #expect(ShortForm(written) == nil) }
+}

@@ -1,0 +1,113 @@
+import JSON
+import System
+import Testing
+
+@testable import BotAPI
+
+@Suite struct TelegramErrorTests {
+    private func failure(_ status: Int, _ body: String) -> TelegramError? {
+        do throws(TelegramError) {
+            _ = try BotAPI.result(status: status, body: Array(body.utf8))
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    @Test func aFloodWaitIsKeptExactly() {
+        let error = failure(
+            429,
+            #"{"ok":false,"error_code":429,"description":"Too Many Requests: retry after 54000","parameters":{"retry_after":54000}}"#
+        )
+        #expect(error?.code == .floodWait)
+        #expect(error?.retryAfter == .seconds(54000))
+        #expect(error?.exitStatus == .tryAgain)
+    }
+
+    @Test(arguments: [
+        (401, "Unauthorized", TelegramError.Code.unauthorized), (404, "Not Found", .unauthorized),
+        (403, "Forbidden: bot was blocked by the user", .forbidden),
+        (409, "Conflict: terminated by other getUpdates request", .conflict),
+        (413, "Request Entity Too Large", .tooLarge), (502, "Bad Gateway", .server),
+        (400, "Bad Request: message is not modified: specified new message content", .notModified),
+        (400, "Bad Request: message to edit not found", .messageNotFound),
+        (400, "Bad Request: wrong file identifier/HTTP URL specified", .fileRefused),
+        (400, "Bad Request: FILE_REFERENCE_EXPIRED", .fileRefused),
+        (400, "Bad Request: can't use file of type Document as Video", .fileRefused),
+        (400, "Bad Request: message can't be edited", .messageNotFound),
+        (400, "Bad Request: type of file mismatch", .fileRefused),
+        (404, "Not Found: method not found", .badRequest), (400, "Bad Request: chat not found", .badRequest),
+    ])
+    func refusalsAreToldApart(_ number: Int, _ text: String, _ code: TelegramError.Code) {
+        let error = failure(number, #"{"ok":false,"error_code":\#(number),"description":"\#(text)"}"#)
+        #expect(error?.code == code)
+    }
+
+    @Test func anAnswerThatIsNotTelegramsIsNotTakenForOne() {
+        #expect(failure(200, "<html>")?.code == .protocolBroken)
+        #expect(failure(200, #"{"ok":true}"#) != nil)
+        #expect(failure(503, "<html>")?.code == .server)
+        #expect(failure(404, "<html>")?.code == .protocolBroken)
+        #expect(failure(429, "<html>")?.code == .floodWait)
+    }
+
+    @Test(arguments: ["", "123", "123:", ":abc", "12a:abc", "123:a b", "123:a/b", "-1:abc", "1:a:b"])
+    func otherTextIsNoToken(_ text: String) {
+        #expect(BotToken(text) == nil)
+    }
+
+    @Test func aTokenDoesNotShowItself() throws {
+        let token = try #require(BotToken("123456:SECRET-secret_1"))
+        #expect(token.botID == 123456)
+        #expect(!"\(token)".contains("SECRET") && !String(reflecting: token).contains("SECRET"))
+    }
+}
+
+@Suite struct UpdateTests {
+    private func update(_ text: String) throws -> Update {
+        let object = try #require(try JSON(parsing: text).object)
+        return try #require(Update(object))
+    }
+
+    @Test func theActorIsTheWriter() throws {
+        let update = try update(
+            #"{"update_id":1,"message":{"message_id":5,"chat":{"id":-100,"type":"supergroup"},"from":{"id":7,"first_name":"A","last_name":"B","username":"ab"},"text":"hi"}}"#
+        )
+        #expect(update.actor == Party(id: 7, username: "ab", name: "A B"))
+        #expect(update.chatID == -100)
+        #expect(update.message?.origin.text == #"{"chat_id":-100,"message_id":5,"chat_type":"supergroup"}"#)
+    }
+
+    @Test func anAnonymousAdminActsAsTheChat() throws {
+        let update = try update(
+            #"{"update_id":1,"message":{"message_id":5,"chat":{"id":-100,"type":"supergroup"},"from":{"id":1087968824},"sender_chat":{"id":-100,"title":"G"},"text":"hi"}}"#
+        )
+        #expect(update.actor?.id == -100)
+    }
+
+    @Test func entitiesAreCountedInUTF16() throws {
+        let update = try update(
+            #"{"update_id":1,"message":{"message_id":5,"chat":{"id":1},"text":"😀 http://a.b","entities":[{"type":"url","offset":3,"length":10},{"type":"url","offset":9,"length":99},{"type":"url","offset":-1,"length":2},{"type":"url","offset":9223372036854775807,"length":2}]}}"#
+        )
+        #expect(update.message?.entities.map(\.text) == ["http://a.b"])
+    }
+
+    @Test func theLargestPhotoIsTheFile() throws {
+        let update = try update(
+            #"{"update_id":1,"message":{"message_id":5,"chat":{"id":1},"photo":[{"file_id":"s","file_unique_id":"1"},{"file_id":"l","file_unique_id":"2"}]}}"#
+        )
+        #expect(update.message?.file?["file_id"] == "l")
+    }
+
+    @Test func theMessageThatOpenedATopicIsNoReply() throws {
+        let update = try update(
+            #"{"update_id":1,"message":{"message_id":5,"chat":{"id":1},"text":"x","reply_to_message":{"message_id":2,"chat":{"id":1},"forum_topic_created":{"name":"t"}}}}"#
+        )
+        #expect(update.message?.repliedTo == nil)
+    }
+
+    @Test(arguments: ["{}", #"{"update_id":1}"#, #"{"update_id":1,"message":7}"#])
+    func otherObjectsAreNoUpdates(_ text: String) throws {
+        #expect(Update(try #require(try JSON(parsing: text).object)) == nil)
+    }
+}

@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+"""Checks the architecture of the package against its source code.
+
+    swift package dump-package | check-modules.py
+
+It fails, with one line for each fault, unless all of this is true:
+
+- A target imports exactly the modules that Package.swift lists as its dependencies.
+- Exactly one Swift module imports each module below Sources/C.
+- Only Options and the tools import ArgumentParser.
+- No target depends on one from a higher layer; docs/architecture.md lists the layers in a fenced block
+  that starts with ```layers, with the lowest layer last.
+- docs/architecture.md lists the dependencies of each library in its block ```modules, and they are those of Package.swift.
+"""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "architecture.md"
+IMPORT = re.compile(r"^(?:@[\w()]+ +)*(?:(?:public|package|internal|fileprivate|private) +)?import +(?:(?:struct|class|enum|func|let|var|protocol|typealias) +)?(\w+)", re.M)
+# These modules come with the toolchain or the C library.
+GIVEN = {"Swift", "Glibc", "Synchronization", "Testing", "Foundation", "FoundationEssentials", "Dispatch", "_Concurrency"}
+
+
+def module(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def names(target: dict) -> set[str]:
+    found = set()
+    for dependency in target["dependencies"]:
+        kind, value = next(iter(dependency.items()))
+        found.add(module(value[0]))
+    return found
+
+
+def imports(folder: Path) -> dict[str, list[str]]:
+    """Returns the modules that the Swift files below a folder import, each with the names of those files."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(folder.rglob("*.swift")):
+        for name in IMPORT.findall(path.read_text()):
+            found.setdefault(name, []).append(str(path.relative_to(ROOT)))
+    return found
+
+
+def folder(target: dict) -> Path:
+    default = Path("Tests" if target["type"] == "test" else "Sources") / target["name"]
+    return ROOT / target.get("path", default)
+
+
+def block(page: str, kind: str) -> list[str]:
+    found = re.search(rf"^```{kind}\n(.*?)^```", page, re.M | re.S)
+    return found.group(1).splitlines() if found else []
+
+
+def main() -> int:
+    package = json.load(sys.stdin)
+    faults: list[str] = []
+    targets = {module(target["name"]): target for target in package["targets"]}
+    swift = {name: target for name, target in targets.items() if any(folder(target).rglob("*.swift"))}
+    shims = {name for name, target in targets.items() if "/C/" in f"{folder(target)}/"}
+    owners: dict[str, set[str]] = {name: set() for name in shims}
+
+    for name, target in swift.items():
+        used, declared = imports(folder(target)), names(target)
+        for other, files in used.items():
+            if other in GIVEN or other == name:
+                continue
+            if other not in declared:
+                faults.append(f"{files[0]} imports {other}, which Package.swift does not list for {name}")
+            if other in shims and target["type"] != "test":
+                owners[other].add(name)
+        for other in sorted(declared - set(used)):
+            # A test bundle needs the programs that it runs, not their modules.
+            if targets.get(other, {}).get("type") == "executable":
+                continue
+            faults.append(f"Package.swift lists {other} for {name}, which does not import it")
+
+    for shim, modules in owners.items():
+        if len(modules) != 1 and targets[shim].get("type") != "test":
+            faults.append(f"{shim} needs exactly one owner, and has {len(modules)}: {', '.join(sorted(modules)) or 'none'}")
+
+    tools = {name for name, target in swift.items() if folder(target).parent == ROOT / "Sources" and name not in ("Media",)}
+    for name, target in swift.items():
+        if target["type"] == "test" or name in tools or "Tests" in folder(target).parts or name == "Options":
+            continue
+        for path in imports(folder(target)).get("ArgumentParser", []):
+            faults.append(f"{path} imports ArgumentParser: only Options and the tools may")
+
+    faults += check_page(swift, tools, shims, targets)
+    for fault in faults:
+        print(f"error: {fault}", file=sys.stderr)
+    return 1 if faults else 0
+
+
+def check_page(swift: dict, tools: set[str], shims: set[str], targets: dict) -> list[str]:
+    faults: list[str] = []
+    page = PAGE.read_text() if PAGE.exists() else ""
+    layers: dict[str, int] = {}
+    for number, line in enumerate(block(page, "layers")):
+        for name in re.findall(r"[\w-]+", line.split(":", 1)[-1]):
+            layers[module(name)] = number
+    libraries = {
+        name for name, target in swift.items()
+        if target["type"] != "test" and "Tests" not in folder(target).parts and name != "tgpipe"
+    }
+    if not layers:
+        return [f"{PAGE.relative_to(ROOT)} has no block ```layers"]
+    for name in sorted(libraries - set(layers)):
+        faults.append(f"{name} is missing from the layers in docs/architecture.md")
+    for name in sorted(libraries):
+        for other in names(targets[name]) & libraries:
+            if layers.get(other, 0) < layers.get(name, 0):
+                faults.append(f"{name} depends on {other}, which docs/architecture.md draws above it")
+    drawn = {}
+    for line in block(page, "modules"):
+        name, _, rest = line.partition(":")
+        drawn[module(name.strip())] = {module(word) for word in re.findall(r"[\w-]+", rest)}
+    for name in sorted(libraries):
+        real = {other for other in names(targets[name]) if other in libraries or other in shims}
+        if drawn.get(name) != real:
+            faults.append(f"docs/architecture.md must draw '{name}: {' '.join(sorted(real))}'")
+    for name in sorted(set(drawn) - libraries):
+        faults.append(f"docs/architecture.md draws {name}, which does not exist")
+    return faults
+
+
+if __name__ == "__main__":
+    sys.exit(main())
