@@ -50,7 +50,7 @@ let tools: [Target] = [
     tool("tg-gate", ["BotAPI", "Envelope", "JSON", "Redis", "System", logging]),
     tool("ratelimit", ["Envelope", "RateLimits", "Redis", "System"]),
     tool("ev-route", ["JSON", "Routing", "Spool", "System", logging]),
-    tool("ev-queue", ["CChild", "CLinux", "Envelope", "JSON", "Queue", "Redis", "System", logging]),
+    tool("ev-queue", ["CChild", "Envelope", "JSON", "Queue", "Redis", "System", logging]),
     tool(
         "media-fetch",
         ["AccountAPI", "Blob", "BotAPI", "Envelope", "HTTP", "JSON", "Media", "Redis", "System", logging]),
@@ -87,9 +87,9 @@ let package = Package(
         systemLibrary("CSQLite", package: "libsqlite3-dev"),
         systemLibrary("CZlib", package: "zlib1g-dev"),
 
-        library("Base/JSON", ["CSimdJSON"]),
-        library("Base/System", []),
-        library("Base/Process", ["CLinux"]),
+        library("Base/JSON", ["CSimdJSON", "System"]),
+        library("Base/System", ["CLinux"]),
+        library("Base/Process", ["System"]),
         library("Base/Digest", ["COpenSSL"]),
 
         library("Events/Envelope", ["JSON"]),
@@ -101,7 +101,7 @@ let package = Package(
         library("Services/Spool", ["CSpool", "System"]),
         library(
             "Services/Blob",
-            ["CLinux", "Digest", "Envelope", "HTTP", "JSON", "Options", "Stage", "System", arguments]),
+            ["Digest", "Envelope", "HTTP", "JSON", "Options", "Stage", "System", arguments]),
 
         library("Stages/Options", ["Envelope", "JSON", "Queue", "Redis", arguments, logging]),
         library(
@@ -117,8 +117,8 @@ let package = Package(
         library(
             "Telegram/Accounts",
             [
-                "CLinux", "CSQLite", "Digest", "Envelope", "JSON", "MTProto", "Redis", "Stage", "System", "TL",
-                arguments, logging, nioCore, nioPosix,
+                "CSQLite", "Digest", "Envelope", "JSON", "MTProto", "Redis", "Stage", "System", "TL", arguments,
+                logging, nioCore, nioPosix,
             ]),
         library("Telegram/Updates", ["Accounts", "JSON", "MTProto", "Stage", "System", logging]),
         library("Telegram/BotAPI", ["HTTP", "JSON", "Stage", "System", arguments, logging]),
@@ -126,15 +126,15 @@ let package = Package(
             "Telegram/AccountAPI",
             ["Accounts", "BotAPI", "Digest", "Envelope", "JSON", "MTProto", "Stage", "System", "Updates", arguments]),
 
-        library("Media", ["CChild", "CLinux", "COpenSSL", "Digest", "HTTP", "JSON", "System"]),
+        library("Media", ["CChild", "COpenSSL", "Digest", "HTTP", "JSON", "System"]),
 
         library("Routing/JSONSchema", ["CSchema", "JSON", "System"]),
         library("Routing/RateLimits", ["Digest", "Envelope", "JSON", "Redis", "Stage", arguments, logging]),
         library(
             "Routing/Routing",
             [
-                "CLinux", "CSpool", "Config", "Envelope", "JSON", "JSONSchema", "Options", "Process", "Queue",
-                "RateLimits", "Redis", "Spool", "Stage", "System", logging,
+                "Config", "Envelope", "JSON", "JSONSchema", "Options", "Process", "Queue", "RateLimits", "Redis",
+                "Spool", "Stage", "System", logging,
             ]),
 
         .target(

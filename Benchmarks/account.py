@@ -1,4 +1,4 @@
-"""An account at the emulator, and what tools need to be logged in there."""
+"""Runs the emulator with an account, and makes sessions for tools that use the account."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Emulator:
         return bytes.fromhex(self.control("/session", {"account": 42, "dc": 2})["auth_key"])
 
     def logged_in(self, state: Path) -> dict[str, str]:
-        """Makes the session `alice` in a folder for state; the environment for tools that are to use it."""
+        """Makes the session `alice` in a state folder. Returns the environment for tools that use the session."""
         sessions = state / "sessions"
         sessions.mkdir(mode=0o700, parents=True)
         session = {

@@ -1,4 +1,7 @@
-"""AES-256-IGE, on which every byte to and from Telegram depends, beside libcrypto's AES-256-CBC and beside cryptg."""
+"""Measures AES-256-IGE, which encrypts all traffic with Telegram.
+
+The peers are AES-256-CBC of libcrypto and AES-256-IGE of cryptg.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ ROUNDS = 3
 
 
 def library(folder: Path) -> ctypes.CDLL:
-    """The C part of the project by itself, by the compiler that builds it there."""
+    """Builds the project's C library alone, with the compiler that the project uses."""
     swift = Path(subprocess.run([ROOT / "scripts/swift.sh", "--path"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip())
     beside = swift.resolve().with_name("clang")
     compiler = str(beside) if beside.exists() else "cc"
@@ -33,7 +36,7 @@ def library(folder: Path) -> ctypes.CDLL:
 def own(function: Callable[..., None]) -> float:
     key, vector = os.urandom(32), ctypes.create_string_buffer(os.urandom(32), 32)
     piece = ctypes.create_string_buffer(os.urandom(PIECE), PIECE)
-    # What Python itself needs for a call is small beside 16 KiB, but it is there.
+    # The figure includes Python's overhead for a call, which is small compared with 16 KiB.
     return rate(lambda: function(key, vector, piece, piece, ctypes.c_size_t(PIECE)))
 
 
@@ -43,7 +46,7 @@ def peer(function: Callable[[bytes, bytes, bytes], bytes]) -> float:
 
 
 def rate(work: Callable[[], object]) -> float:
-    """Megabytes in a second of the processor's time, as openssl counts it, too."""
+    """Returns megabytes per second of processor time, which is also the unit of `openssl speed`."""
     count, started = 0, time.process_time()
     while (passed := time.process_time() - started) < SECONDS:
         for _ in range(100):
@@ -57,7 +60,7 @@ def openssl() -> float:
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
     found = re.search(r"^AES-256-CBC\s+([\d.]+)k", output, re.MULTILINE)
     if not found:
-        raise SystemExit("error: openssl speed prints something else than it used to")
+        raise SystemExit("error: unable to parse the output of openssl speed")
     return float(found[1]) * 1000 / MEGABYTE
 
 
@@ -68,7 +71,7 @@ def main() -> None:
             "encrypting": (caes.tgp_aes_ige_encrypt, cryptg.encrypt_ige), "decrypting": (caes.tgp_aes_ige_decrypt, cryptg.decrypt_ige),
         }  # fmt: skip
         for name, (mine, other) in functions.items():
-            # In turn, so that what disturbs the machine disturbs all; the best of each.
+            # Alternate, so that disturbances affect all candidates equally, and take the best figure of each.
             figures = [(own(mine), openssl(), peer(other)) for _ in range(ROUNDS)]
             best, limit, theirs = (max(column) for column in zip(*figures, strict=True))
             row(f"AES-256-IGE, {name}", f"{best:.0f} MB/s", f"openssl speed, CBC {limit:.0f} MB/s", f"{best / limit:.2f} ×",

@@ -1,6 +1,7 @@
-"""What the benchmarks share: running and measuring programs, and a line a figure.
+"""Provides what all benchmarks use: running and measuring programs, and printing one line per figure.
 
-They assert nothing: they print what was measured, beside a peer measured in the same run, and what is wanted.
+The benchmarks assert nothing. Each line shows the measured figure, that of a peer measured in the same run, their
+ratio, and the target.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import IO, Any
 
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS = Path(os.environ.get("TGPIPE_BIN", ROOT / ".build" / "release")).resolve()
-# Starting Redis, the emulator and the bot is the demo's business.
+# The modules of the demo start Redis, the emulator and the bot.
 sys.path.insert(0, str(ROOT / "examples" / "demo"))
 MEGABYTE = 1e6
 
@@ -28,7 +29,7 @@ MEGABYTE = 1e6
 def tool(name: str) -> str:
     path = TOOLS / name
     if not path.exists():
-        sys.exit(f"error: there is no {name} in {TOOLS}: make build")
+        sys.exit(f"error: unable to find {name} in {TOOLS}: run make build")
     return str(path)
 
 
@@ -52,7 +53,7 @@ class Measured:
 
 
 def measure(command: list[str], stdin: Path | None = None, stdout: Path | None = None, **more: Any) -> Measured:
-    """Runs a program to its end: wall time, and the most memory that the process itself had (not its children)."""
+    """Runs a program to its end. Measures wall time and peak memory of the process itself, without its children."""
     with open(stdin or os.devnull, "rb") as source, open(stdout or os.devnull, "wb") as sink:
         most = 0.0
         ended = threading.Event()
@@ -68,7 +69,7 @@ def measure(command: list[str], stdin: Path | None = None, stdout: Path | None =
         process = subprocess.Popen(command, stdin=source, stdout=sink, **more)
         watcher = threading.Thread(target=watch)
         watcher.start()
-        # Not by looking now and then: short runs would seem longer, and looking takes time from them.
+        # Do not poll for the end: polling would lengthen short runs and use processor time.
         process.wait()
         seconds = time.perf_counter() - started
         ended.set()
@@ -79,10 +80,10 @@ def measure(command: list[str], stdin: Path | None = None, stdout: Path | None =
 
 
 def touch_memory(folder: Path, size: int) -> None:
-    """Uses as much memory for files as the next run will need.
+    """Makes the machine use as much memory for files as the next run needs.
 
-    A virtual machine gets its memory when it is first touched, and gives it back some seconds after it was free: that can
-    take longer than what is measured, and hits whoever comes first.
+    A virtual machine receives memory from its host at the first use, and returns it some seconds after it becomes free.
+    That can take longer than the measured run, and would slow down only the first of several runs.
     """
     file = folder / "touched"
     piece = bytes(1 << 20)
@@ -94,7 +95,7 @@ def touch_memory(folder: Path, size: int) -> None:
 
 
 def memory(pid: int, field: str) -> float:
-    """Megabytes of a process, by the kernel's name for them; 0 when it has just ended."""
+    """Returns a field of /proc/PID/status in megabytes, or 0 if the process has ended."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
@@ -103,7 +104,7 @@ def memory(pid: int, field: str) -> float:
 
 
 def medians(times: int, *runs: Callable[[], Measured]) -> list[Measured]:
-    """Runs things in turn, so that what disturbs the machine disturbs them alike."""
+    """Alternates the candidates, so that disturbances affect all equally. Returns median times and peak memory."""
     results = [[run() for run in runs] for _ in range(times)]
     return [
         Measured(statistics.median(r.seconds for r in column), max(r.megabytes for r in column))
@@ -113,7 +114,7 @@ def medians(times: int, *runs: Callable[[], Measured]) -> list[Measured]:
 
 @contextmanager
 def running(command: list[str], stdin: IO[bytes] | int = subprocess.PIPE, **more: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """A program that is ended with the block, by the end of its input and then by a signal."""
+    """Runs a program for the duration of the block, then closes its input and sends SIGTERM, and SIGKILL after 10 s."""
     process = subprocess.Popen(command, stdin=stdin, **more)
     try:
         yield process
@@ -129,7 +130,7 @@ def running(command: list[str], stdin: IO[bytes] | int = subprocess.PIPE, **more
 
 
 def read_line(process: subprocess.Popen[bytes]) -> str:
-    """The address that a server prints once it answers."""
+    """Returns the address that a server prints when it is ready."""
     assert process.stdout is not None
     line = process.stdout.readline().decode().strip()
     if not line:
@@ -139,7 +140,7 @@ def read_line(process: subprocess.Popen[bytes]) -> str:
 
 @contextmanager
 def redis(folder: Path) -> Iterator[Path]:
-    """A private Redis; the path of its socket."""
+    """Runs a private Redis and yields the path of its socket."""
     socket = folder / "redis.sock"
     command = [
         "redis-server", "--port", "0", "--unixsocket", str(socket), "--dir", str(folder), "--save", "", "--appendonly", "no",
@@ -152,7 +153,7 @@ def redis(folder: Path) -> Iterator[Path]:
 
 
 def padded_clip(path: Path, size: int) -> None:
-    """A real video of so many bytes, made for the web: its index first, a short clip, and a box that players skip."""
+    """Makes a playable video of the given size: the index first, a short clip, then a box that players skip."""
     subprocess.run(
         ["ffmpeg", "-nostdin", "-loglevel", "error", "-y", "-f", "lavfi", "-i", "testsrc2=size=320x240:duration=2",
          "-f", "lavfi", "-i", "sine=duration=2", "-pix_fmt", "yuv420p", "-shortest",

@@ -1,6 +1,6 @@
-"""A `.vdl` of what Telegram already has: from the update's delivery to the sendVideo request.
+"""Measures a `.vdl` for a video that Telegram already has: from the update's delivery to the sendVideo request.
 
-The peer is a bot in Python that does nothing else: it answers each message with a file_id that it holds.
+The peer is a minimal Python bot, which answers each message with a file_id that it keeps in memory.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def main() -> None:
         "cached .vdl: update to sendVideo", f"median {own.median:.1f} ms", f"python-telegram-bot {peer.median:.1f} ms",
         f"{own.median / peer.median:.2f} ×", "under 20 ms",
     )  # fmt: skip
-    row("  slowest of twenty", f"{own.slow:.1f} ms", f"python-telegram-bot {peer.slow:.1f} ms")
+    row("  95th percentile", f"{own.slow:.1f} ms", f"python-telegram-bot {peer.slow:.1f} ms")
 
 
 class Times:
@@ -55,7 +55,7 @@ class Times:
 
 
 def answering(telegram: Telegram, text: str) -> Times:
-    """Asks again and again, each time after the answer; the first answer, an upload, does not count."""
+    """Sends requests one after another. Ignores the first answer, which is an upload."""
     for number in range(1, TIMES + 2):
         telegram.say(ADMIN, text)
         if not wait_until(partial(has_answered, telegram, number), PATIENCE_SECONDS):

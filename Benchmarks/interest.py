@@ -1,5 +1,7 @@
-"""200 requests for one source: how many fetches and uploads they cost; and, when the worker that fetches is killed, how long it
-takes until all are answered."""
+"""Measures 200 requests for one source: the number of fetches and uploads, and the time until all are answered.
+
+A second run kills the worker that fetches, and measures how long the requests take then.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ TOKEN = "123456:BENCH-token"
 ADMIN = Person(42, "Alice", "alice")
 REQUESTS = 200
 LEASE_SECONDS = 5
-# How fast the site is, and how long a fetch takes then.
+# The site's speed, and the resulting time of a fetch.
 BYTES_PER_SECOND, FETCH_SECONDS = 400_000, 3
 PATIENCE_SECONDS = 120
 
@@ -61,7 +63,7 @@ def measure_both(folder: Path, telegram: Telegram, site_url: str, stages: list[S
     source = f"{site_url}/slow/{BYTES_PER_SECOND}/clip.mp4"
     seconds = ask_and_wait(telegram, source + "?once", lambda: None)
     fetches, uploads = visits(site_url, "?once"), uploaded(telegram)
-    row(f"{REQUESTS} requests for one source, all answered", f"{seconds:.1f} s", f"the fetch alone {FETCH_SECONDS} s")
+    row(f"{REQUESTS} requests for one source, until all are answered", f"{seconds:.1f} s", f"fetch alone {FETCH_SECONDS} s")
     row("  fetches, uploads", f"{fetches}, {uploads}", wanted="1, 1")
     killed = [0.0]
 
@@ -81,16 +83,16 @@ def measure_both(folder: Path, telegram: Telegram, site_url: str, stages: list[S
 
     ask_and_wait(telegram, source + "?killed", kill_the_owner)
     if killed[0] == 0:
-        sys.exit("error: nobody was seen fetching")
+        sys.exit("error: no worker began a fetch")
     after = time.monotonic() - killed[0] - FETCH_SECONDS
     row(
-        "  its owner killed in the middle: all answered after", f"{max(0.0, after):.1f} s", f"+ the fetch, {FETCH_SECONDS} s",
+        "  the same with the owner killed", f"{max(0.0, after):.1f} s", f"+ fetch {FETCH_SECONDS} s",
         wanted=f"within the lease ({LEASE_SECONDS} s) and 5 s",
     )  # fmt: skip
 
 
 def ask_and_wait(telegram: Telegram, url: str, meanwhile: Callable[[], None]) -> float:
-    """Seconds until each of the requests has its video."""
+    """Sends the requests and returns the seconds until each has its video."""
     before = len(sent(telegram))
     started = time.monotonic()
     telegram.say(ADMIN, f".vdl {url}")

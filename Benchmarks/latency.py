@@ -1,4 +1,4 @@
-"""What gate, limit and route add to one event, and the way from Telegram's delivery of an update to its command."""
+"""Measures the latency of tg-gate, ratelimit and ev-route, and the time from a delivered update to its command."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def main() -> None:
         own = through(stages, environment, raw_event)
         peer = through("cat | cat | cat", environment, raw_event)
         row(
-            "gate | ratelimit | route adds to an event", f"median {own.median:.2f} ms", f"cat | cat | cat {peer.median:.2f} ms",
+            "latency of tg-gate | ratelimit | ev-route", f"median {own.median:.2f} ms", f"cat | cat | cat {peer.median:.2f} ms",
             f"{own.median / peer.median:.0f} ×", "under 5 ms",
         )  # fmt: skip
-        row("  slowest of a hundred", f"{own.slow:.2f} ms", f"cat | cat | cat {peer.slow:.2f} ms")
+        row("  99th percentile", f"{own.slow:.2f} ms", f"cat | cat | cat {peer.slow:.2f} ms")
         listening = from_delivery(f"{tool('tg-listen')} --bot | {stages}", environment, services)
-        row("update delivered, to event out of the route", f"median {listening.median:.2f} ms", wanted="under 5 ms")
-        row("  slowest of a hundred", f"{listening.slow:.2f} ms")
+        row("from a delivered update to its routed command", f"median {listening.median:.2f} ms", wanted="under 5 ms")
+        row("  99th percentile", f"{listening.slow:.2f} ms")
 
 
 class Times:
@@ -47,7 +47,7 @@ class Times:
 
 
 def through(pipeline: str, environment: dict[str, str], event: Callable[[int], bytes]) -> Times:
-    """Writes events into a pipeline, each after the answer to the one before."""
+    """Writes events into a pipeline, one at a time, and measures the time until each comes out."""
     with running(["sh", "-c", pipeline], stdout=subprocess.PIPE, env=environment) as shell:
         assert shell.stdin is not None
         times = []
@@ -58,12 +58,12 @@ def through(pipeline: str, environment: dict[str, str], event: Callable[[int], b
             next_line(shell)
             times.append(time.perf_counter() - begun)
             time.sleep(PAUSE_SECONDS)
-        # The first ones pay for connections that are made.
+        # The first events include the time for making connections.
         return Times(times[10:])
 
 
 def from_delivery(pipeline: str, environment: dict[str, str], services: Services) -> Times:
-    """Times from when the emulator handed an update out to when its command was read from the end of the pipeline."""
+    """Measures from the emulator's delivery of an update to the arrival of its command at the end of the pipeline."""
     telegram = Telegram(services.telegram_url)
     came_out: dict[str, float] = {}
     with running(["sh", "-c", pipeline], stdout=subprocess.PIPE, env=environment, start_new_session=True) as shell:
@@ -72,7 +72,7 @@ def from_delivery(pipeline: str, environment: dict[str, str], services: Services
             line = next_line(shell)
             came_out[json.loads(line)["payload"]["url"]] = time.time()
             time.sleep(PAUSE_SECONDS)
-        # tg-listen reads nothing that could end.
+        # tg-listen has no input whose end could stop it.
         os.killpg(shell.pid, signal.SIGTERM)
     delivered = {d["update_id"]: d["at"] for d in telegram.deliveries()}
     first = min(delivered)

@@ -1,4 +1,4 @@
-"""blob-put against boto3: a file of 500 MB to a real S3 server on this machine."""
+"""Compares blob-put with boto3: a file of 500 MB to a real S3 server on this machine."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def compare(endpoint: str, file: Path, socket: Path) -> None:
     sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
 
     def stage() -> Measured:
-        """As in a pipeline: media-fetch has told the hash, with which the server checks what it got."""
+        """Runs blob-put as in a pipeline: the event contains the hash, with which the server checks the upload."""
         fetched = folder / f"{secrets.token_hex(8)}.mp4"
         fetched.hardlink_to(file)
         event = folder / "event.ndjson"
@@ -63,12 +63,12 @@ def compare(endpoint: str, file: Path, socket: Path) -> None:
         command = [tool("blob-put"), "--store", f"s3://{BUCKET}", "--create-bucket"]
         measured = measure(command, event, output, env=environment)
         if json.loads(output.read_text().splitlines()[-1])["type"] != "events.dl.video.ready":
-            sys.exit(f"error: blob-put did not store it: {output.read_text()}")
+            sys.exit(f"error: blob-put did not store the file: {output.read_text()}")
         shutil.rmtree(folder / "state")
         return afterwards(measured)
 
     def alone() -> Measured:
-        """`--file`: it has to hash the file before the first byte can be sent."""
+        """Runs blob-put with `--file`, where it must hash the file before it can send the first byte."""
         touch_memory(folder, SIZE)
         key = f"own/{secrets.token_hex(8)}"
         command = [tool("blob-put"), "--store", f"s3://{BUCKET}", "--create-bucket", "--file", str(file), "--key", key]
@@ -85,11 +85,11 @@ def compare(endpoint: str, file: Path, socket: Path) -> None:
 
     starting = measure([sys.executable, "-c", "import boto3; boto3.client('s3')"], env=environment).seconds
     staged, single, other = medians(RUNS, stage, alone, peer)
-    # Its start is not what boto3 is compared by.
+    # The time that boto3 takes to start is subtracted.
     rates = [SIZE / MEGABYTE / seconds for seconds in (staged.seconds, single.seconds, other.seconds - starting)]
     boto3 = f"boto3 {rates[2]:.0f} MB/s"
     row("blob-put, 500 MB", f"{rates[0]:.0f} MB/s", boto3, f"{rates[0] / rates[2]:.2f} ×", "at least 1.5 ×")
-    row("  with --file, which has to hash it before", f"{rates[1]:.0f} MB/s", boto3, f"{rates[1] / rates[2]:.2f} ×")
+    row("  with --file, which hashes the file first", f"{rates[1]:.0f} MB/s", boto3, f"{rates[1] / rates[2]:.2f} ×")
     memory = max(staged.megabytes, single.megabytes)
     row("blob-put, memory", f"{memory:.1f} MB", f"boto3 {other.megabytes:.1f} MB", wanted="under 60 MB")
 

@@ -1,6 +1,6 @@
-"""Queues: events a second through one hop (taken, published, acknowledged), and memory while many go through.
+"""Measures queues: events per second over one hop (taken, published, acknowledged), and memory during a long run.
 
-TGPIPE_BENCH_EVENTS=5000000 sends so many through for the second figure.
+TGPIPE_BENCH_EVENTS sets the number of events in the long run, for example to 5000000.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bench import memory, redis, row, running, scratch, tool
 
 EVENTS = 200_000
 THROUGH = int(os.environ.get("TGPIPE_BENCH_EVENTS", "500000"))
-# A filter that lets everything pass: what is left is the queue.
+# A filter that forwards every event unchanged, so that only the queue is measured.
 PASS = ["-m", "no.such.type", "-n", "1"]
 
 
@@ -53,7 +53,7 @@ def tell(what: str, rate: float, peer: float, wanted: str) -> None:
 
 
 def many(folder: Path, events: Path, environment: dict[str, str]) -> None:
-    """Sends events through two queues, and looks at the memory of the stage between them, and of Redis."""
+    """Sends events through two queues, and measures the memory of the stage between them and of Redis."""
     block = events.read_bytes()
     source = [tool("ratelimit"), *PASS, "--to", "queue:a", "--max-length", "50000"]
     middle = [tool("ratelimit"), *PASS, "--from", "queue:a", "--to", "queue:b", "--max-length", "50000"]
@@ -88,13 +88,13 @@ def many(folder: Path, events: Path, environment: dict[str, str]) -> None:
     for index, name in enumerate(("stage", "Redis")):
         first, last = max(s[index] for s in early), max(s[index] for s in samples)
         row(
-            f"{name}'s memory, {count:,} events, two hops", f"{last:,.1f} MB", f"in the first fifth {first:,.1f} MB",
+            f"{name}'s memory, {count:,} events, two hops", f"{last:,.1f} MB", f"first fifth {first:,.1f} MB",
             f"{last / max(first, 0.1):.2f} ×", "flat" if index == 0 else f"{count / seconds:,.0f} events/s",
         )  # fmt: skip
 
 
 def redis_pid(folder: Path) -> int:
-    """The server that listens in the folder."""
+    """Returns the process id of the Redis whose socket is in the folder."""
     answer = subprocess.run(
         ["redis-cli", "-s", str(folder / "redis.sock"), "INFO", "server"], capture_output=True, text=True, check=True
     ).stdout
@@ -119,7 +119,7 @@ def write_events(path: Path) -> None:
 
 
 def redis_benchmark(socket: Path) -> float:
-    """Entries of the same size added a second over one connection, 100 of them on their way at a time."""
+    """Returns how many entries of the same size Redis adds per second, over one connection and in batches of 100."""
     command = [
         "redis-benchmark", "-s", str(socket), "-c", "1", "-P", "100", "-n", "200000", "--csv",
         "XADD", "s", "*", "e", "x" * 700,

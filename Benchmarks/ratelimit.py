@@ -1,4 +1,4 @@
-"""ratelimit: decisions a second, beside what Redis itself does when it only counts."""
+"""Measures ratelimit in decisions per second. The peer is Redis itself, when it only counts."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def write_events(path: Path) -> None:
 
 
 def redis_benchmark(socket: Path) -> float:
-    """Increments a second over one connection, 100 of them on their way at a time."""
+    """Returns how many increments Redis makes per second, over one connection and in batches of 100."""
     command = [
         "redis-benchmark", "-s", str(socket), "-c", "1", "-P", "100", "-n", "500000", "-r", str(USERS), "-t", "incr", "--csv",
     ]  # fmt: skip

@@ -1,4 +1,7 @@
-"""ev-route: a file of envelopes through a pipe to four outputs, beside `cat | cat` and `jq` making one of the four selections."""
+"""Measures ev-route: envelopes from a pipe to four outputs.
+
+The peers are `cat | cat`, and `jq` with one of the four selections.
+"""
 
 from __future__ import annotations
 
@@ -40,11 +43,14 @@ def main() -> None:
             "  the same", f"{own.seconds:.2f} s", f"jq -c select, one type {jq.seconds:.2f} s",
             f"{jq.seconds / own.seconds:.1f} ×", "at least 15 × faster",
         )  # fmt: skip
-        row("  the most memory", f"{own.megabytes:.0f} MB", wanted="under 32 MB")
+        row("  peak memory", f"{own.megabytes:.0f} MB", wanted="under 32 MB")
 
 
 def piped(source: Path, command: list[str], outputs: list[Path]) -> Measured:
-    """`cat SOURCE | command`; its standard output, if it uses that, becomes the first output. Every run writes new files."""
+    """Runs `cat SOURCE | command` and measures the command.
+
+    If the command is `cat`, its standard output goes to the first output. Every run writes new files.
+    """
     for output in outputs:
         output.unlink(missing_ok=True)
     touch_memory(source.parent, source.stat().st_size)

@@ -1,4 +1,4 @@
-"""tg-session and tg-call: how long they take to start, what an owner holds while it waits, and what a call through it costs."""
+"""Measures tg-session and tg-call: start-up time, memory of an idle owner, and calls through the owner."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from start import starting
 
 IDLE_SECONDS = 2
 CALLS = 2000
-# Side by side, as the stages of a pipeline make them.
+# Concurrent calls, as the stages of a pipeline make them.
 AT_ONCE = 8
 
 
@@ -28,12 +28,12 @@ def main() -> None:
             while not path.exists():
                 time.sleep(0.01)
             time.sleep(IDLE_SECONDS)
-            row("tg-session run, idle", f"{memory(owner.pid, 'VmRSS'):.1f} MB", wanted="under 30 MB")
+            row("tg-session run, memory when idle", f"{memory(owner.pid, 'VmRSS'):.1f} MB", wanted="under 30 MB")
             seconds = calling(path)
-            row(f"  {CALLS:,} calls through it, the emulator included", f"{CALLS / seconds:,.0f} calls/s")
-            row("  what it holds then", f"{memory(owner.pid, 'VmRSS'):.1f} MB", wanted="under 30 MB")
+            row(f"  {CALLS:,} calls through it, including the emulator", f"{CALLS / seconds:,.0f} calls/s")
+            row("  memory after the calls", f"{memory(owner.pid, 'VmRSS'):.1f} MB", wanted="under 30 MB")
             one = starting([tool("tg-call"), "help.getNearestDc"], environment)
-            row("tg-call, from its start to the answer, through the owner", f"{one:.1f} ms")
+            row("tg-call through the owner, from its start to the answer", f"{one:.1f} ms")
 
 
 def calling(path: Path) -> float:

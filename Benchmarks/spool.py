@@ -1,4 +1,7 @@
-"""ev-route with a spool: how fast events go to disk while nobody reads, and whether each comes out once, in order, after a SIGKILL."""
+"""Measures ev-route with a spool: the speed of writing events to disk while there is no reader.
+
+It also checks that each event comes out once and in order after ev-route was killed with SIGKILL.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ def main() -> None:
         for half in halves:
             process, taken, megabytes = spooled(route, half, folder / "spool")
             seconds, most = seconds + taken, max(most, megabytes)
-            # In the middle, and once more at the end, with the reader still absent.
+            # Kill ev-route after each half of the events, with the reader still absent.
             process.send_signal(signal.SIGKILL)
             process.wait()
         started = time.perf_counter()
@@ -41,24 +44,27 @@ def main() -> None:
         same = digest(out.read_bytes()) == digest(whole.stdout) and last.returncode == 0
         copied = copy(halves[0], folder / "copy")
         row(
-            f"{EVENTS:,} events of {size // EVENTS} bytes into a spool, nobody reads", f"{size / seconds / MEGABYTE:,.0f} MB/s",
+            f"{EVENTS:,} events of {size // EVENTS} bytes into a spool, no reader", f"{size / seconds / MEGABYTE:,.0f} MB/s",
             f"cat | cat > file {halves[0].stat().st_size / copied / MEGABYTE:,.0f} MB/s", wanted="at least 300 MB/s",
         )  # fmt: skip
-        row("  the reader is back: out of it", f"{size / back / MEGABYTE:,.0f} MB/s")
-        row("  the most memory", f"{most:.0f} MB")
-        row("  after two SIGKILLs each event once, in order", "yes" if same else "NO", wanted="yes")
+        row("  out of the spool, after the reader has returned", f"{size / back / MEGABYTE:,.0f} MB/s")
+        row("  peak memory", f"{most:.0f} MB")
+        row("  each event once, in order, after two SIGKILLs", "yes" if same else "NO", wanted="yes")
         if not same:
-            sys.exit("error: what came out of the spool is not what went in")
+            sys.exit("error: the events read from the spool differ from those written to it")
 
 
 def spooled(route: list[str], source: Path, folder: Path) -> tuple[subprocess.Popen[bytes], float, float]:
-    """Starts ev-route on a file through a pipe, and returns when all of it is in the spool: also how long that took, and its memory."""
+    """Pipes a file into ev-route and waits until all of it is in the spool.
+
+    Returns the process, the seconds that this took, and the peak memory in megabytes.
+    """
     before = held(folder)
     wanted = before + source.stat().st_size
     started = time.perf_counter()
     cat = subprocess.Popen(["cat", str(source)], stdout=subprocess.PIPE)
     assert cat.stdout is not None
-    # The pipe is kept open here: it is the SIGKILL that ends ev-route.
+    # The pipe stays open in this process, so that only the SIGKILL ends ev-route.
     process = subprocess.Popen(route, stdin=cat.stdout)
     while held(folder) < wanted and process.poll() is None:
         time.sleep(0.005)

@@ -1,4 +1,4 @@
-"""How long each tool takes to start and print its version, and what it holds while it waits."""
+"""Measures how long each tool takes to print its version, and how much memory it uses when idle."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ IDLE_SECONDS = 1.5
 
 
 def starting(command: list[str], environment: dict[str, str] | None = None) -> float:
-    """Milliseconds, the median of several starts after a first one that warms the caches."""
+    """Returns the median start time in milliseconds, without the first start, which fills the caches."""
     seconds = []
     for _ in range(STARTS):
         begun = time.perf_counter()
@@ -42,7 +42,7 @@ def main() -> None:
                 time.sleep(IDLE_SECONDS)
                 if process.poll() is not None:
                     sys.exit(f"error: {name} did not wait for input")
-                row(f"{name}, idle", f"{memory(process.pid, 'VmRSS'):.1f} MB", wanted="under 25 MB")
+                row(f"{name}, memory when idle", f"{memory(process.pid, 'VmRSS'):.1f} MB", wanted="under 25 MB")
 
 
 if __name__ == "__main__":

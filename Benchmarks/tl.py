@@ -1,4 +1,7 @@
-"""The TL codec: a page of history, 100 messages and their 100 authors, to JSON, beside Telethon decoding it to objects."""
+"""Measures the TL codec: a page of history, with 100 messages and their 100 authors, to JSON.
+
+The peer is Telethon, which decodes the page to objects.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,10 @@ WORDS = "the quick brown fox jumps over a lazy dog while räksmörgås and 漢�
 
 
 def page() -> bytes:
-    """What messages.getHistory answers for a group: text with links and formatting, replies, reactions, a photo now and then."""
+    """Returns an answer of messages.getHistory for a group.
+
+    The messages have text, links, formatting, replies and reactions; every tenth has a photo.
+    """
     chance = random.Random(1)
     users = [user(number, chance) for number in range(COUNT)]
     messages = [message(number, chance) for number in range(COUNT)]
@@ -59,7 +65,7 @@ def reactions() -> types.MessageReactions:
 
 
 def telethon(data: bytes) -> float:
-    """Microseconds of the quickest of many rounds."""
+    """Returns the shortest time of many rounds, in microseconds."""
     best = float("inf")
     end = time.perf_counter() + SECONDS
     while time.perf_counter() < end:
@@ -75,7 +81,7 @@ def main() -> None:
         file = folder / "page"
         file.write_bytes(data)
         command = [tool("tl-check"), "decode", str(file), str(SECONDS)]
-        # In turn, so that what disturbs the machine disturbs both.
+        # Alternate, so that disturbances affect both candidates equally.
         pairs = [
             (float(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout), telethon(data)) for _ in range(ROUNDS)
         ]

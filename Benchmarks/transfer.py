@@ -1,4 +1,4 @@
-"""Files up and down as an account: beside Telethon with cryptg, against the same emulator."""
+"""Measures uploads and downloads of an account. The peer is Telethon with cryptg, at the same emulator."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def main() -> None:
         small.write_bytes(os.urandom(SMALL))
         own, peer = [], []
         for number in range(RUNS):
-            # Each of them sends content of its own: the emulator keeps a file once.
+            # Each run sends different content, because the emulator stores equal files only once.
             for results, run in ((own, ours), (peer, theirs)):
                 source = folder / "source.bin"
                 source.write_bytes(os.urandom(SIZE))
@@ -44,9 +44,9 @@ def report(own: list[Json], peer: list[Json]) -> None:
             f"Telethon, cryptg {SIZE / MEGABYTE / other:.0f} MB/s", f"{other / mine:.2f} ×", "at least 1 ×",
         )  # fmt: skip
         mine, other = (min(run[way]["cpu"] for run in runs) for runs in (own, peer))
-        row(f"  of the client's processor, {name}", f"{mine:.2f} s", f"{other:.2f} s", f"{mine / other:.2f} ×")
+        row(f"  {name}, processor time of the client", f"{mine:.2f} s", f"{other:.2f} s", f"{mine / other:.2f} ×")
     mine, other = (min(run["up"]["cpu"] + run["down"]["cpu"] for run in runs) for runs in (own, peer))
-    row("  of the client's processor, both", f"{mine:.2f} s", f"{other:.2f} s", f"{mine / other:.2f} ×", "at most 0.2 ×")
+    row("  both, processor time of the client", f"{mine:.2f} s", f"{other:.2f} s", f"{mine / other:.2f} ×", "at most 0.2 ×")
 
 
 def ours(folder: Path, emulator: Emulator, small: Path, source: Path, number: int) -> Json:
@@ -95,7 +95,7 @@ class Cost:
 
 def check(source: Path, copy: Path) -> None:
     if subprocess.run(["cmp", "-s", source, copy], check=False).returncode != 0:
-        sys.exit("error: what came back is not what was sent")
+        sys.exit("error: the downloaded file differs from the uploaded one")
     copy.unlink()
 
 

@@ -103,7 +103,7 @@ package final class MediaFetcher: Sendable {
         let limit = Double(Timestamp.now.microseconds) / 1e6 - age / .seconds(1)
         return ([""] + (folderEntries(path) ?? []).map { "/\($0)" }).allSatisfy { name in
             var info = stat()
-            return lstat(path + name, &info) != 0 || Double(info.st_mtim.tv_sec) < limit
+            return lstat(path + name, &info) != 0 || Double(info.modifiedNanoseconds) / 1e9 < limit
         }
     }
 }

@@ -1,6 +1,5 @@
 import System
 import CChild
-import CLinux
 import Glibc
 
 /// One run of a program: lines go in, lines come out, and how it ends counts.
@@ -47,7 +46,7 @@ struct ChildRun: Sendable {
     ///
     /// - Throws: `ToolError` when it could not be started, `CancellationError` when it was ended because of a cancellation.
     func result() async throws -> Result<[UInt8], Ending> {
-        let cancellation = tgp_eventfd()
+        let cancellation = Linux.eventCounter()
         guard cancellation >= 0 else { throw ToolError(.unavailable, "no descriptors left") }
         defer { close(cancellation) }
         let outcome = await withTaskCancellationHandler {
@@ -116,21 +115,24 @@ private struct RunningChild: ~Copyable {
 
     /// Starts a program, on the thread that will wait for it: it ends with that thread.
     static func start(_ program: Program, _ cancellation: Int32) throws -> RunningChild {
-        var inputs: [Int32] = [-1, -1]
-        var outputs: [Int32] = [-1, -1]
-        guard tgp_pipe(&inputs) == 0, tgp_pipe(&outputs) == 0 else { throw ToolError(.unavailable, "no pipes left") }
-        let group = program.start(input: inputs[0], output: outputs[1])
-        close(inputs[0])
-        close(outputs[1])
+        guard let inputs = PipeCalls.open() else { throw ToolError(.unavailable, "no pipes left") }
+        guard let outputs = PipeCalls.open() else {
+            close(inputs.reading)
+            close(inputs.writing)
+            throw ToolError(.unavailable, "no pipes left")
+        }
+        let group = program.start(input: inputs.reading, output: outputs.writing)
+        close(inputs.reading)
+        close(outputs.writing)
         let watch = group > 0 ? tgp_child_watch(group) : group
         guard watch >= 0 else {
-            close(inputs[1])
-            close(outputs[0])
+            close(inputs.writing)
+            close(outputs.reading)
             throw ToolError(.configuration, "unable to start \(program.name): \(String(cString: strerror(-watch)))")
         }
-        for descriptor in [inputs[1], outputs[0]] { _ = fcntl(descriptor, F_SETFL, O_NONBLOCK) }
+        for descriptor in [inputs.writing, outputs.reading] { _ = fcntl(descriptor, F_SETFL, O_NONBLOCK) }
         return RunningChild(
-            group: group, watch: watch, cancellation: cancellation, input: inputs[1], output: outputs[0])
+            group: group, watch: watch, cancellation: cancellation, input: inputs.writing, output: outputs.reading)
     }
 
     deinit {
@@ -213,7 +215,7 @@ extension Program {
             return path.withCString { path in
                 ".".withCString { directory in
                     var child = tgp_child(
-                        path: path, arguments: arguments, environment: tgp_environment(), directory: directory,
+                        path: path, arguments: arguments, environment: Linux.environment, directory: directory,
                         input: input, output: output, error: STDERR_FILENO, max_file_bytes: 0)
                     return tgp_child_start(&child)
                 }

@@ -1,4 +1,4 @@
-"""The people's side of the emulated Telegram: write in a chat, look into it."""
+"""The users' side of the emulated Telegram: writes messages into a chat and reads what the chat contains."""
 
 from __future__ import annotations
 
@@ -25,61 +25,68 @@ class Person:
 
 
 class Telegram:
-    """The emulator's control interface (Tests/Emulator/README.md)."""
+    """Calls the emulator's control interface (Tests/Emulator/README.md)."""
 
     def __init__(self, url: str, account: int | None = None) -> None:
-        """- Parameter account: the one that plays the bot, if none of the Bot API does."""
+        """- Parameter account: the id of the account that acts as the bot; None for a bot of the Bot API."""
         self._url = url
         self._account = account
         self._whose = "" if account is None else f"?account={account}"
 
     def say(self, person: Person, text: str) -> Json:
-        """Writes to the bot, in private; the message as the chat then has it."""
+        """Sends a private message to the bot, and returns the message as it appears in the chat."""
         whose = {} if self._account is None else {"account": self._account}
         return self._request("message", whose | {"chat_id": person.id, "from": person.user, "text": text})
 
     def chat(self, person: Person) -> list[Json]:
-        """The messages between a person and the bot, removed ones included."""
+        """Returns the messages between a person and the bot, including deleted ones."""
         return list(self._request(f"chat/{person.id}{self._whose}")["messages"])
 
     def is_answer(self, message: Json) -> bool:
-        """Whether the bot wrote it."""
+        """Returns whether the bot wrote a message."""
         sender = message["from"]
         return bool(sender["is_bot"] if self._account is None else sender["id"] == self._account)
 
     def uploads(self) -> int:
-        """How many videos, or parts of files, the bot has sent as bytes so far, instead of as the name of one that Telegram has."""
+        """Returns how many uploads the bot has made so far.
+
+        For a bot, this is the number of videos that were sent as bytes instead of by file_id; for an account, the number
+        of file parts.
+        """
         if self._account is None:
             return sum(not isinstance(call["params"].get("video"), str) for call in self.calls("sendVideo"))
         methods = ("upload.saveFilePart", "upload.saveBigFilePart")
         return sum(len(self._request(f"mtproto/log?method={method}")["calls"]) for method in methods)
 
     def calls(self, method: str) -> list[Json]:
-        """The calls of a method of the Bot API that the bot has made so far."""
+        """Returns the calls that the bot has made so far to a method of the Bot API."""
         return list(self._request(f"log?method={method}")["calls"])
 
     def is_listened_to(self) -> bool:
-        """Whether what is said now reaches the bot. What was said before an account first listens stays unheard."""
+        """Returns whether the bot receives new messages. An account never receives messages sent before it first listened."""
         return self._account is None or bool(self._request("mtproto/log?method=updates.getState")["calls"])
 
     def violations(self) -> list[Json]:
-        """What the account did that Telegram would not put up with; a session made elsewhere has no salt at first (48)."""
+        """Returns the account's violations of the protocol.
+
+        Code 48 is ignored, because an imported session has no salt at first.
+        """
         return [one for one in self._request("mtproto/log")["violations"] if one.get("code") != 48]
 
     def session(self) -> str:
-        """The account's session, as Telethon would write it: secret."""
+        """Returns the account's session as a Telethon session string, which is secret."""
         return str(self._request("mtproto/session", {"account": self._account})["telethon"])
 
     def servers(self) -> Json:
-        """Where the data centres are, and how they are known."""
+        """Returns the addresses of the data centres and the public key of the emulated servers."""
         return self._request("mtproto")
 
     def deliveries(self) -> list[Json]:
-        """When each update was handed to the bot."""
+        """Returns the time at which each update was delivered to the bot."""
         return list(self._request("log")["deliveries"])
 
     def all_taken(self) -> bool:
-        """Whether the bot has fetched and confirmed every message."""
+        """Returns whether the bot has fetched and confirmed every message."""
         return bool(self._request(f"pending{self._whose}")["pending"] == 0)
 
     def file(self, unique_id: str) -> bytes:
@@ -94,19 +101,19 @@ class Telegram:
 
 
 class Site:
-    """The web site that is downloaded from."""
+    """Represents the web site that the demo downloads from."""
 
     def __init__(self, url: str) -> None:
         self.url = url
 
     def visits(self, path: str) -> int:
-        """How often something below this path was asked for."""
+        """Returns the number of requests for paths that begin with `path`."""
         with urllib.request.urlopen(f"{self.url}/control/log", timeout=20) as answer:
             return sum(visit["path"].startswith(path) for visit in json.load(answer)["requests"])
 
 
 def wait_until(is_so: Callable[[], bool], seconds: float, meanwhile: Callable[[], None] = lambda: None) -> bool:
-    """Looks again and again; false when the time is up."""
+    """Polls until `is_so` returns true. Returns false if that does not happen within `seconds`."""
     end = time.monotonic() + seconds
     while True:
         done = is_so()

@@ -1,8 +1,8 @@
-"""The demo: the whole media bot, played against an emulated Telegram.
+"""Runs the demo: the whole media bot against an emulated Telegram.
 
-Starts Redis, the emulator, a web site and examples/media-bot.sh, writes to the bot as its admin and as a stranger, prints the
-chat while it goes on, and then a line a check. Exits 0 only when everything came out right. With BACKEND=account, the bot is an
-account that speaks MTProto.
+The demo starts Redis, the emulator, a web site and examples/media-bot.sh. It writes to the bot as its admin and as an
+unauthorised user, prints the chat as it develops, and then prints one line per check. It exits with status 0 only if all
+checks pass. With BACKEND=account, the bot is an account that uses MTProto.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ class Checks:
 def main() -> int:
     tools = Path(os.environ.get("TGPIPE_BIN", ROOT / ".build" / "release")).resolve()
     if not (tools / "tg-listen").exists():
-        print(f"there are no tools in {tools}: make build", file=sys.stderr)
+        print(f"unable to find the tools in {tools}: run make build", file=sys.stderr)
         return 1
     backend = os.environ.get("BACKEND") or "bot"
     if backend not in ("bot", "account"):
-        print(f"BACKEND={backend}: neither bot nor account", file=sys.stderr)
+        print(f"BACKEND={backend} is unknown: use bot or account", file=sys.stderr)
         return 64
-    # Whatever interrupts it, everything is put away; also when a shell has started it in the background, deaf to Ctrl-C.
+    # Every signal leads to a clean-up, even if a shell started the demo in the background, where it ignores Ctrl-C.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     checks, started = Checks(), time.monotonic()
@@ -75,20 +75,20 @@ def _play(services: Services, checks: Checks) -> None:
     bot = services.start_bot(TGPIPE_RECORD=str(services.recorded))
     try:
         if not wait_until(lambda: services.telegram.is_listened_to() or not services.is_bot_up(), PATIENCE_SECONDS):
-            raise Broken("the bot does not listen")
+            raise Broken("the bot did not start to listen")
         Scenario(services, checks.add).play()
     except Broken as error:
         checks.add(False, str(error))
     status = services.end_bot()
-    checks.add(status == 0, "interrupted, the bot ends by itself with status 0")
-    checks.add(wait_until(lambda: not _left_over(bot.pid), 2), "no process of it is left")
+    checks.add(status == 0, "after an interrupt, the bot ends with status 0")
+    checks.add(wait_until(lambda: not _left_over(bot.pid), 2), "no process of the bot is left")
     dead = services.state / "dead.ndjson"
     checks.add(not dead.exists() or not dead.read_text(), "no event became a dead letter")
-    checks.add(_fit_schemas(services.recorded), "every event fits its schema")
+    checks.add(_fit_schemas(services.recorded), "every event matches its schema")
     told = any(_tells(secret, services) for secret in services.secrets)
     checks.add(not told, f"{'the session and the phone number are' if services.is_account else 'the token is'} in no log and in no event")
     if services.is_account:
-        checks.add(not services.telegram.violations(), "Telegram's server has nothing to complain of")
+        checks.add(not services.telegram.violations(), "the emulated server found no violation of the protocol")
 
 
 def _left_over(session: int) -> bool:

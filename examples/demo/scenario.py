@@ -1,4 +1,4 @@
-"""What is said in the demo, and what has to come of it."""
+"""The demo's messages, and the checks of the bot's answers to them."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ ADMIN = Person(42, "Alice", "alice")
 STRANGER = Person(99, "Bob", "bob")
 PATIENCE_SECONDS = 60
 CLIP_SECONDS = 8
-# Between an answer and the next message.
+# The pause between an answer and the next message, so that a person can read along.
 READING_SECONDS = 1.5
-# Slow enough for its progress to be seen.
+# The path makes the site send the clip slowly enough for the progress to be visible.
 CLIP = "slow/200000/clip.mp4"
 CORRELATION_ID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\b")
 
 
 def make_site(www: Path) -> None:
-    """A real clip, that a page shows, and a page that shows none."""
+    """Makes the site's files: a real clip, which one page shows, and a page without a video."""
     folder = (www / CLIP).parent
     folder.mkdir(parents=True)
     made = subprocess.run(
@@ -39,14 +39,14 @@ def make_site(www: Path) -> None:
         stderr=subprocess.PIPE, text=True, check=False,
     )  # fmt: skip
     if made.returncode != 0:
-        raise Broken(f"ffmpeg could not make a clip:\n{made.stderr}")
-    # The page's link to the clip leads by the site's slow road; the page itself looks for the file at that place.
+        raise Broken(f"ffmpeg was unable to make a clip:\n{made.stderr}")
+    # The page links to the clip by the slow path, and expects the file at that path.
     (www / CLIP).hardlink_to(www / "clip.mp4")
     (www / "about.html").write_text("<!DOCTYPE html><title>About</title><p>Nothing to see here.</p>\n")
 
 
 class Scenario:
-    """Plays the chat, and checks each thing that happens in it."""
+    """Writes the messages of the demo and checks the answers."""
 
     def __init__(self, services: Services, check: Callable[[bool, str], None]) -> None:
         self._services = services
@@ -67,44 +67,44 @@ class Scenario:
         self._stranger_asks_again()
         self._people_ask_who_they_are()
 
-    # Each step is one message, and what is checked of the answers to it.
+    # Each step sends one message and checks the answers to it.
 
     def _asks_for_a_video(self) -> None:
         question = self._say(ADMIN, f".vdl {self._page}", self._has_media("video"))
         video = self._answer(question, "video")
-        self._check(video is not None, "a video comes back")
+        self._check(video is not None, "the bot answers with a video")
         first = self._answers(question)[:1]
         reply = next((record for record in first if "text" in record["message"]), None)
-        self._check(reply is not None, "an optimistic reply came before it")
-        self._check(bool(reply and reply["edits"]), "that reply showed progress")
-        self._check(bool(reply and reply["deleted"]), "that reply was removed in the end")
+        self._check(reply is not None, "a placeholder reply came first")
+        self._check(bool(reply and reply["edits"]), "the placeholder reply showed progress")
+        self._check(bool(reply and reply["deleted"]), "the placeholder reply was removed at the end")
         caption = (video or {}).get("caption", "")
-        self._check(bool(re.search(r"⏱ [\d.]+ m?s\b", caption)), "the caption tells the time that it took")
+        self._check(bool(re.search(r"⏱ [\d.]+ m?s\b", caption)), "the caption shows the elapsed time")
         self._check(self._is_in_all_logs(caption), "the caption's correlation id is in the logs of all tools")
         streams = self._streams(video, "video")
-        self._check(streams == {"video", "audio"}, "the file has picture and sound")
-        self._check(self._site.visits("/page/") > 0, "the page was looked into for it, by yt-dlp")
+        self._check(streams == {"video", "audio"}, "the file has a video and an audio stream")
+        self._check(self._site.visits("/page/") > 0, "yt-dlp read the page")
         self._first_video = video
 
     def _asks_again(self) -> None:
         before = self._fetches(), self._uploads()
         question = self._say(ADMIN, f".vdl {self._page}&utm_source=newsletter", self._has_media("video"))
         video = self._answer(question, "video")
-        self._check(self._is_same_file(video), "the same video comes back, for another spelling of its URL")
+        self._check(self._is_same_file(video), "another spelling of the URL leads to the same video")
         after = self._fetches(), self._uploads()
-        self._check(video is not None and before == after, "nothing was fetched or uploaded for it")
+        self._check(video is not None and before == after, "the second request caused no fetch and no upload")
 
     def _asks_for_the_sound(self) -> None:
         before = self._fetches()
         question = self._say(ADMIN, f".adl {self._page}", self._has_media("audio"))
         audio = self._answer(question, "audio")
-        self._check(self._streams(audio, "audio") == {"audio"}, "an audio file comes back")
-        self._check(audio is not None and audio["audio"]["mime_type"] == "audio/mpeg", "it is an mp3")
-        self._check(audio is not None and self._fetches() == before, "it was taken from the stored video, without another fetch")
+        self._check(self._streams(audio, "audio") == {"audio"}, "the bot answers with an audio file")
+        self._check(audio is not None and audio["audio"]["mime_type"] == "audio/mpeg", "the audio file is an mp3")
+        self._check(audio is not None and self._fetches() == before, "the audio came from the stored video, without another fetch")
 
     def _asks_for_what_is_not_there(self) -> None:
         question = self._say(ADMIN, f".vdl {self._services.site_url}/page/gone.mp4", self._has_error)
-        self._check_error(question, "a page that is not there (404)")
+        self._check_error(question, "a missing page (404)")
 
     def _asks_for_what_is_no_video(self) -> None:
         question = self._say(ADMIN, f".vdl {self._services.site_url}/about.html", self._has_error)
@@ -114,36 +114,36 @@ class Scenario:
         shown = [record for record in self._answers(question) if not record["deleted"]]
         texts = [record["message"].get("text", "") for record in shown]
         good = len(texts) == 1 and texts[0].startswith("❌") and "\n" not in texts[0] and "Traceback" not in texts[0]
-        self._check(good, f"{what} is answered with one line that tells why")
+        self._check(good, f"{what} is answered with one line that gives the reason")
 
     def _stranger_asks(self) -> None:
         self._say(STRANGER, f".vdl {self._page}", lambda question: self._telegram.all_taken())
 
     def _admin_blesses(self) -> None:
         question = self._say(ADMIN, f".bless @{STRANGER.username}", self._has_reaction)
-        self._check(self._has_reaction(question), "blessing somebody is acknowledged with a reaction")
-        # What is asked later is answered later: by now, an answer to the stranger would be there.
+        self._check(self._has_reaction(question), "the bot acknowledges .bless with a reaction")
+        # The bot answers in order, so an answer to the earlier message of the stranger would be in the chat by now.
         answers = [record for record in self._telegram.chat(STRANGER) if self._telegram.is_answer(record["message"])]
-        self._check(not answers, "a stranger is not answered")
+        self._check(not answers, "an unauthorised user gets no answer")
 
     def _stranger_asks_again(self) -> None:
         before = self._fetches(), self._uploads()
         question = self._say(STRANGER, f".vdl {self._page}", self._has_media("video"))
         video = self._answer(question, "video")
-        self._check(video is not None, "the stranger, blessed, gets the video")
-        self._check(self._is_same_file(video) and before == (self._fetches(), self._uploads()), "from the cache")
+        self._check(video is not None, "after .bless, the same user gets the video")
+        self._check(self._is_same_file(video) and before == (self._fetches(), self._uploads()), "the video came from the cache")
 
     def _people_ask_who_they_are(self) -> None:
         for person, status in ((STRANGER, "blessed"), (ADMIN, "admin")):
             question = self._say(person, ".whoami", self._has_text)
             texts = [record["message"]["text"] for record in self._answers(question)]
             good = len(texts) == 1 and str(person.id) in texts[0] and status in texts[0]
-            self._check(good, f".whoami tells {person.name}: {status}")
+            self._check(good, f".whoami answers {person.name}: {status}")
 
-    # Saying and waiting.
+    # Sending messages and waiting for answers.
 
     def _say(self, person: Person, text: str, is_answered: Callable[[Json], bool]) -> Json:
-        """Says something, and shows what happens until it is answered; the message."""
+        """Sends a message, prints the chat until the message is answered, and returns the message."""
         time.sleep(READING_SECONDS)
         question = self._telegram.say(person, text)
 
@@ -157,7 +157,7 @@ class Scenario:
         return question
 
     def _answers(self, question: Json) -> list[Json]:
-        """The bot's messages that answer one, in order."""
+        """Returns the bot's replies to a message, in order."""
         person = next(person for person in self._transcripts if person.id == question["chat"]["id"])
         return [
             record
@@ -170,7 +170,7 @@ class Scenario:
 
     def _has_media(self, kind: str) -> Callable[[Json], bool]:
         def has(question: Json) -> bool:
-            """The file is there, and nothing else is left."""
+            """Returns whether the media file is the only visible answer, or the answer is an error."""
             shown = [record["message"] for record in self._answers(question) if not record["deleted"]]
             return self._has_error(question) or (bool(shown) and all(kind in message for message in shown))
 
@@ -186,7 +186,7 @@ class Scenario:
         records = self._telegram.chat(ADMIN)
         return any(r["reactions"] for r in records if r["message"]["message_id"] == question["message_id"])
 
-    # Looking behind the chat.
+    # Checks outside the chat: the site's log, the uploads and the files.
 
     def _fetches(self) -> int:
         return self._site.visits(f"/{CLIP}")
@@ -200,7 +200,7 @@ class Scenario:
         return bool(message["video"]["file_unique_id"] == self._first_video["video"]["file_unique_id"])
 
     def _streams(self, message: Json | None, kind: str) -> set[str]:
-        """What ffprobe finds in the file of a message, if it is as long as the clip."""
+        """Returns the stream types that ffprobe finds in a message's file; none if the file is not as long as the clip."""
         if message is None:
             return set()
         file = self._services.folder / f"received.{kind}"

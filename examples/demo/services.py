@@ -1,4 +1,4 @@
-"""What the demo runs: Redis, the emulated Telegram, a web site, and the bot itself; all in one temporary folder."""
+"""Runs the services of the demo in one temporary folder: Redis, the emulated Telegram, a web site, and the bot."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from chat import Telegram, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "123456:DEMO-token"
-# Who plays the bot with BACKEND=account, and the name of its session.
+# The account that acts as the bot with BACKEND=account, and the name of its session.
 ACCOUNT = {"id": 500, "phone": "15550100500", "first_name": "Media", "last_name": "Desk", "username": "media_desk"}
 SESSION = "desk"
 PATIENCE_SECONDS = 30
 
 
 class Broken(Exception):
-    """The demo cannot go on; the text says why."""
+    """Signals that the demo cannot continue; the text gives the reason."""
 
 
 class Services:
-    """Starts and ends everything; a context manager, so that nothing outlives it."""
+    """Starts and ends all services. It is a context manager, so no service outlives it."""
 
     def __init__(self, tools: Path, admin_id: int, is_account: bool = False) -> None:
-        """Nothing is started yet. `tools` is the folder of tg-listen and the others."""
+        """Starts nothing yet. `tools` is the folder that contains tg-listen and the other tools."""
         self.is_account = is_account
         self.secrets = [TOKEN]
         self._tools = tools
@@ -38,7 +38,7 @@ class Services:
         self._running: list[tuple[str, subprocess.Popen[bytes]]] = []
 
     def __enter__(self) -> Services:
-        # Short, as the paths of Unix sockets must be.
+        # A short path, because the paths of Unix sockets are limited in length.
         self.folder = Path(tempfile.mkdtemp(prefix="tgpipe-demo-", dir="/tmp"))
         self.www, self.log = self.folder / "www", self.folder / "bot.log"
         self.recorded, self.state = self.folder / "recorded", self.folder / "state"
@@ -81,7 +81,7 @@ class Services:
         return url
 
     def _log_in(self) -> None:
-        """Takes over a session of the account, as it would be from another program."""
+        """Imports a session of the account, as a user would from another program."""
         session = self.telegram.session()
         self.secrets = [session, ACCOUNT["phone"]]
         (self.folder / "server.pem").write_text(self.telegram.servers()["public_key"])
@@ -93,7 +93,7 @@ class Services:
             raise Broken(f"tg-session import failed:\n{done.stderr}")
 
     def _speaker(self) -> dict[str, str]:
-        """What the environment says of who speaks."""
+        """Returns the environment variables that select the bot or the account."""
         if not self.is_account:
             return {"TG_BOT_TOKEN": TOKEN, "TG_BOT_API_URL": self.telegram_url}
         about = self.telegram.servers()
@@ -107,26 +107,26 @@ class Services:
         }  # fmt: skip
 
     def environment(self) -> dict[str, str]:
-        """What makes the tools use these services."""
+        """Returns an environment in which the tools use these services."""
         others = {name: value for name, value in os.environ.items() if name not in ("TG_BOT_TOKEN", "TGPIPE_SESSION")}
         return others | self._speaker() | {
             "TG_ADMIN_ID": str(self._admin_id),
             "TGPIPE_REDIS": f"unix:{self.folder / 'redis.sock'}", "TGPIPE_STATE": str(self.state),
             "TGPIPE_STORE": f"file:{self.folder / 'store'}", "TGPIPE_BIN": str(self._tools), "TGPIPE_LOG": "info:json",
-            # The site is on this machine, where a stranger's URL must not lead otherwise.
+            # The demo's site is on this machine. Other URLs from users must not lead here.
             "MEDIA_FETCH_OPTIONS": "--allow-private",
-            # yt-dlp as pinned for the tests, in the environment that runs this.
+            # The pinned yt-dlp from the Python environment that runs the demo.
             "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}",
         }  # fmt: skip
 
     def start_bot(self, **more: str) -> subprocess.Popen[bytes]:
-        """Starts examples/media-bot.sh; `more` is for its environment."""
+        """Starts examples/media-bot.sh. `more` contains additional environment variables."""
         environment = self.environment() | more
         self._bot = self._spawn(str(ROOT / "examples" / "media-bot.sh"), stderr=self.log.open("wb"), env=environment)
         return self._bot
 
     def end_bot(self) -> int | None:
-        """Interrupts the bot as Ctrl-C would; its exit status, or None when it does not end."""
+        """Interrupts the bot as Ctrl-C does. Returns its exit status, or None if it does not end in time."""
         self._bot.send_signal(signal.SIGINT)
         try:
             return self._bot.wait(PATIENCE_SECONDS)
@@ -140,8 +140,8 @@ class Services:
         self, *command: str, stdout: IO[bytes] | int = subprocess.DEVNULL, stderr: IO[bytes] | None = None,
         env: dict[str, str] | None = None,
     ) -> subprocess.Popen[bytes]:  # fmt: skip
-        # In sessions of their own: a Ctrl-C is for the demo, which then ends them in order. If the demo itself is killed,
-        # they get the signal.
+        # Each service has a session of its own, so that Ctrl-C reaches only the demo, which then ends them in order. If
+        # the demo is killed, the kernel sends them SIGTERM.
         command = ("setpriv", "--pdeathsig", "TERM", "--", *command)
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, env=env, start_new_session=True,
@@ -152,7 +152,7 @@ class Services:
 
 
 def _end(name: str, process: subprocess.Popen[bytes]) -> None:
-    """Ends a service, by force when it has to be."""
+    """Ends a service, and kills it if it does not end within five seconds."""
     if process.stdout is not None:
         process.stdout.close()
     if process.poll() is not None:
@@ -161,8 +161,8 @@ def _end(name: str, process: subprocess.Popen[bytes]) -> None:
     try:
         process.wait(5)
     except subprocess.TimeoutExpired:
-        print(f"{name} did not end by itself: killed", file=sys.stderr)
-        # With all that it started: stages of the bot have process groups of their own, but its session.
+        print(f"{name} did not end within five seconds: killed it", file=sys.stderr)
+        # Kill the whole session: the bot's stages have process groups of their own, but share its session.
         for pid in _session(process.pid):
             os.kill(pid, signal.SIGKILL)
         process.wait()
@@ -174,5 +174,5 @@ def _session(leader: int) -> list[int]:
 
 
 def heed_interrupts() -> None:
-    """A shell that runs this in the background has it ignore interrupts, and so would all that it starts."""
+    """Restores the default action of SIGINT. A shell makes background jobs ignore it, and child processes inherit that."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""Prints a chat while it goes on, as the person in it would see it."""
+"""Prints a chat as it develops, as the person in it sees it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ INDENT = " " * 11
 
 
 class Transcript:
-    """Watches one chat; `update` prints what is new in it."""
+    """Watches one chat. `update` prints the changes since the last call."""
 
     def __init__(self, telegram: Telegram, person: Person) -> None:
         self._telegram = telegram
@@ -38,7 +38,7 @@ class Transcript:
             self._line(at, text)
 
     def _line(self, at: float, text: str) -> None:
-        """One thing that the bot did, with the time since the question."""
+        """Prints one action of the bot, with the time since the user's message."""
         first, *rest = text.split("\n")
         print(f"{at - self._asked_at:+8.2f} s  {first}", flush=True)
         for line in rest:
@@ -46,7 +46,7 @@ class Transcript:
 
 
 class _Seen:
-    """How much of a message's story is printed already."""
+    """Stores which changes of a message have been printed."""
 
     def __init__(self) -> None:
         self._edits = 0
@@ -54,7 +54,10 @@ class _Seen:
         self._reactions: list[str] = []
 
     def begin(self, record: Json) -> float:
-        """Since when it looks as it does at the first look at it: what it was before, nobody has seen."""
+        """Returns the time since which a new message has had its present text.
+
+        Earlier versions of the text were replaced before anyone could see them, so they are not printed.
+        """
         self._edits = len(record["edits"])
         return float(record["edits"][-1]["at"] if record["edits"] else record["sent_at"])
 
@@ -78,7 +81,7 @@ def _content(message: Json) -> str:
 
 
 def describe(message: Json) -> str | None:
-    """A line for the media of a message."""
+    """Returns a one-line description of a message's media, or None if there are none."""
     for kind in ("video", "audio", "animation", "document"):
         if kind in message:
             media = message[kind]

@@ -1,5 +1,6 @@
 import CSimdJSON
 import Glibc
+import System
 
 /// A moment in UTC, in whole microseconds since 1970; written as RFC 3339 with six decimals.
 package struct Timestamp: Sendable, Hashable, Comparable, CustomStringConvertible {
@@ -10,9 +11,7 @@ package struct Timestamp: Sendable, Hashable, Comparable, CustomStringConvertibl
     package init(seconds: Double) { microseconds = Int64((seconds * 1_000_000).rounded()) }
 
     package static var now: Timestamp {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return Timestamp(microseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000)
+        Timestamp(microseconds: SystemClocks.realtimeNanoseconds / 1000)
     }
 
     package static func < (left: Timestamp, right: Timestamp) -> Bool { left.microseconds < right.microseconds }

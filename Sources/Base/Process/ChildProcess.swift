@@ -1,6 +1,6 @@
-package import CLinux
-import Glibc
+package import Glibc
 import Synchronization
+import System
 
 /// A program that was started, in a process group of its own.
 ///
@@ -46,7 +46,7 @@ package final class ChildProcess: Sendable {
         for (number, descriptor) in [input, output, errors].enumerated() {
             if let descriptor { posix_spawn_file_actions_adddup2(&actions, descriptor, Int32(number)) }
         }
-        _ = tgp_spawn_close_from(&actions, 3)
+        Linux.closeDescriptors(from: 3, in: &actions)
         var attributes = ChildProcess.attributes()
         defer { posix_spawnattr_destroy(&attributes) }
         var words: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]
@@ -54,7 +54,7 @@ package final class ChildProcess: Sendable {
         defer { for word in words + variables { free(word) } }
         var started = pid_t()
         let code = variables.withUnsafeMutableBufferPointer { variables in
-            let variables = environment == nil ? tgp_environment() : UnsafePointer(variables.baseAddress)
+            let variables = environment == nil ? Linux.environment : UnsafePointer(variables.baseAddress)
             return posix_spawnp(&started, arguments[0], &actions, &attributes, &words, variables)
         }
         guard code == 0 else { throw Failure(code: code) }

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// State that threads share and wait on: a mutex and a condition. `Synchronization.Mutex` has no way to wait.
@@ -62,21 +63,20 @@ package final class Monitor<State>: @unchecked Sendable {
                 return result
             }
             guard !isOver else { return nil }
-            if var deadline {
-                isOver = pthread_cond_timedwait(changed, mutex, &deadline) == ETIMEDOUT
+            if let deadline {
+                isOver = tgp_wait_until(changed, mutex, deadline) == ETIMEDOUT
             } else {
                 pthread_cond_wait(changed, mutex)
             }
         }
     }
 
-    private static func deadline(after limit: Duration) -> timespec {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
+    private static func deadline(after limit: Duration) -> Int64 {
         let (seconds, attoseconds) = limit.components
-        let nanoseconds = Int64(time.tv_nsec) + attoseconds / 1_000_000_000
-        time.tv_sec += time_t(seconds + nanoseconds / 1_000_000_000)
-        time.tv_nsec = Int(nanoseconds % 1_000_000_000)
-        return time
+        let nanoseconds = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+        guard !nanoseconds.overflow else { return .max }
+        let sum = SystemClocks.monotonicNanoseconds.addingReportingOverflow(
+            nanoseconds.partialValue + attoseconds / 1_000_000_000)
+        return sum.overflow ? .max : sum.partialValue
     }
 }

@@ -5,15 +5,19 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 // glibc declares these for _GNU_SOURCE only, under which its types would no longer be those of the Glibc module.
@@ -24,6 +28,7 @@ extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *
 
 #ifndef F_SETPIPE_SZ
 #define F_SETPIPE_SZ 1031
+#define F_GETPIPE_SZ 1032
 #endif
 
 /// An event counter; not inherited by children.
@@ -66,3 +71,36 @@ static inline int tgp_spawn_close_from(posix_spawn_file_actions_t *actions, int 
 
 /// The environment of this process, as `posix_spawn` takes it.
 static inline char *const *tgp_environment(void) { return environ; }
+
+/// How many pages a pipe can hold, or -1.
+static inline int tgp_pipe_pages(int descriptor) {
+    int bytes = fcntl(descriptor, F_GETPIPE_SZ);
+    return bytes < 0 ? -1 : bytes / (int)sysconf(_SC_PAGESIZE);
+}
+
+/// A clock in nanoseconds since its own beginning.
+static inline int64_t tgp_clock_nanoseconds(clockid_t clock) {
+    struct timespec time;
+    clock_gettime(clock, &time);
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+/// The same file's last change of content and of anything, in nanoseconds since 1970.
+static inline int64_t tgp_modified(const struct stat *status) {
+    return (int64_t)status->st_mtim.tv_sec * 1000000000 + status->st_mtim.tv_nsec;
+}
+static inline int64_t tgp_changed(const struct stat *status) {
+    return (int64_t)status->st_ctim.tv_sec * 1000000000 + status->st_ctim.tv_nsec;
+}
+
+/// Waits for a condition until a moment of CLOCK_MONOTONIC, in nanoseconds; 0 or an error's number.
+static inline int tgp_wait_until(pthread_cond_t *condition, pthread_mutex_t *mutex, int64_t nanoseconds) {
+    struct timespec time = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
+    return pthread_cond_timedwait(condition, mutex, &time);
+}
+
+/// Limits how long a send to a socket may wait; 0, or -1.
+static inline int tgp_set_send_timeout(int descriptor, int64_t seconds) {
+    struct timeval limit = {.tv_sec = seconds};
+    return setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+}

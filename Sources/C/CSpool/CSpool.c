@@ -70,9 +70,3 @@ size_t tgp_spool_lines(const void *bytes, size_t count, uint32_t start, tgp_spoo
 ssize_t tgp_splice(int file, int64_t *offset, int pipe, size_t count) {
     return splice(file, offset, pipe, NULL, count, SPLICE_F_NONBLOCK);
 }
-
-int tgp_pipe_pages(int descriptor) {
-    const int bytes = fcntl(descriptor, F_GETPIPE_SZ);
-    const long page = sysconf(_SC_PAGESIZE);
-    return bytes < 0 || page <= 0 ? -1 : (int)(bytes / page);
-}

@@ -1,6 +1,6 @@
-import CLinux
 import Glibc
 import Synchronization
+import System
 
 /// Two connected descriptors that no child inherits; closed with the object.
 final class Pipe: Sendable {
@@ -9,10 +9,9 @@ final class Pipe: Sendable {
     private let isWriteEndOpen = Mutex(true)
 
     init() throws(MediaError) {
-        var ends: [Int32] = [-1, -1]
-        guard tgp_pipe(&ends) == 0 else { throw .local("make a pipe", errno) }
-        readEnd = ends[0]
-        writeEnd = ends[1]
+        guard let ends = PipeCalls.open() else { throw .local("make a pipe", errno) }
+        readEnd = ends.reading
+        writeEnd = ends.writing
     }
 
     deinit {

@@ -115,8 +115,7 @@ final class AddressGuardProxy: Sendable {
     }
 
     private func add(_ descriptor: Int32) -> Bool {
-        var patience = timeval(tv_sec: 120, tv_usec: 0)
-        setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
+        Linux.setSendTimeout(descriptor, seconds: 120)
         return open.withLock { open in
             guard let count = open?.count, count < AddressGuardProxy.maxConnections else { return false }
             open?.insert(descriptor)

@@ -1,3 +1,4 @@
+import System
 import Glibc
 import JSON
 
@@ -144,7 +145,7 @@ extension FileStore {
         }
         guard status.st_mode & S_IFMT == S_IFREG else { throw BlobError.notFound(key, in: name) }
         let file = try LocalFile(path: path)
-        let time = Int64(status.st_mtim.tv_sec) * 1_000_000 + Int64(status.st_mtim.tv_nsec) / 1000
+        let time = status.modifiedNanoseconds / 1000
         var info = BlobInfo(
             key: key, sizeBytes: file.sizeBytes, metadata: BlobMetadata(), etag: nil,
             lastModified: Timestamp(microseconds: time))

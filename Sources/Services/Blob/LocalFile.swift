@@ -1,3 +1,4 @@
+import System
 import Digest
 import Glibc
 import Synchronization
@@ -15,8 +16,7 @@ package final class LocalFile: Sendable {
     /// What changes when somebody writes to the file.
     private struct State: Equatable {
         var sizeBytes: Int
-        var modifiedSeconds: Int
-        var modifiedNanoseconds: Int
+        var modifiedNanoseconds: Int64
     }
 
     /// - Throws: `.localIO` when there is no such file, or it is a folder or a device.
@@ -75,8 +75,7 @@ package final class LocalFile: Sendable {
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { return nil }
         return State(
-            sizeBytes: Int(status.st_size), modifiedSeconds: status.st_mtim.tv_sec,
-            modifiedNanoseconds: status.st_mtim.tv_nsec)
+            sizeBytes: Int(status.st_size), modifiedNanoseconds: status.modifiedNanoseconds)
     }
 
     /// The SHA-256 of all of it, in hex.

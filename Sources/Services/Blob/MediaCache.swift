@@ -78,7 +78,7 @@ package struct MediaCache: Sendable {
             switch status.st_mode & S_IFMT {
             case S_IFDIR: found += files(below: path, depth: depth - 1)
             case S_IFREG:
-                let modified = Double(status.st_mtim.tv_sec) + Double(status.st_mtim.tv_nsec) / 1e9
+                let modified = Double(status.modifiedNanoseconds) / 1e9
                 found.append(Copy(path: path, sizeBytes: Int64(status.st_size), modified: modified))
             default: break
             }

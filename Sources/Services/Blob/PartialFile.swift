@@ -1,5 +1,4 @@
 import System
-import CLinux
 import Glibc
 
 /// A file that is being written, under a name of its own until it is whole. Removed with the object unless committed.
@@ -38,7 +37,7 @@ final class PartialFile {
         for name in folderEntries(folder) ?? [] {
             var status = stat()
             guard name.hasPrefix(prefix), lstat("\(folder)/\(name)", &status) == 0,
-                status.st_ctim.tv_sec < time(nil) - afterSeconds
+                status.changedNanoseconds / 1_000_000_000 < time(nil) - afterSeconds
             else { continue }
             unlink("\(folder)/\(name)")
         }
@@ -76,7 +75,7 @@ final class PartialFile {
             try cancellation.check()
             var offset = off_t(done)
             let wanted = Int(min(source.sizeBytes - done, 16 << 20))
-            let count = tgp_copy_file_range(source.descriptor, &offset, descriptor, wanted)
+            let count = Linux.copyFileRange(source.descriptor, &offset, to: descriptor, count: wanted)
             if count < 0, errno == EINTR { continue }
             if count <= 0 { break }
             done += Int64(count)

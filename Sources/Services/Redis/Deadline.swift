@@ -1,4 +1,5 @@
 import Glibc
+import System
 
 /// A point of the monotonic clock until which something may wait.
 struct Deadline: Sendable, Comparable {
@@ -28,9 +29,5 @@ struct Deadline: Sendable, Comparable {
 
     static func < (a: Deadline, b: Deadline) -> Bool { a.nanoseconds < b.nanoseconds }
 
-    private static var now: Int64 {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
-    }
+    private static var now: Int64 { SystemClocks.monotonicNanoseconds }
 }

@@ -1,5 +1,4 @@
-package import CLinux
-import Glibc
+package import Glibc
 import JSON
 package import System
 
@@ -50,7 +49,7 @@ package final class LineOutput: Sendable {
     /// reader must stay an error.
     package static func isNamedFIFO(_ path: String) -> Bool {
         var status = stat()
-        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO && !tgp_is_nameless_pipe(path)
+        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO && !PipeCalls.isUnnamed(path)
     }
 
     private static func open(_ path: String, keepsFIFO: Bool) throws(ToolError) -> Int32 {
@@ -59,7 +58,7 @@ package final class LineOutput: Sendable {
         let descriptor = Glibc.open(path, flags | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw ToolError.localIO("unable to open \(path)") }
         // Best effort: users have a limit on it, and a smaller FIFO only fills earlier.
-        if keepsFIFO { _ = tgp_set_pipe_size(descriptor, 1 << 20) }
+        if keepsFIFO { PipeCalls.resize(descriptor, bytes: 1 << 20) }
         return descriptor
     }
 
@@ -150,7 +149,7 @@ package final class LineOutput: Sendable {
     }
 
     /// What is in a FIFO whose readers may come and go: it is lost when this output ends first. 0 for everything else.
-    package var unreadBytes: Int { keepsFIFO ? max(0, Int(tgp_pipe_bytes(descriptor))) : 0 }
+    package var unreadBytes: Int { keepsFIFO ? PipeCalls.unreadBytes(descriptor) : 0 }
 }
 
 /// Pieces of memory that are written one after another, and how far that has come.

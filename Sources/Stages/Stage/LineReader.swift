@@ -1,4 +1,3 @@
-import CLinux
 import Glibc
 package import JSON
 package import System
@@ -20,7 +19,7 @@ package final class LineReader {
         self.shutdown = shutdown
         splitter = LineSplitter(maxLineBytes: maxLineBytes, blockBytes: blockBytes)
         // Fewer and larger reads; a pipe that cannot be enlarged is still a pipe.
-        if let descriptor { _ = tgp_set_pipe_size(descriptor, Int32(clamping: min(blockBytes, 1 << 20))) }
+        if let descriptor { PipeCalls.resize(descriptor, bytes: Int32(clamping: min(blockBytes, 1 << 20))) }
     }
 
     deinit { if let descriptor, descriptor != STDIN_FILENO { close(descriptor) } }

@@ -1,3 +1,4 @@
+import CLinux
 import JSON
 import System
 import Glibc

@@ -1,5 +1,4 @@
 package import ArgumentParser
-import CLinux
 import Glibc
 import JSON
 package import Logging
@@ -87,7 +86,7 @@ extension Tool {
     package static var name: String { configuration.commandName ?? "\(Self.self)" }
 
     package func run() async throws {
-        tgp_share_memory_pools()
+        Linux.shareMemoryPools()
         do {
             let runtime = try Runtime(tool: Self.name, options: common)
             let status = await runtime.finish(drain: common.drain.duration) { try await self.run(runtime) }

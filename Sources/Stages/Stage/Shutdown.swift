@@ -1,5 +1,4 @@
 import System
-import CLinux
 import Glibc
 import Synchronization
 
@@ -21,8 +20,8 @@ package final class Shutdown: Sendable {
 
     /// Installs the handlers for SIGTERM and SIGINT, and ignores SIGPIPE and SIGXFSZ.
     package init() {
-        descriptor = tgp_eventfd()
-        requests = tgp_eventfd()
+        descriptor = Linux.eventCounter()
+        requests = Linux.eventCounter()
         signalDescriptor = requests
         // A reader that is gone and a file that may not grow are errors of a write, not the end of the process without a word.
         Glibc.signal(SIGPIPE, SIG_IGN)

@@ -29,9 +29,6 @@ uint32_t tgp_spool_sum(const void *line, size_t count, uint32_t end);
 /// kills the process cannot come between the two.
 ssize_t tgp_splice(int file, int64_t *offset, int pipe, size_t count);
 
-/// How many pages a pipe can hold, or -1.
-int tgp_pipe_pages(int descriptor);
-
 #ifdef __cplusplus
 }
 #endif

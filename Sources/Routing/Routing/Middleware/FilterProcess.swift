@@ -1,7 +1,6 @@
 import JSON
 import Process
 import System
-import CLinux
 import Glibc
 
 /// The running program of a filter: lines in, a line out for each.
@@ -24,18 +23,21 @@ final class FilterProcess {
     private var patience = Duration.seconds(5)
 
     init(command: String, maxLineBytes: Int) throws(ToolError) {
-        var (inward, outward): ([Int32], [Int32]) = ([-1, -1], [-1, -1])
-        guard tgp_pipe(&inward) == 0, tgp_pipe(&outward) == 0 else {
-            throw ToolError(.localIO, "unable to make a pipe for exec:\(command.printable)")
+        let failure = ToolError(.localIO, "unable to make a pipe for exec:\(command.printable)")
+        guard let inward = PipeCalls.open() else { throw failure }
+        guard let outward = PipeCalls.open() else {
+            close(inward.reading)
+            close(inward.writing)
+            throw failure
         }
-        for end in [inward[1], outward[0]] { _ = fcntl(end, F_SETFL, O_NONBLOCK) }
+        for end in [inward.writing, outward.reading] { _ = fcntl(end, F_SETFL, O_NONBLOCK) }
         defer {
-            close(inward[0])
-            close(outward[1])
+            close(inward.reading)
+            close(outward.writing)
         }
-        (input, output, self.maxLineBytes) = (inward[1], outward[0], maxLineBytes)
+        (input, output, self.maxLineBytes) = (inward.writing, outward.reading, maxLineBytes)
         do throws(ChildProcess.Failure) {
-            process = try ChildProcess(["/bin/sh", "-c", command], input: inward[0], output: outward[1])
+            process = try ChildProcess(["/bin/sh", "-c", command], input: inward.reading, output: outward.writing)
         } catch {
             close(input)
             close(output)

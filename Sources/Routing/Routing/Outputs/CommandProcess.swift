@@ -1,7 +1,6 @@
 import JSON
 import Process
 import System
-import CLinux
 import Glibc
 import Logging
 import Synchronization
@@ -40,7 +39,7 @@ final class CommandProcess: @unchecked Sendable {
     /// The end to write to.
     var pipe: Int32 { live.withLock { $0.pipe } }
 
-    var unreadBytes: Int { live.withLock { $0.pipe < 0 ? 0 : max(0, Int(tgp_pipe_bytes($0.pipe))) } }
+    var unreadBytes: Int { live.withLock { $0.pipe < 0 ? 0 : PipeCalls.unreadBytes($0.pipe) } }
 
     func giveUp() { live.withLock { $0.process }?.signal(SIGTERM) }
 
@@ -49,19 +48,18 @@ final class CommandProcess: @unchecked Sendable {
     /// - Returns: how many bytes the pipe can hold.
     @discardableResult
     func start() throws(ToolError) -> Int {
-        var ends: [Int32] = [-1, -1]
-        guard tgp_pipe(&ends) == 0 else { throw ToolError(.localIO, "unable to make a pipe for \(name)") }
+        guard let ends = PipeCalls.open() else { throw ToolError(.localIO, "unable to make a pipe for \(name)") }
         // Only this end: a process may not expect its input to be so.
-        _ = fcntl(ends[1], F_SETFL, O_NONBLOCK)
-        defer { close(ends[0]) }
+        _ = fcntl(ends.writing, F_SETFL, O_NONBLOCK)
+        defer { close(ends.reading) }
         do throws(ChildProcess.Failure) {
-            let process = try ChildProcess(["/bin/sh", "-c", command], input: ends[0])
-            live.withLock { $0 = Live(process: process, pipe: ends[1]) }
+            let process = try ChildProcess(["/bin/sh", "-c", command], input: ends.reading)
+            live.withLock { $0 = Live(process: process, pipe: ends.writing) }
         } catch {
-            close(ends[1])
+            close(ends.writing)
             throw ToolError(.unavailable, "unable to start \(name): \(error)")
         }
-        return max(1 << 16, Int(tgp_set_pipe_size(ends[1], 1 << 16)))
+        return max(1 << 16, PipeCalls.resize(ends.writing, bytes: 1 << 16))
     }
 
     /// Waits until something can be written, or the process has ended.

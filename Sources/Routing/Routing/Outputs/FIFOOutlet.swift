@@ -1,4 +1,3 @@
-import CLinux
 import Glibc
 import JSON
 import Spool
@@ -29,7 +28,7 @@ final class FIFOOutlet: SpoolOutlet {
         guard both >= 0, descriptor >= 0 else {
             throw ToolError(.localIO, "unable to open \(name): \(String(cString: strerror(errno)))")
         }
-        _ = tgp_set_pipe_size(descriptor, 1 << 20)
+        PipeCalls.resize(descriptor, bytes: 1 << 20)
         room = PipeRoom(pipe: descriptor)
     }
 
@@ -40,7 +39,7 @@ final class FIFOOutlet: SpoolOutlet {
         settle(reader)
     }
 
-    private var unreadBytes: Int { max(0, Int(tgp_pipe_bytes(descriptor))) }
+    private var unreadBytes: Int { PipeCalls.unreadBytes(descriptor) }
 
     private var hasReader: Bool {
         var set = pollfd(fd: descriptor, events: 0, revents: 0)

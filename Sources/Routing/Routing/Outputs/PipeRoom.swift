@@ -1,6 +1,5 @@
-import CLinux
-import CSpool
 import Spool
+import System
 
 /// What a pipe can still take, in pages: splice uses up one for each page of the file that it takes from, and one for each call.
 ///
@@ -14,7 +13,7 @@ struct PipeRoom {
     private var ends: [Int] = []
     private var first = 0
 
-    init(pipe: Int32) { pages = max(1, Int(tgp_pipe_pages(pipe))) }
+    init(pipe: Int32) { pages = PipeCalls.pages(pipe) }
 
     /// How many bytes from the beginning of a stretch can go in together: whole lines, or a part of one that is longer than the pipe.
     mutating func fitting(_ stretch: Stretch, unread: Int) -> Int {

@@ -1,10 +1,9 @@
-import CLinux
 import Glibc
 
 /// Takes connections at a Unix socket that is for its user only.
 final class SocketListener: Sendable {
     private let descriptor: Int32
-    private let stopping = tgp_eventfd()
+    private let stopping = Linux.eventCounter()
     private let path: String
 
     /// - Parameter path: what is there already is replaced.
@@ -67,7 +66,7 @@ final class SocketListener: Sendable {
             ]
             poll(&watched, 2, -1)
             guard watched[1].revents == 0 else { return nil }
-            let client = tgp_accept(descriptor)
+            let client = Linux.accept(descriptor)
             guard client >= 0 else {
                 // No descriptors are left: some will be.
                 if errno == EMFILE || errno == ENFILE { usleep(100_000) }

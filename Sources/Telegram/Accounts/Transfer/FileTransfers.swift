@@ -96,7 +96,7 @@ struct FileTransfers: Sendable {
         for name in folderEntries(folder) ?? [] {
             var status = stat()
             guard name.hasSuffix(".upload"), lstat("\(folder)/\(name)", &status) == 0,
-                status.st_mtim.tv_sec < time(nil) - Int(Upload.secondsKept)
+                status.modifiedNanoseconds / 1_000_000_000 < time(nil) - Int(Upload.secondsKept)
             else { continue }
             unlink("\(folder)/\(name)")
         }

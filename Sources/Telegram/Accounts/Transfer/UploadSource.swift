@@ -1,3 +1,4 @@
+import System
 import Digest
 import Glibc
 import JSON
@@ -121,5 +122,7 @@ final class UploadSource: Sendable {
         return fstat(descriptor, &status) == 0 ? status : nil
     }
 
-    private static func modified(_ status: stat) -> String { "\(status.st_mtim.tv_sec).\(status.st_mtim.tv_nsec)" }
+    private static func modified(_ status: stat) -> String {
+        "\(status.modifiedNanoseconds / 1_000_000_000).\(status.modifiedNanoseconds % 1_000_000_000)"
+    }
 }

@@ -1,11 +1,8 @@
-import Glibc
+import System
 
 extension Moment {
-    static var now: Moment { Moment(wall: read(CLOCK_REALTIME), steady: read(CLOCK_BOOTTIME)) }
-
-    private static func read(_ clock: clockid_t) -> Double {
-        var time = timespec()
-        clock_gettime(clock, &time)
-        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+    static var now: Moment {
+        Moment(
+            wall: Double(SystemClocks.realtimeNanoseconds) / 1e9, steady: Double(SystemClocks.bootNanoseconds) / 1e9)
     }
 }
