@@ -76,12 +76,9 @@ package enum SystemClocks {
 
     /// Nanoseconds since the machine started, including suspend.
     package static var bootNanoseconds: Int64 { tgp_clock_nanoseconds(CLOCK_BOOTTIME) }
-}
 
-extension stat {
-    /// The time of the last change of the file's content, in nanoseconds since 1970.
-    package var modifiedNanoseconds: Int64 { withUnsafePointer(to: self) { tgp_modified($0) } }
-
-    /// The time of the last change of the file's content or attributes, in nanoseconds since 1970.
-    package var changedNanoseconds: Int64 { withUnsafePointer(to: self) { tgp_changed($0) } }
+    /// Returns a moment in nanoseconds.
+    static func nanoseconds(_ time: UnsafeRawPointer) -> Int64 {
+        tgp_nanoseconds(time.assumingMemoryBound(to: timespec.self))
+    }
 }

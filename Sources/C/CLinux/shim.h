@@ -14,7 +14,6 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <time.h>
@@ -85,12 +84,9 @@ static inline int64_t tgp_clock_nanoseconds(clockid_t clock) {
     return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
 
-/// The same file's last change of content and of anything, in nanoseconds since 1970.
-static inline int64_t tgp_modified(const struct stat *status) {
-    return (int64_t)status->st_mtim.tv_sec * 1000000000 + status->st_mtim.tv_nsec;
-}
-static inline int64_t tgp_changed(const struct stat *status) {
-    return (int64_t)status->st_ctim.tv_sec * 1000000000 + status->st_ctim.tv_nsec;
+/// A moment in nanoseconds.
+static inline int64_t tgp_nanoseconds(const struct timespec *time) {
+    return (int64_t)time->tv_sec * 1000000000 + time->tv_nsec;
 }
 
 /// Waits for a condition until a moment of CLOCK_MONOTONIC, in nanoseconds; 0 or an error's number.

@@ -1,4 +1,5 @@
 import Glibc
+import System
 
 /// Takes connections at a Unix socket that is for its user only.
 final class SocketListener: Sendable {
