@@ -25,9 +25,12 @@ func library(_ path: String, _ dependencies: [Target.Dependency] = []) -> Target
 
 /// A C or C++ library of this package, in Sources/C.
 func cLibrary(
-    _ name: String, c: [CSetting] = [], cxx: [CXXSetting] = [], linker: [LinkerSetting] = []
+    _ name: String, _ dependencies: [Target.Dependency] = [], c: [CSetting] = [], cxx: [CXXSetting] = [],
+    linker: [LinkerSetting] = []
 ) -> Target {
-    .target(name: name, path: "Sources/C/\(name)", cSettings: c, cxxSettings: cxx, linkerSettings: linker)
+    .target(
+        name: name, dependencies: dependencies, path: "Sources/C/\(name)", cSettings: c, cxxSettings: cxx,
+        linkerSettings: linker)
 }
 
 /// The headers of a library that the system has.
@@ -75,16 +78,17 @@ let package = Package(
 
         cLibrary("CAES", linker: [.linkedLibrary("crypto")]),
         cLibrary("CChild"),
+        cLibrary("CLoader"),
+        cLibrary("CCurl", ["CLoader"]),
+        cLibrary("CQRCode", ["CLoader"]),
+        cLibrary("CSQLite", ["CLoader"]),
         cLibrary("CSchema", cxx: [.unsafeFlags(["-O2"])]),
         cLibrary("CSimdJSON", cxx: [.unsafeFlags(["-O2"])], linker: [.linkedLibrary("simdjson")]),
         cLibrary("CSpool", c: [.unsafeFlags(["-O2"])]),
         cLibrary("CToml", cxx: [.unsafeFlags(["-O1"])]),
-        systemLibrary("CCurl", package: "libcurl4-openssl-dev"),
         systemLibrary("CHiredis", package: "libhiredis-dev"),
         systemLibrary("CLinux", package: "libc6-dev"),
         systemLibrary("COpenSSL", package: "libssl-dev"),
-        systemLibrary("CQRCode", package: "libqrencode-dev"),
-        systemLibrary("CSQLite", package: "libsqlite3-dev"),
         systemLibrary("CZlib", package: "zlib1g-dev"),
 
         library("Base/JSON", ["CSimdJSON", "System"]),

@@ -1,0 +1,23 @@
+#include "CLoader.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static void fail(const char *file, const char *package, const char *reason) {
+    char line[1024];
+    int count = snprintf(
+        line, sizeof line, "tgpipe: error: unable to load %s: %s; install the Debian package %s\n", file,
+        reason ? reason : "unknown reason", package);
+    if (count > 0) (void)!write(STDERR_FILENO, line, (size_t)count < sizeof line ? (size_t)count : sizeof line - 1);
+    _exit(69);
+}
+
+void tgp_load_library(const char *file, const char *package, const tgp_symbol *symbols, size_t count) {
+    void *library = dlopen(file, RTLD_NOW | RTLD_LOCAL);
+    if (!library) fail(file, package, dlerror());
+    for (size_t i = 0; i < count; i++) {
+        *symbols[i].pointer = dlsym(library, symbols[i].name);
+        if (!*symbols[i].pointer) fail(file, package, dlerror());
+    }
+}
