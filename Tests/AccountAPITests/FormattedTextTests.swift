@@ -4,7 +4,7 @@ import BotAPI
 import JSON
 import Testing
 
-struct FormattedTextTests {
+@Suite struct FormattedTextTests {
     /// Entities as `Bold 0 4`, with what else they have behind.
     private func described(_ source: String, _ mode: String) throws -> (String, [String]) {
         let formatted = try FormattedText(source, mode: mode)
@@ -51,7 +51,7 @@ struct FormattedTextTests {
         ("[l](x.org) \\_", "l _", ["TextUrl 0 1 http://x.org"]), ("```py\nx```", "x", ["Pre 0 1 py"]),
     ]
 
-    @Test func `Formatting is read as the Bot API reads it`() throws {
+    @Test func `Formatting is parsed as the Bot API parses it`() throws {
         for (mode, cases) in [("HTML", Self.html), ("MarkdownV2", Self.markdown), ("Markdown", Self.legacy)] {
             for (source, text, entities) in cases {
                 let found = try described(source, mode)
@@ -67,22 +67,22 @@ struct FormattedTextTests {
         ("[x](y", "MarkdownV2"), ("![x](y)", "MarkdownV2"), ("*x", "Markdown"), ("[x]", "Markdown"),
         ("```x", "Markdown"), ("x", "HTML5"),
     ])
-    func `What the Bot API refuses is refused`(_ source: String, _ mode: String) {
+    func `Formatting that the Bot API refuses is refused`(_ source: String, _ mode: String) {
         let error = #expect(throws: TelegramError.self) { try FormattedText(source, mode: mode) }
         #expect(error?.code == .badRequest)
     }
 
-    @Test func `A text that is much too long is refused before it is read`() {
+    @Test func `A text that is much too long is refused before parsing`() {
         let source = String(repeating: "<a>x</a>", count: 10_000)
         let error = #expect(throws: TelegramError.self) { try FormattedText(source, mode: "HTML") }
         #expect(error?.code == .badRequest && error?.message.contains("too long") == true)
     }
 
-    @Test func `Without a mode a text stays as it is`() throws {
+    @Test func `Without a parse mode a text stays unchanged`() throws {
         #expect(try FormattedText("*a* <b>", mode: nil).text == "*a* <b>")
     }
 
-    @Test func `An event leads to the same number however often it is handled, and to another for another step`() {
+    @Test func `An event's random id is the same on each delivery and differs for each step`() {
         let event = Envelope(type: "commands.telegram.send", payload: [:])
         let numbers = Correlation.$current.withValue(Correlation(event)) {
             [RandomID.make("text"), RandomID.make("text"), RandomID.make("media")]

@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 @Suite struct AccountClientTests {
-    @Test func `A call is answered, and the session learns who it is`() async throws {
+    @Test func `A call is answered and the session records its account`() async throws {
         let work = try AtWork(try await MTProtoEmulator())
         try await work.whileAlice { account async throws in
             #expect(try await account.me() == MTProtoEmulator.alice)
@@ -19,7 +19,7 @@ import Testing
         try await work.expectNoViolations()
     }
 
-    @Test func `A method of another data centre is called there, with the account's authorization`() async throws {
+    @Test func `A method of another data centre is called there with the account's authorisation`() async throws {
         let work = try AtWork(try await MTProtoEmulator())
         try await work.emulator.control(
             "fault", ["method": "help.getNearestDc", "kind": "error", "error": "FILE_MIGRATE_3", "dc": 2, "times": 1])
@@ -53,7 +53,7 @@ import Testing
         try await work.expectNoViolations()
     }
 
-    @Test func `Calls that are told at once that the account has moved move it once`() async throws {
+    @Test func `Concurrent calls that learn of the account's move move it once`() async throws {
         let work = try AtWork(try await MTProtoEmulator())
         try await work.whileAlice { client in
             try await work.emulator.control(
@@ -70,7 +70,7 @@ import Testing
         }
     }
 
-    @Test func `A wait that is longer than wanted is thrown, and remembered without asking again`() async throws {
+    @Test func `A flood wait over the caller's limit is thrown and remembered`() async throws {
         let work = try AtWork(try await MTProtoEmulator())
         try await work.emulator.control(
             "fault", ["method": "help.getNearestDc", "kind": "flood", "seconds": 40, "times": 1])
@@ -84,7 +84,7 @@ import Testing
         #expect(try await work.emulator.calls("help.getNearestDc").count == 1)
     }
 
-    @Test func `A short wait is kept to inside of the call, and told`() async throws {
+    @Test func `A short flood wait is observed inside the call and reported`() async throws {
         let work = try AtWork(try await MTProtoEmulator())
         try await work.emulator.control(
             "fault", ["method": "help.getNearestDc", "kind": "flood", "seconds": 1, "times": 1])
@@ -102,7 +102,7 @@ import Testing
         }
     }
 
-    @Test func `Updates come to all who listen, and what a call results in is among them`() async throws {
+    @Test func `Updates reach every listener, including those that a call causes`() async throws {
         let work = try AtWork(try await MTProtoEmulator())
         try await work.whileAlice { account async throws in
             let (one, other) = (try await account.events(), try await account.events())
@@ -122,7 +122,7 @@ import Testing
     }
 
     @Test(arguments: ["SESSION_REVOKED", "USER_DEACTIVATED_BAN"])
-    func `A session that Telegram ends ends all calls and all who listen`(_ reason: String) async throws {
+    func `A session that Telegram ends ends all calls and listeners`(_ reason: String) async throws {
         let work = try AtWork(try await MTProtoEmulator())
         try await work.whileAlice { account async throws in
             let events = try await account.events()
@@ -141,7 +141,7 @@ import Testing
         }
     }
 
-    @Test func `Parts of files have connections of their own, side by side`() async throws {
+    @Test func `File parts use parallel connections of their own`() async throws {
         let work = try AtWork(try await MTProtoEmulator())
         try await work.whileAlice { account async throws in
             for place in [2, 3] {

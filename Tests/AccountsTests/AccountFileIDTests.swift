@@ -2,7 +2,7 @@ import Accounts
 import JSON
 import Testing
 
-struct AccountFileIDTests {
+@Suite struct AccountFileIDTests {
     private let origin = MessageOrigin(chatID: -1_001_234_567_890, messageID: 7)
 
     private func document(_ attributes: JSON...) -> JSON {
@@ -17,14 +17,14 @@ struct AccountFileIDTests {
         ])
     }
 
-    @Test func `A file id says again all that it was made of`() throws {
+    @Test func `A file_id decodes to the values that it was made from`() throws {
         let made = try #require(AccountFileID.files(of: document(), origin: origin).first)
         #expect(made.kind == .document && made.id == -9_007_199_254_740_993 && made.sizeBytes == 5_000_000_000)
         #expect(AccountFileID(made.text) == made)
         #expect(made.text.utf8.allSatisfy { ($0 | 0x20) &- 0x61 < 26 || $0 &- 48 < 10 || $0 == 45 || $0 == 95 })
     }
 
-    @Test func `A file has the same unique id wherever it is seen`() throws {
+    @Test func `A file has the same file_unique_id wherever it appears`() throws {
         let here = try #require(AccountFileID.files(of: document(), origin: origin).first)
         var there = here
         (there.accessHash, there.fileReference, there.origin) = (1, "BBBB", nil)
@@ -33,7 +33,7 @@ struct AccountFileIDTests {
         #expect(here.uniqueText != there.uniqueText)
     }
 
-    @Test func `The sizes of a photo are in order and previews are left out`() {
+    @Test func `Photo sizes are sorted and previews are left out`() {
         let photo = JSON.object([
             "_": "photo", "id": 5, "access_hash": 6, "file_reference": "AQID", "date": 1, "dc_id": 2,
             "sizes": [
@@ -59,17 +59,17 @@ struct AccountFileIDTests {
             (["_": "documentAttributeAnimated"], .animation), (["_": "documentAttributeFilename"], .document),
             (["_": "documentAttributeSticker"], .sticker),
         ] as [(JSON, AccountFileID.Kind)])
-    func `What a document is, its attributes say`(_ attribute: JSON, _ kind: AccountFileID.Kind) {
+    func `A document's kind follows from its attributes`(_ attribute: JSON, _ kind: AccountFileID.Kind) {
         #expect(AccountFileID.files(of: document(attribute), origin: origin).first?.kind == kind)
     }
 
     @Test(arguments: ["", "AgACAgIAAxkBAAIB", "e30", String(repeating: "A", count: 100_000), "%%%"])
-    func `What is no account's file id is told from one`(_ text: String) {
+    func `A file_id that is not an account's is recognised`(_ text: String) {
         #expect(AccountFileID(text) == nil)
     }
 
     @Test(arguments: [-1, 1 << 41, Int64.max])
-    func `A size that no file has is told from one`(_ size: Int64) throws {
+    func `A file_id with an impossible size is refused`(_ size: Int64) throws {
         var made = try #require(AccountFileID.files(of: document(), origin: origin).first)
         made.sizeBytes = size
         #expect(AccountFileID(made.text) == nil)

@@ -7,7 +7,7 @@ import System
 import TestSupport
 import Testing
 
-struct FloodLedgerTests {
+@Suite struct FloodLedgerTests {
     private let server: RedisServer
 
     init() throws { server = try RedisServer() }
@@ -22,7 +22,7 @@ struct FloodLedgerTests {
         FloodWait(method: "messages.sendMessage", remaining: .seconds(seconds), reason: "FLOOD_WAIT_\(seconds)")
     }
 
-    @Test func `All processes know of a wait, by account and method, for as long as it lasts`() async throws {
+    @Test func `All processes share a flood wait by account and method until it ends`() async throws {
         let (one, other) = (try ledger(), try ledger())
         #expect(await one.wait(account: 42, method: "messages.sendMessage") == nil)
         await one.note(account: 42, wait(600))
@@ -37,7 +37,7 @@ struct FloodLedgerTests {
         #expect(await other.wait(account: 43, method: "a.b") == nil)
     }
 
-    @Test func `The longest wait wins`() async throws {
+    @Test func `The longest flood wait applies`() async throws {
         let (one, other) = (try ledger(), try ledger())
         await one.note(account: 42, wait(600))
         await other.note(account: 42, wait(5))
@@ -46,7 +46,7 @@ struct FloodLedgerTests {
         #expect(await one.wait(account: 42, method: "messages.sendMessage")?.reason == "FLOOD_WAIT_900")
     }
 
-    @Test func `Without Redis a process keeps to what it was told itself, and shares again afterwards`() async throws {
+    @Test func `Without Redis a process observes its own flood waits and shares again afterwards`() async throws {
         let (one, other) = (try ledger(), try ledger())
         #expect(await one.wait(account: 42, method: "messages.sendMessage") == nil)
         server.kill()
@@ -62,7 +62,7 @@ struct FloodLedgerTests {
         #expect(await other.wait(account: 42, method: "messages.sendMessage")?.reason == "FLOOD_WAIT_700")
     }
 
-    @Test func `A wait is told as an event with its end`() throws {
+    @Test func `A flood wait is reported as an event with its end`() throws {
         let event = wait(31).event(account: 42, chat: -7)
         #expect(event.type == "events.telegram.waiting")
         #expect(event.payload["account_id"] == 42 && event.payload["chat_id"] == -7)

@@ -26,7 +26,7 @@ import Testing
         return try JSON(parsing: Array(output))
     }
 
-    @Test func `Files and strings of others are taken over`() throws {
+    @Test func `Session files and strings of other clients are imported`() throws {
         let folder = try TemporaryFolder()
         let strings = try Self.python(folder.path, Self.digits)
         let key = try #require(Self.key)
@@ -42,7 +42,7 @@ import Testing
         #expect(file.addresses[1] == ServerAddress("149.154.175.53", 443))
     }
 
-    @Test func `Others take over what is exported`() throws {
+    @Test func `Other clients accept an exported session`() throws {
         let key = try #require(Self.key)
         let session = AccountSession(dataCenter: 4, key: key, userID: 42)
         let telethon = try Self.python("read", "telethon", session.telethonString ?? "")
@@ -60,7 +60,7 @@ import Testing
         #expect(session.pyrogramString(apiID: 1) == nil)
     }
 
-    @Test func `What is no session is refused, without its content in the words`() throws {
+    @Test func `Text that is not a session is refused without repeating it`() throws {
         let folder = try TemporaryFolder()
         let path = folder("x.session")
         for text in ["", "SQLite format 3\0 and then nothing", "{}", String(repeating: "secret", count: 1000)] {

@@ -6,7 +6,9 @@ import Testing
 
 @Suite struct LoginTests {
     @Test(arguments: [2, 3])
-    func `A QR code that another device accepts logs in, wherever the account lives`(_ home: Int64) async throws {
+    func `A QR code that another device accepts logs in, whichever data centre holds the account`(_ home: Int64)
+        async throws
+    {
         let work = try AtWork(try await MTProtoEmulator())
         try await work.emulator.control(
             "account", ["id": 60, "phone": "15550100060", "first_name": "Heidi", "dc": .integer(home)])
@@ -21,7 +23,7 @@ import Testing
         try await work.expectNoViolations()
     }
 
-    @Test func `After the QR code comes the second factor, where there is one`() async throws {
+    @Test func `The second factor is requested after the QR code if there is one`() async throws {
         let work = try AtWork(try await MTProtoEmulator())
         try await work.emulator.control(
             "account",
@@ -57,7 +59,7 @@ import Testing
         }
     }
 
-    @Test func `Only one logs in under a name at a time`() async throws {
+    @Test func `Only one process logs in under a name at a time`() async throws {
         let work = try AtWork(try await MTProtoEmulator())
         let settings = try work.settings
         let place = work.place("judy")

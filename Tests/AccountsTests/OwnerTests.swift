@@ -37,7 +37,7 @@ import Testing
         }
     }
 
-    @Test func `Calls, peers, events and refusals come over the socket as they are`() async throws {
+    @Test func `Calls, peers, events and refusals cross the socket unchanged`() async throws {
         let work = try AtWork(try await MTProtoEmulator())
         _ = try await work.logIn()
         try await Self.whileShared(work) { place in
@@ -58,7 +58,7 @@ import Testing
         try await work.expectNoViolations()
     }
 
-    @Test func `A wait that is kept to is told over the socket`() async throws {
+    @Test func `A flood wait that is observed is reported over the socket`() async throws {
         let work = try AtWork(try await MTProtoEmulator())
         _ = try await work.logIn()
         try await work.emulator.control(
@@ -75,7 +75,9 @@ import Testing
         }
     }
 
-    @Test func `When the owner ends, calls wait for the next, and updates that may be lost are told`() async throws {
+    @Test func `When the owner ends, calls wait for the next owner and lost updates are reported as a gap`()
+        async throws
+    {
         let work = try AtWork(try await MTProtoEmulator())
         _ = try await work.logIn()
         let account = RemoteAccount(work.place().socketPath, schema: try AtWork.schema.get())
@@ -102,7 +104,7 @@ import Testing
         try await work.expectNoViolations()
     }
 
-    @Test func `A script speaks with the owner in lines, and may end its input first`() async throws {
+    @Test func `A script can send lines to the owner and close its input first`() async throws {
         let work = try AtWork(try await MTProtoEmulator())
         _ = try await work.logIn()
         let answers = try await Self.whileShared(work) { place in
@@ -139,7 +141,7 @@ import Testing
         }
     }
 
-    @Test func `A call is given up when its client is gone`() async throws {
+    @Test func `A call is cancelled when its client disconnects`() async throws {
         let work = try AtWork(try await MTProtoEmulator())
         _ = try await work.logIn()
         try await work.emulator.control("fault", ["method": "help.getNearestDc", "kind": "hang", "times": 1])
@@ -157,7 +159,7 @@ import Testing
         #expect(!work.place().isShared)
     }
 
-    @Test func `A client that does not read holds up nobody`() async throws {
+    @Test func `A client that does not read does not delay others`() async throws {
         let work = try AtWork(try await MTProtoEmulator())
         _ = try await work.logIn()
         try await Self.whileShared(work) { place in
@@ -175,7 +177,7 @@ import Testing
         }
     }
 
-    @Test func `Who finds all places taken is told so, and what is too long is not sent`() async throws {
+    @Test func `A client over the limit is refused with a reason and a line over the limit is not sent`() async throws {
         let work = try AtWork(try await MTProtoEmulator())
         _ = try await work.logIn()
         try await Self.whileShared(work) { place in
@@ -197,7 +199,7 @@ import Testing
         }
     }
 
-    @Test func `The socket is for its user alone, and one left behind is replaced`() async throws {
+    @Test func `The socket is accessible to its user only and a stale one is replaced`() async throws {
         let work = try AtWork(try await MTProtoEmulator())
         _ = try await work.logIn()
         let path = work.place().socketPath
@@ -211,7 +213,7 @@ import Testing
         #expect(access(path, F_OK) != 0)
     }
 
-    @Test func `A session that another process holds is told to be busy, with that process's number`() throws {
+    @Test func `A session that another process holds is reported as busy with its process id`() throws {
         let folder = try TemporaryFolder()
         let path = folder("alice.lock")
         guard case .taken(let lock) = try SessionLock.attempt(path) else {
@@ -228,7 +230,7 @@ import Testing
         #expect(SessionLock.holder(path) == nil)
     }
 
-    @Test func `Failures are the same at the other end of the socket`() throws {
+    @Test func `Failures keep their kind across the socket`() throws {
         let errors: [any ReportableError] = [
             TelegramRPCError(code: 420, text: "FLOOD_WAIT_3"), MTProtoError(.protocolBroken, "broken"),
             AccountError(.notFound, "nobody"), ClientError(.busy, "busy"),

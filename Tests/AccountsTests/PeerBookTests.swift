@@ -5,7 +5,7 @@ import Logging
 import TestSupport
 import Testing
 
-struct PeerBookTests {
+@Suite struct PeerBookTests {
     private let folder: TemporaryFolder
     private let book: PeerBook
 
@@ -21,7 +21,7 @@ struct PeerBookTests {
 
     private func note(_ text: String) async { await book.note(Array(text.utf8)) }
 
-    @Test func `Whoever is in a result is known from then on, wherever it stood, and without the phone number`()
+    @Test func `Every peer in a result is remembered, without the phone number`()
         async throws
     {
         await note(
@@ -41,7 +41,7 @@ struct PeerBookTests {
         #expect(try await book.known(botAPI: 78) == nil)
     }
 
-    @Test func `One shown in passing never takes the place of one who is known`() async throws {
+    @Test func `A min peer never replaces a complete one`() async throws {
         await note(#"{"_":"user","id":77,"min":true,"access_hash":1,"first_name":"B"}"#)
         #expect(try await book.known(botAPI: 77)?["first_name"] == "B")
         #expect(try await book.known(botAPI: 77)?["access_hash"] == nil)
@@ -54,7 +54,7 @@ struct PeerBookTests {
         #expect(try await book.known(botAPI: -1_000_000_000_005)?["username"] == "news")
     }
 
-    @Test func `A name belongs to who showed it last`() async throws {
+    @Test func `A user name belongs to the peer that used it last`() async throws {
         await note(#"{"_":"user","id":1,"access_hash":10,"username":"Ann"}"#)
         #expect(try await book.owner(of: "ann") == .peer(1))
         let more = #"[{"_":"username","username":"ann","active":true},{"_":"username","username":"old"}]"#
@@ -66,7 +66,7 @@ struct PeerBookTests {
         #expect(try await book.owner(of: "new_name") == .peer(-1_000_000_000_002))
     }
 
-    @Test func `The book outlasts the process, and only its owner can read it`() async throws {
+    @Test func `The peer book survives the process and only its user can read it`() async throws {
         await note(#"{"_":"user","id":77,"access_hash":123,"username":"bob"}"#)
         let again = try PeerBookTests.open(folder)
         #expect(try await again.known(botAPI: 77)?["access_hash"] == 123)
@@ -76,7 +76,7 @@ struct PeerBookTests {
         }
     }
 
-    @Test func `When the session is another account's, the book is begun anew`() async throws {
+    @Test func `A session of another account starts a new peer book`() async throws {
         await note(#"[{"_":"user","id":42,"self":true,"access_hash":1},{"_":"user","id":77,"access_hash":123}]"#)
         let same = try PeerBookTests.open(folder, account: 42)
         #expect(try await same.known(botAPI: 77) != nil)
@@ -88,7 +88,7 @@ struct PeerBookTests {
     }
 
     @Test(arguments: ["no database at all, but long enough to be looked at as one", "SQLite format 3\0 and what not"])
-    func `A damaged book is begun anew`(_ rubbish: String) async throws {
+    func `A damaged peer book is replaced`(_ rubbish: String) async throws {
         let other = try TemporaryFolder()
         try Data((rubbish + String(repeating: "x", count: 5000)).utf8).write(to: URL(filePath: other("alice.peers")))
         let book = try PeerBookTests.open(other)
@@ -96,7 +96,7 @@ struct PeerBookTests {
         #expect(try await book.known(botAPI: 77) != nil)
     }
 
-    @Test func `A book that is full forgets those who were seen longest ago, and their names`() throws {
+    @Test func `A full peer book forgets the peers seen longest ago and their names`() throws {
         let table = try PeerTable.open(folder("small.peers"), most: 100)
         for number in 1...150 {
             let json: JSONObject = [
@@ -111,7 +111,7 @@ struct PeerBookTests {
         #expect(try table.owner(of: "user_1", at: 1_000_001) == .unknown)
     }
 
-    @Test func `A name is believed for a day, that nobody has it for minutes`() throws {
+    @Test func `A user name is cached for a day, its absence for minutes`() throws {
         let table = try PeerTable.open(folder("names.peers"), most: 100)
         try table.setName("ann", 1, at: 1000)
         try table.setName("nobody", nil, at: 1000)

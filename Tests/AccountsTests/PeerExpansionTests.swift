@@ -51,7 +51,7 @@ private final class Asked: Sendable {
     }
 }
 
-struct PeerExpansionTests {
+@Suite struct PeerExpansionTests {
     private static let known = """
         [{"_":"user","id":77,"access_hash":"9007199254740993","username":"bob"},{"_":"chat","id":6,"title":"Friends"},\
         {"_":"channel","id":5,"access_hash":20,"title":"News","username":"news"}]
@@ -61,7 +61,7 @@ struct PeerExpansionTests {
         "username":"ann"}]}
         """
 
-    @Test func `Short forms become what each parameter wants`() async throws {
+    @Test func `Short forms become the type that each parameter expects`() async throws {
         let asked = try await Asked(known: PeerExpansionTests.known)
         let bob = #""user_id":77,"access_hash":"9007199254740993""#
         let cases = [
@@ -101,7 +101,7 @@ struct PeerExpansionTests {
         #expect(asked.calls == [])
     }
 
-    @Test func `An unknown name is asked for once, whoever wants it, and then known`() async throws {
+    @Test func `An unknown user name is resolved once for all callers and then cached`() async throws {
         let asked = try await Asked(["ann": PeerExpansionTests.ann])
         try await withThrowingTaskGroup(of: String.self) { group in
             for _ in 0..<20 { group.addTask { try await asked.expand(#"{"id":["@Ann"]}"#, of: "users.getUsers") } }
@@ -113,7 +113,7 @@ struct PeerExpansionTests {
         #expect(asked.calls == ["contacts.resolveUsername ann"])
     }
 
-    @Test func `That nobody has a name is remembered, too`() async throws {
+    @Test func `The absence of a user name is cached`() async throws {
         let asked = try await Asked()
         for _ in 0..<3 {
             let error = try await asked.refusal(#"{"id":["@me","@nobody_at_all"]}"#, of: "users.getUsers")
@@ -123,14 +123,14 @@ struct PeerExpansionTests {
         #expect(asked.calls == ["contacts.resolveUsername nobody_at_all"])
     }
 
-    @Test func `A wait that Telegram wants for names reaches the caller`() async throws {
+    @Test func `A flood wait for resolving names reaches the caller`() async throws {
         let asked = try await Asked(["ann": "FLOOD_WAIT_5000"])
         let error = try await asked.refusal(#"{"peer":"@ann"}"#, of: "messages.setTyping")
         #expect(error.exitStatus == .tryAgain)
         #expect((error as? TelegramRPCError)?.value == 5000)
     }
 
-    @Test func `An unknown id is looked for among the dialogs, once`() async throws {
+    @Test func `An unknown id is searched among the dialogs once`() async throws {
         let asked = try await Asked([
             "messages.getDialogs": #"{"_":"x","users":[{"_":"user","id":9,"access_hash":90}]}"#
         ])
@@ -142,7 +142,7 @@ struct PeerExpansionTests {
         #expect(asked.calls == ["messages.getDialogs "])
     }
 
-    @Test func `Who was only shown in passing is asked for by the name that was shown`() async throws {
+    @Test func `A min peer is resolved by its user name`() async throws {
         let asked = try await Asked(
             ["ann": PeerExpansionTests.ann, "messages.getDialogs": "{}"],
             known: #"{"_":"user","id":9,"min":true,"access_hash":1,"username":"ann"}"#)
@@ -151,7 +151,7 @@ struct PeerExpansionTests {
         #expect(asked.calls == ["messages.getDialogs ", "contacts.resolveUsername ann"])
     }
 
-    @Test func `A bot needs no hash for those whose id it has`() async throws {
+    @Test func `A bot needs no access hash for a known id`() async throws {
         let asked = try await Asked()
         let expanded = try await asked.expand(#"{"peer":9}"#, of: "messages.setTyping", isBot: true)
         #expect(expanded == #"{"peer":{"_":"inputPeerUser","user_id":9,"access_hash":0}}"#)
@@ -166,7 +166,9 @@ struct PeerExpansionTests {
             ("messages.setTyping", #"{"peer":"+15550100042"}"#, "$.peer: a phone number stands for no peer"),
             ("messages.setTyping", #"{"peer":"t.me/+abcdef"}"#, "$.peer: an invitation stands for no peer"),
         ])
-    func `What cannot stand there is refused with its place`(_ method: String, _ written: String, _ told: String)
+    func `A value that is invalid for its parameter is refused with its path`(
+        _ method: String, _ written: String, _ told: String
+    )
         async throws
     {
         let error = try await Asked(known: PeerExpansionTests.known).refusal(written, of: method)

@@ -22,7 +22,7 @@ import Testing
         store = SessionStore(folder: folder("sessions"))
     }
 
-    @Test func `A session is kept, replaced, listed and removed`() throws {
+    @Test func `A session is saved, replaced, listed and removed`() throws {
         #expect(store.names() == [])
         try store.save(try Self.session(), as: "alice")
         try store.save(try Self.session(8), as: "bob.2")
@@ -36,7 +36,7 @@ import Testing
         #expect(#expect(throws: AccountError.self) { try store.remove("alice") }?.code == .notFound)
     }
 
-    @Test func `Nobody else can read a session, and nothing is left beside it`() throws {
+    @Test func `A session is readable by its user only and leaves no other files`() throws {
         try store.save(try Self.session(), as: "alice")
         let path = try store.path("alice")
         let file = try FileManager.default.attributesOfItem(atPath: path)
@@ -48,7 +48,7 @@ import Testing
         #expect(#expect(throws: AccountError.self) { try store.load("alice") }?.code == .exposed)
     }
 
-    @Test func `What a killed process left while it saved goes when the session is saved again, or removed`() throws {
+    @Test func `Partial files of a killed process are removed on the next save or removal`() throws {
         func leave(_ name: String) throws {
             try store.prepare()
             try Data("keys".utf8).write(to: URL(fileURLWithPath: "\(store.folder)/\(name)"))
@@ -63,7 +63,7 @@ import Testing
         #expect(try FileManager.default.contentsOfDirectory(atPath: store.folder) == [".alice.2.1234"])
     }
 
-    @Test func `A new session does not take the place of another`() throws {
+    @Test func `A new session does not replace an existing one`() throws {
         try store.save(try Self.session(), as: "alice", isNew: true)
         let failure = #expect(throws: AccountError.self) { try store.save(Self.session(8), as: "alice", isNew: true) }
         #expect(failure?.code == .exists)
@@ -72,11 +72,11 @@ import Testing
     }
 
     @Test(arguments: ["", ".", "..", "../x", "a/b", ".hidden", "ä", String(repeating: "x", count: 65), "a b", "a\0"])
-    func `Names that lead elsewhere are refused`(_ name: String) {
+    func `Names that lead out of the folder are refused`(_ name: String) {
         #expect(#expect(throws: AccountError.self) { try store.load(name) }?.code == .invalidName)
     }
 
-    @Test func `A file that was cut off or changed is damaged, and one from the future of another version`() throws {
+    @Test func `A truncated or changed file is damaged, and a newer format is an unknown version`() throws {
         try store.save(try Self.session(), as: "alice")
         let path = try store.path("alice")
         let whole = try Data(contentsOf: URL(fileURLWithPath: path))
@@ -101,7 +101,7 @@ import Testing
         }
     }
 
-    @Test func `Addresses are those that are known, then those that are built in`() throws {
+    @Test func `Learned addresses come before built-in ones`() throws {
         let session = try Self.session()
         #expect(session.addresses(of: 2).map(\.description) == ["[2001:db8::1]:443", "149.154.167.51:443"])
         #expect(session.addresses(of: 9) == [])

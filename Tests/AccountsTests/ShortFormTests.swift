@@ -2,7 +2,7 @@
 import JSON
 import Testing
 
-struct ShortFormTests {
+@Suite struct ShortFormTests {
     @Test(
         arguments: [
             ("me", .own), ("@me", .own), ("Self", .own), ("@Durov", .name("durov")), ("durov", .name("durov")),
@@ -31,8 +31,7 @@ struct ShortFormTests {
             ("https://example.com/durov", "neither"), ("", "neither"), ("@", "neither"), ("two words", "neither"),
             ("@x", "neither"), ("naïve", "neither"), (0, "no id"), ("-1000000000000", "no id"),
         ] as [(JSON, String)])
-    func `What stands for no peer is refused with the reason, which repeats nothing`(_ written: JSON, _ reason: String)
-    {
+    func `Text that names no peer is refused without repeating it`(_ written: JSON, _ reason: String) {
         guard case .refused(let told) = ShortForm(written) else {
             Issue.record("\(written.text) was taken")
             return

@@ -55,7 +55,7 @@ import Testing
     }
 
     @Test(arguments: [1, 253, 1 << 19, (1 << 19) + 1, 10 << 20, (10 << 20) + 1, 13_000_001])
-    func `A file comes back as it was sent`(_ bytes: Int) async throws {
+    func `A downloaded file equals the uploaded one`(_ bytes: Int) async throws {
         let emulator = try await MTProtoEmulator()
         let work = try AtWork(emulator)
         try await work.whileAlice { account in
@@ -79,7 +79,7 @@ import Testing
         try await work.expectNoViolations()
     }
 
-    @Test func `Parts that are over are not sent again, and lost ones are`() async throws {
+    @Test func `Confirmed parts are not sent again and lost ones are`() async throws {
         let emulator = try await MTProtoEmulator()
         let work = try AtWork(emulator)
         try await work.whileAlice { account in
@@ -114,7 +114,7 @@ import Testing
         try await work.expectNoViolations()
     }
 
-    @Test func `An upload that was cut off goes on with what is missing`() async throws {
+    @Test func `An interrupted upload sends only the missing parts`() async throws {
         let emulator = try await MTProtoEmulator()
         let work = try AtWork(emulator)
         _ = try Self.makeFile(work.folder("file"), bytes: 20 << 20)
@@ -140,7 +140,7 @@ import Testing
         try await work.expectNoViolations()
     }
 
-    @Test func `A file that was changed is uploaded anew`() async throws {
+    @Test func `A changed file is uploaded from the beginning`() async throws {
         let emulator = try await MTProtoEmulator()
         let work = try AtWork(emulator)
         try await work.whileAlice { account in
@@ -153,7 +153,7 @@ import Testing
         }
     }
 
-    @Test func `What cannot be uploaded is refused with the reason`() async throws {
+    @Test func `A file that cannot be uploaded is refused with the reason`() async throws {
         let emulator = try await MTProtoEmulator()
         let work = try AtWork(emulator)
         try await work.whileAlice { account in
@@ -172,7 +172,7 @@ import Testing
         #expect(try await emulator.calls("upload.saveBigFilePart").isEmpty)
     }
 
-    @Test func `The content network's pieces are decrypted, put there again on demand, and checked`() async throws {
+    @Test func `CDN parts are decrypted, re-uploaded on request and verified`() async throws {
         let emulator = try await MTProtoEmulator()
         let work = try AtWork(emulator)
         try await work.whileAlice { account in
@@ -195,7 +195,7 @@ import Testing
         try await work.expectNoViolations()
     }
 
-    @Test func `A reference that has expired is replaced from the message`() async throws {
+    @Test func `An expired file reference is renewed from the message`() async throws {
         let emulator = try await MTProtoEmulator()
         let work = try AtWork(emulator)
         try await work.whileAlice { account in
@@ -217,7 +217,7 @@ import Testing
         try await work.expectNoViolations()
     }
 
-    @Test func `A file is followed to its data centre`() async throws {
+    @Test func `A file is downloaded from its data centre`() async throws {
         let emulator = try await MTProtoEmulator()
         let work = try AtWork(emulator)
         try await work.whileAlice { account in
@@ -231,7 +231,7 @@ import Testing
         try await work.expectNoViolations()
     }
 
-    @Test func `Connections that are cut again and again only cost time`() async throws {
+    @Test func `Repeatedly broken connections only cost time`() async throws {
         let emulator = try await MTProtoEmulator()
         let work = try AtWork(emulator)
         try await work.whileAlice { account in
@@ -244,7 +244,7 @@ import Testing
         try await work.expectNoViolations()
     }
 
-    @Test func `A download that was cut off goes on with what is missing`() async throws {
+    @Test func `An interrupted download requests only the missing parts`() async throws {
         let emulator = try await MTProtoEmulator()
         let work = try AtWork(emulator)
         try await work.whileAlice { account in
@@ -271,7 +271,7 @@ import Testing
         try await work.expectNoViolations()
     }
 
-    @Test func `A wait that Telegram wants of a part is kept to`() async throws {
+    @Test func `A flood wait for a part is observed`() async throws {
         let emulator = try await MTProtoEmulator()
         let work = try AtWork(emulator)
         try await work.whileAlice { account in

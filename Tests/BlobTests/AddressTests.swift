@@ -2,7 +2,7 @@ import Testing
 
 @testable import Blob
 
-struct AddressTests {
+@Suite struct AddressTests {
     @Test(arguments: [
         ("s3://bucket", StoreAddress.s3(bucket: "bucket", prefix: "")),
         ("s3://bucket/", .s3(bucket: "bucket", prefix: "")),
@@ -11,7 +11,7 @@ struct AddressTests {
         ("file:/var/lib/x", .file(path: "/var/lib/x")),
         ("file:///var//lib/x/", .file(path: "/var/lib/x")),
     ])
-    func storesAreNamedByTheirAddress(_ text: String, _ address: StoreAddress) throws {
+    func `A store's address says which store it is`(_ text: String, _ address: StoreAddress) throws {
         #expect(try StoreAddress(text) == address)
     }
 
@@ -20,12 +20,12 @@ struct AddressTests {
         "s3://bucket/../x", "s3://bucket/a//b", "file:", "file:relative", "file:/", "file:/a/../b", "file:/a\nb",
         "http://bucket/", "s3://user:pass@bucket",
     ])
-    func addressesThatNameNoStoreAreRefused(_ text: String) {
+    func `An address that names no store is refused`(_ text: String) {
         #expect(throws: BlobError.self) { try StoreAddress(text) }
     }
 
     @Test(arguments: ["a", "video/abc.mp4", "a b/ü/猫", "...", "a/..b", ".hidden", String(repeating: "k", count: 1024)])
-    func keysAreAnyTextBetweenSlashes(_ key: String) throws {
+    func `A key is any text between slashes`(_ key: String) throws {
         try ObjectKey.check(key)
     }
 
@@ -33,12 +33,12 @@ struct AddressTests {
         "", "/", "/a", "a/", "a//b", ".", "..", "../a", "a/../b", "a/.", "a\u{0}b", "a\nb", "a\u{7F}",
         String(repeating: "k", count: 1025),
     ])
-    func keysThatLeaveTheirFolderAreRefused(_ key: String) {
+    func `A key that leads out of its folder is refused`(_ key: String) {
         #expect { try ObjectKey.check(key) } throws: { ($0 as? BlobError)?.code == .invalid }
     }
 }
 
-struct EndpointTests {
+@Suite struct EndpointTests {
     private func url(_ server: String?, _ addressing: S3Options.Addressing? = nil, bucket: String = "bucket") throws
         -> String
     {
@@ -47,14 +47,14 @@ struct EndpointTests {
         return "\(place.scheme)://\(place.authority)\(place.path)"
     }
 
-    @Test func bucketsAreInThePathOfAServerOfOnesOwn() throws {
+    @Test func `A self-hosted server gets the bucket's name in the path`() throws {
         let key = "video/%D0%BA%D0%BE%D1%82%201.mp4"
         #expect(try url("http://127.0.0.1:9000") == "http://127.0.0.1:9000/bucket/\(key)")
         #expect(try url("https://S3.example.com:443/base/") == "https://s3.example.com/base/bucket/\(key)")
         #expect(try url("http://[::1]:9000") == "http://[::1]:9000/bucket/\(key)")
     }
 
-    @Test func bucketsAreInTheHostNameAtAmazonAndOnDemand() throws {
+    @Test func `Amazon gets the bucket's name in the host name, as does any server on request`() throws {
         let key = "video/%D0%BA%D0%BE%D1%82%201.mp4"
         #expect(try url(nil) == "https://bucket.s3.eu-west-1.amazonaws.com/\(key)")
         #expect(try url(nil, bucket: "a.b.c") == "https://s3.eu-west-1.amazonaws.com/a.b.c/\(key)")
@@ -65,7 +65,7 @@ struct EndpointTests {
         "localhost:9000", "ftp://host", "http://", "https://key:secret@host", "http://host/?x=1", "http://host/#x",
         "http://ho st",
     ])
-    func endpointsThatAreNoServerAreRefused(_ server: String) {
+    func `An endpoint that is not a server's URL is refused`(_ server: String) {
         #expect { try url(server) } throws: {
             let error = $0 as? BlobError
             return error?.code == .configuration && error?.message.contains("secret") == false

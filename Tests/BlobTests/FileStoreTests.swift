@@ -5,7 +5,7 @@ import Testing
 
 @testable import Blob
 
-struct FileStoreTests {
+@Suite struct FileStoreTests {
     private let folder: TemporaryFolder
     private let store: any BlobStore
 
@@ -24,7 +24,7 @@ struct FileStoreTests {
     private let metadata = BlobMetadata(
         contentType: "video/mp4", fileName: "кот.mp4", user: ["title": "Кот", "source-url": "https://example.com/?q=1"])
 
-    @Test func anObjectComesBackWithItsMetadata() async throws {
+    @Test func `An object is read back with its metadata`() async throws {
         #expect(try await store.head("video/a b/кот.mp4") == nil)
         #expect(try await store.put(file("hello"), key: "video/a b/кот.mp4", metadata: metadata) == .stored)
         let info = try #require(try await store.head("video/a b/кот.mp4"))
@@ -38,12 +38,12 @@ struct FileStoreTests {
         #expect(try text(#require(store.localPath("video/a b/кот.mp4"))) == "hello")
     }
 
-    @Test func anEmptyFileIsAnObjectToo() async throws {
+    @Test func `An empty file can be stored`() async throws {
         #expect(try await store.put(file(""), key: "empty", metadata: BlobMetadata()) == .stored)
         #expect(try await store.get("empty", to: folder("back")).sizeBytes == 0)
     }
 
-    @Test func anObjectThatIsThereIsLeftAloneUnlessAskedToReplaceIt() async throws {
+    @Test func `An existing object is kept unless replacement is requested`() async throws {
         #expect(try await store.put(file("one"), key: "k", metadata: metadata) == .stored)
         guard case .existed(let info) = try await store.put(file("two"), key: "k", metadata: BlobMetadata()) else {
             Issue.record("overwritten")
@@ -58,7 +58,7 @@ struct FileStoreTests {
         #expect(try await store.head("k")?.metadata.user["title"] == nil)
     }
 
-    @Test func ofManyWritersOneStores() async throws {
+    @Test func `Only one of many concurrent writers stores the object`() async throws {
         let sources = try (0..<16).map { try file("writer \($0)", "source\($0)") }
         let store = store
         let stored = try await withThrowingTaskGroup(of: String?.self) { group in
@@ -77,7 +77,7 @@ struct FileStoreTests {
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder("store/.tgpipe/partial")).isEmpty)
     }
 
-    @Test func aFileThatIsNotWhatItWasSaidToBeIsNotStored() async throws {
+    @Test func `A file that differs from its declared size or hash is not stored`() async throws {
         await #expect {
             _ = try await store.put(file("hello"), key: "k", metadata: metadata, sha256: SigV4.emptyPayload)
         } throws: {
@@ -86,7 +86,7 @@ struct FileStoreTests {
         #expect(try await store.head("k") == nil)
     }
 
-    @Test func aDamagedObjectIsNotHandedOut() async throws {
+    @Test func `A damaged object is not returned`() async throws {
         _ = try await store.put(file("hello"), key: "k", metadata: metadata)
         try Data("hullo".utf8).write(to: URL(fileURLWithPath: folder("store/k")))
         await #expect { _ = try await store.get("k", to: folder("back")) } throws: {
@@ -95,20 +95,20 @@ struct FileStoreTests {
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted() == ["source", "store"])
     }
 
-    @Test func aSidecarOfAnotherSizeIsNotThisObjects() async throws {
+    @Test func `Metadata recorded for another size does not apply to the object`() async throws {
         _ = try await store.put(file("hello"), key: "k", metadata: metadata)
         try Data("longer".utf8).write(to: URL(fileURLWithPath: folder("store/k")))
         #expect(try await store.head("k")?.metadata == BlobMetadata())
     }
 
-    @Test func filesPutThereByHandAreObjectsWithoutMetadata() async throws {
+    @Test func `A file put there by hand is an object without metadata`() async throws {
         try FileManager.default.createDirectory(atPath: folder("store/x"), withIntermediateDirectories: true)
         try Data("by hand".utf8).write(to: URL(fileURLWithPath: folder("store/x/y")))
         #expect(try await store.head("x/y")?.sizeBytes == 7)
         #expect(try await store.get("x/y", to: folder("back")).metadata == BlobMetadata())
     }
 
-    @Test func foldersAndLinksAreNoObjects() async throws {
+    @Test func `Folders and symbolic links are not objects`() async throws {
         _ = try await store.put(file("hello"), key: "a/b", metadata: metadata)
         try FileManager.default.createSymbolicLink(atPath: folder("store/link"), withDestinationPath: "/etc/passwd")
         #expect(try await store.head("a") == nil)
@@ -121,7 +121,7 @@ struct FileStoreTests {
         "../x", "a/../../x", "/etc/x", "a//b", ".tgpipe/lock", ".tgpipe", "", "a\u{0}b",
         String(repeating: "k", count: 251),
     ])
-    func keysThatWouldLeaveTheFolderAreRefused(_ key: String) async throws {
+    func `A key that leads out of the store's folder is refused`(_ key: String) async throws {
         let source = try file("x")
         for operation in [
             { _ = try await store.head(key) }, { _ = try await store.get(key, to: folder("back")) },
@@ -131,7 +131,7 @@ struct FileStoreTests {
         }
     }
 
-    @Test func aDeletedObjectIsGoneWithItsMetadata() async throws {
+    @Test func `Deleting an object deletes its metadata`() async throws {
         _ = try await store.put(file("hello"), key: "a/k", metadata: metadata)
         try await store.delete("a/k")
         #expect(try await store.head("a/k") == nil)
@@ -142,7 +142,7 @@ struct FileStoreTests {
         }
     }
 
-    @Test func aFileThatIsFinalIsLinkedAndOthersAreCopied() async throws {
+    @Test func `A final file is hard-linked and any other file is copied`() async throws {
         let inode = { (path: String) in
             try FileManager.default.attributesOfItem(atPath: path)[.systemFileNumber] as? Int
         }
@@ -152,7 +152,7 @@ struct FileStoreTests {
         #expect(try inode(folder("store/open")) != inode(folder("open")))
     }
 
-    @Test func aLargeFileIsCopiedWhole() async throws {
+    @Test func `A large file is copied completely`() async throws {
         let bytes = Data((0..<(3 << 20)).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 3) })
         try bytes.write(to: URL(fileURLWithPath: folder("large")))
         _ = try await store.put(LocalFile(path: folder("large")), key: "large", metadata: metadata)
@@ -160,12 +160,12 @@ struct FileStoreTests {
         #expect(try Data(contentsOf: URL(fileURLWithPath: folder("back"))) == bytes)
     }
 
-    @Test func metadataThatS3WouldNotTakeIsRefusedHereToo() async throws {
+    @Test func `Metadata that S3 would refuse is refused in a folder too`() async throws {
         let tooMuch = BlobMetadata(user: ["url": String(repeating: "x", count: 3000)])
         await #expect(throws: BlobError.self) { try await store.put(file("x"), key: "k", metadata: tooMuch) }
     }
 
-    @Test func whatAKilledProcessLeftIsRemovedWhenItIsOld() async throws {
+    @Test func `Partial files of a killed process are removed once they are old`() async throws {
         let aside = folder("store/.tgpipe/partial")
         let leftOver = { try FileManager.default.contentsOfDirectory(atPath: aside) }
         try FileManager.default.createDirectory(atPath: aside, withIntermediateDirectories: true)
@@ -176,13 +176,13 @@ struct FileStoreTests {
         #expect(try leftOver().isEmpty)
     }
 
-    @Test func aFolderOrADeviceIsNoFileToStore() {
+    @Test func `A folder or a device cannot be stored`() {
         #expect(throws: BlobError.self) { try LocalFile(path: folder.path) }
         #expect(throws: BlobError.self) { try LocalFile(path: "/dev/null") }
         #expect(throws: BlobError.self) { try LocalFile(path: folder("missing")) }
     }
 
-    @Test func aCancelledPutStoresNothing() async throws {
+    @Test func `A cancelled put stores nothing`() async throws {
         let source = try file("hello")
         let store = store
         let put = Task {
@@ -193,7 +193,7 @@ struct FileStoreTests {
         #expect(try await store.head("k") == nil)
     }
 
-    @Test func aFileStoreHasNoURLs() throws {
+    @Test func `A folder store offers no presigned URLs`() throws {
         #expect(try store.presignedURL("k", expires: .seconds(60), contentType: nil, fileName: nil) == nil)
     }
 }

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Blob
 
-struct MetadataTests {
+@Suite struct MetadataTests {
     private func roundTrip(_ metadata: BlobMetadata) throws -> BlobMetadata {
         let headers = try MetadataHeaders.headers(for: metadata)
         // As servers do it: any order, any case.
@@ -14,20 +14,20 @@ struct MetadataTests {
         "a\nb\r\n\u{0}c",
         "=?UTF-8?Q?x?=", "a=?b", "=?=?", "\"quoted\\\"", "https://example.com/watch?v=%D0%BA&t=1#x", "a,b;c",
     ])
-    func anyTextComesBackAsItWas(_ text: String) throws {
+    func `Any text survives the round trip through headers`(_ text: String) throws {
         let metadata = BlobMetadata(user: ["title": text])
         #expect(try roundTrip(metadata) == metadata)
     }
 
     @Test(arguments: ["Кот", "%", "=?UTF-8?Q?x?=", "a\r\nx-amz-acl: public-read", "猫", "\u{7F}"])
-    func valuesOnTheWireArePlainASCII(_ text: String) throws {
+    func `Header values are plain ASCII`(_ text: String) throws {
         let header = try #require(try MetadataHeaders.headers(for: BlobMetadata(user: ["title": text])).first)
         #expect(header.value.utf8.allSatisfy { (0x21...0x7E).contains($0) })
         #expect(!header.value.contains("=?"))
     }
 
     @Test(arguments: [255, 256, 257, 258, 511, 512, 513, 1500])
-    func longValuesGoOnUnderNumberedNames(_ length: Int) throws {
+    func `Long values continue in numbered headers`(_ length: Int) throws {
         for text in [String(repeating: "x", count: length), String(repeating: "é", count: length / 6)] {
             let headers = try MetadataHeaders.headers(for: BlobMetadata(user: ["source-url": text]))
             #expect(headers.allSatisfy { $0.value.utf8.count <= 256 })
@@ -36,7 +36,7 @@ struct MetadataTests {
     }
 
     @Test(arguments: 0..<3)
-    func noPieceEndsWithinAnEscape(_ padding: Int) throws {
+    func `A long value is never split inside an escape`(_ padding: Int) throws {
         let text = String(repeating: "x", count: padding) + String(repeating: "é", count: 100)
         for header in try MetadataHeaders.headers(for: BlobMetadata(user: ["t": text])) {
             let escapes = header.value.drop { $0 == "x" }
@@ -45,7 +45,7 @@ struct MetadataTests {
         }
     }
 
-    @Test func moreThanS3TakesIsRefused() {
+    @Test func `Metadata over S3's limit is refused`() {
         #expect {
             try MetadataHeaders.headers(for: BlobMetadata(user: ["url": String(repeating: "x", count: 2048)]))
         } throws: {
@@ -54,20 +54,20 @@ struct MetadataTests {
     }
 
     @Test(arguments: ["", "Title", "a_b", "a--2", "-a", "a-", "a b", "é", "a:b", String(repeating: "a", count: 65)])
-    func namesThatNoHeaderCanCarryAreRefused(_ name: String) {
+    func `Names that are invalid in a header are refused`(_ name: String) {
         #expect { try MetadataHeaders.headers(for: BlobMetadata(user: [name: "x"])) } throws: {
             ($0 as? BlobError)?.code == .invalid
         }
     }
 
     @Test(arguments: ["video", "/mp4", "video/", "video/mp4\r\nx: y", "vidéo/mp4"])
-    func contentTypesThatAreNoneAreRefused(_ type: String) {
+    func `Invalid content types are refused`(_ type: String) {
         #expect { try MetadataHeaders.headers(for: BlobMetadata(contentType: type)) } throws: {
             ($0 as? BlobError)?.code == .invalid
         }
     }
 
-    @Test func metadataThatOthersWroteIsReadAsItStands() {
+    @Test func `Metadata written by other programs is read unchanged`() {
         let metadata = MetadataHeaders.metadata(in: [
             ("x-amz-meta-note", "50% off"), ("x-amz-meta-part--1", "a"), ("x-amz-meta-v--x2", "b"),
             ("x-amz-meta-bad", "%FF"), ("Content-Type", "text/plain"), ("ETag", "x"),
@@ -76,20 +76,20 @@ struct MetadataTests {
         #expect(metadata.contentType == "text/plain")
     }
 
-    @Test func aSHA256IsOnlyOneThatLooksLikeOne() {
+    @Test func `A malformed SHA-256 value is ignored`() {
         #expect(BlobMetadata(user: ["sha256": SigV4.emptyPayload]).sha256 == SigV4.emptyPayload)
         #expect(BlobMetadata(user: ["sha256": SigV4.emptyPayload.uppercased()]).sha256 == nil)
         #expect(BlobMetadata(user: ["sha256": "abc"]).sha256 == nil)
     }
 }
 
-struct ContentDispositionTests {
+@Suite struct ContentDispositionTests {
     @Test(arguments: ["a.mp4", "a b.mp4", "кот.mp4", "猫 \"x\" 100%.mp4", "a;b=c.mp4", "e\u{301}.mp3", "'quoted'.mp4"])
-    func fileNamesComeBackAsTheyWere(_ name: String) {
+    func `File names survive the round trip through Content-Disposition`(_ name: String) {
         #expect(ContentDisposition.fileName(in: ContentDisposition.attachment(name)) == name)
     }
 
-    @Test func aNameBeyondASCIIIsGivenTwice() {
+    @Test func `A name with non-ASCII characters is given in both forms`() {
         #expect(
             ContentDisposition.attachment("кот.mp4")
                 == "attachment; filename=\"___.mp4\"; filename*=UTF-8''%D0%BA%D0%BE%D1%82.mp4")
@@ -98,12 +98,12 @@ struct ContentDispositionTests {
     @Test(arguments: [
         ("../../etc/passwd", ".._.._etc_passwd"), ("a\r\nb", "a_b"), ("..", "_"), ("a\\b", "a_b"), ("\u{85}x", "_x"),
     ])
-    func namesThatLeadElsewhereAreMadeHarmless(_ name: String, _ harmless: String) {
+    func `File names that contain paths are made harmless`(_ name: String, _ harmless: String) {
         #expect(ContentDisposition.harmless(name) == harmless)
         #expect(ContentDisposition.fileName(in: ContentDisposition.attachment(name)) == harmless)
     }
 
-    @Test func longNamesAreCutBetweenCharacters() {
+    @Test func `Long names are cut between characters`() {
         let name = ContentDisposition.harmless(String(repeating: "猫", count: 300))
         #expect(name == String(repeating: "猫", count: 66))
     }
@@ -111,7 +111,7 @@ struct ContentDispositionTests {
     @Test(arguments: [
         (".mp4", ".mp4"), (".tar.gz", ".gz"), (". Part 2", ""), (".averylongword", ""), (".", ""),
     ])
-    func aLongNameKeepsItsEnding(_ ending: String, _ kept: String) {
+    func `A long name keeps its extension`(_ ending: String, _ kept: String) {
         let name = ContentDisposition.harmless(String(repeating: "a", count: 300) + ending)
         #expect(name == String(repeating: "a", count: 200 - kept.count) + kept)
     }
@@ -121,12 +121,12 @@ struct ContentDispositionTests {
         ("attachment; filename*=utf-8'en'%E7%8C%AB", "猫"), ("attachment; filename=\"a; b=c\"", "a; b=c"),
         ("attachment; filename*=UTF-8''%FF; filename=\"x\"", "x"),
     ])
-    func theHeadersOfOthersAreUnderstood(_ header: String, _ name: String) {
+    func `Content-Disposition headers of other programs are understood`(_ header: String, _ name: String) {
         #expect(ContentDisposition.fileName(in: header) == name)
     }
 
     @Test(arguments: ["", "attachment", "attachment; filename=", "attachment; filename*=x", ";;;==", "\""])
-    func aHeaderWithoutANameHasNone(_ header: String) {
+    func `A header without a file name gives none`(_ header: String) {
         #expect(ContentDisposition.fileName(in: header) == nil)
     }
 }

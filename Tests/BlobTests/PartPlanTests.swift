@@ -2,10 +2,10 @@ import Testing
 
 @testable import Blob
 
-struct PartPlanTests {
+@Suite struct PartPlanTests {
     private let mebibyte: Int64 = 1 << 20
 
-    @Test func partsCoverTheFileWithoutGapsOrOverlap() throws {
+    @Test func `Parts cover the file without gaps or overlap`() throws {
         for size in [1, 5 * mebibyte, 5 * mebibyte + 1, 100 * mebibyte - 1, 100 * mebibyte] {
             let plan = try PartPlan(sizeBytes: size, wantedBytes: 5 << 20)
             var end: Int64 = 0
@@ -19,7 +19,7 @@ struct PartPlanTests {
         }
     }
 
-    @Test func partsGrowSoThatThereAreNeverMoreThanS3Takes() throws {
+    @Test func `Parts grow so that their number stays within S3's limit`() throws {
         let plan = try PartPlan(sizeBytes: 200 << 30, wantedBytes: 5 << 20)
         #expect(plan.count <= 10_000)
         #expect(plan.partBytes == 21 * mebibyte)
@@ -27,19 +27,19 @@ struct PartPlanTests {
         #expect(try PartPlan(sizeBytes: 10_000 * 5 * mebibyte + 1, wantedBytes: 5 << 20).count <= 10_000)
     }
 
-    @Test func anEmptyFileIsOneEmptyPart() throws {
+    @Test func `An empty file is one empty part`() throws {
         let plan = try PartPlan(sizeBytes: 0, wantedBytes: 5 << 20)
         #expect(plan.count == 1)
         #expect(plan.range(1) == (0, 0))
     }
 
-    @Test func aFileThatTenThousandPartsCannotHoldIsRefused() {
+    @Test func `A file too large for 10,000 parts is refused`() {
         #expect { try PartPlan(sizeBytes: 10_000 * (5 << 30) + 1, wantedBytes: 5 << 20) } throws: {
             ($0 as? BlobError)?.code == .tooLarge
         }
     }
 
-    @Test func progressNeverGoesBack() {
+    @Test func `Progress never goes backwards`() {
         let seen = Seen()
         let progress = PartsProgress { seen.add($0) }
         progress.part(1, 100)

@@ -4,12 +4,12 @@ import Testing
 
 @testable import Blob
 
-struct PresignTests {
+@Suite struct PresignTests {
     private func curl(_ arguments: String...) throws -> String {
         try SpawnedProgram.output(of: ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}"] + arguments)
     }
 
-    @Test func aPresignedURLGivesTheObjectUnderTheNameAskedFor() async throws {
+    @Test func `A presigned URL serves the object under the requested name`() async throws {
         let bucket = try await S3Bucket()
         let store = try bucket.store
         _ = try await store.put(
@@ -25,7 +25,7 @@ struct PresignTests {
         #expect(!url.contains(S3Server.secretKey))
     }
 
-    @Test func aURLThatWasTamperedWithIsRefused() async throws {
+    @Test func `A tampered URL is refused`() async throws {
         let bucket = try await S3Bucket()
         let store = try bucket.store
         for key in ["a", "b"] { _ = try await store.put(bucket.file("x"), key: key, metadata: BlobMetadata()) }
@@ -37,7 +37,7 @@ struct PresignTests {
         #expect(try curl("-X", "DELETE", url) == "403")
     }
 
-    @Test func aURLThatHasExpiredIsRefused() async throws {
+    @Test func `An expired URL is refused`() async throws {
         let bucket = try await S3Bucket()
         _ = try await bucket.store.put(bucket.file("x"), key: "k", metadata: BlobMetadata())
         let store = S3Store(client: try bucket.client(clockAhead: .seconds(-601)))
@@ -45,7 +45,7 @@ struct PresignTests {
         #expect(try curl(url) == "403")
     }
 
-    @Test func theHostIsThatOfThePublicEndpoint() async throws {
+    @Test func `A presigned URL uses the public endpoint's host`() async throws {
         let bucket = try await S3Bucket()
         var options = S3Options()
         options.publicEndpoint = "https://media.example.com"
@@ -56,7 +56,7 @@ struct PresignTests {
     }
 
     @Test(arguments: [Duration.seconds(0), .seconds(-1), .milliseconds(999), .seconds(7 * 24 * 3600 + 1)])
-    func timesThatNoURLLivesAreRefused(_ expires: Duration) async throws {
+    func `A lifetime outside S3's limits is refused`(_ expires: Duration) async throws {
         let store = try await S3Bucket().store
         #expect { try store.presignedURL("k", expires: expires, contentType: nil, fileName: nil) } throws: {
             isBlobError($0, .invalid)

@@ -5,9 +5,9 @@ import Testing
 
 @testable import Blob
 
-struct S3FaultTests {
+@Suite struct S3FaultTests {
     @Test(arguments: [slowDown, .answer(500), .answer(429), .reset, .loseAnswer])
-    func passingTroubleIsOutlasted(_ fault: FaultyProxy.Fault) async throws {
+    func `Transient failures are retried until the request succeeds`(_ fault: FaultyProxy.Fault) async throws {
         let bucket = try await S3Bucket()
         let proxy = try bucket.proxy(
             .init("PUT", times: 2, fault), .init("HEAD", times: 2, fault), .init("GET", times: 2, fault),
@@ -23,7 +23,7 @@ struct S3FaultTests {
     }
 
     @Test(arguments: [(slowDown, BlobError.Code.busy), (.answer(503), .storeFailed), (.reset, .unreachable)])
-    func troubleThatDoesNotPassEndsInAnError(_ fault: FaultyProxy.Fault, _ code: BlobError.Code) async throws {
+    func `A failure that persists ends in an error`(_ fault: FaultyProxy.Fault, _ code: BlobError.Code) async throws {
         let bucket = try await S3Bucket()
         let proxy = try bucket.proxy(.init("PUT", times: 100, fault))
         let store = try bucket.store(behind: proxy)
@@ -34,7 +34,7 @@ struct S3FaultTests {
         #expect(try await bucket.store.head("k") == nil)
     }
 
-    @Test func aServerWithoutConditionsIsAskedFirst() async throws {
+    @Test func `A server without conditional writes is asked first whether the object exists`() async throws {
         let bucket = try await S3Bucket()
         let proxy = try bucket.proxy(.init("PUT", header: "if-none-match", times: 100, notImplemented))
         let store = try bucket.store(behind: proxy)
@@ -45,7 +45,7 @@ struct S3FaultTests {
         #expect(proxy.requests.filter { $0.header("if-none-match") != nil }.count == 1)
     }
 
-    @Test func aConflictThatComesToNothingIsTriedAgain() async throws {
+    @Test func `A conditional-write conflict is retried, then reported as busy`() async throws {
         let bucket = try await S3Bucket()
         let conflict = FaultyProxy.Fault.answer(409, body: "<Error><Code>ConditionalRequestConflict</Code></Error>")
         let proxy = try bucket.proxy(.init("PUT", times: 2, conflict))
@@ -59,7 +59,7 @@ struct S3FaultTests {
         }
     }
 
-    @Test func aRedirectToAnotherRegionIsSignedForIt() async throws {
+    @Test func `A redirect to another region is signed for that region`() async throws {
         let bucket = try await S3Bucket()
         let elsewhere = FaultyProxy.Fault.answer(301, headers: [("x-amz-bucket-region", "us-east-1")])
         let proxy = try bucket.proxy(.init("PUT", elsewhere))
@@ -74,7 +74,7 @@ struct S3FaultTests {
         #expect(endless.requests.count == 2)
     }
 
-    @Test func anAnswerThatEndsEarlyIsNotTakenForTheObject() async throws {
+    @Test func `A truncated response is not taken for the object`() async throws {
         let bucket = try await S3Bucket()
         _ = try await bucket.store.put(bucket.file("hello"), key: "k", metadata: BlobMetadata())
         let proxy = try bucket.proxy(

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Blob
 
-struct S3MultipartTests {
+@Suite struct S3MultipartTests {
     private let options: S3Options = {
         var options = S3Options()
         options.partSizeBytes = 5 << 20
@@ -14,7 +14,7 @@ struct S3MultipartTests {
     }()
     private let metadata = BlobMetadata(contentType: "video/mp4", fileName: "кот.mp4", user: ["title": "Кот"])
 
-    @Test func partsBecomeOneObjectWithItsMetadata() async throws {
+    @Test func `Parts become one object with its metadata`() async throws {
         let bucket = try await S3Bucket()
         let store = S3Store(client: try bucket.client(options: options))
         let source = try bucket.file(sizeBytes: 22 << 20 + 12345)
@@ -33,7 +33,7 @@ struct S3MultipartTests {
     }
 
     @Test(arguments: [slowDown, .answer(500), .reset, .loseAnswer])
-    func aPartThatFailsIsSentAgain(_ fault: FaultyProxy.Fault) async throws {
+    func `A failed part is sent again`(_ fault: FaultyProxy.Fault) async throws {
         let bucket = try await S3Bucket()
         let proxy = try bucket.proxy(
             .init("PUT", contains: "partNumber=2&", times: 2, fault), .init("POST", contains: "uploads", fault))
@@ -45,7 +45,7 @@ struct S3MultipartTests {
         #expect(proxy.requests.filter { $0.target.contains("partNumber=2&") }.count == 3)
     }
 
-    @Test func aLostAnswerToTheLastStepIsNoFailure() async throws {
+    @Test func `A lost response to the completing request is not a failure`() async throws {
         let bucket = try await S3Bucket()
         for ifAbsent in [true, false] {
             let proxy = try bucket.proxy(.init("POST", contains: "uploadId=", .loseAnswer))
@@ -58,7 +58,7 @@ struct S3MultipartTests {
         #expect(try await bucket.unfinishedUploads() == 0)
     }
 
-    @Test func anUploadThatFailsLeavesNothingBehind() async throws {
+    @Test func `A failed upload leaves no parts behind`() async throws {
         let bucket = try await S3Bucket()
         for rule in [
             FaultyProxy.Rule("PUT", contains: "partNumber=2&", times: 100, slowDown),
@@ -77,7 +77,7 @@ struct S3MultipartTests {
         }
     }
 
-    @Test func aCancelledUploadLeavesNothingBehind() async throws {
+    @Test func `A cancelled upload leaves no parts behind`() async throws {
         let bucket = try await S3Bucket()
         let proxy = try bucket.proxy(.init("PUT", contains: "partNumber=2&", .hang))
         let store = try bucket.store(behind: proxy, options: options)
@@ -92,7 +92,7 @@ struct S3MultipartTests {
         #expect(try await bucket.store.head("k") == nil)
     }
 
-    @Test func anObjectThatAppearsDuringAnUploadIsLeftAlone() async throws {
+    @Test func `An object that appears during an upload is kept`() async throws {
         let bucket = try await S3Bucket()
         #expect(try await bucket.store.put(bucket.file("first"), key: "k", metadata: metadata) == .stored)
         let existing = try await bucket.store.head("k")
@@ -106,7 +106,7 @@ struct S3MultipartTests {
         #expect(try await bucket.unfinishedUploads() == 0)
     }
 
-    @Test func twoUploadsAtOnceDoNotMix() async throws {
+    @Test func `Two concurrent uploads do not mix`() async throws {
         let bucket = try await S3Bucket()
         let source = try bucket.file(sizeBytes: 6 << 20)
         let stores = try (0..<2).map { _ in S3Store(client: try bucket.client(options: options)) }
@@ -118,7 +118,7 @@ struct S3MultipartTests {
         #expect(try await bucket.unfinishedUploads() == 0)
     }
 
-    @Test func aServerWithoutConditionsIsAskedBeforeTheLastStep() async throws {
+    @Test func `A server without conditional writes is asked before the upload is completed`() async throws {
         let bucket = try await S3Bucket()
         let proxy = try bucket.proxy(.init("POST", header: "if-none-match", times: 100, notImplemented))
         let store = try bucket.store(behind: proxy, options: options)
@@ -128,7 +128,7 @@ struct S3MultipartTests {
         #expect(try await bucket.unfinishedUploads() == 0)
     }
 
-    @Test func aFileThatIsNotWhatItWasSaidToBeIsNotStored() async throws {
+    @Test func `A file that differs from its declared size or hash is not stored`() async throws {
         let bucket = try await S3Bucket()
         let store = S3Store(client: try bucket.client(options: options))
         let source = try bucket.file(sizeBytes: 6 << 20)
@@ -141,7 +141,7 @@ struct S3MultipartTests {
         #expect(try await store.head("k") == nil)
     }
 
-    @Test func aFileThatIsWrittenToDuringItsUploadIsNotStored() async throws {
+    @Test func `A file that changes during its upload is not stored`() async throws {
         let bucket = try await S3Bucket()
         let source = try bucket.file(sizeBytes: 12 << 20)
         let sha256 = try await source.sha256()
@@ -156,7 +156,7 @@ struct S3MultipartTests {
         #expect(try await store.head("k") == nil)
     }
 
-    @Test func aFileThatBecomesShorterIsALocalFailure() async throws {
+    @Test func `A file that shrinks during its upload is a local failure`() async throws {
         let bucket = try await S3Bucket()
         let source = try bucket.file(sizeBytes: 12 << 20)
         truncate(bucket.folder("source"), 7 << 20)
@@ -169,7 +169,7 @@ struct S3MultipartTests {
         #expect(try await bucket.unfinishedUploads() == 0)
     }
 
-    @Test func aMissingBucketIsMadeOnDemand() async throws {
+    @Test func `A missing bucket is created on request`() async throws {
         let bucket = try await S3Bucket()
         var options = options
         options.createsBucket = true

@@ -8,7 +8,7 @@ import Testing
 
 @testable import Blob
 
-struct S3StoreTests {
+@Suite struct S3StoreTests {
     private let metadata = BlobMetadata(
         contentType: "video/mp4", fileName: "Кот \"и\" собака.mp4",
         user: [
@@ -17,7 +17,7 @@ struct S3StoreTests {
             "domain": "example.com", "duration": "12.5",
         ])
 
-    @Test func anObjectComesBackWithItsMetadata() async throws {
+    @Test func `An object is read back with its metadata`() async throws {
         let bucket = try await S3Bucket()
         let store = try bucket.store
         #expect(try await store.head("video/a.mp4") == nil)
@@ -37,7 +37,7 @@ struct S3StoreTests {
         "plain", "a b+c", "видео/кот.mp4", "猫/🎬", "100%", "%41", "a?b#c&d=e", "(1)!*'~-_.", "e\u{301}", "a:b@c,d;e$f",
         "[x]{y}|z^`<>\"\\", ".hidden/...", "a=b/" + String(repeating: "k", count: 900),
     ])
-    func keysMayBeAnyText(_ key: String) async throws {
+    func `A key may be any text`(_ key: String) async throws {
         let bucket = try await S3Bucket()
         let store = try bucket.store
         #expect(try await store.put(bucket.file(key), key: key, metadata: BlobMetadata()) == .stored)
@@ -50,13 +50,13 @@ struct S3StoreTests {
         try await store.delete(key)
     }
 
-    @Test func anEmptyFileIsAnObjectToo() async throws {
+    @Test func `An empty file can be stored`() async throws {
         let bucket = try await S3Bucket()
         #expect(try await bucket.store.put(bucket.file(""), key: "empty", metadata: metadata) == .stored)
         #expect(try await bucket.store.get("empty", to: bucket.folder("back")).sizeBytes == 0)
     }
 
-    @Test func aStoreMayBeWhatIsUnderAPrefix() async throws {
+    @Test func `A store may be limited to a prefix`() async throws {
         let bucket = try await S3Bucket()
         let inner = S3Store(client: try bucket.client(prefix: "some/folder"))
         #expect(inner.name == "s3://\(bucket.name)/some/folder")
@@ -65,7 +65,7 @@ struct S3StoreTests {
         #expect(try await inner.head("k")?.key == "k")
     }
 
-    @Test func anObjectThatIsThereIsLeftAloneUnlessAskedToReplaceIt() async throws {
+    @Test func `An existing object is kept unless replacement is requested`() async throws {
         let bucket = try await S3Bucket()
         let store = try bucket.store
         #expect(try await store.put(bucket.file("one"), key: "k", metadata: metadata) == .stored)
@@ -82,7 +82,7 @@ struct S3StoreTests {
     }
 
     /// The server itself may let a second writer through that comes within the same milliseconds; never a mixture of two.
-    @Test func ofManyWritersOnesObjectIsLeft() async throws {
+    @Test func `Of many concurrent writers, one object remains`() async throws {
         let bucket = try await S3Bucket()
         let sources = try (0..<8).map { try bucket.file("writer \($0)", "source\($0)") }
         let stored = try await withThrowingTaskGroup(of: String?.self) { group in
@@ -103,7 +103,7 @@ struct S3StoreTests {
         #expect(try await bucket.store.put(sources[0], key: "k", metadata: BlobMetadata()) == .existed(info))
     }
 
-    @Test func aFileThatIsNotWhatItWasSaidToBeIsNotStored() async throws {
+    @Test func `A file that differs from its declared size or hash is not stored`() async throws {
         let bucket = try await S3Bucket()
         let wrong = SHA256.hexDigest("other".utf8)
         await #expect {
@@ -115,7 +115,7 @@ struct S3StoreTests {
     }
 
     @Test(arguments: ["", "abc", String(repeating: "A", count: 64), "UNSIGNED-PAYLOAD", "a\r\nx-amz-acl: public-read"])
-    func aSHA256ThatIsNoneIsRefused(_ text: String) async throws {
+    func `A malformed SHA-256 is refused`(_ text: String) async throws {
         let bucket = try await S3Bucket()
         await #expect {
             try await bucket.store.put(bucket.file("x"), key: "k", metadata: metadata, sha256: text)
@@ -125,7 +125,7 @@ struct S3StoreTests {
         #expect(try await bucket.store.head("k") == nil)
     }
 
-    @Test func aDamagedObjectIsNotHandedOut() async throws {
+    @Test func `A damaged object is not returned`() async throws {
         let bucket = try await S3Bucket()
         var call = S3Call("PUT", key: "k")
         call.headers = [("x-amz-meta-sha256", SHA256.hexDigest("other".utf8))]
@@ -138,7 +138,7 @@ struct S3StoreTests {
         #expect(try FileManager.default.contentsOfDirectory(atPath: bucket.folder.path).isEmpty)
     }
 
-    @Test func whatIsNotThereIsNotFound() async throws {
+    @Test func `A missing object is reported as not found`() async throws {
         let bucket = try await S3Bucket()
         await #expect { try await bucket.store.get("none", to: bucket.folder("back")) } throws: {
             isBlobError($0, .notFound)
@@ -146,7 +146,7 @@ struct S3StoreTests {
         #expect(try FileManager.default.contentsOfDirectory(atPath: bucket.folder.path).isEmpty)
     }
 
-    @Test func aFolderThatCannotBeWrittenToIsALocalFailure() async throws {
+    @Test func `An unwritable target folder is a local failure`() async throws {
         let bucket = try await S3Bucket()
         _ = try await bucket.store.put(bucket.file("x"), key: "k", metadata: metadata)
         await #expect { try await bucket.store.get("k", to: bucket.folder("no/such/folder/x")) } throws: {
@@ -154,7 +154,7 @@ struct S3StoreTests {
         }
     }
 
-    @Test func progressEndsWithTheSizeOfTheFile() async throws {
+    @Test func `Progress ends at the file's size`() async throws {
         let bucket = try await S3Bucket()
         let (up, down) = (Seen(), Seen())
         let source = try bucket.file(sizeBytes: 3 << 20)
@@ -166,7 +166,7 @@ struct S3StoreTests {
         #expect(down.values.last == 3 << 20)
     }
 
-    @Test func aMissingBucketIsSaidToBeMissing() async throws {
+    @Test func `A missing bucket is reported as missing`() async throws {
         let bucket = try await S3Bucket()
         let store = S3Store(client: try bucket.client(bucket: bucket.name + "-none"))
         for operation in [
@@ -180,7 +180,7 @@ struct S3StoreTests {
         }
     }
 
-    @Test func aMissingBucketIsMadeOnDemand() async throws {
+    @Test func `A missing bucket is created on request`() async throws {
         let bucket = try await S3Bucket()
         var options = S3Options()
         options.createsBucket = true
@@ -190,7 +190,7 @@ struct S3StoreTests {
         #expect(try await store.head("k")?.sizeBytes == 1)
     }
 
-    @Test func wrongKeysAreRefusedWithAReason() async throws {
+    @Test func `Wrong access keys are refused with a reason`() async throws {
         let bucket = try await S3Bucket()
         for (client, word) in [
             (try bucket.client(secret: "wrong-secret"), "its secret is wrong"),
@@ -210,7 +210,7 @@ struct S3StoreTests {
     }
 
     @Test(arguments: [Duration.seconds(7200), .seconds(-7200)])
-    func aClockThatIsWrongIsMadeUpFor(_ ahead: Duration) async throws {
+    func `A wrong local clock is compensated`(_ ahead: Duration) async throws {
         let bucket = try await S3Bucket()
         let put = S3Store(client: try bucket.client(clockAhead: ahead))
         #expect(try await put.put(bucket.file("x"), key: "k", metadata: BlobMetadata()) == .stored)
@@ -220,7 +220,7 @@ struct S3StoreTests {
         #expect(try SpawnedProgram.output(of: ["curl", "-sS", url]) == "x")
     }
 
-    @Test func aWrongRegionIsCorrectedByTheServer() async throws {
+    @Test func `A wrong region is corrected from the server's response`() async throws {
         let bucket = try await S3Bucket()
         var options = S3Options()
         options.region = "eu-west-1"
@@ -230,7 +230,7 @@ struct S3StoreTests {
         #expect(try await head.head("k")?.sizeBytes == 1)
     }
 
-    @Test func nobodyListeningIsUnreachable() async throws {
+    @Test func `A server that does not listen is unreachable`() async throws {
         let bucket = try await S3Bucket()
         let port = try RedisServer.freePort()
         let store = S3Store(client: try bucket.client(endpoint: "http://127.0.0.1:\(port)"))

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Blob
 
-struct S3VerdictTests {
+@Suite struct S3VerdictTests {
     private let now = Timestamp("2026-11-21T19:00:00Z") ?? .now
 
     private func verdict(
@@ -40,7 +40,7 @@ struct S3VerdictTests {
     ]
 
     @Test(arguments: refusals)
-    func refusalsAreFinal(_ status: Int, _ word: String?, _ expected: BlobError.Code) {
+    func `Refusals are permanent failures`(_ status: Int, _ word: String?, _ expected: BlobError.Code) {
         let verdict = verdict(status, word)
         guard case .failed(let error) = verdict else {
             Issue.record("\(verdict)")
@@ -57,7 +57,7 @@ struct S3VerdictTests {
     ]
 
     @Test(arguments: passing)
-    func passingTroubleIsTriedAgain(_ status: Int, _ word: String?, _ expected: BlobError.Code) {
+    func `Transient failures are retried`(_ status: Int, _ word: String?, _ expected: BlobError.Code) {
         guard case .retry(let error, nil) = verdict(status, word) else {
             Issue.record("not tried again")
             return
@@ -71,7 +71,7 @@ struct S3VerdictTests {
     ]
 
     @Test(arguments: waits)
-    func theServersOwnWaitIsKeptWithinReason(_ header: String, _ wait: Duration?) {
+    func `The server's Retry-After is observed within a limit`(_ header: String, _ wait: Duration?) {
         guard case .retry(_, let after) = verdict(503, "SlowDown", headers: [("Retry-After", header)]) else {
             Issue.record("not tried again")
             return
@@ -79,7 +79,7 @@ struct S3VerdictTests {
         #expect(after == wait)
     }
 
-    @Test func anErrorThatComesLateIsStillOne() {
+    @Test func `An error inside a 200 response is an error`() {
         guard case .retry(let error, _) = verdict(200, "InternalError") else {
             Issue.record("taken for a success")
             return
@@ -87,7 +87,7 @@ struct S3VerdictTests {
         #expect(error.code == .storeFailed)
     }
 
-    @Test func aRefusalForTheClockNamesTheServersTime() {
+    @Test func `A refusal because of the clock gives the server's time`() {
         let date = [(name: "Date", value: "Sat, 21 Nov 2026 18:00:00 GMT")]
         for word in ["RequestTimeTooSkewed", nil] {
             guard case .skewed(let time, let error) = verdict(403, word, headers: date) else {
@@ -108,7 +108,7 @@ struct S3VerdictTests {
         }
     }
 
-    @Test func aBucketElsewhereNamesItsRegion() {
+    @Test func `A bucket in another region gives its region`() {
         let answers = [
             verdict(301, "PermanentRedirect", headers: [("x-amz-bucket-region", "eu-west-1")]),
             verdict(307, nil, headers: [("x-amz-bucket-region", "eu-west-1")]),
@@ -132,18 +132,18 @@ struct S3VerdictTests {
     ]
 
     @Test(arguments: aboutConditions)
-    func aConditionsRefusalIsAnAnswer(_ status: Int, _ word: String?) {
+    func `A failed condition is a result and not an error`(_ status: Int, _ word: String?) {
         #expect(code(verdict(status, word, isConditional: true)) == nil)
         #expect(code(verdict(status, word)) != nil)
     }
 
-    @Test func aConditionDoesNotHideOtherRefusals() {
+    @Test func `A condition does not hide other refusals`() {
         #expect(code(verdict(403, "AccessDenied", isConditional: true)) == .refused)
         #expect(code(verdict(400, "XAmzContentSHA256Mismatch", isConditional: true)) == .corrupt)
     }
 
     @Test(arguments: ["<script>", "No Such\u{1B}[31m", String(repeating: "A", count: 100)])
-    func whatTheServerCallsItIsShownOnlyWhenItIsAWord(_ word: String) {
+    func `The server's error code is shown only when it is a single word`(_ word: String) {
         guard case .failed(let error) = verdict(400, word) else {
             Issue.record("not refused")
             return
@@ -151,7 +151,7 @@ struct S3VerdictTests {
         #expect(error.message == "s3.example.com did not accept the request (400)")
     }
 
-    @Test func waitsGrowAndStayBounded() {
+    @Test func `Waits grow and stay bounded`() {
         let policy = RetryPolicy()
         for attempt in 1...60 {
             let wait = policy.delay(after: attempt)
@@ -160,7 +160,7 @@ struct S3VerdictTests {
         }
     }
 
-    @Test func datesOfOtherFormsAreNoDates() {
+    @Test func `Dates in other formats are ignored`() {
         #expect(Timestamp(httpDate: "Fri, 24 May 2013 00:00:00 GMT")?.signatureStamp == "20130524T000000Z")
         for text in [
             "", "Fri, 24 May 2013 00:00:00 +0000", "24 May 2013", "Fri, 99 May 2013 00:00:00 GMT",

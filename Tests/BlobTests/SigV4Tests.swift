@@ -7,7 +7,7 @@ import Testing
 
 /// The examples of "Signature Calculations for the Authorization Header" and "Authenticating Requests: Using Query Parameters"
 /// in Amazon's S3 API reference.
-struct SigV4ExampleTests {
+@Suite struct SigV4ExampleTests {
     private let signer = SigV4(
         accessKey: "AKIAIOSFODNN7EXAMPLE", secretKey: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", sessionToken: nil,
         region: "us-east-1")
@@ -19,31 +19,31 @@ struct SigV4ExampleTests {
         return headers.last?.value.split(separator: "Signature=").last.map(String.init)
     }
 
-    @Test func aListingIsSignedAsInAmazonsExample() {
+    @Test func `A listing is signed as in Amazon's example`() {
         let request = SigV4.Request(
             method: "GET", authority: host, path: "/", query: [("max-keys", "2"), ("prefix", "J")])
         #expect(signature(request) == "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7")
     }
 
-    @Test func aQueryWithoutValuesIsSignedAsInAmazonsExample() {
+    @Test func `A query without values is signed as in Amazon's example`() {
         let request = SigV4.Request(method: "GET", authority: host, path: "/", query: [("lifecycle", "")])
         #expect(signature(request) == "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543")
     }
 
-    @Test func aPresignedURLIsSignedAsInAmazonsExample() {
+    @Test func `A presigned URL is signed as in Amazon's example`() {
         let request = SigV4.Request(method: "GET", authority: host, path: "/test.txt")
         let query = signer.presignedQuery(for: request, expiresSeconds: 86400, at: time)
         #expect(query.hasSuffix("=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404"))
         #expect(query.contains("X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20130524%2Fus-east-1%2Fs3%2Faws4_request&"))
     }
 
-    @Test func theEmptyPayloadsHashIsThatOfNoBytes() {
+    @Test func `The empty payload's hash is the SHA-256 of no bytes`() {
         #expect(SHA256.hexDigest([]) == SigV4.emptyPayload)
     }
 }
 
 /// Compared with botocore, on what is easily got wrong.
-struct SigV4PeerTests {
+@Suite struct SigV4PeerTests {
     private struct Case {
         var method = "GET"
         var path = "/bucket/key"
@@ -91,7 +91,7 @@ struct SigV4PeerTests {
         return cases
     }
 
-    @Test func signaturesAreThoseThatBotocoreMakes() throws {
+    @Test func `Signatures equal those of botocore`() throws {
         let time = try #require(Timestamp("2026-11-21T19:03:06Z"))
         let secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
         let ours = Self.cases.map { one -> String in

@@ -14,7 +14,7 @@ import Testing
         }
     }
 
-    @Test func aFloodWaitIsKeptExactly() {
+    @Test func `A flood wait's length is kept exactly`() {
         let error = failure(
             429,
             #"{"ok":false,"error_code":429,"description":"Too Many Requests: retry after 54000","parameters":{"retry_after":54000}}"#
@@ -38,12 +38,12 @@ import Testing
         (400, "Bad Request: type of file mismatch", .fileRefused),
         (404, "Not Found: method not found", .badRequest), (400, "Bad Request: chat not found", .badRequest),
     ])
-    func refusalsAreToldApart(_ number: Int, _ text: String, _ code: TelegramError.Code) {
+    func `Each kind of refusal is recognised`(_ number: Int, _ text: String, _ code: TelegramError.Code) {
         let error = failure(number, #"{"ok":false,"error_code":\#(number),"description":"\#(text)"}"#)
         #expect(error?.code == code)
     }
 
-    @Test func anAnswerThatIsNotTelegramsIsNotTakenForOne() {
+    @Test func `A response that is not Telegram's is recognised as foreign`() {
         #expect(failure(200, "<html>")?.code == .protocolBroken)
         #expect(failure(200, #"{"ok":true}"#) != nil)
         #expect(failure(503, "<html>")?.code == .server)
@@ -52,11 +52,11 @@ import Testing
     }
 
     @Test(arguments: ["", "123", "123:", ":abc", "12a:abc", "123:a b", "123:a/b", "-1:abc", "1:a:b"])
-    func otherTextIsNoToken(_ text: String) {
+    func `Text in another format is not a token`(_ text: String) {
         #expect(BotToken(text) == nil)
     }
 
-    @Test func aTokenDoesNotShowItself() throws {
+    @Test func `A token does not appear in its description`() throws {
         let token = try #require(BotToken("123456:SECRET-secret_1"))
         #expect(token.botID == 123456)
         #expect(!"\(token)".contains("SECRET") && !String(reflecting: token).contains("SECRET"))
@@ -69,7 +69,7 @@ import Testing
         return try #require(Update(object))
     }
 
-    @Test func theActorIsTheWriter() throws {
+    @Test func `The actor is the message's author`() throws {
         let update = try update(
             #"{"update_id":1,"message":{"message_id":5,"chat":{"id":-100,"type":"supergroup"},"from":{"id":7,"first_name":"A","last_name":"B","username":"ab"},"text":"hi"}}"#
         )
@@ -78,28 +78,28 @@ import Testing
         #expect(update.message?.origin.text == #"{"chat_id":-100,"message_id":5,"chat_type":"supergroup"}"#)
     }
 
-    @Test func anAnonymousAdminActsAsTheChat() throws {
+    @Test func `An anonymous administrator acts as the chat`() throws {
         let update = try update(
             #"{"update_id":1,"message":{"message_id":5,"chat":{"id":-100,"type":"supergroup"},"from":{"id":1087968824},"sender_chat":{"id":-100,"title":"G"},"text":"hi"}}"#
         )
         #expect(update.actor?.id == -100)
     }
 
-    @Test func entitiesAreCountedInUTF16() throws {
+    @Test func `Entities are counted in UTF-16 units`() throws {
         let update = try update(
             #"{"update_id":1,"message":{"message_id":5,"chat":{"id":1},"text":"😀 http://a.b","entities":[{"type":"url","offset":3,"length":10},{"type":"url","offset":9,"length":99},{"type":"url","offset":-1,"length":2},{"type":"url","offset":9223372036854775807,"length":2}]}}"#
         )
         #expect(update.message?.entities.map(\.text) == ["http://a.b"])
     }
 
-    @Test func theLargestPhotoIsTheFile() throws {
+    @Test func `The largest photo size is the message's file`() throws {
         let update = try update(
             #"{"update_id":1,"message":{"message_id":5,"chat":{"id":1},"photo":[{"file_id":"s","file_unique_id":"1"},{"file_id":"l","file_unique_id":"2"}]}}"#
         )
         #expect(update.message?.file?["file_id"] == "l")
     }
 
-    @Test func theMessageThatOpenedATopicIsNoReply() throws {
+    @Test func `A reference to the message that opened a topic is not a reply`() throws {
         let update = try update(
             #"{"update_id":1,"message":{"message_id":5,"chat":{"id":1},"text":"x","reply_to_message":{"message_id":2,"chat":{"id":1},"forum_topic_created":{"name":"t"}}}}"#
         )
@@ -107,7 +107,7 @@ import Testing
     }
 
     @Test(arguments: ["{}", #"{"update_id":1}"#, #"{"update_id":1,"message":7}"#])
-    func otherObjectsAreNoUpdates(_ text: String) throws {
+    func `Other objects are not updates`(_ text: String) throws {
         #expect(Update(try #require(try JSON(parsing: text).object)) == nil)
     }
 }

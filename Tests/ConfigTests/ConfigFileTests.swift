@@ -13,7 +13,7 @@ import Testing
         return try ConfigFile.table(path: folder("a.toml"))
     }
 
-    @Test func valuesKeepTheirKindAndLine() throws {
+    @Test func `Values keep their type and line number`() throws {
         let top = try table(
             """
             text = "räksmörgås"
@@ -37,7 +37,7 @@ import Testing
         #expect(items.map(\.line) == [6, 9])
     }
 
-    @Test func mistakesAreToldWithFileAndLine() throws {
+    @Test func `Mistakes are reported with file and line`() throws {
         let top = try table("a = 1\n\nb = \"\"\nc = [1]\n")
         #expect(throws: ConfigError("\(folder("a.toml")):3: b is a text")) { try top.string("b") }
         #expect(throws: ConfigError("\(folder("a.toml")):4: c is a list of texts")) {
@@ -55,11 +55,11 @@ import Testing
     @Test(arguments: [
         "x = " + String(repeating: "[", count: 100_000), String(repeating: "a.", count: 100_000) + "b = 1",
     ])
-    func whatIsNestedTooDeeplyIsRefused(_ text: String) throws {
+    func `Too deep nesting is refused`(_ text: String) throws {
         #expect { try table(text) } throws: { "\($0)".contains("nested too deeply") }
     }
 
-    @Test func whatIsNoTextIsRefused() throws {
+    @Test func `A file that is not UTF-8 text is refused`() throws {
         try Data([0xFF, 0xFE]).write(to: URL(fileURLWithPath: folder("a.toml")))
         #expect { try ConfigFile.table(path: folder("a.toml")) } throws: { "\($0)".contains("is not text") }
         #expect { try ConfigFile.table(path: folder("b.toml")) } throws: { "\($0)".contains("unable to read") }

@@ -6,7 +6,7 @@ import Testing
 @Suite struct DeadLetterTests {
     private let fault = MalformedInput(.notJSON, "not JSON")
 
-    @Test func theLineIsKeptAsItCame() {
+    @Test func `A dead letter keeps the line unchanged`() {
         let letter = DeadLetter.envelope(line: Array("{oops".utf8), fault: fault, tool: "ev-route", correlationID: nil)
         #expect(letter.type == "events.dead_letter")
         #expect(letter.payload["line"] == "{oops")
@@ -17,13 +17,13 @@ import Testing
     @Test(arguments: [
         ([0xFF], "/w=="), ([0xFF, 0xFE], "//4="), ([0xFF, 0xFE, 0x00], "//4A"), ([0xFF, 0xFE, 0x00, 0x41], "//4AQQ=="),
     ])
-    func bytesThatAreNotTextAreKeptAsBase64(_ bytes: [UInt8], _ text: String) {
+    func `Bytes that are not UTF-8 are kept as base64`(_ bytes: [UInt8], _ text: String) {
         let letter = DeadLetter.envelope(line: bytes, fault: fault, tool: "x", correlationID: nil)
         #expect(letter.payload["line_base64"]?.string == text)
         #expect(letter.payload["line"] == nil)
     }
 
-    @Test func hugeLinesAreCut() {
+    @Test func `Very long lines are truncated`() {
         let letter = DeadLetter.envelope(
             line: [UInt8](repeating: 0x78, count: 3 << 20), fault: fault, tool: "x", correlationID: nil)
         #expect(letter.payload["line"]?.string?.utf8.count == 1 << 20)

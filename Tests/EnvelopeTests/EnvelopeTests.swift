@@ -11,14 +11,14 @@ import Testing
         return Array(text.utf8).withUnsafeBytes { parser.scan($0).fault?.code }
     }
 
-    @Test func typeAndCorrelationAreEnough() throws {
+    @Test func `A type and a correlation id are enough for an envelope`() throws {
         let envelope = try Envelope(try JSON(parsing: #"{"type":"a.b","correlation_id":"\#(Self.correlation)"}"#))
         #expect(envelope.version == 1)
         #expect(envelope.id.version == 7)
         #expect(envelope.payload.isEmpty && envelope.meta.isEmpty)
     }
 
-    @Test func unknownKeysAreKept() throws {
+    @Test func `Unknown keys are kept`() throws {
         let text =
             #"{"id":"\#(Self.correlation)","type":"a.b","version":2,"correlation_id":"\#(Self.correlation)","timestamp":"2026-01-01T00:00:00.000000Z","payload":{"x":1},"meta":{},"extra":[1,{"y":null}]}"#
         #expect(String(decoding: try Envelope(try JSON(parsing: text)).line.dropLast(), as: UTF8.self) == text)
@@ -40,12 +40,12 @@ import Testing
         (#"{"type":"a.b","correlation_id":"\#(correlation)","type":"c"}"#, .duplicateKey),
         ("[]", .notObject), ("7", .notObject), ("{", .notJSON), ("\u{0}", .notJSON),
     ])
-    func faultsAreNamed(_ text: String, _ code: MalformedInput.Code) {
+    func `Each fault has its code`(_ text: String, _ code: MalformedInput.Code) {
         #expect(scan(text) == code)
     }
 
     @Test(arguments: [#""""#, #""yesterday""#, #""2026-11-21""#, #""2026-11-21T12:00:00""#, "1795262400"])
-    func aTimestampThatIsNoTimeIsRefusedByItsName(_ value: String) throws {
+    func `A malformed timestamp is refused with its own code`(_ value: String) throws {
         let text = #"{"type":"a.b","correlation_id":"\#(Self.correlation)","timestamp":\#(value)}"#
         let fault = MalformedInput(.invalidField, "timestamp has the wrong type or form")
         let parser = JSONParser()
@@ -55,14 +55,14 @@ import Testing
     }
 
     @Test(arguments: ["2026-11-21T12:00:00Z", "2026-11-21T12:00:00.5+01:00"])
-    func aTimestampIsKeptAsItWasWritten(_ time: String) throws {
+    func `A timestamp is kept as it was written`(_ time: String) throws {
         let text = #"{"type":"a.b","correlation_id":"\#(Self.correlation)","timestamp":"\#(time)"}"#
         #expect(scan(text) == nil)
         #expect(try Envelope(try JSON(parsing: text)).timestamp == time)
     }
 
     @Test(arguments: [("", 1), (#","version":1"#, 1), (#","version":2147483647"#, 2_147_483_647)])
-    func aScanTellsTheVersionWhichIsOneUnlessTheLineSaysOtherwise(_ field: String, _ version: Int) {
+    func `A scan returns the version, which defaults to 1`(_ field: String, _ version: Int) {
         let parser = JSONParser()
         let line = Array(#"{"type":"a.b","correlation_id":"\#(Self.correlation)"\#(field)}"#.utf8)
         #expect(line.withUnsafeBytes { parser.scan($0).version } == version)
@@ -72,7 +72,7 @@ import Testing
         (#"{"x":{"k":1,"k":2},"correlation_id":"\#(correlation)"}"#, correlation),
         (#"{"correlation_id":"\#(correlation)","correlation_id":"\#(correlation)"}"#, ""),
     ])
-    func aRepeatedKeyElsewhereLeavesTheCorrelationIDKnown(_ text: String, _ expected: String) {
+    func `A repeated key elsewhere leaves the correlation id readable`(_ text: String, _ expected: String) {
         let parser = JSONParser()
         let found = Array(text.utf8).withUnsafeBytes { bytes in
             let scanned = parser.scan(bytes)
@@ -82,11 +82,11 @@ import Testing
         #expect(found == expected)
     }
 
-    @Test func aWholeEnvelopeHasNoFault() {
+    @Test func `A complete envelope has no fault`() {
         #expect(scan(#"{"type":"events.x","correlation_id":"\#(Self.correlation.uppercased())","payload":{}}"#) == nil)
     }
 
-    @Test func derivedEnvelopesCarryTheirCause() throws {
+    @Test func `A derived envelope carries its causation id`() throws {
         let cause = Envelope(type: "events.a", payload: [:], meta: ["role": "admin"])
         let caused = Correlation.$current.withValue(Correlation(cause)) {
             Envelope.derived(type: "events.b", payload: ["x": 1])
@@ -97,7 +97,7 @@ import Testing
         #expect(Correlation.key("reply") == nil)
     }
 
-    @Test func newIdsAreVersionSevenAndSortByTime() {
+    @Test func `New ids are UUIDs of version 7 and sort by time`() {
         let ids = (0..<2000).map { EventID(at: Timestamp(microseconds: 1_700_000_000_000_000 + Int64($0) * 10)) }
         #expect(ids.map(\.description) == ids.map(\.description).sorted())
         #expect(Set(ids).count == ids.count)
@@ -108,7 +108,7 @@ import Testing
         "", "0192f0c1-2345-7abc-8def-0123456789a", "0192f0c1x2345-7abc-8def-0123456789ab",
         "g192f0c1-2345-7abc-8def-0123456789ab",
     ])
-    func otherTextIsNoId(_ text: String) {
+    func `Text in another format is not an id`(_ text: String) {
         #expect(EventID(text) == nil)
     }
 }
@@ -118,12 +118,12 @@ import Testing
         (0, "1970-01-01T00:00:00.000000Z"), (1_700_000_000_123_456, "2023-11-14T22:13:20.123456Z"),
         (-1, "1969-12-31T23:59:59.999999Z"), (951_782_400_000_000, "2000-02-29T00:00:00.000000Z"),
     ])
-    func timesAreWrittenAndRead(_ microseconds: Int64, _ text: String) {
+    func `Timestamps are written and read`(_ microseconds: Int64, _ text: String) {
         #expect(Timestamp(microseconds: microseconds).description == text)
         #expect(Timestamp(text)?.microseconds == microseconds)
     }
 
-    @Test func offsetsAndShortFractionsAreRead() {
+    @Test func `Time zone offsets and short fractions are read`() {
         #expect(Timestamp("2023-11-14T23:13:20+01:00")?.microseconds == 1_700_000_000_000_000)
         #expect(Timestamp("2023-11-14T22:13:20.5Z")?.microseconds == 1_700_000_000_500_000)
         #expect(Timestamp("2023-11-14T22:13:20.1234567Z")?.microseconds == 1_700_000_000_123_456)
@@ -135,7 +135,7 @@ import Testing
         "2023-11-14T22:13:61Z", "2023-11-14T22:13:20+24:00", "2023-11-14T22:13:20+0100", "2023-02-30T00:00:60Z",
         "2023-00-14T22:13:20Z", "2023-11-00T22:13:20Z", "20a3-11-14T22:13:20Z", "２023-11-14T22:13:20Z", "yesterday",
     ])
-    func otherTextIsNoTime(_ text: String) {
+    func `Text in another format is not a timestamp`(_ text: String) {
         #expect(Timestamp(text) == nil)
     }
 }
@@ -144,16 +144,16 @@ import Testing
     @Test(arguments: [
         ("30d", 2_592_000_000), ("1h30m", 5_400_000), ("60s", 60_000), ("500ms", 500), ("2W", 1_209_600_000),
     ])
-    func spansAreRead(_ text: String, _ milliseconds: Int64) {
+    func `Durations are read`(_ text: String, _ milliseconds: Int64) {
         #expect(Duration(spanText: text)?.milliseconds == milliseconds)
     }
 
     @Test(arguments: ["", "0s", "5", "-1s", "1x", "s", "1.5h", "99999999999999999999d", "200000w", "1h-2m"])
-    func otherTextIsNoSpan(_ text: String) {
+    func `Text in another format is not a duration`(_ text: String) {
         #expect(Duration(spanText: text) == nil)
     }
 
-    @Test func spansAreWrittenAsTheyAreRead() {
+    @Test func `A written duration is read back unchanged`() {
         #expect(Duration.milliseconds(5_400_000).spanText == "1h30m")
         #expect(Duration.milliseconds(61_500).spanText == "1m1s500ms")
     }

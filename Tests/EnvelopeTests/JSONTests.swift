@@ -7,21 +7,21 @@ import Testing
         #"{"a":1,"b":[true,false,null],"c":{"d":"x\ny"}}"#, "[]", "{}", "\"\\u0001é😀\"", "-9223372036854775808",
         "18446744073709551615", "1.5", "[[[]]]",
     ])
-    func textSurvivesParsingAndWriting(_ text: String) throws {
+    func `Text survives parsing and writing`(_ text: String) throws {
         let value = try JSON(parsing: text)
         #expect(try JSON(parsing: value.text) == value)
     }
 
-    @Test func keysKeepTheirOrder() throws {
+    @Test func `Keys keep their order`() throws {
         #expect(try JSON(parsing: #"{"z":1,"a":2,"m":3}"#).text == #"{"z":1,"a":2,"m":3}"#)
     }
 
-    @Test func integersAreExact() throws {
+    @Test func `Integers are exact`() throws {
         #expect(try JSON(parsing: "9007199254740993").int == 9_007_199_254_740_993)
         #expect(try JSON(parsing: "9223372036854775807").text == "9223372036854775807")
     }
 
-    @Test func controlCharactersAreEscaped() {
+    @Test func `Control characters are escaped`() {
         #expect(JSON.string("\u{0}\u{1F}\"\\\n").text == #""\u0000\u001f\"\\\n""#)
     }
 
@@ -30,11 +30,11 @@ import Testing
         (#"[{"x":[{"k":1,"c":2,"k":3}]}]"#, .duplicateKey), (#"{"a":}"#, .notJSON), ("", .notJSON), ("nul", .notJSON),
         ("{\"a\":\"\u{1}\"}", .notJSON), ("1e999", .notJSON), (#""\ud800""#, .notJSON), ("{} {}", .notJSON),
     ])
-    func malformedTextIsRefused(_ text: String, _ code: MalformedInput.Code) {
+    func `Malformed JSON is refused`(_ text: String, _ code: MalformedInput.Code) {
         #expect { try JSON(parsing: text) } throws: { ($0 as? MalformedInput)?.code == code }
     }
 
-    @Test func manyKeysAreCheckedForRepetitionToo() {
+    @Test func `Repeated keys are found in large objects too`() {
         let keys = (0..<500).map { "\"k\($0)\":0" } + ["\"k250\":1"]
         #expect { try JSON(parsing: "{\(keys.joined(separator: ","))}") } throws: {
             ($0 as? MalformedInput)?.reason == "the key \"k250\" is repeated"
@@ -43,7 +43,7 @@ import Testing
 
     /// Keys that agree in length, beginning and end, which is what the check looks at first.
     @Test(arguments: [2, 20, 200])
-    func keysThatLookAlikeAreToldApart(_ count: Int) throws {
+    func `Keys that look alike are distinguished`(_ count: Int) throws {
         let keys = (100..<100 + count).map { "\"a long key \($0) with an end\":0" }
         #expect(try JSON(parsing: "{\(keys.joined(separator: ","))}").object?.members.count == count)
         #expect { try JSON(parsing: "{\((keys + [keys[1]]).joined(separator: ","))}") } throws: {
@@ -52,7 +52,7 @@ import Testing
     }
 
     /// Against the definition, on objects of every small shape.
-    @Test func repeatedKeysAreFoundWhereverTheyAre() throws {
+    @Test func `Repeated keys are found at any depth`() throws {
         var generator = SystemRandomNumberGenerator()
         for _ in 0..<2000 {
             var hasTwin = false
@@ -83,12 +83,12 @@ import Testing
         }
     }
 
-    @Test func invalidUTF8IsRefused() {
+    @Test func `Invalid UTF-8 is refused`() {
         #expect { try JSON(parsing: [0x22, 0xFF, 0x22]) } throws: { ($0 as? MalformedInput)?.code == .notUTF8 }
     }
 
     @Test(arguments: [(100, true), (1000, false), (1_000_000, false)])
-    func depthIsBounded(_ depth: Int, _ accepted: Bool) {
+    func `The nesting depth is limited`(_ depth: Int, _ accepted: Bool) {
         let text = String(repeating: "[", count: depth) + String(repeating: "]", count: depth)
         if accepted {
             #expect(throws: Never.self) { try JSON(parsing: text) }

@@ -29,17 +29,17 @@ import Testing
     }
 
     @Test(arguments: [1, 2, 3, 7, 64, 1000])
-    func linesAreTheSameHoweverTheyArrive(_ chunk: Int) {
+    func `Lines are the same however their bytes arrive`(_ chunk: Int) {
         let lines = (0..<200).map { Array(repeating: UInt8(ascii: "x"), count: $0 % 150 + 1) }
         #expect(split(Array(lines.joined(separator: [0x0A])), chunk: chunk).lines == lines)
     }
 
-    @Test func blankLinesAndCarriageReturnsAloneAreDropped() {
+    @Test func `Blank lines and lone carriage returns are dropped`() {
         #expect(split(Array("a\n\n  \n\r\nb\r\n".utf8), chunk: 100).lines == [Array("a".utf8), Array("b\r".utf8)])
     }
 
     @Test(arguments: [1, 50, 5000])
-    func aLineOverTheLimitIsReportedAndTheRestGoesOn(_ chunk: Int) {
+    func `A line over the limit is reported and later lines are read`(_ chunk: Int) {
         let long = [UInt8](repeating: 0x78, count: 5000)
         let (lines, tooLong) = split(Array("a\n".utf8) + long + Array("\nb\n".utf8), chunk: chunk)
         #expect(lines == [Array("a".utf8), Array("b".utf8)])
@@ -47,7 +47,7 @@ import Testing
     }
 
     @Test(arguments: [1, 2000, 5000])
-    func whatIsKeptOfALongLineIsOnlyOfThatLine(_ chunk: Int) {
+    func `The kept part of a long line holds nothing of the next line`(_ chunk: Int) {
         let long = [UInt8](repeating: 0x78, count: 1500)
         var splitter = LineSplitter(maxLineBytes: 1000, blockBytes: 8192)
         var kept: [[UInt8]] = []
@@ -62,13 +62,13 @@ import Testing
         #expect(kept.allSatisfy { !$0.isEmpty && $0.allSatisfy { $0 == 0x78 } })
     }
 
-    @Test func aLineOfExactlyTheLimitIsTaken() {
+    @Test func `A line of exactly the limit is accepted`() {
         let line = [UInt8](repeating: 0x78, count: 1000)
         #expect(split(line + [0x0A], chunk: 333).lines == [line])
         #expect(split(line + [0x78, 0x0A], chunk: 333).tooLong == [1001])
     }
 
-    @Test func anUnfinishedLineOverTheLimitIsReportedAtTheEnd() {
+    @Test func `An unfinished line over the limit is reported at the end`() {
         #expect(split([UInt8](repeating: 0x78, count: 3000), chunk: 100).tooLong == [3000])
     }
 }

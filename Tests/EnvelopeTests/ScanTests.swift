@@ -64,7 +64,7 @@ import Testing
         return bytes
     }
 
-    @Test func theShorterWaySaysWhatTheParserSays() {
+    @Test func `The fast scan agrees with the full parser`() {
         var generator = SystemRandomNumberGenerator()
         var accepted = 0
         for _ in 0..<30_000 {
@@ -81,7 +81,7 @@ import Testing
     }
 
     @Test(arguments: [1, 63, 64, 65, 66, 126, 127, 128, 200])
-    func depthIsJudgedAlike(_ depth: Int) {
+    func `The fast scan and the full parser agree on depth`(_ depth: Int) {
         let (open, close) = (String(repeating: "[", count: depth), String(repeating: "]", count: depth))
         let text = #"{"type":"a","correlation_id":"\#(EnvelopeTests.correlation)","x":\#(open)\#(close)}"#
         let (short, long) = verdicts(Array(text.utf8), behind: 0x0A)
@@ -90,7 +90,7 @@ import Testing
     }
 
     @Test(arguments: [1, 63, 64, 65, 1000, 2000], [false, true])
-    func objectsOfManyKeysAreJudgedAlike(_ count: Int, _ repeats: Bool) {
+    func `The fast scan and the full parser agree on objects with many keys`(_ count: Int, _ repeats: Bool) {
         let keys = (0..<count).map { "\"k\($0)\":\($0)" } + (repeats ? ["\"k0\":0"] : [])
         let text =
             #"{"type":"a","correlation_id":"\#(EnvelopeTests.correlation)","x":{\#(keys.joined(separator: ","))}}"#

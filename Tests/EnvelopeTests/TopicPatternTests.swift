@@ -12,22 +12,22 @@ import Testing
         ("a.*.#", "a", false), ("a.*.#", "a.b", true), ("#.#", "x.y", true), ("#.*", "x", true),
         ("events.dl.*.ready", "events.dl.video.ready", true), ("events.dl.*.ready", "events.dl.video.failed", false),
     ])
-    func patternsMatchAsInAMQP(_ pattern: String, _ name: String, _ expected: Bool) throws {
+    func `Patterns match as in AMQP`(_ pattern: String, _ name: String, _ expected: Bool) throws {
         #expect(try #require(TopicPattern(pattern)).matches(name) == expected)
     }
 
     @Test(arguments: ["", ".", "a.", ".a", "a..b", "a*", "#b", "a b"])
-    func otherTextIsNoPattern(_ text: String) {
+    func `Invalid text is not a pattern`(_ text: String) {
         #expect(TopicPattern(text) == nil)
     }
 
-    @Test func manyWildcardsTakeNoExponentialTime() throws {
+    @Test func `Many wildcards do not take exponential time`() throws {
         let pattern = try #require(TopicPattern(Array(repeating: "#.a", count: 40).joined(separator: ".") + ".b"))
         #expect(!pattern.matches(Array(repeating: "a", count: 120).joined(separator: ".")))
     }
 
     /// Against the definition, written out as plainly as it can be.
-    @Test func matchingAgreesWithTheDefinition() throws {
+    @Test func `Matching agrees with the definition`() throws {
         var generator = SystemRandomNumberGenerator()
         for _ in 0..<3000 {
             let words = (0..<Int.random(in: 1...5, using: &generator)).map { _ in

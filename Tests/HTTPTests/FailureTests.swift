@@ -4,16 +4,15 @@ import Testing
 
 @testable import HTTP
 
-@Suite("A request that fails")
-struct FailureTests {
+@Suite struct FailureTests {
     private let client = HTTPClient()
 
     private func failure(of request: HTTPRequest) async -> HTTPError? {
         await #expect(throws: HTTPError.self) { try await client.send(request) }
     }
 
-    @Test("to a private address does so before connecting", arguments: ["127.0.0.1", "localhost", "0x7f.1", "[::1]"])
-    func privateAddress(host: String) async throws {
+    @Test(arguments: ["127.0.0.1", "localhost", "0x7f.1", "[::1]"])
+    func `A request to a private address fails before connecting`(host: String) async throws {
         let server = try LoopbackServer { $1.respond() }
         defer { server.stop() }
         var request = HTTPRequest("GET", "http://\(host):\(server.port)/secret")
@@ -24,8 +23,8 @@ struct FailureTests {
         #expect(server.requests.isEmpty)
     }
 
-    @Test("to a private address does so on a connection of a request that was allowed to")
-    func privateAddressOnPooledConnection() async throws {
+    @Test func `A request to a private address cannot reuse the pooled connection of an allowed request`() async throws
+    {
         let server = try LoopbackServer { $1.respond() }
         defer { server.stop() }
         var request = HTTPRequest("GET", server.url("/"))
@@ -35,8 +34,7 @@ struct FailureTests {
         #expect(server.requests.count == 1)
     }
 
-    @Test("because nobody listens says so, without path or query")
-    func unreachable() async throws {
+    @Test func `An unreachable server is reported without the URL's path or query`() async throws {
         let server = try LoopbackServer { $1.respond() }
         server.stop()
         let request = HTTPRequest("GET", "http://user:word@127.0.0.1:1/bot123:TOKEN/x?key=SECRET")
@@ -46,20 +44,19 @@ struct FailureTests {
         #expect(error?.message == "unable to connect to 127.0.0.1: Connection refused")
     }
 
-    @Test("because the name is unknown says so")
-    func unknownName() async {
+    @Test func `An unknown host name is reported`() async {
         let error = await failure(of: HTTPRequest("GET", "http://no-such-host.invalid/x"))
         #expect(error?.code == .unreachable)
         #expect(error?.message == "no address found for no-such-host.invalid")
     }
 
-    @Test("because the URL is none says so", arguments: ["", "ftp://h/", "h", "http://h/ x"])
-    func invalidURL(text: String) async {
+    @Test(arguments: ["", "ftp://h/", "h", "http://h/ x"])
+    func `An invalid URL is reported`(text: String) async {
         #expect(await failure(of: HTTPRequest("GET", text))?.code == .invalidURL)
     }
 
-    @Test("because the peer goes silent ends", arguments: ["/before-head", "/in-body"])
-    func stall(path: String) async throws {
+    @Test(arguments: ["/before-head", "/in-body"])
+    func `A request ends when the peer goes silent`(path: String) async throws {
         let server = try LoopbackServer { request, connection in
             if request.target == "/in-body" {
                 connection.send(head: 200, [("Content-Length", "100")])
@@ -75,8 +72,7 @@ struct FailureTests {
         #expect(error?.isTemporary == true)
     }
 
-    @Test("because it takes too long ends, though bytes keep coming")
-    func deadline() async throws {
+    @Test func `A request ends at its deadline although bytes keep arriving`() async throws {
         let server = try LoopbackServer { _, connection in
             connection.send(head: 200, [("Content-Length", "1000000")])
             for _ in 0..<200 {
@@ -90,8 +86,8 @@ struct FailureTests {
         #expect(await failure(of: request)?.code == .timedOut)
     }
 
-    @Test("because the body ends early is truncated", arguments: ["/length", "/chunked", "/reset", "/nothing"])
-    func truncated(path: String) async throws {
+    @Test(arguments: ["/length", "/chunked", "/reset", "/nothing"])
+    func `A body that ends early is reported as truncated`(path: String) async throws {
         let server = try LoopbackServer { request, connection in
             switch request.target {
             case "/length", "/reset":
@@ -110,8 +106,7 @@ struct FailureTests {
         #expect(error?.isTemporary == true)
     }
 
-    @Test("because it was cancelled ends at once, and the client goes on")
-    func cancelled() async throws {
+    @Test func `A cancelled request ends at once and the client remains usable`() async throws {
         let server = try LoopbackServer { request, connection in
             if request.target == "/hang" { connection.waitForHangUp() } else { connection.respond() }
         }
@@ -125,8 +120,7 @@ struct FailureTests {
         #expect(try await client.send(HTTPRequest("GET", server.url("/"))).status == 200)
     }
 
-    @Test("because it was cancelled before it began sends nothing")
-    func cancelledBefore() async throws {
+    @Test func `A request that is cancelled before it starts sends nothing`() async throws {
         let server = try LoopbackServer { $1.respond() }
         defer { server.stop() }
         let client = client
@@ -139,8 +133,7 @@ struct FailureTests {
         #expect(server.requests.isEmpty)
     }
 
-    @Test("because the server speaks no HTTP is a protocol error")
-    func notHTTP() async throws {
+    @Test func `A server that does not speak HTTP is a protocol error`() async throws {
         let server = try LoopbackServer { _, connection in
             connection.send(Array("220 smtp.example ESMTP\r\n".utf8))
             connection.close()

@@ -4,12 +4,10 @@ import Testing
 
 @testable import HTTP
 
-@Suite("An HTTP client")
-struct HTTPClientTests {
+@Suite struct HTTPClientTests {
     private let client = HTTPClient(userAgent: "tgpipe/test")
 
-    @Test("gets a body, and an error status is an answer")
-    func getsBody() async throws {
+    @Test func `A request returns the body, also with an error status`() async throws {
         let server = try LoopbackServer {
             $1.respond($0.target == "/ok" ? 200 : 404, [("X-A", "1"), ("x-a", "2")], text: "hello")
         }
@@ -24,16 +22,14 @@ struct HTTPClientTests {
         #expect(server.requests[0].header("accept-encoding") == nil)
     }
 
-    @Test("uses one connection again")
-    func reusesConnection() async throws {
+    @Test func `A connection is reused`() async throws {
         let server = try LoopbackServer { $1.respond(text: "x") }
         defer { server.stop() }
         for _ in 0..<5 { _ = try await client.send(HTTPRequest("GET", server.url("/"))) }
         #expect(Set(server.requests.map(\.connection)) == [1])
     }
 
-    @Test("survives a pooled connection that the server closed")
-    func survivesStaleConnection() async throws {
+    @Test func `A pooled connection that the server closed is replaced`() async throws {
         let server = try LoopbackServer { request, connection in
             connection.respond(text: request.target)
             connection.close()
@@ -45,8 +41,8 @@ struct HTTPClientTests {
         }
     }
 
-    @Test("sends each method as it is", arguments: ["GET", "POST", "PUT", "DELETE", "PATCH"])
-    func methods(method: String) async throws {
+    @Test(arguments: ["GET", "POST", "PUT", "DELETE", "PATCH"])
+    func `Each method is sent unchanged`(method: String) async throws {
         let server = try LoopbackServer { $1.respond(text: $0.method + String(decoding: $0.body, as: UTF8.self)) }
         defer { server.stop() }
         var request = HTTPRequest(method, server.url("/"))
@@ -57,8 +53,7 @@ struct HTTPClientTests {
         #expect(server.requests.last?.header("expect") == nil)
     }
 
-    @Test("asks for a head without waiting for a body")
-    func head() async throws {
+    @Test func `A HEAD request does not wait for a body`() async throws {
         let server = try LoopbackServer { $1.send(head: 200, [("Content-Length", "1000000000")]) }
         defer { server.stop() }
         let response = try await client.send(HTTPRequest("HEAD", server.url("/")))
@@ -66,8 +61,7 @@ struct HTTPClientTests {
         #expect(response.body.isEmpty)
     }
 
-    @Test("sends headers as given, empty ones too, and refuses line breaks in them")
-    func headers() async throws {
+    @Test func `Headers are sent as given, also empty ones, and line breaks in them are refused`() async throws {
         let server = try LoopbackServer { $1.respond() }
         defer { server.stop() }
         var request = HTTPRequest("GET", server.url("/"))
@@ -83,8 +77,7 @@ struct HTTPClientTests {
         #expect(server.requests.count == 1)
     }
 
-    @Test("stops at the limit of the body, whether it was announced or not")
-    func bodyLimit() async throws {
+    @Test func `A body over the limit is refused, whether its length was announced or not`() async throws {
         let server = try LoopbackServer { request, connection in
             if request.target == "/announced" { return connection.respond(body: [UInt8](repeating: 1, count: 2000)) }
             connection.send(head: 200, [("Connection", "close")])
@@ -102,8 +95,7 @@ struct HTTPClientTests {
         }
     }
 
-    @Test("shows the head before any byte of the body, and stops there when told to")
-    func stopsAtHead() async throws {
+    @Test func `The response head comes before the body and the caller can stop there`() async throws {
         let server = try LoopbackServer { _, connection in
             connection.send(head: 200, [("Content-Type", "text/html; charset=utf-8"), ("Content-Length", "10")])
             connection.waitForHangUp()
@@ -117,8 +109,7 @@ struct HTTPClientTests {
         #expect(head.contentType == "text/html")
     }
 
-    @Test("hands on what a callback threw")
-    func sinkErrors() async throws {
+    @Test func `An error that a callback throws reaches the caller`() async throws {
         struct DiskFull: Error {}
         let server = try LoopbackServer { $1.respond(text: "x") }
         defer { server.stop() }
@@ -133,8 +124,7 @@ struct HTTPClientTests {
         #expect(error?.underlying is DiskFull)
     }
 
-    @Test("does many requests at once")
-    func concurrent() async throws {
+    @Test func `Many requests run concurrently`() async throws {
         let server = try LoopbackServer { $1.respond(text: $0.target) }
         defer { server.stop() }
         let client = client

@@ -4,8 +4,7 @@ import Testing
 
 @testable import HTTP
 
-@Suite("Redirects")
-struct RedirectTests {
+@Suite struct RedirectTests {
     private let client = HTTPClient()
 
     private func redirecting() throws -> LoopbackServer {
@@ -20,8 +19,7 @@ struct RedirectTests {
         }
     }
 
-    @Test("are answers when none are allowed")
-    func answers() async throws {
+    @Test func `A redirect is the response when none may be followed`() async throws {
         let server = try redirecting()
         defer { server.stop() }
         let response = try await client.send(HTTPRequest("GET", server.url("/start")))
@@ -30,8 +28,7 @@ struct RedirectTests {
         #expect(response.body == Array("not this body".utf8))
     }
 
-    @Test("are followed to the end, which is the one head that is seen")
-    func followed() async throws {
+    @Test func `Redirects are followed to the end and only the last head is reported`() async throws {
         let server = try redirecting()
         defer { server.stop() }
         var request = HTTPRequest("GET", server.url("/start"))
@@ -49,8 +46,7 @@ struct RedirectTests {
         #expect(head.effectiveURL == server.url("/end?x=1"))
     }
 
-    @Test("that never end are an error")
-    func loop() async throws {
+    @Test func `An endless redirect is an error`() async throws {
         let server = try redirecting()
         defer { server.stop() }
         var request = HTTPRequest("GET", server.url("/loop"))
@@ -60,8 +56,7 @@ struct RedirectTests {
         #expect(server.requests.count == 5)
     }
 
-    @Test("to files of this machine are an error")
-    func otherScheme() async throws {
+    @Test func `A redirect to a local file is an error`() async throws {
         let server = try redirecting()
         defer { server.stop() }
         var request = HTTPRequest("GET", server.url("/file"))

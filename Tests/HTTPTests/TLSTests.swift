@@ -3,10 +3,8 @@ import Testing
 
 @testable import HTTP
 
-@Suite("Over TLS")
-struct TLSTests {
-    @Test("a certificate that nobody vouches for is refused, and one that is trusted by name is taken")
-    func certificates() async throws {
+@Suite struct TLSTests {
+    @Test func `An untrusted certificate is refused and a named one is accepted`() async throws {
         let server = try TLSServer()
         defer { server.stop() }
         let url = "https://localhost:\(server.port)/"

@@ -5,8 +5,7 @@ import Testing
 
 @testable import HTTP
 
-@Suite("An upload")
-struct UploadTests {
+@Suite struct UploadTests {
     private let client = HTTPClient()
 
     /// A file without a name that holds the bytes.
@@ -21,8 +20,7 @@ struct UploadTests {
 
     private func pattern(_ count: Int) -> [UInt8] { (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) } }
 
-    @Test("from a file sends just its range, and reports progress")
-    func fileRange() async throws {
+    @Test func `An upload from a file sends only its range and reports progress`() async throws {
         let server = try LoopbackServer { $1.respond() }
         defer { server.stop() }
         let bytes = pattern(3_000_000)
@@ -40,8 +38,7 @@ struct UploadTests {
         #expect(steps == steps.sorted())
     }
 
-    @Test("of a file that became shorter is an error, and no short object")
-    func shrunk() async throws {
+    @Test func `An upload of a file that shrank is an error and stores no short object`() async throws {
         let server = try LoopbackServer { $1.respond() }
         defer { server.stop() }
         let descriptor = try file(pattern(1000))
@@ -53,8 +50,7 @@ struct UploadTests {
         #expect(server.requests.isEmpty)
     }
 
-    @Test("as a form holds its fields and files, and names cannot break out")
-    func multipart() async throws {
+    @Test func `A form upload holds its fields and files, and names cannot break out of it`() async throws {
         let server = try LoopbackServer { $1.respond() }
         defer { server.stop() }
         let content = pattern(100_000)
@@ -77,8 +73,7 @@ struct UploadTests {
         #expect(server.requests[0].body == expected)
     }
 
-    @Test("that the server refuses early brings the server's answer")
-    func earlyAnswer() async throws {
+    @Test func `An upload that the server refuses early returns the server's response`() async throws {
         let server = try LoopbackServer { $1.respond(403, text: "no") }
         defer { server.stop() }
         let descriptor = try file(pattern(100))
@@ -88,8 +83,7 @@ struct UploadTests {
         #expect(try await client.send(request).status == 403)
     }
 
-    @Test("on a pooled connection that the server closed is sent again from its start")
-    func rewinds() async throws {
+    @Test func `An upload on a pooled connection that the server closed restarts from the beginning`() async throws {
         let server = try LoopbackServer { _, connection in
             connection.respond()
             connection.close()

@@ -29,7 +29,7 @@ import Testing
         return folder(name)
     }
 
-    @Test func aFileIsStoredUnderItsOwnSum() async throws {
+    @Test func `A file is stored under its own hash`() async throws {
         let arguments = ["--store", "s3://\(bucket)", "--create-bucket", "--file", try write("hello", "Кот 1.MP4")]
         for existed in [false, true] {
             let result = try await put(arguments)
@@ -51,7 +51,7 @@ import Testing
         #expect(FileManager.default.fileExists(atPath: folder("Кот 1.MP4")))
     }
 
-    @Test func keyTypeNameAndMetadataCanBeGiven() async throws {
+    @Test func `Key, content type, name and metadata can be given`() async throws {
         let result = try await put([
             "--store", "file:\(folder("objects"))", "--file", try write("hello", "x.odd ext"), "--key", "a/b",
             "--content-type", "text/plain", "--name", "y.txt", "--meta", "title=Кот = кот", "--meta", "n=1",
@@ -65,13 +65,13 @@ import Testing
         #expect(sidecar["user"]?["n"] == "1")
     }
 
-    @Test func anOddExtensionIsNoPartOfTheKey() async throws {
+    @Test func `An unusual extension is left out of the key`() async throws {
         let result = try await put(["--store", "file:\(folder("objects"))", "--file", try write("hello", "x.odd ext")])
         #expect(try result.envelopes().first?.payload["key"] == .string("blob/\(helloSum)"))
         #expect(try result.envelopes().first?.payload["content_type"] == "application/octet-stream")
     }
 
-    @Test func exitStatusesTellWhatWentWrong() async throws {
+    @Test func `The exit status tells the kind of failure`() async throws {
         let file = try write("hello", "x")
         let s3 = ["--store", "s3://\(bucket)"]
         let nobody = "http://127.0.0.1:\(try RedisServer.freePort())"
@@ -96,7 +96,7 @@ import Testing
     }
 
     @Test(arguments: [5, 2 << 20])
-    func aWebSiteIsNotTakenForAStore(_ size: Int) async throws {
+    func `A web site is not taken for a store`(_ size: Int) async throws {
         let site = try WebSite(root: folder.path)
         let file = try write(String(repeating: "x", count: size), "x")
         let result = try await put(
@@ -106,7 +106,7 @@ import Testing
         #expect(result.errors.contains("is no S3 server"))
     }
 
-    @Test func keysMayComeFromAFile() async throws {
+    @Test func `Access keys may come from a file`() async throws {
         let keys = try write(
             "# mine\n[other]\naws_access_key_id = no\n[default]\naws_access_key_id = test:tester\n"
                 + "aws_secret_access_key = \"testing\"\n", "keys")
@@ -119,7 +119,7 @@ import Testing
         #expect(result.status == 0)
     }
 
-    @Test func anInterruptedUploadLeavesNothingBehind() async throws {
+    @Test func `An interrupted upload leaves nothing behind`() async throws {
         let proxy = try FaultyProxy(to: server.port, [.init("PUT", contains: "partNumber=2&", .hang)])
         let file = try write("", "large.bin")
         truncate(file, 12 << 20)

@@ -57,7 +57,7 @@ import Testing
 
     private func curl(_ url: String) throws -> String { try SpawnedProgram.output(of: ["curl", "-sS", url]) }
 
-    @Test func whatWasFetchedIsStoredAndSaidToBeReady() async throws {
+    @Test func `A fetched file is stored and reported as ready`() async throws {
         let result = try await put(store, input: fetched(write("hello")))
         #expect(result.status == 0)
         let ready = try #require(try result.envelopes().first)
@@ -78,7 +78,7 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: folder("clip.mp4")))
     }
 
-    @Test func everythingElsePassesToTheByte() async throws {
+    @Test func `Other events are forwarded byte for byte`() async throws {
         let odd = #"{ "zzz":[1.50,1e3], "type" :"a.b" ,"correlation_id":"0191E0A0-0000-7000-8000-000000000000"}"#
         let ready = fetched("/x").replacingOccurrences(of: "events.media.fetched", with: "events.dl.video.ready")
         let result = try await put(store, input: odd + "\n" + ready + "\n")
@@ -86,7 +86,7 @@ import Testing
         #expect(result.status == 0)
     }
 
-    @Test func whatIsStoredAlreadyIsNotStoredAgain() async throws {
+    @Test func `An object that exists is not stored again`() async throws {
         _ = try await put(store, input: fetched(write("hello")))
         let other = SHA256Sums.ofOther
         let result = try await put(store, input: fetched(write("other"), sha256: other))
@@ -99,7 +99,7 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: folder("clip.mp4")))
     }
 
-    @Test func aFailureIsToldWithoutTheNamesOfServersAndTheStreamGoesOn() async throws {
+    @Test func `A failure is reported without server names and the stream continues`() async throws {
         let input = [fetched(try write("hello")), fetched(try write("x", "y"), key: "../etc/passwd")]
             .joined(separator: "\n")
         let result = try await put(store, input: input, environment: ["AWS_SECRET_ACCESS_KEY": "wrong"])
@@ -118,7 +118,7 @@ import Testing
         #expect(FileManager.default.fileExists(atPath: folder("clip.mp4")))
     }
 
-    @Test func aFileThatIsGoneIsAFailureUnlessItIsStored() async throws {
+    @Test func `A missing file is a failure unless the object is already stored`() async throws {
         let gone = try await put(store, input: fetched("/no/such/file"))
         #expect(try gone.envelopes().map { $0.payload["code"]?.string } == ["store_local_io"])
         let twice = try [String](repeating: fetched(write("hello")), count: 2).joined(separator: "\n")
@@ -128,13 +128,13 @@ import Testing
         #expect(events[1].payload["path"] == events[0].payload["path"])
     }
 
-    @Test func aFileThatIsNotTheOneThatWasFetchedIsNotStored() async throws {
+    @Test func `A file that differs from the fetched one is not stored`() async throws {
         let result = try await put(store, input: fetched(write("hullo")))
         #expect(try result.envelopes().map { $0.payload["code"]?.string } == ["store_corrupt"])
     }
 
     @Test(arguments: [#""kind":"video","#, #""key":"\#(key)","#, #""path":"/x","#])
-    func anEventThatNamesNoFileIsADeadLetter(_ part: String) async throws {
+    func `An event without a file becomes a dead letter`(_ part: String) async throws {
         let line = fetched("/x").replacingOccurrences(of: part, with: "")
         let result = try await put(store + ["--dead-letter", folder("dead")], input: line)
         #expect(result.status == 65)
@@ -142,7 +142,7 @@ import Testing
         #expect(try String(contentsOfFile: folder("dead"), encoding: .utf8).contains("invalid_payload"))
     }
 
-    @Test func aLongUploadTellsOfItsProgress() async throws {
+    @Test func `A long upload reports its progress`() async throws {
         let wait = FaultyProxy.Fault.answer(503, headers: [("Retry-After", "2")])
         let proxy = try FaultyProxy(to: server.port, [.init("PUT", contains: "abc0.mp4", wait)])
         let result = try await put(
@@ -154,7 +154,7 @@ import Testing
         #expect(events[0].correlationID.description == correlation)
     }
 
-    @Test func aFolderIsAStoreToo() async throws {
+    @Test func `A folder can be the store`() async throws {
         let result = try await put(["--store", "file:\(folder("objects"))"], input: fetched(write("hello")))
         let ready = try #require(try result.envelopes().first)
         #expect(ready.payload["store"] == .string("file:\(folder("objects"))"))
@@ -162,7 +162,7 @@ import Testing
         #expect(try String(contentsOfFile: folder("objects/\(BlobPutTests.key)"), encoding: .utf8) == "hello")
     }
 
-    @Test func whoeverHasNoStoreGetsAFolderOfTheirOwn() async throws {
+    @Test func `Without a configured store, objects go to a folder in the state folder`() async throws {
         let result = try await ToolRun.run(
             "blob-put", input: fetched(write("hello")), environment: ["TGPIPE_REDIS": redis.address], folder: folder)
         #expect(try result.envelopes().first?.payload["store"] == .string("file:\(folder("state/store"))"))

@@ -33,7 +33,7 @@ import Testing
         #expect(unknown.status == 64 && unknown.errors.contains("InputPeer"))
     }
 
-    @Test func `Other layers and schemas of files are looked up in the same way`() async throws {
+    @Test func `Other layers and schema files can be searched`() async throws {
         let old = try await ToolRun.run("tg-call", ["--describe", "messages.getHistory", "--layer", "181"])
         #expect(old.status == 0)
         let folder = try TemporaryFolder()
@@ -53,13 +53,13 @@ import Testing
             (["--each", "--pretty"], "--pretty"), (["help.getConfig", "--json"], "--json"),
             (["help.getConfig", "--wait-flood", "soon"], "--wait-flood"),
         ])
-    func `Wrong use is the exit status 64, with a hint`(_ arguments: [String], _ told: String) async throws {
+    func `Wrong usage is exit status 64 with a hint`(_ arguments: [String], _ told: String) async throws {
         let result = try await ToolRun.run("tg-call", arguments)
         #expect(result.status == 64 && result.output.isEmpty)
         #expect(result.errors.contains(told), "\(result.errors)")
     }
 
-    @Test func `Without a session it says how to get one, and what is wrong with the call all the same`() async throws {
+    @Test func `Without a session the tool explains how to log in and still checks the call`() async throws {
         let none = try await ToolRun.run("tg-call", ["help.getConfig"])
         #expect(none.status == 78 && none.errors.contains("--session"))
         let unknown = try await ToolRun.run("tg-call", ["help.getKonfig"])

@@ -40,7 +40,7 @@ import Testing
 
     // MARK: Calls
 
-    @Test func `A result is JSON in one line, or in many`() async throws {
+    @Test func `A result is JSON on one line or indented`() async throws {
         let result = try await call("users.getUsers", #"{"id": ["me"]}"#)
         #expect(result.status == 0, "\(result.errors)")
         #expect(result.lines.count == 1)
@@ -54,7 +54,7 @@ import Testing
         try await expectNoViolations()
     }
 
-    @Test func `A message needs no random id of the caller's`() async throws {
+    @Test func `A message needs no random_id from the caller`() async throws {
         for _ in 0..<2 {
             let result = try await call("messages.sendMessage", #"{"peer": "me", "message": "hello"}"#)
             #expect(result.status == 0, "\(result.errors)")
@@ -88,7 +88,7 @@ import Testing
         ]
     }
 
-    @Test func `Names and ids that were seen once are not asked for by the next process`() async throws {
+    @Test func `Known names and ids are not resolved again by the next process`() async throws {
         try await emulator.write("hi")
         for peer in ["@bobby", "bobby", "https://t.me/bobby"] {
             #expect(try await call("messages.getHistory", JSON.object(history(.string(peer))).text).status == 0)
@@ -99,7 +99,7 @@ import Testing
         try await expectNoViolations()
     }
 
-    @Test func `An id that was never seen is found among the dialogs, or refused with what helps`() async throws {
+    @Test func `An unknown id is found among the dialogs or refused with a remedy`() async throws {
         try await emulator.write("hi")
         #expect(try await call("messages.getHistory", JSON.object(history(77)).text).status == 0)
         let result = try await call("messages.getHistory", JSON.object(history(78)).text)
@@ -109,7 +109,7 @@ import Testing
         #expect(nobody.status == 1 && nobody.errors.contains("$.peer: nobody has the name @nobody_at_all"))
     }
 
-    @Test func `Each line of many calls is answered by a line`() async throws {
+    @Test func `Each line of a batch of calls gets a line in reply`() async throws {
         let lines = [
             #"{"id":1,"method":"users.getUsers","params":{"id":["me"]}}"#, #"{"method":"help.getNearestDc"}"#, "",
             #"{"id":"x","method":"users.getUsers","params":{"id":[7.5]}}"#, "nonsense", #"{"id":3,"method":"a.b"}"#,
@@ -126,7 +126,7 @@ import Testing
         try await expectNoViolations()
     }
 
-    @Test func `Through the owner of a session it is all the same, without any settings`() async throws {
+    @Test func `Calls through a session's owner give the same results without settings`() async throws {
         try await emulator.write("hi")
         let owner = try ToolRun("tg-session", ["run", "alice"], environment: alice.environment, folder: alice.folder)
         #expect(try await eventually { owner.log.contains("is shared at") })
@@ -158,7 +158,7 @@ import Testing
 
     // MARK: Refusals
 
-    @Test func `What Telegram refuses is JSON on standard error`() async throws {
+    @Test func `A refusal by Telegram is JSON on standard error`() async throws {
         try await emulator.control("fault", ["method": "help.getConfig", "error": "CHAT_ADMIN_REQUIRED"])
         let result = try await call("help.getConfig")
         #expect(result.status == 1 && result.output.isEmpty)
@@ -167,7 +167,7 @@ import Testing
         #expect(error["text"] == "CHAT_ADMIN_REQUIRED" && error["method"] == "help.getConfig")
     }
 
-    @Test func `A wait is the exit status 75, and is kept to when that is asked for`() async throws {
+    @Test func `A flood wait is exit status 75 and is observed on request`() async throws {
         try await emulator.control("fault", ["method": "help.getConfig", "error": "FLOOD_WAIT_2"])
         let result = try await call("help.getConfig")
         #expect(result.status == 75)
@@ -182,7 +182,7 @@ import Testing
         #expect(try await call("updates.getState", "--wait-flood", "1m").status == 75)
     }
 
-    @Test func `A wait is known to the next process, which does not ask`() async throws {
+    @Test func `The next process knows a flood wait without asking Telegram`() async throws {
         let redis = try RedisServer()
         let more = ["TGPIPE_REDIS": redis.address]
         try await emulator.control("fault", ["method": "help.getConfig", "error": "FLOOD_WAIT_900"])
@@ -196,14 +196,14 @@ import Testing
     }
 
     @Test(arguments: ["AUTH_KEY_UNREGISTERED", "SESSION_REVOKED", "USER_DEACTIVATED_BAN"])
-    func `A session that is not valid any more is the exit status 77`(_ reason: String) async throws {
+    func `A session that is no longer valid is exit status 77`(_ reason: String) async throws {
         try await emulator.control("fault", ["method": "users.getFullUser", "error": .string(reason)])
         let result = try await call("users.getFullUser", #"{"id": "me"}"#)
         #expect(result.status == 77)
         #expect(try refusal(result)["name"] == .string(reason))
     }
 
-    @Test func `Wrong parameters are the exit status 65, with the place and without a value`() async throws {
+    @Test func `Wrong parameters are exit status 65 with the path and without the value`() async throws {
         let cases = [
             (#"{"id": "me"}"#, "$.id: expected an array"), (#"{"id": [true]}"#, "$.id[0]: expected an object"),
             (#"{"id": [{"_": "inputUser", "user_id": "x", "access_hash": 1}]}"#, "$.id[0].user_id"),
@@ -219,12 +219,12 @@ import Testing
         }
     }
 
-    @Test func `A server that breaks the protocol is the exit status 76`() async throws {
+    @Test func `A server that breaks the protocol is exit status 76`() async throws {
         try await emulator.beHostile("msg_key", times: 3)
         #expect(try await call("help.getNearestDc").status == 76)
     }
 
-    @Test func `Parameters never reach the log`() async throws {
+    @Test func `Parameters never appear in the log`() async throws {
         let result = try await alice.run(
             "tg-call",
             [

@@ -30,7 +30,7 @@ import Testing
         return (event.payload, result.errors)
     }
 
-    @Test func credentialsThatTheStoreRefusesAreToldAsThat() async throws {
+    @Test func `Refused store credentials are reported as refused`() async throws {
         let (payload, log) = try await failure(["AWS_SECRET_ACCESS_KEY": "wrong"])
         #expect(payload["code"] == "store_refused")
         #expect(payload["temporary"] == false)
@@ -38,7 +38,7 @@ import Testing
         #expect(log.contains("its secret is wrong"))
     }
 
-    @Test func aWebSiteIsNotTakenForAnEmptyStore() async throws {
+    @Test func `A web site is not taken for an empty store`() async throws {
         let (payload, log) = try await failure(["TGPIPE_S3_ENDPOINT": site.url])
         #expect(payload["code"] == "store_configuration")
         #expect(payload["temporary"] == false)
@@ -46,14 +46,14 @@ import Testing
         #expect(try await site.requests("/clip.mp4").isEmpty)
     }
 
-    @Test func aStoreThatIsAwayIsATemporaryFailure() async throws {
+    @Test func `An unreachable store is a transient failure`() async throws {
         let nobody = "http://127.0.0.1:\(try RedisServer.freePort())"
         let (payload, _) = try await failure(["TGPIPE_S3_ENDPOINT": nobody])
         #expect(payload["code"] == "store_unreachable")
         #expect(payload["temporary"] == true)
     }
 
-    @Test func whatIsGivenUpAtTheEndOfTheDrainIsAFailureToo() async throws {
+    @Test func `Requests abandoned at the drain deadline are reported as failed`() async throws {
         try Data(count: 1 << 20).write(to: URL(filePath: folder("slow.mp4")))
         let run = try ToolRun(
             "media-fetch", ["--allow-private", "--concurrency", "1", "--drain", "100ms"], folder: folder)
@@ -70,7 +70,7 @@ import Testing
 
     /// Only the site knows that the second link leads to the same page.
     @Test(arguments: ["video", "audio"])
-    func anotherLinkToStoredMediaIsNotDownloaded(_ kind: String) async throws {
+    func `Another link to stored media is not downloaded again`(_ kind: String) async throws {
         let clip =
             "ffmpeg -loglevel error -f lavfi -i testsrc=d=1:s=64x48 -f lavfi -i sine=d=1 -shortest -pix_fmt yuv420p"
         #expect(try SpawnedProgram(["sh", "-c", "\(clip) \(folder("clip.mp4"))"]).wait() == 0)
@@ -100,7 +100,7 @@ import Testing
     }
 
     /// A worker was killed, and another machine fetched what it had begun.
-    @Test func whatIsLeftOfAStoredObjectIsRemoved() async throws {
+    @Test func `Leftover partial files of a stored object are removed`() async throws {
         let (stored, begun) = (String(repeating: "a", count: 64), String(repeating: "b", count: 64))
         let files = FileManager.default
         try files.createDirectory(atPath: folder("store/video"), withIntermediateDirectories: true)
@@ -120,7 +120,7 @@ import Testing
         #expect(files.fileExists(atPath: folder("state/media/fetch/\(begun)/data.part")))
     }
 
-    @Test func acceptanceIsToldBeforeTheLinkIsKnown() async throws {
+    @Test func `Acceptance is reported before the link is resolved`() async throws {
         let host = site.url.dropFirst("http://".count)
         let run = try ToolRun(
             "media-fetch", ["--allow-private", "--short-host", String(host), "--drain", "10ms"], folder: folder)

@@ -41,7 +41,7 @@ import Testing
         try result.envelopes().compactMap { $0.payload["text"]?.string }
     }
 
-    @Test func theAdminsCommandBecomesACommandEvent() async throws {
+    @Test func `An admin's command becomes a command event`() async throws {
         let result = try await gate([raw(".vdl https://example.org/v", user: 42, name: "ann")])
         let event = try #require(try result.envelopes().first)
         #expect(event.type == "commands.media.video_download")
@@ -52,7 +52,7 @@ import Testing
         #expect(event.causationID != nil && event.meta["received_at"] != nil)
     }
 
-    @Test func strangersAreNotHeard() async throws {
+    @Test func `Messages from unauthorised users are dropped`() async throws {
         let result = try await gate([
             raw(".vdl https://example.org/v", user: 1), raw("hi", user: 1), raw(".bless 1", user: 1),
         ])
@@ -60,7 +60,7 @@ import Testing
         #expect(result.lines.isEmpty)
     }
 
-    @Test func theBlessedGetThroughUntilTheyAreUnblessed() async throws {
+    @Test func `A blessed user is allowed until unblessed`() async throws {
         let command = raw(".vdl https://example.org/v", user: 1, name: "Bob")
         let result = try await gate([
             raw("hi", user: 1, name: "Bob"), raw(".bless @bob 2d", user: 42), command, raw(".unbless @BOB", user: 42),
@@ -73,7 +73,7 @@ import Testing
         #expect(try result.envelopes()[1].meta["role"] == "blessed")
     }
 
-    @Test func aRuleEndsWithItsTerm() async throws {
+    @Test func `A rule ends when its duration is over`() async throws {
         _ = try await gate([
             raw(".bless 1 1h30m", user: 42), raw(".bless 2", user: 42), raw(".grace", user: 42, chat: -5),
             raw(".hammer 3", user: 42),
@@ -90,7 +90,7 @@ import Testing
         #expect(try await gate([raw(".vdl https://example.org/v", user: 1)]).lines.isEmpty)
     }
 
-    @Test func gracedChatsGetThroughAndSmittenOnesDoNot() async throws {
+    @Test func `Graced chats are allowed and smitten chats are not`() async throws {
         let command = raw(".vdl https://example.org/v", user: 1, chat: -5)
         let result = try await gate([
             raw(".grace 30d", user: 42, chat: -5), command, raw(".smite", user: 42, chat: -5), command,
@@ -104,7 +104,7 @@ import Testing
         arguments: [
             (-5, ["migrate_to_chat_id": -1_000_000_000_005]), (-1_000_000_000_005, ["migrate_from_chat_id": -5]),
         ] as [(Int64, JSONObject)])
-    func theRulesOfAGroupFollowItWhenItBecomesASupergroup(_ chat: Int64, _ told: JSONObject) async throws {
+    func `A group's rules follow it when it becomes a supergroup`(_ chat: Int64, _ told: JSONObject) async throws {
         let command = raw(".vdl https://example.org/v", user: 1, chat: -1_000_000_000_005)
         let result = try await gate([
             raw(".grace 30d", user: 42, chat: -5), command, raw("", user: 1087, chat: chat, more: told), command,
@@ -115,7 +115,7 @@ import Testing
         #expect((30 * 86_400 - 60...30 * 86_400).contains(left))
     }
 
-    @Test func theHammeredAreNotHeardEvenWhenBlessed() async throws {
+    @Test func `A hammered user is refused even when blessed`() async throws {
         let command = raw(".vdl https://example.org/v", user: 1)
         let result = try await gate([
             raw(".bless 1", user: 42), raw(".hammer 1 1h", user: 42), command, raw(".unhammer 1", user: 42), command,
@@ -123,7 +123,7 @@ import Testing
         #expect(try types(result).filter { $0.hasPrefix("commands.media") }.count == 1)
     }
 
-    @Test func rulesAreGivenByReplyToo() async throws {
+    @Test func `A rule can be given by reply`() async throws {
         let reply: JSONObject = [
             "reply_to_message": [
                 "message_id": 3, "chat": ["id": -5, "type": "supergroup"], "from": ["id": 9, "first_name": "N"],
@@ -134,7 +134,7 @@ import Testing
         #expect(try redis.cli("EXISTS", "tgpipe:{access}:bless:9") == "1")
     }
 
-    @Test func somebodyWithoutAUserNameIsMentionedByEntity() async throws {
+    @Test func `A user without a user name can be mentioned by entity`() async throws {
         let mention: JSONObject = [
             "entities": [["type": "text_mention", "offset": 8, "length": 7, "user": ["id": 9, "first_name": "No"]]]
         ]
@@ -146,18 +146,18 @@ import Testing
         ".bless", ".bless @x nonsense", ".bless 1 2d more", ".bless @", ".grace 30x", ".smite now", ".hammer 0",
         ".unbless", ".bless -5",
     ])
-    func mistakesAreAnsweredWithTheUsage(_ text: String) async throws {
+    func `A malformed rule command is answered with its usage`(_ text: String) async throws {
         let result = try await gate([raw(text, user: 42)])
         let answers = try texts(result)
         #expect(answers.count == 1)
         #expect(answers.first?.hasPrefix("Usage: ") == true && answers.first?.contains("\n") == false)
     }
 
-    @Test func aNameThatWasNeverSeenIsNotGuessed() async throws {
+    @Test func `A user name that was never seen is refused`() async throws {
         #expect(try texts(await gate([raw(".bless @nobody", user: 42)])).first?.contains("not seen") == true)
     }
 
-    @Test func aNameBelongsToWhoShowsItNow() async throws {
+    @Test func `A user name belongs to the account that used it last`() async throws {
         _ = try await gate([
             raw("hi", user: 1, name: "same"), raw("hi", user: 1, name: "other"), raw("hi", user: 2, name: "same"),
         ])
@@ -166,18 +166,18 @@ import Testing
         #expect(try redis.cli("EXISTS", "tgpipe:{access}:bless:1") == "0")
     }
 
-    @Test func onlyTheAdminChangesRules() async throws {
+    @Test func `Only an admin can change rules`() async throws {
         let result = try await gate([raw(".bless 1", user: 42), raw(".bless 2", user: 1)])
         #expect(try types(result) == ["commands.telegram.react", "commands.telegram.reply"])
         #expect(try redis.cli("EXISTS", "tgpipe:{access}:bless:2") == "0")
     }
 
-    @Test func anAdminCannotBeHammered() async throws {
+    @Test func `An admin cannot be hammered`() async throws {
         _ = try await gate([raw(".hammer 42", user: 42)])
         #expect(try redis.cli("EXISTS", "tgpipe:{access}:hammer:42") == "0")
     }
 
-    @Test func whoamiTellsEverybodyWhereTheyStand() async throws {
+    @Test func `The whoami command tells any user their role`() async throws {
         let asked = try await gate([
             raw(".whoami", user: 1), raw(".bless 1", user: 42), raw(".whoami", user: 1), raw(".hammer 1", user: 42),
             raw(".whoami", user: 1), raw(".whoami", user: 42),
@@ -193,7 +193,7 @@ import Testing
         ("text", ".vdl", "https://a.example/1"), ("text", ".VDL", "https://a.example/1"),
         ("caption", ".adl", "https://a.example/1"),
     ])
-    func theLinkMayBeInTheMessageRepliedTo(_ field: String, _ word: String, _ url: String) async throws {
+    func `The link may be in the message replied to`(_ field: String, _ word: String, _ url: String) async throws {
         let reply: JSONObject = [
             "reply_to_message": .object([
                 "message_id": 3, "chat": ["id": 42, "type": "private"], "from": ["id": 9, "first_name": "N"],
@@ -205,7 +205,7 @@ import Testing
         #expect(event.type == (word == ".adl" ? "commands.media.audio_download" : "commands.media.video_download"))
     }
 
-    @Test func theFileMayBeInTheMessageRepliedTo() async throws {
+    @Test func `The file may be in the message replied to`() async throws {
         let reply: JSONObject = [
             "reply_to_message": [
                 "message_id": 3, "chat": ["id": 42, "type": "private"], "from": ["id": 9, "first_name": "N"],
@@ -224,18 +224,18 @@ import Testing
         ("youtu.be/abc", "https://youtu.be/abc"), ("HTTP://X.org/", "HTTP://X.org/"),
         ("example.org:8080/a?b=1", "https://example.org:8080/a?b=1"),
     ])
-    func linksMayLackTheirScheme(_ written: String, _ url: String) async throws {
+    func `Links may lack their scheme`(_ written: String, _ url: String) async throws {
         #expect(try await gate([raw(".vdl \(written)", user: 42)]).envelopes().first?.payload["url"]?.string == url)
     }
 
-    @Test func aCommandWithoutSourceIsAnsweredWithItsUsage() async throws {
+    @Test func `A command without a link or file is answered with its usage`() async throws {
         #expect(
             try texts(await gate([raw(".vdl", user: 42), raw(".vdl nonsense", user: 42)])).filter {
                 $0.hasPrefix("Usage: .vdl")
             }.count == 2)
     }
 
-    @Test func commandsAreATable() async throws {
+    @Test func `Commands can be defined in a table`() async throws {
         let result = try await gate(
             [
                 raw("/get@my_bot https://a.example/", user: 42), raw(".ping one two", user: 42),
@@ -249,7 +249,7 @@ import Testing
         #expect(try result.envelopes()[1].payload == ["text": "one two"])
     }
 
-    @Test func onlyWhatSomebodyWorksOnIsPublished() async throws {
+    @Test func `Only subscribed events are published`() async throws {
         let input = [
             raw(".vdl https://a.example/", user: 42), raw(".adl https://a.example/", user: 42), raw("hi", user: 42),
         ]
@@ -264,13 +264,13 @@ import Testing
         #expect(try types(all).last == "events.access.denied")
     }
 
-    @Test func editedMessagesAreNotObeyedAgain() async throws {
+    @Test func `An edited message does not run its command again`() async throws {
         let edited = raw(".vdl https://a.example/", user: 42).replacing("\"message\":", with: "\"edited_message\":")
         #expect(try await gate([edited]).lines.isEmpty)
     }
 
     @Test(arguments: ["forward_origin", "via_bot"])
-    func wordsOfOthersArePassedOnWithoutBeingObeyed(_ key: String) async throws {
+    func `Commands in forwarded messages are not obeyed`(_ key: String) async throws {
         let origin: JSONObject = [key: ["type": "user", "id": 9, "sender_user": ["id": 9, "first_name": "Eve"]]]
         let result = try await gate([
             raw(".bless 9", user: 42, more: origin), raw(".vdl https://a.example/", user: 42, more: origin),
@@ -279,7 +279,7 @@ import Testing
         #expect(try redis.cli("EXISTS", "tgpipe:{access}:bless:9") == "0")
     }
 
-    @Test func aRuleByReplyHoldsForWhoeverSpeaksAsAChat() async throws {
+    @Test func `A rule by reply to a channel's message applies to the channel`() async throws {
         let channel: JSONObject = ["sender_chat": ["id": -100, "type": "channel", "title": "C"]]
         let reply: JSONObject = [
             "reply_to_message": [
@@ -297,7 +297,7 @@ import Testing
         #expect(try texts(result).last?.hasPrefix("C (-100): banned until 20") == true)
     }
 
-    @Test func aNumberWithoutUnitInAReplyIsNobodysID() async throws {
+    @Test func `A number without a unit in a reply is not taken for a user id`() async throws {
         let reply: JSONObject = [
             "reply_to_message": [
                 "message_id": 3, "chat": ["id": -5, "type": "supergroup"], "from": ["id": 9, "first_name": "N"],
@@ -310,7 +310,7 @@ import Testing
         #expect(try redis.cli("EXISTS", "tgpipe:{access}:hammer:30") == "0")
     }
 
-    @Test func aCommandForAnotherBotIsNotObeyed() async throws {
+    @Test func `A command for another bot is not obeyed`() async throws {
         let table = ["--command", "/get=commands.media.video_download"]
         let events = try ["/get@other_bot https://a.example/", "/get@My_Bot https://a.example/"].map { text in
             var event = try Envelope(try JSON(parsing: raw(text, user: 42)))
@@ -320,7 +320,7 @@ import Testing
         #expect(try types(await gate(events, table)) == ["commands.media.video_download"])
     }
 
-    @Test func aStrangerCannotHaveTheBotFillAChat() async throws {
+    @Test func `Replies to unauthorised users are limited in each chat`() async throws {
         let asked =
             (0..<50).map { _ in raw(".whoami", user: 1, chat: -5) } + [
                 raw(".whoami", user: 2, chat: -5), raw(".whoami", user: 1),
@@ -332,19 +332,19 @@ import Testing
         #expect(try texts(admins).count == 20)
     }
 
-    @Test func theAdminsMayBeListedWithSpaces() async throws {
+    @Test func `The list of admins may contain spaces`() async throws {
         let result = try await ToolRun.run(
             "tg-gate", input: raw(".whoami", user: 43) + "\n",
             environment: ["TGPIPE_REDIS": redis.address, "TG_ADMIN_ID": "42, 43"])
         #expect(try texts(result) == ["U (43): admin"])
     }
 
-    @Test func otherEventsPassUnchanged() async throws {
+    @Test func `Other events are forwarded unchanged`() async throws {
         let odd = #"{ "type":"my.event", "correlation_id" : "0192F0C1-2345-7ABC-8DEF-0123456789AB","x":[1, 2 ]}"#
         #expect(try await gate([odd]).lines == [odd])
     }
 
-    @Test func malformedLinesGoToTheDeadLetters() async throws {
+    @Test func `Malformed lines go to the dead-letter output`() async throws {
         let folder = try TemporaryFolder()
         let none = Envelope(type: "events.telegram.raw", payload: ["update_id": 1])
         let result = try await gate(
@@ -357,14 +357,14 @@ import Testing
         #expect(try JSON(parsing: String(letters[1]))["payload"]?["line"]?.string == none.json.text)
     }
 
-    @Test func withoutRedisItDoesNotStart() async throws {
+    @Test func `Without Redis the tool does not start`() async throws {
         let result = try await ToolRun.run(
             "tg-gate", ["--admin", "42"], environment: ["TGPIPE_REDIS": "unix:/nonexistent/redis.sock"])
         #expect(result.status == 69)
         #expect(result.errors.contains("unable to reach Redis"))
     }
 
-    @Test func aRedisThatIsGoneForAWhileIsWaitedFor() async throws {
+    @Test func `The tool waits for Redis to return`() async throws {
         let run = try ToolRun("tg-gate", ["--admin", "42"], environment: ["TGPIPE_REDIS": redis.address])
         run.send(raw(".whoami", user: 42))
         _ = try await run.waitForLines { $0.count == 1 }
@@ -377,7 +377,7 @@ import Testing
         #expect(try await run.result().status == 0)
     }
 
-    @Test func withoutAnAdminItIsNotConfigured() async throws {
+    @Test func `A missing admin is a configuration error`() async throws {
         #expect(try await ToolRun.run("tg-gate", environment: ["TGPIPE_REDIS": redis.address]).status == 78)
         #expect(
             try await ToolRun.run("tg-gate", environment: ["TGPIPE_REDIS": redis.address, "TG_ADMIN_ID": "ann"]).status

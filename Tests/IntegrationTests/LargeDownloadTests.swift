@@ -64,7 +64,7 @@ import Testing
     }
 
     @Test(arguments: ["slow/100000000/file.bin", "chunked/file.bin"])
-    func whatIsTooLargeIsHandedOver(_ path: String) async throws {
+    func `A download over the direct limit is handed over to large-download workers`(_ path: String) async throws {
         let run = try fetcher(["--max-direct-size", "100K"])
         let commands = (0..<3).map { _ in command("\(site.url)/\(path)") }
         run.send(commands.flatMap(\.line))
@@ -94,7 +94,7 @@ import Testing
         #expect(fetched.first?.payload["size_bytes"] == 12_000_000)
     }
 
-    @Test func whatIsTooLargeForAllIsAFailure() async throws {
+    @Test func `A download over the absolute limit fails`() async throws {
         let run = try fetcher(["--max-direct-size", "100K", "--max-size", "2M"])
         run.send(command("\(site.url)/file.bin").line)
         run.closeInput()
@@ -104,7 +104,7 @@ import Testing
         #expect(failed.payload["reason"]?.string?.contains("at most") == true)
     }
 
-    @Test func aWorkerThatIsKilledIsFollowedByOneThatGoesOnWhereItStopped() async throws {
+    @Test func `After a worker is killed, the next one resumes its download`() async throws {
         let path = "slow/3000000/file.bin"
         try await push([large("\(site.url)/\(path)")])
         let first = try fetcher(queues)
@@ -134,7 +134,7 @@ import Testing
         try await end(third)
     }
 
-    @Test func ytDlpGoesOnToo() async throws {
+    @Test func `A yt-dlp download is resumed too`() async throws {
         let noise = "ffmpeg -loglevel error -f lavfi -i nullsrc=s=320x240:d=8,noise=alls=100:allf=t -pix_fmt yuv420p"
         #expect(try SpawnedProgram(["sh", "-c", "\(noise) \(folder("www/clip.mp4"))"]).wait() == 0)
         let size = try #require(
@@ -166,7 +166,7 @@ import Testing
         try await end(second)
     }
 
-    @Test func aSiteThatWantsToBeLeftAloneIsLeftAloneForSoLong() async throws {
+    @Test func `A site's Retry-After is observed`() async throws {
         let server = try LoopbackServer { [content] request, connection in
             if request.target.hasSuffix("1") { return connection.respond(429, [("Retry-After", "3")], text: "") }
             connection.respond(200, [("Content-Type", "video/mp4")], body: Array(content))

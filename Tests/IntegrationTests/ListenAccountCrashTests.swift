@@ -104,7 +104,7 @@ import Testing
     }
 
     /// The owner of the session dies again and again; the listener is spoken to by each next one, and goes on by itself.
-    @Test func `A killed owner of the session costs nothing`() async throws {
+    @Test func `Killing the session's owner loses and repeats no message`() async throws {
         let arguments = ["--session", AccountFixture.name, "--state", alice.folder("state.json")]
         let run = { @Sendable [alice] (tool: String, arguments: [String]) throws in
             try ToolRun(tool, arguments, environment: alice.environment, folder: alice.folder)

@@ -45,7 +45,7 @@ private let news: Int64 = -1_000_000_000_005
         try result.envelopes().map { $0.texts.first ?? "" }
     }
 
-    @Test func `What happened while nobody listened is emitted once`() async throws {
+    @Test func `Updates from while the listener was down are emitted once`() async throws {
         try await writes("before")
         try await posts("before")
         try await begin()
@@ -66,7 +66,7 @@ private let news: Int64 = -1_000_000_000_005
         #expect(try await alice.violations() == [])
     }
 
-    @Test func `Live updates are emitted in order, whatever gets lost or mixed up`() async throws {
+    @Test func `Live updates are emitted in order although some are lost or reordered`() async throws {
         try await begin()
         let run = try start()
         #expect(try await eventually { run.log.contains("listening") })
@@ -87,7 +87,7 @@ private let news: Int64 = -1_000_000_000_005
         #expect(try await alice.violations() == [])
     }
 
-    @Test func `Nothing is asked for again and again while nothing is missing`() async throws {
+    @Test func `No difference is requested while no update is missing`() async throws {
         try await begin()
         let run = try start()
         #expect(try await eventually { run.log.contains("listening") })
@@ -101,7 +101,9 @@ private let news: Int64 = -1_000_000_000_005
         #expect(try await alice.emulator.calls("updates.getDifference").count <= 4)
     }
 
-    @Test(arguments: [77, news]) func `What others delete as the account leaves no gap`(_ chat: Int64) async throws {
+    @Test(arguments: [77, news]) func `Deletions by the account's other clients leave no gap`(_ chat: Int64)
+        async throws
+    {
         try await begin()
         let owner = try ToolRun(
             "tg-session", ["run", AccountFixture.name], environment: alice.environment, folder: alice.folder)
@@ -142,7 +144,7 @@ private let news: Int64 = -1_000_000_000_005
         #expect(try texts(try await run.result()) == (0...6).map { "\($0)" })
     }
 
-    @Test func `Differences may come in slices, and be too long`() async throws {
+    @Test func `Differences may come in slices or be too long`() async throws {
         try await begin()
         try await writes("0")
         #expect(try await listen().lines.count == 1)
@@ -156,7 +158,7 @@ private let news: Int64 = -1_000_000_000_005
         #expect(result.errors.contains("does not keep all that was missed"))
     }
 
-    @Test func `What a channel's difference leaves out is taken from its history`() async throws {
+    @Test func `Messages that a channel's difference omits are taken from its history`() async throws {
         try await begin()
         try await posts("0")
         #expect(try await listen().lines.count == 1)
@@ -171,7 +173,7 @@ private let news: Int64 = -1_000_000_000_005
         #expect(try await alice.violations() == [])
     }
 
-    @Test func `Edits, own messages and deletions are told`() async throws {
+    @Test func `Edits, own messages and deletions are emitted`() async throws {
         try await begin()
         let run = try start("--allowed-updates", "message,edited_message,deleted_messages", "--raw-tl")
         #expect(try await eventually { run.log.contains("listening") })
@@ -198,7 +200,7 @@ private let news: Int64 = -1_000_000_000_005
         #expect(events[0].payload["tl"]?["_"] == "updateNewMessage")
     }
 
-    @Test func `An interrupted connection and updates that are too long lose nothing`() async throws {
+    @Test func `A broken connection and updatesTooLong lose no update`() async throws {
         try await begin()
         let run = try start()
         #expect(try await eventually { run.log.contains("listening") })
@@ -215,7 +217,7 @@ private let news: Int64 = -1_000_000_000_005
         #expect(try texts(try await run.result()) == ["0", "1", "2"])
     }
 
-    @Test func `A wait that Telegram wants is told, and kept to`() async throws {
+    @Test func `A flood wait is reported and observed`() async throws {
         try await begin()
         try await writes("0")
         try await alice.emulator.control(
@@ -225,7 +227,7 @@ private let news: Int64 = -1_000_000_000_005
         #expect(events.first?.payload["method"] == "updates.getDifference")
     }
 
-    @Test func `A bot that is logged in like an account is listened to, also in channels`() async throws {
+    @Test func `A bot logged in through MTProto receives updates, also in channels`() async throws {
         try await alice.logIn(as: "robot", account: BotEmulator.botID)
         let listen = { [alice] () async throws in
             try await ToolRun.run(
@@ -257,7 +259,7 @@ private let news: Int64 = -1_000_000_000_005
         #expect(try await alice.violations() == [])
     }
 
-    @Test func `A session that was revoked ends it with status 77`() async throws {
+    @Test func `A revoked session ends the listener with exit status 77`() async throws {
         try await begin()
         try await alice.control("mtproto/revoke")
         let result = try await listen()
@@ -265,7 +267,7 @@ private let news: Int64 = -1_000_000_000_005
         #expect(result.errors.contains("was ended"))
     }
 
-    @Test func `The state of another account, and a damaged one, are refused`() async throws {
+    @Test func `A state file that is damaged or of another account is refused`() async throws {
         try await begin()
         let path = alice.folder("listen.state")
         let state = try String(contentsOfFile: path, encoding: .utf8)

@@ -60,7 +60,7 @@ import Testing
         }
     }
 
-    @Test func `Texts, formatting and answers look the same`() async throws {
+    @Test func `Texts, formatting and replies equal the Bot API's`() async throws {
         let entities: JSON = [
             ["type": "bold", "offset": 0, "length": 2],
             ["type": "text_link", "offset": 3, "length": 4, "url": "https://example.com/"],
@@ -72,7 +72,7 @@ import Testing
             ["text": "an answer", "reply_to": 1])
     }
 
-    @Test func `What was edited looks the same`() async throws {
+    @Test func `Edited messages equal the Bot API's`() async throws {
         try await expectAgreement("message", ["text": "first"])
         try await alice.control(
             "edit", ["chat_id": .integer(BotEmulator.botID), "message_id": 1, "text": "second"])
@@ -82,7 +82,7 @@ import Testing
     }
 
     /// Bots and accounts have views of groups of their own: the same happens in both.
-    @Test func `Groups, topics and channels look the same`() async throws {
+    @Test func `Groups, topics and channels equal the Bot API's`() async throws {
         let bob: JSON = ["id": 77, "first_name": "Bob", "last_name": "Roe", "username": "bobby"]
         let orders: [JSONObject] = [
             ["chat_id": -300, "chat_type": "group", "title": "Team", "from": bob, "text": "one"],
@@ -109,7 +109,7 @@ import Testing
     }
 
     @Test(arguments: ["video", "animation", "audio", "voice", "photo", "document"])
-    func `Files look the same`(_ kind: String) async throws {
+    func `Files equal the Bot API's`(_ kind: String) async throws {
         let path = alice.folder("file")
         try Data(repeating: 7, count: 5000).write(to: URL(fileURLWithPath: path))
         var order: JSONObject = ["path": .string(path), "kind": .string(kind), "caption": "**x** #tag"]
@@ -120,7 +120,7 @@ import Testing
         try await expectAgreement("file", order, ["path": .string(path), "kind": .string(kind)])
     }
 
-    @Test func `An answer to an old message is shown with it, after one question`() async throws {
+    @Test func `A reply to an old message includes it after one request`() async throws {
         for number in 1...3 { try await alice.control("message", order("old \(number)")) }
         _ = try await asAccount()
         var answer = order("answer")
@@ -137,7 +137,7 @@ import Testing
         ["chat_id": 77, "from": ["id": 77, "first_name": "Bob"], "text": .string(text)]
     }
 
-    @Test func `Events of chats look like the Bot API's`() async throws {
+    @Test func `Chat events equal the Bot API's`() async throws {
         let group: JSONObject = [
             "chat_id": -300, "chat_type": "group", "title": "Team", "from": ["id": 77, "first_name": "Bob"],
         ]

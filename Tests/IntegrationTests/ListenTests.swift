@@ -21,7 +21,7 @@ import Testing
         try await ToolRun.run("tg-listen", ["--bot", "--once"] + state + arguments, environment: telegram.environment)
     }
 
-    @Test func updatesBecomeEnvelopesWithIdsOfTheirOwn() async throws {
+    @Test func `Updates become envelopes with ids of their own`() async throws {
         try await telegram.say("hello", as: ann)
         try await telegram.say("again", as: ann)
         let result = try await listen([])
@@ -35,7 +35,7 @@ import Testing
         #expect(result.errors.contains("dispatch_ms"))
     }
 
-    @Test func aRestartRepeatsNothingAndLosesNothing() async throws {
+    @Test func `A restart loses and repeats no update`() async throws {
         try await telegram.say("1", as: ann)
         #expect(try await listen([]).lines.count == 1)
         #expect(try await listen([]).lines.isEmpty)
@@ -43,7 +43,7 @@ import Testing
         #expect(try await listen([]).envelopes().map { $0.payload["message"]?["text"] } == ["2"])
     }
 
-    @Test func theOffsetIsKeptInRedisWhenNoFileIsNamed() async throws {
+    @Test func `The offset is kept in Redis when no file is named`() async throws {
         let redis = try RedisServer()
         let environment = telegram.environment.merging(["TGPIPE_REDIS": redis.address]) { $1 }
         try await telegram.say("1", as: ann)
@@ -55,7 +55,7 @@ import Testing
         #expect(try redis.cli("GET", "tgpipe:listen:\(BotEmulator.botID):offset") != "")
     }
 
-    @Test func nothingIsConfirmedThatTheOutputDidNotTake() async throws {
+    @Test func `Updates that the output did not accept are not confirmed`() async throws {
         for number in 1...3 { try await telegram.say("\(number)", as: ann) }
         let full = try await listen(["--to", "/dev/full"])
         #expect(full.status == 74)
@@ -64,7 +64,7 @@ import Testing
     }
 
     /// The listener is killed at random moments while messages stream in; every one arrives once.
-    @Test func aKilledListenerGoesOnWhereItStopped() async throws {
+    @Test func `A killed listener resumes where it stopped`() async throws {
         let output = folder("out.ndjson")
         let total: Int64 = 2000
         let writer = Task {
@@ -96,7 +96,7 @@ import Testing
     }
 
     @Test(arguments: ["409", "429", "500", "502", "drop", "garbage"])
-    func failuresOfTelegramAreWaitedOut(_ fault: String) async throws {
+    func `Telegram's transient failures are retried`(_ fault: String) async throws {
         try await telegram.say("hello", as: ann)
         try await telegram.fault("getUpdates", fault, ["retry_after": 1])
         let run = try ToolRun("tg-listen", state, environment: telegram.environment)
@@ -109,7 +109,7 @@ import Testing
         }
     }
 
-    @Test func aRefusedTokenIsToldAndNeverShown() async throws {
+    @Test func `A refused token is reported without showing it`() async throws {
         let secret = "1:AAAA-secret-secret"
         let result = try await ToolRun.run(
             "tg-listen", ["--once"] + state, environment: telegram.environment.merging(["TG_BOT_TOKEN": secret]) { $1 })
@@ -118,7 +118,7 @@ import Testing
         #expect(!result.errors.contains("secret-secret"))
     }
 
-    @Test func anUnreachableServerNeverShowsTheToken() async throws {
+    @Test func `An unreachable server is reported without the token`() async throws {
         let run = try ToolRun(
             "tg-listen", state,
             environment: ["TG_BOT_TOKEN": BotEmulator.token, "TG_BOT_API_URL": "http://127.0.0.1:1"])
@@ -129,11 +129,11 @@ import Testing
         #expect(!result.errors.contains("TEST-token"))
     }
 
-    @Test func aMissingTokenIsAMatterOfConfiguration() async throws {
+    @Test func `A missing token is a configuration error`() async throws {
         #expect(try await ToolRun.run("tg-listen", ["--once"] + state).status == 78)
     }
 
-    @Test func onlyTheUpdatesAskedForArrive() async throws {
+    @Test func `Only the requested kinds of updates arrive`() async throws {
         let message = try await telegram.say("hello", as: ann)
         // What is not asked for is only held back from the first call on that says so.
         _ = try await listen(["--allowed-updates", "edited_message"])
@@ -144,7 +144,7 @@ import Testing
         #expect(events.map { $0.payload["edited_message"]?["text"] } == ["changed"])
     }
 
-    @Test func twoListenersDoNotShareAStateFile() async throws {
+    @Test func `Two listeners cannot share a state file`() async throws {
         let first = try ToolRun("tg-listen", state, environment: telegram.environment)
         #expect(try await eventually { first.log.contains("listening") })
         let second = try await listen([])
@@ -153,7 +153,7 @@ import Testing
     }
 
     /// Stopped before Telegram was told that its update has come.
-    @Test func anOffsetThatRedisLostIsInTheFileBesideIt() async throws {
+    @Test func `An offset that Redis lost is restored from the state file`() async throws {
         let redis = try RedisServer()
         let environment = telegram.environment.merging(["TGPIPE_REDIS": redis.address]) { $1 }
         let first = try ToolRun("tg-listen", environment: environment, folder: folder)
@@ -175,7 +175,7 @@ import Testing
         #expect(second.errors.contains("Redis has no offset"))
     }
 
-    @Test func aFullDiskIsToldBeforeAnythingIsEmitted() async throws {
+    @Test func `A full disk is reported before anything is emitted`() async throws {
         try await telegram.say("1", as: ann)
         let full = try await ToolRun.run(
             "tg-listen", ["--once", "--state", "/dev/full"], environment: telegram.environment)
@@ -185,12 +185,12 @@ import Testing
     }
 
     @Test(arguments: ["", "12", "x\n", "{}\n"])
-    func aDamagedStateFileIsNotGuessedAt(_ text: String) async throws {
+    func `A damaged state file is refused`(_ text: String) async throws {
         try text.write(toFile: folder("offset"), atomically: true, encoding: .utf8)
         #expect(try await listen([]).status == (text.isEmpty ? 0 : 78))
     }
 
-    @Test func aSignalEndsTheWaitForAReaderAtOnce() async throws {
+    @Test func `A signal ends the wait for a reader at once`() async throws {
         let fifo = folder("out.fifo")
         #expect(mkfifo(fifo, 0o600) == 0)
         let run = try ToolRun("tg-listen", state + ["--to", fifo], environment: telegram.environment)
@@ -200,11 +200,11 @@ import Testing
     }
 
     @Test(arguments: ["500ms", "51s"])
-    func aPollLastsFromOneToFiftySeconds(_ time: String) async throws {
+    func `A poll's timeout is between 1 and 50 seconds`(_ time: String) async throws {
         #expect(try await listen(["--poll-timeout", time]).status == 64)
     }
 
-    @Test func theTimeToDispatchCountsWholeSecondsToo() async throws {
+    @Test func `A dispatch time of several seconds is measured correctly`() async throws {
         let fifo = folder("out.fifo")
         #expect(mkfifo(fifo, 0o600) == 0)
         let reading = open(fifo, O_RDWR)
@@ -224,7 +224,7 @@ import Testing
         #expect(times.count == 1 && times.allSatisfy { $0 > 1000 })
     }
 
-    @Test func aSignalEndsALongPollAtOnce() async throws {
+    @Test func `A signal ends a long poll at once`() async throws {
         let run = try ToolRun("tg-listen", state, environment: telegram.environment)
         #expect(try await eventually { run.log.contains("listening") })
         run.signal(SIGINT)

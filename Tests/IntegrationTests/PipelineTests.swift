@@ -119,7 +119,9 @@ import Testing
         }
     }
 
-    @Test(arguments: Backend.allCases) func aVideoIsFetchedStoredAndSentAndThenCached(_ backend: Backend) async throws {
+    @Test(arguments: Backend.allCases) func `A video is fetched, stored and sent, and served from the cache afterwards`(
+        _ backend: Backend
+    ) async throws {
         let bot = try await Bot(backend)
         let command = ".vdl \(bot.site.url)/clip.mp4"
         let first = try await bot.telegram.say(command, as: Self.ann)
@@ -136,7 +138,8 @@ import Testing
         #expect(try await bot.telegram.violations() == [])
     }
 
-    @Test(arguments: Backend.allCases) func soundIsTakenFromTheStoredVideo(_ backend: Backend) async throws {
+    @Test(arguments: Backend.allCases) func `Audio is extracted from the stored video`(_ backend: Backend) async throws
+    {
         let bot = try await Bot(backend)
         try await bot.telegram.say(".vdl \(bot.site.url)/clip.mp4", as: Self.ann)
         _ = try await bot.media(in: 42, count: 1)
@@ -146,7 +149,9 @@ import Testing
         #expect(try await bot.site.requests("/clip.mp4").count == 1)
     }
 
-    @Test(arguments: Backend.allCases) func aPageGoesThroughYtDlpIntoARealS3Server(_ backend: Backend) async throws {
+    @Test(arguments: Backend.allCases) func `A page's video goes through yt-dlp into a real S3 server`(
+        _ backend: Backend
+    ) async throws {
         let s3 = try S3Server()
         let bot = try await Bot(backend, store: s3)
         try await bot.telegram.say(".vdl \(bot.site.url)/page/clip.mp4", as: Self.ann)
@@ -163,7 +168,8 @@ import Testing
         #expect(again["cached"] == true && again["source_url"]?.string == "\(bot.site.url)/page/clip.mp4")
     }
 
-    @Test(arguments: Backend.allCases) func aFileOfAMessageIsSentBackAsVideo(_ backend: Backend) async throws {
+    @Test(arguments: Backend.allCases) func `A file in a message is sent back as video`(_ backend: Backend) async throws
+    {
         let bot = try await Bot(backend)
         let file = try await bot.telegram.sendFile(bot.folder("www/clip.mp4"), kind: "document", as: Self.ann)
         try await bot.telegram.say(".vdl", as: Self.ann, replyTo: file)
@@ -171,7 +177,9 @@ import Testing
         #expect(answers[0].message["video"] != nil)
     }
 
-    @Test(arguments: Backend.allCases) func failuresAreToldInOneLine(_ backend: Backend) async throws {
+    @Test(arguments: Backend.allCases) func `A failure is reported to the chat in one line`(_ backend: Backend)
+        async throws
+    {
         let bot = try await Bot(backend)
         for path in ["status/404", "status/403", "clip.txt"] {
             try await bot.telegram.say(".vdl \(bot.site.url)/\(path)", as: Self.ann)
@@ -185,7 +193,8 @@ import Testing
         }
     }
 
-    @Test(arguments: Backend.allCases) func withoutPermissionNoPrivateAddressIsReached(_ backend: Backend) async throws
+    @Test(arguments: Backend.allCases) func `Without permission no private address is reached`(_ backend: Backend)
+        async throws
     {
         let bot = try await Bot(backend, fetch: "")
         try await bot.telegram.say(".vdl \(bot.site.url)/clip.mp4", as: Self.ann)
@@ -194,7 +203,9 @@ import Testing
         #expect(try await bot.site.requests().isEmpty)
     }
 
-    @Test(arguments: Backend.allCases) func strangersAreIgnoredUntilTheyAreBlessedAndThenLimited(_ backend: Backend)
+    @Test(arguments: Backend.allCases) func `Unauthorised users are ignored until blessed, then rate limited`(
+        _ backend: Backend
+    )
         async throws
     {
         let bot = try await Bot(backend)
@@ -211,7 +222,8 @@ import Testing
         #expect(answers.contains { $0.text?.hasPrefix("❌ Too many requests: try again in ") == true })
     }
 
-    @Test(arguments: Backend.allCases) func everyLogLineOfARequestCarriesItsCorrelation(_ backend: Backend) async throws
+    @Test(arguments: Backend.allCases) func `Every log line of a request carries its correlation id`(_ backend: Backend)
+        async throws
     {
         let bot = try await Bot(backend)
         try await bot.telegram.say(".vdl \(bot.site.url)/clip.mp4", as: Self.ann)

@@ -42,7 +42,7 @@ import Testing
         #expect(try await queues.stats("a")["dead"] == 0)
     }
 
-    @Test func workersKilledAtRandomMomentsLoseAndRepeatNothing() async throws {
+    @Test func `Killing workers at random moments loses and repeats no event`() async throws {
         let count = 6000
         async let pushed: Void = pushSlowly(count)
         for _ in 0..<25 {
@@ -57,7 +57,7 @@ import Testing
         try await expectEachOnce(count)
     }
 
-    @Test func aRedisThatIsKilledAndStartedAgainIsWaitedFor() async throws {
+    @Test func `Workers wait for a killed Redis to return`() async throws {
         let count = 3000
         let workers = [try hop(), try hop()]
         async let pushed: Void = pushSlowly(count)
@@ -76,7 +76,7 @@ import Testing
         try await expectEachOnce(count)
     }
 
-    @Test func anEventThatEndsItsWorkersIsGivenUpAndTheOthersGoOn() async throws {
+    @Test func `An event that kills its workers becomes a dead letter and the others are handled`() async throws {
         // The program's parent guards it; that one's parent is ev-queue.
         let program = try queues.program(
             """
@@ -111,7 +111,7 @@ import Testing
     }
 
     /// The offset moves in the same step as the update is published, wherever the kill comes.
-    @Test func aKilledListenerPublishesEveryUpdateOnce() async throws {
+    @Test func `A killed listener publishes every update once`() async throws {
         let telegram = try BotEmulator()
         let total: Int64 = 1500
         let environment = telegram.environment.merging(queues.environment) { $1 }

@@ -54,7 +54,7 @@ import Testing
         Foundation.kill(pid, SIGKILL)
     }
 
-    @Test func everyRequestIsAnsweredOnceWhateverIsKilled() async throws {
+    @Test func `Every request is answered once although any process is killed`() async throws {
         let hosts = [try host("front", "front"), try host("media1", "media"), try host("media2", "media")]
         for source in 0..<Self.sources {
             for user in Self.users { try await telegram.say(".vdl \(site.url)/\(source).mp4", as: user) }
@@ -81,7 +81,7 @@ import Testing
         #expect(try redis.cli("XLEN", "tgpipe:{queues}:media:dead") == "0")
     }
 
-    @Test func whatIsLargeIsLeftToTheWorkersForThat() async throws {
+    @Test func `Large downloads go to the large-download workers`() async throws {
         let hosts = [
             try host("front", "front"), try host("media1", "media", ["MAX_DIRECT_SIZE": "1K"]),
             try host("media2", "large"),
@@ -99,7 +99,7 @@ import Testing
         #expect(try redis.cli("XINFO", "GROUPS", "tgpipe:{queues}:large:stream").contains("media-fetch"))
     }
 
-    @Test func aStageThatCannotWorkEndsTheWhole() throws {
+    @Test func `A stage that cannot work ends the whole pipeline`() throws {
         let host = try host("front", "front")
         defer { host.signal(SIGTERM) }
         _ = try redis.cli("SET", "tgpipe:{queues}:commands:stream", "no stream")

@@ -6,7 +6,7 @@ import Redis
 import TestSupport
 import Testing
 
-@Suite("ev-queue", .timeLimit(.minutes(3))) struct QueueToolTests {
+@Suite(.timeLimit(.minutes(3))) struct QueueToolTests {
     private let queues: QueueFixture
 
     init() throws { queues = try QueueFixture() }
@@ -15,8 +15,7 @@ import Testing
         #expect(try await queues.run("ev-queue", "push", queue, input: QueueFixture.events(numbers)).status == 0)
     }
 
-    @Test("push keeps lines as they came, and a job that is pushed twice is there once")
-    func pushing() async throws {
+    @Test func `The push command keeps lines unchanged and ignores a job that is already queued`() async throws {
         let odd = #"{ "zzz":[1.50,1e3], "type" :"a.b" ,"correlation_id":"0191E0A0-0000-7000-8000-000000000000"}"#
         let input = QueueFixture.events(0..<2) + "\n" + odd
         #expect(try await queues.run("ev-queue", "push", "jobs", input: input).status == 0)
@@ -31,15 +30,13 @@ import Testing
         #expect(try await queues.numbers(in: "jobs") == [0, 1, 2, 0, 1])
     }
 
-    @Test("push refuses malformed lines and goes on")
-    func malformed() async throws {
+    @Test func `The push command refuses malformed lines and continues`() async throws {
         let result = try await queues.run("ev-queue", "push", "jobs", input: "{oops\n" + QueueFixture.events(0..<1))
         #expect(result.status == 65)
         #expect(try await queues.numbers(in: "jobs") == [0])
     }
 
-    @Test("pull takes what it writes, and says when there is nothing")
-    func pulling() async throws {
+    @Test func `The pull command acknowledges the events it writes and reports an empty queue`() async throws {
         try await push(0..<3)
         let first = try await queues.run("ev-queue", "pull", "jobs", "-n", "2")
         #expect(first.status == 0)
@@ -50,8 +47,7 @@ import Testing
         #expect(try await queues.run("ev-queue", "pull", "jobs", "--group", "others", "-n", "9").status == 1)
     }
 
-    @Test("work runs the program for each event, and publishes what it writes")
-    func working() async throws {
+    @Test func `The work command runs the program for each event and publishes its output`() async throws {
         try await push(0..<5)
         let result = try await queues.run(
             "ev-queue", "work", "jobs", "--once", "--concurrency", "2", "--to", "queue:done", "--",
@@ -61,16 +57,15 @@ import Testing
         #expect(try await queues.stats("jobs")["events"] == 0)
     }
 
-    @Test("work gives the program batches")
-    func batches() async throws {
+    @Test func `The work command gives the program batches`() async throws {
         try await push(0..<10)
         let result = try await queues.run(
             "ev-queue", "work", "jobs", "--once", "--batch", "4", "--", try queues.program("wc -l"))
         #expect(result.lines.map { $0.trimmingCharacters(in: .whitespaces) } == ["4", "4", "2"])
     }
 
-    @Test("work tries again what fails, and gives up what never will go well", arguments: [65, 69, 1])
-    func failing(status: Int) async throws {
+    @Test(arguments: [65, 69, 1])
+    func `The work command retries transient failures and gives up permanent ones`(status: Int) async throws {
         try await push(0..<1)
         let result = try await queues.run(
             "ev-queue", "work", "jobs", "--once", "--max-attempts", "3", "--backoff", "20ms", "--",
@@ -85,8 +80,9 @@ import Testing
         #expect(dead.first?.payload["line"]?.string == QueueFixture.events(0..<1))
     }
 
-    @Test("work tries again when the program is killed, does not end in time, or writes too much")
-    func misbehaving() async throws {
+    @Test func `The work command retries when the program is killed, exceeds its time, or writes too much`()
+        async throws
+    {
         for (text, reason) in [
             ("kill -9 $$", "was ended by signal 9"), ("sleep 60", "did not end in time"), ("yes", "--max-output"),
         ] {
@@ -100,8 +96,10 @@ import Testing
         }
     }
 
-    @Test("work ends with wrong settings, and the event stays with all its attempts", arguments: [77, 78])
-    func settings(status: Int32) async throws {
+    @Test(arguments: [77, 78])
+    func `The work command ends on a configuration error and the event keeps all its attempts`(status: Int32)
+        async throws
+    {
         try await push(0..<1)
         let result = try await queues.run(
             "ev-queue", "work", "jobs", "--max-attempts", "1", "--", try queues.program("exit \(status)"))
@@ -112,8 +110,7 @@ import Testing
         #expect(try await queues.run("ev-queue", "work", "jobs").status == 64)
     }
 
-    @Test("work finishes what is under way when it is asked to end, and leaves the rest")
-    func draining() async throws {
+    @Test func `The work command finishes running programs on SIGTERM and leaves other events queued`() async throws {
         try await push(0..<3)
         let program = try queues.program("cat; touch \(queues.folder("begun")); sleep 0.4")
         let worker = try queues.start("ev-queue", ["work", "jobs", "--", program])
@@ -125,8 +122,7 @@ import Testing
         #expect(try await queues.stats("jobs")["events"] == 2)
     }
 
-    @Test("work ends its program, and what that started, when it does not finish in time")
-    func drainDeadline() async throws {
+    @Test func `The work command kills its program and its descendants at the drain deadline`() async throws {
         try await push(0..<1)
         let mark = queues.folder("late")
         let program = try queues.program("touch \(queues.folder("begun")); (sleep 3; touch \(mark)) & wait")
@@ -139,8 +135,7 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: mark))
     }
 
-    @Test("a run that takes longer than the lease keeps it")
-    func longRuns() async throws {
+    @Test func `A run longer than the lease keeps the lease`() async throws {
         try await push(0..<1)
         let runs = queues.folder("runs")
         let program = try queues.program("echo run >>\(runs); sleep 1.6; cat")
@@ -155,8 +150,7 @@ import Testing
         #expect(try String(contentsOfFile: runs, encoding: .utf8) == "run\n")
     }
 
-    @Test("a worker that was stopped for longer than its lease publishes nothing when it goes on")
-    func stopped() async throws {
+    @Test func `A worker that was stopped for longer than its lease publishes nothing afterwards`() async throws {
         try await push(0..<1)
         let begun = queues.folder("begun")
         let slow = try queues.program("cat; touch \(begun); sleep 0.3")
@@ -174,8 +168,7 @@ import Testing
         #expect(try await queues.numbers(in: "done") == [0])
     }
 
-    @Test("dead letters go round again, one or all of them")
-    func redriving() async throws {
+    @Test func `Dead letters are redriven, one or all of them`() async throws {
         try await push(0..<3)
         _ = try await queues.run("ev-queue", "work", "jobs", "--once", "--", try queues.program("exit 65"))
         let dead = try await queues.run("ev-queue", "peek", "jobs", "--dead").envelopes()
@@ -196,8 +189,7 @@ import Testing
         }
     }
 
-    @Test("malformed lines of a queue go to its dead letters, and the rest goes on")
-    func malformedInQueue() async throws {
+    @Test func `Malformed lines in a queue become dead letters and other events are handled`() async throws {
         try await push(0..<1, to: "a")
         _ = try queues.redis.cli("XADD", "tgpipe:{queues}:a:stream", "*", "e", "{oops")
         _ = try queues.redis.cli("XADD", "tgpipe:{queues}:a:stream", "*", "other", "x")
@@ -214,8 +206,7 @@ import Testing
         #expect(try await queues.run("ev-queue", "peek", "a", "--pending", "nobody").status == 1)
     }
 
-    @Test("a line of a queue that is too long goes to its dead letters as it is")
-    func tooLong() async throws {
+    @Test func `A line in a queue that is too long becomes an unchanged dead letter`() async throws {
         let long = QueueFixture.events(1..<2, payload: #","pad":"\#(String(repeating: "x", count: 2000))""#)
         _ = try await queues.run("ev-queue", "push", "a", input: QueueFixture.events(0..<1) + "\n" + long)
         let stage = try queues.start(
@@ -229,14 +220,12 @@ import Testing
         #expect(dead.first?.payload["line"]?.string == long)
     }
 
-    @Test("a queue that leads into itself is refused")
-    func loop() async throws {
+    @Test func `A queue that leads into itself is refused`() async throws {
         #expect(try await queues.run("ratelimit", "-n", "1", "--from", "queue:a", "--to", "queue:a").status == 64)
         #expect(try await queues.run("ev-queue", "work", "a", "--to", "queue:a", "--", "cat").status == 64)
     }
 
-    @Test("a full queue holds up who writes to it, and loses nothing")
-    func full() async throws {
+    @Test func `A full queue makes its writers wait and loses nothing`() async throws {
         let pusher = try queues.start("ev-queue", ["push", "jobs", "--max-length", "100"])
         pusher.send(QueueFixture.events(0..<100))
         pusher.send(QueueFixture.events(100..<250))
@@ -250,16 +239,14 @@ import Testing
         #expect(try await queues.numbers(in: "done") == Array(0..<250))
     }
 
-    @Test("wait tells when the queue is not empty in time")
-    func waiting() async throws {
+    @Test func `The wait command reports a queue that does not empty in time`() async throws {
         try await push(0..<1)
         let result = try await queues.run("ev-queue", "wait", "jobs", "--timeout", "100ms")
         #expect(result.status == 75)
         #expect(result.errors.contains("still has 1 events"))
     }
 
-    @Test("wait gives up in time when Redis is away")
-    func waitingForRedis() async throws {
+    @Test func `The wait command gives up in time when Redis is away`() async throws {
         try await push(0..<1)
         let waiting = try queues.start("ev-queue", ["wait", "jobs", "--timeout", "2s"])
         try await Task.sleep(for: .milliseconds(500))
@@ -267,15 +254,13 @@ import Testing
         #expect(try await waiting.result().status == 69)
     }
 
-    @Test("list tells of a queue that only XADD has made")
-    func listing() async throws {
+    @Test func `The list command shows a queue that only XADD has created`() async throws {
         try await push(0..<1)
         _ = try queues.redis.cli("XADD", "tgpipe:{queues}:by-hand:stream", "*", "e", "{}")
         #expect(try await queues.run("ev-queue", "list").lines == ["by-hand", "jobs"])
     }
 
-    @Test("purge throws away only when it is told twice")
-    func purging() async throws {
+    @Test func `The purge command requires its confirmation flag`() async throws {
         try await push(0..<2)
         #expect(try await queues.run("ev-queue", "purge", "jobs").status == 1)
         #expect(try await queues.numbers(in: "jobs").count == 2)
@@ -289,8 +274,7 @@ import Testing
         #expect(try await queues.run("ev-queue", "purge", "jobs", "--group", "stale", "--yes").status == 1)
     }
 
-    @Test("a Redis that is read-only, or has no room, is told as such")
-    func troubledRedis() async throws {
+    @Test func `A Redis that is read-only or out of memory is reported as that`() async throws {
         _ = try queues.redis.cli("CONFIG", "SET", "maxmemory", "1")
         let full = try await queues.run("ev-queue", "push", "jobs", input: QueueFixture.events(0..<1))
         #expect(full.status == 75 && full.errors.contains("OOM"))
@@ -300,8 +284,7 @@ import Testing
         #expect(replica.status == 78 && replica.errors.contains("READONLY"))
     }
 
-    @Test("a Redis that may throw keys away is warned of")
-    func evicting() async throws {
+    @Test func `A Redis that may evict keys causes a warning`() async throws {
         _ = try queues.redis.cli("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
         let result = try await queues.run("ev-queue", "push", "jobs", input: QueueFixture.events(0..<1))
         #expect(result.status == 0)

@@ -5,8 +5,7 @@ import Redis
 import TestSupport
 import Testing
 
-@Suite("ratelimit", .timeLimit(.minutes(3)))
-struct RateLimitTests {
+@Suite(.timeLimit(.minutes(3))) struct RateLimitTests {
     private let server: RedisServer
 
     init() throws { server = try RedisServer() }
@@ -32,8 +31,7 @@ struct RateLimitTests {
 
     private func parsed(_ line: String) throws -> Envelope { try Envelope(JSON(parsing: line)) }
 
-    @Test("passes what does not match, and what is within the limit, unchanged to the byte")
-    func unchanged() async throws {
+    @Test func `Events that do not match or are within the limit are forwarded byte for byte`() async throws {
         let odd = #"{ "zzz":[1.50,1e3], "type" :"a.b" ,"correlation_id":"0191E0A0-0000-7000-8000-000000000000"}"#
         let input = odd + "\r\n" + command(user: 1) + "\n" + odd
         let result = try await run("-m", "commands.#", "-n", "1", input: input)
@@ -41,8 +39,7 @@ struct RateLimitTests {
         #expect(result.output == input + "\n")
     }
 
-    @Test("marks what is over the limit, with the limit and when to come back")
-    func marking() async throws {
+    @Test func `Events over the limit are marked with the limit and the retry time`() async throws {
         let input = [command(user: 1), command(user: 1), command(user: 2)].joined(separator: "\n")
         let result = try await run("-m", "commands.#", "-n", "1", "-w", "90s", "--name", "test", input: input)
         #expect(result.lines.count == 3)
@@ -59,16 +56,16 @@ struct RateLimitTests {
         #expect((1...90).contains(wait))
     }
 
-    @Test("drops what is over the limit", arguments: ["fixed", "sliding", "token-bucket"])
-    func dropping(algorithm: String) async throws {
+    @Test(arguments: ["fixed", "sliding", "token-bucket"])
+    func `Events over the limit can be dropped`(algorithm: String) async throws {
         let input = (1...5).map { command(user: 1, message: $0) }
         let result = try await run(
             "-n", "3", "--on-limit", "drop", "--algorithm", algorithm, input: input.joined(separator: "\n"))
         #expect(result.lines == Array(input.prefix(3)))
     }
 
-    @Test("answers once a window and key, in the chat that the event came from, and drops the rest")
-    func answering() async throws {
+    @Test func `One reply for each window and key goes to the event's chat and other events are dropped`() async throws
+    {
         let input = (1...4).map { command(user: 1, message: $0) } + [command(user: 2), command(user: 2)]
         let result = try await run(
             "-m", "commands.#", "-n", "1", "--on-limit", "reply", input: input.joined(separator: "\n"))
@@ -83,8 +80,7 @@ struct RateLimitTests {
         #expect(try parsed(result.lines[3]).type == "commands.telegram.reply")
     }
 
-    @Test("never limits the roles that are exempt")
-    func exemption() async throws {
+    @Test func `Exempt roles are never limited`() async throws {
         let admin = Array(repeating: command(user: 1, role: "admin"), count: 3)
         let blessed = Array(repeating: command(user: 2, role: "blessed"), count: 3)
         let input = (admin + blessed).joined(separator: "\n")
@@ -99,8 +95,7 @@ struct RateLimitTests {
         #expect(both.lines == admin + blessed)
     }
 
-    @Test("finds out whose an event is: user, chat, or any field; what has no such key passes")
-    func keys() async throws {
+    @Test func `The key can be the user, the chat or any field, and events without it are forwarded`() async throws {
         let message = raw(#""message":{"from":{"id":7},"chat":{"id":-100}}"#)
         let edited = raw(#""edited_message":{"from":{"id":7},"chat":{"id":-200}}"#)
         let button = raw(#""callback_query":{"from":{"id":8},"message":{"chat":{"id":-100}}}"#)
@@ -116,8 +111,7 @@ struct RateLimitTests {
         #expect(try await passed(by: "type") == [message])
     }
 
-    @Test("counts a key of any length, and keeps none that is long")
-    func longKeys() async throws {
+    @Test func `A key of any length is counted and no long key is stored`() async throws {
         func events(_ key: String) -> [String] {
             (1...2).map { number in
                 #"{"type":"a.b","correlation_id":"0191e0a0-0000-7000-8000-000000000000","#
@@ -134,8 +128,7 @@ struct RateLimitTests {
         #expect(keys.count == 3 && keys.allSatisfy { $0.utf8.count < 250 })
     }
 
-    @Test("checks in one place and counts in another, under one name")
-    func modes() async throws {
+    @Test func `One limit can be checked in one place and counted in another`() async throws {
         let request = command(user: 1)
         func stage(_ mode: String, _ count: Int) async throws -> Int {
             let input = Array(repeating: request, count: count).joined(separator: "\n")
@@ -149,31 +142,27 @@ struct RateLimitTests {
         #expect(try await stage("count", 5) == 5)
     }
 
-    @Test("counts together with other processes")
-    func together() async throws {
+    @Test func `Several processes share one count`() async throws {
         let input = Array(repeating: command(user: 1), count: 100).joined(separator: "\n")
         async let one = run("-n", "60", "--on-limit", "drop", input: input)
         async let two = run("-n", "60", "--on-limit", "drop", input: input)
         #expect(try await one.lines.count + two.lines.count == 60)
     }
 
-    @Test("decides on a large batch in order")
-    func batch() async throws {
+    @Test func `A large batch is decided in order`() async throws {
         let input = (0..<5000).map { command(user: $0 % 100, message: $0) }
         let result = try await run("-n", "10", "--on-limit", "drop", input: input.joined(separator: "\n"))
         #expect(result.lines == Array(input.prefix(1000)))
     }
 
-    @Test("goes on after malformed lines, and tells at the end")
-    func malformed() async throws {
+    @Test func `Malformed lines are reported at the end and other events are handled`() async throws {
         let good = command(user: 1)
         let result = try await run("-n", "1", input: "{\n\(good)\n{\"type\":\"a.b\"}\n")
         #expect(result.lines == [good])
         #expect(result.status == 65)
     }
 
-    @Test("without Redis lets events pass, or holds them to be over the limit, as told")
-    func outage() async throws {
+    @Test func `Without Redis events are forwarded or limited, as configured`() async throws {
         server.stop()
         let input = (1...3).map { command(user: 1, message: $0) }
         let text = input.joined(separator: "\n")
@@ -187,8 +176,7 @@ struct RateLimitTests {
         #expect(answered.lines.count == 1)
     }
 
-    @Test("outlives a crash of Redis, and limits again afterwards")
-    func crash() async throws {
+    @Test func `The tool survives a crash of Redis and limits again afterwards`() async throws {
         let tool = try ToolRun(
             "ratelimit", ["-n", "1", "--on-limit", "drop"], environment: ["TGPIPE_REDIS": server.address])
         tool.send(command(user: 1, message: 1))
@@ -208,8 +196,7 @@ struct RateLimitTests {
         #expect(try await tool.result().status == 0)
     }
 
-    @Test("ends when told to, with what it was given")
-    func termination() async throws {
+    @Test func `On SIGTERM the tool handles the events it has read and ends`() async throws {
         let tool = try ToolRun("ratelimit", ["-n", "1"], environment: ["TGPIPE_REDIS": server.address])
         tool.send(command(user: 1))
         _ = try await tool.waitForLines { $0.count == 1 }
@@ -217,8 +204,7 @@ struct RateLimitTests {
         #expect(try await tool.result().status == 0)
     }
 
-    @Test("starts a private Redis when it is told of none")
-    func privateRedis() async throws {
+    @Test func `Without a configured Redis a private one is started`() async throws {
         let folder = try TemporaryFolder()
         let input = (1...3).map { command(user: 1, message: $0) }.joined(separator: "\n")
         for expected in [1, 0] {
@@ -229,8 +215,7 @@ struct RateLimitTests {
         _ = try SpawnedProgram.output(of: ["redis-cli", "-s", folder("state/redis/redis.sock"), "shutdown", "nosave"])
     }
 
-    @Test("ends at once with what is no outage: a refused password, a wrong address")
-    func misconfiguration() async throws {
+    @Test func `A refused password or a wrong address ends the tool at once`() async throws {
         let locked = try RedisServer(configuration: ["requirepass secret"])
         let refused = try await ToolRun.run(
             "ratelimit", ["-n", "1"], input: "", environment: ["TGPIPE_REDIS": locked.address])
@@ -241,14 +226,12 @@ struct RateLimitTests {
         #expect(!wrong.errors.contains("hunter2"))
     }
 
-    @Test(
-        "refuses arguments that make no sense",
-        arguments: [
-            [], ["-n", "0"], ["-n", "x"], ["-n", "1", "-w", "0s"], ["-n", "1", "--burst", "2"],
-            ["-n", "1", "--name", "a b"], ["-n", "200000", "--algorithm", "sliding"], ["-n", "1", "-m", "a..b"],
-            ["-n", "1", "--on-limit", "explode"], ["-n", "1", "--key", "a..b"], ["-n", "1", "--key", "anything"],
-        ])
-    func usage(arguments: [String]) async throws {
+    @Test(arguments: [
+        [], ["-n", "0"], ["-n", "x"], ["-n", "1", "-w", "0s"], ["-n", "1", "--burst", "2"],
+        ["-n", "1", "--name", "a b"], ["-n", "200000", "--algorithm", "sliding"], ["-n", "1", "-m", "a..b"],
+        ["-n", "1", "--on-limit", "explode"], ["-n", "1", "--key", "a..b"], ["-n", "1", "--key", "anything"],
+    ])
+    func `Contradictory arguments are refused`(arguments: [String]) async throws {
         let result = try await ToolRun.run("ratelimit", arguments, input: "")
         #expect(result.status == 64)
         #expect(result.output.isEmpty)

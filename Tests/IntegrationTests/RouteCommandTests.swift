@@ -8,7 +8,7 @@ import Testing
 
     init() throws { here = try RouteFixture() }
 
-    @Test func aCommandGetsTheEventsAndIsWaitedFor() async throws {
+    @Test func `A command receives the events and is waited for`() async throws {
         let result = try await here.route(
             ["-o", "a=exec:cat > \(here.folder("out")); sleep 0.3; echo done >> \(here.folder("out"))"],
             "\(RouteFixture.event("a", 1))\n\(RouteFixture.event("a", 2))")
@@ -16,13 +16,13 @@ import Testing
         #expect(here.lines("out") == [RouteFixture.event("a", 1), RouteFixture.event("a", 2), "done"])
     }
 
-    @Test func whatACommandPrintsComesOutOfStandardOutput() async throws {
+    @Test func `A command's output appears on standard output`() async throws {
         let result = try await here.route(["-o", "#=exec:wc -l"], "")
         #expect(result.status == 0)
         #expect(result.output.contains("0"))
     }
 
-    @Test func aCommandThatEndsIsStartedAgainAndGetsWhatTheLastOneLeft() async throws {
+    @Test func `A command that ends is restarted and receives the unread events`() async throws {
         // `read` takes one line from a pipe and leaves the rest in it.
         let command = "read -r line; printf '%s\\n' \"$line\" >> \(here.folder("out"))"
         let input = (0..<5).map { RouteFixture.event("a", $0) + "\n" }.joined()
@@ -32,7 +32,7 @@ import Testing
         #expect(result.errors.contains("starting it again"))
     }
 
-    @Test func aCommandKilledInTheMiddleOfALineGetsThatLineAgain() async throws {
+    @Test func `A command killed in the middle of a line receives that line again`() async throws {
         // The first takes one line and a part of the next; those after it take everything.
         let command = """
             if [ -e \(here.folder("was")) ]; then exec cat >> \(here.folder("out")); fi
@@ -46,7 +46,7 @@ import Testing
         #expect(result.errors.contains("signal 9"))
     }
 
-    @Test func aCommandThatIsNotThereIsAFailure() async throws {
+    @Test func `A missing command is a failure`() async throws {
         let result = try await here.route(
             ["-o", "#=exec:no-such-command-here", "-o", "#=\(here.folder("other"))"], RouteFixture.event("a", 1))
         #expect(result.status == 69)
@@ -54,13 +54,13 @@ import Testing
         #expect(here.numbers("other") == [1])
     }
 
-    @Test func aCommandThatFailsAtItsEndIsTold() async throws {
+    @Test func `A command that fails at its end is reported`() async throws {
         let result = try await here.route(["-o", "#=exec:cat > /dev/null; exit 3"], RouteFixture.event("a", 1))
         #expect(result.status == 69)
         #expect(result.errors.contains("(exit status 3); it had accepted 1 events"))
     }
 
-    @Test func aCommandInheritsNoDescriptorAndNoIgnoredSignal() async throws {
+    @Test func `A command inherits no descriptor and no ignored signal`() async throws {
         let fifo = try here.fifo("a.fifo")
         let command =
             "ls /proc/self/fd > \(here.folder("fds")); grep SigIgn /proc/self/status > \(here.folder("signals")); cat > /dev/null"
@@ -75,7 +75,7 @@ import Testing
         #expect(try #require(ignored) & ~0x1_8000_0000 == 0)
     }
 
-    @Test func aCommandThatDoesNotEndIsEndedWhenTheTimeIsOver() async throws {
+    @Test func `A command that does not end is killed at the deadline`() async throws {
         let run = try ToolRun(
             "ev-route",
             [

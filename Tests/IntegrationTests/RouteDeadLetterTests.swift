@@ -58,7 +58,7 @@ import Testing
     ]
 
     @Test(arguments: badLines)
-    func aLineThatCannotBeRoutedBecomesADeadLetterAndTheStreamGoesOn(_ bad: BadLine) async throws {
+    func `A line that cannot be routed becomes a dead letter and the stream continues`(_ bad: BadLine) async throws {
         let good = RouteFixture.event("a") + "\n"
         let result = try await ToolRun.run(
             "ev-route", ["-o", "a=-", "--dead-letter", here.folder("dead")],
@@ -77,7 +77,7 @@ import Testing
         #expect(result.errors.contains(bad.code))
     }
 
-    @Test func aLineOfTheLimitIsRoutedAndAByteMoreIsNot() async throws {
+    @Test func `A line of exactly the limit is routed and a longer one is not`() async throws {
         let limit = 8 << 20
         let shortest = RouteFixture.event("a", 1).utf8.count
         let longest = RouteFixture.event("a", 1, padding: limit - shortest)
@@ -94,14 +94,14 @@ import Testing
         #expect(letters.first?["payload"]?["truncated"] == true)
     }
 
-    @Test func withoutADeadLetterOutputTheLogTells() async throws {
+    @Test func `Without a dead-letter output the log reports refused lines`() async throws {
         let result = try await here.route(["-o", "a=-"], "oops\n\(RouteFixture.event("zzz"))\n")
         #expect(result.status == 65)
         #expect(result.output.isEmpty)
         #expect(result.errors.contains("not_json") && result.errors.contains("no route for zzz"))
     }
 
-    @Test func manyMalformedLinesMakeManyDeadLettersButFewLinesOfLog() async throws {
+    @Test func `Many malformed lines make many dead letters but few log lines`() async throws {
         let count = 30_000
         let result = try await here.route(
             ["-o", "a=-", "--dead-letter", here.folder("dead")], String(repeating: "x\n", count: count))
@@ -111,7 +111,7 @@ import Testing
         #expect(result.errors.contains("refused \(count - 5) more lines"))
     }
 
-    @Test func typesThatNeverRepeatAreRoutedToo() async throws {
+    @Test func `Events whose types never repeat are routed`() async throws {
         let input = (0..<5000).map { RouteFixture.event("a.b\($0)", $0) + "\n" }.joined()
         let result = try await here.route(["--stats", "-o", "a.*=-", "-o", "#.b77=\(here.folder("77"))"], input)
         #expect(result.status == 0)
@@ -120,7 +120,7 @@ import Testing
         #expect(result.errors.contains("route a.*: 5000 events"))
     }
 
-    @Test func theDeadLetterCanBeSentRoundAgain() async throws {
+    @Test func `A dead letter's line can be routed again`() async throws {
         let line = RouteFixture.event("later", 7)
         _ = try await here.route(["-o", "a=-", "--dead-letter", here.folder("dead")], line)
         let letter = try Envelope(try JSON(parsing: here.lines("dead").first ?? ""))

@@ -12,7 +12,7 @@ import Testing
         return try await here.route(["--config", here.folder("routes.toml")] + arguments, input)
     }
 
-    @Test func routesOfAFileAddToThoseOfFlags() async throws {
+    @Test func `Routes of a file are added to those of flags`() async throws {
         let toml = """
             dead_letter = "\(here.folder("dead"))"
 
@@ -40,7 +40,7 @@ import Testing
         #expect(result.errors.contains("route media: 2 events") && result.errors.contains("route events.#: 1 events"))
     }
 
-    @Test func aDeadLetterFlagWinsOverTheFile() async throws {
+    @Test func `A dead-letter flag takes precedence over the file`() async throws {
         let toml = "dead_letter = \"\(here.folder("a"))\"\n[[route]]\nmatch = \"a\"\nto = \"-\"\n"
         #expect(try await route(toml, ["--dead-letter", here.folder("b")], "oops").status == 65)
         #expect(here.lines("a").isEmpty)
@@ -74,14 +74,14 @@ import Testing
     ]
 
     @Test(arguments: faulty)
-    func mistakesInAFileAreNamedWithTheirLine(_ toml: String, _ message: String) async throws {
+    func `Mistakes in a file are reported with their line`(_ toml: String, _ message: String) async throws {
         let result = try await route(toml, [], RouteFixture.event("a"))
         #expect(result.status == 78)
         #expect(result.errors.replacing("\\\"", with: "\"").contains(message), "\(result.errors)")
         #expect(result.output.isEmpty)
     }
 
-    @Test func aFileThatIsNotThereIsNamed() async throws {
+    @Test func `A missing file is named`() async throws {
         let result = try await here.route(["--config", here.folder("none.toml")], "")
         #expect(result.status == 78)
         #expect(result.errors.contains("none.toml"))

@@ -43,7 +43,7 @@ import Testing
         here.lines("dead").compactMap { $0.firstMatch(of: /"code":"(\w+)"/).map { String($0.1) } }
     }
 
-    @Test func theCorrelationGuardRefusesWhatCannotBeRight() async throws {
+    @Test func `The correlation guard refuses invalid correlations`() async throws {
         let own = "0192f0c1-2345-7abc-9def-000000000009"
         let lines = [
             event(1), RouteFixture.event("a", 2),
@@ -56,7 +56,7 @@ import Testing
         #expect(deadCodes == ["invalid_field", "invalid_correlation_id", "invalid_field"])
     }
 
-    @Test func payloadsThatDoNotFitTheirSchemaBecomeDeadLetters() async throws {
+    @Test func `Payloads that do not match their schema become dead letters`() async throws {
         let good = event(1, type: "commands.telegram.send", payload: #"{"chat_id":4,"text":"x"}"#)
         let bad = event(2, type: "commands.telegram.send", payload: #"{"chat_id":4,"text":5}"#)
         let result = try await route(before: #"["schema"]"#, [good, bad, event(3)])
@@ -69,7 +69,7 @@ import Testing
         #expect(deadCodes.last == "unknown_type")
     }
 
-    @Test func onlyThoseWhoMayGetThrough() async throws {
+    @Test func `Only authorised users' events are routed`() async throws {
         let lines = [
             event(1), event(2, meta: #"{"role":"admin"}"#),
             event(3, meta: #"{"role":"graced","origin":{"chat_id":7}}"#),
@@ -83,7 +83,7 @@ import Testing
         #expect(Set(deadCodes) == ["access_denied"])
     }
 
-    @Test func theRateLimitIsThatOfTheTool() async throws {
+    @Test func `The rate-limit middleware shares the tool's limit`() async throws {
         let redis = try RedisServer()
         let lines = (0..<5).map { event($0, meta: #"{"actor":{"id":42}}"#) } + [event(5, meta: #"{"actor":{"id":43}}"#)]
         let limit = #"{ use = "ratelimit", name = "t", limit = 2, window = "1h", on_limit = "drop" }"#
@@ -97,7 +97,7 @@ import Testing
         #expect(tool.lines == [lines[5]])
     }
 
-    @Test func whatPassesIsCountedAndLogged() async throws {
+    @Test func `Forwarded events are counted and logged`() async throws {
         let result = try await route(
             before: #"[{ use = "log", name = "seen" }]"#, after: #"["count"]"#,
             top: #"before = [{ use = "count", name = "in" }]"#, (0..<3).map { event($0) })
@@ -107,7 +107,7 @@ import Testing
         #expect(result.errors.contains(#""type.a":"3""#))
     }
 
-    @Test func aFilterMayChangeDropAndRefuse() async throws {
+    @Test func `A filter may change, drop and refuse events`() async throws {
         let filter =
             #"if .payload.n == 1 then .payload.x = \"new\" elif .payload.n == 2 then \"\" elif .payload.n == 3 then .type = \"events.dead_letter\" | .payload = {reason: \"I do not like it\"} elif .payload.n == 4 then 5 else . end"#
         let result = try await route(
@@ -120,7 +120,7 @@ import Testing
         #expect(here.text("dead").contains("I do not like it") && here.text("dead").contains("no envelope"))
     }
 
-    @Test func aFilterThatDiesIsStartedAgainAndNothingIsLost() async throws {
+    @Test func `A filter that dies is restarted and no event is lost`() async throws {
         // It answers 100 events.
         let result = try await route(before: #"["exec:sed -u 100q"]"#, (0..<1000).map { event($0) })
         #expect(result.status == 0)
@@ -128,7 +128,7 @@ import Testing
         #expect(result.errors.contains("exec:sed -u 100q ended (exit status 0); starting it again"))
     }
 
-    @Test func anEventThatKillsTheFilterIsRefusedAndTheOthersGoOn() async throws {
+    @Test func `An event that kills the filter is refused and the others are handled`() async throws {
         let filter = #"while read -r l; do case \"$l\" in *'n\":3}'*) kill -9 $$;; esac; printf '%s\\n' \"$l\"; done"#
         let result = try await route(
             before: #"[{ use = "exec:\#(filter)", retry = { first = "1ms" } }]"#, (0..<6).map { event($0) })
@@ -137,13 +137,13 @@ import Testing
         #expect(here.text("dead").contains("ended 3 times at this event"))
     }
 
-    @Test func aFilterThatAnswersAnEventTwiceEndsTheTool() async throws {
+    @Test func `A filter that answers an event twice ends the tool`() async throws {
         let result = try await route(before: #"["exec:sed -u p"]"#, (0..<3).map { event($0) })
         #expect(result.status == 69)
         #expect(result.errors.contains("wrote more lines than it was given events"))
     }
 
-    @Test func aFilterThatDoesNotAnswerIsTold() async throws {
+    @Test func `A filter that does not answer is reported`() async throws {
         let result = try await route(
             before: #"[{ use = "exec:cat > /dev/null", timeout = "50ms", retry = { attempts = 3, first = "1ms" } }]"#,
             [event(1)])
@@ -151,7 +151,7 @@ import Testing
         #expect(result.errors.contains("did not answer within 50ms"))
     }
 
-    @Test func aFilterThatIsNotThereEndsTheTool() async throws {
+    @Test func `A missing filter ends the tool`() async throws {
         let result = try await route(before: #"["exec:no-such-filter-here"]"#, [event(1)])
         #expect(result.status == 69)
         #expect(result.errors.contains("exec:no-such-filter-here"))
@@ -166,7 +166,9 @@ import Testing
         (#"[{ use = "schema", folder = "/nowhere" }]"#, "/nowhere"),
     ]
 
-    @Test(arguments: faulty) func mistakesAreNamed(_ list: String, _ message: String) async throws {
+    @Test(arguments: faulty) func `Mistakes in middleware settings are reported`(_ list: String, _ message: String)
+        async throws
+    {
         let result = try await route(before: list, [event(1)])
         #expect(result.status == 78)
         #expect(result.errors.replacing("\\\"", with: "\"").contains(message), "\(result.errors)")

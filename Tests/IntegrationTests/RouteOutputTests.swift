@@ -9,7 +9,7 @@ import Testing
 
     init() throws { here = try RouteFixture() }
 
-    @Test func aReaderOfAFIFOThatIsKilledAndComesBackCostsNothingThatItHadNotRead() async throws {
+    @Test func `A killed FIFO reader that returns receives every event it had not read`() async throws {
         let fifo = try here.fifo("media.fifo")
         let run = try ToolRun("ev-route", ["-o", "#=\(fifo)"])
         let first = try here.reader(of: fifo, into: "out")
@@ -27,7 +27,7 @@ import Testing
         #expect(here.numbers("out") == Array(0..<20))
     }
 
-    @Test func aFIFOsReaderMayComeLateAndNothingIsLost() async throws {
+    @Test func `A FIFO's reader may come late and no event is lost`() async throws {
         let fifo = try here.fifo("late.fifo")
         let run = try ToolRun("ev-route", ["-o", "#=\(fifo)"])
         run.send(RouteFixture.event("a", 1))
@@ -39,7 +39,7 @@ import Testing
         #expect(here.numbers("out") == [1])
     }
 
-    @Test func aSlowReaderHoldsUpNobodyElseUntilItsBufferIsFull() async throws {
+    @Test func `A slow reader does not delay other outputs until its buffer is full`() async throws {
         let fifo = try here.fifo("slow.fifo")
         // More than the FIFO holds, less than that and the buffer behind it.
         let events = (0..<4000).map { RouteFixture.event("a", $0, padding: 900) + "\n" }
@@ -56,7 +56,7 @@ import Testing
         #expect(here.text("fast") == events.joined())
     }
 
-    @Test func aReaderThatStopsForAWhileMakesTheInputWaitAndLosesNothing() async throws {
+    @Test func `A reader that pauses makes the input wait and loses no event`() async throws {
         let fifo = try here.fifo("slow.fifo")
         let events = (0..<30_000).map { RouteFixture.event("a", $0, padding: 900) + "\n" }
         let sent = Sent()
@@ -77,7 +77,7 @@ import Testing
         #expect(here.text("slow") == events.joined())
     }
 
-    @Test func afterASignalWhatIsRoutedIsStillDelivered() async throws {
+    @Test func `After a signal, routed events are still delivered`() async throws {
         let fifo = try here.fifo("a.fifo")
         let run = try ToolRun("ev-route", ["-o", "#=\(fifo)", "-o", "#=-"])
         run.send(RouteFixture.event("a", 1))
@@ -90,7 +90,7 @@ import Testing
     }
 
     @Test(arguments: [1, 8000])
-    func whatNobodyTakesInTimeAfterASignalIsGivenUpAndCounted(_ count: Int) async throws {
+    func `After a signal, events not read by the deadline are dropped and counted`(_ count: Int) async throws {
         let fifo = try here.fifo("a.fifo")
         let events = (0..<count).map { RouteFixture.event("a", $0, padding: 900) + "\n" }.joined()
         let run = try ToolRun("ev-route", ["--drain", "300ms", "-o", "#=\(fifo)", "-o", "#=-"])
@@ -106,7 +106,7 @@ import Testing
         if count == 1 { #expect(Int(told.1) == events.utf8.count) }
     }
 
-    @Test func twoWritersOfOneFIFODoNotMixTheirLines() async throws {
+    @Test func `Two writers of one FIFO do not mix their lines`() async throws {
         let fifo = try here.fifo("shared.fifo")
         let reader = try here.reader(of: fifo, into: "out")
         let runs = try (0..<2).map { _ in try ToolRun("ev-route", ["-o", "#=\(fifo)"]) }
@@ -128,14 +128,14 @@ import Testing
         }
     }
 
-    @Test func aFIFOThatIsNotThereIsNotMadeAFile() async throws {
+    @Test func `A missing FIFO is not created as a file`() async throws {
         let result = try await here.route(["-o", "#=\(here.folder("x.fifo"))"], RouteFixture.event("a"))
         #expect(result.status == 74)
         #expect(result.errors.contains("mkfifo"))
         #expect(!FileManager.default.fileExists(atPath: here.folder("x.fifo")))
     }
 
-    @Test func aFullDiskIsToldWithTheOutputAndWhatItHadAccepted() async throws {
+    @Test func `A full disk is reported with the output and its accepted events`() async throws {
         let input = (0..<5).map { RouteFixture.event("a", $0) + "\n" }.joined()
         let result = try await here.route(["-o", "#=/dev/full", "-o", "#=\(here.folder("other"))"], input)
         #expect(result.status == 74)
@@ -144,7 +144,7 @@ import Testing
         #expect(here.numbers("other") == Array(0..<5))
     }
 
-    @Test func aFileThatMayNotGrowIsToldWithHowManyEventsItHolds() async throws {
+    @Test func `A file at its size limit is reported with its number of events`() async throws {
         let line = RouteFixture.event("a", 0, padding: 1000)
         let input = String(repeating: line + "\n", count: 100)
         try input.write(toFile: here.folder("in"), atomically: false, encoding: .utf8)
@@ -159,7 +159,7 @@ import Testing
         #expect(here.lines("out").filter { $0 == line }.count == whole)
     }
 
-    @Test func aBrokenPipeOnStandardOutputIsAnError() async throws {
+    @Test func `A broken pipe on standard output is an error`() async throws {
         let input = (0..<20_000).map { RouteFixture.event("a", $0) + "\n" }.joined()
         try input.write(toFile: here.folder("in"), atomically: false, encoding: .utf8)
         let words = try SpawnedProgram.output(of: [

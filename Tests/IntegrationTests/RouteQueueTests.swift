@@ -22,7 +22,7 @@ import Testing
         numbers.map { RouteFixture.event("a", $0) }.joined(separator: "\n")
     }
 
-    @Test func eventsGoIntoAQueueAndOutOfItInOrder() async throws {
+    @Test func `Events go into a queue and out of it in order`() async throws {
         let pushed = try await ToolRun.run(
             "ev-route", ["-o", "a=queue:jobs"], input: events(0..<5000), environment: environment)
         #expect(pushed.status == 0)
@@ -33,7 +33,7 @@ import Testing
         #expect(here.numbers("out") == Array(0..<5000))
     }
 
-    @Test func anEventIsAcknowledgedOnlyWhenItIsSpooled() async throws {
+    @Test func `An event is acknowledged only after it is spooled`() async throws {
         let fifo = try here.fifo("a.fifo")
         let arguments = ["--from", "queue:jobs", "--overflow", "spool", "-o", "a=\(fifo)"]
         for round in 0..<4 {
@@ -65,7 +65,7 @@ import Testing
         }
     }
 
-    @Test func fromQueueToQueueEachEventComesOnceHoweverOftenEvRouteIsKilled() async throws {
+    @Test func `From queue to queue each event arrives once, however often ev-route is killed`() async throws {
         let arguments = ["--from", "queue:in", "--lease", "500ms", "-o", "a=queue:out", "-o", "a=queue:other"]
         try await killInRounds(arguments) { round in events(round * 2000..<(round + 1) * 2000) }
         let last = try run(arguments)
@@ -80,7 +80,7 @@ import Testing
         #expect(try await last.result().status == 0)
     }
 
-    @Test func eventsThatAMiddlewareChangesComeOnceFromQueueToQueue() async throws {
+    @Test func `Events changed by middleware arrive once from queue to queue`() async throws {
         let file = """
             before = ["exec:jq --unbuffered -c '.payload.seen = true'"]
             [[route]]
@@ -106,7 +106,7 @@ import Testing
         #expect(here.lines("out").allSatisfy { $0.contains(#""seen":true"#) })
     }
 
-    @Test func whileRedisIsAwayASpoolKeepsWhatIsForTheQueue() async throws {
+    @Test func `While Redis is away a spool keeps the queue's events`() async throws {
         let run = try run(["--overflow", "queue:jobs=spool", "-o", "a=queue:jobs", "-o", "a=\(here.folder("out"))"])
         run.send(RouteFixture.event("a", 0))
         #expect(try await eventually { here.lines("out").count == 1 })
@@ -124,7 +124,7 @@ import Testing
         #expect(numbers.suffix(1999) == Array(1..<2000)[...])
     }
 
-    @Test func anEntryThatIsNotOneLineGoesToTheQueuesDeadLetters() async throws {
+    @Test func `An entry that is not one line goes to the queue's dead letters`() async throws {
         _ = try await ToolRun.run("ev-route", ["-o", "#=queue:jobs"], input: events(0..<1), environment: environment)
         let stream = "tgpipe:{queues}:jobs:stream"
         try redis.cli("XADD", stream, "*", "x", "y")
@@ -137,7 +137,7 @@ import Testing
         #expect(here.numbers("out") == [0])
     }
 
-    @Test func whatNoRouteTakesGoesToTheQueuesDeadLetters() async throws {
+    @Test func `Events that match no route go to the queue's dead letters`() async throws {
         _ = try await ToolRun.run(
             "ev-route", ["-o", "#=queue:jobs"], input: events(0..<2) + "\n" + RouteFixture.event("zzz", 2),
             environment: environment)

@@ -29,7 +29,8 @@ import Testing
         numbers.map { RouteFixture.event("a", $0, padding: $0 % 100) + "\n" }.joined()
     }
 
-    @Test func withTheReaderAbsentAndEvRouteKilledInTheMiddleEachOf100000EventsComesOnceInOrder() async throws {
+    @Test func `With no reader and ev-route killed midway, each of 100,000 events arrives once in order`() async throws
+    {
         let fifo = try here.fifo("late.fifo")
         let first = try start(["--overflow", "spool", "-o", "#=\(fifo)"])
         BlockingThread.start { first.send(Array(events(0..<50_000).utf8)) }
@@ -52,7 +53,7 @@ import Testing
         #expect(spooledNumbers(fifo).isEmpty)
     }
 
-    @Test func killedAgainAndAgainWhileAReaderReadsEachEventComesOnce() async throws {
+    @Test func `When ev-route is killed repeatedly while a reader reads, each event arrives once`() async throws {
         let fifo = try here.fifo("a.fifo")
         // Holds the FIFO open, as a reader does that is not to see its end.
         let reader = try ChildProcess(["/bin/sh", "-c", #"exec cat <> "$0" >> "$1""#, fifo, here.folder("out")])
@@ -82,7 +83,7 @@ import Testing
         _ = reader.wait(atMost: .seconds(10))
     }
 
-    @Test func anAbsentReaderHoldsUpNobodyElseHoweverMuchThereIs() async throws {
+    @Test func `A missing reader never delays other outputs`() async throws {
         let fifo = try here.fifo("slow.fifo")
         let input = (0..<20_000).map { RouteFixture.event("a", $0, padding: 900) + "\n" }.joined()
         let run = try start(["--overflow", "\(fifo)=spool", "-o", "#=\(fifo)", "-o", "#=\(here.folder("fast"))"])
@@ -98,7 +99,7 @@ import Testing
         #expect(here.text("slow") == input)
     }
 
-    @Test func aReaderThatRestartsGetsTheRest() async throws {
+    @Test func `A restarted reader receives the remaining events`() async throws {
         let fifo = try here.fifo("a.fifo")
         let run = try start(["--overflow", "spool", "-o", "#=\(fifo)"])
         for round in 0..<5 {
@@ -113,7 +114,7 @@ import Testing
         #expect(here.numbers("out") == Array(0..<5000))
     }
 
-    @Test func afterASignalWhatNobodyTakesStaysInTheSpool() async throws {
+    @Test func `After a signal, unread events stay in the spool`() async throws {
         let fifo = try here.fifo("a.fifo")
         let run = try start(["--overflow", "spool", "-o", "#=\(fifo)"])
         run.send(RouteFixture.event("a", 1))
@@ -130,7 +131,7 @@ import Testing
         #expect(here.numbers("out") == [1])
     }
 
-    @Test func whatWasInTheFIFOWhenNobodyReadItComesAgainAfterAKill() async throws {
+    @Test func `After a kill, events left unread in the FIFO are sent again`() async throws {
         let fifo = try here.fifo("a.fifo")
         let run = try start(["--overflow", "spool", "-o", "#=\(fifo)"])
         let reader = try here.reader(of: fifo, into: "out")
@@ -153,7 +154,7 @@ import Testing
         #expect(here.numbers("out") == Array(0..<100))
     }
 
-    @Test func aCommandBehindASpoolThatEndsTooEarlyGetsTheRest() async throws {
+    @Test func `A spooled command that ends early receives the remaining events after its restart`() async throws {
         let command = """
             for i in $(seq 500); do read -r l || exit 0; printf '%s\\n' "$l"; done >> \(here.folder("out"))
             """
@@ -166,7 +167,7 @@ import Testing
         #expect(here.numbers("out") == Array(0..<2000))
     }
 
-    @Test func aSpoiltSegmentIsReportedAndTheRestDelivered() async throws {
+    @Test func `A damaged segment is reported and other events are delivered`() async throws {
         let fifo = try here.fifo("a.fifo")
         let run = try start(["--overflow", "spool", "-o", "#=\(fifo)"])
         run.send(events(0..<100).dropLast().description)
@@ -194,7 +195,7 @@ import Testing
         )
     }
 
-    @Test func twoOfThemCannotShareASpool() async throws {
+    @Test func `Two processes cannot share a spool`() async throws {
         let fifo = try here.fifo("a.fifo")
         let run = try start(["--overflow", "spool", "-o", "#=\(fifo)"])
         run.send(RouteFixture.event("a", 1))
@@ -207,7 +208,7 @@ import Testing
         #expect(try await run.result().status == 0)
     }
 
-    @Test func whatASlowOutputIsToDropIsCounted() async throws {
+    @Test func `Events dropped for a slow output are counted`() async throws {
         let fifo = try here.fifo("slow.fifo")
         let count = 20_000
         let input = (0..<count).map { RouteFixture.event("a", $0, padding: 900) + "\n" }.joined()
@@ -228,7 +229,7 @@ import Testing
         #expect((told.last ?? 0) > 0)
     }
 
-    @Test func anOutputThatMayDropIsNotWaitedForAtTheEnd() async throws {
+    @Test func `An output that may drop events does not delay the end`() async throws {
         let fifo = try here.fifo("absent.fifo")
         let result = try await here.route(["--overflow", "drop", "-o", "#=\(fifo)"], RouteFixture.event("a", 1))
         #expect(result.status == 0)
@@ -236,7 +237,7 @@ import Testing
         #expect(result.errors.contains("its last \(bytes) bytes are dropped"))
     }
 
-    @Test func aSpoolAndAnotherWriterOfOneFIFODoNotMixTheirLines() async throws {
+    @Test func `A spool and another writer of one FIFO do not mix their lines`() async throws {
         let fifo = try here.fifo("shared.fifo")
         let reader = try here.reader(of: fifo, into: "out")
         let runs = [try start(["--overflow", "spool", "-o", "#=\(fifo)"]), try start(["-o", "#=\(fifo)"])]
@@ -261,7 +262,7 @@ import Testing
         }
     }
 
-    @Test func aFullSpoolMakesTheInputWaitAndSaysSo() async throws {
+    @Test func `A full spool makes the input wait and reports it`() async throws {
         let fifo = try here.fifo("slow.fifo")
         let input = (0..<20_000).map { RouteFixture.event("a", $0, padding: 900) + "\n" }.joined()
         let run = try start(["--overflow", "spool", "--spool-size", "1M", "-o", "#=\(fifo)"])
@@ -276,7 +277,7 @@ import Testing
         #expect(here.text("slow") == input)
     }
 
-    @Test func whatADiskThatIsFullDoesNotTakeWaitsForRoom() async throws {
+    @Test func `Events wait for room on a full disk`() async throws {
         let fifo = try here.fifo("slow.fifo")
         let input = (0..<5000).map { RouteFixture.event("a", $0, padding: 900) + "\n" }.joined()
         try input.write(toFile: here.folder("in"), atomically: false, encoding: .utf8)
@@ -304,7 +305,7 @@ import Testing
         ["--spool", "", "-o", "a=-"], ["--spool-full", "wait", "-o", "a=-"],
     ]
 
-    @Test(arguments: faulty) func mistakesInFlagsAreTold(_ arguments: [String]) async throws {
+    @Test(arguments: faulty) func `Mistakes in flags are reported`(_ arguments: [String]) async throws {
         let result = try await here.route(arguments, "")
         #expect(result.status == 64 || result.status == 78)
         #expect(result.errors.contains("overflow") || result.errors.contains("spool"))

@@ -11,7 +11,7 @@ import Testing
         RouteFixture.event(type, number, version: version)
     }
 
-    @Test func eachRouteGetsTheEventsThatItsPatternMatches() async throws {
+    @Test func `Each route receives the events that its pattern matches`() async throws {
         let input = ["commands.media.video", "commands.media", "events.media.video", "commands.x.y.z", "events"]
             .enumerated().map { event($1, $0) + "\n" }.joined()
         let result = try await here.route(
@@ -28,7 +28,7 @@ import Testing
         #expect(result.output == input)
     }
 
-    @Test func routesOfOneVersionGetNoOther() async throws {
+    @Test func `A route for one version receives no other version`() async throws {
         let input = [event("a", 0), event("a", 1, version: 1), event("a", 2, version: 2)].map { $0 + "\n" }.joined()
         let result = try await here.route(
             ["-o", "a@1=\(here.folder("one"))", "-o", "#@2=\(here.folder("two"))", "-o", "a=\(here.folder("any"))"],
@@ -39,7 +39,7 @@ import Testing
         #expect(here.numbers("any") == [0, 1, 2])
     }
 
-    @Test func routesToTheSameTargetShareItAndAnEventReachesItOnce() async throws {
+    @Test func `Routes to the same target share it and an event reaches it once`() async throws {
         let file = here.folder("both")
         let result = try await here.route(
             ["-o", "a.#=\(file)", "-o", "#.b=\(file)"],
@@ -48,7 +48,7 @@ import Testing
         #expect(here.numbers("both") == [1, 2, 3])
     }
 
-    @Test func envelopesAreForwardedAsTheBytesThatCame() async throws {
+    @Test func `Envelopes are forwarded byte for byte`() async throws {
         let odd = [
             #"  { "type" : "a" , "correlation_id":"\#(RouteFixture.correlation)","payload":{"é":"\u00e9\/", "n":1.0e0} }  "#,
             #"{"payload":{},"unknown":[1,{"z":null}],"correlation_id":"\#(RouteFixture.correlation.uppercased())","type":"\u0061"}"#,
@@ -59,7 +59,7 @@ import Testing
         #expect(result.output == odd.joined(separator: "\n") + "\n")
     }
 
-    @Test func manyEventsKeepTheirOrderInEveryOutput() async throws {
+    @Test func `Many events keep their order in every output`() async throws {
         let input = (0..<20_000).map { RouteFixture.event("t\($0 % 3)", $0, padding: $0 % 700) + "\n" }.joined()
         let result = try await here.route(
             [
@@ -73,14 +73,14 @@ import Testing
         }
     }
 
-    @Test func aFileIsAppendedToAndItsTornLastLineEnded() async throws {
+    @Test func `A file is appended to after its torn last line is terminated`() async throws {
         try "whole\ntorn".write(toFile: here.folder("log"), atomically: false, encoding: .utf8)
         #expect(try await here.route(["-o", "#=\(here.folder("log"))"], event("a", 1)).status == 0)
         #expect(try await here.route(["-o", "#=\(here.folder("log"))"], event("a", 2)).status == 0)
         #expect(here.text("log") == "whole\ntorn\n\(event("a", 1))\n\(event("a", 2))\n")
     }
 
-    @Test func eventsGoOnAtOnceWhileTheInputStaysOpen() async throws {
+    @Test func `Events are forwarded at once while the input stays open`() async throws {
         let run = try ToolRun("ev-route", ["-o", "#=-"])
         for number in 0..<3 {
             run.send(event("a", number))
@@ -90,14 +90,14 @@ import Testing
         #expect(try await run.result().status == 0)
     }
 
-    @Test func aFileIsAnInputToo() async throws {
+    @Test func `A file can be the input`() async throws {
         try (event("a", 1) + "\n").write(toFile: here.folder("in"), atomically: false, encoding: .utf8)
         let result = try await here.route(["--from", here.folder("in"), "-o", "#=-"], "")
         #expect(result.status == 0)
         #expect(result.lines == [event("a", 1)])
     }
 
-    @Test func statsTellWhatEachRouteHasMatched() async throws {
+    @Test func `Statistics report the events that each route has matched`() async throws {
         let result = try await here.route(
             ["--stats", "--log-level", "error", "-o", "a.*=/dev/null", "-o", "#=-"], "\(event("a.b"))\n\(event("c"))\n")
         #expect(result.status == 0)
@@ -105,7 +105,7 @@ import Testing
         #expect(result.errors.contains("route #: 2 events, \(result.output.utf8.count) bytes"))
     }
 
-    @Test func helpAndVersionAreAnswered() async throws {
+    @Test func `Help and version are printed`() async throws {
         let help = try await here.route(["--help"], "")
         #expect(help.status == 0)
         #expect(help.output.contains("--dead-letter") && help.output.contains("exec:COMMAND"))
@@ -118,7 +118,7 @@ import Testing
         [], ["-o", "no-target"], ["-o", "a..b=-"], ["-o", "a="], ["-o", "a@x=-"], ["-o", "a=exec:"],
         ["-o", "a=queue:no name"],
     ])
-    func routesThatSayNothingAreRefused(_ arguments: [String]) async throws {
+    func `Incomplete routes are refused`(_ arguments: [String]) async throws {
         #expect(try await here.route(arguments, "").status == 64)
     }
 }

@@ -49,7 +49,7 @@ import Testing
         try result.envelopes().map { .object($0.payload) }
     }
 
-    @Test func `A note to oneself is sent by the flags alone`() async throws {
+    @Test func `A message to Saved Messages needs only flags`() async throws {
         let result = try await account.run("tg-send", ["--session", "alice", "--chat", "me", "--text", "a note"])
         #expect(result.status == 0, "\(result.errors)")
         #expect(try await texts(MTProtoEmulator.alice) == ["a note"])
@@ -99,7 +99,7 @@ import Testing
         ]
     }
 
-    @Test func `Media is uploaded once, then sent by its id, also when its reference has expired`() async throws {
+    @Test func `Media is uploaded once, then sent by its id even after its reference expires`() async throws {
         try await telegram.write("send me that")
         let ready = event("events.dl.video.ready", try clip(bytes: 1_500_000))
         let first = try await send([ready])
@@ -117,7 +117,7 @@ import Testing
         #expect(try await account.violations() == [])
     }
 
-    @Test func `The same event sent again is one message`() async throws {
+    @Test func `Sending the same event again makes no second message`() async throws {
         try await telegram.write("hello")
         let command = event("commands.telegram.send", ["text": "once"])
         for _ in 0..<2 { #expect(try await send([command]).status == 0) }
@@ -139,7 +139,7 @@ import Testing
         #expect(try await texts(MTProtoEmulator.alice) == ["note"])
     }
 
-    @Test func `A wait that Telegram wants is told with its end, and kept to`() async throws {
+    @Test func `A flood wait is reported with its end and observed`() async throws {
         try await telegram.write("hello")
         try await telegram.control(
             "fault", ["method": "messages.sendMessage", "kind": "error", "error": "FLOOD_WAIT_4", "times": 1])
@@ -151,7 +151,7 @@ import Testing
         #expect(try await texts() == ["hello", "late"])
     }
 
-    @Test func `A wait amid an upload is told, too, and what is missing is sent after it`() async throws {
+    @Test func `A flood wait during an upload is reported and the missing parts are sent after it`() async throws {
         let path = account.folder("file.bin")
         try Data(repeating: 7, count: 3_000_000).write(to: URL(fileURLWithPath: path))
         try await telegram.control("fault", ["method": "upload.saveFilePart", "error": "FLOOD_WAIT_3", "times": 1])
@@ -161,7 +161,7 @@ import Testing
         #expect(try await chat(MTProtoEmulator.alice).count == 1)
     }
 
-    @Test func `What Telegram refuses is told, and a session that was ended is status 77`() async throws {
+    @Test func `A refusal is reported and an ended session is exit status 77`() async throws {
         try await telegram.write("hello")
         let refused = try await send([
             event("commands.telegram.send", ["text": "<b>x", "parse_mode": "HTML"]),
@@ -175,7 +175,7 @@ import Testing
         #expect(try await account.run("tg-send", ["--session", "other", "--chat", "me", "--text", "x"]).status == 78)
     }
 
-    @Test func `A file of a message is fetched by the account that it came to`() async throws {
+    @Test func `A file in a message is fetched by the account that received it`() async throws {
         let path = account.folder("note.bin")
         try Data(repeating: 5, count: 700_000).write(to: URL(fileURLWithPath: path))
         let sent = try await account.run("tg-send", ["--chat", "me", "--document", path])
@@ -198,7 +198,7 @@ import Testing
         #expect(fetched.payload["size_bytes"]?.int == 700_000)
     }
 
-    @Test func `A killed upload goes on with what is missing`() async throws {
+    @Test func `After a kill an upload sends only the missing parts`() async throws {
         let path = account.folder("large.bin")
         try Data((0..<40_000_000).map { UInt8(truncatingIfNeeded: ($0 &* 31) >> 3) }).write(
             to: URL(fileURLWithPath: path))
@@ -221,7 +221,7 @@ import Testing
         #expect(try await account.violations() == [])
     }
 
-    @Test func `A file may be deep in folders, also when another process owns the session`() async throws {
+    @Test func `A long file path works, also through another process that owns the session`() async throws {
         let name = String(repeating: "d", count: 120)
         let deep = account.folder("\(name)/\(name)")
         try FileManager.default.createDirectory(atPath: deep, withIntermediateDirectories: true)
@@ -236,7 +236,7 @@ import Testing
         #expect(try await owner.result().status == 0)
     }
 
-    @Test func `What is at a URL is fetched by Telegram`() async throws {
+    @Test func `Telegram fetches a file given by URL`() async throws {
         try await telegram.write("hello")
         let www = account.folder("www")
         try FileManager.default.createDirectory(atPath: www, withIntermediateDirectories: true)

@@ -51,7 +51,7 @@ import Testing
         event("events.dl.video.ready", payload, correlation)
     }
 
-    @Test func commandsAreCarriedOut() async throws {
+    @Test func `Commands are carried out`() async throws {
         let question = try await telegram.say("question", as: ann)
         let result = try await send([
             event("commands.telegram.reply", ["text": "<b>answer</b>", "parse_mode": "HTML"]),
@@ -76,7 +76,7 @@ import Testing
         #expect(try await telegram.chat(42).first { $0.id == sent.id }?.isDeleted == true)
     }
 
-    @Test func aRequestIsShownFromItsBeginningToItsEnd() async throws {
+    @Test func `A request is shown from its beginning to its end`() async throws {
         try await telegram.say(".vdl x", as: ann)
         let correlation = EventID()
         let run = try ToolRun("tg-send", ["--progress-interval", "100ms"], environment: environment, folder: folder)
@@ -105,7 +105,7 @@ import Testing
         #expect(answers[0].message["video"]?["width"] == 320)
     }
 
-    @Test func aSecondDeliveryUsesWhatTelegramHas() async throws {
+    @Test func `A second delivery uses the cached file_id`() async throws {
         try await telegram.say("x", as: ann)
         _ = try await send([ready(try media())])
         try FileManager.default.removeItem(atPath: folder("clip.mp4"))
@@ -116,7 +116,7 @@ import Testing
         #expect(calls[1]["params"]?["video"]?.string != nil)
     }
 
-    @Test func anExpiredFileIDIsReplacedByAFreshUpload() async throws {
+    @Test func `An expired file_id is replaced by a new upload`() async throws {
         try await telegram.say("x", as: ann)
         _ = try await send([ready(try media())])
         let old = try redis.cli("GET", "tgpipe:{\(key)}:file_id:\(BotEmulator.botID)")
@@ -128,7 +128,7 @@ import Testing
         #expect(try await telegram.answers(in: 42).count == 2)
     }
 
-    @Test func withoutALocalCopyTheStoreIsAsked() async throws {
+    @Test func `Without a local copy the file comes from the store`() async throws {
         try await telegram.say("x", as: ann)
         let site = try WebSite(root: folder.path)
         var payload = try media()
@@ -140,7 +140,7 @@ import Testing
         #expect(FileManager.default.fileExists(atPath: folder("state/media/cache/\(key)")))
     }
 
-    @Test func aFailureBecomesTheReply() async throws {
+    @Test func `A failure replaces the placeholder reply`() async throws {
         try await telegram.say(".vdl x", as: ann)
         let correlation = EventID()
         _ = try await send([
@@ -154,7 +154,7 @@ import Testing
         #expect(answers.map { $0.edits.last ?? $0.text } == ["❌ This video is private."])
     }
 
-    @Test func aFailureWithoutReplyIsAnsweredAnew() async throws {
+    @Test func `A failure without a placeholder reply is sent as a new reply`() async throws {
         try await telegram.say(".vdl x", as: ann)
         _ = try await send([
             event("events.dl.audio.failed", ["kind": "audio", "code": "x", "reason": "No.", "temporary": false])
@@ -162,7 +162,7 @@ import Testing
         #expect(try await telegram.answers(in: 42).map(\.text) == ["❌ No."])
     }
 
-    @Test func aFloodWaitIsWaitedOutAndOthersGoOn() async throws {
+    @Test func `A flood wait is observed while other chats continue`() async throws {
         try await telegram.say("x", as: ann)
         try await telegram.say("x", as: BotEmulator.User(43, "Bob"))
         try await telegram.fault("sendMessage", "429", ["retry_after": 2, "chat_id": 42])
@@ -176,7 +176,7 @@ import Testing
         #expect(waits.count == 2 && waits[1] - waits[0] >= 2)
     }
 
-    @Test func aFloodWaitHoldsAllThatIsForTheChat() async throws {
+    @Test func `A flood wait holds all messages for the chat`() async throws {
         try await telegram.say("x", as: ann)
         try await telegram.fault("sendMessage", "429", ["retry_after": 2])
         let run = try ToolRun("tg-send", ["--no-pacing"], environment: environment, folder: folder)
@@ -193,7 +193,7 @@ import Testing
         #expect(starts.dropFirst().allSatisfy { $0 - starts[0] >= 2 })
     }
 
-    @Test func anErrorDoesNotWaitUntilEditsAreAllowedAgain() async throws {
+    @Test func `An error does not wait until edits are allowed again`() async throws {
         try await telegram.say(".vdl x", as: ann)
         let correlation = EventID()
         try await telegram.fault("editMessageText", "429", times: 100, ["retry_after": 54_000])
@@ -210,7 +210,7 @@ import Testing
         #expect(try await telegram.answers(in: 42).map(\.text) == ["❌ No."])
     }
 
-    @Test func progressBehindTheEndIsNotShown() async throws {
+    @Test func `Progress that arrives after the end is not shown`() async throws {
         try await telegram.say(".vdl x", as: ann)
         let correlation = EventID()
         _ = try await send([
@@ -224,14 +224,14 @@ import Testing
     }
 
     @Test(arguments: ["500", "502", "drop"])
-    func temporaryFailuresAreTriedAgain(_ kind: String) async throws {
+    func `Transient failures are retried`(_ kind: String) async throws {
         try await telegram.say("x", as: ann)
         try await telegram.fault("sendMessage", kind, times: 2)
         let result = try await send([event("commands.telegram.send", ["text": "hello"])])
         #expect(try result.envelopes().map(\.type) == ["events.telegram.sent"])
     }
 
-    @Test func aRefusalIsAnEventAndTheStreamGoesOn() async throws {
+    @Test func `A refusal becomes an event and the stream continues`() async throws {
         try await telegram.say("x", as: ann)
         let result = try await send([
             event("commands.telegram.send", ["text": "nobody"], chat: 999),
@@ -243,7 +243,7 @@ import Testing
         #expect(try await telegram.answers(in: 42).map(\.text) == ["ok"])
     }
 
-    @Test func whatIsTooLargeForTelegramBecomesALink() async throws {
+    @Test func `A file too large for Telegram is sent as a link`() async throws {
         try await telegram.say("x", as: ann)
         try await telegram.fault("sendVideo", "400", ["description": "Bad Request: file is too big"])
         var payload = try media()
@@ -256,7 +256,7 @@ import Testing
         #expect(answer.message["entities"]?.array?.compactMap { $0["url"]?.string } == [url])
     }
 
-    @Test func aReasonThatLooksLikeMarkupIsShownAsItIs() async throws {
+    @Test func `A reason that looks like markup is shown literally`() async throws {
         try await telegram.say("x", as: ann)
         let reason = #"No <b>"video"</b> & no </i> sound."#
         _ = try await send([
@@ -265,7 +265,7 @@ import Testing
         #expect(try await telegram.answers(in: 42).map(\.text) == ["❌ \(reason)"])
     }
 
-    @Test func aFileThatIsGoneIsToldInTheChat() async throws {
+    @Test func `A missing file is reported in the chat`() async throws {
         try await telegram.say("x", as: ann)
         var payload = try media()
         payload["path"] = "/nonexistent"
@@ -274,7 +274,7 @@ import Testing
         #expect(try await telegram.answers(in: 42).first?.text?.hasPrefix("❌ ") == true)
     }
 
-    @Test func eventsThatCannotBeSentGoToTheDeadLetters() async throws {
+    @Test func `Events that cannot be sent go to the dead-letter output`() async throws {
         let result = try await send(
             [
                 Envelope(type: "commands.telegram.send", payload: ["text": "where?"]),
@@ -285,7 +285,7 @@ import Testing
         #expect(letters.count == 3)
     }
 
-    @Test func aGroupThatBecameASupergroupIsFollowed() async throws {
+    @Test func `A group that became a supergroup receives its messages there`() async throws {
         try await telegram.server.call(
             "POST", "/control/message", ["chat_id": -5, "from": ["id": 42], "text": "hi", "chat_type": "group"])
         let new = try await telegram.server.call("POST", "/control/migrate", ["chat_id": -5, "from": ["id": 42]])["id"]
@@ -304,13 +304,13 @@ import Testing
         #expect(result.errors.contains("has become the supergroup"))
     }
 
-    @Test func otherEventsPassUnchanged() async throws {
+    @Test func `Other events are forwarded unchanged`() async throws {
         let odd = #"{ "type":"my.event","correlation_id" : "0192F0C1-2345-7ABC-8DEF-0123456789AB"}"#
         let result = try await ToolRun.run("tg-send", input: odd + "\n", environment: environment)
         #expect(result.lines == [odd])
     }
 
-    @Test func oneMessageNeedsNoEnvelopeAndNoRedis() async throws {
+    @Test func `One message can be sent without an envelope and without Redis`() async throws {
         try await telegram.say("x", as: ann)
         let text = try await ToolRun.run(
             "tg-send", ["--chat", "42", "--text", "the backup is done"], environment: telegram.environment)
@@ -338,7 +338,7 @@ import Testing
         #expect(try await ToolRun.run("tg-send", ["--text", "x"], environment: telegram.environment).status == 64)
     }
 
-    @Test func theDiskIsCleanedOldestFirstAndNeverWhatIsInUse() async throws {
+    @Test func `The oldest cached files are deleted first and never one in use`() async throws {
         try await telegram.say("x", as: ann)
         let cache = folder("state/media/cache/video")
         try FileManager.default.createDirectory(atPath: cache, withIntermediateDirectories: true)
@@ -358,13 +358,13 @@ import Testing
         #expect(Set(left) == ["used.mp4", "new.mp4"])
     }
 
-    @Test func aLargeFileStreamsFromDisk() async throws {
+    @Test func `A large file is streamed from disk`() async throws {
         try await telegram.say("x", as: ann)
         _ = try await send([ready(try media(40_000_000))])
         #expect(try await telegram.answers(in: 42).first?.message["video"]?["file_size"] == 40_000_000)
     }
 
-    @Test func theTokenShowsNowhere() async throws {
+    @Test func `The token appears nowhere`() async throws {
         try await telegram.say("x", as: ann)
         let result = try await ToolRun.run(
             "tg-send", ["--chat", "42", "--text", "x", "--log-level", "trace"],

@@ -43,7 +43,7 @@ import Testing
 
     // MARK: Logging in
 
-    @Test func `A person logs in with a code, wherever the account lives`() async throws {
+    @Test func `A user logs in with a code, whichever data centre holds the account`() async throws {
         try await add(["id": 50, "phone": "15550100050", "first_name": "Carol", "dc": 3])
         // An empty line has another code sent; the first code is wrong.
         let result = try await session("login", "carol", input: "+1 555 010 0050\n\n99999\n12345\n")
@@ -56,7 +56,7 @@ import Testing
         try await expectNoViolations()
     }
 
-    @Test func `The second factor is proved, and a wrong password may be corrected`() async throws {
+    @Test func `The second factor is checked and a wrong password can be corrected`() async throws {
         try await add([
             "id": 51, "phone": "15550100051", "first_name": "Dave", "password": "correct horse", "hint": "a horse",
         ])
@@ -67,7 +67,7 @@ import Testing
         try await expectNoViolations()
     }
 
-    @Test func `A last line needs no end, and a pipe that nobody writes to holds up nothing`() async throws {
+    @Test func `The last line needs no line feed and a silent pipe blocks nothing`() async throws {
         #expect(try await session("login", "new", input: "15550100042\n12345").status == 0)
         let path = alice.folder("code")
         #expect(mkfifo(path, 0o600) == 0)
@@ -80,7 +80,7 @@ import Testing
         #expect(try await login.result().status == 128 + SIGTERM)
     }
 
-    @Test func `Answers may come in files`() async throws {
+    @Test func `Answers can come from files`() async throws {
         try await add(["id": 52, "phone": "15550100052", "first_name": "Erin", "password": "pass word"])
         for (name, text) in [("phone", "15550100052\n"), ("code", "12345"), ("password", "pass word\n")] {
             try text.write(toFile: alice.folder(name), atomically: true, encoding: .utf8)
@@ -97,7 +97,7 @@ import Testing
         ("15550100099\n12345\n", "no account yet"), ("12\n", "no phone number"), ("15550100054\n", "banned"),
         ("", "no phone number is given"), ("15550100042\n", "no code is given"),
     ])
-    func `Whoever is refused is told why, with status 77`(_ input: String, _ words: String) async throws {
+    func `A refused login gives its reason and exit status 77`(_ input: String, _ words: String) async throws {
         try await add(["id": 53, "phone": "15550100053", "first_name": "Frank", "password": "secret"])
         try await add(["id": 54, "phone": "15550100054", "first_name": "Grace"])
         try await emulator.control("revoke", ["account": 54, "error": "USER_DEACTIVATED_BAN", "ban": true])
@@ -131,7 +131,7 @@ import Testing
         #expect(!exists("screen.session.json"))
     }
 
-    @Test func `A name that is taken is not taken again, unless that is wanted`() async throws {
+    @Test func `An existing session is replaced only on request`() async throws {
         let lines = "15550100042\n12345\n"
         let refused = try await session("login", "alice", input: lines)
         #expect(refused.status == 78)
@@ -152,7 +152,7 @@ import Testing
         #expect(wrong.status == 78 && wrong.errors.contains("my.telegram.org"))
     }
 
-    @Test func `Session files that cannot be used are told`() async throws {
+    @Test func `Unusable session files are reported`() async throws {
         let folder = alice.folder("state/sessions")
         for (name, text) in [("torn", "{\"version\":1,"), ("newer", "{\"version\":9}")] {
             let path = "\(folder)/\(name).session.json"
@@ -171,7 +171,7 @@ import Testing
     }
 
     @Test(arguments: ["2=127.0.0.1:1", "2=no-such-host.invalid:443"])
-    func `A network that does not lead to Telegram is told with status 69`(_ servers: String) async throws {
+    func `A network without access to Telegram is exit status 69`(_ servers: String) async throws {
         let result = try await session("status", "alice", "--check", environment: ["TG_SERVERS": servers])
         #expect(result.status == 69, "\(result.errors)")
         #expect(result.errors.contains("unable to reach"), "\(result.errors)")
@@ -184,7 +184,7 @@ import Testing
         #expect(login.status == 0, "\(login.errors)")
     }
 
-    @Test func `A session that was ended is told with status 77`() async throws {
+    @Test func `An ended session is exit status 77`() async throws {
         try await emulator.control("revoke", ["account": .integer(MTProtoEmulator.alice), "error": "SESSION_REVOKED"])
         for arguments in [["status", "alice", "--check"], ["run", "alice"]] {
             let result = try await alice.run("tg-session", arguments)
@@ -194,27 +194,27 @@ import Testing
     }
 
     @Test(arguments: ["msg_key", "session_id", "short_padding", "msg_id_stale"])
-    func `A hostile server is not spoken to any more, with status 76`(_ kind: String) async throws {
+    func `A hostile server ends a call with exit status 76`(_ kind: String) async throws {
         try await emulator.beHostile(kind)
         let result = try await session("run", "alice")
         #expect(result.status == 76, "\(result.errors)")
     }
 
     @Test(arguments: ["pq_nonce", "dh_composite", "g_a_one", "gen_hash"])
-    func `A hostile server gets no login, with status 76`(_ kind: String) async throws {
+    func `A hostile server ends a login with exit status 76`(_ kind: String) async throws {
         try await emulator.beHostile(kind)
         let result = try await session("login", "other", input: "15550100042\n12345\n")
         #expect(result.status == 76, "\(result.errors)")
     }
 
     @Test(arguments: [["--pfs"], ["--transport", "obfuscated-padded"], ["--transport", "full"], ["--ipv6"]])
-    func `Telegram is reached in each way that there is`(_ options: [String]) async throws {
+    func `Telegram is reached over every transport`(_ options: [String]) async throws {
         let result = try await alice.run("tg-session", ["status", "alice", "--check"] + options)
         #expect(result.status == 0, "\(result.errors)")
         try await expectNoViolations()
     }
 
-    @Test func `A proxy is passed, whose link is no argument, and a wrong link is not repeated`() async throws {
+    @Test func `A proxy link comes from the environment and a wrong one is not repeated`() async throws {
         let secret = "00112233445566778899aabbccddeeff"
         let emulator = try await MTProtoEmulator("--proxy-secret", secret)
         let alice = try await AccountFolder(emulator)
@@ -231,7 +231,7 @@ import Testing
         #expect(closed.status == 69, "\(closed.errors)")
     }
 
-    @Test func `A session that two use at once is ended by Telegram, which is said`() async throws {
+    @Test func `A session that Telegram ended for double use is reported as that`() async throws {
         let error: JSON = "AUTH_KEY_DUPLICATED"
         try await emulator.control("fault", ["method": "users.getUsers", "kind": "error", "error": error, "times": 2])
         let result = try await session("status", "alice", "--check")
@@ -249,7 +249,7 @@ import Testing
         return run
     }
 
-    @Test func `Tools share the account of an owner, and use it by themselves after it`() async throws {
+    @Test func `Tools share an owner's account and open it themselves when the owner is gone`() async throws {
         let owner = try await owner()
         #expect(try mode(of: "alice.sock") == 0o600)
         for _ in 0..<3 { #expect(try await call("alice").status == 0) }
@@ -266,8 +266,7 @@ import Testing
         try await expectNoViolations()
     }
 
-    @Test func `A killed owner's session is taken over, time and again, and Telegram sees nothing wrong`() async throws
-    {
+    @Test func `A killed owner's session is taken over repeatedly without any protocol fault`() async throws {
         for _ in 0..<4 {
             let owner = try await owner()
             #expect(try await call("alice").status == 0)
@@ -279,7 +278,7 @@ import Testing
         try await expectNoViolations()
     }
 
-    @Test func `An owner without a network waits for one, says so, and ends when it is told to`() async throws {
+    @Test func `An owner without a network waits, reports it, and ends on SIGTERM`() async throws {
         let run = try ToolRun(
             "tg-session", ["run", "alice"],
             environment: alice.environment.merging(["TG_SERVERS": "2=127.0.0.1:1"]) { $1 }, folder: alice.folder)
@@ -290,7 +289,7 @@ import Testing
         #expect(try await run.result().status == 0)
     }
 
-    @Test func `A tool that uses the session by itself is named to the next`() async throws {
+    @Test func `A tool that holds the session itself is named to the next tool`() async throws {
         try await emulator.control("fault", ["method": "help.getNearestDc", "kind": "hang", "times": 1])
         let first = try ToolRun(
             "tg-call", ["help.getNearestDc", "{}"], environment: alice.environment, folder: alice.folder)
@@ -303,7 +302,7 @@ import Testing
         #expect(try await call("alice").status == 0)
     }
 
-    @Test func `A tool that waited for its turn takes the session as it is then`() async throws {
+    @Test func `A tool that waited for the session reads its current state`() async throws {
         try await add(["id": 43, "phone": "15550100043", "first_name": "Carol"])
         let lock = open(alice.folder("state/sessions/alice.lock"), O_RDWR | O_CREAT, 0o600)
         defer { close(lock) }
@@ -319,7 +318,7 @@ import Testing
         #expect(result.output.contains("Carol"))
     }
 
-    @Test func `Logging out ends the owner, and removes the file`() async throws {
+    @Test func `Logging out ends the owner and removes the file`() async throws {
         let uploads = alice.folder("state/sessions/alice.uploads")
         try FileManager.default.createDirectory(atPath: uploads, withIntermediateDirectories: true)
         try Data().write(to: URL(fileURLWithPath: "\(uploads)/one"))
@@ -335,7 +334,7 @@ import Testing
     // MARK: Taking over
 
     @Test(arguments: ["--telethon", "--pyrogram"])
-    func `A session goes out as a string, and comes in again`(_ form: String) async throws {
+    func `A session can be exported as a string and imported again`(_ form: String) async throws {
         let string = try await session("export", "alice", form)
         #expect(string.status == 0, "\(string.errors)")
         let result = try await session("import", "copy", "--string-file", "-", input: string.output)

@@ -57,7 +57,7 @@ import Testing
             .filter { $0.hasSuffix(".mp4") && !$0.hasPrefix(".tgpipe") } ?? []
     }
 
-    @Test func twoHundredRequestsOfFourProcessesAreOneFetchAndTwoHundredAnswers() async throws {
+    @Test func `200 requests in four processes cause one fetch and 200 results`() async throws {
         let runs = try (1...4).map { try fetcher(host: "state\($0)") }
         for number in 0..<200 { runs[number % 4].send(command("slow/300000/file.bin").line) }
         for run in runs { run.closeInput() }
@@ -72,7 +72,7 @@ import Testing
         #expect(try redis.cli("KEYS", "*:waiters") == "")
     }
 
-    @Test func aFailureIsTheFailureOfAllWhoAskedForIt() async throws {
+    @Test func `A failed fetch fails every waiting request`() async throws {
         let alone = try fetcher()
         alone.send(command("status/404?alone").line)
         alone.closeInput()
@@ -95,7 +95,7 @@ import Testing
         #expect(try await site.requests("/status/404").count == 2 * requests)
     }
 
-    @Test func oneStoresWhatManyWereToldOf() async throws {
+    @Test func `One of many waiting requests stores the object`() async throws {
         let runs = try (1...2).map { try fetcher(host: "state\($0)") }
         for number in 0..<100 { runs[number % 2].send(command("slow/300000/file.bin").line) }
         for run in runs { run.closeInput() }
@@ -118,7 +118,7 @@ import Testing
         #expect(try await site.requests("/slow/300000/file.bin").count == 1)
     }
 
-    @Test func aFileThatWasTakenAwayAndIsNotStoredIsFetchedAgain() async throws {
+    @Test func `A file that was removed before it was stored is fetched again`() async throws {
         let first = try fetcher()
         first.send(command("file.bin").line)
         first.closeInput()
@@ -134,7 +134,7 @@ import Testing
         #expect(try await site.requests("/file.bin").count == 2)
     }
 
-    @Test func withoutRedisEverybodyIsServedAllTheSame() async throws {
+    @Test func `Without Redis every request is still served`() async throws {
         let run = try fetcher(["--redis", "redis://127.0.0.1:\(RedisServer.freePort())"])
         for _ in 0..<3 { run.send(command("file.bin").line) }
         run.closeInput()
@@ -146,7 +146,7 @@ import Testing
         #expect(try await site.requests("/file.bin").count == 1)
     }
 
-    @Test func whatItsOwnerWasKilledOverIsDoneByOneOfThoseWhoWait() async throws {
+    @Test func `When the owner is killed, a waiter takes over the fetch`() async throws {
         let queues = ["--from", "queue:media", "--to", "queue:out", "--lease", "2s"]
         let source = "slow/60000/file.bin"
         try await push([command(source)], to: "media")

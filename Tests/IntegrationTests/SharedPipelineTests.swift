@@ -88,7 +88,7 @@ import Testing
         for run in runs { #expect(try await run.result().status == 0) }
     }
 
-    @Test func oneSourceIsOneFetchOneObjectOneUploadAndTwoHundredMessages() async throws {
+    @Test func `200 requests for one source cause one fetch, one object, one upload and 200 messages`() async throws {
         let path = "slow/400000/file.bin"
         try await ask(for: path)
         let runs = try Stage.allCases.flatMap { stage in try (0..<2).map { _ in try start(stage) } }
@@ -102,7 +102,7 @@ import Testing
         #expect(try await answered { _ in true }.doubles == 0)
     }
 
-    @Test func oneFailureIsToldTwoHundredTimes() async throws {
+    @Test func `One failure is reported to all 200 requests`() async throws {
         try await ask(for: "status/404")
         let runs = try Stage.allCases.flatMap { stage in try (0..<2).map { _ in try start(stage) } }
         let all = try await waitUntilAllAreAnswered(isFailure)
@@ -112,7 +112,7 @@ import Testing
         #expect(requests < 10)
     }
 
-    @Test func workersThatAreKilledLeaveNobodyWithoutAnAnswer() async throws {
+    @Test func `Killing workers leaves no request unanswered`() async throws {
         let path = "slow/200000/file.bin"
         try await ask(for: path)
         var runs = try Stage.allCases.map { ($0, try start($0)) }

@@ -68,7 +68,7 @@ import Testing
             .filter { $0.hasPrefix("{") }.map { try Envelope(try JSON(parsing: String($0))) }
     }
 
-    @Test func oneOfManyUploadsAndTheOthersSendWhatTelegramHas() async throws {
+    @Test func `One process uploads the file and the others send its file_id`() async throws {
         try await meet(101...160)
         let runs = try (0..<3).map { _ in try sender() }
         for chat in Int64(101)...160 { runs[Int(chat) % 3].send(ready(chat: chat).line) }
@@ -80,7 +80,7 @@ import Testing
         #expect(try await uploads() == 1)
     }
 
-    @Test func whatCannotBeUploadedIsToldToAll() async throws {
+    @Test func `A failed upload is reported to every waiting chat`() async throws {
         try await meet(101...120)
         try FileManager.default.removeItem(atPath: folder("clip.mp4"))
         let runs = try (0..<2).map { _ in try sender() }
@@ -92,7 +92,7 @@ import Testing
         }
     }
 
-    @Test func whatWasSentIsNotSentAgainWhenItsEventIsHandedOutAnew() async throws {
+    @Test func `A redelivered event is not sent again`() async throws {
         try await meet(101...101)
         let events = [ready(chat: 101), event("commands.telegram.send", ["text": "once"], chat: 101)]
         try await push(events)
@@ -112,7 +112,7 @@ import Testing
         #expect(sent.allSatisfy { $0.type == "events.telegram.sent" })
     }
 
-    @Test func aWorkerThatIsKilledLeavesNothingUnsent() async throws {
+    @Test func `Killing a worker leaves no message unsent`() async throws {
         try await meet(101...140)
         try await push((101...140).map { event("commands.telegram.send", ["text": .string("hello \($0)")], chat: $0) })
         for _ in 0..<4 {
@@ -139,7 +139,7 @@ import Testing
         #expect(try queued("sent").count == 40)
     }
 
-    @Test func temporaryFailuresAreLeftToTheQueueAndTheLastOneIsToldInTheChat() async throws {
+    @Test func `Transient failures return to the queue and the last one is reported in the chat`() async throws {
         try await meet(101...101)
         try await telegram.fault("sendVideo", "500", times: 3)
         try await push([ready(chat: 101)])
@@ -151,7 +151,8 @@ import Testing
         #expect(try await telegram.calls("sendVideo").count == 3)
     }
 
-    @Test func ofTwoProcessesOneMakesTheReplyAndNoneMakesItAfterTheEnd() async throws {
+    @Test func `Only one of two processes makes the placeholder reply and neither makes it after the end`() async throws
+    {
         try await meet(101...101)
         let correlation = EventID()
         let progress = { (state: JSON) in
@@ -176,7 +177,7 @@ import Testing
         #expect(try await telegram.calls("sendMessage").count == 1)
     }
 
-    @Test func whatTelegramTellsOneProcessTheOthersHeed() async throws {
+    @Test func `A flood wait of one process holds the others too`() async throws {
         try await meet(101...101)
         try await telegram.fault("sendMessage", "429", ["retry_after": 3])
         let say = { (text: JSON) in event("commands.telegram.send", ["text": text], chat: 101) }
@@ -195,7 +196,7 @@ import Testing
         #expect(starts.dropFirst().allSatisfy { $0 - starts[0] >= 3 })
     }
 
-    @Test func whatIsToldAgainIsNotEditedAgain() async throws {
+    @Test func `Repeated progress does not edit the reply again`() async throws {
         try await meet(101...101)
         let correlation = EventID()
         let waiting = event(

@@ -14,7 +14,7 @@ import Testing
         "definitions: valid definition", "definitions: invalid definition", "ref: remote ref, containing refs itself",
     ]
 
-    @Test func theValidatorDoesWhatTheSuiteSaysButForKnownExceptions() throws {
+    @Test func `The validator agrees with the official test suite except for known exceptions`() throws {
         let names = try FileManager.default.contentsOfDirectory(atPath: Self.folder).filter { $0.hasSuffix(".json") }
         #expect(names.count > 30)
         let outcome = Monitor<Result<(failed: Set<String>, passed: Int), any Error>?>(nil)

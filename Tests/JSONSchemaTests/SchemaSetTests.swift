@@ -29,7 +29,7 @@ import Testing
             #"{"type":"\#(type)","version":\#(version),"correlation_id":"\#(id)","payload":\#(payload),"meta":\#(meta)}"#
     }
 
-    @Test func examplesOfAllSchemasFit() throws {
+    @Test func `Every schema accepts its examples`() throws {
         for name in try FileManager.default.contentsOfDirectory(atPath: Self.folder) where name.hasSuffix(".json") {
             let schema = try JSON(parsing: Array(Data(contentsOf: URL(fileURLWithPath: "\(Self.folder)/\(name)"))))
             let type = String(name.dropLast(5))
@@ -39,7 +39,7 @@ import Testing
         }
     }
 
-    @Test func whatDoesNotFitIsToldWithItsPlace() throws {
+    @Test func `A value that does not match is reported with its location`() throws {
         let wrong = try fault(line("commands.telegram.send", #"{"text":5}"#))
         #expect(wrong?.code == .invalidPayload)
         #expect(wrong?.reason.contains("commands.telegram.send.json") == true)
@@ -49,12 +49,12 @@ import Testing
         #expect(meta?.code == .invalidField && meta?.reason.contains("meta.role") == true)
     }
 
-    @Test func typesAndVersionsWithoutASchemaPass() throws {
+    @Test func `Types and versions without a schema are accepted`() throws {
         #expect(try fault(line("my.own", #"{"anything":[1]}"#)) == nil)
         #expect(try fault(line("commands.telegram.send", "{}", version: 2)) == nil)
     }
 
-    @Test func hostileStringsCostNoStack() throws {
+    @Test func `Hostile strings do not exhaust the stack`() throws {
         for count in [16_384, 16_385, 4_000_000] {
             let text = String(repeating: "a", count: count)
             #expect(try fault(line("commands.media.video_download", #"{"url":"https://\#(text)"}"#)) == nil)
@@ -66,7 +66,7 @@ import Testing
         #expect(try fault(line("my.own", #"{"a":\#(deep)}"#)) == nil)
     }
 
-    @Test func aFolderWithoutSchemasIsRefused() throws {
+    @Test func `A folder without schemas is refused`() throws {
         #expect { try SchemaSet(folder: "/usr/share/doc") } throws: { "\($0)".contains("envelope.json is missing") }
         #expect { try SchemaSet(folder: "/nowhere") } throws: { "\($0)".contains("/nowhere") }
     }

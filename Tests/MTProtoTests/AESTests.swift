@@ -41,7 +41,7 @@ import Testing
     }
 
     @Test(arguments: Way.allCases, [16, 32, 48, 4096, 4112, 6000])
-    func `what is encrypted is what libcrypto encrypts`(_ way: Way, _ count: Int) {
+    func `Encryption gives the same bytes as libcrypto`(_ way: Way, _ count: Int) {
         var bytes = Self.text(count)
         var iv = Self.vector
         Self.encrypt(&bytes, at: 0, count: count, iv: &iv, way)
@@ -49,7 +49,7 @@ import Testing
     }
 
     @Test(arguments: Way.allCases)
-    func `decrypting gives back the text in place and without alignment`(_ way: Way) {
+    func `Decryption restores the text, in place and unaligned`(_ way: Way) {
         for offset in 0..<4 {
             let text = Self.text(5008 + offset)
             var bytes = text
@@ -64,7 +64,7 @@ import Testing
     }
 
     @Test(arguments: Way.allCases, Way.allCases)
-    func `pieces chain as if they were one text`(_ one: Way, _ other: Way) {
+    func `Pieces chain as one text`(_ one: Way, _ other: Way) {
         var bytes = Self.text(4112)
         var iv = Self.vector
         for (offset, count, way) in [(0, 16, one), (16, 2048, other), (2064, 2048, one)] {

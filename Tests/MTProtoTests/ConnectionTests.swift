@@ -11,7 +11,7 @@ import Testing
     static let emulator = HostileServerTests.Shared()
 
     @Test(arguments: TransportKind.allCases, [false, true])
-    func `A key is made and a call answered over each transport`(_ kind: TransportKind, _ isObfuscated: Bool)
+    func `A key is created and a call is answered over each transport`(_ kind: TransportKind, _ isObfuscated: Bool)
         async throws
     {
         let emulator = try await Self.emulator.get()
@@ -33,7 +33,7 @@ import Testing
         #expect(try await Talk.over(settings) { try await $0.askForDataCenter() } == 3)
     }
 
-    @Test(arguments: ["", "dd"]) func `A proxy is passed with its secret`(_ prefix: String) async throws {
+    @Test(arguments: ["", "dd"]) func `An MTProxy is used with its secret`(_ prefix: String) async throws {
         let secret = "00112233445566778899aabbccddeeff"
         let emulator = try await MTProtoEmulator("--proxy-secret", prefix + secret)
         var settings = try Talk.settings(emulator, dataCenter: 3)
@@ -43,7 +43,7 @@ import Testing
         #expect(try await Talk.over(settings) { try await $0.askForDataCenter() } == 3)
     }
 
-    @Test func `A temporary key is made, bound, and used for the calls`() async throws {
+    @Test func `A temporary key is created, bound and used for calls`() async throws {
         let emulator = try await MTProtoEmulator()
         var settings = try await Self.alice(emulator)
         settings.usesTemporaryKeys = true
@@ -57,7 +57,7 @@ import Testing
         #expect(try await emulator.violations() == [])
     }
 
-    @Test func `A lost temporary key is replaced, and the calls go on`() async throws {
+    @Test func `A lost temporary key is replaced and calls continue`() async throws {
         let emulator = try await MTProtoEmulator()
         var settings = try Talk.settings(emulator)
         settings.usesTemporaryKeys = true
@@ -65,7 +65,7 @@ import Testing
         #expect(try await Talk.over(settings) { try await $0.askForDataCenter() } == 2)
     }
 
-    @Test func `When Telegram takes no temporary key for a moment, another is made`() async throws {
+    @Test func `When Telegram refuses a temporary key for a moment, another is created`() async throws {
         let emulator = try await MTProtoEmulator()
         var settings = try await Self.alice(emulator)
         settings.usesTemporaryKeys = true
@@ -74,7 +74,7 @@ import Testing
         #expect(try await Talk.over(settings) { try await $0.me() } == MTProtoEmulator.alice)
     }
 
-    @Test func `A key that the server does not know is refused with status 77`() async throws {
+    @Test func `A key that the server does not know is an authentication failure`() async throws {
         let emulator = try await Self.emulator.get()
         var settings = try Talk.settings(emulator)
         settings.key = AuthKey([UInt8](repeating: 7, count: 256))
@@ -82,7 +82,7 @@ import Testing
         #expect((failure as? any ReportableError)?.exitStatus == .authenticationRefused)
     }
 
-    @Test func `Live updates are events`() async throws {
+    @Test func `Live updates become events`() async throws {
         let emulator = try await MTProtoEmulator()
         let settings = try await Self.alice(emulator)
         let text = try await Talk.over(settings) { talk in
@@ -99,7 +99,7 @@ import Testing
         #expect(text.contains("good morning"))
     }
 
-    @Test func `What Telegram refuses is an error with what it says`() async throws {
+    @Test func `A refusal by Telegram is an error with its text`() async throws {
         let emulator = try await MTProtoEmulator()
         let settings = try await Self.alice(emulator)
         try await emulator.control(
@@ -113,7 +113,7 @@ import Testing
         #expect(id == MTProtoEmulator.alice)
     }
 
-    @Test func `A call that nobody answers ends at its own deadline, and without a server with the reason`()
+    @Test func `An unanswered call ends at its deadline, and without a server gives the reason`()
         async throws
     {
         let listener = try LoopbackServer { _, _ in }
@@ -130,7 +130,7 @@ import Testing
         #expect(failure?.message.contains("127.0.0.1:\(port)") == true)
     }
 
-    @Test func `A call that is given up is forgotten by both sides`() async throws {
+    @Test func `A cancelled call is forgotten by both sides`() async throws {
         let emulator = try await MTProtoEmulator()
         let settings = try await Self.alice(emulator)
         try await emulator.control("fault", ["method": "users.getUsers", "kind": "slow", "seconds": 1, "times": 1])

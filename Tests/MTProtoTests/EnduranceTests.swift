@@ -13,7 +13,7 @@ import Testing
     static let longText = String(repeating: "all work and no play ", count: 180)
 
     @Test(arguments: habits.indices)
-    func `Calls are carried out once each, whatever the server's habits`(_ index: Int) async throws {
+    func `Each call is carried out once, however the server behaves`(_ index: Int) async throws {
         let emulator = try await MTProtoEmulator()
         let settings = try await ConnectionTests.alice(emulator)
         try await emulator.write("hello")
@@ -34,7 +34,7 @@ import Testing
     }
 
     @Test(arguments: ["auto", "never", "always"])
-    func `Calls on their way are carried out once each though connections break`(_ containers: String) async throws {
+    func `Each call in flight is carried out once although connections break`(_ containers: String) async throws {
         let emulator = try await MTProtoEmulator()
         let settings = try await ConnectionTests.alice(emulator)
         try await emulator.write("hello")
@@ -61,7 +61,8 @@ import Testing
         try await Self.expectEach(40, in: emulator)
     }
 
-    @Test(arguments: ["sessions", "salts"]) func `A server may forget, and nothing is lost`(_ what: String) async throws
+    @Test(arguments: ["sessions", "salts"]) func `A server that forgets the session causes no loss`(_ what: String)
+        async throws
     {
         let emulator = try await MTProtoEmulator()
         let settings = try await ConnectionTests.alice(emulator)
@@ -84,7 +85,7 @@ import Testing
         #expect(try await Talk.over(settings) { try await $0.me() } == MTProtoEmulator.alice)
     }
 
-    @Test(arguments: [-1000.0, 1000.0]) func `A server's clock may be set while a session goes`(_ skew: Double)
+    @Test(arguments: [-1000.0, 1000.0]) func `A server's clock may change during a session`(_ skew: Double)
         async throws
     {
         let emulator = try await MTProtoEmulator()
@@ -97,7 +98,7 @@ import Testing
         #expect(id == MTProtoEmulator.alice)
     }
 
-    @Test func `Parts of a file arrive in parallel though connections end in the midst of them`() async throws {
+    @Test func `File parts arrive in parallel although connections break midway`() async throws {
         let emulator = try await MTProtoEmulator()
         let settings = try await ConnectionTests.alice(emulator)
         try await Talk.over(settings) { talk in

@@ -145,7 +145,7 @@ import Testing
         events.compactMap { if case .answer(let call, .success) = $0 { call } else { nil } }
     }
 
-    @Test func `A key is made and told, and what waited is called`() throws {
+    @Test func `A key is created and reported, and waiting calls are sent`() throws {
         var server = Server()
         try server.engine.call(1, Self.request)
         try server.connect()
@@ -155,7 +155,7 @@ import Testing
         #expect(told == server.keys && told.count == 1)
     }
 
-    @Test func `A temporary key is bound before the first call, and replaced before its end with calls on their way`()
+    @Test func `A temporary key is bound before the first call and replaced before it expires`()
         throws
     {
         var server = Server { $0.usesTemporaryKeys = true }
@@ -180,7 +180,7 @@ import Testing
         #expect(server.calls == [Self.request, Self.request])
     }
 
-    @Test func `A call on its way is made on the next connection, under the same key`() throws {
+    @Test func `A call in flight is repeated on the next connection under the same key`() throws {
         var server = Server()
         try server.connect()
         _ = try server.talk()
@@ -193,7 +193,7 @@ import Testing
         #expect(server.keys.count == 1)
     }
 
-    @Test func `A server that does not go on is given up`() throws {
+    @Test func `A server that stops answering the key exchange is given up`() throws {
         var server = Server()
         try server.connect()
         #expect(server.engine.deadline <= server.now.steady + 20)
@@ -201,7 +201,7 @@ import Testing
         #expect(#expect(throws: MTProtoError.self) { try server.engine.tick(at: server.now) }?.code == .timedOut)
     }
 
-    @Test func `No more calls are taken than may wait, and none that Telegram would not take`() throws {
+    @Test func `Calls over the queue's limit or Telegram's size limit are refused`() throws {
         var server = Server { ($0.maxCalls, $0.maxCallBytes) = (3, 100) }
         for call in 1...3 { try server.engine.call(CallID(call), Self.request) }
         #expect(throws: MTProtoError.self) { try server.engine.call(4, Self.request) }

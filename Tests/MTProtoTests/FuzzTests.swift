@@ -43,7 +43,7 @@ import Testing
         return writer.bytes
     }
 
-    @Test(arguments: 1...8) func `Whatever a server says, a session lives on or refuses`(_ seed: UInt64) throws {
+    @Test(arguments: 1...8) func `Random server input never crashes a session`(_ seed: UInt64) throws {
         var chance = Chance(state: seed)
         for _ in 0..<40 {
             var peer = try Peer(initialization: [1, 2, 3, 4])
@@ -70,8 +70,7 @@ import Testing
         }
     }
 
-    @Test(arguments: TransportKind.allCases) func `Whatever arrives, frames are found or refused`(_ kind: TransportKind)
-    {
+    @Test(arguments: TransportKind.allCases) func `Random bytes never crash the frame reader`(_ kind: TransportKind) {
         var chance = Chance(state: 5)
         for _ in 0..<2000 {
             var framing = Framing(kind)

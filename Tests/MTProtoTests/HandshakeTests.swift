@@ -14,7 +14,7 @@ import Testing
     }
 
     @Test(arguments: [Handshake.Kind.permanent, .temporary(seconds: 3600)])
-    func `Both sides come to the same key`(_ kind: Handshake.Kind) throws {
+    func `Both sides compute the same key`(_ kind: Handshake.Kind) throws {
         var (client, server) = (Self.handshake(kind), try HandshakeServer())
         let factors = try Self.request(client.receive(server.answerPQ(client.opening)[...]))
         let power = try Self.request(client.receive(server.answerParameters(factors)[...]))
@@ -30,7 +30,7 @@ import Testing
         #expect(throws: MTProtoError.self) { try client.receive([1, 2, 3, 4]) }
     }
 
-    @Test func `Another secret is sent with the mark of the one before`() throws {
+    @Test func `A retried secret is sent with the hash of the previous one`() throws {
         var (client, server) = (Self.handshake(), try HandshakeServer())
         let factors = try Self.request(client.receive(server.answerPQ(client.opening)[...]))
         let power = try Self.request(client.receive(server.answerParameters(factors)[...]))
@@ -44,7 +44,7 @@ import Testing
         #expect(outcome.key == server.key)
     }
 
-    @Test func `Each altered byte of what the server says is noticed`() throws {
+    @Test func `Every altered byte of the server's messages is detected`() throws {
         var (client, server) = (Self.handshake(), try HandshakeServer())
         let first = try server.answerPQ(client.opening)
         // The server's own nonce, and what follows the first key that is not known here, can be anything.
@@ -73,7 +73,7 @@ import Testing
         }
     }
 
-    @Test func `Products are factored, and what is none is refused in little time`() {
+    @Test func `Products are factored and other numbers are refused quickly`() {
         #expect(Factors(of: 1_724_114_033_281_923_457)?.smaller == 1_229_739_323)
         #expect(Factors(of: 1_724_114_033_281_923_457)?.larger == 1_402_015_859)
         #expect(Factors(of: 2_147_483_647 * 2_147_483_629)?.smaller == 2_147_483_629)
@@ -85,7 +85,7 @@ import Testing
         for number in none { #expect(Factors(of: number) == nil, "\(number)") }
     }
 
-    @Test func `Telegram's keys have the fingerprints by which it is known`() {
+    @Test func `Telegram's public keys have their published fingerprints`() {
         #expect(UInt64(bitPattern: ServerKey.telegram.fingerprint) == 0xd09d_1d85_de64_fd85)
         #expect(UInt64(bitPattern: ServerKey.telegramTest.fingerprint) == 0xb258_98df_208d_2603)
     }
@@ -93,11 +93,11 @@ import Testing
     @Test(arguments: [
         "", "-----BEGIN RSA PUBLIC KEY-----\nAAAA\n-----END RSA PUBLIC KEY-----\n", "-----BEGIN PUBLIC KEY-----",
     ])
-    func `What is no key is refused`(_ text: String) {
+    func `Text that is not a public key is refused`(_ text: String) {
         #expect(throws: MTProtoError.self) { try ServerKey(pem: text) }
     }
 
-    @Test func `Parameters that are not safe are refused`() throws {
+    @Test func `Unsafe Diffie-Hellman parameters are refused`() throws {
         var composite = KnownPrimes.telegram
         composite[255] -= 2
         for (prime, generator) in [

@@ -50,7 +50,7 @@ import Testing
         }
     }
 
-    @Test(arguments: handshakes) func `A hostile key exchange is refused with status 76`(_ kind: String) async throws {
+    @Test(arguments: handshakes) func `A hostile key exchange is a protocol error`(_ kind: String) async throws {
         let emulator = try await Self.emulator.get()
         try await emulator.beHostile(kind)
         let failure = await Self.failure(emulator, try Talk.settings(emulator))
@@ -58,20 +58,20 @@ import Testing
         #expect(try await emulator.server.call("GET", "/control/mtproto/hostile")["waiting"]?.array == [])
     }
 
-    @Test func `A server that wants another secret gets one`() async throws {
+    @Test func `A server that requests another secret receives one`() async throws {
         let emulator = try await Self.emulator.get()
         try await emulator.beHostile("gen_retry", times: 2)
         #expect(await Self.failure(emulator, try Talk.settings(emulator)) == nil)
     }
 
-    @Test func `A server that wants other secrets for ever is refused`() async throws {
+    @Test func `A server that requests secrets without end is refused`() async throws {
         let emulator = try await Self.emulator.get()
         try await emulator.beHostile("gen_retry", times: 5)
         let failure = await Self.failure(emulator, try Talk.settings(emulator))
         #expect((failure as? MTProtoError)?.code == .protocolBroken)
     }
 
-    @Test(arguments: messages) func `A hostile message is refused with status 76`(_ kind: String) async throws {
+    @Test(arguments: messages) func `A hostile message is a protocol error`(_ kind: String) async throws {
         let emulator = try await Self.emulator.get()
         var settings = try Talk.settings(emulator)
         settings.key = AuthKey(hexadecimal(try await emulator.authorizationKey()))
@@ -81,7 +81,7 @@ import Testing
         #expect(try await emulator.server.call("GET", "/control/mtproto/hostile")["waiting"]?.array == [])
     }
 
-    @Test func `Half a frame and the end of the connection are a broken connection only`() async throws {
+    @Test func `A connection that closes in the middle of a frame is only a broken connection`() async throws {
         let emulator = try await Self.emulator.get()
         var settings = try Talk.settings(emulator)
         settings.key = AuthKey(hexadecimal(try await emulator.authorizationKey()))
@@ -90,7 +90,7 @@ import Testing
     }
 
     @Test(arguments: [("transport_404", Int32(77)), ("transport_444", 78)])
-    func `Refusals of the transport end with what they mean`(_ kind: String, _ status: Int32) async throws {
+    func `Transport errors are reported with their meaning`(_ kind: String, _ status: Int32) async throws {
         let emulator = try await Self.emulator.get()
         var settings = try Talk.settings(emulator)
         settings.key = AuthKey(hexadecimal(try await emulator.authorizationKey()))
@@ -99,7 +99,7 @@ import Testing
         #expect((failure as? any ReportableError)?.exitStatus.rawValue == status, "\(String(describing: failure))")
     }
 
-    @Test func `Too many connections are a reason to wait`() async throws {
+    @Test func `Too many connections are a transient failure`() async throws {
         let emulator = try await Self.emulator.get()
         var settings = try Talk.settings(emulator)
         settings.key = AuthKey(hexadecimal(try await emulator.authorizationKey()))

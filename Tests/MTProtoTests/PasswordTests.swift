@@ -44,7 +44,7 @@ import Testing
             generator: Int32(algorithm?["g"]?.int ?? 0), serverPower: bytes(wanted["srp_B"]))
     }
 
-    @Test func `A password is proved, and a wrong one is not`() async throws {
+    @Test func `A correct password passes the check and a wrong one fails`() async throws {
         let emulator = try await MTProtoEmulator()
         try await emulator.control(
             "account",
@@ -57,7 +57,7 @@ import Testing
         #expect(refusal?.name == "PASSWORD_HASH_INVALID")
     }
 
-    @Test func `Parameters that would tell the password are refused`() {
+    @Test func `Parameters that would reveal the password are refused`() {
         let prime = KnownPrimes.telegram
         let good = [UInt8](repeating: 0x55, count: 256)
         var composite = prime

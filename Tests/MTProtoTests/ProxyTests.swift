@@ -5,7 +5,7 @@ import Testing
 @testable import MTProto
 
 @Suite struct ProxyTests {
-    @Test func `Links of proxies are read`() throws {
+    @Test func `Proxy links are read`() throws {
         let secret = try ProxySecret("00112233445566778899aabbccddeeff")
         let padded = try ProxySecret("dd00112233445566778899aabbccddeeff")
         let server = ServerAddress("proxy.example", 443)
@@ -33,20 +33,20 @@ import Testing
         "tg://proxy?server=a&port=0&secret=00112233445566778899aabbccddeeff",
         "tg://proxy?server=a&port=443&secret=0011", "http://proxy.example", "socks5://a", "socks5://a:99999",
         "tg://proxy?server=a&port=443&secret=ee00112233445566778899aabbccddeeff6578616d706c65",
-    ]) func `Links that lead nowhere are refused, without their secrets in the words`(_ link: String) throws {
+    ]) func `Invalid proxy links are refused without repeating their secrets`(_ link: String) throws {
         let failure = #expect(throws: MTProtoError.self) { try Proxy(link: link) }
         #expect(failure?.exitStatus.rawValue == 78)
         #expect(failure?.message.contains("0011") == false)
     }
 
-    @Test func `A secret for connections that look like TLS is refused with the reason`() throws {
+    @Test func `A fake-TLS secret is refused with the reason`() throws {
         let failure = #expect(throws: MTProtoError.self) {
             try ProxySecret("ee00112233445566778899aabbccddeeff6578616d706c65")
         }
         #expect(failure?.message.contains("TLS") == true)
     }
 
-    @Test func `A SOCKS5 proxy is asked by name, by address, and with a password`() throws {
+    @Test func `A SOCKS5 proxy is used by name, by address and with a password`() throws {
         var plain = Socks5(to: ServerAddress("a.example", 443), user: nil, password: nil)
         #expect(plain.opening == [5, 1, 0])
         #expect(try plain.receive([5]) == .wait)
@@ -62,7 +62,7 @@ import Testing
         #expect(try six.receive([5, 0]) == .send([5, 1, 0, 4] + [UInt8](repeating: 0, count: 15) + [1, 0, 80]))
     }
 
-    @Test func `Telegram is reached through a SOCKS5 proxy, and not with a wrong password`() async throws {
+    @Test func `Telegram is reached through a SOCKS5 proxy only with the right password`() async throws {
         let emulator = try await MTProtoEmulator()
         let relay = try PythonServer(script: "socks.py", [])
         var settings = try Talk.settings(emulator)

@@ -7,7 +7,7 @@ import Testing
 @Suite struct ReceivingTests {
     static let update: [UInt8] = [1, 2, 3, 4, 5, 6, 7, 8]
 
-    @Test func `A message that is right is taken and acknowledged a little later`() throws {
+    @Test func `A valid message is accepted and acknowledged a little later`() throws {
         var peer = try Peer()
         let id = peer.nextID()
         #expect(try peer.deliver(Self.update, id: id).updates == [Self.update])
@@ -20,7 +20,7 @@ import Testing
         #expect(try peer.sentAtOnce().isEmpty)
     }
 
-    @Test func `Acknowledgements go along with a call at once`() throws {
+    @Test func `Acknowledgements are sent at once with a call`() throws {
         var peer = try Peer()
         _ = try peer.deliver(Self.update)
         peer.session.call(1, Self.update)
@@ -36,7 +36,7 @@ import Testing
         #expect(throws: MTProtoError.self) { try peer.deliver(Self.update, id: id) }
     }
 
-    @Test(arguments: [299.0, 100, -29]) func `A message in the window is taken`(_ age: Double) throws {
+    @Test(arguments: [299.0, 100, -29]) func `A message within the time window is accepted`(_ age: Double) throws {
         var peer = try Peer()
         let id = peer.nextID(secondsAgo: age)
         #expect(try peer.deliver(Self.update, id: id).updates.count == 1)
@@ -54,14 +54,15 @@ import Testing
         #expect(throws: MTProtoError.self) { try peer.deliver(Self.update, id: id) }
     }
 
-    @Test func `A message that is played back is refused`() throws {
+    @Test func `A replayed message is refused`() throws {
         var peer = try Peer()
         let id = peer.nextID()
         _ = try peer.deliver(Self.update, id: id)
         #expect(throws: MTProtoError.self) { try peer.deliver(Self.update, id: id) }
     }
 
-    @Test func `A message that is sent again in a container or on another connection is acknowledged, not taken twice`()
+    @Test
+    func `A message that is resent in a container or on another connection is acknowledged but not delivered twice`()
         throws
     {
         var peer = try Peer()
@@ -78,7 +79,7 @@ import Testing
         #expect(try peer.sentAtOnce().map(\.constructor) == [ServiceID.ack])
     }
 
-    @Test func `Whatever is older than all that is remembered is not taken`() throws {
+    @Test func `A message older than every remembered id is ignored`() throws {
         var peer = try Peer()
         let early = peer.nextID()
         peer.wait(10)
@@ -86,7 +87,7 @@ import Testing
         #expect(try peer.deliver(Self.update, id: early).updates.isEmpty)
     }
 
-    @Test func `Containers in containers, packed twice, or longer than they are, are refused`() throws {
+    @Test func `Containers that are nested, packed twice or have a wrong length are refused`() throws {
         let inner = Peer.container([(1 << 32 | 1, Self.update)])
         let packed = TLBytes { writer in
             writer.word(Gzip.id)
@@ -102,7 +103,7 @@ import Testing
         }
     }
 
-    @Test func `Each altered byte of a packet is noticed`() throws {
+    @Test func `Every altered byte of a packet is detected`() throws {
         var peer = try Peer()
         let message = EncryptedMessage(
             salt: 5, sessionID: peer.session.id, id: peer.nextID(), sequence: 1, body: Self.update[...])
@@ -118,7 +119,7 @@ import Testing
         #expect(try peer.session.receive(packet, at: peer.now).updates == [Self.update])
     }
 
-    @Test func `What this side wrote is not taken for the server's`() throws {
+    @Test func `The client's own packet is not accepted as the server's`() throws {
         var peer = try Peer()
         let message = EncryptedMessage(
             salt: 5, sessionID: peer.session.id, id: peer.nextID(), sequence: 1, body: Self.update[...])
@@ -126,7 +127,7 @@ import Testing
         #expect(throws: MTProtoError.self) { try peer.session.receive(packet, at: peer.now) }
     }
 
-    @Test func `Questions about messages are answered`() throws {
+    @Test func `Requests for message states are answered`() throws {
         var peer = try Peer()
         let known = peer.nextID()
         _ = try peer.deliver(Self.update, id: known)

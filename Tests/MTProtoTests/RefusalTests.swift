@@ -29,7 +29,7 @@ import Testing
         Expected(code: 400, text: "X_99999999999999999999", name: "X_99999999999999999999", value: nil, status: 1),
     ]
 
-    @Test(arguments: known.indices) func `What Telegram says is taken apart once`(_ index: Int) {
+    @Test(arguments: known.indices) func `Telegram's error text is parsed once`(_ index: Int) {
         let expected = Self.known[index]
         let error = TelegramRPCError(code: expected.code, text: expected.text)
         #expect(error.name == expected.name)
@@ -38,27 +38,27 @@ import Testing
         #expect(error.message.contains(expected.text))
     }
 
-    @Test func `Waits and data centres are told`() {
+    @Test func `Flood waits and data centres are extracted from errors`() {
         #expect(TelegramRPCError(code: 420, text: "FLOOD_WAIT_3").wait == .seconds(3))
         #expect(TelegramRPCError(code: 400, text: "FILE_PART_7_MISSING").wait == nil)
         #expect(TelegramRPCError(code: 303, text: "PHONE_MIGRATE_5").dataCenter == 5)
         #expect(TelegramRPCError(code: 400, text: "PHONE_MIGRATE_5").dataCenter == nil)
     }
 
-    @Test func `What a server writes cannot reach a terminal's controls`() {
+    @Test func `A server's text cannot contain terminal control characters`() {
         let error = TelegramRPCError(code: 400, text: "A\u{1b}[31m\n" + String(repeating: "x", count: 500))
         #expect(error.text.allSatisfy { $0.isASCII && !$0.isNewline && $0 != "\u{1b}" })
         #expect(error.text.count <= 200)
     }
 
-    @Test func `A key is not in what prints it`() throws {
+    @Test func `A key does not appear in its description`() throws {
         let key = try #require(Peer.key)
         var dumped = ""
         dump(key, to: &dumped)
         for text in ["\(key)", String(reflecting: key), dumped] { #expect(text.count < 80) }
     }
 
-    @Test func `Updates that nobody takes are replaced by a gap`() async throws {
+    @Test func `Updates that no listener reads are replaced by a gap`() async throws {
         let buffer = UpdateBuffer<ConnectionEvent>(maxUpdates: 3, maxBytes: 1000)
         buffer.add(.salt(1))
         for number in 0..<5 { buffer.add(.update([UInt8(number)])) }

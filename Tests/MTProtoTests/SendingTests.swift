@@ -8,7 +8,7 @@ import Testing
     static let request: [UInt8] = [1, 2, 3, 4]
     static let answer: [UInt8] = [9, 8, 7, 6]
 
-    @Test func `A call is answered once, by the id of its message`() throws {
+    @Test func `A call is answered once, by its message id`() throws {
         var peer = try Peer()
         peer.session.call(1, Self.request)
         let message = try #require(try peer.sentAtOnce().first)
@@ -19,7 +19,7 @@ import Testing
         #expect(try peer.deliver(Peer.result(of: message.id, Self.answer)).answers == [:])
     }
 
-    @Test func `Calls at one moment share a container, with rising ids and numbers`() throws {
+    @Test func `Simultaneous calls share a container with increasing ids and sequence numbers`() throws {
         var peer = try Peer()
         for call in 1...5 { peer.session.call(CallID(call), Self.request) }
         let packets = try peer.sent()
@@ -35,7 +35,7 @@ import Testing
         #expect(try peer.sent().map(\.count) == [1, 1, 1])
     }
 
-    @Test func `The client is introduced until the server has taken it`() throws {
+    @Test func `initConnection is repeated until the server has accepted it`() throws {
         var peer = try Peer(initialization: [0, 0, 0, 1])
         peer.session.call(1, Self.request)
         peer.session.call(2, Self.request)
@@ -46,7 +46,7 @@ import Testing
         #expect(try peer.sentAtOnce().last?.body == Self.request)
     }
 
-    @Test func `Packing is used where it helps, both ways`() throws {
+    @Test func `Gzip packing is used in both directions where it helps`() throws {
         var peer = try Peer()
         let long = [UInt8](repeating: 7, count: 4000)
         peer.session.call(1, long)
@@ -57,7 +57,7 @@ import Testing
         #expect(try peer.deliver(Gzip.packed(long)).updates == [long])
     }
 
-    @Test func `A wrong salt is replaced, and what had it sent again under new ids`() throws {
+    @Test func `A wrong salt is replaced and its messages are resent under new ids`() throws {
         var peer = try Peer()
         peer.session.call(1, Self.request)
         peer.session.call(2, Self.request)
@@ -70,7 +70,7 @@ import Testing
         #expect(opened.id > container.id)
     }
 
-    @Test func `A message that is refused for ever ends the session`() throws {
+    @Test func `A message that is refused repeatedly ends the session`() throws {
         var peer = try Peer()
         peer.session.call(1, Self.request)
         #expect(throws: MTProtoError.self) {
@@ -81,7 +81,7 @@ import Testing
         }
     }
 
-    @Test func `On another connection calls are sent again as they were, in a container`() throws {
+    @Test func `On a new connection calls are resent unchanged in a container`() throws {
         var peer = try Peer()
         peer.session.call(1, Self.request)
         let first = try #require(try peer.sentAtOnce().first)
@@ -95,7 +95,7 @@ import Testing
         #expect(again.id == first.id && again.sequence == first.sequence && again.body == first.body)
     }
 
-    @Test func `The answer to a call that was sent again may come again, but not without end`() throws {
+    @Test func `A resent call may be answered again, but not without limit`() throws {
         var peer = try Peer()
         peer.session.call(1, Self.request)
         let request = try #require(try peer.sentAtOnce().first)
@@ -108,7 +108,7 @@ import Testing
         #expect(throws: MTProtoError.self) { try peer.deliver(result, id: id) }
     }
 
-    @Test func `A server that knows nothing of a session gets its calls anew`() throws {
+    @Test func `A server that created a new session receives the calls again`() throws {
         var peer = try Peer()
         peer.session.call(1, Self.request)
         let first = try #require(try peer.sentAtOnce().first)
@@ -125,7 +125,7 @@ import Testing
     }
 
     @Test(arguments: [Int32(17), 18, 19, 32, 33, 34, 35, 64])
-    func `A session that the server cannot follow is replaced, and its calls are kept`(_ code: Int32) throws {
+    func `A session that the server rejects is replaced and keeps its calls`(_ code: Int32) throws {
         var peer = try Peer()
         let id = peer.session.id
         peer.session.call(1, Self.request)
@@ -140,7 +140,7 @@ import Testing
         #expect(try peer.deliver(Peer.result(of: request.id, Self.answer)).answers == [1: Self.answer])
     }
 
-    @Test func `A wrong clock is set by what the server says`() throws {
+    @Test func `A wrong clock is corrected from the server's time`() throws {
         var peer = try Peer()
         peer.session.clock.set(peer.now.wall - 3600, at: peer.now)
         peer.session.call(1, Self.request)
@@ -150,7 +150,7 @@ import Testing
         #expect(abs(ServerClock.time(of: again.id) - peer.now.wall) < 5)
     }
 
-    @Test func `What the server asks for again is sent again, and for the rest it is told`() throws {
+    @Test func `Requested messages are resent and unknown ones are reported`() throws {
         var peer = try Peer()
         peer.session.call(1, Self.request)
         let first = try #require(try peer.sentAtOnce().first)
@@ -160,7 +160,7 @@ import Testing
         #expect(sent.contains { $0.constructor == ServiceID.stateInfo })
     }
 
-    @Test func `An answer that is only announced is asked for, and may then come`() throws {
+    @Test func `An announced answer is requested and then accepted`() throws {
         var peer = try Peer()
         peer.session.call(1, Self.request)
         let first = try #require(try peer.sentAtOnce().first)
@@ -178,7 +178,7 @@ import Testing
         #expect(try peer.deliver(Peer.result(of: first.id, Self.answer), id: answerID).answers == [:])
     }
 
-    @Test func `Messages that nobody confirms are asked about, and sent again if they were lost`() throws {
+    @Test func `Unacknowledged messages are queried and resent if lost`() throws {
         var peer = try Peer()
         peer.session.call(1, Self.request)
         let first = try #require(try peer.sentAtOnce().first)
@@ -189,7 +189,7 @@ import Testing
         #expect(try peer.sentAtOnce().contains { $0.id == first.id && $0.body == Self.request })
     }
 
-    @Test func `A silent server is asked whether it is there, and given up`() throws {
+    @Test func `A silent server is pinged, then given up`() throws {
         var peer = try Peer()
         peer.wait(Liveness.quiet + 1)
         try peer.session.tick(at: peer.now)
@@ -199,7 +199,7 @@ import Testing
         #expect(failure?.code == .disconnected)
     }
 
-    @Test func `A call that is given up is not sent, or its answer not wanted`() throws {
+    @Test func `A cancelled call is not sent, or its answer is dropped`() throws {
         var peer = try Peer()
         peer.session.call(1, Self.request)
         peer.session.cancel(1)
@@ -211,7 +211,7 @@ import Testing
         #expect(try peer.deliver(Peer.result(of: message.id, Self.answer)).answers == [:])
     }
 
-    @Test func `Announced salts are used in their time`() {
+    @Test func `Announced salts are used during their validity`() {
         var salts = Salts(1)
         salts.add([
             Salts.Future(since: 100, until: 200, salt: 2), Salts.Future(since: 150, until: 250, salt: 3),

@@ -7,7 +7,7 @@ import Testing
         (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 13 &+ count) }
     }
 
-    @Test(arguments: TransportKind.allCases) func `Packets survive whatever pieces they arrive in`(
+    @Test(arguments: TransportKind.allCases) func `Packets are the same however their bytes arrive`(
         _ kind: TransportKind
     ) throws {
         var sender = Framing(kind)
@@ -29,7 +29,7 @@ import Testing
         }
     }
 
-    @Test func `Frames are laid out as they are published`() {
+    @Test func `Frames have the documented layout`() {
         let packet = [UInt8](repeating: 1, count: 24)
         var bytes: [UInt8] = []
         var abridged = Framing(.abridged)
@@ -48,7 +48,7 @@ import Testing
         #expect(bytes == [16, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 0x42, 0x0f, 0xb5, 0xe0])
     }
 
-    @Test func `Errors and quick acknowledgements are told from packets`() throws {
+    @Test func `Errors and quick acknowledgements are distinguished from packets`() throws {
         let error: [UInt8] = [0x6c, 0xfe, 0xff, 0xff]
         let cases: [(TransportKind, [UInt8], TransportFrame)] = [
             (.abridged, [1] + error, .error(404)), (.intermediate, [4, 0, 0, 0] + error, .error(404)),
@@ -69,7 +69,7 @@ import Testing
         (.intermediate, [0, 0, 0, 0x40]), (.intermediate, [25, 0, 0, 0]), (.full, [8, 0, 0, 0, 0, 0, 0, 0]),
         (.full, [16, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]), (.full, [0xff, 0xff, 0xff, 0xff]),
         (.intermediate, [4, 0, 0, 0, 1, 0, 0, 0]),
-    ]) func `Frames that none can send are refused`(_ kind: TransportKind, _ bytes: [UInt8]) {
+    ]) func `Impossible frames are refused`(_ kind: TransportKind, _ bytes: [UInt8]) {
         var framing = Framing(kind)
         #expect(throws: MTProtoError.self) {
             var rest = bytes[...]
@@ -77,7 +77,7 @@ import Testing
         }
     }
 
-    @Test func `Obfuscated connections begin with what looks like chance`() throws {
+    @Test func `Obfuscated connections begin with random-looking bytes`() throws {
         // The first bytes that chance gives here are those of another transport.
         let random = RandomSource { count in
             [UInt8](repeating: count == 64 ? UInt8.random(in: 0xee...0xf0) : 0, count: count)

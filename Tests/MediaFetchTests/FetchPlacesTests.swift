@@ -5,7 +5,7 @@ import Testing
 @testable import media_fetch
 
 @Suite(.timeLimit(.minutes(1))) struct FetchPlacesTests {
-    @Test func noMoreRunAtOnceThanMayAndTheFirstToComeIsTheFirstToGo() async throws {
+    @Test func `At most the allowed number runs at once, in order of arrival`() async throws {
         let places = FetchPlaces(2)
         let gate = Gate()
         let running = Noted(0)
@@ -37,7 +37,7 @@ import Testing
         #expect(order.withLock { $0.count } == 6)
     }
 
-    @Test func aWaitThatIsCancelledGivesUpItsPlaceInTheLine() async throws {
+    @Test func `A cancelled wait leaves the line`() async throws {
         let places = FetchPlaces(1)
         let gate = Gate()
         let queued = Noted(0)

@@ -5,8 +5,8 @@ import Testing
 @testable import media_fetch
 
 @Suite struct MediaRequestTests {
-    @Test("reads when to come back", arguments: [(1.2, 2), (1e300, nil), (-1e300, nil)] as [(Double, Int64?)])
-    func retryAfter(given: Double, seconds: Int64?) throws {
+    @Test(arguments: [(1.2, 2), (1e300, nil), (-1e300, nil)] as [(Double, Int64?)])
+    func `The retry time of a rate-limited request is read`(given: Double, seconds: Int64?) throws {
         var event = Envelope(
             type: "commands.media.video_download", payload: ["url": "https://example.com/"])
         event.meta["rate_limited"] = true

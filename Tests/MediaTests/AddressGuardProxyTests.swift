@@ -4,8 +4,7 @@ import HTTP
 import TestSupport
 import Testing
 
-@Suite("The proxy that guards addresses")
-struct AddressGuardProxyTests {
+@Suite struct AddressGuardProxyTests {
     /// What curl makes of a request through the proxy: its status, or that of the proxy's refusal.
     private func curl(_ proxy: AddressGuardProxy, _ url: String, proxyURL: String? = nil, _ more: String...) throws
         -> String
@@ -24,8 +23,7 @@ struct AddressGuardProxyTests {
         }
     }
 
-    @Test("refuses this machine and its neighbours, plain or through a tunnel")
-    func refuses() throws {
+    @Test func `The proxy refuses loopback and private addresses, directly or through a tunnel`() throws {
         let server = try server()
         let proxy = try AddressGuardProxy(policy: .publicOnly)
         defer {
@@ -39,8 +37,7 @@ struct AddressGuardProxyTests {
         #expect(server.requests.isEmpty)
     }
 
-    @Test("serves nobody without its password")
-    func password() throws {
+    @Test func `The proxy serves no request without its password`() throws {
         let server = try server()
         let proxy = try AddressGuardProxy(policy: .any)
         defer {
@@ -54,8 +51,7 @@ struct AddressGuardProxyTests {
         #expect(server.requests.isEmpty)
     }
 
-    @Test("passes on what is allowed, and not its own password")
-    func passesOn() throws {
+    @Test func `The proxy forwards allowed requests without its own password`() throws {
         let server = try server()
         let proxy = try AddressGuardProxy(policy: .any)
         defer {
@@ -67,8 +63,7 @@ struct AddressGuardProxyTests {
         #expect(try curl(proxy, server.url("/a"), "-d", "x=1") == "POST /a - 200 000")
     }
 
-    @Test("carries large answers whole")
-    func large() throws {
+    @Test func `The proxy forwards large responses completely`() throws {
         let server = try LoopbackServer { $1.respond(body: [UInt8](repeating: 65, count: 20_000_000)) }
         let proxy = try AddressGuardProxy(policy: .any)
         defer {
@@ -81,8 +76,7 @@ struct AddressGuardProxyTests {
         #expect(stat(folder("out"), &info) == 0 && info.st_size == 20_000_000)
     }
 
-    @Test("answers an unreachable host with 502, and nonsense with 400")
-    func failures() throws {
+    @Test func `The proxy answers an unreachable host with 502 and a malformed request with 400`() throws {
         let proxy = try AddressGuardProxy(policy: .any)
         defer { proxy.stop() }
         #expect(try curl(proxy, "http://no-such-host.invalid/") == " 502 000")
@@ -90,8 +84,7 @@ struct AddressGuardProxyTests {
         #expect(try curl(proxy, "http://127.0.0.1:1/", "--request-target", "ftp://h/x") == " 400 000")
     }
 
-    @Test("is what ffmpeg uses, and there is no way around it")
-    func ffmpeg() async throws {
+    @Test func `The proxy cannot be bypassed by ffmpeg`() async throws {
         let clips = try Clips.shared.get()
         let site = try WebSite(root: clips.folder.path)
         let guarding = try AddressGuardProxy(policy: .publicOnly)

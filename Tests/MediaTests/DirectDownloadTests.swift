@@ -21,8 +21,7 @@ private final class Answers: Sendable {
     }
 }
 
-@Suite("A direct download")
-struct DirectDownloadTests {
+@Suite struct DirectDownloadTests {
     private let root: TemporaryFolder
     private let content = (0..<300_000).map { UInt8(truncatingIfNeeded: $0 &* 131 &+ $0 >> 9) }
 
@@ -51,8 +50,7 @@ struct DirectDownloadTests {
         #expect(file.sizeBytes == 300_000)
     }
 
-    @Test("brings the file, its hash, type and name, and says how far it is")
-    func whole() async throws {
+    @Test func `A download returns the file, its hash, type and name, and reports progress`() async throws {
         let site = try FileSite(content)
         let progress = Mutex<[MediaProgress]>([])
         let folder = try folder()
@@ -66,16 +64,14 @@ struct DirectDownloadTests {
         #expect(progress.withLock { $0.last?.totalBytes } == 300_000)
     }
 
-    @Test("goes on where the connection broke, within one call")
-    func resumesWithin() async throws {
+    @Test func `A download resumes within one call when the connection breaks`() async throws {
         let site = try FileSite(content) { $0.breaks = [100_000, 50_000, 0, 20_000] }
         let outcome = try await download(site.server.url("/v.mp4"), try folder()).run { _ in }
         expectWhole(try file(outcome))
         #expect(site.server.requests.map(\.rangeStart) == [nil, 100_000, 150_000, 150_000, 170_000])
     }
 
-    @Test("goes on where a former call ended")
-    func resumesLater() async throws {
+    @Test func `A download resumes where an earlier call ended`() async throws {
         let site = try FileSite(content) { $0.breaks = [100_000, 0] }
         var first = download(site.server.url("/v.mp4"), try folder())
         first.fruitlessAttempts = 1
@@ -87,10 +83,10 @@ struct DirectDownloadTests {
         #expect(site.server.requests.last?.rangeStart == 100_000)
     }
 
-    @Test(
-        "trusts after a crash of the machine only what was on the disk",
-        arguments: [("100000", 100_000), ("4096", 4096)])
-    func afterCrash(durable: String, start: Int) async throws {
+    @Test(arguments: [("100000", 100_000), ("4096", 4096)])
+    func `After a machine crash a download trusts only the bytes that were on the disk`(durable: String, start: Int)
+        async throws
+    {
         let site = try FileSite(content) { $0.breaks = [100_000] }
         var first = download(site.server.url("/v.mp4"), try folder())
         first.fruitlessAttempts = 0
@@ -105,8 +101,7 @@ struct DirectDownloadTests {
         #expect(site.server.requests.last?.rangeStart == start)
     }
 
-    @Test("of a file that is all there asks only whether it still is")
-    func alreadyWhole() async throws {
+    @Test func `A download that is complete only checks that the file is unchanged`() async throws {
         let site = try FileSite(content)
         let folder = try folder()
         _ = try await download(site.server.url("/v.mp4"), folder).run { _ in }
@@ -115,8 +110,7 @@ struct DirectDownloadTests {
         #expect(site.server.requests.last?.rangeStart == 300_000)
     }
 
-    @Test("starts over when the file has changed since")
-    func changed() async throws {
+    @Test func `A download restarts when the file has changed`() async throws {
         let site = try FileSite([UInt8](repeating: 7, count: 250_000)) { $0.breaks = [100_000] }
         var first = download(site.server.url("/v.mp4"), try folder())
         first.fruitlessAttempts = 0
@@ -130,8 +124,7 @@ struct DirectDownloadTests {
         expectWhole(try file(outcome))
     }
 
-    @Test("starts over when another link led to the same address")
-    func otherURL() async throws {
+    @Test func `A download restarts when another link led to the same address`() async throws {
         let site = try FileSite(content) { $0.breaks = [100_000] }
         var first = download(site.server.url("/v.mp4"), try folder())
         first.fruitlessAttempts = 0
@@ -141,8 +134,8 @@ struct DirectDownloadTests {
         #expect(site.server.requests.last?.rangeStart == nil)
     }
 
-    @Test("starts over when the server cannot continue", arguments: ["W/\"weak\"", "\"strong\""])
-    func notResumable(etag: String) async throws {
+    @Test(arguments: ["W/\"weak\"", "\"strong\""])
+    func `A download restarts when the server cannot resume`(etag: String) async throws {
         let site = try FileSite(content) { manners in
             manners.breaks = [100_000]
             manners.acceptsRanges = false
@@ -152,9 +145,8 @@ struct DirectDownloadTests {
         expectWhole(try file(outcome))
     }
 
-    @Test(
-        "keeps a partial file only when it can go on from it", arguments: [("\"strong\"", true), ("W/\"weak\"", false)])
-    func keepsPartial(etag: String, isKept: Bool) async throws {
+    @Test(arguments: [("\"strong\"", true), ("W/\"weak\"", false)])
+    func `A partial file is kept only when the download can resume from it`(etag: String, isKept: Bool) async throws {
         let site = try FileSite(content) { manners in
             manners.breaks = Array(repeating: 1000, count: 50)
             manners.etag = etag
@@ -165,8 +157,7 @@ struct DirectDownloadTests {
         #expect((access(download.folder.file("data.part"), F_OK) == 0) == isKept)
     }
 
-    @Test("gives up when nothing new comes any more")
-    func fruitless() async throws {
+    @Test func `A download gives up when no new bytes arrive`() async throws {
         let site = try FileSite(content) { $0.breaks = [1000] + Array(repeating: 0, count: 50) }
         let download = download(site.server.url("/v.mp4"), try folder())
         let error = await #expect(throws: MediaError.self) { try await download.run { _ in } }
@@ -174,8 +165,8 @@ struct DirectDownloadTests {
         #expect(site.server.requests.count == 6)
     }
 
-    @Test("gives up on a server with which every attempt starts over", arguments: ["W/\"weak\"", "\"strong\""])
-    func neverFurther(etag: String) async throws {
+    @Test(arguments: ["W/\"weak\"", "\"strong\""])
+    func `A download gives up on a server where every attempt restarts`(etag: String) async throws {
         let site = try FileSite(content) { manners in
             manners.breaks = Array(repeating: 1000, count: 50)
             manners.acceptsRanges = false
@@ -187,13 +178,11 @@ struct DirectDownloadTests {
         #expect(site.server.requests.count == 6)
     }
 
-    @Test(
-        "does not put two versions together, nor believes sizes that cannot be",
-        arguments: [
-            ("\"v2\"", "bytes 100000-299999/300000"), ("\"v1\"", "bytes 100000-299999/-9223372036854775808"),
-            ("\"v1\"", "bytes 100000-299999/7"), ("\"v1\"", "bytes -100000-299999/300000"),
-        ])
-    func badContinuation(etag: String, range: String) async throws {
+    @Test(arguments: [
+        ("\"v2\"", "bytes 100000-299999/300000"), ("\"v1\"", "bytes 100000-299999/-9223372036854775808"),
+        ("\"v1\"", "bytes 100000-299999/7"), ("\"v1\"", "bytes -100000-299999/300000"),
+    ])
+    func `A download never joins two versions and refuses impossible sizes`(etag: String, range: String) async throws {
         let content = content
         let server = try LoopbackServer { request, connection in
             let headers = [("Content-Type", "video/mp4"), ("ETag", request.rangeStart == nil ? "\"v1\"" : etag)]
@@ -214,8 +203,10 @@ struct DirectDownloadTests {
         expectWhole(try file(try await download(server.url("/v.mp4"), try folder()).run { _ in }))
     }
 
-    @Test("of what is too large ends, at the head or on the way, and leaves nothing", arguments: [true, false])
-    func tooLarge(isAnnounced: Bool) async throws {
+    @Test(arguments: [true, false])
+    func `A download that is too large ends at the head or on the way and leaves no file`(isAnnounced: Bool)
+        async throws
+    {
         let server = try LoopbackServer { _, connection in
             let length = isAnnounced ? [("Content-Length", "10000001")] : [("Connection", "close")]
             connection.send(head: 200, [("Content-Type", "video/mp4"), ("ETag", "\"x\"")] + length)
@@ -231,8 +222,7 @@ struct DirectDownloadTests {
         #expect(server.requests.count == 1)
     }
 
-    @Test("of a server that goes silent ends as timed out")
-    func stall() async throws {
+    @Test func `A download from a silent server times out`() async throws {
         let server = try LoopbackServer { _, connection in
             connection.send(head: 200, [("Content-Type", "video/mp4"), ("ETag", "\"x\""), ("Content-Length", "100")])
             connection.send([1, 2, 3])
@@ -246,8 +236,7 @@ struct DirectDownloadTests {
         #expect(error?.code == .timedOut)
     }
 
-    @Test("of a server that only trickles ends as timed out")
-    func trickle() async throws {
+    @Test func `A download from a server that is too slow times out`() async throws {
         let server = try LoopbackServer { _, connection in
             connection.send(head: 200, [("Content-Type", "video/mp4"), ("ETag", "\"x\""), ("Content-Length", "99999")])
             for _ in 0..<400 {
@@ -263,8 +252,8 @@ struct DirectDownloadTests {
         #expect(error?.code == .timedOut)
     }
 
-    @Test("comes back when the server said to, in seconds or at a time", arguments: [429, 503])
-    func retryAfter(status: Int) async throws {
+    @Test(arguments: [429, 503])
+    func `A download waits as long as Retry-After demands, in seconds or until a date`(status: Int) async throws {
         let shared = Answers()
         let server = try LoopbackServer { _, connection in
             guard shared.next() > 1 else { return connection.respond(status, [("Retry-After", "1")], text: "") }
@@ -277,8 +266,7 @@ struct DirectDownloadTests {
         #expect(server.requests.count == 2)
     }
 
-    @Test("does not wait for a server that wants to be left alone for long, and says for how long")
-    func longRetryAfter() async throws {
+    @Test func `A long Retry-After is reported instead of waited for`() async throws {
         let server = try LoopbackServer { _, connection in
             connection.respond(429, [("Retry-After", "3600")], text: "")
         }
@@ -291,15 +279,15 @@ struct DirectDownloadTests {
         #expect(server.requests.count == 1)
     }
 
-    @Test(
-        "leaves pages and manifests to an extractor, without a byte of them",
-        arguments: [
-            ("text/html; charset=utf-8", "/watch"), ("application/xhtml+xml", "/x"),
-            ("application/vnd.apple.mpegurl", "/x"),
-            ("application/x-mpegURL", "/x"), ("application/dash+xml", "/x"), ("text/plain", "/live.m3u8"),
-            ("application/octet-stream", "/x.mpd?token=1"),
-        ])
-    func pages(type: String, path: String) async throws {
+    @Test(arguments: [
+        ("text/html; charset=utf-8", "/watch"), ("application/xhtml+xml", "/x"),
+        ("application/vnd.apple.mpegurl", "/x"),
+        ("application/x-mpegURL", "/x"), ("application/dash+xml", "/x"), ("text/plain", "/live.m3u8"),
+        ("application/octet-stream", "/x.mpd?token=1"),
+    ])
+    func `A page or a manifest is left to the extractor without downloading its body`(type: String, path: String)
+        async throws
+    {
         let server = try LoopbackServer { _, connection in
             connection.send(head: 200, [("Content-Type", type), ("Content-Length", "1000000")])
             connection.waitForHangUp()
@@ -313,13 +301,13 @@ struct DirectDownloadTests {
         #expect(folderEntries(folder.path) == ["lock"])
     }
 
-    @Test(
-        "of what is not there is an error for a file, and an extractor's business for a page",
-        arguments: [
-            (404, MediaError.Code.notFound), (403, .forbidden), (500, .serverError), (429, .rateLimited),
-            (451, .geoBlocked),
-        ])
-    func refusals(status: Int, code: MediaError.Code) async throws {
+    @Test(arguments: [
+        (404, MediaError.Code.notFound), (403, .forbidden), (500, .serverError), (429, .rateLimited),
+        (451, .geoBlocked),
+    ])
+    func `A missing file is an error and a missing page is left to the extractor`(status: Int, code: MediaError.Code)
+        async throws
+    {
         let server = try LoopbackServer { $1.respond(status, [("Content-Type", "text/html")], text: "sorry") }
         defer { server.stop() }
         let folder = try folder()
@@ -333,8 +321,7 @@ struct DirectDownloadTests {
         }
     }
 
-    @Test("is refused a way into this machine, by link and by redirect")
-    func privateAddress() async throws {
+    @Test func `A download cannot reach this machine by link or redirect`() async throws {
         let server = try LoopbackServer { $1.respond(text: "secret") }
         defer { server.stop() }
         let folder = try folder()
@@ -350,8 +337,7 @@ struct DirectDownloadTests {
         #expect(server.requests.isEmpty)
     }
 
-    @Test("onto a full disk says so, and leaves nothing on it")
-    func fullDisk() async throws {
+    @Test func `A full disk is reported and the partial file is removed`() async throws {
         let site = try FileSite(content)
         let full = try #require(try JobFolder.tryToOpen(root: root.path, hash: "full"))
         // Every write to it fails as on a full disk.
@@ -362,8 +348,7 @@ struct DirectDownloadTests {
         #expect(MediaError.local("write the download", ENOSPC).reason == "There is no space left on my disk.")
     }
 
-    @Test("that is cancelled ends at once and can be continued")
-    func cancelled() async throws {
+    @Test func `A cancelled download ends at once and can be resumed`() async throws {
         let server = try LoopbackServer { _, connection in
             connection.send(head: 200, [("Content-Type", "video/mp4"), ("ETag", "\"x\""), ("Content-Length", "100")])
             connection.send([1, 2, 3])
@@ -382,8 +367,7 @@ struct DirectDownloadTests {
         #expect(SmallFile.readBytes(download.folder.file("data.part"), maxBytes: 100) == [1, 2, 3])
     }
 
-    @Test("keeps no URL on disk: it can hold a token")
-    func noTokens() async throws {
+    @Test func `A download keeps no URL on disk because it may contain a token`() async throws {
         let site = try FileSite(content)
         let folder = try folder()
         _ = try await download(site.server.url("/bot123:TOKEN/v.mp4"), folder).run { _ in }

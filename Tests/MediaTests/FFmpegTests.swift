@@ -5,8 +5,7 @@ import Testing
 
 @testable import Media
 
-@Suite("ffmpeg")
-struct FFmpegTests {
+@Suite struct FFmpegTests {
     private let folder: TemporaryFolder
     private let clips: Clips
     private let ffmpeg = FFmpeg(deadline: .now + .seconds(60), maxBytes: 1 << 30)
@@ -16,8 +15,7 @@ struct FFmpegTests {
         clips = try Clips.shared.get()
     }
 
-    @Test("says what a file holds")
-    func probes() async throws {
+    @Test func `Probing returns the contents of a file`() async throws {
         let video = try #require(try await ffmpeg.probe(clips.mp4))
         #expect(video.isMP4 && video.hasVideo && video.hasAudio)
         #expect(video.width == 160 && video.height == 120)
@@ -28,8 +26,7 @@ struct FFmpegTests {
         #expect(try await ffmpeg.probe(clips.silent)?.hasAudio == false)
     }
 
-    @Test("makes an mp3 with title and performer, and says how far it is")
-    func extractsAudio() async throws {
+    @Test func `Audio extraction makes an MP3 with title and performer and reports progress`() async throws {
         let video = try #require(try await ffmpeg.probe(clips.mkv))
         let progress = Mutex<[MediaProgress]>([])
         try await ffmpeg.extractAudio(
@@ -43,9 +40,8 @@ struct FFmpegTests {
         #expect(progress.withLock { $0.allSatisfy { $0.state == .converting } && !$0.isEmpty })
     }
 
-    @Test(
-        "makes an mp4 of other containers, and of streams that mp4 cannot hold", arguments: ["clip.mkv", "clip.webm"])
-    func makesMP4(name: String) async throws {
+    @Test(arguments: ["clip.mkv", "clip.webm"])
+    func `Conversion makes an MP4 of other containers and of streams that MP4 cannot hold`(name: String) async throws {
         let source = clips.folder(name)
         let before = try #require(try await ffmpeg.probe(source))
         #expect(!before.isMP4)
@@ -56,15 +52,13 @@ struct FFmpegTests {
         #expect(after.width == 160 && after.height == 120)
     }
 
-    @Test(
-        "opens no file but the one it is given",
-        arguments: [
-            "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nfile:SECRET\n#EXT-X-ENDLIST\n",
-            "ffconcat version 1.0\nfile SECRET\n",
-            "file 'SECRET'\n",
-            "<?xml version=\"1.0\"?><MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\"><BaseURL>SECRET</BaseURL></MPD>",
-        ])
-    func playlists(text: String) async throws {
+    @Test(arguments: [
+        "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nfile:SECRET\n#EXT-X-ENDLIST\n",
+        "ffconcat version 1.0\nfile SECRET\n",
+        "file 'SECRET'\n",
+        "<?xml version=\"1.0\"?><MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\"><BaseURL>SECRET</BaseURL></MPD>",
+    ])
+    func `ffmpeg opens no file except its input`(text: String) async throws {
         let playlist = text.replacing("SECRET", with: clips.mp4)
         for name in ["list.mp4", "list.m3u8", "list.ffconcat"] {
             try SmallFile.write(Array(playlist.utf8), to: folder(name))
@@ -78,8 +72,7 @@ struct FFmpegTests {
         }
     }
 
-    @Test("is shown what begins as media does, whatever it is called")
-    func signatures() throws {
+    @Test func `Media is recognised by its first bytes, whatever its name`() throws {
         for clip in [clips.mp4, clips.webm, clips.mkv, clips.mp3, clips.folder("hls0.ts")] {
             let beginning = try #require(SmallFile.readBeginning(clip, count: MediaSignature.length))
             #expect(MediaSignature.isPlausible(beginning), "\(clip)")
@@ -89,16 +82,14 @@ struct FFmpegTests {
         }
     }
 
-    @Test("takes a name for a file, whatever it looks like")
-    func oddNames() async throws {
+    @Test func `ffmpeg takes any file name literally`() async throws {
         for name in ["-i", "http:x.mp4", "concat:a|b", "pipe:0", "a%03d.mp4"] {
             link(clips.mp4, folder(name))
             #expect(try await ffmpeg.probe(folder(name))?.hasVideo == true, "\(name)")
         }
     }
 
-    @Test("ends with a clear error on damage, and leaves no part of a result")
-    func damage() async throws {
+    @Test func `A damaged file is a clear error and leaves no partial result`() async throws {
         let bytes = try #require(SmallFile.readBytes(clips.mp4, maxBytes: 1 << 24))
         try SmallFile.write(Array(bytes.prefix(bytes.count / 3)), to: folder("broken.mp4"))
         try SmallFile.write(Array("no media at all".utf8), to: folder("text.mp4"))
@@ -106,8 +97,7 @@ struct FFmpegTests {
         #expect(try await ffmpeg.probe(folder("text.mp4")) == nil)
     }
 
-    @Test("cannot fill the disk")
-    func bounded() async throws {
+    @Test func `ffmpeg cannot fill the disk`() async throws {
         let small = FFmpeg(deadline: .now + .seconds(60), maxBytes: 4096)
         let probe = try #require(try await ffmpeg.probe(clips.mkv))
         let error = await #expect(throws: MediaError.self) {

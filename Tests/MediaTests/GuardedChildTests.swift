@@ -6,8 +6,7 @@ import Testing
 
 @testable import Media
 
-@Suite("A guarded child")
-struct GuardedChildTests {
+@Suite struct GuardedChildTests {
     private let folder: TemporaryFolder
 
     init() throws { folder = try TemporaryFolder() }
@@ -30,16 +29,14 @@ struct GuardedChildTests {
         return !status.contains("State:\tZ")
     }
 
-    @Test("hands over its lines, errors and status")
-    func output() async throws {
+    @Test func `A child's lines, errors and status are returned`() async throws {
         let (exit, lines) = try await lines(shell("echo one; echo; printf two; echo bad >&2; exit 3"))
         #expect(lines == ["one", "two"])
         #expect(exit.cause == .exited(3))
         #expect(exit.errorLines == ["bad"])
     }
 
-    @Test("gets its arguments as they are, and only the environment it is given")
-    func argumentsAndEnvironment() async throws {
+    @Test func `A child receives its arguments unchanged and only the given environment`() async throws {
         setenv("TGPIPE_TEST_SECRET", "word", 1)
         let (_, lines) = try await lines(shell("printf '%s\\n' \"$@\"; env; pwd", "a b", "-x", "$HOME", "ü"))
         #expect(lines.prefix(4) == ["a b", "-x", "$HOME", "ü"])
@@ -48,8 +45,7 @@ struct GuardedChildTests {
         #expect(ChildEnvironment.inherited()["TGPIPE_TEST_SECRET"] == nil)
     }
 
-    @Test("has no descriptor but the standard three, and signals as they are by default")
-    func clean() async throws {
+    @Test func `A child has only the three standard descriptors and default signal handling`() async throws {
         let extra = open("/dev/null", O_RDONLY)  // not close-on-exec
         defer { close(extra) }
         signal(SIGPIPE, SIG_IGN)
@@ -61,8 +57,7 @@ struct GuardedChildTests {
         #expect(masks == [0, 0])
     }
 
-    @Test("that is not installed is an error that says so")
-    func missing() async {
+    @Test func `A program that is not installed is a clear error`() async {
         var command = shell("")
         command.program = "no-such-program"
         let error = await #expect(throws: MediaError.self) { try await GuardedChild.run(command) }
@@ -70,22 +65,19 @@ struct GuardedChildTests {
         #expect(error?.reason == "no-such-program is not installed here.")
     }
 
-    @Test("that runs too long is ended with all that it started")
-    func deadline() async throws {
+    @Test func `A child that exceeds its deadline is killed with its descendants`() async throws {
         let (exit, lines) = try await lines(shell("sleep 600 & echo $!; wait", deadline: .milliseconds(300)))
         #expect(exit.cause == .overdue)
         #expect(try await eventually { !isAlive(try #require(lines.first)) })
     }
 
-    @Test("that ends leaves nothing behind that it started")
-    func leavesNothing() async throws {
+    @Test func `A child that ends leaves no descendant running`() async throws {
         let (exit, lines) = try await lines(shell("sleep 600 >/dev/null 2>&1 & echo $!"))
         #expect(exit.isSuccess)
         #expect(try await eventually { !isAlive(try #require(lines.first)) })
     }
 
-    @Test("that is cancelled ends, also when it will not listen")
-    func cancelled() async throws {
+    @Test func `A cancelled child ends even if it ignores signals`() async throws {
         let pid = Mutex("")
         let command = shell("trap '' TERM; echo $$; while :; do sleep 1; done")
         let task = Task { try await GuardedChild.run(command) { line in pid.withLock { $0 = line } } }
@@ -96,20 +88,17 @@ struct GuardedChildTests {
         #expect(!isAlive(pid.withLock { $0 }))
     }
 
-    @Test("that was killed says by what")
-    func killed() async throws {
+    @Test func `A killed child is reported with its signal`() async throws {
         #expect(try await GuardedChild.run(shell("kill -9 $$")).cause == .killed(signal: SIGKILL))
     }
 
-    @Test("that prints without an end is ended")
-    func flood() async throws {
+    @Test func `A child with endless output is killed`() async throws {
         var command = shell("yes")
         command.maxOutputBytes = 1_000_000
         #expect(try await GuardedChild.run(command).cause == .flooded)
     }
 
-    @Test("cannot write a longer file than it may")
-    func fileSize() async throws {
+    @Test func `A child cannot write a file over the limit`() async throws {
         var command = shell("head -c 100000 /dev/zero > big")
         command.maxFileBytes = 10_000
         let exit = try await GuardedChild.run(command)
@@ -117,8 +106,7 @@ struct GuardedChildTests {
         #expect(SmallFile.readBytes(folder("big"), maxBytes: 1 << 20)?.count == 10_000)
     }
 
-    @Test("does not outlive who waits for it, nor does what it started")
-    func diesWithParent() async throws {
+    @Test func `A child and its descendants do not outlive the parent`() async throws {
         let pids = folder("pids")
         // A thread that ends is to the kernel what a parent that dies is.
         let command = shell("sleep 600 & echo $$ $! > pids; wait")
@@ -133,8 +121,7 @@ struct GuardedChildTests {
         }
     }
 
-    @Test("can write its output to a file")
-    func outputFile() async throws {
+    @Test func `A child can write its output to a file`() async throws {
         var command = shell("echo hello")
         command.outputFile = folder("out")
         #expect(try await lines(command).lines.isEmpty)

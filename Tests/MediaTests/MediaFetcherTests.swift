@@ -9,8 +9,7 @@ import Testing
 
 @testable import Media
 
-@Suite("A media fetcher")
-struct MediaFetcherTests {
+@Suite struct MediaFetcherTests {
     private let folder: TemporaryFolder
     private let clips: Clips
     private let site: WebSite
@@ -49,8 +48,7 @@ struct MediaFetcherTests {
         SHA256.hexDigest(try #require(SmallFile.readBytes(path, maxBytes: 1 << 26)))
     }
 
-    @Test("fetches a file as it is")
-    func file() async throws {
+    @Test func `A direct file is fetched unchanged`() async throws {
         let job = try job(.video, "/clip.mp4?utm_source=x")
         let media = try await fetcher().fetch(job)
         #expect(media.key == job.address.key)
@@ -64,8 +62,7 @@ struct MediaFetcherTests {
         #expect(FetchedMedia(payload: media.payload) == media)
     }
 
-    @Test("fetches a page's video through yt-dlp, and says how far it is")
-    func page() async throws {
+    @Test func `A page's video is fetched through yt-dlp with progress`() async throws {
         let progress = Mutex<[MediaProgress]>([])
         let job = try job(.video, "/page/clip.mp4?title=A%20%22page%22")
         let media = try await fetcher().fetch(job) { report in progress.withLock { $0.append(report) } }
@@ -78,24 +75,22 @@ struct MediaFetcherTests {
         #expect(reports.contains { $0.state == .downloading && $0.fraction == 1 && $0.title != nil })
     }
 
-    @Test("downloads a page's video once, and not while it asks what there is")
-    func pageOnce() async throws {
+    @Test func `A page's video is downloaded once, and not while its formats are listed`() async throws {
         _ = link(clips.mp4, clips.folder.callAsFunction("seen-once.mp4"))
         _ = try await fetcher().fetch(try job(.video, "/page/seen-once.mp4"))
         let paths = try await requests(containing: "seen-once").compactMap { $0["path"]?.string }
         #expect(paths.filter { $0 == "/seen-once.mp4" }.count == 1)
     }
 
-    @Test("fetches a playlist of HLS through yt-dlp")
-    func hls() async throws {
+    @Test func `An HLS playlist is fetched through yt-dlp`() async throws {
         let media = try await fetcher().fetch(try job(.video, "/hls.m3u8"))
         let probe = try #require(try await probe(media.path))
         #expect(probe.isMP4 && probe.hasVideo && probe.hasAudio)
         #expect((1.8...2.3).contains(media.durationSeconds ?? 0))
     }
 
-    @Test("makes audio of a file and of a page", arguments: ["/clip.mp4", "/page/clip.mp4", "/clip.webm", "/tone.mp3"])
-    func audio(path: String) async throws {
+    @Test(arguments: ["/clip.mp4", "/page/clip.mp4", "/clip.webm", "/tone.mp3"])
+    func `Audio is extracted from a file and from a page`(path: String) async throws {
         let media = try await fetcher().fetch(try job(.audio, path))
         #expect(media.key.hasSuffix(".mp3"))
         #expect(media.contentType == "audio/mpeg")
@@ -106,8 +101,8 @@ struct MediaFetcherTests {
         #expect(folderEntries(folder("jobs/\(media.key.split(separator: "/")[1].dropLast(4))"))?.count == 3)
     }
 
-    @Test("makes an mp4 of other video", arguments: ["/clip.mkv", "/clip.webm"])
-    func otherContainer(path: String) async throws {
+    @Test(arguments: ["/clip.mkv", "/clip.webm"])
+    func `Video in another container becomes an MP4`(path: String) async throws {
         let media = try await fetcher().fetch(try job(.video, path))
         #expect(media.contentType == "video/mp4")
         #expect(media.fileName == "clip.mp4")
@@ -115,8 +110,7 @@ struct MediaFetcherTests {
         #expect(try sha256(media.path) == media.sha256)
     }
 
-    @Test("gives a file that is no media as it is")
-    func otherFile() async throws {
+    @Test func `A file that is not media is returned unchanged`() async throws {
         let media = try await fetcher().fetch(try job(.video, "/paper.pdf"))
         #expect(media.contentType == "application/pdf")
         #expect(media.fileName == "paper.pdf")
@@ -124,8 +118,7 @@ struct MediaFetcherTests {
         #expect(await failure(try job(.audio, "/paper.pdf"), try fetcher())?.code == .noAudio)
     }
 
-    @Test("takes audio from a file on this machine, and leaves it alone")
-    func local() async throws {
+    @Test func `Audio is extracted from a local file, which is left unchanged`() async throws {
         let identity = try #require(SourceIdentity("https://youtu.be/dQw4w9WgXcQ"))
         let before = try sha256(clips.mp4)
         let job = MediaJob(.audio, identity, origin: .local(path: clips.mp4), title: "A song", performer: "Someone")
@@ -139,8 +132,7 @@ struct MediaFetcherTests {
         #expect(try sha256(clips.mp4) == before)
     }
 
-    @Test("takes a file from a link with a secret, which goes nowhere")
-    func secretLink() async throws {
+    @Test func `A file behind a link with a secret is fetched and the secret appears nowhere`() async throws {
         let identity = SourceIdentity.telegramFile(uniqueID: "AgADx")
         var job = MediaJob(.video, identity, origin: .download(url: site.url + "/clip.mp4?token=SECRET"))
         job.fileName = "holiday.mov"
@@ -154,8 +146,7 @@ struct MediaFetcherTests {
         #expect(error?.reason.contains("SECRET") == false)
     }
 
-    @Test("fetches once for all who want the same at the same time")
-    func once() async throws {
+    @Test func `Simultaneous requests for one address share one fetch`() async throws {
         let job = try job(.video, "/slow/40000/clip.mp4")
         let fetchers = [try fetcher(), try fetcher(), try fetcher()]
         let paths = try await withThrowingTaskGroup(of: String.self) { group in
@@ -166,8 +157,7 @@ struct MediaFetcherTests {
         #expect(try await site.requests("/slow/40000/clip.mp4").count == 1)
     }
 
-    @Test("goes on where an interrupted fetch stopped")
-    func resumes() async throws {
+    @Test func `An interrupted fetch is resumed`() async throws {
         let job = try job(.video, "/drop/5000/clip.mp4?key=resume")
         let media = try await fetcher().fetch(job)
         #expect(media.sha256 == (try sha256(clips.mp4)))
@@ -175,8 +165,8 @@ struct MediaFetcherTests {
         #expect(ranges == [nil, "bytes=5000-"])
     }
 
-    @Test("trusts a file that may have been lost with the power only as far as its hash", arguments: [false, true])
-    func powerLoss(isDamaged: Bool) async throws {
+    @Test(arguments: [false, true])
+    func `A file from before a reboot is reused only if its hash matches`(isDamaged: Bool) async throws {
         let job = try job(.video, "/clip.mp4?power=\(isDamaged)")
         let fetcher = try fetcher { $0.isDurable = false }
         let media = try await fetcher.fetch(job)
@@ -191,10 +181,8 @@ struct MediaFetcherTests {
         #expect(try await requests(containing: "power=\(isDamaged)").count == (isDamaged ? 2 : 1))
     }
 
-    @Test(
-        "looks into a file before all of it is there, and not again",
-        arguments: ["+faststart", "+faststart+frag_keyframe"])
-    func earlyLook(flags: String) async throws {
+    @Test(arguments: ["+faststart", "+faststart+frag_keyframe"])
+    func `A file is probed once, before it is complete`(flags: String) async throws {
         let name = "early\(flags).mp4"
         try clips.run("-i \(clips.mp4) -c copy -movflags \(flags) \(clips.folder(name))")
         let padding = [0, 0x80, 0, 8] + Array("free".utf8) + [UInt8](repeating: 0, count: 8 << 20)
@@ -213,8 +201,7 @@ struct MediaFetcherTests {
         #expect(probes.split(separator: "\n").count == 1)
     }
 
-    @Test("fetches again when the file was moved away")
-    func movedAway() async throws {
+    @Test func `A file that was moved away is fetched again`() async throws {
         let job = try job(.video, "/clip.mp4?test=moved")
         let first = try await fetcher().fetch(job)
         unlink(first.path)
@@ -222,30 +209,26 @@ struct MediaFetcherTests {
         #expect(try await site.requests("/clip.mp4?test=moved").count == 2)
     }
 
-    @Test(
-        "says why it cannot",
-        arguments: [
-            ("/status/404", MediaError.Code.notFound), ("/missing.mp4", .notFound), ("/status/403", .forbidden),
-            ("/empty.mp4", .noMedia), ("/text.html", .noMedia), ("/loop", .unsupported),
-        ])
-    func failures(path: String, code: MediaError.Code) async throws {
+    @Test(arguments: [
+        ("/status/404", MediaError.Code.notFound), ("/missing.mp4", .notFound), ("/status/403", .forbidden),
+        ("/empty.mp4", .noMedia), ("/text.html", .noMedia), ("/loop", .unsupported),
+    ])
+    func `Each failure gives its reason`(path: String, code: MediaError.Code) async throws {
         let error = await failure(try job(.video, path), try fetcher())
         #expect(error?.code == code, "\(error?.reason ?? "")")
     }
 
-    @Test("refuses silence where sound is wanted")
-    func silent() async throws {
+    @Test func `A source without sound is refused when audio is requested`() async throws {
         #expect(await failure(try job(.audio, "/silent.mp4"), try fetcher())?.code == .noAudio)
     }
 
-    @Test("refuses what is too large, file or page", arguments: ["/clip.mp4", "/page/clip.mp4"])
-    func tooLarge(path: String) async throws {
+    @Test(arguments: ["/clip.mp4", "/page/clip.mp4"])
+    func `A file or page video over the limit is refused`(path: String) async throws {
         let error = await failure(try job(.video, path), try fetcher { $0.maxBytes = 5000 })
         #expect(error?.code == .tooLarge, "\(error?.reason ?? "")")
     }
 
-    @Test("lets nobody into this machine, by file, page, redirect or short link")
-    func privateAddresses() async throws {
+    @Test func `No file, page, redirect or short link reaches a private address`() async throws {
         let fetcher = try fetcher { settings in
             settings.addressPolicy = .publicOnly
             settings.shortLinkHosts = ["127.0.0.1"]
@@ -258,8 +241,7 @@ struct MediaFetcherTests {
         #expect(try await requests(containing: "private").isEmpty)
     }
 
-    @Test("lets yt-dlp nowhere that it may not go itself")
-    func guardedYtDlp() async throws {
+    @Test func `yt-dlp cannot reach a private address`() async throws {
         let folder = try #require(try JobFolder.tryToOpen(root: folder("jobs"), hash: "x"))
         let ytDlp = YtDlp(
             settings: YtDlpSettings(program: try "\(PythonTools.binFolder())/yt-dlp"), ffmpegProgram: "ffmpeg",
@@ -272,15 +254,13 @@ struct MediaFetcherTests {
         #expect(try await requests(containing: "guarded").isEmpty)
     }
 
-    @Test("says that yt-dlp is missing")
-    func missingYtDlp() async throws {
+    @Test func `A missing yt-dlp is reported`() async throws {
         let error = await failure(try job(.video, "/page/clip.mp4"), try fetcher { $0.ytDlp.program = "/no/yt-dlp" })
         #expect(error?.code == .missingProgram)
         #expect(error?.reason == "yt-dlp is not installed here.")
     }
 
-    @Test("gives yt-dlp a copy of the cookies only, and the user's arguments")
-    func cookies() async throws {
+    @Test func `yt-dlp receives a copy of the cookies and the user's arguments`() async throws {
         let cookies = folder("cookies.txt")
         let text = "# Netscape HTTP Cookie File\n127.0.0.1\tFALSE\t/\tFALSE\t0\tsession\tCRUMB\n"
         try SmallFile.write(Array(text.utf8), to: cookies)
@@ -294,8 +274,7 @@ struct MediaFetcherTests {
         #expect(folderEntries("/" + job)?.contains("cookies.txt") == false)
     }
 
-    @Test("sweeps away what nobody has touched, and nothing else")
-    func sweeps() async throws {
+    @Test func `Only files that are unused for long are deleted`() async throws {
         let fetcher = try fetcher()
         let media = try await fetcher.fetch(try job(.video, "/clip.mp4"))
         #expect(fetcher.sweep(olderThan: .seconds(3600)) == 0)

@@ -4,8 +4,7 @@ import Glibc
 import TestSupport
 import Testing
 
-@Suite("The index of a video that is still arriving")
-struct MovieIndexTests {
+@Suite struct MovieIndexTests {
     private let folder: TemporaryFolder
     private let clips: Clips
 
@@ -45,8 +44,8 @@ struct MovieIndexTests {
         return (0..<4).map { UInt8(truncatingIfNeeded: size >> (24 - 8 * $0)) } + Array(name.utf8) + content
     }
 
-    @Test("is noticed before the rest is there, when it comes first", arguments: [1, 1000, 1 << 20, 64 << 20])
-    func first(pieces: Int) async throws {
+    @Test(arguments: [1, 1000, 1 << 20, 64 << 20])
+    func `An index at the start is found before the whole file has arrived`(pieces: Int) async throws {
         let bytes = try clip("-movflags +faststart", padding: pieces == 1 ? 4 << 20 : 6 << 20)
         let size = try #require(try arrival(bytes, pieces: pieces))
         #expect(size >= 4 << 20)
@@ -58,15 +57,12 @@ struct MovieIndexTests {
         #expect(try await probe(early)?.width == 160)
     }
 
-    @Test(
-        "is not waited for when it comes last, or tells only a part",
-        arguments: ["", "-movflags +frag_keyframe+empty_moov"])
-    func last(flags: String) throws {
+    @Test(arguments: ["", "-movflags +frag_keyframe+empty_moov"])
+    func `An index that comes last or is incomplete is not waited for`(flags: String) throws {
         #expect(try arrival(try clip(flags)) == nil)
     }
 
-    @Test("is not found in what makes no sense")
-    func hostile() throws {
+    @Test func `No index is found in malformed files`() throws {
         let rest = [UInt8](repeating: 0, count: 5 << 20)
         let start = box("ftyp", Array("isom0000".utf8))
         let children = (0..<5000).flatMap { _ in box("skip", []) }

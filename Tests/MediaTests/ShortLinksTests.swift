@@ -4,8 +4,7 @@ import Testing
 
 @testable import Media
 
-@Suite("Short links")
-struct ShortLinksTests {
+@Suite struct ShortLinksTests {
     private func server() throws -> LoopbackServer {
         try LoopbackServer { request, connection in
             switch request.target {
@@ -19,8 +18,7 @@ struct ShortLinksTests {
         }
     }
 
-    @Test("are followed to what they mean, which is not asked for")
-    func followed() async throws {
+    @Test func `A short link is resolved without requesting its target`() async throws {
         let server = try server()
         defer { server.stop() }
         let links = ShortLinks(additionalHosts: ["127.0.0.1:\(server.port)"], addressPolicy: .any)
@@ -30,8 +28,8 @@ struct ShortLinksTests {
         }
     }
 
-    @Test("that lead nowhere stand for themselves", arguments: ["/loop", "/login", "/page", "/file"])
-    func nowhere(path: String) async throws {
+    @Test(arguments: ["/loop", "/login", "/page", "/file"])
+    func `A short link that leads nowhere is kept`(path: String) async throws {
         let server = try server()
         defer { server.stop() }
         let links = ShortLinks(additionalHosts: ["127.0.0.1"], addressPolicy: .any)
@@ -40,8 +38,7 @@ struct ShortLinksTests {
         #expect(server.requests.count < 10)
     }
 
-    @Test("are no way into this machine")
-    func privateAddress() async throws {
+    @Test func `A short link cannot reach this machine`() async throws {
         let server = try server()
         defer { server.stop() }
         let links = ShortLinks(additionalHosts: ["127.0.0.1"])
@@ -50,21 +47,18 @@ struct ShortLinksTests {
         #expect(server.requests.isEmpty)
     }
 
-    @Test(
-        "are known by host or by path",
-        arguments: [
-            ("https://t.co/x", true), ("https://vm.tiktok.com/x", true), ("https://www.tiktok.com/t/x", true),
-            ("https://fb.watch/x", true), ("https://www.reddit.com/r/a/s/x", true),
-            ("https://on.soundcloud.com/x", true),
-            ("https://youtu.be/dQw4w9WgXcQ", false), ("https://www.reddit.com/r/a/comments/x", false),
-            ("https://example.com/t/x", false), ("https://www.instagram.com/share/reel/x", true),
-        ])
-    func isShort(link: String, expected: Bool) throws {
+    @Test(arguments: [
+        ("https://t.co/x", true), ("https://vm.tiktok.com/x", true), ("https://www.tiktok.com/t/x", true),
+        ("https://fb.watch/x", true), ("https://www.reddit.com/r/a/s/x", true),
+        ("https://on.soundcloud.com/x", true),
+        ("https://youtu.be/dQw4w9WgXcQ", false), ("https://www.reddit.com/r/a/comments/x", false),
+        ("https://example.com/t/x", false), ("https://www.instagram.com/share/reel/x", true),
+    ])
+    func `Short links are recognised by host or by path`(link: String, expected: Bool) throws {
         #expect(ShortLinks().isShort(try #require(WebURL(link))) == expected)
     }
 
-    @Test("that are no links are refused")
-    func invalid() async {
+    @Test func `Invalid links are refused`() async {
         let error = await #expect(throws: MediaError.self) { try await ShortLinks().resolve("--exec=reboot") }
         #expect(error?.code == .invalidURL)
     }

@@ -2,8 +2,7 @@ import Testing
 
 @testable import Media
 
-@Suite("A source's identity")
-struct SourceIdentityTests {
+@Suite struct SourceIdentityTests {
     static let same: [(String, [String])] = [
         (
             "https://youtube.com/watch?v=dQw4w9WgXcQ",
@@ -120,8 +119,8 @@ struct SourceIdentityTests {
         ("https://streamable.com/dnd1", ["https://streamable.com/e/dnd1?loop=0", "https://www.streamable.com/dnd1"]),
     ]
 
-    @Test("is one for all links to a video of a known site", arguments: same)
-    func known(normalized: String, links: [String]) throws {
+    @Test(arguments: same)
+    func `All links to one video of a known site share an identity`(normalized: String, links: [String]) throws {
         for link in links + [normalized] {
             let identity = try #require(SourceIdentity(link), "\(link)")
             #expect(identity.normalizedURL == normalized, "\(link)")
@@ -129,49 +128,47 @@ struct SourceIdentityTests {
         }
     }
 
-    @Test(
-        "elsewhere folds what says nothing of the media",
-        arguments: [
-            ("HTTP://WWW.Example.COM:80/a/b.mp4", "https://example.com/a/b.mp4"),
-            ("https://example.com", "https://example.com/"),
-            ("https://example.com/v?utm_source=x&id=7&fbclid=y&gclid=z", "https://example.com/v?id=7"),
-            ("https://example.com/v?b=2&a=1&c", "https://example.com/v?a=1&b=2&c"),
-            ("https://example.com/v?a=2&a=1", "https://example.com/v?a=2&a=1"),
-            ("https://example.com/v?t=30", "https://example.com/v?t=30"),
-            ("https://example.com/v?", "https://example.com/v"),
-            ("https://example.com/v?utm_medium=x#frag", "https://example.com/v"),
-            ("https://u:p@example.com/v", "https://example.com/v"),
-            ("https://m.example.com/v", "https://example.com/v"),
-            ("https://mobile.example.com./v", "https://example.com/v"),
-            ("https://m.com/v", "https://m.com/v"),
-            ("https://www.com/v", "https://www.com/v"),
-            ("https://example.com:8443/v", "https://example.com:8443/v"),
-            ("https://example.com/%7Ejoe/%c3%a4%2f", "https://example.com/~joe/%C3%A4%2F"),
-            ("https://example.com/~joe/ä%2F", "https://example.com/~joe/%C3%A4%2F"),
-            ("https://example.com/a?q=a+b", "https://example.com/a?q=a%20b"),
-            ("https://example.com/a?q=a%2Bb", "https://example.com/a?q=a%2Bb"),
-            ("https://example.com/a/./b/../c", "https://example.com/a/c"),
-            ("http://[2001:DB8::1]:80/x", "https://[2001:db8::1]/x"),
-            ("https://bücher.example/x", "https://xn--bcher-kva.example/x"),
-            ("https://www.youtube.com/playlist?list=PLx&si=y", "https://youtube.com/playlist?list=PLx"),
-            ("https://www.youtube.com/watch?v=short", "https://youtube.com/watch?v=short"),
-            ("https://notyoutube.com/watch?v=dQw4w9WgXcQ", "https://notyoutube.com/watch?v=dQw4w9WgXcQ"),
-            ("https://x.com/someone", "https://x.com/someone"),
-            ("https://example.com/a%zz", "https://example.com/a%25zz"),
-        ])
-    func elsewhere(link: String, normalized: String) throws {
+    @Test(arguments: [
+        ("HTTP://WWW.Example.COM:80/a/b.mp4", "https://example.com/a/b.mp4"),
+        ("https://example.com", "https://example.com/"),
+        ("https://example.com/v?utm_source=x&id=7&fbclid=y&gclid=z", "https://example.com/v?id=7"),
+        ("https://example.com/v?b=2&a=1&c", "https://example.com/v?a=1&b=2&c"),
+        ("https://example.com/v?a=2&a=1", "https://example.com/v?a=2&a=1"),
+        ("https://example.com/v?t=30", "https://example.com/v?t=30"),
+        ("https://example.com/v?", "https://example.com/v"),
+        ("https://example.com/v?utm_medium=x#frag", "https://example.com/v"),
+        ("https://u:p@example.com/v", "https://example.com/v"),
+        ("https://m.example.com/v", "https://example.com/v"),
+        ("https://mobile.example.com./v", "https://example.com/v"),
+        ("https://m.com/v", "https://m.com/v"),
+        ("https://www.com/v", "https://www.com/v"),
+        ("https://example.com:8443/v", "https://example.com:8443/v"),
+        ("https://example.com/%7Ejoe/%c3%a4%2f", "https://example.com/~joe/%C3%A4%2F"),
+        ("https://example.com/~joe/ä%2F", "https://example.com/~joe/%C3%A4%2F"),
+        ("https://example.com/a?q=a+b", "https://example.com/a?q=a%20b"),
+        ("https://example.com/a?q=a%2Bb", "https://example.com/a?q=a%2Bb"),
+        ("https://example.com/a/./b/../c", "https://example.com/a/c"),
+        ("http://[2001:DB8::1]:80/x", "https://[2001:db8::1]/x"),
+        ("https://bücher.example/x", "https://xn--bcher-kva.example/x"),
+        ("https://www.youtube.com/playlist?list=PLx&si=y", "https://youtube.com/playlist?list=PLx"),
+        ("https://www.youtube.com/watch?v=short", "https://youtube.com/watch?v=short"),
+        ("https://notyoutube.com/watch?v=dQw4w9WgXcQ", "https://notyoutube.com/watch?v=dQw4w9WgXcQ"),
+        ("https://x.com/someone", "https://x.com/someone"),
+        ("https://example.com/a%zz", "https://example.com/a%25zz"),
+    ])
+    func `Parameters that do not identify the media are ignored on other sites`(link: String, normalized: String) throws
+    {
         let identity = try #require(SourceIdentity(link))
         #expect(identity.normalizedURL == normalized)
         #expect(!identity.isVideoPage)
     }
 
-    @Test("is the same when taken of the normalized URL", arguments: same.map(\.0))
-    func idempotent(normalized: String) {
+    @Test(arguments: same.map(\.0))
+    func `The normalised URL has the same identity`(normalized: String) {
         #expect(SourceIdentity(normalized)?.normalizedURL == normalized)
     }
 
-    @Test("keeps different things apart")
-    func different() {
+    @Test func `Different media have different identities`() {
         let links = [
             "https://example.com/a", "https://example.com/A", "https://example.com/a?x=1", "https://example.com/a?x=2",
             "https://example.com:81/a", "https://example.org/a", "https://youtu.be/dQw4w9WgXcQ",
@@ -181,33 +178,28 @@ struct SourceIdentityTests {
         #expect(Set(links.compactMap { SourceIdentity($0)?.normalizedURL }).count == links.count)
     }
 
-    @Test("knows the link to fetch, without secrets, and the domain")
-    func sourceAndDomain() throws {
+    @Test func `An identity holds the link to fetch without secrets, and the domain`() throws {
         let identity = try #require(SourceIdentity("https://joe:secret@www.youtube.com/watch?v=dQw4w9WgXcQ&t=4#x"))
         #expect(identity.sourceURL == "https://www.youtube.com/watch?v=dQw4w9WgXcQ&t=4")
         #expect(identity.domain == "youtube.com")
         #expect(SourceIdentity("http://m.example.com:8080/x")?.domain == "example.com")
     }
 
-    @Test(
-        "is not made of what is no link to the web",
-        arguments: [
-            "", "hello", "file:///etc/passwd", "ftp://h/x", "-o/tmp/x", "--exec=reboot", "ytsearch:cats", "http://",
-            "http://a b/",
-        ])
-    func refused(text: String) {
+    @Test(arguments: [
+        "", "hello", "file:///etc/passwd", "ftp://h/x", "-o/tmp/x", "--exec=reboot", "ytsearch:cats", "http://",
+        "http://a b/",
+    ])
+    func `A link that is not HTTP has no identity`(text: String) {
         #expect(SourceIdentity(text) == nil)
     }
 
-    @Test("of a Telegram file is its unique id")
-    func telegram() {
+    @Test func `A Telegram file is identified by its file_unique_id`() {
         let identity = SourceIdentity.telegramFile(uniqueID: "AgADBQADmYg-/x")
         #expect(identity.normalizedURL == "telegram:file/AgADBQADmYg-%2Fx")
         #expect(identity.domain == "telegram")
     }
 
-    @Test("gives the address: kind and hash of kind and URL")
-    func address() throws {
+    @Test func `The address is the kind with a hash of kind and URL`() throws {
         let identity = try #require(SourceIdentity("https://youtu.be/dQw4w9WgXcQ"))
         // printf 'video\nhttps://youtube.com/watch?v=dQw4w9WgXcQ' | sha256sum
         let video = ContentAddress(.video, identity)

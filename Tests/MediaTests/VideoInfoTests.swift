@@ -3,16 +3,14 @@ import Testing
 
 @testable import Media
 
-@Suite("What yt-dlp finds")
-struct VideoInfoTests {
+@Suite struct VideoInfoTests {
     private func info(_ text: String) throws -> VideoInfo {
         var text = text
         let json = try text.withUTF8 { try JSONParser().parse(UnsafeRawBufferPointer($0)) }
         return try VideoInfo(try #require(json.object))
     }
 
-    @Test("is read: title, performer, duration, sizes of what was chosen")
-    func read() throws {
+    @Test func `Title, performer, duration and sizes of the chosen formats are read`() throws {
         let info = try info(
             """
             {"_type": "video", "title": " A\\ttitle\\n", "uploader": "Someone", "duration": 12.5, "live_status": "was_live",
@@ -26,8 +24,7 @@ struct VideoInfoTests {
         #expect(info.tolerance > 1)
     }
 
-    @Test("has a size only when all its parts have one")
-    func sizes() throws {
+    @Test func `The size is known only when every part has one`() throws {
         #expect(try info(#"{"requested_formats": [{"filesize": 1}, {}]}"#).estimatedBytes == nil)
         #expect(try info(#"{"filesize": 7}"#).estimatedBytes == 7)
         let most = #"{"filesize": 9223372036854775807}"#
@@ -36,28 +33,24 @@ struct VideoInfoTests {
         #expect(try info("{}").estimatedBytes == nil)
     }
 
-    @Test("of a page that holds one video is that video")
-    func single() throws {
+    @Test func `A page with one video stands for that video`() throws {
         #expect(try info(#"{"_type": "playlist", "entries": [{"title": "x"}]}"#).title == "x")
         let nested = #"{"_type": "playlist", "entries": [{"_type": "multi_video", "entries": [{"title": "y"}]}]}"#
         #expect(try info(nested).title == "y")
     }
 
-    @Test(
-        "is refused with a reason when it is no one video",
-        arguments: [
-            (#"{"_type": "playlist", "entries": [{"title": "x"}, {"title": "y"}]}"#, MediaError.Code.playlist),
-            (#"{"_type": "playlist", "entries": [{"title": "x"}], "playlist_count": 30}"#, .playlist),
-            (#"{"_type": "playlist", "entries": []}"#, .noMedia), (#"{"is_live": true}"#, .live),
-            (#"{"live_status": "is_live"}"#, .live), (#"{"live_status": "is_upcoming"}"#, .live),
-        ])
-    func refused(text: String, code: MediaError.Code) {
+    @Test(arguments: [
+        (#"{"_type": "playlist", "entries": [{"title": "x"}, {"title": "y"}]}"#, MediaError.Code.playlist),
+        (#"{"_type": "playlist", "entries": [{"title": "x"}], "playlist_count": 30}"#, .playlist),
+        (#"{"_type": "playlist", "entries": []}"#, .noMedia), (#"{"is_live": true}"#, .live),
+        (#"{"live_status": "is_live"}"#, .live), (#"{"live_status": "is_upcoming"}"#, .live),
+    ])
+    func `A page that is not exactly one video is refused with a reason`(text: String, code: MediaError.Code) {
         let error = #expect(throws: MediaError.self) { try info(text) }
         #expect(error?.code == code)
     }
 
-    @Test("comes in formats one after the other, whose progress adds up")
-    func progress() throws {
+    @Test func `Progress of formats downloaded in sequence adds up`() throws {
         let info = try info(#"{"title": "T", "requested_formats": [{"filesize": 800}, {"filesize": 200}]}"#)
         var progress = YtDlpProgress(info: info)
         func line(_ bytes: Int, _ format: String) -> String {
@@ -78,8 +71,7 @@ struct VideoInfoTests {
         #expect(progress.wasTooLarge)
     }
 
-    @Test("is not numbered when it is the only one of its page")
-    func numbering() throws {
+    @Test func `The only video of a page loses its number`() throws {
         #expect(try VideoInfo(["extractor": "html5", "title": "A clip (1)"]).title == "A clip")
         #expect(try VideoInfo(["extractor": "youtube", "title": "A clip (1)"]).title == "A clip (1)")
         #expect(try VideoInfo(["extractor": "html5", "title": " (1)"]).title == nil)

@@ -3,65 +3,62 @@ import Testing
 
 @testable import Media
 
-@Suite("What yt-dlp says when it fails")
-struct YtDlpMessageTests {
-    @Test(
-        "becomes a code and one line for people",
-        arguments: [
-            (
-                "ERROR: [youtube] abc: Private video. Sign in if you've been granted access to this video",
-                MediaError.Code.isPrivate
-            ),
-            (
-                "ERROR: [youtube] abc: Sign in to confirm your age. This video may be inappropriate for some users.",
-                .ageRestricted
-            ),
-            ("ERROR: [youtube] abc: Sign in to confirm you’re not a bot. Use --cookies-from-browser", .loginRequired),
-            ("ERROR: [youtube] abc: Video unavailable. This video has been removed by the uploader", .notFound),
-            ("ERROR: [youtube] abc: Video unavailable", .notFound),
-            ("ERROR: [youtube] abc: The uploader has not made this video available in your country", .geoBlocked),
-            ("ERROR: [youtube] abc: Join this channel to get access to members-only content like this video", .paid),
-            ("ERROR: [youtube] abc: Premieres in 5 hours", .live),
-            ("ERROR: [vimeo] 1: This video is DRM protected", .drm),
-            (
-                "ERROR: [instagram] x: Requested content is not available, rate-limit reached or login required.",
-                .rateLimited
-            ),
-            (
-                "ERROR: [generic] Unable to download webpage: HTTP Error 429: Too Many Requests (caused by <HTTPError 429>)",
-                .rateLimited
-            ),
-            (
-                "ERROR: [generic] Unable to download webpage: HTTP Error 404: Not Found (caused by <HTTPError 404: Not Found>)",
-                .notFound
-            ),
-            ("ERROR: [generic] Unable to download webpage: HTTP Error 403: Forbidden", .forbidden),
-            ("ERROR: [generic] Unable to download webpage: HTTP Error 503: Service Unavailable", .serverError),
-            ("ERROR: Unsupported URL: https://example.com/", .noMedia),
-            ("ERROR: [twitter] 1: No video could be found in this tweet", .noMedia),
-            ("ERROR: [BiliBili] 1: This video is for premium members only", .paid),
-            ("ERROR: [generic] '--exec' is not a valid URL. Set --default-search", .invalidURL),
-            ("ERROR: unable to write data: [Errno 28] No space left on device", .noSpace),
-            ("ERROR: unable to write data: [Errno 27] File too large", .tooLarge),
-            (
-                "ERROR: You have requested merging of multiple formats but ffmpeg is not installed. Aborting",
-                .missingProgram
-            ),
-            (
-                "ERROR: [generic] Unable to download webpage: <urlopen error [Errno -2] Name or service not known>",
-                .unreachable
-            ),
-            (
-                "ERROR: [generic] Unable to download webpage: Tunnel connection failed: 403 Not On The Public Internet",
-                .refusedAddress
-            ),
-            (
-                "ERROR: [generic] Unable to download webpage: timed out (caused by TransportError('timed out'))",
-                .unreachable
-            ),
-            ("ERROR: [Facebook] 1: This video is only available for registered users. Use --cookies", .loginRequired),
-        ])
-    func table(line: String, code: MediaError.Code) {
+@Suite struct YtDlpMessageTests {
+    @Test(arguments: [
+        (
+            "ERROR: [youtube] abc: Private video. Sign in if you've been granted access to this video",
+            MediaError.Code.isPrivate
+        ),
+        (
+            "ERROR: [youtube] abc: Sign in to confirm your age. This video may be inappropriate for some users.",
+            .ageRestricted
+        ),
+        ("ERROR: [youtube] abc: Sign in to confirm you’re not a bot. Use --cookies-from-browser", .loginRequired),
+        ("ERROR: [youtube] abc: Video unavailable. This video has been removed by the uploader", .notFound),
+        ("ERROR: [youtube] abc: Video unavailable", .notFound),
+        ("ERROR: [youtube] abc: The uploader has not made this video available in your country", .geoBlocked),
+        ("ERROR: [youtube] abc: Join this channel to get access to members-only content like this video", .paid),
+        ("ERROR: [youtube] abc: Premieres in 5 hours", .live),
+        ("ERROR: [vimeo] 1: This video is DRM protected", .drm),
+        (
+            "ERROR: [instagram] x: Requested content is not available, rate-limit reached or login required.",
+            .rateLimited
+        ),
+        (
+            "ERROR: [generic] Unable to download webpage: HTTP Error 429: Too Many Requests (caused by <HTTPError 429>)",
+            .rateLimited
+        ),
+        (
+            "ERROR: [generic] Unable to download webpage: HTTP Error 404: Not Found (caused by <HTTPError 404: Not Found>)",
+            .notFound
+        ),
+        ("ERROR: [generic] Unable to download webpage: HTTP Error 403: Forbidden", .forbidden),
+        ("ERROR: [generic] Unable to download webpage: HTTP Error 503: Service Unavailable", .serverError),
+        ("ERROR: Unsupported URL: https://example.com/", .noMedia),
+        ("ERROR: [twitter] 1: No video could be found in this tweet", .noMedia),
+        ("ERROR: [BiliBili] 1: This video is for premium members only", .paid),
+        ("ERROR: [generic] '--exec' is not a valid URL. Set --default-search", .invalidURL),
+        ("ERROR: unable to write data: [Errno 28] No space left on device", .noSpace),
+        ("ERROR: unable to write data: [Errno 27] File too large", .tooLarge),
+        (
+            "ERROR: You have requested merging of multiple formats but ffmpeg is not installed. Aborting",
+            .missingProgram
+        ),
+        (
+            "ERROR: [generic] Unable to download webpage: <urlopen error [Errno -2] Name or service not known>",
+            .unreachable
+        ),
+        (
+            "ERROR: [generic] Unable to download webpage: Tunnel connection failed: 403 Not On The Public Internet",
+            .refusedAddress
+        ),
+        (
+            "ERROR: [generic] Unable to download webpage: timed out (caused by TransportError('timed out'))",
+            .unreachable
+        ),
+        ("ERROR: [Facebook] 1: This video is only available for registered users. Use --cookies", .loginRequired),
+    ])
+    func `A known error becomes a code and one line for people`(line: String, code: MediaError.Code) {
         let error = YtDlpMessage.error(["[generic] Extracting URL", line])
         #expect(error.code == code)
         #expect(!error.reason.isEmpty)
@@ -69,8 +66,7 @@ struct YtDlpMessageTests {
         #expect(!error.reason.contains("ERROR"))
     }
 
-    @Test("that nobody knows is passed on without its noise")
-    func unknown() {
+    @Test func `An unknown error is reported without its noise`() {
         let line =
             "ERROR: [SomeSite] video-1: The flux has no capacitor; please report this issue on  https://x , filling out"
         let error = YtDlpMessage.error([line])
@@ -78,8 +74,7 @@ struct YtDlpMessageTests {
         #expect(error.reason == "The flux has no capacitor")
     }
 
-    @Test("is one bounded line without control characters, whatever a site put into it")
-    func hostile() {
+    @Test func `An error is one bounded line without control characters`() {
         let error = YtDlpMessage.error([
             "ERROR: [x] 1: \u{1B}[31mred\u{7}\u{202E}evil\t" + String(repeating: "ä", count: 5000)
         ])
@@ -88,8 +83,7 @@ struct YtDlpMessageTests {
         #expect(YtDlpMessage.error([]).reason == "yt-dlp failed without a word.")
     }
 
-    @Test("tells what may pass")
-    func temporary() {
+    @Test func `Transient failures are recognised`() {
         #expect(YtDlpMessage.error(["ERROR: HTTP Error 503: x"]).isTemporary)
         #expect(YtDlpMessage.error(["ERROR: Too Many Requests"]).isTemporary)
         #expect(!YtDlpMessage.error(["ERROR: Private video"]).isTemporary)

@@ -8,7 +8,7 @@ import Testing
 
     init() throws { fixture = try QueueFixture() }
 
-    @Test func eachGroupGetsEverythingInOrderAndItsWorkersShareIt() async throws {
+    @Test func `Each group receives every event in order and its workers share them`() async throws {
         try await fixture.push("1", "2", "3", "4")
         let (a, b) = (try await fixture.consumer("a"), try await fixture.consumer("b"))
         let other = try await fixture.consumer("c", group: "others")
@@ -18,7 +18,7 @@ import Testing
         #expect(try await other.takeNow().map(\.text) == ["1", "2", "3", "4"])
     }
 
-    @Test func anEventAndWhatCameOfItMoveInOneStep() async throws {
+    @Test func `Publishing the results and acknowledging the event happen in one step`() async throws {
         let output = try QueueName("results")
         try await fixture.push("1", "2")
         let consumer = try await fixture.consumer("a")
@@ -34,7 +34,7 @@ import Testing
         #expect(try await fixture.lines(in: output) == ["1a", "1b"])
     }
 
-    @Test func whoLostTheLeasePublishesNothing() async throws {
+    @Test func `A worker that lost its lease publishes nothing`() async throws {
         let output = try QueueName("results")
         try await fixture.push("1")
         let slow = try await fixture.consumer("slow", lease: .milliseconds(50))
@@ -52,7 +52,7 @@ import Testing
         #expect(try await fixture.lines(in: output) == ["in time"])
     }
 
-    @Test func aLossIsToldOnceAndRemembered() async throws {
+    @Test func `A lost lease is reported once and remembered`() async throws {
         try await fixture.push("1")
         let slow = try await fixture.consumer("slow", lease: .milliseconds(50))
         let first = try #require(try await slow.takeNow().first)
@@ -62,7 +62,7 @@ import Testing
         #expect(try await slow.confirm([first.entry]) == [first.entry])
     }
 
-    @Test func aWorkerThatTookItsOwnEventAgainIsAnotherOwner() async throws {
+    @Test func `A worker that claims its own event again holds a new lease`() async throws {
         try await fixture.push("1")
         let consumer = try await fixture.consumer("a", lease: .milliseconds(30))
         let first = try #require(try await consumer.takeNow().first)
@@ -71,7 +71,7 @@ import Testing
         #expect(try await consumer.finish([QueueResult(second.entry)]) == .done(lost: []))
     }
 
-    @Test func aLeaseThatIsRenewedIsNotLost() async throws {
+    @Test func `A renewed lease is not lost`() async throws {
         try await fixture.push("1")
         let consumer = try await fixture.consumer("a", lease: .milliseconds(300))
         let taken = try #require(try await consumer.takeNow().first)
@@ -85,7 +85,7 @@ import Testing
         #expect(try await consumer.renew().isEmpty)
     }
 
-    @Test func aFailureIsTriedAgainAfterItsPauseAndCounted() async throws {
+    @Test func `A failed event is retried after its delay and counted`() async throws {
         try await fixture.push("1")
         let consumer = try await fixture.consumer("a")
         let first = try #require(try await consumer.takeNow().first)
@@ -97,7 +97,7 @@ import Testing
         #expect(try await consumer.takeOne().entry.attempt == 2)
     }
 
-    @Test func beingHeldIsNoAttemptAndEndsWhenSomebodyWakesIt() async throws {
+    @Test func `Holding an event counts no attempt and ends when it is woken`() async throws {
         try await fixture.push("1", "2")
         let consumer = try await fixture.consumer("a")
         let taken = try await consumer.takeNow()
@@ -110,7 +110,7 @@ import Testing
         #expect(again.first?.entry.attempt == 1)
     }
 
-    @Test func whatIsWokenWhileItIsWorkedOnIsNotHeld() async throws {
+    @Test func `An event woken while it is being handled is not held`() async throws {
         try await fixture.push("1")
         let consumer = try await fixture.consumer("a")
         let taken = try #require(try await consumer.takeNow().first)
@@ -120,7 +120,7 @@ import Testing
         #expect(try await consumer.takeNow().map(\.text) == ["1"])
     }
 
-    @Test func aWakeReachesAWorkerThatWaitsForWork() async throws {
+    @Test func `A wake-up reaches a worker that waits for events`() async throws {
         try await fixture.push("1")
         let consumer = try await fixture.consumer("a")
         let taken = try #require(try await consumer.takeNow().first)
@@ -132,7 +132,7 @@ import Testing
         #expect(try await next.text == "1")
     }
 
-    @Test func whatEndedTwoWorkersIsGivenOutAlone() async throws {
+    @Test func `An event that ended two workers is delivered alone`() async throws {
         try await fixture.push("poison")
         for number in 1...2 {
             let victim = try await fixture.consumer("victim\(number)", lease: .milliseconds(20))
@@ -158,7 +158,7 @@ import Testing
         }
     }
 
-    @Test func whatFailedOftenIsNoSuspect() async throws {
+    @Test func `An event that failed often is still delivered with others`() async throws {
         try await fixture.push("1")
         let consumer = try await fixture.consumer("a")
         for _ in 0..<4 { try await consumer.retry(try await consumer.takeOne().entry, after: .zero, reason: "no") }
@@ -166,7 +166,7 @@ import Testing
         #expect(try await consumer.takeNow(isIdle: false).map(\.text) == ["1", "2"])
     }
 
-    @Test func aWorkerThatLeavesGivesBackWhatItHas() async throws {
+    @Test func `A worker that closes gives its events back`() async throws {
         try await fixture.push("1", "2")
         let consumer = try await fixture.consumer("a")
         _ = try await consumer.takeNow()
@@ -176,7 +176,7 @@ import Testing
         #expect(!(try fixture.server.cli("XINFO", "CONSUMERS", fixture.queue.streamKey, "workers").contains("\na\n")))
     }
 
-    @Test func eventsThatSomebodyReadWithoutALeaseAreTakenAgain() async throws {
+    @Test func `Events read without a lease are claimed again`() async throws {
         try await fixture.push("1")
         _ = try await fixture.consumer("a")
         _ = try fixture.server.cli(
@@ -185,7 +185,7 @@ import Testing
         #expect(try await consumer.takeOne().text == "1")
     }
 
-    @Test func aQueueThatWasPurgedUnderItsWorkersIsMadeAgain() async throws {
+    @Test func `A queue purged under its workers is created again`() async throws {
         let consumer = try await fixture.consumer("a")
         try await fixture.push("1")
         #expect(try await fixture.admin.purge() == 1)

@@ -2,14 +2,12 @@ import Redis
 import TestSupport
 import Testing
 
-@Suite("A connection to Redis")
-struct ConnectionTests {
+@Suite struct ConnectionTests {
     private func redis(_ server: RedisServer, timeout: Duration = .seconds(5)) throws -> Redis {
         Redis(try RedisAddress(parsing: server.address), clientName: "test tool", commandTimeout: timeout)
     }
 
-    @Test("sends commands and reads every kind of reply")
-    func replies() async throws {
+    @Test func `Every kind of reply is read`() async throws {
         let server = try RedisServer()
         let redis = try redis(server)
         #expect(try await redis.send("SET", "a", "1") == .status("OK"))
@@ -24,8 +22,7 @@ struct ConnectionTests {
         await redis.close()
     }
 
-    @Test("keeps each caller's replies apart when many send at once")
-    func concurrentCallers() async throws {
+    @Test func `Concurrent callers receive their own replies`() async throws {
         let server = try RedisServer()
         let redis = try redis(server)
         let wrong = try await withThrowingTaskGroup(of: Int.self) { group in
@@ -46,8 +43,7 @@ struct ConnectionTests {
         #expect(connections.count == 1)
     }
 
-    @Test("throws an error reply with its code, and goes on")
-    func errorReplies() async throws {
+    @Test func `An error reply is thrown with its code and the connection remains usable`() async throws {
         let server = try RedisServer()
         let redis = try redis(server)
         try await redis.send("SET", "a", "text")
@@ -64,8 +60,7 @@ struct ConnectionTests {
         #expect(text.hasPrefix("ERR"))
     }
 
-    @Test("moves values and batches larger than any buffer")
-    func largeValues() async throws {
+    @Test func `Values and batches larger than any buffer are transferred`() async throws {
         let server = try RedisServer()
         let redis = try redis(server)
         let large = [UInt8](repeating: 7, count: 20_000_000)
@@ -78,8 +73,7 @@ struct ConnectionTests {
         #expect(replies.map(\.int) == expected)
     }
 
-    @Test("runs a transaction whole, or not at all")
-    func transactions() async throws {
+    @Test func `A transaction runs completely or not at all`() async throws {
         let server = try RedisServer()
         let redis = try redis(server)
         let results = try await redis.transaction([["SET", "a", "x"], ["INCR", "a"], ["GET", "a"]])
@@ -92,8 +86,7 @@ struct ConnectionTests {
         #expect(try await redis.send("GET", "a").string == "x")
     }
 
-    @Test("gives a script to a server that does not know it, in single runs and in batches")
-    func scripts() async throws {
+    @Test func `A script that the server has not cached is sent, in single calls and in batches`() async throws {
         let server = try RedisServer()
         let redis = try redis(server)
         let script = RedisScript("return redis.call('INCRBY', KEYS[1], ARGV[1])")
@@ -107,8 +100,7 @@ struct ConnectionTests {
         #expect(replies.map(\.int) == sums)
     }
 
-    @Test("fails what was under way when the server dies, and connects again afterwards")
-    func reconnect() async throws {
+    @Test func `Commands in flight fail when the server dies, and the next ones reconnect`() async throws {
         let server = try RedisServer(configuration: RedisServer.durable)
         let redis = try redis(server)
         try await redis.send("SET", "kept", "yes")
@@ -128,8 +120,7 @@ struct ConnectionTests {
         #expect(try await redis.send("GET", "kept").string == "yes")
     }
 
-    @Test("retries temporary failures until the server is back")
-    func retry() async throws {
+    @Test func `Transient failures are retried until the server is back`() async throws {
         let server = try RedisServer(configuration: RedisServer.durable)
         let redis = try redis(server)
         try await redis.send("SET", "kept", "yes")
@@ -141,8 +132,7 @@ struct ConnectionTests {
         #expect(try await answer == "yes")
     }
 
-    @Test("gives up at the deadline of a server that does not answer, and recovers with it")
-    func timeouts() async throws {
+    @Test func `A command ends at its deadline when the server does not answer, and later ones succeed`() async throws {
         let server = try RedisServer()
         let redis = try redis(server, timeout: .milliseconds(200))
         try await redis.send("PING")
@@ -154,8 +144,7 @@ struct ConnectionTests {
         #expect(answer == .status("PONG"))
     }
 
-    @Test("resumes a cancelled caller at once, and keeps the others' replies in order")
-    func cancellation() async throws {
+    @Test func `A cancelled caller returns at once and the others' replies stay in order`() async throws {
         let server = try RedisServer()
         let redis = try redis(server, timeout: .seconds(60))
         try await redis.send("PING")
@@ -169,8 +158,7 @@ struct ConnectionTests {
         #expect(try await next.string == "mine")
     }
 
-    @Test("refuses commands after it was closed")
-    func closing() async throws {
+    @Test func `A closed connection refuses commands`() async throws {
         let server = try RedisServer()
         let redis = try redis(server)
         async let last = redis.send("SET", "a", "1")
@@ -182,8 +170,7 @@ struct ConnectionTests {
         #expect(try !server.cli("CLIENT", "LIST").contains("test-tool"))
     }
 
-    @Test("closes when nobody holds it any more")
-    func dropped() async throws {
+    @Test func `A connection closes when its last reference is gone`() async throws {
         let server = try RedisServer()
         do {
             let redis = try redis(server)
@@ -192,8 +179,7 @@ struct ConnectionTests {
         #expect(try await eventually { try !server.cli("CLIENT", "LIST").contains("test-tool") })
     }
 
-    @Test("waits until the server has read its data set")
-    func loading() async throws {
+    @Test func `A command waits until the server has loaded its data`() async throws {
         let server = try RedisServer(configuration: RedisServer.durable)
         var batch = CommandBatch()
         for number in 0..<2000 { batch.append(["SET", .text("key\(number)"), "value"]) }
@@ -205,8 +191,7 @@ struct ConnectionTests {
         #expect(answer.int == 2000)
     }
 
-    @Test("logs in over TCP with user, password and database")
-    func tcp() async throws {
+    @Test func `A TCP connection authenticates with user, password and database`() async throws {
         let server = try RedisServer(
             configuration: ["requirepass s3cret/word", "user app on >p@ss ~* +@all"], tcp: true)
         let port = try #require(server.port)
@@ -226,8 +211,7 @@ struct ConnectionTests {
         #expect(missing?.code == .authentication)
     }
 
-    @Test("names the address when nothing listens there")
-    func nobodyThere() async throws {
+    @Test func `An address where no server listens is named`() async throws {
         let folder = try TemporaryFolder()
         let redis = Redis(.unix(path: folder("none.sock"), database: 0), clientName: "test")
         let error = await #expect(throws: RedisError.self) { try await redis.send("PING") }

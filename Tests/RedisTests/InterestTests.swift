@@ -4,8 +4,7 @@ import Testing
 
 @testable import Redis
 
-@Suite("Interest in one thing", .timeLimit(.minutes(2)))
-struct InterestTests {
+@Suite(.timeLimit(.minutes(2))) struct InterestTests {
     private let server: RedisServer
     private let redis: Redis
     private let interest: Interest
@@ -43,8 +42,7 @@ struct InterestTests {
         return String(decoding: result, as: UTF8.self)
     }
 
-    @Test("has one owner, and tells all who waited what came of it, once")
-    func everybodyIsTold() async throws {
+    @Test func `An interest has one owner and delivers the result to every waiter once`() async throws {
         let ownership = try await own("a", "w0")
         for waiter in 1...3 {
             let rest = try #require(try await wait("a", "w\(waiter)"))
@@ -60,15 +58,13 @@ struct InterestTests {
         #expect(try await wait("a", "w2") != nil)
     }
 
-    @Test("is of one address and one kind")
-    func separate() async throws {
+    @Test func `An interest belongs to one address and one kind`() async throws {
         _ = try await own("a", "w0")
         _ = try await own("b", "w0")
         _ = try await own("a", "w1", Interest(redis, name: "store"))
     }
 
-    @Test("keeps a result for those who come a little later, if it was told to")
-    func kept() async throws {
+    @Test func `A kept result is delivered to later requests`() async throws {
         _ = try await own("a", "w0").complete(Array("done".utf8), keptFor: .milliseconds(300))
         #expect(try await told("a", "w1") == "done")
         #expect(try await told("a", "w2") == "done")
@@ -76,14 +72,12 @@ struct InterestTests {
         #expect(try await told("a", "w1") == nil)
     }
 
-    @Test("that is not kept is a new request for those who come later")
-    func notKept() async throws {
+    @Test func `A result that is not kept makes later requests start anew`() async throws {
         _ = try await own("a", "w0").complete(Array("failed".utf8))
         _ = try await own("a", "w1")
     }
 
-    @Test("passes to another when the owner is dead, and the dead one can do nothing any more")
-    func deadOwner() async throws {
+    @Test func `Another waiter takes over from a dead owner, which can then change nothing`() async throws {
         let short = Interest(redis, name: "fetch", lease: .milliseconds(200))
         let dead = try await own("a", "w0", short)
         let rest = try #require(try await wait("a", "w1"))
@@ -99,16 +93,14 @@ struct InterestTests {
         #expect(try await told("a", "w2") == "new")
     }
 
-    @Test("passes at once to the owner's own event when that is handed out anew")
-    func redeliveredOwner() async throws {
+    @Test func `The owner's own redelivered event takes over at once`() async throws {
         let dead = try await own("a", "w 0")
         let again = try await own("a", "w 0")
         #expect(again.lease.token > dead.lease.token)
         #expect(try await !dead.lease.renew())
     }
 
-    @Test("can still be completed when nobody took over after the lease")
-    func overdue() async throws {
+    @Test func `An expired owner can complete the work when no waiter took over`() async throws {
         let short = Interest(redis, name: "fetch", lease: .milliseconds(50))
         let slow = try await own("a", "w0", short)
         #expect(try await wait("a", "w1") != nil)
@@ -117,8 +109,7 @@ struct InterestTests {
         #expect(try await told("a", "w1") == "late")
     }
 
-    @Test("that is given up wakes one, which becomes the owner")
-    func abandoned() async throws {
+    @Test func `An abandoned interest wakes one waiter, which becomes the owner`() async throws {
         let ownership = try await own("a", "w0")
         #expect(try await wait("a", "w1") != nil)
         #expect(try await wait("a", "w2") != nil)
@@ -129,8 +120,7 @@ struct InterestTests {
         #expect(try await own("b", "w0").abandon() == [])
     }
 
-    @Test("can be taken by somebody who cannot do the work")
-    func onlyHearing() async throws {
+    @Test func `A waiter that cannot do the work may still take over the interest`() async throws {
         guard case .wait = try await interest.join("a", waiter: Waiter(rawValue: "w1"), mayOwn: false) else {
             throw NotOwner()
         }
@@ -144,8 +134,7 @@ struct InterestTests {
         #expect(try await own("a", "w0").complete([]) == [])
     }
 
-    @Test("lasts as long as the work, however short the lease")
-    func renewed() async throws {
+    @Test func `The lease is renewed for as long as the work lasts`() async throws {
         let short = Interest(redis, name: "fetch", lease: .milliseconds(150))
         let ownership = try await own("a", "w0", short)
         let result = try await ownership.lease.holding {
@@ -157,8 +146,7 @@ struct InterestTests {
         #expect(try await ownership.complete([])?.map(\.rawValue) == ["w1"])
     }
 
-    @Test("ends the work of an owner that has lost it")
-    func lost() async throws {
+    @Test func `An owner that lost its lease has its work cancelled`() async throws {
         let short = Interest(redis, name: "fetch", lease: .milliseconds(150))
         let ownership = try await own("a", "w0", short)
         let ended = Mutex(false)
@@ -171,8 +159,7 @@ struct InterestTests {
         #expect(ended.withLock { $0 })
     }
 
-    @Test("survives that Redis loses everything")
-    func flushed() async throws {
+    @Test func `An interest survives the loss of all data in Redis`() async throws {
         let before = try await own("a", "w0")
         #expect(try await wait("a", "w1") != nil)
         try server.cli("FLUSHALL")
@@ -184,8 +171,7 @@ struct InterestTests {
         #expect(try await wait("a", "w2") != nil)
     }
 
-    @Test("leaves nothing without an end in Redis")
-    func everythingEnds() async throws {
+    @Test func `Every key of an interest has an expiry`() async throws {
         let ownership = try await own("a}b", "w0")
         _ = try await wait("a}b", "w1")
         _ = try await ownership.complete([1], keptFor: .seconds(1))
@@ -210,8 +196,7 @@ struct InterestTests {
         }
     }
 
-    @Test("has one owner at a time, whoever asks at once and however often owners die")
-    func crowd() async throws {
+    @Test func `An interest has one owner at a time under concurrency and crashes`() async throws {
         let short = Interest(redis, name: "fetch", lease: .milliseconds(100))
         let owners = Owners()
         let answers = try await withThrowingTaskGroup(of: Bool.self) { group in

@@ -4,8 +4,7 @@ import Testing
 
 @testable import Redis
 
-@Suite("A private Redis")
-struct PrivateRedisTests {
+@Suite struct PrivateRedisTests {
     /// A state folder whose server ends with it.
     private final class State: Sendable {
         let folder: TemporaryFolder
@@ -25,16 +24,16 @@ struct PrivateRedisTests {
         }
     }
 
-    @Test("is not started when another one is configured")
-    func configured() async throws {
+    @Test func `A private Redis is not started when another is configured`() async throws {
         let state = try State()
         let address = try await PrivateRedis.address(environment: "redis://h:1", stateDirectory: state.path)
         #expect(address == .tcp(host: "h", port: 1, database: 0, user: nil, password: nil))
         #expect(access(state.path, F_OK) != 0)
     }
 
-    @Test("is started once by tools that start together, for this user alone, and keeps its data")
-    func together() async throws {
+    @Test func `Tools that start together start one private Redis, for this user alone, which keeps its data`()
+        async throws
+    {
         let state = try State()
         let pids = try await withThrowingTaskGroup(of: String.self) { group in
             for _ in 0..<8 {
@@ -58,8 +57,7 @@ struct PrivateRedisTests {
         #expect(try await state.address().send("GET", "kept").string == "yes")
     }
 
-    @Test("is started again after a crash, by tools that start and by those that run")
-    func crash() async throws {
+    @Test func `A crashed private Redis is restarted by starting and by running tools`() async throws {
         let state = try State()
         let redis = try await PrivateRedis.connection(
             environment: nil, stateDirectory: state.path, clientName: "running tool")
@@ -77,8 +75,7 @@ struct PrivateRedisTests {
         }
     }
 
-    @Test("holds none of the tool's descriptors, and leads its own session")
-    func inheritance() async throws {
+    @Test func `A private Redis inherits no descriptors and leads its own session`() async throws {
         let state = try State()
         var ends: [Int32] = [-1, -1]
         #expect(pipe(&ends) == 0)
@@ -94,8 +91,7 @@ struct PrivateRedisTests {
         #expect(getsid(pid) == getpgid(pid))
     }
 
-    @Test("is not started a second time while one whose socket was removed still runs")
-    func removedSocket() async throws {
+    @Test func `A private Redis whose socket was removed is not started twice`() async throws {
         let state = try State()
         try await state.address().send("PING")
         #expect(unlink(state.socket) == 0)
@@ -105,8 +101,7 @@ struct PrivateRedisTests {
         #expect(error?.message.contains("\(pid)") == true)
     }
 
-    @Test("says how to get redis-server when there is none")
-    func missingProgram() throws {
+    @Test func `A missing redis-server is reported with how to install it`() throws {
         let folder = try TemporaryFolder()
         let server = try PrivateServer(stateDirectory: folder.path, program: "no-such-redis-server")
         let error = #expect(throws: RedisError.self) { try server.running(until: .after(.seconds(20))) }
@@ -114,16 +109,14 @@ struct PrivateRedisTests {
         #expect(error?.message.contains("apt-get install redis-server") == true)
     }
 
-    @Test("says why it does not start")
-    func failingProgram() throws {
+    @Test func `A redis-server that does not start is reported with its reason`() throws {
         let folder = try TemporaryFolder()
         let server = try PrivateServer(stateDirectory: folder.path, program: "ls")
         let error = #expect(throws: RedisError.self) { try server.running(until: .after(.seconds(20))) }
         #expect(error?.message.contains("unable to start a private redis-server") == true)
     }
 
-    @Test("needs a state folder whose path is short enough, and that can be made")
-    func badFolder() async throws {
+    @Test func `The state folder must be creatable and its path short enough`() async throws {
         for path in ["/tmp/" + String(repeating: "long/", count: 20), "/proc/nothing/here"] {
             let error = await #expect(throws: RedisError.self) {
                 try await PrivateRedis.address(environment: "", stateDirectory: path)

@@ -3,8 +3,7 @@ import Testing
 
 @testable import Redis
 
-@Suite("A rate limit")
-struct RateLimiterTests {
+@Suite struct RateLimiterTests {
     private let server: RedisServer
     private let redis: Redis
 
@@ -20,8 +19,9 @@ struct RateLimiterTests {
             redis, try RateLimit(name: "test", algorithm: algorithm, limit: limit, window: window, burst: burst))
     }
 
-    @Test("allows as many as the limit says, then says when to come back", arguments: RateLimit.Algorithm.allCases)
-    func limit(algorithm: RateLimit.Algorithm) async throws {
+    @Test(arguments: RateLimit.Algorithm.allCases)
+    func `A rate limit allows the given number, then reports when to retry`(algorithm: RateLimit.Algorithm) async throws
+    {
         let limiter = try limiter(algorithm, 3)
         let decisions = try await limiter.decide(["a", "a", "a", "a", "a", "b"])
         #expect(decisions.map(\.isAllowed) == [true, true, true, false, false, true])
@@ -35,8 +35,8 @@ struct RateLimiterTests {
         #expect(decisions[0].retryAfterMilliseconds == 0)
     }
 
-    @Test("allows again when the time is over", arguments: RateLimit.Algorithm.allCases)
-    func recovery(algorithm: RateLimit.Algorithm) async throws {
+    @Test(arguments: RateLimit.Algorithm.allCases)
+    func `A rate limit allows requests again after its window`(algorithm: RateLimit.Algorithm) async throws {
         let limiter = try limiter(algorithm, 2, .milliseconds(300))
         for _ in 0..<3 {
             let decisions = try await limiter.decide(["a", "a", "a"])
@@ -47,8 +47,8 @@ struct RateLimiterTests {
         #expect(try await eventually { try server.cli("DBSIZE") == "0" })
     }
 
-    @Test("is not used up by those who only ask", arguments: RateLimit.Algorithm.allCases)
-    func check(algorithm: RateLimit.Algorithm) async throws {
+    @Test(arguments: RateLimit.Algorithm.allCases)
+    func `Checking does not use up the rate limit`(algorithm: RateLimit.Algorithm) async throws {
         let limiter = try limiter(algorithm, 2)
         #expect(try await limiter.decide(["a", "a", "a"], .check).map(\.remaining) == [2, 2, 2])
         #expect(try await limiter.decide(["a", "a"], .count).map(\.remaining) == [1, 0])
@@ -57,8 +57,8 @@ struct RateLimiterTests {
         #expect(refusals.map(\.isFirstRefusal) == [true, false])
     }
 
-    @Test("counts what has happened, beyond the limit too", arguments: RateLimit.Algorithm.allCases)
-    func count(algorithm: RateLimit.Algorithm) async throws {
+    @Test(arguments: RateLimit.Algorithm.allCases)
+    func `Counting continues beyond the limit`(algorithm: RateLimit.Algorithm) async throws {
         let limiter = try limiter(algorithm, 2)
         let counted = try await limiter.decide(["a", "a", "a", "a"], .count)
         #expect(counted.filter(\.isAllowed).count == 4)
@@ -68,8 +68,7 @@ struct RateLimiterTests {
         #expect(refused.retryAfterMilliseconds <= 60_000)
     }
 
-    @Test("of a fixed window does not last longer because of later events")
-    func fixedWindowEnds() async throws {
+    @Test func `Later events do not extend a fixed window`() async throws {
         let limiter = try limiter(.fixed, 100)
         _ = try await limiter.decide("a")
         try server.cli("PEXPIRE", "tgpipe:rate:test:{a}", "5000")
@@ -79,8 +78,7 @@ struct RateLimiterTests {
         #expect((1...5000).contains(rest))
     }
 
-    @Test("that lost its time to live gets one")
-    func withoutEnd() async throws {
+    @Test func `A counter without an expiry is given one`() async throws {
         let limiter = try limiter(.fixed, 1)
         _ = try await limiter.decide("a")
         try server.cli("PERSIST", "tgpipe:rate:test:{a}")
@@ -88,8 +86,7 @@ struct RateLimiterTests {
         #expect(try server.cli("TTL", "tgpipe:rate:test:{a}") != "-1")
     }
 
-    @Test("of a sliding window never allows more than the limit in any window")
-    func slidingIsExact() async throws {
+    @Test func `A sliding window never allows more than the limit in any window`() async throws {
         let limiter = try limiter(.sliding, 2)
         let log = "tgpipe:rate:test:{a}:log"
         _ = try await limiter.decide(["a", "a"])
@@ -106,8 +103,7 @@ struct RateLimiterTests {
         #expect(decisions[1].retryAfterMilliseconds > 10_000)
     }
 
-    @Test("of a token bucket allows its burst, then the limit's pace")
-    func burst() async throws {
+    @Test func `A token bucket allows its burst, then the limit's rate`() async throws {
         let limiter = try limiter(.tokenBucket, 1, .seconds(10), burst: 4)
         #expect(try await limiter.decide("a", .check).remaining == 4)
         let decisions = try await limiter.decide(Array(repeating: "a", count: 5))
@@ -115,8 +111,8 @@ struct RateLimiterTests {
         #expect(decisions[4].retryAfterMilliseconds <= 10_000)
     }
 
-    @Test("is shared by all connections, exactly", arguments: RateLimit.Algorithm.allCases)
-    func shared(algorithm: RateLimit.Algorithm) async throws {
+    @Test(arguments: RateLimit.Algorithm.allCases)
+    func `All connections share one exact count`(algorithm: RateLimit.Algorithm) async throws {
         let rule = try RateLimit(name: "test", algorithm: algorithm, limit: 100, window: .seconds(86_400))
         let address = redis.address
         let allowed = try await withThrowingTaskGroup(of: Int.self) { group in
@@ -136,8 +132,7 @@ struct RateLimiterTests {
         #expect(allowed == 100)
     }
 
-    @Test("keeps hostile keys apart, inside one hash tag")
-    func keys() async throws {
+    @Test func `Hostile keys are kept apart inside one hash tag`() async throws {
         let limiter = try limiter(.sliding, 1)
         let keys = ["", "}", "%7D", "{}", "a\u{0}\r\nDEL", "}\u{301}", String(repeating: "k", count: 100_000)]
         let first = try await limiter.decide(keys)
@@ -147,16 +142,14 @@ struct RateLimiterTests {
         #expect(try server.cli("EXISTS", "tgpipe:rate:test:{%7D}:log", "tgpipe:rate:test:{%257D}:log") == "2")
     }
 
-    @Test("decides on many keys in order")
-    func manyKeys() async throws {
+    @Test func `Decisions for many keys are made in order`() async throws {
         let limiter = try limiter(.fixed, 1)
         let keys = (0..<20_000).map { "key \($0 % 15_000)" }
         let decisions = try await limiter.decide(keys)
         #expect(decisions.map(\.isAllowed) == (0..<20_000).map { $0 < 15_000 })
     }
 
-    @Test("works in a cluster, which takes the keys of one event only")
-    func cluster() async throws {
+    @Test func `A rate limit works in a cluster, with the keys of one event only`() async throws {
         let server = try RedisServer(
             configuration: ["cluster-enabled yes", "cluster-port \(RedisServer.freePort())"], tcp: true)
         try server.cli("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
@@ -171,8 +164,7 @@ struct RateLimiterTests {
         }
     }
 
-    @Test("must make sense")
-    func validation() throws {
+    @Test func `Contradictory settings of a rate limit are refused`() throws {
         func problem(_ algorithm: RateLimit.Algorithm, _ name: String, _ limit: Int, _ window: Duration, _ burst: Int?)
         {
             #expect(throws: RedisError.self) {

@@ -13,7 +13,7 @@ import Testing
         Destinations(routes: try routes.map { try Route(parsing: "\($0)=x") }, outputOfRoute: outputs)
     }
 
-    @Test func eachOutputIsNamedOnceHoweverManyOfItsRoutesMatch() throws {
+    @Test func `An output is named once however many of its routes match`() throws {
         var found = try destinations(["a.#", "#.b", "c", "a.b@2"], outputs: [0, 0, 1, 2])
         #expect(outputs(&found, "a.b") == [0])
         #expect(outputs(&found, "a.b", version: 2) == [0, 2])
@@ -23,7 +23,7 @@ import Testing
         #expect(found.totals.map(\.bytes) == [20, 20, 10, 10])
     }
 
-    @Test func typesThatPushEachOtherOutAreStillFoundAndCounted() throws {
+    @Test func `More event types than the cache holds are still routed and counted`() throws {
         var found = try destinations(["#", "*.even"], outputs: [0, 1])
         for _ in 0..<3 {
             for number in 0..<5000 {

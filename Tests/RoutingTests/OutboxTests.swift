@@ -35,19 +35,19 @@ import Testing
         return parcels
     }
 
-    @Test func linesThatFollowEachOtherAreOnePiece() throws {
+    @Test func `Adjacent lines are written as one piece`() throws {
         let parcel = try parcel("aa\nbb\ncc\n", BlockBudget(outputs: 1))
         #expect(parcel.places.pieces.count == 1)
         #expect(parcel.places.events == 3 && parcel.bytes == 9)
     }
 
     @Test(arguments: [(0, 0), (2, 0), (3, 1), (5, 1), (6, 2), (9, 3), (99, 3)])
-    func theLinesOfAnUnfinishedWriteAreCounted(_ bytes: Int, _ lines: Int) throws {
+    func `The lines of a partial write are counted`(_ bytes: Int, _ lines: Int) throws {
         let parcel = try parcel("aa\nbb\ncc\n", BlockBudget(outputs: 1))
         #expect(parcel.places.events(inFirst: bytes) == lines)
     }
 
-    @Test func compactingKeepsTheOrderAndSetsTheBlocksFree() throws {
+    @Test func `Compacting keeps the order and frees the blocks`() throws {
         let budget = BlockBudget(outputs: 1)
         let outbox = Outbox()
         let texts = (0..<50).map { "line \($0)\nline \($0) again\n" }
@@ -64,7 +64,7 @@ import Testing
         #expect(outbox.totalBytes == texts.joined().utf8.count)
     }
 
-    @Test func whatIsCompactedHasALimit() throws {
+    @Test func `Compacting has a limit`() throws {
         #expect(Outbox.limitBytes == 4 << 20)
         let budget = BlockBudget(outputs: 1)
         let outbox = Outbox()
@@ -77,7 +77,7 @@ import Testing
         #expect(parcels.filter(\.holdsBlocks).count == 4)
     }
 
-    @Test func aBrokenOutputTakesEverythingAndKeepsNothing() throws {
+    @Test func `A broken output accepts all lines and keeps none`() throws {
         let budget = BlockBudget(outputs: 1)
         let outbox = Outbox()
         outbox.add(try parcel("a\n", budget))

@@ -4,7 +4,7 @@ import Testing
 @testable import ev_route
 
 @Suite struct OverflowTests {
-    @Test func aPolicyIsForAllOutputsOrForOne() {
+    @Test func `An overflow policy applies to all outputs or to one`() {
         #expect(OverflowOption(argument: "spool")?.target == nil)
         #expect(OverflowOption(argument: "spool")?.overflow == .spool)
         #expect(OverflowOption(argument: "exec:env A=b run=drop")?.target == "exec:env A=b run")
@@ -12,7 +12,7 @@ import Testing
         #expect(OverflowOption(argument: "run/a.fifo=wait") == nil && OverflowOption(argument: "") == nil)
     }
 
-    @Test func eachTargetHasAFolderOfItsOwn() throws {
+    @Test func `Each target has its own spool folder`() throws {
         func name(_ text: String) throws -> String { SpoolPlan.folderName(try Target(text)) }
         #expect(try name("run/media.fifo") == "run%2Fmedia.fifo")
         #expect(try name("queue:jobs") == "queue%3Ajobs")

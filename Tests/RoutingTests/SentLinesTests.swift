@@ -16,22 +16,22 @@ import Testing
         (0, ""), (1, "cc\n"), (2, "cc\n"), (3, "cc\n"), (4, "bb\ncc\n"), (6, "bb\ncc\n"), (7, "aa\nbb\ncc\n"),
         (9, "aa\nbb\ncc\n"), (99, "aa\nbb\ncc\n"),
     ])
-    func whatWasNotTakenAsAWholeIsSentAgainFromTheBeginningOfALine(_ unread: Int, _ expected: String) {
+    func `Unread bytes are sent again from the beginning of a line`(_ unread: Int, _ expected: String) {
         #expect(untaken(sent("aa\nbb\ncc\n"), unread) == expected)
     }
 
-    @Test func theUnfinishedLastLineIsKeptToo() {
+    @Test func `An unfinished last line is kept`() {
         #expect(untaken(sent("aa\nbb"), 0) == "bb")
         #expect(untaken(sent("aa\nbb"), 1) == "bb")
     }
 
-    @Test func aReaderThatTookNoWholeLineIsToldFromOneThatDid() {
+    @Test func `A reader that read no complete line is recognised`() {
         #expect(!sent("aa\nbb\n").hasTakenLine(unread: 6))
         #expect(!sent("aa\nbb\n").hasTakenLine(unread: 4))
         #expect(sent("aa\nbb\n").hasTakenLine(unread: 3))
     }
 
-    @Test func onlyWhatThePipeCanHoldIsKept() {
+    @Test func `Only as many bytes as the pipe can hold are kept`() {
         let text = (0..<1000).map { "line \($0)\n" }.joined()
         let lines = sent(text)
         #expect(untaken(lines, 16) == "line 998\nline 999\n")
@@ -39,7 +39,7 @@ import Testing
         #expect(lines.hasTakenLine(unread: 16))
     }
 
-    @Test func aLineLongerThanThePipeIsKeptWhole() {
+    @Test func `A line longer than the pipe is kept complete`() {
         let long = String(repeating: "x", count: 500)
         #expect(untaken(sent("a\n\(long)\nb"), 16) == "\(long)\nb")
     }

@@ -22,7 +22,7 @@ import Testing
 
     private func start(of number: Int) -> Int { SpoolFixture.text(0..<number).utf8.count }
 
-    @Test func aSpoiltLineIsReportedWithItsOffsetsAndAllOthersAreDelivered() throws {
+    @Test func `A damaged line is reported with its offsets and all others are delivered`() throws {
         try filled()
         try change(Self.lines, at: start(of: 50) + 3, to: 0)
         let text = try SpoolFixture.read(here.spool())
@@ -30,21 +30,21 @@ import Testing
         #expect(text == SpoolFixture.text(0..<50) + hole + SpoolFixture.text(51..<100))
     }
 
-    @Test func aSpoiltLineFeedCostsOneLineToo() throws {
+    @Test func `A damaged line feed loses one line`() throws {
         try filled()
         try change(Self.lines, at: start(of: 51) - 1, to: UInt8(ascii: "x"))
         let hole = "<\(start(of: 50))-\(start(of: 51))>\n"
         #expect(try SpoolFixture.read(here.spool()) == SpoolFixture.text(0..<50) + hole + SpoolFixture.text(51..<100))
     }
 
-    @Test(arguments: 0..<8) func aSpoiltChecksumOrPlaceCostsOneLine(_ byte: Int) throws {
+    @Test(arguments: 0..<8) func `A damaged checksum or position loses one line`(_ byte: Int) throws {
         try filled()
         try change(Self.sums, at: 50 * 8 + byte, to: 0xA5)
         let hole = "<\(start(of: 50))-\(start(of: 51))>\n"
         #expect(try SpoolFixture.read(here.spool()) == SpoolFixture.text(0..<50) + hole + SpoolFixture.text(51..<100))
     }
 
-    @Test func manySpoiltLinesAreEachReported() throws {
+    @Test func `Many damaged lines are each reported`() throws {
         try filled(30_000)
         for number in stride(from: 100, to: 30_000, by: 5000) { try change(Self.lines, at: start(of: number), to: 1) }
         let text = try SpoolFixture.read(here.spool())
@@ -52,7 +52,7 @@ import Testing
         #expect(text.split(separator: "\n").filter { $0.hasPrefix("line") }.count == 30_000 - 6)
     }
 
-    @Test func aTornLastLineIsCutAndWholeLinesWithoutChecksumsAreDelivered() throws {
+    @Test func `A torn last line is removed and complete lines without checksums are delivered`() throws {
         try filled()
         let file = try #require(FileHandle(forWritingAtPath: here.file(Self.lines)))
         try file.seekToEnd()
@@ -67,14 +67,14 @@ import Testing
         #expect(try SpoolFixture.read(spool) == SpoolFixture.text(100..<110))
     }
 
-    @Test func withoutItsChecksumsASegmentIsDeliveredAndThatIsTold() throws {
+    @Test func `A segment without checksums is delivered with a warning`() throws {
         try filled()
         try FileManager.default.removeItem(atPath: here.file(Self.sums))
         #expect(try SpoolFixture.read(here.spool()) == SpoolFixture.text(0..<100))
         #expect(here.told.all.contains { $0.contains("100 lines without checksums from offset 0") })
     }
 
-    @Test func aSegmentThatWasCutShortIsDeliveredAsFarAsItGoesAndWhatIsMissingIsTold() throws {
+    @Test func `A truncated segment is delivered up to its end and the missing bytes are reported`() throws {
         try filled()
         let file = try #require(FileHandle(forWritingAtPath: here.file(Self.lines)))
         try file.truncate(atOffset: UInt64(start(of: 90) + 1))
@@ -83,7 +83,7 @@ import Testing
         #expect(here.told.all.contains { $0.contains("10 lines behind offset \(start(of: 90)) are missing") })
     }
 
-    @Test func aCursorThatIsNoneMeansEverythingAgain() throws {
+    @Test func `After a damaged cursor everything is delivered again`() throws {
         try filled()
         #expect(try SpoolFixture.read(here.spool()) == SpoolFixture.text(0..<100))
         try Data("garbage garbage garbage".utf8).write(to: URL(fileURLWithPath: here.file("cursor")))

@@ -8,7 +8,7 @@ import Testing
 
     init() throws { here = try SpoolFixture() }
 
-    @Test func whatIsAppendedComesOutInOrder() throws {
+    @Test func `Appended lines are read in order`() throws {
         let spool = try here.spool()
         let writer = SpoolWriter(spool)
         try SpoolFixture.append(0..<5000, to: writer)
@@ -19,7 +19,7 @@ import Testing
         #expect(try SpoolFixture.read(spool) == SpoolFixture.text(5000..<5010))
     }
 
-    @Test func theNextProcessGoesOnWhereTheLastOneStopped() throws {
+    @Test func `The next process resumes where the last one stopped`() throws {
         for round in 0..<5 {
             let spool = try here.spool()
             try SpoolFixture.append(round * 100..<(round + 1) * 100, to: SpoolWriter(spool))
@@ -33,7 +33,7 @@ import Testing
         #expect(try SpoolFixture.read(here.spool()).utf8.elementsEqual(SpoolFixture.text(0..<500).utf8.dropFirst(5000)))
     }
 
-    @Test func segmentsThatHaveBeenReadAreRemovedAndNewOnesBegun() throws {
+    @Test func `Read segments are removed and new ones are started`() throws {
         let limits = SpoolLimits(totalBytes: 1 << 20)
         let spool = try here.spool(limits)
         let writer = SpoolWriter(spool)
@@ -45,7 +45,7 @@ import Testing
         #expect(names.filter { $0.hasSuffix(".ndjson") }.count <= 2)
     }
 
-    @Test func aFullSpoolDropsAndCountsWhenItIsToldTo() throws {
+    @Test func `A full spool drops and counts lines if configured to`() throws {
         let spool = try here.spool(SpoolLimits(totalBytes: 1 << 20, whenFull: .drop))
         let dropped = try SpoolFixture.append(0..<40_000, to: SpoolWriter(spool))
         let kept = try SpoolFixture.read(spool)
@@ -57,7 +57,7 @@ import Testing
         #expect(here.told.all.count == 1 && here.told.all.first?.contains("is full") == true)
     }
 
-    @Test func aFullSpoolMakesTheWriterWaitUntilTheReaderMakesRoom() async throws {
+    @Test func `A full spool makes the writer wait until the reader makes room`() async throws {
         let spool = try here.spool(SpoolLimits(totalBytes: 1 << 20))
         async let done: Void = Task.detached {
             try SpoolFixture.append(0..<40_000, to: SpoolWriter(spool))
@@ -78,13 +78,13 @@ import Testing
         #expect(text == SpoolFixture.text(0..<40_000))
     }
 
-    @Test func aSpoolIsForOneProcess() throws {
+    @Test func `A spool belongs to one process`() throws {
         let spool = try here.spool()
         #expect { try here.spool() } throws: { "\($0)".contains("is in use by process \(getpid())") }
         spool.close()
     }
 
-    @Test func goingBackFindsTheBeginningOfTheLineAlsoInTheSegmentBefore() throws {
+    @Test func `Going back finds the beginning of a line, even in an earlier segment`() throws {
         let spool = try here.spool(SpoolLimits(totalBytes: 1 << 20))
         try SpoolFixture.append(0..<4000, to: SpoolWriter(spool))
         let reader = SpoolReader(spool)

@@ -9,21 +9,21 @@ import Testing
         ("0", 0), ("512", 512), ("64K", 65_536), ("50M", 52_428_800), ("2G", 2_147_483_648), ("8MiB", 8_388_608),
         ("1kb", 1024),
     ])
-    func sizesAreRead(_ text: String, _ bytes: Int64) {
+    func `Sizes are read`(_ text: String, _ bytes: Int64) {
         #expect(ByteSize(argument: text)?.bytes == bytes)
     }
 
     @Test(arguments: ["", "K", "-1", "1.5M", "99999999999G", "1X", "M5"])
-    func otherTextIsNoSize(_ text: String) {
+    func `Text in another format is not a size`(_ text: String) {
         #expect(ByteSize(argument: text) == nil)
     }
 
     @Test(arguments: [0, 1, 1024, 1500, 8 << 20, 3 << 30])
-    func sizesAreShownAsTheyAreRead(_ bytes: Int64) {
+    func `A printed size is read back unchanged`(_ bytes: Int64) {
         #expect(ByteSize(argument: ByteSize(bytes).description)?.bytes == bytes)
     }
 
-    @Test func pausesGrowAndAreBounded() {
+    @Test func `Backoff delays grow and are bounded`() {
         var backoff = Backoff(first: .seconds(1), longest: .seconds(8))
         let pauses = (0..<6).map { _ in backoff.next() }
         for (pause, limit) in zip(pauses, [1, 2, 4, 8, 8, 8]) {
@@ -33,7 +33,7 @@ import Testing
         #expect(backoff.next() <= .seconds(1))
     }
 
-    @Test func textForATerminalHasNoControlCharacters() {
+    @Test func `Text for a terminal has no control characters`() {
         #expect("a\u{1B}[31mb\nc\u{7}\u{9B}".printable == "a [31mb c  ")
     }
 }

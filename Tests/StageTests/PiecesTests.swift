@@ -6,7 +6,7 @@ import Testing
 @Suite struct PiecesTests {
     /// Writes pieces into a pipe that takes only little at a time, and reads what comes out.
     @Test(arguments: [1, 3, 1024, 1025, 3000])
-    func piecesComeOutAsTheyAreHoweverMuchIsTakenAtATime(_ count: Int) throws {
+    func `All pieces are written in order however many are written at a time`(_ count: Int) throws {
         var ends: [Int32] = [-1, -1]
         try #require(pipe(&ends) == 0)
         defer { for end in ends { close(end) } }

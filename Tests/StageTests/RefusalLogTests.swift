@@ -3,7 +3,7 @@ import JSON
 import Testing
 
 @Suite struct RefusalLogTests {
-    @Test func theFirstFewOfAKindAreToldAndTheRestCounted() {
+    @Test func `The first refusals of a kind are logged and later ones are counted`() {
         var log = RefusalLog()
         let now = ContinuousClock.now
         let told = (0..<1000).filter { _ in log.add(.notJSON, at: now).isTold }
@@ -13,7 +13,7 @@ import Testing
         #expect(log.untold.map(\.counted) == [1000 - RefusalLog.toldInFull])
     }
 
-    @Test func afterAWhileTheyAreToldAgainWithTheCount() {
+    @Test func `After an interval refusals are logged again with the count`() {
         var log = RefusalLog()
         let start = ContinuousClock.now
         for _ in 0..<100 { _ = log.add(.notJSON, at: start) }

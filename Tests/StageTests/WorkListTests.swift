@@ -9,7 +9,7 @@ import Testing
         return Received(incoming: .event(envelope, Line(Array(envelope.line.dropLast()))), entry: nil)
     }
 
-    @Test func whatIsHeldLeavesItsPlaceAndComesBackWhenItIsWoken() async throws {
+    @Test func `A held event frees its place and returns when woken`() async throws {
         let list = WorkList(concurrency: 1)
         list.add([event("a"), event("b")])
         let first = try #require(await list.next())
@@ -21,7 +21,7 @@ import Testing
         #expect(await list.next()?.event.type == "a")
     }
 
-    @Test func whatIsWokenWhileItIsWorkedOnIsHandledAgainAtOnce() async throws {
+    @Test func `An event woken while it is being handled is handled again at once`() async throws {
         let list = WorkList(concurrency: 1)
         list.add([event("a")])
         let item = try #require(await list.next())
@@ -30,14 +30,14 @@ import Testing
         #expect(await list.next()?.number == item.number)
     }
 
-    @Test func whatNobodyWakesComesBackWhenItsTimeIsOver() async throws {
+    @Test func `A held event that is not woken returns after its time`() async throws {
         let list = WorkList(concurrency: 1)
         list.add([event("a")])
         list.hold(try #require(await list.next()), for: .milliseconds(20))
         #expect(await list.next()?.event.type == "a")
     }
 
-    @Test func theEndWaitsForWhatIsHeldAndForWhatIsWorkedOn() async throws {
+    @Test func `The end waits for held events and for events in progress`() async throws {
         let list = WorkList(concurrency: 2)
         list.add([event("a")])
         list.end()
@@ -48,7 +48,7 @@ import Testing
         #expect(await list.next() == nil)
     }
 
-    @Test func readingStopsWhenTooMuchIsHeld() async throws {
+    @Test func `Reading stops while too many events are held`() async throws {
         let list = WorkList(concurrency: 11, maxHeld: 10)
         list.add((0..<10).map { event("\($0)") })
         var last: WorkList.Item?

@@ -66,7 +66,7 @@ import Testing
         words.split(separator: " ").flatMap { bytes(UInt32($0, radix: 16) ?? 0) }
     }
 
-    @Test func `A method within a method keeps its own result`() throws {
+    @Test func `A method inside another method keeps its own result type`() throws {
         let inner = #"{"_":"contacts.getContactIDs","hash":5}"#
         let request = try schema.request(
             "invokeWithLayer",
@@ -78,7 +78,7 @@ import Testing
                 == #"{"_":"invokeWithLayer","layer":229,"query":{"_":"invokeWithoutUpdates","query":\#(inner)}}"#)
     }
 
-    @Test func `Text keeps every character, and what is none is replaced`() throws {
+    @Test func `Text keeps every character and invalid UTF-8 is replaced`() throws {
         for text in [
             "é", "漢字", "🙂", "\u{7F}", "\u{FFFD}", "\u{10FFFF}", "\u{0}\u{1F}\n\r\t\"\\/",
             String(repeating: "жA\n", count: 90),
@@ -98,7 +98,7 @@ import Testing
         }
     }
 
-    @Test func `Any bytes are as text what the standard library makes of them`() throws {
+    @Test func `Any bytes decode to the same text as in the standard library`() throws {
         let pieces: [[UInt8]] = [
             Array("plain ASCII text".utf8), Array("жё".utf8), Array("漢".utf8), Array("🙂".utf8), [0x22], [0x5C], [0x0A],
             [0],
@@ -117,7 +117,7 @@ import Testing
         }
     }
 
-    @Test func `Any integer has its own digits`() throws {
+    @Test func `Every integer is written exactly`() throws {
         for _ in 0..<3000 {
             let value = Int64.random(in: .min ... .max) >> Int64.random(in: 0...63)
             for number in [value, value == .min ? 0 : -value] {
@@ -130,7 +130,7 @@ import Testing
         }
     }
 
-    @Test func `A name may be left out where a type has a single constructor, and keys may come in any order`() throws {
+    @Test func `A name may be omitted where a type has a single constructor, and keys may come in any order`() throws {
         let whole = try encoded(
             #"{"_":"inputMediaContact","phone_number":"1","first_name":"a","last_name":"","vcard":""}"#)
         #expect(
@@ -144,18 +144,18 @@ import Testing
         )
     }
 
-    @Test func `A false flag and a null are as good as absent`() throws {
+    @Test func `A false flag and a null count as absent`() throws {
         #expect(try encoded(#"{"_":"codeSettings","allow_flashcall":false,"token":null}"#) == bytes(0xad25_3d78, 0))
     }
 
-    @Test func `Values of a layer that is older are read with that layer`() throws {
+    @Test func `Values of an older layer are read with that layer`() throws {
         let old = TLDecoder(try TLSchema(layer: 181))
         let bytes = try old.schema.encode(["_": "inputMediaPhoto", "id": ["_": "inputPhotoEmpty"]])
         #expect(try JSON(parsing: old.json(of: bytes))["_"]?.string == "inputMediaPhoto")
         #expect(throws: TLError.self) { try decoder.json(of: bytes) }
     }
 
-    @Test func `What one flag governs is marked by any of it`() throws {
+    @Test func `Each field that shares a flag sets the flag`() throws {
         let video = #"{"_":"inputDocumentEmpty"}"#
         let photo = #"{"_":"inputPhotoEmpty"}"#
         let bytes = try encoded(#"{"_":"inputMediaPhoto","id":\#(photo),"video":\#(video)}"#)

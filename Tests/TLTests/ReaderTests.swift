@@ -2,7 +2,7 @@ import TL
 import Testing
 
 @Suite struct ReaderTests {
-    @Test func `What is written by hand is read by hand`() throws {
+    @Test func `Hand-written values are read back`() throws {
         var writer = TLWriter()
         writer.word(0x2144_ca19)
         writer.int(-5)
@@ -32,7 +32,7 @@ import Testing
         #expect(reader.rest.isEmpty && reader.next == nil)
     }
 
-    @Test func `What is not there is not read`() throws {
+    @Test func `Missing bytes are refused`() throws {
         #expect(throws: TLError.self) {
             try {
                 var reader = TLReader([1, 2, 3]); _ = try reader.word()
@@ -71,7 +71,7 @@ import Testing
         #expect(throws: TLError.self) { try TLReader([0]).end() }
     }
 
-    @Test func `After a refusal the reader stands where it stood`() throws {
+    @Test func `A refused read leaves the position unchanged`() throws {
         var reader = TLReader([0x15, 0xc4, 0xb5, 0x1c, 1, 0, 0, 0])
         #expect(throws: TLError.self) { try reader.bool() }
         #expect(throws: TLError.self) {

@@ -45,7 +45,7 @@ import Testing
         ),
         (#"{"peer":{"_":"inputPeerSelf"},"message":"","random_id":1,"a\nb":1}"#, "unknown_field", #"$["a\nb"]"#),
         (#"{"_":"messages.getHistory"}"#, "wrong_value", "$._"),
-    ]) func `Arguments that do not fit are refused with their path`(text: String, code: String, path: String) throws {
+    ]) func `Arguments that do not match are refused with their path`(text: String, code: String, path: String) throws {
         let arguments = try JSON(parsing: text)
         let error = #expect(throws: TLError.self) { try schema.request("messages.sendMessage", arguments) }
         #expect(error?.code.rawValue == code)
@@ -66,12 +66,12 @@ import Testing
             "$"
         ),
         (#"{"_":"invokeWithLayer","layer":1,"query":{"_":"inputPeerSelf"}}"#, "$.query._"),
-    ]) func `Values that do not fit are refused with their path`(text: String, path: String) throws {
+    ]) func `Values that do not match are refused with their path`(text: String, path: String) throws {
         let value = try JSON(parsing: text)
         #expect(#expect(throws: TLError.self) { try schema.encode(value) }?.path == path)
     }
 
-    @Test func `A method that is not there is named, in one line`() {
+    @Test func `An unknown method is named in one line`() {
         let error = #expect(throws: TLError.self) { try schema.request("messages.get\nHistory", [:]) }
         #expect(error?.message == #"layer 229 has no method of the name "messages.get\nHistory""#)
     }
@@ -105,14 +105,14 @@ import Testing
         #expect(error?.exitStatus == .protocolBroken)
     }
 
-    @Test func `Another type than the expected one is refused`() throws {
+    @Test func `A value of an unexpected type is refused`() throws {
         let user = try #require(schema.type("User"))
         let error = #expect(throws: TLError.self) { try decoder.json(of: RefusalTests.peer, as: user) }
         #expect(error?.code == .unexpectedConstructor)
         #expect(throws: TLError.self) { try decoder.json(of: RefusalTests.peer, as: .method) }
     }
 
-    @Test func `What nests without end is refused before it ends the stack`() throws {
+    @Test func `Endless nesting is refused before the stack overflows`() throws {
         // textBold, of a text: as deep as somebody likes.
         let bold: [UInt8] = Array([0x6724_abc4 as UInt32].withUnsafeBytes { $0 })
         let deep = Array(repeatElement(bold, count: 200_000).joined())
@@ -125,14 +125,14 @@ import Testing
         #expect(throws: TLError.self) { try schema.encode(value) }
     }
 
-    @Test func `Few bytes do not become JSON without end`() throws {
+    @Test func `A few bytes cannot expand to unlimited JSON`() throws {
         let small = TLDecoder(schema, maxOutputBytes: 1000)
         let peers = RefusalTests.vector + [100, 0, 0, 0] + Array(repeatElement(RefusalTests.peer, count: 100).joined())
         #expect(#expect(throws: TLError.self) { try small.json(of: peers) }?.code == .oversized)
         #expect(try small.json(of: RefusalTests.peer) == decoder.json(of: RefusalTests.peer))
     }
 
-    @Test func `Nothing is appended of a value that is refused`() throws {
+    @Test func `A refused value appends no bytes`() throws {
         var text = Array("before".utf8)
         let bytes = RefusalTests.peer + [0]
         #expect(throws: TLError.self) { try bytes.withUnsafeBytes { try decoder.decode($0, into: &text) } }

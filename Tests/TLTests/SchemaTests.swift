@@ -4,19 +4,19 @@ import TL
 import Testing
 
 @Suite struct SchemaTests {
-    @Test(arguments: TLSchema.layers) func `Each layer that is built in is read`(layer: Int) throws {
+    @Test(arguments: TLSchema.layers) func `Every built-in layer is read`(layer: Int) throws {
         let schema = try TLSchema(layer: layer)
         #expect(schema.layer == layer)
         #expect(schema.methodNames.contains("messages.getHistory") && schema.methodNames.contains("req_pq_multi"))
     }
 
-    @Test func `A layer that is not there is refused, with those that are`() {
+    @Test func `An unknown layer is refused with a list of the available ones`() {
         let error = #expect(throws: TLError.self) { try TLSchema(layer: 1) }
         #expect(error?.message == "there is no layer 1 here, only 229, 201, 181; others from a file")
         #expect(error?.exitStatus == .configuration)
     }
 
-    @Test func `A schema from a file is read as it is published`() throws {
+    @Test func `A published schema file is read unchanged`() throws {
         let text = """
             // LAYER 7
             int ? = Int;
@@ -67,12 +67,12 @@ import Testing
         ),
         ("a#1 f:# flags1:# flags2:# flags3:# flags4:# flags5:# = A;", "line 1 of the schema: too many words of flags"),
         ("\u{0}\u{1F}%&", "line 1 of the schema: a name is expected"),
-    ]) func `A schema that makes no sense is refused with its line`(text: String, message: String) {
+    ]) func `An invalid schema is refused with its line`(text: String, message: String) {
         let error = #expect(throws: TLError.self) { try TLSchema(text: Array(text.utf8)) }
         #expect(error?.message == message)
     }
 
-    @Test func `A type that holds itself without a byte of its own comes to an end`() throws {
+    @Test func `Decoding a type that contains itself without own bytes ends`() throws {
         let schema = try TLSchema(text: Array("a#1 x:a y:a = A;\nb#2 = B;\nc#3 x:vector<b> = C;".utf8))
         #expect(throws: TLError.self) { try TLDecoder(schema).json(of: [1, 0, 0, 0]) }
         #expect(throws: TLError.self) { try TLDecoder(schema).json(of: [3, 0, 0, 0, 255, 255, 255, 127]) }
@@ -87,7 +87,7 @@ import Testing
             method.json["parameters"]?.array?.first?.text == #"{"name":"peer","type":"InputPeer","optional":false}"#)
     }
 
-    @Test func `A constructor is described with what comes together`() throws {
+    @Test func `A constructor is described with the fields that share a flag`() throws {
         let schema = try TLSchema()
         let photo = try #require(schema.constructor("inputMediaPhoto"))
         let video = try #require(photo.parameters.first { $0.name == "video" })
@@ -96,7 +96,7 @@ import Testing
         #expect(schema.constructors(of: "Nothing").isEmpty)
     }
 
-    @Test func `Peers written in a short way are found and replaced`() throws {
+    @Test func `Short forms of peers are found and replaced`() throws {
         let schema = try TLSchema()
         let arguments = try JSON(
             parsing: #"{"chat_id":5,"users":["@a",{"_":"inputUserSelf"},7],"peer":"@x","user_id":"@b","unknown":"@c"}"#)

@@ -24,7 +24,7 @@ import Testing
         }
     }
 
-    @Test func `Every constructor and method means the same to Telethon, and becomes the same bytes`() throws {
+    @Test func `Every constructor and method has the same meaning and bytes in Telethon`() throws {
         let schema = try TLSchema()
         let compared = try compare(schema, count: 4, layer: 229)
         // Nobody sends them any more, or Telethon reads them by hand.
@@ -34,7 +34,9 @@ import Testing
         #expect(Set(schema.methodNames + schema.constructorNames).subtracting(compared) == lacking)
     }
 
-    @Test(arguments: [201, 181]) func `What an older layer shares with Telethon's means the same, too`(layer: Int)
+    @Test(arguments: [201, 181]) func `Constructors that an older layer shares with Telethon have the same meaning`(
+        layer: Int
+    )
         throws
     {
         #expect(try compare(try TLSchema(layer: layer), count: 2, layer: layer).count > 1500)

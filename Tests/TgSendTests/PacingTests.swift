@@ -5,7 +5,7 @@ import Testing
 @Suite struct PacingTests {
     private let start = ContinuousClock.now
 
-    @Test func aChatGetsAShortBurstAndThenAMessageASecond() {
+    @Test func `A chat receives a short burst, then one message a second`() {
         var pacing = Pacing(now: start)
         for _ in 0..<4 { #expect(pacing.turn(chat: "1", .reply, now: start) == nil) }
         #expect(pacing.turn(chat: "1", .reply, now: start) == .seconds(1))
@@ -13,7 +13,7 @@ import Testing
         #expect(pacing.turn(chat: "1", .reply, now: start + .seconds(1)) != nil)
     }
 
-    @Test func aGroupGetsTwentyAMinute() {
+    @Test func `A group receives 20 messages a minute`() {
         var pacing = Pacing(now: start)
         var sent = 0
         for second in 0..<600 where pacing.turn(chat: "-100", .reply, now: start + .seconds(second)) == nil {
@@ -22,20 +22,20 @@ import Testing
         #expect((200...205).contains(sent))
     }
 
-    @Test func progressLeavesRoomForReplies() {
+    @Test func `Progress edits leave room for replies`() {
         var pacing = Pacing(now: start)
         while pacing.turn(chat: "1", .progress, now: start) == nil {}
         #expect(pacing.turn(chat: "1", .reply, now: start) == nil)
         #expect(pacing.turn(chat: "1", .reply, now: start) == nil)
     }
 
-    @Test func allChatsTogetherGetThirtyASecond() {
+    @Test func `All chats together receive 30 messages a second`() {
         var pacing = Pacing(now: start)
         let sent = (0..<100).filter { pacing.turn(chat: "\($0)", .reply, now: start) == nil }
         #expect(sent.count == 30)
     }
 
-    @Test func whatTelegramHoldsBackIsHeldForThatChatAndKindOnly() {
+    @Test func `A flood wait holds only its chat and kind of message`() {
         var pacing = Pacing(now: start)
         pacing.hold(chat: "1", .edit, for: .seconds(54_000), now: start)
         pacing.hold(chat: "1", .edit, for: .seconds(1), now: start)
@@ -45,7 +45,7 @@ import Testing
         #expect(pacing.held(chat: "1", .edit, now: start + .seconds(54_000)) == nil)
     }
 
-    @Test func manyChatsAreNotRememberedForEver() {
+    @Test func `Idle chats are forgotten`() {
         var pacing = Pacing(now: start)
         for second in 0..<5000 { #expect(pacing.turn(chat: "\(second)", .reply, now: start + .seconds(second)) == nil) }
         #expect(pacing.turn(chat: "4999", .reply, now: start + .seconds(5000)) == nil)

@@ -25,7 +25,7 @@ import Testing
         job?.event.payload["text"]?.string ?? job?.event.payload["state"]?.string
     }
 
-    @Test func commandsToOneChatStayInOrder() async throws {
+    @Test func `Commands to one chat stay in order`() async throws {
         let schedule = Schedule(progressInterval: .seconds(3))
         for text in ["a", "b", "c"] { schedule.add(try command(1, text)) }
         schedule.close()
@@ -37,7 +37,7 @@ import Testing
         #expect(seen == ["a", "b", "c"])
     }
 
-    @Test func aChatThatWaitsDoesNotHoldUpAnother() async throws {
+    @Test func `A waiting chat does not delay another`() async throws {
         let schedule = Schedule(progressInterval: .seconds(3))
         schedule.add(try command(1, "slow"))
         let slow = try #require(await schedule.next())
@@ -49,7 +49,7 @@ import Testing
         #expect(text(await schedule.next()) == "slow")
     }
 
-    @Test func onlyTheNewestProgressIsShown() async throws {
+    @Test func `Only the newest progress is shown`() async throws {
         let schedule = Schedule(progressInterval: .seconds(3600))
         let id = EventID()
         schedule.add(try progress(id, "accepted", isFirst: true))
@@ -64,7 +64,7 @@ import Testing
         #expect(await schedule.next() == nil)
     }
 
-    @Test func theEndOfARequestDropsItsProgress() async throws {
+    @Test func `The end of a request drops its pending progress`() async throws {
         let schedule = Schedule(progressInterval: .seconds(3))
         let id = EventID()
         schedule.add(try progress(id, "downloading"))
@@ -77,7 +77,7 @@ import Testing
         #expect(await schedule.next() == nil)
     }
 
-    @Test func aFirstReplyThatHasToWaitIsNotMadeAfterTheEnd() async throws {
+    @Test func `A delayed placeholder reply is not made after the end`() async throws {
         let schedule = Schedule(progressInterval: .seconds(3))
         let id = EventID()
         schedule.add(try progress(id, "accepted", isFirst: true))
@@ -92,7 +92,7 @@ import Testing
         #expect(await schedule.next() == nil)
     }
 
-    @Test func progressThatIsNotShownIsDone() async throws {
+    @Test func `Superseded progress counts as done`() async throws {
         let schedule = Schedule(progressInterval: .seconds(3600))
         let id = EventID()
         let jobs = try ["downloading", "converting"].map { try progress(id, $0) }
@@ -105,13 +105,13 @@ import Testing
         }
     }
 
-    @Test func aChatIsOneHoweverItIsWritten() throws {
+    @Test func `A chat id as number and as text is the same chat`() throws {
         let number = try command(42, "x")
         let text = try #require(Job(Envelope(type: "commands.telegram.send", payload: ["chat_id": "42", "text": "x"])))
         #expect(number.lane == text.lane)
     }
 
-    @Test func editsOfOneReplyKeepTheirDistance() async throws {
+    @Test func `Edits of one reply keep their minimum interval`() async throws {
         let schedule = Schedule(progressInterval: .milliseconds(300))
         let id = EventID()
         schedule.add(try progress(id, "downloading"))
@@ -123,7 +123,7 @@ import Testing
         #expect(ContinuousClock.now - shownAt > .milliseconds(250))
     }
 
-    @Test func theEndOfARequestDoesNotWaitForProgressThatHasTo() async throws {
+    @Test func `The end of a request does not wait for delayed progress`() async throws {
         let schedule = Schedule(progressInterval: .zero)
         let id = EventID()
         schedule.add(try progress(id, "downloading"))
@@ -134,7 +134,7 @@ import Testing
         #expect(await schedule.next()?.event.type == "events.dl.video.failed")
     }
 
-    @Test func repliesGoBeforeProgress() async throws {
+    @Test func `Replies go before progress`() async throws {
         let schedule = Schedule(progressInterval: .seconds(3))
         schedule.add(try progress(EventID(), "downloading"))
         schedule.add(try command(1, "reply"))

@@ -9,7 +9,7 @@ extension Job: Equatable {
 }
 
 @Suite struct WordingTests {
-    @Test func captionsAreEscapedAndFit() {
+    @Test func `Captions are escaped and fit Telegram's limit`() {
         let caption = Wording.caption(title: "<b>&", elapsed: .milliseconds(3240), correlationID: EventID())
         #expect(caption.hasPrefix("&lt;b&gt;&amp;\n⏱ 3.2 s · <code>"))
         let long = Wording.caption(title: String(repeating: "😀", count: 2000), elapsed: nil, correlationID: EventID())
@@ -19,7 +19,7 @@ extension Job: Equatable {
     @Test(arguments: [
         (0, "0 ms"), (-5, "0 ms"), (14, "14 ms"), (999, "999 ms"), (1000, "1.0 s"), (61_250, "61.2 s"),
     ])
-    func shortTimesAreToldMorePrecisely(_ milliseconds: Int, _ text: String) {
+    func `Short times are shown more precisely`(_ milliseconds: Int, _ text: String) {
         #expect(Wording.time(.milliseconds(milliseconds)) == text)
     }
 
@@ -37,7 +37,7 @@ extension Job: Equatable {
             (["state": "converting", "fraction": 7], "🎞 Converting ▰▰▰▰▰▰▰▰▰▰ 100%"),
             (["state": "unheard of"], "⏳ On it…"),
         ] as [(JSONObject, String)])
-    func progressIsReadable(_ payload: JSONObject, _ text: String) {
+    func `Progress is readable`(_ payload: JSONObject, _ text: String) {
         #expect(Wording.progress(payload) == text)
     }
 
@@ -47,14 +47,14 @@ extension Job: Equatable {
         ("видео.mp4", "видео.mp4"),
         (String(repeating: "ж", count: 300) + ".mp4", String(repeating: "ж", count: 98) + ".mp4"),
     ])
-    func fileNamesFromOutsideAreHarmless(_ name: String, _ safe: String) {
+    func `File names from outside are made harmless`(_ name: String, _ safe: String) {
         #expect(FileName.safe(name) == safe)
     }
 
     @Test(arguments: [
         ("video/mp4", "video"), ("audio/mpeg", "audio"), ("video/webm", "document"), ("application/zip", "document"),
     ])
-    func onlyWhatTelegramPlaysIsSentToBePlayed(_ type: String, _ field: String) {
+    func `Only formats that Telegram plays are sent as playable media`(_ type: String, _ field: String) {
         #expect(Sender.field(for: type) == field)
     }
 }

@@ -34,8 +34,8 @@ private func shape(_ more: JSONObject, replied: JSON? = nil) -> BotShape? {
 private let team: JSON = ["_": "peerChannel", "channel_id": 6]
 private let news: JSON = ["_": "peerChannel", "channel_id": 5]
 
-struct BotShapeTests {
-    @Test func `A private message is from its chat, and an own one from the account`() throws {
+@Suite struct BotShapeTests {
+    @Test func `A private message comes from its chat and an outgoing one from the account`() throws {
         let theirs = try #require(shape([:]))
         #expect(theirs.kind == "message" && !theirs.isOutgoing)
         #expect(theirs.body["from"]?["username"] == "bobby" && theirs.body["chat"]?["id"] == 77)
@@ -46,7 +46,7 @@ struct BotShapeTests {
         #expect(!own.body.text.contains("15550100042"))
     }
 
-    @Test func `A post is the channel's, and has no sender`() throws {
+    @Test func `A channel post belongs to the channel and has no sender`() throws {
         let post = try #require(shape(["peer_id": news, "post": true, "post_author": "Ed"]))
         #expect(post.kind == "channel_post" && post.body["from"] == nil)
         #expect(post.body["sender_chat"]?["id"] == -1_000_000_000_005 && post.body["chat"]?["type"] == "channel")
@@ -62,7 +62,7 @@ struct BotShapeTests {
         #expect(channel.body["chat"]?["is_forum"] == true && channel.body["chat"]?["type"] == "supergroup")
     }
 
-    @Test func `What was passed on tells where it is from`() {
+    @Test func `A forwarded message tells its origin`() {
         let header: JSONObject = ["_": "messageFwdHeader", "date": 900]
         func origin(_ more: JSONObject) -> JSON? {
             let members = header.members + more.members
@@ -76,7 +76,7 @@ struct BotShapeTests {
         #expect(origin(["from_name": "Somebody"])?["sender_user_name"] == "Somebody")
     }
 
-    @Test func `A message in a topic is no answer, and an answer in one is both`() throws {
+    @Test func `A message in a topic is not a reply, and a reply in a topic is both`() throws {
         let plain = try #require(
             shape([
                 "peer_id": team, "reply_to": ["_": "messageReplyHeader", "forum_topic": true, "reply_to_msg_id": 2],
@@ -91,7 +91,7 @@ struct BotShapeTests {
         #expect(answer.body["reply_to_message"]?["date"] == 0)
     }
 
-    @Test func `An answer shows the answered message, one level deep`() throws {
+    @Test func `A reply includes the original message, one level deep`() throws {
         let header: JSON = ["_": "messageReplyHeader", "reply_to_msg_id": 4]
         let replied: JSON = .object([
             "_": "message", "id": 4, "peer_id": ["_": "peerUser", "user_id": 77], "date": 900, "message": "first",
@@ -114,7 +114,7 @@ struct BotShapeTests {
         #expect(shown[1]["user"]?["first_name"] == "Bob" && shown[2]["custom_emoji_id"] == "9007199254740993")
     }
 
-    @Test func `An edit of what stands around a message is none`() {
+    @Test func `A change of a message's reactions or buttons is not an edit`() {
         func edit(_ more: JSONObject) -> BotShape? {
             var message: JSONObject = ["_": "message", "id": 8, "peer_id": news, "date": 1, "message": "x"]
             for member in more.members { message[member.key] = member.value }
@@ -147,11 +147,11 @@ struct BotShapeTests {
             ["_": "updateNewMessage", "message": ["_": "message", "id": "x", "peer_id": 1]],
             ["_": "updateDeleteMessages"], ["_": "updateUserTyping", "user_id": 1], [:], [1], "x",
         ] as [JSON])
-    func `What makes no message is left out`(_ update: JSON) {
+    func `Updates that make no message are left out`(_ update: JSON) {
         #expect(BotShape(update, own: 42, peers: people) == nil)
     }
 
-    @Test func `A message of strangers is shown with their numbers`() throws {
+    @Test func `A message from unknown peers is shown with their ids`() throws {
         let body = try #require(
             BotShape(
                 .object([

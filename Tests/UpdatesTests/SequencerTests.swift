@@ -97,8 +97,8 @@ private var withChannel: UpdateState {
     return state
 }
 
-struct SequencerTests {
-    @Test func `An account never seen begins where Telegram says and emits nothing old`() {
+@Suite struct SequencerTests {
+    @Test func `A new account starts at Telegram's state and emits no old update`() {
         var machine = Machine(nil)
         machine.answer(.state, ["_": "updates.state", "pts": 0, "qts": 0, "date": 1000, "seq": 1, "unread_count": 0])
         machine.answer(.dialogs(DialogOffset()), ["_": "messages.dialogs", "dialogs": []])
@@ -112,7 +112,7 @@ struct SequencerTests {
         #expect(sequencer.nextRequest(at: .zero) == .difference)
     }
 
-    @Test func `Updates are taken in their order, and each once`() {
+    @Test func `Updates are applied in order and each once`() {
         var machine = Machine()
         machine.hear(new(1, pts: 1), new(2, pts: 2))
         machine.hear(new(2, pts: 2))
@@ -124,7 +124,7 @@ struct SequencerTests {
         #expect(machine.request == nil)
     }
 
-    @Test func `A gap is waited for half a second, and then asked about`() {
+    @Test func `A gap is waited for half a second, then the difference is requested`() {
         var machine = Machine()
         machine.hear(new(3, pts: 3))
         machine.pass(.milliseconds(499))
@@ -134,7 +134,7 @@ struct SequencerTests {
         #expect(machine.texts == ["m1", "m2", "m3"] && machine.request == nil)
     }
 
-    @Test func `What is held follows the difference when it is behind it`() {
+    @Test func `Held updates follow the difference when they are newer`() {
         var machine = Machine()
         machine.hear(new(3, pts: 3), new(5, pts: 5))
         machine.pass(.seconds(1))
@@ -142,7 +142,7 @@ struct SequencerTests {
         #expect(machine.texts == ["m1", "m2", "m3", "m4", "m5"] && machine.request == nil)
     }
 
-    @Test func `Slices are asked for to the last one, with the date from before the first`() {
+    @Test func `Slices are requested to the last one with the date from before the first`() {
         var machine = Machine()
         machine.receive(["_": "updatesTooLong"])
         machine.answer(.difference, difference(1...2, pts: 2, isSlice: true))
@@ -183,7 +183,7 @@ struct SequencerTests {
         #expect(machine.texts == ["m1", "m2", "m4", "m5"] && machine.request == nil)
     }
 
-    @Test func `Fifteen minutes of silence are asked about`() {
+    @Test func `The difference is requested after 15 minutes of silence`() {
         var machine = Machine()
         machine.pass(.seconds(899))
         #expect(machine.request == nil)
@@ -191,7 +191,7 @@ struct SequencerTests {
         #expect(machine.request == .difference)
     }
 
-    @Test func `A hole in the sequence of updates without pts is asked about, also when others come meanwhile`() {
+    @Test func `A gap in the seq of updates without pts is requested, also while others arrive`() {
         var machine = Machine()
         machine.receive(["_": "updates", "updates": [], "chats": [], "users": [], "date": 1, "seq": 3])
         machine.hear(new(1, pts: 1))
@@ -215,9 +215,9 @@ struct SequencerTests {
     }
 }
 
-struct HostileUpdateTests {
+@Suite struct HostileUpdateTests {
     @Test(arguments: [Int64.min, -1, Int64(Int32.max), Int64(Int32.max) + 1, Int64.max])
-    func `No number makes it stumble`(_ number: Int64) {
+    func `Extreme numbers do not crash the sequencer`(_ number: Int64) {
         var machine = Machine(withChannel)
         machine.hear(
             new(number, pts: number, count: number), new(number, pts: number, count: 1, channel: number),
@@ -253,8 +253,8 @@ struct HostileUpdateTests {
     }
 }
 
-struct ShortFormTests {
-    @Test func `A short form is a message when its people are known`() {
+@Suite struct ShortFormTests {
+    @Test func `A short update becomes a message when its peers are known`() {
         var machine = Machine()
         var peers = Peers()
         #expect(machine.sequencer.mentioned(in: short(1, pts: 1)) == [77, 77])
@@ -263,7 +263,7 @@ struct ShortFormTests {
         #expect(machine.texts == ["m1"] && machine.request == nil)
     }
 
-    @Test func `A short form of strangers is asked about`() {
+    @Test func `A short update of unknown peers causes a difference request`() {
         var machine = Machine()
         machine.receive(short(1, pts: 1))
         #expect(machine.texts.isEmpty && machine.state.common.pts == 0)
@@ -271,7 +271,7 @@ struct ShortFormTests {
         #expect(machine.texts == ["m1"])
     }
 
-    @Test func `Of what was sent by the account the short form says too little`() {
+    @Test func `A short update of the account's own message causes a difference request`() {
         var machine = Machine()
         machine.receive([
             "_": "updateShortSentMessage", "out": true, "id": 1, "pts": 1, "pts_count": 1, "date": 1000,
@@ -281,8 +281,8 @@ struct ShortFormTests {
     }
 }
 
-struct ChannelTests {
-    @Test func `Each channel has a count of its own`() {
+@Suite struct ChannelTests {
+    @Test func `Each channel has its own pts`() {
         var machine = Machine(withChannel)
         machine.hear(new(4, pts: 11, channel: 5), new(1, pts: 1))
         #expect(machine.texts == ["m4", "m1"] && machine.state.channels[5]?.newest == 4)
@@ -302,7 +302,7 @@ struct ChannelTests {
         #expect(machine.request == nil)
     }
 
-    @Test func `What a channel's difference leaves out comes from its history`() {
+    @Test func `Messages that a channel's difference omits come from its history`() {
         var machine = Machine(withChannel)
         machine.hear(["_": "updateChannelTooLong", "channel_id": 5])
         machine.answer(
@@ -319,7 +319,7 @@ struct ChannelTests {
         #expect(machine.texts == ["m4", "m5", "m6", "m9", "m10", "m11"] && machine.request == nil)
     }
 
-    @Test func `A backfill that a kill interrupted goes on behind what was emitted`() {
+    @Test func `A backfill interrupted by a kill resumes after the emitted messages`() {
         var machine = Machine(withChannel)
         machine.sequencer.state?.channels[5]?.isBehind = true
         let state = UpdateState(machine.state.json)
@@ -328,7 +328,7 @@ struct ChannelTests {
         #expect(again.nextRequest(at: .zero) == .history(channel: 5, after: 3))
     }
 
-    @Test func `A channel heard of for the first time is read from when the account was first listened to`() {
+    @Test func `A new channel is read from the time of the first start`() {
         var machine = Machine()
         machine.hear(new(8, pts: 20, channel: 5))
         machine.answer(.boundary(channel: 5, date: 1000), history([6], pts: 20))
@@ -338,7 +338,7 @@ struct ChannelTests {
         #expect(machine.texts == ["m7", "m8"] && machine.request == nil)
     }
 
-    @Test func `What is due in channels is asked for after a restart`() {
+    @Test func `Pending channel differences are requested after a restart`() {
         var machine = Machine(withChannel)
         machine.receive(["_": "updatesTooLong"])
         let hint: JSON = ["_": "updateChannelTooLong", "channel_id": 5, "pts": 12]
@@ -348,7 +348,7 @@ struct ChannelTests {
         #expect(again.nextRequest(at: .zero) == .channelDifference(5))
     }
 
-    @Test func `Where the channels stand is learned at the first start`() {
+    @Test func `The channels' positions are read at the first start`() {
         var machine = Machine(nil)
         machine.answer(.state, ["_": "updates.state", "pts": 0, "qts": 0, "date": 1000, "seq": 1, "unread_count": 0])
         let page: JSON = .object([
@@ -367,14 +367,14 @@ struct ChannelTests {
         #expect(machine.texts == ["m4"] && machine.request == nil)
     }
 
-    @Test func `A channel that may not be seen any more is left alone`() {
+    @Test func `A channel that is no longer accessible is left alone`() {
         var machine = Machine(withChannel)
         machine.hear(["_": "updateChannelTooLong", "channel_id": 5])
         machine.take(machine.sequencer.refuse(.channelDifference(5), areNumbersUnknown: false, at: machine.now))
         #expect(machine.request == nil && machine.state.channels[5]?.pts == 10)
     }
 
-    @Test func `What came by itself is taken when Telegram does not tell what is missing before it`() {
+    @Test func `Live updates are applied when Telegram does not return the missing ones before them`() {
         var machine = Machine()
         machine.hear(new(8, pts: 20, channel: 5), new(9, pts: 21, channel: 5))
         let request = UpdateRequest.boundary(channel: 5, date: 1000)
@@ -382,7 +382,7 @@ struct ChannelTests {
         #expect(machine.texts == ["m8", "m9"] && machine.request == nil && machine.state.channels[5]?.pts == 21)
     }
 
-    @Test func `Numbers that Telegram does not know are asked for anew, and nothing is emitted twice`() {
+    @Test func `A position that Telegram does not know is requested anew and no update is emitted twice`() {
         var machine = Machine(withChannel)
         machine.hear(["_": "updateChannelTooLong", "channel_id": 5])
         machine.take(machine.sequencer.refuse(.channelDifference(5), areNumbersUnknown: true, at: machine.now))
@@ -393,7 +393,7 @@ struct ChannelTests {
         #expect(machine.texts == ["m4"] && machine.request == nil)
     }
 
-    @Test func `What has a number that Telegram does not count to is not asked for for ever`() {
+    @Test func `A position beyond Telegram's count is not requested without end`() {
         var machine = Machine(withChannel)
         machine.hear(new(1, pts: 1_000_000), new(8, pts: 1_000_000, channel: 5))
         for _ in 0..<2 {
@@ -407,7 +407,7 @@ struct ChannelTests {
         #expect(machine.texts == ["m1", "m4"])
     }
 
-    @Test func `What Telegram refuses again and again is asked for ever more rarely`() {
+    @Test func `Repeatedly refused requests are made at growing intervals`() {
         var machine = Machine()
         machine.hear(new(1, pts: 1))
         machine.sequencer.noteGap(at: machine.now)
@@ -432,7 +432,7 @@ struct ChannelTests {
         #expect(machine.texts == ["m1", "m2"])
     }
 
-    @Test func `A bot begins with the first message of a channel`() {
+    @Test func `A bot starts with a channel's first message`() {
         var sequencer = UpdateSequencer(state: UpdateState(pts: 0, qts: 0, date: 1, seq: 1), own: 1, isBot: true)
         _ = sequencer.answer(.difference, ["_": "updates.differenceEmpty", "date": 1, "seq": 1], at: .zero)
         let first = sequencer.receive(

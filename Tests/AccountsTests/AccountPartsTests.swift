@@ -7,8 +7,8 @@ import Testing
 @testable import Accounts
 
 /// Parts that need no server.
-@Suite struct ClientPartsTests {
-    @Test func `A listener that takes nothing finds a gap in place of the updates, and the last state`() async throws {
+@Suite struct AccountPartsTests {
+    @Test func `A listener that reads nothing finds a gap instead of the updates, and the last state`() async throws {
         let queue = UpdateBuffer<AccountEvent>(maxUpdates: 3, maxBytes: 100)
         queue.add(.ready)
         for _ in 0..<3 { queue.add(.updates([1])) }
@@ -22,7 +22,7 @@ import Testing
         #expect(seen == [#"waiting("gone")"#, "gap", "updates([3])"])
     }
 
-    @Test func `Updates of too many bytes are a gap, too, and the end is told after what is there`() async throws {
+    @Test func `Updates over the byte limit become a gap, and the end follows the buffered events`() async throws {
         let queue = UpdateBuffer<AccountEvent>(maxUpdates: 100, maxBytes: 10)
         queue.add(.updates([UInt8](repeating: 0, count: 8)))
         queue.add(.updates([UInt8](repeating: 0, count: 8)))
@@ -34,7 +34,7 @@ import Testing
         await #expect(throws: ClientError.self) { try await queue.next() }
     }
 
-    @Test func `A hub tells those who come later how the connection stands`() async throws {
+    @Test func `A late listener receives the connection's current state`() async throws {
         let hub = EventHub()
         hub.add(.waiting("no network"))
         for try await event in try hub.listen() {
@@ -48,7 +48,7 @@ import Testing
         #expect(throws: ClientError.self) { try hub.listen() }
     }
 
-    @Test func `Servers are read as they are written, and nothing else is`() throws {
+    @Test func `Server addresses are read in their written form only`() throws {
         let servers = try ServerList.read("2=127.0.0.1:4430 3=[::1]:4431,2=example.org:443")
         #expect(servers[2] == [ServerAddress("127.0.0.1", 4430), ServerAddress("example.org", 443)])
         #expect(servers[3] == [ServerAddress("::1", 4431)])
@@ -57,7 +57,7 @@ import Testing
         }
     }
 
-    @Test func `Addresses that Telegram tells are taken only where they can be used`() throws {
+    @Test func `Only usable addresses from Telegram's configuration are kept`() throws {
         func option(_ id: Int64, _ host: String, _ more: JSONObject = [:]) -> JSON {
             .object(
                 JSONObject(
@@ -85,11 +85,11 @@ import Testing
         "", "{}", #"{"id":}"#, #"{"id":1}"#, #"{"id":x,"result":1}"#, #"{"id":1,"result"}"#, #"{"id":1,result:1}"#,
         #"{"id":1,"#, #"{"id":1,"result":1"#, #"{"result":1,"id":1}"#,
     ])
-    func `What is no line of an owner is passed over`(_ line: String) {
+    func `Lines that are not an owner's are ignored`(_ line: String) {
         #expect(OwnerLine(Array(line.utf8)) == nil)
     }
 
-    @Test func `A line of an owner is read without its content`() throws {
+    @Test func `An owner's line is classified without parsing its content`() throws {
         let line = try #require(OwnerLine(Array(#"{"id":7,"result":{"a":"}"}}"#.utf8)))
         #expect(line.id == 7 && line.key == "result" && line.json?["a"] == "}")
         let event = try #require(
@@ -101,7 +101,7 @@ import Testing
         #expect(String(decoding: text, as: UTF8.self) == "{}")
     }
 
-    @Test func `The waits of one call are kept to as long as the caller wants, all together`() async throws {
+    @Test func `The flood waits of one call together stay within the caller's limit`() async throws {
         var options = CallOptions()
         options.longestWait = .milliseconds(50)
         var attempt = CallAttempt("a.b", options)

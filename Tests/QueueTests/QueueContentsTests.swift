@@ -5,14 +5,14 @@ import Testing
 @testable import Queue
 
 /// What is kept, for how long, and what is wrong with some queues.
-@Suite(.timeLimit(.minutes(2))) struct QueueKeepingTests {
+@Suite(.timeLimit(.minutes(2))) struct QueueContentsTests {
     private let fixture: QueueFixture
 
     init() throws { fixture = try QueueFixture() }
 
     /// Also where the server cannot trim by id, as before 6.2.
     @Test(arguments: [[], [#"rename-command XTRIM """#]])
-    func onlyWhatEveryGroupHasAcknowledgedIsTrimmed(_ configuration: [String]) async throws {
+    func `Only events that every group has acknowledged are trimmed`(_ configuration: [String]) async throws {
         let fixture = try QueueFixture(configuration)
         let (fast, slow) = (try await fixture.consumer("a"), try await fixture.consumer("b", group: "slow"))
         let publisher = fixture.publisher()
@@ -30,7 +30,7 @@ import Testing
         #expect(try await fixture.admin.stats().events == 700)
     }
 
-    @Test func aFullQueueTakesNothingUntilThereIsRoom() async throws {
+    @Test func `A full queue accepts nothing until there is room`() async throws {
         let (publisher, consumer) = (fixture.publisher(maxLength: 3), try await fixture.consumer("a"))
         #expect(try await publisher.publish(["1", "2"].map(fixture.line), as: publisher.begin()))
         #expect(try await !publisher.publish(["3", "4"].map(fixture.line), as: publisher.begin()))
@@ -42,7 +42,7 @@ import Testing
         #expect(try await publisher.publish(["5", "6", "7", "8"].map(fixture.line), as: publisher.begin()))
     }
 
-    @Test func aFullOutputLeavesTheInputAsItIs() async throws {
+    @Test func `A full output leaves the input unchanged`() async throws {
         let output = QueueOutputs([try QueueName("results")], maxLength: 1)
         try await fixture.push("1", "2")
         let consumer = try await fixture.consumer("a")
@@ -53,7 +53,7 @@ import Testing
         #expect(try await fixture.admin.stats().groups.first?.working == 1)
     }
 
-    @Test func aPublicationThatIsRepeatedIsMadeOnce() async throws {
+    @Test func `A repeated publication takes effect once`() async throws {
         let publisher = fixture.publisher()
         let (first, second) = (publisher.begin(), publisher.begin())
         #expect(try await publisher.publish([fixture.line("b")], as: second))
@@ -66,7 +66,7 @@ import Testing
         #expect(try fixture.server.cli("GET", "offset") == "7")
     }
 
-    @Test func aDeadLetterKeepsItsStoryAndGoesBackToItsGroupOnly() async throws {
+    @Test func `A dead letter keeps its history and returns to its group only`() async throws {
         try await fixture.push("1")
         let (consumer, other) = (try await fixture.consumer("a"), try await fixture.consumer("b", group: "others"))
         _ = try await other.finish(other.takeNow().map { QueueResult($0.entry) })
@@ -91,7 +91,7 @@ import Testing
         #expect(stats.events == 0 && stats.dead == 0)
     }
 
-    @Test func aJobThatIsSubmittedTwiceIsThereOnce() async throws {
+    @Test func `A job that is submitted twice is queued once`() async throws {
         let jobs = ["a", "b"].map { QueueAdmin.Job(id: $0, line: Array("job \($0)".utf8)) }
         let submission = QueueAdmin.Submission(window: .seconds(60))
         for _ in 0..<2 { #expect(try await fixture.admin.submit(jobs, maxLength: 10, as: submission) == []) }
@@ -101,7 +101,7 @@ import Testing
         #expect(try await fixture.lines(in: fixture.queue) == ["job a", "job b", "job c"])
     }
 
-    @Test func aJobIsForgottenWhenItsTimeIsOver() async throws {
+    @Test func `A job can be submitted again after its window`() async throws {
         let job = [QueueAdmin.Job(id: "a", line: [0x61])]
         for _ in 0..<2 {
             let submission = QueueAdmin.Submission(window: .milliseconds(30))
@@ -110,7 +110,7 @@ import Testing
         }
     }
 
-    @Test func aKeyOfAnotherKindIsToldByItsName() async throws {
+    @Test func `A key of another type is reported by its name`() async throws {
         _ = try fixture.server.cli("SET", fixture.queue.streamKey, "x")
         for body: () async throws -> Void in [
             { _ = try await fixture.consumer("a") }, { try await fixture.publisher().open() },
@@ -122,7 +122,7 @@ import Testing
         }
     }
 
-    @Test func aRedisThatIsTooOldIsToldAsThat() async throws {
+    @Test func `A Redis server that is too old is reported as that`() async throws {
         let names = ["XADD", "XLEN", "XGROUP", "XINFO"]
         let old = try QueueFixture(names.map { "rename-command \($0) \"\"" })
         for body: () async throws -> Void in [
@@ -134,12 +134,12 @@ import Testing
     }
 
     @Test(arguments: ["", "a b", "a:b", "-a", "a\n", "é", "{a}", String(repeating: "a", count: 101)])
-    func whatIsNoNameIsRefused(_ text: String) {
+    func `An invalid queue name is refused`(_ text: String) {
         #expect(throws: QueueError.self) { try QueueName(text) }
         #expect(throws: QueueError.self) { try QueueGroup(QueueName("a"), text) }
     }
 
-    @Test func linesOfAnyKindComeOutAsTheyWentIn() async throws {
+    @Test func `Any line is read back unchanged`() async throws {
         let bytes: [UInt8] = Array(0...255) + Array(repeating: 0x61, count: 3 << 20)
         let publisher = fixture.publisher()
         #expect(try await publisher.publish([QueueLine(bytes[...])], as: publisher.begin()))
@@ -147,7 +147,7 @@ import Testing
         #expect(taken.first?.line == bytes)
     }
 
-    @Test func oneBatchIsBoundedInBytes() async throws {
+    @Test func `A batch is limited in bytes`() async throws {
         let publisher = fixture.publisher()
         for _ in 0..<20 {
             #expect(

@@ -3,16 +3,13 @@ import Redis
 import TestSupport
 import Testing
 
-@Suite("Something else than Redis at the address")
-struct StrangePeerTests {
-    @Test(
-        "is an error that says so",
-        arguments: [
-            "HTTP/1.1 400 Bad Request\r\n\r\n", String(repeating: "*1\r\n", count: 50) + "?\r\n", "$-7\r\n",
-            ":not a number\r\n",
-            "\u{0}\u{1}\u{2}",
-        ])
-    func protocolErrors(answer: String) async throws {
+@Suite struct ForeignServerTests {
+    @Test(arguments: [
+        "HTTP/1.1 400 Bad Request\r\n\r\n", String(repeating: "*1\r\n", count: 50) + "?\r\n", "$-7\r\n",
+        ":not a number\r\n",
+        "\u{0}\u{1}\u{2}",
+    ])
+    func `A peer that does not speak Redis's protocol is a protocol error`(answer: String) async throws {
         let peer = try StrangePeer(answer: answer)
         let redis = Redis(.unix(path: peer.path, database: 0), clientName: "test")
         let error = await #expect(throws: RedisError.self) { try await redis.send("PING") }
@@ -21,16 +18,14 @@ struct StrangePeerTests {
         #expect(error?.isTemporary == false)
     }
 
-    @Test("that hangs up in the middle of a reply is unreachable")
-    func tornReply() async throws {
+    @Test func `A peer that disconnects in the middle of a reply is unreachable`() async throws {
         let peer = try StrangePeer(answer: "$100\r\nonly a part")
         let redis = Redis(.unix(path: peer.path, database: 0), clientName: "test")
         let error = await #expect(throws: RedisError.self) { try await redis.send("PING") }
         #expect(error?.code == .unreachable)
     }
 
-    @Test("that never answers is given up at the deadline")
-    func silence() async throws {
+    @Test func `A peer that never answers is given up at the deadline`() async throws {
         let peer = try StrangePeer(answer: nil)
         let redis = Redis(
             .unix(path: peer.path, database: 0), clientName: "test", connectTimeout: .milliseconds(100))

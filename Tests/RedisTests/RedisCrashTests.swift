@@ -3,8 +3,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-@Suite("Crashes of Redis")
-struct CrashTests {
+@Suite struct RedisCrashTests {
     private final class End: Sendable {
         let isReached = Mutex(false)
     }
@@ -14,8 +13,7 @@ struct CrashTests {
         var uncertain: Int64 = 0
     }
 
-    @Test("lose nothing that was acknowledged, and repeat nothing behind the caller's back")
-    func counting() async throws {
+    @Test func `Crashes of Redis lose no acknowledged write and repeat none silently`() async throws {
         let server = try RedisServer(configuration: RedisServer.durable)
         let redis = Redis(try RedisAddress(parsing: server.address), clientName: "test")
         try await redis.send("SET", "n", "0")
