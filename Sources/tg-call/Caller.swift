@@ -75,7 +75,7 @@ struct Caller: Sendable {
 
     /// What went wrong, for scripts.
     static func told(_ error: any Error, of method: String?) -> JSONObject {
-        var told = Failure.json(error)
+        var told = ErrorCoding.encode(error)
         told["method"] = method.map { .string($0) }
         return told
     }

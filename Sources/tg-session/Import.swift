@@ -60,7 +60,7 @@ struct Import: SessionCommand {
     private func asked(_ questions: Questions) async throws -> String {
         do {
             return try await questions.ask("session string: ", "session string", isShown: false)
-        } catch let error as ClientError where error.code == .loginRefused {
+        } catch let error as AccountError where error.code == .loginRefused {
             throw AccountError(.notImportable, error.message)
         }
     }

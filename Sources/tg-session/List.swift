@@ -21,7 +21,7 @@ struct List: SessionCommand {
         let output = try await EventOutput(endpoint: "-", shutdown: runtime.shutdown)
         var isWhole = true
         for name in SessionStore(folder: try runtime.stateFolder("sessions")).names() {
-            let known = SessionSummary(try SessionPlace(name, runtime))
+            let known = SessionSummary(try NamedSession(name, runtime))
             isWhole = isWhole && known.problem == nil
             try await output.write(Array((json ? known.json.text : known.line).utf8) + [UInt8(ascii: "\n")])
         }
@@ -38,7 +38,7 @@ struct SessionSummary: Sendable {
     private let pid: Int32?
     private let isShared: Bool
 
-    init(_ place: SessionPlace) {
+    init(_ place: NamedSession) {
         name = place.name
         do throws(AccountError) {
             session = try place.store.load(place.name)

@@ -30,7 +30,7 @@ struct LogOut: SessionCommand {
         return .success
     }
 
-    private func end(_ place: SessionPlace, _ runtime: Runtime) async throws {
+    private func end(_ place: NamedSession, _ runtime: Runtime) async throws {
         do {
             let isDone = try await runtime.shutdown.interrupting {
                 try await place.withAccount(connection) { account in

@@ -34,7 +34,7 @@ struct LoginDialogue: Sendable {
             }
             break
         }
-        throw ClientError(.loginRefused, "the code is wrong")
+        throw AccountError(.loginRefused, "the code is wrong")
     }
 
     func byQR() async throws -> Login.Owner {
@@ -57,7 +57,7 @@ struct LoginDialogue: Sendable {
             if passwordFile != nil { break }
             await questions.tell("the password is wrong")
         }
-        throw ClientError(.loginRefused, "the password is wrong")
+        throw AccountError(.loginRefused, "the password is wrong")
     }
 
     private func answer(

@@ -26,7 +26,7 @@ final class Questions: Sendable {
     /// One line, without its end.
     ///
     /// - Parameter what: names it in errors.
-    /// - Throws: `ClientError`, `loginRefused`, when there is none; `timedOut`.
+    /// - Throws: `AccountError`, `loginRefused`, when there is none; `timedOut`.
     func ask(_ question: String, _ what: String, isShown: Bool) async throws -> String {
         try await thread.run { [self] in
             guard let terminal else { return try line(from: STDIN_FILENO, what) }
@@ -89,7 +89,7 @@ final class Questions: Sendable {
             if count < 0 && errno == EINTR { continue }
             if count == 0, let rest = unread.withLock({ Questions.takeAll(&$0) }) { return rest }
             guard count > 0, unread.withLock({ $0.count }) < Questions.longestAnswer else {
-                throw ClientError(.loginRefused, "no \(what) is given: it is a line of standard input, or in a file")
+                throw AccountError(.loginRefused, "no \(what) is given: it is a line of standard input, or in a file")
             }
             unread.withLock { $0 += buffer.prefix(count) }
         }
@@ -116,7 +116,7 @@ final class Questions: Sendable {
         ]
         while true {
             let left = (end - .now).components.seconds
-            guard left > 0 else { throw ClientError(.timedOut, "nobody has given a \(what)") }
+            guard left > 0 else { throw AccountError(.timedOut, "nobody has given a \(what)") }
             let count = poll(&watched, 2, Int32(left) * 1000)
             if watched[1].revents != 0 { throw CancellationError() }
             if count > 0 { return }

@@ -31,7 +31,7 @@ struct Status: SessionCommand {
         return .success
     }
 
-    private func ask(_ place: SessionPlace, _ runtime: Runtime) async throws {
+    private func ask(_ place: NamedSession, _ runtime: Runtime) async throws {
         let isDone = try await runtime.shutdown.interrupting {
             try await place.withAccount(connection) { account in
                 var options = CallOptions()

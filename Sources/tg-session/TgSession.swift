@@ -42,5 +42,5 @@ struct SessionArgument: ParsableArguments, Sendable {
     @Argument(help: "The session's name: letters, digits, '-', '_' and '.'.")
     var name: String
 
-    func place(_ runtime: Runtime) throws -> SessionPlace { try SessionPlace(name, runtime) }
+    func place(_ runtime: Runtime) throws -> NamedSession { try NamedSession(name, runtime) }
 }

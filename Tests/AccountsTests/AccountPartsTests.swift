@@ -26,12 +26,12 @@ import Testing
         let queue = UpdateBuffer<AccountEvent>(maxUpdates: 100, maxBytes: 10)
         queue.add(.updates([UInt8](repeating: 0, count: 8)))
         queue.add(.updates([UInt8](repeating: 0, count: 8)))
-        queue.finish(ClientError(.notLoggedIn, "over"))
+        queue.finish(AccountError(.notLoggedIn, "over"))
         guard case .gap? = try await queue.next() else {
             Issue.record("no gap")
             return
         }
-        await #expect(throws: ClientError.self) { try await queue.next() }
+        await #expect(throws: AccountError.self) { try await queue.next() }
     }
 
     @Test func `A late listener receives the connection's current state`() async throws {
@@ -44,8 +44,8 @@ import Testing
             }
             break
         }
-        hub.end(ClientError(.notLoggedIn, "over"))
-        #expect(throws: ClientError.self) { try hub.listen() }
+        hub.end(AccountError(.notLoggedIn, "over"))
+        #expect(throws: AccountError.self) { try hub.listen() }
     }
 
     @Test func `Server addresses are read in their written form only`() throws {
@@ -53,7 +53,7 @@ import Testing
         #expect(servers[2] == [ServerAddress("127.0.0.1", 4430), ServerAddress("example.org", 443)])
         #expect(servers[3] == [ServerAddress("::1", 4431)])
         for text in ["2", "x=1.2.3.4:5", "2=1.2.3.4", "2=:5", "2=host:0", "2=host:70000", "0=host:1"] {
-            #expect(throws: ClientError.self) { try ServerList.read(text) }
+            #expect(throws: AccountError.self) { try ServerList.read(text) }
         }
     }
 
@@ -86,14 +86,14 @@ import Testing
         #"{"id":1,"#, #"{"id":1,"result":1"#, #"{"result":1,"id":1}"#,
     ])
     func `Lines that are not an owner's are ignored`(_ line: String) {
-        #expect(OwnerLine(Array(line.utf8)) == nil)
+        #expect(OwnerResponseLine(Array(line.utf8)) == nil)
     }
 
     @Test func `An owner's line is classified without parsing its content`() throws {
-        let line = try #require(OwnerLine(Array(#"{"id":7,"result":{"a":"}"}}"#.utf8)))
+        let line = try #require(OwnerResponseLine(Array(#"{"id":7,"result":{"a":"}"}}"#.utf8)))
         #expect(line.id == 7 && line.key == "result" && line.json?["a"] == "}")
         let event = try #require(
-            OwnerLine(Array(OwnerAnswer.event(3, .updates(Array("{}".utf8))).readableBytesView.dropLast())))
+            OwnerResponseLine(Array(OwnerResponse.event(3, .updates(Array("{}".utf8))).readableBytesView.dropLast())))
         guard case .updates(let text)? = event.event else {
             Issue.record("no updates")
             return

@@ -21,15 +21,15 @@ struct AtWork: Sendable {
 
     let log = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
-    func place(_ name: String = "alice") -> SessionPlace {
-        SessionPlace(name, store, floods: OwnFloodLedger(), log: log)
+    func place(_ name: String = "alice") -> NamedSession {
+        NamedSession(name, store, floods: LocalFloodLedger(), log: log)
     }
 
     static let schema = Result { try TLSchema() }
 
-    var settings: ClientSettings {
+    var settings: AccountSettings {
         get throws {
-            var settings = ClientSettings(
+            var settings = AccountSettings(
                 schema: try AtWork.schema.get(), layer: 229, apiID: emulator.apiID,
                 apiHash: "0123456789abcdef0123456789abcdef")
             settings.serverKey = try ServerKey(pem: emulator.publicKey)
@@ -47,15 +47,15 @@ struct AtWork: Sendable {
         let bytes = stride(from: 0, to: digits.count, by: 2).compactMap {
             UInt8(String(digits[$0...$0 + 1]), radix: 16)
         }
-        guard let key = AuthKey(bytes) else { throw ClientError(.unexpectedAnswer, "no key") }
+        guard let key = AuthKey(bytes) else { throw AccountError(.unexpectedAnswer, "no key") }
         let session = AccountSession(dataCenter: dataCenter, key: key)
         try store.save(session, as: name)
         return session
     }
 
-    func client(_ name: String = "alice", floods: any FloodLedger = OwnFloodLedger()) throws -> AccountClient {
+    func client(_ name: String = "alice", floods: any FloodLedger = LocalFloodLedger()) throws -> DirectAccount {
         let keeper = SessionKeeper(try store.load(name), in: store, as: name)
-        return AccountClient(
+        return DirectAccount(
             try settings, keeper, floods: floods, log: log)
     }
 
@@ -68,7 +68,7 @@ struct AtWork: Sendable {
 
     /// Runs Alice's client while `body` does.
     func whileAlice<Value: Sendable>(
-        _ body: @escaping @Sendable (AccountClient) async throws -> Value
+        _ body: @escaping @Sendable (DirectAccount) async throws -> Value
     ) async throws -> Value {
         _ = try await logIn()
         let client = try client()

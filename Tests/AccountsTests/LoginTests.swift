@@ -54,7 +54,7 @@ import Testing
             }()
             let step = try await then(login, try await login.byQR { showing.yield($0) })
             try await accepting
-            guard case .done(let owner) = step else { throw ClientError(.loginRefused, "\(step)") }
+            guard case .done(let owner) = step else { throw AccountError(.loginRefused, "\(step)") }
             return owner
         }
     }
@@ -65,7 +65,7 @@ import Testing
         let place = work.place("judy")
         try work.store.prepare()
         guard case .taken(let lock) = try SessionLock.attempt(place.lockPath) else { return }
-        let error = await #expect(throws: ClientError.self) {
+        let error = await #expect(throws: AccountError.self) {
             try await Login.run(at: place, settings, isTest: false, replaces: false) {
                 try await $0.asBot(token: "1:a")
             }

@@ -10,7 +10,7 @@ import Testing
 @Suite struct OwnerTests {
     /// Runs Alice's client and its owner while `body` does.
     static func whileShared<Value: Sendable>(
-        _ work: AtWork, _ body: @escaping @Sendable (SessionPlace) async throws -> Value
+        _ work: AtWork, _ body: @escaping @Sendable (NamedSession) async throws -> Value
     ) async throws -> Value {
         let place = work.place()
         let client = try work.client()
@@ -28,7 +28,7 @@ import Testing
     }
 
     static func remotely<Value: Sendable>(
-        _ place: SessionPlace, _ body: @escaping @Sendable (RemoteAccount) async throws -> Value
+        _ place: NamedSession, _ body: @escaping @Sendable (RemoteAccount) async throws -> Value
     ) async throws -> Value {
         let account = RemoteAccount(place.socketPath, schema: try AtWork.schema.get())
         return try await running(account.run) {
@@ -47,7 +47,7 @@ import Testing
                 let events = try await account.events()
                 _ = try await account.me()
                 try await work.emulator.write("over the socket")
-                #expect(try await AccountClientTests.firstUpdate(of: events).contains("over the socket"))
+                #expect(try await DirectAccountTests.firstUpdate(of: events).contains("over the socket"))
                 let refused = await #expect(throws: TelegramRPCError.self) {
                     try await account.call(
                         "contacts.resolveUsername", ["username": "nobody_of_this_name"], CallOptions())
@@ -129,7 +129,7 @@ import Testing
     }
 
     /// Sends lines, ends the input, and takes all that comes.
-    static func script(_ place: SessionPlace, _ lines: [String]) async throws -> [JSON] {
+    static func script(_ place: NamedSession, _ lines: [String]) async throws -> [JSON] {
         let path = place.socketPath
         return try await BlockingThread().run {
             let socket = try UnixSocket(path)
@@ -184,7 +184,7 @@ import Testing
             let path = place.socketPath
             try await Self.remotely(place) { account async throws in
                 let long: JSONObject = ["username": .string(String(repeating: "a", count: 8 << 20))]
-                let refused = await #expect(throws: ClientError.self) {
+                let refused = await #expect(throws: AccountError.self) {
                     try await account.call("contacts.resolveUsername", long, CallOptions())
                 }
                 #expect(refused?.code == .tooLarge)
@@ -193,7 +193,7 @@ import Testing
             let others = try await BlockingThread().run {
                 try (0..<AccountOwner.mostClients).map { _ in try UnixSocket(path) }
             }
-            let turnedAway = await #expect(throws: ClientError.self) { try await Self.remotely(place) { _ in } }
+            let turnedAway = await #expect(throws: AccountError.self) { try await Self.remotely(place) { _ in } }
             #expect(turnedAway?.code == .tooMuch)
             for other in others { other.close() }
         }
@@ -233,10 +233,10 @@ import Testing
     @Test func `Failures keep their kind across the socket`() throws {
         let errors: [any ReportableError] = [
             TelegramRPCError(code: 420, text: "FLOOD_WAIT_3"), MTProtoError(.protocolBroken, "broken"),
-            AccountError(.notFound, "nobody"), ClientError(.busy, "busy"),
+            AccountError(.notFound, "nobody"), AccountError(.busy, "busy"),
         ]
         for error in errors {
-            let again = Failure.error(.object(Failure.json(error)))
+            let again = ErrorCoding.decode(.object(ErrorCoding.encode(error)))
             #expect(again.message == error.message)
             #expect(again.exitStatus == error.exitStatus)
             #expect(type(of: again) == type(of: error))
@@ -259,7 +259,7 @@ struct UnixSocket: Sendable {
                 connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) == 0
             }
         }
-        guard isThere else { throw ClientError(.ownerGone, "nobody listens at \(path)") }
+        guard isThere else { throw AccountError(.ownerGone, "nobody listens at \(path)") }
     }
 
     func send(_ bytes: [UInt8]) { _ = bytes.withUnsafeBytes { writeAll(descriptor, $0) } }

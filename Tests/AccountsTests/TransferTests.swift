@@ -26,7 +26,7 @@ import Testing
     /// Sends an uploaded file to Saved Messages.
     ///
     /// - Returns: the file as the message has it.
-    static func send(_ file: JSON, _ account: AccountClient) async throws -> AccountFileID {
+    static func send(_ file: JSON, _ account: DirectAccount) async throws -> AccountFileID {
         let media: JSON = .object([
             "_": "inputMediaUploadedDocument", "file": file, "mime_type": "application/octet-stream",
             "attributes": .array([.object(["_": "documentAttributeFilename", "file_name": "a.bin"])]),
@@ -47,7 +47,7 @@ import Testing
 
     /// A file that the emulator keeps in a data centre.
     static func keep(
-        _ content: Data, _ emulator: MTProtoEmulator, _ account: AccountClient, _ folder: TemporaryFolder
+        _ content: Data, _ emulator: MTProtoEmulator, _ account: DirectAccount, _ folder: TemporaryFolder
     ) async throws -> AccountFileID {
         let path = folder("source-\(content.count)")
         try content.write(to: URL(fileURLWithPath: path))
@@ -161,9 +161,9 @@ import Testing
             try Data([0]).write(to: URL(fileURLWithPath: work.folder("huge")))
             truncate(work.folder("huge"), 2_097_152_001)
             for (name, code) in [
-                ("empty", ClientError.Code.emptyFile), ("huge", .tooLarge), ("absent", .localIO), ("", .localIO),
+                ("empty", AccountError.Code.emptyFile), ("huge", .tooLarge), ("absent", .localIO), ("", .localIO),
             ] {
-                let error = await #expect(throws: ClientError.self) {
+                let error = await #expect(throws: AccountError.self) {
                     _ = try await account.upload(work.folder(name), key: name) { _ in }
                 }
                 #expect(error?.code == code)
@@ -209,7 +209,7 @@ import Testing
             var lost = file.remoteFile
             lost.origin = nil
             let (path, orphan) = (work.folder("lost"), lost)
-            let error = await #expect(throws: ClientError.self) {
+            let error = await #expect(throws: AccountError.self) {
                 try await account.download(orphan, to: path) { _ in }
             }
             #expect(error?.code == .referenceLost)

@@ -31,17 +31,17 @@ extension AccountAPI {
             case .configuration, .tooLarge: .badRequest
             default: .network
             }
-        case let error as ClientError:
+        case let error as AccountError:
             switch error.code {
             case .tooLarge: .tooLarge
             case .referenceLost: .fileRefused
             case .localIO, .emptyFile: .localIO
+            case .invalidName, .notFound, .exists, .damaged, .otherVersion, .exposed, .notImportable, .sessionIO: .localIO
             case .notLoggedIn, .loginRefused: .unauthorized
             case .unexpectedAnswer, .socketProtocol: .protocolBroken
             case .unknownPeer, .configuration: .badRequest
             default: .network
             }
-        case is AccountError: .localIO
         default: .badRequest
         }
     }

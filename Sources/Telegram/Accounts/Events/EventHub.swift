@@ -28,7 +28,7 @@ final class EventHub: Sendable {
             return (state.next, queue)
         }
         return AccountEvents(
-            Listener(queue) { [weak self] in
+            EventSubscription(queue) { [weak self] in
                 _ = self?.state.withLock { $0.listeners.removeValue(forKey: number) }
             })
     }
@@ -60,21 +60,21 @@ struct AccountEvents: AsyncSequence, Sendable {
     typealias Element = AccountEvent
     typealias Failure = any Error
 
-    private let listener: Listener
+    private let listener: EventSubscription
 
-    init(_ listener: Listener) { self.listener = listener }
+    init(_ listener: EventSubscription) { self.listener = listener }
 
     func makeAsyncIterator() -> Iterator { Iterator(listener: listener) }
 
     struct Iterator: AsyncIteratorProtocol {
-        let listener: Listener
+        let listener: EventSubscription
 
         mutating func next() async throws -> AccountEvent? { try await listener.queue.next() }
     }
 }
 
 /// Stops listening when nobody holds it any more.
-final class Listener: Sendable {
+final class EventSubscription: Sendable {
     let queue: UpdateBuffer<AccountEvent>
     private let stop: @Sendable () -> Void
 

@@ -11,7 +11,7 @@ import Synchronization
 package final class RedisFloodLedger: FloodLedger {
     private static let pause = Duration.seconds(1)
 
-    private let own = OwnFloodLedger()
+    private let own = LocalFloodLedger()
     private let connect: @Sendable () async throws -> Redis
     private let log: Logger
     private let outage = Mutex<ContinuousClock.Instant?>(nil)
@@ -86,7 +86,7 @@ package final class RedisFloodLedger: FloodLedger {
 extension Runtime {
     /// The ledger that this tool shares with others where there is a Redis.
     package func floodLedger() -> any FloodLedger {
-        guard hasRedis else { return OwnFloodLedger() }
+        guard hasRedis else { return LocalFloodLedger() }
         return RedisFloodLedger(log: log) { try await self.redis() }
     }
 }

@@ -3,7 +3,7 @@ import MTProto
 
 /// A session that is being logged in.
 package struct Login: Sendable {
-    let client: AccountClient
+    let client: DirectAccount
     let apiID: JSON
     let apiHash: JSON
 
@@ -19,13 +19,13 @@ package struct Login: Sendable {
     /// - Parameters:
     ///   - isTest: at Telegram's test servers.
     ///   - replaces: a session of that name, if there is one.
-    /// - Throws: `AccountError`, `exists`; `ClientError`: `busy`, `configuration` without an api_hash, `loginRefused`; `MTProtoError`.
+    /// - Throws: `AccountError`: `exists`, `busy`, `configuration` without an api_hash, `loginRefused`; `MTProtoError`.
     package static func run(
-        at place: SessionPlace, _ settings: ClientSettings, isTest: Bool, replaces: Bool,
+        at place: NamedSession, _ settings: AccountSettings, isTest: Bool, replaces: Bool,
         _ body: @escaping @Sendable (Login) async throws -> Owner
     ) async throws -> Owner {
         guard let apiHash = settings.apiHash else {
-            throw ClientError(
+            throw AccountError(
                 .configuration, "no api_hash: set TG_API_HASH in the environment, or name a file with --api-hash-file")
         }
         guard replaces || !place.store.names().contains(place.name) else {
@@ -36,7 +36,7 @@ package struct Login: Sendable {
         guard case .taken(let lock) = try SessionLock.attempt(place.lockPath) else { throw place.busy(place.user) }
         let keeper = SessionKeeper(
             AccountSession(unauthorizedAt: 2, isTest: isTest), in: place.store, as: nil)
-        let client = AccountClient(settings, keeper, floods: OwnFloodLedger(), log: place.log)
+        let client = DirectAccount(settings, keeper, floods: LocalFloodLedger(), log: place.log)
         let login = Login(
             client: client, apiID: .integer(Int64(settings.apiID)), apiHash: .string(apiHash))
         let owner = try await running(client.run) {
@@ -67,7 +67,7 @@ package struct Login: Sendable {
             let isUnknown = authorization["_"]?.string == "auth.authorizationSignUpRequired"
             throw isUnknown
                 ? LoginRefusal.explained(TelegramRPCError(code: 400, text: "PHONE_NUMBER_UNOCCUPIED"))
-                : ClientError(.unexpectedAnswer, "Telegram does not say who has logged in")
+                : AccountError(.unexpectedAnswer, "Telegram does not say who has logged in")
         }
         let isBot = user["bot"] == true
         try await client.become(AccountIdentity(userID: id, isBot: isBot))

@@ -5,8 +5,8 @@ import System
 enum LoginRefusal {
     /// - Returns: the error itself, unless there is more to be said than its name.
     static func explained(_ error: TelegramRPCError) -> any ReportableError {
-        if let words = refusals[error.name] { return ClientError(.loginRefused, "\(words) (\(error.text))") }
-        if let words = waits[error.name] { return ClientError(.tooMuch, "\(words) (\(error.text))") }
+        if let words = refusals[error.name] { return AccountError(.loginRefused, "\(words) (\(error.text))") }
+        if let words = waits[error.name] { return AccountError(.tooMuch, "\(words) (\(error.text))") }
         return error
     }
 

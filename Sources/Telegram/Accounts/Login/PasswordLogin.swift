@@ -31,7 +31,7 @@ extension Login {
             let prime = bytes(algorithm["p"]),
             let generator = algorithm["g"]?.int, let power = bytes(settings["srp_B"]), let id = settings["srp_id"]
         else {
-            throw ClientError(.unexpectedAnswer, "Telegram wants the password in a way that is not known here")
+            throw AccountError(.unexpectedAnswer, "Telegram wants the password in a way that is not known here")
         }
         // A hundred thousand rounds of hashing.
         let proof = try await BlockingThread().run {

@@ -20,7 +20,7 @@ extension Login {
 
     /// Has a code sent to the owner of a phone number.
     ///
-    /// - Throws: `ClientError`, `loginRefused`.
+    /// - Throws: `AccountError`, `loginRefused`.
     package func sendCode(phone: String) async throws -> SentCode {
         let number = JSON.string(phone.filter { $0.isASCII && ($0.isNumber || $0 == "+") })
         let settings: JSON = .object(["_": "codeSettings"])
@@ -37,7 +37,7 @@ extension Login {
 
     private func sent(_ answer: JSON, _ phone: JSON) throws -> SentCode {
         guard answer["_"]?.string == "auth.sentCode", let hash = answer["phone_code_hash"] else {
-            throw ClientError(
+            throw AccountError(
                 .loginRefused, "Telegram wants a way to log in that is not known here: log in with --qr")
         }
         let way =
@@ -54,7 +54,7 @@ extension Login {
         return SentCode(way: way, hash: hash, phone: phone)
     }
 
-    /// - Throws: `ClientError`, `loginRefused`, when no other code helps either.
+    /// - Throws: `AccountError`, `loginRefused`, when no other code helps either.
     package func signIn(_ code: SentCode, with digits: String) async throws -> Step {
         do {
             let answer = try await client.ask(

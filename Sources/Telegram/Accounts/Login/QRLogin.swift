@@ -10,7 +10,7 @@ extension Login {
     /// Shows links for other devices of the account, as QR codes, until one has accepted.
     ///
     /// - Parameter show: `tg://login?token=…`, a new one each time that the one before is over.
-    /// - Throws: `ClientError`, `timedOut`, when nobody has.
+    /// - Throws: `AccountError`, `timedOut`, when nobody has.
     package func byQR(show: @escaping @Sendable (String) -> Void) async throws -> Step {
         let events = try await client.events()
         let accepted = Signals()
@@ -43,14 +43,14 @@ extension Login {
             }
             if let authorization = answer["authorization"] { return .done(try await owner(authorization)) }
             guard let token = answer["token"]?.string.flatMap({ Base64.decode($0) }) else {
-                throw ClientError(.unexpectedAnswer, "Telegram gives no token to log in with")
+                throw AccountError(.unexpectedAnswer, "Telegram gives no token to log in with")
             }
             let link = "tg://login?token=\(Base64.encodeForURLs(token, isPadded: false))"
             if link != shown { show(link) }
             shown = link
             await accepted.wait(atMost: Login.interval)
         }
-        throw ClientError(.timedOut, "nobody has accepted the QR code within \(Login.patience.components.seconds) s")
+        throw AccountError(.timedOut, "nobody has accepted the QR code within \(Login.patience.components.seconds) s")
     }
 
     private func token() async throws -> JSON {

@@ -18,7 +18,7 @@ package struct AccountOptions: ParsableArguments, Sendable {
 
     /// Runs `body` with the account: through the process that owns its session, or over connections of this one.
     ///
-    /// - Throws: `ClientError`: `configuration` without a session's name, `busy` when another process uses the session and does not
+    /// - Throws: `AccountError`: `configuration` without a session's name, `busy` when another process uses the session and does not
     ///   share it; `AccountError`, when there is no such session, or it cannot be read; what `body` throws.
     package func withAccount<Value: Sendable>(
         _ runtime: Runtime, _ body: @escaping @Sendable (any Account) async throws -> Value
@@ -29,10 +29,10 @@ package struct AccountOptions: ParsableArguments, Sendable {
 
     // Swift 6.3.1 crashes in release builds when what throws here becomes a part of the function above (splitting coroutines).
     @inline(never)
-    private func place(_ runtime: Runtime) throws -> SessionPlace {
+    private func place(_ runtime: Runtime) throws -> NamedSession {
         guard let name else {
-            throw ClientError(.configuration, "no session: name one with --session, or set TGPIPE_SESSION")
+            throw AccountError(.configuration, "no session: name one with --session, or set TGPIPE_SESSION")
         }
-        return try SessionPlace(name, runtime)
+        return try NamedSession(name, runtime)
     }
 }

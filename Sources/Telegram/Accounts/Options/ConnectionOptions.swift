@@ -41,19 +41,19 @@ package struct ConnectionOptions: ParsableArguments, Sendable {
 
     /// The schema alone, for what needs no connection.
     ///
-    /// - Throws: `TLError`; `ClientError`, `configuration`.
+    /// - Throws: `TLError`; `AccountError`, `configuration`.
     package func readSchema() throws -> TLSchema {
         guard let schema else { return try TLSchema(layer: layer ?? TLSchema.layers[0]) }
         return try TLSchema(text: try SmallText.read(schema, "the schema"))
     }
 
-    /// - Throws: `ClientError`, `configuration`; `TLError`; `MTProtoError` for a proxy's link or a server's key; `ToolError`.
-    package func settings() throws -> ClientSettings {
+    /// - Throws: `AccountError`, `configuration`; `TLError`; `MTProtoError` for a proxy's link or a server's key; `ToolError`.
+    package func settings() throws -> AccountSettings {
         let schema = try readSchema()
         guard let layer = layer ?? schema.layer else {
-            throw ClientError(.configuration, "the schema does not say of which layer it is: give --layer")
+            throw AccountError(.configuration, "the schema does not say of which layer it is: give --layer")
         }
-        var settings = ClientSettings(schema: schema, layer: layer, apiID: try readAPIID())
+        var settings = AccountSettings(schema: schema, layer: layer, apiID: try readAPIID())
         if apiHashFile != nil || Settings.environment("TG_API_HASH") != nil {
             settings.apiHash = try Settings.secret("TG_API_HASH", file: apiHashFile, what: "api_hash")
         }
@@ -73,12 +73,12 @@ package struct ConnectionOptions: ParsableArguments, Sendable {
     private func readAPIID() throws -> Int {
         if let apiId { return apiId }
         guard let text = Settings.environment("TG_API_ID") else {
-            throw ClientError(
+            throw AccountError(
                 .configuration,
                 "no api_id: get one at https://my.telegram.org, and set TG_API_ID (and TG_API_HASH) in the environment")
         }
         guard let number = Int(text), number > 0 else {
-            throw ClientError(.configuration, "TG_API_ID has to be a number")
+            throw AccountError(.configuration, "TG_API_ID has to be a number")
         }
         return number
     }

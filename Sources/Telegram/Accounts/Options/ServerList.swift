@@ -2,15 +2,15 @@ import MTProto
 
 /// `2=127.0.0.1:4430 3=[::1]:4431`: addresses by data centre, for test servers.
 enum ServerList {
-    /// - Throws: `ClientError`, `configuration`.
-    static func read(_ text: String) throws(ClientError) -> [Int: [ServerAddress]] {
+    /// - Throws: `AccountError`, `configuration`.
+    static func read(_ text: String) throws(AccountError) -> [Int: [ServerAddress]] {
         var servers: [Int: [ServerAddress]] = [:]
         for word in text.split(whereSeparator: { $0.isWhitespace || $0 == "," }) {
             let parts = word.split(separator: "=", maxSplits: 1)
             guard parts.count == 2, let number = Int(parts[0]), (1...1000).contains(number),
                 let address = address(parts[1])
             else {
-                throw ClientError(.configuration, "TG_SERVERS has to be like '2=127.0.0.1:4430 3=[::1]:4431'")
+                throw AccountError(.configuration, "TG_SERVERS has to be like '2=127.0.0.1:4430 3=[::1]:4431'")
             }
             servers[number, default: []].append(address)
         }

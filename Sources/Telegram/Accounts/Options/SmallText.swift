@@ -2,8 +2,8 @@ import Glibc
 
 /// The whole of a text file that somebody named.
 enum SmallText {
-    /// - Throws: `ClientError`, `configuration`, with `what` in its words.
-    static func read(_ path: String, _ what: String, atMost maxBytes: Int = 16 << 20) throws(ClientError) -> [UInt8] {
+    /// - Throws: `AccountError`, `configuration`, with `what` in its words.
+    static func read(_ path: String, _ what: String, atMost maxBytes: Int = 16 << 20) throws(AccountError) -> [UInt8] {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw failure(path, what) }
         defer { close(descriptor) }
@@ -16,10 +16,10 @@ enum SmallText {
             if count == 0 { return text }
             text += buffer.prefix(count)
         }
-        throw ClientError(.configuration, "\(path) is too long for \(what)")
+        throw AccountError(.configuration, "\(path) is too long for \(what)")
     }
 
-    private static func failure(_ path: String, _ what: String) -> ClientError {
-        ClientError(.configuration, "unable to read \(what) from \(path): \(String(cString: strerror(errno)))")
+    private static func failure(_ path: String, _ what: String) -> AccountError {
+        AccountError(.configuration, "unable to read \(what) from \(path): \(String(cString: strerror(errno)))")
     }
 }

@@ -13,7 +13,7 @@ final class PeerDatabase {
     /// Prepared once: the words are this library's own, and few.
     private var statements: [String: OpaquePointer] = [:]
 
-    /// - Throws: `AccountError`, `localIO`; `damaged` when the file is no such database.
+    /// - Throws: `AccountError`, `sessionIO`; `damaged` when the file is no such database.
     init(_ path: String) throws(AccountError) {
         self.path = path
         // SQLite would let others read it; what it makes beside it has the rights of this file.
@@ -113,6 +113,6 @@ final class PeerDatabase {
     }
 
     private static func failure(_ path: String, _ reason: String) -> AccountError {
-        AccountError(.localIO, "the book of peers \(path): \(reason)")
+        AccountError(.sessionIO, "the book of peers \(path): \(reason)")
     }
 }

@@ -31,7 +31,7 @@ final class PeerTable {
         } catch  where error.code == .damaged {}
         for suffix in ["", "-wal", "-shm"] { unlink(path + suffix) }
         guard let table = try PeerTable(path, most: most) else {
-            throw AccountError(.localIO, "the book of peers \(path) cannot be made")
+            throw AccountError(.sessionIO, "the book of peers \(path) cannot be made")
         }
         return table
     }

@@ -134,6 +134,6 @@ package struct SessionStore: Sendable {
 
 extension AccountError {
     static func system(_ what: String, _ number: Int32 = errno) -> AccountError {
-        AccountError(.localIO, "\(what): \(String(cString: strerror(number)))")
+        AccountError(.sessionIO, "\(what): \(String(cString: strerror(number)))")
     }
 }

@@ -10,15 +10,15 @@ struct AccountOwner: Sendable {
     /// At once.
     static let mostClients = 64
 
-    let account: AccountClient
-    let place: SessionPlace
+    let account: DirectAccount
+    let place: NamedSession
     /// What `status` tells beside what the account knows.
     let about: JSONObject
     let log: Logger
 
     /// Serves until `closing`; what is being called then is finished first.
     ///
-    /// - Throws: `ClientError`, `configuration` or `localIO`, when there can be no socket.
+    /// - Throws: `AccountError`, `configuration` or `localIO`, when there can be no socket.
     func serve(until closing: Promise<Void>, onReady: @escaping @Sendable () -> Void) async throws {
         let listener = try SocketListener(place.socketPath)
         let (clients, arriving) = AsyncStream.makeStream(of: Int32.self)
@@ -27,7 +27,7 @@ struct AccountOwner: Sendable {
             arriving.finish()
         }
         onReady()
-        let talking = Gauge()
+        let talking = ConnectionCounter()
         await withDiscardingTaskGroup { group in
             group.addTask {
                 // Also when the task is cancelled.
@@ -40,7 +40,7 @@ struct AccountOwner: Sendable {
         }
     }
 
-    private func talk(with client: Int32, _ talking: Gauge, until closing: Promise<Void>) async {
+    private func talk(with client: Int32, _ talking: ConnectionCounter, until closing: Promise<Void>) async {
         let isWelcome = talking.enter(atMost: AccountOwner.mostClients)
         defer { if isWelcome { talking.leave() } }
         do {
@@ -49,10 +49,10 @@ struct AccountOwner: Sendable {
             channel.channel.closeFuture.whenComplete { _ in gone.fulfil(.success(())) }
             try await channel.executeThenClose { inbound, outbound in
                 guard isWelcome else {
-                    let error = ClientError(.tooMuch, "the session's owner has too many clients already")
-                    return try await outbound.write(OwnerAnswer.failure(nil, error))
+                    let error = AccountError(.tooMuch, "the session's owner has too many clients already")
+                    return try await outbound.write(OwnerResponse.failure(nil, error))
                 }
-                await OwnerTalk(self, outbound, gone).run(inbound, until: closing)
+                await OwnerConnection(self, outbound, gone).run(inbound, until: closing)
             }
         } catch {
             log.debug("a client of the session is gone: \(error)")
@@ -82,7 +82,7 @@ struct AccountOwner: Sendable {
 }
 
 /// How many there are.
-final class Gauge: Sendable {
+final class ConnectionCounter: Sendable {
     private let value = Mutex(0)
 
     func enter(atMost most: Int) -> Bool {

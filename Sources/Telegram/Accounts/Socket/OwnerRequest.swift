@@ -18,8 +18,8 @@ struct OwnerRequest: Sendable {
     let deadline: Duration
     let longestWait: Duration
 
-    /// - Throws: `ClientError`, `socketProtocol`.
-    init(_ json: JSON) throws(ClientError) {
+    /// - Throws: `AccountError`, `socketProtocol`.
+    init(_ json: JSON) throws(AccountError) {
         guard let object = json.object, let id = object["id"]?.int else {
             throw OwnerRequest.wrong("a request is an object with an id, which is a number")
         }
@@ -29,7 +29,7 @@ struct OwnerRequest: Sendable {
         longestWait = try OwnerRequest.duration(object["longest_wait"], "longest_wait") ?? .zero
     }
 
-    private static func kind(_ object: JSONObject) throws(ClientError) -> Kind {
+    private static func kind(_ object: JSONObject) throws(AccountError) -> Kind {
         if let method = object["method"] {
             guard let name = method.string else { throw wrong("method is the name of a method") }
             guard let parameters = object["params"] ?? .object([:]) as JSON?, let members = parameters.object else {
@@ -60,7 +60,7 @@ struct OwnerRequest: Sendable {
         json["path"]?.string.flatMap { $0.hasPrefix("/") && !$0.utf8.contains(0) ? $0 : nil }
     }
 
-    private static func duration(_ json: JSON?, _ name: String) throws(ClientError) -> Duration? {
+    private static func duration(_ json: JSON?, _ name: String) throws(AccountError) -> Duration? {
         guard let json else { return nil }
         guard let seconds = json.double, (0...(7 * 86_400.0)).contains(seconds) else {
             throw wrong("\(name) is a number of seconds, a week at most")
@@ -68,7 +68,7 @@ struct OwnerRequest: Sendable {
         return .seconds(seconds)
     }
 
-    private static func wrong(_ what: String) -> ClientError { ClientError(.socketProtocol, what) }
+    private static func wrong(_ what: String) -> AccountError { AccountError(.socketProtocol, what) }
 }
 
 extension RemoteFile {

@@ -11,7 +11,7 @@ package final class RemoteAccount: Account {
     private let path: String
     private let identity = Mutex((userID: Int64(0), isBot: false))
     private let hub = EventHub()
-    private let desk = RequestDesk()
+    private let desk = PendingRequests()
     /// How often listening has begun: nil until somebody wants to.
     private let listenings = Mutex<Int?>(nil)
 
@@ -23,12 +23,12 @@ package final class RemoteAccount: Account {
 
     /// Learns who the account is.
     ///
-    /// - Throws: `ClientError`, `configuration`, when the owner speaks another layer.
+    /// - Throws: `AccountError`, `configuration`, when the owner speaks another layer.
     func start() async throws {
         let status = try await status()
         identity.withLock { $0 = (status["user_id"]?.int ?? 0, status["bot"] == true) }
         if let layer = status["layer"]?.int, let own = schema.layer, layer != Int64(own) {
-            throw ClientError(
+            throw AccountError(
                 .configuration,
                 "the session's owner (process \(status["pid"]?.int ?? 0)) speaks layer \(layer), not \(own): leave out --layer and --schema, or start the owner with them"
             )
@@ -108,8 +108,8 @@ package final class RemoteAccount: Account {
             case "event": if let event = line.event { hub.add(event) }
             case "error":
                 // That the owner ends is no reason to; what Telegram says is.
-                let error = Failure.error(line.json ?? .null)
-                if (error as? ClientError)?.code != .ownerGone { hub.end(error) }
+                let error = ErrorCoding.decode(line.json ?? .null)
+                if (error as? AccountError)?.code != .ownerGone { hub.end(error) }
             default: break
             }
         }

@@ -12,8 +12,8 @@ struct SocketLines: ~Copyable {
     }
 
     /// - Returns: the lines that are whole now.
-    /// - Throws: `ClientError`, `socketProtocol`, for one that is too long.
-    mutating func take(_ buffer: ByteBuffer) throws(ClientError) -> [[UInt8]] {
+    /// - Throws: `AccountError`, `socketProtocol`, for one that is too long.
+    mutating func take(_ buffer: ByteBuffer) throws(AccountError) -> [[UInt8]] {
         var lines: [[UInt8]] = []
         var rest = buffer.readableBytesView
         while !rest.isEmpty {
@@ -27,18 +27,18 @@ struct SocketLines: ~Copyable {
     }
 
     /// A last one that was not ended.
-    mutating func finish() throws(ClientError) -> [[UInt8]] {
+    mutating func finish() throws(AccountError) -> [[UInt8]] {
         var lines: [[UInt8]] = []
         try collect(splitter.finish(), &lines)
         return lines
     }
 
-    private func collect(_ outputs: [LineSplitter.Output], _ lines: inout [[UInt8]]) throws(ClientError) {
+    private func collect(_ outputs: [LineSplitter.Output], _ lines: inout [[UInt8]]) throws(AccountError) {
         for output in outputs {
             switch output {
             case .lines(let block): lines += block.lines.map(\.bytes)
             case .tooLong:
-                throw ClientError(.socketProtocol, "a line over the socket is longer than \(maxLineBytes) bytes")
+                throw AccountError(.socketProtocol, "a line over the socket is longer than \(maxLineBytes) bytes")
             }
         }
     }

@@ -8,11 +8,11 @@ final class SocketListener: Sendable {
     private let path: String
 
     /// - Parameter path: what is there already is replaced.
-    /// - Throws: `ClientError`, `configuration` or `localIO`.
-    init(_ path: String) throws(ClientError) {
+    /// - Throws: `AccountError`, `configuration` or `localIO`.
+    init(_ path: String) throws(AccountError) {
         self.path = path
         guard var address = SocketListener.address(path) else {
-            throw ClientError(.configuration, "the path \(path) is too long for a socket: choose a shorter --state-dir")
+            throw AccountError(.configuration, "the path \(path) is too long for a socket: choose a shorter --state-dir")
         }
         descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), 0)
         unlink(path)
@@ -23,7 +23,7 @@ final class SocketListener: Sendable {
         }
         // Until it is listened at, nobody can connect.
         guard isBound, chmod(path, 0o600) == 0, listen(descriptor, 64) == 0 else {
-            let error = ClientError.system("unable to listen at \(path)")
+            let error = AccountError.localIO("unable to listen at \(path)")
             close(descriptor)
             throw error
         }

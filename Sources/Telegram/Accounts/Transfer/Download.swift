@@ -17,7 +17,7 @@ struct Download: Sendable {
     private let settings: TransferSettings
     private let disk: BlockingThread
 
-    /// - Throws: `ClientError`, `TLError`.
+    /// - Throws: `AccountError`, `TLError`.
     init(_ file: RemoteFile, to path: String, host: any TransferHost, settings: TransferSettings) async throws {
         (self.file, self.settings, disk) = (file, settings, BlockingThread())
         call = PieceCall(host: host, settings: settings)

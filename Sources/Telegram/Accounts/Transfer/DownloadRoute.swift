@@ -62,7 +62,7 @@ actor DownloadRoute {
 
     /// Gets a new file reference, once for all who were refused.
     ///
-    /// - Throws: `ClientError`, `referenceLost`.
+    /// - Throws: `AccountError`, `referenceLost`.
     func refresh(after number: Int) async throws {
         guard number == step.number else { return }
         guard !isRefreshing else {
@@ -77,7 +77,7 @@ actor DownloadRoute {
         }
         let host = host
         guard let fresh = try await file.refreshed({ try await host.call($0, $1, CallOptions()) }) else {
-            throw ClientError(
+            throw AccountError(
                 .referenceLost, "Telegram does not hand out the file any more: the message that it came with is gone")
         }
         file.location = fresh.location

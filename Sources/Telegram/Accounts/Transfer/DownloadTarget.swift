@@ -15,17 +15,17 @@ final class DownloadTarget: Sendable {
 
     /// Blocks.
     ///
-    /// - Throws: `ClientError`.
-    init(_ path: String, identity: JSONObject) throws(ClientError) {
+    /// - Throws: `AccountError`.
+    init(_ path: String, identity: JSONObject) throws(AccountError) {
         (self.path, partPath) = (path, path + ".part")
         descriptor = open(partPath, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        guard descriptor >= 0 else { throw .system("unable to write \(partPath)") }
+        guard descriptor >= 0 else { throw .localIO("unable to write \(partPath)") }
         let log: PieceLog
-        do throws(ClientError) {
+        do throws(AccountError) {
             guard
                 let mine = try PieceLog(
                     partPath + ".map", identity: identity, secondsKept: DownloadTarget.secondsKept, details: [:])
-            else { throw ClientError(.localIO, "another program is downloading to \(path)") }
+            else { throw AccountError(.localIO, "another program is downloading to \(path)") }
             log = mine
         } catch {
             close(descriptor)
@@ -47,7 +47,7 @@ final class DownloadTarget: Sendable {
     }
 
     /// Puts a piece in its place. Blocks.
-    func write(_ bytes: ArraySlice<UInt8>, piece: Int) throws(ClientError) {
+    func write(_ bytes: ArraySlice<UInt8>, piece: Int) throws(AccountError) {
         let offset = Int64(piece) * Int64(TransferSettings.pieceBytes)
         let failure = bytes.withUnsafeBytes { buffer in
             var done = 0
@@ -60,17 +60,17 @@ final class DownloadTarget: Sendable {
             }
             return 0
         }
-        guard failure == 0 else { throw .system("unable to write \(partPath)", failure) }
+        guard failure == 0 else { throw .localIO("unable to write \(partPath)", failure) }
         log.add(piece)
     }
 
     /// Makes the file durable, and gives it its name. Blocks.
-    func finish(sizeBytes: Int64?) throws(ClientError) {
+    func finish(sizeBytes: Int64?) throws(AccountError) {
         var status = stat()
         guard fstat(descriptor, &status) == 0, sizeBytes == nil || Int64(status.st_size) == sizeBytes else {
-            throw ClientError(.localIO, "\(partPath) was changed while it was written")
+            throw AccountError(.localIO, "\(partPath) was changed while it was written")
         }
-        guard fsync(descriptor) == 0, rename(partPath, path) == 0 else { throw .system("unable to write \(path)") }
+        guard fsync(descriptor) == 0, rename(partPath, path) == 0 else { throw .localIO("unable to write \(path)") }
         log.remove()
         let parent = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
         let folder = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)

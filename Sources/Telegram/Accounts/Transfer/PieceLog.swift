@@ -21,12 +21,12 @@ final class PieceLog: Sendable {
     ///   - secondsKept: since its beginning.
     ///   - details: of a transfer that begins now.
     /// - Returns: nil when another attempt is under way.
-    /// - Throws: `ClientError`.
+    /// - Throws: `AccountError`.
     init?(
         _ path: String, identity: JSONObject, secondsKept: Int64, details: JSONObject
-    ) throws(ClientError) {
+    ) throws(AccountError) {
         let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        guard descriptor >= 0 else { throw .system("unable to write \(path)") }
+        guard descriptor >= 0 else { throw .localIO("unable to write \(path)") }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             close(descriptor)
             return nil
@@ -44,7 +44,7 @@ final class PieceLog: Sendable {
             "boot": MachineStart.current.map { .string($0) },
             "began_at": .integer(Int64(time(nil))),
         ])
-        guard ftruncate(descriptor, 0) == 0, append(head.text) else { throw .system("unable to write \(path)") }
+        guard ftruncate(descriptor, 0) == 0, append(head.text) else { throw .localIO("unable to write \(path)") }
     }
 
     deinit { close(descriptor) }

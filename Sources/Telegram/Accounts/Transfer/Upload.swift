@@ -19,7 +19,7 @@ struct Upload: Sendable {
     private let disk: BlockingThread
 
     /// - Parameter logPath: where it is kept which parts are over.
-    /// - Throws: `ClientError`.
+    /// - Throws: `AccountError`.
     init(
         _ path: String, logPath: String, host: any TransferHost, settings: TransferSettings
     ) async throws {
@@ -45,7 +45,7 @@ struct Upload: Sendable {
         guard source.partCount > most else { return }
         let limit = most * TransferSettings.pieceBytes / 1_000_000
         let hint = isPremium ? "" : "; accounts with Telegram Premium may upload twice that"
-        throw ClientError(.tooLarge, "the file is over the \(limit) MB that this account may upload\(hint)")
+        throw AccountError(.tooLarge, "the file is over the \(limit) MB that this account may upload\(hint)")
     }
 
     var id: Int64 { fileID }

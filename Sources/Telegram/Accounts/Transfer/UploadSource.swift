@@ -11,18 +11,18 @@ final class UploadSource: Sendable {
     private let descriptor: Int32
     private let modified: String
 
-    /// - Throws: `ClientError` when it is no file with content.
-    init(_ path: String) throws(ClientError) {
+    /// - Throws: `AccountError` when it is no file with content.
+    init(_ path: String) throws(AccountError) {
         descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-        guard descriptor >= 0 else { throw .system("unable to read \(path)") }
+        guard descriptor >= 0 else { throw .localIO("unable to read \(path)") }
         self.path = path
         guard let status = UploadSource.status(descriptor), status.st_mode & S_IFMT == S_IFREG else {
             close(descriptor)
-            throw ClientError(.localIO, "unable to read \(path): not a regular file")
+            throw AccountError(.localIO, "unable to read \(path): not a regular file")
         }
         guard status.st_size > 0 else {
             close(descriptor)
-            throw ClientError(.emptyFile, "\(path) is empty, which Telegram does not take")
+            throw AccountError(.emptyFile, "\(path) is empty, which Telegram does not take")
         }
         sizeBytes = Int64(status.st_size)
         modified = UploadSource.modified(status)
@@ -44,22 +44,22 @@ final class UploadSource: Sendable {
     }
 
     /// What says that it is the same content as before.
-    func identity() throws(ClientError) -> JSONObject {
+    func identity() throws(AccountError) -> JSONObject {
         let head = try read(0, count: Int(min(sizeBytes, 64 << 10)))
         return [
             "size": .integer(sizeBytes), "modified": .string(modified), "head_sha256": .string(SHA256.hexDigest(head)),
         ]
     }
 
-    /// - Throws: `ClientError` when somebody has written to the file since it was opened.
-    func checkUnchanged() throws(ClientError) {
+    /// - Throws: `AccountError` when somebody has written to the file since it was opened.
+    func checkUnchanged() throws(AccountError) {
         guard let status = UploadSource.status(descriptor), Int64(status.st_size) == sizeBytes,
             UploadSource.modified(status) == modified
-        else { throw ClientError(.localIO, "\(path) was changed while it was uploaded") }
+        else { throw AccountError(.localIO, "\(path) was changed while it was uploaded") }
     }
 
     /// The MD5 of all of it, in hex.
-    func checksum() throws(ClientError) -> String {
+    func checksum() throws(AccountError) -> String {
         var hash = MD5()
         for part in 0..<partCount {
             let bytes = try read(Int64(part) * Int64(TransferSettings.pieceBytes), count: size(ofPart: part))
@@ -69,7 +69,7 @@ final class UploadSource: Sendable {
     }
 
     /// TL bytes: `head`, and after it a part as `bytes`.
-    func request(_ head: [UInt8], part: Int) throws(ClientError) -> [UInt8] {
+    func request(_ head: [UInt8], part: Int) throws(AccountError) -> [UInt8] {
         let count = size(ofPart: part)
         var writer = TLWriter(reserving: head.count + 4)
         writer.raw(head)
@@ -79,12 +79,12 @@ final class UploadSource: Sendable {
             writer.bytes, padded: (start + count + 3) & ~3, Int64(part) * Int64(TransferSettings.pieceBytes), count)
     }
 
-    private func read(_ offset: Int64, count: Int) throws(ClientError) -> [UInt8] {
+    private func read(_ offset: Int64, count: Int) throws(AccountError) -> [UInt8] {
         try bytes([], padded: count, offset, count)
     }
 
     /// `head`, then bytes of the file, then zeros.
-    private func bytes(_ head: [UInt8], padded: Int, _ offset: Int64, _ count: Int) throws(ClientError) -> [UInt8] {
+    private func bytes(_ head: [UInt8], padded: Int, _ offset: Int64, _ count: Int) throws(AccountError) -> [UInt8] {
         var failure: Int32?
         let bytes = [UInt8](unsafeUninitializedCapacity: padded) { buffer, filled in
             _ = buffer.initialize(fromContentsOf: head)
@@ -97,8 +97,8 @@ final class UploadSource: Sendable {
         }
         switch failure {
         case nil: return bytes
-        case 0: throw ClientError(.localIO, "\(path) became shorter while it was uploaded")
-        case let number?: throw .system("unable to read \(path)", number)
+        case 0: throw AccountError(.localIO, "\(path) became shorter while it was uploaded")
+        case let number?: throw .localIO("unable to read \(path)", number)
         }
     }
 

@@ -1,7 +1,7 @@
 package import JSON
 import MTProto
 
-extension AccountClient {
+extension DirectAccount {
     private var transfers: FileTransfers {
         FileTransfers(host: self, folder: keeper.uploadsFolder, uploaded: uploaded)
     }
@@ -30,7 +30,7 @@ extension AccountClient {
     }
 }
 
-extension AccountClient: TransferHost {
+extension DirectAccount: TransferHost {
     var homeDataCenter: Int { keeper.session.dataCenter }
 
     var isPremium: Bool {

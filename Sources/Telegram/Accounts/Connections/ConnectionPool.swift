@@ -3,28 +3,28 @@ import MTProto
 import System
 
 /// The connections of one account: one to its home, others on demand.
-actor Links {
+actor ConnectionPool {
     /// Told of what happens on a connection.
-    typealias Report = @Sendable (ConnectionEvent, Link) async -> Void
+    typealias Report = @Sendable (ConnectionEvent, DataCenterConnection) async -> Void
     /// Told when a connection ends for good.
-    typealias Ending = @Sendable (MTProtoError, Link) async -> Void
+    typealias Ending = @Sendable (MTProtoError, DataCenterConnection) async -> Void
 
     /// At once to one data centre, for files.
     static let mostParallel = 8
 
-    let settings: ClientSettings
+    let settings: AccountSettings
     let keeper: SessionKeeper
-    private let jobs: Jobs
+    private let jobs: BackgroundTasks
     private let report: Report
     private let ending: Ending
-    private var home: Promise<Link>?
-    private var others: [Int: Promise<Link>] = [:]
-    private var parallel: [Int: [Link]] = [:]
-    private var contentNetworks: [Int: Promise<Link>] = [:]
+    private var home: Promise<DataCenterConnection>?
+    private var others: [Int: Promise<DataCenterConnection>] = [:]
+    private var parallel: [Int: [DataCenterConnection]] = [:]
+    private var contentNetworks: [Int: Promise<DataCenterConnection>] = [:]
     private var options = DataCenterOptions(.null)
 
     init(
-        _ settings: ClientSettings, _ keeper: SessionKeeper, _ jobs: Jobs, report: @escaping Report,
+        _ settings: AccountSettings, _ keeper: SessionKeeper, _ jobs: BackgroundTasks, report: @escaping Report,
         ending: @escaping Ending
     ) {
         (self.settings, self.keeper, self.jobs) = (settings, keeper, jobs)
@@ -33,7 +33,7 @@ actor Links {
 
     func main() async throws -> Connection {
         if let home { return try await home.value().connection }
-        let (promise, dataCenter) = (Promise<Link>(), keeper.session.dataCenter)
+        let (promise, dataCenter) = (Promise<DataCenterConnection>(), keeper.session.dataCenter)
         home = promise
         await fulfil(promise) { try await self.open(dataCenter, .main) }
         if case .failure = promise.result, home === promise { home = nil }
@@ -46,9 +46,9 @@ actor Links {
         return try await other(dataCenter).connection
     }
 
-    private func other(_ dataCenter: Int) async throws -> Link {
+    private func other(_ dataCenter: Int) async throws -> DataCenterConnection {
         if let promise = others[dataCenter] { return try await promise.value() }
-        let promise = Promise<Link>()
+        let promise = Promise<DataCenterConnection>()
         others[dataCenter] = promise
         jobs.add { [self] in
             await fulfil(promise) { try await self.authorized(dataCenter) }
@@ -57,15 +57,15 @@ actor Links {
         return try await promise.value()
     }
 
-    private func forget(_ promise: Promise<Link>, _ dataCenter: Int) {
+    private func forget(_ promise: Promise<DataCenterConnection>, _ dataCenter: Int) {
         if others[dataCenter] === promise { others[dataCenter] = nil }
     }
 
-    private func fulfil(_ promise: Promise<Link>, _ body: () async throws -> Link) async {
+    private func fulfil(_ promise: Promise<DataCenterConnection>, _ body: () async throws -> DataCenterConnection) async {
         do { promise.fulfil(.success(try await body())) } catch { promise.fulfil(.failure(error)) }
     }
 
-    private func authorized(_ dataCenter: Int) async throws -> Link {
+    private func authorized(_ dataCenter: Int) async throws -> DataCenterConnection {
         let link = try await open(dataCenter, .files)
         guard keeper.session.keys[dataCenter] == nil else { return link }
         do {
@@ -78,11 +78,11 @@ actor Links {
     }
 
     /// Brings the account's authorization from its home. Source: https://core.telegram.org/api/datacenter
-    private func authorize(_ link: Link) async throws {
+    private func authorize(_ link: DataCenterConnection) async throws {
         let number: JSON = .integer(Int64(link.dataCenter))
         let exported = try await main().ask(settings.schema, "auth.exportAuthorization", ["dc_id": number])
         guard let id = exported["id"], let bytes = exported["bytes"] else {
-            throw ClientError(.unexpectedAnswer, "Telegram did not export the authorization")
+            throw AccountError(.unexpectedAnswer, "Telegram did not export the authorization")
         }
         _ = try await link.connection.ask(settings.schema, "auth.importAuthorization", ["id": id, "bytes": bytes])
         try await keeper.waitForKey(of: link.dataCenter)
@@ -99,7 +99,7 @@ actor Links {
         // Whoever comes first makes the key, and brings the authorization.
         _ = try await connection(to: dataCenter)
         try await keeper.waitForKey(of: dataCenter)
-        let wanted = min(max(count, 1), Links.mostParallel)
+        let wanted = min(max(count, 1), ConnectionPool.mostParallel)
         while parallel[dataCenter, default: []].count < wanted {
             let link = try await open(dataCenter, .files)
             parallel[dataCenter, default: []].append(link)
@@ -110,7 +110,7 @@ actor Links {
     /// A connection to a data centre of the content delivery network.
     func contentNetwork(_ dataCenter: Int) async throws -> Connection {
         if let promise = contentNetworks[dataCenter] { return try await promise.value().connection }
-        let promise = Promise<Link>()
+        let promise = Promise<DataCenterConnection>()
         contentNetworks[dataCenter] = promise
         jobs.add { [self] in
             await fulfil(promise) { try await self.openContentNetwork(dataCenter) }
@@ -122,7 +122,7 @@ actor Links {
     private func forgetContentNetwork(_ dataCenter: Int) { contentNetworks[dataCenter] = nil }
 
     /// Source: https://core.telegram.org/cdn
-    private func openContentNetwork(_ dataCenter: Int) async throws -> Link {
+    private func openContentNetwork(_ dataCenter: Int) async throws -> DataCenterConnection {
         let config = try await main().ask(settings.schema, "help.getCdnConfig")
         let keys = try (config["public_keys"]?.array ?? []).filter { $0["dc_id"]?.int == Int64(dataCenter) }
             .compactMap { $0["public_key"]?.string }.map { text throws(MTProtoError) in try ServerKey(pem: text) }
@@ -132,21 +132,21 @@ actor Links {
         let known = options.addresses(of: dataCenter, isIPv6: settings.prefersIPv6, isCDN: true)
         var own = settings.connection(to: dataCenter, of: keeper.session, known: known)
         guard !keys.isEmpty, !own.addresses.isEmpty else {
-            throw ClientError(.unexpectedAnswer, "Telegram does not say where its content network \(dataCenter) is")
+            throw AccountError(.unexpectedAnswer, "Telegram does not say where its content network \(dataCenter) is")
         }
         // It knows no permanent keys, and nobody.
         (own.serverKeys, own.key, own.salt) = (keys, nil, 0)
         (own.usesTemporaryKeys, own.dataCenter) = (false, dataCenter)
-        return begin(Link(try await Connection(own), to: dataCenter, .cdn))
+        return begin(DataCenterConnection(try await Connection(own), to: dataCenter, .cdn))
     }
 
-    private func open(_ dataCenter: Int, _ purpose: Link.Purpose) async throws -> Link {
+    private func open(_ dataCenter: Int, _ purpose: DataCenterConnection.Purpose) async throws -> DataCenterConnection {
         let known = options.addresses(of: dataCenter, isIPv6: settings.prefersIPv6)
         let own = settings.connection(to: dataCenter, of: keeper.session, known: known)
-        return begin(Link(try await Connection(own), to: dataCenter, purpose))
+        return begin(DataCenterConnection(try await Connection(own), to: dataCenter, purpose))
     }
 
-    private func begin(_ link: Link) -> Link {
+    private func begin(_ link: DataCenterConnection) -> DataCenterConnection {
         jobs.add { [self] in
             async let telling: Void = tell(link)
             do {
@@ -160,12 +160,12 @@ actor Links {
         return link
     }
 
-    private func tell(_ link: Link) async {
+    private func tell(_ link: DataCenterConnection) async {
         for await event in link.connection.events { await report(event, link) }
     }
 
     /// The next call makes another one.
-    private func ended(_ link: Link) {
+    private func ended(_ link: DataCenterConnection) {
         let number = link.dataCenter
         switch link.purpose {
         case .main: break
@@ -202,7 +202,7 @@ actor Links {
         await stopAll(old)
     }
 
-    private func stopAll(_ promises: [Promise<Link>?]) async {
+    private func stopAll(_ promises: [Promise<DataCenterConnection>?]) async {
         for case let promise? in promises { try? await promise.value().stop() }
     }
 

@@ -8,7 +8,7 @@ package import TL
 /// An account over connections of this process.
 ///
 /// Somebody must be in `run` all the time. Nobody else may use the session meanwhile: see `SessionLock`.
-package final class AccountClient: Account {
+package final class DirectAccount: Account {
     struct State {
         /// nil until Telegram has told.
         var identity: AccountIdentity?
@@ -19,20 +19,20 @@ package final class AccountClient: Account {
     }
 
     package let schema: TLSchema
-    let settings: ClientSettings
+    let settings: AccountSettings
     let keeper: SessionKeeper
     let log: Logger
     let floods: any FloodLedger
-    let peers: PeerBook?
+    let peers: PeerStore?
     let hub = EventHub()
     let state: Mutex<State>
     let uploaded = UploadedFiles()
-    private let jobs = Jobs()
+    private let jobs = BackgroundTasks()
     private let decoder: Mutex<TLDecoder>
-    private let madeLinks = Mutex<Links?>(nil)
+    private let madeLinks = Mutex<ConnectionPool?>(nil)
 
     init(
-        _ settings: ClientSettings, _ keeper: SessionKeeper, floods: any FloodLedger, peers: PeerBook? = nil,
+        _ settings: AccountSettings, _ keeper: SessionKeeper, floods: any FloodLedger, peers: PeerStore? = nil,
         log: Logger
     ) {
         (self.settings, self.keeper, self.floods, self.peers, self.log) = (settings, keeper, floods, peers, log)
@@ -51,10 +51,10 @@ package final class AccountClient: Account {
 
     var isLoggedIn: Bool { state.withLock { $0.isLoggedIn } }
 
-    var links: Links {
+    var links: ConnectionPool {
         madeLinks.withLock { made in
             if let made { return made }
-            let links = Links(
+            let links = ConnectionPool(
                 settings, keeper, jobs,
                 report: { [weak self] event, link in await self?.take(event, of: link) },
                 ending: { [weak self] error, link in await self?.ended(link, error) })
@@ -115,8 +115,8 @@ package final class AccountClient: Account {
 
 // MARK: What happens
 
-extension AccountClient {
-    private func take(_ event: ConnectionEvent, of link: Link) async {
+extension DirectAccount {
+    private func take(_ event: ConnectionEvent, of link: DataCenterConnection) async {
         let number = link.dataCenter
         switch event {
         case .key(let key) where link.purpose != .cdn: await keep { $0.keys[number] = key }
@@ -150,7 +150,7 @@ extension AccountClient {
     }
 
     /// A connection for which another attempt would be of no use.
-    private func ended(_ link: Link, _ error: MTProtoError) async {
+    private func ended(_ link: DataCenterConnection, _ error: MTProtoError) async {
         if link.purpose == .main { return await end(error) }
         log.warning("the connection to data centre \(link.dataCenter) has ended: \(error.message)")
         guard error.code == .unknownKey, link.purpose == .files, link.dataCenter != keeper.session.dataCenter else {

@@ -4,7 +4,7 @@ import Stage
 package import TL
 
 /// How a process of its own speaks with Telegram as an account.
-package struct ClientSettings: Sendable {
+package struct AccountSettings: Sendable {
     package var schema: TLSchema
     /// The layer that Telegram is told.
     package var layer: Int
@@ -35,7 +35,7 @@ package struct ClientSettings: Sendable {
         var settings = ConnectionSettings(addresses: addresses, dataCenter: number)
         settings.serverKeys = [serverKey ?? (session.isTest ? .telegramTest : .telegram)]
         (settings.transport, settings.proxy) = (transport, proxy)
-        settings.client = ClientSettings.description(layer: layer, apiID: apiID)
+        settings.client = AccountSettings.description(layer: layer, apiID: apiID)
         settings.key = session.keys[dataCenter]
         settings.salt = session.salts[dataCenter] ?? 0
         settings.usesTemporaryKeys = usesTemporaryKeys

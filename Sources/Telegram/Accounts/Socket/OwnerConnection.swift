@@ -4,7 +4,7 @@ import Synchronization
 import System
 
 /// One client of an owner: its requests, side by side, and their answers.
-final class OwnerTalk: Sendable {
+final class OwnerConnection: Sendable {
     /// Of one client, at once.
     static let mostRequests = 256
     /// A client that takes nothing for so long is gone.
@@ -14,7 +14,7 @@ final class OwnerTalk: Sendable {
     private let outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>
     /// Fulfilled when the client is gone.
     private let gone: Promise<Void>
-    private let jobs = Jobs()
+    private let jobs = BackgroundTasks()
     private let writes = PendingWrites()
     /// The requests in flight; each ends early, with the reason, when its promise fails.
     private let requests = Mutex<[Int64: (stop: Promise<Void>, isEndless: Bool)]>([:])
@@ -34,13 +34,13 @@ final class OwnerTalk: Sendable {
                 }
             }
         } or: {
-            await first({ try? await self.gone.value() }, or: { await self.writes.waitUntilStuck(OwnerTalk.patience) })
+            await first({ try? await self.gone.value() }, or: { await self.writes.waitUntilStuck(OwnerConnection.patience) })
         }
     }
 
     /// No more requests; what would never end by itself ends.
     private func finish() {
-        let reason = ClientError(.ownerGone, "the session's owner ends")
+        let reason = AccountError(.ownerGone, "the session's owner ends")
         for request in requests.withLock({ $0 }).values where request.isEndless {
             request.stop.fulfil(.failure(reason))
         }
@@ -54,8 +54,8 @@ final class OwnerTalk: Sendable {
                 for line in try lines.take(buffer) { await take(line) }
             }
             for line in try lines.finish() { await take(line) }
-        } catch let error as ClientError {
-            await send(OwnerAnswer.failure(nil, error))
+        } catch let error as AccountError {
+            await send(OwnerResponse.failure(nil, error))
         } catch {}
     }
 
@@ -63,7 +63,7 @@ final class OwnerTalk: Sendable {
         var id: Int64?
         do {
             guard let json = try? JSON(parsing: line) else {
-                throw ClientError(.socketProtocol, "a request has to be a line of JSON")
+                throw AccountError(.socketProtocol, "a request has to be a line of JSON")
             }
             id = json["id"]?.int
             let request = try OwnerRequest(json)
@@ -73,18 +73,18 @@ final class OwnerTalk: Sendable {
                 _ = requests.withLock { $0.removeValue(forKey: request.id) }
             }
         } catch {
-            await send(OwnerAnswer.failure(id, error))
+            await send(OwnerResponse.failure(id, error))
         }
     }
 
-    private func admit(_ request: OwnerRequest) throws(ClientError) -> Promise<Void> {
+    private func admit(_ request: OwnerRequest) throws(AccountError) -> Promise<Void> {
         let isEndless = if case .events = request.kind { true } else { false }
-        let refusal = requests.withLock { requests -> ClientError? in
+        let refusal = requests.withLock { requests -> AccountError? in
             guard requests[request.id] == nil else {
-                return ClientError(.socketProtocol, "the id \(request.id) is in use")
+                return AccountError(.socketProtocol, "the id \(request.id) is in use")
             }
-            guard requests.count < OwnerTalk.mostRequests else {
-                return ClientError(.tooMuch, "more than \(OwnerTalk.mostRequests) requests at once")
+            guard requests.count < OwnerConnection.mostRequests else {
+                return AccountError(.tooMuch, "more than \(OwnerConnection.mostRequests) requests at once")
             }
             requests[request.id] = (Promise(), isEndless)
             return nil
@@ -94,8 +94,8 @@ final class OwnerTalk: Sendable {
     }
 
     private func stopped(_ id: Int64, _ stop: Promise<Void>) async {
-        do { try await stop.value() } catch let reason as ClientError {
-            await send(OwnerAnswer.failure(id, reason))
+        do { try await stop.value() } catch let reason as AccountError {
+            await send(OwnerResponse.failure(id, reason))
         } catch {}
     }
 
@@ -106,7 +106,7 @@ final class OwnerTalk: Sendable {
             await send(answer)
         } catch {
             guard !Task.isCancelled else { return }
-            await send(OwnerAnswer.failure(request.id, error))
+            await send(OwnerResponse.failure(request.id, error))
         }
     }
 
@@ -127,33 +127,33 @@ final class OwnerTalk: Sendable {
             return try await telling(id) { tell in
                 var options = CallOptions()
                 (options.deadline, options.longestWait) = (request.deadline, request.longestWait)
-                options.onWait = { tell(OwnerAnswer.waiting(id, $0)) }
-                return OwnerAnswer.line(id, "result", try await account.call(method, parameters, options))
+                options.onWait = { tell(OwnerResponse.waiting(id, $0)) }
+                return OwnerResponse.line(id, "result", try await account.call(method, parameters, options))
             }
         case .upload(let path, let key):
             return try await telling(id) { tell in
-                let file = try await account.upload(path, key: key) { tell(OwnerTalk.progress(id, $0)) }
-                return OwnerAnswer.line(id, "result", file)
+                let file = try await account.upload(path, key: key) { tell(OwnerConnection.progress(id, $0)) }
+                return OwnerResponse.line(id, "result", file)
             }
         case .download(let file, let path):
             return try await telling(id) { tell in
-                try await account.download(file, to: path) { tell(OwnerTalk.progress(id, $0)) }
-                return OwnerAnswer.line(id, "result", true)
+                try await account.download(file, to: path) { tell(OwnerConnection.progress(id, $0)) }
+                return OwnerResponse.line(id, "result", true)
             }
         case .events:
             try await tellEvents(id)
             return nil
-        case .peer(let peer): return OwnerAnswer.line(id, "result", try await account.peer(peer) ?? .null)
-        case .status: return OwnerAnswer.line(id, "result", owner.status)
+        case .peer(let peer): return OwnerResponse.line(id, "result", try await account.peer(peer) ?? .null)
+        case .status: return OwnerResponse.line(id, "result", owner.status)
         case .cancel(let other):
             let stop = requests.withLock { $0[other]?.stop }
-            stop?.fulfil(.failure(ClientError(.cancelled, "the request was given up")))
-            return OwnerAnswer.line(id, "result", .bool(stop != nil))
+            stop?.fulfil(.failure(AccountError(.cancelled, "the request was given up")))
+            return OwnerResponse.line(id, "result", .bool(stop != nil))
         }
     }
 
     private static func progress(_ id: Int64, _ bytes: Int64) -> ByteBuffer {
-        OwnerAnswer.line(id, "progress", .integer(bytes))
+        OwnerResponse.line(id, "progress", .integer(bytes))
     }
 
     /// Runs `body`, and sends what it tells meanwhile: of what comes faster than the client takes it, the newest.
@@ -173,9 +173,9 @@ final class OwnerTalk: Sendable {
 
     private func tellEvents(_ id: Int64) async throws {
         let events = try await owner.account.events()
-        await send(OwnerAnswer.line(id, "result", true))
-        for try await event in events { await send(OwnerAnswer.event(id, event)) }
+        await send(OwnerResponse.line(id, "result", true))
+        for try await event in events { await send(OwnerResponse.event(id, event)) }
         try Task.checkCancellation()
-        throw ClientError(.ownerGone, "the session's owner has ended")
+        throw AccountError(.ownerGone, "the session's owner has ended")
     }
 }

@@ -1,5 +1,5 @@
 /// Work that begins while other work goes on, all of it in one task group.
-final class Jobs: Sendable {
+final class BackgroundTasks: Sendable {
     typealias Job = @Sendable () async -> Void
 
     private let jobs: AsyncStream<Job>

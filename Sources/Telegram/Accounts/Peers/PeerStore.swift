@@ -8,7 +8,7 @@ import Synchronization
 /// names brings waits of hours.
 ///
 /// What short forms (`me`, `@name`, links, ids) stand for is looked up here: see `expanding`.
-final class PeerBook: Sendable {
+final class PeerStore: Sendable {
     private let table: Mutex<PeerTable>
     private let thread = BlockingThread()
     private let log: Logger
@@ -23,7 +23,7 @@ final class PeerBook: Sendable {
     ///   - path: the file, `NAME.peers` beside the session; made for its owner only.
     ///   - account: whose book it has to be, if that is known; what was noted for another account is forgotten.
     ///   - most: peers that are kept.
-    /// - Throws: `AccountError`, `localIO`.
+    /// - Throws: `AccountError`, `sessionIO`.
     init(path: String, account: Int64? = nil, most: Int = 1_000_000, log: Logger) throws(AccountError) {
         let opened = try PeerTable.open(path, most: most)
         if let account { try opened.belong(to: account) }
@@ -35,11 +35,11 @@ final class PeerBook: Sendable {
     ///
     /// When this has returned, they are found.
     func note(_ text: [UInt8]) async {
-        guard PeerBook.mayHavePeers(text) else { return }
+        guard PeerStore.mayHavePeers(text) else { return }
         do {
             try await work { table throws(AccountError) in
                 guard let json = try? JSON(parsing: text) else { return }
-                try table.note(KnownPeer.all(in: json), at: PeerBook.now)
+                try table.note(KnownPeer.all(in: json), at: PeerStore.now)
             }
         } catch {
             guard !hasWarned.exchange(true, ordering: .relaxed) else { return }
@@ -49,7 +49,7 @@ final class PeerBook: Sendable {
 
     /// What is known of a peer without asking Telegram.
     ///
-    /// - Throws: `AccountError`, `localIO`.
+    /// - Throws: `AccountError`, `sessionIO`.
     func known(botAPI id: Int64) async throws -> JSON? { try await known(id).map { .object($0.object) } }
 
     func known(_ id: Int64) async throws(AccountError) -> KnownPeer? {
@@ -57,11 +57,11 @@ final class PeerBook: Sendable {
     }
 
     func owner(of name: String) async throws(AccountError) -> PeerTable.Owner {
-        try await work { table throws(AccountError) in try table.owner(of: name, at: PeerBook.now) }
+        try await work { table throws(AccountError) in try table.owner(of: name, at: PeerStore.now) }
     }
 
     func setName(_ name: String, _ id: Int64?) async throws(AccountError) {
-        try await work { table throws(AccountError) in try table.setName(name, id, at: PeerBook.now) }
+        try await work { table throws(AccountError) in try table.setName(name, id, at: PeerStore.now) }
     }
 
     private func work<Value: Sendable>(

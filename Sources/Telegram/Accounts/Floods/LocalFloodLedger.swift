@@ -1,7 +1,7 @@
 import Synchronization
 
 /// Waits that are known to this process alone.
-package final class OwnFloodLedger: FloodLedger {
+package final class LocalFloodLedger: FloodLedger {
     private struct Key: Hashable {
         let account: Int64
         let method: String
@@ -22,7 +22,7 @@ package final class OwnFloodLedger: FloodLedger {
 
     package func note(account: Int64, _ wait: FloodWait) async {
         waits.withLock { waits in
-            if waits.count >= OwnFloodLedger.most { waits = waits.filter { $0.value.until > .now } }
+            if waits.count >= LocalFloodLedger.most { waits = waits.filter { $0.value.until > .now } }
             let key = Key(account: account, method: wait.method)
             let until = ContinuousClock.now + wait.remaining
             // A shorter one says nothing about the longer one that was told before.

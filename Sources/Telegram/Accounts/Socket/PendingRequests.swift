@@ -4,16 +4,16 @@ import Synchronization
 import System
 
 /// Requests to an owner that have no answer yet, whichever connection they go over.
-final class RequestDesk: Sendable {
+final class PendingRequests: Sendable {
     /// At once; the owner takes no more of one client.
-    static let most = OwnerTalk.mostRequests - 4
+    static let most = OwnerConnection.mostRequests - 4
 
     private struct Pending {
         let line: ByteBuffer
         let isRepeatable: Bool
         var isSent: Bool
         /// Everything but the result and errors.
-        let told: @Sendable (OwnerLine) -> Void
+        let told: @Sendable (OwnerResponseLine) -> Void
         /// nil: for what has no one answer.
         let answer: Promise<[UInt8]>?
     }
@@ -23,7 +23,7 @@ final class RequestDesk: Sendable {
         var next: Int64 = 0
         var send: (@Sendable (ByteBuffer) -> Void)?
         /// Sent on each connection anew.
-        var standing: (text: [UInt8], told: @Sendable (OwnerLine) -> Void)?
+        var standing: (text: [UInt8], told: @Sendable (OwnerResponseLine) -> Void)?
         var isClosed = false
         /// Whether the owner has answered anything on this connection.
         var isAnswered = false
@@ -33,19 +33,19 @@ final class RequestDesk: Sendable {
 
     /// - Parameter isRepeatable: may be sent to the next owner, too, when the one before has not answered.
     /// - Returns: JSON text of the result.
-    /// - Throws: what the owner answers; `ClientError`, `ownerGone`, `tooLarge` or `tooMuch`.
+    /// - Throws: what the owner answers; `AccountError`, `ownerGone`, `tooLarge` or `tooMuch`.
     func ask(
-        _ request: JSONObject, within limit: Duration, isRepeatable: Bool, told: @escaping @Sendable (OwnerLine) -> Void
+        _ request: JSONObject, within limit: Duration, isRepeatable: Bool, told: @escaping @Sendable (OwnerResponseLine) -> Void
     ) async throws -> [UInt8] {
         let answer = Promise<[UInt8]>()
         let text = JSON.object(request).bytes
         // With room for the id.
         guard text.count < OwnerSocket.maxRequestBytes - 32 else {
-            throw ClientError(
+            throw AccountError(
                 .tooLarge, "a request to the session's owner has \(OwnerSocket.maxRequestBytes >> 20) MiB at most")
         }
-        guard let id = state.withLock({ RequestDesk.add(text, isRepeatable, told, answer, &$0) }) else {
-            throw ClientError(.tooMuch, "more than \(RequestDesk.most) requests to the session's owner at once")
+        guard let id = state.withLock({ PendingRequests.add(text, isRepeatable, told, answer, &$0) }) else {
+            throw AccountError(.tooMuch, "more than \(PendingRequests.most) requests to the session's owner at once")
         }
         do {
             return try await within(limit, "the session's owner does not answer: is tg-session run still there?") {
@@ -58,17 +58,17 @@ final class RequestDesk: Sendable {
     }
 
     /// Asks for what has no end: now, and on each connection that follows.
-    func keepAsking(_ request: JSONObject, told: @escaping @Sendable (OwnerLine) -> Void) {
+    func keepAsking(_ request: JSONObject, told: @escaping @Sendable (OwnerResponseLine) -> Void) {
         let text = JSON.object(request).bytes
         state.withLock { state in
             state.standing = (text, told)
-            if state.send != nil { _ = RequestDesk.add(text, false, told, nil, &state) }
+            if state.send != nil { _ = PendingRequests.add(text, false, told, nil, &state) }
         }
     }
 
     /// - Parameter text: an object that is not empty.
     private static func add(
-        _ text: [UInt8], _ isRepeatable: Bool, _ told: @escaping @Sendable (OwnerLine) -> Void,
+        _ text: [UInt8], _ isRepeatable: Bool, _ told: @escaping @Sendable (OwnerResponseLine) -> Void,
         _ answer: Promise<[UInt8]>?, _ state: inout State
     ) -> Int64? {
         guard !state.isClosed, state.pending.count < most else { return nil }
@@ -99,7 +99,7 @@ final class RequestDesk: Sendable {
                 send(pending.line)
             }
             if let standing = state.standing {
-                _ = RequestDesk.add(standing.text, false, standing.told, nil, &state)
+                _ = PendingRequests.add(standing.text, false, standing.told, nil, &state)
             }
         }
     }
@@ -133,12 +133,12 @@ final class RequestDesk: Sendable {
     }
 
     private func fail(_ answers: [Promise<[UInt8]>], _ reason: String) {
-        for answer in answers { answer.fulfil(.failure(ClientError(.ownerGone, reason))) }
+        for answer in answers { answer.fulfil(.failure(AccountError(.ownerGone, reason))) }
     }
 
     /// A line of the owner. One that makes no sense, or for which nobody waits, is passed over.
     func take(_ bytes: [UInt8]) {
-        guard let line = OwnerLine(bytes) else { return takeRefusal(bytes) }
+        guard let line = OwnerResponseLine(bytes) else { return takeRefusal(bytes) }
         let isEnd = line.key == "result" || line.key == "error"
         let pending = state.withLock { state -> Pending? in
             state.isAnswered = true
@@ -151,7 +151,7 @@ final class RequestDesk: Sendable {
         if line.key == "result" {
             answer.fulfil(.success(Array(line.value)))
         } else {
-            answer.fulfil(.failure(Failure.error(line.json ?? .null)))
+            answer.fulfil(.failure(ErrorCoding.decode(line.json ?? .null)))
         }
     }
 
@@ -164,6 +164,6 @@ final class RequestDesk: Sendable {
             defer { state.pending = state.pending.filter { !$0.value.isSent } }
             return state.pending.values.filter(\.isSent).compactMap(\.answer)
         }
-        for answer in refused { answer.fulfil(.failure(Failure.error(error))) }
+        for answer in refused { answer.fulfil(.failure(ErrorCoding.decode(error))) }
     }
 }

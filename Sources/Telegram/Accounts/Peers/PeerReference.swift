@@ -1,7 +1,7 @@
 import JSON
 
 /// What somebody writes in place of an `InputPeer` and the like.
-enum ShortForm: Equatable {
+enum PeerReference: Equatable {
     case own
     /// In small letters, without `@`.
     case name(String)
@@ -12,8 +12,8 @@ enum ShortForm: Equatable {
     /// nil for JSON that is no short form: the encoder says what is wrong with it.
     init?(_ json: JSON) {
         switch json {
-        case .integer(let number): self = ShortForm.id(number)
-        case .string(let text): self = ShortForm(text)
+        case .integer(let number): self = PeerReference.id(number)
+        case .string(let text): self = PeerReference(text)
         default: return nil
         }
     }
@@ -22,24 +22,24 @@ enum ShortForm: Equatable {
         if ["me", "@me", "self"].contains(text.lowercased()) {
             self = .own
         } else if let query = text.without("tg://") ?? text.without("tg:") {
-            self = ShortForm.application(query)
-        } else if let path = ShortForm.path(of: text) {
-            self = ShortForm.link(path)
+            self = PeerReference.application(query)
+        } else if let path = PeerReference.path(of: text) {
+            self = PeerReference.link(path)
         } else if text.hasPrefix("+") {
-            self = ShortForm.plus(text.dropFirst())
+            self = PeerReference.plus(text.dropFirst())
         } else if let number = Int64(text) {
-            self = ShortForm.id(number)
+            self = PeerReference.id(number)
         } else {
-            self = ShortForm.name(text.hasPrefix("@") ? text.dropFirst() : text[...])
+            self = PeerReference.name(text.hasPrefix("@") ? text.dropFirst() : text[...])
         }
     }
 
-    private static func id(_ number: Int64) -> ShortForm {
+    private static func id(_ number: Int64) -> PeerReference {
         PeerID(botAPI: number).map { .id($0) } ?? .refused("is no id as the Bot API writes them")
     }
 
     /// Telegram's own rule, and names of collectors, which are shorter.
-    private static func name(_ text: Substring) -> ShortForm {
+    private static func name(_ text: Substring) -> PeerReference {
         let isRight = text.utf8.allSatisfy { byte in
             (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte)
                 || byte == UInt8(ascii: "_")
@@ -50,12 +50,12 @@ enum ShortForm: Equatable {
         return .name(text.lowercased())
     }
 
-    private static func plus(_ text: Substring) -> ShortForm {
+    private static func plus(_ text: Substring) -> PeerReference {
         guard text.allSatisfy({ $0.isNumber || " -()".contains($0) }) else { return invitation }
         return .refused("a phone number stands for no peer: see contacts.resolvePhone and contacts.importContacts")
     }
 
-    private static let invitation = ShortForm.refused(
+    private static let invitation = PeerReference.refused(
         "an invitation stands for no peer before it was accepted: join first (messages.importChatInvite), then use its id"
     )
 
@@ -72,7 +72,7 @@ enum ShortForm: Equatable {
         return rest.startIndex == text.startIndex ? nil : "/-"
     }
 
-    private static func link(_ path: Substring) -> ShortForm {
+    private static func link(_ path: Substring) -> PeerReference {
         let steps = path.split(separator: "/")
         guard let first = steps.first else { return other }
         if first.hasPrefix("+") { return plus(first.dropFirst()) }
@@ -85,7 +85,7 @@ enum ShortForm: Equatable {
         }
     }
 
-    private static let other = ShortForm.refused("this link stands for no chat")
+    private static let other = PeerReference.refused("this link stands for no chat")
 
     /// First steps of links to something else.
     private static let functions: Set<String> = [
@@ -93,13 +93,13 @@ enum ShortForm: Equatable {
         "giftcode", "invoice", "iv", "login", "m", "nft", "proxy", "setlanguage", "share", "socks",
     ]
 
-    private static func channel(_ text: Substring?) -> ShortForm {
+    private static func channel(_ text: Substring?) -> PeerReference {
         guard let number = text.flatMap({ Int64($0) }), (1...Int64(1) << 40).contains(number) else { return other }
         return id(PeerID.channel(number).botAPI)
     }
 
     /// `tg://…`, as the applications open them.
-    private static func application(_ text: Substring) -> ShortForm {
+    private static func application(_ text: Substring) -> PeerReference {
         let parts = text.split(separator: "?", maxSplits: 1)
         let pairs = (parts.count > 1 ? parts[1] : "").split(separator: "&").map {
             $0.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)

@@ -2,7 +2,7 @@ import JSON
 import NIOCore
 
 /// Lines from an owner to a client: the request's id, and one more member.
-enum OwnerAnswer {
+enum OwnerResponse {
     /// A result that is JSON text already is not read again.
     static func line(_ id: Int64?, _ key: String, _ text: [UInt8]) -> ByteBuffer {
         var buffer = ByteBuffer()
@@ -16,7 +16,7 @@ enum OwnerAnswer {
     static func line(_ id: Int64?, _ key: String, _ json: JSON) -> ByteBuffer { line(id, key, json.bytes) }
 
     static func failure(_ id: Int64?, _ error: any Error) -> ByteBuffer {
-        line(id, "error", .object(Failure.json(error)))
+        line(id, "error", .object(ErrorCoding.encode(error)))
     }
 
     static func event(_ id: Int64, _ event: AccountEvent) -> ByteBuffer {
@@ -38,7 +38,7 @@ enum OwnerAnswer {
 }
 
 /// A line of an owner, read without making a tree of what may be long.
-struct OwnerLine {
+struct OwnerResponseLine {
     let id: Int64
     let key: String
     /// JSON text.

@@ -2,7 +2,7 @@
 import JSON
 import Testing
 
-@Suite struct ShortFormTests {
+@Suite struct PeerReferenceTests {
     @Test(
         arguments: [
             ("me", .own), ("@me", .own), ("Self", .own), ("@Durov", .name("durov")), ("durov", .name("durov")),
@@ -15,9 +15,9 @@ import Testing
             ("tg://user?id=77", .id(.user(77))), ("tg://openmessage?user_id=77", .id(.user(77))),
             ("tg://openmessage?chat_id=77", .id(.chat(77))), ("77", .id(.user(77))), ("-77", .id(.chat(77))),
             (-1_001_234_567_890, .id(.channel(1_234_567_890))), ("-1001234567890", .id(.channel(1_234_567_890))),
-        ] as [(JSON, ShortForm)])
-    func `A short form stands for one peer`(_ written: JSON, _ meant: ShortForm) {
-        #expect(ShortForm(written) == meant)
+        ] as [(JSON, PeerReference)])
+    func `A short form stands for one peer`(_ written: JSON, _ meant: PeerReference) {
+        #expect(PeerReference(written) == meant)
     }
 
     @Test(
@@ -32,7 +32,7 @@ import Testing
             ("@x", "neither"), ("naïve", "neither"), (0, "no id"), ("-1000000000000", "no id"),
         ] as [(JSON, String)])
     func `Text that names no peer is refused without repeating it`(_ written: JSON, _ reason: String) {
-        guard case .refused(let told) = ShortForm(written) else {
+        guard case .refused(let told) = PeerReference(written) else {
             Issue.record("\(written.text) was taken")
             return
         }
@@ -41,5 +41,5 @@ import Testing
     }
 
     @Test(arguments: [true, 1.5, .array([]), .null] as [JSON])
-    func `Other JSON is left to the encoder`(_ written: JSON) { #expect(ShortForm(written) == nil) }
+    func `Other JSON is left to the encoder`(_ written: JSON) { #expect(PeerReference(written) == nil) }
 }

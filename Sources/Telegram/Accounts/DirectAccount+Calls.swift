@@ -3,16 +3,16 @@ import MTProto
 import Synchronization
 import TL
 
-extension AccountClient {
+extension DirectAccount {
     package func call(_ method: String, _ parameters: JSONObject, _ options: CallOptions) async throws -> [UInt8] {
         let expanded = try await expanding(parameters, of: method, options)
         let request = try schema.request(method, .object(expanded))
         let answer = try await restoringParts(parameters) { try await self.answer(to: request, options) }
         let text = try json(answer, as: request.result)
         await peers?.note(text)
-        if AccountClient.isUpdates(text) { hub.add(.updates(text)) }
+        if DirectAccount.isUpdates(text) { hub.add(.updates(text)) }
         if let updates = AffectedMessages.updates(method, expanded, text) { hub.add(.updates(updates)) }
-        if method == "auth.logOut" { await end(ClientError(.notLoggedIn, "the session was logged out")) }
+        if method == "auth.logOut" { await end(AccountError(.notLoggedIn, "the session was logged out")) }
         return text
     }
 
@@ -91,7 +91,7 @@ extension AccountClient {
             attempt.dataCenter = nil
             return try await links.moveHome(to: place, isLoggedIn: isLoggedIn)
         }
-        if attempt.dataCenter == nil, isLoggedIn, AccountClient.endings.contains(error.name) {
+        if attempt.dataCenter == nil, isLoggedIn, DirectAccount.endings.contains(error.name) {
             await end(error)
             throw error
         }

@@ -2,7 +2,7 @@ import MTProto
 import System
 
 /// A connection that is kept up, and a way to end it.
-struct Link: Sendable {
+struct DataCenterConnection: Sendable {
     /// What it is for: what becomes of its events.
     enum Purpose: Sendable, Equatable {
         /// Calls and updates, at home.

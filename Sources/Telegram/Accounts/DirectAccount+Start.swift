@@ -3,7 +3,7 @@ import Logging
 import MTProto
 import Synchronization
 
-extension AccountClient {
+extension DirectAccount {
     /// Learns who the account is. When that is known already, it is asked again on the side: Telegram sends updates to those only
     /// who have called something.
     ///
@@ -31,7 +31,7 @@ extension AccountClient {
                 return false
             }
             group.addTask {
-                try await Task.sleep(for: AccountClient.patience)
+                try await Task.sleep(for: DirectAccount.patience)
                 return false
             }
             defer { group.cancelAll() }
@@ -62,7 +62,7 @@ extension AccountClient {
         options.deadline = .seconds(20)
         let users = try await ask("users.getUsers", ["id": .array([.object(["_": "inputUserSelf"])])], options)
         guard let user = users.array?.first, let id = user["id"]?.int else {
-            throw ClientError(.unexpectedAnswer, "Telegram does not say who the account is")
+            throw AccountError(.unexpectedAnswer, "Telegram does not say who the account is")
         }
         try await become(AccountIdentity(userID: id, isBot: user["bot"] == true))
         later { [self] in

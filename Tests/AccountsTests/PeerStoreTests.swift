@@ -5,17 +5,17 @@ import Logging
 import TestSupport
 import Testing
 
-@Suite struct PeerBookTests {
+@Suite struct PeerStoreTests {
     private let folder: TemporaryFolder
-    private let book: PeerBook
+    private let book: PeerStore
 
     init() throws {
         folder = try TemporaryFolder()
-        book = try PeerBookTests.open(folder)
+        book = try PeerStoreTests.open(folder)
     }
 
-    private static func open(_ folder: TemporaryFolder, account: Int64? = nil) throws -> PeerBook {
-        try PeerBook(
+    private static func open(_ folder: TemporaryFolder, account: Int64? = nil) throws -> PeerStore {
+        try PeerStore(
             path: folder("alice.peers"), account: account, log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     }
 
@@ -68,7 +68,7 @@ import Testing
 
     @Test func `The peer book survives the process and only its user can read it`() async throws {
         await note(#"{"_":"user","id":77,"access_hash":123,"username":"bob"}"#)
-        let again = try PeerBookTests.open(folder)
+        let again = try PeerStoreTests.open(folder)
         #expect(try await again.known(botAPI: 77)?["access_hash"] == 123)
         for name in try FileManager.default.contentsOfDirectory(atPath: folder.path) {
             let mode = try FileManager.default.attributesOfItem(atPath: folder(name))[.posixPermissions] as? Int
@@ -78,12 +78,12 @@ import Testing
 
     @Test func `A session of another account starts a new peer book`() async throws {
         await note(#"[{"_":"user","id":42,"self":true,"access_hash":1},{"_":"user","id":77,"access_hash":123}]"#)
-        let same = try PeerBookTests.open(folder, account: 42)
+        let same = try PeerStoreTests.open(folder, account: 42)
         #expect(try await same.known(botAPI: 77) != nil)
         await note(#"[{"_":"user","id":43,"self":true,"access_hash":1}]"#)
         #expect(try await book.known(botAPI: 77) == nil)
         #expect(try await book.known(botAPI: 43) != nil)
-        let other = try PeerBookTests.open(folder, account: 44)
+        let other = try PeerStoreTests.open(folder, account: 44)
         #expect(try await other.known(botAPI: 43) == nil)
     }
 
@@ -91,7 +91,7 @@ import Testing
     func `A damaged peer book is replaced`(_ rubbish: String) async throws {
         let other = try TemporaryFolder()
         try Data((rubbish + String(repeating: "x", count: 5000)).utf8).write(to: URL(filePath: other("alice.peers")))
-        let book = try PeerBookTests.open(other)
+        let book = try PeerStoreTests.open(other)
         await book.note(Array(#"{"_":"user","id":77,"access_hash":123}"#.utf8))
         #expect(try await book.known(botAPI: 77) != nil)
     }

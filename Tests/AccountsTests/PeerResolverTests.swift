@@ -13,14 +13,14 @@ private final class Asked: Sendable {
     static let schema = Result { try TLSchema() }
 
     private let folder: TemporaryFolder
-    private let book: PeerBook
+    private let book: PeerStore
     private let answers: [String: String]
     private let made = Mutex<[String]>([])
     var calls: [String] { made.withLock { $0 } }
 
     init(_ answers: [String: String] = [:], known: String = "[]") async throws {
         folder = try TemporaryFolder()
-        book = try PeerBook(path: folder("a.peers"), log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        book = try PeerStore(path: folder("a.peers"), log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         self.answers = answers
         await book.note(Array(known.utf8))
     }
@@ -46,7 +46,7 @@ private final class Asked: Sendable {
     func refusal(_ text: String, of method: String) async throws -> any ReportableError {
         do {
             let expanded = try await expand(text, of: method)
-            throw ClientError(.unexpectedAnswer, "taken: \(expanded)")
+            throw AccountError(.unexpectedAnswer, "taken: \(expanded)")
         } catch let error as any ReportableError { return error }
     }
 }

@@ -6,7 +6,7 @@ import System
 import TestSupport
 import Testing
 
-@Suite struct AccountClientTests {
+@Suite struct DirectAccountTests {
     @Test func `A call is answered and the session records its account`() async throws {
         let work = try AtWork(try await MTProtoEmulator())
         try await work.whileAlice { account async throws in

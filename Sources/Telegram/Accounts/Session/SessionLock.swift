@@ -15,8 +15,8 @@ struct SessionLock: ~Copyable {
     deinit { close(descriptor) }
 
     /// - Parameter path: of the lock file, which is made when it is not there; its folder must be there.
-    /// - Throws: `ClientError`, `localIO`.
-    static func attempt(_ path: String) throws(ClientError) -> Attempt {
+    /// - Throws: `AccountError`, `localIO`.
+    static func attempt(_ path: String) throws(AccountError) -> Attempt {
         let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard descriptor >= 0 else { throw system("unable to open \(path)") }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
@@ -47,7 +47,7 @@ struct SessionLock: ~Copyable {
         return pid_t(String(decoding: bytes.prefix(max(0, count)).prefix { $0 > 0x20 }, as: UTF8.self))
     }
 
-    private static func system(_ what: String) -> ClientError {
-        ClientError(.localIO, "\(what): \(String(cString: strerror(errno)))")
+    private static func system(_ what: String) -> AccountError {
+        AccountError(.localIO, "\(what): \(String(cString: strerror(errno)))")
     }
 }

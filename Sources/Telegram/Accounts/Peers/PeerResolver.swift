@@ -15,7 +15,7 @@ struct PeerSource: Sendable {
     let call: Call
 }
 
-extension PeerBook {
+extension PeerStore {
     /// How long the list of dialogs is not read again in search of somebody.
     private static let searchPause = Duration.seconds(600)
 
@@ -23,7 +23,7 @@ extension PeerBook {
     ///
     /// An unknown name is asked for once (`contacts.resolveUsername`), for an unknown id the newest dialogs are read.
     ///
-    /// - Throws: `TLError` with the path for what can stand for no peer, or not for one of the type that is wanted; `ClientError`,
+    /// - Throws: `TLError` with the path for what can stand for no peer, or not for one of the type that is wanted; `AccountError`,
     ///   `unknownPeer`; whatever `source` throws.
     func expanding(
         _ parameters: JSONObject, of method: String, in schema: TLSchema, _ source: PeerSource
@@ -44,7 +44,7 @@ extension PeerBook {
     private func input(for place: TLPlace, _ source: PeerSource) async throws -> JSON? {
         let input: JSON?
         let kind: String
-        switch ShortForm(place.value) {
+        switch PeerReference(place.value) {
         case nil: return nil
         case .refused(let reason): throw TLError(.wrongValue, reason, path: place.path)
         case .own: (input, kind) = (PeerHandle.own(place.type), "the account itself")
@@ -146,7 +146,7 @@ extension PeerBook {
     /// The newest dialogs bring whoever was written with lately.
     private func search(_ source: PeerSource) async throws {
         let isDue = lastSearch.withLock { last in
-            if let last, last + PeerBook.searchPause > .now { return false }
+            if let last, last + PeerStore.searchPause > .now { return false }
             last = .now
             return true
         }
@@ -164,12 +164,12 @@ extension PeerBook {
         }
     }
 
-    private func nobody(_ name: String, _ place: TLPlace) -> ClientError {
-        ClientError(.unknownPeer, "\(place.path): nobody has the name @\(name)")
+    private func nobody(_ name: String, _ place: TLPlace) -> AccountError {
+        AccountError(.unknownPeer, "\(place.path): nobody has the name @\(name)")
     }
 
-    private func stranger(_ id: PeerID, _ place: TLPlace) -> ClientError {
-        ClientError(
+    private func stranger(_ id: PeerID, _ place: TLPlace) -> AccountError {
+        AccountError(
             .unknownPeer,
             "\(place.path): the \(id.kind) \(id.botAPI) has not been seen by this account, and cannot be spoken to by its id alone: "
                 + "use @name, or have it seen first (messages.getDialogs, contacts.getContacts, the members of a group)"

@@ -6,7 +6,7 @@ package import Stage
 import TL
 
 /// A session by its name: where its files are, and how it is used.
-package struct SessionPlace: Sendable {
+package struct NamedSession: Sendable {
     package let name: String
     package let store: SessionStore
     let log: Logger
@@ -44,7 +44,7 @@ package struct SessionPlace: Sendable {
     ) async throws -> Value {
         // What is wrong with it is said without waiting for whoever uses it.
         _ = try store.load(name)
-        let end = ContinuousClock.now + SessionPlace.patience
+        let end = ContinuousClock.now + NamedSession.patience
         while true {
             if isShared { return try await withOwner(options, body) }
             switch try SessionLock.attempt(lockPath) {
@@ -81,7 +81,7 @@ package struct SessionPlace: Sendable {
 
     /// What the owner of the session says of itself and the account.
     ///
-    /// - Throws: `ClientError`, `timedOut` and others, when there is none.
+    /// - Throws: `AccountError`, `timedOut` and others, when there is none.
     package func status() async throws -> JSON {
         let desk = RemoteAccount(socketPath, schema: try TLSchema())
         return try await running(desk.run) { try await desk.status() }
@@ -89,7 +89,7 @@ package struct SessionPlace: Sendable {
 
     /// Owns the account, and serves all others who want it, until the shutdown.
     ///
-    /// - Throws: `ClientError`, `busy`, when another process uses the session; why the account cannot be used any more.
+    /// - Throws: `AccountError`, `busy`, when another process uses the session; why the account cannot be used any more.
     package func own(_ options: ConnectionOptions, until shutdown: Shutdown) async throws {
         _ = try store.load(name)
         guard case .taken(let lock) = try SessionLock.attempt(lockPath) else { throw busy(user) }
@@ -131,12 +131,12 @@ package struct SessionPlace: Sendable {
 
     /// Removes the session, and what was kept beside it, unless another process uses it.
     ///
-    /// - Throws: `AccountError`, `notFound`, `localIO`; `ClientError`, `busy`.
+    /// - Throws: `AccountError`: `notFound`, `sessionIO`, `busy`.
     package func remove() async throws {
         guard store.names().contains(name) else {
             throw AccountError(.notFound, "there is no session of the name '\(name)'")
         }
-        let end = ContinuousClock.now + SessionPlace.patience
+        let end = ContinuousClock.now + NamedSession.patience
         while true {
             switch try SessionLock.attempt(lockPath) {
             case .taken(let lock):
@@ -154,20 +154,20 @@ package struct SessionPlace: Sendable {
     }
 
     /// For whoever has the lock: until then another process may change the session.
-    private func client(_ settings: ClientSettings) throws -> AccountClient {
+    private func client(_ settings: AccountSettings) throws -> DirectAccount {
         let session = try store.load(name)
         let keeper = SessionKeeper(session, in: store, as: name)
-        let peers = try PeerBook(path: peersPath, account: session.userID, log: log)
-        return AccountClient(settings, keeper, floods: floods, peers: peers, log: log)
+        let peers = try PeerStore(path: peersPath, account: session.userID, log: log)
+        return DirectAccount(settings, keeper, floods: floods, peers: peers, log: log)
     }
 
-    func busy(_ pid: pid_t?) -> ClientError {
+    func busy(_ pid: pid_t?) -> AccountError {
         let holder = pid.map { "process \($0)" } ?? "another process"
         let advice =
             isShared
             ? "which shares it with all tools already"
             : "which does not share it: wait for its end, or let all tools share it with tg-session run \(name)"
-        return ClientError(.busy, "the session '\(name)' is in use by \(holder), \(advice)")
+        return AccountError(.busy, "the session '\(name)' is in use by \(holder), \(advice)")
     }
 }
 
@@ -189,7 +189,7 @@ func running<Value: Sendable>(
     }
 }
 
-extension AccountClient {
+extension DirectAccount {
     /// Runs `body` while the connections are kept up.
     func whileRunning<Value: Sendable>(_ body: @escaping @Sendable () async throws -> Value) async throws -> Value {
         try await running(run) { [self] in

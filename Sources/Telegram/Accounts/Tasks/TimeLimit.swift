@@ -1,6 +1,6 @@
 /// Runs `body` for so long at most.
 ///
-/// - Throws: `ClientError`, `timedOut`, with `what` in its words.
+/// - Throws: `AccountError`, `timedOut`, with `what` in its words.
 func within<Value: Sendable>(
     _ limit: Duration, _ what: String, _ body: @escaping @Sendable () async throws -> Value
 ) async throws -> Value {
@@ -8,7 +8,7 @@ func within<Value: Sendable>(
         group.addTask { try await body() }
         group.addTask {
             try await Task.sleep(for: limit)
-            throw ClientError(.timedOut, what)
+            throw AccountError(.timedOut, what)
         }
         defer { group.cancelAll() }
         guard let value = try await group.next() else { throw CancellationError() }

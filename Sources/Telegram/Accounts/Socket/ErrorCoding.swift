@@ -3,12 +3,15 @@ import MTProto
 import System
 import TL
 
-/// Errors as JSON: for scripts, and over an owner's socket, at whose other end they are the same again.
+/// Converts errors to JSON and back, for scripts and for the owner's socket.
 ///
-/// `kind` (`rpc`, `mtproto`, `tl`, `account`, `client`, `other`), `message`, `exit` (the status that a tool ends with), and by kind:
-/// `code`, `name`, `value` and `text` of what Telegram said; `name` of the others; `path` and `offset` of a value that is wrong.
-package enum Failure {
-    package static func json(_ error: any Error) -> JSONObject {
+/// Every object has `kind` (`rpc`, `mtproto`, `tl`, `account`, `client`, `other`), `message`, and `exit`, the exit status of a tool that
+/// ends with the error. By kind it also has:
+/// - `rpc`: `code`, `name`, `value` and `text` of Telegram's error.
+/// - `tl`: `name`, `reason`, and the wrong value's `path` and `offset`.
+/// - `mtproto`, `account` and `client`: `name`.
+package enum ErrorCoding {
+    package static func encode(_ error: any Error) -> JSONObject {
         var object: JSONObject =
             switch error {
             case let error as TelegramRPCError:
@@ -22,20 +25,19 @@ package enum Failure {
                     "kind": "tl", "name": .string(error.code.rawValue), "reason": .string(error.reason),
                     "path": .string(error.path), "offset": error.offset.map { .integer(Int64($0)) },
                 ]
-            case let error as AccountError: ["kind": "account", "name": .string(error.code.rawValue)]
-            case let error as ClientError: ["kind": "client", "name": .string(error.code.rawValue)]
-            case is CancellationError: ["kind": "client", "name": .string(ClientError.Code.cancelled.rawValue)]
+            case let error as AccountError: ["kind": .string(error.kind), "name": .string(error.name)]
+            case is CancellationError: ["kind": "client", "name": .string(AccountError.Code.cancelled.rawValue)]
             default: ["kind": "other"]
             }
         let known = error as? any ReportableError
-        object["message"] = .string(known?.message ?? "the call was given up")
+        object["message"] = .string(known?.message ?? "the call was cancelled")
         object["exit"] = .integer(Int64((known?.exitStatus ?? .unavailable).rawValue))
         return object
     }
 
-    /// The error that `json` was made of.
-    static func error(_ json: JSON) -> any ReportableError {
-        let message = json["message"]?.string ?? "the session's owner does not say what went wrong"
+    /// Returns the error that `encode` converted; of an unknown kind or name, a `ToolError` with the same message and exit status.
+    static func decode(_ json: JSON) -> any ReportableError {
+        let message = json["message"]?.string ?? "the session's owner reported an error without a message"
         let name = json["name"]?.string ?? ""
         let known: (any ReportableError)? =
             switch json["kind"]?.string {
@@ -47,8 +49,7 @@ package enum Failure {
                         code, json["reason"]?.string ?? message, path: json["path"]?.string ?? "",
                         offset: (json["offset"]?.int).map { Int($0) })
                 }
-            case "account": AccountError.Code(rawValue: name).map { AccountError($0, message) }
-            case "client": ClientError.Code(rawValue: name).map { ClientError($0, message) }
+            case let kind?: AccountError(kind: kind, name: name, message: message)
             default: nil
             }
         let status = (json["exit"]?.int).flatMap { ExitStatus(rawValue: Int32(truncatingIfNeeded: $0)) }
