@@ -36,7 +36,8 @@ extension AccountAPI {
             case .tooLarge: .tooLarge
             case .referenceLost: .fileRefused
             case .localIO, .emptyFile: .localIO
-            case .invalidName, .notFound, .exists, .damaged, .otherVersion, .exposed, .notImportable, .sessionIO: .localIO
+            case .invalidName, .notFound, .exists, .damaged, .otherVersion, .exposed, .notImportable, .sessionIO:
+                .localIO
             case .notLoggedIn, .loginRefused: .unauthorized
             case .unexpectedAnswer, .socketProtocol: .protocolBroken
             case .unknownPeer, .configuration: .badRequest

@@ -61,7 +61,8 @@ actor ConnectionPool {
         if others[dataCenter] === promise { others[dataCenter] = nil }
     }
 
-    private func fulfil(_ promise: Promise<DataCenterConnection>, _ body: () async throws -> DataCenterConnection) async {
+    private func fulfil(_ promise: Promise<DataCenterConnection>, _ body: () async throws -> DataCenterConnection) async
+    {
         do { promise.fulfil(.success(try await body())) } catch { promise.fulfil(.failure(error)) }
     }
 

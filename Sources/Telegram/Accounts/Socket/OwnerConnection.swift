@@ -34,7 +34,8 @@ final class OwnerConnection: Sendable {
                 }
             }
         } or: {
-            await first({ try? await self.gone.value() }, or: { await self.writes.waitUntilStuck(OwnerConnection.patience) })
+            await first(
+                { try? await self.gone.value() }, or: { await self.writes.waitUntilStuck(OwnerConnection.patience) })
         }
     }
 

@@ -35,7 +35,8 @@ final class PendingRequests: Sendable {
     /// - Returns: JSON text of the result.
     /// - Throws: what the owner answers; `AccountError`, `ownerGone`, `tooLarge` or `tooMuch`.
     func ask(
-        _ request: JSONObject, within limit: Duration, isRepeatable: Bool, told: @escaping @Sendable (OwnerResponseLine) -> Void
+        _ request: JSONObject, within limit: Duration, isRepeatable: Bool,
+        told: @escaping @Sendable (OwnerResponseLine) -> Void
     ) async throws -> [UInt8] {
         let answer = Promise<[UInt8]>()
         let text = JSON.object(request).bytes

@@ -12,7 +12,8 @@ final class SocketListener: Sendable {
     init(_ path: String) throws(AccountError) {
         self.path = path
         guard var address = SocketListener.address(path) else {
-            throw AccountError(.configuration, "the path \(path) is too long for a socket: choose a shorter --state-dir")
+            throw AccountError(
+                .configuration, "the path \(path) is too long for a socket: choose a shorter --state-dir")
         }
         descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), 0)
         unlink(path)
