@@ -17,7 +17,7 @@ struct TelethonObjects {
     ///   - layer: Telethon's own, or another: then of what is the same in both.
     init(count: Int, layer: Int = 229) throws {
         folder = try TemporaryFolder()
-        let schemas = "\(testFolder)/../Sources/TLSchemas/data"
+        let schemas = "\(testFolder)/../Sources/Telegram/TLSchemas/data"
         let output = open(folder("objects"), O_CREAT | O_RDWR | O_CLOEXEC, 0o600)
         defer { close(output) }
         let program = try SpawnedProgram(

@@ -77,18 +77,21 @@ package final class ToolRun: Sendable {
         }
     }
 
-    /// Where the built tools are: beside the tests.
-    package static func path(of tool: String) -> String {
+    /// Returns the path of a built tool, which stands beside the tests; of the folder, with a slash, for an empty name.
+    package static func path(of tool: String) -> String { "\(folderOfTools)/\(tool)" }
+
+    /// The folder of the built tools. The build makes only the program that holds all tools; the links are made here.
+    private static let folderOfTools: String = {
         var buffer = [UInt8](repeating: 0, count: 4096)
         let count = buffer.withUnsafeMutableBytes { bytes in
             bytes.baseAddress.map { readlink("/proc/self/exe", $0, 4096) } ?? 0
         }
         let words = String(decoding: buffer.prefix(max(0, count)), as: UTF8.self).split(separator: "/").dropLast()
-        let path = "/\(words.joined(separator: "/"))/\(tool)"
-        // The build makes only the program that holds all tools, which runs as the tool by whose name it is called.
-        if !tool.isEmpty, access(path, F_OK) != 0 { symlink("tgpipe", path) }
-        return path
-    }
+        let folder = "/\(words.joined(separator: "/"))"
+        let tools = (try? SpawnedProgram.output(of: ["\(folder)/tgpipe", "--tools"])) ?? ""
+        for tool in tools.linesOfText { symlink("tgpipe", "\(folder)/\(tool)") }
+        return folder
+    }()
 
     /// Runs a tool on the whole of its input, to its end.
     package static func run(
