@@ -105,12 +105,12 @@ let package = Package(
         library("Services/Spool", ["CSpool", "System"]),
         library(
             "Services/Blob",
-            ["Digest", "Envelope", "HTTP", "JSON", "Options", "Stage", "System", arguments]),
+            ["Digest", "Envelope", "HTTP", "JSON", "System"]),
 
-        library("Stages/Options", ["Envelope", "JSON", "Queue", "Redis", arguments, logging]),
+        library("Stages/Options", ["Blob", "Envelope", "JSON", "Queue", "Redis", "System", arguments, logging]),
         library(
             "Stages/Stage",
-            ["CLinux", "Envelope", "JSON", "Options", "Queue", "Redis", "System", arguments, logging]),
+            ["CLinux", "Envelope", "JSON", "Options", "Queue", "Redis", "System", logging]),
 
         .target(
             name: "TLSchemas", path: "Sources/Telegram/TLSchemas", exclude: ["data"],
@@ -121,19 +121,19 @@ let package = Package(
         library(
             "Telegram/Accounts",
             [
-                "CSQLite", "Digest", "Envelope", "JSON", "MTProto", "Redis", "Stage", "System", "TL", arguments,
-                logging, nioCore, nioPosix,
+                "CSQLite", "Digest", "Envelope", "JSON", "MTProto", "Options", "Redis", "Stage", "System", "TL", logging,
+                nioCore, nioPosix,
             ]),
         library("Telegram/Updates", ["Accounts", "JSON", "MTProto", "Stage", "System", logging]),
-        library("Telegram/BotAPI", ["HTTP", "JSON", "Stage", "System", arguments, logging]),
+        library("Telegram/BotAPI", ["HTTP", "JSON", "Options", "Stage", "System", logging]),
         library(
             "Telegram/AccountAPI",
-            ["Accounts", "BotAPI", "Digest", "Envelope", "JSON", "MTProto", "Stage", "System", "Updates", arguments]),
+            ["Accounts", "BotAPI", "Digest", "Envelope", "JSON", "MTProto", "Options", "Stage", "System", "Updates"]),
 
         library("Media", ["CChild", "COpenSSL", "Digest", "HTTP", "JSON", "System"]),
 
         library("Routing/JSONSchema", ["CSchema", "JSON", "System"]),
-        library("Routing/RateLimits", ["Digest", "Envelope", "JSON", "Redis", "Stage", arguments, logging]),
+        library("Routing/RateLimits", ["Digest", "Envelope", "JSON", "Options", "Redis", "Stage", logging]),
         library(
             "Routing/Routing",
             [

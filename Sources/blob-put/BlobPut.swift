@@ -37,7 +37,7 @@ struct BlobPut: Tool {
     }
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
-        let store = try store.open(runtime, s3: upload.s3)
+        let store = try store.open(common, s3: upload.s3)
         if let file = single.file {
             let sink = try await EventOutput(output, runtime: runtime)
             let put = SingleFile(path: file, options: single, store: store, expires: self.store.expires.duration)

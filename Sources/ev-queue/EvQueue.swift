@@ -2,6 +2,7 @@ package import ArgumentParser
 import Queue
 import Redis
 import Stage
+import System
 
 /// The tool, as the program that holds all tools runs it.
 package let command: any AsyncParsableCommand.Type = EvQueue.self

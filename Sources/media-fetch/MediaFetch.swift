@@ -47,7 +47,7 @@ struct MediaFetch: Tool {
     }
 
     private func run(_ runtime: Runtime, _ api: (any MessagingAPI)?) async throws -> ExitStatus {
-        let store = try storing.open(runtime)
+        let store = try storing.open(common)
         let limits = fetching.limits
         var settings = try fetching.settings(directory: runtime.directory("media/fetch"))
         settings.isDurable = output.isDurable

@@ -1,6 +1,7 @@
 package import ArgumentParser
 import Accounts
 import Stage
+import System
 
 /// The tool, as the program that holds all tools runs it.
 package let command: any AsyncParsableCommand.Type = TgSession.self

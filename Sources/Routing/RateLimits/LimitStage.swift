@@ -1,6 +1,7 @@
 package import Envelope
 import JSON
 package import Logging
+package import Options
 package import Redis
 package import Stage
 import Synchronization

@@ -1,5 +1,6 @@
 import JSON
 package import Logging
+package import Options
 package import Redis
 import Synchronization
 

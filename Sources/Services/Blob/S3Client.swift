@@ -1,8 +1,8 @@
 import Digest
 import HTTP
 import JSON
-import Stage
 import Synchronization
+import System
 
 /// Sends S3 calls: signs them, tries again what may pass, and follows the server's clock and the bucket's region.
 final class S3Client: Sendable {

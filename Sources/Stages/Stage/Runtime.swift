@@ -1,4 +1,3 @@
-package import ArgumentParser
 import Glibc
 import JSON
 package import Logging
@@ -70,12 +69,8 @@ package final class Runtime: Sendable {
     var endOfInputStatus: ExitStatus { refusals.withLock { $0.isEmpty } ? .success : .malformedInput }
 }
 
-/// A program of the toolkit.
-package protocol Tool: AsyncParsableCommand, Sendable {
-    /// What its log lines and its connection to Redis say; the command's own name by default.
-    static var name: String { get }
-    var common: CommonOptions { get }
-
+/// Represents one tool, or one command of a tool that has several.
+package protocol Tool: ToolCommand {
     /// Does the tool's work until its input ends or the shutdown is requested.
     ///
     /// - Throws: a `ReportableError` to end with its message and exit status.
@@ -83,8 +78,6 @@ package protocol Tool: AsyncParsableCommand, Sendable {
 }
 
 extension Tool {
-    package static var name: String { configuration.commandName ?? "\(Self.self)" }
-
     package func run() async throws {
         Linux.shareMemoryPools()
         do {

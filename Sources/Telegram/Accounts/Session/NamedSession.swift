@@ -2,6 +2,7 @@ package import JSON
 import System
 package import Glibc
 import Logging
+package import Options
 package import Stage
 import TL
 

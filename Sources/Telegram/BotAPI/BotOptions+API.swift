@@ -1,22 +1,13 @@
-package import ArgumentParser
 import HTTP
 import Logging
+package import Options
 package import Stage
 import System
 
-/// Which bot a tool speaks as, and through which server.
-package struct BotOptions: ParsableArguments, Sendable {
-    @Option(
-        help: ArgumentHelp(
-            "A file that holds the bot token. Default: TG_BOT_TOKEN from the environment.", valueName: "file"))
-    package var tokenFile: String?
-
-    @Option(help: ArgumentHelp("Bot API server. [env: TG_BOT_API_URL]", valueName: "url"))
-    package var botApiUrl: String?
-
-    package init() {}
-
-    /// - Throws: `ToolError` (78) when there is no token, or it is none.
+extension BotOptions {
+    /// Makes a client of the Bot API. It sends nothing yet.
+    ///
+    /// - Throws: `ToolError` (78) when there is no token, when it is malformed, or when the server's address is no URL.
     package func api(_ runtime: Runtime) throws -> BotAPI {
         let text = try Settings.secret("TG_BOT_TOKEN", file: tokenFile, what: "bot token")
         guard let token = BotToken(text) else {
@@ -34,9 +25,8 @@ package struct BotOptions: ParsableArguments, Sendable {
         }
     }
 
-    /// The same, or nil when no token is given: for tools that only may need it.
-    package func apiIfConfigured(_ runtime: Runtime) throws -> BotAPI? {
-        guard tokenFile != nil || Settings.environment("TG_BOT_TOKEN") != nil else { return nil }
-        return try api(runtime)
-    }
+    /// Makes a client of the Bot API, or returns nil when no token is given.
+    ///
+    /// - Throws: `ToolError` (78) as `api`.
+    package func apiIfConfigured(_ runtime: Runtime) throws -> BotAPI? { hasToken ? try api(runtime) : nil }
 }

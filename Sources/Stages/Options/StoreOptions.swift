@@ -1,0 +1,82 @@
+package import ArgumentParser
+package import Blob
+import Glibc
+import System
+
+/// Selects a tool's object store and the way to reach it. Access keys are no arguments: they come from the environment or a file.
+package struct StoreOptions: ParsableArguments, Sendable {
+    @Option(
+        help: ArgumentHelp(
+            "The store: s3://BUCKET, s3://BUCKET/PREFIX or file:/PATH. Default: a folder in the state folder. "
+                + "[env: TGPIPE_STORE]", valueName: "store"))
+    package var store: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "The S3 server's address. Default: Amazon's. [env: TGPIPE_S3_ENDPOINT, AWS_ENDPOINT_URL]", valueName: "url")
+    )
+    package var endpoint: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "The S3 server's address in presigned URLs, when users reach it by another name. Default: the endpoint. "
+                + "[env: TGPIPE_S3_PUBLIC_ENDPOINT]", valueName: "url"))
+    package var publicEndpoint: String?
+
+    @Option(help: ArgumentHelp("The S3 region. [env: AWS_REGION]", valueName: "region"))
+    package var region: String?
+
+    @Flag(help: "Put the bucket's name in the path, or in the host name. [env: TGPIPE_S3_ADDRESSING]")
+    package var addressing: S3Options.Addressing?
+
+    @Option(
+        help: ArgumentHelp(
+            "A file that holds aws_access_key_id and aws_secret_access_key. Default: AWS_ACCESS_KEY_ID and "
+                + "AWS_SECRET_ACCESS_KEY from the environment. [env: TGPIPE_S3_CREDENTIALS_FILE]", valueName: "file"))
+    package var credentialsFile: String?
+
+    @Option(help: ArgumentHelp("How long presigned URLs are valid, from 1s to 7d.", valueName: "duration"))
+    package var expires: Span = Span(.seconds(86_400))
+
+    package init() {}
+
+    package func validate() throws {
+        guard (.seconds(1)...(.seconds(7 * 86_400))).contains(expires.duration) else {
+            throw ValidationError("--expires must be from 1s to 7d")
+        }
+    }
+
+    /// Opens the store without sending anything yet. The default store is the folder `store` in the state folder.
+    ///
+    /// - Parameter options: The settings that are not among these arguments.
+    /// - Throws: `BlobError` or `ToolError` (78) for arguments that cannot work.
+    package func open(_ common: CommonOptions, s3 options: S3Options = S3Options()) throws -> any BlobStore {
+        var options = options
+        options.endpoint = endpoint
+        options.publicEndpoint = publicEndpoint
+        options.region = region
+        options.addressing = addressing
+        options.credentialsFile = credentialsFile
+        let name = try store ?? Settings.environment("TGPIPE_STORE") ?? defaultStore(common)
+        return try openStore(name, s3: options)
+    }
+
+    private func defaultStore(_ common: CommonOptions) throws -> String {
+        let folder = try common.stateFolder("store")
+        try makeDirectory(folder, mode: 0o700)
+        guard let absolute = realpath(folder, nil) else {
+            throw ToolError(.localIO, "unable to find the folder \(folder): \(String(cString: strerror(errno)))")
+        }
+        defer { free(absolute) }
+        return "file:" + String(cString: absolute)
+    }
+}
+
+extension S3Options.Addressing: EnumerableFlag {
+    package static func name(for value: S3Options.Addressing) -> NameSpecification {
+        switch value {
+        case .path: .customLong("path-style")
+        case .virtualHost: .customLong("virtual-host")
+        }
+    }
+}

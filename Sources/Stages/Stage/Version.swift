@@ -1,2 +1,0 @@
-/// Of all tools; the changelog's newest entry.
-package let tgpipeVersion = "0.1.0"
