@@ -1,6 +1,6 @@
 import Glibc
 package import MTProto
-import Stage
+import System
 package import TL
 
 /// How a process of its own speaks with Telegram as an account.

@@ -1,4 +1,5 @@
 import Envelope
+import Options
 import RateLimits
 import Redis
 import Stage

@@ -1,5 +1,6 @@
 import Config
 import JSON
+import Options
 import RateLimits
 import Logging
 import Redis

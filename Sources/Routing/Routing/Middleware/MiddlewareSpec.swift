@@ -1,4 +1,5 @@
 import System
+import Options
 import RateLimits
 import Logging
 import Redis
