@@ -27,7 +27,7 @@ package struct AccountOptions: ParsableArguments, Sendable {
     )
     package var session: String?
 
-    @OptionGroup(title: "Reaching Telegram, when no tg-session run does") package var connection: ConnectionOptions
+    @OptionGroup(title: "Reaching Telegram without a running tg-session") package var connection: ConnectionOptions
 
     package init() {}
 
