@@ -3,8 +3,8 @@ extension Duration {
         ("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1),
     ]
 
-    /// Parses `30d`, `1h30m`, `45s`, `500ms`; w, d, h, m, s, ms, each with a whole number. nil for anything else, for zero, and
-    /// above a hundred years.
+    /// Parses a span such as `30d`, `1h30m`, `45s` or `500ms`: whole numbers, each with one of the units w, d, h, m, s and ms.
+    /// Returns nil for other text, for zero, and for more than a hundred years.
     package init?(spanText text: some StringProtocol) {
         var rest = text.lowercased()[...]
         var total: Int64 = 0
@@ -25,12 +25,12 @@ extension Duration {
         self = .milliseconds(total)
     }
 
-    /// The shortest exact form that `init(spanText:)` reads.
+    /// The shortest exact text that `init(spanText:)` reads, without weeks.
     package var spanText: String {
         var rest = milliseconds
         guard rest > 0 else { return "0s" }
         var text = ""
-        // Weeks are understood, but nobody expects to read them.
+        // Days are easier to read than weeks.
         for unit in Duration.units.dropFirst() where rest >= unit.milliseconds {
             text += "\(rest / unit.milliseconds)\(unit.name)"
             rest %= unit.milliseconds
@@ -38,7 +38,7 @@ extension Duration {
         return text
     }
 
-    /// Whole milliseconds, cut.
+    /// The whole milliseconds; a fraction is cut off.
     package var milliseconds: Int64 { components.seconds * 1000 + components.attoseconds / 1_000_000_000_000_000 }
 
     package var seconds: Double { Double(components.seconds) + Double(components.attoseconds) / 1e18 }

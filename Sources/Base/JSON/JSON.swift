@@ -3,7 +3,7 @@ package enum JSON: Sendable, Hashable {
     case null
     case bool(Bool)
     case integer(Int64)
-    /// Only for what does not fit `integer`.
+    /// An integer that is too large for `integer`.
     case unsigned(UInt64)
     case number(Double)
     case string(String)
@@ -20,7 +20,7 @@ package enum JSON: Sendable, Hashable {
         if case .bool(let value) = self { value } else { nil }
     }
 
-    /// An integer, also when it was written as `3.0`.
+    /// The value as an integer, also if it was written as `3.0`; nil for other values.
     package var int: Int64? {
         switch self {
         case .integer(let value): value
@@ -46,7 +46,7 @@ package enum JSON: Sendable, Hashable {
         if case .object(let value) = self { value } else { nil }
     }
 
-    /// The member of an object; nil for other kinds, for an absent key and for `null`.
+    /// The value of a key; nil if this is not an object, or the key is absent or `null`.
     package subscript(key: String) -> JSON? {
         guard case .object(let object) = self else { return nil }
         return object[key]
@@ -66,7 +66,7 @@ extension JSON: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, Express
     }
 }
 
-/// The members of a JSON object in order. Lookup is linear: the objects of envelopes are small.
+/// Stores the members of a JSON object in their order. Lookup is linear, because the objects of envelopes are small.
 package struct JSONObject: Sendable, Hashable, ExpressibleByDictionaryLiteral {
     package struct Member: Sendable, Hashable {
         package let key: String
@@ -88,7 +88,7 @@ package struct JSONObject: Sendable, Hashable, ExpressibleByDictionaryLiteral {
 
     package var isEmpty: Bool { members.isEmpty }
 
-    /// nil for an absent key and for `null`, which mean the same in every payload of tgpipe.
+    /// The value of a key; nil if the key is absent or `null`, which mean the same in every payload of tgpipe.
     package subscript(key: String) -> JSON? {
         get {
             guard let value = members.first(where: { $0.key == key })?.value, !value.isNull else { return nil }
@@ -105,7 +105,7 @@ package struct JSONObject: Sendable, Hashable, ExpressibleByDictionaryLiteral {
         }
     }
 
-    /// The value at a dotted path of keys (`meta.actor.id`).
+    /// Returns the value at a path of keys, such as `meta`, `actor`, `id`; nil if there is none.
     package func value(at path: some Sequence<String>) -> JSON? {
         var current = JSON.object(self)
         for key in path {
@@ -114,4 +114,23 @@ package struct JSONObject: Sendable, Hashable, ExpressibleByDictionaryLiteral {
         }
         return current
     }
+}
+
+/// Stores a JSON number in the form in which it was written: 4 stays 4, and 4.0 stays 4.0.
+package struct JSONNumber: Sendable, Hashable {
+    package let json: JSON
+
+    package init(_ value: Double) { json = .number(value) }
+    package init(_ value: Int64) { json = .integer(value) }
+
+    /// Returns nil for a value that is not a number.
+    package init?(_ json: JSON) {
+        guard json.double != nil else { return nil }
+        self.json = json
+    }
+
+    package var double: Double { json.double ?? 0 }
+
+    /// The number rounded to an integer, halves away from zero; nil if no `Int64` holds it.
+    package var rounded: Int64? { json.int ?? Int64(exactly: double.rounded()) }
 }

@@ -1,6 +1,6 @@
 import CSimdJSON
 
-/// Why bytes are not what they should be: a code for scripts and one line for people.
+/// Reports malformed input, with a code for scripts and one line for people.
 package struct MalformedInput: Error, Sendable, Equatable, CustomStringConvertible {
     package enum Code: String, Sendable {
         case notJSON = "not_json"
@@ -16,11 +16,11 @@ package struct MalformedInput: Error, Sendable, Equatable, CustomStringConvertib
         case invalidField = "invalid_field"
         case unknownType = "unknown_type"
         case invalidPayload = "invalid_payload"
-        /// Bytes in a file are not what was written there.
+        /// The bytes of a file are not those that were written to it.
         case damaged = "damaged"
-        /// Who caused the event may not.
+        /// The access rules do not allow the actor of the event.
         case accessDenied = "access_denied"
-        /// A filter of the user refused it.
+        /// A filter of the user refused the event.
         case refused = "refused"
     }
 
@@ -35,9 +35,9 @@ package struct MalformedInput: Error, Sendable, Equatable, CustomStringConvertib
     package var description: String { reason }
 }
 
-/// The parser of everything that comes in as JSON: simdjson, with its memory kept between calls. Not for two threads at once.
+/// Parses JSON with simdjson, and keeps its memory between calls. It is not for two threads at once.
 package final class JSONParser {
-    /// The deepest nesting accepted.
+    /// The deepest nesting that is accepted.
     package static let maxDepth = 128
 
     private let handle: OpaquePointer?
@@ -48,8 +48,8 @@ package final class JSONParser {
 
     /// Parses one document.
     ///
-    /// - Parameter padded: `paddingBytes` bytes after the buffer may be read, which saves a copy.
-    /// - Throws: `MalformedInput`; a repeated key counts as malformed.
+    /// - Parameter padded: Whether `paddingBytes` bytes after the buffer may be read, which saves a copy.
+    /// - Throws: `MalformedInput`, also for an object with a repeated key.
     package func parse(_ bytes: UnsafeRawBufferPointer, padded: Bool = false) throws(MalformedInput) -> JSON {
         let document = tgp_parse(handle, bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count, padded)
         guard document.status == TGP_OK else {
@@ -59,17 +59,17 @@ package final class JSONParser {
         return reader.value()
     }
 
-    /// Checks one line as an envelope and finds what routing needs, without building anything.
+    /// Checks that a line is an envelope and finds the values that routing needs, without building a `JSON` value.
     package func scan(_ line: UnsafeRawBufferPointer, padded: Bool = false) -> ScannedLine {
         ScannedLine(
             tgp_scan(handle, line.baseAddress?.assumingMemoryBound(to: CChar.self), line.count, padded))
     }
 
-    /// How many readable bytes must follow a buffer that is passed as `padded`.
+    /// The number of readable bytes that must follow a buffer that is passed as `padded`.
     package static let paddingBytes = tgp_padding()
 }
 
-/// What a scan found; its buffers point into the parser and end with its next call.
+/// Holds the result of a scan. Its buffers point into the parser, and are valid until the parser's next call.
 package struct ScannedLine {
     private let header: tgp_header
 
@@ -78,10 +78,10 @@ package struct ScannedLine {
     package var type: UnsafeRawBufferPointer { UnsafeRawBufferPointer(header.type) }
     package var correlationID: UnsafeRawBufferPointer { UnsafeRawBufferPointer(header.correlation_id) }
 
-    /// Of the payload's schema; 1 when the line does not say.
+    /// The version of the payload's schema; 1 if the line has none.
     package var version: Int { Int(header.version) }
 
-    /// nil for a whole envelope.
+    /// The reason why the line is not an envelope; nil if it is one.
     package var fault: MalformedInput? {
         header.status == TGP_OK
             ? nil : MalformedInput(status: header.status, field: header.field, detail: header.detail)
@@ -91,7 +91,7 @@ package struct ScannedLine {
 }
 
 extension JSON {
-    /// Parses one document with a parser of its own: for answers and files, not for streams.
+    /// Parses one document with a new parser, which suits responses and files, but not streams.
     package init(parsing bytes: [UInt8]) throws(MalformedInput) {
         let parser = JSONParser()
         let result = bytes.withUnsafeBytes { buffer in

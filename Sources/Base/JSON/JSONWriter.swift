@@ -22,7 +22,7 @@ extension JSON {
     }
 
     private static func write(_ number: Double, to output: inout [UInt8]) {
-        // JSON has no words for these; a parser never yields them.
+        // JSON has no text for infinities and NaN, and a parser never returns them.
         guard number.isFinite else { return output.append(literal: "null") }
         output.append(contentsOf: number.description.utf8)
     }

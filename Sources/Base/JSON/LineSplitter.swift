@@ -1,6 +1,7 @@
+import Glibc
 import Synchronization
 
-/// Lines of one block of input, sharing its memory; immutable once made.
+/// Holds the lines of one block of input, which share its memory. It never changes.
 package final class LineBlock: @unchecked Sendable {
     package let base: UnsafeMutableRawPointer
     package let ranges: [Range<Int>]
@@ -21,12 +22,12 @@ package final class LineBlock: @unchecked Sendable {
     package var lines: some Sequence<Line> { ranges.lazy.map { Line(block: self, range: $0) } }
 }
 
-/// One line as it came, without its line feed; the block that holds it lives as long as it does.
+/// Holds one line as it was read, without its line feed, and keeps the block that contains it alive.
 package struct Line: Sendable {
     package let block: LineBlock
     package let range: Range<Int>
 
-    /// The bytes; `JSONParser.paddingBytes` readable bytes follow them.
+    /// Calls a body with the bytes, after which `JSONParser.paddingBytes` more bytes are readable.
     package func withBytes<Result, Failure: Error>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
     ) throws(Failure) -> Result {
@@ -35,7 +36,7 @@ package struct Line: Sendable {
 
     package var bytes: [UInt8] { withBytes { Array($0) } }
 
-    /// A line that did not come from a stream.
+    /// Makes a line that was not read from a stream.
     package init(_ bytes: [UInt8]) {
         let base = UnsafeMutableRawPointer.allocate(byteCount: bytes.count + JSONParser.paddingBytes, alignment: 64)
         bytes.withUnsafeBytes { if let source = $0.baseAddress { base.copyMemory(from: source, byteCount: $0.count) } }
@@ -49,7 +50,7 @@ package struct Line: Sendable {
     }
 }
 
-/// The memory of a stream's blocks: what is not in use is kept for the next ones, which costs less than new pages each time.
+/// Keeps the memory of a stream's blocks for its next blocks, which costs less than new pages for each.
 final class BlockMemory: Sendable {
     private static let keptBlocks = 8
 
@@ -62,7 +63,7 @@ final class BlockMemory: Sendable {
         spare.withLock { for address in $0 { UnsafeMutableRawPointer(bitPattern: address)?.deallocate() } }
     }
 
-    /// `capacity` bytes, and behind them what a parser may read more.
+    /// Returns memory of `capacity` bytes, and `JSONParser.paddingBytes` more.
     func take(_ capacity: Int) -> UnsafeMutableRawPointer {
         let kept = capacity == usualBytes ? spare.withLock { $0.popLast() } : nil
         return kept.flatMap { UnsafeMutableRawPointer(bitPattern: $0) }
@@ -82,16 +83,16 @@ final class BlockMemory: Sendable {
     }
 }
 
-/// Cuts a stream of bytes into lines without copying them, but for those that span two reads. Pure: it is given bytes, and does no I/O.
+/// Cuts a stream of bytes into lines, and copies only the lines that span two reads. It does no I/O itself.
 ///
-/// Blank lines are dropped. A line over the limit is reported with its beginning, once it has ended, and costs no memory meanwhile.
+/// Blank lines are dropped. A line over the limit is reported with its beginning when it ends, and takes no memory before.
 package struct LineSplitter: ~Copyable {
     package enum Output: Sendable {
         case lines(LineBlock)
         case tooLong(prefix: [UInt8], sizeBytes: Int)
     }
 
-    /// What is kept of a line over the limit.
+    /// The number of bytes that are kept of a line over the limit.
     static let prefixBytes = 4096
 
     private let maxLineBytes: Int
@@ -112,7 +113,7 @@ package struct LineSplitter: ~Copyable {
 
     deinit { memory.give(buffer, capacity) }
 
-    /// Where to put the next bytes; call `take` with how many came.
+    /// The memory for the next bytes. After a read into it, call `take` with the number of bytes.
     package var free: UnsafeMutableRawBufferPointer {
         UnsafeMutableRawBufferPointer(start: buffer + filled, count: capacity - filled)
     }
@@ -134,7 +135,7 @@ package struct LineSplitter: ~Copyable {
         return outputs
     }
 
-    /// The last line, when the stream ended without a line feed.
+    /// Returns the last line, if the stream ended without a line feed.
     package mutating func finish() -> [Output] {
         if let skipped {
             self.skipped = nil
@@ -162,7 +163,9 @@ package struct LineSplitter: ~Copyable {
         return []
     }
 
-    /// Ends the line that is being skipped, if any, and tells where the next one starts.
+    /// Ends the line that is being skipped, if there is one.
+    ///
+    /// - Returns: The index at which the next line starts.
     private mutating func finishSkipped(into outputs: inout [Output]) -> Int {
         guard let skipped else { return 0 }
         let bytes = UnsafeRawBufferPointer(start: buffer, count: filled)
@@ -172,7 +175,7 @@ package struct LineSplitter: ~Copyable {
         return end + 1
     }
 
-    /// Hands the block out up to the last line feed; what is behind it begins the next block.
+    /// Returns the block up to the last line feed. The bytes after it begin the next block.
     private mutating func cut(from start: Int, through lastFeed: Int) -> [Output] {
         let whole = buffer
         let tail = lastFeed + 1..<filled
@@ -191,7 +194,7 @@ package struct LineSplitter: ~Copyable {
         return outputs
     }
 
-    /// What is kept of a line that is too long: never more than the line itself, which may be shorter.
+    /// Returns the beginning of a line that is too long, which may be all of it.
     private static func prefix(of line: UnsafeRawBufferPointer) -> [UInt8] { Array(line.prefix(prefixBytes)) }
 
     private static func ranges(
@@ -234,5 +237,14 @@ package struct LineSplitter: ~Copyable {
         guard capacity > blockBytes else { return }
         memory.give(buffer, capacity)
         (buffer, capacity) = (memory.take(blockBytes), blockBytes)
+    }
+}
+
+extension Slice<UnsafeRawBufferPointer> {
+    /// The index of the first line feed. This is the hot loop, and the generic search takes several times as long as `memchr`.
+    fileprivate var firstFeed: Int? {
+        guard let start = base.baseAddress, !isEmpty else { return nil }
+        guard let found = memchr(start + startIndex, 0x0A, count) else { return nil }
+        return UnsafeRawPointer(found) - start
     }
 }

@@ -1,9 +1,14 @@
-/// The text as RFC 3986 percent-encoded UTF-8: letters, digits and `-._~` stay, and the ASCII characters in `keeping`.
+// Percent-encoding is written here because FoundationEssentials, which every tool links already, has no public function for
+// it; the whole of Foundation has one, and would add its data for all languages to each tool.
+
+/// Percent-encodes text as UTF-8, except letters, digits, `-._~` and the ASCII characters in `keeping`.
+///
+/// Source: RFC 3986, section 2.
 package func percentEncoded(_ text: some StringProtocol, keeping: String = "") -> String {
     percentEncoded(bytes: text.utf8, keeping: keeping)
 }
 
-/// The bytes as RFC 3986 percent-encoded text: unreserved characters stay, and those in `keeping`.
+/// Percent-encodes bytes, except letters, digits, `-._~` and the ASCII characters in `keeping`.
 package func percentEncoded(bytes: some Sequence<UInt8>, keeping: String = "") -> String {
     var result: [UInt8] = []
     for byte in bytes {
@@ -18,7 +23,7 @@ package func percentEncoded(bytes: some Sequence<UInt8>, keeping: String = "") -
     return String(decoding: result, as: UTF8.self)
 }
 
-/// The bytes that percent-encoded text stands for; a `%` that no two hex digits follow stands for itself.
+/// Decodes percent-encoded text to bytes. A `%` without two hex digits after it stands for itself.
 package func percentDecodedBytes(_ text: some StringProtocol) -> [UInt8] {
     let bytes = Array(text.utf8)
     var result: [UInt8] = []
@@ -38,12 +43,12 @@ package func percentDecodedBytes(_ text: some StringProtocol) -> [UInt8] {
     return result
 }
 
-/// The text that percent-encoded text stands for, or nil when that is not UTF-8.
+/// Decodes percent-encoded text; nil if the result is not UTF-8. A `%` without two hex digits after it stands for itself.
 package func percentDecoded(_ text: some StringProtocol) -> String? {
     String(validating: percentDecodedBytes(text), as: UTF8.self)
 }
 
-/// As `percentDecoded`; nil also when two hex digits do not follow each `%`.
+/// Decodes percent-encoded text; nil if the result is not UTF-8, or a `%` has no two hex digits after it.
 package func strictlyPercentDecoded(_ text: some StringProtocol) -> String? {
     let parts = text.utf8.split(separator: UInt8(ascii: "%"), omittingEmptySubsequences: false)
     let isWhole = parts.dropFirst().allSatisfy { $0.count >= 2 && $0.prefix(2).allSatisfy { hexValue($0) != nil } }

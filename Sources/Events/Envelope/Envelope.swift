@@ -1,25 +1,25 @@
 package import JSON
 
-/// One event or command, as a line of NDJSON carries it.
+/// Represents one event or command, which travels as one line of NDJSON.
 ///
-/// Keys are written in the order of this list; unknown keys are kept and follow.
+/// Keys are written in the order of the properties below. Unknown keys are kept and follow.
 package struct Envelope: Sendable, Equatable {
-    /// This event's own name: the idempotency key.
+    /// Identifies this event; the idempotency key.
     package var id: EventID
-    /// Dotted words: `events.…` happened, `commands.…` is asked for.
+    /// Words joined by dots: `events.…` reports something that happened, `commands.…` requests an action.
     package var type: String
-    /// Of the payload's schema for this type, from 1.
+    /// The version of the payload's schema for this type, from 1.
     package var version: Int
-    /// Shared by all that one first event caused.
+    /// Is shared by all events that one first event caused.
     package var correlationID: EventID
-    /// `id` of the event that this one answers.
+    /// The `id` of the event that caused this one.
     package var causationID: EventID?
-    /// RFC 3339, kept as it was written.
+    /// The time when the event was made: RFC 3339, kept as it was written.
     package var timestamp: String
     package var payload: JSONObject
-    /// What stages attach: `actor`, `role`, `origin`, `received_at`, `rate_limited`, …
+    /// Holds the data that stages attach: `actor`, `role`, `origin`, `received_at`, `rate_limited`, …
     package var meta: JSONObject
-    /// Keys that this version does not know, in their order.
+    /// The members whose keys this version does not know, in their order.
     package var unknown: JSONObject = [:]
 
     enum Key {
@@ -34,7 +34,7 @@ package struct Envelope: Sendable, Equatable {
         static let all = [id, type, version, correlationID, causationID, timestamp, payload, meta]
     }
 
-    /// The first event of a correlation.
+    /// Makes the first event of a correlation.
     package init(
         type: String, version: Int = 1, payload: JSONObject, meta: JSONObject = [:], correlationID: EventID = EventID()
     ) {
@@ -48,9 +48,9 @@ package struct Envelope: Sendable, Equatable {
         self.meta = meta
     }
 
-    /// An event that the current one (`Correlation.current`) caused: its correlation id and meta go on.
+    /// Makes an event that the current one (`Correlation.current`) caused, with its correlation id and its meta.
     ///
-    /// Outside of a correlation it begins one.
+    /// Without a current correlation the event begins a new one.
     package static func derived(type: String, version: Int = 1, payload: JSONObject) -> Envelope {
         let cause = Correlation.current
         var envelope = Envelope(
@@ -60,7 +60,7 @@ package struct Envelope: Sendable, Equatable {
         return envelope
     }
 
-    /// Reads a parsed line; absent `id`, `version`, `timestamp`, `payload` and `meta` are filled in.
+    /// Reads a parsed line, and fills in `id`, `version`, `timestamp`, `payload` and `meta` where they are absent.
     ///
     /// - Throws: `MalformedInput` with the key at fault.
     package init(_ json: JSON) throws(MalformedInput) {
@@ -72,7 +72,7 @@ package struct Envelope: Sendable, Equatable {
         self.type = type
         correlationID = correlation
         version = Int(try Envelope.field(object, Key.version, \.int) ?? 1)
-        // A new id and the present time cost more than all the rest: only when they are needed.
+        // A new id and the present time cost more than the other fields together, so they are made only if they are needed.
         id = try Envelope.field(object, Key.id) { $0.string.flatMap { EventID($0) } } ?? EventID()
         causationID = try Envelope.field(object, Key.causationID) { $0.string.flatMap { EventID($0) } }
         timestamp =
@@ -107,7 +107,7 @@ package struct Envelope: Sendable, Equatable {
         return .object(JSONObject(members + unknown.members))
     }
 
-    /// The envelope as one line, line feed included.
+    /// The envelope as one line with its line feed.
     package var line: [UInt8] {
         var output: [UInt8] = []
         output.reserveCapacity(512)

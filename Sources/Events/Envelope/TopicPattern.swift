@@ -1,4 +1,4 @@
-/// An AMQP topic pattern over dotted names: `*` is exactly one word, `#` any number of words, none included.
+/// Matches dotted names as an AMQP topic pattern does: `*` stands for exactly one word, `#` for any number of words or none.
 package struct TopicPattern: Sendable, Hashable, CustomStringConvertible {
     private enum Word: Sendable, Hashable {
         case literal([UInt8])
@@ -9,7 +9,7 @@ package struct TopicPattern: Sendable, Hashable, CustomStringConvertible {
     private let words: [Word]
     package let description: String
 
-    /// nil for an empty pattern, an empty word, or a word that mixes wildcards and letters.
+    /// Parses a pattern. Returns nil for an empty pattern, an empty word, or a word that mixes wildcards and letters.
     package init?(_ text: String) {
         var words: [Word] = []
         for word in text.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false) {
@@ -20,7 +20,7 @@ package struct TopicPattern: Sendable, Hashable, CustomStringConvertible {
                     return nil
                 }
                 words.append(.literal(bytes))
-            // `#.#` says no more than `#`, and would only cost backtracking.
+            // `#.#` matches the same names as `#`, and would only cost backtracking.
             case .any: if words.last != .any { words.append(.any) }
             case .one: words.append(.one)
             }
@@ -35,7 +35,7 @@ package struct TopicPattern: Sendable, Hashable, CustomStringConvertible {
         return name.withUTF8 { matches(UnsafeRawBufferPointer($0)) }
     }
 
-    /// Matches the bytes of a dotted name. Takes time proportional to words of pattern × words of name, whatever the pattern.
+    /// Matches the bytes of a dotted name, in time proportional to the words of the pattern times the words of the name.
     package func matches(_ name: UnsafeRawBufferPointer) -> Bool {
         let topic = name.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
         var (word, part) = (0, 0)

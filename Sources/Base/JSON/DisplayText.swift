@@ -1,6 +1,6 @@
-/// Sizes as people read them.
+/// Formats sizes for people.
 package enum ByteCount {
-    /// `512 B`, `1.5 MB`, `2.0 GB`: decimal units.
+    /// Returns a size in decimal units, such as `512 B`, `1.5 MB` or `2.0 GB`.
     package static func text(_ bytes: Int64) -> String {
         var value = Double(bytes)
         var unit = 0
@@ -12,5 +12,12 @@ package enum ByteCount {
         guard unit > 0 else { return "\(bytes) B" }
         let tenths = Int64((value * 10).rounded())
         return "\(tenths / 10).\(tenths % 10) \(units[unit])"
+    }
+}
+
+extension String {
+    /// The text with a space for each control character, so that input cannot steer the terminal that shows it.
+    package var printable: String {
+        String(String.UnicodeScalarView(unicodeScalars.map { $0.properties.generalCategory == .control ? " " : $0 }))
     }
 }
