@@ -171,7 +171,7 @@ let package = Package(
         tests("ConfigTests", ["Config", "TestSupport"]),
         tests("JSONSchemaTests", ["Envelope", "JSON", "JSONSchema", "System"]),
         tests("SpoolTests", ["Spool", "TestSupport"]),
-        tests("TgSendTests", ["Envelope", "JSON", "Stage", "tg-send"]),
+        tests("TgSendTests", ["Envelope", "JSON", "Stage", "System", "tg-send"]),
         tests("MediaTests", ["Digest", "HTTP", "JSON", "Media", "Stage", "System", "TestSupport"]),
         tests(
             "IntegrationTests",

@@ -6,20 +6,23 @@ import BotAPI
 import AccountAPI
 import System
 
-/// The tool, as the program that holds all tools runs it.
+/// The command that `tgpipe` runs when it is called as tg-send.
 package let command: any AsyncParsableCommand.Type = TgSend.self
 
 struct TgSend: Tool {
     static let configuration = CommandConfiguration(
         commandName: "tg-send",
-        abstract: "Speak in Telegram: replies, edits, reactions, media, and the progress of requests.",
+        abstract: "Send messages and media to Telegram, and show users the progress of their requests.",
         discussion: """
-            Reads commands.telegram.*, events.dl.* and events.media.progress, and writes events.telegram.sent and \
-            events.telegram.failed; everything else passes through unchanged. Media that Telegram already has is sent by its \
-            file_id, else uploaded from disk, once for all who get it. From a queue, an event is acknowledged when Telegram has \
-            answered, and is not sent again when it is handed out anew. With --chat it sends one thing and ends. \
-            It speaks as the bot whose token is in TG_BOT_TOKEN or --token-file, or with --session as an account: through \
-            tg-session run where that is running, else by itself.
+            Reads commands.telegram.*, events.dl.*, events.media.fetched and events.media.progress, and writes \
+            events.telegram.sent and events.telegram.failed. All other events are forwarded unchanged. Media that Telegram \
+            already has is sent by its file_id; other media is uploaded once for all requests. An event from a queue is \
+            acknowledged after Telegram has answered, and is not sent again if the queue delivers it again.
+
+            With --chat, tg-send sends one message and ends.
+
+            tg-send works as the bot whose token is in TG_BOT_TOKEN or --token-file. With --session it works as an account: \
+            through tg-session run if that is running, else with connections of its own.
 
             Examples: media-fetch | blob-put | tg-send
                       tg-send --chat 42 --text 'the backup is done'
@@ -33,7 +36,7 @@ struct TgSend: Tool {
     @OptionGroup var output: OutputOptions
     @OptionGroup var speaker: SpeakerOptions
     @OptionGroup var sending: SendingOptions
-    @OptionGroup(title: "Sending one thing") var single: SingleOptions
+    @OptionGroup(title: "Sending one message") var single: SingleOptions
 
     func validate() throws { try single.validateTogether() }
 
@@ -43,39 +46,41 @@ struct TgSend: Tool {
 
     private func run(_ runtime: Runtime, _ api: any MessagingAPI) async throws -> ExitStatus {
         if let event = try single.event() {
-            let sender = Sender(
-                runtime: runtime, api: api,
-                shared: SharedState(runtime: runtime, redis: nil, speakerID: api.speakerID),
-                cache: nil, options: sending, input: input)
-            return try await sender.sendOnce(event, to: EventOutput(output, runtime: runtime))
+            return try await SingleMessage(runtime: runtime, api: api, retries: sending.retries)
+                .send(event, to: EventOutput(output, runtime: runtime))
         }
         try await runtime.requireRedis()
-        let cache = MediaCache(directory: try runtime.directory("media/cache"))
+        let copies = LocalCopies(cache: MediaCache(directory: try runtime.directory("media/cache")))
+        let scheduler = SharedScheduler(
+            progressInterval: sending.progressInterval.duration, limitsRates: !sending.noPacing)
         let shared = SharedState(
             runtime: runtime, redis: try await runtime.redis(), waits: input.isFromQueue, speakerID: api.speakerID)
         let sender = Sender(
-            runtime: runtime, api: api, shared: shared, cache: cache, options: sending, input: input)
-        return try await Dispatcher(runtime: runtime, sender: sender, options: sending).run(input, output)
+            runtime: runtime, api: api, shared: shared, scheduler: scheduler, copies: copies, options: sending,
+            input: input)
+        let dispatcher = Dispatcher(
+            runtime: runtime, scheduler: scheduler, sender: sender, concurrency: sending.concurrency)
+        return try await dispatcher.run(input, output)
     }
 }
 
 struct SendingOptions: ParsableArguments, Sendable {
-    @Option(help: ArgumentHelp("How many calls to Telegram are under way at once.", valueName: "n"))
+    @Option(help: ArgumentHelp("The number of calls to Telegram that run at a time.", valueName: "n"))
     var concurrency: Int = 8
 
-    @Option(help: ArgumentHelp("How far apart edits of one progress message are.", valueName: "duration"))
+    @Option(help: ArgumentHelp("The time between two edits of a placeholder reply.", valueName: "duration"))
     var progressInterval: Span = Span(.seconds(3))
 
-    @Option(help: ArgumentHelp("How often a temporary failure is tried again.", valueName: "n"))
+    @Option(help: ArgumentHelp("The number of further attempts after a transient failure, for events from a pipe and for --chat.", valueName: "n"))
     var retries: Int = 5
 
-    @Option(help: ArgumentHelp("Clean the local copies after so many deliveries.", valueName: "n"))
+    @Option(help: ArgumentHelp("Clean up the local copies after this number of deliveries.", valueName: "n"))
     var cleanupEvery: Int = 20
 
-    @Option(help: ArgumentHelp("What the clean-up leaves of the local copies.", valueName: "size"))
+    @Option(help: ArgumentHelp("The size to which a clean-up reduces the local copies.", valueName: "size"))
     var cacheSize: ByteSize = ByteSize(2 << 30)
 
-    @Flag(help: "Do not keep to Telegram's message rates by itself; wait only when told to.")
+    @Flag(help: "Do not limit the message rate; wait only when Telegram requires it.")
     var noPacing = false
 
     func validate() throws {

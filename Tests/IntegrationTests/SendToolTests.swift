@@ -184,7 +184,7 @@ import Testing
             event("events.dl.audio.failed", ["kind": "audio", "code": "x", "reason": "No.", "temporary": false]).line
         }
         run.send(failed())
-        #expect(try await eventually { run.log.contains("asks to wait") })
+        #expect(try await eventually { run.log.contains("requires a wait") })
         for _ in 0..<3 { run.send(failed()) }
         run.closeInput()
         #expect(try await run.result().status == 0)

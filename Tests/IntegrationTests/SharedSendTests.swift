@@ -183,7 +183,7 @@ import Testing
         let say = { (text: JSON) in event("commands.telegram.send", ["text": text], chat: 101) }
         try await push([say("one")])
         let first = try sender(queues)
-        #expect(try await eventually { first.log.contains("asks to wait") })
+        #expect(try await eventually { first.log.contains("requires a wait") })
         first.signal(SIGSTOP)
         try await push([say("two")])
         let second = try sender(queues)

@@ -55,6 +55,6 @@ extension Job: Equatable {
         ("video/mp4", "video"), ("audio/mpeg", "audio"), ("video/webm", "document"), ("application/zip", "document"),
     ])
     func `Only formats that Telegram plays are sent as playable media`(_ type: String, _ field: String) {
-        #expect(Sender.field(for: type) == field)
+        #expect(MediaDelivery.field(for: type) == field)
     }
 }

@@ -5,14 +5,14 @@ import Glibc
 import HTTP
 import Stage
 
-/// Why there is no copy of an object to upload.
+/// Reports that there is no copy of an object to upload.
 struct NoCopy: Error, Sendable {
-    /// One line for the person who asked.
+    /// One line for the user, without a capital letter and a full stop.
     let reason: String
     let isTemporary: Bool
 }
 
-/// Finds the bytes of a stored object on this machine, or fetches them from the store.
+/// Finds the file of a stored object on this machine, or downloads it from the store.
 struct LocalCopies: Sendable {
     let cache: MediaCache
     private let client = HTTPClient(userAgent: "tgpipe/\(tgpipeVersion)")
@@ -21,12 +21,16 @@ struct LocalCopies: Sendable {
 
     private static let unwritable = NoCopy(reason: "unable to write to the media folder", isTemporary: false)
 
-    /// The object of `events.dl.*.ready`, open, so that no clean-up removes it.
+    /// Opens the file of an `events.dl.*.ready`. No clean-up removes it while it is open.
+    ///
+    /// The places are tried in this order: the event's `path`, the local copies, a store on this machine, the event's `url`, the store.
+    ///
+    /// - Throws: `NoCopy`.
     func open(_ payload: JSONObject) async throws(NoCopy) -> OpenFile {
         let size = payload["size_bytes"]?.int
         if let path = payload["path"]?.string, let file = whole(OpenFile(path: path), size) { return file }
         guard let key = payload["key"]?.string, cache.path(of: key) != nil else {
-            throw NoCopy(reason: "the file is gone", isTemporary: false)
+            throw NoCopy(reason: "the file no longer exists", isTemporary: false)
         }
         if let file = whole(cache.open(key), size) { return file }
         let store: (any BlobStore)?
@@ -35,7 +39,7 @@ struct LocalCopies: Sendable {
         return try await fetch(key, payload["url"]?.string, store, size)
     }
 
-    /// A copy of another size is what a crash or a full disk left.
+    /// Returns a file that has the expected size. A crash or a full disk may have left a shorter one.
     private func whole(_ file: OpenFile?, _ size: Int64?) -> OpenFile? {
         guard let file, size == nil || file.sizeBytes == size else { return nil }
         return file
@@ -53,10 +57,10 @@ struct LocalCopies: Sendable {
                 throw NoCopy(reason: "the stored file cannot be read: \(error.message)", isTemporary: error.isTemporary)
             }
         } else {
-            throw NoCopy(reason: "the file is gone, and its store is not known", isTemporary: false)
+            throw NoCopy(reason: "the file no longer exists, and its store is unknown", isTemporary: false)
         }
         guard let path = cache.take(temporary, as: key), let file = whole(OpenFile(path: path), size) else {
-            throw NoCopy(reason: "the stored file is not as long as it should be", isTemporary: false)
+            throw NoCopy(reason: "the stored file is incomplete", isTemporary: false)
         }
         return file
     }
@@ -73,13 +77,13 @@ struct LocalCopies: Sendable {
                 })
             guard head.status == 200 else {
                 throw NoCopy(
-                    reason: "the store refused the file (HTTP status \(head.status))", isTemporary: head.status >= 500)
+                    reason: "the storage refused the download (HTTP status \(head.status))", isTemporary: head.status >= 500)
             }
         } catch let error as NoCopy {
             throw error
         } catch {
             let reason = (error as? HTTPError)?.underlying as? NoCopy
-            throw reason ?? NoCopy(reason: "the store cannot be reached", isTemporary: true)
+            throw reason ?? NoCopy(reason: "the storage cannot be reached", isTemporary: true)
         }
     }
 }

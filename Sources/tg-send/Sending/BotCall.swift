@@ -1,15 +1,15 @@
 import Envelope
 import JSON
 
-/// A call to the Bot API, made from a command's payload.
+/// Describes a call to the Bot API that a command's payload asks for.
 struct BotCall: Sendable {
     let method: String
     var parameters: JSONObject
-    /// A local file that goes with it.
+    /// The local file to upload with the call.
     var upload: (field: String, path: String, fileName: String?)?
 
-    /// - Parameter action: the word behind `commands.telegram.`.
-    /// - Throws: `MalformedInput` naming what is missing.
+    /// - Parameter action: the event type's part after `commands.telegram.`.
+    /// - Throws: `MalformedInput` that names the missing key.
     init(_ action: String, _ event: Envelope) throws(MalformedInput) {
         let payload = event.payload
         guard let chat = payload["chat_id"] ?? event.meta["origin"]?["chat_id"] else {
@@ -69,8 +69,8 @@ struct BotCall: Sendable {
         return limited(text, 4096, payload: event.payload)
     }
 
-    /// Cut to what Telegram takes; a formatted text is left to Telegram, which counts without the formatting, and a tag cut in two
-    /// would make it refuse the whole.
+    /// Returns a plain text cut to Telegram's limit. A formatted text stays whole: Telegram counts it without the formatting, and refuses a
+    /// text with an incomplete tag.
     private static func limited(_ text: String, _ limit: Int, payload: JSONObject) -> String {
         payload["parse_mode"] == nil ? text.limited(toUTF16: limit) : text
     }
@@ -88,7 +88,11 @@ struct BotCall: Sendable {
         parameters["link_preview_options"] = ["is_disabled": true]
     }
 
-    /// Answers the message named, or the origin's; a message that is gone is no reason not to speak.
+    /// Adds the parameters that every new message has: the message that it replies to, the topic, and whether it is silent.
+    ///
+    /// Telegram sends the message also when the message that it replies to has been deleted.
+    ///
+    /// - Parameter byDefault: whether it replies to the origin's message if the payload names none.
     static func addReply(_ parameters: inout JSONObject, _ event: Envelope, byDefault: Bool) {
         let origin = event.meta["origin"]
         if let id = event.payload["reply_to"] ?? (byDefault ? origin?["message_id"] : nil) {
@@ -101,7 +105,7 @@ struct BotCall: Sendable {
     }
 }
 
-/// What Telegram wants to know of media, as the payloads of tgpipe name it.
+/// Translates the media details of a payload into parameters of the Bot API.
 struct MediaDetails: Sendable {
     private let payload: JSONObject
 

@@ -1,0 +1,122 @@
+import Envelope
+import JSON
+import Options
+import Stage
+import Synchronization
+import System
+
+/// Shares the scheduler between the tasks that read and send, and lets senders wait for the next job.
+final class SharedScheduler: Sendable {
+    private let scheduler: Mutex<Scheduler>
+    private let changed = Signal()
+
+    init(progressInterval: Duration, limitsRates: Bool) {
+        scheduler = Mutex(Scheduler(progressInterval: progressInterval, limitsRates: limitsRates, now: .now))
+    }
+
+    func add(_ job: Job) { change { $0.add(job, now: .now) } }
+
+    func finish(_ job: Job) {
+        change { scheduler in
+            scheduler.finish(job, now: .now)
+            return []
+        }
+    }
+
+    func postpone(_ job: Job, until time: ContinuousClock.Instant) {
+        change { $0.postpone(job, until: time, now: .now) }
+    }
+
+    func stop() {
+        change { scheduler in
+            scheduler.stop()
+            return []
+        }
+    }
+
+    private func change(_ body: (inout Scheduler) -> [Job]) {
+        for job in scheduler.withLock({ body(&$0) }) { job.outcome.fulfil(.success(.done([]))) }
+        changed.notify()
+    }
+
+    /// Waits for the next job that is due, and returns it; nil after `stop`.
+    func next() async -> Job? {
+        while !Task.isCancelled {
+            let generation = changed.generation
+            switch scheduler.withLock({ $0.next(now: .now) }) {
+            case .job(let job): return job
+            case .stopped: return nil
+            case .nothing(let time):
+                let wait = time.map { $0 - .now } ?? .seconds(3600)
+                await changed.wait(since: generation, atMost: max(wait, .milliseconds(1)))
+            }
+        }
+        return nil
+    }
+
+    func admit(_ kind: CallKind, for job: Job) -> NotBefore? {
+        scheduler.withLock { $0.admit(kind, for: job, now: .now) }
+    }
+
+    func setFloodWait(chat: String, _ kind: CallKind, until end: ContinuousClock.Instant) {
+        scheduler.withLock { $0.setFloodWait(chat: chat, kind, until: end, now: .now) }
+    }
+
+    func hasFloodWait(chat: String, _ kind: CallKind) -> Bool {
+        scheduler.withLock { $0.floodWait(chat: chat, kind, now: .now) != nil }
+    }
+}
+
+/// Connects the stage, which reads and acknowledges events, with the scheduler and the tasks that send.
+struct Dispatcher: Sendable {
+    let runtime: Runtime
+    let scheduler: SharedScheduler
+    let sender: Sender
+    let concurrency: Int
+
+    func run(_ input: InputOptions, _ output: OutputOptions) async throws -> ExitStatus {
+        // Most of these events wait in the scheduler. No other worker can take what this one has taken from a queue.
+        let maxEvents = input.isFromQueue ? 256 : 1000
+        return try await withThrowingTaskGroup(of: Void.self) { group in
+            for _ in 0..<concurrency {
+                group.addTask { while let job = await scheduler.next() { await perform(job) } }
+            }
+            defer { scheduler.stop() }
+            return try await runtime.work(
+                input, output, concurrency: maxEvents, accepting: Job.accepts, givingUp: resultsOfGivingUp
+            ) { event, context in
+                guard let job = Job(event, context) else { return { .done([]) } }
+                try sender.check(job)
+                scheduler.add(job)
+                return job.outcome.value
+            }
+        }
+    }
+
+    private func perform(_ job: Job) async {
+        do {
+            let verdict = try await Correlation.$current.withValue(Correlation(job.event)) {
+                try await sender.perform(job)
+            }
+            switch verdict {
+            case .notBefore(let wait, let rest) where wait.place == .scheduler:
+                scheduler.postpone(rest, until: wait.time)
+            case .notBefore(let wait, _): finish(job, .success(.held(for: max(.zero, wait.time - .now))))
+            case .done(let results): finish(job, .success(.done(results)))
+            }
+        } catch {
+            finish(job, .failure(error))
+        }
+    }
+
+    private func finish(_ job: Job, _ result: Result<Outcome, any Error>) {
+        scheduler.finish(job)
+        job.outcome.fulfil(result)
+    }
+
+    /// Returns the failure of an event that gets no more attempts.
+    private func resultsOfGivingUp(_ event: Envelope, _ reason: String) -> [Envelope] {
+        guard let job = Job(event), !job.isProgress else { return [] }
+        return [SendEvents.failed(job.action, chat: job.chat, code: 0, reason: reason)]
+    }
+}

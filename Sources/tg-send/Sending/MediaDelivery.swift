@@ -1,0 +1,236 @@
+import Blob
+import BotAPI
+import Envelope
+import HTTP
+import JSON
+import Logging
+import Options
+import Redis
+import Stage
+import Synchronization
+import System
+
+/// Sends the media of finished requests: by a cached file_id, or else by uploading a copy, once for all events that need it.
+struct MediaDelivery: Sendable {
+    private let runtime: Runtime
+    private let api: any MessagingAPI
+    private let shared: SharedState
+    private let limits: CallLimits
+    private let copies: LocalCopies
+    private let options: SendingOptions
+    private let isFromQueue: Bool
+    private let uploads: SharedWork
+
+    /// The number of cached file_ids that Telegram may refuse in a row: more is no coincidence.
+    private static let maxAttempts = 3
+
+    init(
+        runtime: Runtime, api: any MessagingAPI, shared: SharedState, limits: CallLimits, copies: LocalCopies,
+        options: SendingOptions, input: InputOptions
+    ) {
+        (self.runtime, self.api, self.shared, self.limits) = (runtime, api, shared, limits)
+        (self.copies, self.options) = (copies, options)
+        isFromQueue = input.isFromQueue
+        uploads = SharedWork(runtime, name: "upload:\(api.speakerID)", lease: input.queue.lease.duration)
+    }
+
+    enum Delivered: Sendable {
+        /// The value is `events.telegram.sent`.
+        case sent(Envelope)
+        case tooLarge(sizeBytes: Int64)
+        /// No process has the file. The reason is one line for the user.
+        case noCopy(String)
+    }
+
+    /// Sends a job's media.
+    ///
+    /// - Throws: `NotBefore` when the chat has to wait, or when another event is uploading the object; `TelegramError`.
+    func deliver(_ job: Job) async throws -> Delivered {
+        guard let key = job.event.payload["key"]?.string, let waiter = job.context?.waiter else {
+            throw TelegramError(.localIO, "no key")
+        }
+        for _ in 0..<MediaDelivery.maxAttempts {
+            if let cached = await shared.cachedFile(key) {
+                try await limits.admit(.message, for: job)
+                if let message = try await sendAgain(cached, job, key) {
+                    return .sent(await delivered(message, job, key, isCached: true))
+                }
+            }
+            switch try await uploadOnce(key, job, waiter) {
+            case .sent(let message): return .sent(await delivered(message, job, key, isCached: false))
+            case .sentByAnother: continue
+            case .failed(.tooLarge(let sizeBytes)): return .tooLarge(sizeBytes: sizeBytes)
+            case .failed(.noCopy(let reason)): return .noCopy(reason)
+            }
+        }
+        throw TelegramError(.server, "Telegram refuses the uploaded file again and again")
+    }
+
+    /// - Returns: nil when Telegram no longer accepts the file_id.
+    private func sendAgain(
+        _ cached: SharedState.CachedFile, _ job: Job, _ key: String
+    ) async throws(TelegramError) -> JSON? {
+        let method = "send\(cached.type.capitalizedFirst)"
+        var parameters = self.parameters(job, method)
+        parameters[cached.type] = .string(cached.fileID)
+        do {
+            return try await api.call(method, parameters)
+        } catch {
+            guard error.code == .fileRefused else { throw error }
+        }
+        runtime.log.notice("Telegram refuses the cached file_id: uploading the file again", metadata: ["key": "\(key)"])
+        await shared.forgetFile(key, cached)
+        return nil
+    }
+
+    // MARK: One upload for all
+
+    /// Says why no event can upload a file.
+    private enum UploadFailure: Sendable {
+        case tooLarge(sizeBytes: Int64)
+        case noCopy(String)
+
+        var json: JSONObject {
+            switch self {
+            case .tooLarge(let size): ["too_large": .integer(size)]
+            case .noCopy(let reason): ["no_copy": .string(reason)]
+            }
+        }
+
+        init?(_ json: JSONObject) {
+            if let size = json["too_large"]?.int {
+                self = .tooLarge(sizeBytes: size)
+            } else if let reason = json["no_copy"]?.string {
+                self = .noCopy(reason)
+            } else {
+                return nil
+            }
+        }
+    }
+
+    private enum Uploaded: Sendable {
+        case sent(JSON)
+        /// Its file_id is in the cache.
+        case sentByAnother
+        case failed(UploadFailure)
+    }
+
+    /// Uploads an object by sending it, unless another event, in any process, is uploading it.
+    ///
+    /// - Throws: `NotBefore`: this chat has to wait, and another event may upload first; or another event is uploading.
+    private func uploadOnce(_ key: String, _ job: Job, _ waiter: Waiter) async throws -> Uploaded {
+        let own = Mutex<JSON?>(nil)
+        let answer = try await uploads.answer(key, for: waiter) {
+            // Another event may have finished the upload since this one looked for the file_id.
+            if await shared.cachedFile(key) != nil { return SharedWork.Product(["sent": true]) }
+            try await limits.admit(.message, for: job)
+            if let failure = try await upload(job, onSent: { message in own.withLock { $0 = message } }) {
+                return SharedWork.Product(failure.json)
+            }
+            if let file = own.withLock({ $0 }).flatMap({ SharedState.CachedFile(of: $0) }) {
+                await shared.cache(file, for: key)
+            }
+            return SharedWork.Product(["sent": true])
+        }
+        // The message was sent, also when another process has taken the upload over meanwhile.
+        if let message = own.withLock({ $0 }) { return .sent(message) }
+        switch answer {
+        case .held(let limit): throw NotBefore(.now + limit, in: .stage)
+        case .result(let result): return UploadFailure(result).map { .failed($0) } ?? .sentByAnother
+        }
+    }
+
+    /// - Returns: nil when the file was sent.
+    private func upload(_ job: Job, onSent: (JSON) -> Void) async throws -> UploadFailure? {
+        let file: OpenFile
+        do throws(NoCopy) {
+            file = try await copies.open(job.event.payload)
+        } catch {
+            if error.isTemporary, !isLastAttempt(job) { throw TelegramError(.network, error.reason) }
+            return .noCopy(error.reason)
+        }
+        do {
+            onSent(try await upload(file, job))
+            return nil
+        } catch let error where error.code == .tooLarge {
+            return .tooLarge(sizeBytes: file.sizeBytes)
+        }
+    }
+
+    private func isLastAttempt(_ job: Job) -> Bool {
+        isFromQueue ? job.context?.isLastAttempt ?? true : job.attempts >= options.retries
+    }
+
+    private func upload(_ file: OpenFile, _ job: Job) async throws(TelegramError) -> JSON {
+        let payload = job.event.payload
+        let type = payload["content_type"]?.string ?? "application/octet-stream"
+        let field = MediaDelivery.field(for: type)
+        let method = "send\(field.capitalizedFirst)"
+        return try await api.call(
+            method, parameters(job, method),
+            upload: MediaUpload(
+                field: field, fileName: FileName.safe(payload["file_name"]?.string ?? "file"), contentType: type,
+                content: FileRange(descriptor: file.descriptor, offset: 0, count: file.sizeBytes), path: file.path,
+                key: payload["key"]?.string ?? file.path))
+    }
+
+    /// Returns the parameter that a file is sent in. Telegram plays MPEG-4 video, and MP3 and M4A audio; other files are documents.
+    static func field(for contentType: String) -> String {
+        switch contentType {
+        case "video/mp4": "video"
+        case "audio/mpeg", "audio/mp3", "audio/mp4", "audio/x-m4a": "audio"
+        default: "document"
+        }
+    }
+
+    private func parameters(_ job: Job, _ method: String) -> JSONObject {
+        var parameters: JSONObject = [
+            "chat_id": job.chat, "parse_mode": "HTML",
+            "caption": .string(
+                Wording.caption(
+                    title: job.event.payload["title"]?.string, elapsed: elapsed(job),
+                    correlationID: job.event.correlationID)),
+        ]
+        MediaDetails(job.event.payload).add(to: &parameters, method: method)
+        BotCall.addReply(&parameters, job.event, byDefault: true)
+        return parameters
+    }
+
+    // MARK: After a delivery
+
+    /// The time since the user's message arrived.
+    private func elapsed(_ job: Job) -> Duration? {
+        job.event.meta["received_at"]?.string.flatMap { Timestamp($0) }.map { Timestamp.now.elapsed(since: $0) }
+    }
+
+    private func delivered(_ message: JSON, _ job: Job, _ key: String, isCached: Bool) async -> Envelope {
+        let file = SharedState.CachedFile(of: message)
+        let seconds = elapsed(job).map { Double($0.milliseconds) / 1000 }
+        let action = "send_\(message["audio"] != nil ? "audio" : message["video"] != nil ? "video" : "document")"
+        let event = SendEvents.sent(
+            action, chat: job.chat, message,
+            details: [
+                "file_id": file.map { .string($0.fileID) }, "key": .string(key), "cached": .bool(isCached),
+                "elapsed_seconds": seconds.map { .number($0) },
+            ])
+        runtime.log.info(
+            "delivered", metadata: ["key": "\(key)", "cached": "\(isCached)", "elapsed_s": "\(seconds ?? 0)"])
+        await cleanUpIfDue()
+        return event
+    }
+
+    /// Removes old local copies after every `--cleanup-every` deliveries of all processes.
+    private func cleanUpIfDue() async {
+        guard let count = await shared.countDelivery(), count % Int64(options.cleanupEvery) == 0 else { return }
+        let (cache, limit) = (copies.cache, options.cacheSize.bytes)
+        let removed = await BlockingThread().run { cache.evict(downTo: limit) }
+        if removed.count > 0 {
+            runtime.log.info(
+                "removed local copies", metadata: ["count": "\(removed.count)", "bytes": "\(removed.bytes)"])
+        }
+    }
+}
+
+extension String {
+    var capitalizedFirst: String { prefix(1).uppercased() + dropFirst() }
+}

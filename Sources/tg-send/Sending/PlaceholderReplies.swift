@@ -1,0 +1,100 @@
+import BotAPI
+import Envelope
+import JSON
+import Stage
+
+/// Creates, edits and removes the placeholder replies that show users the progress of their requests.
+struct PlaceholderReplies: Sendable {
+    let api: any MessagingAPI
+    let shared: SharedState
+    let limits: CallLimits
+
+    /// Whether the user sees a job's progress already.
+    func isShown(_ job: Job) -> Bool {
+        shared.isShown(Wording.progress(job.event.payload), for: job.event.correlationID)
+    }
+
+    /// Creates the placeholder reply with a job's progress, or edits it.
+    func show(_ job: Job) async throws {
+        guard let chat = job.origin?["chat_id"] else { return }
+        let (request, text) = (job.event.correlationID, Wording.progress(job.event.payload))
+        if let reply = await shared.replyID(of: request) {
+            try await accepting([.notModified]) { () throws(TelegramError) in
+                try await api.call(
+                    "editMessageText", ["chat_id": chat, "message_id": .integer(reply), "text": .string(text)])
+            }
+            return shared.noteShown(text, for: request)
+        }
+        // Another process may be creating it right now, or have ended the request.
+        guard await shared.claimReply(of: request, kind: job.kind) else { return }
+        var parameters: JSONObject = ["chat_id": chat, "text": .string(text), "disable_notification": true]
+        BotCall.addReply(&parameters, job.event, byDefault: true)
+        if let id = try await create(parameters, request) { await shared.setReplyID(id, of: request) }
+        shared.noteShown(text, for: request)
+        if await shared.hasEnded(request, kind: job.kind) { try await remove(job) }
+    }
+
+    private func create(_ parameters: JSONObject, _ request: EventID) async throws -> Int64? {
+        do {
+            return try await api.call("sendMessage", parameters)["message_id"]?.int
+        } catch {
+            await shared.forgetReply(of: request)
+            throw error
+        }
+    }
+
+    /// Deletes the placeholder reply, if there is one.
+    func remove(_ job: Job) async throws {
+        let request = job.event.correlationID
+        guard let chat = job.origin?["chat_id"], let reply = await shared.replyID(of: request) else { return }
+        try await accepting([.messageNotFound]) { () throws(TelegramError) in
+            try await api.call("deleteMessage", ["chat_id": chat, "message_id": .integer(reply)])
+        }
+        await shared.forgetReply(of: request)
+    }
+
+    /// Shows how a request ended, in place of the placeholder reply if there is one.
+    ///
+    /// - Parameter html: the message in Telegram's HTML; see `Wording`.
+    /// - Returns: the result, `events.telegram.sent`.
+    func end(_ job: Job, _ html: String) async throws -> Envelope? {
+        guard let chat = job.chat else { return nil }
+        if let reply = await shared.replyID(of: job.event.correlationID),
+            let message = try await edit(reply, html, chat, job)
+        {
+            return SendEvents.sent("edit", chat: chat, message)
+        }
+        var parameters: JSONObject = [
+            "chat_id": chat, "text": .string(html), "parse_mode": "HTML", "link_preview_options": ["is_disabled": true],
+        ]
+        BotCall.addReply(&parameters, job.event, byDefault: true)
+        return SendEvents.sent("reply", chat: chat, try await api.call("sendMessage", parameters))
+    }
+
+    /// Turns the placeholder reply into a request's last message.
+    ///
+    /// - Returns: nil when a new message is needed instead.
+    private func edit(_ reply: Int64, _ html: String, _ chat: JSON, _ job: Job) async throws(TelegramError) -> JSON? {
+        var message: JSON?
+        do {
+            message = try await api.call(
+                "editMessageText",
+                [
+                    "chat_id": chat, "message_id": .integer(reply), "text": .string(html), "parse_mode": "HTML",
+                    "link_preview_options": ["is_disabled": true],
+                ])
+        } catch {
+            switch error.code {
+            // The user has deleted it, or it is too old.
+            case .messageNotFound: break
+            case .floodWait:
+                // Edits may have to wait for hours. New messages do not.
+                if let wait = error.retryAfter { await limits.setFloodWait(chat: job.chatName, .edit, for: wait) }
+                _ = try? await api.call("deleteMessage", ["chat_id": chat, "message_id": .integer(reply)])
+            default: throw error
+            }
+        }
+        await shared.forgetReply(of: job.event.correlationID)
+        return message
+    }
+}

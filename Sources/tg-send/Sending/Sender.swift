@@ -1,0 +1,231 @@
+import BotAPI
+import Envelope
+import JSON
+import Logging
+import Options
+import Stage
+import System
+
+/// Carries out jobs step by step, as a bot or as an account.
+struct Sender: Sendable {
+    private let runtime: Runtime
+    private let api: any MessagingAPI
+    private let shared: SharedState
+    private let scheduler: SharedScheduler
+    private let limits: CallLimits
+    private let commands: CommandSender
+    private let replies: PlaceholderReplies
+    private let delivery: MediaDelivery
+    private let isFromQueue: Bool
+    private let retries: Int
+
+    /// Longer waits of events from a queue go back to the queue, so that other events take their place here.
+    private static let longestWait = Duration.seconds(60)
+
+    init(
+        runtime: Runtime, api: any MessagingAPI, shared: SharedState, scheduler: SharedScheduler, copies: LocalCopies,
+        options: SendingOptions, input: InputOptions
+    ) {
+        (self.runtime, self.api, self.shared, self.scheduler) = (runtime, api, shared, scheduler)
+        isFromQueue = input.isFromQueue
+        retries = options.retries
+        limits = CallLimits(scheduler: scheduler, shared: isFromQueue ? shared : nil)
+        commands = CommandSender(runtime: runtime, api: api, shared: shared)
+        replies = PlaceholderReplies(api: api, shared: shared, limits: limits)
+        delivery = MediaDelivery(
+            runtime: runtime, api: api, shared: shared, limits: limits, copies: copies, options: options, input: input)
+    }
+
+    /// Refuses a job that can never be sent, before it waits in the scheduler.
+    func check(_ job: Job) throws(MalformedInput) {
+        if case .command(let action) = job.steps.first { _ = try BotCall(action, job.event) }
+        if job.chat == nil {
+            throw MalformedInput(.invalidPayload, "\(job.event.type): no chat_id, and no meta.origin to take it from")
+        }
+        if job.steps.first == .deliver, job.event.payload["key"]?.string == nil {
+            throw MalformedInput(.invalidPayload, "\(job.event.type): no key")
+        }
+    }
+
+    enum Verdict: Sendable {
+        case done([Envelope])
+        /// The job with its remaining steps, and when it can go on.
+        case notBefore(NotBefore, Job)
+    }
+
+    /// Carries out a job's remaining steps, up to the first one that has to wait.
+    ///
+    /// - Throws: failures that end the tool, for instance a refused token; from a queue also transient failures.
+    func perform(_ job: Job) async throws -> Verdict {
+        var job = job
+        await restore(&job)
+        do {
+            while let step = job.steps.first {
+                // Newer progress will exist by the time that edits are allowed again.
+                if job.isReplaceable, scheduler.hasFloodWait(chat: job.chatName, .edit) { break }
+                do {
+                    try await carryOut(step, &job)
+                    job.endStep()
+                } catch let error as TelegramError {
+                    try await handle(error, of: step, &job)
+                }
+                if isFromQueue, !job.isProgress { await shared.record(job) }
+            }
+            return .done(job.results)
+        } catch let wait as NotBefore {
+            let isLong = isFromQueue && wait.time - .now > Sender.longestWait
+            return .notBefore(isLong ? NotBefore(wait.time, in: .stage) : wait, job)
+        }
+    }
+
+    /// Restores the results of an earlier attempt, and records the end of a request before the user sees it.
+    private func restore(_ job: inout Job) async {
+        guard !job.isRestored else { return }
+        job.isRestored = true
+        if isFromQueue, !job.isProgress { await shared.restore(&job) }
+        if job.endsRequest { await shared.noteEnd(of: job.event.correlationID, kind: job.kind) }
+    }
+
+    /// - Throws: `NotBefore` when the step has to wait.
+    private func carryOut(_ step: Step, _ job: inout Job) async throws {
+        // Progress that is shown already needs no call, and a delivery may need none.
+        if step == .showProgress, replies.isShown(job) { return }
+        if step != .deliver, let kind = Sender.callKind(of: step, job) { try await limits.admit(kind, for: job) }
+        switch step {
+        case .command(let action): job.results.append(try await commands.send(action, job.event))
+        case .showProgress: try await replies.show(job)
+        case .deliver: try await deliver(&job)
+        case .removeReply: try await replies.remove(job)
+        case .showFailure: try await end(&job, Wording.failure(job.failureReason ?? Wording.unknownFailure))
+        }
+    }
+
+    /// Returns what Telegram counts a step's call as; nil for calls that it always accepts.
+    private static func callKind(of step: Step, _ job: Job) -> CallKind? {
+        switch step {
+        case .command("delete"), .command("react"), .removeReply: nil
+        case .command("edit"): .edit
+        case .showProgress: job.isFirstProgress ? .message : .edit
+        default: .message
+        }
+    }
+
+    private func deliver(_ job: inout Job) async throws {
+        switch try await delivery.deliver(job) {
+        case .sent(let event): job.results.append(event)
+        case .tooLarge(let sizeBytes):
+            try await end(&job, Wording.tooLarge(sizeBytes, url: job.event.payload["url"]?.string))
+            job.steps = [.deliver]
+        case .noCopy(let reason):
+            job.results.append(failed("deliver", TelegramError(.localIO, reason), job))
+            job.steps = [.deliver, .showFailure]
+            job.failureReason = reason.capitalizedFirst + "."
+        }
+    }
+
+    /// Ends a request for the user, with a message in Telegram's HTML.
+    private func end(_ job: inout Job, _ html: String) async throws {
+        if let result = try await replies.end(job, html) { job.results.append(result) }
+    }
+
+    /// Decides what a failed step means for its job: a wait, or that the step is given up.
+    ///
+    /// - Throws: `NotBefore` when the step is to be tried again here; the failure itself when it ends the tool or is the queue's to retry.
+    private func handle(_ error: TelegramError, of step: Step, _ job: inout Job) async throws {
+        if error.code == .unauthorized { throw error }
+        if let wait = error.retryAfter { return try await handleFloodWait(wait, error, of: step, &job) }
+        if isFromQueue, error.isTemporary, !job.isProgress, job.context?.isLastAttempt == false { throw error }
+        if !isFromQueue, error.isTemporary, job.attempts < retries, !job.isReplaceable {
+            job.attempts += 1
+            runtime.log.warning("\(error.message); trying again", metadata: ["attempt": "\(job.attempts)"])
+            let backoff = Duration.milliseconds(500 << min(job.attempts, 6)) * Double.random(in: 0.5...1)
+            throw NotBefore(.now + backoff)
+        }
+        giveUp(step, error, &job)
+    }
+
+    private func handleFloodWait(
+        _ wait: Duration, _ error: TelegramError, of step: Step, _ job: inout Job
+    ) async throws {
+        runtime.log.notice(
+            "Telegram requires a wait", metadata: ["seconds": "\(wait.components.seconds)", "chat": "\(job.chatName)"])
+        let end = ContinuousClock.now + wait
+        if let kind = Sender.callKind(of: step, job) {
+            await limits.setFloodWait(chat: job.chatName, kind, for: wait)
+        }
+        if let event = SendEvents.waiting(error, job.event, speaker: api.speakerID) {
+            try await job.context?.publisher.publish(event)
+        }
+        guard job.isReplaceable else { throw NotBefore(end) }
+        // Newer progress will exist by then.
+        job.steps = []
+    }
+
+    private func giveUp(_ step: Step, _ error: TelegramError, _ job: inout Job) {
+        job.endStep()
+        switch step {
+        // The placeholder reply is no result: the request goes on without it.
+        case .showProgress, .removeReply: runtime.log.debug("\(error.message)")
+        case .deliver:
+            job.results.append(failed("deliver", error, job))
+            job.steps = [.showFailure]
+            job.failureReason = Wording.refusedFile(error)
+        case .showFailure: job.results.append(failed("reply", error, job))
+        case .command(let action): job.results.append(failed(action, error, job))
+        }
+    }
+
+    private func failed(_ action: String, _ error: TelegramError, _ job: Job) -> Envelope {
+        runtime.log.error("unable to \(action): \(error.message)", metadata: ["chat": "\(job.chatName)"])
+        return SendEvents.failed(action, chat: job.chat, code: error.number, reason: error.message)
+    }
+}
+
+/// Applies Telegram's rates and flood waits to calls: those that this process has met, and for a queue also those of the other processes.
+struct CallLimits: Sendable {
+    let scheduler: SharedScheduler
+    /// nil when the events come from a pipe.
+    let shared: SharedState?
+
+    /// Counts a call that a job is about to make.
+    ///
+    /// - Throws: `NotBefore` when it has to wait.
+    func admit(_ kind: CallKind, for job: Job) async throws(NotBefore) {
+        if let wait = await shared?.floodWait(chat: job.chatName, kind) {
+            scheduler.setFloodWait(chat: job.chatName, kind, until: .now + wait)
+        }
+        if let wait = scheduler.admit(kind, for: job) { throw wait }
+    }
+
+    /// Notes a flood wait, for a queue also for the other processes.
+    func setFloodWait(chat: String, _ kind: CallKind, for wait: Duration) async {
+        scheduler.setFloodWait(chat: chat, kind, until: .now + wait)
+        await shared?.setFloodWait(chat: chat, kind, for: wait)
+    }
+}
+
+/// Makes the events that tell how calls went. They belong to the current correlation.
+enum SendEvents {
+    /// - Parameters:
+    ///   - chat: the chat as the event named it. The answer's chat differs if a group has become a supergroup.
+    ///   - answer: the message, if Telegram returned one.
+    ///   - messageID: the message's id, if Telegram returned no message.
+    static func sent(
+        _ action: String, chat: JSON?, _ answer: JSON, messageID: JSON? = nil, details: JSONObject = [:]
+    ) -> Envelope {
+        var payload: JSONObject = [
+            "action": .string(action), "chat_id": answer["chat"]?["id"] ?? chat,
+            "message_id": answer["message_id"] ?? messageID,
+        ]
+        for member in details.members { payload[member.key] = member.value }
+        return .derived(type: "events.telegram.sent", payload: payload)
+    }
+
+    static func failed(_ action: String, chat: JSON?, code: Int, reason: String) -> Envelope {
+        .derived(
+            type: "events.telegram.failed",
+            payload: [
+                "action": .string(action), "chat_id": chat, "code": .integer(Int64(code)), "reason": .string(reason),
+            ])
+    }
+}

@@ -1,0 +1,276 @@
+import Envelope
+import JSON
+import Logging
+import Redis
+import Stage
+import Synchronization
+
+/// Keeps in Redis what the processes of one bot or account share: cached file_ids, placeholder replies, flood waits, and records of what was
+/// sent.
+///
+/// Sending works without any of it. While Redis is away, work from a pipe continues without these entries, and the log says so; work from a
+/// queue waits for Redis.
+final class SharedState: Sendable {
+    private static let replySeconds: Int64 = 86_400
+    /// Stands for a placeholder reply that a process is creating, for this many seconds at most.
+    private static let claim: Int64 = 0
+    private static let claimSeconds: Int64 = 30
+    private static let fileIDSeconds: Int64 = 30 * 86_400
+    private static let recordSeconds: Int64 = 86_400
+
+    private let redis: Redis?
+    private let waits: Bool
+    private let runtime: Runtime
+    /// The user id of the bot or account.
+    let speakerID: Int64
+    private let replies = Mutex(RecentReplies())
+
+    /// - Parameters:
+    ///   - redis: nil for one-off sends.
+    ///   - waits: whether calls wait while Redis is away. A worker of a queue has to: other workers read what it writes.
+    init(runtime: Runtime, redis: Redis?, waits: Bool = false, speakerID: Int64) {
+        self.runtime = runtime
+        self.redis = redis
+        self.waits = waits
+        self.speakerID = speakerID
+    }
+
+    /// Calls Redis.
+    ///
+    /// - Returns: nil when Redis cannot be used.
+    private func attempt<Value>(_ call: (Redis) async throws(RedisError) -> Value) async -> Value? {
+        guard let redis else { return nil }
+        do {
+            return waits ? try await runtime.patiently { try await call(redis) } : try await call(redis)
+        } catch let error as RedisError {
+            runtime.log.warning("continuing without Redis: \(error.message)")
+        } catch {
+            // The time to drain is over.
+        }
+        return nil
+    }
+
+    // MARK: Cached files
+
+    /// A media file that Telegram already has.
+    struct CachedFile: Sendable {
+        let fileID: String
+        /// Telegram's name for the file's kind: `video`, `animation`, `audio`, `voice` or `document`. It never changes.
+        let type: String
+
+        init(fileID: String, type: String) { (self.fileID, self.type) = (fileID, type) }
+
+        /// Reads the file of a sent message; nil when it has none.
+        init?(of message: JSON) {
+            // A video without sound comes back as an animation, with a document beside it for old clients.
+            for type in ["animation", "video", "audio", "voice", "document"] {
+                if let id = message[type]?["file_id"]?.string {
+                    self.init(fileID: id, type: type)
+                    return
+                }
+            }
+            return nil
+        }
+    }
+
+    func cachedFile(_ key: String) async -> CachedFile? {
+        let text = await attempt { redis throws(RedisError) in
+            try await redis.send("GETEX", .text(fileKey(key)), "EX", .integer(SharedState.fileIDSeconds)).string
+        }
+        guard let text = text ?? nil, let json = try? JSON(parsing: text), let id = json["file_id"]?.string,
+            let type = json["type"]?.string
+        else { return nil }
+        return CachedFile(fileID: id, type: type)
+    }
+
+    func cache(_ file: CachedFile, for key: String) async {
+        let text = JSON.object(["file_id": .string(file.fileID), "type": .string(file.type)]).text
+        _ = await attempt { redis throws(RedisError) in
+            try await redis.send("SET", .text(fileKey(key)), .text(text), "EX", .integer(SharedState.fileIDSeconds))
+        }
+    }
+
+    /// Deletes a file_id, unless it has been replaced.
+    func forgetFile(_ key: String, _ file: CachedFile) async {
+        guard await cachedFile(key)?.fileID == file.fileID else { return }
+        _ = await attempt { redis throws(RedisError) in try await redis.send("DEL", .text(fileKey(key))) }
+    }
+
+    /// Counts a delivery over all processes.
+    ///
+    /// - Returns: the number of deliveries so far; nil when Redis cannot be used.
+    func countDelivery() async -> Int64? {
+        await attempt { redis throws(RedisError) in try await redis.send("INCR", "tgpipe:cleanup:events").int } ?? nil
+    }
+
+    private func fileKey(_ key: String) -> String { "tgpipe:{\(key)}:file_id:\(speakerID)" }
+
+    // MARK: Placeholder replies
+
+    /// Returns the message id of a request's placeholder reply; nil when there is none, or while it is being created.
+    func replyID(of request: EventID) async -> Int64? {
+        let key = replyKey(request)
+        if let known = replies.withLock({ $0.ids[key] }) { return known }
+        let reply = await attempt { redis throws(RedisError) in try await redis.send("GET", .text(key)).int }
+        return (reply ?? nil).flatMap { $0 == SharedState.claim ? nil : $0 }
+    }
+
+    /// Claims the right to create a request's placeholder reply.
+    ///
+    /// - Returns: false when another process has claimed it, or when the request has ended; true also without Redis.
+    func claimReply(of request: EventID, kind: String) async -> Bool {
+        if await hasEnded(request, kind: kind) { return false }
+        let claimed = await attempt { redis throws(RedisError) in
+            try await redis.send(
+                "SET", .text(replyKey(request)), .integer(SharedState.claim), "NX", "EX",
+                .integer(SharedState.claimSeconds))
+        }
+        return claimed.map { !$0.isNull } ?? true
+    }
+
+    func setReplyID(_ id: Int64, of request: EventID) async {
+        let key = replyKey(request)
+        replies.withLock { $0.set(id, key) }
+        _ = await attempt { redis throws(RedisError) in
+            try await redis.send("SET", .text(key), .integer(id), "EX", .integer(SharedState.replySeconds))
+        }
+    }
+
+    func forgetReply(of request: EventID) async {
+        let key = replyKey(request)
+        replies.withLock { $0.forget(key) }
+        _ = await attempt { redis throws(RedisError) in try await redis.send("DEL", .text(key)) }
+    }
+
+    /// Whether a request's placeholder reply has this text already, as far as this process has seen.
+    func isShown(_ text: String, for request: EventID) -> Bool {
+        replies.withLock { $0.texts[replyKey(request)] == text }
+    }
+
+    func noteShown(_ text: String, for request: EventID) { replies.withLock { $0.note(text, replyKey(request)) } }
+
+    /// Records that a request has ended, so that no process shows progress for it any more.
+    func noteEnd(of request: EventID, kind: String) async {
+        _ = await attempt { redis throws(RedisError) in
+            try await redis.send("SET", .text(endKey(request, kind)), 1, "EX", .integer(SharedState.replySeconds))
+        }
+    }
+
+    func hasEnded(_ request: EventID, kind: String) async -> Bool {
+        let count = await attempt { redis throws(RedisError) in
+            try await redis.send("EXISTS", .text(endKey(request, kind))).int
+        }
+        return count == 1
+    }
+
+    private func replyKey(_ request: EventID) -> String { "tgpipe:correlation:\(request):reply" }
+    private func endKey(_ request: EventID, _ kind: String) -> String { "tgpipe:correlation:\(request):ended:\(kind)" }
+
+    // MARK: Flood waits
+
+    /// Records a flood wait for all processes of the bot or account.
+    func setFloodWait(chat: String, _ kind: CallKind, for wait: Duration) async {
+        _ = await attempt { redis throws(RedisError) in
+            try await redis.send(
+                "SET", .text(floodWaitKey(chat, kind)), 1, "PX", .integer(max(1, wait.milliseconds)))
+        }
+    }
+
+    /// Returns the remaining time of a flood wait; nil when there is none.
+    func floodWait(chat: String, _ kind: CallKind) async -> Duration? {
+        let rest = await attempt { redis throws(RedisError) in
+            try await redis.send("PTTL", .text(floodWaitKey(chat, kind))).int
+        }
+        return (rest ?? nil).flatMap { $0 > 0 ? .milliseconds($0) : nil }
+    }
+
+    private func floodWaitKey(_ chat: String, _ kind: CallKind) -> String {
+        "tgpipe:hold:\(speakerID):\(kind):{\(chat)}"
+    }
+
+    // MARK: Records of sent events
+
+    /// Records what was done for an event of a queue, so that it is not done again when the queue delivers the event again. A crash between
+    /// Telegram's answer and this record makes a duplicate message.
+    func record(_ job: Job) async {
+        let record: JSONObject = [
+            "left": .array(job.steps.map { .string($0.name) }), "reason": job.failureReason.map { .string($0) },
+            "results": .array(job.results.map(\.json)),
+        ]
+        _ = await attempt { redis throws(RedisError) in
+            try await redis.send(
+                "SET", .text(recordKey(job)), .bytes(JSON.object(record).bytes), "EX",
+                .integer(SharedState.recordSeconds))
+        }
+    }
+
+    /// Restores a job's remaining steps and its results from the record of an earlier attempt, if there is one.
+    func restore(_ job: inout Job) async {
+        let text = await attempt { redis throws(RedisError) in
+            try await redis.send("GET", .text(recordKey(job))).string
+        }
+        guard let text = text ?? nil, let record = try? JSON(parsing: text), let left = record["left"]?.array else {
+            return
+        }
+        // The first step of a command names its action, which the record does not have.
+        job.steps = left.compactMap(\.string).compactMap { name in
+            Step(name: name) ?? job.steps.first { $0.name == name }
+        }
+        job.results = (record["results"]?.array ?? []).compactMap { try? Envelope($0) }
+        if let reason = record["reason"]?.string { job.failureReason = reason }
+    }
+
+    private func recordKey(_ job: Job) -> String { "tgpipe:sent:\(job.event.id)" }
+}
+
+extension Step {
+    fileprivate var name: String {
+        switch self {
+        case .command: "command"
+        case .showProgress: "show_progress"
+        case .deliver: "deliver"
+        case .removeReply: "remove_reply"
+        case .showFailure: "show_failure"
+        }
+    }
+
+    /// Returns nil for a command, whose action is not part of its name.
+    fileprivate init?(name: String) {
+        switch name {
+        case "show_progress": self = .showProgress
+        case "deliver": self = .deliver
+        case "remove_reply": self = .removeReply
+        case "show_failure": self = .showFailure
+        default: return nil
+        }
+    }
+}
+
+/// Keeps the newest 5000 placeholder replies in memory: an edit then needs no call to Redis, and an edit that changes nothing needs no call to
+/// Telegram.
+private struct RecentReplies {
+    private static let maxReplies = 5000
+
+    private(set) var ids: [String: Int64] = [:]
+    private(set) var texts: [String: String] = [:]
+    private var order: [String] = []
+
+    mutating func set(_ id: Int64, _ key: String) {
+        if ids.updateValue(id, forKey: key) == nil { remember(key) }
+    }
+
+    mutating func note(_ text: String, _ key: String) {
+        if ids[key] == nil, texts[key] == nil { remember(key) }
+        texts[key] = text
+    }
+
+    mutating func forget(_ key: String) {
+        ids[key] = nil
+        texts[key] = nil
+    }
+
+    private mutating func remember(_ key: String) {
+        order.append(key)
+        while order.count > RecentReplies.maxReplies { forget(order.removeFirst()) }
+    }
+}

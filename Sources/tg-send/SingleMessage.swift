@@ -1,0 +1,149 @@
+import ArgumentParser
+import BotAPI
+import Envelope
+import JSON
+import Logging
+import Stage
+import System
+
+/// The options that send a single message, in place of events on the input.
+struct SingleOptions: ParsableArguments, Sendable {
+    // Ids of groups begin with a minus sign, as options do.
+    @Option(
+        parsing: .unconditional, help: ArgumentHelp("Send one message to this chat (an id or a public @name) and end.", valueName: "chat"))
+    var chat: String?
+
+    @Option(help: ArgumentHelp("Send this text, or with --edit replace a message's text by it.", valueName: "text"))
+    var text: String?
+
+    @Option(help: ArgumentHelp("Send this video file.", valueName: "file"))
+    var video: String?
+
+    @Option(help: ArgumentHelp("Send this audio file.", valueName: "file"))
+    var audio: String?
+
+    @Option(help: ArgumentHelp("Send this file as a document.", valueName: "file"))
+    var document: String?
+
+    @Option(help: ArgumentHelp("The caption of the video, audio or document.", valueName: "text"))
+    var caption: String?
+
+    @Option(help: ArgumentHelp("The title of the video or audio.", valueName: "text"))
+    var title: String?
+
+    @Option(help: ArgumentHelp("The format of the text or caption: HTML, MarkdownV2 or Markdown. Default: plain text.", valueName: "mode"))
+    var parseMode: String?
+
+    @Option(help: ArgumentHelp("Reply to the message with this id.", valueName: "message"))
+    var replyTo: Int64?
+
+    @Option(help: ArgumentHelp("Edit the message with this id; needs --text.", valueName: "message"))
+    var edit: Int64?
+
+    @Option(help: ArgumentHelp("Delete the message with this id.", valueName: "message"))
+    var delete: Int64?
+
+    @Option(help: ArgumentHelp("React to the message with this id; needs --emoji.", valueName: "message"))
+    var react: Int64?
+
+    @Option(help: ArgumentHelp("The emoji of the reaction; 'none' removes the reaction.", valueName: "emoji"))
+    var emoji: String?
+
+    @Flag(help: "Send without a notification.")
+    var silent = false
+
+    /// The options given that each name an action.
+    private var chosen: [String] {
+        let actions: [(String, Bool)] = [
+            ("--text", text != nil && edit == nil), ("--video", video != nil), ("--audio", audio != nil),
+            ("--document", document != nil), ("--edit", edit != nil), ("--delete", delete != nil),
+            ("--react", react != nil),
+        ]
+        return actions.filter(\.1).map(\.0)
+    }
+
+    /// - Throws: `ValidationError` for options that do not go together.
+    func validateTogether() throws {
+        guard chat != nil else {
+            guard chosen.isEmpty else { throw ValidationError("\(chosen[0]) needs --chat") }
+            return
+        }
+        guard chosen.count == 1 else {
+            throw ValidationError("--chat needs one of --text, --video, --audio, --document, --edit, --delete, --react")
+        }
+        if edit != nil, text == nil { throw ValidationError("--edit needs --text") }
+        if react != nil, emoji == nil { throw ValidationError("--react needs --emoji") }
+    }
+
+    /// Returns the command that the options stand for; nil without `--chat`.
+    func event() throws -> Envelope? {
+        guard let chat else { return nil }
+        var payload: JSONObject = [
+            "chat_id": Int64(chat).map { .integer($0) } ?? .string(chat), "parse_mode": parseMode.map { .string($0) },
+            "reply_to": replyTo.map { .integer($0) }, "silent": silent ? true : nil,
+        ]
+        let action: String
+        if let edit {
+            action = "edit"
+            payload["message_id"] = .integer(edit)
+        } else if let delete {
+            action = "delete"
+            payload["message_id"] = .integer(delete)
+        } else if let react {
+            action = "react"
+            payload["message_id"] = .integer(react)
+            payload["emoji"] = .string(emoji == "none" ? "" : emoji ?? "")
+        } else if let (kind, path) = media {
+            action = "send_\(kind)"
+            payload["path"] = .string(path)
+            payload["caption"] = caption.map { .string($0) }
+            payload["title"] = title.map { .string($0) }
+        } else {
+            action = "send"
+        }
+        if let text { payload["text"] = .string(text) }
+        return Envelope(type: "commands.telegram.\(action)", payload: payload)
+    }
+
+    private var media: (kind: String, path: String)? {
+        if let video { return ("video", video) }
+        if let audio { return ("audio", audio) }
+        return document.map { ("document", $0) }
+    }
+}
+
+/// Sends what the flags ask for, without a scheduler: a single call has nothing to be ordered with.
+struct SingleMessage: Sendable {
+    let runtime: Runtime
+    let api: any MessagingAPI
+    let retries: Int
+
+    /// Makes the call, waits as long as Telegram requires, and writes the result.
+    ///
+    /// - Parameter event: the command that the flags stand for. Results do not name it as their cause, because it is never published.
+    /// - Throws: `TelegramError` when no attempt is left; `CancellationError` at a shutdown.
+    func send(_ event: Envelope, to output: EventOutput) async throws -> ExitStatus {
+        guard case .command(let action) = Job(event)?.steps.first else { throw ToolError(.usage, "nothing to send") }
+        let commands = CommandSender(
+            runtime: runtime, api: api,
+            shared: SharedState(runtime: runtime, redis: nil, speakerID: api.speakerID))
+        var attempts = 0
+        return try await Correlation.$current.withValue(Correlation(correlationID: event.correlationID)) {
+            while !runtime.shutdown.isRequested {
+                do {
+                    try await output.write([commands.send(action, event)])
+                    return .success
+                } catch let error as TelegramError where error.isTemporary && attempts < retries {
+                    attempts += 1
+                    let wait = error.retryAfter ?? .seconds(attempts)
+                    runtime.log.warning("\(error.message); trying again in \(wait.spanText)")
+                    if let event = SendEvents.waiting(error, event, speaker: api.speakerID) {
+                        try await output.write([event])
+                    }
+                    _ = try await runtime.shutdown.interrupting { try await Task.sleep(for: wait) }
+                }
+            }
+            throw CancellationError()
+        }
+    }
+}
