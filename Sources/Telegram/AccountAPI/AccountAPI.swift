@@ -1,13 +1,16 @@
 package import Accounts
 import Digest
+import Envelope
 import Glibc
 package import JSON
 import MTProto
 package import BotAPI
 
-/// What tgpipe asks of the Bot API, carried out by an account.
+/// Carries out, as an account, the methods of the Bot API that tgpipe uses.
+///
+/// Results and failures have the form of the Bot API.
 package struct AccountAPI: MessagingAPI {
-    let account: any Account
+    private let account: any Account
 
     package init(_ account: any Account) { self.account = account }
 
@@ -16,7 +19,7 @@ package struct AccountAPI: MessagingAPI {
     package func call(
         _ method: String, _ parameters: JSONObject, deadline: Duration
     ) async throws(TelegramError) -> JSON {
-        try await AccountAPI.translatingErrors(of: method) {
+        try await TelegramError.translating( method) {
             switch method {
             case "getMe": try await me()
             case "sendMessage": try await sendMessage(parameters)
@@ -32,8 +35,8 @@ package struct AccountAPI: MessagingAPI {
         _ method: String, _ parameters: JSONObject, upload: MediaUpload,
         onProgress: (@Sendable (_ sentBytes: Int64) -> Void)?
     ) async throws(TelegramError) -> JSON {
-        try await AccountAPI.translatingErrors(of: method) {
-            // A key may be longer than what an account takes.
+        try await TelegramError.translating( method) {
+            // The key may be longer than an account accepts.
             let key = SHA256.hexDigest(Array(upload.key.utf8))
             let file = try await account.upload(absolute(upload.path), key: key) { onProgress?($0) }
             let media = OutgoingMedia(uploaded: file, upload, parameters)
@@ -45,7 +48,7 @@ package struct AccountAPI: MessagingAPI {
         guard let id = AccountFileID(fileID) else { throw AccountAPI.foreignFile }
         let (account, file) = (account, id.remoteFile)
         let source = FileSource.download { path, onProgress throws(TelegramError) in
-            try await AccountAPI.translatingErrors(of: "getFile") {
+            try await TelegramError.translating( "getFile") {
                 try await account.download(file, to: AccountAPI.absolute(path), onProgress: onProgress)
             }
         }
@@ -57,15 +60,15 @@ package struct AccountAPI: MessagingAPI {
 
     private func absolute(_ path: String) -> String { AccountAPI.absolute(path) }
 
-    /// The process that owns the session may be in another folder.
+    /// Returns an absolute path: the process that owns the session may run in another folder.
     private static func absolute(_ path: String) -> String {
         guard !path.hasPrefix("/"), let folder = getcwd(nil, 0) else { return path }
         defer { free(folder) }
         return "\(String(cString: folder))/\(path)"
     }
 
-    /// Asks Telegram.
-    func ask(
+    /// Calls a method of Telegram.
+    private func ask(
         _ method: String, _ parameters: JSONObject, deadline: Duration = .seconds(30)
     ) async throws -> JSON {
         var options = CallOptions()
@@ -73,7 +76,7 @@ package struct AccountAPI: MessagingAPI {
         do {
             return try JSON(parsing: try await account.call(method, parameters, options))
         } catch let error as TelegramRPCError where error.wait != nil {
-            // What is told of a wait names the method that it is for, as the ledger does.
+            // The report of a wait names the method that waits, as the flood ledger does.
             throw TelegramError(error, method)
         }
     }
@@ -81,7 +84,7 @@ package struct AccountAPI: MessagingAPI {
     private func me() async throws -> JSON {
         let users = try await ask("users.getUsers", ["id": .array(["me"])])
         guard let user = users.array?.first else {
-            throw TelegramError(.protocolBroken, "Telegram does not say who the account is")
+            throw TelegramError(.protocolBroken, "Telegram returned no user for this account")
         }
         return .object([
             "id": user["id"], "is_bot": .bool(user["bot"] == true), "first_name": user["first_name"] ?? "",
@@ -91,14 +94,15 @@ package struct AccountAPI: MessagingAPI {
 
     private func sendMessage(_ parameters: JSONObject) async throws -> JSON {
         let text = try FormattedText(parameters["text"]?.string ?? "", mode: parameters["parse_mode"]?.string)
-        var request = try sending(parameters, step: "text")
+        var request = newMessage(parameters, step: "text")
         request["message"] = .string(text.text)
         if !text.entities.isEmpty { request["entities"] = .array(text.entities) }
         if parameters["link_preview_options"]?["is_disabled"] == true { request["no_webpage"] = true }
         let sent = request
-        return try await answering(parameters, sent) { request in
+        return try await sendOnce(parameters, sent) { request in
             try await SentMessage(
-                answer: ask("messages.sendMessage", request), to: parameters["chat_id"], request, account)
+                answer: ask("messages.sendMessage", request), to: parameters["chat_id"], request,
+                own: account.userID)
         }
     }
 
@@ -110,7 +114,7 @@ package struct AccountAPI: MessagingAPI {
         if !text.entities.isEmpty { request["entities"] = .array(text.entities) }
         if parameters["link_preview_options"]?["is_disabled"] == true { request["no_webpage"] = true }
         let answer = try await ask("messages.editMessage", request)
-        return SentMessage(answer: answer, to: parameters["chat_id"], request, account).json
+        return SentMessage(answer: answer, to: parameters["chat_id"], request, own: account.userID).json
     }
 
     private func deleteMessage(_ parameters: JSONObject) async throws -> JSON {
@@ -127,7 +131,7 @@ package struct AccountAPI: MessagingAPI {
         return true
     }
 
-    /// Their messages are numbered by themselves.
+    /// Returns whether a chat is a channel or supergroup. Each of them numbers its messages separately, so other methods apply.
     private func isChannel(_ chat: JSON) async throws -> Bool {
         if let id = chat.int ?? chat.string.flatMap({ Int64($0) }) {
             if case .channel = PeerID(botAPI: id) { return true }
@@ -147,5 +151,105 @@ package struct AccountAPI: MessagingAPI {
                 "reaction": .array(reactions.map { .object(["_": "reactionEmoji", "emoticon": $0]) }),
             ])
         return true
+    }
+
+    // MARK: New messages
+
+    /// Returns the parameters that every new message has: its chat, the message that it replies to, and its random id.
+    ///
+    /// - Parameter step: the part of the event that the message is for: one event may lead to a file and a text.
+    private func newMessage(_ parameters: JSONObject, step: String) -> JSONObject {
+        var request: JSONObject = [
+            "peer": parameters["chat_id"], "random_id": .string("\(RandomID.make(step))"),
+        ]
+        if parameters["disable_notification"] == true { request["silent"] = true }
+        let (answered, thread) = (parameters["reply_parameters"]?["message_id"], parameters["message_thread_id"])
+        if let first = answered ?? thread {
+            request["reply_to"] = .object([
+                "_": "inputReplyToMessage", "reply_to_msg_id": first, "top_msg_id": answered == nil ? nil : thread,
+            ])
+        }
+        return request
+    }
+
+    /// Sends a message. If the message that it replies to no longer exists, it is sent a second time without the reply.
+    private func sendOnce(
+        _ parameters: JSONObject, _ request: JSONObject, _ send: (JSONObject) async throws -> SentMessage
+    ) async throws -> JSON {
+        do {
+            return try await sendUnlessSent(parameters, request, send)
+        } catch let error as TelegramRPCError
+            where ["REPLY_MESSAGE_ID_INVALID", "REPLY_TO_INVALID", "MSG_ID_INVALID"].contains(error.name)
+            && parameters["reply_parameters"]?["allow_sending_without_reply"] == true
+        {
+            var request = request
+            request["reply_to"] = parameters["message_thread_id"].map { thread in
+                .object(["_": "inputReplyToMessage", "reply_to_msg_id": thread])
+            }
+            return try await sendUnlessSent(parameters, request, send)
+        }
+    }
+
+    /// Sends a message. A message that Telegram has already counts as sent.
+    private func sendUnlessSent(
+        _ parameters: JSONObject, _ request: JSONObject, _ send: (JSONObject) async throws -> SentMessage
+    ) async throws -> JSON {
+        do {
+            return try await send(request).json
+        } catch let error as TelegramRPCError where error.name == "RANDOM_ID_DUPLICATE" {
+            // An earlier answer was lost. Telegram has the message and does not return its id.
+            return SentMessage(already: parameters["chat_id"], own: account.userID).json
+        }
+    }
+
+    /// Sends a file.
+    ///
+    /// - Parameter uploaded: an uploaded file; nil for the file_id or URL in the parameters.
+    private func sendMedia(
+        _ method: String, _ parameters: JSONObject, _ uploaded: OutgoingMedia?, deadline: Duration
+    ) async throws -> JSON {
+        guard let field = OutgoingMedia.fields[method] else {
+            throw TelegramError(.badRequest, number: 404, "Telegram: an account cannot call \(method)")
+        }
+        let media = try uploaded ?? OutgoingMedia(field, parameters)
+        let caption = try FormattedText(
+            parameters["caption"]?.string ?? "", mode: parameters["parse_mode"]?.string)
+        var request = newMessage(parameters, step: "media")
+        request["message"] = .string(caption.text)
+        if !caption.entities.isEmpty { request["entities"] = .array(caption.entities) }
+        let sent = request
+        return try await sendOnce(parameters, sent) { request in
+            try await SentMessage(
+                answer: send(media, request, deadline), to: parameters["chat_id"], request, own: account.userID)
+        }
+    }
+
+    /// Sends a file, a second time with a new file reference if Telegram requires one.
+    private func send(_ media: OutgoingMedia, _ request: JSONObject, _ deadline: Duration) async throws -> JSON {
+        var request = request
+        request["media"] = media.json
+        do {
+            return try await ask("messages.sendMedia", request, deadline: deadline)
+        } catch let error as TelegramRPCError where error.name.hasPrefix("FILE_REFERENCE_") {
+            let account = account
+            guard var id = media.fileID,
+                let fresh = try await id.remoteFile.refreshed({ try await account.call($0, $1, CallOptions()) }),
+                let reference = fresh.location["file_reference"]?.string
+            else { throw error }
+            id.fileReference = reference
+            request["media"] = id.inputMedia
+            return try await ask("messages.sendMedia", request, deadline: deadline)
+        }
+    }
+}
+
+/// Makes random ids, by which Telegram recognises two attempts to send the same message.
+enum RandomID {
+    /// Returns the id for a step of the event that is being handled; a random one outside of an event. It is never 0, which Telegram refuses.
+    static func make(_ step: String) -> Int64 {
+        guard let correlation = Correlation.current else { return Int64.random(in: 1...Int64.max) }
+        let cause = correlation.causationID ?? correlation.correlationID
+        let digest = Hash.sha256(Array("\(cause) \(step)".utf8)[...])
+        return max(1, digest.prefix(8).reduce(0) { $0 << 8 | Int64($1) } & Int64.max)
     }
 }

@@ -2,21 +2,21 @@ import Accounts
 import BotAPI
 import JSON
 
-/// A file of a message that is being sent: an `InputMedia`.
+/// Describes the file of a new message, as an `InputMedia`.
 struct OutgoingMedia {
-    /// Methods of the Bot API, and the parameter that has the file.
+    /// The parameter that has the file, by the Bot API's method.
     static let fields = [
         "sendPhoto": "photo", "sendVideo": "video", "sendAudio": "audio", "sendDocument": "document",
         "sendAnimation": "animation", "sendVoice": "voice",
     ]
 
     let json: JSON
-    /// Of a file that Telegram has already.
-    var fileID: AccountFileID?
+    /// The file_id, if Telegram has the file already.
+    private(set) var fileID: AccountFileID?
 
-    /// What the parameters name: a `file_id`, or a URL that Telegram fetches.
+    /// Takes the file that the parameters name: a `file_id`, or a URL from which Telegram downloads it.
     ///
-    /// - Throws: `TelegramError`.
+    /// - Throws: `TelegramError`, `fileRefused` for a file_id of another account or of a bot.
     init(_ field: String, _ parameters: JSONObject) throws(TelegramError) {
         let text = parameters[field]?.string ?? ""
         if text.hasPrefix("http://") || text.hasPrefix("https://") {
@@ -29,6 +29,8 @@ struct OutgoingMedia {
         }
     }
 
+    /// Takes an uploaded file.
+    ///
     /// - Parameter file: an `InputFile`.
     init(uploaded file: JSON, _ upload: MediaUpload, _ parameters: JSONObject) {
         guard upload.field != "photo" else {

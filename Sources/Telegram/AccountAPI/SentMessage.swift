@@ -2,31 +2,32 @@ import Accounts
 import JSON
 import Updates
 
-/// What Telegram has answered to a message that was sent or edited, as the Bot API's `Message`.
+/// Converts Telegram's answer about a sent or edited message into a `Message` of the Bot API.
 struct SentMessage {
     let json: JSON
 
     /// - Parameters:
     ///   - answer: an `Updates` object.
-    ///   - chat: as it was spoken to.
-    ///   - request: what was sent: Telegram may answer with the message's number alone.
-    init(answer: JSON, to chat: JSON?, _ request: JSONObject, _ account: any Account) {
+    ///   - chat: the chat as the caller named it.
+    ///   - request: the parameters of the call: Telegram may return only the message's id.
+    ///   - own: the account's user id.
+    init(answer: JSON, to chat: JSON?, _ request: JSONObject, own: Int64) {
         if answer["_"] == "updateShortSentMessage" {
-            json = SentMessage.short(answer, chat, request, account.userID)
+            json = SentMessage.short(answer, chat, request, own)
             return
         }
         let updates = answer["updates"]?.array ?? [answer["update"]].compactMap { $0 }
         let number = updates.first { update in
             update["_"] == "updateMessageID" && update["random_id"]?.long == request["random_id"]?.long
         }?["id"]
-        let (peers, own) = (Peers(of: answer), account.userID)
+        let peers = Peers(of: answer)
         let message = updates.lazy.filter { number == nil || $0["message"]?["id"] == number }
             .compactMap { BotShape($0, own: own, peers: peers) }.first { $0.body["message_id"] != nil }
         json = message?.body ?? SentMessage.bare(number ?? request["id"], chat, own)
     }
 
-    /// It is there already, and nobody knows its number.
-    init(already chat: JSON?, _ account: any Account) { json = SentMessage.bare(nil, chat, account.userID) }
+    /// Describes a message that Telegram has already, and whose id is unknown.
+    init(already chat: JSON?, own: Int64) { json = SentMessage.bare(nil, chat, own) }
 
     private static func bare(_ number: JSON?, _ chat: JSON?, _ own: Int64) -> JSON {
         .object(["message_id": number, "chat": .object(["id": id(of: chat, own).map { .integer($0) }])])

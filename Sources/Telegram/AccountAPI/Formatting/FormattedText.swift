@@ -1,7 +1,7 @@
 import BotAPI
 import JSON
 
-/// A text with its formatting as Telegram wants it of an account: plain, and beside it what is bold, a link, and so on.
+/// Splits a formatted text into plain text and entities, which is the form that Telegram requires of an account.
 ///
 /// Source: https://core.telegram.org/bots/api#formatting-options
 struct FormattedText: Equatable {
@@ -9,11 +9,11 @@ struct FormattedText: Equatable {
     /// `MessageEntity` objects of TL, the outer before the inner; offsets and lengths in UTF-16 units.
     private(set) var entities: [JSON] = []
 
-    /// Telegram takes 4096 characters, and hundred entities; marks are not worth more.
+    // Telegram accepts 4096 characters and 100 entities. Markup needs no more bytes than this.
     private static let mostBytes = 1 << 16
 
-    /// - Parameter mode: the Bot API's `parse_mode`; nil for a text that is plain already.
-    /// - Throws: `TelegramError`, `badRequest`, in the words of the Bot API.
+    /// - Parameter mode: the Bot API's `parse_mode`; nil for plain text.
+    /// - Throws: `TelegramError`, `badRequest`, with the Bot API's message.
     init(_ source: String, mode: String?) throws(TelegramError) {
         guard mode == nil || source.utf8.count <= FormattedText.mostBytes else {
             throw TelegramError(.badRequest, number: 400, "Telegram: message is too long")
@@ -40,7 +40,7 @@ struct FormattedText: Equatable {
     }
 }
 
-/// A text in the making, and the entities that are open or closed.
+/// Collects the plain text and the entities that a parser finds.
 struct FormattedTextBuilder {
     private(set) var text = ""
     /// In UTF-16 units.
@@ -56,12 +56,12 @@ struct FormattedTextBuilder {
         for scalar in scalars { append(scalar) }
     }
 
-    /// What was appended since.
+    /// Returns the text appended since an offset.
     func text(from start: Int) -> String { String(decoding: Array(text.utf16)[start...], as: UTF16.self) }
 
-    /// Covers what was appended since `start`; nothing when that is nothing.
+    /// Adds an entity over the text appended since `start`. An empty entity is left out.
     ///
-    /// - Parameter order: of those that cover the same, the lower is outside.
+    /// - Parameter order: among entities with the same extent, the one with the lowest order is the outermost.
     mutating func add(_ kind: Kind, from start: Int, to end: Int? = nil, order: Int = 0) {
         let length = (end ?? self.length) - start
         guard length > 0, let json = kind.entity(start, length) else { return }
@@ -79,7 +79,7 @@ struct FormattedTextBuilder {
         case emoji(Int64)
         case quote(isExpandable: Bool)
 
-        /// nil for links that lead nowhere.
+        /// Returns the `MessageEntity`; nil for a link without a usable address.
         func entity(_ offset: Int, _ length: Int) -> JSON? {
             var entity: JSONObject = [
                 "_": "", "offset": .integer(Int64(offset)), "length": .integer(Int64(length)),
@@ -123,6 +123,6 @@ struct FormattedTextBuilder {
 }
 
 extension String {
-    /// Where a text first occurs.
+    /// Returns the range of the first occurrence of a text.
     fileprivate func range(of text: String) -> Range<String.Index>? { ranges(of: text).first }
 }

@@ -1,6 +1,6 @@
 import BotAPI
 
-/// `parse_mode` HTML.
+/// Parses a text with `parse_mode` HTML.
 struct HTMLText {
     private struct Open {
         let tag: String
@@ -14,7 +14,7 @@ struct HTMLText {
     private var builder = FormattedTextBuilder()
     private var open: [Open] = []
     private var order = 0
-    /// The last `code` that was closed: with the same extent as the `pre` around it, it tells the language.
+    /// The last closed `code` element. If the `pre` around it has the same extent, it names that element's language.
     private var lastCode: (start: Int, end: Int, language: String)?
 
     init(_ source: String) { self.source = Array(source.unicodeScalars) }
@@ -37,7 +37,7 @@ struct HTMLText {
 
     private static let references: [String: Unicode.Scalar] = ["lt": "<", "gt": ">", "amp": "&", "quot": "\""]
 
-    /// What is no reference stands for itself.
+    /// Appends the character that a reference stands for; an invalid reference is plain text.
     private mutating func reference() {
         if let (scalar, end) = HTMLText.reference(source[at...]) {
             builder.append(scalar)
@@ -81,7 +81,7 @@ struct HTMLText {
         return String(String.UnicodeScalarView(source[start..<at]))
     }
 
-    /// Up to and with `>`.
+    /// Reads the attributes of a start tag, and the `>` that ends it.
     private mutating func attributes(of tag: String) throws(TelegramError) -> [String: String] {
         var found: [String: String] = [:]
         while true {
@@ -162,7 +162,7 @@ struct HTMLText {
         case .pre(let language) where last.tag == "code":
             let isInPre = open.last?.tag == "pre" && open.last?.start == last.start
             if isInPre { lastCode = (last.start, end, language) }
-            // Whether it fills the `pre` around it shows at the end of that.
+            // The end of the `pre` element shows whether both have the same extent.
             if !isInPre { builder.add(.code, from: last.start, order: last.order) }
         case .pre:
             let isFilled = lastCode.map { $0.start == last.start && $0.end == end } ?? false

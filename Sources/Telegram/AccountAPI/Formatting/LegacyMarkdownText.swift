@@ -1,6 +1,6 @@
 import BotAPI
 
-/// `parse_mode` Markdown, the older one, in which nothing is nested.
+/// Parses a text with `parse_mode` Markdown, the legacy mode, in which entities cannot be nested.
 struct LegacyMarkdownText {
     private let source: [Unicode.Scalar]
     private var at = 0
@@ -27,7 +27,7 @@ struct LegacyMarkdownText {
         return builder
     }
 
-    /// What is between here, after `mark`, and the next `end`; the place goes behind that.
+    /// Returns the text between `mark`, which is here, and the next `end`, and moves behind that.
     private mutating func content(_ mark: String, until end: String) throws(TelegramError) -> ArraySlice<Unicode.Scalar>
     {
         let (place, start) = (at, at + mark.count)

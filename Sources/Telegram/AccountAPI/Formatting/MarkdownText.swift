@@ -1,6 +1,6 @@
 import BotAPI
 
-/// `parse_mode` MarkdownV2.
+/// Parses a text with `parse_mode` MarkdownV2.
 struct MarkdownText {
     private enum Mark: Equatable {
         case toggle(FormattedTextBuilder.Kind)
@@ -15,7 +15,7 @@ struct MarkdownText {
     }
 
     private static let reserved = Set("_*[]()~`>#+-=|{}.!".unicodeScalars)
-    /// Longer marks before shorter ones.
+    /// The marks that begin and end an entity, longer marks before shorter ones.
     private static let toggles: [(mark: String, kind: FormattedTextBuilder.Kind)] = [
         ("||", .spoiler), ("__", .underline), ("*", .bold), ("_", .italic), ("~", .strikethrough),
     ]
@@ -82,13 +82,13 @@ struct MarkdownText {
             end(kind)
             at += mark.count
         } else if mark == "__", open.last?.mark == .toggle(.italic) {
-            // Of three underscores the first ends what is in italics.
+            // The first of three underscores ends the italic text.
             end(.italic)
             at += 1
         } else if let same = open.first(where: { $0.mark == .toggle(kind) }) {
             throw unended(at: same.at)
         } else if mark == "||", quote != nil, at + 2 == source.count || source[at + 2] == "\n" {
-            // It ends a quotation that can be unfolded.
+            // It marks the quotation as expandable.
             quote?.isExpandable = true
             at += 2
         } else {
@@ -102,7 +102,7 @@ struct MarkdownText {
         builder.add(kind, from: last.start, order: last.order)
     }
 
-    /// Text in which only backslashes mean anything.
+    /// Reads text in which only backslashes have a meaning.
     private mutating func raw(until mark: String, from start: Int) throws(TelegramError) -> [Unicode.Scalar] {
         var text: [Unicode.Scalar] = []
         while at < source.count, !starts(mark) {
@@ -153,9 +153,9 @@ struct MarkdownText {
         builder.add(.emoji(id), from: last.start, order: last.order)
     }
 
-    /// At the beginning of a line: begins, goes on with or ends a quotation.
+    /// Begins, continues or ends a quotation at the beginning of a line.
     ///
-    /// - Returns: whether a mark was there.
+    /// - Returns: whether the line has a quotation mark, which is then read.
     private mutating func quoteLine() -> Bool {
         let isExpandable = starts("**>")
         guard isExpandable || starts(">") else {

@@ -3,11 +3,12 @@ import MTProto
 import System
 import BotAPI
 
-extension AccountAPI {
-    /// - Parameter method: of the Bot API.
-    /// - Throws: what `body` throws, in the words that whoever speaks as a bot gets, too.
-    static func translatingErrors<Value>(
-        of method: String, _ body: () async throws -> Value
+extension TelegramError {
+    /// Runs `body`, and throws its failures in the form that the Bot API gives them.
+    ///
+    /// - Parameter method: the method of the Bot API.
+    static func translating<Value>(
+        _ method: String, _ body: () async throws -> Value
     ) async throws(TelegramError) -> Value {
         do {
             return try await body()
@@ -18,7 +19,7 @@ extension AccountAPI {
         } catch let error as any ReportableError {
             throw TelegramError(code(of: error), error.message, retryAfter: error.retryAfter)
         } catch {
-            throw TelegramError(.network, "the call was given up")
+            throw TelegramError(.network, "the call was cancelled")
         }
     }
 
@@ -49,7 +50,7 @@ extension AccountAPI {
 }
 
 extension TelegramError {
-    /// - Parameter method: that was called.
+    /// - Parameter method: the method that was called.
     init(_ error: TelegramRPCError, _ method: String) {
         let code: Code =
             if error.wait != nil || error.code == 420 {
