@@ -159,7 +159,7 @@ let package = Package(
         tests("RedisTests", ["Redis", "TestSupport"]),
         tests("BlobTests", ["Blob", "BotAPI", "Digest", "HTTP", "JSON", "System", "TestSupport"]),
         tests("BotAPITests", ["BotAPI", "JSON", "System"]),
-        tests("AccountAPITests", ["AccountAPI", "BotAPI", "Envelope", "JSON"]),
+        tests("AccountAPITests", ["AccountAPI", "Accounts", "BotAPI", "Envelope", "HTTP", "JSON", "MTProto", "TL"]),
         tests(
             "AccountsTests",
             ["Accounts", "Envelope", "JSON", "MTProto", "Redis", "System", "TL", "TestSupport", logging, nioCore],
@@ -171,7 +171,7 @@ let package = Package(
         tests("ConfigTests", ["Config", "TestSupport"]),
         tests("JSONSchemaTests", ["Envelope", "JSON", "JSONSchema", "System"]),
         tests("SpoolTests", ["Spool", "TestSupport"]),
-        tests("TgSendTests", ["Envelope", "JSON", "Stage", "System", "tg-send"]),
+        tests("TgSendTests", ["Envelope", "JSON", "Stage", "System", "tg-send", arguments]),
         tests("MediaTests", ["Digest", "HTTP", "JSON", "Media", "Stage", "System", "TestSupport"]),
         tests(
             "IntegrationTests",

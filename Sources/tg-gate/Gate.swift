@@ -27,7 +27,7 @@ struct Gate: Sendable {
         guard let update = Update(event.payload) else {
             return .refuse(MalformedInput(.invalidPayload, "\(Gate.rawType): the payload is no update"))
         }
-        let seen = update.seen
+        let seen = update.describedUsers
         if !seen.isEmpty { try await rules.remember(seen) }
         if update.isNewMessage, let migration = update.message?.migration {
             try await rules.move(from: migration.from, to: migration.to)

@@ -72,6 +72,87 @@ import Testing
         #expect(error?.code == .badRequest)
     }
 
+    @Test(arguments: [
+        ("HTML", "😀é <b>👨‍👩‍👧</b>𝕏<i>x</i>", ["Bold 4 8", "Italic 14 1"]),
+        ("MarkdownV2", "😀é *👨‍👩‍👧*𝕏_x_", ["Bold 4 8", "Italic 14 1"]),
+        ("Markdown", "😀é *👨‍👩‍👧*𝕏_x_", ["Bold 4 8", "Italic 14 1"]),
+    ])
+    func `Offsets and lengths count UTF-16 units, as Telegram does`(
+        _ mode: String, _ source: String, _ entities: [String]
+    ) throws {
+        #expect(try described(source, mode).1 == entities)
+    }
+
+    @Test(arguments: [
+        ("HTML", "<b><i><u><s>x</s></u></i></b>", ["Bold 0 1", "Italic 0 1", "Underline 0 1", "Strike 0 1"]),
+        ("HTML", "<b>a<a href=\"x.org\">b</a></b><i>c</i>", ["Bold 0 2", "TextUrl 1 1 http://x.org", "Italic 2 1"]),
+        ("HTML", "<blockquote><b>q</b></blockquote>", ["Blockquote 0 1", "Bold 0 1"]),
+        ("MarkdownV2", "*_~x~_*", ["Bold 0 1", "Italic 0 1", "Strike 0 1"]),
+        ("MarkdownV2", "_a __b___", ["Italic 0 3", "Underline 2 1"]),
+        ("MarkdownV2", "___a___", ["Underline 0 1", "Italic 0 1"]),
+        ("MarkdownV2", "[*x*](x.org)", ["TextUrl 0 1 http://x.org", "Bold 0 1"]),
+        ("MarkdownV2", ">*q*\nx", ["Blockquote 0 1", "Bold 0 1"]),
+    ])
+    func `Nested entities come from the outside in`(_ mode: String, _ source: String, _ entities: [String]) throws {
+        #expect(try described(source, mode).1 == entities)
+    }
+
+    /// Source: https://core.telegram.org/bots/api#markdownv2-style
+    @Test func `The Bot API's own example of nested entities is parsed`() throws {
+        let source = """
+            *bold _italic bold ~italic bold strikethrough ||italic bold strikethrough spoiler||~ __underline italic bold___ bold*
+            """
+        #expect(
+            try described(source, "MarkdownV2").1
+                == ["Bold 0 103", "Italic 5 93", "Strike 17 59", "Spoiler 43 33", "Underline 77 21"])
+    }
+
+    @Test(arguments: [
+        ("HTML", "&#55296; &#xD800; &#x110000; &#99999999999; &#0; &; &#; &#x;"), ("HTML", "a & b &lt"),
+        ("MarkdownV2", "a\\"),
+    ])
+    func `An invalid reference is plain text`(_ mode: String, _ source: String) throws {
+        #expect(try described(source, mode) == (source, []))
+    }
+
+    @Test(arguments: [
+        ("HTML", "<a href=\"javascript:alert(1)\">x</a>"), ("HTML", "<a href=\"tg://user?id=x\">x</a>"),
+        ("HTML", "<a href=\"no address\">x</a>"), ("MarkdownV2", "[x](nothing)"), ("Markdown", "[x](a b.c)"),
+    ])
+    func `A link without a usable address is plain text`(_ mode: String, _ source: String) throws {
+        #expect(try described(source, mode) == ("x", []))
+    }
+
+    @Test(arguments: ["HTML", "MarkdownV2", "Markdown"], [1, 100, 2000])
+    func `Hostile text is parsed or refused, quickly`(_ mode: String, _ count: Int) {
+        let pieces = [
+            "<b>", "</b>", "<a href=", "<!--", "<", "&#", "\u{0}", "*", "_", "__", "`", "```", "[", "](", "||", "**>",
+            "\\", "\n>", "![", "<pre><code>", "</code></pre>",
+        ]
+        let clock = ContinuousClock()
+        let time = clock.measure {
+            for piece in pieces {
+                _ = try? FormattedText(String(repeating: piece, count: count), mode: mode)
+                _ = try? FormattedText(String(repeating: piece + "x", count: count), mode: mode)
+            }
+        }
+        #expect(time < .seconds(30))
+    }
+
+    @Test func `Every entity of a random text lies within it`() throws {
+        var generator = SystemRandomNumberGenerator()
+        let pieces = ["<b>", "</b>", "<i>", "</i>", "😀", "x", "é", "<pre>", "</pre>", "<code>", "</code>", "\n", "&lt;"]
+        for _ in 0..<2000 {
+            let source = (0..<20).map { _ in pieces.randomElement(using: &generator) ?? "" }.joined()
+            guard let formatted = try? FormattedText(source, mode: "HTML") else { continue }
+            let length = Int64(formatted.text.utf16.count)
+            for entity in formatted.entities {
+                let (offset, count) = (try #require(entity["offset"]?.int), try #require(entity["length"]?.int))
+                #expect(offset >= 0 && count > 0 && offset + count <= length, "\(source)")
+            }
+        }
+    }
+
     @Test func `A text that is much too long is refused before parsing`() {
         let source = String(repeating: "<a>x</a>", count: 10_000)
         let error = #expect(throws: TelegramError.self) { try FormattedText(source, mode: "HTML") }

@@ -64,7 +64,7 @@ extension TelegramError {
             }
         let wait = code == .floodWait ? error.wait ?? .seconds(1) : nil
         self.init(code, number: error.code, error.message, retryAfter: wait)
-        if wait != nil { held = (method, error.text) }
+        if wait != nil { waitingCall = (method, error.text) }
     }
 
     private static let codes: [String: Code] = [

@@ -1,11 +1,13 @@
 package import HTTP
 package import JSON
 
-/// The Bot API: any method, with JSON or with files that stream from disk.
+/// Calls methods of the Bot API, with JSON or with files that are streamed from disk.
+///
+/// Source: https://core.telegram.org/bots/api
 package struct BotAPI: MessagingAPI {
     package static let cloudURL = "https://api.telegram.org"
 
-    /// What the cloud server takes in one upload; a local server takes 2000 MB.
+    /// The largest upload that the cloud server accepts. A local server accepts 2000 MB.
     package static let cloudUploadLimitBytes: Int64 = 50 * 1000 * 1000
 
     package let token: BotToken
@@ -14,8 +16,8 @@ package struct BotAPI: MessagingAPI {
     private let migrations: ChatMigrations
 
     /// - Parameters:
-    ///   - baseURL: `https://api.telegram.org`, or that of a local Bot API server.
-    ///   - onMigration: told when a group turns out to have become a supergroup, which has another id.
+    ///   - baseURL: `https://api.telegram.org`, or the address of a local Bot API server.
+    ///   - onMigration: called when a group has become a supergroup, which has a new id.
     package init(
         token: BotToken, baseURL: String = BotAPI.cloudURL, client: HTTPClient,
         onMigration: @escaping @Sendable (_ chatID: Int64, _ newID: Int64) -> Void = { _, _ in }
@@ -30,10 +32,6 @@ package struct BotAPI: MessagingAPI {
 
     package var speakerID: Int64 { token.botID }
 
-    /// Calls a method. What is for a group that has become a supergroup goes there.
-    ///
-    /// - Parameter deadline: for the whole call; a long poll needs more than its own timeout.
-    /// - Returns: the answer's `result`.
     package func call(
         _ method: String, _ parameters: JSONObject, deadline: Duration
     ) async throws(TelegramError) -> JSON {
@@ -47,7 +45,6 @@ package struct BotAPI: MessagingAPI {
         }
     }
 
-    /// Calls a method with a file, which streams from disk.
     package func call(
         _ method: String, _ parameters: JSONObject, upload: MediaUpload,
         onProgress: (@Sendable (_ sentBytes: Int64) -> Void)?
@@ -58,7 +55,7 @@ package struct BotAPI: MessagingAPI {
         return try await migrations.following(parameters) { parameters throws(TelegramError) in
             var request = request(method)
             request.body = .multipart(BotAPI.parts(parameters, upload))
-            // Telegram works on a large file for a while after its last byte has come.
+            // Telegram processes a large file for a while after its last byte has arrived.
             request.stallTimeout = .seconds(120)
             request.onUpload = onProgress
             return try await send(request)
@@ -86,15 +83,18 @@ package struct BotAPI: MessagingAPI {
         return try BotAPI.result(status: response.status, body: response.body)
     }
 
+    /// Returns the result in a response of the server.
+    ///
+    /// - Throws: `TelegramError` for a refusal, and for a response that is not a Bot API server's.
     static func result(status: Int, body: [UInt8]) throws(TelegramError) -> JSON {
         guard let answer = try? JSON(parsing: body), let ok = answer["ok"]?.bool else {
-            // A proxy or a load balancer spoke, not Telegram's server.
+            // The response comes from a proxy or a load balancer, not from Telegram.
             guard status >= 400 else {
-                throw TelegramError(.protocolBroken, number: status, "Telegram's answer is not what the Bot API sends")
+                throw TelegramError(.protocolBroken, number: status, "Telegram's response is not in the format of the Bot API")
             }
             guard status >= 500 || [409, 413, 429].contains(status) else {
                 throw TelegramError(
-                    .protocolBroken, number: status, "what answers is no Bot API server (HTTP status \(status))")
+                    .protocolBroken, number: status, "the server is not a Bot API server (HTTP status \(status))")
             }
             throw TelegramError(number: status, description: "HTTP status \(status)")
         }
@@ -106,9 +106,9 @@ package struct BotAPI: MessagingAPI {
 }
 
 extension BotAPI {
-    /// Waits for updates from `offset` on; everything before it is confirmed.
+    /// Waits for updates from `offset` on, and confirms all earlier ones.
     ///
-    /// - Parameter seconds: 50 at most.
+    /// - Parameter seconds: how long the server waits for an update; 50 at most.
     package func updates(
         from offset: Int64?, seconds: Int, limit: Int = 100, allowed: [String]
     ) async throws(TelegramError) -> [JSON] {
@@ -119,7 +119,7 @@ extension BotAPI {
         if let offset { parameters["offset"] = .integer(offset) }
         let result = try await call("getUpdates", parameters, deadline: .seconds(seconds + 15))
         guard let updates = result.array else {
-            throw TelegramError(.protocolBroken, "getUpdates answered with no list")
+            throw TelegramError(.protocolBroken, "getUpdates returned no list")
         }
         return updates
     }
@@ -127,12 +127,12 @@ extension BotAPI {
     package func file(_ fileID: String) async throws(TelegramError) -> (source: FileSource, sizeBytes: Int64?) {
         let file = try await call("getFile", ["file_id": .string(fileID)])
         guard let path = file["file_path"]?.string else {
-            throw TelegramError(.protocolBroken, "getFile answered without a path")
+            throw TelegramError(.protocolBroken, "getFile returned no path")
         }
         let size = file["file_size"]?.int
         if path.hasPrefix("/") { return (.path(path), size) }
         guard !path.split(separator: "/").contains("..") else {
-            throw TelegramError(.protocolBroken, "getFile answered with a strange path")
+            throw TelegramError(.protocolBroken, "getFile returned a path with ..")
         }
         return (.url("\(baseURL)/file/bot\(token.text)/\(percentEncoded(path, keeping: "/"))"), size)
     }

@@ -1,10 +1,10 @@
-/// A bot's token, which never shows itself in text.
+/// Holds a bot's token. Its description does not contain the secret.
 package struct BotToken: Sendable, CustomStringConvertible, CustomDebugStringConvertible {
     let text: String
-    /// The digits before the colon: the bot's user id.
+    /// The bot's user id: the digits before the colon.
     package let botID: Int64
 
-    /// nil when it does not look like `123456:ABC-DEF…`.
+    /// Returns nil for a text that does not have the form `123456:ABC-DEF…`.
     package init?(_ text: String) {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
         guard parts.count == 2, let id = Int64(parts[0]), id > 0, !parts[1].isEmpty,

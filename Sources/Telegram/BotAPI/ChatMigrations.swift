@@ -1,16 +1,17 @@
 import JSON
 import Synchronization
 
-/// Groups that turned out to have become supergroups, under other ids, since the process started.
+/// Remembers groups that have become supergroups, which have new ids, since the process started.
 final class ChatMigrations: Sendable {
-    private static let mostKept = 10_000
+    /// Beyond this number of groups all are forgotten, and found again.
+    private static let maxGroups = 10_000
 
     private let newIDs = Mutex<[Int64: Int64]>([:])
     private let onMigration: @Sendable (Int64, Int64) -> Void
 
     init(_ onMigration: @escaping @Sendable (Int64, Int64) -> Void) { self.onMigration = onMigration }
 
-    /// Makes a call for the chat that its `chat_id` means by now; once more when only the answer tells which that is.
+    /// Makes a call to the chat's present id. If Telegram answers with a new id, the call is repeated once with that id.
     func following(
         _ parameters: JSONObject, _ call: (JSONObject) async throws(TelegramError) -> JSON
     ) async throws(TelegramError) -> JSON {
@@ -29,7 +30,7 @@ final class ChatMigrations: Sendable {
 
     private func note(_ chatID: Int64, _ newID: Int64) {
         newIDs.withLock { newIDs in
-            if newIDs.count >= ChatMigrations.mostKept { newIDs = [:] }
+            if newIDs.count >= ChatMigrations.maxGroups { newIDs = [:] }
             newIDs[chatID] = newID
         }
         onMigration(chatID, newID)

@@ -1,26 +1,26 @@
 package import HTTP
 package import JSON
 
-/// Telegram's messages and files, whoever speaks: a bot through the Bot API, or an account.
+/// Sends messages and files to Telegram: as a bot through the Bot API, or as an account.
 ///
 /// Methods, parameters and results are those of the Bot API.
 package protocol MessagingAPI: Sendable {
-    /// The user id of whoever speaks: what is known of chats and files is known to nobody else.
+    /// The user id of the bot or account. A file_id is valid for this id only.
     var speakerID: Int64 { get }
 
-    /// Calls a method. What is for a group that has become a supergroup goes there.
+    /// Calls a method. A call to a group that has become a supergroup goes to the supergroup.
     ///
-    /// - Parameter deadline: for the whole call; a long poll needs more than its own timeout.
+    /// - Parameter deadline: the limit for the whole call; a long poll needs more than its own timeout.
     /// - Returns: the answer's `result`.
     func call(_ method: String, _ parameters: JSONObject, deadline: Duration) async throws(TelegramError) -> JSON
 
-    /// Calls a method with a file, which streams from disk.
+    /// Calls a method with a file, which is streamed from disk.
     func call(
         _ method: String, _ parameters: JSONObject, upload: MediaUpload,
         onProgress: (@Sendable (_ sentBytes: Int64) -> Void)?
     ) async throws(TelegramError) -> JSON
 
-    /// Where the bytes behind a `file_id` are.
+    /// Returns the place of the file that a `file_id` names, and its size if it is known.
     func file(_ fileID: String) async throws(TelegramError) -> (source: FileSource, sizeBytes: Int64?)
 }
 
@@ -36,15 +36,15 @@ extension MessagingAPI {
     }
 }
 
-/// A file that goes with a call.
+/// Describes a file that is uploaded with a call.
 package struct MediaUpload: Sendable {
     package let field: String
     package let fileName: String
     package let contentType: String
     package let content: FileRange
-    /// The file that `content` is all of.
+    /// The path of the file whose whole content is `content`.
     package let path: String
-    /// The same for the same content, so that an upload that was cut off can be gone on with.
+    /// Identifies the content, so that an interrupted upload can be continued.
     package let key: String
 
     package init(field: String, fileName: String, contentType: String, content: FileRange, path: String, key: String) {
@@ -53,13 +53,13 @@ package struct MediaUpload: Sendable {
     }
 }
 
-/// Where a file's bytes are.
+/// Says where the bytes of a file are.
 package enum FileSource: Sendable {
-    /// Holds the token: never to be shown.
+    /// The URL of the file. It contains the token, and must never be shown.
     case url(String)
-    /// A local server's absolute path.
+    /// The absolute path of a file of a local server.
     case path(String)
-    /// They have to be brought over, to a path of this machine; what an attempt before has left at `PATH.part` is gone on with.
+    /// Downloads the file to a path of this machine. A partial file of an earlier attempt, `PATH.part`, is continued.
     case download(
         @Sendable (_ path: String, _ onProgress: @escaping @Sendable (Int64) -> Void) async throws(TelegramError) ->
             Void)

@@ -2,24 +2,24 @@ import HTTP
 import JSON
 package import System
 
-/// Why Telegram did not do what it was asked; its words are parsed here, and nowhere else.
+/// Reports why a call to Telegram failed. Telegram's error texts are parsed only here, and for accounts in `TelegramError+Account`.
 package struct TelegramError: ReportableError, CustomStringConvertible {
     package enum Code: String, Sendable {
-        /// Wait for `retryAfter`, exactly.
+        /// The call has to wait for exactly `retryAfter`.
         case floodWait = "flood_wait"
         /// Another process polls for the same bot, or a webhook is set.
         case conflict
         case unauthorized
         case forbidden
         case badRequest = "bad_request"
-        /// The text is already what it was asked to become.
+        /// The message has the requested text already.
         case notModified = "not_modified"
-        /// The message to edit, delete, react to or answer is gone, or too old for it.
+        /// The message to edit, delete, react to or reply to no longer exists, or is too old.
         case messageNotFound = "message_not_found"
-        /// The file_id is another bot's, of another type, or no longer accepted.
+        /// The file_id belongs to another bot, has another type, or is no longer accepted.
         case fileRefused = "file_refused"
         case tooLarge = "too_large"
-        /// Telegram's own failure; trying again may help.
+        /// Telegram failed; another attempt may succeed.
         case server
         case network
         case localIO = "local_io"
@@ -27,14 +27,14 @@ package struct TelegramError: ReportableError, CustomStringConvertible {
     }
 
     package let code: Code
-    /// Telegram's number (400, 403, 429, …); 0 when there was no answer.
+    /// Telegram's error code (400, 403, 429, …); 0 when there was no answer.
     package let number: Int
     /// One line, without the token.
     package let message: String
     package let retryAfter: Duration?
-    /// What has to wait, in an account's own words: its method, and Telegram's text.
-    package var held: (method: String, reason: String)?
-    /// The supergroup that the basic group which was spoken to has become.
+    /// The call of an account that has to wait: its method, and the text of Telegram's error.
+    package var waitingCall: (method: String, reason: String)?
+    /// The id of the supergroup that the called group has become.
     let migratedTo: Int64?
 
     package init(_ code: Code, number: Int = 0, _ message: String, retryAfter: Duration? = nil) {
@@ -71,9 +71,9 @@ package struct TelegramError: ReportableError, CustomStringConvertible {
 }
 
 extension TelegramError {
-    /// Reads a Bot API answer that is not `ok`.
+    /// Reads a response of the Bot API that is not `ok`.
     ///
-    /// Source: https://core.telegram.org/bots/api#making-requests, and the texts that the server is known to send.
+    /// Source: https://core.telegram.org/bots/api#making-requests, and error texts that the server has been seen to send.
     ///
     /// - Parameter parameters: a `ResponseParameters` object.
     init(number: Int, description: String, parameters: JSON? = nil) {
@@ -81,7 +81,7 @@ extension TelegramError {
             switch number {
             case 429: .floodWait
             case 409: .conflict
-            // A token that is no token at all is answered with "Not Found".
+            // The server answers "Not Found" to a malformed token.
             case 401: .unauthorized
             case 404: description.lowercased().contains("method not found") ? .badRequest : .unauthorized
             case 403: .forbidden

@@ -1,6 +1,6 @@
 package import JSON
 
-/// A Bot API `Update`, read as far as stages need it.
+/// Reads the parts of a Bot API `Update` that stages need.
 ///
 /// Source: https://core.telegram.org/bots/api#update
 package struct Update: Sendable {
@@ -8,7 +8,7 @@ package struct Update: Sendable {
     package let kind: String
     package let body: JSON
 
-    /// nil when it holds no update.
+    /// Returns nil for an object that contains no update.
     package init?(_ payload: JSONObject) {
         guard let member = payload.members.first(where: { $0.key != "update_id" && $0.value.object != nil }) else {
             return nil
@@ -17,7 +17,7 @@ package struct Update: Sendable {
         body = member.value
     }
 
-    /// The message that this update is about, when it is about one.
+    /// The update's message, if it has one.
     package var message: Message? {
         switch kind {
         case "message", "edited_message", "channel_post", "edited_channel_post", "business_message",
@@ -28,10 +28,10 @@ package struct Update: Sendable {
         }
     }
 
-    /// Whether this is the first time that the message is seen: commands count once.
+    /// Whether the message is new, and not an edit. Commands in edited messages do not count.
     package var isNewMessage: Bool { kind == "message" || kind == "channel_post" }
 
-    /// Who caused it: a person, or the chat that an anonymous admin or a channel speaks as.
+    /// The user who caused the update, or the chat in whose name an anonymous administrator or a channel acted.
     package var actor: Party? {
         if let chat = body["sender_chat"] ?? body["actor_chat"] ?? body["voter_chat"] { return Party(chat: chat) }
         return (body["from"] ?? body["user"]).flatMap { Party(user: $0) }
@@ -41,8 +41,8 @@ package struct Update: Sendable {
 
     package var chatID: Int64? { chat?["id"]?.int }
 
-    /// Everybody whom it shows with a user name: what `@name` can later mean.
-    package var seen: [Party] {
+    /// The users that the update describes, each once. They tell which user an `@name` means.
+    package var describedUsers: [Party] {
         let message = message?.json
         let users =
             [
@@ -56,7 +56,7 @@ package struct Update: Sendable {
     }
 }
 
-/// A user, or a chat that acts like one.
+/// Identifies a user, or a chat that acts as a user.
 package struct Party: Sendable, Equatable {
     package let id: Int64
     package let username: String?
@@ -84,7 +84,7 @@ package struct Party: Sendable, Equatable {
     }
 }
 
-/// A Bot API `Message`, read as far as stages need it.
+/// Reads the parts of a Bot API `Message` that stages need.
 package struct Message: Sendable {
     package let json: JSON
     package let id: Int64
@@ -101,29 +101,29 @@ package struct Message: Sendable {
     package var text: String? { json["text"]?.string ?? json["caption"]?.string }
     package var threadID: Int64? { json["is_topic_message"] == true ? json["message_thread_id"]?.int : nil }
     package var chatType: String? { json["chat"]?["type"]?.string }
-    /// Who wrote it: a person, or the chat that an anonymous admin or a channel speaks as.
+    /// The user who wrote the message, or the chat in whose name an anonymous administrator or a channel wrote it.
     package var author: Party? {
         if let chat = json["sender_chat"] { return Party(chat: chat) }
         return json["from"].flatMap { Party(user: $0) }
     }
 
-    /// Set when the message tells, in the old chat or in the new one, that a group has become a supergroup.
+    /// The old and the new id of a group that has become a supergroup, if the message reports that. Both chats get such a message.
     package var migration: (from: Int64, to: Int64)? {
         if let new = json["migrate_to_chat_id"]?.int { return (chatID, new) }
         return json["migrate_from_chat_id"]?.int.map { ($0, chatID) }
     }
 
-    /// Whether these are somebody else's words, passed on.
+    /// Whether the message was forwarded, or written through an inline bot.
     package var isForwarded: Bool { json["forward_origin"] != nil || json["via_bot"] != nil }
 
     package var repliedTo: Message? {
         guard let reply = json["reply_to_message"] else { return nil }
-        // In a topic every message formally answers the one that opened it.
+        // In a topic, every message formally replies to the message that opened the topic.
         if reply["forum_topic_created"] != nil { return nil }
         return Message(reply)
     }
 
-    /// Where an answer goes: `meta.origin`.
+    /// The value of `meta.origin`, which tells where a reply goes.
     package var origin: JSON {
         .object([
             "chat_id": .integer(chatID), "message_id": .integer(id), "thread_id": threadID.map { .integer($0) },
@@ -131,7 +131,7 @@ package struct Message: Sendable {
         ])
     }
 
-    /// Entities of the text or caption, with the piece of text that each covers.
+    /// The entities of the text or caption, each with the text that it covers.
     package var entities: [(entity: JSON, text: String)] {
         let list = (json["entities"] ?? json["caption_entities"])?.array ?? []
         let units = Array((text ?? "").utf16)
@@ -143,7 +143,7 @@ package struct Message: Sendable {
         }
     }
 
-    /// The file that the message carries: `type`, and what the Bot API tells of it.
+    /// The message's file: its `type` and the keys of the Bot API that describe it; nil when it has none.
     package var file: JSONObject? {
         for type in ["video", "audio", "document", "voice", "video_note", "animation"] {
             if let file = json[type], let described = Message.describe(file, type) { return described }

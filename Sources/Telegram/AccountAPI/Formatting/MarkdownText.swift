@@ -81,7 +81,9 @@ struct MarkdownText {
         if let last = open.last, last.mark == .toggle(kind) {
             end(kind)
             at += mark.count
-        } else if mark == "__", open.last?.mark == .toggle(.italic) {
+        } else if mark == "__", open.last?.mark == .toggle(.italic),
+            open.contains(where: { $0.mark == .toggle(.underline) })
+        {
             // The first of three underscores ends the italic text.
             end(.italic)
             at += 1
