@@ -35,7 +35,7 @@ import Testing
             ])
     }
 
-    /// What is in Alice's chat with Bob, or in another.
+    /// Returns the messages of Alice's chat with Bob, or of another chat.
     private func chat(_ id: Int64 = 77) async throws -> [JSON] {
         try await telegram.server.call("GET", "/control/chat/\(id)?account=\(MTProtoEmulator.alice)")["messages"]?.array
             ?? []

@@ -131,7 +131,8 @@ package struct AccountAPI: MessagingAPI {
         return true
     }
 
-    /// Returns whether a chat is a channel or supergroup. Each of them numbers its messages separately, so other methods apply.
+    /// Returns whether a chat is a channel or supergroup. Each of them numbers its messages separately, so other
+    /// methods apply.
     private func isChannel(_ chat: JSON) async throws -> Bool {
         if let id = chat.int ?? chat.string.flatMap({ Int64($0) }) {
             if case .channel = PeerID(botAPI: id) { return true }
@@ -245,7 +246,8 @@ package struct AccountAPI: MessagingAPI {
 
 /// Makes random ids, by which Telegram recognises two attempts to send the same message.
 enum RandomID {
-    /// Returns the id for a step of the event that is being handled; a random one outside of an event. It is never 0, which Telegram refuses.
+    /// Returns the id for a step of the event that is being handled; a random one outside of an event. It is never 0,
+    /// which Telegram refuses.
     static func make(_ step: String) -> Int64 {
         guard let correlation = Correlation.current else { return Int64.random(in: 1...Int64.max) }
         let cause = correlation.causationID ?? correlation.correlationID

@@ -11,7 +11,8 @@ final class ChatMigrations: Sendable {
 
     init(_ onMigration: @escaping @Sendable (Int64, Int64) -> Void) { self.onMigration = onMigration }
 
-    /// Makes a call to the chat's present id. If Telegram answers with a new id, the call is repeated once with that id.
+    /// Makes a call to the chat's present id. If Telegram answers with a new id, the call is repeated once with that
+    /// id.
     func following(
         _ parameters: JSONObject, _ call: (JSONObject) async throws(TelegramError) -> JSON
     ) async throws(TelegramError) -> JSON {

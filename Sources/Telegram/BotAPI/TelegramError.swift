@@ -2,7 +2,8 @@ import HTTP
 import JSON
 package import System
 
-/// Reports why a call to Telegram failed. Telegram's error texts are parsed only here, and for accounts in `TelegramError+Account`.
+/// Reports why a call to Telegram failed. Telegram's error texts are parsed only here, and for accounts in
+/// `TelegramError+Account`.
 package struct TelegramError: ReportableError, CustomStringConvertible {
     package enum Code: String, Sendable {
         /// The call has to wait for exactly `retryAfter`.
@@ -73,7 +74,8 @@ package struct TelegramError: ReportableError, CustomStringConvertible {
 extension TelegramError {
     /// Reads a response of the Bot API that is not `ok`.
     ///
-    /// Source: https://core.telegram.org/bots/api#making-requests, and error texts that the server has been seen to send.
+    /// Source: https://core.telegram.org/bots/api#making-requests, and error texts that the server has been seen to
+    /// send.
     ///
     /// - Parameter parameters: a `ResponseParameters` object.
     init(number: Int, description: String, parameters: JSON? = nil) {

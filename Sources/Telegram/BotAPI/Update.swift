@@ -107,7 +107,8 @@ package struct Message: Sendable {
         return json["from"].flatMap { Party(user: $0) }
     }
 
-    /// The old and the new id of a group that has become a supergroup, if the message reports that. Both chats get such a message.
+    /// The old and the new id of a group that has become a supergroup, if the message reports that. Both chats get such
+    /// a message.
     package var migration: (from: Int64, to: Int64)? {
         if let new = json["migrate_to_chat_id"]?.int { return (chatID, new) }
         return json["migrate_from_chat_id"]?.int.map { ($0, chatID) }

@@ -184,7 +184,7 @@ struct Sender: Sendable {
 /// Applies Telegram's rates and flood waits to calls: those that this process has met, and for a queue also those of the other processes.
 struct CallLimits: Sendable {
     let scheduler: SharedScheduler
-    /// nil when the events come from a pipe.
+    /// The records of the other processes; nil when the events come from a pipe.
     let shared: SharedState?
 
     /// Counts a call that a job is about to make.
