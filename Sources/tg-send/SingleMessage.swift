@@ -10,7 +10,8 @@ import System
 struct SingleOptions: ParsableArguments, Sendable {
     // Ids of groups begin with a minus sign, as options do.
     @Option(
-        parsing: .unconditional, help: ArgumentHelp("Send one message to this chat (an id or a public @name) and end.", valueName: "chat"))
+        parsing: .unconditional,
+        help: ArgumentHelp("Send one message to this chat (an id or a public @name) and end.", valueName: "chat"))
     var chat: String?
 
     @Option(help: ArgumentHelp("Send this text, or with --edit replace a message's text by it.", valueName: "text"))
@@ -31,7 +32,9 @@ struct SingleOptions: ParsableArguments, Sendable {
     @Option(help: ArgumentHelp("The title of the video or audio.", valueName: "text"))
     var title: String?
 
-    @Option(help: ArgumentHelp("The format of the text or caption: HTML, MarkdownV2 or Markdown. Default: plain text.", valueName: "mode"))
+    @Option(
+        help: ArgumentHelp(
+            "The format of the text or caption: HTML, MarkdownV2 or Markdown. Default: plain text.", valueName: "mode"))
     var parseMode: String?
 
     @Option(help: ArgumentHelp("Reply to the message with this id.", valueName: "message"))

@@ -71,7 +71,10 @@ struct SendingOptions: ParsableArguments, Sendable {
     @Option(help: ArgumentHelp("The time between two edits of a placeholder reply.", valueName: "duration"))
     var progressInterval: Span = Span(.seconds(3))
 
-    @Option(help: ArgumentHelp("The number of further attempts after a transient failure, for events from a pipe and for --chat.", valueName: "n"))
+    @Option(
+        help: ArgumentHelp(
+            "The number of further attempts after a transient failure, for events from a pipe and for --chat.",
+            valueName: "n"))
     var retries: Int = 5
 
     @Option(help: ArgumentHelp("Clean up the local copies after this number of deliveries.", valueName: "n"))

@@ -101,7 +101,10 @@ import Testing
         #expect(error?.code == .fileRefused)
     }
 
-    @Test(arguments: [(42, "messages.deleteMessages"), (-5, "messages.deleteMessages"), (-1_000_000_000_005, "channels.deleteMessages")])
+    @Test(arguments: [
+        (42, "messages.deleteMessages"), (-5, "messages.deleteMessages"),
+        (-1_000_000_000_005, "channels.deleteMessages"),
+    ])
     func `Channels have a method of their own to delete messages`(_ chat: Int64, _ method: String) async throws {
         let account = try FakeAccount(.success(["pts_count": 1]))
         #expect(

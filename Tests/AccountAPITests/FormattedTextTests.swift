@@ -141,7 +141,9 @@ import Testing
 
     @Test func `Every entity of a random text lies within it`() throws {
         var generator = SystemRandomNumberGenerator()
-        let pieces = ["<b>", "</b>", "<i>", "</i>", "😀", "x", "é", "<pre>", "</pre>", "<code>", "</code>", "\n", "&lt;"]
+        let pieces = [
+            "<b>", "</b>", "<i>", "</i>", "😀", "x", "é", "<pre>", "</pre>", "<code>", "</code>", "\n", "&lt;",
+        ]
         for _ in 0..<2000 {
             let source = (0..<20).map { _ in pieces.randomElement(using: &generator) ?? "" }.joined()
             guard let formatted = try? FormattedText(source, mode: "HTML") else { continue }

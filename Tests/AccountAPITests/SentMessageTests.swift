@@ -20,7 +20,8 @@ import Testing
         let answer: JSON = [
             "_": "updates",
             "updates": [
-                ["_": "updateMessageID", "id": 8, "random_id": "111"], ["_": "updateMessageID", "id": 9, "random_id": "222"],
+                ["_": "updateMessageID", "id": 8, "random_id": "111"],
+                ["_": "updateMessageID", "id": 9, "random_id": "222"],
                 message(8, "another"), message(9, "mine"),
             ],
         ]
@@ -57,9 +58,11 @@ import Testing
         #expect(sent["message_id"] == 9 && sent["chat"]?["id"] == nil)
     }
 
-    @Test(arguments: [
-        ["_": "updates"], ["_": "updatesTooLong"], ["updates": "x"], [:], ["_": "updates", "updates": [1, .null, [:]]],
-    ] as [JSON])
+    @Test(
+        arguments: [
+            ["_": "updates"], ["_": "updatesTooLong"], ["updates": "x"], [:],
+            ["_": "updates", "updates": [1, .null, [:]]],
+        ] as [JSON])
     func `A strange answer is no failure`(_ answer: JSON) {
         #expect(SentMessage(answer: answer, to: 42, ["random_id": "1"], own: own).json["chat"]?["id"] == 42)
     }

@@ -357,7 +357,8 @@ extension Job {
         let request = EventID()
         let jobs = try ["accepted", "downloading", "storing"].map { state in
             try #require(
-                Job(Envelope(type: "events.media.progress", payload: ["state": .string(state)], correlationID: request)))
+                Job(Envelope(type: "events.media.progress", payload: ["state": .string(state)], correlationID: request))
+            )
         }
         for job in jobs { scheduler.add(job) }
         scheduler.add(

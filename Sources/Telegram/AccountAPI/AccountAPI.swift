@@ -19,7 +19,7 @@ package struct AccountAPI: MessagingAPI {
     package func call(
         _ method: String, _ parameters: JSONObject, deadline: Duration
     ) async throws(TelegramError) -> JSON {
-        try await TelegramError.translating( method) {
+        try await TelegramError.translating(method) {
             switch method {
             case "getMe": try await me()
             case "sendMessage": try await sendMessage(parameters)
@@ -35,7 +35,7 @@ package struct AccountAPI: MessagingAPI {
         _ method: String, _ parameters: JSONObject, upload: MediaUpload,
         onProgress: (@Sendable (_ sentBytes: Int64) -> Void)?
     ) async throws(TelegramError) -> JSON {
-        try await TelegramError.translating( method) {
+        try await TelegramError.translating(method) {
             // The key may be longer than an account accepts.
             let key = SHA256.hexDigest(Array(upload.key.utf8))
             let file = try await account.upload(absolute(upload.path), key: key) { onProgress?($0) }
@@ -48,7 +48,7 @@ package struct AccountAPI: MessagingAPI {
         guard let id = AccountFileID(fileID) else { throw AccountAPI.foreignFile }
         let (account, file) = (account, id.remoteFile)
         let source = FileSource.download { path, onProgress throws(TelegramError) in
-            try await TelegramError.translating( "getFile") {
+            try await TelegramError.translating("getFile") {
                 try await account.download(file, to: AccountAPI.absolute(path), onProgress: onProgress)
             }
         }

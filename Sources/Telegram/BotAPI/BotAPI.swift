@@ -90,7 +90,8 @@ package struct BotAPI: MessagingAPI {
         guard let answer = try? JSON(parsing: body), let ok = answer["ok"]?.bool else {
             // The response comes from a proxy or a load balancer, not from Telegram.
             guard status >= 400 else {
-                throw TelegramError(.protocolBroken, number: status, "Telegram's response is not in the format of the Bot API")
+                throw TelegramError(
+                    .protocolBroken, number: status, "Telegram's response is not in the format of the Bot API")
             }
             guard status >= 500 || [409, 413, 429].contains(status) else {
                 throw TelegramError(

@@ -69,7 +69,9 @@ extension SendEvents {
 
     /// Returns the report of a wait that Telegram requires of an account; nil for short waits, and for a bot's.
     static func waiting(_ error: TelegramError, _ event: Envelope, speaker: Int64) -> Envelope? {
-        guard let wait = error.retryAfter, let call = error.waitingCall, wait >= shortestReportedWait else { return nil }
+        guard let wait = error.retryAfter, let call = error.waitingCall, wait >= shortestReportedWait else {
+            return nil
+        }
         let chat = event.payload["chat_id"] ?? event.meta["origin"]?["chat_id"]
         return FloodWait(method: call.method, remaining: wait, reason: call.reason)
             .event(account: speaker, chat: chat?.int)

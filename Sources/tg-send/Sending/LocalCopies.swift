@@ -77,7 +77,8 @@ struct LocalCopies: Sendable {
                 })
             guard head.status == 200 else {
                 throw NoCopy(
-                    reason: "the storage refused the download (HTTP status \(head.status))", isTemporary: head.status >= 500)
+                    reason: "the storage refused the download (HTTP status \(head.status))",
+                    isTemporary: head.status >= 500)
             }
         } catch let error as NoCopy {
             throw error
