@@ -17,7 +17,7 @@ from services import TOKEN, Services
 
 TIMES = 60
 ADMIN = Person(42, "Alice", "alice")
-PATIENCE_SECONDS = 60
+TIMEOUT_SECONDS = 60
 PEER = """
 import sys
 from telegram.ext import Application, MessageHandler, filters
@@ -58,7 +58,7 @@ def answering(telegram: Telegram, text: str) -> Times:
     """Sends requests one after another. Ignores the first answer, which is an upload."""
     for number in range(1, TIMES + 2):
         telegram.say(ADMIN, text)
-        if not wait_until(partial(has_answered, telegram, number), PATIENCE_SECONDS):
+        if not wait_until(partial(has_answered, telegram, number), TIMEOUT_SECONDS):
             sys.exit("error: the bot did not answer")
     calls = telegram.calls("sendVideo")
     deliveries = telegram.deliveries()
