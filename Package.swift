@@ -9,6 +9,13 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("MemberImportVisibility"),
 ]
 
+/// Makes the program start faster: lld packs the 60,000 places that a position-independent program must relocate at each start
+/// into a fortieth of their size, and 15,000 symbols that no library looks up are not exported.
+let quickStart = [
+    "-use-ld=lld", "-Xlinker", "-z", "-Xlinker", "pack-relative-relocs",
+    "-Xlinker", "--version-script=\(Context.packageDirectory)/Sources/tgpipe/exports.map",
+]
+
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
@@ -74,22 +81,24 @@ let package = Package(
     ],
     targets: tools + [
         .executableTarget(
-            name: "tgpipe", dependencies: tools.map { .target(name: $0.name) } + [arguments], swiftSettings: strict),
+            name: "tgpipe", dependencies: tools.map { .target(name: $0.name) } + [arguments], exclude: ["exports.map"],
+            swiftSettings: strict,
+            linkerSettings: [.unsafeFlags(quickStart, .when(configuration: .release))]),
 
-        cLibrary("CAES", linker: [.linkedLibrary("crypto")]),
+        cLibrary("CAES", ["COpenSSL"]),
         cLibrary("CChild"),
         cLibrary("CLoader"),
         cLibrary("CCurl", ["CLoader"]),
+        cLibrary("CHiredis", ["CLoader"]),
+        cLibrary("COpenSSL", ["CLoader"]),
         cLibrary("CQRCode", ["CLoader"]),
         cLibrary("CSQLite", ["CLoader"]),
         cLibrary("CSchema", cxx: [.unsafeFlags(["-O2"])]),
         cLibrary("CSimdJSON", cxx: [.unsafeFlags(["-O2"])], linker: [.linkedLibrary("simdjson")]),
         cLibrary("CSpool", c: [.unsafeFlags(["-O2"])]),
         cLibrary("CToml", cxx: [.unsafeFlags(["-O1"])]),
-        systemLibrary("CHiredis", package: "libhiredis-dev"),
+        cLibrary("CZlib", ["CLoader"]),
         systemLibrary("CLinux", package: "libc6-dev"),
-        systemLibrary("COpenSSL", package: "libssl-dev"),
-        systemLibrary("CZlib", package: "zlib1g-dev"),
 
         library("Base/JSON", ["CSimdJSON", "System"]),
         library("Base/System", ["CLinux"]),

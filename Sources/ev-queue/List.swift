@@ -6,7 +6,8 @@ import Stage
 import System
 
 struct List: QueueCommand {
-    static let configuration = CommandConfiguration(abstract: "Print the names of all queues, one a line.")
+    static let configuration = CommandConfiguration(
+        commandName: "list", abstract: "Print the names of all queues, one a line.")
 
     @OptionGroup var common: CommonOptions
 
@@ -19,6 +20,7 @@ struct List: QueueCommand {
 
 struct Stats: QueueCommand {
     static let configuration = CommandConfiguration(
+        commandName: "stats",
         abstract: "Print how queues stand, as a line of JSON each.",
         discussion: """
             events is what some group has not acknowledged yet. Of a group: new events nobody has taken, working are under way, \

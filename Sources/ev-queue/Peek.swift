@@ -8,6 +8,7 @@ import System
 
 struct Peek: QueueCommand {
     static let configuration = CommandConfiguration(
+        commandName: "peek",
         abstract: "Show what is in a queue, the oldest first, and take nothing.",
         discussion: """
             Prints the envelopes as they are. With --dead it prints the queue's dead letters as events.dead_letter, each with the \

@@ -6,6 +6,7 @@ import System
 
 struct Pull: QueueCommand {
     static let configuration = CommandConfiguration(
+        commandName: "pull",
         abstract: "Take envelopes from a queue and write them to standard output.",
         discussion: """
             Writes up to --count envelopes and acknowledges them when they are written: what is behind the pipe has to look after \

@@ -9,6 +9,7 @@ import System
 
 struct Push: QueueCommand {
     static let configuration = CommandConfiguration(
+        commandName: "push",
         abstract: "Put envelopes into a queue, each job once.",
         discussion: """
             Reads envelopes and puts them into the queue as they came. A job is known by its id: one that was pushed before, within \

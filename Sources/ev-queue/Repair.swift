@@ -8,6 +8,7 @@ import System
 
 struct Redrive: QueueCommand {
     static let configuration = CommandConfiguration(
+        commandName: "redrive",
         abstract: "Send dead letters round again.",
         discussion: """
             They go back into the queue, for the group that gave them up, with all their attempts. Name them by the payload.entry that \
@@ -56,6 +57,7 @@ struct Redrive: QueueCommand {
 
 struct Purge: QueueCommand {
     static let configuration = CommandConfiguration(
+        commandName: "purge",
         abstract: "Throw a queue away, or a part of it.",
         discussion: "Without --yes it only says what it would throw away, and ends with status 1.")
 
@@ -110,6 +112,7 @@ struct Purge: QueueCommand {
 
 struct Wait: QueueCommand {
     static let configuration = CommandConfiguration(
+        commandName: "wait",
         abstract: "Wait until a queue is empty: nothing new, nothing under way, nothing to be tried again.",
         discussion: """
             Exit status 75 when it is not within --timeout, 69 when Redis is away then. What is in the dead letters does not count.

@@ -8,6 +8,7 @@ import System
 
 struct Work: QueueCommand {
     static let configuration = CommandConfiguration(
+        commandName: "work",
         abstract: "Run a program for the events of a queue.",
         discussion: """
             The program is started for each event, or for each --batch of them, and reads them from its standard input, which then \

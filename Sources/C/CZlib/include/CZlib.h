@@ -6,5 +6,5 @@ static inline int tgp_deflate_start(z_stream *stream, int level) {
     return deflateInit2(stream, level, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
 }
 
-/// gzip or zlib, by what the bytes begin with.
+/// Starts to unpack gzip or zlib data; the first bytes decide which.
 static inline int tgp_inflate_start(z_stream *stream) { return inflateInit2(stream, 15 + 32); }

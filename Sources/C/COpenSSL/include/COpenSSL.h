@@ -10,5 +10,5 @@
 #include <openssl/sha.h>
 #include <openssl/x509.h>
 
-// What libcrypto has as macros.
+// libcrypto defines this number as a macro that Swift cannot read.
 static inline int tgp_key_type_rsa(void) { return EVP_PKEY_RSA; }
