@@ -26,7 +26,7 @@ def library(folder: Path) -> ctypes.CDLL:
     swift = Path(subprocess.run([ROOT / "scripts/swift.sh", "--path"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip())
     beside = swift.resolve().with_name("clang")
     compiler = str(beside) if beside.exists() else "cc"
-    source, made = ROOT / "Sources/CAES", folder / "libcaes.so"
+    source, made = ROOT / "Sources/C/CAES", folder / "libcaes.so"
     subprocess.run(
         [compiler, "-O2", "-shared", "-fPIC", f"-I{source}/include", *source.glob("*.c"), "-lcrypto", "-o", made], check=True
     )

@@ -25,6 +25,9 @@ refuse "do not import Foundation, which makes the tools start slowly; Foundation
 refuse "do not use try!: a failure must not crash the tool" 'try!' Sources
 refuse "fix warnings instead of silencing them" '(swift-format-ignore|-suppress-warnings)' Sources Tests Package.swift
 
+note "modules"
+scripts/swift.sh package dump-package 2>/dev/null | .venv/bin/python -B scripts/check-modules.py || failed=yes
+
 mapfile -t scripts < <(git ls-files -z --cached --others --exclude-standard 2>/dev/null | xargs -0 grep -lE '^#!.*\b(ba)?sh$' 2>/dev/null | grep -v '\.md$')
 for script in "${scripts[@]}"; do
     bash -n "$script" || failed=yes

@@ -1,13 +1,22 @@
 #!/usr/bin/env bash
 # Runs all tests: the tools and libraries, the emulator, the schemas, the envelopes that the tests wrote, the demo, and a
 # pipeline with injected failures. `make test` installs the requirements first.
+#
+# Tests start servers of their own on free ports and in temporary folders, so independent parts run side by side, two at a
+# time. The last lines printed are those of the test runners.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/common.sh"
 cd "$root"
 
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/tgpipe-test-XXXXXX")
-trap 'rm -rf "$scratch"' EXIT
+parts=()
+cleanup() {
+    # After an interruption or a failure, the other parts must not go on.
+    for part in "${parts[@]}"; do pkill -TERM -P "$part" || kill "$part" 2>/dev/null || true; done
+    rm -rf "$scratch"
+}
+trap cleanup EXIT
 mkdir "$scratch/envelopes"
 export TGPIPE_TEST_VENV=$root/.venv/bin TGPIPE_TEST_ENVELOPES=$scratch/envelopes
 # The tests use the pinned yt-dlp instead of the system's.
@@ -15,41 +24,87 @@ PATH=$root/.venv/bin:$PATH
 
 note "building"
 scripts/swift.sh build --build-tests
-scripts/links.sh "$(scripts/swift.sh build --show-bin-path)"
+bin=$(scripts/swift.sh build --show-bin-path)
+scripts/links.sh "$bin"
 
-# One test at a time: most tests start servers, and on two cores parallel tests would only wait for each other.
-note "testing the tools and libraries"
-scripts/swift.sh test --skip-build --disable-xctest --no-parallel 2>&1 | tee "$scratch/swift.log" |
-    { grep -av '^◇' || true; } ||
-    fail "tests failed: repeat one with 'scripts/swift.sh test --filter NAME'; the failures are:" \
-        "$(grep -aE '(failed after|recorded an issue)' "$scratch/swift.log" | grep -v 'Suite\|Test run' | sort -u | head -n 40)"
+# These suites take a little less than half of the time; the other process runs all others.
+half='^IntegrationTests\.(Session|Send|Call|Listen|Shared|Large)'
 
-note "testing the emulator"
-.venv/bin/python -B -m pytest -q -p no:cacheprovider Tests/Emulator 2>&1 | tee "$scratch/pytest.log" ||
-    fail "the emulator's own tests failed: see above"
+# Runs a part of the Swift tests, one test at a time: most tests start servers, and on two cores more would only wait for
+# each other. `swift test` would lock the build folder, so that the parts could not run side by side.
+swift_tests() { # NAME ARGUMENT…
+    local name=$1
+    shift
+    NO_COLOR=1 "$bin/tgpipePackageTests.xctest" --testing-library swift-testing --no-parallel "$@" >>"$scratch/$name.log" 2>&1
+}
+
+emulator_tests() {
+    .venv/bin/python -B -m pytest -q -p no:cacheprovider Tests/Emulator >>"$scratch/pytest.log" 2>&1
+}
+
+demo() { # NAME VARIABLE=VALUE…
+    local name=$1
+    shift
+    env TGPIPE_BIN="$bin" "$@" .venv/bin/python -B examples/demo/play.py >"$scratch/$name.log" 2>&1
+}
+
+# Lists the failures in the logs of the Swift tests.
+failures() {
+    cat "$scratch"/swift-*.log | grep -aE '(failed after|recorded an issue)' | grep -av 'Suite\|Test run' | sort -u | head -n 40
+}
+
+# Lists the suites that took the longest.
+slowest() {
+    cat "$scratch"/swift-*.log | sed -nE 's/.*Suite (.*) (passed|failed) after ([0-9.]+) seconds.*/\3 s  \1/p' | sort -rn | head -n 12
+}
+
+note "testing the tools and libraries in two parts, and the emulator"
+swift_tests swift-1 --filter "$half" &
+first=$!
+{ emulator_tests && touch "$scratch/emulator-passed"; swift_tests swift-2 --skip "$half"; } &
+second=$!
+# Shows how far the tests are, as the runners print it.
+touch "$scratch/swift-1.log" "$scratch/swift-2.log" "$scratch/pytest.log"
+tail -q -n +1 -f "$scratch/swift-1.log" "$scratch/swift-2.log" "$scratch/pytest.log" > >(grep -av --line-buffered '^◇\|^$') &
+shown=$!
+parts=("$first" "$second" "$shown")
+failed=
+wait "$first" || failed=yes
+wait "$second" || failed=yes
+# Leaves the last lines time to appear.
+sleep 1
+kill "$shown"
+wait "$shown" 2>/dev/null || true
+[ -z "$failed" ] || fail "tests failed: repeat one with 'scripts/swift.sh test --filter NAME'; the failures are:" "$(failures)" \
+    "$(tail -q -n 1 "$scratch"/swift-*.log)"
+[ -e "$scratch/emulator-passed" ] || fail "the emulator's own tests failed:" "$(tail -n 40 "$scratch/pytest.log")"
+note "the slowest suites:"
+slowest >&2
 
 note "checking the schemas, and the envelopes that the tests wrote"
 .venv/bin/python -B Tests/schemas/validate.py --self-check --need-some "$TGPIPE_TEST_ENVELOPES" 2>&1 | tee "$scratch/schemas.log" ||
     fail "envelopes do not match their schemas: see above; schemas/ and docs/events.md define the format"
 
-note "running the demo as an account"
-TGPIPE_BIN=$(scripts/swift.sh build --show-bin-path) BACKEND=account .venv/bin/python -B examples/demo/play.py 2>&1 |
-    tee "$scratch/account.log" ||
-    fail "the demo as an account failed: see above; 'make demo BACKEND=account' repeats it"
+note "running the demo, as a bot and as an account"
+demo demo &
+bot=$!
+demo account BACKEND=account &
+account=$!
+parts=("$bot" "$account")
+wait "$account" || failed=yes
+cat "$scratch/account.log"
+[ -z "$failed" ] || fail "the demo as an account failed: see above; 'make demo BACKEND=account' repeats it"
+wait "$bot" || failed=yes
+cat "$scratch/demo.log"
+[ -z "$failed" ] || fail "the demo failed: see above; 'make demo' repeats it"
 
-note "running the demo"
-TGPIPE_BIN=$(scripts/swift.sh build --show-bin-path) .venv/bin/python -B examples/demo/play.py 2>&1 | tee "$scratch/demo.log" ||
-    fail "the demo failed: see above; 'make demo' repeats it"
+parts=()
 
 note "running the pipeline with injected failures, for a minute"
-TGPIPE_BIN=$(scripts/swift.sh build --show-bin-path) .venv/bin/python -B Tests/Chaos/chaos.py \
+TGPIPE_BIN=$bin .venv/bin/python -B Tests/Chaos/chaos.py \
     --requests 200 --sources 20 --users 10 --kills 15 --redis-restarts 2 --refusals 2 --seconds 40 2>&1 | tee "$scratch/chaos.log" ||
     fail "the pipeline over queues lost or repeated an event: see above; 'make chaos' runs a longer test," \
         "and Tests/Chaos/chaos.py --keep --seed N, with the number printed above, repeats this one and keeps its logs"
 
 note "all passed"
-tail -n 1 "$scratch/swift.log"
-tail -n 1 "$scratch/pytest.log"
-tail -n 1 "$scratch/schemas.log"
-tail -n 1 "$scratch/account.log"
-tail -n 1 "$scratch/demo.log"
+tail -q -n 1 "$scratch/swift-1.log" "$scratch/swift-2.log" "$scratch/pytest.log" "$scratch/schemas.log" "$scratch/account.log" "$scratch/demo.log"

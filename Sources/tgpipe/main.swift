@@ -11,7 +11,7 @@ import tg_listen
 import tg_send
 import tg_session
 
-/// Every tool by its name. `make build` and `make install` make a link to this program for each.
+/// Every tool by its name. `make build` and `make install` create a link to this program for each.
 let commands: [String: any AsyncParsableCommand.Type] = [
     "blob-put": blob_put.command, "ev-queue": ev_queue.command, "ev-route": ev_route.command,
     "media-fetch": media_fetch.command, "ratelimit": ratelimit.command, "tg-call": tg_call.command,
@@ -19,19 +19,20 @@ let commands: [String: any AsyncParsableCommand.Type] = [
     "tg-session": tg_session.command,
 ]
 
-/// Ends the program with its usage: on standard output when it was asked for, else on standard error with status 64.
-func showUsage(asked: Bool) -> Never {
+/// Prints the usage and ends the program: on standard output with status 0 if the user requested it, otherwise on standard error
+/// with status 64.
+func showUsage(isRequested: Bool) -> Never {
     let text = """
         USAGE: tgpipe <tool> [<arguments>]
 
-        One program holds all tools. It runs the tool by whose name it is called, or that its first argument names:
+        This program contains all tools. The name that it is called by selects the tool, or else its first argument:
           \(commands.keys.sorted().joined(separator: "\n  "))
 
-        `tgpipe <tool> --help` describes a tool.
+        `tgpipe <tool> --help` describes a tool. `tgpipe --tools` lists the names only.
 
         """
-    _ = text.withCString { write(asked ? STDOUT_FILENO : STDERR_FILENO, $0, strlen($0)) }
-    exit(asked ? 0 : 64)
+    _ = text.withCString { write(isRequested ? STDOUT_FILENO : STDERR_FILENO, $0, strlen($0)) }
+    exit(isRequested ? 0 : 64)
 }
 
 func run(_ command: (some AsyncParsableCommand).Type, _ arguments: [String]) async { await command.main(arguments) }
@@ -45,5 +46,5 @@ if let command = commands[called] {
 } else if arguments == ["--tools"] {
     for name in commands.keys.sorted() { print(name) }
 } else {
-    showUsage(asked: ["--help", "-h", "help"].contains(arguments.first))
+    showUsage(isRequested: ["--help", "-h", "help"].contains(arguments.first))
 }

@@ -1,0 +1,72 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Checks the program that contains all tools.
+@Suite(.timeLimit(.minutes(3))) struct ProgramTests {
+    private static let project = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent()
+
+    private func tools() throws -> [String] { try SpawnedProgram.output(of: [ToolRun.path(of: "tgpipe"), "--tools"]).linesOfText }
+
+    /// Runs a shell command and returns its exit status and its output.
+    private func shell(_ command: String) throws -> (status: Int32, output: String) {
+        let folder = try TemporaryFolder()
+        let status = try SpawnedProgram(["bash", "-c", "(\(command)) > \(folder("output")) 2>&1"]).wait()
+        return (status, try String(contentsOfFile: folder("output"), encoding: .utf8))
+    }
+
+    @Test func `The program, Package.swift and the folders of Sources name the same tools`() throws {
+        let tools = try tools()
+        #expect(!tools.isEmpty && tools == tools.sorted())
+        let package = try String(contentsOf: Self.project.appending(path: "Package.swift"), encoding: .utf8)
+        let declared = package.matches(of: /\btool\(\s*"([a-z-]+)"/).map { String($0.output.1) }
+        #expect(declared.sorted() == tools)
+        let folders = try FileManager.default.contentsOfDirectory(
+            atPath: Self.project.appending(path: "Sources").path(percentEncoded: false))
+        #expect(folders.filter { $0.first?.isLowercase == true && $0 != "tgpipe" }.sorted() == tools)
+    }
+
+    @Test func `The first argument selects a tool`() throws {
+        let program = ToolRun.path(of: "tgpipe")
+        for tool in try tools() {
+            let result = try shell("\(program) \(tool) --help")
+            #expect(result.status == 0)
+            #expect(result.output.contains("USAGE: \(tool)"))
+        }
+    }
+
+    @Test(arguments: ["", "no-such-tool", "--no-such-flag", "TG-GATE"])
+    func `An unknown tool is a usage error that lists the tools`(_ arguments: String) throws {
+        let result = try shell("\(ToolRun.path(of: "tgpipe")) \(arguments)")
+        #expect(result.status == 64)
+        for tool in try tools() { #expect(result.output.contains("\n  \(tool)\n")) }
+    }
+
+    @Test(arguments: ["--help", "-h", "help"]) func `Help is printed on standard output`(_ argument: String) throws {
+        let result = try shell("\(ToolRun.path(of: "tgpipe")) \(argument) 2>/dev/null")
+        #expect(result.status == 0)
+        #expect(result.output.hasPrefix("USAGE: tgpipe <tool>"))
+    }
+
+    @Test func `A link in another folder selects the tool by its name`() throws {
+        let folder = try TemporaryFolder()
+        symlink(ToolRun.path(of: "tgpipe"), folder("ratelimit"))
+        symlink(folder("ratelimit"), folder("ev-queue"))
+        #expect(try shell("\(folder("ratelimit")) --help").output.contains("USAGE: ratelimit"))
+        #expect(try shell("cd \(folder.path) && ./ev-queue --help").output.contains("USAGE: ev-queue"))
+        #expect(try shell("PATH=\(folder.path) ratelimit --help").output.contains("USAGE: ratelimit"))
+    }
+
+    @Test func `An empty program name selects no tool`() throws {
+        let program = ToolRun.path(of: "tgpipe")
+        #expect(try shell("exec -a '' \(program)").status == 64)
+        #expect(try shell("exec -a '' \(program) ev-queue --help").output.contains("USAGE: ev-queue"))
+        #expect(try shell("exec -a / \(program) --tools").output.linesOfText == tools())
+    }
+
+    @Test func `Every tool prints the same version`() throws {
+        let versions = try tools().map { try SpawnedProgram.output(of: [ToolRun.path(of: $0), "--version"]) }
+        #expect(Set(versions).count == 1)
+    }
+}
