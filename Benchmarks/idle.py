@@ -1,6 +1,6 @@
 """Measures the memory of the whole idle media bot, its private Redis included.
 
-The proportional set size counts a page that several processes share once, divided among them. The emulator of Telegram
+The shells of media-bot.sh are included. The proportional set size counts a page that several processes share once, divided among them. The emulator of Telegram
 is not part of the bot, and is not counted.
 """
 
@@ -35,6 +35,12 @@ def pids(run: Path) -> dict[str, int]:
         if text:
             found[name] = int(text)
     return found
+
+
+def shells(leader: int, stages: set[int]) -> list[int]:
+    """Returns the processes in the session of media-bot.sh that are not stages."""
+    listing = subprocess.run(["ps", "-s", str(leader), "-o", "pid="], capture_output=True, text=True, check=True).stdout
+    return [pid for pid in map(int, listing.split()) if pid not in stages]
 
 
 def private_redis(state: Path) -> int:
@@ -76,6 +82,9 @@ def main() -> None:
                 size = proportional_bytes(pid)
                 total += size
                 row(f"{name}, proportional set size when idle", f"{size / MEGABYTE:.1f} MB")
+            size = sum(proportional_bytes(pid) for pid in shells(bot.pid, set(found.values())))
+            total += size
+            row("the shells of media-bot.sh, proportional set size", f"{size / MEGABYTE:.1f} MB")
             row("the whole idle media bot", f"{total / MEGABYTE:.1f} MB", wanted=f"at most {TARGET_MEGABYTES} MB")
         finally:
             bot.send_signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""The pipeline over queues while everything fails: each request is answered exactly once (README.md beside this file)."""
+"""Runs the pipeline over queues while its parts fail, and checks that each request is answered exactly once (see README.md)."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Chaos:
                 self._judge(stages, statuses, environment)
         return self.verdict
 
-    # The people.
+    # The users and their requests.
 
     def _make_sources(self) -> None:
         www = self._folder("www")
@@ -72,7 +72,7 @@ class Chaos:
         )  # fmt: skip
         clip_bytes = clip.read_bytes()
         for number in range(self.options.sources):
-            # Each is another file: a box at the end that players skip.
+            # A box at the end that players skip makes each file different.
             rest = self.random.randbytes(self.random.randint(10_000, 400_000))
             box = (len(rest) + 8).to_bytes(4, "big") + b"free" + rest
             (www / f"source-{number}.mp4").write_bytes(clip_bytes + box)
@@ -102,12 +102,12 @@ class Chaos:
         self.kills = 0
 
         def kill() -> None:
-            # One that does not run at this moment cannot be killed: another is.
+            # A stage that is not running cannot be killed, so another one is chosen.
             victims = list(stages)
             self.random.shuffle(victims)
             self.kills += any(stage.kill() for stage in victims)
 
-        # A few more than are wanted: not every one finds its stage alive.
+        # A few more kills than requested are planned, because some find no running stage.
         schedule.add(options.kills, "a stage is killed", kill)
         schedule.add(options.redis_restarts, "Redis is killed and restarted", self.redis.restart)
         schedule.add(options.refusals, "the S3 server refuses", lambda: proxy.refuse(self.random.uniform(0.5, 2)))
@@ -121,19 +121,19 @@ class Chaos:
         if not wait_until(self._is_at_rest, REST_SECONDS):
             print(f"not at rest after {REST_SECONDS} s", file=sys.stderr)
         self.seconds = time.monotonic() - started
-        # A worker that was killed leaves what it had; it is swept away when nobody has touched it for a minute.
+        # A killed worker leaves partial files, which are removed after a minute without use.
         wait_until(lambda: not self._left_over(), SWEEP_SECONDS)
 
     def _progress(self, started: float) -> None:
         print(f"all asked after {time.monotonic() - started:.0f} s; waiting for the last answers", flush=True)
 
     def _is_at_rest(self) -> bool:
-        """Nothing is on its way any more: all updates taken, all queues empty."""
+        """Returns whether all updates are taken and all queues are empty."""
         time.sleep(0.5)
         return self.telegram.all_taken() and all(depth == 0 for depth in self._depths().values())
 
     def _depths(self) -> dict[str, int]:
-        """What the queues hold that is not finished, by queue; the one of the results has no reader."""
+        """Returns the number of unfinished events in each queue except that of the results, which has no reader."""
         depths = {}
         for line in self._queue_stats():
             if line["queue"] != "sent":
@@ -149,14 +149,14 @@ class Chaos:
         return [json.loads(line) for line in run.stdout.splitlines()]
 
     def _fault(self, telegram_url: str, **fault: Any) -> None:
-        """Every call fails, for a moment."""
+        """Makes every call to Telegram fail for a moment."""
         body = json.dumps({"method": "*", "times": 100_000, **fault}).encode()
         url, head = f"{telegram_url}/control/fault", {"Content-Type": "application/json"}
         urllib.request.urlopen(urllib.request.Request(url, body, head), timeout=20).close()
         time.sleep(self.random.uniform(0.2, 1))
         urllib.request.urlopen(urllib.request.Request(url, method="DELETE"), timeout=20).close()
 
-    # The end.
+    # The checks at the end.
 
     def _judge(self, stages: list[Stage], statuses: dict[str, int | None], environment: dict[str, str]) -> None:
         verdict, options = self.verdict, self.options
@@ -185,12 +185,12 @@ class Chaos:
         return [str(path.relative_to(self.folder)) for path in self.folder.glob("state-*/media/fetch/**/*") if path.is_file()]
 
     def _check_ends(self, stages: list[Stage]) -> None:
-        """A stage may give up for want of Redis or Telegram (69, 75), and is started again; nothing else ends one."""
+        """Checks that stages ended by themselves only because Redis or Telegram was missing (status 69 or 75)."""
         others = {stage.name: stage.own_ends for stage in stages if set(stage.own_ends) - {69, 75}}
         self.verdict.check(not others, f"no stage crashed {others or ''}")
 
     def _fetches(self) -> Counter[str]:
-        """Whole fetches begun, by path: what goes on where another stopped is the same fetch."""
+        """Returns the number of fetches by path. A resumed download belongs to the fetch that it resumes."""
         with urllib.request.urlopen(f"{self.site_url}/control/log", timeout=20) as answer:
             requests = json.load(answer)["requests"]
         return Counter(

@@ -1,4 +1,4 @@
-"""What fails, and when."""
+"""Injects faults at random moments."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Fault:
 
 
 class Schedule:
-    """Faults at random moments of a span of seconds."""
+    """Plans faults at random moments within a number of seconds."""
 
     def __init__(self, seed: int, seconds: float) -> None:
         self._random = random.Random(seed)
@@ -30,7 +30,7 @@ class Schedule:
         self._faults += [Fault(self._random.uniform(0, self._seconds), what, strike) for _ in range(count)]
 
     def run(self, is_over: Callable[[], bool]) -> None:
-        """Lets them strike in their order, all of them, unless it is over before."""
+        """Injects all faults in order, unless the run ends before."""
         started = time.monotonic()
         for fault in sorted(self._faults, key=lambda fault: fault.at):
             while time.monotonic() < started + fault.at:
@@ -41,7 +41,7 @@ class Schedule:
 
 
 class RefusingProxy:
-    """Stands before a server: passes connections on, or, for a while, answers 503 or closes them."""
+    """Forwards connections to a server, or for a while answers 503 or closes them."""
 
     def __init__(self, port: int) -> None:
         self._target = port
@@ -53,7 +53,7 @@ class RefusingProxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def refuse(self, seconds: float) -> None:
-        """Breaks what is under way, and takes nothing for so long."""
+        """Breaks the open connections and accepts none for a number of seconds."""
         self._refusing_until = time.monotonic() + seconds
         with self._lock:
             for connection in self._open:

@@ -1,4 +1,4 @@
-"""The servers that the pipeline uses: real Redis and S3, the emulated Telegram, a web site."""
+"""Runs the servers that the pipeline uses: real Redis and S3, the emulated Telegram, a web site."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @contextmanager
 def spawn_server(script: str, *arguments: str) -> Iterator[str]:
-    """A server of Tests/Emulator; its address."""
+    """Starts a server of Tests/Emulator and returns its address."""
     command = [sys.executable, "-B", str(ROOT / "Tests" / "Emulator" / script), "--exit-with-stdin", *arguments]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin is not None and process.stdout is not None
@@ -33,7 +33,7 @@ def spawn_server(script: str, *arguments: str) -> Iterator[str]:
 
 
 class Redis:
-    """A server that writes what it acknowledged to its log before it answers; it can be killed."""
+    """Runs a Redis server that logs each write before it acknowledges it, so that it can be killed without loss."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -50,7 +50,7 @@ class Redis:
         self._process.wait(20)
 
     def restart(self) -> None:
-        """SIGKILL, a moment without it, and back."""
+        """Kills the server with SIGKILL and starts it again a moment later."""
         self.restarts += 1
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
@@ -62,7 +62,7 @@ class Redis:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
     def locks(self) -> list[str]:
-        """What is still held: locks, and requests that still wait for somebody."""
+        """Returns the remaining locks and waiting requests."""
         keys = self.cli("--scan", "--pattern", "tgpipe:*").split()
         return [key for key in keys if key.endswith((":lock", ":owner", ":waiters", ":interest"))]
 
@@ -80,7 +80,7 @@ class Redis:
 
 
 class S3:
-    """The real S3 server of the tests."""
+    """Runs the real S3 server of the tests."""
 
     access_key, secret_key, region = "test:tester", "testing", "us-east-1"
 
@@ -107,7 +107,7 @@ class S3:
         return len(self._objects(bucket))
 
     def bad_objects(self, bucket: str) -> list[str]:
-        """Objects whose bytes are not those that their metadata name, and uploads that were not finished."""
+        """Returns the objects that differ from the hash in their metadata, and the unfinished uploads."""
         client = self._client()
         bad = []
         for key in self._objects(bucket):

@@ -1,4 +1,4 @@
-"""The stages of the pipeline, each started again whenever it ends."""
+"""Runs the stages of the pipeline and restarts each one that ends."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RESTART_SECONDS = 0.2
 
 
 class Stage:
-    """A program that is kept running until it is told to end."""
+    """Keeps a program running until `end` is called."""
 
     def __init__(self, name: str, command: list[str], environment: dict[str, str], log: Path) -> None:
         self.name = name
@@ -23,14 +23,14 @@ class Stage:
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         self._keeper = threading.Thread(target=self._keep, daemon=True)
-        # Statuses with which it ended although nobody killed it.
+        # The statuses with which the program ended without being killed.
         self.own_ends: list[int] = []
 
     def start(self) -> None:
         self._keeper.start()
 
     def kill(self) -> bool:
-        """SIGKILL, if it runs just now."""
+        """Kills the program with SIGKILL if it is running."""
         with self._lock:
             process = self._process
             if process is None or process.poll() is not None:
@@ -40,7 +40,7 @@ class Stage:
             return True
 
     def end(self, seconds: float = 40) -> int | None:
-        """Asks it to end; its status, or None when it had to be killed."""
+        """Ends the program with SIGTERM. Returns its status, or None if it had to be killed."""
         self._ending.set()
         with self._lock:
             process = self._process
@@ -71,11 +71,11 @@ class Stage:
 
 
 def pipeline(tools: Path, environment: dict[str, str], logs: Path, workers: int) -> list[Stage]:
-    """DESIGN: updates → gated → media → fetched → send, each arrow a queue; several workers where work takes long."""
+    """Returns the stages: updates → gated → media → fetched → send. Each name is a queue; slow stages have several workers."""
     short = ["--lease", "5s"]
 
     def stage(name: str, number: int, *arguments: str) -> Stage:
-        # Several workers on one machine, as if on several: each has a state folder of its own.
+        # Each worker has its own state folder, as if it ran on its own machine.
         state = logs.parent / f"state-{number}"
         return Stage(
             f"{name}.{number}", [str(tools / name), *arguments], environment | {"TGPIPE_STATE": str(state)},

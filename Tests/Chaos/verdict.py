@@ -1,4 +1,4 @@
-"""What must be true when everything has come to rest."""
+"""Checks the result of a run, when all queues are empty."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ class Verdict:
 
 @dataclass
 class Answers:
-    """What the questions of all people got."""
+    """Counts the answers to all requests."""
 
     unanswered: list[Json] = field(default_factory=list)
-    # Answers beyond the first.
+    # The number of answers after the first one.
     doubles: int = 0
     errors: int = 0
-    # Of a reply that should have been removed: "on it", progress.
+    # The number of placeholder replies and progress messages that should have been removed.
     leftovers: int = 0
 
     @classmethod
     def of(cls, telegram: Telegram, people: list[Person], questions: dict[int, set[int]]) -> Answers:
-        """- questions: message ids by person's id"""
+        """Takes `questions`, the message ids of the requests by the user's id."""
         found = cls()
         for person in people:
             videos: Counter[int] = Counter()
@@ -75,12 +75,12 @@ class Answers:
 
 
 def lost_answers(telegram: Telegram, method: str) -> int:
-    """Calls that may have been performed, and whose answer did not arrive."""
+    """Returns the number of calls that may have been performed although their answer was lost."""
     return sum(call["status"] is None for call in telegram.calls(method))
 
 
 def judge_fetches(verdict: Verdict, visits: Counter[str], sources: int, killed_owners: int) -> None:
-    """- visits: whole fetches begun, by path"""
+    """Checks `visits`, the number of fetches by path."""
     again = sum(count - 1 for count in visits.values())
     verdict.check(len(visits) == sources, f"{len(visits)} of {sources} sources fetched")
     verdict.check(

@@ -1,4 +1,4 @@
-"""Start the emulator: prints its address on standard output and serves until it is told to end."""
+"""Start the emulator. It prints its address on standard output and serves until it is ended."""
 
 from __future__ import annotations
 

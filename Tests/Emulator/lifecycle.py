@@ -1,4 +1,4 @@
-"""How both servers start and stop: one line on standard output, then run until told or orphaned."""
+"""Starts and stops both servers: each prints one line, then runs until it is ended or its parent dies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real MTProto clients, unmodified, pointed at the emulator: its addresses and its key are all they are told."""
+"""Runs unmodified MTProto clients against the emulator, configured only with its addresses and its key."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ class RawClient:
     inbox: list[Answer] = field(default_factory=list)
     layer: int = 229
     seen: dict[str, Any] = field(default_factory=dict)
-    """What the server claimed in the handshake."""
+    """Holds the server's values from the handshake."""
 
     def msg_id(self, offset: float = 0) -> int:
         fresh = int((time.time() + offset) * (1 << 32)) & ~3

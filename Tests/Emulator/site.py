@@ -1,4 +1,4 @@
-"""Start the site that plays the internet: prints its address on standard output and serves until told to end."""
+"""Start the emulated web site. It prints its address on standard output and serves until it is ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Start a SOCKS5 proxy that wants a name and a password: prints its address on standard output and serves until told to end."""
+"""Start a SOCKS5 proxy with a user name and a password. It prints its address on standard output and serves until it is ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes wrong on request, and that a real client comes through it."""
+"""Tests the faults that the emulator injects on request, and that a real client survives them."""
 
 from __future__ import annotations
 

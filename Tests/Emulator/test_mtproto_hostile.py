@@ -1,4 +1,4 @@
-"""Hostile answers: each is really on the wire, and what real clients check for, they refuse."""
+"""Tests hostile answers: each one is really sent, and real clients refuse those that they check."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _g_a(seen: Seen) -> int:
 
 
 def _proof(seen: Seen, number: int) -> int:
-    """What new_nonce_hash should have been, up to the key that only the server's arithmetic gives."""
+    """Returns the correct new_nonce_hash, computed with the server's key."""
     return int(getattr(seen["done"], f"new_nonce_hash{number}"))
 
 

@@ -1,4 +1,4 @@
-"""The encrypted layer, checked by hand: what is right is answered, what is wrong is refused as Telegram does."""
+"""Tests the encrypted layer with a raw client: valid messages are answered, invalid ones are refused as Telegram refuses them."""
 
 from __future__ import annotations
 

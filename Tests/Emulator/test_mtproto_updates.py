@@ -1,4 +1,4 @@
-"""What a client missed, and how it finds out: gaps, differences, windows into a history."""
+"""Tests missed updates: gaps, differences and windows into a history."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""python-telegram-bot, a client not written for this emulator, does with it what bots do."""
+"""Tests the emulator with python-telegram-bot, a client that was not written for it."""
 
 from __future__ import annotations
 

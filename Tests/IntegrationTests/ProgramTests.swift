@@ -7,7 +7,9 @@ import Testing
     private static let project = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent()
 
-    private func tools() throws -> [String] { try SpawnedProgram.output(of: [ToolRun.path(of: "tgpipe"), "--tools"]).linesOfText }
+    private func tools() throws -> [String] {
+        try SpawnedProgram.output(of: [ToolRun.path(of: "tgpipe"), "--tools"]).linesOfText
+    }
 
     /// Runs a shell command and returns its exit status and its output.
     private func shell(_ command: String) throws -> (status: Int32, output: String) {

@@ -1,7 +1,7 @@
 import Foundation
 package import JSON
 
-/// A folder with a session of an account that is logged in at the emulator, and what tools need to use it.
+/// Provides a folder with the session of an account that is logged in at the emulator, and the settings that tools need.
 package struct AccountFolder: Sendable {
     package let emulator: MTProtoEmulator
     package let folder: TemporaryFolder
@@ -9,7 +9,7 @@ package struct AccountFolder: Sendable {
 
     /// - Parameters:
     ///   - account: an account of the emulator.
-    ///   - folder: may hold sessions already.
+    ///   - folder: the folder to use; it may contain sessions already.
     package init(
         _ emulator: MTProtoEmulator, account: Int64 = MTProtoEmulator.alice, name: String = "alice",
         dataCenter: Int = 2, folder: TemporaryFolder? = nil
@@ -19,7 +19,7 @@ package struct AccountFolder: Sendable {
         try await logIn(as: name, account: account, dataCenter: dataCenter)
     }
 
-    /// Makes another session, or the same one of another account.
+    /// Creates another session, or replaces the session by one of another account.
     package func logIn(as name: String, account: Int64 = MTProtoEmulator.alice, dataCenter: Int = 2) async throws {
         let digits = Array(try await emulator.authorizationKey(of: account, dataCenter: dataCenter))
         let key = stride(from: 0, to: digits.count, by: 2).compactMap { UInt8(String(digits[$0...$0 + 1]), radix: 16) }
@@ -38,7 +38,7 @@ package struct AccountFolder: Sendable {
         else { throw ToolRun.TookTooLong(description: "unable to write \(path)") }
     }
 
-    /// What tools need in their environment; the session is chosen, too.
+    /// The environment variables with which tools use this session.
     package var environment: [String: String] {
         let servers = (1...3).map { number in
             let address = emulator.address(number)
@@ -50,7 +50,7 @@ package struct AccountFolder: Sendable {
         ]
     }
 
-    /// Runs a tool as the account, to its end.
+    /// Runs a tool as the account and waits for its end.
     package func run(
         _ tool: String, _ arguments: [String] = [], input: String = "", environment more: [String: String] = [:]
     ) async throws -> ToolRun.Result {
@@ -58,9 +58,9 @@ package struct AccountFolder: Sendable {
             tool, arguments, input: input, environment: environment.merging(more) { $1 }, folder: folder)
     }
 
-    /// Whatever tools did that Telegram would not put up with.
+    /// Returns the protocol violations of the tools that the emulator recorded.
     package func violations() async throws -> [JSON] {
-        // The first message of a session that was made elsewhere has no salt.
+        // The first message of an imported session has no salt.
         try await emulator.violations().filter { $0["code"]?.int != 48 }
     }
 }

@@ -1,4 +1,4 @@
-/// Looks again and again, without holding up other tests, until something is so; false after a minute.
+/// Polls a condition without blocking other tests. Returns false if it is still false after a minute.
 package func eventually(_ isSo: () throws -> Bool) async throws -> Bool {
     let end = ContinuousClock.now + .seconds(60)
     while try !isSo() {

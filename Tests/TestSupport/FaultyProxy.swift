@@ -1,20 +1,20 @@
 import Glibc
 import Synchronization
 
-/// Stands in front of a real server and misbehaves where a rule says so; passes everything else on as it is.
+/// Forwards requests to a real server and fails those that a rule selects.
 package final class FaultyProxy: Sendable {
     package enum Fault: Sendable {
         /// Answers in the server's place.
         case answer(Int, headers: [(String, String)] = [], body: String = "")
-        /// Breaks the connection instead of passing the request on.
+        /// Breaks the connection instead of forwarding the request.
         case reset
-        /// Passes the request on, and breaks the connection instead of passing the answer back.
+        /// Forwards the request, then breaks the connection instead of returning the response.
         case loseAnswer
         /// Never answers.
         case hang
     }
 
-    /// The first `times` requests of this method, with this in their target and with this header, fail so.
+    /// Selects the first `times` requests with this method, this text in their target and this header, and gives their fault.
     package struct Rule: Sendable {
         var method: String
         var contains: String
@@ -43,12 +43,12 @@ package final class FaultyProxy: Sendable {
             case .reset:
                 connection.reset()
             case .loseAnswer:
-                _ = FaultyProxy.passOn(request, to: upstreamPort)
+                _ = FaultyProxy.forward(request, to: upstreamPort)
                 connection.reset()
             case .hang:
                 connection.waitForHangUp()
             case nil:
-                connection.send(FaultyProxy.passOn(request, to: upstreamPort))
+                connection.send(FaultyProxy.forward(request, to: upstreamPort))
                 connection.close()
             }
         }
@@ -73,8 +73,8 @@ package final class FaultyProxy: Sendable {
         }
     }
 
-    /// The whole answer as it came; nothing when there is none.
-    private static func passOn(_ request: LoopbackRequest, to port: Int) -> [UInt8] {
+    /// Returns the server's whole response, or no bytes if there is none.
+    private static func forward(_ request: LoopbackRequest, to port: Int) -> [UInt8] {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         defer { close(descriptor) }
         var address = sockaddr_in()

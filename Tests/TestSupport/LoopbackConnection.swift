@@ -1,13 +1,13 @@
 import Glibc
 
-/// A request that the loopback server received.
+/// Describes a request that the loopback server received.
 package struct LoopbackRequest: Sendable {
     package let method: String
     package let target: String
-    /// Names in lower case, in the order sent.
+    /// The headers in the order received; names are in lower case.
     package let headers: [(name: String, value: String)]
     package let body: [UInt8]
-    /// Counts connections from 1.
+    /// The number of the connection, counted from 1.
     package let connection: Int
 
     package func header(_ name: String) -> String? { headers.first { $0.name == name.lowercased() }?.value }
@@ -19,9 +19,9 @@ package struct LoopbackRequest: Sendable {
     }
 }
 
-/// One connection of the loopback server; used by its own thread only.
+/// Serves one connection of the loopback server on its own thread.
 ///
-/// `@unchecked Sendable`: handlers are given it on the thread that owns it.
+/// It is `@unchecked Sendable` because handlers run on the thread that owns it.
 package final class LoopbackConnection: @unchecked Sendable {
     private let descriptor: Int32
     private let number: Int
@@ -33,18 +33,18 @@ package final class LoopbackConnection: @unchecked Sendable {
         self.number = number
     }
 
-    /// Answers with a whole response.
+    /// Sends a complete response.
     package func respond(_ status: Int = 200, _ headers: [(String, String)] = [], body: [UInt8] = []) {
         send(head: status, headers + [("Content-Length", "\(body.count)")])
         send(body)
     }
 
-    /// Answers with text.
+    /// Sends a complete response with a text body.
     package func respond(_ status: Int = 200, _ headers: [(String, String)] = [], text: String) {
         respond(status, headers, body: Array(text.utf8))
     }
 
-    /// Sends status line and headers, and nothing else.
+    /// Sends only the status line and the headers.
     package func send(head status: Int, _ headers: [(String, String)]) {
         let lines = headers.map { "\($0.0): \($0.1)\r\n" }.joined()
         send(Array("HTTP/1.1 \(status) Scripted\r\n\(lines)\r\n".utf8))
@@ -62,7 +62,7 @@ package final class LoopbackConnection: @unchecked Sendable {
         }
     }
 
-    /// Sends nothing until the client hangs up.
+    /// Sends nothing until the client closes the connection.
     package func waitForHangUp() {
         while isOpen, receive() {}
     }
@@ -72,7 +72,7 @@ package final class LoopbackConnection: @unchecked Sendable {
         isOpen = false
     }
 
-    /// Closes so that the client sees a reset.
+    /// Closes the connection with a TCP reset.
     package func reset() {
         var linger = linger(l_onoff: 1, l_linger: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<linger>.size))

@@ -1,7 +1,7 @@
 import Glibc
 import Synchronization
 
-/// An HTTP/1.1 server on 127.0.0.1 that does exactly what a test scripts, misbehaviour included.
+/// Runs an HTTP/1.1 server on 127.0.0.1 whose responses, faults included, a test scripts.
 ///
 /// Every connection has a thread of its own, which reads a request, calls the handler, and reads the next one until the
 /// handler closes the connection or the client does.
@@ -31,15 +31,15 @@ package final class LoopbackServer: Sendable {
         onThread { [self] in acceptConnections() }
     }
 
-    /// Serves no more connections; call it once.
+    /// Stops accepting connections. Call it once.
     package func stop() {
         shutdown(listener, Int32(SHUT_RDWR))
     }
 
-    /// The URL of a path on this server.
+    /// Returns the URL of a path on this server.
     package func url(_ path: String) -> String { "http://127.0.0.1:\(port)\(path)" }
 
-    /// What was asked so far.
+    /// The requests received so far.
     package var requests: [LoopbackRequest] { log.withLock { $0 } }
 
     private func acceptConnections() {

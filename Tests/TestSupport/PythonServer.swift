@@ -2,12 +2,12 @@ import Glibc
 import HTTP
 package import JSON
 
-/// A server of `Tests/Emulator`, on a free port; ends with the object, or with the tests when they die.
+/// Runs a server of `Tests/Emulator` on a free port. The server ends with this object, and also if the tests are killed.
 package final class PythonServer: Sendable {
-    /// `http://127.0.0.1:PORT`.
+    /// The server's address, `http://127.0.0.1:PORT`.
     package let url: String
     private let program: SpawnedProgram
-    /// The server ends when this end of its standard input is closed.
+    /// The other end of the server's standard input; closing it ends the server.
     private let input: Int32
     private let client = HTTPClient()
 
@@ -15,7 +15,7 @@ package final class PythonServer: Sendable {
         package let description: String
     }
 
-    /// - Parameter script: below `Tests/Emulator`.
+    /// - Parameter script: the script's path below `Tests/Emulator`.
     package init(script: String, _ arguments: [String]) throws {
         var ends: [Int32] = [-1, -1]
         let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
@@ -24,7 +24,7 @@ package final class PythonServer: Sendable {
             "\(PythonTools.binFolder())/python", "\(testFolder)/Emulator/\(script)", "--port", "0", "--exit-with-stdin",
         ]
         do {
-            // Closed before the greeting is waited for: the end of a script that fails must be seen.
+            // This end is closed before the wait for the greeting; otherwise the end of a failed script would go unnoticed.
             defer { close(ends[1]) }
             program = try SpawnedProgram(words + arguments, descriptors: [ends[1], ends[1], 2])
         }
@@ -46,7 +46,7 @@ package final class PythonServer: Sendable {
         program.wait()
     }
 
-    /// Calls the control API.
+    /// Calls the emulator's control API and returns its result.
     @discardableResult
     package func call(_ method: String, _ path: String, _ body: JSON? = nil) async throws -> JSON {
         var request = HTTPRequest(method, url + path)
@@ -64,12 +64,12 @@ package final class PythonServer: Sendable {
     }
 }
 
-/// The emulated Telegram, with one bot, and doors to act as its users.
+/// Runs the emulated Telegram with one bot, and acts as its users.
 package struct BotEmulator: Sendable {
     package static let token = "123456:TEST-token_of-the-emulator"
     package static let botID: Int64 = 123456
     package let server: PythonServer
-    /// Who speaks in the bot's place; nil: the bot.
+    /// The account that replaces the bot, or nil for the bot.
     private let account: AccountFolder?
 
     package init(_ arguments: String...) throws {
@@ -77,7 +77,7 @@ package struct BotEmulator: Sendable {
         account = nil
     }
 
-    /// With an account instead of the bot, whose session is in a folder.
+    /// Uses an account, whose session is in a folder, instead of the bot.
     package init(asAccountIn folder: TemporaryFolder) async throws {
         let account = #"{"id": 500, "phone": "15550100500", "first_name": "Desk", "username": "media_desk"}"#
         server = try PythonServer(script: "emulator.py", ["--account", account])
@@ -85,14 +85,14 @@ package struct BotEmulator: Sendable {
             MTProtoEmulator(server), account: 500, name: "desk", folder: folder)
     }
 
-    /// What tools need in their environment to speak to it.
+    /// The environment variables with which tools use this emulator.
     package var environment: [String: String] {
         account?.environment ?? ["TG_BOT_TOKEN": BotEmulator.token, "TG_BOT_API_URL": server.url]
     }
 
     private var speaker: Int64 { account == nil ? BotEmulator.botID : 500 }
 
-    /// What an order is about: what the account sees, where there is one.
+    /// Adds the account to a request of the control API, if there is one.
     private func order(_ order: JSONObject) -> JSON {
         var order = order
         if account != nil { order["account"] = .integer(speaker) }
@@ -115,7 +115,7 @@ package struct BotEmulator: Sendable {
         }
     }
 
-    /// Writes as a user, in their private chat by default.
+    /// Sends a message as a user, to the private chat by default.
     ///
     /// - Returns: the message's id.
     @discardableResult
@@ -139,7 +139,7 @@ package struct BotEmulator: Sendable {
         return message["message_id"]?.int ?? 0
     }
 
-    /// One entry of a chat as its members see it.
+    /// Describes one message as the chat's members see it.
     package struct Entry: Sendable {
         package let json: JSON
         fileprivate let speaker: Int64
@@ -161,12 +161,12 @@ package struct BotEmulator: Sendable {
         return try await server.call("GET", path)["messages"]?.array?.map { Entry(json: $0, speaker: speaker) } ?? []
     }
 
-    /// What the bot wrote in a chat and left there.
+    /// Returns the bot's messages in a chat, without deleted ones.
     package func answers(in id: Int64) async throws -> [Entry] {
         try await chat(id).filter { $0.isBots && !$0.isDeleted }
     }
 
-    /// How often a video, or a part of one, was sent as bytes.
+    /// Returns how many videos, or parts of videos, were uploaded.
     package func uploads() async throws -> Int {
         guard account != nil else {
             return try await calls("sendVideo").count { $0["params"]?["video"]?.string == nil }
@@ -175,17 +175,17 @@ package struct BotEmulator: Sendable {
             ?? 0
     }
 
-    /// Whether what is said now is heard: what was said before an account first listens is not.
+    /// Whether new messages are received. An account does not receive messages from before it first listens.
     package func isListenedTo() async throws -> Bool {
         guard account != nil else { return true }
         return try await server.call("GET", "/control/mtproto/log?method=updates.getState")["calls"]?.array?.isEmpty
             == false
     }
 
-    /// Whatever the account did that Telegram would not put up with.
+    /// Returns the account's protocol violations.
     package func violations() async throws -> [JSON] { try await account?.violations() ?? [] }
 
-    /// Calls that the bot made, in order.
+    /// Returns the bot's calls, in order.
     package func calls(_ method: String) async throws -> [JSON] {
         try await server.call("GET", "/control/log?method=\(method)")["calls"]?.array ?? []
     }
@@ -197,14 +197,14 @@ package struct BotEmulator: Sendable {
     }
 }
 
-/// The emulated internet: files, ranges, redirects, pages, and misbehaviour by path.
+/// Runs the emulated web site, whose paths select files, ranges, redirects, pages and faults.
 package struct WebSite: Sendable {
     package let server: PythonServer
     package var url: String { server.url }
 
     package init(root: String) throws { server = try PythonServer(script: "site.py", ["--root", root]) }
 
-    /// Requests for a path, in order.
+    /// Returns the requests for a path, in order.
     package func requests(_ path: String? = nil) async throws -> [JSON] {
         let all = try await server.call("GET", "/control/log")["requests"]?.array ?? []
         return all.filter { path == nil || $0["path"]?.string == path }

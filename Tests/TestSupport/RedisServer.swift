@@ -1,16 +1,16 @@
 import Foundation
 import Synchronization
 
-/// A real `redis-server` on a Unix socket in a folder of its own; stopped when it goes out of use.
+/// Runs a real `redis-server` on a Unix socket in a temporary folder, and stops it when the object is released.
 package final class RedisServer: Sendable {
-    /// Lines with which what was acknowledged survives SIGKILL.
+    /// The configuration lines with which acknowledged writes survive SIGKILL.
     package static let durable = ["appendonly yes", "appendfsync always"]
 
     package let folder: TemporaryFolder
     package var socketPath: String { folder("redis.sock") }
-    /// What `TGPIPE_REDIS` takes.
+    /// The server's address in the form of `TGPIPE_REDIS`.
     package var address: String { "unix:\(socketPath)" }
-    /// The port on 127.0.0.1, when one was asked for.
+    /// The port on 127.0.0.1, if the server has one.
     package let port: Int?
     private let process = Mutex<SpawnedProgram?>(nil)
 
@@ -32,7 +32,7 @@ package final class RedisServer: Sendable {
 
     package var processIdentifier: Int32? { process.withLock { $0?.processIdentifier } }
 
-    /// Starts it (again) and waits until it answers; `waiting: false` returns at once.
+    /// Starts or restarts the server and waits until it answers. With `waiting: false` it returns at once.
     /// - Parameter options: configuration lines for this start only.
     package func start(adding options: [String] = [], waiting: Bool = true) throws {
         let extra = options.flatMap { "--\($0)".split(separator: " ").map(String.init) }
@@ -42,13 +42,13 @@ package final class RedisServer: Sendable {
         if waiting { try waitUntilReady() }
     }
 
-    /// Asks it to end, as `systemctl stop` would, and waits until it has.
+    /// Ends the server with SIGTERM, as `systemctl stop` does, and waits for its end.
     package func stop() { end(with: SIGTERM) }
 
-    /// Ends it with SIGKILL, as a crash would.
+    /// Ends the server with SIGKILL, like a crash.
     package func kill() { end(with: SIGKILL) }
 
-    /// Freezes it: connections stay, answers do not come.
+    /// Freezes the server: its connections stay open without replies.
     package func freeze() { signal(SIGSTOP) }
     package func thaw() { signal(SIGCONT) }
 
@@ -87,7 +87,7 @@ package final class RedisServer: Sendable {
         return reply == "PONG" || reply.contains("NOAUTH")
     }
 
-    /// A port that was free a moment ago.
+    /// Returns a port that was free at the time of the call.
     package static func freePort() throws -> Int {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(descriptor) }

@@ -1,8 +1,8 @@
 import Glibc
 
-/// A real S3 server (OpenStack Swift) on loopback with all of its data in a folder of its own; stopped when it goes out of use.
+/// Runs a real S3 server (OpenStack Swift) on loopback with its data in a temporary folder, until the object is released.
 ///
-/// It takes two seconds to start: share one, and use a bucket a test.
+/// The server takes two seconds to start, so tests share one and each test uses its own bucket.
 package final class S3Server: Sendable {
     package static let accessKey = "test:tester"
     package static let secretKey = "testing"
@@ -13,7 +13,7 @@ package final class S3Server: Sendable {
 
     private let folder: TemporaryFolder
     private let program: SpawnedProgram
-    /// The server ends when this end of its standard input is closed, also by the death of the tests.
+    /// The other end of the server's standard input. The server ends when it is closed, also if the tests are killed.
     private let input: Int32
 
     package struct NotStarted: Error {
@@ -34,7 +34,7 @@ package final class S3Server: Sendable {
         let words = try [script, folder.path, PythonTools.binFolder()] + ports.map(String.init)
         let program: SpawnedProgram
         do {
-            // Closed before the greeting is waited for: the end of a script that fails must be seen.
+            // This end is closed before the wait for the greeting; otherwise the end of a failed script would go unnoticed.
             defer { close(ends[1]) }
             program = try SpawnedProgram(words, descriptors: [ends[1], ends[1], 2])
         }
@@ -50,7 +50,7 @@ package final class S3Server: Sendable {
         program.wait()
     }
 
-    /// What a tool needs in its environment to use this server.
+    /// The environment variables with which a tool uses this server.
     package var environment: [String: String] {
         [
             "TGPIPE_S3_ENDPOINT": endpoint, "AWS_ACCESS_KEY_ID": Self.accessKey,
@@ -59,13 +59,13 @@ package final class S3Server: Sendable {
     }
 }
 
-/// The programs of Tests/requirements.txt.
+/// Finds the programs of Tests/requirements.txt.
 package enum PythonTools {
     package struct Missing: Error {
         package let reason: String
     }
 
-    /// The bin folder of their virtual environment.
+    /// Returns the bin folder of the virtual environment.
     package static func binFolder() throws -> String {
         guard let folder = getenv("TGPIPE_TEST_VENV") else {
             throw Missing(
@@ -74,13 +74,13 @@ package enum PythonTools {
         return String(cString: folder)
     }
 
-    /// Runs a script with the environment's Python; what it prints.
+    /// Runs a script with the environment's Python and returns its output.
     package static func run(_ script: String, _ arguments: [String]) throws -> String {
         try SpawnedProgram.output(of: ["\(binFolder())/python3", script] + arguments)
     }
 }
 
-/// The folder `Tests` of the sources.
+/// The path of the folder `Tests` of the sources.
 package var testFolder: String {
     #filePath.split(separator: "/").dropLast(2).reduce(into: "") { $0 += "/" + $1 }
 }

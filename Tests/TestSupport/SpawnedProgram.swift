@@ -1,7 +1,7 @@
 package import Glibc
 import Synchronization
 
-/// A program started by a test, with nothing inherited but standard input, output and error.
+/// Runs a program that inherits only standard input, output and error.
 ///
 /// Foundation's `Process` lets programs that start at the same time inherit each other's pipes, which then never end.
 package final class SpawnedProgram: Sendable {
@@ -12,7 +12,7 @@ package final class SpawnedProgram: Sendable {
         package let reason: String
     }
 
-    /// - Parameter descriptors: what becomes its descriptors 0, 1 and 2; nil is `/dev/null`.
+    /// - Parameter descriptors: the program's descriptors 0, 1 and 2; nil is `/dev/null`.
     package init(_ arguments: [String], descriptors: [Int32?] = [nil, nil, nil]) throws {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
@@ -24,7 +24,7 @@ package final class SpawnedProgram: Sendable {
                 posix_spawn_file_actions_addopen(&actions, Int32(number), "/dev/null", O_RDWR, 0)
             }
         }
-        // Sockets of other tests, which would then stay open, are not for it either.
+        // It must not inherit sockets of other tests: they would stay open.
         for descriptor in Int32(descriptors.count)..<256 { posix_spawn_file_actions_addclose(&actions, descriptor) }
         var attributes = SpawnedProgram.freshSignals()
         defer { posix_spawnattr_destroy(&attributes) }
@@ -36,7 +36,8 @@ package final class SpawnedProgram: Sendable {
         processIdentifier = pid
     }
 
-    /// No signal blocked or ignored: a test may run on a thread that blocks them all, and a program that inherits that cannot be ended.
+    /// Returns attributes with which no signal is blocked or ignored. A test may run on a thread that blocks all signals, and a
+    /// program that inherits this mask could not be ended.
     private static func freshSignals() -> posix_spawnattr_t {
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
@@ -53,7 +54,7 @@ package final class SpawnedProgram: Sendable {
         status.withLock { if $0 == nil { kill(processIdentifier, number) } }
     }
 
-    /// Waits until it has ended; its exit status, or 128 and the number of the signal that ended it.
+    /// Waits for the program's end and returns its exit status, or 128 plus the number of the signal that ended it.
     @discardableResult
     package func wait() -> Int32 {
         if let known = status.withLock({ $0 }) { return known }
@@ -69,10 +70,10 @@ package final class SpawnedProgram: Sendable {
         }
     }
 
-    /// Runs a program to its end; what it wrote to standard output.
+    /// Runs a program to its end and returns its standard output.
     package static func output(of arguments: [String]) throws -> String {
         var ends: [Int32] = [-1, -1]
-        // Not a pipe: these are close-on-exec from their first moment.
+        // A socket pair is used because it is close-on-exec from its creation, unlike a pipe.
         let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
         guard socketpair(AF_UNIX, kind, 0, &ends) == 0 else { throw Failure(reason: "no descriptors left") }
         defer { close(ends[0]) }

@@ -1,8 +1,8 @@
 import Foundation
 import Synchronization
 
-/// A folder of its own with a short path (Unix sockets need one), removed with what is in it when it goes out of use, or at
-/// the end of the process: what tests share stays in use until then.
+/// Creates a folder with a short path, which Unix sockets need. The folder is removed when the object is released, or at
+/// the end of the process for objects that tests share.
 package final class TemporaryFolder: Sendable {
     package let path: String
 
@@ -30,7 +30,7 @@ package final class TemporaryFolder: Sendable {
         _ = TemporaryFolder.inUse.withLock { $0.remove(path) }
     }
 
-    /// With the private servers that tools have started in it, which outlive the tools on purpose.
+    /// Removes the folder and ends the private Redis servers in it, which outlive the tools by design.
     private static func remove(_ path: String) {
         for case let name as String in FileManager.default.enumerator(atPath: path) ?? .init()
         where name.hasSuffix("redis.pid") {
@@ -44,6 +44,6 @@ package final class TemporaryFolder: Sendable {
         try? FileManager.default.removeItem(atPath: path)
     }
 
-    /// The path of something in the folder.
+    /// Returns the path of a file in the folder.
     package func callAsFunction(_ name: String) -> String { "\(path)/\(name)" }
 }

@@ -5,9 +5,9 @@ package import Envelope
 import Glibc
 import Synchronization
 
-/// A built tool, run by a test with an environment of its own.
+/// Runs a built tool with a separate environment.
 ///
-/// What tools emit is also written below the folder `TGPIPE_TEST_ENVELOPES`, where `make test` holds it against the schemas.
+/// The tool's envelopes are also written to the folder `TGPIPE_TEST_ENVELOPES`; `make test` checks them against the schemas.
 package final class ToolRun: Sendable {
     package struct Result: Sendable {
         package let status: Int32
@@ -16,7 +16,7 @@ package final class ToolRun: Sendable {
 
         package var lines: [String] { output.linesOfText }
 
-        /// Standard output as envelopes.
+        /// Parses standard output as envelopes.
         package func envelopes() throws -> [Envelope] { try lines.map { try Envelope(try JSON(parsing: $0)) } }
     }
 
@@ -33,23 +33,23 @@ package final class ToolRun: Sendable {
     private let output = Collected()
     private let errors = Collected()
     private let given = Mutex<Set<String>>([])
-    /// For state and home; removed at the end.
+    /// The folder for state and home; it is removed at the end.
     package let folder: TemporaryFolder
 
-    /// Starts a tool; it reads what `send` gives it until `closeInput`.
+    /// Starts a tool, whose input is the lines of `send` until `closeInput`.
     ///
     /// - Parameters:
-    ///   - environment: beside `PATH`, `HOME` and `TGPIPE_STATE`, which are its own.
-    ///   - folder: for state; one of its own by default.
+    ///   - environment: variables in addition to `PATH`, `HOME` and `TGPIPE_STATE`.
+    ///   - folder: the folder for state; a new one by default.
     package init(
         _ tool: String, _ arguments: [String] = [], environment: [String: String] = [:], folder: TemporaryFolder? = nil
     ) throws {
         self.tool = tool
-        // ev-queue shows other programs' events, and figures; what it makes itself is the dead letters.
-        // tg-call shows what Telegram answers, tg-session what it has.
+        // ev-queue prints other programs' events, and figures; its own events are the dead letters.
+        // tg-call prints Telegram's results and tg-session its status: these are not envelopes.
         makesEnvelopes =
             !["tg-call", "tg-session"].contains(tool) && (tool != "ev-queue" || arguments.contains("--dead"))
-        // A tool that ends before its input does is for a test to see, not the end of all tests.
+        // If a tool ends before its input, writing must not end the tests with SIGPIPE.
         Glibc.signal(SIGPIPE, SIG_IGN)
         let folder = try folder ?? TemporaryFolder()
         self.folder = folder
@@ -77,10 +77,10 @@ package final class ToolRun: Sendable {
         }
     }
 
-    /// Returns the path of a built tool, which stands beside the tests; of the folder, with a slash, for an empty name.
+    /// Returns the path of a built tool, which lies beside the tests. An empty name gives the folder with a slash.
     package static func path(of tool: String) -> String { "\(folderOfTools)/\(tool)" }
 
-    /// The folder of the built tools. The build makes only the program that holds all tools; the links are made here.
+    /// The folder of the built tools. The build creates only the program that contains all tools, so the links are created here.
     private static let folderOfTools: String = {
         var buffer = [UInt8](repeating: 0, count: 4096)
         let count = buffer.withUnsafeMutableBytes { bytes in
@@ -93,7 +93,7 @@ package final class ToolRun: Sendable {
         return folder
     }()
 
-    /// Runs a tool on the whole of its input, to its end.
+    /// Runs a tool on the given input and waits for its end.
     package static func run(
         _ tool: String, _ arguments: [String] = [], input: String = "", environment: [String: String] = [:],
         folder: TemporaryFolder? = nil, deadline: Duration = .seconds(120)
@@ -116,7 +116,7 @@ package final class ToolRun: Sendable {
 
     package func send(_ line: String) { send(Array("\(line)\n".utf8)) }
 
-    /// Blocks while the tool does not read; what it no longer wants is dropped.
+    /// Writes to the tool's input, and blocks while the tool does not read. Bytes after the tool's end are dropped.
     package func send(_ bytes: [UInt8]) {
         let lines = String(decoding: bytes, as: UTF8.self).linesOfText
         given.withLock { $0.formUnion(lines) }
@@ -138,12 +138,12 @@ package final class ToolRun: Sendable {
 
     package func signal(_ number: Int32) { child.signal(number) }
 
-    /// What it has written so far, line by line.
+    /// The lines on standard output so far.
     package var lines: [String] { output.text.linesOfText }
 
     package var log: String { errors.text }
 
-    /// Waits until standard output holds what is looked for.
+    /// Waits until the lines on standard output satisfy a condition.
     package func waitForLines(_ isThere: @escaping @Sendable ([String]) -> Bool) async throws -> [String] {
         guard try await eventually({ isThere(self.lines) || (self.child.check() != nil && !isThere(self.lines)) }),
             isThere(lines)
@@ -153,9 +153,9 @@ package final class ToolRun: Sendable {
         return lines
     }
 
-    /// Waits for its end.
+    /// Waits for the tool's end.
     ///
-    /// - Throws: `TookTooLong`, after it was killed.
+    /// - Throws: `TookTooLong`, after the tool was killed at the deadline.
     package func result(deadline: Duration = .seconds(120)) async throws -> Result {
         let end = ContinuousClock.now + deadline
         while child.check() == nil || !output.isComplete || !errors.isComplete {
@@ -177,7 +177,7 @@ package final class ToolRun: Sendable {
 
     private static let counter = Atomic<Int>(0)
 
-    /// Only what the tool made itself: what passed through is the test's.
+    /// Saves the envelopes that the tool created, without those that it forwarded.
     private func record() {
         guard makesEnvelopes, let directory = getenv("TGPIPE_TEST_ENVELOPES") else { return }
         let given = given.withLock { $0 }
@@ -204,7 +204,7 @@ private struct Pipe {
     }
 }
 
-/// Everything that comes out of a pipe, read by a thread, so that the tool never waits for the test.
+/// Reads a pipe to its end on a thread, so that the tool never waits for the test.
 private final class Collected: Sendable {
     private let state = Mutex<(bytes: [UInt8], isComplete: Bool)>(([], false))
 
@@ -226,7 +226,7 @@ private final class Collected: Sendable {
 }
 
 extension String {
-    /// Whole lines, without line feeds. Not `split` on characters: to Swift a carriage return and a line feed are one.
+    /// The complete lines without line feeds. Splitting by characters would fail: Swift treats CR LF as one character.
     fileprivate var linesOfText: [String] {
         utf8.split(separator: UInt8(ascii: "\n")).map { String(decoding: $0, as: UTF8.self) }
     }

@@ -42,7 +42,7 @@ def utf16_slice(text: str, offset: int, length: int) -> str:
 
 
 def detect(text: str, given: list[Entity]) -> list[Entity]:
-    """The given entities and those that Telegram finds by itself outside of links and code."""
+    """Return the given entities and those that Telegram detects outside links and code."""
     found: list[Entity] = []
     taken = [(e["offset"], e["offset"] + e["length"]) for e in given if e["type"] in _WITHOUT_DETECTION]
     for kind, pattern in _DETECTORS:

@@ -1,4 +1,4 @@
-"""What the Bot API answers instead of a result."""
+"""The errors that the Bot API returns instead of a result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Types of parameters: each converter takes what arrived (text, or a JSON value) and returns a typed value.
+"""Types of parameters: each converter takes the received text or JSON value and returns a typed value.
 
 The real server is lenient here (it reads "12abc" as 12). The emulator refuses, so that a client's slip is seen.
 """

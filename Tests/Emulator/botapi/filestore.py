@@ -52,7 +52,7 @@ class File:
     file_name: str | None
     mime_type: str
     attributes: dict[str, Any] = field(default_factory=dict)
-    """What was declared at upload: duration, width, height, title, performer."""
+    """Holds the values declared at upload: duration, width, height, title, performer."""
     file_path: str = ""
     expired: bool = False
 

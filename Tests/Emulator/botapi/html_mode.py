@@ -35,7 +35,7 @@ class _Open:
 
 
 def unescape(text: str) -> str:
-    """Only the four named references and numeric ones are known; the rest stays as it is."""
+    """Decode numeric references and the four named ones; leave other text unchanged."""
 
     def replace(match: re.Match[str]) -> str:
         if match[3]:

@@ -114,7 +114,7 @@ async def _from_path(call: Call, kind: str, url: str) -> Source:
 
 
 async def fetched(files: FileStore, kind: str, url: str, types: tuple[str, ...] | None = None) -> Source:
-    """What is at a URL, if it is of the types that the server takes for the kind."""
+    """Return the file at a URL if its type is allowed for this kind of message."""
     limit = URL_PHOTO_MAX_BYTES if kind == "photo" else URL_MAX_BYTES
     target = files.incoming_directory / f"url-{secrets.token_hex(8)}"
     timeout = aiohttp.ClientTimeout(total=URL_TIMEOUT_SECONDS)

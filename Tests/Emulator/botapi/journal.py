@@ -1,4 +1,4 @@
-"""What was called and what was delivered, for tests to ask afterwards."""
+"""Records calls and deliveries for the tests."""
 
 from __future__ import annotations
 

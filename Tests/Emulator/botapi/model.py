@@ -40,7 +40,7 @@ class Message:
         return int(self.body["message_id"])
 
     def visible(self) -> Json:
-        """As it appears inside a message that replies to it: one level only."""
+        """Return the message as it appears inside a reply: without the message that it replies to."""
         return {key: value for key, value in self.body.items() if key not in ("reply_to_message", "quote")}
 
     def record(self) -> Json:
@@ -131,7 +131,7 @@ class Chat:
 
 
 class View:
-    """What one bot or account sees: its chats, and the people it knows."""
+    """Holds the view of one bot or account: its chats and the people it knows."""
 
     def __init__(self, identity: int, username: str | None, users: dict[int, Json]) -> None:
         self.id = identity
@@ -145,7 +145,7 @@ class View:
         raise NotImplementedError
 
     def open_chat(self, chat_id: int, kind: str) -> Chat:
-        """A chat that this view has not seen so far."""
+        """Add a chat to this view."""
         chat = self.chats[chat_id] = Chat(chat_id, kind, title=f"Chat {chat_id}")
         return chat
 
@@ -158,7 +158,7 @@ class View:
         raise NotImplementedError
 
     def pending(self) -> Json:
-        """How much of what happened has not been taken note of."""
+        """Return the counts of updates that no client has taken yet."""
         raise NotImplementedError
 
     def chat_named(self, name: str) -> Chat | None:
@@ -191,7 +191,7 @@ class View:
         return message
 
     def resolve_mentions(self, entities: list[Entity]) -> list[Entity]:
-        """Fill in who is mentioned by id; a mention of somebody unknown is dropped."""
+        """Fill in the users that are mentioned by id; drop mentions of unknown users."""
         resolved: list[Entity] = []
         for entity in entities:
             if entity["type"] == "text_mention":

@@ -1,4 +1,4 @@
-"""What people and the tests' author do: write, send files, edit, block. Updates come of it."""
+"""Actions of people that the tests request: write, send files, edit, block. They cause updates."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def user_for(view: View, order: Json) -> Json | None:
 
 
 def post(view: View, order: Json, content: Json) -> Message:
-    """A message as it reaches the bot, queued as an update."""
+    """Queue a message as an update for the bot."""
     user = user_for(view, order)
     chat = chat_for(view, order, user)
     target = None

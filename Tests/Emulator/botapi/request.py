@@ -65,7 +65,7 @@ class ParameterReader:
         return (request.content_length or 0) > self._max_upload_bytes + ENVELOPE_BYTES
 
     async def read(self, request: web.BaseRequest, into: Parameters) -> None:
-        """Fill `into`, which also owns what was read before an error."""
+        """Fill `into`, which also owns the files that were read before an error."""
         if self.is_too_large(request):
             raise too_large()
         _add_pairs(into, _parse_pairs(request.rel_url.raw_query_string))

@@ -35,7 +35,7 @@ class Accounts(Protocol):
         """An account's view, by id, phone number or username. Raises ControlError."""
 
     def reflect(self, source: View, chat: Chat, kind: str, message_ids: list[int]) -> None:
-        """Show accounts what a bot did in a private chat with one of them: new, edit, delete or reactions."""
+        """Show accounts a bot's change in a private chat with one of them: new, edit, delete or reactions."""
 
 
 class World:
@@ -50,7 +50,7 @@ class World:
         """User accounts, if the emulator was started with some."""
 
     def reflect(self, bot: Bot, chat: Chat, kind: str, *messages: Message) -> None:
-        """Show an account what the bot did in their private chat."""
+        """Show an account the bot's change in their private chat."""
         if self.accounts is not None:
             self.accounts.reflect(bot, chat, kind, [message.id for message in messages])
 

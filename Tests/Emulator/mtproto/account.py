@@ -1,4 +1,4 @@
-"""Accounts: who they are, how they log in, and their view of the chats."""
+"""Accounts: their data, their logins, and their view of the chats."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHARED = ("supergroup", "channel")
 
 @dataclass(frozen=True)
 class Identity:
-    """What an account is made from; the fields of `--account` and of the control API."""
+    """Holds the fields of an account, as in `--account` and in the control API."""
 
     id: int
     phone: str = ""
@@ -32,7 +32,7 @@ class Identity:
     """Of the second factor."""
     hint: str = ""
     code: str = "12345"
-    """What an SMS would bring."""
+    """Return the login code that an SMS would contain."""
     dc: int = 2
     premium: bool = False
     token: str | None = None
@@ -51,7 +51,7 @@ class Account(View):
         self.seq = 1
         self.used_random_ids: dict[tuple[int, int], Any] = {}
         self.seen_users: set[int] = {identity.id}
-        """Users that the account's clients have been told about, so that a short update may mention them."""
+        """Return the users that the account's clients know, so that a short update may mention them."""
         self.read_to: dict[int, int] = {}
         self.read_by_others_to: dict[int, int] = {}
         self.code_hashes: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""Acting behind an account's back: what other people and other devices do, beyond writing messages."""
+"""Actions of other people and of an account's other devices, besides writing messages."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Acting:
         return {"reactions": message.reactions}
 
     async def read(self, request: web.Request) -> Answer:
-        """The other side has read what the account wrote."""
+        """Mark the account's messages as read by the other side."""
         order = await read_order(request, _PLACE | {"max_id": int}, "account", "chat_id", "max_id")
         account, chat = self._place(order)
         account.read_by_others_to[chat.id] = order["max_id"]

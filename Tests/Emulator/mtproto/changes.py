@@ -49,10 +49,10 @@ class ChangeLog:
         return self._changes[place:]
 
     def last_at(self) -> float:
-        """That something happened is known for longer than what it was."""
+        """Return the time of the last change, which is kept longer than the change itself."""
         return self._last_at
 
     def forget(self) -> None:
-        """Too long ago: who asks for these changes gets differenceTooLong."""
+        """Forget all changes, so that a request for them returns differenceTooLong."""
         self._changes.clear()
         self.oldest_pts = self.pts

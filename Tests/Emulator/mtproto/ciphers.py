@@ -47,7 +47,7 @@ def ige_decrypt(data: bytes, key: bytes, iv: bytes) -> bytes:
 
 
 def ctr(key: bytes, iv: bytes) -> CipherContext:
-    """Encrypts as it decrypts."""
+    """Return a CTR cipher, which encrypts and decrypts in the same way."""
     return Cipher(algorithms.AES(key), modes.CTR(iv)).encryptor()
 
 

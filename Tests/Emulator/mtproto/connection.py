@@ -145,11 +145,11 @@ class Connection:
         self._writer.close()
 
     def abort(self) -> None:
-        """Without sending what is still buffered."""
+        """Close the connection and drop the buffered bytes."""
         self._writer.transport.abort()
 
     def disconnect_in(self, seconds: float | None) -> None:
-        """ping_delay_disconnect: close unless told otherwise again. None: no longer."""
+        """Close after the delay of ping_delay_disconnect unless it is renewed; None cancels it."""
         if self._disconnect is not None:
             self._disconnect.cancel()
             self._disconnect = None

@@ -54,7 +54,7 @@ class Directory:
         return next((a for a in self.accounts.values() if a.identity.token == token), None)
 
     def named(self, value: Any) -> Account:
-        """By id, phone number or username, as the control API has it."""
+        """Find an account by id, phone number or user name, as the control API does."""
         for account in self.accounts.values():
             if str(value) in (str(account.id), account.identity.phone, account.identity.username):
                 return account

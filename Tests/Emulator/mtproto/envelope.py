@@ -26,7 +26,7 @@ class Received:
 
 
 def open_packet(key: AuthKey, packet: bytes) -> Received:
-    """- Raises Violation: msg_key, padding or length is not as it must be."""
+    """Raise Violation if msg_key, padding or length is wrong."""
     msg_key, encrypted = packet[8:24], packet[24:]
     if len(encrypted) < 48 or len(encrypted) % 16:
         raise Violation("an encrypted part that is too short, or no whole number of blocks")

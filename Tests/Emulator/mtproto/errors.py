@@ -1,4 +1,4 @@
-"""What goes wrong between a client and the server, in the server's own words."""
+"""The errors between a client and the server, with Telegram's own texts."""
 
 from __future__ import annotations
 

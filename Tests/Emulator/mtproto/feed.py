@@ -1,4 +1,4 @@
-"""Live updates: which sessions hear of a change, in what form, and which of them get lost on request."""
+"""Live updates: the sessions that receive a change, its form, and the losses on request."""
 
 from __future__ import annotations
 

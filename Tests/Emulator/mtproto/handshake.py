@@ -36,7 +36,7 @@ MAX_TEMPORARY_SECONDS = 7 * 86400
 
 @dataclass
 class DataCentre:
-    """What of a data centre a handshake has to know."""
+    """Holds the data centre's values that a handshake needs."""
 
     id: int
     rsa: ServerKey
@@ -76,7 +76,7 @@ class Handshake:
         }  # fmt: skip
 
     def answer(self, body: bytes) -> bytes:
-        """- Raises Violation: whatever is not exactly as it must be."""
+        """Answer one message of the handshake. Raise Violation for any deviation from the protocol."""
         try:
             request = read(body)
         except RpcError as error:

@@ -1,4 +1,4 @@
-"""What one session has received: the rules for message ids and sequence numbers, and what became of each message."""
+"""The received messages of one session: the rules for message ids and sequence numbers, and each message's result."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Message:
 
 @dataclass
 class Trace:
-    """What is remembered of a received message."""
+    """Holds the remembered state of a received message."""
 
     seqno: int
     answer_id: int | None = None

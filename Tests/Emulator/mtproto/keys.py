@@ -1,4 +1,4 @@
-"""Authorization keys, permanent and temporary, with their salts and what each is allowed."""
+"""Authorisation keys, permanent and temporary, with their salts and permissions."""
 
 from __future__ import annotations
 

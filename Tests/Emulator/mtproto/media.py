@@ -87,7 +87,7 @@ class MediaTable:
         return medium
 
     def expire(self, account: Account | None = None) -> int:
-        """Refuse all file references handed out so far."""
+        """Expire all file references issued so far."""
         for medium in self._by_id.values():
             medium.epoch += 1
         return len(self._by_id)

@@ -1,4 +1,4 @@
-"""Private chats between two that the emulator plays: what one does appears in the other's view."""
+"""Private chats between two emulated users: each one's changes appear in the other's view."""
 
 from __future__ import annotations
 

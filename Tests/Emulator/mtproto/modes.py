@@ -41,7 +41,7 @@ class Habits:
     old_rsa: bool = False
     """Accept the padding from before RSA_PAD, which some clients still send."""
     resend_unacked: bool = True
-    """Repeat, on a new connection, what the client has not acknowledged."""
+    """Repeat the unacknowledged messages on a new connection."""
     ask_resend: int = 0
     """The next so many content messages are not processed but asked for again with msg_resend_req."""
     ask_state: int = 0
@@ -131,7 +131,7 @@ class CallFault:
 
 @dataclass
 class RateRule:
-    """More than `count` calls of a method by one account within `seconds`: FLOOD_WAIT for what is left of them."""
+    """Answer more than `count` calls of a method within `seconds` with FLOOD_WAIT for the remaining time."""
 
     method: str
     count: int

@@ -31,13 +31,13 @@ class Opening:
     framing: Framing
     source: Source
     cipher: CipherContext | None = None
-    """Of what the server writes."""
+    """The cipher of the bytes that the server sends."""
     dc: int | None = None
     """Named in the header of an obfuscated connection."""
 
 
 async def open_connection(reader: asyncio.StreamReader, secret: bytes | None = None) -> Opening:
-    """Learn from its first bytes what transport the client speaks.
+    """Detect the client's transport from its first bytes.
 
     - Parameter secret: of an MTProxy, which accepts obfuscated connections only.
     """

@@ -1,4 +1,4 @@
-"""The second factor: the server's side of SRP, as Telegram has it."""
+"""The second factor: the server's side of SRP in Telegram's variant."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _salted(salt: bytes, data: bytes) -> bytes:
 
 @dataclass
 class Verifier:
-    """What the server keeps of a password."""
+    """Holds the server's data about a password."""
 
     salt1: bytes
     salt2: bytes

@@ -1,4 +1,4 @@
-"""Who is meant by an input peer, and how peers are shown."""
+"""Resolves input peers and shows peers."""
 
 from __future__ import annotations
 

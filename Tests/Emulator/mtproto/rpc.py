@@ -78,7 +78,7 @@ class Call:
         return account
 
     def unwrap(self) -> None:
-        """Take the invoke… wrappers off, doing what each asks for."""
+        """Unwrap the invoke… wrappers and apply each one's effect."""
         while True:
             request: Any = self.request
             if isinstance(request, functions.InvokeWithLayerRequest):

@@ -128,7 +128,7 @@ class Receiver:
             session.send(types.BadMsgNotification(message.msg_id, message.seqno, error.code), content=False)
 
     def _duplicate(self, session: Session, message: Message) -> None:
-        """Once more what was received before: the answer is repeated if there is one, nothing is done twice."""
+        """Handle a repeated message: repeat its answer if there is one, without repeating its effect."""
         session.counters.duplicates += 1
         trace = session.inbox.trace(message.msg_id)
         if trace is None or constructor(message.body) == MSG_CONTAINER:
@@ -190,7 +190,7 @@ class Receiver:
         self._answered(session, message)
 
     def _state_info(self, session: Session, message: Message, request: Any) -> None:
-        """What a client says of the server's messages is taken note of in the log only."""
+        """Log a client's report about the server's messages."""
         self._core.journal.begin(
             method="msgs_state_info", dc=self._dc, account=None, session=str(session.id), msg_id=str(message.msg_id),
             params={"info": [ord(state) for state in request.info]},

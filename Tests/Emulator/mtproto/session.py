@@ -1,4 +1,4 @@
-"""One client session: what is on its way to the client, what was not acknowledged, what happens on a new connection."""
+"""One client session: its outgoing and unacknowledged messages, and its move to a new connection."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Session:
         return self.wire is not None
 
     def attach(self, wire: Wire) -> None:
-        """The client came (back) on this connection; what it has not acknowledged is sent again."""
+        """Attach the client's connection and resend the unacknowledged messages."""
         if self.wire is wire:
             return
         self.wire = wire
@@ -113,7 +113,7 @@ class Session:
             self.wire.close("the session is over")
 
     def send(self, value: object, *, content: bool = True, answers: int | None = None) -> int:
-        """Put a message on its way, together with whatever else is sent at this moment."""
+        """Queue a message, to be sent together with others of the same moment."""
         body = value if isinstance(value, bytes) else bytes(value)  # type: ignore[call-overload]
         seqno = self._content_sent * 2 + int(content)
         self._content_sent += int(content)

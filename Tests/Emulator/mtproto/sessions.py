@@ -1,4 +1,4 @@
-"""Authorizations made without a login, and what sessions look like from outside."""
+"""Authorisations created without a login, and the sessions' state for the control API."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def _prime_of(bits: int) -> int:
 
 
 def spoil_dh(modes: Modes, prime: int, generator: int, secret: int) -> tuple[int, int, int]:
-    """The prime, the generator and g_a, one of which may be wrong."""
+    """Return the prime, the generator and g_a, one of which may be wrong on request."""
     if modes.is_hostile("dh_composite"):
         prime -= 2
         while is_prime(prime, 2):

@@ -1,4 +1,4 @@
-"""TL bytes to objects and back. The objects are Telethon's; what it keeps to itself is written here.
+"""Converts TL bytes to Telethon's objects and back, including internals that Telethon does not expose.
 
 Nothing of this comes from the project's own codec, so that codec is never checked against itself.
 """
@@ -71,7 +71,7 @@ def _item(value: Any) -> bytes:
 
 
 def unpack_gzip(body: bytes) -> bytes:
-    """What a gzip_packed holds, within a limit."""
+    """Return the content of a gzip_packed, up to a limit."""
     reader = BinaryReader(body)
     reader.read_int()
     engine = zlib.decompressobj(31)
@@ -102,7 +102,7 @@ def container(messages: list[tuple[int, int, bytes]]) -> bytes:
 
 
 def method_name(request: TLRequest) -> str:
-    """As the schema has it: `messages.sendMessage`."""
+    """Return the name as in the schema, for example `messages.sendMessage`."""
     kind = type(request)
     space = kind.__module__.removeprefix("telethon.tl.functions").strip(".")
     name = kind.__name__.removesuffix("Request")

@@ -1,4 +1,4 @@
-"""What was asked of the site and how much of it was sent."""
+"""Records the requests to the site and how many bytes of each response were sent."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Slice:
 
 
 def find(root: Path, name: str) -> Resource:
-    """- Throws: 404 for what is no file below the root."""
+    """Raise 404 unless the path is a file below the root."""
     path = (root / name).resolve()
     if not path.is_relative_to(root) or not path.is_file():
         raise web.HTTPNotFound

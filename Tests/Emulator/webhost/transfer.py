@@ -51,7 +51,7 @@ async def send_file(request: web.Request, visit: Visit, resource: Resource, mann
 
 
 def cut(request: web.Request) -> None:
-    """End the connection after what has been written."""
+    """Close the connection after the bytes written so far."""
     if request.transport is not None:
         request.transport.close()
 

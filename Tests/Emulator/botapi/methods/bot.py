@@ -1,4 +1,4 @@
-"""What concerns the bot itself."""
+"""Methods about the bot itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reactions, chat actions, and what can be asked about a chat."""
+"""Reactions, chat actions, and questions about a chat."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all methods that put a message into a chat have in common."""
+"""The common parts of all methods that send a message."""
 
 from __future__ import annotations
 

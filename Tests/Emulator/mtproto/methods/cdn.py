@@ -1,4 +1,4 @@
-"""The content delivery network: encrypted pieces from a data centre that nobody trusts."""
+"""The content delivery network: encrypted pieces from an untrusted data centre."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ MAX_UNREAD = 1000
 
 
 def _window(chat: Chat, request: Any) -> list[Message]:
-    """What offset_id, offset_date, add_offset, limit, max_id and min_id leave, newest first."""
+    """Return the messages that offset_id, offset_date, add_offset, limit, max_id and min_id select, newest first."""
     date = request.offset_date.timestamp() if getattr(request, "offset_date", None) else 0
     start = request.offset_id or (chat.first_since(int(date)) if date > 0 else chat.end)
     limit = min(max(request.limit, 0), MAX_PAGE)

@@ -1,4 +1,4 @@
-"""Who is who: users, usernames, groups and channels."""
+"""Users, user names, groups and channels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a client missed: the state of an account and of its channels, and the differences."""
+"""Missed updates: the state of an account and of its channels, and the differences."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def save_big_file_part(call: Call, request: Any) -> bool:
 
 
 async def media_content(call: Call, media: Any) -> Json:
-    """What an InputMedia adds to a message.
+    """Return the media that an InputMedia adds to a message.
 
     - Raises RpcError: missing parts, expired references, kinds that the emulator does not have.
     """
