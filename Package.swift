@@ -130,7 +130,8 @@ let package = Package(
         library(
             "Telegram/Accounts",
             [
-                "CSQLite", "Digest", "Envelope", "JSON", "MTProto", "Options", "Redis", "Stage", "System", "TL", logging,
+                "CSQLite", "Digest", "Envelope", "JSON", "MTProto", "Options", "Redis", "Stage", "System", "TL",
+                logging,
                 nioCore, nioPosix,
             ]),
         library("Telegram/Updates", ["Accounts", "JSON", "MTProto", "Stage", "System", logging]),

@@ -8,7 +8,7 @@ import Testing
         .deletingLastPathComponent()
 
     private func tools() throws -> [String] {
-        try SpawnedProgram.output(of: [ToolRun.path(of: "tgpipe"), "--tools"]).linesOfText
+        try SpawnedProgram.output(of: [ToolRun.path(of: "tgpipe"), "--tools"]).split(separator: "\n").map(String.init)
     }
 
     /// Runs a shell command and returns its exit status and its output.
@@ -64,7 +64,7 @@ import Testing
         let program = ToolRun.path(of: "tgpipe")
         #expect(try shell("exec -a '' \(program)").status == 64)
         #expect(try shell("exec -a '' \(program) ev-queue --help").output.contains("USAGE: ev-queue"))
-        #expect(try shell("exec -a / \(program) --tools").output.linesOfText == tools())
+        #expect(try shell("exec -a / \(program) --tools").output == tools().map { $0 + "\n" }.joined())
     }
 
     @Test func `Every tool prints the same version`() throws {

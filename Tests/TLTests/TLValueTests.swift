@@ -6,7 +6,8 @@ struct TLValueTests {
     private let schema: TLSchema
     private let decoder: SharedTLDecoder
     private let update: JSON = [
-        "_": "updateShort", "update": ["_": "updateUserTyping", "user_id": 7, "action": ["_": "sendMessageTypingAction"]],
+        "_": "updateShort",
+        "update": ["_": "updateUserTyping", "user_id": 7, "action": ["_": "sendMessageTypingAction"]],
         "date": 1_795_262_400,
     ]
 
