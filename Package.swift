@@ -60,11 +60,11 @@ let tools: [Target] = [
     tool("tg-gate", ["BotAPI", "Envelope", "JSON", "Redis", "System", logging]),
     tool("ratelimit", ["Envelope", "RateLimits", "Redis", "System"]),
     tool("ev-route", ["JSON", "Routing", "Spool", "System", logging]),
-    tool("ev-queue", ["CChild", "Envelope", "JSON", "Queue", "Redis", "System", logging]),
+    tool("ev-queue", ["CChild", "Envelope", "JSON", "Payloads", "Queue", "Redis", "System", logging]),
     tool(
         "media-fetch",
-        ["AccountAPI", "Blob", "BotAPI", "Envelope", "HTTP", "JSON", "Media", "Redis", "System", logging]),
-    tool("blob-put", ["Blob", "Envelope", "JSON", "System", logging]),
+        ["AccountAPI", "Blob", "BotAPI", "Envelope", "HTTP", "JSON", "Media", "Payloads", "Redis", "System", logging]),
+    tool("blob-put", ["Blob", "Envelope", "JSON", "Payloads", "System", logging]),
     tool(
         "tg-send", ["AccountAPI", "Accounts", "Blob", "BotAPI", "Envelope", "HTTP", "JSON", "Redis", "System", logging]),
     tool("tg-session", ["Accounts", "CQRCode", "JSON", "MTProto", "System", logging]),
@@ -106,6 +106,7 @@ let package = Package(
         library("Base/Digest", ["COpenSSL"]),
 
         library("Events/Envelope", ["JSON"]),
+        library("Events/Payloads", ["Envelope", "JSON"]),
 
         library("Services/Config", ["CToml", "System"]),
         library("Services/HTTP", ["CCurl"]),
@@ -114,12 +115,12 @@ let package = Package(
         library("Services/Spool", ["CSpool", "System"]),
         library(
             "Services/Blob",
-            ["Digest", "Envelope", "HTTP", "JSON", "System"]),
+            ["Digest", "Envelope", "HTTP", "JSON", "Payloads", "System"]),
 
         library("Stages/Options", ["Blob", "Envelope", "JSON", "Queue", "Redis", "System", arguments, logging]),
         library(
             "Stages/Stage",
-            ["CLinux", "Envelope", "JSON", "Options", "Queue", "Redis", "System", logging]),
+            ["CLinux", "Envelope", "JSON", "Options", "Payloads", "Queue", "Redis", "System", logging]),
 
         .target(
             name: "TLSchemas", path: "Sources/Telegram/TLSchemas", exclude: ["data"],
@@ -147,8 +148,8 @@ let package = Package(
         library(
             "Routing/Routing",
             [
-                "Config", "Envelope", "JSON", "JSONSchema", "Options", "Process", "Queue", "RateLimits", "Redis",
-                "Spool", "Stage", "System", logging,
+                "Config", "Envelope", "JSON", "JSONSchema", "Options", "Payloads", "Process", "Queue", "RateLimits",
+                "Redis", "Spool", "Stage", "System", logging,
             ]),
 
         .target(
@@ -162,6 +163,7 @@ let package = Package(
             name: "transfer-check", dependencies: ["Accounts", "JSON", "Options", "Stage", "System", arguments],
             path: "Tests/transfer-check", swiftSettings: strict),
         tests("EnvelopeTests", ["Envelope", "JSON"]),
+        tests("PayloadsTests", ["Envelope", "JSON", "JSONSchema", "Payloads", "System"]),
         tests("TLTests", ["JSON", "System", "TL", "TestSupport"], exclude: ["telethon_objects.py"]),
         tests("StageTests", ["Envelope", "JSON", "Options", "Stage", "System", arguments]),
         tests("HTTPTests", ["HTTP", "TestSupport"]),

@@ -1,21 +1,22 @@
 package import ArgumentParser
 import Blob
 import Options
+import Payloads
 import Stage
 import System
 
-/// The tool, as the program that holds all tools runs it.
+/// The tool's command, which the program `tgpipe` runs.
 package let command: any AsyncParsableCommand.Type = BlobPut.self
 
 struct BlobPut: Tool {
     static let configuration = CommandConfiguration(
         commandName: "blob-put",
-        abstract: "Store files in S3 or a folder, and say where they are.",
+        abstract: "Store files in S3 or a folder, and report where they are.",
         discussion: """
-            Reads events.media.fetched, stores the file that each names unless the store has it, and writes \
-            events.dl.video.ready or events.dl.audio.ready with a presigned URL, or …failed with the reason; everything else \
-            passes through unchanged. The file then belongs to the cache of local copies. With --file it stores one file and ends. \
-            The S3 keys come from the environment or --credentials-file.
+            Reads events.media.fetched and stores the file of each, unless the store already has it. Writes \
+            events.dl.video.ready or events.dl.audio.ready with a presigned URL, or …failed with the reason. Forwards all \
+            other events unchanged. The file then belongs to the cache of local copies. With --file, stores one file and exits. \
+            The S3 keys come from the environment or from --credentials-file.
 
             Examples: media-fetch | blob-put --store s3://media | tg-send
                       blob-put --store s3://backup --file dump.sql.gz | jq -r .payload.url
@@ -29,7 +30,7 @@ struct BlobPut: Tool {
     @OptionGroup(title: "Uploads") var upload: UploadOptions
     @OptionGroup(title: "Storing one file") var single: SingleOptions
 
-    @Option(help: ArgumentHelp("How many files are stored at once.", valueName: "n"))
+    @Option(help: ArgumentHelp("The number of files to store at the same time.", valueName: "n"))
     var concurrency: Int = 4
 
     func validate() throws {
@@ -41,7 +42,7 @@ struct BlobPut: Tool {
         if let file = single.file {
             let sink = try await EventOutput(output, runtime: runtime)
             let put = SingleFile(path: file, options: single, store: store, expires: self.store.expires.duration)
-            // Asked to end, it ends: what was sent of the file is of no use.
+            // At a shutdown the upload ends at once, because a part of the file is of no use.
             guard let stored = try await runtime.shutdown.interrupting(put.run) else { throw CancellationError() }
             try await sink.write([stored])
             return .success
@@ -52,25 +53,25 @@ struct BlobPut: Tool {
             shared: SharedWork(runtime, name: "store", lease: input.queue.lease.duration),
             isFromQueue: input.isFromQueue)
         return try await runtime.work(
-            input, output, concurrency: concurrency, accepting: { $0 == MediaStoring.accepted },
+            input, output, concurrency: concurrency, accepting: { $0 == MediaFetched.type },
             givingUp: storing.giveUp, handle: storing.handle)
     }
 }
 
 struct UploadOptions: ParsableArguments, Sendable {
-    @Option(help: ArgumentHelp("Files from this size on are sent in parts.", valueName: "size"))
+    @Option(help: ArgumentHelp("The size from which files are sent in parts.", valueName: "size"))
     var multipartThreshold: ByteSize = ByteSize(S3Options().multipartThresholdBytes)
 
-    @Option(help: ArgumentHelp("How large the parts are: from 5M to 5G.", valueName: "size"))
+    @Option(help: ArgumentHelp("The size of a part, from 5M to 5G.", valueName: "size"))
     var partSize: ByteSize = ByteSize(S3Options().partSizeBytes)
 
-    @Option(help: ArgumentHelp("How many parts of a file are sent at once.", valueName: "n"))
+    @Option(help: ArgumentHelp("The number of parts of a file to send at the same time.", valueName: "n"))
     var parallelParts: Int = S3Options().parallelParts
 
-    @Flag(help: "Make the bucket when it is not there.")
+    @Flag(help: "Create the bucket if it does not exist.")
     var createBucket = false
 
-    @Flag(help: "Leave the body out of the signature, which saves reading it twice; over https only.")
+    @Flag(help: "Leave the body out of the signature, so that it is read only once. Works only over https.")
     var unsignedPayload = false
 
     var s3: S3Options {

@@ -1,4 +1,4 @@
-/// What a file's name says of its content.
+/// Derives the media type of a file from the extension of its name.
 enum FileType {
     static let unknown = "application/octet-stream"
 
@@ -15,7 +15,7 @@ enum FileType {
         safeExtension(of: name).flatMap { types[$0] } ?? unknown
     }
 
-    /// The extension in lower case, when it is a short word; nil for anything odd.
+    /// Returns the extension in lower case; nil unless it consists of 1 to 8 ASCII letters and digits.
     static func safeExtension(of name: String) -> String? {
         guard let dot = name.lastIndex(of: "."), dot != name.startIndex else { return nil }
         let word = name[name.index(after: dot)...].lowercased()

@@ -3,54 +3,26 @@ import Envelope
 import Glibc
 import JSON
 import Logging
+import Payloads
 import Stage
 
-/// Stores what was fetched, and says where it is or why it is not.
+/// Stores the files of `events.media.fetched`, and reports each object or the reason why there is none.
 struct MediaStoring: Sendable {
     let log: Logger
     let store: any BlobStore
     let cache: MediaCache
     let expires: Duration
-    /// One stores a file, whoever else was to store the same.
+    /// Makes one event store a file for all events that name the same key.
     let shared: SharedWork
-    /// Then what may pass is tried again later.
+    /// If true, transient failures return to the queue for a later attempt.
     let isFromQueue: Bool
 
-    /// How long a file that is on another machine may take to be stored from there.
-    private static let patience = Duration.seconds(600)
+    /// The time that another machine has to store a file of its own disk, from the download on.
+    private static let timeForOtherMachine = Duration.seconds(600)
 
-    static let accepted = "events.media.fetched"
-
-    /// What `events.media.fetched` has to say for its file to be stored.
-    private struct Fetched {
-        let kind: String
-        let key: String
-        let path: String
-        let payload: JSONObject
-        /// Whether another machine has the file.
-        let isElsewhere: Bool
-
-        /// How long ago it was fetched.
-        var age: Duration {
-            payload["fetched_at"]?.string.flatMap { Timestamp($0) }.map { Timestamp.now.elapsed(since: $0) }
-                ?? MediaStoring.patience
-        }
-
-        init(_ payload: JSONObject) throws(MalformedInput) {
-            guard let kind = payload["kind"]?.string, kind == "video" || kind == "audio" else {
-                throw MalformedInput(.invalidPayload, "kind is neither video nor audio")
-            }
-            guard let key = payload["key"]?.string, let path = payload["path"]?.string, !path.isEmpty else {
-                throw MalformedInput(.invalidPayload, "no key or no path")
-            }
-            (self.kind, self.key, self.path, self.payload) = (kind, key, path, payload)
-            isElsewhere = payload["host"]?.string.map { $0 != Runtime.host } ?? false
-        }
-    }
-
-    /// - Throws: `MalformedInput` for a payload that names no file; what else goes wrong becomes an event.
+    /// - Throws: `MalformedInput` for a payload that names no file. Other failures become events.
     @Sendable func handle(_ event: Envelope, _ context: WorkContext) async throws -> Outcome {
-        let fetched = try Fetched(event.payload)
+        let fetched = try MediaFetched(event)
         do {
             return try await outcome(fetched, context)
         } catch let error as BlobError {
@@ -59,19 +31,19 @@ struct MediaStoring: Sendable {
         }
     }
 
-    /// What those who asked are told of an event for which no attempt is left.
+    /// Returns the events for the requester of an event that has no attempt left.
     @Sendable func giveUp(_ event: Envelope, _ reason: String) -> [Envelope] {
-        guard let fetched = try? Fetched(event.payload) else { return [] }
+        guard let fetched = try? MediaFetched(event) else { return [] }
         return [failed(fetched, BlobError(.storeFailed, reason, isTemporary: true))]
     }
 
-    private func outcome(_ fetched: Fetched, _ context: WorkContext) async throws -> Outcome {
+    private func outcome(_ fetched: MediaFetched, _ context: WorkContext) async throws -> Outcome {
         let file: LocalFile?
         do throws(BlobError) {
             file = try LocalFile(path: fetched.path, isFinal: true)
         } catch {
             if let info = try await storedBefore(fetched, error) {
-                return .done([try ready(fetched, StoredFile(info), isCached: true)])
+                return .done([try ready(fetched, MediaObject.content(of: info), isCached: true)])
             }
             file = nil
         }
@@ -90,35 +62,41 @@ struct MediaStoring: Sendable {
         case .held(let limit): return .held(for: limit)
         case .result(let result):
             if let failure = result["failed"]?.object { throw BlobError(failure) }
-            return .done([try ready(fetched, StoredFile(result["stored"]?.object ?? [:]))])
+            return .done([try ready(fetched, FileContent(result["stored"]?.object ?? [:]))])
         }
     }
 
-    /// For a file that is not there any more, because another event with it was stored before.
+    /// Finds the object of a file that is gone because an earlier event with it was handled.
     ///
-    /// - Returns: nil when it may still be stored from the machine that has it.
-    private func storedBefore(_ fetched: Fetched, _ error: BlobError) async throws(BlobError) -> BlobInfo? {
+    /// - Returns: nil if the machine that has the file may still store it.
+    /// - Throws: `error` if no machine can store the file any more.
+    private func storedBefore(_ fetched: MediaFetched, _ error: BlobError) async throws(BlobError) -> BlobInfo? {
         guard access(fetched.path, F_OK) != 0 else { throw error }
         if let info = try await store.head(fetched.key) { return info }
-        guard fetched.isElsewhere, fetched.age < MediaStoring.patience else { throw error }
+        guard fetched.isOnAnotherMachine,
+            fetched.age ?? MediaStoring.timeForOtherMachine < MediaStoring.timeForOtherMachine
+        else { throw error }
         return nil
     }
 
+    /// Stores the file, unless the store has its key, and moves it to the local copies.
+    ///
+    /// - Returns: The content of the stored object. If another event stored other bytes of the same source first, those count.
     private func put(
-        _ file: LocalFile, _ fetched: Fetched, _ publisher: Publisher
-    ) async throws(BlobError) -> StoredFile {
-        let progress = StoringProgress(fetched.payload, totalBytes: file.sizeBytes, publisher)
+        _ file: LocalFile, _ fetched: MediaFetched, _ publisher: Publisher
+    ) async throws(BlobError) -> FileContent {
+        let content = fetched.metadata.content
+        let progress = StoringProgress(fetched, totalBytes: file.sizeBytes, publisher)
         let outcome = try await progress.publishing { () throws(BlobError) in
             try await store.put(
-                file, key: fetched.key, metadata: MediaObject.metadata(of: fetched.payload),
-                sha256: fetched.payload["sha256"]?.string, ifAbsent: true, onProgress: progress.update)
+                file, key: fetched.key, metadata: MediaObject.metadata(of: fetched.metadata), sha256: content.sha256,
+                ifAbsent: true, onProgress: progress.update)
         }
         log.info(
             outcome == .stored ? "stored \(fetched.key)" : "\(fetched.key) was stored already",
             metadata: ["size_bytes": "\(file.sizeBytes)"])
-        // Somebody else was faster: with other bytes of the same source, it is those that count.
-        let stored = if case .existed(let info) = outcome { StoredFile(info) } else { StoredFile(fetched.payload) }
-        if stored.isSame(as: fetched.payload) {
+        let stored = if case .existed(let info) = outcome { MediaObject.content(of: info) } else { content }
+        if stored.sha256 == nil || stored.sha256 == content.sha256 {
             _ = cache.take(fetched.path, as: fetched.key)
         } else {
             unlink(fetched.path)
@@ -126,23 +104,31 @@ struct MediaStoring: Sendable {
         return stored
     }
 
-    /// The event for one who asked, with a local copy when there is one.
+    /// Makes the event for one requester, with a local copy if there is one.
     private func ready(
-        _ fetched: Fetched, _ stored: StoredFile, isCached: Bool = false
+        _ fetched: MediaFetched, _ stored: FileContent, isCached: Bool = false
     ) throws(BlobError) -> Envelope {
-        var payload = stored.added(to: fetched.payload)
-        payload["host"] = nil
+        var media = fetched
+        media.metadata.content = stored.completed(from: fetched.metadata.content)
         let copy = cache.open(fetched.key)?.path
-        // The duplicate of another machine or another attempt; what could not be moved to the copies is the only one.
+        // A file beside the local copy is a duplicate from another machine or another attempt. A file that could not be moved
+        // to the local copies is the only one.
         if let copy, copy != fetched.path { unlink(fetched.path) }
         let path = copy ?? (access(fetched.path, F_OK) == 0 ? fetched.path : nil)
-        payload = try MediaObject.ready(payload, in: store, path: path, isCached: isCached, expires: expires)
-        return .derived(type: "events.dl.\(fetched.kind).ready", payload: payload)
+        return .derived(try MediaObject.ready(media, in: store, path: path, isCached: isCached, expires: expires))
     }
 
-    private func failed(_ fetched: Fetched, _ error: BlobError) -> Envelope {
+    private func failed(_ fetched: MediaFetched, _ error: BlobError) -> Envelope {
         log.error("unable to store \(fetched.key): \(error.message)", metadata: ["code": "\(error.code.rawValue)"])
-        let payload = MediaObject.failed(error, kind: fetched.kind, url: fetched.payload["source_url"]?.string)
-        return .derived(type: "events.dl.\(fetched.kind).failed", payload: payload)
+        return .derived(MediaObject.failed(error, kind: fetched.kind, url: fetched.metadata.origin.sourceURL))
+    }
+}
+
+extension MediaFetched {
+    fileprivate var isOnAnotherMachine: Bool { host.map { $0 != Runtime.host } ?? false }
+
+    /// The time since the download; nil if the event does not say when it was.
+    fileprivate var age: Duration? {
+        metadata.origin.fetchedAt.flatMap { Timestamp($0) }.map { Timestamp.now.elapsed(since: $0) }
     }
 }

@@ -2,22 +2,23 @@ import ArgumentParser
 import Blob
 import Envelope
 import JSON
+import Payloads
 import Stage
 
 struct SingleOptions: ParsableArguments, Sendable {
-    @Option(help: ArgumentHelp("Store this file, write one events.blob.stored, and end.", valueName: "path"))
+    @Option(help: ArgumentHelp("Store this file, write one events.blob.stored event, and exit.", valueName: "path"))
     var file: String?
 
-    @Option(help: ArgumentHelp("Default: blob/SHA-256.EXTENSION.", valueName: "key"))
+    @Option(help: ArgumentHelp("The object key. Default: blob/SHA-256.EXTENSION.", valueName: "key"))
     var key: String?
 
-    @Option(help: ArgumentHelp("Default: by the extension.", valueName: "type"))
+    @Option(help: ArgumentHelp("The media type. Default: the type of the file's extension.", valueName: "type"))
     var contentType: String?
 
-    @Option(help: ArgumentHelp("What a browser saves it as. Default: the file's own name.", valueName: "name"))
+    @Option(help: ArgumentHelp("The file name that browsers offer. Default: the file's own name.", valueName: "name"))
     var name: String?
 
-    @Option(help: ArgumentHelp("NAME=VALUE, kept with the object; may be repeated.", valueName: "pair"))
+    @Option(help: ArgumentHelp("Metadata to keep with the object, as NAME=VALUE. May be repeated.", valueName: "pair"))
     var meta: [MetadataPair] = []
 
     func validate() throws {
@@ -38,14 +39,16 @@ struct MetadataPair: ExpressibleByArgument, Sendable {
     }
 }
 
-/// One file, stored without envelopes.
+/// Stores one file that an option names, without reading events.
 struct SingleFile: Sendable {
     let path: String
     let options: SingleOptions
     let store: any BlobStore
     let expires: Duration
 
-    /// - Returns: the `events.blob.stored`.
+    /// Stores the file, unless the store has its key.
+    ///
+    /// - Returns: The `events.blob.stored`.
     @Sendable func run() async throws -> Envelope {
         let source = try LocalFile(path: path)
         let fileName = options.name ?? path.split(separator: "/").last.map(String.init) ?? path
@@ -74,13 +77,10 @@ struct SingleFile: Sendable {
         let type = info.metadata.contentType ?? FileType.unknown
         let url = try store.presignedURL(
             info.key, expires: expires, contentType: type, fileName: info.metadata.fileName)
+        let content = FileContent(sizeBytes: info.sizeBytes, sha256: sha256, contentType: type)
         return Envelope(
-            type: "events.blob.stored",
-            payload: [
-                "store": .string(store.name), "key": .string(info.key), "url": url.map { .string($0) },
-                "url_expires_at": url.map { _ in .string((Timestamp.now + expires).description) },
-                "size_bytes": .integer(info.sizeBytes), "sha256": sha256.map { .string($0) },
-                "content_type": .string(type), "existed": .bool(existed),
-            ])
+            BlobStored(
+                store: store.name, key: info.key, url: url, urlExpiresAt: url.map { _ in Timestamp.now + expires },
+                content: content, existed: existed))
     }
 }

@@ -1,12 +1,13 @@
 import Blob
 import Envelope
 import JSON
+import Payloads
 import Stage
 import Synchronization
 
-/// `events.media.progress` of an upload that takes its time: the first after a second, then one every three.
+/// Publishes `events.media.progress` during an upload: the first after one second, then one every three seconds.
 struct StoringProgress: Sendable {
-    private let fetched: JSONObject
+    private let fetched: MediaFetched
     private let totalBytes: Int64
     private let publisher: Publisher
     private let sent = Sent()
@@ -15,21 +16,22 @@ struct StoringProgress: Sendable {
         let bytes = Atomic<Int64>(0)
     }
 
-    init(_ fetched: JSONObject, totalBytes: Int64, _ publisher: Publisher) {
+    init(_ fetched: MediaFetched, totalBytes: Int64, _ publisher: Publisher) {
         self.fetched = fetched
         self.totalBytes = totalBytes
         self.publisher = publisher
     }
 
+    /// Notes how many bytes were sent.
     @Sendable func update(_ sentBytes: Int64) { sent.bytes.store(sentBytes, ordering: .relaxed) }
 
-    /// Runs the upload, and tells of it as long as it runs.
+    /// Runs the upload, and publishes its progress until it ends.
     func publishing<Value: Sendable>(
         _ upload: @escaping @Sendable () async throws(BlobError) -> Value
     ) async throws(BlobError) -> Value {
         let result = await withTaskGroup(of: Result<Value, BlobError>?.self) { group in
             group.addTask {
-                await tell()
+                await publishProgress()
                 return nil
             }
             group.addTask {
@@ -47,26 +49,27 @@ struct StoringProgress: Sendable {
         return try result.get()
     }
 
-    /// Ends with its task. An output that is broken ends the tool at the event itself.
-    private func tell() async {
+    /// Publishes until its task is cancelled. A broken output ends the loop here, and ends the tool when the event itself is
+    /// published.
+    private func publishProgress() async {
         var last = (bytes: Int64(0), time: ContinuousClock.now)
-        var pause = Duration.seconds(1)
-        while (try? await Task.sleep(for: pause)) != nil {
+        var interval = Duration.seconds(1)
+        while (try? await Task.sleep(for: interval)) != nil {
             let now = (bytes: sent.bytes.load(ordering: .relaxed), time: ContinuousClock.now)
             let rate = Double(max(0, now.bytes - last.bytes)) / ((now.time - last.time) / .seconds(1))
-            let event = Envelope.derived(type: "events.media.progress", payload: payload(now.bytes, rate))
+            let event = Envelope.derived(progress(now.bytes, rate))
             guard (try? await publisher.publish(event)) != nil else { return }
             last = now
-            pause = .seconds(3)
+            interval = .seconds(3)
         }
     }
 
-    private func payload(_ bytes: Int64, _ rate: Double) -> JSONObject {
-        [
-            "kind": fetched["kind"], "state": "storing",
-            "fraction": totalBytes > 0 ? .number(Double(min(bytes, totalBytes)) / Double(totalBytes)) : nil,
-            "done_bytes": .integer(bytes), "total_bytes": .integer(totalBytes),
-            "rate_bytes_per_second": .integer(Int64(rate)), "title": fetched["title"],
-        ]
+    private func progress(_ bytes: Int64, _ rate: Double) -> MediaProgress {
+        var progress = MediaProgress(
+            .storing, kind: fetched.kind,
+            fraction: totalBytes > 0 ? Double(min(bytes, totalBytes)) / Double(totalBytes) : nil, doneBytes: bytes,
+            totalBytes: totalBytes, title: fetched.metadata.description.title)
+        progress.bytesPerSecond = JSONNumber(Int64(rate))
+        return progress
     }
 }

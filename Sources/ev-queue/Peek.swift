@@ -1,6 +1,7 @@
 import ArgumentParser
 import Envelope
 import JSON
+import Payloads
 import Options
 import Queue
 import Stage
@@ -64,16 +65,13 @@ extension QueueAdmin.Entry {
     /// As an event, which tells where it came from.
     fileprivate func deadLetter(of queue: QueueName) -> Envelope {
         let parsed = try? Envelope(JSON(parsing: line))
-        var envelope = DeadLetter.envelope(
+        let letter = DeadLetter(
             line: line, code: text("code") ?? "failed", reason: text("reason") ?? "", tool: text("tool") ?? "unknown",
-            correlationID: parsed?.correlationID)
-        envelope.payload["queue"] = .string(queue.text)
-        envelope.payload["entry"] = .string(id)
-        envelope.payload["group"] = text("group").map { .string($0) }
-        envelope.payload["worker"] = text("worker").map { .string($0) }
-        envelope.payload["attempts"] = text("attempts").flatMap { Int64($0) }.map { .integer($0) }
-        envelope.payload["failed_at"] = .string(Timestamp(microseconds: milliseconds * 1000).description)
-        return envelope
+            queue: DeadLetter.QueueEntry(
+                queue: queue.text, entry: id, group: text("group"), worker: text("worker"),
+                attempts: text("attempts").flatMap { Int64($0) },
+                failedAt: Timestamp(microseconds: milliseconds * 1000)))
+        return Envelope(letter, correlationID: parsed?.correlationID ?? EventID())
     }
 }
 

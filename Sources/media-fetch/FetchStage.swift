@@ -5,6 +5,7 @@ import System
 import Envelope
 import Glibc
 import Media
+import Payloads
 import Stage
 import BotAPI
 
@@ -122,27 +123,22 @@ struct FetchStage: Sendable {
         }
     }
 
-    private func ready(_ info: BlobInfo, _ kind: MediaKind) throws(BlobError) -> Envelope {
-        var payload = try MediaObject.ready(info, kind: kind.rawValue, in: store, expires: expires)
-        payload["path"] = (cache.open(info.key)?.path ?? store.localPath(info.key)).map { .string($0) }
-        return .derived(type: "events.dl.\(kind.rawValue).ready", payload: payload)
+    private func ready(_ info: BlobInfo, _ kind: Media.MediaKind) throws(BlobError) -> Envelope {
+        let path = cache.open(info.key)?.path ?? store.localPath(info.key)
+        return .derived(try MediaObject.ready(info, kind: kind.payload, in: store, path: path, expires: expires))
     }
 
     private func failed(_ request: MediaRequest, _ error: MediaError) -> Envelope {
         runtime.log.notice("failed: \(error.reason)", metadata: ["code": "\(error.code.rawValue)"])
-        let payload: JSONObject = [
-            "kind": .string(request.kind.rawValue), "url": request.link.map { .string($0) },
-            "code": .string(error.code.rawValue), "reason": .string(error.reason),
-            "temporary": .bool(error.isTemporary),
-        ]
-        return .derived(type: "events.dl.\(request.kind.rawValue).failed", payload: payload)
+        return .derived(
+            DownloadFailed(
+                kind: request.kind.payload, url: request.link, code: error.code.rawValue, reason: error.reason,
+                isTemporary: error.isTemporary))
     }
 
     private func failed(_ request: MediaRequest, _ error: BlobError) -> Envelope {
         runtime.log.error("unable to use the store: \(error.message)", metadata: ["code": "\(error.code.rawValue)"])
-        let kind = request.kind.rawValue
-        return .derived(
-            type: "events.dl.\(kind).failed", payload: MediaObject.failed(error, kind: kind, url: request.link))
+        return .derived(MediaObject.failed(error, kind: request.kind.payload, url: request.link))
     }
 
     /// Hands the command over to whoever does the large ones; the chat is told that it waits for its turn.
@@ -215,4 +211,9 @@ extension MediaError {
         let wait = retryAfterSeconds.map { ": try again in \($0) s" } ?? ""
         return MediaError(.rateLimited, "Too many requests\(wait).")
     }
+}
+
+extension Media.MediaKind {
+    /// The same kind as payloads name it.
+    fileprivate var payload: Payloads.MediaKind { self == .video ? .video : .audio }
 }

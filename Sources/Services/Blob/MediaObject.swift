@@ -1,25 +1,63 @@
-package import JSON
+import JSON
+package import Payloads
 
-/// Media as a stored object: what of `events.media.fetched` goes into its metadata, and how `events.dl.*.ready` is told from it.
+/// Translates between the payloads of media events and the metadata of stored objects.
 package enum MediaObject {
-    /// Metadata names and payload keys. Text is cut to so many bytes as it is encoded: S3 takes 2 KB in all.
-    private static let texts: [(name: String, key: String, encodedBytes: Int)] = [
-        ("source-url", "source_url", 480), ("normalized-url", "normalized_url", 380), ("domain", "domain", 100),
-        ("title", "title", 480), ("performer", "performer", 120), ("fetched-at", "fetched_at", 40),
-    ]
-    private static let numbers: [(name: String, key: String)] = [
-        ("duration", "duration_seconds"), ("width", "width"), ("height", "height"),
-    ]
+    /// The time for which a presigned URL of `events.dl.*.ready` is valid by default.
+    package static let defaultExpiry = Duration.seconds(86_400)
 
-    /// The metadata for the file of an `events.media.fetched`.
-    package static func metadata(of fetched: JSONObject) -> BlobMetadata {
-        var metadata = BlobMetadata(
-            contentType: fetched["content_type"]?.string, fileName: fetched["file_name"]?.string)
-        for (name, key, limit) in texts {
-            if let text = fetched[key]?.string, !text.isEmpty { metadata.user[name] = cut(text, toEncoded: limit) }
+    /// The names under which a store keeps the metadata of media.
+    private enum Name {
+        static let sourceURL = "source-url"
+        static let normalizedURL = "normalized-url"
+        static let domain = "domain"
+        static let title = "title"
+        static let performer = "performer"
+        static let fetchedAt = "fetched-at"
+        static let duration = "duration"
+        static let width = "width"
+        static let height = "height"
+    }
+
+    /// Returns the metadata with which the file of a media event is stored.
+    ///
+    /// Each text is cut to a limit for its encoded form, because S3 takes 2 KB of metadata in all.
+    package static func metadata(of media: MediaMetadata) -> BlobMetadata {
+        let (origin, description) = (media.origin, media.description)
+        let texts: [(name: String, text: String?, encodedBytes: Int)] = [
+            (Name.sourceURL, origin.sourceURL, 480), (Name.normalizedURL, origin.normalizedURL, 380),
+            (Name.domain, origin.domain, 100), (Name.title, description.title, 480),
+            (Name.performer, description.performer, 120), (Name.fetchedAt, origin.fetchedAt, 40),
+        ]
+        var metadata = BlobMetadata(contentType: media.content.contentType, fileName: media.fileName)
+        for (name, text, limit) in texts {
+            if let text, !text.isEmpty { metadata.user[name] = cut(text, toEncoded: limit) }
         }
-        for (name, key) in numbers { if let number = fetched[key] { metadata.user[name] = number.text } }
+        metadata.user[Name.duration] = description.durationSeconds?.json.text
+        metadata.user[Name.width] = description.width?.description
+        metadata.user[Name.height] = description.height?.description
         return metadata
+    }
+
+    /// Returns the metadata of a media event for a stored object.
+    private static func media(of info: BlobInfo) -> MediaMetadata {
+        let user = info.metadata.user
+        func number(_ name: String) -> JSON? { user[name].flatMap { try? JSON(parsing: $0) } }
+        return MediaMetadata(
+            content: content(of: info), fileName: info.metadata.fileName,
+            origin: MediaOrigin(
+                sourceURL: user[Name.sourceURL], normalizedURL: user[Name.normalizedURL], domain: user[Name.domain],
+                fetchedAt: user[Name.fetchedAt]),
+            description: MediaDescription(
+                title: user[Name.title], performer: user[Name.performer],
+                durationSeconds: number(Name.duration).flatMap { JSONNumber($0) }, width: number(Name.width)?.int,
+                height: number(Name.height)?.int))
+    }
+
+    /// Returns what a store knows of an object's bytes.
+    package static func content(of info: BlobInfo) -> FileContent {
+        FileContent(
+            sizeBytes: info.sizeBytes, sha256: info.metadata.sha256, contentType: info.metadata.contentType)
     }
 
     private static func cut(_ text: String, toEncoded limit: Int) -> String {
@@ -35,60 +73,50 @@ package enum MediaObject {
         return kept + ellipsis
     }
 
-    /// How long a presigned URL of `events.dl.*.ready` is valid.
-    package static let defaultExpiry = Duration.seconds(86_400)
-
-    /// The payload of `events.dl.*.ready` for an object that was there already.
+    /// Describes an object that was in the store already.
     ///
-    /// - Throws: when no URL can be signed.
+    /// - Parameter path: The path of a local copy, if there is one.
+    /// - Throws: `BlobError` if no URL can be signed.
     package static func ready(
-        _ info: BlobInfo, kind: String, in store: any BlobStore, expires: Duration
-    ) throws(BlobError) -> JSONObject {
-        var fetched: JSONObject = [
-            "kind": .string(kind), "key": .string(info.key), "size_bytes": .integer(info.sizeBytes),
-            "sha256": info.metadata.sha256.map { .string($0) },
-            "content_type": .string(info.metadata.contentType ?? "application/octet-stream"),
-            "file_name": info.metadata.fileName.map { .string($0) },
-        ]
-        for (name, key, _) in texts { fetched[key] = info.metadata.user[name].map { .string($0) } }
-        for (name, key) in numbers {
-            fetched[key] = info.metadata.user[name].flatMap { try? JSON(parsing: $0) }.flatMap {
-                $0.double == nil ? nil : $0
-            }
-        }
-        return try ready(fetched, in: store, path: nil, isCached: true, expires: expires)
+        _ info: BlobInfo, kind: MediaKind, in store: any BlobStore, path: String?, expires: Duration
+    ) throws(BlobError) -> DownloadReady {
+        var media = media(of: info)
+        media.content.contentType = media.content.contentType ?? "application/octet-stream"
+        let ready = DownloadReady(
+            kind: kind, key: info.key, path: path, metadata: media, store: store.name, isCached: true)
+        return try signed(ready, by: store, expires: expires)
     }
 
-    /// The payload of `events.dl.*.ready` for a file that was just stored.
+    /// Describes the stored object that a fetched file became.
     ///
     /// - Parameters:
-    ///   - fetched: the payload of `events.media.fetched`.
-    ///   - path: a local copy.
-    ///   - isCached: that nothing was fetched for it.
+    ///   - path: The path of a local copy, if there is one.
+    ///   - isCached: Whether the object was in the store already, so that nothing was downloaded.
+    /// - Throws: `BlobError` if no URL can be signed.
     package static func ready(
-        _ fetched: JSONObject, in store: any BlobStore, path: String?, isCached: Bool, expires: Duration
-    ) throws(BlobError) -> JSONObject {
-        guard let key = fetched["key"]?.string else { throw BlobError(.invalid, "no key") }
-        var payload = fetched
-        payload["store"] = .string(store.name)
-        payload["path"] = path.map { .string($0) }
-        if let url = try store.presignedURL(
-            key, expires: expires, contentType: fetched["content_type"]?.string, fileName: fetched["file_name"]?.string)
-        {
-            payload["url"] = .string(url)
-            payload["url_expires_at"] = .string((Timestamp.now + expires).description)
-        }
-        if isCached { payload["cached"] = true }
-        return payload
+        _ fetched: MediaFetched, in store: any BlobStore, path: String?, isCached: Bool, expires: Duration
+    ) throws(BlobError) -> DownloadReady {
+        let ready = DownloadReady(fetched, store: store.name, path: path, isCached: isCached)
+        return try signed(ready, by: store, expires: expires)
     }
 
-    /// The payload of `events.dl.*.failed` when it was the store that failed.
+    private static func signed(
+        _ ready: DownloadReady, by store: any BlobStore, expires: Duration
+    ) throws(BlobError) -> DownloadReady {
+        var ready = ready
+        ready.url = try store.presignedURL(
+            ready.key, expires: expires, contentType: ready.metadata.content.contentType,
+            fileName: ready.metadata.fileName)
+        if ready.url != nil { ready.urlExpiresAt = (Timestamp.now + expires).description }
+        return ready
+    }
+
+    /// Describes a request that failed because of the store.
     ///
-    /// - Parameter url: what was asked for.
-    package static func failed(_ error: BlobError, kind: String, url: String?) -> JSONObject {
-        [
-            "kind": .string(kind), "url": url.map { .string($0) }, "code": .string("store_\(error.code.rawValue)"),
-            "reason": .string(error.reasonForChat), "temporary": .bool(error.isTemporary),
-        ]
+    /// - Parameter url: The URL as the user wrote it.
+    package static func failed(_ error: BlobError, kind: MediaKind, url: String?) -> DownloadFailed {
+        DownloadFailed(
+            kind: kind, url: url, code: "store_\(error.code.rawValue)", reason: error.reasonForChat,
+            isTemporary: error.isTemporary)
     }
 }

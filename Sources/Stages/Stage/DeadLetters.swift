@@ -1,6 +1,7 @@
 package import Envelope
 package import JSON
 import Logging
+import Payloads
 import Synchronization
 
 /// A line that nothing can be done with, and why.
@@ -28,7 +29,9 @@ package struct Refused: Sendable {
 
     /// The `events.dead_letter` that tells of it.
     package func deadLetter(tool: String) -> Envelope {
-        DeadLetter.envelope(line: line, sizeBytes: sizeBytes, fault: fault, tool: tool, correlationID: correlationID)
+        Envelope(
+            DeadLetter(line: line, sizeBytes: sizeBytes, fault: fault, tool: tool),
+            correlationID: correlationID ?? EventID())
     }
 }
 

@@ -2,6 +2,7 @@ import Envelope
 import Glibc
 import JSON
 import Logging
+import Payloads
 import Process
 import System
 

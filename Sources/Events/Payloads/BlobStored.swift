@@ -1,0 +1,45 @@
+package import JSON
+
+/// Reports that `blob-put --file` stored a file, or found it in the store: `events.blob.stored`.
+package struct BlobStored: EventPayload {
+    package static let type = "events.blob.stored"
+    package static let types = [type]
+
+    /// The store that has the object, such as `s3://bucket` or `file:/path`.
+    package var store: String
+    package var key: String
+    /// A presigned GET URL, if the store can make one.
+    package var url: String?
+    /// RFC 3339, kept as it was written.
+    package var urlExpiresAt: String?
+    package var content: FileContent
+    /// Whether the object was already in the store, so that nothing was uploaded.
+    package var existed: Bool
+
+    package init(
+        store: String, key: String, url: String?, urlExpiresAt: Timestamp?, content: FileContent, existed: Bool
+    ) {
+        (self.store, self.key, self.url, self.content, self.existed) = (store, key, url, content, existed)
+        self.urlExpiresAt = urlExpiresAt?.description
+    }
+
+    /// - Throws: `MalformedInput` if the store, the key or `existed` is missing.
+    package init(_ payload: JSONObject, type: String = BlobStored.type) throws(MalformedInput) {
+        var reader = PayloadReader(payload, type: type)
+        guard let store = reader.string("store"), let key = reader.string("key"), let existed = reader.bool("existed")
+        else { throw MalformedInput(.invalidPayload, "\(type): store, key and existed are needed") }
+        (self.store, self.key, self.existed) = (store, key, existed)
+        url = reader.string("url")
+        urlExpiresAt = reader.string("url_expires_at")
+        content = FileContent(&reader)
+    }
+
+    package var type: String { BlobStored.type }
+
+    package var json: JSONObject {
+        let place: JSONObject = [
+            "store": .string(store), "key": .string(key), "url": JSON(url), "url_expires_at": JSON(urlExpiresAt),
+        ]
+        return JSONObject(place.members + content.json.members + [.init(key: "existed", value: .bool(existed))])
+    }
+}

@@ -1,0 +1,110 @@
+package import Envelope
+package import JSON
+
+/// Names the message that a request came from, and that replies answer: `meta.origin`.
+package struct EventOrigin: Sendable, Hashable {
+    /// Absent only if a script left it out.
+    package var chat: ChatID?
+    package var messageID: Int64?
+    /// The topic of a forum, if the message is in one.
+    package var threadID: Int64?
+    /// `private`, `group`, `supergroup` or `channel`.
+    package var chatType: String?
+
+    package init(chat: ChatID?, messageID: Int64?, threadID: Int64? = nil, chatType: String? = nil) {
+        self.chat = chat
+        self.messageID = messageID
+        self.threadID = threadID
+        self.chatType = chatType
+    }
+
+    /// Returns nil if the value is not an object.
+    package init?(_ json: JSON?) {
+        guard let object = json?.object else { return nil }
+        self.init(
+            chat: object["chat_id"].flatMap { ChatID($0) }, messageID: object["message_id"]?.int,
+            threadID: object["thread_id"]?.int, chatType: object["chat_type"]?.string)
+    }
+
+    package var json: JSON {
+        .object([
+            "chat_id": chat?.json, "message_id": JSON(messageID), "thread_id": JSON(threadID),
+            "chat_type": JSON(chatType),
+        ])
+    }
+}
+
+/// Names the user who made a request, or the chat that acts as a user: `meta.actor`.
+package struct EventActor: Sendable, Hashable {
+    package var id: Int64
+    package var username: String?
+    package var name: String
+
+    package init(id: Int64, username: String? = nil, name: String) {
+        self.id = id
+        self.username = username
+        self.name = name
+    }
+
+    /// Returns nil if the value has no id.
+    package init?(_ json: JSON?) {
+        guard let json, let id = json["id"]?.int else { return nil }
+        self.init(id: id, username: json["username"]?.string, name: json["name"]?.string ?? "")
+    }
+
+    package var json: JSON { .object(["id": .integer(id), "username": JSON(username), "name": .string(name)]) }
+}
+
+/// Describes the limit that an event exceeds: `meta.rate_limit`.
+package struct ExceededLimit: Sendable, Hashable {
+    package var name: String
+    /// The number of events that a window allows.
+    package var limit: Int64
+    package var windowSeconds: JSONNumber
+    package var retryAfterSeconds: JSONNumber
+
+    package init(name: String, limit: Int64, windowSeconds: JSONNumber, retryAfterSeconds: JSONNumber) {
+        self.name = name
+        self.limit = limit
+        self.windowSeconds = windowSeconds
+        self.retryAfterSeconds = retryAfterSeconds
+    }
+
+    package var json: JSON {
+        .object([
+            "name": .string(name), "limit": .integer(limit), "window_seconds": windowSeconds.json,
+            "retry_after_seconds": retryAfterSeconds.json,
+        ])
+    }
+}
+
+extension Envelope {
+    /// The message to answer; setting it replaces `meta.origin`.
+    package var origin: EventOrigin? {
+        get { EventOrigin(meta["origin"]) }
+        set { meta["origin"] = newValue?.json }
+    }
+
+    /// The user who made the request; setting it replaces `meta.actor`.
+    package var actor: EventActor? {
+        get { EventActor(meta["actor"]) }
+        set { meta["actor"] = newValue?.json }
+    }
+
+    /// The time when the update with the request arrived.
+    package var receivedAt: Timestamp? { meta["received_at"]?.string.flatMap { Timestamp($0) } }
+
+    /// Whether the event is over a limit.
+    package var isRateLimited: Bool { meta["rate_limited"] == true }
+
+    /// The seconds after which the limit allows the event, if it is over a limit that says so.
+    package var retryAfterSeconds: Int64? {
+        meta["rate_limit"]?["retry_after_seconds"]?.double.flatMap { Int64(exactly: $0.rounded(.up)) }
+    }
+
+    /// Marks the event as over a limit.
+    package mutating func mark(exceeding limit: ExceededLimit) {
+        meta["rate_limited"] = true
+        meta["rate_limit"] = limit.json
+    }
+}

@@ -1,0 +1,110 @@
+package import JSON
+
+/// Names what a media command asks for.
+package enum DownloadSource: Sendable, Hashable {
+    /// The URL as the user wrote it.
+    case url(String)
+    /// A file of a message.
+    case file(TelegramFile)
+
+    init(_ reader: inout PayloadReader, type: String) throws(MalformedInput) {
+        switch (reader.string("url"), reader.take("file") { $0.isNull ? nil : $0 }) {
+        case (let url?, nil): self = .url(url)
+        case (nil, let json?):
+            guard let file = TelegramFile(json) else {
+                throw MalformedInput(.invalidPayload, "\(type): the file has no file_id or no file_unique_id")
+            }
+            self = .file(file)
+        default: throw MalformedInput(.invalidPayload, "\(type): one of url and file is needed")
+        }
+    }
+
+    /// The one member of a payload that names the source.
+    package var json: JSONObject {
+        switch self {
+        case .url(let url): ["url": .string(url)]
+        case .file(let file): ["file": file.json]
+        }
+    }
+
+    /// The URL as the user wrote it; nil for a file of a message.
+    package var url: String? { if case .url(let url) = self { url } else { nil } }
+}
+
+/// Requests the video or the audio of a source: `commands.media.video_download` and `commands.media.audio_download`.
+package struct MediaDownload: EventPayload {
+    private static let typesOfKinds: KeyValuePairs<MediaKind, String> = [
+        .video: "commands.media.video_download", .audio: "commands.media.audio_download",
+    ]
+
+    package static let types = typesOfKinds.map(\.value)
+
+    package var kind: MediaKind
+    package var source: DownloadSource
+
+    package init(kind: MediaKind, source: DownloadSource) {
+        self.kind = kind
+        self.source = source
+    }
+
+    /// - Throws: `MalformedInput` if the type is another, or the payload names neither a URL nor a file, or both.
+    package init(_ payload: JSONObject, type: String) throws(MalformedInput) {
+        guard let kind = MediaDownload.typesOfKinds.first(where: { $0.value == type })?.key else {
+            throw MalformedInput(.unknownType, "\(type) is no media command")
+        }
+        self.kind = kind
+        var reader = PayloadReader(payload)
+        source = try DownloadSource(&reader, type: type)
+    }
+
+    package static func type(of kind: MediaKind) -> String {
+        switch kind {
+        case .video: "commands.media.video_download"
+        case .audio: "commands.media.audio_download"
+        }
+    }
+
+    package var type: String { MediaDownload.type(of: kind) }
+    package var json: JSONObject { source.json }
+}
+
+/// Hands a download that exceeds the limit for direct downloads to a separate worker: `commands.media.large_download`.
+package struct LargeDownload: EventPayload {
+    package static let type = "commands.media.large_download"
+    package static let types = [type]
+
+    package var kind: MediaKind
+    package var source: DownloadSource
+    package var sizeBytes: Int64?
+    /// The limit for direct downloads, which this download exceeds.
+    package var limitBytes: Int64?
+
+    package init(kind: MediaKind, source: DownloadSource, sizeBytes: Int64?, limitBytes: Int64?) {
+        self.kind = kind
+        self.source = source
+        self.sizeBytes = sizeBytes
+        self.limitBytes = limitBytes
+    }
+
+    /// - Throws: `MalformedInput` if there is no kind, or the payload names neither a URL nor a file, or both.
+    package init(_ payload: JSONObject, type: String) throws(MalformedInput) {
+        var reader = PayloadReader(payload)
+        guard let kind = reader.string("kind").flatMap(MediaKind.init) else {
+            throw MalformedInput(.invalidPayload, "\(type): kind is neither video nor audio")
+        }
+        self.kind = kind
+        source = try DownloadSource(&reader, type: type)
+        sizeBytes = reader.integer("size_bytes")
+        limitBytes = reader.integer("limit_bytes")
+    }
+
+    package var type: String { LargeDownload.type }
+
+    package var json: JSONObject {
+        var json = source.json
+        json["kind"] = .string(kind.rawValue)
+        json["size_bytes"] = JSON(sizeBytes)
+        json["limit_bytes"] = JSON(limitBytes)
+        return json
+    }
+}

@@ -1,0 +1,229 @@
+package import JSON
+
+/// Reports the state and progress of a request: `events.media.progress`.
+package struct MediaProgress: EventPayload {
+    package static let type = "events.media.progress"
+    package static let types = [type]
+
+    package enum State: String, Sendable, CaseIterable {
+        case accepted
+        /// As many downloads as allowed are running.
+        case queued
+        /// The same source is being downloaded for another request, for which this one waits.
+        case waiting
+        case downloading
+        case converting
+        case storing
+        case uploading
+    }
+
+    /// The kind of media that was requested; nil as long as the part of the work that reports does not know it.
+    package var kind: MediaKind?
+    /// nil for a state that this version does not know.
+    package var state: State?
+    /// The completed fraction of the current state's work, 0…1, if it is known.
+    package var fraction: Double?
+    package var doneBytes: Int64?
+    package var totalBytes: Int64?
+    package var bytesPerSecond: JSONNumber?
+    package var title: String?
+
+    package init(
+        _ state: State, kind: MediaKind? = nil, fraction: Double? = nil, doneBytes: Int64? = nil,
+        totalBytes: Int64? = nil, bytesPerSecond: Double? = nil, title: String? = nil
+    ) {
+        self.kind = kind
+        self.state = state
+        self.fraction = fraction
+        self.doneBytes = doneBytes
+        self.totalBytes = totalBytes
+        self.bytesPerSecond = bytesPerSecond.map { JSONNumber($0) }
+        self.title = title
+    }
+
+    package init(_ payload: JSONObject, type: String = MediaProgress.type) {
+        var reader = PayloadReader(payload)
+        kind = reader.string("kind").flatMap(MediaKind.init)
+        state = reader.string("state").flatMap(State.init)
+        fraction = reader.number("fraction")?.double
+        doneBytes = reader.integer("done_bytes")
+        totalBytes = reader.integer("total_bytes")
+        bytesPerSecond = reader.number("rate_bytes_per_second")
+        title = reader.string("title")
+    }
+
+    package var type: String { MediaProgress.type }
+
+    package var json: JSONObject {
+        [
+            "kind": JSON(kind?.rawValue), "state": JSON(state?.rawValue), "fraction": fraction.map { .number($0) },
+            "done_bytes": JSON(doneBytes), "total_bytes": JSON(totalBytes),
+            "rate_bytes_per_second": JSON(bytesPerSecond), "title": JSON(title),
+        ]
+    }
+}
+
+/// Names a local file that was downloaded completely: `events.media.fetched`.
+package struct MediaFetched: EventPayload {
+    package static let type = "events.media.fetched"
+    package static let types = [type]
+
+    package var kind: MediaKind
+    /// The content address: the SHA-256 of the kind, a line feed and the normalized URL.
+    package var key: String
+    /// The path of the file. The next stage may move the file.
+    package var path: String
+    package var metadata: MediaMetadata
+    /// The name of the machine that has the file.
+    package var host: String?
+    /// The members that are not read here, which go on to later events.
+    let unknown: JSONObject
+
+    package init(kind: MediaKind, key: String, path: String, metadata: MediaMetadata, host: String? = nil) {
+        self.kind = kind
+        self.key = key
+        self.path = path
+        self.metadata = metadata
+        self.host = host
+        unknown = [:]
+    }
+
+    /// - Throws: `MalformedInput` if there is no kind, key or path.
+    package init(_ payload: JSONObject, type: String = MediaFetched.type) throws(MalformedInput) {
+        var reader = PayloadReader(payload)
+        guard let kind = reader.string("kind").flatMap(MediaKind.init) else {
+            throw MalformedInput(.invalidPayload, "kind is neither video nor audio")
+        }
+        guard let key = reader.string("key"), let path = reader.string("path"), !path.isEmpty else {
+            throw MalformedInput(.invalidPayload, "no key or no path")
+        }
+        (self.kind, self.key, self.path) = (kind, key, path)
+        metadata = MediaMetadata(&reader)
+        host = reader.string("host")
+        unknown = reader.unknown
+    }
+
+    package var type: String { MediaFetched.type }
+
+    package var json: JSONObject {
+        let name: JSONObject = ["kind": .string(kind.rawValue), "key": .string(key), "path": .string(path)]
+        let place: JSONObject = ["host": JSON(host)]
+        return JSONObject(name.members + metadata.members + place.members).followed(by: unknown)
+    }
+}
+
+/// Names a stored object that is ready to be sent: `events.dl.video.ready` and `events.dl.audio.ready`.
+package struct DownloadReady: EventPayload {
+    package static let types = ["events.dl.video.ready", "events.dl.audio.ready"]
+
+    /// The kind of media that was requested; nil only if a script left it out.
+    package var kind: MediaKind?
+    package var key: String
+    /// The path of a local copy.
+    package var path: String?
+    package var metadata: MediaMetadata
+    /// The store that has the object, such as `s3://bucket` or `file:/path`; nil only if a script left it out.
+    package var store: String?
+    /// A presigned GET URL, if the store can make one.
+    package var url: String?
+    /// RFC 3339, kept as it was written.
+    package var urlExpiresAt: String?
+    /// Whether the object was already in the store, so that nothing was downloaded.
+    package var isCached: Bool
+    /// The event type that the payload was read from; nil for a payload that was made here.
+    private let readType: String?
+    private let unknown: JSONObject
+
+    /// Describes an object of a store.
+    package init(
+        kind: MediaKind, key: String, path: String? = nil, metadata: MediaMetadata, store: String, isCached: Bool
+    ) {
+        (self.kind, self.key, self.path, self.metadata) = (kind, key, path, metadata)
+        (self.store, self.isCached) = (store, isCached)
+        (readType, unknown) = (nil, [:])
+    }
+
+    /// Describes the object that a fetched file became.
+    ///
+    /// - Parameter path: The path of a local copy, if there is one.
+    package init(_ fetched: MediaFetched, store: String, path: String?, isCached: Bool) {
+        (kind, key, self.path, metadata) = (fetched.kind, fetched.key, path, fetched.metadata)
+        (self.store, self.isCached) = (store, isCached)
+        (readType, unknown) = (nil, fetched.unknown)
+    }
+
+    /// Reads this payload, or that of `events.media.fetched`, which has no store.
+    ///
+    /// - Throws: `MalformedInput` if there is no key.
+    package init(_ payload: JSONObject, type: String) throws(MalformedInput) {
+        var reader = PayloadReader(payload)
+        kind = reader.string("kind").flatMap(MediaKind.init)
+        guard let key = reader.string("key") else { throw MalformedInput(.invalidPayload, "\(type): no key") }
+        self.key = key
+        path = reader.string("path")
+        metadata = MediaMetadata(&reader)
+        store = reader.string("store")
+        url = reader.string("url")
+        urlExpiresAt = reader.string("url_expires_at")
+        isCached = reader.bool("cached") ?? false
+        readType = type
+        unknown = reader.unknown
+    }
+
+    package static func type(of kind: MediaKind) -> String { "events.dl.\(kind.rawValue).ready" }
+
+    package var type: String { readType ?? kind.map { DownloadReady.type(of: $0) } ?? DownloadReady.types[0] }
+
+    package var json: JSONObject {
+        let name: JSONObject = ["kind": JSON(kind?.rawValue), "key": .string(key), "path": JSON(path)]
+        let place: JSONObject = [
+            "store": JSON(store), "url": JSON(url), "url_expires_at": JSON(urlExpiresAt),
+            "cached": isCached ? true : nil,
+        ]
+        return JSONObject(name.members + metadata.members + place.members).followed(by: unknown)
+    }
+}
+
+/// Reports that a request failed: `events.dl.video.failed` and `events.dl.audio.failed`.
+package struct DownloadFailed: EventPayload {
+    package static let types = ["events.dl.video.failed", "events.dl.audio.failed"]
+
+    /// The kind of media that was requested; nil only if a script left it out, as for all members below.
+    package var kind: MediaKind?
+    /// The URL as the user wrote it; nil also for a file of a message.
+    package var url: String?
+    /// The kind of failure, as a word for scripts.
+    package var code: String?
+    /// The reason, as one line for the user.
+    package var reason: String?
+    /// Whether another attempt may succeed.
+    package var isTemporary: Bool?
+    /// The event type that the payload was read from; nil for a payload that was made here.
+    private let readType: String?
+
+    package init(kind: MediaKind, url: String?, code: String, reason: String, isTemporary: Bool) {
+        (self.kind, self.url, self.code, self.reason, self.isTemporary) = (kind, url, code, reason, isTemporary)
+        readType = nil
+    }
+
+    package init(_ payload: JSONObject, type: String) {
+        var reader = PayloadReader(payload)
+        kind = reader.string("kind").flatMap(MediaKind.init)
+        url = reader.string("url")
+        code = reader.string("code")
+        reason = reader.string("reason")
+        isTemporary = reader.bool("temporary")
+        readType = type
+    }
+
+    package static func type(of kind: MediaKind) -> String { "events.dl.\(kind.rawValue).failed" }
+
+    package var type: String { readType ?? kind.map { DownloadFailed.type(of: $0) } ?? DownloadFailed.types[0] }
+
+    package var json: JSONObject {
+        [
+            "kind": JSON(kind?.rawValue), "url": JSON(url), "code": JSON(code), "reason": JSON(reason),
+            "temporary": JSON(isTemporary),
+        ]
+    }
+}

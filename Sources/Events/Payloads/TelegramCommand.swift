@@ -1,0 +1,240 @@
+package import Envelope
+package import JSON
+
+/// The actions of tg-send, as the words behind `commands.telegram.` and in `action` of its events.
+package enum TelegramAction: String, Sendable, CaseIterable {
+    case send, reply, edit, delete, react
+    case sendVideo = "send_video"
+    case sendAudio = "send_audio"
+    case sendDocument = "send_document"
+    /// Sends the media of a finished request; no command asks for it.
+    case deliver
+}
+
+/// A new message of text.
+package struct TextMessage: Sendable, Hashable {
+    package var text: String
+    /// `HTML`, `Markdown` or `MarkdownV2`; nil for plain text.
+    package var parseMode: String?
+    /// The message to reply to.
+    package var replyTo: Int64?
+    /// Whether to send without a notification.
+    package var isSilent: Bool
+
+    package init(_ text: String, parseMode: String? = nil, replyTo: Int64? = nil, isSilent: Bool = false) {
+        self.text = text
+        self.parseMode = parseMode
+        self.replyTo = replyTo
+        self.isSilent = isSilent
+    }
+}
+
+/// A new message with a file.
+package struct FileMessage: Sendable, Hashable {
+    package enum Kind: String, Sendable, CaseIterable {
+        case video, audio, document
+    }
+
+    package enum Source: Sendable, Hashable {
+        /// The path of a file on this machine, which is uploaded.
+        case path(String)
+        /// The URL from which Telegram downloads the file.
+        case url(String)
+        /// Telegram's identifier of a file, which is valid for one bot or account only.
+        case fileID(String)
+    }
+
+    package var kind: Kind
+    package var source: Source
+    package var caption: String?
+    /// `HTML`, `Markdown` or `MarkdownV2`; nil for plain text.
+    package var parseMode: String?
+    /// The message to reply to.
+    package var replyTo: Int64?
+    /// Whether to send without a notification.
+    package var isSilent: Bool
+    package var fileName: String?
+    package var contentType: String?
+    package var description: MediaDescription
+    /// The address under which the file_id is cached.
+    package var key: String?
+
+    package init(
+        _ kind: Kind, _ source: Source, caption: String? = nil, parseMode: String? = nil, replyTo: Int64? = nil,
+        isSilent: Bool = false, fileName: String? = nil, contentType: String? = nil,
+        description: MediaDescription = MediaDescription(), key: String? = nil
+    ) {
+        (self.kind, self.source, self.caption, self.parseMode) = (kind, source, caption, parseMode)
+        (self.replyTo, self.isSilent, self.fileName) = (replyTo, isSilent, fileName)
+        (self.contentType, self.description, self.key) = (contentType, description, key)
+    }
+}
+
+/// Requests an action in a chat: `commands.telegram.*`.
+package struct TelegramCommand: EventPayload {
+    private static let prefix = "commands.telegram."
+    package static let types = TelegramAction.allCases.filter { $0 != .deliver }.map { prefix + $0.rawValue }
+
+    package enum Body: Sendable, Hashable {
+        case send(TextMessage)
+        case reply(TextMessage)
+        /// Replaces the text of a message.
+        case edit(messageID: Int64, text: String, parseMode: String?)
+        case delete(messageID: Int64)
+        /// Sets a reaction, or removes it if `emoji` is empty. Without `messageID` the message is that of `meta.origin`.
+        case react(emoji: String, messageID: Int64?)
+        case file(FileMessage)
+    }
+
+    /// The chat; nil means that of `meta.origin`.
+    package var chat: ChatID?
+    package var body: Body
+
+    package init(_ body: Body, chat: ChatID? = nil) {
+        self.body = body
+        self.chat = chat
+    }
+
+    /// - Throws: `MalformedInput` if the type is no such command, or the payload lacks what its action needs.
+    package init(_ payload: JSONObject, type: String) throws(MalformedInput) {
+        guard let action = TelegramCommand.action(of: type) else {
+            throw MalformedInput(.unknownType, "\(type) is no command to Telegram")
+        }
+        var reader = PayloadReader(payload, type: type)
+        chat = try reader.strict("chat_id") { ChatID($0) }
+        body = try Body(action, &reader, type: type)
+    }
+
+    /// - Throws: `MalformedInput` as above, and if neither the payload nor `meta.origin` names the chat, or the message that
+    ///   the action needs.
+    package init(_ event: Envelope) throws(MalformedInput) {
+        guard event.payload["chat_id"] != nil || event.origin?.chat != nil else {
+            throw MalformedInput(.invalidPayload, "\(event.type): no chat_id, and no meta.origin to take it from")
+        }
+        try self.init(event.payload, type: event.type)
+        if case .react(_, nil) = body, event.origin?.messageID == nil {
+            throw MalformedInput(.invalidPayload, "\(event.type): no message_id")
+        }
+    }
+
+    /// The action that a type asks for; nil if the type is no such command.
+    package static func action(of type: String) -> TelegramAction? {
+        guard type.hasPrefix(prefix), let action = TelegramAction(rawValue: String(type.dropFirst(prefix.count))),
+            action != .deliver
+        else { return nil }
+        return action
+    }
+
+    package static func type(of action: TelegramAction) -> String { prefix + action.rawValue }
+
+    package var action: TelegramAction {
+        switch body {
+        case .send: .send
+        case .reply: .reply
+        case .edit: .edit
+        case .delete: .delete
+        case .react: .react
+        case .file(let file):
+            switch file.kind {
+            case .video: .sendVideo
+            case .audio: .sendAudio
+            case .document: .sendDocument
+            }
+        }
+    }
+
+    package var type: String { TelegramCommand.type(of: action) }
+
+    package var json: JSONObject {
+        switch body {
+        case .send(let message), .reply(let message):
+            [
+                "text": .string(message.text), "parse_mode": JSON(message.parseMode), "chat_id": chat?.json,
+                "reply_to": JSON(message.replyTo), "silent": message.isSilent ? true : nil,
+            ]
+        case .edit(let messageID, let text, let parseMode):
+            [
+                "text": .string(text), "message_id": .integer(messageID), "parse_mode": JSON(parseMode),
+                "chat_id": chat?.json,
+            ]
+        case .delete(let messageID): ["message_id": .integer(messageID), "chat_id": chat?.json]
+        case .react(let emoji, let messageID):
+            ["emoji": .string(emoji), "chat_id": chat?.json, "message_id": JSON(messageID)]
+        case .file(let file): file.json(chat: chat)
+        }
+    }
+}
+
+extension TelegramCommand.Body {
+    fileprivate init(
+        _ action: TelegramAction, _ reader: inout PayloadReader, type: String
+    ) throws(MalformedInput) {
+        switch action {
+        case .send: self = .send(try TextMessage(&reader, type: type))
+        case .reply: self = .reply(try TextMessage(&reader, type: type))
+        case .edit:
+            let messageID = try TelegramCommand.Body.messageID(&reader, type: type)
+            let message = try TextMessage(&reader, type: type)
+            self = .edit(messageID: messageID, text: message.text, parseMode: message.parseMode)
+        case .delete: self = .delete(messageID: try TelegramCommand.Body.messageID(&reader, type: type))
+        case .react:
+            self = .react(emoji: reader.string("emoji") ?? "", messageID: try reader.messageID("message_id"))
+        case .sendVideo: self = .file(try FileMessage(.video, &reader, type: type))
+        case .sendAudio: self = .file(try FileMessage(.audio, &reader, type: type))
+        case .sendDocument, .deliver: self = .file(try FileMessage(.document, &reader, type: type))
+        }
+    }
+
+    private static func messageID(_ reader: inout PayloadReader, type: String) throws(MalformedInput) -> Int64 {
+        guard let id = try reader.messageID("message_id") else {
+            throw MalformedInput(.invalidPayload, "\(type): no message_id")
+        }
+        return id
+    }
+}
+
+extension TextMessage {
+    fileprivate init(_ reader: inout PayloadReader, type: String) throws(MalformedInput) {
+        guard let text = reader.string("text"), !text.isEmpty else {
+            throw MalformedInput(.invalidPayload, "\(type): no text")
+        }
+        self.init(
+            text, parseMode: try reader.strict("parse_mode", \.string), replyTo: try reader.messageID("reply_to"),
+            isSilent: reader.bool("silent") ?? false)
+    }
+}
+
+extension FileMessage {
+    fileprivate init(_ kind: Kind, _ reader: inout PayloadReader, type: String) throws(MalformedInput) {
+        let source: Source
+        if let id = reader.string("file_id") {
+            source = .fileID(id)
+        } else if let url = reader.string("url") {
+            source = .url(url)
+        } else if let path = reader.string("path") {
+            source = .path(path)
+        } else {
+            throw MalformedInput(.invalidPayload, "\(type): one of path, url and file_id is needed")
+        }
+        self.init(
+            kind, source, caption: reader.string("caption"), parseMode: try reader.strict("parse_mode", \.string),
+            replyTo: try reader.messageID("reply_to"), isSilent: reader.bool("silent") ?? false,
+            fileName: reader.string("file_name"), contentType: reader.string("content_type"),
+            description: MediaDescription(&reader), key: reader.string("key"))
+    }
+
+    fileprivate func json(chat: ChatID?) -> JSONObject {
+        let what: JSONObject =
+            switch source {
+            case .path(let path): ["path": .string(path)]
+            case .url(let url): ["url": .string(url)]
+            case .fileID(let id): ["file_id": .string(id)]
+            }
+        let message: JSONObject = [
+            "caption": JSON(caption), "parse_mode": JSON(parseMode), "chat_id": chat?.json, "reply_to": JSON(replyTo),
+            "silent": isSilent ? true : nil, "file_name": JSON(fileName), "content_type": JSON(contentType),
+        ]
+        let cache: JSONObject = ["key": JSON(key)]
+        return JSONObject(what.members + message.members + description.members + cache.members)
+    }
+}

@@ -1,0 +1,243 @@
+import Envelope
+import Foundation
+import JSON
+import JSONSchema
+import Payloads
+import System
+import Testing
+
+/// Holds the payload types against `schemas/`, in both directions.
+@Suite(.timeLimit(.minutes(2))) struct SchemaExampleTests {
+    static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent().appendingPathComponent("schemas").path
+
+    static let all: [any EventPayload.Type] = [
+        AccessChanged.self, AccessDenied.self, BlobStored.self, DeadLetter.self, DownloadFailed.self,
+        DownloadReady.self, LargeDownload.self, MediaDownload.self, MediaFetched.self, MediaProgress.self,
+        TelegramCommand.self, TelegramFailed.self, TelegramSent.self, TelegramUpdate.self, TelegramWaiting.self,
+    ]
+
+    private static func examples(of type: String) throws -> [JSONObject] {
+        let file = URL(fileURLWithPath: "\(folder)/\(type).json")
+        return try JSON(parsing: Array(Data(contentsOf: file)))["examples"]?.array?.compactMap(\.object) ?? []
+    }
+
+    /// The value with the keys of all its objects sorted: schemas do not order them.
+    private func sorted(_ json: JSON) -> JSON {
+        switch json {
+        case .array(let items): .array(items.map(sorted))
+        case .object(let object):
+            .object(
+                JSONObject(
+                    object.members.sorted { $0.key < $1.key }
+                        .map { .init(key: $0.key, value: sorted($0.value)) }))
+        default: json
+        }
+    }
+
+    /// Checks envelopes in a thread that has the stack for it.
+    private func fault(_ event: Envelope) throws -> MalformedInput? {
+        let outcome = Monitor<Result<MalformedInput?, any Error>?>(nil)
+        BlockingThread.start(stackBytes: SchemaSet.stackBytes) {
+            let result = Result {
+                try SchemaSet(folder: Self.folder)
+                    .fault(of: Array(event.line.dropLast()), type: event.type, version: event.version)
+            }
+            outcome.update { $0 = result }
+        }
+        return try #require(outcome.wait { $0 }).get()
+    }
+
+    @Test func `Every schema has a payload type, and every payload type has schemas`() throws {
+        let schemas = try FileManager.default.contentsOfDirectory(atPath: Self.folder)
+            .filter { $0.hasSuffix(".json") && $0 != "envelope.json" }.map { String($0.dropLast(5)) }
+        #expect(Set(Self.all.flatMap { $0.types }) == Set(schemas))
+        #expect(Set(schemas).count == Self.all.flatMap { $0.types }.count)
+    }
+
+    @Test(arguments: SchemaExampleTests.all.flatMap { $0.types })
+    func `The examples of a schema are read and written again as the same JSON`(_ type: String) throws {
+        let payload = try #require(Self.all.first { $0.types.contains(type) })
+        let examples = try Self.examples(of: type)
+        try #require(!examples.isEmpty)
+        for example in examples {
+            let read = try payload.init(example, type: type)
+            #expect(read.type == type)
+            #expect(sorted(.object(read.json)) == sorted(.object(example)))
+            let again = try payload.init(read.json, type: type)
+            #expect(again.json.members == read.json.members)
+        }
+    }
+
+    private static let correlation = EventID("0192f0c1-2345-7abc-9def-0123456789ab") ?? EventID()
+    private static let hash = String(repeating: "9f", count: 32)
+    private static let time = Timestamp(microseconds: 1_795_262_400_123_456)
+    private static let metadata = MediaMetadata(
+        content: FileContent(sizeBytes: 731_204, sha256: hash, contentType: "video/mp4"), fileName: "A clip.mp4",
+        origin: MediaOrigin(
+            sourceURL: "https://www.example.com/watch/7?utm_source=x", normalizedURL: "https://example.com/watch/7",
+            domain: "example.com", fetchedAt: time.description),
+        description: MediaDescription(
+            title: "A clip", performer: "Somebody", durationSeconds: JSONNumber(4.2), width: 640, height: 360))
+    private static let fetched = MediaFetched(
+        kind: .video, key: "video/\(hash).mp4", path: "/var/lib/tgpipe/clip.mp4", metadata: metadata, host: "fetcher-1")
+
+    private static func ready() -> DownloadReady {
+        var ready = DownloadReady(fetched, store: "s3://media", path: "/var/lib/tgpipe/copy.mp4", isCached: true)
+        ready.url = "https://s3.example.com/media/clip.mp4?X-Amz-Signature=1"
+        ready.urlExpiresAt = time.description
+        return ready
+    }
+
+    private static func file() throws -> TelegramFile {
+        try #require(
+            TelegramFile([
+                "file_id": "BAACAgIAAxkBAAM", "file_unique_id": "AgADAgAT", "type": "video", "file_name": "clip.mp4",
+                "mime_type": "video/mp4", "file_size": 731_204, "duration": 4, "width": 640, "height": 360,
+                "title": "A clip", "performer": "Somebody",
+            ]))
+    }
+
+    /// Values with all that each type can have, as JSON text that shows the order of its keys.
+    private static func values() throws -> [(any EventPayload, String)] {
+        let text = TextMessage("Good morning", parseMode: "HTML", replyTo: 7, isSilent: true)
+        let told = #""title":"A clip","performer":"Somebody","duration_seconds":4.2,"width":640,"height":360"#
+        let content = #""size_bytes":731204,"sha256":"\#(hash)","content_type":"video/mp4""#
+        let source =
+            #""file_name":"A clip.mp4","source_url":"https://www.example.com/watch/7?utm_source=x","#
+            + #""normalized_url":"https://example.com/watch/7","domain":"example.com""#
+        let media = #"\#(content),\#(source),\#(told),"fetched_at":"2026-11-21T12:00:00.123456Z""#
+        let signed =
+            #""url":"https://s3.example.com/media/clip.mp4?X-Amz-Signature=1","url_expires_at":"2026-11-21T12:00:00.123456Z""#
+        let inTelegram =
+            #"{"file_id":"BAACAgIAAxkBAAM","file_unique_id":"AgADAgAT","type":"video","file_name":"clip.mp4","#
+            + #""mime_type":"video/mp4","file_size":731204,"duration":4,"width":640,"height":360,"title":"A clip","#
+            + #""performer":"Somebody"}"#
+        return [
+            (
+                MediaDownload(kind: .video, source: .url("https://example.com/")), #"{"url":"https://example.com/"}"#
+            ),
+            (MediaDownload(kind: .audio, source: .file(try file())), #"{"file":\#(inTelegram)}"#),
+            (
+                LargeDownload(kind: .video, source: .url("https://example.com/"), sizeBytes: 9, limitBytes: 5),
+                #"{"url":"https://example.com/","kind":"video","size_bytes":9,"limit_bytes":5}"#
+            ),
+            (
+                MediaProgress(
+                    .downloading, kind: .video, fraction: 0.5, doneBytes: 5, totalBytes: 10, bytesPerSecond: 2,
+                    title: "A clip"),
+                #"{"kind":"video","state":"downloading","fraction":0.5,"done_bytes":5,"total_bytes":10,"#
+                    + #""rate_bytes_per_second":2.0,"title":"A clip"}"#
+            ),
+            (
+                fetched,
+                #"{"kind":"video","key":"video/\#(hash).mp4","path":"/var/lib/tgpipe/clip.mp4",\#(media),"#
+                    + #""host":"fetcher-1"}"#
+            ),
+            (
+                ready(),
+                #"{"kind":"video","key":"video/\#(hash).mp4","path":"/var/lib/tgpipe/copy.mp4",\#(media),"#
+                    + #""store":"s3://media",\#(signed),"cached":true}"#
+            ),
+            (
+                DownloadFailed(
+                    kind: .audio, url: "https://example.com/gone", code: "not_found", reason: "Gone.",
+                    isTemporary: false),
+                #"{"kind":"audio","url":"https://example.com/gone","code":"not_found","reason":"Gone.","temporary":false}"#
+            ),
+            (
+                BlobStored(
+                    store: "s3://media", key: "blob/a", url: "https://s3.example.com/a", urlExpiresAt: time,
+                    content: metadata.content, existed: false),
+                #"{"store":"s3://media","key":"blob/a","url":"https://s3.example.com/a","#
+                    + #""url_expires_at":"2026-11-21T12:00:00.123456Z",\#(content),"existed":false}"#
+            ),
+            (
+                TelegramCommand(.send(text), chat: .name("@some_channel")),
+                #"{"text":"Good morning","parse_mode":"HTML","chat_id":"@some_channel","reply_to":7,"silent":true}"#
+            ),
+            (TelegramCommand(.reply(TextMessage("Yes"))), #"{"text":"Yes"}"#),
+            (
+                TelegramCommand(.edit(messageID: 8, text: "Done", parseMode: "HTML"), chat: .id(42)),
+                #"{"text":"Done","message_id":8,"parse_mode":"HTML","chat_id":42}"#
+            ),
+            (TelegramCommand(.delete(messageID: 8), chat: .id(42)), #"{"message_id":8,"chat_id":42}"#),
+            (
+                TelegramCommand(.react(emoji: "👍", messageID: 7), chat: .id(42)),
+                #"{"emoji":"👍","chat_id":42,"message_id":7}"#
+            ),
+            (
+                TelegramCommand(
+                    .file(
+                        FileMessage(
+                            .audio, .path("/srv/a.mp3"), caption: "As asked", parseMode: "HTML", replyTo: 7,
+                            isSilent: true, fileName: "a.mp3", contentType: "audio/mpeg",
+                            description: metadata.description, key: "audio/a")), chat: .id(42)),
+                #"{"path":"/srv/a.mp3","caption":"As asked","parse_mode":"HTML","chat_id":42,"reply_to":7,"silent":true,"#
+                    + #""file_name":"a.mp3","content_type":"audio/mpeg",\#(told),"key":"audio/a"}"#
+            ),
+            (
+                TelegramCommand(.file(FileMessage(.video, .url("https://example.com/a.mp4"))), chat: .id(42)),
+                #"{"url":"https://example.com/a.mp4","chat_id":42}"#
+            ),
+            (
+                TelegramCommand(.file(FileMessage(.document, .fileID("BAAC"))), chat: .id(42)),
+                #"{"file_id":"BAAC","chat_id":42}"#
+            ),
+            (
+                TelegramSent(
+                    .sendVideo, chat: .id(42), messageID: 9, fileID: "BAAC", key: "video/a", isCached: true,
+                    elapsedSeconds: JSONNumber(0.012)),
+                #"{"action":"send_video","chat_id":42,"message_id":9,"file_id":"BAAC","key":"video/a","cached":true,"#
+                    + #""elapsed_seconds":0.012}"#
+            ),
+            (
+                TelegramFailed(.deliver, chat: .id(42), code: 403, reason: "Forbidden"),
+                #"{"action":"deliver","chat_id":42,"code":403,"reason":"Forbidden"}"#
+            ),
+            (
+                TelegramWaiting(
+                    accountID: 42, method: "messages.sendMessage", until: time, seconds: 31, reason: "FLOOD_WAIT_31",
+                    chatID: -100),
+                #"{"account_id":42,"method":"messages.sendMessage","until":"2026-11-21T12:00:00.123456Z","seconds":31,"#
+                    + #""reason":"FLOOD_WAIT_31","chat_id":-100}"#
+            ),
+            (
+                TelegramUpdate(
+                    updateID: 12, kind: "deleted_messages", body: ["message_ids": [7]],
+                    tl: ["_": "updateDeleteMessages"]),
+                #"{"update_id":12,"deleted_messages":{"message_ids":[7]},"tl":{"_":"updateDeleteMessages"}}"#
+            ),
+            (
+                AccessChanged(.bless, subjectID: 99, by: 42, isActive: true, expiresAt: time),
+                #"{"rule":"bless","subject_id":99,"by":42,"active":true,"expires_at":"2026-11-21T12:00:00.123456Z"}"#
+            ),
+            (
+                AccessDenied(reason: "hammered", userID: 99, chatID: 98, text: ".vdl"),
+                #"{"reason":"hammered","user_id":99,"chat_id":98,"text":".vdl"}"#
+            ),
+            (
+                DeadLetter(
+                    line: Array("{oops".utf8), code: "failed", reason: "not JSON", tool: "media-fetch",
+                    queue: .init(
+                        queue: "media", entry: "1795299933309-0", group: "media-fetch", worker: "host1:13437:ecbe0e9a",
+                        attempts: 5, failedAt: time)),
+                #"{"tool":"media-fetch","code":"failed","reason":"not JSON","line":"{oops","size_bytes":5,"#
+                    + #""truncated":false,"queue":"media","entry":"1795299933309-0","group":"media-fetch","#
+                    + #""worker":"host1:13437:ecbe0e9a","attempts":5,"failed_at":"2026-11-21T12:00:00.123456Z"}"#
+            ),
+        ]
+    }
+
+    @Test func `Full values are written in their order, fit their schemas and are read again`() throws {
+        let values = try Self.values()
+        #expect(Set(values.map { $0.0.type }).isSuperset(of: Self.all.map { $0.types[0] }))
+        for (value, text) in values {
+            #expect(JSON.object(value.json).text == text)
+            let event = Envelope(value, meta: [:], correlationID: Self.correlation)
+            #expect(event.type == value.type)
+            #expect(try fault(event) == nil, "\(text)")
+            #expect(try Swift.type(of: value).init(value.json, type: value.type).json == value.json)
+        }
+    }
+}
