@@ -141,9 +141,9 @@ import Testing
             ),
             (
                 DownloadFailed(
-                    kind: .audio, url: "https://example.com/gone", code: "not_found", reason: "Gone.",
+                    kind: .video, url: "https://example.com/gone", code: "not_found", reason: "Gone.",
                     isTemporary: false),
-                #"{"kind":"audio","url":"https://example.com/gone","code":"not_found","reason":"Gone.","temporary":false}"#
+                #"{"kind":"video","url":"https://example.com/gone","code":"not_found","reason":"Gone.","temporary":false}"#
             ),
             (
                 BlobStored(

@@ -17,7 +17,7 @@ using simdjson::dom::element;
 using simdjson::dom::element_type;
 using simdjson::dom::object;
 
-// Above this a parser gives its memory back after use, so that one huge line does not cost for ever.
+// A parser with a larger capacity frees its memory after use, so that one huge line does not occupy memory for ever.
 static constexpr size_t kept_capacity = size_t(1) << 20;
 
 struct tgp_parser {
@@ -55,7 +55,7 @@ const char *words(simdjson::error_code error) {
 
 simdjson::error_code make_room(tgp_parser *self, size_t count) {
     auto &parser = self->parser;
-    // The parser's own growth would forget the depth limit.
+    // A parser that grows by itself would lose the depth limit.
     if (parser.capacity() >= count && parser.max_depth() == self->max_depth) return simdjson::SUCCESS;
     return parser.allocate(std::max({count, parser.capacity(), size_t(4096)}), self->max_depth);
 }
@@ -78,7 +78,8 @@ bool is_dotted_name(std::string_view name) {
 
 bool is_uuid(std::string_view id) {
     if (id.size() != 36 || id[8] != '-' || id[13] != '-' || id[18] != '-' || id[23] != '-') return false;
-    // Without a branch and of a fixed length, so that the compiler makes a few vector instructions of it: an event has three.
+    // The loop has no branch and a fixed length, so that the compiler turns it into a few vector instructions: an event has three
+    // UUIDs.
     uint8_t digits = 0;
     for (size_t i = 0; i < 36; i++) {
         uint8_t c = uint8_t(id[i]);
@@ -94,7 +95,7 @@ bool take_version(tgp_header &header, element value) {
     return true;
 }
 
-/// Whether a value is a string that passes a check.
+/// Returns whether a value is a string that a check accepts.
 bool is_text(element value, bool check(std::string_view)) {
     std::string_view string;
     return !value.get(string) && check(string);
@@ -102,7 +103,7 @@ bool is_text(element value, bool check(std::string_view)) {
 
 enum class known_key { none, id, type, version, correlation_id, causation_id, timestamp, payload, meta };
 
-/// By length first, so that most keys cost one comparison.
+/// Returns the key that a name stands for. It looks at the length first, so that most keys cost one comparison.
 known_key known(std::string_view key) {
     auto only = [&](std::string_view name, known_key known) { return key == name ? known : known_key::none; };
     switch (key.size()) {
@@ -116,9 +117,7 @@ known_key known(std::string_view key) {
     }
 }
 
-/// Takes one member of the top-level object into the header.
-///
-/// Returns what is wrong with it.
+/// Takes one member of the top-level object into the header. Returns the fault of the member, or TGP_OK.
 tgp_status take(tgp_header &header, std::string_view key, element value) {
     std::string_view string;
     switch (known(key)) {
@@ -141,7 +140,7 @@ tgp_status take(tgp_header &header, std::string_view key, element value) {
     return TGP_OK;
 }
 
-/// A whole number from 1 to 999999999; 0 for everything else.
+/// Returns a whole number from 1 to 999999999; 0 for other values.
 int32_t small_number(const char *at) {
     int32_t number = 0;
     const char *end = at + 9;
@@ -149,7 +148,7 @@ int32_t small_number(const char *at) {
     return quick_scan::ends_value(*at) ? number : 0;
 }
 
-/// As `take`, for the quick scan, which leaves it to the parser to say what is wrong.
+/// Takes one member for the quick scan. Returns whether it has no fault; the parser finds out which fault it has.
 bool take(tgp_header &header, const QuickScan::Member &member) {
     switch (known(member.key)) {
     case known_key::none: return true;
@@ -169,7 +168,7 @@ bool take(tgp_header &header, const QuickScan::Member &member) {
     return false;
 }
 
-/// Whether the line is a whole envelope, by the shorter way; false says nothing about it.
+/// Returns true if the quick scan finds that the line is an envelope. False does not mean that it is none.
 bool is_plain_envelope(tgp_parser *self, const char *line, size_t count, tgp_header &header) {
     if (make_room(self, count)) return false;
     auto &stages = *self->parser.implementation;
@@ -265,7 +264,7 @@ tgp_header tgp_scan(tgp_parser *self, const char *line, size_t count, bool padde
     give_back_memory(self);
     tgp_header header{};
     header.version = 1;
-    // Only where the line needs no copy: there the parser makes one.
+    // The quick scan reads bytes after the line; for a line without padding the parser makes a copy.
     if (padded && count > 0 && is_plain_envelope(self, line, count, header)) return header;
     header = {};
     header.version = 1;
@@ -285,13 +284,13 @@ tgp_header tgp_scan(tgp_parser *self, const char *line, size_t count, bool padde
     }
     for (auto member : object(root)) {
         auto status = take(header, member.key, member.value);
-        // The first fault is told, but the rest is still taken: a dead letter keeps a valid correlation id.
+        // The first fault is reported, but later members are still taken: a dead letter keeps a valid correlation id.
         if (status != TGP_OK && header.status == TGP_OK) {
             header.status = status;
             header.field = text(member.key);
         }
     }
-    // Of two correlation ids neither is the one.
+    // If there are two correlation ids, neither counts.
     if (header.status == TGP_DUPLICATE_KEY && self->repeated.key() == "correlation_id") header.correlation_id = {};
     if (header.status != TGP_OK) return header;
     if (!header.type.bytes) header.status = TGP_MISSING_TYPE;

@@ -4,9 +4,9 @@
 #include <cstring>
 #include <string_view>
 
-/// A hash by length, beginning and end, which tells most keys apart; equal hashes need a comparison.
+/// Returns a hash of the key's length, beginning and end, which differs for most keys. Keys with equal hashes must be compared.
 ///
-/// Reads the 8 bytes from the key's beginning on, also where the key is shorter: simdjson's buffers are padded.
+/// It reads 8 bytes from the key's beginning, even if the key is shorter: simdjson's buffers are padded.
 inline uint64_t key_hash(std::string_view key) {
     uint64_t head = 0, tail = 0;
     std::memcpy(&head, key.data(), sizeof head);

@@ -7,27 +7,27 @@
 
 #include "KeyHash.h"
 
-/// Accepts most whole envelopes by a walk over the places where their values begin (what simdjson calls its first stage), without
-/// the document that its second stage would build. Two thirds of the time, and nothing is written.
+/// Accepts most envelopes by a walk over the positions where their values begin, which are the result of simdjson's first stage. It
+/// needs no document, which the second stage would build. It takes two thirds of the time, and writes nothing.
 ///
-/// It never accepts what the document's parser refuses. What is unusual it does not understand (many keys in an object, a repeated
-/// hash, exponents, long numbers, surrogates, depth): for that, and for telling what is wrong with a line, there is the parser.
+/// It never accepts a line that the parser refuses. It does not accept unusual lines (many keys in an object, a repeated hash,
+/// exponents, long numbers, surrogates, deep nesting). The parser handles those, and finds the fault of a line.
 class QuickScan {
 public:
-    /// A member of the outermost object: its key, where its value begins, and where what follows the value begins.
+    /// A member of the outermost object: its key, the position of its value, and the position of the next token after the value.
     struct Member {
         std::string_view key;
         const char *value;
         const char *next;
 
         bool is(char begin) const { return *value == begin; }
-        /// The text between the quotes of a string, with its escapes as they were written.
+        /// Returns the text between the quotes of a string, with its escapes unchanged.
         std::string_view text() const;
     };
 
-    /// Walks over a line whose strings and UTF-8 the first stage has found to be whole; bytes behind its end may be read.
+    /// Walks over a line in which the first stage has found no broken string and no broken UTF-8. It may read bytes after the line.
     ///
-    /// `take` gets each member of the outermost object, and tells whether it is acceptable.
+    /// `take` receives each member of the outermost object, and returns whether it is acceptable.
     template <class Take>
     bool accepts(const char *line, size_t count, const uint32_t *starts, uint32_t start_count, Take &&take);
 
@@ -36,7 +36,8 @@ private:
     static constexpr uint32_t most_keys_of_object = 64;
     static constexpr uint32_t most_keys = 1024;
 
-    /// An object or array that the walk is in; of an object, which of `hashes` are its keys', and a bit for each of them.
+    /// An object or array that contains the current position. For an object, `first_key` is the index in `hashes` of its first
+    /// key, and `seen` has a bit for the hash of each key.
     struct Container {
         uint64_t seen;
         uint32_t first_key;
@@ -51,13 +52,13 @@ private:
 
 namespace quick_scan {
 
-/// Most characters are answered by the first comparison.
+/// Returns whether a character is white space. The first comparison decides for most characters.
 inline bool is_space(char c) { return uint8_t(c) <= ' ' && (c == ' ' || c == '\t' || c == '\r' || c == '\n'); }
 
-/// What may follow a number or a word.
+/// Returns whether a character may follow a number or a literal.
 inline bool ends_value(char c) { return c == ',' || c == '}' || c == ']' || is_space(c); }
 
-/// The text between a quote and the closing quote that is the last thing before `next`; no data when there is none.
+/// Returns the text between a quote and the closing quote that is the last token before `next`; no data if there is none.
 inline std::string_view quoted(const char *quote, const char *next) {
     const char *end = next - 1;
     while (is_space(*end)) end--;
@@ -67,7 +68,7 @@ inline std::string_view quoted(const char *quote, const char *next) {
 
 inline bool is_digit(char c) { return uint8_t(c - '0') < 10; }
 
-/// Integers of up to 18 digits, and decimals of up to 16 without an exponent.
+/// Returns whether the text is an integer of up to 18 digits, or a decimal number of up to 16 digits without an exponent.
 inline bool is_simple_number(const char *at) {
     if (*at == '-') at++;
     const char *digits = at;
@@ -81,7 +82,7 @@ inline bool is_simple_number(const char *at) {
     return ends_value(*at);
 }
 
-/// Whether every escape in the line is well-formed; surrogates count as not.
+/// Returns whether every escape in the line is well-formed; surrogates count as malformed.
 bool escapes_are_simple(const char *line, size_t count);
 
 } // namespace quick_scan
@@ -94,18 +95,20 @@ inline bool QuickScan::repeats(uint32_t first_key, uint32_t used, uint64_t hash)
     return false;
 }
 
-// One function with labels, as the grammar is: a call or a table for each of the hundred steps would cost more than they do.
+// This is one function with a label for each part of the grammar: a call or a table for each of about a hundred steps would cost
+// more than the steps themselves.
 template <class Take>
 bool QuickScan::accepts(const char *line, size_t count, const uint32_t *starts, uint32_t start_count, Take &&take) {
     using namespace quick_scan;
     bool has_escapes = std::string_view(line, count).find('\\') != std::string_view::npos;
     if (has_escapes && !escapes_are_simple(line, count)) return false;
     uint32_t at = 0, depth = 0, used = 0;
-    // Of the innermost container. In variables of their own, since to copy them together stalls on what was just written.
+    // These three belong to the innermost container. They are separate variables, because a copy of the whole struct would wait for
+    // the writes just before it.
     uint64_t seen = 0;
     uint32_t first_key = 0;
     bool is_object = true;
-    // What begins at the next place; behind the last one, a byte that means nothing.
+    // Returns the character at the next position; after the last one, a byte without a meaning.
     auto begin = [&] { return at < start_count ? line[starts[at]] : '\0'; };
 
     if (begin() != '{') return false;
@@ -138,7 +141,7 @@ value: {
     char first = begin();
     at++;
     switch (first) {
-    // A string is whole: the first stage has found its end.
+    // The first stage has found the end of each string.
     case '"': break;
     case '{':
     case '[':

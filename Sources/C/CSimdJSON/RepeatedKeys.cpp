@@ -9,7 +9,8 @@
 
 namespace {
 
-/// Up to here a key is compared with those before it; larger objects are sorted, as their cost would grow with the square.
+/// In objects with up to this many keys, each key is compared with those before it. The keys of larger objects are sorted, because
+/// the cost of comparing would grow with the square of their number.
 constexpr size_t few_keys = 32;
 
 std::string_view text_at(const char *strings, uint64_t word) {
@@ -21,18 +22,18 @@ std::string_view text_at(const char *strings, uint64_t word) {
 
 bool is_container(uint64_t word) { return word >> 56 == '{' || word >> 56 == '['; }
 
-/// A number's value is a word of its own.
+/// Returns whether a word begins a number, whose value is the next word.
 bool is_number(uint64_t word) { return word >> 56 == 'l' || word >> 56 == 'u' || word >> 56 == 'd'; }
 
 } // namespace
 
-// Long, for being the hot loop: whatever is kept in members instead of variables is loaded anew for every key.
+// This function is long because it is the hot loop: values in members instead of variables would be loaded again for every key.
 bool RepeatedKeys::find(const simdjson::dom::document &document) {
     const uint64_t *tape = document.tape.get();
     const char *strings = reinterpret_cast<const char *>(document.string_buf.get());
     outer.clear();
     found = {};
-    // The first word of the tape is the root; the document's value follows.
+    // The first word of the tape is the root; the value of the document follows it.
     if (!is_container(tape[1])) return false;
     if (keys.empty()) keys.resize(few_keys);
     Container in{uint32_t(tape[1]) - size_t(1), 0, 0, tape[1] >> 56 == '{'};

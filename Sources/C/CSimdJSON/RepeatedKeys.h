@@ -9,13 +9,13 @@ namespace simdjson::dom {
 class document;
 }
 
-/// Finds an object, at any depth, that repeats a key: two readers that pick different twins would disagree on what was said.
+/// Finds an object, at any depth, that repeats a key: two readers that use different ones of its values would disagree.
 ///
-/// One walk over the parser's tape, whose form simdjson documents (doc/tape.md): through its element classes it takes three times
-/// as long. Keeps its memory between calls.
+/// It walks once over the parser's tape, whose form simdjson documents (doc/tape.md); with the element classes this takes three
+/// times as long. It keeps its memory between calls.
 class RepeatedKeys {
 public:
-    /// Whether there is one; `key()` then names it, as long as the document lives.
+    /// Returns whether there is a repeated key, which `key()` then returns as long as the document exists.
     bool find(const simdjson::dom::document &document);
 
     std::string_view key() const { return found; }
@@ -31,18 +31,18 @@ private:
         std::string_view text() const { return {bytes, count}; }
     };
 
-    /// An object or array that the walk is in.
+    /// An object or array that contains the current position.
     struct Container {
-        /// The position on the tape of its end.
+        /// The position of its end on the tape.
         size_t end;
-        /// Its first key among `keys`.
+        /// The index of its first key in `keys`.
         size_t from;
         /// A bit for the hash of each key so far.
         uint64_t seen;
         bool is_object;
     };
 
-    /// Of the objects that the walk is in: the innermost one's at the end.
+    /// The keys of all objects that contain the current position; those of the innermost one are the last.
     std::vector<Key> keys;
     std::vector<Container> outer;
     std::string_view found;

@@ -6,7 +6,7 @@ namespace {
 
 bool is_digit(char c) { return uint8_t(c - '0') < 10; }
 
-/// The number that two digits make; 100 for everything else.
+/// Returns the number that two digits represent; 100 for other characters.
 int two_digits(const char *at) { return is_digit(at[0]) && is_digit(at[1]) ? (at[0] - '0') * 10 + (at[1] - '0') : 100; }
 
 int days_in(int month, int year) {

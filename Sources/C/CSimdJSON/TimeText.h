@@ -1,8 +1,8 @@
 #pragma once
-// Times as the envelope has them.
+// Checks the times of envelopes.
 
 #include <string_view>
 
-/// Whether a text is a moment by RFC 3339: any offset, any number of decimals, a space in the place of the T. What
-/// `Timestamp` reads and what this accepts are the same.
+/// Returns whether a text is an RFC 3339 time, with any offset, any number of decimals, and a space in place of the T. `Timestamp`
+/// reads the same texts that this function accepts.
 bool is_rfc3339(std::string_view text);

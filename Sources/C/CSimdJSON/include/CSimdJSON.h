@@ -1,6 +1,6 @@
 #pragma once
-// A C face of simdjson's DOM parser: one call checks a line and finds what routing needs, one call turns a document into tokens.
-// Everything that the calls hand out points into the line or the parser, and lives until the parser's next call.
+// A C interface to simdjson's DOM parser. One function checks a line and finds the values that routing needs; another turns a
+// document into tokens. All pointers in results point into the line or the parser, and are valid until the parser's next call.
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -32,7 +32,8 @@ typedef enum {
     TGP_OUT_OF_MEMORY,
 } tgp_status;
 
-/// What routing needs of an envelope; an absent version is 1. `field` names the key at fault and `detail` the parser's own words.
+/// Holds the values of an envelope that routing needs; an absent version is 1. `field` names the key at fault, and `detail` is
+/// the parser's own message.
 typedef struct {
     tgp_status status;
     int32_t version;
@@ -54,7 +55,8 @@ typedef enum {
     TGP_OBJECT,
 } tgp_kind;
 
-/// One value in document order. An array is followed by its `count` values, an object by `count` pairs of key and value.
+/// Holds one value. Tokens are in document order: the `count` values of an array follow it, and the `count` pairs of key and value
+/// of an object follow it.
 typedef struct {
     tgp_kind kind;
     size_t count;
@@ -74,22 +76,23 @@ typedef struct {
     const char *detail;
 } tgp_document;
 
-/// Whether a text is a moment by RFC 3339.
+/// Returns whether a text is an RFC 3339 time.
 bool tgp_is_time(const char *bytes, size_t count);
 
-/// The bytes after a line that simdjson may read, though it gives no meaning to them.
+/// Returns the number of bytes after a line that simdjson may read; their values do not matter.
 size_t tgp_padding(void);
 
 tgp_parser *tgp_parser_new(size_t max_depth);
 void tgp_parser_free(tgp_parser *parser);
 
-/// Checks a whole line as an envelope. `padded` tells that `tgp_padding()` bytes after it may be read; otherwise it is copied.
+/// Checks that a whole line is an envelope. `padded` means that `tgp_padding()` bytes after the line may be read; otherwise the
+/// line is copied.
 tgp_header tgp_scan(tgp_parser *parser, const char *line, size_t count, bool padded);
 
 /// Parses any JSON document to tokens.
 tgp_document tgp_parse(tgp_parser *parser, const char *bytes, size_t count, bool padded);
 
-/// Whether bytes are UTF-8.
+/// Returns whether bytes are UTF-8.
 bool tgp_is_utf8(const char *bytes, size_t count);
 
 #ifdef __cplusplus
