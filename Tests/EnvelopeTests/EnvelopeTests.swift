@@ -106,7 +106,8 @@ import Testing
 
     @Test(arguments: [
         "", "0192f0c1-2345-7abc-8def-0123456789a", "0192f0c1x2345-7abc-8def-0123456789ab",
-        "g192f0c1-2345-7abc-8def-0123456789ab",
+        "g192f0c1-2345-7abc-8def-0123456789ab", "0192f0c1-+345-7abc-8def-0123456789ab",
+        "0192f0c1-2345-7abc-8def-0123456789é",
     ])
     func `Text in another format is not an id`(_ text: String) {
         #expect(EventID(text) == nil)
