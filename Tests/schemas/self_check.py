@@ -1,4 +1,4 @@
-"""Check the schemas themselves: every example fits, and every mistake of the table below does not."""
+"""Check the schemas themselves: every example must fit, and every mistake of the tables below must not."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ BASE = "https://tgpipe.invalid/schemas/"
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "events.md"
 
 GONE = object()
-"""Takes the key away."""
+"""Removes the key."""
 
-# What is wrong with an envelope, as changes to the first example of its schema, and a word that the reason must hold.
+# Mistakes in envelopes, as changes to the first example of the schema, each with a word that the reason must contain.
 BROKEN_ENVELOPES: list[tuple[dict[str, Any], str]] = [
     ({"type": GONE}, "type"),
     ({"type": ""}, "type"),
@@ -43,7 +43,7 @@ BROKEN_ENVELOPES: list[tuple[dict[str, Any], str]] = [
     ({"meta": {"rate_limit": {"name": "n", "limit": 5, "window_seconds": 60, "retry_after_seconds": 3}}}, "rate_limited"),
 ]
 
-# Likewise for payloads.
+# Mistakes in payloads, in the same form.
 BROKEN_PAYLOADS: list[tuple[str, dict[str, Any], str]] = [
     ("events.telegram.raw", {"update_id": GONE}, "update_id"),
     ("events.telegram.raw", {"message": GONE}, "properties"),
@@ -112,12 +112,12 @@ BROKEN_LINES: list[tuple[bytes, str]] = [
 
 
 def check_schemas(schemas: Schemas) -> list[str]:
-    """What is wrong with the schemas; nothing, usually."""
+    """Returns the faults of the schemas."""
     return [*_plain(schemas), *_documented(schemas), *_examples(schemas), *_mistakes(schemas)]
 
 
 def _plain(schemas: Schemas) -> list[str]:
-    """Every schema says what it is about, and every payload has a mistake that it is known to find."""
+    """Returns the schemas without a title, description or example, and the payloads without a mistake in the table."""
     faults = []
     for name, content in schemas.contents.items():
         if content["$id"] != BASE + name:
@@ -125,15 +125,15 @@ def _plain(schemas: Schemas) -> list[str]:
         wanted = ("title", "description") if "/" in name else ("title", "description", "examples")
         faults += [f"{name}: no {key}" for key in wanted if not content.get(key)]
     tried = {kind for kind, _, _ in BROKEN_PAYLOADS}
-    return faults + [f"{kind}: no mistake of it is in the table" for kind in schemas.payloads if kind not in tried]
+    return faults + [f"{kind}: the table has no mistake for it" for kind in schemas.payloads if kind not in tried]
 
 
 def _documented(schemas: Schemas) -> list[str]:
-    """The page for people and the schemas know the same types."""
+    """Returns the types that docs/events.md documents without a schema, and the schemas that it does not document."""
     rows = [line.split("|")[1] for line in DOCUMENT.read_text().splitlines() if line.startswith("| `")]
     types = {word for row in rows for word in re.findall(r"`((?:events|commands)\.[a-z_.]+)`", row)}
-    faults = [f"{DOCUMENT.name} tells of {kind}, which has no schema" for kind in types - schemas.payloads.keys()]
-    return faults + [f"{DOCUMENT.name} does not tell of {kind}" for kind in schemas.payloads.keys() - types]
+    faults = [f"{DOCUMENT.name} documents {kind}, which has no schema" for kind in types - schemas.payloads.keys()]
+    return faults + [f"{DOCUMENT.name} does not document {kind}" for kind in schemas.payloads.keys() - types]
 
 
 def _examples(schemas: Schemas) -> list[str]:
@@ -157,12 +157,12 @@ def _mistakes(schemas: Schemas) -> list[str]:
         tried.append((_changed(sound, {"type": kind, "payload": payload}), change, expected))
     lines = [(json.dumps(value).encode(), f"{value.get('type')} with {change}", expected) for value, change, expected in tried]
     lines += [(line, repr(line), expected) for line, expected in BROKEN_LINES]
-    for line, told, expected in lines:
+    for line, mistake, expected in lines:
         reason = schemas.fault(line)
         if reason is None:
-            faults.append(f"{told}: not found to be wrong")
+            faults.append(f"{mistake}: accepted")
         elif expected not in reason:
-            faults.append(f"{told}: found to be wrong for another reason: {reason}")
+            faults.append(f"{mistake}: refused for another reason: {reason}")
     return faults
 
 

@@ -1,9 +1,10 @@
 """Check NDJSON envelopes against the JSON Schemas in schemas/: the envelope first, then the payload by its type.
 
     validate.py FILE-OR-FOLDER…     every line of the files, and of every file below the folders
-    validate.py --self-check        the schemas themselves: their examples fit, and known mistakes do not
+    validate.py --self-check        the schemas themselves: examples must fit, and known mistakes must not
 
-Prints `file:line: reason` for each line that does not fit, and exits 1 when there was one; 2 when it could not look.
+Prints `file:line: reason` for each line that does not fit. Exits with 1 if there was such a line, and with 2 if a file could not
+be read.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ SHOWN_OF_A_VALUE = 120
 
 
 class Schemas:
-    """The validators of a folder of schemas."""
+    """Holds the validators of a folder of schemas."""
 
     def __init__(self, folder: Path = SCHEMAS) -> None:
         self.contents = {
@@ -43,7 +44,7 @@ class Schemas:
         self.envelope = self.payloads.pop("envelope")
 
     def fault(self, line: bytes) -> str | None:
-        """Why a line is no valid envelope; None when it is one."""
+        """Returns the reason why a line is not a valid envelope; None if it is one."""
         try:
             value = json.loads(line.decode(), object_pairs_hook=_unrepeated, parse_constant=_refuse)
         except (ValueError, RecursionError) as error:
@@ -52,7 +53,7 @@ class Schemas:
 
     def fault_of(self, value: Any) -> str | None:
         if error := best_match(self.envelope.iter_errors(value)):
-            return _told(error, "envelope")
+            return _described(error, "envelope")
         kind, version = value["type"], value.get("version", 1)
         validator = self.payloads.get(kind)
         if validator is None:
@@ -60,7 +61,7 @@ class Schemas:
         if version != 1:
             return f"no schema for version {version} of {kind}"
         error = best_match(validator.iter_errors(value.get("payload", {})))
-        return _told(error, f"payload of {kind}") if error else None
+        return _described(error, f"payload of {kind}") if error else None
 
 
 def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -75,7 +76,7 @@ def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is no JSON")
 
 
-def _told(error: ValidationError, what: str) -> str:
+def _described(error: ValidationError, what: str) -> str:
     place = ".".join(str(part) for part in error.absolute_path)
     message = error.message if len(error.message) < 400 else f"{_shortened(error.instance)}: breaks {error.validator}"
     return f"{what}: {place}: {message}" if place else f"{what}: {message}"
