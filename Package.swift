@@ -66,7 +66,11 @@ let tools: [Target] = [
         ["AccountAPI", "Blob", "BotAPI", "Envelope", "HTTP", "JSON", "Media", "Payloads", "Redis", "System", logging]),
     tool("blob-put", ["Blob", "Envelope", "JSON", "Payloads", "System", logging]),
     tool(
-        "tg-send", ["AccountAPI", "Accounts", "Blob", "BotAPI", "Envelope", "HTTP", "JSON", "Redis", "System", logging]),
+        "tg-send",
+        [
+            "AccountAPI", "Accounts", "Blob", "BotAPI", "Envelope", "HTTP", "JSON", "Payloads", "Redis", "System",
+            logging,
+        ]),
     tool("tg-session", ["Accounts", "CQRCode", "JSON", "MTProto", "System", logging]),
     tool("tg-call", ["Accounts", "JSON", "MTProto", "System", "TL", logging]),
 ]
@@ -183,7 +187,7 @@ let package = Package(
         tests("ConfigTests", ["Config", "TestSupport"]),
         tests("JSONSchemaTests", ["Envelope", "JSON", "JSONSchema", "System"]),
         tests("SpoolTests", ["Spool", "TestSupport"]),
-        tests("TgSendTests", ["Envelope", "JSON", "Stage", "System", "tg-send", arguments]),
+        tests("TgSendTests", ["Envelope", "JSON", "Payloads", "Stage", "System", "tg-send", arguments]),
         tests("MediaTests", ["Digest", "HTTP", "JSON", "Media", "Stage", "System", "TestSupport"]),
         tests(
             "IntegrationTests",

@@ -3,6 +3,7 @@ import BotAPI
 import Envelope
 import JSON
 import Logging
+import Payloads
 import Stage
 import System
 
@@ -79,39 +80,22 @@ struct SingleOptions: ParsableArguments, Sendable {
     }
 
     /// Returns the command that the options stand for; nil without `--chat`.
-    func event() throws -> Envelope? {
-        guard let chat else { return nil }
-        var payload: JSONObject = [
-            "chat_id": Int64(chat).map { .integer($0) } ?? .string(chat), "parse_mode": parseMode.map { .string($0) },
-            "reply_to": replyTo.map { .integer($0) }, "silent": silent ? true : nil,
-        ]
-        let action: String
-        if let edit {
-            action = "edit"
-            payload["message_id"] = .integer(edit)
-        } else if let delete {
-            action = "delete"
-            payload["message_id"] = .integer(delete)
-        } else if let react {
-            action = "react"
-            payload["message_id"] = .integer(react)
-            payload["emoji"] = .string(emoji == "none" ? "" : emoji ?? "")
-        } else if let (kind, path) = media {
-            action = "send_\(kind)"
-            payload["path"] = .string(path)
-            payload["caption"] = caption.map { .string($0) }
-            payload["title"] = title.map { .string($0) }
-        } else {
-            action = "send"
-        }
-        if let text { payload["text"] = .string(text) }
-        return Envelope(type: "commands.telegram.\(action)", payload: payload)
+    var command: TelegramCommand? { chat.flatMap { chat in body.map { TelegramCommand($0, chat: ChatID(chat)) } } }
+
+    private var body: TelegramCommand.Body? {
+        if let edit { return .edit(messageID: edit, text: text ?? "", parseMode: parseMode) }
+        if let delete { return .delete(messageID: delete) }
+        if let react { return .react(emoji: emoji == "none" ? "" : emoji ?? "", messageID: react) }
+        if let video { return .file(file(.video, video)) }
+        if let audio { return .file(file(.audio, audio)) }
+        if let document { return .file(file(.document, document)) }
+        return text.map { .send(TextMessage($0, parseMode: parseMode, replyTo: replyTo, isSilent: silent)) }
     }
 
-    private var media: (kind: String, path: String)? {
-        if let video { return ("video", video) }
-        if let audio { return ("audio", audio) }
-        return document.map { ("document", $0) }
+    private func file(_ kind: FileMessage.Kind, _ path: String) -> FileMessage {
+        FileMessage(
+            kind, .path(path), caption: caption, parseMode: parseMode, replyTo: replyTo, isSilent: silent,
+            description: MediaDescription(title: title))
     }
 }
 
@@ -123,10 +107,13 @@ struct SingleMessage: Sendable {
 
     /// Makes the call, waits as long as Telegram requires, and writes the result.
     ///
-    /// - Parameter event: the command that the flags stand for. Results do not name it as their cause, because it is never published.
+    /// Results name no cause: the command is never published.
+    ///
     /// - Throws: `TelegramError` when no attempt is left; `CancellationError` at a shutdown.
-    func send(_ event: Envelope, to output: EventOutput) async throws -> ExitStatus {
-        guard case .command(let action) = Job(event)?.steps.first else { throw ToolError(.usage, "nothing to send") }
+    func send(_ command: TelegramCommand, to output: EventOutput) async throws -> ExitStatus {
+        let event = Envelope(command)
+        let job: Job
+        do throws(MalformedInput) { job = try Job(event) } catch { throw ToolError(.usage, error.reason) }
         let commands = CommandSender(
             runtime: runtime, api: api,
             shared: SharedState(runtime: runtime, redis: nil, speakerID: api.speakerID))
@@ -134,14 +121,14 @@ struct SingleMessage: Sendable {
         return try await Correlation.$current.withValue(Correlation(correlationID: event.correlationID)) {
             while !runtime.shutdown.isRequested {
                 do {
-                    try await output.write([commands.send(action, event)])
+                    try await output.write([commands.send(job)])
                     return .success
                 } catch let error as TelegramError where error.isTemporary && attempts < retries {
                     attempts += 1
                     let wait = error.retryAfter ?? .seconds(attempts)
                     runtime.log.warning("\(error.message); trying again in \(wait.spanText)")
-                    if let event = SendEvents.waiting(error, event, speaker: api.speakerID) {
-                        try await output.write([event])
+                    if let report = error.waitingReport(speaker: api.speakerID, chat: job.chat) {
+                        try await output.write([report])
                     }
                     _ = try await runtime.shutdown.interrupting { try await Task.sleep(for: wait) }
                 }

@@ -45,9 +45,9 @@ struct TgSend: Tool {
     }
 
     private func run(_ runtime: Runtime, _ api: any MessagingAPI) async throws -> ExitStatus {
-        if let event = try single.event() {
+        if let command = single.command {
             return try await SingleMessage(runtime: runtime, api: api, retries: sending.retries)
-                .send(event, to: EventOutput(output, runtime: runtime))
+                .send(command, to: EventOutput(output, runtime: runtime))
         }
         try await runtime.requireRedis()
         let copies = LocalCopies(cache: MediaCache(directory: try runtime.directory("media/cache")))

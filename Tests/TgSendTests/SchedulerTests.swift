@@ -1,5 +1,6 @@
 import Envelope
 import JSON
+import Payloads
 import Stage
 import System
 import Testing
@@ -57,11 +58,11 @@ private final class SchedulerRun {
         scheduler.admit(kind, for: job, now: now).map { $0.time - now }
     }
 
-    func setFloodWait(chat: String, _ kind: CallKind, _ wait: Duration) {
+    func setFloodWait(chat: ChatID, _ kind: CallKind, _ wait: Duration) {
         scheduler.setFloodWait(chat: chat, kind, until: now + wait, now: now)
     }
 
-    func floodWait(chat: String, _ kind: CallKind) -> Duration? {
+    func floodWait(chat: ChatID, _ kind: CallKind) -> Duration? {
         scheduler.floodWait(chat: chat, kind, now: now).map { $0 - now }
     }
 }
@@ -75,24 +76,22 @@ extension Job {
 @Suite struct SchedulerTests {
     private let request = EventID()
 
-    private func job(_ event: Envelope) throws -> Job { try #require(Job(event)) }
-
     private func progress(_ state: String, of request: EventID? = nil, kind: String = "video") throws -> Job {
-        try job(
+        try Job(
             Envelope(
                 type: "events.media.progress", payload: ["kind": .string(kind), "state": .string(state)],
                 meta: ["origin": ["chat_id": 1, "message_id": 2]], correlationID: request ?? self.request))
     }
 
     private func end(kind: String = "video") throws -> Job {
-        try job(
+        try Job(
             Envelope(
                 type: "events.dl.\(kind).failed", payload: ["kind": .string(kind)],
                 meta: ["origin": ["chat_id": 1, "message_id": 2]], correlationID: request))
     }
 
     private func command(_ chat: JSON, _ text: String = "text") throws -> Job {
-        try job(Envelope(type: "commands.telegram.send", payload: ["chat_id": chat, "text": .string(text)]))
+        try Job(Envelope(type: "commands.telegram.send", payload: ["chat_id": chat, "text": .string(text)]))
     }
 
     // MARK: Order
@@ -271,7 +270,7 @@ extension Job {
         let run = SchedulerRun(limitsRates: false)
         let job = try command(1)
         for _ in 0..<100 { #expect(run.admit(job) == nil) }
-        run.setFloodWait(chat: "1", .message, .seconds(7))
+        run.setFloodWait(chat: .id(1), .message, .seconds(7))
         #expect(run.admit(job) == .seconds(7))
     }
 
@@ -279,20 +278,20 @@ extension Job {
 
     @Test func `A flood wait is for one chat and one kind of call, and the longest counts`() {
         let run = SchedulerRun()
-        run.setFloodWait(chat: "1", .edit, .seconds(54_000))
-        run.setFloodWait(chat: "1", .edit, .seconds(1))
-        #expect(run.floodWait(chat: "1", .message) == nil)
-        #expect(run.floodWait(chat: "2", .edit) == nil)
+        run.setFloodWait(chat: .id(1), .edit, .seconds(54_000))
+        run.setFloodWait(chat: .id(1), .edit, .seconds(1))
+        #expect(run.floodWait(chat: .id(1), .message) == nil)
+        #expect(run.floodWait(chat: .id(2), .edit) == nil)
         run.pass(.seconds(4000))
-        #expect(run.floodWait(chat: "1", .edit) == .seconds(50_000))
+        #expect(run.floodWait(chat: .id(1), .edit) == .seconds(50_000))
         run.pass(.seconds(50_000))
-        #expect(run.floodWait(chat: "1", .edit) == nil)
+        #expect(run.floodWait(chat: .id(1), .edit) == nil)
     }
 
     @Test func `A flood wait takes no tokens from the rates`() throws {
         let run = SchedulerRun(limitsRates: true)
         let job = try command(1)
-        run.setFloodWait(chat: "1", .message, .seconds(2))
+        run.setFloodWait(chat: .id(1), .message, .seconds(2))
         for _ in 0..<10 { #expect(run.admit(job) == .seconds(2)) }
         run.pass(.seconds(2))
         for _ in 0..<4 { #expect(run.admit(job) == nil) }
@@ -330,8 +329,7 @@ extension Job {
     private let scheduler = SharedScheduler(progressInterval: .seconds(3), limitsRates: false)
 
     private func command(_ chat: Int64, _ text: String) throws -> Job {
-        try #require(
-            Job(Envelope(type: "commands.telegram.send", payload: ["chat_id": .integer(chat), "text": .string(text)])))
+        try Job(Envelope(TelegramCommand(.send(TextMessage(text)), chat: .id(chat))))
     }
 
     @Test func `A sender waits until a job is due`() async throws {
@@ -354,15 +352,13 @@ extension Job {
     }
 
     @Test func `A dropped job is done, without results`() async throws {
-        let request = EventID()
-        let jobs = try ["accepted", "downloading", "storing"].map { state in
-            try #require(
-                Job(Envelope(type: "events.media.progress", payload: ["state": .string(state)], correlationID: request))
-            )
+        let (request, meta): (EventID, JSONObject) = (EventID(), ["origin": ["chat_id": 1, "message_id": 2]])
+        let jobs = try [MediaProgress.State.accepted, .downloading, .storing].map { state in
+            try Job(Envelope(MediaProgress(state, kind: .video), meta: meta, correlationID: request))
         }
         for job in jobs { scheduler.add(job) }
-        scheduler.add(
-            try #require(Job(Envelope(type: "events.dl.video.failed", payload: [:], correlationID: request))))
+        let failure = DownloadFailed(kind: .video, url: nil, code: "x", reason: "No.", isTemporary: false)
+        scheduler.add(try Job(Envelope(failure, meta: meta, correlationID: request)))
         for job in jobs {
             guard case .done(let results) = try await job.outcome.value() else {
                 Issue.record("the job is not done")

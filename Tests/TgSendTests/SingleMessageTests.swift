@@ -1,6 +1,7 @@
 import ArgumentParser
 import Envelope
 import JSON
+import Payloads
 import Testing
 
 @testable import tg_send
@@ -12,12 +13,12 @@ import Testing
         return options
     }
 
-    private func event(_ arguments: String...) throws -> Envelope {
-        try #require(try options(["--chat", "42"] + arguments).event())
+    private func command(_ arguments: String...) throws -> TelegramCommand {
+        try #require(try options(["--chat", "42"] + arguments).command)
     }
 
     @Test func `Without a chat there is no message`() throws {
-        #expect(try options([]).event() == nil)
+        #expect(try options([]).command == nil)
         #expect(throws: ValidationError.self) { try options(["--text", "x"]) }
     }
 
@@ -30,50 +31,94 @@ import Testing
     }
 
     @Test(arguments: [
-        ("42", JSON.integer(42)), ("-1001234567890", .integer(-1_001_234_567_890)), ("@channel", "@channel"),
-        ("me", "me"), ("99999999999999999999", "99999999999999999999"),
+        ("42", ChatID.id(42)), ("-1001234567890", .id(-1_001_234_567_890)), ("@channel", .name("@channel")),
+        ("me", .name("me")), ("99999999999999999999", .name("99999999999999999999")),
     ])
-    func `A chat is an id or a name`(_ text: String, _ chat: JSON) throws {
-        #expect(try options(["--chat", text, "--text", "x"]).event()?.payload["chat_id"] == chat)
+    func `A chat is an id or a name`(_ text: String, _ chat: ChatID) throws {
+        #expect(try options(["--chat", text, "--text", "x"]).command?.chat == chat)
     }
 
-    @Test func `A text is a command to send it`() throws {
-        let event = try event("--text", "<b>x</b>", "--parse-mode", "HTML", "--reply-to", "7", "--silent")
-        #expect(event.type == "commands.telegram.send")
+    @Test func `A text is sent`() throws {
+        let text = TextMessage("<b>x</b>", parseMode: "HTML", replyTo: 7, isSilent: true)
         #expect(
-            event.payload
-                == ["chat_id": 42, "parse_mode": "HTML", "reply_to": 7, "silent": true, "text": "<b>x</b>"])
+            try command("--text", "<b>x</b>", "--parse-mode", "HTML", "--reply-to", "7", "--silent")
+                == TelegramCommand(.send(text), chat: .id(42)))
     }
 
-    @Test(arguments: ["video", "audio", "document"])
-    func `A file is a command of its kind`(_ kind: String) throws {
-        let event = try event("--\(kind)", "a.bin", "--caption", "c", "--title", "t")
-        #expect(event.type == "commands.telegram.send_\(kind)")
-        #expect(event.payload["path"] == "a.bin" && event.payload["caption"] == "c" && event.payload["title"] == "t")
-        #expect(event.payload["text"] == nil)
+    @Test(arguments: FileMessage.Kind.allCases)
+    func `A file is sent as its kind`(_ kind: FileMessage.Kind) throws {
+        let command = try command("--\(kind.rawValue)", "a.bin", "--caption", "c", "--title", "t")
+        let file = FileMessage(kind, .path("a.bin"), caption: "c", description: MediaDescription(title: "t"))
+        #expect(command == TelegramCommand(.file(file), chat: .id(42)))
     }
 
     @Test func `A message is edited, deleted and reacted to by its id`() throws {
-        let edit = try event("--edit", "3", "--text", "x")
-        #expect(edit.type == "commands.telegram.edit")
-        #expect(edit.payload["message_id"] == 3 && edit.payload["text"] == "x")
-        let delete = try event("--delete", "3")
-        #expect(delete.type == "commands.telegram.delete" && delete.payload["message_id"] == 3)
-        let react = try event("--react", "3", "--emoji", "👍")
-        #expect(react.type == "commands.telegram.react" && react.payload["emoji"] == "👍")
+        #expect(
+            try command("--edit", "3", "--text", "x", "--parse-mode", "HTML").body
+                == .edit(messageID: 3, text: "x", parseMode: "HTML"))
+        #expect(try command("--delete", "3").body == .delete(messageID: 3))
+        #expect(try command("--react", "3", "--emoji", "👍").body == .react(emoji: "👍", messageID: 3))
     }
 
     @Test func `The emoji none removes a reaction`() throws {
-        #expect(try event("--react", "3", "--emoji", "none").payload["emoji"] == "")
+        #expect(try command("--react", "3", "--emoji", "none").body == .react(emoji: "", messageID: 3))
     }
 
     @Test(arguments: [
         ["--text", "x"], ["--video", "a.mp4"], ["--document", "a"], ["--edit", "3", "--text", "x"], ["--delete", "3"],
         ["--react", "3", "--emoji", "👍"],
     ])
-    func `Every command is one that tg-send accepts`(_ arguments: [String]) throws {
-        let event = try #require(try options(["--chat", "42"] + arguments).event())
+    func `Every command is a job of one step`(_ arguments: [String]) throws {
+        let event = Envelope(try #require(try options(["--chat", "42"] + arguments).command))
         #expect(Job.accepts(event.type))
-        _ = try BotCall(String(event.type.dropFirst("commands.telegram.".count)), event)
+        #expect(try Job(event).steps == [.command])
+    }
+}
+
+@Suite struct BotCallTests {
+    private let origin = EventOrigin(chat: .id(-100), messageID: 8, threadID: 3)
+
+    private func parameters(_ body: TelegramCommand.Body, chat: ChatID? = nil) -> JSONObject {
+        BotCall(TelegramCommand(body, chat: chat), origin: origin).parameters
+    }
+
+    @Test func `A command without a chat goes to the chat and topic of its origin`() {
+        let parameters = parameters(.send(TextMessage("x")))
+        #expect(parameters["chat_id"] == -100 && parameters["message_thread_id"] == 3)
+        #expect(parameters["reply_parameters"] == nil)
+        #expect(self.parameters(.send(TextMessage("x")), chat: .id(42))["message_thread_id"] == nil)
+    }
+
+    @Test func `A reply and a file answer the origin's message, unless another is named`() {
+        #expect(parameters(.reply(TextMessage("x")))["reply_parameters"]?["message_id"] == 8)
+        #expect(parameters(.reply(TextMessage("x", replyTo: 5)))["reply_parameters"]?["message_id"] == 5)
+        let file = FileMessage(.video, .fileID("a"))
+        #expect(parameters(.file(file))["reply_parameters"]?["message_id"] == 8)
+        #expect(parameters(.file(file), chat: .id(42))["reply_parameters"] == nil)
+    }
+
+    @Test func `Plain text is cut to Telegram's limits and formatted text is not`() {
+        let long = String(repeating: "x", count: 5000)
+        #expect(parameters(.send(TextMessage(long)))["text"]?.string?.utf16.count == 4096)
+        #expect(parameters(.send(TextMessage(long, parseMode: "HTML")))["text"]?.string?.count == 5000)
+        let file = FileMessage(.document, .fileID("a"), caption: long)
+        #expect(parameters(.file(file))["caption"]?.string?.utf16.count == 1024)
+    }
+
+    @Test func `A file's details are those that its method accepts`() {
+        let description = MediaDescription(
+            title: "t", performer: "p", durationSeconds: JSONNumber(3.5), width: 320, height: -1)
+        let video = parameters(.file(FileMessage(.video, .url("https://x.org/a"), description: description)))
+        #expect(video["video"] == "https://x.org/a" && video["duration"] == 4 && video["width"] == 320)
+        #expect(video["height"] == nil && video["title"] == nil && video["supports_streaming"] == true)
+        let audio = parameters(.file(FileMessage(.audio, .fileID("a"), description: description)))
+        #expect(audio["title"] == "t" && audio["performer"] == "p" && audio["width"] == nil)
+        let huge = MediaDescription(durationSeconds: JSONNumber(1e300))
+        #expect(parameters(.file(FileMessage(.video, .fileID("a"), description: huge)))["duration"] == nil)
+    }
+
+    @Test func `A reaction is set or removed`() {
+        #expect(parameters(.react(emoji: "👍", messageID: nil))["message_id"] == 8)
+        #expect(parameters(.react(emoji: "", messageID: 5))["reaction"] == [])
     }
 }

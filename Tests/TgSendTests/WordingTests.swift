@@ -1,5 +1,6 @@
 import Envelope
 import JSON
+import Payloads
 import Testing
 
 @testable import tg_send
@@ -31,14 +32,14 @@ extension Job: Equatable {
             ),
             (["state": "downloading", "done_bytes": 1500], "⬇️ Downloading 1.5 kB"), (["state": "accepted"], "⏳ On it…"),
             (
-                ["state": "downloading", "done_bytes": 1e300, "rate_bytes_per_second": -1e300],
+                ["state": "downloading", "done_bytes": 9_000_000_000_000_000_000, "rate_bytes_per_second": -1e300],
                 "⬇️ Downloading 1000000 GB · 0 B/s"
             ),
             (["state": "converting", "fraction": 7], "🎞 Converting ▰▰▰▰▰▰▰▰▰▰ 100%"),
             (["state": "unheard of"], "⏳ On it…"),
         ] as [(JSONObject, String)])
     func `Progress is readable`(_ payload: JSONObject, _ text: String) {
-        #expect(Wording.progress(payload) == text)
+        #expect(Wording.progress(MediaProgress(payload)) == text)
     }
 
     @Test(arguments: [

@@ -1,6 +1,6 @@
 import Envelope
-import JSON
 import Options
+import Payloads
 import Stage
 import Synchronization
 import System
@@ -58,11 +58,11 @@ final class SharedScheduler: Sendable {
         scheduler.withLock { $0.admit(kind, for: job, now: .now) }
     }
 
-    func setFloodWait(chat: String, _ kind: CallKind, until end: ContinuousClock.Instant) {
+    func setFloodWait(chat: ChatID, _ kind: CallKind, until end: ContinuousClock.Instant) {
         scheduler.withLock { $0.setFloodWait(chat: chat, kind, until: end, now: .now) }
     }
 
-    func hasFloodWait(chat: String, _ kind: CallKind) -> Bool {
+    func hasFloodWait(chat: ChatID, _ kind: CallKind) -> Bool {
         scheduler.withLock { $0.floodWait(chat: chat, kind, now: .now) != nil }
     }
 }
@@ -85,8 +85,7 @@ struct Dispatcher: Sendable {
             return try await runtime.work(
                 input, output, concurrency: maxEvents, accepting: Job.accepts, givingUp: resultsOfGivingUp
             ) { event, context in
-                guard let job = Job(event, context) else { return { .done([]) } }
-                try sender.check(job)
+                let job = try Job(event, context)
                 scheduler.add(job)
                 return job.outcome.value
             }
@@ -116,7 +115,7 @@ struct Dispatcher: Sendable {
 
     /// Returns the failure of an event that gets no more attempts.
     private func resultsOfGivingUp(_ event: Envelope, _ reason: String) -> [Envelope] {
-        guard let job = Job(event), !job.isProgress else { return [] }
-        return [SendEvents.failed(job.action, chat: job.chat, code: 0, reason: reason)]
+        guard let job = try? Job(event), !job.isProgress else { return [] }
+        return [.derived(TelegramFailed(job.action, chat: job.chat, code: 0, reason: reason))]
     }
 }

@@ -1,32 +1,48 @@
 import Envelope
 import JSON
+import Payloads
 import Stage
 import System
 
-/// Represents one action that an event asks for, each a call or two to Telegram.
-enum Step: Sendable, Equatable {
-    /// Carries out a `commands.telegram.*` event; the value is the type's last word.
-    case command(String)
+/// Represents one action that an event asks for, each a call or two to Telegram. The raw values are part of the records
+/// in Redis.
+enum Step: String, Sendable {
+    /// Carries out a command.
+    case command
     /// Creates or edits the placeholder reply.
-    case showProgress
-    /// Sends the media of `events.dl.*.ready` or `events.media.fetched`.
+    case showProgress = "show_progress"
+    /// Sends the media of a finished request.
     case deliver
-    case removeReply
-    case showFailure
+    case removeReply = "remove_reply"
+    case showFailure = "show_failure"
 }
 
 /// Stores an event with the steps that remain to be carried out for it.
 struct Job: Sendable {
-    var event: Envelope
-    var steps: [Step]
+    enum Content: Sendable {
+        case progress(MediaProgress)
+        /// The media of `events.dl.*.ready` or `events.media.fetched`.
+        case media(DownloadReady)
+        case failure(DownloadFailed)
+        case command(TelegramCommand)
+    }
+
+    let event: Envelope
+    let content: Content
+    /// The message that the request came from.
+    let origin: EventOrigin?
+    /// The chat that the job sends to.
+    let chat: ChatID
+    private(set) var steps: [Step]
     /// The transient failures of the current step so far.
     var attempts = 0
-    /// Whether this progress creates the placeholder reply. It is shown at once; newer progress may replace later progress.
+    /// Whether this progress creates the placeholder reply. It is shown at once; newer progress may replace later
+    /// progress.
     var isFirstProgress = false
     /// The results of the steps that are done.
     var results: [Envelope] = []
     /// The reason that `showFailure` shows to the user.
-    var failureReason: String?
+    private(set) var failureReason: String?
     /// Whether the record of an earlier attempt has been read.
     var isRestored = false
     /// The stage's data about the event; nil for one-off sends.
@@ -34,46 +50,55 @@ struct Job: Sendable {
     /// The job's outcome, once it is known. The stage waits for it.
     let outcome = Promise<Outcome>()
 
-    /// Returns nil for events that tg-send does not handle.
-    init?(_ event: Envelope, _ context: WorkContext? = nil) {
+    /// - Throws: `MalformedInput` for an event that can never be sent, and for types that tg-send does not handle.
+    init(_ event: Envelope, _ context: WorkContext? = nil) throws(MalformedInput) {
         self.event = event
         self.context = context
-        failureReason = event.payload["reason"]?.string
+        origin = event.origin
+        var chat = origin?.chat
         switch event.type {
-        case "events.media.progress": steps = [.showProgress]
-        case "events.dl.video.ready", "events.dl.audio.ready", "events.media.fetched": steps = [.deliver, .removeReply]
-        case "events.dl.video.failed", "events.dl.audio.failed": steps = [.showFailure]
+        case MediaProgress.type:
+            content = .progress(MediaProgress(event.payload))
+            steps = [.showProgress]
+        case MediaFetched.type, DownloadReady.types[0], DownloadReady.types[1]:
+            content = .media(try DownloadReady(event))
+            steps = [.deliver, .removeReply]
+        case DownloadFailed.types[0], DownloadFailed.types[1]:
+            let failure = DownloadFailed(event.payload, type: event.type)
+            content = .failure(failure)
+            failureReason = failure.reason
+            steps = [.showFailure]
         default:
-            guard event.type.hasPrefix(Job.commandPrefix) else { return nil }
-            steps = [.command(String(event.type.dropFirst(Job.commandPrefix.count)))]
+            let command = try TelegramCommand(event)
+            content = .command(command)
+            steps = [.command]
+            chat = command.chat ?? chat
         }
+        guard let chat else {
+            throw MalformedInput(.invalidPayload, "\(event.type): no chat_id, and no meta.origin to take it from")
+        }
+        self.chat = chat
     }
 
-    /// Removes the current step, which is done or given up.
-    mutating func endStep() {
-        steps.removeFirst()
-        attempts = 0
-    }
-
-    private static let commandPrefix = "commands.telegram."
-    private static let commands: Set<String> = [
-        "send", "reply", "edit", "delete", "react", "send_video", "send_audio", "send_document",
-    ]
+    private static let types = Set(
+        MediaProgress.types + MediaFetched.types + DownloadReady.types + DownloadFailed.types + TelegramCommand.types)
 
     /// Returns whether tg-send handles events of a type.
-    static func accepts(_ type: String) -> Bool {
-        switch type {
-        case "events.media.progress", "events.dl.video.ready", "events.dl.audio.ready", "events.dl.video.failed",
-            "events.dl.audio.failed", "events.media.fetched":
-            true
-        default: type.hasPrefix(commandPrefix) && commands.contains(String(type.dropFirst(commandPrefix.count)))
-        }
-    }
+    static func accepts(_ type: String) -> Bool { types.contains(type) }
 
     /// The part of a request that the event belongs to: one correlation id may cover a video and its sound.
-    var kind: String { event.payload["kind"]?.string ?? "" }
+    var kind: String {
+        let kind: MediaKind? =
+            switch content {
+            case .progress(let progress): progress.kind
+            case .media(let media): media.kind
+            case .failure(let failure): failure.kind
+            case .command: nil
+            }
+        return kind?.rawValue ?? ""
+    }
 
-    var isProgress: Bool { event.type == "events.media.progress" }
+    var isProgress: Bool { if case .progress = content { true } else { false } }
 
     /// Whether the event is the last one of its request.
     var endsRequest: Bool { event.type.hasPrefix("events.dl.") }
@@ -83,25 +108,42 @@ struct Job: Sendable {
 
     /// The name of the group of jobs that stay in order: the commands to one chat, or the events of one request.
     var lane: String {
-        if event.type.hasPrefix(Job.commandPrefix) { return "chat \(chatName)" }
+        if case .command = content { return "chat \(chat)" }
         return event.correlationID.description
     }
 
-    /// The chat's id, or the `@name` of a channel.
-    var chat: JSON? { event.payload["chat_id"] ?? origin?["chat_id"] }
-
-    /// The message that the request came from.
-    var origin: JSON? { event.meta["origin"] }
-
-    /// The chat as text, under which rates and flood waits are kept.
-    var chatName: String { chat?.string ?? chat?.text ?? "" }
-
-    /// The action that events about the whole job name.
-    var action: String {
-        switch steps.first {
-        case .command(let action): action
-        case .deliver: "deliver"
-        default: "reply"
+    /// The action that results of the whole job name.
+    var action: TelegramAction {
+        switch content {
+        case .command(let command): command.action
+        case .media: .deliver
+        case .progress, .failure: .reply
         }
+    }
+
+    // MARK: Steps
+
+    /// Removes the current step, which is done or given up.
+    mutating func endStep() {
+        steps.removeFirst()
+        attempts = 0
+    }
+
+    /// Drops the steps after the current one.
+    mutating func keepCurrentStep() { steps = [steps[0]] }
+
+    /// Ends the job without its remaining steps.
+    mutating func dropSteps() { steps = [] }
+
+    /// Replaces the steps after the current one by a message with the reason of the failure.
+    mutating func showFailure(_ reason: String) {
+        steps = [steps[0], .showFailure]
+        failureReason = reason
+    }
+
+    /// Continues a job that an earlier attempt has begun.
+    mutating func restore(steps: [Step], results: [Envelope], failureReason: String?) {
+        (self.steps, self.results) = (steps, results)
+        self.failureReason = failureReason ?? self.failureReason
     }
 }

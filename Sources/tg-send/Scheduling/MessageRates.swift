@@ -1,7 +1,8 @@
 import JSON
+import Payloads
 
-/// Counts messages against the rates that Telegram allows a bot: 1 a second to a private chat (bursts of 4), 20 a minute to a group (bursts
-/// of 5), and 30 a second in all.
+/// Counts messages against the rates that Telegram allows a bot: 1 a second to a private chat (bursts of 4), 20 a
+/// minute to a group (bursts of 5), and 30 a second in all.
 ///
 /// The counters are token buckets. Callers pass the time.
 struct MessageRates: Sendable {
@@ -39,7 +40,7 @@ struct MessageRates: Sendable {
     private static let maxChats = 1000
 
     private var overall: Bucket
-    private var chats: [String: Bucket] = [:]
+    private var chats: [ChatID: Bucket] = [:]
 
     init(now: ContinuousClock.Instant) { overall = Bucket(capacity: 30, perSecond: 30, now: now) }
 
@@ -48,11 +49,12 @@ struct MessageRates: Sendable {
     /// - Parameter isReplaceable: whether the message is progress, which leaves room for replies.
     /// - Returns: nil when the message may be sent; else the time at which to ask again.
     mutating func take(
-        chat: String, isReplaceable: Bool, now: ContinuousClock.Instant
+        chat: ChatID, isReplaceable: Bool, now: ContinuousClock.Instant
     ) -> ContinuousClock.Instant? {
         overall.fill(now)
         // Ids of groups and channels are negative.
-        let isGroup = chat.hasPrefix("-") || chat.hasPrefix("@")
+        let name = chat.description
+        let isGroup = name.hasPrefix("-") || name.hasPrefix("@")
         var bucket = chats[chat] ?? Bucket(capacity: isGroup ? 5 : 4, perSecond: isGroup ? 1.0 / 3 : 1, now: now)
         bucket.fill(now)
         let reserve = isReplaceable ? MessageRates.reserve : 0

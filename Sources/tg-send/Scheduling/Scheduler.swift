@@ -1,5 +1,5 @@
 import Envelope
-import JSON
+import Payloads
 
 /// Says that a job cannot go on before a time. Every wait in tg-send has this form.
 ///
@@ -18,35 +18,40 @@ struct NotBefore: Error, Equatable {
     init(_ time: ContinuousClock.Instant, in place: Place = .scheduler) { (self.time, self.place) = (time, place) }
 }
 
-/// Names the calls for which Telegram keeps separate flood waits: it may hold back edits for hours and accept messages meanwhile.
+/// Names the calls for which Telegram keeps separate flood waits: it may hold back edits for hours and accept messages
+/// meanwhile.
 enum CallKind: Sendable, Hashable {
     case message, edit
 }
 
 /// Decides which job is sent next, and not before which time.
 ///
-/// The scheduler is a pure state machine: callers pass the current time and do all input and output. The stage decides only how many events
-/// are read and when they are acknowledged; all order and all waiting is decided here, by these rules:
+/// The scheduler is a pure state machine: callers pass the current time and do all input and output. The stage decides
+/// only how many events are read and when they are acknowledged; all order and all waiting is decided here, by these
+/// rules:
 ///
-/// 1. **Order.** The commands to one chat form a lane, and the events of one request (one correlation id) form a lane. The jobs of a lane
-///    run one at a time, in the order in which they were added. A job that waits keeps its lane waiting, and no other lane.
-/// 2. **Priority.** A reply that is due goes before all progress that is due. Among equals, the lane goes first that was served least
-///    recently.
-/// 3. **Progress.** A lane keeps only the newest progress, and shows progress at most once per `progressInterval`. Replies do not wait for
-///    progress. Any other event of the lane drops the progress that waits, also a first reply that has not been created. Progress behind the
-///    end of its request is dropped: nothing would remove its reply. A dropped job is done, without results.
-/// 4. **Rates.** Each message and each edit counts against `MessageRates`. Progress leaves room for replies. Deletions and reactions do not
-///    count.
-/// 5. **Flood waits.** After a flood wait, nothing of the same kind goes to that chat until it has passed; of several flood waits, the
-///    longest counts. Progress is then dropped instead of kept. The flood waits of an account's methods are in its flood ledger (module
-///    Accounts) and arrive here as failures of calls. Waits of over 60 seconds go back to the queue, if there is one.
-/// 6. **Uploads.** A job that needs an object which another event is uploading goes back to the stage (`NotBefore.Place.stage`). The end of
-///    the upload wakes it.
-/// 7. **Retries.** After a transient failure, an event from a pipe is retried here, with a growing backoff. An event from a queue is retried
-///    by the queue, and resumes from its record in Redis.
+/// 1. **Order.** The commands to one chat form a lane, and the events of one request (one correlation id) form a lane.
+///    The jobs of a lane run one at a time, in the order in which they were added. A job that waits keeps its lane
+///    waiting, and no other lane.
+/// 2. **Priority.** A reply that is due goes before all progress that is due. Among equals, the lane goes first that
+///    was served least recently.
+/// 3. **Progress.** A lane keeps only the newest progress, and shows progress at most once per `progressInterval`.
+///    Replies do not wait for progress. Any other event of the lane drops the progress that waits, also a first reply
+///    that has not been created. Progress behind the end of its request is dropped: nothing would remove its reply. A
+///    dropped job is done, without results.
+/// 4. **Rates.** Each message and each edit counts against `MessageRates`. Progress leaves room for replies. Deletions
+///    and reactions do not count.
+/// 5. **Flood waits.** After a flood wait, nothing of the same kind goes to that chat until it has passed; of several
+///    flood waits, the longest counts. Progress is then dropped instead of kept. The flood waits of an account's
+///    methods are in its flood ledger (module Accounts) and arrive here as failures of calls. Waits of over 60 seconds
+///    go back to the queue, if there is one.
+/// 6. **Uploads.** A job that needs an object which another event is uploading goes back to the stage
+///    (`NotBefore.Place.stage`). The end of the upload wakes it.
+/// 7. **Retries.** After a transient failure, an event from a pipe is retried here, with a growing backoff. An event
+///    from a queue is retried by the queue, and resumes from its record in Redis.
 /// 8. **Shutdown.** After `stop`, no job is handed out. Jobs that run may finish within the time that the stage allows.
-/// 9. **Memory.** The stage holds at most 1000 events of a pipe, or 256 of a queue. Idle lanes, flood waits, chats and requests are
-///    forgotten beyond the limits below.
+/// 9. **Memory.** The stage holds at most 1000 events of a pipe, or 256 of a queue. Idle lanes, flood waits, chats and
+///    requests are forgotten beyond the limits below.
 struct Scheduler: Sendable {
     typealias Time = ContinuousClock.Instant
 
@@ -81,7 +86,7 @@ struct Scheduler: Sendable {
     }
 
     private struct FloodWait: Hashable {
-        let chat: String
+        let chat: ChatID
         let kind: CallKind
     }
 
@@ -110,10 +115,10 @@ struct Scheduler: Sendable {
     mutating func add(_ job: Job, now: Time) -> [Job] {
         var job = job
         if job.isProgress {
-            if endedRequests.contains(job.event) { return [job] }
-            job.isFirstProgress = begunRequests.insert(job.event)
+            if endedRequests.contains(job) { return [job] }
+            job.isFirstProgress = begunRequests.insert(job)
         } else if job.endsRequest {
-            endedRequests.insert(job.event)
+            endedRequests.insert(job)
         }
         var lane = lanes[job.lane] ?? Lane(replyNotBefore: now, progressNotBefore: now)
         var dropped: [Job] = []
@@ -205,20 +210,20 @@ struct Scheduler: Sendable {
     ///
     /// - Returns: nil when the call may be made; else the time at which to ask again.
     mutating func admit(_ kind: CallKind, for job: Job, now: Time) -> NotBefore? {
-        if let end = floodWait(chat: job.chatName, kind, now: now) { return NotBefore(end) }
+        if let end = floodWait(chat: job.chat, kind, now: now) { return NotBefore(end) }
         guard limitsRates else { return nil }
-        return rates.take(chat: job.chatName, isReplaceable: job.isReplaceable, now: now).map { NotBefore($0) }
+        return rates.take(chat: job.chat, isReplaceable: job.isReplaceable, now: now).map { NotBefore($0) }
     }
 
     /// Notes a flood wait: until then, no call of this kind is made for the chat.
-    mutating func setFloodWait(chat: String, _ kind: CallKind, until end: Time, now: Time) {
+    mutating func setFloodWait(chat: ChatID, _ kind: CallKind, until end: Time, now: Time) {
         if floodWaits.count > Scheduler.maxFloodWaits { floodWaits = floodWaits.filter { $0.value > now } }
         let wait = FloodWait(chat: chat, kind: kind)
         floodWaits[wait] = max(floodWaits[wait] ?? end, end)
     }
 
     /// Returns the end of a flood wait; nil when there is none.
-    func floodWait(chat: String, _ kind: CallKind, now: Time) -> Time? {
+    func floodWait(chat: ChatID, _ kind: CallKind, now: Time) -> Time? {
         floodWaits[FloodWait(chat: chat, kind: kind)].flatMap { $0 > now ? $0 : nil }
     }
 
@@ -231,12 +236,9 @@ private struct RecentRequests {
     private struct Request: Hashable {
         let correlationID: EventID
         /// One correlation id may cover a video and its sound.
-        let kind: String?
+        let kind: String
 
-        init(_ event: Envelope) {
-            correlationID = event.correlationID
-            kind = event.payload["kind"]?.string
-        }
+        init(_ job: Job) { (correlationID, kind) = (job.event.correlationID, job.kind) }
     }
 
     private static let maxRequests = 10_000
@@ -244,12 +246,12 @@ private struct RecentRequests {
     private var requests: Set<Request> = []
     private var order: [Request] = []
 
-    func contains(_ event: Envelope) -> Bool { requests.contains(Request(event)) }
+    func contains(_ job: Job) -> Bool { requests.contains(Request(job)) }
 
     /// - Returns: whether it was new.
     @discardableResult
-    mutating func insert(_ event: Envelope) -> Bool {
-        let request = Request(event)
+    mutating func insert(_ job: Job) -> Bool {
+        let request = Request(job)
         guard requests.insert(request).inserted else { return false }
         order.append(request)
         if order.count > RecentRequests.maxRequests {

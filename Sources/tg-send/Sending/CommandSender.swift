@@ -5,6 +5,7 @@ import Envelope
 import HTTP
 import JSON
 import Logging
+import Payloads
 import Stage
 import System
 
@@ -14,35 +15,38 @@ struct CommandSender: Sendable {
     let api: any MessagingAPI
     let shared: SharedState
 
-    /// Makes the call that a command asks for.
+    /// Makes the call that a job's command asks for.
     ///
     /// - Returns: the result, `events.telegram.sent`.
-    /// - Throws: `TelegramError`, and `ToolError` for a malformed command.
-    func send(_ action: String, _ event: Envelope) async throws -> Envelope {
-        let call: BotCall
-        do throws(MalformedInput) { call = try BotCall(action, event) } catch { throw ToolError(.usage, error.reason) }
+    /// - Throws: `TelegramError`.
+    func send(_ job: Job) async throws(TelegramError) -> Envelope {
+        guard case .command(let command) = job.content else { throw TelegramError(.badRequest, "not a command") }
+        let call = BotCall(command, origin: job.origin)
         // A message that is as it should be already needs no change.
-        let fine: Set<TelegramError.Code> = action == "delete" ? [.messageNotFound] : [.notModified]
-        let result = try await accepting(fine) { () throws(TelegramError) in try await make(call, event) } ?? .null
+        let fine: Set<TelegramError.Code> = command.action == .delete ? [.messageNotFound] : [.notModified]
+        let result = try await accepting(fine) { () throws(TelegramError) in try await make(call) } ?? .null
         let file = SharedState.CachedFile(of: result)
-        if let file, let key = event.payload["key"]?.string { await shared.cache(file, for: key) }
-        runtime.log.info("sent", metadata: ["action": "\(action)"])
-        return SendEvents.sent(
-            action, chat: call.parameters["chat_id"], result, messageID: call.parameters["message_id"],
-            details: ["file_id": file.map { .string($0.fileID) }])
+        if let file, case .file(let message) = command.body, let key = message.key {
+            await shared.cache(file, for: key)
+        }
+        runtime.log.info("sent", metadata: ["action": "\(command.action.rawValue)"])
+        return .derived(
+            TelegramSent(
+                command.action, chat: ChatID(answer: result) ?? job.chat,
+                messageID: result["message_id"]?.int ?? call.parameters["message_id"]?.int, fileID: file?.fileID))
     }
 
-    private func make(_ call: BotCall, _ event: Envelope) async throws(TelegramError) -> JSON {
+    private func make(_ call: BotCall) async throws(TelegramError) -> JSON {
         guard let upload = call.upload else { return try await api.call(call.method, call.parameters) }
         guard let file = OpenFile(path: upload.path) else {
             throw TelegramError(.localIO, "unable to read \(upload.path)")
         }
-        let name = FileName.safe(upload.fileName ?? String(upload.path.split(separator: "/").last ?? "file"))
+        let name = upload.file.fileName ?? String(upload.path.split(separator: "/").last ?? "file")
         return try await api.call(
             call.method, call.parameters,
             upload: MediaUpload(
-                field: upload.field, fileName: name,
-                contentType: event.payload["content_type"]?.string ?? "application/octet-stream",
+                field: upload.field, fileName: FileName.safe(name),
+                contentType: upload.file.contentType ?? "application/octet-stream",
                 content: FileRange(descriptor: file.descriptor, offset: 0, count: file.sizeBytes), path: file.path,
                 key: file.path))
     }
@@ -63,24 +67,32 @@ func accepting(
     }
 }
 
-extension SendEvents {
+extension ChatID {
+    /// Reads the chat of a sent message. It differs from the requested one if a group has become a supergroup.
+    init?(answer: JSON) {
+        guard let id = answer["chat"]?["id"] else { return nil }
+        self.init(id)
+    }
+}
+
+extension TelegramError {
     /// Shorter waits are not reported.
     private static let shortestReportedWait = Duration.seconds(3)
 
     /// Returns the report of a wait that Telegram requires of an account; nil for short waits, and for a bot's.
-    static func waiting(_ error: TelegramError, _ event: Envelope, speaker: Int64) -> Envelope? {
-        guard let wait = error.retryAfter, let call = error.waitingCall, wait >= shortestReportedWait else {
+    func waitingReport(speaker: Int64, chat: ChatID) -> Envelope? {
+        guard let wait = retryAfter, let call = waitingCall, wait >= TelegramError.shortestReportedWait else {
             return nil
         }
-        let chat = event.payload["chat_id"] ?? event.meta["origin"]?["chat_id"]
         return FloodWait(method: call.method, remaining: wait, reason: call.reason)
-            .event(account: speaker, chat: chat?.int)
+            .event(account: speaker, chat: chat.number)
     }
 }
 
 /// Makes file names from outside fit to be shown and saved.
 enum FileName {
-    /// Replaces characters that some system refuses in a file name, drops leading dots and spaces, and cuts the name to 200 bytes.
+    /// Replaces characters that some system refuses in a file name, drops leading dots and spaces, and cuts the name to
+    /// 200 bytes.
     static func safe(_ name: String) -> String {
         let kept = name.unicodeScalars.map { scalar -> Character in
             switch scalar {

@@ -1,8 +1,8 @@
 import Blob
-import JSON
 import System
 import Glibc
 import HTTP
+import Payloads
 import Stage
 
 /// Reports that there is no copy of an object to upload.
@@ -23,20 +23,22 @@ struct LocalCopies: Sendable {
 
     /// Opens the file of an `events.dl.*.ready`. No clean-up removes it while it is open.
     ///
-    /// The places are tried in this order: the event's `path`, the local copies, a store on this machine, the event's `url`, the store.
+    /// The places are tried in this order: the event's `path`, the local copies, a store on this machine, the event's
+    /// `url`, the store.
     ///
     /// - Throws: `NoCopy`.
-    func open(_ payload: JSONObject) async throws(NoCopy) -> OpenFile {
-        let size = payload["size_bytes"]?.int
-        if let path = payload["path"]?.string, let file = whole(OpenFile(path: path), size) { return file }
-        guard let key = payload["key"]?.string, cache.path(of: key) != nil else {
+    func open(_ media: DownloadReady) async throws(NoCopy) -> OpenFile {
+        let size = media.metadata.content.sizeBytes
+        if let path = media.path, let file = whole(OpenFile(path: path), size) { return file }
+        let key = media.key
+        guard cache.path(of: key) != nil else {
             throw NoCopy(reason: "the file no longer exists", isTemporary: false)
         }
         if let file = whole(cache.open(key), size) { return file }
         let store: (any BlobStore)?
-        do { store = try payload["store"]?.string.map { try openStore($0) } } catch { store = nil }
+        do { store = try media.store.map { try openStore($0) } } catch { store = nil }
         if let path = store?.localPath(key), let file = whole(OpenFile(path: path), size) { return file }
-        return try await fetch(key, payload["url"]?.string, store, size)
+        return try await fetch(key, media.url, store, size)
     }
 
     /// Returns a file that has the expected size. A crash or a full disk may have left a shorter one.

@@ -5,12 +5,14 @@ import HTTP
 import JSON
 import Logging
 import Options
+import Payloads
 import Redis
 import Stage
 import Synchronization
 import System
 
-/// Sends the media of finished requests: by a cached file_id, or else by uploading a copy, once for all events that need it.
+/// Sends the media of finished requests: by a cached file_id, or else by uploading a copy, once for all events that
+/// need it.
 struct MediaDelivery: Sendable {
     private let runtime: Runtime
     private let api: any MessagingAPI
@@ -42,22 +44,20 @@ struct MediaDelivery: Sendable {
         case noCopy(String)
     }
 
-    /// Sends a job's media.
+    /// Sends the media of a job.
     ///
     /// - Throws: `NotBefore` when the chat has to wait, or when another event is uploading the object; `TelegramError`.
-    func deliver(_ job: Job) async throws -> Delivered {
-        guard let key = job.event.payload["key"]?.string, let waiter = job.context?.waiter else {
-            throw TelegramError(.localIO, "no key")
-        }
+    func deliver(_ media: DownloadReady, for job: Job) async throws -> Delivered {
+        guard let waiter = job.context?.waiter else { throw TelegramError(.localIO, "the event is not a stage's") }
         for _ in 0..<MediaDelivery.maxAttempts {
-            if let cached = await shared.cachedFile(key) {
+            if let cached = await shared.cachedFile(media.key) {
                 try await limits.admit(.message, for: job)
-                if let message = try await sendAgain(cached, job, key) {
-                    return .sent(await delivered(message, job, key, isCached: true))
+                if let message = try await sendAgain(cached, media, job) {
+                    return .sent(await delivered(message, media, job, isCached: true))
                 }
             }
-            switch try await uploadOnce(key, job, waiter) {
-            case .sent(let message): return .sent(await delivered(message, job, key, isCached: false))
+            switch try await uploadOnce(media, job, waiter) {
+            case .sent(let message): return .sent(await delivered(message, media, job, isCached: false))
             case .sentByAnother: continue
             case .failed(.tooLarge(let sizeBytes)): return .tooLarge(sizeBytes: sizeBytes)
             case .failed(.noCopy(let reason)): return .noCopy(reason)
@@ -68,18 +68,19 @@ struct MediaDelivery: Sendable {
 
     /// - Returns: nil when Telegram no longer accepts the file_id.
     private func sendAgain(
-        _ cached: SharedState.CachedFile, _ job: Job, _ key: String
+        _ cached: SharedState.CachedFile, _ media: DownloadReady, _ job: Job
     ) async throws(TelegramError) -> JSON? {
         let method = "send\(cached.type.capitalizedFirst)"
-        var parameters = self.parameters(job, method)
+        var parameters = self.parameters(media, job, method)
         parameters[cached.type] = .string(cached.fileID)
         do {
             return try await api.call(method, parameters)
         } catch {
             guard error.code == .fileRefused else { throw error }
         }
-        runtime.log.notice("Telegram refuses the cached file_id: uploading the file again", metadata: ["key": "\(key)"])
-        await shared.forgetFile(key, cached)
+        runtime.log.notice(
+            "Telegram refuses the cached file_id: uploading the file again", metadata: ["key": "\(media.key)"])
+        await shared.forgetFile(media.key, cached)
         return nil
     }
 
@@ -118,17 +119,17 @@ struct MediaDelivery: Sendable {
     /// Uploads an object by sending it, unless another event, in any process, is uploading it.
     ///
     /// - Throws: `NotBefore`: this chat has to wait, and another event may upload first; or another event is uploading.
-    private func uploadOnce(_ key: String, _ job: Job, _ waiter: Waiter) async throws -> Uploaded {
+    private func uploadOnce(_ media: DownloadReady, _ job: Job, _ waiter: Waiter) async throws -> Uploaded {
         let own = Mutex<JSON?>(nil)
-        let answer = try await uploads.answer(key, for: waiter) {
+        let answer = try await uploads.answer(media.key, for: waiter) {
             // Another event may have finished the upload since this one looked for the file_id.
-            if await shared.cachedFile(key) != nil { return SharedWork.Product(["sent": true]) }
+            if await shared.cachedFile(media.key) != nil { return SharedWork.Product(["sent": true]) }
             try await limits.admit(.message, for: job)
-            if let failure = try await upload(job, onSent: { message in own.withLock { $0 = message } }) {
+            if let failure = try await upload(media, job, onSent: { message in own.withLock { $0 = message } }) {
                 return SharedWork.Product(failure.json)
             }
             if let file = own.withLock({ $0 }).flatMap({ SharedState.CachedFile(of: $0) }) {
-                await shared.cache(file, for: key)
+                await shared.cache(file, for: media.key)
             }
             return SharedWork.Product(["sent": true])
         }
@@ -141,16 +142,18 @@ struct MediaDelivery: Sendable {
     }
 
     /// - Returns: nil when the file was sent.
-    private func upload(_ job: Job, onSent: (JSON) -> Void) async throws -> UploadFailure? {
+    private func upload(
+        _ media: DownloadReady, _ job: Job, onSent: (JSON) -> Void
+    ) async throws -> UploadFailure? {
         let file: OpenFile
         do throws(NoCopy) {
-            file = try await copies.open(job.event.payload)
+            file = try await copies.open(media)
         } catch {
             if error.isTemporary, !isLastAttempt(job) { throw TelegramError(.network, error.reason) }
             return .noCopy(error.reason)
         }
         do {
-            onSent(try await upload(file, job))
+            onSent(try await upload(file, media, job))
             return nil
         } catch let error where error.code == .tooLarge {
             return .tooLarge(sizeBytes: file.sizeBytes)
@@ -161,20 +164,22 @@ struct MediaDelivery: Sendable {
         isFromQueue ? job.context?.isLastAttempt ?? true : job.attempts >= options.retries
     }
 
-    private func upload(_ file: OpenFile, _ job: Job) async throws(TelegramError) -> JSON {
-        let payload = job.event.payload
-        let type = payload["content_type"]?.string ?? "application/octet-stream"
+    private func upload(
+        _ file: OpenFile, _ media: DownloadReady, _ job: Job
+    ) async throws(TelegramError) -> JSON {
+        let type = media.metadata.content.contentType ?? "application/octet-stream"
         let field = MediaDelivery.field(for: type)
         let method = "send\(field.capitalizedFirst)"
         return try await api.call(
-            method, parameters(job, method),
+            method, parameters(media, job, method),
             upload: MediaUpload(
-                field: field, fileName: FileName.safe(payload["file_name"]?.string ?? "file"), contentType: type,
+                field: field, fileName: FileName.safe(media.metadata.fileName ?? "file"), contentType: type,
                 content: FileRange(descriptor: file.descriptor, offset: 0, count: file.sizeBytes), path: file.path,
-                key: payload["key"]?.string ?? file.path))
+                key: media.key))
     }
 
-    /// Returns the parameter that a file is sent in. Telegram plays MPEG-4 video, and MP3 and M4A audio; other files are documents.
+    /// Returns the parameter that a file is sent in. Telegram plays MPEG-4 video, and MP3 and M4A audio; other files
+    /// are documents.
     static func field(for contentType: String) -> String {
         switch contentType {
         case "video/mp4": "video"
@@ -183,16 +188,16 @@ struct MediaDelivery: Sendable {
         }
     }
 
-    private func parameters(_ job: Job, _ method: String) -> JSONObject {
+    private func parameters(_ media: DownloadReady, _ job: Job, _ method: String) -> JSONObject {
         var parameters: JSONObject = [
-            "chat_id": job.chat, "parse_mode": "HTML",
+            "chat_id": job.chat.json, "parse_mode": "HTML",
             "caption": .string(
                 Wording.caption(
-                    title: job.event.payload["title"]?.string, elapsed: elapsed(job),
+                    title: media.metadata.description.title, elapsed: elapsed(job),
                     correlationID: job.event.correlationID)),
         ]
-        MediaDetails(job.event.payload).add(to: &parameters, method: method)
-        BotCall.addReply(&parameters, job.event, byDefault: true)
+        parameters.add(media.metadata.description, method: method)
+        parameters.addReply(to: job.origin?.messageID, thread: job.origin?.threadID)
         return parameters
     }
 
@@ -200,21 +205,23 @@ struct MediaDelivery: Sendable {
 
     /// The time since the user's message arrived.
     private func elapsed(_ job: Job) -> Duration? {
-        job.event.meta["received_at"]?.string.flatMap { Timestamp($0) }.map { Timestamp.now.elapsed(since: $0) }
+        job.event.receivedAt.map { Timestamp.now.elapsed(since: $0) }
     }
 
-    private func delivered(_ message: JSON, _ job: Job, _ key: String, isCached: Bool) async -> Envelope {
+    private func delivered(
+        _ message: JSON, _ media: DownloadReady, _ job: Job, isCached: Bool
+    ) async -> Envelope {
         let file = SharedState.CachedFile(of: message)
         let seconds = elapsed(job).map { Double($0.milliseconds) / 1000 }
-        let action = "send_\(message["audio"] != nil ? "audio" : message["video"] != nil ? "video" : "document")"
-        let event = SendEvents.sent(
-            action, chat: job.chat, message,
-            details: [
-                "file_id": file.map { .string($0.fileID) }, "key": .string(key), "cached": .bool(isCached),
-                "elapsed_seconds": seconds.map { .number($0) },
-            ])
+        let action: TelegramAction =
+            message["audio"] != nil ? .sendAudio : message["video"] != nil ? .sendVideo : .sendDocument
+        let event = Envelope.derived(
+            TelegramSent(
+                action, chat: ChatID(answer: message) ?? job.chat, messageID: message["message_id"]?.int,
+                fileID: file?.fileID, key: media.key, isCached: isCached,
+                elapsedSeconds: seconds.map { JSONNumber($0) }))
         runtime.log.info(
-            "delivered", metadata: ["key": "\(key)", "cached": "\(isCached)", "elapsed_s": "\(seconds ?? 0)"])
+            "delivered", metadata: ["key": "\(media.key)", "cached": "\(isCached)", "elapsed_s": "\(seconds ?? 0)"])
         await cleanUpIfDue()
         return event
     }

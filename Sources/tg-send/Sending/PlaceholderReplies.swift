@@ -1,6 +1,7 @@
 import BotAPI
 import Envelope
 import JSON
+import Payloads
 import Stage
 
 /// Creates, edits and removes the placeholder replies that show users the progress of their requests.
@@ -11,13 +12,14 @@ struct PlaceholderReplies: Sendable {
 
     /// Whether the user sees a job's progress already.
     func isShown(_ job: Job) -> Bool {
-        shared.isShown(Wording.progress(job.event.payload), for: job.event.correlationID)
+        guard case .progress(let progress) = job.content else { return false }
+        return shared.isShown(Wording.progress(progress), for: job.event.correlationID)
     }
 
     /// Creates the placeholder reply with a job's progress, or edits it.
     func show(_ job: Job) async throws {
-        guard let chat = job.origin?["chat_id"] else { return }
-        let (request, text) = (job.event.correlationID, Wording.progress(job.event.payload))
+        guard case .progress(let progress) = job.content else { return }
+        let (chat, request, text) = (job.chat.json, job.event.correlationID, Wording.progress(progress))
         if let reply = await shared.replyID(of: request) {
             try await accepting([.notModified]) { () throws(TelegramError) in
                 try await api.call(
@@ -28,7 +30,7 @@ struct PlaceholderReplies: Sendable {
         // Another process may be creating it right now, or have ended the request.
         guard await shared.claimReply(of: request, kind: job.kind) else { return }
         var parameters: JSONObject = ["chat_id": chat, "text": .string(text), "disable_notification": true]
-        BotCall.addReply(&parameters, job.event, byDefault: true)
+        parameters.addReply(to: job.origin?.messageID, thread: job.origin?.threadID)
         if let id = try await create(parameters, request) { await shared.setReplyID(id, of: request) }
         shared.noteShown(text, for: request)
         if await shared.hasEnded(request, kind: job.kind) { try await remove(job) }
@@ -46,9 +48,9 @@ struct PlaceholderReplies: Sendable {
     /// Deletes the placeholder reply, if there is one.
     func remove(_ job: Job) async throws {
         let request = job.event.correlationID
-        guard let chat = job.origin?["chat_id"], let reply = await shared.replyID(of: request) else { return }
+        guard let reply = await shared.replyID(of: request) else { return }
         try await accepting([.messageNotFound]) { () throws(TelegramError) in
-            try await api.call("deleteMessage", ["chat_id": chat, "message_id": .integer(reply)])
+            try await api.call("deleteMessage", ["chat_id": job.chat.json, "message_id": .integer(reply)])
         }
         await shared.forgetReply(of: request)
     }
@@ -57,24 +59,30 @@ struct PlaceholderReplies: Sendable {
     ///
     /// - Parameter html: the message in Telegram's HTML; see `Wording`.
     /// - Returns: the result, `events.telegram.sent`.
-    func end(_ job: Job, _ html: String) async throws -> Envelope? {
-        guard let chat = job.chat else { return nil }
+    func end(_ job: Job, _ html: String) async throws(TelegramError) -> Envelope {
+        let chat = job.chat.json
         if let reply = await shared.replyID(of: job.event.correlationID),
-            let message = try await edit(reply, html, chat, job)
+            let message = try await edit(reply, html, job)
         {
-            return SendEvents.sent("edit", chat: chat, message)
+            return result(.edit, message, job)
         }
         var parameters: JSONObject = [
             "chat_id": chat, "text": .string(html), "parse_mode": "HTML", "link_preview_options": ["is_disabled": true],
         ]
-        BotCall.addReply(&parameters, job.event, byDefault: true)
-        return SendEvents.sent("reply", chat: chat, try await api.call("sendMessage", parameters))
+        parameters.addReply(to: job.origin?.messageID, thread: job.origin?.threadID)
+        return result(.reply, try await api.call("sendMessage", parameters), job)
+    }
+
+    private func result(_ action: TelegramAction, _ message: JSON, _ job: Job) -> Envelope {
+        .derived(
+            TelegramSent(action, chat: ChatID(answer: message) ?? job.chat, messageID: message["message_id"]?.int))
     }
 
     /// Turns the placeholder reply into a request's last message.
     ///
     /// - Returns: nil when a new message is needed instead.
-    private func edit(_ reply: Int64, _ html: String, _ chat: JSON, _ job: Job) async throws(TelegramError) -> JSON? {
+    private func edit(_ reply: Int64, _ html: String, _ job: Job) async throws(TelegramError) -> JSON? {
+        let chat = job.chat.json
         var message: JSON?
         do {
             message = try await api.call(
@@ -89,7 +97,7 @@ struct PlaceholderReplies: Sendable {
             case .messageNotFound: break
             case .floodWait:
                 // Edits may have to wait for hours. New messages do not.
-                if let wait = error.retryAfter { await limits.setFloodWait(chat: job.chatName, .edit, for: wait) }
+                if let wait = error.retryAfter { await limits.setFloodWait(chat: job.chat, .edit, for: wait) }
                 _ = try? await api.call("deleteMessage", ["chat_id": chat, "message_id": .integer(reply)])
             default: throw error
             }

@@ -1,8 +1,8 @@
 import BotAPI
 import Envelope
-import JSON
 import Logging
 import Options
+import Payloads
 import Stage
 import System
 
@@ -36,17 +36,6 @@ struct Sender: Sendable {
             runtime: runtime, api: api, shared: shared, limits: limits, copies: copies, options: options, input: input)
     }
 
-    /// Refuses a job that can never be sent, before it waits in the scheduler.
-    func check(_ job: Job) throws(MalformedInput) {
-        if case .command(let action) = job.steps.first { _ = try BotCall(action, job.event) }
-        if job.chat == nil {
-            throw MalformedInput(.invalidPayload, "\(job.event.type): no chat_id, and no meta.origin to take it from")
-        }
-        if job.steps.first == .deliver, job.event.payload["key"]?.string == nil {
-            throw MalformedInput(.invalidPayload, "\(job.event.type): no key")
-        }
-    }
-
     enum Verdict: Sendable {
         case done([Envelope])
         /// The job with its remaining steps, and when it can go on.
@@ -62,7 +51,7 @@ struct Sender: Sendable {
         do {
             while let step = job.steps.first {
                 // Newer progress will exist by the time that edits are allowed again.
-                if job.isReplaceable, scheduler.hasFloodWait(chat: job.chatName, .edit) { break }
+                if job.isReplaceable, scheduler.hasFloodWait(chat: job.chat, .edit) { break }
                 do {
                     try await carryOut(step, &job)
                     job.endStep()
@@ -92,7 +81,7 @@ struct Sender: Sendable {
         if step == .showProgress, replies.isShown(job) { return }
         if step != .deliver, let kind = Sender.callKind(of: step, job) { try await limits.admit(kind, for: job) }
         switch step {
-        case .command(let action): job.results.append(try await commands.send(action, job.event))
+        case .command: job.results.append(try await commands.send(job))
         case .showProgress: try await replies.show(job)
         case .deliver: try await deliver(&job)
         case .removeReply: try await replies.remove(job)
@@ -103,34 +92,37 @@ struct Sender: Sendable {
     /// Returns what Telegram counts a step's call as; nil for calls that it always accepts.
     private static func callKind(of step: Step, _ job: Job) -> CallKind? {
         switch step {
-        case .command("delete"), .command("react"), .removeReply: nil
-        case .command("edit"): .edit
+        case .command where job.action == .delete || job.action == .react: nil
+        case .command where job.action == .edit: .edit
+        case .removeReply: nil
         case .showProgress: job.isFirstProgress ? .message : .edit
         default: .message
         }
     }
 
     private func deliver(_ job: inout Job) async throws {
-        switch try await delivery.deliver(job) {
+        guard case .media(let media) = job.content else { return }
+        switch try await delivery.deliver(media, for: job) {
         case .sent(let event): job.results.append(event)
         case .tooLarge(let sizeBytes):
-            try await end(&job, Wording.tooLarge(sizeBytes, url: job.event.payload["url"]?.string))
-            job.steps = [.deliver]
+            // The message with the link takes the placeholder reply's place.
+            try await end(&job, Wording.tooLarge(sizeBytes, url: media.url))
+            job.keepCurrentStep()
         case .noCopy(let reason):
-            job.results.append(failed("deliver", TelegramError(.localIO, reason), job))
-            job.steps = [.deliver, .showFailure]
-            job.failureReason = reason.capitalizedFirst + "."
+            job.results.append(failed(.deliver, TelegramError(.localIO, reason), job))
+            job.showFailure(reason.capitalizedFirst + ".")
         }
     }
 
     /// Ends a request for the user, with a message in Telegram's HTML.
     private func end(_ job: inout Job, _ html: String) async throws {
-        if let result = try await replies.end(job, html) { job.results.append(result) }
+        job.results.append(try await replies.end(job, html))
     }
 
     /// Decides what a failed step means for its job: a wait, or that the step is given up.
     ///
-    /// - Throws: `NotBefore` when the step is to be tried again here; the failure itself when it ends the tool or is the queue's to retry.
+    /// - Throws: `NotBefore` when the step is to be tried again here; the failure itself when it ends the tool or is
+    ///   the queue's to retry.
     private func handle(_ error: TelegramError, of step: Step, _ job: inout Job) async throws {
         if error.code == .unauthorized { throw error }
         if let wait = error.retryAfter { return try await handleFloodWait(wait, error, of: step, &job) }
@@ -148,40 +140,41 @@ struct Sender: Sendable {
         _ wait: Duration, _ error: TelegramError, of step: Step, _ job: inout Job
     ) async throws {
         runtime.log.notice(
-            "Telegram requires a wait", metadata: ["seconds": "\(wait.components.seconds)", "chat": "\(job.chatName)"])
+            "Telegram requires a wait", metadata: ["seconds": "\(wait.components.seconds)", "chat": "\(job.chat)"])
         let end = ContinuousClock.now + wait
         if let kind = Sender.callKind(of: step, job) {
-            await limits.setFloodWait(chat: job.chatName, kind, for: wait)
+            await limits.setFloodWait(chat: job.chat, kind, for: wait)
         }
-        if let event = SendEvents.waiting(error, job.event, speaker: api.speakerID) {
+        if let event = error.waitingReport(speaker: api.speakerID, chat: job.chat) {
             try await job.context?.publisher.publish(event)
         }
         guard job.isReplaceable else { throw NotBefore(end) }
         // Newer progress will exist by then.
-        job.steps = []
+        job.dropSteps()
     }
 
     private func giveUp(_ step: Step, _ error: TelegramError, _ job: inout Job) {
-        job.endStep()
         switch step {
         // The placeholder reply is no result: the request goes on without it.
         case .showProgress, .removeReply: runtime.log.debug("\(error.message)")
         case .deliver:
-            job.results.append(failed("deliver", error, job))
-            job.steps = [.showFailure]
-            job.failureReason = Wording.refusedFile(error)
-        case .showFailure: job.results.append(failed("reply", error, job))
-        case .command(let action): job.results.append(failed(action, error, job))
+            job.results.append(failed(.deliver, error, job))
+            job.showFailure(Wording.refusedFile(error))
+        case .showFailure: job.results.append(failed(.reply, error, job))
+        case .command: job.results.append(failed(job.action, error, job))
         }
+        job.endStep()
     }
 
-    private func failed(_ action: String, _ error: TelegramError, _ job: Job) -> Envelope {
-        runtime.log.error("unable to \(action): \(error.message)", metadata: ["chat": "\(job.chatName)"])
-        return SendEvents.failed(action, chat: job.chat, code: error.number, reason: error.message)
+    private func failed(_ action: TelegramAction, _ error: TelegramError, _ job: Job) -> Envelope {
+        runtime.log.error("unable to \(action.rawValue): \(error.message)", metadata: ["chat": "\(job.chat)"])
+        return .derived(
+            TelegramFailed(action, chat: job.chat, code: Int64(error.number), reason: error.message))
     }
 }
 
-/// Applies Telegram's rates and flood waits to calls: those that this process has met, and for a queue also those of the other processes.
+/// Applies Telegram's rates and flood waits to calls: those that this process has met, and for a queue also those of
+/// the other processes.
 struct CallLimits: Sendable {
     let scheduler: SharedScheduler
     /// The records of the other processes; nil when the events come from a pipe.
@@ -191,41 +184,15 @@ struct CallLimits: Sendable {
     ///
     /// - Throws: `NotBefore` when it has to wait.
     func admit(_ kind: CallKind, for job: Job) async throws(NotBefore) {
-        if let wait = await shared?.floodWait(chat: job.chatName, kind) {
-            scheduler.setFloodWait(chat: job.chatName, kind, until: .now + wait)
+        if let wait = await shared?.floodWait(chat: job.chat, kind) {
+            scheduler.setFloodWait(chat: job.chat, kind, until: .now + wait)
         }
         if let wait = scheduler.admit(kind, for: job) { throw wait }
     }
 
     /// Notes a flood wait, for a queue also for the other processes.
-    func setFloodWait(chat: String, _ kind: CallKind, for wait: Duration) async {
+    func setFloodWait(chat: ChatID, _ kind: CallKind, for wait: Duration) async {
         scheduler.setFloodWait(chat: chat, kind, until: .now + wait)
         await shared?.setFloodWait(chat: chat, kind, for: wait)
-    }
-}
-
-/// Makes the events that tell how calls went. They belong to the current correlation.
-enum SendEvents {
-    /// - Parameters:
-    ///   - chat: the chat as the event named it. The answer's chat differs if a group has become a supergroup.
-    ///   - answer: the message, if Telegram returned one.
-    ///   - messageID: the message's id, if Telegram returned no message.
-    static func sent(
-        _ action: String, chat: JSON?, _ answer: JSON, messageID: JSON? = nil, details: JSONObject = [:]
-    ) -> Envelope {
-        var payload: JSONObject = [
-            "action": .string(action), "chat_id": answer["chat"]?["id"] ?? chat,
-            "message_id": answer["message_id"] ?? messageID,
-        ]
-        for member in details.members { payload[member.key] = member.value }
-        return .derived(type: "events.telegram.sent", payload: payload)
-    }
-
-    static func failed(_ action: String, chat: JSON?, code: Int, reason: String) -> Envelope {
-        .derived(
-            type: "events.telegram.failed",
-            payload: [
-                "action": .string(action), "chat_id": chat, "code": .integer(Int64(code)), "reason": .string(reason),
-            ])
     }
 }

@@ -1,15 +1,16 @@
 import Envelope
 import JSON
 import Logging
+import Payloads
 import Redis
 import Stage
 import Synchronization
 
-/// Keeps in Redis what the processes of one bot or account share: cached file_ids, placeholder replies, flood waits, and records of what was
-/// sent.
+/// Keeps in Redis what the processes of one bot or account share: cached file_ids, placeholder replies, flood waits,
+/// and records of what was sent.
 ///
-/// Sending works without any of it. While Redis is away, work from a pipe continues without these entries, and the log says so; work from a
-/// queue waits for Redis.
+/// Sending works without any of it. While Redis is away, work from a pipe continues without these entries, and the log
+/// says so; work from a queue waits for Redis.
 final class SharedState: Sendable {
     private static let replySeconds: Int64 = 86_400
     /// Stands for a placeholder reply that a process is creating, for this many seconds at most.
@@ -27,7 +28,8 @@ final class SharedState: Sendable {
 
     /// - Parameters:
     ///   - redis: nil for one-off sends.
-    ///   - waits: whether calls wait while Redis is away. A worker of a queue has to: other workers read what it writes.
+    ///   - waits: whether calls wait while Redis is away. A worker of a queue has to: other workers read what it
+    ///     writes.
     init(runtime: Runtime, redis: Redis?, waits: Bool = false, speakerID: Int64) {
         self.runtime = runtime
         self.redis = redis
@@ -169,7 +171,7 @@ final class SharedState: Sendable {
     // MARK: Flood waits
 
     /// Records a flood wait for all processes of the bot or account.
-    func setFloodWait(chat: String, _ kind: CallKind, for wait: Duration) async {
+    func setFloodWait(chat: ChatID, _ kind: CallKind, for wait: Duration) async {
         _ = await attempt { redis throws(RedisError) in
             try await redis.send(
                 "SET", .text(floodWaitKey(chat, kind)), 1, "PX", .integer(max(1, wait.milliseconds)))
@@ -177,24 +179,24 @@ final class SharedState: Sendable {
     }
 
     /// Returns the remaining time of a flood wait; nil when there is none.
-    func floodWait(chat: String, _ kind: CallKind) async -> Duration? {
+    func floodWait(chat: ChatID, _ kind: CallKind) async -> Duration? {
         let rest = await attempt { redis throws(RedisError) in
             try await redis.send("PTTL", .text(floodWaitKey(chat, kind))).int
         }
         return (rest ?? nil).flatMap { $0 > 0 ? .milliseconds($0) : nil }
     }
 
-    private func floodWaitKey(_ chat: String, _ kind: CallKind) -> String {
+    private func floodWaitKey(_ chat: ChatID, _ kind: CallKind) -> String {
         "tgpipe:hold:\(speakerID):\(kind):{\(chat)}"
     }
 
     // MARK: Records of sent events
 
-    /// Records what was done for an event of a queue, so that it is not done again when the queue delivers the event again. A crash between
-    /// Telegram's answer and this record makes a duplicate message.
+    /// Records what was done for an event of a queue, so that it is not done again when the queue delivers the event
+    /// again. A crash between Telegram's answer and this record makes a duplicate message.
     func record(_ job: Job) async {
         let record: JSONObject = [
-            "left": .array(job.steps.map { .string($0.name) }), "reason": job.failureReason.map { .string($0) },
+            "left": .array(job.steps.map { .string($0.rawValue) }), "reason": job.failureReason.map { .string($0) },
             "results": .array(job.results.map(\.json)),
         ]
         _ = await attempt { redis throws(RedisError) in
@@ -212,42 +214,17 @@ final class SharedState: Sendable {
         guard let text = text ?? nil, let record = try? JSON(parsing: text), let left = record["left"]?.array else {
             return
         }
-        // The first step of a command names its action, which the record does not have.
-        job.steps = left.compactMap(\.string).compactMap { name in
-            Step(name: name) ?? job.steps.first { $0.name == name }
-        }
-        job.results = (record["results"]?.array ?? []).compactMap { try? Envelope($0) }
-        if let reason = record["reason"]?.string { job.failureReason = reason }
+        job.restore(
+            steps: left.compactMap(\.string).compactMap { Step(rawValue: $0) },
+            results: (record["results"]?.array ?? []).compactMap { try? Envelope($0) },
+            failureReason: record["reason"]?.string)
     }
 
     private func recordKey(_ job: Job) -> String { "tgpipe:sent:\(job.event.id)" }
 }
 
-extension Step {
-    fileprivate var name: String {
-        switch self {
-        case .command: "command"
-        case .showProgress: "show_progress"
-        case .deliver: "deliver"
-        case .removeReply: "remove_reply"
-        case .showFailure: "show_failure"
-        }
-    }
-
-    /// Returns nil for a command, whose action is not part of its name.
-    fileprivate init?(name: String) {
-        switch name {
-        case "show_progress": self = .showProgress
-        case "deliver": self = .deliver
-        case "remove_reply": self = .removeReply
-        case "show_failure": self = .showFailure
-        default: return nil
-        }
-    }
-}
-
-/// Keeps the newest 5000 placeholder replies in memory: an edit then needs no call to Redis, and an edit that changes nothing needs no call to
-/// Telegram.
+/// Keeps the newest 5000 placeholder replies in memory: an edit then needs no call to Redis, and an edit that changes
+/// nothing needs no call to Telegram.
 private struct RecentReplies {
     private static let maxReplies = 5000
 

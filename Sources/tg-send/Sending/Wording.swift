@@ -1,27 +1,28 @@
 import BotAPI
 import Envelope
 import JSON
+import Payloads
 
 /// Writes the messages that users read in the chat.
 enum Wording {
     /// Shown when a failure has no reason.
     static let unknownFailure = "Something went wrong. Please try again."
 
-    /// Returns the text of a placeholder reply, from the payload of `events.media.progress`.
-    static func progress(_ payload: JSONObject) -> String {
-        let title = payload["title"]?.string.map { "\n" + $0.limited(toUTF16: 200) } ?? ""
-        let share = payload["fraction"]?.double
-        let rate = payload["rate_bytes_per_second"]?.double.map { " · \(size($0))/s" } ?? ""
-        let amount = share.map { " " + bar($0) } ?? payload["done_bytes"]?.double.map { " \(size($0))" } ?? ""
+    /// Returns the text of a placeholder reply.
+    static func progress(_ progress: MediaProgress) -> String {
+        let title = progress.title.map { "\n" + $0.limited(toUTF16: 200) } ?? ""
+        let rate = progress.bytesPerSecond.map { " · \(size($0.double))/s" } ?? ""
+        let amount =
+            progress.fraction.map { " " + bar($0) } ?? progress.doneBytes.map { " \(size(Double($0)))" } ?? ""
         let text =
-            switch payload["state"]?.string {
-            case "queued": "⏳ Waiting in the queue…"
-            case "waiting": "⏳ Already being fetched for someone else, one moment…"
-            case "downloading": "⬇️ Downloading\(amount)\(rate)"
-            case "converting": "🎞 Converting\(amount)"
-            case "storing": "📦 Storing\(amount)"
-            case "uploading": "⬆️ Uploading\(amount)\(rate)"
-            default: "⏳ On it…"
+            switch progress.state {
+            case .queued: "⏳ Waiting in the queue…"
+            case .waiting: "⏳ Already being fetched for someone else, one moment…"
+            case .downloading: "⬇️ Downloading\(amount)\(rate)"
+            case .converting: "🎞 Converting\(amount)"
+            case .storing: "📦 Storing\(amount)"
+            case .uploading: "⬆️ Uploading\(amount)\(rate)"
+            case .accepted, nil: "⏳ On it…"
             }
         return text + title
     }
@@ -44,7 +45,8 @@ enum Wording {
         return "\(Int(bytes)) B"
     }
 
-    /// Returns a caption in Telegram's HTML: the title, the time since the request, and the correlation id, which finds the request in the log.
+    /// Returns a caption in Telegram's HTML: the title, the time since the request, and the correlation id, which finds
+    /// the request in the log.
     static func caption(title: String?, elapsed: Duration?, correlationID: EventID) -> String {
         let head = title.map { escaped($0.limited(toUTF16: 800)) + "\n" } ?? ""
         let taken = elapsed.map { "⏱ \(time($0)) · " } ?? ""
@@ -62,9 +64,11 @@ enum Wording {
     /// Returns an error message in Telegram's HTML.
     static func failure(_ reason: String) -> String { "❌ " + escaped(reason.limited(toUTF16: 1000)) }
 
-    /// Returns the message about a file that Telegram does not accept, in Telegram's HTML, with a link to the file if there is one.
+    /// Returns the message about a file that Telegram does not accept, in Telegram's HTML, with a link to the file if
+    /// there is one.
     ///
-    /// A link in HTML counts only its words towards the limit of 4096 characters. A signed URL may have thousands of characters.
+    /// A link in HTML counts only its words towards the limit of 4096 characters. A signed URL may have thousands of
+    /// characters.
     static func tooLarge(_ bytes: Int64?, url: String?) -> String {
         let amount = bytes.map { " (\(size(Double($0))))" } ?? ""
         guard let url else { return "❌ The file is too large for Telegram\(amount)." }
