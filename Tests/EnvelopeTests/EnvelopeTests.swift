@@ -94,7 +94,6 @@ import Testing
         #expect(caused.correlationID == cause.correlationID)
         #expect(caused.causationID == cause.id)
         #expect(caused.meta["role"] == "admin")
-        #expect(Correlation.key("reply") == nil)
     }
 
     @Test func `New ids are UUIDs of version 7 and sort by time`() {

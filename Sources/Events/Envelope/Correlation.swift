@@ -21,9 +21,4 @@ package struct Correlation: Sendable {
         causationID = nil
         meta = [:]
     }
-
-    /// The Redis key under which stages share `name` about the current request; nil outside of one.
-    package static func key(_ name: String) -> String? {
-        current.map { "tgpipe:correlation:\($0.correlationID):\(name)" }
-    }
 }
