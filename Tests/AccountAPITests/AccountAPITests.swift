@@ -44,13 +44,13 @@ import Testing
         "reply_parameters": ["message_id": 8, "allow_sending_without_reply": true],
     ]
 
-    @Test func `A reply to a message that is gone is sent without the reply`() async throws {
+    @Test func `A reply to a deleted message is sent without the reply`() async throws {
         let account = try FakeAccount(.error("REPLY_MESSAGE_ID_INVALID"), .sent(9))
         #expect(try await AccountAPI(account).call("sendMessage", reply)["message_id"] == 9)
         #expect(account.calls.last?.parameters["reply_to"]?["reply_to_msg_id"] == 3)
     }
 
-    @Test func `A reply in a topic that is gone fails after the second attempt`() async throws {
+    @Test func `A reply in a deleted topic fails after the second attempt`() async throws {
         let account = try FakeAccount(.error("REPLY_MESSAGE_ID_INVALID"), .error("REPLY_MESSAGE_ID_INVALID"), .sent(9))
         let error = await #expect(throws: TelegramError.self) {
             try await AccountAPI(account).call("sendMessage", reply)
@@ -112,7 +112,7 @@ import Testing
         #expect(account.calls.map(\.method) == [method])
     }
 
-    @Test func `Deleting a message that is gone is reported`() async throws {
+    @Test func `Deleting a message that does not exist is reported`() async throws {
         let account = try FakeAccount(.success(["pts_count": 0]))
         let error = await #expect(throws: TelegramError.self) {
             try await AccountAPI(account).call("deleteMessage", ["chat_id": 42, "message_id": 3])

@@ -4,7 +4,7 @@ import MTProto
 import Synchronization
 import TL
 
-/// Answers calls as told, and notes them.
+/// Records calls, and answers them with prepared answers.
 final class FakeAccount: Account {
     typealias Answer = Result<JSON, TelegramRPCError>
 

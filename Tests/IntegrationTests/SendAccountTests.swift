@@ -128,7 +128,7 @@ import Testing
         let result = try await send([event("commands.telegram.send", ["text": "twice?"])])
         #expect(result.status == 0, "\(result.errors)")
         #expect(try await texts() == ["hello", "once", "twice?"])
-        // Of what was there already the chat's id is told, whatever it was called.
+        // For a message that Telegram has already, the result names the chat by its id.
         let note = Envelope(type: "commands.telegram.send", payload: ["chat_id": "me", "text": "note"])
         for _ in 0..<2 {
             let result = try await account.run(

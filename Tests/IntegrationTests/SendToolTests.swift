@@ -81,7 +81,7 @@ import Testing
         let correlation = EventID()
         let run = try ToolRun("tg-send", ["--progress-interval", "100ms"], environment: environment, folder: folder)
         run.send(event("events.media.progress", ["kind": "video", "state": "accepted"], correlation).line)
-        // Before that, it only says that somebody is about to reply.
+        // Before that, the key has 0: a process is creating the reply.
         #expect(
             try await eventually { Int(try redis.cli("GET", "tgpipe:correlation:\(correlation):reply")) ?? 0 > 0 })
         #expect(try await telegram.answers(in: 42).map(\.text) == ["⏳ On it…"])
@@ -298,7 +298,7 @@ import Testing
         #expect(try result.envelopes().map { $0.payload["chat_id"] } == [new, new])
         let answers = try await telegram.answers(in: try #require(new?.int))
         #expect(answers.map { $0.text ?? $0.caption } == ["answer", "clip"])
-        // The second one knows already.
+        // The second call goes to the new id at once.
         #expect(try await telegram.calls("sendMessage").count == 2)
         #expect(try await telegram.calls("sendVideo").count == 1)
         #expect(result.errors.contains("has become the supergroup"))

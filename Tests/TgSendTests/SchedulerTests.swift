@@ -341,7 +341,7 @@ extension Job {
         #expect(ContinuousClock.now - start >= .milliseconds(50))
     }
 
-    @Test func `A sender that waits is told of a new job, and of the stop`() async throws {
+    @Test func `A new job and the stop wake a sender that waits`() async throws {
         async let next = scheduler.next()
         try await Task.sleep(for: .milliseconds(20))
         scheduler.add(try command(1, "a"))

@@ -124,7 +124,7 @@ package struct Message: Sendable {
         return Message(reply)
     }
 
-    /// The value of `meta.origin`, which tells where a reply goes.
+    /// The value of `meta.origin`, which identifies the message to reply to.
     package var origin: JSON {
         .object([
             "chat_id": .integer(chatID), "message_id": .integer(id), "thread_id": threadID.map { .integer($0) },

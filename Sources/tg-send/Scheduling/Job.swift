@@ -4,7 +4,7 @@ import Payloads
 import Stage
 import System
 
-/// Represents one action that an event asks for, each a call or two to Telegram. The raw values are part of the records
+/// Represents one action for an event: one or two calls to Telegram. The raw values are part of the records
 /// in Redis.
 enum Step: String, Sendable {
     /// Carries out a command.

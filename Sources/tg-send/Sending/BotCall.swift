@@ -1,7 +1,7 @@
 import JSON
 import Payloads
 
-/// Describes the call to the Bot API that a command asks for.
+/// Describes the call to the Bot API that carries out a command.
 struct BotCall: Sendable {
     let method: String
     private(set) var parameters: JSONObject

@@ -15,7 +15,7 @@ struct CommandSender: Sendable {
     let api: any MessagingAPI
     let shared: SharedState
 
-    /// Makes the call that a job's command asks for.
+    /// Makes the call for a job's command.
     ///
     /// - Returns: the result, `events.telegram.sent`.
     /// - Throws: `TelegramError`.

@@ -10,7 +10,7 @@ import Synchronization
 /// and records of what was sent.
 ///
 /// Sending works without any of it. While Redis is away, work from a pipe continues without these entries, and the log
-/// says so; work from a queue waits for Redis.
+/// warns of it; work from a queue waits for Redis.
 final class SharedState: Sendable {
     private static let replySeconds: Int64 = 86_400
     /// Stands for a placeholder reply that a process is creating, for this many seconds at most.
