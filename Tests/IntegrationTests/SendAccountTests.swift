@@ -4,7 +4,7 @@ import JSON
 import TestSupport
 import Testing
 
-/// tg-send and media-fetch as Alice.
+/// Tests tg-send and media-fetch with the account Alice.
 @Suite(.timeLimit(.minutes(3))) struct SendAccountTests {
     private let telegram: MTProtoEmulator
     private let account: AccountFolder
@@ -23,7 +23,7 @@ import Testing
             environment: ["TGPIPE_REDIS": redis.address])
     }
 
-    /// An event that answers a message of the chat with Bob.
+    /// Returns an event that answers a message of the chat with Bob.
     private func event(_ type: String, _ payload: JSONObject, answering message: Int64? = nil) -> Envelope {
         Envelope(
             type: type, payload: payload,
@@ -122,7 +122,7 @@ import Testing
         let command = event("commands.telegram.send", ["text": "once"])
         for _ in 0..<2 { #expect(try await send([command]).status == 0) }
         #expect(try await texts() == ["hello", "once"])
-        // The answer of a third is lost on its way.
+        // The answer to a third message is lost.
         try await telegram.control(
             "fault", ["method": "messages.sendMessage", "kind": "drop", "times": 1, "after": true])
         let result = try await send([event("commands.telegram.send", ["text": "twice?"])])
@@ -214,7 +214,7 @@ import Testing
         let result = try await account.run("tg-send", arguments)
         #expect(result.status == 0, "\(result.errors)")
         let all = try await telegram.calls("upload.saveBigFilePart").count
-        // Those that were on their way, or whose end was not noted, come once more.
+        // Parts that were in transit or not recorded are sent again.
         #expect(all <= parts + 16)
         let message = try #require(try await chat(MTProtoEmulator.alice).last?["message"])
         #expect(message["document"]?["file_size"]?.int == 40_000_000)

@@ -24,7 +24,7 @@ import Testing
             "tg-send", arguments, bytes: events.flatMap(\.line), environment: environment, folder: folder)
     }
 
-    /// An event that answers message 1 of the chat with Ann.
+    /// Returns an event that answers message 1 of a chat, by default the chat with Ann.
     private func event(_ type: String, _ payload: JSONObject, _ correlation: EventID = EventID(), chat: Int64 = 42)
         -> Envelope
     {
@@ -247,7 +247,7 @@ import Testing
         try await telegram.say("x", as: ann)
         try await telegram.fault("sendVideo", "400", ["description": "Bad Request: file is too big"])
         var payload = try media()
-        // Longer than a message may be.
+        // The URL is longer than Telegram's limit for a message.
         let url = "https://store.example/clip.mp4?a=%22&signature=" + String(repeating: "1", count: 5000)
         payload["url"] = .string(url)
         _ = try await send([ready(payload)])

@@ -4,7 +4,7 @@ import JSON
 import TestSupport
 import Testing
 
-/// Several processes that send for one bot, and know of each other only through Redis.
+/// Tests several processes that send for one bot and share only Redis.
 @Suite(.timeLimit(.minutes(3))) struct SharedSendTests {
     private let telegram: BotEmulator
     private let redis: RedisServer
@@ -29,7 +29,7 @@ import Testing
         try run("tg-send", ["--no-pacing"] + arguments)
     }
 
-    /// In the private chat of a user who has spoken to the bot.
+    /// Returns an event in the private chat of a user who has written to the bot.
     private func event(_ type: String, _ payload: JSONObject, chat: Int64, correlation: EventID = EventID()) -> Envelope
     {
         Envelope(
@@ -100,7 +100,7 @@ import Testing
         #expect(try await eventually { try queued("sent").count == 2 })
         first.signal(SIGTERM)
         #expect(try await first.result().status == 0)
-        // As after a crash between the answer of Telegram and the acknowledgement.
+        // This simulates a crash between Telegram's answer and the acknowledgement.
         try await push(events)
         let second = try sender(queues)
         #expect(try await eventually { try queued("sent").count == 4 })
@@ -134,7 +134,7 @@ import Testing
             #expect(count >= 1)
             doubles += count - 1
         }
-        // One for each kill at most: what was under way between the answer and the note of it.
+        // Each kill may duplicate the one message whose answer had arrived and was not recorded.
         #expect(doubles <= 4)
         #expect(try queued("sent").count == 40)
     }
