@@ -85,7 +85,8 @@ let package = Package(
     ],
     targets: tools + [
         .executableTarget(
-            name: "tgpipe", dependencies: tools.map { .target(name: $0.name) } + [arguments], exclude: ["exports.map"],
+            name: "tgpipe", dependencies: tools.map { .target(name: $0.name) } + ["CStart", arguments],
+            exclude: ["exports.map"],
             swiftSettings: strict,
             linkerSettings: [.unsafeFlags(quickStart, .when(configuration: .release))]),
 
@@ -99,6 +100,7 @@ let package = Package(
         cLibrary("CSQLite", ["CLoader"]),
         cLibrary("CSchema", cxx: [.unsafeFlags(["-O2"])]),
         cLibrary("CSimdJSON", cxx: [.unsafeFlags(["-O2"])], linker: [.linkedLibrary("simdjson")]),
+        cLibrary("CStart"),
         cLibrary("CSpool", c: [.unsafeFlags(["-O2"])]),
         cLibrary("CToml", cxx: [.unsafeFlags(["-O1"])]),
         cLibrary("CZlib", ["CLoader"]),

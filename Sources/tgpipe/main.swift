@@ -1,4 +1,5 @@
 import ArgumentParser
+import CStart
 import Glibc
 import blob_put
 import ev_queue
@@ -35,7 +36,16 @@ func showUsage(isRequested: Bool) -> Never {
     exit(isRequested ? 0 : 64)
 }
 
-func run(_ command: (some AsyncParsableCommand).Type, _ arguments: [String]) async { await command.main(arguments) }
+/// Parses the arguments of a tool and runs it. An error ends the program with the message and status that it stands for.
+func run(_ command: (some AsyncParsableCommand).Type, _ arguments: [String]) async {
+    do {
+        var parsed = try await command.asyncParseAsRoot(arguments)
+        tgp_release_start_pages()
+        if var tool = parsed as? any AsyncParsableCommand { try await tool.run() } else { try parsed.run() }
+    } catch {
+        command.exit(withError: error)
+    }
+}
 
 var arguments = CommandLine.arguments
 let called = arguments.isEmpty ? "" : String(arguments.removeFirst().split(separator: "/").last ?? "")

@@ -1,0 +1,8 @@
+#pragma once
+
+/// Unmaps the pages of code and constants, of the program and its libraries, that the start has touched.
+///
+/// A start reads much of the program once: the Swift runtime searches all protocol conformances, and the argument parser runs. A
+/// stage that waits for events needs little of it. Pages that are needed again are mapped again from the file cache. Only
+/// segments that cannot be written are affected, so no data is lost.
+void tgp_release_start_pages(void);
