@@ -151,6 +151,9 @@ def check_page(swift: dict, tools: set[str], shims: set[str], targets: dict) -> 
     for path in re.findall(r"`((?:[\w-]+/)+[\w.+-]+\.swift)`", page):
         if not (ROOT / "Sources" / path).exists() and not (ROOT / path).exists():
             faults.append(f"docs/architecture.md names {path}, which does not exist: name the file that took its place")
+    for first, last in re.findall(r"`(\w+)/(\w+)`", page):
+        if not any(first in path.parts for path in ROOT.glob(f"Sources/**/{last}*") if path.stem == last):
+            faults.append(f"docs/architecture.md names {first}/{last}, which does not exist: name what took its place")
     drawn = {}
     for line in block(page, "modules"):
         name, _, rest = line.partition(":")
