@@ -64,8 +64,8 @@ first=$!
 { emulator_tests && touch "$scratch/emulator-passed"; swift_tests swift-2 --skip "$half"; } &
 second=$!
 # Shows how far the tests are, as the runners print it.
-touch "$scratch/swift-1.log" "$scratch/swift-2.log" "$scratch/pytest.log"
-tail -q -n +1 -f "$scratch/swift-1.log" "$scratch/swift-2.log" "$scratch/pytest.log" > >(grep -av --line-buffered '^◇\|^$') &
+touch "$scratch/swift-1.log" "$scratch/swift-2.log"
+tail -q -n +1 -f "$scratch/swift-1.log" "$scratch/swift-2.log" > >(grep -av --line-buffered '^◇\|^$') &
 shown=$!
 parts=("$first" "$second" "$shown")
 failed=
@@ -78,6 +78,7 @@ wait "$shown" 2>/dev/null || true
 [ -z "$failed" ] || fail "tests failed: repeat one with 'scripts/swift.sh test --filter NAME'; the failures are:" "$(failures)" \
     "$(tail -q -n 1 "$scratch"/swift-*.log)"
 [ -e "$scratch/emulator-passed" ] || fail "the emulator's own tests failed:" "$(tail -n 40 "$scratch/pytest.log")"
+cat "$scratch/pytest.log"
 note "the slowest suites:"
 slowest >&2
 

@@ -63,7 +63,7 @@ import Testing
             ["_": "updates"], ["_": "updatesTooLong"], ["updates": "x"], [:],
             ["_": "updates", "updates": [1, .null, [:]]],
         ] as [JSON])
-    func `A strange answer is no failure`(_ answer: JSON) {
+    func `An unexpected answer is not a failure`(_ answer: JSON) {
         #expect(SentMessage(answer: answer, to: 42, ["random_id": "1"], own: own).json["chat"]?["id"] == 42)
     }
 }

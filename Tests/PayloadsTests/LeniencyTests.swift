@@ -47,7 +47,7 @@ import Testing
     ]
 
     @Test(arguments: lacking)
-    func `A command says what it lacks`(_ lacking: Lacking) throws {
+    func `A command without a required field names the field`(_ lacking: Lacking) throws {
         let payload = try #require(try JSON(parsing: lacking.payload).object)
         let origin = try lacking.origin.map { try JSON(parsing: $0) }
         let event = event("commands.telegram.\(lacking.action)", payload, origin: origin)
@@ -55,7 +55,7 @@ import Testing
     }
 
     @Test(arguments: ["commands.telegram.shout", "commands.telegram.deliver", "events.telegram.sent"])
-    func `Another type is no command`(_ type: String) {
+    func `An event of another type is not a command`(_ type: String) {
         #expect(reason { _ = try TelegramCommand(["chat_id": 1], type: type) } == "unknown_type")
     }
 
@@ -101,7 +101,7 @@ import Testing
                 + #""title":7,"mine":{"a":1}}"#)
     }
 
-    @Test func `What scripts leave out of progress and results is nil`() throws {
+    @Test func `Fields that scripts leave out of progress and results are nil`() throws {
         #expect(MediaProgress(["state": "thinking"]).state == nil)
         #expect(MediaProgress([:]).kind == nil)
         #expect(DownloadFailed([:], type: "events.dl.audio.failed").type == "events.dl.audio.failed")

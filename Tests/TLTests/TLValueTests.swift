@@ -16,7 +16,7 @@ struct TLValueTests {
         decoder = SharedTLDecoder(schema)
     }
 
-    @Test func `bytes, text and JSON are the same value`() throws {
+    @Test func `Bytes, text and JSON are the same value`() throws {
         let bytes = try schema.encode(update)
         let value = TLValue(bytes: bytes, decoder: decoder)
         #expect(value.sizeBytes == bytes.count)
@@ -27,7 +27,7 @@ struct TLValueTests {
         #expect(try TLValue(json: update).text() == update.bytes)
     }
 
-    @Test func `a value is decoded and parsed once, whichever thread asks first`() async throws {
+    @Test func `A value is decoded and parsed once, whichever thread asks first`() async throws {
         let value = TLValue(bytes: try schema.encode(update), decoder: decoder)
         let texts = await withTaskGroup(of: UInt.self) { group in
             for _ in 0..<8 {
@@ -41,7 +41,7 @@ struct TLValueTests {
         #expect(texts.count == 1)
     }
 
-    @Test func `faulty bytes and faulty text give the same error at each use`() throws {
+    @Test func `Faulty bytes and faulty text give the same error at each use`() throws {
         let broken = TLValue(bytes: [1, 2, 3, 4], decoder: decoder)
         for _ in 0..<2 {
             #expect(#expect(throws: TLError.self) { try broken.text() }?.code == .unknownConstructor)
@@ -53,7 +53,7 @@ struct TLValueTests {
         #expect(try unparsable.text() == Array("{".utf8))
     }
 
-    @Test func `a value of another type is refused`() throws {
+    @Test func `A value of another type is refused`() throws {
         let type = try #require(schema.type("Updates"))
         let value = TLValue(bytes: try schema.encode(["_": "boolTrue"]), as: type, decoder: decoder)
         #expect(throws: TLError.self) { try value.json() }
