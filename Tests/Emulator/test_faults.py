@@ -98,7 +98,7 @@ def test_a_server_ends_with_its_parent_and_with_standard_input(script: list[str]
     child.stdout.close()
 
 
-def test_the_temporary_folder_goes_and_a_given_one_stays(tmp_path: Path) -> None:
+def test_the_temporary_folder_is_removed_and_a_given_one_is_kept(tmp_path: Path) -> None:
     environment = os.environ | {"TMPDIR": str(tmp_path)}
     given = tmp_path / "given"
     for arguments in ([], ["--files", str(given)]):

@@ -93,7 +93,7 @@ def test_a_local_server_takes_and_gives_large_files(local_emulator: Server, tmp_
     assert peak_kib < 100 * 1024, "the body was held in memory"
 
 
-def test_a_body_that_claims_too_much_is_refused_at_its_head(local_emulator: Server) -> None:
+def test_a_body_over_the_limit_is_refused_by_its_declared_length(local_emulator: Server) -> None:
     connection = http.client.HTTPConnection(urlsplit(local_emulator.url).netloc, timeout=5)
     connection.putrequest("POST", f"/bot{TOKEN}/sendVideo")
     connection.putheader("Content-Type", "multipart/form-data; boundary=b")

@@ -41,7 +41,7 @@ def test_every_transport_carries_a_handshake_and_calls(telegram: Telegram, trans
 
 
 @pytest.mark.parametrize("secret", ["00112233445566778899aabbccddeeff", "dd00112233445566778899aabbccddeeff"])
-def test_a_proxy_leads_to_the_data_centre_that_is_asked_for(telegram: Telegram, secret: str) -> None:
+def test_a_proxy_connects_to_the_requested_data_centre(telegram: Telegram, secret: str) -> None:
     address = (telegram.about["proxy"]["host"], telegram.about["proxy"]["port"])
     pipe = Pipe(address, "padded", obfuscated=True, secret=bytes.fromhex(secret), dc=3)
     client = RawClient(telegram.about, pipe)
@@ -62,7 +62,7 @@ def test_ipv6_is_served(telegram: Telegram) -> None:
     [{"p": b"\x01"}, {"inner_p": b"\x01"}, {"inner_nonce": 5}, {"block": bytes(255) + b"\x09"}, {"block": b"x"},
      {"fingerprint": 1}, {"retry_id": 9}, {"g_b": 1}, {"g_b": 1 << 1900}],
 )  # fmt: skip
-def test_a_handshake_that_is_not_exactly_right_ends_the_connection(telegram: Telegram, wrong: dict[str, Any]) -> None:
+def test_a_wrong_handshake_ends_the_connection(telegram: Telegram, wrong: dict[str, Any]) -> None:
     telegram.mtproto("habits", {"old_rsa": False})
     try:
         with pytest.raises(Closed, match="404"):
@@ -90,7 +90,7 @@ def test_an_unknown_key_is_a_transport_error(telegram: Telegram) -> None:
 @pytest.mark.parametrize(
     "odd", [{"spoil_key": True}, {"padding": 4}, {"padding": 1028}, {"length": 400}, {"length": -4}, {"length": 6}]
 )
-def test_an_envelope_that_is_not_exactly_right_ends_the_connection(telegram: Telegram, odd: dict[str, Any]) -> None:
+def test_a_wrong_envelope_ends_the_connection(telegram: Telegram, odd: dict[str, Any]) -> None:
     client = raw_client_as(telegram, None)
     client.send(PING, **odd)
     with pytest.raises(Closed, match="404"):
@@ -160,7 +160,7 @@ def test_a_cdn_serves_encrypted_pieces_and_can_be_caught_tampering(telegram: Tel
     assert cdn.call(functions.users.GetUsersRequest([])).error_message == "AUTH_KEY_UNREGISTERED"
 
 
-def test_garbage_leaves_the_server_as_it_was(telegram: Telegram, capfd: pytest.CaptureFixture[str]) -> None:
+def test_garbage_does_not_change_the_server(telegram: Telegram, capfd: pytest.CaptureFixture[str]) -> None:
     chance = random.Random(7)
     openings = [b"\xef", b"\xee" * 4, b"\xdd" * 4, b"", b"\x20\0\0\0\0\0\0\0"]
     for _ in range(60):

@@ -20,7 +20,7 @@ ME = functions.users.GetUsersRequest([types.InputUserSelf()])
     [{"containers": "always", "gzip": "always"}, {"containers": "never", "gzip": "never"}, {"rotate_salt_every": 3},
      {"short_updates": False}, {"min_users": True}],
 )  # fmt: skip
-def test_conversations_survive_the_servers_habits(telegram: Telegram, habits: dict[str, Any]) -> None:
+def test_conversations_survive_unusual_server_behaviour(telegram: Telegram, habits: dict[str, Any]) -> None:
     telegram.mtproto("habits", habits)
 
     async def work() -> None:
@@ -81,7 +81,7 @@ def test_floods_are_waited_for(telegram: Telegram) -> None:
     run(work)
 
 
-def test_sessions_end_in_all_the_ways_they_can(telegram: Telegram) -> None:
+def test_sessions_end_in_every_possible_way(telegram: Telegram) -> None:
     async def refused(kind: type[Exception], order: dict[str, Any]) -> None:
         async with telethon_as(telegram) as client:
             telegram.mtproto("revoke", {"account": 42} | order)
@@ -148,7 +148,7 @@ def test_parts_and_ranges_have_rules(telegram: Telegram) -> None:
     run(work)
 
 
-def test_orders_that_make_no_sense(telegram: Telegram) -> None:
+def test_invalid_control_requests_are_refused(telegram: Telegram) -> None:
     for path, body in (
         ("habits", {"typo": 1}), ("habits", {"gzip": "maybe"}), ("hostile", {"kind": "typo"}),
         ("fault", {"method": "x", "kind": "typo"}),

@@ -85,7 +85,7 @@ def test_a_hostile_handshake(telegram: Telegram, kind: str) -> None:
     assert telegram.mtproto("hostile", method="GET")["waiting"] == []
 
 
-def test_a_hash_of_the_new_nonce_is_right_unless_asked(telegram: Telegram) -> None:
+def test_the_hash_of_the_new_nonce_is_right_unless_a_fault_is_requested(telegram: Telegram) -> None:
     for kind, is_right in ((None, True), ("gen_hash", False)):
         if kind is not None:
             telegram.mtproto("hostile", {"kind": kind})

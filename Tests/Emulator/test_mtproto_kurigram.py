@@ -83,7 +83,7 @@ def test_messages_arrive_and_are_answered_edited_and_deleted(telegram: Telegram)
     assert own["reactions"][0]["emoji"] == "👍" and sent["deleted"]
 
 
-def test_files_go_there_and_back(telegram: Telegram, tmp_path: Path) -> None:
+def test_files_are_uploaded_and_downloaded(telegram: Telegram, tmp_path: Path) -> None:
     big, clip = tmp_path / "big.bin", tmp_path / "clip.mp4"
     big.write_bytes(os.urandom(BIG))
     clip.write_bytes(os.urandom(2_500_000))

@@ -78,7 +78,7 @@ def test_containers_must_be_well_formed(telegram: Telegram) -> None:
     assert bad_code(client, value=struct.pack("<Ii", 0x73F1F8DC, 5000), content=False) == 64
 
 
-def test_a_wrong_salt_is_corrected_and_the_message_not_done(telegram: Telegram) -> None:
+def test_a_wrong_salt_is_corrected_and_its_message_is_not_carried_out(telegram: Telegram) -> None:
     client = raw_client_as(telegram, None)
     msg_id = client.send(DC, salt=client.salt ^ 1)
     bad = client.until(types.BadServerSalt)
@@ -113,7 +113,7 @@ def test_pings_states_and_forgotten_sessions(telegram: Telegram) -> None:
             client.next()
 
 
-def test_a_message_sent_twice_is_done_once_and_answered_twice(telegram: Telegram) -> None:
+def test_a_repeated_message_is_carried_out_once_and_answered_twice(telegram: Telegram) -> None:
     client = raw_client_as(telegram)
     peer = types.InputPeerSelf()
     request = functions.messages.SendMessageRequest(peer, "once", random_id=5)
@@ -127,7 +127,7 @@ def test_a_message_sent_twice_is_done_once_and_answered_twice(telegram: Telegram
     assert len([m for m in telegram.chat(42) if m["message"]["text"] == "once"]) == 1
 
 
-def test_what_is_not_acknowledged_comes_again_on_a_new_connection(telegram: Telegram) -> None:
+def test_unacknowledged_messages_are_resent_on_a_new_connection(telegram: Telegram) -> None:
     client = raw_client_as(telegram, None)
     msg_id = client.send(DC)
     answer = None
@@ -225,7 +225,7 @@ def test_a_key_with_two_main_connections_is_signed_out(telegram: Telegram) -> No
     assert first.call(me).error_message == "AUTH_KEY_UNREGISTERED"
 
 
-def test_a_layer_nobody_knows_is_refused_and_so_are_calls_before_the_introduction(telegram: Telegram) -> None:
+def test_an_unknown_layer_and_calls_before_init_connection_are_refused(telegram: Telegram) -> None:
     client = raw_client(telegram)
     client.handshake()
     assert client.call(DC).error_message == "CONNECTION_NOT_INITED"
@@ -233,7 +233,7 @@ def test_a_layer_nobody_knows_is_refused_and_so_are_calls_before_the_introductio
     assert client.call(client.init()).error_message == "CONNECTION_LAYER_INVALID"
 
 
-def test_takeout_has_to_be_begun(telegram: Telegram) -> None:
+def test_takeout_must_be_started(telegram: Telegram) -> None:
     client = raw_client_as(telegram)
     me = functions.users.GetUsersRequest([types.InputUserSelf()])
     assert client.call(functions.InvokeWithTakeoutRequest(7, me)).error_message == "TAKEOUT_INVALID"

@@ -161,7 +161,7 @@ def test_accounts_share_chats(telegram: Telegram) -> None:
     run(work)
 
 
-def test_large_and_small_files_go_there_and_back(telegram: Telegram, tmp_path: Path, png: Path) -> None:
+def test_large_and_small_files_are_uploaded_and_downloaded(telegram: Telegram, tmp_path: Path, png: Path) -> None:
     big, small = tmp_path / "big.bin", tmp_path / "clip.mp4"
     big.write_bytes(os.urandom(BIG))
     small.write_bytes(os.urandom(300_000))
@@ -189,7 +189,7 @@ def test_large_and_small_files_go_there_and_back(telegram: Telegram, tmp_path: P
     assert any(call["error"] == "FILE_MIGRATE_3" for call in telegram.calls("upload.getFile"))
 
 
-def test_a_cdn_serves_what_it_is_trusted_with(telegram: Telegram, tmp_path: Path) -> None:
+def test_only_a_client_that_supports_cdns_is_redirected_to_one(telegram: Telegram, tmp_path: Path) -> None:
     path = tmp_path / "big.bin"
     path.write_bytes(os.urandom(300_000))
     telegram.control("file", {"account": 42, "chat_id": 77, "from": BOB, "path": str(path), "kind": "document"})

@@ -113,7 +113,7 @@ def test_edits_and_replies_of_people(emulator: Server) -> None:
     assert updates[3]["edited_message"]["text"] == "ONE"
 
 
-def test_callback_queries_can_be_answered_once_they_were_asked(emulator: Server) -> None:
+def test_callback_queries_can_be_answered_after_they_are_sent(emulator: Server) -> None:
     stale = (400, "Bad Request: query is too old and response timeout expired or query ID is invalid")
     assert emulator.call("answerCallbackQuery", callback_query_id="7") == stale
     emulator.control("update", {"callback_query": {"id": "7", "from": {"id": 42}, "data": "x"}})

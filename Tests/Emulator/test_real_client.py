@@ -75,7 +75,7 @@ def test_edits_reactions_and_deletion(emulator: Server) -> None:
     assert second["deleted"] and [edit["text"] for edit in second["edits"]] == ["two"]
 
 
-def test_files_go_there_and_back(emulator: Server, tmp_path: Path, png: Path) -> None:
+def test_files_are_uploaded_and_downloaded(emulator: Server, tmp_path: Path, png: Path) -> None:
     emulator.says("hi")
     clip = tmp_path / "ölig \"clip\".mp4"
     clip.write_bytes(b"\r\n--video\r\n" * 5000)
@@ -119,7 +119,7 @@ def test_a_persons_file_arrives(emulator: Server, tmp_path: Path) -> None:
     with_bot(emulator, work)
 
 
-def test_errors_arrive_as_the_library_knows_them(emulator: Server) -> None:
+def test_errors_have_the_types_of_the_library(emulator: Server) -> None:
     emulator.says("hi")
 
     async def refused(bot: Bot, kind: type[Exception], text: str) -> None:

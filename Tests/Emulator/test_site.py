@@ -60,7 +60,7 @@ def test_a_dropped_download_can_be_resumed(site: Server) -> None:
             fetch(site, "/drop/5000/clip.mp4")
 
 
-def test_unhelpful_servers(site: Server) -> None:
+def test_servers_with_misleading_headers(site: Server) -> None:
     assert fetch(site, "/norange/clip.mp4", Range="bytes=5-").status == 200
     tags = {fetch(site, "/changing/clip.mp4", "HEAD").headers["ETag"] for _ in range(3)}
     assert len(tags) == 3
@@ -87,7 +87,7 @@ def test_redirects_statuses_and_echoes(site: Server) -> None:
     assert b'<video controls src="http://127.0.0.1:' in fetch(site, "/page/clip.mp4").body
 
 
-def test_the_log(site: Server) -> None:
+def test_the_log_lists_requests(site: Server) -> None:
     fetch(site, "/clip.mp4", Range="bytes=0-9")
     (visit,) = site.control("log", method="GET")["requests"]
     assert (visit["path"], visit["range"], visit["status"], visit["bytes_sent"]) == ("/clip.mp4", "bytes=0-9", 206, 10)

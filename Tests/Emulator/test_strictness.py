@@ -72,7 +72,7 @@ def test_a_message_is_refused(shared_emulator: Server, parameters: dict[str, Any
     assert shared_emulator.call("sendMessage", **parameters) == bad(reason)
 
 
-def test_a_reply_may_be_sent_without_what_it_replies_to(emulator: Server) -> None:
+def test_a_reply_may_be_sent_without_its_original_message(emulator: Server) -> None:
     emulator.says("hi")
     reply = {"message_id": 99, "allow_sending_without_reply": True}
     assert "reply_to_message" not in emulator.call("sendMessage", chat_id=42, text="x", reply_parameters=reply)
