@@ -2,10 +2,10 @@ import Glibc
 import JSON
 import TL
 
-/// What the benchmarks and the tests run of the codec: no tool of the toolkit.
+/// Runs the codec for the benchmarks and the tests. It is not a tool of the toolkit.
 ///
-///     tl-check fuzz OBJECTS COUNT SEED    mutates what telethon_objects.py wrote, and holds the codec to its promises
-///     tl-check decode FILE SECONDS        decodes the bytes of a file again and again; prints the microseconds of one time
+///     tl-check fuzz OBJECTS COUNT SEED    mutates the output of telethon_objects.py and checks the codec's promises
+///     tl-check decode FILE SECONDS        decodes the bytes of a file repeatedly and prints the microseconds per run
 ///     tl-check json FILE                  prints the JSON of the bytes of a file
 @main struct TLCheck {
     struct Failure: Error {
@@ -32,7 +32,7 @@ import TL
         }
     }
 
-    /// The quickest of many rounds, as the peer is measured.
+    /// Returns the fastest of many rounds, as for the peer.
     private static func microseconds(of bytes: [UInt8], seconds: Double) throws -> Double {
         let decoder = TLDecoder(try TLSchema())
         var text: [UInt8] = []
@@ -63,7 +63,7 @@ import TL
     }
 }
 
-/// An object that Telethon made.
+/// Represents an object that Telethon created.
 struct Sample {
     let type: TLType
     let bytes: [UInt8]

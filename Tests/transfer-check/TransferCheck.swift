@@ -6,8 +6,8 @@ import Options
 import Stage
 import System
 
-/// What the benchmark of transfers runs: no tool of the toolkit. A file goes up and comes down again; one line of JSON says how long each
-/// took, in seconds by the clock and of the processor.
+/// Measures transfers for a benchmark. It is not a tool of the toolkit. It uploads and downloads a file, and prints one line of JSON
+/// with the seconds of each, by the clock and of the processor.
 @main struct TransferCheck: Tool {
     static let configuration = CommandConfiguration(commandName: "transfer-check")
 
@@ -37,7 +37,7 @@ import System
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
         try await account.withAccount(runtime) { account in
-            // The connections are there already, as they are for the peer.
+            // The connections already exist, as for the peer.
             try await account.download(try await send(account, small), to: copy) { _ in }
             let up = Cost()
             let file = try await send(account, source)
@@ -49,7 +49,7 @@ import System
         return .success
     }
 
-    /// Uploads a file, and sends it to oneself.
+    /// Uploads a file and sends it to Saved Messages.
     private func send(_ account: any Account, _ path: String) async throws -> RemoteFile {
         let file = try await account.upload(path, key: "\(path) \(getpid())") { _ in }
         let media: JSON = .object([
