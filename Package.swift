@@ -9,8 +9,8 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("MemberImportVisibility"),
 ]
 
-/// Makes the program start faster: lld packs the 60,000 places that a position-independent program must relocate at each start
-/// into a fortieth of their size, and 15,000 symbols that no library looks up are not exported.
+/// Makes the program start faster: lld packs the 60,000 places that a position-independent program must relocate at
+/// each start into a hundredth of their size, and 15,000 symbols that no library looks up are not exported.
 let quickStart = [
     "-use-ld=lld", "-Xlinker", "-z", "-Xlinker", "pack-relative-relocs",
     "-Xlinker", "--version-script=\(Context.packageDirectory)/Sources/tgpipe/exports.map",

@@ -20,8 +20,8 @@ let commands: [String: any AsyncParsableCommand.Type] = [
     "tg-session": tg_session.command,
 ]
 
-/// Prints the usage and ends the program: on standard output with status 0 if the user requested it, otherwise on standard error
-/// with status 64.
+/// Prints the usage and ends the program: on standard output with status 0 if the user requested it, otherwise on
+/// standard error with status 64.
 func showUsage(isRequested: Bool) -> Never {
     let text = """
         USAGE: tgpipe <tool> [<arguments>]
@@ -36,7 +36,8 @@ func showUsage(isRequested: Bool) -> Never {
     exit(isRequested ? 0 : 64)
 }
 
-/// Parses the arguments of a tool and runs it. An error ends the program with the message and status that it stands for.
+/// Parses the arguments of a tool and runs it. An error ends the program with the message and status that it stands
+/// for.
 func run(_ command: (some AsyncParsableCommand).Type, _ arguments: [String]) async {
     do {
         var parsed = try await command.asyncParseAsRoot(arguments)

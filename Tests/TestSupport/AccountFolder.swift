@@ -1,7 +1,8 @@
 import Foundation
 package import JSON
 
-/// Provides a folder with the session of an account that is logged in at the emulator, and the settings that tools need.
+/// Provides a folder with the session of an account that is logged in at the emulator, and the settings that tools
+/// need.
 package struct AccountFolder: Sendable {
     package let emulator: MTProtoEmulator
     package let folder: TemporaryFolder

@@ -14,7 +14,8 @@ package final class FaultyProxy: Sendable {
         case hang
     }
 
-    /// Selects the first `times` requests with this method, this text in their target and this header, and gives their fault.
+    /// Selects the first `times` requests with this method, this text in their target and this header, and gives their
+    /// fault.
     package struct Rule: Sendable {
         var method: String
         var contains: String

@@ -2,7 +2,8 @@ import Glibc
 import HTTP
 package import JSON
 
-/// Runs a server of `Tests/Emulator` on a free port. The server ends with this object, and also if the tests are killed.
+/// Runs a server of `Tests/Emulator` on a free port. The server ends with this object, and also if the tests are
+/// killed.
 package final class PythonServer: Sendable {
     /// The server's address, `http://127.0.0.1:PORT`.
     package let url: String
@@ -24,7 +25,8 @@ package final class PythonServer: Sendable {
             "\(PythonTools.binFolder())/python", "\(testFolder)/Emulator/\(script)", "--port", "0", "--exit-with-stdin",
         ]
         do {
-            // This end is closed before the wait for the greeting; otherwise the end of a failed script would go unnoticed.
+            // This end is closed before the wait for the greeting; otherwise the end of a failed script would go
+            // unnoticed.
             defer { close(ends[1]) }
             program = try SpawnedProgram(words + arguments, descriptors: [ends[1], ends[1], 2])
         }

@@ -1,6 +1,7 @@
 import Glibc
 
-/// Runs a real S3 server (OpenStack Swift) on loopback with its data in a temporary folder, until the object is released.
+/// Runs a real S3 server (OpenStack Swift) on loopback with its data in a temporary folder, until the object is
+/// released.
 ///
 /// The server takes two seconds to start, so tests share one and each test uses its own bucket.
 package final class S3Server: Sendable {
@@ -34,7 +35,8 @@ package final class S3Server: Sendable {
         let words = try [script, folder.path, PythonTools.binFolder()] + ports.map(String.init)
         let program: SpawnedProgram
         do {
-            // This end is closed before the wait for the greeting; otherwise the end of a failed script would go unnoticed.
+            // This end is closed before the wait for the greeting; otherwise the end of a failed script would go
+            // unnoticed.
             defer { close(ends[1]) }
             program = try SpawnedProgram(words, descriptors: [ends[1], ends[1], 2])
         }

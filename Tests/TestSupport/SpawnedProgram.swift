@@ -36,8 +36,8 @@ package final class SpawnedProgram: Sendable {
         processIdentifier = pid
     }
 
-    /// Returns attributes with which no signal is blocked or ignored. A test may run on a thread that blocks all signals, and a
-    /// program that inherits this mask could not be ended.
+    /// Returns attributes with which no signal is blocked or ignored. A test may run on a thread that blocks all
+    /// signals, and a program that inherits this mask could not be ended.
     private static func freshSignals() -> posix_spawnattr_t {
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)

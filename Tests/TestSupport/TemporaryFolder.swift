@@ -1,8 +1,8 @@
 import Foundation
 import Synchronization
 
-/// Creates a folder with a short path, which Unix sockets need. The folder is removed when the object is released, or at
-/// the end of the process for objects that tests share.
+/// Creates a folder with a short path, which Unix sockets need. The folder is removed when the object is released, or
+/// at the end of the process for objects that tests share.
 package final class TemporaryFolder: Sendable {
     package let path: String
 

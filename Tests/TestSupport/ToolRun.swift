@@ -7,7 +7,8 @@ import Synchronization
 
 /// Runs a built tool with a separate environment.
 ///
-/// The tool's envelopes are also written to the folder `TGPIPE_TEST_ENVELOPES`; `make test` checks them against the schemas.
+/// The tool's envelopes are also written to the folder `TGPIPE_TEST_ENVELOPES`; `make test` checks them against the
+/// schemas.
 package final class ToolRun: Sendable {
     package struct Result: Sendable {
         package let status: Int32
@@ -80,7 +81,8 @@ package final class ToolRun: Sendable {
     /// Returns the path of a built tool, which lies beside the tests. An empty name gives the folder with a slash.
     package static func path(of tool: String) -> String { "\(folderOfTools)/\(tool)" }
 
-    /// The folder of the built tools. The build creates only the program that contains all tools, so the links are created here.
+    /// The folder of the built tools. The build creates only the program that contains all tools, so the links are
+    /// created here.
     private static let folderOfTools: String = {
         var buffer = [UInt8](repeating: 0, count: 4096)
         let count = buffer.withUnsafeMutableBytes { bytes in

@@ -3,8 +3,8 @@ import JSON
 import System
 import TL
 
-/// Checks the codec's promises for any input: a value or a typed error, JSON that the toolkit's parser accepts, and an unchanged
-/// round trip.
+/// Checks the codec's promises for any input: a value or a typed error, JSON that the toolkit's parser accepts, and an
+/// unchanged round trip.
 struct Fuzzer {
     private let schema: TLSchema
     private let decoder: TLDecoder

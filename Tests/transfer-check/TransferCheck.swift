@@ -6,8 +6,8 @@ import Options
 import Stage
 import System
 
-/// Measures transfers for a benchmark. It is not a tool of the toolkit. It uploads and downloads a file, and prints one line of JSON
-/// with the seconds of each, by the clock and of the processor.
+/// Measures transfers for a benchmark. It is not a tool of the toolkit. It uploads and downloads a file, and prints one
+/// line of JSON with the seconds of each, by the clock and of the processor.
 @main struct TransferCheck: Tool {
     static let configuration = CommandConfiguration(commandName: "transfer-check")
 
