@@ -57,10 +57,10 @@ func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String
 
 let tools: [Target] = [
     tool("tg-listen", ["Accounts", "BotAPI", "Envelope", "JSON", "Redis", "System", "Updates", logging]),
-    tool("tg-gate", ["BotAPI", "Envelope", "JSON", "Redis", "System", logging]),
+    tool("tg-gate", ["BotAPI", "Envelope", "JSON", "Redis", "System", "Tracing", logging]),
     tool("ratelimit", ["Envelope", "RateLimits", "Redis", "System"]),
     tool("ev-route", ["JSON", "Routing", "Spool", "System", logging]),
-    tool("ev-queue", ["CChild", "Envelope", "JSON", "Payloads", "Queue", "Redis", "System", logging]),
+    tool("ev-queue", ["CChild", "Envelope", "JSON", "Payloads", "Queue", "Redis", "System", "Tracing", logging]),
     tool(
         "media-fetch",
         ["AccountAPI", "Blob", "BotAPI", "Envelope", "HTTP", "JSON", "Media", "Payloads", "Redis", "System", logging]),
@@ -69,7 +69,7 @@ let tools: [Target] = [
         "tg-send",
         [
             "AccountAPI", "Accounts", "Blob", "BotAPI", "Envelope", "HTTP", "JSON", "Payloads", "Redis", "System",
-            logging,
+            "Tracing", logging,
         ]),
     tool("tg-session", ["Accounts", "CQRCode", "JSON", "MTProto", "System", logging]),
     tool("tg-call", ["Accounts", "JSON", "MTProto", "System", "TL", logging]),
@@ -124,9 +124,10 @@ let package = Package(
             ["Digest", "Envelope", "HTTP", "JSON", "Payloads", "System"]),
 
         library("Stages/Options", ["Blob", "Envelope", "JSON", "Queue", "Redis", "System", arguments, logging]),
+        library("Stages/Tracing", ["Envelope", "JSON", logging]),
         library(
             "Stages/Stage",
-            ["CLinux", "Envelope", "JSON", "Options", "Payloads", "Queue", "Redis", "System", logging]),
+            ["CLinux", "Envelope", "JSON", "Options", "Payloads", "Queue", "Redis", "System", "Tracing", logging]),
 
         .target(
             name: "TLSchemas", path: "Sources/Telegram/TLSchemas", exclude: ["data"],
@@ -150,12 +151,12 @@ let package = Package(
         library("Media", ["CChild", "COpenSSL", "Digest", "HTTP", "JSON", "System"]),
 
         library("Routing/JSONSchema", ["CSchema", "JSON", "System"]),
-        library("Routing/RateLimits", ["Digest", "Envelope", "JSON", "Options", "Redis", "Stage", logging]),
+        library("Routing/RateLimits", ["Digest", "Envelope", "JSON", "Options", "Redis", "Stage", "Tracing", logging]),
         library(
             "Routing/Routing",
             [
                 "Config", "Envelope", "JSON", "JSONSchema", "Options", "Payloads", "Process", "Queue", "RateLimits",
-                "Redis", "Spool", "Stage", "System", logging,
+                "Redis", "Spool", "Stage", "System", "Tracing", logging,
             ]),
 
         .target(
@@ -172,6 +173,10 @@ let package = Package(
         tests("PayloadsTests", ["Envelope", "JSON", "JSONSchema", "Payloads", "System"]),
         tests("TLTests", ["JSON", "System", "TL", "TestSupport"], exclude: ["telethon_objects.py"]),
         tests("StageTests", ["Envelope", "JSON", "Options", "Stage", "System", arguments]),
+        tests("TracingTests", ["Envelope", "JSON", "Tracing", logging]),
+        tests("TgGateTests", ["BotAPI", "Envelope", "JSON", "tg-gate"]),
+        tests("EvQueueTests", ["Queue", "ev-queue", arguments]),
+        tests("SystemTests", ["System"]),
         tests("HTTPTests", ["HTTP", "TestSupport"]),
         tests("QueueTests", ["Queue", "Redis", "System", "TestSupport"]),
         tests("RedisTests", ["Redis", "TestSupport"]),

@@ -4,7 +4,7 @@ import Redis
 import Stage
 import System
 
-/// The tool, as the program that holds all tools runs it.
+/// The tool's command, for the program that contains all tools.
 package let command: any AsyncParsableCommand.Type = EvQueue.self
 
 struct EvQueue: AsyncParsableCommand {
@@ -12,11 +12,11 @@ struct EvQueue: AsyncParsableCommand {
 
     static let configuration = CommandConfiguration(
         commandName: toolName,
-        abstract: "Durable queues of envelopes in Redis: submit, work, look, repair.",
+        abstract: "Manage durable queues of envelopes in Redis: submit, work, inspect, repair.",
         discussion: """
-            Every tool of tgpipe reads from and writes to queues by itself (--from queue:NAME, --to queue:NAME); this one is for \
-            shells, for programs that know nothing of queues, and for looking. A queue is there when something was put into it. \
-            Every group of workers gets every event; within a group each event goes to one worker.
+            Every tool of tgpipe can read from and write to queues (--from queue:NAME, --to queue:NAME). This tool serves shells, \
+            programs without support for queues, and inspection. A queue exists once an event has been put into it. Every group of \
+            workers receives every event; within a group, each event goes to one worker.
 
             Examples: ev-queue push jobs < jobs.ndjson
                       ev-queue work jobs --concurrency 4 --to queue:results -- ./convert.sh
@@ -29,7 +29,7 @@ struct EvQueue: AsyncParsableCommand {
         ])
 }
 
-/// A queue's name as an argument, with or without `queue:`.
+/// Represents a queue's name as an argument, with or without `queue:`.
 struct QueueArgument: ExpressibleByArgument, Sendable {
     let name: QueueName
 
@@ -40,7 +40,7 @@ struct QueueArgument: ExpressibleByArgument, Sendable {
     }
 }
 
-/// A command of ev-queue.
+/// Represents a command of ev-queue.
 protocol QueueCommand: Tool {}
 
 extension QueueCommand {

@@ -21,17 +21,17 @@ struct List: QueueCommand {
 struct Stats: QueueCommand {
     static let configuration = CommandConfiguration(
         commandName: "stats",
-        abstract: "Print how queues stand, as a line of JSON each.",
+        abstract: "Print the state of queues, one line of JSON each.",
         discussion: """
-            events is what some group has not acknowledged yet. Of a group: new events nobody has taken, working are under way, \
-            retrying wait for another attempt, held wait for something else.
+            events counts the events that some group has not acknowledged. For each group, new counts events that no worker has \
+            taken, working those in work, retrying those that wait for another attempt, held those that wait for another event.
 
             Example: ev-queue stats | jq -r '[.queue, .events, .dead] | @tsv'
             """)
 
     @OptionGroup var common: CommonOptions
 
-    @Argument(help: "The queues' names. Default: all.") var queues: [QueueArgument] = []
+    @Argument(help: "Names of queues. Default: all.") var queues: [QueueArgument] = []
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
         let redis = try await runtime.redis()

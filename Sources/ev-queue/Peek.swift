@@ -10,23 +10,23 @@ import System
 struct Peek: QueueCommand {
     static let configuration = CommandConfiguration(
         commandName: "peek",
-        abstract: "Show what is in a queue, the oldest first, and take nothing.",
+        abstract: "Show the events of a queue, the oldest first, without taking them.",
         discussion: """
-            Prints the envelopes as they are. With --dead it prints the queue's dead letters as events.dead_letter, each with the \
-            line, why it failed, how often, and payload.entry, which 'redrive' takes. With --pending it prints, as lines of JSON, what \
-            the workers of a group have taken and not finished.
+            Prints the envelopes unchanged. With --dead it prints the queue's dead letters as events.dead_letter, each with the \
+            line, the reason, the number of attempts, and payload.entry, which 'redrive' takes. With --pending it prints the events \
+            that the workers of a group have taken and not finished, as lines of JSON.
             """)
 
     @OptionGroup var common: CommonOptions
 
     @Argument(help: "The queue's name: letters, digits, '.', '_' and '-'.") var queue: QueueArgument
 
-    @Option(name: [.customShort("n"), .long], help: ArgumentHelp("How many at most; 0: all.", valueName: "n"))
+    @Option(name: [.customShort("n"), .long], help: ArgumentHelp("The number of events, at most; 0 for all.", valueName: "n"))
     var count: Int = 10
 
-    @Flag(help: "The dead letters.") var dead = false
+    @Flag(help: "Show the dead letters.") var dead = false
 
-    @Option(help: ArgumentHelp("What the workers of this group have taken.", valueName: "group"))
+    @Option(help: ArgumentHelp("Show the unfinished events of this group.", valueName: "group"))
     var pending: String?
 
     func validate() throws {
@@ -44,7 +44,7 @@ struct Peek: QueueCommand {
             }
             return .success
         }
-        // Which also removes what everybody is done with.
+        // The call also trims events that every group has acknowledged.
         _ = try await admin.stats()
         var last: String?
         while left > 0 {
@@ -62,7 +62,7 @@ struct Peek: QueueCommand {
 }
 
 extension QueueAdmin.Entry {
-    /// As an event, which tells where it came from.
+    /// Returns the entry as an event that also names its queue, group and worker.
     fileprivate func deadLetter(of queue: QueueName) -> Envelope {
         let parsed = try? Envelope(JSON(parsing: line))
         let letter = DeadLetter(

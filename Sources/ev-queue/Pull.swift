@@ -9,9 +9,9 @@ struct Pull: QueueCommand {
         commandName: "pull",
         abstract: "Take envelopes from a queue and write them to standard output.",
         discussion: """
-            Writes up to --count envelopes and acknowledges them when they are written: what is behind the pipe has to look after \
-            them then. To have them tried again when something fails, use 'work'; to look without taking, 'peek'. \
-            Exit status 1 when there was nothing.
+            Writes up to --count envelopes and acknowledges them once they are written: from then on the reader of the pipe is \
+            responsible for them. Use 'work' to have them retried after a failure, and 'peek' to look without taking. \
+            The exit status is 1 if there was no event.
 
             Example: ev-queue pull jobs -n 100 --wait 30s | ./import.sh
             """)
@@ -21,10 +21,10 @@ struct Pull: QueueCommand {
 
     @Argument(help: "The queue's name: letters, digits, '.', '_' and '-'.") var queue: QueueArgument
 
-    @Option(name: [.customShort("n"), .long], help: ArgumentHelp("How many at most.", valueName: "n"))
+    @Option(name: [.customShort("n"), .long], help: ArgumentHelp("The number of events, at most.", valueName: "n"))
     var count: Int = 1
 
-    @Option(help: ArgumentHelp("How long to wait for the first.", valueName: "duration"))
+    @Option(help: ArgumentHelp("The longest wait for the first event.", valueName: "duration"))
     var wait: Span = Span(.zero)
 
     func validate() throws {

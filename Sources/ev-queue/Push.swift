@@ -6,14 +6,15 @@ import Options
 import Queue
 import Stage
 import System
+import Tracing
 
 struct Push: QueueCommand {
     static let configuration = CommandConfiguration(
         commandName: "push",
         abstract: "Put envelopes into a queue, each job once.",
         discussion: """
-            Reads envelopes and puts them into the queue as they came. A job is known by its id: one that was pushed before, within \
-            --window, is left out, which the log tells; the exit status is 0 all the same. Ends when everything is in the queue.
+            Reads envelopes and puts them into the queue unchanged. A job is identified by its id: one that was already pushed within \
+            --window is left out, which is logged and does not affect the exit status. Ends when all envelopes are in the queue.
 
             Example: ev-queue push jobs < jobs.ndjson
             """)
@@ -23,13 +24,13 @@ struct Push: QueueCommand {
 
     @Argument(help: "The queue's name: letters, digits, '.', '_' and '-'.") var queue: QueueArgument
 
-    @Option(help: ArgumentHelp("For how long a job's id is remembered.", valueName: "duration"))
+    @Option(help: ArgumentHelp("The time for which a job's id is remembered.", valueName: "duration"))
     var window: Span = Span(.seconds(86_400))
 
-    @Flag(help: "Push jobs that were pushed before, too, and remember none.")
+    @Flag(help: "Push all jobs, also those that were pushed before, and remember none of them.")
     var again = false
 
-    @Option(help: ArgumentHelp("How many events the queue may hold; when it is full, push waits.", valueName: "count"))
+    @Option(help: ArgumentHelp("The number of events that the queue may hold; push waits while it is full.", valueName: "count"))
     var maxLength: Int = QueueOutputs.defaultMaxLength
 
     func validate() throws {
@@ -41,7 +42,7 @@ struct Push: QueueCommand {
         let submitting = Submitting(
             runtime: runtime, admin: QueueAdmin(queue.name, redis: try await runtime.redis()), window: window.duration,
             maxLength: maxLength)
-        // It makes the queue known, and tells at once what is wrong.
+        // The sink registers the queue, and reports faults at once.
         let sink = try await QueueSink([queue.name], maxLength: maxLength, runtime: runtime)
         var counts = (pushed: 0, known: 0)
         let stream = try await EventStream(runtime: runtime, options: input.options, accepts: { _ in true })
@@ -57,17 +58,17 @@ struct Push: QueueCommand {
         runtime.log.info(
             "pushed \(counts.pushed) events, left out \(counts.known) that were pushed before",
             metadata: ["queue": "\(queue.name.text)"])
-        // Interrupted, it has pushed what it had read, and says so.
+        // After an interruption, all lines read so far have been pushed, and their number is logged.
         return .success
     }
 }
 
-/// Where envelopes to push come from: no queue.
+/// Represents the input of `push`, which cannot be a queue.
 struct PushInput: ParsableArguments, Sendable {
-    @Option(help: ArgumentHelp("Where envelopes come from: - or the path of a file or FIFO.", valueName: "path"))
+    @Option(help: ArgumentHelp("Input of envelopes: - or the path of a file or FIFO.", valueName: "path"))
     var from: String = "-"
 
-    @Option(help: ArgumentHelp("Where malformed lines go, with the reason. Default: into the log.", valueName: "path"))
+    @Option(help: ArgumentHelp("Dead-letter output for malformed lines, with the reason. Default: only the log.", valueName: "path"))
     var deadLetter: String?
 
     func validate() throws {
@@ -91,9 +92,11 @@ private struct Submitting {
     let window: Duration
     let maxLength: Int
 
-    /// - Parameter before: how many were left out before.
-    /// - Returns: how many of these were.
-    func submit(_ batch: [Incoming], known before: Int) async throws -> Int {
+    /// Publishes a batch of jobs.
+    ///
+    /// - Parameter before: the number of jobs left out so far, which limits the log lines.
+    /// - Returns: the number of jobs of this batch that were left out.
+    func submit(_ batch: [IncomingLine], known before: Int) async throws -> Int {
         var known = 0
         let size = min(500, maxLength)
         for start in stride(from: 0, to: batch.count, by: size) {
@@ -103,20 +106,20 @@ private struct Submitting {
                 return (event, QueueAdmin.Job(id: event.id.description, line: line.bytes))
             }
             let submission = QueueAdmin.Submission(window: window)
-            let repeated = try await runtime.untilThereIsRoom(in: "\(admin.queue)") {
+            let repeated = try await runtime.untilQueueHasRoom(in: "\(admin.queue)") {
                 try await admin.submit(events.map(\.1), maxLength: maxLength, as: submission)
             }
-            // A million of them make no million lines of log.
+            // Only the first ten are logged, so that a million of them do not make a million log lines.
             for index in repeated.prefix(max(0, 10 - before - known)) where events.indices.contains(index) {
-                tell(events[index].0)
+                logLeftOut(events[index].0)
             }
             known += repeated.count
         }
         return known
     }
 
-    private func tell(_ event: Envelope) {
-        Correlation.$current.withValue(Correlation(event)) {
+    private func logLeftOut(_ event: Envelope) {
+        Tracer.correlating(with: event) {
             runtime.log.notice("left out a job that was pushed before", metadata: ["id": "\(event.id)"])
         }
     }

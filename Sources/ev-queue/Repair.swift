@@ -9,19 +9,19 @@ import System
 struct Redrive: QueueCommand {
     static let configuration = CommandConfiguration(
         commandName: "redrive",
-        abstract: "Send dead letters round again.",
+        abstract: "Move dead letters back into their queue.",
         discussion: """
-            They go back into the queue, for the group that gave them up, with all their attempts. Name them by the payload.entry that \
-            'peek --dead' shows, or say --all. Exit status 1 when there was none of them.
+            Dead letters return to the queue for the group that gave them up, with all attempts anew. Name them by the payload.entry \
+            that 'peek --dead' shows, or use --all. The exit status is 1 if none of them was found.
             """)
 
     @OptionGroup var common: CommonOptions
 
     @Argument(help: "The queue's name: letters, digits, '.', '_' and '-'.") var queue: QueueArgument
 
-    @Argument(help: "Dead letters, as 'peek --dead' calls them.") var entries: [String] = []
+    @Argument(help: "Entries of dead letters, as 'peek --dead' shows them.") var entries: [String] = []
 
-    @Flag(help: "All that there are now.") var all = false
+    @Flag(help: "Move all dead letters that there are now.") var all = false
 
     func validate() throws {
         guard all != !entries.isEmpty else { throw ValidationError("say which: --all, or entries of 'peek --dead'") }
@@ -36,8 +36,8 @@ struct Redrive: QueueCommand {
         let admin = QueueAdmin(queue.name, redis: try await runtime.redis())
         var count = 0
         if all {
-            // No more than are there now: what fails again at once is not sent round for ever. Their ids have the time of the server's
-            // clock, which this machine's need not agree with.
+            // Only as many as there are now, so that a dead letter that fails again at once is not redriven without end. Ids cannot be
+            // compared with the time now: they have the server's clock.
             var left = try await admin.stats().dead
             var last: String?
             while left > 0, !runtime.shutdown.isRequested {
@@ -50,7 +50,7 @@ struct Redrive: QueueCommand {
         } else {
             count = try await admin.redrive(entries)
         }
-        runtime.log.info("sent \(count) dead letters round again", metadata: ["queue": "\(queue.name.text)"])
+        runtime.log.info("moved \(count) dead letters back into the queue", metadata: ["queue": "\(queue.name.text)"])
         return count > 0 ? .success : .no
     }
 }
@@ -58,32 +58,32 @@ struct Redrive: QueueCommand {
 struct Purge: QueueCommand {
     static let configuration = CommandConfiguration(
         commandName: "purge",
-        abstract: "Throw a queue away, or a part of it.",
-        discussion: "Without --yes it only says what it would throw away, and ends with status 1.")
+        abstract: "Delete a queue, or a part of it.",
+        discussion: "Without --yes the command only shows what it would delete, and exits with status 1.")
 
     @OptionGroup var common: CommonOptions
 
     @Argument(help: "The queue's name: letters, digits, '.', '_' and '-'.") var queue: QueueArgument
 
-    @Flag(help: "The dead letters only.") var dead = false
+    @Flag(help: "Delete only the dead letters.") var dead = false
 
     @Option(
         help: ArgumentHelp(
-            "A group only, with what it has not finished: one that nobody works for keeps events for ever. End its workers first: those that run begin anew with what is still in the queue.",
+            "Delete only this group, with its unfinished events. A group without workers keeps events for ever. End its workers first: running workers start again with the events that are still in the queue.",
             valueName: "name"))
     var group: String?
 
-    @Flag(help: "Do it.") var yes = false
+    @Flag(help: "Delete without asking.") var yes = false
 
     func validate() throws {
-        guard !dead || group == nil else { throw ValidationError("--dead and --group are two things to throw away") }
+        guard !dead || group == nil else { throw ValidationError("--dead and --group exclude each other") }
     }
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
         let admin = QueueAdmin(queue.name, redis: try await runtime.redis())
         guard yes else {
             let what = try await what(admin)
-            runtime.log.error("would throw away \(what): say --yes to do it")
+            runtime.log.error("would delete \(what): repeat with --yes to do it")
             return .no
         }
         if let group {
@@ -94,7 +94,7 @@ struct Purge: QueueCommand {
         } else {
             let count = dead ? try await admin.purgeDead() : try await admin.purge()
             runtime.log.info(
-                "threw away \(count) \(dead ? "dead letters" : "events")", metadata: ["queue": "\(queue.name.text)"])
+                "deleted \(count) \(dead ? "dead letters" : "events")", metadata: ["queue": "\(queue.name.text)"])
         }
         return .success
     }
@@ -104,7 +104,7 @@ struct Purge: QueueCommand {
         if dead { return "\(stats.dead) dead letters of \(queue.name)" }
         if let group {
             let open = stats.groups.first { $0.name == group }?.open
-            return "the group \(group) of \(queue.name), with \(open ?? 0) events that it has not finished"
+            return "the group \(group) of \(queue.name), with \(open ?? 0) unfinished events"
         }
         return "\(queue.name) with \(stats.events) events and \(stats.dead) dead letters"
     }
@@ -113,26 +113,27 @@ struct Purge: QueueCommand {
 struct Wait: QueueCommand {
     static let configuration = CommandConfiguration(
         commandName: "wait",
-        abstract: "Wait until a queue is empty: nothing new, nothing under way, nothing to be tried again.",
+        abstract: "Wait until a queue is empty: no event is new, in work, or waiting for another attempt.",
         discussion: """
-            Exit status 75 when it is not within --timeout, 69 when Redis is away then. What is in the dead letters does not count.
+            The exit status is 75 if the queue is not empty within --timeout, and 69 if Redis cannot be reached at that time. Dead \
+            letters do not count.
             """)
 
     @OptionGroup var common: CommonOptions
 
     @Argument(help: "The queue's name: letters, digits, '.', '_' and '-'.") var queue: QueueArgument
 
-    @Option(help: ArgumentHelp("What this group has to do only. Default: every group.", valueName: "name"))
+    @Option(help: ArgumentHelp("Wait only for this group. Default: all groups.", valueName: "name"))
     var group: String?
 
-    @Option(help: ArgumentHelp("How long to wait at most. Default: for as long as it takes.", valueName: "duration"))
+    @Option(help: ArgumentHelp("The longest wait. Default: no limit.", valueName: "duration"))
     var timeout: Span?
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
         let admin = QueueAdmin(queue.name, redis: try await runtime.redis())
         let end = timeout.map { ContinuousClock.now + $0.duration }
         while true {
-            let stats = try await runtime.patiently(until: end) { try await admin.stats() }
+            let stats = try await runtime.untilRedisAnswers(until: end) { try await admin.stats() }
             let open =
                 group.map { name in stats.groups.first { $0.name == name }?.open ?? stats.events } ?? stats.events
             if open == 0 { return .success }

@@ -11,11 +11,11 @@ struct Work: QueueCommand {
         commandName: "work",
         abstract: "Run a program for the events of a queue.",
         discussion: """
-            The program is started for each event, or for each --batch of them, and reads them from its standard input, which then \
-            ends. What it writes to standard output goes to --to, in one step with the acknowledgement of its events. Its exit status \
-            decides: 0, done; 65, to the dead letters at once; 77 and 78 (refused credentials, wrong settings) end ev-queue, and the \
-            events stay; everything else, a signal too, is tried again after a pause, up to --max-attempts times. All events of a \
-            batch share its fate.
+            Starts the program for each event, or for each --batch of events. The program reads the events from its standard input, \
+            which then ends. Its standard output goes to --to, in one step with the acknowledgement of its events. Its exit status \
+            decides about all events of the batch: 0 acknowledges them; 65 moves them to the dead letters; 77 and 78 (refused \
+            credentials, wrong settings) end ev-queue and leave the events in the queue; after any other status, or a signal, they \
+            are retried after a pause, up to --max-attempts times.
 
             Examples: ev-queue work urls --to queue:pages -- ./fetch.sh
                       ev-queue work pages --batch 500 --to /dev/null -- psql -f import.sql
@@ -29,19 +29,19 @@ struct Work: QueueCommand {
 
     @Argument(parsing: .postTerminator, help: "The program and its arguments, behind --.") var command: [String]
 
-    @Option(help: ArgumentHelp("How many events one run of the program gets at most.", valueName: "n"))
+    @Option(help: ArgumentHelp("The number of events for one run of the program, at most.", valueName: "n"))
     var batch: Int = 1
 
-    @Option(help: ArgumentHelp("How many runs there are at once.", valueName: "n"))
+    @Option(help: ArgumentHelp("The number of runs at the same time.", valueName: "n"))
     var concurrency: Int = 1
 
-    @Option(help: ArgumentHelp("How long one run may take; then it is ended, and tried again.", valueName: "duration"))
+    @Option(help: ArgumentHelp("The time limit of one run, which is then ended and retried.", valueName: "duration"))
     var timeout: Span = Span(.seconds(3600))
 
-    @Option(help: ArgumentHelp("How much one run may write.", valueName: "size"))
+    @Option(help: ArgumentHelp("The size limit of one run's output.", valueName: "size"))
     var maxOutput: ByteSize = ByteSize(64 << 20)
 
-    @Flag(help: "End when the group has nothing left to do, now or later.") var once = false
+    @Flag(help: "End when the group has no event left, now or later.") var once = false
 
     func validate() throws {
         guard !command.isEmpty else { throw ValidationError("no program: ev-queue work QUEUE -- PROGRAM ARGUMENT…") }
@@ -65,7 +65,7 @@ struct Work: QueueCommand {
     }
 }
 
-/// Takes batches, and has children work on them.
+/// Takes batches of events, and runs the program for each.
 private struct QueueWorker: Sendable {
     let runtime: Runtime
     let source: QueueSource
@@ -90,18 +90,18 @@ private struct QueueWorker: Sendable {
         }
     }
 
-    /// The next batch, with a place for it; nil at the end.
+    /// Waits for the next batch and takes a place for it; returns nil at the end.
     private func next() async throws -> [TakenEntry]? {
         while true {
             await places.take()
             switch try await source.next(limit: options.batch, isIdle: places.isIdle, untilEmpty: options.once) {
             case .entries(let entries):
-                let rest = try await withoutWornOut(entries)
+                let rest = try await removingExhausted(entries)
                 if !rest.isEmpty { return rest }
                 places.giveBack()
             case .alone(let entry):
-                // Two workers have ended with it: nothing else is to end with this one.
-                let rest = try await withoutWornOut([entry])
+                // Two workers have ended while they had this event: no other event is in work while this worker has it.
+                let rest = try await removingExhausted([entry])
                 if !rest.isEmpty { try await work(rest) } else { places.giveBack() }
             case .suspect:
                 places.giveBack()
@@ -113,9 +113,9 @@ private struct QueueWorker: Sendable {
         }
     }
 
-    private func withoutWornOut(_ entries: [TakenEntry]) async throws -> [TakenEntry] {
-        for taken in entries where source.isWornOut(taken.entry) { try await source.buryWornOut(taken.entry) }
-        return entries.filter { !source.isWornOut($0.entry) }
+    private func removingExhausted(_ entries: [TakenEntry]) async throws -> [TakenEntry] {
+        for taken in entries where source.hasExhaustedAttempts(taken.entry) { try await source.deadLetterExhausted(taken.entry) }
+        return entries.filter { !source.hasExhaustedAttempts($0.entry) }
     }
 
     private func work(_ batch: [TakenEntry]) async throws {
@@ -140,19 +140,20 @@ private struct QueueWorker: Sendable {
         }
         for entry in entries {
             if ending.mayPass, entry.attempt < source.options.maxAttempts {
-                try await source.retry(entry, after: source.options.pause(after: entry.attempt), reason: reason)
+                let pause = source.options.pause(after: entry.attempt)
+                try await source.change(entry) { try await $0.retry(entry, after: pause, reason: reason) }
             } else {
-                try await source.bury(
-                    entry, Burial(code: ending.mayPass ? "attempts_used_up" : "failed", reason: reason))
+                try await source.moveToDeadLetters(
+                    entry, DeadLetterReason(code: ending.mayPass ? "attempts_used_up" : "failed", text: reason))
             }
         }
         runtime.log.warning(
-            "\(reason)", metadata: ["events": "\(entries.count)", "entry": "\(entries.first?.id ?? "")"])
+            "\(reason)", metadata: ["events": .stringConvertible(entries.count), "entry": "\(entries.first?.id ?? "")"])
     }
 }
 
-/// Places for runs of the program.
-private final class Places: Sendable {
+/// Limits the number of runs of the program at the same time.
+final class Places: Sendable {
     private let count: Int
     private let taken = Mutex(0)
     private let changed = Signal()
@@ -173,15 +174,16 @@ private final class Places: Sendable {
         }
     }
 
+    /// Frees a place.
     func giveBack() {
         taken.withLock { $0 -= 1 }
         changed.notify()
     }
 
-    /// Whether nobody has a place but the one that asks.
+    /// Whether no place is taken but that of the caller.
     var isIdle: Bool { taken.withLock { $0 <= 1 } }
 
-    /// Returns when nobody has a place.
+    /// Waits until no place is taken.
     func waitUntilIdle() async {
         while !Task.isCancelled {
             let generation = changed.generation

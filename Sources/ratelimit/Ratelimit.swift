@@ -6,20 +6,20 @@ import Redis
 import Stage
 import System
 
-/// The tool, as the program that holds all tools runs it.
+/// The tool's command, for the program that contains all tools.
 package let command: any AsyncParsableCommand.Type = Ratelimit.self
 
 struct Ratelimit: Tool {
     static let configuration = CommandConfiguration(
         commandName: "ratelimit",
-        abstract: "Mark, drop or answer events that come too often.",
+        abstract: "Mark, drop or answer events over a rate limit.",
         discussion: """
-            Counts matching events in Redis by who sent them, where, or by any field; all processes and machines with the same \
-            Redis and --name count together. Everything that does not match, or is within the limit, passes unchanged.
+            Counts matching events in Redis by user, by chat, or by any field. All processes and machines with the same Redis and \
+            --name count together. Events that do not match, or are within the limit, are forwarded unchanged.
 
             Example: ratelimit -m 'commands.media.#' -n 5 -w 60s --on-limit reply
 
-            To count only what led to something, ask before and count behind:
+            To count only successful requests, check before the work and count after it:
               ratelimit --name media -n 5 --mode check --on-limit drop | media-fetch | blob-put \\
                 | ratelimit --name media -n 5 --mode count -m 'events.dl.*.ready'
             """,
@@ -34,36 +34,36 @@ struct Ratelimit: Tool {
         help: ArgumentHelp("Types of events to limit. May be repeated. Default: all.", valueName: "pattern"))
     var match: [TopicPattern] = []
 
-    @Option(name: [.customShort("n"), .long], help: ArgumentHelp("How many events are allowed.", valueName: "count"))
+    @Option(name: [.customShort("n"), .long], help: ArgumentHelp("The number of events that are allowed in the window.", valueName: "count"))
     var limit: Int
 
     @Option(
-        name: [.short, .long], help: ArgumentHelp("In how much time: 500ms, 60s, 1h30m, 7d.", valueName: "duration"))
+        name: [.short, .long], help: ArgumentHelp("The window: 500ms, 60s, 1h30m, 7d.", valueName: "duration"))
     var window: Span = Span(.seconds(60))
 
     @Option(
         help: ArgumentHelp(
-            "Whose events count together: user, chat, or the path of a field as payload.url.", valueName: "key"))
+            "The key by which events count together: user, chat, or the path of a field, such as payload.url.", valueName: "key"))
     var key: EventKey = .user
 
     @Option(
         help: ArgumentHelp(
-            "The limit's name: stages with the same one count together. Default: made of patterns, key and window.",
+            "The limit's name; stages with the same name count together. Default: made of patterns, key and window.",
             valueName: "name"))
     var name: String?
 
     @Option(
         help:
-            "The window starts with a key's first event (fixed), is any such span of time (sliding), or a bucket that refills evenly (token-bucket)."
+            "How events are counted: in a window from a key's first event (fixed), in every window (sliding), or with a bucket that refills evenly (token-bucket)."
     )
     var algorithm: RateLimit.Algorithm = .fixed
 
-    @Option(help: ArgumentHelp("The bucket's size. Default: the limit.", valueName: "count"))
+    @Option(help: ArgumentHelp("The size of the token bucket. Default: the limit.", valueName: "count"))
     var burst: Int?
 
     @Option(
         help:
-            "What becomes of an event over the limit: marked in meta.rate_limited, dropped, or answered in the chat once a window."
+            "The action for events over the limit: mark them in meta.rate_limited, drop them, or reply in the chat once a window."
     )
     var onLimit: LimitAction = .mark
 
@@ -72,11 +72,11 @@ struct Ratelimit: Tool {
 
     @Option(
         help: ArgumentHelp(
-            "Whose events always pass, uncounted; none for nobody. May be repeated. Default: admin.", valueName: "role")
+            "Roles whose events are forwarded uncounted; none for no role. May be repeated. Default: admin.", valueName: "role")
     )
     var exemptRole: [String] = []
 
-    @Option(help: "Without Redis, events pass (open), or count as over the limit (closed).")
+    @Option(help: "Without Redis, forward events (open), or treat them as over the limit (closed).")
     var fail: FailureMode = .open
 
     func validate() throws {
@@ -109,7 +109,7 @@ struct Ratelimit: Tool {
             name: name ?? defaultName, algorithm: algorithm, limit: limit, window: window.duration, burst: burst)
     }
 
-    /// Not of the pattern alone: a user and their private chat have the same id, and must not share a counter.
+    /// The default name. It includes the key, since a user and their private chat have the same id and must not share a counter.
     private var defaultName: String {
         let patterns = match.isEmpty ? "#" : match.map(\.description).joined(separator: "+")
         let name = "\(patterns)-\(key)-\(window)"

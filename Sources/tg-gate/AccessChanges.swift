@@ -5,7 +5,7 @@ import Logging
 import Stage
 
 extension Gate {
-    /// Carries out an access command: a reaction when it is done, a line when it is not.
+    /// Carries out an access command, and returns a reaction if it succeeded or a reply if it did not.
     func change(
         _ written: WrittenCommand, _ message: Message, _ update: Update, _ role: Role
     ) async throws -> [Envelope] {
@@ -22,7 +22,7 @@ extension Gate {
         }
         if command.sets {
             try await rules.set(command.rule, subject, by: actor.id, lasting: command.lasting)
-            // To grace a chat is to forgive it.
+            // Gracing a chat ends its smiting.
             if command.rule == .grace { _ = try await rules.remove(.smite, subject) }
         } else {
             guard try await rules.remove(command.rule, subject) else {
@@ -31,7 +31,7 @@ extension Gate {
         }
         runtime.log.notice(
             "access rule changed",
-            metadata: ["rule": "\(command.rule.rawValue)", "subject": "\(subject)", "active": "\(command.sets)"])
+            metadata: ["rule": "\(command.rule.rawValue)", "subject": .stringConvertible(subject), "active": .stringConvertible(command.sets)])
         return acknowledgement(message) + changed(command, subject, actor)
     }
 
@@ -59,28 +59,29 @@ extension Gate {
         return [.derived(type: "events.access.changed", payload: payload)]
     }
 
-    /// Tells the writer where they stand, or the admin where the author of the message replied to stands.
+    /// Returns a reply with the writer's standing; for an admin's reply to a message, with the standing of that message's author.
     func whoami(_ message: Message, _ access: Access, _ standing: Standing) async throws -> Envelope {
         if case .granted(.admin) = access, let other = message.repliedTo?.author {
-            let standing = try await rules.standing(actor: other.id, chat: message.chatID)
-            return reply(describe(other, standing), message)
+            let visit = AccessRules.Visit(actor: other.id, chat: message.chatID)
+            return reply(describe(other, try await rules.admit([visit]).first ?? standing), message)
         }
         let writer = message.author ?? Party(id: message.chatID, username: nil, name: "This chat")
         return reply(describe(writer, standing), message)
     }
 
     private func describe(_ party: Party, _ standing: Standing) -> String {
-        let status =
-            admins.contains(party.id)
-            ? "admin"
-            : standing.hammered.holds
-                ? "banned\(standing.hammered.suffix)"
-                : standing.smitten.holds
-                    ? "banned, as everybody in this chat"
-                    : standing.blessed.holds
-                        ? "blessed\(standing.blessed.suffix)"
-                        : standing.graced.holds ? "unmolested, in a graced chat\(standing.graced.suffix)" : "unmolested"
         let name = party.name.isEmpty ? "You" : party.name
-        return "\(name) (\(party.id)): \(status)"
+        return "\(name) (\(party.id)): \(admins.contains(party.id) ? "admin" : standing.description)"
+    }
+}
+
+extension Standing {
+    /// The standing in the words of a reply; the first rule of this order that holds decides.
+    var description: String {
+        if hammered.holds { return "banned\(hammered.suffix)" }
+        if smitten.holds { return "banned, as everybody in this chat" }
+        if blessed.holds { return "blessed\(blessed.suffix)" }
+        if graced.holds { return "unmolested, in a graced chat\(graced.suffix)" }
+        return "unmolested"
     }
 }

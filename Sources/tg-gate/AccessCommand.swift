@@ -1,7 +1,7 @@
 import BotAPI
 import JSON
 
-/// An access command of the admin, understood but for whom it names.
+/// Represents an access command of an admin. A user name in it is not yet resolved to an id.
 struct AccessCommand: Sendable {
     enum Subject: Sendable, Equatable {
         case chat
@@ -10,16 +10,16 @@ struct AccessCommand: Sendable {
     }
 
     let rule: Rule
-    /// False takes the rule back.
+    /// Whether the rule is set; false removes it.
     let sets: Bool
     let subject: Subject
-    /// nil for ever.
+    /// The time for which the rule holds; nil for ever.
     let lasting: Duration?
 
     private struct Form {
         let rule: Rule
         let sets: Bool
-        /// Whether it is about a user, or about the chat.
+        /// Whether the command concerns a user; otherwise it concerns the chat.
         let isAboutUser: Bool
         let usage: String
         let defaultTerm: Duration?
@@ -42,13 +42,14 @@ struct AccessCommand: Sendable {
             rule: .hammer, sets: false, isAboutUser: true, usage: ".unhammer @user, or as a reply", defaultTerm: nil),
     ]
 
+    /// Returns whether a word is an access command.
     static func isOne(_ word: String) -> Bool { forms[word] != nil }
 
     struct UsageError: Error, Sendable {
         let text: String
     }
 
-    /// - Throws: `UsageError`, a line for the chat.
+    /// - Throws: `UsageError`, with a reply for the chat.
     init(_ written: WrittenCommand, in message: Message) throws(UsageError) {
         guard let form = AccessCommand.forms[written.word] else { throw UsageError(text: "Unknown command") }
         let usage = UsageError(text: "Usage: \(form.usage)")
@@ -63,7 +64,7 @@ struct AccessCommand: Sendable {
     private static func user(
         _ words: inout ArraySlice<String>, _ message: Message, _ usage: UsageError
     ) throws(UsageError) -> Subject {
-        // Somebody without a user name can be mentioned too; the entity then holds who it is, and the text any words.
+        // A mention of somebody without a user name has the id in its entity, and any words as its text.
         if let mention = message.entities.first(where: { $0.entity["type"] == "text_mention" }),
             let id = mention.entity["user"]?["id"]?.int
         {
@@ -76,7 +77,7 @@ struct AccessCommand: Sendable {
             guard (2...33).contains(first.count) else { throw usage }
             return .name(String(first.dropFirst()))
         }
-        // In a reply a bare number is a term without its unit, not somebody's id.
+        // In a reply, a bare number is a duration without its unit, not an id.
         if let author = message.repliedTo?.author { return .user(author.id) }
         guard let first = words.first, let id = Int64(first), id > 0 else { throw usage }
         words = words.dropFirst()
@@ -87,7 +88,7 @@ struct AccessCommand: Sendable {
         _ words: inout ArraySlice<String>, _ form: Form, _ usage: UsageError
     ) throws(UsageError) -> Duration? {
         guard let word = words.first else { return form.defaultTerm }
-        // What smites is meant to last.
+        // A chat is smitten until it is unsmitten.
         guard form.rule != .smite, let term = Duration(spanText: word) else { throw usage }
         words = words.dropFirst()
         return term

@@ -1,16 +1,16 @@
+import BotAPI
 import JSON
 import Redis
 import Stage
-import BotAPI
 
-/// What a rule is about, as its Redis key says.
+/// Names the kinds of access rules, as their Redis keys contain them.
 enum Rule: String, Sendable {
     case bless, hammer, grace, smite
 
     func key(_ subject: Int64) -> String { "tgpipe:{access}:\(rawValue):\(subject)" }
 }
 
-/// Whether a rule holds, and how long yet.
+/// Tells whether a rule holds, and for how much longer.
 enum Term: Sendable {
     case absent
     case forever
@@ -20,7 +20,7 @@ enum Term: Sendable {
         if case .absent = self { false } else { true }
     }
 
-    /// Behind a word such as "blessed": nothing, or until when.
+    /// The text behind a word such as "blessed": empty, or ` until DATE TIME UTC`.
     var suffix: String {
         guard case .left(let duration) = self else { return "" }
         let end = (Timestamp.now + duration).description
@@ -28,7 +28,7 @@ enum Term: Sendable {
     }
 }
 
-/// Where one actor stands in one chat.
+/// Holds the rules that apply to one actor in one chat.
 struct Standing: Sendable {
     let hammered: Term
     let blessed: Term
@@ -36,113 +36,144 @@ struct Standing: Sendable {
     let smitten: Term
 }
 
-/// The access rules, and the user names that were seen, in Redis.
+/// Reads and changes the access rules, and the user names that were seen, in Redis.
 struct AccessRules: Sendable {
     private static let seenSeconds: Int64 = 90 * 86_400
-    /// Answers that the gate gives one person within a minute: more than anybody needs, and less than fills a chat.
-    private static let answersAMinute: Int64 = 10
+    /// The number of replies that the gate sends one person within a minute: more than anybody needs, and too few to fill a chat.
+    private static let repliesPerMinute: Int64 = 10
 
-    /// Moves a name to the user who shows it now: names change hands.
-    private static let remember = RedisScript(
+    /// Notes the people and the migration of one event, then answers how long each rule still holds, in ms (-2: not, -1: for ever).
+    ///
+    /// A user name moves to the user who shows it now: names change hands. A migrated chat's rules move to its new id with the time
+    /// that they have left; rules of the new id stay as they are.
+    /// Keys: 4 rules; for each person the keys of the id and of the name; for each moved rule the old and the new key.
+    /// Arguments: the number of people and the lifetime of names in seconds; for each person the id and the name, which may be empty.
+    private static let admit = RedisScript(
         """
-        local id, name, ttl = ARGV[1], ARGV[2], ARGV[3]
-        local old = redis.call('GET', KEYS[1])
-        if old and old ~= name and redis.call('GET', 'tgpipe:{access}:username:' .. old) == id then
-            redis.call('DEL', 'tgpipe:{access}:username:' .. old)
+        local people, ttl = tonumber(ARGV[1]), ARGV[2]
+        for i = 1, people do
+            local user, username, id, name = KEYS[3 + 2 * i], KEYS[4 + 2 * i], ARGV[1 + 2 * i], ARGV[2 + 2 * i]
+            local old = redis.call('GET', user)
+            if old and old ~= name and redis.call('GET', 'tgpipe:{access}:username:' .. old) == id then
+                redis.call('DEL', 'tgpipe:{access}:username:' .. old)
+            end
+            if name == '' then
+                redis.call('DEL', user)
+            else
+                redis.call('SET', user, name, 'EX', ttl)
+                redis.call('SET', username, id, 'EX', ttl)
+            end
         end
-        if name == '' then
-            redis.call('DEL', KEYS[1])
-        else
-            redis.call('SET', KEYS[1], name, 'EX', ttl)
-            redis.call('SET', KEYS[2], id, 'EX', ttl)
+        for i = 5 + 2 * people, #KEYS, 2 do
+            if redis.call('EXISTS', KEYS[i]) == 1 then redis.call('RENAMENX', KEYS[i], KEYS[i + 1]) end
         end
-        return 1
+        local left = {}
+        for i = 1, 4 do left[i] = redis.call('PTTL', KEYS[i]) end
+        return left
         """)
 
     private let runtime: Runtime
 
     init(runtime: Runtime) { self.runtime = runtime }
 
-    func remember(_ parties: [Party]) async throws {
-        let calls = parties.map { party in
-            let name = party.username?.lowercased() ?? ""
-            return ScriptCall(
-                keys: ["tgpipe:{access}:user:\(party.id)", "tgpipe:{access}:username:\(name)"],
-                arguments: [.integer(party.id), .text(name), .integer(AccessRules.seenSeconds)])
+    /// Describes what one event shows, and whose rules apply to it.
+    struct Visit: Sendable {
+        var actor: Int64?
+        var chat: Int64?
+        /// The people whose user names the event shows.
+        var seen: [Party] = []
+        /// The old and the new id of a group that has become a supergroup.
+        var migration: (from: Int64, to: Int64)?
+    }
+
+    /// Notes what events show, and returns the rules that apply to each: in one round trip, each event after the one before it.
+    func admit(_ visits: [Visit]) async throws -> [Standing] {
+        guard !visits.isEmpty else { return [] }
+        let calls = visits.map(AccessRules.call)
+        return try await runtime.untilRedisAnswers { redis throws(RedisError) in
+            var standings: [Standing] = []
+            for reply in try await redis.run(AccessRules.admit, calls) {
+                standings.append(try AccessRules.standing(try redis.checked(reply)))
+            }
+            return standings
         }
-        try await runtime.patiently { redis throws(RedisError) in
-            for case .error(let text) in try await redis.run(AccessRules.remember, calls) {
-                throw RedisError(.server, text)
+    }
+
+    private static func call(_ visit: Visit) -> ScriptCall {
+        let rules = [
+            visit.actor.map(Rule.hammer.key), visit.actor.map(Rule.bless.key), visit.chat.map(Rule.grace.key),
+            visit.chat.map(Rule.smite.key),
+        ]
+        var keys = rules.map { $0 ?? "tgpipe:{access}:nobody" }
+        var arguments: [RedisArgument] = [.integer(Int64(visit.seen.count)), .integer(seenSeconds)]
+        for party in visit.seen {
+            let name = party.username?.lowercased() ?? ""
+            keys += ["tgpipe:{access}:user:\(party.id)", "tgpipe:{access}:username:\(name)"]
+            arguments += [.integer(party.id), .text(name)]
+        }
+        if let (old, new) = visit.migration {
+            for rule in [Rule.grace, .smite] { keys += [rule.key(old), rule.key(new)] }
+        }
+        return ScriptCall(keys: keys, arguments: arguments)
+    }
+
+    private static func standing(_ reply: RedisValue) throws(RedisError) -> Standing {
+        let terms = (reply.array ?? []).compactMap { value -> Term? in
+            guard case .integer(let milliseconds) = value else { return nil }
+            return switch milliseconds {
+            case -2: .absent
+            case -1: .forever
+            default: .left(.milliseconds(milliseconds))
             }
         }
+        guard terms.count == 4 else {
+            throw RedisError(.protocolError, "Redis did not tell how long the access rules still hold")
+        }
+        return Standing(hammered: terms[0], blessed: terms[1], graced: terms[2], smitten: terms[3])
     }
 
-    /// The rules that hold for an actor, a chat, and the two together.
-    func standing(actor: Int64?, chat: Int64?) async throws -> Standing {
-        let keys = [
-            actor.map(Rule.hammer.key), actor.map(Rule.bless.key), chat.map(Rule.grace.key), chat.map(Rule.smite.key),
-        ]
-        let replies = try await runtime.patiently { redis throws(RedisError) in
-            try await redis.pipeline(keys.map { ["PTTL", .text($0 ?? "tgpipe:{access}:nobody")] })
-        }
-        let left = try replies.map(AccessRules.remaining)
-        return Standing(hammered: left[0], blessed: left[1], graced: left[2], smitten: left[3])
-    }
-
-    private static func remaining(_ reply: RedisValue) throws -> Term {
-        guard let milliseconds = reply.int, case .integer = reply else {
-            throw RedisError(.server, "Redis did not tell the time that a rule has left")
-        }
-        return switch milliseconds {
-        case -2: .absent
-        case -1: .forever
-        default: .left(.milliseconds(milliseconds))
-        }
-    }
-
-    /// - Parameter lasting: nil for ever.
+    /// Sets a rule.
+    ///
+    /// - Parameter lasting: the time for which it holds; nil for ever.
     func set(_ rule: Rule, _ subject: Int64, by actor: Int64, lasting: Duration?) async throws {
         let note = JSON.object(["by": .integer(actor), "at": .string(Timestamp.now.description)]).text
         var command: [RedisArgument] = ["SET", .text(rule.key(subject)), .text(note)]
         if let lasting { command += ["PX", .integer(lasting.milliseconds)] }
-        _ = try await runtime.patiently { redis throws(RedisError) in try await redis.send(command) }
+        _ = try await runtime.untilRedisAnswers { redis throws(RedisError) in try await redis.send(command) }
     }
 
-    /// A chat's rules under its new id, each with the time that it has left; what has been said of the new one already stays.
-    private static let move = RedisScript(
-        """
-        for i = 1, #KEYS, 2 do
-            if redis.call('EXISTS', KEYS[i]) == 1 then redis.call('RENAMENX', KEYS[i], KEYS[i + 1]) end
-        end
-        return 1
-        """)
-
-    /// Takes the rules of a group that has become a supergroup to its new id.
-    func move(from old: Int64, to new: Int64) async throws {
-        let keys = [Rule.grace, .smite].flatMap { [$0.key(old), $0.key(new)] }
-        try await runtime.patiently { redis throws(RedisError) in
-            _ = try await redis.run(AccessRules.move, keys: keys, arguments: [])
-        }
-    }
-
-    /// - Returns: whether it held.
+    /// Removes a rule.
+    ///
+    /// - Returns: whether the rule held.
     func remove(_ rule: Rule, _ subject: Int64) async throws -> Bool {
-        try await runtime.patiently { redis throws(RedisError) in
+        try await runtime.untilRedisAnswers { redis throws(RedisError) in
             try await redis.send("DEL", .text(rule.key(subject))).int == 1
         }
     }
 
-    /// Counts an answer to somebody; false when they have had enough for this minute.
-    func mayAnswer(_ actor: Int64?) async throws -> Bool {
-        let key = RedisArgument.text("tgpipe:{access}:answers:\(actor ?? 0)")
-        return try await runtime.patiently { redis throws(RedisError) in
-            let replies = try await redis.transaction([["SET", key, "0", "NX", "EX", "60"], ["INCR", key]])
-            return replies.last?.int ?? 0 <= AccessRules.answersAMinute
+    /// Counts replies to actors, in one round trip and in order.
+    ///
+    /// - Parameter actors: the receiver of each reply; nil where the sender is unknown, who is limited like one person.
+    /// - Returns: for each reply, whether it is within its receiver's limit for this minute.
+    func countReplies(to actors: [Int64?]) async throws -> [Bool] {
+        guard !actors.isEmpty else { return [] }
+        let commands = actors.flatMap { actor -> [[RedisArgument]] in
+            let key = RedisArgument.text("tgpipe:{access}:answers:\(actor ?? 0)")
+            return [["SET", key, "0", "NX", "EX", "60"], ["INCR", key]]
+        }
+        return try await runtime.untilRedisAnswers { redis throws(RedisError) in
+            let replies = try await redis.transaction(commands)
+            var isWithinLimit: [Bool] = []
+            for index in stride(from: 1, to: replies.count, by: 2) {
+                isWithinLimit.append(try redis.checked(replies[index]).int ?? 0 <= AccessRules.repliesPerMinute)
+            }
+            return isWithinLimit
         }
     }
 
+    /// Returns the id of the user who was last seen with a user name; nil if nobody was.
     func userID(named name: String) async throws -> Int64? {
-        try await runtime.patiently { redis throws(RedisError) in
+        try await runtime.untilRedisAnswers { redis throws(RedisError) in
             try await redis.send("GET", .text("tgpipe:{access}:username:\(name.lowercased())")).int
         }
     }

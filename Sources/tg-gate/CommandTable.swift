@@ -3,10 +3,10 @@ import Envelope
 import BotAPI
 import JSON
 
-/// One entry of `--command`.
+/// Represents one value of `--command`.
 struct CommandWord: ExpressibleByArgument, Sendable {
     let word: String
-    /// nil takes the word away.
+    /// The event type of the command; nil removes the word.
     let type: String?
 
     init?(argument: String) {
@@ -18,7 +18,7 @@ struct CommandWord: ExpressibleByArgument, Sendable {
     }
 }
 
-/// What the command words mean.
+/// Maps command words to event types.
 struct CommandTable: Sendable {
     static let defaults = [
         ".vdl": "commands.media.video_download",
@@ -36,18 +36,18 @@ struct CommandTable: Sendable {
     func type(of word: String) -> String? { types[word] }
 }
 
-/// A command as it was written: its word, in lower case and without a bot's name, and what follows it.
+/// Represents a command as it was written: its word, in lower case and without a bot's name, and its arguments.
 struct WrittenCommand: Sendable {
     let word: String
     let arguments: [String]
 
-    /// nil when it is no command, or one for another bot.
+    /// Reads a message's text; returns nil if it is empty, or a command for another bot.
     ///
-    /// - Parameter bot: the name of the bot that reads it, as far as that is known.
+    /// - Parameter bot: the user name of the bot that received the message; nil if it is not known.
     init?(_ text: String, bot: String?) {
         let words = text.split(whereSeparator: \.isWhitespace).map(String.init)
         guard let first = words.first, first.utf8.count <= 64 else { return nil }
-        // `/vdl@some_bot` is how a menu writes `/vdl` in a group.
+        // In a group, a menu writes `/vdl` as `/vdl@some_bot`.
         let parts = first.hasPrefix("/") ? first.split(separator: "@", maxSplits: 1).map(String.init) : [first]
         if parts.count > 1, let bot, parts[1].lowercased() != bot.lowercased() { return nil }
         word = parts[0].lowercased()
@@ -55,23 +55,23 @@ struct WrittenCommand: Sendable {
     }
 }
 
-/// What a media command is about.
+/// Finds the URL or file that a media command is about.
 enum MediaSource {
-    /// `url` or `file` of the payload; nil when the message names neither.
+    /// Returns the payload, with a `url` or a `file`; nil if the message names neither.
     static func payload(of message: Message, _ command: WrittenCommand) -> JSONObject? {
         if let url = command.arguments.first.flatMap(url(fromWord:)) ?? linkBehindText(message) {
             return ["url": .string(url)]
         }
         if let file = message.file, command.arguments.isEmpty { return ["file": .object(file)] }
         guard let reply = message.repliedTo else { return nil }
-        // A picture beside a link is most likely the link's preview.
+        // A photo beside a link is most likely the link's preview.
         let file = reply.file
         if let file, file["type"] != "photo" { return ["file": .object(file)] }
         if let url = firstURL(of: reply) { return ["url": .string(url)] }
         return file.map { ["file": .object($0)] }
     }
 
-    /// A URL, also one that was typed without its scheme.
+    /// Returns a word as a URL, and completes one that was typed without its scheme; nil if it is none.
     private static func url(fromWord word: String) -> String? {
         if word.contains("://") { return word }
         let host = word.prefix { $0 != "/" && $0 != "?" && $0 != ":" }

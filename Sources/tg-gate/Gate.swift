@@ -1,10 +1,11 @@
+import BotAPI
 import Envelope
 import JSON
 import Logging
 import Stage
-import BotAPI
+import Tracing
 
-/// Decides who gets through, and what their words become.
+/// Decides who is allowed, and turns commands into events.
 struct Gate: Sendable {
     static let rawType = "events.telegram.raw"
     static let replyType = "commands.telegram.reply"
@@ -15,51 +16,98 @@ struct Gate: Sendable {
     let rules: AccessRules
     let published: [TopicPattern]
 
-    func decide(_ events: [Envelope]) async throws -> [Decision] {
-        var decisions: [Decision] = []
-        for event in events {
-            decisions.append(try await Correlation.$current.withValue(Correlation(event)) { try await decide(event) })
+    /// Represents one event of a batch, read as far as the gate needs it.
+    struct Request: Sendable {
+        let event: Envelope
+        let update: Update
+        /// The command that the message's author gives; nil for edited and forwarded messages, which give none.
+        let command: WrittenCommand?
+        /// Whether the event may change access rules, which the next event depends on.
+        let changesRules: Bool
+
+        init?(_ event: Envelope, admins: Set<Int64>) {
+            guard let update = Update(event.payload) else { return nil }
+            (self.event, self.update) = (event, update)
+            let message = update.isNewMessage ? update.message : nil
+            let bot = event.meta["bot"]?["username"]?.string
+            command = message.flatMap { $0.isForwarded ? nil : $0.text.flatMap { WrittenCommand($0, bot: bot) } }
+            changesRules =
+                command.map { AccessCommand.isOne($0.word) } == true && update.actor.map { admins.contains($0.id) } == true
         }
+
+        fileprivate var visit: AccessRules.Visit {
+            AccessRules.Visit(
+                actor: update.actor?.id, chat: update.chatID, seen: update.describedUsers,
+                migration: update.isNewMessage ? update.message?.migration : nil)
+        }
+    }
+
+    /// Returns one decision for each event, in order.
+    ///
+    /// Redis is asked once for a whole run of events. A run ends with an event that may change access rules.
+    func decide(_ events: [Envelope]) async throws -> [Decision] {
+        let requests = events.map { Request($0, admins: admins) }
+        var decisions: [Decision] = []
+        decisions.reserveCapacity(events.count)
+        for run in Gate.runs(of: requests) { decisions += try await decide(requests[run]) }
         return decisions
     }
 
-    private func decide(_ event: Envelope) async throws -> Decision {
-        guard let update = Update(event.payload) else {
-            return .refuse(MalformedInput(.invalidPayload, "\(Gate.rawType): the payload is no update"))
+    /// Splits a batch behind each event that may change access rules.
+    static func runs(of requests: [Request?]) -> [Range<Int>] {
+        var runs: [Range<Int>] = []
+        var start = 0
+        for (index, request) in requests.enumerated() where request?.changesRules == true {
+            runs.append(start..<index + 1)
+            start = index + 1
         }
-        let seen = update.describedUsers
-        if !seen.isEmpty { try await rules.remember(seen) }
-        if update.isNewMessage, let migration = update.message?.migration {
-            try await rules.move(from: migration.from, to: migration.to)
+        if start < requests.count { runs.append(start..<requests.count) }
+        return runs
+    }
+
+    private func decide(_ requests: ArraySlice<Request?>) async throws -> [Decision] {
+        var standings = try await rules.admit(requests.compactMap { $0?.visit }).makeIterator()
+        var decisions: [Decision] = []
+        for request in requests {
+            guard let request, let standing = standings.next() else {
+                decisions.append(
+                    .refuse(MalformedInput(.invalidPayload, "\(Gate.rawType): the payload is no update")))
+                continue
+            }
+            decisions.append(
+                try await Tracer.correlating(with: request.event) { try await decide(request, standing) })
         }
-        let standing = try await rules.standing(actor: update.actor?.id, chat: update.chatID)
+        return try await limitingReplies(decisions, to: requests.map { $0?.update.actor?.id })
+    }
+
+    private func decide(_ request: Request, _ standing: Standing) async throws -> Decision {
+        let update = request.update
         let access = access(of: update.actor, standing)
-        let command = command(in: update, bot: event.meta["bot"]?["username"]?.string)
-        if let command, command.word == ".whoami", let message = update.message {
-            return .replace(try await withinMeasure([whoami(message, access, standing)], to: update.actor))
+        if let command = request.command, command.word == ".whoami", let message = update.message {
+            return .replace([try await whoami(message, access, standing)])
         }
-        guard case .granted(let role) = access else { return denied(update, access, command) }
-        var results = try await withinMeasure(results(of: command, update, role), to: update.actor)
-        if publishes(Gate.rawType) { results.append(admitted(event, update, role)) }
+        guard case .granted(let role) = access else { return denied(update, access, request.command) }
+        var results = try await results(of: request.command, update, role)
+        if publishes(Gate.rawType) { results.append(admitted(request.event, update, role)) }
         return .replace(results)
     }
 
-    /// What the writer orders: not by editing a message, nor by passing on what somebody else wrote.
-    private func command(in update: Update, bot: String?) -> WrittenCommand? {
-        guard update.isNewMessage, let message = update.message, !message.isForwarded else { return nil }
-        return message.text.flatMap { WrittenCommand($0, bot: bot) }
+    /// Drops replies over the per-user limit: only an admin may make the bot send any number of messages to a chat.
+    private func limitingReplies(_ decisions: [Decision], to actors: [Int64?]) async throws -> [Decision] {
+        var receivers: [Int64?] = []
+        for (decision, actor) in zip(decisions, actors) {
+            guard case .replace(let results) = decision, !isAdmin(actor) else { continue }
+            receivers += results.filter { $0.type == Gate.replyType }.map { _ in actor }
+        }
+        guard !receivers.isEmpty else { return decisions }
+        var isWithinLimit = try await rules.countReplies(to: receivers).makeIterator()
+        return zip(decisions, actors).map { decision, actor in
+            guard case .replace(let results) = decision, !isAdmin(actor) else { return decision }
+            return .replace(results.filter { $0.type != Gate.replyType || isWithinLimit.next() == true })
+        }
     }
 
-    /// Without answers beyond a measure: nobody but an admin may have the bot fill a chat.
-    private func withinMeasure(_ results: [Envelope], to actor: Party?) async throws -> [Envelope] {
-        if let actor, admins.contains(actor.id) { return results }
-        var kept: [Envelope] = []
-        for result in results {
-            if result.type == Gate.replyType, try await !rules.mayAnswer(actor?.id) { continue }
-            kept.append(result)
-        }
-        return kept
-    }
+    private func isAdmin(_ id: Int64?) -> Bool { id.map(admins.contains) ?? false }
 
     private func access(of actor: Party?, _ standing: Standing) -> Access {
         guard let actor else { return .denied("nobody is named as its cause") }
@@ -71,7 +119,7 @@ struct Gate: Sendable {
         return .denied("neither blessed nor in a graced chat")
     }
 
-    /// What an allowed command becomes; nothing for other messages.
+    /// Returns the events for an allowed command; none for other messages.
     private func results(of command: WrittenCommand?, _ update: Update, _ role: Role) async throws -> [Envelope] {
         guard let command, let message = update.message else { return [] }
         if AccessCommand.isOne(command.word) { return try await change(command, message, update, role) }
@@ -89,15 +137,14 @@ struct Gate: Sendable {
             payload = payload ?? [:]
             payload?["text"] = .string(command.arguments.joined(separator: " "))
         }
-        return [derived(type, payload ?? [:], update, message, role)]
+        return [derived(type, payload ?? [:], update, role)]
     }
 
-    private func derived(_ type: String, _ payload: JSONObject, _ update: Update, _ message: Message, _ role: Role)
-        -> Envelope
-    {
+    private func derived(_ type: String, _ payload: JSONObject, _ update: Update, _ role: Role) -> Envelope {
         var envelope = Envelope.derived(type: type, payload: payload)
         attach(update, role, to: &envelope.meta)
-        runtime.log.info("\(type)", metadata: ["actor": "\(update.actor?.id ?? 0)", "role": "\(role.rawValue)"])
+        runtime.log.info(
+            "\(type)", metadata: ["actor": .stringConvertible(update.actor?.id ?? 0), "role": "\(role.rawValue)"])
         return envelope
     }
 
@@ -118,7 +165,9 @@ struct Gate: Sendable {
         let isCommand = command.map { table.type(of: $0.word) != nil || AccessCommand.isOne($0.word) } ?? false
         runtime.log.log(
             level: isCommand ? .info : .debug, "denied: \(reason)",
-            metadata: ["actor": "\(update.actor?.id ?? 0)", "chat": "\(update.chatID ?? 0)"])
+            metadata: [
+                "actor": .stringConvertible(update.actor?.id ?? 0), "chat": .stringConvertible(update.chatID ?? 0),
+            ])
         guard publishes("events.access.denied") else { return .drop }
         let payload: JSONObject = [
             "reason": .string(reason), "user_id": (update.actor?.id).map { .integer($0) },
@@ -129,7 +178,7 @@ struct Gate: Sendable {
 
     func publishes(_ type: String) -> Bool { published.contains { $0.matches(type) } }
 
-    /// An answer in the chat; published whatever is subscribed, as it is the gate's own work.
+    /// Returns a reply in the chat. It is published whatever is subscribed to, since it is the gate's own work.
     func reply(_ text: String, _ message: Message) -> Envelope {
         var envelope = Envelope.derived(type: Gate.replyType, payload: ["text": .string(text)])
         envelope.meta["origin"] = message.origin
@@ -137,12 +186,14 @@ struct Gate: Sendable {
     }
 }
 
-/// Why somebody is let through.
+/// Tells why somebody is allowed.
 enum Role: String, Sendable {
     case admin, blessed, graced
 }
 
+/// Tells whether the author of an event is allowed.
 enum Access: Sendable {
     case granted(Role)
+    /// The author is not allowed, for this reason.
     case denied(String)
 }

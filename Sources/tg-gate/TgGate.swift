@@ -4,18 +4,18 @@ import Options
 import Stage
 import System
 
-/// The tool, as the program that holds all tools runs it.
+/// The tool's command, for the program that contains all tools.
 package let command: any AsyncParsableCommand.Type = TgGate.self
 
 struct TgGate: Tool {
     static let configuration = CommandConfiguration(
         commandName: "tg-gate",
-        abstract: "Let through who is allowed, and turn command words into command events.",
+        abstract: "Drop messages of unauthorised users, and turn command words into command events.",
         discussion: """
-            Reads events.telegram.raw. The admin, blessed users and graced chats get through; their commands become events with \
-            actor, role and origin attached, and everything else is dropped. The admin changes the rules in the chat: \
-            .grace, .bless, .smite, .hammer and their opposites; .whoami tells anybody where they stand. \
-            Events of other types pass through unchanged.
+            Reads events.telegram.raw. The admin, blessed users and users in graced chats are allowed; their commands become events \
+            with actor, role and origin attached, and all other messages are dropped. The admin changes the rules in the chat: \
+            .grace, .bless, .smite, .hammer and their opposites; .whoami shows users their own standing. \
+            Events of other types are forwarded unchanged.
 
             Example: tg-listen --bot | tg-gate --admin 42 | media-fetch | blob-put | tg-send
             """,
@@ -31,17 +31,17 @@ struct TgGate: Tool {
     @Option(
         name: .customLong("command"),
         help: ArgumentHelp(
-            "Adds a command word, or changes what it means: .vdl=commands.media.video_download. An empty type takes it away. May be repeated.",
+            "Add or change a command word: .vdl=commands.media.video_download. An empty type removes the word. May be repeated.",
             valueName: "word=type"))
     var commands: [CommandWord] = []
 
     @Option(
         help: ArgumentHelp(
-            "Publish events of these types; what no stage works on is not published. May be repeated. Default: commands.#",
+            "Publish only events of these types. May be repeated. Default: commands.#",
             valueName: "pattern"))
     var subscribe: [TopicPattern] = []
 
-    @Flag(help: "Publish everything: raw events of those who are allowed, denials, and changes of the rules.")
+    @Flag(help: "Publish all events: raw events of allowed users, denials, and changes of access rules.")
     var passAll = false
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {

@@ -13,14 +13,14 @@ struct ListenOutput {
     ///
     /// - Parameter about: what the log says beside how long it took.
     func emit(_ envelope: Envelope, _ text: String, since receivedAt: Timestamp, updateID: Int64) async throws {
-        try await Correlation.$current.withValue(Correlation(envelope)) {
+        try await runtime.handling(envelope) {
             try await keep(envelope, text)
             let elapsed = Timestamp.now.elapsed(since: receivedAt)
             runtime.log.info(
                 "dispatched",
                 metadata: [
-                    "update_id": "\(updateID)",
-                    "dispatch_ms": "\((elapsed.seconds * 1_000_000).rounded() / 1000)",
+                    "update_id": .stringConvertible(updateID),
+                    "dispatch_ms": .stringConvertible((elapsed.seconds * 1_000_000).rounded() / 1000),
                 ])
         }
     }

@@ -77,7 +77,7 @@ struct Listener {
     private func persistently<Value: Sendable>(_ call: @escaping @Sendable () async throws -> Value?) async throws
         -> Value?
     {
-        try await runtime.persistently(
+        try await runtime.retrying(
             Backoff(first: .seconds(1), longest: .seconds(60)), while: { ($0 as? TelegramError)?.isTemporary == true },
             call)
     }

@@ -47,7 +47,7 @@ struct RedisProgress: ProgressStore {
     }
 
     func load() async throws -> String? {
-        let value = try await runtime.patiently { redis throws(RedisError) in try await redis.send("GET", .text(key)) }
+        let value = try await runtime.untilRedisAnswers { redis throws(RedisError) in try await redis.send("GET", .text(key)) }
         let noted = try await file.load()
         guard !value.isNull else {
             // A Redis that lost its data, or another one. At worst the file is behind, and Telegram has forgotten what is before.
@@ -63,7 +63,7 @@ struct RedisProgress: ProgressStore {
     func note(_ progress: String) throws { try file.note(progress) }
 
     func save(_ progress: String) async throws {
-        _ = try await runtime.patiently { redis throws(RedisError) in
+        _ = try await runtime.untilRedisAnswers { redis throws(RedisError) in
             try await redis.send("SET", .text(key), .text(progress))
         }
     }

@@ -118,14 +118,15 @@ struct SingleMessage: Sendable {
             runtime: runtime, api: api,
             shared: SharedState(runtime: runtime, redis: nil, speakerID: api.speakerID))
         var attempts = 0
-        return try await Correlation.$current.withValue(Correlation(correlationID: event.correlationID)) {
+        let backoff = Backoff(first: .seconds(1), longest: .seconds(32))
+        return try await runtime.handling(event, causedBy: Correlation(correlationID: event.correlationID)) {
             while !runtime.shutdown.isRequested {
                 do {
                     try await output.write([commands.send(job)])
                     return .success
                 } catch let error as TelegramError where error.isTemporary && attempts < retries {
                     attempts += 1
-                    let wait = error.retryAfter ?? .seconds(attempts)
+                    let wait = error.retryAfter ?? backoff.pause(after: attempts)
                     runtime.log.warning("\(error.message); trying again in \(wait.spanText)")
                     if let report = error.waitingReport(speaker: api.speakerID, chat: job.chat) {
                         try await output.write([report])

@@ -167,7 +167,7 @@ import Testing
 
     @Test func `An event's random id is the same on each delivery and differs for each step`() {
         let event = Envelope(type: "commands.telegram.send", payload: [:])
-        let numbers = Correlation.$current.withValue(Correlation(event)) {
+        let numbers = Correlation.withCurrent(Correlation(event)) {
             [RandomID.make("text"), RandomID.make("text"), RandomID.make("media")]
         }
         #expect(numbers[0] == numbers[1] && numbers[0] != numbers[2] && numbers.allSatisfy { $0 > 0 })

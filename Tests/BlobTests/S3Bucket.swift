@@ -1,6 +1,7 @@
 import Foundation
 import HTTP
 import JSON
+import System
 import TestSupport
 
 @testable import Blob
@@ -39,7 +40,8 @@ struct S3Bucket {
         let configuration = try S3Configuration(
             bucket: bucket ?? name, prefix: prefix, options: options,
             environment: environment(endpoint: endpoint, secret: secret, accessKey: accessKey))
-        let retry = RetryPolicy(attempts: 4, firstDelay: .milliseconds(2), maxDelay: .milliseconds(20))
+        let retry = RetryPolicy(
+            attempts: 4, backoff: Backoff(first: .milliseconds(2), longest: .milliseconds(20)))
         return S3Client(configuration, retry: retry, clock: { .now + clockAhead })
     }
 

@@ -152,12 +152,15 @@ import Testing
     }
 
     @Test func `Waits grow and stay bounded`() {
-        let policy = RetryPolicy()
+        let backoff = S3Client.defaultRetry.backoff
         for attempt in 1...60 {
-            let wait = policy.delay(after: attempt)
-            #expect(wait >= min(policy.firstDelay * (1 << min(attempt - 1, 16)), policy.maxDelay) / 2)
-            #expect(wait <= policy.maxDelay * 3 / 2)
+            let wait = backoff.pause(after: attempt)
+            #expect(wait >= backoff.delay(after: attempt) / 2)
+            #expect(wait <= .seconds(15))
         }
+        #expect(backoff.delay(after: 1) == .milliseconds(200))
+        #expect(backoff.delay(after: 60) == .seconds(10))
+        #expect(S3Client.defaultRetry.pause(after: 5) == nil)
     }
 
     @Test func `Dates in other formats are ignored`() {

@@ -88,7 +88,7 @@ import Testing
 
     @Test func `A derived envelope carries its causation id`() throws {
         let cause = Envelope(type: "events.a", payload: [:], meta: ["role": "admin"])
-        let caused = Correlation.$current.withValue(Correlation(cause)) {
+        let caused = Correlation.withCurrent(Correlation(cause)) {
             Envelope.derived(type: "events.b", payload: ["x": 1])
         }
         #expect(caused.correlationID == cause.correlationID)

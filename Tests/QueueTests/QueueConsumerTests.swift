@@ -141,18 +141,18 @@ import Testing
         try await fixture.push("harmless")
         try await Task.sleep(for: .milliseconds(50))
         let consumer = try await fixture.consumer("a")
-        guard case .suspect = try await consumer.take(limit: 10, isIdle: false) else {
+        guard case .taken(.suspect) = try await consumer.take(limit: 10, isIdle: false) else {
             Issue.record("a busy worker was given it, or went on without it")
             return
         }
-        guard case .alone(let taken) = try await consumer.take(limit: 10, isIdle: true) else {
+        guard case .taken(.alone(let taken)) = try await consumer.take(limit: 10, isIdle: true) else {
             Issue.record("it came in company")
             return
         }
         #expect(taken.text == "poison" && taken.entry.attempt == 3)
         // A failure is not the end of a worker: with one failure among three attempts it ended two.
         try await consumer.retry(taken.entry, after: .zero, reason: "caught")
-        guard case .alone = try await consumer.take(limit: 10, isIdle: true) else {
+        guard case .taken(.alone) = try await consumer.take(limit: 10, isIdle: true) else {
             Issue.record("it came in company after a failure")
             return
         }

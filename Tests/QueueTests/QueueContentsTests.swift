@@ -73,8 +73,8 @@ import Testing
         let output = try QueueName("results")
         let taken = try #require(try await consumer.takeNow().first)
         #expect(
-            try await consumer.bury(
-                taken.entry, Burial(code: "failed", reason: "no such page"), tool: "media-fetch",
+            try await consumer.moveToDeadLetters(
+                taken.entry, DeadLetterReason(code: "failed", text: "no such page"), tool: "media-fetch",
                 lines: [fixture.line("sorry")], to: QueueOutputs([output])) == true)
         #expect(try await fixture.lines(in: output) == ["sorry"])
         let dead = try #require(try await fixture.admin.entries(dead: true, limit: 10).first)

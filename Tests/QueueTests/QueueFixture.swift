@@ -53,9 +53,8 @@ extension QueueConsumer {
     /// Entries that can be taken now.
     func takeNow(_ limit: Int = 10, isIdle: Bool = true) async throws -> [TakenEntry] {
         switch try await take(limit: limit, isIdle: isIdle) {
-        case .entries(let entries): entries
-        case .alone(let entry): [entry]
-        case .suspect, .nothing: []
+        case .taken(let taken): taken.entries
+        case .nothing: []
         }
     }
 
@@ -63,9 +62,7 @@ extension QueueConsumer {
     func takeOne() async throws -> TakenEntry {
         while true {
             switch try await take(limit: 1, isIdle: true) {
-            case .entries(let entries): return entries[0]
-            case .alone(let entry): return entry
-            case .suspect: continue
+            case .taken(let taken): if let entry = taken.entries.first { return entry }
             case .nothing(let lull): try await waitForNews(lull, atMost: .seconds(10))
             }
         }

@@ -36,7 +36,7 @@ import Testing
     }
 
     private func told(_ address: String, _ waiter: String) async throws -> String? {
-        guard case .told(let result) = try await interest.join(address, waiter: Waiter(rawValue: waiter)) else {
+        guard case .result(let result) = try await interest.join(address, waiter: Waiter(rawValue: waiter)) else {
             return nil
         }
         return String(decoding: result, as: UTF8.self)
@@ -213,7 +213,7 @@ import Testing
     private static func ask(_ interest: Interest, _ waiter: Waiter, _ owners: Owners) async throws -> Bool {
         while true {
             switch try await interest.join("a", waiter: waiter) {
-            case .told(let result): return result == [7]
+            case .result(let result): return result == [7]
             case .wait(let rest): try await Task.sleep(for: rest)
             case .own where owners.next() <= 3: try await Task.sleep(for: .milliseconds(300))
             case .own(let ownership):

@@ -6,11 +6,11 @@ import Testing
     @Test func `The first refusals of a kind are logged and later ones are counted`() {
         var log = RefusalLog()
         let now = ContinuousClock.now
-        let told = (0..<1000).filter { _ in log.add(.notJSON, at: now).isTold }
-        #expect(told == Array(0..<RefusalLog.toldInFull))
-        #expect(log.add(.notUTF8, at: now).isTold)
-        #expect(log.untold.map(\.code) == [.notJSON])
-        #expect(log.untold.map(\.counted) == [1000 - RefusalLog.toldInFull])
+        let told = (0..<1000).filter { _ in log.add(.notJSON, at: now).isLogged }
+        #expect(told == Array(0..<RefusalLog.loggedInFull))
+        #expect(log.add(.notUTF8, at: now).isLogged)
+        #expect(log.unlogged.map(\.code) == [.notJSON])
+        #expect(log.unlogged.map(\.counted) == [1000 - RefusalLog.loggedInFull])
     }
 
     @Test func `After an interval refusals are logged again with the count`() {
@@ -18,7 +18,7 @@ import Testing
         let start = ContinuousClock.now
         for _ in 0..<100 { _ = log.add(.notJSON, at: start) }
         let next = log.add(.notJSON, at: start + RefusalLog.window)
-        #expect(next.isTold && next.counted == 100 - RefusalLog.toldInFull)
-        #expect(log.untold.isEmpty)
+        #expect(next.isLogged && next.counted == 100 - RefusalLog.loggedInFull)
+        #expect(log.unlogged.isEmpty)
     }
 }

@@ -1,8 +1,8 @@
 import Glibc
 
-/// A thread of its own for calls that block, so that they never hold a thread of the concurrency pool.
+/// Runs blocking calls on a thread of its own, so that they never hold a thread of the concurrency pool.
 ///
-/// Work runs one piece at a time, in the order it was given. The thread ends with the object, after the work it was given.
+/// Work runs one piece at a time, in the order of the calls. The thread ends with the object, after the remaining work.
 package final class BlockingThread: Sendable {
     private let queue: WorkQueue
 
@@ -13,7 +13,7 @@ package final class BlockingThread: Sendable {
 
     deinit { queue.close() }
 
-    /// Runs `body` on the thread and waits for it. Not cancelled with the task: `body` must end by itself.
+    /// Runs `body` on the thread and waits for it. A cancellation of the task does not end `body`.
     package func run<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
         try await withCheckedThrowingContinuation { continuation in
             queue.add { continuation.resume(with: Result(catching: body)) }
@@ -26,14 +26,14 @@ package final class BlockingThread: Sendable {
         }
     }
 
-    /// Runs `body` on the thread some time later, and waits for nothing.
+    /// Queues `body` for the thread, without waiting.
     package func enqueue(_ body: @escaping @Sendable () -> Void) {
         queue.add(body)
     }
 
     /// Starts a detached thread that runs `body` once.
     ///
-    /// - Parameter stackBytes: memory only as far as it is used.
+    /// - Parameter stackBytes: the size of the stack, which takes memory only as far as it is used.
     package static func start(stackBytes: Int = 512 << 10, _ body: @escaping @Sendable () -> Void) {
         let box = Unmanaged.passRetained(ThreadBody(body))
         var attributes = pthread_attr_t()

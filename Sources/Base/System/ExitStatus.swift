@@ -1,17 +1,17 @@
-/// Exit codes that scripts can rely on (sysexits.h).
+/// Lists the exit codes that scripts can rely on (sysexits.h).
 package enum ExitStatus: Int32, Sendable {
     case success = 0
     /// The answer is no.
     case no = 1
     case usage = 64
-    /// Some input was malformed; the rest was handled.
+    /// Some input was malformed; all other input was handled.
     case malformedInput = 65
     /// A dependency cannot be reached.
     case unavailable = 69
     case bug = 70
     /// Local input or output failed, a broken pipe included.
     case localIO = 74
-    /// Told to wait; try again.
+    /// A service asked to wait, or the time was over; another attempt may succeed.
     case tryAgain = 75
     /// The peer broke the protocol.
     case protocolBroken = 76
@@ -19,12 +19,12 @@ package enum ExitStatus: Int32, Sendable {
     case configuration = 78
 }
 
-/// An error that ends a tool: what to print, and how to exit.
+/// Represents an error that can end a tool, with its message and exit status.
 package protocol ReportableError: Error {
     var exitStatus: ExitStatus { get }
     /// One line in the user's words, without secrets.
     var message: String { get }
-    /// How long the other side asked to wait, exactly; nil when it did not say.
+    /// The exact time that the other side asked to wait; nil if it named none.
     var retryAfter: Duration? { get }
 }
 

@@ -1,6 +1,6 @@
 package import Glibc
 
-/// The names in a folder, without `.` and `..`, in no order; nil, and `errno`, when it cannot be read. Blocks.
+/// Returns the names in a folder in no particular order, without `.` and `..`; nil, and `errno`, if it cannot be read. Blocks.
 package func folderEntries(_ path: String) -> [String]? {
     guard let folder = opendir(path) else { return nil }
     defer { closedir(folder) }
@@ -12,22 +12,22 @@ package func folderEntries(_ path: String) -> [String]? {
     return names
 }
 
-/// Makes a folder and those above it. Blocks.
+/// Makes a folder and its missing parent folders. Blocks.
 ///
-/// - Returns: 0, also when it is there already, or the error's number and the folder that cannot be made.
+/// - Returns: 0, also if the folder exists, or the error's number and the folder that cannot be made.
 package func makeFolders(_ path: String, mode: mode_t) -> (error: Int32, path: String) {
     if mkdir(path, mode) == 0 { return (0, path) }
     let reason = errno
-    // An existing folder of the system may answer that it is read-only, or not ours, before that it exists.
+    // For an existing folder, the system may report a read-only file system or a missing permission instead of its existence.
     if access(path, F_OK) == 0 { return (0, path) }
     guard reason == ENOENT, let slash = path.lastIndex(of: "/"), slash > path.startIndex else { return (reason, path) }
     let parent = makeFolders(String(path[..<slash]), mode: mode)
     guard parent.error == 0 else { return parent }
-    // `a/b/` is there with `a/b`.
+    // `a/b/` exists once `a/b` does.
     return mkdir(path, mode) == 0 || errno == EEXIST ? (0, path) : (errno, path)
 }
 
-/// Removes a folder and the files in it; one that holds other folders stays. Blocks.
+/// Removes a folder and the files in it; a folder that contains folders stays. Blocks.
 package func removeFiles(in path: String) {
     for name in folderEntries(path) ?? [] { unlink("\(path)/\(name)") }
     rmdir(path)

@@ -1,8 +1,9 @@
 import Glibc
 
-/// This start of the machine: what was written during it is there for every process, whether or not it is on the disk yet.
+/// Identifies the current start of the machine: files written since then are visible to every process, whether or not they are on the
+/// disk yet.
 package enum MachineStart {
-    /// The kernel's identifier of it; nil when there is none to read.
+    /// The kernel's identifier of this start; nil if it cannot be read.
     package static let current: String? = {
         let descriptor = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }

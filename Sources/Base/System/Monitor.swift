@@ -1,7 +1,7 @@
 import CLinux
 import Glibc
 
-/// State that threads share and wait on: a mutex and a condition. `Synchronization.Mutex` has no way to wait.
+/// Protects state that threads share and wait on, with a mutex and a condition. `Synchronization.Mutex` has no way to wait.
 ///
 /// Not for tasks: a wait blocks its thread.
 package final class Monitor<State>: @unchecked Sendable {
@@ -28,14 +28,14 @@ package final class Monitor<State>: @unchecked Sendable {
         mutex.deallocate()
     }
 
-    /// Looks at the state, or changes what nobody waits for.
+    /// Reads the state, or changes a part of it that no thread waits for.
     package func read<Result>(_ body: (inout State) throws -> sending Result) rethrows -> sending Result {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
         return try body(&state)
     }
 
-    /// Changes the state and wakes those who wait for a change.
+    /// Changes the state and wakes the waiting threads.
     package func update<Result>(_ body: (inout State) throws -> sending Result) rethrows -> sending Result {
         pthread_mutex_lock(mutex)
         defer {
@@ -45,11 +45,11 @@ package final class Monitor<State>: @unchecked Sendable {
         return try body(&state)
     }
 
-    /// Waits until `body` has an answer: it is asked at once, and again after each `update`. With its answer it may change
-    /// the state, which wakes the others who wait.
+    /// Waits until `body` returns a value. It is called at once and again after each `update`. With its value it may change the state,
+    /// which wakes the other waiting threads.
     ///
-    /// - Parameter limit: how long to wait at most; nil waits for as long as it takes.
-    /// - Returns: nil when the time was over first.
+    /// - Parameter limit: the longest wait; nil for no limit.
+    /// - Returns: nil if the time was over first.
     package func wait<Result>(
         atMost limit: Duration? = nil, until body: (inout State) throws -> sending Result?
     ) rethrows -> sending Result? {

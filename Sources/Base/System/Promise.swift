@@ -1,49 +1,60 @@
 import Synchronization
 
-/// A value that is made once, and that several wait for.
+/// Holds a result that arrives once, and that any number of tasks wait for.
 package final class Promise<Value: Sendable>: Sendable {
+    private struct Waiter {
+        let number: Int
+        let continuation: CheckedContinuation<Value, any Error>
+    }
+
     private struct State {
         var result: Result<Value, any Error>?
-        var waiters: [Int: CheckedContinuation<Value, any Error>] = [:]
-        var next = 0
+        var waiters: [Waiter] = []
+        var lastNumber = 0
     }
 
     private let state = Mutex(State())
 
     package init() {}
 
-    /// nil until it is there.
+    /// The result, or nil while it has not arrived.
     package var result: Result<Value, any Error>? { state.withLock { $0.result } }
 
-    /// Only the first counts.
+    /// Sets the result and resumes the waiting tasks. Only the first call has an effect.
     package func fulfil(_ result: Result<Value, any Error>) {
-        let waiters = state.withLock { state -> [CheckedContinuation<Value, any Error>] in
+        let waiters = state.withLock { state -> [Waiter] in
             guard state.result == nil else { return [] }
             state.result = result
-            defer { state.waiters = [:] }
-            return Array(state.waiters.values)
+            defer { state.waiters = [] }
+            return state.waiters
         }
-        for waiter in waiters { waiter.resume(with: result) }
+        for waiter in waiters { waiter.continuation.resume(with: result) }
     }
 
-    /// - Throws: what it failed with; `CancellationError` when the task is cancelled.
+    /// Waits for the result.
+    ///
+    /// - Throws: the error of a failed result; `CancellationError` if the task is cancelled.
     package func value() async throws -> Value {
         let number = state.withLock { state in
-            state.next += 1
-            return state.next
+            state.lastNumber += 1
+            return state.lastNumber
         }
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
                 let result = state.withLock { state -> Result<Value, any Error>? in
                     if let result = state.result { return result }
                     if Task.isCancelled { return .failure(CancellationError()) }
-                    state.waiters[number] = continuation
+                    state.waiters.append(Waiter(number: number, continuation: continuation))
                     return nil
                 }
                 if let result { continuation.resume(with: result) }
             }
         } onCancel: {
-            state.withLock { $0.waiters.removeValue(forKey: number) }?.resume(throwing: CancellationError())
+            let waiter = state.withLock { state -> Waiter? in
+                guard let index = state.waiters.firstIndex(where: { $0.number == number }) else { return nil }
+                return state.waiters.remove(at: index)
+            }
+            waiter?.continuation.resume(throwing: CancellationError())
         }
     }
 }

@@ -1,15 +1,16 @@
 package import Glibc
 
-/// Environment and flags, the flag before the variable, an empty variable like an absent one.
+/// Reads settings from flags and environment variables: a flag takes precedence, and an empty variable counts as absent.
 package enum Settings {
+    /// Returns the value of an environment variable; nil if it is absent or empty.
     package static func environment(_ name: String) -> String? {
         guard let value = getenv(name), value.pointee != 0 else { return nil }
         return String(cString: value)
     }
 
-    /// A secret from the environment, or from a file of which only the trimmed text counts. Never from arguments.
+    /// Returns a secret from a file, of which the first word counts, or from the environment. Secrets never come from arguments.
     ///
-    /// - Throws: `ToolError` (78) when neither holds it.
+    /// - Throws: `ToolError` (78) if there is no secret.
     package static func secret(_ name: String, file: String?, what: String) throws -> String {
         if let file { return try contents(of: file, what: what) }
         if let value = environment(name) { return value }
@@ -30,7 +31,7 @@ package enum Settings {
         return trimmed
     }
 
-    /// `TGPIPE_STATE`, systemd's `STATE_DIRECTORY`, or the user's own state folder.
+    /// Returns the state folder: the flag, `TGPIPE_STATE`, systemd's `STATE_DIRECTORY`, or the user's own state folder.
     package static func stateDirectory(flag: String?) throws -> String {
         if let chosen = flag ?? environment("TGPIPE_STATE") ?? environment("STATE_DIRECTORY") { return chosen }
         if let base = environment("XDG_STATE_HOME") { return base + "/tgpipe" }
@@ -41,7 +42,7 @@ package enum Settings {
     }
 }
 
-/// Makes a folder and those above it.
+/// Makes a folder and its missing parent folders.
 ///
 /// - Throws: `ToolError` (74).
 package func makeDirectory(_ path: String, mode: mode_t = 0o755) throws {

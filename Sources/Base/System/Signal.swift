@@ -1,6 +1,6 @@
 import Synchronization
 
-/// Wakes all who wait.
+/// Wakes all tasks that wait for a change.
 package final class Signal: Sendable {
     private struct State {
         var waiters: [Int: CheckedContinuation<Void, Never>] = [:]
@@ -12,9 +12,10 @@ package final class Signal: Sendable {
 
     package init() {}
 
-    /// What `wait` compares: a change between looking and waiting is not missed.
+    /// The number of notifications so far. Read it before the check that precedes `wait`, so that no change is missed.
     package var generation: Int { state.withLock { $0.generation } }
 
+    /// Wakes the waiting tasks.
     package func notify() {
         let waiters = state.withLock { state in
             state.generation += 1

@@ -1,6 +1,6 @@
 import Glibc
 
-/// A reason to end a tool.
+/// Represents a failure that ends a tool.
 package struct ToolError: ReportableError, CustomStringConvertible {
     package let exitStatus: ExitStatus
     package let message: String
@@ -10,7 +10,7 @@ package struct ToolError: ReportableError, CustomStringConvertible {
         self.message = message
     }
 
-    /// A failed system call on something of this machine.
+    /// Creates the error of a failed system call on a local file or device.
     package static func localIO(_ what: String, errno number: Int32 = errno) -> ToolError {
         ToolError(.localIO, "\(what): \(String(cString: strerror(number)))")
     }

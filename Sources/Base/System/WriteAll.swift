@@ -1,6 +1,6 @@
 import Glibc
 
-/// Writes all bytes, however little the kernel takes at a time. Blocks.
+/// Writes all bytes, in as many system calls as the kernel needs. Blocks.
 ///
 /// - Returns: 0, or the error's number.
 package func writeAll(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Int32 {

@@ -1,13 +1,33 @@
 package import JSON
 
-/// What is being worked on: task-local, so that log lines, Redis keys and derived envelopes carry it without being handed it.
+/// Identifies the request that the current task works on.
+///
+/// It is task-local, so that log lines, Redis keys and derived envelopes of a handler carry it without a parameter.
 package struct Correlation: Sendable {
     package let correlationID: EventID
-    /// The event being handled, if there is one; what is derived from it names it as its cause.
+    /// The id of the event being handled, if there is one; derived events name it as their cause.
     package let causationID: EventID?
     package let meta: JSONObject
 
-    @TaskLocal package static var current: Correlation?
+    @TaskLocal private static var taskLocal: Correlation?
+
+    /// The correlation of the current task; nil outside a handler.
+    package static var current: Correlation? { taskLocal }
+
+    /// Runs a body within a correlation. Only `Tracer` in the module Tracing calls it, and tests.
+    package static func withCurrent<Result>(
+        _ correlation: Correlation?, operation body: () throws -> Result
+    ) rethrows -> Result {
+        try $taskLocal.withValue(correlation, operation: body)
+    }
+
+    /// Runs an asynchronous body within a correlation. Only `Tracer` in the module Tracing calls it, and tests.
+    package static func withCurrent<Result>(
+        _ correlation: Correlation?, isolation: isolated (any Actor)? = #isolation,
+        operation body: () async throws -> Result
+    ) async rethrows -> Result {
+        try await $taskLocal.withValue(correlation, operation: body, isolation: isolation)
+    }
 
     package init(_ envelope: Envelope) {
         correlationID = envelope.correlationID
@@ -15,7 +35,7 @@ package struct Correlation: Sendable {
         meta = envelope.meta
     }
 
-    /// Of work that nobody sent an event for: what is derived from it names no cause.
+    /// Creates the correlation of work that no event asked for: derived events name no cause.
     package init(correlationID: EventID) {
         self.correlationID = correlationID
         causationID = nil

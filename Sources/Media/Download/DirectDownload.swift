@@ -1,5 +1,6 @@
 import Glibc
 import HTTP
+import System
 
 /// One file from a web server straight to disk: resumed where a former attempt ended, retried, bounded, hashed.
 struct DirectDownload: Sendable {
@@ -82,8 +83,8 @@ struct DirectDownload: Sendable {
     }
 
     private func waitToRetry(after fruitless: Int, _ failure: MediaError) async throws(MediaError) {
-        let backoff = firstBackoff * (1 << min(max(0, fruitless - 1), 6)) * Double.random(in: 0.75...1.25)
-        let wait = max(backoff, failure.retryAfter ?? .zero)
+        let backoff = Backoff(first: firstBackoff, longest: firstBackoff * 64, jitter: .plusMinus(0.25))
+        let wait = max(backoff.pause(after: max(1, fruitless)), failure.retryAfter ?? .zero)
         // Whoever asks for more is better asked anew, by somebody who waits without holding up others.
         if let retryAfter = failure.retryAfter, retryAfter > longestRetryAfter { throw failure }
         guard fruitless < fruitlessAttempts, ContinuousClock.now + wait < deadline else { throw failure }

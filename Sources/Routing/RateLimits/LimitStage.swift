@@ -5,6 +5,7 @@ package import Options
 package import Redis
 package import Stage
 import Synchronization
+import Tracing
 
 /// Decides what becomes of matching events.
 package final class LimitStage: Sendable {
@@ -93,7 +94,7 @@ package final class LimitStage: Sendable {
     }
 
     private func within<Result>(_ event: Envelope, _ body: () -> Result) -> Result {
-        Correlation.$current.withValue(Correlation(event), operation: body)
+        Tracer.correlating(with: event, body)
     }
 }
 

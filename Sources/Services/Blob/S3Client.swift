@@ -22,9 +22,13 @@ final class S3Client: Sendable {
         var hasBucket = false
     }
 
+    static let defaultRetry = RetryPolicy(
+        attempts: 5,
+        backoff: Backoff(first: .milliseconds(200), longest: .seconds(10), jitter: .plusMinus(0.5)))
+
     init(
         _ configuration: S3Configuration, http: HTTPClient = HTTPClient(userAgent: "tgpipe/\(tgpipeVersion)"),
-        retry: RetryPolicy = RetryPolicy(),
+        retry: RetryPolicy = S3Client.defaultRetry,
         clock: @escaping @Sendable () -> Timestamp = { .now }
     ) {
         self.configuration = configuration
@@ -81,12 +85,12 @@ final class S3Client: Sendable {
                 failure = error
             }
             isRepeated = true
-            guard attempt < retry.attempts else { throw failure }
-            try await pause(wait ?? retry.delay(after: attempt))
+            guard let backoff = retry.pause(after: attempt) else { throw failure }
+            try await pause(wait ?? backoff)
         }
     }
 
-    func backOff(after attempt: Int) async throws(BlobError) { try await pause(retry.delay(after: attempt)) }
+    func backOff(after attempt: Int) async throws(BlobError) { try await pause(retry.backoff.pause(after: attempt)) }
 
     private func pause(_ duration: Duration) async throws(BlobError) {
         do {

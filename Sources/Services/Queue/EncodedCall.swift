@@ -1,6 +1,6 @@
 import Redis
 
-/// One run of a script, with most of its arguments encoded beforehand: they may be many.
+/// Represents one run of a script, with most of its arguments encoded beforehand, since they may be many.
 struct EncodedCall {
     var keys: [String]
     var arguments: [RedisArgument]
@@ -24,7 +24,7 @@ extension Redis {
 }
 
 extension CommandBatch {
-    /// Each line behind the number of its output.
+    /// Adds lines, each behind the number of its output, from 1.
     mutating func add(lines: [QueueLine]) {
         for line in lines {
             add(Int64(line.output + 1))

@@ -1,7 +1,7 @@
 import JSON
 package import Redis
 
-/// What people do with a queue beside working on it: submit jobs, look, send dead letters round again, throw away.
+/// Serves the administration of a queue: submits jobs, shows entries and counts, redrives dead letters, purges.
 package struct QueueAdmin: Sendable {
     package let queue: QueueName
     private let redis: Redis
@@ -11,7 +11,7 @@ package struct QueueAdmin: Sendable {
         self.redis = redis
     }
 
-    /// All queues that there are, by name: those that tgpipe has written to or read from, and those that somebody made with XADD.
+    /// Returns all queues in the order of their names: those that tgpipe has used, and those that other programs made with XADD.
     package static func all(_ redis: Redis) async throws -> [QueueName] {
         let known = try await redis.send("SMEMBERS", .text(QueueName.namesKey)).array ?? []
         var names = Set(known.compactMap { name in name.string.flatMap { try? QueueName($0) } })
@@ -27,11 +27,11 @@ package struct QueueAdmin: Sendable {
         return names.sorted { $0.text < $1.text }
     }
 
-    // MARK: submitting
+    // MARK: Submitting
 
     package struct Job: Sendable {
         package let id: String
-        /// Without its line feed.
+        /// The line without its line feed.
         package let line: [UInt8]
 
         package init(id: String, line: [UInt8]) {
@@ -40,21 +40,21 @@ package struct QueueAdmin: Sendable {
         }
     }
 
-    /// One submission; to be repeated with the same.
+    /// Identifies one submission; a repetition uses the same.
     package struct Submission: Sendable {
         let now: Timestamp
         let until: Timestamp
 
-        /// - Parameter window: for how long its jobs are remembered.
+        /// - Parameter window: the time for which its jobs are remembered.
         package init(window: Duration) {
             now = .now
             until = now + window
         }
     }
 
-    /// Publishes jobs, each at most once in a span of time, however often it is submitted.
+    /// Publishes jobs, each at most once within the submission's window.
     ///
-    /// - Returns: the indices of those that had been submitted before; nil when the queue is full.
+    /// - Returns: the indices of jobs that had been submitted before; nil if the queue is full.
     package func submit(_ jobs: [Job], maxLength: Int, as submission: Submission) async throws -> [Int]? {
         let answer = try await run(
             QueueAdminScripts.submit, keys: [queue.streamKey, queue.key("jobs")],
@@ -66,22 +66,22 @@ package struct QueueAdmin: Sendable {
         return answer.array?.compactMap { $0.int.map { Int($0) - 1 } } ?? []
     }
 
-    // MARK: looking
+    // MARK: Looking
 
     package struct Entry: Sendable {
         package let id: String
-        /// By name: `e` is the line.
+        /// The fields by name; `e` is the line.
         package let fields: [String: [UInt8]]
 
         package var line: [UInt8] { fields["e"] ?? [] }
         package func text(_ name: String) -> String? { fields[name].map { String(decoding: $0, as: UTF8.self) } }
-        /// When it came, in ms since 1970.
+        /// The time of the entry's arrival, in ms since 1970.
         package var milliseconds: Int64 { Int64(id.prefix { $0 != "-" }) ?? 0 }
     }
 
-    /// Entries from the oldest on.
+    /// Returns entries, the oldest first.
     ///
-    /// - Parameter id: those behind it only.
+    /// - Parameter id: the entry behind which to start; nil for the first.
     package func entries(dead: Bool, after id: String? = nil, limit: Int) async throws -> [Entry] {
         let key = dead ? queue.deadKey : queue.streamKey
         let start = id.map(QueueAdmin.next) ?? "-"
@@ -96,7 +96,7 @@ package struct QueueAdmin: Sendable {
         return words.count == 2 ? "\(words[0])-\((UInt64(words[1]) ?? 0) + 1)" : id
     }
 
-    /// An entry that a group has taken and not finished.
+    /// Describes an entry that a group has taken and not finished.
     package struct Pending: Sendable {
         package enum State: String, Sendable { case working, retrying, held }
 
@@ -104,11 +104,14 @@ package struct QueueAdmin: Sendable {
         package let state: State
         package let worker: String?
         package let attempts: Int
-        /// Until when it is leased, or when it is taken again; ms since 1970.
+        /// The end of the lease, or the time of the next attempt; ms since 1970.
         package let dueMilliseconds: Int64?
         package let lastFailure: String?
     }
 
+    /// Returns the entries that a group has taken and not finished.
+    ///
+    /// - Throws: `QueueError`, `noGroup`.
     package func pending(group name: String, limit: Int) async throws -> [Pending] {
         let group = try QueueGroup(queue, name)
         let answer: RedisValue
@@ -146,19 +149,19 @@ package struct QueueAdmin: Sendable {
     package struct Stats: Sendable {
         package struct Group: Sendable {
             package let name: String
-            /// Not given to anybody.
+            /// The number of entries that no worker has taken.
             package var new = 0
             package var working = 0
             package var retrying = 0
             package var held = 0
-            /// Those that work on something.
+            /// The number of workers that have an entry.
             package var workers = 0
 
-            /// Not acknowledged.
+            /// The number of entries that are not acknowledged.
             package var open: Int { new + working + retrying + held }
         }
 
-        /// What some group has not acknowledged; all, while there is no group.
+        /// The number of events that some group has not acknowledged; all events, while there is no group.
         package let events: Int
         package let dead: Int
         package let oldestMilliseconds: Int64?
@@ -176,18 +179,18 @@ package struct QueueAdmin: Sendable {
             groups: rows.dropFirst(3).compactMap { $0.array.flatMap(Stats.Group.init) })
     }
 
-    // MARK: repairing
+    // MARK: Repairing
 
-    /// Sends dead letters round again, each to the group that gave it up, with all its attempts.
+    /// Redrives dead letters, each for the group that gave it up, with all attempts anew.
     ///
-    /// - Returns: how many of them there were.
+    /// - Returns: the number of dead letters found.
     package func redrive(_ ids: [String]) async throws -> Int {
         let answer = try await run(
             QueueAdminScripts.redrive, keys: [queue.streamKey, queue.deadKey], ids.map { .text($0) })
         return Int(answer.int ?? 0)
     }
 
-    /// Throws the dead letters away; how many.
+    /// Deletes the dead letters and returns their number.
     package func purgeDead() async throws -> Int {
         let answers = try await explaining { () throws(RedisError) in
             .array(try await redis.transaction([["XLEN", .text(queue.deadKey)], ["DEL", .text(queue.deadKey)]]))
@@ -195,7 +198,7 @@ package struct QueueAdmin: Sendable {
         return Int(answers.array?.first?.int ?? 0)
     }
 
-    /// Takes a group away, and what it had not finished; false when there is none of that name.
+    /// Deletes a group with its unfinished entries; returns false if there is no group of that name.
     package func removeGroup(_ name: String) async throws -> Bool {
         let group = try QueueGroup(queue, name)
         do {
@@ -211,7 +214,7 @@ package struct QueueAdmin: Sendable {
         }
     }
 
-    /// Throws the queue away, with its groups and dead letters; how many events it had.
+    /// Deletes the queue with its groups and dead letters, and returns the number of its events.
     package func purge() async throws -> Int {
         let stats = try await stats()
         for group in stats.groups { _ = try await removeGroup(group.name) }

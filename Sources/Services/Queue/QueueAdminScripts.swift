@@ -1,10 +1,10 @@
 import Redis
 
-/// The scripts with which people look at queues and repair them. Keys: 1 stream, 2 dead.
+/// Holds the scripts for looking at queues and repairing them. Keys: 1 stream, 2 dead.
 enum QueueAdminScripts {
-    /// Publishes jobs once each. Keys: the stream, and the names of jobs by the time in µs until which they are remembered. Arguments: that
-    /// time, which also tells a repetition of the same call from another, now, most entries; name and line of each. Answer: -1 when the
-    /// queue is full, else the numbers (from 1) of those that had been submitted before.
+    /// Publishes jobs once each. Keys: the stream, and a sorted set of the jobs' names by the time in µs until which they are remembered.
+    /// Arguments: that time, which also identifies a repetition of the same call, the time now, the length limit; name and line of each
+    /// job. Answer: -1 if the queue is full, else the numbers (from 1) of the jobs that had been submitted before.
     static let submit = RedisScript(
         QueueScripts.trimming + """
             local stream, jobs, till, now, limit = KEYS[1], KEYS[2], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -25,7 +25,7 @@ enum QueueAdminScripts {
             return known
             """)
 
-    /// Sends dead letters round again, for the group that gave them up. Arguments: their ids. Answer: how many there were.
+    /// Redrives dead letters for the group that gave them up. Arguments: their ids. Answer: the number of dead letters found.
     static let redrive = RedisScript(
         """
         local count = 0
@@ -45,8 +45,8 @@ enum QueueAdminScripts {
         return count
         """)
 
-    /// How a queue stands. Answer: entries, dead letters, id of the oldest entry; then for each group its name, how many entries it has
-    /// not been given, and pairs of a consumer and how many entries it has.
+    /// Counts a queue's entries. Answer: entries, dead letters, id of the oldest entry; then for each group its name, the number of entries
+    /// that no worker has taken, and pairs of a consumer and its number of entries.
     static let stats = RedisScript(
         QueueScripts.trimming + """
             trim(KEYS[1])

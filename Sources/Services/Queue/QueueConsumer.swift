@@ -1,15 +1,15 @@
 package import Redis
 import Synchronization
 
-/// A worker's side of a queue: it takes events, keeps their leases, and says what became of them.
+/// Represents one worker of a queue: takes events, keeps their leases, and changes their states.
 ///
-/// Every event is in exactly one of these states for a group: new, leased to a worker, held, waiting for another attempt, acknowledged,
-/// dead. Each change is one atomic step in Redis, which it makes only for who has the lease: a worker that was thought dead changes
-/// nothing any more. Calls that failed for a while may be repeated.
+/// For each group, every event is in exactly one of these states: new, leased to a worker, held, waiting for another attempt,
+/// acknowledged, dead. Each change is one atomic step in Redis and is made only for the worker that has the lease: a worker that lost
+/// its lease changes nothing. Calls that failed transiently may be repeated.
 package final class QueueConsumer: Sendable {
     package struct Settings: Sendable {
         package var group: String
-        /// Unlike that of any other worker: `host:pid:random`.
+        /// The worker's name, unique among all workers: `host:pid:random`.
         package var worker: String
         package var lease = Duration.seconds(30)
         package var maxDeadLetters = QueueOutputs.defaultMaxLength
@@ -22,16 +22,17 @@ package final class QueueConsumer: Sendable {
 
     package let queue: QueueName
     package let settings: Settings
-    let group: QueueGroup
-    let redis: Redis
+    private let group: QueueGroup
+    private let redis: Redis
     private let waiting: Redis
-    /// Leases by entry id; the attempt.
-    let leases = Mutex<[String: Int]>([:])
+    /// The attempt of each leased entry, by the entry's id.
+    private let leases = Mutex<[String: Int]>([:])
+    /// The number of entries finished since the stream was last trimmed.
     private let finished = Mutex(0)
 
     /// - Parameters:
-    ///   - redis: may be shared.
-    ///   - waiting: for waiting only.
+    ///   - redis: a connection that may be shared.
+    ///   - waiting: a connection of its own, for the waits in the server.
     package init(_ queue: QueueName, redis: Redis, waiting: Redis, settings: Settings) throws(QueueError) {
         self.queue = queue
         self.redis = redis
@@ -40,51 +41,47 @@ package final class QueueConsumer: Sendable {
         group = try QueueGroup(queue, settings.group)
     }
 
-    /// Makes the group when it is not there; it begins with the oldest event that the queue still has.
+    /// Creates the group if it does not exist; a new group begins with the oldest event that the queue still has.
     package func open() async throws {
         var start = "-"
         while true {
             let answer = try await run(
                 QueueScripts.open,
-                [.integer(settings.lease.wholeMilliseconds), .text(start), .text(queue.text)],
+                [.integer(settings.lease.milliseconds), .text(start), .text(queue.text)],
                 moreKeys: [QueueName.namesKey])
             guard let next = answer.string else { return }
             start = next
         }
     }
 
-    // MARK: taking
+    // MARK: Taking
 
-    /// When there is nothing to take.
+    /// Describes the state of a queue without an entry to take, for `waitForNews`.
     package struct Lull: Sendable {
-        let lastID: String
-        let nudgeID: String
-        /// nil: nothing is due at any time.
-        let untilDue: Duration?
+        fileprivate let lastID: String
+        fileprivate let nudgeID: String
+        /// The time until an entry can be taken again; nil if no worker of the group has an entry and none waits for an attempt.
+        fileprivate let untilDue: Duration?
 
-        /// Whether nobody of the group works on anything, and nothing waits to be taken again.
+        /// Whether no worker of the group has an entry, and no entry waits for another attempt.
         package var isEmpty: Bool { untilDue == nil }
     }
 
-    package enum Taken: Sendable {
-        case entries([TakenEntry])
-        /// Two workers ended while they had this event: it is to be worked on by one that does nothing else until it is done.
-        case alone(TakenEntry)
+    package enum Answer: Sendable {
+        case taken(TakenEntries)
         case nothing(Lull)
-        /// There is such an event: take again when idle.
-        case suspect
     }
 
-    /// Takes what there is, without waiting.
+    /// Takes entries without waiting.
     ///
     /// - Parameters:
-    ///   - limit: how many at most.
+    ///   - limit: the number of entries at most.
     ///   - isIdle: whether the worker works on nothing else.
-    package func take(limit: Int, isIdle: Bool) async throws -> Taken {
+    package func take(limit: Int, isIdle: Bool) async throws -> Answer {
         let answer = try await run(
             QueueScripts.take,
             [
-                .integer(Int64(limit)), .integer(settings.lease.wholeMilliseconds), .integer(1 << 20), isIdle ? 1 : 0,
+                .integer(Int64(limit)), .integer(settings.lease.milliseconds), .integer(1 << 20), isIdle ? 1 : 0,
             ])
         guard let parts = answer.array, parts.count >= 2, let words = parts[0].array else { throw unexpected() }
         var entries: [TakenEntry] = []
@@ -98,9 +95,9 @@ package final class QueueConsumer: Sendable {
         leases.withLock { leases in
             for taken in entries { leases[taken.entry.id] = taken.entry.attempt }
         }
-        if parts[1].int == 2, let entry = entries.first { return .alone(entry) }
-        if !entries.isEmpty { return .entries(entries) }
-        if parts[1].int == 1 { return .suspect }
+        if parts[1].int == 2, let entry = entries.first { return .taken(.alone(entry)) }
+        if !entries.isEmpty { return .taken(.entries(entries)) }
+        if parts[1].int == 1 { return .taken(.suspect) }
         guard parts.count == 5, let last = parts[2].string, let nudge = parts[3].string, let wait = parts[4].int else {
             throw unexpected()
         }
@@ -108,31 +105,31 @@ package final class QueueConsumer: Sendable {
             Lull(lastID: last, nudgeID: nudge, untilDue: wait < 0 ? nil : .milliseconds(wait)))
     }
 
-    /// Returns when there may be something to take.
+    /// Waits until there may be an entry to take.
     ///
-    /// - Parameter limit: how long to wait at most.
+    /// - Parameter limit: the longest wait.
     package func waitForNews(_ lull: Lull, atMost limit: Duration) async throws {
         let wait = min(limit, lull.untilDue ?? limit)
         guard wait > .zero else { return }
         _ = try await explaining { () throws(RedisError) in
             try await waiting.send(
                 [
-                    "XREAD", "COUNT", 1, "BLOCK", .integer(max(1, wait.wholeMilliseconds)), "STREAMS",
+                    "XREAD", "COUNT", 1, "BLOCK", .integer(max(1, wait.milliseconds)), "STREAMS",
                     .text(queue.streamKey), .text(queue.nudgeKey), .text(lull.lastID), .text(lull.nudgeID),
                 ], timeout: wait + .seconds(5))
         }
     }
 
-    // MARK: finishing
+    // MARK: Finishing
 
     package enum Finished: Sendable, Equatable {
-        /// Those whose lease was lost; nothing of theirs was published.
+        /// The results are published, except those of entries whose leases were lost.
         case done(lost: [QueueEntry])
         /// An output has no room; nothing was done.
         case full
     }
 
-    /// Publishes what came of entries, and acknowledges them: one step.
+    /// Publishes the results of entries and acknowledges the entries in one step.
     package func finish(_ results: [QueueResult], to outputs: QueueOutputs = .none) async throws -> Finished {
         guard !results.isEmpty else { return .done(lost: []) }
         let isTimeToTrim = finished.withLock { count in
@@ -159,21 +156,23 @@ package final class QueueConsumer: Sendable {
         return .done(lost: ids.isEmpty ? [] : results.map(\.entry).filter { ids.contains($0.id) })
     }
 
-    /// So many entries are finished between two trimmings.
+    /// The number of entries that are finished between two trimmings.
     private static let trimInterval = 500
 
-    /// Has an entry taken again after a pause.
+    /// Makes an entry wait for another attempt.
     ///
-    /// - Returns: false when the lease was lost.
+    /// - Returns: false if the lease was lost.
     @discardableResult
     package func retry(_ entry: QueueEntry, after pause: Duration, reason: String) async throws -> Bool {
-        try await change(entry, QueueScripts.retry, [.integer(pause.wholeMilliseconds), .text(reason)])
+        try await change(entry, QueueScripts.retry, [.integer(pause.milliseconds), .text(reason)])
     }
 
-    /// Has an entry taken again when it is woken, or after a time; the attempt does not count.
+    /// Holds an entry until it is woken, or for `limit` at most; the attempt does not count.
+    ///
+    /// - Returns: false if the lease was lost.
     @discardableResult
     package func hold(_ entry: QueueEntry, for limit: Duration) async throws -> Bool {
-        try await change(entry, QueueScripts.hold, [.integer(limit.wholeMilliseconds)])
+        try await change(entry, QueueScripts.hold, [.integer(limit.milliseconds)])
     }
 
     private func change(
@@ -184,35 +183,93 @@ package final class QueueConsumer: Sendable {
         return answer.int == 1
     }
 
-    /// Moves an entry to the dead letters, and publishes what tells of it.
+    /// Moves an entry to the dead letters and publishes lines in the same step.
     ///
-    /// - Returns: nil when there is no room for it.
-    package func bury(
-        _ entry: QueueEntry, _ burial: Burial, tool: String, lines: [QueueLine] = [], to outputs: QueueOutputs = .none
+    /// - Returns: false if the lease was lost; nil if there is no room, and nothing was done.
+    package func moveToDeadLetters(
+        _ entry: QueueEntry, _ reason: DeadLetterReason, tool: String, lines: [QueueLine] = [], to outputs: QueueOutputs = .none
     ) async throws -> Bool? {
         var batch = CommandBatch()
         batch.add(lines: lines)
         let answer = try await run(
-            QueueScripts.bury,
+            QueueScripts.moveToDeadLetters,
             [
                 .text(entry.id), .integer(Int64(entry.attempt)), .integer(Int64(settings.maxDeadLetters)),
-                .text(burial.code), .text(burial.reason), .text(tool), .text(settings.worker),
+                .text(reason.code), .text(reason.text), .text(tool), .text(settings.worker),
             ], encoded: (batch.encoded, 2 * lines.count), moreKeys: outputs.queues.map(\.streamKey))
         if answer.int == -1 { return nil }
         forget([entry])
         return answer.int == 1
     }
 
-    func forget(_ entries: [QueueEntry]) {
+    private func forget(_ entries: [QueueEntry]) {
         leases.withLock { leases in
             for entry in entries where leases[entry.id] == entry.attempt { leases[entry.id] = nil }
         }
     }
-}
 
-extension QueueConsumer {
-    /// Runs a script of the group; one that is gone, with its queue, is made again.
-    func run(
+    // MARK: Keeping leases
+
+    /// Returns entries to the queue, as if they had not been taken.
+    package func release(_ entries: [QueueEntry]) async throws {
+        for part in QueueConsumer.parts(of: entries) {
+            _ = try await run(QueueScripts.release, QueueConsumer.words(of: part))
+            forget(Array(part))
+        }
+    }
+
+    /// Returns all unfinished entries to the queue, and leaves the group.
+    package func close() async throws {
+        try await release(leased)
+        _ = try await run(QueueScripts.trim, [])
+        _ = try await run(QueueScripts.leave, [])
+    }
+
+    /// Renews the leases of all entries in work; to be called several times in a lease's duration.
+    ///
+    /// - Returns: the entries whose leases are lost; other workers may have claimed them.
+    package func renew() async throws -> [QueueEntry] {
+        let lost = try await confirm(leased)
+        // An entry that was finished meanwhile is not lost.
+        let unfinished = leases.withLock { leases in lost.filter { leases[$0.id] == $0.attempt } }
+        forget(unfinished)
+        return unfinished
+    }
+
+    /// Renews the leases of some entries.
+    ///
+    /// - Returns: the entries whose leases this worker does not have, or no longer has.
+    package func confirm(_ entries: [QueueEntry]) async throws -> [QueueEntry] {
+        var lost: Set<String> = []
+        for part in QueueConsumer.parts(of: entries) {
+            let answer = try await run(
+                QueueScripts.renew, [.integer(settings.lease.milliseconds)] + QueueConsumer.words(of: part))
+            guard let ids = answer.array else { throw unexpected() }
+            lost.formUnion(ids.compactMap(\.string))
+        }
+        return entries.filter { lost.contains($0.id) }
+    }
+
+    /// Returns the name under which other events may wake an entry.
+    package func waiter(of entry: QueueEntry) -> Waiter {
+        QueueWaiter(queue: queue.text, group: group.name, id: entry.id).waiter
+    }
+
+    private var leased: [QueueEntry] { leases.withLock { $0.map { QueueEntry(id: $0.key, attempt: $0.value) } } }
+
+    /// Splits entries into parts that Redis handles in one step without delaying other clients.
+    private static func parts(of entries: [QueueEntry]) -> [ArraySlice<QueueEntry>] {
+        stride(from: 0, to: entries.count, by: 1000).map { entries[$0..<min($0 + 1000, entries.count)] }
+    }
+
+    private static func words(of entries: some Sequence<QueueEntry>) -> [RedisArgument] {
+        entries.flatMap { [.text($0.id), .integer(Int64($0.attempt))] }
+    }
+
+    // MARK: Calling Redis
+
+    /// Runs a script of the group. A group that is gone, with its queue, is created again.
+    private func run(
         _ script: RedisScript, _ arguments: [RedisArgument], encoded: (bytes: [UInt8], count: Int) = ([], 0),
         moreKeys: [String] = []
     ) async throws -> RedisValue {
@@ -235,16 +292,7 @@ extension QueueConsumer {
         }
     }
 
-    func unexpected() -> QueueError {
+    private func unexpected() -> QueueError {
         QueueError(.protocolBroken, "\(queue): Redis at \(redis.address) answered a script in an unknown way")
-    }
-}
-
-extension Duration {
-    /// Rounded down; at most what fits.
-    var wholeMilliseconds: Int64 {
-        let (seconds, attoseconds) = components
-        let (product, overflow) = seconds.multipliedReportingOverflow(by: 1000)
-        return overflow ? .max : product + attoseconds / 1_000_000_000_000_000
     }
 }

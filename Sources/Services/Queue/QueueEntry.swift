@@ -1,8 +1,8 @@
-/// An event that was taken from a queue, for as long as its lease lasts.
+/// Identifies an event that was taken from a queue, for as long as its lease lasts.
 package struct QueueEntry: Sendable, Hashable {
-    /// The stream's name for it.
+    /// The entry's id in the stream.
     package let id: String
-    /// How often it has been taken, this time included.
+    /// The number of times that it has been taken, this time included.
     package let attempt: Int
 
     package init(id: String, attempt: Int) {
@@ -11,18 +11,35 @@ package struct QueueEntry: Sendable, Hashable {
     }
 }
 
-/// What a worker got.
+/// Holds the entries that a worker has taken.
+package enum TakenEntries: Sendable {
+    case entries([TakenEntry])
+    /// Two workers ended while they had this entry: it is to be handled by a worker that does nothing else until it is done.
+    case alone(TakenEntry)
+    /// There is an entry that ended two workers; an idle worker can take it.
+    case suspect
+
+    package var entries: [TakenEntry] {
+        switch self {
+        case .entries(let entries): entries
+        case .alone(let entry): [entry]
+        case .suspect: []
+        }
+    }
+}
+
+/// Holds one entry and its line.
 package struct TakenEntry: Sendable {
     package let entry: QueueEntry
-    /// Without its line feed; empty when somebody put something else than a line into the stream.
+    /// The line without its line feed; empty if the entry of the stream holds no line.
     package let line: [UInt8]
 }
 
-/// A line for one of several queues.
+/// Represents a line for one of several queues.
 package struct QueueLine: Sendable {
-    /// The index of its queue.
+    /// The index of the queue in `QueueOutputs`.
     package let output: Int
-    /// Without its line feed.
+    /// The line without its line feed.
     package let bytes: ArraySlice<UInt8>
 
     package init(_ bytes: ArraySlice<UInt8>, output: Int = 0) {
@@ -30,13 +47,13 @@ package struct QueueLine: Sendable {
         self.bytes = bytes
     }
 
-    /// Text of whole lines as lines.
+    /// Splits a text of whole lines.
     package static func lines(of text: [UInt8], output: Int = 0) -> [QueueLine] {
         text.split(separator: UInt8(ascii: "\n")).map { QueueLine($0, output: output) }
     }
 }
 
-/// What came of one entry.
+/// Holds the lines that result from one entry.
 package struct QueueResult: Sendable {
     package let entry: QueueEntry
     package let lines: [QueueLine]
@@ -47,12 +64,12 @@ package struct QueueResult: Sendable {
     }
 }
 
-/// Queues that are published to together.
+/// Lists queues that are published to together.
 package struct QueueOutputs: Sendable, CustomStringConvertible {
     package static let defaultMaxLength = 1_000_000
 
     package let queues: [QueueName]
-    /// How many events each may hold.
+    /// The number of events that each queue may hold.
     package let maxLength: Int
 
     package init(_ queues: [QueueName], maxLength: Int = defaultMaxLength) {
@@ -67,15 +84,15 @@ package struct QueueOutputs: Sendable, CustomStringConvertible {
     }
 }
 
-/// What is written on the stone of an event that nothing more can be done for.
-package struct Burial: Sendable {
-    /// A word for programs: `not_json`, `failed`, `worker_died`, …
+/// Tells why an event is a dead letter.
+package struct DeadLetterReason: Sendable {
+    /// The reason as a word for programs: `not_json`, `failed`, `worker_died`, …
     package let code: String
-    /// For people.
-    package let reason: String
+    /// The reason as text for people.
+    package let text: String
 
-    package init(code: String, reason: String) {
+    package init(code: String, text: String) {
         self.code = code
-        self.reason = reason
+        self.text = text
     }
 }

@@ -1,17 +1,17 @@
 package import Redis
 package import System
 
-/// Why a queue could not be used.
+/// Tells why a queue could not be used.
 package struct QueueError: ReportableError, CustomStringConvertible {
     package enum Code: Sendable {
         case invalidName
         /// The queue's key holds another kind of value.
         case wrongType
-        /// The queue, or its group, is not there.
+        /// The queue or its group does not exist.
         case noGroup
-        /// The server is older than streams.
+        /// The server is too old to have streams.
         case noStreams
-        /// The server answered a script with something else than it says.
+        /// The server's answer to a script has an unknown form.
         case protocolBroken
     }
 
@@ -38,7 +38,7 @@ package struct QueueError: ReportableError, CustomStringConvertible {
 }
 
 extension QueueName {
-    /// Says in a queue's words what Redis says in its own; what is no matter of queues stays as it is.
+    /// Returns an error of Redis as a `QueueError` if it concerns queues, and otherwise unchanged.
     func explained(_ error: RedisError) -> any Error {
         if error.code == .wrongType || error.message.contains("WRONGTYPE") {
             return QueueError(

@@ -1,10 +1,10 @@
-/// A queue's name: letters, digits, `.`, `_` and `-`, at most 100 of them, a letter or digit first.
+/// Represents a queue's name: at most 100 letters, digits, `.`, `_` and `-`, a letter or digit first.
 package struct QueueName: Sendable, Hashable, CustomStringConvertible {
     package static let prefix = "queue:"
 
     package let text: String
 
-    /// - Throws: `QueueError` (usage) with what a name may be.
+    /// - Throws: `QueueError` (64), with the rule for names.
     package init(_ text: some StringProtocol) throws(QueueError) {
         guard QueueName.isName(text) else {
             throw QueueError(
@@ -14,13 +14,13 @@ package struct QueueName: Sendable, Hashable, CustomStringConvertible {
         self.text = String(text)
     }
 
-    /// The queue of an endpoint `queue:NAME`; nil when it is another kind of endpoint.
+    /// Reads an endpoint `queue:NAME`; returns nil for another kind of endpoint.
     package init?(endpoint: String) throws(QueueError) {
         guard endpoint.hasPrefix(QueueName.prefix) else { return nil }
         try self.init(endpoint.dropFirst(QueueName.prefix.count))
     }
 
-    /// Groups have names of the same form.
+    /// Returns whether a text is a valid name of a queue or a group.
     static func isName(_ text: some StringProtocol) -> Bool {
         func isWord(_ byte: UInt8) -> Bool {
             switch byte {
@@ -32,20 +32,21 @@ package struct QueueName: Sendable, Hashable, CustomStringConvertible {
         return text.utf8.allSatisfy { isWord($0) || $0 == 0x2E || $0 == 0x5F || $0 == 0x2D }
     }
 
-    /// As an endpoint.
+    /// The name as an endpoint.
     package var description: String { QueueName.prefix + text }
 
-    /// One tag for all queues: an event moves from one to another in one atomic step, which a cluster does on one node only.
+    /// The prefix of all keys, with one hash tag for all queues: an event moves between queues in one atomic step, which a cluster
+    /// can do on one node only.
     static let keyPrefix = "tgpipe:{queues}:"
-    /// The set of the names of all queues that there ever were and that were not purged.
+    /// The set of the names of all queues that were ever used and not purged.
     static let namesKey = keyPrefix + "names"
 
-    /// A stream of entries with a field `e`, the line.
+    /// The key of the queue's stream, whose entries have the line in a field `e`.
     package var streamKey: String { key("stream") }
-    /// What matches the `streamKey` of every queue.
+    /// A pattern that matches the `streamKey` of every queue.
     static let anyStreamKey = keyPrefix + "*:stream"
 
-    /// nil when no queue has such a key.
+    /// Reads a stream's key; returns nil if it is not the key of a queue.
     init?(streamKey: String) {
         let name = streamKey.dropFirst(QueueName.keyPrefix.count).dropLast(":stream".count)
         guard QueueName.isName(name) else { return nil }
@@ -53,18 +54,18 @@ package struct QueueName: Sendable, Hashable, CustomStringConvertible {
     }
 
     var deadKey: String { key("dead") }
-    /// A short stream on which those who wait for work are told to look again.
+    /// The key of a short stream that makes waiting workers look again.
     var nudgeKey: String { key("nudge") }
 
     func key(_ word: String) -> String { "\(QueueName.keyPrefix)\(text):\(word)" }
 }
 
-/// One group of workers on a queue: each group gets every event, each event goes to one worker of a group.
+/// Represents a group of workers on a queue: each group receives every event, and each event goes to one worker of the group.
 struct QueueGroup: Sendable, Hashable {
     let queue: QueueName
     let name: String
 
-    /// - Throws: `QueueError` (usage).
+    /// - Throws: `QueueError` (64).
     init(_ queue: QueueName, _ name: String) throws(QueueError) {
         guard QueueName.isName(name) else {
             throw QueueError(
@@ -75,13 +76,14 @@ struct QueueGroup: Sendable, Hashable {
         self.name = name
     }
 
-    /// Entry id → the time in ms from which on anybody may take it: the end of a lease, of a pause, or of being held.
+    /// The key of a sorted set of entry ids by the time, in ms, from which any worker may take the entry: the end of a lease, of a
+    /// pause, or of a hold.
     var dueKey: String { queue.key("due:\(name)") }
-    /// Entry id → how often it failed, and why the last time.
+    /// The key of a hash from entry ids to the number of failures and the last reason.
     var failuresKey: String { queue.key("failures:\(name)") }
-    /// Entries that were woken while somebody worked on them.
+    /// The key of the set of entries that were woken while they were in work.
     var wokenKey: String { queue.key("woken:\(name)") }
 
-    /// In the order that the scripts know.
+    /// The keys in the order in which the scripts expect them.
     var keys: [String] { [queue.streamKey, dueKey, failuresKey, wokenKey, queue.nudgeKey, queue.deadKey] }
 }

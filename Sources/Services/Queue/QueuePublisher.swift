@@ -1,13 +1,13 @@
 package import Redis
 import Synchronization
 
-/// Publishes lines that come from no queue.
+/// Publishes lines that do not come from a queue.
 ///
-/// A publication that has to be repeated, because the connection was lost before its answer came, is carried out once.
+/// A publication is carried out once, also if it is repeated because the connection was lost before its answer arrived.
 package final class QueuePublisher: Sendable {
-    /// One set of lines on its way; repeat it with the same.
+    /// Identifies one set of lines; a repetition uses the same publication.
     package struct Publication: Sendable {
-        let number: Int64
+        fileprivate let number: Int64
     }
 
     private struct State {
@@ -20,14 +20,14 @@ package final class QueuePublisher: Sendable {
     private let doneKey: String
     private let state = Mutex(State())
 
-    /// - Parameter name: unlike that of any other publisher.
+    /// - Parameter name: a name that is unique among all publishers.
     package init(_ outputs: QueueOutputs, redis: Redis, name: String) {
         self.outputs = outputs
         self.redis = redis
         doneKey = "\(QueueName.keyPrefix)publisher:\(name)"
     }
 
-    /// Makes the queues known; tells what is wrong with them before anything is published.
+    /// Registers the queues, and checks them before anything is published.
     package func open() async throws {
         for queue in outputs.queues {
             do throws(RedisError) {
@@ -39,6 +39,7 @@ package final class QueuePublisher: Sendable {
         }
     }
 
+    /// Begins a publication. The caller ends it.
     package func begin() -> Publication {
         state.withLock { state in
             state.last += 1
@@ -47,14 +48,31 @@ package final class QueuePublisher: Sendable {
         }
     }
 
-    /// To be called when a publication is done with, in whatever way.
+    /// Ends a publication that is done or given up.
     package func end(_ publication: Publication) {
         _ = state.withLock { $0.underWay.remove(publication.number) }
     }
 
-    /// Publishes lines in their order, and sets keys: one step.
+    /// Publishes any number of lines in order, in as many steps as needed. The keys are set together with the last lines.
     ///
-    /// - Returns: false when a queue is full, and nothing was done.
+    /// - Parameter repeating: repeats a step until it returns true; it returns false if a queue is full.
+    package func publish(
+        _ lines: [QueueLine], setting: [(key: String, value: String)] = [],
+        repeating: (_ step: () async throws -> Bool) async throws -> Void
+    ) async throws {
+        for part in lines.publications(of: min(1000, outputs.maxLength)) {
+            let publication = begin()
+            defer { end(publication) }
+            let isLast = part.endIndex == lines.endIndex
+            try await repeating {
+                try await publish(Array(part), setting: isLast ? setting : [], as: publication)
+            }
+        }
+    }
+
+    /// Publishes lines in order and sets keys, in one step.
+    ///
+    /// - Returns: false, with nothing done, if a queue is full.
     package func publish(
         _ lines: [QueueLine], setting: [(key: String, value: String)] = [], as publication: Publication
     ) async throws -> Bool {
@@ -73,5 +91,22 @@ package final class QueuePublisher: Sendable {
         } catch {
             throw outputs.queues.first.map { $0.explained(error) } ?? error
         }
+    }
+}
+
+extension [QueueLine] {
+    /// Splits lines into parts that Redis handles in one step without delaying other clients.
+    fileprivate func publications(of limit: Int) -> [ArraySlice<QueueLine>] {
+        var parts: [ArraySlice<QueueLine>] = []
+        var start = 0
+        var bytes = 0
+        for (index, line) in enumerated() {
+            bytes += line.bytes.count
+            guard bytes >= 1 << 20 || index + 1 - start >= limit else { continue }
+            parts.append(self[start...index])
+            (start, bytes) = (index + 1, 0)
+        }
+        if start < count { parts.append(self[start...]) }
+        return parts
     }
 }

@@ -1,11 +1,12 @@
 import Redis
 
-/// The scripts behind queues; each is one atomic step.
+/// Holds the scripts behind queues; each is one atomic step.
 ///
 /// Keys: 1 stream, 2 due, 3 failures, 4 woken, 5 nudge, 6 dead, from 7 on the streams of other queues. The first two arguments are the
-/// group and the consumer. An entry that nobody works on belongs to the consumer `held` or `retry`, so whoever had it before no longer has.
+/// group and the consumer. An entry that is held or waits for an attempt belongs to the consumer `held` or `retry`, which takes it from
+/// the worker that had it before.
 enum QueueScripts {
-    /// What they share.
+    /// Functions that all scripts share.
     static let prelude = """
         local stream, due, failures, woken, nudge, dead = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
         local group, consumer = ARGV[1], ARGV[2]
@@ -33,7 +34,7 @@ enum QueueScripts {
         local function look_again()
           redis.call('XADD', nudge, 'MAXLEN', '~', 10, '*', 'n', 1)
         end
-        -- Nobody works on it: from then on, anybody may.
+        -- Takes the entry from its worker; from `at` on, any worker may take it.
         local function put_back(id, owner, attempt, at)
           redis.call('XCLAIM', stream, group, owner, 0, id, 'RETRYCOUNT', attempt, 'JUSTID')
           redis.call('ZADD', due, at, id)
@@ -41,8 +42,8 @@ enum QueueScripts {
 
         """
 
-    /// Makes the group, and gives entries that belong to nobody a time from which on they may be taken: one page of them.
-    /// Arguments: lease in ms, where to start, the queue's name, the key of all names. Answer: where the next page starts, or nil.
+    /// Creates the group, and sets a due time for entries without one: a page of 500 pending entries.
+    /// Arguments: lease in ms, the page's first id, the queue's name. Key 7: the set of all names. Answer: the next page's first id, or nil.
     static let open = RedisScript(
         prelude + """
             local lease, start, name, names = tonumber(ARGV[3]), ARGV[4], ARGV[5], KEYS[7]
@@ -52,7 +53,7 @@ enum QueueScripts {
                 for i = 1, #info, 2 do exists = exists or (info[i] == 'name' and info[i + 1] == group) end
               end
             end
-            -- What is there already needs no memory: a full server's queues can be emptied.
+            -- An existing group needs no memory, so that the queues of a full server can be emptied.
             if not exists then
               local made = redis.pcall('XGROUP', 'CREATE', stream, group, '0', 'MKSTREAM')
               if made.err then return made end
@@ -68,11 +69,12 @@ enum QueueScripts {
             return ms .. '-' .. string.format('%.0f', tonumber(seq) + 1)
             """)
 
-    /// Takes what is due, then what is new. Arguments: how many, lease in ms, how many bytes about, whether the worker is idle.
+    /// Takes entries that are due, then new ones. Arguments: number of entries, lease in ms, approximate number of bytes, whether the
+    /// worker is idle.
     ///
-    /// What has ended two workers is given out alone, to a worker that does nothing else: the next one that it ends takes no other
-    /// event's attempts along. Answer: id, attempt and line of each; 1 when such a suspect waits, 2 when it was taken; when nothing was
-    /// taken: the id behind which news come, that of the last nudge, and in how many ms something is due (-1: nothing is).
+    /// An entry that has ended two workers (a suspect) is given out alone, to an idle worker: if it ends that worker too, no other
+    /// event loses an attempt. Answer: id, attempt and line of each entry; 1 if a suspect waits, 2 if it was taken; if nothing was
+    /// taken, also the id behind which new entries come, the id of the last nudge, and the ms until an entry is due (-1: none is).
     static let take = RedisScript(
         prelude + """
             local limit, lease, budget, idle = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6] == '1'
@@ -85,7 +87,7 @@ enum QueueScripts {
                 if fields[i] == 'e' then line = fields[i + 1] end
                 if fields[i] == 'g' then only = fields[i + 1] end
               end
-              -- A dead letter that was sent round again for another group.
+              -- A dead letter that was redriven for another group.
               if only and only ~= group then return forget(id) end
               out[#out + 1], out[#out + 2], out[#out + 3] = id, attempt, line
               leases[#leases + 1], leases[#leases + 2] = time + lease, id
@@ -136,13 +138,13 @@ enum QueueScripts {
             return {out, suspects, last, nudged, wait}
             """)
 
-    /// Keeps leases. Arguments: lease in ms, id and attempt of each. Answer: the ids that are no longer this consumer's.
+    /// Renews leases. Arguments: lease in ms, id and attempt of each entry. Answer: the ids that are no longer this consumer's.
     static let renew = RedisScript(
         prelude + """
             local at, lost = now() + tonumber(ARGV[3]), {}
             for i = 4, #ARGV, 2 do
               if is_mine(ARGV[i], ARGV[i + 1]) then
-                -- Also for its own sake: a full server lets a script add only after a write that needs no memory.
+                -- This write must come first: a full server lets a script add only after a write that needs no memory.
                 redis.call('XCLAIM', stream, group, consumer, 0, ARGV[i], 'RETRYCOUNT', ARGV[i + 1], 'JUSTID')
                 redis.call('ZADD', due, at, ARGV[i])
               else
@@ -152,7 +154,7 @@ enum QueueScripts {
             return lost
             """)
 
-    /// A failure that may pass. Arguments: id, attempt, pause in ms, reason. Answer: whether it was this consumer's.
+    /// Makes an entry wait for another attempt. Arguments: id, attempt, pause in ms, reason. Answer: 1, or 0 if the lease was lost.
     static let retry = RedisScript(
         prelude + """
             local id, attempt, pause, reason = ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6]
@@ -164,7 +166,7 @@ enum QueueScripts {
             return 1
             """)
 
-    /// It waits to be woken, and this attempt does not count. Arguments: id, attempt, how long in ms. Answer: as `retry`.
+    /// Holds an entry until it is woken; this attempt does not count. Arguments: id, attempt, longest hold in ms. Answer: see `retry`.
     static let hold = RedisScript(
         prelude + """
             local id, attempt, limit = ARGV[3], ARGV[4], tonumber(ARGV[5])
@@ -175,7 +177,7 @@ enum QueueScripts {
             return 1
             """)
 
-    /// Gives entries back at once, and this attempt does not count. Arguments: id and attempt of each.
+    /// Returns entries to the queue; this attempt does not count. Arguments: id and attempt of each entry.
     static let release = RedisScript(
         prelude + """
             for i = 3, #ARGV, 2 do
@@ -185,7 +187,7 @@ enum QueueScripts {
             return 1
             """)
 
-    /// Wakes entries. Arguments: from the third on their ids.
+    /// Wakes entries. Arguments: their ids, from the third argument on.
     static let wake = RedisScript(
         prelude + """
             local time, found = now(), false
@@ -203,7 +205,7 @@ enum QueueScripts {
             return 1
             """)
 
-    /// Takes the consumer's name, and those of consumers that had nothing for a day, from the group.
+    /// Removes the consumer from the group, and consumers that have had no entry for a day.
     static let leave = RedisScript(
         prelude + """
             for _, info in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
@@ -219,4 +221,149 @@ enum QueueScripts {
             end
             return 1
             """)
+
+    // MARK: Publishing, finishing, trimming
+
+    /// Functions that trim streams and find whether a queue is full.
+    static let trimming = """
+        local function is_lower(a, b)
+          local ams, aseq = a:match('(%d+)-(%d+)')
+          local bms, bseq = b:match('(%d+)-(%d+)')
+          ams, bms = tonumber(ams), tonumber(bms)
+          return ams < bms or (ams == bms and tonumber(aseq) < tonumber(bseq))
+        end
+        local function after(id)
+          local ms, seq = id:match('(%d+)-(%d+)')
+          return ms .. '-' .. string.format('%.0f', tonumber(seq) + 1)
+        end
+        -- Removes the entries that every group has acknowledged; none while there is no group.
+        local function trim(key)
+          if redis.call('EXISTS', key) == 0 then return 0 end
+          local lowest
+          for _, info in ipairs(redis.call('XINFO', 'GROUPS', key)) do
+            local name, last
+            for i = 1, #info, 2 do
+              if info[i] == 'name' then name = info[i + 1] end
+              if info[i] == 'last-delivered-id' then last = info[i + 1] end
+            end
+            local first = redis.call('XPENDING', key, name, '-', '+', 1)[1]
+            local needed = first and first[1] or after(last)
+            if not lowest or is_lower(needed, lowest) then lowest = needed end
+          end
+          if not lowest then return 0 end
+          local trimmed = redis.pcall('XTRIM', key, 'MINID', lowest)
+          if type(trimmed) == 'number' then return trimmed end
+          -- Redis before 6.2 has no MINID.
+          local count = 0
+          while true do
+            local ids = {}
+            for _, entry in ipairs(redis.call('XRANGE', key, '-', lowest, 'COUNT', 500)) do
+              if entry[1] ~= lowest then ids[#ids + 1] = entry[1] end
+            end
+            if #ids == 0 then return count end
+            count = count + redis.call('XDEL', key, unpack(ids))
+          end
+        end
+        local function is_full(key, more, limit)
+          local length = redis.call('XLEN', key)
+          if length + more <= limit or length == 0 then return false end
+          length = length - trim(key)
+          return length + more > limit and length > 0
+        end
+
+        """
+
+    /// Publishes the results of entries and acknowledges the entries. Arguments: the length limit of an output, whether to trim; for each
+    /// entry its id, attempt and number of lines, and for each line the number of its output (from 1) and the line. Answer: -1, with
+    /// nothing done, if an output is full; otherwise the ids of entries whose leases were lost, whose lines were not published.
+    static let finish = RedisScript(
+        prelude + trimming + """
+            local limit, trims = tonumber(ARGV[3]), ARGV[4] == '1'
+            local counts = {}
+            local at = 5
+            while at <= #ARGV do
+              local lines = tonumber(ARGV[at + 2])
+              for i = 0, lines - 1 do
+                local output = tonumber(ARGV[at + 3 + 2 * i])
+                counts[output] = (counts[output] or 0) + 1
+              end
+              at = at + 3 + 2 * lines
+            end
+            for output, count in pairs(counts) do
+              if is_full(KEYS[6 + output], count, limit) then return -1 end
+            end
+            local done, again, lost = {}, {}, {}
+            at = 5
+            while at <= #ARGV do
+              local id, attempt, lines = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+              if is_mine(id, attempt) then
+                for i = 0, lines - 1 do
+                  redis.call('XADD', KEYS[6 + tonumber(ARGV[at + 3 + 2 * i])], '*', 'e', ARGV[at + 4 + 2 * i])
+                end
+                done[#done + 1] = id
+                if attempt > 1 then again[#again + 1] = id end
+              else
+                lost[#lost + 1] = id
+              end
+              at = at + 3 + 2 * lines
+            end
+            for first = 1, #done, 1000 do
+              redis.call('XACK', stream, group, unpack(done, first, math.min(first + 999, #done)))
+            end
+            in_parts('ZREM', due, done)
+            in_parts('HDEL', failures, again)
+            if trims then trim(stream) end
+            return lost
+            """)
+
+    /// Publishes lines that do not come from a queue; a repetition does nothing. Keys: 1 the publications of this publisher, then the
+    /// streams, then keys to set. Arguments: number of this publication, the lowest number in progress, number of streams, number of keys
+    /// to set, length limit of a stream; the values to set; for each line the number of its stream and the line. Answer: 1, or -1 if a
+    /// stream is full.
+    static let publish = RedisScript(
+        trimming + """
+            local number, floor, streams, sets, limit =
+              ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+            if redis.call('ZSCORE', KEYS[1], number) then return 1 end
+            local first = 6 + sets
+            local counts = {}
+            for i = first, #ARGV, 2 do
+              local to = tonumber(ARGV[i])
+              counts[to] = (counts[to] or 0) + 1
+            end
+            for to, count in pairs(counts) do
+              if is_full(KEYS[1 + to], count, limit) then return -1 end
+            end
+            for i = first, #ARGV, 2 do redis.call('XADD', KEYS[1 + tonumber(ARGV[i])], '*', 'e', ARGV[i + 1]) end
+            for i = 1, sets do redis.call('SET', KEYS[1 + streams + i], ARGV[5 + i]) end
+            redis.call('ZADD', KEYS[1], number, number)
+            redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. floor)
+            redis.call('EXPIRE', KEYS[1], 3600)
+            return 1
+            """)
+
+    /// Moves an entry to the dead letters. Arguments: id, attempt, limit of dead letters, code, reason, tool, worker; then the lines to
+    /// publish instead, each behind the number of its output. Answer: 1, 0 if the lease was lost, -1 if there is no room.
+    static let moveToDeadLetters = RedisScript(
+        prelude + trimming + """
+            local id, attempt, limit = ARGV[3], ARGV[4], tonumber(ARGV[5])
+            if not is_mine(id, attempt) then return 0 end
+            if redis.call('XLEN', dead) >= limit then return -1 end
+            local entry = redis.call('XRANGE', stream, id, id)[1]
+            local line = ''
+            if entry then
+              for i = 1, #entry[2], 2 do
+                if entry[2][i] == 'e' then line = entry[2][i + 1] end
+              end
+            end
+            redis.call('XADD', dead, '*', 'e', line, 'code', ARGV[6], 'reason', ARGV[7], 'attempts', attempt, 'group', group,
+              'tool', ARGV[8], 'worker', ARGV[9], 'id', id)
+            for i = 10, #ARGV, 2 do redis.call('XADD', KEYS[6 + tonumber(ARGV[i])], '*', 'e', ARGV[i + 1]) end
+            forget(id)
+            trim(stream)
+            return 1
+            """)
+
+    /// Trims the stream.
+    static let trim = RedisScript(prelude + trimming + "return trim(stream)")
 }

@@ -1,6 +1,6 @@
 package import Redis
 
-/// `queue/NAME/GROUP/ENTRY`: an event of a queue that waits for something.
+/// Names an event of a queue that waits for something: `queue/NAME/GROUP/ENTRY`.
 package struct QueueWaiter: Sendable {
     let queue: String
     let group: String
@@ -8,7 +8,7 @@ package struct QueueWaiter: Sendable {
 
     init(queue: String, group: String, id: String) { (self.queue, self.group, self.id) = (queue, group, id) }
 
-    /// nil for one that is in no queue.
+    /// Reads a waiter's name; returns nil if its event is not in a queue.
     package init?(_ waiter: Waiter) {
         let words = waiter.rawValue.split(separator: "/").map(String.init)
         guard words.count == 4, words[0] == "queue" else { return nil }
@@ -17,7 +17,7 @@ package struct QueueWaiter: Sendable {
 
     var waiter: Waiter { Waiter(rawValue: "queue/\(queue)/\(group)/\(id)") }
 
-    /// Has entries taken again that are held, or will be when who works on them holds them; the others are left alone. May be repeated.
+    /// Makes entries due that are held, or that are in work and will be held. Other entries are left alone. May be repeated.
     package static func wake(_ waiters: [QueueWaiter], redis: Redis) async throws {
         let groups = Dictionary(grouping: waiters) { "\($0.queue)/\($0.group)" }
         for waiters in groups.values {
@@ -29,7 +29,7 @@ package struct QueueWaiter: Sendable {
                     _ = try await redis.run(
                         QueueScripts.wake, keys: group.keys, arguments: [.text(group.name), ""] + ids)
                 } catch  where error.message.contains("NOGROUP") {
-                    // The queue was purged, and those who waited with it.
+                    // The queue was purged, and its waiting events with it.
                 } catch {
                     throw group.queue.explained(error)
                 }

@@ -1,7 +1,7 @@
-/// Commands encoded one behind the other, as they go over the wire (RESP arrays of bulk strings).
+/// Encodes commands one behind the other in the protocol's form (RESP arrays of bulk strings).
 package struct CommandBatch: Sendable {
     private(set) var bytes: [UInt8] = []
-    /// What was added so far, for `addEncoded` of another batch.
+    /// The bytes added so far, for `addEncoded` of another batch.
     package var encoded: [UInt8] { bytes }
     package private(set) var count = 0
 
@@ -18,7 +18,7 @@ package struct CommandBatch: Sendable {
         for argument in command { add(argument) }
     }
 
-    /// Starts a command; exactly so many `add` calls follow.
+    /// Starts a command; exactly `arguments` calls of `add` follow.
     package mutating func begin(arguments: Int) {
         count += 1
         bytes.append(UInt8(ascii: "*"))
@@ -62,7 +62,7 @@ package struct CommandBatch: Sendable {
         appendLineEnd()
     }
 
-    /// Adds what `add` calls of an earlier batch encoded.
+    /// Adds arguments that another batch encoded.
     package mutating func addEncoded(_ encoded: [UInt8]) {
         bytes.append(contentsOf: encoded)
     }

@@ -1,15 +1,15 @@
 import Glibc
 
-/// Owns the connection: sends what is queued, all of it at once, and hands replies to those who wait.
+/// Owns the connection on one thread: sends all queued commands at once, and hands replies to the waiting tasks.
 ///
 /// Commands go out while earlier replies are still awaited, so concurrent callers share the connection's full speed.
 final class ConnectionThread {
     private let lane: Lane
     private var link: Link?
-    /// Sent or about to be, oldest first; the head's replies come next.
+    /// The exchanges that are sent or about to be, oldest first; the next replies belong to the first of them.
     private var pending = Fifo<Exchange>()
     private var replies: [RedisValue] = []
-    /// No pending exchange has an earlier one.
+    /// The earliest deadline of all pending exchanges, or an earlier time.
     private var earliestDeadline = Deadline.never
     private var closingDeadline: Deadline?
 
@@ -28,7 +28,7 @@ final class ConnectionThread {
         lane.threadEnded()
     }
 
-    /// Ready to close: nobody waits any more, or has waited for long enough.
+    /// Whether the connection can close: no task waits any more, or the time for that is over.
     private var isDrained: Bool {
         let deadline = closingDeadline ?? .after(lane.connectTimeout)
         closingDeadline = deadline
@@ -74,7 +74,7 @@ final class ConnectionThread {
     }
 
     private func receive(from link: Link) throws(RedisError) {
-        // A bound, so that a flood of replies does not keep new commands waiting.
+        // The limit keeps a flood of replies from delaying new commands.
         for _ in 0..<16 where try link.receive() {
             while let reply = try link.nextReply() { try deliver(reply) }
         }
@@ -82,7 +82,7 @@ final class ConnectionThread {
 
     private func deliver(_ reply: RedisValue) throws(RedisError) {
         guard let head = pending.first else {
-            throw RedisError(.protocolError, "Redis at \(lane.address) sent a reply that nobody asked for")
+            throw RedisError(.protocolError, "Redis at \(lane.address) sent a reply without a command")
         }
         if replies.isEmpty { replies.reserveCapacity(head.replyCount) }
         replies.append(reply)
@@ -92,7 +92,7 @@ final class ConnectionThread {
         replies = []
     }
 
-    /// Uses the connection; when that fails it is gone, and so is whatever was under way.
+    /// Uses the connection. After a failure it is closed, and all pending exchanges fail.
     private func perform(_ use: (Link) throws(RedisError) -> Void) {
         guard let link else { return }
         do throws(RedisError) {
@@ -115,7 +115,7 @@ final class ConnectionThread {
             }
         }
         if isStuck {
-            // Its reply would come before all others.
+            // Its reply would come before the replies of all other commands.
             fail(RedisError(.unreachable, "gave up the connection to Redis at \(lane.address): an answer is overdue"))
         }
     }
@@ -129,7 +129,7 @@ final class ConnectionThread {
     }
 }
 
-/// First in, first out, without moving the rest at each removal.
+/// Stores elements first in, first out, without moving them at each removal.
 struct Fifo<Element>: Sequence {
     private var elements: [Element?] = []
     private var head = 0

@@ -1,7 +1,7 @@
 import Glibc
 import System
 
-/// A point of the monotonic clock until which something may wait.
+/// Represents the end of a wait on the monotonic clock.
 struct Deadline: Sendable, Comparable {
     private let nanoseconds: Int64
 
@@ -20,7 +20,7 @@ struct Deadline: Sendable, Comparable {
 
     var remaining: Duration { .nanoseconds(max(0, nanoseconds - Self.now)) }
 
-    /// What `poll` takes: rounded up, -1 for no limit.
+    /// The remaining time in ms for `poll`, rounded up; -1 for no limit.
     var pollTimeout: Int32 {
         guard self != .never else { return -1 }
         let rest = max(0, nanoseconds - Self.now)

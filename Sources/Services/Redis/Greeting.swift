@@ -1,6 +1,6 @@
 import Glibc
 
-/// What a new connection says first.
+/// Prepares a new connection: logs in, selects the database, sets the client's name, and waits until the server has loaded its data.
 struct Greeting {
     let address: RedisAddress
     let clientName: String
@@ -15,7 +15,7 @@ struct Greeting {
             let reply = try link.exchange(select, until: deadline, waiter: waiter)[0]
             if case .error(let text) = reply { throw RedisError(reply: text, from: address) }
         }
-        // A server may forbid CLIENT to this user; nothing depends on the name.
+        // A server may forbid the command CLIENT to this user; nothing depends on the name.
         let name = CommandBatch([["CLIENT", "SETNAME", .text(printableName)]])
         _ = try link.exchange(name, until: deadline, waiter: waiter)
         try waitUntilLoaded(link, until: deadline, waiter: waiter)
@@ -36,7 +36,7 @@ struct Greeting {
                 case .error(let text) = try link.exchange(CommandBatch([["PING"]]), until: deadline, waiter: waiter)[0]
             else { return }
             let error = RedisError(reply: text, from: address)
-            // What a user may not do is no reason not to use the connection for what it may.
+            // A user without permission for PING may still use other commands.
             if text.hasPrefix("NOPERM") { return }
             guard error.code == .loading, !deadline.hasPassed else { throw error }
             let pause = min(deadline, .after(.milliseconds(50)))
@@ -44,7 +44,7 @@ struct Greeting {
         }
     }
 
-    /// Redis takes printable ASCII without spaces.
+    /// The name in the form that Redis accepts: printable ASCII without spaces.
     private var printableName: String {
         String(String.UnicodeScalarView(clientName.unicodeScalars.map { (33...126).contains($0.value) ? $0 : "-" }))
     }

@@ -1,16 +1,15 @@
-/// Many ask for the same thing, and one of them does the work: all who asked before it was done are told what came of
-/// it, success or failure alike.
+/// Lets one of several waiters do a piece of work: all waiters that joined before it was done receive its result, success or failure.
 ///
-/// It works over processes and hosts. Nobody has to stay: a waiter is a name under which it asks again, when it is woken or when
-/// the owner's lease is over. An owner that dies loses its lease, and whoever asks next takes over.
+/// It works across processes and hosts. A waiter need not keep a connection: it is a name that joins again when it is woken or when the
+/// owner's lease is over. An owner that dies loses its lease, and the next waiter to join takes over.
 package struct Interest: Sendable {
-    /// What somebody who asks has to do.
+    /// Tells a waiter what to do.
     package enum Answer: Sendable {
-        /// The work; then `complete` or `abandon`.
+        /// The waiter owns the work: it does it and then calls `complete` or `abandon`.
         case own(Ownership)
-        /// Nothing: this is what came of it. It is told once.
-        case told([UInt8])
-        /// Ask again when woken, or after so long, when the owner's lease would be over.
+        /// The work is done, with this result. Each waiter receives it once.
+        case result([UInt8])
+        /// Another waiter owns the work: join again when woken, or after this time, when the owner's lease ends.
         case wait(Duration)
     }
 
@@ -21,18 +20,18 @@ package struct Interest: Sendable {
     private let lease: Duration
 
     /// - Parameters:
-    ///   - name: of the kind of work, so that one address can have several.
-    ///   - lease: how long a dead owner is believed in.
+    ///   - name: the kind of work; one address can have several.
+    ///   - lease: the time after which a dead owner loses the work.
     package init(_ redis: Redis, name: String, lease: Duration = .seconds(30)) {
         (self.redis, self.name, self.lease) = (redis, name, lease)
     }
 
-    /// Asks for the work on an address. The same waiter may ask as often as it likes; an owner that asks again, as it does
-    /// when its event was handed out anew, is the owner again, and what it had before is void.
+    /// Joins the interest in an address. The same waiter may join any number of times. An owner that joins again, for instance because
+    /// its event was claimed anew, becomes the owner again, and its earlier ownership is void.
     ///
     /// - Parameters:
-    ///   - waiter: its name, unique among all processes.
-    ///   - mayOwn: false for somebody who cannot do the work, and only wants to hear of it.
+    ///   - waiter: a name that is unique among all processes.
+    ///   - mayOwn: false for a waiter that cannot do the work and only waits for its result.
     package func join(
         _ address: String, waiter: Waiter, mayOwn: Bool = true
     ) async throws(RedisError) -> Answer {
@@ -40,53 +39,52 @@ package struct Interest: Sendable {
         let reply = try await redis.run(
             InterestScripts.join, keys: [keys.owner, keys.token, keys.waiters, keys.told + waiter.rawValue, keys.kept],
             arguments: [
-                .text(waiter.rawValue), .integer(lease.wholeMilliseconds), mayOwn ? 1 : 0, .text(keys.results),
+                .text(waiter.rawValue), .integer(lease.milliseconds), mayOwn ? 1 : 0, .text(keys.results),
                 .integer(Interest.rememberedSeconds),
             ])
         switch (reply.array?.first?.int, reply.array?.last) {
         case (0, let token?):
             let lease = Lease(token: token.int ?? 0, duration: lease, redis: redis, keys: keys, holder: waiter.rawValue)
             return .own(Ownership(lease: lease))
-        case (1, .bytes(let result)): return .told(result)
+        case (1, .bytes(let result)): return .result(result)
         case (2, let rest?): return .wait(.milliseconds(rest.int ?? 0))
-        default: throw RedisError(.protocolError, "Redis at \(redis.address) answered a script with something else")
+        default: throw RedisError(.protocolError, "Redis at \(redis.address) answered a script in an unknown form")
         }
     }
 
-    /// Forgets the result that is kept for those who ask later.
+    /// Forgets the result that is kept for later waiters.
     package func forget(_ address: String) async throws(RedisError) {
         try await redis.send("DEL", .text(InterestKeys(address: address, name: name).kept))
     }
 
-    /// Takes a waiter's name away again.
+    /// Removes a waiter.
     package func leave(_ address: String, waiter: Waiter) async throws(RedisError) {
         try await redis.send("ZREM", .text(InterestKeys(address: address, name: name).waiters), .text(waiter.rawValue))
     }
 }
 
-/// The right to do the work on an address, as long as its lease lasts.
+/// Represents the right to do the work on an address, for as long as its lease lasts.
 package struct Ownership: Sendable {
     package let lease: Lease
 
-    /// Tells all who wait what came of the work, and gives the address free, in one step.
+    /// Publishes the result to all waiters and releases the address, in one step.
     ///
-    /// - Parameters:
-    ///   - keptFor: for how long those who ask later are told the same.
-    /// - Returns: who waited, to be woken; nil when the lease was lost to another owner: then nobody was told.
+    /// - Parameter keptFor: the time for which later waiters receive the same result.
+    /// - Returns: the waiters, to be woken; nil if the lease was lost to another owner, and nothing was published.
     package func complete(_ result: [UInt8], keptFor: Duration = .zero) async throws(RedisError) -> [Waiter]? {
         let keys = lease.keys
         let reply = try await lease.redis.run(
             InterestScripts.complete,
             keys: [keys.owner, keys.token, keys.waiters, keys.kept, keys.results + "\(lease.token)"],
             arguments: [
-                .integer(lease.token), .bytes(result), .integer(keptFor.wholeMilliseconds), .text(keys.told),
+                .integer(lease.token), .bytes(result), .integer(keptFor.milliseconds), .text(keys.told),
             ])
         return reply.array?.compactMap { $0.string.map(Waiter.init) }
     }
 
-    /// Gives the address free without a result.
+    /// Releases the address without a result.
     ///
-    /// - Returns: who has waited longest, to be woken: it becomes the owner.
+    /// - Returns: the longest-waiting waiter, to be woken: it becomes the owner.
     package func abandon() async throws(RedisError) -> [Waiter] {
         let keys = lease.keys
         let reply = try await lease.redis.run(
@@ -95,7 +93,7 @@ package struct Ownership: Sendable {
     }
 }
 
-/// What is kept of one address; see docs/coordination.md.
+/// Builds the names of the keys of one address; see docs/coordination.md.
 struct InterestKeys: Sendable {
     private let prefix: String
 
@@ -104,17 +102,11 @@ struct InterestKeys: Sendable {
     var owner: String { prefix + "owner" }
     var token: String { prefix + "token" }
     var waiters: String { prefix + "waiters" }
-    /// The last result, for those who ask later.
+    /// The key of the last result, for later waiters.
     var kept: String { prefix + "kept" }
-    /// What the names of results begin with; a token follows.
+    /// The prefix of the keys of results; a token follows.
     var results: String { prefix + "result:" }
-    /// What the names of notes to waiters begin with; the waiter follows.
+    /// The prefix of the keys of results for single waiters; the waiter's name follows.
     var told: String { prefix + "told:" }
 }
 
-extension Duration {
-    var wholeMilliseconds: Int64 {
-        let (seconds, attoseconds) = components
-        return seconds * 1000 + attoseconds / 1_000_000_000_000_000
-    }
-}

@@ -1,7 +1,7 @@
-/// The scripts behind `Interest`. All keys of an address share its hash tag, those that a script makes up included.
+/// Holds the scripts behind `Interest`. All keys of an address share its hash tag, also those that a script composes.
 enum InterestScripts {
-    /// Keys: owner, token, waiters, told of this waiter, kept. Arguments: waiter, lease in ms, whether it may own, what the
-    /// names of results begin with, for how long waiters are remembered. Answers {0, token}, {1, result} or {2, ms}.
+    /// Joins a waiter. Keys: owner, token, waiters, this waiter's result, kept. Arguments: waiter, lease in ms, whether it may own, the
+    /// prefix of results, the time in seconds for which waiters are remembered. Answers {0, token}, {1, result} or {2, ms}.
     static let join = RedisScript(
         """
         local owner, last, waiters, waiter, lease = KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2]
@@ -21,7 +21,7 @@ enum InterestScripts {
         if isOthers or ARGV[3] == '0' then
           redis.call('ZADD', waiters, 'NX', now, waiter)
           redis.call('EXPIRE', waiters, ARGV[5])
-          -- A key is there to the end of its last millisecond.
+          -- A key exists to the end of its last millisecond.
           return {2, holder and redis.call('PTTL', owner) + 5 or lease}
         end
         local token = string.format('%.0f', math.max((tonumber(redis.call('GET', last)) or 0) + 1, now))
@@ -31,7 +31,7 @@ enum InterestScripts {
         return {0, token}
         """)
 
-    /// Keys: owner, token. Arguments: token, holder, lease in ms. Answers 1, or 0 when it is lost.
+    /// Renews a lease. Keys: owner, token. Arguments: token, holder, lease in ms. Answers 1, or 0 if the lease is lost.
     static let renew = RedisScript(
         """
         local last = redis.call('GET', KEYS[2])
@@ -41,8 +41,8 @@ enum InterestScripts {
         return 1
         """)
 
-    /// Keys: owner, token, waiters, kept, the result's. Arguments: token, result, for how long it is kept in ms, what the names of
-    /// notes to waiters begin with. Answers who waited; nothing when the lease is lost.
+    /// Publishes a result. Keys: owner, token, waiters, kept, result. Arguments: token, result, the time in ms for which it is kept, the
+    /// prefix of the results of single waiters. Answers the waiters, or nothing if the lease is lost.
     static let complete = RedisScript(
         """
         local last = redis.call('GET', KEYS[2])
@@ -59,7 +59,7 @@ enum InterestScripts {
         return waiting
         """)
 
-    /// Keys: owner, token, waiters. Argument: token. Answers who has waited longest.
+    /// Releases the address. Keys: owner, token, waiters. Argument: token. Answers the longest-waiting waiter.
     static let abandon = RedisScript(
         """
         if redis.call('GET', KEYS[2]) ~= ARGV[1] then return {} end

@@ -1,12 +1,12 @@
 import System
 import Synchronization
 
-/// The queue between those who send commands and the thread that owns the connection.
+/// Hands commands from tasks to the thread that owns the connection.
 final class Lane: Sendable {
     let address: RedisAddress
     let clientName: String
     let connectTimeout: Duration
-    /// Called on the connection's thread before it connects, to bring up a server of our own.
+    /// Runs on the connection's thread before it connects, to start the private server.
     let prepare: (@Sendable (Deadline) throws(RedisError) -> Void)?
     let waiter = PollWaiter()
     private let state = Mutex(State())
@@ -29,7 +29,7 @@ final class Lane: Sendable {
         self.prepare = prepare
     }
 
-    /// Hands over commands; the first ones start the thread.
+    /// Hands over commands; the first call starts the thread.
     func submit(_ exchange: Exchange) {
         enum Next { case nothing, wake, start, refuse }
         let next: Next = state.withLock { state in
@@ -61,7 +61,7 @@ final class Lane: Sendable {
         for exchange in queue { exchange.finish(.failure(error)) }
     }
 
-    /// What to do next, for the thread. With nothing new it is taken to sleep afterwards.
+    /// Returns the new exchanges to the thread. Without any, the thread counts as sleeping from then on.
     func take() -> (new: [Exchange], isClosing: Bool) {
         state.withLock { state in
             defer { state.queue = [] }
@@ -70,7 +70,7 @@ final class Lane: Sendable {
         }
     }
 
-    /// Takes no more commands; `continuation` hears when the thread has ended.
+    /// Refuses further commands, and resumes `continuation` when the thread has ended.
     func close(_ continuation: CheckedContinuation<Void, Never>? = nil) {
         let runs = state.withLock {
             $0.isClosing = true
@@ -80,7 +80,7 @@ final class Lane: Sendable {
         if runs { waiter.wake() } else { continuation?.resume() }
     }
 
-    /// The thread's last word.
+    /// Notes the end of the thread.
     func threadEnded() {
         let (queue, closers) = state.withLock { state in
             state.threadRuns = false

@@ -1,29 +1,29 @@
-/// A lock that ends by itself: its holder renews it, and learns when it has lost it.
+/// Represents a lock with a time limit, which its holder renews.
 ///
-/// Each holder has a fencing token, larger than those of all before it, also after Redis lost its data. Whoever was
-/// followed by another holder, or has given the lock back, can do nothing with its own any more.
+/// Each holder has a fencing token, larger than the tokens of all earlier holders, also after Redis lost its data. The token of a holder
+/// that was followed by another, or that released the lock, is void.
 package struct Lease: Sendable {
     package let token: Int64
-    /// How long it lasts from its last renewal.
+    /// The duration of the lease from its last renewal.
     package let duration: Duration
     let redis: Redis
     let keys: InterestKeys
     let holder: String
 
-    /// Makes it last its whole duration again.
+    /// Extends the lease by its whole duration from now.
     ///
-    /// - Returns: false when somebody else has it, or had it.
+    /// - Returns: false if another holder has the lease, or had it.
     package func renew() async throws(RedisError) -> Bool {
         let reply = try await redis.run(
             InterestScripts.renew, keys: [keys.owner, keys.token],
-            arguments: [.integer(token), .text(holder), .integer(duration.wholeMilliseconds)])
+            arguments: [.integer(token), .text(holder), .integer(duration.milliseconds)])
         return reply.int == 1
     }
 
-    /// Runs `work`, and renews the lease meanwhile; when it is lost, `work` is cancelled.
+    /// Runs `work` and renews the lease meanwhile; cancels `work` if the lease is lost.
     ///
-    /// While Redis does not answer, the work goes on: what it comes to is refused at the end if the lease was lost.
-    /// - Returns: nil when the lease was lost.
+    /// While Redis does not answer, the work goes on; `complete` refuses its result if the lease was lost.
+    /// - Returns: nil if the lease was lost.
     package func holding<Value: Sendable>(_ work: @escaping @Sendable () async throws -> Value) async throws -> Value? {
         try await withThrowingTaskGroup(of: Value?.self) { group in
             group.addTask { try await work() }
@@ -34,7 +34,7 @@ package struct Lease: Sendable {
             defer { group.cancelAll() }
             let first = try await group.next() ?? nil
             group.cancelAll()
-            // Nothing of a renewal may be under way when the lock is given back.
+            // No renewal may be in progress when the lock is released.
             while (try? await group.next()) != nil {}
             try Task.checkCancellation()
             return first

@@ -1,6 +1,6 @@
 import Glibc
 
-/// One connection that is open and greeted: what is sent, and the replies that come back, in order.
+/// Represents one open and greeted connection: sends commands and reads the replies in order.
 final class Link {
     private let address: RedisAddress
     private let socket: Socket
@@ -25,19 +25,19 @@ final class Link {
     var descriptor: Int32 { socket.descriptor }
     var hasOutput: Bool { sentCount < output.count }
 
-    /// The events to wait for.
+    /// The events to wait for with `poll`.
     var interest: Int32 { Int32(POLLIN) | (hasOutput ? Int32(POLLOUT) : 0) }
 
     func enqueue(_ bytes: [UInt8]) {
         if sentCount == output.count {
             sentCount = 0
-            // Keeps the array's memory for the next small batches, but not that of one huge value.
+            // The array keeps its memory for the next small batches, unless a huge value enlarged it.
             output.removeAll(keepingCapacity: output.capacity <= 1 << 20)
         }
         output.append(contentsOf: bytes)
     }
 
-    /// Sends what the system takes without waiting.
+    /// Sends as many bytes as the system accepts without waiting.
     func flush() throws(RedisError) {
         while hasOutput {
             let moved = output.withUnsafeBytes { socket.send(UnsafeRawBufferPointer(rebasing: $0[sentCount...])) }
@@ -49,7 +49,9 @@ final class Link {
         }
     }
 
-    /// Takes what has arrived, once. False when nothing had.
+    /// Reads once.
+    ///
+    /// - Returns: false if no bytes had arrived.
     func receive() throws(RedisError) -> Bool {
         switch socket.receive(into: buffer) {
         case .wouldBlock: return false
@@ -72,7 +74,7 @@ final class Link {
         }
     }
 
-    /// Sends commands and waits for all replies, for when nothing else is under way.
+    /// Sends commands and waits for all replies, while no other command is pending.
     func exchange(_ batch: CommandBatch, until deadline: Deadline, waiter: PollWaiter) throws(RedisError)
         -> [RedisValue]
     {
@@ -96,6 +98,6 @@ final class Link {
 
     private func malformed(_ error: ReplyReader.Malformed) -> RedisError {
         RedisError(
-            .protocolError, "what answers at \(address) does not speak Redis's protocol: \(error.reason.singleLine)")
+            .protocolError, "the server at \(address) does not use the Redis protocol: \(error.reason.singleLine)")
     }
 }

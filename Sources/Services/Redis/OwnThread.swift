@@ -1,6 +1,6 @@
 import System
 
-/// The answer of blocking work that runs on a thread of its own, away from the cooperative pool.
+/// Runs blocking work on a thread of its own, away from the cooperative pool, and returns its answer.
 func onOwnThread<Answer: Sendable>(
     _ work: @escaping @Sendable () throws(RedisError) -> Answer
 ) async throws(RedisError) -> Answer {

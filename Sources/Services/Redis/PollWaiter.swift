@@ -1,11 +1,11 @@
 import Glibc
 import Synchronization
 
-/// Lets a thread wait for a descriptor, and others wake or stop it.
+/// Lets one thread wait for a descriptor, and other threads wake or stop it.
 final class PollWaiter: Sendable {
     enum Outcome: Equatable { case ready, timedOut, woken, stopped }
 
-    /// The two ends of a socket pair: a byte in it is a wake-up.
+    /// The reading end of a socket pair; a byte in it is a wake-up.
     private let reading: Int32
     private let writing: Int32
     private let stopped = Atomic(false)
@@ -24,11 +24,11 @@ final class PollWaiter: Sendable {
         close(writing)
     }
 
-    /// False when the system had no descriptors to give.
+    /// Whether the system had descriptors for the socket pair.
     var isUsable: Bool { reading >= 0 }
     var isStopped: Bool { stopped.load(ordering: .acquiring) }
 
-    /// A full socket holds wake-ups enough.
+    /// Ends the current wait, or the next one. A full socket needs no further wake-up.
     func wake() { _ = send(writing, [1], 1, Int32(MSG_NOSIGNAL)) }
 
     /// Ends this wait and all later ones.
@@ -37,7 +37,7 @@ final class PollWaiter: Sendable {
         wake()
     }
 
-    /// Waits for `events` on a descriptor (-1: for nothing but a wake-up).
+    /// Waits for `events` on a descriptor; -1 waits only for a wake-up.
     func wait(for events: Int32, on descriptor: Int32, until deadline: Deadline) -> Outcome {
         var entries = [
             pollfd(fd: descriptor, events: Int16(events), revents: 0),
@@ -58,7 +58,7 @@ final class PollWaiter: Sendable {
         }
     }
 
-    /// As `wait`, but wake-ups do not end it.
+    /// Waits like `wait`, but ignores wake-ups.
     func waitThrough(for events: Int32, on descriptor: Int32, until deadline: Deadline) -> Outcome {
         while true {
             let outcome = wait(for: events, on: descriptor, until: deadline)

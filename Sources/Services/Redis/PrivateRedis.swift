@@ -1,6 +1,6 @@
-/// A Redis server of the user's own, for machines where nobody set one up.
+/// Provides a Redis server of the user's own, for machines without a configured one.
 package enum PrivateRedis {
-    /// Where Redis is: what is configured, else a private server that is started when it does not run.
+    /// Returns the address of the configured server, or of a private server, which is started if it is not running.
     ///
     /// The private server listens on `<state>/redis/redis.sock` only, keeps its data in that folder (append-only file,
     /// written to disk every second), and outlives the tool; `redis-cli -s <state>/redis/redis.sock shutdown` ends it.
@@ -14,7 +14,7 @@ package enum PrivateRedis {
         return try await onOwnThread { () throws(RedisError) in try server.running(until: startDeadline) }
     }
 
-    /// A connection to what `address` gives; one to a private server starts it again should it die.
+    /// Opens a connection to the server of `address`. A private server that dies is started again.
     package static func connection(
         environment: String?, stateDirectory: String, clientName: String,
         connectTimeout: Duration = .seconds(5), commandTimeout: Duration = .seconds(5)

@@ -2,12 +2,12 @@ import Process
 import System
 import Glibc
 
-/// The private server's folder, and how to find or start the server in it. All of it blocks.
+/// Finds or starts the private server of a folder. All methods block.
 struct PrivateServer: Sendable {
     private let folder: String
     private let program: String
 
-    /// - Parameter stateDirectory: where the folder is, or will be; a relative path counts from the working folder.
+    /// - Parameter stateDirectory: the folder above the server's folder; a relative path counts from the working folder.
     init(stateDirectory: String, program: String = "redis-server") throws(RedisError) {
         folder = try Self.absolute(stateDirectory) + "/redis"
         self.program = program
@@ -16,13 +16,13 @@ struct PrivateServer: Sendable {
     private static func absolute(_ path: String) throws(RedisError) -> String {
         if path.hasPrefix("/") { return path }
         guard let here = getcwd(nil, 0) else {
-            throw RedisError(.configuration, "the working folder is gone, and with it \(path.singleLine)")
+            throw RedisError(.configuration, "unable to use the relative path \(path.singleLine): the working folder does not exist any more")
         }
         defer { free(here) }
         return "\(String(cString: here))/\(path)"
     }
 
-    /// The address of the server, which answers.
+    /// Returns the address of the server once it answers.
     func running(until deadline: Deadline) throws(RedisError) -> RedisAddress {
         let address = RedisAddress.unix(path: "\(folder)/redis.sock", database: 0)
         try RedisAddress.checkLength(of: "\(folder)/redis.sock")
@@ -40,7 +40,7 @@ struct PrivateServer: Sendable {
         return address
     }
 
-    /// False when nothing listens there.
+    /// Returns whether the server answers; false if nothing listens.
     private func answers(_ address: RedisAddress, until deadline: Deadline) throws(RedisError) -> Bool {
         let waiter = PollWaiter()
         if try Socket.isVacant("\(folder)/redis.sock", until: deadline, waiter: waiter) { return false }
@@ -48,7 +48,7 @@ struct PrivateServer: Sendable {
         return true
     }
 
-    /// An exclusive lock on a file, which lasts until the descriptor is closed.
+    /// Locks a file exclusively, until the returned descriptor is closed.
     private func lock(_ path: String, until deadline: Deadline) throws(RedisError) -> Int32 {
         let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard descriptor >= 0 else {
@@ -65,7 +65,7 @@ struct PrivateServer: Sendable {
         return descriptor
     }
 
-    /// Makes the folder, for this user alone.
+    /// Makes the folder, with access for this user only.
     private func makeFolder() throws(RedisError) {
         let made = makeFolders(folder, mode: 0o700)
         guard made.error == 0 else {
@@ -92,7 +92,7 @@ struct PrivateServer: Sendable {
         defer { close(nothing) }
         let ending: ChildProcess.Ending?
         do throws(ChildProcess.Failure) {
-            // It puts itself into the background; this is the end of its foreground part.
+            // The server puts itself into the background; this waits for the end of its foreground process.
             let child = try ChildProcess([program] + options, input: nothing, output: log, errors: log)
             ending = child.wait(atMost: deadline.remaining)
             if ending == nil { child.signal(SIGKILL) }
@@ -117,7 +117,7 @@ struct PrivateServer: Sendable {
         ]
     }
 
-    /// A server that still uses the folder: a second one would write to the same file.
+    /// The process id of a server that still uses the folder: a second one would write to the same file.
     private var stray: pid_t? {
         guard let text = contents(of: "\(folder)/redis.pid", last: 32),
             let pid = pid_t(text.prefix { $0.isNumber }),
@@ -133,7 +133,7 @@ struct PrivateServer: Sendable {
         RedisError(.configuration, "unable to start a private redis-server in \(folder): \(reason)".singleLine)
     }
 
-    /// What the server said last.
+    /// The last line of the server's log.
     private var lastLogLine: String? {
         contents(of: "\(folder)/redis.log", last: 4096)?.split(separator: "\n").last.map(String.init)
     }

@@ -1,14 +1,15 @@
-/// How many events are allowed in how much time.
+/// Describes a rate limit: the number of events that are allowed in a window of time.
 package struct RateLimit: Sendable, Equatable {
     package enum Algorithm: String, Sendable, CaseIterable {
-        /// The window starts at a key's first event and ends for all of its events at once. One number a key; around
-        /// the end of a window up to twice the limit may pass in a short time.
+        /// The window starts at a key's first event and ends for all of its events at once. It keeps one number for each key; around the
+        /// end of a window, up to twice the limit is allowed within a short time.
         case fixed
-        /// Never more than the limit in any window, wherever it starts. Exact: it keeps the times of the allowed
-        /// events, about ten bytes each. Two weighted counters would be smaller, but only estimate: they refuse
-        /// people who keep to the limit and cannot tell when to come back.
+        /// Any window, wherever it starts, has at most the limit. It is exact and keeps the times of the allowed events, about ten bytes
+        /// each. Two weighted counters would be smaller, but they only estimate: they refuse people who keep to the limit, and cannot
+        /// tell when the next event is allowed.
         case sliding
-        /// A burst at once, then evenly at the limit's pace. One number a key (the time at which the bucket is full).
+        /// A burst is allowed at once, then events at the limit's pace. It keeps one number for each key: the time at which the bucket is
+        /// full.
         case tokenBucket = "token-bucket"
     }
 
@@ -16,14 +17,14 @@ package struct RateLimit: Sendable, Equatable {
     package let algorithm: Algorithm
     package let limit: Int
     package let window: Duration
-    /// The bucket's size, of a token bucket.
+    /// The size of a token bucket, in events.
     package let burst: Int
 
     /// - Parameters:
-    ///   - name: part of the keys in Redis: `A-Z a-z 0-9 . _ * # + -`, 200 bytes at most.
+    ///   - name: a part of the keys in Redis: `A-Z a-z 0-9 . _ * # + -`, 200 bytes at most.
     ///   - limit: from 1 to 1,000,000,000; a sliding window takes 100,000, a token bucket 100,000 a second at most.
     ///   - window: from 1 ms to 366 days.
-    ///   - burst: for a token bucket; as large as the limit by default.
+    ///   - burst: the size of a token bucket; by default the limit.
     package init(
         name: String, algorithm: Algorithm = .fixed, limit: Int, window: Duration, burst: Int? = nil
     ) throws(RedisError) {
@@ -54,17 +55,17 @@ package struct RateLimit: Sendable, Equatable {
         return nil
     }
 
-    var windowMilliseconds: Int64 { window.wholeMilliseconds }
+    var windowMilliseconds: Int64 { window.milliseconds }
 }
 
-/// What a rate limit says of one event.
+/// Holds the decision of a rate limit on one event.
 package struct RateDecision: Sendable, Equatable {
     package let isAllowed: Bool
-    /// How many more would be allowed now.
+    /// The number of further events that are allowed now.
     package let remaining: Int
-    /// When the next one is allowed; 0 when one is allowed now.
+    /// The time until the next event is allowed; 0 if one is allowed now.
     package let retryAfterMilliseconds: Int64
-    /// The first refusal of this key in a window: the one to answer, when each would be too many.
+    /// Whether this is the first refusal of the key in a window: the one to answer, where answering each would be too much.
     package let isFirstRefusal: Bool
 
     package init(isAllowed: Bool, remaining: Int, retryAfterMilliseconds: Int64, isFirstRefusal: Bool) {
@@ -74,8 +75,9 @@ package struct RateDecision: Sendable, Equatable {
         self.isFirstRefusal = isFirstRefusal
     }
 
-    /// Reads the one number that the scripts answer: what remains, or below zero, twice the milliseconds to wait and 1
-    /// for a first refusal. One number costs a third of a list's time.
+    /// Reads the number that the scripts answer: the remaining events, or, below zero, twice the ms to wait, plus 1 for a first refusal.
+    ///
+    /// One number takes a third of the time of a list.
     init(packed number: Int64) {
         let isAllowed = number >= 0
         self.init(
@@ -84,12 +86,12 @@ package struct RateDecision: Sendable, Equatable {
     }
 }
 
-/// What happens to an event that is asked about.
+/// Tells whether a decision counts an event, refuses it, or both.
 package enum RateMode: String, Sendable, CaseIterable {
     /// An allowed event counts.
     case checkAndCount = "check-and-count"
-    /// Nothing counts.
+    /// No event counts.
     case check
-    /// The event counts, and has happened: it is not refused.
+    /// The event has already happened: it counts and is never refused.
     case count
 }

@@ -20,8 +20,8 @@ package struct RateLimiter: Sendable {
     package func decide(
         _ keys: [String], _ mode: RateMode = .checkAndCount, timeout: Duration? = nil
     ) async throws(RedisError) -> [RateDecision] {
-        let runs = stride(from: 0, to: keys.count, by: Self.eventsARun).map {
-            keys[$0..<min(keys.count, $0 + Self.eventsARun)]
+        let runs = stride(from: 0, to: keys.count, by: Self.eventsPerRun).map {
+            keys[$0..<min(keys.count, $0 + Self.eventsPerRun)]
         }
         var decisions: [RateDecision] = []
         decisions.reserveCapacity(keys.count)
@@ -38,7 +38,7 @@ package struct RateLimiter: Sendable {
         return decisions
     }
 
-    /// - Parameter runs: the keys on which one run of the script decides. Nobody else is served meanwhile.
+    /// - Parameter runs: the keys of each run of the script. The server serves no other client during a run.
     private func replies(
         to runs: [ArraySlice<String>], _ mode: RateMode, _ timeout: Duration?
     ) async throws(RedisError) -> [RedisValue] {
@@ -61,13 +61,13 @@ package struct RateLimiter: Sendable {
     private func decisions(of reply: RedisValue, count: Int) throws(RedisError) -> [RateDecision] {
         let numbers = try redis.checked(reply).array?.compactMap(\.int) ?? []
         guard numbers.count == count else {
-            throw RedisError(.protocolError, "Redis at \(redis.address) answered a script with something else")
+            throw RedisError(.protocolError, "Redis at \(redis.address) answered a script in an unknown form")
         }
         return numbers.map { RateDecision(packed: $0) }
     }
 
-    /// Well under a millisecond.
-    private static let eventsARun = 32
+    /// The number of events that one run of the script decides on, which takes well under a millisecond.
+    private static let eventsPerRun = 32
 
     private func encodedArguments(_ mode: RateMode) -> [UInt8] {
         var batch = CommandBatch()

@@ -1,9 +1,9 @@
-/// The scripts behind `RateLimiter`. Arguments: mode, limit, window in milliseconds, burst; the keys of one event after those
-/// of another. The answer is a number for each event: see `RateDecision.init(packed:)`.
+/// Holds the scripts behind `RateLimiter`. Arguments: mode, limit, window in milliseconds, burst; the keys of one event after those of
+/// another. The answer is a number for each event: see `RateDecision.init(packed:)`.
 ///
-/// One run decides on several events, because what it costs to call a script is most of what a decision costs.
+/// One run decides on several events, because the call of a script takes most of the time of a decision.
 enum RateScripts {
-    /// The script, and what follows the event's key in the names of the keys that it takes.
+    /// Returns the script of an algorithm, and the suffixes of its keys behind the event's key.
     static func script(for algorithm: RateLimit.Algorithm) -> (RedisScript, keySuffixes: [String]) {
         switch algorithm {
         case .fixed: (fixed, ["}"])
@@ -12,7 +12,7 @@ enum RateScripts {
         }
     }
 
-    /// A counter that lives as long as the window. A refusal counts one beyond the limit, which marks the first one.
+    /// Keeps a counter that lives as long as the window. The first refusal raises it to one above the limit, which marks it.
     private static let fixed = RedisScript(
         """
         local mode, limit, window = ARGV[1], tonumber(ARGV[2]), ARGV[3]
@@ -46,7 +46,7 @@ enum RateScripts {
         return answers
         """)
 
-    /// A list of the times of what was counted, oldest first, in microseconds.
+    /// Keeps a list of the times of counted events in microseconds, oldest first.
     private static let sliding = RedisScript(
         """
         local mode, limit, window = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -80,7 +80,7 @@ enum RateScripts {
         return answers
         """)
 
-    /// The time at which the bucket will be full again, in microseconds: each event moves it by one interval.
+    /// Keeps the time in microseconds at which the bucket will be full again: each event moves it by one interval.
     private static let tokenBucket = RedisScript(
         """
         local mode, limit, window = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])

@@ -1,16 +1,15 @@
-/// A connection to a Redis server, shared by any number of tasks.
+/// Represents a connection to a Redis server that any number of tasks share.
 ///
-/// It connects at the first command and again after it was lost. One thread owns it; what concurrent tasks send goes out
-/// together. Commands that were under way when it was lost fail with `.unreachable` and are never repeated behind the
-/// caller's back; see `withRetry`. Commands that wait in the server (`BLPOP`, `XREADGROUP BLOCK`) hold up all behind
-/// them, and `SUBSCRIBE`, `SELECT`, `MONITOR` change what the connection is: give the first a `Redis` of their own, and
-/// do not use the others.
+/// It connects at the first command, and again after the connection was lost. One thread owns it and sends the commands of concurrent
+/// tasks together. Commands that were pending when the connection was lost fail with `.unreachable` and are not repeated; see
+/// `withRetry`. Commands that wait in the server (`BLPOP`, `XREADGROUP BLOCK`) delay all commands behind them and need a `Redis` of their
+/// own. `SUBSCRIBE`, `SELECT` and `MONITOR` change the state of the connection and must not be used.
 package final class Redis: Sendable {
     package let address: RedisAddress
     private let commandTimeout: Duration
     private let lane: Lane
 
-    /// - Parameter clientName: what `CLIENT LIST` shows.
+    /// - Parameter clientName: the name that `CLIENT LIST` shows.
     package convenience init(
         _ address: RedisAddress, clientName: String,
         connectTimeout: Duration = .seconds(5), commandTimeout: Duration = .seconds(5)
@@ -33,32 +32,34 @@ package final class Redis: Sendable {
     deinit { lane.close() }
 
     /// Sends one command.
-    /// - Throws: an error reply too.
+    ///
+    /// - Throws: `RedisError`, also for an error reply.
     @discardableResult
     package func send(_ command: RedisArgument...) async throws(RedisError) -> RedisValue {
         try await send(command)
     }
 
-    /// Sends one command; one that waits in the server brings its own timeout, longer than that wait.
+    /// Sends one command. A command that waits in the server needs a timeout that is longer than its wait.
     @discardableResult
     package func send(_ command: [RedisArgument], timeout: Duration? = nil) async throws(RedisError) -> RedisValue {
         try checked(try await exchange(CommandBatch([command]), timeout: timeout).first ?? .null)
     }
 
-    /// Sends commands one behind the other without waiting in between; replies in order, refusals among them as `.error`.
+    /// Sends commands without waiting in between; returns the replies in order, error replies as `.error`.
     package func pipeline(
         _ commands: [[RedisArgument]], timeout: Duration? = nil
     ) async throws(RedisError) -> [RedisValue] {
         try await exchange(CommandBatch(commands), timeout: timeout)
     }
 
-    /// As `pipeline`, with commands encoded beforehand.
+    /// Sends encoded commands without waiting in between; returns the replies in order, error replies as `.error`.
     package func pipeline(_ batch: CommandBatch, timeout: Duration? = nil) async throws(RedisError) -> [RedisValue] {
         try await exchange(batch, timeout: timeout)
     }
 
-    /// Runs commands in one atomic step (`MULTI` … `EXEC`); replies in order, failures of single ones as `.error`.
-    /// - Throws: when the server refuses a command of them: then it has run none.
+    /// Runs commands in one atomic step (`MULTI` … `EXEC`); returns the replies in order, failures of single commands as `.error`.
+    ///
+    /// - Throws: `RedisError` if the server refuses one of the commands; it then has run none.
     package func transaction(
         _ commands: [[RedisArgument]], timeout: Duration? = nil
     ) async throws(RedisError) -> [RedisValue] {
@@ -71,26 +72,20 @@ package final class Redis: Sendable {
         return results
     }
 
-    /// Waits for what is under way, within limits, and closes; later commands fail with `.closed`.
+    /// Waits for pending commands, within the connection timeout, and closes; later commands fail with `.closed`.
     package func close() async {
         await withCheckedContinuation { lane.close($0) }
     }
 
     func exchange(_ batch: CommandBatch, timeout: Duration?) async throws(RedisError) -> [RedisValue] {
         guard batch.count > 0 else { return [] }
+        guard !Task.isCancelled else { throw Exchange.cancelled }
         let exchange = Exchange(batch, deadline: .after(timeout ?? commandTimeout))
-        let outcome = await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                exchange.attach(continuation)
-                if !exchange.isFinished { lane.submit(exchange) }
-            }
-        } onCancel: {
-            exchange.finish(.failure(RedisError(.cancelled, "the wait for Redis was cancelled")))
-        }
-        return try outcome.get()
+        lane.submit(exchange)
+        return try await exchange.replies()
     }
 
-    /// An error reply becomes an error.
+    /// Returns a reply, or throws an error reply as an error.
     package func checked(_ reply: RedisValue) throws(RedisError) -> RedisValue {
         if case .error(let text) = reply { throw RedisError(reply: text, from: address) }
         return reply

@@ -1,6 +1,6 @@
 import JSON
 
-/// Where a Redis server listens.
+/// Represents the address of a Redis server.
 package enum RedisAddress: Sendable, Hashable {
     case unix(path: String, database: Int)
     case tcp(host: String, port: Int, database: Int, user: String?, password: String?)
@@ -117,7 +117,7 @@ extension RedisAddress: CustomStringConvertible, CustomDebugStringConvertible, C
         }
     }
 
-    /// The address as a person writes it, without the password.
+    /// The address in its written form, without the password.
     package var description: String {
         switch self {
         case .unix(let path, let database):
@@ -130,6 +130,6 @@ extension RedisAddress: CustomStringConvertible, CustomDebugStringConvertible, C
     }
 
     package var debugDescription: String { description }
-    /// Empty, so that `dump` does not show the password.
+    /// An empty mirror, so that `dump` does not show the password.
     package var customMirror: Mirror { Mirror(self, children: []) }
 }

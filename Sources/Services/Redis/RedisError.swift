@@ -1,39 +1,41 @@
-/// Why Redis did not do what was asked.
+package import System
+
+/// Tells why a command or a connection failed.
 ///
-/// The message names the server's address, never its password nor any argument of a command.
-package struct RedisError: Error, Sendable, Equatable, CustomStringConvertible {
+/// The message names the server's address, and never its password or an argument of a command.
+package struct RedisError: ReportableError, Sendable, Equatable, CustomStringConvertible {
     package enum Code: Sendable, Equatable {
-        /// No connection, or it was lost while the command was on its way: it may or may not have been carried out.
+        /// There is no connection, or it was lost while the command was pending: the command may have been carried out.
         case unreachable
-        /// No answer before the deadline: the command may or may not have been carried out.
+        /// There was no answer before the deadline: the command may have been carried out.
         case timedOut
-        /// The password, the user, or what the user may do.
+        /// The server refuses the password or the user, or the user lacks a permission.
         case authentication
-        /// The server is a replica, or is told not to write.
+        /// The server is a replica, or is configured not to write.
         case readOnly
         /// The server's memory limit is reached.
         case outOfMemory
         /// The key holds another kind of value.
         case wrongType
-        /// The server still reads its data set from disk.
+        /// The server is still reading its data set from disk.
         case loading
         /// The script is not in the server's cache.
         case noScript
-        /// Any other refusal, in the server's words.
+        /// Any other error reply.
         case server
-        /// The other side does not speak Redis's protocol.
+        /// The other side does not use the Redis protocol.
         case protocolError
         /// This side closed the connection.
         case closed
-        /// The task that waited was cancelled: the command may or may not have been carried out.
+        /// The waiting task was cancelled: the command may have been carried out.
         case cancelled
-        /// The address, a path, or a start of a server of our own.
+        /// The address or a path is invalid, or the private server cannot be started.
         case configuration
     }
 
     package let code: Code
     package let message: String
-    /// Whether the same call may succeed later.
+    /// Whether the failure is transient: the same call may succeed later.
     package let isTemporary: Bool
 
     package init(_ code: Code, _ message: String, isTemporary: Bool? = nil) {
@@ -43,6 +45,16 @@ package struct RedisError: Error, Sendable, Equatable, CustomStringConvertible {
     }
 
     package var description: String { message }
+
+    package var exitStatus: ExitStatus {
+        switch code {
+        case .authentication: .authenticationRefused
+        case .protocolError: .protocolBroken
+        case .loading, .outOfMemory: .tryAgain
+        case .readOnly, .wrongType, .configuration: .configuration
+        default: .unavailable
+        }
+    }
 }
 
 extension RedisError.Code {
@@ -55,7 +67,7 @@ extension RedisError.Code {
 }
 
 extension RedisError {
-    /// Reads an error reply: its first word is the code.
+    /// Reads an error reply, whose first word is the code.
     init(reply: String, from address: RedisAddress) {
         let word = String(reply.prefix { $0 != " " })
         let code = Self.codes[word] ?? .server
@@ -64,7 +76,7 @@ extension RedisError {
             isTemporary: code.isTemporary || Self.temporaryWords.contains(word))
     }
 
-    /// The server, with what to do about an answer in which it does not say that.
+    /// Returns the beginning of the message: the server, and a remedy where the error reply names none.
     private static func explained(_ code: Code, _ address: RedisAddress) -> String {
         switch code {
         case .outOfMemory:
@@ -80,12 +92,12 @@ extension RedisError {
         "NOSCRIPT": .noScript,
     ]
 
-    /// Refusals of the server's state, not of the command.
+    /// The codes of error replies that concern the state of the server, not the command.
     private static let temporaryWords: Set<String> = ["BUSY", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "MISCONF"]
 }
 
 extension String {
-    /// The text as one line of a log, bounded.
+    /// The text as one log line of at most 300 characters.
     var singleLine: String {
         String(String.UnicodeScalarView(unicodeScalars.prefix(300).map { $0.value < 32 || $0.value == 127 ? " " : $0 }))
     }

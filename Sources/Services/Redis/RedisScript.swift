@@ -1,20 +1,20 @@
 import Synchronization
 
-/// A Lua script that the server runs in one atomic step.
+/// Represents a Lua script that the server runs in one atomic step.
 package final class RedisScript: Sendable {
     package let source: String
     private let knownHash = Mutex<String?>(nil)
 
     package init(_ source: String) { self.source = source }
 
-    /// What servers call the script; known once one of them has been asked.
+    /// The server's name for the script; nil until a server has loaded it.
     var hash: String? {
         get { knownHash.withLock { $0 } }
         set { knownHash.withLock { $0 = newValue } }
     }
 }
 
-/// One run of a script in a batch.
+/// Represents one run of a script in a batch.
 package struct ScriptCall: Sendable {
     package var keys: [String]
     package var arguments: [RedisArgument]
@@ -26,7 +26,7 @@ package struct ScriptCall: Sendable {
 }
 
 extension Redis {
-    /// Runs a script; a server that does not know it yet is given it.
+    /// Runs a script, and loads it into the server first if needed.
     package func run(
         _ script: RedisScript, keys: [String], arguments: [RedisArgument] = [], timeout: Duration? = nil
     ) async throws(RedisError) -> RedisValue {
@@ -34,7 +34,7 @@ extension Redis {
         return try checked(try await run(script, [call], timeout: timeout)[0])
     }
 
-    /// Runs a script many times at full speed; replies in order, refusals among them as `.error`.
+    /// Runs a script several times without waiting in between; returns the replies in order, error replies as `.error`.
     package func run(
         _ script: RedisScript, _ calls: [ScriptCall], timeout: Duration? = nil
     ) async throws(RedisError) -> [RedisValue] {
@@ -51,7 +51,7 @@ extension Redis {
 
     /// Runs a script `count` times; `encode` adds the EVALSHA command of one index.
     ///
-    /// Runs that met a server without the script did nothing, so they, and only they, are repeated.
+    /// Runs that failed because the server did not have the script did nothing, and are repeated.
     package func run(
         _ script: RedisScript, count: Int, timeout: Duration?,
         encode: (_ index: Int, _ hash: String, inout CommandBatch) -> Void

@@ -1,4 +1,4 @@
-/// A reply of Redis.
+/// Represents a reply of Redis.
 package enum RedisValue: Sendable, Equatable {
     case null
     case integer(Int64)
@@ -35,7 +35,7 @@ package enum RedisValue: Sendable, Equatable {
     package var isNull: Bool { self == .null }
 }
 
-/// One word of a command.
+/// Represents one word of a command.
 package enum RedisArgument: Sendable, Equatable {
     case text(String)
     case bytes([UInt8])

@@ -1,11 +1,11 @@
 import CHiredis
 import Glibc
 
-/// Takes bytes from the server and gives back replies; hiredis's parser.
+/// Parses bytes from the server into replies, with the parser of hiredis.
 struct ReplyReader: ~Copyable {
     private let reader: UnsafeMutablePointer<redisReader>
 
-    /// - Returns: nil when memory is short.
+    /// Fails if memory is short.
     init?() {
         guard let reader = redisReaderCreate() else { return nil }
         self.reader = reader
@@ -13,14 +13,15 @@ struct ReplyReader: ~Copyable {
 
     deinit { redisReaderFree(reader) }
 
-    /// Takes what arrived.
-    /// - Throws: what is wrong with it, in a few words.
+    /// Takes bytes that have arrived.
+    ///
+    /// - Throws: `Malformed`, with a short reason.
     mutating func feed(_ bytes: UnsafeRawBufferPointer) throws(Malformed) {
         let start = bytes.bindMemory(to: CChar.self).baseAddress
         guard redisReaderFeed(reader, start, bytes.count) == REDIS_OK else { throw Malformed(reason: errorText) }
     }
 
-    /// The next whole reply, nil when more bytes are needed.
+    /// Returns the next whole reply, or nil if more bytes are needed.
     mutating func next() throws(Malformed) -> RedisValue? {
         var reply: UnsafeMutableRawPointer?
         guard redisReaderGetReply(reader, &reply) == REDIS_OK else { throw Malformed(reason: errorText) }

@@ -1,24 +1,24 @@
-/// Calls again after temporary failures, with growing pauses, until `limit` is over. Only for what may be done twice.
+package import System
+
+/// Calls Redis again after temporary failures, with growing pauses, until `limit` is over.
 ///
-/// Pauses start at `firstPause`, double up to `longestPause`, and vary at random by half, so that many tools do not come
-/// back in step.
+/// Only for calls that may be carried out twice.
 /// - Throws: the last failure.
 package func withRetry<Answer>(
-    for limit: Duration, firstPause: Duration = .milliseconds(50), longestPause: Duration = .seconds(2),
+    for limit: Duration, backoff: Backoff = Backoff(first: .milliseconds(50), longest: .seconds(2)),
     _ call: () async throws(RedisError) -> Answer
 ) async throws(RedisError) -> Answer {
     let end = ContinuousClock.now + limit
-    var pause = firstPause
+    var backoff = backoff
     while true {
         do throws(RedisError) {
             return try await call()
         } catch {
-            let wait = pause * Double.random(in: 0.5...1)
-            guard error.isTemporary, ContinuousClock.now + wait < end else { throw error }
-            guard (try? await Task.sleep(for: wait)) != nil else {
-                throw RedisError(.cancelled, "the wait for Redis was cancelled")
+            let pause = backoff.next()
+            guard error.isTemporary, ContinuousClock.now + pause < end else { throw error }
+            guard (try? await Task.sleep(for: pause)) != nil else {
+                throw Exchange.cancelled
             }
-            pause = min(pause * 2, longestPause)
         }
     }
 }

@@ -1,6 +1,6 @@
 import Glibc
 
-/// A connected, non-blocking, close-on-exec stream socket; closed when it goes out of use.
+/// Owns a connected, non-blocking, close-on-exec stream socket, and closes it when it is destroyed.
 struct Socket: ~Copyable {
     let descriptor: Int32
 
@@ -8,15 +8,16 @@ struct Socket: ~Copyable {
 
     static let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
 
-    /// Connects to the first address that accepts.
-    /// - Throws: `.unreachable`, naming the Redis address.
+    /// Connects to the first address that accepts a connection.
+    ///
+    /// - Throws: `.unreachable`, with the Redis address.
     static func connect(
         to address: RedisAddress, until deadline: Deadline, waiter: PollWaiter
     ) throws(RedisError) -> Socket {
         let candidates = try resolve(address, until: deadline, waiter: waiter)
         var reason = "no address"
         for (index, candidate) in candidates.enumerated() {
-            // One address that swallows packets must not use up the others' time.
+            // An address that does not answer must not use up the time of the other addresses.
             let isLast = index == candidates.count - 1
             let cutoff = isLast ? deadline : min(deadline, .after(.seconds(2)))
             do throws(Failure) {
@@ -28,7 +29,7 @@ struct Socket: ~Copyable {
         throw RedisError(.unreachable, "unable to reach Redis at \(address): \(reason)")
     }
 
-    /// Whether nobody listens at a Unix socket, as opposed to somebody who cannot be reached now.
+    /// Returns whether no process listens at a Unix socket. A listening process that cannot accept now does not count as none.
     static func isVacant(_ path: String, until deadline: Deadline, waiter: PollWaiter) throws(RedisError) -> Bool {
         let address = try SocketAddress(path: path)
         do throws(Failure) {
@@ -93,7 +94,7 @@ struct Socket: ~Copyable {
         }
     }
 
-    /// No delay for small commands; a peer whose machine has gone is noticed within half a minute.
+    /// Sends small commands without delay, and detects a lost peer within half a minute.
     private func tune() {
         set(Int32(IPPROTO_TCP), TCP_NODELAY, 1)
         set(SOL_SOCKET, SO_KEEPALIVE, 1)
@@ -113,12 +114,12 @@ struct Socket: ~Copyable {
         case lost(reason: String)
     }
 
-    /// Sends what the system takes now. A peer that has gone is an error, not a signal.
+    /// Sends as many bytes as the system accepts now. A closed connection is reported as an error, not as a signal.
     func send(_ bytes: UnsafeRawBufferPointer) -> Moved {
         moved(Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL)))
     }
 
-    /// Takes what has arrived.
+    /// Reads the bytes that have arrived.
     func receive(into buffer: UnsafeMutableRawBufferPointer) -> Moved {
         let count = recv(descriptor, buffer.baseAddress, buffer.count, 0)
         return count == 0 ? .lost(reason: "the server closed the connection") : moved(count)
@@ -130,5 +131,5 @@ struct Socket: ~Copyable {
     }
 }
 
-/// The system's words for an error number.
+/// Returns the system's text for an error number.
 func systemReason(_ code: Int32) -> String { String(cString: strerror(code)) }

@@ -2,7 +2,7 @@ import System
 import Glibc
 import Synchronization
 
-/// A socket address in the system's form.
+/// Represents a socket address in the system's form.
 struct SocketAddress: Sendable {
     let family: Int32
     let bytes: [UInt8]
@@ -21,7 +21,7 @@ struct SocketAddress: Sendable {
         self.init(family: AF_UNIX, form)
     }
 
-    /// An address written in digits, nil for a name.
+    /// Reads a numeric address; returns nil for a name.
     init?(literal host: String, port: Int) {
         var v4 = sockaddr_in()
         var v6 = sockaddr_in6()
@@ -44,10 +44,9 @@ struct SocketAddress: Sendable {
         bytes = [UInt8](UnsafeRawBufferPointer(start: address, count: Int(info.ai_addrlen)))
     }
 
-    /// The addresses of a host name, in the system's order.
+    /// Returns the addresses of a host name, in the system's order.
     ///
-    /// The system's resolver has no deadline of its own that could be set, so it runs on a thread that is left
-    /// behind when it takes too long.
+    /// The system's resolver has no deadline, so it runs on a thread that is abandoned when it takes too long.
     static func lookUp(
         _ host: String, port: Int, until deadline: Deadline, waiter: PollWaiter
     ) throws(RedisError) -> [SocketAddress] {

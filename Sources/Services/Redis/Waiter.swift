@@ -1,6 +1,6 @@
-/// Who waits for something that another process does: an event in a queue, or in a process that reads a pipe.
+/// Names an event that waits for work of another process: an event in a queue, or in a process that reads a pipe.
 ///
-/// The text is kept in Redis beside what is waited for; `Runtime.wake` reads it.
+/// The name is stored in Redis beside the awaited work; `Runtime.wake` reads it.
 package struct Waiter: RawRepresentable, Sendable, Hashable, CustomStringConvertible {
     package let rawValue: String
 

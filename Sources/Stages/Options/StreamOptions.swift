@@ -1,5 +1,6 @@
 package import ArgumentParser
 import Queue
+import System
 
 /// Holds the arguments of every tool that reads envelopes.
 package struct InputOptions: ParsableArguments, Sendable {
@@ -100,8 +101,7 @@ package struct QueueOptions: ParsableArguments, Sendable {
     ///
     /// - Parameter attempt: The failed attempt's number, from 1.
     package func pause(after attempt: Int) -> Duration {
-        let limit = min(maxBackoff.duration, backoff.duration * (1 << min(attempt - 1, 30)))
-        return limit * Double.random(in: 0...1)
+        Backoff(first: backoff.duration, longest: maxBackoff.duration, jitter: .full).pause(after: attempt)
     }
 }
 

@@ -4,14 +4,14 @@ import Logging
 import Payloads
 import Synchronization
 
-/// A line that nothing can be done with, and why.
+/// Represents a line that cannot be handled, with the reason.
 package struct Refused: Sendable {
     let line: [UInt8]
     let sizeBytes: Int
     package let fault: MalformedInput
     let correlationID: EventID?
 
-    /// - Parameter sizeBytes: of the whole line, when `line` is only its beginning.
+    /// - Parameter sizeBytes: the size of the whole line, also if `line` holds only its beginning.
     package init(line: [UInt8], sizeBytes: Int, fault: MalformedInput, correlationID: EventID?) {
         self.line = line
         self.sizeBytes = sizeBytes
@@ -21,13 +21,13 @@ package struct Refused: Sendable {
 
     package func isOf(_ line: [UInt8]) -> Bool { self.line == line }
 
-    package static func tooLong(prefix: [UInt8], sizeBytes: Int) -> Refused {
-        Refused(
+    package static func tooLong(prefix: [UInt8], sizeBytes: Int) -> RefusedLine {
+        RefusedLine(
             line: prefix, sizeBytes: sizeBytes, fault: MalformedInput(.tooLong, "longer than --max-line"),
             correlationID: nil)
     }
 
-    /// The `events.dead_letter` that tells of it.
+    /// Returns the `events.dead_letter` for the line.
     package func deadLetter(tool: String) -> Envelope {
         Envelope(
             DeadLetter(line: line, sizeBytes: sizeBytes, fault: fault, tool: tool),
@@ -35,7 +35,7 @@ package struct Refused: Sendable {
     }
 }
 
-/// The dead-letter output: a file or FIFO of `events.dead_letter`, and always a line in the log or a count there.
+/// Writes refused lines to the dead-letter output, a file or FIFO of `events.dead_letter`, and logs or counts each of them.
 package final class DeadLetters: Sendable {
     private let runtime: Runtime
     private let output: EventOutput?
@@ -45,22 +45,22 @@ package final class DeadLetters: Sendable {
         output = if let path { try await EventOutput(endpoint: path, shutdown: runtime.shutdown) } else { nil }
     }
 
-    /// Returns when the dead letter is written.
-    package func add(_ refused: Refused) async throws {
+    /// Logs a refused line and writes its dead letter; returns when that is written.
+    package func add(_ refused: RefusedLine) async throws {
         runtime.note(refused)
         try await output?.write([refused.deadLetter(tool: runtime.tool)])
     }
 }
 
-/// Which refused lines are told in full: the first few of a kind a minute. The rest are counted, so that a million malformed
-/// lines make no million lines of log.
+/// Decides which refused lines are logged in full: the first five of a kind, then one a minute. The others are counted, so that a
+/// million malformed lines do not make a million log lines.
 struct RefusalLog {
-    static let toldInFull = 5
+    static let loggedInFull = 5
     static let window = Duration.seconds(60)
 
     private struct Kind {
         var start: ContinuousClock.Instant
-        var told = 0
+        var logged = 0
         var counted = 0
     }
 
@@ -70,12 +70,12 @@ struct RefusalLog {
 
     /// Takes one refused line.
     ///
-    /// - Returns: whether it is told in full, and how many before it were only counted.
-    mutating func add(_ code: MalformedInput.Code, at now: ContinuousClock.Instant) -> (isTold: Bool, counted: Int) {
+    /// - Returns: whether the line is logged in full, and the number of lines before it that were only counted.
+    mutating func add(_ code: MalformedInput.Code, at now: ContinuousClock.Instant) -> (isLogged: Bool, counted: Int) {
         var kind = kinds[code] ?? Kind(start: now)
         defer { kinds[code] = kind }
-        if kind.told < RefusalLog.toldInFull {
-            kind.told += 1
+        if kind.logged < RefusalLog.loggedInFull {
+            kind.logged += 1
             return (true, 0)
         }
         if now - kind.start < RefusalLog.window {
@@ -83,12 +83,12 @@ struct RefusalLog {
             return (false, 0)
         }
         let counted = kind.counted
-        kind = Kind(start: now, told: 1)
+        kind = Kind(start: now, logged: 1)
         return (true, counted)
     }
 
-    /// How many were counted and not told yet.
-    var untold: [(code: MalformedInput.Code, counted: Int)] {
+    /// The number of lines of each kind that were counted and not logged yet.
+    var unlogged: [(code: MalformedInput.Code, counted: Int)] {
         kinds.filter { $0.value.counted > 0 }
             .map { ($0.key, $0.value.counted) }
             .sorted { $0.code.rawValue < $1.code.rawValue }
@@ -96,26 +96,26 @@ struct RefusalLog {
 }
 
 extension Runtime {
-    /// Notes that a line was refused: in the log, and for the exit status.
-    package func note(_ refused: Refused) {
+    /// Logs or counts a refused line, and notes it for the exit status.
+    package func note(_ refused: RefusedLine) {
         let code = refused.fault.code
-        let (isTold, counted) = refusals.withLock { $0.add(code, at: .now) }
-        if counted > 0 { tell(code, counted) }
-        guard isTold else { return }
+        let (isLogged, counted) = refusals.withLock { $0.add(code, at: .now) }
+        if counted > 0 { logCount(code, counted) }
+        guard isLogged else { return }
         log.warning(
             "refused a line: \(refused.fault.reason)",
             metadata: [
-                "code": "\(code.rawValue)", "size_bytes": "\(refused.sizeBytes)",
+                "code": "\(code.rawValue)", "size_bytes": .stringConvertible(refused.sizeBytes),
                 "line": "\(String(decoding: refused.line.prefix(120), as: UTF8.self).printable)",
             ])
     }
 
-    /// Tells of the refused lines that have only been counted.
-    func tellRefusals() {
-        for (code, counted) in refusals.withLock({ $0.untold }) { tell(code, counted) }
+    /// Logs the number of refused lines that have only been counted.
+    func logCountedRefusals() {
+        for (code, counted) in refusals.withLock({ $0.unlogged }) { logCount(code, counted) }
     }
 
-    private func tell(_ code: MalformedInput.Code, _ counted: Int) {
-        log.warning("refused \(counted) more lines", metadata: ["code": "\(code.rawValue)", "count": "\(counted)"])
+    private func logCount(_ code: MalformedInput.Code, _ counted: Int) {
+        log.warning("refused \(counted) more lines", metadata: ["code": "\(code.rawValue)", "count": .stringConvertible(counted)])
     }
 }

@@ -4,9 +4,9 @@ package import Envelope
 import Glibc
 package import Queue
 
-/// Where whole lines go, for tasks: standard output, a file (appended to), a FIFO, or a queue.
+/// Writes whole lines from tasks to standard output, a file (appended to), a FIFO, or a queue.
 ///
-/// A write returns when the kernel, or the queue, has all of it; `LineOutput` says more.
+/// A write returns when the kernel, or the queue, has all of it; see `LineOutput`.
 package final class EventOutput: Sendable {
     private enum Kind {
         case lines(BlockingThread, LineOutput)
@@ -15,7 +15,7 @@ package final class EventOutput: Sendable {
 
     private let kind: Kind
 
-    /// - Throws: `ToolError` (74), what is wrong with a queue, and `CancellationError` when the shutdown ended a wait.
+    /// - Throws: `ToolError` (74), `QueueError`, and `CancellationError` when the shutdown ended a wait.
     package init(_ options: OutputOptions, runtime: Runtime) async throws {
         if let queue = try QueueName(endpoint: options.to) {
             kind = .queue(try await QueueSink([queue], maxLength: options.maxLength, runtime: runtime))
@@ -25,7 +25,7 @@ package final class EventOutput: Sendable {
     }
 
     /// - Parameters:
-    ///   - endpoint: `-` or a path; a FIFO is opened when a reader is there.
+    ///   - endpoint: `-` or a path; a FIFO is opened once it has a reader.
     ///   - shutdown: ends the wait for that reader.
     /// - Throws: `ToolError` (74), and `CancellationError` when the wait was ended.
     package init(endpoint: String, shutdown: Shutdown) async throws {
@@ -39,9 +39,9 @@ package final class EventOutput: Sendable {
         return .lines(thread, try await thread.run { try LineOutput(endpoint: endpoint) })
     }
 
-    /// To block in `open` until a FIFO has a reader would not hear a signal.
+    /// Waits until a FIFO has a reader. A signal would not end a wait in `open` itself.
     ///
-    /// - Returns: a descriptor that keeps the next `open` from blocking; nil for what is no FIFO.
+    /// - Returns: a descriptor that keeps the next `open` from blocking; nil if the path leads to something else than a FIFO.
     private static func waitForReader(of path: String, _ shutdown: Shutdown) async throws -> Int32? {
         var status = stat()
         guard path != "-", stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFIFO else { return nil }
@@ -67,8 +67,9 @@ package final class EventOutput: Sendable {
         try await write(envelopes.flatMap(\.line))
     }
 
-    /// Writes an envelope and at once, before anything else can happen, runs `note`: what it notes down and what was written part
-    /// only when the process is killed between two system calls.
+    /// Writes an envelope and runs `note` immediately afterwards, on the same thread.
+    ///
+    /// The envelope and the note differ only if the process is killed between the two system calls.
     package func write(_ envelope: Envelope, noting note: @escaping @Sendable () throws -> Void) async throws {
         let line = envelope.line
         switch kind {
@@ -85,35 +86,35 @@ package final class EventOutput: Sendable {
 
     /// Publishes an envelope and sets a key of Redis in one step.
     ///
-    /// - Returns: false when the output is no queue, and nothing was done.
+    /// - Returns: false, with nothing done, if the output is not a queue.
     package func publish(_ envelope: Envelope, settingKey key: String, to value: String) async throws -> Bool {
         guard case .queue(let sink) = kind else { return false }
         try await sink.publish(QueueLine.lines(of: envelope.line), setting: [(key, value)])
         return true
     }
 
-    /// Writes what came of entries together, whole lines, and acknowledges all of them: in one step when this is a queue, too.
+    /// Writes the joint results of entries, whole lines, and acknowledges the entries; in one step if the output is a queue.
     package func write(_ lines: [UInt8], finishing entries: [QueueEntry], of source: QueueSource) async throws {
-        var results = Results()
+        var results = BatchResults()
         for (index, entry) in entries.enumerated() { results.add(entry) { if index == 0 { $0 = lines } } }
         try await write(results, from: source)
     }
 
-    /// The queue, when it is one.
+    /// The queue, if the output is one.
     package var sink: QueueSink? {
         if case .queue(let sink) = kind { sink } else { nil }
     }
 
-    /// Writes what came of events, and acknowledges those of a queue: in one step when the output is a queue, too.
-    func write(_ results: Results, from source: QueueSource?) async throws {
+    /// Writes the results of events, and acknowledges those of a queue; in one step if the output is a queue.
+    func write(_ results: BatchResults, from source: QueueSource?) async throws {
         switch (kind, source) {
         case (.lines, nil): try await write(results.bytes)
         case (.queue(let sink), nil): try await sink.publish(results.lines)
         case (.queue(let sink), let source?): try await source.finish(results.ofEntries, to: sink.outputs)
         case (.lines, let source?):
-            // What another worker has by now is for that one to write.
+            // The results of entries that another worker has claimed are left to that worker.
             let entries = results.items.compactMap(\.entry)
-            let owned = try await source.stillOwned(entries)
+            let owned = try await source.entriesStillLeased(entries)
             try await write(owned.count == entries.count ? results.bytes : results.bytes(of: owned))
             try await source.finish(owned.map { QueueResult($0) })
         }
@@ -123,5 +124,44 @@ package final class EventOutput: Sendable {
 extension LineOutput {
     fileprivate func writeNow(_ lines: [UInt8]) throws {
         try lines.withUnsafeBytes { try write($0) }
+    }
+}
+
+/// Collects the results of a batch of events: whole lines behind one another, and the entry that each belongs to.
+struct BatchResults: Sendable {
+    struct Item: Sendable {
+        let entry: QueueEntry?
+        let range: Range<Int>
+    }
+
+    private(set) var bytes: [UInt8] = []
+    private(set) var items: [Item] = []
+
+    mutating func reserve(bytes count: Int, items: Int) {
+        bytes.reserveCapacity(count)
+        self.items.reserveCapacity(items)
+    }
+
+    /// Adds the results of one event.
+    mutating func add(_ entry: QueueEntry?, _ write: (inout [UInt8]) -> Void) {
+        let start = bytes.count
+        write(&bytes)
+        items.append(Item(entry: entry, range: start..<bytes.count))
+    }
+
+    var lines: [QueueLine] { items.flatMap(lines) }
+
+    var ofEntries: [QueueResult] {
+        items.compactMap { item in item.entry.map { QueueResult($0, lines: lines(of: item)) } }
+    }
+
+    func bytes(of entries: Set<QueueEntry>) -> [UInt8] {
+        var kept: [UInt8] = []
+        for item in items where item.entry.map(entries.contains) ?? true { kept += bytes[item.range] }
+        return kept
+    }
+
+    private func lines(of item: Item) -> [QueueLine] {
+        bytes[item.range].split(separator: UInt8(ascii: "\n")).map { QueueLine($0) }
     }
 }

@@ -6,8 +6,8 @@ import Queue
 import Synchronization
 import System
 
-/// What a stage works on, in the order it came: the events it accepted, and the lines that only pass through.
-package enum Incoming: Sendable {
+/// Represents one line of a stage's input: an event that the stage accepts, or a line that it forwards.
+package enum IncomingLine: Sendable {
     case event(Envelope, Line)
     case other(Line)
 
@@ -18,13 +18,29 @@ package enum Incoming: Sendable {
     }
 }
 
-/// As `Incoming`, with what a queue is to be told when it is done.
+/// Represents a line of the input together with its queue entry, if it came from a queue.
 struct Received: Sendable {
-    let incoming: Incoming
+    let incoming: IncomingLine
     let entry: QueueEntry?
 }
 
-/// A stage's input: checked, with malformed lines gone to the dead letters.
+/// Reads lines from standard input, a file or a FIFO, for tasks; ends at the end of the file or at shutdown.
+package final class EventInput: Sendable {
+    private let thread = BlockingThread()
+    private let reader: Mutex<LineReader>
+
+    /// - Parameter endpoint: `-` or a path.
+    package init(endpoint: String, maxLineBytes: Int, shutdown: Shutdown) {
+        reader = Mutex(LineReader(endpoint: endpoint, maxLineBytes: maxLineBytes, shutdown: shutdown))
+    }
+
+    /// Returns the lines that are readable now; waits for the first. Returns nil at the end.
+    package func next() async throws -> [LineSplitter.Output]? {
+        try await thread.run { try self.reader.withLock { try $0.next() } }
+    }
+}
+
+/// Reads a stage's input, checks it, and sends malformed lines to the dead letters.
 package final class EventStream: Sendable {
     enum Source {
         case lines(EventInput)
@@ -37,7 +53,7 @@ package final class EventStream: Sendable {
     private let maxLineBytes: Int
     private let parser = Mutex(ParserBox())
 
-    /// - Parameter accepts: whether the stage works on events of a type; the rest is passed through unparsed.
+    /// - Parameter accepts: whether the stage handles events of a type; other lines are forwarded unparsed.
     package init(runtime: Runtime, options: InputOptions, accepts: @escaping @Sendable (String) -> Bool) async throws {
         maxLineBytes = Int(options.maxLine.bytes)
         if let queue = try QueueName(endpoint: options.from) {
@@ -54,15 +70,17 @@ package final class EventStream: Sendable {
         if case .queue(let queue) = source { queue } else { nil }
     }
 
-    /// What goes into the queue that it comes from would go round for ever.
+    /// Checks that the output is not the queue that the input comes from.
+    ///
+    /// - Throws: `ToolError` (64).
     func checkIsNotLoop(_ sink: QueueSink?) throws(ToolError) {
         try queue?.checkIsNotLoop(sink)
     }
 
-    /// Everything that is readable now; waits for the first. nil at the end of input and at shutdown.
-    package func next() async throws -> [Incoming]? {
+    /// Returns all lines that are readable now; waits for the first. Returns nil at the end of input and at shutdown.
+    package func next() async throws -> [IncomingLine]? {
         guard case .lines(let input) = source else {
-            // Events of a queue are acknowledged by the loops only.
+            // Only the loops acknowledge events of a queue.
             throw ToolError(.usage, "this tool cannot read from a queue")
         }
         return try await next(of: input)?.map(\.incoming)
@@ -71,7 +89,7 @@ package final class EventStream: Sendable {
     func next(of input: EventInput) async throws -> [Received]? {
         while let outputs = try await input.next() {
             var items: [Received] = []
-            var refused: [Refused] = []
+            var refused: [RefusedLine] = []
             for output in outputs {
                 switch output {
                 case .lines(let block):
@@ -90,9 +108,9 @@ package final class EventStream: Sendable {
         return nil
     }
 
-    /// Entries of a queue as events; those that are malformed, or have ended too many workers, go to its dead letters.
+    /// Reads entries of a queue; malformed ones, and those without attempts left, go to the queue's dead letters.
     ///
-    /// - Parameter giveUp: what else is published about an event of which the workers died.
+    /// - Parameter givingUp: makes the events that are published about an event without attempts left, from the event and the reason.
     func received(
         _ entries: [TakenEntry], from queue: QueueSource, to sink: QueueSink?,
         givingUp: (Envelope, String) -> [Envelope] = { _, _ in [] }
@@ -103,26 +121,26 @@ package final class EventStream: Sendable {
             switch isTooLong ? .failure(tooLong(taken.line)) : sort(Line(taken.line)) {
             case .failure(let refused):
                 try await deadLetters.add(refused)
-                try await queue.bury(taken.entry, refused.burial, to: sink)
-            case .success(let incoming) where queue.isWornOut(taken.entry):
+                try await queue.moveToDeadLetters(taken.entry, refused.reason, to: sink)
+            case .success(let incoming) where queue.hasExhaustedAttempts(taken.entry):
                 var results: [Envelope] = []
                 if case .event(let event, _) = incoming {
-                    results = givingUp(event, QueueSource.wornOut(taken.entry).reason)
+                    results = givingUp(event, QueueSource.exhaustedReason(taken.entry).text)
                 }
-                try await queue.buryWornOut(taken.entry, publishing: results, to: sink)
+                try await queue.deadLetterExhausted(taken.entry, publishing: results, to: sink)
             case .success(let incoming): items.append(Received(incoming: incoming, entry: taken.entry))
             }
         }
         return items
     }
 
-    private func tooLong(_ line: [UInt8]) -> Refused {
+    private func tooLong(_ line: [UInt8]) -> RefusedLine {
         .tooLong(prefix: Array(line.prefix(4096)), sizeBytes: line.count)
     }
 
     private enum Sorted {
-        case success(Incoming)
-        case failure(Refused)
+        case success(IncomingLine)
+        case failure(RefusedLine)
     }
 
     private func sort(_ line: Line) -> Sorted {
@@ -132,34 +150,34 @@ package final class EventStream: Sendable {
                 if let fault = scanned.fault {
                     let correlation = EventID(String(decoding: scanned.correlationID, as: UTF8.self))
                     return .failure(
-                        Refused(line: line.bytes, sizeBytes: bytes.count, fault: fault, correlationID: correlation))
+                        RefusedLine(line: line.bytes, sizeBytes: bytes.count, fault: fault, correlationID: correlation))
                 }
                 guard accepts(String(decoding: scanned.type, as: UTF8.self)) else { return .success(.other(line)) }
                 do throws(MalformedInput) {
                     return .success(.event(try Envelope(try box.parser.parse(bytes, padded: true)), line))
                 } catch {
                     return .failure(
-                        Refused(line: line.bytes, sizeBytes: bytes.count, fault: error, correlationID: nil))
+                        RefusedLine(line: line.bytes, sizeBytes: bytes.count, fault: error, correlationID: nil))
                 }
             }
         }
     }
 
-    /// Sends an event that the stage accepted, but cannot work on, to the dead letters.
+    /// Sends an event that the stage accepted but cannot handle to the dead letters.
     package func refuse(_ event: Envelope, _ line: Line, _ fault: MalformedInput) async throws {
         try await refuse(event, line, nil, fault)
     }
 
     func refuse(_ event: Envelope, _ line: Line, _ entry: QueueEntry?, _ fault: MalformedInput) async throws {
         let bytes = line.bytes
-        let refused = Refused(line: bytes, sizeBytes: bytes.count, fault: fault, correlationID: event.correlationID)
+        let refused = RefusedLine(line: bytes, sizeBytes: bytes.count, fault: fault, correlationID: event.correlationID)
         try await deadLetters.add(refused)
-        if let entry, let queue { try await queue.bury(entry, refused.burial, to: nil) }
+        if let entry, let queue { try await queue.moveToDeadLetters(entry, refused.reason, to: nil) }
     }
 }
 
-extension Refused {
-    fileprivate var burial: Burial { Burial(code: fault.code.rawValue, reason: fault.reason) }
+extension RefusedLine {
+    fileprivate var reason: DeadLetterReason { DeadLetterReason(code: fault.code.rawValue, text: fault.reason) }
 }
 
 private struct ParserBox: ~Copyable, @unchecked Sendable {

@@ -2,21 +2,21 @@ package import Glibc
 import JSON
 package import System
 
-/// Where whole lines go, written on the caller's own thread: standard output, a file (appended to) or a FIFO.
+/// Writes whole lines on the caller's own thread to standard output, a file (appended to) or a FIFO.
 ///
-/// A write returns when the kernel has all of it. On pipes and FIFOs it holds an advisory lock, so that several stages may
-/// write into one FIFO without mixing lines longer than the 4,096 bytes that a pipe keeps together by itself.
+/// A write returns when the kernel has all of it. On pipes and FIFOs it holds an advisory lock: several stages may write into one
+/// FIFO without mixing lines, also those longer than the 4,096 bytes that the kernel writes to a pipe in one piece.
 package final class LineOutput: Sendable {
-    /// What a FIFO's readers mean to its writer.
+    /// Tells whether an output depends on the readers of its FIFO.
     package enum Readers: Sendable {
-        /// The output opens when there is one, and is over when the last one goes away.
+        /// The output opens once there is a reader, and fails when the last one has gone.
         case needed
-        /// They may come and go: what is in the FIFO waits for the next one, for as long as the output is open.
+        /// Readers may come and go. While the output is open, the FIFO keeps its contents for the next reader.
         case mayComeAndGo
     }
 
-    /// How long nothing may be taken from a FIFO before that is told.
-    static let patience = Duration.seconds(5)
+    /// The time after which a FIFO from which nothing is read counts as stalled.
+    static let stallLimit = Duration.seconds(5)
 
     package let name: String
     private let descriptor: Int32
@@ -26,8 +26,8 @@ package final class LineOutput: Sendable {
     private let onStall: @Sendable () -> Void
 
     /// - Parameters:
-    ///   - endpoint: `-` or a path. A file is made when it is not there; when its last line is torn, it is ended first.
-    ///   - onStall: called once each time that a FIFO whose readers may come and go has taken nothing for 5 seconds.
+    ///   - endpoint: `-` or a path. A missing file is created; a torn last line is ended first.
+    ///   - onStall: called once each time that a FIFO whose readers may come and go has stalled for 5 seconds.
     package init(
         endpoint: String, readers: Readers = .needed, onStall: @escaping @Sendable () -> Void = {}
     ) throws(ToolError) {
@@ -45,27 +45,27 @@ package final class LineOutput: Sendable {
 
     deinit { if ownsDescriptor { close(descriptor) } }
 
-    /// Whether a path leads to a FIFO that readers can come back to. Nobody can to a pipe without a name: there the end of the
-    /// reader must stay an error.
+    /// Returns whether a path leads to a FIFO with a name, to which readers can come back. With an unnamed pipe, the end of the reader
+    /// must stay an error.
     package static func isNamedFIFO(_ path: String) -> Bool {
         var status = stat()
         return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO && !PipeCalls.isUnnamed(path)
     }
 
     private static func open(_ path: String, keepsFIFO: Bool) throws(ToolError) -> Int32 {
-        // With an end for reading of its own, a FIFO keeps what is in it, and never breaks.
+        // While this process holds the reading end too, the FIFO keeps its contents and never breaks.
         let flags = keepsFIFO ? O_RDWR | O_NONBLOCK : O_WRONLY | O_CREAT | O_APPEND
         let descriptor = Glibc.open(path, flags | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw ToolError.localIO("unable to open \(path)") }
-        // Best effort: users have a limit on it, and a smaller FIFO only fills earlier.
+        // Best effort: the kernel limits pipe sizes by user, and a smaller FIFO only fills earlier.
         if keepsFIFO { PipeCalls.resize(descriptor, bytes: 1 << 20) }
         return descriptor
     }
 
-    /// A writer that was killed, or a disk that was full, may have left the beginning of a line, which the next would continue.
+    /// Ends a torn last line, which the next line would continue: a killed writer or a full disk may have left it.
     private static func endTornLine(_ path: String, _ descriptor: Int32, size: off_t) throws(ToolError) {
         guard size > 0 else { return }
-        // A file that may be written but not read is taken as it is.
+        // A file without read permission is not checked.
         let reading = Glibc.open(path, O_RDONLY | O_CLOEXEC)
         guard reading >= 0 else { return }
         defer { close(reading) }
@@ -82,9 +82,9 @@ package final class LineOutput: Sendable {
         }
     }
 
-    /// Writes whole lines, line feeds included, from where they are in memory.
+    /// Writes whole lines, line feeds included, without copying them.
     ///
-    /// - Parameter accepted: told how many bytes the kernel took, each time that it took some.
+    /// - Parameter accepted: receives the number of bytes that the kernel took, after each system call.
     package func write(
         _ pieces: UnsafeBufferPointer<iovec>, accepted: (Int) -> Void = { _ in }
     ) throws(ToolError) {
@@ -106,7 +106,7 @@ package final class LineOutput: Sendable {
 
     private func waitUntilWritable() {
         var set = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-        if poll(&set, 1, Int32(LineOutput.patience.milliseconds)) == 0 {
+        if poll(&set, 1, Int32(LineOutput.stallLimit.milliseconds)) == 0 {
             onStall()
             poll(&set, 1, -1)
         }
@@ -118,8 +118,8 @@ package final class LineOutput: Sendable {
             : ToolError.localIO("unable to write to \(name)", errno: number)
     }
 
-    /// Ends the writing: what a network's file system held back fails now at the latest, and what is in a FIFO whose readers
-    /// may come and go has been taken when this returns.
+    /// Ends the writing: reports errors that a network file system held back, and waits until the contents of a FIFO whose readers
+    /// may come and go have been read.
     package func finish() throws(ToolError) {
         let duplicate = dup(descriptor)
         guard duplicate < 0 || close(duplicate) == 0 else { throw failure(errno) }
@@ -128,10 +128,11 @@ package final class LineOutput: Sendable {
 
     private func waitUntilTaken() {
         var left = unreadBytes
-        // Other writers may keep the FIFO from ever being empty, but what comes out of it is what went in first.
+        // Other writers may keep the FIFO from ever being empty, but a FIFO's oldest bytes are read first.
         var untaken = left
         var stalledSince = ContinuousClock.now
-        var hasTold = false
+        var hasReported = false
+        // The pauses of a poll, not of a retry.
         var pause: UInt32 = 500
         while left > 0, untaken > 0 {
             usleep(pause)
@@ -139,38 +140,40 @@ package final class LineOutput: Sendable {
             let now = unreadBytes
             if now < left {
                 untaken -= left - now
-                (stalledSince, hasTold) = (.now, false)
-            } else if !hasTold, ContinuousClock.now - stalledSince > LineOutput.patience {
-                hasTold = true
+                (stalledSince, hasReported) = (.now, false)
+            } else if !hasReported, ContinuousClock.now - stalledSince > LineOutput.stallLimit {
+                hasReported = true
                 onStall()
             }
             left = now
         }
     }
 
-    /// What is in a FIFO whose readers may come and go: it is lost when this output ends first. 0 for everything else.
+    /// The number of unread bytes in a FIFO whose readers may come and go, which are lost if this output ends; 0 for other outputs.
     package var unreadBytes: Int { keepsFIFO ? PipeCalls.unreadBytes(descriptor) : 0 }
 }
 
-/// Pieces of memory that are written one after another, and how far that has come.
+/// Writes pieces of memory one after another, and keeps the position that the writing has reached.
 package struct Pieces {
     private let pieces: UnsafeBufferPointer<iovec>
     private var index = 0
-    /// What has been written of the piece at `index`.
+    /// The number of bytes written of the piece at `index`.
     private var written = 0
 
     package init(_ pieces: UnsafeBufferPointer<iovec>) { self.pieces = pieces }
 
     package var isEmpty: Bool { index == pieces.count }
 
-    /// Writes as many as one call takes; how many bytes, or -1 with `errno`.
+    /// Writes as many bytes as one system call takes.
+    ///
+    /// - Returns: the number of bytes written, or -1 with `errno`.
     package func write(to descriptor: Int32) -> Int {
         let piece = pieces[index]
         if written > 0 { return Glibc.write(descriptor, piece.iov_base + written, piece.iov_len - written) }
         return writev(descriptor, pieces.baseAddress.map { $0 + index }, Int32(min(pieces.count - index, 1024)))
     }
 
-    /// Goes on behind the next `count` bytes.
+    /// Advances the position by `count` bytes.
     package mutating func drop(_ count: Int) {
         var count = count
         while index < pieces.count, count >= pieces[index].iov_len - written {

@@ -2,7 +2,7 @@ import Glibc
 package import JSON
 package import System
 
-/// Lines from standard input, a file or a FIFO, read on the caller's own thread; ends at end of file or at shutdown.
+/// Reads lines from standard input, a file or a FIFO on the caller's own thread; ends at the end of the file or at shutdown.
 package final class LineReader {
     private var descriptor: Int32?
     private let path: String
@@ -12,19 +12,19 @@ package final class LineReader {
 
     /// - Parameters:
     ///   - endpoint: `-` or a path; a FIFO or file is opened at the first read.
-    ///   - blockBytes: what one read takes at most, for as long as lines are not longer than that.
+    ///   - blockBytes: the size of one read at most, unless a line is longer.
     package init(endpoint: String, maxLineBytes: Int, blockBytes: Int = 256 << 10, shutdown: Shutdown) {
         descriptor = endpoint == "-" ? STDIN_FILENO : nil
         path = endpoint
         self.shutdown = shutdown
         splitter = LineSplitter(maxLineBytes: maxLineBytes, blockBytes: blockBytes)
-        // Fewer and larger reads; a pipe that cannot be enlarged is still a pipe.
+        // A larger pipe makes fewer and larger reads; one that cannot be enlarged still works.
         if let descriptor { PipeCalls.resize(descriptor, bytes: Int32(clamping: min(blockBytes, 1 << 20))) }
     }
 
     deinit { if let descriptor, descriptor != STDIN_FILENO { close(descriptor) } }
 
-    /// What is readable now, at least one line; waits until there is one. nil: the end.
+    /// Returns the lines that are readable now; waits for the first. Returns nil at the end.
     package func next() throws(ToolError) -> [LineSplitter.Output]? {
         while !isAtEnd {
             guard let descriptor = try opened(), try isReadable(descriptor) else { break }
@@ -40,19 +40,19 @@ package final class LineReader {
         }
         guard !isAtEnd else { return nil }
         isAtEnd = true
-        // After a signal an unfinished line is not the last line of anything.
+        // After a signal, the unfinished line is no last line: its writer may still be writing it.
         let rest = shutdown.isRequested ? [] : splitter.finish()
         return rest.isEmpty ? nil : rest
     }
 
-    /// Whether more can be read without waiting: then the next line, or the end, is near.
+    /// Whether more can be read without waiting.
     package var hasMore: Bool {
         guard !isAtEnd, let descriptor else { return false }
         var set = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         return poll(&set, 1, 0) > 0
     }
 
-    /// A FIFO is opened without blocking for a writer: a signal must be heard meanwhile.
+    /// Opens the input at the first call. A FIFO is opened without waiting for a writer, since a signal would not end that wait.
     private func opened() throws(ToolError) -> Int32? {
         if let descriptor { return descriptor }
         let opened = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
@@ -61,7 +61,9 @@ package final class LineReader {
         return opened
     }
 
-    /// Waits for data or the end of file. False: shutdown was requested.
+    /// Waits for data or the end of the file.
+    ///
+    /// - Returns: false if the shutdown is requested.
     private func isReadable(_ descriptor: Int32) throws(ToolError) -> Bool {
         var set = [
             pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),

@@ -4,14 +4,14 @@ import System
 import Glibc
 import Synchronization
 
-/// One line on a terminal that shows how far some work is; nothing where there is no terminal.
+/// Shows the progress of some work in one line of a terminal; does nothing without a terminal.
 package final class ProgressBar: Sendable {
-    /// What is known of the work.
+    /// Holds the known facts about the work.
     package struct Figures: Sendable {
         package var title: String?
-        /// A word for what is being done.
+        /// A word for the current step of the work.
         package var state: String
-        /// 0…1
+        /// The part that is done, from 0 to 1.
         package var fraction: Double?
         package var doneBytes: Int64?
         package var totalBytes: Int64?
@@ -44,7 +44,7 @@ package final class ProgressBar: Sendable {
         isTerminal = isatty(descriptor) == 1
     }
 
-    /// Draws the bar anew, ten times a second at most.
+    /// Draws the bar, at most ten times a second.
     package func show(_ progress: Figures) {
         guard isTerminal else { return }
         state.withLock { state in
@@ -56,7 +56,7 @@ package final class ProgressBar: Sendable {
         }
     }
 
-    /// Takes the bar away, so that other lines can be printed.
+    /// Removes the bar, so that other lines can be printed.
     package func clear() {
         state.withLock { state in
             if state.isDrawn { draw("\r\u{1B}[K") }
@@ -65,7 +65,7 @@ package final class ProgressBar: Sendable {
         }
     }
 
-    /// The bar as text without colours: `Title  [######----]  60%  12.0 MB of 20.0 MB  4.0 MB/s  0:02`.
+    /// Returns the bar as text without colours: `Title  [######----]  60%  12.0 MB of 20.0 MB  4.0 MB/s  0:02`.
     static func line(_ progress: Figures, columns: Int) -> String {
         var parts: [String] = []
         if let fraction = progress.fraction {

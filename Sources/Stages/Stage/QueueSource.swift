@@ -4,15 +4,15 @@ package import Options
 package import Queue
 package import System
 
-/// A queue as a stage's input: a `QueueConsumer` that waits out a Redis that is away, and tells the log what it loses.
+/// Reads a queue as a stage's input: waits while Redis is away, keeps leases, and logs the leases that it loses.
 ///
-/// Whoever takes entries does so within `keepingLeases`.
+/// Entries are taken within `keepingLeases`.
 package final class QueueSource: Sendable {
-    let consumer: QueueConsumer
+    package let consumer: QueueConsumer
     package let options: QueueOptions
     private let runtime: Runtime
 
-    /// - Throws: what is wrong with Redis, the queue or the group's name.
+    /// - Throws: `RedisError` and `QueueError`, when Redis, the queue or the group's name cannot be used.
     package init(_ queue: QueueName, options: QueueOptions, runtime: Runtime) async throws {
         self.runtime = runtime
         self.options = options
@@ -21,60 +21,43 @@ package final class QueueSource: Sendable {
         let consumer = try QueueConsumer(
             queue, redis: try await runtime.redis(), waiting: try await runtime.separateRedis(), settings: settings)
         self.consumer = consumer
-        try await runtime.atStart { try await consumer.open() }
-        await runtime.warnOfForgetfulRedis()
+        try await runtime.retryingAtStart { try await consumer.open() }
+        await runtime.checkRedisSettings()
     }
 
-    package enum Taken: Sendable {
-        case entries([TakenEntry])
-        /// It is to be worked on by a worker that does nothing else, and that takes nothing until it is done.
-        case alone(TakenEntry)
-        /// There is such an entry, for a worker that does nothing.
-        case suspect
-
-        package var entries: [TakenEntry] {
-            switch self {
-            case .entries(let entries): entries
-            case .alone(let entry): [entry]
-            case .suspect: []
-            }
-        }
-    }
-
-    /// What comes of its events must not go back into it: it would go round for ever.
+    /// Checks that the output is not the input: an event's results would be taken as events again, without end.
     ///
-    /// - Throws: `ToolError` (usage).
+    /// - Throws: `ToolError` (64).
     package func checkIsNotLoop(_ sink: QueueSink?) throws(ToolError) {
         guard sink?.outputs.queues.contains(consumer.queue) == true else { return }
         throw ToolError(
-            .usage, "\(consumer.queue) is read from and written to: what comes of its events would go round for ever")
+            .usage, "\(consumer.queue) is both input and output: the results of its events would be read again without end")
     }
 
-    /// What there is; waits for it. nil: the time is over, nothing is left, or the shutdown is requested.
+    /// Waits for entries and takes them.
     ///
     /// - Parameters:
-    ///   - isIdle: whether nothing else is worked on.
-    ///   - time: how long to wait at most.
-    ///   - untilEmpty: ends when the group has nothing left to do, now or later.
+    ///   - isIdle: whether the worker works on nothing else.
+    ///   - time: the longest wait; nil for no limit.
+    ///   - untilEmpty: ends the wait when the group has nothing left to do, now or later.
+    /// - Returns: nil when the time is over, nothing is left, or the shutdown is requested.
     package func next(
         limit: Int, isIdle: Bool, atMost time: Duration? = nil, untilEmpty: Bool = false
-    ) async throws -> Taken? {
+    ) async throws -> TakenEntries? {
         let end = time.map { ContinuousClock.now + $0 }
         while !runtime.shutdown.isRequested {
             try Task.checkCancellation()
-            let answer = try await runtime.patiently(until: end) {
+            let answer = try await runtime.untilRedisAnswers(until: end) {
                 try await self.consumer.take(limit: limit, isIdle: isIdle)
             }
             switch answer {
-            case .entries(let entries): return .entries(entries)
-            case .alone(let entry): return .alone(entry)
-            case .suspect: return .suspect
+            case .taken(let entries): return entries
             case .nothing(let lull):
                 if untilEmpty, lull.isEmpty { return nil }
-                // That the last of the work is done elsewhere is no news.
+                // No entry announces that another worker finished the last of the work.
                 let left = end.map { $0 - .now } ?? (untilEmpty ? .milliseconds(200) : .seconds(10))
                 guard left > .zero else { return nil }
-                try await runtime.patiently {
+                try await runtime.untilRedisAnswers {
                     _ = try await self.runtime.shutdown.interrupting {
                         try await self.consumer.waitForNews(lull, atMost: min(left, .seconds(10)))
                     }
@@ -84,7 +67,7 @@ package final class QueueSource: Sendable {
         return nil
     }
 
-    /// Runs `body`, keeps the leases of what it works on meanwhile, and gives back what it did not finish.
+    /// Runs `body`, renews the leases of the entries in work meanwhile, and returns unfinished entries to the queue afterwards.
     package func keepingLeases(_ body: () async throws -> Void) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await self.keepLeases() }
@@ -98,87 +81,90 @@ package final class QueueSource: Sendable {
     }
 
     private func leave() async {
-        // What cannot be given back now is taken by others when its lease is over.
+        // Entries that cannot be returned now are claimed by other workers when their leases are over.
         do { try await consumer.close() } catch { runtime.log.debug("unable to leave \(consumer.queue): \(error)") }
     }
 
     private func keepLeases() async {
         while (try? await Task.sleep(for: consumer.settings.lease / 3)) != nil {
             do {
-                for lost in try await consumer.renew() { tellLoss(of: lost) }
+                for lost in try await consumer.renew() { logLostLease(of: lost) }
             } catch {
                 runtime.log.warning("unable to keep the leases of \(consumer.queue): \(error)")
             }
         }
     }
 
-    private func tellLoss(of entry: QueueEntry) {
+    private func logLostLease(of entry: QueueEntry) {
         runtime.log.warning(
-            "lost the lease of an event, so what comes of it is dropped: another worker has it, or it is done",
-            metadata: ["queue": "\(consumer.queue.text)", "entry": "\(entry.id)", "attempt": "\(entry.attempt)"])
+            "lost the lease of an event, so its results are dropped: another worker has it, or it is done",
+            metadata: [
+                "queue": "\(consumer.queue.text)", "entry": "\(entry.id)", "attempt": .stringConvertible(entry.attempt),
+            ])
     }
 
-    /// Publishes and acknowledges in one step.
+    // MARK: Finishing
+
+    /// Changes the state of one entry (`retry`, `hold`) once Redis answers.
+    ///
+    /// - Parameter change: returns false if the lease was lost.
+    package func change(_ entry: QueueEntry, _ change: (QueueConsumer) async throws -> Bool) async throws {
+        if try await !runtime.untilRedisAnswers({ try await change(consumer) }) { logLostLease(of: entry) }
+    }
+
+    /// Returns an entry to the queue; the attempt does not count.
+    package func release(_ entry: QueueEntry) async throws {
+        try await runtime.untilRedisAnswers { try await self.consumer.release([entry]) }
+    }
+
+    /// Publishes the results of entries and acknowledges the entries in one step.
     package func finish(_ results: [QueueResult], to outputs: QueueOutputs = .none) async throws {
-        let lost = try await runtime.untilThereIsRoom(in: outputs.description) { () -> [QueueEntry]? in
+        let lost = try await runtime.untilQueueHasRoom(in: outputs.description) { () -> [QueueEntry]? in
             switch try await self.consumer.finish(results, to: outputs) {
             case .full: return nil
             case .done(let lost): return lost
             }
         }
-        for entry in lost { tellLoss(of: entry) }
+        for entry in lost { logLostLease(of: entry) }
     }
 
-    /// Those whose lease is still held: to be asked before something is written where Redis has no say.
-    package func stillOwned(_ entries: [QueueEntry]) async throws -> Set<QueueEntry> {
-        let lost = try await runtime.patiently { try await self.consumer.confirm(entries) }
-        for entry in lost { tellLoss(of: entry) }
+    /// Renews the leases of entries and returns those that are still leased: to be called before results are written outside Redis.
+    package func entriesStillLeased(_ entries: [QueueEntry]) async throws -> Set<QueueEntry> {
+        let lost = try await runtime.untilRedisAnswers { try await self.consumer.confirm(entries) }
+        for entry in lost { logLostLease(of: entry) }
         return Set(entries).subtracting(lost)
     }
 
-    package func hold(_ entry: QueueEntry, for limit: Duration) async throws {
-        if try await !runtime.patiently({ try await self.consumer.hold(entry, for: limit) }) { tellLoss(of: entry) }
-    }
+    // MARK: Dead letters
 
-    package func release(_ entry: QueueEntry) async throws {
-        try await runtime.patiently { try await self.consumer.release([entry]) }
-    }
-
-    package func retry(_ entry: QueueEntry, after pause: Duration, reason: String) async throws {
-        let isDone = try await runtime.patiently {
-            try await self.consumer.retry(entry, after: pause, reason: reason)
-        }
-        if !isDone { tellLoss(of: entry) }
-    }
-
-    /// To the queue's dead letters; `results` are published with it, when the output is a queue.
-    package func bury(
-        _ entry: QueueEntry, _ burial: Burial, publishing results: [Envelope] = [], to sink: QueueSink? = nil
+    /// Moves an entry to the queue's dead letters. If the output is a queue, `results` are published in the same step.
+    package func moveToDeadLetters(
+        _ entry: QueueEntry, _ reason: DeadLetterReason, publishing results: [Envelope] = [], to sink: QueueSink? = nil
     ) async throws {
-        let lines = results.flatMap { QueueLine.lines(of: $0.line) }
+        let lines = sink == nil ? [] : results.flatMap { QueueLine.lines(of: $0.line) }
         let outputs = sink?.outputs ?? .none
-        let isDone = try await runtime.untilThereIsRoom(in: "the dead letters of \(consumer.queue)") {
-            try await self.consumer.bury(
-                entry, burial, tool: self.runtime.tool, lines: sink == nil ? [] : lines, to: outputs)
+        let isDone = try await runtime.untilQueueHasRoom(in: "the dead letters of \(consumer.queue)") {
+            try await self.consumer.moveToDeadLetters(
+                entry, reason, tool: self.runtime.tool, lines: lines, to: outputs)
         }
-        if !isDone { tellLoss(of: entry) }
+        if !isDone { logLostLease(of: entry) }
     }
 
-    /// Whether so many workers ended in the middle of it that no more of them are to.
-    package func isWornOut(_ entry: QueueEntry) -> Bool { entry.attempt > options.maxAttempts }
+    /// Whether all attempts at an entry ended with the death of its worker, so that no further attempt is made.
+    package func hasExhaustedAttempts(_ entry: QueueEntry) -> Bool { entry.attempt > options.maxAttempts }
 
-    /// Buries what is worn out.
-    package func buryWornOut(_ entry: QueueEntry, publishing results: [Envelope] = [], to sink: QueueSink? = nil)
-        async throws
-    {
-        let burial = QueueSource.wornOut(entry)
-        runtime.log.error("gave up an event: \(burial.reason)", metadata: ["entry": "\(entry.id)"])
-        try await bury(entry, burial, publishing: results, to: sink)
+    /// Moves an entry without attempts left to the dead letters.
+    package func deadLetterExhausted(
+        _ entry: QueueEntry, publishing results: [Envelope] = [], to sink: QueueSink? = nil
+    ) async throws {
+        let reason = QueueSource.exhaustedReason(entry)
+        runtime.log.error("gave up an event: \(reason.text)", metadata: ["entry": "\(entry.id)"])
+        try await moveToDeadLetters(entry, reason, publishing: results, to: sink)
     }
 
-    static func wornOut(_ entry: QueueEntry) -> Burial {
-        Burial(
+    static func exhaustedReason(_ entry: QueueEntry) -> DeadLetterReason {
+        DeadLetterReason(
             code: "worker_died",
-            reason: "no worker came to an end with it: the last of \(entry.attempt - 1) attempts broke off")
+            text: "the last of \(entry.attempt - 1) attempts ended with the death of its worker")
     }
 }

@@ -1,9 +1,9 @@
 import Queue
 import Synchronization
 
-/// What has been read and not yet worked on: a reader fills it while the work on what came before is under way.
+/// Holds lines between a reader and the work on them, so that both run at the same time.
 ///
-/// The work takes all of it at once: the slower the work, the larger its batches.
+/// The work takes all lines at once: the slower the work, the larger its batches.
 final class ReadAhead: Sendable {
     private struct State {
         var items: [Received] = []
@@ -13,12 +13,14 @@ final class ReadAhead: Sendable {
         var worker: CheckedContinuation<Void, Never>?
     }
 
-    /// A read is 256 KiB or one line: so much is held besides what is being worked on.
+    /// The number of reads that are held, besides the batch in work. A read is at most 256 KiB or one line.
     private static let maxReads = 2
 
     private let state = Mutex(State())
 
-    /// Adds what was read; waits while there is enough. False: nobody takes it any more.
+    /// Adds the lines of one read, and waits while enough are held.
+    ///
+    /// - Returns: false after `end`: no more lines are taken.
     func put(_ items: [Received]) async -> Bool {
         let worker = state.withLock { state in
             state.items.append(contentsOf: items)
@@ -37,7 +39,7 @@ final class ReadAhead: Sendable {
         return state.withLock { !$0.isEnded }
     }
 
-    /// Everything there is; waits for the first. nil at the end.
+    /// Takes all lines; waits for the first. Returns nil at the end.
     func take() async -> [Received]? {
         await withCheckedContinuation { continuation in
             let isReady = state.withLock { state in
@@ -55,7 +57,7 @@ final class ReadAhead: Sendable {
         return items.isEmpty ? nil : items
     }
 
-    /// No more will be put, or taken.
+    /// Ends both sides: no more lines are put or taken.
     func end() {
         let waiting = state.withLock { state in
             state.isEnded = true
@@ -66,9 +68,9 @@ final class ReadAhead: Sendable {
 }
 
 extension EventStream {
-    /// Runs `work` on everything that is readable, again and again.
+    /// Runs `work` on batch after batch of the lines that are readable.
     ///
-    /// - Throws: the first failure; a reader that waits for input then hears of it by the shutdown.
+    /// - Throws: the first failure, which also requests the shutdown, to end the reader's wait for input.
     func forEachBatch(
         shutdown: Shutdown, sink: QueueSink?, _ work: ([Received]) async throws -> Void
     ) async throws {
@@ -87,7 +89,7 @@ extension EventStream {
 
     private static let queueBatch = 512
 
-    /// More is read while the work on what came before is under way.
+    /// Reads the next batch while a batch is in work.
     private func forEachBatch(
         of input: EventInput, _ shutdown: Shutdown, _ work: ([Received]) async throws -> Void
     ) async throws {

@@ -1,3 +1,4 @@
+package import Envelope
 import Glibc
 import JSON
 package import Logging
@@ -5,31 +6,59 @@ package import Options
 package import Redis
 import Synchronization
 package import System
+package import Tracing
 
-/// One running tool: its name, log, shutdown and connection to Redis, and how it ends.
+/// Holds what the parts of one running tool share: its name, log, tracer, shutdown and connection to Redis.
 package final class Runtime: Sendable {
     package let tool: String
     package let log: Logger
+    package let tracer = Tracer()
     package let shutdown: Shutdown
     private let stateFlag: String?
     private let redisFlag: String?
     private let connection = Mutex<Redis?>(nil)
     let refusals = Mutex(RefusalLog())
-    /// Whether it has been said what of Redis's settings loses queues.
-    let hasWarned = Atomic(false)
+    /// Whether the settings of Redis have been checked for those that lose queues.
+    let hasCheckedRedisSettings = Atomic(false)
     /// The events of a stage that works on several at once.
     let workList = Mutex<WorkList?>(nil)
 
     init(tool: String, options: CommonOptions) throws {
         let (level, format) = try Settings.log(level: options.logLevel, format: options.logFormat)
+        let sink: any LogSink =
+            switch format {
+            case .human: TextLogSink()
+            case .json: JSONLogSink()
+            }
         self.tool = tool
-        log = Logger(label: tool) { _ in StandardErrorLog(tool: tool, level: level, format: format) }
+        log = Logger(label: tool) { _, provider in
+            ToolLog(tool: tool, level: level, sinks: [sink], metadataProvider: provider)
+        }
         shutdown = Shutdown()
         stateFlag = options.stateDir
         redisFlag = options.redis
     }
 
-    /// The connection that the tool's parts share; made, and a private server started, at the first call.
+    /// Runs the work on one event within its correlation, counts it and measures it.
+    ///
+    /// - Parameter cause: the correlation of events that the work derives; by default that of the event.
+    package func handling<Result>(
+        _ event: Envelope, causedBy cause: Correlation? = nil, _ body: () throws -> Result
+    ) rethrows -> Result {
+        try tracer.handling(event, causedBy: cause, body)
+    }
+
+    /// Runs the asynchronous work on one event within its correlation, counts it and measures it.
+    ///
+    /// - Parameter cause: the correlation of events that the work derives; by default that of the event.
+    package func handling<Result>(
+        _ event: Envelope, causedBy cause: Correlation? = nil, isolation: isolated (any Actor)? = #isolation,
+        _ body: () async throws -> Result
+    ) async rethrows -> Result {
+        try await tracer.handling(event, causedBy: cause, body)
+    }
+
+    /// Returns the connection that the tool's parts share. The first call makes it, and starts a private server if none is configured.
     package func redis() async throws -> Redis {
         if let made = connection.withLock({ $0 }) { return made }
         let new = try await separateRedis()
@@ -40,18 +69,13 @@ package final class Runtime: Sendable {
         }
     }
 
-    /// Whether there is a Redis to speak to without starting one: one was configured, or the private server has been started.
+    /// Whether a Redis can be reached without starting one: one is configured, or the private server is running.
     package var hasRedis: Bool {
         if redisFlag ?? Settings.environment("TGPIPE_REDIS") != nil { return true }
         return (try? stateFolder("redis")).map { access("\($0)/redis.sock", F_OK) == 0 } ?? false
     }
 
-    /// The path of a folder below the state folder.
-    package func stateFolder(_ name: String) throws -> String {
-        "\(try Settings.stateDirectory(flag: stateFlag))/\(name)"
-    }
-
-    /// A connection of its own, for commands that wait in the server.
+    /// Opens a connection of its own, for commands that wait in the server.
     func separateRedis() async throws -> Redis {
         try await PrivateRedis.connection(
             environment: redisFlag ?? Settings.environment("TGPIPE_REDIS"),
@@ -59,14 +83,35 @@ package final class Runtime: Sendable {
             clientName: tool)
     }
 
-    /// A folder below the state folder, made when it is not there.
+    /// Returns the path of a folder below the state folder.
+    package func stateFolder(_ name: String) throws -> String {
+        "\(try Settings.stateDirectory(flag: stateFlag))/\(name)"
+    }
+
+    /// Returns the path of a folder below the state folder, and makes the folder if it does not exist.
     package func directory(_ name: String) throws -> String {
         let path = try stateFolder(name)
         try makeDirectory(path, mode: 0o700)
         return path
     }
 
-    var endOfInputStatus: ExitStatus { refusals.withLock { $0.isEmpty } ? .success : .malformedInput }
+    /// The name of this machine, reduced to characters that fit keys in Redis and the names of waiters.
+    package static let host: String = {
+        var name = [CChar](repeating: 0, count: 256)
+        gethostname(&name, name.count - 1)
+        let text = String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+        return String(text.map { $0.isASCII && ($0.isLetter || $0.isNumber || "._-".contains($0)) ? $0 : "-" })
+    }()
+}
+
+/// Makes the names of this process in Redis: `host:pid:random`, unique across machines and restarts.
+enum ProcessName {
+    static let own = unique()
+
+    /// Returns a further name of the same form.
+    static func unique() -> String {
+        "\(Runtime.host):\(getpid()):\(String(UInt32.random(in: 0...(.max)), radix: 16))"
+    }
 }
 
 /// Represents one tool, or one command of a tool that has several.
@@ -85,7 +130,7 @@ extension Tool {
             let status = await runtime.finish(drain: common.drain.duration) { try await self.run(runtime) }
             Glibc.exit(status)
         } catch let error as ToolError {
-            // There is no log yet: its own configuration is what failed.
+            // There is no log yet: its own configuration may be the failure.
             let line = "\(Self.name): error: \(error.message)\n"
             _ = Glibc.write(STDERR_FILENO, line, line.utf8.count)
             Glibc.exit(error.exitStatus.rawValue)
@@ -94,7 +139,7 @@ extension Tool {
 }
 
 extension Runtime {
-    /// Runs the tool's body and turns how it ended into an exit status; the one place that prints a fatal error.
+    /// Runs the tool's body and turns its ending into an exit status. It is the one place that prints a fatal error.
     fileprivate func finish(drain: Duration, _ body: @escaping @Sendable () async throws -> ExitStatus) async -> Int32 {
         await withTaskGroup(of: Int32?.self) { group in
             group.addTask { await self.outcome(body) }
@@ -111,10 +156,14 @@ extension Runtime {
     }
 
     private func outcome(_ body: () async throws -> ExitStatus) async -> Int32 {
-        defer { tellRefusals() }
+        defer {
+            logCountedRefusals()
+            logStatistics()
+        }
         do {
             let status = try await body()
-            return (status == .success ? endOfInputStatus : status).rawValue
+            let hasRefused = refusals.withLock { !$0.isEmpty }
+            return (status == .success && hasRefused ? .malformedInput : status).rawValue
         } catch let error as any ReportableError {
             log.critical("\(error.message)")
             return error.exitStatus.rawValue
@@ -126,25 +175,47 @@ extension Runtime {
         }
     }
 
-    /// After a signal, what is in flight gets so long; then it is cancelled, and soon after the process ends whatever it does.
+    /// Waits for a signal and gives the work in flight `drain` to finish; then cancels it, and ends the process 5 seconds later.
     private func drainDeadline(_ drain: Duration) async -> Int32? {
         await shutdown.wait()
         guard !Task.isCancelled, (try? await Task.sleep(for: drain)) != nil else { return nil }
         log.error("work in flight did not finish within \(drain.spanText): giving it up")
         let status = 128 + shutdown.endingSignal
-        BlockingExit.after(seconds: 5, status: status)
+        BlockingThread.start {
+            sleep(5)
+            _exit(status)
+        }
         return nil
+    }
+
+    private func logStatistics() {
+        for (type, figures) in tracer.statistics.all.sorted(by: { $0.key < $1.key }) {
+            var metadata: Logger.Metadata = [
+                "type": "\(type)", "total_ms": .stringConvertible(figures.total.milliseconds),
+                "longest_ms": .stringConvertible(figures.longest.milliseconds),
+            ]
+            for (outcome, count) in figures.counts { metadata[outcome.rawValue] = .stringConvertible(count) }
+            log.debug("handled events", metadata: metadata)
+        }
     }
 }
 
-extension RedisError: ReportableError {
-    package var exitStatus: ExitStatus {
-        switch code {
-        case .authentication: .authenticationRefused
-        case .protocolError: .protocolBroken
-        case .loading, .outOfMemory: .tryAgain
-        case .readOnly, .wrongType, .configuration: .configuration
-        default: .unavailable
+extension Settings {
+    /// Returns the log's level and format: the flags, then `TGPIPE_LOG`, which is a level, a format, or both with a colon between them.
+    ///
+    /// - Throws: `ToolError` (78) for any other word in the variable.
+    static func log(level: Logger.Level?, format: LogFormat?) throws -> (Logger.Level, LogFormat) {
+        var level = level
+        var format = format
+        for word in (environment("TGPIPE_LOG") ?? "").split(separator: ":").map(String.init) {
+            if let known = Logger.Level(rawValue: word) {
+                level = level ?? known
+            } else if let known = LogFormat(rawValue: word) {
+                format = format ?? known
+            } else {
+                throw ToolError(.configuration, "TGPIPE_LOG=\(word.printable): neither a level nor a format")
+            }
         }
+        return (level ?? .info, format ?? (isatty(STDERR_FILENO) == 1 ? .human : .json))
     }
 }

@@ -3,16 +3,16 @@ import Logging
 package import Redis
 import Synchronization
 
-/// Work that many events ask for, in this process and in others, and that is done once for all of them.
+/// Does work that several events ask for, in this process and in others, once for all of them.
 ///
-/// Without Redis everybody works alone: the log says so once, and the same may be done twice.
+/// Without Redis each process works alone: one log line tells it, and the same work may be done twice.
 package final class SharedWork: Sendable {
-    /// What the work came to, for all who asked.
+    /// The result of the work, for all events that asked for it.
     package struct Product: Sendable {
         let result: JSONObject
         let keptFor: Duration
 
-        /// - Parameter keptFor: for how long those who ask later get it too, without any work.
+        /// - Parameter keptFor: the time for which later requests get the result too, without any work.
         package init(_ result: JSONObject, keptFor: Duration = .zero) {
             self.result = result
             self.keptFor = keptFor
@@ -21,7 +21,7 @@ package final class SharedWork: Sendable {
 
     package enum Answer: Sendable {
         case result(JSONObject)
-        /// Somebody else is doing it: the event is to be held for so long, and will be woken before if it can be.
+        /// Another event's handler does the work: the caller holds its event for at most this time, and may be woken earlier.
         case held(for: Duration)
     }
 
@@ -31,18 +31,18 @@ package final class SharedWork: Sendable {
     private let isWithoutRedis = Mutex(false)
 
     /// - Parameters:
-    ///   - name: of this kind of work; part of keys in Redis.
-    ///   - lease: how long one that died is believed to be working.
+    ///   - name: the kind of work; part of keys in Redis.
+    ///   - lease: the time after which another process takes over the work of one that died.
     package init(_ runtime: Runtime, name: String, lease: Duration) {
         (self.runtime, self.name, self.lease) = (runtime, name, lease)
     }
 
-    /// Does the work on an address, or learns what came of it when another event asked for the same.
+    /// Does the work on an address, or returns the result if another event asked for the same.
     ///
     /// - Parameters:
-    ///   - mayWork: false for an event that only wants to hear of it.
-    ///   - work: cancelled, and begun anew by somebody else, when this process was thought dead. What it throws is the event's own
-    ///     failure; others then try for themselves, one after the other.
+    ///   - mayWork: false for an event that only waits for the result.
+    ///   - work: is cancelled, and done by another process, if this process loses its lease. Its error is the event's own failure;
+    ///     the other waiters then try for themselves, one after the other.
     package func answer(
         _ address: String, for waiter: Waiter, mayWork: Bool = true,
         work: @escaping @Sendable () async throws -> Product
@@ -52,28 +52,28 @@ package final class SharedWork: Sendable {
                 return mayWork ? .result(try await work().result) : .held(for: lease)
             }
             switch joined {
-            case .told(let result):
+            case .result(let result):
                 guard let result = try? JSON(parsing: result).object else { continue }
                 return .result(result)
             case .wait(let rest): return .held(for: rest)
             case .own(let ownership):
                 if let result = try await own(ownership, work) { return .result(result) }
-                runtime.log.notice("thought dead: asking anew", metadata: ["address": "\(address)"])
+                runtime.log.notice("lost the lease: asking again", metadata: ["address": "\(address)"])
             }
         }
     }
 
-    /// Forgets a result that was kept and has turned out to be of no use.
+    /// Forgets a kept result that has turned out to be unusable.
     package func forget(_ address: String) async {
         _ = try? await Interest(runtime.redis(), name: name).forget(address)
     }
 
-    /// nil when Redis cannot be asked.
+    /// Joins the interest in an address; returns nil if Redis cannot be reached.
     private func join(_ address: String, _ waiter: Waiter, _ mayOwn: Bool) async throws -> Interest.Answer? {
         do {
             let interest = Interest(try await runtime.redis(), name: name, lease: lease)
-            let patience: Duration = isWithoutRedis.withLock { $0 } ? .zero : .seconds(3)
-            let answer = try await withRetry(for: patience) { () throws(RedisError) in
+            let limit: Duration = isWithoutRedis.withLock { $0 } ? .zero : .seconds(3)
+            let answer = try await withRetry(for: limit) { () throws(RedisError) in
                 try await interest.join(address, waiter: waiter, mayOwn: mayOwn)
             }
             isWithoutRedis.withLock { $0 = false }
@@ -84,12 +84,12 @@ package final class SharedWork: Sendable {
                 defer { isWithout = true }
                 return !isWithout
             }
-            if isNews { runtime.log.warning("going on without Redis, the same may be done twice: \(error)") }
+            if isNews { runtime.log.warning("continuing without Redis, the same work may be done twice: \(error)") }
             return nil
         }
     }
 
-    /// nil when the lease was lost.
+    /// Does the work as its owner; returns nil if the lease was lost.
     private func own(
         _ ownership: Ownership, _ work: @escaping @Sendable () async throws -> Product
     ) async throws -> JSONObject? {
@@ -98,25 +98,25 @@ package final class SharedWork: Sendable {
             guard let done = try await ownership.lease.holding(work) else { return nil }
             product = done
         } catch {
-            // When this is a shutdown's last moment it is not heard any more, and the lease ends by itself.
+            // At the very end of a shutdown this call may fail; the lease then ends when its time is over.
             await wake((try? await ownership.abandon()) ?? [])
             throw error
         }
         let result = JSON.object(product.result).bytes
         do {
-            // What is not told is done again by one of those who wait, when the lease is over.
+            // If this fails, one of the waiters does the work again when the lease is over.
             let waiting = try await withRetry(for: lease) { () throws(RedisError) in
                 try await ownership.complete(result, keptFor: product.keptFor)
             }
             await wake(waiting ?? [])
         } catch {
-            runtime.log.warning("unable to tell those who wait: \(error)")
+            runtime.log.warning("unable to publish the result to waiters: \(error)")
         }
         return product.result
     }
 
     private func wake(_ waiters: [Waiter]) async {
         guard !waiters.isEmpty else { return }
-        do { try await runtime.wake(waiters) } catch { runtime.log.warning("unable to wake those who wait: \(error)") }
+        do { try await runtime.wake(waiters) } catch { runtime.log.warning("unable to wake waiters: \(error)") }
     }
 }

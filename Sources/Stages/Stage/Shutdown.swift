@@ -1,29 +1,24 @@
-import System
 import Glibc
 import Synchronization
+import System
 
-/// Written by the signal handler, which may touch nothing else.
+/// The descriptor to which the signal handler writes; the handler may touch nothing else.
 nonisolated(unsafe) private var signalDescriptor: Int32 = -1
 
-/// The end that somebody asked for: the first SIGTERM or SIGINT requests it, a second one ends the process.
+/// Represents the requested end of the tool: the first SIGTERM or SIGINT requests it, a second one ends the process.
 package final class Shutdown: Sendable {
-    private struct State {
-        var signal: Int32?
-        var waiters: [Int: CheckedContinuation<Void, Never>] = [:]
-        var nextWaiter = 0
-    }
-
-    private let state = Mutex(State())
-    /// Readable from the moment on that the shutdown is requested: for `poll`.
+    /// The signal that requested the shutdown; 0 for a request of the tool itself.
+    private let request = Promise<Int32>()
+    /// A descriptor for `poll` that is readable once the shutdown is requested.
     package let descriptor: Int32
-    private let requests: Int32
+    private let signals: Int32
 
     /// Installs the handlers for SIGTERM and SIGINT, and ignores SIGPIPE and SIGXFSZ.
     package init() {
         descriptor = Linux.eventCounter()
-        requests = Linux.eventCounter()
-        signalDescriptor = requests
-        // A reader that is gone and a file that may not grow are errors of a write, not the end of the process without a word.
+        signals = Linux.eventCounter()
+        signalDescriptor = signals
+        // A missing reader and a file at its size limit are reported as errors of a write; the signals would end the process silently.
         Glibc.signal(SIGPIPE, SIG_IGN)
         Glibc.signal(SIGXFSZ, SIG_IGN)
         for number in [SIGTERM, SIGINT] { Shutdown.handle(number) }
@@ -37,60 +32,38 @@ package final class Shutdown: Sendable {
             _ = write(signalDescriptor, &note, 8)
             Glibc.signal(number == SIGTERM ? SIGINT : SIGTERM, SIG_DFL)
         }
-        // Back to the default after the first: a second signal ends the process at once.
+        // After the first signal the default applies again: a second signal ends the process at once.
         action.sa_flags = Int32(bitPattern: UInt32(SA_RESETHAND)) | SA_RESTART
         sigaction(number, &action, nil)
     }
 
     private func waitForSignal() {
         var number: UInt64 = 0
-        while read(requests, &number, 8) < 0 && errno == EINTR {}
+        while read(signals, &number, 8) < 0 && errno == EINTR {}
         request(signal: Int32(truncatingIfNeeded: number))
     }
 
-    /// Ends the tool as a signal would, because of a failure inside.
+    /// Requests the shutdown, as a signal does; called without a signal because of a failure inside the tool.
     package func request(signal: Int32 = 0) {
-        let waiters = state.withLock { state in
-            state.signal = state.signal ?? signal
-            defer { state.waiters = [:] }
-            return state.waiters.values
-        }
+        request.fulfil(.success(signal))
         var one: UInt64 = 1
         _ = write(descriptor, &one, 8)
-        for waiter in waiters { waiter.resume() }
     }
 
-    package var isRequested: Bool { signal != nil }
+    package var isRequested: Bool { request.result != nil }
 
-    /// The signal that asked for it; 0 when it was the tool itself.
-    package var signal: Int32? { state.withLock { $0.signal } }
+    /// The signal that requested the shutdown; 0 for a request of the tool itself, nil without a request.
+    package var signal: Int32? { try? request.result?.get() }
 
     /// The signal that the exit status names.
     var endingSignal: Int32 { signal.flatMap { $0 == 0 ? nil : $0 } ?? SIGTERM }
 
     /// Returns when the shutdown is requested or the task is cancelled.
-    package func wait() async {
-        let id = state.withLock { state in
-            state.nextWaiter += 1
-            return state.nextWaiter
-        }
-        await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                let isOver = state.withLock { state in
-                    if state.signal != nil || Task.isCancelled { return true }
-                    state.waiters[id] = continuation
-                    return false
-                }
-                if isOver { continuation.resume() }
-            }
-        } onCancel: {
-            state.withLock { $0.waiters.removeValue(forKey: id) }?.resume()
-        }
-    }
+    package func wait() async { _ = try? await request.value() }
 
-    /// Runs `body`, cancelled when the shutdown is requested: for waits that nobody depends on, as a long poll.
+    /// Runs `body` and cancels it when the shutdown is requested: for waits that may be cut short, such as a long poll.
     ///
-    /// - Returns: nil when it was cut short.
+    /// - Returns: nil if the body was cut short.
     package func interrupting<Value: Sendable>(_ body: @escaping @Sendable () async throws -> Value) async throws
         -> Value?
     {

@@ -4,10 +4,10 @@ import Queue
 import Synchronization
 import System
 
-/// The events that a stage has read: waiting for a place, worked on, or held until they are woken.
+/// Keeps the events that a stage has read: waiting for a place, in work, or held until they are woken.
 final class WorkList: Sendable {
     struct Item: Sendable {
-        /// The event's name in this process.
+        /// The event's number in this process.
         let number: Int
         let event: Envelope
         let line: Line
@@ -22,10 +22,10 @@ final class WorkList: Sendable {
     fileprivate struct State {
         var waiting: [Item] = []
         var working: Set<Int> = []
-        /// Woken while they were worked on.
+        /// Events in work that have been woken.
         var woken: Set<Int> = []
         var held: [Int: Held] = [:]
-        /// Of all that is waiting, worked on or held.
+        /// The size of all events that are waiting, in work or held.
         var bytes = 0
         var nextNumber = 1
         var isEnded = false
@@ -39,13 +39,13 @@ final class WorkList: Sendable {
     private let concurrency: Int
     private let maxHeld: Int
 
-    /// - Parameter maxHeld: when so many are held, or there are 64 MiB in all, nothing more is read.
+    /// - Parameter maxHeld: the number of held events at which reading stops; it also stops at 64 MiB of events in all.
     init(concurrency: Int, maxHeld: Int = 10_000) {
         self.concurrency = concurrency
         self.maxHeld = maxHeld
     }
 
-    /// How many events more can be worked on now; waits until there is one. nil: none will be.
+    /// Returns the number of events for which there is a place; waits for the first place. Returns nil after `abort`.
     func room() async -> Int? {
         while !Task.isCancelled {
             let generation = changed.generation
@@ -61,7 +61,7 @@ final class WorkList: Sendable {
         return nil
     }
 
-    /// Adds the events among what was read.
+    /// Adds the events among the given lines.
     func add(_ items: [Received]) {
         state.withLock { state in
             for item in items {
@@ -74,10 +74,10 @@ final class WorkList: Sendable {
         changed.notify()
     }
 
-    /// Whether nothing is worked on, or about to be.
+    /// Whether no event is in work or waiting for a place.
     var isIdle: Bool { state.withLock { $0.working.isEmpty && $0.waiting.isEmpty } }
 
-    /// Returns when nothing is worked on any more.
+    /// Waits until no event is in work or waiting for a place.
     func waitUntilIdle() async {
         while !Task.isCancelled {
             let generation = changed.generation
@@ -86,13 +86,13 @@ final class WorkList: Sendable {
         }
     }
 
-    /// Nothing more will be added.
+    /// Notes the end of the input.
     func end() {
         state.withLock { $0.isEnded = true }
         changed.notify()
     }
 
-    /// Nothing more is to be worked on.
+    /// Stops the work: `next` and `room` return nil from now on.
     func abort() {
         state.withLock { $0.isAborted = true }
         changed.notify()
@@ -104,13 +104,13 @@ final class WorkList: Sendable {
         case end
     }
 
-    /// What to work on next; waits for it and for a place. nil at the end, when nothing is worked on or held any more.
+    /// Returns the next event to work on; waits for it and for a place. Returns nil at the end, when no event is in work or held.
     func next() async -> Item? {
         while !Task.isCancelled {
             let generation = changed.generation
             switch state.withLock({ $0.step(concurrency) }) {
             case .work(let item, let wasHeld):
-                // There may be room for reading again.
+                // A held event less may make room for reading.
                 if wasHeld { changed.notify() }
                 return item
             case .wait(let limit): await changed.wait(since: generation, atMost: limit)
@@ -120,7 +120,7 @@ final class WorkList: Sendable {
         return nil
     }
 
-    /// The event is done with.
+    /// Removes an event whose work is done.
     func finish(_ item: Item) {
         state.withLock { state in
             state.working.remove(item.number)
@@ -130,7 +130,7 @@ final class WorkList: Sendable {
         changed.notify()
     }
 
-    /// The events that are waiting or held, in the order in which they came; they are done with.
+    /// Removes and returns the events that are waiting or held, in the order in which they arrived.
     func takeRest() -> [Item] {
         state.withLock { state in
             defer { (state.waiting, state.held) = ([], [:]) }
@@ -138,7 +138,7 @@ final class WorkList: Sendable {
         }
     }
 
-    /// Keeps an event that was worked on, unless it has been woken meanwhile.
+    /// Holds an event that was in work; one that has been woken meanwhile is due at once.
     func hold(_ item: Item, for limit: Duration) {
         state.withLock { state in
             state.working.remove(item.number)
@@ -161,7 +161,9 @@ final class WorkList: Sendable {
         changed.notify()
     }
 
-    /// Returns once something is held; false: nothing will be any more.
+    /// Waits until an event is held.
+    ///
+    /// - Returns: false after `abort`.
     func waitUntilHeld() async -> Bool {
         while !Task.isCancelled {
             let generation = changed.generation

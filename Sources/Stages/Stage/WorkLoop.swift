@@ -3,24 +3,48 @@ import JSON
 import Logging
 package import Options
 import Queue
+package import Redis
 import Synchronization
 package import System
+import Tracing
+
+/// Tells what became of one event.
+package enum Outcome: Sendable {
+    /// The work is done, with these results; there may be none.
+    case done([Envelope])
+    /// The event waits for something, and takes none of the places for events in work.
+    ///
+    /// It is handled again when another event wakes it (`Runtime.wake`), even during its own handling, and at the latest after this time.
+    case held(for: Duration)
+}
+
+/// Holds what a stage knows about an event besides its contents.
+package struct WorkContext: Sendable {
+    /// Publishes events before the work is done: progress, for instance.
+    package let publisher: Publisher
+    /// The name under which the event can be woken; the same each time that it is handled.
+    package let waiter: Waiter
+    /// The number of times that the event has been taken from its queue, this time included; holding does not count. 1 for pipes.
+    package let attempt: Int
+    /// Whether a transient failure now is final. Never with a pipe, where it ends the tool.
+    package let isLastAttempt: Bool
+}
 
 extension Runtime {
     /// The work on one event.
     package typealias Work = @Sendable () async throws -> Outcome
 
-    /// Runs a stage that works on several events at once; results come out in the order they are done.
+    /// Runs a stage that works on several events at once; results are published in the order in which they are done.
     ///
-    /// When `handle` throws `MalformedInput`, the event goes to the dead letters. Any other throw ends the tool when it reads from a
-    /// pipe. From a queue, what may pass (exit status 69, 75, and what is not known) is tried again after a pause, `maxAttempts`
-    /// times in all, and then goes to the dead letters; wrong settings and refused credentials (78, 77) end the tool and leave the
-    /// event to the next.
+    /// When `handle` throws `MalformedInput`, the event goes to the dead letters. Any other error ends the tool if it reads from a
+    /// pipe. From a queue, transient failures (exit status 69, 75, and unknown errors) are retried after a pause, `maxAttempts` times
+    /// in all, and the event then goes to the dead letters; wrong settings and refused credentials (78, 77) end the tool and leave the
+    /// event to the next worker.
     ///
     /// - Parameters:
-    ///   - handle: runs inside the event's correlation.
-    ///   - givingUp: what is published about an event for which no attempt is left, or that came from a pipe and is not done when the tool
-    ///     has to end, with the reason; inside its correlation.
+    ///   - handle: runs within the event's correlation.
+    ///   - givingUp: makes the events that are published when an event is given up, from the event and the reason, within its
+    ///     correlation: no attempt is left, or the tool ends before the work on an event from a pipe is done.
     package func work(
         _ input: InputOptions, _ output: OutputOptions, concurrency: Int,
         accepting accepts: @escaping @Sendable (String) -> Bool,
@@ -33,9 +57,9 @@ extension Runtime {
         }
     }
 
-    /// As above, for stages to which it matters in which order events came.
+    /// Runs a stage that works on several events at once and depends on their order.
     ///
-    /// - Parameter begin: called for one event after the other, in their order; what it returns is the rest of the work.
+    /// - Parameter begin: is called for one event after the other, in order; returns the remaining work.
     package func work(
         _ input: InputOptions, _ output: OutputOptions, concurrency: Int,
         accepting accepts: @escaping @Sendable (String) -> Bool,
@@ -47,9 +71,7 @@ extension Runtime {
         try stream.checkIsNotLoop(sink.sink)
         let loop = WorkLoop(
             runtime: self, stream: stream, sink: sink, list: WorkList(concurrency: concurrency), begin: begin,
-            givingUp: { event, reason in
-                Correlation.$current.withValue(Correlation(event)) { givingUp(event, reason) }
-            })
+            givingUp: givingUp)
         if let queue = stream.queue {
             try await queue.keepingLeases { try await loop.run() }
         } else {
@@ -59,7 +81,7 @@ extension Runtime {
     }
 }
 
-/// A reader, those who work, and what wakes events that are held.
+/// Runs the tasks of a concurrent stage: a reader, the work on each event, and a listener for wakes.
 struct WorkLoop: Sendable {
     let runtime: Runtime
     let stream: EventStream
@@ -79,13 +101,18 @@ struct WorkLoop: Sendable {
             }
             if stream.queue == nil { group.addTask { await runtime.listenForWakes(of: list) } }
             while let item = await list.next() {
-                let begun = begin(item)
-                group.addTask { await failure.catching { try await work(item, begun) } }
+                let handling = runtime.tracer.begin(item.event)
+                let begun = handling.step { Result { try begin(item.event, context(of: item)) } }
+                group.addTask { await failure.catching { try await work(item, begun, handling) } }
             }
             group.cancelAll()
         }
         if stream.queue == nil {
-            await failure.catching { for item in list.takeRest() { try await tellGivenUp(item) } }
+            await failure.catching {
+                for item in list.takeRest() {
+                    try await runtime.handling(item.event) { try await publishGivenUp(item) }
+                }
+            }
         }
         if let error = failure.error { throw error }
         try Task.checkCancellation()
@@ -99,44 +126,45 @@ struct WorkLoop: Sendable {
                 try await take(batch)
             case .queue(let queue):
                 guard let taken = try await queue.next(limit: room, isIdle: list.isIdle) else { return }
-                try await take(
-                    stream.received(taken.entries, from: queue, to: sink.sink, givingUp: givingUp))
-                // What has ended workers before is left alone with this one.
+                let batch = try await stream.received(taken.entries, from: queue, to: sink.sink) { event, reason in
+                    runtime.handling(event) { givingUp(event, reason) }
+                }
+                try await take(batch)
+                // An event that ended workers before is handled while no other event is in work.
                 if case .entries = taken { continue }
                 await list.waitUntilIdle()
             }
         }
     }
 
-    /// Events are worked on; the rest passes through.
+    /// Adds the events to the list, and forwards the other lines.
     private func take(_ batch: [Received]) async throws {
         list.add(batch)
-        var passing = Results()
+        var forwarded = BatchResults()
         for item in batch {
-            if case .other(let line) = item.incoming { passing.add(item.entry) { $0.append(line) } }
+            if case .other(let line) = item.incoming { forwarded.add(item.entry) { $0.append(line) } }
         }
-        if !passing.items.isEmpty { try await sink.write(passing, from: stream.queue) }
+        if !forwarded.items.isEmpty { try await sink.write(forwarded, from: stream.queue) }
     }
 
-    private func begin(_ item: WorkList.Item) -> Result<Runtime.Work, any Error> {
-        Correlation.$current.withValue(Correlation(item.event)) {
-            Result { try begin(item.event, context(of: item)) }
-        }
-    }
-
-    private func work(_ item: WorkList.Item, _ begun: Result<Runtime.Work, any Error>) async throws {
+    private func work(_ item: WorkList.Item, _ begun: Result<Runtime.Work, any Error>, _ handling: Handling) async throws
+    {
         do {
-            let outcome = try await Correlation.$current.withValue(Correlation(item.event)) { try await begun.get()() }
+            let outcome = try await handling.step { try await begun.get()() }
             switch outcome {
-            case .held(let limit): try await hold(item, for: limit)
+            case .held(let limit):
+                try await hold(item, for: limit)
+                handling.end(.held)
             case .done(let envelopes):
-                var results = Results()
+                var results = BatchResults()
                 results.add(item.entry) { bytes in for envelope in envelopes { bytes += envelope.line } }
                 try await sink.write(results, from: stream.queue)
+                handling.end(.done)
                 list.finish(item)
             }
         } catch {
-            try await fail(item, error)
+            handling.end(HandlingOutcome(error))
+            try await handling.step { try await fail(item, error) }
             list.finish(item)
         }
     }
@@ -154,15 +182,15 @@ struct WorkLoop: Sendable {
 
     private func hold(_ item: WorkList.Item, for limit: Duration) async throws {
         guard let entry = item.entry, let queue = stream.queue else { return list.hold(item, for: limit) }
-        try await queue.hold(entry, for: limit)
+        try await queue.change(entry) { try await $0.hold(entry, for: limit) }
         list.finish(item)
     }
 
     private func fail(_ item: WorkList.Item, _ error: any Error) async throws {
         guard let entry = item.entry, let queue = stream.queue else {
             guard let fault = error as? MalformedInput else {
-                // Why the tool ends is `error`, whatever becomes of this.
-                try? await tellGivenUp(item)
+                // The tool ends with `error`, even if this publication fails.
+                try? await publishGivenUp(item)
                 throw error
             }
             return try await stream.refuse(item.event, item.line, fault)
@@ -171,38 +199,64 @@ struct WorkLoop: Sendable {
         case .refuse(let fault): try await stream.refuse(item.event, item.line, entry, fault)
         case .end(let countsAttempt, let reason):
             if countsAttempt {
-                try await queue.retry(entry, after: queue.options.pause(after: entry.attempt), reason: reason)
+                let pause = queue.options.pause(after: entry.attempt)
+                try await queue.change(entry) { try await $0.retry(entry, after: pause, reason: reason) }
             } else {
                 try await queue.release(entry)
             }
             throw error
-        case .fail(let reason, let retryAfter, let mayPass):
-            try await fail(item, entry, queue, reason: reason, retryAfter: retryAfter, mayPass: mayPass)
+        case .fail(let reason, let retryAfter, let isTransient):
+            let pause = retryAfter ?? queue.options.pause(after: entry.attempt)
+            try await fail(item, entry, queue, reason: reason, pause: pause, isTransient: isTransient)
         }
     }
 
-    /// Nobody else gets what came from a pipe: when this process ends before it is done, that is its result.
-    private func tellGivenUp(_ item: WorkList.Item) async throws {
+    /// Publishes that an event from a pipe is given up: no other worker receives it when this process ends before it is done.
+    private func publishGivenUp(_ item: WorkList.Item) async throws {
         try await sink.write(givingUp(item.event, "It was stopped before it was done: try again."))
     }
 
     private func fail(
-        _ item: WorkList.Item, _ entry: QueueEntry, _ queue: QueueSource, reason: String, retryAfter: Duration?,
-        mayPass: Bool
+        _ item: WorkList.Item, _ entry: QueueEntry, _ queue: QueueSource, reason: String, pause: Duration,
+        isTransient: Bool
     ) async throws {
-        let notes: Logger.Metadata = ["attempt": "\(entry.attempt)", "type": "\(item.event.type)"]
-        try await Correlation.$current.withValue(Correlation(item.event)) {
-            if mayPass, entry.attempt < queue.options.maxAttempts {
-                let pause = retryAfter ?? queue.options.pause(after: entry.attempt)
-                runtime.log.warning("\(reason); trying again in \(pause.spanText)", metadata: notes)
-                try await queue.retry(entry, after: pause, reason: reason)
-            } else {
-                runtime.log.error("gave up an event: \(reason)", metadata: notes)
-                let burial = Burial(code: mayPass ? "attempts_used_up" : "failed", reason: reason)
-                let results = givingUp(item.event, reason)
-                try await queue.bury(entry, burial, publishing: results, to: sink.sink)
-                if sink.sink == nil { try await sink.write(results) }
+        let notes: Logger.Metadata = ["attempt": .stringConvertible(entry.attempt), "type": "\(item.event.type)"]
+        if isTransient, entry.attempt < queue.options.maxAttempts {
+            runtime.log.warning("\(reason); trying again in \(pause.spanText)", metadata: notes)
+            try await queue.change(entry) { try await $0.retry(entry, after: pause, reason: reason) }
+        } else {
+            runtime.log.error("gave up an event: \(reason)", metadata: notes)
+            let code = isTransient ? "attempts_used_up" : "failed"
+            let results = givingUp(item.event, reason)
+            try await queue.moveToDeadLetters(
+                entry, DeadLetterReason(code: code, text: reason), publishing: results, to: sink.sink)
+            if sink.sink == nil { try await sink.write(results) }
+        }
+    }
+}
+
+/// Tells what a failure in the work on an event of a queue means for the event and for the tool.
+enum QueueFailure {
+    /// The event is malformed and can never be handled.
+    case refuse(MalformedInput)
+    /// The work failed; if the failure is transient, another attempt or another worker may succeed.
+    case fail(reason: String, retryAfter: Duration?, isTransient: Bool)
+    /// The tool cannot continue, for a reason other than the event.
+    case end(countsAttempt: Bool, reason: String)
+
+    init(_ error: any Error) {
+        switch error {
+        case let fault as MalformedInput: self = .refuse(fault)
+        case is CancellationError: self = .end(countsAttempt: false, reason: "cancelled")
+        case let error as any ReportableError:
+            switch error.exitStatus {
+            case .configuration, .authenticationRefused: self = .end(countsAttempt: false, reason: error.message)
+            case .localIO: self = .end(countsAttempt: true, reason: error.message)
+            case .malformedInput, .usage, .no:
+                self = .fail(reason: error.message, retryAfter: nil, isTransient: false)
+            default: self = .fail(reason: error.message, retryAfter: error.retryAfter, isTransient: true)
             }
+        default: self = .fail(reason: "unexpected failure: \(error)", retryAfter: nil, isTransient: true)
         }
     }
 }

@@ -1,4 +1,5 @@
 package import JSON
+import System
 
 /// What Telegram answers to what it was asked for.
 extension UpdateSequencer {
@@ -71,7 +72,7 @@ extension UpdateSequencer {
         refusals[box] = count
         guard count.isMultiple(of: 2) else { return false }
         clear(box)
-        ask(box, at: now + min(.milliseconds(500 << min(count / 2, 10)), UpdateSequencer.longestPause))
+        ask(box, at: now + UpdateSequencer.refusalBackoff.pause(after: count / 2))
         return true
     }
 

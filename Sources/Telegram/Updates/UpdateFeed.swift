@@ -176,7 +176,7 @@ package struct UpdateFeed: Sendable {
     private func persistently<Value: Sendable>(
         _ call: @escaping @Sendable () async throws -> Value
     ) async throws -> Value? {
-        try await runtime.persistently(
+        try await runtime.retrying(
             Backoff(first: .milliseconds(250), longest: .seconds(30)), while: UpdateFeed.mayPass, call)
     }
 

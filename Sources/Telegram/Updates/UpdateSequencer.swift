@@ -1,4 +1,5 @@
 import JSON
+import System
 
 /// Puts what Telegram tells of an account into order, so that everything is emitted, and nothing twice.
 ///
@@ -27,8 +28,8 @@ package struct UpdateSequencer: Sendable {
 
     /// How long what is missing may still come by itself.
     static let patience = Duration.milliseconds(500)
-    /// What Telegram refuses again with numbers that it has just named is not asked for at once.
-    static let longestPause = Duration.seconds(60)
+    /// The pauses before a request that Telegram refused twice in a row with numbers that it had just named: 1 to 60 seconds.
+    static let refusalBackoff = Backoff(first: .seconds(1), longest: .seconds(60), jitter: .none)
     /// Silence after which Telegram is asked whether there was something.
     static let longestSilence = Duration.seconds(15 * 60)
     /// More updates that wait are not kept: the difference brings them again.

@@ -4,6 +4,7 @@ import Payloads
 import Stage
 import Synchronization
 import System
+import Tracing
 
 /// Shares the scheduler between the tasks that read and send, and lets senders wait for the next job.
 final class SharedScheduler: Sendable {
@@ -94,7 +95,7 @@ struct Dispatcher: Sendable {
 
     private func perform(_ job: Job) async {
         do {
-            let verdict = try await Correlation.$current.withValue(Correlation(job.event)) {
+            let verdict = try await Tracer.correlating(with: job.event) {
                 try await sender.perform(job)
             }
             switch verdict {

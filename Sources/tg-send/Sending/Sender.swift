@@ -129,9 +129,9 @@ struct Sender: Sendable {
         if isFromQueue, error.isTemporary, !job.isProgress, job.context?.isLastAttempt == false { throw error }
         if !isFromQueue, error.isTemporary, job.attempts < retries, !job.isReplaceable {
             job.attempts += 1
-            runtime.log.warning("\(error.message); trying again", metadata: ["attempt": "\(job.attempts)"])
-            let backoff = Duration.milliseconds(500 << min(job.attempts, 6)) * Double.random(in: 0.5...1)
-            throw NotBefore(.now + backoff)
+            runtime.log.warning("\(error.message); trying again", metadata: ["attempt": .stringConvertible(job.attempts)])
+            let backoff = Backoff(first: .seconds(1), longest: .seconds(32))
+            throw NotBefore(.now + backoff.pause(after: job.attempts))
         }
         giveUp(step, error, &job)
     }

@@ -43,7 +43,7 @@ final class SharedState: Sendable {
     private func attempt<Value>(_ call: (Redis) async throws(RedisError) -> Value) async -> Value? {
         guard let redis else { return nil }
         do {
-            return waits ? try await runtime.patiently { try await call(redis) } : try await call(redis)
+            return waits ? try await runtime.untilRedisAnswers { try await call(redis) } : try await call(redis)
         } catch let error as RedisError {
             runtime.log.warning("continuing without Redis: \(error.message)")
         } catch {
@@ -165,8 +165,10 @@ final class SharedState: Sendable {
         return count == 1
     }
 
-    private func replyKey(_ request: EventID) -> String { "tgpipe:correlation:\(request):reply" }
-    private func endKey(_ request: EventID, _ kind: String) -> String { "tgpipe:correlation:\(request):ended:\(kind)" }
+    private func replyKey(_ request: EventID) -> String { RedisKey.correlation(request, "reply") }
+    private func endKey(_ request: EventID, _ kind: String) -> String {
+        RedisKey.correlation(request, "ended:\(kind)")
+    }
 
     // MARK: Flood waits
 

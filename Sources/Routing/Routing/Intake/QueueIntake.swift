@@ -46,15 +46,15 @@ struct QueueIntake: Sendable {
     }
 
     private func refuse(_ taken: TakenEntry, _ fault: MalformedInput) async throws {
-        runtime.note(Refused(line: taken.line, sizeBytes: taken.line.count, fault: fault, correlationID: nil))
-        try await source.bury(taken.entry, Burial(code: fault.code.rawValue, reason: fault.reason), to: nil)
+        runtime.note(RefusedLine(line: taken.line, sizeBytes: taken.line.count, fault: fault, correlationID: nil))
+        try await source.moveToDeadLetters(taken.entry, DeadLetterReason(code: fault.code.rawValue, text: fault.reason))
     }
 
     private func route(_ taken: [TakenEntry]) async throws {
         var entries: [TakenEntry] = []
         for each in taken {
-            if source.isWornOut(each.entry) {
-                try await source.buryWornOut(each.entry)
+            if source.hasExhaustedAttempts(each.entry) {
+                try await source.deadLetterExhausted(each.entry)
             } else if each.line.isEmpty || each.line.contains(UInt8(ascii: "\n")) {
                 // Put in by something else: on its way through the router it would be no event, or two.
                 try await refuse(each, MalformedInput(.notJSON, "the entry is not one line"))
@@ -73,8 +73,8 @@ struct QueueIntake: Sendable {
         var finished: [TakenEntry] = []
         for entry in entries {
             if let fault = refused.first(where: { $0.isOf(entry.line) })?.fault {
-                let burial = Burial(code: fault.code.rawValue, reason: fault.reason)
-                try await source.bury(entry.entry, burial, to: nil)
+                let reason = DeadLetterReason(code: fault.code.rawValue, text: fault.reason)
+                try await source.moveToDeadLetters(entry.entry, reason)
             } else {
                 finished.append(entry)
             }
@@ -149,10 +149,10 @@ private struct Origins {
 
 /// A place in the input, and when everything before it is where it should be.
 final class Barrier: Sendable {
-    private let outcome = Monitor<[Refused]??>(nil)
+    private let outcome = Monitor<[RefusedLine]??>(nil)
 
     /// - Parameter refused: what no output has got; nil when an output failed.
-    func reach(_ refused: [Refused]?) { outcome.update { $0 = .some(refused) } }
+    func reach(_ refused: [RefusedLine]?) { outcome.update { $0 = .some(refused) } }
 
-    func wait() -> [Refused]? { outcome.wait { $0 } ?? nil }
+    func wait() -> [RefusedLine]? { outcome.wait { $0 } ?? nil }
 }

@@ -1,5 +1,6 @@
 import Envelope
 import Logging
+import Tracing
 
 /// A line in the log for each event.
 final class EventLog: Middleware {
@@ -12,12 +13,12 @@ final class EventLog: Middleware {
     func judge(_ events: [PassingEvent]) -> [Verdict] {
         for event in events {
             let envelope = event.envelope
-            Correlation.$current.withValue(Correlation(envelope)) {
+            Tracer.correlating(with: envelope) {
                 log.log(
                     level: level, "\(name): \(envelope.type)",
                     metadata: [
-                        "id": "\(envelope.id)", "type": "\(envelope.type)", "version": "\(envelope.version)",
-                        "size_bytes": "\(event.line.count)",
+                        "id": "\(envelope.id)", "type": "\(envelope.type)", "version": .stringConvertible(envelope.version),
+                        "size_bytes": .stringConvertible(event.line.count),
                     ])
             }
         }

@@ -29,7 +29,7 @@ final class ExecFilter: Middleware {
     init(command: String, timeout: Duration, retry: RetryPolicy, maxLineBytes: Int, log: Logger) throws(ToolError) {
         (self.command, self.timeout, self.retry, self.maxLineBytes) = (command, timeout, retry, maxLineBytes)
         self.log = log
-        backoff = Backoff(first: retry.first, longest: retry.longest)
+        backoff = retry.backoff
         process = try FilterProcess(command: command, maxLineBytes: maxLineBytes)
     }
 
@@ -97,7 +97,7 @@ final class ExecFilter: Middleware {
         }
         process?.kill()
         process = nil
-        guard fruitless < retry.attempts ?? .max else {
+        guard retry.allowsAttempt(after: fruitless) else {
             throw ToolError(.unavailable, "\(name) \(words), \(fruitless) times in a row without an answer")
         }
         let pause = backoff.next()

@@ -4,6 +4,7 @@ import Options
 import RateLimits
 import Logging
 import Redis
+import System
 
 /// Middlewares in the TOML file: `before` and `after` are lists of names, and of tables `{ use = "NAME", … }`.
 struct MiddlewareFile {
@@ -66,7 +67,7 @@ struct MiddlewareFile {
         try options.check(known: ["use", "timeout", "retry"])
         return .exec(
             command: command, timeout: try RouteFile.span(options, "timeout") ?? .seconds(30),
-            retry: try RouteFile.retry(options) ?? RetryPolicy())
+            retry: try RouteFile.retry(options) ?? .commands)
     }
 
     private func schema(_ options: ConfigTable) throws(ConfigError) -> MiddlewareSpec {

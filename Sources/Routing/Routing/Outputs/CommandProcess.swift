@@ -5,12 +5,10 @@ import Glibc
 import Logging
 import Synchronization
 
-/// How often, and after what pauses, something that failed is tried again.
-struct RetryPolicy: Sendable, Hashable {
-    /// In a row, without any progress; nil: for ever.
-    var attempts: Int? = 10
-    var first = Duration.milliseconds(100)
-    var longest = Duration.seconds(10)
+extension RetryPolicy {
+    /// The policy for the commands of outputs and middlewares: 10 attempts in a row without any progress.
+    static let commands = RetryPolicy(
+        attempts: 10, backoff: Backoff(first: .milliseconds(100), longest: .seconds(10)))
 }
 
 /// The process of `exec:COMMAND`, which is started again when it ends too early.
@@ -33,7 +31,7 @@ final class CommandProcess: @unchecked Sendable {
     init(command: String, retry: RetryPolicy, log: Logger) {
         (self.command, self.retry, self.log) = (command, retry, log)
         name = "exec:\(command.printable)"
-        backoff = Backoff(first: retry.first, longest: retry.longest)
+        backoff = retry.backoff
     }
 
     /// The end to write to.
@@ -90,7 +88,7 @@ final class CommandProcess: @unchecked Sendable {
             fruitless += 1
         }
         let isMissing = !hasTakenLine && (ending == .exited(126) || ending == .exited(127))
-        guard fruitless < retry.attempts ?? .max, !isMissing else {
+        guard retry.allowsAttempt(after: fruitless), !isMissing else {
             throw ToolError(.unavailable, "\(name) ended without taking an event (\(ending))")
         }
         let pause = backoff.next()

@@ -8,7 +8,7 @@ import Stage
 final class DeadLetterBox: Sendable {
     private struct State {
         var outbox: Outbox?
-        var early: [Refused] = []
+        var early: [RefusedLine] = []
     }
 
     private let runtime: Runtime
@@ -28,12 +28,12 @@ final class DeadLetterBox: Sendable {
     func add(_ damage: Damage) {
         let size = Int(damage.offsets.upperBound - damage.offsets.lowerBound)
         add(
-            Refused(
+            RefusedLine(
                 line: damage.bytes, sizeBytes: size, fault: MalformedInput(.damaged, damage.reason), correlationID: nil)
         )
     }
 
-    @Sendable func add(_ refused: Refused) {
+    @Sendable func add(_ refused: RefusedLine) {
         runtime.note(refused)
         let outbox = state.read { state in
             // Only damage that is found while outputs are being opened; it is in the log anyway.
@@ -43,7 +43,7 @@ final class DeadLetterBox: Sendable {
         if let outbox { put(refused, into: outbox) }
     }
 
-    private func put(_ refused: Refused, into outbox: Outbox) {
+    private func put(_ refused: RefusedLine, into outbox: Outbox) {
         let line = refused.deadLetter(tool: runtime.tool).line
         let parcel = Parcel(room: line.count)
         line.withUnsafeBytes { parcel.append(copying: $0, events: 1) }

@@ -42,7 +42,7 @@ package struct Plan: Sendable {
             throw ToolError(.configuration, "routes to \(target.name.printable) have different values of retry")
         }
         return OutputPlan(
-            target: target, overflow: chosen ?? wishes.first ?? overflow, retry: retries.first ?? RetryPolicy())
+            target: target, overflow: chosen ?? wishes.first ?? overflow, retry: retries.first ?? .commands)
     }
 }
 

@@ -85,13 +85,14 @@ package enum RouteFile {
                 of: "retry", "retry is a table, as { attempts = 10, first = \"100ms\", longest = \"10s\" }")
         }
         try table.check(known: ["attempts", "first", "longest"])
-        var policy = RetryPolicy()
+        var policy = RetryPolicy.commands
         let attempts = try table.value("attempts", "a whole number; 0 for ever") { value in
             value.integer.flatMap { $0 >= 0 ? Int(exactly: $0) : nil }
         }
         if let attempts { policy.attempts = attempts == 0 ? nil : attempts }
-        policy.first = try span(table, "first") ?? policy.first
-        policy.longest = max(try span(table, "longest") ?? policy.longest, policy.first)
+        let first = try span(table, "first") ?? policy.backoff.first
+        let longest = try span(table, "longest") ?? policy.backoff.longest
+        policy.backoff = Backoff(first: first, longest: max(longest, first))
         return policy
     }
 

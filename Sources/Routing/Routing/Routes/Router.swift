@@ -29,7 +29,7 @@ struct Router: ~Copyable {
     /// What the middlewares behind all routes have not seen yet.
     private var routed: [[UInt8]] = []
     /// Refused lines for which there is no dead-letter output, when somebody wants to know.
-    private var unwanted: [Refused] = []
+    private var unwanted: [RefusedLine] = []
 
     init(runtime: Runtime, delivery: Delivery) {
         self.runtime = runtime
@@ -105,7 +105,7 @@ struct Router: ~Copyable {
     private mutating func take(_ lease: BlockLease) throws(ToolError) {
         guard before != nil || after != nil else { return route(lease) }
         var lines = wholeLines(of: lease)
-        var refusals: [Refused] = []
+        var refusals: [RefusedLine] = []
         if let before { lines = try before.run(lines) { refusals.append($0) } }
         for refused in refusals { refuse(refused) }
         guard !lines.isEmpty else { return }
@@ -130,7 +130,7 @@ struct Router: ~Copyable {
     private mutating func runAfter() throws(ToolError) {
         guard let after, !routed.isEmpty else { return }
         handOver()
-        var refusals: [Refused] = []
+        var refusals: [RefusedLine] = []
         _ = try after.run(routed) { refusals.append($0) }
         routed = []
         for refused in refusals { refuse(refused) }
@@ -160,10 +160,10 @@ extension Router {
         guard let fault else { return }
         let correlation = EventID(String(decoding: scanned.correlationID, as: UTF8.self))
         refuse(
-            Refused(line: Array(line), sizeBytes: line.count, fault: fault, correlationID: correlation), before: rest)
+            RefusedLine(line: Array(line), sizeBytes: line.count, fault: fault, correlationID: correlation), before: rest)
     }
 
-    private mutating func refuse(_ refused: Refused, before rest: Int = 0) {
+    private mutating func refuse(_ refused: RefusedLine, before rest: Int = 0) {
         runtime.note(refused)
         guard delivery.deadLetterOutput != nil else {
             if delivery.isFedByQueue { unwanted.append(refused) }

@@ -1,9 +1,12 @@
 import MTProto
+import System
 
 /// Where a call stands: the time and the waits that are left, and where it is made.
 struct CallAttempt {
     /// How often a call follows to other data centres, or is made again after Telegram's own failures.
     private static let most = 4
+    private static let retry = RetryPolicy(
+        attempts: most, backoff: Backoff(first: .milliseconds(500), longest: .seconds(30)))
 
     let method: String
     /// nil: the account's home.
@@ -51,8 +54,7 @@ struct CallAttempt {
     /// After a failure of Telegram's own.
     mutating func pause(otherwise error: TelegramRPCError) async throws {
         failures += 1
-        let pause = Duration.milliseconds(250 << failures)
-        guard failures < CallAttempt.most, pause < timeLeft else { throw error }
+        guard let pause = CallAttempt.retry.pause(after: failures), pause < timeLeft else { throw error }
         try await Task.sleep(for: pause)
     }
 }

@@ -1,6 +1,7 @@
 package import JSON
 import NIOCore
 import Synchronization
+import System
 package import TL
 
 /// An account that another process owns, spoken to over its socket.
@@ -119,18 +120,17 @@ package final class RemoteAccount: Account {
 
     /// Connects, and connects again, until the task is cancelled.
     func run() async {
-        var pause = Duration.milliseconds(20)
+        var backoff = Backoff(first: .milliseconds(20), longest: .seconds(1))
         while !Task.isCancelled {
             do {
                 let channel = try await OwnerSocket.connect(to: path)
                 try await channel.executeThenClose { inbound, outbound in try await converse(inbound, outbound) }
             } catch {}
             // One that answers nothing, or turns clients away, is not to be asked all the time.
-            if desk.disconnected() { pause = .milliseconds(20) }
+            if desk.disconnected() { backoff.reset() }
             if Task.isCancelled { break }
             hub.add(.waiting("the session's owner is gone: waiting for the next (tg-session run)"))
-            try? await Task.sleep(for: pause)
-            pause = min(pause * 2, .seconds(1))
+            try? await Task.sleep(for: backoff.next())
         }
         desk.close()
         hub.end(nil)

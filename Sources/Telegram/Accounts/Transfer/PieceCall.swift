@@ -1,4 +1,5 @@
 import MTProto
+import System
 
 /// A call for a piece of a file, made again as long as there is hope.
 struct PieceCall: Sendable {
@@ -8,6 +9,7 @@ struct PieceCall: Sendable {
     /// - Throws: `TelegramRPCError`, `MTProtoError`.
     func callAsFunction(_ request: [UInt8], at place: TransferPlace, line: Int) async throws -> [UInt8] {
         var (failures, waited) = (0, Duration.zero)
+        let backoff = Backoff(first: .milliseconds(500), longest: .seconds(60), jitter: .plusMinus(0.25))
         while true {
             do {
                 return try await host.call(request, at: place, line: line, within: settings.patience)
@@ -25,7 +27,7 @@ struct PieceCall: Sendable {
                 guard error.isTemporary, failures < settings.retries else { throw error }
             }
             failures += 1
-            try await Task.sleep(for: .milliseconds(250 << failures) * Double.random(in: 0.75...1.25))
+            try await Task.sleep(for: backoff.pause(after: failures))
         }
     }
 }

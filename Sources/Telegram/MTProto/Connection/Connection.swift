@@ -1,6 +1,7 @@
 import NIOCore
 import NIOPosix
 import Synchronization
+import System
 
 /// A lasting connection to one data centre of Telegram: calls go in, answers and events come out.
 ///
@@ -81,7 +82,7 @@ package final class Connection: Sendable {
                 throw failure
             }
             failures = wasReady ? 0 : failures + 1
-            let pause = Backoff.pause(after: failures, failure)
+            let pause = ReconnectPause.after(failures: failures, failure)
             buffer.add(.waiting(pause, failure))
             try? await Task.sleep(for: pause)
         }
@@ -146,14 +147,16 @@ private final class Flag: Sendable {
     func set() { value.store(true, ordering: .releasing) }
 }
 
-/// How long to wait before the next connection.
-enum Backoff {
-    static let longest = 30.0
+/// Computes the pause before the next connection.
+enum ReconnectPause {
+    private static let backoff = Backoff(
+        first: .milliseconds(500), longest: .seconds(30), jitter: .plusMinus(0.25))
 
-    /// At once after one that worked; then longer and longer, and never at the same moment as others who wait.
-    static func pause(after failures: Int, _ failure: MTProtoError) -> Duration {
-        let least = failure.code == .transportFlood ? 10.0 : 0.05
-        let seconds = failures == 0 ? least : min(0.25 * Double(1 << min(failures, 10)), longest)
-        return .seconds(max(seconds, least) * Double.random(in: 0.75...1.25))
+    /// Returns about 50 ms after a connection that worked, and longer and longer pauses after failures in a row.
+    ///
+    /// After a transport flood the pause is at least 10 seconds, before jitter.
+    static func after(failures: Int, _ failure: MTProtoError) -> Duration {
+        let least: Duration = failure.code == .transportFlood ? .seconds(10) : .milliseconds(50)
+        return backoff.pause(after: failures, atLeast: least)
     }
 }

@@ -3,31 +3,32 @@ package import JSON
 package import Options
 import Synchronization
 package import System
+import Tracing
 
-/// What a filter does with one event.
+/// Tells what a filter does with one event.
 package enum Decision: Sendable {
-    /// It goes on as it came, to the byte.
+    /// The event is forwarded unchanged.
     case pass
     case drop
-    /// These take its place.
+    /// These events take its place.
     case replace([Envelope])
-    /// It cannot be worked on: to the dead letters.
+    /// The event cannot be handled and goes to the dead letters.
     case refuse(MalformedInput)
 }
 
-/// How a concurrent stage publishes before its work on an event is done: progress, for instance.
+/// Publishes events of a concurrent stage before its work on an event is done: progress, for instance.
 package struct Publisher: Sendable {
     let output: EventOutput
 
-    /// Returns when the output has accepted it.
+    /// Publishes an event; returns when the output has accepted it.
     package func publish(_ envelope: Envelope) async throws { try await output.write([envelope]) }
 }
 
 extension Runtime {
-    /// Runs a filter: batch by batch, order kept, everything that is not accepted passed through unchanged. The next batch is
-    /// read and parsed meanwhile.
+    /// Runs a filter batch by batch, in order; lines that it does not accept are forwarded unchanged.
     ///
-    /// - Parameter decide: one decision for each of the events that it is given.
+    /// The next batch is read and parsed while a batch is decided on.
+    /// - Parameter decide: returns one decision for each event, in order.
     package func filter(
         _ input: InputOptions, _ output: OutputOptions, accepting accepts: @escaping @Sendable (String) -> Bool,
         decide: ([Envelope]) async throws -> [Decision]
@@ -37,8 +38,8 @@ extension Runtime {
         try stream.checkIsNotLoop(sink.sink)
         try await stream.forEachBatch(shutdown: shutdown, sink: sink.sink) { batch in
             let events = batch.compactMap { if case .event(let event, _) = $0.incoming { event } else { nil } }
-            var decisions = try await events.isEmpty ? [].makeIterator() : decide(events).makeIterator()
-            var results = Results()
+            var decisions = try await observing(events, decide).makeIterator()
+            var results = BatchResults()
             results.reserve(bytes: batch.reduce(0) { $0 + $1.incoming.line.range.count + 1 }, items: batch.count)
             for item in batch {
                 switch item.incoming {
@@ -56,32 +57,28 @@ extension Runtime {
         }
         return .success
     }
-}
 
-/// The first failure of a group of tasks, which ends the loop that feeds them.
-package final class FirstFailure: Sendable {
-    private let first = Mutex<(any Error)?>(nil)
-    private let shutdown: Shutdown
-    private let onFailure: @Sendable () -> Void
-
-    /// - Parameter onFailure: called at each failure.
-    package init(shutdown: Shutdown, onFailure: @escaping @Sendable () -> Void = {}) {
-        self.shutdown = shutdown
-        self.onFailure = onFailure
-    }
-
-    package var error: (any Error)? { first.withLock { $0 } }
-
-    package func catching(_ body: () async throws -> Void) async {
+    /// Decides on a batch of events, counts each, and measures it with the time that the whole batch takes.
+    private func observing(
+        _ events: [Envelope], _ decide: ([Envelope]) async throws -> [Decision]
+    ) async throws -> [Decision] {
+        guard !events.isEmpty else { return [] }
+        let start = ContinuousClock.now
+        let handlings = events.map { tracer.begin($0, at: start) }
         do {
-            try await body()
+            let decisions = try await decide(events)
+            let end = ContinuousClock.now
+            for (handling, decision) in zip(handlings, decisions) { handling.end(decision.outcome, at: end) }
+            return decisions
         } catch {
-            first.withLock { [error] in $0 = $0 ?? error }
-            // The loop may be waiting for input: only a shutdown ends that wait.
-            shutdown.request()
-            onFailure()
+            for handling in handlings { handling.end(HandlingOutcome(error)) }
+            throw error
         }
     }
+}
+
+extension Decision {
+    fileprivate var outcome: HandlingOutcome { if case .refuse = self { .refused } else { .done } }
 }
 
 extension [UInt8] {
@@ -95,6 +92,33 @@ extension [UInt8] {
         case .pass: append(line)
         case .drop, .refuse: break
         case .replace(let envelopes): for envelope in envelopes { append(contentsOf: envelope.line) }
+        }
+    }
+}
+
+/// Keeps the first failure of a group of tasks, and ends the loop that feeds them.
+package final class FirstFailure: Sendable {
+    private let first = Mutex<(any Error)?>(nil)
+    private let shutdown: Shutdown
+    private let onFailure: @Sendable () -> Void
+
+    /// - Parameter onFailure: called at each failure.
+    package init(shutdown: Shutdown, onFailure: @escaping @Sendable () -> Void = {}) {
+        self.shutdown = shutdown
+        self.onFailure = onFailure
+    }
+
+    package var error: (any Error)? { first.withLock { $0 } }
+
+    /// Runs a body and keeps its error.
+    package func catching(_ body: () async throws -> Void) async {
+        do {
+            try await body()
+        } catch {
+            first.withLock { [error] in $0 = $0 ?? error }
+            // The loop may be waiting for input: only a shutdown ends that wait.
+            shutdown.request()
+            onFailure()
         }
     }
 }

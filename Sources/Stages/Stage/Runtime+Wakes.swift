@@ -5,7 +5,7 @@ import Synchronization
 import System
 
 extension Runtime {
-    /// Has events that are held handled again, wherever they are; those that are not held any more are left alone.
+    /// Has held events handled again, whichever process holds them. Waiters whose events are no longer held are ignored.
     package func wake(_ waiters: [Waiter]) async throws {
         var here: [Int] = []
         var elsewhere: [String: [RedisArgument]] = [:]
@@ -23,22 +23,24 @@ extension Runtime {
         for (process, numbers) in elsewhere { try await wake(numbers, of: process) }
         guard !queued.isEmpty else { return }
         let redis = try await redis()
-        try await patiently { try await QueueWaiter.wake(queued, redis: redis) }
+        try await untilRedisAnswers { try await QueueWaiter.wake(queued, redis: redis) }
     }
 
-    /// An event of a pipe, as others may wake it.
+    /// Returns the name under which other processes may wake an event that this process read from a pipe.
     static func waiter(number: Int) -> Waiter { PipeWaiter(process: ProcessName.own, number: number).waiter }
 
     private func wake(_ numbers: [RedisArgument], of process: String) async throws {
         let key = RedisArgument.text(Self.wakeKey(process))
-        _ = try await patiently { redis throws(RedisError) in
+        _ = try await untilRedisAnswers { redis throws(RedisError) in
             try await redis.transaction([["RPUSH", key] + numbers, ["EXPIRE", key, 3600]])
         }
     }
 
     private static func wakeKey(_ process: String) -> String { "tgpipe:wake:\(process)" }
 
-    /// Hears of what others wake in this process, for as long as it holds events. Without Redis they come back when their time is over.
+    /// Takes the wakes that other processes send, for as long as this process holds events.
+    ///
+    /// Without Redis, held events are handled again when their time is over.
     func listenForWakes(of list: WorkList) async {
         var connection: Redis?
         var backoff = Backoff()
@@ -52,14 +54,14 @@ extension Runtime {
                 list.wake(([first] + (rest.first?.array ?? []).map(\.int)).compactMap { $0.map(Int.init) })
                 backoff.reset()
             } catch {
-                log.debug("unable to hear of wakes: \(error)")
+                log.debug("unable to receive wakes: \(error)")
                 try? await Task.sleep(for: backoff.next())
             }
         }
     }
 }
 
-/// `pipe/PROCESS/NUMBER`: an event that a process read from a pipe.
+/// Names an event that a process read from a pipe: `pipe/PROCESS/NUMBER`.
 private struct PipeWaiter {
     let process: String
     let number: Int

@@ -1,0 +1,147 @@
+import BotAPI
+import Envelope
+import JSON
+import Testing
+
+@testable import tg_gate
+
+@Suite struct GatePartsTests {
+    private func message(_ text: String, _ more: JSONObject = [:]) -> JSONObject {
+        var message: JSONObject = [
+            "message_id": 5, "chat": ["id": -100, "type": "supergroup"], "from": ["id": 42, "first_name": "Ada"],
+            "text": .string(text),
+        ]
+        for member in more.members { message[member.key] = member.value }
+        return message
+    }
+
+    private func event(_ text: String, kind: String = "message", _ more: JSONObject = [:]) -> Envelope {
+        Envelope(
+            type: Gate.rawType, payload: JSONObject([.init(key: kind, value: .object(message(text, more)))]),
+            meta: ["bot": ["username": "some_bot"]])
+    }
+
+    private func request(_ event: Envelope, admins: Set<Int64> = [42]) -> Gate.Request? {
+        Gate.Request(event, admins: admins)
+    }
+
+    // MARK: Batches
+
+    @Test func `A batch is split behind each event that may change access rules`() {
+        let plain = request(event("hello"))
+        let change = request(event(".bless 7"))
+        #expect(Gate.runs(of: []) == [])
+        #expect(Gate.runs(of: [plain, plain, nil]) == [0..<3])
+        #expect(Gate.runs(of: [plain, change, plain, change]) == [0..<2, 2..<4])
+        #expect(Gate.runs(of: [change, change, plain]) == [0..<1, 1..<2, 2..<3])
+    }
+
+    @Test func `Only an admin's access command changes rules`() {
+        #expect(request(event(".bless 7"))?.changesRules == true)
+        #expect(request(event(".bless 7"), admins: [1])?.changesRules == false)
+        #expect(request(event(".vdl https://example.com"))?.changesRules == false)
+        #expect(request(event(".bless 7", kind: "edited_message"))?.changesRules == false)
+        let forwarded = event(".bless 7", ["forward_origin": ["type": "user"]])
+        #expect(request(forwarded)?.changesRules == false)
+    }
+
+    @Test func `A payload without an update makes no request`() {
+        #expect(request(Envelope(type: Gate.rawType, payload: ["update_id": 1])) == nil)
+    }
+
+    // MARK: Access commands
+
+    private func command(_ text: String, _ more: JSONObject = [:]) throws -> AccessCommand {
+        let written = try #require(WrittenCommand(text, bot: nil))
+        return try AccessCommand(written, in: try #require(Message(.object(message(text, more)))))
+    }
+
+    private let reply: JSONObject = [
+        "reply_to_message": ["message_id": 4, "chat": ["id": -100], "from": ["id": 7, "first_name": "Bob"]]
+    ]
+
+    @Test func `Access commands name a subject and a duration`() throws {
+        let bless = try command(".bless @Bob 2h")
+        #expect(bless.rule == .bless && bless.sets && bless.subject == .name("Bob") && bless.lasting == .seconds(7200))
+        #expect(try command(".bless 7").lasting == .seconds(30 * 86_400))
+        #expect(try command(".hammer", reply).subject == .user(7))
+        #expect(try command(".hammer", reply).lasting == .seconds(3600))
+        #expect(try command(".grace").subject == .chat)
+        #expect(try command(".grace").lasting == nil)
+        #expect(try command(".unsmite").sets == false)
+    }
+
+    @Test func `A text mention names a user without a user name`() throws {
+        let entities: JSONObject = [
+            "entities": [["type": "text_mention", "offset": 7, "length": 8, "user": ["id": 9, "first_name": "X"]]]
+        ]
+        let bless = try command(".bless Bob Else 1h", entities)
+        #expect(bless.subject == .user(9) && bless.lasting == .seconds(3600))
+    }
+
+    @Test(arguments: [".bless", ".bless @x soon", ".bless 7 1h 2h", ".smite 1h", ".ungrace now", ".hammer @"])
+    func `A command that is not understood is answered with its usage`(_ text: String) throws {
+        let error = #expect(throws: AccessCommand.UsageError.self) { try command(text) }
+        #expect(error?.text.hasPrefix("Usage: \(text.prefix { $0 != " " })") == true)
+    }
+
+    @Test func `In a reply a bare number is a duration without its unit`() {
+        #expect(throws: AccessCommand.UsageError.self) { try command(".hammer 5", reply) }
+    }
+
+    // MARK: Command words
+
+    @Test func `Command words can be added, changed and removed`() throws {
+        let changes = ["Foo=commands.foo", ".vdl=commands.media.other", ".adl="].map { CommandWord(argument: $0) }
+        let table = CommandTable(changes: changes.compactMap { $0 })
+        #expect(table.type(of: "foo") == "commands.foo")
+        #expect(table.type(of: ".vdl") == "commands.media.other")
+        #expect(table.type(of: ".adl") == nil)
+    }
+
+    @Test(arguments: ["", "x", "=commands.a", "a b=commands.a", ".x=commands.*", ".x=not a type"])
+    func `Other texts are no command words`(_ text: String) {
+        #expect(CommandWord(argument: text) == nil)
+    }
+
+    @Test func `A command for another bot is ignored`() {
+        #expect(WrittenCommand("/vdl@Some_Bot x", bot: "some_bot")?.word == "/vdl")
+        #expect(WrittenCommand("/vdl@other_bot x", bot: "some_bot") == nil)
+        #expect(WrittenCommand("/vdl@other_bot x", bot: nil)?.word == "/vdl")
+        #expect(WrittenCommand("  .VDL a  b ", bot: nil)?.arguments == ["a", "b"])
+        #expect(WrittenCommand(" \n", bot: nil) == nil)
+    }
+
+    @Test func `A media command takes its own link first, then the file, then the reply`() throws {
+        func source(_ text: String, _ more: JSONObject = [:]) throws -> JSONObject? {
+            let written = try #require(WrittenCommand(text, bot: nil))
+            return MediaSource.payload(of: try #require(Message(.object(message(text, more)))), written)
+        }
+        #expect(try source(".vdl example.com/a") == ["url": "https://example.com/a"])
+        #expect(try source(".vdl") == nil)
+        let replied: JSONObject = [
+            "reply_to_message": ["message_id": 4, "chat": ["id": -100], "text": "see http://example.org/v now"]
+        ]
+        #expect(try source(".vdl", replied) == ["url": "http://example.org/v"])
+        #expect(try source(".vdl https://example.com/b", replied) == ["url": "https://example.com/b"])
+        let file: JSONObject = ["video": ["file_id": "F", "file_unique_id": "U"]]
+        #expect(try source(".vdl", file)?["file"]?["file_id"] == "F")
+    }
+
+    // MARK: Standing
+
+    private func standing(
+        hammered: Term = .absent, blessed: Term = .absent, graced: Term = .absent, smitten: Term = .absent
+    ) -> Standing {
+        Standing(hammered: hammered, blessed: blessed, graced: graced, smitten: smitten)
+    }
+
+    @Test func `A standing names the first rule that holds`() {
+        #expect(standing().description == "unmolested")
+        #expect(standing(graced: .forever).description == "unmolested, in a graced chat")
+        #expect(standing(blessed: .forever, graced: .forever).description == "blessed")
+        #expect(standing(blessed: .forever, smitten: .forever).description == "banned, as everybody in this chat")
+        #expect(standing(hammered: .forever, smitten: .forever).description == "banned")
+        #expect(standing(blessed: .left(.seconds(3600))).description.hasPrefix("blessed until 2"))
+    }
+}
