@@ -4,7 +4,7 @@ import Testing
 @Suite struct BackoffTests {
     @Test func `Delays double up to the longest one`() {
         let backoff = Backoff(first: .seconds(1), longest: .seconds(8))
-        #expect((0...5).map(backoff.delay) == [0, 1, 2, 4, 8, 8].map { .seconds($0) })
+        #expect((0...5).map { backoff.delay(after: $0) } == [0, 1, 2, 4, 8, 8].map { .seconds($0) })
         #expect(backoff.delay(after: .max) == .seconds(8))
     }
 
@@ -13,9 +13,10 @@ import Testing
         #expect(Backoff(first: .seconds(9), longest: .seconds(1)).delay(after: 1) == .seconds(1))
     }
 
-    @Test(arguments: [
-        (Backoff.Jitter.none, 1.0, 1.0), (.half, 0.5, 1.0), (.full, 0, 1), (.plusMinus(0.25), 0.75, 1.25),
-    ])
+    @Test(
+        arguments: [
+            (.none, 1, 1), (.half, 0.5, 1), (.full, 0, 1), (.plusMinus(0.25), 0.75, 1.25),
+        ] as [(Backoff.Jitter, Double, Double)])
     func `Pauses stay within the jitter`(_ jitter: Backoff.Jitter, _ least: Double, _ most: Double) {
         let backoff = Backoff(first: .seconds(4), longest: .seconds(4), jitter: jitter)
         let pauses = (0..<200).map { _ in backoff.pause(after: 3) }
@@ -39,7 +40,7 @@ import Testing
     @Test func `A policy ends after its number of attempts`() {
         let policy = RetryPolicy(
             attempts: 3, backoff: Backoff(first: .seconds(1), longest: .seconds(8), jitter: .none))
-        #expect((1...4).map(policy.pause) == [.seconds(1), .seconds(2), nil, nil])
+        #expect((1...4).map { policy.pause(after: $0) } == [.seconds(1), .seconds(2), nil, nil])
         #expect(RetryPolicy(attempts: nil, backoff: policy.backoff).pause(after: 1_000_000) == .seconds(8))
     }
 }

@@ -14,6 +14,14 @@ private final class RecordingSink: LogSink {
     func write(_ record: LogRecord) { kept.withLock { $0.append(record) } }
 }
 
+private final class CallCount: Sendable {
+    private let state = Mutex(0)
+
+    var count: Int { state.withLock { $0 } }
+
+    func add() { state.withLock { $0 += 1 } }
+}
+
 @Suite struct LogTests {
     private let sink = RecordingSink()
 
@@ -66,9 +74,9 @@ private final class RecordingSink: LogSink {
     }
 
     @Test func `The metadata provider is asked for each line, and a line's own metadata precedes it`() throws {
-        let calls = Mutex(0)
+        let calls = CallCount()
         let provider = Logger.MetadataProvider {
-            calls.withLock { $0 += 1 }
+            calls.add()
             return ["provided": "p", "both": "provider", "all": "provider"]
         }
         var log = logger(provider)
@@ -78,7 +86,7 @@ private final class RecordingSink: LogSink {
         #expect(try last().metadata == ["all": "line", "both": "line", "logger": "l", "provided": "p"])
         log.info("y")
         #expect(try last().metadata == ["all": "provider", "both": "provider", "logger": "l", "provided": "p"])
-        #expect(calls.withLock { $0 } == 2)
+        #expect(calls.count == 2)
     }
 
     @Test func `Every sink receives every record, with the values only`() {

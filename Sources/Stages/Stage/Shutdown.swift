@@ -8,7 +8,7 @@ nonisolated(unsafe) private var signalDescriptor: Int32 = -1
 /// Represents the requested end of the tool: the first SIGTERM or SIGINT requests it, a second one ends the process.
 package final class Shutdown: Sendable {
     /// The signal that requested the shutdown; 0 for a request of the tool itself.
-    private let request = Promise<Int32>()
+    private let requested = Promise<Int32>()
     /// A descriptor for `poll` that is readable once the shutdown is requested.
     package let descriptor: Int32
     private let signals: Int32
@@ -45,21 +45,21 @@ package final class Shutdown: Sendable {
 
     /// Requests the shutdown, as a signal does; called without a signal because of a failure inside the tool.
     package func request(signal: Int32 = 0) {
-        request.fulfil(.success(signal))
+        requested.fulfil(.success(signal))
         var one: UInt64 = 1
         _ = write(descriptor, &one, 8)
     }
 
-    package var isRequested: Bool { request.result != nil }
+    package var isRequested: Bool { requested.result != nil }
 
     /// The signal that requested the shutdown; 0 for a request of the tool itself, nil without a request.
-    package var signal: Int32? { try? request.result?.get() }
+    package var signal: Int32? { try? requested.result?.get() }
 
     /// The signal that the exit status names.
     var endingSignal: Int32 { signal.flatMap { $0 == 0 ? nil : $0 } ?? SIGTERM }
 
     /// Returns when the shutdown is requested or the task is cancelled.
-    package func wait() async { _ = try? await request.value() }
+    package func wait() async { _ = try? await requested.value() }
 
     /// Runs `body` and cancels it when the shutdown is requested: for waits that may be cut short, such as a long poll.
     ///

@@ -45,13 +45,13 @@ package struct LogRecord: Sendable {
     private static func json(of value: Logger.MetadataValue) -> JSON {
         switch value {
         case .string(let text): .string(text)
-        case .stringConvertible(let value): json(of: value)
+        case .stringConvertible(let value): json(ofConvertible: value)
         case .array(let values): .array(values.map(json(of:)))
         case .dictionary(let values): .object(object(of: values))
         }
     }
 
-    private static func json(of value: any CustomStringConvertible) -> JSON {
+    private static func json(ofConvertible value: any CustomStringConvertible) -> JSON {
         switch value {
         case let value as Bool: .bool(value)
         case let value as any BinaryInteger: integer(value) ?? .string(value.description)

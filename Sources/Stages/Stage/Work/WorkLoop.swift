@@ -102,7 +102,7 @@ struct WorkLoop: Sendable {
             if stream.queue == nil { group.addTask { await runtime.listenForWakes(of: list) } }
             while let item = await list.next() {
                 let handling = runtime.tracer.begin(item.event)
-                let begun = handling.step { Result { try begin(item.event, context(of: item)) } }
+                let begun = await handling.step { Result { try begin(item.event, context(of: item)) } }
                 group.addTask { await failure.catching { try await work(item, begun, handling) } }
             }
             group.cancelAll()

@@ -1,3 +1,5 @@
+import JSON
+
 /// Describes a rate limit: the number of events that are allowed in a window of time.
 package struct RateLimit: Sendable, Equatable {
     package enum Algorithm: String, Sendable, CaseIterable {

@@ -1,3 +1,5 @@
+import JSON
+
 /// Represents a lock with a time limit, which its holder renews.
 ///
 /// Each holder has a fencing token, larger than the tokens of all earlier holders, also after Redis lost its data. The token of a holder

@@ -1,6 +1,4 @@
 package import Queue
-import Redis
-import System
 
 /// Publishes lines to queues that are a stage's output, and waits while they are full or Redis is away.
 package final class QueueSink: Sendable {

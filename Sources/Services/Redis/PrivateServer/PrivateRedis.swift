@@ -1,3 +1,5 @@
+import System
+
 /// Provides a Redis server of the user's own, for machines without a configured one.
 package enum PrivateRedis {
     /// Returns the address of the configured server, or of a private server, which is started if it is not running.
@@ -31,4 +33,14 @@ package enum PrivateRedis {
     }
 
     private static var startDeadline: Deadline { .after(.seconds(20)) }
+}
+
+/// Runs blocking work on a thread of its own, away from the cooperative pool, and returns its answer.
+private func onOwnThread<Answer: Sendable>(
+    _ work: @escaping @Sendable () throws(RedisError) -> Answer
+) async throws(RedisError) -> Answer {
+    let result: Result<Answer, RedisError> = await withCheckedContinuation { continuation in
+        BlockingThread.start { continuation.resume(returning: Result(catching: work)) }
+    }
+    return try result.get()
 }

@@ -1,3 +1,5 @@
+import JSON
+
 /// Lets one of several waiters do a piece of work: all waiters that joined before it was done receive its result, success or failure.
 ///
 /// It works across processes and hosts. A waiter need not keep a connection: it is a name that joins again when it is woken or when the
@@ -37,7 +39,7 @@ package struct Interest: Sendable {
     ) async throws(RedisError) -> Answer {
         let keys = InterestKeys(address: address, name: name)
         let reply = try await redis.run(
-            InterestScripts.join, keys: [keys.owner, keys.token, keys.waiters, keys.told + waiter.rawValue, keys.kept],
+            InterestScripts.join, keys: [keys.owner, keys.token, keys.waiters, keys.waiterResults + waiter.rawValue, keys.kept],
             arguments: [
                 .text(waiter.rawValue), .integer(lease.milliseconds), mayOwn ? 1 : 0, .text(keys.results),
                 .integer(Interest.rememberedSeconds),
@@ -77,7 +79,7 @@ package struct Ownership: Sendable {
             InterestScripts.complete,
             keys: [keys.owner, keys.token, keys.waiters, keys.kept, keys.results + "\(lease.token)"],
             arguments: [
-                .integer(lease.token), .bytes(result), .integer(keptFor.milliseconds), .text(keys.told),
+                .integer(lease.token), .bytes(result), .integer(keptFor.milliseconds), .text(keys.waiterResults),
             ])
         return reply.array?.compactMap { $0.string.map(Waiter.init) }
     }
@@ -107,6 +109,17 @@ struct InterestKeys: Sendable {
     /// The prefix of the keys of results; a token follows.
     var results: String { prefix + "result:" }
     /// The prefix of the keys of results for single waiters; the waiter's name follows.
-    var told: String { prefix + "told:" }
+    var waiterResults: String { prefix + "told:" }
 }
 
+
+/// Names an event that waits for work of another process: an event in a queue, or in a process that reads a pipe.
+///
+/// The name is stored in Redis beside the awaited work; `Runtime.wake` reads it.
+package struct Waiter: RawRepresentable, Sendable, Hashable, CustomStringConvertible {
+    package let rawValue: String
+
+    package init(rawValue: String) { self.rawValue = rawValue }
+
+    package var description: String { rawValue }
+}
