@@ -45,7 +45,7 @@ final class MiddlewareChain {
     init(_ middlewares: [any Middleware]) { self.middlewares = middlewares }
 
     /// Lines go in, those that come out are to go on; `refuse` is told of the others that are not just dropped.
-    func run(_ lines: [[UInt8]], refuse: (Refused) -> Void) throws(ToolError) -> [[UInt8]] {
+    func run(_ lines: [[UInt8]], refuse: (RefusedLine) -> Void) throws(ToolError) -> [[UInt8]] {
         var lines = lines
         for middleware in middlewares where !lines.isEmpty {
             let events = parsed(lines, refuse)
@@ -58,7 +58,7 @@ final class MiddlewareChain {
                 case .replace(let others): lines += others
                 case .refuse(let fault):
                     refuse(
-                        Refused(
+                        RefusedLine(
                             line: event.line, sizeBytes: event.line.count, fault: fault,
                             correlationID: event.envelope.correlationID))
                 }
@@ -67,14 +67,14 @@ final class MiddlewareChain {
         return lines
     }
 
-    private func parsed(_ lines: [[UInt8]], _ refuse: (Refused) -> Void) -> [PassingEvent] {
+    private func parsed(_ lines: [[UInt8]], _ refuse: (RefusedLine) -> Void) -> [PassingEvent] {
         var events: [PassingEvent] = []
         events.reserveCapacity(lines.count)
         for line in lines {
             do throws(MalformedInput) {
                 events.append(try event(line))
             } catch {
-                refuse(Refused(line: line, sizeBytes: line.count, fault: error, correlationID: nil))
+                refuse(RefusedLine(line: line, sizeBytes: line.count, fault: error, correlationID: nil))
             }
         }
         return events
