@@ -175,7 +175,7 @@ let package = Package(
         tests("StageTests", ["Envelope", "JSON", "Options", "Stage", "System", arguments]),
         tests("TracingTests", ["Envelope", "JSON", "Tracing", logging]),
         tests("TgGateTests", ["BotAPI", "Envelope", "JSON", "tg-gate"]),
-        tests("EvQueueTests", ["Queue", "ev-queue", arguments]),
+        tests("EvQueueTests", ["Options", "Queue", "ev-queue", arguments]),
         tests("SystemTests", ["System"]),
         tests("HTTPTests", ["HTTP", "TestSupport"]),
         tests("QueueTests", ["Queue", "Redis", "System", "TestSupport"]),

@@ -21,7 +21,9 @@ struct Peek: QueueCommand {
 
     @Argument(help: "The queue's name: letters, digits, '.', '_' and '-'.") var queue: QueueArgument
 
-    @Option(name: [.customShort("n"), .long], help: ArgumentHelp("The number of events, at most; 0 for all.", valueName: "n"))
+    @Option(
+        name: [.customShort("n"), .long],
+        help: ArgumentHelp("The number of events, at most; 0 for all.", valueName: "n"))
     var count: Int = 10
 
     @Flag(help: "Show the dead letters.") var dead = false

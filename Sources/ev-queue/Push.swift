@@ -30,7 +30,9 @@ struct Push: QueueCommand {
     @Flag(help: "Push all jobs, also those that were pushed before, and remember none of them.")
     var again = false
 
-    @Option(help: ArgumentHelp("The number of events that the queue may hold; push waits while it is full.", valueName: "count"))
+    @Option(
+        help: ArgumentHelp(
+            "The number of events that the queue may hold; push waits while it is full.", valueName: "count"))
     var maxLength: Int = QueueOutputs.defaultMaxLength
 
     func validate() throws {
@@ -68,7 +70,9 @@ struct PushInput: ParsableArguments, Sendable {
     @Option(help: ArgumentHelp("Input of envelopes: - or the path of a file or FIFO.", valueName: "path"))
     var from: String = "-"
 
-    @Option(help: ArgumentHelp("Dead-letter output for malformed lines, with the reason. Default: only the log.", valueName: "path"))
+    @Option(
+        help: ArgumentHelp(
+            "Dead-letter output for malformed lines, with the reason. Default: only the log.", valueName: "path"))
     var deadLetter: String?
 
     func validate() throws {

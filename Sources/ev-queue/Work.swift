@@ -114,7 +114,9 @@ private struct QueueWorker: Sendable {
     }
 
     private func removingExhausted(_ entries: [TakenEntry]) async throws -> [TakenEntry] {
-        for taken in entries where source.hasExhaustedAttempts(taken.entry) { try await source.deadLetterExhausted(taken.entry) }
+        for taken in entries where source.hasExhaustedAttempts(taken.entry) {
+            try await source.deadLetterExhausted(taken.entry)
+        }
         return entries.filter { !source.hasExhaustedAttempts($0.entry) }
     }
 

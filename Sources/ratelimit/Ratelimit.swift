@@ -34,7 +34,9 @@ struct Ratelimit: Tool {
         help: ArgumentHelp("Types of events to limit. May be repeated. Default: all.", valueName: "pattern"))
     var match: [TopicPattern] = []
 
-    @Option(name: [.customShort("n"), .long], help: ArgumentHelp("The number of events that are allowed in the window.", valueName: "count"))
+    @Option(
+        name: [.customShort("n"), .long],
+        help: ArgumentHelp("The number of events that are allowed in the window.", valueName: "count"))
     var limit: Int
 
     @Option(
@@ -43,7 +45,8 @@ struct Ratelimit: Tool {
 
     @Option(
         help: ArgumentHelp(
-            "The key by which events count together: user, chat, or the path of a field, such as payload.url.", valueName: "key"))
+            "The key by which events count together: user, chat, or the path of a field, such as payload.url.",
+            valueName: "key"))
     var key: EventKey = .user
 
     @Option(
@@ -72,7 +75,8 @@ struct Ratelimit: Tool {
 
     @Option(
         help: ArgumentHelp(
-            "Roles whose events are forwarded uncounted; none for no role. May be repeated. Default: admin.", valueName: "role")
+            "Roles whose events are forwarded uncounted; none for no role. May be repeated. Default: admin.",
+            valueName: "role")
     )
     var exemptRole: [String] = []
 

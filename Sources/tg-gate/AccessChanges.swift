@@ -31,7 +31,10 @@ extension Gate {
         }
         runtime.log.notice(
             "access rule changed",
-            metadata: ["rule": "\(command.rule.rawValue)", "subject": .stringConvertible(subject), "active": .stringConvertible(command.sets)])
+            metadata: [
+                "rule": "\(command.rule.rawValue)", "subject": .stringConvertible(subject),
+                "active": .stringConvertible(command.sets),
+            ])
         return acknowledgement(message) + changed(command, subject, actor)
     }
 

@@ -32,7 +32,8 @@ struct Gate: Sendable {
             let bot = event.meta["bot"]?["username"]?.string
             command = message.flatMap { $0.isForwarded ? nil : $0.text.flatMap { WrittenCommand($0, bot: bot) } }
             changesRules =
-                command.map { AccessCommand.isOne($0.word) } == true && update.actor.map { admins.contains($0.id) } == true
+                command.map { AccessCommand.isOne($0.word) } == true
+                && update.actor.map { admins.contains($0.id) } == true
         }
 
         fileprivate var visit: AccessRules.Visit {

@@ -47,7 +47,9 @@ struct RedisProgress: ProgressStore {
     }
 
     func load() async throws -> String? {
-        let value = try await runtime.untilRedisAnswers { redis throws(RedisError) in try await redis.send("GET", .text(key)) }
+        let value = try await runtime.untilRedisAnswers { redis throws(RedisError) in
+            try await redis.send("GET", .text(key))
+        }
         let noted = try await file.load()
         guard !value.isNull else {
             // A Redis that lost its data, or another one. At worst the file is behind, and Telegram has forgotten what is before.

@@ -1,6 +1,7 @@
 import BotAPI
 import HTTP
 import JSON
+import System
 import Testing
 
 @testable import Blob

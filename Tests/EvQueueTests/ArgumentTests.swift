@@ -1,4 +1,5 @@
 import ArgumentParser
+import Options
 import Queue
 import Testing
 

@@ -81,7 +81,7 @@ private final class RecordingObserver: HandlingObserver {
     @Test func `Steps of one handling share its correlation, and count once`() async {
         let tracer = Tracer()
         let handling = tracer.begin(event)
-        let first = await handling.step { Correlation.current?.correlationID }
+        let first = handling.step { Correlation.current?.correlationID }
         let second = await handling.step { () async in Correlation.current?.correlationID }
         #expect(first == event.correlationID && second == event.correlationID)
         handling.end(.done)

@@ -188,7 +188,8 @@ package final class QueueConsumer: Sendable {
     ///
     /// - Returns: false if the lease was lost; nil if there is no room, and nothing was done.
     package func moveToDeadLetters(
-        _ entry: QueueEntry, _ reason: DeadLetterReason, tool: String, lines: [QueueLine] = [], to outputs: QueueOutputs = .none
+        _ entry: QueueEntry, _ reason: DeadLetterReason, tool: String, lines: [QueueLine] = [],
+        to outputs: QueueOutputs = .none
     ) async throws -> Bool? {
         var batch = CommandBatch()
         batch.add(lines: lines)

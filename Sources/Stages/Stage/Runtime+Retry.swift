@@ -1,6 +1,7 @@
 import JSON
 import Logging
 package import Redis
+import Synchronization
 package import System
 
 extension Runtime {

@@ -1,5 +1,5 @@
 package import Envelope
-import Synchronization
+import JSON
 
 /// Sets the correlation of the work on events, counts the events and measures the time that they take.
 ///

@@ -129,7 +129,8 @@ struct Sender: Sendable {
         if isFromQueue, error.isTemporary, !job.isProgress, job.context?.isLastAttempt == false { throw error }
         if !isFromQueue, error.isTemporary, job.attempts < retries, !job.isReplaceable {
             job.attempts += 1
-            runtime.log.warning("\(error.message); trying again", metadata: ["attempt": .stringConvertible(job.attempts)])
+            runtime.log.warning(
+                "\(error.message); trying again", metadata: ["attempt": .stringConvertible(job.attempts)])
             let backoff = Backoff(first: .seconds(1), longest: .seconds(32))
             throw NotBefore(.now + backoff.pause(after: job.attempts))
         }

@@ -17,7 +17,8 @@ final class EventLog: Middleware {
                 log.log(
                     level: level, "\(name): \(envelope.type)",
                     metadata: [
-                        "id": "\(envelope.id)", "type": "\(envelope.type)", "version": .stringConvertible(envelope.version),
+                        "id": "\(envelope.id)", "type": "\(envelope.type)",
+                        "version": .stringConvertible(envelope.version),
                         "size_bytes": .stringConvertible(event.line.count),
                     ])
             }

@@ -160,7 +160,8 @@ extension Router {
         guard let fault else { return }
         let correlation = EventID(String(decoding: scanned.correlationID, as: UTF8.self))
         refuse(
-            RefusedLine(line: Array(line), sizeBytes: line.count, fault: fault, correlationID: correlation), before: rest)
+            RefusedLine(line: Array(line), sizeBytes: line.count, fault: fault, correlationID: correlation),
+            before: rest)
     }
 
     private mutating func refuse(_ refused: RefusedLine, before rest: Int = 0) {

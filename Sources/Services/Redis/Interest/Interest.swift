@@ -39,7 +39,8 @@ package struct Interest: Sendable {
     ) async throws(RedisError) -> Answer {
         let keys = InterestKeys(address: address, name: name)
         let reply = try await redis.run(
-            InterestScripts.join, keys: [keys.owner, keys.token, keys.waiters, keys.waiterResults + waiter.rawValue, keys.kept],
+            InterestScripts.join,
+            keys: [keys.owner, keys.token, keys.waiters, keys.waiterResults + waiter.rawValue, keys.kept],
             arguments: [
                 .text(waiter.rawValue), .integer(lease.milliseconds), mayOwn ? 1 : 0, .text(keys.results),
                 .integer(Interest.rememberedSeconds),
@@ -111,7 +112,6 @@ struct InterestKeys: Sendable {
     /// The prefix of the keys of results for single waiters; the waiter's name follows.
     var waiterResults: String { prefix + "told:" }
 }
-
 
 /// Names an event that waits for work of another process: an event in a queue, or in a process that reads a pipe.
 ///

@@ -16,7 +16,9 @@ struct PrivateServer: Sendable {
     private static func absolute(_ path: String) throws(RedisError) -> String {
         if path.hasPrefix("/") { return path }
         guard let here = getcwd(nil, 0) else {
-            throw RedisError(.configuration, "unable to use the relative path \(path.singleLine): the working folder does not exist any more")
+            throw RedisError(
+                .configuration,
+                "unable to use the relative path \(path.singleLine): the working folder does not exist any more")
         }
         defer { free(here) }
         return "\(String(cString: here))/\(path)"

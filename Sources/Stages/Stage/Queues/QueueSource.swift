@@ -31,7 +31,8 @@ package final class QueueSource: Sendable {
     package func checkIsNotLoop(_ sink: QueueSink?) throws(ToolError) {
         guard sink?.outputs.queues.contains(consumer.queue) == true else { return }
         throw ToolError(
-            .usage, "\(consumer.queue) is both input and output: the results of its events would be read again without end")
+            .usage,
+            "\(consumer.queue) is both input and output: the results of its events would be read again without end")
     }
 
     /// Waits for entries and takes them.

@@ -5,7 +5,7 @@ import Payloads
 import Synchronization
 
 /// Represents a line that cannot be handled, with the reason.
-package struct Refused: Sendable {
+package struct RefusedLine: Sendable {
     let line: [UInt8]
     let sizeBytes: Int
     package let fault: MalformedInput
@@ -116,6 +116,8 @@ extension Runtime {
     }
 
     private func logCount(_ code: MalformedInput.Code, _ counted: Int) {
-        log.warning("refused \(counted) more lines", metadata: ["code": "\(code.rawValue)", "count": .stringConvertible(counted)])
+        log.warning(
+            "refused \(counted) more lines",
+            metadata: ["code": "\(code.rawValue)", "count": .stringConvertible(counted)])
     }
 }

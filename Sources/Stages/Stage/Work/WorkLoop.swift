@@ -102,7 +102,7 @@ struct WorkLoop: Sendable {
             if stream.queue == nil { group.addTask { await runtime.listenForWakes(of: list) } }
             while let item = await list.next() {
                 let handling = runtime.tracer.begin(item.event)
-                let begun = await handling.step { Result { try begin(item.event, context(of: item)) } }
+                let begun = handling.step { Result { try begin(item.event, context(of: item)) } }
                 group.addTask { await failure.catching { try await work(item, begun, handling) } }
             }
             group.cancelAll()
@@ -147,7 +147,8 @@ struct WorkLoop: Sendable {
         if !forwarded.items.isEmpty { try await sink.write(forwarded, from: stream.queue) }
     }
 
-    private func work(_ item: WorkList.Item, _ begun: Result<Runtime.Work, any Error>, _ handling: Handling) async throws
+    private func work(_ item: WorkList.Item, _ begun: Result<Runtime.Work, any Error>, _ handling: Handling)
+        async throws
     {
         do {
             let outcome = try await handling.step { try await begun.get()() }
