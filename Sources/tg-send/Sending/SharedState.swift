@@ -165,10 +165,8 @@ final class SharedState: Sendable {
         return count == 1
     }
 
-    private func replyKey(_ request: EventID) -> String { RedisKey.correlation(request, "reply") }
-    private func endKey(_ request: EventID, _ kind: String) -> String {
-        RedisKey.correlation(request, "ended:\(kind)")
-    }
+    private func replyKey(_ request: EventID) -> String { "tgpipe:correlation:\(request):reply" }
+    private func endKey(_ request: EventID, _ kind: String) -> String { "tgpipe:correlation:\(request):ended:\(kind)" }
 
     // MARK: Flood waits
 

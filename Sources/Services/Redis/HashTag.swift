@@ -1,13 +1,3 @@
-/// Builds the names of keys that several modules share; see docs/coordination.md.
-package enum RedisKey {
-    /// Returns the key under which stages share `name` about one request.
-    ///
-    /// - Parameter id: the request's correlation id.
-    package static func correlation(_ id: some CustomStringConvertible, _ name: String) -> String {
-        "tgpipe:correlation:\(id):\(name)"
-    }
-}
-
 /// Makes hash tags: the part of a key, in braces, by which a Redis cluster chooses the key's node.
 enum HashTag {
     /// Returns a text with `}` and `%` percent-encoded, since the first `}` would end the tag.
