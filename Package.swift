@@ -60,7 +60,7 @@ let tools: [Target] = [
     tool("tg-gate", ["BotAPI", "Envelope", "JSON", "Redis", "System", "Tracing", logging]),
     tool("ratelimit", ["Envelope", "RateLimits", "Redis", "System"]),
     tool("ev-route", ["JSON", "Routing", "Spool", "System", logging]),
-    tool("ev-queue", ["CChild", "Envelope", "JSON", "Payloads", "Queue", "Redis", "System", "Tracing", logging]),
+    tool("ev-queue", ["Envelope", "JSON", "Payloads", "Process", "Queue", "Redis", "System", "Tracing", logging]),
     tool(
         "media-fetch",
         ["AccountAPI", "Blob", "BotAPI", "Envelope", "HTTP", "JSON", "Media", "Payloads", "Redis", "System", logging]),
@@ -108,14 +108,14 @@ let package = Package(
 
         library("Base/JSON", ["CSimdJSON", "System"]),
         library("Base/System", ["CLinux"]),
-        library("Base/Process", ["System"]),
+        library("Base/Process", ["CChild", "System"]),
         library("Base/Digest", ["COpenSSL"]),
 
         library("Events/Envelope", ["JSON"]),
         library("Events/Payloads", ["Envelope", "JSON"]),
 
         library("Services/Config", ["CToml", "System"]),
-        library("Services/HTTP", ["CCurl"]),
+        library("Services/HTTP", ["CCurl", "JSON"]),
         library("Services/Redis", ["CHiredis", "JSON", "Process", "System"]),
         library("Services/Queue", ["JSON", "Redis", "System"]),
         library("Services/Spool", ["CSpool", "System"]),
@@ -148,7 +148,7 @@ let package = Package(
             "Telegram/AccountAPI",
             ["Accounts", "BotAPI", "Digest", "Envelope", "JSON", "MTProto", "Options", "Stage", "System", "Updates"]),
 
-        library("Media", ["CChild", "COpenSSL", "Digest", "HTTP", "JSON", "System"]),
+        library("Media", ["COpenSSL", "Digest", "HTTP", "JSON", "Process", "System"]),
 
         library("Routing/JSONSchema", ["CSchema", "JSON", "System"]),
         library("Routing/RateLimits", ["Digest", "Envelope", "JSON", "Options", "Redis", "Stage", "Tracing", logging]),
@@ -176,7 +176,8 @@ let package = Package(
         tests("TracingTests", ["Envelope", "JSON", "Tracing", logging]),
         tests("TgGateTests", ["BotAPI", "Envelope", "JSON", "tg-gate"]),
         tests("EvQueueTests", ["Options", "Queue", "ev-queue", arguments]),
-        tests("SystemTests", ["System"]),
+        tests("SystemTests", ["System", "TestSupport"]),
+        tests("ProcessTests", ["Process", "System", "TestSupport"]),
         tests("HTTPTests", ["HTTP", "TestSupport"]),
         tests("QueueTests", ["Queue", "Redis", "System", "TestSupport"]),
         tests("RedisTests", ["Redis", "TestSupport"]),
@@ -195,7 +196,7 @@ let package = Package(
         tests("JSONSchemaTests", ["Envelope", "JSON", "JSONSchema", "System"]),
         tests("SpoolTests", ["Spool", "TestSupport"]),
         tests("TgSendTests", ["Envelope", "JSON", "Payloads", "Stage", "System", "tg-send", arguments]),
-        tests("MediaTests", ["Digest", "HTTP", "JSON", "Media", "Stage", "System", "TestSupport"]),
+        tests("MediaTests", ["Digest", "HTTP", "JSON", "Media", "Process", "Stage", "System", "TestSupport"]),
         tests(
             "IntegrationTests",
             ["Digest", "Envelope", "JSON", "Process", "Redis", "System", "TestSupport", "tgpipe"]),

@@ -1,17 +1,17 @@
 package import JSON
 
-/// A fetched file on the local disk: the payload of `events.media.fetched`.
+/// Describes a fetched file on the local disk: the payload of `events.media.fetched`.
 package struct FetchedMedia: Sendable, Equatable {
     package var kind: MediaKind
     /// The content address.
     package var key: String
-    /// The file. The caller may move it away.
+    /// The file's path. The caller may move the file.
     package var path: String
     package var sizeBytes: Int64
-    /// Lower-case hex, of the file's bytes.
+    /// The SHA-256 of the file's bytes, in lower-case hex.
     package var sha256: String
     package var contentType: String
-    /// What to call the file when it is given to a person; no path.
+    /// The file's name for people; not a path.
     package var fileName: String
     package var sourceURL: String
     package var normalizedURL: String
@@ -23,13 +23,13 @@ package struct FetchedMedia: Sendable, Equatable {
     package var height: Int?
     package var fetchedAt: Timestamp
 
-    /// Not in the payload: the normalized URL of the page that the site itself calls the media's own, when it is another
-    /// than `normalizedURL`. Who asks for that one asks for the same media.
+    /// The normalized URL that the site itself gives the media, when it differs from `normalizedURL`. Both URLs mean
+    /// the same media. It is not in the payload.
     package var canonicalURL: String?
 }
 
 extension FetchedMedia {
-    /// The payload as `docs/events.md` has it.
+    /// The payload, as docs/events.md describes it.
     package var payload: JSONObject {
         [
             "kind": .string(kind.rawValue), "key": .string(key), "path": .string(path),
@@ -42,7 +42,7 @@ extension FetchedMedia {
         ]
     }
 
-    /// Reads a payload; nil when a field that every one has is missing or of another kind.
+    /// Reads a payload; nil when a required field is missing or has another type.
     package init?(payload: JSONObject) {
         guard let kind = payload["kind"]?.string.flatMap(MediaKind.init), let key = payload["key"]?.string,
             let path = payload["path"]?.string, let size = payload["size_bytes"]?.int,
@@ -61,6 +61,6 @@ extension FetchedMedia {
     }
 }
 
-/// Called with `FetchedMedia.canonicalURL` when a site has told it and nothing of the media was downloaded yet. What it throws
-/// ends the fetch: whoever has that media already needs no more.
+/// Receives `FetchedMedia.canonicalURL` as soon as a site reports it, before the download. An error that it throws
+/// ends the fetch, for a caller that has that media already.
 package typealias CanonicalURLHandler = @Sendable (String) async throws(MediaError) -> Void

@@ -1,15 +1,16 @@
 import Glibc
 import HTTP
+import System
 
-/// Why media could not be fetched.
+/// Tells why media could not be fetched.
 package struct MediaError: Error, Sendable, CustomStringConvertible {
-    /// A word for scripts.
+    /// Names the reason, for scripts.
     package enum Code: String, Sendable, CaseIterable {
         case invalidURL = "invalid_url"
         case refusedAddress = "refused_address"
         case unreachable
         case timedOut = "timed_out"
-        /// The transfer ended early, again and again.
+        /// The transfer ended early on every attempt.
         case truncated
         case notFound = "not_found"
         case forbidden
@@ -23,7 +24,7 @@ package struct MediaError: Error, Sendable, CustomStringConvertible {
         case playlist
         case unsupported
         case rateLimited = "rate_limited"
-        /// The site is at fault (5xx).
+        /// The site failed (5xx).
         case serverError = "server_error"
         case tooLarge = "too_large"
         case noMedia = "no_media"
@@ -33,21 +34,21 @@ package struct MediaError: Error, Sendable, CustomStringConvertible {
         case conversionFailed = "conversion_failed"
         /// yt-dlp or ffmpeg is not installed.
         case missingProgram = "missing_program"
-        /// yt-dlp failed in a way that this library does not know.
+        /// yt-dlp failed in a way that this library does not recognise.
         case extractorFailed = "extractor_failed"
         case cancelled
-        /// It was tried as often as may be.
+        /// The attempts are used up.
         case gaveUp = "gave_up"
     }
 
     package let code: Code
-    /// One line for the person who asked: no path, no token, no control characters.
+    /// One line for the person who asked, without paths, tokens and control characters.
     package let reason: String
-    /// Whether trying again later may help.
+    /// Whether a later attempt may succeed.
     package let isTemporary: Bool
-    /// How long the site asked to be left alone.
+    /// The pause that the site asked for.
     package var retryAfter: Duration?
-    /// Of what is too large, as far as it is known.
+    /// The size of a file over the limit, if it is known.
     package var sizeBytes: Int64?
 
     package init(_ code: Code, _ reason: String, isTemporary: Bool? = nil) {
@@ -69,18 +70,18 @@ extension MediaError.Code {
 }
 
 extension MediaError {
-    /// What a failed request means to the person who asked.
+    /// Explains a failed request.
     init(_ error: HTTPError) {
         switch error.code {
-        case .invalidURL: self.init(.invalidURL, "That is not a link to the web.")
+        case .invalidURL: self.init(.invalidURL, "That is not a web link.")
         case .refusedAddress: self.init(.refusedAddress, "That link leads to an address that is not public.")
         case .unreachable: self.init(.unreachable, "The site cannot be reached: \(error.message).")
         case .timedOut: self.init(.timedOut, "The site took too long: \(error.message).")
-        case .tls: self.init(.unreachable, "The site cannot be trusted: \(error.message).", isTemporary: false)
-        case .truncated: self.init(.truncated, "The site broke off: \(error.message).")
+        case .tls: self.init(.unreachable, "The connection to the site is not secure: \(error.message).", isTemporary: false)
+        case .truncated: self.init(.truncated, "The download broke off: \(error.message).")
         case .tooLarge: self.init(.tooLarge, "That is too large.")
-        case .redirectLoop: self.init(.unsupported, "That link redirects without an end.")
-        case .protocolError: self.init(.unsupported, "The site does not answer as a web site should.")
+        case .redirectLoop: self.init(.unsupported, "That link redirects in a loop.")
+        case .protocolError: self.init(.unsupported, "The site sent an invalid answer.")
         case .localIO: self.init(.localIO, "Something failed on my side: \(error.message).")
         case .cancelled: self = .cancelled
         case .sink: self.init(.localIO, "Something failed on my side.")
@@ -89,30 +90,32 @@ extension MediaError {
 
     static let cancelled = MediaError(.cancelled, "It was cancelled.")
 
-    /// A system call that failed on this machine.
+    /// Explains a failed system call.
+    ///
+    /// - Parameter action: a verb phrase, as in "unable to write a file".
     static func local(_ action: String, _ number: Int32) -> MediaError {
         switch number {
         case ENOSPC, EDQUOT: MediaError(.noSpace, "There is no space left on my disk.")
         case EFBIG: MediaError(.tooLarge, "That is too large.")
-        default: MediaError(.localIO, "Something failed on my side: unable to \(action): \(systemMessage(number)).")
+        default: MediaError(.localIO, "Something failed on my side: unable to \(action): \(SystemError(number)).")
         }
     }
 
-    /// What a refusal of the site means.
+    /// Explains an answer that refuses the request.
     init(refusal head: HTTPHead) {
-        self = MediaError(status: head.status) ?? MediaError(.unsupported, "The site answered with nothing.")
+        self = MediaError(status: head.status) ?? MediaError(.unsupported, "The site sent an empty answer.")
         if isTemporary { retryAfter = head.retryAfter }
     }
 
-    /// What an HTTP status of the site means; nil for success.
+    /// Explains an HTTP status; nil for success.
     private init?(status: Int) {
         switch status {
         case 200..<300: return nil
-        case 401, 407: self.init(.loginRequired, "The site wants a login.")
-        case 403: self.init(.forbidden, "The site refuses to hand that out (403).")
+        case 401, 407: self.init(.loginRequired, "The site requires a login.")
+        case 403: self.init(.forbidden, "The site refuses access to that (403).")
         case 404, 410: self.init(.notFound, "There is nothing at that link (\(status)).")
-        case 429: self.init(.rateLimited, "The site says that it was asked too often; try again later.")
-        case 451: self.init(.geoBlocked, "The site may not show that here, for legal reasons (451).")
+        case 429: self.init(.rateLimited, "The site has had too many requests; try again later.")
+        case 451: self.init(.geoBlocked, "The site does not show that here for legal reasons (451).")
         case 500...: self.init(.serverError, "The site has a problem (\(status)); try again later.")
         default: self.init(.unsupported, "The site answered with status \(status).")
         }

@@ -1,35 +1,39 @@
-import JSON
-import System
 import Digest
 import Glibc
+import HTTP
+import JSON
+import System
 
-/// Fetches media: from a link to a file on the local disk, ready to be stored.
+/// Fetches media from a link to a file on the local disk, ready to be stored.
 ///
-/// One fetch of an address runs at a time, across processes; who comes while one is under way waits, and gets its file. A
-/// fetch that was interrupted goes on where it stopped.
+/// One fetch of an address runs at a time, across all processes. Another request for it waits and gets the same file.
+/// An interrupted fetch continues where it stopped.
 package final class MediaFetcher: Sendable {
     private let settings: MediaSettings
     private let shortLinks: ShortLinks
 
     package init(_ settings: MediaSettings) {
         var settings = settings
-        settings.directory = settings.directory.absolutePath
-        settings.ytDlp.cookiesFile = settings.ytDlp.cookiesFile?.absolutePath
+        settings.directory = absolutePath(settings.directory)
+        settings.ytDlp.cookiesFile = settings.ytDlp.cookiesFile.map(absolutePath)
         self.settings = settings
         shortLinks = ShortLinks(additionalHosts: settings.shortLinkHosts, addressPolicy: settings.addressPolicy)
     }
 
-    /// What a link identifies; short links are followed to learn that.
+    /// Returns the identity of a link, after following short links.
+    ///
+    /// - Throws: `MediaError`.
     package func identify(_ link: String) async throws(MediaError) -> SourceIdentity {
         try await shortLinks.resolve(link)
     }
 
-    /// Fetches what a job asks for.
+    /// Fetches a job's media.
     ///
     /// - Parameters:
     ///   - onProgress: see `ProgressHandler`.
     ///   - onCanonicalURL: see `CanonicalURLHandler`.
-    /// - Returns: the finished file, in a folder of `MediaSettings.directory`; it is the caller's to move.
+    /// - Returns: the finished file, in a folder of `MediaSettings.directory`. The caller may move it.
+    /// - Throws: `MediaError`.
     package func fetch(
         _ job: MediaJob, onProgress: @escaping ProgressHandler = { _ in },
         onCanonicalURL: @escaping CanonicalURLHandler = { _ in }
@@ -47,31 +51,31 @@ package final class MediaFetcher: Sendable {
             onProgress: onProgress)
         do throws(MediaError) {
             let media = try await run.run()
-            folder.empty(except: media.path.lastComponent)
+            folder.empty(except: lastPathComponent(media.path))
             try result.write(media)
             return media
         } catch {
-            // There is nothing to go on from, or nobody will.
+            // The folder is empty, or no later attempt will use it.
             if !error.isTemporary || folder.isEmpty { folder.remove() }
             throw error
         }
     }
 
-    /// What a fetch of this address has brought, when nobody has moved it away yet.
+    /// Returns the result of a finished fetch of this address; nil when there is none, or its file was moved away.
     package func finished(_ address: ContentAddress) async -> FetchedMedia? {
         await ResultFile("\(settings.directory)/\(address.hash)", isDurable: settings.isDurable).read(for: address)
     }
 
-    /// Forgets what a failed fetch of this address has so far.
+    /// Removes the progress of a failed fetch of this address.
     package func discard(_ address: ContentAddress) {
         guard let folder = try? JobFolder.tryToOpen(root: settings.directory, hash: address.hash) else { return }
         folder.remove()
         folder.unlock()
     }
 
-    /// Removes what is left of jobs whose result was moved away, and of those that nobody has touched for a while.
+    /// Removes the folders of jobs whose result was moved away, and of jobs that have not changed for `age`.
     ///
-    /// - Returns: how many folders were removed.
+    /// - Returns: the number of folders removed.
     @discardableResult
     package func sweep(olderThan age: Duration) -> Int {
         var removed = 0
@@ -80,7 +84,7 @@ package final class MediaFetcher: Sendable {
             guard ResultFile(path).isTaken || isOlder(path, than: age),
                 let folder = try? JobFolder.tryToOpen(root: settings.directory, hash: name)
             else { continue }
-            // Somebody may have begun anew in between.
+            // Another process may have begun the job again in between.
             if ResultFile(path).isTaken || isOlder(path, than: age) {
                 folder.remove()
                 removed += 1
@@ -90,8 +94,8 @@ package final class MediaFetcher: Sendable {
         return removed
     }
 
-    /// Addresses of which there is something here, untouched for so long; whoever began them may have died, and somebody else,
-    /// elsewhere, have fetched them.
+    /// Returns the addresses of jobs whose folder has not changed for `age`. Their process may have died, and another
+    /// machine may have fetched the media since.
     package func untouched(for age: Duration) -> [ContentAddress] {
         (folderEntries(settings.directory) ?? []).filter {
             SHA256.isHexDigest($0) && isOlder("\(settings.directory)/\($0)", than: age)
@@ -108,18 +112,18 @@ package final class MediaFetcher: Sendable {
     }
 }
 
-/// `finished.json`: the result, for whoever asks for the same before it was moved away.
+/// Reads and writes `finished.json`: the result of a fetch, for requests that come before its file is moved away.
 private struct ResultFile {
     private let path: String
     private let isDurable: Bool
 
-    /// - Parameter folder: of the job.
+    /// - Parameter folder: the job's folder.
     init(_ folder: String, isDurable: Bool = false) {
         path = "\(folder)/finished.json"
         self.isDurable = isDurable
     }
 
-    /// nil when there is none, or its file is not there any more.
+    /// Returns the result; nil when there is none, or its file is gone or damaged.
     func read(for address: ContentAddress) async -> FetchedMedia? {
         guard let payload, let media = FetchedMedia(payload: payload), media.key == address.key,
             await isIntact(media, madeIn: payload["boot"]?.string)
@@ -127,12 +131,12 @@ private struct ResultFile {
         return media
     }
 
-    /// Whether there was a result, and somebody has moved it away.
+    /// Whether there was a result whose file was moved away.
     var isTaken: Bool { payload.flatMap { FetchedMedia(payload: $0) }.map { !isThere($0) } ?? false }
 
     func write(_ media: FetchedMedia) throws(MediaError) {
         var payload = media.payload
-        // Without it, the file is durable.
+        // A result without this field has a durable file.
         if !isDurable { payload["boot"] = MachineStart.current.map { .string($0) } ?? .string("") }
         try SmallFile.write(payload, to: path, isDurable: isDurable)
     }
@@ -146,10 +150,235 @@ private struct ResultFile {
         return lstat(media.path, &info) == 0 && info.st_size == media.sizeBytes
     }
 
-    /// What was not on the disk for good when the machine stopped is worth what its hash says.
+    /// Returns whether the file is complete. After a restart of the machine, a file that was not durable is checked
+    /// by its hash.
     private func isIntact(_ media: FetchedMedia, madeIn boot: String?) async -> Bool {
         guard isThere(media) else { return false }
         guard let boot, boot != MachineStart.current else { return true }
         return (try? await HashingWriter.hash(media.path)) == media.sha256
+    }
+}
+
+/// Runs one fetch in its locked folder: gets the bytes, converts them to the requested kind, and describes the
+/// result.
+private struct FetchRun: Sendable {
+    let job: MediaJob
+    let settings: MediaSettings
+    let folder: JobFolder
+    let deadline: ContinuousClock.Instant
+    let onCanonicalURL: CanonicalURLHandler
+    let onProgress: ProgressHandler
+
+    /// Describes a file as it was fetched.
+    private struct Raw {
+        var path: String
+        /// Whether the file belongs to the job, which may then move or remove it.
+        var isOurs = true
+        var sha256: String?
+        var contentType: String?
+        var fileName: String?
+        var info: VideoInfo?
+        var probe: Result<MediaProbe?, MediaError>?
+
+        /// The content type for a file without a video: never a video type, even if the server named one.
+        var contentTypeWithoutVideo: String {
+            guard let contentType, !contentType.lowercased().hasPrefix("video/") else {
+                return "application/octet-stream"
+            }
+            return contentType
+        }
+    }
+
+    func run() async throws(MediaError) -> FetchedMedia {
+        let raw = try await fetch()
+        guard fileSize(raw.path) > 0 else {
+            if raw.isOurs { unlink(raw.path) }
+            throw MediaError(.noMedia, "The file at that link is empty.")
+        }
+        let probe = if let known = raw.probe { try known.get() } else { try await ffmpeg.probe(raw.path) }
+        return switch job.kind {
+        case .video: try await finishVideo(raw, probe)
+        case .audio: try await finishAudio(raw, probe)
+        }
+    }
+
+    // MARK: - Getting the bytes
+
+    private func fetch() async throws(MediaError) -> Raw {
+        switch job.origin {
+        case .local(let path):
+            return Raw(path: absolutePath(path), isOurs: false)
+        case .fetched(let sizeBytes, let fetcher):
+            let path = folder.file("fetched.bin")
+            try await fetchFile(to: path, sizeBytes, fetcher)
+            return Raw(path: path, fileName: job.fileName)
+        case .download(let url):
+            guard case .file(let file) = try await download(url, .any, acceptsPages: false) else {
+                throw MediaError(.unsupported, "There is no file at that link.")
+            }
+            return raw(file)
+        case .site:
+            if !job.identity.isVideoPage,
+                case .file(let file) = try await download(
+                    job.identity.sourceURL, settings.addressPolicy, acceptsPages: true)
+            {
+                return raw(file)
+            }
+            return try await extract()
+        }
+    }
+
+    private func download(
+        _ url: String, _ policy: AddressPolicy, acceptsPages: Bool
+    ) async throws(MediaError) -> DirectDownload.Outcome {
+        var download = DirectDownload(
+            url: url, folder: folder, addressPolicy: policy, maxBytes: settings.maxBytes, deadline: deadline,
+            stallTimeout: settings.stallTimeout, acceptsPages: acceptsPages, isDurable: settings.isDurable)
+        download.longestRetryAfter = settings.longestRetryAfter
+        let ffmpeg = ffmpeg
+        download.examine = { path in
+            do throws(MediaError) { return .success(try await ffmpeg.probe(path)) } catch { return .failure(error) }
+        }
+        return try await download.run(onProgress: titled)
+    }
+
+    private func fetchFile(to path: String, _ sizeBytes: Int64?, _ fetcher: @escaping FileFetcher) async throws(MediaError)
+    {
+        if let sizeBytes, sizeBytes > settings.maxBytes {
+            throw MediaError.tooLarge(bytes: sizeBytes, maxBytes: settings.maxBytes)
+        }
+        let (report, deadline) = (ByteCountReports(sizeBytes, titled), deadline)
+        let result = await withTaskGroup(of: Result<Void, MediaError>.self) { group in
+            group.addTask {
+                do throws(MediaError) { return .success(try await fetcher(path, report.add)) } catch {
+                    return .failure(error)
+                }
+            }
+            group.addTask {
+                try? await Task.sleep(until: deadline)
+                return .failure(MediaError(.timedOut, "The file did not arrive in time."))
+            }
+            defer { group.cancelAll() }
+            return await group.next() ?? .success(())
+        }
+        try result.get()
+    }
+
+    private func raw(_ file: DownloadedFile) -> Raw {
+        Raw(
+            path: file.path, sha256: file.sha256, contentType: file.contentType,
+            fileName: job.fileName ?? file.fileName, probe: file.probe)
+    }
+
+    private func extract() async throws(MediaError) -> Raw {
+        let ytDlp = YtDlp(
+            settings: settings.ytDlp, ffmpegProgram: settings.ffmpeg, folder: folder, kind: job.kind,
+            addressPolicy: settings.addressPolicy, maxBytes: settings.maxBytes, deadline: deadline)
+        let outcome = try await ytDlp.run(job.identity.sourceURL, onProgress: onProgress) { info throws(MediaError) in
+            if let url = canonicalURL(info) { try await onCanonicalURL(url) }
+        }
+        return Raw(path: outcome.path, info: outcome.info)
+    }
+
+    /// The progress handler, which adds the title when it is known in advance.
+    private var titled: ProgressHandler {
+        guard let title = job.title else { return onProgress }
+        return { [onProgress] progress in
+            var progress = progress
+            progress.title = title
+            onProgress(progress)
+        }
+    }
+
+    // MARK: - Converting
+
+    private var ffmpeg: FFmpeg {
+        FFmpeg(
+            program: settings.ffmpeg, probeProgram: settings.ffprobe, deadline: deadline, maxBytes: settings.maxBytes)
+    }
+
+    private func finishVideo(_ raw: Raw, _ probe: MediaProbe?) async throws(MediaError) -> FetchedMedia {
+        guard let probe, probe.hasVideo else {
+            // A file that was requested by its own link is delivered as it is.
+            if raw.info != nil { throw MediaError(.noMedia, "There is no video at that link.") }
+            return try await finish(
+                raw, probe, raw.path, raw.isOurs, ending: nil, raw.contentTypeWithoutVideo)
+        }
+        if probe.isMP4 { return try await finish(raw, probe, raw.path, raw.isOurs, ending: "mp4", "video/mp4") }
+        let output = folder.file("converted.mp4")
+        try await ffmpeg.makeMP4(
+            from: raw.path, to: output, probe: probe, title: title(raw, probe), onProgress: onProgress)
+        return try await finish(raw, probe, output, true, ending: "mp4", "video/mp4")
+    }
+
+    private func finishAudio(_ raw: Raw, _ probe: MediaProbe?) async throws(MediaError) -> FetchedMedia {
+        guard let probe, probe.hasAudio else {
+            if raw.isOurs { unlink(raw.path) }
+            throw MediaError(.noAudio, "That file has no sound.")
+        }
+        if probe.isMP3 { return try await finish(raw, probe, raw.path, raw.isOurs, ending: "mp3", "audio/mpeg") }
+        let output = folder.file("converted.mp3")
+        try await ffmpeg.extractAudio(
+            from: raw.path, to: output, probe: probe, title: title(raw, probe), performer: performer(raw, probe),
+            onProgress: onProgress)
+        return try await finish(raw, probe, output, true, ending: "mp3", "audio/mpeg")
+    }
+
+    // MARK: - Describing the result
+
+    /// Moves the finished file to its place and describes it.
+    ///
+    /// - Parameter ending: the extension of the file's name; nil keeps the name.
+    private func finish(
+        _ raw: Raw, _ probe: MediaProbe?, _ product: String, _ isOurs: Bool, ending: String?, _ contentType: String
+    ) async throws(MediaError) -> FetchedMedia {
+        let path = folder.file("media-\(job.address.hash.prefix(16)).\(ending ?? "bin")")
+        try await place(product, at: path, isOurs)
+        var sha256 = raw.path == product ? raw.sha256 : nil
+        if sha256 == nil { sha256 = try await HashingWriter.hash(path, isDurable: settings.isDurable) }
+        let title = title(raw, probe)
+        let name = raw.info == nil ? raw.fileName ?? title : title
+        let fallback = String(job.address.hash.prefix(16))
+        return FetchedMedia(
+            kind: job.kind, key: job.address.key, path: path, sizeBytes: fileSize(path), sha256: sha256 ?? "",
+            contentType: contentType,
+            fileName: ending.map { FileName.make(name, fallback: fallback, fileExtension: $0) }
+                ?? name.flatMap { FileName.safe($0, maxBytes: 120) } ?? fallback,
+            sourceURL: job.identity.sourceURL, normalizedURL: job.identity.normalizedURL, domain: job.identity.domain,
+            title: title, performer: performer(raw, probe),
+            durationSeconds: probe?.durationSeconds ?? raw.info?.durationSeconds ?? job.durationSeconds,
+            width: job.kind == .video ? probe?.width : nil, height: job.kind == .video ? probe?.height : nil,
+            fetchedAt: .now, canonicalURL: raw.info.flatMap(canonicalURL))
+    }
+
+    private func title(_ raw: Raw, _ probe: MediaProbe?) -> String? {
+        raw.info?.title ?? job.title ?? probe?.title ?? raw.fileName.map(FileName.stem)
+    }
+
+    private func performer(_ raw: Raw, _ probe: MediaProbe?) -> String? {
+        raw.info?.performer ?? job.performer ?? probe?.performer
+    }
+
+    private func canonicalURL(_ info: VideoInfo) -> String? {
+        guard let page = info.webpageURL.flatMap({ SourceIdentity($0) })?.normalizedURL else { return nil }
+        return page == job.identity.normalizedURL ? nil : page
+    }
+
+    /// Moves a file of the job; links, or else copies, a file that is not the job's own.
+    private func place(_ file: String, at path: String, _ isOurs: Bool) async throws(MediaError) {
+        unlink(path)
+        if isOurs {
+            guard rename(file, path) == 0 else { throw .local("rename a file", errno) }
+        } else if link(file, path) != 0 {
+            let copied = await BlockingThread().run {
+                Result { () throws(MediaError) in try FileCopy.copy(file, to: path) }
+            }
+            try copied.get()
+        }
+    }
+
+    private func fileSize(_ path: String) -> Int64 {
+        var info = stat()
+        return stat(path, &info) == 0 ? Int64(info.st_size) : 0
     }
 }

@@ -1,28 +1,42 @@
-/// Brings a file to a path.
+/// Names the requested kind of media.
+package enum MediaKind: String, Sendable, CaseIterable {
+    case video
+    case audio
+
+    /// The extension of stored objects of this kind, without the dot.
+    package var fileExtension: String {
+        switch self {
+        case .video: "mp4"
+        case .audio: "mp3"
+        }
+    }
+}
+
+/// Fetches a file to a path.
 package typealias FileFetcher =
     @Sendable (_ path: String, _ onProgress: @escaping @Sendable (_ doneBytes: Int64) -> Void) async throws(MediaError)
     -> Void
 
-/// What to fetch.
+/// Describes the media to fetch.
 package struct MediaJob: Sendable {
-    /// Where the bytes come from.
+    /// Names the source of the bytes.
     package enum Origin: Sendable {
         /// The identity's own link: a file, or a page for yt-dlp.
         case site
-        /// A file at another URL, which may hold a secret: a Telegram file, a presigned link. Any address is allowed: the
-        /// URL is not a stranger's.
+        /// A file at another URL, which may hold a secret: a Telegram file, a presigned link. Any address is allowed,
+        /// because the URL does not come from a stranger.
         case download(url: String)
-        /// A file on this machine, which is left as it is: a video in storage, a file of a local Bot API server.
+        /// A file on this machine, which is not changed: a video in storage, a file of a local Bot API server.
         case local(path: String)
-        /// What somebody else brings to a path, of so many bytes if that is known: a file that came to an account of Telegram. An
-        /// attempt that is made again gets the same path.
+        /// A file that the caller's function fetches to a path, such as a file of a Telegram account. Its size is
+        /// given if it is known. Another attempt gets the same path.
         case fetched(sizeBytes: Int64?, FileFetcher)
     }
 
     package var kind: MediaKind
     package var identity: SourceIdentity
     package var origin: Origin
-    /// What is known of it already; wins over what is found in the file, not over what the site says.
+    /// The title, if it is known. It takes precedence over the file's own title, but not over the site's.
     package var title: String?
     package var performer: String?
     package var fileName: String?

@@ -1,17 +1,19 @@
-/// How far a fetch is.
+import Synchronization
+
+/// Reports the progress of a fetch.
 package struct MediaProgress: Sendable, Equatable {
-    /// The words of `events.media.progress`.
+    /// Names the state, as in `events.media.progress`.
     package enum State: String, Sendable {
-        /// As many fetches as may are under way.
+        /// The highest number of fetches is running.
         case queued
-        /// The same is being fetched for somebody else; this one waits for it.
+        /// Another job is fetching the same media; this one waits for its result.
         case waiting
         case downloading
         case converting
     }
 
     package var state: State
-    /// 0…1, when it is known.
+    /// The completed part, from 0 to 1, if it is known.
     package var fraction: Double?
     package var doneBytes: Int64?
     package var totalBytes: Int64?
@@ -31,5 +33,49 @@ package struct MediaProgress: Sendable, Equatable {
     }
 }
 
-/// Called now and then, on any thread, never at the same time for one job.
+/// Receives progress from time to time, on any thread, with one call at a time for one job.
 package typealias ProgressHandler = @Sendable (MediaProgress) -> Void
+
+/// Turns the byte counts of a caller's fetch into progress, on any thread.
+final class ByteCountReports: Sendable {
+    private let state = Mutex((meter: RateMeter(), most: Int64(0)))
+    private let sizeBytes: Int64?
+    private let onProgress: ProgressHandler
+
+    init(_ sizeBytes: Int64?, _ onProgress: @escaping ProgressHandler) {
+        (self.sizeBytes, self.onProgress) = (sizeBytes, onProgress)
+    }
+
+    @Sendable func add(_ doneBytes: Int64) {
+        state.withLock { state in
+            state.most = max(state.most, doneBytes)
+            guard let rate = state.meter.report(at: state.most) else { return }
+            let fraction = sizeBytes.flatMap { $0 > 0 ? min(1, Double(state.most) / Double($0)) : nil }
+            onProgress(
+                MediaProgress(
+                    .downloading, fraction: fraction, doneBytes: state.most, totalBytes: sizeBytes,
+                    bytesPerSecond: rate))
+        }
+    }
+}
+
+/// Measures bytes a second over the last 3 seconds, and limits reports to one in 100 ms.
+struct RateMeter {
+    private var samples: [(time: ContinuousClock.Instant, bytes: Int64)] = []
+    private var lastReport: ContinuousClock.Instant?
+    private let interval = Duration.milliseconds(100)
+    private let window = Duration.seconds(3)
+
+    /// Returns the rate to report, or nil when it is too early for a report.
+    mutating func report(at bytes: Int64) -> Double?? {
+        let now = ContinuousClock.now
+        if let lastReport, now - lastReport < interval { return nil }
+        lastReport = now
+        samples.append((now, bytes))
+        let oldest = now - window
+        samples.removeAll { $0.time < oldest }
+        guard let first = samples.first, now > first.time else { return .some(nil) }
+        let elapsed = (now - first.time) / .seconds(1)
+        return .some(max(0, Double(bytes - first.bytes) / elapsed))
+    }
+}

@@ -1,25 +1,25 @@
 package import HTTP
 
-/// How media is fetched.
+/// Configures how media is fetched.
 package struct MediaSettings: Sendable {
-    /// Holds one folder a job: what is there so far, and at the end the file.
+    /// The folder that holds one folder for each job, with the progress and at the end the file.
     package var directory: String
-    /// Which addresses links may lead to, whoever follows them.
+    /// The addresses that links may lead to, whichever program follows them.
     package var addressPolicy: AddressPolicy = .publicOnly
-    /// The longest file, fetched or made.
+    /// The longest file to fetch or make, in bytes.
     package var maxBytes: Int64 = 2_000_000_000
-    /// Whether a file is on the disk for good before it is reported: for reports that outlast a loss of power themselves.
+    /// Whether a file survives a loss of power before it is reported. Set it when the report survives one.
     package var isDurable = true
-    /// How long a server may be silent.
+    /// The longest silence of a server.
     package var stallTimeout: Duration = .seconds(30)
-    /// A server that asks to be left alone for longer is not waited for.
+    /// The longest pause that a server may request. A server that requests more fails the job.
     package var longestRetryAfter: Duration = .seconds(60)
-    /// For a whole fetch.
+    /// The time limit for a whole fetch.
     package var deadline: Duration = .seconds(2 * 3600)
     package var ytDlp = YtDlpSettings()
-    /// A path, or a name that is looked for in `PATH`; ffprobe is its neighbour.
+    /// A path, or a name to look up in `PATH`. ffprobe is taken from the same folder.
     package var ffmpeg = "ffmpeg"
-    /// Hosts beside those known whose links are short ones (`host` or `host:port`).
+    /// Hosts of short links beside the well-known ones (`host` or `host:port`).
     package var shortLinkHosts: [String] = []
 
     package init(directory: String) {
@@ -29,5 +29,21 @@ package struct MediaSettings: Sendable {
     var ffprobe: String {
         guard let slash = ffmpeg.lastIndex(of: "/") else { return "ffprobe" }
         return "\(ffmpeg[...slash])ffprobe"
+    }
+}
+
+/// Configures how yt-dlp is run.
+package struct YtDlpSettings: Sendable {
+    /// A path, or a name to look up in `PATH`.
+    package var program = "yt-dlp"
+    /// The user's arguments. They come after this library's, and take precedence.
+    package var extraArguments: [String] = []
+    /// The cookies file of a signed-in account. yt-dlp, which writes to its cookies file, gets only a copy.
+    package var cookiesFile: String?
+
+    package init(program: String = "yt-dlp", extraArguments: [String] = [], cookiesFile: String? = nil) {
+        self.program = program
+        self.extraArguments = extraArguments
+        self.cookiesFile = cookiesFile
     }
 }

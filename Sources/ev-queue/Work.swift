@@ -1,6 +1,7 @@
 import ArgumentParser
 import Logging
 import Options
+import Process
 import Queue
 import Stage
 import Synchronization
@@ -51,9 +52,8 @@ struct Work: QueueCommand {
     }
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
-        guard let program = Program.find(command) else {
-            throw ToolError(.configuration, "there is no program \(command[0])")
-        }
+        let program = Command(command[0], Array(command.dropFirst()))
+        guard program.executable != nil else { throw ToolError(.configuration, "there is no program \(command[0])") }
         let source = try await QueueSource(queue.name, options: queueOptions, runtime: runtime)
         let output = try await EventOutput(output, runtime: runtime)
         try source.checkIsNotLoop(output.sink)
@@ -70,7 +70,7 @@ private struct QueueWorker: Sendable {
     let runtime: Runtime
     let source: QueueSource
     let output: EventOutput
-    let program: Program
+    let program: Command
     let options: Work
     let places: Places
 
@@ -122,31 +122,31 @@ private struct QueueWorker: Sendable {
 
     private func work(_ batch: [TakenEntry]) async throws {
         defer { places.giveBack() }
-        let run = ChildRun(
+        let run = ProgramRun(
             program, input: batch.flatMap { $0.line + [UInt8(ascii: "\n")] }, timeout: options.timeout.duration,
             maxOutputBytes: Int(options.maxOutput.bytes))
         let entries = batch.map(\.entry)
         switch try await run.result() {
         case .success(let lines):
             try await output.write(lines, finishing: entries, of: source)
-        case .failure(let ending):
-            try await fail(entries, ending)
+        case .failure(let failure):
+            try await fail(entries, failure)
         }
     }
 
-    private func fail(_ entries: [QueueEntry], _ ending: ChildRun.Ending) async throws {
-        let reason = "\(program.name) \(ending)"
-        if ending.endsWorker {
+    private func fail(_ entries: [QueueEntry], _ failure: ProgramRun.Failure) async throws {
+        let reason = "\(program.program) \(failure)"
+        if failure.endsWorker {
             for entry in entries { try await source.release(entry) }
-            throw ToolError(ending.exitStatus, reason)
+            throw ToolError(failure.exitStatus, reason)
         }
         for entry in entries {
-            if ending.mayPass, entry.attempt < source.options.maxAttempts {
+            if failure.isTransient, entry.attempt < source.options.maxAttempts {
                 let pause = source.options.pause(after: entry.attempt)
                 try await source.change(entry) { try await $0.retry(entry, after: pause, reason: reason) }
             } else {
                 try await source.moveToDeadLetters(
-                    entry, DeadLetterReason(code: ending.mayPass ? "attempts_used_up" : "failed", text: reason))
+                    entry, DeadLetterReason(code: failure.isTransient ? "attempts_used_up" : "failed", text: reason))
             }
         }
         runtime.log.warning(

@@ -42,17 +42,14 @@ final class StateFile: ProgressFile {
     func note(_ progress: String) throws { try replace(progress) }
 
     private func replace(_ text: String) throws {
-        let line = text + "\n"
-        let new = path + ".new"
-        let descriptor = open(new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw failure("write") }
-        defer { close(descriptor) }
-        guard write(descriptor, line, line.utf8.count) == line.utf8.count, rename(new, path) == 0 else {
-            throw failure("write")
+        do throws(SystemError) {
+            try AtomicFile.replace(path, with: Array("\(text)\n".utf8), durability: .process)
+        } catch {
+            throw failure("write", error.number)
         }
     }
 
-    private func failure(_ verb: String) -> ToolError {
-        ToolError(.localIO, "unable to \(verb) the state file \(path): \(String(cString: strerror(errno)))")
+    private func failure(_ verb: String, _ number: Int32 = errno) -> ToolError {
+        ToolError(.localIO, "unable to \(verb) the state file \(path): \(SystemError(number))")
     }
 }

@@ -172,7 +172,7 @@ import Testing
         try Data().write(to: URL(fileURLWithPath: aside + "/.tgpipe-1.part"))
         _ = try await store.put(file("x"), key: "k", metadata: metadata)
         #expect(try leftOver() == [".tgpipe-1.part"])
-        PartialFile.removeStale(in: aside, afterSeconds: -2)
+        TemporaryObject.removeStale(in: aside, afterSeconds: -2)
         #expect(try leftOver().isEmpty)
     }
 

@@ -180,7 +180,7 @@ import Testing
         #expect(server.requests.count == 2)
         let failed = try #require(try queued("events.dl.video.failed").first)
         #expect(failed.payload["code"] == "gave_up")
-        #expect(failed.payload["reason"]?.string?.contains("asked too often") == true)
+        #expect(failed.payload["reason"]?.string?.contains("too many requests") == true)
         try await end(run)
         #expect(leftovers.isEmpty)
     }

@@ -38,7 +38,7 @@ struct RouteFixture {
 
     /// Starts a process that appends what is in a FIFO to a file.
     func reader(of fifo: String, into name: String) throws -> ChildProcess {
-        try ChildProcess(["/bin/sh", "-c", #"exec cat < "$0" >> "$1""#, fifo, folder(name)])
+        try ChildProcess(Command("/bin/sh", ["-c", #"exec cat < "$0" >> "$1""#, fifo, folder(name)]))
     }
 
     func route(_ arguments: [String], _ input: String, deadline: Duration = .seconds(60)) async throws -> ToolRun.Result

@@ -1,6 +1,7 @@
 import Glibc
 import HTTP
 @testable import Media
+import Process
 import TestSupport
 import Testing
 
@@ -94,11 +95,10 @@ import Testing
             open.stop()
         }
         func reads(_ environment: [String: String], _ path: String) async throws -> Bool {
-            let command = ChildCommand(
-                program: "ffprobe", arguments: ["-v", "error", "-i", site.url + path],
-                environment: ChildEnvironment.inherited().merging(environment) { $1 }, directory: "/",
-                deadline: .seconds(60))
-            return try await GuardedChild.run(command).isSuccess
+            let command = Command(
+                "ffprobe", ["-v", "error", "-i", site.url + path],
+                environment: HelperEnvironment.inherited().merging(environment) { $1 }, directory: "/")
+            return try await ChildRun(command, timeout: .seconds(60)).runHelper().isSuccess
         }
         for path in ["/clip.mp4", "/hls.m3u8"] {
             #expect(try await reads(open.environment, path))

@@ -1,3 +1,4 @@
+@testable import Media
 import Synchronization
 import TestSupport
 
@@ -56,5 +57,12 @@ final class FileSite: Sendable {
         connection.send(head: start > 0 ? 206 : 200, headers + [("Content-Length", "\(total - start)")])
         connection.send(Array(manners.content[start...].prefix(manners.breaks.first ?? total)))
         if manners.breaks.first != nil { connection.close() }
+    }
+}
+
+extension SmallFile {
+    /// The text of a file, at most 1 MiB; nil when there is none.
+    static func readText(_ path: String) -> String? {
+        readBytes(path, maxBytes: 1 << 20).map { String(decoding: $0, as: UTF8.self) }
     }
 }

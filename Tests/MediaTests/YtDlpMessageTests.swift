@@ -80,7 +80,7 @@ import Testing
         ])
         #expect(error.reason.hasPrefix("[31mred evil ä"))
         #expect(error.reason.utf8.count <= 200)
-        #expect(YtDlpMessage.error([]).reason == "yt-dlp failed without a word.")
+        #expect(YtDlpMessage.error([]).reason == "yt-dlp failed without a message.")
     }
 
     @Test func `Transient failures are recognised`() {

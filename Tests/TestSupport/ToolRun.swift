@@ -60,14 +60,12 @@ package final class ToolRun: Sendable {
             "TGPIPE_STATE": folder("state"), "TGPIPE_LOG": "json:debug",
         ]
         variables.merge(environment) { $1 }
-        let (inputPipe, outputPipe, errorPipe) = (try Pipe(), try Pipe(), try Pipe())
+        let pipe = ChildProcess.Stream.pipe(isNonBlocking: false)
         child = try ChildProcess(
-            [ToolRun.path(of: tool)] + arguments, input: inputPipe.reading, output: outputPipe.writing,
-            errors: errorPipe.writing, environment: variables.map { "\($0)=\($1)" })
-        for descriptor in [inputPipe.reading, outputPipe.writing, errorPipe.writing] { close(descriptor) }
-        input = Mutex(inputPipe.writing)
-        output.collect(from: outputPipe.reading)
-        errors.collect(from: errorPipe.reading)
+            Command(ToolRun.path(of: tool), arguments, environment: variables), input: pipe, output: pipe, errors: pipe)
+        input = Mutex(child.takeInput())
+        output.collect(from: child.takeOutput())
+        errors.collect(from: child.takeErrors())
     }
 
     deinit {
@@ -191,18 +189,6 @@ package final class ToolRun: Sendable {
         guard let file = fopen(path, "w") else { return }
         for line in made { fputs("\(line)\n", file) }
         fclose(file)
-    }
-}
-
-private struct Pipe {
-    let reading: Int32
-    let writing: Int32
-
-    init() throws {
-        var ends: [Int32] = [-1, -1]
-        guard pipe(&ends) == 0 else { throw ToolRun.TookTooLong(description: "no descriptors left") }
-        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
-        (reading, writing) = (ends[0], ends[1])
     }
 }
 

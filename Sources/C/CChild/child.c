@@ -1,3 +1,7 @@
+// Starts every child process of the toolkit. Its one user is the Swift module Process.
+//
+// `run_program` is the last code of this project that runs in a child, whichever way it was started: a limit, or a
+// sandbox, that is to hold for children is set there.
 #define _GNU_SOURCE
 #include "child.h"
 
@@ -28,32 +32,42 @@ static void unblock_signals(void) {
 
 static void die_with_parent(int number, pid_t parent) {
     prctl(PR_SET_PDEATHSIG, number);
-    if (getppid() != parent) _exit(127);  // it died before we asked
+    if (getppid() != parent) _exit(127);  // The parent died before the request took effect.
 }
 
-/// Makes the three descriptors 0 to 2, whatever numbers they have now.
+static void forbid_core_files(void) {
+    struct rlimit none = {0, 0};
+    setrlimit(RLIMIT_CORE, &none);
+}
+
+/// Gives the three descriptors the numbers 0 to 2. A descriptor that has its number already may also be closed.
 static int place_descriptors(const tgp_child *child) {
     int wanted[3] = {child->input, child->output, child->error};
     for (int i = 0; i < 3; i++) {
-        if (wanted[i] < 3) wanted[i] = fcntl(wanted[i], F_DUPFD, 3);
+        if (wanted[i] == i || wanted[i] >= 3) continue;
+        wanted[i] = fcntl(wanted[i], F_DUPFD, 3);
         if (wanted[i] < 0) return -1;
     }
     for (int i = 0; i < 3; i++) {
-        if (dup2(wanted[i], i) < 0) return -1;
+        if (wanted[i] == i) {
+            (void)fcntl(i, F_SETFD, 0);
+        } else if (dup2(wanted[i], i) < 0) {
+            return -1;
+        }
     }
     return 0;
 }
 
+/// Sets the limits and executes the program. Reports the error's number through `failure` when that fails.
 static void run_program(const tgp_child *child, int failure) {
-    struct rlimit no_core = {0, 0};
-    setrlimit(RLIMIT_CORE, &no_core);
+    if (child->is_guarded) forbid_core_files();
     if (child->max_file_bytes > 0) {
         struct rlimit size = {child->max_file_bytes, child->max_file_bytes};
         setrlimit(RLIMIT_FSIZE, &size);
     }
     // Above the standard three, so that placing them cannot overwrite it; it closes on exec.
     int report = fcntl(failure, F_DUPFD_CLOEXEC, 10);
-    if (report >= 0 && place_descriptors(child) == 0 && chdir(child->directory) == 0) {
+    if (report >= 0 && place_descriptors(child) == 0 && (!child->directory || chdir(child->directory) == 0)) {
         for (int i = 3; i < report; i++) close(i);
         close_range((unsigned)report + 1, ~0U, 0);
         unblock_signals();
@@ -71,17 +85,23 @@ static void kill_group(int number) {
 
 static void end_like(int status) {
     if (WIFEXITED(status)) _exit(WEXITSTATUS(status));
-    struct rlimit no_core = {0, 0};
-    setrlimit(RLIMIT_CORE, &no_core);
+    forbid_core_files();
     unblock_signals();
     signal(WTERMSIG(status), SIG_DFL);
     raise(WTERMSIG(status));
     _exit(128 + WTERMSIG(status));
 }
 
-/// The group's leader: lives as long as the program, and takes the group with it when the parent dies.
+/// Runs the program in a group of its own, without a guard.
+static void run_alone(const tgp_child *child, int failure) {
+    setpgid(0, 0);
+    default_signals();
+    run_program(child, failure);
+}
+
+/// Leads the group: lives as long as the program, and kills the group when the parent dies.
 static void run_guard(const tgp_child *child, int failure, pid_t parent) {
-    // A session of its own is also a group of its own, and has no terminal to ask for passwords on.
+    // A new session is also a new group. It has no terminal, so that a program cannot ask for passwords on one.
     setsid();
     default_signals();
     pid_t self = getpid();
@@ -100,7 +120,7 @@ static void run_guard(const tgp_child *child, int failure, pid_t parent) {
     memset(&action, 0, sizeof action);
     action.sa_handler = kill_group;
     sigaction(SIGUSR1, &action, NULL);
-    // The requests to end are the program's; the guard ends when it does.
+    // Signals that ask the group to end are for the program. The guard ends after it.
     int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGPIPE, SIGTSTP};
     for (unsigned i = 0; i < sizeof ignored / sizeof *ignored; i++) signal(ignored[i], SIG_IGN);
     unblock_signals();
@@ -116,37 +136,32 @@ pid_t tgp_child_start(const tgp_child *child) {
     if (pipe2(report, O_CLOEXEC) != 0) return -errno;
     sigset_t all, before;
     sigfillset(&all);
-    // No handler of this program may run in the child.
+    // No signal handler of this program may run in the child.
     pthread_sigmask(SIG_BLOCK, &all, &before);
     pid_t parent = getpid();
-    pid_t guard = fork();
-    if (guard == 0) run_guard(child, report[1], parent);
-    int failure = guard < 0 ? errno : 0;
+    pid_t started = fork();
+    if (started == 0) {
+        if (child->is_guarded) run_guard(child, report[1], parent);
+        run_alone(child, report[1]);
+    }
+    int failure = started < 0 ? errno : 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     close(report[1]);
-    if (guard > 0) {
+    if (started > 0) {
         int code = 0;
         ssize_t got;
         do got = read(report[0], &code, sizeof code);
         while (got < 0 && errno == EINTR);
         if (got == sizeof code) {
             failure = code;
-            while (waitpid(guard, NULL, 0) < 0 && errno == EINTR) {}
+            while (waitpid(started, NULL, 0) < 0 && errno == EINTR) {}
         }
     }
     close(report[0]);
-    return failure ? -failure : guard;
+    return failure ? -failure : started;
 }
 
 int tgp_child_watch(pid_t child) {
     int descriptor = pidfd_open(child, 0);
     return descriptor < 0 ? -errno : descriptor;
-}
-
-int tgp_child_reap(pid_t child) {
-    int status = 0;
-    while (waitpid(child, &status, 0) < 0) {
-        if (errno != EINTR) return 127;
-    }
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
 }

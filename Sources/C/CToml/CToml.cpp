@@ -12,7 +12,7 @@
 
 struct tgp_toml {
     std::vector<tgp_toml_token> tokens;
-    // A deque: its strings stay where they are.
+    // In a deque, strings keep their addresses.
     std::deque<std::string> texts;
     std::string fault;
     uint32_t fault_line = 0;

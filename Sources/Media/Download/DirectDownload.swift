@@ -1,12 +1,16 @@
 import Glibc
 import HTTP
+import JSON
 import System
 
-/// One file from a web server straight to disk: resumed where a former attempt ended, retried, bounded, hashed.
+/// Downloads one file from a web server straight to disk.
+///
+/// It resumes where an earlier attempt ended, retries, keeps to limits of size and time, and hashes the bytes as they
+/// arrive.
 struct DirectDownload: Sendable {
     enum Outcome: Sendable {
         case file(DownloadedFile)
-        /// The answer is a page or a manifest; nothing of it was kept.
+        /// The answer is a page or a manifest. Nothing of it was kept.
         case needsExtractor
     }
 
@@ -16,19 +20,19 @@ struct DirectDownload: Sendable {
     var maxBytes: Int64
     var deadline: ContinuousClock.Instant
     var stallTimeout: Duration = .seconds(30)
-    /// A server that sends less has stalled.
+    /// A server that sends less counts as stalled.
     var minimumRate = HTTPRequest.MinimumRate(bytesPerSecond: 1000, over: .seconds(60))
-    /// How many attempts in a row may bring nothing new.
+    /// The number of attempts in a row without a new byte after which the download fails.
     var fruitlessAttempts = 5
-    /// Before the second attempt; it doubles from there.
+    /// The pause before the second attempt. Each further pause is twice as long.
     var firstBackoff: Duration = .milliseconds(500)
-    /// A server that wants more time than that is not waited for.
+    /// The longest pause that a server may request. A server that requests more fails the download.
     var longestRetryAfter: Duration = .seconds(60)
-    /// Whether a page is worth an extractor; else its status or being a page is the error.
+    /// Whether a page is left to an extractor; otherwise a page, or its status, is an error.
     var acceptsPages = true
-    /// Whether the file is on the disk for good when it is returned.
+    /// Whether the returned file survives a loss of power.
     var isDurable = true
-    /// Looks into the file: as soon as that can be done, and at the end if it was not enough.
+    /// Probes the file, while it arrives if its index comes first, and at the end if that was not enough.
     var examine: Examine?
 
     typealias Examine = @Sendable (_ path: String) async -> Result<MediaProbe?, MediaError>
@@ -57,7 +61,8 @@ struct DirectDownload: Sendable {
     {
         let client = HTTPClient(userAgent: DirectDownload.userAgent)
         var fruitless = 0
-        // Not since the last attempt: a server with which every attempt starts over would be asked until the deadline.
+        // The most bytes so far, not those of the last attempt: a server that starts over each time would be asked
+        // until the deadline.
         var furthest = partial.size
         while true {
             let sink = DownloadSink(partial, limits: self, onProgress)
@@ -69,7 +74,7 @@ struct DirectDownload: Sendable {
                 return .page
             case .startOver:
                 try partial.restart()
-                failure = MediaError(.truncated, "The site cannot continue where it broke off.")
+                failure = MediaError(.truncated, "The site cannot resume the download.")
             case .failed(let error):
                 guard error.isTemporary, error.code != .cancelled, error.code != .noSpace else { throw error }
                 failure = error
@@ -85,7 +90,7 @@ struct DirectDownload: Sendable {
     private func waitToRetry(after fruitless: Int, _ failure: MediaError) async throws(MediaError) {
         let backoff = Backoff(first: firstBackoff, longest: firstBackoff * 64, jitter: .plusMinus(0.25))
         let wait = max(backoff.pause(after: max(1, fruitless)), failure.retryAfter ?? .zero)
-        // Whoever asks for more is better asked anew, by somebody who waits without holding up others.
+        // A later attempt, outside this process, waits without holding up other jobs.
         if let retryAfter = failure.retryAfter, retryAfter > longestRetryAfter { throw failure }
         guard fruitless < fruitlessAttempts, ContinuousClock.now + wait < deadline else { throw failure }
         do { try await Task.sleep(for: wait) } catch { throw .cancelled }
@@ -112,7 +117,7 @@ struct DirectDownload: Sendable {
         }
     }
 
-    /// The disk and the hash still need a while when the last byte is there: long enough to look into the file.
+    /// Finishes the file. Writing and hashing the last bytes takes long enough to probe the file meanwhile.
     private func finished(_ partial: PartialFile, _ early: EarlyLook) async throws(MediaError) -> DownloadedFile {
         try partial.flush()
         let path = partial.path
@@ -124,16 +129,19 @@ struct DirectDownload: Sendable {
             fileName: partial.source.fileName, probe: await probe)
     }
 
-    /// Some servers refuse whoever is no browser; this one says that it is none, in a form that they take.
+    /// Some servers refuse clients that are not browsers. This name has the form that they accept, without claiming
+    /// to be one.
     static let userAgent = "Mozilla/5.0 (compatible; tgpipe)"
 }
 
-/// What a file showed before all of it was there.
+/// Holds the result of probing a file before it was complete.
 private struct EarlyLook: Sendable {
     private var version: Int?
     private var probe: MediaProbe?
 
-    /// - Parameter indexes: the versions of the file of which the index arrived.
+    /// Probes the file each time its index becomes complete.
+    ///
+    /// - Parameter indexes: the versions of the file whose index is complete.
     init(_ examine: DirectDownload.Examine?, _ path: String, when indexes: AsyncStream<Int>) async {
         guard let examine else { return }
         for await arrived in indexes {
@@ -142,21 +150,209 @@ private struct EarlyLook: Sendable {
         }
     }
 
-    /// nil when there is nothing to go by, or it was of another version.
+    /// Returns the result for a version of the file; nil when there is none.
     func result(of version: Int) -> Result<MediaProbe?, MediaError>? {
         guard version == self.version, let probe else { return nil }
         return .success(probe)
     }
 }
 
-/// A complete file.
+/// Describes a complete file.
 struct DownloadedFile: Sendable {
     var path: String
     var sizeBytes: Int64
     var sha256: String
-    /// As the server gave it, without parameters.
+    /// The server's content type, without parameters.
     var contentType: String?
     var fileName: String?
-    /// What `DirectDownload.examine` found.
+    /// The result of `DirectDownload.examine`.
     var probe: Result<MediaProbe?, MediaError>?
+}
+
+/// Writes one answer of the server to the partial file.
+///
+/// `@unchecked Sendable`: called on the client's thread during the request, read by the download after it.
+final class DownloadSink: @unchecked Sendable {
+    enum Verdict {
+        case complete
+        case page
+        /// The bytes on disk are not the beginning of the server's current file.
+        case startOver
+        case failed(MediaError)
+    }
+
+    private let partial: PartialFile
+    private let limits: DirectDownload
+    private let onProgress: ProgressHandler
+    private var meter = RateMeter()
+    /// The verdict, once the head alone decides it.
+    private var verdict: Verdict?
+
+    init(_ partial: PartialFile, limits: DirectDownload, _ onProgress: @escaping ProgressHandler) {
+        self.partial = partial
+        self.limits = limits
+        self.onProgress = onProgress
+    }
+
+    /// The verdict after the request ended without an error.
+    var verdictAtEnd: Verdict {
+        if let verdict { return verdict }
+        if let total = partial.source.totalBytes, total != partial.size {
+            return .failed(MediaError(.truncated, "The site closed the connection before the end of the file."))
+        }
+        return .complete
+    }
+
+    func takeHead(_ head: HTTPHead) throws -> HeadDecision {
+        switch head.status {
+        case 206: try takeContinuation(head)
+        case 416 where partial.size > 0: takeUnsatisfiable(head)
+        case 200..<300: try takeWhole(head)
+        default: verdict = refusal(head)
+        }
+        return verdict == nil ? .receive : .stop
+    }
+
+    func takeBody(_ bytes: UnsafeRawBufferPointer) throws {
+        guard partial.size + Int64(bytes.count) <= limits.maxBytes else { throw tooLarge(nil) }
+        try partial.append(bytes)
+        if let rate = meter.report(at: partial.size) { onProgress(progress(rate)) }
+    }
+
+    private func progress(_ rate: Double?) -> MediaProgress {
+        let total = partial.source.totalBytes
+        return MediaProgress(
+            .downloading, fraction: total.map { $0 > 0 ? min(1, Double(partial.size) / Double($0)) : 1 },
+            doneBytes: partial.size, totalBytes: total, bytesPerSecond: rate)
+    }
+
+    private func takeWhole(_ head: HTTPHead) throws(MediaError) {
+        if case .page = AnswerKind(head), limits.acceptsPages {
+            verdict = .page
+            return
+        }
+        if partial.size > 0 { try partial.restart() }
+        let total = head.headers["Transfer-Encoding"] == nil ? head.contentLength : nil
+        if let total { try checkRoom(for: total, total: total) }
+        try partial.begin(head, totalBytes: total)
+    }
+
+    private func takeContinuation(_ head: HTTPHead) throws(MediaError) {
+        guard let range = ContentRange(head), range.start == partial.size, partial.isContinued(by: head),
+            range.total == nil || partial.source.totalBytes == nil || range.total == partial.source.totalBytes
+        else {
+            verdict = .startOver
+            return
+        }
+        if let total = range.total { try checkRoom(for: total - partial.size, total: total) }
+        if partial.size == 0 { try partial.begin(head, totalBytes: range.total) }
+    }
+
+    /// Handles a range that begins at the file's end: the file is complete, or the server has another one now.
+    private func takeUnsatisfiable(_ head: HTTPHead) {
+        let isWhole = ContentRange(head)?.total == partial.size
+        verdict = isWhole && partial.source.totalBytes ?? partial.size == partial.size ? .complete : .startOver
+    }
+
+    private func checkRoom(for bytes: Int64, total: Int64) throws(MediaError) {
+        guard total <= limits.maxBytes else { throw tooLarge(total) }
+        guard bytes <= partial.freeBytes else { throw MediaError(.noSpace, "There is no space left on my disk.") }
+    }
+
+    private func tooLarge(_ bytes: Int64?) -> MediaError {
+        .tooLarge(bytes: bytes, maxBytes: limits.maxBytes)
+    }
+
+    private func refusal(_ head: HTTPHead) -> Verdict {
+        let isPage = !AnswerKind.looksLikeMedia(head.effectiveURL)
+        if limits.acceptsPages, isPage { return .page }
+        return .failed(MediaError(refusal: head))
+    }
+}
+
+/// Reads a Content-Range header (RFC 9110, 14.4).
+struct ContentRange {
+    /// The first byte's position; nil when the requested range does not exist.
+    var start: Int64?
+    var total: Int64?
+
+    init?(_ head: HTTPHead) {
+        guard let value = head.headers["Content-Range"], value.lowercased().hasPrefix("bytes ") else { return nil }
+        let parts = value.dropFirst(6).split(separator: "/")
+        guard parts.count == 2 else { return nil }
+        start = parts[0].split(separator: "-", omittingEmptySubsequences: false).first.flatMap { Int64($0) }
+        total = Int64(parts[1])
+        // Rejects numbers that no file has, whose sums would overflow.
+        guard (start ?? 0) >= 0, (total ?? .max) >= start ?? 0 else { return nil }
+    }
+}
+
+extension MediaError {
+    /// Makes the error for a file over the limit.
+    ///
+    /// - Parameter bytes: the file's size, if it is known.
+    package static func tooLarge(bytes: Int64?, maxBytes: Int64) -> MediaError {
+        let size = bytes.map { "That is \(ByteCount.text($0))" } ?? "That is too large"
+        var error = MediaError(.tooLarge, "\(size); at most \(ByteCount.text(maxBytes)) can be fetched.")
+        error.sizeBytes = bytes
+        return error
+    }
+}
+
+/// Tells a file to download from a page, by an answer's head.
+enum AnswerKind {
+    /// A file to download.
+    case file
+    /// A page or a manifest, for an extractor.
+    case page
+
+    init(_ head: HTTPHead) {
+        let fileExtension = AnswerKind.fileExtension(head.effectiveURL)
+        let type = head.contentType ?? ""
+        if AnswerKind.pageTypes.contains(type) {
+            self = .page
+        } else if type.hasPrefix("video/") || type.hasPrefix("audio/") {
+            self = .file
+        } else if AnswerKind.manifestExtensions.contains(fileExtension) {
+            self = .page
+        } else if type.isEmpty {
+            self = AnswerKind.mediaExtensions.contains(fileExtension) ? .file : .page
+        } else {
+            self = .file
+        }
+    }
+
+    /// Returns whether a URL looks like a media file's. An error status is then final: no extractor will find more.
+    static func looksLikeMedia(_ url: String) -> Bool { mediaExtensions.contains(fileExtension(url)) }
+
+    /// Returns the extension of a URL's path, in lower case.
+    static func fileExtension(_ url: String) -> String {
+        let name = url.prefix { $0 != "?" && $0 != "#" }.split(separator: "/").last ?? ""
+        guard let dot = name.lastIndex(of: ".") else { return "" }
+        return name[name.index(after: dot)...].lowercased()
+    }
+
+    private static let pageTypes: Set<String> = [
+        "text/html", "application/xhtml+xml", "application/vnd.apple.mpegurl", "application/x-mpegurl", "audio/mpegurl",
+        "audio/x-mpegurl", "video/vnd.mpegurl", "application/dash+xml", "video/vnd.mpeg.dash.mpd",
+        "application/vnd.ms-sstr+xml", "application/f4m+xml",
+    ]
+    private static let manifestExtensions: Set<String> = ["m3u8", "mpd", "ism", "f4m"]
+    private static let mediaExtensions: Set<String> = [
+        "mp4", "m4v", "mov", "webm", "mkv", "avi", "flv", "ts", "mpg", "mpeg", "wmv", "3gp", "ogv", "mp3", "m4a", "aac",
+        "ogg",
+        "oga", "opus", "flac", "wav", "wma", "weba", "aiff", "amr",
+    ]
+}
+
+extension HTTPHead {
+    /// A safe name for the file: the name that the server gives, otherwise the last part of the URL's path.
+    var suggestedFileName: String? {
+        if let name = headers["Content-Disposition"].flatMap({ ContentDisposition.fileName(in: $0) }) {
+            return FileName.safe(name, maxBytes: 120)
+        }
+        let path = effectiveURL.prefix { $0 != "?" && $0 != "#" }.dropFirst("https://".count)
+        guard let last = path.split(separator: "/").dropFirst().last else { return nil }
+        return percentDecoded(last).flatMap { FileName.safe($0, maxBytes: 120) }
+    }
 }

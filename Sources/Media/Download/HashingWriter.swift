@@ -2,10 +2,10 @@ import System
 import Digest
 import Glibc
 
-/// Writes a file from its start to its end, and hashes it on a thread of its own meanwhile.
+/// Writes a file from start to end, and hashes it on a thread of its own at the same time.
 ///
-/// It is written in large pieces, which cost the kernel half as much as small ones. (Asking it to bring them to the disk
-/// at once makes the whole slower: that holds up the writing.)
+/// It writes large pieces, which cost the kernel half as much as small ones. (Asking the kernel to bring each piece
+/// to the disk at once makes the whole slower, because it holds up the writing.)
 ///
 /// `@unchecked Sendable`: used by one thread or task at a time; `hash` belongs to the thread.
 final class HashingWriter: @unchecked Sendable {
@@ -21,17 +21,21 @@ final class HashingWriter: @unchecked Sendable {
     private let chunks = Monitor(Chunks())
     private let hash = FileHash()
     private var filling: Chunk?
-    /// In the file already; what was taken after that is on its way.
+    /// The bytes in the file. Bytes appended after them are still in memory.
     private(set) var writtenBytes: Int64 = 0
 
-    /// - Parameter descriptor: of the file; duplicated, so the caller may close its own at any time.
+    /// Writes to an open file.
+    ///
+    /// - Parameter descriptor: the file's. It is duplicated, so the caller may close its own at any time.
     init(_ descriptor: Int32) {
         self.descriptor = fcntl(descriptor, F_DUPFD_CLOEXEC, 3)
     }
 
     deinit { close(descriptor) }
 
-    /// Takes bytes; blocks while they are written.
+    /// Appends bytes; blocks while they are written.
+    ///
+    /// - Throws: `localIO`, `noSpace`.
     func append(_ bytes: UnsafeRawBufferPointer) throws(MediaError) {
         var rest = bytes
         while !rest.isEmpty {
@@ -42,7 +46,7 @@ final class HashingWriter: @unchecked Sendable {
         }
     }
 
-    /// Takes the first bytes that are in the file already as its beginning.
+    /// Hashes the first bytes of the file, written by an earlier attempt, and appends after them.
     func adopt(_ size: Int64) {
         writtenBytes = size
         thread.enqueue { [descriptor, hash] in hash.read(descriptor, size) }
@@ -56,7 +60,7 @@ final class HashingWriter: @unchecked Sendable {
         guard ftruncate(descriptor, 0) == 0 else { throw .local("empty a file", errno) }
     }
 
-    /// Writes what was taken.
+    /// Writes the bytes that are still in memory.
     func flush() throws(MediaError) {
         guard let chunk = filling else { return }
         filling = nil
@@ -69,9 +73,10 @@ final class HashingWriter: @unchecked Sendable {
         if failure != 0 { throw .local("write the download", failure) }
     }
 
-    /// Waits until all is written, and returns the file's SHA-256 in hex.
+    /// Waits until everything is written.
     ///
-    /// - Parameter isDurable: whether to wait until it would outlast a loss of power, too.
+    /// - Parameter isDurable: whether to wait until the file survives a loss of power.
+    /// - Returns: the file's SHA-256 in hex.
     func finish(isDurable: Bool) async throws(MediaError) -> String {
         try flush()
         let (failure, digest) = await thread.run { [descriptor, hash] in
@@ -81,7 +86,9 @@ final class HashingWriter: @unchecked Sendable {
         return digest
     }
 
-    /// The SHA-256, in hex, of a file that is there already.
+    /// Returns the SHA-256, in hex, of a finished file.
+    ///
+    /// - Parameter isDurable: whether the file is brought to the disk, too.
     static func hash(_ path: String, isDurable: Bool = false) async throws(MediaError) -> String {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
         guard descriptor >= 0 else { throw .local("read the file", errno) }
@@ -93,7 +100,7 @@ final class HashingWriter: @unchecked Sendable {
         return try await reader.finish(isDurable: isDurable)
     }
 
-    /// 0, or the error's number.
+    /// Returns 0, or the error's number.
     private func write(_ bytes: UnsafeRawBufferPointer) -> Int32 {
         var done = 0
         while done < bytes.count {
@@ -114,12 +121,12 @@ final class HashingWriter: @unchecked Sendable {
             chunks.isMissing -= 1
             return Chunk()
         }
-        // Without a time limit, a wait always has an answer.
+        // A wait without a time limit always returns a chunk.
         return chunk ?? Chunk()
     }
 }
 
-/// A piece of a file on its way. `@unchecked Sendable`: handed from one thread to the other.
+/// Holds a piece of a file between the two threads. `@unchecked Sendable`: one thread at a time has it.
 private final class Chunk: @unchecked Sendable {
     private let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
     private var count = 0
@@ -131,7 +138,7 @@ private final class Chunk: @unchecked Sendable {
 
     func empty() { count = 0 }
 
-    /// Copies what fits; returns the rest.
+    /// Copies the bytes that fit, and returns the others.
     func fill(from bytes: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
         let part = min(bytes.count, memory.count - count)
         memory.baseAddress.map { base in
@@ -142,10 +149,10 @@ private final class Chunk: @unchecked Sendable {
     }
 }
 
-/// The hash of a file so far. `@unchecked Sendable`: used by one thread at a time.
+/// Holds the hash of the bytes so far. `@unchecked Sendable`: used by one thread at a time.
 private final class FileHash: @unchecked Sendable {
     private var hash = SHA256()
-    /// Of reading the file: the error's number, or 0.
+    /// The error's number when reading the file failed, otherwise 0.
     private(set) var failure: Int32 = 0
 
     func update(_ bytes: UnsafeRawBufferPointer) { hash.update(bytes) }
@@ -157,7 +164,7 @@ private final class FileHash: @unchecked Sendable {
         failure = 0
     }
 
-    /// Takes the first bytes of a file.
+    /// Hashes the first bytes of a file.
     func read(_ descriptor: Int32, _ size: Int64) {
         withUnsafeTemporaryAllocation(byteCount: 256 << 10, alignment: 64) { buffer in
             var position: Int64 = 0

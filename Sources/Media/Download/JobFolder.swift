@@ -1,10 +1,11 @@
-import System
 import Glibc
+import JSON
+import System
 
-/// The folder of one content address, held by one process at a time.
+/// Holds the folder of one content address, which one process at a time may use.
 ///
-/// It keeps what a fetch has so far, so that another attempt, in this process or a later one, goes on from there. The
-/// lock is the kernel's: it ends with the process, however that ends.
+/// The folder keeps the progress of a fetch, so that a later attempt, in this or another process, continues from
+/// there. The lock is the kernel's: it ends with the process, however that ends.
 final class JobFolder: Sendable {
     let path: String
     private let lock: Int32
@@ -16,12 +17,13 @@ final class JobFolder: Sendable {
 
     deinit { close(lock) }
 
-    /// The path of a file in the folder.
+    /// Returns the path of a file in the folder.
     func file(_ name: String) -> String { "\(path)/\(name)" }
 
-    /// Makes the folder if needed and waits until no other process, and nobody else in this one, holds it.
+    /// Makes the folder if needed, and waits until no other job holds it, in this process or another.
     ///
-    /// - Parameter onWaiting: called once when somebody else holds it.
+    /// - Parameter onWaiting: called once if the folder is held.
+    /// - Throws: `timedOut` at the deadline, `cancelled`, `localIO`.
     static func open(
         root: String, hash: String, deadline: ContinuousClock.Instant, onWaiting: () -> Void
     ) async throws(MediaError) -> JobFolder {
@@ -31,13 +33,13 @@ final class JobFolder: Sendable {
             if !hasWaited { onWaiting() }
             hasWaited = true
             guard ContinuousClock.now < deadline else {
-                throw MediaError(.timedOut, "Somebody else has been fetching this for too long.")
+                throw MediaError(.timedOut, "Another job has been fetching this for too long.")
             }
             do { try await Task.sleep(for: .milliseconds(100)) } catch { throw .cancelled }
         }
     }
 
-    /// The folder, or nil when somebody holds it.
+    /// Returns the folder; nil when another job holds it.
     static func tryToOpen(root: String, hash: String) throws(MediaError) -> JobFolder? {
         try make(root)
         let path = "\(root)/\(hash)"
@@ -52,29 +54,29 @@ final class JobFolder: Sendable {
         return JobFolder(path: path, lock: lock)
     }
 
-    /// Lets the next one in. What still refers to the folder must not touch it any more.
+    /// Releases the folder to the next job. This job must not touch it any more.
     func unlock() {
         flock(lock, LOCK_UN)
     }
 
-    /// Whether there is nothing but the lock.
+    /// Whether the folder holds only its lock.
     var isEmpty: Bool { (folderEntries(path) ?? []).allSatisfy { $0 == "lock" } }
 
-    /// Removes everything in the folder but its lock and the files named.
+    /// Removes everything in the folder except its lock and the named files.
     func empty(except kept: String...) {
         for name in folderEntries(path) ?? [] where name != "lock" && !kept.contains(name) {
             removeAll(file(name))
         }
     }
 
-    /// Removes the folder; whoever waits for it makes a new one.
+    /// Removes the folder. A job that waits for it makes a new one.
     func remove() {
         empty()
         unlink(file("lock"))
         rmdir(path)
     }
 
-    /// Whether the locked file is still the one of that name: a sweep may have removed it while it was waited for.
+    /// Returns whether the locked file still has its name: a sweep may have removed it during the wait.
     private static func isCurrent(_ descriptor: Int32, _ path: String) -> Bool {
         var mine = stat()
         var named = stat()
@@ -87,9 +89,85 @@ final class JobFolder: Sendable {
     }
 }
 
-/// Removes a file, or a folder with all that is in it; follows no links.
+/// Removes a file, or a folder with everything in it, without following links.
 func removeAll(_ path: String) {
     guard unlink(path) != 0, errno == EISDIR || errno == EPERM else { return }
     for name in folderEntries(path) ?? [] { removeAll("\(path)/\(name)") }
     rmdir(path)
+}
+
+/// Reads and writes small files of a job, such as its progress. A file is replaced as a whole.
+enum SmallFile {
+    /// Returns the JSON object in a file; nil when there is none, or it cannot be read.
+    static func read(_ path: String, maxBytes: Int = 64 << 10) -> JSONObject? {
+        guard let bytes = readBytes(path, maxBytes: maxBytes) else { return nil }
+        return try? bytes.withUnsafeBytes { try JSONParser().parse($0) }.object
+    }
+
+    /// Returns the bytes of a file; nil when there is none, or it is longer than `maxBytes`.
+    static func readBytes(_ path: String, maxBytes: Int) -> [UInt8]? {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+        guard descriptor >= 0 else { return nil }
+        defer { close(descriptor) }
+        var info = stat()
+        guard fstat(descriptor, &info) == 0, info.st_mode & S_IFMT == S_IFREG, info.st_size <= maxBytes else {
+            return nil
+        }
+        return [UInt8](unsafeUninitializedCapacity: Int(info.st_size)) { buffer, count in
+            while count < buffer.count {
+                let got = Glibc.read(descriptor, buffer.baseAddress.map { $0 + count }, buffer.count - count)
+                if got <= 0 { return }
+                count += got
+            }
+        }
+    }
+
+    /// Returns the first bytes of a file: fewer when it is shorter, nil when there is none.
+    static func readBeginning(_ path: String, count: Int) -> [UInt8]? {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return nil }
+        defer { close(descriptor) }
+        var bytes = [UInt8](repeating: 0, count: count)
+        let got = Glibc.read(descriptor, &bytes, count)
+        return got < 0 ? nil : Array(bytes.prefix(got))
+    }
+
+    /// Replaces a file of a job's folder, which one process at a time holds.
+    ///
+    /// - Parameter isDurable: whether the file survives a loss of power; otherwise it may be empty after one.
+    /// - Throws: `localIO`, `noSpace`.
+    static func write(_ object: JSONObject, to path: String, isDurable: Bool = true) throws(MediaError) {
+        try write(JSON.object(object).bytes, to: path, isDurable: isDurable)
+    }
+
+    /// Replaces a file of a job's folder, as above.
+    static func write(_ bytes: [UInt8], to path: String, isDurable: Bool = true) throws(MediaError) {
+        do throws(SystemError) {
+            try AtomicFile.replace(path, with: bytes, durability: isDurable ? .power : .process)
+        } catch {
+            throw .local("write a file", error.number)
+        }
+    }
+}
+
+/// Copies files within the kernel.
+enum FileCopy {
+    static func copy(_ source: String, to target: String) throws(MediaError) {
+        let input = open(source, O_RDONLY | O_CLOEXEC)
+        guard input >= 0 else { throw .local("read the file", errno) }
+        defer { close(input) }
+        let output = open(target, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        guard output >= 0 else { throw .local("write a file", errno) }
+        defer { close(output) }
+        while true {
+            let count = sendfile(output, input, nil, 64 << 20)
+            if count < 0, errno == EINTR { continue }
+            if count == 0 { return }
+            guard count > 0 else {
+                let failure = errno
+                unlink(target)
+                throw .local("copy a file", failure)
+            }
+        }
+    }
 }

@@ -1,9 +1,10 @@
 import Glibc
 
-/// Notices, in an MP4 file that is still being written, when all that players need to know of it is there.
+/// Finds out when the index of an MP4 file is complete, while the file is still being written.
 ///
-/// Files made for the web have their index (`moov`) before the pictures, so they can be looked into while they arrive. A
-/// fragmented file's index does not tell all of it, and of one with the index at the end nothing is gained: those are given up.
+/// Files made for the web have their index (`moov`) before the pictures, so they can be probed while they arrive. Two
+/// kinds of files are given up: a fragmented file's index is incomplete, and an index at the end comes too late to
+/// save time.
 /// Source: ISO/IEC 14496-12, 4.2 (boxes), 8.2.1 (moov), 8.8.1 (mvex).
 struct MovieIndex {
     private enum State {
@@ -19,16 +20,16 @@ struct MovieIndex {
         var end: Int64
     }
 
-    /// Beyond the index: what a look at the beginning of the pictures reads.
+    /// The bytes after the index that a probe reads of the pictures.
     private static let margin: Int64 = 4 << 20
 
     private var state = State.looking
     private var position: Int64 = 0
     private var nextLook: Int64 = 16
 
-    /// Whether the index has become complete: true once.
+    /// Returns true once, when the index has become complete.
     ///
-    /// - Parameter size: how much of the file is written.
+    /// - Parameter size: the bytes of the file that are written.
     mutating func becomesComplete(in descriptor: Int32, size: Int64) -> Bool {
         guard size >= nextLook else { return false }
         while case .looking = state, size >= nextLook { look(descriptor, size) }
@@ -60,7 +61,7 @@ struct MovieIndex {
         nextLook = .max
     }
 
-    /// The names of the boxes in a box; nil when they do not make sense.
+    /// Returns the names of the boxes in a box; nil when the box is malformed.
     private static func children(of parent: Box, _ descriptor: Int32) -> [String]? {
         var names: [String] = []
         var position = parent.start + parent.headerBytes
@@ -80,7 +81,7 @@ struct MovieIndex {
         func number(_ range: Range<Int>) -> UInt64 { bytes[range].reduce(0) { $0 << 8 | UInt64($1) } }
         let isLong = number(0..<4) == 1
         let size = isLong ? number(8..<16) : number(0..<4)
-        // A size of 0 is a box up to the end of the file; none that is looked for is that.
+        // A size of 0 means a box up to the file's end, which no box of interest is.
         guard size >= (isLong ? 16 : 8), let length = Int64(exactly: size) else { return nil }
         let (end, overflow) = position.addingReportingOverflow(length)
         guard !overflow, end < .max - margin else { return nil }

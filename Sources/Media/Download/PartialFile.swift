@@ -4,13 +4,13 @@ import Digest
 import Glibc
 import HTTP
 
-/// What a download has on disk so far: `data.part`, and `part.json` that says of what it is the beginning.
+/// Stores a download's progress on disk: the bytes in `data.part`, and in `part.json` the source that they came from.
 ///
-/// `@unchecked Sendable`: used by one download, never at two places at once.
+/// `@unchecked Sendable`: used by one download, never by two threads at once.
 final class PartialFile: @unchecked Sendable {
-    /// What the server said of the file.
+    /// Describes the server's file, to tell later whether it is still the same one.
     struct Source: Equatable {
-        /// SHA-256 of the URL, which can hold a token.
+        /// The SHA-256 of the URL; not the URL itself, which can hold a token.
         var urlHash: String
         var etag: String?
         var lastModified: String?
@@ -18,11 +18,11 @@ final class PartialFile: @unchecked Sendable {
         var contentType: String?
         var fileName: String?
 
-        /// The start of the machine in which this was written. After another one, only what was durable is what it was.
+        /// The machine's start in which the bytes were written. After another start only the durable bytes count.
         var boot: String?
         var durableBytes: Int64 = 0
 
-        /// What proves that a later answer continues this one (RFC 9110, 13.1.5: a weak ETag does not).
+        /// The validator that proves that a later answer continues this one (RFC 9110, 13.1.5: a weak ETag does not).
         var validator: String? {
             if let etag, !etag.hasPrefix("W/") { return etag }
             return lastModified
@@ -34,11 +34,11 @@ final class PartialFile: @unchecked Sendable {
     private let descriptor: Int32
     private let writer: HashingWriter
     private(set) var source: Source
-    /// Of all that was taken, some of which may be on its way to the file.
+    /// The bytes appended so far. Some of them may still be in memory.
     private(set) var size: Int64 = 0
-    /// Counts how often the file was started over.
+    /// The number of times that the file was started over.
     private(set) var version = 0
-    /// Called once a version, when the file can be looked into although it is not whole.
+    /// Called once for each version, when the file can be probed although it is incomplete.
     var onIndex: ((_ version: Int) -> Void)?
     private var index = MovieIndex()
 
@@ -64,11 +64,11 @@ final class PartialFile: @unchecked Sendable {
 
     deinit { close(descriptor) }
 
-    /// Whether a later attempt can go on from here.
+    /// Whether a later attempt can continue from here.
     var isResumable: Bool { size > 0 && source.validator != nil }
 
-    /// Whether an answer's bytes belong to the same version as those that there are: a server may ignore `If-Range`, and a
-    /// file may change without changing its length.
+    /// Returns whether an answer continues the bytes on disk. A server may ignore `If-Range`, and a file may change
+    /// without changing its length.
     func isContinued(by head: HTTPHead) -> Bool {
         guard size > 0 else { return true }
         if let known = source.etag, let now = head.headers["ETag"] { return known == now }
@@ -76,7 +76,7 @@ final class PartialFile: @unchecked Sendable {
         return true
     }
 
-    /// Forgets what there is.
+    /// Empties the file.
     func restart() throws(MediaError) {
         size = 0
         version += 1
@@ -84,13 +84,13 @@ final class PartialFile: @unchecked Sendable {
         try writer.restart()
     }
 
-    /// Notes what is coming now.
+    /// Records the source of the bytes that follow.
     func begin(_ head: HTTPHead, totalBytes: Int64?) throws(MediaError) {
         source.etag = head.headers["ETag"]
         source.lastModified = head.headers["Last-Modified"]
         source.totalBytes = totalBytes
         source.contentType = head.contentType
-        source.fileName = FileName.suggested(by: head)
+        source.fileName = head.suggestedFileName
         if head.headers["Accept-Ranges"]?.lowercased() == "none" {
             source.etag = nil
             source.lastModified = nil
@@ -106,17 +106,20 @@ final class PartialFile: @unchecked Sendable {
         if index.becomesComplete(in: descriptor, size: writer.writtenBytes) { onIndex?(version) }
     }
 
-    /// Sees that all of it is in the file.
+    /// Writes the bytes that are still in memory.
     func flush() throws(MediaError) { try writer.flush() }
 
-    /// Makes what there is last, for a later attempt.
+    /// Makes the bytes so far durable, for a later attempt.
     func settle() async throws(MediaError) {
         _ = try await writer.finish(isDurable: true)
         source.durableBytes = size
         try SmallFile.write(saving, to: folder.file("part.json"))
     }
 
-    /// Waits until all of it is in the file, or on the disk for good; the SHA-256 in hex.
+    /// Waits until the whole file is written.
+    ///
+    /// - Parameter isDurable: whether to wait until it survives a loss of power.
+    /// - Returns: the file's SHA-256 in hex.
     func finish(isDurable: Bool) async throws(MediaError) -> String {
         try await writer.finish(isDurable: isDurable)
     }
@@ -126,7 +129,7 @@ final class PartialFile: @unchecked Sendable {
         unlink(folder.file("part.json"))
     }
 
-    /// Bytes that can still be written on this disk.
+    /// The free bytes of the file system.
     var freeBytes: Int64 {
         var info = statvfs()
         guard fstatvfs(descriptor, &info) == 0 else { return .max }

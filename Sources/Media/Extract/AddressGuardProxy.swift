@@ -1,19 +1,19 @@
-import System
 import COpenSSL
 import Glibc
 import HTTP
 import Synchronization
+import System
 
-/// A forward proxy on the loopback interface that connects to allowed addresses only.
+/// Runs a forward proxy on the loopback interface that connects only to allowed addresses.
 ///
-/// yt-dlp and ffmpeg resolve names and follow redirects by themselves; through this, whatever they connect to is
-/// checked at the moment of connecting. It asks for a password, which only the child's environment holds.
+/// yt-dlp and ffmpeg resolve names and follow redirects themselves. Through this proxy each address is checked at the
+/// moment of connecting. The proxy requires a password, which only the child's environment holds.
 final class AddressGuardProxy: Sendable {
     private let policy: AddressPolicy
     private let listener: Int32
     private let port: UInt16
     private let password: String
-    /// Connections to be shut down at the end; nil once stopped.
+    /// The open connections, to be shut down by `stop`; nil once stopped.
     private let open = Mutex<Set<Int32>?>([])
     private static let maxConnections = 256
 
@@ -40,10 +40,10 @@ final class AddressGuardProxy: Sendable {
 
     deinit { close(listener) }
 
-    /// What makes programs use this proxy, and no other, for everything.
+    /// The variables that make programs use this proxy, and no other, for everything.
     var environment: [String: String] {
         let url = "http://tgpipe:\(password)@127.0.0.1:\(port)"
-        return Dictionary(uniqueKeysWithValues: ChildEnvironment.proxyNames.map { ($0, url) })
+        return Dictionary(uniqueKeysWithValues: HelperEnvironment.proxyNames.map { ($0, url) })
     }
 
     /// Ends all connections.
@@ -61,7 +61,7 @@ final class AddressGuardProxy: Sendable {
             let descriptor = Glibc.accept(listener, nil, nil)
             guard descriptor >= 0 else {
                 if isStopped { return }
-                // Out of descriptors, say: those of connections that end come back.
+                // The process may be out of descriptors. Connections that end release theirs.
                 usleep(20_000)
                 continue
             }
@@ -103,7 +103,7 @@ final class AddressGuardProxy: Sendable {
     private func refuse(_ client: Int32, _ status: String, _ headers: String = "") {
         let head = "HTTP/1.1 \(status)\r\n\(headers)Content-Length: 0\r\nConnection: close\r\n\r\n"
         _ = Relay.sendAll(client, Array(head.utf8))
-        // Closing with unread bytes would reset the connection before the answer is read.
+        // Closing with unread bytes would reset the connection before the client reads the answer.
         shutdown(client, Int32(SHUT_WR))
     }
 
@@ -123,11 +123,174 @@ final class AddressGuardProxy: Sendable {
         }
     }
 
-    /// Under the lock, so that `stop` never touches a number that means another file by then.
+    /// Closes a connection under the lock, so that `stop` never shuts down a reused descriptor number.
     private func removeAndClose(_ descriptor: Int32) {
         open.withLock { open in
             open?.remove(descriptor)
             close(descriptor)
         }
+    }
+}
+
+/// Holds the head of a request to the proxy.
+struct ProxyRequest {
+    private let method: String
+    private let requestTarget: String
+    private let headers: [(name: String, value: String)]
+    /// The bytes that arrived with the head and belong after it.
+    let bytesAfterHead: [UInt8]
+
+    /// Reads a head; nil when it is malformed, longer than 64 KiB, or does not arrive within 30 seconds.
+    static func read(from client: Int32) -> ProxyRequest? {
+        var bytes: [UInt8] = []
+        let deadline = ContinuousClock.now + .seconds(30)
+        while bytes.count < 64 << 10 {
+            if let end = bytes.firstRange(of: [13, 10, 13, 10]) {
+                return ProxyRequest(
+                    String(decoding: bytes[..<end.lowerBound], as: UTF8.self), Array(bytes[end.upperBound...]))
+            }
+            guard let more = Relay.receive(client, until: deadline) else { return nil }
+            bytes += more
+        }
+        return nil
+    }
+
+    init?(_ head: String, _ rest: [UInt8]) {
+        let lines = head.split(separator: "\r\n", omittingEmptySubsequences: false)
+        let words = lines[0].split(separator: " ", omittingEmptySubsequences: false)
+        guard words.count == 3, words[2].hasPrefix("HTTP/1.") else { return nil }
+        method = String(words[0])
+        requestTarget = String(words[1])
+        headers = lines.dropFirst().compactMap { line in
+            guard let colon = line.firstIndex(of: ":") else { return nil }
+            return (String(line[..<colon]), String(line[line.index(after: colon)...].drop { $0 == " " }))
+        }
+        bytesAfterHead = rest
+    }
+
+    var isTunnel: Bool { method == "CONNECT" }
+
+    var authorization: String? { headers.first { $0.name.lowercased() == "proxy-authorization" }?.value }
+
+    /// The server to connect to; nil when the request does not name one properly.
+    var target: (host: String, port: Int)? {
+        guard let url = WebURL(isTunnel ? "https://\(requestTarget)/" : requestTarget) else { return nil }
+        // Plain requests are for http only: https goes through a tunnel.
+        if !isTunnel, url.scheme != "http" { return nil }
+        return (url.host, url.port ?? (isTunnel ? 443 : 80))
+    }
+
+    /// The head for the server: with its own path, for one request, and without the headers for a proxy.
+    var forwardedHead: [UInt8] {
+        guard let url = WebURL(requestTarget) else { return [] }
+        let path = url.path + (url.query.map { "?\($0)" } ?? "")
+        var text = "\(method) \(path) HTTP/1.1\r\n"
+        for (name, value) in headers
+        where !["proxy-authorization", "proxy-connection", "connection"].contains(name.lowercased()) {
+            text += "\(name): \(value)\r\n"
+        }
+        return Array((text + "Connection: close\r\n\r\n").utf8)
+    }
+}
+
+/// Connects to a host by name, at an address that the policy allows.
+enum GuardedConnection {
+    enum Outcome {
+        case open(Int32)
+        /// All of the host's addresses are forbidden.
+        case refused
+        case unreachable
+    }
+
+    static func open(to host: String, port: Int, _ policy: AddressPolicy) -> Outcome {
+        var hints = addrinfo()
+        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+        hints.ai_flags = AI_ADDRCONFIG | AI_NUMERICSERV
+        var list: UnsafeMutablePointer<addrinfo>?
+        guard getaddrinfo(host, "\(port)", &hints, &list) == 0, let first = list else { return .unreachable }
+        defer { freeaddrinfo(first) }
+        var outcome = Outcome.refused
+        for entry in sequence(first: first, next: { $0.pointee.ai_next }) {
+            guard let address = entry.pointee.ai_addr, let parsed = IPAddress(address), policy.allows(parsed) else {
+                continue
+            }
+            if let descriptor = connect(entry.pointee, address) { return .open(descriptor) }
+            outcome = .unreachable
+        }
+        return outcome
+    }
+
+    private static func connect(_ entry: addrinfo, _ address: UnsafePointer<sockaddr>) -> Int32? {
+        let type = entry.ai_socktype | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
+        let descriptor = socket(entry.ai_family, type, entry.ai_protocol)
+        guard descriptor >= 0 else { return nil }
+        if Glibc.connect(descriptor, address, entry.ai_addrlen) == 0
+            || (errno == EINPROGRESS && isConnected(descriptor))
+        {
+            _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) & ~O_NONBLOCK)
+            return descriptor
+        }
+        close(descriptor)
+        return nil
+    }
+
+    private static func isConnected(_ descriptor: Int32) -> Bool {
+        var entry = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+        guard poll(&entry, 1, 10_000) > 0 else { return false }
+        var failure: Int32 = 0
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        return getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &failure, &length) == 0 && failure == 0
+    }
+}
+
+/// Moves bytes between two connections until both directions have ended.
+enum Relay {
+    /// The longest silence of both sides.
+    private static let idleMilliseconds: Int32 = 120_000
+
+    static func run(between first: Int32, and second: Int32) {
+        withUnsafeTemporaryAllocation(byteCount: 128 << 10, alignment: 16) { buffer in
+            var isOpen = [true, true]
+            let ends = [first, second]
+            while isOpen[0] || isOpen[1] {
+                var entries = (0...1).map { pollfd(fd: isOpen[$0] ? ends[$0] : -1, events: Int16(POLLIN), revents: 0) }
+                guard poll(&entries, 2, idleMilliseconds) > 0 else { return }
+                for side in 0...1 where entries[side].revents != 0 {
+                    let count = recv(ends[side], buffer.baseAddress, buffer.count, 0)
+                    if count > 0 {
+                        guard send(ends[1 - side], UnsafeRawBufferPointer(rebasing: buffer[..<count])) else { return }
+                    } else {
+                        isOpen[side] = false
+                        shutdown(ends[1 - side], Int32(SHUT_WR))
+                    }
+                }
+            }
+        }
+    }
+
+    static func sendAll(_ descriptor: Int32, _ bytes: [UInt8]) -> Bool {
+        bytes.withUnsafeBytes { send(descriptor, $0) }
+    }
+
+    /// Returns the next bytes; nil at the end, on failure, and at the deadline.
+    static func receive(_ descriptor: Int32, until deadline: ContinuousClock.Instant) -> [UInt8]? {
+        var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        let (seconds, attoseconds) = max(.zero, deadline - .now).components
+        guard poll(&entry, 1, Int32(seconds * 1000 + attoseconds / 1_000_000_000_000_000)) > 0 else { return nil }
+        var bytes = [UInt8](repeating: 0, count: 16 << 10)
+        let count = recv(descriptor, &bytes, bytes.count, 0)
+        return count > 0 ? Array(bytes.prefix(count)) : nil
+    }
+
+    private static func send(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Bool {
+        var done = 0
+        while done < bytes.count {
+            let count = Glibc.send(
+                descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done, Int32(MSG_NOSIGNAL))
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { return false }
+            done += count
+        }
+        return true
     }
 }

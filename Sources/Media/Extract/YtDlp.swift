@@ -1,8 +1,11 @@
 import Glibc
 import HTTP
+import JSON
+import Process
 import Synchronization
+import System
 
-/// Fetches from the sites that yt-dlp knows, by running it: once for what there is, once to download it.
+/// Fetches from the sites that yt-dlp supports by running it twice: to describe the video, then to download it.
 struct YtDlp: Sendable {
     var settings: YtDlpSettings
     var ffmpegProgram: String
@@ -17,7 +20,10 @@ struct YtDlp: Sendable {
         var info: VideoInfo
     }
 
-    /// - Parameter onInfo: told what there is before it is downloaded; what it throws ends the run.
+    /// Describes and downloads a video.
+    ///
+    /// - Parameter onInfo: gets the description before the download; an error that it throws ends the run.
+    /// - Throws: `MediaError`.
     func run(
         _ url: String, onProgress: @escaping ProgressHandler,
         onInfo: (VideoInfo) async throws(MediaError) -> Void = { _ in }
@@ -40,17 +46,17 @@ struct YtDlp: Sendable {
         -> VideoInfo
     {
         let answer = folder.file("extracted.json")
-        var command = command(environment, cookies)
+        var run = run(environment, cookies)
         // Two entries are enough to tell a list from a page that holds one video.
-        command.arguments +=
+        run.command.arguments +=
             ["--simulate", "--playlist-items", "1:2", "--lazy-playlist", "-J"] + settings.extraArguments + ["--", url]
-        command.outputFile = answer
-        command.maxFileBytes = UInt64(YtDlp.maxInfoBytes)
+        run.outputFile = answer
+        run.command.maxFileBytes = UInt64(YtDlp.maxInfoBytes)
         defer { unlink(answer) }
-        let exit = try await GuardedChild.run(command)
+        let exit = try await run.runHelper()
         guard exit.isSuccess else { throw failure(exit) }
         guard let json = SmallFile.read(answer, maxBytes: YtDlp.maxInfoBytes) else {
-            throw MediaError(.extractorFailed, "yt-dlp found something that cannot be read.")
+            throw MediaError(.extractorFailed, "yt-dlp's answer cannot be read.")
         }
         let info = try VideoInfo(json)
         if let bytes = info.estimatedBytes, Double(bytes) > Double(maxBytes) * info.tolerance {
@@ -62,48 +68,49 @@ struct YtDlp: Sendable {
     private func download(
         _ info: VideoInfo, _ cookies: String?, _ environment: [String: String], _ onProgress: @escaping ProgressHandler
     ) async throws(MediaError) -> String {
-        // It can hold cookies.
+        // The description can hold cookies.
         defer { unlink(infoFile) }
         try SmallFile.write(info.json, to: infoFile)
-        var command = command(environment, cookies)
-        command.maxFileBytes = UInt64(maxBytes)
-        command.arguments += [
+        var run = run(environment, cookies)
+        run.command.maxFileBytes = UInt64(maxBytes)
+        run.command.arguments += [
             "--no-simulate", "--load-info-json", infoFile, "--output", "media.%(ext)s", "--max-filesize", "\(maxBytes)",
             "--continue", "--no-mtime", "--no-quiet", "--newline", "--progress", "--progress-delta", "0.2",
             "--progress-template",
             "download:\(YtDlpProgress.template)", "--print", "after_move:\(YtDlpProgress.pathTemplate)",
         ]
-        command.arguments += settings.extraArguments
+        run.command.arguments += settings.extraArguments
         let progress = Mutex(YtDlpProgress(info: info))
-        let exit = try await GuardedChild.run(command) { line in
+        let exit = try await run.runHelper { line in
             if let report = progress.withLock({ $0.take(line) }) { onProgress(report) }
         }
         guard exit.isSuccess else { throw failure(exit) }
         let (path, wasTooLarge) = progress.withLock { ($0.path, $0.wasTooLarge) }
         if wasTooLarge { throw .tooLarge(bytes: nil, maxBytes: maxBytes) }
         guard let path, let file = finishedFile(path) else {
-            throw MediaError(.extractorFailed, "yt-dlp brought no file.")
+            throw MediaError(.extractorFailed, "yt-dlp delivered no file.")
         }
         return file
     }
 
-    /// The file that yt-dlp says it made, if it is one of this folder's.
+    /// Returns the path of the file that yt-dlp reports, if that file is in this job's folder.
     private func finishedFile(_ path: String) -> String? {
-        let file = folder.file(path.lastComponent)
+        let file = folder.file(lastPathComponent(path))
         var info = stat()
-        guard path.lastComponent.hasPrefix("media."), lstat(file, &info) == 0, info.st_mode & S_IFMT == S_IFREG else {
+        guard lastPathComponent(path).hasPrefix("media."), lstat(file, &info) == 0, info.st_mode & S_IFMT == S_IFREG else {
             return nil
         }
         return file
     }
 
-    private func failure(_ exit: ChildExit) -> MediaError {
+    private func failure(_ exit: ChildRun.Exit) -> MediaError {
         switch exit.cause {
         case .overdue: MediaError(.timedOut, "The download took too long.")
-        case .flooded: MediaError(.extractorFailed, "yt-dlp printed without an end.")
-        case .killed(let signal):
+        case .flooded: MediaError(.extractorFailed, "yt-dlp printed too much.")
+        case .ended(.signalled(let signal)):
             MediaError(.extractorFailed, "yt-dlp was killed (signal \(signal)).", isTemporary: true)
-        case .exited: YtDlpMessage.error(exit.errorLines, maxBytes: maxBytes)
+        case .cancelled: .cancelled
+        case .ended(.exited): YtDlpMessage.error(exit.errorLines, maxBytes: maxBytes)
         }
     }
 
@@ -113,7 +120,7 @@ struct YtDlp: Sendable {
 
     private var infoFile: String { folder.file("info.json") }
 
-    private func command(_ environment: [String: String], _ cookies: String?) -> ChildCommand {
+    private func run(_ environment: [String: String], _ cookies: String?) -> ChildRun {
         var arguments = [
             "--ignore-config", "--no-warnings", "--no-playlist", "--no-exec", "--color", "never",
             "--socket-timeout", "20", "--retries", "5", "--format", formats, "--merge-output-format", "mp4/mkv",
@@ -124,12 +131,13 @@ struct YtDlp: Sendable {
         }
         if ffmpegProgram.contains("/") { arguments += ["--ffmpeg-location", ffmpegProgram] }
         if let cookies { arguments += ["--cookies", cookies] }
-        return ChildCommand(
-            program: settings.program, arguments: arguments, environment: environment, directory: folder.path,
-            deadline: max(.milliseconds(1), deadline - .now))
+        return ChildRun(
+            Command(settings.program, arguments, environment: environment, directory: folder.path),
+            timeout: max(.milliseconds(1), deadline - .now))
     }
 
-    /// mp4 first: it is what is stored. Only protocols that go through the proxy, when there is one.
+    /// The formats to download: mp4 first, because that is stored without a conversion, and only protocols that the
+    /// proxy covers when there is one.
     private var formats: String {
         let safe =
             addressPolicy == .publicOnly
@@ -141,9 +149,9 @@ struct YtDlp: Sendable {
     }
 
     private func childEnvironment(_ proxy: AddressGuardProxy?) -> [String: String] {
-        var environment = ChildEnvironment.inherited()
+        var environment = HelperEnvironment.inherited()
         environment["PYTHONIOENCODING"] = "utf-8"
-        environment.merge(proxy?.environment ?? ChildEnvironment.proxies()) { $1 }
+        environment.merge(proxy?.environment ?? HelperEnvironment.proxies()) { $1 }
         return environment
     }
 
@@ -155,5 +163,143 @@ struct YtDlp: Sendable {
         let copy = folder.file("cookies.txt")
         try SmallFile.write(bytes, to: copy)
         return copy
+    }
+}
+
+/// Describes one video, as yt-dlp reports it.
+struct VideoInfo: Sendable {
+    /// The whole description, for the second run.
+    let json: JSONObject
+    let title: String?
+    let performer: String?
+    let durationSeconds: Double?
+    let webpageURL: String?
+    /// The size of all chosen formats together.
+    let estimatedBytes: Int64?
+    /// The factor by which the size may exceed the estimate: sizes derived from a bit rate are guesses.
+    let tolerance: Double
+
+    /// Reads yt-dlp's answer.
+    ///
+    /// - Throws: `playlist`, `live`, or `noMedia` when the answer is not one finished video.
+    init(_ answer: JSONObject) throws(MediaError) {
+        json = try VideoInfo.single(answer)
+        let status = json["live_status"]?.string
+        if json["is_live"]?.bool == true || status == "is_live" {
+            throw MediaError(.live, "That is a live stream; try again when it is over.")
+        }
+        if status == "is_upcoming" { throw MediaError(.live, "That has not begun yet; try again when it is over.") }
+        title = VideoInfo.title(json)
+        performer = (json["artist"] ?? json["uploader"] ?? json["channel"])?.string.flatMap { OneLine($0) }?.text
+        durationSeconds = json["duration"]?.double.flatMap { $0 > 0 ? $0 : nil }
+        webpageURL = json["webpage_url"]?.string
+        let formats = json["requested_formats"]?.array ?? [.object(json)]
+        let exact = formats.compactMap { $0["filesize"]?.int }
+        let sizes = formats.compactMap { format in
+            format["filesize"]?.int ?? format["filesize_approx"]?.double.flatMap { Int64(exactly: $0.rounded()) }
+        }
+        estimatedBytes = sizes.count == formats.count ? sizes.reduce(0) { $0.addingClamped($1) } : nil
+        tolerance = exact.count == formats.count ? 1 : 1.25
+    }
+
+    /// Returns the title, without the number that yt-dlp adds to embedded videos even when there is only one.
+    private static func title(_ json: JSONObject) -> String? {
+        guard var text = json["title"]?.string else { return nil }
+        let number = " (1)"
+        if json["extractor"] == "html5", text.hasSuffix(number) { text.removeLast(number.count) }
+        return OneLine(text)?.text
+    }
+
+    private static func single(_ answer: JSONObject) throws(MediaError) -> JSONObject {
+        guard let type = answer["_type"]?.string, type != "video" else { return answer }
+        let entries = (answer["entries"]?.array ?? []).compactMap(\.object)
+        guard let only = entries.first else {
+            throw MediaError(.noMedia, "There is no video that I can find at that link.")
+        }
+        guard entries.count == 1, (answer["playlist_count"]?.int ?? 1) <= 1 else {
+            throw MediaError(.playlist, "That is a list of videos; send the link of one of them.")
+        }
+        return try single(only)
+    }
+}
+
+extension Int64 {
+    /// Returns a sum that stays at the largest number instead of overflowing: sites make sizes up.
+    func addingClamped(_ other: Int64) -> Int64 {
+        let (sum, overflow) = addingReportingOverflow(other)
+        return overflow ? (other < 0 ? .min : .max) : sum
+    }
+}
+
+/// Reads the lines that yt-dlp prints during a download. The formats of one video follow one another.
+struct YtDlpProgress {
+    static let template =
+        "tgpipe-progress %(progress.{status,downloaded_bytes,total_bytes,total_bytes_estimate,speed})j %(info.format_id)s"
+    static let pathTemplate = "tgpipe-path %(filepath)j"
+
+    /// The path of the finished file.
+    private(set) var path: String?
+    /// Whether yt-dlp stopped at `--max-filesize`. Its exit status is 0 then.
+    private(set) var wasTooLarge = false
+
+    private let title: String?
+    private let estimatedBytes: Int64?
+    private let parser = LineParser()
+    private var finishedBytes: Int64 = 0
+    private var currentFormat = ""
+    private var currentBytes: Int64 = 0
+
+    init(info: VideoInfo) {
+        title = info.title
+        estimatedBytes = info.estimatedBytes
+    }
+
+    /// Reads a line; returns the progress to report, if any.
+    mutating func take(_ line: String) -> MediaProgress? {
+        if let json = line.dropping("tgpipe-path ") {
+            path = parser.parse(json)?.string
+        } else if let rest = line.dropping("tgpipe-progress "), let end = rest.lastIndex(of: "}") {
+            return takeProgress(parser.parse(rest[...end]), format: String(rest[rest.index(after: end)...]))
+        } else if line.contains("File is larger than max-filesize") {
+            wasTooLarge = true
+        }
+        return nil
+    }
+
+    private mutating func takeProgress(_ progress: JSON?, format: String) -> MediaProgress? {
+        guard let progress else { return nil }
+        if format != currentFormat {
+            finishedBytes = finishedBytes.addingClamped(currentBytes)
+            currentFormat = format
+        }
+        currentBytes = progress["downloaded_bytes"]?.wholeNumber ?? currentBytes
+        let done = finishedBytes.addingClamped(currentBytes)
+        let ofFormat = progress["total_bytes"]?.wholeNumber ?? progress["total_bytes_estimate"]?.wholeNumber
+        let total = estimatedBytes ?? ofFormat.map { finishedBytes.addingClamped($0) }
+        return MediaProgress(
+            .downloading, fraction: total.map { $0 > 0 ? min(1, Double(done) / Double($0)) : 0 }, doneBytes: done,
+            totalBytes: total.map { max($0, done) }, bytesPerSecond: progress["speed"]?.double, title: title)
+    }
+}
+
+/// Parses JSON in lines. `@unchecked Sendable`: used under its owner's lock.
+private final class LineParser: @unchecked Sendable {
+    private let parser = JSONParser()
+
+    func parse(_ text: Substring) -> JSON? {
+        var text = String(text)
+        return try? text.withUTF8 { try parser.parse(UnsafeRawBufferPointer($0)) }
+    }
+}
+
+extension JSON {
+    /// The number rounded to a whole one.
+    fileprivate var wholeNumber: Int64? { int ?? double.flatMap { Int64(exactly: $0.rounded()) } }
+}
+
+extension String {
+    /// Returns the text after a prefix; nil when the text does not begin with it.
+    fileprivate func dropping(_ prefix: String) -> Substring? {
+        hasPrefix(prefix) ? dropFirst(prefix.count) : nil
     }
 }

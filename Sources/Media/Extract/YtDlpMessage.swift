@@ -1,4 +1,4 @@
-/// Turns what yt-dlp prints when it fails into one line that a person understands.
+/// Turns yt-dlp's error output into one line for the person who asked.
 enum YtDlpMessage {
     static func error(_ lines: [String], maxBytes: Int64 = .max) -> MediaError {
         let errors = lines.filter { $0.hasPrefix("ERROR:") }
@@ -8,12 +8,14 @@ enum YtDlpMessage {
             return code == .tooLarge ? .tooLarge(bytes: nil, maxBytes: maxBytes) : MediaError(code, reason)
         }
         guard let text = OneLine(withoutNoise(line), maxBytes: 200)?.text else {
-            return MediaError(.extractorFailed, "yt-dlp failed without a word.")
+            return MediaError(.extractorFailed, "yt-dlp failed without a message.")
         }
         return MediaError(.extractorFailed, text)
     }
 
-    /// `ERROR: [youtube] dQw4w9WgXcQ: What happened; please report this issue on …` → `What happened`.
+    /// Removes the parts of an error line that are meant for developers.
+    ///
+    /// `ERROR: [youtube] dQw4w9WgXcQ: What happened; please report this issue on …` becomes `What happened`.
     static func withoutNoise(_ line: String) -> String {
         var text = line[...]
         if text.hasPrefix("ERROR:") { text = text.dropFirst("ERROR:".count).drop { $0 == " " } }
@@ -31,7 +33,7 @@ enum YtDlpMessage {
         return String(text)
     }
 
-    /// First match wins: the more particular come first.
+    /// The known errors; the first match counts, so specific ones come first.
     private static let known: [([String], MediaError.Code, String)] = [
         (["not on the public internet"], .refusedAddress, "That link leads to an address that is not public."),
         (["no space left", "errno 28", "disk quota"], .noSpace, "There is no space left on my disk."),
@@ -42,11 +44,11 @@ enum YtDlpMessage {
                 "confirm your age", "age-restricted", "age restricted", "inappropriate for some users",
                 "age verification", "age-gate",
             ],
-            .ageRestricted, "That is age-restricted: the site shows it only to accounts of adults."
+            .ageRestricted, "That is age-restricted: the site shows it only to adults who are signed in."
         ),
         (
             ["not a bot", "captcha"], .loginRequired,
-            "The site wants proof that I am no bot; it needs cookies of an account."
+            "The site wants proof that I am not a bot; cookies of a signed-in account are needed."
         ),
         (
             ["members-only", "members only", "join this channel", "channel's members", "subscriber", "patron"],
@@ -66,28 +68,28 @@ enum YtDlpMessage {
                 "in your country", "geo restrict", "geo-restrict", "georestrict", "from your location",
                 "in your region",
                 "in your location", "your geographic", "not available from your", "geo block", "geo-block",
-            ], .geoBlocked, "The site does not show that in the country where I am."
+            ], .geoBlocked, "The site does not show that in my country."
         ),
         (
             ["too many requests", "http error 429", "rate-limit", "rate limit", "ratelimit", "try again later"],
-            .rateLimited, "The site says that it was asked too often; try again later."
+            .rateLimited, "The site has had too many requests; try again later."
         ),
         (
             [
                 "login required", "log in", "logged in", "logged-in", "requires authentication", "--cookies",
                 "account credentials",
                 "registered users", "sign in", "login page", "http error 401", "--username",
-            ], .loginRequired, "The site shows that only to accounts that are signed in."
+            ], .loginRequired, "The site shows that only to users who are signed in."
         ),
         (["http error 5"], .serverError, "The site has a problem; try again later."),
-        (["copyright"], .notFound, "That was taken down for copyright."),
+        (["copyright"], .notFound, "That was removed for copyright reasons."),
         (
             [
                 "has been removed", "been deleted", "no longer available", "been terminated", "does not exist",
                 "http error 404",
                 "http error 410", "video unavailable", "isn't available", "is not available", "not found",
                 "unavailable",
-            ], .notFound, "That is not there any more, or never was."
+            ], .notFound, "That no longer exists, or never did."
         ),
         (
             ["premieres in", "will begin", "live event", "live stream", "livestream", "is offline", "upcoming"],
@@ -100,8 +102,8 @@ enum YtDlpMessage {
                 "requested format", "unsupported url", "no video in", "no suitable extractor",
             ], .noMedia, "There is no video that I can find at that link."
         ),
-        (["is not a valid url"], .invalidURL, "That is not a link to the web."),
-        (["http error 403", "forbidden"], .forbidden, "The site refuses to hand that out (403)."),
+        (["is not a valid url"], .invalidURL, "That is not a web link."),
+        (["http error 403", "forbidden"], .forbidden, "The site refuses access to that (403)."),
         (
             [
                 "resolve", "name or service not known", "getaddrinfo", "connection refused", "network is unreachable",

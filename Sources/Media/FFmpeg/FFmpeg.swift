@@ -1,24 +1,27 @@
 import Glibc
+import Process
 import Synchronization
+import System
 
-/// Reads and converts media files by running ffmpeg, as files of strangers: no network, no lists of other files.
+/// Probes and converts media files with ffmpeg. The files are not trusted: ffmpeg gets no network and opens no other
+/// file.
 struct FFmpeg: Sendable {
-    /// A path, or a name that is looked for in `PATH`.
+    /// A path, or a name to look up in `PATH`.
     var program = "ffmpeg"
     var probeProgram = "ffprobe"
     var deadline: ContinuousClock.Instant
-    /// The longest file it may write.
+    /// The longest file that ffmpeg may write, in bytes.
     var maxBytes: Int64
 
-    /// Before every input: only the file itself is opened, and only as what holds media itself. A playlist that calls
-    /// itself `.mp4` would otherwise have any file of this machine put into the result.
+    /// The options before every input: ffmpeg opens only the file itself, and only as a format that holds media
+    /// itself. Without them, a playlist that calls itself `.mp4` could put any file of this machine into the result.
     static let inputOptions = [
         "-protocol_whitelist", "file", "-format_whitelist",
         "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mp3,aac,ac3,eac3,flac,ogg,wav,w64,aiff,caf,amr,flv,live_flv,avi,mpegts,mpeg,"
             + "mpegvideo,h264,hevc,asf,asf_o,rm,wv,tta,ape,dts,dv,nut,ivf,au,mxf,gxf,wtv,obu,m4v,mpc,mpc8,xwma,tak,oma",
     ]
 
-    /// Makes an mp3 of a file's sound.
+    /// Converts a file's sound to an mp3.
     func extractAudio(
         from input: String, to output: String, probe: MediaProbe, title: String?, performer: String?,
         onProgress: @escaping ProgressHandler
@@ -30,7 +33,7 @@ struct FFmpeg: Sendable {
         try await convert(input, to: output, options + ["-f", "mp3"], probe, title, onProgress)
     }
 
-    /// Makes an mp4 of a video; streams that mp4 can hold are copied.
+    /// Converts a video to an mp4. Streams that mp4 can hold are copied.
     func makeMP4(
         from input: String, to output: String, probe: MediaProbe, title: String?, onProgress: @escaping ProgressHandler
     ) async throws(MediaError) {
@@ -55,7 +58,7 @@ struct FFmpeg: Sendable {
     ) async throws(MediaError) {
         let arguments =
             ["-nostdin", "-hide_banner", "-v", "error", "-nostats", "-progress", "pipe:1", "-y"] + FFmpeg.inputOptions
-            + ["-i", "file:\(input.absolutePath)"] + options + ["file:\(output.absolutePath)"]
+            + ["-i", "file:\(absolutePath(input))"] + options + ["file:\(absolutePath(output))"]
         let progress = Mutex(FFmpegProgress(durationSeconds: probe.durationSeconds, title: title))
         let exit = try await run(program, arguments) { line in
             if let report = progress.withLock({ $0.take(line) }) { onProgress(report) }
@@ -66,14 +69,14 @@ struct FFmpeg: Sendable {
         }
     }
 
-    /// What a file holds; nil when it is no media that can be read.
+    /// Probes a file; returns nil when it is not readable media.
     func probe(_ path: String) async throws(MediaError) -> MediaProbe? {
         guard let beginning = SmallFile.readBeginning(path, count: MediaSignature.length),
             MediaSignature.isPlausible(beginning)
         else { return nil }
         let arguments =
             ["-v", "error", "-hide_banner"] + FFmpeg.inputOptions
-            + ["-show_format", "-show_streams", "-of", "json", "-i", "file:\(path.absolutePath)"]
+            + ["-show_format", "-show_streams", "-of", "json", "-i", "file:\(absolutePath(path))"]
         let text = Mutex("")
         let exit = try await run(probeProgram, arguments) { line in text.withLock { $0 += line + "\n" } }
         if exit.cause == .overdue { throw failure(exit) }
@@ -83,29 +86,30 @@ struct FFmpeg: Sendable {
 
     private func run(
         _ program: String, _ arguments: [String], _ onLine: @escaping @Sendable (String) -> Void
-    ) async throws(MediaError) -> ChildExit {
-        return try await GuardedChild.run(
-            ChildCommand(
-                program: program, arguments: arguments, environment: ChildEnvironment.inherited(), directory: "/",
-                deadline: max(.milliseconds(1), deadline - .now), maxFileBytes: UInt64(maxBytes),
-                maxOutputBytes: 16 << 20),
-            onLine: onLine)
+    ) async throws(MediaError) -> ChildRun.Exit {
+        var run = ChildRun(
+            Command(
+                program, arguments, environment: HelperEnvironment.inherited(), directory: "/",
+                maxFileBytes: UInt64(maxBytes)),
+            timeout: max(.milliseconds(1), deadline - .now))
+        run.maxOutputBytes = 16 << 20
+        return try await run.runHelper(onLine: onLine)
     }
 
-    private func failure(_ exit: ChildExit) -> MediaError {
+    private func failure(_ exit: ChildRun.Exit) -> MediaError {
         let words = exit.errorLines.joined(separator: " ").lowercased()
-        if exit.cause == .overdue { return MediaError(.timedOut, "Converting that took too long.") }
+        if exit.cause == .overdue { return MediaError(.timedOut, "The conversion took too long.") }
         if words.contains("no space left") { return MediaError(.noSpace, "There is no space left on my disk.") }
         if words.contains("file too large") { return .tooLarge(bytes: nil, maxBytes: maxBytes) }
-        if exit.cause == .killed(signal: SIGXFSZ) { return .tooLarge(bytes: nil, maxBytes: maxBytes) }
-        if case .killed(let signal) = exit.cause {
+        if exit.cause == .ended(.signalled(SIGXFSZ)) { return .tooLarge(bytes: nil, maxBytes: maxBytes) }
+        if case .ended(.signalled(let signal)) = exit.cause {
             return MediaError(.conversionFailed, "ffmpeg was killed (signal \(signal)).", isTemporary: true)
         }
         return MediaError(.conversionFailed, "That file is damaged, or of a kind that cannot be converted.")
     }
 }
 
-/// Reads what `ffmpeg -progress` prints.
+/// Reads the lines that `ffmpeg -progress` prints.
 private struct FFmpegProgress {
     let durationSeconds: Double?
     let title: String?

@@ -1,14 +1,14 @@
 import JSON
 
-/// What a media file holds.
+/// Describes the streams and tags of a media file.
 struct MediaProbe: Sendable, Equatable {
     /// ffmpeg's names of the container, joined by commas.
     var formatName: String
     var durationSeconds: Double?
-    /// As shown, so after rotation.
+    /// The width as shown, after rotation.
     var width: Int?
     var height: Int?
-    /// nil without a video; a cover picture is none.
+    /// The video's codec; nil without a video. A cover picture is not a video.
     var videoCodec: String?
     var audioCodec: String?
     var title: String?
@@ -17,16 +17,16 @@ struct MediaProbe: Sendable, Equatable {
     var hasVideo: Bool { videoCodec != nil }
     var hasAudio: Bool { audioCodec != nil }
 
-    /// Whether the file can be stored as an mp4 as it is.
+    /// Whether the file is an mp4 already and needs no conversion.
     var isMP4: Bool { formatName.split(separator: ",").contains("mp4") }
 
-    /// Whether it is an mp3 and nothing else.
+    /// Whether the file is an mp3 with an mp3 stream.
     var isMP3: Bool { formatName == "mp3" && audioCodec == "mp3" }
 
     static let mp4VideoCodecs: Set<String> = ["h264", "hevc", "av1", "vp9", "mpeg4", "mpeg2video", "mpeg1video"]
     static let mp4AudioCodecs: Set<String> = ["aac", "mp3", "ac3", "eac3", "opus", "flac", "alac", "mp2"]
 
-    /// Reads ffprobe's answer; nil when there are no streams in it.
+    /// Reads ffprobe's answer; nil when it has no streams.
     init?(json text: String) {
         var text = text
         guard let answer = try? text.withUTF8({ try JSONParser().parse(UnsafeRawBufferPointer($0)) }),
@@ -49,7 +49,7 @@ struct MediaProbe: Sendable, Equatable {
         performer = MediaProbe.tag("artist", format, audio)
     }
 
-    /// Whether players turn the picture by a quarter.
+    /// Returns whether players rotate the picture by a quarter turn.
     private static func isTurned(_ stream: JSON) -> Bool {
         let rotation = stream["side_data_list"]?.array?.lazy.compactMap { $0["rotation"]?.double }.first ?? 0
         return rotation.rounded().truncatingRemainder(dividingBy: 180).magnitude == 90
@@ -63,4 +63,50 @@ struct MediaProbe: Sendable, Equatable {
         }
         return nil
     }
+}
+
+/// Recognises the first bytes of the containers that ffprobe is worth starting for.
+///
+/// Other files cost no child process, and the child does not see them.
+enum MediaSignature {
+    /// The number of bytes to look at.
+    static let length = 4096
+
+    static func isPlausible(_ bytes: [UInt8]) -> Bool {
+        let head = bytes.drop { $0 == 0 }  // some mp3 and MPEG files begin with padding
+        if fixed.contains(where: { bytes.starts(with: $0) || head.starts(with: $0) }) { return true }
+        if boxes.contains(where: { bytes.dropFirst(4).starts(with: $0.utf8) }) { return true }
+        return isFrame(head) || isTransportStream(bytes)
+    }
+
+    /// Returns whether the bytes begin with the sync word of MPEG audio, ADTS, AC-3 or DTS.
+    private static func isFrame(_ bytes: ArraySlice<UInt8>) -> Bool {
+        guard let first = bytes.first, let second = bytes.dropFirst().first else { return false }
+        return (first == 0xff && second & 0xe0 == 0xe0) || (first == 0x0b && second == 0x77)
+            || (first == 0x7f && second == 0xfe)
+    }
+
+    /// Returns whether the bytes are MPEG transport packets of 188 bytes, or of 192 with a time before each.
+    private static func isTransportStream(_ bytes: [UInt8]) -> Bool {
+        [(0, 188), (4, 192)].contains { start, step in
+            bytes.count > start + 2 * step && (0..<3).allSatisfy { bytes[start + $0 * step] == 0x47 }
+        }
+    }
+
+    /// The boxes that mov and mp4 files begin with.
+    private static let boxes = ["ftyp", "moov", "mdat", "wide", "free", "skip", "pnot", "styp", "moof", "sidx"]
+
+    private static let fixed: [[UInt8]] =
+        [
+            [0x1a, 0x45, 0xdf, 0xa3],  // Matroska, WebM
+            [0x30, 0x26, 0xb2, 0x75],  // ASF
+            [0x06, 0x0e, 0x2b, 0x34],  // MXF
+            [0x00, 0x00, 0x01],  // MPEG
+            [0x00, 0x00, 0x00, 0x01],  // H.264, HEVC
+        ]
+        + [
+            "ID3", "OggS", "RIFF", "RF64", "fLaC", "FLV", "FORM", "caff", "#!AMR", ".snd", ".RMF", "wvpk", "MAC ",
+            "TTA1", "MPCK",
+            "MP+", "DKIF", "nut/", "tBaK", "riff",
+        ].map { Array($0.utf8) }
 }

@@ -1,4 +1,4 @@
-/// The one form of a site's links; nil when a link is not of that site, or not to one video.
+/// Returns the canonical URL of a video; nil when a link is not of that site, or not to one video.
 typealias SiteRule = @Sendable (NormalizedPage) -> String?
 
 let knownSites: [SiteRule] = [
@@ -12,7 +12,7 @@ extension NormalizedPage {
         domains.contains { host == $0 || host.hasSuffix("." + $0) }
     }
 
-    /// The segment after one of the words: `CODE` in `/someone/reel/CODE/`.
+    /// Returns the path segment after one of the words: `CODE` in `/someone/reel/CODE/`.
     func segment(after words: String...) -> String? {
         let segments = segments
         guard let index = segments.firstIndex(where: { words.contains($0) }), index + 1 < segments.count else {
@@ -25,7 +25,7 @@ extension NormalizedPage {
 extension String {
     fileprivate var isNumber: Bool { !isEmpty && utf8.allSatisfy { (0x30...0x39).contains($0) } }
 
-    /// Letters, digits, `-` and `_`, as identifiers in links have them.
+    /// Whether the text is an identifier as links have them: letters, digits, `-` and `_`.
     fileprivate var isIdentifier: Bool {
         !isEmpty && unicodeScalars.allSatisfy { $0.isASCII && ($0.properties.isAlphabetic || isPlain($0)) }
     }
@@ -34,7 +34,7 @@ extension String {
         ("0"..."9").contains(scalar) || scalar == "-" || scalar == "_"
     }
 
-    /// The digits at its end, after the last character that is none.
+    /// The digits at the text's end; nil when there are none.
     fileprivate var trailingNumber: String? {
         let digits = String(reversed().prefix { ("0"..."9").contains($0) }.reversed())
         return digits.isEmpty ? nil : digits
@@ -60,7 +60,7 @@ extension String {
     guard page.isOn("twitter.com", "x.com"), let id = page.segment(after: "status", "statuses"), id.isNumber else {
         return nil
     }
-    // A post can hold several videos; the first is what the post's own link means.
+    // A post can hold several videos. The post's own link means the first.
     let number = page.segment(after: "video").flatMap { Int($0) } ?? 1
     return "https://twitter.com/i/status/\(id)" + (number > 1 ? "/video/\(number)" : "")
 }

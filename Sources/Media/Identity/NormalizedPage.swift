@@ -1,14 +1,14 @@
 import HTTP
 import JSON
 
-/// A URL after the rules that hold for every site.
+/// Normalizes a URL by the rules that hold for every site.
 struct NormalizedPage {
-    /// Without `www.`, `m.` and `mobile.`.
+    /// The host without `www.`, `m.` and `mobile.`.
     let host: String
     let port: Int?
-    /// Normalized, with the leading slash.
+    /// The normalized path, with its leading slash.
     let path: String
-    /// What identifies, sorted by name.
+    /// The parameters that identify the page, sorted by name.
     let query: [(name: String, value: String?)]
 
     init(_ url: WebURL) {
@@ -22,7 +22,7 @@ struct NormalizedPage {
             .enumerated().sorted { ($0.element.name, $0.offset) < ($1.element.name, $1.offset) }.map(\.element)
     }
 
-    /// The parts of the path between slashes, without empty ones.
+    /// The path's parts between slashes, without empty ones.
     var segments: [String] { path.split(separator: "/").map(String.init) }
 
     func parameter(_ name: String) -> String? { query.first { $0.name == name }?.value }
@@ -55,8 +55,8 @@ struct NormalizedPage {
         }
     }
 
-    /// One spelling of percent-encoded text: unreserved characters and those kept are plain when they were plain, the
-    /// unreserved ones when they were not, and hex digits are upper case.
+    /// Returns percent-encoded text in one spelling: unreserved characters are decoded, characters in `keeping` stay
+    /// as they are, and hex digits are upper case.
     private static func normalized(_ text: String, keeping: String) -> String {
         var result = ""
         var rest = text[...]
@@ -70,3 +70,38 @@ struct NormalizedPage {
         return result + percentEncoded(rest, keeping: keeping)
     }
 }
+
+/// Returns whether a query parameter only tells who shared a link and where.
+func isTracking(_ name: String) -> Bool {
+    let name = name.lowercased()
+    return trackingParameters.contains(name) || trackingPrefixes.contains { name.hasPrefix($0) }
+}
+
+private let trackingPrefixes = [
+    "utm_", "mtm_", "pk_", "piwik_", "matomo_", "hsa_", "_hs", "oly_", "vero_", "__cft__", "__tn__",
+]
+
+private let trackingParameters: Set<String> = [
+    "fbclid", "gclid", "gclsrc", "dclid", "gbraid", "wbraid", "msclkid", "yclid", "ysclid", "twclid", "ttclid",
+    "li_fat_id",
+    "igsh", "igshid", "si", "feature", "ref_src", "ref_url", "mc_cid", "mc_eid", "_ga", "_gl", "mkt_tok", "mkwid",
+    "s_cid",
+    "cmpid", "ncid", "wt_mc", "trk", "fb_action_ids", "fb_action_types", "fb_source", "fb_ref", "mibextid", "epik",
+    "cvid",
+    "__twitter_impression", "_branch_match_id", "_branch_referrer", "spm", "spm_id_from", "vd_source", "share_id",
+    "share_source", "share_medium", "share_plat", "share_session_id", "share_tag", "is_from_webapp", "sender_device",
+    "sender_web_id", "_r", "_t", "ab_channel", "rdt", "rcm", "xmt", "guccounter", "guce_referrer", "guce_referrer_sig",
+]
+
+/// The sites whose links can name the second to start at.
+let videoSites: Set<String> = [
+    "youtube.com", "youtu.be", "youtube-nocookie.com", "vimeo.com", "twitch.tv", "dailymotion.com", "dai.ly",
+    "facebook.com",
+    "bilibili.com", "tiktok.com", "twitter.com", "x.com", "soundcloud.com", "rumble.com", "odysee.com", "bitchute.com",
+    "reddit.com", "instagram.com", "vk.com", "vkvideo.ru", "ok.ru", "streamable.com", "rutube.ru", "nicovideo.jp",
+    "ted.com",
+    "mixcloud.com", "kick.com", "loom.com",
+]
+
+/// The parameters that name the position to start at on those sites.
+let positionParameters: Set<String> = ["t", "start", "time_continue", "start_time", "starttime", "timestamp", "time"]

@@ -1,25 +1,30 @@
 package import HTTP
 
-/// Links that say nothing themselves and redirect to what they mean.
+/// Follows the short links of redirect services to the links that they stand for.
 package struct ShortLinks: Sendable {
     private let hosts: Set<String>
     private let client: HTTPClient
     private let policy: AddressPolicy
 
-    /// - Parameter additionalHosts: beside those that everybody knows; a host, or `host:port`.
+    /// Makes a resolver.
+    ///
+    /// - Parameter additionalHosts: services beside the well-known ones; a host, or `host:port`.
     package init(additionalHosts: [String] = [], addressPolicy: AddressPolicy = .publicOnly) {
         hosts = Set(ShortLinks.knownHosts + additionalHosts.map { $0.lowercased() })
         policy = addressPolicy
-        // The services answer browsers with a page that redirects by script, and everyone else with a redirect.
+        // These services answer browsers with a page that redirects by script, and other clients with a redirect.
         client = HTTPClient(userAgent: "curl/8.5.0")
     }
 
-    /// The identity of a link, after following it for as long as it is a short one.
+    /// Returns the identity of a link, after following it while it is a short one.
     ///
-    /// The page that it leads to is not asked for. A short link that redirects nowhere, or to a login, stands for itself.
+    /// The page at the end is not requested. A short link that redirects nowhere, or to a login, keeps its own
+    /// identity.
+    ///
+    /// - Throws: `MediaError`: `invalidURL`, or the failure of a request.
     package func resolve(_ link: String) async throws(MediaError) -> SourceIdentity {
         guard var url = WebURL(link)?.withoutCredentials() else {
-            throw MediaError(.invalidURL, "That is not a link to the web.")
+            throw MediaError(.invalidURL, "That is not a web link.")
         }
         for _ in 0..<6 where isShort(url) {
             guard let next = try await redirect(of: url), !isLogin(next) else { break }
@@ -28,7 +33,7 @@ package struct ShortLinks: Sendable {
         return SourceIdentity(url)
     }
 
-    /// Whether it takes a request to know what the link means.
+    /// Returns whether only a request can tell what the link means.
     package func isShort(_ url: WebURL) -> Bool {
         let host = url.host.hasPrefix("www.") ? String(url.host.dropFirst(4)) : url.host
         if hosts.contains(host) || hosts.contains("\(host):\(url.port ?? 0)") { return true }

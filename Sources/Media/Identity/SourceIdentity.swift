@@ -1,22 +1,23 @@
+import Digest
 import HTTP
 import JSON
 
-/// What a link identifies: links that lead to the same media have the same normalized URL.
+/// Identifies the media behind a link: links to the same media have the same normalized URL.
 ///
-/// Folded: scheme, `www.` and mobile hosts, default ports, percent-encoding, the order of the query. Dropped: user names
-/// and passwords, fragments, tracking parameters, and on video sites the position to start at. Sites that are known have
-/// one form for all their kinds of links.
+/// Made equal: scheme, `www.` and mobile hosts, default ports, percent-encoding, and the order of the query. Removed:
+/// user names and passwords, fragments, tracking parameters, and on video sites the position to start at. The links
+/// of a known site all get one form.
 package struct SourceIdentity: Sendable, Hashable {
-    /// The link to fetch: as given, without user name, password and fragment.
+    /// The link to fetch: the given one without user name, password and fragment.
     package let sourceURL: String
     /// `https://…`, or `telegram:file/<id>`.
     package let normalizedURL: String
     /// The host of the normalized URL (`youtube.com`), or `telegram`.
     package let domain: String
-    /// Whether it is a page of a known video site, never a file itself.
+    /// Whether the link leads to a page of a known video site, never to a file.
     package let isVideoPage: Bool
 
-    /// Reads a link; nil when it is no http(s) URL.
+    /// Reads a link; nil when it is not an http(s) URL.
     package init?(_ link: String) {
         guard let url = WebURL(link)?.withoutCredentials() else { return nil }
         self.init(url)
@@ -43,10 +44,36 @@ package struct SourceIdentity: Sendable, Hashable {
         isVideoPage = false
     }
 
-    /// A file that was sent in a chat.
+    /// Identifies a file that was sent in a chat.
     ///
     /// - Parameter uniqueID: Telegram's `file_unique_id`, the same for every bot.
     package static func telegramFile(uniqueID: String) -> SourceIdentity {
         SourceIdentity(sourceURL: "telegram:file/\(percentEncoded(uniqueID))", domain: "telegram")
     }
+}
+
+/// Names an object in storage. The name is derived from the request, so that equal requests find the same object.
+package struct ContentAddress: Sendable, Hashable, CustomStringConvertible {
+    package let kind: MediaKind
+    /// The SHA-256 of the kind, a line feed and the normalized URL, in lower-case hex.
+    package let hash: String
+
+    package init(_ kind: MediaKind, _ identity: SourceIdentity) {
+        self.init(kind, normalizedURL: identity.normalizedURL)
+    }
+
+    package init(_ kind: MediaKind, normalizedURL: String) {
+        self.kind = kind
+        hash = SHA256.hexDigest(Array("\(kind.rawValue)\n\(normalizedURL)".utf8))
+    }
+
+    init(_ kind: MediaKind, hash: String) {
+        self.kind = kind
+        self.hash = hash
+    }
+
+    /// `video/<hash>.mp4` or `audio/<hash>.mp3`.
+    package var key: String { "\(kind.rawValue)/\(hash).\(kind.fileExtension)" }
+
+    package var description: String { key }
 }

@@ -1,31 +1,32 @@
+package import JSON
 package import System
 
-/// Why a store could not do what it was asked.
+/// Tells why a store could not carry out a request.
 ///
-/// The message is for a person and holds neither secrets nor signatures nor queries. That an object is not there, or is there
-/// already, is an answer and no error.
+/// The message is for a person and holds no secrets, signatures or queries. An object that does not exist, or exists
+/// already, is a value and not an error.
 package struct BlobError: ReportableError, Sendable, CustomStringConvertible {
-    /// A word for scripts; `rawValue` is what goes into events.
+    /// Names the reason, for scripts; `rawValue` goes into events.
     package enum Code: String, Sendable {
-        /// No connection to the store, or it went away.
+        /// There is no connection to the store, or it broke.
         case unreachable
         case timedOut = "timed_out"
-        /// The store knows the request and says no: wrong secret, no permission.
+        /// The store understands the request and refuses it: wrong secret, no permission.
         case refused
         case noSuchBucket = "no_such_bucket"
         case notFound = "not_found"
-        /// The store asks for fewer requests, and did so to the last attempt.
+        /// The store asks for fewer requests, also on the last attempt.
         case busy
-        /// The store failed (5xx) to the last attempt.
+        /// The store failed (5xx), also on the last attempt.
         case storeFailed = "failed"
-        /// The store's answer makes no sense.
+        /// The store's answer is malformed.
         case protocolError = "protocol_error"
         /// A local file could not be read or written.
         case localIO = "local_io"
-        /// The bytes are not the ones that the SHA-256 was made of.
+        /// The bytes do not have the expected SHA-256.
         case corrupt
         case tooLarge = "too_large"
-        /// A key, a metadata name or value that no store would take.
+        /// The key, a metadata name or a value is one that no store accepts.
         case invalid
         case configuration
         case cancelled
@@ -33,7 +34,7 @@ package struct BlobError: ReportableError, Sendable, CustomStringConvertible {
 
     package var code: Code
     package var message: String
-    /// Trying again later may help.
+    /// Whether a later attempt may succeed.
     package var isTemporary: Bool
 
     package init(_ code: Code, _ message: String, isTemporary: Bool = false) {
@@ -44,17 +45,17 @@ package struct BlobError: ReportableError, Sendable, CustomStringConvertible {
 
     package var description: String { message }
 
-    /// One line for a person in a chat: nothing of servers and folders, as `message` has it for the log.
+    /// One line for a person in a chat. Unlike `message`, which is for the log, it names no servers and folders.
     package var reasonForChat: String {
         switch code {
         case .unreachable, .timedOut, .storeFailed, .busy: "The storage cannot be reached at the moment."
-        case .refused: "The storage refuses the credentials that it is given; its owner has to look at it."
+        case .refused: "The storage refused the credentials. Its owner needs to check them."
         case .noSuchBucket, .configuration, .protocolError:
-            "The storage is not set up as it should be; its owner has to look at it."
+            "The storage is not set up correctly. Its owner needs to check it."
         case .tooLarge: "The file is too large for the storage."
         case .localIO: "The file could not be read from the disk, or the disk is full."
         case .corrupt: "The file was damaged on the way to the storage."
-        case .notFound, .invalid, .cancelled: "The storage refused the file; its owner has to look at it."
+        case .notFound, .invalid, .cancelled: "The storage refused the file. Its owner needs to check it."
         }
     }
 
@@ -69,5 +70,19 @@ package struct BlobError: ReportableError, Sendable, CustomStringConvertible {
         case .invalid, .tooLarge: .usage
         case .notFound, .cancelled: .no
         }
+    }
+}
+
+extension BlobError {
+    /// The error as JSON, for other processes.
+    package var json: JSONObject {
+        ["code": .string(code.rawValue), "message": .string(message), "temporary": .bool(isTemporary)]
+    }
+
+    /// Reads an error that another process has written.
+    package init(_ json: JSONObject) {
+        self.init(
+            json["code"]?.string.flatMap(Code.init) ?? .storeFailed, json["message"]?.string ?? "",
+            isTemporary: json["temporary"]?.bool ?? false)
     }
 }

@@ -1,45 +1,50 @@
-/// Where objects live: an S3 bucket or a folder. What one process put whole, any other sees whole or not at all.
+import Digest
+package import JSON
+
+/// Stores objects: in an S3 bucket or in a folder. An object that one process puts is complete for every other
+/// process, or absent.
 package protocol BlobStore: Sendable {
-    /// What `openStore` takes to open it again: `s3://bucket/prefix`, `file:/path`.
+    /// The address that opens this store again with `openStore`: `s3://bucket/prefix`, `file:/path`.
     var name: String { get }
 
-    /// What is known of an object; nil when it is not there.
+    /// Returns the description of an object; nil when it does not exist.
     func head(_ key: String) async throws(BlobError) -> BlobInfo?
 
-    /// Stores the file's bytes under `key`.
+    /// Stores a file's bytes under `key`.
     ///
     /// - Parameters:
-    ///   - sha256: of the bytes, in hex, when it is known; else it is computed. A file that it does not fit is refused, and
-    ///     nothing is stored. It is kept in the object's metadata.
-    ///   - ifAbsent: leaves an object alone that is there already, also when two try at the same moment.
-    ///   - onProgress: the bytes sent so far; called from any thread.
+    ///   - sha256: the SHA-256 of the bytes, in hex, when it is known; otherwise it is computed. A file that does
+    ///     not have it is refused, and nothing is stored. It is kept in the object's metadata.
+    ///   - ifAbsent: whether an existing object is kept, also when two processes put it at the same moment.
+    ///   - onProgress: gets the number of bytes sent so far, on any thread.
     func put(
         _ source: LocalFile, key: String, metadata: BlobMetadata, sha256: String?, ifAbsent: Bool,
         onProgress: (@Sendable (Int64) -> Void)?
     ) async throws(BlobError) -> PutOutcome
 
-    /// Writes an object to `path`, which appears there whole or not at all; its length, and its SHA-256 where the metadata has
-    /// it, are checked.
+    /// Writes an object to `path`, where it appears complete or not at all. Its length is checked, and its SHA-256
+    /// where the metadata has it.
     ///
-    /// - Throws: `.notFound`, `.corrupt`, and what else can go wrong.
+    /// - Throws: `.notFound`, `.corrupt`, and other `BlobError`s.
     func get(
         _ key: String, to path: String, onProgress: (@Sendable (Int64) -> Void)?
     ) async throws(BlobError) -> BlobInfo
 
-    /// A URL that gives the object to whoever has it, until it expires; nil where the store has no such thing.
+    /// Returns a URL with which anyone can read the object until it expires; nil for a store without such URLs.
     ///
     /// - Parameters:
     ///   - expires: at most seven days.
-    ///   - contentType: what the answer will say that it is.
-    ///   - fileName: what a browser will save it as.
+    ///   - contentType: the content type of the answer.
+    ///   - fileName: the name under which a browser saves the object.
     func presignedURL(
         _ key: String, expires: Duration, contentType: String?, fileName: String?
     ) throws(BlobError) -> String?
 
-    /// Removes an object; none being there is as good.
+    /// Removes an object. Removing an object that does not exist succeeds.
     func delete(_ key: String) async throws(BlobError)
 
-    /// Where the object is, or would be, on this machine's disk; nil for a store that is elsewhere. Not to be written to.
+    /// Returns the path of the object on this machine, whether it exists or not; nil for a remote store. The file
+    /// must not be changed.
     func localPath(_ key: String) -> String?
 }
 
@@ -57,5 +62,76 @@ extension BlobStore {
 
     package func get(_ key: String, to path: String) async throws(BlobError) -> BlobInfo {
         try await get(key, to: path, onProgress: nil)
+    }
+}
+
+/// Holds the metadata of an object.
+package struct BlobMetadata: Sendable, Equatable {
+    /// The content type, such as `video/mp4`; nil for the store's default.
+    package var contentType: String?
+    /// The file name for a person who downloads the object: any Unicode text, independent of the key.
+    package var fileName: String?
+    /// Further metadata. Names consist of lower-case letters, digits and single '-'; values are any text. Names are
+    /// written in sorted order, so that the output is always the same. An empty value counts as none.
+    package var user: [String: String]
+
+    package init(contentType: String? = nil, fileName: String? = nil, user: [String: String] = [:]) {
+        self.contentType = contentType
+        self.fileName = fileName
+        self.user = user
+    }
+
+    /// The metadata name under which a store keeps the hex SHA-256 of the bytes.
+    static let sha256Name = "sha256"
+
+    /// The SHA-256 of the object's bytes, in hex, if it was known when they were stored.
+    package var sha256: String? {
+        guard let text = user[BlobMetadata.sha256Name], SHA256.isHexDigest(text) else { return nil }
+        return text
+    }
+}
+
+/// Describes an object in a store.
+package struct BlobInfo: Sendable, Equatable {
+    package var key: String
+    package var sizeBytes: Int64
+    package var metadata: BlobMetadata
+    package var etag: String?
+    package var lastModified: Timestamp?
+
+    package init(
+        key: String, sizeBytes: Int64, metadata: BlobMetadata, etag: String? = nil, lastModified: Timestamp? = nil
+    ) {
+        self.key = key
+        self.sizeBytes = sizeBytes
+        self.metadata = metadata
+        self.etag = etag
+        self.lastModified = lastModified
+    }
+}
+
+/// Checks keys against the limits of S3. The file store keeps them too, so that one store can replace the other.
+enum ObjectKey {
+    static let maxBytes = 1024
+
+    /// Refuses a key that could leave its folder, or that servers and proxies would read differently.
+    ///
+    /// - Throws: `.invalid`.
+    static func check(_ key: String) throws(BlobError) {
+        guard !key.isEmpty else { throw BlobError(.invalid, "the key is empty") }
+        guard key.utf8.count <= maxBytes else {
+            throw BlobError(.invalid, "the key is longer than \(maxBytes) bytes")
+        }
+        guard !key.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) else {
+            throw BlobError(.invalid, "the key has a control character")
+        }
+        for segment in key.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false) {
+            guard !segment.isEmpty else {
+                throw BlobError(.invalid, "the key '\(key)' has an empty part; parts are separated by one '/'")
+            }
+            guard !segment.elementsEqual(".".utf8), !segment.elementsEqual("..".utf8) else {
+                throw BlobError(.invalid, "the key '\(key)' has a part '.' or '..'")
+            }
+        }
     }
 }

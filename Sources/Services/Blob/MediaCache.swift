@@ -2,15 +2,17 @@ import System
 import Envelope
 import Glibc
 
-/// The folder of local copies of stored objects: made by `blob-put` and `tg-send`, used by `tg-send`, emptied oldest first.
+/// Keeps local copies of stored objects in a folder. `blob-put` and `tg-send` add copies, `tg-send` uses them, and
+/// the oldest are removed first.
 ///
-/// Nothing in it is needed: the store has it all. A copy in use is held by a shared advisory lock, which the clean-up respects.
+/// Removing any copy is safe: the store has every object. A copy in use is held by a shared advisory lock, which
+/// `evict` respects.
 package struct MediaCache: Sendable {
     package let directory: String
 
     package init(directory: String) { self.directory = directory }
 
-    /// Where the copy of an object is, or would be. nil for a key that must not become a path.
+    /// Returns the path of an object's copy, whether it exists or not; nil for a key that must not become a path.
     package func path(of key: String) -> String? {
         let words = key.split(separator: "/", omittingEmptySubsequences: false)
         let isSafe =
@@ -22,26 +24,28 @@ package struct MediaCache: Sendable {
         return isSafe && key.utf8.count <= 512 ? "\(directory)/\(key)" : nil
     }
 
-    /// Moves a finished file in, in place of a copy that is there.
+    /// Moves a finished file into the cache, in place of an existing copy.
     ///
-    /// - Returns: where it is now; nil when it could not be moved (another file system, say): then it is still where it was.
+    /// - Returns: the copy's path; nil when the file could not be moved (from another file system, say) and is still
+    ///   in its place.
     package func take(_ path: String, as key: String) -> String? {
         guard let target = self.path(of: key), makeParents(of: target), rename(path, target) == 0 else { return nil }
         return target
     }
 
-    /// A path beside the cache's files for a copy that is still being written; `take` then moves it in.
+    /// Returns a path for a copy that is still being written, which `take` then moves to its place; nil when its
+    /// folder cannot be made.
     package func temporaryPath() -> String? {
         let path = "\(directory)/partial/\(EventID())"
         return makeParents(of: path) ? path : nil
     }
 
-    /// Opens the copy of an object, and keeps the clean-up away from it as long as the file is open.
+    /// Opens the copy of an object. It is not evicted while it is open.
     package func open(_ key: String) -> OpenFile? { path(of: key).flatMap { OpenFile(path: $0) } }
 
-    /// Removes copies, oldest first, until they take `limitBytes` at most; never one in use.
+    /// Removes copies, oldest first, until the others have at most `limitBytes`. A copy in use stays.
     ///
-    /// - Returns: how many were removed, and their bytes.
+    /// - Returns: the number of copies removed, and their bytes.
     package func evict(downTo limitBytes: Int64) -> (count: Int, bytes: Int64) {
         var copies = MediaCache.files(below: directory, depth: 3).sorted { $0.modified < $1.modified }
         var total = copies.reduce(0) { $0 + $1.sizeBytes }
@@ -91,13 +95,13 @@ package struct MediaCache: Sendable {
     }
 }
 
-/// A regular file, open for reading under a shared lock; closes with the object.
+/// A regular file, open for reading under a shared lock. It closes with this object.
 package final class OpenFile: Sendable {
     package let path: String
     package let descriptor: Int32
     package let sizeBytes: Int64
 
-    /// nil when it is not there, not a regular file, or cannot be read.
+    /// Opens a file; nil when it does not exist, is not a regular file, is being removed, or cannot be read.
     package init?(path: String) {
         let descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { return nil }

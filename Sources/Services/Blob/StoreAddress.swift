@@ -1,4 +1,4 @@
-/// What `s3://bucket/prefix` and `file:/path` say, checked.
+/// A checked store address: `s3://bucket/prefix` or `file:/path`.
 enum StoreAddress: Equatable {
     case s3(bucket: String, prefix: String)
     case file(path: String)

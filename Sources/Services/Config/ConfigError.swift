@@ -1,6 +1,6 @@
 package import System
 
-/// A mistake in a configuration file, with its place.
+/// Describes a mistake in a configuration file, with its line.
 package struct ConfigError: ReportableError, Equatable, CustomStringConvertible {
     package let message: String
     package var exitStatus: ExitStatus { .configuration }

@@ -1,14 +1,14 @@
 import CToml
 import Glibc
 
-/// A TOML file.
+/// Reads TOML files.
 package enum ConfigFile {
     static let mostBytes = 1 << 20
 
     /// Reads a file.
     ///
-    /// - Returns: its top.
-    /// - Throws: `ConfigError` with the line at fault.
+    /// - Returns: its top table.
+    /// - Throws: `ConfigError` with the line of the mistake.
     package static func table(path: String) throws(ConfigError) -> ConfigTable {
         let text = try contents(of: path)
         guard !isTooDeep(text) else { throw ConfigError("\(path): nested too deeply") }
@@ -37,7 +37,7 @@ package enum ConfigFile {
             String.UnicodeScalarView(text.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : $0 }))
     }
 
-    /// Whether the parser, which calls itself for every level, could run out of stack.
+    /// Returns whether the parser, which calls itself for each level, could run out of stack.
     private static func isTooDeep(_ text: [UInt8]) -> Bool {
         var depth = 0
         var dots = 0

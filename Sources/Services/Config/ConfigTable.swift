@@ -1,6 +1,6 @@
-/// A table of a configuration file, read key by key; what is wrong is told with file and line.
+/// Reads a table of a configuration file key by key. Errors name the file and the line.
 package struct ConfigTable: Sendable {
-    /// Where the table begins.
+    /// The line on which the table begins.
     package let line: Int
     private let path: String
     private let members: [(key: String, line: Int, value: ConfigValue)]
@@ -9,20 +9,22 @@ package struct ConfigTable: Sendable {
         (self.path, self.line, self.members) = (path, line, members)
     }
 
-    /// - Returns: nil for what is no table.
+    /// Reads a value as a table; nil when it is not one.
     package init?(_ value: ConfigValue, in other: ConfigTable) {
         guard case .table(let members) = value.content else { return nil }
         self.init(path: other.path, line: value.line, members: members)
     }
 
-    /// A table without keys, in the place of a value.
+    /// Makes a table without keys, in place of a value.
     package init(empty value: ConfigValue, in other: ConfigTable) {
         self.init(path: other.path, line: value.line, members: [])
     }
 
     package subscript(key: String) -> ConfigValue? { members.first { $0.key == key }?.value }
 
-    /// - Throws: `ConfigError` that names the first key which is none of `known`.
+    /// Checks that the table has no other keys.
+    ///
+    /// - Throws: `ConfigError` that names the first unknown key.
     package func check(known: [String]) throws(ConfigError) {
         guard let stranger = members.filter({ !known.contains($0.key) }).min(by: { $0.line < $1.line }) else { return }
         throw fault(
@@ -30,12 +32,13 @@ package struct ConfigTable: Sendable {
             line: stranger.line)
     }
 
-    /// A value that is read as `Value`.
+    /// Returns the value of a key.
     ///
     /// - Parameters:
-    ///   - what: how the value should be, for people: "a whole number from 1".
-    ///   - read: nil for a value that is not so.
+    ///   - what: the expected value, for messages: "a whole number from 1".
+    ///   - read: converts the value; returns nil for a value that does not fit.
     /// - Returns: nil when the key is absent.
+    /// - Throws: `ConfigError` for a value that does not fit.
     package func value<Value>(
         _ key: String, _ what: String, _ read: (ConfigValue) -> Value?
     ) throws(ConfigError) -> Value? {
@@ -44,12 +47,12 @@ package struct ConfigTable: Sendable {
         return value
     }
 
-    /// A text that is not empty; nil when the key is absent.
+    /// Returns a text that is not empty; nil when the key is absent.
     package func string(_ key: String) throws(ConfigError) -> String? {
         try value(key, "a text") { value in value.string.flatMap { $0.isEmpty ? nil : $0 } }
     }
 
-    /// One text, or a list of them, none of them empty; nil when the key is absent.
+    /// Returns the texts of a key that has one text or a list, none of them empty; nil when the key is absent.
     package func strings(_ key: String, _ what: String) throws(ConfigError) -> [String]? {
         try value(key, what) { value in
             if let one = value.string { return one.isEmpty ? nil : [one] }
@@ -58,7 +61,7 @@ package struct ConfigTable: Sendable {
         }
     }
 
-    /// A list of tables (`[[key]]`); empty when the key is absent.
+    /// Returns a list of tables (`[[key]]`); empty when the key is absent.
     package func tables(_ key: String) throws(ConfigError) -> [ConfigTable] {
         guard let member = members.first(where: { $0.key == key }) else { return [] }
         let fault = fault("\(key) is a list of tables: write [[\(key)]]", line: member.line)
@@ -75,7 +78,7 @@ package struct ConfigTable: Sendable {
         ConfigError("\(path):\(line ?? self.line): \(words)")
     }
 
-    /// A fault of the value of a key.
+    /// Makes an error about the value of a key.
     package func fault(of key: String, _ words: String) -> ConfigError {
         fault(words, line: members.first { $0.key == key }?.line)
     }

@@ -1,4 +1,4 @@
-/// One value of a configuration file, and the line where it is.
+/// Holds one value of a configuration file, and its line.
 package struct ConfigValue: Sendable {
     package enum Content: Sendable {
         case string(String)

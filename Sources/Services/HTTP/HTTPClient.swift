@@ -1,16 +1,19 @@
 import CCurl
 import Glibc
 
-/// Makes HTTP requests; connections are kept and used again.
+/// Makes HTTP requests over connections that are kept and reused.
 ///
-/// One thread drives all transfers of a client. Callbacks run on it, one at a time, and may block (write to disk, say);
-/// transfers that must not wait for each other's disk belong to clients of their own. The thread ends with the client.
+/// One thread drives all transfers of a client. Callbacks run on it, one at a time, and may block (to write to disk,
+/// say). Transfers that must not wait for each other's disk need clients of their own. The thread ends with the
+/// client.
 package final class HTTPClient: Sendable {
     private let loop: TransferLoop
     private let identity: ClientIdentity
 
-    /// - Parameter caFile: certificates to trust instead of the system's; by default what `CURL_CA_BUNDLE` or
-    ///   `SSL_CERT_FILE` names.
+    /// Makes a client.
+    ///
+    /// - Parameter caFile: certificates to trust instead of the system's; by default the file that `CURL_CA_BUNDLE`
+    ///   or `SSL_CERT_FILE` names.
     package init(userAgent: String = "tgpipe", caFile: String? = nil) {
         identity = ClientIdentity(
             userAgent: userAgent,
@@ -21,6 +24,8 @@ package final class HTTPClient: Sendable {
     deinit { loop.stop() }
 
     /// Sends a request and collects the answer's body, at most `maxBodyBytes` of it.
+    ///
+    /// - Throws: `HTTPError`.
     package func send(_ request: HTTPRequest) async throws(HTTPError) -> HTTPResponse {
         let collected = BodyCollector()
         let limit = request.maxBodyBytes
@@ -37,11 +42,17 @@ package final class HTTPClient: Sendable {
         return HTTPResponse(head: head, body: collected.bytes)
     }
 
-    /// Streams the answer's body.
+    /// Sends a request and streams the answer's body.
     ///
-    /// `onHead` sees the final head (after redirects) once and says whether to go on; `onBody` gets the bytes as they
-    /// come. Both run on the client's own thread, one call at a time, and may block. What one of them throws ends the
-    /// transfer with `HTTPError.Code.sink` and is its `underlying` error. No call comes after this method returned.
+    /// - Parameters:
+    ///   - onHead: gets the final head (after redirects) once, and decides whether the body is received.
+    ///   - onBody: gets the bytes as they arrive.
+    ///
+    /// Both run on the client's own thread, one call at a time, and may block. An error that one of them throws ends
+    /// the transfer with `HTTPError.Code.sink` and is its `underlying` error. Neither is called after this method has
+    /// returned.
+    ///
+    /// - Throws: `HTTPError`.
     package func stream(
         _ request: HTTPRequest, onHead: @escaping @Sendable (HTTPHead) throws -> HeadDecision,
         onBody: @escaping @Sendable (UnsafeRawBufferPointer) throws -> Void
@@ -63,16 +74,17 @@ package final class HTTPClient: Sendable {
     }
 }
 
-/// What all requests of a client say of themselves and whom they trust.
+/// Holds the user agent and the trusted certificates of all requests of a client.
 struct ClientIdentity: Sendable {
     let userAgent: String
     let caFile: String?
 }
 
-/// Thrown by `send`'s own sink; reported as `HTTPError.Code.tooLarge`.
+/// Is thrown by `send`'s own sink, and reported as `HTTPError.Code.tooLarge`.
 struct BodyTooLong: Error {}
 
-/// Written on the client's thread while the caller waits, read by the caller afterwards.
+/// Collects a body. `@unchecked Sendable`: written on the client's thread while the caller waits, read by the caller
+/// afterwards.
 private final class BodyCollector: @unchecked Sendable {
     var bytes: [UInt8] = []
 }

@@ -1,12 +1,12 @@
-/// Why a request got no answer. Status codes are no errors: a 404 is a response.
+/// Tells why a request got no answer. A status code is not an error: a 404 is a response.
 package struct HTTPError: Error, Sendable, CustomStringConvertible {
     package enum Code: String, Sendable {
         case invalidURL
-        /// The address policy forbids the address that the host's name led to.
+        /// The address policy forbids the address that the host's name resolved to.
         case refusedAddress
-        /// The name is unknown, or nobody answers there.
+        /// The name is unknown, or no server answers at its address.
         case unreachable
-        /// Connecting, a silence, or the whole call took too long.
+        /// Connecting, a silence or the whole call took too long.
         case timedOut
         case tls
         /// The peer closed or reset the connection before the end.
@@ -15,7 +15,7 @@ package struct HTTPError: Error, Sendable, CustomStringConvertible {
         case tooLarge
         case redirectLoop
         case protocolError
-        /// Reading the body to send failed.
+        /// Reading the body to be sent failed.
         case localIO
         case cancelled
         /// `onHead` or `onBody` threw; see `underlying`.
@@ -25,7 +25,7 @@ package struct HTTPError: Error, Sendable, CustomStringConvertible {
     package var code: Code
     /// One line for a person. It names the host at most, never path or query, which can hold tokens.
     package var message: String
-    /// What `onHead` or `onBody` threw.
+    /// The error that `onHead` or `onBody` threw.
     package var underlying: (any Error)?
 
     package init(_ code: Code, _ message: String, underlying: (any Error)? = nil) {
@@ -34,7 +34,7 @@ package struct HTTPError: Error, Sendable, CustomStringConvertible {
         self.underlying = underlying
     }
 
-    /// Whether trying again may help.
+    /// Whether another attempt may succeed.
     package var isTemporary: Bool {
         switch code {
         case .unreachable, .timedOut, .truncated: true

@@ -1,25 +1,25 @@
-/// One request and its limits.
+/// Describes a request and its limits.
 package struct HTTPRequest: Sendable {
     package var method: String
-    /// Absolute, http or https.
+    /// The absolute URL, http or https.
     package var url: String
-    /// In order. A value of "" sends an empty header; CR, LF or NUL in a name or value is an error.
+    /// The headers in order. An empty value sends an empty header; CR, LF or NUL in a name or value is an error.
     package var headers: [(name: String, value: String)] = []
     package var body: HTTPBody = .none
-    /// For name resolution, connecting and the TLS handshake together.
+    /// The time limit for name resolution, connecting and the TLS handshake together.
     package var connectTimeout: Duration = .seconds(10)
-    /// How long no byte may move in either direction.
+    /// The longest time in which no byte moves in either direction.
     package var stallTimeout: Duration = .seconds(30)
-    /// What trickles more slowly has failed; nil: anything that moves is well.
+    /// The rate below which a transfer fails; nil accepts any rate.
     package var minimumRate: MinimumRate?
-    /// For the whole call.
+    /// The time limit for the whole call.
     package var deadline: Duration?
-    /// 0: a redirect is an answer like any other.
+    /// The most redirects to follow; with 0 a redirect is an answer like any other.
     package var maxRedirects: Int = 0
     package var addressPolicy: AddressPolicy = .any
-    /// How long a body `send` collects; `stream` has no limit.
+    /// The longest body that `send` collects, in bytes; `stream` has no limit.
     package var maxBodyBytes: Int = 8 << 20
-    /// Called on the client's thread with the bytes of the body sent so far, when they grew.
+    /// Called on the client's thread with the number of bytes of the body sent so far, when it has grown.
     package var onUpload: (@Sendable (_ sentBytes: Int64) -> Void)?
 
     package init(_ method: String = "GET", _ url: String) {
@@ -29,7 +29,7 @@ package struct HTTPRequest: Sendable {
 }
 
 extension HTTPRequest {
-    /// So many bytes a second, on average over each window.
+    /// Sets a rate in bytes a second, on average over each window.
     package struct MinimumRate: Sendable {
         package var bytesPerSecond: Double
         package var window: Duration
@@ -41,20 +41,20 @@ extension HTTPRequest {
     }
 }
 
-/// What a request carries.
+/// The body of a request.
 package enum HTTPBody: Sendable {
     case none
     case bytes([UInt8])
-    /// Streamed from disk.
+    /// A range of a file, streamed from disk.
     case file(FileRange)
-    /// `multipart/form-data`, files in it streamed from disk.
+    /// `multipart/form-data`, whose files are streamed from disk.
     case multipart([FormPart])
 }
 
-/// A part of an open file.
+/// Describes a range of an open file.
 ///
-/// The caller owns the descriptor and keeps it open until the call returns. It is read with `pread`: its offset neither
-/// matters nor moves.
+/// The caller owns the descriptor and keeps it open until the call returns. It is read with `pread`, so its offset
+/// neither matters nor moves.
 package struct FileRange: Sendable {
     package var descriptor: Int32
     package var offset: Int64
@@ -67,7 +67,7 @@ package struct FileRange: Sendable {
     }
 }
 
-/// One field of a form.
+/// Describes one field of a form.
 package struct FormPart: Sendable {
     package enum Value: Sendable {
         case bytes([UInt8])
@@ -86,7 +86,7 @@ package struct FormPart: Sendable {
         self.value = value
     }
 
-    /// A field of text.
+    /// Makes a text field.
     package init(name: String, text: String) {
         self.init(name: name, value: .bytes(Array(text.utf8)))
     }

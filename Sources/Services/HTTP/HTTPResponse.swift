@@ -1,7 +1,7 @@
 import CCurl
 import Glibc
 
-/// Header fields in the order received; names compare without case.
+/// Holds header fields in the order received. Names compare without case.
 package struct HTTPHeaders: Sendable {
     package private(set) var fields: [(name: String, value: String)] = []
 
@@ -9,13 +9,13 @@ package struct HTTPHeaders: Sendable {
         self.fields = fields
     }
 
-    /// The first value of a name.
+    /// Returns the first value of a name.
     package subscript(name: String) -> String? {
         let name = name.lowercased()
         return fields.first { $0.name.lowercased() == name }?.value
     }
 
-    /// All values of a name.
+    /// Returns all values of a name.
     package func values(_ name: String) -> [String] {
         let name = name.lowercased()
         return fields.filter { $0.name.lowercased() == name }.map(\.value)
@@ -26,11 +26,11 @@ package struct HTTPHeaders: Sendable {
     }
 }
 
-/// Status and headers of an answer.
+/// Holds status and headers of an answer.
 package struct HTTPHead: Sendable {
     package var status: Int
     package var headers: HTTPHeaders
-    /// The URL that answered, after redirects.
+    /// The URL that sent the answer, after redirects.
     package var effectiveURL: String
 
     package init(status: Int, headers: HTTPHeaders, effectiveURL: String) {
@@ -39,12 +39,12 @@ package struct HTTPHead: Sendable {
         self.effectiveURL = effectiveURL
     }
 
-    /// The length of the body as the server gave it.
+    /// The length of the body in bytes, as the server gave it.
     package var contentLength: Int64? {
         headers["Content-Length"].flatMap { Int64($0) }.flatMap { $0 >= 0 ? $0 : nil }
     }
 
-    /// How long to wait before the next request (RFC 9110, 10.2.3), given in seconds or as a date.
+    /// The pause that the server asks for before the next request (RFC 9110, 10.2.3), given in seconds or as a date.
     package var retryAfter: Duration? {
         guard let value = headers["Retry-After"] else { return nil }
         if let seconds = Int64(value) { return seconds >= 0 ? .seconds(seconds) : nil }
@@ -52,14 +52,14 @@ package struct HTTPHead: Sendable {
         return date < 0 ? nil : .seconds(max(0, date - time(nil)))
     }
 
-    /// The media type in lower case, without parameters.
+    /// The media type of the body, in lower case and without parameters.
     package var contentType: String? {
         guard let value = headers["Content-Type"], let type = value.split(separator: ";").first else { return nil }
         return type.filter { $0 != " " && $0 != "\t" }.lowercased()
     }
 }
 
-/// A whole answer.
+/// Holds a complete answer.
 package struct HTTPResponse: Sendable {
     package var head: HTTPHead
     package var body: [UInt8]
@@ -74,9 +74,51 @@ package struct HTTPResponse: Sendable {
     package var effectiveURL: String { head.effectiveURL }
 }
 
-/// What to do with the body, said when the head has come.
+/// Decides, once the head has arrived, what happens to the body.
 package enum HeadDecision: Sendable {
     case receive
-    /// End the transfer here; no error.
+    /// The transfer ends here, without an error.
     case stop
+}
+
+/// Builds the head of an answer from its lines. A new status line (after a redirect, or 100 Continue) starts over.
+struct IncomingHead {
+    private(set) var status = 0
+    private(set) var headers = HTTPHeaders()
+    /// The bytes of all lines of all heads.
+    private(set) var totalBytes = 0
+    private var isOpen = false
+
+    /// Whether the answer is a redirect.
+    var isRedirect: Bool { (300..<400).contains(status) && !(headers["Location"] ?? "").isEmpty }
+
+    /// Reads one line; returns true when it ends the head.
+    mutating func take(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        totalBytes += bytes.count
+        let line = trimmed(bytes[...])
+        if line.isEmpty {
+            defer { isOpen = false }
+            return isOpen
+        }
+        if line.starts(with: "HTTP/".utf8), !isOpen {
+            let words = line.split(separator: UInt8(ascii: " "), maxSplits: 2)
+            status = words.count > 1 ? Int(String(decoding: words[1], as: UTF8.self)) ?? 0 : 0
+            headers = HTTPHeaders()
+            isOpen = true
+        } else if isOpen, let colon = line.firstIndex(of: UInt8(ascii: ":")) {
+            let name = trimmed(line[..<colon])
+            let value = trimmed(line[line.index(after: colon)...])
+            headers.append(String(decoding: name, as: UTF8.self), String(decoding: value, as: UTF8.self))
+        }
+        return false
+    }
+
+    private func trimmed(_ bytes: Slice<UnsafeRawBufferPointer>) -> Slice<UnsafeRawBufferPointer> {
+        var result = bytes
+        while let byte = result.first, byte == 0x20 || byte == 0x09 { result = result.dropFirst() }
+        while let byte = result.last, byte == 0x20 || byte == 0x09 || byte == 0x0d || byte == 0x0a {
+            result = result.dropLast()
+        }
+        return result
+    }
 }

@@ -1,14 +1,15 @@
 package import Glibc
 
-/// Which addresses a request may connect to.
+/// Decides which addresses a request may connect to.
 package enum AddressPolicy: Sendable {
-    /// Any address; proxies of the environment are used.
+    /// Every address is allowed. Proxies of the environment are used.
     case any
-    /// Only addresses of the public internet; checked on the address that is connected to, so after name resolution
-    /// and redirects too. Proxies of the environment are not used: they would connect to anything.
+    /// Only addresses of the public internet are allowed. The check is made on the address that is connected to,
+    /// after name resolution and redirects. Proxies of the environment are not used, because they would connect to
+    /// any address.
     case publicOnly
 
-    /// Whether a connection to the address may be made.
+    /// Returns whether a connection to the address is allowed.
     package func allows(_ address: IPAddress) -> Bool {
         switch self {
         case .any: true
@@ -17,12 +18,12 @@ package enum AddressPolicy: Sendable {
     }
 }
 
-/// An IPv4 or IPv6 address.
+/// Holds an IPv4 or IPv6 address.
 package struct IPAddress: Sendable, Hashable {
-    /// Network order; 4 or 16 of them.
+    /// The 4 or 16 bytes, in network order.
     package let bytes: [UInt8]
 
-    /// Reads the usual text of an address (`192.0.2.1`, `2001:db8::1`).
+    /// Reads the usual text of an address (`192.0.2.1`, `2001:db8::1`); nil for other text.
     package init?(_ text: String) {
         var v4 = in_addr()
         var v6 = in6_addr()
@@ -35,7 +36,7 @@ package struct IPAddress: Sendable, Hashable {
         }
     }
 
-    /// The address of an IP socket address; nil for another family.
+    /// Reads the address of an IP socket address; nil for another family.
     package init?(_ address: UnsafePointer<sockaddr>) {
         let raw = UnsafeRawPointer(address)
         switch Int32(address.pointee.sa_family) {
@@ -48,8 +49,9 @@ package struct IPAddress: Sendable, Hashable {
         }
     }
 
-    /// Whether it is an address of the public internet: not loopback, private, link-local, shared (CGNAT), unique-local,
-    /// multicast, documentation, reserved or a cloud's metadata service, in none of the forms that carry IPv4 in IPv6.
+    /// Whether this is an address of the public internet: not loopback, private, link-local, shared (CGNAT),
+    /// unique-local, multicast, documentation, reserved or a cloud's metadata service, in none of the forms that
+    /// carry IPv4 in IPv6.
     ///
     /// Source: the IANA special-purpose address registries (RFC 6890).
     package var isPublic: Bool {

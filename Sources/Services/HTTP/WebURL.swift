@@ -1,10 +1,11 @@
 import CCurl
 import Glibc
 
-/// An absolute http or https URL, parsed by libcurl's own parser, so that what is checked is what is fetched.
+/// Holds an absolute http or https URL. libcurl's own parser reads it, so that the URL that is checked is the URL
+/// that is fetched.
 ///
-/// Scheme and host are lower case, an international host is in its ASCII form, an odd IPv4 spelling (`0x7f.1`) is four
-/// decimal numbers, `.` and `..` are gone from the path, and bytes beyond ASCII are percent-encoded.
+/// Scheme and host are lower case, an international host is in its ASCII form, an odd IPv4 spelling (`0x7f.1`)
+/// becomes four decimal numbers, `.` and `..` are removed from the path, and bytes beyond ASCII are percent-encoded.
 package struct WebURL: Sendable, Hashable, CustomStringConvertible {
     /// `http` or `https`.
     package let scheme: String
@@ -12,11 +13,11 @@ package struct WebURL: Sendable, Hashable, CustomStringConvertible {
     package let host: String
     /// The port, or nil when it is the scheme's own.
     package let port: Int?
-    /// Percent-encoded as given; at least `/`.
+    /// The percent-encoded path as given; at least `/`.
     package let path: String
-    /// Percent-encoded as given, without the `?`.
+    /// The percent-encoded query as given, without the `?`; nil when there is none.
     package let query: String?
-    /// Without the `#`.
+    /// The fragment without the `#`.
     package let fragment: String?
     /// Whether the URL holds a user name or a password.
     package let hasCredentials: Bool
@@ -33,7 +34,7 @@ package struct WebURL: Sendable, Hashable, CustomStringConvertible {
         self.init(handle: handle)
     }
 
-    /// The same URL without user name and password.
+    /// Returns the URL without user name and password.
     package func withoutCredentials() -> WebURL {
         guard hasCredentials else { return self }
         return changed { handle in
@@ -42,7 +43,8 @@ package struct WebURL: Sendable, Hashable, CustomStringConvertible {
         } ?? self
     }
 
-    /// What a reference (`/x`, `../y`, `//host/z`, a whole URL) means on a page of this URL; nil when it is no http(s) URL.
+    /// Resolves a reference (`/x`, `../y`, `//host/z`, a whole URL) on a page of this URL; returns nil when the
+    /// result is not an http(s) URL.
     package func resolving(_ reference: String) -> WebURL? {
         guard reference.utf8.count <= 8192, reference.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7f }) else { return nil }
         return changed { handle in
@@ -84,14 +86,14 @@ package struct WebURL: Sendable, Hashable, CustomStringConvertible {
     }
 }
 
-/// Runs work with UTF-8 as this thread's character set: libidn2 reads names in the locale's.
+/// Runs work with UTF-8 as this thread's character set, because libidn2 reads names in the locale's character set.
 func inUTF8Locale<Result>(_ work: () -> Result) -> Result {
     let previous = uselocale(UTF8Locale.shared.locale)
     defer { uselocale(previous) }
     return work()
 }
 
-/// `@unchecked Sendable`: made once, never changed or freed.
+/// Holds a locale. `@unchecked Sendable`: made once, never changed or freed.
 private final class UTF8Locale: @unchecked Sendable {
     static let shared = UTF8Locale()
     let locale = newlocale(1 << LC_CTYPE, "C.UTF-8", nil)

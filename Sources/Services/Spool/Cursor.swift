@@ -1,9 +1,11 @@
 import Glibc
 import Synchronization
 
-/// How far the reader has come, in a file that is mapped into memory: what is stored there outlives the process, whatever ends it.
+/// Stores the reader's position in a file that is mapped into memory: a stored value survives the process, however
+/// that ends.
 ///
-/// Shape of the file, little-endian: `tgspool1`, two places of segment and offset (8 bytes each), the bytes held (8). The place with the larger segment counts; of two, so that going on to a segment is one store.
+/// Shape of the file, little-endian: `tgspool1`, two positions of segment and offset (8 bytes each), the bytes held
+/// (8). The position with the larger segment counts; with two of them, moving to a segment is one store.
 final class Cursor: @unchecked Sendable {
     private static let magic = Array("tgspool1".utf8)
     private static let bytes = 4096
@@ -11,10 +13,12 @@ final class Cursor: @unchecked Sendable {
     private static let heldAt = 40
 
     private let memory: UnsafeMutableRawPointer
-    /// The file held something else: where the reader was is not known.
+    /// Whether the file held something else, so that the reader's position is unknown.
     let isLost: Bool
 
-    /// - Parameter first: the segment that a new cursor is at.
+    /// Opens the file, and makes it when it does not exist.
+    ///
+    /// - Parameter first: the segment at which a new cursor starts.
     init(path: String, first: UInt64) throws(SpoolError) {
         let file = try OpenFile(path, O_RDWR | O_CREAT)
         let isNew = try file.size() == 0
@@ -38,30 +42,31 @@ final class Cursor: @unchecked Sendable {
         memory + Cursor.placesAt + Int(segment % 2) * 16
     }
 
-    /// The segment that is being read.
+    /// The number of the segment that is being read.
     var segment: UInt64 {
         max(
             memory.load(fromByteOffset: Cursor.placesAt, as: UInt64.self),
             memory.load(fromByteOffset: Cursor.placesAt + 16, as: UInt64.self))
     }
 
-    /// The offset in it; a system call may move it on.
+    /// The offset in that segment. A system call may advance it through this pointer.
     var offset: UnsafeMutablePointer<Int64> { (place(segment) + 8).assumingMemoryBound(to: Int64.self) }
 
-    /// Goes to a later segment, in one step.
+    /// Moves to a later segment, in one store.
     func advance(to segment: UInt64) {
         place(segment).storeBytes(of: 0, toByteOffset: 8, as: Int64.self)
         place(segment).storeBytes(of: segment, as: UInt64.self)
     }
 
-    /// Goes anywhere; only while nobody can be hurt by an end in the middle of it.
+    /// Moves to any position, in several stores. Call it only while an end of the process between them does no harm.
     func go(to segment: UInt64, offset: Int64) {
         place(segment + 1).storeBytes(of: 0, as: UInt64.self)
         place(segment).storeBytes(of: offset, toByteOffset: 8, as: Int64.self)
         place(segment).storeBytes(of: segment, as: UInt64.self)
     }
 
-    /// How many of the last bytes are in a pipe that nobody reads: they are gone with it.
+    /// The number of the last bytes before the cursor that are in a pipe without a reader. They are lost with the
+    /// pipe.
     var held: Int64 {
         get { memory.load(fromByteOffset: Cursor.heldAt, as: Int64.self) }
         set { memory.storeBytes(of: newValue, toByteOffset: Cursor.heldAt, as: Int64.self) }

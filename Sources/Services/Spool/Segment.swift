@@ -1,20 +1,20 @@
 import CSpool
 import Glibc
 
-/// One segment of a spool: `NUMBER.ndjson`, which holds the lines as they came, and `NUMBER.sums`, with eight bytes a line: where it
-/// ends, and its checksum.
+/// Describes one segment of a spool: `NUMBER.ndjson`, which holds the lines as they arrived, and `NUMBER.sums`, which
+/// holds eight bytes for each line: its end and its checksum.
 struct Segment: Sendable {
     static let lineBytes = MemoryLayout<tgp_spool_line>.size
 
     let number: UInt64
     let folder: String
-    /// Of the lines.
+    /// The bytes of the lines.
     var bytes: Int64 = 0
     var lines = 0
 
     init(number: UInt64, folder: String) { (self.number, self.folder) = (number, folder) }
 
-    /// nil for a file that is none.
+    /// Reads a segment's name; nil for another file.
     init?(file name: String, folder: String) {
         let suffix = ".ndjson"
         guard name.hasSuffix(suffix), name.utf8.count == 16 + suffix.utf8.count,
@@ -37,7 +37,7 @@ struct Segment: Sendable {
     }
 }
 
-/// A file descriptor that is closed with its owner.
+/// Owns a file descriptor, and closes it.
 final class OpenFile: Sendable {
     let descriptor: Int32
     let path: String
@@ -60,12 +60,12 @@ final class OpenFile: Sendable {
         guard ftruncate(descriptor, off_t(size)) == 0 else { throw SpoolError.localIO("unable to shorten \(path)") }
     }
 
-    /// Fills a buffer from a place in the file; how many bytes, fewer at its end only.
+    /// Fills a buffer from an offset; returns the number of bytes, which is smaller only at the file's end.
     func read(_ buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws(SpoolError) -> Int {
         try filled(fill(buffer, at: offset))
     }
 
-    /// The `count` bytes at a place in the file; fewer at its end only.
+    /// Returns the `count` bytes at an offset; fewer only at the file's end.
     func bytes(_ count: Int, at offset: Int64) throws(SpoolError) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: count)
         let read = try filled(bytes.withUnsafeMutableBytes { fill($0, at: offset) })
@@ -73,7 +73,7 @@ final class OpenFile: Sendable {
         return bytes
     }
 
-    /// The records of `count` lines, from the one with this index on; fewer at the end only.
+    /// Returns the records of `count` lines from an index on; fewer only at the end.
     func records(_ count: Int, from index: Int) throws(SpoolError) -> [tgp_spool_line] {
         var records = [tgp_spool_line](repeating: tgp_spool_line(), count: count)
         let read = try filled(records.withUnsafeMutableBytes { fill($0, at: Int64(index * Segment.lineBytes)) })
@@ -99,9 +99,9 @@ final class OpenFile: Sendable {
         return done
     }
 
-    /// Writes pieces at a place in the file, which ends there.
+    /// Writes pieces at an offset; the file then ends after them.
     ///
-    /// - Returns: how many bytes are there now, and why that is not all of them: no room.
+    /// - Returns: the number of bytes written and, when that is not all of them, the reason: no room.
     func write(_ pieces: [iovec], at start: Int64) throws(SpoolError) -> (written: Int, reason: String?) {
         var rest = pieces
         var written = 0
@@ -121,7 +121,7 @@ final class OpenFile: Sendable {
 }
 
 extension [iovec] {
-    /// Goes on behind the next `count` bytes.
+    /// Drops the next `count` bytes.
     mutating func drop(_ count: Int) {
         var count = count
         var whole = 0

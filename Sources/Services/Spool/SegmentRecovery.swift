@@ -1,8 +1,8 @@
 import CSpool
 import Glibc
 
-/// What a process that was killed, a full disk or a hand left of a segment is made whole: a torn last line is cut, whole lines
-/// that have no checksum yet get one.
+/// Repairs a segment that a killed process, a full disk or a person left incomplete: a torn last line is cut, and
+/// whole lines without a checksum get one.
 struct SegmentRecovery {
     private let segment: Segment
     private let isEvent: (UnsafeRawBufferPointer) -> Bool
@@ -37,7 +37,8 @@ struct SegmentRecovery {
         (result.bytes, result.lines) = (end, count)
     }
 
-    /// Gives whole lines checksums; those that are no events get wrong ones, so that they are reported in their turn.
+    /// Gives whole lines checksums. Lines that are not events get wrong ones, so that they are reported in their
+    /// turn.
     private func adopt(
         _ lines: OpenFile, _ sums: OpenFile, from end: inout Int64, to size: Int64, _ count: inout Int
     ) throws(SpoolError) {

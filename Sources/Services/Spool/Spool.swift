@@ -1,16 +1,17 @@
 import System
 import Glibc
 
-/// Lines on their way to one reader, on disk: appended by one thread, read by another, in their order, each once, whatever ends
-/// the process meanwhile.
+/// Keeps lines for one reader on disk. One thread appends them, another reads them in their order, each once, however
+/// the process ends meanwhile.
 ///
-/// One process at a time uses a folder. What it holds: segments (`Segment`), the place of the reader (`Cursor`), and the lock.
+/// One process at a time uses a folder. The folder holds segments (`Segment`), the reader's position (`Cursor`), and
+/// the lock.
 package final class Spool: Sendable {
-    /// What the two threads share.
+    /// Holds the state that the two threads share.
     struct State {
-        /// The oldest first; the last is appended to.
+        /// The segments, oldest first. Lines are appended to the last one.
         var segments: [Segment] = []
-        /// What of the first segments the reader has behind it.
+        /// The bytes of the segments that the reader has passed.
         var readBytes: Int64 = 0
         var isClosed = false
         var isAbandoned = false
@@ -18,13 +19,13 @@ package final class Spool: Sendable {
         var bytes: Int64 { segments.reduce(0) { $0 + $1.bytes + Int64($1.lines * Segment.lineBytes) } }
     }
 
-    /// What is told while the spool works.
+    /// Reports an event of the spool's own.
     package enum Notice: Sendable {
-        /// It holds events of an earlier run.
+        /// The spool holds events of an earlier run.
         case found(bytes: Int64)
-        /// There is no room: lines wait, or are dropped.
+        /// The spool or its disk is full: lines wait, or are dropped.
         case full(String)
-        /// A file holds something else than what was written there.
+        /// A file does not hold the bytes that were written to it.
         case damaged(String)
     }
 
@@ -35,12 +36,13 @@ package final class Spool: Sendable {
     let notify: @Sendable (Notice) -> Void
     private let lock: OpenFile
 
-    /// Opens a spool, and finds what an earlier process left there.
+    /// Opens a spool, and repairs the state that an earlier process left.
     ///
     /// - Parameters:
-    ///   - folder: made when it is not there.
-    ///   - isEvent: whether a line without a checksum, as the last before a process was killed may be, is whole.
-    /// - Throws: `SpoolError`: `.locked` when another process uses it.
+    ///   - folder: made when it does not exist.
+    ///   - isEvent: decides whether a line without a checksum is whole. The last line before a process was killed
+    ///     may have none.
+    /// - Throws: `SpoolError`: `.locked` when another process uses the folder.
     package init(
         folder: String, limits: SpoolLimits, isEvent: @escaping (UnsafeRawBufferPointer) -> Bool,
         notify: @escaping @Sendable (Notice) -> Void
@@ -84,9 +86,9 @@ package final class Spool: Sendable {
         return segments.sorted { $0.number < $1.number }
     }
 
-    /// Puts the cursor where there is something, and drops what is behind it.
+    /// Moves the cursor to an existing segment, and removes the segments before it.
     private static func fit(_ cursor: Cursor, to segments: [Segment], _ notify: (Notice) -> Void) -> [Segment] {
-        // What is held may have to be read again: it stays until the reader says otherwise.
+        // Held bytes may have to be read again: they stay until the reader decides.
         guard let last = segments.last, last.number >= cursor.segment else {
             for segment in segments { segment.remove() }
             if !segments.isEmpty || cursor.offset.pointee > 0 { cursor.go(to: cursor.segment + 1, offset: 0) }
@@ -105,7 +107,7 @@ package final class Spool: Sendable {
         return segments
     }
 
-    /// Appended, and not read yet.
+    /// The bytes appended and not read yet.
     package var waitingBytes: Int64 {
         let (segment, offset) = (cursor.segment, cursor.offset.pointee)
         return state.read { state in
@@ -115,7 +117,7 @@ package final class Spool: Sendable {
         }
     }
 
-    /// Tells the reader that nothing more will be appended.
+    /// Ends the input: the reader reaches the end after the last line.
     package func close() { state.update { $0.isClosed = true } }
 
     /// Ends all waits: appending fails from now on, and reading ends.

@@ -1,16 +1,16 @@
 import Glibc
 package import System
 
-/// Why a spool cannot be used.
+/// Tells why a spool cannot be used.
 package struct SpoolError: ReportableError, CustomStringConvertible {
     package enum Code: Sendable {
         /// Another process uses the folder.
         case locked
         /// The file system failed.
         case localIO
-        /// The folder holds something else.
+        /// The folder holds files that are not a spool's.
         case foreign
-        /// The wait was ended.
+        /// The wait was ended by `abandon`.
         case abandoned
     }
 
@@ -27,7 +27,7 @@ package struct SpoolError: ReportableError, CustomStringConvertible {
         SpoolError(.localIO, "\(what): \(String(cString: strerror(number)))", errno: number)
     }
 
-    /// The disk, or what the user may have of it, is full.
+    /// Whether the disk or the user's quota is full.
     var isWantOfRoom: Bool { [ENOSPC, EDQUOT, EFBIG].contains(number) }
 
     package var exitStatus: ExitStatus {

@@ -2,22 +2,22 @@ import CSpool
 import Glibc
 import System
 
-/// Whole lines that fit their checksums, and follow each other in one segment. Good until the reader's next call.
+/// Holds consecutive whole lines of one segment whose checksums are right. It is valid until the reader's next call.
 package struct Stretch {
-    /// Where they are in memory; the first may begin in its middle, when that is how far its reader had come.
+    /// The lines in memory. The first may begin in its middle, at the reader's position.
     package let bytes: UnsafeRawBufferPointer
-    /// Where each line ends in `bytes`.
+    /// The end of each line in `bytes`.
     package let ends: [Int]
-    /// Where they begin in their segment.
+    /// The offset of the lines in their segment.
     package let offset: Int64
     let file: OpenFile
 }
 
-/// Bytes of a segment that are not what was written there.
+/// Describes bytes of a segment that differ from those that were written.
 package struct Damage: Sendable {
     package let path: String
     package let offsets: Range<Int64>
-    /// The beginning of what is there now.
+    /// The beginning of the bytes that are there now.
     package let bytes: [UInt8]
 
     package var reason: String {
@@ -25,17 +25,17 @@ package struct Damage: Sendable {
     }
 }
 
-/// The end of a spool where lines go out. Belongs to one thread.
+/// Reads lines from a spool. It belongs to one thread.
 ///
-/// What is not moved on over (`splice`, `skip`) comes again, in this process or the next.
+/// Lines that are not passed (`splice`, `skip`) are read again, in this process or the next.
 package final class SpoolReader {
     package enum Next {
         case lines(Stretch)
-        /// It has been moved on over.
+        /// Damaged bytes, which the reader has passed already.
         case damage(Damage)
-        /// There is nothing now.
+        /// There is nothing to read now.
         case nothing
-        /// Nothing will come.
+        /// There will be nothing more to read.
         case end
     }
 
@@ -47,12 +47,12 @@ package final class SpoolReader {
     private var segment: Segment?
     private var lines: OpenFile?
     private var sums: OpenFile?
-    /// The first line that is not behind the cursor, and where it begins.
+    /// The index of the first line at or after the cursor, and the line's offset.
     private var index = 0
     private var lineStart: Int64 = 0
     private var buffer: UnsafeMutableRawBufferPointer = .allocate(byteCount: Int(usualBytes), alignment: 64)
     private var records: [tgp_spool_line] = []
-    /// What has been checked, of the segment's bytes.
+    /// The range of the segment's bytes that has been checked.
     private var checked: Range<Int64> = 0..<0
     private var bufferStart: Int64 = 0
     private var ends: [Int64] = []
@@ -61,9 +61,9 @@ package final class SpoolReader {
 
     deinit { buffer.deallocate() }
 
-    /// What comes next.
+    /// Returns the next lines.
     ///
-    /// - Parameter limit: how long to wait for it.
+    /// - Parameter limit: the longest time to wait for them.
     package func next(atMost limit: Duration) throws(SpoolError) -> Next {
         guard try find(atMost: limit), let segment, let lines else {
             return spool.state.read { $0.isClosed } ? .end : .nothing
@@ -80,18 +80,18 @@ package final class SpoolReader {
                 bytes: UnsafeRawBufferPointer(rebasing: buffer[from..<upTo]), ends: rest, offset: offset, file: lines))
     }
 
-    /// Moves on over the next `count` bytes.
+    /// Passes the next `count` bytes.
     package func skip(_ count: Int) { spool.cursor.offset.pointee += Int64(count) }
 
-    /// Moves up to `count` bytes of a stretch into a pipe, without waiting, and on over them in the same step: whatever ends the
-    /// process, the next one goes on behind what is in the pipe.
+    /// Moves up to `count` bytes of a stretch into a pipe, without waiting, and passes them in the same step: however
+    /// the process ends, the next one continues after the bytes in the pipe.
     ///
-    /// - Returns: how many bytes, or -1 with `errno`.
+    /// - Returns: the number of bytes, or -1 with `errno`.
     package func splice(_ stretch: Stretch, into pipe: Int32, _ count: Int) -> Int {
         tgp_splice(stretch.file.descriptor, spool.cursor.offset, pipe, count)
     }
 
-    /// Finds the segment at the cursor, with something to read; false when there is nothing.
+    /// Finds the segment at the cursor; returns false when it has nothing to read.
     private func find(atMost limit: Duration) throws(SpoolError) -> Bool {
         while true {
             let (number, offset) = (spool.cursor.segment, spool.cursor.offset.pointee)
@@ -104,7 +104,7 @@ package final class SpoolReader {
             }
             guard let found else { return false }
             if let later = found.1 {
-                // A removed file takes room for as long as it is open.
+                // A removed file takes room as long as it is open.
                 (segment, lines, sums) = (nil, nil, nil)
                 if later == number + 1 {
                     spool.cursor.advance(to: later)
@@ -132,7 +132,7 @@ package final class SpoolReader {
 extension SpoolReader {
     /// Checks the lines from the cursor on, as many as the buffer takes.
     ///
-    /// - Returns: damage, when that is what comes next; the cursor is then behind it.
+    /// - Returns: damage at the cursor, which has passed it then; nil when there is none.
     private func check(_ segment: Segment, from offset: Int64) throws(SpoolError) -> Damage? {
         try passLines(before: offset, segment)
         try load(segment)
@@ -150,7 +150,7 @@ extension SpoolReader {
         return try damage(segment)
     }
 
-    /// Goes on to the line that the offset is in.
+    /// Moves to the line that holds the offset.
     private func passLines(before offset: Int64, _ segment: Segment) throws(SpoolError) {
         while index < segment.lines {
             try loadRecords(segment)
@@ -174,7 +174,8 @@ extension SpoolReader {
     private func load(_ segment: Segment) throws(SpoolError) {
         try loadRecords(segment)
         let first = records.first.map { Int64($0.end) } ?? lineStart
-        // A line that is larger than the buffer comes as a whole; so may a place that is wrong, up to the segment's end.
+        // A line that is larger than the buffer is read as a whole; a wrong record may therefore cause a read up to
+        // the segment's end.
         let wanted = max(SpoolReader.usualBytes, min(first, segment.bytes) - lineStart)
         if Int64(buffer.count) < wanted || (wanted == SpoolReader.usualBytes && buffer.count > wanted) {
             buffer.deallocate()
@@ -185,7 +186,7 @@ extension SpoolReader {
         let count = min(Int(segment.bytes - lineStart), buffer.count)
         let read = try lines?.read(UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]), at: lineStart) ?? 0
         let end = lineStart + Int64(read)
-        // Those that are not in the buffer as a whole come later.
+        // Lines that are not in the buffer as a whole are read later.
         if let later = records.firstIndex(where: { Int64($0.end) > end }), later > 0 {
             records.removeLast(records.count - later)
         }
@@ -197,14 +198,14 @@ extension SpoolReader {
         return buffer.baseAddress.map { tgp_spool_sum($0 + from, upTo - from, record.end) } == record.sum
     }
 
-    /// Looks for the next line that is whole, and moves the cursor there.
+    /// Finds the next line that is whole, and moves the cursor there.
     private func damage(_ segment: Segment) throws(SpoolError) -> Damage {
         let start = max(lineStart, spool.cursor.offset.pointee)
         var end = segment.bytes
         var found = segment.lines
         for next in records.indices.dropFirst() {
             let upTo = Int(Int64(records[next].end) - bufferStart)
-            // A wrong place spoils two lines, unless the line feed before the second one is where it was.
+            // A wrong record spoils two lines, unless the line feed before the second one is in its place.
             let feed =
                 (1...buffer.count).contains(upTo)
                 ? buffer[..<(upTo - 1)].lastIndex(of: UInt8(ascii: "\n")).map { bufferStart + Int64($0) + 1 } : nil
@@ -228,19 +229,19 @@ extension SpoolReader {
 }
 
 extension SpoolReader {
-    /// What of the lines behind the cursor would be gone with a pipe that nobody reads; 0 when somebody does.
+    /// Sets the number of bytes before the cursor that would be lost with a pipe without a reader; 0 when it has one.
     package func hold(_ bytes: Int) {
         guard spool.cursor.held != Int64(bytes) else { return }
         spool.cursor.held = Int64(bytes)
     }
 
-    /// What was held when the last process ended.
+    /// The bytes that were held when the last process ended.
     package var heldBytes: Int { Int(spool.cursor.held) }
 
-    /// Goes back over the last `count` bytes, as far as they are still there.
+    /// Moves back over the last `count` bytes, as far as they still exist.
     ///
-    /// - Parameter toLineStart: and to the beginning of the line there.
-    /// - Returns: how many bytes it went back.
+    /// - Parameter toLineStart: whether to move on to the beginning of the line there.
+    /// - Returns: the number of bytes moved.
     @discardableResult
     package func goBack(_ count: Int, toLineStart: Bool) throws(SpoolError) -> Int {
         let before = spool.waitingBytes
@@ -263,7 +264,7 @@ extension SpoolReader {
         return Int(spool.waitingBytes - before)
     }
 
-    /// Removes everything, once all of it is read and nothing will come.
+    /// Removes all files, once all lines are read and no more will come.
     package func clear() {
         guard spool.waitingBytes == 0, spool.state.read({ $0.isClosed && !$0.segments.isEmpty }) else { return }
         lines = nil
@@ -276,7 +277,7 @@ extension SpoolReader {
         for each in gone { each.remove() }
     }
 
-    /// Removes segments that are behind the cursor by more than what may be gone back.
+    /// Removes segments that end more than `bytes` before the cursor.
     package func forget(keeping bytes: Int) {
         let (number, offset) = (spool.cursor.segment, spool.cursor.offset.pointee)
         let gone = spool.state.read { state -> [Segment] in

@@ -2,7 +2,7 @@ import CSpool
 package import Glibc
 import System
 
-/// The end of a spool where lines come in. Belongs to one thread.
+/// Appends lines to a spool. It belongs to one thread.
 package final class SpoolWriter {
     private static let batchBytes = 1 << 20
     private static let batchPieces = 1024
@@ -12,7 +12,7 @@ package final class SpoolWriter {
     private var sums: OpenFile?
     private var active: Segment
     private var records: UnsafeMutableBufferPointer<tgp_spool_line>
-    private var toldAt: ContinuousClock.Instant?
+    private var reportedAt: ContinuousClock.Instant?
 
     package init(_ spool: Spool) {
         self.spool = spool
@@ -23,10 +23,10 @@ package final class SpoolWriter {
 
     deinit { records.deallocate() }
 
-    /// Appends whole lines, line feeds included; returns when they will outlive the process.
+    /// Appends whole lines, line feeds included; returns when they will survive the process.
     ///
-    /// - Returns: how many lines were dropped for want of room (`SpoolLimits.WhenFull.drop`).
-    /// - Throws: `SpoolError`: `.abandoned` when there is no room and the wait was ended.
+    /// - Returns: the number of lines dropped because there was no room (`SpoolLimits.WhenFull.drop`).
+    /// - Throws: `SpoolError`: `.abandoned` when the wait for room was ended.
     package func append(_ pieces: UnsafeBufferPointer<iovec>) throws(SpoolError) -> Int {
         var dropped = 0
         var index = 0
@@ -49,26 +49,26 @@ package final class SpoolWriter {
             let (written, reason) = try write(rest)
             rest.drop(written)
             guard let reason else { return 0 }
-            tell(reason)
-            // On a full disk the segment itself must go, once it has been read.
+            reportFull(reason)
+            // On a full disk the segment itself must be removed, once it has been read.
             if active.bytes > 0, spool.waitingBytes == 0 { _ = try begin() }
             guard spool.limits.whenFull == .block else { return SpoolWriter.lineFeeds(rest) }
-            // What is delivered makes room, and so may somebody on a full disk.
+            // Delivered lines make room, and so may a person on a full disk.
             let isAbandoned = spool.state.wait(atMost: .milliseconds(200)) { $0.isAbandoned ? true : nil } ?? false
             guard !isAbandoned else { throw SpoolError(.abandoned, reason) }
         }
     }
 
-    /// Not for every batch that finds no place.
-    private func tell(_ reason: String) {
-        if let toldAt, toldAt.duration(to: .now) < .seconds(60) { return }
-        toldAt = .now
+    /// Reports that the spool is full, but not again for each batch.
+    private func reportFull(_ reason: String) {
+        if let reportedAt, reportedAt.duration(to: .now) < .seconds(60) { return }
+        reportedAt = .now
         spool.notify(.full(reason))
     }
 
     /// Writes as many lines as there is room for.
     ///
-    /// - Returns: their bytes, and why that is not all.
+    /// - Returns: their bytes and, when that is not all, the reason.
     private func write(_ batch: [iovec]) throws(SpoolError) -> (written: Int, reason: String?) {
         let bytes = batch.reduce(0) { $0 + $1.iov_len }
         if let reason = try makePlace(for: Int64(bytes)) { return (0, reason) }
@@ -104,22 +104,22 @@ package final class SpoolWriter {
         }
     }
 
-    /// Begins a segment where one is needed.
+    /// Begins a segment when one is needed.
     ///
-    /// - Returns: why there is no room.
+    /// - Returns: the reason when there is no room; nil otherwise.
     private func makePlace(for bytes: Int64) throws(SpoolError) -> String? {
         let (held, hasOlder) = spool.state.read { ($0.bytes, $0.segments.count > 1) }
         let isEmpty = !hasOlder && spool.waitingBytes == 0
         let isOver = held + bytes > spool.limits.totalBytes
         guard isEmpty || !isOver else { return "the spool \(spool.folder) is full: \(held) bytes" }
-        // A spool that has been read to its end begins a segment too, for the old one to go away.
+        // A spool that has been read to its end begins a segment too, so that the old one can be removed.
         guard lines == nil || active.bytes >= spool.limits.segmentBytes || (isEmpty && isOver) else { return nil }
         return try begin()
     }
 
-    /// Goes on in the last segment, or in a new one when that is full.
+    /// Continues in the last segment, or in a new one when the last is full.
     ///
-    /// - Returns: why there is no room for one.
+    /// - Returns: the reason when there is no room for one; nil otherwise.
     private func begin() throws(SpoolError) -> String? {
         let last = spool.state.read { $0.segments.last }
         let isNext = lines != nil || (last?.bytes ?? 0) >= spool.limits.segmentBytes
@@ -138,7 +138,7 @@ package final class SpoolWriter {
         return nil
     }
 
-    /// Notes the lines of a batch; how many.
+    /// Records the lines of a batch; returns their number.
     private func note(_ batch: [iovec]) -> Int {
         var count = 0
         var start = UInt32(truncatingIfNeeded: active.bytes)

@@ -5,6 +5,7 @@ import Glibc
 package import JSON
 import MTProto
 package import BotAPI
+import System
 
 /// Carries out, as an account, the methods of the Bot API that tgpipe uses.
 ///
@@ -38,7 +39,7 @@ package struct AccountAPI: MessagingAPI {
         try await TelegramError.translating(method) {
             // The key may be longer than an account accepts.
             let key = SHA256.hexDigest(Array(upload.key.utf8))
-            let file = try await account.upload(absolute(upload.path), key: key) { onProgress?($0) }
+            let file = try await account.upload(absolutePath(upload.path), key: key) { onProgress?($0) }
             let media = OutgoingMedia(uploaded: file, upload, parameters)
             return try await sendMedia(method, parameters, media, deadline: .seconds(120))
         }
@@ -49,7 +50,7 @@ package struct AccountAPI: MessagingAPI {
         let (account, file) = (account, id.remoteFile)
         let source = FileSource.download { path, onProgress throws(TelegramError) in
             try await TelegramError.translating("getFile") {
-                try await account.download(file, to: AccountAPI.absolute(path), onProgress: onProgress)
+                try await account.download(file, to: absolutePath(path), onProgress: onProgress)
             }
         }
         return (source, id.sizeBytes)
@@ -57,15 +58,6 @@ package struct AccountAPI: MessagingAPI {
 
     static let foreignFile = TelegramError(
         .fileRefused, number: 400, "Telegram: the file_id did not come through this account")
-
-    private func absolute(_ path: String) -> String { AccountAPI.absolute(path) }
-
-    /// Returns an absolute path: the process that owns the session may run in another folder.
-    private static func absolute(_ path: String) -> String {
-        guard !path.hasPrefix("/"), let folder = getcwd(nil, 0) else { return path }
-        defer { free(folder) }
-        return "\(String(cString: folder))/\(path)"
-    }
 
     /// Calls a method of Telegram.
     private func ask(

@@ -41,11 +41,11 @@ struct CommandSender: Sendable {
         guard let file = OpenFile(path: upload.path) else {
             throw TelegramError(.localIO, "unable to read \(upload.path)")
         }
-        let name = upload.file.fileName ?? String(upload.path.split(separator: "/").last ?? "file")
+        let name = FileName.safe(upload.file.fileName ?? lastPathComponent(upload.path)) ?? "file"
         return try await api.call(
             call.method, call.parameters,
             upload: MediaUpload(
-                field: upload.field, fileName: FileName.safe(name),
+                field: upload.field, fileName: name,
                 contentType: upload.file.contentType ?? "application/octet-stream",
                 content: FileRange(descriptor: file.descriptor, offset: 0, count: file.sizeBytes), path: file.path,
                 key: file.path))
@@ -86,21 +86,5 @@ extension TelegramError {
         }
         return FloodWait(method: call.method, remaining: wait, reason: call.reason)
             .event(account: speaker, chat: chat.number)
-    }
-}
-
-/// Makes file names from outside fit to be shown and saved.
-enum FileName {
-    /// Replaces characters that some system refuses in a file name, drops leading dots and spaces, and cuts the name to
-    /// 200 bytes.
-    static func safe(_ name: String) -> String {
-        let kept = name.unicodeScalars.map { scalar -> Character in
-            switch scalar {
-            case "/", "\\", "\"", ":", "*", "?", "<", ">", "|": "_"
-            default: scalar.properties.generalCategory == .control ? "_" : Character(scalar)
-            }
-        }
-        let text = String(String(kept).drop { $0 == "." || $0 == " " }).fileName(cutToBytes: 200)
-        return text.isEmpty ? "file" : text
     }
 }

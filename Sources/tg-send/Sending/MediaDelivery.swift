@@ -173,7 +173,8 @@ struct MediaDelivery: Sendable {
         return try await api.call(
             method, parameters(media, job, method),
             upload: MediaUpload(
-                field: field, fileName: FileName.safe(media.metadata.fileName ?? "file"), contentType: type,
+                field: field, fileName: media.metadata.fileName.flatMap { FileName.safe($0) } ?? "file",
+                contentType: type,
                 content: FileRange(descriptor: file.descriptor, offset: 0, count: file.sizeBytes), path: file.path,
                 key: media.key))
     }

@@ -1,31 +1,32 @@
 #pragma once
-// Starting a child process with its own group, which dies as a whole when this program does.
+// Starts child processes, each in a process group of its own.
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 typedef struct {
     const char *_Nonnull path;
-    /// NULL-terminated, the program's name first.
+    /// The program's words, its name first, ended by NULL.
     char *_Nullable const *_Nonnull arguments;
-    /// NULL-terminated, `NAME=value`.
+    /// `NAME=value` words, ended by NULL.
     char *_Nullable const *_Nonnull environment;
-    /// Where it runs.
-    const char *_Nonnull directory;
-    /// What become its standard input, output and error. No other descriptor is passed on.
+    /// The working folder; NULL keeps the parent's.
+    const char *_Nullable directory;
+    /// The descriptors that become standard input, output and error. No other descriptor reaches the program.
     int input, output, error;
-    /// The longest file it may write, in bytes; 0: any.
+    /// The longest file that the program may write, in bytes; 0 sets no limit.
     uint64_t max_file_bytes;
+    /// Whether the group has a session of its own, writes no core files, and dies with the thread that started it.
+    bool is_guarded;
 } tgp_child;
 
-/// Starts a child; returns its process id, which is its group's too, or -errno when it could not be started.
+/// Starts a child; returns its process id, which is also its group's id, or -errno.
 ///
-/// The process that is returned is a guard: it waits for the program, ends as the program ended, and kills the whole
-/// group when the thread that called this ends. So call it on the thread that waits for the child.
+/// Every signal has its default action in the program and none is blocked. With a guard, the process returned is the
+/// guard: it waits for the program, ends as the program ended, and kills the whole group when the thread that called this
+/// function ends. Therefore call it on the thread that waits for the child.
 pid_t tgp_child_start(const tgp_child *_Nonnull child);
 
-/// A descriptor that polls readable when the child has ended, or -errno. The caller closes it.
+/// Opens a descriptor that polls readable when the child has ended; returns it, or -errno. The caller closes it.
 int tgp_child_watch(pid_t child);
-
-/// Reaps an ended child; returns its exit status, or 256 + the signal that ended it.
-int tgp_child_reap(pid_t child);

@@ -1,5 +1,5 @@
 #pragma once
-// libcurl's option calls are variadic, which Swift cannot call: each function here is one typed form of them.
+// Typed forms of libcurl's option calls, which are variadic, so that Swift cannot call them.
 #define CURL_DISABLE_TYPECHECK 1
 #include <curl/curl.h>
 

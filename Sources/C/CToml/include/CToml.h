@@ -1,6 +1,6 @@
 #pragma once
-// A C face of toml++: one call turns a document into tokens with their places.
-// Everything that is handed out lives as long as the document.
+// A C interface to toml++: one call turns a document into tokens with their lines. All returned pointers are valid as
+// long as the document.
 
 #include <stddef.h>
 #include <stdint.h>
@@ -21,7 +21,8 @@ typedef enum {
     TGP_TOML_TABLE,
 } tgp_toml_kind;
 
-/// One value. An array is followed by its `count` values, a table by `count` pairs of key (a string) and value.
+/// Describes one value. An array is followed by its `count` values, a table by `count` pairs of key (a string) and
+/// value.
 typedef struct {
     tgp_toml_kind kind;
     uint32_t line;
@@ -31,11 +32,11 @@ typedef struct {
     double number;
 } tgp_toml_token;
 
-/// nil only when memory is used up.
+/// Parses a document; returns NULL only when memory is used up.
 tgp_toml *tgp_toml_parse(const char *text, size_t count);
 void tgp_toml_free(tgp_toml *document);
 
-/// What is wrong with the document, in the parser's words, and on which line; NULL when nothing is.
+/// Returns the document's error in the parser's words, and its line; NULL when there is none.
 const char *tgp_toml_fault(const tgp_toml *document);
 uint32_t tgp_toml_fault_line(const tgp_toml *document);
 

@@ -1,70 +1,61 @@
+import Glibc
 import JSON
 import Process
 import System
-import Glibc
 
-/// The running program of a filter: lines in, a line out for each.
+/// Runs the program of an `exec:` filter, which answers each line of its input with one line.
 final class FilterProcess {
     enum Failure: Error {
+        /// The program ended, or closed its output.
         case ended
+        /// An answer took longer than the limit.
         case tooSlow
+        /// An answer is longer than the longest line.
         case tooLong
-        /// More answers than lines: which of them belongs to which, nobody can tell.
+        /// There are more answers than lines, so that they cannot be matched.
         case tooMany
     }
 
     private let process: ChildProcess
-    /// -1 when it is closed.
+    /// The writing end of the program's input; -1 once it is closed.
     private var input: Int32
     private let output: Int32
     private let maxLineBytes: Int
     private var received: [UInt8] = []
-    /// How long it still has to end when its input is closed.
-    private var patience = Duration.seconds(5)
+    /// The time left for the program to end after its input was closed.
+    private var grace = Duration.seconds(5)
 
+    /// Starts the program.
+    ///
+    /// - Throws: `ToolError` (74 without a pipe, 69 when the shell cannot be started).
     init(command: String, maxLineBytes: Int) throws(ToolError) {
-        let failure = ToolError(.localIO, "unable to make a pipe for exec:\(command.printable)")
-        guard let inward = PipeCalls.open() else { throw failure }
-        guard let outward = PipeCalls.open() else {
-            close(inward.reading)
-            close(inward.writing)
-            throw failure
-        }
-        for end in [inward.writing, outward.reading] { _ = fcntl(end, F_SETFL, O_NONBLOCK) }
-        defer {
-            close(inward.reading)
-            close(outward.writing)
-        }
-        (input, output, self.maxLineBytes) = (inward.writing, outward.reading, maxLineBytes)
+        self.maxLineBytes = maxLineBytes
         do throws(ChildProcess.Failure) {
-            process = try ChildProcess(["/bin/sh", "-c", command], input: inward.reading, output: outward.writing)
+            process = try ChildProcess(.shell(command), input: .pipe(), output: .pipe())
         } catch {
-            close(input)
-            close(output)
-            throw ToolError(.unavailable, "unable to start exec:\(command.printable): \(error)")
+            throw ToolError(startOf: "exec:\(command.printable)", error)
         }
+        (input, output) = (process.takeInput(), process.takeOutput())
     }
 
     deinit {
         if input >= 0 { close(input) }
         close(output)
-        if let ending = process.wait(atMost: patience) { return _ = ending }
-        process.signal(SIGTERM)
-        if process.wait(atMost: .seconds(2)) == nil {
-            process.signal(SIGKILL)
-            _ = process.wait(atMost: .seconds(2))
-        }
+        if let ending = process.wait(atMost: grace) { return _ = ending }
+        _ = process.terminate(grace: .seconds(2))
     }
 
-    /// Ends a program that does not answer.
+    /// Kills a program that does not answer.
     func kill() { process.signal(SIGKILL) }
 
-    /// Closes its input and hears it out: whether it says nothing more, as it should, since all is answered.
+    /// Closes the program's input and reads its output to the end, or until the program's time to end is over.
+    ///
+    /// - Returns: whether the program wrote nothing more, as it should once every line is answered.
     func endsQuietly() -> Bool {
         close(input)
         input = -1
-        let deadline = ContinuousClock.now + patience
-        defer { patience = max(.milliseconds(100), ContinuousClock.now.duration(to: deadline)) }
+        let deadline = ContinuousClock.now + grace
+        defer { grace = max(.milliseconds(100), ContinuousClock.now.duration(to: deadline)) }
         while case let left = ContinuousClock.now.duration(to: deadline), left > .zero {
             var set = pollfd(fd: output, events: Int16(POLLIN), revents: 0)
             guard poll(&set, 1, Int32(clamping: left.milliseconds + 1)) > 0 else { continue }
@@ -78,19 +69,19 @@ final class FilterProcess {
         return true
     }
 
-    /// How it ended, when its output has.
+    /// The program's ending; nil when it has not ended after a second.
     var ending: ChildProcess.Ending? { process.wait(atMost: .seconds(1)) }
 
-    /// Writes lines, and takes an answer for each.
+    /// Writes lines and reads an answer to each.
     ///
     /// - Parameters:
-    ///   - limit: how long an answer may take.
-    ///   - take: given each answer, without its line feed.
+    ///   - limit: the longest time that an answer may take.
+    ///   - take: gets each answer, without its line feed.
     func answer(_ lines: [[UInt8]], within limit: Duration, take: ([UInt8]) -> Void) throws(Failure) {
         var rest = lines.flatMap { $0 + [UInt8(ascii: "\n")] }[...]
         var missing = lines.count
         var deadline = ContinuousClock.now + limit
-        guard try !hasUnasked() else { throw .tooMany }
+        guard try !hasUnrequestedOutput() else { throw .tooMany }
         while missing > 0 {
             let left = ContinuousClock.now.duration(to: deadline)
             guard left > .zero else { throw .tooSlow }
@@ -109,10 +100,10 @@ final class FilterProcess {
         }
     }
 
-    /// Whether it has written something that nothing was asked for.
-    private func hasUnasked() throws(Failure) -> Bool {
+    /// Returns whether the program has written something before it got a line.
+    private func hasUnrequestedOutput() throws(Failure) -> Bool {
         var set = pollfd(fd: output, events: Int16(POLLIN), revents: 0)
-        // An end is found out with the next answer.
+        // An end of the output shows with the next answer.
         guard poll(&set, 1, 0) > 0, set.revents & Int16(POLLIN) != 0 else { return !received.isEmpty }
         return try !readLines().isEmpty || !received.isEmpty
     }
@@ -122,7 +113,7 @@ final class FilterProcess {
         if count > 0 {
             rest = rest.dropFirst(count)
         } else if errno != EAGAIN && errno != EINTR {
-            // What it has answered before is still to be read.
+            // The program no longer reads. Its answers to earlier lines are still in the pipe.
             rest = []
         }
     }

@@ -11,9 +11,9 @@ extension RetryPolicy {
         attempts: 10, backoff: Backoff(first: .milliseconds(100), longest: .seconds(10)))
 }
 
-/// The process of `exec:COMMAND`, which is started again when it ends too early.
+/// Runs the command of an `exec:COMMAND` output, and starts it again when it ends too early.
 ///
-/// Only `unreadBytes` and `giveUp` may be called from other threads than the output's own.
+/// Only `unreadBytes` and `giveUp` may be called from threads other than the output's own.
 final class CommandProcess: @unchecked Sendable {
     private struct Live {
         var process: ChildProcess?
@@ -25,6 +25,7 @@ final class CommandProcess: @unchecked Sendable {
     private let retry: RetryPolicy
     private let log: Logger
     private let live = Mutex(Live())
+    /// The ends in a row before which the process took no event.
     private var fruitless = 0
     private var backoff: Backoff
 
@@ -34,33 +35,32 @@ final class CommandProcess: @unchecked Sendable {
         backoff = retry.backoff
     }
 
-    /// The end to write to.
+    /// The writing end of the command's input.
     var pipe: Int32 { live.withLock { $0.pipe } }
 
+    /// The bytes that the command has not read yet.
     var unreadBytes: Int { live.withLock { $0.pipe < 0 ? 0 : PipeCalls.unreadBytes($0.pipe) } }
 
+    /// Asks the command to end without reading the rest of its input.
     func giveUp() { live.withLock { $0.process }?.signal(SIGTERM) }
 
     /// Starts the process, with a new pipe.
     ///
-    /// - Returns: how many bytes the pipe can hold.
+    /// - Returns: the number of bytes that the pipe can hold.
+    /// - Throws: `ToolError` (74 without a pipe, 69 when the shell cannot be started).
     @discardableResult
     func start() throws(ToolError) -> Int {
-        guard let ends = PipeCalls.open() else { throw ToolError(.localIO, "unable to make a pipe for \(name)") }
-        // Only this end: a process may not expect its input to be so.
-        _ = fcntl(ends.writing, F_SETFL, O_NONBLOCK)
-        defer { close(ends.reading) }
         do throws(ChildProcess.Failure) {
-            let process = try ChildProcess(["/bin/sh", "-c", command], input: ends.reading)
-            live.withLock { $0 = Live(process: process, pipe: ends.writing) }
+            let process = try ChildProcess(.shell(command), input: .pipe())
+            let pipe = process.takeInput()
+            live.withLock { $0 = Live(process: process, pipe: pipe) }
+            return max(1 << 16, PipeCalls.resize(pipe, bytes: 1 << 16))
         } catch {
-            close(ends.writing)
-            throw ToolError(.unavailable, "unable to start \(name): \(error)")
+            throw ToolError(startOf: name, error)
         }
-        return max(1 << 16, PipeCalls.resize(ends.writing, bytes: 1 << 16))
     }
 
-    /// Waits until something can be written, or the process has ended.
+    /// Blocks until the pipe takes bytes, or the process has ended.
     func waitUntilWritable() {
         var set = pollfd(fd: pipe, events: Int16(POLLOUT), revents: 0)
         if poll(&set, 1, 5000) == 0 {
@@ -69,11 +69,11 @@ final class CommandProcess: @unchecked Sendable {
         }
     }
 
-    /// Starts the command again after its process has ended, or no longer takes its input.
+    /// Starts the command again after its process has ended, or no longer reads its input.
     ///
-    /// - Parameter hasTakenLine: whether it was good for something.
-    /// - Returns: how many bytes the pipe can hold.
-    /// - Throws: `ToolError` (69) when it has been started often enough.
+    /// - Parameter hasTakenLine: whether the process has taken an event.
+    /// - Returns: the number of bytes that the pipe can hold.
+    /// - Throws: `ToolError` (69) when the attempts are used up.
     @discardableResult
     func restart(hasTakenLine: Bool) throws(ToolError) -> Int {
         live.withLock { live in
@@ -97,11 +97,11 @@ final class CommandProcess: @unchecked Sendable {
         return try start()
     }
 
-    /// Ends its input and waits for it: as long as its work takes, as a shell would.
+    /// Ends the command's input and waits for the command, without a limit, as a shell does.
     ///
-    /// - Returns: how it ended; `unreadBytes` are then those that it has left in the pipe.
+    /// - Returns: how it ended. `unreadBytes` then counts the bytes that it left in the pipe.
     func finish() -> ChildProcess.Ending {
-        // With an end for reading of our own we see, once the process has ended, whether it left something in the pipe.
+        // A reading end of our own shows, once the process has ended, whether it left bytes in the pipe.
         let pipe = live.withLock { $0.pipe }
         let reading = open("/proc/self/fd/\(pipe)", O_RDONLY | O_NONBLOCK | O_CLOEXEC)
         live.withLock { $0.pipe = reading }
@@ -114,14 +114,21 @@ final class CommandProcess: @unchecked Sendable {
         }
     }
 
-    /// The end of a process that takes no more input: it gets some time to end by itself.
+    /// Ends a process that reads no more input: waits 30 seconds, then asks it to end, then kills it.
     private func end() -> ChildProcess.Ending {
         guard let process = live.withLock({ $0.process }) else { return .exited(0) }
         if let ending = process.wait(atMost: .seconds(30)) { return ending }
         log.warning("\(name) takes no more events and does not end; ending it")
-        process.signal(SIGTERM)
-        if let ending = process.wait(atMost: .seconds(5)) { return ending }
-        process.signal(SIGKILL)
-        return process.wait(atMost: .seconds(5)) ?? .signalled(SIGKILL)
+        return process.terminate(grace: .seconds(5)) ?? .signalled(SIGKILL)
+    }
+}
+
+extension ToolError {
+    /// Explains why the process of an `exec:` output or filter could not be started.
+    init(startOf name: String, _ failure: ChildProcess.Failure) {
+        switch failure.step {
+        case .openPipe, .openFile: self.init(.localIO, "unable to make a pipe for \(name)")
+        case .findProgram, .start, .watch: self.init(.unavailable, "unable to start \(name): \(failure)")
+        }
     }
 }

@@ -14,14 +14,13 @@ struct PrivateServer: Sendable {
     }
 
     private static func absolute(_ path: String) throws(RedisError) -> String {
-        if path.hasPrefix("/") { return path }
-        guard let here = getcwd(nil, 0) else {
+        let absolute = absolutePath(path)
+        guard absolute.hasPrefix("/") else {
             throw RedisError(
                 .configuration,
                 "unable to use the relative path \(path.singleLine): the working folder does not exist any more")
         }
-        defer { free(here) }
-        return "\(String(cString: here))/\(path)"
+        return absolute
     }
 
     /// Returns the address of the server once it answers.
@@ -90,12 +89,11 @@ struct PrivateServer: Sendable {
         let log = open("\(folder)/redis.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
         guard log >= 0 else { throw failed("unable to write \(folder)/redis.log: \(systemReason(errno))") }
         defer { close(log) }
-        let nothing = open("/dev/null", O_RDONLY | O_CLOEXEC)
-        defer { close(nothing) }
         let ending: ChildProcess.Ending?
         do throws(ChildProcess.Failure) {
             // The server puts itself into the background; this waits for the end of its foreground process.
-            let child = try ChildProcess([program] + options, input: nothing, output: log, errors: log)
+            let child = try ChildProcess(
+                Command(program, options), input: .null, output: .descriptor(log), errors: .descriptor(log))
             ending = child.wait(atMost: deadline.remaining)
             if ending == nil { child.signal(SIGKILL) }
         } catch {

@@ -96,7 +96,7 @@ package struct NamedSession: Sendable {
         guard case .taken(let lock) = try SessionLock.attempt(lockPath) else { throw busy(user) }
         let client = try client(try options.settings())
         let about: JSONObject = [
-            "version": .string(tgpipeVersion), "schema": options.schema.map { .string(absolute($0)) },
+            "version": .string(tgpipeVersion), "schema": options.schema.map { .string(absolutePath($0)) },
         ]
         let owner = AccountOwner(account: client, place: self, about: about, log: log)
         try await running(client.run) { try await serve(owner, until: shutdown) }
@@ -198,11 +198,4 @@ extension DirectAccount {
             return try await body()
         }
     }
-}
-
-/// The same, whatever the working folder is.
-func absolute(_ path: String) -> String {
-    guard !path.hasPrefix("/"), let folder = getcwd(nil, 0) else { return path }
-    defer { free(folder) }
-    return "\(String(cString: folder))/\(path)"
 }

@@ -78,21 +78,16 @@ package struct SessionStore: Sendable {
         try prepare()
         if !isNew { sweep(name) }
         let temporary = "\(folder)/.\(name).\(UInt64.random(in: 0...UInt64.max))"
-        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        guard descriptor >= 0 else { throw .system("unable to write to \(folder)") }
-        defer {
-            close(descriptor)
-            unlink(temporary)
+        do throws(SystemError) {
+            let file = try AtomicFile(at: temporary)
+            try file.write(SessionFile.bytes(session))
+            try file.publish(as: path, isNew: isNew)
+        } catch {
+            if isNew, error.number == EEXIST {
+                throw AccountError(.exists, "there is a session of the name '\(name)' already")
+            }
+            throw .system("unable to write \(path)", error.number)
         }
-        let failure = SessionFile.bytes(session).withUnsafeBytes { writeAll(descriptor, $0) }
-        guard failure == 0 else { throw .system("unable to write \(path)", failure) }
-        guard fsync(descriptor) == 0 else { throw .system("unable to write \(path)") }
-        // A link is made only where there is nothing.
-        if isNew && link(temporary, path) != 0 {
-            guard errno == EEXIST else { throw .system("unable to write \(path)") }
-            throw AccountError(.exists, "there is a session of the name '\(name)' already")
-        }
-        guard isNew || rename(temporary, path) == 0 else { throw .system("unable to write \(path)") }
         try flush()
     }
 
@@ -125,10 +120,8 @@ package struct SessionStore: Sendable {
 
     /// The folder's own entry has to be on the disk, too.
     private func flush() throws(AccountError) {
-        let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw .system("unable to write to \(folder)") }
-        defer { close(descriptor) }
-        guard fsync(descriptor) == 0 else { throw .system("unable to write to \(folder)") }
+        let failure = syncFolder(folder)
+        guard failure == 0 else { throw .system("unable to write to \(folder)", failure) }
     }
 }
 

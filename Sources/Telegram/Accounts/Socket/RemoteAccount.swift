@@ -56,13 +56,13 @@ package final class RemoteAccount: Account {
     }
 
     package func upload(_ path: String, key: String, onProgress: @escaping TransferProgress) async throws -> JSON {
-        let upload: JSON = .object(["path": .string(absolute(path)), "key": .string(key)])
+        let upload: JSON = .object(["path": .string(absolutePath(path)), "key": .string(key)])
         return try await transfer(["upload": upload], onProgress)
     }
 
     package func download(_ file: RemoteFile, to path: String, onProgress: @escaping TransferProgress) async throws {
         var download = file.json
-        download["path"] = .string(absolute(path))
+        download["path"] = .string(absolutePath(path))
         _ = try await transfer(["download": .object(download)], onProgress)
     }
 

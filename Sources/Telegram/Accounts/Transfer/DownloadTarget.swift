@@ -1,5 +1,6 @@
 import JSON
 import Glibc
+import System
 
 /// Where a file that is being downloaded goes: `PATH.part`, with `PATH.part.map` beside it that says which pieces are there, and in the
 /// end PATH.
@@ -72,10 +73,6 @@ final class DownloadTarget: Sendable {
         }
         guard fsync(descriptor) == 0, rename(partPath, path) == 0 else { throw .localIO("unable to write \(path)") }
         log.remove()
-        let parent = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
-        let folder = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard folder >= 0 else { return }
-        fsync(folder)
-        close(folder)
+        syncFolder(parentFolder(path))
     }
 }
