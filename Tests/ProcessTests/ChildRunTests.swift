@@ -130,7 +130,8 @@ struct ChildRunTests {
         #expect(try await lines(run).lines.isEmpty)
         #expect(Processes.text(folder("out")) == "hello\n")
         run.outputFile = folder("no-folder/out")
-        let error = await #expect(throws: ChildProcess.Failure.self) { [run] in try await run.run() }
+        let unwritable = run
+        let error = await #expect(throws: ChildProcess.Failure.self) { try await unwritable.run(onOutput: { _ in }) }
         #expect(error?.step == .openFile)
     }
 
