@@ -77,7 +77,8 @@ extension MediaError {
         case .refusedAddress: self.init(.refusedAddress, "That link leads to an address that is not public.")
         case .unreachable: self.init(.unreachable, "The site cannot be reached: \(error.message).")
         case .timedOut: self.init(.timedOut, "The site took too long: \(error.message).")
-        case .tls: self.init(.unreachable, "The connection to the site is not secure: \(error.message).", isTemporary: false)
+        case .tls:
+            self.init(.unreachable, "The connection to the site is not secure: \(error.message).", isTemporary: false)
         case .truncated: self.init(.truncated, "The download broke off: \(error.message).")
         case .tooLarge: self.init(.tooLarge, "That is too large.")
         case .redirectLoop: self.init(.unsupported, "That link redirects in a loop.")

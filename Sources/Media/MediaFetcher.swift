@@ -242,7 +242,8 @@ private struct FetchRun: Sendable {
         return try await download.run(onProgress: titled)
     }
 
-    private func fetchFile(to path: String, _ sizeBytes: Int64?, _ fetcher: @escaping FileFetcher) async throws(MediaError)
+    private func fetchFile(to path: String, _ sizeBytes: Int64?, _ fetcher: @escaping FileFetcher)
+        async throws(MediaError)
     {
         if let sizeBytes, sizeBytes > settings.maxBytes {
             throw MediaError.tooLarge(bytes: sizeBytes, maxBytes: settings.maxBytes)

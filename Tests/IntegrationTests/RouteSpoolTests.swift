@@ -56,7 +56,8 @@ import Testing
     @Test func `When ev-route is killed repeatedly while a reader reads, each event arrives once`() async throws {
         let fifo = try here.fifo("a.fifo")
         // Holds the FIFO open, as a reader does that is not to see its end.
-        let reader = try ChildProcess(Command("/bin/sh", ["-c", #"exec cat <> "$0" >> "$1""#, fifo, here.folder("out")]))
+        let reader = try ChildProcess(
+            Command("/bin/sh", ["-c", #"exec cat <> "$0" >> "$1""#, fifo, here.folder("out")]))
         var count = 0
         for _ in 0..<15 {
             let run = try start(["--overflow", "spool", "-o", "#=\(fifo)"])

@@ -6,7 +6,8 @@ import Testing
 @Suite struct FileNameTests {
     @Test(arguments: [
         ("../../etc/passwd", "_.._etc_passwd"), ("a/b\\c:d", "a_b_c_d"), ("\u{202E}gpj.exe\u{7}\n", "gpj.exe"),
-        (".hidden", "hidden"), ("Ünïcode – ok.mp4", "Ünïcode – ok.mp4"), ("x ", "x"), ("👩\u{200D}🚀.mp4", "👩\u{200D}🚀.mp4"),
+        (".hidden", "hidden"), ("Ünïcode – ok.mp4", "Ünïcode – ok.mp4"), ("x ", "x"),
+        ("👩\u{200D}🚀.mp4", "👩\u{200D}🚀.mp4"),
     ])
     func `A file name becomes one safe line`(given: String, name: String) {
         #expect(FileName.safe(given, maxBytes: 120) == name)

@@ -59,7 +59,8 @@ struct ChildProcessTests {
         #expect(child.wait(atMost: .seconds(30)) == .exited(0))
     }
 
-    @Test(arguments: lifetimes) func `A child that does not exist, or cannot start, leaves no descriptor and no process`(
+    @Test(arguments: lifetimes)
+    func `A child that does not exist, or cannot start, leaves no descriptor and no process`(
         _ lifetime: ChildProcess.Lifetime
     ) throws {
         let (descriptors, zombies) = (Processes.openDescriptors, Processes.zombies)

@@ -43,12 +43,13 @@ extension Job: Equatable {
         #expect(Wording.progress(MediaProgress(payload)) == text)
     }
 
-    @Test(arguments: [
-        ("../../etc/passwd", "_.._etc_passwd"), ("a/b\\c\"d", "a_b_c_d"), ("", nil), ("...", nil),
-        ("x\u{0}\ny", "xy"), ("\u{202E}4pm.exe", "4pm.exe"),
-        ("видео.mp4", "видео.mp4"),
-        (String(repeating: "ж", count: 300) + ".mp4", String(repeating: "ж", count: 98) + ".mp4"),
-    ] as [(String, String?)])
+    @Test(
+        arguments: [
+            ("../../etc/passwd", "_.._etc_passwd"), ("a/b\\c\"d", "a_b_c_d"), ("", nil), ("...", nil),
+            ("x\u{0}\ny", "xy"), ("\u{202E}4pm.exe", "4pm.exe"),
+            ("видео.mp4", "видео.mp4"),
+            (String(repeating: "ж", count: 300) + ".mp4", String(repeating: "ж", count: 98) + ".mp4"),
+        ] as [(String, String?)])
     func `File names from outside are made harmless`(_ name: String, _ safe: String?) {
         #expect(FileName.safe(name) == safe)
     }

@@ -24,7 +24,9 @@ package enum FileName {
 
     private static let joiner: Unicode.Scalar = "\u{200D}"
 
-    private static func isInvisible(_ character: Character) -> Bool { character == " " || character == Character(joiner) }
+    private static func isInvisible(_ character: Character) -> Bool {
+        character == " " || character == Character(joiner)
+    }
 
     /// Returns a safe name of at most 120 bytes with another extension.
     ///

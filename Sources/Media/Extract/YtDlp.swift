@@ -97,7 +97,8 @@ struct YtDlp: Sendable {
     private func finishedFile(_ path: String) -> String? {
         let file = folder.file(lastPathComponent(path))
         var info = stat()
-        guard lastPathComponent(path).hasPrefix("media."), lstat(file, &info) == 0, info.st_mode & S_IFMT == S_IFREG else {
+        guard lastPathComponent(path).hasPrefix("media."), lstat(file, &info) == 0, info.st_mode & S_IFMT == S_IFREG
+        else {
             return nil
         }
         return file

@@ -1,6 +1,7 @@
 import Digest
 import HTTP
 import JSON
+import System
 import Synchronization
 
 /// Stores objects in a bucket, or below a prefix in it.
