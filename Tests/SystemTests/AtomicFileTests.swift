@@ -13,7 +13,8 @@ struct AtomicFileTests {
         guard let file = fopen(folder(name), "r") else { return nil }
         defer { fclose(file) }
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
-        return String(decoding: buffer.prefix(fread(&buffer, 1, buffer.count, file)), as: UTF8.self)
+        let count = fread(&buffer, 1, buffer.count, file)
+        return String(decoding: buffer.prefix(count), as: UTF8.self)
     }
 
     private func mode(_ name: String) -> mode_t {
