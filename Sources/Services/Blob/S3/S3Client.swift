@@ -231,17 +231,3 @@ struct S3Answer: Sendable {
     var status: Int { response.status }
     var xml: XMLAnswer { XMLAnswer(response.body) }
 }
-
-/// Says how often a call is attempted, and how long the pauses between attempts are.
-struct RetryPolicy: Sendable {
-    var attempts = 5
-    var firstDelay: Duration = .milliseconds(200)
-    var maxDelay: Duration = .seconds(10)
-
-    /// Returns the pause after attempt `number` (from 1): doubled each time, then up to half longer or shorter by
-    /// chance, so that clients that failed together do not return together.
-    func delay(after number: Int) -> Duration {
-        let doubled = firstDelay * (1 << min(number - 1, 16))
-        return min(doubled, maxDelay) * Double.random(in: 0.5...1.5)
-    }
-}
