@@ -1,6 +1,6 @@
 import JSON
 import System
-import Digest
+import Crypto
 import Glibc
 
 /// Fetches media: from a link to a file on the local disk, ready to be stored.

@@ -1,4 +1,4 @@
-import Digest
+import Crypto
 
 /// Where an object lives in storage: found from what was asked for, so that who asks for the same gets the same.
 package struct ContentAddress: Sendable, Hashable, CustomStringConvertible {

@@ -1,4 +1,4 @@
-import Digest
+import Crypto
 package import JSON
 
 /// What is kept beside an object's bytes.

@@ -1,4 +1,4 @@
-import Digest
+import Crypto
 
 /// Hashes a file part by part, and, unless that is known already, as a whole in the same read.
 ///

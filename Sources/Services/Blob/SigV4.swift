@@ -1,4 +1,4 @@
-import Digest
+import Crypto
 import JSON
 
 /// AWS Signature Version 4 for S3: pure functions from a request and a time to a signature.

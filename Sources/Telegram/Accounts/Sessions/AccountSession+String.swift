@@ -3,9 +3,9 @@ import JSON
 import MTProto
 
 extension AccountSession {
-    /// Reads a session string of Telethon, or of Pyrogram and what came of it (Hydrogram, Kurigram).
+    /// Reads a session string of Telethon, or of Pyrogram and the projects that continue it (Hydrogram, Kurigram).
     ///
-    /// - Throws: `AccountError`, `notImportable`; nothing of the string is in its words.
+    /// - Throws: `AccountError`, `notImportable`; the message holds nothing of the string.
     package init(string: String) throws(AccountError) {
         let text = String(string.drop { $0.isWhitespace }.reversed().drop { $0.isWhitespace }.reversed())
         if text.hasPrefix("1"), let bytes = Base64.decodeForURLs(String(text.dropFirst())),
@@ -19,7 +19,7 @@ extension AccountSession {
         }
     }
 
-    /// Data centre, address of four or sixteen bytes, port, key.
+    /// Reads data centre, address (4 or 16 bytes), port and key.
     private init?(telethon bytes: [UInt8]) {
         guard bytes.count == 263 || bytes.count == 275, let key = AuthKey(Array(bytes.suffix(256))) else { return nil }
         let address = Array(bytes[1..<bytes.count - 258])
@@ -29,7 +29,7 @@ extension AccountSession {
             dataCenter: Int(bytes[0]), key: key, address: ServerAddress(AccountSession.text(address), port))
     }
 
-    /// Data centre, number of the application (in newer ones), whether it is a test server, key, user, whether it is a bot.
+    /// Reads data centre, api_id (newer strings only), test flag, key, user id and bot flag.
     private init?(pyrogram bytes: [UInt8]) {
         let (start, idCount): (Int, Int)
         switch bytes.count {
@@ -47,7 +47,7 @@ extension AccountSession {
             dataCenter: Int(bytes[0]), key: key, isTest: bytes[start] == 1, userID: id > 0 ? id : nil, isBot: last == 1)
     }
 
-    /// The form that Telethon reads. nil without a key or an address, and for a data centre whose number does not fit it.
+    /// The string for Telethon; nil without a key or an IP address, and for a data centre number that does not fit the format.
     package var telethonString: String? {
         guard let key, let number = UInt8(exactly: dataCenter), let address = addresses(of: dataCenter).first,
             let host = AccountSession.bytes(address.host)
@@ -56,7 +56,7 @@ extension AccountSession {
         return "1" + Base64.encodeForURLs([number] + host + port + key.bytes, isPadded: true)
     }
 
-    /// The form that Pyrogram and Hydrogram read. nil without a key, while the user is not known, and for numbers that do not fit it.
+    /// Returns the string for Pyrogram and Hydrogram; nil without a key or a known user, and for numbers that do not fit the format.
     package func pyrogramString(apiID: Int) -> String? {
         guard let key, let number = UInt8(exactly: dataCenter), let userID, let api = UInt32(exactly: apiID) else {
             return nil
@@ -67,7 +67,7 @@ extension AccountSession {
         return Base64.encodeForURLs(bytes, isPadded: false)
     }
 
-    /// An address as it is written.
+    /// Returns an IP address in the usual notation.
     private static func text(_ bytes: [UInt8]) -> String {
         var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
         guard inet_ntop(bytes.count == 4 ? AF_INET : AF_INET6, bytes, &text, socklen_t(text.count)) != nil else {
@@ -84,6 +84,6 @@ extension AccountSession {
 }
 
 extension AuthKey {
-    /// Libraries write zeros where no key was made yet.
+    /// Whether the key was made: other libraries write zeros before a login.
     var isMade: Bool { bytes.contains { $0 != 0 } }
 }
