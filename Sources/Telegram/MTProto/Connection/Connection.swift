@@ -2,12 +2,12 @@ import NIOCore
 import NIOPosix
 import Synchronization
 
-/// A lasting connection to one data centre of Telegram: calls go in, answers and events come out.
+/// Maintains a connection to one data centre of Telegram, executes calls and delivers events.
 ///
-/// Somebody must be in `run` all the time; calls may be made before, and wait. When a connection breaks, the next one goes on
-/// with what was not answered.
+/// `run` must be running for the connection to exist; earlier calls wait for it. After a broken connection, the next one sends the
+/// calls without an answer again.
 package final class Connection: Sendable {
-    /// One thread for all connections of a program: what it does is quick.
+    /// One thread serves all connections of a program, because its work is quick.
     private static let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
 
     private let settings: ConnectionSettings
@@ -38,25 +38,25 @@ package final class Connection: Sendable {
         }
     }
 
-    /// What happens without being asked; for one consumer.
+    /// The connection's events, for one consumer.
     package var events: ConnectionEvents { ConnectionEvents(buffer: buffer) }
 
     /// Calls a method of Telegram's API.
     ///
     /// - Parameters:
-    ///   - request: TL bytes of the method; at most a megabyte.
-    ///   - patience: how long to wait for the answer, a connection included.
-    /// - Returns: TL bytes of the result.
+    ///   - request: the TL bytes of the method, at most a megabyte.
+    ///   - timeout: the longest wait for the answer, the time for connecting included.
+    /// - Returns: the TL bytes of the result.
     /// - Throws: `TelegramRPCError`, when Telegram refuses; `MTProtoError`.
-    package func call(_ request: [UInt8], within patience: Duration = .seconds(60)) async throws -> [UInt8] {
+    package func call(_ request: [UInt8], within timeout: Duration = .seconds(60)) async throws -> [UInt8] {
         let call = lastCall.add(1, ordering: .relaxed).newValue
         let isCancelled = Flag()
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
                 loop.execute { [conversation] in
-                    // The task may have been cancelled before this.
+                    // The task may have been cancelled before this runs.
                     guard !isCancelled.isSet else { return continuation.resume(throwing: Connection.cancelled) }
-                    conversation.value.call(call, request, within: patience, continuation)
+                    conversation.value.call(call, request, within: timeout, continuation)
                 }
             }
         } onCancel: {
@@ -67,9 +67,9 @@ package final class Connection: Sendable {
 
     private static var cancelled: MTProtoError { MTProtoError(.cancelled, "the call was given up") }
 
-    /// Connects, and connects again, until the task is cancelled.
+    /// Keeps the connection up, with new attempts after each failure, until the task is cancelled.
     ///
-    /// - Throws: `MTProtoError` when trying again is of no use: the server breaks the protocol, does not know the key, or the
+    /// - Throws: `MTProtoError` when another attempt is of no use: the server breaks the protocol or does not know the key, or the
     ///   settings are wrong.
     package func run() async throws {
         var failures = 0
@@ -81,9 +81,9 @@ package final class Connection: Sendable {
                 throw failure
             }
             failures = wasReady ? 0 : failures + 1
-            let pause = Backoff.pause(after: failures, failure)
-            buffer.add(.waiting(pause, failure))
-            try? await Task.sleep(for: pause)
+            let delay = ConnectionBackoff.delay(after: failures, failure)
+            buffer.add(.waiting(delay, failure))
+            try? await Task.sleep(for: delay)
         }
         await close(MTProtoError(.closed, "the connection to Telegram was ended"))
     }
@@ -93,7 +93,7 @@ package final class Connection: Sendable {
         buffer.finish()
     }
 
-    /// One connection from its beginning to its end; why it ended.
+    /// Uses one connection until its end, and returns the reason for the end.
     private func converse(
         _ addresses: [ServerAddress], attempt: Int
     ) async throws -> (MTProtoError, wasReady: Bool) {
@@ -115,7 +115,7 @@ package final class Connection: Sendable {
             }
             return try await loop.submit { [conversation] in conversation.value.ending() }.get()
         } onCancel: {
-            // A connection that comes about later finds the conversation closed.
+            // A connection that is established later finds the conversation closed.
             promise.fail(Connection.cancelled)
         }
     }
@@ -126,7 +126,7 @@ package final class Connection: Sendable {
             .channelOption(
                 .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 1024, initial: 8192, maximum: 1 << 18)
             )
-            .connectTimeout(min(TimeAmount(settings.patience), .seconds(10)))
+            .connectTimeout(min(TimeAmount(settings.connectTimeout), .seconds(10)))
             .channelInitializer { [conversation, loop] channel in
                 loop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(
@@ -137,7 +137,7 @@ package final class Connection: Sendable {
     }
 }
 
-/// Set once, by whoever cancels.
+/// A flag that is set once, from any thread.
 private final class Flag: Sendable {
     private let value = Atomic(false)
 
@@ -146,14 +146,14 @@ private final class Flag: Sendable {
     func set() { value.store(true, ordering: .releasing) }
 }
 
-/// How long to wait before the next connection.
-enum Backoff {
-    static let longest = 30.0
+/// Computes the wait before the next attempt to connect.
+enum ConnectionBackoff {
+    private static let maxSeconds = 30.0
 
-    /// At once after one that worked; then longer and longer, and never at the same moment as others who wait.
-    static func pause(after failures: Int, _ failure: MTProtoError) -> Duration {
+    /// Returns a short delay after a connection that worked, and a growing one, with jitter, after failures.
+    static func delay(after failures: Int, _ failure: MTProtoError) -> Duration {
         let least = failure.code == .transportFlood ? 10.0 : 0.05
-        let seconds = failures == 0 ? least : min(0.25 * Double(1 << min(failures, 10)), longest)
+        let seconds = failures == 0 ? least : min(0.25 * Double(1 << min(failures, 10)), maxSeconds)
         return .seconds(max(seconds, least) * Double.random(in: 0.75...1.25))
     }
 }

@@ -1,10 +1,26 @@
 import JSON
 
+/// A proxy between this machine and Telegram.
+package enum Proxy: Sendable, Equatable {
+    case socks5(ServerAddress, user: String?, password: String?)
+    case mtproxy(ServerAddress, ProxySecret)
+
+    package var address: ServerAddress {
+        switch self {
+        case .socks5(let address, _, _), .mtproxy(let address, _): address
+        }
+    }
+
+    var secret: ProxySecret? {
+        if case .mtproxy(_, let secret) = self { secret } else { nil }
+    }
+}
+
 extension Proxy {
-    /// Reads `tg://proxy?server=…&port=…&secret=…`, the same at `https://t.me/`, `tg://socks?…`, or
+    /// Reads a proxy link: `tg://proxy?server=…&port=…&secret=…`, the same at `https://t.me/`, `tg://socks?…`, or
     /// `socks5://USER:PASSWORD@HOST:PORT`.
     ///
-    /// - Throws: `MTProtoError`, `configuration`, without the link's secrets in its words.
+    /// - Throws: `MTProtoError`, `configuration`; its message holds no secret of the link.
     package init(link: String) throws(MTProtoError) {
         if let rest = Proxy.rest(of: link, after: ["socks5://"]) {
             self = try Proxy.socks(rest)
@@ -58,4 +74,37 @@ extension Proxy {
         MTProtoError(
             .configuration, "the proxy is not given as tg://proxy?server=…&port=…&secret=… or socks5://HOST:PORT")
     }
+}
+
+/// The secret of an MTProxy.
+package struct ProxySecret: Sendable, Equatable, CustomStringConvertible {
+    /// The secret's 16 bytes.
+    let bytes: [UInt8]
+    /// Whether the secret begins with `dd`: the proxy accepts only the padded transport.
+    let demandsPadding: Bool
+
+    /// Reads a secret in the forms of links: hexadecimal digits or base64.
+    ///
+    /// - Throws: `MTProtoError`, `configuration`.
+    package init(_ text: String) throws(MTProtoError) {
+        let isHexadecimal = text.utf8.count % 2 == 0 && text.allSatisfy { $0.isASCII && $0.isHexDigit }
+        guard let all = isHexadecimal ? hexadecimal(text) : Base64.decodeForURLs(text) else {
+            throw ProxySecret.unreadable
+        }
+        if all.first == 0xee && all.count > 16 {
+            throw MTProtoError(
+                .configuration,
+                "a proxy secret that begins with 'ee' wants a connection that looks like TLS, "
+                    + "which tgpipe does not make: use a proxy with a secret that begins with 'dd'")
+        }
+        demandsPadding = all.count == 17 && all[0] == 0xdd
+        guard all.count == 16 || demandsPadding else { throw ProxySecret.unreadable }
+        bytes = all.suffix(16)
+    }
+
+    private static var unreadable: MTProtoError {
+        MTProtoError(.configuration, "the proxy secret is not one of 16 bytes in hexadecimal digits or base64")
+    }
+
+    package var description: String { "a proxy secret" }
 }
