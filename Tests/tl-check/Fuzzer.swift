@@ -3,8 +3,8 @@ import JSON
 import System
 import TL
 
-/// Holds the codec to what it promises of any input: an answer or a typed error, JSON that our own parser takes, and the same again
-/// after a round trip.
+/// Checks the codec's guarantees with any input: a result or a typed error, JSON that our own parser accepts, and the same value after
+/// a round trip.
 struct Fuzzer {
     private let schema: TLSchema
     private let decoder: TLDecoder
@@ -57,7 +57,7 @@ struct Fuzzer {
         try checkJSON(value, type)
     }
 
-    /// JSON that was tampered with is refused with a path, or becomes bytes that can be read.
+    /// Checks that altered JSON is refused with a path, or becomes bytes that can be decoded.
     private mutating func checkJSON(_ value: JSON, _ type: TLType) throws {
         let tampered = mutator.json(value)
         let bytes: [UInt8]
@@ -76,14 +76,14 @@ struct Fuzzer {
     }
 
     private mutating func decode(_ bytes: [UInt8], _ type: TLType) throws(TLError) {
-        // Memory of exactly this size: what is read behind it, the sanitizer sees.
+        // The memory has exactly this size, so that the sanitizer detects reads beyond it.
         let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: 1)
         defer { copy.deallocate() }
         copy.copyBytes(from: bytes)
         try decoder.decode(UnsafeRawBufferPointer(copy), as: type, into: &text)
     }
 
-    /// Time that this thread computed: what others do on the machine is none of an input's fault.
+    /// The computing time of this thread, which does not depend on the machine's load.
     private static func workDone() -> Duration {
         var time = timespec()
         clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)

@@ -16,7 +16,7 @@ struct SeededGenerator: RandomNumberGenerator {
     }
 }
 
-/// Makes hostile bytes and JSON of what was valid.
+/// Makes hostile bytes and JSON from valid ones.
 struct Mutator {
     private let objects: [Sample]
     private let ids: [UInt32]
@@ -41,7 +41,7 @@ struct Mutator {
     mutating func bytes() -> (bytes: [UInt8], type: TLType) {
         let sample = objects[number(0..<objects.count)]
         var bytes = number(0..<20) == 0 ? noise() : sample.bytes
-        // Mostly a single fault: of several, the first hides the others.
+        // Mostly a single fault, because the first of several hides the others.
         for _ in 0..<(number(0..<3) == 0 ? number(0..<5) : 1) { mutate(&bytes) }
         return (bytes, sample.type)
     }
@@ -77,13 +77,13 @@ struct Mutator {
             bytes = Array(bytes[..<start]) + other[(number(0..<other.count) & ~3)...]
         case 7: bytes.insert(contentsOf: bytes[start..<end], at: start)
         default:
-            // The same over and over: what nests, nests deep.
+            // The same bytes over and over: nested values become deeply nested.
             let piece = Array(bytes[start..<end])
             bytes.insert(contentsOf: repeatElement(piece, count: number(1..<300)).joined(), at: start)
         }
     }
 
-    /// One place of the value becomes something else.
+    /// Replaces one place of the value.
     mutating func json(_ value: JSON) -> JSON {
         guard number(0..<4) > 0 else { return strange() }
         switch value {

@@ -1,20 +1,20 @@
 package import JSON
 
-/// A value in JSON that the schema takes for one of certain types.
+/// A place in JSON arguments where the schema expects one of certain types, and its value.
 package struct TLPlace: Sendable, Hashable {
-    /// `InputPeer`.
+    /// The expected type, such as `InputPeer`.
     package let type: String
-    /// `$.peer`.
+    /// The path, such as `$.peer`.
     package let path: String
     package let value: JSON
 }
 
 extension TLSchema {
-    /// Replaces what stands for an object of some types without being one: peers written as `@name`, say.
+    /// Replaces short forms of objects of some types in a method's arguments, such as peers written as `@name`.
     ///
-    /// - Parameter change: what takes the value's place; nil leaves it. To look things up in between, collect the places with one
-    ///   pass that changes nothing, and replace them with a second.
-    /// - Returns: the arguments; what the schema does not know in them is left for `request` to complain about.
+    /// - Parameter change: returns the replacement for a value; nil leaves the value. To look values up in between, collect the places
+    ///   in one pass without changes, and replace them in a second.
+    /// - Returns: the changed arguments; values that the schema does not know stay, and `request` reports them.
     package func replacing(
         _ types: Set<String>, in arguments: JSON, of method: String, _ change: (TLPlace) -> JSON?
     ) -> JSON {
@@ -22,7 +22,7 @@ extension TLSchema {
         return fields(of: arguments, Int(methodsByName[number]), Place(types: types, path: "$"), change)
     }
 
-    /// Where the walk is, and what it looks for.
+    /// The present place of the search, and the types that it looks for.
     private struct Place {
         let types: Set<String>
         let path: String

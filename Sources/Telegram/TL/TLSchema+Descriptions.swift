@@ -1,13 +1,13 @@
 package import JSON
 
-/// What a constructor or a method looks like, for people and scripts.
+/// Describes a constructor or a method for people and scripts.
 package struct TLDescription: Sendable, Equatable {
     package struct Parameter: Sendable, Equatable {
         package let name: String
-        /// As the schema has it, without the flag: `Vector<InputUser>`, `true`.
+        /// The type in the schema's words, without the flag: `Vector<InputUser>`, `true`.
         package let type: String
         package let isOptional: Bool
-        /// What is there or absent together with it, because one flag stands for all.
+        /// The parameters that are present or absent together with this one, because they share a flag.
         package let comesWith: [String]
     }
 
@@ -15,10 +15,10 @@ package struct TLDescription: Sendable, Equatable {
     package let id: UInt32
     package let isMethod: Bool
     package let parameters: [Parameter]
-    /// Of a constructor its type, of a method what it results in; `X` stands for the result of the method inside.
+    /// The constructor's type or the method's result; `X` is the result of the inner method.
     package let result: String
 
-    /// In the language of schemas, without id and flags: `messages.getHistory peer:InputPeer … = messages.Messages`.
+    /// The definition in the schema language, without id and flags: `messages.getHistory peer:InputPeer … = messages.Messages`.
     package var line: String {
         let words = parameters.map { "\($0.name):\($0.isOptional ? "?" : "")\($0.type)" }
         return ([name] + words + ["=", result]).joined(separator: " ")
@@ -40,7 +40,7 @@ package struct TLDescription: Sendable, Equatable {
 }
 
 extension TLSchema {
-    /// All methods by name.
+    /// The names of all methods, sorted.
     package var methodNames: [String] { (0..<methods.count).map(methods.text).sorted() }
 
     package var constructorNames: [String] { (0..<constructors.count).map(constructors.text).sorted() }
@@ -73,7 +73,7 @@ extension TLSchema {
             result: text(of: combinator.result))
     }
 
-    /// A type in the language of schemas.
+    /// Returns a type in the schema language.
     func text(of shape: Shape) -> String {
         switch shape.wire {
         case .boxed: types.text(Int(shape.argument))
@@ -90,7 +90,7 @@ extension TLSchema {
         }
     }
 
-    /// Whether a field is called so, without making a string of its name.
+    /// Whether a field has this name; compared without creating a string.
     func isName(_ name: String, of field: Field) -> Bool {
         let start = Int(field.key) + 2
         return name.utf8.elementsEqual(keys[start..<start + Int(field.keyCount) - 4])
