@@ -190,6 +190,10 @@ let package = Package(
         tests("ConfigTests", ["Config", "TestSupport"]),
         tests("JSONSchemaTests", ["Envelope", "JSON", "JSONSchema", "System"]),
         tests("SpoolTests", ["Spool", "TestSupport"]),
+        tests("SQLiteTests", ["SQLite", "System", "TestSupport"]),
+        tests("CryptoTests", ["Crypto"]),
+        tests("TgCallTests", ["JSON", "System", "TL", "tg-call", arguments]),
+        tests("TgSessionTests", ["Accounts", "System", "TestSupport", "tg-session"]),
         tests("TgSendTests", ["Envelope", "JSON", "Payloads", "Stage", "System", "tg-send", arguments]),
         tests("MediaTests", ["Crypto", "HTTP", "JSON", "Media", "Stage", "System", "TestSupport"]),
         tests(
