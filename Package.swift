@@ -109,7 +109,7 @@ let package = Package(
         library("Base/JSON", ["CSimdJSON", "System"]),
         library("Base/System", ["CLinux"]),
         library("Base/Process", ["CChild", "System"]),
-        library("Base/Digest", ["COpenSSL"]),
+        library("Base/Crypto", ["COpenSSL"]),
 
         library("Events/Envelope", ["JSON"]),
         library("Events/Payloads", ["Envelope", "JSON"]),
@@ -119,9 +119,10 @@ let package = Package(
         library("Services/Redis", ["CHiredis", "JSON", "Process", "System"]),
         library("Services/Queue", ["JSON", "Redis", "System"]),
         library("Services/Spool", ["CSpool", "System"]),
+        library("Services/SQLite", ["CSQLite", "System"]),
         library(
             "Services/Blob",
-            ["Digest", "Envelope", "HTTP", "JSON", "Payloads", "System"]),
+            ["Crypto", "Envelope", "HTTP", "JSON", "Payloads", "System"]),
 
         library("Stages/Options", ["Blob", "Envelope", "JSON", "Queue", "Redis", "System", arguments, logging]),
         library("Stages/Tracing", ["Envelope", "JSON", logging]),
@@ -134,11 +135,11 @@ let package = Package(
             cSettings: [.headerSearchPath("data")]),
         library("Telegram/TL", ["JSON", "System", "TLSchemas"]),
         library(
-            "Telegram/MTProto", ["CAES", "COpenSSL", "CZlib", "Digest", "JSON", "System", "TL", nioCore, nioPosix]),
+            "Telegram/MTProto", ["CAES", "CZlib", "Crypto", "JSON", "System", "TL", nioCore, nioPosix]),
         library(
             "Telegram/Accounts",
             [
-                "CSQLite", "Digest", "Envelope", "JSON", "MTProto", "Options", "Redis", "Stage", "System", "TL",
+                "Crypto", "Envelope", "JSON", "MTProto", "Options", "Redis", "SQLite", "Stage", "System", "TL",
                 logging,
                 nioCore, nioPosix,
             ]),
@@ -146,7 +147,7 @@ let package = Package(
         library("Telegram/BotAPI", ["HTTP", "JSON", "Options", "Stage", "System", logging]),
         library(
             "Telegram/AccountAPI",
-            ["Accounts", "BotAPI", "Digest", "Envelope", "JSON", "MTProto", "Options", "Stage", "System", "Updates"]),
+            ["Accounts", "BotAPI", "Crypto", "Envelope", "JSON", "MTProto", "Options", "Stage", "System", "Updates"]),
 
         library("Media", ["COpenSSL", "Digest", "HTTP", "JSON", "Process", "System"]),
 
@@ -181,25 +182,29 @@ let package = Package(
         tests("HTTPTests", ["HTTP", "TestSupport"]),
         tests("QueueTests", ["Queue", "Redis", "System", "TestSupport"]),
         tests("RedisTests", ["Redis", "TestSupport"]),
-        tests("BlobTests", ["Blob", "BotAPI", "Digest", "HTTP", "JSON", "System", "TestSupport"]),
+        tests("BlobTests", ["Blob", "BotAPI", "Crypto", "HTTP", "JSON", "System", "TestSupport"]),
         tests("BotAPITests", ["BotAPI", "JSON", "System"]),
         tests("AccountAPITests", ["AccountAPI", "Accounts", "BotAPI", "Envelope", "HTTP", "JSON", "MTProto", "TL"]),
         tests(
             "AccountsTests",
             ["Accounts", "Envelope", "JSON", "MTProto", "Redis", "System", "TL", "TestSupport", logging, nioCore],
             exclude: ["sessions_of_others.py"]),
-        tests("MTProtoTests", ["CAES", "Digest", "JSON", "MTProto", "System", "TL", "TestSupport"]),
+        tests("MTProtoTests", ["CAES", "Crypto", "JSON", "MTProto", "System", "TL", "TestSupport"]),
         tests("UpdatesTests", ["JSON", "Updates"]),
         tests("MediaFetchTests", ["Envelope", "JSON", "TestSupport", "media-fetch"]),
         tests("RoutingTests", ["JSON", "Routing", "ev-route"]),
         tests("ConfigTests", ["Config", "TestSupport"]),
         tests("JSONSchemaTests", ["Envelope", "JSON", "JSONSchema", "System"]),
         tests("SpoolTests", ["Spool", "TestSupport"]),
+        tests("SQLiteTests", ["SQLite", "System", "TestSupport"]),
+        tests("CryptoTests", ["Crypto"]),
+        tests("TgCallTests", ["JSON", "System", "TL", "tg-call", arguments]),
+        tests("TgSessionTests", ["Accounts", "System", "TestSupport", "tg-session"]),
         tests("TgSendTests", ["Envelope", "JSON", "Payloads", "Stage", "System", "tg-send", arguments]),
         tests("MediaTests", ["Digest", "HTTP", "JSON", "Media", "Process", "Stage", "System", "TestSupport"]),
         tests(
             "IntegrationTests",
-            ["Digest", "Envelope", "JSON", "Process", "Redis", "System", "TestSupport", "tgpipe"]),
+            ["Crypto", "Envelope", "JSON", "Process", "Redis", "System", "TestSupport", "tgpipe"]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx17

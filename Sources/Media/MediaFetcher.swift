@@ -1,8 +1,8 @@
-import Digest
-import Glibc
-import HTTP
+import Crypto
 import JSON
 import System
+import Glibc
+import HTTP
 
 /// Fetches media from a link to a file on the local disk, ready to be stored.
 ///

@@ -1,15 +1,18 @@
 import JSON
 import System
 
-/// What is to be called, as it comes in: JSON from strangers.
+/// Reads calls from JSON text, which may be malformed.
 enum CallInput {
-    /// Of the parameters of one call.
+    /// The most bytes that the parameters of one call may have.
     static let maxBytes = 8 << 20
 
     static let tooLong = ToolError(
         .malformedInput, "the parameters of a call have \(maxBytes >> 20) MiB at most")
 
-    /// - Parameter what: names the text when it is no object.
+    /// Parses a JSON object.
+    ///
+    /// - Parameter what: the name of the text, for errors.
+    /// - Throws: `ToolError`, exit status 65.
     static func object(_ text: [UInt8], _ what: String) throws(ToolError) -> JSONObject {
         let json: JSON
         do throws(MalformedInput) { json = try JSON(parsing: text) } catch {
@@ -19,7 +22,7 @@ enum CallInput {
         return object
     }
 
-    /// Lines that are not empty; nil for one that is too long.
+    /// Returns the lines that are not empty, and nil in place of each line that is too long.
     static func lines(_ read: [LineSplitter.Output]) -> [Line?] {
         read.flatMap { output -> [Line?] in
             switch output {
@@ -29,6 +32,7 @@ enum CallInput {
         }
     }
 
+    /// Returns the lines as one text.
     static func joined(_ read: [LineSplitter.Output]) throws(ToolError) -> [UInt8] {
         var text: [UInt8] = []
         for line in lines(read) {
@@ -39,21 +43,22 @@ enum CallInput {
     }
 }
 
-/// A line of `--each`: `{"id": …, "method": …, "params": {…}}`.
-struct CallOrder {
+/// The call on a line of `--each`: `{"id": …, "method": …, "params": {…}}`.
+struct CallRequest {
     let method: String
     let parameters: JSONObject
 
+    /// - Throws: `ToolError`, exit status 65, when a key is missing, unknown or of the wrong type.
     init(_ request: JSONObject) throws(ToolError) {
         guard let method = request["method"]?.string else {
             throw ToolError(.malformedInput, "the line has no method")
         }
         if let other = request.members.first(where: { !["id", "method", "params"].contains($0.key) }) {
             let key = JSON.string(String(other.key.prefix(64))).text
-            throw ToolError(.malformedInput, "the line has a key that means nothing: \(key)")
+            throw ToolError(.malformedInput, "the line has an unknown key: \(key)")
         }
         let given = request["params"] ?? .object([:])
-        guard let parameters = given.object else { throw ToolError(.malformedInput, "params is no object") }
+        guard let parameters = given.object else { throw ToolError(.malformedInput, "params is not an object") }
         (self.method, self.parameters) = (method, parameters)
     }
 }

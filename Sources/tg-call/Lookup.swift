@@ -3,25 +3,26 @@ import Glibc
 import JSON
 import TL
 
-/// What the schema has.
+/// The options that look names up in the schema, without a session.
 struct LookupOptions: ParsableArguments, Sendable {
     @Option(
         help: ArgumentHelp(
-            "Print the names of methods that hold the text, or match the pattern: history, 'channels.*'.",
+            "Print the names of the methods that contain the text or match the pattern: history, 'channels.*'.",
             valueName: "pattern"))
     var list: String?
 
-    @Flag(help: "With --list: constructors, too.") var constructors = false
+    @Flag(help: "With --list: print constructors as well.") var constructors = false
 
-    @Flag(name: [.customShort("l"), .long], help: "With --list: parameters and results as well.") var long = false
+    @Flag(name: [.customShort("l"), .long], help: "With --list: print parameters and results as well.") var long = false
 
     @Option(
         help: ArgumentHelp(
-            "Print what a method or constructor takes and results in, or the constructors of a type.", valueName: "name"
+            "Describe a method or constructor with its parameters and result, or list the constructors of a type.",
+            valueName: "name"
         ))
     var describe: String?
 
-    @Flag(help: "With --list and --describe: as JSON.") var json = false
+    @Flag(help: "With --list and --describe: print JSON.") var json = false
 
     var isWanted: Bool { list != nil || describe != nil }
 
@@ -30,7 +31,7 @@ struct LookupOptions: ParsableArguments, Sendable {
         if json, !isWanted { throw ValidationError("--json goes with --list and --describe") }
     }
 
-    /// What is printed; empty when nothing is found.
+    /// Returns the text to print; empty when nothing is found.
     func text(_ schema: TLSchema) throws -> String {
         if let describe { return try description(of: describe, schema) }
         let pattern = NamePattern(list ?? "")
@@ -44,9 +45,9 @@ struct LookupOptions: ParsableArguments, Sendable {
 
     private func description(of name: String, _ schema: TLSchema) throws -> String {
         if let found = schema.method(name) ?? schema.constructor(name) {
-            return json ? found.json.text + "\n" : Sheet(schema).text(found)
+            return json ? found.json.text + "\n" : SchemaSheet(schema).text(found)
         }
-        // As it stands in a parameter's type, too.
+        // A type may be given as it appears in a parameter: Vector<User>.
         let type = name.hasPrefix("Vector<") && name.hasSuffix(">") ? String(name.dropFirst(7).dropLast()) : name
         let all = schema.constructors(of: type)
         guard !all.isEmpty else {
@@ -60,7 +61,7 @@ struct LookupOptions: ParsableArguments, Sendable {
     }
 }
 
-/// A part of names, or a pattern as of file names; capital letters do not matter.
+/// Matches names that contain a text, or that match a pattern with `*`, `?` and `[…]`; upper and lower case are the same.
 struct NamePattern {
     private let text: String
     private let isGlob: Bool
@@ -75,8 +76,8 @@ struct NamePattern {
     }
 }
 
-/// How a method or constructor is shown to people.
-struct Sheet {
+/// Describes a method or constructor for people.
+struct SchemaSheet {
     private static let peers: Set<String> = [
         "InputPeer", "InputUser", "InputChannel", "InputDialogPeer", "InputNotifyPeer",
     ]
@@ -102,7 +103,7 @@ struct Sheet {
         var notes: [String] = []
         if parameter.isOptional { notes.append("optional") }
         if !parameter.comesWith.isEmpty { notes.append("together with \(parameter.comesWith.joined(separator: ", "))") }
-        if Sheet.peers.contains(where: { parameter.type == $0 || parameter.type == "Vector<\($0)>" }) {
+        if SchemaSheet.peers.contains(where: { parameter.type == $0 || parameter.type == "Vector<\($0)>" }) {
             notes.append("me, @name, a link, an id")
         }
         return notes.joined(separator: "; ")

@@ -2,19 +2,23 @@ import JSON
 import System
 import TL
 
-/// The names of a schema, and which of them somebody may have meant.
+/// Checks method names, and suggests similar ones for names that do not exist.
 struct MethodNames {
     private let schema: TLSchema
 
     init(_ schema: TLSchema) { self.schema = schema }
 
-    /// - Throws: `ToolError` (64) with names that are near.
+    /// Checks that the schema has the method.
+    ///
+    /// - Throws: `ToolError` with exit status 64 and similar names.
     func check(_ method: String) throws(ToolError) {
         guard schema.method(method) == nil else { return }
         throw unknown(method, "no method", among: [])
     }
 
-    /// - Parameter others: names beside those of methods.
+    /// Returns the error for an unknown name, with similar names.
+    ///
+    /// - Parameter others: names to suggest besides those of methods.
     func unknown(_ name: String, _ what: String, among others: [String]) -> ToolError {
         let near = nearest(name, among: schema.methodNames + others)
         let layer = schema.layer.map { "layer \($0)" } ?? "the schema"
@@ -24,7 +28,7 @@ struct MethodNames {
             .usage, "\(layer) has \(what) of the name \(JSON.string(String(name.prefix(64))).text); \(hint)")
     }
 
-    /// Those with the same last word first, then those that differ in few letters.
+    /// Returns up to three similar names: first those with the same last word, then those that differ in few letters.
     private func nearest(_ name: String, among all: [String]) -> [String] {
         let wanted = Array(name.lowercased().utf8.prefix(64))
         let word = name.lowercased().split(separator: ".").last
@@ -36,7 +40,7 @@ struct MethodNames {
         return Array((same + close.map(\.name)).prefix(3))
     }
 
-    /// How many letters have to be put in, taken out or changed.
+    /// Returns the number of letters to insert, delete or replace (Levenshtein distance).
     private static func distance(_ left: [UInt8], _ right: [UInt8]) -> Int {
         guard abs(left.count - right.count) <= 16 else { return Int.max }
         var row = Array(0...right.count)

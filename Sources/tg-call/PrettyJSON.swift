@@ -1,4 +1,4 @@
-/// JSON for people: one member a line, indented by two.
+/// Formats JSON text for people: one member per line, indented by two spaces a level.
 struct PrettyJSON {
     private var output: [UInt8] = []
     private var depth = 0
@@ -6,7 +6,9 @@ struct PrettyJSON {
     private var isEscaped = false
     private var last: UInt8 = 0
 
-    /// - Parameter text: well-formed, without white space between its parts.
+    /// Formats one document.
+    ///
+    /// - Parameter text: well-formed JSON without white space outside of strings.
     static func text(_ text: [UInt8]) -> [UInt8] {
         var pretty = PrettyJSON()
         pretty.output.reserveCapacity(text.count * 2)
@@ -24,7 +26,7 @@ struct PrettyJSON {
         let isClosing = byte == UInt8(ascii: "}") || byte == UInt8(ascii: "]")
         let wasOpening = last == UInt8(ascii: "{") || last == UInt8(ascii: "[")
         if isClosing { depth -= 1 }
-        // What is empty stays together.
+        // Empty objects and arrays stay on one line.
         if wasOpening != isClosing || last == UInt8(ascii: ",") { newLine() }
         output.append(byte)
         switch byte {

@@ -5,7 +5,7 @@ import Options
 import Stage
 import System
 
-/// The tool, as the program that holds all tools runs it.
+/// The tool's command, which the program with all tools runs.
 package let command: any AsyncParsableCommand.Type = TgCall.self
 
 struct TgCall: Tool {
@@ -13,9 +13,9 @@ struct TgCall: Tool {
         commandName: "tg-call",
         abstract: "Call any method of Telegram's API as an account.",
         discussion: """
-            The parameters are a JSON object, as docs/tl.md describes them; the result is JSON on standard output. Wherever a peer \
-            is wanted, me, @name, a t.me link or an id as the Bot API writes it will do. What Telegram refuses is JSON on standard \
-            error, and the exit status is 75 when it wants a wait, 77 when the session is not valid (any more), else 1.
+            The parameters are a JSON object, as docs/tl.md describes it; the result is JSON on standard output. In place of a peer \
+            you can give me, @name, a t.me link or a Bot API id. When Telegram refuses a call, the error is JSON on standard error, \
+            and the exit status is 75 if Telegram demands a wait, 77 if the session is not valid, otherwise 1.
 
             Examples: tg-call --session alice users.getFullUser '{"id": "@durov"}'
                       tg-call messages.getHistory - < query.json | jq .messages
@@ -28,13 +28,13 @@ struct TgCall: Tool {
     @OptionGroup var common: CommonOptions
     @OptionGroup var account: AccountOptions
     @OptionGroup var calls: CallArguments
-    @OptionGroup(title: "Looking things up, without a session") var lookup: LookupOptions
+    @OptionGroup(title: "Looking up the schema, without a session") var lookup: LookupOptions
 
     func validate() throws {
         let ways = [calls.method != nil, calls.each, lookup.list != nil, lookup.describe != nil].filter { $0 }.count
-        guard ways > 0 else { throw ValidationError("which method? tg-call --list PATTERN finds one") }
+        guard ways > 0 else { throw ValidationError("no method is given; tg-call --list PATTERN finds one") }
         guard ways == 1 else {
-            throw ValidationError("a METHOD, --each, --list and --describe are four things to do")
+            throw ValidationError("give only one of METHOD, --each, --list and --describe")
         }
     }
 
@@ -46,7 +46,7 @@ struct TgCall: Tool {
             return found.isEmpty ? .no : .success
         }
         let caller = Caller(runtime: runtime, output: output, arguments: calls)
-        // Without a session, what is wrong with the call is said all the same.
+        // A wrong method name is reported even when no session is given.
         if let method = calls.method, account.name == nil {
             try MethodNames(account.connection.readSchema()).check(method)
         }
@@ -59,36 +59,38 @@ struct TgCall: Tool {
     }
 }
 
-/// What is called, and how.
+/// The arguments of calls.
 struct CallArguments: ParsableArguments, Sendable {
-    @Argument(help: "The method: messages.getHistory.") var method: String?
+    @Argument(help: "The method, for example messages.getHistory.") var method: String?
 
-    @Argument(help: "Its parameters, a JSON object; - reads it from standard input.") var json: String = "{}"
+    @Argument(help: "The method's parameters, a JSON object; - reads it from standard input.") var json: String = "{}"
 
     @Flag(
         help: """
-            Call what each line of standard input says, {"method": …, "params": {…}}, one after the other, and answer each with \
-            a line, {"result": …} or {"error": …}; an "id" is repeated.
+            Execute the call on each line of standard input, {"method": …, "params": {…}}, one after the other. Write one line \
+            for each, {"result": …} or {"error": …}, with the "id" of the call if it has one.
             """)
     var each = false
 
-    @Flag(help: "Write results in many lines.") var pretty = false
+    @Flag(help: "Write results indented, on several lines.") var pretty = false
 
     @Option(
         help: ArgumentHelp(
-            "Keep to waits that Telegram wants, up to so long a call: 30, 90s, 10m.",
+            "Wait when Telegram demands it, up to this time per call: 30, 90s, 10m. Default: 0, no waiting.",
             valueName: "seconds"))
     var waitFlood: WaitLimit = WaitLimit(.zero)
 
-    @Option(help: ArgumentHelp("How long a call may take, without such waits.", valueName: "duration"))
+    @Option(help: ArgumentHelp("The longest time for a call, without such waits.", valueName: "duration"))
     var timeout: Span = Span(.seconds(60))
 
     func validate() throws {
-        if each, pretty { throw ValidationError("--pretty does not go with --each, which answers a line a call") }
+        if each, pretty {
+            throw ValidationError("--pretty cannot be combined with --each, which writes one line per call")
+        }
     }
 }
 
-/// A number of seconds, or a duration with its units.
+/// A duration given as a number of seconds or with a unit.
 struct WaitLimit: ExpressibleByArgument, Sendable, CustomStringConvertible {
     let duration: Duration
 

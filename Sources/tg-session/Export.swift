@@ -10,10 +10,10 @@ import System
 struct Export: SessionCommand {
     static let configuration = CommandConfiguration(
         commandName: "export",
-        abstract: "Write a session as a string that Telethon or Pyrogram takes.",
+        abstract: "Write a session as a string for Telethon or Pyrogram.",
         discussion: """
-            Whoever has the string is the account. It goes to standard output, and to a terminal only with --yes. The session must \
-            not be used in both places at the same time.
+            The string gives full access to the account. It is written to standard output, and to a terminal only with --yes. Do not \
+            use the session in both places at the same time.
 
             Example: (umask 077; tg-session export me --telethon > secret)
             """)
@@ -21,16 +21,16 @@ struct Export: SessionCommand {
     @OptionGroup var common: CommonOptions
     @OptionGroup var session: SessionArgument
 
-    @Flag(help: "In the form of Telethon.")
+    @Flag(help: "Write a Telethon string.")
     var telethon = false
 
-    @Flag(help: "In the form of Pyrogram, Hydrogram and Kurigram.")
+    @Flag(help: "Write a string for Pyrogram, Hydrogram and Kurigram.")
     var pyrogram = false
 
-    @Flag(help: "Also when standard output is a terminal.")
+    @Flag(help: "Write the string even if standard output is a terminal.")
     var yes = false
 
-    @OptionGroup(title: "For Pyrogram, whose sessions hold the application's number") var connection: ConnectionOptions
+    @OptionGroup(title: "For Pyrogram, whose sessions contain the api_id") var connection: ConnectionOptions
 
     func validate() throws {
         guard telethon != pyrogram else { throw ValidationError("give one of --telethon and --pyrogram") }

@@ -9,10 +9,10 @@ import Stage
 struct Import: SessionCommand {
     static let configuration = CommandConfiguration(
         commandName: "import",
-        abstract: "Take over a session of Telethon, Pyrogram, Hydrogram or Kurigram.",
+        abstract: "Import a session of Telethon, Pyrogram, Hydrogram or Kurigram.",
         discussion: """
-            From a session file, which is only read, or from a session string. Nothing must use the session elsewhere from then on: \
-            Telegram ends one that is used twice.
+            The session comes from a session file, which is not changed, or from a session string. Stop every other program that \
+            uses it: Telegram ends a session that is used twice at the same time.
 
             Examples: tg-session import me --telethon ~/old/me.session
                       tg-session import me --string-file secret
@@ -22,14 +22,15 @@ struct Import: SessionCommand {
     @OptionGroup var common: CommonOptions
     @OptionGroup var session: SessionArgument
 
-    @Option(help: ArgumentHelp("A session file of Telethon.", valueName: "file"))
+    @Option(help: ArgumentHelp("Read a Telethon session file.", valueName: "file"))
     var telethon: String?
 
-    @Option(help: ArgumentHelp("A session file of Pyrogram, Hydrogram or Kurigram.", valueName: "file"))
+    @Option(help: ArgumentHelp("Read a session file of Pyrogram, Hydrogram or Kurigram.", valueName: "file"))
     var pyrogram: String?
 
     @Option(
-        help: ArgumentHelp("A file that holds a session string of any of these; -: standard input.", valueName: "file"))
+        help: ArgumentHelp(
+            "Read a session string of any of these from a file, or from standard input if -.", valueName: "file"))
     var stringFile: String?
 
     func validate() throws {
@@ -40,9 +41,9 @@ struct Import: SessionCommand {
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
         let place = try session.place(runtime)
-        let taken = try await taken(Questions(runtime.shutdown))
+        let taken = try await taken(Questions(stop: runtime.shutdown.descriptor))
         try place.store.save(taken, as: place.name, isNew: true)
-        runtime.log.notice("imported: the session '\(place.name)' is kept", metadata: ["dc": "\(taken.dataCenter)"])
+        runtime.log.notice("imported: the session '\(place.name)' is stored", metadata: ["dc": "\(taken.dataCenter)"])
         return .success
     }
 

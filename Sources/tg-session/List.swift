@@ -9,12 +9,12 @@ import System
 struct List: SessionCommand {
     static let configuration = CommandConfiguration(
         commandName: "list",
-        abstract: "Show all sessions, and which process uses each.",
+        abstract: "List all sessions, with the process that uses each.",
         discussion: "Example: tg-session list --json | jq -r 'select(.pid).name'")
 
     @OptionGroup var common: CommonOptions
 
-    @Flag(help: "One JSON object a line.")
+    @Flag(help: "Print one JSON object per line.")
     var json = false
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
@@ -29,11 +29,11 @@ struct List: SessionCommand {
     }
 }
 
-/// What may be shown of a session: no keys.
+/// Describes a session without its keys.
 struct SessionSummary: Sendable {
     private let name: String
     private let session: AccountSession?
-    /// Why it cannot be read.
+    /// The reason why the session cannot be read; nil if it can.
     let problem: String?
     private let pid: Int32?
     private let isShared: Bool
@@ -58,7 +58,7 @@ struct SessionSummary: Sendable {
         ])
     }
 
-    /// For people: name, id, kind, data centre, process.
+    /// A line for people: name, id, kind, data centre and process, separated by tabs.
     var line: String {
         guard let session else { return "\(name)\t\(problem ?? "")" }
         let id = session.userID.map { "\($0)" } ?? "?"

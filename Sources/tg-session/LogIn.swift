@@ -9,11 +9,11 @@ import System
 struct LogIn: SessionCommand {
     static let configuration = CommandConfiguration(
         commandName: "login",
-        abstract: "Log in, and keep the session under a name.",
+        abstract: "Log in, and store the session under a name.",
         discussion: """
-            Asks for the phone number, the code that Telegram sends and, where the account has one, the second factor's password; an \
-            empty line instead of a code has another one sent. What is typed is not shown but for the number. Without a terminal, \
-            the answers are lines of standard input, in this order. New numbers are registered in Telegram's own applications.
+            Asks for the phone number, for the code that Telegram sends and, if the account has one, for the two-factor password. An \
+            empty line in place of the code requests another code. Only the phone number is shown while you type. Without a terminal, \
+            the answers are lines of standard input, in this order. New numbers must be registered in Telegram's own applications.
 
             Examples: tg-session login me
                       tg-session login me --qr
@@ -24,36 +24,38 @@ struct LogIn: SessionCommand {
     @OptionGroup var common: CommonOptions
     @OptionGroup var session: SessionArgument
 
-    @Flag(help: "Log a bot in, by its token.")
+    @Flag(help: "Log in a bot with its token.")
     var bot = false
 
-    @Flag(help: "Show a QR code, to be accepted in Telegram on another device (Settings, Devices).")
+    @Flag(help: "Show a QR code, and accept it in Telegram on another device (Settings, Devices).")
     var qr = false
 
     @Option(
         help: ArgumentHelp(
-            "A file that holds the bot token. Default: TG_BOT_TOKEN from the environment.", valueName: "file"))
+            "Read the bot token from a file. Default: TG_BOT_TOKEN from the environment.", valueName: "file"))
     var tokenFile: String?
 
-    @Option(help: ArgumentHelp("A file that holds the phone number.", valueName: "file"))
+    @Option(help: ArgumentHelp("Read the phone number from a file.", valueName: "file"))
     var phoneFile: String?
 
-    @Option(help: ArgumentHelp("A file that holds the code, which may come into being later.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp(
+            "Read the code from a file; wait up to 10 minutes for the file to appear.", valueName: "file"))
     var codeFile: String?
 
-    @Option(help: ArgumentHelp("A file that holds the second factor's password.", valueName: "file"))
+    @Option(help: ArgumentHelp("Read the two-factor password from a file.", valueName: "file"))
     var passwordFile: String?
 
-    @Flag(help: "Put the session in the place of one that has the name.")
+    @Flag(help: "Replace an existing session of the same name.")
     var replace = false
 
-    @Flag(help: "Log in at Telegram's test servers.")
+    @Flag(help: "Use Telegram's test servers.")
     var test = false
 
     @OptionGroup(title: "Reaching Telegram") var connection: ConnectionOptions
 
     func validate() throws {
-        guard !(bot && qr) else { throw ValidationError("--bot and --qr are two ways to log in") }
+        guard !(bot && qr) else { throw ValidationError("give only one of --bot and --qr") }
         if bot && (phoneFile ?? codeFile ?? passwordFile) != nil {
             throw ValidationError("a bot has no phone number, code or password")
         }
@@ -67,14 +69,15 @@ struct LogIn: SessionCommand {
             try await Login.run(at: place, settings, isTest: test, replaces: replace) { login in
                 if let token { return try await login.asBot(token: token) }
                 let dialogue = LoginDialogue(
-                    login: login, questions: Questions(runtime.shutdown), phoneFile: phoneFile, codeFile: codeFile,
+                    login: login, questions: Questions(stop: runtime.shutdown.descriptor), phoneFile: phoneFile,
+                    codeFile: codeFile,
                     passwordFile: passwordFile)
                 return try await qr ? dialogue.byQR() : dialogue.byPhone()
             }
         }
         guard let owner else { throw CancellationError() }
         runtime.log.notice(
-            "logged in\(owner.isBot ? " as a bot" : ""): the session '\(place.name)' is kept",
+            "logged in\(owner.isBot ? " as a bot" : ""): the session '\(place.name)' is stored",
             metadata: ["user": "\(owner.userID)"])
         return .success
     }

@@ -11,13 +11,13 @@ import System
 struct LogOut: SessionCommand {
     static let configuration = CommandConfiguration(
         commandName: "logout",
-        abstract: "End a session at Telegram, and remove its file.",
+        abstract: "End a session at Telegram, and delete its file.",
         discussion: "Example: tg-session logout old")
 
     @OptionGroup var common: CommonOptions
     @OptionGroup var session: SessionArgument
 
-    @Flag(help: "Remove the file only: Telegram is not told, and whoever has a copy is still logged in.")
+    @Flag(help: "Only delete the file. The session stays valid at Telegram, and copies of the file still give access.")
     var local = false
 
     @OptionGroup(title: "Reaching Telegram") var connection: ConnectionOptions

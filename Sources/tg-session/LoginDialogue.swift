@@ -1,10 +1,11 @@
 import Accounts
 import System
 
-/// Logging a person in: what is asked, and how often.
+/// Logs a user in, and asks for the number, the code and the password as they are needed.
 struct LoginDialogue: Sendable {
-    /// Wrong codes and passwords.
-    private static let attempts = 3
+    /// The most attempts at a code or a password, and the most codes that are requested.
+    private static let maxAttempts = 3
+    private static let maxCodes = 10
 
     let login: Login
     let questions: Questions
@@ -17,10 +18,10 @@ struct LoginDialogue: Sendable {
             "phone number, with the country's code: ", "phone number", phoneFile, isShown: true)
         var code = try await login.sendCode(phone: phone)
         for attempt in 1... {
-            await questions.tell("the code is sent \(code.way)")
-            let digits = try await answer("code (nothing for another one): ", "code", codeFile)
+            await questions.showLine("the code is sent \(code.way)")
+            let digits = try await answer("code (empty for another one): ", "code", codeFile)
             guard !digits.isEmpty else {
-                guard attempt < 10 else { break }
+                guard attempt < LoginDialogue.maxCodes else { break }
                 code = try await login.resendCode(code)
                 continue
             }
@@ -28,8 +29,8 @@ struct LoginDialogue: Sendable {
             case .done(let owner): return owner
             case .passwordNeeded: return try await byPassword()
             case .wrong:
-                guard attempt < LoginDialogue.attempts, codeFile == nil else { break }
-                await questions.tell("the code is wrong")
+                guard attempt < LoginDialogue.maxAttempts, codeFile == nil else { break }
+                await questions.showLine("the code is wrong")
                 continue
             }
             break
@@ -51,11 +52,11 @@ struct LoginDialogue: Sendable {
 
     private func byPassword() async throws -> Login.Owner {
         let hint = try await login.passwordHint().map { " (hint: \(LoginDialogue.printable($0)))" } ?? ""
-        for _ in 0..<LoginDialogue.attempts {
-            let password = try await answer("password of the second factor\(hint): ", "password", passwordFile)
+        for _ in 0..<LoginDialogue.maxAttempts {
+            let password = try await answer("two-factor password\(hint): ", "password", passwordFile)
             if case .done(let owner) = try await login.checkPassword(password) { return owner }
             if passwordFile != nil { break }
-            await questions.tell("the password is wrong")
+            await questions.showLine("the password is wrong")
         }
         throw AccountError(.loginRefused, "the password is wrong")
     }
@@ -67,8 +68,8 @@ struct LoginDialogue: Sendable {
         return try await questions.ask(question, what, isShown: isShown)
     }
 
-    /// Words of somebody else's on a terminal.
-    private static func printable(_ text: String) -> String {
+    /// Returns at most 64 characters of another person's text, without control characters, which could change the terminal.
+    static func printable(_ text: String) -> String {
         String(
             String.UnicodeScalarView(
                 text.unicodeScalars.prefix(64).filter { $0.value >= 32 && !(127...159).contains($0.value) }))

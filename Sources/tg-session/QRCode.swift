@@ -1,14 +1,14 @@
 import CQRCode
 
-/// A QR code, drawn with half blocks: two rows of modules a line.
+/// Draws a QR code with half-block characters, two rows of modules per line.
 struct QRCode {
     private let width: Int
     private let modules: [Bool]
 
-    /// What readers need around it.
+    /// The light border that readers need, in modules.
     private static let margin = 2
 
-    /// nil for more than fits one.
+    /// Encodes a text; nil when it is too long for a QR code.
     init?(_ text: String) {
         guard let code = QRcode_encodeString8bit(text, 0, QR_ECLEVEL_L) else { return nil }
         defer { QRcode_free(code) }
@@ -22,7 +22,7 @@ struct QRCode {
         return modules[row * width + column]
     }
 
-    /// For a terminal: light on dark, whatever its colours are.
+    /// The drawing for a terminal, light on dark in any colour scheme.
     var text: String {
         let (margin, end) = (QRCode.margin, width + QRCode.margin)
         return stride(from: -margin, to: end, by: 2).map { row in

@@ -1,35 +1,39 @@
 import System
 import Accounts
 import Glibc
-import Stage
 import Synchronization
 
-/// Asks people on the terminal, or reads the answers from standard input where that is none. Secrets are not shown.
+/// Asks the user on the terminal, without showing secrets, or reads the answers from standard input when that is no terminal.
 final class Questions: Sendable {
-    private static let patience = Duration.seconds(600)
-    private static let longestAnswer = 4096
+    private static let timeout = Duration.seconds(600)
+    private static let maxAnswerBytes = 4096
 
-    private let shutdown: Shutdown
+    private let stop: Int32
+    private let input: Int32
     private let thread = BlockingThread()
     private let unread = Mutex<[UInt8]>([])
-    /// nil: there is nobody to be asked.
+    /// nil when the input is no terminal.
     private let terminal: Int32?
 
-    init(_ shutdown: Shutdown) {
-        self.shutdown = shutdown
-        let descriptor = isatty(STDIN_FILENO) == 1 ? open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY) : -1
+    /// - Parameters:
+    ///   - stop: a descriptor that becomes readable when waiting must end.
+    ///   - input: the descriptor of the answers.
+    init(stop: Int32, input: Int32 = STDIN_FILENO) {
+        (self.stop, self.input) = (stop, input)
+        let descriptor = isatty(input) == 1 ? open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY) : -1
         terminal = descriptor >= 0 ? descriptor : nil
     }
 
     deinit { if let terminal { close(terminal) } }
 
-    /// One line, without its end.
+    /// Asks a question, and returns the answer: one line, without its line end.
     ///
-    /// - Parameter what: names it in errors.
-    /// - Throws: `AccountError`, `loginRefused`, when there is none; `timedOut`.
+    /// - Parameter what: the name of the answer, for errors.
+    /// - Throws: `AccountError`: `loginRefused` when there is no answer, `timedOut` after ten minutes; `CancellationError` when `stop`
+    ///   becomes readable.
     func ask(_ question: String, _ what: String, isShown: Bool) async throws -> String {
         try await thread.run { [self] in
-            guard let terminal else { return try line(from: STDIN_FILENO, what) }
+            guard let terminal else { return try line(from: input, what) }
             write(question, to: terminal)
             var before = termios()
             guard !isShown, tcgetattr(terminal, &before) == 0 else { return try line(from: terminal, what) }
@@ -44,18 +48,21 @@ final class Questions: Sendable {
         }
     }
 
-    /// A line for people.
-    func tell(_ line: String) async { await thread.run { [self] in show("\(line)\n") } }
+    /// Shows a line of text.
+    func showLine(_ line: String) async { await thread.run { [self] in show("\(line)\n") } }
 
+    /// Shows text on the terminal, or on standard error without one.
     func show(_ text: String) { write(text, to: terminal ?? STDERR_FILENO) }
 
-    /// What a file holds, once it is there: others may bring a code that way.
+    /// Returns the first line of a file, and waits up to ten minutes for the file to appear: another program may deliver a code that way.
+    ///
+    /// - Throws: `ToolError`, `configuration`, when the file cannot be read or stays empty.
     func contents(of path: String, _ what: String) async throws -> String {
-        let end = ContinuousClock.now + Questions.patience
+        let end = ContinuousClock.now + Questions.timeout
         while access(path, R_OK) != 0, errno == ENOENT, ContinuousClock.now < end {
             try await Task.sleep(for: .milliseconds(200))
         }
-        // Who has just made it may not have written to it yet.
+        // The program that created the file may not have written to it yet.
         for _ in 0..<10 {
             let text = try await thread.run { [self] in try firstLine(of: path, what, until: end) }
             if !text.isEmpty { return text }
@@ -65,7 +72,7 @@ final class Questions: Sendable {
     }
 
     private func firstLine(of path: String, _ what: String, until end: ContinuousClock.Instant) throws -> String {
-        // A named pipe that nobody writes to yet must not hold up the end.
+        // Opening a named pipe without a writer must not block.
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else {
             throw ToolError(
@@ -73,7 +80,7 @@ final class Questions: Sendable {
         }
         defer { close(descriptor) }
         try wait(for: descriptor, until: end, what)
-        var bytes = [UInt8](repeating: 0, count: Questions.longestAnswer)
+        var bytes = [UInt8](repeating: 0, count: Questions.maxAnswerBytes)
         let count = read(descriptor, &bytes, bytes.count)
         let line = bytes.prefix(max(0, count)).prefix { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") }
         return String(decoding: line, as: UTF8.self)
@@ -81,15 +88,16 @@ final class Questions: Sendable {
 
     private func line(from descriptor: Int32, _ what: String) throws -> String {
         var buffer = [UInt8](repeating: 0, count: 1024)
-        let end = ContinuousClock.now + Questions.patience
+        let end = ContinuousClock.now + Questions.timeout
         while true {
             if let line = unread.withLock({ Questions.cut(&$0) }) { return line }
             try wait(for: descriptor, until: end, what)
             let count = read(descriptor, &buffer, buffer.count)
             if count < 0 && errno == EINTR { continue }
             if count == 0, let rest = unread.withLock({ Questions.takeAll(&$0) }) { return rest }
-            guard count > 0, unread.withLock({ $0.count }) < Questions.longestAnswer else {
-                throw AccountError(.loginRefused, "no \(what) is given: it is a line of standard input, or in a file")
+            guard count > 0, unread.withLock({ $0.count }) < Questions.maxAnswerBytes else {
+                throw AccountError(
+                    .loginRefused, "no \(what) is given: write it as a line to standard input, or into a file")
             }
             unread.withLock { $0 += buffer.prefix(count) }
         }
@@ -102,7 +110,7 @@ final class Questions: Sendable {
         return String(decoding: line.last == UInt8(ascii: "\r") ? line.dropLast() : line, as: UTF8.self)
     }
 
-    /// The last line, when its end is missing.
+    /// Takes the last line, which may lack its line end.
     private static func takeAll(_ bytes: inout [UInt8]) -> String? {
         guard !bytes.isEmpty else { return nil }
         defer { bytes = [] }
@@ -112,11 +120,11 @@ final class Questions: Sendable {
     private func wait(for descriptor: Int32, until end: ContinuousClock.Instant, _ what: String) throws {
         var watched = [
             pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
-            pollfd(fd: shutdown.descriptor, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: stop, events: Int16(POLLIN), revents: 0),
         ]
         while true {
             let left = (end - .now).components.seconds
-            guard left > 0 else { throw AccountError(.timedOut, "nobody has given a \(what)") }
+            guard left > 0 else { throw AccountError(.timedOut, "no \(what) was given in time") }
             let count = poll(&watched, 2, Int32(left) * 1000)
             if watched[1].revents != 0 { throw CancellationError() }
             if count > 0 { return }

@@ -9,13 +9,13 @@ import System
 struct Status: SessionCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",
-        abstract: "Show what is known of a session, as JSON; with --check, ask Telegram whether it is good.",
+        abstract: "Print a session's state as JSON; with --check, ask Telegram whether the session is valid.",
         discussion: "Example: tg-session status me --check && echo logged in")
 
     @OptionGroup var common: CommonOptions
     @OptionGroup var session: SessionArgument
 
-    @Flag(help: "Ask Telegram: exit status 77 when the session is not logged in (any more).")
+    @Flag(help: "Ask Telegram whether the session is logged in; the exit status is 77 if it is not.")
     var check = false
 
     @OptionGroup(title: "Reaching Telegram") var connection: ConnectionOptions

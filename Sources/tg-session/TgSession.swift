@@ -1,9 +1,10 @@
 package import ArgumentParser
 import Accounts
+import Options
 import Stage
 import System
 
-/// The tool, as the program that holds all tools runs it.
+/// The tool's command, which the program with all tools runs.
 package let command: any AsyncParsableCommand.Type = TgSession.self
 
 struct TgSession: AsyncParsableCommand {
@@ -11,14 +12,15 @@ struct TgSession: AsyncParsableCommand {
 
     static let configuration = CommandConfiguration(
         commandName: toolName,
-        abstract: "Accounts of Telegram: log in, share one with other tools, take sessions over, end them.",
+        abstract:
+            "Manage Telegram accounts: log in, share an account with other tools, import, export and end sessions.",
         discussion: """
-            A session is what it takes to be an account: a file, readable for its owner only, in the folder for state. Telegram ends \
-            one that is used twice at the same time; so one process uses it, and the others speak through that: tg-session run. \
-            Without it, a tool uses the session by itself, and others wait for its end.
+            A session is a file in the state folder, readable by its owner only, whose keys give access to an account. Telegram ends \
+            a session that two processes use at the same time. Therefore one process, tg-session run, owns the session, and the other \
+            tools connect through it. Without an owner, a tool uses the session alone, and other tools wait for it to end.
 
-            Logging in takes an api_id and an api_hash of your own (https://my.telegram.org), from TG_API_ID and TG_API_HASH. Codes \
-            and passwords are asked for on the terminal; without one, they are lines of standard input, or in files.
+            To log in, you need an api_id and an api_hash of your own (https://my.telegram.org) in TG_API_ID and TG_API_HASH. \
+            tg-session asks for codes and passwords on the terminal; without a terminal, it reads them from standard input or files.
 
             Examples: tg-session login me
                       tg-session login shop --bot          (token from TG_BOT_TOKEN)
@@ -38,10 +40,32 @@ extension SessionCommand {
     static var name: String { TgSession.toolName }
 }
 
-/// Which session.
+/// The argument that names a session.
 struct SessionArgument: ParsableArguments, Sendable {
     @Argument(help: "The session's name: letters, digits, '-', '_' and '.'.")
     var name: String
 
     func place(_ runtime: Runtime) throws -> NamedSession { try NamedSession(name, runtime) }
+}
+
+/// `tg-session run NAME`
+struct Run: SessionCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run",
+        abstract: "Own an account's connection, and share it with other tools until SIGTERM.",
+        discussion: """
+            Keeps one connection to Telegram, and serves every tool that uses the same session, through the socket NAME.sock beside \
+            the session file. Only the socket's owner can use it. Scripts can use it as well, with lines of JSON: see docs/session.md.
+
+            Example: tg-session run me & tg-listen --session me | tg-gate --admin 42
+            """)
+
+    @OptionGroup var common: CommonOptions
+    @OptionGroup var session: SessionArgument
+    @OptionGroup(title: "Reaching Telegram") var connection: ConnectionOptions
+
+    func run(_ runtime: Runtime) async throws -> ExitStatus {
+        try await session.place(runtime).own(connection, until: runtime.shutdown)
+        return .success
+    }
 }

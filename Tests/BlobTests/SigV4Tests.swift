@@ -1,5 +1,5 @@
 @testable import Blob
-import Digest
+import Crypto
 import Foundation
 import JSON
 import TestSupport

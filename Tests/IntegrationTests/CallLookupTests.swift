@@ -49,7 +49,7 @@ import Testing
     @Test(
         arguments: [
             (["messages.getHistroy"], "did you mean messages.getHistory"), (["getHistory"], "messages.getHistory"),
-            ([], "which method"), (["help.getConfig", "--each"], "four things"), (["help.getConfig", "{}", "x"], "x"),
+            ([], "no method"), (["help.getConfig", "--each"], "only one of"), (["help.getConfig", "{}", "x"], "x"),
             (["--each", "--pretty"], "--pretty"), (["help.getConfig", "--json"], "--json"),
             (["help.getConfig", "--wait-flood", "soon"], "--wait-flood"),
         ])

@@ -1,4 +1,4 @@
-import Digest
+import Crypto
 import Envelope
 import Foundation
 import JSON

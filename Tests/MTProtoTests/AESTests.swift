@@ -1,5 +1,5 @@
 import CAES
-import Digest
+import Crypto
 import Testing
 
 /// The expected digests were made with libcrypto's own mode IGE, which is deprecated there and used nowhere here.

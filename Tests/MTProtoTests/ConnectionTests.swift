@@ -6,7 +6,7 @@ import Testing
 
 @testable import MTProto
 
-/// Against the emulator's server, which rejects what Telegram would reject.
+/// Tests of connections to the emulator's server, which rejects everything that Telegram rejects.
 @Suite(.serialized) struct ConnectionTests {
     static let emulator = HostileServerTests.Shared()
 
@@ -120,7 +120,7 @@ import Testing
         let port = Int(listener.port)
         listener.stop()
         var settings = ConnectionSettings(addresses: [ServerAddress("127.0.0.1", port)], dataCenter: 2)
-        settings.patience = .seconds(2)
+        settings.connectTimeout = .seconds(2)
         let failure = try await Talk.over(settings) { talk in
             await #expect(throws: MTProtoError.self) {
                 _ = try await talk.connection.call([0, 0, 0, 0], within: .milliseconds(400))

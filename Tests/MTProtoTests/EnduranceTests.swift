@@ -3,7 +3,7 @@ import JSON
 import TestSupport
 import Testing
 
-/// What a server may do at any time, and clients live through: nothing is lost, nothing is done twice.
+/// Tests of events that a server may cause at any time: no call is lost, and none is executed twice.
 @Suite(.serialized) struct EnduranceTests {
     static let habits: [JSONObject] = [
         ["containers": "always", "gzip": "always"], ["containers": "never", "gzip": "never"],
@@ -28,7 +28,7 @@ import Testing
             }
         }
         try await Self.expectEach(20, in: emulator)
-        // A salt that is too old is no mistake of this side.
+        // An outdated salt (48) is not this side's fault.
         let violations = try await emulator.violations().filter { $0["code"]?.int != 48 }
         #expect(violations == [])
     }

@@ -1,10 +1,10 @@
-import Digest
+import Crypto
 import TL
 import Testing
 
 @testable import MTProto
 
-/// All of a connection but its socket, with a server that is a value.
+/// Tests of a connection without its socket, with a server that is a value.
 @Suite struct EngineTests {
     /// A server that makes keys, and answers each call with its own bytes.
     struct Server {
@@ -35,8 +35,8 @@ import Testing
             unread = greeting
         }
 
-        /// Passes on what both sides have to say, until neither says anything.
-        mutating func talk() throws -> [Engine.Event] {
+        /// Exchanges both sides' packets until neither has one.
+        mutating func talk() throws -> [SessionEvent] {
             while true {
                 unread += engine.takeUnsent()
                 var rest = unread[...]
@@ -75,7 +75,7 @@ import Testing
             }
         }
 
-        /// The id of a client's message stands where a server's would.
+        /// Marks a client's message id as one of a server, so that the client's own code can read the packet.
         private static func asServers(_ packet: [UInt8]) -> [UInt8] {
             var packet = packet
             packet[8] |= 1
@@ -115,7 +115,7 @@ import Testing
             return TLBytes { $0.bool(true) }
         }
 
-        /// That the inner message, under the permanent key, names both keys and has the id of the outer one.
+        /// Checks that the inner message, encrypted with the permanent key, names both keys and has the outer message's id.
         private func checkBinding(_ body: [UInt8], _ id: Int64, _ key: AuthKey) throws {
             let permanent = try #require(keys.first)
             var reader = TLReader(body)
@@ -123,7 +123,7 @@ import Testing
             #expect(try reader.long() == permanent.id)
             let (nonce, _, encrypted) = (try reader.long(), try reader.int(), try reader.bytes())
             let messageKey = encrypted.dropFirst(8).prefix(16)
-            let plain = MessageCipher(first: permanent, messageKey: messageKey).decrypted(encrypted.dropFirst(24))
+            let plain = MessageCipher(version1: permanent, messageKey: messageKey).decrypted(encrypted.dropFirst(24))
             var inner = TLReader(plain)
             _ = try inner.raw(16)
             #expect(try inner.long() == id)
@@ -141,7 +141,7 @@ import Testing
         writer.word(1)
     }
 
-    static func answers(_ events: [Engine.Event]) -> [CallID] {
+    static func answers(_ events: [SessionEvent]) -> [CallID] {
         events.compactMap { if case .answer(let call, .success) = $0 { call } else { nil } }
     }
 
@@ -151,7 +151,7 @@ import Testing
         try server.connect()
         let events = try server.talk()
         #expect(Self.answers(events) == [1])
-        let told = events.compactMap { if case .key(let key) = $0 { key } else { nil } }
+        let told = events.compactMap { if case .connection(.key(let key)) = $0 { key } else { nil } }
         #expect(told == server.keys && told.count == 1)
     }
 
@@ -164,12 +164,12 @@ import Testing
         #expect(Self.answers(try server.talk()) == [1])
         #expect(server.keys.count == 2)
         #expect(server.bound == [server.keys[1].id])
-        // A call on its way, a day later.
+        // A day later, while a call waits for its answer.
         try server.engine.call(2, Self.request)
         try server.engine.flush(at: server.now)
         _ = server.engine.takeUnsent()
-        server.now.steady += Double(Engine.temporarySeconds) - Engine.replacedBefore
-        server.now.wall += Double(Engine.temporarySeconds) - Engine.replacedBefore
+        server.now.steady += Double(Engine.temporarySeconds) - Engine.replacedBeforeSeconds
+        server.now.wall += Double(Engine.temporarySeconds) - Engine.replacedBeforeSeconds
         #expect(server.engine.deadline <= server.now.steady)
         #expect(throws: MTProtoError.self) { try server.engine.tick(at: server.now) }
         server.engine.disconnected()
@@ -212,7 +212,7 @@ import Testing
         try server.engine.call(4, Self.request)
         try server.connect()
         #expect(Self.answers(try server.talk()).sorted() == [2, 3, 4])
-        // What was answered does not count any more.
+        // Answered calls do not count towards the limits.
         for call in 5...7 { try server.engine.call(CallID(call), Self.request) }
     }
 }

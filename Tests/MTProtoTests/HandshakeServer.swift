@@ -1,10 +1,10 @@
-import Digest
+import Crypto
 import TL
 import Testing
 
 @testable import MTProto
 
-/// The server's side of a key exchange, which checks what a client sends.
+/// The server's side of a key exchange, which checks the client's messages.
 struct HandshakeServer {
     /// Made for these tests, and used nowhere else.
     static let key = ServerKey(
@@ -118,7 +118,7 @@ struct HandshakeServer {
         }
     }
 
-    /// What was padded and encrypted by RSA_PAD, as the other side undoes it.
+    /// Decrypts data that was padded and encrypted by RSA_PAD.
     private static func decrypt(_ encrypted: [UInt8]) -> [UInt8] {
         let block = BigNumber(encrypted)
             .power(BigNumber(privateExponent), modulo: BigNumber(key.modulus)).bytes(256)

@@ -2,7 +2,7 @@ import Testing
 
 @testable import MTProto
 
-/// Keys are made with a server that is a value, message by message.
+/// Tests of the key exchange with a server that is a value, message by message.
 @Suite struct HandshakeTests {
     static func handshake(_ kind: Handshake.Kind = .permanent) -> Handshake {
         Handshake(kind, dataCenter: -10_002, keys: [.telegram, HandshakeServer.key], random: .system)
@@ -47,7 +47,7 @@ import Testing
     @Test func `Every altered byte of the server's messages is detected`() throws {
         var (client, server) = (Self.handshake(), try HandshakeServer())
         let first = try server.answerPQ(client.opening)
-        // The server's own nonce, and what follows the first key that is not known here, can be anything.
+        // The server's own nonce, and the data after the first unknown key, may have any value.
         for place in Array(0..<20) + [36] {
             var (copy, altered) = (client, first)
             altered[place] ^= 1

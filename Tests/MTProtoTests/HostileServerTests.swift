@@ -5,11 +5,11 @@ import Testing
 
 @testable import MTProto
 
-/// What the emulator's server does wrong, each really on the wire, is refused, and nothing of it is believed.
+/// Tests with faults of the emulator's server on a real connection: each is refused, and none of its data is used.
 @Suite(.serialized) struct HostileServerTests {
     static let emulator = Shared()
 
-    /// Starts the emulator once for all.
+    /// Starts one emulator for all tests.
     actor Shared {
         private var emulator: MTProtoEmulator?
 
@@ -35,12 +35,12 @@ import Testing
         "garbage", "frame_length",
     ]
 
-    /// How a connection ends, or a call in it.
+    /// Returns the error with which a connection, or a call on it, ends.
     static func failure(_ emulator: MTProtoEmulator, _ settings: ConnectionSettings) async -> (any Error)? {
         do {
             let answer = try await Talk.over(settings) { talk in
                 let answer = try await talk.askForDataCenter()
-                // What follows an answer is checked, too.
+                // Messages after an answer are checked as well.
                 try await Task.sleep(for: .milliseconds(300))
                 return answer
             }

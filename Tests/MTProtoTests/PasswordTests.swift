@@ -4,7 +4,7 @@ import Testing
 
 @testable import MTProto
 
-/// The emulator checks the proof by the arithmetic that is published, in Python's numbers.
+/// Tests of the password proof, which the emulator checks with the published arithmetic in Python's integers.
 @Suite struct PasswordTests {
     static func login(_ talk: Talk, _ emulator: MTProtoEmulator, _ password: String) async throws -> Int64? {
         let phone: JSON = "15550100055"

@@ -4,7 +4,7 @@ import Testing
 
 @testable import MTProto
 
-/// A session and the server's side of it, without anything in between.
+/// A session and the server's side of it, without a connection between them.
 struct Peer {
     static let key = AuthKey((0..<256).map { UInt8(truncatingIfNeeded: $0 * 31 + 7) })
 
@@ -14,10 +14,11 @@ struct Peer {
     var serverCount: Int32 = 0
     private var lastID: Int64 = 0
 
-    init(initialization: [UInt8] = []) throws {
+    /// - Parameter clockError: seconds by which the client's idea of the server's time is wrong.
+    init(initialization: [UInt8] = [], clockError: Double = 0) throws {
         key = try #require(Peer.key)
         var clock = ServerClock()
-        clock.set(now.wall, at: now)
+        clock.set(now.wall + clockError, at: now)
         session = Session(
             key, salt: 5, clock: clock, Session.Settings(initialization: initialization), at: now, random: .system)
     }
@@ -27,14 +28,14 @@ struct Peer {
         now.steady += seconds
     }
 
-    /// A new id of the server's.
+    /// Returns a new message id of the server.
     mutating func nextID(secondsAgo: Double = 0) -> Int64 {
         let id = Int64((now.wall - secondsAgo) * 4_294_967_296) & ~3 | 1
         lastID = max(id, lastID + 4)
         return secondsAgo == 0 ? lastID : id
     }
 
-    /// Sends what the server has to say; what it came to.
+    /// Delivers a message of the server, and returns the resulting events.
     mutating func deliver(
         _ body: [UInt8], id: Int64? = nil, isContent: Bool = true, sessionID: Int64? = nil
     ) throws -> [SessionEvent] {
@@ -51,7 +52,7 @@ struct Peer {
         var constructor: UInt32? { TLReader(body).next }
     }
 
-    /// What the client sends now, containers unpacked; the server's view of it is checked.
+    /// Returns the client's messages to be sent now, unpacked from containers, after checking them as a server does.
     mutating func sent() throws -> [[Received]] {
         try session.flush(at: now).map { sealed in
             let message = try EncryptedMessage(opening: sealed.packet, key, from: .client)
@@ -105,11 +106,11 @@ struct Peer {
 }
 
 extension [SessionEvent] {
-    /// Answers by the numbers of their calls.
+    /// The answers by the numbers of their calls.
     var answers: [CallID: [UInt8]] {
         reduce(into: [:]) { if case .answer(let call, .success(let bytes)) = $1 { $0[call] = bytes } }
     }
 
-    var updates: [[UInt8]] { compactMap { if case .update(let bytes) = $0 { bytes } else { nil } } }
-    var hasGap: Bool { contains { if case .created = $0 { true } else { false } } }
+    var updates: [[UInt8]] { compactMap { if case .connection(.update(let bytes)) = $0 { bytes } else { nil } } }
+    var hasGap: Bool { contains { if case .connection(.gap) = $0 { true } else { false } } }
 }

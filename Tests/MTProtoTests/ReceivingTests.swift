@@ -3,7 +3,7 @@ import Testing
 
 @testable import MTProto
 
-/// Which messages of a server are taken.
+/// Tests of the messages that a session accepts from a server.
 @Suite struct ReceivingTests {
     static let update: [UInt8] = [1, 2, 3, 4, 5, 6, 7, 8]
 
@@ -16,7 +16,7 @@ import Testing
         peer.wait(1)
         let sent = try peer.sentAtOnce()
         #expect(sent.map(\.constructor) == [ServiceID.ack])
-        #expect(try Session.list(try #require(sent.first).body[...]) == [id])
+        #expect(try Incoming.ids(try #require(sent.first).body[...]) == [id])
         #expect(try peer.sentAtOnce().isEmpty)
     }
 
@@ -83,7 +83,7 @@ import Testing
         var peer = try Peer()
         let early = peer.nextID()
         peer.wait(10)
-        for _ in 0..<ReceivedMessages.mostRemembered + 10 { _ = try peer.deliver(Self.update) }
+        for _ in 0..<ReceivedMessages.maxRemembered + 10 { _ = try peer.deliver(Self.update) }
         #expect(try peer.deliver(Self.update, id: early).updates.isEmpty)
     }
 

@@ -3,7 +3,7 @@ import Testing
 
 @testable import MTProto
 
-/// What a session sends, and what becomes of it.
+/// Tests of the messages that a session sends, and of the server's reactions.
 @Suite struct SendingTests {
     static let request: [UInt8] = [1, 2, 3, 4]
     static let answer: [UInt8] = [9, 8, 7, 6]
@@ -134,15 +134,14 @@ import Testing
         #expect(peer.session.id != id)
         let again = try peer.sentAtOnce()
         #expect(again.contains { $0.body == Self.request && $0.sequence == 1 })
-        // What was on its way in the old session is no reason to give up.
+        // Messages of the old session that were on their way are ignored.
         #expect(try peer.deliver(Self.answer, sessionID: id).isEmpty)
         let request = try #require(again.first { $0.body == Self.request })
         #expect(try peer.deliver(Peer.result(of: request.id, Self.answer)).answers == [1: Self.answer])
     }
 
     @Test func `A wrong clock is corrected from the server's time`() throws {
-        var peer = try Peer()
-        peer.session.clock.set(peer.now.wall - 3600, at: peer.now)
+        var peer = try Peer(clockError: -3600)
         peer.session.call(1, Self.request)
         let first = try #require(try peer.sentAtOnce().first)
         _ = try peer.deliver(Peer.refusal(of: first.id, code: 16), isContent: false)
@@ -191,10 +190,10 @@ import Testing
 
     @Test func `A silent server is pinged, then given up`() throws {
         var peer = try Peer()
-        peer.wait(Liveness.quiet + 1)
+        peer.wait(Liveness.quietSeconds + 1)
         try peer.session.tick(at: peer.now)
         #expect(try peer.sentAtOnce().contains { $0.constructor == ServiceID.pingDelayDisconnect })
-        peer.wait(Liveness.patience + 1)
+        peer.wait(Liveness.answerSeconds + 1)
         let failure = #expect(throws: MTProtoError.self) { try peer.session.tick(at: peer.now) }
         #expect(failure?.code == .disconnected)
     }

@@ -6,7 +6,7 @@ import Testing
 
 @testable import MTProto
 
-/// A connection to the emulator, in use.
+/// A connection to the emulator, with the calls that the tests need.
 struct Talk {
     static let schema = Result { try TLSchema() }
 
@@ -54,16 +54,16 @@ struct Talk {
         return try JSON(parsing: TLDecoder(schema).json(of: answer, as: request.result))
     }
 
-    /// A call that everybody may make, and its answer.
+    /// Makes a call that needs no login, and returns its answer.
     func askForDataCenter() async throws -> Int64? { try await call("help.getNearestDc")["this_dc"]?.int }
 
-    /// The id of whoever is logged in.
+    /// Returns the id of the logged-in user.
     func me() async throws -> Int64? {
         let users = try await call("users.getUsers", .object(["id": .array([.object(["_": "inputUserSelf"])])]))
         return users.array?.first?["id"]?.int
     }
 
-    /// Makes the server hand out what it takes to write to Bob.
+    /// Requests the access hash that messages to Bob need.
     func resolveBob() async throws {
         let found = try await call("contacts.resolveUsername", .object(["username": "bobby"]))
         let user = found["users"]?.array?.first
@@ -71,7 +71,7 @@ struct Talk {
         bob.withLock { $0 = user?["access_hash"] ?? .null }
     }
 
-    /// Writes to Bob; `random` tells the server which messages are the same.
+    /// Sends a message to Bob; the server recognises a repeated message by `random`.
     func send(_ text: String, random: Int64) async throws {
         let peer: JSON = .object(["_": "inputPeerUser", "user_id": 77, "access_hash": bob.withLock { $0 }])
         _ = try await call(
@@ -93,7 +93,7 @@ struct Talk {
     }
 }
 
-/// A value that tasks share.
+/// A value that several tasks share.
 private final class Shared<Value: Sendable>: Sendable {
     private let value: Mutex<Value>
 

@@ -20,7 +20,7 @@ import Testing
                 link.receive(bytes[start..<min(start + size, bytes.count)])
                 while let frame = try link.next() { received.append(frame) }
             }
-            // Whoever opens a packet of the padded transport cuts its padding off.
+            // The reader of a padded packet removes the padding.
             let packets = zip(received, Self.packets).map { frame, packet in
                 if case .packet(let bytes) = frame { Array(bytes.prefix(packet.count)) } else { [UInt8]() }
             }
@@ -78,7 +78,7 @@ import Testing
     }
 
     @Test func `Obfuscated connections begin with random-looking bytes`() throws {
-        // The first bytes that chance gives here are those of another transport.
+        // The first random bytes here are those of another transport.
         let random = RandomSource { count in
             [UInt8](repeating: count == 64 ? UInt8.random(in: 0xee...0xf0) : 0, count: count)
         }

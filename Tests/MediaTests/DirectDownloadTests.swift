@@ -1,7 +1,7 @@
 import HTTP
 import Stage
 import System
-import Digest
+import Crypto
 import Glibc
 import Synchronization
 import TestSupport

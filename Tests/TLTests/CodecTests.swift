@@ -2,7 +2,7 @@ import JSON
 import TL
 import Testing
 
-/// The forms that docs/tl.md promises.
+/// Tests of the forms that docs/tl.md describes.
 @Suite struct CodecTests {
     private let schema: TLSchema
     private let decoder: TLDecoder

@@ -3,7 +3,7 @@ import System
 import TL
 import Testing
 
-/// What is refused says what is wrong, and where.
+/// Tests of refusals: each names the fault and its place.
 @Suite struct RefusalTests {
     private let schema: TLSchema
     private let decoder: TLDecoder
@@ -88,10 +88,10 @@ import Testing
         (vector + [255, 255, 255, 255], .oversized, 4, "$"),
         (vector + [0, 0, 0, 128] + peer, .oversized, 4, "$"),
         (vector + [2, 0, 0, 0] + peer + [9, 9, 9, 9], .unknownConstructor, 20, "$[1]"),
-        // A text that says it is longer than everything.
+        // A text that claims to be longer than all bytes.
         ([0x19, 0xca, 0x44, 0x21, 0, 0, 0, 0, 254, 255, 255, 255], .truncated, 8, "$.error_message"),
         ([0x19, 0xca, 0x44, 0x21, 0, 0, 0, 0, 255, 0, 0, 0], .oversized, 8, "$.error_message"),
-        // A Bool that is neither, a peer that is a user, a vector that is none.
+        // A Bool that is neither true nor false, a user in place of a peer, another constructor in place of a vector.
         ([0x2d, 0x4a, 0x27, 0x59, 9, 9, 9, 9], .unknownConstructor, 0, "$"),
         ([0xb8, 0x43, 0x9b, 0x2e] + peer, .unknownConstructor, 0, "$"),
         ([0x59, 0xb4, 0xd6, 0x62, 9, 9, 9, 9, 0, 0, 0, 0], .unexpectedConstructor, 4, "$.msg_ids"),
@@ -113,7 +113,7 @@ import Testing
     }
 
     @Test func `Endless nesting is refused before the stack overflows`() throws {
-        // textBold, of a text: as deep as somebody likes.
+        // textBold contains a text, to any depth.
         let bold: [UInt8] = Array([0x6724_abc4 as UInt32].withUnsafeBytes { $0 })
         let deep = Array(repeatElement(bold, count: 200_000).joined())
         let error = #expect(throws: TLError.self) { try decoder.json(of: deep) }

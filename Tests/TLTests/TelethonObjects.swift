@@ -2,7 +2,7 @@ import Foundation
 import JSON
 import TestSupport
 
-/// What Telethon makes of every class that it has, filled at random; in a file, removed with this.
+/// Objects of every class of Telethon with random content, in a file that is removed with this object.
 struct TelethonObjects {
     struct Failure: Error {
         let reason: String
@@ -13,8 +13,8 @@ struct TelethonObjects {
     var path: String { folder("objects") }
 
     /// - Parameters:
-    ///   - count: objects of each class; the first without what is optional, the second with all of it.
-    ///   - layer: Telethon's own, or another: then of what is the same in both.
+    ///   - count: the objects of each class; the first without optional fields, the second with all of them.
+    ///   - layer: Telethon's own layer, or another one, which limits the objects to classes that are the same in both.
     init(count: Int, layer: Int = 229) throws {
         folder = try TemporaryFolder()
         let schemas = "\(testFolder)/../Sources/Telegram/TLSchemas/data"

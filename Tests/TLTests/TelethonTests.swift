@@ -3,7 +3,7 @@ import JSON
 import TL
 import Testing
 
-/// Telethon is another implementation, made by other people from the same schema.
+/// Comparisons with Telethon, an independent implementation of the same schema.
 @Suite struct TelethonTests {
     struct Failure: Error {
         let reason: String
@@ -27,7 +27,7 @@ import Testing
     @Test func `Every constructor and method has the same meaning and bytes in Telethon`() throws {
         let schema = try TLSchema()
         let compared = try compare(schema, count: 4, layer: 229)
-        // Nobody sends them any more, or Telethon reads them by hand.
+        // These are not in use any more, or Telethon reads them with special code.
         let lacking: Set = [
             "contest.saveDeveloperInfo", "error", "gzip_packed", "msg_resend_ans_req", "null", "rpc_result", "true",
         ]
@@ -42,7 +42,7 @@ import Testing
         #expect(try compare(try TLSchema(layer: layer), count: 2, layer: layer).count > 1500)
     }
 
-    /// Returns the names of what was compared.
+    /// Returns the names of the compared constructors and methods.
     private func compare(_ schema: TLSchema, count: Int, layer: Int) throws -> Set<String> {
         let lines = try TelethonObjects(count: count, layer: layer).lines()
         let samples = try lines.dropFirst().map(Sample.init)
@@ -73,7 +73,7 @@ extension Result where Success == JSON {
 }
 
 extension JSON {
-    /// The order of keys says nothing.
+    /// Compares without regard to the order of keys.
     var sorted: JSON {
         switch self {
         case .array(let items): .array(items.map(\.sorted))

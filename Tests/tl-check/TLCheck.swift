@@ -2,10 +2,11 @@ import Glibc
 import JSON
 import TL
 
-/// Runs the codec for the benchmarks and the tests. It is not a tool of the toolkit.
+/// Runs the codec for benchmarks and tests; it is not a tool of the toolkit.
 ///
-///     tl-check fuzz OBJECTS COUNT SEED    mutates the output of telethon_objects.py and checks the codec's promises
-///     tl-check decode FILE SECONDS        decodes the bytes of a file repeatedly and prints the microseconds per run
+///     tl-check fuzz OBJECTS COUNT SEED    mutates the objects of telethon_objects.py, and checks the codec's guarantees
+///     tl-check decode FILE SECONDS        decodes a file's bytes to text again and again; prints the microseconds of one pass
+///     tl-check value FILE SECONDS         does the same with text and parsed JSON for two readers, without and with `TLValue`
 ///     tl-check json FILE                  prints the JSON of the bytes of a file
 @main struct TLCheck {
     struct Failure: Error {
@@ -22,6 +23,18 @@ import TL
                 try fuzzer.run(count: Int(words[2]) ?? 0)
             case "decode" where words.count == 3:
                 print(try microseconds(of: try read(words[1]), seconds: Double(words[2]) ?? 1))
+            case "value" where words.count == 3:
+                let (bytes, seconds) = (try read(words[1]), Double(words[2]) ?? 1)
+                let decoder = SharedTLDecoder(try TLSchema())
+                let apart = try quickest(seconds) {
+                    let text = try decoder.text(of: bytes)
+                    for _ in 0..<2 { _ = try JSON(parsing: text) }
+                }
+                let shared = try quickest(seconds) {
+                    let value = TLValue(bytes: bytes, decoder: decoder)
+                    for _ in 0..<2 { _ = (try value.text(), try value.json()) }
+                }
+                print(apart, shared)
             case "json" where words.count == 2:
                 print(String(decoding: try TLDecoder(try TLSchema()).json(of: try read(words[1])), as: UTF8.self))
             default: throw Failure(reason: "see the comment in TLCheck.swift")
@@ -32,18 +45,22 @@ import TL
         }
     }
 
-    /// Returns the fastest of many rounds, as for the peer.
+    /// Returns the time of the quickest of many rounds; the benchmark measures the peer in the same way.
     private static func microseconds(of bytes: [UInt8], seconds: Double) throws -> Double {
         let decoder = TLDecoder(try TLSchema())
         var text: [UInt8] = []
+        return try quickest(seconds) {
+            text.removeAll(keepingCapacity: true)
+            try bytes.withUnsafeBytes { try decoder.decode($0, into: &text) }
+        }
+    }
+
+    /// Returns the time of the quickest of many rounds, in microseconds.
+    private static func quickest(_ seconds: Double, _ body: () throws -> Void) throws -> Double {
         var best = Duration.seconds(3600)
         let clock = ContinuousClock()
         let end = clock.now + .seconds(seconds)
-        while clock.now < end {
-            text.removeAll(keepingCapacity: true)
-            let took = try clock.measure { try bytes.withUnsafeBytes { try decoder.decode($0, into: &text) } }
-            best = min(best, took)
-        }
+        while clock.now < end { best = min(best, try clock.measure(body)) }
         return best / .microseconds(1)
     }
 
@@ -63,7 +80,7 @@ import TL
     }
 }
 
-/// Represents an object that Telethon created.
+/// An object made by Telethon.
 struct Sample {
     let type: TLType
     let bytes: [UInt8]

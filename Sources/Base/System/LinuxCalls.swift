@@ -34,6 +34,12 @@ package enum Linux {
     /// The environment of this process, in the form that `posix_spawn` and `execve` take.
     package static var environment: UnsafePointer<UnsafeMutablePointer<CChar>?> { tgp_environment() }
 
+    /// Returns the width of a terminal in columns; nil for other files and when the terminal does not tell.
+    package static func terminalColumns(_ descriptor: Int32) -> Int? {
+        let columns = tgp_terminal_columns(descriptor)
+        return columns > 0 ? Int(columns) : nil
+    }
+
     /// Sets how long a send to a socket may wait.
     package static func setSendTimeout(_ descriptor: Int32, seconds: Int) {
         _ = tgp_set_send_timeout(descriptor, Int64(seconds))

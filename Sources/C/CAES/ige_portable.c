@@ -10,7 +10,7 @@
 
 static EVP_CIPHER_CTX *start(const EVP_CIPHER *cipher, const uint8_t key[32], const uint8_t *iv, int encrypts) {
     EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
-    // Without memory for a cipher nothing can go on, and plaintext must not leave in its place.
+    // Without memory for a cipher the program must end; otherwise plaintext would be sent in place of ciphertext.
     if (!context || EVP_CipherInit_ex(context, cipher, NULL, key, iv, encrypts) != 1) abort();
     EVP_CIPHER_CTX_set_padding(context, 0);
     return context;
@@ -30,14 +30,14 @@ static inline void add(uint8_t *to, const uint8_t *bytes) {
     memcpy(to, a, BLOCK);
 }
 
-// CBC over x[i] ^ x[i-2] gives y[i] ^ x[i-1]: so all of libcrypto's speed serves.
+// CBC over x[i] ^ x[i-2] gives y[i] ^ x[i-1], so libcrypto's fast CBC code can do the work.
 void tgp_aes_ige_encrypt_portable(
     const uint8_t key[32], uint8_t iv[32], const uint8_t *from, uint8_t *to, size_t count) {
     EVP_CIPHER_CTX *context = start(EVP_aes_256_cbc(), key, iv, 1);
     uint8_t plain[2 * BLOCK + PIECE], chained[PIECE];
     memset(plain, 0, BLOCK);
     memcpy(plain + BLOCK, iv + BLOCK, BLOCK);
-    // Before the first block there is no x[-1]: CBC's own start has all that is to be added.
+    // The first block has no x[-1]: CBC's initialization vector holds everything to be added.
     int has_two_before = 0;
     for (size_t done = 0; done < count;) {
         size_t size = count - done < PIECE ? count - done : PIECE;
@@ -57,7 +57,7 @@ void tgp_aes_ige_encrypt_portable(
     EVP_CIPHER_CTX_free(context);
 }
 
-// No mode of libcrypto chains on what the inverse cipher gives: block by block.
+// No mode of libcrypto chains on the output of the inverse cipher, so this works block by block.
 void tgp_aes_ige_decrypt_portable(
     const uint8_t key[32], uint8_t iv[32], const uint8_t *from, uint8_t *to, size_t count) {
     EVP_CIPHER_CTX *context = start(EVP_aes_256_ecb(), key, NULL, 0);

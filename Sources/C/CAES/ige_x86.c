@@ -6,7 +6,7 @@
 #define ROUNDS 14
 #define WITH_AES __attribute__((target("aes,sse4.1")))
 
-// Key expansion of FIPS 197 for 256 bits: each new word is the sum of all words before it in its half, and a mixed one.
+// The key expansion of FIPS 197 for 256 bits: each new word is the sum of the words before it in its half and one mixed word.
 static inline WITH_AES __m128i spread(__m128i half, __m128i mixed) {
     half = _mm_xor_si128(half, _mm_slli_si128(half, 4));
     half = _mm_xor_si128(half, _mm_slli_si128(half, 8));
@@ -40,8 +40,8 @@ static WITH_AES void expand(const uint8_t key[32], __m128i keys[ROUNDS + 1]) {
 }
 
 // Both directions are one serial chain: out[i] = C(in[i] ^ out[i-1]) ^ in[i-1]. Only the rounds of the cipher need to be on
-// it: the last round adds its key to what comes out, and what is added to that (in[i-1], and for the next block in[i+1] and
-// the first round's key) is known before, so that it is added to the key instead.
+// it. The last round adds its key to the output. The other addends (in[i-1], and for the next block in[i+1] and the first
+// round's key) are known earlier, so they are added to that key beforehand.
 #define CHAIN(name, round, last)                                                                                        \
     static WITH_AES void name(                                                                                          \
         const __m128i keys[ROUNDS + 1], __m128i before_out, __m128i before_in, const uint8_t *from, uint8_t *to,        \

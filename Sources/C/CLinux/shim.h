@@ -100,3 +100,9 @@ static inline int tgp_set_send_timeout(int descriptor, int64_t seconds) {
     struct timeval limit = {.tv_sec = seconds};
     return setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
 }
+
+/// Returns the width of a terminal in columns, or 0.
+static inline int tgp_terminal_columns(int descriptor) {
+    struct winsize size;
+    return ioctl(descriptor, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}

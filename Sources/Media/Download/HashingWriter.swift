@@ -1,5 +1,5 @@
 import System
-import Digest
+import Crypto
 import Glibc
 
 /// Writes a file from start to end, and hashes it on a thread of its own at the same time.

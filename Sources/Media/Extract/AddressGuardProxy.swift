@@ -1,8 +1,8 @@
-import COpenSSL
+import System
 import Glibc
 import HTTP
+import JSON
 import Synchronization
-import System
 
 /// Runs a forward proxy on the loopback interface that connects only to allowed addresses.
 ///
@@ -108,10 +108,7 @@ final class AddressGuardProxy: Sendable {
     }
 
     private var expectedAuthorization: String {
-        let plain = Array("tgpipe:\(password)".utf8)
-        var encoded = [UInt8](repeating: 0, count: (plain.count + 2) / 3 * 4 + 1)
-        let count = EVP_EncodeBlock(&encoded, plain, Int32(plain.count))
-        return "Basic " + String(decoding: encoded.prefix(Int(count)), as: UTF8.self)
+        "Basic " + Base64.encode(Array("tgpipe:\(password)".utf8))
     }
 
     private func add(_ descriptor: Int32) -> Bool {

@@ -1,4 +1,4 @@
-import Digest
+import Crypto
 package import Envelope
 import JSON
 package import Options

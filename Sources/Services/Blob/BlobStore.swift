@@ -1,4 +1,4 @@
-import Digest
+import Crypto
 package import JSON
 
 /// Stores objects: in an S3 bucket or in a folder. An object that one process puts is complete for every other

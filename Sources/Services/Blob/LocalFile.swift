@@ -1,7 +1,7 @@
-import Digest
+import Crypto
+import System
 import Glibc
 import Synchronization
-import System
 
 /// A regular file that is open for reading. Its bytes stay available when its name is moved or removed.
 package final class LocalFile: Sendable {

@@ -1,5 +1,5 @@
 package import Accounts
-import Digest
+import Crypto
 import Envelope
 import Glibc
 package import JSON

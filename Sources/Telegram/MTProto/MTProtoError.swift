@@ -1,29 +1,29 @@
 package import System
 
-/// Why a conversation with Telegram over MTProto failed.
+/// Describes why communication with Telegram over MTProto failed.
 ///
-/// Its words hold no key, no code, and nothing that was sent.
+/// The message holds no key, no login code, and nothing that was sent.
 package struct MTProtoError: ReportableError, Equatable, CustomStringConvertible {
     package enum Code: String, Sendable {
-        /// No address of the data centre can be reached, or a proxy on the way.
+        /// No address of the data centre can be reached, or the proxy cannot.
         case unreachable
-        /// No answer before the deadline; the request may or may not have been carried out.
+        /// There was no answer before the deadline; the request may or may not have been executed.
         case timedOut = "timed_out"
         /// The connection was lost.
         case disconnected
-        /// The server does what it must not: nothing that it said is believed.
+        /// The server violates the protocol; none of its messages is trusted.
         case protocolBroken = "protocol_broken"
-        /// The server does not know the authorization key (any more).
+        /// The server does not know the authorization key, or does not know it any more.
         case unknownKey = "unknown_key"
-        /// Too many connections: the server wants a pause.
+        /// There are too many connections; the server demands a wait.
         case transportFlood = "transport_flood"
-        /// Settings that cannot work: a proxy's secret, an address, a server's key.
+        /// A setting is wrong: a proxy's secret, an address or a server's key.
         case configuration
-        /// More requests wait than are taken, or one is too long.
+        /// Too many requests wait, or one is too long.
         case tooLarge = "too_large"
-        /// This side ended it.
+        /// This side ended the connection.
         case closed
-        /// The task that waited was cancelled; the request may or may not have been carried out.
+        /// The waiting task was cancelled; the request may or may not have been executed.
         case cancelled
     }
 
@@ -51,7 +51,7 @@ package struct MTProtoError: ReportableError, Equatable, CustomStringConvertible
         }
     }
 
-    /// Whether a new connection may help.
+    /// Whether another connection may succeed.
     package var isTemporary: Bool {
         switch code {
         case .unreachable, .timedOut, .disconnected, .transportFlood: true

@@ -1,19 +1,19 @@
 package import System
 
-/// Telegram's refusal of a call, as it came through MTProto; its words are parsed here, and nowhere else.
+/// Describes Telegram's refusal of a call. The only place that parses the texts of such errors.
 package struct TelegramRPCError: ReportableError, Equatable, CustomStringConvertible {
-    /// 303, 400, 401, 403, 406, 420, 500, …
+    /// Telegram's number for the kind of error: 303, 400, 401, 403, 406, 420, 500, …
     package let code: Int
-    /// Without the number in it: `FLOOD_WAIT`, `USER_MIGRATE`, `FILE_PART_MISSING`.
+    /// The text without the number in it: `FLOOD_WAIT`, `USER_MIGRATE`, `FILE_PART_MISSING`.
     package let name: String
-    /// The number: seconds to wait, the data centre to go to, the part that is missing.
+    /// The number in the text: seconds to wait, the data centre to call, the missing part.
     package let value: Int?
-    /// As the server wrote it: `FLOOD_WAIT_3`.
+    /// The text as the server wrote it: `FLOOD_WAIT_3`.
     package let text: String
 
     package init(code: Int, text: String) {
         self.code = code
-        // For people on one line, and for files and terminals: nothing but what Telegram writes such names with.
+        // The text is printed to terminals and files, so it keeps only the printable ASCII that Telegram uses.
         let clean = String(text.unicodeScalars.prefix(200).map { $0.isASCII && $0.value > 31 ? Character($0) : "?" })
         self.text = clean
         let parts = clean.split(separator: "_", omittingEmptySubsequences: false)
@@ -29,10 +29,10 @@ package struct TelegramRPCError: ReportableError, Equatable, CustomStringConvert
 
     private static func isNumber(_ text: Substring) -> Bool { !text.isEmpty && text.utf8.allSatisfy { $0 &- 48 < 10 } }
 
-    /// How long to wait before this call, if that is what was said.
+    /// The wait that Telegram demands before this call; nil when it demands none.
     package var wait: Duration? {
         guard let value, TelegramRPCError.waits.contains(name) else { return nil }
-        // None is longer than some days.
+        // Telegram's waits last some days at most.
         return .seconds(min(max(value, 1), 30 * 86400))
     }
 
@@ -41,7 +41,7 @@ package struct TelegramRPCError: ReportableError, Equatable, CustomStringConvert
         "2FA_CONFIRM_WAIT", "STORY_SEND_FLOOD", "SESSION_TOO_FRESH", "PASSWORD_TOO_FRESH",
     ]
 
-    /// What was set up wrongly, whatever is called.
+    /// Explanations of errors that a wrong setting causes, whatever method is called.
     private static let settings = [
         "API_ID_INVALID": "Telegram does not know this api_id with this api_hash: see https://my.telegram.org",
         "CONNECTION_API_ID_INVALID": "Telegram does not know this api_id: see https://my.telegram.org",
@@ -49,10 +49,10 @@ package struct TelegramRPCError: ReportableError, Equatable, CustomStringConvert
         "CONNECTION_LAYER_INVALID": "Telegram does not speak this layer of its API",
     ]
 
-    /// The data centre that has to be asked instead, if that is what was said.
+    /// The data centre to call instead, when the error demands that.
     package var dataCenter: Int? { code == 303 && name.hasSuffix("_MIGRATE") ? value : nil }
 
-    /// Telegram's own trouble: the same call may succeed later. That a message is there already is none, though it has such a number.
+    /// Whether the same call may succeed later. `RANDOM_ID_DUPLICATE` has a number of such errors, but means that the message exists.
     package var isTemporary: Bool { wait != nil || ((code >= 500 || code < 0) && name != "RANDOM_ID_DUPLICATE") }
 
     package var exitStatus: ExitStatus {

@@ -1,28 +1,28 @@
-/// How a value stands in TL bytes, and so in JSON.
+/// The form of a value in TL bytes, which also determines its form in JSON.
 enum Wire: UInt8 {
     case int, long, double, string, bytes, int128, int256
     case bool
-    /// `true` behind a flag: the flag is the value.
+    /// `true` behind a flag, which takes no bytes: the flag is the value.
     case present
-    /// Flags; what they say is in the fields that they govern, so JSON has no key for them.
+    /// A word of flags. JSON has no key for it, because the presence of the optional fields expresses it.
     case flags
-    /// `#` that is no flags: a number.
+    /// `#` that is not called flags: an unsigned number.
     case natural
-    /// Any constructor of a type, behind its id; the argument is the type's number.
+    /// Any constructor of a type, after its id; the argument is the type's number.
     case boxed
     /// A constructor without its id; the argument is the constructor's number.
     case bare
-    /// A vector behind its id, and one without; the argument is the element's number among the shapes.
+    /// A vector with and without its id; the argument is the element's number among the shapes.
     case vector, bareVector
-    /// Any constructor at all, a Bool or a vector of such.
+    /// Any constructor, a Bool, or a vector of these.
     case object
-    /// A method of any kind (`!X`), and what the method in such a field results in (`X`).
+    /// Any method (`!X`), and the result of the method in such a field (`X`).
     case method, methodResult
-    /// A constructor or a method: what nobody expects anything of.
+    /// Any constructor or method.
     case anything
 }
 
-/// A type, taken apart: what it is and, where that needs a second word, of what.
+/// A type as the codec uses it: its form and, for some forms, the number of another type, constructor or shape.
 struct Shape: Hashable {
     var wire: Wire
     var argument: UInt32 = 0
@@ -31,12 +31,12 @@ struct Shape: Hashable {
 struct Field {
     static let always = UInt8.max
 
-    /// Where the rendered key, `,"name":`, stands among the keys.
+    /// The offset of the rendered key, `,"name":`, among the keys.
     var key: UInt32
     var argument: UInt32
     var keyCount: UInt16
     var wire: Wire
-    /// The bit that says whether the field is there, counted through all words of flags of the combinator; or `always`.
+    /// The number of the flag on which the field depends, counted through all flag words of the combinator; or `always`.
     var flag: UInt8
 
     var shape: Shape { Shape(wire: wire, argument: argument) }
@@ -45,22 +45,22 @@ struct Field {
 /// A constructor or a method.
 struct Combinator {
     var id: UInt32
-    /// Where its rendered beginning, `{"_":"name"`, stands among the keys.
+    /// The offset of its rendered beginning, `{"_":"name"`, among the keys.
     var head: UInt32
     var headCount: UInt16
     var fieldCount: UInt16
     var firstField: UInt32
-    /// The number of the type it makes, or for a method the shape of its result.
+    /// The constructor's type, or the method's result.
     var result: Shape
     var isMethod: Bool
-    /// The fields that are there whatever the flags say.
+    /// The fields that do not depend on flags.
     var always: FieldSet
-    /// Where, for each flag, the set of the fields that it adds stands among all such sets; and how many flags there are.
+    /// The offset, among all optional sets, of the sets of fields that each flag adds; and the number of flags.
     var firstOptional: UInt32
     var flagCount: UInt16
 }
 
-/// Some of a combinator's fields, by their numbers within it: what is there is found without a look at what is not.
+/// A set of a combinator's fields, by their numbers; iterating over it takes no time for absent fields.
 struct FieldSet {
     private var low: UInt64 = 0
     private var high: UInt64 = 0
@@ -87,8 +87,8 @@ struct FieldSet {
     }
 }
 
-/// Counts what a schema may hold, so that numbers fit their places.
-enum Limit {
+/// The limits of a schema, which its compact tables require.
+enum SchemaLimit {
     static let fields = 128
     static let nameBytes = 200
     static let flagWords = 4

@@ -1,4 +1,4 @@
-/// Why decoding stopped; where, the run knows.
+/// The reason why decoding stopped. `DecodingRun` has the place.
 enum TLFault: Error {
     case unknownConstructor(UInt32)
     case unexpectedConstructor(UInt32)
@@ -8,10 +8,10 @@ enum TLFault: Error {
     case trailingBytes
 }
 
-/// One value on its way from TL bytes to JSON text, again and again.
+/// Decodes TL bytes to JSON text, one value after the other, in memory that it reuses.
 ///
-/// The hot path: plain memory in, plain memory out, driven by the tables. Whatever the bytes say (lengths, counts, ids) is checked
-/// against what is left of them before it is used.
+/// This is the hot path: plain memory in, plain memory out, driven by the tables. Every length, count and id in the bytes is checked
+/// before it is used.
 struct DecodingRun: ~Copyable {
     enum Step {
         case field(Int)
@@ -20,7 +20,7 @@ struct DecodingRun: ~Copyable {
 
     private let tables: SchemaTables
     private var output: JSONOutput
-    /// What is being read at each depth: the number of a field, or `isElement` and an index.
+    /// The place at each depth: a field's number, or `isElement` and an index.
     private let steps: UnsafeMutableBufferPointer<UInt32>
     private var depth = 0
     private var start: UnsafeRawPointer
@@ -40,7 +40,7 @@ struct DecodingRun: ~Copyable {
 
     deinit { steps.deallocate() }
 
-    /// Until the next call.
+    /// The text of the last value, valid until the next call.
     var json: UnsafeRawBufferPointer { output.bytes }
     var offset: Int { at - start }
 
@@ -88,7 +88,7 @@ struct DecodingRun: ~Copyable {
         depth = level
     }
 
-    /// The fields that a word of flags adds; bits that mean nothing are left alone.
+    /// Returns the fields that a word of flags adds; unknown bits are ignored.
     @inline(__always)
     private func optional(
         of combinator: UnsafePointer<Combinator>, from first: Int, _ word: UInt32
@@ -104,7 +104,7 @@ struct DecodingRun: ~Copyable {
         return added
     }
 
-    /// One value; room for a number is there.
+    /// Decodes one value; the caller has reserved room for a number.
     @inline(__always)
     private mutating func value(_ wire: Wire, _ argument: UInt32) throws(TLFault) {
         switch wire {
@@ -147,7 +147,7 @@ struct DecodingRun: ~Copyable {
         try object(combinator)
     }
 
-    /// What may be of many types: a constructor or a method, by what is asked for.
+    /// Decodes a value that may have many types.
     private mutating func anything(_ wire: Wire) throws(TLFault) {
         let id = try peek()
         let isValue = wire != .method
@@ -177,7 +177,7 @@ extension DecodingRun {
     private mutating func elements(_ element: Shape) throws(TLFault) {
         let level = depth
         guard level < steps.count else { throw .tooDeep }
-        // No element is shorter than a word.
+        // Every element takes at least four bytes.
         let count = Int(try word())
         guard count <= (end - at) / 4 else {
             at -= 4
@@ -236,12 +236,12 @@ extension DecodingRun {
         return at
     }
 
-    /// A length of one byte or, behind 254, of three; the bytes; zeros up to a multiple of four.
+    /// Reads a length of one byte, or of three bytes after 254; the bytes; and zeros up to a multiple of four.
     @inline(__always)
     private mutating func string() throws(TLFault) -> (UnsafeRawPointer, Int) {
         let word = Int(try peek())
         let isLong = word & 0xFF == 254
-        // Lengths of seven bytes are for what no message can hold.
+        // Lengths of seven bytes (255) are for strings that no message can hold.
         guard word & 0xFF < 255 else { throw .oversized }
         let count = isLong ? word >> 8 : word & 0xFF
         let head = isLong ? 4 : 1
@@ -252,7 +252,7 @@ extension DecodingRun {
     }
 }
 
-/// The ids of what the codec knows by itself.
+/// The ids of the constructors that the codec handles without a schema.
 enum TLNumber {
     static let vector: UInt32 = 0x1cb5_c415
     static let boolTrue: UInt32 = 0x9972_75b5

@@ -1,6 +1,8 @@
-/// JSON text in the making: raw memory that grows, so that the hot path neither counts references nor checks bounds twice.
+import JSON
+
+/// Collects JSON text in raw memory that grows, so that the hot path neither counts references nor checks bounds twice.
 ///
-/// `reserve` is called before `put`; everything that is put is bounded by what was reserved.
+/// Call `reserve` before `put`: the `put` functions do not check that there is room.
 struct JSONOutput: ~Copyable {
     private var start: UnsafeMutableRawPointer
     private var at: UnsafeMutableRawPointer
@@ -8,10 +10,10 @@ struct JSONOutput: ~Copyable {
     private let maximum: Int
     private let firstBytes: Int
 
-    /// Above this the memory is given back after use.
+    /// Memory above this size is released after use.
     private static let keptBytes = 1 << 20
 
-    /// - Parameter maximum: the most text that is made.
+    /// - Parameter maximum: the most bytes of text; `reserve` refuses more.
     init(maximum: Int) {
         self.maximum = maximum
         firstBytes = min(1 << 14, maximum)
@@ -68,7 +70,7 @@ struct JSONOutput: ~Copyable {
         at += count
     }
 
-    /// Copies a short piece by its 32 bytes at once; 32 may be read and are written, whatever the count.
+    /// Copies a short piece in steps of fixed size. At least 32 bytes must be readable and writable, even when `count` is less.
     @inline(__always)
     mutating func putShort(_ source: UnsafeRawPointer, count: Int) {
         at.storeBytes(of: source.loadUnaligned(as: UInt64.self), as: UInt64.self)
@@ -93,12 +95,13 @@ struct JSONOutput: ~Copyable {
     }
 }
 
-// Numbers.
+// MARK: Numbers
+
 extension JSONOutput {
-    /// What is to be reserved for one.
+    /// The bytes to reserve for a number.
     static let numberBytes = 64
 
-    /// A number as long as JavaScript would not round it, and else a string.
+    /// Writes a number, or a string if JavaScript would round the number.
     @inline(__always)
     mutating func put(_ number: Int64) {
         guard number.magnitude > 9_007_199_254_740_991 else { return put(integer: number) }
@@ -122,7 +125,7 @@ extension JSONOutput {
         put(eight: JSONOutput.digits(of: last) | JSONOutput.zeros)
     }
 
-    /// A number below 100,000,000 without zeros before it.
+    /// Writes a number below 100,000,000 without leading zeros.
     @inline(__always)
     private mutating func put(trimmed number: UInt64) {
         let digits = JSONOutput.digits(of: number)
@@ -133,8 +136,8 @@ extension JSONOutput {
 
     private static let zeros: UInt64 = 0x3030_3030_3030_3030
 
-    /// The eight digits of a number below 100,000,000, the first of them in the lowest byte: halved to fours, to twos, to ones, all
-    /// at once.
+    /// Returns the eight digits of a number below 100,000,000, the first in the lowest byte. The number is split into halves of four
+    /// digits, these into two and these into one, all halves at once.
     @inline(__always)
     private static func digits(of number: UInt64) -> UInt64 {
         let (high, low) = number.quotientAndRemainder(dividingBy: 10_000)
@@ -145,7 +148,7 @@ extension JSONOutput {
         return tens | (twos &- tens &* 10) << 8
     }
 
-    /// What JSON has no number for is a string: "NaN", "Infinity", "-Infinity".
+    /// Writes a number, or one of the strings "NaN", "Infinity" and "-Infinity", for which JSON has no numbers.
     mutating func put(_ number: Double) {
         guard number.isFinite else {
             return put(number.isNaN ? "\"NaN\"" : number > 0 ? "\"Infinity\"" : "\"-Infinity\"")
@@ -157,3 +160,171 @@ extension JSONOutput {
         }
     }
 }
+
+// MARK: Strings
+
+extension JSONOutput {
+    /// Writes text in quotes. Invalid UTF-8 becomes U+FFFD, one for each maximal subpart, as the Unicode standard recommends.
+    @inline(__always)
+    mutating func put(text: UnsafeRawPointer, count: Int) throws(TLFault) {
+        try reserve(count + 16)
+        put(UInt8(ascii: "\""))
+        var at = text
+        let end = text + count
+        // Text that is not plain ASCII is checked once as a whole instead of once for each character.
+        var isChecked = false
+        var isUTF8 = false
+        while end - at >= 8 {
+            let eight = at.loadUnaligned(as: UInt64.self)
+            if !isChecked && JSONOutput.hasOther(eight) {
+                isUTF8 = UnsafeRawBufferPointer(start: at, count: end - at).isUTF8
+                isChecked = true
+            }
+            if JSONOutput.needsEscape(eight) || (!isUTF8 && JSONOutput.hasOther(eight)) {
+                try put(from: &at, to: end, isUTF8: isUTF8)
+            } else {
+                put(eight: eight)
+                at += 8
+            }
+        }
+        while at < end { try put(from: &at, to: end, isUTF8: isUTF8) }
+        put(UInt8(ascii: "\""))
+    }
+
+    /// Whether one of eight bytes is not ASCII.
+    @inline(__always)
+    private static func hasOther(_ eight: UInt64) -> Bool { eight & 0x8080_8080_8080_8080 != 0 }
+
+    /// Whether one of eight bytes is a control character, a quote or a backslash.
+    ///
+    /// Source: "Bit Twiddling Hacks", haszero and hasless.
+    @inline(__always)
+    private static func needsEscape(_ eight: UInt64) -> Bool {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        let control = eight &- ones &* 0x20
+        let (quote, backslash) = (eight ^ ones &* 0x22, eight ^ ones &* 0x5C)
+        let found = (control & ~eight) | ((quote &- ones) & ~quote) | ((backslash &- ones) & ~backslash)
+        return found & 0x8080_8080_8080_8080 != 0
+    }
+
+    /// Writes up to eight bytes one by one; there is room for the remaining text before and after the call.
+    @inline(__always)
+    private mutating func put(
+        from at: inout UnsafeRawPointer, to end: UnsafeRawPointer, isUTF8: Bool
+    ) throws(TLFault) {
+        let soon = end - at > 8 ? at + 8 : end
+        while at < soon {
+            let byte = at.load(as: UInt8.self)
+            if byte >= 0x80 && !isUTF8 {
+                try put(characterAt: &at, end)
+            } else if byte < 0x20 || byte == 0x22 || byte == 0x5C {
+                try reserve((end - at) + 16)
+                putEscaped(byte)
+                at += 1
+            } else {
+                put(byte)
+                at += 1
+            }
+        }
+    }
+
+    @inline(never)
+    private mutating func put(characterAt at: inout UnsafeRawPointer, _ end: UnsafeRawPointer) throws(TLFault) {
+        let (count, isWhole) = JSONOutput.character(at, end)
+        if isWhole {
+            put(at, count: count)
+        } else {
+            try reserve((end - at) + 16)
+            put("\u{FFFD}")
+        }
+        at += count
+    }
+
+    /// Returns the number of bytes from here on that are one character, or the beginning of one.
+    ///
+    /// Source: the Unicode Standard, table 3-7.
+    @inline(__always)
+    private static func character(_ at: UnsafeRawPointer, _ end: UnsafeRawPointer) -> (count: Int, isWhole: Bool) {
+        let lead = at.load(as: UInt8.self)
+        let length: Int
+        var second: ClosedRange<UInt8> = 0x80...0xBF
+        switch lead {
+        case 0xC2...0xDF: length = 2
+        case 0xE0...0xEF:
+            length = 3
+            if lead == 0xE0 { second = 0xA0...0xBF } else if lead == 0xED { second = 0x80...0x9F }
+        case 0xF0...0xF4:
+            length = 4
+            if lead == 0xF0 { second = 0x90...0xBF } else if lead == 0xF4 { second = 0x80...0x8F }
+        default: return (1, false)
+        }
+        var count = 1
+        while count < length, at + count < end {
+            let byte = (at + count).load(as: UInt8.self)
+            guard count == 1 ? second.contains(byte) : byte & 0xC0 == 0x80 else { return (count, false) }
+            count += 1
+        }
+        return (count, count == length)
+    }
+
+    @inline(never)
+    private mutating func putEscaped(_ byte: UInt8) {
+        switch byte {
+        case UInt8(ascii: "\""): put("\\\"")
+        case UInt8(ascii: "\\"): put("\\\\")
+        case 0x0A: put("\\n")
+        case 0x0D: put("\\r")
+        case 0x09: put("\\t")
+        default:
+            put("\\u00")
+            put(hexDigit(byte >> 4))
+            put(hexDigit(byte & 15))
+        }
+    }
+
+    /// Writes base64 with padding, in quotes.
+    mutating func put(base64 bytes: UnsafeRawPointer, count: Int) throws(TLFault) {
+        try reserve(count / 3 * 4 + 16)
+        put(UInt8(ascii: "\""))
+        var at = bytes
+        let end = bytes + count
+        while end - at >= 3 {
+            let word = UInt32(at.load(as: UInt8.self)) << 16 | UInt32((at + 1).load(as: UInt8.self)) << 8
+            put(four: JSONOutput.digits(of: word | UInt32((at + 2).load(as: UInt8.self))))
+            at += 3
+        }
+        if at < end {
+            let isLast = end - at == 1
+            let second = isLast ? 0 : (at + 1).load(as: UInt8.self)
+            var digits = JSONOutput.digits(of: UInt32(at.load(as: UInt8.self)) << 16 | UInt32(second) << 8)
+            digits = digits & 0x00FF_FFFF | UInt32(UInt8(ascii: "=")) << 24
+            if isLast { digits = digits & 0xFF00_FFFF | UInt32(UInt8(ascii: "=")) << 16 }
+            put(four: digits)
+        }
+        put(UInt8(ascii: "\""))
+    }
+
+    /// Returns four base64 digits in the order in which they are stored in memory.
+    @inline(__always)
+    private static func digits(of word: UInt32) -> UInt32 {
+        let alphabet: StaticString = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+        let digits = alphabet.utf8Start
+        let first = UInt32(digits[Int(word >> 18)]) | UInt32(digits[Int(word >> 12 & 63)]) << 8
+        return first | UInt32(digits[Int(word >> 6 & 63)]) << 16 | UInt32(digits[Int(word & 63)]) << 24
+    }
+
+    /// Writes up to 32 bytes in their order as hexadecimal digits in quotes.
+    mutating func put(hexadecimal bytes: UnsafeRawPointer, count: Int) throws(TLFault) {
+        try reserve(2 * count + 16)
+        put(UInt8(ascii: "\""))
+        for index in 0..<count {
+            let byte = (bytes + index).load(as: UInt8.self)
+            put(hexDigit(byte >> 4))
+            put(hexDigit(byte & 15))
+        }
+        put(UInt8(ascii: "\""))
+    }
+}
+
+@inline(__always)
+private func hexDigit(_ value: UInt8) -> UInt8 { value < 10 ? value &+ 0x30 : value &+ 0x57 }

@@ -1,4 +1,4 @@
-/// Numbers names, in the order in which they were first seen: a hash table over their bytes, which makes no strings.
+/// Numbers names in the order of their first appearance. A hash table over their bytes finds them without creating strings.
 struct NameTable {
     private struct Name {
         var offset: UInt32
@@ -8,7 +8,7 @@ struct NameTable {
 
     private var names: [Name] = []
     private var bytes: [UInt8] = []
-    /// Numbers of names plus one; 0 is a free place. Never more than half of them are taken.
+    /// The numbers of names plus one; 0 marks a free place. At most half of the places are taken.
     private var places = [UInt32](repeating: 0, count: 1024)
 
     var count: Int { names.count }
@@ -30,7 +30,7 @@ struct NameTable {
         return name.withUTF8 { find(UnsafeRawBufferPointer($0)) }
     }
 
-    /// The number of a name, which is the next free one when it is new.
+    /// Returns the number of a name; a new name gets the next free number.
     mutating func number(of name: UnsafeRawBufferPointer) -> Int {
         let hash = NameTable.hash(name)
         let place = place(of: name, hash: hash)
@@ -65,7 +65,7 @@ struct NameTable {
         }
     }
 
-    /// Source: FNV-1a.
+    /// Hashes a name. Source: FNV-1a.
     private static func hash(_ name: UnsafeRawBufferPointer) -> UInt32 {
         var hash: UInt32 = 2_166_136_261
         for byte in name { hash = (hash ^ UInt32(byte)) &* 16_777_619 }

@@ -1,6 +1,6 @@
-/// The tables of a schema in the making.
+/// Builds the tables of a schema, one combinator after the other.
 struct SchemaBuilder {
-    /// Behind the keys, so that a fixed number of bytes can be copied from the last one, too.
+    /// The zeros after the keys, so that a fixed number of bytes can be copied from any key.
     static let padding = 64
 
     private(set) var combinators: [Combinator] = []
@@ -20,7 +20,7 @@ struct SchemaBuilder {
     private var shapeNumbers: [Shape: UInt32] = [:]
     private var fieldNames = NameTable()
     private var keyOffsets: [UInt32] = []
-    /// What bare shapes stand for, until all constructors are known: a constructor's name, or `%` and a type's.
+    /// The names that bare shapes refer to until all constructors are known: a constructor's name, or `%` and a type's name.
     private var bareNames = NameTable()
     private var firstField = 0
     private var flagWords: [UInt32] = []
@@ -35,17 +35,17 @@ struct SchemaBuilder {
         flagWords = []
     }
 
-    /// `name:#`: flags, when it is called so; otherwise a number.
+    /// Adds a field `name:#`: flags when the name begins with "flags", otherwise a number.
     ///
-    /// Returns false when there are too many.
+    /// - Returns: false when there are too many fields or flag words.
     mutating func addNumber(_ name: UnsafeRawBufferPointer) -> Bool {
         let isFlags = name.prefix(5).elementsEqual("flags".utf8)
-        return flagWords.count < Limit.flagWords
+        return flagWords.count < SchemaLimit.flagWords
             && add(name, Shape(wire: isFlags ? .flags : .natural), flag: Field.always)
     }
 
     mutating func add(_ name: UnsafeRawBufferPointer, _ type: Shape, flag: UInt8) -> Bool {
-        guard fields.count - firstField < Limit.fields else { return false }
+        guard fields.count - firstField < SchemaLimit.fields else { return false }
         let key = key(name)
         if type.wire == .flags { flagWords.append(key) }
         fields.append(
@@ -54,7 +54,7 @@ struct SchemaBuilder {
         return true
     }
 
-    /// The number of a bit among all words of flags so far.
+    /// Returns the number of a bit among all flag words so far; nil when there is no such word or bit.
     func flag(of word: UnsafeRawBufferPointer, bit: UInt32) -> UInt8? {
         guard bit < 32, let name = fieldNames.find(word),
             let number = flagWords.firstIndex(of: keyOffsets[name])
@@ -87,7 +87,7 @@ struct SchemaBuilder {
         optionalSets += optional
     }
 
-    /// The fields of the combinator in the making that are always there, and those that each flag adds.
+    /// Returns the present combinator's fields that are always there, and those that each flag adds.
     private func fieldSets() -> (always: FieldSet, optional: [FieldSet]) {
         let flags = fields[firstField...].map(\.flag)
         var always = FieldSet()
@@ -99,7 +99,7 @@ struct SchemaBuilder {
         return (always, optional)
     }
 
-    /// Schemas overlap in what belongs to the protocol.
+    /// Handles an id that is known already. The same combinator may appear twice, because schemas overlap in the protocol's own part.
     private mutating func repeated(_ name: UnsafeRawBufferPointer, id: UInt32, isMethod: Bool) throws(TLError) {
         let numbers = isMethod ? methodsByName : constructorsByName
         guard let known = (isMethod ? methods : constructors).find(name), combinators[Int(numbers[known])].id == id
@@ -127,7 +127,7 @@ struct SchemaBuilder {
         return keyOffsets[number]
     }
 
-    /// Types begin with a capital letter, constructors that stand for themselves with a small one.
+    /// Returns the shape of a type by its name. Types begin with a capital letter; a name with a small one is a bare constructor.
     mutating func shape(of name: UnsafeRawBufferPointer, isBare: Bool) -> Shape {
         for simple in SchemaBuilder.simple where !isBare && name.elementsEqual(simple.name.bytes) {
             return Shape(wire: simple.wire)
@@ -143,7 +143,7 @@ struct SchemaBuilder {
         return Shape(wire: .boxed, argument: UInt32(number))
     }
 
-    /// The number of a vector's element among the shapes.
+    /// Returns the number of a vector's element among the shapes.
     mutating func number(of shape: Shape) -> UInt32 {
         if let known = shapeNumbers[shape] { return known }
         shapeNumbers[shape] = UInt32(shapes.count)
@@ -151,7 +151,7 @@ struct SchemaBuilder {
         return UInt32(shapes.count - 1)
     }
 
-    /// Puts constructors in the place of their names, once all are known.
+    /// Replaces the names of bare constructors by the constructors, when all are known.
     mutating func finish() throws(TLError) {
         keys += [UInt8](repeating: 0, count: SchemaBuilder.padding)
         var resolved: [UInt32] = []

@@ -1,19 +1,19 @@
-/// Reads the text of a schema, as Telegram and its clients publish it, into a builder: one pass, no strings.
+/// Parses the text of a schema, as Telegram and its clients publish it, into a builder in one pass.
 ///
-/// Source: https://core.telegram.org/mtproto/TL, as far as the published schemas use it.
+/// It covers the part of the language that the published schemas use. Source: https://core.telegram.org/mtproto/TL
 struct SchemaParser {
-    /// What the codec knows by itself; some schemas spell it out, in a syntax of its own.
+    /// Types that the codec handles without a schema; some schemas define them, in special syntax.
     private static let builtIn: Set<String> = [
         "int", "long", "double", "string", "bytes", "int128", "int256", "vector", "boolTrue", "boolFalse", "object",
     ]
-    private static let deepestType = 8
+    private static let maxTypeDepth = 8
 
     private let text: UnsafeRawBufferPointer
     private var at = 0
     private var isInMethods = false
     /// The `X` of `{X:Type}`.
     private var variable: UnsafeRawBufferPointer?
-    /// As a comment has it: `// LAYER 229`.
+    /// The layer's number from a comment: `// LAYER 229`.
     private(set) var layer: Int?
 
     init(_ text: UnsafeRawBufferPointer) { self.text = text }
@@ -34,7 +34,7 @@ struct SchemaParser {
         _ name: UnsafeRawBufferPointer, into builder: inout SchemaBuilder
     ) throws(TLError) {
         let line = at
-        guard name.count <= Limit.nameBytes, take("#"), let id = hexadecimal() else {
+        guard name.count <= SchemaLimit.nameBytes, take("#"), let id = hexadecimal() else {
             throw error("\(String(decoding: name.prefix(80), as: UTF8.self)) has no id")
         }
         variable = nil
@@ -60,7 +60,7 @@ struct SchemaParser {
 
     private mutating func field(into builder: inout SchemaBuilder) throws(TLError) {
         let name = word()
-        guard !name.isEmpty, name.count <= Limit.nameBytes, take(":") else { throw error("a field is expected") }
+        guard !name.isEmpty, name.count <= SchemaLimit.nameBytes, take(":") else { throw error("a field is expected") }
         if take("#") {
             guard builder.addNumber(name) else { throw error("too many words of flags") }
             return
@@ -68,7 +68,7 @@ struct SchemaParser {
         var flag = Field.always
         if let condition = condition() {
             guard let found = builder.flag(of: condition.word, bit: condition.bit) else {
-                throw error("\(String(decoding: name, as: UTF8.self)) hangs on flags that are not there")
+                throw error("\(String(decoding: name, as: UTF8.self)) depends on flags that do not exist")
             }
             flag = found
         }
@@ -76,7 +76,7 @@ struct SchemaParser {
         guard builder.add(name, type, flag: flag) else { throw error("too many fields") }
     }
 
-    /// `flags.3?`; nothing is read when there is none.
+    /// Reads a condition such as `flags.3?`; nil, with nothing read, when there is none.
     private mutating func condition() -> (word: UnsafeRawBufferPointer, bit: UInt32)? {
         let start = at
         let all = word()
@@ -96,7 +96,7 @@ struct SchemaParser {
         }
         let isBare = take("%")
         let name = word()
-        guard !name.isEmpty, depth < SchemaParser.deepestType else { throw error("a type is expected") }
+        guard !name.isEmpty, depth < SchemaParser.maxTypeDepth else { throw error("a type is expected") }
         if isVariable(name) { return Shape(wire: .methodResult) }
         guard take("<") else { return builder.shape(of: name, isBare: isBare) }
         let element = try type(in: &builder, depth: depth + 1)
@@ -110,7 +110,8 @@ struct SchemaParser {
     private func isVariable(_ name: UnsafeRawBufferPointer) -> Bool { variable.map { $0.elementsEqual(name) } ?? false }
 }
 
-// The text, piece by piece.
+// MARK: Characters and words
+
 extension SchemaParser {
     private func peek(_ ahead: Int = 0) -> UInt8 { at + ahead < text.count ? text[at + ahead] : 0 }
 

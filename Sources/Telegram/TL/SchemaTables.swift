@@ -1,7 +1,7 @@
-/// The tables that decoding looks into, as plain memory: no bounds checks and no reference counts on the hot path. Every number in
-/// them was checked when they were made.
+/// Holds the tables that decoding uses as plain memory, without bounds checks and reference counts on the hot path. The numbers in
+/// the tables were checked when the schema was read.
 ///
-/// `@unchecked Sendable`: made once, never changed, freed with the schema that owns it.
+/// It is `@unchecked Sendable` because it never changes after its creation; it is freed with the schema that owns it.
 final class SchemaTables: @unchecked Sendable {
     let combinators: UnsafePointer<Combinator>
     let fields: UnsafePointer<Field>
@@ -37,6 +37,7 @@ final class SchemaTables: @unchecked Sendable {
         return UnsafePointer(memory.baseAddress ?? UnsafeMutablePointer<Element>.allocate(capacity: 1))
     }
 
+    /// Finds a combinator by its id.
     @inline(__always)
     func combinator(id: UInt32) -> UnsafePointer<Combinator>? {
         var place = Int(truncatingIfNeeded: id) & placesMask
@@ -45,5 +46,27 @@ final class SchemaTables: @unchecked Sendable {
             place = (place + 1) & placesMask
         }
         return nil
+    }
+}
+
+/// A hash table with open addressing from ids to combinators. Ids are checksums, so their low bits serve as the hash.
+private struct ConstructorIDs {
+    struct Place {
+        var id: UInt32
+        /// The combinator's number plus one; 0 marks a free place.
+        var number: UInt32
+    }
+
+    private(set) var places: [Place]
+
+    init(_ combinators: [Combinator]) {
+        var count = 64
+        while count < combinators.count * 3 { count *= 2 }
+        places = [Place](repeating: Place(id: 0, number: 0), count: count)
+        for (number, combinator) in combinators.enumerated() {
+            var place = Int(combinator.id) & (count - 1)
+            while places[place].number != 0 { place = (place + 1) & (count - 1) }
+            places[place] = Place(id: combinator.id, number: UInt32(number + 1))
+        }
     }
 }

@@ -1,17 +1,17 @@
 import JSON
 
-/// Turns TL bytes into JSON text. It keeps its memory between calls; not for two threads at once.
+/// Decodes TL bytes to JSON text. It keeps its memory between calls, and only one thread at a time may use it.
 ///
-/// An object has its constructor's name as `_`, before the fields in the order of the schema; what is optional and absent has no key.
-/// docs/tl.md says how each type is written.
+/// An object has its constructor's name as `_`, then the fields in the schema's order; an absent optional field has no key.
+/// docs/tl.md describes how each type is written.
 package final class TLDecoder {
-    /// The deepest nesting of the JSON that is made: what reads it (`JSONParser`) can have it inside of something else.
+    /// The deepest nesting of the JSON. It leaves room below the limit of `JSONParser`, so that the JSON can be part of other JSON.
     package static let maxDepth = JSONParser.maxDepth - 8
 
     package let schema: TLSchema
     private var run: DecodingRun
 
-    /// - Parameter maxOutputBytes: the most JSON that is made of one value: few bytes of TL can be many of JSON.
+    /// - Parameter maxOutputBytes: the most bytes of JSON for one value; a few bytes of TL can become many bytes of JSON.
     package init(_ schema: TLSchema, maxOutputBytes: Int = 64 << 20) {
         self.schema = schema
         run = DecodingRun(schema.tables, output: JSONOutput(maximum: maxOutputBytes), maxDepth: TLDecoder.maxDepth)
@@ -19,7 +19,7 @@ package final class TLDecoder {
 
     /// Appends the JSON of one value, which must fill the bytes.
     ///
-    /// - Throws: `TLError` with the place; then nothing is appended.
+    /// - Throws: `TLError` with the place of the fault; nothing is appended then.
     package func decode(
         _ bytes: UnsafeRawBufferPointer, as type: TLType = .anything, into text: inout [UInt8]
     ) throws(TLError) {
@@ -64,7 +64,7 @@ extension TLSchema {
         return "0x" + String(repeating: "0", count: 8 - digits.count) + digits
     }
 
-    /// The name of a field as JSON has it.
+    /// Returns the name of a field as it appears in JSON.
     func name(of field: Field) -> String {
         let start = Int(field.key) + 2
         return String(decoding: keys[start..<start + Int(field.keyCount) - 4], as: UTF8.self)

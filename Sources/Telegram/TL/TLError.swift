@@ -1,34 +1,34 @@
 package import System
 
-/// Why TL bytes, JSON for them, or a schema are not what they should be.
+/// Describes a fault in TL bytes, in JSON to be encoded, or in a schema.
 ///
-/// Its words never hold a value: what is encoded may be a password.
+/// The message never holds a value, which may be a password.
 package struct TLError: ReportableError, Equatable, CustomStringConvertible {
     package enum Code: String, Sendable {
-        // Of bytes.
+        // Faults in TL bytes.
         case unknownConstructor = "unknown_constructor"
         case unexpectedConstructor = "unexpected_constructor"
         case truncated
         case oversized
         case tooDeep = "too_deep"
         case trailingBytes = "trailing_bytes"
-        // Of JSON.
+        // Faults in JSON.
         case notJSON = "not_json"
         case wrongValue = "wrong_value"
         case missingField = "missing_field"
         case unknownField = "unknown_field"
         case unknownName = "unknown_name"
-        // Of schemas.
+        // Faults in schemas.
         case invalidSchema = "invalid_schema"
         case unknownLayer = "unknown_layer"
     }
 
     package let code: Code
-    /// What is wrong, without the place.
+    /// The fault, without its place.
     package let reason: String
-    /// The place in the JSON that was being written or read: `$.messages[3].media`; empty where there is none.
+    /// The place in the JSON that was being written or read, such as `$.messages[3].media`; empty when there is none.
     package let path: String
-    /// The place in the bytes that were being read.
+    /// The place in the bytes that were being read; nil when no bytes were.
     package let offset: Int?
 
     package init(_ code: Code, _ reason: String, path: String = "", offset: Int? = nil) {

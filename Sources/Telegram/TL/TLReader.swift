@@ -1,6 +1,6 @@
-/// Reads TL values by hand, one after the other: what a client needs of its own protocol's messages.
+/// Reads single TL values one after the other, for messages that are handled without a schema.
 ///
-/// Nothing is trusted: each value is read only if it is there.
+/// Every read checks that the bytes are there.
 package struct TLReader: Sendable {
     private let content: ArraySlice<UInt8>
     private var at: Int
@@ -12,18 +12,18 @@ package struct TLReader: Sendable {
         at = bytes.startIndex
     }
 
-    /// How much was read.
+    /// The number of bytes read.
     package var offset: Int { at - content.startIndex }
-    /// What was not read.
+    /// The bytes not read yet.
     package var rest: ArraySlice<UInt8> { content[at...] }
 
-    /// The next constructor's id, without reading it; nil at the end.
+    /// The next constructor's id, which stays unread; nil at the end.
     package var next: UInt32? {
         var copy = self
         return try? copy.word()
     }
 
-    /// A constructor's id, flags, or a count.
+    /// Reads a constructor's id, flags, or a count.
     package mutating func word() throws(TLError) -> UInt32 { try number(UInt32.self) }
 
     package mutating func int() throws(TLError) -> Int32 { Int32(bitPattern: try word()) }
@@ -43,7 +43,7 @@ package struct TLReader: Sendable {
         return true
     }
 
-    /// Bytes as they are: integers of 128 and 256 bits.
+    /// Reads bytes without a length: integers of 128 and 256 bits.
     package mutating func raw(_ count: Int) throws(TLError) -> ArraySlice<UInt8> {
         guard count >= 0, content.endIndex - at >= count else { throw truncated }
         defer { at += count }
@@ -65,17 +65,17 @@ package struct TLReader: Sendable {
         return content[at + head..<at + head + count]
     }
 
-    /// Text; what is not UTF-8 becomes U+FFFD.
+    /// Reads text; invalid UTF-8 becomes U+FFFD.
     package mutating func string() throws(TLError) -> String { String(decoding: try bytes(), as: UTF8.self) }
 
-    /// The beginning of a vector: how many elements follow, each of at least so many bytes.
+    /// Reads the beginning of a vector, and returns the number of elements that follow, each with at least `elementBytes` bytes.
     package mutating func vector(elementBytes: Int = 4) throws(TLError) -> Int {
         guard next == TLNumber.vector else { throw unexpected(next) }
         at += 4
         return try count(elementBytes: elementBytes)
     }
 
-    /// As `vector`, of a vector without id.
+    /// Reads the beginning of a vector without an id, as `vector` does.
     package mutating func count(elementBytes: Int = 4) throws(TLError) -> Int {
         let count = Int(try word())
         guard count <= (content.endIndex - at) / elementBytes else {
@@ -84,7 +84,9 @@ package struct TLReader: Sendable {
         return count
     }
 
-    /// - Throws: `TLError`, `trailingBytes`, unless all was read.
+    /// Checks that all bytes were read.
+    ///
+    /// - Throws: `TLError`, `trailingBytes`, when bytes are left.
     package func end() throws(TLError) {
         guard at == content.endIndex else {
             throw TLError(.trailingBytes, "more bytes than the value has", offset: offset)

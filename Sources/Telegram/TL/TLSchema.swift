@@ -1,13 +1,13 @@
 import TLSchemas
 
-/// The constructors and methods of one layer of Telegram's API, with those of MTProto itself: the table that drives the codec.
+/// Holds the constructors and methods of one layer of Telegram's API and of MTProto itself, in the tables that drive the codec.
 ///
-/// Immutable; made in about a millisecond from text, and the same way whether that is built in or from a file.
+/// A schema is immutable. Reading one from text takes about a millisecond, whether the text is built in or comes from a file.
 package final class TLSchema: Sendable {
-    /// The layers that are built in; the first is the default.
+    /// The built-in layers; the first is the default.
     package static let layers = [229, 201, 181]
 
-    /// nil when the text does not say.
+    /// The layer's number; nil when the text does not contain it.
     package let layer: Int?
 
     let combinators: [Combinator]
@@ -22,7 +22,7 @@ package final class TLSchema: Sendable {
     let constructorsByType: [[UInt32]]
     let tables: SchemaTables
 
-    /// A layer that is built in.
+    /// Reads a built-in layer.
     ///
     /// - Throws: `TLError`, `unknownLayer`.
     package convenience init(layer: Int = TLSchema.layers[0]) throws(TLError) {
@@ -33,9 +33,9 @@ package final class TLSchema: Sendable {
         try self.init(text: text)
     }
 
-    /// A schema in the form in which Telegram publishes it; MTProto's own constructors are added.
+    /// Reads a schema in the form in which Telegram publishes it, and adds MTProto's own constructors.
     ///
-    /// - Throws: `TLError`, `invalidSchema` with the line.
+    /// - Throws: `TLError`, `invalidSchema`, with the line of the fault.
     package convenience init(text: [UInt8]) throws(TLError) {
         let made = text.withUnsafeBytes { bytes in Result { () throws(TLError) in try SchemaText(bytes) } }
         self.init(try made.get())
@@ -69,7 +69,7 @@ package final class TLSchema: Sendable {
     }
 }
 
-/// A text that was read, after MTProto's own.
+/// The result of reading a schema's text after that of MTProto.
 private struct SchemaText {
     var builder = SchemaBuilder()
     let layer: Int?
@@ -86,4 +86,23 @@ private struct SchemaText {
 
 extension tl_schema_text {
     fileprivate var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: start, count: count) }
+}
+
+/// The expected type of TL bytes or JSON: a type of a schema, or a method's result.
+package struct TLType: Sendable, Hashable {
+    let shape: Shape
+
+    /// Accepts any constructor or method.
+    package static let anything = TLType(shape: Shape(wire: .anything))
+    /// Accepts any constructor, a Bool, or a vector of these.
+    package static let object = TLType(shape: Shape(wire: .object))
+    /// Accepts any method.
+    package static let method = TLType(shape: Shape(wire: .method))
+}
+
+extension TLSchema {
+    /// Finds a type by its name, such as `InputPeer` or `messages.Messages`; nil when the schema has no such type.
+    package func type(_ name: String) -> TLType? {
+        types.find(name).map { TLType(shape: Shape(wire: .boxed, argument: UInt32($0))) }
+    }
 }

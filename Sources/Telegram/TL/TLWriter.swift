@@ -1,4 +1,4 @@
-/// Writes TL values by hand, for what is better not made of JSON: frames of messages, parts of files.
+/// Writes single TL values, for data that is not made from JSON: message frames, parts of files.
 package struct TLWriter: Sendable {
     package private(set) var bytes: [UInt8]
 
@@ -7,7 +7,7 @@ package struct TLWriter: Sendable {
         bytes.reserveCapacity(count)
     }
 
-    /// A constructor's id, flags, or a count.
+    /// Writes a constructor's id, flags, or a count.
     package mutating func word(_ value: UInt32) { append(value.littleEndian) }
 
     package mutating func int(_ value: Int32) { append(value.littleEndian) }
@@ -18,18 +18,18 @@ package struct TLWriter: Sendable {
 
     package mutating func bool(_ value: Bool) { word(value ? TLNumber.boolTrue : TLNumber.boolFalse) }
 
-    /// The beginning of a vector; its elements follow.
+    /// Writes the beginning of a vector; the caller writes the elements.
     package mutating func vector(count: Int) {
         word(TLNumber.vector)
         word(UInt32(truncatingIfNeeded: count))
     }
 
-    /// Bytes as they are: whole objects, or integers of 128 and 256 bits.
+    /// Writes bytes without a length: whole objects, or integers of 128 and 256 bits.
     package mutating func raw(_ value: some Collection<UInt8>) { bytes.append(contentsOf: value) }
 
     package mutating func string(_ value: String) { bytes(Array(value.utf8)) }
 
-    /// Bytes with their length, filled up with zeros to a multiple of four; at most `longestBytes` of them.
+    /// Writes at most `maxBytesCount` bytes with their length, and zeros up to a multiple of four.
     package mutating func bytes(_ value: some Collection<UInt8>) {
         let count = value.count
         if count < 254 {
@@ -42,8 +42,8 @@ package struct TLWriter: Sendable {
         bytes.append(contentsOf: repeatElement(0, count: -(head + count) & 3))
     }
 
-    /// The length has three bytes.
-    package static let longestBytes = 1 << 24 - 1
+    /// The most bytes of a string, whose length has three bytes.
+    package static let maxBytesCount = 1 << 24 - 1
 
     private mutating func append(_ value: some BitwiseCopyable) {
         withUnsafeBytes(of: value) { bytes.append(contentsOf: $0) }

@@ -1,4 +1,4 @@
-import Digest
+import Crypto
 import HTTP
 import JSON
 import System

@@ -1,4 +1,4 @@
-import Digest
+import Crypto
 import JSON
 
 /// Signs requests with AWS Signature Version 4 for S3, by pure functions of the request and the time.

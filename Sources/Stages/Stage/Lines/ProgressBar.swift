@@ -99,11 +99,7 @@ package final class ProgressBar: Sendable {
         return "\(whole / 3600):\(minutes < 10 ? "0" : "")\(minutes):\(tail)"
     }
 
-    private var columns: Int {
-        var size = winsize()
-        guard ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
-        return Int(size.ws_col)
-    }
+    private var columns: Int { Linux.terminalColumns(descriptor) ?? 80 }
 
     private func draw(_ text: String) {
         var text = text

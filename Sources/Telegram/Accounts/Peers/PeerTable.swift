@@ -1,5 +1,6 @@
 import Glibc
 import JSON
+import SQLite
 
 /// The book of peers as it is on disk. Not for two threads at once.
 ///

@@ -1,17 +1,17 @@
 package import MTProto
 
-/// What it takes to be an account: where it lives, and the keys that are authorized for it. Secret.
+/// An account's session: its data centre, and the keys that are authorised for it. Secret.
 package struct AccountSession: Sendable, Equatable {
-    /// Where the account lives: 1 to 5.
+    /// The account's home data centre, 1 to 5.
     package var dataCenter: Int
     package var isTest: Bool
-    /// By data centre, the account's own among them; the others are for files.
+    /// The keys by data centre. The home data centre's key is the account's own; the others are for files.
     package var keys: [Int: AuthKey]
-    /// What the data centres want in messages, as they told it last; not secret. Old ones cost a question.
+    /// The last known salts by data centre; not secret. An outdated salt costs one more round trip.
     package var salts: [Int: Int64] = [:]
-    /// Where the data centres are, as far as it is known better than `DataCenters` does.
+    /// Addresses of data centres that are newer than those of `DataCenters`.
     package var addresses: [Int: ServerAddress]
-    /// nil: nobody has asked yet.
+    /// The account's id; nil while it is not known.
     package var userID: Int64?
     package var isBot: Bool
 
@@ -24,7 +24,7 @@ package struct AccountSession: Sendable, Equatable {
         addresses = address.map { [dataCenter: $0] } ?? [:]
     }
 
-    /// One that is still to be logged in: there is no key yet.
+    /// Makes a session without a key, for a login.
     package init(unauthorizedAt dataCenter: Int, isTest: Bool = false) {
         (self.dataCenter, self.isTest, userID, isBot) = (dataCenter, isTest, nil, false)
         (keys, addresses) = ([:], [:])
@@ -33,7 +33,7 @@ package struct AccountSession: Sendable, Equatable {
     /// The account's own key.
     package var key: AuthKey? { keys[dataCenter] }
 
-    /// Where to connect to.
+    /// Returns the addresses to connect to, the best known first.
     package func addresses(of dataCenter: Int, isIPv6: Bool = false) -> [ServerAddress] {
         let known = addresses[dataCenter].map { [$0] } ?? []
         return known
@@ -41,7 +41,7 @@ package struct AccountSession: Sendable, Equatable {
     }
 }
 
-/// The data centres' addresses as they are built into Telegram's own applications; `help.getConfig` tells the present ones.
+/// The addresses of the data centres that Telegram's own applications contain; `help.getConfig` returns the current ones.
 package enum DataCenters {
     private static let production = [
         1: ("149.154.175.53", "2001:b28:f23d:f001::a"), 2: ("149.154.167.51", "2001:67c:4e8:f002::a"),
@@ -53,7 +53,7 @@ package enum DataCenters {
         3: ("149.154.175.117", "2001:b28:f23d:f003::e"),
     ]
 
-    /// Empty when there is no such data centre.
+    /// Returns a data centre's addresses; none when there is no such data centre.
     package static func addresses(of dataCenter: Int, isTest: Bool = false, isIPv6: Bool = false) -> [ServerAddress] {
         (isTest ? test : production)[dataCenter].map { [ServerAddress(isIPv6 ? $0.1 : $0.0, 443)] } ?? []
     }

@@ -1,7 +1,7 @@
 import JSON
 import MTProto
 
-/// A session as it is kept: JSON with a version.
+/// Reads and writes the content of session files: JSON with a version.
 enum SessionFile {
     static let version: Int64 = 1
 
@@ -26,6 +26,8 @@ enum SessionFile {
         list.reduce(into: [:]) { $0[$1.0] = $1.1 }
     }
 
+    /// Reads a session from a file's content.
+    ///
     /// - Throws: `AccountError`, `damaged` or `otherVersion`, with the file's name.
     static func session(_ bytes: [UInt8], path: String) throws(AccountError) -> AccountSession {
         guard let json = try? JSON(parsing: bytes), let written = json["version"]?.int else { throw damaged(path) }
@@ -69,6 +71,6 @@ enum SessionFile {
 
     private static func damaged(_ path: String) -> AccountError {
         AccountError(
-            .damaged, "the session file \(path) is damaged: log in or import again, or bring it back from a copy")
+            .damaged, "the session file \(path) is damaged: log in or import again, or restore it from a copy")
     }
 }

@@ -1,34 +1,41 @@
 import System
 import Glibc
 
-/// Sessions by name, each in a file of its own that nobody else can read.
+/// Stores sessions by name, each in a file that only its owner can read.
 ///
-/// A file is replaced as a whole: what was there before is there until the new one is on the disk.
+/// A file is replaced as a whole: the old content stays until the new content is on the disk.
 package struct SessionStore: Sendable {
     private static let suffix = ".session.json"
-    private static let longest = 64
-    /// A session has some hundred bytes a data centre.
+    private static let maxNameLength = 64
+    /// The limit of a file; a session takes some hundred bytes per data centre.
     private static let maxBytes = 1 << 20
 
     package let folder: String
 
-    /// - Parameter folder: made when something is saved, for its owner only.
+    /// - Parameter folder: created for its owner only when the first session is saved.
     package init(folder: String) { self.folder = folder }
 
+    /// Returns the path of a session's file.
+    ///
     /// - Throws: `AccountError`: `invalidName`.
     package func path(_ name: String) throws(AccountError) -> String {
         let isRight = name.utf8.allSatisfy { byte in
             (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte)
                 || [UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: ".")].contains(byte)
         }
-        guard isRight, !name.isEmpty, name.utf8.count <= SessionStore.longest, !name.hasPrefix(".") else {
+        guard isRight, !name.isEmpty, name.utf8.count <= SessionStore.maxNameLength, !name.hasPrefix(".") else {
             throw AccountError(
-                .invalidName, "a session's name has 1 to \(SessionStore.longest) letters, digits, '-', '_' and '.'")
+                .invalidName,
+                "a session's name has 1 to \(SessionStore.maxNameLength) letters, digits, '-', '_' and '.'")
         }
         return "\(folder)/\(name)\(SessionStore.suffix)"
     }
 
-    /// - Throws: `AccountError`: `notFound`, `exposed`, `damaged`, `otherVersion`, `localIO`.
+    /// Reads a session.
+    ///
+    /// Deletes a session.
+    ///
+    /// - Throws: `AccountError`: `notFound`, `exposed`, `damaged`, `otherVersion`, `sessionIO`.
     package func load(_ name: String) throws(AccountError) -> AccountSession {
         let path = try path(name)
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
@@ -61,18 +68,18 @@ package struct SessionStore: Sendable {
         return Array(bytes[..<count])
     }
 
-    /// Makes the folder, when it is not there.
+    /// Creates the folder if it is missing.
     ///
-    /// - Throws: `AccountError`, `localIO`.
+    /// - Throws: `AccountError`, `sessionIO`.
     package func prepare() throws(AccountError) {
         let (failure, path) = makeFolders(folder, mode: 0o700)
-        guard failure == 0 else { throw .system("unable to make \(path)", failure) }
+        guard failure == 0 else { throw .system("unable to create \(path)", failure) }
     }
 
-    /// Keeps a session, in place of the one that has the name.
+    /// Saves a session, and replaces an existing one of that name.
     ///
-    /// - Parameter isNew: that there be none.
-    /// - Throws: `AccountError`: `exists`, `localIO`.
+    /// - Parameter isNew: whether an existing session of that name is an error.
+    /// - Throws: `AccountError`: `exists`, `sessionIO`.
     package func save(_ session: AccountSession, as name: String, isNew: Bool = false) throws(AccountError) {
         let path = try path(name)
         try prepare()
@@ -91,7 +98,9 @@ package struct SessionStore: Sendable {
         try flush()
     }
 
-    /// - Throws: `AccountError`: `notFound`, `localIO`.
+    /// Deletes a session.
+    ///
+    /// - Throws: `AccountError`: `notFound`, `sessionIO`.
     package func remove(_ name: String) throws(AccountError) {
         let path = try path(name)
         sweep(name)
@@ -109,7 +118,7 @@ package struct SessionStore: Sendable {
             .map { String($0.dropLast(SessionStore.suffix.count)) }.sorted()
     }
 
-    /// Removes what processes left that were killed while they saved this session: it holds keys.
+    /// Removes temporary files of this session, which hold keys, that killed processes left behind.
     private func sweep(_ name: String) {
         let start = ".\(name)."
         for entry in folderEntries(folder) ?? []
@@ -118,7 +127,7 @@ package struct SessionStore: Sendable {
         }
     }
 
-    /// The folder's own entry has to be on the disk, too.
+    /// Writes the folder's entries to the disk, so that new names survive a power failure.
     private func flush() throws(AccountError) {
         let failure = syncFolder(folder)
         guard failure == 0 else { throw .system("unable to write to \(folder)", failure) }

@@ -1,4 +1,4 @@
-import Digest
+import Crypto
 import MTProto
 import TL
 

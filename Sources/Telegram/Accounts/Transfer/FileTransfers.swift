@@ -1,6 +1,6 @@
 import JSON
 import System
-import Digest
+import Crypto
 import Glibc
 import MTProto
 import Synchronization

@@ -1,5 +1,5 @@
 import System
-import Digest
+import Crypto
 import Glibc
 import JSON
 import TL

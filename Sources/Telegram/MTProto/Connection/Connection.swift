@@ -3,12 +3,12 @@ import NIOPosix
 import Synchronization
 import System
 
-/// A lasting connection to one data centre of Telegram: calls go in, answers and events come out.
+/// Maintains a connection to one data centre of Telegram, executes calls and delivers events.
 ///
-/// Somebody must be in `run` all the time; calls may be made before, and wait. When a connection breaks, the next one goes on
-/// with what was not answered.
+/// `run` must be running for the connection to exist; earlier calls wait for it. After a broken connection, the next one sends the
+/// calls without an answer again.
 package final class Connection: Sendable {
-    /// One thread for all connections of a program: what it does is quick.
+    /// One thread serves all connections of a program, because its work is quick.
     private static let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
 
     private let settings: ConnectionSettings
@@ -39,25 +39,25 @@ package final class Connection: Sendable {
         }
     }
 
-    /// What happens without being asked; for one consumer.
+    /// The connection's events, for one consumer.
     package var events: ConnectionEvents { ConnectionEvents(buffer: buffer) }
 
     /// Calls a method of Telegram's API.
     ///
     /// - Parameters:
-    ///   - request: TL bytes of the method; at most a megabyte.
-    ///   - patience: how long to wait for the answer, a connection included.
-    /// - Returns: TL bytes of the result.
+    ///   - request: the TL bytes of the method, at most a megabyte.
+    ///   - timeout: the longest wait for the answer, the time for connecting included.
+    /// - Returns: the TL bytes of the result.
     /// - Throws: `TelegramRPCError`, when Telegram refuses; `MTProtoError`.
-    package func call(_ request: [UInt8], within patience: Duration = .seconds(60)) async throws -> [UInt8] {
+    package func call(_ request: [UInt8], within timeout: Duration = .seconds(60)) async throws -> [UInt8] {
         let call = lastCall.add(1, ordering: .relaxed).newValue
         let isCancelled = Flag()
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
                 loop.execute { [conversation] in
-                    // The task may have been cancelled before this.
+                    // The task may have been cancelled before this runs.
                     guard !isCancelled.isSet else { return continuation.resume(throwing: Connection.cancelled) }
-                    conversation.value.call(call, request, within: patience, continuation)
+                    conversation.value.call(call, request, within: timeout, continuation)
                 }
             }
         } onCancel: {
@@ -68,9 +68,9 @@ package final class Connection: Sendable {
 
     private static var cancelled: MTProtoError { MTProtoError(.cancelled, "the call was given up") }
 
-    /// Connects, and connects again, until the task is cancelled.
+    /// Keeps the connection up, with new attempts after each failure, until the task is cancelled.
     ///
-    /// - Throws: `MTProtoError` when trying again is of no use: the server breaks the protocol, does not know the key, or the
+    /// - Throws: `MTProtoError` when another attempt is of no use: the server breaks the protocol or does not know the key, or the
     ///   settings are wrong.
     package func run() async throws {
         var failures = 0
@@ -94,7 +94,7 @@ package final class Connection: Sendable {
         buffer.finish()
     }
 
-    /// One connection from its beginning to its end; why it ended.
+    /// Uses one connection until its end, and returns the reason for the end.
     private func converse(
         _ addresses: [ServerAddress], attempt: Int
     ) async throws -> (MTProtoError, wasReady: Bool) {
@@ -116,7 +116,7 @@ package final class Connection: Sendable {
             }
             return try await loop.submit { [conversation] in conversation.value.ending() }.get()
         } onCancel: {
-            // A connection that comes about later finds the conversation closed.
+            // A connection that is established later finds the conversation closed.
             promise.fail(Connection.cancelled)
         }
     }
@@ -127,7 +127,7 @@ package final class Connection: Sendable {
             .channelOption(
                 .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 1024, initial: 8192, maximum: 1 << 18)
             )
-            .connectTimeout(min(TimeAmount(settings.patience), .seconds(10)))
+            .connectTimeout(min(TimeAmount(settings.connectTimeout), .seconds(10)))
             .channelInitializer { [conversation, loop] channel in
                 loop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(
@@ -138,7 +138,7 @@ package final class Connection: Sendable {
     }
 }
 
-/// Set once, by whoever cancels.
+/// A flag that is set once, from any thread.
 private final class Flag: Sendable {
     private let value = Atomic(false)
 

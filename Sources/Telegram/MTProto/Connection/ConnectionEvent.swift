@@ -1,20 +1,20 @@
-/// What a connection tells without being asked.
+/// An event of a connection other than the answer to a call.
 package enum ConnectionEvent: Sendable {
-    /// TL bytes of an update, as the server sent them.
+    /// The TL bytes of an update, as the server sent them.
     case update([UInt8])
-    /// Updates may have been lost: by the server, or because nobody took them here. The difference has to be asked for.
+    /// Updates may have been lost, at the server or because this side's buffer was full: request the difference.
     case gap
-    /// An authorization key was made, which is worth keeping. Secret.
+    /// A permanent authorization key was made, to be stored. Secret.
     case key(AuthKey)
-    /// What the server wants in each message; to be given to the next connection under the same key.
+    /// The salt, a number that each message must hold, changed; pass it to the next connection with the same key.
     case salt(Int64)
-    /// Calls are carried out now.
+    /// The connection is ready: calls are executed now.
     case ready
-    /// There is no connection; the next attempt is made after the pause.
+    /// There is no connection, for this reason; the next attempt follows after this backoff.
     case waiting(Duration, MTProtoError)
 }
 
-/// The events of one connection, for one who takes them; ends with it.
+/// The events of one connection, for one consumer. The sequence ends with the connection.
 package struct ConnectionEvents: AsyncSequence, Sendable {
     let buffer: UpdateBuffer<ConnectionEvent>
 
@@ -23,7 +23,7 @@ package struct ConnectionEvents: AsyncSequence, Sendable {
     package struct Iterator: AsyncIteratorProtocol {
         let buffer: UpdateBuffer<ConnectionEvent>
 
-        // It is finished without an error: `run` throws it.
+        // The buffer ends without an error, because `run` throws it.
         package func next() async -> ConnectionEvent? { (try? await buffer.next()) ?? nil }
     }
 }

@@ -1,28 +1,31 @@
-/// Where and how to connect, and with what key.
+import TL
+
+/// Configures a connection: addresses, transport, key and limits.
 package struct ConnectionSettings: Sendable {
-    /// Of one data centre; tried in turn. Not used with an MTProxy, which knows where it is.
+    /// The addresses of one data centre, tried in turn. An MTProxy does not need them.
     package var addresses: [ServerAddress]
-    /// 1 to 5; 10000 more for a test server; negative for one that serves media.
+    /// The data centre's number: 1 to 5, 10000 more for a test server, negative for a media server.
     package var dataCenter: Int
-    /// The server's keys that are trusted.
+    /// The server keys that are trusted.
     package var serverKeys: [ServerKey] = [.telegram]
     package var transport = TransportSettings()
     package var proxy: Proxy?
-    /// Told before the first call of a session; nil: never, which only the methods of the protocol itself do without.
+    /// The description that precedes a session's first call; nil sends none, which only methods of the protocol itself permit.
     package var client: ClientDescription?
-    /// The authorization; nil makes a new one.
+    /// The authorization key; nil makes a new one.
     package var key: AuthKey?
-    /// The number that the server wants in messages, as the event `salt` told it; 0 when it is not known.
+    /// The salt of the last event `salt`; 0 when there was none.
     package var salt: Int64 = 0
-    /// Speak under keys that last a day only: who steals one cannot read what was said before.
+    /// Whether to use keys that last one day: a stolen key does not decrypt earlier traffic.
     package var usesTemporaryKeys = false
     package var wantsQuickAcks = false
-    /// For the way to the server, until the session begins.
-    package var patience: Duration = .seconds(20)
-    /// Calls that wait at once, and their bytes.
+    /// The time limit for connecting, until the session begins.
+    package var connectTimeout: Duration = .seconds(20)
+    /// The most calls that wait at once, and their bytes together.
     package var maxCalls = 4096
     package var maxCallBytes = 64 << 20
-    /// Updates that nobody has taken yet, and their bytes; beyond, they are dropped and an event `gap` takes their place.
+    /// The most updates that wait for the consumer, and their bytes together; beyond that they are dropped, and an event `gap` takes
+    /// their place.
     package var maxUpdates = 10_000
     package var maxUpdateBytes = 16 << 20
 
@@ -31,7 +34,7 @@ package struct ConnectionSettings: Sendable {
     }
 }
 
-/// A name, or an address of IPv4 or IPv6, and a port.
+/// A host, which is a name or an IPv4 or IPv6 address, and a port.
 package struct ServerAddress: Sendable, Hashable, CustomStringConvertible {
     package let host: String
     package let port: Int
@@ -41,18 +44,40 @@ package struct ServerAddress: Sendable, Hashable, CustomStringConvertible {
     package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 }
 
-/// What stands between.
-package enum Proxy: Sendable, Equatable {
-    case socks5(ServerAddress, user: String?, password: String?)
-    case mtproxy(ServerAddress, ProxySecret)
+/// Describes this client to Telegram before its first call, with the API layer that it uses.
+package struct ClientDescription: Sendable, Equatable {
+    package var layer: Int
+    /// The application's number (`api_id`) from my.telegram.org.
+    package var apiID: Int
+    package var deviceModel: String
+    package var systemVersion: String
+    package var appVersion: String
+    package var languageCode: String
 
-    package var address: ServerAddress {
-        switch self {
-        case .socks5(let address, _, _), .mtproxy(let address, _): address
-        }
+    package init(
+        layer: Int, apiID: Int, deviceModel: String, systemVersion: String, appVersion: String,
+        languageCode: String = "en"
+    ) {
+        (self.layer, self.apiID) = (layer, apiID)
+        (self.deviceModel, self.systemVersion, self.appVersion) = (deviceModel, systemVersion, appVersion)
+        self.languageCode = languageCode
     }
 
-    var secret: ProxySecret? {
-        if case .mtproxy(_, let secret) = self { secret } else { nil }
+    /// The TL bytes of `invokeWithLayer` and `initConnection`, up to where the call begins. Source: https://core.telegram.org/api/invoking
+    package var bytes: [UInt8] {
+        TLBytes { writer in
+            writer.word(0xda9b_0d0d)
+            writer.int(Int32(truncatingIfNeeded: layer))
+            writer.word(0xc1cd_5ea9)
+            writer.word(0)
+            writer.int(Int32(truncatingIfNeeded: apiID))
+            writer.string(deviceModel)
+            writer.string(systemVersion)
+            writer.string(appVersion)
+            writer.string(languageCode)
+            // No language pack: only Telegram's own applications have one.
+            writer.string("")
+            writer.string(languageCode)
+        }
     }
 }

@@ -1,6 +1,6 @@
 import NIOCore
 
-/// The engine at work on one event loop: all that happens to it happens there.
+/// Runs an engine on one event loop, and connects it with sockets, timers and callers. Everything happens on that loop.
 final class Conversation {
     private var engine: Engine
     private let events: UpdateBuffer<ConnectionEvent>
@@ -10,13 +10,13 @@ final class Conversation {
     private var timer: Scheduled<Void>?
     private var timerAt = Double.infinity
     private var isFlushDue = false
-    /// What is wrong with this connection.
+    /// The error for which this connection is being closed.
     private var failure: MTProtoError?
-    /// Why the last connection ended, or why there is none.
+    /// The reason why the last connection ended, or why there is none.
     private var lastFailure: MTProtoError?
-    /// Set when there will be no connection any more.
+    /// The reason why there will be no further connection; nil before the end.
     private var end: MTProtoError?
-    /// Whether the last connection was good for something.
+    /// Whether the last connection was ever ready for calls.
     private var wasReady = false
 
     private struct Waiting {
@@ -29,7 +29,7 @@ final class Conversation {
     }
 
     func call(
-        _ call: CallID, _ request: [UInt8], within patience: Duration,
+        _ call: CallID, _ request: [UInt8], within timeout: Duration,
         _ continuation: CheckedContinuation<[UInt8], any Error>
     ) {
         if let end { return continuation.resume(throwing: end) }
@@ -39,9 +39,9 @@ final class Conversation {
             return continuation.resume(throwing: error)
         }
         let box = NIOLoopBound(self, eventLoop: loop)
-        let deadline = loop.scheduleTask(in: TimeAmount(patience)) { box.value.giveUp(call) }
+        let deadline = loop.scheduleTask(in: TimeAmount(timeout)) { box.value.giveUp(call) }
         calls[call] = Waiting(continuation: continuation, deadline: deadline)
-        // After all the calls that come at this moment, so that they share a packet.
+        // Calls that are made at the same moment share a packet.
         guard !isFlushDue else { return }
         isFlushDue = true
         loop.execute { box.value.flush() }
@@ -77,7 +77,7 @@ final class Conversation {
         }
     }
 
-    /// The socket is closed.
+    /// Handles the end of a socket.
     func disconnected(_ socketFailure: MTProtoError?) {
         guard channel != nil else { return }
         channel = nil
@@ -87,7 +87,7 @@ final class Conversation {
         lastFailure = failure ?? socketFailure ?? MTProtoError(.disconnected, "the server closed the connection")
     }
 
-    /// Works with the engine, and then does what it wants done.
+    /// Lets the engine work, then reports its events, sends its bytes and sets its timer.
     private func proceed(_ body: (inout Engine) throws(MTProtoError) -> Void) {
         guard let channel else { return }
         do throws(MTProtoError) {
@@ -105,7 +105,7 @@ final class Conversation {
 
     private func schedule() {
         let deadline = engine.deadline
-        // A timer that is early does no harm: it looks again.
+        // A timer that fires too early does no harm: `tick` checks the time.
         guard deadline < timerAt, deadline.isFinite else { return }
         timer?.cancel()
         timerAt = deadline
@@ -120,35 +120,28 @@ final class Conversation {
         proceed { (engine) throws(MTProtoError) in try engine.tick(at: .now) }
     }
 
-    private func report(_ event: Engine.Event) {
+    private func report(_ event: SessionEvent) {
         switch event {
         case .answer(let call, let result):
             guard let waiting = calls.removeValue(forKey: call) else { return }
             waiting.deadline.cancel()
-            switch result {
-            case .success(let bytes): waiting.continuation.resume(returning: bytes)
-            case .failure(let error): waiting.continuation.resume(throwing: error)
-            }
-        case .update(let body): events.add(.update(body))
-        case .gap: events.add(.gap)
-        case .key(let key): events.add(.key(key))
-        case .salt(let salt): events.add(.salt(salt))
-        case .ready:
-            wasReady = true
-            events.add(.ready)
+            waiting.continuation.resume(with: result)
+        case .connection(let event):
+            if case .ready = event { wasReady = true }
+            events.add(event)
         }
     }
 
-    /// Why there is no connection now, and whether there was one that worked.
+    /// Returns the reason why there is no connection now, and whether the last one was ever ready.
     func ending() -> (MTProtoError, wasReady: Bool) {
         defer { wasReady = false }
         return (end ?? lastFailure ?? MTProtoError(.disconnected, "the connection was lost"), wasReady)
     }
 
-    /// No connection could be made.
+    /// Notes that no connection could be made.
     func unreachable(_ failure: MTProtoError) { lastFailure = failure }
 
-    /// There will be no other connection: whoever waits is told.
+    /// Ends the conversation: there will be no other connection, and waiting calls fail with `reason`.
     func close(_ reason: MTProtoError) {
         end = end ?? reason
         channel?.close(promise: nil)

@@ -1,6 +1,8 @@
+import Glibc
 import NIOCore
+import NIOPosix
 
-/// Between a socket and a conversation.
+/// Passes a socket's events to a conversation.
 final class ConversationHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
 
@@ -8,7 +10,7 @@ final class ConversationHandler: ChannelInboundHandler {
     private let address: ServerAddress
     private var failure: MTProtoError?
 
-    /// - Parameter address: of the server, also where the socket leads to a proxy.
+    /// - Parameter address: the server's address, also where the socket leads to a proxy.
     init(_ conversation: Conversation, to address: ServerAddress) {
         (self.conversation, self.address) = (conversation, address)
     }
@@ -22,5 +24,22 @@ final class ConversationHandler: ChannelInboundHandler {
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         failure = MTProtoError(.disconnected, "the connection was lost: \(SocketFailure.reason(error))")
         context.close(promise: nil)
+    }
+}
+
+/// Describes failures of sockets in the user's words.
+enum SocketFailure {
+    static func unreachable(_ address: ServerAddress, _ error: any Error) -> MTProtoError {
+        MTProtoError(.unreachable, "unable to reach \(address): \(reason(error))")
+    }
+
+    static func reason(_ error: any Error) -> String {
+        switch error {
+        case let error as IOError: String(cString: strerror(error.errnoCode))
+        case let error as NIOConnectionError:
+            error.connectionErrors.first.map { reason($0.error) } ?? "the name cannot be looked up"
+        case ChannelError.connectTimeout: "it does not answer"
+        default: "the connection fails"
+        }
     }
 }

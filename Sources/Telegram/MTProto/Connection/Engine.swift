@@ -1,63 +1,53 @@
-/// What a connection does, without its socket: the way in, the key exchange, the session, one after the other; and what
+/// The protocol's side of a connection, without its socket: proxy, key exchange and session, one after the other, and the state that
 /// outlives a connection. A state machine from bytes to bytes and events.
 struct Engine {
-    enum Event {
-        case answer(CallID, Result<[UInt8], TelegramRPCError>)
-        case update([UInt8])
-        case gap
-        /// A permanent key was made.
-        case key(AuthKey)
-        case salt(Int64)
-        /// The session goes: the first message has come.
-        case ready
-    }
-
-    /// Temporary keys live so long, and are replaced some time before.
+    /// A temporary key's life, and the seconds before its end when it is replaced.
     static let temporarySeconds: Int32 = 86_400
-    static let replacedBefore = 300.0
-    /// The server may lose a temporary key at any time; but not each new one.
-    static let mostLostKeys = 3
+    static let replacedBeforeSeconds = 300.0
+    /// The server may lose a temporary key at any time, but not this many in a row.
+    private static let maxLostKeys = 3
+    /// The longest request, in bytes; a part of a file has half a megabyte.
+    private static let maxRequestBytes = 1 << 20
 
-    let settings: ConnectionSettings
-    let random: RandomSource
-    private(set) var permanent: AuthKey?
-    private(set) var session: Session?
+    private let settings: ConnectionSettings
+    private let random: RandomSource
+    private var permanent: AuthKey?
+    private var session: Session?
     private var socks: Socks5?
     private var link: TransportLink?
     private var handshake: Handshake?
     private var clock = ServerClock()
     private var salt: Int64
-    /// Calls from when there was no session.
+    /// Calls that were made while there was no session.
     private var waiting: [(CallID, [UInt8])] = []
     private var calls: [CallID: Int] = [:]
     private var callBytes = 0
     private var lostKeys = 0
     private(set) var isReady = false
-    /// Whether an earlier connection was.
+    /// Whether an earlier connection was ready.
     private var wasReady = false
     private var readyBefore = 0.0
     private var unsent: [UInt8] = []
-    private var events: [Event] = []
+    private var events: [SessionEvent] = []
 
     init(_ settings: ConnectionSettings, random: RandomSource = .system) {
         (self.settings, self.random, permanent, salt) = (settings, random, settings.key, settings.salt)
     }
 
-    /// - Throws: `MTProtoError`, `tooLarge`, when too much waits already.
+    /// Calls a method; an event brings the answer.
+    ///
+    /// - Throws: `MTProtoError`, `tooLarge`, when too many calls wait already, or the request is too long.
     mutating func call(_ call: CallID, _ request: [UInt8]) throws(MTProtoError) {
         guard calls.count < settings.maxCalls, callBytes + request.count <= settings.maxCallBytes else {
             throw MTProtoError(.tooLarge, "too many calls wait for Telegram already")
         }
-        guard request.count >= 4, request.count % 4 == 0, request.count <= Engine.longestRequest else {
+        guard request.count >= 4, request.count % 4 == 0, request.count <= Engine.maxRequestBytes else {
             throw MTProtoError(.tooLarge, "a request of \(request.count) bytes, which Telegram would not take")
         }
         calls[call] = request.count
         callBytes += request.count
         if session == nil { waiting.append((call, request)) } else { session?.call(call, request) }
     }
-
-    /// A piece of a file has half a megabyte.
-    static let longestRequest = 1 << 20
 
     mutating func cancel(_ call: CallID) {
         waiting.removeAll { $0.0 == call }
@@ -67,13 +57,13 @@ struct Engine {
 
     private mutating func forget(_ call: CallID) { callBytes -= calls.removeValue(forKey: call) ?? 0 }
 
-    /// A connection stands.
+    /// Begins on a new connection.
     ///
-    /// - Parameter address: of the server, for the proxy.
+    /// - Parameter address: the server's address, for the proxy.
     mutating func connected(to address: ServerAddress, at now: Moment) throws(MTProtoError) {
         (socks, link, handshake, isReady, unsent) = (nil, nil, nil, false, [])
-        let patience = settings.patience.components
-        readyBefore = now.steady + Double(patience.seconds) + Double(patience.attoseconds) / 1e18
+        let timeout = settings.connectTimeout.components
+        readyBefore = now.steady + Double(timeout.seconds) + Double(timeout.attoseconds) / 1e18
         guard case .socks5(_, let user, let password) = settings.proxy else { return try begin(at: now) }
         let socks = Socks5(to: address, user: user, password: password)
         unsent = socks.opening
@@ -87,7 +77,7 @@ struct Engine {
         try continueWithKeys(at: now)
     }
 
-    /// Makes the key that is missing, or goes on with the session.
+    /// Begins the exchange of a missing key, or continues the session.
     private mutating func continueWithKeys(at now: Moment) throws(MTProtoError) {
         dropExpiredSession(at: now)
         guard let permanent else { return beginHandshake(.permanent, at: now) }
@@ -95,7 +85,7 @@ struct Engine {
             return beginHandshake(.temporary(seconds: Engine.temporarySeconds), at: now)
         }
         if session == nil { startSession(permanent, nil, at: now) } else { session?.connected(at: now) }
-        // Something has to be said for the server to answer: whether it knows the key.
+        // The server shows only in an answer whether it knows the key.
         session?.greet(at: now)
         try flush(at: now)
     }
@@ -124,17 +114,17 @@ struct Engine {
 
     private mutating func dropExpiredSession(at now: Moment) {
         guard let session, let binding = session.settings.binding else { return }
-        if session.clock.time(at: now) >= Double(binding.expiresAt) - Engine.replacedBefore { dropSession() }
+        if session.clock.time(at: now) >= Double(binding.expiresAt) - Engine.replacedBeforeSeconds { dropSession() }
     }
 
-    /// Keeps what was asked, for the next session.
+    /// Ends the session, and keeps its calls for the next one.
     private mutating func dropSession() {
         waiting = (session?.takeCalls() ?? []) + waiting
         clock = session?.clock ?? clock
         session = nil
     }
 
-    /// Takes what came; what it came to are events, also when the last of it is refused.
+    /// Handles received bytes. `takeEvents` returns the resulting events, also when this throws.
     mutating func receive(_ bytes: some Collection<UInt8>, at now: Moment) throws(MTProtoError) {
         if socks != nil {
             guard let rest = try passProxy(bytes, at: now) else { return }
@@ -145,7 +135,7 @@ struct Engine {
         try flush(at: now)
     }
 
-    mutating func takeEvents() -> [Event] {
+    mutating func takeEvents() -> [SessionEvent] {
         defer { events = [] }
         return events
     }
@@ -184,7 +174,7 @@ struct Engine {
                 startSession(outcome.key, Session.Binding(permanent: permanent, expiresAt: expiresAt), at: now)
             } else {
                 permanent = outcome.key
-                events += [.key(outcome.key), .salt(outcome.salt)]
+                events += [.connection(.key(outcome.key)), .connection(.salt(outcome.salt))]
             }
             try continueWithKeys(at: now)
         case nil: break
@@ -195,36 +185,39 @@ struct Engine {
         let received = try session?.receive(packet, at: now) ?? []
         if !isReady {
             isReady = true
-            events.append(.ready)
-            // What happened between two connections is not always sent on the next one.
-            if wasReady { events.append(.gap) }
+            events.append(.connection(.ready))
+            // Updates between two connections are not always sent on the next one.
+            if wasReady { events.append(.connection(.gap)) }
             wasReady = true
         }
         for event in received {
             switch event {
-            case .answer(let call, let result):
-                forget(call)
-                events.append(.answer(call, result))
-            case .update(let body): events.append(.update(body))
-            case .created: events.append(.gap)
-            case .salt(let salt):
-                self.salt = salt
-                events.append(.salt(salt))
-            case .bound(nil): lostKeys = 0
-            case .bound(let error?) where error.isTemporary:
-                dropSession()
-                throw MTProtoError(.disconnected, "Telegram does not take a temporary key now: \(error.text)")
-            case .bound(let error?):
-                throw MTProtoError(.unknownKey, "Telegram does not take this session's key: \(error.text)")
+            case .answer(let call, _): forget(call)
+            case .connection(.salt(let new)): salt = new
+            case .connection: break
             }
+        }
+        events += received
+        try checkBinding()
+    }
+
+    private mutating func checkBinding() throws(MTProtoError) {
+        switch session?.bindingState {
+        case .refused(let error) where error.isTemporary:
+            dropSession()
+            throw MTProtoError(.disconnected, "Telegram does not take a temporary key now: \(error.text)")
+        case .refused(let error):
+            throw MTProtoError(.unknownKey, "Telegram does not take this session's key: \(error.text)")
+        case .done: lostKeys = 0
+        case .pending, nil: break
         }
     }
 
-    /// What a server says in four bytes.
+    /// Returns the error that a code of four bytes, which a server sends instead of a message, stands for.
     private mutating func refusal(_ code: Int32) -> MTProtoError {
         switch code {
         case 404 where handshake != nil: return MTProtoError(.disconnected, "the server does not make a key now (404)")
-        case 404 where session?.settings.binding != nil && lostKeys < Engine.mostLostKeys:
+        case 404 where session?.settings.binding != nil && lostKeys < Engine.maxLostKeys:
             lostKeys += 1
             dropSession()
             return MTProtoError(.disconnected, "the server has lost the temporary key")
@@ -236,6 +229,8 @@ struct Engine {
         }
     }
 
+    /// Does what is due by now.
+    ///
     /// - Throws: `MTProtoError`, when the connection is of no use any more.
     mutating func tick(at now: Moment) throws(MTProtoError) {
         guard isReady || now.steady < readyBefore else {
@@ -248,7 +243,7 @@ struct Engine {
         try flush(at: now)
     }
 
-    /// Puts on the link what the session has to say, while there is one to say it on.
+    /// Sends the session's packets, if the connection is ready for them.
     mutating func flush(at now: Moment) throws(MTProtoError) {
         guard link != nil, handshake == nil, socks == nil, session != nil else { return }
         for sealed in session?.flush(at: now) ?? [] {
@@ -256,20 +251,20 @@ struct Engine {
         }
     }
 
-    /// All that is to be sent now.
+    /// Takes the bytes to be sent now.
     mutating func takeUnsent() -> [UInt8] {
         defer { unsent = [] }
         let packets = link?.takeUnsent() ?? []
         return unsent.isEmpty ? packets : unsent + packets
     }
 
-    /// The connection is gone.
+    /// Ends the use of a connection that is gone.
     mutating func disconnected() { (socks, link, handshake, isReady) = (nil, nil, nil, false) }
 
-    /// When `tick` has something to do, by the steady clock.
+    /// The next time, by the steady clock, when `tick` has something to do.
     var deadline: Double {
         guard isReady, let session else { return readyBefore }
         guard let binding = session.settings.binding else { return session.deadline }
-        return min(session.deadline, session.clock.steady(at: Double(binding.expiresAt) - Engine.replacedBefore))
+        return min(session.deadline, session.clock.steady(at: Double(binding.expiresAt) - Engine.replacedBeforeSeconds))
     }
 }

@@ -1,18 +1,17 @@
-import COpenSSL
-import Digest
+import Crypto
 
-/// An authorization key: 2048 bits that the server and this side share. Whoever has it is the account.
+/// An authorization key: 2048 bits that the server and this side share. It gives full access to the account.
 ///
-/// What prints it shows its id only.
+/// Its description shows only its id.
 package struct AuthKey: Sendable, Equatable, CustomStringConvertible, CustomReflectable {
-    /// 256 of them. Secret.
+    /// The key's 256 bytes. Secret.
     package let bytes: [UInt8]
-    /// By which the server finds it; not secret.
+    /// The number by which the server finds the key; not secret.
     package let id: Int64
-    /// What proves the knowledge of a key while it is made.
+    /// The part of the key's hash that proves, during the key exchange, that the server has the same key.
     let auxHash: ArraySlice<UInt8>
 
-    /// - Returns: nil unless there are 256 bytes.
+    /// Makes a key from its bytes; nil unless there are 256 of them.
     package init?(_ bytes: [UInt8]) {
         guard bytes.count == AuthKey.byteCount else { return nil }
         self.bytes = bytes
@@ -26,12 +25,4 @@ package struct AuthKey: Sendable, Equatable, CustomStringConvertible, CustomRefl
     package var description: String { "key \(String(UInt64(bitPattern: id), radix: 16))" }
 
     package var customMirror: Mirror { Mirror(self, children: ["id": id]) }
-}
-
-/// Compares without telling by its duration where the difference is.
-func isEqual(_ one: ArraySlice<UInt8>, _ other: ArraySlice<UInt8>) -> Bool {
-    guard one.count == other.count else { return false }
-    return one.withUnsafeBytes { one in
-        other.withUnsafeBytes { CRYPTO_memcmp(one.baseAddress, $0.baseAddress, one.count) == 0 }
-    }
 }

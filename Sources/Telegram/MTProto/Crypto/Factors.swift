@@ -1,13 +1,15 @@
-/// The two primes of a small product, as the handshake asks for them to make connecting cost something.
+import Crypto
+
+/// The two primes of a small product, which the handshake demands so that connecting costs the client some work.
 struct Factors: Equatable {
     let smaller: UInt64
     let larger: UInt64
 
-    /// More steps than any product of two primes below 2^63 needs, but for one in many millions: what is sent instead must not
-    /// occupy this side for long.
+    /// The limit of the search. All but one in many millions of products of two primes below 2^63 need fewer steps, and a number that
+    /// a hostile server sends instead must not occupy this side for long.
     static let maxSteps = 1 << 20
 
-    /// - Returns: nil when it is no product of two different odd primes.
+    /// Factors a product; nil when it is no product of two different odd primes.
     init?(of product: UInt64) {
         guard product > 14, product < 1 << 63, product & 1 == 1, !BigNumber(product).isPrime,
             let factor = Factors.find(in: product)
@@ -16,7 +18,7 @@ struct Factors: Equatable {
         guard smaller != larger, BigNumber(smaller).isPrime, BigNumber(larger).isPrime else { return nil }
     }
 
-    /// Pollard's rho with Brent's way to find the cycle; divisors are looked for in many differences at once.
+    /// Finds a factor with Pollard's rho method and Brent's search for the cycle; one greatest common divisor serves many differences.
     private static func find(in product: UInt64) -> UInt64? {
         var steps = 0
         for constant in UInt64(1)...20 {
@@ -47,7 +49,7 @@ struct Factors: Equatable {
         return nil
     }
 
-    /// Through a batch step by step, when its differences together have the whole product in them.
+    /// Repeats a batch step by step, because the product of its differences is a multiple of the whole number.
     private static func walk(from start: UInt64, _ slow: UInt64, _ constant: UInt64, _ product: UInt64) -> UInt64 {
         var fast = start
         while true {

@@ -1,7 +1,7 @@
 import CAES
-import Digest
+import Crypto
 
-/// AES-256-IGE with a key for one message.
+/// Encrypts and decrypts one message with AES-256 in the mode IGE.
 struct MessageCipher {
     private let key: [UInt8]
     private let vector: [UInt8]
@@ -13,7 +13,7 @@ struct MessageCipher {
 
     /// Encrypts in place.
     ///
-    /// - Parameter range: a whole number of blocks of 16 bytes.
+    /// - Parameter range: must hold a whole number of blocks of 16 bytes.
     func encrypt(_ bytes: inout [UInt8], _ range: Range<Int>) {
         precondition(range.count % 16 == 0)
         var vector = vector
@@ -29,7 +29,7 @@ struct MessageCipher {
         return bytes
     }
 
-    /// - Parameter bytes: a whole number of blocks.
+    /// Decrypts bytes, which must be a whole number of blocks of 16.
     func decrypted(_ bytes: ArraySlice<UInt8>) -> [UInt8] {
         precondition(bytes.count % 16 == 0)
         var vector = vector
@@ -44,13 +44,15 @@ struct MessageCipher {
 }
 
 extension MessageCipher {
-    /// Who wrote a message: the halves of a key that serve each way differ.
+    /// The side that wrote a message; each direction uses other parts of the key. The value is the offset in the key.
     enum Writer: Int {
         case client = 0
         case server = 8
     }
 
-    /// Of MTProto 2.0. Source: https://core.telegram.org/mtproto/description#defining-aes-key-and-initialization-vector
+    /// Derives the cipher of a message of MTProto 2.0.
+    ///
+    /// Source: https://core.telegram.org/mtproto/description#defining-aes-key-and-initialization-vector
     init(_ authKey: AuthKey, messageKey: ArraySlice<UInt8>, from writer: Writer) {
         let (key, x) = (authKey.bytes, writer.rawValue)
         let a = Hash.sha256(messageKey, key[x..<x + 36])
@@ -59,8 +61,8 @@ extension MessageCipher {
             key: Array(a[0..<8] + b[8..<24] + a[24..<32]), vector: Array(b[0..<8] + a[8..<24] + b[24..<32]))
     }
 
-    /// Of MTProto 1.0, which binding a temporary key still needs.
-    init(first authKey: AuthKey, messageKey: ArraySlice<UInt8>) {
+    /// Derives the cipher of a message of MTProto 1.0, which binding a temporary key still requires.
+    init(version1 authKey: AuthKey, messageKey: ArraySlice<UInt8>) {
         let key = authKey.bytes
         let a = Hash.sha1(messageKey, key[0..<32])
         let b = Hash.sha1(key[32..<48], messageKey, key[48..<64])
@@ -70,7 +72,7 @@ extension MessageCipher {
             key: Array(a[0..<8] + b[8..<20] + c[4..<16]), vector: Array(a[8..<20] + b[0..<8] + c[16..<20] + d[0..<8]))
     }
 
-    /// Of the handshake. Source: https://core.telegram.org/mtproto/auth_key
+    /// Derives the cipher of the key exchange. Source: https://core.telegram.org/mtproto/auth_key
     init(newNonce: [UInt8], serverNonce: [UInt8]) {
         let a = Hash.sha1(newNonce[...], serverNonce[...])
         let b = Hash.sha1(serverNonce[...], newNonce[...])

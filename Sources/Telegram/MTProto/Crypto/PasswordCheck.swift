@@ -1,17 +1,16 @@
-import COpenSSL
-import Digest
+import Crypto
 
-/// Proves the knowledge of a two-factor password without sending it.
+/// Proves to the server that this side has the two-factor password, without sending it.
 ///
 /// Source: https://core.telegram.org/api/srp (`passwordKdfAlgoSHA256SHA256PBKDF2HMACSHA512iter100000SHA256ModPow`)
 package struct PasswordCheck {
-    /// What is sent as `inputCheckPasswordSRP`.
+    /// The two values that are sent as `inputCheckPasswordSRP`.
     package struct Proof: Sendable {
         package let a: [UInt8]
         package let m1: [UInt8]
     }
 
-    private static let iterations: Int32 = 100_000
+    private static let iterations = 100_000
 
     private let salt1: [UInt8]
     private let salt2: [UInt8]
@@ -20,8 +19,10 @@ package struct PasswordCheck {
     private let serverPower: [UInt8]
     private let parameters: DiffieHellman
 
+    /// Takes the parameters of the server's answer to `account.getPassword`.
+    ///
     /// - Parameters:
-    ///   - salt1: of the algorithm, as are `salt2`, `prime` (`p`) and `generator` (`g`).
+    ///   - prime: the algorithm's `p`; `generator` is its `g`.
     ///   - serverPower: `srp_B`.
     /// - Throws: `MTProtoError`, `protocolBroken`, when the parameters are not safe.
     package init(
@@ -34,7 +35,7 @@ package struct PasswordCheck {
         self.serverPower = BigNumber(serverPower).bytes(256)
     }
 
-    /// Takes a good part of a second's tenth: that is what makes guessing expensive.
+    /// Computes the proof. It takes most of a tenth of a second by design, which makes guessing passwords expensive.
     ///
     /// - Throws: `MTProtoError`, `protocolBroken`.
     package func proof(of password: String, random: RandomSource = .system) throws(MTProtoError) -> Proof {
@@ -43,7 +44,7 @@ package struct PasswordCheck {
         let verifier = BigNumber(generator).power(x, modulo: modulus)
         let k = BigNumber(Hash.sha256(prime[...], generator[...]))
         let base = BigNumber(serverPower).subtracting(k.times(verifier, modulo: modulus), modulo: modulus)
-        // The shared secret would be known to everybody.
+        // With such a base, anybody can compute the shared secret.
         guard !base.isLess(than: BigNumber(2)) else { throw .broken("its part of the password check gives no secret") }
         for _ in 0..<10 {
             let secret = random.bytes(256)
@@ -66,13 +67,7 @@ package struct PasswordCheck {
 
     private func hash(of password: String) -> [UInt8] {
         let once = salted(salted(Array(password.utf8), salt1), salt2)
-        var slow = [UInt8](repeating: 0, count: 64)
-        let characters = once.map(CChar.init(bitPattern:))
-        guard
-            PKCS5_PBKDF2_HMAC(
-                characters, Int32(characters.count), salt1, Int32(salt1.count), PasswordCheck.iterations, EVP_sha512(),
-                Int32(slow.count), &slow) == 1
-        else { fatalError("libcrypto has no memory for a hash") }
+        let slow = passwordDerivedKeySHA512(once, salt: salt1, iterations: PasswordCheck.iterations)
         return salted(slow, salt2)
     }
 

@@ -1,13 +1,15 @@
+import Crypto
 import Synchronization
 
-/// The parameters of a key exchange as the server chose them, when they are safe to use.
+/// Holds a server's parameters for a key exchange or a two-factor password, after checking that they are safe to use.
 ///
-/// Also those of a two-factor password, which are held to the same rules.
 /// Source: https://core.telegram.org/mtproto/auth_key#dh-key-exchange-complete, https://core.telegram.org/mtproto/security_guidelines
 package struct DiffieHellman {
     private let prime: BigNumber
     private let generator: BigNumber
 
+    /// Checks the parameters.
+    ///
     /// - Parameter prime: the highest byte first.
     /// - Throws: `MTProtoError`, `protocolBroken`.
     package init(prime bytes: [UInt8], generator: Int32) throws(MTProtoError) {
@@ -23,7 +25,7 @@ package struct DiffieHellman {
         KnownPrimes.insert(bytes)
     }
 
-    /// Whether the generator makes all squares, so that nobody can tell one bit of the secret from its power.
+    /// Whether the generator generates the quadratic residues, so that its power reveals no bit of the secret.
     private static func suits(_ generator: Int32, _ prime: BigNumber) -> Bool {
         switch generator {
         case 2: prime.remainder(by: 8) == 7
@@ -36,23 +38,23 @@ package struct DiffieHellman {
         }
     }
 
-    /// Whether a power that one side sends is far from the ends, where there are few: 2^1984 … prime - 2^1984.
+    /// Whether a power that one side sends lies far enough from both ends of the range: from 2^1984 to prime - 2^1984.
     package func accepts(_ power: [UInt8]) -> Bool {
         guard power.count <= 256 else { return false }
         let (number, margin) = (BigNumber(power), BigNumber.powerOfTwo(2048 - 64))
         return !number.isLess(than: margin) && !prime.subtracting(margin).isLess(than: number)
     }
 
-    /// What this side sends: the generator to the secret.
+    /// Returns the value that this side sends: the generator to the power of the secret.
     func power(_ secret: [UInt8]) -> [UInt8] { generator.power(BigNumber(secret), modulo: prime).bytes(256) }
 
-    /// What both sides know: the other's power to the secret.
+    /// Returns the shared secret: the other side's value to the power of this side's secret.
     func shared(_ power: [UInt8], _ secret: [UInt8]) -> [UInt8] {
         BigNumber(power).power(BigNumber(secret), modulo: prime).bytes(256)
     }
 }
 
-/// Primes that were found safe: to find out takes most of a second. Telegram has had one only, for many years.
+/// Remembers primes that proved safe, because the check takes most of a second. Telegram has used a single prime for many years.
 enum KnownPrimes {
     static let telegram = hexadecimal(
         "c71caeb9c6b1c9048e6c522f70f13f73980d40238e3e21c14934d037563d930f48198a0aa7c14058229493d22530f4db"
@@ -62,7 +64,7 @@ enum KnownPrimes {
             + "e418fc15e83ebea0f87fa9ff5eed70050ded2849f47bf959d956850ce929851f0d8115f635b105ee2e4e15d04b2454bf"
             + "6f4fadf034b10403119cd8e3b92fcc5b")
 
-    /// The last one that was none of Telegram's.
+    /// The last safe prime other than Telegram's.
     private static let last = Mutex<[UInt8]?>(nil)
 
     static func contains(_ prime: [UInt8]) -> Bool { prime == telegram || last.withLock { $0 == prime } }

@@ -1,16 +1,18 @@
-import Digest
+import Crypto
 import TL
 
-/// The last part of a handshake: the server's parameters, and this side's secrets for them.
+/// The last part of a key exchange: holds the server's parameters, and chooses this side's secrets.
 struct Exchange {
     let serverTime: Int32
-    /// nil before there is an answer.
+    /// The key; nil before the first answer.
     private(set) var key: AuthKey?
     private let parameters: DiffieHellman
     private let serverPower: [UInt8]
     private let cipher: MessageCipher
     private var attempts = 0
 
+    /// Checks the server's parameters.
+    ///
     /// - Throws: `MTProtoError`, `protocolBroken`, when they are not safe.
     init(_ data: ServerInnerData, _ cipher: MessageCipher) throws(MTProtoError) {
         parameters = try DiffieHellman(prime: data.prime, generator: data.generator)
@@ -18,10 +20,10 @@ struct Exchange {
         (serverPower, serverTime, self.cipher) = (data.power, data.time, cipher)
     }
 
-    /// Chooses a secret: from then on `key` is the key. The message to send.
+    /// Chooses a secret, sets `key`, and returns the message to send.
     mutating func answer(_ nonces: Nonces, _ random: RandomSource) throws(MTProtoError) -> [UInt8] {
         guard attempts < Handshake.maxAttempts else { throw .broken("no key suits it") }
-        // The hash of the key that the server refused.
+        // The number identifies the key that the server refused; 0 at the first attempt.
         let retryID = key?.auxHash.withUnsafeBytes { $0.loadUnaligned(as: Int64.self) } ?? 0
         attempts += 1
         let power = try choose(random)
@@ -41,9 +43,9 @@ struct Exchange {
         return writer.bytes
     }
 
-    /// A secret whose power may be sent; the power.
+    /// Chooses a secret whose power is safe to send, and returns the power.
     private mutating func choose(_ random: RandomSource) throws(MTProtoError) -> [UInt8] {
-        // That a random power is out of range happens less often than once in 2^60.
+        // A random power is out of range less than once in 2^60 attempts.
         for _ in 0..<10 {
             let secret = random.bytes(256)
             let power = parameters.power(secret)

@@ -1,14 +1,14 @@
-import Digest
+import Crypto
 import TL
 
-/// Makes an authorization key with a server: a state machine from messages in the clear to such messages.
+/// Makes an authorization key with a server: a state machine from unencrypted messages to unencrypted messages.
 ///
-/// Every check that the protocol asks of a client is made; what fails one is refused with `protocolBroken`, and nothing goes on.
+/// It makes every check that the protocol demands of a client, and ends with `protocolBroken` when one fails.
 /// Source: https://core.telegram.org/mtproto/auth_key
 struct Handshake {
     enum Kind: Sendable, Equatable {
         case permanent
-        /// For so many seconds; to be bound to a permanent one.
+        /// A key with a limited life, to be bound to a permanent key.
         case temporary(seconds: Int32)
     }
 
@@ -31,7 +31,7 @@ struct Handshake {
         case over
     }
 
-    /// How often the server may want another secret.
+    /// The most secrets that the server may demand.
     static let maxAttempts = 5
 
     private let kind: Kind
@@ -44,8 +44,8 @@ struct Handshake {
     private var state = State.pq
 
     /// - Parameters:
-    ///   - dataCenter: its number; 10000 more for a test server, negative for one that serves media.
-    ///   - keys: those that are trusted.
+    ///   - dataCenter: the data centre's number; 10000 more for a test server, negative for a media server.
+    ///   - keys: the server keys that are trusted.
     init(_ kind: Kind, dataCenter: Int32, keys: [ServerKey], random: RandomSource) {
         (self.kind, self.dataCenter, self.keys, self.random) = (kind, dataCenter, keys, random)
         nonce = random.bytes(16)
@@ -97,7 +97,7 @@ struct Handshake {
     private func innerData(pq: [UInt8], _ p: [UInt8], _ q: [UInt8]) -> [UInt8] {
         var writer = TLWriter()
         writer.word(kind == .permanent ? HandshakeID.innerData : HandshakeID.innerDataTemporary)
-        // Without leading zeros, whatever the server sent.
+        // The number is sent without leading zeros, even if the server sent some.
         writer.bytes(pq.drop { $0 == 0 })
         writer.bytes(p)
         writer.bytes(q)
@@ -125,7 +125,7 @@ struct Handshake {
         return request
     }
 
-    /// Reads what was encrypted: a hash, the data, and less than a block of padding.
+    /// Reads decrypted parameters: a hash, the data, and less than one block of padding.
     private func open(_ plain: [UInt8]) throws(MTProtoError) -> ServerInnerData {
         let content = plain[20...]
         var count = 0
@@ -135,7 +135,7 @@ struct Handshake {
             _ = try reader.raw(min(reader.rest.count, 15))
             return data
         }
-        guard isEqual(Hash.sha1(content.prefix(count))[...], plain[..<20]) else {
+        guard isEqualInConstantTime(Hash.sha1(content.prefix(count))[...], plain[..<20]) else {
             throw .broken("parameters that have another hash than they should")
         }
         return data
@@ -147,7 +147,7 @@ struct Handshake {
         let answer = try reading("an answer to set_client_DH_params", body, Conclusion.init)
         try check(answer.nonces)
         guard let key = exchange.key,
-            isEqual(Hash.sha1(newNonce[...], [answer.number], key.auxHash)[4...], answer.proof)
+            isEqualInConstantTime(Hash.sha1(newNonce[...], [answer.number], key.auxHash)[4...], answer.proof)
         else { throw .broken("it does not know the key that was made") }
         switch answer.id {
         case HandshakeID.ok:
@@ -171,7 +171,7 @@ struct Handshake {
         }
     }
 
-    /// The highest byte first, without leading zeros.
+    /// Returns a number's bytes, the highest first, without leading zeros.
     private func bytes(of number: UInt64) -> [UInt8] {
         Array(withUnsafeBytes(of: number.bigEndian) { Array($0) }.drop { $0 == 0 })
     }

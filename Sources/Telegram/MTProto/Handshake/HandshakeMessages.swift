@@ -1,6 +1,6 @@
 import TL
 
-/// The messages of the key exchange. Source: https://core.telegram.org/mtproto/auth_key
+/// The constructors of the key exchange's messages. Source: https://core.telegram.org/mtproto/auth_key
 enum HandshakeID {
     static let requestPQ: UInt32 = 0xbe7e_8ef1
     static let answerPQ: UInt32 = 0x0516_2463
@@ -17,7 +17,7 @@ enum HandshakeID {
     static let fail: UInt32 = 0xa69d_ae02
 }
 
-/// Both sides' nonces, with which each message of the server begins.
+/// Both sides' nonces, which begin each of the server's messages.
 struct Nonces: Equatable {
     let client: ArraySlice<UInt8>
     let server: ArraySlice<UInt8>
@@ -44,7 +44,7 @@ struct AnswerPQ {
 /// `server_DH_params_ok` and `…_fail`.
 struct AnswerParameters {
     let nonces: Nonces
-    /// nil: the server does not want to.
+    /// The encrypted parameters; nil when the server refuses the exchange.
     let encrypted: ArraySlice<UInt8>?
 
     init(_ reader: inout TLReader) throws(TLError) {
@@ -98,19 +98,33 @@ struct Conclusion {
     }
 }
 
-extension TLReader {
-    /// Reads a constructor's id, which must be this.
-    mutating func expect(_ id: UInt32) throws(TLError) {
-        let place = offset
-        guard try word() == id else {
-            throw TLError(.unexpectedConstructor, "another constructor than is due", offset: place)
-        }
+/// Packs and unpacks unencrypted messages, which only the key exchange uses.
+enum PlainMessage {
+    static let headerCount = 20
+
+    static func packet(_ body: [UInt8], messageID: Int64) -> [UInt8] {
+        var writer = TLWriter(reserving: headerCount + body.count)
+        writer.long(0)
+        writer.long(messageID)
+        writer.int(Int32(body.count))
+        writer.raw(body)
+        return writer.bytes
     }
 
-    /// A vector of numbers of 64 bits.
-    mutating func longs() throws(TLError) -> [Int64] {
-        var numbers: [Int64] = []
-        for _ in 0..<(try vector(elementBytes: 8)) { numbers.append(try long()) }
-        return numbers
+    /// Returns the body of a packet.
+    ///
+    /// - Parameter packet: with a padded transport, it may be up to 15 bytes too long.
+    /// - Throws: `MTProtoError`, `protocolBroken`.
+    static func body(of packet: [UInt8]) throws(MTProtoError) -> ArraySlice<UInt8> {
+        let (header, content) = (packet.prefix(headerCount), packet.dropFirst(headerCount))
+        let (keyID, messageID, count) = try reading("a message in the clear", header) {
+            (reader) throws(TLError) -> (Int64, Int64, Int) in
+            (try reader.long(), try reader.long(), Int(try reader.int()))
+        }
+        guard keyID == 0, messageID & 1 == 1 else { throw .broken("its answer to the key exchange is no answer") }
+        guard count > 0, count & 3 == 0, content.count >= count, content.count - count < 16 else {
+            throw .broken("a message in the clear that has not the length of its packet")
+        }
+        return content.prefix(count)
     }
 }

@@ -1,13 +1,12 @@
-import COpenSSL
-import Digest
+import Crypto
 import TL
 
-/// A server's public RSA key of 2048 bits, by which it is known before there is anything else.
+/// A server's public RSA key of 2048 bits, which proves the server's identity during the key exchange.
 package struct ServerKey: Sendable, Equatable {
-    /// The highest byte first.
+    /// The modulus and the exponent, each with the highest byte first.
     let modulus: [UInt8]
     let exponent: [UInt8]
-    /// The lower 64 bits of the SHA-1 of both.
+    /// The lower 64 bits of the SHA-1 of modulus and exponent in TL.
     package let fingerprint: Int64
 
     init(modulus: [UInt8], exponent: [UInt8]) {
@@ -23,48 +22,16 @@ package struct ServerKey: Sendable, Equatable {
     ///
     /// - Throws: `MTProtoError`, `configuration`.
     package init(pem: String) throws(MTProtoError) {
-        guard let key = ServerKey.parse(pem) else {
+        guard let key = RSAPublicKey(pem: pem) else {
             throw MTProtoError(.configuration, "the server's key is no public RSA key in PEM")
         }
-        defer { EVP_PKEY_free(key) }
-        guard let modulus = ServerKey.number(key, OSSL_PKEY_PARAM_RSA_N), modulus.count == 256,
-            let exponent = ServerKey.number(key, OSSL_PKEY_PARAM_RSA_E)
-        else { throw MTProtoError(.configuration, "the server's key has not 2048 bits") }
-        self.init(modulus: modulus, exponent: exponent)
+        guard key.modulus.count == 256 else {
+            throw MTProtoError(.configuration, "the server's key has not 2048 bits")
+        }
+        self.init(modulus: key.modulus, exponent: key.exponent)
     }
 
-    private static func parse(_ pem: String) -> OpaquePointer? {
-        let text = Array(pem.utf8)
-        guard let memory = BIO_new_mem_buf(text, Int32(text.count)) else { return nil }
-        defer { BIO_free(memory) }
-        var (name, header): (UnsafeMutablePointer<CChar>?, UnsafeMutablePointer<CChar>?) = (nil, nil)
-        var (content, count): (UnsafeMutablePointer<UInt8>?, Int) = (nil, 0)
-        defer {
-            ERR_clear_error()
-            CRYPTO_free(name, nil, 0)
-            CRYPTO_free(header, nil, 0)
-            CRYPTO_free(content, nil, 0)
-        }
-        guard PEM_read_bio(memory, &name, &header, &content, &count) == 1, let name else { return nil }
-        var position = UnsafePointer(content)
-        return switch String(cString: name) {
-        case "RSA PUBLIC KEY": d2i_PublicKey(tgp_key_type_rsa(), nil, &position, count)
-        case "PUBLIC KEY": d2i_PUBKEY(nil, &position, count)
-        default: nil
-        }
-    }
-
-    private static func number(_ key: OpaquePointer, _ name: String) -> [UInt8]? {
-        var number: OpaquePointer?
-        guard EVP_PKEY_get_bn_param(key, name, &number) == 1, let number else { return nil }
-        defer { BN_free(number) }
-        let count = (Int(BN_num_bits(number)) + 7) / 8
-        return [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
-            filled = Int(BN_bn2bin(number, buffer.baseAddress))
-        }
-    }
-
-    /// Encrypts at most 144 bytes, so that nobody can build other ciphertexts from the result.
+    /// Encrypts at most 144 bytes, padded so that no other valid ciphertext can be derived from the result.
     ///
     /// Source: https://core.telegram.org/mtproto/auth_key, RSA_PAD.
     func encrypt(_ data: [UInt8], _ random: RandomSource) -> [UInt8] {
@@ -77,7 +44,7 @@ package struct ServerKey: Sendable, Equatable {
             let encrypted = MessageCipher(key: key, vector: [UInt8](repeating: 0, count: 32)).encrypted(hashed)
             let hidden = zip(key, Hash.sha256(encrypted[...])).map { $0 ^ $1 }
             let number = BigNumber(hidden + encrypted)
-            // About every eighth time it is too large.
+            // One number in about eight is too large.
             if number.isLess(than: modulus) {
                 return number.power(BigNumber(exponent), modulo: modulus).bytes(256)
             }
@@ -86,7 +53,7 @@ package struct ServerKey: Sendable, Equatable {
 }
 
 extension ServerKey {
-    /// Of Telegram's data centres.
+    /// The key of Telegram's data centres.
     package static let telegram = ServerKey(
         modulus: hexadecimal(
             "e8bb3305c0b52c6cf2afdf7637313489e63e05268e5badb601af417786472e5f93b85438968e20e6729a301c0afc121b"
@@ -97,7 +64,7 @@ extension ServerKey {
                 + "9397ed0745a427dcfa6cd67bcb1acff3"),
         exponent: [1, 0, 1])
 
-    /// Of Telegram's test servers.
+    /// The key of Telegram's test servers.
     package static let telegramTest = ServerKey(
         modulus: hexadecimal(
             "c8c11d635691fac091dd9489aedced2932aa8a0bcefef05fa800892d9b52ed03200865c9e97211cb2ee6c7ae96d3fb0e"
@@ -109,7 +76,8 @@ extension ServerKey {
         exponent: [1, 0, 1])
 }
 
-/// Bytes of pairs of digits; nothing of what follows the first that is no such pair.
+/// Returns the bytes that pairs of hexadecimal digits stand for. The caller guarantees that the text holds nothing else; an odd last
+/// digit is ignored.
 func hexadecimal(_ text: String) -> [UInt8] {
     let digits = text.utf8.map { UInt8(ascii: "0") <= $0 && $0 <= UInt8(ascii: "9") ? $0 - 0x30 : ($0 | 0x20) - 0x57 }
     return stride(from: 0, to: digits.count - 1, by: 2).map { digits[$0] << 4 | digits[$0 + 1] }

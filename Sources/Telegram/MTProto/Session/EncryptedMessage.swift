@@ -1,11 +1,11 @@
-import Digest
+import Crypto
 import TL
 
-/// A message of MTProto 2.0 as it is encrypted. Source: https://core.telegram.org/mtproto/description
+/// Encrypts and decrypts messages of MTProto 2.0. Source: https://core.telegram.org/mtproto/description
 struct EncryptedMessage {
-    /// The key's id and the message's key, in the clear.
+    /// The bytes of the unencrypted part: the key's id and the message key.
     private static let outerCount = 24
-    /// Salt, session, message's id, its number and its length.
+    /// The bytes of the encrypted header: salt, session, the message's id, sequence number and length.
     private static let innerCount = 32
     static let paddingCounts = 12...1024
 
@@ -17,7 +17,7 @@ struct EncryptedMessage {
 
     struct Sealed {
         let packet: [UInt8]
-        /// What the server sends when it has the packet, if that was asked for.
+        /// The token that the server sends when it has received the packet, if a quick acknowledgement was requested.
         let quickAckToken: UInt32
     }
 
@@ -43,9 +43,9 @@ struct EncryptedMessage {
         return Sealed(packet: bytes, quickAckToken: token)
     }
 
-    /// Decrypts a packet, and checks all that can be checked without knowing the session.
+    /// Decrypts a packet, and checks everything that does not need the session's state.
     ///
-    /// - Parameter packet: of a padded transport, up to 15 bytes too long.
+    /// - Parameter packet: with a padded transport, it may be up to 15 bytes too long.
     /// - Throws: `MTProtoError`, `protocolBroken`.
     init(
         opening packet: [UInt8], _ key: AuthKey, from writer: MessageCipher.Writer = .server
@@ -59,7 +59,7 @@ struct EncryptedMessage {
         let messageKey = packet[8..<outer]
         let plain = MessageCipher(key, messageKey: messageKey, from: writer).decrypted(packet[outer..<outer + count])[
             ...]
-        guard isEqual(EncryptedMessage.digest(key, plain, writer)[8..<24], messageKey) else {
+        guard isEqualInConstantTime(EncryptedMessage.digest(key, plain, writer)[8..<24], messageKey) else {
             throw .broken("a message that was altered on its way")
         }
         self = try reading("a message", plain) { (reader) throws(TLError) in
@@ -82,7 +82,7 @@ struct EncryptedMessage {
         _ = try reader.raw(reader.rest.count)
     }
 
-    /// Its middle is the message's key.
+    /// Returns the digest whose middle is the message key.
     private static func digest(
         _ key: AuthKey, _ plain: ArraySlice<UInt8>, _ writer: MessageCipher.Writer
     ) -> [UInt8] {

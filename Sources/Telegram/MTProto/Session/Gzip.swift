@@ -1,15 +1,15 @@
 import CZlib
 import TL
 
-/// `gzip_packed`, both ways.
+/// Packs and unpacks `gzip_packed` messages.
 enum Gzip {
     static let id: UInt32 = 0x3072_cfa1
-    /// More than any answer has; a few bytes can be made to unfold to gigabytes.
+    /// The limit of unpacked messages, above the size of any answer. Without it, a few bytes could unpack to gigabytes.
     static let maxUnpackedBytes = 32 << 20
-    /// Between these, requests are packed: shorter ones gain nothing, longer ones are pieces of files, which are packed mostly.
+    /// The sizes of requests that are packed. Shorter ones gain nothing; longer ones are parts of files, which mostly are compressed.
     static let packedBytes = 1024...(64 << 10)
 
-    /// The request, packed where that makes it a tenth shorter.
+    /// Returns the request, packed if that saves at least a tenth of its size.
     static func packed(_ body: [UInt8]) -> [UInt8] {
         guard packedBytes.contains(body.count), let packed = deflate(body, atMost: body.count * 9 / 10) else {
             return body
@@ -20,7 +20,7 @@ enum Gzip {
         return writer.bytes
     }
 
-    /// What is packed in a message that begins with `id`.
+    /// Unpacks a message that begins with `id`.
     ///
     /// - Throws: `MTProtoError`, `protocolBroken`.
     static func unpacked(_ body: ArraySlice<UInt8>) throws(MTProtoError) -> [UInt8] {
@@ -51,7 +51,7 @@ enum Gzip {
         while true {
             let status = stream.run(bytes, &output, CZlib.inflate, Z_NO_FLUSH)
             if status == Z_STREAM_END { return Array(output[..<stream.written]) }
-            // Without an error and without room left it goes on; otherwise it is wrong, or ends too early.
+            // Only a full output buffer is a reason to continue; otherwise the data is malformed or incomplete.
             guard status == Z_OK || status == Z_BUF_ERROR, stream.written == output.count,
                 output.count < maxUnpackedBytes
             else { return nil }
@@ -59,7 +59,7 @@ enum Gzip {
         }
     }
 
-    /// zlib's state, which must not move in memory.
+    /// The state of zlib, which must not move in memory.
     private final class Stream {
         let state: UnsafeMutablePointer<z_stream>
 
@@ -72,14 +72,14 @@ enum Gzip {
 
         var written: Int { Int(state.pointee.total_out) }
 
-        /// Goes on in the input and in the output, from where the last run came to.
+        /// Continues in input and output where the last run stopped.
         func run(
             _ input: ArraySlice<UInt8>, _ output: inout [UInt8], _ function: (z_streamp?, Int32) -> Int32,
             _ flush: Int32
         ) -> Int32 {
             input.dropFirst(Int(state.pointee.total_in)).withUnsafeBytes { input in
                 output.withUnsafeMutableBytes { output in
-                    // It is not written to, whatever the type says.
+                    // zlib does not write to the input, although the type allows it.
                     state.pointee.next_in = UnsafeMutablePointer(
                         mutating: input.bindMemory(to: UInt8.self).baseAddress)
                     state.pointee.avail_in = UInt32(input.count)

@@ -1,22 +1,24 @@
-import Digest
+import Crypto
 import TL
 
-extension Session {
-    /// `auth.bindTempAuthKey`, whose inner message has the id of the one in which it is sent.
+/// Makes the request that binds a temporary key to a permanent one.
+enum KeyBinding {
+    /// Returns `auth.bindTempAuthKey`, whose inner message must have the same id as the message that holds the request.
     ///
     /// Source: https://core.telegram.org/method/auth.bindTempAuthKey
-    func bindingRequest(messageID: Int64) -> [UInt8] {
-        guard let binding = settings.binding else { return [] }
+    static func request(
+        _ binding: Session.Binding, of temporary: AuthKey, sessionID: Int64, messageID: Int64, _ random: RandomSource
+    ) -> [UInt8] {
         let nonce = random.long()
         let inner = TLBytes { writer in
             writer.word(ServiceID.bindInner)
             writer.long(nonce)
-            writer.long(key.id)
+            writer.long(temporary.id)
             writer.long(binding.permanent.id)
-            writer.long(id)
+            writer.long(sessionID)
             writer.int(binding.expiresAt)
         }
-        let encrypted = Session.encryptedFirst(inner, messageID: messageID, binding.permanent, random)
+        let encrypted = encryptedWithVersion1(inner, messageID: messageID, binding.permanent, random)
         return TLBytes { writer in
             writer.word(ServiceID.bindTemporaryKey)
             writer.long(binding.permanent.id)
@@ -26,8 +28,8 @@ extension Session {
         }
     }
 
-    /// A message of MTProto 1.0 under the permanent key: random numbers stand in the places of salt and session.
-    private static func encryptedFirst(
+    /// Returns a message of MTProto 1.0 under the permanent key; random numbers take the places of salt and session.
+    private static func encryptedWithVersion1(
         _ body: [UInt8], messageID: Int64, _ key: AuthKey, _ random: RandomSource
     ) -> [UInt8] {
         var plain = TLBytes { writer in
@@ -42,7 +44,7 @@ extension Session {
         return TLBytes { writer in
             writer.long(key.id)
             writer.raw(messageKey)
-            writer.raw(MessageCipher(first: key, messageKey: messageKey).encrypted(plain))
+            writer.raw(MessageCipher(version1: key, messageKey: messageKey).encrypted(plain))
         }
     }
 }

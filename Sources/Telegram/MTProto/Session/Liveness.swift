@@ -1,16 +1,17 @@
-/// Whether the other side is still there: what is asked when it is silent, and when silence means that it is gone.
+/// Decides when a silent server is sent a ping, and when its silence means that the connection is lost.
 struct Liveness {
-    /// After so many seconds without anything the server is asked whether it is there.
-    static let quiet = 60.0
-    /// The same while it owes the confirmation of a message.
-    static let quietWhileWaiting = 10.0
-    static let patience = 15.0
-    /// The server closes the connection when it hears nothing for so many seconds.
+    /// The seconds of silence after which the server is sent a ping.
+    static let quietSeconds = 60.0
+    /// The same while an acknowledgement is due.
+    static let quietSecondsWhileWaiting = 10.0
+    /// The seconds after a ping after which a silent server counts as gone.
+    static let answerSeconds = 15.0
+    /// The seconds of silence after which the server closes the connection.
     static let disconnectDelay: Int32 = 90
 
     private(set) var lastHeard: Double
     private(set) var askedAt: Double?
-    /// When messages were asked about last that nobody has acknowledged.
+    /// The last time when the server was asked about unacknowledged messages.
     var askedAboutMessages: Double
 
     init(at now: Double) { (lastHeard, askedAboutMessages) = (now, now) }
@@ -19,15 +20,15 @@ struct Liveness {
 
     mutating func asked(at now: Double) { askedAt = now }
 
-    func isGone(at now: Double) -> Bool { askedAt.map { now >= $0 + Liveness.patience } ?? false }
+    func isGone(at now: Double) -> Bool { askedAt.map { now >= $0 + Liveness.answerSeconds } ?? false }
 
     func wantsPing(at now: Double, isWaiting: Bool) -> Bool {
-        askedAt == nil && now >= lastHeard + (isWaiting ? Liveness.quietWhileWaiting : Liveness.quiet)
+        askedAt == nil && now >= lastHeard + (isWaiting ? Liveness.quietSecondsWhileWaiting : Liveness.quietSeconds)
     }
 
-    /// When there is something to do next.
+    /// Returns the next time when there is something to do.
     func deadline(isWaiting: Bool) -> Double {
-        askedAt.map { $0 + Liveness.patience }
-            ?? lastHeard + (isWaiting ? Liveness.quietWhileWaiting : Liveness.quiet)
+        askedAt.map { $0 + Liveness.answerSeconds }
+            ?? lastHeard + (isWaiting ? Liveness.quietSecondsWhileWaiting : Liveness.quietSeconds)
     }
 }

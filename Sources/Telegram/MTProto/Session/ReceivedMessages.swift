@@ -1,28 +1,30 @@
-/// The ids of messages that were received: each is taken once.
+/// Remembers the ids of received messages, so that each message is handled once.
 struct ReceivedMessages {
-    /// So many are remembered; what is older than all of them is not taken.
-    static let mostRemembered = 4096
+    /// The number of ids that are remembered; a message older than all of them is not handled.
+    static let maxRemembered = 4096
 
     enum Verdict: Equatable {
         case new
-        /// The server was right to send it once more: on another connection, or because it was asked to.
+        /// The server had a reason to send the message again: a new connection, or a request.
         case repeated
-        /// Nobody but somebody who plays back what he heard would send that.
+        /// There is no reason for a repetition: somebody plays back recorded messages.
         case replayed
     }
 
     private var known: Set<Int64> = []
-    /// In the order of their ids.
+    /// The known ids in order.
     private var ordered: [Int64] = []
     private var onThisConnection: Set<Int64> = []
-    /// Those may come twice: because they were asked for, and because the server meant to send them anyway.
+    /// Messages that were requested. They may arrive twice, because the server may send them without the request as well.
     private var askedFor: Set<Int64> = []
-    /// Messages of this side that were sent once more on this connection: each may bring an answer that came already.
+    /// The number of messages that this side sent again on this connection; each may bring an answer that arrived before.
     private var repeatsSent = 0
-    /// Of ids up to this, nobody knows any more whether they were there.
+    /// The highest id that was dropped from memory; whether ids up to it were received is unknown.
     private var forgotten = Int64.min
 
-    /// - Parameter isAlone: not in a container, in which servers send again what was not acknowledged.
+    /// Notes a message, and decides whether it is to be handled.
+    ///
+    /// - Parameter isAlone: whether it is in no container; servers repeat unacknowledged messages in containers.
     mutating func insert(_ id: Int64, isAlone: Bool) -> Verdict {
         if known.contains(id) {
             if isAlone && onThisConnection.contains(id) && askedFor.remove(id) == nil {
@@ -33,37 +35,37 @@ struct ReceivedMessages {
             return .repeated
         }
         guard id > forgotten else { return .repeated }
-        if ordered.count >= ReceivedMessages.mostRemembered { forgetOldest() }
+        if ordered.count >= ReceivedMessages.maxRemembered { forgetOldest() }
         known.insert(id)
         onThisConnection.insert(id)
-        // Mostly at the end.
+        // The place is mostly at the end.
         let place = ordered.lastIndex { $0 < id }.map { $0 + 1 } ?? 0
         ordered.insert(id, at: place)
         return .new
     }
 
     private mutating func forgetOldest() {
-        for id in ordered.prefix(ReceivedMessages.mostRemembered / 4) {
+        for id in ordered.prefix(ReceivedMessages.maxRemembered / 4) {
             forgotten = id
             known.remove(id)
             onThisConnection.remove(id)
         }
-        ordered.removeFirst(ReceivedMessages.mostRemembered / 4)
+        ordered.removeFirst(ReceivedMessages.maxRemembered / 4)
         askedFor.formIntersection(known)
     }
 
-    /// On the next connection messages may come again.
+    /// Notes the end of a connection: on the next one, messages may arrive again.
     mutating func connectionEnded() { (onThisConnection, repeatsSent) = ([], 0) }
 
-    mutating func sentAgain(_ count: Int) { repeatsSent = min(repeatsSent + count, ReceivedMessages.mostRemembered) }
+    mutating func sentAgain(_ count: Int) { repeatsSent = min(repeatsSent + count, ReceivedMessages.maxRemembered) }
 
     mutating func askFor(_ id: Int64) {
-        if askedFor.count < ReceivedMessages.mostRemembered { askedFor.insert(id) }
+        if askedFor.count < ReceivedMessages.maxRemembered { askedFor.insert(id) }
     }
 
     func contains(_ id: Int64) -> Bool { known.contains(id) }
 
-    /// One byte of `msgs_state_info`. Source: https://core.telegram.org/mtproto/service_messages_about_messages
+    /// Returns a message's state as a byte of `msgs_state_info`. Source: https://core.telegram.org/mtproto/service_messages_about_messages
     func state(of id: Int64) -> UInt8 {
         if known.contains(id) { return 4 }
         guard let oldest = ordered.first, let newest = ordered.last else { return 3 }

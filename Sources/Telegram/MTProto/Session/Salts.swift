@@ -1,26 +1,26 @@
-/// The numbers that the server wants in each message, each for about an hour.
+/// Holds the server's salts, numbers that each message must contain; each is valid for about an hour.
 struct Salts {
     struct Future {
-        /// Seconds since 1970, at the server.
+        /// The time from which the salt is valid, in seconds since 1970 by the server's clock.
         let since: Int32
         let until: Int32
         let salt: Int64
     }
 
-    static let mostRemembered = 64
+    private static let maxRemembered = 64
 
     private(set) var current: Int64
-    /// Those after it, by time.
+    /// The salts after the current one, by time.
     private var future: [Future] = []
     private var lastUntil: Double = 0
     private var nextRequest: Double = 0
 
     init(_ current: Int64) { self.current = current }
 
-    /// The server says that another one is right now.
+    /// Adopts the salt that the server demands now.
     mutating func replace(_ salt: Int64) {
         current = salt
-        // What it announced before does not hold any more, if it is not among it.
+        // Earlier announcements are void if this salt is not among them.
         if !future.contains(where: { $0.salt == salt }) {
             future = []
             lastUntil = 0
@@ -29,11 +29,11 @@ struct Salts {
     }
 
     mutating func add(_ announced: [Future]) {
-        future = Array(announced.sorted { $0.since < $1.since }.suffix(Salts.mostRemembered))
+        future = Array(announced.sorted { $0.since < $1.since }.suffix(Salts.maxRemembered))
         lastUntil = Double(future.last?.until ?? 0)
     }
 
-    /// The one for a message that is sent now.
+    /// Returns the salt for a message that is sent now.
     mutating func salt(at serverTime: Double) -> Int64 {
         while let next = future.first, Double(next.since) <= serverTime {
             if serverTime < Double(next.until) { current = next.salt }
@@ -42,7 +42,7 @@ struct Salts {
         return current
     }
 
-    /// Whether to ask for more: at most once a minute.
+    /// Whether to request more salts; true at most once a minute.
     mutating func wantsMore(at serverTime: Double) -> Bool {
         guard lastUntil < serverTime + 1800, serverTime >= nextRequest else { return false }
         nextRequest = serverTime + 60

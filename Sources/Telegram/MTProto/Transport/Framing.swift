@@ -1,8 +1,8 @@
 import CZlib
 
-/// Frames of one connection, both ways. The state is that of `full`, which numbers them.
+/// Writes and reads the frames of one connection. Its state is needed by `full`, which numbers frames.
 struct Framing {
-    /// The longest frame that is taken. Servers send a megabyte at most of a file, and answers of a few.
+    /// The limit of a received frame. Servers send up to one megabyte of a file, and answers of a few megabytes.
     static let maxFrameBytes = 16 << 20
 
     let kind: TransportKind
@@ -11,9 +11,9 @@ struct Framing {
 
     init(_ kind: TransportKind) { self.kind = kind }
 
-    /// Appends a packet to what is to be sent.
+    /// Appends a packet, framed, to bytes to be sent.
     ///
-    /// - Parameter wantsQuickAck: that the server says at once that it has it; `full` cannot.
+    /// - Parameter wantsQuickAck: whether the server shall acknowledge the packet at once; `full` cannot request that.
     mutating func append(
         _ packet: [UInt8], wantsQuickAck: Bool = false, _ random: RandomSource, to bytes: inout [UInt8]
     ) {
@@ -49,7 +49,7 @@ struct Framing {
 
     /// Takes the next frame off `bytes`.
     ///
-    /// - Returns: nil when it is not complete; then `bytes` is as it was.
+    /// - Returns: nil when the frame is not complete; `bytes` is unchanged then.
     /// - Throws: `MTProtoError`, `protocolBroken`.
     mutating func next(_ bytes: inout ArraySlice<UInt8>) throws(MTProtoError) -> TransportFrame? {
         switch kind {
@@ -108,7 +108,7 @@ struct Framing {
         return try Framing.meaning(of: content)
     }
 
-    /// What is too short for a message is the number of an error, below zero.
+    /// Interprets a frame's content. Content too short for a message is an error code, a number below zero.
     private static func meaning(of content: ArraySlice<UInt8>) throws(MTProtoError) -> TransportFrame {
         guard content.count < PlainMessage.headerCount else { return .packet(Array(content)) }
         guard let word = word(content), Int32(bitPattern: word) < 0, word != 1 << 31 else { throw wrongLength }
@@ -131,4 +131,36 @@ struct Framing {
             UInt32(crc32(0, buffer.bindMemory(to: UInt8.self).baseAddress, UInt32(buffer.count)))
         }
     }
+}
+
+/// The ways to frame packets on a connection. Source: https://core.telegram.org/mtproto/mtproto-transports
+package enum TransportKind: String, Sendable, CaseIterable {
+    case abridged
+    case intermediate
+    /// Frames with random padding, which hides lengths.
+    case padded
+    /// Frames with numbers and checksums.
+    case full
+
+    /// The bytes that identify the transport to the server, in an obfuscated header or at the beginning of a plain connection.
+    var tag: [UInt8] {
+        switch self {
+        case .abridged: [0xef, 0xef, 0xef, 0xef]
+        case .intermediate: [0xee, 0xee, 0xee, 0xee]
+        case .padded: [0xdd, 0xdd, 0xdd, 0xdd]
+        case .full: []
+        }
+    }
+
+    /// The first bytes of a plain connection.
+    var greeting: [UInt8] { self == .abridged ? [0xef] : tag }
+}
+
+/// The content of a frame from a server.
+enum TransportFrame: Equatable {
+    case packet([UInt8])
+    /// The token of a packet that the server has received.
+    case quickAck(UInt32)
+    /// An error code. 404: the server does not know the key; 429: too many connections; 444: the server is of another data centre.
+    case error(Int32)
 }

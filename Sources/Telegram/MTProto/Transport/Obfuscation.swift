@@ -1,18 +1,18 @@
-import Digest
+import Crypto
 
-/// Makes a connection look like random bytes, as MTProxy servers demand and filters do not notice.
+/// Makes a connection look like random bytes, which MTProxy servers demand, and which filters do not recognise.
 ///
 /// Source: https://core.telegram.org/mtproto/mtproto-transports#transport-obfuscation
 struct Obfuscation {
-    /// What the connection begins with.
+    /// The first bytes of the connection.
     let header: [UInt8]
     let outgoing: StreamCipher
     let incoming: StreamCipher
 
     /// - Parameters:
-    ///   - tag: of the transport.
-    ///   - secret: 16 bytes of an MTProxy; nil without.
-    ///   - dataCenter: to which an MTProxy shall connect.
+    ///   - tag: the tag of the transport.
+    ///   - secret: the 16 bytes of an MTProxy's secret; nil without a proxy.
+    ///   - dataCenter: the data centre to which an MTProxy shall connect.
     init(tag: [UInt8], secret: [UInt8]?, dataCenter: Int16, _ random: RandomSource) {
         var plain = random.bytes(64)
         while Obfuscation.looksLikeAnother(plain) { plain = random.bytes(64) }
@@ -31,7 +31,7 @@ struct Obfuscation {
         secret.map { Hash.sha256(bytes, $0[...]) } ?? Array(bytes)
     }
 
-    /// Whether a server would take the beginning for that of another transport, or of HTTP or TLS.
+    /// Whether a server would mistake the header for the beginning of another transport, of HTTP or of TLS.
     private static func looksLikeAnother(_ bytes: [UInt8]) -> Bool {
         let words: [[UInt8]] = [
             Array("HEAD".utf8), Array("POST".utf8), Array("GET ".utf8), Array("OPTI".utf8), [0x16, 0x03, 0x01, 0x02],

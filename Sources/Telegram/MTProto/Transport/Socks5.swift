@@ -1,11 +1,13 @@
-/// The beginning of a connection through a SOCKS5 proxy: a state machine from bytes to bytes.
+import Glibc
+
+/// Opens a connection through a SOCKS5 proxy: a state machine from bytes to bytes.
 ///
 /// Source: RFC 1928, RFC 1929.
 struct Socks5 {
     enum Step: Equatable {
         case send([UInt8])
         case wait
-        /// From here on the bytes are the server's; these came already.
+        /// The connection is open. The bytes, and all that follow, come from the server.
         case done([UInt8])
     }
 
@@ -21,7 +23,7 @@ struct Socks5 {
         (self.target, self.user, self.password) = (target, user, password ?? "")
     }
 
-    /// The first bytes: with a name and a password, or without.
+    /// The first bytes to send, which offer to log in if there is a user name.
     var opening: [UInt8] { user == nil ? [5, 1, 0] : [5, 2, 0, 2] }
 
     mutating func receive(_ bytes: some Collection<UInt8>) throws(MTProtoError) -> Step {
@@ -60,7 +62,7 @@ struct Socks5 {
         return .send([5, 1, 0] + targetBytes + [UInt8(target.port >> 8 & 255), UInt8(target.port & 255)])
     }
 
-    /// An address as such, so that proxies which do not look up names take it.
+    /// The target as the protocol writes it. An IP address is not sent as a name, because some proxies resolve no names.
     private var targetBytes: [UInt8] {
         let parts = target.host.split(separator: ".").compactMap { UInt8($0) }
         if parts.count == 4 && target.host.split(separator: ".").count == 4 { return [1] + parts }
@@ -95,5 +97,15 @@ struct Socks5 {
 
     private func refused(_ why: String) -> MTProtoError {
         MTProtoError(.unreachable, "the SOCKS5 proxy does not connect to \(target): \(why)")
+    }
+}
+
+/// Reads IPv6 addresses.
+enum IPv6 {
+    /// Returns the 16 bytes of an address; nil when the text is no IPv6 address.
+    static func bytes(_ text: String) -> [UInt8]? {
+        var address = in6_addr()
+        guard inet_pton(AF_INET6, text, &address) == 1 else { return nil }
+        return withUnsafeBytes(of: &address) { Array($0) }
     }
 }

@@ -1,15 +1,17 @@
-/// One connection's bytes: packets into frames, obfuscated or not, and back. A state machine without sockets.
+import Crypto
+
+/// Converts between packets and the bytes of one connection, which may be obfuscated. A state machine without sockets.
 struct TransportLink {
     private var framing: Framing
     private let obfuscation: Obfuscation?
     private let random: RandomSource
-    /// What came and is no whole frame yet.
+    /// Received bytes; those before `position` were read as frames.
     private var unread: [UInt8] = []
     private var position = 0
-    /// What is to be sent, which begins with the transport's greeting.
+    /// The bytes to be sent, which begin with the transport's greeting.
     private var unsent: [UInt8]
 
-    /// - Parameter secret: of the MTProxy at the other end.
+    /// - Parameter secret: the secret of the MTProxy at the other end; nil without one.
     /// - Throws: `MTProtoError`, `configuration`, when the transport cannot be obfuscated.
     init(
         _ settings: TransportSettings, secret: ProxySecret?, dataCenter: Int16, random: RandomSource
@@ -38,13 +40,13 @@ struct TransportLink {
         obfuscation?.outgoing.apply(&unsent, from: start)
     }
 
-    /// All that is to be sent now.
+    /// Takes the bytes to be sent now.
     mutating func takeUnsent() -> [UInt8] {
         defer { unsent = [] }
         return unsent
     }
 
-    /// Takes what came; `next` gives the frames in it.
+    /// Adds received bytes; `next` returns the frames in them.
     mutating func receive(_ bytes: some Collection<UInt8>) {
         if position > 0 {
             unread.removeFirst(position)
@@ -55,6 +57,8 @@ struct TransportLink {
         obfuscation?.incoming.apply(&unread, from: start)
     }
 
+    /// Returns the next complete frame; nil when there is none.
+    ///
     /// - Throws: `MTProtoError`, `protocolBroken`.
     mutating func next() throws(MTProtoError) -> TransportFrame? {
         var rest = unread[position...]
@@ -64,7 +68,7 @@ struct TransportLink {
     }
 }
 
-/// How to speak on a connection.
+/// The transport of a connection.
 package struct TransportSettings: Sendable, Equatable {
     package var kind: TransportKind
     package var isObfuscated: Bool

@@ -1,5 +1,5 @@
 #pragma once
-// The text of the TL schemas that are built in: data/ has them, scripts/tl-schema.py makes them.
+// The texts of the built-in TL schemas. The files are in data/; scripts/tl-schema.py makes them.
 
 #include <stddef.h>
 
