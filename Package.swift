@@ -139,8 +139,7 @@ let package = Package(
         library(
             "Telegram/Accounts",
             [
-                "Crypto", "Envelope", "JSON", "MTProto", "Options", "Redis", "SQLite", "Stage", "System", "TL",
-                logging,
+                "Crypto", "Envelope", "JSON", "MTProto", "Options", "Redis", "SQLite", "Stage", "System", "TL", logging,
                 nioCore, nioPosix,
             ]),
         library("Telegram/Updates", ["Accounts", "JSON", "MTProto", "Stage", "System", logging]),
@@ -149,10 +148,10 @@ let package = Package(
             "Telegram/AccountAPI",
             ["Accounts", "BotAPI", "Crypto", "Envelope", "JSON", "MTProto", "Options", "Stage", "System", "Updates"]),
 
-        library("Media", ["COpenSSL", "Digest", "HTTP", "JSON", "Process", "System"]),
+        library("Media", ["Crypto", "HTTP", "JSON", "Process", "System"]),
 
         library("Routing/JSONSchema", ["CSchema", "JSON", "System"]),
-        library("Routing/RateLimits", ["Digest", "Envelope", "JSON", "Options", "Redis", "Stage", "Tracing", logging]),
+        library("Routing/RateLimits", ["Crypto", "Envelope", "JSON", "Options", "Redis", "Stage", "Tracing", logging]),
         library(
             "Routing/Routing",
             [
@@ -201,7 +200,7 @@ let package = Package(
         tests("TgCallTests", ["JSON", "System", "TL", "tg-call", arguments]),
         tests("TgSessionTests", ["Accounts", "System", "TestSupport", "tg-session"]),
         tests("TgSendTests", ["Envelope", "JSON", "Payloads", "Stage", "System", "tg-send", arguments]),
-        tests("MediaTests", ["Digest", "HTTP", "JSON", "Media", "Process", "Stage", "System", "TestSupport"]),
+        tests("MediaTests", ["Crypto", "HTTP", "JSON", "Media", "Process", "Stage", "System", "TestSupport"]),
         tests(
             "IntegrationTests",
             ["Crypto", "Envelope", "JSON", "Process", "Redis", "System", "TestSupport", "tgpipe"]),
