@@ -128,7 +128,7 @@ let package = Package(
         library("Stages/Tracing", ["Envelope", "JSON", logging]),
         library(
             "Stages/Stage",
-            ["CLinux", "Envelope", "JSON", "Options", "Payloads", "Queue", "Redis", "System", "Tracing", logging]),
+            ["Envelope", "JSON", "Options", "Payloads", "Queue", "Redis", "System", "Tracing", logging]),
 
         .target(
             name: "TLSchemas", path: "Sources/Telegram/TLSchemas", exclude: ["data"],

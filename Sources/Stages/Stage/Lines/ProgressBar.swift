@@ -1,4 +1,3 @@
-import CLinux
 import JSON
 import System
 import Glibc
