@@ -219,7 +219,7 @@ import Testing
         #expect(read(reading, &taken, taken.count) > 0)
         let log = try await run.result().errors
         let times = log.split(separator: "\n").compactMap {
-            try? JSON(parsing: String($0))["dispatch_ms"]?.string.flatMap(Double.init)
+            try? JSON(parsing: String($0))["dispatch_ms"]?.double
         }
         #expect(times.count == 1 && times.allSatisfy { $0 > 1000 })
     }

@@ -141,7 +141,7 @@ import Testing
         let result = try await run.result()
         #expect(result.status == 0)
         #expect(results([run], "events.media.fetched").count == 3)
-        #expect(result.errors.components(separatedBy: "the same may be done twice").count == 2)
+        #expect(result.errors.components(separatedBy: "the same work may be done twice").count == 2)
         // The folder of the download keeps those of one machine apart.
         #expect(try await site.requests("/file.bin").count == 1)
     }
