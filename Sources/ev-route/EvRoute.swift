@@ -52,8 +52,8 @@ struct EvRoute: Tool {
         return .success
     }
 
-    private func plan(_ runtime: Runtime) throws -> Plan {
-        var plan = Plan(spool: SpoolPlan(folder: try runtime.stateFolder("spool"), limits: SpoolLimits()))
+    private func plan(_ runtime: Runtime) throws -> RoutingPlan {
+        var plan = RoutingPlan(spool: SpoolPlan(folder: try runtime.stateFolder("spool"), limits: SpoolLimits()))
         plan.routes = output
         if let config { try RouteFile.read(config, into: &plan) }
         guard !plan.routes.isEmpty else { throw ToolError(.configuration, "no routes in \(config ?? "")") }

@@ -48,7 +48,7 @@ struct OverflowOptions: ParsableArguments {
         if spool?.isEmpty == true { throw ValidationError("--spool needs a folder") }
     }
 
-    func apply(to plan: inout Plan) throws(ToolError) {
+    func apply(to plan: inout RoutingPlan) throws(ToolError) {
         for option in overflow {
             if let target = option.target {
                 plan.overflowOfTarget[try Target(target)] = option.overflow

@@ -71,4 +71,41 @@ import Testing
     @Test func `An unfinished line over the limit is reported at the end`() {
         #expect(split([UInt8](repeating: 0x78, count: 3000), chunk: 100).tooLong == [3000])
     }
+
+    @Test(arguments: [1, 7, 50, 100_000])
+    func `lines over the limit keep their place among the others`(_ chunk: Int) {
+        let long = String(repeating: "x", count: 40)
+        let text = "a\n\(long)\nb\nc\n\(long)y\n\(long)z\nd\n"
+        var splitter = LineSplitter(maxLineBytes: 20, blockBytes: 4096)
+        var seen: [String] = []
+        var rest = Array(text.utf8)[...]
+        while !rest.isEmpty {
+            let piece = rest.prefix(chunk)
+            splitter.free.copyBytes(from: piece)
+            rest = rest.dropFirst(piece.count)
+            for output in splitter.take(piece.count) {
+                switch output {
+                case .lines(let block): seen += block.lines.map { String(decoding: $0.bytes, as: UTF8.self) }
+                case .tooLong(_, let size): seen.append("\(size)")
+                }
+            }
+        }
+        #expect(seen == ["a", "40", "b", "c", "41", "41", "d"])
+    }
+
+    @Test func `the parts of a block keep its memory`() {
+        let long = String(repeating: "x", count: 40)
+        let text = Array("first\n\(long)\nlast\n".utf8)
+        var kept: [Line] = []
+        do {
+            var splitter = LineSplitter(maxLineBytes: 20, blockBytes: 4096)
+            splitter.free.copyBytes(from: text)
+            for case .lines(let block) in splitter.take(text.count) { kept += block.lines }
+            for _ in 0..<20 {
+                splitter.free.copyBytes(from: Array("overwritten\n".utf8))
+                _ = splitter.take(12)
+            }
+        }
+        #expect(kept.map { String(decoding: $0.bytes, as: UTF8.self) } == ["first", "last"])
+    }
 }

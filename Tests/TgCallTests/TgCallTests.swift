@@ -35,6 +35,14 @@ struct CallInputTests {
         #expect(lines.map { $0.map { String(decoding: $0.bytes, as: UTF8.self) } } == ["{}", "[1]", nil])
         #expect(throws: ToolError.self) { try CallInput.joined(read) }
     }
+
+    @Test func `a line over the limit keeps its place among the calls of one read`() {
+        var splitter = LineSplitter(maxLineBytes: 10)
+        let text = Array("[1]\n[2]\nthis line is much too long\n[3]\n".utf8)
+        splitter.free.copyBytes(from: text)
+        let lines = CallInput.lines(splitter.take(text.count))
+        #expect(lines.map { $0.map { String(decoding: $0.bytes, as: UTF8.self) } } == ["[1]", "[2]", nil, "[3]"])
+    }
 }
 
 struct RandomIDTests {

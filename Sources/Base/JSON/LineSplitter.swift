@@ -7,15 +7,28 @@ package final class LineBlock: @unchecked Sendable {
     package let ranges: [Range<Int>]
     private let memory: BlockMemory?
     private let capacity: Int
+    /// The block that owns the memory, if this one is a part of it.
+    private let whole: LineBlock?
 
     init(base: UnsafeMutableRawPointer, capacity: Int, ranges: [Range<Int>], memory: BlockMemory?) {
         self.base = base
         self.capacity = capacity
         self.ranges = ranges
         self.memory = memory
+        whole = nil
+    }
+
+    /// Makes a block of some of the lines of another one, whose memory it keeps.
+    init(_ ranges: ArraySlice<Range<Int>>, of whole: LineBlock) {
+        base = whole.base
+        capacity = 0
+        self.ranges = Array(ranges)
+        memory = nil
+        self.whole = whole
     }
 
     deinit {
+        guard whole == nil else { return }
         if let memory { memory.give(base, capacity) } else { base.deallocate() }
     }
 
@@ -85,9 +98,11 @@ final class BlockMemory: Sendable {
 
 /// Cuts a stream of bytes into lines, and copies only the lines that span two reads. It does no I/O itself.
 ///
-/// Blank lines are dropped. A line over the limit is reported with its beginning when it ends, and takes no memory before.
+/// Blank lines are dropped. A line over the limit is reported with its beginning when it ends, in its place among the other lines,
+/// and takes no memory before.
 package struct LineSplitter: ~Copyable {
     package enum Output: Sendable {
+        /// Lines in the order in which they came. All such outputs of one call of `take` share one memory.
         case lines(LineBlock)
         case tooLong(prefix: [UInt8], sizeBytes: Int)
     }
@@ -186,11 +201,25 @@ package struct LineSplitter: ~Copyable {
         buffer = memory.take(capacity)
         buffer.copyMemory(from: whole + tail.lowerBound, byteCount: tail.count)
         filled = tail.count
-        var outputs: [Output] = tooLong.map { range in
-            let line = UnsafeRawBufferPointer(start: whole + range.lowerBound, count: range.count)
-            return .tooLong(prefix: LineSplitter.prefix(of: line), sizeBytes: range.count)
+        let block = LineBlock(base: whole, capacity: wholeCapacity, ranges: ranges, memory: memory)
+        return tooLong.isEmpty ? [.lines(block)] : LineSplitter.parts(of: block, around: tooLong)
+    }
+
+    /// Returns a block's lines and the lines that are too long, in the order in which they came.
+    private static func parts(of block: LineBlock, around tooLong: [Range<Int>]) -> [Output] {
+        var outputs: [Output] = []
+        var rest = block.ranges[...]
+        func addLines(_ lines: ArraySlice<Range<Int>>) {
+            if !lines.isEmpty { outputs.append(.lines(LineBlock(lines, of: block))) }
         }
-        outputs.append(.lines(LineBlock(base: whole, capacity: wholeCapacity, ranges: ranges, memory: memory)))
+        for range in tooLong {
+            let before = rest.prefix { $0.lowerBound < range.lowerBound }
+            addLines(before)
+            rest = rest.dropFirst(before.count)
+            let line = UnsafeRawBufferPointer(start: block.base + range.lowerBound, count: range.count)
+            outputs.append(.tooLong(prefix: prefix(of: line), sizeBytes: range.count))
+        }
+        addLines(rest)
         return outputs
     }
 

@@ -16,11 +16,11 @@ package struct RouteReport: Sendable {
 
 /// Routes the events of one input by a plan, until the input ends or the tool is told to stop.
 package struct RoutingRun: Sendable {
-    private let plan: Plan
+    private let plan: RoutingPlan
     private let input: InputOptions
     private let runtime: Runtime
 
-    package init(_ plan: Plan, _ input: InputOptions, _ runtime: Runtime) {
+    package init(_ plan: RoutingPlan, _ input: InputOptions, _ runtime: Runtime) {
         (self.plan, self.input, self.runtime) = (plan, input, runtime)
     }
 
@@ -29,7 +29,7 @@ package struct RoutingRun: Sendable {
     /// - Returns: a report on each route, in the order of the plan.
     /// - Throws: `ToolError` with the exit status of the first failure and the message of the last. The other failures are logged.
     package func run() async throws -> [RouteReport] {
-        let bridge = TaskBridge()
+        let bridge = AsyncBridge()
         return try await withThrowingTaskGroup(of: [RouteReport]?.self) { group in
             group.addTask {
                 await bridge.run()
@@ -45,7 +45,7 @@ package struct RoutingRun: Sendable {
         }
     }
 
-    private func route(_ bridge: TaskBridge) async throws -> [RouteReport] {
+    private func route(_ bridge: AsyncBridge) async throws -> [RouteReport] {
         let thread = BlockingThread()
         let maxLine = Int(input.maxLine.bytes)
         var source: QueueSource?

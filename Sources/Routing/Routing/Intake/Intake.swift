@@ -1,33 +1,39 @@
 import JSON
-import System
 import Stage
+import System
 
-/// The input, read on a thread of its own, so that reading costs the router nothing. At most one read ahead of it.
+/// Reads the input on a thread of its own, at most one read ahead of the router, so that reading costs the router no time.
 final class Intake: Sendable {
     enum Piece: Sendable {
         case lines(BlockLease)
         case tooLong(prefix: [UInt8], sizeBytes: Int)
-        /// To be reached when everything before it is delivered.
+        /// The router reaches the barrier when everything before it is delivered.
         case barrier(Barrier)
     }
 
     private struct State {
         var pieces: [Piece] = []
+        /// The barrier that the router has not reached yet.
+        var barrier: Barrier?
         var isEnded = false
         var failure: ToolError?
+        /// Whether the router has ended, so that nobody takes the pieces.
+        var isAbandoned = false
     }
 
-    /// Outputs that keep up are awaited for so long, which keeps memory small.
+    /// The time for which the reader waits for outputs that keep up, which keeps memory small.
     private static let usualPatience = Duration.milliseconds(50)
 
     private let state = Monitor(State())
     private let budget: BlockBudget
-    private let outboxes: [Outbox]
+    private let buffers: [OutputBuffer]
 
-    init(_ outboxes: [Outbox]) {
-        self.outboxes = outboxes
-        budget = BlockBudget(outputs: outboxes.count)
+    init(_ buffers: [OutputBuffer]) {
+        self.buffers = buffers
+        budget = BlockBudget(outputs: buffers.count)
     }
+
+    // MARK: The reader's side
 
     /// Reads to the end of the input, or until the shutdown is requested; blocks.
     func read(_ reader: LineReader) {
@@ -37,7 +43,7 @@ final class Intake: Sendable {
             while true {
                 if !budget.hasRoom { patience = waitForRoom(patience) }
                 guard let outputs = try reader.next() else { break }
-                put(outputs.map(piece))
+                put(pieces(of: outputs))
             }
         } catch {
             failure = error
@@ -45,7 +51,7 @@ final class Intake: Sendable {
         end(failure)
     }
 
-    /// Nothing more will come.
+    /// Ends the input: nothing more will be put.
     func end(_ failure: ToolError?) {
         state.update { state in
             state.isEnded = true
@@ -53,48 +59,70 @@ final class Intake: Sendable {
         }
     }
 
-    /// Puts lines that were not read here, and a place behind them; waits until there is room.
-    func put(lines: [UInt8], maxLineBytes: Int, _ barrier: Barrier) {
+    /// Routes lines that were not read here, and blocks until every output has accepted them.
+    ///
+    /// - Parameter lines: whole lines with their line feeds.
+    /// - Returns: the refused lines that have no dead-letter output; nil if an output or the router failed.
+    func route(_ lines: [UInt8], maxLineBytes: Int) -> [UnclaimedRefusal]? {
+        let barrier = Barrier()
         if !budget.hasRoom { _ = waitForRoom(Intake.usualPatience) }
-        put(blocks(of: lines, maxLineBytes: maxLineBytes) + [.barrier(barrier)])
+        put(blocks(of: lines, maxLineBytes: maxLineBytes) + [.barrier(barrier)], barrier)
+        return barrier.wait()
     }
 
-    /// Lines as if they had been read.
+    /// Cuts bytes into lines as if they had been read.
     func blocks(of lines: [UInt8], maxLineBytes: Int = .max / 2) -> [Piece] {
         var splitter = LineSplitter(maxLineBytes: maxLineBytes, blockBytes: max(lines.count, 1))
         splitter.free.copyBytes(from: lines)
-        return splitter.take(lines.count).map(piece)
+        return pieces(of: splitter.take(lines.count))
     }
 
-    private func piece(_ output: LineSplitter.Output) -> Piece {
-        switch output {
-        case .lines(let block): .lines(BlockLease(block, budget))
-        case .tooLong(let prefix, let sizeBytes): .tooLong(prefix: prefix, sizeBytes: sizeBytes)
+    /// - Parameter outputs: the result of one call of the splitter, so that all their lines share one memory.
+    private func pieces(of outputs: [LineSplitter.Output]) -> [Piece] {
+        var first: BlockLease?
+        return outputs.map { output in
+            switch output {
+            case .lines(let block):
+                let lease = BlockLease(block, budget, sharing: first)
+                first = first ?? lease
+                return .lines(lease)
+            case .tooLong(let prefix, let sizeBytes): return .tooLong(prefix: prefix, sizeBytes: sizeBytes)
+            }
         }
     }
 
-    private func put(_ pieces: [Piece]) {
-        _ = state.wait { state -> Void? in
+    /// Waits until the router has taken the pieces before. Without a router, only a barrier ends the wait: what was read from a pipe
+    /// is not dropped to read more.
+    private func put(_ pieces: [Piece], _ barrier: Barrier? = nil) {
+        let isAbandoned = state.wait { state -> Bool? in
+            if state.isAbandoned, barrier != nil { return true }
             guard state.pieces.isEmpty else { return nil }
             state.pieces = pieces
-            return ()
+            state.barrier = barrier
+            return false
         }
+        if isAbandoned == true { barrier?.reach(nil) }
     }
 
-    /// Waits for room in memory; how long to wait the next time before outputs that are slow are dealt with.
+    /// Waits for room in memory.
+    ///
+    /// - Parameter patience: the time to wait before the lines of slow outputs are copied together.
+    /// - Returns: the patience for the next wait.
     private func waitForRoom(_ patience: Duration) -> Duration {
         if budget.waitForRoom(atMost: patience) { return Intake.usualPatience }
-        // Some output is slow: what waits for it is put where it keeps nobody else waiting. For as long as it stays slow the
-        // others do not wait for it again; when there is no more place for its events, everybody does.
+        // Some output is slow. Its lines are moved to where they keep no block in use, and as long as it stays slow the other outputs
+        // do not wait for it again. When there is no more room for its lines, every output waits.
         var pause = Duration.milliseconds(1)
         repeat {
-            for outbox in outboxes { outbox.compact() }
+            for buffer in buffers { buffer.compact() }
             pause = min(pause * 2, .milliseconds(100))
         } while !budget.waitForRoom(atMost: pause)
         return .milliseconds(1)
     }
 
-    /// What was read next; waits for it. nil: the end.
+    // MARK: The router's side
+
+    /// Returns the pieces that were read next; waits for them. Returns nil at the end.
     func next() throws(ToolError) -> [Piece]? {
         let pieces = state.wait { state -> [Piece]? in
             guard !state.pieces.isEmpty || state.isEnded else { return nil }
@@ -106,10 +134,19 @@ final class Intake: Sendable {
         return nil
     }
 
-    /// Whether more is there already.
+    /// Whether more pieces are ready.
     var hasMore: Bool { state.read { !$0.pieces.isEmpty } }
 
-    /// Read, and not yet taken by the router.
+    /// Tells the reader that the router takes nothing more, so that nobody waits for it.
+    func abandon() {
+        let barrier = state.update { state in
+            state.isAbandoned = true
+            return state.barrier
+        }
+        barrier?.reach(nil)
+    }
+
+    /// The number of bytes that were read and that the router has not taken.
     var waitingBytes: Int {
         state.read { state in
             state.pieces.reduce(0) { sum, piece in
@@ -121,4 +158,16 @@ final class Intake: Sendable {
             }
         }
     }
+}
+
+/// Marks a place in the input, and lets a thread wait until everything before it is delivered.
+final class Barrier: Sendable {
+    private let outcome = Monitor<[UnclaimedRefusal]??>(nil)
+
+    /// Ends the wait; only the first call counts.
+    ///
+    /// - Parameter refused: the refused lines that have no dead-letter output; nil if an output or the router failed.
+    func reach(_ refused: [UnclaimedRefusal]?) { outcome.update { if case .none = $0 { $0 = .some(refused) } } }
+
+    func wait() -> [UnclaimedRefusal]? { outcome.wait { $0 } ?? nil }
 }

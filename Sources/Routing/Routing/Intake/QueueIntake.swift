@@ -3,8 +3,8 @@ import System
 import Queue
 import Stage
 
-/// A queue as the input: entries are acknowledged when every output that gets them has accepted them, which means on disk for a spool.
-/// What is for queues is published in the same step.
+/// Reads a queue as the input: acknowledges entries once every output that gets them has accepted them (a spool: once they are on disk).
+/// Lines for queues are published in the same step.
 struct QueueIntake: Sendable {
     private static let most = 1000
 
@@ -16,7 +16,7 @@ struct QueueIntake: Sendable {
     private let sink: QueueSink?
     private let thread = BlockingThread()
 
-    /// - Throws: what is wrong with a queue among the outputs.
+    /// - Throws: `RedisError` and `QueueError`, if a queue among the outputs cannot be used.
     init(_ source: QueueSource, _ delivery: Delivery, runtime: Runtime, maxLineBytes: Int) async throws {
         (self.runtime, self.source, self.delivery, self.maxLineBytes) = (runtime, source, delivery, maxLineBytes)
         collectors = delivery.outputs.compactMap(\.collector)
@@ -26,7 +26,7 @@ struct QueueIntake: Sendable {
             ? nil : try await QueueSink(queues, maxLength: QueueOutputs.defaultMaxLength, runtime: runtime)
     }
 
-    /// Returns after the shutdown was requested, or when something failed, which the delivery is told.
+    /// Routes entries until the shutdown is requested or something fails. The delivery reports a failure.
     func run() async {
         var failure: ToolError?
         do {
@@ -36,7 +36,7 @@ struct QueueIntake: Sendable {
                 }
             }
         } catch is CancellationError {
-            // The outputs' failure, which is told there, or the end of the time to drain.
+            // An output or the router has failed, which the delivery reports, or the time to drain is over.
         } catch let error as any ReportableError {
             failure = ToolError(error.exitStatus, error.message)
         } catch {
@@ -55,8 +55,8 @@ struct QueueIntake: Sendable {
         for each in taken {
             if source.hasExhaustedAttempts(each.entry) {
                 try await source.deadLetterExhausted(each.entry)
-            } else if each.line.isEmpty || each.line.contains(UInt8(ascii: "\n")) {
-                // Put in by something else: on its way through the router it would be no event, or two.
+            } else if !QueueIntake.isOneLine(each.line) {
+                // Another program has put it in. The router would make no event of it, or several.
                 try await refuse(each, MalformedInput(.notJSON, "the entry is not one line"))
             } else {
                 entries.append(each)
@@ -65,30 +65,35 @@ struct QueueIntake: Sendable {
         guard !entries.isEmpty else { return }
         let lines = entries.flatMap { $0.line + [UInt8(ascii: "\n")] }
         let refused = await thread.run { [delivery, maxLineBytes] in
-            let barrier = Barrier()
-            delivery.intake.put(lines: lines, maxLineBytes: maxLineBytes, barrier)
-            return barrier.wait()
+            delivery.intake.route(lines, maxLineBytes: maxLineBytes)
         }
         guard let refused else { throw CancellationError() }
+        var faulty: [(entry: TakenEntry, fault: MalformedInput)] = []
         var finished: [TakenEntry] = []
         for entry in entries {
             if let fault = refused.first(where: { $0.isOf(entry.line) })?.fault {
-                let reason = DeadLetterReason(code: fault.code.rawValue, text: fault.reason)
-                try await source.moveToDeadLetters(entry.entry, reason)
+                faulty.append((entry, fault))
             } else {
                 finished.append(entry)
             }
         }
-        try await finish(finished)
+        let (results, strays) = takeResults(of: finished)
+        if !strays.isEmpty { try await sink?.publish(strays) }
+        for (entry, fault) in faulty {
+            let reason = DeadLetterReason(code: fault.code.rawValue, text: fault.reason)
+            try await source.moveToDeadLetters(entry.entry, reason)
+        }
+        if !results.isEmpty { try await source.finish(results, to: sink?.outputs ?? .none) }
     }
 
-    /// Acknowledges entries, and publishes what is for queues: in one step, each line together with the entry that it came of. A line of
-    /// which that cannot be told is published before, so that it comes twice rather than never.
-    private func finish(_ entries: [TakenEntry]) async throws {
-        guard let sink else { return try await source.finish(entries.map { QueueResult($0.entry) }) }
+    /// Returns the collected lines for queues, each with the entry that it came of, so that it is published in the step that
+    /// acknowledges the entry. The others, of which that is unknown or whose entry is refused, are published before: if the process is
+    /// killed in between, they come twice rather than never.
+    private func takeResults(of entries: [TakenEntry]) -> (results: [QueueResult], strays: [QueueLine]) {
+        guard !collectors.isEmpty else { return (entries.map { QueueResult($0.entry) }, []) }
         var lines: [[QueueLine]] = entries.map { _ in [] }
         var strays: [QueueLine] = []
-        var origins = Origins(entries)
+        var origins = EntryOrigins(entries)
         for (output, collector) in collectors.enumerated() {
             origins.beginOutput()
             for line in collector.take() {
@@ -99,30 +104,33 @@ struct QueueIntake: Sendable {
                 }
             }
         }
-        if !strays.isEmpty { try await sink.publish(strays) }
-        let results = zip(entries, lines).map { QueueResult($0.entry, lines: $1) }
-        if !results.isEmpty { try await source.finish(results, to: sink.outputs) }
+        return (zip(entries, lines).map { QueueResult($0.entry, lines: $1) }, strays)
+    }
+
+    /// Returns whether an entry is one line that the router sees; it drops blank lines.
+    static func isOneLine(_ entry: [UInt8]) -> Bool {
+        !entry.contains(UInt8(ascii: "\n")) && !entry.allSatisfy { $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }
     }
 }
 
-/// Which of a batch's entries a line came of that middlewares may have changed.
-private struct Origins {
+/// Finds the entry of a batch that a line came of, which middlewares may have changed.
+struct EntryOrigins {
     private let entries: [TakenEntry]
     private let parser = JSONParser()
-    /// The entries that have a line, the first of them last.
+    /// The indices of the entries with each line, in reverse order.
     private var places: [[UInt8]: [Int]] = [:]
-    /// By the events' ids; made when it is needed, since most lines are as they came.
+    /// The index of the entry with each event id; made at the first need, since most lines are unchanged.
     private var byID: [String: Int]?
 
     init(_ entries: [TakenEntry]) { self.entries = entries }
 
-    /// Each output may get each entry once.
+    /// Begins with the lines of another output, which may get each entry once.
     mutating func beginOutput() {
         places = [:]
         for (index, entry) in entries.enumerated().reversed() { places[entry.line, default: []].append(index) }
     }
 
-    /// nil: the line names none of them.
+    /// Returns the index of the entry; nil if the line names none of them.
     mutating func find(_ line: [UInt8]) -> Int? {
         if let index = places[line]?.popLast() { return index }
         let known = byID ?? index()
@@ -145,14 +153,4 @@ private struct Origins {
     private func event(_ line: [UInt8]) -> JSONObject? {
         (try? line.withUnsafeBytes { bytes in try parser.parse(bytes) })?.object
     }
-}
-
-/// A place in the input, and when everything before it is where it should be.
-final class Barrier: Sendable {
-    private let outcome = Monitor<[RefusedLine]??>(nil)
-
-    /// - Parameter refused: what no output has got; nil when an output failed.
-    func reach(_ refused: [RefusedLine]?) { outcome.update { $0 = .some(refused) } }
-
-    func wait() -> [RefusedLine]? { outcome.wait { $0 } ?? nil }
 }

@@ -6,13 +6,14 @@ import Payloads
 import Process
 import System
 
-/// `exec:PROGRAM` as a middleware: it gets each event as a line, and answers each with one line. An envelope takes the event's place,
-/// an empty line drops it, an `events.dead_letter` refuses it.
+/// Runs `exec:PROGRAM` as a middleware: the program receives each event as a line, and answers each with one line. An envelope takes
+/// the event's place, an empty line drops it, an `events.dead_letter` refuses it.
 ///
-/// A program that ends, or does not answer in time, is started again, and gets the events once more that it has not answered.
+/// A program that ends or does not answer in time is started again, and receives the unanswered events once more.
 final class ExecFilter: Middleware {
-    /// An event at which it has ended so often is refused: the others go on.
+    /// The number of ends at one event after which the event is refused.
     static let deathsOfOneEvent = 3
+    /// The number of events that are written ahead of the answers.
     private static let window = 256
 
     private let command: String
@@ -23,7 +24,7 @@ final class ExecFilter: Middleware {
     private let parser = JSONParser()
     private var process: FilterProcess?
     private var backoff: Backoff
-    /// Ends in a row without an answer.
+    /// The number of ends in a row without an answer.
     private var fruitless = 0
 
     init(command: String, timeout: Duration, retry: RetryPolicy, maxLineBytes: Int, log: Logger) throws(ToolError) {
@@ -35,9 +36,8 @@ final class ExecFilter: Middleware {
 
     private var name: String { "exec:\(command.printable)" }
 
-    func judge(_ events: [PassingEvent]) throws(ToolError) -> [Verdict] {
-        var verdicts: [Verdict] = []
-        verdicts.reserveCapacity(events.count)
+    func judge(_ events: [MiddlewareEvent], into verdicts: inout [Verdict]) throws(ToolError) {
+        // The program's ends in a row at the first unanswered event.
         var deaths = 0
         while verdicts.count < events.count {
             let part = events[verdicts.count...].prefix(deaths > 0 ? 1 : ExecFilter.window)
@@ -54,11 +54,12 @@ final class ExecFilter: Middleware {
                 deaths = 0
             }
         }
-        return verdicts
     }
 
-    /// - Returns: why not all of them are answered.
-    private func attempt(_ part: [PassingEvent], _ verdicts: inout [Verdict]) throws(ToolError) -> FilterProcess
+    /// Appends the verdicts on events until all are answered or the program fails.
+    ///
+    /// - Returns: the program's failure; nil if all events are answered.
+    private func attempt(_ part: [MiddlewareEvent], _ verdicts: inout [Verdict]) throws(ToolError) -> FilterProcess
         .Failure?
     {
         let running: FilterProcess
@@ -105,9 +106,9 @@ final class ExecFilter: Middleware {
         usleep(UInt32(clamping: pause.milliseconds * 1000))
     }
 
-    private func verdict(_ answer: [UInt8], on event: PassingEvent) -> Verdict {
+    private func verdict(_ answer: [UInt8], on event: MiddlewareEvent) -> Verdict {
         if answer.isEmpty { return .drop }
-        if answer == event.line { return .pass }
+        if answer == event.line { return .forward }
         let fault = answer.withUnsafeBytes { bytes in
             let scanned = parser.scan(bytes)
             guard let fault = scanned.fault else {
@@ -118,14 +119,14 @@ final class ExecFilter: Middleware {
         return fault.map { .refuse($0) } ?? .replace([answer])
     }
 
-    /// An `events.dead_letter` that the program made says why.
+    /// Returns the refusal that an `events.dead_letter` of the program gives the reason for.
     private func refusal(_ answer: UnsafeRawBufferPointer) -> MalformedInput {
         let json = try? parser.parse(answer)
         let reason = json?["payload"]?["reason"]?.string ?? "no reason given"
         return MalformedInput(.refused, "\(name): \(reason.printable.prefix(500))")
     }
 
-    /// Answers may then have been taken for those of other events, so that some are there twice and others not: nothing mends that.
+    /// The failure after too many answers: some may have been taken for those of other events, which cannot be undone.
     private var tooMany: ToolError {
         ToolError(.unavailable, "\(name) wrote more lines than it was given events; each has one answer of one line")
     }
@@ -133,5 +134,139 @@ final class ExecFilter: Middleware {
     func finish() throws(ToolError) {
         defer { process = nil }
         guard process?.endsQuietly() != false else { throw tooMany }
+    }
+}
+
+/// Runs the program of an `exec:` filter, which answers each line of its input with one line.
+final class FilterProcess {
+    enum Failure: Error {
+        /// The program ended, or closed its output.
+        case ended
+        /// An answer took longer than the limit.
+        case tooSlow
+        /// An answer is longer than the longest line.
+        case tooLong
+        /// There are more answers than lines, so that they cannot be matched.
+        case tooMany
+    }
+
+    private let process: ChildProcess
+    /// The writing end of the program's input; -1 once it is closed.
+    private var input: Int32
+    private let output: Int32
+    private let maxLineBytes: Int
+    private var received: [UInt8] = []
+    /// The time left for the program to end after its input was closed.
+    private var grace = Duration.seconds(5)
+
+    /// Starts the program.
+    ///
+    /// - Throws: `ToolError` (74 without a pipe, 69 when the shell cannot be started).
+    init(command: String, maxLineBytes: Int) throws(ToolError) {
+        self.maxLineBytes = maxLineBytes
+        do throws(ChildProcess.Failure) {
+            process = try ChildProcess(.shell(command), input: .pipe(), output: .pipe())
+        } catch {
+            throw ToolError(startOf: "exec:\(command.printable)", error)
+        }
+        (input, output) = (process.takeInput(), process.takeOutput())
+    }
+
+    deinit {
+        if input >= 0 { close(input) }
+        close(output)
+        if let ending = process.wait(atMost: grace) { return _ = ending }
+        _ = process.terminate(grace: .seconds(2))
+    }
+
+    /// Kills a program that does not answer.
+    func kill() { process.signal(SIGKILL) }
+
+    /// Closes the program's input and reads its output to the end, or until the program's time to end is over.
+    ///
+    /// - Returns: whether the program wrote nothing more, as it should once every line is answered.
+    func endsQuietly() -> Bool {
+        close(input)
+        input = -1
+        let deadline = ContinuousClock.now + grace
+        defer { grace = max(.milliseconds(100), ContinuousClock.now.duration(to: deadline)) }
+        while case let left = ContinuousClock.now.duration(to: deadline), left > .zero {
+            var set = pollfd(fd: output, events: Int16(POLLIN), revents: 0)
+            guard poll(&set, 1, Int32(clamping: left.milliseconds + 1)) > 0 else { continue }
+            do throws(Failure) {
+                guard try readLines().isEmpty else { return false }
+            } catch {
+                if case .ended = error { return received.isEmpty }
+                return false
+            }
+        }
+        return true
+    }
+
+    /// The program's ending; nil when it has not ended after a second.
+    var ending: ChildProcess.Ending? { process.wait(atMost: .seconds(1)) }
+
+    /// Writes lines and reads an answer to each.
+    ///
+    /// - Parameters:
+    ///   - limit: the longest time that an answer may take.
+    ///   - take: gets each answer, without its line feed.
+    func answer(_ lines: [[UInt8]], within limit: Duration, take: ([UInt8]) -> Void) throws(Failure) {
+        var rest = lines.flatMap { $0 + [UInt8(ascii: "\n")] }[...]
+        var missing = lines.count
+        var deadline = ContinuousClock.now + limit
+        guard try !hasUnrequestedOutput() else { throw .tooMany }
+        while missing > 0 {
+            let left = ContinuousClock.now.duration(to: deadline)
+            guard left > .zero else { throw .tooSlow }
+            var set = [
+                pollfd(fd: output, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: rest.isEmpty ? -1 : input, events: Int16(POLLOUT), revents: 0),
+            ]
+            if poll(&set, 2, Int32(clamping: left.milliseconds + 1)) < 0 { continue }
+            if set[1].revents != 0 { try write(&rest) }
+            guard set[0].revents != 0 else { continue }
+            let answers = try readLines()
+            guard answers.count <= missing else { throw .tooMany }
+            for answer in answers { take(answer) }
+            if !answers.isEmpty { deadline = .now + limit }
+            missing -= min(missing, answers.count)
+        }
+    }
+
+    /// Returns whether the program has written something before it got a line.
+    private func hasUnrequestedOutput() throws(Failure) -> Bool {
+        var set = pollfd(fd: output, events: Int16(POLLIN), revents: 0)
+        // An end of the output shows with the next answer.
+        guard poll(&set, 1, 0) > 0, set.revents & Int16(POLLIN) != 0 else { return !received.isEmpty }
+        return try !readLines().isEmpty || !received.isEmpty
+    }
+
+    private func write(_ rest: inout ArraySlice<UInt8>) throws(Failure) {
+        let count = rest.withUnsafeBytes { Glibc.write(input, $0.baseAddress, min($0.count, 1 << 16)) }
+        if count > 0 {
+            rest = rest.dropFirst(count)
+        } else if errno != EAGAIN && errno != EINTR {
+            // The program no longer reads. Its answers to earlier lines are still in the pipe.
+            rest = []
+        }
+    }
+
+    private func readLines() throws(Failure) -> [[UInt8]] {
+        var block = [UInt8](repeating: 0, count: 1 << 16)
+        let count = read(output, &block, block.count)
+        if count < 0 && (errno == EAGAIN || errno == EINTR) { return [] }
+        guard count > 0 else { throw .ended }
+        let searched = received.count
+        received.append(contentsOf: block[..<count])
+        var lines: [[UInt8]] = []
+        var start = 0
+        while let feed = received[max(start, lines.isEmpty ? searched : start)...].firstIndex(of: UInt8(ascii: "\n")) {
+            lines.append(Array(received[start..<feed]))
+            start = feed + 1
+        }
+        received.removeFirst(start)
+        guard received.count <= maxLineBytes else { throw .tooLong }
+        return lines
     }
 }

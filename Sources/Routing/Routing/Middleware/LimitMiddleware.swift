@@ -5,18 +5,18 @@ import Redis
 import Stage
 import System
 
-/// As the tool `ratelimit`: counts in Redis, shared with every stage that uses the same name.
+/// Limits events as the tool `ratelimit` does, and shares its counters in Redis with every stage that uses the same name.
 final class LimitMiddleware: Middleware {
     private let stage: LimitStage
-    private let bridge: TaskBridge
+    private let bridge: AsyncBridge
 
     init(
         rule: RateLimit, key: EventKey, mode: RateMode, action: LimitAction, exemptRoles: Set<String>,
         failure: FailureMode,
-        runtime: Runtime, bridge: TaskBridge
+        runtime: Runtime, bridge: AsyncBridge
     ) throws(ToolError) {
         self.bridge = bridge
-        stage = try bridge.stageWait {
+        stage = try bridge.waitOrFail {
             let redis = try await runtime.redis()
             let counter = OutageGuard(limiter: RateLimiter(redis, rule), log: runtime.log, failure: failure)
             try await counter.start(redis)
@@ -25,12 +25,12 @@ final class LimitMiddleware: Middleware {
         }
     }
 
-    func judge(_ events: [PassingEvent]) throws(ToolError) -> [Verdict] {
+    func judge(_ events: [MiddlewareEvent], into verdicts: inout [Verdict]) throws(ToolError) {
         let envelopes = events.map(\.envelope)
-        let decisions = try bridge.stageWait { [stage] in try await stage.decide(envelopes) }
-        return decisions.map { decision in
+        let decisions = try bridge.waitOrFail { [stage] in try await stage.decide(envelopes) }
+        verdicts += decisions.map { decision in
             switch decision {
-            case .pass: .pass
+            case .pass: .forward
             case .drop: .drop
             case .replace(let envelopes): .replace(envelopes.map { $0.line.dropLast() }.map(Array.init))
             case .refuse(let fault): .refuse(fault)

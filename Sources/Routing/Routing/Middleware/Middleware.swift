@@ -3,33 +3,33 @@ import JSON
 import Stage
 import System
 
-/// What a middleware says of an event.
+/// Tells what becomes of an event.
 enum Verdict: Sendable {
-    /// It goes on as it came, to the byte.
-    case pass
+    /// It is forwarded as the bytes that came.
+    case forward
     case drop
     /// These lines, without their line feeds, take its place.
     case replace([[UInt8]])
-    /// To the dead letters.
+    /// It becomes a dead letter.
     case refuse(MalformedInput)
 }
 
-/// An event on its way through middlewares.
-struct PassingEvent: Sendable {
-    /// Its line, without the line feed.
+/// Holds an event on its way through middlewares.
+struct MiddlewareEvent: Sendable {
+    /// The event's line, without the line feed.
     let line: [UInt8]
     let envelope: Envelope
-    /// Whether the line had an id; otherwise the envelope's is one that nobody else will see.
+    /// Whether the line had an id; otherwise the envelope's id was made here, and no other stage will see it.
     let hasID: Bool
 }
 
-/// Something between the input and an output that looks at every event. Each belongs to one thread, and may block it.
+/// Inspects every event between the input and an output. A middleware belongs to one thread, and may block it.
 protocol Middleware: AnyObject {
-    /// One verdict an event, in order.
+    /// Appends one verdict for each event, in order.
     ///
-    /// - Throws: `ToolError`: the tool ends with it.
-    func judge(_ events: [PassingEvent]) throws(ToolError) -> [Verdict]
-    /// Nothing more will come.
+    /// - Throws: `ToolError`, which ends the tool. The verdicts that were appended before are valid.
+    func judge(_ events: [MiddlewareEvent], into verdicts: inout [Verdict]) throws(ToolError)
+    /// Ends the middleware after its last event.
     func finish() throws(ToolError)
 }
 
@@ -37,56 +37,102 @@ extension Middleware {
     func finish() {}
 }
 
-/// Middlewares one behind the other.
+/// Runs lines through several middlewares, one after another.
 final class MiddlewareChain {
+    /// The result for a batch of lines.
+    struct Outcome {
+        /// The lines that are forwarded.
+        var lines: [[UInt8]] = []
+        /// For each of `lines`, the index of the line that it was made of.
+        var origins: [Int] = []
+        /// The refused lines, with the index of the line that each was made of.
+        var refused: [(line: RefusedLine, origin: Int)] = []
+        /// The failure of a middleware, which ends the tool. The other members then hold what was decided before.
+        var failure: ToolError?
+    }
+
     private let middlewares: [any Middleware]
     private let parser = JSONParser()
 
     init(_ middlewares: [any Middleware]) { self.middlewares = middlewares }
 
-    /// Lines go in, those that come out are to go on; `refuse` is told of the others that are not just dropped.
-    func run(_ lines: [[UInt8]], refuse: (RefusedLine) -> Void) throws(ToolError) -> [[UInt8]] {
-        var lines = lines
-        for middleware in middlewares where !lines.isEmpty {
-            let events = parsed(lines, refuse)
-            let verdicts = try middleware.judge(events)
-            lines = []
-            for (event, verdict) in zip(events, verdicts) {
-                switch verdict {
-                case .pass: lines.append(event.line)
-                case .drop: continue
-                case .replace(let others): lines += others
-                case .refuse(let fault):
-                    refuse(
-                        RefusedLine(
-                            line: event.line, sizeBytes: event.line.count, fault: fault,
-                            correlationID: event.envelope.correlationID))
-                }
-            }
-        }
-        return lines
+    func run(_ lines: [[UInt8]]) -> Outcome {
+        var outcome = Outcome(lines: lines, origins: Array(lines.indices))
+        for middleware in middlewares where !outcome.lines.isEmpty { run(middleware, &outcome) }
+        return outcome
     }
 
-    private func parsed(_ lines: [[UInt8]], _ refuse: (RefusedLine) -> Void) -> [PassingEvent] {
-        var events: [PassingEvent] = []
-        events.reserveCapacity(lines.count)
-        for line in lines {
+    private func run(_ middleware: any Middleware, _ outcome: inout Outcome) {
+        let (events, origins) = parsed(&outcome)
+        (outcome.lines, outcome.origins) = ([], [])
+        var verdicts: [Verdict] = []
+        verdicts.reserveCapacity(events.count)
+        do throws(ToolError) {
+            try middleware.judge(events, into: &verdicts)
+        } catch {
+            outcome.failure = outcome.failure ?? MiddlewareChain.counting(events.count - verdicts.count, error)
+        }
+        for (index, verdict) in verdicts.enumerated() {
+            let (event, origin) = (events[index], origins[index])
+            switch verdict {
+            case .forward: outcome.add([event.line], origin)
+            case .drop: continue
+            case .replace(let others): outcome.add(others, origin)
+            case .refuse(let fault):
+                let refused = RefusedLine(
+                    line: event.line, sizeBytes: event.line.count, fault: fault,
+                    correlationID: event.envelope.correlationID)
+                outcome.refused.append((refused, origin))
+            }
+        }
+    }
+
+    private static func counting(_ undecided: Int, _ error: ToolError) -> ToolError {
+        guard undecided > 0 else { return error }
+        return ToolError(error.exitStatus, "\(error.message); \(undecided) events were neither forwarded nor refused")
+    }
+
+    /// Parses the lines; those that are not envelopes are refused.
+    private func parsed(_ outcome: inout Outcome) -> (events: [MiddlewareEvent], origins: [Int]) {
+        var events: [MiddlewareEvent] = []
+        var origins: [Int] = []
+        events.reserveCapacity(outcome.lines.count)
+        origins.reserveCapacity(outcome.lines.count)
+        for (line, origin) in zip(outcome.lines, outcome.origins) {
             do throws(MalformedInput) {
                 events.append(try event(line))
+                origins.append(origin)
             } catch {
-                refuse(RefusedLine(line: line, sizeBytes: line.count, fault: error, correlationID: nil))
+                let refused = RefusedLine(line: line, sizeBytes: line.count, fault: error, correlationID: nil)
+                outcome.refused.append((refused, origin))
             }
         }
-        return events
+        return (events, origins)
     }
 
-    private func event(_ line: [UInt8]) throws(MalformedInput) -> PassingEvent {
+    private func event(_ line: [UInt8]) throws(MalformedInput) -> MiddlewareEvent {
         let json = line.withUnsafeBytes { bytes in
             Result { () throws(MalformedInput) in try parser.parse(bytes) }
         }
         let object = try json.get()
-        return PassingEvent(line: line, envelope: try Envelope(object), hasID: object["id"] != nil)
+        return MiddlewareEvent(line: line, envelope: try Envelope(object), hasID: object["id"] != nil)
     }
 
-    func finish() throws(ToolError) { for middleware in middlewares { try middleware.finish() } }
+    /// Ends every middleware, also after the failure of one.
+    ///
+    /// - Returns: the first failure.
+    func finish() -> ToolError? {
+        var failure: ToolError?
+        for middleware in middlewares {
+            do throws(ToolError) { try middleware.finish() } catch { failure = failure ?? error }
+        }
+        return failure
+    }
+}
+
+extension MiddlewareChain.Outcome {
+    fileprivate mutating func add(_ lines: [[UInt8]], _ origin: Int) {
+        self.lines += lines
+        origins += lines.map { _ in origin }
+    }
 }

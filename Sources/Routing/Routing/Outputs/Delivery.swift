@@ -1,86 +1,115 @@
-import System
 import Glibc
 import Logging
 import Stage
 import Synchronization
+import System
 
-/// The outputs of all routes at work, and how they end: all of them done, or given up.
+/// Runs the outputs of all routes, their middlewares and the router, each on a thread of its own, until everything is delivered or
+/// given up.
 final class Delivery: Sendable {
     private struct State {
         var routing = true
         var counts: [RouteCount]?
-        /// Indices of the outputs and, behind them, the passages that are at work.
+        /// The indices of the buffers whose outputs or route workers are at work.
         var working: Set<Int>
         var failures: [ToolError] = []
         var isGivenUp = false
     }
 
+    /// The time after which an output that may drop events, and whose reader takes nothing, is not waited for at the end.
+    private static let patience = Duration.seconds(5)
+
     let routes: [Route]
     let outputs: [Output]
-    let passages: [Passage]
-    /// Those of outputs and, behind them, of passages: where the router puts events.
-    let outboxes: [Outbox]
-    /// The index of each route's outbox.
-    let outboxOfRoute: [Int]
+    /// The buffers that the router puts events into: those of the outputs, then those of the route workers.
+    let buffers: [OutputBuffer]
+    /// The index of each route's buffer.
+    let bufferOfRoute: [Int]
     let middlewares: MiddlewarePlan
     let tools: MiddlewareTools
+    let deadLetters: DeadLetterCollector
+    /// The index of the dead-letter output.
     let deadLetterOutput: Int?
     let intake: Intake
-    /// Of the block that the router is in the middle of, while it waits there.
+    /// The number of bytes of the current block that come after the line at which the router waits.
     let unroutedBytes = Atomic(0)
-    /// Whether lines that no output gets are given back at the next barrier, and those for queues published behind it.
+    /// Whether refused lines without a dead-letter output, and the lines for queues, are given back at each barrier.
     let isFedByQueue: Bool
+    private let workers: [RouteWorker]
     private let runtime: Runtime
     private let state: Monitor<State>
 
-    /// Opens every output. Routes with the same target share it.
-    init(_ plan: Plan, isFedByQueue: Bool, _ tools: MiddlewareTools) throws(ToolError) {
-        let (runtime, bridge) = (tools.runtime, tools.bridge)
-        self.tools = tools
-        middlewares = plan.middlewares
-        self.isFedByQueue = isFedByQueue
+    /// Opens every output. Routes with the same target share one.
+    init(_ plan: RoutingPlan, isFedByQueue: Bool, _ tools: MiddlewareTools) throws(ToolError) {
         let plans = try plan.outputs()
-        routes = plan.routes
-        self.runtime = runtime
         let targets = plans.map(\.target)
-        deadLetterOutput = plan.deadLetter.flatMap(targets.firstIndex)
-        let deadLetters = DeadLetterBox(runtime: runtime)
+        let deadLetters = DeadLetterCollector(runtime: tools.runtime, isFedByQueue: isFedByQueue)
         var outputs: [Output] = []
         for output in plans {
             outputs.append(
-                try Output(
-                    output, spool: plan.spool, collects: isFedByQueue, runtime: runtime, bridge: bridge,
-                    onDamage: { damage in deadLetters.add(damage) }))
+                try Output(output, spool: plan.spool, collects: isFedByQueue, tools) { damage in
+                    deadLetters.add(damage)
+                })
         }
-        self.outputs = outputs
-        var passages: [Passage] = []
-        outboxOfRoute = routes.map { route in
+        var workers: [RouteWorker] = []
+        bufferOfRoute = plan.routes.map { route in
             let output = targets.firstIndex(of: route.target) ?? 0
             guard !route.middlewares.isEmpty else { return output }
-            passages.append(Passage(route, to: outputs[output].outbox, tools: tools, deadLetters: deadLetters))
-            return outputs.count + passages.count - 1
+            workers.append(
+                RouteWorker(
+                    route, to: outputs[output].buffer, isFedByQueue: isFedByQueue, tools: tools,
+                    deadLetters: deadLetters))
+            return outputs.count + workers.count - 1
         }
-        self.passages = passages
-        outboxes = outputs.map(\.outbox) + passages.map(\.outbox)
-        if let deadLetterOutput { deadLetters.begin(outputs[deadLetterOutput].outbox) }
-        intake = Intake(outboxes)
-        state = Monitor(State(working: Set(outboxes.indices)))
+        routes = plan.routes
+        middlewares = plan.middlewares
+        buffers = outputs.map(\.buffer) + workers.map(\.buffer)
+        deadLetterOutput = plan.deadLetter.flatMap(targets.firstIndex)
+        intake = Intake(buffers)
+        state = Monitor(State(working: Set(buffers.indices)))
+        runtime = tools.runtime
+        (self.outputs, self.workers, self.deadLetters) = (outputs, workers, deadLetters)
+        (self.isFedByQueue, self.tools) = (isFedByQueue, tools)
+        if let deadLetterOutput { deadLetters.begin(outputs[deadLetterOutput].buffer) }
     }
 
-    /// Blocks until every output has accepted what it was given; false: one failed.
-    func isSettled() -> Bool {
-        // Passages put what comes out of them into the outboxes of outputs.
-        outboxes.reversed().reduce(true) { $1.waitUntilSettled() && $0 }
-    }
-
-    /// Routes what the reader brings; blocks until all of it is delivered.
+    /// Blocks until every output has accepted the events that it was given.
     ///
-    /// - Parameter endpoint: nil: somebody else fills the intake.
-    /// - Returns: what each route has matched, unless the router is stuck, and why not all is delivered.
+    /// - Returns: false if an output or a route's middleware failed.
+    func isSettled() -> Bool {
+        // Route workers put events into the buffers of outputs, so they come first.
+        buffers.reversed().reduce(true) { $1.waitUntilSettled() && $0 }
+    }
+
+    /// Routes the input, and blocks until all of it is delivered.
+    ///
+    /// - Parameter endpoint: the input; nil if another thread fills the intake.
+    /// - Returns: the counts of each route, which are empty if the router has not ended, and why not everything is delivered.
     func run(maxLineBytes: Int, from endpoint: String?) -> (counts: [RouteCount], failures: [ToolError]) {
-        for index in outputs.indices { BlockingThread.start { self.work(index) } }
-        for (index, passage) in passages.enumerated() {
-            BlockingThread.start(stackBytes: passage.stackBytes) { self.work(self.outputs.count + index) }
+        start(maxLineBytes: maxLineBytes, from: endpoint)
+        let end = state.wait { state -> State? in
+            state.isGivenUp || (!state.routing && state.working.isEmpty) ? state : nil
+        }
+        guard let end else { return ([], []) }
+        var failures = end.failures + end.working.sorted().compactMap(giveUp)
+        // Threads that still wait for these outputs go on.
+        for index in end.working { buffers[index].breakOff() }
+        let unrouted = unroutedBytes.load(ordering: .relaxed) + intake.waitingBytes
+        if unrouted > 0 {
+            failures.append(ToolError(.localIO, "gave up on \(unrouted) bytes that were read and not yet routed"))
+        }
+        intake.abandon()
+        return (end.counts ?? [], failures)
+    }
+
+    private func start(maxLineBytes: Int, from endpoint: String?) {
+        for (index, output) in outputs.enumerated() {
+            BlockingThread.start { self.work(index) { () throws(ToolError) in try output.run() } }
+        }
+        for (number, worker) in workers.enumerated() {
+            BlockingThread.start(stackBytes: worker.stackBytes) {
+                self.work(self.outputs.count + number) { () throws(ToolError) in try worker.run() }
+            }
         }
         if let endpoint {
             BlockingThread.start {
@@ -91,29 +120,17 @@ final class Delivery: Sendable {
             }
         }
         BlockingThread.start(stackBytes: middlewares.stackBytes) { self.route() }
-        let end = state.wait { state -> State? in
-            state.isGivenUp || (!state.routing && state.working.isEmpty) ? state : nil
-        }
-        guard let end else { return ([], []) }
-        var failures = end.failures + end.working.sorted().compactMap(giveUp)
-        // Nobody waits for them any longer.
-        for index in end.working { outboxes[index].breakOff() }
-        let unrouted = unroutedBytes.load(ordering: .relaxed) + intake.waitingBytes
-        if unrouted > 0 {
-            failures.append(ToolError(.localIO, "gave up on \(unrouted) bytes that were read and not yet routed"))
-        }
-        return (end.counts ?? [], failures)
     }
 
-    /// Ends the wait for readers and commands, whatever is still undelivered; from any thread.
+    /// Ends the wait for readers and commands, even if events are undelivered. May be called from any thread.
     func giveUp() { state.update { $0.isGivenUp = true } }
 
-    /// nil: what is not delivered is kept.
+    /// - Returns: the failure; nil if the undelivered events are kept.
     private func giveUp(_ index: Int) -> ToolError? {
         guard index < outputs.count else {
-            let passage = passages[index - outputs.count]
+            let worker = workers[index - outputs.count]
             return ToolError(
-                .localIO, "gave up on \(passage.name): \(passage.undeliveredBytes) bytes were not delivered")
+                .localIO, "gave up on \(worker.name): \(worker.undeliveredBytes) bytes were not delivered")
         }
         let output = outputs[index]
         let bytes = output.undeliveredBytes
@@ -122,18 +139,14 @@ final class Delivery: Sendable {
         return ToolError(.localIO, "gave up on \(output.name): \(bytes) bytes were not delivered")
     }
 
-    private func work(_ index: Int) {
+    private func work(_ index: Int, _ run: () throws(ToolError) -> Void) {
         var failure: ToolError?
-        do throws(ToolError) {
-            if index < outputs.count { try outputs[index].run() } else { try passages[index - outputs.count].run() }
-        } catch {
-            failure = error
-        }
+        do throws(ToolError) { try run() } catch { failure = error }
         state.update { [failure] state in
             state.working.remove(index)
             if let failure { state.failures.append(failure) }
         }
-        // What is not read stays where it is; the other outputs finish what they have.
+        // The input is read no further; the other outputs finish what they have.
         if failure != nil { runtime.shutdown.request() }
     }
 
@@ -142,6 +155,8 @@ final class Delivery: Sendable {
         var counts: [RouteCount]?
         var failure: ToolError?
         do throws(ToolError) { counts = try router.run() } catch { failure = error }
+        intake.abandon()
+        if failure != nil { runtime.shutdown.request() }
         close()
         state.update { [counts, failure] state in
             state.routing = false
@@ -150,19 +165,20 @@ final class Delivery: Sendable {
         }
     }
 
-    /// Nothing more comes: first for the passages, then for the outputs that they lead to, and at last for the dead letters.
+    /// Closes the buffers after the last event: first those of the route workers, then those of the outputs, and at last that of the
+    /// dead letters.
     private func close() {
-        for passage in passages { passage.outbox.close() }
+        for worker in workers { worker.buffer.close() }
         wait { [count = outputs.count] index in index < count }
-        for (index, output) in outputs.enumerated() where index != deadLetterOutput { output.outbox.close() }
+        for (index, output) in outputs.enumerated() where index != deadLetterOutput { output.buffer.close() }
         for index in outputs.indices where outputs[index].isDropping {
             BlockingThread.start { self.watch(index) }
         }
         wait { [deadLetterOutput] index in index == deadLetterOutput }
-        if let deadLetterOutput { outputs[deadLetterOutput].outbox.close() }
+        if let deadLetterOutput { outputs[deadLetterOutput].buffer.close() }
     }
 
-    /// Does not wait at the end for an output that may drop events and takes nothing.
+    /// Gives up an output that may drop events once its reader takes nothing for a while.
     private func watch(_ index: Int) {
         let output = outputs[index]
         var (left, since) = (output.undeliveredBytes, ContinuousClock.now)
@@ -179,9 +195,7 @@ final class Delivery: Sendable {
         }
     }
 
-    private static let patience = Duration.seconds(5)
-
-    /// Waits until only those work that may.
+    /// Waits until only those are at work that `mayWork` names.
     private func wait(until mayWork: @Sendable (Int) -> Bool) {
         _ = state.wait { state -> Void? in state.isGivenUp || state.working.allSatisfy(mayWork) ? () : nil }
     }

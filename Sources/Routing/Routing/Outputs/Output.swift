@@ -1,69 +1,92 @@
 import JSON
-import System
 import Logging
 import Spool
 import Stage
+import System
 
-/// One target of routes: its outbox, and the thread that empties it.
+/// Accepts the lines of one output. `write` and `finish` are called by the output's thread; the other members may be used by any
+/// thread.
+///
+/// An `Output` is one target with its buffer and its thread, an `OutputWriter` is the part that does the writing. A `SpoolReceiver`
+/// does the same for lines that come from a spool.
+protocol OutputWriter: Sendable {
+    /// Returns when the writer has accepted all the lines.
+    func write(_ batch: LineBatch) throws(ToolError)
+    /// Returns when nothing of what was accepted can be lost any more.
+    func finish() throws(ToolError)
+    /// Ends the wait of `finish`.
+    func giveUp()
+
+    var acceptedBytes: Int { get }
+    var acceptedEvents: Int { get }
+    /// The accepted bytes that are still in the kernel, and are lost if the output ends now.
+    var unreadBytes: Int { get }
+}
+
+/// Writes the events for one target, with a buffer and a thread of its own.
 final class Output: Sendable {
     let name: String
-    let outbox: Outbox
-    private let sink: any Sink
+    let buffer: OutputBuffer
+    private let writer: any OutputWriter
     private let drops: DropCount
-    /// Nobody waits for it for long.
+    /// Whether the output may drop events, so that its reader is not waited for long at the end.
     let isDropping: Bool
 
+    /// - Parameters:
+    ///   - collects: whether lines for a queue are kept until the input queue's entries are acknowledged.
+    ///   - onDamage: called with each damaged part of the output's spool.
     init(
-        _ plan: OutputPlan, spool: SpoolPlan, collects: Bool, runtime: Runtime, bridge: TaskBridge,
+        _ plan: OutputPlan, spool: SpoolPlan, collects: Bool, _ tools: MiddlewareTools,
         onDamage: @escaping @Sendable (Damage) -> Void
     ) throws(ToolError) {
-        let log = runtime.log
+        let (runtime, bridge, log) = (tools.runtime, tools.bridge, tools.runtime.log)
         name = plan.target.name.printable
         drops = DropCount(name: name, log: log)
         isDropping = plan.overflow == .drop
-        outbox = Outbox(drops: isDropping ? drops : nil)
+        buffer = OutputBuffer(drops: isDropping ? drops : nil)
         guard plan.overflow != .spool else {
-            sink = try SpoolSink(
+            writer = try SpooledWriter(
                 plan.target, plan: spool, retry: plan.retry, drops: drops, runtime: runtime, bridge: bridge,
                 onDamage: onDamage)
             return
         }
-        sink =
+        writer =
             switch plan.target {
-            case .standardOutput: try LineSink(endpoint: "-", log: log)
-            case .path(let path): try LineSink(endpoint: path, log: log)
-            case .command(let command): try CommandSink(command: command, retry: plan.retry, log: log)
+            case .standardOutput: try LineWriter(endpoint: "-", log: log)
+            case .path(let path): try LineWriter(endpoint: path, log: log)
+            case .command(let command): try CommandWriter(command: command, retry: plan.retry, log: log)
             case .queue(let queue):
                 collects
-                    ? QueueCollector(queue) : QueueWriter(try QueueTarget(queue, runtime: runtime, bridge: bridge))
+                    ? QueueCollector(queue)
+                    : QueueWriter(try BlockingQueueSink(queue, runtime: runtime, bridge: bridge))
             }
     }
 
-    /// Writes what comes into the outbox until it is closed; blocks.
+    /// Writes the lines of the buffer until it is closed; blocks.
     ///
-    /// - Throws: what went wrong, and how many events had been accepted until then.
+    /// - Throws: the failure, and the number of events that had been accepted before it.
     func run() throws(ToolError) {
         defer { drops.finish() }
         do throws(ToolError) {
-            while let parcel = outbox.next() { try sink.write(parcel) }
-            try sink.finish()
+            while let batch = buffer.next() { try writer.write(batch) }
+            try writer.finish()
         } catch {
-            outbox.breakOff()
-            throw ToolError(error.exitStatus, "\(error.message); it had accepted \(sink.acceptedEvents) events")
+            buffer.breakOff()
+            throw ToolError(error.exitStatus, "\(error.message); it had accepted \(writer.acceptedEvents) events")
         }
     }
 
-    /// What is accepted outlives the process.
-    var keepsUndelivered: Bool { sink is SpoolSink }
+    /// Whether accepted events outlive the process.
+    var keepsUndelivered: Bool { writer is SpooledWriter }
 
-    /// A queue whose events go out together with the acknowledgement.
-    var collector: QueueCollector? { sink as? QueueCollector }
+    /// The collector of a queue whose events are published together with the acknowledgement.
+    var collector: QueueCollector? { writer as? QueueCollector }
 
-    /// What would be lost if the process ended now.
-    var undeliveredBytes: Int { outbox.totalBytes - sink.acceptedBytes + sink.unreadBytes }
+    /// The number of bytes that would be lost if the process ended now.
+    var undeliveredBytes: Int { buffer.totalBytes - writer.acceptedBytes + writer.unreadBytes }
 
-    /// Tells, instead of the output, how many events were dropped.
+    /// Logs the number of dropped events in place of the output's thread.
     func tellDrops() { drops.finish() }
 
-    func giveUp() { sink.giveUp() }
+    func giveUp() { writer.giveUp() }
 }

@@ -5,40 +5,40 @@ import Glibc
 import Synchronization
 import System
 
-/// A queue: what it has accepted is safe. While Redis is away, or the queue is full, it is waited for.
-struct QueueTarget: Sendable {
+/// Publishes lines to a queue for a thread that waits, also while Redis is unreachable or the queue is full.
+struct BlockingQueueSink: Sendable {
     private let output: QueueSink
-    private let bridge: TaskBridge
+    private let bridge: AsyncBridge
 
-    init(_ queue: QueueName, runtime: Runtime, bridge: TaskBridge) throws(ToolError) {
+    init(_ queue: QueueName, runtime: Runtime, bridge: AsyncBridge) throws(ToolError) {
         self.bridge = bridge
-        output = try bridge.stageWait {
+        output = try bridge.waitOrFail {
             try await QueueSink([queue], maxLength: QueueOutputs.defaultMaxLength, runtime: runtime)
         }
     }
 
     func write(_ lines: [UInt8]) throws(ToolError) {
-        try bridge.stageWait { [output] in try await output.publish(QueueLine.lines(of: lines)) }
+        try bridge.waitOrFail { [output] in try await output.publish(QueueLine.lines(of: lines)) }
     }
 }
 
-/// Events straight into a queue.
-final class QueueWriter: Sink {
-    private let target: QueueTarget
+/// Publishes events to a queue.
+final class QueueWriter: OutputWriter {
+    private let sink: BlockingQueueSink
     private let bytes = Atomic(0)
     private let events = Atomic(0)
 
-    init(_ target: QueueTarget) { self.target = target }
+    init(_ sink: BlockingQueueSink) { self.sink = sink }
 
-    func write(_ parcel: Parcel) throws(ToolError) {
+    func write(_ batch: LineBatch) throws(ToolError) {
         var lines: [UInt8] = []
-        lines.reserveCapacity(parcel.bytes)
-        for piece in parcel.places.pieces {
+        lines.reserveCapacity(batch.bytes)
+        for piece in batch.slices.pieces {
             lines.append(contentsOf: UnsafeRawBufferPointer(start: piece.iov_base, count: piece.iov_len))
         }
-        try target.write(lines)
-        bytes.add(parcel.bytes, ordering: .relaxed)
-        events.add(parcel.places.events, ordering: .relaxed)
+        try sink.write(lines)
+        bytes.add(batch.bytes, ordering: .relaxed)
+        events.add(batch.slices.events, ordering: .relaxed)
     }
 
     func finish() {}
@@ -49,8 +49,9 @@ final class QueueWriter: Sink {
     var unreadBytes: Int { 0 }
 }
 
-/// Events for a queue, when the input is a queue too: they are kept until those that they came of are acknowledged, in one step.
-final class QueueCollector: Sink {
+/// Keeps the events for a queue if the input is a queue too: they are published in the same step that acknowledges the entries they
+/// came of.
+final class QueueCollector: OutputWriter {
     let queue: QueueName
     private let lines = Mutex<[[UInt8]]>([])
     private let bytes = Atomic(0)
@@ -58,14 +59,14 @@ final class QueueCollector: Sink {
 
     init(_ queue: QueueName) { self.queue = queue }
 
-    func write(_ parcel: Parcel) {
-        let new = parcel.lines
+    func write(_ batch: LineBatch) {
+        let new = batch.lines
         lines.withLock { $0 += new }
-        bytes.add(parcel.bytes, ordering: .relaxed)
-        events.add(parcel.places.events, ordering: .relaxed)
+        bytes.add(batch.bytes, ordering: .relaxed)
+        events.add(batch.slices.events, ordering: .relaxed)
     }
 
-    /// What has come since the last call.
+    /// Returns the lines since the last call.
     func take() -> [[UInt8]] {
         lines.withLock { lines in
             defer { lines = [] }
@@ -81,18 +82,18 @@ final class QueueCollector: Sink {
     var unreadBytes: Int { 0 }
 }
 
-/// Events into a queue, out of a spool: they wait there while Redis is away. Whoever kills the process between the queue's answer and
-/// its note makes the next one publish those lines again.
-final class QueueOutlet: SpoolOutlet {
+/// Publishes lines of a spool to a queue; they wait in the spool while Redis is unreachable. If the process is killed after Redis has
+/// answered and before the position is recorded, the next process publishes those lines again.
+final class QueueReceiver: SpoolReceiver {
     private static let mostBytes = 256 << 10
 
-    private let target: QueueTarget
+    private let sink: BlockingQueueSink
 
-    init(_ target: QueueTarget) { self.target = target }
+    init(_ sink: BlockingQueueSink) { self.sink = sink }
 
     func take(_ stretch: Stretch, _ reader: SpoolReader) throws(ToolError) -> Bool {
-        let count = stretch.ends.last { $0 <= QueueOutlet.mostBytes } ?? stretch.ends.first ?? 0
-        try target.write(Array(stretch.bytes.prefix(count)))
+        let count = stretch.ends.last { $0 <= QueueReceiver.mostBytes } ?? stretch.ends.first ?? 0
+        try sink.write(Array(stretch.bytes.prefix(count)))
         reader.skip(count)
         reader.forget(keeping: 0)
         return true

@@ -1,6 +1,6 @@
 import Glibc
 
-/// How many events and bytes a route has matched.
+/// Counts the events and bytes that a route has matched.
 struct RouteCount: Sendable {
     var events = 0
     var bytes = 0
@@ -11,17 +11,17 @@ struct RouteCount: Sendable {
     }
 }
 
-/// The routes, with the destinations of the types seen last kept.
+/// Finds the outputs of an event by its type, and keeps those of the latest types in a cache.
 ///
-/// Of a fixed size: types come from outside, and a stream that never repeats one must cost time only.
+/// The cache has a fixed size: types come from outside, and a stream that never repeats one must cost time only.
 struct Destinations {
-    /// Where events of one type and version go.
+    /// Holds the routes and outputs of one type and version.
     private struct Destination {
         var type: [UInt8] = []
         var version = 0
-        /// Indices of the routes that match.
+        /// The indices of the routes that match.
         var routes: [Int] = []
-        /// Indices of their outputs, each once.
+        /// The indices of their outputs, each once.
         var outputs: [Int] = []
         var count = RouteCount()
 
@@ -47,9 +47,9 @@ struct Destinations {
         forgotten = Array(repeating: RouteCount(), count: routes.count)
     }
 
-    /// Finds where an event goes, and counts it.
+    /// Finds the outputs of an event, and counts it.
     ///
-    /// - Returns: what `output(_:of:)` takes, good until the next call.
+    /// - Returns: the slot for `output(_:of:)`, valid until the next call, and the number of outputs.
     mutating func find(type: UnsafeRawBufferPointer, version: Int, bytes: Int) -> (slot: Int, outputs: Int) {
         let slot = Destinations.slot(type, version)
         if !kept[slot].isFor(type, version) { replace(slot, type, version) }
@@ -58,7 +58,7 @@ struct Destinations {
         return (slot, kept[slot].outputs.count)
     }
 
-    /// The index of a destination's output.
+    /// Returns the index of one of a slot's outputs.
     func output(_ number: Int, of slot: Int) -> Int { kept[slot].outputs[number] }
 
     private mutating func replace(_ slot: Int, _ type: UnsafeRawBufferPointer, _ version: Int) {
@@ -69,7 +69,7 @@ struct Destinations {
         kept[slot] = Destination(type: Array(type), version: version, routes: matching, outputs: outputs)
     }
 
-    /// What each route has matched until now.
+    /// The counts of each route until now.
     var totals: [RouteCount] {
         var totals = forgotten
         for destination in kept { add(destination, to: &totals) }
@@ -80,7 +80,7 @@ struct Destinations {
         for route in destination.routes { counts[route].add(destination.count) }
     }
 
-    /// A hash that need not withstand an enemy: all that collisions cost is matching again.
+    /// Returns a fast hash, which collisions on purpose cannot harm: they cost only another match of the patterns.
     private static func slot(_ type: UnsafeRawBufferPointer, _ version: Int) -> Int {
         var hash = UInt64(truncatingIfNeeded: version &+ type.count)
         var index = 0

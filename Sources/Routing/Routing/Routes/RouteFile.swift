@@ -4,20 +4,20 @@ import Options
 import Spool
 import System
 
-/// The TOML file of `--config`.
+/// Reads the TOML file of `--config`.
 ///
 /// ```toml
 /// dead_letter = "run/dead.ndjson"
-/// overflow = "block"              # or "drop", "spool": of routes that say nothing else
+/// overflow = "block"              # or "drop", "spool": for routes without one of their own
 /// spool = "/var/lib/tgpipe/spool"
 /// spool_size = "1G"
 /// spool_full = "block"            # or "drop"
 /// spool_sync = false
 ///
 /// [[route]]
-/// name = "media"                  # what reports call it; else its patterns
+/// name = "media"                  # the name in reports; default: the patterns
 /// match = ["commands.media.#"]    # or one pattern
-/// version = 1                     # of the payload; else any
+/// version = 1                     # of the payload; default: any
 /// to = "run/media.fifo"
 /// overflow = "spool"
 /// before = ["access", { use = "ratelimit", limit = 5, window = "60s" }]
@@ -25,10 +25,10 @@ import System
 /// retry = { attempts = 10, first = "100ms", longest = "10s" }
 /// ```
 package enum RouteFile {
-    /// Adds what a file says to a plan.
+    /// Adds the contents of a file to a plan.
     ///
     /// - Throws: `ConfigError` (78) that names the line.
-    package static func read(_ path: String, into plan: inout Plan) throws(ConfigError) {
+    package static func read(_ path: String, into plan: inout RoutingPlan) throws(ConfigError) {
         let top = try ConfigFile.table(path: path)
         try top.check(known: [
             "dead_letter", "overflow", "spool", "spool_size", "spool_full", "spool_sync", "before", "after", "route",
@@ -102,7 +102,7 @@ package enum RouteFile {
 }
 
 extension ConfigTable {
-    /// Gives what is wrong with a key's value its place.
+    /// Adds the file and line of a key to the error of its value.
     func read<Value>(_ key: String, _ body: () throws(ToolError) -> Value) throws(ConfigError) -> Value {
         do throws(ToolError) { return try body() } catch { throw fault(of: key, error.message) }
     }

@@ -4,21 +4,22 @@ import Stage
 import Synchronization
 import System
 
-/// What one thread does with all events: lines in, each into the outboxes of its destinations, what cannot be routed to the dead
-/// letters.
+/// Routes all events on one thread: puts each line into the buffers of its outputs, and what cannot be routed into the dead letters.
 ///
-/// Nothing is allocated for an event here, and nothing copied: a line is scanned where it was read, its type leads to a
-/// destination that is kept, and its place is noted for each of that destination's outputs.
+/// Nothing is allocated for an event here, and nothing is copied: a line is scanned where it was read, its type is looked up in a
+/// cache, and its place in memory is noted for each of its outputs.
 struct Router: ~Copyable {
+    /// The most blocks whose lines are kept back from the outputs.
+    private static let mostBlocks = 2
+    /// The most bytes of dead letters that are kept back.
+    private static let mostDeadLetterBytes = 256 << 10
+
     private let runtime: Runtime
     private let delivery: Delivery
     private let parser = JSONParser()
     private var destinations: Destinations
-    /// Blocks whose lines the outputs have not been given yet.
-    private static let mostBlocks = 2
-
-    /// What the outputs have not been given yet, and the blocks that it is in.
-    private var places: [Places]
+    /// The lines that the outputs have not been given yet, by output, and the blocks that hold them.
+    private var slices: [LineSlices]
     private var leases: [BlockLease] = []
     /// The block that is being routed.
     private var current: BlockLease?
@@ -26,35 +27,32 @@ struct Router: ~Copyable {
     private var deadLetterCount = 0
     private var before: MiddlewareChain?
     private var after: MiddlewareChain?
-    /// What the middlewares behind all routes have not seen yet.
+    /// The lines that the `after` middlewares of all events have not seen yet.
     private var routed: [[UInt8]] = []
-    /// Refused lines for which there is no dead-letter output, when somebody wants to know.
-    private var unwanted: [RefusedLine] = []
 
     init(runtime: Runtime, delivery: Delivery) {
         self.runtime = runtime
         self.delivery = delivery
-        destinations = Destinations(routes: delivery.routes, outputOfRoute: delivery.outboxOfRoute)
-        places = delivery.outboxes.map { _ in Places() }
+        destinations = Destinations(routes: delivery.routes, outputOfRoute: delivery.bufferOfRoute)
+        slices = delivery.buffers.map { _ in LineSlices() }
     }
 
     /// Routes until the input ends.
     mutating func run() throws(ToolError) -> [RouteCount] {
-        before = try delivery.middlewares.before.chain(delivery.tools)
-        after = try delivery.middlewares.after.chain(delivery.tools)
+        var failure: ToolError?
         do throws(ToolError) {
+            before = try delivery.middlewares.before.chain(delivery.tools)
+            after = try delivery.middlewares.after.chain(delivery.tools)
             try routeAll()
-            handOver()
-            try runAfter()
         } catch {
-            handOver()
-            // Of two failures the first is told.
-            try? before?.finish()
-            try? after?.finish()
-            throw error
+            failure = error
         }
-        try before?.finish()
-        try after?.finish()
+        handOver()
+        do throws(ToolError) { try runAfter() } catch { failure = failure ?? error }
+        for chain in [before, after] {
+            if let error = chain?.finish() { failure = failure ?? error }
+        }
+        if let failure { throw failure }
         return destinations.totals
     }
 
@@ -64,12 +62,12 @@ struct Router: ~Copyable {
                 switch piece {
                 case .lines(let lease): try take(lease)
                 case .tooLong(let prefix, let size): refuse(.tooLong(prefix: prefix, sizeBytes: size))
-                case .barrier(let barrier): reach(barrier)
+                case .barrier(let barrier): try reach(barrier)
                 }
             }
-            // What may be the last for a while goes on; while there is more, outputs are woken less often.
+            // If nothing more is ready, nothing is kept back; otherwise the outputs are woken less often.
             if leases.count >= Router.mostBlocks || !delivery.intake.hasMore { handOver() }
-            if after != nil { try runAfter() }
+            try runAfter()
         }
     }
 
@@ -86,36 +84,53 @@ struct Router: ~Copyable {
                 refuse(line, scanned, scanned.fault, before: lease.end - range.upperBound)
                 continue
             }
-            // A block's lines are followed by their line feeds, the last one's included.
+            // The lines of a block are followed by their line feeds, the last one's included.
             let bytes = range.count + 1
             let (slot, outputs) = destinations.find(type: scanned.type, version: scanned.version, bytes: bytes)
-            for number in 0..<outputs { places[destinations.output(number, of: slot)].add(start, bytes: bytes) }
+            for number in 0..<outputs { slices[destinations.output(number, of: slot)].add(start, bytes: bytes) }
             if outputs == 0 { refuse(line, scanned, Router.unknownType(scanned), before: lease.end - range.upperBound) }
         }
     }
 
-    /// Waits until everything is delivered.
-    private mutating func reach(_ barrier: Barrier) {
+    /// Waits until everything before the barrier is delivered.
+    private mutating func reach(_ barrier: Barrier) throws(ToolError) {
         handOver()
-        barrier.reach(delivery.isSettled() ? unwanted : nil)
-        unwanted = []
+        try runAfter()
+        let isSettled = delivery.isSettled()
+        let refused = delivery.deadLetters.takeUnclaimed()
+        barrier.reach(isSettled ? refused : nil)
     }
 
-    /// Routes a block, or what the middlewares of all events make of it.
+    /// Routes the lines of a block, or those that the middlewares of all events make of them.
     private mutating func take(_ lease: BlockLease) throws(ToolError) {
         guard before != nil || after != nil else { return route(lease) }
-        var lines = wholeLines(of: lease)
-        var refusals: [RefusedLine] = []
-        if let before { lines = try before.run(lines) { refusals.append($0) } }
-        for refused in refusals { refuse(refused) }
-        guard !lines.isEmpty else { return }
-        if after != nil { routed += lines }
-        for case .lines(let lease) in delivery.intake.blocks(of: Array(lines.joined(separator: [0x0A])) + [0x0A]) {
-            route(lease)
+        let incoming = wholeLines(of: lease)
+        var lines = incoming
+        var failure: ToolError?
+        if let before {
+            let outcome = before.run(incoming)
+            // Entries of a queue come again, so that none of them may be handled in part.
+            if let failure = outcome.failure, delivery.isFedByQueue { throw failure }
+            for (refused, origin) in outcome.refused { refuse(refused, origin: incoming[origin]) }
+            if delivery.isFedByQueue { noteChanges(outcome, of: incoming) }
+            (lines, failure) = (outcome.lines, outcome.failure)
+        }
+        if !lines.isEmpty {
+            if after != nil { routed += lines }
+            for case .lines(let lease) in delivery.intake.blocks(of: Array(lines.joined(separator: [0x0A])) + [0x0A]) {
+                route(lease)
+            }
+        }
+        if let failure { throw failure }
+    }
+
+    private func noteChanges(_ outcome: MiddlewareChain.Outcome, of lines: [[UInt8]]) {
+        for (line, origin) in zip(outcome.lines, outcome.origins) where line != lines[origin] {
+            delivery.deadLetters.note(line, madeOf: lines[origin])
         }
     }
 
-    /// The lines of a block that are envelopes; the others are refused.
+    /// Returns the lines of a block that are envelopes; the others are refused.
     private mutating func wholeLines(of lease: BlockLease) -> [[UInt8]] {
         var lines: [[UInt8]] = []
         for range in lease.block.ranges {
@@ -126,34 +141,37 @@ struct Router: ~Copyable {
         return lines
     }
 
-    /// Shows the middlewares behind all routes what the outputs have been given.
+    /// Runs the `after` middlewares of all events on what the outputs have been given.
     private mutating func runAfter() throws(ToolError) {
         guard let after, !routed.isEmpty else { return }
         handOver()
-        var refusals: [RefusedLine] = []
-        _ = try after.run(routed) { refusals.append($0) }
+        let lines = routed
         routed = []
-        for refused in refusals { refuse(refused) }
+        let outcome = after.run(lines)
+        for (refused, origin) in outcome.refused { refuse(refused, origin: lines[origin]) }
+        // There may be no further event for a long time.
+        handOverDeadLetters()
+        if let failure = outcome.failure { throw failure }
     }
 
-    /// Gives the outputs what there is for them.
+    /// Gives the outputs the lines that were kept back for them.
     private mutating func handOver() {
-        for index in places.indices where places[index].bytes > 0 {
-            delivery.outboxes[index].add(Parcel(places[index], in: leases))
-            places[index] = Places()
+        for index in slices.indices where slices[index].bytes > 0 {
+            delivery.buffers[index].add(LineBatch(slices[index], in: leases))
+            slices[index] = LineSlices()
         }
         leases = current.map { [$0] } ?? []
         handOverDeadLetters()
     }
-}
 
-extension Router {
+    // MARK: Refused lines
+
     private static func unknownType(_ scanned: ScannedLine) -> MalformedInput {
         MalformedInput(
             .unknownType, "no route for \(String(decoding: scanned.type, as: UTF8.self)) version \(scanned.version)")
     }
 
-    /// - Parameter rest: bytes of the block that come after the line.
+    /// - Parameter rest: the number of bytes of the block that come after the line.
     private mutating func refuse(
         _ line: UnsafeRawBufferPointer, _ scanned: ScannedLine, _ fault: MalformedInput?, before rest: Int
     ) {
@@ -164,16 +182,14 @@ extension Router {
             before: rest)
     }
 
-    private mutating func refuse(_ refused: RefusedLine, before rest: Int = 0) {
+    /// - Parameter origin: the line that middlewares made the refused line of, if that may be another one.
+    private mutating func refuse(_ refused: RefusedLine, origin: [UInt8]? = nil, before rest: Int = 0) {
         runtime.note(refused)
-        guard delivery.deadLetterOutput != nil else {
-            if delivery.isFedByQueue { unwanted.append(refused) }
-            return
-        }
+        guard delivery.deadLetterOutput != nil else { return delivery.deadLetters.keep(refused, origin: origin) }
         deadLetters += refused.deadLetter(tool: runtime.tool).line
         deadLetterCount += 1
-        // A small line makes a much larger dead letter: a block's worth of them is not kept in memory.
-        guard deadLetters.count >= 256 << 10 else { return }
+        // A small line makes a much larger dead letter, so those of a whole block are not kept in memory.
+        guard deadLetters.count >= Router.mostDeadLetterBytes else { return }
         delivery.unroutedBytes.store(rest, ordering: .relaxed)
         handOver()
         delivery.unroutedBytes.store(0, ordering: .relaxed)
@@ -181,9 +197,9 @@ extension Router {
 
     private mutating func handOverDeadLetters() {
         guard let index = delivery.deadLetterOutput, !deadLetters.isEmpty else { return }
-        let parcel = Parcel(room: deadLetters.count)
-        deadLetters.withUnsafeBytes { parcel.append(copying: $0, events: deadLetterCount) }
-        delivery.outputs[index].outbox.put(parcel)
+        let batch = LineBatch(room: deadLetters.count)
+        deadLetters.withUnsafeBytes { batch.append(copying: $0, events: deadLetterCount) }
+        delivery.outputs[index].buffer.put(batch)
         deadLetters.removeAll(keepingCapacity: true)
         deadLetterCount = 0
     }

@@ -6,7 +6,8 @@ import Synchronization
 
 /// Represents a line that cannot be handled, with the reason.
 package struct RefusedLine: Sendable {
-    let line: [UInt8]
+    /// The line, or the beginning of a line over the limit.
+    package let line: [UInt8]
     let sizeBytes: Int
     package let fault: MalformedInput
     let correlationID: EventID?
@@ -19,7 +20,8 @@ package struct RefusedLine: Sendable {
         self.correlationID = correlationID
     }
 
-    package func isOf(_ line: [UInt8]) -> Bool { self.line == line }
+    /// Returns whether this is the refusal of a line, of which only the beginning may have been kept.
+    package func isOf(_ line: [UInt8]) -> Bool { sizeBytes == line.count && line.starts(with: self.line) }
 
     package static func tooLong(prefix: [UInt8], sizeBytes: Int) -> RefusedLine {
         RefusedLine(

@@ -1,18 +1,70 @@
 import Envelope
 import JSON
 package import Queue
+import Spool
 package import System
 
-/// Which events go to which output.
+/// Holds the routes and policies from the flags and the file.
+package struct RoutingPlan: Sendable {
+    package var routes: [Route] = []
+    package var deadLetter: Target?
+    /// The policy of routes without one of their own.
+    package var overflow = Overflow.block
+    /// The policies from flags, which take precedence over the file.
+    package var overflowOfTarget: [Target: Overflow] = [:]
+    package var spool: SpoolPlan
+    /// The middlewares of all events.
+    var middlewares = MiddlewarePlan()
+
+    package init(spool: SpoolPlan) { self.spool = spool }
+
+    /// Returns each target once, with the policies of its routes.
+    ///
+    /// - Throws: `ToolError` (78) when they contradict each other.
+    func outputs() throws(ToolError) -> [OutputPlan] {
+        var outputs: [OutputPlan] = []
+        for target in routes.map(\.target) + [deadLetter].compactMap({ $0 })
+        where !outputs.contains(where: { $0.target == target }) {
+            outputs.append(try output(target))
+        }
+        for target in overflowOfTarget.keys where !outputs.contains(where: { $0.target == target }) {
+            throw ToolError(.configuration, "--overflow \(target.endpoint.printable)=…: no route leads there")
+        }
+        return outputs
+    }
+
+    private func output(_ target: Target) throws(ToolError) -> OutputPlan {
+        let sharing = routes.filter { $0.target == target }
+        let (wishes, retries) = (Set(sharing.compactMap(\.overflow)), Set(sharing.compactMap(\.retry)))
+        let chosen = overflowOfTarget[target]
+        guard wishes.count <= 1 || chosen != nil else {
+            throw ToolError(.configuration, "routes to \(target.name.printable) have different values of overflow")
+        }
+        guard retries.count <= 1 else {
+            throw ToolError(.configuration, "routes to \(target.name.printable) have different values of retry")
+        }
+        return OutputPlan(
+            target: target, overflow: chosen ?? wishes.first ?? overflow, retry: retries.first ?? .commands)
+    }
+}
+
+/// Holds the settings of one output.
+struct OutputPlan: Sendable {
+    let target: Target
+    let overflow: Overflow
+    let retry: RetryPolicy
+}
+
+/// Sends the events that match to one target.
 package struct Route: Sendable {
-    /// What reports call it.
+    /// The name in reports.
     let name: String
-    /// One of them must match the type.
+    /// The patterns, of which one must match the type.
     let patterns: [TopicPattern]
-    /// Of the payload; nil is any.
+    /// The version of the payload that matches; nil for any.
     let version: Int?
     let target: Target
-    /// nil: as for all.
+    /// The overflow policy; nil for that of the plan.
     var overflow: Overflow?
     var retry: RetryPolicy?
     var middlewares = MiddlewarePlan()
@@ -22,7 +74,7 @@ package struct Route: Sendable {
     }
 }
 
-/// Where a route leads.
+/// Names the destination of a route.
 package enum Target: Sendable, Hashable {
     case standardOutput
     /// A FIFO or a file.
@@ -31,7 +83,9 @@ package enum Target: Sendable, Hashable {
     case command(String)
     case queue(QueueName)
 
-    /// - Throws: `ToolError` (78) in the user's words.
+    /// Parses `-`, a path, `exec:COMMAND` or `queue:NAME`.
+    ///
+    /// - Throws: `ToolError` (78).
     package init(_ text: String) throws(ToolError) {
         let queue: QueueName?
         do throws(QueueError) { queue = try QueueName(endpoint: text) } catch {
@@ -53,7 +107,7 @@ package enum Target: Sendable, Hashable {
         }
     }
 
-    /// As it is written in a route.
+    /// The target as it is written in a route.
     var endpoint: String {
         switch self {
         case .standardOutput: "-"
@@ -61,7 +115,7 @@ package enum Target: Sendable, Hashable {
         }
     }
 
-    /// What reports call it.
+    /// The name in reports.
     var name: String {
         switch self {
         case .standardOutput: "standard output"

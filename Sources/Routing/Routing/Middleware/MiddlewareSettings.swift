@@ -1,18 +1,95 @@
 import Config
 import JSON
+import JSONSchema
+import Logging
 import Options
 import RateLimits
-import Logging
 import Redis
+import Stage
 import System
 
-/// Middlewares in the TOML file: `before` and `after` are lists of names, and of tables `{ use = "NAME", … }`.
+/// Describes a middleware, as in the file.
+enum MiddlewareSpec: Sendable {
+    case correlationGuard
+    case schema(folder: String?, refusesUnknown: Bool)
+    case access(AccessGuard.Allowed)
+    case limit(LimitSpec)
+    case count(name: String, every: Duration)
+    case log(name: String, level: Logger.Level)
+    case exec(command: String, timeout: Duration, retry: RetryPolicy)
+
+    /// Holds the settings of `ratelimit`.
+    struct LimitSpec: Sendable {
+        var rule: RateLimit
+        var key = EventKey.user
+        var mode = RateMode.checkAndCount
+        var action = LimitAction.mark
+        var exemptRoles: Set<String> = ["admin"]
+        var failure = FailureMode.open
+    }
+
+    /// The stack that the middleware's thread needs.
+    var stackBytes: Int {
+        if case .schema = self { SchemaSet.stackBytes } else { 512 << 10 }
+    }
+
+    /// Makes the middleware.
+    ///
+    /// - Throws: `ToolError`, for example if Redis refuses the password or a program cannot be started.
+    func middleware(_ tools: MiddlewareTools) throws(ToolError) -> any Middleware {
+        let log = tools.runtime.log
+        switch self {
+        case .correlationGuard: return CorrelationGuard()
+        case .schema(let folder, let refusesUnknown):
+            return try SchemaCheck(
+                folder: folder ?? Settings.environment("TGPIPE_SCHEMAS"), refusesUnknown: refusesUnknown)
+        case .access(let allowed): return AccessGuard(allowed)
+        case .limit(let spec):
+            return try LimitMiddleware(
+                rule: spec.rule, key: spec.key, mode: spec.mode, action: spec.action, exemptRoles: spec.exemptRoles,
+                failure: spec.failure, runtime: tools.runtime, bridge: tools.bridge)
+        case .count(let name, let every): return EventCounter(name: name, interval: every, log: log)
+        case .log(let name, let level): return EventLog(name: name, level: level, log: log)
+        case .exec(let command, let timeout, let retry):
+            return try ExecFilter(
+                command: command, timeout: timeout, retry: retry, maxLineBytes: tools.maxLineBytes, log: log)
+        }
+    }
+}
+
+/// Holds what outputs and middlewares need from the tool.
+struct MiddlewareTools: Sendable {
+    let runtime: Runtime
+    let bridge: AsyncBridge
+    let maxLineBytes: Int
+}
+
+/// Lists the middlewares before and after a delivery.
+struct MiddlewarePlan: Sendable {
+    var before: [MiddlewareSpec] = []
+    var after: [MiddlewareSpec] = []
+
+    var isEmpty: Bool { before.isEmpty && after.isEmpty }
+    var stackBytes: Int { (before + after).map(\.stackBytes).max() ?? 512 << 10 }
+}
+
+extension [MiddlewareSpec] {
+    /// Makes the chain of these middlewares; nil if there are none.
+    func chain(_ tools: MiddlewareTools) throws(ToolError) -> MiddlewareChain? {
+        guard !isEmpty else { return nil }
+        var middlewares: [any Middleware] = []
+        for spec in self { middlewares.append(try spec.middleware(tools)) }
+        return MiddlewareChain(middlewares)
+    }
+}
+
+/// Reads the middlewares in the TOML file: `before` and `after` are lists of names and of tables `{ use = "NAME", … }`.
 struct MiddlewareFile {
     private static let names = "correlation-guard, schema, access, ratelimit, count, log or exec:PROGRAM"
 
-    /// Where the list is.
+    /// The table that contains the lists.
     let table: ConfigTable
-    /// What middlewares are called that have no name of their own.
+    /// The name of middlewares that have none of their own.
     let owner: String
 
     static func plan(_ table: ConfigTable, owner: String) throws(ConfigError) -> MiddlewarePlan {

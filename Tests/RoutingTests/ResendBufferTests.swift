@@ -1,14 +1,14 @@
 @testable import Routing
 import Testing
 
-@Suite struct SentLinesTests {
-    private func sent(_ text: String, pipeBytes: Int = 16) -> SentLines {
-        var lines = SentLines(pipeBytes: pipeBytes)
+@Suite struct ResendBufferTests {
+    private func sent(_ text: String, pipeBytes: Int = 16) -> ResendBuffer {
+        var lines = ResendBuffer(pipeBytes: pipeBytes)
         for byte in text.utf8 { lines.append([byte]) }
         return lines
     }
 
-    private func untaken(_ lines: SentLines, _ unread: Int) -> String {
+    private func untaken(_ lines: ResendBuffer, _ unread: Int) -> String {
         String(decoding: lines.untaken(unread: unread), as: UTF8.self)
     }
 

@@ -1,0 +1,82 @@
+import Envelope
+import JSON
+import JSONSchema
+import System
+
+/// Refuses events with an impossible correlation or cause. The router has already checked that the correlation id is valid.
+final class CorrelationGuard: Middleware {
+    func judge(_ events: [MiddlewareEvent], into verdicts: inout [Verdict]) { verdicts += events.map(judge) }
+
+    private func judge(_ event: MiddlewareEvent) -> Verdict {
+        let envelope = event.envelope
+        if envelope.correlationID.description == "00000000-0000-0000-0000-000000000000" {
+            return .refuse(MalformedInput(.invalidCorrelationID, "correlation_id is the nil UUID"))
+        }
+        // Each stage would make up another id, and no event could name this one as its cause.
+        if !event.hasID { return .refuse(MalformedInput(.invalidField, "no id")) }
+        if envelope.causationID == envelope.id {
+            return .refuse(MalformedInput(.invalidField, "causation_id is the event's own id"))
+        }
+        return .forward
+    }
+}
+
+/// Forwards only the events of authorised actors, as tg-gate notes them in `meta`.
+///
+/// It trusts `meta`, so it belongs behind tg-gate or where only trusted programs write.
+final class AccessGuard: Middleware {
+    static let allRoles = ["admin", "blessed", "graced"]
+
+    /// Lists the roles, actors and chats, of which an event must have one.
+    struct Allowed: Sendable, Equatable {
+        var roles: Set<String>
+        var actors: Set<Int64> = []
+        var chats: Set<Int64> = []
+    }
+
+    private let allowed: Allowed
+
+    init(_ allowed: Allowed) { self.allowed = allowed }
+
+    func judge(_ events: [MiddlewareEvent], into verdicts: inout [Verdict]) {
+        verdicts += events.map { judge($0.envelope.meta) }
+    }
+
+    private func judge(_ meta: JSONObject) -> Verdict {
+        let role = meta["role"]?.string
+        if let role, allowed.roles.contains(role) { return .forward }
+        if let actor = meta.value(at: ["actor", "id"])?.int, allowed.actors.contains(actor) { return .forward }
+        if let chat = meta.value(at: ["origin", "chat_id"])?.int, allowed.chats.contains(chat) { return .forward }
+        let reason =
+            role.map { "the role \($0) is not enough" } ?? "meta has no role: nobody has let this event through"
+        return .refuse(MalformedInput(.accessDenied, reason))
+    }
+}
+
+/// Refuses events that do not match their JSON Schema.
+final class SchemaCheck: Middleware {
+    private let schemas: SchemaSet
+    private let refusesUnknown: Bool
+
+    /// - Parameter folder: the folder of the schemas; nil for that of the installation.
+    init(folder: String?, refusesUnknown: Bool) throws(ToolError) {
+        guard let folder = folder ?? SchemaSet.defaultFolder() else {
+            throw ToolError(
+                .configuration, "no folder of schemas is installed: name one, as folder or in TGPIPE_SCHEMAS")
+        }
+        self.refusesUnknown = refusesUnknown
+        do throws(SchemaError) { schemas = try SchemaSet(folder: folder) } catch {
+            throw ToolError(error.exitStatus, error.message)
+        }
+    }
+
+    func judge(_ events: [MiddlewareEvent], into verdicts: inout [Verdict]) { verdicts += events.map(judge) }
+
+    private func judge(_ event: MiddlewareEvent) -> Verdict {
+        let (type, version) = (event.envelope.type, event.envelope.version)
+        if refusesUnknown, !schemas.knows(type, version: version) {
+            return .refuse(MalformedInput(.unknownType, "no schema for \(type) version \(version)"))
+        }
+        return schemas.fault(of: event.line, type: type, version: version).map { .refuse($0) } ?? .forward
+    }
+}

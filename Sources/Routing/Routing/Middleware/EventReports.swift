@@ -1,0 +1,72 @@
+import Envelope
+import JSON
+import Logging
+import Tracing
+
+/// Counts events by type, and logs the counts periodically and at the end.
+final class EventCounter: Middleware {
+    /// The most types that are counted by name: they come from outside. The others are counted together.
+    private static let mostTypes = 100
+    private static let otherTypes = "(others)"
+
+    private let name: String
+    private let interval: Duration
+    private let log: Logger
+    private var counts: [String: Int] = [:]
+    private var total = 0
+    private var reported = 0
+    private var reportedAt = ContinuousClock.now
+
+    init(name: String, interval: Duration, log: Logger) {
+        (self.name, self.interval, self.log) = (name, interval, log)
+    }
+
+    func judge(_ events: [MiddlewareEvent], into verdicts: inout [Verdict]) {
+        for event in events {
+            let type = event.envelope.type
+            let isKnown = counts[type] != nil || counts.count < EventCounter.mostTypes
+            counts[isKnown ? type : EventCounter.otherTypes, default: 0] += 1
+        }
+        total += events.count
+        if reportedAt.duration(to: .now) >= interval { report() }
+        verdicts += events.map { _ in .forward }
+    }
+
+    func finish() { report() }
+
+    private func report() {
+        let seconds = max(0.001, reportedAt.duration(to: .now).seconds)
+        let rate = Double(total - reported) / seconds
+        var metadata: Logger.Metadata = [
+            "count": "\(name)", "events": "\(total)", "events_per_second": "\((rate * 10).rounded() / 10)",
+        ]
+        for (type, count) in counts { metadata["type.\(type)"] = "\(count)" }
+        log.info("\(name): \(total) events", metadata: metadata)
+        (reported, reportedAt) = (total, .now)
+    }
+}
+
+/// Writes a log line for each event.
+final class EventLog: Middleware {
+    private let name: String
+    private let level: Logger.Level
+    private let log: Logger
+
+    init(name: String, level: Logger.Level, log: Logger) { (self.name, self.level, self.log) = (name, level, log) }
+
+    func judge(_ events: [MiddlewareEvent], into verdicts: inout [Verdict]) {
+        for event in events {
+            let envelope = event.envelope
+            Tracer.correlating(with: envelope) {
+                log.log(
+                    level: level, "\(name): \(envelope.type)",
+                    metadata: [
+                        "id": "\(envelope.id)", "type": "\(envelope.type)",
+                        "version": .stringConvertible(envelope.version),
+                        "size_bytes": .stringConvertible(event.line.count),
+                    ])
+            }
+        }
+        verdicts += events.map { _ in .forward }
+    }
+}
