@@ -67,7 +67,10 @@ let tools: [Target] = [
     tool("blob-put", ["Blob", "Envelope", "JSON", "Payloads", "System", logging]),
     tool(
         "tg-send",
-        ["AccountAPI", "Accounts", "Blob", "BotAPI", "Envelope", "HTTP", "JSON", "Payloads", "Redis", "System", "Tracing", logging]),
+        [
+            "AccountAPI", "Accounts", "Blob", "BotAPI", "Envelope", "HTTP", "JSON", "Payloads", "Redis", "System",
+            "Tracing", logging,
+        ]),
     tool("tg-session", ["Accounts", "CQRCode", "JSON", "MTProto", "System", logging]),
     tool("tg-call", ["Accounts", "JSON", "MTProto", "System", "TL", logging]),
 ]
@@ -135,7 +138,10 @@ let package = Package(
             "Telegram/MTProto", ["CAES", "CZlib", "Crypto", "JSON", "System", "TL", nioCore, nioPosix]),
         library(
             "Telegram/Accounts",
-            ["Crypto", "Envelope", "JSON", "MTProto", "Options", "Redis", "SQLite", "Stage", "System", "TL", logging, nioCore, nioPosix]),
+            [
+                "Crypto", "Envelope", "JSON", "MTProto", "Options", "Redis", "SQLite", "Stage", "System", "TL", logging,
+                nioCore, nioPosix,
+            ]),
         library("Telegram/Updates", ["Accounts", "JSON", "MTProto", "Stage", "System", logging]),
         library("Telegram/BotAPI", ["HTTP", "JSON", "Options", "Stage", "System", logging]),
         library(
@@ -148,7 +154,10 @@ let package = Package(
         library("Routing/RateLimits", ["Crypto", "Envelope", "JSON", "Options", "Redis", "Stage", "Tracing", logging]),
         library(
             "Routing/Routing",
-            ["Config", "Envelope", "JSON", "JSONSchema", "Options", "Payloads", "Process", "Queue", "RateLimits", "Redis", "Spool", "Stage", "System", "Tracing", logging]),
+            [
+                "Config", "Envelope", "JSON", "JSONSchema", "Options", "Payloads", "Process", "Queue", "RateLimits",
+                "Redis", "Spool", "Stage", "System", "Tracing", logging,
+            ]),
 
         .target(
             name: "TestSupport", dependencies: ["Envelope", "HTTP", "JSON", "Process", "System"],
