@@ -191,7 +191,14 @@ let package = Package(
         tests("MTProtoTests", ["CAES", "Crypto", "JSON", "MTProto", "System", "TL", "TestSupport"]),
         tests("UpdatesTests", ["JSON", "Updates"]),
         tests("MediaFetchTests", ["Envelope", "JSON", "TestSupport", "media-fetch"]),
-        tests("RoutingTests", ["JSON", "Routing", "ev-route"]),
+        tests(
+            "RoutingTests",
+            [
+                "Config", "Envelope", "JSON", "Options", "Queue", "RateLimits", "Redis", "Routing", "Spool", "Stage",
+                "System", "TestSupport", "ev-route", arguments,
+            ]),
+        tests(
+            "RateLimitsTests", ["Envelope", "JSON", "Options", "RateLimits", "Redis", "Stage", "TestSupport", logging]),
         tests("ConfigTests", ["Config", "TestSupport"]),
         tests("JSONSchemaTests", ["Envelope", "JSON", "JSONSchema", "System"]),
         tests("SpoolTests", ["Spool", "TestSupport"]),

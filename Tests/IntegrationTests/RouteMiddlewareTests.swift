@@ -143,6 +143,14 @@ import Testing
         #expect(result.errors.contains("wrote more lines than it was given events"))
     }
 
+    @Test func `Refusals before a filter's failure become dead letters`() async throws {
+        let result = try await route(
+            top: #"before = [{ use = "access", roles = "admin" }, "exec:exit 127"]"#,
+            [event(1), event(2, meta: #"{"role":"admin"}"#)])
+        #expect(result.status == 69)
+        #expect(deadCodes == ["access_denied"])
+    }
+
     @Test func `A filter that does not answer is reported`() async throws {
         let result = try await route(
             before: #"[{ use = "exec:cat > /dev/null", timeout = "50ms", retry = { attempts = 3, first = "1ms" } }]"#,

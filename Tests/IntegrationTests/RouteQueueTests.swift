@@ -129,9 +129,10 @@ import Testing
         let stream = "tgpipe:{queues}:jobs:stream"
         try redis.cli("XADD", stream, "*", "x", "y")
         try redis.cli("XADD", stream, "*", "e", "")
+        try redis.cli("XADD", stream, "*", "e", "  ")
         try redis.cli("XADD", stream, "*", "e", events(1..<3))
         let run = try run(["--from", "queue:jobs", "-o", "a=\(here.folder("out"))"])
-        #expect(try await eventually { try redis.cli("XLEN", "tgpipe:{queues}:jobs:dead") == "3" })
+        #expect(try await eventually { try redis.cli("XLEN", "tgpipe:{queues}:jobs:dead") == "4" })
         run.signal(SIGTERM)
         #expect(try await run.result().status == 65)
         #expect(here.numbers("out") == [0])
@@ -149,5 +150,45 @@ import Testing
         run.signal(SIGTERM)
         #expect(try await run.result().status == 65)
         #expect(here.numbers("out") == [0, 1])
+    }
+
+    @Test func `Refused entries go to the queue's dead letters, whoever refuses them`() async throws {
+        let file = """
+            before = ["exec:sed -u 's/\\"n\\":/\\"seen\\":true,\\"n\\":/'"]
+            after = [{ use = "access", chats = [1] }]
+            [[route]]
+            match = "a"
+            to = "\(here.folder("out"))"
+            [[route]]
+            match = "b"
+            to = "queue:other"
+            before = [{ use = "access", roles = "admin" }]
+            """
+        try Data(file.utf8).write(to: URL(filePath: here.folder("route.toml")))
+        let long = RouteFixture.event("a", 3, padding: 5000)
+        let input = [RouteFixture.event("a", 0), RouteFixture.event("b", 1), RouteFixture.event("zzz", 2), long]
+        _ = try await ToolRun.run(
+            "ev-route", ["-o", "#=queue:jobs"], input: input.joined(separator: "\n"), environment: environment)
+        let run = try run(["--from", "queue:jobs", "--max-line", "4K", "--config", here.folder("route.toml")])
+        #expect(try await eventually { try redis.cli("XLEN", "tgpipe:{queues}:jobs:dead") == "4" })
+        run.signal(SIGTERM)
+        #expect(try await run.result().status == 65)
+        #expect(here.numbers("out") == [0])
+        let dead = try redis.cli("XRANGE", "tgpipe:{queues}:jobs:dead", "-", "+")
+        for code in ["unknown_type", "too_long", "access_denied"] { #expect(dead.contains(code)) }
+        #expect(try redis.cli("XLEN", "tgpipe:{queues}:other:stream") == "0")
+    }
+
+    @Test func `A filter that fails ends the tool, and its events stay in the queue`() async throws {
+        let file = "before = [\"exec:exit 127\"]\n[[route]]\nmatch = \"a\"\nto = \"\(here.folder("out"))\"\n"
+        try Data(file.utf8).write(to: URL(filePath: here.folder("route.toml")))
+        _ = try await ToolRun.run("ev-route", ["-o", "#=queue:jobs"], input: events(0..<5), environment: environment)
+        let failing = try run(["--from", "queue:jobs", "--config", here.folder("route.toml")])
+        #expect(try await failing.result().status == 69)
+        let run = try run(["--from", "queue:jobs", "-o", "a=\(here.folder("out"))"])
+        #expect(try await eventually { here.lines("out").count == 5 })
+        run.signal(SIGTERM)
+        #expect(try await run.result().status == 0)
+        #expect(here.numbers("out") == Array(0..<5))
     }
 }

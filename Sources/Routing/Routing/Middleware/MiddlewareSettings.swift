@@ -203,11 +203,12 @@ extension MiddlewareFile {
         let name =
             try options.string("name") ?? String(given.map { RateLimit.isAllowedInName($0) ? $0 : "_" }.prefix(200))
         let algorithm = try choice(options, "algorithm", RateLimit.Algorithm.allCases) ?? .fixed
+        let burst = try count(options, "burst")
         var spec: MiddlewareSpec.LimitSpec
         do throws(RedisError) {
             spec = .init(
                 rule: try RateLimit(
-                    name: name, algorithm: algorithm, limit: limit, window: window, burst: try? count(options, "burst"))
+                    name: name, algorithm: algorithm, limit: limit, window: window, burst: burst)
             )
         } catch {
             throw options.fault(error.message)
