@@ -18,10 +18,10 @@ struct ProgramRun: Sendable {
             if case .exited(let status) = self { ExitStatus(rawValue: status) } else { nil }
         }
 
-        /// Whether the worker ends too: wrong settings and refused credentials are not the events' fault, and would fail the
+        /// Is true if the worker ends too: wrong settings and refused credentials are not the events' fault, and would fail the
         /// next events as well.
         var endsWorker: Bool { status == .configuration || status == .authenticationRefused }
-        /// Whether another attempt may succeed.
+        /// Is true if another attempt may succeed.
         var isTransient: Bool { status != .malformedInput }
         /// The status with which the worker ends when `endsWorker` is true.
         var exitStatus: ExitStatus { status ?? .unavailable }

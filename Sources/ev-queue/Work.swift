@@ -182,7 +182,7 @@ final class Places: Sendable {
         changed.notify()
     }
 
-    /// Whether no place is taken but that of the caller.
+    /// Is true if no place is taken but that of the caller.
     var isIdle: Bool { taken.withLock { $0 <= 1 } }
 
     /// Waits until no place is taken.

@@ -14,7 +14,7 @@ import Testing
     ) async throws -> Value {
         let place = work.place()
         let client = try work.client()
-        let owner = AccountOwner(account: client, place: place, about: [:], log: work.log)
+        let owner = AccountOwner(account: client, session: place, statusDetails: [:], log: work.log)
         let (closing, ready) = (Promise<Void>(), Promise<Void>())
         return try await client.whileRunning {
             async let serving: Void = owner.serve(until: closing) { ready.fulfil(.success(())) }
@@ -191,7 +191,7 @@ import Testing
                 #expect(try await account.me() == MTProtoEmulator.alice)
             }
             let others = try await BlockingThread().run {
-                try (0..<AccountOwner.mostClients).map { _ in try UnixSocket(path) }
+                try (0..<AccountOwner.maxClients).map { _ in try UnixSocket(path) }
             }
             let turnedAway = await #expect(throws: AccountError.self) { try await Self.remotely(place) { _ in } }
             #expect(turnedAway?.code == .tooMuch)

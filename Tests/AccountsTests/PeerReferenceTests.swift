@@ -24,15 +24,19 @@ import Testing
         arguments: [
             ("+15550100042", "phone"), ("https://t.me/+15550100042", "phone"),
             ("tg://resolve?phone=15550100042", "phone"),
-            ("https://t.me/+AbCdEf0123456789", "join first"), ("t.me/joinchat/AbCdEf", "join first"),
-            ("tg://join?invite=AbCdEf", "join first"), ("+AbCdEf", "join first"),
-            ("https://t.me/addstickers/Animals", "no chat"), ("https://t.me/", "no chat"), ("t.me", "no chat"),
-            ("https://t.me/c/0", "no chat"), ("tg://settings", "no chat"), ("tg://", "no chat"),
-            ("https://example.com/durov", "neither"), ("", "neither"), ("@", "neither"), ("two words", "neither"),
-            ("@x", "neither"), ("naïve", "neither"), (0, "no id"), ("-1000000000000", "no id"),
+            ("https://t.me/+AbCdEf0123456789", "join the chat"), ("t.me/joinchat/AbCdEf", "join the chat"),
+            ("tg://join?invite=AbCdEf", "join the chat"), ("+AbCdEf", "join the chat"),
+            ("https://t.me/addstickers/Animals", "does not lead to a chat"),
+            ("https://t.me/", "does not lead to a chat"), ("t.me", "does not lead to a chat"),
+            ("https://t.me/c/0", "does not lead to a chat"), ("tg://settings", "does not lead to a chat"),
+            ("tg://", "does not lead to a chat"),
+            ("https://example.com/durov", "is not a peer"), ("", "is not a peer"), ("@", "is not a peer"),
+            ("two words", "is not a peer"),
+            ("@x", "is not a peer"), ("naïve", "is not a peer"), (0, "is not an id"),
+            ("-1000000000000", "is not an id"),
         ] as [(JSON, String)])
     func `Text that names no peer is refused without repeating it`(_ written: JSON, _ reason: String) {
-        guard case .refused(let told) = PeerReference(written) else {
+        guard case .invalid(let told) = PeerReference(written) else {
             Issue.record("\(written.text) was taken")
             return
         }

@@ -28,7 +28,7 @@ private final class Asked: Sendable {
     func expand(_ text: String, of method: String, isBot: Bool = false) async throws -> String {
         let parameters = try JSON(parsing: text).object ?? [:]
         let identity = AccountIdentity(userID: 42, isBot: isBot)
-        let source = PeerSource(account: identity, patience: .seconds(60)) { method, parameters in
+        let source = PeerSource(account: identity, timeout: .seconds(60)) { method, parameters in
             self.made.withLock { $0.append("\(method) \(parameters["username"]?.string ?? "")") }
             // Others have the time to come in between.
             try await Task.sleep(for: .milliseconds(5))
@@ -42,7 +42,7 @@ private final class Asked: Sendable {
         return JSON.object(expanded).text
     }
 
-    /// What is told when it cannot be done.
+    /// Returns the error of an expansion that must fail.
     func refusal(_ text: String, of method: String) async throws -> any ReportableError {
         do {
             let expanded = try await expand(text, of: method)
@@ -117,7 +117,7 @@ private final class Asked: Sendable {
         let asked = try await Asked()
         for _ in 0..<3 {
             let error = try await asked.refusal(#"{"id":["@me","@nobody_at_all"]}"#, of: "users.getUsers")
-            #expect(error.message == "$.id[1]: nobody has the name @nobody_at_all")
+            #expect(error.message == "$.id[1]: no user, group or channel has the name @nobody_at_all")
             #expect(error.exitStatus == .no)
         }
         #expect(asked.calls == ["contacts.resolveUsername nobody_at_all"])
@@ -137,7 +137,7 @@ private final class Asked: Sendable {
         let ann = #"{"peer":{"_":"inputPeerUser","user_id":9,"access_hash":90}}"#
         #expect(try await asked.expand(#"{"peer":9}"#, of: "messages.setTyping") == ann)
         let error = try await asked.refusal(#"{"peer":10}"#, of: "messages.setTyping")
-        #expect(error.message.contains("$.peer: the user 10 has not been seen"))
+        #expect(error.message.contains("$.peer: the user 10 is unknown to this account"))
         #expect(error.exitStatus == .no)
         #expect(asked.calls == ["messages.getDialogs "])
     }
@@ -160,11 +160,11 @@ private final class Asked: Sendable {
 
     @Test(
         arguments: [
-            ("channels.getChannels", #"{"id":["me"]}"#, "$.id[0]: is the account itself, which is no InputChannel"),
-            ("channels.getChannels", #"{"id":["@bob"]}"#, "$.id[0]: is a user, which is no InputChannel"),
-            ("users.getUsers", #"{"id":[-6]}"#, "$.id[0]: is a basic group, which is no InputUser"),
-            ("messages.setTyping", #"{"peer":"+15550100042"}"#, "$.peer: a phone number stands for no peer"),
-            ("messages.setTyping", #"{"peer":"t.me/+abcdef"}"#, "$.peer: an invitation stands for no peer"),
+            ("channels.getChannels", #"{"id":["me"]}"#, "$.id[0]: is the account itself; InputChannel cannot hold it"),
+            ("channels.getChannels", #"{"id":["@bob"]}"#, "$.id[0]: is a user; InputChannel cannot hold it"),
+            ("users.getUsers", #"{"id":[-6]}"#, "$.id[0]: is a basic group; InputUser cannot hold it"),
+            ("messages.setTyping", #"{"peer":"+15550100042"}"#, "$.peer: is a phone number, not a peer"),
+            ("messages.setTyping", #"{"peer":"t.me/+abcdef"}"#, "$.peer: is an invitation, not a peer"),
         ])
     func `A value that is invalid for its parameter is refused with its path`(
         _ method: String, _ written: String, _ told: String

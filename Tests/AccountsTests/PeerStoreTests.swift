@@ -97,7 +97,7 @@ import Testing
     }
 
     @Test func `A full peer book forgets the peers seen longest ago and their names`() throws {
-        let table = try PeerTable.open(folder("small.peers"), most: 100)
+        let table = try PeerTable.open(folder("small.peers"), limit: 100)
         for number in 1...150 {
             let json: JSONObject = [
                 "_": "user", "id": .integer(Int64(number)), "access_hash": 1, "username": .string("user_\(number)"),
@@ -112,7 +112,7 @@ import Testing
     }
 
     @Test func `A user name is cached for a day, its absence for minutes`() throws {
-        let table = try PeerTable.open(folder("names.peers"), most: 100)
+        let table = try PeerTable.open(folder("names.peers"), limit: 100)
         try table.setName("ann", 1, at: 1000)
         try table.setName("nobody", nil, at: 1000)
         #expect(try table.owner(of: "ann", at: 80_000) == .peer(1))

@@ -75,7 +75,7 @@ struct S3Bucket {
 
     func text(_ name: String) throws -> String { try String(contentsOfFile: folder(name), encoding: .utf8) }
 
-    /// Whether two files of the folder hold the same bytes.
+    /// Returns whether two files of the folder hold the same bytes.
     func isSame(_ one: String, _ other: String) -> Bool {
         FileManager.default.contentsEqual(atPath: folder(one), andPath: folder(other))
     }
@@ -89,7 +89,7 @@ struct S3Bucket {
     }
 }
 
-/// Whether an error is a `BlobError` of this code, and says nothing secret.
+/// Returns whether an error is a `BlobError` of this code, and says nothing secret.
 func isBlobError(_ error: any Error, _ code: BlobError.Code) -> Bool {
     guard let error = error as? BlobError else { return false }
     let secrets = [S3Server.secretKey, "Signature=", "X-Amz", "AWS4"]

@@ -13,7 +13,7 @@ import Testing
     struct BadLine: Sendable, CustomTestStringConvertible {
         let code: String
         let line: [UInt8]
-        /// Whether the dead letter keeps the line's correlation id.
+        /// Is true if the dead letter keeps the line's correlation id.
         let keepsID: Bool
         let testDescription: String
 

@@ -5,7 +5,7 @@ import TestSupport
 
 /// What tests look at of processes and descriptors.
 enum Processes {
-    /// Whether a process runs: a zombie does not.
+    /// Returns whether a process runs: a zombie does not.
     static func isAlive(_ pid: some StringProtocol) -> Bool {
         guard let number = Int32(pid), kill(number, 0) == 0 else { return false }
         return !(text("/proc/\(pid)/status") ?? "").contains("State:\tZ")

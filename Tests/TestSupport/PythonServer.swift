@@ -177,7 +177,7 @@ package struct BotEmulator: Sendable {
             ?? 0
     }
 
-    /// Whether new messages are received. An account does not receive messages from before it first listens.
+    /// Returns whether new messages are received. An account does not receive messages from before it first listens.
     package func isListenedTo() async throws -> Bool {
         guard account != nil else { return true }
         return try await server.call("GET", "/control/mtproto/log?method=updates.getState")["calls"]?.array?.isEmpty

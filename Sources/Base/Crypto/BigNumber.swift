@@ -68,7 +68,7 @@ package final class BigNumber {
         result { BN_mod_exp_mont_consttime($0, number, exponent.number, modulus.number, $1, nil) }
     }
 
-    /// Whether the number is prime: tested with the method of Miller and Rabin, and with as many random bases as libcrypto considers
+    /// Is true if the number is prime: tested with the method of Miller and Rabin, and with as many random bases as libcrypto considers
     /// necessary for a number that an attacker may have chosen.
     package var isPrime: Bool { withContext { BN_check_prime(number, $0, nil) } == 1 }
 

@@ -28,7 +28,7 @@ package struct SHA256: ~Copyable {
         return hash.finish()
     }
 
-    /// Whether `text` can be a SHA-256: 64 digits of lower-case hex.
+    /// Returns whether `text` can be a SHA-256: 64 digits of lower-case hex.
     package static func isHexDigest(_ text: String) -> Bool {
         text.utf8.count == 64
             && text.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }

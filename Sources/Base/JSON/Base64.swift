@@ -12,7 +12,7 @@ package enum Base64 {
         return [UInt8](data)
     }
 
-    /// Whether the text has whole groups of four characters, and `=` only as its last character or its last two. The library
+    /// Returns whether the text has whole groups of four characters, and `=` only as its last character or its last two. The library
     /// itself also accepts `AA=A`, `AAAA=` and `====`.
     private static func hasPaddingAtEndOnly(_ text: String) -> Bool {
         guard text.utf8.count % 4 == 0 else { return false }

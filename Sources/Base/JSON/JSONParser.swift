@@ -135,7 +135,7 @@ private struct TokenReader {
 }
 
 extension UnsafeRawBufferPointer {
-    /// Whether the bytes are UTF-8.
+    /// Is true if the bytes are UTF-8.
     package var isUTF8: Bool { isEmpty || tgp_is_utf8(baseAddress?.assumingMemoryBound(to: CChar.self), count) }
 
     init(_ text: tgp_text) { self.init(start: text.bytes, count: text.count) }

@@ -31,7 +31,7 @@ package struct ChildRun: Sendable {
     package var input: [UInt8] = []
     /// A file for standard output, created or emptied; nil hands standard output to `run`'s closure.
     package var outputFile: String?
-    /// Whether the last lines of standard error are kept; otherwise the program writes to this process's standard error.
+    /// Is true if the last lines of standard error are kept; otherwise the program writes to this process's standard error.
     package var keepsErrors = true
     /// The longest time the program may run.
     package var timeout: Duration

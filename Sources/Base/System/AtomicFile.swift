@@ -18,7 +18,7 @@ package final class AtomicFile {
     /// The open temporary file, for reading and writing. It closes with this object.
     package let descriptor: Int32
     private var isPending = true
-    /// Whether `sync` was called after the last write.
+    /// Is true if `sync` was called after the last write.
     private var isSynced = false
 
     /// Makes an empty temporary file.

@@ -57,7 +57,7 @@ static inline int tgp_accept(int descriptor) { return accept4(descriptor, NULL, 
 /// A pipe whose ends no child inherits.
 static inline int tgp_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
 
-/// Whether a path leads to a pipe without a name of its own (`/dev/stdout`, a shell's `>(command)`), as a FIFO has one.
+/// Returns whether a path leads to a pipe without a name of its own (`/dev/stdout`, a shell's `>(command)`), as a FIFO has one.
 static inline bool tgp_is_nameless_pipe(const char *path) {
     struct statfs system;
     return statfs(path, &system) == 0 && system.f_type == PIPEFS_MAGIC;

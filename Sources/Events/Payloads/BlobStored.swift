@@ -13,7 +13,7 @@ package struct BlobStored: EventPayload {
     /// RFC 3339, kept as it was written.
     package var urlExpiresAt: String?
     package var content: FileContent
-    /// Whether the object was already in the store, so that nothing was uploaded.
+    /// Is true if the object was already in the store, so that nothing was uploaded.
     package var existed: Bool
 
     package init(

@@ -94,7 +94,7 @@ extension Envelope {
     /// The time when the update with the request arrived.
     package var receivedAt: Timestamp? { meta["received_at"]?.string.flatMap { Timestamp($0) } }
 
-    /// Whether the event is over a limit.
+    /// Is true if the event is over a limit.
     package var isRateLimited: Bool { meta["rate_limited"] == true }
 
     /// The seconds after which the limit allows the event, if it is over a limit that says so.

@@ -128,7 +128,7 @@ package struct DownloadReady: EventPayload {
     package var url: String?
     /// RFC 3339, kept as it was written.
     package var urlExpiresAt: String?
-    /// Whether the object was already in the store, so that nothing was downloaded.
+    /// Is true if the object was already in the store, so that nothing was downloaded.
     package var isCached: Bool
     /// The event type that the payload was read from; nil for a payload that was made here.
     private let readType: String?
@@ -196,7 +196,7 @@ package struct DownloadFailed: EventPayload {
     package var code: String?
     /// The reason, as one line for the user.
     package var reason: String?
-    /// Whether another attempt may succeed.
+    /// Is true if another attempt may succeed.
     package var isTemporary: Bool?
     /// The event type that the payload was read from; nil for a payload that was made here.
     private let readType: String?

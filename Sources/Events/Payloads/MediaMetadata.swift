@@ -138,7 +138,7 @@ package struct MediaMetadata: Sendable, Hashable {
         return content.json.members + source.members + description.members + time.members
     }
 
-    /// Whether it has everything that `events.media.fetched` must have, in the right form.
+    /// Is true if it has everything that `events.media.fetched` must have, in the right form.
     package var isComplete: Bool {
         content.sizeBytes != nil && content.sha256 != nil && content.contentType != nil && fileName != nil
             && origin.sourceURL != nil && origin.normalizedURL != nil && origin.domain != nil

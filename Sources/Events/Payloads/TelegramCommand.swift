@@ -18,7 +18,7 @@ package struct TextMessage: Sendable, Hashable {
     package var parseMode: String?
     /// The message to reply to.
     package var replyTo: Int64?
-    /// Whether to send without a notification.
+    /// Is true if to send without a notification.
     package var isSilent: Bool
 
     package init(_ text: String, parseMode: String? = nil, replyTo: Int64? = nil, isSilent: Bool = false) {
@@ -51,7 +51,7 @@ package struct FileMessage: Sendable, Hashable {
     package var parseMode: String?
     /// The message to reply to.
     package var replyTo: Int64?
-    /// Whether to send without a notification.
+    /// Is true if to send without a notification.
     package var isSilent: Bool
     package var fileName: String?
     package var contentType: String?

@@ -55,7 +55,7 @@ package struct TelegramSent: EventPayload {
     package var fileID: String?
     /// The address under which the file_id is cached.
     package var key: String?
-    /// Whether the file was sent by a cached file_id, so that nothing was uploaded.
+    /// Is true if the file was sent by a cached file_id, so that nothing was uploaded.
     package var isCached: Bool?
     /// The time since the update with the request arrived.
     package var elapsedSeconds: JSONNumber?

@@ -34,7 +34,7 @@ package struct BlobError: ReportableError, Sendable, CustomStringConvertible {
 
     package var code: Code
     package var message: String
-    /// Whether a later attempt may succeed.
+    /// Is true if a later attempt may succeed.
     package var isTemporary: Bool
 
     package init(_ code: Code, _ message: String, isTemporary: Bool = false) {

@@ -9,7 +9,7 @@ package final class LocalFile: Sendable {
     package let sizeBytes: Int64
     /// The file's descriptor. It closes with this object.
     package let descriptor: Int32
-    /// Whether the file will never be written to again, so that a store on the same disk may link to it instead of
+    /// Is true if the file will never be written to again, so that a store on the same disk may link to it instead of
     /// copying.
     package let isFinal: Bool
     private let hashed = Mutex<(sha256: String, state: State)?>(nil)

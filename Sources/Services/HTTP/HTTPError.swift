@@ -34,7 +34,7 @@ package struct HTTPError: Error, Sendable, CustomStringConvertible {
         self.underlying = underlying
     }
 
-    /// Whether another attempt may succeed.
+    /// Is true if another attempt may succeed.
     package var isTemporary: Bool {
         switch code {
         case .unreachable, .timedOut, .truncated: true

@@ -89,7 +89,7 @@ struct IncomingHead {
     private(set) var totalBytes = 0
     private var isOpen = false
 
-    /// Whether the answer is a redirect.
+    /// Is true if the answer is a redirect.
     var isRedirect: Bool { (300..<400).contains(status) && !(headers["Location"] ?? "").isEmpty }
 
     /// Reads one line; returns true when it ends the head.

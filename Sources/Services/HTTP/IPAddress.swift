@@ -49,7 +49,7 @@ package struct IPAddress: Sendable, Hashable {
         }
     }
 
-    /// Whether this is an address of the public internet: not loopback, private, link-local, shared (CGNAT),
+    /// Is true if this is an address of the public internet: not loopback, private, link-local, shared (CGNAT),
     /// unique-local, multicast, documentation, reserved or a cloud's metadata service, in none of the forms that
     /// carry IPv4 in IPv6.
     ///

@@ -19,7 +19,7 @@ package struct WebURL: Sendable, Hashable, CustomStringConvertible {
     package let query: String?
     /// The fragment without the `#`.
     package let fragment: String?
-    /// Whether the URL holds a user name or a password.
+    /// Is true if the URL holds a user name or a password.
     package let hasCredentials: Bool
     /// The whole URL.
     package let description: String

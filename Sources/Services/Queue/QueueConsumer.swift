@@ -64,7 +64,7 @@ package final class QueueConsumer: Sendable {
         /// The time until an entry can be taken again; nil if no worker of the group has an entry and none waits for an attempt.
         fileprivate let untilDue: Duration?
 
-        /// Whether no worker of the group has an entry, and no entry waits for another attempt.
+        /// Is true if no worker of the group has an entry, and no entry waits for another attempt.
         package var isEmpty: Bool { untilDue == nil }
     }
 

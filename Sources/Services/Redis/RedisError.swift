@@ -35,7 +35,7 @@ package struct RedisError: ReportableError, Sendable, Equatable, CustomStringCon
 
     package let code: Code
     package let message: String
-    /// Whether the failure is transient: the same call may succeed later.
+    /// Is true if the failure is transient: the same call may succeed later.
     package let isTemporary: Bool
 
     package init(_ code: Code, _ message: String, isTemporary: Bool? = nil) {

@@ -13,7 +13,7 @@ final class Cursor: @unchecked Sendable {
     private static let heldAt = 40
 
     private let memory: UnsafeMutableRawPointer
-    /// Whether the file held something else, so that the reader's position is unknown.
+    /// Is true if the file held something else, so that the reader's position is unknown.
     let isLost: Bool
 
     /// Opens the file, and makes it when it does not exist.

@@ -27,7 +27,7 @@ package struct SpoolError: ReportableError, CustomStringConvertible {
         SpoolError(.localIO, "\(what): \(String(cString: strerror(number)))", errno: number)
     }
 
-    /// Whether the disk or the user's quota is full.
+    /// Is true if the disk or the user's quota is full.
     var isWantOfRoom: Bool { [ENOSPC, EDQUOT, EFBIG].contains(number) }
 
     package var exitStatus: ExitStatus {

@@ -13,7 +13,7 @@ package struct SpoolLimits: Sendable, Equatable {
     /// The limit for all segments together, in bytes. Delivered lines are removed a segment at a time.
     package var totalBytes: Int64
     package var whenFull: WhenFull
-    /// Whether lines are brought to the disk (fdatasync) before they count as accepted. Without it they survive the
+    /// Is true if lines are brought to the disk (fdatasync) before they count as accepted. Without it they survive the
     /// end of the process at any moment, but not of the machine.
     package var syncs: Bool
 

@@ -20,7 +20,7 @@ package struct InputOptions: ParsableArguments, Sendable {
 
     @OptionGroup(title: "Reading from a queue") package var queue: QueueOptions
 
-    /// Whether the input is a queue, so that a failed event can be retried by this worker or another.
+    /// Is true if the input is a queue, so that a failed event can be retried by this worker or another.
     package var isFromQueue: Bool { from.hasPrefix("queue:") }
 
     package init() {}
@@ -50,7 +50,7 @@ package struct OutputOptions: ParsableArguments, Sendable {
 
     package init() {}
 
-    /// Whether an event that the output has accepted survives a power failure. Files that the event names must then survive one too.
+    /// Is true if an event that the output has accepted survives a power failure. Files that the event names must then survive one too.
     package var isDurable: Bool { to.hasPrefix("queue:") }
 
     package func validate() throws {

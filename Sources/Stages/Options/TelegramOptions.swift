@@ -15,7 +15,7 @@ package struct BotOptions: ParsableArguments, Sendable {
 
     package init() {}
 
-    /// Whether a flag or the environment gives a bot token.
+    /// Is true if a flag or the environment gives a bot token.
     package var hasToken: Bool { tokenFile != nil || Settings.environment("TG_BOT_TOKEN") != nil }
 }
 
@@ -119,6 +119,6 @@ package struct SpeakerOptions: ParsableArguments, Sendable {
         }
     }
 
-    /// Whether the tool acts as an account. A session that only the environment names yields to a token file given by a flag.
+    /// Is true if the tool acts as an account. A session that only the environment names yields to a token file given by a flag.
     package var isAccount: Bool { bot.tokenFile == nil && account.name != nil }
 }

@@ -18,7 +18,7 @@ package final class Runtime: Sendable {
     private let redisFlag: String?
     private let connection = Mutex<Redis?>(nil)
     let refusals = Mutex(RefusalLog())
-    /// Whether the settings of Redis have been checked for those that lose queues.
+    /// Is true if the settings of Redis have been checked for those that lose queues.
     let hasCheckedRedisSettings = Atomic(false)
     /// The events of a stage that works on several at once.
     let workList = Mutex<WorkList?>(nil)
@@ -69,7 +69,7 @@ package final class Runtime: Sendable {
         }
     }
 
-    /// Whether a Redis can be reached without starting one: one is configured, or the private server is running.
+    /// Is true if a Redis can be reached without starting one: one is configured, or the private server is running.
     package var hasRedis: Bool {
         if redisFlag ?? Settings.environment("TGPIPE_REDIS") != nil { return true }
         return (try? stateFolder("redis")).map { access("\($0)/redis.sock", F_OK) == 0 } ?? false

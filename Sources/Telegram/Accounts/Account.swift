@@ -1,64 +1,67 @@
 package import JSON
 package import TL
 
-/// An account at Telegram, ready to be used: by a connection of this process, or through the process that owns it.
+/// An account at Telegram, used over connections of this process or through the process that owns it.
 ///
-/// Values of Telegram are JSON as docs/tl.md has it, in the layer of `schema`.
+/// Telegram's values are JSON in the form of docs/tl.md, in the layer of `schema`.
 package protocol Account: Sendable {
     var userID: Int64 { get }
     var isBot: Bool { get }
     var schema: TLSchema { get }
 
-    /// Calls a method. Whichever data centre it has to be called in, it is.
+    /// Calls a method, in the data centre that it must be called in.
     ///
-    /// - Parameter parameters: without `_`. Where an `InputPeer`, `InputUser` or `InputChannel` is wanted, a string or a number
-    ///   stands for it: `me`, `@name`, a t.me link, an id as the Bot API writes it.
+    /// - Parameter parameters: the method's parameters, without `_`. A string or a number may be given in place of an
+    ///   `InputPeer`, `InputUser` or `InputChannel`: `me`, `@name`, a t.me link, or an id in the Bot API's form.
     /// - Returns: JSON text of the result.
     /// - Throws: `TelegramRPCError`, `MTProtoError`, `TLError`, `AccountError`.
     func call(_ method: String, _ parameters: JSONObject, _ options: CallOptions) async throws -> [UInt8]
 
-    /// Uploads a file from this machine, in parts, several at once; what an interrupted attempt has brought over is not sent again.
+    /// Uploads a file from this machine, several parts at once. An interrupted upload continues with the missing parts.
     ///
-    /// - Parameter key: the same for the same content and purpose, so that an attempt can be gone on with; at most 200 bytes.
-    /// - Returns: an `InputFile`, good for some hours.
+    /// - Parameter key: at most 200 bytes. An upload with the key of an interrupted one continues it.
+    /// - Returns: an `InputFile`, valid for some hours.
     func upload(_ path: String, key: String, onProgress: @escaping TransferProgress) async throws -> JSON
 
-    /// Downloads a file to this machine, several parts at once; what does not come from Telegram itself is checked by the hashes that it tells.
+    /// Downloads a file to this machine, several pieces at once. Pieces from a CDN are checked against Telegram's
+    /// hashes.
     ///
     /// - Parameters:
-    ///   - file: what it is and where.
-    ///   - path: made or gone on with; whole and durable when this returns.
+    ///   - file: The file and its data centre.
+    ///   - path: The file to write. An interrupted download is continued. When this returns, the file is complete and
+    ///     on the disk.
     func download(_ file: RemoteFile, to path: String, onProgress: @escaping TransferProgress) async throws
 
-    /// What happens without being asked, from now on. Several may listen.
+    /// Returns the events from now on: updates, and changes of the connection. There may be several listeners.
     func events() async throws -> any AsyncSequence<AccountEvent, any Error> & Sendable
 
-    /// What is known of a peer without asking Telegram: a `user`, `chat` or `channel` object with `access_hash`, names and title.
+    /// Returns the stored object of a peer, without a request to Telegram: a `user`, `chat` or `channel` with
+    /// `access_hash`, names and title; nil if the peer is unknown.
     ///
-    /// - Parameter id: as the Bot API writes it.
+    /// - Parameter id: the peer's id in the Bot API's form.
     func peer(_ id: Int64) async throws -> JSON?
 }
 
-/// Bytes brought over so far.
+/// Receives the number of bytes transferred so far.
 package typealias TransferProgress = @Sendable (_ bytes: Int64) -> Void
 
-/// How a call is made.
+/// The time limits of a call.
 package struct CallOptions: Sendable {
-    /// For the whole call, without the waits that Telegram wants.
+    /// The longest time for the whole call, not counting flood waits.
     package var deadline: Duration = .seconds(60)
-    /// Waits that Telegram wants are kept to inside of the call up to this; longer ones are thrown at once.
+    /// Flood waits up to this long are waited for within the call; a longer one is thrown at once.
     package var longestWait: Duration = .zero
-    /// Told before such a wait begins.
+    /// Called before such a wait begins.
     package var onWait: (@Sendable (FloodWait) -> Void)?
 
     package init() {}
 }
 
-/// A wait that Telegram wants.
+/// A flood wait: a method may not be called again before `remaining` is over.
 package struct FloodWait: Sendable, Equatable {
     package let method: String
     package let remaining: Duration
-    /// As Telegram wrote it: `FLOOD_WAIT_31`.
+    /// Telegram's error, such as `FLOOD_WAIT_31`.
     package let reason: String
 
     package init(method: String, remaining: Duration, reason: String) {
@@ -66,13 +69,13 @@ package struct FloodWait: Sendable, Equatable {
     }
 }
 
-/// What happens at Telegram, or with the connection to it.
+/// An event of an account: updates from Telegram, or a change of the connection.
 package enum AccountEvent: Sendable {
-    /// JSON text of an `Updates` object. Those that calls of this account resulted in are among them.
+    /// JSON text of an `Updates` object. Results of this account's own calls are among them.
     case updates([UInt8])
-    /// Updates may have been lost: the difference has to be asked for.
+    /// Updates may have been lost; the difference must be requested.
     case gap
-    /// There is no connection now, and why.
+    /// There is no connection now, for this reason.
     case waiting(String)
     case ready
 }
@@ -82,20 +85,20 @@ package struct RemoteFile: Sendable, Equatable {
     /// An `InputFileLocation`.
     package var location: JSON
     package var dataCenter: Int
-    /// nil: unknown.
+    /// The size in bytes; nil if it is unknown.
     package var sizeBytes: Int64?
-    /// Where it was seen: what brings a new file reference when Telegram does not take the old one any more.
+    /// The message that contains the file; a new file reference is taken from it when the old one expires.
     package var origin: MessageOrigin?
 
     package init(location: JSON, dataCenter: Int, sizeBytes: Int64?, origin: MessageOrigin?) {
         (self.location, self.dataCenter, self.sizeBytes, self.origin) = (location, dataCenter, sizeBytes, origin)
     }
 
-    /// Whether a file may be of that size: more than Telegram will ever take is made up, and would overflow what is computed with it.
+    /// Returns whether a file may have this size. Larger numbers cannot be true, and would overflow later arithmetic.
     static func isPossible(sizeBytes: Int64?) -> Bool { (0...1 << 40).contains(sizeBytes ?? 0) }
 }
 
-/// A message that a file came with.
+/// A message that contains a file.
 package struct MessageOrigin: Sendable, Equatable {
     /// As the Bot API writes it.
     package let chatID: Int64

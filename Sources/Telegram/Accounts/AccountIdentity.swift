@@ -1,4 +1,4 @@
-/// Who an account is.
+/// The identity of an account.
 struct AccountIdentity: Sendable, Equatable {
     let userID: Int64
     let isBot: Bool

@@ -3,20 +3,20 @@ package import MTProto
 import System
 package import TL
 
-/// How a process of its own speaks with Telegram as an account.
+/// The settings for this process's own connections to Telegram.
 package struct AccountSettings: Sendable {
     package var schema: TLSchema
-    /// The layer that Telegram is told.
+    /// The layer to announce to Telegram.
     package var layer: Int
-    /// The number that my.telegram.org gave the application.
+    /// The application's number from my.telegram.org.
     package var apiID: Int
-    /// What came with it; only logging in needs it. Secret.
+    /// The application's hash from my.telegram.org; only a login needs it. Secret.
     package var apiHash: String?
     package var transport = TransportSettings()
     package var proxy: Proxy?
-    /// Addresses by data centre that are used whatever Telegram says.
+    /// Addresses by data centre, used instead of Telegram's.
     package var servers: [Int: [ServerAddress]] = [:]
-    /// nil: Telegram's own.
+    /// The server's public key; nil for Telegram's own.
     package var serverKey: ServerKey?
     package var usesTemporaryKeys = false
     package var prefersIPv6 = false
@@ -25,9 +25,9 @@ package struct AccountSettings: Sendable {
         (self.schema, self.layer, self.apiID, self.apiHash) = (schema, layer, apiID, apiHash)
     }
 
-    /// A connection to a data centre under the key that the session has for it.
+    /// Returns the settings for a connection to a data centre, with the session's key for it.
     ///
-    /// - Parameter known: where it is, as far as Telegram has told.
+    /// - Parameter known: the data centre's addresses according to Telegram.
     func connection(to dataCenter: Int, of session: AccountSession, known: [ServerAddress]) -> ConnectionSettings {
         let addresses =
             servers[dataCenter] ?? (known + session.addresses(of: dataCenter, isIPv6: prefersIPv6)).withoutRepetitions

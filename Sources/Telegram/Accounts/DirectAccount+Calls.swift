@@ -16,7 +16,7 @@ extension DirectAccount {
         return text
     }
 
-    /// What a call of the client's own results in.
+    /// Calls a method for the client itself, and returns the result as JSON.
     func ask(_ method: String, _ parameters: JSONObject = [:], _ options: CallOptions = CallOptions()) async throws
         -> JSON
     {
@@ -27,7 +27,7 @@ extension DirectAccount {
         _ parameters: JSONObject, of method: String, _ options: CallOptions
     ) async throws -> JSONObject {
         guard let peers, let identity = state.withLock({ $0.identity }) else { return parameters }
-        let source = PeerSource(account: identity, patience: options.deadline + options.longestWait) {
+        let source = PeerSource(account: identity, timeout: options.deadline + options.longestWait) {
             [self] method, parameters in
             try await call(method, parameters, options)
         }

@@ -14,7 +14,7 @@ extension DirectAccount {
         try await transfers.download(file, to: path, onProgress: onProgress)
     }
 
-    /// Makes a call, and again when Telegram has lost parts of a file that it is about.
+    /// Makes a call, and repeats it after sending again the parts of a file that Telegram has lost.
     func restoringParts(
         _ parameters: JSONObject, _ call: () async throws -> [UInt8]
     ) async throws -> [UInt8] {
@@ -41,18 +41,18 @@ extension DirectAccount: TransferHost {
     }
 
     func call(
-        _ request: [UInt8], at place: TransferPlace, line: Int, within patience: Duration
+        _ request: [UInt8], at server: TransferServer, connection index: Int, within timeout: Duration
     ) async throws -> [UInt8] {
         try throwIfEnded()
-        switch place {
-        case .cdn(let number): return try await contentNetwork(number).call(request, within: patience)
+        switch server {
+        case .cdn(let number): return try await contentNetwork(number).call(request, within: timeout)
         case .dataCenter(let number):
-            let connection = try await connections(to: number, count: line + 1)[line]
+            let connection = try await connections(to: number, count: index + 1)[index]
             do {
-                return try await connection.call(request, within: patience)
+                return try await connection.call(request, within: timeout)
             } catch let error as TelegramRPCError where error.name == "AUTH_KEY_UNREGISTERED" {
                 try await authorizeAgain(number)
-                return try await connection.call(request, within: patience)
+                return try await connection.call(request, within: timeout)
             }
         }
     }

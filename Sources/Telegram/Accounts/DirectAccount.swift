@@ -12,7 +12,7 @@ package final class DirectAccount: Account {
     struct State {
         /// nil until Telegram has told.
         var identity: AccountIdentity?
-        /// Whether Telegram knows the session's key as that of an account.
+        /// Is true if Telegram knows the session's key as that of an account.
         var isLoggedIn: Bool
         /// Why the account cannot be used any more.
         var end: (any ReportableError)?

@@ -28,7 +28,7 @@ package struct Update: Sendable {
         }
     }
 
-    /// Whether the message is new, and not an edit. Commands in edited messages do not count.
+    /// Is true if the message is new, and not an edit. Commands in edited messages do not count.
     package var isNewMessage: Bool { kind == "message" || kind == "channel_post" }
 
     /// The user who caused the update, or the chat in whose name an anonymous administrator or a channel acted.
@@ -114,7 +114,7 @@ package struct Message: Sendable {
         return json["migrate_from_chat_id"]?.int.map { ($0, chatID) }
     }
 
-    /// Whether the message was forwarded, or written through an inline bot.
+    /// Is true if the message was forwarded, or written through an inline bot.
     package var isForwarded: Bool { json["forward_origin"] != nil || json["via_bot"] != nil }
 
     package var repliedTo: Message? {

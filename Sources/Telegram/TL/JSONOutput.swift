@@ -191,11 +191,11 @@ extension JSONOutput {
         put(UInt8(ascii: "\""))
     }
 
-    /// Whether one of eight bytes is not ASCII.
+    /// Returns whether one of eight bytes is not ASCII.
     @inline(__always)
     private static func hasOther(_ eight: UInt64) -> Bool { eight & 0x8080_8080_8080_8080 != 0 }
 
-    /// Whether one of eight bytes is a control character, a quote or a backslash.
+    /// Returns whether one of eight bytes is a control character, a quote or a backslash.
     ///
     /// Source: "Bit Twiddling Hacks", haszero and hasless.
     @inline(__always)

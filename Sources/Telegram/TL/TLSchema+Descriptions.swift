@@ -90,7 +90,7 @@ extension TLSchema {
         }
     }
 
-    /// Whether a field has this name; compared without creating a string.
+    /// Returns whether a field has this name; compared without creating a string.
     func isName(_ name: String, of field: Field) -> Bool {
         let start = Int(field.key) + 2
         return name.utf8.elementsEqual(keys[start..<start + Int(field.keyCount) - 4])

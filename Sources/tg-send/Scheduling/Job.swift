@@ -36,14 +36,14 @@ struct Job: Sendable {
     private(set) var steps: [Step]
     /// The transient failures of the current step so far.
     var attempts = 0
-    /// Whether this progress creates the placeholder reply. It is shown at once; newer progress may replace later
+    /// Is true if this progress creates the placeholder reply. It is shown at once; newer progress may replace later
     /// progress.
     var isFirstProgress = false
     /// The results of the steps that are done.
     var results: [Envelope] = []
     /// The reason that `showFailure` shows to the user.
     private(set) var failureReason: String?
-    /// Whether the record of an earlier attempt has been read.
+    /// Is true if the record of an earlier attempt has been read.
     var isRestored = false
     /// The stage's data about the event; nil for one-off sends.
     let context: WorkContext?
@@ -100,10 +100,10 @@ struct Job: Sendable {
 
     var isProgress: Bool { if case .progress = content { true } else { false } }
 
-    /// Whether the event is the last one of its request.
+    /// Is true if the event is the last one of its request.
     var endsRequest: Bool { event.type.hasPrefix("events.dl.") }
 
-    /// Whether newer progress makes this job unnecessary.
+    /// Is true if newer progress makes this job unnecessary.
     var isReplaceable: Bool { isProgress && !isFirstProgress }
 
     /// The name of the group of jobs that stay in order: the commands to one chat, or the events of one request.

@@ -10,7 +10,7 @@ struct PlaceholderReplies: Sendable {
     let shared: SharedState
     let limits: CallLimits
 
-    /// Whether the user sees a job's progress already.
+    /// Returns whether the user sees a job's progress already.
     func isShown(_ job: Job) -> Bool {
         guard case .progress(let progress) = job.content else { return false }
         return shared.isShown(Wording.progress(progress), for: job.event.correlationID)

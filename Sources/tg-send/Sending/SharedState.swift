@@ -144,7 +144,7 @@ final class SharedState: Sendable {
         _ = await attempt { redis throws(RedisError) in try await redis.send("DEL", .text(key)) }
     }
 
-    /// Whether a request's placeholder reply has this text already, as far as this process has seen.
+    /// Returns whether a request's placeholder reply has this text already, as far as this process has seen.
     func isShown(_ text: String, for request: EventID) -> Bool {
         replies.withLock { $0.texts[replyKey(request)] == text }
     }

@@ -17,7 +17,7 @@ typedef struct {
     int input, output, error;
     /// The longest file that the program may write, in bytes; 0 sets no limit.
     uint64_t max_file_bytes;
-    /// Whether the group has a session of its own, writes no core files, and dies with the thread that started it.
+    /// Is true if the group has a session of its own, writes no core files, and dies with the thread that started it.
     bool is_guarded;
 } tgp_child;
 

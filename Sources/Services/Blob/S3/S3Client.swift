@@ -16,9 +16,9 @@ final class S3Client: Sendable {
     private struct Learned {
         var clockAhead = Duration.zero
         var region: String
-        /// Whether the server supports `If-None-Match: *`.
+        /// Is true if the server supports `If-None-Match: *`.
         var isConditional = true
-        /// Whether the bucket is known to exist.
+        /// Is true if the bucket is known to exist.
         var hasBucket = false
     }
 
@@ -43,7 +43,7 @@ final class S3Client: Sendable {
         configuration.endpoint.location(of: nil, region: learned.withLock { $0.region }).authority
     }
 
-    /// Whether an answer has shown that the bucket exists. Until then, a refused HEAD, which has no reason with it,
+    /// Is true if an answer has shown that the bucket exists. Until then, a refused HEAD, which has no reason with it,
     /// is repeated as a GET.
     var hasBucket: Bool { learned.withLock { $0.hasBucket } }
 
@@ -201,7 +201,7 @@ struct S3Call: Sendable {
     var payloadHash = SigV4.emptyPayload
     /// The statuses besides 2xx that the caller handles.
     var expected: Set<Int> = []
-    /// Whether the object is stored only if it does not exist. A 409, a 412, and the refusal of a server without
+    /// Is true if the object is stored only if it does not exist. A 409, a 412, and the refusal of a server without
     /// conditions are then answers.
     var isConditional = false
     var onUpload: (@Sendable (Int64) -> Void)?
@@ -225,7 +225,7 @@ struct S3Call: Sendable {
 /// Holds an answer, and whether the call was repeated.
 struct S3Answer: Sendable {
     var response: HTTPResponse
-    /// Whether earlier attempts failed without an answer: they may have had their effect before the connection broke.
+    /// Is true if earlier attempts failed without an answer: they may have had their effect before the connection broke.
     var isRepeated: Bool
 
     var status: Int { response.status }

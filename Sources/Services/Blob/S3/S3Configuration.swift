@@ -117,9 +117,9 @@ package struct S3Options: Sendable {
     /// The size of a part in bytes: at least 5 MiB, and more when the file would need over 10,000 parts.
     package var partSizeBytes: Int64 = 64 << 20
     package var parallelParts = 4
-    /// Whether a missing bucket is made.
+    /// Is true if a missing bucket is made.
     package var createsBucket = false
-    /// Whether a request's signature covers its body. Only https may leave this out, because TLS protects the body.
+    /// Is true if a request's signature covers its body. Only https may leave this out, because TLS protects the body.
     package var signsPayload = true
 
     package init() {}
@@ -223,7 +223,7 @@ struct S3Endpoint: Sendable {
 
     var isEncrypted: Bool { server?.scheme != "http" }
 
-    /// Whether the server depends on the region.
+    /// Is true if the server depends on the region.
     var isAmazon: Bool { server == nil }
 
     /// Returns scheme, authority and encoded path of the bucket, or of an object in it.

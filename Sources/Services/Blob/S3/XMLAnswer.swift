@@ -17,7 +17,7 @@ struct XMLAnswer {
         return XMLAnswer.unescaped(bytes[start..<(end - 1)])
     }
 
-    /// Whether the answer is an error in S3's form.
+    /// Is true if the answer is an error in S3's form.
     var isError: Bool { isRoot("Error") }
 
     /// Returns whether the document's root element has this name.

@@ -134,7 +134,7 @@ extension Transfer {
         request.onUpload?(bytes)
     }
 
-    /// Whether the last answer was a redirect.
+    /// Is true if the last answer was a redirect.
     var isRedirected: Bool { incoming.isRedirect }
 
     private func deliverHead() {

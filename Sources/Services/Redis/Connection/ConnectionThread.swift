@@ -28,7 +28,7 @@ final class ConnectionThread {
         lane.threadEnded()
     }
 
-    /// Whether the connection can close: no task waits any more, or the time for that is over.
+    /// Is true if the connection can close: no task waits any more, or the time for that is over.
     private var isDrained: Bool {
         let deadline = closingDeadline ?? .after(lane.connectTimeout)
         closingDeadline = deadline

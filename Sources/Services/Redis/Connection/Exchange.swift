@@ -15,7 +15,7 @@ final class Exchange: Sendable {
         self.deadline = deadline
     }
 
-    /// Whether no task waits any more; replies that still arrive are discarded.
+    /// Is true if no task waits any more; replies that still arrive are discarded.
     var isFinished: Bool { outcome.result != nil }
 
     /// Sets the outcome. Only the first call has an effect.

@@ -24,7 +24,7 @@ final class PollWaiter: Sendable {
         close(writing)
     }
 
-    /// Whether the system had descriptors for the socket pair.
+    /// Is true if the system had descriptors for the socket pair.
     var isUsable: Bool { reading >= 0 }
     var isStopped: Bool { stopped.load(ordering: .acquiring) }
 

@@ -67,7 +67,7 @@ package struct RateDecision: Sendable, Equatable {
     package let remaining: Int
     /// The time until the next event is allowed; 0 if one is allowed now.
     package let retryAfterMilliseconds: Int64
-    /// Whether this is the first refusal of the key in a window: the one to answer, where answering each would be too much.
+    /// Is true if this is the first refusal of the key in a window: the one to answer, where answering each would be too much.
     package let isFirstRefusal: Bool
 
     package init(isAllowed: Bool, remaining: Int, retryAfterMilliseconds: Int64, isFirstRefusal: Bool) {

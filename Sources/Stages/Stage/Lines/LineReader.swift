@@ -45,7 +45,7 @@ package final class LineReader {
         return rest.isEmpty ? nil : rest
     }
 
-    /// Whether more can be read without waiting.
+    /// Is true if more can be read without waiting.
     package var hasMore: Bool {
         guard !isAtEnd, let descriptor else { return false }
         var set = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)

@@ -151,7 +151,7 @@ package final class QueueSource: Sendable {
         if !isDone { logLostLease(of: entry) }
     }
 
-    /// Whether all attempts at an entry ended with the death of its worker, so that no further attempt is made.
+    /// Returns whether all attempts at an entry ended with the death of its worker, so that no further attempt is made.
     package func hasExhaustedAttempts(_ entry: QueueEntry) -> Bool { entry.attempt > options.maxAttempts }
 
     /// Moves an entry without attempts left to the dead letters.

@@ -74,7 +74,7 @@ final class WorkList: Sendable {
         changed.notify()
     }
 
-    /// Whether no event is in work or waiting for a place.
+    /// Is true if no event is in work or waiting for a place.
     var isIdle: Bool { state.withLock { $0.working.isEmpty && $0.waiting.isEmpty } }
 
     /// Waits until no event is in work or waiting for a place.

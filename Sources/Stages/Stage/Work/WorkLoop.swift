@@ -26,7 +26,7 @@ package struct WorkContext: Sendable {
     package let waiter: Waiter
     /// The number of times that the event has been taken from its queue, this time included; holding does not count. 1 for pipes.
     package let attempt: Int
-    /// Whether a transient failure now is final. Never with a pipe, where it ends the tool.
+    /// Is true if a transient failure now is final. Never with a pipe, where it ends the tool.
     package let isLastAttempt: Bool
 }
 

@@ -1,9 +1,10 @@
 package import JSON
 
 extension AccountFileID {
-    /// The files of a `MessageMedia`, or of a `Photo` or `Document`: one, or the sizes of a photo, the largest last. Empty when it has none.
+    /// Returns the files of a `MessageMedia`, `Photo` or `Document`: one file, or one for each size of a photo, the
+    /// largest last. Empty if there is none.
     ///
-    /// - Parameter origin: the message that it came with.
+    /// - Parameter origin: the message that contains the files.
     package static func files(of media: JSON, origin: MessageOrigin?) -> [AccountFileID] {
         switch media["_"]?.string {
         case "messageMediaPhoto": media["photo"].map { files(of: $0, origin: origin) } ?? []
@@ -38,7 +39,7 @@ extension AccountFileID {
 }
 
 extension AccountFileID.Kind {
-    /// What a `Document` is to the Bot API, by its attributes.
+    /// Derives the Bot API's name for a `Document` from its attributes.
     package init(ofDocument document: JSON) {
         let attributes = document["attributes"]?.array ?? []
         func attribute(_ name: String) -> JSON? { attributes.first { $0["_"]?.string == name } }
@@ -61,10 +62,10 @@ package struct PhotoSize: Sendable, Equatable {
     package let letter: String
     package let width: Int64
     package let height: Int64
-    /// nil: unknown.
+    /// The size in bytes; nil if it is unknown.
     package let sizeBytes: Int64?
 
-    /// nil for previews, which are in the message itself.
+    /// Returns nil for a preview, whose bytes are part of the message.
     package init?(_ size: JSON) {
         guard ["photoSize", "photoSizeProgressive"].contains(size["_"]?.string), let letter = size["type"]?.string,
             !letter.isEmpty, let width = size["w"]?.int, let height = size["h"]?.int

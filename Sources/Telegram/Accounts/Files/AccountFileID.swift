@@ -1,11 +1,12 @@
 package import JSON
 
-/// A file of Telegram as an account's events and caches write it: the `file_id` of what came through an account.
+/// The `file_id` of a file that an account received, as events and caches contain it.
 ///
-/// Bots get theirs from the Bot API. This one is tgpipe's own: base64url of a JSON object with what it takes to fetch the file, to send
-/// it again, and to find a new file reference. It belongs to the account that it came through, as Telegram's does to a bot.
+/// Bots get file ids from the Bot API. This format is tgpipe's own: base64url of a JSON object with the values that are
+/// needed to download the file, to send it again, and to find a new file reference. Only the account that received the
+/// file can use it, as only the bot that received a Bot API file id can use that.
 package struct AccountFileID: Sendable, Equatable {
-    /// As the Bot API names what a message carries.
+    /// The kinds of media, by the Bot API's names.
     package enum Kind: String, Sendable {
         case photo, video, audio, voice, animation, document, sticker
         case videoNote = "video_note"
@@ -14,14 +15,14 @@ package struct AccountFileID: Sendable, Equatable {
     package var kind: Kind
     package var id: Int64
     package var accessHash: Int64
-    /// Base64 with padding, as docs/tl.md has bytes.
+    /// The file reference, in base64 with padding (the form of `bytes` in docs/tl.md).
     package var fileReference: String
     package var dataCenter: Int
-    /// nil: unknown.
+    /// The size in bytes; nil if it is unknown.
     package var sizeBytes: Int64?
-    /// Which size of a photo, by Telegram's letter; empty for everything else.
+    /// Telegram's letter for the size of a photo; empty for all other kinds.
     package var thumb: String
-    /// Where it was seen; nil when that is not known.
+    /// The message that contains the file; nil if it is unknown.
     package var origin: MessageOrigin?
 
     package init(
@@ -44,10 +45,10 @@ package struct AccountFileID: Sendable, Equatable {
         static let message = "message"
     }
 
-    /// Longer ones are none: file references are some dozen bytes.
+    /// The longest text that is accepted. File references have a few dozen bytes, so real ids are far shorter.
     private static let longestText = 4096
 
-    /// nil when the text is no such id: a bot's, or anything else.
+    /// Parses a file id; returns nil for other text, such as a bot's file id.
     package init?(_ text: String) {
         guard text.utf8.count <= AccountFileID.longestText, let bytes = Base64.decodeForURLs(text),
             let json = try? JSON(parsing: bytes), let kind = json[Key.kind]?.string.flatMap(Kind.init),
@@ -66,7 +67,7 @@ package struct AccountFileID: Sendable, Equatable {
             sizeBytes: size, thumb: json[Key.thumb]?.string ?? "", origin: origin)
     }
 
-    /// The `file_id`. It changes with the file reference and with the message that the file came with.
+    /// The `file_id`. It changes with the file reference and with the message that contains the file.
     package var text: String {
         let json: JSONObject = [
             Key.kind: .string(kind.rawValue), Key.id: .string("\(id)"), Key.accessHash: .string("\(accessHash)"),
@@ -77,7 +78,8 @@ package struct AccountFileID: Sendable, Equatable {
         return Base64.encodeForURLs(JSON.object(json).bytes, isPadded: false)
     }
 
-    /// The `file_unique_id`: the same for the same file whoever sees it, wherever. No file can be fetched by it.
+    /// The `file_unique_id`: the same for one file, whichever account or message it comes from. It cannot be used to
+    /// download the file.
     package var uniqueText: String {
         let number = UInt64(bitPattern: id)
         let bytes = (0..<8).map { UInt8(truncatingIfNeeded: number >> (8 * $0)) }
@@ -86,7 +88,7 @@ package struct AccountFileID: Sendable, Equatable {
 
     private var isPhoto: Bool { kind == .photo }
 
-    /// What downloads want.
+    /// The file in the form that `Account.download` takes.
     package var remoteFile: RemoteFile {
         let location: JSONObject = [
             "_": isPhoto ? "inputPhotoFileLocation" : "inputDocumentFileLocation", "id": .string("\(id)"),
@@ -96,7 +98,7 @@ package struct AccountFileID: Sendable, Equatable {
         return RemoteFile(location: .object(location), dataCenter: dataCenter, sizeBytes: sizeBytes, origin: origin)
     }
 
-    /// An `InputMedia` that sends it once more, without uploading.
+    /// An `InputMedia` that sends the file again without an upload.
     package var inputMedia: JSON {
         let file: JSON = .object([
             "_": isPhoto ? "inputPhoto" : "inputDocument", "id": .string("\(id)"),
@@ -107,6 +109,6 @@ package struct AccountFileID: Sendable, Equatable {
 }
 
 extension JSON {
-    /// A `long` of TL: a number, or a string where a number would lose digits.
+    /// The value of a TL `long`: a number, or a string if a JSON number would lose digits.
     package var long: Int64? { int ?? string.flatMap { Int64($0) } }
 }

@@ -1,6 +1,6 @@
-/// When a method may be called again, by account: shared by all processes that speak as it.
+/// Remembers flood waits by account and method, for all processes that use the account.
 package protocol FloodLedger: Sendable {
-    /// nil: now.
+    /// Returns the wait that remains; nil if the method may be called now.
     func wait(account: Int64, method: String) async -> FloodWait?
     func note(account: Int64, _ wait: FloodWait) async
 }

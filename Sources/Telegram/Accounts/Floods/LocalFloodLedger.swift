@@ -1,13 +1,13 @@
 import Synchronization
 
-/// Waits that are known to this process alone.
+/// Remembers flood waits for this process alone.
 package final class LocalFloodLedger: FloodLedger {
     private struct Key: Hashable {
         let account: Int64
         let method: String
     }
 
-    /// Beyond, those that are over are forgotten.
+    /// The number of waits from which on expired ones are removed.
     private static let most = 1000
 
     private let waits = Mutex<[Key: (until: ContinuousClock.Instant, reason: String)]>([:])
@@ -25,7 +25,7 @@ package final class LocalFloodLedger: FloodLedger {
             if waits.count >= LocalFloodLedger.most { waits = waits.filter { $0.value.until > .now } }
             let key = Key(account: account, method: wait.method)
             let until = ContinuousClock.now + wait.remaining
-            // A shorter one says nothing about the longer one that was told before.
+            // A shorter wait does not end a longer one that was noted before.
             if let known = waits[key], known.until > until { return }
             waits[key] = (until, wait.reason)
         }

@@ -4,10 +4,11 @@ package import Redis
 package import Stage
 import Synchronization
 
-/// Waits that all processes with one Redis know: `tgpipe:flood:{ACCOUNT}:METHOD` holds when the wait ends (Redis's clock, in
-/// milliseconds since 1970) and what Telegram said, and lives as long as the wait.
+/// Shares flood waits between all processes that use one Redis: `tgpipe:flood:{ACCOUNT}:METHOD` holds the end of the
+/// wait (by Redis's clock, in milliseconds since 1970) and Telegram's error, and expires with the wait.
 ///
-/// What this process was told it knows without Redis, too: during an outage there is one warning, and Redis is tried once a second.
+/// Waits that this process was told are also kept locally. During an outage there is one warning, and Redis is tried
+/// once a second.
 package final class RedisFloodLedger: FloodLedger {
     private static let pause = Duration.seconds(1)
 
@@ -16,7 +17,7 @@ package final class RedisFloodLedger: FloodLedger {
     private let log: Logger
     private let outage = Mutex<ContinuousClock.Instant?>(nil)
 
-    /// - Parameter connect: called until it has succeeded once, and not before the ledger is asked.
+    /// - Parameter connect: connects to Redis; called at the ledger's first use, and until it succeeds.
     package init(log: Logger, connect: @escaping @Sendable () async throws -> Redis) {
         (self.connect, self.log) = (connect, log)
     }
@@ -45,7 +46,7 @@ package final class RedisFloodLedger: FloodLedger {
 
     private static func key(_ account: Int64, _ method: String) -> String { "tgpipe:flood:{\(account)}:\(method)" }
 
-    /// The longest wait wins, whoever was told of it.
+    /// Keeps the longest wait, whichever process noted it.
     private static let noting = RedisScript(
         """
         local span = tonumber(ARGV[1])
@@ -63,7 +64,7 @@ package final class RedisFloodLedger: FloodLedger {
         return {redis.call('PTTL', KEYS[1]), string.match(value, '^%d+ (.*)$') or ''}
         """)
 
-    /// nil during an outage, which is no reason for a call to fail.
+    /// Returns nil during an outage: without Redis, calls continue with the local waits.
     private func ask(_ body: (Redis) async throws -> RedisValue) async -> RedisValue? {
         guard outage.withLock({ $0.map { $0 <= .now } ?? true }) else { return nil }
         do {
@@ -76,7 +77,7 @@ package final class RedisFloodLedger: FloodLedger {
                 return outage == nil
             }
             if isNew, !Task.isCancelled {
-                log.warning("\(error); until it is back, flood waits are known to this process alone")
+                log.warning("\(error); flood waits are not shared with other processes until Redis is back")
             }
             return nil
         }
@@ -84,7 +85,7 @@ package final class RedisFloodLedger: FloodLedger {
 }
 
 extension Runtime {
-    /// The ledger that this tool shares with others where there is a Redis.
+    /// Returns a ledger shared through Redis if there is one, else a local one.
     package func floodLedger() -> any FloodLedger {
         guard hasRedis else { return LocalFloodLedger() }
         return RedisFloodLedger(log: log) { try await self.redis() }

@@ -1,24 +1,24 @@
 import JSON
 import MTProto
 
-/// A session that is being logged in.
+/// Logs a session in.
 package struct Login: Sendable {
     let client: DirectAccount
     let apiID: JSON
     let apiHash: JSON
 
-    /// Whom the account belongs to, once it is logged in.
+    /// The account that was logged in.
     package struct Owner: Sendable, Equatable {
         package let userID: Int64
         package let isBot: Bool
         package let name: String
     }
 
-    /// Logs in within `body`, and then keeps the session.
+    /// Connects, logs in by `body`, and saves the session.
     ///
     /// - Parameters:
-    ///   - isTest: at Telegram's test servers.
-    ///   - replaces: a session of that name, if there is one.
+    ///   - isTest: Whether to use Telegram's test servers.
+    ///   - replaces: Whether to replace an existing session of that name.
     /// - Throws: `AccountError`: `exists`, `busy`, `configuration` without an api_hash, `loginRefused`; `MTProtoError`.
     package static func run(
         at place: NamedSession, _ settings: AccountSettings, isTest: Bool, replaces: Bool,
@@ -26,11 +26,12 @@ package struct Login: Sendable {
     ) async throws -> Owner {
         guard let apiHash = settings.apiHash else {
             throw AccountError(
-                .configuration, "no api_hash: set TG_API_HASH in the environment, or name a file with --api-hash-file")
+                .configuration,
+                "the api_hash is missing: set TG_API_HASH in the environment, or give a file with --api-hash-file")
         }
         guard replaces || !place.store.names().contains(place.name) else {
             throw AccountError(
-                .exists, "there is a session of the name '\(place.name)' already: log it out, or give --replace")
+                .exists, "a session named '\(place.name)' exists already: log it out, or give --replace")
         }
         try place.store.prepare()
         guard case .taken(let lock) = try SessionLock.attempt(place.lockPath) else { throw place.busy(place.user) }
@@ -50,16 +51,16 @@ package struct Login: Sendable {
         return owner
     }
 
-    /// Calls a method of logging in.
+    /// Calls a method of the login.
     ///
-    /// - Throws: refusals in words that help.
+    /// - Throws: `AccountError` with an explanation for the login's known refusals; else the error of the call.
     func ask(_ method: String, _ parameters: JSONObject) async throws -> JSON {
         do { return try await client.ask(method, parameters) } catch let error as TelegramRPCError {
             throw LoginRefusal.explained(error)
         }
     }
 
-    /// What an `auth.authorization` tells of who is logged in now.
+    /// Reads the logged-in account from an `auth.authorization`.
     func owner(_ authorization: JSON) async throws -> Owner {
         guard authorization["_"]?.string == "auth.authorization", let user = authorization["user"],
             let id = user["id"]?.int
@@ -67,7 +68,7 @@ package struct Login: Sendable {
             let isUnknown = authorization["_"]?.string == "auth.authorizationSignUpRequired"
             throw isUnknown
                 ? LoginRefusal.explained(TelegramRPCError(code: 400, text: "PHONE_NUMBER_UNOCCUPIED"))
-                : AccountError(.unexpectedAnswer, "Telegram does not say who has logged in")
+                : AccountError(.unexpectedAnswer, "Telegram's answer to the login names no account")
         }
         let isBot = user["bot"] == true
         try await client.become(AccountIdentity(userID: id, isBot: isBot))
@@ -77,7 +78,7 @@ package struct Login: Sendable {
 
     /// Logs a bot in.
     ///
-    /// - Parameter token: secret.
+    /// - Parameter token: the bot's token; secret.
     package func asBot(token: String) async throws -> Owner {
         try await owner(
             ask(

@@ -3,14 +3,14 @@ import System
 import MTProto
 
 extension Login {
-    /// What the account's owner wrote to remember the second factor's password by; nil when there is nothing.
+    /// Returns the hint for the password of two-step verification; nil if there is none.
     package func passwordHint() async throws -> String? { try await ask("account.getPassword", [:])["hint"]?.string }
 
-    /// Proves the knowledge of the second factor's password, which is not sent.
+    /// Proves knowledge of the password of two-step verification (SRP). The password itself is not sent.
     ///
-    /// - Throws: `MTProtoError`, `protocolBroken`, when Telegram's part of the proof is not safe.
+    /// - Throws: `MTProtoError`, `protocolBroken`, if Telegram's parameters are not safe.
     package func checkPassword(_ password: String) async throws -> Step {
-        // What Telegram's part of a proof is good for may be over before it is used.
+        // Telegram's parameters may expire before they are used; they are then requested once more.
         for isLast in [false, true] {
             do {
                 let proof = try await proof(of: password)
@@ -31,9 +31,11 @@ extension Login {
             let prime = bytes(algorithm["p"]),
             let generator = algorithm["g"]?.int, let power = bytes(settings["srp_B"]), let id = settings["srp_id"]
         else {
-            throw AccountError(.unexpectedAnswer, "Telegram wants the password in a way that is not known here")
+            throw AccountError(
+                .unexpectedAnswer,
+                "Telegram asks for the password in a way that this version of tgpipe does not support")
         }
-        // A hundred thousand rounds of hashing.
+        // A hundred thousand rounds of hashing must not block the shared threads.
         let proof = try await BlockingThread().run {
             try PasswordCheck(
                 salt1: salt1, salt2: salt2, prime: prime, generator: Int32(truncatingIfNeeded: generator),

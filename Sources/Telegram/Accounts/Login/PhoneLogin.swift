@@ -2,23 +2,23 @@ import JSON
 import MTProto
 
 extension Login {
-    /// What a step has come to.
+    /// The result of a login step.
     package enum Step: Sendable {
         case done(Owner)
-        /// The code, or the password, is not the right one.
+        /// The code or the password is wrong.
         case wrong
         case passwordNeeded
     }
 
-    /// A code on its way to somebody.
+    /// A login code that Telegram has sent.
     package struct SentCode: Sendable {
-        /// How it goes there, in words.
+        /// The way by which the code was sent, as text for the user.
         package let way: String
         let hash: JSON
         let phone: JSON
     }
 
-    /// Has a code sent to the owner of a phone number.
+    /// Requests a login code for a phone number.
     ///
     /// - Throws: `AccountError`, `loginRefused`.
     package func sendCode(phone: String) async throws -> SentCode {
@@ -30,7 +30,7 @@ extension Login {
                 ["phone_number": number, "api_id": apiID, "api_hash": apiHash, "settings": settings]), number)
     }
 
-    /// Has another code sent, in the next way.
+    /// Requests another code, by the next way that Telegram offers.
     package func resendCode(_ code: SentCode) async throws -> SentCode {
         try sent(await ask("auth.resendCode", ["phone_number": code.phone, "phone_code_hash": code.hash]), code.phone)
     }
@@ -38,23 +38,24 @@ extension Login {
     private func sent(_ answer: JSON, _ phone: JSON) throws -> SentCode {
         guard answer["_"]?.string == "auth.sentCode", let hash = answer["phone_code_hash"] else {
             throw AccountError(
-                .loginRefused, "Telegram wants a way to log in that is not known here: log in with --qr")
+                .loginRefused,
+                "Telegram requires a way to log in that this version of tgpipe does not support: log in with --qr")
         }
         let way =
             switch answer["type"]?["_"]?.string {
             case "auth.sentCodeTypeApp": "in Telegram, on another device"
             case "auth.sentCodeTypeSms", "auth.sentCodeTypeSmsWord", "auth.sentCodeTypeSmsPhrase": "by SMS"
-            case "auth.sentCodeTypeCall": "by a call"
+            case "auth.sentCodeTypeCall": "by a phone call"
             case "auth.sentCodeTypeFlashCall", "auth.sentCodeTypeMissedCall":
-                "as the last digits of a number that calls"
+                "as the last digits of the number that calls you"
             case "auth.sentCodeTypeEmailCode": "by e-mail"
             case "auth.sentCodeTypeFragmentSms": "at fragment.com"
-            default: "in a way that is not known here"
+            default: "in a way that this version of tgpipe does not know"
             }
         return SentCode(way: way, hash: hash, phone: phone)
     }
 
-    /// - Throws: `AccountError`, `loginRefused`, when no other code helps either.
+    /// - Throws: `AccountError`, `loginRefused`, if another code would not help either.
     package func signIn(_ code: SentCode, with digits: String) async throws -> Step {
         do {
             let answer = try await client.ask(

@@ -2,15 +2,16 @@ import JSON
 import MTProto
 
 extension Login {
-    /// How long somebody may take to point a telephone at a screen.
-    private static let patience = Duration.seconds(600)
-    /// Whether it was done is asked this often, should the word of it be lost.
+    /// The time in which the user must scan the code.
+    private static let timeout = Duration.seconds(600)
+    /// The pause between two checks. Telegram also sends an update when a device accepts, but that can be lost.
     private static let interval = Duration.seconds(10)
 
-    /// Shows links for other devices of the account, as QR codes, until one has accepted.
+    /// Logs in by QR code: shows login links until another device of the account has accepted one.
     ///
-    /// - Parameter show: `tg://login?token=…`, a new one each time that the one before is over.
-    /// - Throws: `AccountError`, `timedOut`, when nobody has.
+    /// - Parameter show: shows a link, `tg://login?token=…`; called again with each new link when the previous one
+    ///   expires.
+    /// - Throws: `AccountError`, `timedOut`, if no device has accepted in time.
     package func byQR(show: @escaping @Sendable (String) -> Void) async throws -> Step {
         let events = try await client.events()
         let accepted = Signals()
@@ -30,7 +31,7 @@ extension Login {
     }
 
     private func poll(_ accepted: Signals, _ show: @Sendable (String) -> Void) async throws -> Step {
-        let end = ContinuousClock.now + Login.patience
+        let end = ContinuousClock.now + Login.timeout
         var shown = ""
         while ContinuousClock.now < end {
             let answer: JSON
@@ -43,14 +44,15 @@ extension Login {
             }
             if let authorization = answer["authorization"] { return .done(try await owner(authorization)) }
             guard let token = answer["token"]?.string.flatMap({ Base64.decode($0) }) else {
-                throw AccountError(.unexpectedAnswer, "Telegram gives no token to log in with")
+                throw AccountError(.unexpectedAnswer, "Telegram's answer contains no login token")
             }
             let link = "tg://login?token=\(Base64.encodeForURLs(token, isPadded: false))"
             if link != shown { show(link) }
             shown = link
             await accepted.wait(atMost: Login.interval)
         }
-        throw AccountError(.timedOut, "nobody has accepted the QR code within \(Login.patience.components.seconds) s")
+        throw AccountError(
+            .timedOut, "no device has accepted the QR code within \(Login.timeout.components.seconds) s: try again")
     }
 
     private func token() async throws -> JSON {
@@ -64,7 +66,7 @@ extension Login {
     }
 }
 
-/// That something has happened, for one who waits.
+/// Wakes one waiter.
 private final class Signals: Sendable {
     private let stream: AsyncStream<Void>
     private let adding: AsyncStream<Void>.Continuation

@@ -1,16 +1,17 @@
 import JSON
 
-/// What is kept of a `user`, `chat` or `channel` that Telegram has shown: what it takes to speak to it and to name it.
+/// The stored part of a `user`, `chat` or `channel` object: what is needed to address the peer and to name it.
 struct KnownPeer: Equatable {
     let id: PeerID
-    /// Telegram's object, with `_` (`user`, `chat`, `channel`), and of its members only some.
+    /// Telegram's object with some of its members, among them `_` (`user`, `chat` or `channel`).
     let object: JSONObject
-    /// Shown in passing, without what it takes to speak to it.
+    /// Is true for a `min` object, whose access hash cannot be used to address the peer.
     let isMin: Bool
-    /// Nothing but the title is told of it any more: known members are worth more.
+    /// Is true for a forbidden chat or channel, of which Telegram shows only the title. It does not replace a stored
+    /// object.
     let isForbidden: Bool
 
-    /// Phone numbers are not kept.
+    /// The members that are stored. Phone numbers are not among them.
     private static let kept: Set<String> = [
         "id", "access_hash", "first_name", "last_name", "title", "username", "usernames", "bot", "self", "deleted",
         "premium", "verified", "lang_code", "broadcast", "megagroup", "gigagroup", "forum", "monoforum", "noforwards",
@@ -20,7 +21,7 @@ struct KnownPeer: Equatable {
         "user": "user", "chat": "chat", "channel": "channel", "chatForbidden": "chat", "channelForbidden": "channel",
     ]
 
-    /// nil for what is none of these objects.
+    /// Returns nil if the object is not a user, chat or channel.
     init?(_ shown: JSONObject) {
         guard let name = shown["_"]?.string, let kind = KnownPeer.kinds[name],
             let number = KnownPeer.number(shown["id"])
@@ -35,7 +36,7 @@ struct KnownPeer: Equatable {
         let isMin = shown["min"] == true
         self.isMin = isMin
         let members = shown.members.filter { member in
-            // The hash of a peer that was shown in passing is not good for speaking to it.
+            // The access hash of a `min` object cannot be used to address the peer.
             KnownPeer.kept.contains(member.key) && (member.key != "access_hash" || !isMin)
         }
         object = JSONObject([JSONObject.Member(key: "_", value: .string(kind))] + members)
@@ -46,20 +47,20 @@ struct KnownPeer: Equatable {
         (id, self.object, self.isMin, isForbidden) = (read.id, read.object, isMin, false)
     }
 
-    /// A `long`, which is a number or a string of digits.
+    /// Returns the value of a `long`, which is a number or a string of digits.
     static func number(_ json: JSON?) -> Int64? { json?.int ?? json?.string.flatMap { Int64($0) } }
 
-    /// Whether it is the account itself.
+    /// Is true for the account itself.
     var isOwn: Bool { object["self"] == true }
 
-    /// The names by which it can be found, in small letters.
+    /// The peer's user names, in lower case.
     var names: [String] {
         let more = object["usernames"]?.array ?? []
         let active = more.filter { $0["active"] == true }.compactMap { $0["username"]?.string }
         return ([object["username"]?.string].compactMap { $0 } + active).map { $0.lowercased() }
     }
 
-    /// nil while there is no way to speak to it.
+    /// The peer's handle; nil if its access hash is unknown.
     var handle: PeerHandle? {
         switch id {
         case .chat: PeerHandle(id: id, accessHash: 0)
@@ -67,7 +68,7 @@ struct KnownPeer: Equatable {
         }
     }
 
-    /// All peers in a result or update, wherever they are.
+    /// Returns all peers in a result or update, at any depth.
     static func all(in json: JSON) -> [KnownPeer] {
         var found: [KnownPeer] = []
         collect(json, into: &found)
@@ -85,16 +86,16 @@ struct KnownPeer: Equatable {
     }
 }
 
-/// What it takes to speak to a peer, in each of the ways in which methods want it.
+/// Addresses a peer: makes the input objects that methods take, from its id and access hash.
 struct PeerHandle {
     let id: PeerID
-    /// As it came: a number, or a string of digits. Users and channels have one.
+    /// The access hash as Telegram sent it: a number, or a string of digits. Unused for basic groups.
     let accessHash: JSON
 
-    /// The types of parameters that a short form can stand for.
+    /// The parameter types in whose place a short form may be given.
     static let types: Set<String> = ["InputPeer", "InputUser", "InputChannel", "InputDialogPeer", "InputNotifyPeer"]
 
-    /// nil when the type cannot hold such a peer.
+    /// Returns the input object of a type; nil if the type cannot hold this kind of peer.
     func input(_ type: String) -> JSON? {
         switch (type, id) {
         case ("InputPeer", .user(let number)): numbered("inputPeerUser", "user_id", number)
@@ -106,7 +107,7 @@ struct PeerHandle {
         }
     }
 
-    /// The account itself.
+    /// Returns the input object of a type for the account itself.
     static func own(_ type: String) -> JSON? {
         switch type {
         case "InputPeer": .object(["_": "inputPeerSelf"])

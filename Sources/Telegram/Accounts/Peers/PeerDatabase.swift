@@ -1,6 +1,6 @@
 import SQLite
 
-/// A SQLite database whose errors are those of the peer book. Only one thread at a time may use it.
+/// A SQLite database whose errors are the peer store's. Only one thread at a time may use it.
 final class PeerDatabase {
     typealias Value = SQLiteValue
 
@@ -48,8 +48,8 @@ final class PeerDatabase {
 
     private static func failure(_ path: String, _ error: SQLiteError) -> AccountError {
         switch error.code {
-        case .corrupt, .notADatabase: AccountError(.damaged, "the book of peers \(path) is damaged")
-        default: AccountError(.sessionIO, "the book of peers \(path): \(error.reason)")
+        case .corrupt, .notADatabase: AccountError(.damaged, "the peer database \(path) is damaged")
+        default: AccountError(.sessionIO, "the peer database \(path): \(error.reason)")
         }
     }
 }

@@ -1,15 +1,15 @@
 import JSON
 
-/// What somebody writes in place of an `InputPeer` and the like.
+/// A short form that a user writes in place of an `InputPeer` and similar objects.
 enum PeerReference: Equatable {
     case own
-    /// In small letters, without `@`.
+    /// A user name in lower case, without `@`.
     case name(String)
     case id(PeerID)
-    /// Stands for no peer, and why.
-    case refused(String)
+    /// Text that cannot mean a peer, with the reason.
+    case invalid(String)
 
-    /// nil for JSON that is no short form: the encoder says what is wrong with it.
+    /// Returns nil for JSON that is not a short form; the encoder then reports what is wrong with it.
     init?(_ json: JSON) {
         switch json {
         case .integer(let number): self = PeerReference.id(number)
@@ -35,31 +35,31 @@ enum PeerReference: Equatable {
     }
 
     private static func id(_ number: Int64) -> PeerReference {
-        PeerID(botAPI: number).map { .id($0) } ?? .refused("is no id as the Bot API writes them")
+        PeerID(botAPI: number).map { .id($0) } ?? .invalid("is not an id in the Bot API's form")
     }
 
-    /// Telegram's own rule, and names of collectors, which are shorter.
+    /// Accepts Telegram's user names, and the shorter ones sold as collectibles.
     private static func name(_ text: Substring) -> PeerReference {
         let isRight = text.utf8.allSatisfy { byte in
             (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte)
                 || byte == UInt8(ascii: "_")
         }
         guard isRight, (2...32).contains(text.utf8.count), text.first?.isLetter == true else {
-            return .refused("is neither me, nor a @name, a t.me link or an id")
+            return .invalid("is not a peer: use me, @name, a t.me link or an id")
         }
         return .name(text.lowercased())
     }
 
     private static func plus(_ text: Substring) -> PeerReference {
         guard text.allSatisfy({ $0.isNumber || " -()".contains($0) }) else { return invitation }
-        return .refused("a phone number stands for no peer: see contacts.resolvePhone and contacts.importContacts")
+        return .invalid("is a phone number, not a peer: use contacts.resolvePhone or contacts.importContacts first")
     }
 
-    private static let invitation = PeerReference.refused(
-        "an invitation stands for no peer before it was accepted: join first (messages.importChatInvite), then use its id"
+    private static let invitation = PeerReference.invalid(
+        "is an invitation, not a peer: join the chat with messages.importChatInvite, then use its id"
     )
 
-    /// What follows the host of a link; nil when it is no link to Telegram.
+    /// Returns the path of a link; nil if it is not a link to Telegram.
     private static func path(of text: String) -> Substring? {
         let rest = text.without("https://") ?? text.without("http://") ?? text[...]
         let end = rest.firstIndex { "/?#".contains($0) } ?? rest.endIndex
@@ -68,7 +68,7 @@ enum PeerReference: Equatable {
         let own = ["t.me", "telegram.me", "telegram.dog", "www.t.me", "www.telegram.me"]
         if own.contains(host) { return path }
         if host.hasSuffix(".t.me") { return host.dropLast(".t.me".count) }
-        // Somebody else's link: no name has such letters.
+        // A link to another site. The path cannot be a user name, so that the caller refuses it.
         return rest.startIndex == text.startIndex ? nil : "/-"
     }
 
@@ -85,9 +85,9 @@ enum PeerReference: Equatable {
         }
     }
 
-    private static let other = PeerReference.refused("this link stands for no chat")
+    private static let other = PeerReference.invalid("is a link that does not lead to a chat")
 
-    /// First steps of links to something else.
+    /// First path components of links that do not lead to a chat.
     private static let functions: Set<String> = [
         "addstickers", "addemoji", "addlist", "addstyle", "addtheme", "bg", "boost", "call", "confirmphone", "contact",
         "giftcode", "invoice", "iv", "login", "m", "nft", "proxy", "setlanguage", "share", "socks",
@@ -118,7 +118,8 @@ enum PeerReference: Equatable {
 }
 
 extension String {
-    /// What follows a word at the beginning, whichever letters it is written with.
+    /// Returns the text after a prefix, which is compared without regard to case; nil if the text does not begin with
+    /// it.
     fileprivate func without(_ prefix: String) -> Substring? {
         self.prefix(prefix.count).lowercased() == prefix ? dropFirst(prefix.count) : nil
     }

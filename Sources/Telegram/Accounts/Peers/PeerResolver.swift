@@ -4,27 +4,27 @@ import Synchronization
 import System
 import TL
 
-/// Whom the book asks what it does not know: the account that it is of.
+/// Resolves what the peer store does not know, by calls of its account.
 struct PeerSource: Sendable {
     typealias Call = @Sendable (_ method: String, _ parameters: JSONObject) async throws -> [UInt8]
 
     let account: AccountIdentity
-    /// How long one waits for the answer to somebody else's question.
-    let patience: Duration
-    /// Results are noted in the book anyway; waits that Telegram has told before are kept to.
+    /// The longest wait for the answer to a concurrent request for the same peer.
+    let timeout: Duration
+    /// Calls a method. The account stores the peers of each result, and respects known flood waits.
     let call: Call
 }
 
 extension PeerStore {
-    /// How long the list of dialogs is not read again in search of somebody.
+    /// The shortest time between two readings of the dialogs in search of a peer.
     private static let searchPause = Duration.seconds(600)
 
-    /// Puts objects in the place of short forms: `me`, `@name`, links, ids.
+    /// Replaces short forms by input objects: `me`, `@name`, links, ids.
     ///
-    /// An unknown name is asked for once (`contacts.resolveUsername`), for an unknown id the newest dialogs are read.
+    /// An unknown name is resolved by one `contacts.resolveUsername`; for an unknown id the newest dialogs are read.
     ///
-    /// - Throws: `TLError` with the path for what can stand for no peer, or not for one of the type that is wanted; `AccountError`,
-    ///   `unknownPeer`; whatever `source` throws.
+    /// - Throws: `TLError` with the path, if a short form is invalid or means a peer of the wrong type; `AccountError`,
+    ///   `unknownPeer`; the errors of `source`.
     func expanding(
         _ parameters: JSONObject, of method: String, in schema: TLSchema, _ source: PeerSource
     ) async throws -> JSONObject {
@@ -40,13 +40,13 @@ extension PeerStore {
         return expanded.object ?? parameters
     }
 
-    /// nil for what is no short form.
+    /// Returns the input object; nil if the value is not a short form.
     private func input(for place: TLPlace, _ source: PeerSource) async throws -> JSON? {
         let input: JSON?
         let kind: String
         switch PeerReference(place.value) {
         case nil: return nil
-        case .refused(let reason): throw TLError(.wrongValue, reason, path: place.path)
+        case .invalid(let reason): throw TLError(.wrongValue, reason, path: place.path)
         case .own: (input, kind) = (PeerHandle.own(place.type), "the account itself")
         case .id(.user(source.account.userID)): (input, kind) = (PeerHandle.own(place.type), "the account itself")
         case .id(let id):
@@ -56,13 +56,15 @@ extension PeerStore {
             let handle = try await handle(named: name, at: place, source)
             (input, kind) = (handle.input(place.type), "a \(handle.id.kind)")
         }
-        guard let input else { throw TLError(.wrongValue, "is \(kind), which is no \(place.type)", path: place.path) }
+        guard let input else {
+            throw TLError(.wrongValue, "is \(kind); \(place.type) cannot hold it", path: place.path)
+        }
         return input
     }
 
-    /// Asks for what is not known, unless somebody is asking for it already.
+    /// Requests an unknown peer. Concurrent callers with the same question share one request.
     ///
-    /// - Parameter look: finds what is known by now.
+    /// - Parameter look: returns the answer if it is known by now.
     private func once<Value>(
         _ question: String, _ source: PeerSource, look: () async throws -> Value?, ask: () async throws -> Value
     ) async throws -> Value {
@@ -78,11 +80,11 @@ extension PeerStore {
                     questions.withLock { _ = $0.removeValue(forKey: question) }
                     own.fulfil(.success(()))
                 }
-                // It may have been answered since.
+                // Another request may have been answered since.
                 if let known = try await look() { return known }
                 return try await ask()
             }
-            try await within(source.patience, "Telegram has not said in time who is meant") { try await other.value() }
+            try await within(source.timeout, "Telegram did not resolve the peer in time") { try await other.value() }
         }
     }
 
@@ -99,7 +101,7 @@ extension PeerStore {
     private func knownHandle(named name: String, at place: TLPlace) async throws -> PeerHandle? {
         switch try await owner(of: name) {
         case .unknown: return nil
-        case .nobody: throw nobody(name, place)
+        case .nobody: throw unknownName(name, place)
         case .peer(let id): return try await known(id)?.handle
         }
     }
@@ -110,12 +112,12 @@ extension PeerStore {
             answer = try await source.call("contacts.resolveUsername", ["username": .string(name)])
         } catch let error as TelegramRPCError where error.code == 400 && error.name.hasPrefix("USERNAME_") {
             try await setName(name, nil)
-            throw nobody(name, place)
+            throw unknownName(name, place)
         }
         await note(answer)
-        guard let id = PeerID((try JSON(parsing: answer))["peer"]) else { throw nobody(name, place) }
+        guard let id = PeerID((try JSON(parsing: answer))["peer"]) else { throw unknownName(name, place) }
         try await setName(name, id.botAPI)
-        guard let handle = try await known(id.botAPI)?.handle else { throw stranger(id, place) }
+        guard let handle = try await known(id.botAPI)?.handle else { throw unknownID(id, place) }
         return handle
     }
 
@@ -129,21 +131,21 @@ extension PeerStore {
             return try await knownHandle(of: id, source)
         }
         if let found { return found }
-        // Who was only shown in passing may have shown a name.
-        guard let name = try await known(id.botAPI)?.names.first else { throw stranger(id, place) }
+        // A peer known only by a `min` object may have a user name.
+        guard let name = try await known(id.botAPI)?.names.first else { throw unknownID(id, place) }
         let handle = try await handle(named: name, at: place, source)
-        guard handle.id == id else { throw stranger(id, place) }
+        guard handle.id == id else { throw unknownID(id, place) }
         return handle
     }
 
     private func knownHandle(of id: PeerID, _ source: PeerSource) async throws -> PeerHandle? {
         if let known = try await known(id.botAPI)?.handle { return known }
-        // Basic groups need no hash; bots need none for anybody.
+        // Basic groups need no access hash, and bots need none at all.
         if case .chat = id { return PeerHandle(id: id, accessHash: 0) }
         return source.account.isBot ? PeerHandle(id: id, accessHash: 0) : nil
     }
 
-    /// The newest dialogs bring whoever was written with lately.
+    /// Reads the newest dialogs, so that peers of recent conversations become known.
     private func search(_ source: PeerSource) async throws {
         let isDue = lastSearch.withLock { last in
             if let last, last + PeerStore.searchPause > .now { return false }
@@ -164,21 +166,21 @@ extension PeerStore {
         }
     }
 
-    private func nobody(_ name: String, _ place: TLPlace) -> AccountError {
-        AccountError(.unknownPeer, "\(place.path): nobody has the name @\(name)")
+    private func unknownName(_ name: String, _ place: TLPlace) -> AccountError {
+        AccountError(.unknownPeer, "\(place.path): no user, group or channel has the name @\(name)")
     }
 
-    private func stranger(_ id: PeerID, _ place: TLPlace) -> AccountError {
+    private func unknownID(_ id: PeerID, _ place: TLPlace) -> AccountError {
         AccountError(
             .unknownPeer,
-            "\(place.path): the \(id.kind) \(id.botAPI) has not been seen by this account, and cannot be spoken to by its id alone: "
-                + "use @name, or have it seen first (messages.getDialogs, contacts.getContacts, the members of a group)"
+            "\(place.path): the \(id.kind) \(id.botAPI) is unknown to this account, and an id alone is not enough to address it: "
+                + "use its @name, or call a method first that returns it (messages.getDialogs, contacts.getContacts, or the members of a group)"
         )
     }
 }
 
 extension PeerID {
-    /// A `Peer` of Telegram.
+    /// Reads a `Peer` object.
     init?(_ json: JSON?) {
         if let id = KnownPeer.number(json?["user_id"]) {
             self = .user(id)

@@ -4,36 +4,36 @@ import Glibc
 import Logging
 import Synchronization
 
-/// Everybody whom an account has come across, on disk: `access_hash` and names differ by account, and asking Telegram for many
-/// names brings waits of hours.
+/// Stores the peers that an account has seen, on disk. `access_hash` and names differ by account, and resolving many
+/// names leads to flood waits of hours.
 ///
-/// What short forms (`me`, `@name`, links, ids) stand for is looked up here: see `expanding`.
+/// Also resolves short forms (`me`, `@name`, links, ids): see `expanding`.
 final class PeerStore: Sendable {
     private let table: Mutex<PeerTable>
     private let thread = BlockingThread()
     private let log: Logger
     private let hasWarned = Atomic(false)
-    /// What is being asked for, so that nobody else asks the same meanwhile.
+    /// The questions that are being asked; concurrent callers wait for the same answer.
     let questions = Mutex<[String: Promise<Void>]>([:])
     let lastSearch = Mutex<ContinuousClock.Instant?>(nil)
 
-    /// Opens or makes the book. One that cannot be read is begun anew.
+    /// Opens or creates the database. One that cannot be read is replaced by an empty one.
     ///
     /// - Parameters:
-    ///   - path: the file, `NAME.peers` beside the session; made for its owner only.
-    ///   - account: whose book it has to be, if that is known; what was noted for another account is forgotten.
-    ///   - most: peers that are kept.
+    ///   - path: The file, `NAME.peers` beside the session, created with access for its owner only.
+    ///   - account: The account's id, if it is known. Peers that were stored for another account are deleted.
+    ///   - limit: The largest number of stored peers.
     /// - Throws: `AccountError`, `sessionIO`.
-    init(path: String, account: Int64? = nil, most: Int = 1_000_000, log: Logger) throws(AccountError) {
-        let opened = try PeerTable.open(path, most: most)
-        if let account { try opened.belong(to: account) }
+    init(path: String, account: Int64? = nil, limit: Int = 1_000_000, log: Logger) throws(AccountError) {
+        let opened = try PeerTable.open(path, limit: limit)
+        if let account { try opened.assign(to: account) }
         table = Mutex(opened)
         self.log = log
     }
 
-    /// Keeps the users, chats and channels of a result or an update (JSON text). What fails is told in the log, once.
+    /// Stores the users, chats and channels of a result or an update (JSON text). Only the first failure is logged.
     ///
-    /// When this has returned, they are found.
+    /// After this has returned, the peers can be found.
     func note(_ text: [UInt8]) async {
         guard PeerStore.mayHavePeers(text) else { return }
         do {
@@ -47,7 +47,7 @@ final class PeerStore: Sendable {
         }
     }
 
-    /// What is known of a peer without asking Telegram.
+    /// Returns the stored object of a peer, without a request to Telegram.
     ///
     /// - Throws: `AccountError`, `sessionIO`.
     func known(botAPI id: Int64) async throws -> JSON? { try await known(id).map { .object($0.object) } }
@@ -77,7 +77,7 @@ final class PeerStore: Sendable {
 
     private static var now: Int64 { Timestamp.now.microseconds / 1_000_000 }
 
-    /// Most answers and updates have none, and are not read again for it.
+    /// Returns false if the text has no peers: most results and updates have none, and need not be parsed.
     private static func mayHavePeers(_ text: [UInt8]) -> Bool {
         let words = [#"_":"user""#, #"_":"chat"#, #"_":"channel"#]
         return text.withUnsafeBytes { bytes in

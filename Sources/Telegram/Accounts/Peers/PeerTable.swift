@@ -2,45 +2,46 @@ import Glibc
 import JSON
 import SQLite
 
-/// The book of peers as it is on disk. Not for two threads at once.
+/// The peer database on disk. Only one thread at a time may use it.
 ///
-/// `peers`: by the Bot API's id, what is kept of each, whether it is `min`, and when it was seen (seconds since 1970, to the hour).
-/// `names`: by name in small letters, whose it is (0: nobody's), and when that was known to be so.
-/// `owner`: the account that it is of, since what is kept is good for that one only.
+/// `peers`: the stored object by Bot API id, whether it is `min`, and when it was seen (seconds since 1970, to the
+/// hour). `names`: by user name in lower case, the peer's id (0: nobody has the name), and when that was learned.
+/// `owner`: the account that the database belongs to; its contents are valid for that account only.
 final class PeerTable {
-    /// Names change hands: after so long Telegram is asked again.
+    /// User names change owners: after this time, in seconds, Telegram is asked again.
     static let nameSeconds: Int64 = 86_400
-    /// A name that nobody had is not asked for again before that.
+    /// The time in seconds for which an unused name is not requested again.
     static let nobodySeconds: Int64 = 300
-    /// Times are kept as exactly as this, so that what is seen all the time is not written all the time.
+    /// The precision of the stored times, in seconds, so that peers seen all the time are not written all the time.
     private static let seenSeconds: Int64 = 3600
     private static let version: Int64 = 1
 
     private let database: PeerDatabase
-    private let most: Int
-    /// How many peers there are; nil: not counted yet, which takes a while in a large book.
+    private let limit: Int
+    /// The number of peers; nil until it is counted, which takes a while in a large database.
     private var count: Int?
-    /// 0 while it is not known.
+    /// The account's id; 0 while it is unknown.
     private var account: Int64 = 0
 
-    /// Opens the book; one that cannot be read is begun anew, since Telegram shows everybody again.
+    /// Opens the database. One that cannot be read is replaced by an empty one, since Telegram shows all peers again in
+    /// time.
     ///
-    /// - Parameter most: peers; beyond that, those that were seen longest ago go.
-    static func open(_ path: String, most: Int) throws(AccountError) -> PeerTable {
+    /// - Parameter limit: the largest number of peers; beyond it, the peers that were not seen for longest are deleted.
+    static func open(_ path: String, limit: Int) throws(AccountError) -> PeerTable {
         do throws(AccountError) {
-            if let table = try PeerTable(path, most: most) { return table }
+            if let table = try PeerTable(path, limit: limit) { return table }
         } catch  where error.code == .damaged {}
         for suffix in ["", "-wal", "-shm"] { unlink(path + suffix) }
-        guard let table = try PeerTable(path, most: most) else {
-            throw AccountError(.sessionIO, "the book of peers \(path) cannot be made")
+        guard let table = try PeerTable(path, limit: limit) else {
+            throw AccountError(.sessionIO, "the peer database \(path) cannot be created")
         }
         return table
     }
 
-    /// nil for a book of another version.
-    private init?(_ path: String, most: Int) throws(AccountError) {
+    /// Returns nil if the database has another version.
+    private init?(_ path: String, limit: Int) throws(AccountError) {
         database = try PeerDatabase(path)
-        self.most = most
+        self.limit = limit
         var version: Int64 = 0
         try database.run("PRAGMA user_version") { version = $0.integer(0) }
         guard version == 0 || version == PeerTable.version else { return nil }
@@ -48,11 +49,11 @@ final class PeerTable {
         try database.run("SELECT id FROM owner") { account = $0.integer(0) }
     }
 
-    /// Whose book it is; what was noted for another account is forgotten.
-    func belong(to id: Int64) throws(AccountError) {
+    /// Assigns the database to an account, and deletes the peers of another one.
+    func assign(to id: Int64) throws(AccountError) {
         guard id != account else { return }
         try database.atomically { () throws(AccountError) in
-            // Who it is may be told later than the first peers are.
+            // The first peers may arrive before the account's id; those are kept.
             if account != 0 {
                 try database.run("DELETE FROM peers")
                 try database.run("DELETE FROM names")
@@ -82,7 +83,7 @@ final class PeerTable {
 
     func note(_ peers: [KnownPeer], at now: Int64) throws(AccountError) {
         guard !peers.isEmpty else { return }
-        if let own = peers.first(where: \.isOwn), case .user(let id) = own.id { try belong(to: id) }
+        if let own = peers.first(where: \.isOwn), case .user(let id) = own.id { try assign(to: id) }
         try database.atomically { () throws(AccountError) in
             for peer in peers { try note(peer, at: now) }
         }
@@ -101,13 +102,13 @@ final class PeerTable {
         if old == nil { try grow() }
     }
 
-    /// A name that belonged to somebody else does not any more.
+    /// Assigns the names to a peer; another peer that had one of them loses it.
     private func setNames(_ names: [String], of id: Int64, at now: Int64) throws(AccountError) {
         try database.run("DELETE FROM names WHERE id = ?", .integer(id))
         for name in names { try setName(name, id, at: now) }
     }
 
-    /// - Parameter id: nil: nobody has that name.
+    /// - Parameter id: the peer's id; nil if nobody has the name.
     func setName(_ name: String, _ id: Int64?, at now: Int64) throws(AccountError) {
         if id == nil {
             try database.run(
@@ -128,12 +129,12 @@ final class PeerTable {
         case peer(Int64)
     }
 
-    /// Whose a name is, as far as that was known to be so not too long ago.
+    /// Returns who has a name, if that was learned recently enough.
     func owner(of name: String, at now: Int64) throws(AccountError) -> Owner {
         var owner = Owner.unknown
         try database.run("SELECT id, seen FROM names WHERE name = ?", .text(name)) { row in
             let (id, age) = (row.integer(0), now - row.integer(1))
-            // A clock that was set back makes times of the future.
+            // After the clock was set back, stored times may lie in the future.
             guard (0..<(id == 0 ? PeerTable.nobodySeconds : PeerTable.nameSeconds)).contains(age) else { return }
             owner = id == 0 ? .nobody : .peer(id)
         }
@@ -154,16 +155,16 @@ final class PeerTable {
         return found
     }
 
-    /// There is one more. Beyond the limit, a hundredth of all go, so that this is seldom.
+    /// Counts one more peer. Beyond the limit, a hundredth of all peers are deleted at once, so that this is rare.
     private func grow() throws(AccountError) {
         if let known = count {
             count = known + 1
         } else {
             try database.run("SELECT count(*) FROM peers") { count = Int($0.integer(0)) }
         }
-        guard let known = count, known > most else { return }
+        guard let known = count, known > limit else { return }
         let oldest = "(SELECT id FROM peers ORDER BY seen LIMIT ?)"
-        let surplus = PeerDatabase.Value.integer(Int64(known - most + most / 100))
+        let surplus = PeerDatabase.Value.integer(Int64(known - limit + limit / 100))
         try database.run("DELETE FROM names WHERE id IN \(oldest)", surplus)
         try database.run("DELETE FROM peers WHERE id IN \(oldest)", surplus)
         count = nil

@@ -4,15 +4,15 @@ import SQLite
 extension AccountSession {
     /// Reads a session file of Telethon, or of Pyrogram and the projects that continue it (Hydrogram, Kurigram): a SQLite database.
     ///
-    /// - Throws: `AccountError`, `notImportable`, also when another program uses the file.
+    /// - Throws: `AccountError`, `notImportable`; also if another program uses the file.
     package init(database path: String) throws(AccountError) {
-        let unknown = AccountError(.notImportable, "\(path) is no session file of Telethon, Pyrogram or Hydrogram")
+        let unknown = AccountError(.notImportable, "\(path) is not a session file of Telethon, Pyrogram or Hydrogram")
         let row: [String: SQLiteValue]?
         do throws(SQLiteError) {
             row = try AccountSession.row(ofDatabase: path)
         } catch {
             switch error.code {
-            case .busy: throw AccountError(.notImportable, "\(path) is in use: end the program that has it open")
+            case .busy: throw AccountError(.notImportable, "\(path) is in use: stop the program that has it open")
             case .cannotOpen: throw AccountError(.notImportable, "\(path) cannot be opened: \(error.reason)")
             default: throw unknown
             }
@@ -38,7 +38,7 @@ extension AccountSession {
     /// is not that of a session file.
     private static func row(ofDatabase path: String) throws(SQLiteError) -> [String: SQLiteValue]? {
         let database = try SQLiteDatabase(path, .readOnly, busyTimeout: .seconds(2))
-        // More than any value of a session file has: a stranger's file must not fill the memory.
+        // No value of a session file is longer; an unknown file must not exhaust the memory.
         database.limitValues(toBytes: 1 << 20)
         var columns: Set<String> = []
         try database.run("SELECT name FROM pragma_table_info('sessions')") { columns.insert($0.text(0)) }

@@ -15,7 +15,7 @@ extension AccountSession {
         } else if let bytes = Base64.decodeForURLs(text), let session = AccountSession(pyrogram: bytes) {
             self = session
         } else {
-            throw AccountError(.notImportable, "this is no session string of Telethon, Pyrogram or Hydrogram")
+            throw AccountError(.notImportable, "this is not a session string of Telethon, Pyrogram or Hydrogram")
         }
     }
 
@@ -47,7 +47,8 @@ extension AccountSession {
             dataCenter: Int(bytes[0]), key: key, isTest: bytes[start] == 1, userID: id > 0 ? id : nil, isBot: last == 1)
     }
 
-    /// The string for Telethon; nil without a key or an IP address, and for a data centre number that does not fit the format.
+    /// The session as a string for Telethon; nil without a key or an IP address, and for a data centre number that does
+    /// not fit the format.
     package var telethonString: String? {
         guard let key, let number = UInt8(exactly: dataCenter), let address = addresses(of: dataCenter).first,
             let host = AccountSession.bytes(address.host)
@@ -84,6 +85,6 @@ extension AccountSession {
 }
 
 extension AuthKey {
-    /// Whether the key was made: other libraries write zeros before a login.
+    /// Is true if the key was made: other libraries write zeros before a login.
     var isMade: Bool { bytes.contains { $0 != 0 } }
 }

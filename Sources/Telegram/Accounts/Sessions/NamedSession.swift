@@ -6,15 +6,15 @@ package import Options
 package import Stage
 import TL
 
-/// A session by its name: where its files are, and how it is used.
+/// A session by name: locates its files, and runs code with its account.
 package struct NamedSession: Sendable {
     package let name: String
     package let store: SessionStore
     let log: Logger
     private let floods: any FloodLedger
 
-    /// How long a process is waited for that has the session and does not share it (yet).
-    private static let patience = Duration.seconds(3)
+    /// The time for which to wait while another process has the session and does not share it (yet).
+    private static let busyTimeout = Duration.seconds(3)
 
     /// - Throws: `AccountError`, `invalidName`; `ToolError`.
     package init(_ name: String, _ runtime: Runtime) throws {
@@ -31,21 +31,21 @@ package struct NamedSession: Sendable {
     var socketPath: String { "\(store.folder)/\(name).sock" }
     var peersPath: String { "\(store.folder)/\(name).peers" }
 
-    /// The process that uses the session now; nil when none does, or it cannot be told.
+    /// The process that uses the session now; nil if there is none, or it is unknown.
     package var user: pid_t? { SessionLock.holder(lockPath) }
 
-    /// Whether it shares the session with others.
+    /// Is true if the process that uses the session shares it.
     package var isShared: Bool { SocketListener.answers(socketPath) }
 
-    /// Runs `body` with the account: through the process that owns the session, or over connections of this one.
+    /// Runs `body` with the account: through the process that owns the session, or over connections of this process.
     ///
     /// - Throws: as `AccountOptions.withAccount`.
     package func withAccount<Value: Sendable>(
         _ options: ConnectionOptions, _ body: @escaping @Sendable (any Account) async throws -> Value
     ) async throws -> Value {
-        // What is wrong with it is said without waiting for whoever uses it.
+        // A faulty session is reported at once, without waiting for the process that uses it.
         _ = try store.load(name)
-        let end = ContinuousClock.now + NamedSession.patience
+        let end = ContinuousClock.now + NamedSession.busyTimeout
         while true {
             if isShared { return try await withOwner(options, body) }
             switch try SessionLock.attempt(lockPath) {
@@ -64,7 +64,7 @@ package struct NamedSession: Sendable {
     private func withOwner<Value: Sendable>(
         _ options: ConnectionOptions, _ body: @escaping @Sendable (any Account) async throws -> Value
     ) async throws -> Value {
-        let schema = try await ownersSchema(options)
+        let schema = try await ownerSchema(options)
         let account = RemoteAccount(socketPath, schema: schema)
         return try await running(account.run) {
             try await account.start()
@@ -72,33 +72,34 @@ package struct NamedSession: Sendable {
         }
     }
 
-    /// What the owner was started with, unless something else is asked for.
-    private func ownersSchema(_ options: ConnectionOptions) async throws -> TLSchema {
+    /// Returns the schema that the options name, or else the owner's.
+    private func ownerSchema(_ options: ConnectionOptions) async throws -> TLSchema {
         guard options.layer == nil, options.schema == nil else { return try options.readSchema() }
         let status = try await status()
         if let path = status["schema"]?.string { return try TLSchema(text: try SmallText.read(path, "the schema")) }
         return try TLSchema(layer: (status["layer"]?.int).map { Int($0) } ?? TLSchema.layers[0])
     }
 
-    /// What the owner of the session says of itself and the account.
+    /// Returns the owner's `status`.
     ///
-    /// - Throws: `AccountError`, `timedOut` and others, when there is none.
+    /// - Throws: `AccountError`, `timedOut` among others, if there is no owner.
     package func status() async throws -> JSON {
-        let desk = RemoteAccount(socketPath, schema: try TLSchema())
-        return try await running(desk.run) { try await desk.status() }
+        let account = RemoteAccount(socketPath, schema: try TLSchema())
+        return try await running(account.run) { try await account.status() }
     }
 
-    /// Owns the account, and serves all others who want it, until the shutdown.
+    /// Owns the account, and serves it to other processes until the shutdown.
     ///
-    /// - Throws: `AccountError`, `busy`, when another process uses the session; why the account cannot be used any more.
+    /// - Throws: `AccountError`, `busy`, if another process uses the session; the reason if the account can no longer
+    ///   be used.
     package func own(_ options: ConnectionOptions, until shutdown: Shutdown) async throws {
         _ = try store.load(name)
         guard case .taken(let lock) = try SessionLock.attempt(lockPath) else { throw busy(user) }
         let client = try client(try options.settings())
-        let about: JSONObject = [
+        let statusDetails: JSONObject = [
             "version": .string(tgpipeVersion), "schema": options.schema.map { .string(absolutePath($0)) },
         ]
-        let owner = AccountOwner(account: client, place: self, about: about, log: log)
+        let owner = AccountOwner(account: client, session: self, statusDetails: statusDetails, log: log)
         try await running(client.run) { try await serve(owner, until: shutdown) }
         _ = consume lock
     }
@@ -106,7 +107,7 @@ package struct NamedSession: Sendable {
     private func serve(_ owner: AccountOwner, until shutdown: Shutdown) async throws {
         let (closing, ending) = (Promise<Void>(), Promise<Void>())
         let events = try await owner.account.events()
-        // Calls that are being made at the account's end are still answered.
+        // When the account ends, the calls in flight are still answered.
         @Sendable func endingWithAccount(_ body: () async throws -> Void) async {
             do { try await body() } catch  where !Task.isCancelled {
                 ending.fulfil(.failure(error))
@@ -116,7 +117,7 @@ package struct NamedSession: Sendable {
         try await running({
             await withDiscardingTaskGroup { group in
                 group.addTask { await endingWithAccount { try await owner.account.startPatiently() } }
-                group.addTask { await endingWithAccount { for try await event in events { owner.tell(event) } } }
+                group.addTask { await endingWithAccount { for try await event in events { owner.logEvent(event) } } }
                 group.addTask {
                     await shutdown.wait()
                     closing.fulfil(.success(()))
@@ -130,14 +131,14 @@ package struct NamedSession: Sendable {
         try ending.result?.get()
     }
 
-    /// Removes the session, and what was kept beside it, unless another process uses it.
+    /// Removes the session and its other files, unless another process uses it.
     ///
     /// - Throws: `AccountError`: `notFound`, `sessionIO`, `busy`.
     package func remove() async throws {
         guard store.names().contains(name) else {
-            throw AccountError(.notFound, "there is no session of the name '\(name)'")
+            throw AccountError(.notFound, "there is no session named '\(name)'")
         }
-        let end = ContinuousClock.now + NamedSession.patience
+        let end = ContinuousClock.now + NamedSession.busyTimeout
         while true {
             switch try SessionLock.attempt(lockPath) {
             case .taken(let lock):
@@ -154,7 +155,7 @@ package struct NamedSession: Sendable {
         }
     }
 
-    /// For whoever has the lock: until then another process may change the session.
+    /// Makes the account's client. The caller must hold the lock: without it another process may change the session.
     private func client(_ settings: AccountSettings) throws -> DirectAccount {
         let session = try store.load(name)
         let keeper = SessionKeeper(session, in: store, as: name)
@@ -166,13 +167,13 @@ package struct NamedSession: Sendable {
         let holder = pid.map { "process \($0)" } ?? "another process"
         let advice =
             isShared
-            ? "which shares it with all tools already"
-            : "which does not share it: wait for its end, or let all tools share it with tg-session run \(name)"
+            ? "which shares it with all tools"
+            : "which does not share it: wait until it ends, or stop it and share the session with tg-session run \(name)"
         return AccountError(.busy, "the session '\(name)' is in use by \(holder), \(advice)")
     }
 }
 
-/// Runs `body` while what it needs is kept running, and ends that after it.
+/// Runs `support` while `body` runs, and cancels it afterwards.
 func running<Value: Sendable>(
     _ support: @escaping @Sendable () async -> Void, _ body: @escaping @Sendable () async throws -> Value
 ) async throws -> Value {
@@ -191,7 +192,7 @@ func running<Value: Sendable>(
 }
 
 extension DirectAccount {
-    /// Runs `body` while the connections are kept up.
+    /// Runs `body` while the connections are open.
     func whileRunning<Value: Sendable>(_ body: @escaping @Sendable () async throws -> Value) async throws -> Value {
         try await running(run) { [self] in
             try await start()

@@ -2,13 +2,13 @@ import System
 import MTProto
 import Synchronization
 
-/// A session in use: what is learned about it is kept at once.
+/// A session in use. Each change is saved at once.
 package final class SessionKeeper: Sendable {
     private struct State {
         var session: AccountSession
-        /// nil: nothing is kept (yet).
+        /// The name to save under; nil if the session is not saved (yet).
         var name: String?
-        /// Those who wait for a data centre's key.
+        /// The waiters for a data centre's key.
         var wanted: [Int: Promise<AuthKey>] = [:]
     }
 
@@ -16,13 +16,13 @@ package final class SessionKeeper: Sendable {
     private let state: Mutex<State>
     private let thread = BlockingThread()
 
-    /// - Parameter name: under which it is kept; nil: not before `keep`.
+    /// - Parameter name: the name to save the session under; nil to save nothing before `keep`.
     init(_ session: AccountSession, in store: SessionStore, as name: String?) {
         self.store = store
         state = Mutex(State(session: session, name: name))
     }
 
-    /// For what is known of uploads: parts that are over need not be sent again.
+    /// The folder for the records of uploads, by which an interrupted upload continues.
     var uploadsFolder: String { "\(store.folder)/\(state.withLock { $0.name } ?? "unnamed").uploads" }
 
     var session: AccountSession { state.withLock { $0.session } }
@@ -50,7 +50,7 @@ package final class SessionKeeper: Sendable {
         return isChanged
     }
 
-    /// Waits for the key of a data centre: a connection tells what it has made a moment after it was of use.
+    /// Waits for the key of a data centre: a connection reports a new key a moment after its first use.
     func waitForKey(of dataCenter: Int) async throws {
         let promise = state.withLock { state -> Promise<AuthKey>? in
             guard state.session.keys[dataCenter] == nil else { return nil }
@@ -59,10 +59,12 @@ package final class SessionKeeper: Sendable {
             return promise
         }
         guard let promise else { return }
-        _ = try await within(.seconds(10), "the connection does not tell its key") { try await promise.value() }
+        _ = try await within(.seconds(10), "the connection to Telegram did not create a key in time") {
+            try await promise.value()
+        }
     }
 
-    /// Keeps a session that was only in memory, under a name that nobody has.
+    /// Saves a session that was only in memory.
     ///
     /// - Throws: `AccountError`, `exists`, `localIO`.
     func keep(as name: String, isNew: Bool) async throws {
@@ -70,7 +72,7 @@ package final class SessionKeeper: Sendable {
         try await save(isNew: isNew)
     }
 
-    /// One after the other: the file is that of the last change.
+    /// Saves run one after the other, so the file has the last change.
     func save(isNew: Bool = false) async throws {
         try await thread.run { [self] in
             let (session, name) = state.withLock { ($0.session, $0.name) }

@@ -1,10 +1,10 @@
 import Glibc
 
-/// The right to use a session: one process has it at a time, until it dies.
+/// The lock of a session: one process has it at a time, until it releases it or dies.
 struct SessionLock: ~Copyable {
     enum Attempt: ~Copyable {
         case taken(SessionLock)
-        /// By the process of that number, if it could be told.
+        /// Another process has the lock; its id, if that is known.
         case busy(pid_t?)
     }
 
@@ -14,7 +14,7 @@ struct SessionLock: ~Copyable {
 
     deinit { close(descriptor) }
 
-    /// - Parameter path: of the lock file, which is made when it is not there; its folder must be there.
+    /// - Parameter path: the lock file, which is created if it is missing; its folder must exist.
     /// - Throws: `AccountError`, `localIO`.
     static func attempt(_ path: String) throws(AccountError) -> Attempt {
         let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
@@ -32,7 +32,7 @@ struct SessionLock: ~Copyable {
         return .taken(SessionLock(descriptor))
     }
 
-    /// Who has the lock; nil when nobody does, or it cannot be told.
+    /// Returns the process that has the lock; nil if there is none, or it is unknown.
     static func holder(_ path: String) -> pid_t? {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
         guard descriptor >= 0 else { return nil }

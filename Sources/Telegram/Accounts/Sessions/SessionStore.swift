@@ -26,14 +26,12 @@ package struct SessionStore: Sendable {
         guard isRight, !name.isEmpty, name.utf8.count <= SessionStore.maxNameLength, !name.hasPrefix(".") else {
             throw AccountError(
                 .invalidName,
-                "a session's name has 1 to \(SessionStore.maxNameLength) letters, digits, '-', '_' and '.'")
+                "a session name must have 1 to \(SessionStore.maxNameLength) letters, digits, '-', '_' and '.'")
         }
         return "\(folder)/\(name)\(SessionStore.suffix)"
     }
 
     /// Reads a session.
-    ///
-    /// Deletes a session.
     ///
     /// - Throws: `AccountError`: `notFound`, `exposed`, `damaged`, `otherVersion`, `sessionIO`.
     package func load(_ name: String) throws(AccountError) -> AccountSession {
@@ -42,15 +40,15 @@ package struct SessionStore: Sendable {
         guard descriptor >= 0 else {
             guard errno == ENOENT else { throw .system("unable to read \(path)") }
             throw AccountError(
-                .notFound, "there is no session of the name '\(name)': log in first (tg-session login \(name))")
+                .notFound, "there is no session named '\(name)': log in first (tg-session login \(name))")
         }
         defer { close(descriptor) }
         var status = stat()
         guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG,
             status.st_size <= SessionStore.maxBytes
-        else { throw AccountError(.damaged, "the session file \(path) is no file, or too long for one") }
+        else { throw AccountError(.damaged, "the session file \(path) is not a regular file, or is too large") }
         guard status.st_mode & 0o077 == 0 else {
-            throw AccountError(.exposed, "others may read the session file \(path): chmod 600 \(path)")
+            throw AccountError(.exposed, "other users may read the session file \(path): run chmod 600 \(path)")
         }
         return try SessionFile.session(try SessionStore.read(descriptor, Int(status.st_size), path), path: path)
     }
@@ -91,7 +89,7 @@ package struct SessionStore: Sendable {
             try file.publish(as: path, isNew: isNew)
         } catch {
             if isNew, error.number == EEXIST {
-                throw AccountError(.exists, "there is a session of the name '\(name)' already")
+                throw AccountError(.exists, "a session named '\(name)' exists already")
             }
             throw .system("unable to write \(path)", error.number)
         }
@@ -106,12 +104,12 @@ package struct SessionStore: Sendable {
         sweep(name)
         guard unlink(path) == 0 else {
             guard errno == ENOENT else { throw .system("unable to remove \(path)") }
-            throw AccountError(.notFound, "there is no session of the name '\(name)'")
+            throw AccountError(.notFound, "there is no session named '\(name)'")
         }
         try flush()
     }
 
-    /// The names of all sessions, sorted.
+    /// Returns the names of all sessions, sorted.
     package func names() -> [String] {
         (folderEntries(folder) ?? [])
             .filter { $0.hasSuffix(SessionStore.suffix) && !$0.hasPrefix(".") }

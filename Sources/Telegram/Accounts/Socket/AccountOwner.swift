@@ -5,62 +5,66 @@ import Logging
 import NIOCore
 import Synchronization
 
-/// Serves an account of this process to others of the same user, over a Unix socket with JSON lines: docs/session.md.
+/// Serves an account of this process to other processes of the same user, over a Unix socket with JSON lines
+/// (docs/session.md).
 struct AccountOwner: Sendable {
-    /// At once.
-    static let mostClients = 64
+    /// The largest number of concurrent clients.
+    static let maxClients = 64
 
     let account: DirectAccount
-    let place: NamedSession
-    /// What `status` tells beside what the account knows.
-    let about: JSONObject
+    let session: NamedSession
+    /// Further members of the answer to `status`.
+    let statusDetails: JSONObject
     let log: Logger
 
-    /// Serves until `closing`; what is being called then is finished first.
+    /// Serves clients until `closing` is fulfilled, and finishes the calls in flight.
     ///
-    /// - Throws: `AccountError`, `configuration` or `localIO`, when there can be no socket.
+    /// - Throws: `AccountError`, `configuration` or `localIO`, if the socket cannot be created.
     func serve(until closing: Promise<Void>, onReady: @escaping @Sendable () -> Void) async throws {
-        let listener = try SocketListener(place.socketPath)
+        let listener = try SocketListener(session.socketPath)
         let (clients, arriving) = AsyncStream.makeStream(of: Int32.self)
         BlockingThread.start {
             while let client = listener.next() { arriving.yield(client) }
             arriving.finish()
         }
         onReady()
-        let talking = ConnectionCounter()
+        let connections = ConnectionCounter()
         await withDiscardingTaskGroup { group in
             group.addTask {
-                // Also when the task is cancelled.
+                // `value` throws on cancellation; the listener must stop then too.
                 try? await closing.value()
                 listener.stop()
             }
             for await client in clients {
-                group.addTask { await talk(with: client, talking, until: closing) }
+                group.addTask { await serve(client, connections, until: closing) }
             }
         }
     }
 
-    private func talk(with client: Int32, _ talking: ConnectionCounter, until closing: Promise<Void>) async {
-        let isWelcome = talking.enter(atMost: AccountOwner.mostClients)
-        defer { if isWelcome { talking.leave() } }
+    private func serve(_ client: Int32, _ connections: ConnectionCounter, until closing: Promise<Void>) async {
+        let isAdmitted = connections.enter(limit: AccountOwner.maxClients)
+        defer { if isAdmitted { connections.leave() } }
         do {
             let channel = try await OwnerSocket.channel(client)
-            let gone = Promise<Void>()
-            channel.channel.closeFuture.whenComplete { _ in gone.fulfil(.success(())) }
+            let disconnected = Promise<Void>()
+            channel.channel.closeFuture.whenComplete { _ in disconnected.fulfil(.success(())) }
             try await channel.executeThenClose { inbound, outbound in
-                guard isWelcome else {
-                    let error = AccountError(.tooMuch, "the session's owner has too many clients already")
+                guard isAdmitted else {
+                    let error = AccountError(
+                        .tooMuch,
+                        "the session's owner has \(AccountOwner.maxClients) clients already: try again when one has ended"
+                    )
                     return try await outbound.write(OwnerResponse.failure(nil, error))
                 }
-                await OwnerConnection(self, outbound, gone).run(inbound, until: closing)
+                await OwnerConnection(self, outbound, disconnected).run(inbound, until: closing)
             }
         } catch {
-            log.debug("a client of the session is gone: \(error)")
+            log.debug("a client of the session has disconnected: \(error)")
         }
     }
 
-    /// What happens to the account, for the log.
-    func tell(_ event: AccountEvent) {
+    /// Logs a change of the connection to Telegram.
+    func logEvent(_ event: AccountEvent) {
         switch event {
         case .ready: log.notice("connected to Telegram", metadata: ["user": "\(account.userID)"])
         case .waiting(let reason): log.warning("no connection to Telegram: \(reason)")
@@ -68,26 +72,26 @@ struct AccountOwner: Sendable {
         }
     }
 
-    /// What the owner says of itself and the account.
+    /// The answer to `status`: the owner's process, and its account.
     var status: JSON {
-        let session = account.keeper.session
+        let stored = account.keeper.session
         var status: JSONObject = [
-            "name": .string(place.name), "pid": .integer(Int64(getpid())), "user_id": .integer(account.userID),
-            "bot": .bool(account.isBot), "dc": .integer(Int64(session.dataCenter)), "test": .bool(session.isTest),
+            "name": .string(session.name), "pid": .integer(Int64(getpid())), "user_id": .integer(account.userID),
+            "bot": .bool(account.isBot), "dc": .integer(Int64(stored.dataCenter)), "test": .bool(stored.isTest),
             "layer": .integer(Int64(account.settings.layer)),
         ]
-        for member in about.members { status[member.key] = member.value }
+        for member in statusDetails.members { status[member.key] = member.value }
         return .object(status)
     }
 }
 
-/// How many there are.
+/// Counts the connected clients.
 final class ConnectionCounter: Sendable {
     private let value = Mutex(0)
 
-    func enter(atMost most: Int) -> Bool {
+    func enter(limit: Int) -> Bool {
         value.withLock { value in
-            guard value < most else { return false }
+            guard value < limit else { return false }
             value += 1
             return true
         }
@@ -96,7 +100,7 @@ final class ConnectionCounter: Sendable {
     func leave() { value.withLock { $0 -= 1 } }
 }
 
-/// Runs both until one of them ends, and then ends the other.
+/// Runs both closures until one of them returns, and cancels the other.
 func first(_ one: @escaping @Sendable () async -> Void, or other: @escaping @Sendable () async -> Void) async {
     await withTaskGroup(of: Void.self) { group in
         group.addTask { await one() }

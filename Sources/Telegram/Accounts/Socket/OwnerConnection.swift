@@ -3,27 +3,28 @@ import NIOCore
 import Synchronization
 import System
 
-/// One client of an owner: its requests, side by side, and their answers.
+/// Serves one client of an owner: answers its requests, which run concurrently.
 final class OwnerConnection: Sendable {
-    /// Of one client, at once.
-    static let mostRequests = 256
-    /// A client that takes nothing for so long is gone.
-    static let patience = Duration.seconds(30)
+    /// The largest number of concurrent requests of one client.
+    static let maxRequests = 256
+    /// A client that does not read for this long is disconnected.
+    static let writeTimeout = Duration.seconds(30)
 
     private let owner: AccountOwner
     private let outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>
-    /// Fulfilled when the client is gone.
-    private let gone: Promise<Void>
+    /// Fulfilled when the client has disconnected.
+    private let disconnected: Promise<Void>
     private let jobs = BackgroundTasks()
     private let writes = PendingWrites()
     /// The requests in flight; each ends early, with the reason, when its promise fails.
     private let requests = Mutex<[Int64: (stop: Promise<Void>, isEndless: Bool)]>([:])
 
-    init(_ owner: AccountOwner, _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>, _ gone: Promise<Void>) {
-        (self.owner, self.outbound, self.gone) = (owner, outbound, gone)
+    init(_ owner: AccountOwner, _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>, _ disconnected: Promise<Void>) {
+        (self.owner, self.outbound, self.disconnected) = (owner, outbound, disconnected)
     }
 
-    /// Until the client has ended its input and has all answers, is gone, or the owner ends.
+    /// Returns when the client has ended its input and has received all answers, when it disconnects, or when the owner
+    /// ends.
     func run(_ inbound: NIOAsyncChannelInboundStream<ByteBuffer>, until closing: Promise<Void>) async {
         await first {
             await withDiscardingTaskGroup { group in
@@ -35,13 +36,14 @@ final class OwnerConnection: Sendable {
             }
         } or: {
             await first(
-                { try? await self.gone.value() }, or: { await self.writes.waitUntilStuck(OwnerConnection.patience) })
+                { try? await self.disconnected.value() },
+                or: { await self.writes.waitUntilStuck(OwnerConnection.writeTimeout) })
         }
     }
 
-    /// No more requests; what would never end by itself ends.
+    /// Accepts no more requests, and ends those that have no end of their own.
     private func finish() {
-        let reason = AccountError(.ownerGone, "the session's owner ends")
+        let reason = AccountError(.ownerGone, "the session's owner is shutting down")
         for request in requests.withLock({ $0 }).values where request.isEndless {
             request.stop.fulfil(.failure(reason))
         }
@@ -64,7 +66,7 @@ final class OwnerConnection: Sendable {
         var id: Int64?
         do {
             guard let json = try? JSON(parsing: line) else {
-                throw AccountError(.socketProtocol, "a request has to be a line of JSON")
+                throw AccountError(.socketProtocol, "a request must be a line of JSON")
             }
             id = json["id"]?.int
             let request = try OwnerRequest(json)
@@ -82,10 +84,12 @@ final class OwnerConnection: Sendable {
         let isEndless = if case .events = request.kind { true } else { false }
         let refusal = requests.withLock { requests -> AccountError? in
             guard requests[request.id] == nil else {
-                return AccountError(.socketProtocol, "the id \(request.id) is in use")
+                return AccountError(.socketProtocol, "the id \(request.id) belongs to a request in flight: use another")
             }
-            guard requests.count < OwnerConnection.mostRequests else {
-                return AccountError(.tooMuch, "more than \(OwnerConnection.mostRequests) requests at once")
+            guard requests.count < OwnerConnection.maxRequests else {
+                return AccountError(
+                    .tooMuch,
+                    "this client has \(OwnerConnection.maxRequests) requests in flight already: wait for an answer")
             }
             requests[request.id] = (Promise(), isEndless)
             return nil
@@ -111,44 +115,44 @@ final class OwnerConnection: Sendable {
         }
     }
 
-    /// A client that does not take it is gone.
+    /// Sends a line. If that fails, the client counts as disconnected.
     private func send(_ line: ByteBuffer) async {
         do {
             try await writes.during { try await outbound.write(line) }
         } catch {
-            gone.fulfil(.success(()))
+            disconnected.fulfil(.success(()))
         }
     }
 
-    /// nil: everything was said already.
+    /// Carries out a request. Returns its last line, or nil if there is none to send.
     private func result(of request: OwnerRequest) async throws -> ByteBuffer? {
         let (id, account) = (request.id, owner.account)
         switch request.kind {
         case .call(let method, let parameters):
-            return try await telling(id) { tell in
+            return try await sendingProgress(id) { send in
                 var options = CallOptions()
                 (options.deadline, options.longestWait) = (request.deadline, request.longestWait)
-                options.onWait = { tell(OwnerResponse.waiting(id, $0)) }
+                options.onWait = { send(OwnerResponse.waiting(id, $0)) }
                 return OwnerResponse.line(id, "result", try await account.call(method, parameters, options))
             }
         case .upload(let path, let key):
-            return try await telling(id) { tell in
-                let file = try await account.upload(path, key: key) { tell(OwnerConnection.progress(id, $0)) }
+            return try await sendingProgress(id) { send in
+                let file = try await account.upload(path, key: key) { send(OwnerConnection.progress(id, $0)) }
                 return OwnerResponse.line(id, "result", file)
             }
         case .download(let file, let path):
-            return try await telling(id) { tell in
-                try await account.download(file, to: path) { tell(OwnerConnection.progress(id, $0)) }
+            return try await sendingProgress(id) { send in
+                try await account.download(file, to: path) { send(OwnerConnection.progress(id, $0)) }
                 return OwnerResponse.line(id, "result", true)
             }
         case .events:
-            try await tellEvents(id)
+            try await sendEvents(id)
             return nil
         case .peer(let peer): return OwnerResponse.line(id, "result", try await account.peer(peer) ?? .null)
         case .status: return OwnerResponse.line(id, "result", owner.status)
         case .cancel(let other):
             let stop = requests.withLock { $0[other]?.stop }
-            stop?.fulfil(.failure(AccountError(.cancelled, "the request was given up")))
+            stop?.fulfil(.failure(AccountError(.cancelled, "the request was cancelled by the client")))
             return OwnerResponse.line(id, "result", .bool(stop != nil))
         }
     }
@@ -157,22 +161,23 @@ final class OwnerConnection: Sendable {
         OwnerResponse.line(id, "progress", .integer(bytes))
     }
 
-    /// Runs `body`, and sends what it tells meanwhile: of what comes faster than the client takes it, the newest.
-    private func telling(
+    /// Runs `body`, and sends its messages meanwhile. If they come faster than the client reads them, only the newest
+    /// is sent.
+    private func sendingProgress(
         _ id: Int64, _ body: @escaping @Sendable (@escaping @Sendable (ByteBuffer) -> Void) async throws -> ByteBuffer
     ) async throws -> ByteBuffer {
-        let (told, telling) = AsyncStream.makeStream(of: ByteBuffer.self, bufferingPolicy: .bufferingNewest(1))
+        let (messages, adding) = AsyncStream.makeStream(of: ByteBuffer.self, bufferingPolicy: .bufferingNewest(1))
         async let sent: Void = {
-            for await line in told { await self.send(line) }
+            for await line in messages { await self.send(line) }
         }()
-        defer { telling.finish() }
-        let result = try await body { telling.yield($0) }
-        telling.finish()
+        defer { adding.finish() }
+        let result = try await body { adding.yield($0) }
+        adding.finish()
         await sent
         return result
     }
 
-    private func tellEvents(_ id: Int64) async throws {
+    private func sendEvents(_ id: Int64) async throws {
         let events = try await owner.account.events()
         await send(OwnerResponse.line(id, "result", true))
         for try await event in events { await send(OwnerResponse.event(id, event)) }

@@ -1,9 +1,9 @@
 import JSON
 import NIOCore
 
-/// Lines from an owner to a client: the request's id, and one more member.
+/// Encodes the lines from an owner to a client: the request's id, and one more member.
 enum OwnerResponse {
-    /// A result that is JSON text already is not read again.
+    /// Encodes a value that is JSON text already, without parsing it.
     static func line(_ id: Int64?, _ key: String, _ text: [UInt8]) -> ByteBuffer {
         var buffer = ByteBuffer()
         buffer.reserveCapacity(text.count + 64)
@@ -37,14 +37,14 @@ enum OwnerResponse {
     }
 }
 
-/// A line of an owner, read without making a tree of what may be long.
+/// A line from an owner. Its value, which may be long, is not parsed.
 struct OwnerResponseLine {
     let id: Int64
     let key: String
-    /// JSON text.
+    /// The value, as JSON text.
     let value: ArraySlice<UInt8>
 
-    /// nil for what is no such line.
+    /// Returns nil if the bytes are not such a line.
     init?(_ line: [UInt8]) {
         let start = Array(#"{"id":"#.utf8)
         guard line.starts(with: start), line.last == UInt8(ascii: "}") else { return nil }
@@ -64,7 +64,7 @@ struct OwnerResponseLine {
 
     var json: JSON? { try? JSON(parsing: Array(value)) }
 
-    /// nil for another kind of line.
+    /// The line's event; nil if its value is not an event.
     var event: AccountEvent? {
         let updates = Array(#"{"type":"updates","updates":"#.utf8)
         if value.starts(with: updates) { return .updates(Array(value.dropFirst(updates.count).dropLast())) }

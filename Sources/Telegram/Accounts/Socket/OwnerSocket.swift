@@ -1,20 +1,20 @@
 import NIOCore
 import NIOPosix
 
-/// The Unix socket at which the owner of a session is spoken to.
+/// Opens connections on the Unix socket between a session's owner and its clients.
 enum OwnerSocket {
     /// One thread for all sockets of a program.
     static let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-    /// Of requests.
+    /// The longest line that an owner accepts.
     static let maxRequestBytes = 8 << 20
-    /// Of answers: as long as JSON is made of one result, and what is around it.
+    /// The longest line that a client accepts: the limit of one result's JSON, and room for its envelope.
     static let maxAnswerBytes = 65 << 20
 
     typealias Channel = NIOAsyncChannel<ByteBuffer, ByteBuffer>
 
-    /// A connection that was taken. Owned from here on.
+    /// Wraps an accepted connection, and takes ownership of the descriptor.
     static func channel(_ descriptor: Int32) async throws -> Channel {
-        // A script may end its input and wait for the answers.
+        // A script may close its input and still wait for the answers.
         try await ClientBootstrap(group: group).channelOption(.allowRemoteHalfClosure, value: true)
             .withConnectedSocket(descriptor, channelInitializer: wrap)
     }

@@ -3,18 +3,18 @@ import NIOCore
 import Synchronization
 import System
 
-/// Requests to an owner that have no answer yet, whichever connection they go over.
+/// Holds the requests to an owner that have no answer yet, across reconnections.
 final class PendingRequests: Sendable {
-    /// At once; the owner takes no more of one client.
-    static let most = OwnerConnection.mostRequests - 4
+    /// The largest number of concurrent requests; an owner's limit per client, less some room for cancellations.
+    static let maxRequests = OwnerConnection.maxRequests - 4
 
     private struct Pending {
         let line: ByteBuffer
         let isRepeatable: Bool
         var isSent: Bool
-        /// Everything but the result and errors.
-        let told: @Sendable (OwnerResponseLine) -> Void
-        /// nil: for what has no one answer.
+        /// Receives each line but the result and errors.
+        let onMessage: @Sendable (OwnerResponseLine) -> Void
+        /// Fulfilled by the result or an error; nil for a subscription, which has no single answer.
         let answer: Promise<[UInt8]>?
     }
 
@@ -22,67 +22,77 @@ final class PendingRequests: Sendable {
         var pending: [Int64: Pending] = [:]
         var next: Int64 = 0
         var send: (@Sendable (ByteBuffer) -> Void)?
-        /// Sent on each connection anew.
-        var standing: (text: [UInt8], told: @Sendable (OwnerResponseLine) -> Void)?
+        /// The subscription, sent anew on each connection.
+        var subscription: (text: [UInt8], onMessage: @Sendable (OwnerResponseLine) -> Void)?
         var isClosed = false
-        /// Whether the owner has answered anything on this connection.
+        /// Is true if the owner has sent anything on this connection.
         var isAnswered = false
     }
 
     private let state = Mutex(State())
 
-    /// - Parameter isRepeatable: may be sent to the next owner, too, when the one before has not answered.
+    /// - Parameter isRepeatable: whether the request may be sent to the next owner if the previous one ended without an
+    ///   answer.
     /// - Returns: JSON text of the result.
-    /// - Throws: what the owner answers; `AccountError`, `ownerGone`, `tooLarge` or `tooMuch`.
+    /// - Throws: the owner's error; `AccountError`, `ownerGone`, `timedOut`, `tooLarge` or `tooMuch`.
     func ask(
         _ request: JSONObject, within limit: Duration, isRepeatable: Bool,
-        told: @escaping @Sendable (OwnerResponseLine) -> Void
+        onMessage: @escaping @Sendable (OwnerResponseLine) -> Void
     ) async throws -> [UInt8] {
         let answer = Promise<[UInt8]>()
         let text = JSON.object(request).bytes
-        // With room for the id.
+        // The id still has to fit.
         guard text.count < OwnerSocket.maxRequestBytes - 32 else {
             throw AccountError(
-                .tooLarge, "a request to the session's owner has \(OwnerSocket.maxRequestBytes >> 20) MiB at most")
+                .tooLarge, "a request to the session's owner may have at most \(OwnerSocket.maxRequestBytes >> 20) MiB")
         }
-        guard let id = state.withLock({ PendingRequests.add(text, isRepeatable, told, answer, &$0) }) else {
-            throw AccountError(.tooMuch, "more than \(PendingRequests.most) requests to the session's owner at once")
+        guard let id = state.withLock({ PendingRequests.add(text, isRepeatable, onMessage, answer, &$0) }) else {
+            throw AccountError(
+                .tooMuch,
+                "\(PendingRequests.maxRequests) requests to the session's owner are in flight already: wait for an answer"
+            )
         }
         do {
-            return try await within(limit, "the session's owner does not answer: is tg-session run still there?") {
+            return try await within(
+                limit, "the session's owner does not answer: check that tg-session run is still running"
+            ) {
                 try await answer.value()
             }
         } catch {
-            if answer.result == nil { withdraw(id) }
+            if answer.result == nil { cancel(id) }
             throw error
         }
     }
 
-    /// Asks for what has no end: now, and on each connection that follows.
-    func keepAsking(_ request: JSONObject, told: @escaping @Sendable (OwnerResponseLine) -> Void) {
+    /// Sends a request that has no end: now, and on each later connection.
+    func subscribe(_ request: JSONObject, onMessage: @escaping @Sendable (OwnerResponseLine) -> Void) {
         let text = JSON.object(request).bytes
         state.withLock { state in
-            state.standing = (text, told)
-            if state.send != nil { _ = PendingRequests.add(text, false, told, nil, &state) }
+            state.subscription = (text, onMessage)
+            if state.send != nil { _ = PendingRequests.add(text, false, onMessage, nil, &state) }
         }
     }
 
-    /// - Parameter text: an object that is not empty.
+    /// Adds a request, and sends it if there is a connection.
+    ///
+    /// - Parameter text: a JSON object with at least one member.
+    ///
+    /// - Returns: the request's id; nil if there are too many requests, or after `close`.
     private static func add(
-        _ text: [UInt8], _ isRepeatable: Bool, _ told: @escaping @Sendable (OwnerResponseLine) -> Void,
+        _ text: [UInt8], _ isRepeatable: Bool, _ onMessage: @escaping @Sendable (OwnerResponseLine) -> Void,
         _ answer: Promise<[UInt8]>?, _ state: inout State
     ) -> Int64? {
-        guard !state.isClosed, state.pending.count < most else { return nil }
+        guard !state.isClosed, state.pending.count < maxRequests else { return nil }
         state.next += 1
         let line = ByteBuffer(bytes: Array("{\"id\":\(state.next),".utf8) + text.dropFirst() + [UInt8(ascii: "\n")])
         state.pending[state.next] = Pending(
-            line: line, isRepeatable: isRepeatable, isSent: state.send != nil, told: told, answer: answer)
+            line: line, isRepeatable: isRepeatable, isSent: state.send != nil, onMessage: onMessage, answer: answer)
         state.send?(line)
         return state.next
     }
 
-    /// Nobody waits for it any more.
-    private func withdraw(_ id: Int64) {
+    /// Cancels a request whose caller no longer waits.
+    private func cancel(_ id: Int64) {
         state.withLock { state in
             guard let pending = state.pending.removeValue(forKey: id), pending.isSent else { return }
             state.next += 1
@@ -90,7 +100,7 @@ final class PendingRequests: Sendable {
         }
     }
 
-    /// There is a connection: what waits is sent.
+    /// Sends all waiting requests over a new connection.
     func connected(_ send: @escaping @Sendable (ByteBuffer) -> Void) {
         state.withLock { state in
             state.send = send
@@ -99,13 +109,15 @@ final class PendingRequests: Sendable {
                 state.pending[id]?.isSent = true
                 send(pending.line)
             }
-            if let standing = state.standing {
-                _ = PendingRequests.add(standing.text, false, standing.told, nil, &state)
+            if let subscription = state.subscription {
+                _ = PendingRequests.add(subscription.text, false, subscription.onMessage, nil, &state)
             }
         }
     }
 
-    /// - Returns: whether the owner has answered anything.
+    /// Fails the requests that must not be sent twice; the others wait for the next connection.
+    ///
+    /// - Returns: whether the owner has sent anything on the lost connection.
     func disconnected() -> Bool {
         let (lost, isAnswered) = state.withLock { state in
             state.send = nil
@@ -120,7 +132,7 @@ final class PendingRequests: Sendable {
             return (lost, state.isAnswered)
         }
         fail(
-            lost, "the session's owner ended before it answered: whether the call was carried out is not known")
+            lost, "the session's owner ended before it answered: the call may or may not have been carried out")
         return isAnswered
     }
 
@@ -130,16 +142,16 @@ final class PendingRequests: Sendable {
             defer { state.pending = [:] }
             return state.pending.values.compactMap(\.answer)
         }
-        fail(all, "the connection to the session's owner was ended")
+        fail(all, "the connection to the session's owner was closed")
     }
 
     private func fail(_ answers: [Promise<[UInt8]>], _ reason: String) {
         for answer in answers { answer.fulfil(.failure(AccountError(.ownerGone, reason))) }
     }
 
-    /// A line of the owner. One that makes no sense, or for which nobody waits, is passed over.
-    func take(_ bytes: [UInt8]) {
-        guard let line = OwnerResponseLine(bytes) else { return takeRefusal(bytes) }
+    /// Handles a line from the owner. A malformed line, and one for which no request waits, is ignored.
+    func receive(_ bytes: [UInt8]) {
+        guard let line = OwnerResponseLine(bytes) else { return receiveRefusal(bytes) }
         let isEnd = line.key == "result" || line.key == "error"
         let pending = state.withLock { state -> Pending? in
             state.isAnswered = true
@@ -148,7 +160,7 @@ final class PendingRequests: Sendable {
             return pending
         }
         guard let pending else { return }
-        guard isEnd, let answer = pending.answer else { return pending.told(line) }
+        guard isEnd, let answer = pending.answer else { return pending.onMessage(line) }
         if line.key == "result" {
             answer.fulfil(.success(Array(line.value)))
         } else {
@@ -156,8 +168,8 @@ final class PendingRequests: Sendable {
         }
     }
 
-    /// The owner does not want this connection: nothing that was sent over it will be answered.
-    private func takeRefusal(_ bytes: [UInt8]) {
+    /// Handles the owner's refusal of the whole connection: none of the requests sent over it will be answered.
+    private func receiveRefusal(_ bytes: [UInt8]) {
         guard bytes.starts(with: #"{"id":null,"error":"#.utf8), let error = (try? JSON(parsing: bytes))?["error"] else {
             return
         }

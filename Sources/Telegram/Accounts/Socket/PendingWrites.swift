@@ -1,7 +1,7 @@
 import Synchronization
 
-/// The writes to one client that it has not taken yet. One timer watches over all of them: one each would stay in memory until its time
-/// is over, however soon the write is done.
+/// The writes to one client that have not completed. One timer watches all of them: a timer for each would stay in
+/// memory until it expires, even if the write completes at once.
 final class PendingWrites: Sendable {
     private struct State {
         var next = 0
@@ -20,11 +20,11 @@ final class PendingWrites: Sendable {
         try await write()
     }
 
-    /// Returns when a write has waited for so long, or the task is cancelled.
-    func waitUntilStuck(_ patience: Duration) async {
+    /// Returns when a write has waited for the time limit, or the task is cancelled.
+    func waitUntilStuck(_ limit: Duration) async {
         while !Task.isCancelled {
             let oldest = state.withLock { $0.begun.values.min() }
-            let left = patience - (oldest.map { .now - $0 } ?? .zero)
+            let left = limit - (oldest.map { .now - $0 } ?? .zero)
             guard left > .zero else { return }
             try? await Task.sleep(for: left)
         }

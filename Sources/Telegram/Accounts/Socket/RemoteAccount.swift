@@ -4,34 +4,35 @@ import Synchronization
 import System
 package import TL
 
-/// An account that another process owns, spoken to over its socket.
+/// An account that another process owns, reached through that process's socket.
 ///
-/// Somebody must be in `run` all the time. When the owner ends, calls wait for the next one up to their deadline.
+/// `run` must be running while the account is used. When the owner ends, calls wait for the next owner up to their
+/// deadline.
 package final class RemoteAccount: Account {
     package let schema: TLSchema
     private let path: String
     private let identity = Mutex((userID: Int64(0), isBot: false))
     private let hub = EventHub()
-    private let desk = PendingRequests()
-    /// How often listening has begun: nil until somebody wants to.
-    private let listenings = Mutex<Int?>(nil)
+    private let requests = PendingRequests()
+    /// The number of times that the owner has confirmed the subscription to events; nil before the first listener.
+    private let confirmations = Mutex<Int?>(nil)
 
-    /// - Parameter schema: that of the owner, as its `status` tells.
+    /// - Parameter schema: the owner's schema; see its `status`.
     init(_ path: String, schema: TLSchema) { (self.path, self.schema) = (path, schema) }
 
     package var userID: Int64 { identity.withLock { $0.userID } }
     package var isBot: Bool { identity.withLock { $0.isBot } }
 
-    /// Learns who the account is.
+    /// Requests the account's identity.
     ///
-    /// - Throws: `AccountError`, `configuration`, when the owner speaks another layer.
+    /// - Throws: `AccountError`, `configuration`, if the owner uses another layer.
     func start() async throws {
         let status = try await status()
         identity.withLock { $0 = (status["user_id"]?.int ?? 0, status["bot"] == true) }
         if let layer = status["layer"]?.int, let own = schema.layer, layer != Int64(own) {
             throw AccountError(
                 .configuration,
-                "the session's owner (process \(status["pid"]?.int ?? 0)) speaks layer \(layer), not \(own): leave out --layer and --schema, or start the owner with them"
+                "the session's owner (process \(status["pid"]?.int ?? 0)) uses layer \(layer), not \(own): omit --layer and --schema, or start the owner with them"
             )
         }
     }
@@ -45,12 +46,12 @@ package final class RemoteAccount: Account {
             "method": .string(method), "params": .object(parameters), "deadline": .number(options.deadline.seconds),
         ]
         if options.longestWait > .zero { request["longest_wait"] = .number(options.longestWait.seconds) }
-        // Whether a call was carried out when its owner died is not known. Those that change nothing, and those that Telegram knows
-        // again by their random number, may be made twice.
+        // If the owner dies, it is unknown whether the call was carried out. Two kinds of call may be repeated: those
+        // that change nothing, and those with a random_id, by which Telegram recognises a repetition.
         let isRepeatable =
             parameters["random_id"] != nil || method.split(separator: ".").last?.hasPrefix("get") == true
         let limit = options.deadline + options.longestWait + .seconds(5)
-        return try await desk.ask(request, within: limit, isRepeatable: isRepeatable) { line in
+        return try await requests.ask(request, within: limit, isRepeatable: isRepeatable) { line in
             if line.key == "waiting", let wait = line.json.flatMap(FloodWait.init(json:)) { options.onWait?(wait) }
         }
     }
@@ -66,9 +67,9 @@ package final class RemoteAccount: Account {
         _ = try await transfer(["download": .object(download)], onProgress)
     }
 
-    /// A file may take long; what it must not do is stand still, which the owner sees to.
+    /// A transfer may take long. The owner ends one that makes no progress.
     private func transfer(_ request: JSONObject, _ onProgress: @escaping TransferProgress) async throws -> JSON {
-        let text = try await desk.ask(request, within: .seconds(86_400), isRepeatable: true) { line in
+        let text = try await requests.ask(request, within: .seconds(86_400), isRepeatable: true) { line in
             if line.key == "progress", let bytes = line.json?.int { onProgress(bytes) }
         }
         return try JSON(parsing: text)
@@ -80,14 +81,14 @@ package final class RemoteAccount: Account {
     }
 
     private func ask(_ request: JSONObject, within limit: Duration) async throws -> JSON {
-        try JSON(parsing: await desk.ask(request, within: limit, isRepeatable: true) { _ in })
+        try JSON(parsing: await requests.ask(request, within: limit, isRepeatable: true) { _ in })
     }
 
     // MARK: Events
 
     package func events() async throws -> any AsyncSequence<AccountEvent, any Error> & Sendable {
         let events = try hub.listen()
-        let isFirst = listenings.withLock { count in
+        let isFirst = confirmations.withLock { count in
             defer { count = count ?? 0 }
             return count == nil
         }
@@ -95,20 +96,21 @@ package final class RemoteAccount: Account {
         return events
     }
 
-    /// On this connection, if there is one, and each that follows.
+    /// Subscribes to the owner's events, on this connection and each later one.
     private func listen() {
-        desk.keepAsking(["events": true]) { [hub, weak self] line in
+        requests.subscribe(["events": true]) { [hub, weak self] line in
             switch line.key {
             case "result":
-                let isFirst = self?.listenings.withLock { count in
+                let isFirst = self?.confirmations.withLock { count in
                     count = (count ?? 0) + 1
                     return count == 1
                 }
-                // What happened between two connections was told to nobody.
+                // Events between two connections were lost.
                 if isFirst == false { hub.add(.gap) }
             case "event": if let event = line.event { hub.add(event) }
             case "error":
-                // That the owner ends is no reason to; what Telegram says is.
+                // The end of the owner does not end the events: the next owner continues them. An error of Telegram
+                // does.
                 let error = ErrorCoding.decode(line.json ?? .null)
                 if (error as? AccountError)?.code != .ownerGone { hub.end(error) }
             default: break
@@ -118,35 +120,35 @@ package final class RemoteAccount: Account {
 
     // MARK: The connection
 
-    /// Connects, and connects again, until the task is cancelled.
+    /// Connects and reconnects until the task is cancelled.
     func run() async {
         var backoff = Backoff(first: .milliseconds(20), longest: .seconds(1))
         while !Task.isCancelled {
             do {
                 let channel = try await OwnerSocket.connect(to: path)
-                try await channel.executeThenClose { inbound, outbound in try await converse(inbound, outbound) }
+                try await channel.executeThenClose { inbound, outbound in try await exchangeLines(inbound, outbound) }
             } catch {}
-            // One that answers nothing, or turns clients away, is not to be asked all the time.
-            if desk.disconnected() { backoff.reset() }
+            // The back-off keeps growing while an owner answers nothing or refuses clients.
+            if requests.disconnected() { backoff.reset() }
             if Task.isCancelled { break }
-            hub.add(.waiting("the session's owner is gone: waiting for the next (tg-session run)"))
+            hub.add(.waiting("the session's owner has ended: waiting until tg-session run is started again"))
             try? await Task.sleep(for: backoff.next())
         }
-        desk.close()
+        requests.close()
         hub.end(nil)
     }
 
-    private func converse(
+    private func exchangeLines(
         _ inbound: NIOAsyncChannelInboundStream<ByteBuffer>, _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>
     ) async throws {
         let (unsent, sending) = AsyncStream.makeStream(of: ByteBuffer.self)
-        desk.connected { sending.yield($0) }
+        requests.connected { sending.yield($0) }
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { for await line in unsent { try await outbound.write(line) } }
             group.addTask {
                 var lines = SocketLines(maxLineBytes: OwnerSocket.maxAnswerBytes)
                 for try await buffer in inbound {
-                    for line in try lines.take(buffer) { self.desk.take(line) }
+                    for line in try lines.take(buffer) { self.requests.receive(line) }
                 }
             }
             defer { group.cancelAll() }

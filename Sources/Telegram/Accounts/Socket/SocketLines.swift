@@ -1,7 +1,7 @@
 import JSON
 import NIOCore
 
-/// Cuts what comes over a socket into lines.
+/// Splits the bytes from a socket into lines.
 struct SocketLines: ~Copyable {
     private let maxLineBytes: Int
     private var splitter: LineSplitter
@@ -11,8 +11,8 @@ struct SocketLines: ~Copyable {
         splitter = LineSplitter(maxLineBytes: maxLineBytes, blockBytes: 64 << 10)
     }
 
-    /// - Returns: the lines that are whole now.
-    /// - Throws: `AccountError`, `socketProtocol`, for one that is too long.
+    /// - Returns: the lines that the buffer completes.
+    /// - Throws: `AccountError`, `socketProtocol`, if a line is too long.
     mutating func take(_ buffer: ByteBuffer) throws(AccountError) -> [[UInt8]] {
         var lines: [[UInt8]] = []
         var rest = buffer.readableBytesView
@@ -26,7 +26,7 @@ struct SocketLines: ~Copyable {
         return lines
     }
 
-    /// A last one that was not ended.
+    /// Returns the last line, if it has no line feed.
     mutating func finish() throws(AccountError) -> [[UInt8]] {
         var lines: [[UInt8]] = []
         try collect(splitter.finish(), &lines)

@@ -1,13 +1,13 @@
 import Glibc
 import System
 
-/// Takes connections at a Unix socket that is for its user only.
+/// Accepts connections on a Unix socket that only its user may open.
 final class SocketListener: Sendable {
     private let descriptor: Int32
     private let stopping = Linux.eventCounter()
     private let path: String
 
-    /// - Parameter path: what is there already is replaced.
+    /// - Parameter path: the socket's path; an existing file is replaced.
     /// - Throws: `AccountError`, `configuration` or `localIO`.
     init(_ path: String) throws(AccountError) {
         self.path = path
@@ -22,9 +22,9 @@ final class SocketListener: Sendable {
                 bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) == 0
             }
         }
-        // Until it is listened at, nobody can connect.
+        // No client can connect before `listen`, so the mode is set in time.
         guard isBound, chmod(path, 0o600) == 0, listen(descriptor, 64) == 0 else {
-            let error = AccountError.localIO("unable to listen at \(path)")
+            let error = AccountError.localIO("unable to listen on \(path)")
             close(descriptor)
             throw error
         }
@@ -35,7 +35,7 @@ final class SocketListener: Sendable {
         close(stopping)
     }
 
-    /// nil when the kernel takes no path of that length.
+    /// Returns the address of a path; nil if the path is too long for the kernel.
     static func address(_ path: String) -> sockaddr_un? {
         var address = sockaddr_un()
         guard path.utf8.count < MemoryLayout.size(ofValue: address.sun_path) else { return nil }
@@ -44,7 +44,7 @@ final class SocketListener: Sendable {
         return address
     }
 
-    /// Whether somebody listens there.
+    /// Returns whether a process listens on this path.
     static func answers(_ path: String) -> Bool {
         guard var address = address(path) else { return false }
         let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
@@ -57,7 +57,7 @@ final class SocketListener: Sendable {
         }
     }
 
-    /// The next connection, of a process of this user or the superuser's; others are closed. Blocks.
+    /// Returns the next connection by a process of this user or of root; closes others. Blocks.
     ///
     /// - Returns: nil after `stop`.
     func next() -> Int32? {
@@ -70,7 +70,7 @@ final class SocketListener: Sendable {
             guard watched[1].revents == 0 else { return nil }
             let client = Linux.accept(descriptor)
             guard client >= 0 else {
-                // No descriptors are left: some will be.
+                // The process has no free descriptors; wait until one is closed.
                 if errno == EMFILE || errno == ENFILE { usleep(100_000) }
                 continue
             }
@@ -79,7 +79,8 @@ final class SocketListener: Sendable {
         }
     }
 
-    /// Nobody finds the socket any more. By whoever has the session's lock still: the next owner makes one of the same name.
+    /// Removes the socket, and ends `next`. The caller must still hold the session's lock: the next owner creates a
+    /// socket of the same name.
     func stop() {
         unlink(path)
         var one: UInt64 = 1

@@ -1,4 +1,4 @@
-/// Work that begins while other work goes on, all of it in one task group.
+/// Runs jobs that are added over time, all in one task group.
 final class BackgroundTasks: Sendable {
     typealias Job = @Sendable () async -> Void
 
@@ -7,13 +7,13 @@ final class BackgroundTasks: Sendable {
 
     init() { (jobs, adding) = AsyncStream.makeStream(of: Job.self) }
 
-    /// Begins as soon as somebody is in `run`.
+    /// Adds a job. It starts at once if `run` is running, otherwise when `run` begins.
     func add(_ job: @escaping Job) { adding.yield(job) }
 
-    /// What was begun goes on to its end; nothing more begins.
+    /// Accepts no more jobs; those that were added still run to their end.
     func finish() { adding.finish() }
 
-    /// Until all of it has ended after `finish`, or the task is cancelled, and with it all that goes on.
+    /// Runs the jobs. Returns after `finish` when the last one has ended. Cancellation cancels the jobs.
     func run() async {
         await withDiscardingTaskGroup { group in
             for await job in jobs { group.addTask { await job() } }

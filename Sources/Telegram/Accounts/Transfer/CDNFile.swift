@@ -2,7 +2,7 @@ import Crypto
 import MTProto
 import TL
 
-/// A file that a content delivery network keeps, encrypted: `upload.fileCdnRedirect`.
+/// A file that Telegram has moved to a content delivery network, encrypted: `upload.fileCdnRedirect`.
 ///
 /// Source: https://core.telegram.org/cdn
 struct CDNFile: Sendable {
@@ -14,7 +14,7 @@ struct CDNFile: Sendable {
     private let vector: [UInt8]
     let hashes: [FileHashes.Range]
 
-    /// - Parameter reader: after the constructor.
+    /// - Parameter reader: positioned after the constructor.
     init(_ reader: inout TLReader) throws(TLError) {
         dataCenter = Int(try reader.int())
         token = Array(try reader.bytes())
@@ -22,11 +22,11 @@ struct CDNFile: Sendable {
         vector = Array(try reader.bytes())
         hashes = try FileHashes.read(&reader)
         guard key.count == 32, vector.count == 16 else {
-            throw TLError(.oversized, "a key of another length", offset: reader.offset)
+            throw TLError(.oversized, "a key or an initialisation vector of the wrong length", offset: reader.offset)
         }
     }
 
-    /// `upload.getCdnFile`.
+    /// Returns the request for a piece: `upload.getCdnFile`.
     func request(_ offset: Int64) -> [UInt8] {
         var writer = call(0x395f_69da)
         writer.long(offset)
@@ -34,17 +34,17 @@ struct CDNFile: Sendable {
         return writer.bytes
     }
 
-    /// `upload.getCdnFileHashes`.
+    /// Returns the request for the hashes from an offset on: `upload.getCdnFileHashes`.
     func hashRequest(_ offset: Int64) -> [UInt8] {
         var writer = call(0x91dc_3f31)
         writer.long(offset)
         return writer.bytes
     }
 
-    /// `upload.reuploadCdnFile`.
-    func reuploadRequest(_ wanted: ArraySlice<UInt8>) -> [UInt8] {
+    /// Returns the request that makes Telegram upload the file to the CDN again: `upload.reuploadCdnFile`.
+    func reuploadRequest(_ token: ArraySlice<UInt8>) -> [UInt8] {
         var writer = call(0x9b27_54a8)
-        writer.bytes(wanted)
+        writer.bytes(token)
         return writer.bytes
     }
 
@@ -57,7 +57,7 @@ struct CDNFile: Sendable {
 
     enum Answer {
         case piece([UInt8])
-        /// The file has to be put there again.
+        /// The CDN has lost the file; Telegram must upload it there again, with this token.
         case reupload(ArraySlice<UInt8>)
     }
 
@@ -72,7 +72,7 @@ struct CDNFile: Sendable {
             let counter = (0..<4).map { UInt8(truncatingIfNeeded: block >> (24 - 8 * $0)) }
             StreamCipher(key: key, vector: vector[..<12] + counter).apply(&piece)
             return .piece(piece)
-        default: throw TLError(.unexpectedConstructor, "no piece of a file", offset: 0)
+        default: throw TLError(.unexpectedConstructor, "not a piece of a file", offset: 0)
         }
     }
 }

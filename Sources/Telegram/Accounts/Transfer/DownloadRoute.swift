@@ -1,17 +1,18 @@
 import JSON
 import TL
 
-/// Where the pieces of a file are asked for, which changes while it is downloaded: Telegram names another data centre, hands over to
-/// the CDN, or wants a new file reference.
+/// Knows where the pieces of a file are requested. That can change during a download: Telegram redirects to another
+/// data centre or to its CDN, or demands a new file reference.
 actor DownloadRoute {
-    /// How to ask at this moment.
+    /// How a piece is requested at this moment.
     struct Step: Sendable {
-        /// Counts the changes: who was refused on an old step has only to look again.
+        /// Counts the changes of the route. A request that failed by an older step only needs to be repeated by the
+        /// current one.
         let number: Int
         let dataCenter: Int
-        /// `upload.getFile` as TL bytes, with an offset and a limit at its end that are put in for each piece.
+        /// `upload.getFile` as TL bytes. It ends with offset and limit, which are replaced for each piece.
         let template: [UInt8]
-        /// What the CDN is asked for, and how its answers are checked.
+        /// The file at the CDN, and the hashes that check its pieces; nil while Telegram itself serves the file.
         var cdn: (file: CDNFile, hashes: FileHashes)?
     }
 
@@ -22,7 +23,7 @@ actor DownloadRoute {
     private var isRefreshing = false
     private var waiting: [CheckedContinuation<Void, Never>] = []
 
-    /// - Throws: `TLError`, when the location is none.
+    /// - Throws: `TLError`, if the location is not an `InputFileLocation`.
     init(_ file: RemoteFile, _ host: any TransferHost, _ call: PieceCall) throws {
         (self.file, self.host, self.call) = (file, host, call)
         step = try DownloadRoute.direct(0, file, host.schema)
@@ -36,31 +37,31 @@ actor DownloadRoute {
         return Step(number: number, dataCenter: file.dataCenter, template: template.bytes)
     }
 
-    /// The file is in another data centre.
+    /// Continues in another data centre, which has the file.
     func move(to dataCenter: Int, after number: Int) throws {
         guard number == step.number else { return }
         file.dataCenter = dataCenter
         step = try DownloadRoute.direct(number + 1, file, host.schema)
     }
 
-    /// The CDN has the file.
+    /// Continues at the CDN.
     func redirect(_ cdn: CDNFile, after number: Int) {
         guard number == step.number else { return }
         let (call, dataCenter) = (call, step.dataCenter)
         let hashes = FileHashes(known: cdn.hashes) { offset in
-            try await call(cdn.hashRequest(offset), at: .dataCenter(dataCenter), line: 0)
+            try await call(cdn.hashRequest(offset), at: .dataCenter(dataCenter), connection: 0)
         }
         step = Step(
             number: number + 1, dataCenter: dataCenter, template: step.template, cdn: (cdn, hashes))
     }
 
-    /// The CDN does not know the file any more.
+    /// Continues at Telegram itself, because the CDN no longer knows the file.
     func leaveCDN(after number: Int) throws {
         guard number == step.number else { return }
         step = try DownloadRoute.direct(number + 1, file, host.schema)
     }
 
-    /// Gets a new file reference, once for all who were refused.
+    /// Gets a new file reference. Concurrent callers share one request.
     ///
     /// - Throws: `AccountError`, `referenceLost`.
     func refresh(after number: Int) async throws {
@@ -78,7 +79,9 @@ actor DownloadRoute {
         let host = host
         guard let fresh = try await file.refreshed({ try await host.call($0, $1, CallOptions()) }) else {
             throw AccountError(
-                .referenceLost, "Telegram does not hand out the file any more: the message that it came with is gone")
+                .referenceLost,
+                "the file can no longer be downloaded: its file reference has expired, and its message no longer exists"
+            )
         }
         file.location = fresh.location
         step = try DownloadRoute.direct(number + 1, file, host.schema)

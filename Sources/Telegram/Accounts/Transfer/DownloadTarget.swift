@@ -2,8 +2,8 @@ import JSON
 import Glibc
 import System
 
-/// Where a file that is being downloaded goes: `PATH.part`, with `PATH.part.map` beside it that says which pieces are there, and in the
-/// end PATH.
+/// Writes a download to `PATH.part`, records the finished pieces in `PATH.part.map`, and in the end renames the first
+/// to PATH.
 final class DownloadTarget: Sendable {
     private static let secondsKept: Int64 = 30 * 86400
 
@@ -11,10 +11,10 @@ final class DownloadTarget: Sendable {
     private let partPath: String
     private let descriptor: Int32
     private let log: PieceLog
-    /// Pieces that need not be asked for.
+    /// The pieces that an earlier attempt has written.
     let done: Set<Int>
 
-    /// Blocks.
+    /// Opens the files, and continues an earlier attempt if there is one. Blocks.
     ///
     /// - Throws: `AccountError`.
     init(_ path: String, identity: JSONObject) throws(AccountError) {
@@ -26,7 +26,10 @@ final class DownloadTarget: Sendable {
             guard
                 let mine = try PieceLog(
                     partPath + ".map", identity: identity, secondsKept: DownloadTarget.secondsKept, details: [:])
-            else { throw AccountError(.localIO, "another program is downloading to \(path)") }
+            else {
+                throw AccountError(
+                    .localIO, "another program is downloading to \(path): wait for it, or choose another file name")
+            }
             log = mine
         } catch {
             close(descriptor)
@@ -41,13 +44,13 @@ final class DownloadTarget: Sendable {
 
     deinit { close(descriptor) }
 
-    /// Of the pieces that are done, of a file of this size.
+    /// Returns the bytes in the finished pieces of a file of this size.
     func doneBytes(of sizeBytes: Int64?) -> Int64 {
         let piece = Int64(TransferSettings.pieceBytes)
         return done.reduce(0) { $0 + min(piece, max(0, (sizeBytes ?? .max) - Int64($1) * piece)) }
     }
 
-    /// Puts a piece in its place. Blocks.
+    /// Writes a piece at its offset. Blocks.
     func write(_ bytes: ArraySlice<UInt8>, piece: Int) throws(AccountError) {
         let offset = Int64(piece) * Int64(TransferSettings.pieceBytes)
         let failure = bytes.withUnsafeBytes { buffer in
@@ -65,11 +68,11 @@ final class DownloadTarget: Sendable {
         log.add(piece)
     }
 
-    /// Makes the file durable, and gives it its name. Blocks.
+    /// Flushes the file to the disk and gives it its final name. Blocks.
     func finish(sizeBytes: Int64?) throws(AccountError) {
         var status = stat()
         guard fstat(descriptor, &status) == 0, sizeBytes == nil || Int64(status.st_size) == sizeBytes else {
-            throw AccountError(.localIO, "\(partPath) was changed while it was written")
+            throw AccountError(.localIO, "\(partPath) was changed by another program during the download")
         }
         guard fsync(descriptor) == 0, rename(partPath, path) == 0 else { throw .localIO("unable to write \(path)") }
         log.remove()

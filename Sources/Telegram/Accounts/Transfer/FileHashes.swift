@@ -2,8 +2,8 @@ import Crypto
 import MTProto
 import TL
 
-/// The SHA-256s of a file's ranges as Telegram tells them, asked for as they are needed: by them is known what others send for it. What
-/// Telegram itself sends is known by each message's own key.
+/// The SHA-256 hashes of a file's ranges, requested from Telegram when they are needed. They check pieces that come
+/// from a CDN. Pieces from Telegram itself need no such check, because MTProto authenticates each message.
 ///
 /// Source: https://core.telegram.org/cdn#verifying-files
 actor FileHashes {
@@ -14,28 +14,28 @@ actor FileHashes {
     }
 
     private static let id: UInt32 = 0xf39b_035c
-    /// What a server may tell at a time.
-    private static let mostRanges = 4096
+    /// The limit of the ranges in one answer.
+    private static let maxRanges = 4096
 
     private var ranges: [Int64: Range] = [:]
     private let ask: @Sendable (_ offset: Int64) async throws -> [UInt8]
     private var isAsking = false
     private var waiting: [CheckedContinuation<Void, Never>] = []
 
-    /// - Parameter ask: for the hashes from an offset on, as TL bytes of `Vector<FileHash>`.
+    /// - Parameter ask: requests the hashes from an offset on; returns TL bytes of `Vector<FileHash>`.
     init(known: [Range], _ ask: @escaping @Sendable (_ offset: Int64) async throws -> [UInt8]) {
         self.ask = ask
         for range in known { ranges[range.offset] = range }
     }
 
-    /// The ranges that a piece consists of.
+    /// Returns the ranges that a piece consists of; requests them if they are unknown.
     ///
-    /// - Throws: what `ask` does; `MTProtoError`, `protocolBroken`, when Telegram does not tell them.
+    /// - Throws: the errors of `ask`; `MTProtoError`, `protocolBroken`, if Telegram's answer does not cover the piece.
     func covering(_ offset: Int64, count: Int) async throws -> [Range] {
         while true {
             if let known = known(offset, count) { return known }
             if isAsking {
-                // One question is answered with the hashes of many pieces.
+                // One answer holds the hashes of many pieces.
                 await withCheckedContinuation { waiting.append($0) }
                 continue
             }
@@ -52,7 +52,8 @@ actor FileHashes {
         }
         add(try FileHashes.read(try await ask(offset)))
         guard known(offset, count) != nil else {
-            throw MTProtoError(.protocolBroken, "Telegram does not tell the hashes of a file that others send for it")
+            throw MTProtoError(
+                .protocolBroken, "Telegram broke the protocol: it returned no hashes for a file that its CDN sends")
         }
     }
 
@@ -74,20 +75,22 @@ actor FileHashes {
     static func read(_ bytes: [UInt8]) throws(MTProtoError) -> [Range] {
         var reader = TLReader(bytes)
         do { return try read(&reader) } catch {
-            throw MTProtoError(.protocolBroken, "the server breaks the protocol: hashes that are none")
+            throw MTProtoError(.protocolBroken, "Telegram broke the protocol: the answer is not a list of file hashes")
         }
     }
 
     static func read(_ reader: inout TLReader) throws(TLError) -> [Range] {
         let count = try reader.vector(elementBytes: 16)
-        guard count <= mostRanges else { throw TLError(.oversized, "too many hashes", offset: reader.offset) }
+        guard count <= maxRanges else { throw TLError(.oversized, "too many hashes", offset: reader.offset) }
         var ranges: [Range] = []
         for _ in 0..<count {
             guard try reader.word() == id else {
-                throw TLError(.unexpectedConstructor, "no hash", offset: reader.offset)
+                throw TLError(.unexpectedConstructor, "not a file hash", offset: reader.offset)
             }
             let (offset, length, hash) = (try reader.long(), try reader.int(), try reader.bytes())
-            guard offset >= 0, length > 0 else { throw TLError(.oversized, "no range", offset: reader.offset) }
+            guard offset >= 0, length > 0 else {
+                throw TLError(.oversized, "not a range of a file", offset: reader.offset)
+            }
             ranges.append(Range(offset: offset, count: Int(length), sha256: Array(hash)))
         }
         return ranges
@@ -95,7 +98,7 @@ actor FileHashes {
 }
 
 extension Sequence where Element == FileHashes.Range {
-    /// Whether a piece is what the hashes say.
+    /// Returns whether a piece has these hashes.
     func match(_ piece: ArraySlice<UInt8>, at offset: Int64) -> Bool {
         allSatisfy { range in
             let start = piece.startIndex + Int(range.offset - offset)

@@ -1,7 +1,8 @@
 package import JSON
 import MTProto
 
-/// What proves that an account has seen a file; it expires, and the message that the file came with brings a new one.
+/// A file reference proves that an account has seen a file. It expires; the message that contained the file has a new
+/// one.
 ///
 /// Source: https://core.telegram.org/api/file_reference
 enum FileReference {
@@ -11,11 +12,11 @@ enum FileReference {
 }
 
 extension RemoteFile {
-    /// The same file with a new reference.
+    /// Returns the same file with a new reference.
     ///
-    /// - Parameter call: a method of Telegram and its parameters, to its result.
-    /// - Returns: nil when the message does not have the file (any more), or is not known.
-    /// - Throws: what `call` does.
+    /// - Parameter call: calls a method of Telegram; returns JSON text of the result.
+    /// - Returns: nil if the file's message is unknown, or no longer contains the file.
+    /// - Throws: the errors of `call`.
     package func refreshed(
         _ call: @Sendable (_ method: String, _ parameters: JSONObject) async throws -> [UInt8]
     ) async throws -> RemoteFile? {
@@ -36,7 +37,7 @@ extension RemoteFile {
         return file
     }
 
-    /// The reference of a photo or document, wherever in a value it is.
+    /// Returns the reference of a photo or document, at any depth of a value.
     private static func reference(of id: Int64, in value: JSON) -> String? {
         switch value {
         case .array(let elements):

@@ -5,7 +5,8 @@ import Glibc
 import MTProto
 import Synchronization
 
-/// Files that were uploaded, of which parts may turn out to be lost when a message is made of them.
+/// Remembers the latest uploads. When a message uses one of which Telegram has lost parts, the parts are sent again
+/// from the local file.
 final class UploadedFiles: Sendable {
     struct File {
         let id: Int64
@@ -13,19 +14,19 @@ final class UploadedFiles: Sendable {
         let key: String
     }
 
-    private static let mostKept = 256
+    private static let maxKept = 256
 
     private let files = Mutex<[File]>([])
 
     func add(_ file: File) {
         files.withLock { files in
             files.removeAll { $0.id == file.id }
-            if files.count >= UploadedFiles.mostKept { files.removeFirst() }
+            if files.count >= UploadedFiles.maxKept { files.removeFirst() }
             files.append(file)
         }
     }
 
-    /// The first that a value has an `InputFile` of.
+    /// Returns the first file of which the value contains an `InputFile`.
     func file(in value: JSON) -> File? {
         switch value {
         case .array(let elements): return elements.lazy.compactMap { self.file(in: $0) }.first
@@ -39,15 +40,15 @@ final class UploadedFiles: Sendable {
     }
 }
 
-/// Brings files to Telegram and back, for one account.
+/// Uploads and downloads files for one account.
 struct FileTransfers: Sendable {
     let host: any TransferHost
-    /// For what is known of uploads; made when it is needed.
+    /// The folder for the records of uploads; created by the first one.
     let folder: String
     let uploaded: UploadedFiles
     var settings = TransferSettings()
 
-    /// Who asked for an upload tells of a longer wait, and goes on with what is missing after it.
+    /// Longer flood waits are returned to the caller, who reports them and continues the upload afterwards.
     private var uploadSettings: TransferSettings {
         var settings = settings
         settings.longestFloodWait = .seconds(2)
@@ -76,11 +77,12 @@ struct FileTransfers: Sendable {
         try await Download(file, to: path, host: host, settings: settings).run(onProgress)
     }
 
-    /// Sends again what Telegram has lost of a file that a call is about.
+    /// Sends the parts again that Telegram has lost of a file in a call's parameters.
     ///
     /// - Parameters:
-    ///   - attempt: of the same call, from 0. When more than a few parts are missing, all are taken to be.
-    /// - Returns: whether the call is worth making again.
+    ///   - attempt: The number of earlier attempts of the same call. After three missing parts, the whole file is sent
+    ///     again.
+    /// - Returns: whether the call should be repeated.
     func restore(after error: TelegramRPCError, in parameters: JSONObject, attempt: Int) async throws -> Bool {
         guard error.name == "FILE_PART_MISSING", let part = error.value, attempt < 4,
             let known = uploaded.file(in: .object(parameters))
@@ -91,7 +93,7 @@ struct FileTransfers: Sendable {
         return true
     }
 
-    /// Removes what nobody will go on with.
+    /// Removes records of uploads that are too old to be continued.
     private static func removeOld(in folder: String) {
         for name in folderEntries(folder) ?? [] {
             var status = stat()

@@ -1,18 +1,18 @@
 import MTProto
 import System
 
-/// A call for a piece of a file, made again as long as there is hope.
+/// Calls a method that transfers a piece of a file; retries transient failures, and waits when Telegram demands it.
 struct PieceCall: Sendable {
     let host: any TransferHost
     let settings: TransferSettings
 
     /// - Throws: `TelegramRPCError`, `MTProtoError`.
-    func callAsFunction(_ request: [UInt8], at place: TransferPlace, line: Int) async throws -> [UInt8] {
+    func callAsFunction(_ request: [UInt8], at server: TransferServer, connection: Int) async throws -> [UInt8] {
         var (failures, waited) = (0, Duration.zero)
         let backoff = Backoff(first: .milliseconds(500), longest: .seconds(60), jitter: .plusMinus(0.25))
         while true {
             do {
-                return try await host.call(request, at: place, line: line, within: settings.patience)
+                return try await host.call(request, at: server, connection: connection, within: settings.timeout)
             } catch let error as TelegramRPCError {
                 if let wait = error.wait {
                     waited += wait
@@ -33,12 +33,14 @@ struct PieceCall: Sendable {
 }
 
 extension TransferSettings {
-    /// Has as many tasks as pieces may be on their way take pieces until there is none.
-    func spread(over pieces: Int, _ piece: @escaping @Sendable (_ line: Int) async throws -> Bool) async throws {
-        let lines = lines(for: pieces)
+    /// Runs `piece` in as many tasks as there may be pieces in transit; each task calls it until it returns false.
+    ///
+    /// - Parameter piece: transfers the next piece over the given connection; returns false if there is none.
+    func spread(over pieces: Int, _ piece: @escaping @Sendable (_ connection: Int) async throws -> Bool) async throws {
+        let connections = connectionCount(for: pieces)
         try await withThrowingTaskGroup(of: Void.self) { group in
-            for worker in 0..<max(1, min(lines * piecesPerConnection, pieces)) {
-                group.addTask { while try await piece(worker % lines) { try Task.checkCancellation() } }
+            for worker in 0..<max(1, min(connections * piecesPerConnection, pieces)) {
+                group.addTask { while try await piece(worker % connections) { try Task.checkCancellation() } }
             }
             try await group.waitForAll()
         }

@@ -3,24 +3,24 @@ import System
 import Glibc
 import Synchronization
 
-/// Which pieces of a transfer are done, kept in a file so that a later attempt goes on, also after a crash.
+/// Records the finished pieces of a transfer in a file, so that a later attempt continues, also after a crash.
 ///
-/// One line of JSON says what the transfer is; each further line has the number of a piece that is done. Lines are appended with one
-/// write each, so a killed process leaves whole lines. After another start of the machine nothing of it is believed: what was
-/// written before the power failed may not have reached the disk.
+/// The first line is JSON that identifies the transfer. Each further line has the number of a finished piece. Each line
+/// is appended with one write, so a killed process leaves whole lines. After a restart of the machine the record is
+/// discarded: pieces written before a power failure may not have reached the disk.
 final class PieceLog: Sendable {
     private let path: String
     private let descriptor: Int32
     private let pieces: Mutex<Set<Int>>
-    /// What else was noted when the transfer began.
+    /// Further values, recorded when the transfer began.
     let details: JSONObject
 
-    /// Goes on with the transfer of the same identity, or begins another one. Blocks.
+    /// Continues the transfer of the same identity, or begins a new one. Blocks.
     ///
     /// - Parameters:
-    ///   - secondsKept: since its beginning.
-    ///   - details: of a transfer that begins now.
-    /// - Returns: nil when another attempt is under way.
+    ///   - secondsKept: The age in seconds from which a record is too old to continue.
+    ///   - details: The values to record for a new transfer.
+    /// - Returns: nil if another attempt is running.
     /// - Throws: `AccountError`.
     init?(
         _ path: String, identity: JSONObject, secondsKept: Int64, details: JSONObject
@@ -51,14 +51,14 @@ final class PieceLog: Sendable {
 
     var done: Set<Int> { pieces.withLock { $0 } }
 
-    /// Notes a piece. Blocks; a disk that is full is no reason to end the transfer.
+    /// Records a finished piece. Blocks. A failed write is ignored: it costs only the repetition of the piece.
     func add(_ piece: Int) {
         pieces.withLock { pieces in
             if pieces.insert(piece).inserted { _ = append("\(piece)") }
         }
     }
 
-    /// Forgets the transfer. Blocks.
+    /// Removes the record. Blocks.
     func remove() { unlink(path) }
 
     private func append(_ line: String) -> Bool {
@@ -79,14 +79,14 @@ final class PieceLog: Sendable {
         }
     }
 
-    private static let mostBytes = 1 << 20
+    private static let maxBytes = 1 << 20
 
     private static func read(_ descriptor: Int32) -> Content? {
-        let bytes = [UInt8](unsafeUninitializedCapacity: mostBytes) { buffer, count in
+        let bytes = [UInt8](unsafeUninitializedCapacity: maxBytes) { buffer, count in
             count = max(0, pread(descriptor, buffer.baseAddress, buffer.count, 0))
         }
         var lines = bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: true)[...]
-        guard bytes.count < mostBytes, let first = lines.popFirst(), let head = try? JSON(parsing: Array(first)).object
+        guard bytes.count < maxBytes, let first = lines.popFirst(), let head = try? JSON(parsing: Array(first)).object
         else { return nil }
         return Content(
             head: head, pieces: Set(lines.compactMap { Int(String(decoding: $0, as: UTF8.self)) }.filter { $0 >= 0 }))

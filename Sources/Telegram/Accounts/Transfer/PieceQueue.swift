@@ -1,6 +1,6 @@
 import Synchronization
 
-/// The pieces of a transfer that are still to be brought over, each handed out once.
+/// Hands out each unfinished piece of a transfer once, and reports the progress.
 final class PieceQueue: Sendable {
     private struct State {
         var next = 0
@@ -13,15 +13,15 @@ final class PieceQueue: Sendable {
     private let onProgress: TransferProgress
 
     /// - Parameters:
-    ///   - count: of all pieces; `Int.max` when it will only turn out.
-    ///   - doneBytes: of the pieces that are done.
+    ///   - count: The number of all pieces; `Int.max` if it is unknown.
+    ///   - doneBytes: The bytes in the finished pieces.
     init(count: Int, done: Set<Int>, doneBytes: Int64, onProgress: @escaping TransferProgress) {
         self.done = done
         self.onProgress = onProgress
         state = Mutex(State(end: count, bytes: doneBytes))
     }
 
-    /// nil when there is no more.
+    /// Returns the next piece; nil if none is left.
     func next() -> Int? {
         state.withLock { state in
             while done.contains(state.next) { state.next += 1 }
@@ -31,10 +31,10 @@ final class PieceQueue: Sendable {
         }
     }
 
-    /// There are so many pieces and no more.
+    /// Sets the number of pieces, once it is known.
     func end(at count: Int) { state.withLock { $0.end = min($0.end, count) } }
 
-    /// Counts what was brought over.
+    /// Adds a finished piece to the progress.
     func finished(bytes: Int) {
         let all = state.withLock { state in
             state.bytes += Int64(bytes)

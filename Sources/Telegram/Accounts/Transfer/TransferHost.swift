@@ -1,55 +1,56 @@
 import JSON
 import TL
 
-/// What the transfers of files need of an account's connections.
+/// The connections of an account, as the transfers of files use them.
 protocol TransferHost: Sendable {
     var schema: TLSchema { get }
-    /// Where parts of files have to be when a message is made of them.
+    /// The data centre that takes the account's uploads.
     var homeDataCenter: Int { get async }
-    /// Whether the account may upload files of twice the size.
+    /// Is true if the account has Telegram Premium, which doubles the upload limit.
     var isPremium: Bool { get async throws }
 
     /// Calls a method on one of the connections for files.
     ///
     /// - Parameters:
-    ///   - request: TL bytes; the call may be made again when a connection breaks.
-    ///   - line: from 0; each stands for a connection of its own, which is made when it is wanted, and signed in.
+    ///   - request: TL bytes. The call may be repeated when a connection breaks.
+    ///   - connection: A number from 0. Each number is a connection of its own, opened and logged in at its first use.
     /// - Returns: TL bytes of the result.
     /// - Throws: `TelegramRPCError`, `MTProtoError`.
     func call(
-        _ request: [UInt8], at place: TransferPlace, line: Int, within patience: Duration
+        _ request: [UInt8], at server: TransferServer, connection: Int, within timeout: Duration
     ) async throws -> [UInt8]
 
-    /// Calls a method as `Account` does.
+    /// Calls a method like `Account.call`.
     func call(_ method: String, _ parameters: JSONObject, _ options: CallOptions) async throws -> [UInt8]
 }
 
-/// Where a file, or a copy of it, is kept.
-enum TransferPlace: Sendable, Hashable {
+/// A server that has a file or a copy of it.
+enum TransferServer: Sendable, Hashable {
     case dataCenter(Int)
-    /// A server that is not trusted: nobody is signed in there, and what it sends is checked.
+    /// An untrusted server: the account does not log in there, and its data is checked.
     case cdn(Int)
 }
 
-/// How files are brought over.
+/// The settings of uploads and downloads.
 struct TransferSettings: Sendable {
-    /// Connections to one data centre.
+    /// The number of connections to one data centre.
     var connections = 4
-    /// Pieces on their way at once, on each of them.
+    /// The number of pieces in transit on each connection.
     var piecesPerConnection = 2
-    /// For one piece.
-    var patience = Duration.seconds(60)
-    /// Telegram slows accounts down by waits; longer ones than this are an error.
+    /// The longest time for one call.
+    var timeout = Duration.seconds(60)
+    /// The longest wait that a transfer accepts when Telegram slows accounts without Telegram Premium down
+    /// (`FLOOD_PREMIUM_WAIT`). A longer one is an error.
     var longestWait = Duration.seconds(120)
-    /// The same for waits that are no mere slow-down of accounts without Telegram Premium.
+    /// The same for all other flood waits.
     var longestFloodWait = Duration.seconds(120)
-    /// How often a piece is asked for again when the server has trouble, or the connection.
+    /// The number of retries of a piece after transient failures.
     var retries = 4
 
-    /// Divides a mebibyte, as Telegram wants it, both for parts of uploads and pieces of downloads.
+    /// The size of an upload's parts and a download's pieces. Telegram requires a divisor of 1 MiB.
     static let pieceBytes = 512 << 10
-    /// Of one upload; with Telegram Premium twice that.
-    static let mostParts = 4000
+    /// The largest number of parts in an upload; Telegram Premium doubles it.
+    static let maxParts = 4000
 
-    func lines(for pieces: Int) -> Int { max(1, min(connections, pieces / piecesPerConnection)) }
+    func connectionCount(for pieces: Int) -> Int { max(1, min(connections, pieces / piecesPerConnection)) }
 }

@@ -2,23 +2,23 @@ import JSON
 import System
 import TL
 
-/// One file on its way to Telegram.
+/// Uploads one file to Telegram.
 ///
 /// Source: https://core.telegram.org/api/files#uploading-files
 struct Upload: Sendable {
-    /// How long Telegram is believed to keep parts of which no message was made.
+    /// The time in seconds for which Telegram is assumed to keep parts that no message uses.
     static let secondsKept: Int64 = 3 * 3600
 
     private let source: UploadSource
     private let fileID: Int64
     private let home: Int
-    /// nil when another process is uploading the same.
+    /// The record of the finished parts; nil if another process is uploading the same file.
     private let log: PieceLog?
     private let call: PieceCall
     private let settings: TransferSettings
     private let disk: BlockingThread
 
-    /// - Parameter logPath: where it is kept which parts are over.
+    /// - Parameter logPath: the file for the record of the finished parts.
     /// - Throws: `AccountError`.
     init(
         _ path: String, logPath: String, host: any TransferHost, settings: TransferSettings
@@ -39,27 +39,27 @@ struct Upload: Sendable {
     }
 
     private static func check(_ source: UploadSource, _ host: any TransferHost) async throws {
-        guard source.partCount > TransferSettings.mostParts else { return }
+        guard source.partCount > TransferSettings.maxParts else { return }
         let isPremium = try await host.isPremium
-        let most = isPremium ? 2 * TransferSettings.mostParts : TransferSettings.mostParts
-        guard source.partCount > most else { return }
-        let limit = most * TransferSettings.pieceBytes / 1_000_000
+        let limit = isPremium ? 2 * TransferSettings.maxParts : TransferSettings.maxParts
+        guard source.partCount > limit else { return }
+        let megabytes = limit * TransferSettings.pieceBytes / 1_000_000
         let hint = isPremium ? "" : "; accounts with Telegram Premium may upload twice that"
-        throw AccountError(.tooLarge, "the file is over the \(limit) MB that this account may upload\(hint)")
+        throw AccountError(.tooLarge, "the file is larger than the \(megabytes) MB that this account may upload\(hint)")
     }
 
     var id: Int64 { fileID }
 
-    /// Brings over what is not there yet.
+    /// Sends the parts that Telegram does not have yet.
     ///
     /// - Returns: an `InputFile`.
     func run(_ onProgress: @escaping TransferProgress) async throws -> JSON {
         let done = log?.done ?? []
         let doneBytes = done.filter { $0 < source.partCount }.reduce(0) { $0 + Int64(source.size(ofPart: $1)) }
         let queue = PieceQueue(count: source.partCount, done: done, doneBytes: doneBytes, onProgress: onProgress)
-        try await settings.spread(over: source.partCount - done.count) { line in
+        try await settings.spread(over: source.partCount - done.count) { connection in
             guard let part = queue.next() else { return false }
-            try await send(part, line: line)
+            try await send(part, connection: connection)
             queue.finished(bytes: source.size(ofPart: part))
             return true
         }
@@ -76,27 +76,27 @@ struct Upload: Sendable {
         ])
     }
 
-    /// Sends a part, also one that was sent before and lost.
-    func send(_ part: Int, line: Int = 0) async throws {
+    /// Sends a part, even if it was sent before: Telegram may have lost it.
+    func send(_ part: Int, connection: Int = 0) async throws {
         let (source, head, log) = (source, head(part), log)
         let request = try await disk.run { try source.request(head, part: part) }
-        _ = try await call(request, at: .dataCenter(home), line: line)
+        _ = try await call(request, at: .dataCenter(home), connection: connection)
         await disk.run { log?.add(part) }
     }
 
-    /// Sends all of it, which Telegram has lost.
+    /// Sends all parts again, because Telegram has lost them.
     func sendAgain() async throws {
         let queue = PieceQueue(count: source.partCount, done: [], doneBytes: 0) { _ in }
-        try await settings.spread(over: source.partCount) { line in
+        try await settings.spread(over: source.partCount) { connection in
             guard let part = queue.next() else { return false }
-            try await send(part, line: line)
+            try await send(part, connection: connection)
             return true
         }
     }
 
     var partCount: Int { source.partCount }
 
-    /// A method up to the bytes of the part: `upload.saveBigFilePart` or `upload.saveFilePart`.
+    /// Returns the request up to the part's bytes: `upload.saveBigFilePart` or `upload.saveFilePart`.
     private func head(_ part: Int) -> [UInt8] {
         var writer = TLWriter(reserving: 20)
         writer.word(source.isBig ? 0xde7b_673d : 0xb304_a621)

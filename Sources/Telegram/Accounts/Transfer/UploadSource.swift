@@ -4,14 +4,14 @@ import Glibc
 import JSON
 import TL
 
-/// A file that is being uploaded, open for reading. All of it blocks.
+/// A file that is being uploaded, open for reading. All members that read it block.
 final class UploadSource: Sendable {
     let path: String
     let sizeBytes: Int64
     private let descriptor: Int32
     private let modified: String
 
-    /// - Throws: `AccountError` when it is no file with content.
+    /// - Throws: `AccountError`, if the file is empty or not a regular file.
     init(_ path: String) throws(AccountError) {
         descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { throw .localIO("unable to read \(path)") }
@@ -22,7 +22,7 @@ final class UploadSource: Sendable {
         }
         guard status.st_size > 0 else {
             close(descriptor)
-            throw AccountError(.emptyFile, "\(path) is empty, which Telegram does not take")
+            throw AccountError(.emptyFile, "\(path) is empty; Telegram does not accept empty files")
         }
         sizeBytes = Int64(status.st_size)
         modified = UploadSource.modified(status)
@@ -34,16 +34,16 @@ final class UploadSource: Sendable {
         Int((sizeBytes + Int64(TransferSettings.pieceBytes) - 1) / Int64(TransferSettings.pieceBytes))
     }
 
-    /// Above it there are other methods, without a checksum.
+    /// Is true if the file is larger than 10 MiB. Such files are uploaded by other methods, which take no checksum.
     var isBig: Bool { sizeBytes > 10 << 20 }
 
-    /// The last part is shorter.
+    /// Returns the bytes in a part; the last part may be shorter than the others.
     func size(ofPart part: Int) -> Int {
         let offset = Int64(part) * Int64(TransferSettings.pieceBytes)
         return Int(min(sizeBytes - offset, Int64(TransferSettings.pieceBytes)))
     }
 
-    /// What says that it is the same content as before.
+    /// Returns values that change when the file's content changes.
     func identity() throws(AccountError) -> JSONObject {
         let head = try read(0, count: Int(min(sizeBytes, 64 << 10)))
         return [
@@ -51,14 +51,14 @@ final class UploadSource: Sendable {
         ]
     }
 
-    /// - Throws: `AccountError` when somebody has written to the file since it was opened.
+    /// - Throws: `AccountError`, if the file was written to since it was opened.
     func checkUnchanged() throws(AccountError) {
         guard let status = UploadSource.status(descriptor), Int64(status.st_size) == sizeBytes,
             UploadSource.modified(status) == modified
-        else { throw AccountError(.localIO, "\(path) was changed while it was uploaded") }
+        else { throw AccountError(.localIO, "\(path) was changed during the upload: upload it again") }
     }
 
-    /// The MD5 of all of it, in hex.
+    /// Returns the MD5 of the whole file, in hex.
     func checksum() throws(AccountError) -> String {
         var hash = MD5()
         for part in 0..<partCount {
@@ -68,7 +68,7 @@ final class UploadSource: Sendable {
         return hash.finish()
     }
 
-    /// TL bytes: `head`, and after it a part as `bytes`.
+    /// Returns TL bytes: `head`, followed by a part as `bytes`.
     func request(_ head: [UInt8], part: Int) throws(AccountError) -> [UInt8] {
         let count = size(ofPart: part)
         var writer = TLWriter(reserving: head.count + 4)
@@ -83,7 +83,7 @@ final class UploadSource: Sendable {
         try bytes([], padded: count, offset, count)
     }
 
-    /// `head`, then bytes of the file, then zeros.
+    /// Returns `head`, then bytes of the file, then zeros up to the length `padded`.
     private func bytes(_ head: [UInt8], padded: Int, _ offset: Int64, _ count: Int) throws(AccountError) -> [UInt8] {
         var failure: Int32?
         let bytes = [UInt8](unsafeUninitializedCapacity: padded) { buffer, filled in
@@ -97,12 +97,12 @@ final class UploadSource: Sendable {
         }
         switch failure {
         case nil: return bytes
-        case 0: throw AccountError(.localIO, "\(path) became shorter while it was uploaded")
+        case 0: throw AccountError(.localIO, "\(path) became shorter during the upload: upload it again")
         case let number?: throw .localIO("unable to read \(path)", number)
         }
     }
 
-    /// - Returns: nil when all was read; 0 at the end of the file, or the error's number.
+    /// - Returns: nil if all was read; 0 at an early end of the file, or the error's number.
     private func read(_ offset: Int64, into buffer: UnsafeMutableRawBufferPointer) -> Int32? {
         var done = 0
         while done < buffer.count {
