@@ -14,7 +14,7 @@ import Testing
     ) async throws -> Value {
         let place = work.place()
         let client = try work.client()
-        let owner = AccountOwner(account: client, session: place, statusDetails: [:], log: work.log)
+        let owner = AccountOwner(account: client, session: place, schemaPath: nil, log: work.log)
         let (closing, ready) = (Promise<Void>(), Promise<Void>())
         return try await client.whileRunning {
             async let serving: Void = owner.serve(until: closing) { ready.fulfil(.success(())) }

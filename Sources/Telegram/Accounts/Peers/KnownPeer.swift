@@ -2,6 +2,18 @@ import JSON
 
 /// The stored part of a `user`, `chat` or `channel` object: what is needed to address the peer and to name it.
 struct KnownPeer: Equatable {
+    /// Members of Telegram's objects that the code reads; all others are only stored.
+    private enum Key {
+        static let constructor = "_"
+        static let id = "id"
+        static let accessHash = "access_hash"
+        static let isMin = "min"
+        static let isOwn = "self"
+        static let name = "username"
+        static let names = "usernames"
+        static let isActive = "active"
+    }
+
     let id: PeerID
     /// Telegram's object with some of its members, among them `_` (`user`, `chat` or `channel`).
     let object: JSONObject
@@ -23,8 +35,8 @@ struct KnownPeer: Equatable {
 
     /// Returns nil if the object is not a user, chat or channel.
     init?(_ shown: JSONObject) {
-        guard let name = shown["_"]?.string, let kind = KnownPeer.kinds[name],
-            let number = KnownPeer.number(shown["id"])
+        guard let name = shown[Key.constructor]?.string, let kind = KnownPeer.kinds[name],
+            let number = KnownPeer.number(shown[Key.id])
         else { return nil }
         switch kind {
         case "user": id = .user(number)
@@ -33,13 +45,13 @@ struct KnownPeer: Equatable {
         }
         guard PeerID(botAPI: id.botAPI) == id else { return nil }
         isForbidden = name != kind
-        let isMin = shown["min"] == true
+        let isMin = shown[Key.isMin] == true
         self.isMin = isMin
         let members = shown.members.filter { member in
             // The access hash of a `min` object cannot be used to address the peer.
-            KnownPeer.kept.contains(member.key) && (member.key != "access_hash" || !isMin)
+            KnownPeer.kept.contains(member.key) && (member.key != Key.accessHash || !isMin)
         }
-        object = JSONObject([JSONObject.Member(key: "_", value: .string(kind))] + members)
+        object = JSONObject([JSONObject.Member(key: Key.constructor, value: .string(kind))] + members)
     }
 
     init?(kept text: String, isMin: Bool) {
@@ -51,20 +63,20 @@ struct KnownPeer: Equatable {
     static func number(_ json: JSON?) -> Int64? { json?.int ?? json?.string.flatMap { Int64($0) } }
 
     /// Is true for the account itself.
-    var isOwn: Bool { object["self"] == true }
+    var isOwn: Bool { object[Key.isOwn] == true }
 
     /// The peer's user names, in lower case.
     var names: [String] {
-        let more = object["usernames"]?.array ?? []
-        let active = more.filter { $0["active"] == true }.compactMap { $0["username"]?.string }
-        return ([object["username"]?.string].compactMap { $0 } + active).map { $0.lowercased() }
+        let more = object[Key.names]?.array ?? []
+        let active = more.filter { $0[Key.isActive] == true }.compactMap { $0[Key.name]?.string }
+        return ([object[Key.name]?.string].compactMap { $0 } + active).map { $0.lowercased() }
     }
 
     /// The peer's handle; nil if its access hash is unknown.
     var handle: PeerHandle? {
         switch id {
         case .chat: PeerHandle(id: id, accessHash: 0)
-        case .user, .channel: object["access_hash"].map { PeerHandle(id: id, accessHash: $0) }
+        case .user, .channel: object[Key.accessHash].map { PeerHandle(id: id, accessHash: $0) }
         }
     }
 

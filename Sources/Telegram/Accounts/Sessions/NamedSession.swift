@@ -75,9 +75,9 @@ package struct NamedSession: Sendable {
     /// Returns the schema that the options name, or else the owner's.
     private func ownerSchema(_ options: ConnectionOptions) async throws -> TLSchema {
         guard options.layer == nil, options.schema == nil else { return try options.readSchema() }
-        let status = try await status()
-        if let path = status["schema"]?.string { return try TLSchema(text: try SmallText.read(path, "the schema")) }
-        return try TLSchema(layer: (status["layer"]?.int).map { Int($0) } ?? TLSchema.layers[0])
+        let status = try OwnerStatus(await status())
+        if let path = status.schemaPath { return try TLSchema(text: try SmallText.read(path, "the schema")) }
+        return try TLSchema(layer: Int(clamping: status.layer))
     }
 
     /// Returns the owner's `status`.
@@ -96,10 +96,8 @@ package struct NamedSession: Sendable {
         _ = try store.load(name)
         guard case .taken(let lock) = try SessionLock.attempt(lockPath) else { throw busy(user) }
         let client = try client(try options.settings())
-        let statusDetails: JSONObject = [
-            "version": .string(tgpipeVersion), "schema": options.schema.map { .string(absolutePath($0)) },
-        ]
-        let owner = AccountOwner(account: client, session: self, statusDetails: statusDetails, log: log)
+        let owner = AccountOwner(
+            account: client, session: self, schemaPath: options.schema.map { absolutePath($0) }, log: log)
         try await running(client.run) { try await serve(owner, until: shutdown) }
         _ = consume lock
     }

@@ -13,8 +13,8 @@ struct AccountOwner: Sendable {
 
     let account: DirectAccount
     let session: NamedSession
-    /// Further members of the answer to `status`.
-    let statusDetails: JSONObject
+    /// The schema that the account uses, if it was read from a file.
+    let schemaPath: String?
     let log: Logger
 
     /// Serves clients until `closing` is fulfilled, and finishes the calls in flight.
@@ -73,15 +73,12 @@ struct AccountOwner: Sendable {
     }
 
     /// The answer to `status`: the owner's process, and its account.
-    var status: JSON {
+    var status: OwnerStatus {
         let stored = account.keeper.session
-        var status: JSONObject = [
-            "name": .string(session.name), "pid": .integer(Int64(getpid())), "user_id": .integer(account.userID),
-            "bot": .bool(account.isBot), "dc": .integer(Int64(stored.dataCenter)), "test": .bool(stored.isTest),
-            "layer": .integer(Int64(account.settings.layer)),
-        ]
-        for member in statusDetails.members { status[member.key] = member.value }
-        return .object(status)
+        return OwnerStatus(
+            name: session.name, pid: Int64(getpid()), userID: account.userID, isBot: account.isBot,
+            dataCenter: Int64(stored.dataCenter), isTest: stored.isTest, layer: Int64(account.settings.layer),
+            version: tgpipeVersion, schemaPath: schemaPath)
     }
 }
 

@@ -68,34 +68,35 @@ final class OwnerConnection: Sendable {
             guard let json = try? JSON(parsing: line) else {
                 throw AccountError(.socketProtocol, "a request must be a line of JSON")
             }
-            id = json["id"]?.int
+            id = OwnerRequest.id(of: json)
             let request = try OwnerRequest(json)
-            let stop = try admit(request)
+            guard let id else { return }
+            let stop = try admit(request, id)
             jobs.add { [self] in
-                await first({ await self.answer(request) }, or: { await self.stopped(request.id, stop) })
-                _ = requests.withLock { $0.removeValue(forKey: request.id) }
+                await first({ await self.answer(request, id) }, or: { await self.stopped(id, stop) })
+                _ = requests.withLock { $0.removeValue(forKey: id) }
             }
         } catch {
             await send(OwnerResponse.failure(id, error))
         }
     }
 
-    private func admit(_ request: OwnerRequest) throws(AccountError) -> Promise<Void> {
+    private func admit(_ request: OwnerRequest, _ id: Int64) throws(AccountError) -> Promise<Void> {
         let isEndless = if case .events = request.kind { true } else { false }
         let refusal = requests.withLock { requests -> AccountError? in
-            guard requests[request.id] == nil else {
-                return AccountError(.socketProtocol, "the id \(request.id) belongs to a request in flight: use another")
+            guard requests[id] == nil else {
+                return AccountError(.socketProtocol, "the id \(id) belongs to a request in flight: use another")
             }
             guard requests.count < OwnerConnection.maxRequests else {
                 return AccountError(
                     .tooMuch,
                     "this client has \(OwnerConnection.maxRequests) requests in flight already: wait for an answer")
             }
-            requests[request.id] = (Promise(), isEndless)
+            requests[id] = (Promise(), isEndless)
             return nil
         }
         if let refusal { throw refusal }
-        return requests.withLock { $0[request.id]?.stop } ?? Promise()
+        return requests.withLock { $0[id]?.stop } ?? Promise()
     }
 
     private func stopped(_ id: Int64, _ stop: Promise<Void>) async {
@@ -104,14 +105,14 @@ final class OwnerConnection: Sendable {
         } catch {}
     }
 
-    private func answer(_ request: OwnerRequest) async {
+    private func answer(_ request: OwnerRequest, _ id: Int64) async {
         do {
-            guard let answer = try await result(of: request) else { return }
+            guard let answer = try await result(of: request, id) else { return }
             try Task.checkCancellation()
             await send(answer)
         } catch {
             guard !Task.isCancelled else { return }
-            await send(OwnerResponse.failure(request.id, error))
+            await send(OwnerResponse.failure(id, error))
         }
     }
 
@@ -125,8 +126,8 @@ final class OwnerConnection: Sendable {
     }
 
     /// Carries out a request. Returns its last line, or nil if there is none to send.
-    private func result(of request: OwnerRequest) async throws -> ByteBuffer? {
-        let (id, account) = (request.id, owner.account)
+    private func result(of request: OwnerRequest, _ id: Int64) async throws -> ByteBuffer? {
+        let account = owner.account
         switch request.kind {
         case .call(let method, let parameters):
             return try await sendingProgress(id) { send in
@@ -149,7 +150,7 @@ final class OwnerConnection: Sendable {
             try await sendEvents(id)
             return nil
         case .peer(let peer): return OwnerResponse.line(id, "result", try await account.peer(peer) ?? .null)
-        case .status: return OwnerResponse.line(id, "result", owner.status)
+        case .status: return OwnerResponse.line(id, "result", owner.status.json)
         case .cancel(let other):
             let stop = requests.withLock { $0[other]?.stop }
             stop?.fulfil(.failure(AccountError(.cancelled, "the request was cancelled by the client")))

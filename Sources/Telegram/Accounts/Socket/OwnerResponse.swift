@@ -30,10 +30,7 @@ enum OwnerResponse {
     }
 
     static func waiting(_ id: Int64, _ wait: FloodWait) -> ByteBuffer {
-        let seconds = Double(wait.remaining.components.seconds) + Double(wait.remaining.components.attoseconds) / 1e18
-        return line(
-            id, "waiting",
-            ["method": .string(wait.method), "seconds": .number(seconds), "reason": .string(wait.reason)])
+        line(id, "waiting", wait.json)
     }
 }
 
@@ -75,5 +72,27 @@ struct OwnerResponseLine {
         case "waiting": .waiting(json["reason"]?.string ?? "")
         default: nil
         }
+    }
+}
+
+extension FloodWait {
+    private enum Key {
+        static let method = "method"
+        static let seconds = "seconds"
+        static let reason = "reason"
+    }
+
+    var json: JSON {
+        .object([
+            Key.method: .string(method), Key.seconds: .number(remaining.seconds), Key.reason: .string(reason),
+        ])
+    }
+
+    /// Returns nil if a value is missing or wrong.
+    init?(json: JSON) {
+        guard let method = json[Key.method]?.string, let seconds = json[Key.seconds]?.double, seconds >= 0,
+            seconds < 1e8, let reason = json[Key.reason]?.string
+        else { return nil }
+        self.init(method: method, remaining: .seconds(seconds), reason: reason)
     }
 }

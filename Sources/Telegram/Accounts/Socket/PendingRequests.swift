@@ -36,11 +36,11 @@ final class PendingRequests: Sendable {
     /// - Returns: JSON text of the result.
     /// - Throws: the owner's error; `AccountError`, `ownerGone`, `timedOut`, `tooLarge` or `tooMuch`.
     func ask(
-        _ request: JSONObject, within limit: Duration, isRepeatable: Bool,
+        _ request: OwnerRequest, within limit: Duration, isRepeatable: Bool,
         onMessage: @escaping @Sendable (OwnerResponseLine) -> Void
     ) async throws -> [UInt8] {
         let answer = Promise<[UInt8]>()
-        let text = JSON.object(request).bytes
+        let text = JSON.object(request.members).bytes
         // The id still has to fit.
         guard text.count < OwnerSocket.maxRequestBytes - 32 else {
             throw AccountError(
@@ -65,8 +65,8 @@ final class PendingRequests: Sendable {
     }
 
     /// Sends a request that has no end: now, and on each later connection.
-    func subscribe(_ request: JSONObject, onMessage: @escaping @Sendable (OwnerResponseLine) -> Void) {
-        let text = JSON.object(request).bytes
+    func subscribe(_ request: OwnerRequest, onMessage: @escaping @Sendable (OwnerResponseLine) -> Void) {
+        let text = JSON.object(request.members).bytes
         state.withLock { state in
             state.subscription = (text, onMessage)
             if state.send != nil { _ = PendingRequests.add(text, false, onMessage, nil, &state) }
@@ -84,11 +84,16 @@ final class PendingRequests: Sendable {
     ) -> Int64? {
         guard !state.isClosed, state.pending.count < maxRequests else { return nil }
         state.next += 1
-        let line = ByteBuffer(bytes: Array("{\"id\":\(state.next),".utf8) + text.dropFirst() + [UInt8(ascii: "\n")])
+        let line = line(text, id: state.next)
         state.pending[state.next] = Pending(
             line: line, isRepeatable: isRepeatable, isSent: state.send != nil, onMessage: onMessage, answer: answer)
         state.send?(line)
         return state.next
+    }
+
+    /// Returns the line of a request: its members, after the id.
+    private static func line(_ text: [UInt8], id: Int64) -> ByteBuffer {
+        ByteBuffer(bytes: Array("{\"id\":\(id),".utf8) + text.dropFirst() + [UInt8(ascii: "\n")])
     }
 
     /// Cancels a request whose caller no longer waits.
@@ -96,7 +101,7 @@ final class PendingRequests: Sendable {
         state.withLock { state in
             guard let pending = state.pending.removeValue(forKey: id), pending.isSent else { return }
             state.next += 1
-            state.send?(ByteBuffer(string: "{\"id\":\(state.next),\"cancel\":\(id)}\n"))
+            state.send?(PendingRequests.line(JSON.object(OwnerRequest(.cancel(id)).members).bytes, id: state.next))
         }
     }
 

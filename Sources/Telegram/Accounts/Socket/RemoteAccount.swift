@@ -27,25 +27,23 @@ package final class RemoteAccount: Account {
     ///
     /// - Throws: `AccountError`, `configuration`, if the owner uses another layer.
     func start() async throws {
-        let status = try await status()
-        identity.withLock { $0 = (status["user_id"]?.int ?? 0, status["bot"] == true) }
-        if let layer = status["layer"]?.int, let own = schema.layer, layer != Int64(own) {
+        let status = try OwnerStatus(await status())
+        identity.withLock { $0 = (status.userID, status.isBot) }
+        if let own = schema.layer, status.layer != Int64(own) {
             throw AccountError(
                 .configuration,
-                "the session's owner (process \(status["pid"]?.int ?? 0)) uses layer \(layer), not \(own): omit --layer and --schema, or start the owner with them"
+                "the session's owner (process \(status.pid)) uses layer \(status.layer), not \(own): omit --layer and --schema, or start the owner with them"
             )
         }
     }
 
-    func status() async throws -> JSON { try await ask(["status": true], within: .seconds(10)) }
+    func status() async throws -> JSON { try await ask(.status, within: .seconds(10)) }
 
     // MARK: Requests
 
     package func call(_ method: String, _ parameters: JSONObject, _ options: CallOptions) async throws -> [UInt8] {
-        var request: JSONObject = [
-            "method": .string(method), "params": .object(parameters), "deadline": .number(options.deadline.seconds),
-        ]
-        if options.longestWait > .zero { request["longest_wait"] = .number(options.longestWait.seconds) }
+        let request = OwnerRequest(
+            .call(method, parameters), deadline: options.deadline, longestWait: options.longestWait)
         // If the owner dies, it is unknown whether the call was carried out. Two kinds of call may be repeated: those
         // that change nothing, and those with a random_id, by which Telegram recognises a repetition.
         let isRepeatable =
@@ -57,31 +55,28 @@ package final class RemoteAccount: Account {
     }
 
     package func upload(_ path: String, key: String, onProgress: @escaping TransferProgress) async throws -> JSON {
-        let upload: JSON = .object(["path": .string(absolutePath(path)), "key": .string(key)])
-        return try await transfer(["upload": upload], onProgress)
+        try await transfer(.upload(path: absolutePath(path), key: key), onProgress)
     }
 
     package func download(_ file: RemoteFile, to path: String, onProgress: @escaping TransferProgress) async throws {
-        var download = file.json
-        download["path"] = .string(absolutePath(path))
-        _ = try await transfer(["download": .object(download)], onProgress)
+        _ = try await transfer(.download(file, path: absolutePath(path)), onProgress)
     }
 
     /// A transfer may take long. The owner ends one that makes no progress.
-    private func transfer(_ request: JSONObject, _ onProgress: @escaping TransferProgress) async throws -> JSON {
-        let text = try await requests.ask(request, within: .seconds(86_400), isRepeatable: true) { line in
+    private func transfer(_ kind: OwnerRequest.Kind, _ onProgress: @escaping TransferProgress) async throws -> JSON {
+        let text = try await requests.ask(OwnerRequest(kind), within: .seconds(86_400), isRepeatable: true) { line in
             if line.key == "progress", let bytes = line.json?.int { onProgress(bytes) }
         }
         return try JSON(parsing: text)
     }
 
     package func peer(_ id: Int64) async throws -> JSON? {
-        let answer = try await ask(["peer": .integer(id)], within: .seconds(30))
+        let answer = try await ask(.peer(id), within: .seconds(30))
         return answer.isNull ? nil : answer
     }
 
-    private func ask(_ request: JSONObject, within limit: Duration) async throws -> JSON {
-        try JSON(parsing: await requests.ask(request, within: limit, isRepeatable: true) { _ in })
+    private func ask(_ kind: OwnerRequest.Kind, within limit: Duration) async throws -> JSON {
+        try JSON(parsing: await requests.ask(OwnerRequest(kind), within: limit, isRepeatable: true) { _ in })
     }
 
     // MARK: Events
@@ -98,7 +93,7 @@ package final class RemoteAccount: Account {
 
     /// Subscribes to the owner's events, on this connection and each later one.
     private func listen() {
-        requests.subscribe(["events": true]) { [hub, weak self] line in
+        requests.subscribe(OwnerRequest(.events)) { [hub, weak self] line in
             switch line.key {
             case "result":
                 let isFirst = self?.confirmations.withLock { count in
@@ -154,15 +149,6 @@ package final class RemoteAccount: Account {
             defer { group.cancelAll() }
             try await group.next()
         }
-    }
-}
-
-extension FloodWait {
-    init?(json: JSON) {
-        guard let method = json["method"]?.string, let seconds = json["seconds"]?.double, seconds >= 0, seconds < 1e8,
-            let reason = json["reason"]?.string
-        else { return nil }
-        self.init(method: method, remaining: .seconds(seconds), reason: reason)
     }
 }
 
