@@ -1,12 +1,23 @@
 import CSchema
 import Glibc
 package import JSON
+package import System
 
-/// The schemas of a folder: `envelope.json` for the line, `TYPE.json` for the payload of that type; JSON Schema, draft 7.
+/// Reports why schemas cannot be used.
+package struct SchemaError: ReportableError, CustomStringConvertible {
+    package let message: String
+    package var exitStatus: ExitStatus { .configuration }
+
+    package init(_ message: String) { self.message = message }
+
+    package var description: String { message }
+}
+
+/// Holds the schemas of a folder: `envelope.json` for the line, `TYPE.json` for the payload of that type; JSON Schema, draft 7.
 ///
-/// Not for two threads at once. Checking needs much stack (`stackBytes`).
+/// It is not for two threads at once. Checking needs much stack (`stackBytes`).
 package final class SchemaSet {
-    /// What a thread that checks must have: regular expressions call themselves for each character.
+    /// The stack that a checking thread must have: regular expressions call themselves for each character.
     package static let stackBytes = 64 << 20
 
     private static let envelope = "envelope"
@@ -15,6 +26,8 @@ package final class SchemaSet {
     private let handle: OpaquePointer
     private var types: Set<String> = []
 
+    /// Makes an empty set.
+    ///
     /// - Throws: `SchemaError`.
     package init() throws(SchemaError) {
         guard let handle = tgp_schemas_new() else { throw SchemaError("out of memory") }
@@ -56,18 +69,18 @@ package final class SchemaSet {
         if let fault { throw SchemaError("\(place): \(String(cString: fault))") }
     }
 
-    /// Makes a document ready to check by.
+    /// Compiles a document, so that others can be checked by it.
     package func compile(_ name: String, _ place: String) throws(SchemaError) {
         if let fault = tgp_schemas_compile(handle, name) { throw SchemaError("\(place): \(String(cString: fault))") }
     }
 
-    /// Whether there is a schema for payloads of a type. All are of version 1.
+    /// Returns whether there is a schema for payloads of a type. All schemas are of version 1.
     package func knows(_ type: String, version: Int) -> Bool { version == 1 && types.contains(type) }
 
     /// Checks an envelope, and its payload when its type is known.
     ///
     /// - Parameter line: a whole envelope.
-    /// - Returns: why it does not fit; nil when it does.
+    /// - Returns: the fault; nil if the envelope matches.
     package func fault(of line: [UInt8], type: String, version: Int) -> MalformedInput? {
         guard take(line) else { return MalformedInput(.notJSON, "not JSON") }
         if let fault = check(SchemaSet.envelope, member: nil) {
@@ -80,6 +93,8 @@ package final class SchemaSet {
     }
 
     /// Checks any document by a compiled one.
+    ///
+    /// - Returns: the fault; nil if the document matches.
     package func fault(of document: [UInt8], by name: String) -> String? {
         take(document) ? check(name, member: nil) : "not JSON"
     }
@@ -134,7 +149,7 @@ extension SchemaSet {
         return Array(bytes.prefix(count))
     }
 
-    /// Where an installation or a checkout has the schemas, seen from its programs.
+    /// Returns the folder of the schemas in the installation or checkout that the running program belongs to.
     package static func defaultFolder() -> String? {
         var buffer = [UInt8](repeating: 0, count: 4096)
         let count = buffer.withUnsafeMutableBytes { bytes in

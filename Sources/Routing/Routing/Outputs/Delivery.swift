@@ -142,12 +142,12 @@ final class Delivery: Sendable {
     private func work(_ index: Int, _ run: () throws(ToolError) -> Void) {
         var failure: ToolError?
         do throws(ToolError) { try run() } catch { failure = error }
+        // The input is read no further; the other outputs finish what they have.
+        if failure != nil { runtime.shutdown.request() }
         state.update { [failure] state in
             state.working.remove(index)
             if let failure { state.failures.append(failure) }
         }
-        // The input is read no further; the other outputs finish what they have.
-        if failure != nil { runtime.shutdown.request() }
     }
 
     private func route() {
