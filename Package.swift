@@ -148,7 +148,7 @@ let package = Package(
             "Telegram/AccountAPI",
             ["Accounts", "BotAPI", "Crypto", "Envelope", "JSON", "MTProto", "Options", "Stage", "System", "Updates"]),
 
-        library("Media", ["Crypto", "HTTP", "JSON", "Process", "System"]),
+        library("Media", ["Crypto", "HTTP", "JSON", "Payloads", "Process", "System"]),
 
         library("Routing/JSONSchema", ["CSchema", "JSON", "System"]),
         library("Routing/RateLimits", ["Crypto", "Envelope", "JSON", "Options", "Redis", "Stage", "Tracing", logging]),
@@ -190,7 +190,7 @@ let package = Package(
             exclude: ["sessions_of_others.py"]),
         tests("MTProtoTests", ["CAES", "Crypto", "JSON", "MTProto", "System", "TL", "TestSupport"]),
         tests("UpdatesTests", ["JSON", "Updates"]),
-        tests("MediaFetchTests", ["Envelope", "JSON", "TestSupport", "media-fetch"]),
+        tests("MediaFetchTests", ["Blob", "Envelope", "JSON", "Media", "Payloads", "TestSupport", "media-fetch"]),
         tests(
             "RoutingTests",
             [
@@ -207,7 +207,8 @@ let package = Package(
         tests("TgCallTests", ["JSON", "System", "TL", "tg-call", arguments]),
         tests("TgSessionTests", ["Accounts", "System", "TestSupport", "tg-session"]),
         tests("TgSendTests", ["Envelope", "JSON", "Payloads", "Stage", "System", "tg-send", arguments]),
-        tests("MediaTests", ["Crypto", "HTTP", "JSON", "Media", "Process", "Stage", "System", "TestSupport"]),
+        tests(
+            "MediaTests", ["Crypto", "HTTP", "JSON", "Media", "Payloads", "Process", "Stage", "System", "TestSupport"]),
         tests(
             "IntegrationTests",
             ["Crypto", "Envelope", "JSON", "Process", "Redis", "System", "TestSupport", "tgpipe"]),

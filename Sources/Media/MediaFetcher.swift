@@ -1,8 +1,9 @@
 import Crypto
-import JSON
-import System
 import Glibc
 import HTTP
+import JSON
+package import Payloads
+import System
 
 /// Fetches media from a link to a file on the local disk, ready to be stored.
 ///
@@ -32,12 +33,13 @@ package final class MediaFetcher: Sendable {
     /// - Parameters:
     ///   - onProgress: see `ProgressHandler`.
     ///   - onCanonicalURL: see `CanonicalURLHandler`.
-    /// - Returns: the finished file, in a folder of `MediaSettings.directory`. The caller may move it.
+    /// - Returns: the finished file, in a folder of `MediaSettings.directory`. The caller may move it. All its metadata is
+    ///   set, but not the host.
     /// - Throws: `MediaError`.
     package func fetch(
         _ job: MediaJob, onProgress: @escaping ProgressHandler = { _ in },
         onCanonicalURL: @escaping CanonicalURLHandler = { _ in }
-    ) async throws(MediaError) -> FetchedMedia {
+    ) async throws(MediaError) -> MediaFetched {
         let deadline = ContinuousClock.now + settings.deadline
         let folder = try await JobFolder.open(root: settings.directory, hash: job.address.hash, deadline: deadline) {
             onProgress(MediaProgress(.waiting))
@@ -62,7 +64,7 @@ package final class MediaFetcher: Sendable {
     }
 
     /// Returns the result of a finished fetch of this address; nil when there is none, or its file was moved away.
-    package func finished(_ address: ContentAddress) async -> FetchedMedia? {
+    package func finished(_ address: ContentAddress) async -> MediaFetched? {
         await ResultFile("\(settings.directory)/\(address.hash)", isDurable: settings.isDurable).read(for: address)
     }
 
@@ -124,38 +126,47 @@ private struct ResultFile {
     }
 
     /// Returns the result; nil when there is none, or its file is gone or damaged.
-    func read(for address: ContentAddress) async -> FetchedMedia? {
-        guard let payload, let media = FetchedMedia(payload: payload), media.key == address.key,
-            await isIntact(media, madeIn: payload["boot"]?.string)
-        else { return nil }
+    func read(for address: ContentAddress) async -> MediaFetched? {
+        guard let (media, boot) = content, media.key == address.key, await isIntact(media, madeIn: boot) else {
+            return nil
+        }
         return media
     }
 
     /// Whether there was a result whose file was moved away.
-    var isTaken: Bool { payload.flatMap { FetchedMedia(payload: $0) }.map { !isThere($0) } ?? false }
+    var isTaken: Bool { content.map { !isThere($0.media) } ?? false }
 
-    func write(_ media: FetchedMedia) throws(MediaError) {
-        var payload = media.payload
-        // A result without this field has a durable file.
-        if !isDurable { payload["boot"] = MachineStart.current.map { .string($0) } ?? .string("") }
-        try SmallFile.write(payload, to: path, isDurable: isDurable)
+    func write(_ media: MediaFetched) throws(MediaError) {
+        var record = media.json
+        if !isDurable { record[ResultFile.bootKey] = .string(MachineStart.current ?? "") }
+        try SmallFile.write(record, to: path, isDurable: isDurable)
     }
 
     func remove() { unlink(path) }
 
-    private var payload: JSONObject? { SmallFile.read(path) }
+    /// The key for the start of the machine on which the file was written. A result without it has a durable file.
+    private static let bootKey = "boot"
 
-    private func isThere(_ media: FetchedMedia) -> Bool {
+    /// The file's content; nil when there is none, or it is incomplete.
+    private var content: (media: MediaFetched, boot: String?)? {
+        guard var record = SmallFile.read(path) else { return nil }
+        let boot = record[ResultFile.bootKey]?.string
+        record[ResultFile.bootKey] = nil
+        guard let media = try? MediaFetched(record), media.metadata.isComplete else { return nil }
+        return (media, boot)
+    }
+
+    private func isThere(_ media: MediaFetched) -> Bool {
         var info = stat()
-        return lstat(media.path, &info) == 0 && info.st_size == media.sizeBytes
+        return lstat(media.path, &info) == 0 && Int64(info.st_size) == media.metadata.content.sizeBytes
     }
 
     /// Returns whether the file is complete. After a restart of the machine, a file that was not durable is checked
     /// by its hash.
-    private func isIntact(_ media: FetchedMedia, madeIn boot: String?) async -> Bool {
+    private func isIntact(_ media: MediaFetched, madeIn boot: String?) async -> Bool {
         guard isThere(media) else { return false }
         guard let boot, boot != MachineStart.current else { return true }
-        return (try? await HashingWriter.hash(media.path)) == media.sha256
+        return (try? await HashingWriter.hash(media.path)) == media.metadata.content.sha256
     }
 }
 
@@ -189,7 +200,7 @@ private struct FetchRun: Sendable {
         }
     }
 
-    func run() async throws(MediaError) -> FetchedMedia {
+    func run() async throws(MediaError) -> MediaFetched {
         let raw = try await fetch()
         guard fileSize(raw.path) > 0 else {
             if raw.isOurs { unlink(raw.path) }
@@ -298,7 +309,7 @@ private struct FetchRun: Sendable {
             program: settings.ffmpeg, probeProgram: settings.ffprobe, deadline: deadline, maxBytes: settings.maxBytes)
     }
 
-    private func finishVideo(_ raw: Raw, _ probe: MediaProbe?) async throws(MediaError) -> FetchedMedia {
+    private func finishVideo(_ raw: Raw, _ probe: MediaProbe?) async throws(MediaError) -> MediaFetched {
         guard let probe, probe.hasVideo else {
             // A file that was requested by its own link is delivered as it is.
             if raw.info != nil { throw MediaError(.noMedia, "There is no video at that link.") }
@@ -312,7 +323,7 @@ private struct FetchRun: Sendable {
         return try await finish(raw, probe, output, true, ending: "mp4", "video/mp4")
     }
 
-    private func finishAudio(_ raw: Raw, _ probe: MediaProbe?) async throws(MediaError) -> FetchedMedia {
+    private func finishAudio(_ raw: Raw, _ probe: MediaProbe?) async throws(MediaError) -> MediaFetched {
         guard let probe, probe.hasAudio else {
             if raw.isOurs { unlink(raw.path) }
             throw MediaError(.noAudio, "That file has no sound.")
@@ -332,7 +343,7 @@ private struct FetchRun: Sendable {
     /// - Parameter ending: the extension of the file's name; nil keeps the name.
     private func finish(
         _ raw: Raw, _ probe: MediaProbe?, _ product: String, _ isOurs: Bool, ending: String?, _ contentType: String
-    ) async throws(MediaError) -> FetchedMedia {
+    ) async throws(MediaError) -> MediaFetched {
         let path = folder.file("media-\(job.address.hash.prefix(16)).\(ending ?? "bin")")
         try await place(product, at: path, isOurs)
         var sha256 = raw.path == product ? raw.sha256 : nil
@@ -340,16 +351,29 @@ private struct FetchRun: Sendable {
         let title = title(raw, probe)
         let name = raw.info == nil ? raw.fileName ?? title : title
         let fallback = String(job.address.hash.prefix(16))
-        return FetchedMedia(
-            kind: job.kind, key: job.address.key, path: path, sizeBytes: fileSize(path), sha256: sha256 ?? "",
-            contentType: contentType,
-            fileName: ending.map { FileName.make(name, fallback: fallback, fileExtension: $0) }
-                ?? name.flatMap { FileName.safe($0, maxBytes: 120) } ?? fallback,
+        let fileName =
+            ending.map { FileName.make(name, fallback: fallback, fileExtension: $0) }
+            ?? name.flatMap { FileName.safe($0, maxBytes: 120) } ?? fallback
+        return MediaFetched(
+            kind: job.kind, key: job.address.key, path: path,
+            metadata: MediaMetadata(
+                content: FileContent(sizeBytes: fileSize(path), sha256: sha256, contentType: contentType),
+                fileName: fileName, origin: origin, description: description(raw, probe)))
+    }
+
+    private var origin: MediaOrigin {
+        MediaOrigin(
             sourceURL: job.identity.sourceURL, normalizedURL: job.identity.normalizedURL, domain: job.identity.domain,
-            title: title, performer: performer(raw, probe),
-            durationSeconds: probe?.durationSeconds ?? raw.info?.durationSeconds ?? job.durationSeconds,
-            width: job.kind == .video ? probe?.width : nil, height: job.kind == .video ? probe?.height : nil,
-            fetchedAt: .now, canonicalURL: raw.info.flatMap(canonicalURL))
+            fetchedAt: Timestamp.now.description)
+    }
+
+    private func description(_ raw: Raw, _ probe: MediaProbe?) -> MediaDescription {
+        let duration = probe?.durationSeconds ?? raw.info?.durationSeconds ?? job.durationSeconds
+        let picture = job.kind == .video ? probe : nil
+        return MediaDescription(
+            title: title(raw, probe), performer: performer(raw, probe),
+            durationSeconds: duration.map { JSONNumber($0) }, width: picture?.width.map { Int64($0) },
+            height: picture?.height.map { Int64($0) })
     }
 
     private func title(_ raw: Raw, _ probe: MediaProbe?) -> String? {

@@ -1,21 +1,16 @@
-/// Names the requested kind of media.
-package enum MediaKind: String, Sendable, CaseIterable {
-    case video
-    case audio
-
-    /// The extension of stored objects of this kind, without the dot.
-    package var fileExtension: String {
-        switch self {
-        case .video: "mp4"
-        case .audio: "mp3"
-        }
-    }
-}
+package import Payloads
 
 /// Fetches a file to a path.
 package typealias FileFetcher =
     @Sendable (_ path: String, _ onProgress: @escaping @Sendable (_ doneBytes: Int64) -> Void) async throws(MediaError)
     -> Void
+
+/// Receives the normalized URL that the site itself gives the media, when it differs from the normalized URL of the
+/// link. Both URLs mean the same media.
+///
+/// It is called as soon as the site reports the URL, before the download. An error that it throws ends the fetch, for
+/// a caller that has that media already.
+package typealias CanonicalURLHandler = @Sendable (_ normalizedURL: String) async throws(MediaError) -> Void
 
 /// Describes the media to fetch.
 package struct MediaJob: Sendable {

@@ -1,39 +1,8 @@
+package import Payloads
 import Synchronization
 
-/// Reports the progress of a fetch.
-package struct MediaProgress: Sendable, Equatable {
-    /// Names the state, as in `events.media.progress`.
-    package enum State: String, Sendable {
-        /// The highest number of fetches is running.
-        case queued
-        /// Another job is fetching the same media; this one waits for its result.
-        case waiting
-        case downloading
-        case converting
-    }
-
-    package var state: State
-    /// The completed part, from 0 to 1, if it is known.
-    package var fraction: Double?
-    package var doneBytes: Int64?
-    package var totalBytes: Int64?
-    package var bytesPerSecond: Double?
-    package var title: String?
-
-    package init(
-        _ state: State, fraction: Double? = nil, doneBytes: Int64? = nil, totalBytes: Int64? = nil,
-        bytesPerSecond: Double? = nil, title: String? = nil
-    ) {
-        self.state = state
-        self.fraction = fraction
-        self.doneBytes = doneBytes
-        self.totalBytes = totalBytes
-        self.bytesPerSecond = bytesPerSecond
-        self.title = title
-    }
-}
-
-/// Receives progress from time to time, on any thread, with one call at a time for one job.
+/// Receives progress from time to time, on any thread, with one call at a time for one job. The progress does not name
+/// the kind of media.
 package typealias ProgressHandler = @Sendable (MediaProgress) -> Void
 
 /// Turns the byte counts of a caller's fetch into progress, on any thread.

@@ -1,9 +1,12 @@
 import Logging
 import Media
+import Payloads
 import Redis
 import Stage
 
-/// Links that turned out to be other names of something: yt-dlp knows the media's own page. Kept in Redis, and not needed.
+/// Keeps aliases in Redis: URLs that lead to media with another normalized URL, as yt-dlp reports it.
+///
+/// Aliases only save work. Without Redis, the media behind an alias are fetched and found to be in the store.
 struct Aliases: Sendable {
     private static let seconds: Int64 = 30 * 86_400
     private let runtime: Runtime
@@ -14,13 +17,14 @@ struct Aliases: Sendable {
         .text("tgpipe:alias:\(ContentAddress(.video, identity).hash)")
     }
 
-    /// The media's own identity, where it is known, with the link that was given.
+    /// Returns the identity that the site gives the media; the given identity if it is no known alias.
     func resolve(_ identity: SourceIdentity) async -> SourceIdentity {
         guard identity.domain != "telegram" else { return identity }
         let canonical = await attempt { redis throws(RedisError) in try await redis.send("GET", key(identity)).string }
         return (canonical ?? nil).flatMap { SourceIdentity($0) } ?? identity
     }
 
+    /// Notes that an identity is an alias of a URL.
     func add(_ identity: SourceIdentity, _ canonicalURL: String) async {
         _ = await attempt { redis throws(RedisError) in
             try await redis.send("SET", key(identity), .text(canonicalURL), "EX", .integer(Aliases.seconds))
@@ -31,7 +35,7 @@ struct Aliases: Sendable {
         do {
             return try await call(try await runtime.redis())
         } catch {
-            runtime.log.debug("going on without Redis: \(error)")
+            runtime.log.debug("continuing without Redis: \(error)")
             return nil
         }
     }

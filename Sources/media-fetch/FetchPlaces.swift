@@ -1,11 +1,11 @@
 import Synchronization
 import System
 
-/// Places for the fetches under way: so many at once, the first to come first.
+/// Limits the number of fetches that run at once. The others wait in order of arrival.
 final class FetchPlaces: Sendable {
     private struct State {
         var free: Int
-        /// Who waits for a place.
+        /// The tickets of the fetches that wait for a place.
         var line: [Int] = []
         var nextTicket = 0
     }
@@ -15,9 +15,9 @@ final class FetchPlaces: Sendable {
 
     init(_ count: Int) { state = Mutex(State(free: count)) }
 
-    /// Runs a fetch in a place of its own.
+    /// Runs a fetch as soon as a place is free.
     ///
-    /// - Parameter onWait: told once, when it has to wait for one.
+    /// - Parameter onWait: is called once, if the fetch has to wait.
     func run<Value>(onWait: () -> Void, _ fetch: () async throws -> Value) async throws -> Value {
         try await takePlace(onWait)
         defer {
@@ -55,7 +55,7 @@ final class FetchPlaces: Sendable {
             state.free -= 1
             return (true, state.free > 0 && !state.line.isEmpty)
         }
-        // The next in line may have looked while it was not yet the first.
+        // The next in line may have looked for a place before it was the first.
         if isMoreFree { changed.notify() }
         return isTaken
     }

@@ -1,41 +1,52 @@
 import Blob
 import JSON
 import Media
+import Payloads
 import Stage
 
-/// What came of a fetch, as those are told who waited for it, on whatever machine.
+/// Holds the outcome of a fetch, as Redis passes it to every request that waited for it, on any machine.
 enum FetchResult: Sendable {
-    /// A file on the machine that is named.
-    case fetched(FetchedMedia, host: String)
-    /// The store had it by the time that it was to be fetched, under the address that this normalized link leads to.
+    /// The media are in a file on the machine that `host` names.
+    case fetched(MediaFetched)
+    /// The store had the media before the fetch began, under the address of this normalized URL.
     case stored(as: String)
-    /// It is larger than what is fetched directly.
+    /// The media exceed the limit for direct downloads.
     case large(sizeBytes: Int64?)
     case failed(MediaError)
-    /// The store cannot be used, so there is no use in fetching.
+    /// The store cannot be used, so that a fetched file could not be stored.
     case unstorable(BlobError)
 
-    /// For how long those who come later are told of a file: until the store has it, as a rule.
+    /// The time for which later requests get a fetched file from Redis. By then the store usually has the file.
     private static let keptFor = Duration.seconds(120)
 
+    /// The work's product for all requests that waited for it.
     var product: SharedWork.Product {
+        if case .fetched = self { return SharedWork.Product(json, keptFor: FetchResult.keptFor) }
+        return SharedWork.Product(json)
+    }
+
+    /// The result in the form that Redis keeps: one member that names the case, and the values beside it.
+    var json: JSONObject {
         switch self {
-        case .fetched(let media, let host):
-            var payload = media.payload
-            payload["canonical_url"] = media.canonicalURL.map { .string($0) }
-            return SharedWork.Product(
-                ["fetched": .object(payload), "host": .string(host)], keptFor: FetchResult.keptFor)
-        case .stored(let url): return SharedWork.Product(["stored_as": .string(url)])
-        case .large(let size): return SharedWork.Product(["large": true, "size_bytes": size.map { .integer($0) }])
-        case .failed(let error): return SharedWork.Product(["failed": .object(error.json)])
-        case .unstorable(let error): return SharedWork.Product(["unstorable": .object(error.json)])
+        case .fetched(var media):
+            let host = media.host
+            media.host = nil
+            return ["fetched": .object(media.json), "host": host.map { .string($0) }]
+        case .stored(let url): return ["stored_as": .string(url)]
+        case .large(let size): return ["large": true, "size_bytes": size.map { .integer($0) }]
+        case .failed(let error): return ["failed": .object(error.json)]
+        case .unstorable(let error): return ["unstorable": .object(error.json)]
         }
     }
 
+    /// Reads a result from Redis; returns nil if it is incomplete or unknown.
     init?(_ json: JSONObject) {
-        if let payload = json["fetched"]?.object, var media = FetchedMedia(payload: payload) {
-            media.canonicalURL = payload["canonical_url"]?.string
-            self = .fetched(media, host: json["host"]?.string ?? "")
+        if var payload = json["fetched"]?.object {
+            // Earlier versions wrote this key, which no event has.
+            payload["canonical_url"] = nil
+            guard var media = try? MediaFetched(payload), media.metadata.isComplete else { return nil }
+            media.host = json["host"]?.string
+            self = .fetched(media)
         } else if let url = json["stored_as"]?.string {
             self = .stored(as: url)
         } else if let failure = json["unstorable"]?.object {

@@ -1,38 +1,42 @@
+import BotAPI
 import Blob
-import JSON
-import Logging
-import System
 import Envelope
 import Glibc
+import JSON
+import Logging
 import Media
 import Payloads
 import Stage
-import BotAPI
+import System
 
 /// Turns one media command into its result.
 ///
-/// A source that several ask for is fetched once, by one of them, whichever process or machine they are in.
+/// When several commands name the same source, one process fetches it for all of them, on whichever machine they are.
 struct FetchStage: Sendable {
     let runtime: Runtime
     let store: any BlobStore
-    /// For what is fetched directly, and for all else.
+    /// Fetches up to the limit for direct downloads.
     let direct: MediaFetcher
+    /// Fetches what was handed over as a large download.
     let large: MediaFetcher
     let places: FetchPlaces
     let shared: SharedWork
-    /// nil without a bot token and without a session: then files of messages cannot be fetched.
+    /// nil without a bot token and without a session; files of messages cannot be fetched then.
     let api: (any MessagingAPI)?
     let cache: MediaCache
     let aliases: Aliases
     let limits: FetchLimits
+    /// The time for which presigned URLs are valid.
     let expires: Duration
-    /// Then what may pass is tried again later, by whoever gets the event then.
+    /// If true, transient failures return to the queue for a later attempt.
     let isFromQueue: Bool
 
-    /// A result can be taken away, and a source be asked for again, between two looks: after so many it is no coincidence.
+    /// The number of times that a request looks for its media. A result can be taken away between two looks, but not so often.
     private static let looks = 5
 
-    func handle(_ event: Envelope, _ context: WorkContext) async throws -> Outcome {
+    /// - Throws: `MalformedInput` for a malformed command; `TransientFailure` or `BlobError` if the event returns to its queue.
+    ///   Other failures become events.
+    @Sendable func handle(_ event: Envelope, _ context: WorkContext) async throws -> Outcome {
         let request = try MediaRequest(event)
         if request.isRateLimited {
             return .done([failed(request, .overLimit(request.retryAfterSeconds))])
@@ -42,17 +46,17 @@ struct FetchStage: Sendable {
                 try await outcome(request, context, accept, onProgress)
             }
         } catch let error as MediaError {
-            guard isFromQueue, error.mayPassSoon else { return .done([failed(request, error)]) }
+            guard isFromQueue, error.isWorthRetryingSoon else { return .done([failed(request, error)]) }
             if context.isLastAttempt { await discard(request) }
-            throw PassingFailure(error)
+            throw TransientFailure(error)
         } catch let error as BlobError where error.code != .cancelled {
             if isFromQueue, error.isTemporary { throw error }
             return .done([failed(request, error)])
         }
     }
 
-    /// What those who asked are told of an event for which no attempt is left.
-    func giveUp(_ event: Envelope, _ reason: String) -> [Envelope] {
+    /// Returns the events for the requester of an event that has no attempt left.
+    @Sendable func giveUp(_ event: Envelope, _ reason: String) -> [Envelope] {
         guard let request = try? MediaRequest(event) else { return [] }
         return [failed(request, MediaError(.gaveUp, reason))]
     }
@@ -61,12 +65,12 @@ struct FetchStage: Sendable {
         _ request: MediaRequest, _ context: WorkContext, _ accept: @escaping @Sendable () async throws -> Void,
         _ onProgress: @escaping ProgressHandler
     ) async throws -> Outcome {
-        var asked = try await identity(of: request)
+        var requested = try await identity(of: request)
         for _ in 0..<FetchStage.looks {
-            let identity = await aliases.resolve(asked)
+            let identity = await aliases.resolve(requested)
             let address = ContentAddress(request.kind, identity)
             if let info = try await stored(address.key) {
-                runtime.log.info("in storage already", metadata: ["key": "\(address)"])
+                runtime.log.info("the store already has the media", metadata: ["key": "\(address)"])
                 return .done([try ready(info, request.kind)])
             }
             let answer = try await shared.answer(sharedName(address), for: context.waiter) {
@@ -75,18 +79,19 @@ struct FetchStage: Sendable {
             }
             switch answer {
             case .held(let limit):
-                try await context.publisher.publish(ProgressReports.envelope(request.kind, .waiting))
+                try await context.publisher.publish(.derived(MediaProgress(.waiting, kind: request.kind)))
                 return .held(for: limit)
             case .result(let json):
                 let result = FetchResult(json)
-                if case .stored(let url) = result { asked = SourceIdentity(url) ?? asked }
+                if case .stored(let url) = result { requested = SourceIdentity(url) ?? requested }
                 if let events = try await events(result, request, identity) { return .done(events) }
             }
         }
-        throw MediaError(.serverError, "The storage says now this, now that.", isTemporary: true)
+        throw MediaError(
+            .serverError, "Storage gave inconsistent answers. Please try again.", isTemporary: true)
     }
 
-    /// nil: it is not so any more, and everything has to be looked at anew.
+    /// Makes the events of a result; returns nil if the result does not hold any more and the request must look again.
     private func events(
         _ result: FetchResult?, _ request: MediaRequest, _ identity: SourceIdentity
     ) async throws -> [Envelope]? {
@@ -97,77 +102,74 @@ struct FetchStage: Sendable {
         case .large(let sizeBytes):
             guard !request.isLarge else { return nil }
             return largeDownload(request, sizeBytes)
-        case .fetched(var media, let host):
-            media.sourceURL = identity.sourceURL
+        case .fetched(var media):
+            media.metadata.origin.sourceURL = identity.sourceURL
             if access(media.path, F_OK) != 0 {
-                // Moved away: as a rule, because the store has it now.
+                // A file is usually moved because the store has it now.
                 if let info = try await stored(media.key) { return [try ready(info, request.kind)] }
-                if host == Runtime.host {
+                if media.host == Runtime.host {
                     await shared.forget(sharedName(ContentAddress(request.kind, identity)))
                     return nil
                 }
             }
-            var payload = media.payload
-            payload["host"] = .string(host)
-            return [.derived(type: "events.media.fetched", payload: payload)]
+            return [.derived(media)]
         }
     }
 
-    /// Whoever has another store fetches for itself.
+    /// Returns the name of the shared work. Processes with different stores do not share it.
     private func sharedName(_ address: ContentAddress) -> String { "\(store.name)/\(address)" }
 
-    func identity(of request: MediaRequest) async throws -> SourceIdentity {
+    private func identity(of request: MediaRequest) async throws -> SourceIdentity {
         switch request.source {
-        case .link(let link): try await direct.identify(link)
-        case .telegramFile(let file): .telegramFile(uniqueID: file.uniqueID)
+        case .url(let url): try await direct.identify(url)
+        case .file(let file): .telegramFile(uniqueID: file.uniqueID)
         }
     }
 
-    private func ready(_ info: BlobInfo, _ kind: Media.MediaKind) throws(BlobError) -> Envelope {
+    private func ready(_ info: BlobInfo, _ kind: MediaKind) throws(BlobError) -> Envelope {
         let path = cache.open(info.key)?.path ?? store.localPath(info.key)
-        return .derived(try MediaObject.ready(info, kind: kind.payload, in: store, path: path, expires: expires))
+        return .derived(try MediaObject.ready(info, kind: kind, in: store, path: path, expires: expires))
     }
 
     private func failed(_ request: MediaRequest, _ error: MediaError) -> Envelope {
-        runtime.log.notice("failed: \(error.reason)", metadata: ["code": "\(error.code.rawValue)"])
+        runtime.log.notice("unable to fetch: \(error.reason)", metadata: ["code": "\(error.code.rawValue)"])
         return .derived(
             DownloadFailed(
-                kind: request.kind.payload, url: request.link, code: error.code.rawValue, reason: error.reason,
+                kind: request.kind, url: request.source.url, code: error.code.rawValue, reason: error.reason,
                 isTemporary: error.isTemporary))
     }
 
     private func failed(_ request: MediaRequest, _ error: BlobError) -> Envelope {
         runtime.log.error("unable to use the store: \(error.message)", metadata: ["code": "\(error.code.rawValue)"])
-        return .derived(MediaObject.failed(error, kind: request.kind.payload, url: request.link))
+        return .derived(MediaObject.failed(error, kind: request.kind, url: request.source.url))
     }
 
-    /// Hands the command over to whoever does the large ones; the chat is told that it waits for its turn.
+    /// Hands the command over to the worker for large downloads, and reports that it is queued.
     private func largeDownload(_ request: MediaRequest, _ sizeBytes: Int64?) -> [Envelope] {
-        runtime.log.info("handing a large download over", metadata: ["bytes": "\(sizeBytes ?? 0)"])
-        var payload = request.source.payload
-        payload["kind"] = .string(request.kind.rawValue)
-        payload["size_bytes"] = sizeBytes.map { .integer($0) }
-        payload["limit_bytes"] = .integer(limits.directBytes)
-        return [
-            ProgressReports.envelope(request.kind, .queued),
-            .derived(type: MediaRequest.largeType, payload: payload),
-        ]
+        var metadata: Logger.Metadata = ["limit_bytes": .stringConvertible(limits.directBytes)]
+        if let sizeBytes { metadata["bytes"] = .stringConvertible(sizeBytes) }
+        runtime.log.info("handing over a large download", metadata: metadata)
+        let download = LargeDownload(
+            kind: request.kind, source: request.source, sizeBytes: sizeBytes, limitBytes: limits.directBytes)
+        return [.derived(MediaProgress(.queued, kind: request.kind)), .derived(download)]
     }
 }
 
 extension FetchStage {
-    /// What the store has; a store that cannot be asked is no reason to fetch, as the result could not be stored.
+    /// Returns the stored object of a key; nil if there is none.
+    ///
+    /// - Throws: `BlobError` if the store cannot be queried. A fetched file could not be stored then, so it is not fetched.
     func stored(_ key: String) async throws(BlobError) -> BlobInfo? {
         do {
             return try await store.head(key)
         } catch {
-            // blob-put makes the bucket, or says what is wrong with it.
+            // blob-put makes the bucket, or reports why it cannot.
             if error.code == .noSuchBucket { return nil }
             throw error
         }
     }
 
-    /// Forgets what there is of a source that nobody will come back for.
+    /// Removes the partial download of a request that will not be tried again.
     private func discard(_ request: MediaRequest) async {
         guard let identity = try? await identity(of: request) else { return }
         let address = ContentAddress(request.kind, await aliases.resolve(identity))
@@ -175,9 +177,9 @@ extension FetchStage {
         await BlockingThread().run { fetcher.discard(address) }
     }
 
-    /// Removes what was left half done long ago and is not coming back, what somebody else has stored meanwhile, and what is done
-    /// with; until it is cancelled, and once
-    /// more then.
+    /// Removes old partial downloads, files that another machine has stored meanwhile, and the folders of finished downloads.
+    ///
+    /// It runs every 30 seconds until its task is cancelled, and once more then.
     func sweep() async {
         let fetcher = direct
         let thread = BlockingThread()
@@ -194,8 +196,8 @@ extension FetchStage {
     }
 }
 
-/// A failure after which an event of a queue is tried again.
-struct PassingFailure: ReportableError {
+/// A failure that another attempt may overcome, after which the event returns to its queue.
+struct TransientFailure: ReportableError {
     let exitStatus = ExitStatus.tryAgain
     let message: String
     let retryAfter: Duration?
@@ -204,16 +206,11 @@ struct PassingFailure: ReportableError {
 }
 
 extension MediaError {
-    /// Whether it may be over in a minute; a live stream takes longer.
-    fileprivate var mayPassSoon: Bool { isTemporary && code != .live }
+    /// Whether an attempt within minutes may succeed. A live stream takes longer to end.
+    fileprivate var isWorthRetryingSoon: Bool { isTemporary && code != .live }
 
-    static func overLimit(_ retryAfterSeconds: Int64?) -> MediaError {
+    fileprivate static func overLimit(_ retryAfterSeconds: Int64?) -> MediaError {
         let wait = retryAfterSeconds.map { ": try again in \($0) s" } ?? ""
         return MediaError(.rateLimited, "Too many requests\(wait).")
     }
-}
-
-extension Media.MediaKind {
-    /// The same kind as payloads name it.
-    fileprivate var payload: Payloads.MediaKind { self == .video ? .video : .audio }
 }

@@ -1,12 +1,16 @@
 import Blob
+import BotAPI
+import JSON
 import Logging
 import Media
+import Payloads
 import Stage
 import Synchronization
-import BotAPI
 
 extension FetchStage {
-    /// Fetches what nobody else is fetching.
+    /// Fetches a source that no other process is fetching.
+    ///
+    /// - Throws: `CancellationError`. Failures are results, because other requests may wait for them.
     func fetch(
         _ request: MediaRequest, _ identity: SourceIdentity, _ onProgress: @escaping ProgressHandler
     ) async throws -> FetchResult {
@@ -17,7 +21,7 @@ extension FetchStage {
         } catch let error as MediaError {
             if error.code == .cancelled { throw CancellationError() }
             guard error.code == .tooLarge, !request.isLarge else { return .failed(error) }
-            return limits.beyondDirect(error, isFile: request.link == nil)
+            return limits.result(of: error, isFile: request.source.url == nil)
         } catch let error as BlobError where error.code != .cancelled {
             return .unstorable(error)
         }
@@ -27,59 +31,82 @@ extension FetchStage {
         _ request: MediaRequest, _ identity: SourceIdentity, _ onProgress: @escaping ProgressHandler
     ) async throws -> FetchResult {
         let address = ContentAddress(request.kind, identity)
-        if let media = await direct.finished(address) { return .fetched(media, host: Runtime.host) }
-        // In this order: what is not in its folder any more is in the store.
+        if let media = await direct.finished(address) { return fetched(media) }
+        // The order matters: a file that has left its folder is in the store.
         if try await stored(address.key) != nil { return .stored(as: identity.normalizedURL) }
-        var media: FetchedMedia
-        do {
-            media = try await fetchUnlessKnown(try await job(request, identity, onProgress), request, onProgress)
-        } catch let known as KnownMedia {
-            await aliases.add(identity, known.url)
-            return .stored(as: known.url)
-        }
-        if let canonical = media.canonicalURL {
-            await aliases.add(identity, canonical)
-            media.normalizedURL = canonical
-            media.key = ContentAddress(request.kind, normalizedURL: canonical).key
-        }
-        runtime.log.info("fetched", metadata: ["key": "\(media.key)", "bytes": "\(media.sizeBytes)"])
-        return .fetched(media, host: Runtime.host)
-    }
-
-    /// - Throws: `KnownMedia` when the link turns out to be another name of what the store has, before it is downloaded.
-    private func fetchUnlessKnown(
-        _ job: MediaJob, _ request: MediaRequest, _ onProgress: @escaping ProgressHandler
-    ) async throws -> FetchedMedia {
-        let known = Mutex<KnownMedia?>(nil)
-        do {
-            return try await (request.isLarge ? large : direct).fetch(job, onProgress: onProgress) {
-                url throws(MediaError) in
-                guard let media = SourceIdentity(url), await isOfUse(media, job.kind) else { return }
-                known.withLock { $0 = KnownMedia(url: media.normalizedURL) }
-                throw MediaError(.cancelled, "That is in the storage already.")
+        let outcome = try await fetchUnlessStored(try await job(request, identity, onProgress), request, onProgress)
+        if let canonicalURL = outcome.canonicalURL { await aliases.add(identity, canonicalURL) }
+        switch outcome {
+        case .stored(let canonicalURL): return .stored(as: canonicalURL)
+        case .file(var media, let canonicalURL):
+            if let canonicalURL {
+                media.metadata.origin.normalizedURL = canonicalURL
+                media.key = ContentAddress(request.kind, normalizedURL: canonicalURL).key
             }
-        } catch {
-            throw known.withLock { $0 } ?? error
+            var metadata: Logger.Metadata = ["key": "\(media.key)"]
+            if let bytes = media.metadata.content.sizeBytes { metadata["bytes"] = .stringConvertible(bytes) }
+            runtime.log.info("fetched", metadata: metadata)
+            return fetched(media)
         }
     }
 
-    /// Whether the store has the media, or for audio the video that it can be taken from. A store that cannot be asked now is asked
-    /// again when the file is there.
-    private func isOfUse(_ identity: SourceIdentity, _ kind: MediaKind) async -> Bool {
+    private func fetched(_ media: MediaFetched) -> FetchResult {
+        var media = media
+        media.host = Runtime.host
+        return .fetched(media)
+    }
+
+    /// The outcome of a fetch that consults the store as soon as the site reports the media's canonical URL.
+    private enum Fetch {
+        case file(MediaFetched, canonicalURL: String?)
+        /// The store has the media under this URL, and nothing was downloaded.
+        case stored(canonicalURL: String)
+
+        var canonicalURL: String? {
+            switch self {
+            case .file(_, let url): url
+            case .stored(let url): url
+            }
+        }
+    }
+
+    private func fetchUnlessStored(
+        _ job: MediaJob, _ request: MediaRequest, _ onProgress: @escaping ProgressHandler
+    ) async throws -> Fetch {
+        let found = Mutex<(canonicalURL: String?, isStored: Bool)>((nil, false))
+        do {
+            let media = try await (request.isLarge ? large : direct).fetch(job, onProgress: onProgress) {
+                url throws(MediaError) in
+                found.withLock { $0.canonicalURL = url }
+                guard let media = SourceIdentity(url), await isUsable(media, job.kind) else { return }
+                found.withLock { $0 = (media.normalizedURL, true) }
+                throw MediaError(.cancelled, "The store already has the media.")
+            }
+            return .file(media, canonicalURL: found.withLock { $0.canonicalURL })
+        } catch {
+            if case (let url?, true) = found.withLock({ $0 }) { return .stored(canonicalURL: url) }
+            throw error
+        }
+    }
+
+    /// Returns whether the store has the media, or, for audio, the video to extract it from.
+    ///
+    /// A store that cannot be queried now is queried again when the file is complete.
+    private func isUsable(_ identity: SourceIdentity, _ kind: MediaKind) async -> Bool {
         for kind in Set([kind, .video]) where (try? await stored(ContentAddress(kind, identity).key)) != nil {
             return true
         }
         return false
     }
 
-    /// How the bytes are to be had: for audio, from the video when the store has that.
+    /// Decides where the bytes come from: audio is extracted from the video if the store has it.
     private func job(
         _ request: MediaRequest, _ identity: SourceIdentity, _ onProgress: @escaping ProgressHandler
     ) async throws -> MediaJob {
         if request.kind == .audio, let job = try await audioFromStoredVideo(identity) { return job }
         switch request.source {
-        case .link: return MediaJob(request.kind, identity)
-        case .telegramFile(let file): return try await job(request, identity, file)
+        case .url: return MediaJob(request.kind, identity)
+        case .file(let file): return try await job(request, identity, file)
         }
     }
 
@@ -89,10 +116,10 @@ extension FetchStage {
             return nil
         }
         guard let path = try await localCopy(of: info) else { return nil }
-        runtime.log.info("taking the sound of the stored video", metadata: ["key": "\(video)"])
+        runtime.log.info("extracting the audio of the stored video", metadata: ["key": "\(video)"])
+        let description = MediaObject.description(of: info)
         return MediaJob(
-            .audio, identity, origin: .local(path: path), title: info.metadata.user["title"],
-            performer: info.metadata.user["performer"])
+            .audio, identity, origin: .local(path: path), title: description.title, performer: description.performer)
     }
 
     private func localCopy(of info: BlobInfo) async throws -> String? {
@@ -109,7 +136,7 @@ extension FetchStage {
     }
 
     private func job(
-        _ request: MediaRequest, _ identity: SourceIdentity, _ file: MediaRequest.TelegramFile
+        _ request: MediaRequest, _ identity: SourceIdentity, _ file: TelegramFile
     ) async throws -> MediaJob {
         guard let api else { throw MediaError(.unsupported, "Files of messages cannot be fetched here.") }
         if let size = file.sizeBytes, size > limits.bytes(isLarge: request.isLarge) {
@@ -133,13 +160,8 @@ extension FetchStage {
         }
         return MediaJob(
             request.kind, identity, origin: origin, title: file.title, performer: file.performer, fileName: file.name,
-            durationSeconds: file.durationSeconds)
+            durationSeconds: file.durationSeconds?.double)
     }
-}
-
-/// The store has what a link leads to under another name, which is this normalized link.
-private struct KnownMedia: Error {
-    let url: String
 }
 
 extension MediaError {
@@ -153,9 +175,9 @@ extension MediaError {
     }
 }
 
-/// How large what is fetched may be.
+/// Holds the limits for the size of downloads.
 struct FetchLimits: Sendable {
-    /// What is larger is left to the worker for large downloads.
+    /// The limit for direct downloads. Larger media are left to the worker for large downloads.
     let directBytes: Int64
     let maxBytes: Int64
 
@@ -166,10 +188,11 @@ struct FetchLimits: Sendable {
 
     func bytes(isLarge: Bool) -> Int64 { isLarge ? maxBytes : directBytes }
 
-    /// What becomes of something that is too large to be fetched directly.
+    /// Decides whether media that exceed the limit for direct downloads become a large download.
     ///
-    /// - Parameter isFile: of a Telegram message: what Telegram does not give, it does not give to others either.
-    func beyondDirect(_ error: MediaError, isFile: Bool) -> FetchResult {
+    /// - Parameter isFile: Whether the media are a file of a message. If Telegram itself refuses it as too large, it refuses it to
+    ///   every worker.
+    func result(of error: MediaError, isFile: Bool) -> FetchResult {
         guard directBytes < maxBytes, !isFile || error.sizeBytes != nil else { return .failed(error) }
         if let size = error.sizeBytes, size > maxBytes { return .failed(.tooLarge(bytes: size, maxBytes: maxBytes)) }
         return .large(sizeBytes: error.sizeBytes)

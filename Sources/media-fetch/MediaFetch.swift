@@ -1,30 +1,31 @@
 package import ArgumentParser
+import AccountAPI
 import Blob
+import BotAPI
 import HTTP
 import Media
 import Options
 import Redis
 import Stage
-import BotAPI
-import AccountAPI
 import System
 
-/// The tool, as the program that holds all tools runs it.
+/// The tool's command, for the program that contains all tools.
 package let command: any AsyncParsableCommand.Type = MediaFetch.self
 
 struct MediaFetch: Tool {
     static let configuration = CommandConfiguration(
         commandName: "media-fetch",
-        abstract: "Fetch the media that commands ask for, once a source.",
+        abstract: "Fetch the media that commands name, once for each source.",
         discussion: """
-            Reads commands.media.video_download, audio_download and large_download. What the store has already becomes \
-            events.dl.*.ready at once; a plain file is downloaded straight to disk, resumed where it stopped; everything else \
-            goes through yt-dlp. The result is events.media.fetched with a local file, or events.dl.*.failed with one line that \
-            says why. What several ask for, also through other processes with the same Redis and store, is fetched once. Files \
-            of Telegram messages need TG_BOT_TOKEN, or the account that they came to, by --session. Everything else passes through unchanged.
+            Reads commands.media.video_download, audio_download and large_download. Media that the store already has become \
+            events.dl.*.ready at once. A plain file is downloaded directly to disk, and resumed after an interruption; yt-dlp \
+            fetches all other links. The result is events.media.fetched with a local file, or events.dl.*.failed with the reason \
+            in one line. Several requests for the same media share one fetch, even across processes with the same Redis and \
+            store. Files of Telegram messages need TG_BOT_TOKEN, or --session with the account that received them. Other events \
+            are forwarded unchanged.
 
-            What is over --max-direct-size becomes commands.media.large_download, which a media-fetch without that option fetches, \
-            from a queue for instance.
+            Media larger than --max-direct-size become commands.media.large_download, for a media-fetch without that option, \
+            which can read from a queue.
 
             Examples: tg-listen --bot | tg-gate | media-fetch --concurrency 4 | blob-put | tg-send
                       media-fetch --from queue:large --max-size 2G --timeout 12h | blob-put | tg-send
@@ -38,8 +39,8 @@ struct MediaFetch: Tool {
     @OptionGroup(title: "Fetching") var fetching: FetchOptions
     @OptionGroup(title: "Store") var storing: StoreOptions
 
-    /// Commands taken at once: those that need no fetch must not wait for those that do. What is taken from a queue nobody else
-    /// can take.
+    /// The number of commands handled at once. It exceeds the number of fetches, because commands that need no fetch must not
+    /// wait for those that do. It is smaller for a queue, because no other worker can take the events that are taken here.
     private var handledAtOnce: Int { input.isFromQueue ? fetching.concurrency + 16 : 256 }
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
@@ -51,7 +52,7 @@ struct MediaFetch: Tool {
         let limits = fetching.limits
         var settings = try fetching.settings(directory: runtime.directory("media/fetch"))
         settings.isDurable = output.isDurable
-        // An event of a queue can wait there, without a place.
+        // An event of a queue can wait in the queue, where it occupies no place.
         if input.isFromQueue { settings.longestRetryAfter = .seconds(2) }
         let stage = FetchStage(
             runtime: runtime, store: store, direct: MediaFetcher(settings.limited(to: limits.directBytes)),
@@ -74,22 +75,22 @@ struct MediaFetch: Tool {
 }
 
 struct FetchOptions: ParsableArguments, Sendable {
-    @Option(help: ArgumentHelp("How many fetches run at once.", valueName: "n"))
+    @Option(help: ArgumentHelp("The number of fetches that run at once.", valueName: "n"))
     var concurrency: Int = 2
 
-    @Option(help: ArgumentHelp("The largest file fetched.", valueName: "size"))
+    @Option(help: ArgumentHelp("The size of the largest file to fetch.", valueName: "size"))
     var maxSize: ByteSize = ByteSize(2000 << 20)
 
     @Option(
         help: ArgumentHelp(
-            "What is larger becomes commands.media.large_download, for a worker of its own. Default: nothing does.",
+            "Larger media become commands.media.large_download, for a separate worker. Default: no such limit.",
             valueName: "size"))
     var maxDirectSize: ByteSize?
 
-    @Option(help: ArgumentHelp("How long one fetch may take.", valueName: "duration"))
+    @Option(help: ArgumentHelp("The time limit for a whole fetch.", valueName: "duration"))
     var timeout: Span = Span(.seconds(7200))
 
-    @Option(help: ArgumentHelp("How long a server may be silent.", valueName: "duration"))
+    @Option(help: ArgumentHelp("The longest time for which a server may send nothing.", valueName: "duration"))
     var stallTimeout: Span = Span(.seconds(30))
 
     @Option(help: ArgumentHelp("The yt-dlp program. [env: TGPIPE_YT_DLP]", valueName: "program"))
@@ -97,23 +98,24 @@ struct FetchOptions: ParsableArguments, Sendable {
 
     @Option(
         parsing: .unconditionalSingleValue,
-        help: ArgumentHelp("One more argument for yt-dlp. May be repeated.", valueName: "argument"))
+        help: ArgumentHelp("An additional argument for yt-dlp. May be repeated.", valueName: "argument"))
     var ytDlpArg: [String] = []
 
-    @Option(help: ArgumentHelp("Cookies for yt-dlp, in Netscape's format. [env: TGPIPE_COOKIES]", valueName: "file"))
+    @Option(help: ArgumentHelp("Cookies for yt-dlp, in Netscape format. [env: TGPIPE_COOKIES]", valueName: "file"))
     var cookies: String?
 
-    @Option(help: ArgumentHelp("The ffmpeg program; ffprobe is looked for beside it.", valueName: "program"))
+    @Option(help: ArgumentHelp("The ffmpeg program; ffprobe is expected in the same folder.", valueName: "program"))
     var ffmpeg: String = "ffmpeg"
 
     @Flag(
         help:
-            "Fetch from loopback, private and link-local addresses too. A stranger's link can then reach your network.")
+            "Allow fetches from loopback, private and link-local addresses. A stranger's link can then reach your network."
+    )
     var allowPrivate = false
 
     @Option(
         help: ArgumentHelp(
-            "A host of short links, beside the known ones: their redirects are followed to learn what they stand for. May be repeated.",
+            "An additional host of short links, whose redirects are followed to identify the media. May be repeated.",
             valueName: "host"))
     var shortHost: [String] = []
 

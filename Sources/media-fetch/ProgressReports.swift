@@ -1,16 +1,18 @@
 import Envelope
 import JSON
 import Media
+import Payloads
 import Stage
 import Synchronization
 import System
 
-/// Tells how far a fetch is: a bar on a terminal, and an envelope now and then for the chat.
+/// Reports the progress of a fetch: as a bar on a terminal, and as events for the chat.
 struct ProgressReports: Sendable {
-    /// How far envelopes of one job are apart.
+    /// The time between two events for one request.
     static let interval = Duration.seconds(3)
 
-    /// No person notices that an answer came so much later; what the store has is there in less.
+    /// The delay before a request that is still undecided is reported as accepted. The store's answer arrives sooner, and no
+    /// person notices the delay.
     static let patience = Duration.milliseconds(200)
 
     private let publisher: Publisher
@@ -21,10 +23,10 @@ struct ProgressReports: Sendable {
         self.kind = kind
     }
 
-    /// Runs the work and reports what it says of its progress.
+    /// Runs the work and reports its progress.
     ///
-    /// - Parameter work: also gets a function that reports that the work was accepted, for the moment in which it is sure
-    ///   to take a while. What is not sure within `patience` is reported then; what is over by then needs no such word.
+    /// - Parameter work: calls `accept` to report that the request was accepted, as soon as it is certain to take a while. If it
+    ///   has not called it after `patience`, this happens on its behalf. Work that ends earlier is not reported.
     func during<Value: Sendable>(
         _ work:
             @escaping @Sendable (
@@ -33,9 +35,7 @@ struct ProgressReports: Sendable {
     ) async throws -> Value {
         let (latest, isAccepted) = (Latest(), Once())
         let accept: @Sendable () async throws -> Void = {
-            if isAccepted.isFirst() {
-                try await publisher.publish(ProgressReports.envelope(kind, ["state": "accepted"]))
-            }
+            if isAccepted.isFirst() { try await publish(MediaProgress(.accepted)) }
         }
         let bar = ProgressBar()
         defer { bar.clear() }
@@ -60,32 +60,29 @@ struct ProgressReports: Sendable {
         }
     }
 
-    /// Until it is cancelled. What there was nothing of when its time came is told as soon as there is.
+    /// Publishes the newest progress at each interval until its task is cancelled. Without new progress, it waits for some.
     private func report(_ latest: Latest) async throws {
         while (try? await Task.sleep(for: ProgressReports.interval)) != nil, let progress = await latest.next() {
-            try await publisher.publish(ProgressReports.envelope(kind, progress.payload))
+            try await publish(progress.rounded)
         }
     }
 
-    static func envelope(_ kind: MediaKind, _ state: MediaProgress.State) -> Envelope {
-        envelope(kind, ["state": .string(state.rawValue)])
-    }
-
-    private static func envelope(_ kind: MediaKind, _ details: JSONObject) -> Envelope {
-        .derived(
-            type: "events.media.progress",
-            payload: JSONObject([.init(key: "kind", value: .string(kind.rawValue))] + details.members))
+    private func publish(_ progress: MediaProgress) async throws {
+        var progress = progress
+        progress.kind = kind
+        try await publisher.publish(.derived(progress))
     }
 }
 
-/// Something that happens once, whoever comes first.
+/// Tells the first of several callers from the others.
 private final class Once: Sendable {
     private let hasHappened = Atomic(false)
 
+    /// Returns true to the first caller, and false to all others.
     func isFirst() -> Bool { !hasHappened.exchange(true, ordering: .relaxed) }
 }
 
-/// The newest progress that was not reported yet.
+/// Holds the newest progress that was not reported yet.
 private final class Latest: Sendable {
     private let value = Mutex<MediaProgress?>(nil)
     private let changed = Signal()
@@ -95,7 +92,7 @@ private final class Latest: Sendable {
         changed.notify()
     }
 
-    /// Waits for one; nil when the task is cancelled.
+    /// Waits for progress and takes it; returns nil when the task is cancelled.
     func next() async -> MediaProgress? {
         while !Task.isCancelled {
             let generation = changed.generation
@@ -116,15 +113,16 @@ private final class Latest: Sendable {
 extension MediaProgress {
     fileprivate var figures: ProgressBar.Figures {
         ProgressBar.Figures(
-            title: title, state: state.rawValue, fraction: fraction, doneBytes: doneBytes, totalBytes: totalBytes,
-            bytesPerSecond: bytesPerSecond)
+            title: title, state: state?.rawValue ?? "", fraction: fraction, doneBytes: doneBytes,
+            totalBytes: totalBytes,
+            bytesPerSecond: bytesPerSecond?.double)
     }
 
-    fileprivate var payload: JSONObject {
-        [
-            "state": .string(state.rawValue), "fraction": fraction.map { .number(min(1, max(0, $0))) },
-            "done_bytes": doneBytes.map { .integer($0) }, "total_bytes": totalBytes.map { .integer($0) },
-            "rate_bytes_per_second": bytesPerSecond.map { .number($0.rounded()) }, "title": title.map { .string($0) },
-        ]
+    /// The progress as an event reports it: the fraction within 0…1, and the rate in whole bytes a second.
+    fileprivate var rounded: MediaProgress {
+        var progress = self
+        progress.fraction = fraction.map { min(1, max(0, $0)) }
+        progress.bytesPerSecond = bytesPerSecond.map { JSONNumber($0.double.rounded()) }
+        return progress
     }
 }

@@ -1,5 +1,6 @@
 import Envelope
 import JSON
+import Payloads
 import Testing
 
 @testable import media_fetch
@@ -14,5 +15,29 @@ import Testing
         let request = try MediaRequest(event)
         #expect(request.isRateLimited)
         #expect(request.retryAfterSeconds == seconds)
+    }
+
+    @Test func `A large download names its kind itself`() throws {
+        let source = DownloadSource.url("https://example.com/")
+        let event = Envelope(LargeDownload(kind: .audio, source: source, sizeBytes: 9, limitBytes: 5))
+        let request = try MediaRequest(event)
+        #expect(request.isLarge && request.kind == .audio && request.source == source)
+        #expect(!request.isRateLimited && request.retryAfterSeconds == nil)
+        #expect(MediaRequest.accepts(event.type))
+    }
+
+    @Test(arguments: [
+        ("commands.media.video_download", "{}"),
+        ("commands.media.video_download", #"{"url":"https://a/","file":{"file_id":"1","file_unique_id":"2"}}"#),
+        ("commands.media.audio_download", #"{"file":{"file_id":"1"}}"#),
+        ("commands.media.large_download", #"{"url":"https://a/"}"#),
+        ("commands.media.large_download", #"{"kind":"image","url":"https://a/"}"#),
+    ])
+    func `A command without exactly one source, or without a kind, is malformed`(type: String, payload: String) throws {
+        let payload = try #require(try JSON(parsing: payload).object)
+        let error = #expect(throws: MalformedInput.self) {
+            try MediaRequest(Envelope(type: type, payload: payload))
+        }
+        #expect(error?.code == .invalidPayload)
     }
 }

@@ -1,9 +1,10 @@
-import HTTP
-import Stage
-import System
 import Crypto
 import Glibc
+import HTTP
+import Payloads
+import Stage
 import Synchronization
+import System
 import TestSupport
 import Testing
 

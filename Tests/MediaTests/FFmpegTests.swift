@@ -1,4 +1,5 @@
 import Glibc
+import Payloads
 import Synchronization
 import TestSupport
 import Testing

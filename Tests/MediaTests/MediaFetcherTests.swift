@@ -1,9 +1,10 @@
-import HTTP
-import JSON
-import System
 import Crypto
 import Glibc
+import HTTP
+import JSON
+import Payloads
 import Synchronization
+import System
 import TestSupport
 import Testing
 
@@ -53,24 +54,25 @@ import Testing
         let media = try await fetcher().fetch(job)
         #expect(media.key == job.address.key)
         #expect(try sha256(media.path) == sha256(clips.mp4))
-        #expect(media.sha256 == (try sha256(clips.mp4)))
-        #expect(media.contentType == "video/mp4")
-        #expect(media.fileName == "clip.mp4")
-        #expect(media.title == "clip")
-        #expect(media.width == 160 && media.height == 120)
-        #expect(media.normalizedURL == "https://\(site.url.dropFirst("http://".count))/clip.mp4")
-        #expect(FetchedMedia(payload: media.payload) == media)
+        #expect(media.metadata.content.sha256 == (try sha256(clips.mp4)))
+        #expect(media.metadata.content.contentType == "video/mp4")
+        #expect(media.metadata.fileName == "clip.mp4")
+        #expect(media.metadata.description.title == "clip")
+        #expect(media.metadata.description.width == 160 && media.metadata.description.height == 120)
+        #expect(media.metadata.origin.normalizedURL == "https://\(site.url.dropFirst("http://".count))/clip.mp4")
+        #expect(media.metadata.isComplete && media.host == nil)
+        #expect(try MediaFetched(media.json) == media)
     }
 
     @Test func `A page's video is fetched through yt-dlp with progress`() async throws {
         let progress = Mutex<[MediaProgress]>([])
         let job = try job(.video, "/page/clip.mp4?title=A%20%22page%22")
         let media = try await fetcher().fetch(job) { report in progress.withLock { $0.append(report) } }
-        #expect(media.contentType == "video/mp4")
-        #expect(try sha256(media.path) == media.sha256)
+        #expect(media.metadata.content.contentType == "video/mp4")
+        #expect(try sha256(media.path) == media.metadata.content.sha256)
         #expect(try await probe(media.path)?.hasVideo == true)
-        #expect(media.title?.isEmpty == false)
-        #expect(media.fileName.hasSuffix(".mp4"))
+        #expect(media.metadata.description.title?.isEmpty == false)
+        #expect(media.metadata.fileName?.hasSuffix(".mp4") == true)
         let reports = progress.withLock { $0 }
         #expect(reports.contains { $0.state == .downloading && $0.fraction == 1 && $0.title != nil })
     }
@@ -86,16 +88,16 @@ import Testing
         let media = try await fetcher().fetch(try job(.video, "/hls.m3u8"))
         let probe = try #require(try await probe(media.path))
         #expect(probe.isMP4 && probe.hasVideo && probe.hasAudio)
-        #expect((1.8...2.3).contains(media.durationSeconds ?? 0))
+        #expect((1.8...2.3).contains(media.metadata.description.durationSeconds?.double ?? 0))
     }
 
     @Test(arguments: ["/clip.mp4", "/page/clip.mp4", "/clip.webm", "/tone.mp3"])
     func `Audio is extracted from a file and from a page`(path: String) async throws {
         let media = try await fetcher().fetch(try job(.audio, path))
         #expect(media.key.hasSuffix(".mp3"))
-        #expect(media.contentType == "audio/mpeg")
-        #expect(media.fileName.hasSuffix(".mp3"))
-        #expect(media.width == nil)
+        #expect(media.metadata.content.contentType == "audio/mpeg")
+        #expect(media.metadata.fileName?.hasSuffix(".mp3") == true)
+        #expect(media.metadata.description.width == nil)
         let probe = try #require(try await probe(media.path))
         #expect(probe.isMP3)
         #expect(folderEntries(folder("jobs/\(media.key.split(separator: "/")[1].dropLast(4))"))?.count == 3)
@@ -104,17 +106,17 @@ import Testing
     @Test(arguments: ["/clip.mkv", "/clip.webm"])
     func `Video in another container becomes an MP4`(path: String) async throws {
         let media = try await fetcher().fetch(try job(.video, path))
-        #expect(media.contentType == "video/mp4")
-        #expect(media.fileName == "clip.mp4")
+        #expect(media.metadata.content.contentType == "video/mp4")
+        #expect(media.metadata.fileName == "clip.mp4")
         #expect(try await probe(media.path)?.isMP4 == true)
-        #expect(try sha256(media.path) == media.sha256)
+        #expect(try sha256(media.path) == media.metadata.content.sha256)
     }
 
     @Test func `A file that is not media is returned unchanged`() async throws {
         let media = try await fetcher().fetch(try job(.video, "/paper.pdf"))
-        #expect(media.contentType == "application/pdf")
-        #expect(media.fileName == "paper.pdf")
-        #expect(media.sizeBytes == 19)
+        #expect(media.metadata.content.contentType == "application/pdf")
+        #expect(media.metadata.fileName == "paper.pdf")
+        #expect(media.metadata.content.sizeBytes == 19)
         #expect(await failure(try job(.audio, "/paper.pdf"), try fetcher())?.code == .noAudio)
     }
 
@@ -124,8 +126,8 @@ import Testing
         let job = MediaJob(.audio, identity, origin: .local(path: clips.mp4), title: "A song", performer: "Someone")
         let media = try await fetcher().fetch(job)
         #expect(media.key == ContentAddress(.audio, identity).key)
-        #expect(media.title == "A song")
-        #expect(media.fileName == "A song.mp3")
+        #expect(media.metadata.description.title == "A song")
+        #expect(media.metadata.fileName == "A song.mp3")
         #expect(try await probe(media.path)?.performer == "Someone")
         let video = try await fetcher().fetch(MediaJob(.video, identity, origin: .local(path: clips.mp4)))
         #expect(video.path != clips.mp4)
@@ -137,8 +139,8 @@ import Testing
         var job = MediaJob(.video, identity, origin: .download(url: site.url + "/clip.mp4?token=SECRET"))
         job.fileName = "holiday.mov"
         let media = try await fetcher { $0.addressPolicy = .publicOnly }.fetch(job)
-        #expect(media.fileName == "holiday.mp4")
-        #expect(!JSON.object(media.payload).text.contains("SECRET"))
+        #expect(media.metadata.fileName == "holiday.mp4")
+        #expect(!JSON.object(media.json).text.contains("SECRET"))
         job.origin = .download(url: site.url + "/status/404?token=SECRET")
         job.kind = .audio
         let error = await failure(job, try fetcher())
@@ -160,7 +162,7 @@ import Testing
     @Test func `An interrupted fetch is resumed`() async throws {
         let job = try job(.video, "/drop/5000/clip.mp4?key=resume")
         let media = try await fetcher().fetch(job)
-        #expect(media.sha256 == (try sha256(clips.mp4)))
+        #expect(media.metadata.content.sha256 == (try sha256(clips.mp4)))
         let ranges = try await requests(containing: "key=resume").map { $0["range"]?.string }
         #expect(ranges == [nil, "bytes=5000-"])
     }
@@ -175,9 +177,12 @@ import Testing
         #expect(saved["boot"] == MachineStart.current.map { .string($0) })
         saved["boot"] = "an earlier one"
         try SmallFile.write(saved, to: record)
-        if isDamaged { try SmallFile.write([UInt8](repeating: 0, count: Int(media.sizeBytes)), to: media.path) }
+        if isDamaged {
+            try SmallFile.write(
+                [UInt8](repeating: 0, count: Int(try #require(media.metadata.content.sizeBytes))), to: media.path)
+        }
         let again = try await fetcher.fetch(job)
-        #expect(try sha256(again.path) == media.sha256)
+        #expect(try sha256(again.path) == media.metadata.content.sha256)
         #expect(try await requests(containing: "power=\(isDamaged)").count == (isDamaged ? 2 : 1))
     }
 
@@ -195,8 +200,8 @@ import Testing
         chmod(folder("ffprobe"), 0o700)
         symlink("/usr/bin/ffmpeg", folder("ffmpeg"))
         let media = try await fetcher { $0.ffmpeg = folder("ffmpeg") }.fetch(try job(.video, "/\(name)"))
-        #expect(media.width == 160)
-        #expect(abs((media.durationSeconds ?? 0) - 2) < 0.5)
+        #expect(media.metadata.description.width == 160)
+        #expect(abs((media.metadata.description.durationSeconds?.double ?? 0) - 2) < 0.5)
         let probes = String(decoding: try #require(SmallFile.readBytes(log, maxBytes: 1000)), as: UTF8.self)
         #expect(probes.split(separator: "\n").count == 1)
     }
@@ -205,7 +210,7 @@ import Testing
         let job = try job(.video, "/clip.mp4?test=moved")
         let first = try await fetcher().fetch(job)
         unlink(first.path)
-        #expect(try await fetcher().fetch(job).sha256 == first.sha256)
+        #expect(try await fetcher().fetch(job).metadata.content.sha256 == first.metadata.content.sha256)
         #expect(try await site.requests("/clip.mp4?test=moved").count == 2)
     }
 

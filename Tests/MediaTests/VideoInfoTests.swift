@@ -1,4 +1,5 @@
 import JSON
+import Payloads
 import Testing
 
 @testable import Media
@@ -61,7 +62,7 @@ import Testing
         let last = progress.take(line(100, "140"))
         #expect(last?.doneBytes == 900)
         #expect(last?.totalBytes == 1000)
-        #expect(last?.bytesPerSecond == 10.5)
+        #expect(last?.bytesPerSecond?.double == 10.5)
         #expect(last?.title == "T")
         #expect(progress.take("[download] Destination: media.mp4") == nil)
         #expect(progress.take("tgpipe-progress {broken} 1") == nil)

@@ -1,6 +1,7 @@
 import Glibc
 import HTTP
 import JSON
+import Payloads
 import System
 
 /// Downloads one file from a web server straight to disk.

@@ -1,6 +1,7 @@
 import Glibc
 import HTTP
 import JSON
+import Payloads
 import Process
 import Synchronization
 import System

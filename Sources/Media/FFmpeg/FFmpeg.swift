@@ -1,4 +1,5 @@
 import Glibc
+import Payloads
 import Process
 import Synchronization
 import System

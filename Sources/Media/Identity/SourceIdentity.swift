@@ -1,6 +1,7 @@
 import Crypto
 import HTTP
 import JSON
+package import Payloads
 
 /// Identifies the media behind a link: links to the same media have the same normalized URL.
 ///

@@ -42,16 +42,22 @@ package enum MediaObject {
     /// Returns the metadata of a media event for a stored object.
     private static func media(of info: BlobInfo) -> MediaMetadata {
         let user = info.metadata.user
-        func number(_ name: String) -> JSON? { user[name].flatMap { try? JSON(parsing: $0) } }
         return MediaMetadata(
             content: content(of: info), fileName: info.metadata.fileName,
             origin: MediaOrigin(
                 sourceURL: user[Name.sourceURL], normalizedURL: user[Name.normalizedURL], domain: user[Name.domain],
                 fetchedAt: user[Name.fetchedAt]),
-            description: MediaDescription(
-                title: user[Name.title], performer: user[Name.performer],
-                durationSeconds: number(Name.duration).flatMap { JSONNumber($0) }, width: number(Name.width)?.int,
-                height: number(Name.height)?.int))
+            description: description(of: info))
+    }
+
+    /// Returns the description of a stored object's media.
+    package static func description(of info: BlobInfo) -> MediaDescription {
+        let user = info.metadata.user
+        func number(_ name: String) -> JSON? { user[name].flatMap { try? JSON(parsing: $0) } }
+        return MediaDescription(
+            title: user[Name.title], performer: user[Name.performer],
+            durationSeconds: number(Name.duration).flatMap { JSONNumber($0) }, width: number(Name.width)?.int,
+            height: number(Name.height)?.int)
     }
 
     /// Returns what a store knows of an object's bytes.
