@@ -56,8 +56,8 @@ func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String
 }
 
 let tools: [Target] = [
-    tool("tg-listen", ["Accounts", "BotAPI", "Envelope", "JSON", "Redis", "System", "Updates", logging]),
-    tool("tg-gate", ["BotAPI", "Envelope", "JSON", "Redis", "System", "Tracing", logging]),
+    tool("tg-listen", ["Accounts", "BotAPI", "Envelope", "JSON", "Payloads", "Redis", "System", "Updates", logging]),
+    tool("tg-gate", ["BotAPI", "Envelope", "JSON", "Payloads", "Redis", "System", "Tracing", logging]),
     tool("ratelimit", ["Envelope", "RateLimits", "Redis", "System"]),
     tool("ev-route", ["JSON", "Routing", "Spool", "System", logging]),
     tool("ev-queue", ["Envelope", "JSON", "Payloads", "Process", "Queue", "Redis", "System", "Tracing", logging]),
@@ -139,8 +139,8 @@ let package = Package(
         library(
             "Telegram/Accounts",
             [
-                "Crypto", "Envelope", "JSON", "MTProto", "Options", "Redis", "SQLite", "Stage", "System", "TL", logging,
-                nioCore, nioPosix,
+                "Crypto", "Envelope", "JSON", "MTProto", "Options", "Payloads", "Redis", "SQLite", "Stage", "System",
+                "TL", logging, nioCore, nioPosix,
             ]),
         library("Telegram/Updates", ["Accounts", "JSON", "MTProto", "Stage", "System", logging]),
         library("Telegram/BotAPI", ["HTTP", "JSON", "Options", "Stage", "System", logging]),
@@ -151,7 +151,9 @@ let package = Package(
         library("Media", ["Crypto", "HTTP", "JSON", "Payloads", "Process", "System"]),
 
         library("Routing/JSONSchema", ["CSchema", "JSON", "System"]),
-        library("Routing/RateLimits", ["Crypto", "Envelope", "JSON", "Options", "Redis", "Stage", "Tracing", logging]),
+        library(
+            "Routing/RateLimits",
+            ["Crypto", "Envelope", "JSON", "Options", "Payloads", "Redis", "Stage", "Tracing", logging]),
         library(
             "Routing/Routing",
             [
@@ -174,7 +176,7 @@ let package = Package(
         tests("TLTests", ["JSON", "System", "TL", "TestSupport"], exclude: ["telethon_objects.py"]),
         tests("StageTests", ["Envelope", "JSON", "Options", "Stage", "System", arguments]),
         tests("TracingTests", ["Envelope", "JSON", "Tracing", logging]),
-        tests("TgGateTests", ["BotAPI", "Envelope", "JSON", "tg-gate"]),
+        tests("TgGateTests", ["BotAPI", "Envelope", "JSON", "Payloads", "tg-gate"]),
         tests("EvQueueTests", ["Options", "Queue", "ev-queue", arguments]),
         tests("SystemTests", ["System", "TestSupport"]),
         tests("ProcessTests", ["Process", "System", "TestSupport"]),

@@ -94,7 +94,7 @@ struct MediaStoring: Sendable {
         }
         log.info(
             outcome == .stored ? "stored \(fetched.key)" : "\(fetched.key) was stored already",
-            metadata: ["size_bytes": "\(file.sizeBytes)"])
+            metadata: ["size_bytes": .stringConvertible(file.sizeBytes)])
         let stored = if case .existed(let info) = outcome { MediaObject.content(of: info) } else { content }
         if stored.sha256 == nil || stored.sha256 == content.sha256 {
             _ = cache.take(fetched.path, as: fetched.key)

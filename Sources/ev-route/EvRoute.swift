@@ -70,8 +70,8 @@ struct EvRoute: Tool {
             log.info(
                 "route \(count.route): \(count.events) events, \(count.bytes) bytes",
                 metadata: [
-                    "route": "\(count.route)", "to": "\(count.target)", "events": "\(count.events)",
-                    "bytes": "\(count.bytes)",
+                    "route": "\(count.route)", "to": "\(count.target)", "events": .stringConvertible(count.events),
+                    "bytes": .stringConvertible(count.bytes),
                 ])
         }
     }

@@ -1,7 +1,8 @@
+import BotAPI
 import Envelope
 import JSON
-import BotAPI
 import Logging
+import Payloads
 import Stage
 
 extension Gate {
@@ -35,7 +36,7 @@ extension Gate {
                 "rule": "\(command.rule.rawValue)", "subject": .stringConvertible(subject),
                 "active": .stringConvertible(command.sets),
             ])
-        return acknowledgement(message) + changed(command, subject, actor)
+        return [self.command(.react(emoji: "👍", messageID: nil), message)] + changed(command, subject, actor)
     }
 
     private func subject(of command: AccessCommand, _ message: Message) async throws -> Int64? {
@@ -46,20 +47,12 @@ extension Gate {
         }
     }
 
-    private func acknowledgement(_ message: Message) -> [Envelope] {
-        var envelope = Envelope.derived(type: "commands.telegram.react", payload: ["emoji": "👍"])
-        envelope.meta["origin"] = message.origin
-        return [envelope]
-    }
-
     private func changed(_ command: AccessCommand, _ subject: Int64, _ actor: Party) -> [Envelope] {
-        guard publishes("events.access.changed") else { return [] }
-        let end = command.lasting.map { (Timestamp.now + $0).description }
-        let payload: JSONObject = [
-            "rule": .string(command.rule.rawValue), "subject_id": .integer(subject), "by": .integer(actor.id),
-            "active": .bool(command.sets), "expires_at": end.map { .string($0) },
-        ]
-        return [.derived(type: "events.access.changed", payload: payload)]
+        guard publishes(AccessChanged.type) else { return [] }
+        let change = AccessChanged(
+            command.rule, subjectID: subject, by: actor.id, isActive: command.sets,
+            expiresAt: command.lasting.map { Timestamp.now + $0 })
+        return [.derived(change)]
     }
 
     /// Returns a reply with the writer's standing; for an admin's reply to a message, with the standing of that message's author.

@@ -1,5 +1,6 @@
 import BotAPI
 import JSON
+import Payloads
 
 /// Represents an access command of an admin. A user name in it is not yet resolved to an id.
 struct AccessCommand: Sendable {
@@ -9,7 +10,7 @@ struct AccessCommand: Sendable {
         case name(String)
     }
 
-    let rule: Rule
+    let rule: AccessRule
     /// Whether the rule is set; false removes it.
     let sets: Bool
     let subject: Subject
@@ -17,7 +18,7 @@ struct AccessCommand: Sendable {
     let lasting: Duration?
 
     private struct Form {
-        let rule: Rule
+        let rule: AccessRule
         let sets: Bool
         /// Whether the command concerns a user; otherwise it concerns the chat.
         let isAboutUser: Bool

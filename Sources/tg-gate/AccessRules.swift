@@ -1,13 +1,12 @@
 import BotAPI
 import JSON
+import Payloads
 import Redis
 import Stage
 
-/// Names the kinds of access rules, as their Redis keys contain them.
-enum Rule: String, Sendable {
-    case bless, hammer, grace, smite
-
-    func key(_ subject: Int64) -> String { "tgpipe:{access}:\(rawValue):\(subject)" }
+extension AccessRule {
+    /// The Redis key of this rule for a user or a chat.
+    fileprivate func key(_ subject: Int64) -> String { "tgpipe:{access}:\(rawValue):\(subject)" }
 }
 
 /// Tells whether a rule holds, and for how much longer.
@@ -101,8 +100,9 @@ struct AccessRules: Sendable {
 
     private static func call(_ visit: Visit) -> ScriptCall {
         let rules = [
-            visit.actor.map(Rule.hammer.key), visit.actor.map(Rule.bless.key), visit.chat.map(Rule.grace.key),
-            visit.chat.map(Rule.smite.key),
+            visit.actor.map(AccessRule.hammer.key), visit.actor.map(AccessRule.bless.key),
+            visit.chat.map(AccessRule.grace.key),
+            visit.chat.map(AccessRule.smite.key),
         ]
         var keys = rules.map { $0 ?? "tgpipe:{access}:nobody" }
         var arguments: [RedisArgument] = [.integer(Int64(visit.seen.count)), .integer(seenSeconds)]
@@ -112,7 +112,7 @@ struct AccessRules: Sendable {
             arguments += [.integer(party.id), .text(name)]
         }
         if let (old, new) = visit.migration {
-            for rule in [Rule.grace, .smite] { keys += [rule.key(old), rule.key(new)] }
+            for rule in [AccessRule.grace, .smite] { keys += [rule.key(old), rule.key(new)] }
         }
         return ScriptCall(keys: keys, arguments: arguments)
     }
@@ -135,7 +135,7 @@ struct AccessRules: Sendable {
     /// Sets a rule.
     ///
     /// - Parameter lasting: the time for which it holds; nil for ever.
-    func set(_ rule: Rule, _ subject: Int64, by actor: Int64, lasting: Duration?) async throws {
+    func set(_ rule: AccessRule, _ subject: Int64, by actor: Int64, lasting: Duration?) async throws {
         let note = JSON.object(["by": .integer(actor), "at": .string(Timestamp.now.description)]).text
         var command: [RedisArgument] = ["SET", .text(rule.key(subject)), .text(note)]
         if let lasting { command += ["PX", .integer(lasting.milliseconds)] }
@@ -145,7 +145,7 @@ struct AccessRules: Sendable {
     /// Removes a rule.
     ///
     /// - Returns: whether the rule held.
-    func remove(_ rule: Rule, _ subject: Int64) async throws -> Bool {
+    func remove(_ rule: AccessRule, _ subject: Int64) async throws -> Bool {
         try await runtime.untilRedisAnswers { redis throws(RedisError) in
             try await redis.send("DEL", .text(rule.key(subject))).int == 1
         }

@@ -1,7 +1,8 @@
 import ArgumentParser
-import Envelope
 import BotAPI
+import Envelope
 import JSON
+import Payloads
 
 /// Represents one value of `--command`.
 struct CommandWord: ExpressibleByArgument, Sendable {
@@ -55,20 +56,37 @@ struct WrittenCommand: Sendable {
     }
 }
 
+/// Builds the payload of a command event.
+struct CommandPayload: Sendable {
+    let type: String
+    let source: DownloadSource?
+    /// The words after the command.
+    let words: [String]
+
+    /// The payload: the source, and the words for types that are not media commands.
+    var json: JSONObject {
+        let source = source?.json ?? [:]
+        guard !type.hasPrefix("commands.media.") else { return source }
+        return JSONObject(source.members + [.init(key: "text", value: .string(words.joined(separator: " ")))])
+    }
+}
+
 /// Finds the URL or file that a media command is about.
 enum MediaSource {
-    /// Returns the payload, with a `url` or a `file`; nil if the message names neither.
-    static func payload(of message: Message, _ command: WrittenCommand) -> JSONObject? {
-        if let url = command.arguments.first.flatMap(url(fromWord:)) ?? linkBehindText(message) {
-            return ["url": .string(url)]
-        }
-        if let file = message.file, command.arguments.isEmpty { return ["file": .object(file)] }
+    /// Returns the source; nil if the message names none.
+    static func find(in message: Message, _ command: WrittenCommand) -> DownloadSource? {
+        if let url = command.arguments.first.flatMap(url(fromWord:)) ?? linkBehindText(message) { return .url(url) }
+        if let file = file(of: message), command.arguments.isEmpty { return .file(file) }
         guard let reply = message.repliedTo else { return nil }
         // A photo beside a link is most likely the link's preview.
-        let file = reply.file
-        if let file, file["type"] != "photo" { return ["file": .object(file)] }
-        if let url = firstURL(of: reply) { return ["url": .string(url)] }
-        return file.map { ["file": .object($0)] }
+        let file = file(of: reply)
+        if let file, file.type != "photo" { return .file(file) }
+        if let url = firstURL(of: reply) { return .url(url) }
+        return file.map { .file($0) }
+    }
+
+    private static func file(of message: Message) -> TelegramFile? {
+        message.file.flatMap { TelegramFile(.object($0)) }
     }
 
     /// Returns a word as a URL, and completes one that was typed without its scheme; nil if it is none.

@@ -2,13 +2,13 @@ import BotAPI
 import Envelope
 import JSON
 import Logging
+import Payloads
 import Stage
 import Tracing
 
 /// Decides who is allowed, and turns commands into events.
 struct Gate: Sendable {
-    static let rawType = "events.telegram.raw"
-    static let replyType = "commands.telegram.reply"
+    private static let replyType = TelegramCommand.type(of: .reply)
 
     let runtime: Runtime
     let admins: Set<Int64>
@@ -26,10 +26,10 @@ struct Gate: Sendable {
         let changesRules: Bool
 
         init?(_ event: Envelope, admins: Set<Int64>) {
-            guard let update = Update(event.payload) else { return nil }
-            (self.event, self.update) = (event, update)
+            guard let payload = try? TelegramUpdate(event) else { return nil }
+            (self.event, update) = (event, Update(kind: payload.kind, body: payload.body))
             let message = update.isNewMessage ? update.message : nil
-            let bot = event.meta["bot"]?["username"]?.string
+            let bot = event.bot?.username
             command = message.flatMap { $0.isForwarded ? nil : $0.text.flatMap { WrittenCommand($0, bot: bot) } }
             changesRules =
                 command.map { AccessCommand.isOne($0.word) } == true
@@ -72,7 +72,7 @@ struct Gate: Sendable {
         for request in requests {
             guard let request, let standing = standings.next() else {
                 decisions.append(
-                    .refuse(MalformedInput(.invalidPayload, "\(Gate.rawType): the payload is no update")))
+                    .refuse(MalformedInput(.invalidPayload, "\(TelegramUpdate.type): the payload is no update")))
                 continue
             }
             decisions.append(
@@ -89,7 +89,7 @@ struct Gate: Sendable {
         }
         guard case .granted(let role) = access else { return denied(update, access, request.command) }
         var results = try await results(of: request.command, update, role)
-        if publishes(Gate.rawType) { results.append(admitted(request.event, update, role)) }
+        if publishes(TelegramUpdate.type) { results.append(admitted(request.event, update, role)) }
         return .replace(results)
     }
 
@@ -111,7 +111,7 @@ struct Gate: Sendable {
     private func isAdmin(_ id: Int64?) -> Bool { id.map(admins.contains) ?? false }
 
     private func access(of actor: Party?, _ standing: Standing) -> Access {
-        guard let actor else { return .denied("nobody is named as its cause") }
+        guard let actor else { return .denied("the update has no sender") }
         if admins.contains(actor.id) { return .granted(.admin) }
         if standing.hammered.holds { return .denied("hammered") }
         if standing.smitten.holds { return .denied("the chat is smitten") }
@@ -125,40 +125,36 @@ struct Gate: Sendable {
         guard let command, let message = update.message else { return [] }
         if AccessCommand.isOne(command.word) { return try await change(command, message, update, role) }
         guard let type = table.type(of: command.word), publishes(type) else { return [] }
-        var payload = MediaSource.payload(of: message, command)
-        if type.hasPrefix("commands.media.") {
-            guard payload != nil else {
-                return [
-                    reply(
-                        "Usage: \(command.word) <url>, or answer a message that has a URL or a file with \(command.word)",
-                        message)
-                ]
-            }
-        } else {
-            payload = payload ?? [:]
-            payload?["text"] = .string(command.arguments.joined(separator: " "))
+        let source = MediaSource.find(in: message, command)
+        if type.hasPrefix("commands.media."), source == nil {
+            return [
+                reply(
+                    "Usage: \(command.word) <url>, or answer a message that has a URL or a file with \(command.word)",
+                    message)
+            ]
         }
-        return [derived(type, payload ?? [:], update, role)]
+        return [derived(CommandPayload(type: type, source: source, words: command.arguments), update, role)]
     }
 
-    private func derived(_ type: String, _ payload: JSONObject, _ update: Update, _ role: Role) -> Envelope {
-        var envelope = Envelope.derived(type: type, payload: payload)
-        attach(update, role, to: &envelope.meta)
+    private func derived(_ command: CommandPayload, _ update: Update, _ role: Role) -> Envelope {
+        var envelope = Envelope.derived(type: command.type, payload: command.json)
+        attach(update, role, to: &envelope)
         runtime.log.info(
-            "\(type)", metadata: ["actor": .stringConvertible(update.actor?.id ?? 0), "role": "\(role.rawValue)"])
+            "\(command.type)",
+            metadata: ["actor": .stringConvertible(update.actor?.id ?? 0), "role": "\(role.rawValue)"])
         return envelope
     }
 
     private func admitted(_ event: Envelope, _ update: Update, _ role: Role) -> Envelope {
         var event = event
-        attach(update, role, to: &event.meta)
+        attach(update, role, to: &event)
         return event
     }
 
-    private func attach(_ update: Update, _ role: Role, to meta: inout JSONObject) {
-        meta["actor"] = update.actor?.json
-        meta["role"] = .string(role.rawValue)
-        meta["origin"] = update.message?.origin
+    private func attach(_ update: Update, _ role: Role, to event: inout Envelope) {
+        event.actor = (update.actor).map { EventActor($0) }
+        event.role = role.rawValue
+        event.origin = (update.message).map { EventOrigin($0) }
     }
 
     private func denied(_ update: Update, _ access: Access, _ command: WrittenCommand?) -> Decision {
@@ -169,25 +165,39 @@ struct Gate: Sendable {
             metadata: [
                 "actor": .stringConvertible(update.actor?.id ?? 0), "chat": .stringConvertible(update.chatID ?? 0),
             ])
-        guard publishes("events.access.denied") else { return .drop }
-        let payload: JSONObject = [
-            "reason": .string(reason), "user_id": (update.actor?.id).map { .integer($0) },
-            "chat_id": update.chatID.map { .integer($0) }, "text": (update.message?.text).map { .string($0) },
-        ]
-        return .replace([.derived(type: "events.access.denied", payload: payload)])
+        guard publishes(AccessDenied.type) else { return .drop }
+        let denial = AccessDenied(
+            reason: reason, userID: update.actor?.id, chatID: update.chatID, text: update.message?.text)
+        return .replace([.derived(denial)])
     }
 
     func publishes(_ type: String) -> Bool { published.contains { $0.matches(type) } }
 
     /// Returns a reply in the chat. It is published whatever is subscribed to, since it is the gate's own work.
     func reply(_ text: String, _ message: Message) -> Envelope {
-        var envelope = Envelope.derived(type: Gate.replyType, payload: ["text": .string(text)])
-        envelope.meta["origin"] = message.origin
+        command(.reply(TextMessage(text)), message)
+    }
+
+    /// Returns a command to Telegram that concerns a message.
+    func command(_ body: TelegramCommand.Body, _ message: Message) -> Envelope {
+        var envelope = Envelope.derived(TelegramCommand(body))
+        envelope.origin = EventOrigin(message)
         return envelope
     }
 }
 
-/// Tells why somebody is allowed.
+extension EventActor {
+    init(_ party: Party) { self.init(id: party.id, username: party.username, name: party.name) }
+}
+
+extension EventOrigin {
+    init(_ message: Message) {
+        self.init(
+            chat: .id(message.chatID), messageID: message.id, threadID: message.threadID, chatType: message.chatType)
+    }
+}
+
+/// Tells why a user is allowed.
 enum Role: String, Sendable {
     case admin, blessed, graced
 }

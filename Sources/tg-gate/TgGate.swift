@@ -1,6 +1,7 @@
 package import ArgumentParser
 import Envelope
 import Options
+import Payloads
 import Stage
 import System
 
@@ -50,7 +51,7 @@ struct TgGate: Tool {
             runtime: runtime, admins: try admins(), table: CommandTable(changes: commands),
             rules: AccessRules(runtime: runtime),
             published: passAll ? TopicPattern.everything : subscribe.isEmpty ? TopicPattern.commands : subscribe)
-        return try await runtime.filter(input, output, accepting: { $0 == Gate.rawType }, decide: gate.decide)
+        return try await runtime.filter(input, output, accepting: { $0 == TelegramUpdate.type }, decide: gate.decide)
     }
 
     private func admins() throws -> Set<Int64> {

@@ -2,6 +2,7 @@ import Accounts
 import Envelope
 import JSON
 import Logging
+import Payloads
 import Stage
 import Updates
 
@@ -29,9 +30,9 @@ actor AccountListener: UpdateSink {
             ?? AccountProgress(accountID: id)
         guard let file else { return }
         let known = progress.updateID
-        let beyond = LastEmitted.updates(in: file, of: .account, id) { $0 > known }
-        emitted = Set(beyond.compactMap(AccountListener.key))
-        progress.updateID = beyond.first?["update_id"]?.int ?? known
+        let beyond = LastEmitted.updates(in: file, of: \.account, id) { $0 > known }
+        emitted = Set(beyond.map { AccountListener.key(kind: $0.kind, $0.body) })
+        progress.updateID = beyond.first?.updateID ?? known
     }
 
     /// Runs until the shutdown is requested.
@@ -46,7 +47,9 @@ actor AccountListener: UpdateSink {
     func begin() {
         output.runtime.log.info(
             "listening",
-            metadata: ["account": "\(username ?? "\(account.userID)")", "update_id": "\(progress.updateID)"])
+            metadata: [
+                "account": "\(username ?? "\(account.userID)")", "update_id": .stringConvertible(progress.updateID),
+            ])
     }
 
     func emit(_ emission: Emission) async throws -> Bool {
@@ -56,24 +59,15 @@ actor AccountListener: UpdateSink {
         if emitted.remove(AccountListener.key(kind: shape.kind, shape.body)) != nil { return false }
         progress.updateID += 1
         progress.revision += 1
-        let envelope = Envelope(
-            type: "events.telegram.raw", payload: payload(shape, of: emission),
-            meta: [
-                "received_at": .string(receivedAt.description),
-                "account": .object([
-                    "id": .integer(account.userID), "username": username.map { .string($0) },
-                ]),
-                "outgoing": shape.isOutgoing ? true : nil,
-            ])
+        var envelope = Envelope(
+            TelegramUpdate(
+                updateID: progress.updateID, kind: shape.kind, body: shape.body,
+                tl: attachesTL ? emission.update : nil))
+        envelope.receivedAt = receivedAt
+        envelope.account = EventReceiver(id: account.userID, username: username)
+        envelope.isOutgoing = shape.isOutgoing
         try await output.emit(envelope, progress.text, since: receivedAt, updateID: progress.updateID)
         return true
-    }
-
-    private func payload(_ shape: BotShape, of emission: Emission) -> JSONObject {
-        var payload: JSONObject = ["update_id": .integer(progress.updateID)]
-        payload[shape.kind] = shape.body
-        if attachesTL { payload["tl"] = emission.update }
-        return payload
     }
 
     func settle(_ state: UpdateState) async throws {
@@ -90,11 +84,7 @@ actor AccountListener: UpdateSink {
         }
     }
 
-    /// By what an update is known again.
-    private static func key(_ payload: JSONObject) -> String? {
-        payload.members.first { $0.key != "update_id" }.map { key(kind: $0.key, $0.value) }
-    }
-
+    /// Returns a text that is the same for an update that is received twice.
     private static func key(kind: String, _ body: JSON) -> String {
         let ids = (body["message_ids"]?.array ?? [body["message_id"] ?? .null]).map(\.text).joined(separator: ",")
         // A message that was edited since is no other one; each edit is.

@@ -1,30 +1,31 @@
+import Envelope
 import Glibc
 import JSON
+import Payloads
 
-/// What an output file says of the listener that wrote it last.
+/// Reads the newest updates of a listener from the end of its output file.
 enum LastEmitted {
-    /// Longer tails are not searched: an update is some kilobytes.
+    /// The number of bytes that are searched. An update has some kilobytes.
     private static let searchedBytes = 1 << 20
 
-    /// Who received an update: the key in `meta`.
-    enum Receiver: String {
-        case bot, account
-    }
-
-    /// The updates of this bot or account at the end of a regular file, newest first, as long as `isWanted`; none for anything else.
+    /// Returns the updates of one bot or account at the end of a regular file, newest first, as long as `isWanted`; none for any
+    /// other file.
+    ///
+    /// - Parameter receiver: the member of an event that names its bot or account.
     static func updates(
-        in path: String, of receiver: Receiver, _ id: Int64, while isWanted: (_ updateID: Int64) -> Bool
-    ) -> [JSONObject] {
-        var found: [JSONObject] = []
-        // What is behind the last line feed is torn, and will be emitted again.
+        in path: String, of receiver: (Envelope) -> EventReceiver?, _ id: Int64,
+        while isWanted: (_ updateID: Int64) -> Bool
+    ) -> [TelegramUpdate] {
+        var found: [TelegramUpdate] = []
+        // An update behind the last line feed is incomplete, and is emitted again.
         for line in (tail(of: path)?.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false) ?? [])
             .dropLast().reversed()
         {
-            guard let event = try? JSON(parsing: Array(line)), event["type"] == "events.telegram.raw",
-                event["meta"]?[receiver.rawValue]?["id"]?.int == id, let payload = event["payload"]?.object
+            guard let event = try? Envelope(JSON(parsing: Array(line))), event.type == TelegramUpdate.type,
+                receiver(event)?.id == id, let update = try? TelegramUpdate(event)
             else { continue }
-            guard let updateID = payload["update_id"]?.int, isWanted(updateID) else { break }
-            found.append(payload)
+            guard let updateID = update.updateID, isWanted(updateID) else { break }
+            found.append(update)
         }
         return found
     }

@@ -1,8 +1,9 @@
+import BotAPI
 import Envelope
 import JSON
 import Logging
+import Payloads
 import Stage
-import BotAPI
 import System
 
 /// Polls for updates and emits each of them once.
@@ -25,7 +26,10 @@ struct Listener {
         var offset = try await savedOffset()
         if let emitted, emitted >= offset ?? 0 { offset = emitted + 1 }
         runtime.log.info(
-            "listening", metadata: ["bot": "\(bot.username ?? "")", "offset": "\(offset.map(String.init) ?? "none")"])
+            "listening",
+            metadata: [
+                "bot": "\(bot.username ?? "")", "offset": offset.map { .stringConvertible($0) } ?? "none",
+            ])
         while let updates = try await persistently({ [offset] in
             try await api.updates(from: offset, seconds: pollSeconds, allowed: allowed)
         }) {
@@ -56,12 +60,10 @@ struct Listener {
     }
 
     private func emit(_ payload: JSONObject, _ id: Int64, from bot: Party, _ receivedAt: Timestamp) async throws {
-        let envelope = Envelope(
-            type: "events.telegram.raw", payload: payload,
-            meta: [
-                "received_at": .string(receivedAt.description),
-                "bot": .object(["id": .integer(bot.id), "username": bot.username.map { .string($0) }]),
-            ])
+        // The payload is emitted as Telegram sent it, with members that no version here knows.
+        var envelope = Envelope(type: TelegramUpdate.type, payload: payload)
+        envelope.receivedAt = receivedAt
+        envelope.bot = EventReceiver(id: bot.id, username: bot.username)
         try await output.emit(envelope, String(id + 1), since: receivedAt, updateID: id)
     }
 

@@ -2,6 +2,7 @@ package import ArgumentParser
 import Accounts
 import JSON
 import Options
+import Payloads
 import Redis
 import Stage
 import BotAPI
@@ -84,13 +85,13 @@ struct TgListen: Tool {
                     file: try OffsetFile(path: runtime.directory("listen") + "/\(id).offset"), newer: Listener.newer)
             }
         let emitted =
-            output.to == "-" ? nil : LastEmitted.updates(in: output.to, of: .bot, id) { _ in true }.first
+            output.to == "-" ? nil : LastEmitted.updates(in: output.to, of: \.bot, id) { _ in true }.first
         let listener = Listener(
             runtime: runtime, api: api,
             output: ListenOutput(
                 runtime: runtime, output: try await EventOutput(output, runtime: runtime), progress: progress),
             allowed: allowed, pollSeconds: once ? 0 : Int(pollTimeout.duration.components.seconds),
-            emitted: emitted?["update_id"]?.int)
+            emitted: emitted?.updateID)
         try await listener.run(once: once)
     }
 

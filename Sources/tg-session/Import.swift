@@ -43,7 +43,8 @@ struct Import: SessionCommand {
         let place = try session.place(runtime)
         let taken = try await taken(Questions(stop: runtime.shutdown.descriptor))
         try place.store.save(taken, as: place.name, isNew: true)
-        runtime.log.notice("imported: the session '\(place.name)' is stored", metadata: ["dc": "\(taken.dataCenter)"])
+        runtime.log.notice(
+            "imported: the session '\(place.name)' is stored", metadata: ["dc": .stringConvertible(taken.dataCenter)])
         return .success
     }
 

@@ -78,7 +78,7 @@ struct LogIn: SessionCommand {
         guard let owner else { throw CancellationError() }
         runtime.log.notice(
             "logged in\(owner.isBot ? " as a bot" : ""): the session '\(place.name)' is stored",
-            metadata: ["user": "\(owner.userID)"])
+            metadata: ["user": .stringConvertible(owner.userID)])
         return .success
     }
 }

@@ -1,6 +1,7 @@
 import BotAPI
 import Envelope
 import JSON
+import Payloads
 import Testing
 
 @testable import tg_gate
@@ -17,7 +18,7 @@ import Testing
 
     private func event(_ text: String, kind: String = "message", _ more: JSONObject = [:]) -> Envelope {
         Envelope(
-            type: Gate.rawType, payload: JSONObject([.init(key: kind, value: .object(message(text, more)))]),
+            type: TelegramUpdate.type, payload: JSONObject([.init(key: kind, value: .object(message(text, more)))]),
             meta: ["bot": ["username": "some_bot"]])
     }
 
@@ -45,8 +46,18 @@ import Testing
         #expect(request(forwarded)?.changesRules == false)
     }
 
-    @Test func `A payload without an update makes no request`() {
-        #expect(request(Envelope(type: Gate.rawType, payload: ["update_id": 1])) == nil)
+    @Test(arguments: ["{}", #"{"update_id":1}"#, #"{"update_id":1,"message":7}"#])
+    func `A payload without an update makes no request`(_ text: String) throws {
+        let payload = try #require(try JSON(parsing: text).object)
+        #expect(request(Envelope(type: TelegramUpdate.type, payload: payload)) == nil)
+    }
+
+    @Test func `The message is the origin, and its author the actor`() throws {
+        let update = try #require(request(event("hello"))).update
+        let origin = EventOrigin(try #require(update.message))
+        #expect(origin.json.text == #"{"chat_id":-100,"message_id":5,"chat_type":"supergroup"}"#)
+        let actor = EventActor(try #require(update.actor))
+        #expect(actor.json.text == #"{"id":42,"name":"Ada"}"#)
     }
 
     // MARK: Access commands
@@ -115,7 +126,8 @@ import Testing
     @Test func `A media command takes its own link first, then the file, then the reply`() throws {
         func source(_ text: String, _ more: JSONObject = [:]) throws -> JSONObject? {
             let written = try #require(WrittenCommand(text, bot: nil))
-            return MediaSource.payload(of: try #require(Message(.object(message(text, more)))), written)
+            let message = try #require(Message(.object(message(text, more))))
+            return MediaSource.find(in: message, written)?.json
         }
         #expect(try source(".vdl example.com/a") == ["url": "https://example.com/a"])
         #expect(try source(".vdl") == nil)
@@ -126,6 +138,16 @@ import Testing
         #expect(try source(".vdl https://example.com/b", replied) == ["url": "https://example.com/b"])
         let file: JSONObject = ["video": ["file_id": "F", "file_unique_id": "U"]]
         #expect(try source(".vdl", file)?["file"]?["file_id"] == "F")
+    }
+
+    @Test func `Only a command that is not a media command carries its words`() {
+        let url = DownloadSource.url("https://example.com/")
+        let media = CommandPayload(type: "commands.media.video_download", source: url, words: ["example.com"])
+        #expect(media.json == ["url": "https://example.com/"])
+        let other = CommandPayload(type: "commands.weather.forecast", source: nil, words: ["in", "Oslo"])
+        #expect(other.json == ["text": "in Oslo"])
+        let both = CommandPayload(type: "commands.weather.forecast", source: url, words: ["example.com"])
+        #expect(JSON.object(both.json).text == #"{"url":"https://example.com/","text":"example.com"}"#)
     }
 
     // MARK: Standing

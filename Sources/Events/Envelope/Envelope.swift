@@ -83,6 +83,9 @@ package struct Envelope: Sendable, Equatable {
         unknown = JSONObject(object.members.filter { !Key.all.contains($0.key) })
     }
 
+    /// Returns whether a parsed line has an `id` of its own, which reading it would otherwise fill in.
+    package static func hasID(_ json: JSON) -> Bool { json[Key.id] != nil }
+
     private static func field<Value>(
         _ object: JSONObject, _ key: String, _ read: (JSON) -> Value?
     ) throws(MalformedInput) -> Value? {

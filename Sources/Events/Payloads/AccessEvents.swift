@@ -1,6 +1,6 @@
 package import JSON
 
-/// A rule of the access control.
+/// Names a rule of the access control.
 package enum AccessRule: String, Sendable, CaseIterable {
     /// Allows everybody in a chat.
     case grace

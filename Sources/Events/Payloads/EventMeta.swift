@@ -55,6 +55,26 @@ package struct EventActor: Sendable, Hashable {
     package var json: JSON { .object(["id": .integer(id), "username": JSON(username), "name": .string(name)]) }
 }
 
+/// Names the bot or account that received an update: `meta.bot` or `meta.account`.
+package struct EventReceiver: Sendable, Hashable {
+    /// Absent only if a script left it out.
+    package var id: Int64?
+    package var username: String?
+
+    package init(id: Int64?, username: String?) {
+        self.id = id
+        self.username = username
+    }
+
+    /// Returns nil if the value is not an object.
+    package init?(_ json: JSON?) {
+        guard let object = json?.object else { return nil }
+        self.init(id: object["id"]?.int, username: object["username"]?.string)
+    }
+
+    package var json: JSON { .object(["id": JSON(id), "username": JSON(username)]) }
+}
+
 /// Describes the limit that an event exceeds: `meta.rate_limit`.
 package struct ExceededLimit: Sendable, Hashable {
     package var name: String
@@ -91,8 +111,35 @@ extension Envelope {
         set { meta["actor"] = newValue?.json }
     }
 
+    /// The reason why the user is allowed: `admin`, `blessed` or `graced`; nil before tg-gate.
+    package var role: String? {
+        get { meta["role"]?.string }
+        set { meta["role"] = JSON(newValue) }
+    }
+
+    /// The bot that received the update.
+    package var bot: EventReceiver? {
+        get { EventReceiver(meta["bot"]) }
+        set { meta["bot"] = newValue?.json }
+    }
+
+    /// The account that received the update.
+    package var account: EventReceiver? {
+        get { EventReceiver(meta["account"]) }
+        set { meta["account"] = newValue?.json }
+    }
+
+    /// Whether the account itself sent the message of the update.
+    package var isOutgoing: Bool {
+        get { meta["outgoing"] == true }
+        set { meta["outgoing"] = newValue ? true : nil }
+    }
+
     /// The time when the update with the request arrived.
-    package var receivedAt: Timestamp? { meta["received_at"]?.string.flatMap { Timestamp($0) } }
+    package var receivedAt: Timestamp? {
+        get { meta["received_at"]?.string.flatMap { Timestamp($0) } }
+        set { meta["received_at"] = JSON(newValue?.description) }
+    }
 
     /// Is true if the event is over a limit.
     package var isRateLimited: Bool { meta["rate_limited"] == true }

@@ -2,12 +2,13 @@ package import Envelope
 import JSON
 package import Logging
 package import Options
+import Payloads
 package import Redis
 package import Stage
 import Synchronization
 import Tracing
 
-/// Decides what becomes of matching events.
+/// Applies a rate limit to events: forwards, marks, drops or answers each.
 package final class LimitStage: Sendable {
     private let log: Logger
     private let counter: OutageGuard
@@ -24,7 +25,7 @@ package final class LimitStage: Sendable {
         (self.action, self.exemptRoles) = (action, exemptRoles)
     }
 
-    /// One decision an event, in order; all keys are asked about at once.
+    /// Returns one decision for each event, in order. Redis is asked once for all keys.
     package func decide(_ events: [Envelope]) async throws -> [Decision] {
         let keys = events.map(limitedKey)
         let asked = keys.compactMap { $0 }
@@ -40,17 +41,21 @@ package final class LimitStage: Sendable {
         return decisions
     }
 
-    /// What was done in all, for the log.
+    /// Logs the number of decisions and of refusals.
     package func summarize() {
         let (decided, refused) = totals.withLock { $0 }
-        log.info("end of input", metadata: ["decided": "\(decided)", "over_limit": "\(refused)"])
+        log.info(
+            "end of input",
+            metadata: ["decided": .stringConvertible(decided), "over_limit": .stringConvertible(refused)])
     }
 
-    /// nil for events that pass unasked.
+    /// Returns the key to count an event by; nil for an event that no limit applies to.
     private func limitedKey(of event: Envelope) -> String? {
-        if let role = event.meta["role"]?.string, exemptRoles.contains(role) { return nil }
+        if let role = event.role, exemptRoles.contains(role) { return nil }
         if let found = key.value(in: event) { return found }
-        within(event) { log.debug("no key, so no limit", metadata: ["key": "\(key)", "type": "\(event.type)"]) }
+        within(event) {
+            log.debug("no limit applies: the event has no key", metadata: ["key": "\(key)", "type": "\(event.type)"])
+        }
         return nil
     }
 
@@ -60,7 +65,7 @@ package final class LimitStage: Sendable {
                 level: verdict.isFirstRefusal ? .info : .debug, "over the limit",
                 metadata: [
                     "limit": "\(counter.rule.name)", "key": "\(key.prefix(80))", "type": "\(event.type)",
-                    "retry_after_seconds": "\(verdict.retryAfterSeconds)",
+                    "retry_after_seconds": .stringConvertible(verdict.retryAfterSeconds),
                 ])
             switch action {
             case .mark: return .replace([marked(event, verdict)])
@@ -73,24 +78,23 @@ package final class LimitStage: Sendable {
     private func marked(_ event: Envelope, _ verdict: RateDecision) -> Envelope {
         var event = event
         let window = counter.rule.window
-        let seconds =
-            window.milliseconds % 1000 == 0 ? JSON.integer(window.components.seconds) : .number(window.seconds)
-        event.meta["rate_limited"] = true
-        event.meta["rate_limit"] = [
-            "name": .string(counter.rule.name), "limit": .integer(Int64(counter.rule.limit)), "window_seconds": seconds,
-            "retry_after_seconds": .integer(verdict.retryAfterSeconds),
-        ]
+        let isWhole = window.milliseconds % 1000 == 0
+        event.mark(
+            exceeding: ExceededLimit(
+                name: counter.rule.name, limit: Int64(counter.rule.limit),
+                windowSeconds: isWhole ? JSONNumber(window.components.seconds) : JSONNumber(window.seconds),
+                retryAfterSeconds: JSONNumber(verdict.retryAfterSeconds)))
         return event
     }
 
     private func answer(to event: Envelope, _ verdict: RateDecision) -> Decision {
         // Without an origin there is no chat to answer in.
-        guard event.meta["origin"] != nil else { return .drop }
+        guard event.origin != nil else { return .drop }
         let text =
             counter.isRedisAway
             ? "Requests cannot be taken right now: try again later."
             : "Too many requests: try again in \(verdict.waitInWords)."
-        return .replace([.derived(type: "commands.telegram.reply", payload: ["text": .string(text)])])
+        return .replace([.derived(TelegramCommand(.reply(TextMessage(text))))])
     }
 
     private func within<Result>(_ event: Envelope, _ body: () -> Result) -> Result {
@@ -99,10 +103,10 @@ package final class LimitStage: Sendable {
 }
 
 extension RateDecision {
-    /// Rounded up: who comes back then is let in.
+    /// The seconds until the limit allows the next event, rounded up, so that a request at that time is allowed.
     var retryAfterSeconds: Int64 { (retryAfterMilliseconds + 999) / 1000 }
 
-    /// For people.
+    /// The wait as text for users, in the largest unit that suits it.
     var waitInWords: String {
         let seconds = retryAfterSeconds
         return switch seconds {

@@ -4,14 +4,14 @@ package import Options
 package import Redis
 import Synchronization
 
-/// Asks the rate limiter, and decides by `--fail` while Redis does not answer.
+/// Asks the rate limiter for decisions, and decides by `--fail` while Redis cannot be reached.
 ///
-/// During an outage Redis is tried once a second and for a second at most, so that events are not held up.
+/// During an outage it tries Redis once a second, and for one second at most, so that events are not delayed.
 package final class OutageGuard: Sendable {
     private struct Outage {
         var nextTry: ContinuousClock.Instant
         var undecided = 0
-        /// Who has been refused meanwhile; bounded, because keys come from strangers.
+        /// The keys that were refused during the outage. Their number is bounded, because keys come from strangers.
         var refused: Set<String> = []
     }
 
@@ -29,7 +29,9 @@ package final class OutageGuard: Sendable {
     var rule: RateLimit { limiter.rule }
     var isRedisAway: Bool { outage.withLock { $0 != nil } }
 
-    /// Tries Redis at the start: an outage is told at once, and what does not pass by itself ends the tool.
+    /// Tries Redis at the start, so that an outage is logged at once.
+    ///
+    /// - Throws: `RedisError` for a permanent failure.
     package func start(_ redis: Redis) async throws(RedisError) {
         do throws(RedisError) {
             try await redis.send(["PING"], timeout: Self.pause)
@@ -39,10 +41,11 @@ package final class OutageGuard: Sendable {
         }
     }
 
-    /// One decision a key, in order.
-    /// - Throws: what is no outage: a refused password, a server that is none of Redis's.
+    /// Returns one decision for each key, in order.
+    ///
+    /// - Throws: `RedisError` for a permanent failure, such as a refused password or a server that is not Redis.
     func decide(_ keys: [String], _ mode: RateMode) async throws(RedisError) -> [RateDecision] {
-        if isOver {
+        if mayTryRedis {
             do throws(RedisError) {
                 let decisions = try await limiter.decide(keys, mode, timeout: Self.pause)
                 end()
@@ -55,8 +58,8 @@ package final class OutageGuard: Sendable {
         return keys.map { substitute(for: $0, mode) }
     }
 
-    /// No outage, or time to look whether it has ended.
-    private var isOver: Bool {
+    /// Whether Redis may be tried: there is no outage, or its next attempt is due.
+    private var mayTryRedis: Bool {
         outage.withLock { $0.map { $0.nextTry <= .now } ?? true }
     }
 
@@ -67,13 +70,13 @@ package final class OutageGuard: Sendable {
             return outage == nil
         }
         guard isNew else { return }
-        let consequence = failure == .open ? "events pass uncounted" : "events count as over the limit"
+        let consequence = failure == .open ? "events are forwarded uncounted" : "events count as over the limit"
         log.warning("\(error.message); until it is back, \(consequence)")
     }
 
     private func end() {
         guard let past = outage.withLock({ $0.take() }) else { return }
-        log.notice("Redis is back", metadata: ["undecided": "\(past.undecided)"])
+        log.notice("Redis is back", metadata: ["undecided": .stringConvertible(past.undecided)])
     }
 
     private func substitute(for key: String, _ mode: RateMode) -> RateDecision {

@@ -21,7 +21,7 @@ extension BotOptions {
         let log = runtime.log
         let client = HTTPClient(userAgent: "tgpipe/\(tgpipeVersion)")
         return BotAPI(token: token, baseURL: url, client: client) { old, new in
-            log.notice("the group \(old) has become the supergroup \(new)", metadata: ["chat": "\(old)"])
+            log.notice("the group \(old) has become the supergroup \(new)", metadata: ["chat": .stringConvertible(old)])
         }
     }
 

@@ -8,13 +8,9 @@ package struct Update: Sendable {
     package let kind: String
     package let body: JSON
 
-    /// Returns nil for an object that contains no update.
-    package init?(_ payload: JSONObject) {
-        guard let member = payload.members.first(where: { $0.key != "update_id" && $0.value.object != nil }) else {
-            return nil
-        }
-        kind = member.key
-        body = member.value
+    package init(kind: String, body: JSON) {
+        self.kind = kind
+        self.body = body
     }
 
     /// The update's message, if it has one.
@@ -78,10 +74,6 @@ package struct Party: Sendable, Equatable {
         guard let id = chat["id"]?.int else { return nil }
         self.init(id: id, username: chat["username"]?.string, name: chat["title"]?.string ?? "")
     }
-
-    package var json: JSON {
-        .object(["id": .integer(id), "username": username.map { .string($0) }, "name": .string(name)])
-    }
 }
 
 /// Reads the parts of a Bot API `Message` that stages need.
@@ -122,14 +114,6 @@ package struct Message: Sendable {
         // In a topic, every message formally replies to the message that opened the topic.
         if reply["forum_topic_created"] != nil { return nil }
         return Message(reply)
-    }
-
-    /// The value of `meta.origin`, which identifies the message to reply to.
-    package var origin: JSON {
-        .object([
-            "chat_id": .integer(chatID), "message_id": .integer(id), "thread_id": threadID.map { .integer($0) },
-            "chat_type": chatType.map { .string($0) },
-        ])
     }
 
     /// The entities of the text or caption, each with the text that it covers.

@@ -222,7 +222,11 @@ struct MediaDelivery: Sendable {
                 fileID: file?.fileID, key: media.key, isCached: isCached,
                 elapsedSeconds: seconds.map { JSONNumber($0) }))
         runtime.log.info(
-            "delivered", metadata: ["key": "\(media.key)", "cached": "\(isCached)", "elapsed_s": "\(seconds ?? 0)"])
+            "delivered",
+            metadata: [
+                "key": "\(media.key)", "cached": .stringConvertible(isCached),
+                "elapsed_s": .stringConvertible(seconds ?? 0),
+            ])
         await cleanUpIfDue()
         return event
     }
@@ -234,7 +238,8 @@ struct MediaDelivery: Sendable {
         let removed = await BlockingThread().run { cache.evict(downTo: limit) }
         if removed.count > 0 {
             runtime.log.info(
-                "removed local copies", metadata: ["count": "\(removed.count)", "bytes": "\(removed.bytes)"])
+                "removed local copies",
+                metadata: ["count": .stringConvertible(removed.count), "bytes": .stringConvertible(removed.bytes)])
         }
     }
 }

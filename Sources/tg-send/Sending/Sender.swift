@@ -141,7 +141,8 @@ struct Sender: Sendable {
         _ wait: Duration, _ error: TelegramError, of step: Step, _ job: inout Job
     ) async throws {
         runtime.log.notice(
-            "Telegram requires a wait", metadata: ["seconds": "\(wait.components.seconds)", "chat": "\(job.chat)"])
+            "Telegram requires a wait",
+            metadata: ["seconds": .stringConvertible(wait.components.seconds), "chat": job.chat.logged])
         let end = ContinuousClock.now + wait
         if let kind = Sender.callKind(of: step, job) {
             await limits.setFloodWait(chat: job.chat, kind, for: wait)
@@ -168,7 +169,7 @@ struct Sender: Sendable {
     }
 
     private func failed(_ action: TelegramAction, _ error: TelegramError, _ job: Job) -> Envelope {
-        runtime.log.error("unable to \(action.rawValue): \(error.message)", metadata: ["chat": "\(job.chat)"])
+        runtime.log.error("unable to \(action.rawValue): \(error.message)", metadata: ["chat": job.chat.logged])
         return .derived(
             TelegramFailed(action, chat: job.chat, code: Int64(error.number), reason: error.message))
     }
@@ -196,4 +197,9 @@ struct CallLimits: Sendable {
         scheduler.setFloodWait(chat: chat, kind, until: .now + wait)
         await shared?.setFloodWait(chat: chat, kind, for: wait)
     }
+}
+
+extension ChatID {
+    /// The chat as a value of the log: a number, unless it is a name.
+    fileprivate var logged: Logger.MetadataValue { number.map { .stringConvertible($0) } ?? .string(description) }
 }

@@ -1,5 +1,6 @@
 import Envelope
 import JSON
+import Payloads
 import JSONSchema
 import System
 
@@ -39,14 +40,14 @@ final class AccessGuard: Middleware {
     init(_ allowed: Allowed) { self.allowed = allowed }
 
     func judge(_ events: [MiddlewareEvent], into verdicts: inout [Verdict]) {
-        verdicts += events.map { judge($0.envelope.meta) }
+        verdicts += events.map { judge($0.envelope) }
     }
 
-    private func judge(_ meta: JSONObject) -> Verdict {
-        let role = meta["role"]?.string
+    private func judge(_ event: Envelope) -> Verdict {
+        let role = event.role
         if let role, allowed.roles.contains(role) { return .forward }
-        if let actor = meta.value(at: ["actor", "id"])?.int, allowed.actors.contains(actor) { return .forward }
-        if let chat = meta.value(at: ["origin", "chat_id"])?.int, allowed.chats.contains(chat) { return .forward }
+        if let actor = event.actor?.id, allowed.actors.contains(actor) { return .forward }
+        if let chat = event.origin?.chat?.number, allowed.chats.contains(chat) { return .forward }
         let reason =
             role.map { "the role \($0) is not enough" } ?? "meta has no role: nobody has let this event through"
         return .refuse(MalformedInput(.accessDenied, reason))

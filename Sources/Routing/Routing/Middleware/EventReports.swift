@@ -38,9 +38,10 @@ final class EventCounter: Middleware {
         let seconds = max(0.001, reportedAt.duration(to: .now).seconds)
         let rate = Double(total - reported) / seconds
         var metadata: Logger.Metadata = [
-            "count": "\(name)", "events": "\(total)", "events_per_second": "\((rate * 10).rounded() / 10)",
+            "count": "\(name)", "events": .stringConvertible(total),
+            "events_per_second": .stringConvertible((rate * 10).rounded() / 10),
         ]
-        for (type, count) in counts { metadata["type.\(type)"] = "\(count)" }
+        for (type, count) in counts { metadata["type.\(type)"] = .stringConvertible(count) }
         log.info("\(name): \(total) events", metadata: metadata)
         (reported, reportedAt) = (total, .now)
     }

@@ -115,7 +115,7 @@ final class MiddlewareChain {
             Result { () throws(MalformedInput) in try parser.parse(bytes) }
         }
         let object = try json.get()
-        return MiddlewareEvent(line: line, envelope: try Envelope(object), hasID: object["id"] != nil)
+        return MiddlewareEvent(line: line, envelope: try Envelope(object), hasID: Envelope.hasID(object))
     }
 
     /// Ends every middleware, also after the failure of one.

@@ -196,6 +196,7 @@ final class DropCount: Sendable {
 
     private func report(_ events: Int) {
         log.warning(
-            "dropped \(events) events for \(name): it is too slow", metadata: ["to": "\(name)", "dropped": "\(events)"])
+            "dropped \(events) events for \(name): it is too slow",
+            metadata: ["to": "\(name)", "dropped": .stringConvertible(events)])
     }
 }

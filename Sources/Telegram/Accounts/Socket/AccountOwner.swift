@@ -66,7 +66,7 @@ struct AccountOwner: Sendable {
     /// Logs a change of the connection to Telegram.
     func logEvent(_ event: AccountEvent) {
         switch event {
-        case .ready: log.notice("connected to Telegram", metadata: ["user": "\(account.userID)"])
+        case .ready: log.notice("connected to Telegram", metadata: ["user": .stringConvertible(account.userID)])
         case .waiting(let reason): log.warning("no connection to Telegram: \(reason)")
         case .gap, .updates: break
         }
