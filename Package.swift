@@ -197,7 +197,7 @@ let package = Package(
             "RoutingTests",
             [
                 "Config", "Envelope", "JSON", "Options", "Queue", "RateLimits", "Redis", "Routing", "Spool", "Stage",
-                "System", "TestSupport", "ev-route", arguments,
+                "System", "TestSupport", "ev-route", arguments, logging,
             ]),
         tests(
             "RateLimitsTests", ["Envelope", "JSON", "Options", "RateLimits", "Redis", "Stage", "TestSupport", logging]),

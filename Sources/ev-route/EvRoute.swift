@@ -6,13 +6,13 @@ import Routing
 import Spool
 import Stage
 
-/// The tool, as the program that holds all tools runs it.
+/// The tool's command, for the program that contains all tools.
 package let command: any AsyncParsableCommand.Type = EvRoute.self
 
 struct EvRoute: Tool {
     static let configuration = CommandConfiguration(
         commandName: "ev-route",
-        abstract: "Send each envelope to the outputs that its type is routed to.",
+        abstract: "Send each envelope to the outputs of the routes that match its type.",
         discussion: """
             A route is PATTERN=TARGET. PATTERN is made of dotted words: * stands for one word, # for any number of them; \
             PATTERN@2 takes version 2 of the payload only. TARGET is - (standard output), the path of a FIFO or file, \
@@ -34,12 +34,12 @@ struct EvRoute: Tool {
 
     @Option(
         help: ArgumentHelp(
-            "A TOML file of routes, which add to those of --output, and of middlewares.", valueName: "file"))
+            "A TOML file with further routes, and with middlewares.", valueName: "file"))
     var config: String?
 
     @OptionGroup var overflow: OverflowOptions
 
-    @Flag(help: "Tell at the end how many events and bytes each route has matched.")
+    @Flag(help: "Log at the end how many events and bytes each route has matched.")
     var stats = false
 
     func validate() throws {
@@ -80,7 +80,7 @@ struct EvRoute: Tool {
 extension Route {
     /// Parses an argument of `--output`.
     ///
-    /// - Throws: `ValidationError` when it is no route.
+    /// - Throws: `ValidationError` when it is not a route.
     fileprivate init(argument: String) throws {
         do throws(ToolError) { try self.init(parsing: argument) } catch { throw ValidationError(error.message) }
     }

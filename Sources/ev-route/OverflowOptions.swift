@@ -5,9 +5,9 @@ import Routing
 import Spool
 import System
 
-/// `--overflow POLICY` or `--overflow TARGET=POLICY`.
+/// Parses `--overflow POLICY` or `--overflow TARGET=POLICY`.
 struct OverflowOption: ExpressibleByArgument, Sendable {
-    /// As in the route; nil: all.
+    /// The target as it is written in its route; nil for all targets.
     let target: String?
     let overflow: Overflow
 
@@ -20,11 +20,11 @@ struct OverflowOption: ExpressibleByArgument, Sendable {
     }
 }
 
-/// The flags about outputs that do not keep up.
+/// Holds the flags for outputs that do not keep up.
 struct OverflowOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "What happens to events for a slow or absent reader: block (the input waits; the default), drop, or spool (they "
+            "The policy for events of a slow or absent reader: block (the input waits; the default), drop, or spool (they "
                 + "wait on disk). For one output: TARGET=POLICY, the target as in its route. May be repeated.",
             valueName: "policy"))
     var overflow: [OverflowOption] = []
@@ -32,13 +32,13 @@ struct OverflowOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The folder of the spools. Default: spool in the state folder.", valueName: "folder"))
     var spool: String?
 
-    @Option(help: ArgumentHelp("How large a spool may grow. Default: 1G.", valueName: "size"))
+    @Option(help: ArgumentHelp("The largest size of a spool. Default: 1G.", valueName: "size"))
     var spoolSize: ByteSize?
 
-    @Option(help: ArgumentHelp("What a full spool does: block or drop. Default: block.", valueName: "policy"))
+    @Option(help: ArgumentHelp("The policy of a full spool: block or drop. Default: block.", valueName: "policy"))
     var spoolFull: SpoolLimits.WhenFull?
 
-    @Flag(help: "Have spooled events on the disk itself before going on: slower, but safe against power failures.")
+    @Flag(help: "Write spooled events through to the disk before continuing: slower, but safe against power failures.")
     var spoolSync = false
 
     func validate() throws {

@@ -1,5 +1,6 @@
 import Glibc
 import JSON
+import Logging
 @testable import Routing
 import Testing
 
@@ -85,5 +86,43 @@ import Testing
         for _ in 0..<100 { buffer.add(try batch("a\n", budget)) }
         #expect(budget.hasRoom)
         #expect(drain(buffer).isEmpty)
+    }
+
+    private func copy(_ bytes: Int) -> LineBatch { LineBatch(lines: [[UInt8](repeating: 0x78, count: bytes - 1)]) }
+
+    @Test func `lines that are dropped have no place to wait for`() {
+        let buffer = OutputBuffer(drops: DropCount(name: "test", log: Logger(label: "test")))
+        #expect(buffer.put(copy(3 << 20)) == 3 << 20)
+        #expect(buffer.put(copy(2 << 20)) == nil)
+        #expect(buffer.put(copy(1 << 20)) == 4 << 20)
+        #expect(buffer.totalBytes == 4 << 20)
+        #expect(drain(buffer).map(\.bytes) == [3 << 20, 1 << 20])
+        #expect(buffer.waitUntilSettled(to: 4 << 20))
+    }
+
+    @Test func `a buffer is settled once its output asks for more, and never after a failure`() {
+        let buffer = OutputBuffer()
+        #expect(buffer.waitUntilSettled())
+        let place = buffer.put(copy(10))
+        buffer.close()
+        #expect(buffer.next()?.bytes == 10)
+        #expect(buffer.next() == nil)
+        #expect(place == 10 && buffer.waitUntilSettled(to: place))
+        buffer.breakOff()
+        #expect(!buffer.waitUntilSettled())
+    }
+
+    @Test func `the parts of a block count once against the budget`() throws {
+        let budget = BlockBudget(outputs: 0)
+        let blocks = blocks("a\nb\n")
+        let first = BlockLease(try #require(blocks.first), budget)
+        let others = (0..<100).map { _ in BlockLease(first.block, budget, sharing: first) }
+        #expect(budget.hasRoom && others.count == 100)
+    }
+
+    @Test func `lines survive the way into a batch and out of it`() {
+        let lines = ["a", "bb", "ccc"].map { Array($0.utf8) }
+        let batch = LineBatch(lines: lines)
+        #expect(batch.lines == lines && batch.slices.events == 3 && batch.bytes == 9)
     }
 }

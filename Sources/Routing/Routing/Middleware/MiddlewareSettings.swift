@@ -88,9 +88,9 @@ struct MiddlewareFile {
     private static let names = "correlation-guard, schema, access, ratelimit, count, log or exec:PROGRAM"
 
     /// The table that contains the lists.
-    let table: ConfigTable
+    private let table: ConfigTable
     /// The name of middlewares that have none of their own.
-    let owner: String
+    private let owner: String
 
     static func plan(_ table: ConfigTable, owner: String) throws(ConfigError) -> MiddlewarePlan {
         let file = MiddlewareFile(table: table, owner: owner)
