@@ -11,12 +11,12 @@ extension Gate {
         _ written: WrittenCommand, _ message: Message, _ update: Update, _ role: Role
     ) async throws -> [Envelope] {
         guard role == .admin, let actor = update.actor else {
-            return [reply("Only the admin may do that.", message)]
+            return [reply("Only an admin can do that.", message)]
         }
         let command: AccessCommand
         do { command = try AccessCommand(written, in: message) } catch { return [reply(error.text, message)] }
         guard let subject = try await subject(of: command, message) else {
-            return [reply("I have not seen that user yet: answer one of their messages instead.", message)]
+            return [reply("I have not seen that user yet. Please reply to one of their messages instead.", message)]
         }
         if command.rule == .hammer, command.sets, admins.contains(subject) {
             return [reply("An admin cannot be hammered.", message)]
@@ -27,7 +27,7 @@ extension Gate {
             if command.rule == .grace { _ = try await rules.remove(.smite, subject) }
         } else {
             guard try await rules.remove(command.rule, subject) else {
-                return [reply("Nothing to take back: no such rule holds.", message)]
+                return [reply("No such rule is in force.", message)]
             }
         }
         runtime.log.notice(

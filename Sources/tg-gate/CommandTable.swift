@@ -22,8 +22,8 @@ struct CommandWord: ExpressibleByArgument, Sendable {
 /// Maps command words to event types.
 struct CommandTable: Sendable {
     static let defaults = [
-        ".vdl": "commands.media.video_download",
-        ".adl": "commands.media.audio_download",
+        ".vdl": MediaDownload.type(of: .video),
+        ".adl": MediaDownload.type(of: .audio),
     ]
 
     private let types: [String: String]
@@ -63,10 +63,13 @@ struct CommandPayload: Sendable {
     /// The words after the command.
     let words: [String]
 
+    /// Whether events of a type request media, so that they need a source.
+    static func isMediaCommand(_ type: String) -> Bool { type.hasPrefix("commands.media.") }
+
     /// The payload: the source, and the words for types that are not media commands.
     var json: JSONObject {
         let source = source?.json ?? [:]
-        guard !type.hasPrefix("commands.media.") else { return source }
+        guard !CommandPayload.isMediaCommand(type) else { return source }
         return JSONObject(source.members + [.init(key: "text", value: .string(words.joined(separator: " ")))])
     }
 }

@@ -126,10 +126,10 @@ struct Gate: Sendable {
         if AccessCommand.isOne(command.word) { return try await change(command, message, update, role) }
         guard let type = table.type(of: command.word), publishes(type) else { return [] }
         let source = MediaSource.find(in: message, command)
-        if type.hasPrefix("commands.media."), source == nil {
+        if CommandPayload.isMediaCommand(type), source == nil {
             return [
                 reply(
-                    "Usage: \(command.word) <url>, or answer a message that has a URL or a file with \(command.word)",
+                    "Usage: \(command.word) <url>, or reply \(command.word) to a message that has a URL or a file",
                     message)
             ]
         }

@@ -4,7 +4,7 @@ import JSON
 import TestSupport
 import Testing
 
-/// `media-fetch` by itself, between its input and its output.
+/// Runs `media-fetch` alone, between its input and its output.
 @Suite(.timeLimit(.minutes(3))) struct FetchToolTests {
     private static let s3 = Result { try S3Server() }
 
@@ -99,7 +99,7 @@ import Testing
         #expect(try redis.cli("KEYS", "tgpipe:alias:*").hasPrefix("tgpipe:alias:"))
     }
 
-    /// A worker was killed, and another machine fetched what it had begun.
+    /// A worker was killed, and another machine fetched the media that it had begun to fetch.
     @Test func `Leftover partial files of a stored object are removed`() async throws {
         let (stored, begun) = (String(repeating: "a", count: 64), String(repeating: "b", count: 64))
         let files = FileManager.default

@@ -16,7 +16,7 @@ import Testing
             environment: ["TGPIPE_REDIS": redis.address])
     }
 
-    /// A raw event: a message of `user` in `chat`.
+    /// Makes a raw event with a message of `user` in `chat`.
     private func raw(
         _ text: String, user: Int64, name: String? = nil, chat: Int64? = nil, more: JSONObject = [:], id: Int64 = 7
     ) -> String {

@@ -5,7 +5,7 @@ import JSON
 import TestSupport
 import Testing
 
-/// What is too large to be fetched directly, and the worker that fetches it.
+/// Runs downloads over the limit for direct downloads, and the worker that fetches them.
 @Suite(.timeLimit(.minutes(3))) struct LargeDownloadTests {
     private let redis: RedisServer
     private let folder: TemporaryFolder

@@ -14,7 +14,7 @@ import Testing
         try await ToolRun.run("ratelimit", arguments, input: input, environment: ["TGPIPE_REDIS": server.address])
     }
 
-    /// A command event of `user`, as tg-gate makes it.
+    /// Makes a command event of `user`, as tg-gate does.
     private func command(user: Int, message: Int = 1, role: String = "blessed") -> String {
         #"{"id":"0191e0a0-0000-7000-8000-00000000000\#(user % 10)","type":"commands.media.video_download","version":1,"#
             + #""correlation_id":"0191e0a0-0000-7000-8000-000000000000","timestamp":"2026-01-01T00:00:00.000000Z","#
@@ -23,7 +23,7 @@ import Testing
             + #""origin":{"chat_id":-100,"message_id":\#(message),"chat_type":"supergroup"}}}"#
     }
 
-    /// A raw event that tg-gate has not seen.
+    /// Makes a raw event that tg-gate has not seen.
     private func raw(_ update: String) -> String {
         #"{"type":"events.telegram.raw","correlation_id":"0191e0a0-0000-7000-8000-000000000000","#
             + #""payload":{"update_id":1,\#(update)}}"#

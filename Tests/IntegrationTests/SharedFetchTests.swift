@@ -4,7 +4,7 @@ import JSON
 import TestSupport
 import Testing
 
-/// Many who ask for the same, of several processes that know of each other only through Redis and the store.
+/// Sends many requests for the same media to several processes, which share only Redis and the store.
 @Suite(.timeLimit(.minutes(3))) struct SharedFetchTests {
     private let redis: RedisServer
     private let folder: TemporaryFolder
@@ -19,7 +19,7 @@ import Testing
         site = try WebSite(root: folder("www"))
     }
 
-    /// - Parameter host: each has its own folder, as machines do.
+    /// - Parameter host: the name of a machine; each has a folder of its own.
     private func run(_ tool: String, _ arguments: [String] = [], host: String = "state") throws -> ToolRun {
         try ToolRun(
             tool, ["--store", "file:\(folder("store"))"] + arguments,
@@ -38,7 +38,7 @@ import Testing
         runs.flatMap(\.lines).compactMap { try? Envelope(try JSON(parsing: $0)) }.filter { $0.type == type }
     }
 
-    /// Puts events into a queue, as any stage can that passes them through.
+    /// Puts events into a queue through a stage that forwards them.
     private func push(_ events: [Envelope], to queue: String) async throws {
         let pusher = try run("blob-put", ["--to", "queue:\(queue)"])
         pusher.send(events.flatMap(\.line))
@@ -46,7 +46,7 @@ import Testing
         #expect(try await pusher.result().status == 0)
     }
 
-    /// What is in a queue.
+    /// Returns the events in a queue.
     private func queued(_ queue: String, _ type: String) throws -> [Envelope] {
         try redis.cli("XRANGE", "tgpipe:{queues}:\(queue):stream", "-", "+").split(separator: "\n")
             .filter { $0.contains("\"\(type)\"") }.map { try Envelope(try JSON(parsing: String($0))) }

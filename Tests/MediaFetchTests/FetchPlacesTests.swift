@@ -26,7 +26,7 @@ import Testing
                         running.withLock { $0 -= 1 }
                     }
                 }
-                // Each in its place before the next one comes.
+                // The next fetch arrives only after this one runs or waits.
                 #expect(try await eventually { order.withLock { $0.count } + queued.withLock { $0 } == number + 1 })
             }
             #expect(order.withLock { $0 } == ["0", "1"])
@@ -61,7 +61,7 @@ import Testing
     }
 }
 
-/// A value that tasks share.
+/// Holds a value that tasks share.
 private final class Noted<Value: Sendable>: Sendable {
     private let value: Mutex<Value>
 
@@ -70,7 +70,7 @@ private final class Noted<Value: Sendable>: Sendable {
     func withLock<Result: Sendable>(_ body: (inout Value) -> Result) -> Result { value.withLock { body(&$0) } }
 }
 
-/// Holds up those who wait until it is opened.
+/// Blocks the tasks that wait until it is opened.
 private final class Gate: Sendable {
     private let state = Mutex<(isOpen: Bool, waiting: [CheckedContinuation<Void, Never>])>((false, []))
 

@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 @Suite struct AddressGuardProxyTests {
-    /// What curl makes of a request through the proxy: its status, or that of the proxy's refusal.
+    /// Returns the HTTP status that curl gets through the proxy, be it the site's or that of the proxy's refusal.
     private func curl(_ proxy: AddressGuardProxy, _ url: String, proxyURL: String? = nil, _ more: String...) throws
         -> String
     {

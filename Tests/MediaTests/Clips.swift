@@ -3,21 +3,21 @@ import Glibc
 import TestSupport
 import Testing
 
-/// Media files that ffmpeg makes, once for all tests.
+/// Holds the media files that ffmpeg makes once for all tests.
 struct Clips {
     let folder: TemporaryFolder
 
     static let shared = Result { try Clips() }
 
-    /// Two seconds of a test picture and a tone.
+    /// Shows two seconds of a test picture with a tone.
     var mp4: String { folder("clip.mp4") }
-    /// The same as VP8 and Vorbis, which mp4 cannot hold.
+    /// Has the same content as VP8 and Vorbis, which mp4 cannot hold.
     var webm: String { folder("clip.webm") }
-    /// Streams that mp4 can hold, in another container.
+    /// Has streams that mp4 can hold, in another container.
     var mkv: String { folder("clip.mkv") }
     var silent: String { folder("silent.mp4") }
     var mp3: String { folder("tone.mp3") }
-    /// A playlist of HLS with its segments beside it.
+    /// Is an HLS playlist, with its segments in the same folder.
     var playlist: String { folder("hls.m3u8") }
 
     private init() throws {
@@ -42,7 +42,7 @@ struct Clips {
     }
 }
 
-/// What ffprobe says of a file.
+/// Returns ffprobe's description of a file.
 func probe(_ path: String) async throws -> MediaProbe? {
     try await FFmpeg(deadline: .now + .seconds(60), maxBytes: 1 << 30).probe(path)
 }

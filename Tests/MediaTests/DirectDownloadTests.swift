@@ -10,7 +10,7 @@ import Testing
 
 @testable import Media
 
-/// How often a server has answered.
+/// Counts the answers of a server.
 private final class Answers: Sendable {
     private let count = Mutex(0)
 

@@ -2,18 +2,18 @@
 import Synchronization
 import TestSupport
 
-/// Serves one file, with ranges, and breaks off where it is told to.
+/// Serves one file, with ranges, and breaks answers off at given positions.
 final class FileSite: Sendable {
     struct Manners {
         var content: [UInt8]
         var etag = "\"v1\""
         var type = "video/mp4"
-        /// For each answer in turn: after how many bytes of the body it breaks off; then it does not.
+        /// Lists, for each answer in turn, the bytes of the body after which it breaks off. Later answers are complete.
         var breaks: [Int] = []
         var acceptsRanges = true
     }
 
-    /// Shared with the server's threads.
+    /// Is shared with the server's threads.
     private final class Shared: Sendable {
         let manners: Mutex<Manners>
 
@@ -61,7 +61,7 @@ final class FileSite: Sendable {
 }
 
 extension SmallFile {
-    /// The text of a file, at most 1 MiB; nil when there is none.
+    /// Returns the text of a file of at most 1 MiB; nil when there is none.
     static func readText(_ path: String) -> String? {
         readBytes(path, maxBytes: 1 << 20).map { String(decoding: $0, as: UTF8.self) }
     }

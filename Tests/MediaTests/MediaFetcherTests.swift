@@ -21,7 +21,7 @@ import Testing
         site = try MediaFetcherTests.sharedSite.get()
     }
 
-    /// One for all tests: each asks for paths of its own when it counts requests.
+    /// Serves all tests. A test that counts requests asks for paths of its own.
     private static let sharedSite = Result { try WebSite(root: Clips.shared.get().folder.path) }
 
     private func fetcher(_ change: (inout MediaSettings) -> Void = { _ in }) throws -> MediaFetcher {

@@ -13,7 +13,7 @@ import Testing
         clips = try Clips.shared.get()
     }
 
-    /// Where, of a file that grows by pieces, its index is complete; nil when never.
+    /// Returns the size at which the index of a growing file is complete; nil if it never is.
     private func arrival(_ bytes: [UInt8], pieces: Int = 4096) throws -> Int? {
         let path = folder("growing")
         let descriptor = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)

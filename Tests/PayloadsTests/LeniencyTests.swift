@@ -120,6 +120,25 @@ import Testing
         #expect(JSONNumber(1e300).rounded == nil)
     }
 
+    @Test func `Meta names the receiver of an update and the role of its user`() throws {
+        var event = event("events.telegram.raw", [:])
+        #expect(event.bot == nil && event.account == nil && event.role == nil && !event.isOutgoing)
+        let time = try #require(Timestamp("2026-11-21T12:00:00.123456Z"))
+        event.receivedAt = time
+        event.bot = EventReceiver(id: 7, username: "some_bot")
+        event.account = EventReceiver(id: 8, username: nil)
+        event.isOutgoing = true
+        event.role = "blessed"
+        #expect(
+            JSON.object(event.meta).text
+                == #"{"received_at":"2026-11-21T12:00:00.123456Z","bot":{"id":7,"username":"some_bot"},"#
+                + #""account":{"id":8},"outgoing":true,"role":"blessed"}"#)
+        #expect(event.receivedAt == time && event.bot?.username == "some_bot" && event.account?.id == 8)
+        #expect(event.isOutgoing && event.role == "blessed")
+        event.isOutgoing = false
+        #expect(event.meta["outgoing"] == nil)
+    }
+
     @Test func `Meta has an origin, an actor and a limit`() {
         var event = event("commands.telegram.reply", [:])
         #expect(event.origin == nil)
