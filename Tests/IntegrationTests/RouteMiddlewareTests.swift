@@ -104,7 +104,7 @@ import Testing
         #expect(result.status == 0)
         #expect(result.errors.contains("seen: a"))
         #expect(result.errors.contains("in: 3 events") && result.errors.contains("way: 3 events"))
-        #expect(result.errors.contains(#""type.a":"3""#))
+        #expect(result.errors.contains(#""type.a":3"#))
     }
 
     @Test func `A filter may change, drop and refuse events`() async throws {
