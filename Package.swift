@@ -142,11 +142,14 @@ let package = Package(
                 "Crypto", "Envelope", "JSON", "MTProto", "Options", "Payloads", "Redis", "SQLite", "Stage", "System",
                 "TL", logging, nioCore, nioPosix,
             ]),
-        library("Telegram/Updates", ["Accounts", "JSON", "MTProto", "Stage", "System", logging]),
+        library("Telegram/Updates", ["Accounts", "JSON", "MTProto", "Stage", "System", "TL", logging]),
         library("Telegram/BotAPI", ["HTTP", "JSON", "Options", "Stage", "System", logging]),
         library(
             "Telegram/AccountAPI",
-            ["Accounts", "BotAPI", "Crypto", "Envelope", "JSON", "MTProto", "Options", "Stage", "System", "Updates"]),
+            [
+                "Accounts", "BotAPI", "Crypto", "Envelope", "JSON", "MTProto", "Options", "Stage", "System", "TL",
+                "Updates",
+            ]),
 
         library("Media", ["Crypto", "HTTP", "JSON", "Payloads", "Process", "System"]),
 
@@ -169,7 +172,7 @@ let package = Package(
             name: "tl-check", dependencies: ["JSON", "System", "TL"], path: "Tests/tl-check", swiftSettings: strict),
         // Measures transfers of files, for a benchmark.
         .executableTarget(
-            name: "transfer-check", dependencies: ["Accounts", "JSON", "Options", "Stage", "System", arguments],
+            name: "transfer-check", dependencies: ["Accounts", "JSON", "Options", "Stage", "System", "TL", arguments],
             path: "Tests/transfer-check", swiftSettings: strict),
         tests("EnvelopeTests", ["Envelope", "JSON"]),
         tests("PayloadsTests", ["Envelope", "JSON", "JSONSchema", "Payloads", "System"]),
@@ -191,7 +194,7 @@ let package = Package(
             ["Accounts", "Envelope", "JSON", "MTProto", "Redis", "System", "TL", "TestSupport", logging, nioCore],
             exclude: ["sessions_of_others.py"]),
         tests("MTProtoTests", ["CAES", "Crypto", "JSON", "MTProto", "System", "TL", "TestSupport"]),
-        tests("UpdatesTests", ["JSON", "Updates"]),
+        tests("UpdatesTests", ["Accounts", "JSON", "TL", "Updates", logging]),
         tests("MediaFetchTests", ["Blob", "Envelope", "JSON", "Media", "Payloads", "TestSupport", "media-fetch"]),
         tests(
             "RoutingTests",

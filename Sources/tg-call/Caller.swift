@@ -106,7 +106,7 @@ struct Caller: Sendable {
         }
         let parameters = Caller.withRandomID(parameters, of: method, in: account.schema)
         return try await runtime.shutdown.interrupting { [options] in
-            try await account.call(method, parameters, options)
+            try await account.call(method, parameters, options).text()
         }
     }
 

@@ -6,7 +6,7 @@ import Payloads
 import Stage
 import Updates
 
-/// Emits what happens at an account, each thing once.
+/// Emits each update of an account once.
 actor AccountListener: UpdateSink {
     private let account: any Account
     private let output: ListenOutput
@@ -14,11 +14,13 @@ actor AccountListener: UpdateSink {
     private let attachesTL: Bool
     private var progress: AccountProgress
     private var username: String?
-    /// What the output file has beyond the progress that was kept.
+    /// The keys of updates that the output file holds beyond the saved progress.
     private var emitted: Set<String> = []
 
-    /// - Parameter file: the output, when it is a file.
-    /// - Throws: `ToolError` (78) when what is kept is not of this account.
+    /// Loads the saved progress.
+    ///
+    /// - Parameter file: the path of the output, when it is a file.
+    /// - Throws: `ToolError` (78) when the saved progress is not this account's.
     init(
         _ account: any Account, _ output: ListenOutput, allowed: [String], attachesTL: Bool, file: String?
     ) async throws {
@@ -37,7 +39,7 @@ actor AccountListener: UpdateSink {
 
     /// Runs until the shutdown is requested.
     ///
-    /// - Parameter once: ends when nothing is missing.
+    /// - Parameter once: whether to end as soon as no update is missing.
     func run(once: Bool) async throws {
         username = try await account.peer(account.userID)?["username"]?.string
         try await UpdateFeed(account: account, runtime: output.runtime).run(
@@ -56,12 +58,13 @@ actor AccountListener: UpdateSink {
         let receivedAt = Timestamp.now
         progress.state = emission.state
         guard let shape = try await shaper.shape(emission) else { return false }
-        if emitted.remove(AccountListener.key(kind: shape.kind, shape.body)) != nil { return false }
+        let body = shape.body
+        if emitted.remove(AccountListener.key(kind: shape.kind, body)) != nil { return false }
         progress.updateID += 1
         progress.revision += 1
         var envelope = Envelope(
             TelegramUpdate(
-                updateID: progress.updateID, kind: shape.kind, body: shape.body,
+                updateID: progress.updateID, kind: shape.kind, body: body,
                 tl: attachesTL ? emission.update : nil))
         envelope.receivedAt = receivedAt
         envelope.account = EventReceiver(id: account.userID, username: username)
@@ -78,16 +81,16 @@ actor AccountListener: UpdateSink {
     }
 
     func wait(_ wait: FloodWait) async {
-        output.runtime.log.notice("\(wait.method): Telegram wants a wait of \(wait.remaining.spanText)")
+        output.runtime.log.notice("\(wait.method): Telegram demands a wait of \(wait.remaining.spanText)")
         do { try await output.output.write([wait.event(account: account.userID)]) } catch {
-            output.runtime.log.error("unable to tell of a wait: \(error)")
+            output.runtime.log.error("unable to emit an event for the wait: \(error)")
         }
     }
 
     /// Returns a text that is the same for an update that is received twice.
     private static func key(kind: String, _ body: JSON) -> String {
         let ids = (body["message_ids"]?.array ?? [body["message_id"] ?? .null]).map(\.text).joined(separator: ",")
-        // A message that was edited since is no other one; each edit is.
+        // The date of the edit distinguishes edits. A new message keeps its key when it is edited later.
         let edit = kind.hasPrefix("edited_") ? body["edit_date"]?.int ?? 0 : 0
         return "\(kind) \(body["chat"]?["id"]?.int ?? 0) \(ids) \(edit)"
     }

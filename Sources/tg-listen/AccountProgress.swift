@@ -2,19 +2,21 @@ import JSON
 import System
 import Updates
 
-/// How far a listener has come with an account, as it is kept.
+/// The saved position of an account's listener.
 struct AccountProgress: Sendable {
     let accountID: Int64
-    /// Of the last update that was emitted; they count from 1.
+    /// The `update_id` of the last emitted update; they count from 1.
     var updateID: Int64 = 0
-    /// Counts how often this was kept.
+    /// The number of times that the position was saved.
     var revision: Int64 = 0
-    /// nil: the account was never listened to.
+    /// The position in Telegram's updates; nil when the account was never listened to.
     var state: UpdateState?
 
     init(accountID: Int64) { self.accountID = accountID }
 
-    /// - Throws: `ToolError` (78) when it is another account's, or none's.
+    /// Reads a saved position.
+    ///
+    /// - Throws: `ToolError` (78) when it is damaged, or another account's.
     init(_ text: String, accountID: Int64) throws {
         guard let json = try? JSON(parsing: text), let owner = json["account_id"]?.int,
             let updateID = json["update_id"]?.int, let revision = json["revision"]?.int,
@@ -22,12 +24,13 @@ struct AccountProgress: Sendable {
         else {
             throw ToolError(
                 .configuration,
-                "the kept state is no account's, or damaged: remove it to begin with what happens from now on")
+                "the saved state is damaged, or not that of an account: remove it to begin with the updates from now on"
+            )
         }
         guard owner == accountID else {
             throw ToolError(
                 .configuration,
-                "the kept state is that of the account \(owner), and the session that of \(accountID): name another --state"
+                "the saved state belongs to the account \(owner), but the session to \(accountID): give another --state"
             )
         }
         (self.accountID, self.updateID, self.revision, self.state) = (owner, updateID, revision, state)

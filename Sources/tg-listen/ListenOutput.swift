@@ -3,15 +3,18 @@ import JSON
 import Logging
 import Stage
 
-/// Emits updates, and keeps together with each how far the listener has come.
+/// Emits updates, and saves the listener's position together with each.
 struct ListenOutput {
     let runtime: Runtime
     let output: EventOutput
     let progress: any ProgressStore
 
-    /// With a queue, and the progress in the same Redis, the update and the progress behind it are one step.
+    /// Emits an update, then saves the position after it. If the output is a queue and the position is in the same Redis, both are one
+    /// transaction.
     ///
-    /// - Parameter about: what the log says beside how long it took.
+    /// - Parameters:
+    ///   - text: the position.
+    ///   - receivedAt: the time of the update's arrival, for the log.
     func emit(_ envelope: Envelope, _ text: String, since receivedAt: Timestamp, updateID: Int64) async throws {
         try await runtime.handling(envelope) {
             try await keep(envelope, text)
@@ -31,7 +34,7 @@ struct ListenOutput {
         try await progress.save(text)
     }
 
-    /// Nothing is emitted, but the listener has come further.
+    /// Saves a position that has advanced without an emitted update.
     func settle(_ text: String) async throws {
         try progress.note(text)
         try await progress.save(text)

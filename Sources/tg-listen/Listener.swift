@@ -11,16 +11,16 @@ struct Listener {
     let runtime: Runtime
     let api: BotAPI
     let output: ListenOutput
-    /// Empty: Telegram's default.
+    /// The kinds of updates to request; empty for Telegram's default.
     let allowed: [String]
     let pollSeconds: Int
-    /// The newest update that an output file holds: it may be one ahead of the offset.
+    /// The newest update in the output file, which may be one ahead of the saved offset.
     let emitted: Int64?
 
     /// Runs until the shutdown is requested.
     ///
-    /// - Parameter once: ends when nothing is waiting.
-    /// - Throws: `TelegramError` for a refused token, `ToolError` for a broken output; what may pass is waited out.
+    /// - Parameter once: whether to end when no update is waiting.
+    /// - Throws: `TelegramError` for a refused token, `ToolError` for a broken output. Transient failures are retried.
     func run(once: Bool) async throws {
         guard let bot = try await persistently({ try await Party(user: api.call("getMe")) }) else { return }
         var offset = try await savedOffset()
@@ -38,7 +38,7 @@ struct Listener {
                 guard let id = update["update_id"]?.int, let payload = update.object else {
                     throw TelegramError(.protocolBroken, "an update without an update_id")
                 }
-                // Telegram repeats what was not confirmed; what the output has already is not repeated with it.
+                // Telegram repeats unconfirmed updates. Those that the output already has are left out.
                 if let known = offset, id < known, known - id < Listener.replayWindow { continue }
                 try await emit(payload, id, from: bot, receivedAt)
                 offset = id + 1
@@ -47,11 +47,11 @@ struct Listener {
         }
     }
 
-    /// Ids this far below the offset are repetitions; Telegram may also begin anew somewhere else after a week of silence.
+    /// The distance below the offset within which ids are repetitions. After a week of silence, Telegram may begin with other ids.
     static let replayWindow: Int64 = 10_000
 
-    /// Of the offsets in Redis and in the file beside it, that which is further; where the file is far ahead, it is from before Telegram
-    /// began to count anew.
+    /// Returns the further one of the offsets in Redis and in the file beside it. A file that is far ahead is older than the last time that
+    /// Telegram began with other ids.
     static func newer(_ kept: String, _ noted: String) -> String {
         guard let offset = Int64(kept), let other = Int64(noted),
             (offset..<offset + Listener.replayWindow).contains(other)
@@ -70,12 +70,17 @@ struct Listener {
     private func savedOffset() async throws -> Int64? {
         guard let text = try await output.progress.load() else { return nil }
         guard let offset = Int64(text) else {
-            throw ToolError(.configuration, "what is kept of this bot's offset is no number: remove it to begin anew")
+            throw ToolError(
+                .configuration,
+                "the saved offset of this bot is not a number: remove it to begin with the updates that Telegram still has"
+            )
         }
         return offset
     }
 
-    /// nil when the shutdown is requested meanwhile.
+    /// Repeats a call after transient failures.
+    ///
+    /// - Returns: nil if the shutdown is requested meanwhile.
     private func persistently<Value: Sendable>(_ call: @escaping @Sendable () async throws -> Value?) async throws
         -> Value?
     {

@@ -1,16 +1,20 @@
 import Glibc
 import System
 
-/// A bot's offset, the number of its next update, in a file of one line, overwritten in place by one `pwrite` of fixed size, for which there
-/// is room from the start on: a full disk is told before anything is emitted. It needs no fsync: Telegram itself keeps what is not confirmed.
+/// Stores a bot's offset, which is the id of its next update, in a file of one line.
+///
+/// One `pwrite` of fixed size overwrites the line in place. The space is allocated at the start, so that a full disk is reported before
+/// anything is emitted. No fsync is needed, because Telegram keeps unconfirmed updates.
 final class OffsetFile: ProgressFile {
     private static let width = 20
     private let descriptor: Int32
     let path: String
 
-    /// What the file holds before there is an offset: Telegram counts from 1.
+    /// The content before there is an offset: Telegram counts from 1.
     private static let none = "0"
 
+    /// Opens or creates the file.
+    ///
     /// - Throws: `ToolError` (74, also for a full disk; 78 when another tg-listen holds the file or it is damaged).
     init(path: String) throws {
         self.path = path
@@ -28,7 +32,8 @@ final class OffsetFile: ProgressFile {
         let count = pread(descriptor, &bytes, bytes.count, 0)
         let text = String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
         guard text.hasSuffix("\n"), let offset = Int64(text.dropLast()) else {
-            throw ToolError(.configuration, "the state file \(path) is damaged: it should hold one number")
+            throw ToolError(
+                .configuration, "the state file \(path) is damaged: it must hold one number; remove it to begin anew")
         }
         return "\(offset)" == OffsetFile.none ? nil : "\(offset)"
     }
@@ -49,7 +54,7 @@ final class OffsetFile: ProgressFile {
     }
 }
 
-/// Opens a state file that no other tg-listen has open, and makes it when it is not there.
+/// Opens a state file that no other tg-listen has open, and creates a missing one.
 func openLocked(_ path: String, lock: String? = nil) throws(ToolError) -> Int32 {
     let descriptor = open(lock ?? path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else {

@@ -3,19 +3,19 @@ import Redis
 import Stage
 import System
 
-/// Where it is kept how far a listener has come: one line of text.
+/// Stores a listener's position: one line of text.
 protocol ProgressStore: Sendable {
-    /// nil: nothing was ever saved.
+    /// Returns the position; nil when none was ever saved.
     func load() async throws -> String?
-    /// Notes it down on this machine; called in the same breath as the output's write.
+    /// Writes the position to a file of this machine, right after the output was written.
     func note(_ progress: String) throws
-    /// Returns when it is where it is kept.
+    /// Stores the position, and returns when it is stored.
     func save(_ progress: String) async throws
-    /// The key that holds it, when it is kept in Redis.
+    /// The key that holds the position, if it is stored in Redis.
     var redisKey: String? { get }
 }
 
-/// A file that holds it.
+/// Stores a listener's position in a file.
 protocol ProgressFile: ProgressStore {
     var path: String { get }
 }
@@ -26,8 +26,8 @@ extension ProgressFile {
     func save(_ progress: String) {}
 }
 
-/// In Redis, so that a listener may start on another machine; and in a file beside, for the moment in which a kill would come between an
-/// update's emission and Redis's answer.
+/// Stores a listener's position in Redis, so that it may start on another machine, and in a file, in case it is killed between an update's
+/// emission and Redis's answer.
 struct RedisProgress: ProgressStore {
     private let runtime: Runtime
     private let key: String
@@ -35,9 +35,8 @@ struct RedisProgress: ProgressStore {
     private let newer: @Sendable (_ kept: String, _ noted: String) -> String
     var redisKey: String? { key }
 
-    /// - Parameters:
-    ///   - key: in Redis.
-    ///   - newer: of what Redis and the file say, that which is further.
+    /// - Parameter newer: returns the further one of the positions in Redis and in the file.
+    /// - Throws: when Redis cannot be reached.
     init(
         runtime: Runtime, key: String, file: any ProgressFile,
         newer: @escaping @Sendable (_ kept: String, _ noted: String) -> String
@@ -52,12 +51,12 @@ struct RedisProgress: ProgressStore {
         }
         let noted = try await file.load()
         guard !value.isNull else {
-            // A Redis that lost its data, or another one. At worst the file is behind, and Telegram has forgotten what is before.
-            if noted != nil { runtime.log.notice("Redis has no offset: going on from \(file.path)") }
+            // Redis has lost its data, or is another one. The file may be behind, but Telegram no longer has the updates before it.
+            if noted != nil { runtime.log.notice("Redis has no offset: continuing from \(file.path)") }
             return noted
         }
         guard let kept = value.string else {
-            throw ToolError(.configuration, "the Redis key \(key) holds no offset")
+            throw ToolError(.configuration, "the Redis key \(key) does not hold an offset: remove it to begin anew")
         }
         return noted.map { newer(kept, $0) } ?? kept
     }

@@ -2,18 +2,20 @@ import Glibc
 import JSON
 import System
 
-/// An account's state in a file, which is replaced as a whole: a kill leaves the old or the new one, never a mixture.
+/// Stores an account's state in a file, which is replaced as a whole: a kill leaves the old or the new state, never a mixture.
 ///
-/// It needs no fsync: Telegram itself keeps what happened, and what the output has beyond it is recognized.
+/// No fsync is needed, because Telegram keeps updates, and updates that the output has beyond the state are recognised.
 final class StateFile: ProgressFile {
     private let lock: Int32
     let path: String
 
-    /// What the file holds before there is a state. An empty one has lost it.
+    /// The content before there is a state. An empty file has lost its state.
     private static let none = "{}"
-    /// A channel takes some dozen bytes.
+    /// The most bytes that are read; a channel needs some dozens.
     private static let longest = 16 << 20
 
+    /// Opens or creates the file.
+    ///
     /// - Throws: `ToolError` (74, also for a full disk; 78 when another tg-listen holds the file).
     init(path: String) throws {
         self.path = path
@@ -34,7 +36,9 @@ final class StateFile: ProgressFile {
         guard pread(descriptor, &bytes, bytes.count, 0) == bytes.count else { throw failure("read") }
         let text = String(decoding: bytes, as: UTF8.self)
         guard text.hasSuffix("\n") else {
-            throw ToolError(.configuration, "the state file \(path) is damaged: it should hold one line of JSON")
+            throw ToolError(
+                .configuration,
+                "the state file \(path) is damaged: it must hold one line of JSON; remove it to begin anew")
         }
         return text.dropLast() == StateFile.none ? nil : String(text.dropLast())
     }

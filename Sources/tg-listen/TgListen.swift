@@ -16,9 +16,9 @@ struct TgListen: Tool {
         commandName: "tg-listen",
         abstract: "Emit Telegram updates as events.telegram.raw envelopes.",
         discussion: """
-            Writes one envelope an update, each with an id, a new correlation id and the time of its arrival: those of a bot, \
-            from the Bot API, or with --session those of a user's account. What it has come to is kept only after the output \
-            has accepted an update, so a restart loses nothing. A bot's token comes from TG_BOT_TOKEN or --token-file.
+            Writes one envelope per update, each with an id, a new correlation id and the time of its arrival. The updates are \
+            those of a bot, from the Bot API, or with --session those of a user's account. The position is saved only after \
+            the output has accepted an update, so a restart loses nothing. A bot's token comes from TG_BOT_TOKEN or --token-file.
 
             Examples:
               tg-listen --bot | tg-gate --admin 42
@@ -36,16 +36,17 @@ struct TgListen: Tool {
     var asBot = false
 
     @Option(
-        help: ArgumentHelp("Keep the offset, or an account's state, in this file instead of Redis.", valueName: "file"))
+        help: ArgumentHelp("Save the offset, or an account's state, in this file instead of Redis.", valueName: "file"))
     var state: String?
 
     @Option(
         help: ArgumentHelp(
-            "Update types to ask for, by commas: message,callback_query. Default: all but chat_member, message_reaction, message_reaction_count and (accounts) deleted_messages.",
+            "Update types to request, separated by commas: message,callback_query. Default: all but chat_member, message_reaction, message_reaction_count and (accounts) deleted_messages.",
             valueName: "types"))
     var allowedUpdates: String = ""
 
-    @Option(help: ArgumentHelp("How long one poll of a bot waits for updates, from 1s to 50s.", valueName: "duration"))
+    @Option(
+        help: ArgumentHelp("The time that one poll of a bot waits for updates, from 1s to 50s.", valueName: "duration"))
     var pollTimeout: Span = Span(.seconds(50))
 
     @Flag(help: "End when no update is waiting, instead of waiting for more.")
@@ -57,7 +58,7 @@ struct TgListen: Tool {
     var attachesTL = false
 
     func validate() throws {
-        // Telegram counts whole seconds, and with none of them the next poll would follow at once, for ever.
+        // Telegram counts whole seconds; with zero, polls would follow each other without a pause.
         guard (.seconds(1)...(.seconds(50))).contains(pollTimeout.duration) else {
             throw ValidationError("--poll-timeout must be from 1s to 50s")
         }

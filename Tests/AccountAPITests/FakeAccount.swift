@@ -26,13 +26,13 @@ final class FakeAccount: Account {
 
     var calls: [Call] { state.withLock { $0.calls } }
 
-    func call(_ method: String, _ parameters: JSONObject, _ options: CallOptions) async throws -> [UInt8] {
+    func call(_ method: String, _ parameters: JSONObject, _ options: CallOptions) async throws -> TLValue {
         let answer = state.withLock { state in
             state.calls.append(Call(method: method, parameters: parameters))
             return state.answers.isEmpty ? nil : state.answers.removeFirst()
         }
         guard let answer else { throw TelegramRPCError(code: 400, text: "UNEXPECTED_CALL") }
-        return try answer.get().bytes
+        return TLValue(json: try answer.get())
     }
 
     func upload(_ path: String, key: String, onProgress: @escaping TransferProgress) async throws -> JSON {

@@ -2,30 +2,35 @@ import Envelope
 import JSON
 import MTProto
 import NIOCore
+import TL
 import Testing
 
 @testable import Accounts
+
+private func updates(_ text: String) -> AccountEvent { .updates(TLValue(text: Array(text.utf8))) }
 
 /// Parts that need no server.
 @Suite struct AccountPartsTests {
     @Test func `A listener that reads nothing finds a gap instead of the updates, and the last state`() async throws {
         let queue = UpdateBuffer<AccountEvent>(maxUpdates: 3, maxBytes: 100)
         queue.add(.ready)
-        for _ in 0..<3 { queue.add(.updates([1])) }
+        for _ in 0..<3 { queue.add(updates("1")) }
         queue.add(.waiting("gone"))
-        queue.add(.updates([2]))
+        queue.add(updates("2"))
         queue.add(.gap)
-        queue.add(.updates([3]))
+        queue.add(updates("3"))
         queue.finish(nil)
         var seen: [String] = []
-        while let event = try await queue.next() { seen.append("\(event)") }
-        #expect(seen == [#"waiting("gone")"#, "gap", "updates([3])"])
+        while let event = try await queue.next() {
+            if case .updates(let value) = event { seen.append(try value.json().text) } else { seen.append("\(event)") }
+        }
+        #expect(seen == [#"waiting("gone")"#, "gap", "3"])
     }
 
     @Test func `Updates over the byte limit become a gap, and the end follows the buffered events`() async throws {
         let queue = UpdateBuffer<AccountEvent>(maxUpdates: 100, maxBytes: 10)
-        queue.add(.updates([UInt8](repeating: 0, count: 8)))
-        queue.add(.updates([UInt8](repeating: 0, count: 8)))
+        queue.add(updates("12345678"))
+        queue.add(updates("12345678"))
         queue.finish(AccountError(.notLoggedIn, "over"))
         guard case .gap? = try await queue.next() else {
             Issue.record("no gap")
@@ -85,20 +90,37 @@ import Testing
         "", "{}", #"{"id":}"#, #"{"id":1}"#, #"{"id":x,"result":1}"#, #"{"id":1,"result"}"#, #"{"id":1,result:1}"#,
         #"{"id":1,"#, #"{"id":1,"result":1"#, #"{"result":1,"id":1}"#,
     ])
-    func `Lines that are not an owner's are ignored`(_ line: String) {
+    func `A line that is not an owner's is refused, because it may have held updates`(_ line: String) {
         #expect(OwnerResponseLine(Array(line.utf8)) == nil)
+        let error = #expect(throws: AccountError.self) { try PendingRequests().receive(Array(line.utf8)) }
+        #expect(error?.code == .socketProtocol)
     }
 
     @Test func `An owner's line is classified without parsing its content`() throws {
         let line = try #require(OwnerResponseLine(Array(#"{"id":7,"result":{"a":"}"}}"#.utf8)))
         #expect(line.id == 7 && line.key == "result" && line.json?["a"] == "}")
         let event = try #require(
-            OwnerResponseLine(Array(OwnerResponse.event(3, .updates(Array("{}".utf8))).readableBytesView.dropLast())))
-        guard case .updates(let text)? = event.event else {
+            OwnerResponseLine(Array(OwnerResponse.event(3, updates("{}")).readableBytesView.dropLast())))
+        guard case .updates(let value) = event.event else {
             Issue.record("no updates")
             return
         }
-        #expect(String(decoding: text, as: UTF8.self) == "{}")
+        #expect(String(decoding: try value.text(), as: UTF8.self) == "{}")
+    }
+
+    @Test(arguments: [#"{"type":"updates"}"#, #"{"type":"new"}"#, "{", "[]", #"{"type":"gap"}"#])
+    func `An event that a client does not understand becomes a gap`(_ event: String) throws {
+        let line = try #require(OwnerResponseLine(Array(#"{"id":3,"event":\#(event)}"#.utf8)))
+        guard case .gap = line.event else {
+            Issue.record("\(line.event)")
+            return
+        }
+    }
+
+    @Test func `Updates that cannot be decoded cross the socket as a gap`() throws {
+        let updates = TLValue(bytes: [1, 2, 3, 4], decoder: SharedTLDecoder(try AtWork.schema.get()))
+        let line = OwnerResponse.event(3, .updates(updates))
+        #expect(String(decoding: line.readableBytesView, as: UTF8.self) == #"{"id":3,"event":{"type":"gap"}}"# + "\n")
     }
 
     @Test func `The flood waits of one call together stay within the caller's limit`() async throws {

@@ -79,8 +79,8 @@ struct AtWork: Sendable {
 extension Account {
     /// The id of whoever is logged in.
     func me(_ options: CallOptions = CallOptions()) async throws -> Int64? {
-        let text = try await call("users.getUsers", ["id": .array([.object(["_": "inputUserSelf"])])], options)
-        return try JSON(parsing: text).array?.first?["id"]?.int
+        let users = try await call("users.getUsers", ["id": .array([.object(["_": "inputUserSelf"])])], options)
+        return try users.json().array?.first?["id"]?.int
     }
 }
 

@@ -22,7 +22,7 @@ private final class Asked: Sendable {
         folder = try TemporaryFolder()
         book = try PeerStore(path: folder("a.peers"), log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         self.answers = answers
-        await book.note(Array(known.utf8))
+        await book.note(TLValue(text: Array(known.utf8)))
     }
 
     func expand(_ text: String, of method: String, isBot: Bool = false) async throws -> String {
@@ -36,7 +36,7 @@ private final class Asked: Sendable {
                 throw TelegramRPCError(code: 400, text: "USERNAME_NOT_OCCUPIED")
             }
             if answer.hasPrefix("FLOOD") { throw TelegramRPCError(code: 420, text: answer) }
-            return Array(answer.utf8)
+            return TLValue(text: Array(answer.utf8))
         }
         let expanded = try await book.expanding(parameters, of: method, in: Asked.schema.get(), source)
         return JSON.object(expanded).text

@@ -2,6 +2,7 @@
 import Foundation
 import JSON
 import Logging
+import TL
 import TestSupport
 import Testing
 
@@ -19,7 +20,7 @@ import Testing
             path: folder("alice.peers"), account: account, log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     }
 
-    private func note(_ text: String) async { await book.note(Array(text.utf8)) }
+    private func note(_ text: String) async { await book.note(TLValue(text: Array(text.utf8))) }
 
     @Test func `Every peer in a result is remembered, without the phone number`()
         async throws
@@ -92,7 +93,7 @@ import Testing
         let other = try TemporaryFolder()
         try Data((rubbish + String(repeating: "x", count: 5000)).utf8).write(to: URL(filePath: other("alice.peers")))
         let book = try PeerStoreTests.open(other)
-        await book.note(Array(#"{"_":"user","id":77,"access_hash":123}"#.utf8))
+        await book.note(TLValue(text: Array(#"{"_":"user","id":77,"access_hash":123}"#.utf8)))
         #expect(try await book.known(botAPI: 77) != nil)
     }
 

@@ -2,6 +2,7 @@ import Foundation
 import JSON
 import MTProto
 import System
+import TL
 import TestSupport
 import Testing
 
@@ -32,13 +33,13 @@ import Testing
             "attributes": .array([.object(["_": "documentAttributeFilename", "file_name": "a.bin"])]),
             "force_file": true,
         ])
-        let answer = try JSON(
-            parsing: try await account.call(
-                "messages.sendMedia",
-                [
-                    "peer": .object(["_": "inputPeerSelf"]), "media": media, "message": "",
-                    "random_id": .integer(Int64.random(in: 1...Int64.max)),
-                ], CallOptions()))
+        let answer = try await account.call(
+            "messages.sendMedia",
+            [
+                "peer": .object(["_": "inputPeerSelf"]), "media": media, "message": "",
+                "random_id": .integer(Int64.random(in: 1...Int64.max)),
+            ], CallOptions()
+        ).json()
         let message = answer["updates"]?.array?.lazy.compactMap { $0["message"] }.first
         let origin = MessageOrigin(chatID: MTProtoEmulator.alice, messageID: message?["id"]?.int ?? 0)
         let files = AccountFileID.files(of: message?["media"] ?? .null, origin: origin)

@@ -5,6 +5,7 @@ import JSON
 import Options
 import Stage
 import System
+import TL
 
 /// Measures transfers for a benchmark. It is not a tool of the toolkit. It uploads and downloads a file, and prints one
 /// line of JSON with the seconds of each, by the clock and of the processor.
@@ -58,12 +59,12 @@ import System
         ])
         var options = CallOptions()
         options.deadline = .seconds(300)
-        let answer = try JSON(
-            parsing: await account.call(
-                "messages.sendMedia",
-                [
-                    "peer": "me", "media": media, "message": "", "random_id": .integer(Int64.random(in: 1...Int64.max)),
-                ], options))
+        let answer = try await account.call(
+            "messages.sendMedia",
+            [
+                "peer": "me", "media": media, "message": "", "random_id": .integer(Int64.random(in: 1...Int64.max)),
+            ], options
+        ).json()
         let message = answer["updates"]?.array?.lazy.compactMap { $0["message"] }.first
         guard let sent = AccountFileID.files(of: message?["media"] ?? .null, origin: nil).first else {
             throw ToolError(.no, "the message came without its file")

@@ -6,6 +6,7 @@ package import JSON
 import MTProto
 package import BotAPI
 import System
+import TL
 
 /// Carries out, as an account, the methods of the Bot API that tgpipe uses.
 ///
@@ -66,7 +67,7 @@ package struct AccountAPI: MessagingAPI {
         var options = CallOptions()
         options.deadline = deadline
         do {
-            return try JSON(parsing: try await account.call(method, parameters, options))
+            return try await account.call(method, parameters, options).json()
         } catch let error as TelegramRPCError where error.wait != nil {
             // The report of a wait names the method that waits, as the flood ledger does.
             throw TelegramError(error, method)

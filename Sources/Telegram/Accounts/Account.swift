@@ -13,9 +13,8 @@ package protocol Account: Sendable {
     ///
     /// - Parameter parameters: the method's parameters, without `_`. A string or a number may be given in place of an
     ///   `InputPeer`, `InputUser` or `InputChannel`: `me`, `@name`, a t.me link, or an id in the Bot API's form.
-    /// - Returns: JSON text of the result.
     /// - Throws: `TelegramRPCError`, `MTProtoError`, `TLError`, `AccountError`.
-    func call(_ method: String, _ parameters: JSONObject, _ options: CallOptions) async throws -> [UInt8]
+    func call(_ method: String, _ parameters: JSONObject, _ options: CallOptions) async throws -> TLValue
 
     /// Uploads a file from this machine, several parts at once. An interrupted upload continues with the missing parts.
     ///
@@ -71,16 +70,17 @@ package struct FloodWait: Sendable, Equatable {
 
 /// An event of an account: updates from Telegram, or a change of the connection.
 package enum AccountEvent: Sendable {
-    /// JSON text of an `Updates` object. Results of this account's own calls are among them.
-    case updates([UInt8])
+    /// An `Updates` object. Results of this account's own calls are among them.
+    case updates(TLValue)
     /// Updates may have been lost; the difference must be requested.
     case gap
     /// There is no connection now, for this reason.
     case waiting(String)
+    /// The connection is ready: calls are executed now.
     case ready
 }
 
-/// A file that Telegram keeps.
+/// Identifies a file at Telegram.
 package struct RemoteFile: Sendable, Equatable {
     /// An `InputFileLocation`.
     package var location: JSON
@@ -100,7 +100,7 @@ package struct RemoteFile: Sendable, Equatable {
 
 /// A message that contains a file.
 package struct MessageOrigin: Sendable, Equatable {
-    /// As the Bot API writes it.
+    /// The Bot API id of the chat.
     package let chatID: Int64
     package let messageID: Int64
 

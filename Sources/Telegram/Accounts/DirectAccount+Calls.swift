@@ -1,26 +1,26 @@
 package import JSON
 import MTProto
 import Synchronization
-import TL
+package import TL
 
 extension DirectAccount {
-    package func call(_ method: String, _ parameters: JSONObject, _ options: CallOptions) async throws -> [UInt8] {
+    package func call(_ method: String, _ parameters: JSONObject, _ options: CallOptions) async throws -> TLValue {
         let expanded = try await expanding(parameters, of: method, options)
         let request = try schema.request(method, .object(expanded))
         let answer = try await restoringParts(parameters) { try await self.answer(to: request, options) }
-        let text = try json(answer, as: request.result)
-        await peers?.note(text)
-        if DirectAccount.isUpdates(text) { hub.add(.updates(text)) }
-        if let updates = AffectedMessages.updates(method, expanded, text) { hub.add(.updates(updates)) }
+        let result = try decoded(answer, as: request.result)
+        await peers?.note(result)
+        if DirectAccount.isUpdates(result) { hub.add(.updates(result)) }
+        if let updates = try AffectedMessages.updates(method, expanded, result) { hub.add(.updates(updates)) }
         if method == "auth.logOut" { await end(AccountError(.notLoggedIn, "the session was logged out")) }
-        return text
+        return result
     }
 
     /// Calls a method for the client itself, and returns the result as JSON.
     func ask(_ method: String, _ parameters: JSONObject = [:], _ options: CallOptions = CallOptions()) async throws
         -> JSON
     {
-        try JSON(parsing: await call(method, parameters, options))
+        try await call(method, parameters, options).json()
     }
 
     private func expanding(
@@ -34,14 +34,14 @@ extension DirectAccount {
         return try await peers.expanding(parameters, of: method, in: schema, source)
     }
 
-    /// Calls that change something answer with updates, which nobody is told otherwise. What calls of `updates.` answer with is for those
-    /// who asked: told to everybody, it would make them ask again.
-    private static func isUpdates(_ text: [UInt8]) -> Bool {
-        text.starts(with: #"{"_":"update"#.utf8)
-            && !text.dropFirst(6).prefix { $0 != UInt8(ascii: "\"") }.contains(UInt8(ascii: "."))
+    /// Whether a result consists of updates for the listeners: Telegram does not send them again. Results of methods in `updates.` are for
+    /// the caller alone: as events, they would cause further requests.
+    private static func isUpdates(_ result: TLValue) -> Bool {
+        guard let constructor = result.constructor else { return false }
+        return constructor.hasPrefix("update") && !constructor.utf8.contains(UInt8(ascii: "."))
     }
 
-    /// Calls where it has to be called, and again when that may help.
+    /// Sends a request to the data centre that it requires, again after transient failures, and returns the TL bytes of the answer.
     func answer(to request: TLRequest, _ options: CallOptions) async throws -> [UInt8] {
         var attempt = CallAttempt(request.method, options)
         while true {
@@ -54,7 +54,7 @@ extension DirectAccount {
             } catch let error as TelegramRPCError {
                 try await recover(from: error, &attempt)
             } catch let error as MTProtoError {
-                // The account's end says more than that of a connection.
+                // The reason why the account has ended says more than the end of a connection.
                 try throwIfEnded()
                 throw error
             }
@@ -76,9 +76,9 @@ extension DirectAccount {
         return account == 0 ? nil : await floods.wait(account: account, method: method)
     }
 
-    /// Makes another attempt sensible.
+    /// Prepares another attempt: waits, or changes the data centre.
     ///
-    /// - Throws: the error, when nothing does.
+    /// - Throws: the error, when another attempt is of no use.
     private func recover(from error: TelegramRPCError, _ attempt: inout CallAttempt) async throws {
         if let remaining = error.wait {
             let wait = FloodWait(method: attempt.method, remaining: remaining, reason: error.text)
@@ -103,7 +103,7 @@ extension DirectAccount {
         try await attempt.pause(otherwise: error)
     }
 
-    /// After these, Telegram answers nothing to the session any more.
+    /// The errors after which Telegram refuses every call of the session.
     private static let endings: Set<String> = [
         "AUTH_KEY_UNREGISTERED", "AUTH_KEY_INVALID", "AUTH_KEY_DUPLICATED", "SESSION_REVOKED", "SESSION_EXPIRED",
         "USER_DEACTIVATED", "USER_DEACTIVATED_BAN",

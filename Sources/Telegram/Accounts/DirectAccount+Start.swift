@@ -4,21 +4,21 @@ import MTProto
 import Synchronization
 
 extension DirectAccount {
-    /// Learns who the account is. When that is known already, it is asked again on the side: Telegram sends updates to those only
-    /// who have called something.
+    /// Identifies the account. If it is known already, the request is made in the background, because Telegram sends updates only after a
+    /// call.
     ///
-    /// - Throws: what keeps the account from being used; `MTProtoError`, `unreachable`, when there is no connection within some seconds.
+    /// - Throws: a failure that keeps the account from being used; `MTProtoError`, `unreachable`, without a connection after 10 seconds.
     func start() async throws {
         try await waitForConnection()
         guard userID == 0 else {
             return later { [self] in
-                do { try await greet() } catch { log.debug("unable to ask who the account is: \(error)") }
+                do { try await greet() } catch { log.debug("unable to identify the account: \(error)") }
             }
         }
         try await greet()
     }
 
-    /// Later on connections come and go; but who cannot reach Telegram at all should soon know why.
+    /// Waits for the first connection, so that a user who cannot reach Telegram at all is told soon.
     func waitForConnection() async throws {
         let events = try await events()
         let reason = LastReason()
@@ -44,13 +44,13 @@ extension DirectAccount {
 
     private static let patience = Duration.seconds(10)
 
-    /// As `start`, for as long as it takes to reach Telegram.
+    /// Does the same as `start`, but waits until Telegram can be reached.
     ///
-    /// - Throws: what no patience helps with.
+    /// - Throws: a permanent failure.
     func startPatiently() async throws {
         while true {
             do { return try await start() } catch let error as MTProtoError where error.isTemporary {
-                log.debug("unable to ask who the account is: \(error)")
+                log.debug("unable to identify the account: \(error); trying again in 1 s")
                 try await Task.sleep(for: .seconds(1))
             }
         }
@@ -58,16 +58,16 @@ extension DirectAccount {
 
     private func greet() async throws {
         var options = CallOptions()
-        // Who cannot reach Telegram should soon know.
+        // A user who cannot reach Telegram is told soon.
         options.deadline = .seconds(20)
         let users = try await ask("users.getUsers", ["id": .array([.object(["_": "inputUserSelf"])])], options)
         guard let user = users.array?.first, let id = user["id"]?.int else {
-            throw AccountError(.unexpectedAnswer, "Telegram does not say who the account is")
+            throw AccountError(.unexpectedAnswer, "Telegram's answer does not identify the account")
         }
         try await become(AccountIdentity(userID: id, isBot: user["bot"] == true))
         later { [self] in
             do { try await links.learnAddresses() } catch {
-                log.debug("unable to learn the data centres' addresses: \(error)")
+                log.debug("unable to request the addresses of the data centres: \(error)")
             }
         }
     }
@@ -78,7 +78,7 @@ extension DirectAccount {
     }
 }
 
-/// Why there is no connection.
+/// Holds the last reason for a missing connection.
 private final class LastReason: Sendable {
     private let reason = Mutex<String?>(nil)
 

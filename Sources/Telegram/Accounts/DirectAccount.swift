@@ -5,16 +5,16 @@ import Synchronization
 import System
 package import TL
 
-/// An account over connections of this process.
+/// Uses an account over connections of this process.
 ///
-/// Somebody must be in `run` all the time. Nobody else may use the session meanwhile: see `SessionLock`.
+/// `run` must be running for calls and events to work. No other process may use the session meanwhile: see `SessionLock`.
 package final class DirectAccount: Account {
     struct State {
-        /// nil until Telegram has told.
+        /// The account; nil until Telegram has identified it.
         var identity: AccountIdentity?
         /// Is true if Telegram knows the session's key as that of an account.
         var isLoggedIn: Bool
-        /// Why the account cannot be used any more.
+        /// The reason why the account can no longer be used.
         var end: (any ReportableError)?
     }
 
@@ -28,7 +28,7 @@ package final class DirectAccount: Account {
     let state: Mutex<State>
     let uploaded = UploadedFiles()
     private let jobs = BackgroundTasks()
-    private let decoder: Mutex<TLDecoder>
+    private let decoder: SharedTLDecoder
     private let madeLinks = Mutex<ConnectionPool?>(nil)
 
     init(
@@ -37,7 +37,7 @@ package final class DirectAccount: Account {
     ) {
         (self.settings, self.keeper, self.floods, self.peers, self.log) = (settings, keeper, floods, peers, log)
         schema = settings.schema
-        decoder = Mutex(TLDecoder(settings.schema))
+        decoder = SharedTLDecoder(settings.schema)
         let session = keeper.session
         state = Mutex(
             State(
@@ -45,7 +45,7 @@ package final class DirectAccount: Account {
                 isLoggedIn: session.key != nil, end: nil))
     }
 
-    /// 0 until Telegram has told.
+    /// The account's id; 0 until Telegram has identified the account.
     package var userID: Int64 { state.withLock { $0.identity?.userID } ?? 0 }
     package var isBot: Bool { state.withLock { $0.identity?.isBot } ?? false }
 
@@ -69,7 +69,7 @@ package final class DirectAccount: Account {
         hub.end(nil)
     }
 
-    /// Work that ends with `run`.
+    /// Adds a task that is cancelled when `run` ends.
     func later(_ job: @escaping @Sendable () async -> Void) { jobs.add(job) }
 
     package func events() async throws -> any AsyncSequence<AccountEvent, any Error> & Sendable {
@@ -80,24 +80,29 @@ package final class DirectAccount: Account {
 
     package func peer(_ id: Int64) async throws -> JSON? { try await peers?.known(botAPI: id) }
 
-    /// Connections to a data centre on which the account is known, for parts of files side by side: raw TL calls.
+    /// Returns authorised connections to a data centre, for raw TL calls that transfer parts of files in parallel.
     ///
-    /// A call that is refused with `AUTH_KEY_UNREGISTERED` may be made again after `authorizeAgain`.
+    /// Repeat a call that is refused with `AUTH_KEY_UNREGISTERED` after `authorizeAgain`.
     func connections(to dataCenter: Int, count: Int) async throws -> [Connection] {
         try await links.forFiles(dataCenter, count: count)
     }
 
     func authorizeAgain(_ dataCenter: Int) async throws { try await links.authorizeAgain(dataCenter) }
 
-    /// A connection to a data centre of the content delivery network, for `upload.getCdnFile`.
+    /// Returns a connection to a data centre of the content delivery network, for `upload.getCdnFile`.
     func contentNetwork(_ dataCenter: Int) async throws -> Connection { try await links.contentNetwork(dataCenter) }
 
-    /// JSON text of a result or an update.
-    func json(_ bytes: [UInt8], as type: TLType) throws -> [UInt8] {
-        try decoder.withLock { try $0.json(of: bytes, as: type) }
+    /// Decodes a result or an update.
+    ///
+    /// - Throws: `TLError` when the bytes are not a value of the type.
+    func decoded(_ bytes: [UInt8], as type: TLType) throws(TLError) -> TLValue {
+        let value = TLValue(bytes: bytes, as: type, decoder: decoder)
+        // Decoded here, so that a fault is reported where the value came from.
+        _ = try value.text()
+        return value
     }
 
-    /// The account cannot be used any more; the first reason counts.
+    /// Ends the use of the account. Of several reasons, the first one is reported.
     func end(_ error: any ReportableError) async {
         let isFirst = state.withLock { state in
             defer { state.end = state.end ?? error }
@@ -113,43 +118,44 @@ package final class DirectAccount: Account {
     }
 }
 
-// MARK: What happens
+// MARK: - Events
 
 extension DirectAccount {
     private func take(_ event: ConnectionEvent, of link: DataCenterConnection) async {
         let number = link.dataCenter
         switch event {
-        case .key(let key) where link.purpose != .cdn: await keep { $0.keys[number] = key }
-        // Under temporary keys there are others, which are over when they are.
+        case .key(let key) where link.purpose != .cdn: await save { $0.keys[number] = key }
+        // The salts of temporary keys are not stored, because they end with their keys.
         case .salt(let salt) where link.purpose != .cdn && !settings.usesTemporaryKeys:
-            await keep { $0.salts[number] = salt }
+            await save { $0.salts[number] = salt }
         case .key, .salt: break
         case .update(let bytes) where link.purpose == .main: await takeUpdate(bytes)
         case .update: break
         case .gap: if link.purpose == .main { hub.add(.gap) }
         case .ready: if link.purpose == .main { hub.add(.ready) }
         case .waiting(let pause, let error):
-            log.debug("no connection to data centre \(number): \(error.message); again in \(pause.shortText)")
+            log.debug(
+                "no connection to data centre \(number): \(error.message); connecting again in \(pause.shortText)")
             if link.purpose == .main { hub.add(.waiting(error.message)) }
         }
     }
 
-    private func keep(_ change: @escaping @Sendable (inout AccountSession) -> Void) async {
-        do { try await keeper.update(change) } catch { log.error("the session is not kept: \(error)") }
+    private func save(_ change: @escaping @Sendable (inout AccountSession) -> Void) async {
+        do { try await keeper.update(change) } catch { log.error("unable to save the session: \(error)") }
     }
 
     private func takeUpdate(_ bytes: [UInt8]) async {
         do {
-            let text = try json(bytes, as: schema.type("Updates") ?? .object)
-            await peers?.note(text)
-            hub.add(.updates(text))
+            let updates = try decoded(bytes, as: schema.type("Updates") ?? .object)
+            await peers?.note(updates)
+            hub.add(.updates(updates))
         } catch {
-            log.warning("an update that cannot be read: \(error)")
+            log.warning("unable to decode an update from Telegram: \(error); requesting the difference")
             hub.add(.gap)
         }
     }
 
-    /// A connection for which another attempt would be of no use.
+    /// Handles the permanent failure of a connection.
     private func ended(_ link: DataCenterConnection, _ error: MTProtoError) async {
         if link.purpose == .main { return await end(error) }
         log.warning("the connection to data centre \(link.dataCenter) has ended: \(error.message)")
@@ -157,13 +163,13 @@ extension DirectAccount {
             return
         }
         let number = link.dataCenter
-        // The next one makes a new key, and brings the authorization again.
-        await keep { $0.keys[number] = nil }
+        // The next connection makes a new key, and imports the authorisation again.
+        await save { $0.keys[number] = nil }
     }
 }
 
 extension Duration {
-    /// For people: seconds, with a tenth where it matters.
+    /// The duration in seconds for the log, below ten seconds with one decimal.
     var shortText: String {
         let tenths = (components.seconds * 10) + components.attoseconds / 100_000_000_000_000_000
         return tenths < 100 ? "\(tenths / 10).\(tenths % 10) s" : "\(tenths / 10) s"

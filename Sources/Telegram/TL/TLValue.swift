@@ -80,6 +80,9 @@ package final class TLValue: Sendable {
         try forms.withLock { forms throws(TLError) in try forms.madeJSON() }
     }
 
+    /// The size of the JSON text, in bytes; of a value that cannot be decoded, the size of its TL bytes.
+    package var textBytes: Int { (try? text().count) ?? sizeBytes }
+
     /// The name of the object's constructor, found without parsing: `updateShort`; nil for a value that is no object of the schema
     /// or cannot be decoded.
     package var constructor: String? {

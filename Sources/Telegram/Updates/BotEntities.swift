@@ -1,7 +1,7 @@
 import Accounts
 import JSON
 
-/// Formatting of texts, from TL to the Bot API. Both count UTF-16 units.
+/// Shows the formatting of texts in the form of the Bot API. Offsets count UTF-16 units, as in TL.
 enum BotEntities {
     private static let plain = [
         "messageEntityMention": "mention", "messageEntityHashtag": "hashtag", "messageEntityCashtag": "cashtag",
@@ -11,7 +11,7 @@ enum BotEntities {
         "messageEntitySpoiler": "spoiler", "messageEntityCode": "code",
     ]
 
-    /// nil when there are none that the Bot API knows.
+    /// Returns nil when there is no entity that the Bot API knows.
     static func list(_ entities: JSON?, _ names: BotPeers) -> JSON? {
         let shown = (entities?.array ?? []).compactMap { entity($0, names) }
         return shown.isEmpty ? nil : .array(shown)

@@ -1,11 +1,11 @@
 import Accounts
 import JSON
 
-/// What a message carries, from TL to the Bot API.
+/// Shows the media of a message in the form of the Bot API.
 enum BotMedia {
-    /// The keys that a `MessageMedia` adds to a message.
+    /// Returns the members that a `MessageMedia` adds to a message.
     ///
-    /// - Parameter origin: the message; file ids hold it, so that their references can be renewed.
+    /// - Parameter origin: the message. File ids include it, so that their references can be renewed.
     static func content(_ media: JSON, origin: MessageOrigin) -> JSONObject {
         switch media["_"]?.string {
         case "messageMediaPhoto": photo(media, origin)
@@ -31,7 +31,7 @@ enum BotMedia {
         }
     }
 
-    /// Whether the text beside it is a caption.
+    /// Whether the text of a message with this media is a caption.
     static func hasCaption(_ media: JSON?) -> Bool {
         ["messageMediaPhoto", "messageMediaDocument"].contains(media?["_"]?.string)
     }
@@ -41,7 +41,7 @@ enum BotMedia {
         return ["photo": sizes, "has_media_spoiler": media["spoiler"]]
     }
 
-    /// A photo's sizes, the largest last; nil when none can be downloaded.
+    /// Returns a photo's sizes, the largest last; nil when none can be downloaded.
     static func sizes(of photo: JSON, _ origin: MessageOrigin) -> JSON? {
         let files = AccountFileID.files(of: photo, origin: origin)
         let sizes = (photo["sizes"]?.array ?? []).compactMap { PhotoSize($0) }
@@ -60,7 +60,7 @@ enum BotMedia {
         let described = named(file, attributes.described(file.kind))
         var content: JSONObject = [file.kind.rawValue: .object(described)]
         if file.kind == .animation {
-            // Telegram keeps this for programs that know documents only.
+            // The Bot API also has this form, for programs that know only documents.
             content["document"] = .object(named(file, attributes.described(.document)))
         }
         content["has_media_spoiler"] = media["spoiler"]
@@ -83,7 +83,7 @@ enum BotMedia {
     private static func text(_ number: JSON?) -> JSON? { number?.long.map { .string("\($0)") } }
 }
 
-/// A `Document`'s attributes.
+/// Reads the attributes of a `Document`.
 private struct Attributes {
     private let document: JSON
     private let all: [JSON]
@@ -95,7 +95,7 @@ private struct Attributes {
 
     private func first(_ name: String) -> JSON? { all.first { $0["_"]?.string == name } }
 
-    /// What the Bot API tells of a file of this kind, beside its ids and size.
+    /// Returns the Bot API's members for a file of a kind, without its ids and size.
     func described(_ kind: AccountFileID.Kind) -> JSONObject {
         let video = first("documentAttributeVideo")
         let audio = first("documentAttributeAudio")
@@ -128,6 +128,6 @@ private struct Attributes {
 }
 
 extension Double {
-    /// Within what any file lasts; what is no number is 0.
+    /// The number limited to 0 to 1e9, which no file's duration exceeds; 0 for infinity and NaN.
     fileprivate var clamped: Double { isFinite ? Swift.min(Swift.max(self, 0), 1e9) : 0 }
 }

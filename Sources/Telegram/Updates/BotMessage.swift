@@ -1,7 +1,7 @@
 import Accounts
 import JSON
 
-/// A message of TL as the Bot API shows it.
+/// Shows a message of TL in the form of the Bot API.
 ///
 /// Source: https://core.telegram.org/bots/api#message
 struct BotMessage {
@@ -10,7 +10,7 @@ struct BotMessage {
     let chat: PeerID
     let id: Int64
 
-    /// nil for `messageEmpty`.
+    /// Returns nil for `messageEmpty`, and for a message without id or chat.
     init?(_ message: JSON, own: Int64, peers: Peers) {
         guard message["_"] != "messageEmpty", let id = message["id"]?.int,
             let chat = message["peer_id"].flatMap({ PeerID(tl: $0) })
@@ -21,10 +21,12 @@ struct BotMessage {
 
     var isPost: Bool { names.isBroadcast(chat) }
     var isOutgoing: Bool { message["out"]?.bool == true }
-    /// Whether its content was changed, and not only what stands around it.
+    /// Whether the content was changed, and not only reactions or buttons.
     var isEdited: Bool { message["edit_date"] != nil && message["edit_hide"]?.bool != true }
 
-    /// - Parameter replied: what it answers, as the Bot API shows it.
+    /// Returns the members of the Bot API's `Message`.
+    ///
+    /// - Parameter replied: the answered message, in the form of the Bot API.
     func body(replied: JSON?) -> JSONObject {
         var body: JSONObject = ["message_id": .integer(id)]
         addSender(to: &body)
@@ -45,7 +47,7 @@ struct BotMessage {
         return body
     }
 
-    /// The user names that the Bot API gives to chats that speak.
+    /// The ids of the users that the Bot API shows when a group or a channel is the sender.
     private static let anonymousAdmin: Int64 = 1_087_968_824
     private static let channelBot: Int64 = 136_817_688
 
@@ -103,7 +105,8 @@ struct BotMessage {
         if isTopic { body["is_topic_message"] = true }
     }
 
-    /// The message that this one answers, in the same chat. In a topic every message formally answers the one that opened it.
+    /// The id of the message that this one answers, in the same chat. In a topic, every message formally answers the one that opened it; that one
+    /// does not count.
     var repliedID: Int64? {
         guard let reply = message["reply_to"], reply["reply_to_peer_id"] == nil,
             reply["forum_topic"]?.bool != true || reply["reply_to_top_id"] != nil
@@ -121,7 +124,7 @@ struct BotMessage {
         ])
     }
 
-    /// As the Bot API shows what cannot be seen (any more).
+    /// Returns the form in which the Bot API shows a message that is not accessible.
     private func missing(_ id: Int64) -> JSON {
         .object(["message_id": .integer(id), "chat": names.chat(chat), "date": 0])
     }

@@ -1,15 +1,15 @@
 import Accounts
 import JSON
 
-/// People and chats of TL as the Bot API shows them.
+/// Shows users and chats of TL in the form of the Bot API.
 ///
 /// Source: https://core.telegram.org/bots/api#user, #chat
 struct BotPeers {
-    /// The account itself.
+    /// The account's id.
     let own: Int64
     let peers: Peers
 
-    /// A `User`; of somebody unknown only the id.
+    /// Returns a `User`; for an unknown user, one with the id alone.
     func user(_ id: Int64) -> JSON {
         let known = peers[id]
         return .object([
@@ -20,7 +20,7 @@ struct BotPeers {
         ])
     }
 
-    /// A `Chat`.
+    /// Returns a `Chat`; for an unknown chat, one with the id and type alone.
     func chat(_ peer: PeerID) -> JSON {
         let known = peers[peer.botAPI]
         let id = JSON.integer(peer.botAPI)
@@ -43,11 +43,6 @@ struct BotPeers {
     func isBroadcast(_ peer: PeerID) -> Bool {
         guard case .channel = peer, let known = peers[peer.botAPI] else { return false }
         return known["broadcast"]?.bool == true
-    }
-
-    /// A peer of TL: a user's own name, or a chat's.
-    func isUser(_ peer: PeerID) -> Bool {
-        if case .user = peer { true } else { false }
     }
 
     private func username(_ peer: JSON) -> JSON? {

@@ -1,9 +1,9 @@
 import Accounts
 import JSON
 
-/// What happened to a chat, from TL to the Bot API.
+/// Shows service messages, which tell of changes of a chat, in the form of the Bot API.
 enum BotService {
-    /// The keys that a `MessageAction` adds to a message; none for what the Bot API has no word for.
+    /// Returns the members that a `MessageAction` adds to a message; none for an action that the Bot API does not show.
     static func content(_ action: JSON, in chat: PeerID, from sender: JSON?, names: BotPeers) -> JSONObject {
         switch action["_"]?.string {
         case "messageActionChatAddUser":

@@ -1,21 +1,28 @@
 import Accounts
 package import JSON
 
-/// An update of TL as an `Update` of the Bot API, without its `update_id`.
+/// Shows an update of TL as an `Update` of the Bot API, without its `update_id`.
 package struct BotShape: Sendable {
-    /// The Bot API's name for it: `message`, `edited_message`, `channel_post`, …; `deleted_messages` is tgpipe's own.
-    package let kind: String
-    package let body: JSON
-    /// Whether the account itself wrote it.
-    package let isOutgoing: Bool
+    private enum Content: Sendable {
+        case message(BotMessage, replied: BotMessage?)
+        case reactions(JSON, of: PeerID)
+        case deleted(ids: JSON, channel: Int64?)
+    }
 
-    /// A message elsewhere that has to be looked up before one can be shown.
+    /// The Bot API's name for the update: `message`, `edited_message`, `channel_post`, …; `deleted_messages` is tgpipe's own.
+    package let kind: String
+    /// Whether the account itself wrote the message.
+    package let isOutgoing: Bool
+    private let content: Content
+    private let names: BotPeers
+
+    /// A message that another one answers.
     package struct Reference: Sendable, Hashable {
         package let chatID: Int64
         package let messageID: Int64
     }
 
-    /// What an update mentions: people and chats by the ids of the Bot API, and the message that it answers.
+    /// Returns the peers that an update mentions, by their Bot API ids, and the message that it answers.
     package static func mentioned(in update: JSON) -> (peers: [Int64], message: Reference?) {
         guard let message = update["message"] else {
             return ([update["peer"].flatMap { PeerID(tl: $0)?.botAPI }].compactMap { $0 }, nil)
@@ -25,47 +32,61 @@ package struct BotShape: Sendable {
         return (ShortForm.mentioned(in: message), reference)
     }
 
+    /// Returns nil for an update that the Bot API has no form for.
+    ///
     /// - Parameters:
-    ///   - replied: a `Message` of TL that is answered, with those whom it mentions among `peers`.
-    /// - Returns: nil for what the Bot API has no form for.
+    ///   - own: the account's id.
+    ///   - peers: the peers that the update and `replied` mention, as far as they are known.
+    ///   - replied: the `Message` of TL that the update answers.
     package init?(_ update: JSON, own: Int64, peers: Peers, replied: JSON? = nil) {
+        names = BotPeers(own: own, peers: peers)
         switch update["_"]?.string {
-        case "updateNewMessage", "updateNewChannelMessage":
-            self.init(message: update["message"], isEdit: false, own, peers, replied)
-        case "updateEditMessage", "updateEditChannelMessage":
-            self.init(message: update["message"], isEdit: true, own, peers, replied)
-        case "updateMessageReactions": self.init(reactions: update, own, peers)
-        case "updateDeleteMessages", "updateDeleteChannelMessages": self.init(deleted: update, own, peers)
+        case "updateNewMessage", "updateNewChannelMessage", "updateEditMessage", "updateEditChannelMessage":
+            let isEdit = update["_"]?.string?.hasPrefix("updateEdit") == true
+            guard let shown = update["message"].flatMap({ BotMessage($0, own: own, peers: peers) }),
+                !isEdit || shown.isEdited
+            else { return nil }
+            let name = shown.isPost ? "channel_post" : "message"
+            kind = isEdit ? "edited_\(name)" : name
+            isOutgoing = shown.isOutgoing
+            content = .message(shown, replied: replied.flatMap { BotMessage($0, own: own, peers: peers) })
+        case "updateMessageReactions":
+            guard let chat = update["peer"].flatMap({ PeerID(tl: $0) }), update["msg_id"] != nil else { return nil }
+            (kind, isOutgoing) = ("message_reaction_count", false)
+            content = .reactions(update, of: chat)
+        case "updateDeleteMessages", "updateDeleteChannelMessages":
+            guard let ids = update["messages"] else { return nil }
+            (kind, isOutgoing) = ("deleted_messages", false)
+            content = .deleted(ids: ids, channel: update["channel_id"]?.long)
         default: return nil
         }
     }
 
-    private init?(message: JSON?, isEdit: Bool, _ own: Int64, _ peers: Peers, _ replied: JSON?) {
-        guard let shown = message.flatMap({ BotMessage($0, own: own, peers: peers) }), !isEdit || shown.isEdited
-        else { return nil }
-        let answered = replied.flatMap { BotMessage($0, own: own, peers: peers) }
-        // As in the Bot API, an answered message does not tell what it answers itself.
-        var answer = answered?.body(replied: nil)
-        answer?["reply_to_message"] = nil
-        let name = shown.isPost ? "channel_post" : "message"
-        kind = isEdit ? "edited_\(name)" : name
-        body = .object(shown.body(replied: answer.map { .object($0) }))
-        isOutgoing = shown.isOutgoing
+    /// The member that `kind` names. It is made at each use.
+    package var body: JSON {
+        switch content {
+        case .message(let message, let replied):
+            // As in the Bot API, an answered message does not show the one that it answers itself.
+            var answered = replied?.body(replied: nil)
+            answered?["reply_to_message"] = nil
+            return .object(message.body(replied: answered.map { .object($0) }))
+        case .reactions(let update, let chat): return reactions(update, chat)
+        case .deleted(let ids, let channel):
+            // In private chats and basic groups, Telegram does not name the chat.
+            return .object(["chat": channel.map { names.chat(.channel($0)) }, "message_ids": ids])
+        }
     }
 
-    /// Accounts are told how many, not always who.
-    private init?(reactions update: JSON, _ own: Int64, _ peers: Peers) {
-        guard let chat = update["peer"].flatMap({ PeerID(tl: $0) }), let id = update["msg_id"] else { return nil }
+    /// Accounts always receive the counts, and only sometimes who reacted.
+    private func reactions(_ update: JSON, _ chat: PeerID) -> JSON {
         let counts = (update["reactions"]?["results"]?.array ?? []).compactMap { result -> JSON? in
             guard let reaction = result["reaction"].flatMap(BotShape.reaction) else { return nil }
             return .object(["type": reaction, "total_count": result["count"]])
         }
-        kind = "message_reaction_count"
-        body = .object([
-            "chat": BotPeers(own: own, peers: peers).chat(chat), "message_id": id,
+        return .object([
+            "chat": names.chat(chat), "message_id": update["msg_id"],
             "date": .integer(Timestamp.now.microseconds / 1_000_000), "reactions": .array(counts),
         ])
-        isOutgoing = false
     }
 
     private static func reaction(_ reaction: JSON) -> JSON? {
@@ -78,14 +99,5 @@ package struct BotShape: Sendable {
         case "reactionPaid": .object(["type": "paid"])
         default: nil
         }
-    }
-
-    /// In private chats and basic groups Telegram does not say which chat it was.
-    private init?(deleted update: JSON, _ own: Int64, _ peers: Peers) {
-        guard let ids = update["messages"] else { return nil }
-        let chat = update["channel_id"]?.long.map { BotPeers(own: own, peers: peers).chat(.channel($0)) }
-        kind = "deleted_messages"
-        body = .object(["chat": chat, "message_ids": ids])
-        isOutgoing = false
     }
 }

@@ -1,42 +1,43 @@
 package import Accounts
 import JSON
 import System
+import TL
 
-/// Makes Bot API updates of emissions, and looks up what they only refer to: people, and messages that are answered.
+/// Turns emissions into updates of the Bot API, and looks up the peers and answered messages that they only refer to.
 package actor BotShaper {
     private let account: any Account
-    /// Empty: all that the Bot API sends unless it is asked for more.
+    /// The kinds of updates to return; empty for the ones that the Bot API sends by default.
     private let wanted: Set<String>
     private var messages: [BotShape.Reference: Found] = [:]
     private var order: [BotShape.Reference] = []
 
     private struct Found {
-        /// nil: there is no such message (any more).
+        /// The message; nil when it does not exist, or was deleted.
         let message: JSON?
         let peers: Peers
     }
 
-    /// Messages that are remembered, for those that answer them.
+    /// The most messages that are remembered, because others may answer them.
     private static let mostMessages = 500
-    /// A message that is answered is not worth a longer wait.
+    /// The longest wait that is observed to look up an answered message.
     private static let longestWait = Duration.seconds(5)
-    /// Left out unless they are asked for: the first two as in the Bot API, the last because it does not have it.
+    /// The kinds that are left out unless `wanted` names them: two as in the Bot API, and one that the Bot API does not have.
     private static let onRequest: Set = ["message_reaction", "message_reaction_count", "deleted_messages"]
 
-    /// - Parameter wanted: names of updates; none: all but `message_reaction_count` and `deleted_messages`.
+    /// - Parameter wanted: the kinds of updates; empty for all but `message_reaction_count` and `deleted_messages`.
     package init(_ account: any Account, wanted: [String]) {
         self.account = account
         self.wanted = Set(wanted)
     }
 
-    /// nil for what is not wanted, or has no form.
+    /// Returns an update in the Bot API's form; nil for one that is not wanted, or has no such form.
     ///
-    /// - Throws: what keeps the account from being used.
+    /// - Throws: a failure that keeps the account from being used.
     package func shape(_ emission: Emission) async throws -> BotShape? {
         let own = account.userID
-        guard let plain = BotShape(emission.update, own: own, peers: emission.peers) else { return nil }
+        guard let outline = BotShape(emission.update, own: own, peers: emission.peers) else { return nil }
         if let message = emission.update["message"] { remember(message, emission.peers) }
-        guard wanted.isEmpty ? !BotShaper.onRequest.contains(plain.kind) : wanted.contains(plain.kind) else {
+        guard wanted.isEmpty ? !BotShaper.onRequest.contains(outline.kind) : wanted.contains(outline.kind) else {
             return nil
         }
         var peers = emission.peers
@@ -47,7 +48,7 @@ package actor BotShaper {
             replied = found.message
             peers.merge(found.peers)
         }
-        let writer = plain.isOutgoing ? [own] : []
+        let writer = outline.isOutgoing ? [own] : []
         for id in mentioned.peers + writer + (replied.map { ShortForm.mentioned(in: $0) } ?? []) where peers[id] == nil
         {
             if let peer = try await account.peer(id) { peers.insert(peer) }
@@ -72,7 +73,7 @@ package actor BotShaper {
         order.removeFirst(BotShaper.mostMessages / 4)
     }
 
-    /// Asks Telegram once for a message that was not seen.
+    /// Returns a message that was seen, or requests it from Telegram once.
     private func message(_ reference: BotShape.Reference) async throws -> Found {
         if let known = messages[reference] { return known }
         var options = CallOptions()
@@ -80,17 +81,17 @@ package actor BotShaper {
         let id: JSON = .array([.object(["_": "inputMessageID", "id": .integer(reference.messageID)])])
         let isChannel = if case .channel = PeerID(botAPI: reference.chatID) { true } else { false }
         do {
-            let text = try await account.call(
+            let result = try await account.call(
                 isChannel ? "channels.getMessages" : "messages.getMessages",
-                ["channel": isChannel ? .integer(reference.chatID) : nil, "id": id], options)
-            let result = try JSON(parsing: text)
+                ["channel": isChannel ? .integer(reference.chatID) : nil, "id": id], options
+            ).json()
             let message = result["messages"]?.array?.first { $0["id"]?.int == reference.messageID }
             let found = Found(
                 message: message.flatMap { $0["_"] == "messageEmpty" ? nil : $0 }, peers: Peers(of: result))
             remember(reference, found)
             return found
         } catch let error as any ReportableError where error.exitStatus != .authenticationRefused {
-            // It is shown as one that cannot be seen.
+            // The answered message is shown as one that is not accessible.
             return Found(message: nil, peers: Peers())
         }
     }

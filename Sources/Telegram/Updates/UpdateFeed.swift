@@ -4,29 +4,30 @@ import Logging
 import MTProto
 package import Stage
 import System
+import TL
 
-/// Takes what is emitted.
+/// Receives the updates of an `UpdateFeed`.
 package protocol UpdateSink: Sendable {
-    /// Keeps it together with the state behind it.
+    /// Writes an update, and stores the state after it together with it.
     ///
-    /// - Returns: false when it is not wanted, and nothing was kept.
+    /// - Returns: false when the update is not wanted, and nothing was stored.
     func emit(_ emission: Emission) async throws -> Bool
-    /// There is nothing to emit for now; the state has moved on nevertheless.
+    /// Stores a state that has advanced without an emitted update.
     func settle(_ state: UpdateState) async throws
-    /// For the first time nothing is missing: from here on updates come by themselves.
+    /// Notes that no update is missing for the first time: from now on they arrive live.
     func begin() async
-    /// Telegram wants a wait, and meanwhile nothing is emitted.
+    /// Notes a wait that Telegram demands. Nothing is emitted until its end.
     func wait(_ wait: FloodWait) async
 }
 
-/// Everything that happens at an account, in order: the machine, with Telegram at one end.
+/// Emits everything that happens to an account, in order: connects the sequencer with Telegram.
 package struct UpdateFeed: Sendable {
     private let account: any Account
     private let runtime: Runtime
 
-    /// Longer queues stay with the connection, which tells of a gap when they become too long.
-    private static let room = 256
-    /// What Telegram wants is kept to: no update is lost by waiting.
+    /// The most events that wait for the sequencer. Further ones wait in the account's buffer, which reports a gap when it overflows.
+    private static let queueCapacity = 256
+    /// The longest wait that is observed when Telegram demands one; no update is lost by waiting.
     private static let longestWait = Duration.seconds(86_400)
 
     package init(account: any Account, runtime: Runtime) {
@@ -37,24 +38,24 @@ package struct UpdateFeed: Sendable {
     /// Runs until the shutdown is requested.
     ///
     /// - Parameters:
-    ///   - state: as it was kept last; nil: from now on.
-    ///   - once: ends when nothing is missing.
-    /// - Throws: what does not pass by itself: a revoked session, a broken output.
+    ///   - state: the state that was stored last; nil begins with what happens from now on.
+    ///   - once: ends as soon as no update is missing.
+    /// - Throws: a permanent failure, such as a revoked session or a broken output.
     package func run(from state: UpdateState?, once: Bool, into sink: some UpdateSink) async throws {
         guard let events = try await persistently({ try await account.events() }) else { return }
-        let mailbox = Mailbox<AccountEvent>(room: UpdateFeed.room)
+        let queue = BoundedQueue<AccountEvent>(capacity: UpdateFeed.queueCapacity)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
-                defer { mailbox.close() }
-                try await bring(events, into: mailbox)
+                defer { queue.close() }
+                try await forward(events, into: queue)
             }
             group.addTask {
                 await runtime.shutdown.wait()
-                mailbox.close()
+                queue.close()
             }
             group.addTask {
-                defer { mailbox.close() }
-                try await follow(mailbox, from: state, once: once, into: sink)
+                defer { queue.close() }
+                try await process(queue, from: state, once: once, into: sink)
                 throw Ended()
             }
             defer { group.cancelAll() }
@@ -66,94 +67,90 @@ package struct UpdateFeed: Sendable {
 
     private struct Ended: Error {}
 
-    private func bring(
-        _ first: any AsyncSequence<AccountEvent, any Error> & Sendable, into mailbox: Mailbox<AccountEvent>
+    /// Puts the account's events into the queue, and listens again when they end.
+    private func forward(
+        _ first: any AsyncSequence<AccountEvent, any Error> & Sendable, into queue: BoundedQueue<AccountEvent>
     ) async throws {
         var next: (any AsyncSequence<AccountEvent, any Error> & Sendable)? = first
         while let events = next {
             do {
-                for try await event in events { await mailbox.put(event) }
-            } catch let error as any ReportableError where UpdateFeed.mayPass(error) {
-                runtime.log.notice("\(error.message)")
+                for try await event in events { await queue.put(event) }
+            } catch let error as any ReportableError where UpdateFeed.isTransient(error) {
+                runtime.log.notice("\(error.message); subscribing to its events again")
             }
             guard !Task.isCancelled, !runtime.shutdown.isRequested else { return }
             try await Task.sleep(for: .milliseconds(200))
             next = try await persistently { try await account.events() }
-            await mailbox.put(.gap)
+            await queue.put(.gap)
         }
     }
 
-    private func follow(
-        _ mailbox: Mailbox<AccountEvent>, from state: UpdateState?, once: Bool, into sink: some UpdateSink
+    private func process(
+        _ queue: BoundedQueue<AccountEvent>, from state: UpdateState?, once: Bool, into sink: some UpdateSink
     ) async throws {
-        let begun = ContinuousClock.now
+        let start = ContinuousClock.now
+        let intake = EventIntake(account: account, log: runtime.log)
         var sequencer = UpdateSequencer(state: state, own: account.userID, isBot: account.isBot)
-        var kept = state
-        var hasBegun = false
+        var stored = state
+        var isLive = false
         while !runtime.shutdown.isRequested {
-            // The mailbox may be closed because something failed.
+            // The queue may be closed because another task failed.
             try Task.checkCancellation()
-            if let request = sequencer.nextRequest(at: .now - begun) {
-                let emissions = try await ask(request, of: &sequencer, begun, sink)
-                try await emit(emissions, into: sink, kept: &kept)
+            if let request = sequencer.nextRequest(at: .now - start) {
+                let emissions = try await ask(request, of: &sequencer, start, sink)
+                try await emit(emissions, into: sink, stored: &stored)
                 continue
             }
-            if let state = sequencer.state, kept.map({ state.isFurther(than: $0) }) ?? true {
-                try await sink.settle(state)
-                kept = state
+            // Without a state, the request for it is postponed.
+            if let state = sequencer.state {
+                if stored.map({ state.isFurther(than: $0) }) ?? true {
+                    try await sink.settle(state)
+                    stored = state
+                }
+                if !isLive { await sink.begin() }
+                isLive = true
+                if once { return }
             }
-            if !hasBegun { await sink.begin() }
-            hasBegun = true
-            if once { return }
-            for event in await mailbox.take(until: sequencer.deadline.map { begun + $0 }) {
-                let emissions = try await take(event, with: &sequencer, at: .now - begun)
-                try await emit(emissions, into: sink, kept: &kept)
+            for event in await queue.take(until: sequencer.deadline.map { start + $0 }) {
+                let emissions = try await intake.take(event, into: &sequencer, at: .now - start)
+                try await emit(emissions, into: sink, stored: &stored)
             }
         }
     }
 
-    private func emit(_ emissions: [Emission], into sink: some UpdateSink, kept: inout UpdateState?) async throws {
+    private func emit(_ emissions: [Emission], into sink: some UpdateSink, stored: inout UpdateState?) async throws {
         for emission in emissions {
-            if try await sink.emit(emission) { kept = emission.state }
+            if try await sink.emit(emission) { stored = emission.state }
         }
-    }
-
-    private func take(
-        _ event: AccountEvent, with sequencer: inout UpdateSequencer, at now: Duration
-    ) async throws -> [Emission] {
-        switch event {
-        case .updates(let text):
-            guard let updates = try? JSON(parsing: text) else { return [] }
-            var peers = Peers()
-            for id in sequencer.mentioned(in: updates) {
-                if let peer = try await account.peer(id) { peers.insert(peer) }
-            }
-            return sequencer.receive(updates, peers: peers, at: now)
-        case .gap: sequencer.noteGap(at: now)
-        case .waiting(let reason): runtime.log.notice("no connection to Telegram: \(reason)")
-        case .ready: runtime.log.debug("connected to Telegram")
-        }
-        return []
     }
 
     private func ask(
-        _ request: UpdateRequest, of sequencer: inout UpdateSequencer, _ begun: ContinuousClock.Instant,
+        _ request: UpdateRequest, of sequencer: inout UpdateSequencer, _ start: ContinuousClock.Instant,
         _ sink: some UpdateSink
     ) async throws -> [Emission] {
-        let call = sequencer.state.map { request.call($0) } ?? ("updates.getState", [:])
+        let (method, parameters) = sequencer.state.map { request.call($0) } ?? ("updates.getState", [:])
         do {
-            guard let result = try await answer(call.0, call.1, sink) else { return [] }
-            if result["_"] == "updates.differenceTooLong" || result["_"] == "updates.channelDifferenceTooLong" {
-                runtime.log.warning(
-                    "Telegram does not keep all that was missed: the messages come from the history, deletions and edits may be missing"
-                )
-            }
-            return sequencer.answer(request, result, at: .now - begun)
+            guard let result = try await answer(method, parameters, sink) else { return [] }
+            warn(about: result, to: request, method)
+            return sequencer.answer(request, result, at: .now - start)
         } catch let error as any ReportableError where UpdateFeed.isRefusal(error) && request != .state {
-            runtime.log.warning("\(call.0): \(error.message)")
+            runtime.log.warning("\(method) was refused: \(error.message)")
             let name = (error as? TelegramRPCError)?.name ?? ""
             return sequencer.refuse(
-                request, areNumbersUnknown: name.hasPrefix("PERSISTENT_TIMESTAMP"), at: .now - begun)
+                request, areNumbersUnknown: name.hasPrefix("PERSISTENT_TIMESTAMP"), at: .now - start)
+        }
+    }
+
+    private func warn(about result: JSON, to request: UpdateRequest, _ method: String) {
+        let constructor = result["_"]?.string ?? "an object without a name"
+        if !request.accepts(result) {
+            runtime.log.warning(
+                "\(method): unable to use the answer (\(constructor)): members are missing or out of range; requesting it again later"
+            )
+        } else if ["updates.differenceTooLong", "updates.channelDifferenceTooLong"].contains(constructor) {
+            runtime.log.warning(
+                "Telegram no longer has all missed updates: messages are read from the history, deletions and edits may be missing"
+            )
         }
     }
 
@@ -162,25 +159,27 @@ package struct UpdateFeed: Sendable {
         options.longestWait = UpdateFeed.longestWait
         let (waits, reports) = AsyncStream.makeStream(of: FloodWait.self, bufferingPolicy: .bufferingNewest(1))
         options.onWait = { reports.yield($0) }
-        async let told: Void = { for await wait in waits { await sink.wait(wait) } }()
+        async let reported: Void = { for await wait in waits { await sink.wait(wait) } }()
         defer { reports.finish() }
         let result = try await persistently { [options] in
-            try JSON(parsing: try await account.call(method, parameters, options))
+            try await account.call(method, parameters, options).json()
         }
         reports.finish()
-        await told
+        await reported
         return result
     }
 
-    /// nil when the shutdown is requested meanwhile.
+    /// Repeats a call after transient failures.
+    ///
+    /// - Returns: nil if the shutdown is requested meanwhile.
     private func persistently<Value: Sendable>(
         _ call: @escaping @Sendable () async throws -> Value
     ) async throws -> Value? {
         try await runtime.retrying(
-            Backoff(first: .milliseconds(250), longest: .seconds(30)), while: UpdateFeed.mayPass, call)
+            Backoff(first: .milliseconds(250), longest: .seconds(30)), while: UpdateFeed.isTransient, call)
     }
 
-    private static func mayPass(_ error: any ReportableError) -> Bool {
+    private static func isTransient(_ error: any ReportableError) -> Bool {
         [.unavailable, .tryAgain].contains(error.exitStatus) || (error as? TelegramRPCError)?.isTemporary == true
     }
 

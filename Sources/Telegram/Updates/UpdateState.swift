@@ -1,19 +1,19 @@
 import Accounts
 package import JSON
 
-/// How far an account's updates have been taken: what a listener goes on from.
+/// The position up to which an account's updates were taken. A listener continues from it.
 ///
 /// Source: https://core.telegram.org/api/updates
 package struct UpdateState: Sendable, Equatable {
-    /// Private chats, basic groups and all that has no channel of its own.
+    /// The position in private chats, basic groups and everything else outside of channels.
     package var common: BoxState
-    /// By channel id, as MTProto counts them.
+    /// The positions in channels, by MTProto channel id.
     package var channels: [Int64: BoxState]
     package var qts: Int64
-    /// Seconds of the server's clock.
+    /// The time of the last update, in seconds of the server's clock.
     package var date: Int64
     package var seq: Int64
-    /// When the account was first listened to: nothing older is emitted.
+    /// The time when the account was first listened to, in seconds. Nothing older is emitted.
     package var since: Int64
 
     package init(pts: Int64, qts: Int64, date: Int64, seq: Int64) {
@@ -22,7 +22,7 @@ package struct UpdateState: Sendable, Equatable {
         (self.qts, self.date, self.seq, since) = (qts, date, seq, date)
     }
 
-    /// Whether it is worth to be kept: that time passed alone is not.
+    /// Whether anything but the date differs, so that the state is worth storing.
     func isFurther(than other: UpdateState) -> Bool {
         var other = other
         other.date = date
@@ -68,30 +68,31 @@ package struct UpdateState: Sendable, Equatable {
     }
 }
 
-/// What has a count of changes (pts) of its own.
+/// Identifies a sequence of updates with a count (pts) of its own.
 package enum BoxID: Sendable, Hashable {
     case common
     case channel(Int64)
 
-    /// As the Bot API writes a channel's id; nil for the common box.
-    var chatID: Int64? {
-        if case .channel(let id) = self { PeerID.channel(id).botAPI } else { nil }
-    }
+    /// The MTProto id of the channel; nil for the common box.
+    var channel: Int64? { if case .channel(let id) = self { id } else { nil } }
+
+    /// The Bot API id of the channel; nil for the common box.
+    var chatID: Int64? { channel.map { PeerID.channel($0).botAPI } }
 }
 
-/// How far one box has been taken.
+/// The position up to which the updates of one box were taken.
 package struct BoxState: Sendable, Equatable {
-    /// nil: never asked for. Zero is a count like any other: new accounts have it.
+    /// The number of the last update; nil when it is not known yet. New accounts have 0.
     package var pts: Int64?
-    /// The highest message id that came; 0 when none did.
+    /// The highest id of a received message; 0 when there was none.
     package var newest: Int64 = 0
-    /// Messages up to this id came from the history, and may still be announced.
+    /// The highest id of a message from the history. Updates may still announce messages up to it.
     package var caughtUpTo: Int64 = 0
-    /// Something is known to be missing: Telegram has to be asked.
+    /// Whether updates are known to be missing, so that the difference must be requested.
     package var isDue = false
-    /// What is missing is not in the differences any more: messages behind `newest` come from the history.
+    /// Whether missing updates are no longer in the differences, so that messages after `newest` come from the history.
     package var isBehind = false
-    /// Of the difference that is being emitted, what has been: until all of it has, `pts` stays.
+    /// The keys of the emitted changes of a difference. Until all of the difference is emitted, `pts` stays as it was before.
     package var ahead: [String] = []
 
     package init(pts: Int64?) { self.pts = pts }
@@ -111,7 +112,7 @@ package struct BoxState: Sendable, Equatable {
         ahead = (object["ahead"]?.array ?? []).compactMap(\.string)
     }
 
-    /// Two numbers where there is nothing else to say: an account may be in hundreds of channels.
+    /// Two numbers when everything else has its default, because an account may be in hundreds of channels.
     var json: JSON {
         var plain = BoxState(pts: pts)
         plain.newest = newest

@@ -1,23 +1,27 @@
 import JSON
+import TL
 
-/// What calls that delete or read messages change: Telegram numbers it like updates, but only answers with the number.
+/// Makes updates from the results of calls that delete or read messages: Telegram numbers these changes like updates, but tells only the
+/// caller.
 enum AffectedMessages {
-    /// The `Updates` that tell it to who listens, who would miss the number otherwise; nil when the call changed nothing of that kind.
+    /// Returns the `Updates` to send to the listeners, for which a number would be missing otherwise; nil when the call changed nothing.
     ///
     /// Source: https://core.telegram.org/api/updates#message-related-event-sequences
     ///
     /// - Parameters:
-    ///   - parameters: of the call, with peers in their full form.
-    ///   - answer: JSON text.
-    static func updates(_ method: String, _ parameters: JSONObject, _ answer: [UInt8]) -> [UInt8]? {
-        guard answer.starts(with: #"{"_":"messages.affectedMessages""#.utf8), let answer = try? JSON(parsing: answer),
-            let pts = answer["pts"], let count = answer["pts_count"], count != 0,
+    ///   - parameters: the call's parameters, with peers in their full form.
+    ///   - answer: the method's result.
+    /// - Throws: `TLError` when the answer cannot be read.
+    static func updates(_ method: String, _ parameters: JSONObject, _ answer: TLValue) throws(TLError) -> TLValue? {
+        guard answer.constructor == "messages.affectedMessages" else { return nil }
+        let answer = try answer.json()
+        guard let pts = answer["pts"], let count = answer["pts_count"], count != 0,
             let update = update(method, parameters, pts, count)
         else { return nil }
         let updates: JSON = .object([
             "_": "updates", "updates": [update], "users": [], "chats": [], "date": 0, "seq": 0,
         ])
-        return updates.bytes
+        return TLValue(json: updates)
     }
 
     private static func update(_ method: String, _ parameters: JSONObject, _ pts: JSON, _ count: JSON) -> JSON? {

@@ -1,15 +1,15 @@
 import MTProto
 import System
 
-/// Where a call stands: the time and the waits that are left, and where it is made.
+/// Tracks the attempts of one call: the time and the waits that are left, and the data centre.
 struct CallAttempt {
-    /// How often a call follows to other data centres, or is made again after Telegram's own failures.
+    /// The most changes of the data centre, and the most attempts after failures of Telegram.
     private static let most = 4
     private static let retry = RetryPolicy(
         attempts: most, backoff: Backoff(first: .milliseconds(500), longest: .seconds(30)))
 
     let method: String
-    /// nil: the account's home.
+    /// The data centre to call; nil for the account's home.
     var dataCenter: Int?
     private let options: CallOptions
     private var deadline: ContinuousClock.Instant
@@ -24,20 +24,20 @@ struct CallAttempt {
 
     var timeLeft: Duration { max(deadline - .now, .milliseconds(1)) }
 
-    /// Waits as Telegram wants it.
+    /// Observes a wait that Telegram demands.
     ///
-    /// - Throws: `error`, when that is longer than the caller would wait.
+    /// - Throws: `error`, when the wait exceeds what is left of the caller's limit.
     mutating func keep(to wait: FloodWait, otherwise error: TelegramRPCError) async throws {
         guard wait.remaining <= waitLeft else { throw error }
         waitLeft -= wait.remaining
         options.onWait?(wait)
-        // A little longer: the two clocks do not go alike.
+        // A little longer, because the two clocks differ.
         let pause = wait.remaining + .milliseconds(50)
         try await Task.sleep(for: pause)
         deadline += pause
     }
 
-    /// What Telegram would say now, without asking it.
+    /// Returns the refusal that Telegram would answer now, during a known wait.
     func refusal(_ wait: FloodWait) -> TelegramRPCError {
         let (seconds, rest) = wait.remaining.components
         let whole = rest > 0 ? seconds + 1 : seconds
@@ -51,7 +51,9 @@ struct CallAttempt {
         dataCenter = place
     }
 
-    /// After a failure of Telegram's own.
+    /// Pauses after a failure of Telegram.
+    ///
+    /// - Throws: `error`, after the last attempt, and when too little time is left.
     mutating func pause(otherwise error: TelegramRPCError) async throws {
         failures += 1
         guard let pause = CallAttempt.retry.pause(after: failures), pause < timeLeft else { throw error }

@@ -3,7 +3,7 @@ import MTProto
 import TL
 
 extension Connection {
-    /// Calls one of the client's own methods, and reads the answer.
+    /// Calls a method for this client's own use, and returns the parsed result.
     ///
     /// - Throws: `TelegramRPCError`, `MTProtoError`, `TLError`.
     func ask(

@@ -2,15 +2,15 @@ import JSON
 import MTProto
 import System
 
-/// The connections of one account: one to its home, others on demand.
+/// Holds the connections of one account: one to its home data centre, others on demand.
 actor ConnectionPool {
-    /// Told of what happens on a connection.
+    /// Receives the events of a connection.
     typealias Report = @Sendable (ConnectionEvent, DataCenterConnection) async -> Void
-    /// Told when a connection ends for good.
+    /// Receives the permanent failure of a connection.
     typealias Ending = @Sendable (MTProtoError, DataCenterConnection) async -> Void
 
-    /// At once to one data centre, for files.
-    static let mostParallel = 8
+    /// The most parallel connections for files to one data centre.
+    static let maxParallel = 8
 
     let settings: AccountSettings
     let keeper: SessionKeeper
@@ -40,7 +40,7 @@ actor ConnectionPool {
         return try await promise.value().connection
     }
 
-    /// A connection to a data centre, on which the account is known.
+    /// Returns an authorised connection to a data centre.
     func connection(to dataCenter: Int) async throws -> Connection {
         if dataCenter == keeper.session.dataCenter { return try await main() }
         return try await other(dataCenter).connection
@@ -78,29 +78,30 @@ actor ConnectionPool {
         }
     }
 
-    /// Brings the account's authorization from its home. Source: https://core.telegram.org/api/datacenter
+    /// Copies the account's authorisation from its home data centre. Source: https://core.telegram.org/api/datacenter
     private func authorize(_ link: DataCenterConnection) async throws {
         let number: JSON = .integer(Int64(link.dataCenter))
         let exported = try await main().ask(settings.schema, "auth.exportAuthorization", ["dc_id": number])
         guard let id = exported["id"], let bytes = exported["bytes"] else {
-            throw AccountError(.unexpectedAnswer, "Telegram did not export the authorization")
+            throw AccountError(
+                .unexpectedAnswer, "Telegram's answer to auth.exportAuthorization lacks the authorisation")
         }
         _ = try await link.connection.ask(settings.schema, "auth.importAuthorization", ["id": id, "bytes": bytes])
         try await keeper.waitForKey(of: link.dataCenter)
     }
 
-    /// The data centre does not know the account any more, though it knows the key.
+    /// Restores the authorisation in a data centre that knows the key, but no longer the account.
     func authorizeAgain(_ dataCenter: Int) async throws {
         guard dataCenter != keeper.session.dataCenter else { return }
         try await authorize(try await other(dataCenter))
     }
 
-    /// Connections to one data centre that carry parts of files side by side; made at the first call, and kept.
+    /// Returns connections to one data centre for parallel transfers of files. They are made at the first call, and kept.
     func forFiles(_ dataCenter: Int, count: Int) async throws -> [Connection] {
-        // Whoever comes first makes the key, and brings the authorization.
+        // The first connection makes the key, and imports the authorisation.
         _ = try await connection(to: dataCenter)
         try await keeper.waitForKey(of: dataCenter)
-        let wanted = min(max(count, 1), ConnectionPool.mostParallel)
+        let wanted = min(max(count, 1), ConnectionPool.maxParallel)
         while parallel[dataCenter, default: []].count < wanted {
             let link = try await open(dataCenter, .files)
             parallel[dataCenter, default: []].append(link)
@@ -108,7 +109,7 @@ actor ConnectionPool {
         return parallel[dataCenter, default: []].prefix(wanted).map(\.connection)
     }
 
-    /// A connection to a data centre of the content delivery network.
+    /// Returns a connection to a data centre of the content delivery network.
     func contentNetwork(_ dataCenter: Int) async throws -> Connection {
         if let promise = contentNetworks[dataCenter] { return try await promise.value().connection }
         let promise = Promise<DataCenterConnection>()
@@ -122,7 +123,7 @@ actor ConnectionPool {
 
     private func forgetContentNetwork(_ dataCenter: Int) { contentNetworks[dataCenter] = nil }
 
-    /// Source: https://core.telegram.org/cdn
+    /// Opens a connection with the keys of the content delivery network. Source: https://core.telegram.org/cdn
     private func openContentNetwork(_ dataCenter: Int) async throws -> DataCenterConnection {
         let config = try await main().ask(settings.schema, "help.getCdnConfig")
         let keys = try (config["public_keys"]?.array ?? []).filter { $0["dc_id"]?.int == Int64(dataCenter) }
@@ -133,9 +134,10 @@ actor ConnectionPool {
         let known = options.addresses(of: dataCenter, isIPv6: settings.prefersIPv6, isCDN: true)
         var own = settings.connection(to: dataCenter, of: keeper.session, known: known)
         guard !keys.isEmpty, !own.addresses.isEmpty else {
-            throw AccountError(.unexpectedAnswer, "Telegram does not say where its content network \(dataCenter) is")
+            throw AccountError(
+                .unexpectedAnswer, "Telegram announces no key or address of its content delivery network \(dataCenter)")
         }
-        // It knows no permanent keys, and nobody.
+        // It knows neither the account nor permanent keys.
         (own.serverKeys, own.key, own.salt) = (keys, nil, 0)
         (own.usesTemporaryKeys, own.dataCenter) = (false, dataCenter)
         return begin(DataCenterConnection(try await Connection(own), to: dataCenter, .cdn))
@@ -149,23 +151,23 @@ actor ConnectionPool {
 
     private func begin(_ link: DataCenterConnection) -> DataCenterConnection {
         jobs.add { [self] in
-            async let telling: Void = tell(link)
+            async let reporting: Void = reportEvents(of: link)
             do {
                 try await link.run()
             } catch let error as MTProtoError {
                 await ended(link)
                 await ending(error, link)
             } catch {}
-            await telling
+            await reporting
         }
         return link
     }
 
-    private func tell(_ link: DataCenterConnection) async {
+    private func reportEvents(of link: DataCenterConnection) async {
         for await event in link.connection.events { await report(event, link) }
     }
 
-    /// The next call makes another one.
+    /// Forgets a connection that has ended; the next call makes another one.
     private func ended(_ link: DataCenterConnection) {
         let number = link.dataCenter
         switch link.purpose {
@@ -177,21 +179,21 @@ actor ConnectionPool {
         }
     }
 
-    /// Telegram's present addresses, which are kept.
+    /// Requests the current addresses of the data centres, and saves them in the session.
     func learnAddresses() async throws {
         options = DataCenterOptions(try await main().ask(settings.schema, "help.getConfig"))
         let best = options.best(isIPv6: settings.prefersIPv6)
         try await keeper.update { $0.addresses.merge(best) { $1 } }
     }
 
-    /// The account lives elsewhere.
+    /// Makes another data centre the account's home.
     ///
-    /// - Parameter isLoggedIn: then its authorization is taken along.
+    /// - Parameter isLoggedIn: whether there is an authorisation, which then moves too.
     func moveHome(to dataCenter: Int, isLoggedIn: Bool) async throws {
         let before = keeper.session.dataCenter
         guard before != dataCenter else { return }
         if isLoggedIn { _ = try await other(dataCenter) }
-        // Of several calls that were told, one moves; from here on, nobody comes in between.
+        // Several calls may learn of the move; the first one moves. No suspension point follows before the change.
         guard keeper.session.dataCenter == before else { return }
         let isChanged = keeper.change { session in
             session.dataCenter = dataCenter
@@ -207,7 +209,7 @@ actor ConnectionPool {
         for case let promise? in promises { try? await promise.value().stop() }
     }
 
-    /// Nothing is called any more.
+    /// Ends all connections.
     func stop() async {
         await stopAll([home] + others.values.map { $0 } + contentNetworks.values.map { $0 })
         for link in parallel.values.joined() { link.stop() }

@@ -1,15 +1,15 @@
 import MTProto
 import System
 
-/// A connection that is kept up, and a way to end it.
+/// A connection to one data centre that is kept up until it is stopped.
 struct DataCenterConnection: Sendable {
-    /// What it is for: what becomes of its events.
+    /// The use of a connection, which decides how its events are handled.
     enum Purpose: Sendable, Equatable {
-        /// Calls and updates, at home.
+        /// Calls and updates, in the account's home data centre.
         case main
-        /// Files, and what other data centres have to be asked.
+        /// Files, and calls that belong to other data centres.
         case files
-        /// Files at a data centre of another's, which knows nobody.
+        /// Files of the content delivery network, which has no accounts.
         case cdn
     }
 
@@ -24,9 +24,9 @@ struct DataCenterConnection: Sendable {
 
     func stop() { stopping.fulfil(.success(())) }
 
-    /// Keeps it up until it is stopped, or the task cancelled.
+    /// Keeps the connection up until `stop` is called or the task is cancelled.
     ///
-    /// - Throws: `MTProtoError`, when another attempt would be of no use.
+    /// - Throws: `MTProtoError`, a permanent failure.
     func run() async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await connection.run() }

@@ -1,7 +1,7 @@
 import JSON
 import MTProto
 
-/// What Telegram has told of its data centres: `dc_options` of its configuration.
+/// Holds the addresses of the data centres: `dc_options` of Telegram's configuration.
 struct DataCenterOptions: Sendable {
     private struct Option: Sendable {
         let dataCenter: Int
@@ -12,7 +12,7 @@ struct DataCenterOptions: Sendable {
 
     private let options: [Option]
 
-    /// - Parameter config: a `config`. What is not usable here is left out: addresses for media only, and those that want secrets.
+    /// Reads a `config`. Addresses for media alone, and those that require a secret, are left out.
     init(_ config: JSON) {
         options = (config["dc_options"]?.array ?? []).compactMap { option in
             guard let number = option["id"]?.int, (1...1000).contains(number), let host = option["ip_address"]?.string,
@@ -30,7 +30,7 @@ struct DataCenterOptions: Sendable {
         return (all.filter { $0.isIPv6 == isIPv6 } + all.filter { $0.isIPv6 != isIPv6 && isCDN }).map(\.address)
     }
 
-    /// One address each, to be kept.
+    /// Returns one address of each data centre, to be saved.
     func best(isIPv6: Bool) -> [Int: ServerAddress] {
         options.filter { !$0.isCDN && $0.isIPv6 == isIPv6 }.reduce(into: [:]) { best, option in
             best[option.dataCenter] = best[option.dataCenter] ?? option.address

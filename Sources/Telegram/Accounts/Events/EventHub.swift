@@ -1,9 +1,10 @@
 import MTProto
 import Synchronization
+import TL
 
-/// Hands what happens to all who listen, each at its own pace.
+/// Distributes events to all listeners, each at its own pace.
 final class EventHub: Sendable {
-    /// Updates that one listener has not taken, and their bytes; beyond, it gets a gap in their place.
+    /// The most updates that wait for one listener, and the bytes of their texts together. Beyond that, a gap takes their place.
     static let maxUpdates = 10_000
     static let maxBytes = 16 << 20
 
@@ -11,13 +12,15 @@ final class EventHub: Sendable {
         var listeners: [Int: UpdateBuffer<AccountEvent>] = [:]
         var next = 0
         var end: (any Error)?
-        /// What those who come later are told first.
+        /// The state of the connection, which a new listener receives first.
         var standing: AccountEvent?
     }
 
     private let state = Mutex(State())
 
-    /// - Throws: why there will be nothing more.
+    /// Adds a listener.
+    ///
+    /// - Throws: the reason for which the hub has ended.
     func listen() throws -> AccountEvents {
         let (number, queue) = try state.withLock { state throws in
             if let end = state.end { throw end }
@@ -44,7 +47,9 @@ final class EventHub: Sendable {
         for queue in queues { queue.add(event) }
     }
 
-    /// The last that happens. nil: it was ended on this side.
+    /// Ends all listeners' sequences.
+    ///
+    /// - Parameter error: thrown to the listeners; nil when this side ends the account's use.
     func end(_ error: (any Error)?) {
         let queues = state.withLock { state in
             state.end = state.end ?? error
@@ -55,7 +60,7 @@ final class EventHub: Sendable {
     }
 }
 
-/// What happens to an account, for one who takes it.
+/// The events of an account, for one consumer.
 struct AccountEvents: AsyncSequence, Sendable {
     typealias Element = AccountEvent
     typealias Failure = any Error
@@ -73,7 +78,7 @@ struct AccountEvents: AsyncSequence, Sendable {
     }
 }
 
-/// Stops listening when nobody holds it any more.
+/// Removes its listener from the hub when the last reference is gone.
 final class EventSubscription: Sendable {
     let queue: UpdateBuffer<AccountEvent>
     private let stop: @Sendable () -> Void
@@ -86,7 +91,7 @@ final class EventSubscription: Sendable {
 }
 
 extension AccountEvent: BufferedEvent {
-    package var updateBytes: Int? { if case .updates(let text) = self { text.count } else { nil } }
+    package var updateBytes: Int? { if case .updates(let updates) = self { updates.textBytes } else { nil } }
 
     package func replaces(_ older: AccountEvent) -> Bool {
         switch (older, self) {

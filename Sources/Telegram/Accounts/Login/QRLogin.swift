@@ -1,5 +1,6 @@
 import JSON
 import MTProto
+import TL
 
 extension Login {
     /// The time in which the user must scan the code.
@@ -18,7 +19,7 @@ extension Login {
         return try await running({
             do {
                 for try await event in events {
-                    if case .updates(let text) = event, Login.isAcceptance(text) { accepted.add() }
+                    if case .updates(let updates) = event, Login.isAcceptance(updates) { accepted.add() }
                 }
             } catch {}
         }) {
@@ -26,8 +27,8 @@ extension Login {
         }
     }
 
-    private static func isAcceptance(_ text: [UInt8]) -> Bool {
-        (try? JSON(parsing: text))?["update"]?["_"]?.string == "updateLoginToken"
+    private static func isAcceptance(_ updates: TLValue) -> Bool {
+        (try? updates.json())?["update"]?["_"]?.string == "updateLoginToken"
     }
 
     private func poll(_ accepted: Signals, _ show: @Sendable (String) -> Void) async throws -> Step {

@@ -6,7 +6,7 @@ import TL
 
 /// Resolves what the peer store does not know, by calls of its account.
 struct PeerSource: Sendable {
-    typealias Call = @Sendable (_ method: String, _ parameters: JSONObject) async throws -> [UInt8]
+    typealias Call = @Sendable (_ method: String, _ parameters: JSONObject) async throws -> TLValue
 
     let account: AccountIdentity
     /// The longest wait for the answer to a concurrent request for the same peer.
@@ -107,7 +107,7 @@ extension PeerStore {
     }
 
     private func ask(for name: String, at place: TLPlace, _ source: PeerSource) async throws -> PeerHandle {
-        let answer: [UInt8]
+        let answer: TLValue
         do {
             answer = try await source.call("contacts.resolveUsername", ["username": .string(name)])
         } catch let error as TelegramRPCError where error.code == 400 && error.name.hasPrefix("USERNAME_") {
@@ -115,7 +115,7 @@ extension PeerStore {
             throw unknownName(name, place)
         }
         await note(answer)
-        guard let id = PeerID((try JSON(parsing: answer))["peer"]) else { throw unknownName(name, place) }
+        guard let id = PeerID(try answer.json()["peer"]) else { throw unknownName(name, place) }
         try await setName(name, id.botAPI)
         guard let handle = try await known(id.botAPI)?.handle else { throw unknownID(id, place) }
         return handle

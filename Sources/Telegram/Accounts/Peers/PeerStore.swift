@@ -3,6 +3,7 @@ import System
 import Glibc
 import Logging
 import Synchronization
+import TL
 
 /// Stores the peers that an account has seen, on disk. `access_hash` and names differ by account, and resolving many
 /// names leads to flood waits of hours.
@@ -31,19 +32,24 @@ final class PeerStore: Sendable {
         self.log = log
     }
 
-    /// Stores the users, chats and channels of a result or an update (JSON text). Only the first failure is logged.
+    /// Stores the users, chats and channels of a result or an update. Only the first failure is logged.
     ///
     /// After this has returned, the peers can be found.
-    func note(_ text: [UInt8]) async {
-        guard PeerStore.mayHavePeers(text) else { return }
+    func note(_ value: TLValue) async {
         do {
+            guard PeerStore.mayHavePeers(try value.text()) else { return }
             try await work { table throws(AccountError) in
-                guard let json = try? JSON(parsing: text) else { return }
-                try table.note(KnownPeer.all(in: json), at: PeerStore.now)
+                try table.note(KnownPeer.all(in: try PeerStore.parsed(value)), at: PeerStore.now)
             }
-        } catch {
+        } catch let error as any ReportableError {
             guard !hasWarned.exchange(true, ordering: .relaxed) else { return }
             log.warning("\(error.message); peers are not remembered")
+        } catch {}
+    }
+
+    private static func parsed(_ value: TLValue) throws(AccountError) -> JSON {
+        do throws(TLError) { return try value.json() } catch {
+            throw AccountError(.unexpectedAnswer, "unable to read what Telegram sent: \(error.message)")
         }
     }
 

@@ -2,6 +2,7 @@ import JSON
 import NIOCore
 import Synchronization
 import System
+import TL
 
 /// Serves one client of an owner: answers its requests, which run concurrently.
 final class OwnerConnection: Sendable {
@@ -134,7 +135,7 @@ final class OwnerConnection: Sendable {
                 var options = CallOptions()
                 (options.deadline, options.longestWait) = (request.deadline, request.longestWait)
                 options.onWait = { send(OwnerResponse.waiting(id, $0)) }
-                return OwnerResponse.line(id, "result", try await account.call(method, parameters, options))
+                return OwnerResponse.line(id, "result", try await account.call(method, parameters, options).text())
             }
         case .upload(let path, let key):
             return try await sendingProgress(id) { send in

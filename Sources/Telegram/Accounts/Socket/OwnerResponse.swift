@@ -1,5 +1,6 @@
 import JSON
 import NIOCore
+import TL
 
 /// Encodes the lines from an owner to a client: the request's id, and one more member.
 enum OwnerResponse {
@@ -21,8 +22,11 @@ enum OwnerResponse {
 
     static func event(_ id: Int64, _ event: AccountEvent) -> ByteBuffer {
         switch event {
-        case .updates(let text):
-            line(id, "event", Array(#"{"type":"updates","updates":"#.utf8) + text + [UInt8(ascii: "}")])
+        case .updates(let updates):
+            // Updates that cannot be read are lost, and a gap says so.
+            (try? updates.text()).map { text in
+                line(id, "event", Array(#"{"type":"updates","updates":"#.utf8) + text + [UInt8(ascii: "}")])
+            } ?? self.event(id, .gap)
         case .gap: line(id, "event", ["type": "gap"])
         case .ready: line(id, "event", ["type": "ready"])
         case .waiting(let reason): line(id, "event", ["type": "waiting", "reason": .string(reason)])
@@ -61,16 +65,16 @@ struct OwnerResponseLine {
 
     var json: JSON? { try? JSON(parsing: Array(value)) }
 
-    /// The line's event; nil if its value is not an event.
-    var event: AccountEvent? {
+    /// The line's event; a gap for a value that cannot be understood, because it may have been an update.
+    var event: AccountEvent {
         let updates = Array(#"{"type":"updates","updates":"#.utf8)
-        if value.starts(with: updates) { return .updates(Array(value.dropFirst(updates.count).dropLast())) }
-        guard let json else { return nil }
-        return switch json["type"]?.string {
-        case "gap": .gap
+        if value.starts(with: updates) {
+            return .updates(TLValue(text: Array(value.dropFirst(updates.count).dropLast())))
+        }
+        return switch json?["type"]?.string {
         case "ready": .ready
-        case "waiting": .waiting(json["reason"]?.string ?? "")
-        default: nil
+        case "waiting": .waiting(json?["reason"]?.string ?? "")
+        default: .gap
         }
     }
 }

@@ -154,9 +154,12 @@ final class PendingRequests: Sendable {
         for answer in answers { answer.fulfil(.failure(AccountError(.ownerGone, reason))) }
     }
 
-    /// Handles a line from the owner. A malformed line, and one for which no request waits, is ignored.
-    func receive(_ bytes: [UInt8]) {
-        guard let line = OwnerResponseLine(bytes) else { return receiveRefusal(bytes) }
+    /// Handles a line from the owner. A line for which no request waits is ignored.
+    ///
+    /// - Throws: `AccountError` with the code `socketProtocol` for a malformed line. It may have held updates, so the connection must end; the
+    ///   next one reports a gap.
+    func receive(_ bytes: [UInt8]) throws(AccountError) {
+        guard let line = OwnerResponseLine(bytes) else { return try receiveRefusal(bytes) }
         let isEnd = line.key == "result" || line.key == "error"
         let pending = state.withLock { state -> Pending? in
             state.isAnswered = true
@@ -174,9 +177,9 @@ final class PendingRequests: Sendable {
     }
 
     /// Handles the owner's refusal of the whole connection: none of the requests sent over it will be answered.
-    private func receiveRefusal(_ bytes: [UInt8]) {
+    private func receiveRefusal(_ bytes: [UInt8]) throws(AccountError) {
         guard bytes.starts(with: #"{"id":null,"error":"#.utf8), let error = (try? JSON(parsing: bytes))?["error"] else {
-            return
+            throw AccountError(.socketProtocol, "the session's owner sent a line that cannot be read")
         }
         let refused = state.withLock { state in
             defer { state.pending = state.pending.filter { !$0.value.isSent } }

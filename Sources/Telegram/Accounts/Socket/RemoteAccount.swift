@@ -41,7 +41,7 @@ package final class RemoteAccount: Account {
 
     // MARK: Requests
 
-    package func call(_ method: String, _ parameters: JSONObject, _ options: CallOptions) async throws -> [UInt8] {
+    package func call(_ method: String, _ parameters: JSONObject, _ options: CallOptions) async throws -> TLValue {
         let request = OwnerRequest(
             .call(method, parameters), deadline: options.deadline, longestWait: options.longestWait)
         // If the owner dies, it is unknown whether the call was carried out. Two kinds of call may be repeated: those
@@ -49,9 +49,10 @@ package final class RemoteAccount: Account {
         let isRepeatable =
             parameters["random_id"] != nil || method.split(separator: ".").last?.hasPrefix("get") == true
         let limit = options.deadline + options.longestWait + .seconds(5)
-        return try await requests.ask(request, within: limit, isRepeatable: isRepeatable) { line in
+        let text = try await requests.ask(request, within: limit, isRepeatable: isRepeatable) { line in
             if line.key == "waiting", let wait = line.json.flatMap(FloodWait.init(json:)) { options.onWait?(wait) }
         }
+        return TLValue(text: text)
     }
 
     package func upload(_ path: String, key: String, onProgress: @escaping TransferProgress) async throws -> JSON {
@@ -102,7 +103,7 @@ package final class RemoteAccount: Account {
                 }
                 // Events between two connections were lost.
                 if isFirst == false { hub.add(.gap) }
-            case "event": if let event = line.event { hub.add(event) }
+            case "event": hub.add(line.event)
             case "error":
                 // The end of the owner does not end the events: the next owner continues them. An error of Telegram
                 // does.
@@ -143,7 +144,7 @@ package final class RemoteAccount: Account {
             group.addTask {
                 var lines = SocketLines(maxLineBytes: OwnerSocket.maxAnswerBytes)
                 for try await buffer in inbound {
-                    for line in try lines.take(buffer) { self.requests.receive(line) }
+                    for line in try lines.take(buffer) { try self.requests.receive(line) }
                 }
             }
             defer { group.cancelAll() }

@@ -1,5 +1,6 @@
 package import JSON
 import MTProto
+package import TL
 
 /// A file reference proves that an account has seen a file. It expires; the message that contained the file has a new
 /// one.
@@ -18,7 +19,7 @@ extension RemoteFile {
     /// - Returns: nil if the file's message is unknown, or no longer contains the file.
     /// - Throws: the errors of `call`.
     package func refreshed(
-        _ call: @Sendable (_ method: String, _ parameters: JSONObject) async throws -> [UInt8]
+        _ call: @Sendable (_ method: String, _ parameters: JSONObject) async throws -> TLValue
     ) async throws -> RemoteFile? {
         guard let origin, let id = location["id"]?.long else { return nil }
         var parameters: JSONObject = [
@@ -29,7 +30,7 @@ extension RemoteFile {
             method = "channels.getMessages"
             parameters["channel"] = .integer(origin.chatID)
         }
-        let messages = try JSON(parsing: try await call(method, parameters))
+        let messages = try await call(method, parameters).json()
         guard let reference = RemoteFile.reference(of: id, in: messages["messages"] ?? .null) else { return nil }
         var (file, location) = (self, location.object ?? [:])
         location["file_reference"] = .string(reference)

@@ -21,7 +21,7 @@ protocol TransferHost: Sendable {
     ) async throws -> [UInt8]
 
     /// Calls a method like `Account.call`.
-    func call(_ method: String, _ parameters: JSONObject, _ options: CallOptions) async throws -> [UInt8]
+    func call(_ method: String, _ parameters: JSONObject, _ options: CallOptions) async throws -> TLValue
 }
 
 /// A server that has a file or a copy of it.

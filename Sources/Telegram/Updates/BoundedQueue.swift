@@ -1,32 +1,34 @@
 import Synchronization
 
-/// A few things between one task that brings them and one that takes them; who brings more waits.
-final class Mailbox<Element: Sendable>: Sendable {
+/// Passes elements from one producer to one consumer. The producer waits while the queue is full.
+final class BoundedQueue<Element: Sendable>: Sendable {
     private struct State {
         var elements: [Element] = []
         var isClosed = false
-        var taker: CheckedContinuation<Void, Never>?
-        var giver: CheckedContinuation<Void, Never>?
+        var consumer: CheckedContinuation<Void, Never>?
+        var producer: CheckedContinuation<Void, Never>?
     }
 
     private let state = Mutex(State())
-    private let room: Int
+    private let capacity: Int
 
-    init(room: Int) { self.room = room }
+    init(capacity: Int) { self.capacity = capacity }
 
-    /// Returns when it is in, or nobody will take it any more.
+    /// Adds an element once there is room. A closed queue drops it.
     func put(_ element: Element) async {
         await waitForRoom()
-        let taker = state.withLock { state in
+        let consumer = state.withLock { state in
             guard !state.isClosed else { return nil as CheckedContinuation<Void, Never>? }
             state.elements.append(element)
-            defer { state.taker = nil }
-            return state.taker
+            defer { state.consumer = nil }
+            return state.consumer
         }
-        taker?.resume()
+        consumer?.resume()
     }
 
-    /// What is there, in order, at least one; empty when there was nothing until `deadline`, or the task was cancelled.
+    /// Takes all elements, in their order, and waits for the first one.
+    ///
+    /// - Returns: an empty array when none arrived before `deadline`, the queue was closed, or the task was cancelled.
     func take(until deadline: ContinuousClock.Instant?) async -> [Element] {
         if let deadline {
             await withTaskGroup(of: Void.self) { group in
@@ -38,20 +40,20 @@ final class Mailbox<Element: Sendable>: Sendable {
         } else {
             await waitForElement()
         }
-        let (taken, giver) = state.withLock { state in
-            defer { (state.elements, state.giver) = ([], nil) }
-            return (state.elements, state.giver)
+        let (taken, producer) = state.withLock { state in
+            defer { (state.elements, state.producer) = ([], nil) }
+            return (state.elements, state.producer)
         }
-        giver?.resume()
+        producer?.resume()
         return taken
     }
 
-    /// Nobody will take anything any more.
+    /// Ends all waits, also future ones. Elements in the queue can still be taken.
     func close() {
         let waiting = state.withLock { state in
             state.isClosed = true
-            defer { (state.giver, state.taker) = (nil, nil) }
-            return [state.giver, state.taker]
+            defer { (state.producer, state.consumer) = (nil, nil) }
+            return [state.producer, state.consumer]
         }
         for continuation in waiting { continuation?.resume() }
     }
@@ -61,15 +63,15 @@ final class Mailbox<Element: Sendable>: Sendable {
             await withCheckedContinuation { continuation in
                 let isOver = state.withLock { state in
                     if !state.elements.isEmpty || state.isClosed || Task.isCancelled { return true }
-                    state.taker = continuation
+                    state.consumer = continuation
                     return false
                 }
                 if isOver { continuation.resume() }
             }
         } onCancel: {
             state.withLock { state in
-                defer { state.taker = nil }
-                return state.taker
+                defer { state.consumer = nil }
+                return state.consumer
             }?.resume()
         }
     }
@@ -78,16 +80,16 @@ final class Mailbox<Element: Sendable>: Sendable {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let isOver = state.withLock { state in
-                    if state.elements.count < room || state.isClosed || Task.isCancelled { return true }
-                    state.giver = continuation
+                    if state.elements.count < capacity || state.isClosed || Task.isCancelled { return true }
+                    state.producer = continuation
                     return false
                 }
                 if isOver { continuation.resume() }
             }
         } onCancel: {
             state.withLock { state in
-                defer { state.giver = nil }
-                return state.giver
+                defer { state.producer = nil }
+                return state.producer
             }?.resume()
         }
     }
