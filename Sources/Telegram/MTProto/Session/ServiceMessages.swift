@@ -200,7 +200,7 @@ struct NewServerSession {
 /// `pong` and `future_salts`, the answers to requests of the protocol itself.
 struct ServiceAnswer {
     let request: Int64
-    /// Empty for a `pong`.
+    /// The salts; a `pong` has none.
     let salts: [Salts.Future]
 
     init(_ body: ArraySlice<UInt8>) throws(MTProtoError) {
