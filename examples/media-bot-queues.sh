@@ -18,47 +18,26 @@
 # bot. On an interrupt each stage finishes the events that it holds; the events in the queues wait for the next start.
 set -euo pipefail
 
-state=${TGPIPE_STATE:-${XDG_STATE_HOME:-${HOME:?}/.local/state}/tgpipe}
-# The path of a store must be absolute.
-[[ $state = /* ]] || state=$PWD/$state
+script=media-bot-queues
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$(readlink -f "$0")")/media-bot-common.sh"
 run=$state/run-queues
-export TGPIPE_STATE=$state TGPIPE_STORE=${TGPIPE_STORE:-file:$state/store}
-PATH=${TGPIPE_BIN:+$TGPIPE_BIN:}$PATH
-
-# Further arguments for these stages, for example MEDIA_FETCH_OPTIONS='--concurrency 4 --cookies cookies.txt'.
-read -ra gate_options <<<"${TG_GATE_OPTIONS:-}"
-read -ra limit_options <<<"${RATELIMIT_OPTIONS:---limit 5 --window 60s --on-limit reply}"
-read -ra fetch_options <<<"${MEDIA_FETCH_OPTIONS:-}"
-read -ra put_options <<<"${BLOB_PUT_OPTIONS:-}"
-read -ra send_options <<<"${TG_SEND_OPTIONS:-}"
-
-say() { printf 'media-bot-queues: %s\n' "$*" >&2; }
-die() { say "$1"; exit "${2:-78}"; }
 
 [ $# -gt 0 ] || set -- front media ${MAX_DIRECT_SIZE:+large}
 # Downloaded files stay on their machine: the stage that stores a file must run where the file was downloaded.
 here=${TGPIPE_HOST:-$(hostname)}
 here=${here//[^A-Za-z0-9._-]/-}
 
-for tool in ${TGPIPE_SESSION:+tg-session} tg-listen tg-gate ratelimit ev-route media-fetch blob-put tg-send; do
-    command -v "$tool" >/dev/null || die "unable to find $tool: run make install, or set TGPIPE_BIN to the folder of the tools"
-done
-[ -n "${TG_BOT_TOKEN:-}${TGPIPE_SESSION:-}" ] ||
-    die "no bot or account: set TG_BOT_TOKEN to the token from @BotFather, or TGPIPE_SESSION to the name of an account's session"
-speaker=(--bot)
-[ -z "${TGPIPE_SESSION:-}" ] || speaker=(--session "$TGPIPE_SESSION")
 # Checks the roles before anything is started, so that a mistake leaves no process behind.
 for role in "$@"; do
     case $role in
-    front) [ -n "${TG_ADMIN_ID:-}" ] || die "no admin: set TG_ADMIN_ID to your own numeric Telegram id" ;;
+    front) check_admin ;;
     media | large) ;;
     *) die "unknown role $role: the roles are front, media and large" 64 ;;
     esac
 done
 
-(umask 077 && mkdir -p "$run")
-exec 9>"$run/lock"
-flock -n 9 || die "another media-bot-queues.sh is running in $state: stop it, or set TGPIPE_STATE to another folder" 75
+lock_run
 rm -f "$run"/*.pid "$run/failed" "$run/ending"
 
 # Runs one stage, and starts it again when it fails.
@@ -109,16 +88,7 @@ trap finish INT TERM HUP USR1
 set -m
 
 # One process owns the account, and the stages share it. It may already be running.
-is_owned() { tg-session status "$TGPIPE_SESSION" 2>/dev/null | grep -q '"owner":{'; }
-owner=
-if [ -n "${TGPIPE_SESSION:-}" ] && ! is_owned; then
-    stage tg-session run "$TGPIPE_SESSION" &
-    owner=$!
-    for ((tries = 0; tries < 300; tries++)); do
-        if is_owned || [ -s "$run/failed" ]; then break; fi
-        sleep 0.1
-    done
-fi
+start_owner
 
 stages=()
 start() {

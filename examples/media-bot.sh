@@ -11,39 +11,16 @@
 # the bot restarted, run the script under a supervisor. The tools are taken from TGPIPE_BIN, then from PATH.
 set -euo pipefail
 
-state=${TGPIPE_STATE:-${XDG_STATE_HOME:-${HOME:?}/.local/state}/tgpipe}
-# The path of a store must be absolute.
-[[ $state = /* ]] || state=$PWD/$state
+script=media-bot
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$(readlink -f "$0")")/media-bot-common.sh"
 run=$state/run
-export TGPIPE_STATE=$state TGPIPE_STORE=${TGPIPE_STORE:-file:$state/store}
-PATH=${TGPIPE_BIN:+$TGPIPE_BIN:}$PATH
 
-# Further arguments for these stages, for example MEDIA_FETCH_OPTIONS='--concurrency 4 --cookies cookies.txt'.
-read -ra gate_options <<<"${TG_GATE_OPTIONS:-}"
-read -ra limit_options <<<"${RATELIMIT_OPTIONS:---limit 5 --window 60s --on-limit reply}"
-read -ra fetch_options <<<"${MEDIA_FETCH_OPTIONS:-}"
-read -ra put_options <<<"${BLOB_PUT_OPTIONS:-}"
-read -ra send_options <<<"${TG_SEND_OPTIONS:-}"
+check_admin
 
-say() { printf 'media-bot: %s\n' "$*" >&2; }
-die() { say "$1"; exit "${2:-78}"; }
-
-for tool in ${TGPIPE_SESSION:+tg-session} tg-listen tg-gate ratelimit ev-route media-fetch blob-put tg-send; do
-    command -v "$tool" >/dev/null || die "unable to find $tool: run make install, or set TGPIPE_BIN to the folder of the tools"
-done
-[ -n "${TG_BOT_TOKEN:-}${TGPIPE_SESSION:-}" ] ||
-    die "no bot or account: set TG_BOT_TOKEN to the token from @BotFather, or TGPIPE_SESSION to the name of an account's session"
-speaker=(--bot)
-[ -z "${TGPIPE_SESSION:-}" ] || speaker=(--session "$TGPIPE_SESSION")
-[ -n "${TG_ADMIN_ID:-}" ] || die "no admin: set TG_ADMIN_ID to your own numeric Telegram id"
-
-(umask 077 && mkdir -p "$run")
-exec 9>"$run/lock"
-flock -n 9 || die "another media-bot.sh is running in $state: stop it, or set TGPIPE_STATE to another folder" 75
+lock_run
 rm -f "$run"/*.fifo "$run"/*.pid
 mkfifo -m 600 "$run/media.fifo" "$run/send.fifo"
-
-is_owned() { tg-session status "$TGPIPE_SESSION" 2>/dev/null | grep -q '"owner":{'; }
 
 # Runs one stage of the pipeline, and signals this script when the stage ends: the other stages would notice only at the
 # next event, and lose that event. With TGPIPE_RECORD, the stage's output is also appended to a file in that folder.
@@ -87,15 +64,7 @@ rm -f "$run/failed"
 set -m
 
 # One process owns the account, and the stages share it. It may already be running.
-owner=
-if [ -n "${TGPIPE_SESSION:-}" ] && ! is_owned; then
-    stage tg-session run "$TGPIPE_SESSION" </dev/null &
-    owner=$!
-    for ((tries = 0; tries < 300; tries++)); do
-        if is_owned || [ -s "$run/failed" ]; then break; fi
-        sleep 0.1
-    done
-fi
+start_owner
 
 pipelines=()
 stage tg-listen "${speaker[@]}" |

@@ -15,7 +15,7 @@ struct BlobPut: Tool {
         discussion: """
             Reads events.media.fetched and stores the file of each, unless the store already has it. Writes \
             events.dl.video.ready or events.dl.audio.ready with a presigned URL, or …failed with the reason. Forwards all \
-            other events unchanged. The file then belongs to the cache of local copies. With --file, stores one file and exits. \
+            other events unchanged. The file is then moved to the local copies. With --file, stores one file and exits. \
             The S3 keys come from the environment or from --credentials-file.
 
             Examples: media-fetch | blob-put --store s3://media | tg-send

@@ -32,7 +32,7 @@ struct Peek: QueueCommand {
     var pending: String?
 
     func validate() throws {
-        guard !dead || pending == nil else { throw ValidationError("--dead and --pending are two things to look at") }
+        guard !dead || pending == nil else { throw ValidationError("--dead and --pending exclude each other") }
         guard count >= 0 else { throw ValidationError("--count must be 0 or more") }
     }
 

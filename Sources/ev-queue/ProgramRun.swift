@@ -30,8 +30,8 @@ struct ProgramRun: Sendable {
             switch self {
             case .exited(let status): "ended with status \(status)"
             case .killed(let number): "was ended by signal \(number)"
-            case .overdue: "did not end in time, and was ended"
-            case .flooded: "wrote more than --max-output allows, and was ended"
+            case .overdue: "did not end within --timeout, and was killed"
+            case .flooded: "wrote more than --max-output allows, and was killed"
             }
         }
     }

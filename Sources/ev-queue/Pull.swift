@@ -17,7 +17,7 @@ struct Pull: QueueCommand {
             """)
 
     @OptionGroup var common: CommonOptions
-    @OptionGroup(title: "Taking") var queueOptions: QueueOptions
+    @OptionGroup(title: "Reading from the queue") var queueOptions: QueueOptions
 
     @Argument(help: "The queue's name: letters, digits, '.', '_' and '-'.") var queue: QueueArgument
 

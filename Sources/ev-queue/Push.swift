@@ -14,7 +14,7 @@ struct Push: QueueCommand {
         abstract: "Put envelopes into a queue, each job once.",
         discussion: """
             Reads envelopes and puts them into the queue unchanged. A job is identified by its id: one that was already pushed within \
-            --window is left out, which is logged and does not affect the exit status. Ends when all envelopes are in the queue.
+            --window is skipped, which is logged and does not affect the exit status. Ends when all envelopes are in the queue.
 
             Example: ev-queue push jobs < jobs.ndjson
             """)
@@ -58,7 +58,7 @@ struct Push: QueueCommand {
             }
         }
         runtime.log.info(
-            "pushed \(counts.pushed) events, left out \(counts.known) that were pushed before",
+            "pushed \(counts.pushed) events, skipped \(counts.known) that were pushed before",
             metadata: ["queue": "\(queue.name.text)"])
         // After an interruption, all lines read so far have been pushed, and their number is logged.
         return .success
@@ -76,7 +76,9 @@ struct PushInput: ParsableArguments, Sendable {
     var deadLetter: String?
 
     func validate() throws {
-        guard !from.hasPrefix(QueueName.prefix) else { throw ValidationError("--from: push reads no queue") }
+        guard !from.hasPrefix(QueueName.prefix) else {
+            throw ValidationError("--from cannot name a queue: use ev-queue pull to read one")
+        }
     }
 
     var options: InputOptions {
@@ -124,7 +126,7 @@ private struct Submitting {
 
     private func logLeftOut(_ event: Envelope) {
         Tracer.correlating(with: event) {
-            runtime.log.notice("left out a job that was pushed before", metadata: ["id": "\(event.id)"])
+            runtime.log.notice("skipped a job that was pushed before", metadata: ["id": "\(event.id)"])
         }
     }
 }

@@ -24,7 +24,9 @@ struct Redrive: QueueCommand {
     @Flag(help: "Move all dead letters that there are now.") var all = false
 
     func validate() throws {
-        guard all != !entries.isEmpty else { throw ValidationError("say which: --all, or entries of 'peek --dead'") }
+        guard all != !entries.isEmpty else {
+            throw ValidationError("give --all, or the entries to move, as 'ev-queue peek --dead' shows them")
+        }
         let isEntry = entries.allSatisfy {
             let numbers = $0.split(separator: "-", omittingEmptySubsequences: false)
             return numbers.count == 2 && numbers.allSatisfy { $0.first?.isNumber == true && UInt64($0) != nil }
@@ -73,7 +75,7 @@ struct Purge: QueueCommand {
             valueName: "name"))
     var group: String?
 
-    @Flag(help: "Delete without asking.") var yes = false
+    @Flag(help: "Delete, instead of only showing what would be deleted.") var yes = false
 
     func validate() throws {
         guard !dead || group == nil else { throw ValidationError("--dead and --group exclude each other") }
@@ -138,7 +140,7 @@ struct Wait: QueueCommand {
                 group.map { name in stats.groups.first { $0.name == name }?.open ?? stats.events } ?? stats.events
             if open == 0 { return .success }
             if let end, ContinuousClock.now >= end {
-                throw ToolError(.tryAgain, "\(queue.name) still has \(open) events to be done")
+                throw ToolError(.tryAgain, "\(queue.name) still has \(open) unfinished events")
             }
             let pause = Duration.milliseconds(100)
             guard

@@ -23,12 +23,12 @@ struct Work: QueueCommand {
             """)
 
     @OptionGroup var common: CommonOptions
-    @OptionGroup(title: "Taking") var queueOptions: QueueOptions
+    @OptionGroup(title: "Reading from the queue") var queueOptions: QueueOptions
     @OptionGroup var output: OutputOptions
 
     @Argument(help: "The queue's name: letters, digits, '.', '_' and '-'.") var queue: QueueArgument
 
-    @Argument(parsing: .postTerminator, help: "The program and its arguments, behind --.") var command: [String]
+    @Argument(parsing: .postTerminator, help: "The program and its arguments, after --.") var command: [String]
 
     @Option(help: ArgumentHelp("The number of events for one run of the program, at most.", valueName: "n"))
     var batch: Int = 1
@@ -36,7 +36,10 @@ struct Work: QueueCommand {
     @Option(help: ArgumentHelp("The number of runs at the same time.", valueName: "n"))
     var concurrency: Int = 1
 
-    @Option(help: ArgumentHelp("The time limit of one run, which is then ended and retried.", valueName: "duration"))
+    @Option(
+        help: ArgumentHelp(
+            "The time limit of one run. When it is over, the program is killed and the run is retried.",
+            valueName: "duration"))
     var timeout: Span = Span(.seconds(3600))
 
     @Option(help: ArgumentHelp("The size limit of one run's output.", valueName: "size"))
@@ -53,7 +56,9 @@ struct Work: QueueCommand {
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
         let program = Command(command[0], Array(command.dropFirst()))
-        guard program.executable != nil else { throw ToolError(.configuration, "there is no program \(command[0])") }
+        guard program.executable != nil else {
+            throw ToolError(.configuration, "the program \(command[0]) does not exist, or is not executable")
+        }
         let source = try await QueueSource(queue.name, options: queueOptions, runtime: runtime)
         let output = try await EventOutput(output, runtime: runtime)
         try source.checkIsNotLoop(output.sink)

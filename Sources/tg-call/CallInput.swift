@@ -7,7 +7,7 @@ enum CallInput {
     static let maxBytes = 8 << 20
 
     static let tooLong = ToolError(
-        .malformedInput, "the parameters of a call have \(maxBytes >> 20) MiB at most")
+        .malformedInput, "the parameters of a call may have at most \(maxBytes >> 20) MiB")
 
     /// Parses a JSON object.
     ///

@@ -25,7 +25,7 @@ struct MethodNames {
         let hint =
             near.isEmpty ? "tg-call --list PATTERN finds names" : "did you mean \(near.joined(separator: ", "))?"
         return ToolError(
-            .usage, "\(layer) has \(what) of the name \(JSON.string(String(name.prefix(64))).text); \(hint)")
+            .usage, "\(layer) has \(what) named \(JSON.string(String(name.prefix(64))).text); \(hint)")
     }
 
     /// Returns up to three similar names: first those with the same last word, then those that differ in few letters.

@@ -47,13 +47,13 @@ struct Export: SessionCommand {
         guard let text else {
             throw ToolError(
                 .configuration,
-                "the session '\(place.name)' cannot be written in that form: \(telethon ? "its address is a name" : "who it is, is not known yet (tg-session status \(place.name) --check)")"
+                "the session '\(place.name)' cannot be written in this form: \(telethon ? "its server has a host name instead of an IP address" : "its account is not known yet; run tg-session status \(place.name) --check")"
             )
         }
         let output = try await EventOutput(endpoint: "-", shutdown: runtime.shutdown)
         try await output.write(Array("\(text)\n".utf8))
         if let user = place.user {
-            runtime.log.warning("process \(user) uses the session now: end it before the session is used elsewhere")
+            runtime.log.warning("process \(user) uses the session now: stop it before you use the session elsewhere")
         }
         return .success
     }

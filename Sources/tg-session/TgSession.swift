@@ -55,7 +55,7 @@ struct Run: SessionCommand {
         abstract: "Own an account's connection, and share it with other tools until SIGTERM.",
         discussion: """
             Keeps one connection to Telegram, and serves every tool that uses the same session, through the socket NAME.sock beside \
-            the session file. Only the socket's owner can use it. Scripts can use it as well, with lines of JSON: see docs/session.md.
+            the session file. Only processes of the same user can use it. Scripts can use it too, with lines of JSON: see docs/session.md.
 
             Example: tg-session run me & tg-listen --session me | tg-gate --admin 42
             """)

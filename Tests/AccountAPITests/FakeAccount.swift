@@ -54,7 +54,7 @@ extension FakeAccount.Answer {
         .failure(TelegramRPCError(code: code, text: text))
     }
 
-    /// Telegram's short answer to a message to a user.
+    /// Returns Telegram's short answer to a message to a user.
     static func sent(_ id: Int64) -> FakeAccount.Answer {
         .success(["_": "updateShortSentMessage", "id": .integer(id), "date": 1_700_000_000, "out": true])
     }

@@ -5,7 +5,7 @@ import JSON
 import Testing
 
 @Suite struct FormattedTextTests {
-    /// Entities as `Bold 0 4`, with what else they have behind.
+    /// Returns entities in the form `Bold 0 4`, followed by their further values.
     private func described(_ source: String, _ mode: String) throws -> (String, [String]) {
         let formatted = try FormattedText(source, mode: mode)
         let entities = formatted.entities.map { entity in

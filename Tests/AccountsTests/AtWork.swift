@@ -7,7 +7,7 @@ import TL
 import TestSupport
 import Testing
 
-/// Clients of the emulator, with sessions in a folder of their own.
+/// Provides clients of the emulator, with sessions in a temporary folder.
 struct AtWork: Sendable {
     let emulator: MTProtoEmulator
     let folder: TemporaryFolder
@@ -59,7 +59,7 @@ struct AtWork: Sendable {
             try settings, keeper, floods: floods, log: log)
     }
 
-    /// Whatever a client did that Telegram would not put up with is shown.
+    /// Expects that no client has broken Telegram's rules.
     func expectNoViolations() async throws {
         // The first message of a session that was made elsewhere has no salt.
         let violations = try await emulator.violations().filter { $0["code"]?.int != 48 }
@@ -84,7 +84,7 @@ extension Account {
     }
 }
 
-/// What somebody was told.
+/// Records texts.
 final class Told: Sendable {
     private let said = Mutex<[String]>([])
 

@@ -12,7 +12,7 @@ import Testing
 
     init() throws { server = try RedisServer() }
 
-    /// As another process would have it.
+    /// Returns a ledger like that of another process.
     private func ledger() throws -> RedisFloodLedger {
         let redis = Redis(try RedisAddress(parsing: server.address), clientName: "test")
         return RedisFloodLedger(log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }) { redis }

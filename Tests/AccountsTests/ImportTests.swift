@@ -7,7 +7,7 @@ import Testing
 
 @testable import Accounts
 
-/// Sessions that Telethon and Kurigram have made themselves.
+/// Tests with sessions that Telethon and Kurigram created.
 @Suite struct ImportTests {
     static let digits = (0..<256).map { String(format: "%02x", ($0 * 7 + 1) & 255) }.joined()
     static let key = AuthKey((0..<256).map { UInt8(($0 * 7 + 1) & 255) })

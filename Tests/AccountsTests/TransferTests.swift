@@ -8,7 +8,7 @@ import Testing
 
 @testable import Accounts
 
-/// Files to the emulator and back.
+/// Tests of uploads to the emulator and downloads from it.
 @Suite(.serialized) struct TransferTests {
     /// A file with content that does not repeat.
     static func makeFile(_ path: String, bytes: Int) throws -> Data {
@@ -80,7 +80,7 @@ import Testing
         try await work.expectNoViolations()
     }
 
-    @Test func `Confirmed parts are not sent again and lost ones are`() async throws {
+    @Test func `Confirmed parts are not sent again, and lost parts are`() async throws {
         let emulator = try await MTProtoEmulator()
         let work = try AtWork(emulator)
         try await work.whileAlice { account in

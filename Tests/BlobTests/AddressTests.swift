@@ -11,7 +11,7 @@ import Testing
         ("file:/var/lib/x", .file(path: "/var/lib/x")),
         ("file:///var//lib/x/", .file(path: "/var/lib/x")),
     ])
-    func `A store's address says which store it is`(_ text: String, _ address: StoreAddress) throws {
+    func `The form of an address selects the kind of store`(_ text: String, _ address: StoreAddress) throws {
         #expect(try StoreAddress(text) == address)
     }
 

@@ -47,7 +47,7 @@ struct S3Bucket {
 
     var store: S3Store { get throws { S3Store(client: try client()) } }
 
-    /// Behind a proxy that misbehaves by these rules.
+    /// Returns a store that reaches the server through a proxy with these faults.
     func store(behind proxy: FaultyProxy, options: S3Options = S3Options()) throws -> S3Store {
         S3Store(client: try client(options: options, endpoint: proxy.endpoint))
     }
@@ -80,7 +80,7 @@ struct S3Bucket {
         FileManager.default.contentsEqual(atPath: folder(one), andPath: folder(other))
     }
 
-    /// How many uploads in parts were begun and neither completed nor aborted.
+    /// Returns the number of multipart uploads that were started and neither completed nor aborted.
     func unfinishedUploads() async throws -> Int {
         var call = S3Call("GET", key: nil)
         call.query = [("uploads", "")]
@@ -96,6 +96,6 @@ func isBlobError(_ error: any Error, _ code: BlobError.Code) -> Bool {
     return error.code == code && !secrets.contains { error.message.contains($0) }
 }
 
-/// What servers that are too busy, or know no conditions, answer.
+/// The answers of servers that are overloaded, or do not support conditions.
 let slowDown = FaultyProxy.Fault.answer(503, body: "<Error><Code>SlowDown</Code></Error>")
 let notImplemented = FaultyProxy.Fault.answer(501, body: "<Error><Code>NotImplemented</Code></Error>")

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// What a callback was given.
+/// Records the values that a callback receives.
 final class Seen: Sendable {
     private let list = Mutex<[Int64]>([])
 

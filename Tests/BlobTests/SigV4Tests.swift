@@ -42,7 +42,7 @@ import Testing
     }
 }
 
-/// Compared with botocore, on what is easily got wrong.
+/// Compares signatures with botocore's, for inputs that are easy to sign wrongly.
 @Suite struct SigV4PeerTests {
     private struct Case {
         var method = "GET"

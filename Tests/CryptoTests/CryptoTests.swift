@@ -2,7 +2,7 @@ import Crypto
 import Testing
 
 struct CryptoTests {
-    @Test func `hashes are those of the standards' examples`() {
+    @Test func `Hashes are those of the standards' examples`() {
         let abc = Array("abc".utf8)
         #expect(hex(Hash.sha1(abc[...])) == "a9993e364706816aba3e25717850c26c9cd0d89d")
         let sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
@@ -17,7 +17,7 @@ struct CryptoTests {
         #expect(hex(code) == "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843")
     }
 
-    @Test func `numbers calculate`() {
+    @Test func `Numbers calculate`() {
         let (seven, ten) = (BigNumber(7), BigNumber(10))
         #expect(seven.isLess(than: ten) && !ten.isLess(than: seven) && seven.isPrime && !ten.isPrime)
         #expect(ten.plus(seven).bytes(2) == [0, 17] && ten.times(seven).bytes(1) == [70])
@@ -28,7 +28,7 @@ struct CryptoTests {
         #expect(BigNumber([1, 0]).bitCount == 9 && ten.times(seven, modulo: BigNumber(8)).bytes(1) == [6])
     }
 
-    @Test func `a counter-mode cipher continues from call to call, and decrypts what it encrypted`() {
+    @Test func `A counter-mode cipher continues from call to call, and decrypts what it encrypted`() {
         let (key, vector) = ([UInt8](repeating: 1, count: 32), [UInt8](repeating: 2, count: 16))
         let plain = (0..<100).map { UInt8($0) }
         var (whole, parts) = (plain, Array(plain[..<33]))
@@ -42,7 +42,7 @@ struct CryptoTests {
         #expect(whole == plain)
     }
 
-    @Test func `a password's key is that of an independent implementation`() {
+    @Test func `A password's key is that of an independent implementation`() {
         // Python: hashlib.pbkdf2_hmac("sha512", b"password", b"salt", 1).hex()
         let key = passwordDerivedKeySHA512(Array("password".utf8), salt: Array("salt".utf8), iterations: 1)
         #expect(
@@ -50,13 +50,13 @@ struct CryptoTests {
                 + "c02d470a285a0501bad999bfe943c08f050235d7d68b1da55e63f73b60a57fce")
     }
 
-    @Test func `comparing and randomness`() {
+    @Test func `Comparing and randomness`() {
         #expect(isEqualInConstantTime([1, 2, 3], [1, 2, 3]) && !isEqualInConstantTime([1, 2, 3], [1, 2, 4]))
         #expect(!isEqualInConstantTime([1], []) && isEqualInConstantTime([], []))
         #expect(secureRandomBytes(16).count == 16 && secureRandomBytes(16) != secureRandomBytes(16))
     }
 
-    @Test func `text that is no RSA key in PEM is refused`() {
+    @Test func `Text that is no RSA key in PEM is refused`() {
         for text in ["", "-----BEGIN RSA PUBLIC KEY-----\nAAAA\n-----END RSA PUBLIC KEY-----", "BEGIN PUBLIC KEY"] {
             #expect(RSAPublicKey(pem: text) == nil)
         }

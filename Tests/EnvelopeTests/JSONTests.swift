@@ -41,7 +41,7 @@ import Testing
         }
     }
 
-    /// Keys that agree in length, beginning and end, which is what the check looks at first.
+    /// Tests keys of the same length with the same first and last characters, which the check compares first.
     @Test(arguments: [2, 20, 200])
     func `Keys that look alike are distinguished`(_ count: Int) throws {
         let keys = (100..<100 + count).map { "\"a long key \($0) with an end\":0" }
@@ -51,7 +51,7 @@ import Testing
         }
     }
 
-    /// Against the definition, on objects of every small shape.
+    /// Compares the check with its definition, on small objects of every shape.
     @Test func `Repeated keys are found at any depth`() throws {
         var generator = SystemRandomNumberGenerator()
         for _ in 0..<2000 {

@@ -73,7 +73,7 @@ import Testing
     }
 
     @Test(arguments: [1, 7, 50, 100_000])
-    func `lines over the limit keep their place among the others`(_ chunk: Int) {
+    func `Lines over the limit keep their place among the others`(_ chunk: Int) {
         let long = String(repeating: "x", count: 40)
         let text = "a\n\(long)\nb\nc\n\(long)y\n\(long)z\nd\n"
         var splitter = LineSplitter(maxLineBytes: 20, blockBytes: 4096)
@@ -93,7 +93,7 @@ import Testing
         #expect(seen == ["a", "40", "b", "c", "41", "41", "d"])
     }
 
-    @Test func `the parts of a block keep its memory`() {
+    @Test func `The parts of a block keep its memory`() {
         let long = String(repeating: "x", count: 40)
         let text = Array("first\n\(long)\nlast\n".utf8)
         var kept: [Line] = []

@@ -26,7 +26,7 @@ import Testing
         #expect(!pattern.matches(Array(repeating: "a", count: 120).joined(separator: ".")))
     }
 
-    /// Against the definition, written out as plainly as it can be.
+    /// Compares the matcher with a plain implementation of the definition.
     @Test func `Matching agrees with the definition`() throws {
         var generator = SystemRandomNumberGenerator()
         for _ in 0..<3000 {

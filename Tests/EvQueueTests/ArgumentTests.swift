@@ -16,7 +16,7 @@ import Testing
         #expect(QueueArgument(argument: text) == nil)
     }
 
-    @Test func `Work takes its program behind two dashes`() throws {
+    @Test func `The program of work follows two dashes`() throws {
         let work = try Work.parse(["jobs", "--batch", "5", "--", "./run.sh", "--flag"])
         #expect(work.command == ["./run.sh", "--flag"])
         #expect(work.batch == 5 && work.concurrency == 1 && !work.once)
@@ -36,7 +36,7 @@ import Testing
         #expect(throws: (any Error).self) { try Peek.parse(["jobs", "-n", "-1"]) }
     }
 
-    @Test func `Push reads no queue`() throws {
+    @Test func `Push refuses a queue as its input`() throws {
         #expect(try Push.parse(["jobs", "--from", "jobs.ndjson"]).input.options.from == "jobs.ndjson")
         #expect(throws: (any Error).self) { try Push.parse(["jobs", "--from", "queue:other"]) }
         #expect(throws: (any Error).self) { try Push.parse(["jobs", "--max-length", "0"]) }

@@ -1,7 +1,7 @@
 import JSON
 import TestSupport
 
-/// Alice at the emulator, in whose account tools are logged in with the session `alice`.
+/// Provides the emulator's account Alice, for tools that use the session `alice`.
 struct AccountFixture: Sendable {
     let emulator: MTProtoEmulator
     let folder: TemporaryFolder
@@ -19,7 +19,7 @@ struct AccountFixture: Sendable {
         try await account.logIn(as: name, account: id)
     }
 
-    /// What tools need in their environment to find the emulator.
+    /// The environment by which tools find the emulator.
     var environment: [String: String] { account.environment }
 
     /// Orders the emulator to do something with Alice's account.
@@ -33,6 +33,7 @@ struct AccountFixture: Sendable {
     /// Changes what the emulator does where it has a choice.
     func habits(_ habits: JSONObject) async throws { try await emulator.control("habits", habits) }
 
-    /// What tools did that Telegram would not put up with. The first message of a session that was made elsewhere has no salt.
+    /// Returns the breaches of Telegram's rules that the emulator has seen. The first message of an imported session
+    /// has no salt, which is allowed.
     func violations() async throws -> [JSON] { try await account.violations() }
 }

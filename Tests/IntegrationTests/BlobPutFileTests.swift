@@ -103,7 +103,7 @@ import Testing
             ["--store", "s3://\(bucket)", "--file", file], environment: ["TGPIPE_S3_ENDPOINT": site.url])
         #expect(result.status == 78)
         #expect(result.output.isEmpty)
-        #expect(result.errors.contains("is no S3 server"))
+        #expect(result.errors.contains("is not an S3 server"))
     }
 
     @Test func `Access keys may come from a file`() async throws {

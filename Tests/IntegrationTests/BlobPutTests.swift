@@ -170,6 +170,6 @@ import Testing
 }
 
 private enum SHA256Sums {
-    /// Of "other".
+    /// The SHA-256 of "other".
     static let ofOther = "d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa"
 }

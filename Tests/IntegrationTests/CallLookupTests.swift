@@ -3,7 +3,7 @@ import JSON
 import TestSupport
 import Testing
 
-/// What tg-call does without Telegram.
+/// Tests the functions of tg-call that need no connection to Telegram.
 @Suite(.timeLimit(.minutes(1))) struct CallLookupTests {
     @Test func `Methods and constructors are found without a session`() async throws {
         let methods = try await ToolRun.run("tg-call", ["--list", "channels.get*"])

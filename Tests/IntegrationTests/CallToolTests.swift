@@ -16,7 +16,7 @@ import Testing
         try await alice.run("tg-call", arguments, input: input)
     }
 
-    /// What standard error holds as `{"error": …}`.
+    /// Returns the first object `error` on standard error.
     private func refusal(_ result: ToolRun.Result) throws -> JSON {
         let lines = result.errors.split(separator: "\n").compactMap { try? JSON(parsing: String($0)) }
         return try #require(lines.compactMap { $0["error"] }.first, "\(result.errors)")

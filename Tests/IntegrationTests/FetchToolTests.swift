@@ -42,7 +42,7 @@ import Testing
         let (payload, log) = try await failure(["TGPIPE_S3_ENDPOINT": site.url])
         #expect(payload["code"] == "store_configuration")
         #expect(payload["temporary"] == false)
-        #expect(log.contains("is no S3 server"))
+        #expect(log.contains("is not an S3 server"))
         #expect(try await site.requests("/clip.mp4").isEmpty)
     }
 
@@ -68,7 +68,7 @@ import Testing
         #expect(Set(failures.map(\.correlationID)).count == 2)
     }
 
-    /// Only the site knows that the second link leads to the same page.
+    /// The two links differ; only the site shows that they lead to the same page.
     @Test(arguments: ["video", "audio"])
     func `Another link to stored media is not downloaded again`(_ kind: String) async throws {
         let clip =

@@ -4,7 +4,7 @@ import JSON
 import TestSupport
 import Testing
 
-/// Whatever is killed, each message of an account is emitted, and none twice.
+/// Tests that each message of an account is emitted once, whichever process is killed.
 ///
 /// `TGPIPE_TEST_KILLS` and `TGPIPE_TEST_MESSAGES` make it larger: 50 and 10,000 is what the toolkit promises.
 @Suite(.timeLimit(.minutes(15))) struct ListenAccountCrashTests {
@@ -19,7 +19,7 @@ import Testing
         ProcessInfo.processInfo.environment[name].flatMap(Int.init) ?? standard
     }
 
-    /// Half of them private, half of them channels.
+    /// Returns the chat of a number: an even number is a private chat, an odd one a channel.
     private static func chat(_ number: Int) -> JSONObject {
         guard number % 2 == 0 else {
             return [
@@ -31,7 +31,7 @@ import Testing
         return ["chat_id": .integer(id), "from": .object(["id": .integer(id), "first_name": .string("P\(number)")])]
     }
 
-    /// Messages everywhere, some at a time.
+    /// Writes messages to all chats, a few at a time.
     private func write() async throws {
         let each = messages / ListenAccountCrashTests.chats
         for start in stride(from: 0, to: each, by: 5) {
@@ -51,6 +51,17 @@ import Testing
             run.signal(SIGKILL)
             _ = try await run.result()
         }
+    }
+
+    /// Writes messages while the listener is killed again and again. A run before that stores the listener's position, and a run
+    /// after it fetches the rest.
+    private func writeWhileKilling(_ listen: @Sendable (_ more: [String]) throws -> ToolRun) async throws {
+        #expect(try await listen(["--once"]).result().status == 0)
+        async let written: Void = write()
+        try await kill { try listen([]) }
+        try await written
+        let last = try await listen(["--once"]).result()
+        #expect(last.status == 0, "\(last.errors.suffix(2000))")
     }
 
     private func expectEachOnce(_ events: [Envelope]) {
@@ -73,12 +84,7 @@ import Testing
         let listen = { @Sendable [alice] (more: [String]) throws in
             try ToolRun("tg-listen", arguments + more, environment: alice.environment, folder: alice.folder)
         }
-        #expect(try await listen(["--once"]).result().status == 0)
-        async let written: Void = write()
-        try await kill { try listen([]) }
-        try await written
-        let last = try await listen(["--once"]).result()
-        #expect(last.status == 0, "\(last.errors.suffix(2000))")
+        try await writeWhileKilling(listen)
         // A torn line was ended, and its event emitted anew.
         let lines = try String(contentsOfFile: output, encoding: .utf8).split(separator: "\n")
         expectEachOnce(lines.compactMap { try? Envelope(try JSON(parsing: String($0))) })
@@ -93,12 +99,7 @@ import Testing
                 "tg-listen", ["--session", AccountFixture.name, "--to", "queue:raw"] + more, environment: environment,
                 folder: alice.folder)
         }
-        #expect(try await listen(["--once"]).result().status == 0)
-        async let written: Void = write()
-        try await kill { try listen([]) }
-        try await written
-        let last = try await listen(["--once"]).result()
-        #expect(last.status == 0, "\(last.errors.suffix(2000))")
+        try await writeWhileKilling(listen)
         expectEachOnce(try await queues.run("ev-queue", "peek", "raw", "-n", "0").envelopes())
         #expect(try await alice.violations() == [])
     }
@@ -135,7 +136,7 @@ import Testing
 }
 
 extension Envelope {
-    /// Which message it brings.
+    /// The chat and the id of the message that the event contains.
     fileprivate var seen: (chat: Int64, id: Int64)? {
         guard let message = payload["message"] ?? payload["channel_post"], let chat = message["chat"]?["id"]?.int,
             let id = message["message_id"]?.int

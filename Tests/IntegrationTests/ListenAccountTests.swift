@@ -24,7 +24,7 @@ private let news: Int64 = -1_000_000_000_005
             "tg-listen", arguments + ["--once"] + more, environment: alice.environment, folder: alice.folder)
     }
 
-    /// From here on nothing is missed.
+    /// Runs the listener once, so that its position is stored and later messages count as missed.
     private func begin() async throws {
         let first = try await listen()
         #expect(first.status == 0 && first.lines.isEmpty, "\(first.errors.suffix(2000))")

@@ -31,7 +31,7 @@ import Testing
         return try result.envelopes().compactMap { $0.payload.members.last?.value }
     }
 
-    /// Without what has to differ: each side has numbers and a chat of its own, and files their own names.
+    /// Removes what must differ: message numbers, the chat, and file names differ between the two sides.
     private func comparable(_ json: JSON) -> JSON {
         switch json {
         case .object(let object):
@@ -81,7 +81,7 @@ import Testing
         #expect(seen.map { $0["text"] } == ["second"] && seen.allSatisfy { $0["edit_date"] != nil })
     }
 
-    /// Bots and accounts have views of groups of their own: the same happens in both.
+    /// Bots and accounts see groups through different messages, so the same happens in both.
     @Test func `Groups, topics and channels equal the Bot API's`() async throws {
         let bob: JSON = ["id": 77, "first_name": "Bob", "last_name": "Roe", "username": "bobby"]
         let orders: [JSONObject] = [

@@ -152,7 +152,7 @@ import Testing
         #expect(second.errors.contains("in use by another"))
     }
 
-    /// Stopped before Telegram was told that its update has come.
+    /// The first listener is killed before it has confirmed its update to Telegram.
     @Test func `An offset that Redis lost is restored from the state file`() async throws {
         let redis = try RedisServer()
         let environment = telegram.environment.merging(["TGPIPE_REDIS": redis.address]) { $1 }

@@ -19,7 +19,7 @@ import Testing
         let s3: S3Server?
         let folder: TemporaryFolder
         private let pipeline: SpawnedProgram
-        /// Owns the account, where there is one.
+        /// The process that owns the account, if there is one.
         private let owner: SpawnedProgram?
 
         init(_ backend: Backend, store: S3Server? = nil, fetch: String = "--allow-private") async throws {
@@ -67,7 +67,7 @@ import Testing
 
         deinit { stop() }
 
-        /// One process owns an account, which the stages share.
+        /// Starts the process that owns the account for all stages.
         private static func owner(
             _ backend: Backend, _ variables: String, _ folder: TemporaryFolder
         ) async throws -> SpawnedProgram? {
@@ -83,7 +83,7 @@ import Testing
             return owner
         }
 
-        /// Ends the listener, and with it, stage after stage, the rest.
+        /// Ends the listener; the other stages then end one after another.
         func stop() {
             let pids = try? SpawnedProgram.output(of: ["pgrep", "-P", "\(pipeline.processIdentifier)"])
             for pid in (pids ?? "").split(separator: "\n").compactMap({ pid_t($0) }) { kill(pid, SIGTERM) }
@@ -239,7 +239,7 @@ import Testing
 }
 
 extension PipelineTests.Bot {
-    /// Asks for the same page again, of a `media-fetch` that knows nothing but the store.
+    /// Requests the same page again from a `media-fetch` that knows only the store.
     fileprivate static func again(_ bot: PipelineTests.Bot, _ s3: S3Server) throws -> JSONObject {
         let event = Envelope(
             type: "commands.media.video_download", payload: ["url": .string("\(bot.site.url)/page/clip.mp4")])

@@ -4,7 +4,7 @@ import JSON
 import TestSupport
 import Testing
 
-/// What is killed and restarted loses nothing and does nothing twice.
+/// Tests that processes that are killed and restarted lose no event and repeat none.
 @Suite(.timeLimit(.minutes(5))) struct QueueCrashTests {
     private let queues: QueueFixture
 
@@ -20,7 +20,7 @@ import Testing
                 + more)
     }
 
-    /// Pushes events a few at a time, for as long as the tests go on killing.
+    /// Pushes a few events at a time while the test kills processes.
     private func pushSlowly(_ count: Int) async throws {
         let pusher = try queues.start("ev-queue", ["push", "a"])
         for start in stride(from: 0, to: count, by: 100) {

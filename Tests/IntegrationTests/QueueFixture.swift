@@ -3,7 +3,7 @@ import Foundation
 import JSON
 import TestSupport
 
-/// Redis with an append-only file, and tools that work on its queues.
+/// Provides a Redis with an append-only file, and runs tools on its queues.
 struct QueueFixture {
     let redis: RedisServer
     let folder: TemporaryFolder
@@ -24,7 +24,7 @@ struct QueueFixture {
         try await ToolRun.run(tool, arguments, input: input, environment: environment)
     }
 
-    /// Envelopes with numbers.
+    /// Returns envelopes with consecutive numbers.
     static func events(_ numbers: Range<Int>, payload: String = "") -> String {
         numbers.map { number in
             let tail = String(repeating: "0", count: 12 - String(number).count) + String(number)

@@ -21,8 +21,8 @@ import Testing
         #expect(try await queues.run("ev-queue", "push", "jobs", input: input).status == 0)
         let again = try await queues.run("ev-queue", "push", "jobs", input: QueueFixture.events(1..<3))
         #expect(again.status == 0)
-        #expect(again.errors.contains("left out a job that was pushed before"))
-        #expect(again.errors.contains("pushed 1 events, left out 1"))
+        #expect(again.errors.contains("skipped a job that was pushed before"))
+        #expect(again.errors.contains("pushed 1 events, skipped 1"))
         let lines = try await queues.run("ev-queue", "peek", "queue:jobs").lines
         #expect(lines.count == 4)
         #expect(lines[2] == odd)
@@ -84,7 +84,8 @@ import Testing
         async throws
     {
         for (text, reason) in [
-            ("kill -9 $$", "was ended by signal 9"), ("sleep 60", "did not end in time"), ("yes", "--max-output"),
+            ("kill -9 $$", "was ended by signal 9"), ("sleep 60", "did not end within --timeout"),
+            ("yes", "--max-output"),
         ] {
             try await push(0..<1, to: "q")
             let result = try await queues.run(
@@ -243,7 +244,7 @@ import Testing
         try await push(0..<1)
         let result = try await queues.run("ev-queue", "wait", "jobs", "--timeout", "100ms")
         #expect(result.status == 75)
-        #expect(result.errors.contains("still has 1 events"))
+        #expect(result.errors.contains("still has 1 unfinished events"))
     }
 
     @Test func `The wait command gives up in time when Redis is away`() async throws {

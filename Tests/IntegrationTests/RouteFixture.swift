@@ -4,7 +4,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// What the tests of ev-route work with: a folder, events, and readers of FIFOs.
+/// Provides the tests of ev-route with a folder, events, and readers of FIFOs.
 struct RouteFixture {
     static let correlation = "0192f0c1-2345-7abc-9def-0123456789ab"
 

@@ -171,7 +171,7 @@ import Testing
     }
 }
 
-/// Something that a thread does and a test looks at.
+/// Holds a value that a thread sets and a test reads.
 private final class Sent: Sendable {
     private let state = Monitor(false)
 

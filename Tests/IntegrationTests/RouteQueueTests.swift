@@ -53,7 +53,7 @@ import Testing
         #expect(reader.wait(atMost: .seconds(30)) == .exited(0))
     }
 
-    /// What ends the process at some moment, again and again.
+    /// Kills the process at random moments, round after round.
     private func killInRounds(_ arguments: [String], push: (Int) -> String) async throws {
         for round in 0..<5 {
             _ = try await ToolRun.run(

@@ -5,7 +5,7 @@ import Process
 import TestSupport
 import Testing
 
-/// Two hundred chats that ask for the same at once, over queues, two processes a stage, to the messages in the chats.
+/// Tests two hundred simultaneous requests for the same media, over queues, with two processes for each stage.
 @Suite(.serialized, .timeLimit(.minutes(4))) struct SharedPipelineTests {
     private let telegram: BotEmulator
     private let redis: RedisServer
@@ -50,7 +50,7 @@ import Testing
         #expect(result.status == 0)
     }
 
-    /// How many of the chats have an answer that fulfils a condition, and how many answers more than one they have.
+    /// Returns the number of chats with a matching answer, and the number of answers beyond the first in each chat.
     private func answered(_ isAnswer: (BotEmulator.Entry) -> Bool) async throws -> (chats: Int, doubles: Int) {
         var (count, doubles) = (0, 0)
         for chat in chats {

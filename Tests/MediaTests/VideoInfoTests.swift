@@ -34,7 +34,7 @@ import Testing
         #expect(try info("{}").estimatedBytes == nil)
     }
 
-    @Test func `A page with one video stands for that video`() throws {
+    @Test func `A page with one video is fetched as that video`() throws {
         #expect(try info(#"{"_type": "playlist", "entries": [{"title": "x"}]}"#).title == "x")
         let nested = #"{"_type": "playlist", "entries": [{"_type": "multi_video", "entries": [{"title": "y"}]}]}"#
         #expect(try info(nested).title == "y")

@@ -6,7 +6,7 @@ import Payloads
 import System
 import Testing
 
-/// Holds the payload types against `schemas/`, in both directions.
+/// Compares the payload types with `schemas/`, in both directions.
 @Suite(.timeLimit(.minutes(2))) struct SchemaExampleTests {
     static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent().appendingPathComponent("schemas").path
@@ -98,7 +98,7 @@ import Testing
             ]))
     }
 
-    /// Values with all that each type can have, as JSON text that shows the order of its keys.
+    /// A value of each type with all members, as JSON text that shows the order of the keys.
     private static func values() throws -> [(any EventPayload, String)] {
         let text = TextMessage("Good morning", parseMode: "HTML", replyTo: 7, isSilent: true)
         let told = #""title":"A clip","performer":"Somebody","duration_seconds":4.2,"width":640,"height":360"#

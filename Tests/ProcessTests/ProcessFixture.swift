@@ -3,7 +3,7 @@ import Process
 import System
 import TestSupport
 
-/// What tests look at of processes and descriptors.
+/// Inspects processes and open descriptors.
 enum Processes {
     /// Returns whether a process runs: a zombie does not.
     static func isAlive(_ pid: some StringProtocol) -> Bool {

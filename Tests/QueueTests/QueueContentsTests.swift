@@ -4,13 +4,13 @@ import Testing
 
 @testable import Queue
 
-/// What is kept, for how long, and what is wrong with some queues.
+/// Tests of the contents of queues: what they keep, for how long, and queues that are damaged.
 @Suite(.timeLimit(.minutes(2))) struct QueueContentsTests {
     private let fixture: QueueFixture
 
     init() throws { fixture = try QueueFixture() }
 
-    /// Also where the server cannot trim by id, as before 6.2.
+    /// The second case stands for servers before Redis 6.2, which cannot trim by id.
     @Test(arguments: [[], [#"rename-command XTRIM """#]])
     func `Only events that every group has acknowledged are trimmed`(_ configuration: [String]) async throws {
         let fixture = try QueueFixture(configuration)

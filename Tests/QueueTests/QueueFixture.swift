@@ -50,7 +50,7 @@ struct QueueFixture {
 }
 
 extension QueueConsumer {
-    /// Entries that can be taken now.
+    /// Returns the entries that a worker can take now.
     func takeNow(_ limit: Int = 10, isIdle: Bool = true) async throws -> [TakenEntry] {
         switch try await take(limit: limit, isIdle: isIdle) {
         case .taken(let taken): taken.entries

@@ -34,7 +34,7 @@ import Testing
     }
 }
 
-/// Listens on a Unix socket, and says the same to whoever connects, whatever they say, before it hangs up.
+/// Listens on a Unix socket, sends every client the same bytes, and closes the connection.
 private final class StrangePeer: Sendable {
     let path: String
     private let folder: TemporaryFolder

@@ -209,7 +209,7 @@ import Testing
         #expect(owners.count.withLock { $0 } == 4)
     }
 
-    /// Asks until it is answered; the first three owners die.
+    /// Repeats the request until there is a result; the first three owners die.
     private static func ask(_ interest: Interest, _ waiter: Waiter, _ owners: Owners) async throws -> Bool {
         while true {
             switch try await interest.join("a", waiter: waiter) {

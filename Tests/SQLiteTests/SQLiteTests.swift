@@ -4,7 +4,7 @@ import System
 import TestSupport
 import Testing
 
-/// Databases in real files.
+/// Tests with databases in real files.
 struct SQLiteTests {
     private let folder: TemporaryFolder
     private var path: String { folder("data.db") }
@@ -23,7 +23,7 @@ struct SQLiteTests {
         return values
     }
 
-    @Test func `each type comes back as it was stored, NUL characters and emptiness included`() throws {
+    @Test func `Each type comes back as it was stored, NUL characters and emptiness included`() throws {
         let database = try table()
         let all: [SQLiteValue] = [
             .null, .integer(.min), .integer(.max), .double(0.1), .text(""), .text("a\0b"), .text("räksmörgås 漢字"),
@@ -37,7 +37,7 @@ struct SQLiteTests {
         #expect(types == ["null", "integer", "integer", "real", "text", "text", "text", "blob", "blob"])
     }
 
-    @Test func `a row converts between types, and hands bytes over without a copy`() throws {
+    @Test func `A row converts between types, and hands bytes over without a copy`() throws {
         let database = try table()
         try database.run("SELECT 7, 2.5, 'seven', NULL, x'0102'") { row in
             #expect(row.columnCount == 5)
@@ -48,7 +48,7 @@ struct SQLiteTests {
         }
     }
 
-    @Test func `a statement is reusable, with copied and with borrowed values`() throws {
+    @Test func `A statement is reusable, with copied and with borrowed values`() throws {
         let database = try table()
         let insert = try database.statement("INSERT INTO things (value) VALUES (?)")
         try insert.run(.text("copied"))
@@ -76,7 +76,7 @@ struct SQLiteTests {
         #expect(#expect(throws: SQLiteError.self) { try insert.bind(Int64(1), at: 2) }?.code == .invalidStatement)
     }
 
-    @Test func `a failed run leaves the statement usable`() throws {
+    @Test func `A failed run leaves the statement usable`() throws {
         let database = try table()
         let insert = try database.statement("INSERT INTO things (id) VALUES (?)")
         try insert.run(.integer(1))
@@ -88,7 +88,7 @@ struct SQLiteTests {
         #expect(database.changedRows == 2)
     }
 
-    @Test func `the same SQL may run inside of its own rows`() throws {
+    @Test func `The same SQL may run inside of its own rows`() throws {
         let database = try table()
         for number in 1...3 { try database.run("INSERT INTO things (value) VALUES (?)", .integer(Int64(number))) }
         var count = 0
@@ -98,7 +98,7 @@ struct SQLiteTests {
         #expect(count == 9)
     }
 
-    @Test func `a transaction that throws changes nothing`() throws {
+    @Test func `A transaction that throws changes nothing`() throws {
         struct Refused: Error {}
         let database = try table()
         #expect(throws: Refused.self) {
@@ -117,7 +117,7 @@ struct SQLiteTests {
         database.rollBack()
     }
 
-    @Test func `another connection's lock is waited for, then reported`() throws {
+    @Test func `Another connection's lock is waited for, then reported`() throws {
         let holder = try table()
         let other = try SQLiteDatabase(path, .readWrite, busyTimeout: .milliseconds(50))
         try holder.execute("BEGIN EXCLUSIVE")
@@ -129,7 +129,7 @@ struct SQLiteTests {
         #expect(try values(holder) == [.integer(1)])
     }
 
-    @Test func `a connection that only reads writes nothing`() throws {
+    @Test func `A connection that only reads writes nothing`() throws {
         try table().run("INSERT INTO things (value) VALUES (1)")
         let reader = try SQLiteDatabase(path, .readOnly)
         #expect(try values(reader) == [.integer(1)])
@@ -137,7 +137,7 @@ struct SQLiteTests {
         #expect(failure?.code == .readOnly)
     }
 
-    @Test func `a file that is no database, or a damaged one, is recognised`() throws {
+    @Test func `A file that is no database, or a damaged one, is recognised`() throws {
         try write(Array("this is a text, and it is no database of any kind".utf8))
         let database = try SQLiteDatabase(path, .readWrite)
         #expect(
@@ -155,7 +155,7 @@ struct SQLiteTests {
         #expect(#expect(throws: SQLiteError.self) { try values(damaged) }?.code == .corrupt)
     }
 
-    @Test func `a missing file is created only where that is asked for, for its owner only`() throws {
+    @Test func `A missing file is created only where that is asked for, for its owner only`() throws {
         for access in [SQLiteDatabase.Access.readOnly, .readWrite] {
             #expect(#expect(throws: SQLiteError.self) { try SQLiteDatabase(path, access) }?.code == .cannotOpen)
         }
@@ -170,7 +170,7 @@ struct SQLiteTests {
         }
     }
 
-    @Test func `faulty SQL and values over the limit are refused`() throws {
+    @Test func `Faulty SQL and values over the limit are refused`() throws {
         let database = try table()
         for sql in ["SELEC 1", "", "SELECT 1\0", "SELECT * FROM nothing"] {
             #expect(#expect(throws: SQLiteError.self) { try database.run(sql) }?.code == .invalidStatement)

@@ -88,6 +88,6 @@ import Testing
         #expect(try SpoolFixture.read(here.spool()) == SpoolFixture.text(0..<100))
         try Data("garbage garbage garbage".utf8).write(to: URL(fileURLWithPath: here.file("cursor")))
         #expect(try SpoolFixture.read(here.spool()) == SpoolFixture.text(0..<100))
-        #expect(here.told.all.contains { $0.contains("is no cursor") })
+        #expect(here.told.all.contains { $0.contains("is not a cursor file") })
     }
 }

@@ -73,7 +73,7 @@ import Testing
 
     @Test func `An unknown method is named in one line`() {
         let error = #expect(throws: TLError.self) { try schema.request("messages.get\nHistory", [:]) }
-        #expect(error?.message == #"layer 229 has no method of the name "messages.get\nHistory""#)
+        #expect(error?.message == #"layer 229 has no method named "messages.get\nHistory""#)
     }
 
     private static let peer: [UInt8] = [0x22, 0x17, 0x51, 0x59, 1, 0, 0, 0, 0, 0, 0, 0]

@@ -12,7 +12,9 @@ import Testing
 
     @Test func `An unknown layer is refused with a list of the available ones`() {
         let error = #expect(throws: TLError.self) { try TLSchema(layer: 1) }
-        #expect(error?.message == "there is no layer 1 here, only 229, 201, 181; others from a file")
+        #expect(
+            error?.message
+                == "layer 1 is not included, only 229, 201, 181: give the schema of another layer with --schema")
         #expect(error?.exitStatus == .configuration)
     }
 
@@ -48,8 +50,8 @@ import Testing
 
     @Test(arguments: [
         ("a#1 = A;\nb = B;", "line 2 of the schema: b has no id"),
-        ("a#1 = A;\nb#1 = B;", "line 2 of the schema: b has the id of another"),
-        ("a#1 = A;\na#2 = B;", "line 2 of the schema: a is there twice"),
+        ("a#1 = A;\nb#1 = B;", "line 2 of the schema: b has the same id as another constructor"),
+        ("a#1 = A;\na#2 = B;", "line 2 of the schema: a is declared twice"),
         ("a#1 x:flags.0?int = A;", "line 1 of the schema: x depends on flags that do not exist"),
         ("a#1 flags:# x:flags.32?int = A;", "line 1 of the schema: x depends on flags that do not exist"),
         ("a#1 x = A;", "line 1 of the schema: a field is expected"),

@@ -7,7 +7,7 @@ import Testing
 @testable import tg_call
 
 struct CallInputTests {
-    @Test func `a call's line is read with its id, method and parameters`() throws {
+    @Test func `A call's line is read with its id, method and parameters`() throws {
         let call = try CallRequest(["id": 7, "method": "help.getConfig", "params": ["a": 1]])
         #expect(call.method == "help.getConfig" && call.parameters == ["a": 1])
         #expect(try CallRequest(["method": "x"]).parameters == [:])
@@ -17,14 +17,14 @@ struct CallInputTests {
         (#"{"params":{}}"#, "no method"), (#"{"method":7}"#, "no method"), (#"{"method":"x","params":[]}"#, "params"),
         (#"{"method":"x","parameters":{}}"#, #""parameters""#), ("[]", "not a JSON object"), ("{", "the line: "),
     ])
-    func `a faulty line is refused with its fault`(_ line: String, _ words: String) {
+    func `A faulty line is refused with its fault`(_ line: String, _ words: String) {
         let error = #expect(throws: ToolError.self) {
             try CallRequest(try CallInput.object(Array(line.utf8), "the line"))
         }
         #expect(error?.exitStatus == .malformedInput && error?.message.contains(words) == true)
     }
 
-    @Test func `empty lines are skipped and lines over the limit are marked`() throws {
+    @Test func `Empty lines are skipped and lines over the limit are marked`() throws {
         var splitter = LineSplitter(maxLineBytes: 10)
         var read: [LineSplitter.Output] = []
         for text in ["{}\n\n[1]\n", "this line is much too long\n"] {
@@ -36,7 +36,7 @@ struct CallInputTests {
         #expect(throws: ToolError.self) { try CallInput.joined(read) }
     }
 
-    @Test func `a line over the limit keeps its place among the calls of one read`() {
+    @Test func `A line over the limit keeps its place among the calls of one read`() {
         var splitter = LineSplitter(maxLineBytes: 10)
         let text = Array("[1]\n[2]\nthis line is much too long\n[3]\n".utf8)
         splitter.free.copyBytes(from: text)
@@ -50,14 +50,14 @@ struct RandomIDTests {
 
     init() throws { schema = try TLSchema() }
 
-    @Test func `a required random_id is added, one for each forwarded message`() {
+    @Test func `A required random_id is added, one for each forwarded message`() {
         let sent = Caller.withRandomID(["message": "hi"], of: "messages.sendMessage", in: schema)
         #expect(Int64(sent["random_id"]?.string ?? "") != nil && sent["message"] == "hi")
         let forwarded = Caller.withRandomID(["id": [1, 2, 3]], of: "messages.forwardMessages", in: schema)
         #expect(Set(forwarded["random_id"]?.array ?? []).count == 3)
     }
 
-    @Test func `a given random_id stays, and other methods get none`() {
+    @Test func `A given random_id stays, and other methods get none`() {
         let given: JSONObject = ["random_id": "5"]
         #expect(Caller.withRandomID(given, of: "messages.sendMessage", in: schema) == given)
         #expect(Caller.withRandomID([:], of: "help.getConfig", in: schema) == [:])
@@ -67,7 +67,7 @@ struct RandomIDTests {
 struct PrettyJSONTests {
     private func pretty(_ text: String) -> String { String(decoding: PrettyJSON.text(Array(text.utf8)), as: UTF8.self) }
 
-    @Test func `members and elements get lines of their own`() {
+    @Test func `Members and elements get lines of their own`() {
         #expect(
             pretty(#"{"a":1,"b":[true,null],"c":{"d":"x"}}"#) == """
                 {
@@ -84,9 +84,9 @@ struct PrettyJSONTests {
     }
 
     @Test(arguments: ["{}", "[]", "7", #""a{[,:\"]}\\""#])
-    func `empty containers and strings stay as they are`(_ text: String) { #expect(pretty(text) == text) }
+    func `Empty containers and strings stay as they are`(_ text: String) { #expect(pretty(text) == text) }
 
-    @Test func `the document's meaning stays`() throws {
+    @Test func `The document's meaning stays`() throws {
         let json: JSON = ["a": [["b": "c,{\"}"], [], [:]], "e": ["f": [1.5, -2]]]
         #expect(try JSON(parsing: pretty(json.text)) == json)
     }
@@ -106,13 +106,13 @@ struct LookupTests {
         ("hist", "help.getConfig", false), ("messages.get*", "messages.getHistory", true),
         ("get*", "messages.getHistory", false), ("help.get[CD]onfig", "help.getConfig", true),
     ])
-    func `a pattern matches parts of names, or whole names with wildcards`(
+    func `A pattern matches parts of names, or whole names with wildcards`(
         _ pattern: String, _ name: String, _ matches: Bool
     ) {
         #expect(NamePattern(pattern).matches(name) == matches)
     }
 
-    @Test func `names are listed with details where asked for`() throws {
+    @Test func `Names are listed with details where asked for`() throws {
         #expect(try lookup("--list", "messages.getHistory") == "messages.getHistory\n")
         #expect(try lookup("--list", "nothing matches this").isEmpty)
         #expect(try lookup("--list", "inputPeerSelf", "--constructors", "--long") == "inputPeerSelf = InputPeer\n")
@@ -120,7 +120,7 @@ struct LookupTests {
         #expect(json["name"] == "help.getConfig")
     }
 
-    @Test func `methods, constructors and types are described`() throws {
+    @Test func `Methods, constructors and types are described`() throws {
         let method = try lookup("--describe", "messages.getHistory")
         #expect(method.hasPrefix("messages.getHistory, a method with the parameters\n"))
         #expect(method.contains("me, @name, a link, an id"))
@@ -132,19 +132,19 @@ struct LookupTests {
     @Test(arguments: [
         ("messages.getHistroy", "messages.getHistory"), ("getConfig", "help.getConfig"), ("xyzzy", "tg-call --list"),
     ])
-    func `an unknown method is refused with similar names`(_ name: String, _ hint: String) {
+    func `An unknown method is refused with similar names`(_ name: String, _ hint: String) {
         let error = #expect(throws: ToolError.self) { try MethodNames(schema).check(name) }
         #expect(error?.exitStatus == .usage && error?.message.contains(hint) == true)
     }
 
-    @Test func `options that need another one are refused alone`() {
+    @Test func `Options that need another one are refused alone`() {
         for arguments in [["--long"], ["--constructors"], ["--json"]] {
             #expect(throws: (any Error).self) { try LookupOptions.parse(arguments) }
         }
     }
 
     @Test(arguments: [("30", 30), ("90s", 90), ("10m", 600), ("0", 0)])
-    func `a wait limit is a number of seconds or a duration`(_ text: String, _ seconds: Int64) {
+    func `A wait limit is a number of seconds or a duration`(_ text: String, _ seconds: Int64) {
         #expect(WaitLimit(argument: text)?.duration == .seconds(seconds))
         #expect(WaitLimit(argument: "-1") == nil && WaitLimit(argument: "soon") == nil)
     }

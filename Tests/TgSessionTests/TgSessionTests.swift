@@ -6,7 +6,7 @@ import Testing
 
 @testable import tg_session
 
-/// Questions whose answers come from a pipe.
+/// Makes questions whose answers come from a pipe.
 struct QuestionsTests {
     private let answers: (read: Int32, write: Int32)
     private let stop: (read: Int32, write: Int32)
@@ -28,7 +28,7 @@ struct QuestionsTests {
 
     private func ask() async throws -> String { try await questions.ask("code: ", "code", isShown: false) }
 
-    @Test func `each answer is one line, and an unfinished last line counts`() async throws {
+    @Test func `Each answer is one line, and an unfinished last line counts`() async throws {
         answer("first\nsecond\r\n\nlast")
         close(answers.write)
         #expect(try await ask() == "first")
@@ -39,17 +39,17 @@ struct QuestionsTests {
         #expect(error?.code == .loginRefused && error?.message.contains("no code is given") == true)
     }
 
-    @Test func `an answer that is too long is refused`() async throws {
+    @Test func `An answer that is too long is refused`() async throws {
         answer(String(repeating: "x", count: 8192))
         await #expect(throws: AccountError.self) { try await ask() }
     }
 
-    @Test func `a stop ends the wait for an answer`() async throws {
+    @Test func `A stop ends the wait for an answer`() async throws {
         close(stop.write)
         await #expect(throws: CancellationError.self) { try await ask() }
     }
 
-    @Test func `a file's first line is the answer, also when the file appears later`() async throws {
+    @Test func `A file's first line is the answer, also when the file appears later`() async throws {
         let folder = try TemporaryFolder()
         let path = folder("code")
         async let contents = questions.contents(of: path, "code")
@@ -60,7 +60,7 @@ struct QuestionsTests {
         #expect(try await contents == "12345")
     }
 
-    @Test func `an empty file and an unreadable one are refused with their names`() async throws {
+    @Test func `An empty file and an unreadable one are refused with their names`() async throws {
         let folder = try TemporaryFolder()
         let path = folder("empty")
         close(open(path, O_CREAT | O_WRONLY, 0o600))
@@ -72,12 +72,12 @@ struct QuestionsTests {
 }
 
 struct LoginTextTests {
-    @Test func `another person's text loses control characters and what exceeds 64 characters`() {
+    @Test func `Another person's text loses control characters and what exceeds 64 characters`() {
         #expect(LoginDialogue.printable("a\u{1b}[31mb\n\u{9b}c") == "a[31mbc")
         #expect(LoginDialogue.printable(String(repeating: "é", count: 100)).count == 64)
     }
 
-    @Test func `a QR code is drawn with a light border and square modules`() throws {
+    @Test func `A QR code is drawn with a light border and square modules`() throws {
         let lines = try #require(QRCode("tg://login?token=abc")).text.split(separator: "\n")
         let widths = Set(lines.map(\.count))
         #expect(widths.count == 1)

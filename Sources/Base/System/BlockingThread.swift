@@ -31,6 +31,16 @@ package final class BlockingThread: Sendable {
         queue.add(body)
     }
 
+    /// Runs `body` on a thread that lasts for this call only. A cancellation of the task does not end `body`.
+    package static func once<Value: Sendable, Failure: Error>(
+        _ body: @escaping @Sendable () throws(Failure) -> Value
+    ) async throws(Failure) -> Value {
+        let result: Result<Value, Failure> = await withCheckedContinuation { continuation in
+            start { continuation.resume(returning: Result(catching: body)) }
+        }
+        return try result.get()
+    }
+
     /// Starts a detached thread that runs `body` once.
     ///
     /// - Parameter stackBytes: the size of the stack, which takes memory only as far as it is used.

@@ -1,4 +1,4 @@
-/// Makes names for files from text of strangers: titles of videos, names in headers, names of uploads.
+/// Makes file names from untrusted text: titles of videos, names in headers, names of uploads.
 package enum FileName {
     /// Returns a name of one visible line that holds no path and that every common file system takes.
     ///

@@ -14,7 +14,8 @@ package enum Settings {
     package static func secret(_ name: String, file: String?, what: String) throws -> String {
         if let file { return try contents(of: file, what: what) }
         if let value = environment(name) { return value }
-        throw ToolError(.configuration, "no \(what): set \(name) in the environment, or name a file that holds it")
+        throw ToolError(
+            .configuration, "\(what) is missing: set \(name) in the environment, or give a file that holds it")
     }
 
     private static func contents(of path: String, what: String) throws -> String {
@@ -36,7 +37,7 @@ package enum Settings {
         if let chosen = flag ?? environment("TGPIPE_STATE") ?? environment("STATE_DIRECTORY") { return chosen }
         if let base = environment("XDG_STATE_HOME") { return base + "/tgpipe" }
         guard let home = environment("HOME") else {
-            throw ToolError(.configuration, "no folder for state: set TGPIPE_STATE or give --state-dir")
+            throw ToolError(.configuration, "the state folder is unknown: set TGPIPE_STATE or give --state-dir")
         }
         return home + "/.local/state/tgpipe"
     }

@@ -71,7 +71,7 @@ static inline int tgp_spawn_close_from(posix_spawn_file_actions_t *actions, int 
 /// The environment of this process, as `posix_spawn` takes it.
 static inline char *const *tgp_environment(void) { return environ; }
 
-/// How many pages a pipe can hold, or -1.
+/// Returns the number of pages that a pipe can hold, or -1.
 static inline int tgp_pipe_pages(int descriptor) {
     int bytes = fcntl(descriptor, F_GETPIPE_SZ);
     return bytes < 0 ? -1 : bytes / (int)sysconf(_SC_PAGESIZE);

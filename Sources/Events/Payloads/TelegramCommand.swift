@@ -18,7 +18,7 @@ package struct TextMessage: Sendable, Hashable {
     package var parseMode: String?
     /// The message to reply to.
     package var replyTo: Int64?
-    /// Is true if to send without a notification.
+    /// Is true if the message is sent without a notification.
     package var isSilent: Bool
 
     package init(_ text: String, parseMode: String? = nil, replyTo: Int64? = nil, isSilent: Bool = false) {
@@ -51,7 +51,7 @@ package struct FileMessage: Sendable, Hashable {
     package var parseMode: String?
     /// The message to reply to.
     package var replyTo: Int64?
-    /// Is true if to send without a notification.
+    /// Is true if the message is sent without a notification.
     package var isSilent: Bool
     package var fileName: String?
     package var contentType: String?
@@ -98,7 +98,7 @@ package struct TelegramCommand: EventPayload {
     /// - Throws: `MalformedInput` if the type is no such command, or the payload lacks what its action needs.
     package init(_ payload: JSONObject, type: String) throws(MalformedInput) {
         guard let action = TelegramCommand.action(of: type) else {
-            throw MalformedInput(.unknownType, "\(type) is no command to Telegram")
+            throw MalformedInput(.unknownType, "\(type) is not a command for Telegram")
         }
         var reader = PayloadReader(payload, type: type)
         chat = try reader.strict("chat_id") { ChatID($0) }

@@ -25,7 +25,7 @@ package struct TelegramUpdate: EventPayload {
     /// - Throws: `MalformedInput` if the payload has no update.
     package init(_ payload: JSONObject, type: String = TelegramUpdate.type) throws(MalformedInput) {
         guard let member = payload.members.first(where: { $0.key != "update_id" && $0.value.object != nil }) else {
-            throw MalformedInput(.invalidPayload, "\(type): the payload is no update")
+            throw MalformedInput(.invalidPayload, "\(type): the payload is not an update")
         }
         updateID = payload["update_id"]?.int
         kind = member.key

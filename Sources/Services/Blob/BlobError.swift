@@ -48,14 +48,15 @@ package struct BlobError: ReportableError, Sendable, CustomStringConvertible {
     /// One line for a person in a chat. Unlike `message`, which is for the log, it names no servers and folders.
     package var reasonForChat: String {
         switch code {
-        case .unreachable, .timedOut, .storeFailed, .busy: "The storage cannot be reached at the moment."
-        case .refused: "The storage refused the credentials. Its owner needs to check them."
+        case .unreachable, .timedOut, .storeFailed, .busy:
+            "The storage cannot be reached at the moment. Please try again later."
+        case .refused: "The storage refused the bot's credentials. Please tell the bot's operator."
         case .noSuchBucket, .configuration, .protocolError:
-            "The storage is not set up correctly. Its owner needs to check it."
+            "The storage is not set up correctly. Please tell the bot's operator."
         case .tooLarge: "The file is too large for the storage."
         case .localIO: "The file could not be read from the disk, or the disk is full."
-        case .corrupt: "The file was damaged on the way to the storage."
-        case .notFound, .invalid, .cancelled: "The storage refused the file. Its owner needs to check it."
+        case .corrupt: "The file was damaged on the way to the storage. Please try again."
+        case .notFound, .invalid, .cancelled: "The storage refused the file. Please tell the bot's operator."
         }
     }
 

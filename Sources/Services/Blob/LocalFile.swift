@@ -190,11 +190,7 @@ func onOwnThread<Value: Sendable>(
 ) async throws(BlobError) -> Value {
     let cancellation = Cancellation()
     let result: Result<Value, BlobError> = await withTaskCancellationHandler {
-        await withCheckedContinuation { continuation in
-            BlockingThread.start {
-                continuation.resume(returning: Result { () throws(BlobError) in try body(cancellation) })
-            }
-        }
+        await BlockingThread.once { Result { () throws(BlobError) in try body(cancellation) } }
     } onCancel: {
         cancellation.set()
     }

@@ -18,7 +18,8 @@ enum StoreAddress: Equatable {
         let bucket = String(rest[..<slash])
         guard isBucketName(bucket) else {
             throw BlobError(
-                .configuration, "'\(bucket)' is no bucket name: 3 to 63 letters, digits, '.', '_' and '-' (s3://BUCKET)"
+                .configuration,
+                "'\(bucket)' is not a bucket name, which has 3 to 63 letters, digits, '.', '_' and '-' (s3://BUCKET)"
             )
         }
         var prefix = String(rest[slash...].dropFirst())
@@ -44,7 +45,7 @@ enum StoreAddress: Equatable {
         }
         let segments = path.split(separator: "/")
         guard !segments.contains(".."), !segments.isEmpty else {
-            throw BlobError(.configuration, "a file store needs a folder of its own, without '..': file:/PATH")
+            throw BlobError(.configuration, "a file store must be a folder other than /, without '..': file:/PATH")
         }
         return .file(path: "/" + segments.joined(separator: "/"))
     }

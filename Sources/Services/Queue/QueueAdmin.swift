@@ -171,7 +171,7 @@ package struct QueueAdmin: Sendable {
     package func stats() async throws -> Stats {
         let answer = try await run(QueueAdminScripts.stats, keys: [queue.streamKey, queue.deadKey], [])
         guard let rows = answer.array, rows.count >= 3, let events = rows[0].int, let dead = rows[1].int else {
-            throw QueueError(.protocolBroken, "\(queue): Redis answered a script in an unknown way")
+            throw QueueError(.protocolBroken, "\(queue): Redis returned an unexpected answer to a script")
         }
         let oldest = rows[2].string.flatMap { Int64($0.prefix { $0 != "-" }) }
         return Stats(

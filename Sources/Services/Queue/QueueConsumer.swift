@@ -295,6 +295,6 @@ package final class QueueConsumer: Sendable {
     }
 
     private func unexpected() -> QueueError {
-        QueueError(.protocolBroken, "\(queue): Redis at \(redis.address) answered a script in an unknown way")
+        QueueError(.protocolBroken, "\(queue): Redis at \(redis.address) returned an unexpected answer to a script")
     }
 }

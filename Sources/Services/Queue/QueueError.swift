@@ -43,7 +43,7 @@ extension QueueName {
         if error.code == .wrongType || error.message.contains("WRONGTYPE") {
             return QueueError(
                 .wrongType,
-                "\(self): the Redis key \(streamKey), or one beside it, holds no queue but another kind of value",
+                "\(self): the Redis key \(streamKey), or one beside it, holds a value that is not a queue",
                 underlying: error)
         }
         let words = error.message.lowercased()

@@ -9,7 +9,7 @@ package struct QueueName: Sendable, Hashable, CustomStringConvertible {
         guard QueueName.isName(text) else {
             throw QueueError(
                 .invalidName,
-                "a queue's name is made of at most 100 letters, digits, '.', '_' and '-', a letter or digit first")
+                "a queue's name must have 1 to 100 letters, digits, '.', '_' and '-', and begin with a letter or digit")
         }
         self.text = String(text)
     }
@@ -70,7 +70,7 @@ struct QueueGroup: Sendable, Hashable {
         guard QueueName.isName(name) else {
             throw QueueError(
                 .invalidName,
-                "a group's name is made of at most 100 letters, digits, '.', '_' and '-', a letter or digit first")
+                "a group's name must have 1 to 100 letters, digits, '.', '_' and '-', and begin with a letter or digit")
         }
         self.queue = queue
         self.name = name

@@ -81,7 +81,7 @@ extension RedisError {
         switch code {
         case .outOfMemory:
             "Redis at \(address) is out of memory (raise its maxmemory, or see what fills it: ev-queue stats); it"
-        case .readOnly: "Redis at \(address) takes no writes (give the address of the primary server); it"
+        case .readOnly: "Redis at \(address) accepts no writes (give the address of the primary server); it"
         default: "Redis at \(address)"
         }
     }

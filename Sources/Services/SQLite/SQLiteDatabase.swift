@@ -16,7 +16,7 @@ package final class SQLiteDatabase {
         case createPrivate
     }
 
-    /// When a transaction takes the lock for writing.
+    /// The moment at which a transaction takes the lock for writing.
     package enum TransactionKind: String, Sendable {
         /// At the first statement that writes.
         case deferred = "DEFERRED"

@@ -58,7 +58,10 @@ package final class Spool: Sendable {
         }
         cursor = try Cursor(path: "\(folder)/cursor", first: segments.first?.number ?? 1)
         if cursor.isLost {
-            notify(.damaged("\(folder)/cursor is no cursor: everything in the spool is delivered from the oldest on"))
+            notify(
+                .damaged(
+                    "\(folder)/cursor is not a cursor file: all lines in the spool are delivered again, the oldest first"
+                ))
         }
         state = Monitor(State(segments: Spool.fit(cursor, to: segments, notify)))
         let waiting = waitingBytes
@@ -73,7 +76,8 @@ package final class Spool: Sendable {
             let owner = String(decoding: text.prefix(max(0, count)), as: UTF8.self).filter(\.isNumber)
             throw SpoolError(
                 .locked,
-                "the spool \(folder) is in use by process \(owner.isEmpty ? "?" : owner): each needs one of its own")
+                "the spool \(folder) is in use by process \(owner.isEmpty ? "?" : owner): give each ev-route a spool of its own"
+            )
         }
         let owner = "\(getpid())\n"
         if ftruncate(file.descriptor, 0) == 0 { _ = pwrite(file.descriptor, owner, owner.utf8.count, 0) }

@@ -80,7 +80,7 @@ package final class SpoolReader {
                 bytes: UnsafeRawBufferPointer(rebasing: buffer[from..<upTo]), ends: rest, offset: offset, file: lines))
     }
 
-    /// Passes the next `count` bytes.
+    /// Skips the next `count` bytes.
     package func skip(_ count: Int) { spool.cursor.offset.pointee += Int64(count) }
 
     /// Moves up to `count` bytes of a stretch into a pipe, without waiting, and passes them in the same step: however

@@ -69,7 +69,7 @@ package struct QueueOptions: ParsableArguments, Sendable {
 
     @Option(
         help: ArgumentHelp(
-            "A worker that is silent for this long is taken to be dead, and others claim its events; from 500ms to 1d.",
+            "The time after which a silent worker counts as dead, so that others claim its events; from 500ms to 1d.",
             valueName: "duration"))
     package var lease: Span = Span(.seconds(30))
 

@@ -69,7 +69,7 @@ struct SchemaBuilder {
             isMethod
             ? SchemaBuilder.note(name, number, &methods, &methodsByName)
             : SchemaBuilder.note(name, number, &constructors, &constructorsByName)
-        guard isNew else { throw TLError(.invalidSchema, "\(String(decoding: name, as: UTF8.self)) is there twice") }
+        guard isNew else { throw TLError(.invalidSchema, "\(String(decoding: name, as: UTF8.self)) is declared twice") }
         if !isMethod && result.wire == .boxed {
             constructorsByType[Int(result.argument)].append(number)
         }
@@ -104,7 +104,8 @@ struct SchemaBuilder {
         let numbers = isMethod ? methodsByName : constructorsByName
         guard let known = (isMethod ? methods : constructors).find(name), combinators[Int(numbers[known])].id == id
         else {
-            throw TLError(.invalidSchema, "\(String(decoding: name, as: UTF8.self)) has the id of another")
+            throw TLError(
+                .invalidSchema, "\(String(decoding: name, as: UTF8.self)) has the same id as another constructor")
         }
         fields.removeSubrange(firstField...)
     }

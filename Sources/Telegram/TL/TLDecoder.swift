@@ -50,7 +50,7 @@ extension TLError {
             case .unexpectedConstructor(let id):
                 (.unexpectedConstructor, "a constructor of another type (\(TLSchema.hexadecimal(id)))")
             case .truncated: (.truncated, "the bytes end too early")
-            case .oversized: (.oversized, "more is announced than the bytes can hold, or JSON should be made of")
+            case .oversized: (.oversized, "a length exceeds the remaining bytes, or the value is too large for JSON")
             case .tooDeep: (.tooDeep, "nested deeper than \(TLDecoder.maxDepth)")
             case .trailingBytes: (.trailingBytes, "more bytes than the value has")
             }

@@ -79,7 +79,7 @@ package struct TLReader: Sendable {
     package mutating func count(elementBytes: Int = 4) throws(TLError) -> Int {
         let count = Int(try word())
         guard count <= (content.endIndex - at) / elementBytes else {
-            throw TLError(.oversized, "more is announced than the bytes can hold", offset: offset - 4)
+            throw TLError(.oversized, "a length exceeds the remaining bytes", offset: offset - 4)
         }
         return count
     }

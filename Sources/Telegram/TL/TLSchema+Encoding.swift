@@ -14,7 +14,7 @@ extension TLSchema {
     /// - Throws: `TLError` with the path of the fault.
     package func request(_ method: String, _ arguments: JSON) throws(TLError) -> TLRequest {
         guard let number = methods.find(method) else {
-            throw TLError(.unknownName, "\(layerName) has no method of the name \(TLSchema.quoted(method))")
+            throw TLError(.unknownName, "\(layerName) has no method named \(TLSchema.quoted(method))")
         }
         guard case .object(let object) = arguments else {
             throw TLError(.wrongValue, "expected an object, not \(arguments.kind)", path: "$")
@@ -134,7 +134,7 @@ private struct Encoding {
         } else if wire == .anything, let number = schema.methods.find(name) {
             try self.object(object, Int(schema.methodsByName[number]))
         } else {
-            throw error(.unknownName, "\(schema.layerName) has nothing of the name \(TLSchema.quoted(name))", at: "_")
+            throw error(.unknownName, "\(schema.layerName) has no constructor named \(TLSchema.quoted(name))", at: "_")
         }
     }
 
@@ -142,7 +142,7 @@ private struct Encoding {
         guard case .object(let object) = json else { throw wrong(json, "an object (a method)") }
         guard let name = object["_"]?.string else { throw error(.missingField, "is missing: which method?", at: "_") }
         guard let number = schema.methods.find(name) else {
-            throw error(.unknownName, "\(schema.layerName) has no method of the name \(TLSchema.quoted(name))", at: "_")
+            throw error(.unknownName, "\(schema.layerName) has no method named \(TLSchema.quoted(name))", at: "_")
         }
         return try self.object(object, Int(schema.methodsByName[number]))
     }
@@ -202,7 +202,7 @@ private struct Encoding {
             }
         }
         guard bits & refused == 0 else {
-            throw error(.wrongValue, "one flag stands for several fields, of which some are there and one is false")
+            throw error(.wrongValue, "fields that share a flag must be given together, and one of these is false")
         }
         return bits
     }
@@ -223,7 +223,8 @@ private struct Encoding {
         let partners = range.filter { schema.fields[$0].flag == field.flag && field.flag != Field.always }
             .map { schema.name(of: schema.fields[$0]) }.filter { $0 != name }
         let type = schema.text(of: field.shape)
-        return "is missing (\(type))\(partners.isEmpty ? "" : ", but comes with \(partners.joined(separator: ", "))")"
+        return
+            "is missing (\(type))\(partners.isEmpty ? "" : ": it is required together with \(partners.joined(separator: ", "))")"
     }
 
     // MARK: Single values

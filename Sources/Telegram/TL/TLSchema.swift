@@ -28,7 +28,9 @@ package final class TLSchema: Sendable {
     package convenience init(layer: Int = TLSchema.layers[0]) throws(TLError) {
         guard let text = TLSchema.builtIn(layer) else {
             let known = TLSchema.layers.map { "\($0)" }.joined(separator: ", ")
-            throw TLError(.unknownLayer, "there is no layer \(layer) here, only \(known); others from a file")
+            throw TLError(
+                .unknownLayer,
+                "layer \(layer) is not included, only \(known): give the schema of another layer with --schema")
         }
         try self.init(text: text)
     }

@@ -63,7 +63,7 @@ struct MediaDelivery: Sendable {
             case .failed(.noCopy(let reason)): return .noCopy(reason)
             }
         }
-        throw TelegramError(.server, "Telegram refuses the uploaded file again and again")
+        throw TelegramError(.server, "Telegram has refused the uploaded file repeatedly")
     }
 
     /// - Returns: nil when Telegram no longer accepts the file_id.

@@ -81,11 +81,11 @@ struct FileStore: BlobStore {
         try ObjectKey.check(key)
         let segments = key.utf8.split(separator: UInt8(ascii: "/"))
         guard segments.first?.elementsEqual(ownFolder.utf8) != true else {
-            throw BlobError(.invalid, "keys under '\(ownFolder)/' are the store's own")
+            throw BlobError(.invalid, "keys under '\(ownFolder)/' are reserved for the store")
         }
         // The sidecar's name is five bytes longer, and file systems take 255.
         guard segments.allSatisfy({ $0.count <= 250 }) else {
-            throw BlobError(.invalid, "a file store takes at most 250 bytes between two '/' of a key")
+            throw BlobError(.invalid, "a file store accepts at most 250 bytes between two '/' of a key")
         }
     }
 }
@@ -163,11 +163,11 @@ extension BlobError {
     }
 
     static func damaged(_ key: String, in store: String) -> BlobError {
-        BlobError(.corrupt, "'\(key)' in \(store) is damaged: its SHA-256 is another")
+        BlobError(.corrupt, "'\(key)' in \(store) is damaged: its SHA-256 does not match")
     }
 
     static func changed(_ source: LocalFile) -> BlobError {
-        BlobError(.corrupt, "\(source.path) is not the file that its SHA-256 was made of; nothing was stored")
+        BlobError(.corrupt, "\(source.path) changed after its SHA-256 was computed; nothing was stored")
     }
 }
 

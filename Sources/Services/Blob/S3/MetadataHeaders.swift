@@ -33,7 +33,7 @@ enum MetadataHeaders {
             }
         }
         guard total <= maxTotalBytes else {
-            throw BlobError(.tooLarge, "the metadata is \(total) bytes; S3 takes \(maxTotalBytes)")
+            throw BlobError(.tooLarge, "the metadata has \(total) bytes; S3 accepts at most \(maxTotalBytes)")
         }
         return headers
     }
@@ -70,7 +70,8 @@ enum MetadataHeaders {
             !name.contains("--")
         else {
             throw BlobError(
-                .invalid, "a metadata name is 1 to 64 lower-case letters, digits and single '-' between them")
+                .invalid,
+                "a metadata name must have 1 to 64 lower-case letters and digits, with single '-' between them")
         }
     }
 
@@ -78,7 +79,7 @@ enum MetadataHeaders {
         let halves = type.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
         guard halves.count == 2, halves.allSatisfy({ !$0.isEmpty }), type.utf8.count <= maxValueBytes,
             type.utf8.allSatisfy({ (0x20...0x7E).contains($0) })
-        else { throw BlobError(.invalid, "a content type is TYPE/SUBTYPE, such as video/mp4") }
+        else { throw BlobError(.invalid, "a content type must be TYPE/SUBTYPE, such as video/mp4") }
     }
 
     /// Percent-encodes the characters that are not plain in a header. `=?` is encoded too: it would begin an RFC 2047

@@ -23,7 +23,7 @@ struct MultipartUpload: Sendable {
         call.query = [("uploads", "")]
         call.headers = upload.headers
         guard let id = try await store.client.send(call).xml.text("UploadId"), !id.isEmpty else {
-            throw BlobError(.protocolError, "\(store.name) began an upload in parts without naming it")
+            throw BlobError(.protocolError, "\(store.name) started a multipart upload without an upload id")
         }
         let multipart = MultipartUpload(
             store: store, upload: upload, plan: plan, id: id, progress: PartsProgress(upload.onProgress))
@@ -72,7 +72,7 @@ struct MultipartUpload: Sendable {
         do throws(BlobError) {
             let answer = try await store.client.send(call)
             guard let etag = answer.response.headers["ETag"] else {
-                throw BlobError(.protocolError, "\(store.name) took part \(number) without naming it")
+                throw BlobError(.protocolError, "\(store.name) accepted part \(number) without an ETag")
             }
             return StoredPart(number: number, etag: etag)
         } catch {
@@ -190,7 +190,7 @@ struct PartPlan: Equatable {
         self.sizeBytes = sizeBytes
         partBytes = max(wantedBytes, (least + mebibyte - 1) / mebibyte * mebibyte)
         guard partBytes <= S3Configuration.maxPartBytes else {
-            throw BlobError(.tooLarge, "a file of \(sizeBytes) bytes is more than S3 takes")
+            throw BlobError(.tooLarge, "a file of \(sizeBytes) bytes is larger than S3 accepts")
         }
     }
 

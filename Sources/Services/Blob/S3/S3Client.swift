@@ -140,7 +140,7 @@ final class S3Client: Sendable {
         } catch let error as BlobError {
             throw error
         } catch {
-            throw BlobError(.protocolError, "unable to speak to the store")
+            throw BlobError(.protocolError, "unable to communicate with the store")
         }
     }
 

@@ -58,7 +58,7 @@ struct S3Configuration: Sendable {
             throw BlobError(.configuration, "the size from which files are sent in parts must be at least 5 MiB")
         }
         guard options.signsPayload || endpoint.isEncrypted else {
-            throw BlobError(.configuration, "only an https endpoint may be sent bodies that are not signed")
+            throw BlobError(.configuration, "bodies may be left out of the signature only if the endpoint is https")
         }
     }
 
@@ -150,10 +150,10 @@ struct S3Credentials: Sendable {
             !accessKey.isEmpty, !secretKey.isEmpty
         else {
             let place = file.map { "in \($0)" } ?? "in the environment"
-            throw BlobError(.configuration, "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not both set \(place)")
+            throw BlobError(.configuration, "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must both be set \(place)")
         }
         guard (accessKey + secretKey).unicodeScalars.allSatisfy({ (0x21...0x7E).contains($0.value) }) else {
-            throw BlobError(.configuration, "the S3 keys hold characters that no key has")
+            throw BlobError(.configuration, "the S3 keys contain characters that are not allowed in keys")
         }
         self.accessKey = accessKey
         self.secretKey = secretKey
@@ -172,7 +172,7 @@ struct S3Credentials: Sendable {
         } catch {
             throw BlobError(.configuration, error.message)
         }
-        guard file.sizeBytes <= 64 << 10 else { throw BlobError(.configuration, "\(path) is no credentials file") }
+        guard file.sizeBytes <= 64 << 10 else { throw BlobError(.configuration, "\(path) is not a credentials file") }
         var bytes: [UInt8] = []
         try file.read(from: 0, count: file.sizeBytes, cancellation: Cancellation()) { bytes += $0 }
         var values: [String: String] = [:]

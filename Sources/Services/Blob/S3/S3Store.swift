@@ -55,7 +55,7 @@ struct S3Store: BlobStore {
         _ key: String, expires: Duration, contentType: String?, fileName: String?
     ) throws(BlobError) -> String? {
         guard (1...SigV4.maxPresignSeconds).contains(expires.components.seconds) else {
-            throw BlobError(.invalid, "a presigned URL lives between one second and seven days")
+            throw BlobError(.invalid, "a presigned URL must be valid for one second to seven days")
         }
         var query: [(name: String, value: String)] = []
         if let contentType {
@@ -83,7 +83,7 @@ struct S3Store: BlobStore {
 
     private func info(_ key: String, _ head: HTTPHead) throws(BlobError) -> BlobInfo {
         guard let size = head.contentLength else {
-            throw BlobError(.protocolError, "\(name) does not say how large '\(key)' is")
+            throw BlobError(.protocolError, "\(name) did not report the size of '\(key)'")
         }
         return BlobInfo(
             key: key, sizeBytes: size, metadata: MetadataHeaders.metadata(in: head.headers.fields),
@@ -105,7 +105,7 @@ extension S3Store {
         _ = try fullKey(key)
         _ = try MetadataHeaders.headers(for: metadata)
         guard sha256.map(SHA256.isHexDigest) ?? true else {
-            throw BlobError(.invalid, "a SHA-256 is 64 digits of lower-case hex")
+            throw BlobError(.invalid, "a SHA-256 must have 64 digits of lower-case hex")
         }
         if ifAbsent, !client.isConditional || source.sizeBytes >= S3Store.worthAskingBytes,
             let info = try await head(key)
@@ -161,7 +161,7 @@ extension S3Store {
             }
             try await client.backOff(after: round)
         }
-        throw BlobError(.busy, "another upload of '\(upload.key)' to \(name) does not end", isTemporary: true)
+        throw BlobError(.busy, "another upload of '\(upload.key)' to \(name) is still running", isTemporary: true)
     }
 
     private func creatingBucket(

@@ -99,17 +99,18 @@ enum S3Verdict {
         case (401, _), (403, _):
             return BlobError(.refused, "\(server) refused access to the bucket '\(bucket)' (\(tag))")
         case (_, "BadDigest"), (_, "XAmzContentSHA256Mismatch"):
-            return BlobError(.corrupt, "\(server) received other bytes than were to be sent (\(tag))")
+            return BlobError(.corrupt, "\(server) received damaged data (\(tag))")
         case (300..<400, _):
             return BlobError(
                 .configuration,
-                "\(server) sends the bucket '\(bucket)' elsewhere: its endpoint or region is another (\(tag))")
+                "\(server) redirects requests for the bucket '\(bucket)': its endpoint or region is a different one (\(tag))"
+            )
         case (_, "AuthorizationHeaderMalformed"):
-            return BlobError(.configuration, "\(server) expects another region (\(tag))")
+            return BlobError(.configuration, "\(server) expects another region: correct AWS_REGION (\(tag))")
         case (413, _), (_, "EntityTooLarge"):
-            return BlobError(.tooLarge, "\(server) does not take an object so large (\(tag))")
+            return BlobError(.tooLarge, "\(server) does not accept an object of this size (\(tag))")
         case (_, "SlowDown"), (429, _):
-            return BlobError(.busy, "\(server) asks for fewer requests (\(tag))", isTemporary: true)
+            return BlobError(.busy, "\(server) limits the rate of requests (\(tag))", isTemporary: true)
         case (500..., _), (408, _), (_, "RequestTimeout"):
             return BlobError(.storeFailed, "\(server) failed (\(tag))", isTemporary: status != 501)
         default:
@@ -125,7 +126,7 @@ extension BlobError {
 
     /// A server whose refusal does not have S3's form is not S3.
     static func noS3Server(at server: String) -> BlobError {
-        BlobError(.configuration, "what answers at \(server) is no S3 server: the endpoint is wrong")
+        BlobError(.configuration, "the server at \(server) is not an S3 server: correct the endpoint")
     }
 
     /// Explains a request without an answer.

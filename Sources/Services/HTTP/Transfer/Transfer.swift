@@ -68,8 +68,8 @@ final class Transfer: @unchecked Sendable {
         guard clock.isDue else { return nil }
         switch clock.check(activity: activity) {
         case .goOn: return nil
-        case .stalled: return HTTPError(.timedOut, "\(peer) went silent for \(request.stallTimeout)")
-        case .tooSlow: return HTTPError(.timedOut, "\(peer) sends hardly anything")
+        case .stalled: return HTTPError(.timedOut, "\(peer) sent nothing for \(request.stallTimeout)")
+        case .tooSlow: return HTTPError(.timedOut, "\(peer) sends data too slowly")
         case .overdue: return HTTPError(.timedOut, "\(peer) did not finish within \(request.deadline ?? .zero)")
         }
     }
@@ -152,7 +152,7 @@ extension Transfer {
         if error is BodyTooLong {
             failure = HTTPError(.tooLarge, "\(peer) sent more than \(request.maxBodyBytes) bytes")
         } else {
-            failure = HTTPError(.sink, "the answer of \(peer) could not be taken", underlying: error)
+            failure = HTTPError(.sink, "the answer of \(peer) could not be stored", underlying: error)
         }
     }
 
@@ -361,7 +361,7 @@ extension Transfer {
         case CURLE_UNSUPPORTED_PROTOCOL where !isRedirected:
             HTTPError(.protocolError, "\(peer) does not speak HTTP")
         case CURLE_URL_MALFORMAT, CURLE_UNSUPPORTED_PROTOCOL:
-            HTTPError(.invalidURL, "\(peer) redirected to what is no http or https URL")
+            HTTPError(.invalidURL, "\(peer) redirected to a URL that is neither http nor https")
         case CURLE_TOO_MANY_REDIRECTS:
             HTTPError(.redirectLoop, "\(peer) redirected more than \(request.maxRedirects) times")
         case CURLE_PARTIAL_FILE, CURLE_GOT_NOTHING, CURLE_RECV_ERROR, CURLE_SEND_ERROR:
@@ -391,7 +391,7 @@ extension Transfer {
         switch verdict {
         case 10: return "its certificate has expired"
         case 18, 19: return "its certificate is self-signed"
-        case 20, 21: return "its certificate was signed by nobody who is trusted here"
+        case 20, 21: return "its certificate is not signed by a trusted authority"
         default: return String(cString: curl_easy_strerror(code))
         }
     }

@@ -57,7 +57,8 @@ final class Lane: Sendable {
             defer { state.queue = [] }
             return state.queue
         }
-        let error = RedisError(.unreachable, "the system has no descriptor left for a connection to Redis")
+        let error = RedisError(
+            .unreachable, "no file descriptor is left for a connection to Redis: raise the limit (ulimit -n)")
         for exchange in queue { exchange.finish(.failure(error)) }
     }
 

@@ -51,7 +51,7 @@ package struct Interest: Sendable {
             return .own(Ownership(lease: lease))
         case (1, .bytes(let result)): return .result(result)
         case (2, let rest?): return .wait(.milliseconds(rest.int ?? 0))
-        default: throw RedisError(.protocolError, "Redis at \(redis.address) answered a script in an unknown form")
+        default: throw RedisError(.protocolError, "Redis at \(redis.address) returned an unexpected answer to a script")
         }
     }
 

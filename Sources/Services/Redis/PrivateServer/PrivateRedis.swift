@@ -13,7 +13,7 @@ package enum PrivateRedis {
     ) async throws(RedisError) -> RedisAddress {
         if let environment, !environment.isEmpty { return try RedisAddress(parsing: environment) }
         let server = try PrivateServer(stateDirectory: stateDirectory)
-        return try await onOwnThread { () throws(RedisError) in try server.running(until: startDeadline) }
+        return try await BlockingThread.once { () throws(RedisError) in try server.running(until: startDeadline) }
     }
 
     /// Opens a connection to the server of `address`. A private server that dies is started again.
@@ -33,14 +33,4 @@ package enum PrivateRedis {
     }
 
     private static var startDeadline: Deadline { .after(.seconds(20)) }
-}
-
-/// Runs blocking work on a thread of its own, away from the cooperative pool, and returns its answer.
-private func onOwnThread<Answer: Sendable>(
-    _ work: @escaping @Sendable () throws(RedisError) -> Answer
-) async throws(RedisError) -> Answer {
-    let result: Result<Answer, RedisError> = await withCheckedContinuation { continuation in
-        BlockingThread.start { continuation.resume(returning: Result(catching: work)) }
-    }
-    return try result.get()
 }

@@ -61,7 +61,7 @@ struct PrivateServer: Sendable {
             guard failure == EWOULDBLOCK else {
                 throw RedisError(.configuration, "unable to lock \(path.singleLine): \(systemReason(failure))")
             }
-            throw RedisError(.timedOut, "another process holds \(path.singleLine) for too long")
+            throw RedisError(.timedOut, "another process holds \(path.singleLine) for too long: try again")
         }
         return descriptor
     }
@@ -78,13 +78,13 @@ struct PrivateServer: Sendable {
             chmod(folder, 0o700) == 0
         else {
             throw RedisError(
-                .configuration, "the folder \(folder.singleLine) belongs to somebody else, or is no folder")
+                .configuration, "the folder \(folder.singleLine) belongs to another user, or is not a folder")
         }
     }
 
     private func start(until deadline: Deadline) throws(RedisError) {
         if let stray {
-            throw failed("process \(stray) serves this folder, but its socket is gone: end it first")
+            throw failed("process \(stray) serves this folder, but its socket is missing: stop that process first")
         }
         let log = open("\(folder)/redis.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
         guard log >= 0 else { throw failed("unable to write \(folder)/redis.log: \(systemReason(errno))") }

@@ -41,18 +41,19 @@ package struct RateLimit: Sendable, Equatable {
 
     private var problem: String? {
         if !name.allSatisfy(Self.isAllowedInName) || !(1...200).contains(name.utf8.count) {
-            return "a rate limit's name has 1 to 200 of A-Z a-z 0-9 . _ * # + -"
+            return "a rate limit's name must have 1 to 200 of the characters A-Z a-z 0-9 . _ * # + -"
         }
-        if !(1...1_000_000_000).contains(limit) { return "a rate limit is from 1 to 1000000000" }
+        if !(1...1_000_000_000).contains(limit) { return "a rate limit must be from 1 to 1000000000" }
         if window < .milliseconds(1) || window > .seconds(366 * 86400) {
-            return "a rate limit's window is from 1 ms to 366 days"
+            return "a rate limit's window must be from 1 ms to 366 days"
         }
-        if !(1...1_000_000_000).contains(burst) { return "a burst is from 1 to 1000000000" }
+        if !(1...1_000_000_000).contains(burst) { return "a burst must be from 1 to 1000000000" }
         if algorithm == .sliding && limit > 100_000 {
-            return "a sliding window keeps every event's time: its limit is 100000 at most; use a fixed window"
+            return
+                "a sliding window stores the time of every event, so its limit must be at most 100000: use a fixed window"
         }
         if algorithm == .tokenBucket && Double(limit) > 100 * Double(windowMilliseconds) {
-            return "a token bucket fills with 100000 a second at most; use a fixed window"
+            return "a token bucket must gain at most 100000 tokens a second: use a fixed window"
         }
         return nil
     }

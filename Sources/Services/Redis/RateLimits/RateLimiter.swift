@@ -61,7 +61,7 @@ package struct RateLimiter: Sendable {
     private func decisions(of reply: RedisValue, count: Int) throws(RedisError) -> [RateDecision] {
         let numbers = try redis.checked(reply).array?.compactMap(\.int) ?? []
         guard numbers.count == count else {
-            throw RedisError(.protocolError, "Redis at \(redis.address) answered a script in an unknown form")
+            throw RedisError(.protocolError, "Redis at \(redis.address) returned an unexpected answer to a script")
         }
         return numbers.map { RateDecision(packed: $0) }
     }

@@ -98,7 +98,7 @@ package final class QueueSource: Sendable {
 
     private func logLostLease(of entry: QueueEntry) {
         runtime.log.warning(
-            "lost the lease of an event, so its results are dropped: another worker has it, or it is done",
+            "lost the lease of an event, so its results are dropped: another worker has taken or finished the event",
             metadata: [
                 "queue": "\(consumer.queue.text)", "entry": "\(entry.id)", "attempt": .stringConvertible(entry.attempt),
             ])
@@ -166,6 +166,6 @@ package final class QueueSource: Sendable {
     static func exhaustedReason(_ entry: QueueEntry) -> DeadLetterReason {
         DeadLetterReason(
             code: "worker_died",
-            text: "the last of \(entry.attempt - 1) attempts ended with the death of its worker")
+            text: "the worker died during the last of \(entry.attempt - 1) attempts")
     }
 }

@@ -212,9 +212,10 @@ struct WorkLoop: Sendable {
         }
     }
 
-    /// Publishes that an event from a pipe is given up: no other worker receives it when this process ends before it is done.
+    /// Reports that an event from a pipe is given up. No other worker will receive it, because this process ends.
     private func publishGivenUp(_ item: WorkList.Item) async throws {
-        try await sink.write(givingUp(item.event, "It was stopped before it was done: try again."))
+        try await sink.write(
+            givingUp(item.event, "The bot was stopped before this request was finished. Please try again."))
     }
 
     private func fail(

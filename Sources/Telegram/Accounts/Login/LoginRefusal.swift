@@ -23,7 +23,7 @@ enum LoginRefusal {
         "USER_DEACTIVATED_BAN": "Telegram has banned this account",
         "ACCESS_TOKEN_INVALID": "the bot token is not valid: copy it again from @BotFather",
         "ACCESS_TOKEN_EXPIRED": "the bot token was replaced: copy the new one from @BotFather",
-        "SESSION_PASSWORD_NEEDED": "the account has two-step verification: its password is needed",
+        "SESSION_PASSWORD_NEEDED": "the account has a two-factor password, which is needed",
         "UPDATE_APP_TO_LOGIN":
             "Telegram does not let this application log in: get an api_id of your own at https://my.telegram.org",
     ]

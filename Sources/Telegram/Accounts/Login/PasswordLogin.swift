@@ -3,10 +3,10 @@ import System
 import MTProto
 
 extension Login {
-    /// Returns the hint for the password of two-step verification; nil if there is none.
+    /// Returns the hint for the two-factor password; nil if there is none.
     package func passwordHint() async throws -> String? { try await ask("account.getPassword", [:])["hint"]?.string }
 
-    /// Proves knowledge of the password of two-step verification (SRP). The password itself is not sent.
+    /// Proves knowledge of the two-factor password (SRP). The password itself is not sent.
     ///
     /// - Throws: `MTProtoError`, `protocolBroken`, if Telegram's parameters are not safe.
     package func checkPassword(_ password: String) async throws -> Step {

@@ -152,7 +152,3 @@ package final class RemoteAccount: Account {
         }
     }
 }
-
-extension Duration {
-    var seconds: Double { Double(components.seconds) + Double(components.attoseconds) / 1e18 }
-}

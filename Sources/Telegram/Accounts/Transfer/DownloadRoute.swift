@@ -1,10 +1,11 @@
 import JSON
+import System
 import TL
 
 /// Knows where the pieces of a file are requested. That can change during a download: Telegram redirects to another
 /// data centre or to its CDN, or demands a new file reference.
 actor DownloadRoute {
-    /// How a piece is requested at this moment.
+    /// The way to request a piece at this moment.
     struct Step: Sendable {
         /// Counts the changes of the route. A request that failed by an older step only needs to be repeated by the
         /// current one.
@@ -20,8 +21,8 @@ actor DownloadRoute {
     private let call: PieceCall
     private var file: RemoteFile
     private(set) var step: Step
-    private var isRefreshing = false
-    private var waiting: [CheckedContinuation<Void, Never>] = []
+    /// The request for a new file reference in flight, for which other callers wait.
+    private var refreshing: Promise<Void>?
 
     /// - Throws: `TLError`, if the location is not an `InputFileLocation`.
     init(_ file: RemoteFile, _ host: any TransferHost, _ call: PieceCall) throws {
@@ -66,15 +67,12 @@ actor DownloadRoute {
     /// - Throws: `AccountError`, `referenceLost`.
     func refresh(after number: Int) async throws {
         guard number == step.number else { return }
-        guard !isRefreshing else {
-            await withCheckedContinuation { waiting.append($0) }
-            return
-        }
-        isRefreshing = true
+        if let refreshing { return try await refreshing.value() }
+        let refreshed = Promise<Void>()
+        refreshing = refreshed
         defer {
-            isRefreshing = false
-            for waiter in waiting { waiter.resume() }
-            waiting = []
+            refreshing = nil
+            refreshed.fulfil(.success(()))
         }
         let host = host
         guard let fresh = try await file.refreshed({ try await host.call($0, $1, CallOptions()) }) else {

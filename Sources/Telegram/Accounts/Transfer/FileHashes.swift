@@ -1,5 +1,6 @@
 import Crypto
 import MTProto
+import System
 import TL
 
 /// The SHA-256 hashes of a file's ranges, requested from Telegram when they are needed. They check pieces that come
@@ -19,8 +20,8 @@ actor FileHashes {
 
     private var ranges: [Int64: Range] = [:]
     private let ask: @Sendable (_ offset: Int64) async throws -> [UInt8]
-    private var isAsking = false
-    private var waiting: [CheckedContinuation<Void, Never>] = []
+    /// The request in flight, for which other callers wait.
+    private var asking: Promise<Void>?
 
     /// - Parameter ask: requests the hashes from an offset on; returns TL bytes of `Vector<FileHash>`.
     init(known: [Range], _ ask: @escaping @Sendable (_ offset: Int64) async throws -> [UInt8]) {
@@ -34,21 +35,21 @@ actor FileHashes {
     func covering(_ offset: Int64, count: Int) async throws -> [Range] {
         while true {
             if let known = known(offset, count) { return known }
-            if isAsking {
-                // One answer holds the hashes of many pieces.
-                await withCheckedContinuation { waiting.append($0) }
+            guard let asking else {
+                try await learn(offset, count)
                 continue
             }
-            try await learn(offset, count)
+            // One answer holds the hashes of many pieces.
+            try await asking.value()
         }
     }
 
     private func learn(_ offset: Int64, _ count: Int) async throws {
-        isAsking = true
+        let asked = Promise<Void>()
+        asking = asked
         defer {
-            isAsking = false
-            for waiter in waiting { waiter.resume() }
-            waiting = []
+            asking = nil
+            asked.fulfil(.success(()))
         }
         add(try FileHashes.read(try await ask(offset)))
         guard known(offset, count) != nil else {

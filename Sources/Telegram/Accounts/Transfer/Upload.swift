@@ -71,7 +71,7 @@ struct Upload: Sendable {
         return .object([
             "_": checksum == nil ? "inputFileBig" : "inputFile", "id": .string("\(fileID)"),
             "parts": .integer(Int64(source.partCount)),
-            "name": .string(source.path.split(separator: "/").last.map(String.init) ?? "file"),
+            "name": .string(lastPathComponent(source.path)),
             "md5_checksum": checksum.map { .string($0) },
         ])
     }
