@@ -146,10 +146,7 @@ let package = Package(
         library("Telegram/BotAPI", ["HTTP", "JSON", "Options", "Stage", "System", logging]),
         library(
             "Telegram/AccountAPI",
-            [
-                "Accounts", "BotAPI", "Crypto", "Envelope", "JSON", "MTProto", "Options", "Stage", "System", "TL",
-                "Updates",
-            ]),
+            ["Accounts", "BotAPI", "Crypto", "JSON", "MTProto", "Options", "Stage", "System", "TL", "Updates"]),
 
         library("Media", ["Crypto", "HTTP", "JSON", "Payloads", "Process", "System"]),
 
@@ -188,7 +185,7 @@ let package = Package(
         tests("RedisTests", ["Redis", "TestSupport"]),
         tests("BlobTests", ["Blob", "BotAPI", "Crypto", "HTTP", "JSON", "System", "TestSupport"]),
         tests("BotAPITests", ["BotAPI", "JSON", "System"]),
-        tests("AccountAPITests", ["AccountAPI", "Accounts", "BotAPI", "Envelope", "HTTP", "JSON", "MTProto", "TL"]),
+        tests("AccountAPITests", ["AccountAPI", "Accounts", "BotAPI", "HTTP", "JSON", "MTProto", "TL"]),
         tests(
             "AccountsTests",
             ["Accounts", "Envelope", "JSON", "MTProto", "Redis", "System", "TL", "TestSupport", logging, nioCore],

@@ -1,5 +1,4 @@
 @testable import AccountAPI
-import Envelope
 import BotAPI
 import JSON
 import Testing
@@ -165,11 +164,11 @@ import Testing
         #expect(try FormattedText("*a* <b>", mode: nil).text == "*a* <b>")
     }
 
-    @Test func `An event's random id is the same on each delivery and differs for each step`() {
-        let event = Envelope(type: "commands.telegram.send", payload: [:])
-        let numbers = Correlation.withCurrent(Correlation(event)) {
-            [RandomID.make("text"), RandomID.make("text"), RandomID.make("media")]
-        }
-        #expect(numbers[0] == numbers[1] && numbers[0] != numbers[2] && numbers.allSatisfy { $0 > 0 })
+    @Test func `A message's random id is the same for each attempt and differs for each step and key`() {
+        let numbers = [
+            RandomID.make("a", "text"), RandomID.make("a", "text"), RandomID.make("a", "media"),
+            RandomID.make("b", "text"),
+        ]
+        #expect(numbers[0] == numbers[1] && Set(numbers).count == 3 && numbers.allSatisfy { $0 > 0 })
     }
 }

@@ -1,6 +1,5 @@
 package import Accounts
 import Crypto
-import Envelope
 import Glibc
 package import JSON
 import MTProto
@@ -19,22 +18,22 @@ package struct AccountAPI: MessagingAPI {
     package var speakerID: Int64 { account.userID }
 
     package func call(
-        _ method: String, _ parameters: JSONObject, deadline: Duration
+        _ method: String, _ parameters: JSONObject, messageKey: String?, deadline: Duration
     ) async throws(TelegramError) -> JSON {
         try await TelegramError.translating(method) {
             switch method {
             case "getMe": try await me()
-            case "sendMessage": try await sendMessage(parameters)
+            case "sendMessage": try await sendMessage(parameters, messageKey)
             case "editMessageText": try await editMessage(parameters)
             case "deleteMessage": try await deleteMessage(parameters)
             case "setMessageReaction": try await react(parameters)
-            default: try await sendMedia(method, parameters, nil, deadline: deadline)
+            default: try await sendMedia(method, parameters, messageKey, nil, deadline: deadline)
             }
         }
     }
 
     package func call(
-        _ method: String, _ parameters: JSONObject, upload: MediaUpload,
+        _ method: String, _ parameters: JSONObject, messageKey: String?, upload: MediaUpload,
         onProgress: (@Sendable (_ sentBytes: Int64) -> Void)?
     ) async throws(TelegramError) -> JSON {
         try await TelegramError.translating(method) {
@@ -42,7 +41,7 @@ package struct AccountAPI: MessagingAPI {
             let key = SHA256.hexDigest(Array(upload.key.utf8))
             let file = try await account.upload(absolutePath(upload.path), key: key) { onProgress?($0) }
             let media = OutgoingMedia(uploaded: file, upload, parameters)
-            return try await sendMedia(method, parameters, media, deadline: .seconds(120))
+            return try await sendMedia(method, parameters, messageKey, media, deadline: .seconds(120))
         }
     }
 
@@ -85,9 +84,9 @@ package struct AccountAPI: MessagingAPI {
         ])
     }
 
-    private func sendMessage(_ parameters: JSONObject) async throws -> JSON {
+    private func sendMessage(_ parameters: JSONObject, _ messageKey: String?) async throws -> JSON {
         let text = try FormattedText(parameters["text"]?.string ?? "", mode: parameters["parse_mode"]?.string)
-        var request = newMessage(parameters, step: "text")
+        var request = newMessage(parameters, messageKey, step: "text")
         request["message"] = .string(text.text)
         if !text.entities.isEmpty { request["entities"] = .array(text.entities) }
         if parameters["link_preview_options"]?["is_disabled"] == true { request["no_webpage"] = true }
@@ -152,9 +151,9 @@ package struct AccountAPI: MessagingAPI {
     /// Returns the parameters that every new message has: its chat, the message that it replies to, and its random id.
     ///
     /// - Parameter step: the part of the event that the message is for: one event may lead to a file and a text.
-    private func newMessage(_ parameters: JSONObject, step: String) -> JSONObject {
+    private func newMessage(_ parameters: JSONObject, _ messageKey: String?, step: String) -> JSONObject {
         var request: JSONObject = [
-            "peer": parameters["chat_id"], "random_id": .string("\(RandomID.make(step))"),
+            "peer": parameters["chat_id"], "random_id": .string("\(RandomID.make(messageKey, step))"),
         ]
         if parameters["disable_notification"] == true { request["silent"] = true }
         let (answered, thread) = (parameters["reply_parameters"]?["message_id"], parameters["message_thread_id"])
@@ -200,7 +199,8 @@ package struct AccountAPI: MessagingAPI {
     ///
     /// - Parameter uploaded: an uploaded file; nil for the file_id or URL in the parameters.
     private func sendMedia(
-        _ method: String, _ parameters: JSONObject, _ uploaded: OutgoingMedia?, deadline: Duration
+        _ method: String, _ parameters: JSONObject, _ messageKey: String?, _ uploaded: OutgoingMedia?,
+        deadline: Duration
     ) async throws -> JSON {
         guard let field = OutgoingMedia.fields[method] else {
             throw TelegramError(.badRequest, number: 404, "Telegram: an account cannot call \(method)")
@@ -208,7 +208,7 @@ package struct AccountAPI: MessagingAPI {
         let media = try uploaded ?? OutgoingMedia(field, parameters)
         let caption = try FormattedText(
             parameters["caption"]?.string ?? "", mode: parameters["parse_mode"]?.string)
-        var request = newMessage(parameters, step: "media")
+        var request = newMessage(parameters, messageKey, step: "media")
         request["message"] = .string(caption.text)
         if !caption.entities.isEmpty { request["entities"] = .array(caption.entities) }
         let sent = request
@@ -239,12 +239,10 @@ package struct AccountAPI: MessagingAPI {
 
 /// Makes random ids, by which Telegram recognises two attempts to send the same message.
 enum RandomID {
-    /// Returns the id for a step of the event that is being handled; a random one outside of an event. It is never 0,
-    /// which Telegram refuses.
-    static func make(_ step: String) -> Int64 {
-        guard let correlation = Correlation.current else { return Int64.random(in: 1...Int64.max) }
-        let cause = correlation.causationID ?? correlation.correlationID
-        let digest = Hash.sha256(Array("\(cause) \(step)".utf8)[...])
+    /// Returns the id for a step of sending a message; a random one without a key. It is never 0, which Telegram refuses.
+    static func make(_ messageKey: String?, _ step: String) -> Int64 {
+        guard let messageKey else { return Int64.random(in: 1...Int64.max) }
+        let digest = Hash.sha256(Array("\(messageKey) \(step)".utf8)[...])
         return max(1, digest.prefix(8).reduce(0) { $0 << 8 | Int64($1) } & Int64.max)
     }
 }

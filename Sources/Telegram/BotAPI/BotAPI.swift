@@ -33,7 +33,7 @@ package struct BotAPI: MessagingAPI {
     package var speakerID: Int64 { token.botID }
 
     package func call(
-        _ method: String, _ parameters: JSONObject, deadline: Duration
+        _ method: String, _ parameters: JSONObject, messageKey: String?, deadline: Duration
     ) async throws(TelegramError) -> JSON {
         try await migrations.following(parameters) { parameters throws(TelegramError) in
             var request = request(method)
@@ -46,7 +46,7 @@ package struct BotAPI: MessagingAPI {
     }
 
     package func call(
-        _ method: String, _ parameters: JSONObject, upload: MediaUpload,
+        _ method: String, _ parameters: JSONObject, messageKey: String?, upload: MediaUpload,
         onProgress: (@Sendable (_ sentBytes: Int64) -> Void)?
     ) async throws(TelegramError) -> JSON {
         if isCloud, upload.content.count > BotAPI.cloudUploadLimitBytes {
@@ -118,7 +118,8 @@ extension BotAPI {
             "allowed_updates": .array(allowed.map { .string($0) }),
         ]
         if let offset { parameters["offset"] = .integer(offset) }
-        let result = try await call("getUpdates", parameters, deadline: .seconds(seconds + 15))
+        let result = try await call(
+            "getUpdates", parameters, messageKey: nil, deadline: .seconds(seconds + 15))
         guard let updates = result.array else {
             throw TelegramError(.protocolBroken, "getUpdates returned no list")
         }

@@ -10,13 +10,18 @@ package protocol MessagingAPI: Sendable {
 
     /// Calls a method. A call to a group that has become a supergroup goes to the supergroup.
     ///
-    /// - Parameter deadline: the limit for the whole call; a long poll needs more than its own timeout.
+    /// - Parameters:
+    ///   - messageKey: names the message that the call sends. Telegram recognises a second attempt by an account with
+    ///     the same key, and does not send the message twice; the Bot API has no such key. Nil for other calls.
+    ///   - deadline: the limit for the whole call; a long poll needs more than its own timeout.
     /// - Returns: the answer's `result`.
-    func call(_ method: String, _ parameters: JSONObject, deadline: Duration) async throws(TelegramError) -> JSON
+    func call(
+        _ method: String, _ parameters: JSONObject, messageKey: String?, deadline: Duration
+    ) async throws(TelegramError) -> JSON
 
     /// Calls a method with a file, which is streamed from disk.
     func call(
-        _ method: String, _ parameters: JSONObject, upload: MediaUpload,
+        _ method: String, _ parameters: JSONObject, messageKey: String?, upload: MediaUpload,
         onProgress: (@Sendable (_ sentBytes: Int64) -> Void)?
     ) async throws(TelegramError) -> JSON
 
@@ -25,14 +30,16 @@ package protocol MessagingAPI: Sendable {
 }
 
 extension MessagingAPI {
-    package func call(_ method: String, _ parameters: JSONObject = [:]) async throws(TelegramError) -> JSON {
-        try await call(method, parameters, deadline: .seconds(30))
+    package func call(
+        _ method: String, _ parameters: JSONObject = [:], messageKey: String? = nil
+    ) async throws(TelegramError) -> JSON {
+        try await call(method, parameters, messageKey: messageKey, deadline: .seconds(30))
     }
 
     package func call(
-        _ method: String, _ parameters: JSONObject, upload: MediaUpload
+        _ method: String, _ parameters: JSONObject, messageKey: String? = nil, upload: MediaUpload
     ) async throws(TelegramError) -> JSON {
-        try await call(method, parameters, upload: upload, onProgress: nil)
+        try await call(method, parameters, messageKey: messageKey, upload: upload, onProgress: nil)
     }
 }
 

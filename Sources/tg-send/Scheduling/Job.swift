@@ -50,6 +50,9 @@ struct Job: Sendable {
     /// The job's outcome, once it is known. The stage waits for it.
     let outcome = Promise<Outcome>()
 
+    /// Names the job's message, so that a second attempt, by any process, is recognised as the same message.
+    var messageKey: String { event.id.description }
+
     /// - Throws: `MalformedInput` for an event that can never be sent, and for types that tg-send does not handle.
     init(_ event: Envelope, _ context: WorkContext? = nil) throws(MalformedInput) {
         self.event = event

@@ -24,7 +24,7 @@ struct CommandSender: Sendable {
         let call = BotCall(command, origin: job.origin)
         // A message that is as it should be already needs no change.
         let fine: Set<TelegramError.Code> = command.action == .delete ? [.messageNotFound] : [.notModified]
-        let result = try await accepting(fine) { () throws(TelegramError) in try await make(call) } ?? .null
+        let result = try await accepting(fine) { () throws(TelegramError) in try await make(call, job) } ?? .null
         let file = SharedState.CachedFile(of: result)
         if let file, case .file(let message) = command.body, let key = message.key {
             await shared.cache(file, for: key)
@@ -36,14 +36,16 @@ struct CommandSender: Sendable {
                 messageID: result["message_id"]?.int ?? call.parameters["message_id"]?.int, fileID: file?.fileID))
     }
 
-    private func make(_ call: BotCall) async throws(TelegramError) -> JSON {
-        guard let upload = call.upload else { return try await api.call(call.method, call.parameters) }
+    private func make(_ call: BotCall, _ job: Job) async throws(TelegramError) -> JSON {
+        guard let upload = call.upload else {
+            return try await api.call(call.method, call.parameters, messageKey: job.messageKey)
+        }
         guard let file = OpenFile(path: upload.path) else {
             throw TelegramError(.localIO, "unable to read \(upload.path)")
         }
         let name = FileName.safe(upload.file.fileName ?? lastPathComponent(upload.path)) ?? "file"
         return try await api.call(
-            call.method, call.parameters,
+            call.method, call.parameters, messageKey: job.messageKey,
             upload: MediaUpload(
                 field: upload.field, fileName: name,
                 contentType: upload.file.contentType ?? "application/octet-stream",

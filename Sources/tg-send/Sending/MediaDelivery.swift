@@ -74,7 +74,7 @@ struct MediaDelivery: Sendable {
         var parameters = self.parameters(media, job, method)
         parameters[cached.type] = .string(cached.fileID)
         do {
-            return try await api.call(method, parameters)
+            return try await api.call(method, parameters, messageKey: job.messageKey)
         } catch {
             guard error.code == .fileRefused else { throw error }
         }
@@ -171,7 +171,7 @@ struct MediaDelivery: Sendable {
         let field = MediaDelivery.field(for: type)
         let method = "send\(field.capitalizedFirst)"
         return try await api.call(
-            method, parameters(media, job, method),
+            method, parameters(media, job, method), messageKey: job.messageKey,
             upload: MediaUpload(
                 field: field, fileName: media.metadata.fileName.flatMap { FileName.safe($0) } ?? "file",
                 contentType: type,

@@ -31,16 +31,16 @@ struct PlaceholderReplies: Sendable {
         guard await shared.claimReply(of: request, kind: job.kind) else { return }
         var parameters: JSONObject = ["chat_id": chat, "text": .string(text), "disable_notification": true]
         parameters.addReply(to: job.origin?.messageID, thread: job.origin?.threadID)
-        if let id = try await create(parameters, request) { await shared.setReplyID(id, of: request) }
+        if let id = try await create(parameters, job) { await shared.setReplyID(id, of: request) }
         shared.noteShown(text, for: request)
         if await shared.hasEnded(request, kind: job.kind) { try await remove(job) }
     }
 
-    private func create(_ parameters: JSONObject, _ request: EventID) async throws -> Int64? {
+    private func create(_ parameters: JSONObject, _ job: Job) async throws -> Int64? {
         do {
-            return try await api.call("sendMessage", parameters)["message_id"]?.int
+            return try await api.call("sendMessage", parameters, messageKey: job.messageKey)["message_id"]?.int
         } catch {
-            await shared.forgetReply(of: request)
+            await shared.forgetReply(of: job.event.correlationID)
             throw error
         }
     }
@@ -70,7 +70,7 @@ struct PlaceholderReplies: Sendable {
             "chat_id": chat, "text": .string(html), "parse_mode": "HTML", "link_preview_options": ["is_disabled": true],
         ]
         parameters.addReply(to: job.origin?.messageID, thread: job.origin?.threadID)
-        return result(.reply, try await api.call("sendMessage", parameters), job)
+        return result(.reply, try await api.call("sendMessage", parameters, messageKey: job.messageKey), job)
     }
 
     private func result(_ action: TelegramAction, _ message: JSON, _ job: Job) -> Envelope {
