@@ -147,7 +147,7 @@ def check_page(swift: dict, tools: set[str], shims: set[str], targets: dict) -> 
     for name in sorted(libraries):
         for other in names(targets[name]) & libraries:
             if layers.get(other, 0) < layers.get(name, 0):
-                faults.append(f"{name} depends on {other}, which docs/architecture.md draws above it")
+                faults.append(f"{name} depends on {other}, which docs/architecture.md lists in a higher layer")
     for path in re.findall(r"`((?:[\w-]+/)+[\w.+-]+\.swift)`", page):
         if not (ROOT / "Sources" / path).exists() and not (ROOT / path).exists():
             faults.append(f"docs/architecture.md names {path}, which does not exist: name the file that took its place")
@@ -161,11 +161,11 @@ def check_page(swift: dict, tools: set[str], shims: set[str], targets: dict) -> 
     for name in sorted(libraries):
         if drawn.get(name) != real[name]:
             faults.append(
-                f"docs/architecture.md must draw '{targets[name]['name']}: {' '.join(sorted(real[name]))}': run "
+                f"docs/architecture.md must list '{targets[name]['name']}: {' '.join(sorted(real[name]))}': run "
                 "'scripts/swift.sh package dump-package | scripts/check-modules.py --update'"
             )
     for name in sorted((set(drawn) | set(layers)) - libraries - {"tgpipe"}):
-        faults.append(f"docs/architecture.md draws {name}, which does not exist")
+        faults.append(f"docs/architecture.md lists {name}, which does not exist")
     return faults
 
 
