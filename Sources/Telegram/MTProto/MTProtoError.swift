@@ -13,7 +13,7 @@ package struct MTProtoError: ReportableError, Equatable, CustomStringConvertible
         case disconnected
         /// The server violates the protocol; none of its messages is trusted.
         case protocolBroken = "protocol_broken"
-        /// The server does not know the authorization key, or does not know it any more.
+        /// The server does not know the authorisation key, or does not know it any more.
         case unknownKey = "unknown_key"
         /// There are too many connections; the server demands a wait.
         case transportFlood = "transport_flood"
@@ -28,7 +28,7 @@ package struct MTProtoError: ReportableError, Equatable, CustomStringConvertible
     }
 
     package let code: Code
-    /// One line in the user's words.
+    /// One line that the user understands.
     package let message: String
 
     package init(_ code: Code, _ message: String) {
@@ -37,7 +37,7 @@ package struct MTProtoError: ReportableError, Equatable, CustomStringConvertible
     }
 
     static func broken(_ what: String) -> MTProtoError {
-        MTProtoError(.protocolBroken, "the server breaks the protocol: \(what)")
+        MTProtoError(.protocolBroken, "the server violates the protocol: \(what)")
     }
 
     package var exitStatus: ExitStatus {

@@ -12,7 +12,7 @@ func reading<Value>(
         try reader.end()
         return value
     } catch {
-        throw .broken("\(what) that cannot be read: \(error.message)")
+        throw .broken("it sent \(what) that cannot be read: \(error.message)")
     }
 }
 

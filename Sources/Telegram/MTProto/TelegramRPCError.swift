@@ -1,6 +1,6 @@
 package import System
 
-/// Describes Telegram's refusal of a call. The only place that parses the texts of such errors.
+/// Describes Telegram's refusal of a call. No other code parses the texts of such errors.
 package struct TelegramRPCError: ReportableError, Equatable, CustomStringConvertible {
     /// Telegram's number for the kind of error: 303, 400, 401, 403, 406, 420, 500, …
     package let code: Int
@@ -52,7 +52,8 @@ package struct TelegramRPCError: ReportableError, Equatable, CustomStringConvert
     /// The data centre to call instead, when the error demands that.
     package var dataCenter: Int? { code == 303 && name.hasSuffix("_MIGRATE") ? value : nil }
 
-    /// Whether the same call may succeed later. `RANDOM_ID_DUPLICATE` has a number of such errors, but means that the message exists.
+    /// Whether the same call may succeed later. `RANDOM_ID_DUPLICATE` has the error code of a transient failure, but
+    /// means that the message exists already.
     package var isTemporary: Bool { wait != nil || ((code >= 500 || code < 0) && name != "RANDOM_ID_DUPLICATE") }
 
     package var exitStatus: ExitStatus {

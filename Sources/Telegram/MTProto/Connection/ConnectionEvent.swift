@@ -4,7 +4,7 @@ package enum ConnectionEvent: Sendable {
     case update([UInt8])
     /// Updates may have been lost, at the server or because this side's buffer was full: request the difference.
     case gap
-    /// A permanent authorization key was made, to be stored. Secret.
+    /// A permanent authorisation key was made, to be stored. Secret.
     case key(AuthKey)
     /// The salt, a number that each message must hold, changed; pass it to the next connection with the same key.
     case salt(Int64)

@@ -12,7 +12,7 @@ package struct ConnectionSettings: Sendable {
     package var proxy: Proxy?
     /// The description that precedes a session's first call; nil sends none, which only methods of the protocol itself permit.
     package var client: ClientDescription?
-    /// The authorization key; nil makes a new one.
+    /// The authorisation key; nil makes a new one.
     package var key: AuthKey?
     /// The salt of the last event `salt`; 0 when there was none.
     package var salt: Int64 = 0

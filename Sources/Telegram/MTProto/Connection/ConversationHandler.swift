@@ -27,7 +27,7 @@ final class ConversationHandler: ChannelInboundHandler {
     }
 }
 
-/// Describes failures of sockets in the user's words.
+/// Describes failures of sockets in words that the user understands.
 enum SocketFailure {
     static func unreachable(_ address: ServerAddress, _ error: any Error) -> MTProtoError {
         MTProtoError(.unreachable, "unable to reach \(address): \(reason(error))")

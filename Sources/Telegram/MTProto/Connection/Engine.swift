@@ -1,12 +1,12 @@
-/// The protocol's side of a connection, without its socket: proxy, key exchange and session, one after the other, and the state that
-/// outlives a connection. A state machine from bytes to bytes and events.
+/// Runs the protocol of a connection without its socket: first the proxy, then the key exchange, then the session. It
+/// also keeps the state that outlives a connection. It is a state machine that turns bytes into bytes and events.
 struct Engine {
-    /// A temporary key's life, and the seconds before its end when it is replaced.
+    /// The life of a temporary key, and the time before its end at which it is replaced, both in seconds.
     static let temporarySeconds: Int32 = 86_400
     static let replacedBeforeSeconds = 300.0
-    /// The server may lose a temporary key at any time, but not this many in a row.
+    /// The number of temporary keys in a row that the server may lose before the engine gives up.
     private static let maxLostKeys = 3
-    /// The longest request, in bytes; a part of a file has half a megabyte.
+    /// The longest request, in bytes. A part of a file has half a megabyte.
     private static let maxRequestBytes = 1 << 20
 
     private let settings: ConnectionSettings
@@ -258,7 +258,7 @@ struct Engine {
         return unsent.isEmpty ? packets : unsent + packets
     }
 
-    /// Ends the use of a connection that is gone.
+    /// Discards the state of a connection that has ended.
     mutating func disconnected() { (socks, link, handshake, isReady) = (nil, nil, nil, false) }
 
     /// The next time, by the steady clock, when `tick` has something to do.

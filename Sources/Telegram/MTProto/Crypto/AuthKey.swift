@@ -1,6 +1,6 @@
 import Crypto
 
-/// An authorization key: 2048 bits that the server and this side share. It gives full access to the account.
+/// An authorisation key: 2048 bits that the server and this side share. It gives full access to the account.
 ///
 /// Its description shows only its id.
 package struct AuthKey: Sendable, Equatable, CustomStringConvertible, CustomReflectable {

@@ -15,12 +15,12 @@ package struct DiffieHellman {
     package init(prime bytes: [UInt8], generator: Int32) throws(MTProtoError) {
         prime = BigNumber(bytes)
         self.generator = BigNumber(UInt64(UInt32(bitPattern: generator)))
-        guard prime.bitCount == 2048 else { throw .broken("the prime of its key exchange has not 2048 bits") }
+        guard prime.bitCount == 2048 else { throw .broken("the prime of its key exchange does not have 2048 bits") }
         guard DiffieHellman.suits(generator, prime) else {
             throw .broken("the generator of its key exchange does not suit the prime")
         }
         guard KnownPrimes.contains(bytes) || (prime.isPrime && prime.half.isPrime) else {
-            throw .broken("the number of its key exchange is no safe prime")
+            throw .broken("the prime of its key exchange is not a safe prime")
         }
         KnownPrimes.insert(bytes)
     }

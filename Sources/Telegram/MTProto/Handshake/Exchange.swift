@@ -22,7 +22,7 @@ struct Exchange {
 
     /// Chooses a secret, sets `key`, and returns the message to send.
     mutating func answer(_ nonces: Nonces, _ random: RandomSource) throws(MTProtoError) -> [UInt8] {
-        guard attempts < Handshake.maxAttempts else { throw .broken("no key suits it") }
+        guard attempts < Handshake.maxAttempts else { throw .broken("it rejected too many keys") }
         // The number identifies the key that the server refused; 0 at the first attempt.
         let retryID = key?.auxHash.withUnsafeBytes { $0.loadUnaligned(as: Int64.self) } ?? 0
         attempts += 1

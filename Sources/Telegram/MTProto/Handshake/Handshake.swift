@@ -1,7 +1,8 @@
 import Crypto
 import TL
 
-/// Makes an authorization key with a server: a state machine from unencrypted messages to unencrypted messages.
+/// Creates an authorisation key together with a server. It is a state machine that turns received messages into
+/// messages to send, all of them unencrypted.
 ///
 /// It makes every check that the protocol demands of a client, and ends with `protocolBroken` when one fails.
 /// Source: https://core.telegram.org/mtproto/auth_key
@@ -31,7 +32,7 @@ struct Handshake {
         case over
     }
 
-    /// The most secrets that the server may demand.
+    /// The most secrets to try, because the server may reject a secret (`dh_gen_retry`).
     static let maxAttempts = 5
 
     private let kind: Kind
@@ -52,7 +53,7 @@ struct Handshake {
         newNonce = random.bytes(32)
     }
 
-    /// The first message.
+    /// The first message to send.
     var opening: [UInt8] {
         var writer = TLWriter()
         writer.word(HandshakeID.requestPQ)
@@ -67,19 +68,19 @@ struct Handshake {
         case .pq: return .send(try requestParameters(body))
         case .parameters: return .send(try exchange(body))
         case .conclusion(let exchange): return try conclude(body, exchange)
-        case .over: throw .broken("it goes on after the end of the key exchange")
+        case .over: throw .broken("it sent a message after the end of the key exchange")
         }
     }
 
     private mutating func requestParameters(_ body: ArraySlice<UInt8>) throws(MTProtoError) -> [UInt8] {
         let answer = try reading("an answer to req_pq_multi", body, AnswerPQ.init)
-        guard answer.nonces.client == nonce[...] else { throw .broken("another nonce than was sent") }
+        guard answer.nonces.client == nonce[...] else { throw .broken("it returned a different nonce") }
         serverNonce = Array(answer.nonces.server)
         guard let key = keys.first(where: { answer.fingerprints.contains($0.fingerprint) }) else {
-            throw .broken("it has none of the keys by which Telegram is known")
+            throw .broken("it has none of the RSA keys that this program trusts")
         }
         guard answer.pq.count <= 8, let factors = Factors(of: answer.pq.reduce(0) { $0 << 8 | UInt64($1) }) else {
-            throw .broken("its pq is no product of two primes")
+            throw .broken("its pq is not a product of two primes")
         }
         state = .parameters
         let (p, q) = (bytes(of: factors.smaller), bytes(of: factors.larger))
@@ -112,9 +113,9 @@ struct Handshake {
     private mutating func exchange(_ body: ArraySlice<UInt8>) throws(MTProtoError) -> [UInt8] {
         let answer = try reading("an answer to req_DH_params", body, AnswerParameters.init)
         try check(answer.nonces)
-        guard let encrypted = answer.encrypted else { throw .broken("it does not accept its own key exchange") }
+        guard let encrypted = answer.encrypted else { throw .broken("it rejected the key exchange") }
         guard encrypted.count >= 32, encrypted.count % 16 == 0 else {
-            throw .broken("encrypted parameters that are no whole number of blocks")
+            throw .broken("its encrypted parameters are not a whole number of blocks")
         }
         let cipher = MessageCipher(newNonce: newNonce, serverNonce: serverNonce)
         let inner = try open(cipher.decrypted(encrypted))
@@ -136,7 +137,7 @@ struct Handshake {
             return data
         }
         guard isEqualInConstantTime(Hash.sha1(content.prefix(count))[...], plain[..<20]) else {
-            throw .broken("parameters that have another hash than they should")
+            throw .broken("its parameters do not match their hash")
         }
         return data
     }
@@ -148,7 +149,7 @@ struct Handshake {
         try check(answer.nonces)
         guard let key = exchange.key,
             isEqualInConstantTime(Hash.sha1(newNonce[...], [answer.number], key.auxHash)[4...], answer.proof)
-        else { throw .broken("it does not know the key that was made") }
+        else { throw .broken("it did not prove that it has the new key") }
         switch answer.id {
         case HandshakeID.ok:
             let salt = zip(newNonce, serverNonce).prefix(8).map { $0 ^ $1 }
@@ -161,13 +162,13 @@ struct Handshake {
             let request = try exchange.answer(Nonces(client: nonce, server: serverNonce), random)
             state = .conclusion(exchange)
             return .send(request)
-        default: throw .broken("it refuses the key that was made")
+        default: throw .broken("it refused the new key")
         }
     }
 
     private func check(_ nonces: Nonces) throws(MTProtoError) {
         guard nonces == Nonces(client: nonce, server: serverNonce) else {
-            throw .broken("other nonces than those of this key exchange")
+            throw .broken("it sent nonces that are not those of this key exchange")
         }
     }
 

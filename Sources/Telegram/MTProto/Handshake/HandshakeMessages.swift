@@ -117,13 +117,13 @@ enum PlainMessage {
     /// - Throws: `MTProtoError`, `protocolBroken`.
     static func body(of packet: [UInt8]) throws(MTProtoError) -> ArraySlice<UInt8> {
         let (header, content) = (packet.prefix(headerCount), packet.dropFirst(headerCount))
-        let (keyID, messageID, count) = try reading("a message in the clear", header) {
+        let (keyID, messageID, count) = try reading("an unencrypted message", header) {
             (reader) throws(TLError) -> (Int64, Int64, Int) in
             (try reader.long(), try reader.long(), Int(try reader.int()))
         }
-        guard keyID == 0, messageID & 1 == 1 else { throw .broken("its answer to the key exchange is no answer") }
+        guard keyID == 0, messageID & 1 == 1 else { throw .broken("its message does not belong to a key exchange") }
         guard count > 0, count & 3 == 0, content.count >= count, content.count - count < 16 else {
-            throw .broken("a message in the clear that has not the length of its packet")
+            throw .broken("it sent an unencrypted message whose length differs from its packet's")
         }
         return content.prefix(count)
     }

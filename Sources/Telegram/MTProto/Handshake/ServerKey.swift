@@ -23,7 +23,7 @@ package struct ServerKey: Sendable, Equatable {
     /// - Throws: `MTProtoError`, `configuration`.
     package init(pem: String) throws(MTProtoError) {
         guard let key = RSAPublicKey(pem: pem) else {
-            throw MTProtoError(.configuration, "the server's key is no public RSA key in PEM")
+            throw MTProtoError(.configuration, "the server's key is not a public RSA key in PEM")
         }
         guard key.modulus.count == 256 else {
             throw MTProtoError(.configuration, "the server's key has not 2048 bits")

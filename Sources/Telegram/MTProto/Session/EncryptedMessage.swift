@@ -52,22 +52,22 @@ struct EncryptedMessage {
     ) throws(MTProtoError) {
         let outer = EncryptedMessage.outerCount
         let count = (packet.count - outer) & ~15
-        guard count >= 48 else { throw .broken("a message that is shorter than any") }
+        guard count >= 48 else { throw .broken("it sent a message that is too short") }
         guard packet.withUnsafeBytes({ Int64(littleEndian: $0.loadUnaligned(as: Int64.self)) }) == key.id else {
-            throw .broken("a message for another key")
+            throw .broken("it sent a message encrypted with another key")
         }
         let messageKey = packet[8..<outer]
         let plain = MessageCipher(key, messageKey: messageKey, from: writer).decrypted(packet[outer..<outer + count])[
             ...]
         guard isEqualInConstantTime(EncryptedMessage.digest(key, plain, writer)[8..<24], messageKey) else {
-            throw .broken("a message that was altered on its way")
+            throw .broken("it sent a message that was altered on the way")
         }
         self = try reading("a message", plain) { (reader) throws(TLError) in
             try EncryptedMessage(inner: &reader)
         }
         let padding = plain.count - EncryptedMessage.innerCount - body.count
         guard body.count >= 4, body.count % 4 == 0, EncryptedMessage.paddingCounts.contains(padding) else {
-            throw .broken("a message of a wrong length, or with wrong padding")
+            throw .broken("it sent a message with a wrong length or wrong padding")
         }
     }
 

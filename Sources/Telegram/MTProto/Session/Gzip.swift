@@ -24,12 +24,12 @@ enum Gzip {
     ///
     /// - Throws: `MTProtoError`, `protocolBroken`.
     static func unpacked(_ body: ArraySlice<UInt8>) throws(MTProtoError) -> [UInt8] {
-        let packed = try reading("a packed message", body) { (reader) throws(TLError) in
+        let packed = try reading("a compressed message", body) { (reader) throws(TLError) in
             try reader.expect(id)
             return try reader.bytes()
         }
         guard let unpacked = inflate(packed) else {
-            throw .broken("a packed message that cannot be unpacked, or is too long")
+            throw .broken("it sent a compressed message that cannot be unpacked, or is too long")
         }
         return unpacked
     }
@@ -72,7 +72,7 @@ enum Gzip {
 
         var written: Int { Int(state.pointee.total_out) }
 
-        /// Continues in input and output where the last run stopped.
+        /// Continues reading the input and writing the output where the last call stopped.
         func run(
             _ input: ArraySlice<UInt8>, _ output: inout [UInt8], _ function: (z_streamp?, Int32) -> Int32,
             _ flush: Int32

@@ -2,7 +2,7 @@
 struct Liveness {
     /// The seconds of silence after which the server is sent a ping.
     static let quietSeconds = 60.0
-    /// The same while an acknowledgement is due.
+    /// The seconds of silence after which the server is sent a ping while an acknowledgement is due.
     static let quietSecondsWhileWaiting = 10.0
     /// The seconds after a ping after which a silent server counts as gone.
     static let answerSeconds = 15.0

@@ -17,7 +17,8 @@ struct Outgoing {
     let purpose: Purpose
     /// The request as the owner gave it.
     let request: [UInt8]
-    /// The bytes that are sent: the request, with `initConnection` before it where that is due, and packed where that helps.
+    /// The bytes to send: the request, preceded by `initConnection` if the server does not know this side yet, and
+    /// compressed if that saves space.
     var body: [UInt8] = []
     var id: Int64 = 0
     var sequence: Int32 = 0
@@ -40,7 +41,8 @@ struct Outgoing {
     }
 }
 
-/// Keeps the messages of this side: those to be sent, those that wait for an answer and, for a while, those that get none.
+/// Keeps the messages of this side: messages to be sent, messages that wait for an answer and, for a while, messages
+/// that need no answer.
 struct Outbox {
     private static let maxContainers = 256
     private static let maxNotices = 256
@@ -54,12 +56,12 @@ struct Outbox {
     private var notices: [(id: Int64, message: Outgoing)] = []
     private var containers: [(id: Int64, contents: [Int64])] = []
 
-    /// Whether nothing is to be sent.
+    /// Whether there is nothing to send.
     var isIdle: Bool { queue.isEmpty && repeats.isEmpty }
 
     var hasUnacknowledged: Bool { waiting.values.contains { !$0.isAcknowledged } }
 
-    /// The ids of messages that must be acknowledged and were not, though they were sent at `time` or earlier.
+    /// The ids of messages that were sent at `time` or earlier, and that the server must acknowledge but has not.
     func unacknowledged(since time: Double) -> [Int64] {
         waiting.values.filter { $0.isContent && !$0.isAcknowledged && $0.sentAt > 0 && $0.sentAt <= time }.map(\.id)
             .sorted()

@@ -7,7 +7,7 @@ struct ReceivedMessages {
         case new
         /// The server had a reason to send the message again: a new connection, or a request.
         case repeated
-        /// There is no reason for a repetition: somebody plays back recorded messages.
+        /// The server had no reason to send the message again: an attacker may be replaying recorded messages.
         case replayed
     }
 
@@ -22,7 +22,7 @@ struct ReceivedMessages {
     /// The highest id that was dropped from memory; whether ids up to it were received is unknown.
     private var forgotten = Int64.min
 
-    /// Notes a message, and decides whether it is to be handled.
+    /// Notes a message, and decides whether to handle it.
     ///
     /// - Parameter isAlone: whether it is in no container; servers repeat unacknowledged messages in containers.
     mutating func insert(_ id: Int64, isAlone: Bool) -> Verdict {
@@ -38,7 +38,7 @@ struct ReceivedMessages {
         if ordered.count >= ReceivedMessages.maxRemembered { forgetOldest() }
         known.insert(id)
         onThisConnection.insert(id)
-        // The place is mostly at the end.
+        // Most messages arrive in order, so the place is usually at the end.
         let place = ordered.lastIndex { $0 < id }.map { $0 + 1 } ?? 0
         ordered.insert(id, at: place)
         return .new

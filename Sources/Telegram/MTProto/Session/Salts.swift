@@ -20,7 +20,7 @@ struct Salts {
     /// Adopts the salt that the server demands now.
     mutating func replace(_ salt: Int64) {
         current = salt
-        // Earlier announcements are void if this salt is not among them.
+        // If the announced salts do not include this one, the server has discarded its earlier announcements.
         if !future.contains(where: { $0.salt == salt }) {
             future = []
             lastUntil = 0

@@ -190,7 +190,7 @@ struct NewServerSession {
     let salt: Int64
 
     init(_ body: ArraySlice<UInt8>) throws(MTProtoError) {
-        (firstMessage, uniqueID, salt) = try reading("new_session_created", body) { (reader) throws(TLError) in
+        (firstMessage, uniqueID, salt) = try reading("a notice of a new session", body) { (reader) throws(TLError) in
             _ = try reader.word()
             return (try reader.long(), try reader.long(), try reader.long())
         }

@@ -1,6 +1,7 @@
 import TL
 
-/// The conversation with one server under one key: a state machine from packets to events, and from calls to packets.
+/// Holds the conversation with one server under one key. It is a state machine that turns packets into events, and
+/// calls into packets.
 ///
 /// A session outlives connections: calls without an answer are sent again on the next connection with the same ids, so that the
 /// server executes each call once.
@@ -24,14 +25,14 @@ struct Session {
     private static let maxContainerBytes = 256 << 10
     private static let maxContainerMessages = 100
     private static let ackDelaySeconds = 0.5
-    /// This many acknowledgements are sent at once, without the delay.
+    /// The number of acknowledgements that are sent at once, without waiting for the delay to end.
     private static let maxDelayedAcks = 64
-    /// Messages that the server has not acknowledged for this long are asked about.
+    /// The seconds after which the session asks the server about an unacknowledged message.
     private static let confirmationDelaySeconds = 10.0
     /// The seconds by which a message may be older, or newer, than the server's time.
     private static let maxAgeSeconds = 300.0
     private static let maxFutureSeconds = 30.0
-    /// A message that was refused more often than this will never be accepted.
+    /// The most refusals of one message; after more, the server counts as violating the protocol.
     private static let maxRefusals = 8
     private static let maxQuickAcks = 1000
 
@@ -46,7 +47,7 @@ struct Session {
     private var salts: Salts
     private var received = ReceivedMessages()
     private var outbox = Outbox()
-    /// The ids of the server's messages that are still to be acknowledged.
+    /// The ids of the server's messages that this side has still to acknowledge.
     private var acks: [Int64] = []
     private var acksDueAt = Double.infinity
     /// The number of content messages sent in this session.
@@ -244,9 +245,9 @@ struct Session {
         guard message.sessionID == id else {
             // The message was on its way when this session replaced the previous one.
             guard message.sessionID != previousID else { return [] }
-            throw .broken("a message of another session")
+            throw .broken("it sent a message of another session")
         }
-        guard message.id & 1 == 1 else { throw .broken("a message with an id that only a client makes") }
+        guard message.id & 1 == 1 else { throw .broken("it sent a message with an id that only a client may use") }
         try checkTime(of: message, at: now)
         liveness.heard(at: now.steady)
         var events: [SessionEvent] = []
@@ -267,16 +268,16 @@ struct Session {
         // One exception: the server reports that this side's clock is wrong, about a message of this very session.
         guard let notice = try? BadMessage(message.body), notice.isAboutTime, outbox.contains(notice.id),
             !received.contains(message.id)
-        else { throw .broken(age > 0 ? "a message from long ago" : "a message from the future") }
+        else { throw .broken(age > 0 ? "it sent an old message" : "it sent a message from the future") }
     }
 
     private mutating func take(
         _ message: Incoming, _ events: inout [SessionEvent], at now: Moment
     ) throws(MTProtoError) {
         let isContainer = TLReader(message.body).next == ServiceID.container
-        guard message.isAlone || !isContainer else { throw .broken("a container in a container") }
+        guard message.isAlone || !isContainer else { throw .broken("it sent a container in a container") }
         let verdict = received.insert(message.id, isAlone: message.isAlone)
-        guard verdict != .replayed else { throw .broken("a message that came before") }
+        guard verdict != .replayed else { throw .broken("it repeated a message without a reason") }
         if message.sequence & 1 == 1, !isContainer { acknowledge(message.id, at: now.steady + Session.ackDelaySeconds) }
         guard verdict == .new else { return }
         guard isContainer else { return try handle(message, &events, at: now) }
@@ -296,11 +297,11 @@ struct Session {
         switch TLReader(body).next {
         case ServiceID.result: try takeResult(CallResult(body), &events)
         case Gzip.id:
-            guard !message.isUnpacked else { throw .broken("a message that is packed twice") }
+            guard !message.isUnpacked else { throw .broken("it sent a message that is compressed twice") }
             var unpacked = message
             unpacked.body = try Gzip.unpacked(body)[...]
             unpacked.isUnpacked = true
-            guard TLReader(unpacked.body).next != ServiceID.container else { throw .broken("a packed container") }
+            guard TLReader(unpacked.body).next != ServiceID.container else { throw .broken("it packed a container") }
             try handle(unpacked, &events, at: now)
         case ServiceID.badMessage, ServiceID.badSalt:
             try takeRefusal(BadMessage(body), by: message.id, &events, at: now)
@@ -315,7 +316,7 @@ struct Session {
         case ServiceID.detailedInfo, ServiceID.newDetailedInfo:
             takeAnnouncement(of: try AnswerAnnouncement(body).answer, at: now)
         case ServiceID.sessionDestroyed, ServiceID.noSession: break
-        case ServiceID.container: throw .broken("a container in another message")
+        case ServiceID.container: throw .broken("it sent a container in another message")
         default: events.append(.connection(.update(Array(body))))
         }
     }
@@ -353,7 +354,7 @@ struct Session {
         let ids = outbox.contents(of: refusal.id)
         for id in ids { outbox.update(id) { $0.refusals += 1 } }
         guard ids.allSatisfy({ outbox[$0]?.refusals ?? 0 <= Session.maxRefusals }) else {
-            throw .broken("it refuses a message again and again (\(refusal.code))")
+            throw .broken("it refused the same message too many times (\(refusal.code))")
         }
         if let salt = refusal.salt {
             replaceSalt(salt, &events)
@@ -379,7 +380,7 @@ struct Session {
         serverSession = new.uniqueID
         if new.salt != salts.current { replaceSalt(new.salt, &events) }
         outbox.requeue(before: new.firstMessage)
-        // The server counts anew, so updates may have been lost.
+        // The server has begun a new session, so updates may have been lost.
         events.append(.connection(.gap))
     }
 
@@ -389,7 +390,8 @@ struct Session {
         if !answer.salts.isEmpty { salts.add(answer.salts) }
     }
 
-    /// Sends messages again because the server asked for them; it is told which of them it cannot get.
+    /// Sends messages again because the server asked for them; reports to the server which of them are no longer
+    /// available.
     private mutating func sendAgain(_ ids: [Int64], request: Int64) {
         let known = ids.flatMap { outbox.contents(of: $0) }.filter(outbox.isWaiting)
         outbox.sendAgain(known)

@@ -1,6 +1,6 @@
 import CZlib
 
-/// Writes and reads the frames of one connection. Its state is needed by `full`, which numbers frames.
+/// Writes and reads the frames of one connection. It has state because the transport `full` numbers its frames.
 struct Framing {
     /// The limit of a received frame. Servers send up to one megabyte of a file, and answers of a few megabytes.
     static let maxFrameBytes = 16 << 20
@@ -86,11 +86,11 @@ struct Framing {
         guard bytes.count >= count else { return nil }
         let frame = bytes.prefix(count)
         guard Framing.word(frame.suffix(4)) == Framing.checksum(frame.dropLast(4)) else {
-            throw .broken("a frame with a wrong checksum")
+            throw .broken("it sent a frame with a wrong checksum")
         }
         let number = Framing.word(frame.dropFirst(4))
-        // A server that refuses a connection does not count.
-        guard number == received || count == 16 else { throw .broken("frames are not in order") }
+        // A server that refuses the connection sends its error code in a frame without a valid number.
+        guard number == received || count == 16 else { throw .broken("it sent frames in the wrong order") }
         received &+= 1
         bytes = bytes.dropFirst(count)
         return try Framing.meaning(of: frame.dropFirst(8).dropLast(4))
@@ -115,7 +115,7 @@ struct Framing {
         return .error(-Int32(bitPattern: word))
     }
 
-    private static var wrongLength: MTProtoError { .broken("a frame of a length that none can have") }
+    private static var wrongLength: MTProtoError { .broken("it sent a frame with an invalid length") }
 
     private static func word(_ bytes: ArraySlice<UInt8>) -> UInt32? {
         guard bytes.count >= 4 else { return nil }

@@ -1,6 +1,7 @@
 import Crypto
 
-/// Converts between packets and the bytes of one connection, which may be obfuscated. A state machine without sockets.
+/// Converts between packets and the bytes of one connection, which may be obfuscated. It is a state machine without
+/// sockets.
 struct TransportLink {
     private var framing: Framing
     private let obfuscation: Obfuscation?
