@@ -23,8 +23,9 @@ struct Stats: QueueCommand {
         commandName: "stats",
         abstract: "Print the state of queues, one line of JSON each.",
         discussion: """
-            events counts the events that some group has not acknowledged. For each group, new counts events that no worker has \
-            taken, working those in work, retrying those that wait for another attempt, held those that wait for another event.
+            events is the number of events that some group has not acknowledged. Each group has four numbers: \
+            new counts events that no worker has taken, working counts events in work, retrying counts events that \
+            wait for another attempt, and held counts events that wait for another event.
 
             Example: ev-queue stats | jq -r '[.queue, .events, .dead] | @tsv'
             """)

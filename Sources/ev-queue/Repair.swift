@@ -11,8 +11,9 @@ struct Redrive: QueueCommand {
         commandName: "redrive",
         abstract: "Move dead letters back into their queue.",
         discussion: """
-            Dead letters return to the queue for the group that gave them up, with all attempts anew. Name them by the payload.entry \
-            that 'peek --dead' shows, or use --all. The exit status is 1 if none of them was found.
+            Dead letters return to the queue for the group that gave them up, with a full number of attempts. \
+            Name them by the payload.entry that 'peek --dead' shows, or use --all. The exit status is 1 if none of \
+            them was found.
             """)
 
     @OptionGroup var common: CommonOptions

@@ -45,7 +45,7 @@ struct Work: QueueCommand {
     @Option(help: ArgumentHelp("The size limit of one run's output.", valueName: "size"))
     var maxOutput: ByteSize = ByteSize(64 << 20)
 
-    @Flag(help: "End when the group has no event left, now or later.") var once = false
+    @Flag(help: "End when no event of the group is new, in work, or waiting for another attempt.") var once = false
 
     func validate() throws {
         guard !command.isEmpty else { throw ValidationError("no program: ev-queue work QUEUE -- PROGRAM ARGUMENT…") }

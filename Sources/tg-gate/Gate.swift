@@ -72,7 +72,7 @@ struct Gate: Sendable {
         for request in requests {
             guard let request, let standing = standings.next() else {
                 decisions.append(
-                    .refuse(MalformedInput(.invalidPayload, "\(TelegramUpdate.type): the payload is no update")))
+                    .refuse(MalformedInput(.invalidPayload, "\(TelegramUpdate.type): the payload is not an update")))
                 continue
             }
             decisions.append(

@@ -15,7 +15,7 @@ struct TgGate: Tool {
         discussion: """
             Reads events.telegram.raw. The admin, blessed users and users in graced chats are allowed; their commands become events \
             with actor, role and origin attached, and all other messages are dropped. The admin changes the rules in the chat: \
-            .grace, .bless, .smite, .hammer and their opposites; .whoami shows users their own standing. \
+            .grace, .bless, .smite, .hammer and their opposites; .whoami shows users their own status. \
             Events of other types are forwarded unchanged.
 
             Example: tg-listen --bot | tg-gate --admin 42 | media-fetch | blob-put | tg-send

@@ -60,7 +60,7 @@ import Testing
         ("[[route]]\nmatch = 5\nto = \"-\"\n", "routes.toml:2: match"),
         ("[[route]]\nmatch = []\nto = \"-\"\n", "routes.toml:2: match"),
         ("[[route]]\nmatch = [\"a\", 1]\nto = \"-\"\n", "routes.toml:2: match"),
-        ("[[route]]\nmatch = \"a..b\"\nto = \"-\"\n", "routes.toml:2: \"a..b\" is no pattern"),
+        ("[[route]]\nmatch = \"a..b\"\nto = \"-\"\n", "routes.toml:2: \"a..b\" is not a pattern"),
         ("[[route]]\nmatch = \"a\"\nto = \"queue:-\"\n", "routes.toml:3: queue:-: a queue's name"),
         ("[[route]]\nmatch = \"a\"\nto = 1\n", "routes.toml:3: to is a text"),
         ("[[route]]\nmatch = \"a\"\nversion = 0\nto = \"-\"\n", "routes.toml:3: version"),

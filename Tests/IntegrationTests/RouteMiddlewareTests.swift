@@ -166,10 +166,10 @@ import Testing
     }
 
     static let faulty: [(String, String)] = [
-        (#"["shema"]"#, #""shema" is no middleware"#), (#""schema""#, "before is a list"),
+        (#"["shema"]"#, #""shema" is not a middleware"#), (#""schema""#, "before is a list"),
         (#"[{ use = "count", evry = "1s" }]"#, "unknown key \"evry\""), (#"[{ name = "x" }]"#, "use = "),
-        (#"["ratelimit"]"#, "ratelimit needs a limit"), (#"["exec:"]"#, "is no middleware"),
-        (#"[{ use = "access", roles = ["king"] }]"#, "\"king\" is no role"),
+        (#"["ratelimit"]"#, "ratelimit needs a limit"), (#"["exec:"]"#, "is not a middleware"),
+        (#"[{ use = "access", roles = ["king"] }]"#, "\"king\" is not a role"),
         (#"[{ use = "ratelimit", limit = 5, algorithm = "slow" }]"#, "one of fixed"),
         (#"[{ use = "schema", folder = "/nowhere" }]"#, "/nowhere"),
     ]

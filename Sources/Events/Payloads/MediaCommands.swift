@@ -50,7 +50,7 @@ package struct MediaDownload: EventPayload {
     /// - Throws: `MalformedInput` if the type is another, or the payload names neither a URL nor a file, or both.
     package init(_ payload: JSONObject, type: String) throws(MalformedInput) {
         guard let kind = MediaDownload.typesOfKinds.first(where: { $0.value == type })?.key else {
-            throw MalformedInput(.unknownType, "\(type) is no media command")
+            throw MalformedInput(.unknownType, "\(type) is not a media command")
         }
         self.kind = kind
         var reader = PayloadReader(payload)

@@ -139,7 +139,7 @@ struct MiddlewareFile {
     private func exec(_ name: String, _ options: ConfigTable) throws(ConfigError) -> MiddlewareSpec {
         let command = name.hasPrefix("exec:") ? String(name.dropFirst("exec:".count)) : ""
         guard command.contains(where: { !$0.isWhitespace }) else {
-            throw options.fault("\"\(name.printable)\" is no middleware: \(MiddlewareFile.names)")
+            throw options.fault("\"\(name.printable)\" is not a middleware: \(MiddlewareFile.names)")
         }
         try options.check(known: ["use", "timeout", "retry"])
         return .exec(
@@ -160,7 +160,7 @@ struct MiddlewareFile {
         let roles = try options.strings("roles", "a role or a list of roles")
         if let stranger = roles?.first(where: { !AccessGuard.allRoles.contains($0) }) {
             throw options.fault(
-                of: "roles", "\"\(stranger.printable)\" is no role: \(AccessGuard.allRoles.joined(separator: ", "))")
+                of: "roles", "\"\(stranger.printable)\" is not a role: \(AccessGuard.allRoles.joined(separator: ", "))")
         }
         let (actors, chats) = (try numbers(options, "actors"), try numbers(options, "chats"))
         let all = actors == nil && chats == nil ? AccessGuard.allRoles : []

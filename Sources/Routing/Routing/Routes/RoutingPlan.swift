@@ -146,7 +146,7 @@ extension Route {
         guard let pattern = TopicPattern(text) else {
             throw ToolError(
                 .configuration,
-                "\"\(text.printable)\" is no pattern: dotted words, * for one word, # for any number of words")
+                "\"\(text.printable)\" is not a pattern: dotted words, * for one word, # for any number of words")
         }
         return pattern
     }
