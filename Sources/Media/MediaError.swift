@@ -2,7 +2,7 @@ import Glibc
 import HTTP
 import System
 
-/// Tells why media could not be fetched.
+/// Describes why media could not be fetched.
 package struct MediaError: Error, Sendable, CustomStringConvertible {
     /// Names the reason, for scripts.
     package enum Code: String, Sendable, CaseIterable {

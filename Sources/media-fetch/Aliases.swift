@@ -17,7 +17,7 @@ struct Aliases: Sendable {
         .text("tgpipe:alias:\(ContentAddress(.video, identity).hash)")
     }
 
-    /// Returns the identity that the site gives the media; the given identity if it is no known alias.
+    /// Returns the identity that the site gives the media; the given identity if it is not a known alias.
     func resolve(_ identity: SourceIdentity) async -> SourceIdentity {
         guard identity.domain != "telegram" else { return identity }
         let canonical = await attempt { redis throws(RedisError) in try await redis.send("GET", key(identity)).string }

@@ -55,7 +55,7 @@ final class FetchPlaces: Sendable {
             state.free -= 1
             return (true, state.free > 0 && !state.line.isEmpty)
         }
-        // The next in line may have looked for a place before it was the first.
+        // The next in line may have looked for a place while it was not yet the first, and must look again.
         if isMoreFree { changed.notify() }
         return isTaken
     }

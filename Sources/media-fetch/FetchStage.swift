@@ -17,11 +17,11 @@ struct FetchStage: Sendable {
     let store: any BlobStore
     /// Fetches up to the limit for direct downloads.
     let direct: MediaFetcher
-    /// Fetches what was handed over as a large download.
+    /// Fetches media that were handed over as a large download.
     let large: MediaFetcher
     let places: FetchPlaces
     let shared: SharedWork
-    /// nil without a bot token and without a session; files of messages cannot be fetched then.
+    /// Fetches files of messages; nil if there is neither a bot token nor a session, so that they cannot be fetched.
     let api: (any MessagingAPI)?
     let cache: MediaCache
     let aliases: Aliases
@@ -31,7 +31,8 @@ struct FetchStage: Sendable {
     /// If true, transient failures return to the queue for a later attempt.
     let isFromQueue: Bool
 
-    /// The number of times that a request looks for its media. A result can be taken away between two looks, but not so often.
+    /// The number of times that a request looks for its media. Another process can remove a result between two looks,
+    /// but not this often.
     private static let looks = 5
 
     /// - Throws: `MalformedInput` for a malformed command; `TransientFailure` or `BlobError` if the event returns to its queue.
@@ -91,7 +92,7 @@ struct FetchStage: Sendable {
             .serverError, "Storage gave inconsistent answers. Please try again.", isTemporary: true)
     }
 
-    /// Makes the events of a result; returns nil if the result does not hold any more and the request must look again.
+    /// Makes the events of a result; returns nil if the result is no longer valid, so that the request must look again.
     private func events(
         _ result: FetchResult?, _ request: MediaRequest, _ identity: SourceIdentity
     ) async throws -> [Envelope]? {

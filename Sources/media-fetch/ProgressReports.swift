@@ -74,7 +74,7 @@ struct ProgressReports: Sendable {
     }
 }
 
-/// Tells the first of several callers from the others.
+/// Distinguishes the first of several callers from the others.
 private final class Once: Sendable {
     private let hasHappened = Atomic(false)
 

@@ -8,7 +8,7 @@ import Stage
 import BotAPI
 import System
 
-/// The tool, as the program that holds all tools runs it.
+/// The tool's command, for the program that contains all tools.
 package let command: any AsyncParsableCommand.Type = TgListen.self
 
 struct TgListen: Tool {

@@ -3,7 +3,8 @@ import Accounts
 import Glibc
 import Synchronization
 
-/// Asks the user on the terminal, without showing secrets, or reads the answers from standard input when that is no terminal.
+/// Asks the user on the terminal, without showing secrets, or reads the answers from standard input when that is not a
+/// terminal.
 final class Questions: Sendable {
     private static let timeout = Duration.seconds(600)
     private static let maxAnswerBytes = 4096
@@ -12,7 +13,7 @@ final class Questions: Sendable {
     private let input: Int32
     private let thread = BlockingThread()
     private let unread = Mutex<[UInt8]>([])
-    /// nil when the input is no terminal.
+    /// nil when the input is not a terminal.
     private let terminal: Int32?
 
     /// - Parameters:

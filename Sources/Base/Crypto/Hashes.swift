@@ -35,7 +35,8 @@ package struct SHA256: ~Copyable {
     }
 }
 
-/// Computes the MD5 of bytes that arrive piece by piece. Telegram requires it for small files; it is no protection.
+/// Computes the MD5 of bytes that arrive piece by piece. Telegram requires it for small files; it does not protect the
+/// data.
 package struct MD5: ~Copyable {
     private let hash = RunningHash(EVP_md5(), count: 16)
 

@@ -7,7 +7,8 @@ package struct RSAPublicKey: Sendable, Equatable {
 
     package init(modulus: [UInt8], exponent: [UInt8]) { (self.modulus, self.exponent) = (modulus, exponent) }
 
-    /// Reads a key in PEM, PKCS#1 or X.509 (`BEGIN RSA PUBLIC KEY`, `BEGIN PUBLIC KEY`); nil when the text is no such key.
+    /// Reads a key in PEM, PKCS#1 or X.509 (`BEGIN RSA PUBLIC KEY`, `BEGIN PUBLIC KEY`); nil when the text is not such
+    /// a key.
     package init?(pem: String) {
         guard let key = ParsedKey(pem: pem), let modulus = key.number(OSSL_PKEY_PARAM_RSA_N),
             let exponent = key.number(OSSL_PKEY_PARAM_RSA_E)

@@ -22,7 +22,7 @@ package enum ExitStatus: Int32, Sendable {
 /// Represents an error that can end a tool, with its message and exit status.
 package protocol ReportableError: Error {
     var exitStatus: ExitStatus { get }
-    /// One line in the user's words, without secrets.
+    /// One line that the user understands, without secrets.
     var message: String { get }
     /// The exact time that the other side asked to wait; nil if it named none.
     var retryAfter: Duration? { get }

@@ -95,7 +95,7 @@ package struct TelegramCommand: EventPayload {
         self.chat = chat
     }
 
-    /// - Throws: `MalformedInput` if the type is no such command, or the payload lacks what its action needs.
+    /// - Throws: `MalformedInput` if the type is not such a command, or the payload lacks what its action needs.
     package init(_ payload: JSONObject, type: String) throws(MalformedInput) {
         guard let action = TelegramCommand.action(of: type) else {
             throw MalformedInput(.unknownType, "\(type) is not a command for Telegram")
@@ -117,7 +117,7 @@ package struct TelegramCommand: EventPayload {
         }
     }
 
-    /// The action that a type asks for; nil if the type is no such command.
+    /// The action that a type asks for; nil if the type is not such a command.
     package static func action(of type: String) -> TelegramAction? {
         guard type.hasPrefix(prefix), let action = TelegramAction(rawValue: String(type.dropFirst(prefix.count))),
             action != .deliver

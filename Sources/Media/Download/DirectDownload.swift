@@ -21,7 +21,7 @@ struct DirectDownload: Sendable {
     var maxBytes: Int64
     var deadline: ContinuousClock.Instant
     var stallTimeout: Duration = .seconds(30)
-    /// A server that sends less counts as stalled.
+    /// A server that sends fewer bytes per second counts as stalled.
     var minimumRate = HTTPRequest.MinimumRate(bytesPerSecond: 1000, over: .seconds(60))
     /// The number of attempts in a row without a new byte after which the download fails.
     var fruitlessAttempts = 5
@@ -91,7 +91,7 @@ struct DirectDownload: Sendable {
     private func waitToRetry(after fruitless: Int, _ failure: MediaError) async throws(MediaError) {
         let backoff = Backoff(first: firstBackoff, longest: firstBackoff * 64, jitter: .plusMinus(0.25))
         let wait = max(backoff.pause(after: max(1, fruitless)), failure.retryAfter ?? .zero)
-        // A later attempt, outside this process, waits without holding up other jobs.
+        // The job is left to a later attempt, which can wait without holding up other jobs.
         if let retryAfter = failure.retryAfter, retryAfter > longestRetryAfter { throw failure }
         guard fruitless < fruitlessAttempts, ContinuousClock.now + wait < deadline else { throw failure }
         do { try await Task.sleep(for: wait) } catch { throw .cancelled }

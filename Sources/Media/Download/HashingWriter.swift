@@ -2,10 +2,10 @@ import System
 import Crypto
 import Glibc
 
-/// Writes a file from start to end, and hashes it on a thread of its own at the same time.
+/// Writes a file from start to end, and at the same time hashes it on another thread.
 ///
-/// It writes large pieces, which cost the kernel half as much as small ones. (Asking the kernel to bring each piece
-/// to the disk at once makes the whole slower, because it holds up the writing.)
+/// It writes large pieces, which cost the kernel half as much as small ones. (Flushing each piece to the disk at once
+/// would be slower in all, because it holds up the writing.)
 ///
 /// `@unchecked Sendable`: used by one thread or task at a time; `hash` belongs to the thread.
 final class HashingWriter: @unchecked Sendable {

@@ -132,7 +132,7 @@ enum SmallFile {
         return got < 0 ? nil : Array(bytes.prefix(got))
     }
 
-    /// Replaces a file of a job's folder, which one process at a time holds.
+    /// Replaces a file of a job's folder by a JSON object. Only one process at a time holds the folder.
     ///
     /// - Parameter isDurable: whether the file survives a loss of power; otherwise it may be empty after one.
     /// - Throws: `localIO`, `noSpace`.
@@ -140,7 +140,7 @@ enum SmallFile {
         try write(JSON.object(object).bytes, to: path, isDurable: isDurable)
     }
 
-    /// Replaces a file of a job's folder, as above.
+    /// Replaces a file of a job's folder by the given bytes. See `write(_:to:isDurable:)` for JSON objects.
     static func write(_ bytes: [UInt8], to path: String, isDurable: Bool = true) throws(MediaError) {
         do throws(SystemError) {
             try AtomicFile.replace(path, with: bytes, durability: isDurable ? .power : .process)

@@ -71,7 +71,7 @@ struct NormalizedPage {
     }
 }
 
-/// Returns whether a query parameter only tells who shared a link and where.
+/// Returns whether a query parameter only serves to track who shared a link, and where.
 func isTracking(_ name: String) -> Bool {
     let name = name.lowercased()
     return trackingParameters.contains(name) || trackingPrefixes.contains { name.hasPrefix($0) }

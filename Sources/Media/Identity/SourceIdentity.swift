@@ -5,9 +5,9 @@ package import Payloads
 
 /// Identifies the media behind a link: links to the same media have the same normalized URL.
 ///
-/// Made equal: scheme, `www.` and mobile hosts, default ports, percent-encoding, and the order of the query. Removed:
-/// user names and passwords, fragments, tracking parameters, and on video sites the position to start at. The links
-/// of a known site all get one form.
+/// Normalizing makes the scheme, `www.` and mobile hosts, default ports, percent-encoding and the order of the query
+/// uniform. It removes user names and passwords, fragments, tracking parameters and, on video sites, the position to
+/// start at. All links of a known site to the same media get one form.
 package struct SourceIdentity: Sendable, Hashable {
     /// The link to fetch: the given one without user name, password and fragment.
     package let sourceURL: String

@@ -15,9 +15,10 @@ package struct SchemaError: ReportableError, CustomStringConvertible {
 
 /// Holds the schemas of a folder: `envelope.json` for the line, `TYPE.json` for the payload of that type; JSON Schema, draft 7.
 ///
-/// It is not for two threads at once. Checking needs much stack (`stackBytes`).
+/// Only one thread at a time may use it. Checking needs much stack (`stackBytes`).
 package final class SchemaSet {
-    /// The stack that a checking thread must have: regular expressions call themselves for each character.
+    /// The stack that a checking thread must have, in bytes: the matching of regular expressions recurses for each
+    /// character.
     package static let stackBytes = 64 << 20
 
     private static let envelope = "envelope"

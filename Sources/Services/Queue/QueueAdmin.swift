@@ -181,7 +181,7 @@ package struct QueueAdmin: Sendable {
 
     // MARK: Repairing
 
-    /// Redrives dead letters, each for the group that gave it up, with all attempts anew.
+    /// Redrives dead letters, each for the group that gave it up, with a full number of attempts.
     ///
     /// - Returns: the number of dead letters found.
     package func redrive(_ ids: [String]) async throws -> Int {

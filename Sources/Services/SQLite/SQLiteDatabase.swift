@@ -31,7 +31,7 @@ package final class SQLiteDatabase {
     /// Opens a database file.
     ///
     /// - Parameter busyTimeout: how long a statement waits for another connection's lock; milliseconds are the finest unit.
-    /// - Throws: `SQLiteError`. That a file is no database is found out by the first statement that reads it.
+    /// - Throws: `SQLiteError`. If the file is not a database, only the first statement that reads it fails.
     package init(_ path: String, _ access: Access, busyTimeout: Duration = .seconds(5)) throws(SQLiteError) {
         guard !path.isEmpty, !path.utf8.contains(0) else {
             throw SQLiteError(.cannotOpen, "the path is empty or holds a NUL byte")

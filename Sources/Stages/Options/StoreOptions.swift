@@ -3,7 +3,8 @@ package import Blob
 import Glibc
 import System
 
-/// Selects a tool's object store and the way to reach it. Access keys are no arguments: they come from the environment or a file.
+/// Selects a tool's object store and the way to reach it. Access keys are not arguments: they come from the environment
+/// or a file.
 package struct StoreOptions: ParsableArguments, Sendable {
     @Option(
         help: ArgumentHelp(

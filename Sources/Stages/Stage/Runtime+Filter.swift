@@ -16,7 +16,7 @@ package enum Decision: Sendable {
     case refuse(MalformedInput)
 }
 
-/// Publishes events of a concurrent stage before its work on an event is done: progress, for instance.
+/// Publishes events of a concurrent stage, such as progress, before its work on an event is done.
 package struct Publisher: Sendable {
     let output: EventOutput
 

@@ -5,9 +5,9 @@ import Synchronization
 package import System
 
 extension Runtime {
-    /// Calls a service again after transient failures, with growing pauses or the ones that the service asks for.
+    /// Calls a service again after transient failures, after a growing backoff or the pause that the service asks for.
     ///
-    /// Only for calls that may be carried out twice.
+    /// Use it only for calls that may be carried out twice.
     /// - Parameter isTransient: whether another attempt may succeed after an error.
     /// - Returns: nil if the shutdown is requested meanwhile.
     /// - Throws: the first permanent failure.
@@ -28,7 +28,8 @@ extension Runtime {
         return nil
     }
 
-    /// Calls Redis until it answers, and logs each failure. Only for calls that may be carried out twice.
+    /// Calls Redis until it answers, and logs each failure. Use it only for calls that may be carried
+    /// out twice.
     ///
     /// A stage that must not continue without Redis waits here. Its wait holds up the stages before it: events stay where they are.
     ///
@@ -69,7 +70,7 @@ extension Runtime {
         try await retryingAtStart { try await redis.send("PING") }
     }
 
-    /// Calls Redis again for up to 3 seconds: at the start, a failure is reported instead of waited out.
+    /// Calls Redis again for up to 3 seconds: at the start, a longer failure is reported, not waited out.
     @discardableResult
     func retryingAtStart<Answer>(_ call: () async throws -> Answer) async throws -> Answer {
         let end = ContinuousClock.now + .seconds(3)
@@ -101,7 +102,7 @@ extension Runtime {
         }
     }
 
-    /// Logs those settings of Redis that may lose queues; once a tool.
+    /// Logs the settings of Redis that may lose queues, once in each run of a tool.
     func checkRedisSettings() async {
         guard !hasCheckedRedisSettings.exchange(true, ordering: .relaxed) else { return }
         guard let redis = try? await redis(), let info = try? await redis.send("INFO").string else { return }

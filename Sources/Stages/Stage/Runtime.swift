@@ -75,7 +75,7 @@ package final class Runtime: Sendable {
         return (try? stateFolder("redis")).map { access("\($0)/redis.sock", F_OK) == 0 } ?? false
     }
 
-    /// Opens a connection of its own, for commands that wait in the server.
+    /// Opens a separate connection, for commands that block in Redis.
     func separateRedis() async throws -> Redis {
         try await PrivateRedis.connection(
             environment: redisFlag ?? Settings.environment("TGPIPE_REDIS"),
@@ -130,7 +130,7 @@ extension Tool {
             let status = await runtime.finish(drain: common.drain.duration) { try await self.run(runtime) }
             Glibc.exit(status)
         } catch let error as ToolError {
-            // There is no log yet: its own configuration may be the failure.
+            // There is no log yet, because a mistake in its own configuration may be the failure.
             let line = "\(Self.name): error: \(error.message)\n"
             _ = Glibc.write(STDERR_FILENO, line, line.utf8.count)
             Glibc.exit(error.exitStatus.rawValue)

@@ -1,10 +1,10 @@
 package import Envelope
 import JSON
 
-/// Sets the correlation of the work on events, counts the events and measures the time that they take.
+/// Sets the correlation while events are handled, counts the events, and measures the time that they take.
 ///
-/// It is the one seam for observation: `Correlation.current` is set nowhere else, and an exporter of spans hooks in as a
-/// `HandlingObserver`.
+/// All observation goes through this type: no other code sets `Correlation.current`, and an exporter of spans can be
+/// added as a `HandlingObserver`.
 package final class Tracer: Sendable {
     /// Counts and durations by event type, since the start of the tool.
     package let statistics = HandlingStatistics()

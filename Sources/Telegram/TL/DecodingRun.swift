@@ -10,8 +10,8 @@ enum TLFault: Error {
 
 /// Decodes TL bytes to JSON text, one value after the other, in memory that it reuses.
 ///
-/// This is the hot path: plain memory in, plain memory out, driven by the tables. Every length, count and id in the bytes is checked
-/// before it is used.
+/// This is the hot path: it reads and writes plain memory, driven by the tables. It checks every length, count and id
+/// in the bytes before it uses them.
 struct DecodingRun: ~Copyable {
     enum Step {
         case field(Int)

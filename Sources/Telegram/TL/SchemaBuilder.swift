@@ -11,7 +11,7 @@ struct SchemaBuilder {
     private(set) var types = NameTable()
     private(set) var constructors = NameTable()
     private(set) var methods = NameTable()
-    /// The combinators of the numbers of `constructors` and `methods`.
+    /// The combinator of each name, indexed by the name's number in `constructors` or `methods`.
     private(set) var constructorsByName: [UInt32] = []
     private(set) var methodsByName: [UInt32] = []
     private(set) var constructorsByType: [[UInt32]] = []
@@ -87,7 +87,7 @@ struct SchemaBuilder {
         optionalSets += optional
     }
 
-    /// Returns the present combinator's fields that are always there, and those that each flag adds.
+    /// Returns the fields that the current combinator always has, and those that each flag adds.
     private func fieldSets() -> (always: FieldSet, optional: [FieldSet]) {
         let flags = fields[firstField...].map(\.flag)
         var always = FieldSet()

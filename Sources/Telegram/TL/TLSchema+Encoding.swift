@@ -51,7 +51,7 @@ private struct Encoding {
 
     private(set) var writer = TLWriter()
     private let schema: TLSchema
-    /// The place of the present value in the JSON.
+    /// The place of the current value in the JSON.
     private var path: [Step] = []
 
     init(_ schema: TLSchema) { self.schema = schema }

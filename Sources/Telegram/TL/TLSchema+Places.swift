@@ -22,7 +22,7 @@ extension TLSchema {
         return fields(of: arguments, Int(methodsByName[number]), Place(types: types, path: "$"), change)
     }
 
-    /// The present place of the search, and the types that it looks for.
+    /// The current place of the search, and the types that it looks for.
     private struct Place {
         let types: Set<String>
         let path: String

@@ -68,14 +68,15 @@ package final class TLValue: Sendable {
 
     /// Returns the value as JSON text; docs/tl.md describes how each type is written.
     ///
-    /// - Throws: `TLError` when the bytes are no such value, the same at each call.
+    /// - Throws: `TLError` when the bytes are not a value of the type; each call throws the same error.
     package func text() throws(TLError) -> [UInt8] {
         try forms.withLock { forms throws(TLError) in try forms.madeText() }
     }
 
     /// Returns the value as parsed JSON.
     ///
-    /// - Throws: `TLError` when the bytes are no such value or the text is not JSON, the same at each call.
+    /// - Throws: `TLError` when the bytes are not a value of the type, or the text is not JSON; each call throws the
+    ///   same error.
     package func json() throws(TLError) -> JSON {
         try forms.withLock { forms throws(TLError) in try forms.madeJSON() }
     }

@@ -19,7 +19,7 @@ package actor BotShaper {
 
     /// The most messages that are remembered, because others may answer them.
     private static let mostMessages = 500
-    /// The longest wait that is observed to look up an answered message.
+    /// The longest wait that is accepted, when Telegram demands one, to look up an answered message.
     private static let longestWait = Duration.seconds(5)
     /// The kinds that are left out unless `wanted` names them: two as in the Bot API, and one that the Bot API does not have.
     private static let onRequest: Set = ["message_reaction", "message_reaction_count", "deleted_messages"]

@@ -86,7 +86,8 @@ struct PendingBoxes: Sendable {
         return ready
     }
 
-    /// Drops the held updates of a box when the first of them is the same as after the difference before: Telegram does not count up to it.
+    /// Drops the held updates of a box if the first of them is the same as after the previous difference: Telegram's
+    /// numbers do not reach it.
     ///
     /// - Returns: whether updates were dropped.
     mutating func dropUnreachable(_ box: BoxID) -> Bool {

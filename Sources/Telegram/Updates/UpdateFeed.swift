@@ -14,7 +14,7 @@ package protocol UpdateSink: Sendable {
     func emit(_ emission: Emission) async throws -> Bool
     /// Stores a state that has advanced without an emitted update.
     func settle(_ state: UpdateState) async throws
-    /// Notes that no update is missing for the first time: from now on they arrive live.
+    /// Notes that, for the first time, no update is missing: from now on, updates arrive as they happen.
     func begin() async
     /// Notes a wait that Telegram demands. Nothing is emitted until its end.
     func wait(_ wait: FloodWait) async
@@ -27,7 +27,7 @@ package struct UpdateFeed: Sendable {
 
     /// The most events that wait for the sequencer. Further ones wait in the account's buffer, which reports a gap when it overflows.
     private static let queueCapacity = 256
-    /// The longest wait that is observed when Telegram demands one; no update is lost by waiting.
+    /// The longest wait that the feed accepts when Telegram demands one. Waiting loses no update.
     private static let longestWait = Duration.seconds(86_400)
 
     package init(account: any Account, runtime: Runtime) {

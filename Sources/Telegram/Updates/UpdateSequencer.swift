@@ -13,8 +13,8 @@ package struct UpdateSequencer: Sendable {
     /// The time of any clock that does not jump.
     package typealias Time = Duration
 
-    /// The position up to which updates were taken; nil until Telegram has told the position of an account that is listened to for the first
-    /// time.
+    /// The position up to which updates were taken; nil until Telegram has sent it, for an account that is listened to
+    /// for the first time.
     package private(set) var state: UpdateState?
     private let own: Int64
     /// Bots may not read histories.
@@ -23,9 +23,9 @@ package struct UpdateSequencer: Sendable {
     private var lastHeard: Time?
     /// Whether Telegram no longer knows the numbers of the common box.
     private var isLost = false
-    /// Telegram's refusals to tell the difference, in a row.
+    /// The number of times in a row that Telegram has refused to send the difference.
     private var refusals: [BoxID: Int] = [:]
-    /// Answers that could not be understood, in a row.
+    /// The number of answers in a row that could not be understood.
     private var unreadable: [BoxID: Int] = [:]
     /// The time before which the state is not requested again.
     private var stateDueAt: Time = .zero
@@ -82,7 +82,7 @@ package struct UpdateSequencer: Sendable {
         return [pending.deadline, lastHeard.map { $0 + UpdateSequencer.longestSilence }].compactMap { $0 }.min()
     }
 
-    /// Requests what a box is missing, and remembers that over a restart.
+    /// Requests the updates that a box is missing, and notes in the state that they are missing.
     private mutating func ask(_ box: BoxID, at time: Time) {
         pending.request(box, at: time)
         remember(box)
@@ -121,7 +121,7 @@ package struct UpdateSequencer: Sendable {
                 return takeShort(item, updates, at: now)
             }
         case "updateShortSentMessage":
-            // It says neither what was sent nor where.
+            // This update contains neither the message nor its chat, so the difference is requested.
             if let pts = updates["pts"]?.count31, pts <= state?.common.pts ?? 0 { return [] }
         default: break
         }
@@ -154,7 +154,7 @@ package struct UpdateSequencer: Sendable {
         let peers = Peers(of: container)
         var emissions: [Emission] = []
         for update in list {
-            // Not done for the contents of a difference, which would then be requested again and again.
+            // This check is not made for the contents of a difference, which would then be requested again and again.
             if NumberedUpdate.isFaulty(update) { noteGap(at: now) }
             emissions += take(update, peers, at: now)
         }
@@ -342,8 +342,8 @@ package struct UpdateSequencer: Sendable {
         return complete(box, at: now)
     }
 
-    /// Ends a difference: held updates that follow it are emitted. Those that do not, twice in a row, have a number that Telegram does not
-    /// count up to; they are dropped, so that they are not requested for ever.
+    /// Ends a difference: emits the held updates that follow it. Updates that do not follow twice in a row have a
+    /// number that Telegram's never reach; they are dropped, so that they are not requested for ever.
     private mutating func complete(_ box: BoxID, at now: Time) -> [Emission] {
         let emissions = release(box, at: now)
         return pending.dropUnreachable(box) ? emissions + release(box, at: now) : emissions
@@ -436,8 +436,8 @@ package struct UpdateSequencer: Sendable {
         return true
     }
 
-    /// Emits the held updates of a channel whose missing ones Telegram does not tell, because the account is no longer a member, or never
-    /// was.
+    /// Emits the held updates of a channel although Telegram does not send the updates that are missing before them:
+    /// the account is no longer a member of the channel, or never was.
     private mutating func giveUp(_ box: BoxID, at now: Time) -> [Emission] {
         pending.cancelRequests(box)
         state?[box].isDue = false

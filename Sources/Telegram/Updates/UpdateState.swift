@@ -112,7 +112,8 @@ package struct BoxState: Sendable, Equatable {
         ahead = (object["ahead"]?.array ?? []).compactMap(\.string)
     }
 
-    /// Two numbers when everything else has its default, because an account may be in hundreds of channels.
+    /// The position as JSON: only two numbers when everything else has its default value, because an account may be in
+    /// hundreds of channels.
     var json: JSON {
         var plain = BoxState(pts: pts)
         plain.newest = newest

@@ -23,7 +23,7 @@ struct MediaDelivery: Sendable {
     private let isFromQueue: Bool
     private let uploads: SharedWork
 
-    /// The number of cached file_ids that Telegram may refuse in a row: more is no coincidence.
+    /// The number of cached file_ids that Telegram may refuse in a row: more refusals are not a coincidence.
     private static let maxAttempts = 3
 
     init(

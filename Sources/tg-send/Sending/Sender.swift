@@ -157,7 +157,7 @@ struct Sender: Sendable {
 
     private func giveUp(_ step: Step, _ error: TelegramError, _ job: inout Job) {
         switch step {
-        // The placeholder reply is no result: the request goes on without it.
+        // The placeholder reply is not a result, so the request continues without it.
         case .showProgress, .removeReply: runtime.log.debug("\(error.message)")
         case .deliver:
             job.results.append(failed(.deliver, error, job))

@@ -91,8 +91,8 @@ final class Intake: Sendable {
         }
     }
 
-    /// Waits until the router has taken the pieces before. Without a router, only a barrier ends the wait: what was read from a pipe
-    /// is not dropped to read more.
+    /// Waits until the router has taken the previous pieces, and adds these. After the router has ended, only a put
+    /// with a barrier returns: pieces from a pipe must not be dropped in order to read more.
     private func put(_ pieces: [Piece], _ barrier: Barrier? = nil) {
         let isAbandoned = state.wait { state -> Bool? in
             if state.isAbandoned, barrier != nil { return true }
@@ -110,8 +110,8 @@ final class Intake: Sendable {
     /// - Returns: the patience for the next wait.
     private func waitForRoom(_ patience: Duration) -> Duration {
         if budget.waitForRoom(atMost: patience) { return Intake.usualPatience }
-        // Some output is slow. Its lines are moved to where they keep no block in use, and as long as it stays slow the other outputs
-        // do not wait for it again. When there is no more room for its lines, every output waits.
+        // Some output is slow. Its lines are copied, so that they keep no block in use, and the other outputs do not
+        // wait for it as long as it stays slow. When there is no more room for copies, every output waits.
         var pause = Duration.milliseconds(1)
         repeat {
             for buffer in buffers { buffer.compact() }

@@ -56,7 +56,7 @@ struct QueueIntake: Sendable {
             if source.hasExhaustedAttempts(each.entry) {
                 try await source.deadLetterExhausted(each.entry)
             } else if !QueueIntake.isOneLine(each.line) {
-                // Another program has put it in. The router would make no event of it, or several.
+                // Another program has added this entry. The router would find no event in it, or several.
                 try await refuse(each, MalformedInput(.notJSON, "the entry is not one line"))
             } else {
                 entries.append(each)
@@ -86,9 +86,9 @@ struct QueueIntake: Sendable {
         if !results.isEmpty { try await source.finish(results, to: sink?.outputs ?? .none) }
     }
 
-    /// Returns the collected lines for queues, each with the entry that it came of, so that it is published in the step that
-    /// acknowledges the entry. The others, of which that is unknown or whose entry is refused, are published before: if the process is
-    /// killed in between, they come twice rather than never.
+    /// Returns the collected lines for queues, each with the entry that it came from, so that one step publishes the
+    /// line and acknowledges the entry. The strays are lines whose entry is unknown or refused. They are published
+    /// before that step: if the process is killed in between, they arrive twice rather than never.
     private func takeResults(of entries: [TakenEntry]) -> (results: [QueueResult], strays: [QueueLine]) {
         guard !collectors.isEmpty else { return (entries.map { QueueResult($0.entry) }, []) }
         var lines: [[QueueLine]] = entries.map { _ in [] }
@@ -113,13 +113,13 @@ struct QueueIntake: Sendable {
     }
 }
 
-/// Finds the entry of a batch that a line came of, which middlewares may have changed.
+/// Finds the entry of a batch that a line came from. Middlewares may have changed the line.
 struct EntryOrigins {
     private let entries: [TakenEntry]
     private let parser = JSONParser()
     /// The indices of the entries with each line, in reverse order.
     private var places: [[UInt8]: [Int]] = [:]
-    /// The index of the entry with each event id; made at the first need, since most lines are unchanged.
+    /// The index of the entry with each event id; made when it is first needed, because most lines are unchanged.
     private var byID: [String: Int]?
 
     init(_ entries: [TakenEntry]) { self.entries = entries }

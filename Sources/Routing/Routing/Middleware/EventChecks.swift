@@ -13,7 +13,7 @@ final class CorrelationGuard: Middleware {
         if envelope.correlationID.description == "00000000-0000-0000-0000-000000000000" {
             return .refuse(MalformedInput(.invalidCorrelationID, "correlation_id is the nil UUID"))
         }
-        // Each stage would make up another id, and no event could name this one as its cause.
+        // Without an id, each stage would assign another one, and no event could name this event as its cause.
         if !event.hasID { return .refuse(MalformedInput(.invalidField, "no id")) }
         if envelope.causationID == envelope.id {
             return .refuse(MalformedInput(.invalidField, "causation_id is the event's own id"))
@@ -22,7 +22,7 @@ final class CorrelationGuard: Middleware {
     }
 }
 
-/// Forwards only the events of authorised actors, as tg-gate notes them in `meta`.
+/// Forwards only the events of authorised actors, which tg-gate records in `meta`.
 ///
 /// It trusts `meta`, so it belongs behind tg-gate or where only trusted programs write.
 final class AccessGuard: Middleware {

@@ -6,12 +6,12 @@ import Payloads
 import Process
 import System
 
-/// Runs `exec:PROGRAM` as a middleware: the program receives each event as a line, and answers each with one line. An envelope takes
-/// the event's place, an empty line drops it, an `events.dead_letter` refuses it.
+/// Runs `exec:PROGRAM` as a middleware: the program receives each event as a line, and answers each with one line. An
+/// envelope takes the event's place, an empty line drops the event, and an `events.dead_letter` refuses it.
 ///
 /// A program that ends or does not answer in time is started again, and receives the unanswered events once more.
 final class ExecFilter: Middleware {
-    /// The number of ends at one event after which the event is refused.
+    /// The number of times that the program may end at the same event before the event is refused.
     static let deathsOfOneEvent = 3
     /// The number of events that are written ahead of the answers.
     private static let window = 256
@@ -24,7 +24,7 @@ final class ExecFilter: Middleware {
     private let parser = JSONParser()
     private var process: FilterProcess?
     private var backoff: Backoff
-    /// The number of ends in a row without an answer.
+    /// The number of times in a row that the program has ended without an answer.
     private var fruitless = 0
 
     init(command: String, timeout: Duration, retry: RetryPolicy, maxLineBytes: Int, log: Logger) throws(ToolError) {
@@ -37,7 +37,7 @@ final class ExecFilter: Middleware {
     private var name: String { "exec:\(command.printable)" }
 
     func judge(_ events: [MiddlewareEvent], into verdicts: inout [Verdict]) throws(ToolError) {
-        // The program's ends in a row at the first unanswered event.
+        // The number of times in a row that the program has ended at the first unanswered event.
         var deaths = 0
         while verdicts.count < events.count {
             let part = events[verdicts.count...].prefix(deaths > 0 ? 1 : ExecFilter.window)
@@ -126,7 +126,8 @@ final class ExecFilter: Middleware {
         return MalformedInput(.refused, "\(name): \(reason.printable.prefix(500))")
     }
 
-    /// The failure after too many answers: some may have been taken for those of other events, which cannot be undone.
+    /// The failure after too many answers. Some answers may have been matched to the wrong events, which cannot be
+    /// undone.
     private var tooMany: ToolError {
         ToolError(.unavailable, "\(name) wrote more lines than it was given events; each has one answer of one line")
     }

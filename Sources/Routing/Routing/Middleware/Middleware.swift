@@ -5,7 +5,7 @@ import System
 
 /// Tells what becomes of an event.
 enum Verdict: Sendable {
-    /// It is forwarded as the bytes that came.
+    /// It is forwarded unchanged, byte for byte.
     case forward
     case drop
     /// These lines, without their line feeds, take its place.
@@ -43,9 +43,9 @@ final class MiddlewareChain {
     struct Outcome {
         /// The lines that are forwarded.
         var lines: [[UInt8]] = []
-        /// For each of `lines`, the index of the line that it was made of.
+        /// For each of `lines`, the index of the input line that it was made from.
         var origins: [Int] = []
-        /// The refused lines, with the index of the line that each was made of.
+        /// The refused lines, each with the index of the input line that it was made from.
         var refused: [(line: RefusedLine, origin: Int)] = []
         /// The failure of a middleware, which ends the tool. The other members then hold what was decided before.
         var failure: ToolError?

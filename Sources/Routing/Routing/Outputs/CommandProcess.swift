@@ -25,7 +25,7 @@ final class CommandProcess: @unchecked Sendable {
     private let retry: RetryPolicy
     private let log: Logger
     private let live = Mutex(Live())
-    /// The ends in a row before which the process took no event.
+    /// The number of times in a row that the process has ended without taking an event.
     private var fruitless = 0
     private var backoff: Backoff
 
@@ -114,7 +114,7 @@ final class CommandProcess: @unchecked Sendable {
         }
     }
 
-    /// Ends a process that reads no more input: waits 30 seconds, then asks it to end, then kills it.
+    /// Ends a process that reads no more input: waits 30 seconds, then sends SIGTERM, then kills it.
     private func end() -> ChildProcess.Ending {
         guard let process = live.withLock({ $0.process }) else { return .exited(0) }
         if let ending = process.wait(atMost: .seconds(30)) { return ending }

@@ -142,7 +142,7 @@ final class Delivery: Sendable {
     private func work(_ index: Int, _ run: () throws(ToolError) -> Void) {
         var failure: ToolError?
         do throws(ToolError) { try run() } catch { failure = error }
-        // The input is read no further; the other outputs finish what they have.
+        // No more input is read, and the other outputs deliver the events that they have.
         if failure != nil { runtime.shutdown.request() }
         state.update { [failure] state in
             state.working.remove(index)
@@ -195,7 +195,7 @@ final class Delivery: Sendable {
         }
     }
 
-    /// Waits until only those are at work that `mayWork` names.
+    /// Waits until no output or route worker is at work, except those that `mayWork` accepts.
     private func wait(until mayWork: @Sendable (Int) -> Bool) {
         _ = state.wait { state -> Void? in state.isGivenUp || state.working.allSatisfy(mayWork) ? () : nil }
     }

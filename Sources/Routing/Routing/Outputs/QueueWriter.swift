@@ -49,8 +49,8 @@ final class QueueWriter: OutputWriter {
     var unreadBytes: Int { 0 }
 }
 
-/// Keeps the events for a queue if the input is a queue too: they are published in the same step that acknowledges the entries they
-/// came of.
+/// Keeps the events for a queue if the input is a queue too: they are published in the same step that acknowledges the
+/// entries that they came from.
 final class QueueCollector: OutputWriter {
     let queue: QueueName
     private let lines = Mutex<[[UInt8]]>([])

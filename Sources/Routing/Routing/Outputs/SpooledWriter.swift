@@ -101,11 +101,11 @@ final class SpooledWriter: OutputWriter, @unchecked Sendable {
 
     var acceptedBytes: Int { bytes.load(ordering: .relaxed) }
     var acceptedEvents: Int { events.load(ordering: .relaxed) }
-    /// Accepted lines are on disk.
+    /// The value is 0 because accepted lines are on disk.
     var unreadBytes: Int { 0 }
 }
 
-/// Carries the pump to its thread.
+/// Passes the pump to its thread, although the pump is not `Sendable`.
 private final class PumpBox: @unchecked Sendable {
     let pump: SpoolPump
     init(_ pump: SpoolPump) { self.pump = pump }
@@ -114,7 +114,7 @@ private final class PumpBox: @unchecked Sendable {
 /// Moves lines from a spool to its receiver, on a thread of its own.
 struct SpoolPump {
     private static let patience = Duration.seconds(5)
-    /// The time without progress after a signal; then the lines stay for the next process.
+    /// The time without progress, after a signal, after which the lines stay for the next process.
     private static let patienceAtEnd = Duration.milliseconds(500)
 
     let name: String

@@ -4,7 +4,7 @@ import Spool
 import Stage
 import System
 
-/// Represents a refused line for which there is no dead-letter output, so that its entry belongs to the dead letters of the input
+/// Represents a refused line for which there is no dead-letter output. Its entry goes to the dead letters of the input
 /// queue.
 struct UnclaimedRefusal: Sendable {
     private let refused: RefusedLine
@@ -15,7 +15,7 @@ struct UnclaimedRefusal: Sendable {
 
     var fault: MalformedInput { refused.fault }
 
-    /// Returns whether the refused line came of a queue's entry with this line.
+    /// Returns whether the refused line came from a queue's entry with this line.
     func isOf(_ entry: [UInt8]) -> Bool { origins.isEmpty ? refused.isOf(entry) : origins.contains(entry) }
 }
 
@@ -57,7 +57,7 @@ final class DeadLetterCollector: Sendable {
         if let buffer = state.read({ $0.buffer }) { put(refused, into: buffer) } else { keep(refused, origin: origin) }
     }
 
-    /// Reports damage of a spool, of which there is no event to give back.
+    /// Reports damage of a spool. There is no event that could be returned to the input queue.
     func add(_ damage: Damage) {
         let size = Int(damage.offsets.upperBound - damage.offsets.lowerBound)
         let refused = RefusedLine(

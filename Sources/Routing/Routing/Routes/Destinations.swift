@@ -13,7 +13,8 @@ struct RouteCount: Sendable {
 
 /// Finds the outputs of an event by its type, and keeps those of the latest types in a cache.
 ///
-/// The cache has a fixed size: types come from outside, and a stream that never repeats one must cost time only.
+/// The cache has a fixed size: types come from outside, and a stream that never repeats a type must cost only time, not
+/// memory.
 struct Destinations {
     /// Holds the routes and outputs of one type and version.
     private struct Destination {
@@ -80,7 +81,7 @@ struct Destinations {
         for route in destination.routes { counts[route].add(destination.count) }
     }
 
-    /// Returns a fast hash, which collisions on purpose cannot harm: they cost only another match of the patterns.
+    /// Returns a fast hash. Deliberate collisions do no harm, because they only cost another match of the patterns.
     private static func slot(_ type: UnsafeRawBufferPointer, _ version: Int) -> Int {
         var hash = UInt64(truncatingIfNeeded: version &+ type.count)
         var index = 0

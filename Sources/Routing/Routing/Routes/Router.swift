@@ -4,7 +4,8 @@ import Stage
 import Synchronization
 import System
 
-/// Routes all events on one thread: puts each line into the buffers of its outputs, and what cannot be routed into the dead letters.
+/// Routes all events on one thread: puts each line into the buffers of its outputs, and lines that cannot be routed
+/// into the dead letters.
 ///
 /// Nothing is allocated for an event here, and nothing is copied: a line is scanned where it was read, its type is looked up in a
 /// cache, and its place in memory is noted for each of its outputs.
@@ -109,7 +110,7 @@ struct Router: ~Copyable {
         var failure: ToolError?
         if let before {
             let outcome = before.run(incoming)
-            // Entries of a queue come again, so that none of them may be handled in part.
+            // The queue delivers its entries again, so none of them may be handled in part.
             if let failure = outcome.failure, delivery.isFedByQueue { throw failure }
             for (refused, origin) in outcome.refused { refuse(refused, origin: incoming[origin]) }
             if delivery.isFedByQueue { noteChanges(outcome, of: incoming) }

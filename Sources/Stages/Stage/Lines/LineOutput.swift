@@ -7,7 +7,7 @@ package import System
 /// A write returns when the kernel has all of it. On pipes and FIFOs it holds an advisory lock: several stages may write into one
 /// FIFO without mixing lines, also those longer than the 4,096 bytes that the kernel writes to a pipe in one piece.
 package final class LineOutput: Sendable {
-    /// Tells whether an output depends on the readers of its FIFO.
+    /// Selects whether an output depends on the readers of its FIFO.
     package enum Readers: Sendable {
         /// The output opens once there is a reader, and fails when the last one has gone.
         case needed
@@ -132,7 +132,7 @@ package final class LineOutput: Sendable {
         var untaken = left
         var stalledSince = ContinuousClock.now
         var hasReported = false
-        // The pauses of a poll, not of a retry.
+        // These are the pauses between polls, not the backoff of a retry.
         var pause: UInt32 = 500
         while left > 0, untaken > 0 {
             usleep(pause)

@@ -40,7 +40,7 @@ package final class LineReader {
         }
         guard !isAtEnd else { return nil }
         isAtEnd = true
-        // After a signal, the unfinished line is no last line: its writer may still be writing it.
+        // After a signal, an unfinished line is not taken as the last line, because its writer may still be writing it.
         let rest = shutdown.isRequested ? [] : splitter.finish()
         return rest.isEmpty ? nil : rest
     }

@@ -40,7 +40,8 @@ package final class QueueSource: Sendable {
     /// - Parameters:
     ///   - isIdle: whether the worker works on nothing else.
     ///   - time: the longest wait; nil for no limit.
-    ///   - untilEmpty: ends the wait when the group has nothing left to do, now or later.
+    ///   - untilEmpty: ends the wait when the group has no event left: none new, none in work and none that waits for
+    ///     another attempt.
     /// - Returns: nil when the time is over, nothing is left, or the shutdown is requested.
     package func next(
         limit: Int, isIdle: Bool, atMost time: Duration? = nil, untilEmpty: Bool = false
@@ -55,7 +56,7 @@ package final class QueueSource: Sendable {
             case .taken(let entries): return entries
             case .nothing(let lull):
                 if untilEmpty, lull.isEmpty { return nil }
-                // No entry announces that another worker finished the last of the work.
+                // No new entry announces that another worker has finished the last event.
                 let left = end.map { $0 - .now } ?? (untilEmpty ? .milliseconds(200) : .seconds(10))
                 guard left > .zero else { return nil }
                 try await runtime.untilRedisAnswers {
@@ -82,7 +83,7 @@ package final class QueueSource: Sendable {
     }
 
     private func leave() async {
-        // Entries that cannot be returned now are claimed by other workers when their leases are over.
+        // If entries cannot be returned now, other workers claim them when their leases end.
         do { try await consumer.close() } catch { runtime.log.debug("unable to leave \(consumer.queue): \(error)") }
     }
 

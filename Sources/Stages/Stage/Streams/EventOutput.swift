@@ -69,7 +69,7 @@ package final class EventOutput: Sendable {
 
     /// Writes an envelope and runs `note` immediately afterwards, on the same thread.
     ///
-    /// The envelope and the note differ only if the process is killed between the two system calls.
+    /// The envelope is written without the note only if the process is killed between the two system calls.
     package func write(_ envelope: Envelope, noting note: @escaping @Sendable () throws -> Void) async throws {
         let line = envelope.line
         switch kind {

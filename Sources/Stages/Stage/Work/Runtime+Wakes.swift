@@ -5,7 +5,8 @@ import Synchronization
 import System
 
 extension Runtime {
-    /// Has held events handled again, whichever process holds them. Waiters whose events are no longer held are ignored.
+    /// Wakes held events so that they are handled again, in whichever process holds them. Waiters whose events are no
+    /// longer held are ignored.
     package func wake(_ waiters: [Waiter]) async throws {
         var here: [Int] = []
         var elsewhere: [String: [RedisArgument]] = [:]

@@ -3,9 +3,9 @@ import Logging
 package import Redis
 import Synchronization
 
-/// Does work that several events ask for, in this process and in others, once for all of them.
+/// Does work once for all events that ask for it, in this process and in others.
 ///
-/// Without Redis each process works alone: one log line tells it, and the same work may be done twice.
+/// Without Redis each process works alone, so the same work may be done twice. One log line reports this.
 package final class SharedWork: Sendable {
     /// The result of the work, for all events that asked for it.
     package struct Product: Sendable {
@@ -98,7 +98,7 @@ package final class SharedWork: Sendable {
             guard let done = try await ownership.lease.holding(work) else { return nil }
             product = done
         } catch {
-            // At the very end of a shutdown this call may fail; the lease then ends when its time is over.
+            // At the very end of a shutdown this call may fail; the lease then expires.
             await wake((try? await ownership.abandon()) ?? [])
             throw error
         }

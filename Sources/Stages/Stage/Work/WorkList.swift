@@ -110,7 +110,7 @@ final class WorkList: Sendable {
             let generation = changed.generation
             switch state.withLock({ $0.step(concurrency) }) {
             case .work(let item, let wasHeld):
-                // A held event less may make room for reading.
+                // With one held event fewer, there may be room to read more.
                 if wasHeld { changed.notify() }
                 return item
             case .wait(let limit): await changed.wait(since: generation, atMost: limit)

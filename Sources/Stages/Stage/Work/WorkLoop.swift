@@ -20,13 +20,14 @@ package enum Outcome: Sendable {
 
 /// Holds what a stage knows about an event besides its contents.
 package struct WorkContext: Sendable {
-    /// Publishes events before the work is done: progress, for instance.
+    /// Publishes events, such as progress, before the work is done.
     package let publisher: Publisher
     /// The name under which the event can be woken; the same each time that it is handled.
     package let waiter: Waiter
     /// The number of times that the event has been taken from its queue, this time included; holding does not count. 1 for pipes.
     package let attempt: Int
-    /// Is true if a transient failure now is final. Never with a pipe, where it ends the tool.
+    /// Is true if a transient failure in this attempt is final. It is false for a pipe, where such a failure ends the
+    /// tool.
     package let isLastAttempt: Bool
 }
 
