@@ -3,7 +3,7 @@ import Glibc
 
 /// Protects state that threads share and wait on, with a mutex and a condition. `Synchronization.Mutex` has no way to wait.
 ///
-/// Not for tasks: a wait blocks its thread.
+/// Do not use it in tasks, because a wait blocks its thread.
 package final class Monitor<State>: @unchecked Sendable {
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     private let changed: UnsafeMutablePointer<pthread_cond_t>

@@ -118,7 +118,7 @@ struct DirectDownload: Sendable {
         }
     }
 
-    /// Finishes the file. Writing and hashing the last bytes takes long enough to probe the file meanwhile.
+    /// Finishes the file. It probes the file while the last bytes are written and hashed, which takes long enough.
     private func finished(_ partial: PartialFile, _ early: EarlyLook) async throws(MediaError) -> DownloadedFile {
         try partial.flush()
         let path = partial.path

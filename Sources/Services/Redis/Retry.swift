@@ -2,7 +2,7 @@ package import System
 
 /// Calls Redis again after temporary failures, with growing pauses, until `limit` is over.
 ///
-/// Only for calls that may be carried out twice.
+/// Use it only for calls that may be carried out twice.
 /// - Throws: the last failure.
 package func withRetry<Answer>(
     for limit: Duration, backoff: Backoff = Backoff(first: .milliseconds(50), longest: .seconds(2)),

@@ -18,9 +18,10 @@ package final class SQLiteDatabase {
 
     /// The moment at which a transaction takes the lock for writing.
     package enum TransactionKind: String, Sendable {
-        /// At the first statement that writes.
+        /// The transaction locks the database at the first statement that writes.
         case deferred = "DEFERRED"
-        /// At once, so that no later statement fails because another connection writes.
+        /// The transaction locks the database at once, so that no later statement fails because another connection
+        /// writes.
         case immediate = "IMMEDIATE"
     }
 

@@ -133,7 +133,7 @@ struct MediaDelivery: Sendable {
             }
             return SharedWork.Product(["sent": true])
         }
-        // The message was sent, also when another process has taken the upload over meanwhile.
+        // The message was sent, even if another process has taken over the upload in the meantime.
         if let message = own.withLock({ $0 }) { return .sent(message) }
         switch answer {
         case .held(let limit): throw NotBefore(.now + limit, in: .stage)

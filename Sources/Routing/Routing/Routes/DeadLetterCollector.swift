@@ -26,7 +26,7 @@ final class DeadLetterCollector: Sendable {
         /// The lines that were refused before the output was open.
         var early: [RefusedLine] = []
         var unclaimed: [UnclaimedRefusal] = []
-        /// For each line that the middlewares of all events made: the lines that it was made of.
+        /// For each line that the middlewares of all events made: the lines that it was made from.
         var origins: [[UInt8]: [[UInt8]]] = [:]
     }
 

@@ -22,7 +22,7 @@ package struct Lease: Sendable {
         return reply.int == 1
     }
 
-    /// Runs `work` and renews the lease meanwhile; cancels `work` if the lease is lost.
+    /// Runs `work` and renews the lease until it ends; cancels `work` if the lease is lost.
     ///
     /// While Redis does not answer, the work goes on; `complete` refuses its result if the lease was lost.
     /// - Returns: nil if the lease was lost.

@@ -69,7 +69,8 @@ package final class QueueSource: Sendable {
         return nil
     }
 
-    /// Runs `body`, renews the leases of the entries in work meanwhile, and returns unfinished entries to the queue afterwards.
+    /// Runs `body` and renews the leases of the entries in work until it ends; then returns unfinished entries to the
+    /// queue.
     package func keepingLeases(_ body: () async throws -> Void) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await self.keepLeases() }

@@ -127,7 +127,7 @@ extension LineOutput {
     }
 }
 
-/// Collects the results of a batch of events: whole lines behind one another, and the entry that each belongs to.
+/// Collects the results of a batch of events: whole lines one after another, and the entry that each belongs to.
 struct BatchResults: Sendable {
     struct Item: Sendable {
         let entry: QueueEntry?

@@ -43,7 +43,7 @@ struct FormattedText: Equatable {
 /// Collects the plain text and the entities that a parser finds.
 struct FormattedTextBuilder {
     private(set) var text = ""
-    /// In UTF-16 units.
+    /// The value is in UTF-16 units.
     private(set) var length = 0
     private var entities: [(offset: Int, length: Int, order: Int, json: JSON)] = []
 

@@ -17,7 +17,7 @@ enum HandshakeID {
     static let fail: UInt32 = 0xa69d_ae02
 }
 
-/// Both sides' nonces, which begin each of the server's messages.
+/// The nonces of both sides. Each message from the server begins with them.
 struct Nonces: Equatable {
     let client: ArraySlice<UInt8>
     let server: ArraySlice<UInt8>
