@@ -92,7 +92,7 @@ def telethon_client(telegram: Telegram, dc: int = 2, session: str = "", **more: 
 
 @contextlib.asynccontextmanager
 async def telethon_as(telegram: Telegram, account: int = 42, **more: Any) -> AsyncIterator[TelegramClient]:
-    """Logged in already."""
+    """Provides a client that is logged in already."""
     known = telegram.mtproto("session", {"account": account})
     client = telethon_client(telegram, session=known["telethon"], **more)
     await client.connect()
@@ -144,7 +144,7 @@ def kurigram_client(telegram: Telegram, session: str | None = None, **more: Any)
 
 @contextlib.asynccontextmanager
 async def kurigram_as(telegram: Telegram, account: int = 42, **more: Any) -> AsyncIterator[Any]:
-    """Logged in already."""
+    """Provides a client that is logged in already."""
     known = telegram.mtproto("session", {"account": account})
     client = kurigram_client(telegram, known["pyrogram"], **more)
     await client.start()

@@ -97,7 +97,7 @@ def test_differences_in_all_their_forms(telegram: Telegram) -> None:
                 await client(channel_since(0))
             telegram.mtproto("habits", {"channel_too_long": 1})
             assert isinstance(await client(channel_since(1)), types.updates.ChannelDifferenceTooLong)
-            # What is forgotten has happened nevertheless.
+            # Changes that the server has forgotten still count as changes.
             telegram.mtproto("forget", {"what": "changes", "account": 42, "chat_id": CHANNEL})
             hints = (await client(functions.updates.GetDifferenceRequest(9, 0, 1))).other_updates
             assert any(isinstance(hint, types.UpdateChannelTooLong) for hint in hints)

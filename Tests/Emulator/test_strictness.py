@@ -1,4 +1,4 @@
-"""What Telegram refuses, refused with Telegram's words."""
+"""Tests that the emulator refuses what Telegram refuses, with Telegram's texts."""
 
 from __future__ import annotations
 

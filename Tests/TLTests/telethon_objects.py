@@ -1,9 +1,12 @@
-"""Objects of every constructor and method that Telethon has, filled at random: telethon_objects.py SCHEMA… [--count N] [--seed N]
-With a schema of another layer than Telethon's, of those that are the same in both.
+"""Prints random objects of every constructor and method that Telethon has.
 
-A line each: what Telethon makes of it in bytes, and the JSON that docs/tl.md promises for it. How values are packed (the widths of
-integers, what is a date, what is a flag) is taken from Telethon's own code, so that the codec is never checked against itself; the
-schemas say only how a class is spelled in TL, and of which type an object in a field may be.
+    telethon_objects.py SCHEMA… [--count N] [--seed N]
+
+If a schema is of another layer than Telethon's, only the constructors and methods that are the same in both are printed.
+
+Each line holds the bytes that Telethon makes of an object, and the JSON that docs/tl.md specifies for it. Telethon's own code
+decides how values are packed: the widths of integers, what is a date, and what is a flag. The codec is thus never checked against
+itself. The schemas only give the name of a class in TL, and the type that an object in a field may have.
 """
 
 from __future__ import annotations
@@ -47,7 +50,7 @@ class Plan:
 
     @staticmethod
     def spelling(cls: type) -> dict[str, str]:
-        """What TL calls the parameters."""
+        """Returns the names of the parameters in TL."""
         return {name: "self" if name == "is_self" else name.rstrip("_") for name in inspect.signature(cls).parameters}
 
     @staticmethod
@@ -104,7 +107,7 @@ class Filler:
         self.measure(all_plans)
 
     def measure(self, all_plans: list[Plan]) -> None:
-        """How deep an object is at least: 0 when it needs no other."""
+        """Computes the least depth of each object: 0 if it needs no other object."""
         changed = True
         while changed:
             changed = False
@@ -118,7 +121,7 @@ class Filler:
             return 1
         if options := self.by_type.get(kind):
             return min(NEVER, 1 + min(plan.depth for plan in options))
-        # Of a type whose constructors are all of another layer there can be nothing.
+        # No object can have a type whose constructors all belong to another layer.
         return NEVER if re.match(r"(\w+\.)?[A-Z]", kind) and kind != "Bool" and not kind.startswith("Vector") else 0
 
     def object(self, plan: Plan, share: float, depth: int = 0) -> tuple[Any, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Misbehaviour on demand."""
+"""Injects faults on request."""
 
 from __future__ import annotations
 

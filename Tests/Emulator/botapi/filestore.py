@@ -133,7 +133,7 @@ class FileStore:
         file.file_path = str(served) if self._local else f"{folder.name}/{served.name}"
 
     def served_path(self, bot_id: int, file_path: str) -> Path | None:
-        """Where the bytes of a downloaded file_path are; None if no such path was handed out to this bot."""
+        """Returns the path of the bytes of a downloaded file_path; None if this bot was not given such a file_path."""
         for file in self._files.values():
             if file.bot_id == bot_id and file.file_path == file_path:
                 return file.blob.path

@@ -1,4 +1,4 @@
-"""Width and height of an image, from its first bytes."""
+"""Reads the width and height of an image from its first bytes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
 def image_size(path: Path) -> Size | None:
-    """None when this is no JPEG, PNG, GIF or WebP."""
+    """Returns None if the bytes are not a JPEG, PNG, GIF or WebP image."""
     with path.open("rb") as file:
         head = file.read(32)
         try:

@@ -26,7 +26,7 @@ URL_TIMEOUT_SECONDS = 20
 
 _DEFAULT_MIME = {"video": "video/mp4", "audio": "audio/mpeg", "voice": "audio/ogg", "photo": "image/jpeg",
                  "animation": "video/mp4"}  # fmt: skip
-# What the server accepts by URL; it looks at nothing but the type in the answer's header.
+# The content types that the server accepts by URL. It checks only the type in the answer's header.
 _URL_TYPES = {
     "photo": ("image/",),
     "video": ("video/mp4",),

@@ -92,7 +92,7 @@ class _MarkdownV2:
                 self._add(kind, self.open.pop())
                 self.at += len(mark)
             elif mark == "__" and self.open and self.open[-1].kind == "italic":
-                # Of ___ the first underscore pair is underline; an open italic closes before.
+                # In ___, the first two underscores are an underline; an open italic closes before it.
                 self._add("italic", self.open.pop())
                 self.at += 1
             elif any(opened.kind == kind for opened in self.open):
@@ -103,7 +103,7 @@ class _MarkdownV2:
         return False
 
     def _raw_until(self, mark: str, opened: _Open) -> str:
-        """Text in which only backslashes mean anything, up to `mark`."""
+        """Returns the text up to `mark`, in which only backslashes have a meaning."""
         text = ""
         while not self.source.startswith(mark, self.at):
             if self.at >= len(self.source):

@@ -67,9 +67,9 @@ class Chat:
     bot_status: str = "member"
     next_message_id: int = 1
     migrated_to: int | None = None
-    """The supergroup that this basic group has become; nothing more happens here then."""
+    """The supergroup that this basic group has become; nothing more happens in the basic group after that."""
     ids: list[int] = field(default_factory=list)
-    """Of all messages, deleted ones included: they only grow."""
+    """The ids of all messages, including deleted ones, in ascending order."""
     deleted_count: int = 0
 
     def body(self) -> Json:
@@ -122,7 +122,7 @@ class Chat:
 
     @property
     def end(self) -> int:
-        """Above all ids."""
+        """An id greater than all others."""
         return self.ids[-1] + 1 if self.ids else 1
 
     @property

@@ -126,7 +126,7 @@ class MultipartParser:
             self._state = _State.AFTER_DELIMITER
             yield PartEnd()
             return
-        # What could be the beginning of a delimiter waits for the next bytes.
+        # Bytes that could be the beginning of a delimiter wait for the next bytes.
         safe = len(self._buffer) - len(self._delimiter) + 1
         if safe > 0:
             yield PartData(self._buffer[:safe])

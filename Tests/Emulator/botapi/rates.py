@@ -15,7 +15,7 @@ CHAT_PER_SECOND = 1.0
 
 
 class _Window:
-    """At most `count` events in any `seconds`."""
+    """Allows at most `count` events in any `seconds`."""
 
     def __init__(self, count: int, seconds: float) -> None:
         self._count = count
@@ -32,7 +32,7 @@ class _Window:
 
 
 class _Bucket:
-    """One event a second, a few saved up."""
+    """Allows one event a second, and saves up a few."""
 
     def __init__(self) -> None:
         self._tokens = float(CHAT_BURST)

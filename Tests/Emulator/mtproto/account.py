@@ -29,14 +29,14 @@ class Identity:
     last_name: str | None = None
     username: str | None = None
     password: str | None = None
-    """Of the second factor."""
+    """The password of the second factor."""
     hint: str = ""
     code: str = "12345"
-    """Return the login code that an SMS would contain."""
+    """The login code that an SMS would contain."""
     dc: int = 2
     premium: bool = False
     token: str | None = None
-    """A bot's. Its account logs in with this instead of a phone number."""
+    """A bot's token, with which its account logs in instead of a phone number."""
 
 
 class Account(View):
@@ -45,7 +45,7 @@ class Account(View):
         self.identity = identity
         self.directory = directory
         self.log = ChangeLog()
-        """Of private chats and basic groups."""
+        """The changes in private chats and basic groups."""
         self.qts = 0
         self.secret_messages: list[tuple[int, Any]] = []
         self.seq = 1
@@ -114,7 +114,7 @@ class Account(View):
 
 @dataclass
 class Clocked:
-    """Something handed out for a while."""
+    """Represents a value that is valid for a limited time."""
 
     value: Any
     expires_at: float = field(default_factory=lambda: time.time() + 300)

@@ -22,7 +22,7 @@ CDN_DC = 203
 
 @dataclass
 class Address:
-    """Where a data centre listens."""
+    """The address at which a data centre listens."""
 
     host: str
     port: int
@@ -42,7 +42,7 @@ class Settings:
 
 @dataclass
 class LoginToken:
-    """Of a login by QR code."""
+    """The token of a login by QR code."""
 
     key: object
     dc: int

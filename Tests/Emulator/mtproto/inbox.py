@@ -99,7 +99,7 @@ class Inbox:
             del self._order[: REMEMBERED // 4]
 
     def forget(self, msg_id: int) -> None:
-        """As if it had never arrived."""
+        """Forgets a message, as if it had never arrived."""
         if self._traces.pop(msg_id, None) is not None:
             self._order.remove(msg_id)
 

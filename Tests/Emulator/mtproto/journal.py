@@ -1,4 +1,4 @@
-"""What clients called and where they broke a rule, for tests to ask afterwards."""
+"""Records the calls of clients and their violations of rules, so that tests can query them."""
 
 from __future__ import annotations
 

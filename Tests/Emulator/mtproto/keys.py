@@ -72,7 +72,7 @@ class Salts:
 
 @dataclass
 class Client:
-    """What initConnection told."""
+    """Holds the data that initConnection sent."""
 
     layer: int
     api_id: int
@@ -88,9 +88,9 @@ class AuthKey:
     salts: Salts
     created_at: float
     expires_at: float | None = None
-    """Of a temporary key."""
+    """The end of a temporary key's life; None for a permanent key."""
     permanent: AuthKey | None = None
-    """What a temporary key is bound to."""
+    """The permanent key that a temporary key is bound to."""
     is_cdn: bool = False
     account: Account | None = None
     client: Client | None = None

@@ -54,7 +54,7 @@ class MediaTable:
         self._by_token: dict[bytes, Medium] = {}
 
     def medium(self, file_id: str, dc: int) -> Medium:
-        """Of a file_id in a message's body; `dc` is where a file that was not seen before is kept."""
+        """Returns the medium of a file_id in a message's body. A file that was not seen before is kept at `dc`."""
         identity = int.from_bytes(hashlib.sha256(file_id.encode()).digest()[:8], "little") >> 1
         medium = self._by_id.get(identity)
         if medium is None:
@@ -93,7 +93,7 @@ class MediaTable:
         return len(self._by_id)
 
     def token(self, medium: Medium) -> bytes:
-        """By which the CDN knows the file."""
+        """Returns the token by which the CDN identifies the file."""
         if medium.cdn_token is None:
             medium.cdn_token = hashlib.sha256(f"cdn/{medium.id}".encode()).digest()
             self._by_token[medium.cdn_token] = medium

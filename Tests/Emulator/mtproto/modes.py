@@ -10,7 +10,7 @@ from botapi.errors import ControlError
 
 from .errors import RpcError, error_code
 
-# Where in the exchange each hostility strikes.
+# The hostile acts of the server during the key exchange.
 HANDSHAKE_HOSTILITIES = frozenset({
     "pq_nonce", "pq_prime", "pq_one", "fingerprint", "dh_nonce", "dh_server_nonce", "dh_answer_hash",
     "dh_inner_nonce", "dh_inner_server_nonce", "dh_answer_length", "dh_composite", "dh_unsafe_prime", "dh_small_prime",
@@ -30,12 +30,12 @@ FAULT_KINDS = frozenset({"error", "drop", "hang", "slow", "flood"})
 
 @dataclass
 class Habits:
-    """How the server chooses where the protocol leaves a choice. Each can be set by the control API."""
+    """Selects the behaviour of the server where the protocol leaves a choice. The control API can set each habit."""
 
     containers: str = "auto"
     """`always`: even one message is put into a container; `never`; `auto`: when there are several."""
     gzip: str = "auto"
-    """Of results: `always`, `never`, `auto` (above 512 bytes, files excepted)."""
+    """Whether results are compressed: `always`, `never`, `auto` (above 512 bytes, files excepted)."""
     short_updates: bool = True
     """Plain text in private chats and groups arrives as updateShortMessage."""
     old_rsa: bool = False
@@ -105,7 +105,7 @@ class CallFault:
     code: int | None = None
     times: int = 1
     seconds: float = 1.0
-    """Of `slow`: the delay; of `flood`: how long the method stays closed, counted from the first refusal."""
+    """For `slow`, the delay. For `flood`, how long the method is refused, counted from the first refusal."""
     after: bool = False
     """The call is performed first."""
     account: int | None = None

@@ -26,14 +26,14 @@ class ObfuscatedSource:
 
 @dataclass
 class Opening:
-    """How a connection began."""
+    """Describes the beginning of a connection."""
 
     framing: Framing
     source: Source
     cipher: CipherContext | None = None
     """The cipher of the bytes that the server sends."""
     dc: int | None = None
-    """Named in the header of an obfuscated connection."""
+    """The data centre that the header of an obfuscated connection names."""
 
 
 async def open_connection(reader: asyncio.StreamReader, secret: bytes | None = None) -> Opening:

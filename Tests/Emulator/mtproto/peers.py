@@ -114,7 +114,7 @@ def _admin_rights() -> Any:
 
 
 class Cast:
-    """Everybody that an answer mentions, gathered while it is made."""
+    """Collects all peers that an answer mentions, while the answer is made."""
 
     def __init__(self, account: Account) -> None:
         self._account = account

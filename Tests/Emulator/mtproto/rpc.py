@@ -241,7 +241,7 @@ def _become_main(call: Call) -> None:
         call.core.journal.violation(call.dc, "one key has two main connections")
         raise RpcError(406, "AUTH_KEY_DUPLICATED")
     for other in others:
-        # What it has not acknowledged is found out by the difference now.
+        # The client gets the messages that it has not acknowledged from the difference.
         other.is_main = False
         other.unacked.clear()
 

@@ -38,7 +38,7 @@ class Servers:
             self.core.proxy = await self._listen("127.0.0.1", 0, None, self.core.settings.proxy_secret)
 
     def routes(self) -> list[Route]:
-        """Of the control API."""
+        """Returns the routes of the control API."""
         from .control import routes  # which knows the servers
 
         return routes(self)

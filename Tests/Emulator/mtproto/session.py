@@ -63,7 +63,7 @@ class Session:
     modes: Modes
     wire: Wire | None = None
     is_main: bool = False
-    """It gets the account's live updates."""
+    """Whether the session receives the account's live updates."""
     unique_id: int = field(default_factory=random_long)
     counters: Counters = field(default_factory=Counters)
 
@@ -83,7 +83,7 @@ class Session:
 
     @property
     def oldest_unacknowledged(self) -> float | None:
-        """How many seconds ago it was sent."""
+        """The seconds since the oldest unacknowledged message was sent; None if there is none."""
         first = next(iter(self.unacked), None)
         return None if first is None else max(self.clock.now() - first / (1 << 32), 0)
 

@@ -53,7 +53,7 @@ def spoil_inner(modes: Modes, inner: Any) -> bytes:
 
 
 def spoil_body(kind: str, body: bytes, req_msg_id: int) -> bytes:
-    """Instead of the answer `body`, something that cannot be read."""
+    """Returns bytes that cannot be read, in place of the answer `body`."""
     head = struct.pack("<Iq", 0xF35C6D01, req_msg_id)
     if kind == "truncated_result":
         return body[: max(len(body) // 8 * 4, 16)]

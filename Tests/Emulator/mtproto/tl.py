@@ -94,7 +94,7 @@ def rpc_result(req_msg_id: int, body: bytes) -> bytes:
 
 
 def container(messages: list[tuple[int, int, bytes]]) -> bytes:
-    """Of (msg_id, seqno, body)."""
+    """Returns a container of messages, each given as (msg_id, seqno, body)."""
     parts = [struct.pack("<Ii", MSG_CONTAINER, len(messages))]
     for msg_id, seqno, body in messages:
         parts += [struct.pack("<qii", msg_id, seqno, len(body)), body]

@@ -1,4 +1,4 @@
-"""How messages are framed on a connection: abridged, intermediate, padded intermediate and full."""
+"""Frames messages on a connection: abridged, intermediate, padded intermediate and full."""
 
 from __future__ import annotations
 

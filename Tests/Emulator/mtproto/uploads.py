@@ -29,7 +29,7 @@ class Upload:
 
     @property
     def full_size(self) -> int:
-        """Of every part but the last."""
+        """The size of every part but the last."""
         return max(self.sizes.values(), default=0)
 
 

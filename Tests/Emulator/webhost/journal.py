@@ -14,7 +14,7 @@ class Visit:
     range: str | None
     status: int | None = None
     bytes_sent: int = 0
-    """Of the body, as handed to the operating system."""
+    """The number of bytes of the body that were handed to the operating system."""
     started_at: float = field(default_factory=time.time)
     ended_at: float | None = None
 

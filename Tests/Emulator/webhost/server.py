@@ -111,7 +111,7 @@ class Site:
         return web.Response(status=code, headers=headers, text=f"{code}\n" if code >= 200 and code != 304 else None)
 
     async def _redirect(self, request: web.Request, visit: Visit) -> web.StreamResponse:
-        """To `?to=`, after `?times=` hops (1 by default)."""
+        """Redirects to `?to=`, after `?times=` hops (1 by default)."""
         if "to" not in request.query:
             raise web.HTTPBadRequest(text="to is missing")
         times = int(request.query.get("times", 1))

@@ -1,4 +1,4 @@
-"""Sending a body: at full speed, slowly, or not to its end."""
+"""Sends a body: at full speed, slowly, or incompletely."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SLOW_TICK_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class Manner:
-    """How a file is sent. None of the defaults is faulty."""
+    """Describes how a file is sent. With the defaults, it is sent without a fault."""
 
     bytes_per_second: int | None = None
     drop_after: int | None = None

@@ -1,4 +1,4 @@
-"""Changing and removing messages."""
+"""Changes and removes messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sending files, and getting them."""
+"""Sends files and serves them."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from ..rpc import Call, method
 from ..tl import functions, types, where_known
 
 MAX_PAGE = 100
-# Nobody counts further.
+# The limit up to which unread messages are counted.
 MAX_UNREAD = 1000
 
 

@@ -48,7 +48,7 @@ async def media_content(call: Call, media: Any) -> Json:
     raise bad_request("MEDIA_EMPTY" if isinstance(media, types.InputMediaEmpty) else "MEDIA_INVALID")
 
 
-# What the server makes of a file that it fetched, by the type in the answer's header.
+# The kind of media that a fetched file becomes, by the content type in the answer's header.
 _KINDS = {"video/mp4": "video", "image/gif": "animation", "audio/mpeg": "audio", "audio/mp4": "audio", "audio/ogg": "voice",
           "application/pdf": "document", "application/zip": "document"}  # fmt: skip
 
