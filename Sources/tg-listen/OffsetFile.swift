@@ -33,7 +33,7 @@ final class OffsetFile: ProgressFile {
         let text = String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
         guard text.hasSuffix("\n"), let offset = Int64(text.dropLast()) else {
             throw ToolError(
-                .configuration, "the state file \(path) is damaged: it must hold one number; remove it to begin anew")
+                .configuration, "the state file \(path) is damaged: it must hold one number; remove it to start afresh")
         }
         return "\(offset)" == OffsetFile.none ? nil : "\(offset)"
     }

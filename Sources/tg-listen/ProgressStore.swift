@@ -56,7 +56,7 @@ struct RedisProgress: ProgressStore {
             return noted
         }
         guard let kept = value.string else {
-            throw ToolError(.configuration, "the Redis key \(key) does not hold an offset: remove it to begin anew")
+            throw ToolError(.configuration, "the Redis key \(key) does not hold an offset: remove it to start afresh")
         }
         return noted.map { newer(kept, $0) } ?? kept
     }

@@ -38,7 +38,7 @@ final class StateFile: ProgressFile {
         guard text.hasSuffix("\n") else {
             throw ToolError(
                 .configuration,
-                "the state file \(path) is damaged: it must hold one line of JSON; remove it to begin anew")
+                "the state file \(path) is damaged: it must hold one line of JSON; remove it to start afresh")
         }
         return text.dropLast() == StateFile.none ? nil : String(text.dropLast())
     }

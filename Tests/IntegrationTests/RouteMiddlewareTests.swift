@@ -140,7 +140,7 @@ import Testing
     @Test func `A filter that answers an event twice ends the tool`() async throws {
         let result = try await route(before: #"["exec:sed -u p"]"#, (0..<3).map { event($0) })
         #expect(result.status == 69)
-        #expect(result.errors.contains("wrote more lines than it was given events"))
+        #expect(result.errors.contains("wrote more lines than it received events"))
     }
 
     @Test func `Refusals before a filter's failure become dead letters`() async throws {
@@ -166,7 +166,7 @@ import Testing
     }
 
     static let faulty: [(String, String)] = [
-        (#"["shema"]"#, #""shema" is not a middleware"#), (#""schema""#, "before is a list"),
+        (#"["shema"]"#, #""shema" is not a middleware"#), (#""schema""#, "before must be a list"),
         (#"[{ use = "count", evry = "1s" }]"#, "unknown key \"evry\""), (#"[{ name = "x" }]"#, "use = "),
         (#"["ratelimit"]"#, "ratelimit needs a limit"), (#"["exec:"]"#, "is not a middleware"),
         (#"[{ use = "access", roles = ["king"] }]"#, "\"king\" is not a role"),

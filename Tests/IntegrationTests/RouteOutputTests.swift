@@ -32,7 +32,7 @@ import Testing
         let run = try ToolRun("ev-route", ["-o", "#=\(fifo)"])
         run.send(RouteFixture.event("a", 1))
         run.closeInput()
-        #expect(try await eventually { run.log.contains("nobody takes what is in \(fifo)") })
+        #expect(try await eventually { run.log.contains("no reader takes the contents of \(fifo)") })
         let reader = try here.reader(of: fifo, into: "out")
         #expect(try await run.result().status == 0)
         #expect(reader.wait(atMost: .seconds(30)) == .exited(0))
@@ -69,7 +69,7 @@ import Testing
             sent.set()
         }
         // Well over what the FIFO and all buffers hold: the sender cannot be done.
-        #expect(try await eventually { run.log.contains("nobody takes what is in") })
+        #expect(try await eventually { run.log.contains("no reader takes the contents of") })
         #expect(!sent.isSet)
         reader.signal(SIGCONT)
         #expect(try await run.result().status == 0)
@@ -96,7 +96,7 @@ import Testing
         let run = try ToolRun("ev-route", ["--drain", "300ms", "-o", "#=\(fifo)", "-o", "#=-"])
         BlockingThread.start { run.send(Array(events.utf8)) }
         _ = try await run.waitForLines { !$0.isEmpty }
-        if count > 1 { #expect(try await eventually { run.log.contains("nobody takes") }) }
+        if count > 1 { #expect(try await eventually { run.log.contains("no reader takes") }) }
         run.signal(SIGTERM)
         let result = try await run.result()
         #expect(result.status == 74)
@@ -167,7 +167,7 @@ import Testing
             ToolRun.path(of: "ev-route"), here.folder("in"), here.folder("log"),
         ])
         #expect(words == "74\n")
-        #expect(here.text("log").contains("nobody reads standard output any more; it had accepted"))
+        #expect(here.text("log").contains("standard output has no reader any more; it had accepted"))
     }
 }
 

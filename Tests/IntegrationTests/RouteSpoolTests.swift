@@ -93,7 +93,7 @@ import Testing
             run.closeInput()
         }
         #expect(try await eventually { here.text("fast").utf8.count == input.utf8.count })
-        #expect(try await eventually { run.log.contains("nobody takes what is in \(fifo)") })
+        #expect(try await eventually { run.log.contains("no reader takes the contents of \(fifo)") })
         let reader = try here.reader(of: fifo, into: "slow")
         #expect(try await run.result().status == 0)
         #expect(reader.wait(atMost: .seconds(30)) == .exited(0))

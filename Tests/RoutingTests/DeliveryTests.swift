@@ -122,7 +122,7 @@ import Testing
         #expect(failures.map(\.exitStatus) == [.unavailable])
         #expect(failures.first?.message.contains("1 events were neither forwarded nor refused") == true)
         #expect(text("a") == line("a", 1))
-        #expect(text("dead").contains("answered with no envelope"))
+        #expect(text("dead").contains("answered with a line that is not an envelope"))
     }
 
     @Test func `a refused entry of a queue is given back at its barrier`() throws {

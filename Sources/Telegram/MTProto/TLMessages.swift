@@ -28,7 +28,7 @@ extension TLReader {
     mutating func expect(_ id: UInt32) throws(TLError) {
         let place = offset
         guard try word() == id else {
-            throw TLError(.unexpectedConstructor, "another constructor than is due", offset: place)
+            throw TLError(.unexpectedConstructor, "an unexpected constructor", offset: place)
         }
     }
 

@@ -52,7 +52,7 @@ extension TLError {
             case .truncated: (.truncated, "the bytes end too early")
             case .oversized: (.oversized, "a length exceeds the remaining bytes, or the value is too large for JSON")
             case .tooDeep: (.tooDeep, "nested deeper than \(TLDecoder.maxDepth)")
-            case .trailingBytes: (.trailingBytes, "more bytes than the value has")
+            case .trailingBytes: (.trailingBytes, "there are bytes after the end of the value")
             }
         self.init(code, reason, path: path, offset: offset)
     }

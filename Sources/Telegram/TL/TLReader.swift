@@ -89,7 +89,7 @@ package struct TLReader: Sendable {
     /// - Throws: `TLError`, `trailingBytes`, when bytes are left.
     package func end() throws(TLError) {
         guard at == content.endIndex else {
-            throw TLError(.trailingBytes, "more bytes than the value has", offset: offset)
+            throw TLError(.trailingBytes, "there are bytes after the end of the value", offset: offset)
         }
     }
 

@@ -63,7 +63,7 @@ final class SchemaCheck: Middleware {
     init(folder: String?, refusesUnknown: Bool) throws(ToolError) {
         guard let folder = folder ?? SchemaSet.defaultFolder() else {
             throw ToolError(
-                .configuration, "no folder of schemas is installed: name one, as folder or in TGPIPE_SCHEMAS")
+                .configuration, "no schemas are installed: name their folder with the option folder or TGPIPE_SCHEMAS")
         }
         self.refusesUnknown = refusesUnknown
         do throws(SchemaError) { schemas = try SchemaSet(folder: folder) } catch {

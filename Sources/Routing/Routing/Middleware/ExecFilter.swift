@@ -114,7 +114,7 @@ final class ExecFilter: Middleware {
             guard let fault = scanned.fault else {
                 return scanned.type.elementsEqual(DeadLetter.type.utf8) ? refusal(bytes) : nil
             }
-            return MalformedInput(.refused, "\(name) answered with no envelope: \(fault.reason)")
+            return MalformedInput(.refused, "\(name) answered with a line that is not an envelope: \(fault.reason)")
         }
         return fault.map { .refuse($0) } ?? .replace([answer])
     }
@@ -129,7 +129,7 @@ final class ExecFilter: Middleware {
     /// The failure after too many answers. Some answers may have been matched to the wrong events, which cannot be
     /// undone.
     private var tooMany: ToolError {
-        ToolError(.unavailable, "\(name) wrote more lines than it was given events; each has one answer of one line")
+        ToolError(.unavailable, "\(name) wrote more lines than it received events; answer each with one line")
     }
 
     func finish() throws(ToolError) {

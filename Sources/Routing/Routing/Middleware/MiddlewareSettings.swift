@@ -99,7 +99,7 @@ struct MiddlewareFile {
 
     private func specs(_ key: String) throws(ConfigError) -> [MiddlewareSpec] {
         guard let value = table[key] else { return [] }
-        guard let values = value.array else { throw table.fault(of: key, "\(key) is a list of middlewares") }
+        guard let values = value.array else { throw table.fault(of: key, "\(key) must be a list of middlewares") }
         var specs: [MiddlewareSpec] = []
         for value in values { specs.append(try spec(value, key)) }
         return specs
@@ -109,7 +109,7 @@ struct MiddlewareFile {
         if let name = value.string { return try spec(name, ConfigTable(empty: value, in: table)) }
         guard let options = ConfigTable(value, in: table), let name = try options.string("use") else {
             throw table.fault(
-                "a middleware of \(key) is a name, or a table as { use = \"count\", every = \"60s\" }", line: value.line
+                "\(key) needs names, or tables such as { use = \"count\", every = \"60s\" }", line: value.line
             )
         }
         return try spec(name, options)
@@ -193,9 +193,9 @@ extension MiddlewareFile {
     private func limit(_ options: ConfigTable) throws(ConfigError) -> MiddlewareSpec.LimitSpec {
         try options.check(known: MiddlewareFile.limitKeys)
         guard let limit = try count(options, "limit") else {
-            throw options.fault("ratelimit needs a limit, as { use = \"ratelimit\", limit = 5, window = \"60s\" }")
+            throw options.fault("ratelimit needs a limit, such as { use = \"ratelimit\", limit = 5, window = \"60s\" }")
         }
-        let key = try options.value("key", "user, chat, or the path of a field as payload.url") { value in
+        let key = try options.value("key", "user, chat, or the path of a field, such as payload.url") { value in
             value.string.flatMap { EventKey(argument: $0) }
         }
         let window = try RouteFile.span(options, "window") ?? .seconds(60)

@@ -84,7 +84,7 @@ final class CommandWriter: OutputWriter, @unchecked Sendable {
             let ending = process.finish()
             guard unreadBytes > 0 else {
                 guard ending == .exited(0) else {
-                    throw ToolError(.unavailable, "\(process.name) failed at its end (\(ending))")
+                    throw ToolError(.unavailable, "\(process.name) ended with a failure (\(ending))")
                 }
                 return
             }
@@ -142,7 +142,7 @@ final class CommandReceiver: SpoolReceiver {
             return false
         }
         guard ending == .exited(0) else {
-            throw ToolError(.unavailable, "\(process.name) failed at its end (\(ending))")
+            throw ToolError(.unavailable, "\(process.name) ended with a failure (\(ending))")
         }
         return true
     }

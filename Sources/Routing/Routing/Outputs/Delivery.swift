@@ -187,7 +187,7 @@ final class Delivery: Sendable {
             let now = output.undeliveredBytes
             if now != left { (left, since) = (now, .now) }
             guard since.duration(to: .now) > Delivery.patience else { continue }
-            runtime.log.warning("nobody takes what is in \(output.name): its last \(left) bytes are dropped")
+            runtime.log.warning("no reader takes the contents of \(output.name): its last \(left) bytes are dropped")
             output.tellDrops()
             output.giveUp()
             _ = state.update { $0.working.remove(index) }

@@ -16,14 +16,14 @@ final class LineWriter: OutputWriter {
         let name = endpoint.printable
         try LineWriter.requireFIFO(endpoint)
         output = try LineOutput(endpoint: endpoint, readers: .mayComeAndGo) {
-            log.warning("nobody takes what is in \(name); waiting for a reader")
+            log.warning("no reader takes the contents of \(name); waiting for a reader")
         }
     }
 
     /// Refuses a missing path that is meant to be a FIFO: a file would be created in its place, and its reader would come to its end.
     static func requireFIFO(_ path: String) throws(ToolError) {
         guard !path.hasSuffix(".fifo") || access(path, F_OK) == 0 else {
-            throw ToolError(.localIO, "there is no \(path.printable): make it with mkfifo")
+            throw ToolError(.localIO, "there is no \(path.printable): create it with mkfifo")
         }
     }
 

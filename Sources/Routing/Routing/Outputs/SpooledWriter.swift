@@ -158,7 +158,7 @@ struct SpoolPump {
     private func warn(_ stall: inout Stall) {
         guard !stall.isLogged, stall.time > SpoolPump.patience else { return }
         stall.isLogged = true
-        log.warning("nobody takes what is in \(name); \(spool.waitingBytes) bytes wait in its spool \(spool.folder)")
+        log.warning("no reader takes the contents of \(name); \(spool.waitingBytes) bytes wait in \(spool.folder)")
     }
 
     private struct Stall {

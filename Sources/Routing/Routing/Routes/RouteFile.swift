@@ -82,7 +82,7 @@ package enum RouteFile {
         guard let value = route["retry"] else { return nil }
         guard let table = ConfigTable(value, in: route) else {
             throw route.fault(
-                of: "retry", "retry is a table, as { attempts = 10, first = \"100ms\", longest = \"10s\" }")
+                of: "retry", "retry is a table such as { attempts = 10, first = \"100ms\", longest = \"10s\" }")
         }
         try table.check(known: ["attempts", "first", "longest"])
         var policy = RetryPolicy.commands

@@ -28,7 +28,7 @@ package struct RoutingPlan: Sendable {
             outputs.append(try output(target))
         }
         for target in overflowOfTarget.keys where !outputs.contains(where: { $0.target == target }) {
-            throw ToolError(.configuration, "--overflow \(target.endpoint.printable)=…: no route leads there")
+            throw ToolError(.configuration, "--overflow \(target.endpoint.printable)=…: no route has this target")
         }
         return outputs
     }
@@ -132,7 +132,7 @@ extension Route {
     /// - Throws: `ToolError` (78) when the text has another form.
     package init(parsing argument: String) throws(ToolError) {
         guard let equals = argument.firstIndex(of: "=") else {
-            throw ToolError(.configuration, "\(argument.printable): a route is PATTERN=TARGET")
+            throw ToolError(.configuration, "\(argument.printable): write a route as PATTERN=TARGET")
         }
         let words = argument[..<equals].split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false)
         let pattern = String(words.first ?? "")

@@ -114,7 +114,7 @@ package final class LineOutput: Sendable {
 
     private func failure(_ number: Int32) -> ToolError {
         number == EPIPE
-            ? ToolError(.localIO, "nobody reads \(name) any more")
+            ? ToolError(.localIO, "\(name) has no reader any more")
             : ToolError.localIO("unable to write to \(name)", errno: number)
     }
 

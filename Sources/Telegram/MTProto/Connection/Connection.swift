@@ -20,7 +20,7 @@ package final class Connection: Sendable {
     /// - Throws: `MTProtoError`, `configuration`, for settings that cannot work.
     package init(_ settings: ConnectionSettings) async throws(MTProtoError) {
         guard settings.proxy?.secret != nil || !settings.addresses.isEmpty else {
-            throw MTProtoError(.configuration, "there is no address of data centre \(settings.dataCenter)")
+            throw MTProtoError(.configuration, "no address of data centre \(settings.dataCenter) is known")
         }
         let obfuscates = settings.transport.isObfuscated || settings.proxy?.secret != nil
         guard !(obfuscates && settings.transport.kind == .full) else { throw TransportLink.fullIsNotObfuscated }
@@ -66,7 +66,7 @@ package final class Connection: Sendable {
         }
     }
 
-    private static var cancelled: MTProtoError { MTProtoError(.cancelled, "the call was given up") }
+    private static var cancelled: MTProtoError { MTProtoError(.cancelled, "the call was cancelled") }
 
     /// Keeps the connection up, with new attempts after each failure, until the task is cancelled.
     ///

@@ -39,10 +39,10 @@ struct Engine {
     /// - Throws: `MTProtoError`, `tooLarge`, when too many calls wait already, or the request is too long.
     mutating func call(_ call: CallID, _ request: [UInt8]) throws(MTProtoError) {
         guard calls.count < settings.maxCalls, callBytes + request.count <= settings.maxCallBytes else {
-            throw MTProtoError(.tooLarge, "too many calls wait for Telegram already")
+            throw MTProtoError(.tooLarge, "too many calls are waiting for Telegram")
         }
         guard request.count >= 4, request.count % 4 == 0, request.count <= Engine.maxRequestBytes else {
-            throw MTProtoError(.tooLarge, "a request of \(request.count) bytes, which Telegram would not take")
+            throw MTProtoError(.tooLarge, "the request has \(request.count) bytes, more than Telegram accepts")
         }
         calls[call] = request.count
         callBytes += request.count
@@ -205,9 +205,9 @@ struct Engine {
         switch session?.bindingState {
         case .refused(let error) where error.isTemporary:
             dropSession()
-            throw MTProtoError(.disconnected, "Telegram does not take a temporary key now: \(error.text)")
+            throw MTProtoError(.disconnected, "Telegram refuses the temporary key at present: \(error.text)")
         case .refused(let error):
-            throw MTProtoError(.unknownKey, "Telegram does not take this session's key: \(error.text)")
+            throw MTProtoError(.unknownKey, "Telegram refuses this session's key: \(error.text)")
         case .done: lostKeys = 0
         case .pending, nil: break
         }
@@ -216,15 +216,15 @@ struct Engine {
     /// Returns the error that a code of four bytes, which a server sends instead of a message, stands for.
     private mutating func refusal(_ code: Int32) -> MTProtoError {
         switch code {
-        case 404 where handshake != nil: return MTProtoError(.disconnected, "the server does not make a key now (404)")
+        case 404 where handshake != nil: return MTProtoError(.disconnected, "the server refuses a new key now (404)")
         case 404 where session?.settings.binding != nil && lostKeys < Engine.maxLostKeys:
             lostKeys += 1
             dropSession()
             return MTProtoError(.disconnected, "the server has lost the temporary key")
-        case 404: return MTProtoError(.unknownKey, "Telegram does not know this session's key (any more)")
-        case 429: return MTProtoError(.transportFlood, "Telegram has too many connections from here; it wants a pause")
+        case 404: return MTProtoError(.unknownKey, "Telegram does not know this session's key")
+        case 429: return MTProtoError(.transportFlood, "too many connections from here; Telegram demands a wait")
         case 444:
-            return MTProtoError(.configuration, "the address is not that of data centre \(settings.dataCenter)")
+            return MTProtoError(.configuration, "the address does not belong to data centre \(settings.dataCenter)")
         default: return MTProtoError(.disconnected, "the server ended the connection with error \(code)")
         }
     }

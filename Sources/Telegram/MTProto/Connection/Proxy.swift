@@ -72,7 +72,7 @@ extension Proxy {
 
     private static var unreadable: MTProtoError {
         MTProtoError(
-            .configuration, "the proxy is not given as tg://proxy?server=…&port=…&secret=… or socks5://HOST:PORT")
+            .configuration, "invalid proxy link: write tg://proxy?server=…&port=…&secret=… or socks5://HOST:PORT")
     }
 }
 
@@ -94,7 +94,7 @@ package struct ProxySecret: Sendable, Equatable, CustomStringConvertible {
         if all.first == 0xee && all.count > 16 {
             throw MTProtoError(
                 .configuration,
-                "a proxy secret that begins with 'ee' wants a connection that looks like TLS, "
+                "a proxy secret that begins with 'ee' requires a connection that looks like TLS, "
                     + "which tgpipe does not make: use a proxy with a secret that begins with 'dd'")
         }
         demandsPadding = all.count == 17 && all[0] == 0xdd
@@ -103,7 +103,7 @@ package struct ProxySecret: Sendable, Equatable, CustomStringConvertible {
     }
 
     private static var unreadable: MTProtoError {
-        MTProtoError(.configuration, "the proxy secret is not one of 16 bytes in hexadecimal digits or base64")
+        MTProtoError(.configuration, "the proxy secret must be 16 bytes in hexadecimal digits or base64")
     }
 
     package var description: String { "a proxy secret" }

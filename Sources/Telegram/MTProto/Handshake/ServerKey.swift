@@ -26,7 +26,7 @@ package struct ServerKey: Sendable, Equatable {
             throw MTProtoError(.configuration, "the server's key is not a public RSA key in PEM")
         }
         guard key.modulus.count == 256 else {
-            throw MTProtoError(.configuration, "the server's key has not 2048 bits")
+            throw MTProtoError(.configuration, "the server's key does not have 2048 bits")
         }
         self.init(modulus: key.modulus, exponent: key.exponent)
     }

@@ -113,7 +113,7 @@ struct Incoming {
                 let (id, sequence, length) = (try reader.long(), try reader.int(), Int(try reader.int()))
                 let body = try reader.raw(length)
                 guard id & 1 == 1, length >= 4, length % 4 == 0 else {
-                    throw TLError(.oversized, "a message that is none", offset: reader.offset)
+                    throw TLError(.oversized, "a message with an invalid id or length", offset: reader.offset)
                 }
                 messages.append(Incoming(id: id, sequence: sequence, body: body, isAlone: false))
             }

@@ -133,7 +133,7 @@ struct Session {
     /// - Throws: `MTProtoError`, `disconnected`, when the server does not answer any more.
     mutating func tick(at now: Moment) throws(MTProtoError) {
         guard !liveness.isGone(at: now.steady) else {
-            throw MTProtoError(.disconnected, "the server does not answer any more")
+            throw MTProtoError(.disconnected, "the server no longer answers")
         }
         if liveness.wantsPing(at: now.steady, isWaiting: outbox.hasUnacknowledged) { ping(at: now) }
         if clock.isKnown, salts.wantsMore(at: clock.time(at: now)) {

@@ -32,7 +32,7 @@ struct TransportLink {
     }
 
     static var fullIsNotObfuscated: MTProtoError {
-        MTProtoError(.configuration, "the transport 'full' cannot be obfuscated, and passes no MTProxy")
+        MTProtoError(.configuration, "the transport 'full' cannot be obfuscated or used with an MTProxy")
     }
 
     mutating func send(_ packet: [UInt8], wantsQuickAck: Bool = false) {
