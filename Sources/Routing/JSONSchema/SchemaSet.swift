@@ -48,7 +48,7 @@ package final class SchemaSet {
             if !name.contains("/") { names.append(String(name.dropLast(".json".count))) }
         }
         guard names.contains(SchemaSet.envelope) else {
-            throw SchemaError("\(folder) holds no schemas: envelope.json is missing")
+            throw SchemaError("\(folder) contains no schemas: envelope.json is missing")
         }
         for name in names { try compile(name, from: folder) }
     }
@@ -85,11 +85,11 @@ package final class SchemaSet {
     package func fault(of line: [UInt8], type: String, version: Int) -> MalformedInput? {
         guard take(line) else { return MalformedInput(.notJSON, "not JSON") }
         if let fault = check(SchemaSet.envelope, member: nil) {
-            return MalformedInput(.invalidField, "not as envelope.json says: \(fault)")
+            return MalformedInput(.invalidField, "the envelope does not match envelope.json: \(fault)")
         }
         guard knows(type, version: version) else { return nil }
         return check(type, member: "payload").map {
-            MalformedInput(.invalidPayload, "payload is not as \(type).json says: \($0)")
+            MalformedInput(.invalidPayload, "payload does not match \(type).json: \($0)")
         }
     }
 

@@ -64,7 +64,7 @@ final class CommandProcess: @unchecked Sendable {
     func waitUntilWritable() {
         var set = pollfd(fd: pipe, events: Int16(POLLOUT), revents: 0)
         if poll(&set, 1, 5000) == 0 {
-            log.warning("\(name) takes nothing; waiting for it")
+            log.warning("\(name) reads no input; waiting for it")
             poll(&set, 1, -1)
         }
     }
@@ -92,7 +92,7 @@ final class CommandProcess: @unchecked Sendable {
             throw ToolError(.unavailable, "\(name) ended without taking an event (\(ending))")
         }
         let pause = backoff.next()
-        log.warning("\(name) ended with events still to come (\(ending)); starting it again in \(pause.spanText)")
+        log.warning("\(name) ended before the end of its input (\(ending)); starting it again in \(pause.spanText)")
         usleep(UInt32(clamping: pause.milliseconds * 1000))
         return try start()
     }
