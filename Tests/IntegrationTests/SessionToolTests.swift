@@ -94,7 +94,8 @@ import Testing
     @Test(arguments: [
         ("15550100042\n1\n2\n3\n", "the code is wrong"),
         ("15550100053\n12345\na\nb\nc\n", "the password is wrong"),
-        ("15550100099\n12345\n", "this number has no account"), ("12\n", "not a valid phone number"), ("15550100054\n", "banned"),
+        ("15550100099\n12345\n", "this number has no account"), ("12\n", "not a valid phone number"),
+        ("15550100054\n", "banned"),
         ("", "no phone number is given"), ("15550100042\n", "no code is given"),
     ])
     func `A refused login gives its reason and exit status 77`(_ input: String, _ words: String) async throws {
