@@ -177,11 +177,10 @@ import Testing
         }
     }
 
-    @Test func `A client over the limit is refused with a reason and a line over the limit is not sent`() async throws {
+    @Test func `A request over the limit for a line is refused before it is sent`() async throws {
         let work = try AtWork(try await MTProtoEmulator())
         _ = try await work.logIn()
         try await Self.whileShared(work) { place in
-            let path = place.socketPath
             try await Self.remotely(place) { account async throws in
                 let long: JSONObject = ["username": .string(String(repeating: "a", count: 8 << 20))]
                 let refused = await #expect(throws: AccountError.self) {
@@ -190,6 +189,14 @@ import Testing
                 #expect(refused?.code == .tooLarge)
                 #expect(try await account.me() == MTProtoEmulator.alice)
             }
+        }
+    }
+
+    @Test func `A client over the limit is refused with a reason`() async throws {
+        let work = try AtWork(try await MTProtoEmulator())
+        _ = try await work.logIn()
+        try await Self.whileShared(work) { place in
+            let path = place.socketPath
             let others = try await BlockingThread().run {
                 try (0..<AccountOwner.maxClients).map { _ in try UnixSocket(path) }
             }

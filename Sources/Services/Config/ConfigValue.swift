@@ -1,3 +1,5 @@
+package import System
+
 /// Holds one value of a configuration file, and its line.
 package struct ConfigValue: Sendable {
     package enum Content: Sendable {
@@ -28,4 +30,14 @@ package struct ConfigValue: Sendable {
     package var array: [ConfigValue]? {
         if case .array(let values) = content { values } else { nil }
     }
+}
+
+/// Describes a mistake in a configuration file, with its line.
+package struct ConfigError: ReportableError, Equatable, CustomStringConvertible {
+    package let message: String
+    package var exitStatus: ExitStatus { .configuration }
+
+    package init(_ message: String) { self.message = message }
+
+    package var description: String { message }
 }

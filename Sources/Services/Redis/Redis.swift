@@ -1,3 +1,5 @@
+package import System
+
 /// Represents a connection to a Redis server that any number of tasks share.
 ///
 /// It connects at the first command, and again after the connection was lost. One thread owns it and sends the commands of concurrent
@@ -89,5 +91,28 @@ package final class Redis: Sendable {
     package func checked(_ reply: RedisValue) throws(RedisError) -> RedisValue {
         if case .error(let text) = reply { throw RedisError(reply: text, from: address) }
         return reply
+    }
+}
+
+/// Calls Redis again after temporary failures, with growing pauses, until `limit` is over.
+///
+/// Only for calls that may be carried out twice.
+/// - Throws: the last failure.
+package func withRetry<Answer>(
+    for limit: Duration, backoff: Backoff = Backoff(first: .milliseconds(50), longest: .seconds(2)),
+    _ call: () async throws(RedisError) -> Answer
+) async throws(RedisError) -> Answer {
+    let end = ContinuousClock.now + limit
+    var backoff = backoff
+    while true {
+        do throws(RedisError) {
+            return try await call()
+        } catch {
+            let pause = backoff.next()
+            guard error.isTemporary, ContinuousClock.now + pause < end else { throw error }
+            guard (try? await Task.sleep(for: pause)) != nil else {
+                throw Exchange.cancelled
+            }
+        }
     }
 }

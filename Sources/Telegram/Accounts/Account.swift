@@ -106,3 +106,9 @@ package struct MessageOrigin: Sendable, Equatable {
 
     package init(chatID: Int64, messageID: Int64) { (self.chatID, self.messageID) = (chatID, messageID) }
 }
+
+/// The identity of an account.
+struct AccountIdentity: Sendable, Equatable {
+    let userID: Int64
+    let isBot: Bool
+}

@@ -49,18 +49,3 @@ enum ShortForm {
         return found
     }
 }
-
-extension PeerID {
-    /// Reads a `Peer` of TL.
-    init?(tl peer: JSON) {
-        if let id = peer["user_id"]?.long {
-            self = .user(id)
-        } else if let id = peer["chat_id"]?.long {
-            self = .chat(id)
-        } else if let id = peer["channel_id"]?.long {
-            self = .channel(id)
-        } else {
-            return nil
-        }
-    }
-}

@@ -1,3 +1,4 @@
+import Glibc
 import System
 
 /// Represents commands on their way to the server, and the task that waits for their replies.
@@ -36,4 +37,35 @@ final class Exchange: Sendable {
     }
 
     static var cancelled: RedisError { RedisError(.cancelled, "the wait for Redis was cancelled") }
+}
+
+/// Represents the end of a wait on the monotonic clock.
+struct Deadline: Sendable, Comparable {
+    private let nanoseconds: Int64
+
+    static let never = Deadline(nanoseconds: .max)
+
+    private init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
+
+    static func after(_ duration: Duration) -> Deadline {
+        let (seconds, attoseconds) = duration.components
+        let (wait, tooLong) = max(seconds, 0).multipliedReportingOverflow(by: 1_000_000_000)
+        let (point, overflow) = wait.addingReportingOverflow(now + max(attoseconds, 0) / 1_000_000_000)
+        return tooLong || overflow ? .never : Deadline(nanoseconds: point)
+    }
+
+    var hasPassed: Bool { Self.now >= nanoseconds }
+
+    var remaining: Duration { .nanoseconds(max(0, nanoseconds - Self.now)) }
+
+    /// The remaining time in ms for `poll`, rounded up; -1 for no limit.
+    var pollTimeout: Int32 {
+        guard self != .never else { return -1 }
+        let rest = max(0, nanoseconds - Self.now)
+        return Int32(clamping: rest / 1_000_000 + (rest % 1_000_000 == 0 ? 0 : 1))
+    }
+
+    static func < (a: Deadline, b: Deadline) -> Bool { a.nanoseconds < b.nanoseconds }
+
+    private static var now: Int64 { SystemClocks.monotonicNanoseconds }
 }

@@ -1,3 +1,4 @@
+import Glibc
 import MTProto
 package import Options
 import System
@@ -62,5 +63,55 @@ extension TransportSettings {
             case .full: .full
             }
         self.init(kind, isObfuscated: choice.isObfuscated)
+    }
+}
+
+/// `2=127.0.0.1:4430 3=[::1]:4431`: addresses by data centre, for test servers.
+enum ServerList {
+    /// - Throws: `AccountError`, `configuration`.
+    static func read(_ text: String) throws(AccountError) -> [Int: [ServerAddress]] {
+        var servers: [Int: [ServerAddress]] = [:]
+        for word in text.split(whereSeparator: { $0.isWhitespace || $0 == "," }) {
+            let parts = word.split(separator: "=", maxSplits: 1)
+            guard parts.count == 2, let number = Int(parts[0]), (1...1000).contains(number),
+                let address = address(parts[1])
+            else {
+                throw AccountError(.configuration, "TG_SERVERS has to be like '2=127.0.0.1:4430 3=[::1]:4431'")
+            }
+            servers[number, default: []].append(address)
+        }
+        return servers
+    }
+
+    private static func address(_ text: Substring) -> ServerAddress? {
+        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]), port > 0
+        else { return nil }
+        let host = text[..<colon]
+        let name = host.hasPrefix("[") && host.hasSuffix("]") ? host.dropFirst().dropLast() : host
+        return name.isEmpty ? nil : ServerAddress(String(name), Int(port))
+    }
+}
+
+/// The whole of a text file that somebody named.
+enum SmallText {
+    /// - Throws: `AccountError`, `configuration`, with `what` in its words.
+    static func read(_ path: String, _ what: String, atMost maxBytes: Int = 16 << 20) throws(AccountError) -> [UInt8] {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw failure(path, what) }
+        defer { close(descriptor) }
+        var text: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 64 << 10)
+        while text.count <= maxBytes {
+            let count = Glibc.read(descriptor, &buffer, buffer.count)
+            if count < 0 && errno == EINTR { continue }
+            guard count >= 0 else { throw failure(path, what) }
+            if count == 0 { return text }
+            text += buffer.prefix(count)
+        }
+        throw AccountError(.configuration, "\(path) is too long for \(what)")
+    }
+
+    private static func failure(_ path: String, _ what: String) -> AccountError {
+        AccountError(.configuration, "unable to read \(what) from \(path): \(String(cString: strerror(errno)))")
     }
 }

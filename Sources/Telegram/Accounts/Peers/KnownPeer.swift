@@ -36,7 +36,7 @@ struct KnownPeer: Equatable {
     /// Returns nil if the object is not a user, chat or channel.
     init?(_ shown: JSONObject) {
         guard let name = shown[Key.constructor]?.string, let kind = KnownPeer.kinds[name],
-            let number = KnownPeer.number(shown[Key.id])
+            let number = shown[Key.id]?.long
         else { return nil }
         switch kind {
         case "user": id = .user(number)
@@ -58,9 +58,6 @@ struct KnownPeer: Equatable {
         guard let object = (try? JSON(parsing: text))?.object, let read = KnownPeer(object) else { return nil }
         (id, self.object, self.isMin, isForbidden) = (read.id, read.object, isMin, false)
     }
-
-    /// Returns the value of a `long`, which is a number or a string of digits.
-    static func number(_ json: JSON?) -> Int64? { json?.int ?? json?.string.flatMap { Int64($0) } }
 
     /// Is true for the account itself.
     var isOwn: Bool { object[Key.isOwn] == true }

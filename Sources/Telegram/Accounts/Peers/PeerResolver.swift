@@ -115,7 +115,7 @@ extension PeerStore {
             throw unknownName(name, place)
         }
         await note(answer)
-        guard let id = PeerID(try answer.json()["peer"]) else { throw unknownName(name, place) }
+        guard let id = try answer.json()["peer"].flatMap({ PeerID(tl: $0) }) else { throw unknownName(name, place) }
         try await setName(name, id.botAPI)
         guard let handle = try await known(id.botAPI)?.handle else { throw unknownID(id, place) }
         return handle
@@ -180,19 +180,6 @@ extension PeerStore {
 }
 
 extension PeerID {
-    /// Reads a `Peer` object.
-    init?(_ json: JSON?) {
-        if let id = KnownPeer.number(json?["user_id"]) {
-            self = .user(id)
-        } else if let id = KnownPeer.number(json?["chat_id"]) {
-            self = .chat(id)
-        } else if let id = KnownPeer.number(json?["channel_id"]) {
-            self = .channel(id)
-        } else {
-            return nil
-        }
-    }
-
     fileprivate var kind: String {
         switch self {
         case .user: "user"

@@ -36,14 +36,17 @@ struct AccountOwner: Sendable {
                 listener.stop()
             }
             for await client in clients {
-                group.addTask { await serve(client, connections, until: closing) }
+                // Counted here, in the order of arrival: the tasks may begin in another.
+                let isAdmitted = connections.enter(limit: AccountOwner.maxClients)
+                group.addTask {
+                    defer { if isAdmitted { connections.leave() } }
+                    await serve(client, isAdmitted: isAdmitted, until: closing)
+                }
             }
         }
     }
 
-    private func serve(_ client: Int32, _ connections: ConnectionCounter, until closing: Promise<Void>) async {
-        let isAdmitted = connections.enter(limit: AccountOwner.maxClients)
-        defer { if isAdmitted { connections.leave() } }
+    private func serve(_ client: Int32, isAdmitted: Bool, until closing: Promise<Void>) async {
         do {
             let channel = try await OwnerSocket.channel(client)
             let disconnected = Promise<Void>()

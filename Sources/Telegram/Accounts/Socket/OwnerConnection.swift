@@ -73,13 +73,31 @@ final class OwnerConnection: Sendable {
             let request = try OwnerRequest(json)
             guard let id else { return }
             let stop = try admit(request, id)
+            let events: Events?
+            do { events = try await subscribe(request, id) } catch {
+                _ = requests.withLock { $0.removeValue(forKey: id) }
+                throw error
+            }
             jobs.add { [self] in
-                await first({ await self.answer(request, id) }, or: { await self.stopped(id, stop) })
+                await first({ await self.answer(request, id, events) }, or: { await self.stopped(id, stop) })
                 _ = requests.withLock { $0.removeValue(forKey: id) }
             }
         } catch {
             await send(OwnerResponse.failure(id, error))
         }
+    }
+
+    private typealias Events = any AsyncSequence<AccountEvent, any Error> & Sendable
+
+    /// Subscribes to events and confirms it, before the next line is read: a client that ends its input right after the
+    /// request receives the confirmation too.
+    ///
+    /// - Returns: nil for requests of other kinds.
+    private func subscribe(_ request: OwnerRequest, _ id: Int64) async throws -> Events? {
+        guard case .events = request.kind else { return nil }
+        let events = try await owner.account.events()
+        await send(OwnerResponse.line(id, "result", true))
+        return events
     }
 
     private func admit(_ request: OwnerRequest, _ id: Int64) throws(AccountError) -> Promise<Void> {
@@ -106,8 +124,9 @@ final class OwnerConnection: Sendable {
         } catch {}
     }
 
-    private func answer(_ request: OwnerRequest, _ id: Int64) async {
+    private func answer(_ request: OwnerRequest, _ id: Int64, _ events: Events?) async {
         do {
+            if let events { return try await sendEvents(events, id) }
             guard let answer = try await result(of: request, id) else { return }
             try Task.checkCancellation()
             await send(answer)
@@ -126,7 +145,7 @@ final class OwnerConnection: Sendable {
         }
     }
 
-    /// Carries out a request. Returns its last line, or nil if there is none to send.
+    /// Carries out a request. Returns its last line, or nil for a subscription, which has none.
     private func result(of request: OwnerRequest, _ id: Int64) async throws -> ByteBuffer? {
         let account = owner.account
         switch request.kind {
@@ -147,9 +166,7 @@ final class OwnerConnection: Sendable {
                 try await account.download(file, to: path) { send(OwnerConnection.progress(id, $0)) }
                 return OwnerResponse.line(id, "result", true)
             }
-        case .events:
-            try await sendEvents(id)
-            return nil
+        case .events: return nil
         case .peer(let peer): return OwnerResponse.line(id, "result", try await account.peer(peer) ?? .null)
         case .status: return OwnerResponse.line(id, "result", owner.status.json)
         case .cancel(let other):
@@ -179,9 +196,7 @@ final class OwnerConnection: Sendable {
         return result
     }
 
-    private func sendEvents(_ id: Int64) async throws {
-        let events = try await owner.account.events()
-        await send(OwnerResponse.line(id, "result", true))
+    private func sendEvents(_ events: Events, _ id: Int64) async throws {
         for try await event in events { await send(OwnerResponse.event(id, event)) }
         try Task.checkCancellation()
         throw AccountError(.ownerGone, "the session's owner has ended")

@@ -1,3 +1,5 @@
+import Glibc
+
 /// Lists the exit codes that scripts can rely on (sysexits.h).
 package enum ExitStatus: Int32, Sendable {
     case success = 0
@@ -30,4 +32,33 @@ package protocol ReportableError: Error {
 
 extension ReportableError {
     package var retryAfter: Duration? { nil }
+}
+
+/// Represents a failure that ends a tool.
+package struct ToolError: ReportableError, CustomStringConvertible {
+    package let exitStatus: ExitStatus
+    package let message: String
+
+    package init(_ exitStatus: ExitStatus, _ message: String) {
+        self.exitStatus = exitStatus
+        self.message = message
+    }
+
+    /// Creates the error of a failed system call on a local file or device.
+    package static func localIO(_ what: String, errno number: Int32 = errno) -> ToolError {
+        ToolError(.localIO, "\(what): \(String(cString: strerror(number)))")
+    }
+
+    package var description: String { message }
+}
+
+/// A system call's failure.
+package struct SystemError: Error, Sendable, Equatable, CustomStringConvertible {
+    /// The system's error number (`errno`).
+    package let number: Int32
+
+    package init(_ number: Int32) { self.number = number }
+
+    /// The system's words for the error.
+    package var description: String { String(cString: strerror(number)) }
 }
