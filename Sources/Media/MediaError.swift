@@ -45,16 +45,16 @@ package struct MediaError: Error, Sendable, CustomStringConvertible {
     /// One line for the person who asked, without paths, tokens and control characters.
     package let reason: String
     /// Whether a later attempt may succeed.
-    package let isTemporary: Bool
+    package let isTransient: Bool
     /// The pause that the site asked for.
     package var retryAfter: Duration?
     /// The size of a file over the limit, if it is known.
     package var sizeBytes: Int64?
 
-    package init(_ code: Code, _ reason: String, isTemporary: Bool? = nil) {
+    package init(_ code: Code, _ reason: String, isTransient: Bool? = nil) {
         self.code = code
         self.reason = reason
-        self.isTemporary = isTemporary ?? code.isUsuallyTemporary
+        self.isTransient = isTransient ?? code.isUsuallyTemporary
     }
 
     package var description: String { reason }
@@ -78,7 +78,7 @@ extension MediaError {
         case .unreachable: self.init(.unreachable, "The site cannot be reached: \(error.message).")
         case .timedOut: self.init(.timedOut, "The site took too long: \(error.message).")
         case .tls:
-            self.init(.unreachable, "The connection to the site is not secure: \(error.message).", isTemporary: false)
+            self.init(.unreachable, "The connection to the site is not secure: \(error.message).", isTransient: false)
         case .truncated: self.init(.truncated, "The download broke off: \(error.message).")
         case .tooLarge: self.init(.tooLarge, "That is too large.")
         case .redirectLoop: self.init(.unsupported, "That link redirects in a loop.")
@@ -105,7 +105,7 @@ extension MediaError {
     /// Explains an answer that refuses the request.
     init(refusal head: HTTPHead) {
         self = MediaError(status: head.status) ?? MediaError(.unsupported, "The site sent an empty answer.")
-        if isTemporary { retryAfter = head.retryAfter }
+        if isTransient { retryAfter = head.retryAfter }
     }
 
     /// Explains an HTTP status; nil for success.

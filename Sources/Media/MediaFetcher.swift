@@ -58,7 +58,7 @@ package final class MediaFetcher: Sendable {
             return media
         } catch {
             // The folder is empty, or no later attempt will use it.
-            if !error.isTemporary || folder.isEmpty { folder.remove() }
+            if !error.isTransient || folder.isEmpty { folder.remove() }
             throw error
         }
     }

@@ -26,7 +26,7 @@ struct MediaStoring: Sendable {
         do {
             return try await outcome(fetched, context)
         } catch let error as BlobError {
-            if isFromQueue, error.isTemporary { throw error }
+            if isFromQueue, error.isTransient { throw error }
             return .done([failed(fetched, error)])
         }
     }
@@ -34,7 +34,7 @@ struct MediaStoring: Sendable {
     /// Returns the events for the requester of an event that has no attempt left.
     @Sendable func giveUp(_ event: Envelope, _ reason: String) -> [Envelope] {
         guard let fetched = try? MediaFetched(event) else { return [] }
-        return [failed(fetched, BlobError(.storeFailed, reason, isTemporary: true))]
+        return [failed(fetched, BlobError(.storeFailed, reason, isTransient: true))]
     }
 
     private func outcome(_ fetched: MediaFetched, _ context: WorkContext) async throws -> Outcome {

@@ -64,7 +64,7 @@ enum FetchResult: Sendable {
 extension MediaError {
     fileprivate var json: JSONObject {
         [
-            "code": .string(code.rawValue), "reason": .string(reason), "temporary": .bool(isTemporary),
+            "code": .string(code.rawValue), "reason": .string(reason), "temporary": .bool(isTransient),
             "retry_after_seconds": retryAfter.map { .integer($0.components.seconds) },
         ]
     }
@@ -73,7 +73,7 @@ extension MediaError {
         guard let code = json["code"]?.string.flatMap(Code.init), let reason = json["reason"]?.string else {
             return nil
         }
-        self.init(code, reason, isTemporary: json["temporary"]?.bool)
+        self.init(code, reason, isTransient: json["temporary"]?.bool)
         retryAfter = json["retry_after_seconds"]?.int.map { .seconds($0) }
     }
 }

@@ -51,7 +51,7 @@ struct FetchStage: Sendable {
             if context.isLastAttempt { await discard(request) }
             throw TransientFailure(error)
         } catch let error as BlobError where error.code != .cancelled {
-            if isFromQueue, error.isTemporary { throw error }
+            if isFromQueue, error.isTransient { throw error }
             return .done([failed(request, error)])
         }
     }
@@ -89,7 +89,7 @@ struct FetchStage: Sendable {
             }
         }
         throw MediaError(
-            .serverError, "Storage gave inconsistent answers. Please try again.", isTemporary: true)
+            .serverError, "Storage gave inconsistent answers. Please try again.", isTransient: true)
     }
 
     /// Makes the events of a result; returns nil if the result is no longer valid, so that the request must look again.
@@ -137,7 +137,7 @@ struct FetchStage: Sendable {
         return .derived(
             DownloadFailed(
                 kind: request.kind, url: request.source.url, code: error.code.rawValue, reason: error.reason,
-                isTemporary: error.isTemporary))
+                isTransient: error.isTransient))
     }
 
     private func failed(_ request: MediaRequest, _ error: BlobError) -> Envelope {
@@ -208,7 +208,7 @@ struct TransientFailure: ReportableError {
 
 extension MediaError {
     /// Whether an attempt within minutes may succeed. A live stream takes longer to end.
-    fileprivate var isWorthRetryingSoon: Bool { isTemporary && code != .live }
+    fileprivate var isWorthRetryingSoon: Bool { isTransient && code != .live }
 
     fileprivate static func overLimit(_ retryAfterSeconds: Int64?) -> MediaError {
         let wait = retryAfterSeconds.map { ": try again in \($0) s" } ?? ""

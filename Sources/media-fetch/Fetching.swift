@@ -170,7 +170,7 @@ extension MediaError {
             self.init(.tooLarge, "Telegram gives bots no file over 20 MB.")
         } else {
             self.init(
-                .unreachable, "Telegram did not deliver the file: \(error.message).", isTemporary: error.isTemporary)
+                .unreachable, "Telegram did not deliver the file: \(error.message).", isTransient: error.isTransient)
         }
     }
 }

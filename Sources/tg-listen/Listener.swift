@@ -85,7 +85,7 @@ struct Listener {
         -> Value?
     {
         try await runtime.retrying(
-            Backoff(first: .seconds(1), longest: .seconds(60)), while: { ($0 as? TelegramError)?.isTemporary == true },
+            Backoff(first: .seconds(1), longest: .seconds(60)), while: { ($0 as? TelegramError)?.isTransient == true },
             call)
     }
 }

@@ -124,7 +124,7 @@ struct SingleMessage: Sendable {
                 do {
                     try await output.write([commands.send(job)])
                     return .success
-                } catch let error as TelegramError where error.isTemporary && attempts < retries {
+                } catch let error as TelegramError where error.isTransient && attempts < retries {
                     attempts += 1
                     let wait = error.retryAfter ?? backoff.pause(after: attempts)
                     runtime.log.warning("\(error.message); trying again in \(wait.spanText)")

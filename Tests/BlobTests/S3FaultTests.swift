@@ -28,7 +28,7 @@ import Testing
         let proxy = try bucket.proxy(.init("PUT", times: 100, fault))
         let store = try bucket.store(behind: proxy)
         await #expect { try await store.put(bucket.file("x"), key: "k", metadata: BlobMetadata()) } throws: {
-            isBlobError($0, code) && ($0 as? BlobError)?.isTemporary == true
+            isBlobError($0, code) && ($0 as? BlobError)?.isTransient == true
         }
         #expect(proxy.requests.count == 4)
         #expect(try await bucket.store.head("k") == nil)

@@ -235,7 +235,7 @@ import Testing
         let port = try RedisServer.freePort()
         let store = S3Store(client: try bucket.client(endpoint: "http://127.0.0.1:\(port)"))
         await #expect { try await store.head("k") } throws: {
-            isBlobError($0, .unreachable) && ($0 as? BlobError)?.isTemporary == true
+            isBlobError($0, .unreachable) && ($0 as? BlobError)?.isTransient == true
                 && ($0 as? BlobError)?.exitStatus == .unavailable
         }
     }

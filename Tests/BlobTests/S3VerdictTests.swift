@@ -48,7 +48,7 @@ import Testing
             return
         }
         #expect(error.code == expected)
-        #expect(!error.isTemporary)
+        #expect(!error.isTransient)
         #expect(!error.message.contains("abc"))
     }
 
@@ -64,7 +64,7 @@ import Testing
             return
         }
         #expect(error.code == expected)
-        #expect(error.isTemporary)
+        #expect(error.isTransient)
     }
 
     private static let waits: [(String, Duration?)] = [

@@ -19,7 +19,7 @@ import Testing
         request.addressPolicy = .publicOnly
         let error = await failure(of: request)
         #expect(error?.code == .refusedAddress)
-        #expect(error?.isTemporary == false)
+        #expect(error?.isTransient == false)
         #expect(server.requests.isEmpty)
     }
 
@@ -40,7 +40,7 @@ import Testing
         let request = HTTPRequest("GET", "http://user:word@127.0.0.1:1/bot123:TOKEN/x?key=SECRET")
         let error = await failure(of: request)
         #expect(error?.code == .unreachable)
-        #expect(error?.isTemporary == true)
+        #expect(error?.isTransient == true)
         #expect(error?.message == "unable to connect to 127.0.0.1: Connection refused")
     }
 
@@ -69,7 +69,7 @@ import Testing
         request.stallTimeout = .milliseconds(200)
         let error = await failure(of: request)
         #expect(error?.code == .timedOut)
-        #expect(error?.isTemporary == true)
+        #expect(error?.isTransient == true)
     }
 
     @Test func `A request ends at its deadline although bytes keep arriving`() async throws {
@@ -103,7 +103,7 @@ import Testing
         defer { server.stop() }
         let error = await failure(of: HTTPRequest("GET", server.url(path)))
         #expect(error?.code == .truncated)
-        #expect(error?.isTemporary == true)
+        #expect(error?.isTransient == true)
     }
 
     @Test func `A cancelled request ends at once and the client remains usable`() async throws {

@@ -10,7 +10,7 @@ import Testing
         let url = "https://localhost:\(server.port)/"
         let error = await #expect(throws: HTTPError.self) { try await HTTPClient().send(HTTPRequest("GET", url)) }
         #expect(error?.code == .tls)
-        #expect(error?.isTemporary == false)
+        #expect(error?.isTransient == false)
         #expect(error?.message == "no secure connection to localhost: its certificate is self-signed")
         let trusting = HTTPClient(caFile: server.certificate)
         #expect(try await trusting.send(HTTPRequest("GET", url)).status == 200)

@@ -60,12 +60,12 @@ import Testing
     }
 
     @Test func `A store's failure is read and written again`() throws {
-        let written = text(.unstorable(BlobError(.busy, "too many requests", isTemporary: true)))
+        let written = text(.unstorable(BlobError(.busy, "too many requests", isTransient: true)))
         guard case .unstorable(let error) = try result(written) else {
             Issue.record("not a store's failure")
             return
         }
-        #expect(error.code == .busy && error.isTemporary && error.message == "too many requests")
+        #expect(error.code == .busy && error.isTransient && error.message == "too many requests")
     }
 
     @Test(arguments: [

@@ -78,7 +78,7 @@ private final class Answers: Sendable {
         first.fruitlessAttempts = 1
         let error = await #expect(throws: MediaError.self) { try await first.run { _ in } }
         #expect(error?.code == .truncated)
-        #expect(error?.isTemporary == true)
+        #expect(error?.isTransient == true)
         let outcome = try await download(site.server.url("/v.mp4"), first.folder).run { _ in }
         expectWhole(try file(outcome))
         #expect(site.server.requests.last?.rangeStart == 100_000)

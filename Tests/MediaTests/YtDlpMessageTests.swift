@@ -84,8 +84,8 @@ import Testing
     }
 
     @Test func `Transient failures are recognised`() {
-        #expect(YtDlpMessage.error(["ERROR: HTTP Error 503: x"]).isTemporary)
-        #expect(YtDlpMessage.error(["ERROR: Too Many Requests"]).isTemporary)
-        #expect(!YtDlpMessage.error(["ERROR: Private video"]).isTemporary)
+        #expect(YtDlpMessage.error(["ERROR: HTTP Error 503: x"]).isTransient)
+        #expect(YtDlpMessage.error(["ERROR: Too Many Requests"]).isTransient)
+        #expect(!YtDlpMessage.error(["ERROR: Private video"]).isTransient)
     }
 }

@@ -142,7 +142,7 @@ import Testing
             (
                 DownloadFailed(
                     kind: .video, url: "https://example.com/gone", code: "not_found", reason: "Gone.",
-                    isTemporary: false),
+                    isTransient: false),
                 #"{"kind":"video","url":"https://example.com/gone","code":"not_found","reason":"Gone.","temporary":false}"#
             ),
             (

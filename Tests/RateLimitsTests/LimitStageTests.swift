@@ -45,7 +45,7 @@ import Testing
     private func words(_ decisions: [Decision]) -> [String] {
         decisions.map { decision in
             switch decision {
-            case .pass: "forward"
+            case .forward: "forward"
             case .drop: "drop"
             case .replace(let events): events.map(\.type).joined(separator: "+")
             case .refuse: "refuse"

@@ -112,7 +112,7 @@ import Testing
             Issue.record("the command outlived its server")
         } catch let error as RedisError {
             #expect(error.code == .unreachable)
-            #expect(error.isTemporary)
+            #expect(error.isTransient)
         }
         let error = await #expect(throws: RedisError.self) { try await redis.send("PING") }
         #expect(error?.code == .unreachable)

@@ -15,7 +15,7 @@ import Testing
         let error = await #expect(throws: RedisError.self) { try await redis.send("PING") }
         #expect(error?.code == .protocolError)
         #expect(error?.message.contains(peer.path) == true)
-        #expect(error?.isTemporary == false)
+        #expect(error?.isTransient == false)
     }
 
     @Test func `A peer that disconnects in the middle of a reply is unreachable`() async throws {

@@ -357,7 +357,7 @@ extension Job {
             try Job(Envelope(MediaProgress(state, kind: .video), meta: meta, correlationID: request))
         }
         for job in jobs { scheduler.add(job) }
-        let failure = DownloadFailed(kind: .video, url: nil, code: "x", reason: "No.", isTemporary: false)
+        let failure = DownloadFailed(kind: .video, url: nil, code: "x", reason: "No.", isTransient: false)
         scheduler.add(try Job(Envelope(failure, meta: meta, correlationID: request)))
         for job in jobs {
             guard case .done(let results) = try await job.outcome.value() else {

@@ -197,12 +197,12 @@ package struct DownloadFailed: EventPayload {
     /// The reason, as one line for the user.
     package var reason: String?
     /// Is true if another attempt may succeed.
-    package var isTemporary: Bool?
+    package var isTransient: Bool?
     /// The event type that the payload was read from; nil for a payload that was made here.
     private let readType: String?
 
-    package init(kind: MediaKind, url: String?, code: String, reason: String, isTemporary: Bool) {
-        (self.kind, self.url, self.code, self.reason, self.isTemporary) = (kind, url, code, reason, isTemporary)
+    package init(kind: MediaKind, url: String?, code: String, reason: String, isTransient: Bool) {
+        (self.kind, self.url, self.code, self.reason, self.isTransient) = (kind, url, code, reason, isTransient)
         readType = nil
     }
 
@@ -212,7 +212,7 @@ package struct DownloadFailed: EventPayload {
         url = reader.string("url")
         code = reader.string("code")
         reason = reader.string("reason")
-        isTemporary = reader.bool("temporary")
+        isTransient = reader.bool("temporary")
         readType = type
     }
 
@@ -223,7 +223,7 @@ package struct DownloadFailed: EventPayload {
     package var json: JSONObject {
         [
             "kind": JSON(kind?.rawValue), "url": JSON(url), "code": JSON(code), "reason": JSON(reason),
-            "temporary": JSON(isTemporary),
+            "temporary": JSON(isTransient),
         ]
     }
 }

@@ -49,7 +49,7 @@ struct DirectDownload: Sendable {
             guard case .complete = ending else { return .needsExtractor }
             return .file(try await finished(partial, await early))
         } catch {
-            let isHopeless = error.code == .noSpace || !error.isTemporary || !partial.isResumable
+            let isHopeless = error.code == .noSpace || !error.isTransient || !partial.isResumable
             if isHopeless { partial.remove() } else { try? await partial.settle() }
             throw error
         }
@@ -77,7 +77,7 @@ struct DirectDownload: Sendable {
                 try partial.restart()
                 failure = MediaError(.truncated, "The site cannot resume the download.")
             case .failed(let error):
-                guard error.isTemporary, error.code != .cancelled, error.code != .noSpace else { throw error }
+                guard error.isTransient, error.code != .cancelled, error.code != .noSpace else { throw error }
                 failure = error
             }
             try partial.flush()

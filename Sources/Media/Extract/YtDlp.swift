@@ -110,7 +110,7 @@ struct YtDlp: Sendable {
         case .overdue: MediaError(.timedOut, "The download took too long.")
         case .flooded: MediaError(.extractorFailed, "yt-dlp printed too much.")
         case .ended(.signalled(let signal)):
-            MediaError(.extractorFailed, "yt-dlp was killed (signal \(signal)).", isTemporary: true)
+            MediaError(.extractorFailed, "yt-dlp was killed (signal \(signal)).", isTransient: true)
         case .cancelled: .cancelled
         case .ended(.exited): YtDlpMessage.error(exit.errorLines, maxBytes: maxBytes)
         }

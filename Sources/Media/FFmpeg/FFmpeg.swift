@@ -104,7 +104,7 @@ struct FFmpeg: Sendable {
         if words.contains("file too large") { return .tooLarge(bytes: nil, maxBytes: maxBytes) }
         if exit.cause == .ended(.signalled(SIGXFSZ)) { return .tooLarge(bytes: nil, maxBytes: maxBytes) }
         if case .ended(.signalled(let signal)) = exit.cause {
-            return MediaError(.conversionFailed, "ffmpeg was killed (signal \(signal)).", isTemporary: true)
+            return MediaError(.conversionFailed, "ffmpeg was killed (signal \(signal)).", isTransient: true)
         }
         return MediaError(.conversionFailed, "That file is damaged, or of a kind that cannot be converted.")
     }

@@ -29,11 +29,11 @@ package final class LimitStage: Sendable {
     package func decide(_ events: [Envelope]) async throws -> [Decision] {
         let keys = events.map(limitedKey)
         let asked = keys.compactMap { $0 }
-        guard !asked.isEmpty else { return keys.map { _ in .pass } }
+        guard !asked.isEmpty else { return keys.map { _ in .forward } }
         var verdicts = try await counter.decide(asked, mode).makeIterator()
         var refused = 0
         let decisions = zip(events, keys).map { event, key -> Decision in
-            guard let key, let verdict = verdicts.next(), !verdict.isAllowed else { return .pass }
+            guard let key, let verdict = verdicts.next(), !verdict.isAllowed else { return .forward }
             refused += 1
             return refuse(event, key, verdict)
         }

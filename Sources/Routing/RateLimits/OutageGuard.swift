@@ -36,7 +36,7 @@ package final class OutageGuard: Sendable {
         do throws(RedisError) {
             try await redis.send(["PING"], timeout: Self.pause)
         } catch {
-            guard error.isTemporary else { throw error }
+            guard error.isTransient else { throw error }
             begin(error)
         }
     }
@@ -51,7 +51,7 @@ package final class OutageGuard: Sendable {
                 end()
                 return decisions
             } catch {
-                guard error.isTemporary else { throw error }
+                guard error.isTransient else { throw error }
                 begin(error)
             }
         }

@@ -35,12 +35,12 @@ package struct BlobError: ReportableError, Sendable, CustomStringConvertible {
     package var code: Code
     package var message: String
     /// Is true if a later attempt may succeed.
-    package var isTemporary: Bool
+    package var isTransient: Bool
 
-    package init(_ code: Code, _ message: String, isTemporary: Bool = false) {
+    package init(_ code: Code, _ message: String, isTransient: Bool = false) {
         self.code = code
         self.message = message
-        self.isTemporary = isTemporary
+        self.isTransient = isTransient
     }
 
     package var description: String { message }
@@ -77,13 +77,13 @@ package struct BlobError: ReportableError, Sendable, CustomStringConvertible {
 extension BlobError {
     /// The error as JSON, for other processes.
     package var json: JSONObject {
-        ["code": .string(code.rawValue), "message": .string(message), "temporary": .bool(isTemporary)]
+        ["code": .string(code.rawValue), "message": .string(message), "temporary": .bool(isTransient)]
     }
 
     /// Reads an error that another process has written.
     package init(_ json: JSONObject) {
         self.init(
             json["code"]?.string.flatMap(Code.init) ?? .storeFailed, json["message"]?.string ?? "",
-            isTemporary: json["temporary"]?.bool ?? false)
+            isTransient: json["temporary"]?.bool ?? false)
     }
 }

@@ -93,7 +93,7 @@ extension BlobError {
     /// - Parameter what: the failed action, such as "unable to read /x".
     static func system(_ what: String, _ number: Int32 = errno) -> BlobError {
         let reason = number == ENOSPC || number == EDQUOT ? "the disk is full" : String(cString: strerror(number))
-        return BlobError(.localIO, "\(what): \(reason)", isTemporary: number == ENOSPC || number == EDQUOT)
+        return BlobError(.localIO, "\(what): \(reason)", isTransient: number == ENOSPC || number == EDQUOT)
     }
 }
 

@@ -123,6 +123,6 @@ package enum MediaObject {
     package static func failed(_ error: BlobError, kind: MediaKind, url: String?) -> DownloadFailed {
         DownloadFailed(
             kind: kind, url: url, code: "store_\(error.code.rawValue)", reason: error.reasonForChat,
-            isTemporary: error.isTemporary)
+            isTransient: error.isTransient)
     }
 }

@@ -35,7 +35,7 @@ package struct HTTPError: Error, Sendable, CustomStringConvertible {
     }
 
     /// Is true if another attempt may succeed.
-    package var isTemporary: Bool {
+    package var isTransient: Bool {
         switch code {
         case .unreachable, .timedOut, .truncated: true
         default: false

@@ -94,9 +94,9 @@ package final class Redis: Sendable {
     }
 }
 
-/// Calls Redis again after temporary failures, with growing pauses, until `limit` is over.
+/// Calls Redis again after transient failures, with growing pauses, until `limit` is over.
 ///
-/// Only for calls that may be carried out twice.
+/// Use it only for calls that may be carried out twice.
 /// - Throws: the last failure.
 package func withRetry<Answer>(
     for limit: Duration, backoff: Backoff = Backoff(first: .milliseconds(50), longest: .seconds(2)),
@@ -109,7 +109,7 @@ package func withRetry<Answer>(
             return try await call()
         } catch {
             let pause = backoff.next()
-            guard error.isTemporary, ContinuousClock.now + pause < end else { throw error }
+            guard error.isTransient, ContinuousClock.now + pause < end else { throw error }
             guard (try? await Task.sleep(for: pause)) != nil else {
                 throw Exchange.cancelled
             }

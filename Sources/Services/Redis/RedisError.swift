@@ -36,12 +36,12 @@ package struct RedisError: ReportableError, Sendable, Equatable, CustomStringCon
     package let code: Code
     package let message: String
     /// Is true if the failure is transient: the same call may succeed later.
-    package let isTemporary: Bool
+    package let isTransient: Bool
 
-    package init(_ code: Code, _ message: String, isTemporary: Bool? = nil) {
+    package init(_ code: Code, _ message: String, isTransient: Bool? = nil) {
         self.code = code
         self.message = message
-        self.isTemporary = isTemporary ?? code.isTemporary
+        self.isTransient = isTransient ?? code.isTransient
     }
 
     package var description: String { message }
@@ -58,7 +58,7 @@ package struct RedisError: ReportableError, Sendable, Equatable, CustomStringCon
 }
 
 extension RedisError.Code {
-    var isTemporary: Bool {
+    var isTransient: Bool {
         switch self {
         case .unreachable, .timedOut, .loading, .outOfMemory, .readOnly: true
         default: false
@@ -73,7 +73,7 @@ extension RedisError {
         let code = Self.codes[word] ?? .server
         self.init(
             code, "\(Self.explained(code, address)) answered: \(reply.singleLine)",
-            isTemporary: code.isTemporary || Self.temporaryWords.contains(word))
+            isTransient: code.isTransient || Self.transientWords.contains(word))
     }
 
     /// Returns the beginning of the message: the server, and a remedy where the error reply names none.
@@ -93,7 +93,7 @@ extension RedisError {
     ]
 
     /// The codes of error replies that concern the state of the server, not the command.
-    private static let temporaryWords: Set<String> = ["BUSY", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "MISCONF"]
+    private static let transientWords: Set<String> = ["BUSY", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "MISCONF"]
 }
 
 extension String {

@@ -8,7 +8,7 @@ import Tracing
 /// Tells what a filter does with one event.
 package enum Decision: Sendable {
     /// The event is forwarded unchanged.
-    case pass
+    case forward
     case drop
     /// These events take its place.
     case replace([Envelope])
@@ -45,7 +45,7 @@ extension Runtime {
                 switch item.incoming {
                 case .other(let line): results.add(item.entry) { $0.append(line) }
                 case .event(let event, let line):
-                    let decision = decisions.next() ?? .pass
+                    let decision = decisions.next() ?? .forward
                     if case .refuse(let fault) = decision {
                         try await stream.refuse(event, line, item.entry, fault)
                     } else {
@@ -89,7 +89,7 @@ extension [UInt8] {
 
     mutating func append(_ decision: Decision, of line: Line) {
         switch decision {
-        case .pass: append(line)
+        case .forward: append(line)
         case .drop, .refuse: break
         case .replace(let envelopes): for envelope in envelopes { append(contentsOf: envelope.line) }
         }

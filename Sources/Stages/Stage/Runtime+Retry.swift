@@ -53,7 +53,7 @@ extension Runtime {
                 return try await call()
             } catch let error as RedisError {
                 if error.code == .cancelled { throw CancellationError() }
-                guard error.isTemporary, !shutdown.isRequested else { throw error }
+                guard error.isTransient, !shutdown.isRequested else { throw error }
                 let left = end.map { $0 - .now } ?? .seconds(60)
                 guard left > .zero else { throw error }
                 let pause = min(backoff.next(), left)
@@ -78,7 +78,7 @@ extension Runtime {
         while true {
             do {
                 return try await call()
-            } catch let error as RedisError where error.isTemporary && ContinuousClock.now < end {
+            } catch let error as RedisError where error.isTransient && ContinuousClock.now < end {
                 try await Task.sleep(for: backoff.next())
             }
         }

@@ -57,7 +57,7 @@ extension TelegramError {
                 .floodWait
             } else if error.code == 401 || error.name == "AUTH_KEY_DUPLICATED" {
                 .unauthorized
-            } else if error.isTemporary {
+            } else if error.isTransient {
                 .server
             } else {
                 TelegramError.code(of: error)

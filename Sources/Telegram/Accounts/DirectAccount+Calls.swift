@@ -99,7 +99,7 @@ extension DirectAccount {
             try attempt.move(to: place, because: error)
             return try await links.authorizeAgain(place)
         }
-        guard error.isTemporary, !error.name.hasPrefix("AUTH_") else { throw error }
+        guard error.isTransient, !error.name.hasPrefix("AUTH_") else { throw error }
         try await attempt.pause(otherwise: error)
     }
 

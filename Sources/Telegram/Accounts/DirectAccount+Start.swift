@@ -49,7 +49,7 @@ extension DirectAccount {
     /// - Throws: a permanent failure.
     func startPatiently() async throws {
         while true {
-            do { return try await start() } catch let error as MTProtoError where error.isTemporary {
+            do { return try await start() } catch let error as MTProtoError where error.isTransient {
                 log.debug("unable to identify the account: \(error); trying again in 1 s")
                 try await Task.sleep(for: .seconds(1))
             }

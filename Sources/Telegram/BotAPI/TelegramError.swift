@@ -50,7 +50,7 @@ package struct TelegramError: ReportableError, CustomStringConvertible {
         self.migratedTo = migratedTo
     }
 
-    package var isTemporary: Bool {
+    package var isTransient: Bool {
         switch code {
         case .floodWait, .server, .network, .conflict: true
         default: false

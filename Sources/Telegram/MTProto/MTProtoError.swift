@@ -52,7 +52,7 @@ package struct MTProtoError: ReportableError, Equatable, CustomStringConvertible
     }
 
     /// Whether another connection may succeed.
-    package var isTemporary: Bool {
+    package var isTransient: Bool {
         switch code {
         case .unreachable, .timedOut, .disconnected, .transportFlood: true
         default: false

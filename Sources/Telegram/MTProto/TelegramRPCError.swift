@@ -54,7 +54,7 @@ package struct TelegramRPCError: ReportableError, Equatable, CustomStringConvert
 
     /// Whether the same call may succeed later. `RANDOM_ID_DUPLICATE` has the error code of a transient failure, but
     /// means that the message exists already.
-    package var isTemporary: Bool { wait != nil || ((code >= 500 || code < 0) && name != "RANDOM_ID_DUPLICATE") }
+    package var isTransient: Bool { wait != nil || ((code >= 500 || code < 0) && name != "RANDOM_ID_DUPLICATE") }
 
     package var exitStatus: ExitStatus {
         if code == 420 || wait != nil { return .tryAgain }

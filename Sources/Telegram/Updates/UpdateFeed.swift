@@ -180,7 +180,7 @@ package struct UpdateFeed: Sendable {
     }
 
     private static func isTransient(_ error: any ReportableError) -> Bool {
-        [.unavailable, .tryAgain].contains(error.exitStatus) || (error as? TelegramRPCError)?.isTemporary == true
+        [.unavailable, .tryAgain].contains(error.exitStatus) || (error as? TelegramRPCError)?.isTransient == true
     }
 
     private static func isRefusal(_ error: any ReportableError) -> Bool {

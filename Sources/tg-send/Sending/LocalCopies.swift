@@ -9,7 +9,7 @@ import Stage
 struct NoCopy: Error, Sendable {
     /// One line for the user, without a capital letter and a full stop.
     let reason: String
-    let isTemporary: Bool
+    let isTransient: Bool
 }
 
 /// Finds the file of a stored object on this machine, or downloads it from the store.
@@ -19,7 +19,7 @@ struct LocalCopies: Sendable {
 
     init(cache: MediaCache) { self.cache = cache }
 
-    private static let unwritable = NoCopy(reason: "unable to write to the media folder", isTemporary: false)
+    private static let unwritable = NoCopy(reason: "unable to write to the media folder", isTransient: false)
 
     /// Opens the file of an `events.dl.*.ready`. No clean-up removes it while it is open.
     ///
@@ -32,7 +32,7 @@ struct LocalCopies: Sendable {
         if let path = media.path, let file = whole(OpenFile(path: path), size) { return file }
         let key = media.key
         guard cache.path(of: key) != nil else {
-            throw NoCopy(reason: "the file no longer exists", isTemporary: false)
+            throw NoCopy(reason: "the file no longer exists", isTransient: false)
         }
         if let file = whole(cache.open(key), size) { return file }
         let store: (any BlobStore)?
@@ -56,13 +56,13 @@ struct LocalCopies: Sendable {
             try await download(url, to: temporary)
         } else if let store {
             do { _ = try await store.get(key, to: temporary) } catch {
-                throw NoCopy(reason: "the stored file cannot be read: \(error.message)", isTemporary: error.isTemporary)
+                throw NoCopy(reason: "the stored file cannot be read: \(error.message)", isTransient: error.isTransient)
             }
         } else {
-            throw NoCopy(reason: "the file no longer exists, and its store is unknown", isTemporary: false)
+            throw NoCopy(reason: "the file no longer exists, and its store is unknown", isTransient: false)
         }
         guard let path = cache.take(temporary, as: key), let file = whole(OpenFile(path: path), size) else {
-            throw NoCopy(reason: "the stored file is incomplete", isTemporary: false)
+            throw NoCopy(reason: "the stored file is incomplete", isTransient: false)
         }
         return file
     }
@@ -80,13 +80,13 @@ struct LocalCopies: Sendable {
             guard head.status == 200 else {
                 throw NoCopy(
                     reason: "the storage refused the download (HTTP status \(head.status))",
-                    isTemporary: head.status >= 500)
+                    isTransient: head.status >= 500)
             }
         } catch let error as NoCopy {
             throw error
         } catch {
             let reason = (error as? HTTPError)?.underlying as? NoCopy
-            throw reason ?? NoCopy(reason: "the storage cannot be reached", isTemporary: true)
+            throw reason ?? NoCopy(reason: "the storage cannot be reached", isTransient: true)
         }
     }
 }

@@ -149,7 +149,7 @@ struct MediaDelivery: Sendable {
         do throws(NoCopy) {
             file = try await copies.open(media)
         } catch {
-            if error.isTemporary, !isLastAttempt(job) { throw TelegramError(.network, error.reason) }
+            if error.isTransient, !isLastAttempt(job) { throw TelegramError(.network, error.reason) }
             return .noCopy(error.reason)
         }
         do {

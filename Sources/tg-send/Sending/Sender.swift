@@ -126,8 +126,8 @@ struct Sender: Sendable {
     private func handle(_ error: TelegramError, of step: Step, _ job: inout Job) async throws {
         if error.code == .unauthorized { throw error }
         if let wait = error.retryAfter { return try await handleFloodWait(wait, error, of: step, &job) }
-        if isFromQueue, error.isTemporary, !job.isProgress, job.context?.isLastAttempt == false { throw error }
-        if !isFromQueue, error.isTemporary, job.attempts < retries, !job.isReplaceable {
+        if isFromQueue, error.isTransient, !job.isProgress, job.context?.isLastAttempt == false { throw error }
+        if !isFromQueue, error.isTransient, job.attempts < retries, !job.isReplaceable {
             job.attempts += 1
             runtime.log.warning(
                 "\(error.message); trying again", metadata: ["attempt": .stringConvertible(job.attempts)])

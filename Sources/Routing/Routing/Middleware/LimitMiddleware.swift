@@ -30,7 +30,7 @@ final class LimitMiddleware: Middleware {
         let decisions = try bridge.waitOrFail { [stage] in try await stage.decide(envelopes) }
         verdicts += decisions.map { decision in
             switch decision {
-            case .pass: .forward
+            case .forward: .forward
             case .drop: .drop
             case .replace(let envelopes): .replace(envelopes.map { $0.line.dropLast() }.map(Array.init))
             case .refuse(let fault): .refuse(fault)

@@ -253,7 +253,7 @@ struct FileLock {
     private func take(_ descriptor: Int32, _ mode: Int32) throws(BlobError) {
         switch lockFile(descriptor, mode, within: FileLock.timeout) {
         case 0: return
-        case EWOULDBLOCK: throw BlobError(.busy, "another process holds \(path)", isTemporary: true)
+        case EWOULDBLOCK: throw BlobError(.busy, "another process holds \(path)", isTransient: true)
         case let number: throw BlobError.system("unable to lock \(path)", number)
         }
     }

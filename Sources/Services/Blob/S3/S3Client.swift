@@ -81,7 +81,7 @@ final class S3Client: Sendable {
                 failure = error
                 wait = after
             case .failure(let error):
-                guard error.isTemporary, error.code != .localIO else { throw error }
+                guard error.isTransient, error.code != .localIO else { throw error }
                 failure = error
             }
             isRepeated = true

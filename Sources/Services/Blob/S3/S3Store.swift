@@ -161,7 +161,7 @@ extension S3Store {
             }
             try await client.backOff(after: round)
         }
-        throw BlobError(.busy, "another upload of '\(upload.key)' to \(name) is still running", isTemporary: true)
+        throw BlobError(.busy, "another upload of '\(upload.key)' to \(name) is still running", isTransient: true)
     }
 
     private func creatingBucket(
@@ -244,7 +244,7 @@ final class S3Download: @unchecked Sendable {
         // An unwanted file is removed now, not when the client's thread releases this object.
         defer { file = nil }
         guard received == info.sizeBytes else {
-            throw BlobError(.unreachable, "\(store) sent \(received) of \(info.sizeBytes) bytes", isTemporary: true)
+            throw BlobError(.unreachable, "\(store) sent \(received) of \(info.sizeBytes) bytes", isTransient: true)
         }
         if let expected = info.metadata.sha256, expected != hash.finish() {
             throw BlobError.damaged(info.key, in: store)

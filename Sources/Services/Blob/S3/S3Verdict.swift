@@ -110,9 +110,9 @@ enum S3Verdict {
         case (413, _), (_, "EntityTooLarge"):
             return BlobError(.tooLarge, "\(server) does not accept an object of this size (\(tag))")
         case (_, "SlowDown"), (429, _):
-            return BlobError(.busy, "\(server) limits the rate of requests (\(tag))", isTemporary: true)
+            return BlobError(.busy, "\(server) limits the rate of requests (\(tag))", isTransient: true)
         case (500..., _), (408, _), (_, "RequestTimeout"):
-            return BlobError(.storeFailed, "\(server) failed (\(tag))", isTemporary: status != 501)
+            return BlobError(.storeFailed, "\(server) failed (\(tag))", isTransient: status != 501)
         default:
             return BlobError(.protocolError, "\(server) did not accept the request (\(tag))")
         }
@@ -135,9 +135,9 @@ extension BlobError {
         case .sink:
             self = error.underlying as? BlobError ?? BlobError(.localIO, error.message)
         case .unreachable, .truncated:
-            self.init(.unreachable, error.message, isTemporary: true)
+            self.init(.unreachable, error.message, isTransient: true)
         case .timedOut:
-            self.init(.timedOut, error.message, isTemporary: true)
+            self.init(.timedOut, error.message, isTransient: true)
         case .tls:
             self.init(.unreachable, error.message)
         case .cancelled:

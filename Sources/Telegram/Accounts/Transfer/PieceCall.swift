@@ -22,9 +22,9 @@ struct PieceCall: Sendable {
                     try await Task.sleep(for: wait)
                     continue
                 }
-                guard error.isTemporary, failures < settings.retries else { throw error }
+                guard error.isTransient, failures < settings.retries else { throw error }
             } catch let error as MTProtoError {
-                guard error.isTemporary, failures < settings.retries else { throw error }
+                guard error.isTransient, failures < settings.retries else { throw error }
             }
             failures += 1
             try await Task.sleep(for: backoff.pause(after: failures))

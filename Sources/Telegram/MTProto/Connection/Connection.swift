@@ -77,7 +77,7 @@ package final class Connection: Sendable {
         while !Task.isCancelled {
             let (failure, wasReady) = try await converse(settings.addresses, attempt: failures)
             if Task.isCancelled { break }
-            guard failure.isTemporary else {
+            guard failure.isTransient else {
                 await close(failure)
                 throw failure
             }

@@ -165,11 +165,11 @@ struct Engine {
         switch try handshake?.receive(try PlainMessage.body(of: packet)) {
         case .send(let body): sendPlain(body, at: now)
         case .done(let outcome):
-            let isTemporary = permanent != nil
+            let isTransient = permanent != nil
             handshake = nil
             clock.set(Double(outcome.serverTime), at: now)
             salt = outcome.salt
-            if let permanent, isTemporary {
+            if let permanent, isTransient {
                 let expiresAt = outcome.serverTime + Engine.temporarySeconds
                 startSession(outcome.key, Session.Binding(permanent: permanent, expiresAt: expiresAt), at: now)
             } else {
@@ -203,7 +203,7 @@ struct Engine {
 
     private mutating func checkBinding() throws(MTProtoError) {
         switch session?.bindingState {
-        case .refused(let error) where error.isTemporary:
+        case .refused(let error) where error.isTransient:
             dropSession()
             throw MTProtoError(.disconnected, "Telegram refuses the temporary key at present: \(error.text)")
         case .refused(let error):
