@@ -63,8 +63,11 @@ let tools: [Target] = [
     tool("ev-queue", ["Envelope", "JSON", "Payloads", "Process", "Queue", "Redis", "System", "Tracing", logging]),
     tool(
         "media-fetch",
-        ["AccountAPI", "Blob", "BotAPI", "Envelope", "HTTP", "JSON", "Media", "Payloads", "Redis", "System", logging]),
-    tool("blob-put", ["Blob", "Envelope", "JSON", "Payloads", "System", logging]),
+        [
+            "AccountAPI", "Blob", "BotAPI", "Crypto", "Envelope", "HTTP", "JSON", "Media", "Payloads", "Redis",
+            "System", logging,
+        ]),
+    tool("blob-put", ["Blob", "Crypto", "Envelope", "JSON", "Payloads", "System", logging]),
     tool(
         "tg-send",
         [

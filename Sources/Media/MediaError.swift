@@ -54,14 +54,14 @@ package struct MediaError: Error, Sendable, CustomStringConvertible {
     package init(_ code: Code, _ reason: String, isTransient: Bool? = nil) {
         self.code = code
         self.reason = reason
-        self.isTransient = isTransient ?? code.isUsuallyTemporary
+        self.isTransient = isTransient ?? code.isUsuallyTransient
     }
 
     package var description: String { reason }
 }
 
 extension MediaError.Code {
-    var isUsuallyTemporary: Bool {
+    var isUsuallyTransient: Bool {
         switch self {
         case .unreachable, .timedOut, .truncated, .rateLimited, .serverError, .noSpace, .live, .cancelled: true
         default: false

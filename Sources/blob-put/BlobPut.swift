@@ -1,4 +1,5 @@
 package import ArgumentParser
+import Crypto
 import Blob
 import Options
 import Payloads
@@ -47,6 +48,7 @@ struct BlobPut: Tool {
             try await sink.write([stored])
             return .success
         }
+        Hash.loadLibrary()
         let cache = MediaCache(directory: try runtime.directory("media/cache"))
         let storing = MediaStoring(
             log: runtime.log, store: store, cache: cache, expires: self.store.expires.duration,

@@ -72,7 +72,7 @@ extension QueueAdmin.Entry {
             queue: DeadLetter.QueueEntry(
                 queue: queue.text, entry: id, group: text("group"), worker: text("worker"),
                 attempts: text("attempts").flatMap { Int64($0) },
-                failedAt: Timestamp(microseconds: milliseconds * 1000)))
+                failedAt: Timestamp(milliseconds: milliseconds)))
         return Envelope(letter, correlationID: parsed?.correlationID ?? EventID())
     }
 }
@@ -82,7 +82,7 @@ extension QueueAdmin.Pending {
         [
             "entry": .string(entry.id), "state": .string(state.rawValue), "worker": worker.map { .string($0) },
             "attempts": .integer(Int64(attempts)),
-            "due": dueMilliseconds.map { .string(Timestamp(microseconds: $0 * 1000).description) },
+            "due": dueMilliseconds.map { .string(Timestamp(milliseconds: $0).description) },
             "last_failure": lastFailure.map { .string($0) },
             "event": (try? JSON(parsing: entry.line)) ?? .string(String(decoding: entry.line, as: UTF8.self)),
         ]

@@ -207,8 +207,11 @@ struct TransientFailure: ReportableError {
 }
 
 extension MediaError {
-    /// Whether an attempt within minutes may succeed. A live stream takes longer to end.
-    fileprivate var isWorthRetryingSoon: Bool { isTransient && code != .live }
+    /// Is true if an attempt within minutes may succeed. A live stream takes longer to end, and a server may ask for a
+    /// pause of any length; the user is told instead.
+    fileprivate var isWorthRetryingSoon: Bool {
+        isTransient && code != .live && (retryAfter ?? .zero) <= .seconds(900)
+    }
 
     fileprivate static func overLimit(_ retryAfterSeconds: Int64?) -> MediaError {
         let wait = retryAfterSeconds.map { ": try again in \($0) s" } ?? ""

@@ -1,4 +1,5 @@
 package import ArgumentParser
+import Crypto
 import AccountAPI
 import Blob
 import BotAPI
@@ -48,6 +49,7 @@ struct MediaFetch: Tool {
     }
 
     private func run(_ runtime: Runtime, _ api: (any MessagingAPI)?) async throws -> ExitStatus {
+        Hash.loadLibrary()
         let store = try storing.open(common)
         let limits = fetching.limits
         var settings = try fetching.settings(directory: runtime.directory("media/fetch"))

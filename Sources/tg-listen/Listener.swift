@@ -35,8 +35,8 @@ struct Listener {
         }) {
             let receivedAt = Timestamp.now
             for update in updates {
-                guard let id = update["update_id"]?.int, let payload = update.object else {
-                    throw TelegramError(.protocolBroken, "an update without an update_id")
+                guard let id = update["update_id"]?.int, (0..<1 << 53).contains(id), let payload = update.object else {
+                    throw TelegramError(.protocolBroken, "Telegram sent an update without a valid update_id")
                 }
                 // Telegram repeats unconfirmed updates. Those that the output already has are left out.
                 if let known = offset, id < known, known - id < Listener.replayWindow { continue }

@@ -117,7 +117,7 @@ import Testing
         #expect(result.lines.first == event(0))
         #expect(result.lines.dropFirst().first?.contains(#""x":"new""#) == true)
         #expect(deadCodes == ["refused", "refused"])
-        #expect(here.text("dead").contains("I do not like it") && here.text("dead").contains("no envelope"))
+        #expect(here.text("dead").contains("I do not like it") && here.text("dead").contains("not an envelope"))
     }
 
     @Test func `A filter that dies is restarted and no event is lost`() async throws {

@@ -2,6 +2,9 @@ import COpenSSL
 
 /// Computes hashes of bytes that lie in several places.
 package enum Hash {
+    /// Loads libcrypto now, so that a missing one ends the tool before it has read an event.
+    package static func loadLibrary() { _ = EVP_sha256() }
+
     package static func sha1(_ pieces: ArraySlice<UInt8>...) -> [UInt8] {
         RunningHash(EVP_sha1(), count: 20).hash(of: pieces)
     }

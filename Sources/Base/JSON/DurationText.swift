@@ -38,8 +38,14 @@ extension Duration {
         return text
     }
 
-    /// The whole milliseconds; a fraction is cut off.
-    package var milliseconds: Int64 { components.seconds * 1000 + components.attoseconds / 1_000_000_000_000_000 }
+    /// The whole milliseconds; a fraction is cut off. A span of more than 146 million years counts as one of
+    /// `Int64.max / 2` milliseconds, so that a sum with a point in time cannot overflow either.
+    package var milliseconds: Int64 {
+        let limit = Int64.max / 2
+        let (seconds, attoseconds) = components
+        guard (-limit / 1000...limit / 1000).contains(seconds) else { return seconds < 0 ? -limit : limit }
+        return seconds * 1000 + attoseconds / 1_000_000_000_000_000
+    }
 
     package var seconds: Double { Double(components.seconds) + Double(components.attoseconds) / 1e18 }
 }

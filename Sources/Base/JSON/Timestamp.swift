@@ -11,6 +11,9 @@ package struct Timestamp: Sendable, Hashable, Comparable, CustomStringConvertibl
 
     package init(microseconds: Int64) { self.microseconds = microseconds }
 
+    /// Makes a time between 1970 and the year 9999; a number outside counts as the nearest of them.
+    package init(milliseconds: Int64) { microseconds = min(max(0, milliseconds), 253_402_300_799_999) * 1000 }
+
     package init(seconds: Double) { microseconds = Int64((seconds * 1_000_000).rounded()) }
 
     package static var now: Timestamp {

@@ -1,14 +1,17 @@
+#define _GNU_SOURCE
 #include "CLoader.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
 static void fail(const char *file, const char *package, const char *reason) {
     char line[1024];
     int count = snprintf(
-        line, sizeof line, "tgpipe: error: unable to load %s: %s; install the Debian package %s\n", file,
-        reason ? reason : "unknown reason", package);
+        line, sizeof line,
+        "%s: error: unable to load %s or a library that it needs: %s; install the Debian package %s with those that it depends on\n",
+        program_invocation_short_name, file, reason ? reason : "unknown reason", package);
     if (count > 0) (void)!write(STDERR_FILENO, line, (size_t)count < sizeof line ? (size_t)count : sizeof line - 1);
     _exit(69);
 }

@@ -22,9 +22,12 @@ package struct EventOrigin: Sendable, Hashable {
     package init?(_ json: JSON?) {
         guard let object = json?.object else { return nil }
         self.init(
-            chat: object["chat_id"].flatMap { ChatID($0) }, messageID: object["message_id"]?.int,
-            threadID: object["thread_id"]?.int, chatType: object["chat_type"]?.string)
+            chat: object["chat_id"].flatMap { ChatID($0) }, messageID: object["message_id"].flatMap(EventOrigin.number),
+            threadID: object["thread_id"].flatMap(EventOrigin.number), chatType: object["chat_type"]?.string)
     }
+
+    /// Reads an id, which scripts also write as text.
+    private static func number(_ json: JSON) -> Int64? { json.int ?? json.string.flatMap { Int64($0) } }
 
     package var json: JSON {
         .object([

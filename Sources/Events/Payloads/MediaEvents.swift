@@ -149,7 +149,8 @@ package struct DownloadReady: EventPayload {
     package init(_ fetched: MediaFetched, store: String, path: String?, isCached: Bool) {
         (kind, key, self.path, metadata) = (fetched.kind, fetched.key, path, fetched.metadata)
         (self.store, self.isCached) = (store, isCached)
-        (readType, unknown) = (nil, fetched.unknown)
+        // `host` is for blob-put only, whatever its value.
+        (readType, unknown) = (nil, JSONObject(fetched.unknown.members.filter { $0.key != "host" }))
     }
 
     /// Reads this payload, or that of `events.media.fetched`, which has no store.

@@ -1,3 +1,20 @@
+import System
+
+/// Opens `s3://bucket`, `s3://bucket/prefix` or `file:/path`, without sending anything.
+///
+/// - Throws: `.configuration` for an address, an endpoint or keys that cannot work.
+package func openStore(
+    _ text: String, s3 options: S3Options = S3Options(), environment: Environment = Settings.environment
+) throws(BlobError) -> any BlobStore {
+    switch try StoreAddress(text) {
+    case .file(let path):
+        return FileStore(root: path)
+    case .s3(let bucket, let prefix):
+        return S3Store(
+            try S3Configuration(bucket: bucket, prefix: prefix, options: options, environment: environment))
+    }
+}
+
 /// A checked store address: `s3://bucket/prefix` or `file:/path`.
 enum StoreAddress: Equatable {
     case s3(bucket: String, prefix: String)

@@ -44,12 +44,14 @@ package struct HTTPHead: Sendable {
         headers["Content-Length"].flatMap { Int64($0) }.flatMap { $0 >= 0 ? $0 : nil }
     }
 
-    /// The pause that the server asks for before the next request (RFC 9110, 10.2.3), given in seconds or as a date.
+    /// The pause that the server asks for before the next request (RFC 9110, 10.2.3), given in seconds or as a date. It is
+    /// a year at most: any server may ask for any pause.
     package var retryAfter: Duration? {
         guard let value = headers["Retry-After"] else { return nil }
-        if let seconds = Int64(value) { return seconds >= 0 ? .seconds(seconds) : nil }
+        let year: Int64 = 31_536_000
+        if let seconds = Int64(value) { return seconds >= 0 ? .seconds(min(seconds, year)) : nil }
         let date = curl_getdate(value, nil)
-        return date < 0 ? nil : .seconds(max(0, date - time(nil)))
+        return date < 0 ? nil : .seconds(min(max(0, date - time(nil)), Int(year)))
     }
 
     /// The media type of the body, in lower case and without parameters.

@@ -36,7 +36,7 @@ extension Runtime {
         let stream = try await EventStream(runtime: self, options: input, accepts: accepts)
         let sink = try await EventOutput(output, runtime: self)
         try stream.checkIsNotLoop(sink.sink)
-        try await stream.forEachBatch(shutdown: shutdown, sink: sink.sink) { batch in
+        try await stream.forEachBatch(shutdown: shutdown, output: sink) { batch in
             let events = batch.compactMap { if case .event(let event, _) = $0.incoming { event } else { nil } }
             var decisions = try await observing(events, decide).makeIterator()
             var results = BatchResults()

@@ -109,7 +109,13 @@ package struct UpdateFeed: Sendable {
                 }
                 if !isLive { await sink.begin() }
                 isLive = true
-                if once { return }
+                if once {
+                    guard !sequencer.hasUnreadableAnswers else {
+                        throw ToolError(
+                            .tryAgain, "Telegram's answer could not be read, so updates may be missing: try again")
+                    }
+                    return
+                }
             }
             for event in await queue.take(until: sequencer.deadline.map { start + $0 }) {
                 let emissions = try await intake.take(event, into: &sequencer, at: .now - start)

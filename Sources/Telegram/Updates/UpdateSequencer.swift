@@ -17,7 +17,6 @@ package struct UpdateSequencer: Sendable {
     /// for the first time.
     package private(set) var state: UpdateState?
     private let own: Int64
-    /// Bots may not read histories.
     private let isBot: Bool
     private var pending = PendingBoxes()
     private var lastHeard: Time?
@@ -27,6 +26,7 @@ package struct UpdateSequencer: Sendable {
     private var refusals: [BoxID: Int] = [:]
     /// The number of answers in a row that could not be understood.
     private var unreadable: [BoxID: Int] = [:]
+    package var hasUnreadableAnswers: Bool { !unreadable.isEmpty }
     /// The time before which the state is not requested again.
     private var stateDueAt: Time = .zero
     /// The next page of dialogs, from which the channels' positions are learned; nil when none is to be read.

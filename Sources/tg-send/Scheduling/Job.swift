@@ -58,7 +58,8 @@ struct Job: Sendable {
         self.event = event
         self.context = context
         origin = event.origin
-        var chat = origin?.chat
+        // A script may name the chat in the payload of any event.
+        let chat = event.payload["chat_id"].flatMap { ChatID($0) } ?? origin?.chat
         switch event.type {
         case MediaProgress.type:
             content = .progress(MediaProgress(event.payload))
@@ -75,7 +76,6 @@ struct Job: Sendable {
             let command = try TelegramCommand(event)
             content = .command(command)
             steps = [.command]
-            chat = command.chat ?? chat
         }
         guard let chat else {
             throw MalformedInput(.invalidPayload, "\(event.type): no chat_id, and no meta.origin to take it from")
@@ -89,17 +89,9 @@ struct Job: Sendable {
     /// Returns whether tg-send handles events of a type.
     static func accepts(_ type: String) -> Bool { types.contains(type) }
 
-    /// The part of a request that the event belongs to: one correlation id may cover a video and its sound.
-    var kind: String {
-        let kind: MediaKind? =
-            switch content {
-            case .progress(let progress): progress.kind
-            case .media(let media): media.kind
-            case .failure(let failure): failure.kind
-            case .command: nil
-            }
-        return kind?.rawValue ?? ""
-    }
+    /// The part of a request that the event belongs to: one correlation id may cover a video and its sound. It is the word
+    /// of the payload, known or not, because it separates keys in Redis.
+    var kind: String { event.payload["kind"]?.string ?? "" }
 
     var isProgress: Bool { if case .progress = content { true } else { false } }
 

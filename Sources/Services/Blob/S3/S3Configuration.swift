@@ -71,21 +71,6 @@ struct S3Configuration: Sendable {
     }
 }
 
-/// Opens `s3://bucket`, `s3://bucket/prefix` or `file:/path`, without sending anything.
-///
-/// - Throws: `.configuration` for an address, an endpoint or keys that cannot work.
-package func openStore(
-    _ text: String, s3 options: S3Options = S3Options(), environment: Environment = Settings.environment
-) throws(BlobError) -> any BlobStore {
-    switch try StoreAddress(text) {
-    case .file(let path):
-        return FileStore(root: path)
-    case .s3(let bucket, let prefix):
-        return S3Store(
-            try S3Configuration(bucket: bucket, prefix: prefix, options: options, environment: environment))
-    }
-}
-
 /// Says how to reach an S3 server. An option that is nil is taken from the environment, or has a default:
 ///
 /// | option | environment |

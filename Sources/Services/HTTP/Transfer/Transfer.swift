@@ -1,5 +1,6 @@
 import CCurl
 import Glibc
+import JSON
 import Synchronization
 
 /// Runs one request: holds its libcurl handle, its limits, and the part of the answer that has arrived.
@@ -250,13 +251,6 @@ extension Transfer {
 
     private func set(_ option: CURLoption, _ value: String) {
         _ = tgpipe_curl_set_string(easy, option, value)
-    }
-}
-
-extension Duration {
-    var milliseconds: Int64 {
-        let (seconds, attoseconds) = components
-        return seconds.multipliedReportingOverflow(by: 1000).partialValue + attoseconds / 1_000_000_000_000_000
     }
 }
 

@@ -1,5 +1,6 @@
 import CCurl
 import Glibc
+import JSON
 import Synchronization
 
 /// Drives the transfers of a client on one thread, with a libcurl multi handle.

@@ -57,3 +57,8 @@ extension RedisValue {
 extension redisReply {
     fileprivate var text: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: str, count: str == nil ? 0 : len) }
 }
+
+extension Redis {
+    /// Loads the library of the protocol now, so that a missing one ends the tool before it has read an event.
+    package static func loadLibrary() { freeReplyObject(nil) }
+}

@@ -157,12 +157,14 @@ package final class QueueSource: Sendable {
     package func hasExhaustedAttempts(_ entry: QueueEntry) -> Bool { entry.attempt > options.maxAttempts }
 
     /// Moves an entry without attempts left to the dead letters.
-    package func deadLetterExhausted(
-        _ entry: QueueEntry, publishing results: [Envelope] = [], to sink: QueueSink? = nil
-    ) async throws {
-        let reason = QueueSource.exhaustedReason(entry)
-        runtime.log.error("gave up an event: \(reason.text)", metadata: ["entry": "\(entry.id)"])
-        try await moveToDeadLetters(entry, reason, publishing: results, to: sink)
+    package func deadLetterExhausted(_ entry: QueueEntry) async throws {
+        logExhausted(entry)
+        try await moveToDeadLetters(entry, QueueSource.exhaustedReason(entry))
+    }
+
+    func logExhausted(_ entry: QueueEntry) {
+        let reason = QueueSource.exhaustedReason(entry).text
+        runtime.log.error("gave up an event: \(reason)", metadata: ["entry": "\(entry.id)"])
     }
 
     static func exhaustedReason(_ entry: QueueEntry) -> DeadLetterReason {

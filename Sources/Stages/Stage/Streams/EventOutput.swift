@@ -105,6 +105,20 @@ package final class EventOutput: Sendable {
         if case .queue(let sink) = kind { sink } else { nil }
     }
 
+    /// Publishes the results of an event that is given up, and moves the event to the dead letters; in one step if the
+    /// output is a queue.
+    func giveUp(
+        _ entry: QueueEntry, _ reason: DeadLetterReason, publishing results: [Envelope], from source: QueueSource
+    ) async throws {
+        if let sink { return try await source.moveToDeadLetters(entry, reason, publishing: results, to: sink) }
+        if !results.isEmpty {
+            // The results come first: after a kill between the steps the user is told twice, and not never.
+            guard try await !source.entriesStillLeased([entry]).isEmpty else { return }
+            try await write(results)
+        }
+        try await source.moveToDeadLetters(entry, reason)
+    }
+
     /// Writes the results of events, and acknowledges those of a queue; in one step if the output is a queue.
     func write(_ results: BatchResults, from source: QueueSource?) async throws {
         switch (kind, source) {

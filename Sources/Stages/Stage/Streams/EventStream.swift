@@ -112,8 +112,8 @@ package final class EventStream: Sendable {
     ///
     /// - Parameter givingUp: makes the events that are published about an event without attempts left, from the event and the reason.
     func received(
-        _ entries: [TakenEntry], from queue: QueueSource, to sink: QueueSink?,
-        givingUp: (Envelope, String) -> [Envelope] = { _, _ in [] }
+        _ entries: [TakenEntry], from queue: QueueSource, to output: EventOutput,
+        givingUp: (Envelope, String) -> [Envelope]
     ) async throws -> [Received] {
         var items: [Received] = []
         for taken in entries {
@@ -121,13 +121,13 @@ package final class EventStream: Sendable {
             switch isTooLong ? .failure(tooLong(taken.line)) : sort(Line(taken.line)) {
             case .failure(let refused):
                 try await deadLetters.add(refused)
-                try await queue.moveToDeadLetters(taken.entry, refused.reason, to: sink)
+                try await queue.moveToDeadLetters(taken.entry, refused.reason, to: output.sink)
             case .success(let incoming) where queue.hasExhaustedAttempts(taken.entry):
+                let reason = QueueSource.exhaustedReason(taken.entry)
                 var results: [Envelope] = []
-                if case .event(let event, _) = incoming {
-                    results = givingUp(event, QueueSource.exhaustedReason(taken.entry).text)
-                }
-                try await queue.deadLetterExhausted(taken.entry, publishing: results, to: sink)
+                if case .event(let event, _) = incoming { results = givingUp(event, reason.text) }
+                queue.logExhausted(taken.entry)
+                try await output.giveUp(taken.entry, reason, publishing: results, from: queue)
             case .success(let incoming): items.append(Received(incoming: incoming, entry: taken.entry))
             }
         }

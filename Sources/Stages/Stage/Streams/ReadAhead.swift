@@ -72,15 +72,15 @@ extension EventStream {
     ///
     /// - Throws: the first failure, which also requests the shutdown, to end the reader's wait for input.
     func forEachBatch(
-        shutdown: Shutdown, sink: QueueSink?, _ work: ([Received]) async throws -> Void
+        shutdown: Shutdown, output: EventOutput, _ work: ([Received]) async throws -> Void
     ) async throws {
         switch source {
         case .lines(let input): try await forEachBatch(of: input, shutdown, work)
         case .queue(let queue):
-            let limit = min(EventStream.queueBatch, sink?.outputs.maxLength ?? .max)
+            let limit = min(EventStream.queueBatch, output.sink?.outputs.maxLength ?? .max)
             try await queue.keepingLeases {
                 while let taken = try await queue.next(limit: limit, isIdle: true) {
-                    let batch = try await received(taken.entries, from: queue, to: sink)
+                    let batch = try await received(taken.entries, from: queue, to: output) { _, _ in [] }
                     if !batch.isEmpty { try await work(batch) }
                 }
             }

@@ -34,6 +34,7 @@ package final class SharedWork: Sendable {
     ///   - name: the kind of work; part of keys in Redis.
     ///   - lease: the time after which another process takes over the work of one that died.
     package init(_ runtime: Runtime, name: String, lease: Duration) {
+        Redis.loadLibrary()
         (self.runtime, self.name, self.lease) = (runtime, name, lease)
     }
 

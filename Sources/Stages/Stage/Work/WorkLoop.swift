@@ -127,7 +127,7 @@ struct WorkLoop: Sendable {
                 try await take(batch)
             case .queue(let queue):
                 guard let taken = try await queue.next(limit: room, isIdle: list.isIdle) else { return }
-                let batch = try await stream.received(taken.entries, from: queue, to: sink.sink) { event, reason in
+                let batch = try await stream.received(taken.entries, from: queue, to: sink) { event, reason in
                     runtime.handling(event) { givingUp(event, reason) }
                 }
                 try await take(batch)
@@ -208,7 +208,8 @@ struct WorkLoop: Sendable {
             }
             throw error
         case .fail(let reason, let retryAfter, let isTransient):
-            let pause = retryAfter ?? queue.options.pause(after: entry.attempt)
+            // A pause that a service asks for, such as a flood wait, may be long; an entry must not be parked for ever.
+            let pause = min(retryAfter ?? queue.options.pause(after: entry.attempt), .seconds(86_400))
             try await fail(item, entry, queue, reason: reason, pause: pause, isTransient: isTransient)
         }
     }
@@ -231,9 +232,8 @@ struct WorkLoop: Sendable {
             runtime.log.error("gave up an event: \(reason)", metadata: notes)
             let code = isTransient ? "attempts_used_up" : "failed"
             let results = givingUp(item.event, reason)
-            try await queue.moveToDeadLetters(
-                entry, DeadLetterReason(code: code, text: reason), publishing: results, to: sink.sink)
-            if sink.sink == nil { try await sink.write(results) }
+            try await sink.giveUp(
+                entry, DeadLetterReason(code: code, text: reason), publishing: results, from: queue)
         }
     }
 }

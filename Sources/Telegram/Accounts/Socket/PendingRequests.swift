@@ -82,7 +82,8 @@ final class PendingRequests: Sendable {
         _ text: [UInt8], _ isRepeatable: Bool, _ onMessage: @escaping @Sendable (OwnerResponseLine) -> Void,
         _ answer: Promise<[UInt8]>?, _ state: inout State
     ) -> Int64? {
-        guard !state.isClosed, state.pending.count < maxRequests else { return nil }
+        // A subscription is always added: without it, this program would miss events and not know it.
+        guard !state.isClosed, answer == nil || state.pending.count < maxRequests else { return nil }
         state.next += 1
         let line = line(text, id: state.next)
         state.pending[state.next] = Pending(

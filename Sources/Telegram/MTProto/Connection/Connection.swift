@@ -24,6 +24,7 @@ package final class Connection: Sendable {
         }
         let obfuscates = settings.transport.isObfuscated || settings.proxy?.secret != nil
         guard !(obfuscates && settings.transport.kind == .full) else { throw TransportLink.fullIsNotObfuscated }
+        Gzip.loadLibrary()
         self.settings = settings
         let (loop, buffer) = (
             Connection.group.next(),

@@ -9,6 +9,9 @@ enum Gzip {
     /// The sizes of requests that are packed. Shorter ones gain nothing; longer ones are parts of files, which mostly are compressed.
     static let packedBytes = 1024...(64 << 10)
 
+    /// Loads zlib now, so that a missing one ends the tool at its start and not in the middle of a conversation.
+    static func loadLibrary() { _ = crc32(0, nil, 0) }
+
     /// Returns the request, packed if that saves at least a tenth of its size.
     static func packed(_ body: [UInt8]) -> [UInt8] {
         guard packedBytes.contains(body.count), let packed = deflate(body, atMost: body.count * 9 / 10) else {
