@@ -24,6 +24,12 @@ import Testing
         #expect(error?.exitStatus == .tryAgain)
     }
 
+    @Test func `A flood wait of any length can be waited for`() {
+        let error = failure(
+            429, #"{"ok":false,"error_code":429,"description":"x","parameters":{"retry_after":9223372036854775807}}"#)
+        #expect(error?.retryAfter == .seconds(365 * 86_400))
+    }
+
     @Test(arguments: [
         (401, "Unauthorized", TelegramError.Code.unauthorized), (404, "Not Found", .unauthorized),
         (403, "Forbidden: bot was blocked by the user", .forbidden),

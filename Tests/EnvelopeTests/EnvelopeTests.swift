@@ -157,4 +157,13 @@ import Testing
         #expect(Duration.milliseconds(5_400_000).spanText == "1h30m")
         #expect(Duration.milliseconds(61_500).spanText == "1m1s500ms")
     }
+
+    @Test func `A span that is too long for milliseconds counts as a very long one`() {
+        for seconds in [Int64.max, 9_999_999_999_999_999] {
+            #expect(Duration.seconds(seconds).milliseconds == Int64.max / 2)
+            #expect(Duration.seconds(-seconds).milliseconds == -(Int64.max / 2))
+        }
+        #expect(Timestamp(milliseconds: .max).description.hasPrefix("9999-12-31"))
+        #expect(Timestamp(milliseconds: -5).description.hasPrefix("1970-01-01"))
+    }
 }

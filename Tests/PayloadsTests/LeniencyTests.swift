@@ -160,4 +160,17 @@ import Testing
         #expect(ChatID("-42").number == -42)
         #expect(ChatID("@some_channel").description == "@some_channel")
     }
+
+    @Test func `An origin's ids may be text`() {
+        let origin = EventOrigin(["chat_id": "-100", "message_id": "5", "thread_id": "12"])
+        #expect(origin?.messageID == 5 && origin?.threadID == 12)
+        #expect(EventOrigin(["message_id": "five"])?.messageID == nil)
+    }
+
+    @Test(arguments: [JSON.null, 5, true, []])
+    func `A host of a wrong type does not reach the result for tg-send`(_ host: JSON) throws {
+        let fetched = try MediaFetched(["kind": "video", "key": "k", "path": "/f", "host": host, "mine": 1])
+        let ready = DownloadReady(fetched, store: "file:/s", path: nil, isCached: false)
+        #expect(ready.json["host"] == nil && ready.json["mine"] == 1)
+    }
 }

@@ -21,6 +21,8 @@ struct PlaceholderReplies: Sendable {
         guard case .progress(let progress) = job.content else { return }
         let (chat, request, text) = (job.chat.json, job.event.correlationID, Wording.progress(progress))
         if let reply = await shared.replyID(of: request) {
+            // Another process may have turned the reply into the request's last message.
+            if await shared.hasEnded(request, kind: job.kind) { return }
             try await accepting([.notModified]) { () throws(TelegramError) in
                 try await api.call(
                     "editMessageText", ["chat_id": chat, "message_id": .integer(reply), "text": .string(text)])
@@ -33,7 +35,9 @@ struct PlaceholderReplies: Sendable {
         parameters.addReply(to: job.origin?.messageID, thread: job.origin?.threadID)
         if let id = try await create(parameters, job) { await shared.setReplyID(id, of: request) }
         shared.noteShown(text, for: request)
-        if await shared.hasEnded(request, kind: job.kind) { try await remove(job) }
+        if await shared.hasEnded(request, kind: job.kind), let late = await shared.withdrawReply(of: request) {
+            try await delete(late, chat)
+        }
     }
 
     private func create(_ parameters: JSONObject, _ job: Job) async throws -> Int64? {
@@ -48,11 +52,15 @@ struct PlaceholderReplies: Sendable {
     /// Deletes the placeholder reply, if there is one.
     func remove(_ job: Job) async throws {
         let request = job.event.correlationID
-        guard let reply = await shared.replyID(of: request) else { return }
-        try await accepting([.messageNotFound]) { () throws(TelegramError) in
-            try await api.call("deleteMessage", ["chat_id": job.chat.json, "message_id": .integer(reply)])
-        }
+        guard let reply = await shared.takeReply(of: request) else { return }
+        try await delete(reply, job.chat.json)
         await shared.forgetReply(of: request)
+    }
+
+    private func delete(_ reply: Int64, _ chat: JSON) async throws(TelegramError) {
+        try await accepting([.messageNotFound]) { () throws(TelegramError) in
+            try await api.call("deleteMessage", ["chat_id": chat, "message_id": .integer(reply)])
+        }
     }
 
     /// Shows how a request ended, in place of the placeholder reply if there is one.
@@ -61,7 +69,7 @@ struct PlaceholderReplies: Sendable {
     /// - Returns: the result, `events.telegram.sent`.
     func end(_ job: Job, _ html: String) async throws(TelegramError) -> Envelope {
         let chat = job.chat.json
-        if let reply = await shared.replyID(of: job.event.correlationID),
+        if let reply = await shared.takeReply(of: job.event.correlationID),
             let message = try await edit(reply, html, job)
         {
             return result(.edit, message, job)

@@ -140,13 +140,13 @@ struct Sender: Sendable {
     private func handleFloodWait(
         _ wait: Duration, _ error: TelegramError, of step: Step, _ job: inout Job
     ) async throws {
-        runtime.log.notice(
-            "Telegram requires a wait",
-            metadata: ["seconds": .stringConvertible(wait.components.seconds), "chat": job.chat.logged])
         let end = ContinuousClock.now + wait
         if let kind = Sender.callKind(of: step, job) {
             await limits.setFloodWait(chat: job.chat, kind, for: wait)
         }
+        runtime.log.notice(
+            "Telegram requires a wait",
+            metadata: ["seconds": .stringConvertible(wait.components.seconds), "chat": job.chat.logged])
         if let event = error.waitingReport(speaker: api.speakerID, chat: job.chat) {
             try await job.context?.publisher.publish(event)
         }

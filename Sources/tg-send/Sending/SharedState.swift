@@ -114,8 +114,50 @@ final class SharedState: Sendable {
         let key = replyKey(request)
         if let known = replies.withLock({ $0.ids[key] }) { return known }
         let reply = await attempt { redis throws(RedisError) in try await redis.send("GET", .text(key)).int }
-        return (reply ?? nil).flatMap { $0 == SharedState.claim ? nil : $0 }
+        return (reply ?? nil).flatMap { $0 > SharedState.claim ? $0 : nil }
     }
+
+    /// Takes a request's placeholder reply for the request's last message: from now on no process shows progress in it
+    /// or deletes it. The key keeps the id, as a negative number, for a later attempt.
+    ///
+    /// - Returns: the reply's message id; nil when there is none, or while it is being created.
+    func takeReply(of request: EventID) async -> Int64? {
+        await runOnReply(of: request, SharedState.takeScript)
+    }
+
+    /// Takes away a placeholder reply that came after the end of its request, for its deletion.
+    ///
+    /// - Returns: the reply's message id; nil when the request's last message has taken its place.
+    func withdrawReply(of request: EventID) async -> Int64? {
+        let id = await runOnReply(of: request, SharedState.withdrawScript)
+        replies.withLock { $0.forget(replyKey(request)) }
+        return id
+    }
+
+    private func runOnReply(of request: EventID, _ script: RedisScript) async -> Int64? {
+        let key = replyKey(request)
+        let answer = await attempt { redis throws(RedisError) in
+            try await redis.run(script, keys: [key]).int
+        }
+        // Without Redis no other process knows the reply.
+        guard let id = answer ?? nil else { return replies.withLock { $0.ids[key] } }
+        return id == SharedState.claim ? nil : id
+    }
+
+    private static let takeScript = RedisScript(
+        """
+        local id = tonumber(redis.call('GET', KEYS[1]) or '0')
+        if id > 0 then redis.call('SET', KEYS[1], -id, 'KEEPTTL') end
+        return math.abs(id)
+        """)
+
+    private static let withdrawScript = RedisScript(
+        """
+        local id = tonumber(redis.call('GET', KEYS[1]) or '0')
+        if id <= 0 then return 0 end
+        redis.call('DEL', KEYS[1])
+        return id
+        """)
 
     /// Claims the right to create a request's placeholder reply.
     ///
