@@ -44,7 +44,7 @@ package struct MediaError: Error, Sendable, CustomStringConvertible {
     package let code: Code
     /// One line for the person who asked, without paths, tokens and control characters.
     package let reason: String
-    /// Whether a later attempt may succeed.
+    /// Is true if a later attempt may succeed.
     package let isTransient: Bool
     /// The pause that the site asked for.
     package var retryAfter: Duration?

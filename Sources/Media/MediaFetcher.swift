@@ -133,7 +133,7 @@ private struct ResultFile {
         return media
     }
 
-    /// Whether there was a result whose file was moved away.
+    /// Is true if there was a result whose file was moved away.
     var isTaken: Bool { content.map { !isThere($0.media) } ?? false }
 
     func write(_ media: MediaFetched) throws(MediaError) {
@@ -183,7 +183,7 @@ private struct FetchRun: Sendable {
     /// Describes a file as it was fetched.
     private struct Raw {
         var path: String
-        /// Whether the file belongs to the job, which may then move or remove it.
+        /// Is true if the file belongs to the job, which may then move or remove it.
         var isOurs = true
         var sha256: String?
         var contentType: String?

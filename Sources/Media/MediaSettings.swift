@@ -8,7 +8,7 @@ package struct MediaSettings: Sendable {
     package var addressPolicy: AddressPolicy = .publicOnly
     /// The longest file to fetch or make, in bytes.
     package var maxBytes: Int64 = 2_000_000_000
-    /// Whether a file must survive a loss of power before it is reported. Set this if the report itself survives one,
+    /// Is true if a file must survive a loss of power before it is reported. Set this if the report itself survives one,
     /// as in a queue.
     package var isDurable = true
     /// The longest silence of a server.

@@ -74,6 +74,6 @@ extension MediaError {
             return nil
         }
         self.init(code, reason, isTransient: json["temporary"]?.bool)
-        retryAfter = json["retry_after_seconds"]?.int.map { .seconds(min($0, 31_536_000)) }
+        retryAfter = json["retry_after_seconds"]?.int.map { .requestedPause(seconds: $0) }
     }
 }

@@ -6,9 +6,9 @@ import Payloads
 struct MediaRequest: Sendable {
     let kind: MediaKind
     let source: DownloadSource
-    /// Whether the command was handed over as a large download, so that the limit for direct downloads does not apply.
+    /// Is true if the command was handed over as a large download; the limit for direct downloads does not apply then.
     let isLarge: Bool
-    /// Whether an earlier stage marked the command as over a limit.
+    /// Is true if an earlier stage marked the command as over a limit.
     let isRateLimited: Bool
     let retryAfterSeconds: Int64?
 

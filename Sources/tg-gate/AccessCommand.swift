@@ -11,7 +11,7 @@ struct AccessCommand: Sendable {
     }
 
     let rule: AccessRule
-    /// Whether the rule is set; false removes it.
+    /// Is true if the rule is set; false removes it.
     let sets: Bool
     let subject: Subject
     /// The time for which the rule holds; nil for ever.
@@ -20,7 +20,7 @@ struct AccessCommand: Sendable {
     private struct Form {
         let rule: AccessRule
         let sets: Bool
-        /// Whether the command concerns a user; otherwise it concerns the chat.
+        /// Is true if the command concerns a user; otherwise it concerns the chat.
         let isAboutUser: Bool
         let usage: String
         let defaultTerm: Duration?

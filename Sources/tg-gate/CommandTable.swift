@@ -63,7 +63,7 @@ struct CommandPayload: Sendable {
     /// The words after the command.
     let words: [String]
 
-    /// Whether events of a type request media, so that they need a source.
+    /// Returns whether events of a type request media, so that they need a source.
     static func isMediaCommand(_ type: String) -> Bool { type.hasPrefix("commands.media.") }
 
     /// The payload: the source, and the words for types that are not media commands.

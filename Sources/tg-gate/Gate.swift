@@ -22,7 +22,7 @@ struct Gate: Sendable {
         let update: Update
         /// The command that the message's author gives; nil for edited and forwarded messages, which give none.
         let command: WrittenCommand?
-        /// Whether the event may change access rules, which the next event depends on.
+        /// Is true if the event may change access rules, which the next event depends on.
         let changesRules: Bool
 
         init?(_ event: Envelope, admins: Set<Int64>) {

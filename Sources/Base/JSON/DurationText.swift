@@ -38,6 +38,10 @@ extension Duration {
         return text
     }
 
+    /// A pause that a server asks for, between nothing and a year: any server may ask for any number of seconds, and a
+    /// sleep of Swift's takes no more than a few centuries.
+    package static func requestedPause(seconds: Int64) -> Duration { .seconds(min(max(0, seconds), 31_536_000)) }
+
     /// The whole milliseconds; a fraction is cut off. A span of more than 146 million years counts as one of
     /// `Int64.max / 2` milliseconds, so that a sum with a point in time cannot overflow either.
     package var milliseconds: Int64 {

@@ -29,6 +29,10 @@ package enum JSON: Sendable, Hashable {
         }
     }
 
+    /// The value as an integer, also if it was written as a string of digits: Telegram's ids may lose digits as JSON
+    /// numbers, and scripts write ids as text.
+    package var long: Int64? { int ?? string.flatMap { Int64($0) } }
+
     package var double: Double? {
         switch self {
         case .integer(let value): Double(value)

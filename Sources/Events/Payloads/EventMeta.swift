@@ -22,12 +22,9 @@ package struct EventOrigin: Sendable, Hashable {
     package init?(_ json: JSON?) {
         guard let object = json?.object else { return nil }
         self.init(
-            chat: object["chat_id"].flatMap { ChatID($0) }, messageID: object["message_id"].flatMap(EventOrigin.number),
-            threadID: object["thread_id"].flatMap(EventOrigin.number), chatType: object["chat_type"]?.string)
+            chat: object["chat_id"].flatMap { ChatID($0) }, messageID: object["message_id"]?.long,
+            threadID: object["thread_id"]?.long, chatType: object["chat_type"]?.string)
     }
-
-    /// Reads an id, which scripts also write as text.
-    private static func number(_ json: JSON) -> Int64? { json.int ?? json.string.flatMap { Int64($0) } }
 
     package var json: JSON {
         .object([
@@ -132,7 +129,7 @@ extension Envelope {
         set { meta["account"] = newValue?.json }
     }
 
-    /// Whether the account itself sent the message of the update.
+    /// Is true if the account itself sent the message of the update.
     package var isOutgoing: Bool {
         get { meta["outgoing"] == true }
         set { meta["outgoing"] = newValue ? true : nil }

@@ -89,7 +89,7 @@ struct PayloadReader {
 
     /// Takes the id of a message, which scripts also write as text.
     mutating func messageID(_ key: String) throws(MalformedInput) -> Int64? {
-        try strict(key) { $0.int ?? $0.string.flatMap { Int64($0) } }
+        try strict(key, \.long)
     }
 }
 

@@ -29,9 +29,9 @@ struct DirectDownload: Sendable {
     var firstBackoff: Duration = .milliseconds(500)
     /// The longest pause that a server may request. A server that requests more fails the download.
     var longestRetryAfter: Duration = .seconds(60)
-    /// Whether a page is left to an extractor; otherwise a page, or its status, is an error.
+    /// Is true if a page is left to an extractor; otherwise a page, or its status, is an error.
     var acceptsPages = true
-    /// Whether the returned file survives a loss of power.
+    /// Is true if the returned file survives a loss of power.
     var isDurable = true
     /// Probes the file, while it arrives if its index comes first, and at the end if that was not enough.
     var examine: Examine?

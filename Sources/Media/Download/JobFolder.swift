@@ -59,7 +59,7 @@ final class JobFolder: Sendable {
         flock(lock, LOCK_UN)
     }
 
-    /// Whether the folder holds only its lock.
+    /// Is true if the folder holds only its lock.
     var isEmpty: Bool { (folderEntries(path) ?? []).allSatisfy { $0 == "lock" } }
 
     /// Removes everything in the folder except its lock and the named files.

@@ -64,7 +64,7 @@ final class PartialFile: @unchecked Sendable {
 
     deinit { close(descriptor) }
 
-    /// Whether a later attempt can continue from here.
+    /// Is true if a later attempt can continue from here.
     var isResumable: Bool { size > 0 && source.validator != nil }
 
     /// Returns whether an answer continues the bytes on disk. A server may ignore `If-Range`, and a file may change

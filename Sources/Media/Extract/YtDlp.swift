@@ -241,7 +241,7 @@ struct YtDlpProgress {
 
     /// The path of the finished file.
     private(set) var path: String?
-    /// Whether yt-dlp stopped at `--max-filesize`. Its exit status is 0 then.
+    /// Is true if yt-dlp stopped at `--max-filesize`. Its exit status is 0 then.
     private(set) var wasTooLarge = false
 
     private let title: String?

@@ -17,10 +17,10 @@ struct MediaProbe: Sendable, Equatable {
     var hasVideo: Bool { videoCodec != nil }
     var hasAudio: Bool { audioCodec != nil }
 
-    /// Whether the file is an mp4 already and needs no conversion.
+    /// Is true if the file is an mp4 already and needs no conversion.
     var isMP4: Bool { formatName.split(separator: ",").contains("mp4") }
 
-    /// Whether the file is an mp3 with an mp3 stream.
+    /// Is true if the file is an mp3 with an mp3 stream.
     var isMP3: Bool { formatName == "mp3" && audioCodec == "mp3" }
 
     static let mp4VideoCodecs: Set<String> = ["h264", "hevc", "av1", "vp9", "mpeg4", "mpeg2video", "mpeg1video"]

@@ -25,7 +25,7 @@ extension NormalizedPage {
 extension String {
     fileprivate var isNumber: Bool { !isEmpty && utf8.allSatisfy { (0x30...0x39).contains($0) } }
 
-    /// Whether the text is an identifier as links have them: letters, digits, `-` and `_`.
+    /// Is true if the text is an identifier as links have them: letters, digits, `-` and `_`.
     fileprivate var isIdentifier: Bool {
         !isEmpty && unicodeScalars.allSatisfy { $0.isASCII && ($0.properties.isAlphabetic || isPlain($0)) }
     }

@@ -15,7 +15,7 @@ package struct SourceIdentity: Sendable, Hashable {
     package let normalizedURL: String
     /// The host of the normalized URL (`youtube.com`), or `telegram`.
     package let domain: String
-    /// Whether the link leads to a page of a known video site, never to a file.
+    /// Is true if the link leads to a page of a known video site, never to a file.
     package let isVideoPage: Bool
 
     /// Reads a link; nil when it is not an http(s) URL.

@@ -58,7 +58,7 @@ package final class OutageGuard: Sendable {
         return keys.map { substitute(for: $0, mode) }
     }
 
-    /// Whether Redis may be tried: there is no outage, or its next attempt is due.
+    /// Is true if Redis may be tried: there is no outage, or its next attempt is due.
     private var mayTryRedis: Bool {
         outage.withLock { $0.map { $0.nextTry <= .now } ?? true }
     }

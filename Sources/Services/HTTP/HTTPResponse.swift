@@ -1,4 +1,5 @@
 import CCurl
+import JSON
 import Glibc
 
 /// Holds header fields in the order received. Names compare without case.
@@ -48,10 +49,9 @@ package struct HTTPHead: Sendable {
     /// a year at most: any server may ask for any pause.
     package var retryAfter: Duration? {
         guard let value = headers["Retry-After"] else { return nil }
-        let year: Int64 = 31_536_000
-        if let seconds = Int64(value) { return seconds >= 0 ? .seconds(min(seconds, year)) : nil }
+        if let seconds = Int64(value) { return seconds >= 0 ? .requestedPause(seconds: seconds) : nil }
         let date = curl_getdate(value, nil)
-        return date < 0 ? nil : .seconds(min(max(0, date - time(nil)), Int(year)))
+        return date < 0 ? nil : .requestedPause(seconds: Int64(date - time(nil)))
     }
 
     /// The media type of the body, in lower case and without parameters.

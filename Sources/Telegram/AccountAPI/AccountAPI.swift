@@ -126,7 +126,7 @@ package struct AccountAPI: MessagingAPI {
     /// Returns whether a chat is a channel or supergroup. Each of them numbers its messages separately, so other
     /// methods apply.
     private func isChannel(_ chat: JSON) async throws -> Bool {
-        if let id = chat.int ?? chat.string.flatMap({ Int64($0) }) {
+        if let id = chat.long {
             if case .channel = PeerID(botAPI: id) { return true }
             return false
         }

@@ -34,7 +34,7 @@ struct SentMessage {
     }
 
     private static func id(of chat: JSON?, _ own: Int64) -> Int64? {
-        chat == "me" ? own : chat?.int ?? chat?.string.flatMap { Int64($0) }
+        chat == "me" ? own : chat?.long
     }
 
     private static func short(_ answer: JSON, _ chat: JSON?, _ request: JSONObject, _ own: Int64) -> JSON {

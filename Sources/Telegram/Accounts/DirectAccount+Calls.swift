@@ -34,7 +34,7 @@ extension DirectAccount {
         return try await peers.expanding(parameters, of: method, in: schema, source)
     }
 
-    /// Whether a result consists of updates for the listeners: Telegram does not send them again. Results of methods in `updates.` are for
+    /// Returns whether a result consists of updates for the listeners: Telegram does not send them again. Results of methods in `updates.` are for
     /// the caller alone: as events, they would cause further requests.
     private static func isUpdates(_ result: TLValue) -> Bool {
         guard let constructor = result.constructor else { return false }

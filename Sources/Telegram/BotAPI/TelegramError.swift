@@ -94,7 +94,7 @@ extension TelegramError {
         self.init(
             code, number: number, TelegramError.text(code, description),
             retryAfter: code == .floodWait
-                ? .seconds(min(max(1, parameters?["retry_after"]?.int ?? 1), 31_536_000)) : nil,
+                ? .requestedPause(seconds: max(1, parameters?["retry_after"]?.int ?? 1)) : nil,
             migratedTo: parameters?["migrate_to_chat_id"]?.int)
     }
 

@@ -51,7 +51,7 @@ package struct MTProtoError: ReportableError, Equatable, CustomStringConvertible
         }
     }
 
-    /// Whether another connection may succeed.
+    /// Is true if another connection may succeed.
     package var isTransient: Bool {
         switch code {
         case .unreachable, .timedOut, .disconnected, .transportFlood: true

@@ -52,7 +52,7 @@ package struct TelegramRPCError: ReportableError, Equatable, CustomStringConvert
     /// The data centre to call instead, when the error demands that.
     package var dataCenter: Int? { code == 303 && name.hasSuffix("_MIGRATE") ? value : nil }
 
-    /// Whether the same call may succeed later. `RANDOM_ID_DUPLICATE` has the error code of a transient failure, but
+    /// Is true if the same call may succeed later. `RANDOM_ID_DUPLICATE` has the error code of a transient failure, but
     /// means that the message exists already.
     package var isTransient: Bool { wait != nil || ((code >= 500 || code < 0) && name != "RANDOM_ID_DUPLICATE") }
 

@@ -31,7 +31,7 @@ enum BotMedia {
         }
     }
 
-    /// Whether the text of a message with this media is a caption.
+    /// Returns whether the text of a message with this media is a caption.
     static func hasCaption(_ media: JSON?) -> Bool {
         ["messageMediaPhoto", "messageMediaDocument"].contains(media?["_"]?.string)
     }

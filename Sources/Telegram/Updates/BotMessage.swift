@@ -21,7 +21,7 @@ struct BotMessage {
 
     var isPost: Bool { names.isBroadcast(chat) }
     var isOutgoing: Bool { message["out"]?.bool == true }
-    /// Whether the content was changed, and not only reactions or buttons.
+    /// Is true if the content was changed, and not only reactions or buttons.
     var isEdited: Bool { message["edit_date"] != nil && message["edit_hide"]?.bool != true }
 
     /// Returns the members of the Bot API's `Message`.

@@ -11,7 +11,7 @@ package struct BotShape: Sendable {
 
     /// The Bot API's name for the update: `message`, `edited_message`, `channel_post`, …; `deleted_messages` is tgpipe's own.
     package let kind: String
-    /// Whether the account itself wrote the message.
+    /// Is true if the account itself wrote the message.
     package let isOutgoing: Bool
     private let content: Content
     private let names: BotPeers

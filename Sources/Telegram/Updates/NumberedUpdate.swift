@@ -17,7 +17,7 @@ struct NumberedUpdate: Sendable {
         (self.box, self.pts, self.count, self.update, self.peers) = (box, pts, count, update, peers)
     }
 
-    /// Whether an update has the members of a numbered one, but not with usable values.
+    /// Returns whether an update has the members of a numbered one, but not with usable values.
     static func isFaulty(_ update: JSON) -> Bool {
         update["pts"] != nil && update["pts_count"] != nil && NumberedUpdate(update, Peers()) == nil
     }

@@ -74,7 +74,7 @@ package enum UpdateRequest: Sendable, Equatable {
         ]
     }
 
-    /// Whether an answer holds what the sequencer needs. Taking another one would lose updates unnoticed.
+    /// Returns whether an answer holds what the sequencer needs. Taking another one would lose updates unnoticed.
     func accepts(_ result: JSON) -> Bool {
         switch self {
         case .state: return UpdateState(result: result) != nil

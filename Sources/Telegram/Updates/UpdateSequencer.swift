@@ -20,7 +20,7 @@ package struct UpdateSequencer: Sendable {
     private let isBot: Bool
     private var pending = PendingBoxes()
     private var lastHeard: Time?
-    /// Whether Telegram no longer knows the numbers of the common box.
+    /// Is true if Telegram no longer knows the numbers of the common box.
     private var isLost = false
     /// The number of times in a row that Telegram has refused to send the difference.
     private var refusals: [BoxID: Int] = [:]

@@ -22,7 +22,7 @@ package struct UpdateState: Sendable, Equatable {
         (self.qts, self.date, self.seq, since) = (qts, date, seq, date)
     }
 
-    /// Whether anything but the date differs, so that the state is worth storing.
+    /// Returns whether anything but the date differs, so that the state is worth storing.
     func isFurther(than other: UpdateState) -> Bool {
         var other = other
         other.date = date
@@ -88,9 +88,9 @@ package struct BoxState: Sendable, Equatable {
     package var newest: Int64 = 0
     /// The highest id of a message from the history. Updates may still announce messages up to it.
     package var caughtUpTo: Int64 = 0
-    /// Whether updates are known to be missing, so that the difference must be requested.
+    /// Is true if updates are known to be missing, so that the difference must be requested.
     package var isDue = false
-    /// Whether missing updates are no longer in the differences, so that messages after `newest` come from the history.
+    /// Is true if missing updates have left the differences, so that messages after `newest` come from the history.
     package var isBehind = false
     /// The keys of the emitted changes of a difference. Until all of the difference is emitted, `pts` stays as it was before.
     package var ahead: [String] = []

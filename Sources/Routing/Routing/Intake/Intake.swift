@@ -17,7 +17,7 @@ final class Intake: Sendable {
         var barrier: Barrier?
         var isEnded = false
         var failure: ToolError?
-        /// Whether the router has ended, so that nobody takes the pieces.
+        /// Is true if the router has ended, so that nobody takes the pieces.
         var isAbandoned = false
     }
 
@@ -134,7 +134,7 @@ final class Intake: Sendable {
         return nil
     }
 
-    /// Whether more pieces are ready.
+    /// Is true if more pieces are ready.
     var hasMore: Bool { state.read { !$0.pieces.isEmpty } }
 
     /// Tells the reader that the router takes nothing more, so that nobody waits for it.

@@ -114,7 +114,7 @@ final class LineBatch: @unchecked Sendable {
 
     var bytes: Int { slices.bytes }
 
-    /// Whether the batch keeps blocks of the input in memory.
+    /// Is true if the batch keeps blocks of the input in memory.
     var holdsBlocks: Bool { !leases.isEmpty }
 
     /// The number of bytes that can still be copied into the batch.

@@ -19,7 +19,7 @@ struct MiddlewareEvent: Sendable {
     /// The event's line, without the line feed.
     let line: [UInt8]
     let envelope: Envelope
-    /// Whether the line had an id; otherwise the envelope's id was made here, and no other stage will see it.
+    /// Is true if the line had an id; otherwise the envelope's id was made here, and no other stage will see it.
     let hasID: Bool
 }
 

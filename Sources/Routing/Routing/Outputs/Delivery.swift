@@ -33,7 +33,7 @@ final class Delivery: Sendable {
     let intake: Intake
     /// The number of bytes of the current block that come after the line at which the router waits.
     let unroutedBytes = Atomic(0)
-    /// Whether refused lines without a dead-letter output, and the lines for queues, are given back at each barrier.
+    /// Is true if refused lines without a dead-letter output, and the lines for queues, are given back at each barrier.
     let isFedByQueue: Bool
     private let workers: [RouteWorker]
     private let runtime: Runtime

@@ -11,7 +11,7 @@ final class FIFOReceiver: SpoolReceiver {
     private let name: String
     private let descriptor: Int32
     private var room: PipeCapacity
-    /// Whether only a part of the last line is in the FIFO.
+    /// Is true if only a part of the last line is in the FIFO.
     private var isInLine = false
     private var pause: UInt32 = FIFOReceiver.shortestPause
 

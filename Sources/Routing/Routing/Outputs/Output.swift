@@ -29,7 +29,7 @@ final class Output: Sendable {
     let buffer: OutputBuffer
     private let writer: any OutputWriter
     private let drops: DropCount
-    /// Whether the output may drop events, so that its reader is not waited for long at the end.
+    /// Is true if the output may drop events, so that its reader is not waited for long at the end.
     let isDropping: Bool
 
     /// - Parameters:
@@ -76,7 +76,7 @@ final class Output: Sendable {
         }
     }
 
-    /// Whether accepted events outlive the process.
+    /// Is true if accepted events outlive the process.
     var keepsUndelivered: Bool { writer is SpooledWriter }
 
     /// The collector of a queue whose events are published together with the acknowledgement.

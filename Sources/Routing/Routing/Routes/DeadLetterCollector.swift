@@ -33,7 +33,7 @@ final class DeadLetterCollector: Sendable {
     private static let mostEarlyLines = 100
 
     private let runtime: Runtime
-    /// Whether refused lines are kept for the input queue if there is no dead-letter output.
+    /// Is true if refused lines are kept for the input queue if there is no dead-letter output.
     private let isFedByQueue: Bool
     private let state = Monitor(State())
 

@@ -13,7 +13,7 @@ final class RouteWorker: Sendable {
     private let tools: MiddlewareTools
     private let target: OutputBuffer
     private let deadLetters: DeadLetterCollector
-    /// Whether the input delivers unhandled events again. If it does, a failed batch is not forwarded in part.
+    /// Is true if the input delivers unhandled events again. If it does, a failed batch is not forwarded in part.
     private let isFedByQueue: Bool
     private let doneBytes = Atomic(0)
 

@@ -107,8 +107,3 @@ package struct AccountFileID: Sendable, Equatable {
         return .object(["_": isPhoto ? "inputMediaPhoto" : "inputMediaDocument", "id": file])
     }
 }
-
-extension JSON {
-    /// The value of a TL `long`: a number, or a string if a JSON number would lose digits.
-    package var long: Int64? { int ?? string.flatMap { Int64($0) } }
-}

@@ -16,7 +16,7 @@ package struct ConnectionSettings: Sendable {
     package var key: AuthKey?
     /// The salt of the last event `salt`; 0 when there was none.
     package var salt: Int64 = 0
-    /// Whether to use keys that last one day: a stolen key does not decrypt earlier traffic.
+    /// Is true if to use keys that last one day: a stolen key does not decrypt earlier traffic.
     package var usesTemporaryKeys = false
     package var wantsQuickAcks = false
     /// The time limit for connecting, until the session begins.

@@ -16,7 +16,7 @@ final class Conversation {
     private var lastFailure: MTProtoError?
     /// The reason why there will be no further connection; nil before the end.
     private var end: MTProtoError?
-    /// Whether the last connection was ever ready for calls.
+    /// Is true if the last connection was ever ready for calls.
     private var wasReady = false
 
     private struct Waiting {

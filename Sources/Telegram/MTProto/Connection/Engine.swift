@@ -24,7 +24,7 @@ struct Engine {
     private var callBytes = 0
     private var lostKeys = 0
     private(set) var isReady = false
-    /// Whether an earlier connection was ready.
+    /// Is true if an earlier connection was ready.
     private var wasReady = false
     private var readyBefore = 0.0
     private var unsent: [UInt8] = []

@@ -80,7 +80,7 @@ extension Proxy {
 package struct ProxySecret: Sendable, Equatable, CustomStringConvertible {
     /// The secret's 16 bytes.
     let bytes: [UInt8]
-    /// Whether the secret begins with `dd`: the proxy accepts only the padded transport.
+    /// Is true if the secret begins with `dd`: the proxy accepts only the padded transport.
     let demandsPadding: Bool
 
     /// Reads a secret in the forms of links: hexadecimal digits or base64.

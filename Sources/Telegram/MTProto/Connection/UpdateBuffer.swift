@@ -6,7 +6,7 @@ package protocol BufferedEvent: Sendable {
     static var gap: Self { get }
     /// The size of an update, which may be dropped; nil for other events, which may not.
     var updateBytes: Int? { get }
-    /// Whether an older event is of no use any more after this one.
+    /// Returns whether an older event is of no use any more after this one.
     func replaces(_ older: Self) -> Bool
 }
 

@@ -25,7 +25,7 @@ package struct DiffieHellman {
         KnownPrimes.insert(bytes)
     }
 
-    /// Whether the generator generates the quadratic residues, so that its power reveals no bit of the secret.
+    /// Returns whether the generator generates the quadratic residues, so that its power reveals no bit of the secret.
     private static func suits(_ generator: Int32, _ prime: BigNumber) -> Bool {
         switch generator {
         case 2: prime.remainder(by: 8) == 7
@@ -38,7 +38,7 @@ package struct DiffieHellman {
         }
     }
 
-    /// Whether a power that one side sends lies far enough from both ends of the range: from 2^1984 to prime - 2^1984.
+    /// Returns whether a power that one side sends is far enough from both ends of the range: 2^1984 to prime - 2^1984.
     package func accepts(_ power: [UInt8]) -> Bool {
         guard power.count <= 256 else { return false }
         let (number, margin) = (BigNumber(power), BigNumber.powerOfTwo(2048 - 64))

@@ -27,12 +27,12 @@ struct Outgoing {
     var isAcknowledged = false
     /// The number of times that the server has refused it.
     var refusals = 0
-    /// Whether `initConnection`, which tells the server about this side, precedes the request.
+    /// Is true if `initConnection`, which tells the server about this side, precedes the request.
     var isInitializing = false
 
     init(_ purpose: Purpose, _ request: [UInt8]) { (self.purpose, self.request) = (purpose, request) }
 
-    /// Whether the server must acknowledge the message, which then counts in the sequence numbers.
+    /// Is true if the server must acknowledge the message, which then counts in the sequence numbers.
     var isContent: Bool {
         switch purpose {
         case .call, .binding: true
@@ -56,7 +56,7 @@ struct Outbox {
     private var notices: [(id: Int64, message: Outgoing)] = []
     private var containers: [(id: Int64, contents: [Int64])] = []
 
-    /// Whether there is nothing to send.
+    /// Is true if there is nothing to send.
     var isIdle: Bool { queue.isEmpty && repeats.isEmpty }
 
     var hasUnacknowledged: Bool { waiting.values.contains { !$0.isAcknowledged } }

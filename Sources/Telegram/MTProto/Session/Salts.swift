@@ -42,7 +42,7 @@ struct Salts {
         return current
     }
 
-    /// Whether to request more salts; true at most once a minute.
+    /// Returns whether to request more salts; true at most once a minute.
     mutating func wantsMore(at serverTime: Double) -> Bool {
         guard lastUntil < serverTime + 1800, serverTime >= nextRequest else { return false }
         nextRequest = serverTime + 60

@@ -178,7 +178,7 @@ struct BadMessage {
 
     private init(id: Int64, code: Int32, salt: Int64?) { (self.id, self.code, self.salt) = (id, code, salt) }
 
-    /// Whether the refused message's id shows a wrong time: too low (16) or too high (17).
+    /// Is true if the refused message's id shows a wrong time: too low (16) or too high (17).
     var isAboutTime: Bool { code == 16 || code == 17 }
 }
 

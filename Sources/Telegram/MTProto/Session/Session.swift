@@ -52,7 +52,7 @@ struct Session {
     private var acksDueAt = Double.infinity
     /// The number of content messages sent in this session.
     private var contentCount: Int32 = 0
-    /// Whether the server knows who this side is, so that calls need no `initConnection` before them.
+    /// Is true if the server knows who this side is, so that calls need no `initConnection` before them.
     private var isInitialized: Bool
     private var serverSession: Int64?
     /// The messages of packets for which the server sends a quick acknowledgement, by its token.

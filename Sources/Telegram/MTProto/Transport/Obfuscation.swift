@@ -31,7 +31,7 @@ struct Obfuscation {
         secret.map { Hash.sha256(bytes, $0[...]) } ?? Array(bytes)
     }
 
-    /// Whether a server would mistake the header for the beginning of another transport, of HTTP or of TLS.
+    /// Returns whether a server would mistake the header for the beginning of another transport, of HTTP or of TLS.
     private static func looksLikeAnother(_ bytes: [UInt8]) -> Bool {
         let words: [[UInt8]] = [
             Array("HEAD".utf8), Array("POST".utf8), Array("GET ".utf8), Array("OPTI".utf8), [0x16, 0x03, 0x01, 0x02],
