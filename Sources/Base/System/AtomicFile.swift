@@ -1,4 +1,4 @@
-package import Glibc
+import Glibc
 
 /// Writes a file under a temporary name and gives it its own name once it is complete.
 ///
@@ -30,7 +30,7 @@ package final class AtomicFile {
     ///     other process uses at the same time.
     /// - Throws: `SystemError`.
     package init(
-        at temporaryPath: String, mode: mode_t = 0o600, isReplaceable: Bool = false
+        at temporaryPath: String, mode: UInt32 = 0o600, isReplaceable: Bool = false
     ) throws(SystemError) {
         self.temporaryPath = temporaryPath
         let flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | (isReplaceable ? O_TRUNC : O_EXCL)
@@ -111,7 +111,7 @@ package final class AtomicFile {
     ///   - mode: the permissions of the new file.
     /// - Throws: `SystemError`; the old file is unchanged then.
     package static func replace(
-        _ path: String, with bytes: [UInt8], mode: mode_t = 0o600, durability: Durability
+        _ path: String, with bytes: [UInt8], mode: UInt32 = 0o600, durability: Durability
     ) throws(SystemError) {
         let file = try AtomicFile(at: path + ".new", mode: mode, isReplaceable: true)
         try file.write(bytes)

@@ -1,4 +1,4 @@
-package import Glibc
+import Glibc
 
 /// Returns a path that means the same file whatever the working folder is; the path itself when the working folder is gone.
 package func absolutePath(_ path: String) -> String {
@@ -31,7 +31,7 @@ package func folderEntries(_ path: String) -> [String]? {
 /// Makes a folder and its missing parent folders. Blocks.
 ///
 /// - Returns: 0, also if the folder exists, or the error's number and the folder that cannot be made.
-package func makeFolders(_ path: String, mode: mode_t) -> (error: Int32, path: String) {
+package func makeFolders(_ path: String, mode: UInt32) -> (error: Int32, path: String) {
     if mkdir(path, mode) == 0 { return (0, path) }
     let reason = errno
     // For an existing folder, the system may report a read-only file system or a missing permission instead of its existence.

@@ -1,4 +1,4 @@
-package import Glibc
+import Glibc
 
 /// Reads settings from flags and environment variables: a flag takes precedence, and an empty variable counts as absent.
 package enum Settings {
@@ -46,7 +46,7 @@ package enum Settings {
 /// Makes a folder and its missing parent folders.
 ///
 /// - Throws: `ToolError` (74).
-package func makeDirectory(_ path: String, mode: mode_t = 0o755) throws {
+package func makeDirectory(_ path: String, mode: UInt32 = 0o755) throws {
     let made = makeFolders(path, mode: mode)
     guard made.error == 0 else {
         throw ToolError(.localIO, "unable to make the folder \(made.path): \(String(cString: strerror(made.error)))")

@@ -1,6 +1,6 @@
 package import JSON
 import System
-package import Glibc
+import Glibc
 import Logging
 package import Options
 package import Stage
@@ -32,7 +32,7 @@ package struct NamedSession: Sendable {
     var peersPath: String { "\(store.folder)/\(name).peers" }
 
     /// The process that uses the session now; nil if there is none, or it is unknown.
-    package var user: pid_t? { SessionLock.holder(lockPath) }
+    package var user: Int32? { SessionLock.holder(lockPath) }
 
     /// Is true if the process that uses the session shares it.
     package var isShared: Bool { SocketListener.answers(socketPath) }
