@@ -128,7 +128,7 @@ let package = Package(
             ["Crypto", "Envelope", "HTTP", "JSON", "Payloads", "System"]),
 
         library("Stages/Options", ["Blob", "Envelope", "JSON", "Queue", "Redis", "System", arguments, logging]),
-        library("Stages/Tracing", ["Envelope", "JSON", logging]),
+        library("Stages/Tracing", ["Envelope", "JSON", "System", logging]),
         library(
             "Stages/Stage",
             ["Envelope", "JSON", "Options", "Payloads", "Queue", "Redis", "System", "Tracing", logging]),
@@ -174,11 +174,17 @@ let package = Package(
         .executableTarget(
             name: "transfer-check", dependencies: ["Accounts", "JSON", "Options", "Stage", "System", "TL", arguments],
             path: "Tests/transfer-check", swiftSettings: strict),
+        tests(
+            "FuzzTests",
+            [
+                "Accounts", "Blob", "BotAPI", "Config", "Envelope", "HTTP", "JSON", "Media", "Payloads", "Routing",
+                "Spool", "System",
+            ]),
         tests("EnvelopeTests", ["Envelope", "JSON"]),
         tests("PayloadsTests", ["Envelope", "JSON", "JSONSchema", "Payloads", "System"]),
         tests("TLTests", ["JSON", "System", "TL", "TestSupport"], exclude: ["telethon_objects.py"]),
         tests("StageTests", ["Envelope", "JSON", "Options", "Stage", "System", arguments]),
-        tests("TracingTests", ["Envelope", "JSON", "Tracing", logging]),
+        tests("TracingTests", ["Envelope", "JSON", "System", "Tracing", logging]),
         tests("TgGateTests", ["BotAPI", "Envelope", "JSON", "Payloads", "tg-gate"]),
         tests("EvQueueTests", ["Options", "Queue", "ev-queue", arguments]),
         tests("SystemTests", ["System", "TestSupport"]),
@@ -186,7 +192,7 @@ let package = Package(
         tests("HTTPTests", ["HTTP", "TestSupport"]),
         tests("QueueTests", ["Queue", "Redis", "System", "TestSupport"]),
         tests("RedisTests", ["Redis", "TestSupport"]),
-        tests("BlobTests", ["Blob", "BotAPI", "Crypto", "HTTP", "JSON", "System", "TestSupport"]),
+        tests("BlobTests", ["Blob", "BotAPI", "Crypto", "HTTP", "JSON", "Payloads", "System", "TestSupport"]),
         tests("BotAPITests", ["BotAPI", "JSON", "System"]),
         tests("AccountAPITests", ["AccountAPI", "Accounts", "BotAPI", "HTTP", "JSON", "MTProto", "TL"]),
         tests(

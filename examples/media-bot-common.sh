@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Settings and checks that media-bot.sh and media-bot-queues.sh share. Each sets `script` to its own
 # name, and then sources this file.
-# shellcheck disable=SC2034    # The scripts use the variables.
+# shellcheck disable=SC2034,SC2154    # The scripts use these variables, and set $script and $run.
 
 state=${TGPIPE_STATE:-${XDG_STATE_HOME:-${HOME:?}/.local/state}/tgpipe}
 # The path of a store must be absolute.

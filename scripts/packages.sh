@@ -12,7 +12,7 @@ wanted=(
     # Libraries that the Swift toolchain itself is linked to.
     libsqlite3-0 libxml2 libedit2 libncurses6
     # To run and to test: servers, media programs, and Python for the emulator of Telegram.
-    redis-server ffmpeg python3 python3-venv jq curl openssl procps json-schema-test-suite
+    redis-server ffmpeg python3 python3-venv jq curl openssl procps json-schema-test-suite shellcheck
 )
 if [ $# -gt 0 ]; then wanted=("$@"); fi
 

@@ -5,11 +5,11 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/common.sh"
 
-requirements=("$root/Tests/requirements.txt" "$root/Tests/Emulator/requirements-check.txt")
+requirements=$root/Tests/requirements.lock
 environment=$root/.venv
 python=${PYTHON:-python3}
 
-stamp=$("$python" -c 'import sys; print(sys.version)' && cat "${requirements[@]}" "$root/Tests/Emulator/requirements.txt") ||
+stamp=$("$python" -c 'import sys; print(sys.version)' && cat "$requirements") ||
     fail "unable to run python3: apt-get install python3 python3-venv"
 # The programs in an environment contain its path, so a folder that was moved or copied needs a new environment.
 stamp="$environment
@@ -20,8 +20,6 @@ if [ -x "$environment/bin/python" ] && [ "$(cat "$environment/stamp" 2>/dev/null
 note "creating .venv with the pinned Python packages"
 rm -rf "$environment"
 "$python" -m venv "$environment" || fail "unable to create a virtual environment: apt-get install python3-venv"
-arguments=()
-for file in "${requirements[@]}"; do arguments+=(-r "$file"); done
-"$environment/bin/pip" install -q --disable-pip-version-check "${arguments[@]}" ||
-    fail "pip was unable to install the packages in ${requirements[*]}: see above; check the network."
+"$environment/bin/pip" install -q --disable-pip-version-check --require-hashes -r "$requirements" ||
+    fail "pip was unable to install the packages in $requirements: see above; check the network."
 printf '%s\n' "$stamp" >"$environment/stamp"

@@ -1,5 +1,7 @@
-/// Holds a stranger's text as one line for people: of limited length, with single spaces and without control or
-/// formatting characters.
+import System
+
+/// Holds a stranger's text as one line for people: of limited length, with single spaces and without
+/// characters that steer the display or show nothing.
 struct OneLine {
     let text: String
 
@@ -9,17 +11,15 @@ struct OneLine {
     init?(_ given: String, maxBytes: Int = 300) {
         var result = ""
         for scalar in given.unicodeScalars.prefix(4 * maxBytes) {
-            switch scalar.properties.generalCategory {
-            case .control, .lineSeparator, .paragraphSeparator, .spaceSeparator:
+            if scalar.properties.isWhitespace || scalar.properties.generalCategory == .control {
                 if !result.isEmpty, result.last != " " { result.append(" ") }
-            // The joiner holds emoji together. The other formatting characters reorder or hide text.
-            case .format where scalar != "\u{200D}", .surrogate, .unassigned: continue
-            default: result.unicodeScalars.append(scalar)
+            } else if !scalar.steersDisplay && !scalar.showsNothing {
+                result.unicodeScalars.append(scalar)
             }
         }
         while result.utf8.count > maxBytes { result.removeLast() }
         if result.last == " " { result.removeLast() }
-        guard !result.isEmpty else { return nil }
+        guard result.unicodeScalars.contains(where: { $0.properties.generalCategory != .format }) else { return nil }
         text = result
     }
 }

@@ -51,7 +51,7 @@ struct LoginDialogue: Sendable {
     }
 
     private func byPassword() async throws -> Login.Owner {
-        let hint = try await login.passwordHint().map { " (hint: \(LoginDialogue.printable($0)))" } ?? ""
+        let hint = try await login.passwordHint().map { " (hint: \($0.printable(atMost: 64)))" } ?? ""
         for _ in 0..<LoginDialogue.maxAttempts {
             let password = try await answer("two-factor password\(hint): ", "password", passwordFile)
             if case .done(let owner) = try await login.checkPassword(password) { return owner }
@@ -66,12 +66,5 @@ struct LoginDialogue: Sendable {
     ) async throws -> String {
         if let file { return try await questions.contents(of: file, what) }
         return try await questions.ask(question, what, isShown: isShown)
-    }
-
-    /// Returns at most 64 characters of another person's text, without control characters, which could change the terminal.
-    static func printable(_ text: String) -> String {
-        String(
-            String.UnicodeScalarView(
-                text.unicodeScalars.prefix(64).filter { $0.value >= 32 && !(127...159).contains($0.value) }))
     }
 }

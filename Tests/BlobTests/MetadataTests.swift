@@ -1,3 +1,4 @@
+import Payloads
 import HTTP
 import Testing
 
@@ -8,6 +9,20 @@ import Testing
         let headers = try MetadataHeaders.headers(for: metadata)
         // As servers do it: any order, any case.
         return MetadataHeaders.metadata(in: headers.reversed().map { ($0.name.uppercased(), $0.value) })
+    }
+
+    @Test(arguments: [
+        ("video/mp4", "video/mp4"), ("image/png; q=1", "image/png; q=1"), ("text/plain", "text/plain"),
+        ("image/svg+xml", "application/octet-stream"), ("Image/SVG+XML ; charset=utf-8", "application/octet-stream"),
+        ("text/html", "application/octet-stream"), ("application/xhtml+xml", "application/octet-stream"),
+        ("text/xml", "application/octet-stream"), ("application/javascript", "application/octet-stream"),
+    ])
+    func `A type that can hold scripts is not stored as the type of a stranger's file`(given: String, stored: String) {
+        let media = MediaMetadata(
+            content: FileContent(sizeBytes: 1, sha256: nil, contentType: given), fileName: nil,
+            origin: MediaOrigin(sourceURL: nil, normalizedURL: nil, domain: nil, fetchedAt: nil),
+            description: MediaDescription())
+        #expect(MediaObject.metadata(of: media).contentType == stored)
     }
 
     @Test(arguments: [

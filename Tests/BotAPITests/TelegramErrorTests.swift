@@ -49,6 +49,15 @@ import Testing
         #expect(error?.code == code)
     }
 
+    @Test func `A token that a server repeats in its description is not repeated`() {
+        KnownSecrets.remember("4242:AAH-secret-part-of-a-token")
+        let error = TelegramError(
+            number: 400,
+            description: "Bad Request: no method bot4242:AAH-secret-part-of-a-token/x, AAH-secret-part-of-a-token")
+        #expect(!error.message.contains("AAH-secret"))
+        #expect(error.message.contains("[secret]"))
+    }
+
     @Test func `A response that is not Telegram's is recognised as foreign`() {
         #expect(failure(200, "<html>")?.code == .protocolBroken)
         #expect(failure(200, #"{"ok":true}"#) != nil)

@@ -54,6 +54,45 @@ import Testing
         #expect(throws: fault) { try Envelope(json) }
     }
 
+    @Test(arguments: [
+        "18446744073709551616", "-9223372036854775809", "123456789012345678901234567890", "1e400", "-1.5E+999",
+        #""cut \ud83d""#, #""\udc00\ud800\\ud83d \ud83d\ude00""#,
+        #"["\ud83d\"",1e999,{"a":true,"b":[null,1e999,"\ud83d"]}]"#,
+    ])
+    func `Valid numbers and strings of any kind are accepted and written as they came`(_ value: String) throws {
+        let text =
+            #"{"id":"\#(Self.correlation)","type":"a.b","version":1,"correlation_id":"\#(Self.correlation)","timestamp":"2026-01-01T00:00:00.000000Z","payload":{"x":1,"n":\#(value),"y":[1.5,\#(value)]},"meta":{}}"#
+        #expect(scan(text) == nil)
+        #expect(String(decoding: try Envelope(try JSON(parsing: text)).line.dropLast(), as: UTF8.self) == text)
+    }
+
+    @Test(arguments: [
+        "-", "01", "1e", "1.e5", "1e400x", "184467440737095516160 1", "+18446744073709551616", "0x18446744073709551616",
+        "Infinity",
+        #""\ud83""#, #""\ud83g""#, #""\x""#, #""\ud83d"#,
+    ])
+    func `Malformed numbers and strings are refused beside valid ones of any kind`(_ value: String) {
+        let text =
+            #"{"type":"a.b","correlation_id":"\#(Self.correlation)","payload":{"n":1e400,"s":"\ud83d","x":\#(value)}}"#
+        #expect(scan(text) == .notJSON)
+        #expect(throws: MalformedInput.self) { try JSON(parsing: text) }
+    }
+
+    @Test(arguments: ["{", "[ "])
+    func `A value over several lines is refused with advice`(_ line: String) {
+        let parser = JSONParser()
+        #expect(Array(line.utf8).withUnsafeBytes { parser.scan($0).fault?.reason.contains("jq -c") } == true)
+    }
+
+    @Test func `A string with an unpaired surrogate reads as text, and a large number as a number`() throws {
+        let json = try JSON(
+            parsing: #"{"\ud83d":"a\ud83d","n":36893488147419103232,"m":1e400,"z":18446744073709551615}"#)
+        #expect(json["\u{FFFD}"]?.string == "a\u{FFFD}")
+        #expect(json["n"]?.double == 36_893_488_147_419_103_232 && json["n"]?.int == nil)
+        #expect(json["m"]?.double == nil)
+        #expect(json["z"] == .unsigned(.max))
+    }
+
     @Test(arguments: ["2026-11-21T12:00:00Z", "2026-11-21T12:00:00.5+01:00"])
     func `A timestamp is kept as it was written`(_ time: String) throws {
         let text = #"{"type":"a.b","correlation_id":"\#(Self.correlation)","timestamp":"\#(time)"}"#

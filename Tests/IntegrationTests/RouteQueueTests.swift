@@ -189,6 +189,7 @@ import Testing
         #expect(try await eventually { here.lines("out").count == 5 })
         run.signal(SIGTERM)
         #expect(try await run.result().status == 0)
-        #expect(here.numbers("out") == Array(0..<5))
+        // The first run may have taken only some of the events. Those are retries for the second, whose order is free.
+        #expect(here.numbers("out").sorted() == Array(0..<5))
     }
 }

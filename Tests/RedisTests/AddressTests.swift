@@ -1,24 +1,31 @@
-import Redis
+@testable import Redis
 import Testing
 
 @Suite struct AddressTests {
     @Test(arguments: [
-        ("unix:/run/r.sock", RedisAddress.unix(path: "/run/r.sock", database: 0)),
-        ("unix:///run/r.sock", .unix(path: "/run/r.sock", database: 0)),
-        ("/run/r.sock", .unix(path: "/run/r.sock", database: 0)),
-        ("unix:/run/r.sock?db=7", .unix(path: "/run/r.sock", database: 7)),
-        ("redis://host", .tcp(host: "host", port: 6379, database: 0, user: nil, password: nil)),
-        ("redis://host:1/2", .tcp(host: "host", port: 1, database: 2, user: nil, password: nil)),
-        ("redis://[::1]:99/", .tcp(host: "::1", port: 99, database: 0, user: nil, password: nil)),
-        ("redis://:p@h", .tcp(host: "h", port: 6379, database: 0, user: nil, password: "p")),
-        ("redis://u:p%40%2F:@h", .tcp(host: "h", port: 6379, database: 0, user: "u", password: "p@/:")),
+        ("unix:/run/r.sock", RedisAddress(.unix(path: "/run/r.sock"))),
+        ("unix:///run/r.sock", RedisAddress(.unix(path: "/run/r.sock"))),
+        ("/run/r.sock", RedisAddress(.unix(path: "/run/r.sock"))),
+        ("/run/u:p@/r.sock", RedisAddress(.unix(path: "/run/u:p@/r.sock"))),
+        ("unix:/run/r.sock?db=7", RedisAddress(.unix(path: "/run/r.sock"), database: 7)),
+        (
+            "unix://u:p%40@/r@/r.sock?db=7",
+            RedisAddress(.unix(path: "/r@/r.sock"), database: 7, login: .init(user: "u", password: "p@"))
+        ),
+        ("unix::p@/r.sock", RedisAddress(.unix(path: "/r.sock"), login: .init(user: nil, password: "p"))),
+        ("redis://host", RedisAddress(.tcp(host: "host", port: 6379))),
+        ("redis://host:1/2", RedisAddress(.tcp(host: "host", port: 1), database: 2)),
+        ("redis://[::1]:99/", RedisAddress(.tcp(host: "::1", port: 99))),
+        ("redis://:p@h", RedisAddress(.tcp(host: "h", port: 6379), login: .init(user: nil, password: "p"))),
+        ("redis://u:p%40%2F:@h", RedisAddress(.tcp(host: "h", port: 6379), login: .init(user: "u", password: "p@/:"))),
     ])
     func `Every form of address is read`(text: String, address: RedisAddress) throws {
         #expect(try RedisAddress(parsing: text) == address)
     }
 
     @Test(arguments: [
-        "", "host:6379", "http://hunter2", "rediss://u:hunter2@h", "unix:relative/hunter2", "unix:/a?x=hunter2",
+        "", "host:6379", "http://hunter2", "rediss://u:hunter2@h", "unix:relative/hunter2", "unix:hunter2@/a",
+        "unix://u:hunter2%zz@/a", "unix://u:hunter2@a", "unix:/a?x=hunter2",
         "unix:/a?db=hunter2", "redis://u:hunter2@", "redis://hunter2@h", "redis://u:hunter2@h:0",
         "redis://u:hunter2@h:70000", "redis://u:hunter2@h/x", "redis://u:hunter2%zz@h", "redis://u:hunter2@[::1]x",
         "/a\nhunter2",
@@ -30,16 +37,21 @@ import Testing
     }
 
     @Test func `A description never shows the password`() throws {
-        let address = try RedisAddress(parsing: "redis://app:hunter2@[::1]:99/4")
-        #expect("\(address)" == "redis://app@[::1]:99/4")
-        var dumped = ""
-        dump(address, to: &dumped)
-        #expect(!(dumped + String(reflecting: address)).contains("hunter2"))
+        for (text, shown) in [
+            ("redis://app:hunter2@[::1]:99/4", "redis://app@[::1]:99/4"),
+            ("unix://app:hunter2@/run/r.sock?db=2", "unix://app@/run/r.sock?db=2"), ("unix://:hunter2@/r", "unix:/r"),
+        ] {
+            let address = try RedisAddress(parsing: text)
+            #expect("\(address)" == shown)
+            var dumped = ""
+            dump(address, to: &dumped)
+            #expect(!(dumped + String(reflecting: address)).contains("hunter2"))
+        }
     }
 
     @Test func `A socket path longer than the system's limit is refused`() throws {
         let longest = "/" + String(repeating: "p", count: 106)
-        #expect(try RedisAddress(parsing: longest) == .unix(path: longest, database: 0))
+        #expect(try RedisAddress(parsing: longest) == RedisAddress(.unix(path: longest)))
         let error = #expect(throws: RedisError.self) { try RedisAddress(parsing: longest + "p") }
         #expect(error?.message.contains("108 bytes") == true)
     }

@@ -213,7 +213,7 @@ import Testing
 
     @Test func `An address where no server listens is named`() async throws {
         let folder = try TemporaryFolder()
-        let redis = Redis(.unix(path: folder("none.sock"), database: 0), clientName: "test")
+        let redis = Redis(RedisAddress(.unix(path: folder("none.sock"))), clientName: "test")
         let error = await #expect(throws: RedisError.self) { try await redis.send("PING") }
         #expect(error?.code == .unreachable)
         #expect(error?.message.contains(folder("none.sock")) == true)

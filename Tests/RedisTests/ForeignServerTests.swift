@@ -11,7 +11,7 @@ import Testing
     ])
     func `A peer that does not speak Redis's protocol is a protocol error`(answer: String) async throws {
         let peer = try StrangePeer(answer: answer)
-        let redis = Redis(.unix(path: peer.path, database: 0), clientName: "test")
+        let redis = Redis(RedisAddress(.unix(path: peer.path)), clientName: "test")
         let error = await #expect(throws: RedisError.self) { try await redis.send("PING") }
         #expect(error?.code == .protocolError)
         #expect(error?.message.contains(peer.path) == true)
@@ -20,7 +20,7 @@ import Testing
 
     @Test func `A peer that disconnects in the middle of a reply is unreachable`() async throws {
         let peer = try StrangePeer(answer: "$100\r\nonly a part")
-        let redis = Redis(.unix(path: peer.path, database: 0), clientName: "test")
+        let redis = Redis(RedisAddress(.unix(path: peer.path)), clientName: "test")
         let error = await #expect(throws: RedisError.self) { try await redis.send("PING") }
         #expect(error?.code == .unreachable)
     }
@@ -28,7 +28,7 @@ import Testing
     @Test func `A peer that never answers is given up at the deadline`() async throws {
         let peer = try StrangePeer(answer: nil)
         let redis = Redis(
-            .unix(path: peer.path, database: 0), clientName: "test", connectTimeout: .milliseconds(100))
+            RedisAddress(.unix(path: peer.path)), clientName: "test", connectTimeout: .milliseconds(100))
         let error = await #expect(throws: RedisError.self) { try await redis.send("PING") }
         #expect(error?.code == .unreachable)
     }

@@ -72,11 +72,6 @@ struct QuestionsTests {
 }
 
 struct LoginTextTests {
-    @Test func `Another person's text loses control characters and what exceeds 64 characters`() {
-        #expect(LoginDialogue.printable("a\u{1b}[31mb\n\u{9b}c") == "a[31mbc")
-        #expect(LoginDialogue.printable(String(repeating: "é", count: 100)).count == 64)
-    }
-
     @Test func `A QR code is drawn with a light border and square modules`() throws {
         let lines = try #require(QRCode("tg://login?token=abc")).text.split(separator: "\n")
         let widths = Set(lines.map(\.count))

@@ -1,3 +1,4 @@
+import System
 import Envelope
 import JSON
 import Logging
@@ -48,6 +49,26 @@ private final class CallCount: Sendable {
             "not_finite": "nan", "rate": 0.5, "text": "3",
         ]
         #expect(try last().metadata == expected)
+    }
+
+    @Test func `No record holds a secret that the process has read`() throws {
+        KnownSecrets.remember("12345:hush-hush-hush")
+        logger().error(
+            "refused: /bot12345:hush-hush-hush/getMe",
+            metadata: ["a": "hush-hush-hush", "b": ["x hush-hush-hush"], "c": ["d": "12345:hush-hush-hush"]])
+        let text = JSON.object(try last().json).text + (try last().text)
+        #expect(!text.contains("hush"))
+        #expect(text.contains("[secret]"))
+    }
+
+    @Test func `A line for people holds nothing that steers the terminal`() throws {
+        logger().info("evil\u{1B}[2J\u{202E}fdp.exe\u{2028}\u{200F}x", metadata: ["k": "\u{9B}31m\u{2066}y"])
+        let text = try last().text
+        #expect(text.unicodeScalars.allSatisfy { !$0.steersDisplay })
+        // Joiners and the tags of flags are text.
+        let family = "👨\u{200D}👩\u{200D}👧 🏴\u{E0067}\u{E0062}\u{E0065}\u{E006E}\u{E0067}\u{E007F} می\u{200C}خواهم"
+        logger().info("\(family)")
+        #expect(try last().text.contains(family))
     }
 
     @Test func `Metadata cannot overwrite the fields of a record`() throws {

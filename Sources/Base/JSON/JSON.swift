@@ -6,14 +6,22 @@ package enum JSON: Sendable, Hashable {
     /// An integer that is too large for `integer`.
     case unsigned(UInt64)
     case number(Double)
+    /// A number outside the range of the other cases, as it was written.
+    case numeral(String)
     case string(String)
+    /// A string with an unpaired UTF-16 surrogate, which a `String` cannot hold: the text has U+FFFD in its place, and the
+    /// source is the text between the quotes as it was written. Programs that cut text by UTF-16 units write such strings.
+    case escaped(String, source: String)
     case array([JSON])
     case object(JSONObject)
 
     package var isNull: Bool { self == .null }
 
     package var string: String? {
-        if case .string(let value) = self { value } else { nil }
+        switch self {
+        case .string(let value), .escaped(let value, _): value
+        default: nil
+        }
     }
 
     package var bool: Bool? {
@@ -38,6 +46,7 @@ package enum JSON: Sendable, Hashable {
         case .integer(let value): Double(value)
         case .unsigned(let value): Double(value)
         case .number(let value): value
+        case .numeral(let text): Double(text).flatMap { $0.isFinite ? $0 : nil }
         default: nil
         }
     }
@@ -48,6 +57,20 @@ package enum JSON: Sendable, Hashable {
 
     package var object: JSONObject? {
         if case .object(let value) = self { value } else { nil }
+    }
+
+    /// The value in a form that every JSON parser accepts: U+FFFD in place of unpaired surrogates, and the largest finite
+    /// number in place of larger ones.
+    package var widelyAccepted: JSON {
+        switch self {
+        case .numeral(let text):
+            double == nil ? .number(text.hasPrefix("-") ? -.greatestFiniteMagnitude : .greatestFiniteMagnitude) : self
+        case .escaped(let text, _): .string(text)
+        case .array(let items): .array(items.map(\.widelyAccepted))
+        case .object(let object):
+            .object(JSONObject(object.members.map { JSONObject.Member(key: $0.key, value: $0.value.widelyAccepted) }))
+        default: self
+        }
     }
 
     /// The value of a key; nil if this is not an object, or the key is absent or `null`.

@@ -117,6 +117,10 @@ private struct TokenReader {
         case TGP_UNSIGNED: return .unsigned(token.unsigned_integer)
         case TGP_DOUBLE: return .number(token.number)
         case TGP_STRING: return .string(TokenReader.string(token))
+        case TGP_NUMERAL: return .numeral(TokenReader.string(token))
+        case TGP_ESCAPED:
+            index += 1
+            return .escaped(TokenReader.string(tokens[index - 1]), source: TokenReader.string(token))
         case TGP_ARRAY: return .array((0..<token.count).map { _ in value() })
         case TGP_OBJECT: return .object(JSONObject((0..<token.count).map { _ in member() }))
         default: return .null

@@ -15,7 +15,12 @@ extension JSON {
         case .integer(let value): output.append(contentsOf: value.description.utf8)
         case .unsigned(let value): output.append(contentsOf: value.description.utf8)
         case .number(let value): JSON.write(value, to: &output)
+        case .numeral(let text): output.append(contentsOf: text.utf8)
         case .string(let value): JSON.write(value, to: &output)
+        case .escaped(_, let source):
+            output.append(UInt8(ascii: "\""))
+            output.append(contentsOf: source.utf8)
+            output.append(UInt8(ascii: "\""))
         case .array(let items): JSON.write(items, to: &output)
         case .object(let object): object.write(to: &output)
         }

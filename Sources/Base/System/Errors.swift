@@ -38,10 +38,26 @@ extension ReportableError {
 package struct ToolError: ReportableError, CustomStringConvertible {
     package let exitStatus: ExitStatus
     package let message: String
+    /// Is true if the reader of an output has ended, which is no fault of this tool.
+    package let isEndOfReader: Bool
 
     package init(_ exitStatus: ExitStatus, _ message: String) {
+        self.init(exitStatus, message, isEndOfReader: false)
+    }
+
+    package init(endOfReaderOf output: String) {
+        self.init(.localIO, "\(output) has no reader any more", isEndOfReader: true)
+    }
+
+    private init(_ exitStatus: ExitStatus, _ message: String, isEndOfReader: Bool) {
         self.exitStatus = exitStatus
         self.message = message
+        self.isEndOfReader = isEndOfReader
+    }
+
+    /// Returns the same error with further words at the end of its message.
+    package func adding(_ words: String) -> ToolError {
+        ToolError(exitStatus, message + words, isEndOfReader: isEndOfReader)
     }
 
     /// Creates the error of a failed system call on a local file or device.

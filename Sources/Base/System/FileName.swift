@@ -2,20 +2,17 @@
 package enum FileName {
     /// Returns a name of one visible line that holds no path and that every common file system takes.
     ///
-    /// Characters that file systems or shells reserve (`/ \ : * ? " < > |`) become `_`. Control characters, line separators,
-    /// unassigned and private characters, and formatting characters (which can reverse the order in which a name is shown)
-    /// are removed, except the joiner that holds emoji together. Leading dots and spaces and trailing spaces are removed.
+    /// Characters that file systems or shells reserve (`/ \ : * ? " < > |`) become `_`. Characters that steer the display,
+    /// show nothing, or have no agreed meaning are removed; those that join letters and emoji stay. Leading dots and spaces and trailing
+    /// spaces are removed.
     ///
     /// - Parameter maxBytes: the longest name, in UTF-8. A longer one is cut before its extension.
     /// - Returns: nil when nothing is left.
     package static func safe(_ text: String, maxBytes: Int = 200) -> String? {
         var result = ""
         for scalar in text.unicodeScalars {
-            switch scalar.properties.generalCategory {
-            case .format where scalar != joiner: continue
-            case .control, .lineSeparator, .paragraphSeparator, .privateUse, .surrogate, .unassigned: continue
-            default: break
-            }
+            if scalar.steersDisplay || scalar.showsNothing { continue }
+            if scalar.properties.generalCategory == .privateUse { continue }
             result.unicodeScalars.append("/\\:*?\"<>|".unicodeScalars.contains(scalar) ? "_" : scalar)
         }
         let trimmed = cut(result, toBytes: maxBytes).drop { $0 == "." || isInvisible($0) }

@@ -12,8 +12,10 @@ package enum Settings {
     ///
     /// - Throws: `ToolError` (78) if there is no secret.
     package static func secret(_ name: String, file: String?, what: String) throws -> String {
-        if let file { return try contents(of: file, what: what) }
-        if let value = environment(name) { return value }
+        if let value = try file.map({ try contents(of: $0, what: what) }) ?? environment(name) {
+            KnownSecrets.remember(value)
+            return value
+        }
         throw ToolError(
             .configuration, "\(what) is missing: set \(name) in the environment, or give a file that holds it")
     }

@@ -11,6 +11,7 @@
 #include "QuickScan.h"
 #include "RepeatedKeys.h"
 #include "TimeText.h"
+#include "Verbatim.h"
 
 using simdjson::dom::array;
 using simdjson::dom::element;
@@ -26,6 +27,10 @@ struct tgp_parser {
     std::vector<tgp_token> tokens;
     RepeatedKeys repeated;
     QuickScan quick;
+    Verbatim verbatim;
+    // The position in `verbatim.places()` and in the document while tokens are made.
+    size_t next_place = 0;
+    size_t ordinal = 0;
 };
 
 namespace {
@@ -42,12 +47,19 @@ tgp_status status_of(simdjson::error_code error) {
     }
 }
 
-const char *words(simdjson::error_code error) {
+/// Returns whether a line is the first of a value that was written over several lines.
+bool begins_long_form(std::string_view line) {
+    while (!line.empty() && quick_scan::is_space(line.back())) line.remove_suffix(1);
+    return line == "{" || line == "[";
+}
+
+const char *words(simdjson::error_code error, std::string_view line) {
+    if (begins_long_form(line)) return "the value must be on one line (`jq -c` writes it so)";
     switch (error) {
     case simdjson::EMPTY: return "it is empty";
     case simdjson::UNCLOSED_STRING: return "a string is not closed";
     case simdjson::UNESCAPED_CHARS: return "a string holds an unescaped control character";
-    case simdjson::NUMBER_ERROR: return "a number is malformed or out of range";
+    case simdjson::NUMBER_ERROR: return "a number is malformed";
     case simdjson::STRING_ERROR: return "a string holds a malformed escape";
     default: return "its structure is broken";
     }
@@ -60,9 +72,22 @@ simdjson::error_code make_room(tgp_parser *self, size_t count) {
     return parser.allocate(std::max({count, parser.capacity(), size_t(4096)}), self->max_depth);
 }
 
+/// Parses a document with values that simdjson refuses although they are valid. Returns whether there is no other fault.
+bool parse_verbatim(tgp_parser *self, const char *bytes, size_t count, element &root) {
+    auto &stages = *self->parser.implementation;
+    if (stages.stage1(reinterpret_cast<const uint8_t *>(bytes), count, simdjson::stage1_mode::regular)) return false;
+    if (!self->verbatim.rewrite(bytes, count, stages.structural_indexes.get(), stages.n_structural_indexes)) return false;
+    auto &copy = self->verbatim.copy();
+    if (!make_room(self, copy.size()) && !self->parser.parse(copy.data(), copy.size(), true).get(root)) return true;
+    self->verbatim.clear();
+    return false;
+}
+
 simdjson::error_code parse(tgp_parser *self, const char *bytes, size_t count, bool padded, element &root) {
     if (auto error = make_room(self, count)) return error;
-    return self->parser.parse(bytes, count, !padded).get(root);
+    auto error = self->parser.parse(bytes, count, !padded).get(root);
+    if (error != simdjson::NUMBER_ERROR && error != simdjson::STRING_ERROR) return error;
+    return parse_verbatim(self, bytes, count, root) ? simdjson::SUCCESS : error;
 }
 
 bool is_dotted_name(std::string_view name) {
@@ -182,11 +207,25 @@ bool is_plain_envelope(tgp_parser *self, const char *line, size_t count, tgp_hea
 
 void append_tokens(tgp_parser *self, element value);
 
+/// Appends the text of a value as it was written if simdjson cannot represent the value. Each string, number and literal counts.
+bool append_source(tgp_parser *self, tgp_kind kind) {
+    size_t ordinal = self->ordinal++;
+    auto &places = self->verbatim.places();
+    if (self->next_place == places.size() || places[self->next_place].ordinal != ordinal) return false;
+    auto source = places[self->next_place++].source;
+    tgp_token token{kind, source.size(), {0}};
+    token.bytes = source.data();
+    self->tokens.push_back(token);
+    return true;
+}
+
 void append_object(tgp_parser *self, object members) {
     size_t at = self->tokens.size();
     self->tokens.push_back({TGP_OBJECT, 0, {0}});
     size_t count = 0;
     for (auto member : members) {
+        // A key has no second form: an unpaired surrogate in it becomes U+FFFD.
+        if (append_source(self, TGP_STRING)) self->tokens.pop_back();
         tgp_token key{TGP_STRING, member.key.size(), {0}};
         key.bytes = member.key.data();
         self->tokens.push_back(key);
@@ -213,35 +252,45 @@ void append_tokens(tgp_parser *self, element value) {
     case element_type::ARRAY: return append_array(self, array(value));
     case element_type::OBJECT: return append_object(self, object(value));
     case element_type::INT64:
+        if (append_source(self, TGP_NUMERAL)) return;
         token.kind = TGP_INTEGER;
         token.integer = int64_t(value);
         break;
     case element_type::UINT64:
+        self->ordinal++;
         token.kind = TGP_UNSIGNED;
         token.unsigned_integer = uint64_t(value);
         break;
     case element_type::DOUBLE:
+        self->ordinal++;
         token.kind = TGP_DOUBLE;
         token.number = double(value);
         break;
     case element_type::STRING: {
+        append_source(self, TGP_ESCAPED);
         std::string_view string(value);
         token.kind = TGP_STRING;
         token.count = string.size();
         token.bytes = string.data();
         break;
     }
-    case element_type::BOOL: token.kind = bool(value) ? TGP_TRUE : TGP_FALSE; break;
-    case element_type::NULL_VALUE: break;
+    case element_type::BOOL:
+        self->ordinal++;
+        token.kind = bool(value) ? TGP_TRUE : TGP_FALSE;
+        break;
+    case element_type::NULL_VALUE: self->ordinal++; break;
     }
     self->tokens.push_back(token);
 }
 
-void give_back_memory(tgp_parser *self) {
+/// Ends the use of the last document. A parser that has grown large frees its memory.
+void begin_document(tgp_parser *self) {
+    self->verbatim.clear();
     if (self->parser.capacity() <= kept_capacity) return;
     self->parser = simdjson::dom::parser();
     std::vector<tgp_token>().swap(self->tokens);
     self->repeated.give_back_memory();
+    self->verbatim.give_back_memory();
 }
 
 } // namespace
@@ -261,7 +310,7 @@ tgp_parser *tgp_parser_new(size_t max_depth) {
 void tgp_parser_free(tgp_parser *parser) { delete parser; }
 
 tgp_header tgp_scan(tgp_parser *self, const char *line, size_t count, bool padded) {
-    give_back_memory(self);
+    begin_document(self);
     tgp_header header{};
     header.version = 1;
     // The quick scan reads bytes after the line; for a line without padding the parser makes a copy.
@@ -271,7 +320,7 @@ tgp_header tgp_scan(tgp_parser *self, const char *line, size_t count, bool padde
     element root;
     if (auto error = parse(self, line, count, padded, root)) {
         header.status = status_of(error);
-        header.detail = words(error);
+        header.detail = words(error, {line, count});
         return header;
     }
     if (!root.is<object>()) {
@@ -299,12 +348,12 @@ tgp_header tgp_scan(tgp_parser *self, const char *line, size_t count, bool padde
 }
 
 tgp_document tgp_parse(tgp_parser *self, const char *bytes, size_t count, bool padded) {
-    give_back_memory(self);
+    begin_document(self);
     tgp_document document{};
     element root;
     if (auto error = parse(self, bytes, count, padded, root)) {
         document.status = status_of(error);
-        document.detail = words(error);
+        document.detail = words(error, {bytes, count});
         return document;
     }
     if (self->repeated.find(self->parser.doc)) {
@@ -313,6 +362,7 @@ tgp_document tgp_parse(tgp_parser *self, const char *bytes, size_t count, bool p
         return document;
     }
     self->tokens.clear();
+    self->next_place = self->ordinal = 0;
     append_tokens(self, root);
     document.tokens = self->tokens.data();
     document.count = self->tokens.size();

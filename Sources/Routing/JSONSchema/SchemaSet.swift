@@ -100,7 +100,14 @@ package final class SchemaSet {
         take(document) ? check(name, member: nil) : "not JSON"
     }
 
-    private func take(_ bytes: [UInt8]) -> Bool {
+    private func take(_ document: [UInt8]) -> Bool {
+        if parse(document) { return true }
+        // The schemas' parser refuses some valid numbers and strings.
+        guard let json = try? JSON(parsing: document) else { return false }
+        return parse(json.widelyAccepted.bytes)
+    }
+
+    private func parse(_ bytes: [UInt8]) -> Bool {
         bytes.withUnsafeBytes { bytes in
             tgp_schemas_take(handle, bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count)
         }
@@ -109,11 +116,9 @@ package final class SchemaSet {
     private func check(_ name: String, member: String?) -> String? {
         tgp_schemas_check(handle, name, member).map { fault in
             String(
-                String(
-                    decoding: UnsafeBufferPointer(start: fault, count: strlen(fault)).map(UInt8.init(bitPattern:)),
-                    as: UTF8.self
-                )
-                .unicodeScalars.map { $0.properties.generalCategory == .control ? " " : Character($0) }.prefix(500))
+                decoding: UnsafeBufferPointer(start: fault, count: strlen(fault)).map(UInt8.init(bitPattern:)),
+                as: UTF8.self
+            ).printable(atMost: 500)
         }
     }
 }

@@ -29,7 +29,7 @@ package enum MediaObject {
             (Name.domain, origin.domain, 100), (Name.title, description.title, 480),
             (Name.performer, description.performer, 120), (Name.fetchedAt, origin.fetchedAt, 40),
         ]
-        var metadata = BlobMetadata(contentType: media.content.contentType, fileName: media.fileName)
+        var metadata = BlobMetadata(contentType: inert(media.content.contentType), fileName: media.fileName)
         for (name, text, limit) in texts {
             if let text, !text.isEmpty { metadata.user[name] = cut(text, toEncoded: limit) }
         }
@@ -37,6 +37,16 @@ package enum MediaObject {
         metadata.user[Name.width] = description.width?.description
         metadata.user[Name.height] = description.height?.description
         return metadata
+    }
+
+    /// Returns the type under which a stranger's file is stored. A browser would execute scripts in an HTML page or an SVG
+    /// image with the rights of the store's own pages, so only types that cannot hold scripts are kept.
+    static func inert(_ contentType: String?) -> String? {
+        guard let contentType else { return nil }
+        let type = contentType.prefix { $0 != ";" }.lowercased().filter { !$0.isWhitespace }
+        let isMedia = ["video/", "audio/", "image/"].contains { type.hasPrefix($0) } && !type.hasSuffix("xml")
+        let isFile = ["application/pdf", "application/zip", "application/gzip", "text/plain"].contains(type)
+        return isMedia || isFile ? contentType : "application/octet-stream"
     }
 
     /// Returns the metadata of a media event for a stored object.
@@ -111,7 +121,7 @@ package enum MediaObject {
     ) throws(BlobError) -> DownloadReady {
         var ready = ready
         ready.url = try store.presignedURL(
-            ready.key, expires: expires, contentType: ready.metadata.content.contentType,
+            ready.key, expires: expires, contentType: inert(ready.metadata.content.contentType),
             fileName: ready.metadata.fileName)
         if ready.url != nil { ready.urlExpiresAt = (Timestamp.now + expires).description }
         return ready

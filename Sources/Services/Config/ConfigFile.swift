@@ -1,3 +1,4 @@
+import System
 import CToml
 import Glibc
 
@@ -10,7 +11,13 @@ package enum ConfigFile {
     /// - Returns: its top table.
     /// - Throws: `ConfigError` with the line of the mistake.
     package static func table(path: String) throws(ConfigError) -> ConfigTable {
-        let text = try contents(of: path)
+        try table(contents(of: path), path: path)
+    }
+
+    /// Reads the contents of a file.
+    ///
+    /// - Parameter path: the name of the file in messages.
+    package static func table(_ text: [UInt8], path: String) throws(ConfigError) -> ConfigTable {
         guard !isTooDeep(text) else { throw ConfigError("\(path): nested too deeply") }
         guard
             let document = text.withUnsafeBufferPointer({ text in
@@ -20,7 +27,7 @@ package enum ConfigFile {
         else { throw ConfigError("\(path): out of memory") }
         defer { tgp_toml_free(document) }
         if let fault = tgp_toml_fault(document) {
-            let words = printable(String(cString: fault))
+            let words = String(cString: fault).printable
             throw ConfigError("\(path):\(tgp_toml_fault_line(document)): \(words)")
         }
         var count = 0
@@ -30,11 +37,6 @@ package enum ConfigFile {
             return ConfigTable(path: path, line: 1, members: [])
         }
         return ConfigTable(path: path, line: 1, members: members)
-    }
-
-    static func printable(_ text: String) -> String {
-        String(
-            String.UnicodeScalarView(text.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : $0 }))
     }
 
     /// Returns whether the parser, which calls itself for each level, could run out of stack.

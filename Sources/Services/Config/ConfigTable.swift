@@ -1,3 +1,4 @@
+import System
 /// Reads a table of a configuration file key by key. Errors name the file and the line.
 package struct ConfigTable: Sendable {
     /// The line on which the table begins.
@@ -28,7 +29,7 @@ package struct ConfigTable: Sendable {
     package func check(known: [String]) throws(ConfigError) {
         guard let stranger = members.filter({ !known.contains($0.key) }).min(by: { $0.line < $1.line }) else { return }
         throw fault(
-            "unknown key \"\(ConfigFile.printable(stranger.key))\"; known are \(known.joined(separator: ", "))",
+            "unknown key \"\(stranger.key.printable)\"; known are \(known.joined(separator: ", "))",
             line: stranger.line)
     }
 

@@ -1,14 +1,34 @@
+import System
 import JSON
 
-/// Represents the address of a Redis server.
-package enum RedisAddress: Sendable, Hashable {
-    case unix(path: String, database: Int)
-    case tcp(host: String, port: Int, database: Int, user: String?, password: String?)
+/// Represents the address of a Redis server, with the login if there is one.
+package struct RedisAddress: Sendable, Hashable {
+    package enum Server: Sendable, Hashable {
+        case unix(path: String)
+        case tcp(host: String, port: Int)
+    }
+
+    package struct Login: Sendable, Hashable {
+        /// Nil for the default user.
+        package let user: String?
+        package let password: String
+    }
+
+    package let server: Server
+    package let database: Int
+    package let login: Login?
 
     /// The longest path that a Unix socket address can hold.
     static let longestSocketPath = 107
 
-    /// Reads `unix:/path`, `/path`, `unix:/path?db=1`, or `redis://[user[:password]@]host[:port][/db]`.
+    package init(_ server: Server, database: Int = 0, login: Login? = nil) {
+        self.server = server
+        self.database = database
+        self.login = login
+    }
+
+    /// Reads `/path`, `unix:/path[?db=1]`, `unix://[user]:password@/path[?db=1]`, or
+    /// `redis://[[user]:password@]host[:port][/db]`.
     ///
     /// User and password may be percent-encoded; an IPv6 host stands in brackets.
     /// - Throws: `.configuration`, in words that do not repeat the text, which may hold a password.
@@ -16,11 +36,11 @@ package enum RedisAddress: Sendable, Hashable {
         if text.utf8.contains(where: { $0 < 32 || $0 == 127 }) {
             throw RedisError(.configuration, "a Redis address cannot hold control characters")
         } else if text.hasPrefix("unix:") {
-            self = try Self.socket(text.dropFirst(5))
+            try self.init(socket: text.dropFirst(5))
         } else if text.hasPrefix("/") {
-            self = try Self.socket(text[...])
+            try self.init(socket: text[...])
         } else if text.hasPrefix("redis://") {
-            self = try Self.network(text.dropFirst(8))
+            try self.init(network: text.dropFirst(8))
         } else if text.hasPrefix("rediss://") {
             throw RedisError(
                 .configuration,
@@ -31,19 +51,28 @@ package enum RedisAddress: Sendable, Hashable {
         }
     }
 
-    private static func socket(_ text: Substring) throws(RedisError) -> RedisAddress {
-        let parts = text.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
-        var path = parts[0]
-        if path.hasPrefix("///") { path = path.dropFirst(2) }
+    private init(socket text: Substring) throws(RedisError) {
+        var rest = text.hasPrefix("//") ? text.dropFirst(2) : text
+        var login: Login?
+        // A path may hold @, so only text before the path is a login.
+        if !rest.hasPrefix("/"), let at = rest.firstRange(of: "@/") {
+            login = try RedisAddress.login(rest[..<at.lowerBound])
+            rest = rest[rest.index(before: at.upperBound)...]
+        }
+        let parts = rest.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        let path = String(parts[0])
         guard path.hasPrefix("/") else {
             throw RedisError(.configuration, "a Redis socket needs an absolute path, such as unix:/run/redis.sock")
         }
-        try checkLength(of: String(path))
-        guard parts.count == 2 else { return .unix(path: String(path), database: 0) }
+        try RedisAddress.checkLength(of: path)
+        guard parts.count == 2 else {
+            self.init(.unix(path: path), login: login)
+            return
+        }
         guard parts[1].hasPrefix("db=") else {
             throw RedisError(.configuration, "a Redis socket's only option is ?db=NUMBER")
         }
-        return .unix(path: String(path), database: try database(parts[1].dropFirst(3)))
+        self.init(.unix(path: path), database: try RedisAddress.database(parts[1].dropFirst(3)), login: login)
     }
 
     static func checkLength(of path: String) throws(RedisError) {
@@ -51,32 +80,32 @@ package enum RedisAddress: Sendable, Hashable {
             throw RedisError(
                 .configuration,
                 "the path of the Redis socket has \(path.utf8.count) bytes, more than the \(longestSocketPath)"
-                    + " that the system allows: \(path.singleLine)")
+                    + " that the system allows: \(path.printable(atMost: 300))")
         }
     }
 
-    private static func network(_ text: Substring) throws(RedisError) -> RedisAddress {
+    private init(network text: Substring) throws(RedisError) {
         var rest = text
-        var user: String?
-        var password: String?
+        var login: Login?
         if let at = rest.lastIndex(of: "@") {
-            (user, password) = try credentials(rest[..<at])
+            login = try RedisAddress.login(rest[..<at])
             rest = rest[rest.index(after: at)...]
         }
         let parts = rest.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
-        let (host, port) = try endpoint(parts[0])
-        let number = parts.count == 2 && !parts[1].isEmpty ? try database(parts[1]) : 0
-        return .tcp(host: host, port: port, database: number, user: user, password: password)
+        let (host, port) = try RedisAddress.endpoint(parts[0])
+        let number = parts.count == 2 && !parts[1].isEmpty ? try RedisAddress.database(parts[1]) : 0
+        self.init(.tcp(host: host, port: port), database: number, login: login)
     }
 
-    private static func credentials(_ text: Substring) throws(RedisError) -> (String?, String?) {
+    private static func login(_ text: Substring) throws(RedisError) -> Login {
         let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
         guard parts.count == 2, let user = strictlyPercentDecoded(parts[0]),
             let password = strictlyPercentDecoded(parts[1]), !password.isEmpty
         else {
             throw RedisError(.configuration, "a Redis address with a user needs user:password@, percent-encoded")
         }
-        return (user.isEmpty ? nil : user, password)
+        KnownSecrets.remember(password)
+        return Login(user: user.isEmpty ? nil : user, password: password)
     }
 
     private static func endpoint(_ text: Substring) throws(RedisError) -> (String, Int) {
@@ -110,22 +139,15 @@ package enum RedisAddress: Sendable, Hashable {
 }
 
 extension RedisAddress: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
-    package var database: Int {
-        switch self {
-        case .unix(_, let database): database
-        case .tcp(_, _, let database, _, _): database
-        }
-    }
-
     /// The address in its written form, without the password.
     package var description: String {
-        switch self {
-        case .unix(let path, let database):
-            return "unix:\(path)" + (database == 0 ? "" : "?db=\(database)")
-        case .tcp(let host, let port, let database, let user, _):
+        let user = login?.user.map { "\($0)@" } ?? ""
+        switch server {
+        case .unix(let path):
+            return (user.isEmpty ? "unix:" : "unix://\(user)") + path + (database == 0 ? "" : "?db=\(database)")
+        case .tcp(let host, let port):
             let name = host.contains(":") ? "[\(host)]" : host
-            return "redis://" + (user.map { "\($0)@" } ?? "") + "\(name):\(port)"
-                + (database == 0 ? "" : "/\(database)")
+            return "redis://\(user)\(name):\(port)" + (database == 0 ? "" : "/\(database)")
         }
     }
 

@@ -72,7 +72,7 @@ extension RedisError {
         let word = String(reply.prefix { $0 != " " })
         let code = Self.codes[word] ?? .server
         self.init(
-            code, "\(Self.explained(code, address)) answered: \(reply.singleLine)",
+            code, "\(Self.explained(code, address)) answered: \(reply.printable(atMost: 300))",
             isTransient: code.isTransient || Self.transientWords.contains(word))
     }
 
@@ -94,11 +94,4 @@ extension RedisError {
 
     /// The codes of error replies that concern the state of the server, not the command.
     private static let transientWords: Set<String> = ["BUSY", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "MISCONF"]
-}
-
-extension String {
-    /// The text as one log line of at most 300 characters.
-    var singleLine: String {
-        String(String.UnicodeScalarView(unicodeScalars.prefix(300).map { $0.value < 32 || $0.value == 127 ? " " : $0 }))
-    }
 }

@@ -77,7 +77,13 @@ package final class Runtime: Sendable {
 
     /// Opens a separate connection, for commands that block in Redis.
     func separateRedis() async throws -> Redis {
-        try await PrivateRedis.connection(
+        if let redisFlag, try RedisAddress(parsing: redisFlag).login != nil {
+            throw ToolError(
+                .configuration,
+                "a password in --redis is visible to every user of this machine: set TGPIPE_REDIS to the address instead"
+            )
+        }
+        return try await PrivateRedis.connection(
             environment: redisFlag ?? Settings.environment("TGPIPE_REDIS"),
             stateDirectory: Settings.stateDirectory(flag: stateFlag),
             clientName: tool)
@@ -131,7 +137,7 @@ extension Tool {
             Glibc.exit(status)
         } catch let error as ToolError {
             // There is no log yet, because a mistake in its own configuration may be the failure.
-            let line = "\(Self.name): error: \(error.message)\n"
+            let line = "\(Self.name): error: \(KnownSecrets.removed(from: error.message).printable)\n"
             _ = Glibc.write(STDERR_FILENO, line, line.utf8.count)
             Glibc.exit(error.exitStatus.rawValue)
         }
@@ -165,7 +171,8 @@ extension Runtime {
             let hasRefused = refusals.withLock { !$0.isEmpty }
             return (status == .success && hasRefused ? .malformedInput : status).rawValue
         } catch let error as any ReportableError {
-            log.critical("\(error.message)")
+            // The end of the reader is often wanted (`| head -1`); what was lost with it shows in the exit status.
+            log.log(level: (error as? ToolError)?.isEndOfReader == true ? .info : .critical, "\(error.message)")
             return error.exitStatus.rawValue
         } catch is CancellationError {
             return 128 + shutdown.endingSignal

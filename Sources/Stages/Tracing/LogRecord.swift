@@ -1,3 +1,4 @@
+import System
 package import Envelope
 package import JSON
 package import Logging
@@ -6,6 +7,7 @@ package import Logging
 package struct LogRecord: Sendable {
     package let time: Timestamp
     package let level: Logger.Level
+    /// The message, without secrets.
     package let message: String
     package let tool: String
     /// The request that the line belongs to; nil outside a request.
@@ -23,7 +25,7 @@ package struct LogRecord: Sendable {
     ) {
         self.time = time
         self.level = level
-        self.message = message
+        self.message = KnownSecrets.removed(from: message)
         self.tool = tool
         self.correlationID = correlationID
         self.metadata = LogRecord.object(of: metadata, reserving: LogRecord.reservedKeys)
@@ -44,7 +46,7 @@ package struct LogRecord: Sendable {
 
     private static func json(of value: Logger.MetadataValue) -> JSON {
         switch value {
-        case .string(let text): .string(text)
+        case .string(let text): .string(KnownSecrets.removed(from: text))
         case .stringConvertible(let value): json(ofConvertible: value)
         case .array(let values): .array(values.map(json(of:)))
         case .dictionary(let values): .object(object(of: values))
@@ -56,7 +58,7 @@ package struct LogRecord: Sendable {
         case let value as Bool: .bool(value)
         case let value as any BinaryInteger: integer(value) ?? .string(value.description)
         case let value as any BinaryFloatingPoint: number(value) ?? .string("\(value)")
-        default: .string(value.description)
+        default: .string(KnownSecrets.removed(from: value.description))
         }
     }
 

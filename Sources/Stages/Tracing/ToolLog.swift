@@ -33,7 +33,7 @@ private func writeLine(_ bytes: [UInt8], to descriptor: Int32) {
     line.withUnsafeBytes { _ = Glibc.write(descriptor, $0.baseAddress, $0.count) }
 }
 
-/// Turns the log lines of a tool into records, and writes each to all sinks.
+/// Turns the log lines of a tool into records without secrets, and writes each to all sinks.
 package struct ToolLog: LogHandler {
     package var metadata: Logger.Metadata = [:]
     package var logLevel: Logger.Level

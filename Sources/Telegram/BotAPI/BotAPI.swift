@@ -132,7 +132,13 @@ extension BotAPI {
             throw TelegramError(.protocolBroken, "getFile returned no path")
         }
         let size = file["file_size"]?.int
-        if path.hasPrefix("/") { return (.path(path), size) }
+        if path.hasPrefix("/") {
+            // Only a server of the user's own may name files of this machine.
+            guard baseURL != BotAPI.cloudURL else {
+                throw TelegramError(.protocolBroken, "getFile returned an absolute path")
+            }
+            return (.path(path), size)
+        }
         guard !path.split(separator: "/").contains("..") else {
             throw TelegramError(.protocolBroken, "getFile returned a path with ..")
         }

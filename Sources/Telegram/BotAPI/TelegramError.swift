@@ -92,7 +92,7 @@ extension TelegramError {
             default: TelegramError.code(ofBadRequest: description.lowercased())
             }
         self.init(
-            code, number: number, TelegramError.text(code, description),
+            code, number: number, KnownSecrets.removed(from: TelegramError.text(code, description)),
             retryAfter: code == .floodWait
                 ? .requestedPause(seconds: max(1, parameters?["retry_after"]?.int ?? 1)) : nil,
             migratedTo: parameters?["migrate_to_chat_id"]?.int)

@@ -256,8 +256,10 @@ private struct Encoding {
             guard let number = Number(text) else { throw error(.wrongValue, "is not \(expected)") }
             return number
         }
-        if case .unsigned = json { throw error(.wrongValue, "is not \(expected)") }
-        throw wrong(json, expected)
+        switch json {
+        case .unsigned, .numeral: throw error(.wrongValue, "is not \(expected)")
+        default: throw wrong(json, expected)
+        }
     }
 
     private func double(_ json: JSON) throws(TLError) -> Double {
@@ -327,8 +329,8 @@ extension JSON {
         switch self {
         case .null: "null"
         case .bool: "true or false"
-        case .integer, .unsigned, .number: "a number"
-        case .string: "a string"
+        case .integer, .unsigned, .number, .numeral: "a number"
+        case .string, .escaped: "a string"
         case .array: "an array"
         case .object: "an object"
         }

@@ -51,6 +51,11 @@ typedef enum {
     TGP_UNSIGNED,
     TGP_DOUBLE,
     TGP_STRING,
+    /// A number outside the range of the other kinds, as it was written.
+    TGP_NUMERAL,
+    /// The text between the quotes of a string with an unpaired surrogate, with its escapes; a TGP_STRING token follows, which
+    /// has U+FFFD in place of the surrogate.
+    TGP_ESCAPED,
     TGP_ARRAY,
     TGP_OBJECT,
 } tgp_kind;
@@ -89,7 +94,7 @@ void tgp_parser_free(tgp_parser *parser);
 /// line is copied.
 tgp_header tgp_scan(tgp_parser *parser, const char *line, size_t count, bool padded);
 
-/// Parses any JSON document to tokens.
+/// Parses any JSON document to tokens. TGP_NUMERAL and TGP_ESCAPED tokens point into the document.
 tgp_document tgp_parse(tgp_parser *parser, const char *bytes, size_t count, bool padded);
 
 /// Returns whether bytes are UTF-8.

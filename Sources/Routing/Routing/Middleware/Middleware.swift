@@ -89,7 +89,7 @@ final class MiddlewareChain {
 
     private static func counting(_ undecided: Int, _ error: ToolError) -> ToolError {
         guard undecided > 0 else { return error }
-        return ToolError(error.exitStatus, "\(error.message); \(undecided) events were neither forwarded nor refused")
+        return error.adding("; \(undecided) events were neither forwarded nor refused")
     }
 
     /// Parses the lines; those that are not envelopes are refused.

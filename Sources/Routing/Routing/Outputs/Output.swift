@@ -72,7 +72,7 @@ final class Output: Sendable {
             try writer.finish()
         } catch {
             buffer.breakOff()
-            throw ToolError(error.exitStatus, "\(error.message); it had accepted \(writer.acceptedEvents) events")
+            throw error.adding("; it had accepted \(writer.acceptedEvents) events")
         }
     }
 

@@ -29,7 +29,10 @@ package enum RouteFile {
     ///
     /// - Throws: `ConfigError` (78) that names the line.
     package static func read(_ path: String, into plan: inout RoutingPlan) throws(ConfigError) {
-        let top = try ConfigFile.table(path: path)
+        try read(ConfigFile.table(path: path), into: &plan)
+    }
+
+    static func read(_ top: ConfigTable, into plan: inout RoutingPlan) throws(ConfigError) {
         try top.check(known: [
             "dead_letter", "overflow", "spool", "spool_size", "spool_full", "spool_sync", "before", "after", "route",
         ])

@@ -143,6 +143,8 @@ struct S3Credentials: Sendable {
         self.accessKey = accessKey
         self.secretKey = secretKey
         sessionToken = values["aws_session_token"].flatMap { $0.isEmpty ? nil : $0 }
+        KnownSecrets.remember(secretKey)
+        if let sessionToken { KnownSecrets.remember(sessionToken) }
     }
 
     func signer(region: String) -> SigV4 {

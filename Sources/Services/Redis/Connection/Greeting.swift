@@ -1,3 +1,4 @@
+import System
 import Glibc
 
 /// Prepares a new connection: logs in, selects the database, sets the client's name, and waits until the server has loaded its data.
@@ -22,12 +23,11 @@ struct Greeting {
     }
 
     private var login: [RedisArgument]? {
-        guard case .tcp(_, _, _, let user, let password) = address, let password else { return nil }
-        return ["AUTH"] + (user.map { [.text($0)] } ?? []) + [.text(password)]
+        address.login.map { login in ["AUTH"] + (login.user.map { [.text($0)] } ?? []) + [.text(login.password)] }
     }
 
     private func refused(_ text: String) -> RedisError {
-        RedisError(.authentication, "Redis at \(address) refused the user or password: \(text.singleLine)")
+        RedisError(.authentication, "Redis at \(address) refused the user or password: \(text.printable(atMost: 300))")
     }
 
     private func waitUntilLoaded(_ link: Link, until deadline: Deadline, waiter: PollWaiter) throws(RedisError) {

@@ -1,3 +1,4 @@
+import System
 import Glibc
 
 /// Represents one open and greeted connection: sends commands and reads the replies in order.
@@ -98,6 +99,7 @@ final class Link {
 
     private func malformed(_ error: ReplyReader.Malformed) -> RedisError {
         RedisError(
-            .protocolError, "the server at \(address) does not use the Redis protocol: \(error.reason.singleLine)")
+            .protocolError,
+            "the server at \(address) does not use the Redis protocol: \(error.reason.printable(atMost: 300))")
     }
 }

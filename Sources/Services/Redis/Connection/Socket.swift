@@ -49,9 +49,9 @@ struct Socket: ~Copyable {
     private static func resolve(
         _ address: RedisAddress, until deadline: Deadline, waiter: PollWaiter
     ) throws(RedisError) -> [SocketAddress] {
-        switch address {
-        case .unix(let path, _): [try SocketAddress(path: path)]
-        case .tcp(let host, let port, _, _, _):
+        switch address.server {
+        case .unix(let path): [try SocketAddress(path: path)]
+        case .tcp(let host, let port):
             try SocketAddress.lookUp(host, port: port, until: deadline, waiter: waiter)
         }
     }

@@ -62,7 +62,8 @@ struct SocketAddress: Sendable {
         switch answer.value {
         case .success(let found): return found
         case .failure(let error): throw error
-        case nil: throw RedisError(.unreachable, "unable to look up the Redis host \(host.singleLine) in time")
+        case nil:
+            throw RedisError(.unreachable, "unable to look up the Redis host \(host.printable(atMost: 300)) in time")
         }
     }
 
@@ -75,7 +76,7 @@ struct SocketAddress: Sendable {
         guard status == 0 else {
             let reason = String(cString: gai_strerror(status))
             return .failure(
-                RedisError(.unreachable, "unable to look up the Redis host \(host.singleLine): \(reason)"))
+                RedisError(.unreachable, "unable to look up the Redis host \(host.printable(atMost: 300)): \(reason)"))
         }
         defer { freeaddrinfo(list) }
         return .success(

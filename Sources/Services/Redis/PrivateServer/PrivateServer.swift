@@ -18,14 +18,15 @@ struct PrivateServer: Sendable {
         guard absolute.hasPrefix("/") else {
             throw RedisError(
                 .configuration,
-                "unable to use the relative path \(path.singleLine): the working folder does not exist any more")
+                "unable to use the relative path \(path.printable(atMost: 300)): the working folder does not exist any more"
+            )
         }
         return absolute
     }
 
     /// Returns the address of the server once it answers.
     func running(until deadline: Deadline) throws(RedisError) -> RedisAddress {
-        let address = RedisAddress.unix(path: "\(folder)/redis.sock", database: 0)
+        let address = RedisAddress(.unix(path: "\(folder)/redis.sock"))
         try RedisAddress.checkLength(of: "\(folder)/redis.sock")
         if try answers(address, until: deadline) { return address }
         try makeFolder()
@@ -53,15 +54,16 @@ struct PrivateServer: Sendable {
     private func lock(_ path: String, until deadline: Deadline) throws(RedisError) -> Int32 {
         let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard descriptor >= 0 else {
-            throw RedisError(.configuration, "unable to open \(path.singleLine): \(systemReason(errno))")
+            throw RedisError(.configuration, "unable to open \(path.printable(atMost: 300)): \(systemReason(errno))")
         }
         let failure = lockFile(descriptor, LOCK_EX, within: deadline.remaining)
         guard failure == 0 else {
             close(descriptor)
             guard failure == EWOULDBLOCK else {
-                throw RedisError(.configuration, "unable to lock \(path.singleLine): \(systemReason(failure))")
+                throw RedisError(
+                    .configuration, "unable to lock \(path.printable(atMost: 300)): \(systemReason(failure))")
             }
-            throw RedisError(.timedOut, "another process holds \(path.singleLine) for too long: try again")
+            throw RedisError(.timedOut, "another process holds \(path.printable(atMost: 300)) for too long: try again")
         }
         return descriptor
     }
@@ -71,14 +73,16 @@ struct PrivateServer: Sendable {
         let made = makeFolders(folder, mode: 0o700)
         guard made.error == 0 else {
             throw RedisError(
-                .configuration, "unable to make the folder \(made.path.singleLine): \(systemReason(made.error))")
+                .configuration,
+                "unable to make the folder \(made.path.printable(atMost: 300)): \(systemReason(made.error))")
         }
         var status = stat()
         guard stat(folder, &status) == 0, status.st_uid == geteuid(), status.st_mode & S_IFMT == S_IFDIR,
             chmod(folder, 0o700) == 0
         else {
             throw RedisError(
-                .configuration, "the folder \(folder.singleLine) belongs to another user, or is not a folder")
+                .configuration,
+                "the folder \(folder.printable(atMost: 300)) belongs to another user, or is not a folder")
         }
     }
 
@@ -130,7 +134,8 @@ struct PrivateServer: Sendable {
     }
 
     private func failed(_ reason: String) -> RedisError {
-        RedisError(.configuration, "unable to start a private redis-server in \(folder): \(reason)".singleLine)
+        RedisError(
+            .configuration, "unable to start a private redis-server in \(folder): \(reason)".printable(atMost: 300))
     }
 
     /// The last line of the server's log.

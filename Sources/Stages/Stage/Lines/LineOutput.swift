@@ -26,7 +26,8 @@ package final class LineOutput: Sendable {
     private let onStall: @Sendable () -> Void
 
     /// - Parameters:
-    ///   - endpoint: `-` or a path. A missing file is created; a torn last line is ended first.
+    ///   - endpoint: `-` or a path. A missing file is created, readable by its user only, because events hold messages of
+    ///     people; a torn last line is ended first.
     ///   - onStall: called once each time that a FIFO whose readers may come and go has stalled for 5 seconds.
     package init(
         endpoint: String, readers: Readers = .needed, onStall: @escaping @Sendable () -> Void = {}
@@ -55,7 +56,7 @@ package final class LineOutput: Sendable {
     private static func open(_ path: String, keepsFIFO: Bool) throws(ToolError) -> Int32 {
         // While this process holds the reading end too, the FIFO keeps its contents and never breaks.
         let flags = keepsFIFO ? O_RDWR | O_NONBLOCK : O_WRONLY | O_CREAT | O_APPEND
-        let descriptor = Glibc.open(path, flags | O_CLOEXEC, 0o644)
+        let descriptor = Glibc.open(path, flags | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw ToolError.localIO("unable to open \(path)") }
         // Best effort: the kernel limits pipe sizes by user, and a smaller FIFO only fills earlier.
         if keepsFIFO { PipeCalls.resize(descriptor, bytes: 1 << 20) }
@@ -114,7 +115,7 @@ package final class LineOutput: Sendable {
 
     private func failure(_ number: Int32) -> ToolError {
         number == EPIPE
-            ? ToolError(.localIO, "\(name) has no reader any more")
+            ? ToolError(endOfReaderOf: name)
             : ToolError.localIO("unable to write to \(name)", errno: number)
     }
 

@@ -1,3 +1,4 @@
+import System
 package import Envelope
 package import JSON
 import Logging

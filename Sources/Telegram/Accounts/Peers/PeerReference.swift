@@ -13,7 +13,7 @@ enum PeerReference: Equatable {
     init?(_ json: JSON) {
         switch json {
         case .integer(let number): self = PeerReference.id(number)
-        case .string(let text): self = PeerReference(text)
+        case .string(let text), .escaped(let text, _): self = PeerReference(text)
         default: return nil
         }
     }
