@@ -36,6 +36,45 @@ import Testing
         #expect(#expect(throws: AccountError.self) { try store.remove("alice") }?.code == .notFound)
     }
 
+    @Test func `A session with a passphrase is encrypted and opens with no other`() throws {
+        let sealed = SessionStore(folder: store.folder, seal: SessionSeal(passphrase: "correct horse"))
+        try store.save(try Self.session(), as: "alice")
+        #expect(try sealed.load("alice") == Self.session())
+        try sealed.save(try Self.session(8), as: "alice")
+        let path = try store.path("alice")
+        let text = try String(contentsOfFile: path, encoding: .utf8)
+        let key = Data(repeating: 8, count: 256).base64EncodedString()
+        #expect(!text.contains("user_id") && !text.contains("keys") && !text.contains(key.prefix(32)))
+        #expect(
+            try SessionStore(folder: store.folder, seal: SessionSeal(passphrase: "correct horse")).load("alice")
+                == Self.session(8))
+        let wrong = SessionStore(folder: store.folder, seal: SessionSeal(passphrase: "battery"))
+        for other in [store, wrong] {
+            let error = #expect(throws: AccountError.self) { try other.load("alice") }
+            #expect(error?.code == .locked)
+        }
+        // Two files of the same session differ, and a changed byte is noticed.
+        try sealed.save(try Self.session(8), as: "alice")
+        let other = try String(contentsOfFile: path, encoding: .utf8)
+        #expect(other != text)
+        let place = try #require(other.range(of: "\"data\":\"")).upperBound
+        let changed = other[..<place] + (other[place] == "A" ? "B" : "A") + other[other.index(after: place)...]
+        try Data(changed.utf8).write(to: URL(filePath: path))
+        #expect(#expect(throws: AccountError.self) { try sealed.load("alice") }?.code == .locked)
+    }
+
+    @Test(arguments: [
+        #"{"version":1,"sealed":{}}"#, #"{"version":1,"sealed":{"kdf":"scrypt","cost":2,"salt":"AAAA","data":"AAAA"}}"#,
+        #"{"version":1,"sealed":{"kdf":"scrypt","cost":9223372036854775807,"salt":"AAAA","data":"AAAA"}}"#,
+        #"{"version":1,"sealed":{"kdf":"none","cost":32768,"salt":"AAAA","data":"AAAA"}}"#,
+    ])
+    func `A damaged encrypted file is refused at once`(content: String) throws {
+        try store.save(try Self.session(), as: "alice")
+        try Data(content.utf8).write(to: URL(filePath: try store.path("alice")))
+        let sealed = SessionStore(folder: store.folder, seal: SessionSeal(passphrase: "x"))
+        #expect(#expect(throws: AccountError.self) { try sealed.load("alice") }?.code == .damaged)
+    }
+
     @Test func `A session is readable by its user only and leaves no other files`() throws {
         try store.save(try Self.session(), as: "alice")
         let path = try store.path("alice")

@@ -20,7 +20,28 @@ package enum Settings {
             .configuration, "\(what) is missing: set \(name) in the environment, or give a file that holds it")
     }
 
+    /// Returns a passphrase, which may have several words: the first line of a file, or an environment variable.
+    ///
+    /// - Throws: `ToolError` (78) if there is none.
+    package static func passphrase(_ name: String, file: String?, what: String) throws -> String {
+        let value: String?
+        if let file {
+            value = try text(of: file, what: what).split(whereSeparator: \.isNewline).first.map(String.init)
+        } else {
+            value = environment(name)
+        }
+        guard let value, !value.isEmpty else { throw ToolError(.configuration, "the \(what) is empty") }
+        KnownSecrets.remember(value)
+        return value
+    }
+
     private static func contents(of path: String, what: String) throws -> String {
+        let word = try text(of: path, what: what).split(whereSeparator: \.isWhitespace).first.map(String.init) ?? ""
+        guard !word.isEmpty else { throw ToolError(.configuration, "\(path) holds no \(what)") }
+        return word
+    }
+
+    private static func text(of path: String, what: String) throws -> String {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {
             throw ToolError(.configuration, "unable to read \(what) from \(path): \(String(cString: strerror(errno)))")
@@ -28,10 +49,7 @@ package enum Settings {
         defer { close(descriptor) }
         var bytes = [UInt8](repeating: 0, count: 4096)
         let count = read(descriptor, &bytes, bytes.count)
-        let text = String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
-        let trimmed = text.split(whereSeparator: \.isWhitespace).first.map(String.init) ?? ""
-        guard !trimmed.isEmpty else { throw ToolError(.configuration, "\(path) holds no \(what)") }
-        return trimmed
+        return String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
     }
 
     /// Returns the state folder: the flag, `TGPIPE_STATE`, systemd's `STATE_DIRECTORY`, or the user's own state folder.

@@ -31,9 +31,11 @@
     F(void, CRYPTO_free, (void *ptr, const char *file, int line), (ptr, file, line)) \
     F(int, CRYPTO_memcmp, (const void *in_a, const void *in_b, size_t len), (in_a, in_b, len)) \
     F(void, ERR_clear_error, (void), ()) \
+    F(int, EVP_CIPHER_CTX_ctrl, (EVP_CIPHER_CTX *ctx, int type, int arg, void *ptr), (ctx, type, arg, ptr)) \
     F(void, EVP_CIPHER_CTX_free, (EVP_CIPHER_CTX *c), (c)) \
     F(EVP_CIPHER_CTX *, EVP_CIPHER_CTX_new, (void), ()) \
     F(int, EVP_CIPHER_CTX_set_padding, (EVP_CIPHER_CTX *c, int pad), (c, pad)) \
+    F(int, EVP_CipherFinal_ex, (EVP_CIPHER_CTX *ctx, unsigned char *out, int *outl), (ctx, out, outl)) \
     F(int, EVP_CipherInit_ex, \
       (EVP_CIPHER_CTX *ctx, const EVP_CIPHER *cipher, ENGINE *impl, const unsigned char *key, const unsigned char *iv, int enc), \
       (ctx, cipher, impl, key, iv, enc)) \
@@ -51,11 +53,16 @@
       (ctx, out, outl, in, inl)) \
     F(void, EVP_MD_CTX_free, (EVP_MD_CTX *ctx), (ctx)) \
     F(EVP_MD_CTX *, EVP_MD_CTX_new, (void), ()) \
+    F(int, EVP_PBE_scrypt, \
+      (const char *pass, size_t passlen, const unsigned char *salt, size_t saltlen, uint64_t N, uint64_t r, uint64_t p, \
+       uint64_t maxmem, unsigned char *key, size_t keylen), \
+      (pass, passlen, salt, saltlen, N, r, p, maxmem, key, keylen)) \
     F(void, EVP_PKEY_free, (EVP_PKEY *pkey), (pkey)) \
     F(int, EVP_PKEY_get_bn_param, (const EVP_PKEY *pkey, const char *key_name, BIGNUM **bn), (pkey, key_name, bn)) \
     F(const EVP_CIPHER *, EVP_aes_256_cbc, (void), ()) \
     F(const EVP_CIPHER *, EVP_aes_256_ctr, (void), ()) \
     F(const EVP_CIPHER *, EVP_aes_256_ecb, (void), ()) \
+    F(const EVP_CIPHER *, EVP_aes_256_gcm, (void), ()) \
     F(const EVP_MD *, EVP_md5, (void), ()) \
     F(const EVP_MD *, EVP_sha1, (void), ()) \
     F(const EVP_MD *, EVP_sha256, (void), ()) \

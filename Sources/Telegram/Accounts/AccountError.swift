@@ -19,6 +19,8 @@ package struct AccountError: ReportableError, Equatable, CustomStringConvertible
         case otherVersion = "other_version"
         /// Other users may read the file.
         case exposed
+        /// The file is encrypted, and the passphrase is missing or wrong.
+        case locked
         /// The input of an import is not a supported session format.
         case notImportable = "not_importable"
         /// A file of the session cannot be read or written.
@@ -65,7 +67,7 @@ package struct AccountError: ReportableError, Equatable, CustomStringConvertible
     package var exitStatus: ExitStatus {
         switch code {
         case .invalidName: .usage
-        case .notFound, .damaged, .otherVersion, .exposed, .exists, .configuration: .configuration
+        case .notFound, .damaged, .otherVersion, .exposed, .locked, .exists, .configuration: .configuration
         case .notImportable: .malformedInput
         case .busy, .tooMuch: .tryAgain
         case .ownerGone, .timedOut, .cancelled: .unavailable
@@ -90,7 +92,8 @@ extension AccountError {
     /// The error's `kind` in JSON: `account` if it concerns the session's files, else `client`.
     var kind: String {
         switch code {
-        case .invalidName, .notFound, .exists, .damaged, .otherVersion, .exposed, .notImportable, .sessionIO: "account"
+        case .invalidName, .notFound, .exists, .damaged, .otherVersion, .exposed, .locked, .notImportable, .sessionIO:
+            "account"
         default: "client"
         }
     }

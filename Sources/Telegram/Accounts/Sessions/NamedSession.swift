@@ -18,7 +18,7 @@ package struct NamedSession: Sendable {
 
     /// - Throws: `AccountError`, `invalidName`; `ToolError`.
     package init(_ name: String, _ runtime: Runtime) throws {
-        store = SessionStore(folder: try runtime.stateFolder("sessions"))
+        store = SessionStore(folder: try runtime.stateFolder("sessions"), seal: try SessionSeal.configured())
         _ = try store.path(name)
         (self.name, log, floods) = (name, runtime.log, runtime.floodLedger())
     }

@@ -11,9 +11,12 @@ package struct SessionStore: Sendable {
     private static let maxBytes = 1 << 20
 
     package let folder: String
+    private let seal: SessionSeal?
 
-    /// - Parameter folder: created for its owner only when the first session is saved.
-    package init(folder: String) { self.folder = folder }
+    /// - Parameters:
+    ///   - folder: created for its owner only when the first session is saved.
+    ///   - seal: encrypts the sessions that are saved; a plain file is encrypted when it is next saved.
+    package init(folder: String, seal: SessionSeal? = nil) { (self.folder, self.seal) = (folder, seal) }
 
     /// Returns the path of a session's file.
     ///
@@ -33,7 +36,7 @@ package struct SessionStore: Sendable {
 
     /// Reads a session.
     ///
-    /// - Throws: `AccountError`: `notFound`, `exposed`, `damaged`, `otherVersion`, `sessionIO`.
+    /// - Throws: `AccountError`: `notFound`, `exposed`, `locked`, `damaged`, `otherVersion`, `sessionIO`.
     package func load(_ name: String) throws(AccountError) -> AccountSession {
         let path = try path(name)
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
@@ -50,7 +53,8 @@ package struct SessionStore: Sendable {
         guard status.st_mode & 0o077 == 0 else {
             throw AccountError(.exposed, "other users may read the session file \(path): run chmod 600 \(path)")
         }
-        return try SessionFile.session(try SessionStore.read(descriptor, Int(status.st_size), path), path: path)
+        let file = try SessionStore.read(descriptor, Int(status.st_size), path)
+        return try SessionFile.session(try SessionSeal.content(of: file, path: path, seal: seal), path: path)
     }
 
     private static func read(_ descriptor: Int32, _ size: Int, _ path: String) throws(AccountError) -> [UInt8] {
@@ -85,7 +89,8 @@ package struct SessionStore: Sendable {
         let temporary = "\(folder)/.\(name).\(UInt64.random(in: 0...UInt64.max))"
         do throws(SystemError) {
             let file = try AtomicFile(at: temporary)
-            try file.write(SessionFile.bytes(session))
+            let content = SessionFile.bytes(session)
+            try file.write(seal?.sealed(content) ?? content)
             try file.publish(as: path, isNew: isNew)
         } catch {
             if isNew, error.number == EEXIST {
