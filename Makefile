@@ -12,8 +12,7 @@ DESTDIR ?=
 # The folder of the tools that demo, run and bench use.
 TGPIPE_BIN ?= $(CURDIR)/.build/release
 SWIFT = scripts/swift.sh
-# The program binds all symbols of shared libraries at its start, so that the table of their addresses is read-only.
-RELEASE = $(SWIFT) build -c release --static-swift-stdlib -Xlinker -z -Xlinker now
+RELEASE = $(SWIFT) build -c release --static-swift-stdlib
 
 .PHONY: build test chaos check format install demo run bench deps clean
 

@@ -13,6 +13,8 @@ let strict: [SwiftSetting] = [
 /// each start into a hundredth of their size, and 15,000 symbols that no library looks up are not exported.
 let quickStart = [
     "-use-ld=lld", "-Xlinker", "-z", "-Xlinker", "pack-relative-relocs",
+    // All symbols of shared libraries are bound at the start, so that the table of their addresses is read-only.
+    "-Xlinker", "-z", "-Xlinker", "now",
     "-Xlinker", "--version-script=\(Context.packageDirectory)/Sources/tgpipe/exports.map",
 ]
 
@@ -88,7 +90,7 @@ let package = Package(
     ],
     targets: tools + [
         .executableTarget(
-            name: "tgpipe", dependencies: tools.map { .target(name: $0.name) } + ["CStart", arguments],
+            name: "tgpipe", dependencies: tools.map { .target(name: $0.name) } + ["CStart", "System", arguments],
             exclude: ["exports.map"],
             swiftSettings: strict,
             linkerSettings: [.unsafeFlags(quickStart, .when(configuration: .release))]),

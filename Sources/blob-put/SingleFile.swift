@@ -4,6 +4,7 @@ import Envelope
 import JSON
 import Payloads
 import Stage
+import System
 
 struct SingleOptions: ParsableArguments, Sendable {
     @Option(help: ArgumentHelp("Store this file, write one events.blob.stored event, and exit.", valueName: "path"))
@@ -50,8 +51,9 @@ struct SingleFile: Sendable {
     ///
     /// - Returns: The `events.blob.stored`.
     @Sendable func run() async throws -> Envelope {
-        let source = try LocalFile(path: path)
-        let fileName = options.name ?? path.split(separator: "/").last.map(String.init) ?? path
+        let given = try await BlockingThread.once { [path] () throws(ToolError) in try GivenFile(path) }
+        let source = try LocalFile(path: given.path)
+        let fileName = options.name ?? given.name ?? "file"
         let sha256 = try await source.sha256()
         let key = options.key ?? "blob/\(sha256)\(FileType.safeExtension(of: fileName).map { ".\($0)" } ?? "")"
         let metadata = BlobMetadata(

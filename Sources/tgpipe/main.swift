@@ -1,6 +1,7 @@
 import ArgumentParser
 import CStart
 import Glibc
+import System
 import blob_put
 import ev_queue
 import ev_route
@@ -48,7 +49,15 @@ func run(_ command: (some AsyncParsableCommand).Type, _ arguments: [String]) asy
     }
 }
 
-var arguments = CommandLine.arguments
+/// Prints an error of the arguments, and ends the program.
+func refuse(_ error: ToolError) -> Never {
+    let text = "tgpipe: error: \(error.message)\n"
+    _ = text.withCString { write(STDERR_FILENO, $0, strlen($0)) }
+    exit(error.exitStatus.rawValue)
+}
+
+var arguments: [String]
+do { arguments = try textArguments(CommandLine.argc, CommandLine.unsafeArgv) } catch { refuse(error) }
 let called = arguments.isEmpty ? "" : String(arguments.removeFirst().split(separator: "/").last ?? "")
 if let command = commands[called] {
     await run(command, arguments)
@@ -56,6 +65,10 @@ if let command = commands[called] {
     await run(command, Array(arguments.dropFirst()))
 } else if arguments == ["--tools"] {
     for name in commands.keys.sorted() { print(name) }
+    // The list is incomplete if the output is full or closed.
+    guard fflush(nil) == 0 else { refuse(.localIO("unable to write to standard output")) }
+} else if arguments == ["--version"] {
+    print(tgpipeVersion)
 } else {
     showUsage(isRequested: ["--help", "-h", "help"].contains(arguments.first))
 }

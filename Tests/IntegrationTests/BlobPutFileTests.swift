@@ -51,6 +51,25 @@ import Testing
         #expect(FileManager.default.fileExists(atPath: folder("Кот 1.MP4")))
     }
 
+    @Test(arguments: ["<(printf hello)", "/dev/stdin < <(printf hello)", "fifo & printf hello > fifo; wait $!"])
+    func `A pipe is read to its end and stored`(_ file: String) async throws {
+        let command =
+            "cd \(folder("")) && rm -f fifo && mkfifo fifo && \(ToolRun.path(of: "blob-put")) --store file:\(folder("objects")) --file \(file)"
+        let output = try SpawnedProgram.output(of: ["bash", "-c", command])
+        let payload = try #require(try JSON(parsing: output)["payload"])
+        #expect(payload["size_bytes"] == 5 && payload["sha256"] == .string(helloSum))
+        #expect(payload["key"] == .string("blob/\(helloSum)"))
+    }
+
+    @Test func `What cannot be read is refused with the system's reason`() async throws {
+        for (path, reason) in [
+            (folder("none"), "No such file"), (folder(""), "folder"), ("/proc/self/mem", "Input/output error"),
+        ] {
+            let result = try await put(["--store", "file:\(folder("objects"))", "--file", path])
+            #expect(result.status == 74 && result.errors.contains(reason), "\(path): \(result.errors)")
+        }
+    }
+
     @Test func `Key, content type, name and metadata can be given`() async throws {
         let result = try await put([
             "--store", "file:\(folder("objects"))", "--file", try write("hello", "x.odd ext"), "--key", "a/b",

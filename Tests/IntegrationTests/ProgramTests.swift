@@ -1,4 +1,6 @@
 import Foundation
+import JSON
+import System
 import TestSupport
 import Testing
 
@@ -43,6 +45,27 @@ import Testing
         let result = try shell("\(ToolRun.path(of: "tgpipe")) \(arguments)")
         #expect(result.status == 64)
         for tool in try tools() { #expect(result.output.contains("\n  \(tool)\n")) }
+    }
+
+    @Test func `The version is printed, and an output that is full is an error`() throws {
+        let program = ToolRun.path(of: "tgpipe")
+        #expect(try shell("\(program) --version").output == "\(tgpipeVersion)\n")
+        #expect(try shell("\(program) --tools >/dev/full").status == 74)
+    }
+
+    @Test func `A file whose name is not UTF-8 is read, and another such argument is refused`() throws {
+        let folder = try TemporaryFolder()
+        let command =
+            "cd \(folder("")) && printf hello > $'a\\xffb.mp4' && \(ToolRun.path(of: "blob-put")) --store file:\(folder("s")) "
+        for argument in ["--file $'a\\xffb.mp4'", "--file=$'a\\xffb.mp4'", "--file=$PWD/$'a\\xffb.mp4'"] {
+            let result = try shell(command + "--key k \(argument)")
+            #expect(result.status == 0, "\(result.output)")
+            #expect(try JSON(parsing: result.output)["payload"]?["content_type"] == "video/mp4")
+            #expect(try JSON(parsing: result.output)["payload"]?["size_bytes"] == 5)
+        }
+        let refused = try shell(command + "--file $'none\\xff'")
+        #expect(refused.status == 64 && refused.output.contains("not UTF-8"))
+        #expect(try shell("\(ToolRun.path(of: "ev-route")) -o $'#=out\\xff' </dev/null").status == 64)
     }
 
     @Test(arguments: ["--help", "-h", "help"]) func `Help is printed on standard output`(_ argument: String) throws {

@@ -41,7 +41,7 @@ struct CommandSender: Sendable {
             return try await api.call(call.method, call.parameters, messageKey: job.messageKey)
         }
         guard let file = OpenFile(path: upload.path) else {
-            throw TelegramError(.localIO, "unable to read \(upload.path)")
+            throw TelegramError(.localIO, ToolError.localIO("unable to read \(upload.path)").message)
         }
         let name = FileName.safe(upload.file.fileName ?? lastPathComponent(upload.path)) ?? "file"
         return try await api.call(

@@ -1,0 +1,116 @@
+import Glibc
+
+/// A file that the user named, open for reading. What cannot be read twice (a pipe, a FIFO, a device) is copied to a temporary
+/// file without a name, so that its size is known and it can be read again.
+package final class GivenFile: Sendable {
+    /// A path under which this process can open the file as long as this object exists.
+    package let path: String
+    /// The file's own name; nil if it has none, as the output of a program.
+    package let name: String?
+    private let descriptor: Int32
+
+    /// Opens the file; for a pipe, waits for its end. Blocks.
+    ///
+    /// - Throws: `ToolError` (74), with the system's reason.
+    package init(_ given: String) throws(ToolError) {
+        let opened = open(given, O_RDONLY | O_CLOEXEC)
+        guard opened >= 0 else { throw ToolError.localIO("unable to read \(given)") }
+        var status = stat()
+        guard fstat(opened, &status) == 0 else {
+            defer { close(opened) }
+            throw ToolError.localIO("unable to read \(given)")
+        }
+        switch status.st_mode & S_IFMT {
+        case S_IFREG:
+            (descriptor, path, name) = (opened, given, GivenFile.name(of: given))
+        case S_IFDIR:
+            close(opened)
+            throw ToolError(.localIO, "unable to read \(given): it is a folder")
+        default:
+            defer { close(opened) }
+            descriptor = try GivenFile.copy(of: opened, given)
+            (path, name) = ("/proc/self/fd/\(descriptor)", nil)
+        }
+    }
+
+    deinit { close(descriptor) }
+
+    /// Returns the last part of a path. A path to an open descriptor stands for the file that is open there.
+    private static func name(of path: String) -> String? {
+        guard path.hasPrefix("/proc/self/fd/") || path.hasPrefix("/dev/fd/") else { return lastPathComponent(path) }
+        var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))
+        let count = buffer.withUnsafeMutableBytes { bytes in
+            bytes.baseAddress.map { readlink(path, $0.assumingMemoryBound(to: CChar.self), bytes.count) } ?? -1
+        }
+        let target = String(decoding: buffer.prefix(max(0, count)), as: UTF8.self)
+        return target.hasPrefix("/") && !target.hasSuffix(" (deleted)") ? lastPathComponent(target) : nil
+    }
+
+    private static func copy(of source: Int32, _ given: String) throws(ToolError) -> Int32 {
+        let folder = Settings.environment("TMPDIR") ?? "/tmp"
+        let path = "\(folder)/tgpipe-\(UInt64.random(in: 0...UInt64.max))"
+        let target = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
+        guard target >= 0 else { throw ToolError.localIO("unable to make a temporary file in \(folder)") }
+        unlink(path)
+        do throws(ToolError) {
+            try copy(source, to: target, given, folder)
+        } catch {
+            close(target)
+            throw error
+        }
+        return target
+    }
+
+    private static func copy(_ source: Int32, to target: Int32, _ given: String, _ folder: String) throws(ToolError) {
+        var block = [UInt8](repeating: 0, count: 1 << 16)
+        while true {
+            let count = read(source, &block, block.count)
+            if count == 0 { return }
+            if count < 0 && errno == EINTR { continue }
+            guard count > 0 else { throw ToolError.localIO("unable to read \(given)") }
+            var done = 0
+            while done < count {
+                let written = block[done..<count].withUnsafeBytes { write(target, $0.baseAddress, $0.count) }
+                if written < 0 && errno == EINTR { continue }
+                guard written > 0 else { throw ToolError.localIO("unable to write a copy of \(given) to \(folder)") }
+                done += written
+            }
+        }
+    }
+}
+
+/// Returns the arguments of this process as text.
+///
+/// A file's name may be any bytes, and a `String` only UTF-8. An argument that is not UTF-8 and names a file, or is an option with
+/// such a value (`--file=NAME`), becomes a path to a descriptor of that file, which stays open until the process ends.
+/// - Throws: `ToolError` (64) for another argument that is not UTF-8: it would silently become another text.
+package func textArguments(_ count: Int32, _ arguments: UnsafePointer<UnsafeMutablePointer<CChar>?>) throws(ToolError)
+    -> [String]
+{
+    var texts: [String] = []
+    for index in 0..<Int(count) {
+        guard let argument = arguments[index] else { break }
+        texts.append(try text(of: argument))
+    }
+    return texts
+}
+
+private func text(of argument: UnsafeMutablePointer<CChar>) throws(ToolError) -> String {
+    if let text = String(validatingCString: argument) { return text }
+    var option = ""
+    var value = argument
+    if argument[0] == CChar(bitPattern: UInt8(ascii: "-")), let sign = strchr(argument, Int32(UInt8(ascii: "="))) {
+        let length = sign - argument + 1
+        option = UnsafeBufferPointer(start: argument, count: length).withMemoryRebound(to: UInt8.self) {
+            String(decoding: $0, as: UTF8.self)
+        }
+        value = sign + 1
+    }
+    let descriptor = open(value, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+    guard descriptor >= 0 else {
+        throw ToolError(
+            .usage,
+            "the argument \"\(String(cString: argument).printable)\" is not UTF-8, and does not name an existing file")
+    }
+    return "\(option)/proc/self/fd/\(descriptor)"
+}
