@@ -48,6 +48,7 @@ func run(_ command: (some AsyncParsableCommand).Type, _ arguments: [String]) asy
     }
 }
 
+tgp_hide_process()
 var arguments = CommandLine.arguments
 let called = arguments.isEmpty ? "" : String(arguments.removeFirst().split(separator: "/").last ?? "")
 if let command = commands[called] {

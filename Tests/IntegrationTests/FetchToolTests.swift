@@ -133,4 +133,33 @@ import Testing
         run.signal(SIGTERM)
         _ = try await run.result()
     }
+
+    @Test func `The layers of the jail are logged, and a missing one is refused on demand`() async throws {
+        let run = try await ToolRun.run(
+            "media-fetch", [], bytes: [], environment: ["TGPIPE_LOG": "info"], folder: folder)
+        #expect(run.errors.contains("yt-dlp and ffmpeg run in a jail"))
+        #expect(run.errors.contains("network, process namespace, files, ports, system calls, limits"))
+        // The kernel sets root no limit for processes. For other users, this kernel has all layers that matter.
+        let strict = try await ToolRun.run("media-fetch", ["--require-jail"], bytes: [], folder: folder)
+        #expect(strict.status == (geteuid() == 0 ? 78 : 0))
+        #expect(strict.errors.contains("process count") || geteuid() != 0)
+        let variable = try await ToolRun.run(
+            "media-fetch", [], bytes: [], environment: ["TGPIPE_REQUIRE_JAIL": "1"], folder: folder)
+        #expect(variable.status == strict.status)
+    }
+
+    @Test func `A tool's environment shows no secret to other programs`() async throws {
+        let run = try ToolRun("tg-send", [], environment: ["TG_BOT_TOKEN": "123456:SECRET"], folder: folder)
+        #expect(try await eventually { !run.log.isEmpty })
+        // Other users than root cannot read it at all; root finds the secret erased.
+        let file = fopen("/proc/\(run.processIdentifier)/environ", "r")
+        defer { if let file { fclose(file) } }
+        #expect(file == nil || geteuid() == 0)
+        guard let file else { return }
+        var bytes = [UInt8](repeating: 0, count: 1 << 16)
+        let count = fread(&bytes, 1, bytes.count, file)
+        let text = String(decoding: bytes.prefix(count), as: UTF8.self)
+        #expect(text.contains("TG_BOT_TOKEN="))
+        #expect(!text.contains("SECRET"))
+    }
 }
