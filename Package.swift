@@ -172,6 +172,9 @@ let package = Package(
         // Fuzzes and measures the codec, for tests and benchmarks.
         .executableTarget(
             name: "tl-check", dependencies: ["JSON", "System", "TL"], path: "Tests/tl-check", swiftSettings: strict),
+        // Measures the cost of the jail, for a benchmark.
+        .executableTarget(
+            name: "jail-check", dependencies: ["Process", "System"], path: "Tests/jail-check", swiftSettings: strict),
         // Measures transfers of files, for a benchmark.
         .executableTarget(
             name: "transfer-check", dependencies: ["Accounts", "JSON", "Options", "Stage", "System", "TL", arguments],

@@ -48,11 +48,13 @@ package final class MediaFetcher: Sendable {
         let result = ResultFile(folder.path, isDurable: settings.isDurable)
         if let finished = await result.read(for: job.address) { return finished }
         result.remove()
-        let run = FetchRun(
-            job: job, settings: settings, folder: folder, deadline: deadline, onCanonicalURL: onCanonicalURL,
-            onProgress: onProgress)
         do throws(MediaError) {
-            let media = try await run.run()
+            let room = try space.makeRoom()
+            var run = FetchRun(
+                job: job, settings: settings, folder: folder, deadline: deadline, onCanonicalURL: onCanonicalURL,
+                onProgress: onProgress)
+            run.settings.maxBytes = min(settings.maxBytes, room)
+            let media = try await run.runInRoom(of: settings.maxBytes)
             folder.empty(except: lastPathComponent(media.path))
             try result.write(media)
             return media
@@ -61,6 +63,11 @@ package final class MediaFetcher: Sendable {
             if !error.isTransient || folder.isEmpty { folder.remove() }
             throw error
         }
+    }
+
+    private var space: WorkSpace {
+        WorkSpace(
+            directory: settings.directory, reserveBytes: settings.reserveBytes, quotaBytes: settings.quotaBytes)
     }
 
     /// Returns the result of a finished fetch of this address; nil when there is none, or its file was moved away.
@@ -115,7 +122,7 @@ package final class MediaFetcher: Sendable {
 }
 
 /// Reads and writes `finished.json`: the result of a fetch, for requests that come before its file is moved away.
-private struct ResultFile {
+struct ResultFile {
     private let path: String
     private let isDurable: Bool
 
@@ -135,6 +142,9 @@ private struct ResultFile {
 
     /// Is true if there was a result whose file was moved away.
     var isTaken: Bool { content.map { !isThere($0.media) } ?? false }
+
+    /// Is true if there is a result whose file was not moved away yet.
+    var isWaiting: Bool { content.map { isThere($0.media) } ?? false }
 
     func write(_ media: MediaFetched) throws(MediaError) {
         var record = media.json
@@ -174,7 +184,7 @@ private struct ResultFile {
 /// result.
 private struct FetchRun: Sendable {
     let job: MediaJob
-    let settings: MediaSettings
+    var settings: MediaSettings
     let folder: JobFolder
     let deadline: ContinuousClock.Instant
     let onCanonicalURL: CanonicalURLHandler
@@ -200,7 +210,21 @@ private struct FetchRun: Sendable {
         }
     }
 
-    func run() async throws(MediaError) -> MediaFetched {
+    /// Runs the fetch. A file that is too large only for the room on the disk is a lack of space.
+    ///
+    /// - Parameter maxBytes: the limit for files that holds whatever room there is.
+    func runInRoom(of maxBytes: Int64) async throws(MediaError) -> MediaFetched {
+        do throws(MediaError) {
+            return try await run()
+        } catch {
+            guard error.code == .tooLarge, settings.maxBytes < maxBytes, error.sizeBytes ?? 0 <= maxBytes else {
+                throw error
+            }
+            throw MediaError(.noSpace, "There is no space left on my disk.")
+        }
+    }
+
+    private func run() async throws(MediaError) -> MediaFetched {
         let raw = try await fetch()
         guard fileSize(raw.path) > 0 else {
             if raw.isOurs { unlink(raw.path) }
@@ -246,6 +270,7 @@ private struct FetchRun: Sendable {
             url: url, folder: folder, addressPolicy: policy, maxBytes: settings.maxBytes, deadline: deadline,
             stallTimeout: settings.stallTimeout, acceptsPages: acceptsPages, isDurable: settings.isDurable)
         download.longestRetryAfter = settings.longestRetryAfter
+        download.minimumRate = settings.minimumRate
         let ffmpeg = ffmpeg
         download.examine = { path in
             do throws(MediaError) { return .success(try await ffmpeg.probe(path)) } catch { return .failure(error) }
@@ -283,9 +308,10 @@ private struct FetchRun: Sendable {
     }
 
     private func extract() async throws(MediaError) -> Raw {
-        let ytDlp = YtDlp(
-            settings: settings.ytDlp, ffmpegProgram: settings.ffmpeg, folder: folder, kind: job.kind,
-            addressPolicy: settings.addressPolicy, maxBytes: settings.maxBytes, deadline: deadline)
+        var ytDlp = YtDlp(
+            settings: settings.ytDlp, ffmpegProgram: settings.ffmpeg, jail: settings.jail, folder: folder,
+            kind: job.kind, addressPolicy: settings.addressPolicy, maxBytes: settings.maxBytes, deadline: deadline)
+        ytDlp.minimumRate = settings.minimumRate
         let outcome = try await ytDlp.run(job.identity.sourceURL, onProgress: onProgress) { info throws(MediaError) in
             if let url = canonicalURL(info) { try await onCanonicalURL(url) }
         }
@@ -306,7 +332,8 @@ private struct FetchRun: Sendable {
 
     private var ffmpeg: FFmpeg {
         FFmpeg(
-            program: settings.ffmpeg, probeProgram: settings.ffprobe, deadline: deadline, maxBytes: settings.maxBytes)
+            program: settings.ffmpeg, probeProgram: settings.ffprobe, deadline: deadline, maxBytes: settings.maxBytes,
+            jail: settings.jail)
     }
 
     private func finishVideo(_ raw: Raw, _ probe: MediaProbe?) async throws(MediaError) -> MediaFetched {

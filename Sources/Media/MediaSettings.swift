@@ -13,6 +13,12 @@ package struct MediaSettings: Sendable {
     package var isDurable = true
     /// The longest silence of a server.
     package var stallTimeout: Duration = .seconds(30)
+    /// A server that sends fewer bytes per second fails the job, and releases its place to others.
+    package var minimumRate = HTTPRequest.MinimumRate(bytesPerSecond: 8192, over: .seconds(60))
+    /// The free space of the disk that fetches leave, in bytes.
+    package var reserveBytes: Int64 = 0
+    /// The most bytes that all jobs in `directory` together may keep; nil sets no such limit.
+    package var quotaBytes: Int64?
     /// The longest pause that a server may request. A server that requests more fails the job.
     package var longestRetryAfter: Duration = .seconds(60)
     /// The time limit for a whole fetch.
@@ -20,6 +26,8 @@ package struct MediaSettings: Sendable {
     package var ytDlp = YtDlpSettings()
     /// A path, or a name to look up in `PATH`. ffprobe is taken from the same folder.
     package var ffmpeg = "ffmpeg"
+    /// The jail of yt-dlp, ffmpeg and ffprobe.
+    package var jail = HelperJail()
     /// Hosts of short links beside the well-known ones (`host` or `host:port`).
     package var shortLinkHosts: [String] = []
 
@@ -27,10 +35,7 @@ package struct MediaSettings: Sendable {
         self.directory = directory
     }
 
-    var ffprobe: String {
-        guard let slash = ffmpeg.lastIndex(of: "/") else { return "ffprobe" }
-        return "\(ffmpeg[...slash])ffprobe"
-    }
+    var ffprobe: String { FFmpeg.probeProgram(beside: ffmpeg) }
 }
 
 /// Configures how yt-dlp is run.

@@ -77,7 +77,7 @@ struct ProgramRun: Sendable {
     private static func error(_ failure: ChildProcess.Failure, _ program: String) -> ToolError {
         switch failure.step {
         case .openPipe, .openFile, .watch: ToolError(.unavailable, "unable to run \(program): \(failure)")
-        case .findProgram, .start: ToolError(.configuration, "unable to start \(program): \(failure)")
+        case .findProgram, .start, .confine: ToolError(.configuration, "unable to start \(program): \(failure)")
         }
     }
 }

@@ -26,6 +26,8 @@ struct FetchStage: Sendable {
     let cache: MediaCache
     let aliases: Aliases
     let limits: FetchLimits
+    /// The time for which a partial download is kept that nobody asks for again.
+    let partialsKeptFor: Duration
     /// The time for which presigned URLs are valid.
     let expires: Duration
     /// If true, transient failures return to the queue for a later attempt.
@@ -182,11 +184,11 @@ extension FetchStage {
     ///
     /// It runs every 30 seconds until its task is cancelled, and once more then.
     func sweep() async {
-        let fetcher = direct
+        let (fetcher, kept) = (direct, partialsKeptFor)
         let thread = BlockingThread()
         var isOver = false
         while !isOver {
-            await thread.run { _ = fetcher.sweep(olderThan: .seconds(2 * 86_400)) }
+            await thread.run { _ = fetcher.sweep(olderThan: kept) }
             for address in await thread.run({ fetcher.untouched(for: .seconds(60)) })
             where (try? await stored(address.key)) != nil {
                 await thread.run { fetcher.discard(address) }

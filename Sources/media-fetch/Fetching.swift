@@ -15,7 +15,7 @@ extension FetchStage {
         _ request: MediaRequest, _ identity: SourceIdentity, _ onProgress: @escaping ProgressHandler
     ) async throws -> FetchResult {
         do {
-            return try await places.run(onWait: { onProgress(MediaProgress(.queued)) }) {
+            return try await places.run(for: request.userID, onWait: { onProgress(MediaProgress(.queued)) }) {
                 try await fetchInPlace(request, identity, onProgress)
             }
         } catch let error as MediaError {

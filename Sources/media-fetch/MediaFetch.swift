@@ -38,6 +38,8 @@ struct MediaFetch: Tool {
     @OptionGroup var output: OutputOptions
     @OptionGroup var speaker: SpeakerOptions
     @OptionGroup(title: "Fetching") var fetching: FetchOptions
+    @OptionGroup(title: "Work folder and slow sites") var work: WorkOptions
+    @OptionGroup(title: "Jail") var jail: JailOptions
     @OptionGroup(title: "Store") var storing: StoreOptions
 
     /// The number of commands handled at once. It exceeds the number of fetches, because commands that need no fetch must not
@@ -50,19 +52,24 @@ struct MediaFetch: Tool {
 
     private func run(_ runtime: Runtime, _ api: (any MessagingAPI)?) async throws -> ExitStatus {
         Hash.loadLibrary()
+        try jail.report(to: runtime)
         let store = try storing.open(common)
         let limits = fetching.limits
         var settings = try fetching.settings(directory: runtime.directory("media/fetch"))
+        settings.jail = try jail.jail()
+        try work.apply(to: &settings)
         settings.isDurable = output.isDurable
         // An event of a queue can wait in the queue, where it occupies no place.
         if input.isFromQueue { settings.longestRetryAfter = .seconds(2) }
         let stage = FetchStage(
             runtime: runtime, store: store, direct: MediaFetcher(settings.limited(to: limits.directBytes)),
-            large: MediaFetcher(settings), places: FetchPlaces(fetching.concurrency),
+            large: MediaFetcher(settings),
+            places: FetchPlaces(fetching.concurrency, maxPerUser: fetching.fetchesPerUser),
             shared: SharedWork(runtime, name: "fetch", lease: input.queue.lease.duration),
             api: api,
             cache: MediaCache(directory: try runtime.directory("media/cache")), aliases: Aliases(runtime: runtime),
-            limits: limits, expires: storing.expires.duration, isFromQueue: input.isFromQueue)
+            limits: limits, partialsKeptFor: try work.partialsKeptFor, expires: storing.expires.duration,
+            isFromQueue: input.isFromQueue)
         return try await withThrowingTaskGroup(of: ExitStatus?.self) { group in
             group.addTask {
                 await stage.sweep()
@@ -79,6 +86,12 @@ struct MediaFetch: Tool {
 struct FetchOptions: ParsableArguments, Sendable {
     @Option(help: ArgumentHelp("The number of fetches that run at once.", valueName: "n"))
     var concurrency: Int = 2
+
+    @Option(
+        help: ArgumentHelp(
+            "The number of fetches of one user that run at once. Default: half of --concurrency, at least 1. [env: TGPIPE_FETCHES_PER_USER]",
+            valueName: "n"))
+    var perUser: Int?
 
     @Option(help: ArgumentHelp("The size of the largest file to fetch.", valueName: "size"))
     var maxSize: ByteSize = ByteSize(2000 << 20)
@@ -117,23 +130,50 @@ struct FetchOptions: ParsableArguments, Sendable {
 
     @Option(
         help: ArgumentHelp(
+            "An address, or a network such as 192.0.2.0/24, that no link may lead to. May be repeated. [env: TGPIPE_DENY_ADDRESSES, with commas]",
+            valueName: "range"))
+    var denyAddress: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
             "An additional host of short links, whose redirects are followed to identify the media. May be repeated.",
             valueName: "host"))
     var shortHost: [String] = []
 
     func validate() throws {
         guard (1...64).contains(concurrency) else { throw ValidationError("--concurrency must be from 1 to 64") }
+        guard perUser ?? 1 >= 1 else { throw ValidationError("--per-user must be 1 or more") }
         guard maxSize.bytes > 0 else { throw ValidationError("--max-size must be more than 0") }
         if let maxDirectSize, maxDirectSize.bytes <= 0 {
             throw ValidationError("--max-direct-size must be more than 0")
         }
     }
 
+    /// The number of fetches of one user that run at once.
+    var fetchesPerUser: Int {
+        perUser ?? Settings.environment("TGPIPE_FETCHES_PER_USER").flatMap { Int($0) }.map { max(1, $0) }
+            ?? max(1, concurrency / 2)
+    }
+
     var limits: FetchLimits { FetchLimits(direct: maxDirectSize?.bytes, max: maxSize.bytes) }
+
+    /// The addresses that are refused beside those that are not public.
+    private var deniedAddresses: [AddressRange] {
+        get throws {
+            let variable = Settings.environment("TGPIPE_DENY_ADDRESSES")?.split { ", ".contains($0) }.map(String.init)
+            return try (denyAddress.isEmpty ? variable ?? [] : denyAddress).map { text in
+                guard let range = AddressRange(text) else {
+                    throw ToolError(.configuration, "not an address or a network: \(text)")
+                }
+                return range
+            }
+        }
+    }
 
     func settings(directory: String) throws -> MediaSettings {
         var settings = MediaSettings(directory: directory)
         settings.addressPolicy = allowPrivate ? .any : .publicOnly
+        settings.addressPolicy.denied = try deniedAddresses
         settings.maxBytes = maxSize.bytes
         settings.stallTimeout = stallTimeout.duration
         settings.deadline = timeout.duration

@@ -11,6 +11,8 @@ struct MediaRequest: Sendable {
     /// Is true if an earlier stage marked the command as over a limit.
     let isRateLimited: Bool
     let retryAfterSeconds: Int64?
+    /// The id of the user who asked; nil if it is unknown.
+    let userID: Int64?
 
     /// Returns whether events of a type are media commands.
     static func accepts(_ type: String) -> Bool { type == LargeDownload.type || MediaDownload.types.contains(type) }
@@ -27,5 +29,6 @@ struct MediaRequest: Sendable {
         }
         isRateLimited = event.isRateLimited
         retryAfterSeconds = event.retryAfterSeconds
+        userID = event.actor?.id
     }
 }

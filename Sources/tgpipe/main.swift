@@ -56,6 +56,7 @@ func refuse(_ error: ToolError) -> Never {
     exit(error.exitStatus.rawValue)
 }
 
+tgp_hide_process()
 var arguments: [String]
 do { arguments = try textArguments(CommandLine.argc, CommandLine.unsafeArgv) } catch { refuse(error) }
 let called = arguments.isEmpty ? "" : String(arguments.removeFirst().split(separator: "/").last ?? "")

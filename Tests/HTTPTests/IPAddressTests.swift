@@ -29,4 +29,41 @@ import Testing
     func `Text in another format is not an address`(text: String) {
         #expect(IPAddress(text) == nil)
     }
+
+    @Test func `A denied address is refused in every form, whatever else is allowed`() throws {
+        var policies = [AddressPolicy.any, .publicOnly]
+        for index in policies.indices {
+            policies[index].denied = try ["8.8.0.0/15", "2606:4700::/32", "9.9.9.9"].map {
+                try #require(AddressRange($0))
+            }
+        }
+        for policy in policies {
+            for text in ["8.8.8.8", "8.9.255.255", "::ffff:8.8.8.8", "64:ff9b::8.8.8.8", "2606:4700::1", "9.9.9.9"] {
+                #expect(try !policy.allows(#require(IPAddress(text))))
+            }
+            for text in ["8.7.255.255", "8.10.0.0", "2606:4701::1", "9.9.9.8", "9.9.9.10"] {
+                #expect(try policy.allows(#require(IPAddress(text))))
+            }
+        }
+    }
+
+    @Test(arguments: ["", "host", "1.2.3.4/", "1.2.3.4/33", "1.2.3.4/-1", "1.2.3.4/8/8", "::/129", "1.2.3/8"])
+    func `Text in another format is not a range of addresses`(text: String) {
+        #expect(AddressRange(text) == nil)
+    }
+
+    @Test func `This machine's own public addresses are refused like private ones`() throws {
+        let own = try #require(IPAddress("8.8.8.8"))
+        for text in ["8.8.8.8", "::ffff:8.8.8.8", "2002:808:808::1"] {
+            let address = try #require(IPAddress(text))
+            #expect(!AddressPolicy.publicOnly.allows(address) { $0 == own })
+            #expect(AddressPolicy.publicOnly.allows(address) { _ in false })
+            #expect(AddressPolicy.any.allows(address) { $0 == own })
+        }
+    }
+
+    @Test func `The addresses of this machine's interfaces are known as its own`() throws {
+        #expect(try OwnAddresses.contain(#require(IPAddress("127.0.0.1"))))
+        #expect(try !OwnAddresses.contain(#require(IPAddress("192.0.2.1"))))
+    }
 }

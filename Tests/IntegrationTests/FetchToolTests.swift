@@ -133,4 +133,32 @@ import Testing
         run.signal(SIGTERM)
         _ = try await run.result()
     }
+
+    @Test func `The layers of the jail are logged, and a missing one is refused on demand`() async throws {
+        let run = try await ToolRun.run(
+            "media-fetch", [], bytes: [], environment: ["TGPIPE_LOG": "info"], folder: folder)
+        #expect(run.errors.contains("yt-dlp and ffmpeg run in a jail"))
+        #expect(run.errors.contains("network, process namespace, files, ports, system calls, limits"))
+        // The kernel sets root no limit for processes. For other users, this kernel has all layers that matter.
+        let strict = try await ToolRun.run("media-fetch", ["--require-jail"], bytes: [], folder: folder)
+        #expect(strict.status == (geteuid() == 0 ? 78 : 0))
+        #expect(strict.errors.contains("process count") || geteuid() != 0)
+        let variable = try await ToolRun.run(
+            "media-fetch", [], bytes: [], environment: ["TGPIPE_REQUIRE_JAIL": "1"], folder: folder)
+        #expect(variable.status == strict.status)
+    }
+
+    @Test func `A tool's environment shows no secret to other programs`() async throws {
+        let run = try ToolRun("tg-send", [], environment: ["TG_BOT_TOKEN": "123456:SECRET"], folder: folder)
+        /// Other users than root cannot read it at all; root finds the secret erased.
+        @Sendable func environment() -> String? {
+            guard let file = fopen("/proc/\(run.processIdentifier)/environ", "r") else { return nil }
+            defer { fclose(file) }
+            var bytes = [UInt8](repeating: 0, count: 1 << 16)
+            let count = fread(&bytes, 1, bytes.count, file)
+            return String(decoding: bytes.prefix(count), as: UTF8.self)
+        }
+        #expect(try await eventually { environment()?.contains("SECRET") != true })
+        #expect(environment()?.contains("TG_BOT_TOKEN=") == (geteuid() == 0 ? true : nil))
+    }
 }

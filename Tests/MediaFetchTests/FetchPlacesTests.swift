@@ -37,6 +37,51 @@ import Testing
         #expect(order.withLock { $0.count } == 6)
     }
 
+    @Test func `One user's fetches leave places to others, and users take turns`() async throws {
+        let places = FetchPlaces(2, maxPerUser: 1)
+        let gates = (0..<6).map { _ in Gate() }
+        let order = Noted<[String]>([])
+        let queued = Noted(0)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            // Ann asks four times, then Bob twice.
+            for (number, user) in [1, 1, 1, 1, 2, 2].enumerated() {
+                group.addTask {
+                    try await places.run(for: Int64(user), onWait: { queued.withLock { $0 += 1 } }) {
+                        order.withLock { $0.append("\(user)") }
+                        await gates[number].wait()
+                    }
+                }
+                #expect(try await eventually { order.withLock { $0.count } + queued.withLock { $0 } == number + 1 })
+            }
+            // Bob's first request runs although three of Ann's came earlier.
+            #expect(order.withLock { $0 } == ["1", "2"])
+            for gate in gates { gate.open() }
+            try await group.waitForAll()
+        }
+        #expect(order.withLock { $0.count } == 6)
+    }
+
+    @Test func `With one place, a user with one request waits for one request of another user only`() async throws {
+        let places = FetchPlaces(1)
+        let gate = Gate()
+        let order = Noted<[Int]>([])
+        let queued = Noted(0)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for (number, user) in [1, 1, 1, 1, 2].enumerated() {
+                group.addTask {
+                    try await places.run(for: Int64(user), onWait: { queued.withLock { $0 += 1 } }) {
+                        order.withLock { $0.append(user) }
+                        await gate.wait()
+                    }
+                }
+                #expect(try await eventually { order.withLock { $0.count } + queued.withLock { $0 } == number + 1 })
+            }
+            gate.open()
+            try await group.waitForAll()
+        }
+        #expect(order.withLock { $0 } == [1, 2, 1, 1, 1])
+    }
+
     @Test func `A cancelled wait leaves the line`() async throws {
         let places = FetchPlaces(1)
         let gate = Gate()

@@ -26,7 +26,7 @@ import Testing
 
     @Test func `The proxy refuses loopback and private addresses, directly or through a tunnel`() throws {
         let server = try server()
-        let proxy = try AddressGuardProxy(policy: .publicOnly)
+        let proxy = try AddressGuardProxy(policy: .publicOnly, in: JailNetwork(listens: true, isIsolated: false))
         defer {
             server.stop()
             proxy.stop()
@@ -40,7 +40,7 @@ import Testing
 
     @Test func `The proxy serves no request without its password`() throws {
         let server = try server()
-        let proxy = try AddressGuardProxy(policy: .any)
+        let proxy = try AddressGuardProxy(policy: .any, in: JailNetwork(listens: true, isIsolated: false))
         defer {
             server.stop()
             proxy.stop()
@@ -54,7 +54,7 @@ import Testing
 
     @Test func `The proxy forwards allowed requests without its own password`() throws {
         let server = try server()
-        let proxy = try AddressGuardProxy(policy: .any)
+        let proxy = try AddressGuardProxy(policy: .any, in: JailNetwork(listens: true, isIsolated: false))
         defer {
             server.stop()
             proxy.stop()
@@ -66,7 +66,7 @@ import Testing
 
     @Test func `The proxy forwards large responses completely`() throws {
         let server = try LoopbackServer { $1.respond(body: [UInt8](repeating: 65, count: 20_000_000)) }
-        let proxy = try AddressGuardProxy(policy: .any)
+        let proxy = try AddressGuardProxy(policy: .any, in: JailNetwork(listens: true, isIsolated: false))
         defer {
             server.stop()
             proxy.stop()
@@ -78,7 +78,7 @@ import Testing
     }
 
     @Test func `The proxy answers an unreachable host with 502 and a malformed request with 400`() throws {
-        let proxy = try AddressGuardProxy(policy: .any)
+        let proxy = try AddressGuardProxy(policy: .any, in: JailNetwork(listens: true, isIsolated: false))
         defer { proxy.stop() }
         #expect(try curl(proxy, "http://no-such-host.invalid/") == " 502 000")
         #expect(try curl(proxy, "http://127.0.0.1:1/") == " 502 000")
@@ -88,8 +88,8 @@ import Testing
     @Test func `The proxy cannot be bypassed by ffmpeg`() async throws {
         let clips = try Clips.shared.get()
         let site = try WebSite(root: clips.folder.path)
-        let guarding = try AddressGuardProxy(policy: .publicOnly)
-        let open = try AddressGuardProxy(policy: .any)
+        let guarding = try AddressGuardProxy(policy: .publicOnly, in: JailNetwork(listens: true, isIsolated: false))
+        let open = try AddressGuardProxy(policy: .any, in: JailNetwork(listens: true, isIsolated: false))
         defer {
             guarding.stop()
             open.stop()
@@ -97,7 +97,7 @@ import Testing
         func reads(_ environment: [String: String], _ path: String) async throws -> Bool {
             let command = Command(
                 "ffprobe", ["-v", "error", "-i", site.url + path],
-                environment: HelperEnvironment.inherited().merging(environment) { $1 }, directory: "/")
+                environment: HelperEnvironment.variables(home: "/").merging(environment) { $1 }, directory: "/")
             return try await ChildRun(command, timeout: .seconds(60)).runHelper().isSuccess
         }
         for path in ["/clip.mp4", "/hls.m3u8"] {

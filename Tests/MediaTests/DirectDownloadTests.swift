@@ -253,6 +253,26 @@ private final class Answers: Sendable {
         #expect(error?.code == .timedOut)
     }
 
+    @Test func `A download from a server that is too slow is not tried again at once, and keeps what arrived`()
+        async throws
+    {
+        let server = try LoopbackServer { _, connection in
+            connection.send(head: 200, [("Content-Type", "video/mp4"), ("ETag", "\"x\""), ("Content-Length", "99999")])
+            for _ in 0..<400 {
+                connection.send([1])
+                usleep(25_000)
+            }
+        }
+        defer { server.stop() }
+        let folder = try folder()
+        var download = download(server.url("/v.mp4"), folder)
+        download.minimumRate = .init(bytesPerSecond: 10_000, over: .milliseconds(200))
+        let error = await #expect(throws: MediaError.self) { try await download.run { _ in } }
+        #expect(error?.code == .timedOut && error?.isTransient == true)
+        #expect(server.requests.count == 1)
+        #expect(!folder.isEmpty)
+    }
+
     @Test(arguments: [429, 503])
     func `A download waits as long as Retry-After demands, in seconds or until a date`(status: Int) async throws {
         let shared = Answers()

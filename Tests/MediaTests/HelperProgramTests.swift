@@ -21,10 +21,16 @@ struct HelperProgramTests {
         #expect(error?.code == .cancelled)
     }
 
-    @Test func `A helper program sees only harmless variables of the environment`() {
+    @Test func `A helper program sees only the few harmless variables of the environment, and its own folder`() {
         setenv("TGPIPE_TEST_SECRET", "word", 1)
-        setenv("YTDLP_TEST", "word", 1)
-        #expect(HelperEnvironment.inherited()["TGPIPE_TEST_SECRET"] == nil)
-        #expect(HelperEnvironment.inherited()["YTDLP_TEST"] == "word")
+        setenv("PYTHONPATH", "/anywhere", 1)
+        setenv("LC_TEST", "word", 1)
+        defer { for name in ["TGPIPE_TEST_SECRET", "PYTHONPATH", "LC_TEST"] { unsetenv(name) } }
+        let variables = HelperEnvironment.variables(home: "/job")
+        #expect(variables["TGPIPE_TEST_SECRET"] == nil)
+        #expect(variables["PYTHONPATH"] == nil)
+        #expect(variables["LC_TEST"] == "word")
+        #expect(variables["HOME"] == "/job" && variables["TMPDIR"] == "/job")
+        #expect(variables["PATH"] != nil)
     }
 }

@@ -194,12 +194,16 @@ import Testing
         try SmallFile.write(
             try #require(SmallFile.readBytes(clips.folder(name), maxBytes: 1 << 20)) + padding, to: clips.folder(name))
         let log = folder("probes")
+        try SmallFile.write([], to: log)
         try SmallFile.write(
             Array("#!/bin/sh\nfor a; do f=$a; done\nstat -c %s \"${f#file:}\" >> \(log)\nexec ffprobe \"$@\"\n".utf8),
             to: folder("ffprobe"))
         chmod(folder("ffprobe"), 0o700)
         symlink("/usr/bin/ffmpeg", folder("ffmpeg"))
-        let media = try await fetcher { $0.ffmpeg = folder("ffmpeg") }.fetch(try job(.video, "/\(name)"))
+        let media = try await fetcher {
+            $0.ffmpeg = folder("ffmpeg")
+            $0.jail.writable = [log]
+        }.fetch(try job(.video, "/\(name)"))
         #expect(media.metadata.description.width == 160)
         #expect(abs((media.metadata.description.durationSeconds?.double ?? 0) - 2) < 0.5)
         let probes = String(decoding: try #require(SmallFile.readBytes(log, maxBytes: 1000)), as: UTF8.self)

@@ -138,6 +138,8 @@ package final class ToolRun: Sendable {
 
     package func signal(_ number: Int32) { child.signal(number) }
 
+    package var processIdentifier: Int32 { child.processIdentifier }
+
     /// The lines on standard output so far.
     package var lines: [String] { output.text.linesOfText }
 

@@ -51,6 +51,8 @@ package final class ChildProcess: Sendable {
             case openPipe
             case openFile
             case start
+            /// The program's jail could not be set up.
+            case confine
             /// The process was started, and killed again because it could not be watched.
             case watch
         }
@@ -91,7 +93,7 @@ package final class ChildProcess: Sendable {
             let started = command.start(
                 executable, streams: (opened.child[0], opened.child[1], opened.child[2]),
                 isGuarded: lifetime == .endsWithParent)
-            guard started > 0 else { throw Failure(step: .start, code: -started) }
+            guard started > 0 else { throw Failure(startOf: -started) }
             let watch = openWatch(started)
             guard watch >= 0 else {
                 kill(-started, SIGKILL)
@@ -170,6 +172,14 @@ extension Duration {
     var pollMilliseconds: Int32 {
         let (seconds, attoseconds) = max(.zero, self).components
         return Int32(min(3_600_000, seconds * 1000 + attoseconds / 1_000_000_000_000_000 + 1))
+    }
+}
+
+extension ChildProcess.Failure {
+    /// - Parameter code: the error's number, which is marked if it comes from the jail.
+    fileprivate init(startOf code: Int32) {
+        let isOfJail = code & Int32(tgp_failed_jail) != 0
+        self.init(step: isOfJail ? .confine : .start, code: code & ~Int32(tgp_failed_jail))
     }
 }
 

@@ -14,6 +14,8 @@ package struct Command: Sendable {
     package var directory: String?
     /// The longest file that the program may write, in bytes; 0 sets no limit.
     package var maxFileBytes: UInt64
+    /// What confines the program; nil for nothing. Such a program has to end with its parent.
+    package var jail: Jail?
 
     package init(
         _ program: String, _ arguments: [String] = [], environment: [String: String]? = nil, directory: String? = nil,
@@ -55,8 +57,12 @@ package struct Command: Sendable {
                             path: path, arguments: arguments,
                             environment: variables == nil ? Linux.environment : environment, directory: directory,
                             input: streams.0, output: streams.1, error: streams.2, max_file_bytes: maxFileBytes,
-                            is_guarded: isGuarded)
-                        return tgp_child_start(&child)
+                            is_guarded: isGuarded, jail: nil)
+                        guard let jail else { return tgp_child_start(&child) }
+                        return jail.withChildForm { form in
+                            child.jail = form
+                            return tgp_child_start(&child)
+                        }
                     }
                 }
             }

@@ -1,18 +1,33 @@
 import Glibc
+import Synchronization
 
 /// Reads settings from flags and environment variables: a flag takes precedence, and an empty variable counts as absent.
 package enum Settings {
     /// Returns the value of an environment variable; nil if it is absent or empty.
     package static func environment(_ name: String) -> String? {
-        guard let value = getenv(name), value.pointee != 0 else { return nil }
+        guard let value = getenv(name), value.pointee != 0 else { return secrets.withLock { $0[name] } }
         return String(cString: value)
+    }
+
+    /// The secrets that were taken from the environment.
+    private static let secrets = Mutex<[String: String]>([:])
+
+    /// Returns the value of an environment variable, and erases it from the environment: other processes of the same user
+    /// and programs that this process starts cannot read it there. `environment` still returns it to this process.
+    package static func takeSecret(_ name: String) -> String? {
+        guard let value = getenv(name), value.pointee != 0 else { return environment(name) }
+        let secret = String(cString: value)
+        secrets.withLock { $0[name] = secret }
+        // Removing the variable would move others while another thread may read them.
+        memset(value, 0, strlen(value))
+        return secret
     }
 
     /// Returns a secret from a file, of which the first word counts, or from the environment. Secrets never come from arguments.
     ///
     /// - Throws: `ToolError` (78) if there is no secret.
     package static func secret(_ name: String, file: String?, what: String) throws -> String {
-        if let value = try file.map({ try contents(of: $0, what: what) }) ?? environment(name) {
+        if let value = try file.map({ try contents(of: $0, what: what) }) ?? takeSecret(name) {
             KnownSecrets.remember(value)
             return value
         }

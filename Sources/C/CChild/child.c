@@ -1,7 +1,7 @@
 // Starts every child process of the toolkit. Its one user is the Swift module Process.
 //
-// `run_program` is the last code of this project that runs in a child, whichever way it was started: a limit, or a
-// sandbox, that is to hold for children is set there.
+// `run_program` is the last code of this project that runs in a child, whichever way it was started: a limit that is to hold
+// for children is set there. jail.c confines the children that handle strangers' data.
 #define _GNU_SOURCE
 #include "child.h"
 
@@ -58,6 +58,12 @@ static int place_descriptors(const tgp_child *child) {
     return 0;
 }
 
+/// Reports why there is no program, and ends. The parent then waits for this process.
+static void fail(int descriptor, int code) {
+    (void)!write(descriptor, &code, sizeof code);
+    _exit(127);
+}
+
 /// Sets the limits and executes the program. Reports the error's number through `failure` when that fails.
 static void run_program(const tgp_child *child, int failure) {
     if (child->is_guarded) forbid_core_files();
@@ -68,14 +74,15 @@ static void run_program(const tgp_child *child, int failure) {
     // Above the standard three, so that placing them cannot overwrite it; it closes on exec.
     int report = fcntl(failure, F_DUPFD_CLOEXEC, 10);
     if (report >= 0 && place_descriptors(child) == 0 && (!child->directory || chdir(child->directory) == 0)) {
+        int code = child->jail ? tgp_jail_confine(child->jail) : 0;
         for (int i = 3; i < report; i++) close(i);
         close_range((unsigned)report + 1, ~0U, 0);
         unblock_signals();
+        if (code == 0 && child->jail) code = tgp_jail_filter(child->jail);
+        if (code != 0) fail(report, code | tgp_failed_jail);
         execve(child->path, child->arguments, child->environment);
     }
-    int code = errno;
-    if (report >= 0) (void)!write(report, &code, sizeof code);
-    _exit(127);
+    fail(report >= 0 ? report : failure, errno);
 }
 
 static void kill_group(int number) {
@@ -99,36 +106,79 @@ static void run_alone(const tgp_child *child, int failure) {
     run_program(child, failure);
 }
 
+/// Signals that ask a group to end are for the program. What watches it ends after it.
+static void ignore_requests_to_end(void) {
+    int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGPIPE, SIGTSTP};
+    for (unsigned i = 0; i < sizeof ignored / sizeof *ignored; i++) signal(ignored[i], SIG_IGN);
+    unblock_signals();
+}
+
+/// Is the first process of a process namespace: collects what the program leaves behind, and reports through `result` how
+/// the program ended. The kernel kills all other processes of the namespace when this one ends.
+static void run_first(const tgp_child *child, int failure, int result) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    pid_t program = fork();
+    if (program == 0) run_program(child, failure);
+    if (program < 0) fail(failure, errno);
+    if (dup2(result, 0) != 0) _exit(127);
+    close_range(1, ~0U, 0);
+    ignore_requests_to_end();
+    int status = 0;
+    for (pid_t ended = 0; ended != program;) {
+        ended = waitpid(-1, &status, 0);
+        if (ended < 0 && errno != EINTR) _exit(127);
+    }
+    (void)!write(0, &status, sizeof status);
+    _exit(0);
+}
+
+/// Starts the program, by way of the first process of a process namespace if the jail has one.
+static pid_t start_guarded(const tgp_child *child, int failure, int result[2]) {
+    if (child->jail) {
+        int code = tgp_jail_enter(child->jail);
+        if (code != 0) fail(failure, code | tgp_failed_jail);
+    }
+    bool has_namespace = child->jail && (child->jail->layers & tgp_layer_processes);
+    if (has_namespace && pipe2(result, O_CLOEXEC) != 0) fail(failure, errno);
+    pid_t self = getpid();
+    pid_t started = fork();
+    if (started == 0) {
+        if (has_namespace) run_first(child, failure, result[1]);
+        die_with_parent(SIGKILL, self);
+        run_program(child, failure);
+    }
+    if (started < 0) fail(failure, errno);
+    return started;
+}
+
+/// Waits until the program has ended, and with it everything in its process namespace; returns how it ended.
+static int wait_for(pid_t started, bool has_result) {
+    int status = 0;
+    while (waitpid(started, &status, 0) < 0 && errno == EINTR) {}
+    int of_program = 0;
+    // The standard input is the pipe from the namespace's first process, which was killed if it reports nothing.
+    if (has_result && WIFEXITED(status) && read(0, &of_program, sizeof of_program) == sizeof of_program) return of_program;
+    return status;
+}
+
 /// Leads the group: lives as long as the program, and kills the group when the parent dies.
 static void run_guard(const tgp_child *child, int failure, pid_t parent) {
     // A new session is also a new group. It has no terminal, so that a program cannot ask for passwords on one.
     setsid();
     default_signals();
-    pid_t self = getpid();
-    pid_t program = fork();
-    if (program == 0) {
-        die_with_parent(SIGKILL, self);
-        run_program(child, failure);
-    }
-    if (program < 0) {
-        int code = errno;
-        (void)!write(failure, &code, sizeof code);
-        _exit(127);
-    }
-    close_range(0, ~0U, 0);
+    int result[2] = {-1, -1};
+    pid_t started = start_guarded(child, failure, result);
+    bool has_result = result[0] >= 0;
+    if (has_result && dup2(result[0], 0) != 0) kill(0, SIGKILL);
+    close_range(has_result, ~0U, 0);
     struct sigaction action;
     memset(&action, 0, sizeof action);
     action.sa_handler = kill_group;
     sigaction(SIGUSR1, &action, NULL);
-    // Signals that ask the group to end are for the program. The guard ends after it.
-    int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGPIPE, SIGTSTP};
-    for (unsigned i = 0; i < sizeof ignored / sizeof *ignored; i++) signal(ignored[i], SIG_IGN);
-    unblock_signals();
+    ignore_requests_to_end();
     prctl(PR_SET_PDEATHSIG, SIGUSR1);
     if (getppid() != parent) kill(0, SIGKILL);
-    int status = 0;
-    while (waitpid(program, &status, 0) < 0 && errno == EINTR) {}
-    end_like(status);
+    end_like(wait_for(started, has_result));
 }
 
 pid_t tgp_child_start(const tgp_child *child) {

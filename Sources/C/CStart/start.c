@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 static int release(struct dl_phdr_info *program, size_t size, void *unused) {
@@ -22,3 +23,5 @@ static int release(struct dl_phdr_info *program, size_t size, void *unused) {
 }
 
 void tgp_release_start_pages(void) { dl_iterate_phdr(release, NULL); }
+
+void tgp_hide_process(void) { prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }

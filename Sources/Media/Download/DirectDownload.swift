@@ -68,6 +68,7 @@ struct DirectDownload: Sendable {
         while true {
             let sink = DownloadSink(partial, limits: self, onProgress)
             let failure: MediaError
+            let (start, sizeBefore) = (ContinuousClock.now, partial.size)
             switch await attempt(client, partial, sink) {
             case .complete: return .complete
             case .page:
@@ -81,11 +82,20 @@ struct DirectDownload: Sendable {
                 failure = error
             }
             try partial.flush()
+            if isTooSlow(partial.size - sizeBefore, in: .now - start) {
+                throw MediaError(.timedOut, "The site sends too slowly.")
+            }
             fruitless = partial.size > furthest ? 0 : fruitless + 1
             furthest = max(furthest, partial.size)
             try await waitToRetry(after: fruitless, failure)
             if !partial.isResumable { try partial.restart() }
         }
+    }
+
+    /// Returns whether an attempt was ended for its rate. Another one would keep the place from other jobs again.
+    private func isTooSlow(_ bytes: Int64, in time: Duration) -> Bool {
+        time >= minimumRate.window && bytes > 0
+            && Double(bytes) < minimumRate.bytesPerSecond * (time / .seconds(1))
     }
 
     private func waitToRetry(after fruitless: Int, _ failure: MediaError) async throws(MediaError) {

@@ -2,47 +2,34 @@ import System
 import Glibc
 import HTTP
 import JSON
+import Process
 import Synchronization
 
-/// Runs a forward proxy on the loopback interface that connects only to allowed addresses.
+/// Runs a forward proxy that connects only to allowed addresses.
 ///
-/// yt-dlp and ffmpeg resolve names and follow redirects themselves. Through this proxy each address is checked at the
-/// moment of connecting. The proxy requires a password, which only the child's environment holds.
+/// yt-dlp and ffmpeg resolve names and follow redirects themselves. Their jail's network leads only to this proxy, which
+/// checks each address at the moment of connecting. The proxy requires a password, which only the child's environment
+/// holds.
 final class AddressGuardProxy: Sendable {
     private let policy: AddressPolicy
-    private let listener: Int32
-    private let port: UInt16
+    /// The network that the proxy listens in, which owns the socket.
+    private let network: JailNetwork
     private let password: String
     /// The open connections, to be shut down by `stop`; nil once stopped.
     private let open = Mutex<Set<Int32>?>([])
     private static let maxConnections = 256
 
-    init(policy: AddressPolicy) throws(MediaError) {
+    init(policy: AddressPolicy, in network: JailNetwork) {
         self.policy = policy
+        self.network = network
         var random = SystemRandomNumberGenerator()
         password = String(random.next(), radix: 36) + String(random.next(), radix: 36)
-        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-        let listener = self.listener
-        let isListening = withUnsafeMutablePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-                var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-                return bind(listener, address, length) == 0 && listen(listener, 64) == 0
-                    && getsockname(listener, address, &length) == 0
-            }
-        }
-        guard listener >= 0, isListening else { throw .local("open a proxy", errno) }
-        port = UInt16(bigEndian: address.sin_port)
         BlockingThread.start { [self] in accept() }
     }
 
-    deinit { close(listener) }
-
     /// The variables that make programs use this proxy, and no other, for everything.
     var environment: [String: String] {
-        let url = "http://tgpipe:\(password)@127.0.0.1:\(port)"
+        let url = "http://tgpipe:\(password)@127.0.0.1:\(network.port ?? 0)"
         return Dictionary(uniqueKeysWithValues: HelperEnvironment.proxyNames.map { ($0, url) })
     }
 
@@ -53,12 +40,12 @@ final class AddressGuardProxy: Sendable {
             return open ?? []
         }
         for descriptor in connections { shutdown(descriptor, Int32(SHUT_RDWR)) }
-        shutdown(listener, Int32(SHUT_RDWR))
+        shutdown(network.listener, Int32(SHUT_RDWR))
     }
 
     private func accept() {
         while true {
-            let descriptor = Glibc.accept(listener, nil, nil)
+            let descriptor = Glibc.accept(network.listener, nil, nil)
             guard descriptor >= 0 else {
                 if isStopped { return }
                 // The process may be out of descriptors. Connections that end release theirs.

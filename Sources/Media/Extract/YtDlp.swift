@@ -10,11 +10,15 @@ import System
 struct YtDlp: Sendable {
     var settings: YtDlpSettings
     var ffmpegProgram: String
+    var jail = HelperJail()
     var folder: JobFolder
     var kind: MediaKind
     var addressPolicy: AddressPolicy
     var maxBytes: Int64
     var deadline: ContinuousClock.Instant
+    /// A download that grows by fewer bytes per second is ended. yt-dlp may also pause between parts, so the time is twice as
+    /// long as for one server.
+    var minimumRate = HTTPRequest.MinimumRate(bytesPerSecond: 8192, over: .seconds(60))
 
     struct Outcome: Sendable {
         var path: String
@@ -29,25 +33,55 @@ struct YtDlp: Sendable {
         _ url: String, onProgress: @escaping ProgressHandler,
         onInfo: (VideoInfo) async throws(MediaError) -> Void = { _ in }
     ) async throws(MediaError) -> Outcome {
+        try prepareFolder()
+        defer { removeLeftovers() }
         let cookies = try copyCookies()
         defer { if let cookies { unlink(cookies) } }
-        let proxy = try addressPolicy == .publicOnly ? AddressGuardProxy(policy: addressPolicy) : nil
+        let network = try HelperJail.network(listens: true)
+        let proxy = usesProxyOfEnvironment ? nil : AddressGuardProxy(policy: addressPolicy, in: network)
         defer { proxy?.stop() }
-        let environment = childEnvironment(proxy)
-        let info = try await describe(url, cookies, environment)
+        let place = Place(
+            environment: childEnvironment(proxy), cookies: cookies,
+            network: proxy == nil ? .open(network) : .only(network))
+        let info = try await describe(url, place)
         try await onInfo(info)
         onProgress(MediaProgress(.downloading, fraction: 0, totalBytes: info.estimatedBytes, title: info.title))
-        let path = try await download(info, cookies, environment, onProgress)
+        let path = try await download(info, place, onProgress)
         return Outcome(path: path, info: info)
+    }
+
+    /// Holds what both runs of a job have in common.
+    private struct Place {
+        var environment: [String: String]
+        var cookies: String?
+        var network: Jail.Network
+    }
+
+    // MARK: - The folder
+
+    /// The one folder that yt-dlp may change. This program's own files of the job are beside it, out of yt-dlp's reach.
+    private var work: String { folder.file("yt-dlp") }
+
+    /// The folder for caches and temporary files.
+    private var home: String { "\(work)/home" }
+
+    private func prepareFolder() throws(MediaError) {
+        removeAll(home)
+        let made = makeFolders(home, mode: 0o700)
+        guard made.error == 0 else { throw .local("make a folder", made.error) }
+    }
+
+    /// Removes everything but partial downloads.
+    private func removeLeftovers() {
+        removeAll(home)
+        rmdir(work)
     }
 
     // MARK: - The two runs
 
-    private func describe(_ url: String, _ cookies: String?, _ environment: [String: String]) async throws(MediaError)
-        -> VideoInfo
-    {
+    private func describe(_ url: String, _ place: Place) async throws(MediaError) -> VideoInfo {
         let answer = folder.file("extracted.json")
-        var run = run(environment, cookies)
+        var run = run(place, processorTime: YtDlp.processorTimeOfDescription)
         // Two entries are enough to tell a list from a page that holds one video.
         run.command.arguments +=
             ["--simulate", "--playlist-items", "1:2", "--lazy-playlist", "-J"] + settings.extraArguments + ["--", url]
@@ -67,12 +101,12 @@ struct YtDlp: Sendable {
     }
 
     private func download(
-        _ info: VideoInfo, _ cookies: String?, _ environment: [String: String], _ onProgress: @escaping ProgressHandler
+        _ info: VideoInfo, _ place: Place, _ onProgress: @escaping ProgressHandler
     ) async throws(MediaError) -> String {
         // The description can hold cookies.
         defer { unlink(infoFile) }
         try SmallFile.write(info.json, to: infoFile)
-        var run = run(environment, cookies)
+        var run = run(place, processorTime: jail.processorTime)
         run.command.maxFileBytes = UInt64(maxBytes)
         run.command.arguments += [
             "--no-simulate", "--load-info-json", infoFile, "--output", "media.%(ext)s", "--max-filesize", "\(maxBytes)",
@@ -82,7 +116,7 @@ struct YtDlp: Sendable {
         ]
         run.command.arguments += settings.extraArguments
         let progress = Mutex(YtDlpProgress(info: info))
-        let exit = try await run.runHelper { line in
+        let exit = try await runWatched(run) { line in
             if let report = progress.withLock({ $0.take(line) }) { onProgress(report) }
         }
         guard exit.isSuccess else { throw failure(exit) }
@@ -94,9 +128,54 @@ struct YtDlp: Sendable {
         return file
     }
 
+    /// Runs a download until its end, or until its files grow too slowly.
+    private func runWatched(
+        _ run: ChildRun, onLine: @escaping @Sendable (String) -> Void
+    ) async throws(MediaError) -> ChildRun.Exit {
+        enum Ending: Sendable {
+            case run(Result<ChildRun.Exit, MediaError>)
+            case watch(isTooSlow: Bool)
+        }
+        let result: Result<ChildRun.Exit, MediaError> = await withTaskGroup(of: Ending.self) { group in
+            group.addTask {
+                do throws(MediaError) { return .run(.success(try await run.runHelper(onLine: onLine))) } catch {
+                    return .run(.failure(error))
+                }
+            }
+            group.addTask { .watch(isTooSlow: await growsTooSlowly()) }
+            var wasTooSlow = false
+            for await ending in group {
+                switch ending {
+                case .run(let result):
+                    group.cancelAll()
+                    return wasTooSlow ? .failure(MediaError(.timedOut, "The site sends too slowly.")) : result
+                case .watch(let isTooSlow):
+                    wasTooSlow = isTooSlow
+                    if isTooSlow { group.cancelAll() }
+                }
+            }
+            return .failure(.cancelled)
+        }
+        return try result.get()
+    }
+
+    /// Returns true as soon as the files have grown too slowly, and false when its task is cancelled. Files that are merged and
+    /// removed count as well.
+    private func growsTooSlowly() async -> Bool {
+        let window = minimumRate.window * 2
+        let least = Int64(clamping: Int(minimumRate.bytesPerSecond * (window / .seconds(1))))
+        var before = WorkSpace.size(of: work)
+        while (try? await Task.sleep(for: window)) != nil {
+            let now = WorkSpace.size(of: work)
+            if (now - before).magnitude < least { return true }
+            before = now
+        }
+        return false
+    }
+
     /// Returns the path of the file that yt-dlp reports, if that file is in this job's folder.
     private func finishedFile(_ path: String) -> String? {
-        let file = folder.file(lastPathComponent(path))
+        let file = "\(work)/\(lastPathComponent(path))"
         var info = stat()
         guard lastPathComponent(path).hasPrefix("media."), lstat(file, &info) == 0, info.st_mode & S_IFMT == S_IFREG
         else {
@@ -109,6 +188,8 @@ struct YtDlp: Sendable {
         switch exit.cause {
         case .overdue: MediaError(.timedOut, "The download took too long.")
         case .flooded: MediaError(.extractorFailed, "yt-dlp printed too much.")
+        case .ended(.signalled(SIGXCPU)):
+            MediaError(.timedOut, "The download took too much processor time.", isTransient: false)
         case .ended(.signalled(let signal)):
             MediaError(.extractorFailed, "yt-dlp was killed (signal \(signal)).", isTransient: true)
         case .cancelled: .cancelled
@@ -119,30 +200,33 @@ struct YtDlp: Sendable {
     // MARK: - The command line
 
     private static let maxInfoBytes = 32 << 20
+    private static let processorTimeOfDescription = Duration.seconds(600)
 
-    private var infoFile: String { folder.file("info.json") }
+    private var infoFile: String { "\(work)/info.json" }
 
-    private func run(_ environment: [String: String], _ cookies: String?) -> ChildRun {
+    private func run(_ place: Place, processorTime: Duration) -> ChildRun {
         var arguments = [
             "--ignore-config", "--no-warnings", "--no-playlist", "--no-exec", "--color", "never",
             "--socket-timeout", "20", "--retries", "5", "--format", formats, "--merge-output-format", "mp4/mkv",
             "--postprocessor-args", "ffmpeg_i:" + FFmpeg.inputOptions.joined(separator: " "),
         ]
-        if addressPolicy == .publicOnly {
+        if isGuarded {
             arguments += ["--downloader-args", "ffmpeg_i:-protocol_whitelist http,https,httpproxy,tls,tcp,crypto,data"]
         }
         if ffmpegProgram.contains("/") { arguments += ["--ffmpeg-location", ffmpegProgram] }
-        if let cookies { arguments += ["--cookies", cookies] }
-        return ChildRun(
-            Command(settings.program, arguments, environment: environment, directory: folder.path),
-            timeout: max(.milliseconds(1), deadline - .now))
+        if let cookies = place.cookies { arguments += ["--cookies", cookies] }
+        var command = Command(settings.program, arguments, environment: place.environment, directory: work)
+        let (ffmpeg, ffprobe) = (ffmpegProgram, FFmpeg.probeProgram(beside: ffmpegProgram))
+        command.jail = jail.forExtractor(
+            [settings.program, ffmpeg, ffprobe], network: place.network, folder: work, processorTime: processorTime)
+        return ChildRun(command, timeout: max(.milliseconds(1), deadline - .now))
     }
 
     /// The formats to download: mp4 first, because that is stored without a conversion, and only protocols that the
     /// proxy covers when there is one.
     private var formats: String {
         let safe =
-            addressPolicy == .publicOnly
+            isGuarded
             ? "[protocol~='^(https?|m3u8(_native)?|http_dash_segments(_generator)?|ism)$']" : ""
         return switch kind {
         case .video: "bv*[ext=mp4]\(safe)+ba[ext=m4a]\(safe)/b[ext=mp4]\(safe)/bv*\(safe)+ba\(safe)/b\(safe)"
@@ -150,8 +234,14 @@ struct YtDlp: Sendable {
         }
     }
 
+    /// Is true if all connections are made by the environment's proxy. yt-dlp then needs a network of which this program
+    /// controls nothing.
+    private var usesProxyOfEnvironment: Bool { addressPolicy == .any && !HelperEnvironment.proxies().isEmpty }
+
+    private var isGuarded: Bool { !usesProxyOfEnvironment }
+
     private func childEnvironment(_ proxy: AddressGuardProxy?) -> [String: String] {
-        var environment = HelperEnvironment.inherited()
+        var environment = HelperEnvironment.variables(home: home)
         environment["PYTHONIOENCODING"] = "utf-8"
         environment.merge(proxy?.environment ?? HelperEnvironment.proxies()) { $1 }
         return environment
@@ -162,7 +252,7 @@ struct YtDlp: Sendable {
         guard let bytes = SmallFile.readBytes(file, maxBytes: 8 << 20) else {
             throw MediaError(.localIO, "The file with the site's cookies cannot be read.")
         }
-        let copy = folder.file("cookies.txt")
+        let copy = "\(work)/cookies.txt"
         try SmallFile.write(bytes, to: copy)
         return copy
     }

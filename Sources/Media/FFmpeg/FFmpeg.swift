@@ -13,6 +13,7 @@ struct FFmpeg: Sendable {
     var deadline: ContinuousClock.Instant
     /// The longest file that ffmpeg may write, in bytes.
     var maxBytes: Int64
+    var jail = HelperJail()
 
     /// The options before every input: ffmpeg opens only the file itself, and only as a format that holds media
     /// itself. Without them, a playlist that calls itself `.mp4` could put any file of this machine into the result.
@@ -21,6 +22,12 @@ struct FFmpeg: Sendable {
         "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mp3,aac,ac3,eac3,flac,ogg,wav,w64,aiff,caf,amr,flv,live_flv,avi,mpegts,mpeg,"
             + "mpegvideo,h264,hevc,asf,asf_o,rm,wv,tta,ape,dts,dv,nut,ivf,au,mxf,gxf,wtv,obu,m4v,mpc,mpc8,xwma,tak,oma",
     ]
+
+    /// Returns the ffprobe that belongs to an ffmpeg, which is a path, or a name to look up in `PATH`.
+    static func probeProgram(beside ffmpeg: String) -> String {
+        guard let slash = ffmpeg.lastIndex(of: "/") else { return "ffprobe" }
+        return "\(ffmpeg[...slash])ffprobe"
+    }
 
     /// Converts a file's sound to an mp3.
     func extractAudio(
@@ -61,13 +68,22 @@ struct FFmpeg: Sendable {
             ["-nostdin", "-hide_banner", "-v", "error", "-nostats", "-progress", "pipe:1", "-y"] + FFmpeg.inputOptions
             + ["-i", "file:\(absolutePath(input))"] + options + ["file:\(absolutePath(output))"]
         let progress = Mutex(FFmpegProgress(durationSeconds: probe.durationSeconds, title: title))
-        let exit = try await run(program, arguments) { line in
+        try FFmpeg.makeFile(output)
+        let exit = try await run(program, arguments, input, output) { line in
             if let report = progress.withLock({ $0.take(line) }) { onProgress(report) }
         }
         guard exit.isSuccess else {
             unlink(output)
             throw failure(exit)
         }
+    }
+
+    /// Makes the empty file that ffmpeg is permitted to write.
+    private static func makeFile(_ path: String) throws(MediaError) {
+        unlink(path)
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw .local("write a file", errno) }
+        close(descriptor)
     }
 
     /// Probes a file; returns nil when it is not readable media.
@@ -79,23 +95,29 @@ struct FFmpeg: Sendable {
             ["-v", "error", "-hide_banner"] + FFmpeg.inputOptions
             + ["-show_format", "-show_streams", "-of", "json", "-i", "file:\(absolutePath(path))"]
         let text = Mutex("")
-        let exit = try await run(probeProgram, arguments) { line in text.withLock { $0 += line + "\n" } }
+        let exit = try await run(probeProgram, arguments, path, nil) { line in text.withLock { $0 += line + "\n" } }
         if exit.cause == .overdue { throw failure(exit) }
         guard exit.isSuccess else { return nil }
         return MediaProbe(json: text.withLock { $0 })
     }
 
     private func run(
-        _ program: String, _ arguments: [String], _ onLine: @escaping @Sendable (String) -> Void
+        _ program: String, _ arguments: [String], _ input: String, _ output: String?,
+        _ onLine: @escaping @Sendable (String) -> Void
     ) async throws(MediaError) -> ChildRun.Exit {
         var run = ChildRun(
             Command(
-                program, arguments, environment: HelperEnvironment.inherited(), directory: "/",
+                program, arguments, environment: HelperEnvironment.variables(home: "/"), directory: "/",
                 maxFileBytes: UInt64(maxBytes)),
             timeout: max(.milliseconds(1), deadline - .now))
+        run.command.jail = try jail.forConverter(
+            program, input: absolutePath(input), output: output.map(absolutePath),
+            processorTime: output == nil ? FFmpeg.processorTimeOfProbe : jail.processorTime)
         run.maxOutputBytes = 16 << 20
         return try await run.runHelper(onLine: onLine)
     }
+
+    private static let processorTimeOfProbe = Duration.seconds(60)
 
     private func failure(_ exit: ChildRun.Exit) -> MediaError {
         let words = exit.errorLines.joined(separator: " ").lowercased()
@@ -103,6 +125,14 @@ struct FFmpeg: Sendable {
         if words.contains("no space left") { return MediaError(.noSpace, "There is no space left on my disk.") }
         if words.contains("file too large") { return .tooLarge(bytes: nil, maxBytes: maxBytes) }
         if exit.cause == .ended(.signalled(SIGXFSZ)) { return .tooLarge(bytes: nil, maxBytes: maxBytes) }
+        if ["cannot allocate memory", "malloc of size", "out of memory"].contains(where: words.contains) {
+            return MediaError(
+                .conversionFailed,
+                "The conversion of that file needs more memory than I may use: its pictures are too large.")
+        }
+        if exit.cause == .ended(.signalled(SIGXCPU)) {
+            return MediaError(.timedOut, "The conversion took too much processor time.", isTransient: false)
+        }
         if case .ended(.signalled(let signal)) = exit.cause {
             return MediaError(.conversionFailed, "ffmpeg was killed (signal \(signal)).", isTransient: true)
         }

@@ -18,6 +18,7 @@ extension ChildRun {
             case .openPipe: throw .local("make a pipe", error.code)
             case .openFile: throw .local("write a file", error.code)
             case .start: throw .local("start \(name)", error.code)
+            case .confine: throw .local("confine \(name)", error.code)
             case .watch: throw .local("watch \(name)", error.code)
             }
         }
@@ -26,11 +27,13 @@ extension ChildRun {
     }
 }
 
-/// Picks the variables of this process's environment that helper programs may see. None of them is a secret.
+/// Makes the environments of helper programs. None of their variables is a secret.
 enum HelperEnvironment {
-    /// Returns the harmless variables, without proxies.
-    static func inherited() -> [String: String] {
-        var result: [String: String] = [:]
+    /// Returns the variables that every helper program gets: the few harmless ones of this process, and a folder.
+    ///
+    /// - Parameter home: the folder for settings, caches and temporary files.
+    static func variables(home: String) -> [String: String] {
+        var result = ["HOME": home, "TMPDIR": home]
         var entry = environ
         while let pair = entry.pointee {
             let text = String(cString: pair)
@@ -42,15 +45,12 @@ enum HelperEnvironment {
         return result
     }
 
-    private static func isHarmless(_ name: Substring) -> Bool {
-        names.contains(String(name)) || prefixes.contains { name.hasPrefix($0) }
-    }
+    private static func isHarmless(_ name: Substring) -> Bool { names.contains(String(name)) || name.hasPrefix("LC_") }
 
     private static let names: Set<String> = [
-        "PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE",
-        "SSL_CERT_DIR", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE",
+        "PATH", "LANG", "LANGUAGE", "TZ", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE",
+        "REQUESTS_CA_BUNDLE",
     ]
-    private static let prefixes = ["LC_", "XDG_", "PYTHON", "YTDLP_"]
 
     /// Returns the environment's proxies, for programs that may connect to any address.
     static func proxies() -> [String: String] {

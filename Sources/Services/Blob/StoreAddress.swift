@@ -4,7 +4,7 @@ import System
 ///
 /// - Throws: `.configuration` for an address, an endpoint or keys that cannot work.
 package func openStore(
-    _ text: String, s3 options: S3Options = S3Options(), environment: Environment = Settings.environment
+    _ text: String, s3 options: S3Options = S3Options(), environment: Environment = takingSecrets
 ) throws(BlobError) -> any BlobStore {
     switch try StoreAddress(text) {
     case .file(let path):
@@ -13,6 +13,12 @@ package func openStore(
         return S3Store(
             try S3Configuration(bucket: bucket, prefix: prefix, options: options, environment: environment))
     }
+}
+
+/// Reads the environment, and takes the secret keys out of it.
+@Sendable package func takingSecrets(_ name: String) -> String? {
+    ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"].contains(name)
+        ? Settings.takeSecret(name) : Settings.environment(name)
 }
 
 /// A checked store address: `s3://bucket/prefix` or `file:/path`.

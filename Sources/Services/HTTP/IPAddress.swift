@@ -1,23 +1,5 @@
 package import Glibc
 
-/// Decides which addresses a request may connect to.
-package enum AddressPolicy: Sendable {
-    /// Every address is allowed. Proxies of the environment are used.
-    case any
-    /// Only addresses of the public internet are allowed. The check is made on the address that is connected to,
-    /// after name resolution and redirects. Proxies of the environment are not used, because they would connect to
-    /// any address.
-    case publicOnly
-
-    /// Returns whether a connection to the address is allowed.
-    package func allows(_ address: IPAddress) -> Bool {
-        switch self {
-        case .any: true
-        case .publicOnly: address.isPublic
-        }
-    }
-}
-
 /// Holds an IPv4 or IPv6 address.
 package struct IPAddress: Sendable, Hashable {
     /// The 4 or 16 bytes, in network order.
@@ -70,6 +52,19 @@ package struct IPAddress: Sendable, Hashable {
         let isDocumentation = starts([0x20, 0x01, 0x0d, 0xb8]) || (starts([0x3f, 0xff]) && bytes[2] < 0x10)
         return !isProtocolRange && !isDocumentation
     }
+
+    /// The address itself, or the IPv4 address that it carries as an IPv4-mapped, NAT64 or 6to4 address. Both lead to the same
+    /// machine.
+    package var carried: IPAddress {
+        let zeros = [UInt8](repeating: 0, count: 10)
+        guard bytes.count == 16 else { return self }
+        if bytes.starts(with: zeros + [0xff, 0xff]) || bytes.starts(with: [0, 0x64, 0xff, 0x9b] + zeros.prefix(8)) {
+            return IPAddress(bytes: Array(bytes[12...]))
+        }
+        return bytes.starts(with: [0x20, 0x02]) ? IPAddress(bytes: Array(bytes[2..<6])) : self
+    }
+
+    private init(bytes: [UInt8]) { self.bytes = bytes }
 
     private static func isPublicV4(_ address: ArraySlice<UInt8>) -> Bool {
         let value = address.reduce(UInt32(0)) { $0 << 8 | UInt32($1) }

@@ -5,6 +5,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "jail.h"
+
+/// Marks the error number of a step that confines the child.
+enum { tgp_failed_jail = 1 << 16 };
+
 typedef struct {
     const char *_Nonnull path;
     /// The program's words, its name first, ended by NULL.
@@ -19,6 +24,8 @@ typedef struct {
     uint64_t max_file_bytes;
     /// Is true if the group has a session of its own, writes no core files, and dies with the thread that started it.
     bool is_guarded;
+    /// What confines the program; NULL for nothing. Only a guarded child can be in a jail.
+    const tgp_jail *_Nullable jail;
 } tgp_child;
 
 /// Starts a child; returns its process id, which is also its group's id, or -errno.

@@ -6,3 +6,7 @@
 /// stage that waits for events needs little of it. Pages that are needed again are mapped again from the file cache. Only
 /// segments that cannot be written are affected, so no data is lost.
 void tgp_release_start_pages(void);
+
+/// Makes this process's memory and environment unreadable for other processes of the same user, and keeps its memory out of
+/// core files. Programs that it starts are not affected.
+void tgp_hide_process(void);

@@ -128,7 +128,7 @@ extension ToolError {
     init(startOf name: String, _ failure: ChildProcess.Failure) {
         switch failure.step {
         case .openPipe, .openFile: self.init(.localIO, "unable to make a pipe for \(name)")
-        case .findProgram, .start, .watch: self.init(.unavailable, "unable to start \(name): \(failure)")
+        case .findProgram, .start, .confine, .watch: self.init(.unavailable, "unable to start \(name): \(failure)")
         }
     }
 }

@@ -186,7 +186,7 @@ extension Transfer {
         set(CURLOPT_MAXREDIRS, max(0, request.maxRedirects))
         set(CURLOPT_USERAGENT, identity.userAgent)
         if let caFile = identity.caFile { set(CURLOPT_CAINFO, caFile) }
-        if request.addressPolicy == .publicOnly { set(CURLOPT_PROXY, "") }
+        if request.addressPolicy != .any { set(CURLOPT_PROXY, "") }
         try configureMethod()
         installCallbacks()
     }

@@ -96,8 +96,13 @@ struct PrivateServer: Sendable {
         let ending: ChildProcess.Ending?
         do throws(ChildProcess.Failure) {
             // The server puts itself into the background; this waits for the end of its foreground process.
+            // The server outlives this process and needs none of its secrets.
+            let variables = ["PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH"].compactMap { name in
+                Settings.environment(name).map { (name, $0) }
+            }
             let child = try ChildProcess(
-                Command(program, options), input: .null, output: .descriptor(log), errors: .descriptor(log))
+                Command(program, options, environment: Dictionary(uniqueKeysWithValues: variables)), input: .null,
+                output: .descriptor(log), errors: .descriptor(log))
             ending = child.wait(atMost: deadline.remaining)
             if ending == nil { child.signal(SIGKILL) }
         } catch {
