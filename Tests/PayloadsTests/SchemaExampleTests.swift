@@ -75,7 +75,7 @@ import Testing
     private static let metadata = MediaMetadata(
         content: FileContent(sizeBytes: 731_204, sha256: hash, contentType: "video/mp4"), fileName: "A clip.mp4",
         origin: MediaOrigin(
-            sourceURL: "https://www.example.com/watch/7?utm_source=x", normalizedURL: "https://example.com/watch/7",
+            sourceURL: "https://www.example.com/watch/7?utm_source=x", normalizedURL: "https://www.example.com/watch/7",
             domain: "example.com", fetchedAt: time.description),
         description: MediaDescription(
             title: "A clip", performer: "Somebody", durationSeconds: JSONNumber(4.2), width: 640, height: 360))

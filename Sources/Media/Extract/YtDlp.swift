@@ -14,6 +14,8 @@ struct YtDlp: Sendable {
     var kind: MediaKind
     var addressPolicy: AddressPolicy
     var maxBytes: Int64
+    /// The size by which formats are chosen. It exceeds `maxBytes` if another worker fetches larger files.
+    var largestBytes: Int64
     var deadline: ContinuousClock.Instant
 
     struct Outcome: Sendable {
@@ -23,25 +25,46 @@ struct YtDlp: Sendable {
 
     /// Describes and downloads a video.
     ///
-    /// - Parameter onInfo: gets the description before the download; an error that it throws ends the run.
+    /// - Parameter onIdentity: gets the identity of the video before the download. It differs from the given one if the
+    ///   site reports another page as the video's own. An error that it throws ends the run.
     /// - Throws: `MediaError`.
     func run(
-        _ url: String, onProgress: @escaping ProgressHandler,
-        onInfo: (VideoInfo) async throws(MediaError) -> Void = { _ in }
+        _ identity: SourceIdentity, onProgress: @escaping ProgressHandler,
+        onIdentity: (SourceIdentity) async throws(MediaError) -> Void = { _ in }
     ) async throws(MediaError) -> Outcome {
         let cookies = try copyCookies()
         defer { if let cookies { unlink(cookies) } }
         let proxy = try addressPolicy == .publicOnly ? AddressGuardProxy(policy: addressPolicy) : nil
         defer { proxy?.stop() }
         let environment = childEnvironment(proxy)
-        let info = try await describe(url, cookies, environment)
-        try await onInfo(info)
+        let (found, info) = try await find(identity, cookies, environment)
+        try await onIdentity(found)
         onProgress(MediaProgress(.downloading, fraction: 0, totalBytes: info.estimatedBytes, title: info.title))
         let path = try await download(info, cookies, environment, onProgress)
         return Outcome(path: path, info: info)
     }
 
     // MARK: - The two runs
+
+    /// Describes the video that an identity names, or the one that it leads to.
+    ///
+    /// A page can lead to a video with a page of its own, and can claim anything about it. The video gets the identity
+    /// of its own page only if that page leads to it, with that page's description.
+    private func find(
+        _ identity: SourceIdentity, _ cookies: String?, _ environment: [String: String]
+    ) async throws(MediaError) -> (SourceIdentity, VideoInfo) {
+        let info = try await describe(identity.fetchURL, cookies, environment)
+        if let page = info.page, page.normalizedURL != identity.normalizedURL,
+            let own = try? await describe(page.fetchURL, cookies, environment), page.isMet(by: own),
+            own.page?.normalizedURL == page.normalizedURL
+        {
+            return (page, own)
+        }
+        guard identity.isMet(by: info) else {
+            throw MediaError(.unsupported, "The site answered with another video than the one at that link.")
+        }
+        return (identity, info)
+    }
 
     private func describe(_ url: String, _ cookies: String?, _ environment: [String: String]) async throws(MediaError)
         -> VideoInfo
@@ -55,7 +78,7 @@ struct YtDlp: Sendable {
         run.command.maxFileBytes = UInt64(YtDlp.maxInfoBytes)
         defer { unlink(answer) }
         let exit = try await run.runHelper()
-        guard exit.isSuccess else { throw failure(exit) }
+        guard exit.isSuccess else { throw failure(exit, of: url) }
         guard let json = SmallFile.read(answer, maxBytes: YtDlp.maxInfoBytes) else {
             throw MediaError(.extractorFailed, "yt-dlp's answer cannot be read.")
         }
@@ -81,11 +104,14 @@ struct YtDlp: Sendable {
             "download:\(YtDlpProgress.template)", "--print", "after_move:\(YtDlpProgress.pathTemplate)",
         ]
         run.command.arguments += settings.extraArguments
-        let progress = Mutex(YtDlpProgress(info: info))
-        let exit = try await run.runHelper { line in
-            if let report = progress.withLock({ $0.take(line) }) { onProgress(report) }
-        }
-        guard exit.isSuccess else { throw failure(exit) }
+        let progress = Mutex(YtDlpProgress(info: info, maxBytes: maxBytes))
+        let exit = try await run.runHelper(
+            until: { progress.withLock { $0.excessBytes != nil } },
+            onLine: { line in
+                if let report = progress.withLock({ $0.take(line) }) { onProgress(report) }
+            })
+        if let excess = progress.withLock({ $0.excessBytes }) { throw .tooLarge(bytes: excess, maxBytes: maxBytes) }
+        guard exit.isSuccess else { throw failure(exit, of: info.page?.fetchURL ?? "") }
         let (path, wasTooLarge) = progress.withLock { ($0.path, $0.wasTooLarge) }
         if wasTooLarge { throw .tooLarge(bytes: nil, maxBytes: maxBytes) }
         guard let path, let file = finishedFile(path) else {
@@ -105,14 +131,14 @@ struct YtDlp: Sendable {
         return file
     }
 
-    private func failure(_ exit: ChildRun.Exit) -> MediaError {
+    private func failure(_ exit: ChildRun.Exit, of link: String) -> MediaError {
         switch exit.cause {
         case .overdue: MediaError(.timedOut, "The download took too long.")
         case .flooded: MediaError(.extractorFailed, "yt-dlp printed too much.")
         case .ended(.signalled(let signal)):
             MediaError(.extractorFailed, "yt-dlp was killed (signal \(signal)).", isTransient: true)
         case .cancelled: .cancelled
-        case .ended(.exited): YtDlpMessage.error(exit.errorLines, maxBytes: maxBytes)
+        case .ended(.exited): YtDlpMessage.error(exit.errorLines, link: link, maxBytes: maxBytes)
         }
     }
 
@@ -125,7 +151,8 @@ struct YtDlp: Sendable {
     private func run(_ environment: [String: String], _ cookies: String?) -> ChildRun {
         var arguments = [
             "--ignore-config", "--no-warnings", "--no-playlist", "--no-exec", "--color", "never",
-            "--socket-timeout", "20", "--retries", "5", "--format", formats, "--merge-output-format", "mp4/mkv",
+            "--socket-timeout", "20", "--retries", "5", "--format", formats, "--format-sort", YtDlp.order,
+            "--merge-output-format", "mp4/mkv",
             "--postprocessor-args", "ffmpeg_i:" + FFmpeg.inputOptions.joined(separator: " "),
         ]
         if addressPolicy == .publicOnly {
@@ -138,16 +165,20 @@ struct YtDlp: Sendable {
             timeout: max(.milliseconds(1), deadline - .now))
     }
 
+    /// The order of the formats: of the same picture, H.264 and AAC come first, which play everywhere.
+    private static let order = "lang,quality,res,vcodec:h264,acodec:aac"
+
     /// The formats to download: mp4 first, because that is stored without a conversion, and only protocols that the
-    /// proxy covers when there is one.
+    /// proxy covers when there is one. A smaller picture comes before one that is known to be over the limit.
     private var formats: String {
         let safe =
             addressPolicy == .publicOnly
             ? "[protocol~='^(https?|m3u8(_native)?|http_dash_segments(_generator)?|ism)$']" : ""
-        return switch kind {
-        case .video: "bv*[ext=mp4]\(safe)+ba[ext=m4a]\(safe)/b[ext=mp4]\(safe)/bv*\(safe)+ba\(safe)/b\(safe)"
-        case .audio: "ba[ext=m4a]\(safe)/ba\(safe)/b\(safe)"
-        }
+        guard kind == .video else { return "ba[ext=m4a]\(safe)/ba\(safe)/b\(safe)" }
+        let fitting = "[filesize<?\(largestBytes)][filesize_approx<?\(largestBytes)]"
+        return [fitting, ""].map { size in
+            "bv*[ext=mp4]\(size)\(safe)+ba[ext=m4a]\(safe)/b[ext=mp4]\(size)\(safe)/bv*\(size)\(safe)+ba\(safe)/b\(size)\(safe)"
+        }.joined(separator: "/")
     }
 
     private func childEnvironment(_ proxy: AddressGuardProxy?) -> [String: String] {
@@ -175,7 +206,12 @@ struct VideoInfo: Sendable {
     let title: String?
     let performer: String?
     let durationSeconds: Double?
-    let webpageURL: String?
+    /// The identity of the page that the site reports as the video's own.
+    let page: SourceIdentity?
+    /// The name of the extractor that described the video (`extractor_key`).
+    let extractor: String?
+    /// The ids by which the site names the video, or the post that has it.
+    let ids: Set<String>
     /// The size of all chosen formats together.
     let estimatedBytes: Int64?
     /// The factor by which the size may exceed the estimate: sizes derived from a bit rate are guesses.
@@ -185,7 +221,9 @@ struct VideoInfo: Sendable {
     ///
     /// - Throws: `playlist`, `live`, or `noMedia` when the answer is not one finished video.
     init(_ answer: JSONObject) throws(MediaError) {
-        json = try VideoInfo.single(answer)
+        var lists: [JSONObject] = []
+        let video = try VideoInfo.single(answer, in: &lists)
+        json = video
         let status = json["live_status"]?.string
         if json["is_live"]?.bool == true || status == "is_live" {
             throw MediaError(.live, "That is a live stream; try again when it is over.")
@@ -194,7 +232,11 @@ struct VideoInfo: Sendable {
         title = VideoInfo.title(json)
         performer = (json["artist"] ?? json["uploader"] ?? json["channel"])?.string.flatMap { OneLine($0) }?.text
         durationSeconds = json["duration"]?.double.flatMap { $0 > 0 ? $0 : nil }
-        webpageURL = json["webpage_url"]?.string
+        page = json["webpage_url"]?.string.flatMap { SourceIdentity($0) }
+        extractor = json["extractor_key"]?.string
+        // A post with several parts is a list with the post's id, of which only one is a video.
+        let parts = [video] + lists.filter { $0["extractor_key"] == video["extractor_key"] }
+        ids = Set(parts.flatMap { [$0["id"]?.string, $0["display_id"]?.string] }.compactMap { $0 })
         let formats = json["requested_formats"]?.array ?? [.object(json)]
         let exact = formats.compactMap { $0["filesize"]?.int }
         let sizes = formats.compactMap { format in
@@ -212,8 +254,12 @@ struct VideoInfo: Sendable {
         return OneLine(text)?.text
     }
 
-    private static func single(_ answer: JSONObject) throws(MediaError) -> JSONObject {
+    /// - Parameter lists: gets the lists around the video.
+    private static func single(
+        _ answer: JSONObject, in lists: inout [JSONObject]
+    ) throws(MediaError) -> JSONObject {
         guard let type = answer["_type"]?.string, type != "video" else { return answer }
+        lists.append(answer)
         let entries = (answer["entries"]?.array ?? []).compactMap(\.object)
         guard let only = entries.first else {
             throw MediaError(.noMedia, "There is no video that I can find at that link.")
@@ -221,7 +267,7 @@ struct VideoInfo: Sendable {
         guard entries.count == 1, (answer["playlist_count"]?.int ?? 1) <= 1 else {
             throw MediaError(.playlist, "That is a list of videos; send the link of one of them.")
         }
-        return try single(only)
+        return try single(only, in: &lists)
     }
 }
 
@@ -244,6 +290,10 @@ struct YtDlpProgress {
     /// Is true if yt-dlp stopped at `--max-filesize`. Its exit status is 0 then.
     private(set) var wasTooLarge = false
 
+    /// The size that the whole video turns out to have, if that is over the limit.
+    private(set) var excessBytes: Int64?
+
+    private let maxBytes: Int64
     private let title: String?
     private let estimatedBytes: Int64?
     private let parser = LineParser()
@@ -251,7 +301,8 @@ struct YtDlpProgress {
     private var currentFormat = ""
     private var currentBytes: Int64 = 0
 
-    init(info: VideoInfo) {
+    init(info: VideoInfo, maxBytes: Int64 = .max) {
+        self.maxBytes = maxBytes
         title = info.title
         estimatedBytes = info.estimatedBytes
     }
@@ -276,11 +327,29 @@ struct YtDlpProgress {
         }
         currentBytes = progress["downloaded_bytes"]?.wholeNumber ?? currentBytes
         let done = finishedBytes.addingClamped(currentBytes)
+        noteExcess(progress)
         let ofFormat = progress["total_bytes"]?.wholeNumber ?? progress["total_bytes_estimate"]?.wholeNumber
         let total = estimatedBytes ?? ofFormat.map { finishedBytes.addingClamped($0) }
         return MediaProgress(
             .downloading, fraction: total.map { $0 > 0 ? min(1, Double(done) / Double($0)) : 0 }, doneBytes: done,
             totalBytes: total.map { max($0, done) }, bytesPerSecond: progress["speed"]?.double, title: title)
+    }
+}
+
+extension YtDlpProgress {
+    /// Notes a size over the limit. An estimate, made from the segments so far, counts from a tenth of the limit on, and
+    /// only if it is far over the limit.
+    private mutating func noteExcess(_ progress: JSON) {
+        if let exact = progress["total_bytes"]?.wholeNumber {
+            let sum = finishedBytes.addingClamped(exact)
+            if sum > maxBytes { excessBytes = sum }
+        } else if let guess = progress["total_bytes_estimate"]?.wholeNumber, currentBytes > maxBytes / 10 {
+            let sum = finishedBytes.addingClamped(guess)
+            if sum / 2 > maxBytes { excessBytes = sum }
+        }
+        if finishedBytes.addingClamped(currentBytes) > maxBytes {
+            excessBytes = finishedBytes.addingClamped(currentBytes)
+        }
     }
 }
 
