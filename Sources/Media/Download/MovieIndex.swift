@@ -87,6 +87,7 @@ struct MovieLayout {
         guard descriptor >= 0 else { return nil }
         defer { close(descriptor) }
         let size = Int64(lseek(descriptor, 0, SEEK_END))
+        guard size > 0 else { return nil }
         var (position, count) = (Int64(0), 0)
         var (hasIndex, hasPictures) = (false, false)
         while position < size, count < 100_000 {

@@ -62,7 +62,10 @@ extension String {
     {
         candidate =
             page.segments == ["watch"]
-            ? page.parameter("v") : page.segment(in: "shorts/:", "embed/:", "live/:", "v/:", "e/:", "watch/:")
+            ? page.parameter("v")
+            : page.segment(in: "shorts/:", "live/:", "v/:", "e/:", "watch/:")
+                // With a list, the player plays the list.
+                ?? (page.parameter("list") == nil ? page.segment(in: "embed/:") : nil)
     } else {
         return nil
     }
