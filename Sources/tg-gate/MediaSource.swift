@@ -11,6 +11,8 @@ enum MediaSource {
     static func find(in message: Message, _ command: WrittenCommand) -> DownloadSource? {
         let end = commandEnd(message.text ?? "")
         if let url = markedLink(in: message, from: end) ?? writtenLink(in: command.arguments) { return .url(url) }
+        // The command itself can be the text of a link.
+        if let url = markedLink(in: message, types: ["text_link"]) { return .url(url) }
         if let file = file(of: message), command.arguments.isEmpty { return .file(file) }
         if let source = quoted(by: message) ?? replied(message.repliedTo) ?? external(message.json) { return source }
         return command.arguments.lazy.compactMap(bareLink).first.map { .url($0) }
@@ -66,13 +68,18 @@ enum MediaSource {
 
     /// Returns the first link that Telegram marked in a part of a message's text.
     ///
-    /// - Parameter range: in UTF-16 units, as Telegram counts.
-    private static func markedLink(in message: Message, from start: Int64 = 0, to end: Int64 = .max) -> String? {
+    /// - Parameters:
+    ///   - start: the part's beginning in UTF-16 units, as Telegram counts.
+    ///   - types: the kinds of marks that count.
+    private static func markedLink(
+        in message: Message, from start: Int64 = 0, to end: Int64 = .max, types: Set<String> = ["text_link", "url"]
+    ) -> String? {
         for (entity, text) in message.entities {
             guard let offset = entity["offset"]?.int, let length = entity["length"]?.int, offset < end,
                 offset + length > start
             else { continue }
             switch entity["type"]?.string {
+            case let type? where !types.contains(type): continue
             case "text_link": if let url = entity["url"]?.string.flatMap(webLink) { return url }
             case "url": if let url = webLink(text) { return url }
             default: continue

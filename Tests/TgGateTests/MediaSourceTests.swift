@@ -42,6 +42,12 @@ import Testing
         #expect(try source(".vdl example.com", ["entities": [behindText]]) == "https://example.com/watch?v=1")
     }
 
+    @Test func `The command itself can be the text of a link`() throws {
+        let whole: JSON = ["type": "text_link", "offset": 0, "length": 4, "url": "https://example.com/watch?v=1"]
+        #expect(try source(".vdl", ["entities": [whole]]) == "https://example.com/watch?v=1")
+        #expect(try source(".vdl https://example.com/2", ["entities": [whole]]) == "https://example.com/2")
+    }
+
     @Test func `A link that is not for the web is not meant`() throws {
         let text = ".vdl tg://resolve?domain=x https://example.com/v"
         #expect(
