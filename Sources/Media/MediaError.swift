@@ -82,6 +82,7 @@ extension MediaError {
         case .truncated: self.init(.truncated, "The download broke off: \(error.message).")
         case .tooLarge: self.init(.tooLarge, "That is too large.")
         case .redirectLoop: self.init(.unsupported, "That link redirects in a loop.")
+        case .badEncoding: self.init(.unsupported, "The site sent the file in an encoding that I cannot read.")
         case .protocolError: self.init(.unsupported, "The site sent an invalid answer.")
         case .localIO: self.init(.localIO, "Something failed on my side: \(error.message).")
         case .cancelled: self = .cancelled

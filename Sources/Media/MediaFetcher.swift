@@ -121,65 +121,6 @@ package final class MediaFetcher: Sendable {
     }
 }
 
-/// Reads and writes `finished.json`: the result of a fetch, for requests that come before its file is moved away.
-struct ResultFile {
-    private let path: String
-    private let isDurable: Bool
-
-    /// - Parameter folder: the job's folder.
-    init(_ folder: String, isDurable: Bool = false) {
-        path = "\(folder)/finished.json"
-        self.isDurable = isDurable
-    }
-
-    /// Returns the result; nil when there is none, or its file is gone or damaged.
-    func read(for address: ContentAddress) async -> MediaFetched? {
-        guard let (media, boot) = content, media.key == address.key, await isIntact(media, madeIn: boot) else {
-            return nil
-        }
-        return media
-    }
-
-    /// Is true if there was a result whose file was moved away.
-    var isTaken: Bool { content.map { !isThere($0.media) } ?? false }
-
-    /// Is true if there is a result whose file was not moved away yet.
-    var isWaiting: Bool { content.map { isThere($0.media) } ?? false }
-
-    func write(_ media: MediaFetched) throws(MediaError) {
-        var record = media.json
-        if !isDurable { record[ResultFile.bootKey] = .string(MachineStart.current ?? "") }
-        try SmallFile.write(record, to: path, isDurable: isDurable)
-    }
-
-    func remove() { unlink(path) }
-
-    /// The key for the start of the machine on which the file was written. A result without it has a durable file.
-    private static let bootKey = "boot"
-
-    /// The file's content; nil when there is none, or it is incomplete.
-    private var content: (media: MediaFetched, boot: String?)? {
-        guard var record = SmallFile.read(path) else { return nil }
-        let boot = record[ResultFile.bootKey]?.string
-        record[ResultFile.bootKey] = nil
-        guard let media = try? MediaFetched(record), media.metadata.isComplete else { return nil }
-        return (media, boot)
-    }
-
-    private func isThere(_ media: MediaFetched) -> Bool {
-        var info = stat()
-        return lstat(media.path, &info) == 0 && Int64(info.st_size) == media.metadata.content.sizeBytes
-    }
-
-    /// Returns whether the file is complete. After a restart of the machine, a file that was not durable is checked
-    /// by its hash.
-    private func isIntact(_ media: MediaFetched, madeIn boot: String?) async -> Bool {
-        guard isThere(media) else { return false }
-        guard let boot, boot != MachineStart.current else { return true }
-        return (try? await HashingWriter.hash(media.path)) == media.metadata.content.sha256
-    }
-}
-
 /// Runs one fetch in its locked folder: gets the bytes, converts them to the requested kind, and describes the
 /// result.
 private struct FetchRun: Sendable {
@@ -201,12 +142,14 @@ private struct FetchRun: Sendable {
         var info: VideoInfo?
         var probe: Result<MediaProbe?, MediaError>?
 
-        /// The content type for a file without a video: never a video type, even if the server named one.
-        var contentTypeWithoutVideo: String {
-            guard let contentType, !contentType.lowercased().hasPrefix("video/") else {
-                return "application/octet-stream"
+        /// Returns the kind of a file without a video. Its content type is never a video type, even if the server named
+        /// one.
+        func kindWithoutVideo(_ probe: MediaProbe?) -> FileKind {
+            if let sound = probe?.soundFile {
+                return FileKind(sound.contentType, fileExtension: sound.fileExtension, keepsName: true)
             }
-            return contentType
+            let isVideo = contentType?.lowercased().hasPrefix("video/") ?? true
+            return FileKind(isVideo ? nil : contentType, fileExtension: nil, keepsName: true)
         }
     }
 
@@ -230,6 +173,10 @@ private struct FetchRun: Sendable {
             if raw.isOurs { unlink(raw.path) }
             throw MediaError(.noMedia, "The file at that link is empty.")
         }
+        if MovieLayout(ofFile: raw.path)?.isCutOff == true {
+            if raw.isOurs { unlink(raw.path) }
+            throw MediaError(.truncated, "The end of that file is missing.", isTransient: false)
+        }
         let probe = if let known = raw.probe { try known.get() } else { try await ffmpeg.probe(raw.path) }
         return switch job.kind {
         case .video: try await finishVideo(raw, probe)
@@ -242,7 +189,7 @@ private struct FetchRun: Sendable {
     private func fetch() async throws(MediaError) -> Raw {
         switch job.origin {
         case .local(let path):
-            return Raw(path: absolutePath(path), isOurs: false)
+            return Raw(path: try readable(path), isOurs: false, fileName: job.fileName)
         case .fetched(let sizeBytes, let fetcher):
             let path = folder.file("fetched.bin")
             try await fetchFile(to: path, sizeBytes, fetcher)
@@ -255,12 +202,23 @@ private struct FetchRun: Sendable {
         case .site:
             if !job.identity.isVideoPage,
                 case .file(let file) = try await download(
-                    job.identity.sourceURL, settings.addressPolicy, acceptsPages: true)
+                    job.identity.fetchURL, settings.addressPolicy, acceptsPages: true)
             {
                 return raw(file)
             }
             return try await extract()
         }
+    }
+
+    /// Returns the absolute path of a local file.
+    ///
+    /// - Throws: `localIO` with the path if the file cannot be read.
+    private func readable(_ path: String) throws(MediaError) -> String {
+        let path = absolutePath(path)
+        guard access(path, R_OK) == 0 else {
+            throw MediaError.local("read the file \(lastPathComponent(path))", errno)
+        }
+        return path
     }
 
     private func download(
@@ -310,10 +268,11 @@ private struct FetchRun: Sendable {
     private func extract() async throws(MediaError) -> Raw {
         var ytDlp = YtDlp(
             settings: settings.ytDlp, ffmpegProgram: settings.ffmpeg, jail: settings.jail, folder: folder,
-            kind: job.kind, addressPolicy: settings.addressPolicy, maxBytes: settings.maxBytes, deadline: deadline)
+            kind: job.kind, addressPolicy: settings.addressPolicy, maxBytes: settings.maxBytes,
+            largestBytes: settings.largestBytes ?? settings.maxBytes, deadline: deadline)
         ytDlp.minimumRate = settings.minimumRate
-        let outcome = try await ytDlp.run(job.identity.sourceURL, onProgress: onProgress) { info throws(MediaError) in
-            if let url = canonicalURL(info) { try await onCanonicalURL(url) }
+        let outcome = try await ytDlp.run(job.identity, onProgress: onProgress) { identity throws(MediaError) in
+            if identity.normalizedURL != job.identity.normalizedURL { try await onCanonicalURL(identity.normalizedURL) }
         }
         return Raw(path: outcome.path, info: outcome.info)
     }
@@ -340,14 +299,20 @@ private struct FetchRun: Sendable {
         guard let probe, probe.hasVideo else {
             // A file that was requested by its own link is delivered as it is.
             if raw.info != nil { throw MediaError(.noMedia, "There is no video at that link.") }
-            return try await finish(
-                raw, probe, raw.path, raw.isOurs, ending: nil, raw.contentTypeWithoutVideo)
+            return try await finish(raw, probe, raw.path, raw.isOurs, raw.kindWithoutVideo(probe))
         }
-        if probe.isMP4 { return try await finish(raw, probe, raw.path, raw.isOurs, ending: "mp4", "video/mp4") }
+        let video = FileKind("video/mp4", fileExtension: "mp4")
+        if probe.isPlayable, MovieLayout(ofFile: raw.path)?.hasIndexAtEnd != true {
+            return try await finish(raw, probe, raw.path, raw.isOurs, video)
+        }
         let output = folder.file("converted.mp4")
         try await ffmpeg.makeMP4(
             from: raw.path, to: output, probe: probe, title: title(raw, probe), onProgress: onProgress)
-        return try await finish(raw, probe, output, true, ending: "mp4", "video/mp4")
+        guard var product = try await ffmpeg.probe(output), product.hasVideo else {
+            throw MediaError(.conversionFailed, "That file is damaged, or of a kind that cannot be converted.")
+        }
+        (product.title, product.performer) = (probe.title, probe.performer)
+        return try await finish(raw, product, output, true, video)
     }
 
     private func finishAudio(_ raw: Raw, _ probe: MediaProbe?) async throws(MediaError) -> MediaFetched {
@@ -355,36 +320,34 @@ private struct FetchRun: Sendable {
             if raw.isOurs { unlink(raw.path) }
             throw MediaError(.noAudio, "That file has no sound.")
         }
-        if probe.isMP3 { return try await finish(raw, probe, raw.path, raw.isOurs, ending: "mp3", "audio/mpeg") }
+        let sound = FileKind("audio/mpeg", fileExtension: "mp3")
+        if probe.isMP3 { return try await finish(raw, probe, raw.path, raw.isOurs, sound) }
         let output = folder.file("converted.mp3")
         try await ffmpeg.extractAudio(
             from: raw.path, to: output, probe: probe, title: title(raw, probe), performer: performer(raw, probe),
             onProgress: onProgress)
-        return try await finish(raw, probe, output, true, ending: "mp3", "audio/mpeg")
+        return try await finish(raw, probe, output, true, sound)
     }
 
     // MARK: - Describing the result
 
     /// Moves the finished file to its place and describes it.
-    ///
-    /// - Parameter ending: the extension of the file's name; nil keeps the name.
     private func finish(
-        _ raw: Raw, _ probe: MediaProbe?, _ product: String, _ isOurs: Bool, ending: String?, _ contentType: String
+        _ raw: Raw, _ probe: MediaProbe?, _ product: String, _ isOurs: Bool, _ kind: FileKind
     ) async throws(MediaError) -> MediaFetched {
-        let path = folder.file("media-\(job.address.hash.prefix(16)).\(ending ?? "bin")")
+        let path = folder.file(
+            "media-\(job.address.hash.prefix(16)).\(kind.keepsName ? "bin" : kind.fileExtension ?? "bin")")
         try await place(product, at: path, isOurs)
         var sha256 = raw.path == product ? raw.sha256 : nil
         if sha256 == nil { sha256 = try await HashingWriter.hash(path, isDurable: settings.isDurable) }
         let title = title(raw, probe)
         let name = raw.info == nil ? raw.fileName ?? title : title
         let fallback = String(job.address.hash.prefix(16))
-        let fileName =
-            ending.map { FileName.make(name, fallback: fallback, fileExtension: $0) }
-            ?? name.flatMap { FileName.safe($0, maxBytes: 120) } ?? fallback
+        let fileName = kind.fileName(from: name, fallback: fallback)
         return MediaFetched(
             kind: job.kind, key: job.address.key, path: path,
             metadata: MediaMetadata(
-                content: FileContent(sizeBytes: fileSize(path), sha256: sha256, contentType: contentType),
+                content: FileContent(sizeBytes: fileSize(path), sha256: sha256, contentType: kind.contentType),
                 fileName: fileName, origin: origin, description: description(raw, probe)))
     }
 
@@ -409,11 +372,6 @@ private struct FetchRun: Sendable {
 
     private func performer(_ raw: Raw, _ probe: MediaProbe?) -> String? {
         raw.info?.performer ?? job.performer ?? probe?.performer
-    }
-
-    private func canonicalURL(_ info: VideoInfo) -> String? {
-        guard let page = info.webpageURL.flatMap({ SourceIdentity($0) })?.normalizedURL else { return nil }
-        return page == job.identity.normalizedURL ? nil : page
     }
 
     /// Moves a file of the job; links, or else copies, a file that is not the job's own.

@@ -5,8 +5,8 @@ package typealias FileFetcher =
     @Sendable (_ path: String, _ onProgress: @escaping @Sendable (_ doneBytes: Int64) -> Void) async throws(MediaError)
     -> Void
 
-/// Receives the normalized URL that the site itself gives the media, when it differs from the normalized URL of the
-/// link. Both URLs mean the same media.
+/// Receives the normalized URL of the page that is the media's own, when it differs from the normalized URL of the
+/// link. What is then downloaded and described is what that page leads to.
 ///
 /// It is called as soon as the site reports the URL, before the download. An error that it throws ends the fetch, for
 /// a caller that has that media already.

@@ -8,6 +8,8 @@ package struct MediaSettings: Sendable {
     package var addressPolicy: AddressPolicy = .publicOnly
     /// The longest file to fetch or make, in bytes.
     package var maxBytes: Int64 = 2_000_000_000
+    /// The longest file that another worker fetches, if that is longer: a site's formats are chosen by this limit.
+    package var largestBytes: Int64?
     /// Is true if a file must survive a loss of power before it is reported. Set this if the report itself survives one,
     /// as in a queue.
     package var isDurable = true

@@ -4,8 +4,9 @@ import Payloads
 import Redis
 import Stage
 
-/// Keeps aliases in Redis: URLs that lead to media with another normalized URL, as yt-dlp reports it.
+/// Keeps aliases in Redis: URLs that lead to media whose own page has another normalized URL.
 ///
+/// Earlier versions believed the pages that claimed this; their aliases have no `2` in their keys, and are not read.
 /// Aliases only save work. Without Redis, the media behind an alias are fetched and found to be in the store.
 struct Aliases: Sendable {
     private static let seconds: Int64 = 30 * 86_400
@@ -14,7 +15,7 @@ struct Aliases: Sendable {
     init(runtime: Runtime) { self.runtime = runtime }
 
     private func key(_ identity: SourceIdentity) -> RedisArgument {
-        .text("tgpipe:alias:\(ContentAddress(.video, identity).hash)")
+        .text("tgpipe:alias:2:\(ContentAddress(.video, identity).hash)")
     }
 
     /// Returns the identity that the site gives the media; the given identity if it is not a known alias.

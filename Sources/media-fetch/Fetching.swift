@@ -1,11 +1,13 @@
 import Blob
 import BotAPI
+import Glibc
 import JSON
 import Logging
 import Media
 import Payloads
 import Stage
 import Synchronization
+import System
 
 extension FetchStage {
     /// Fetches a source that no other process is fetching.
@@ -39,9 +41,10 @@ extension FetchStage {
         switch outcome {
         case .stored(let canonicalURL): return .stored(as: canonicalURL)
         case .file(var media, let canonicalURL):
-            if let canonicalURL {
-                media.metadata.origin.normalizedURL = canonicalURL
-                media.key = ContentAddress(request.kind, normalizedURL: canonicalURL).key
+            if let canonicalURL, let own = SourceIdentity(canonicalURL) {
+                media.metadata.origin.normalizedURL = own.normalizedURL
+                media.metadata.origin.domain = own.domain
+                media.key = ContentAddress(request.kind, own).key
             }
             var metadata: Logger.Metadata = ["key": "\(media.key)"]
             if let bytes = media.metadata.content.sizeBytes { metadata["bytes"] = .stringConvertible(bytes) }
@@ -139,15 +142,22 @@ extension FetchStage {
         _ request: MediaRequest, _ identity: SourceIdentity, _ file: TelegramFile
     ) async throws -> MediaJob {
         guard let api else { throw MediaError(.unsupported, "Files of messages cannot be fetched here.") }
-        if let size = file.sizeBytes, size > limits.bytes(isLarge: request.isLarge) {
-            throw MediaError.tooLarge(bytes: size, maxBytes: limits.bytes(isLarge: request.isLarge))
-        }
+        try checkSize(file.sizeBytes, request)
         let origin: MediaJob.Origin
+        var serverName: String?
         do {
             let (source, sizeBytes) = try await api.file(file.id)
+            try checkSize(sizeBytes, request)
             switch source {
             case .url(let url): origin = .download(url: url)
-            case .path(let path): origin = .local(path: path)
+            case .path(let path):
+                origin = .local(path: path)
+                serverName = lastPathComponent(path)
+                if access(path, R_OK) != 0 {
+                    runtime.log.error(
+                        "unable to read the file that the Bot API server names: \(path.printable): \(SystemError(errno)). If the server runs in a container, its folder must be at the same path here."
+                    )
+                }
             case .download(let download):
                 origin = .fetched(sizeBytes: sizeBytes) { path, onProgress throws(MediaError) in
                     do throws(TelegramError) { try await download(path, onProgress) } catch {
@@ -155,12 +165,20 @@ extension FetchStage {
                     }
                 }
             }
-        } catch {
+        } catch let error as TelegramError {
             throw MediaError(telegram: error)
         }
         return MediaJob(
-            request.kind, identity, origin: origin, title: file.title, performer: file.performer, fileName: file.name,
-            durationSeconds: file.durationSeconds?.double)
+            request.kind, identity, origin: origin, title: file.title, performer: file.performer,
+            fileName: file.name ?? serverName, durationSeconds: file.durationSeconds?.double)
+    }
+}
+
+extension FetchStage {
+    /// - Throws: `tooLarge`, before anything is downloaded.
+    private func checkSize(_ sizeBytes: Int64?, _ request: MediaRequest) throws(MediaError) {
+        let limit = limits.bytes(isLarge: request.isLarge)
+        if let sizeBytes, sizeBytes > limit { throw .tooLarge(bytes: sizeBytes, maxBytes: limit) }
     }
 }
 

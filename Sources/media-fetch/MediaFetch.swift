@@ -189,6 +189,7 @@ struct FetchOptions: ParsableArguments, Sendable {
 extension MediaSettings {
     fileprivate func limited(to bytes: Int64) -> MediaSettings {
         var settings = self
+        settings.largestBytes = settings.maxBytes
         settings.maxBytes = bytes
         return settings
     }

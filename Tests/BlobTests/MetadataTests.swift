@@ -142,12 +142,25 @@ import Testing
         ("attachment; filename=plain.mp4", "plain.mp4"), ("inline; FileName=\"q\\\"x.mp4\"", "q\"x.mp4"),
         ("attachment; filename*=utf-8'en'%E7%8C%AB", "猫"), ("attachment; filename=\"a; b=c\"", "a; b=c"),
         ("attachment; filename*=UTF-8''%FF; filename=\"x\"", "x"),
+        ("attachment; filename=\"my%20clip%C3%A9.mp4\"", "my clipé.mp4"),
+        ("attachment; filename=\"100%.mp4\"", "100%.mp4"),
+        ("attachment; filename=\"caf\u{e9}.mp4\"", "café.mp4"),
+        ("attachment; filename*=iso-8859-1''caf%E9.mp4", "café.mp4"),
+        ("attachment; filename=\"=?UTF-8?B?0LrQvtGCLm1wNA==?=\"", "кот.mp4"),
+        ("attachment; filename==?utf-8?Q?caf=C3=A9_100%.mp4?=", "café 100%.mp4"),
+        ("attachment; filename=\"=?UTF-8?Q?a_?= =?ISO-8859-1?Q?=E9?=.mp4\"", "a é.mp4"),
+        ("attachment; filename=\"=?x?y?z\"", "=?x?y?z"), ("attachment; filename=\"C:\\dir\\clip.mp4\"", "clip.mp4"),
+        ("attachment; filename=\"../../etc/passwd\"", "passwd"), ("attachment; filename*=UTF-8''..%2Fx.mp4", "x.mp4"),
+        ("attachment; filename=\"\"; filename*=UTF-8''; filename=b.mp4", "b.mp4"),
     ])
     func `Content-Disposition headers of other programs are understood`(_ header: String, _ name: String) {
         #expect(ContentDisposition.fileName(in: header) == name)
     }
 
-    @Test(arguments: ["", "attachment", "attachment; filename=", "attachment; filename*=x", ";;;==", "\""])
+    @Test(arguments: [
+        "", "attachment", "attachment; filename=", "attachment; filename*=x", ";;;==", "\"",
+        "attachment; filename=\"\"", "attachment; filename=\"a/\"", "attachment; filename*=UTF-8''",
+    ])
     func `A header without a file name gives none`(_ header: String) {
         #expect(ContentDisposition.fileName(in: header) == nil)
     }

@@ -64,4 +64,32 @@ import Testing
         let error = await #expect(throws: HTTPError.self) { try await client.send(request) }
         #expect(error?.code == .invalidURL)
     }
+
+    @Test func `Cookies live for the redirects of one request, and no longer`() async throws {
+        let server = try LoopbackServer { request, connection in
+            guard request.header("cookie") == "seen=1" else {
+                return connection.respond(302, [("Location", request.target), ("Set-Cookie", "seen=1; Path=/")])
+            }
+            connection.respond(text: "end")
+        }
+        defer { server.stop() }
+        var request = HTTPRequest("GET", server.url("/file"))
+        request.maxRedirects = 3
+        for _ in 0..<2 {
+            #expect(try await client.send(request).body == Array("end".utf8))
+        }
+        #expect(server.requests.map { $0.header("cookie") } == [nil, "seen=1", nil, "seen=1"])
+    }
+
+    @Test func `A header in Latin-1 and one in UTF-8 are read alike`() async throws {
+        let server = try LoopbackServer { _, connection in
+            connection.send(
+                Array("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Latin: caf".utf8) + [0xe9]
+                    + Array("\r\nX-UTF: café\r\nConnection: close\r\n\r\n".utf8))
+            connection.close()
+        }
+        defer { server.stop() }
+        let response = try await client.send(HTTPRequest("GET", server.url("/")))
+        #expect(response.headers["X-Latin"] == "café" && response.headers["X-UTF"] == "café")
+    }
 }

@@ -99,6 +99,27 @@ import Testing
         #expect(try redis.cli("KEYS", "tgpipe:alias:*").hasPrefix("tgpipe:alias:"))
     }
 
+    /// A page can claim anything about a video of another page: only that page's own description is kept with its key.
+    @Test func `A feed of one item gives the video of another page no title`() async throws {
+        let clip =
+            "ffmpeg -loglevel error -f lavfi -i testsrc=d=1:s=64x48 -f lavfi -i sine=d=1 -shortest -pix_fmt yuv420p"
+        #expect(try SpawnedProgram(["sh", "-c", "\(clip) \(folder("clip.mp4"))"]).wait() == 0)
+        let item = "<item><title>FOREIGN</title><link>\(site.url)/page/clip.mp4</link></item>"
+        let feed = "<?xml version=\"1.0\"?><rss version=\"2.0\"><channel><title>F</title>\(item)</channel></rss>"
+        try Data(feed.utf8).write(to: URL(filePath: folder("feed.html")))
+        func fetch(_ path: String) async throws -> JSONObject {
+            let result = try await ToolRun.run(
+                "media-fetch", ["--allow-private"], bytes: video(path).line,
+                environment: ["TGPIPE_STORE": "file:\(folder("store"))"], folder: folder)
+            let event = try #require(try result.envelopes().last)
+            #expect(event.type == "events.media.fetched", "\(event.payload)")
+            return event.payload
+        }
+        let (led, own) = (try await fetch("feed.html"), try await fetch("page/clip.mp4"))
+        #expect(led["key"] == own["key"] && led["normalized_url"] == own["normalized_url"])
+        #expect(led["title"] == own["title"] && led["title"] != "FOREIGN" && own["title"] != nil)
+    }
+
     /// A worker was killed, and another machine fetched the media that it had begun to fetch.
     @Test func `Leftover partial files of a stored object are removed`() async throws {
         let (stored, begun) = (String(repeating: "a", count: 64), String(repeating: "b", count: 64))

@@ -9,7 +9,7 @@ struct Clips {
 
     static let shared = Result { try Clips() }
 
-    /// Shows two seconds of a test picture with a tone.
+    /// Shows two seconds of a test picture with a tone, and plays everywhere.
     var mp4: String { folder("clip.mp4") }
     /// Has the same content as VP8 and Vorbis, which mp4 cannot hold.
     var webm: String { folder("clip.webm") }
@@ -24,7 +24,7 @@ struct Clips {
         folder = try TemporaryFolder()
         let picture = "-f lavfi -i testsrc=size=160x120:rate=10:duration=2"
         let tone = "-f lavfi -i sine=frequency=440:duration=2"
-        try run("\(picture) \(tone) -c:v libx264 -pix_fmt yuv420p -c:a aac -shortest \(mp4)")
+        try run("\(picture) \(tone) -c:v libx264 -pix_fmt yuv420p -c:a aac -shortest -movflags +faststart \(mp4)")
         try run("-i \(mp4) -c copy \(mkv)")
         try run("-i \(mp4) -c:v libvpx -c:a libvorbis \(webm)")
         try run("-i \(mp4) -c copy -an \(silent)")

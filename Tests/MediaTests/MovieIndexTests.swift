@@ -74,4 +74,29 @@ import Testing
         ]
         for bytes in hostile { #expect(try arrival(bytes, pieces: 1 << 20) == nil) }
     }
+
+    private func layout(_ bytes: [UInt8]) throws -> MovieLayout? {
+        try SmallFile.write(bytes, to: folder("layout"))
+        return MovieLayout(ofFile: folder("layout"))
+    }
+
+    @Test func `The boxes of a file tell whether its index is at the end, and whether its end is missing`() throws {
+        let (first, last) = (try clip("-movflags +faststart", padding: 0), try clip("", padding: 0))
+        #expect(try layout(first)?.hasIndexAtEnd == false)
+        #expect(try layout(last)?.hasIndexAtEnd == true)
+        let fragmented = try clip("-movflags +frag_keyframe+empty_moov", padding: 0)
+        #expect(try layout(fragmented)?.hasIndexAtEnd == false)
+        for whole in [first, last, fragmented] { #expect(try layout(whole)?.isCutOff == false) }
+        #expect(try layout(Array(first.dropLast(20)))?.isCutOff == true)
+        #expect(try layout(Array(last.prefix(last.count / 2)))?.isCutOff == true)
+        #expect(try layout(first + box("free", []).prefix(4))?.isCutOff == false)
+        #expect(try layout(first + [0, 0, 16, 0] + Array("free".utf8))?.isCutOff == false)
+        #expect(try layout(box("ftyp", []) + box("mdat", [1, 2]))?.isCutOff == true)
+        for other in ["", "ftyp", "<html><body>", "RIFF\u{0}\u{0}\u{0}\u{0}WAVE"] {
+            #expect(try layout(Array(other.utf8)) == nil)
+        }
+        let endless = [0, 0, 0, 1] + Array("mdat".utf8) + [UInt8](repeating: 0xff, count: 8)
+        #expect(try layout(endless) == nil)
+        #expect(try layout(box("ftyp", []) + endless)?.isCutOff == false)
+    }
 }

@@ -1,3 +1,4 @@
+import JSON
 import Payloads
 import Testing
 
@@ -22,22 +23,24 @@ import Testing
             "https://twitter.com/i/status/1460323737035677698",
             [
                 "https://x.com/Twitter/status/1460323737035677698",
-                "https://twitter.com/a/status/1460323737035677698/video/1",
                 "https://mobile.twitter.com/a/status/1460323737035677698?s=20&t=xyz",
                 "https://x.com/i/web/status/1460323737035677698",
-                "https://x.com/a/status/1460323737035677698/photo/1",
                 "https://twitter.com/a/statuses/1460323737035677698",
             ]
         ),
-        ("https://twitter.com/i/status/77/video/2", ["https://x.com/a/status/77/video/2"]),
+        (
+            "https://twitter.com/i/status/77/video/2",
+            ["https://x.com/a/status/77/video/2", "https://mobile.twitter.com/i/web/status/77/photo/2?s=20"]
+        ),
+        ("https://twitter.com/i/status/77/video/1", ["https://x.com/a/status/77/video/1"]),
         (
             "https://vimeo.com/76979871",
             [
-                "https://player.vimeo.com/video/76979871?h=8272103f6e", "https://vimeo.com/76979871#t=30s",
+                "https://vimeo.com/76979871#t=30s", "http://www.vimeo.com/76979871?share=copy",
                 "https://vimeo.com/channels/staffpicks/76979871", "https://vimeo.com/groups/x/videos/76979871",
-                "https://vimeo.com/76979871/8272103f6e",
             ]
         ),
+        ("https://vimeo.com/76979871/8272103f6e", ["https://vimeo.com/76979871?h=8272103f6e"]),
         (
             "https://instagram.com/p/CuE2WpyNvGb",
             [
@@ -108,9 +111,13 @@ import Testing
         (
             "https://bilibili.com/video/BV13x41117TL",
             [
-                "https://www.bilibili.com/video/BV13x41117TL/?spm_id_from=333.1&vd_source=x&p=1",
+                "https://www.bilibili.com/video/BV13x41117TL/?spm_id_from=333.1&vd_source=x",
                 "https://m.bilibili.com/video/BV13x41117TL",
             ]
+        ),
+        (
+            "https://bilibili.com/video/BV13x41117TL?p=2",
+            ["https://www.bilibili.com/video/BV13x41117TL/?p=2&vd_source=x"]
         ),
         (
             "https://vk.com/video-77521_162222515",
@@ -130,38 +137,95 @@ import Testing
     }
 
     @Test(arguments: [
-        ("HTTP://WWW.Example.COM:80/a/b.mp4", "https://example.com/a/b.mp4"),
+        ("HTTP://WWW.Example.COM:80/a/b.mp4", "http://www.example.com/a/b.mp4"),
         ("https://example.com", "https://example.com/"),
         ("https://example.com/v?utm_source=x&id=7&fbclid=y&gclid=z", "https://example.com/v?id=7"),
-        ("https://example.com/v?b=2&a=1&c", "https://example.com/v?a=1&b=2&c"),
+        ("https://example.com/v?%75tm_source=x&id=7", "https://example.com/v?id=7"),
+        ("https://example.com/v?b=2&a=1&c", "https://example.com/v?b=2&a=1&c"),
         ("https://example.com/v?a=2&a=1", "https://example.com/v?a=2&a=1"),
         ("https://example.com/v?t=30", "https://example.com/v?t=30"),
         ("https://example.com/v?", "https://example.com/v"),
-        ("https://example.com/v?utm_medium=x#frag", "https://example.com/v"),
+        ("https://example.com/v?utm_medium=x#frag", "https://example.com/v#frag"),
+        ("https://example.com/#/song?id=1", "https://example.com/#/song?id=1"),
+        ("https://example.com/#!/ts/A/1", "https://example.com/#!/ts/A/1"),
+        ("https://example.com/v#__youtubedl_smuggle=%7B%7D", "https://example.com/v"),
+        ("https://example.com/v#_%5Fyoutubedl%5fsmuggle=1", "https://example.com/v"),
         ("https://u:p@example.com/v", "https://example.com/v"),
-        ("https://m.example.com/v", "https://example.com/v"),
-        ("https://mobile.example.com./v", "https://example.com/v"),
-        ("https://m.com/v", "https://m.com/v"),
-        ("https://www.com/v", "https://www.com/v"),
+        ("https://m.example.com/v", "https://m.example.com/v"),
+        ("https://mobile.example.com./v", "https://mobile.example.com./v"),
         ("https://example.com:8443/v", "https://example.com:8443/v"),
         ("https://example.com/%7Ejoe/%c3%a4%2f", "https://example.com/~joe/%C3%A4%2F"),
         ("https://example.com/~joe/ä%2F", "https://example.com/~joe/%C3%A4%2F"),
-        ("https://example.com/a?q=a+b", "https://example.com/a?q=a%20b"),
-        ("https://example.com/a?q=a%2Bb", "https://example.com/a?q=a%2Bb"),
+        ("https://example.com/a?q=a+b", "https://example.com/a?q=a+b"),
+        ("https://example.com/a?q=a%2Bb%26c", "https://example.com/a?q=a%2Bb%26c"),
         ("https://example.com/a/./b/../c", "https://example.com/a/c"),
-        ("http://[2001:DB8::1]:80/x", "https://[2001:db8::1]/x"),
+        ("http://[2001:DB8::1]:80/x", "http://[2001:db8::1]/x"),
         ("https://bücher.example/x", "https://xn--bcher-kva.example/x"),
-        ("https://www.youtube.com/playlist?list=PLx&si=y", "https://youtube.com/playlist?list=PLx"),
-        ("https://www.youtube.com/watch?v=short", "https://youtube.com/watch?v=short"),
+        ("https://www.youtube.com/playlist?list=PLx&si=y", "https://www.youtube.com/playlist?list=PLx&si=y"),
+        ("https://www.youtube.com/watch?v=short", "https://www.youtube.com/watch?v=short"),
         ("https://notyoutube.com/watch?v=dQw4w9WgXcQ", "https://notyoutube.com/watch?v=dQw4w9WgXcQ"),
         ("https://x.com/someone", "https://x.com/someone"),
-        ("https://example.com/a%zz", "https://example.com/a%25zz"),
+        ("https://example.com/a%zz", "https://example.com/a%zz"),
     ])
-    func `Parameters that do not identify the media are ignored on other sites`(link: String, normalized: String) throws
-    {
+    func `A link of another site keeps all that the site could read, and is fetched as it is named`(
+        link: String, normalized: String
+    ) throws {
         let identity = try #require(SourceIdentity(link))
         #expect(identity.normalizedURL == normalized)
+        #expect(identity.fetchURL == normalized)
         #expect(!identity.isVideoPage)
+        #expect(SourceIdentity(normalized)?.normalizedURL == normalized)
+    }
+
+    /// Each link contains the form of a known video, but names another one, several, or something else.
+    @Test(arguments: [
+        "https://www.youtube.com/watch?%76=AAAAAAAAAAA&v=BBBBBBBBBBB",
+        "https://www.youtube.com/watch?v=AAAAAAAAAAA&v=BBBBBBBBBBB",
+        "https://www.youtube.com/embed/live_stream?channel=UCx", "https://www.youtube.com/embed/videoseries?list=PLx",
+        "https://www.youtube.com/x/embed/AAAAAAAAAAA", "https://www.youtube.com:8443/watch?v=AAAAAAAAAAA",
+        "https://www.youtube.com/watch?v=AAAAAAAAAAAB", "https://evil.youtube.com.example/watch?v=AAAAAAAAAAA",
+        "https://pinterest.attacker.example/pin/424242", "https://pinterest.example/pin/424242",
+        "https://a.b.pinterest.com/pin/424242", "https://www.pinterest.com/pin/x424242",
+        "https://www.twitch.tv/videos/1111111111x2222222222", "https://www.twitch.tv/x/y/videos/1111111111",
+        "https://www.facebook.com/x/videos/1/x/2", "https://www.facebook.com/watch/live/?v=1",
+        "https://www.instagram.com/share/reel/CuE2WpyNvGb", "https://www.instagram.com/reels/audio/123456",
+        "https://x.com/a/status/77/video/22", "https://x.com/a/status/77x", "https://x.com/a/b/status/77",
+        "https://vk.com/video1_2?z=video3_4", "https://vk.com/video1_2?list=abc", "https://vk.com/video1_2_3",
+        "https://vimeo.com/1/2", "https://vimeo.com/1?h=x", "https://player.vimeo.com/video/1",
+        "https://soundcloud.com/a/sets", "https://soundcloud.com/a/sets/b", "https://soundcloud.com/discover/b",
+        "https://www.dailymotion.com/video/k46oCapRs4iikoz9DWy", "https://www.dailymotion.com/video/x1%00",
+        "https://www.reddit.com/r/a/b/comments/124pp33", "https://www.tiktok.com/@a/live/video/1",
+        "https://www.bilibili.com/video/BV13x41117TLx", "https://streamable.com/a%2Fb",
+    ])
+    func `A link that is not certain to name one video of a known site is not known`(link: String) throws {
+        let identity = try #require(SourceIdentity(link))
+        #expect(!identity.isVideoPage, "\(identity.normalizedURL)")
+        #expect(identity.normalizedURL.contains(link.dropFirst("https://".count).prefix { $0 != "/" && $0 != ":" }))
+    }
+
+    @Test func `Another video than the one that a link names is refused`() throws {
+        func isMet(_ link: String, _ extractor: JSON?, _ id: JSON, _ display: JSON? = nil) throws -> Bool {
+            let info = try VideoInfo(["extractor_key": extractor, "id": id, "display_id": display])
+            return try #require(SourceIdentity(link)).isMet(by: info)
+        }
+        let link = "https://youtu.be/dQw4w9WgXcQ"
+        #expect(try isMet(link, "Youtube", "dQw4w9WgXcQ"))
+        #expect(try !isMet(link, "Youtube", "AAAAAAAAAAA"))
+        #expect(try !isMet(link, "Generic", "dQw4w9WgXcQ"))
+        #expect(try !isMet(link, nil, "dQw4w9WgXcQ"))
+        #expect(try isMet("https://x.com/a/status/77", "Twitter", "12", "77"))
+        #expect(try !isMet("https://x.com/a/status/77", "Twitter", "12", "78"))
+        #expect(try isMet("https://soundcloud.com/a/b", "Soundcloud", "1"))
+        #expect(try isMet("https://example.com/", "Youtube", "dQw4w9WgXcQ"))
+        let part: JSON = ["extractor_key": "Instagram", "id": "BQ0dSaohpPW"]
+        let post = try VideoInfo([
+            "_type": "playlist", "extractor_key": "Instagram", "id": "CuE2WpyNvGb", "entries": [part],
+        ])
+        #expect(try #require(SourceIdentity("https://www.instagram.com/p/CuE2WpyNvGb")).isMet(by: post))
+        let feed = try VideoInfo([
+            "_type": "playlist", "extractor_key": "Generic", "id": "CuE2WpyNvGb", "entries": [part],
+        ])
+        #expect(try !#require(SourceIdentity("https://www.instagram.com/p/CuE2WpyNvGb")).isMet(by: feed))
     }
 
     @Test(arguments: same.map(\.0))
@@ -174,6 +238,10 @@ import Testing
             "https://example.com/a", "https://example.com/A", "https://example.com/a?x=1", "https://example.com/a?x=2",
             "https://example.com:81/a", "https://example.org/a", "https://youtu.be/dQw4w9WgXcQ",
             "https://youtu.be/dQw4w9WgXcq",
+            "http://example.com/a", "https://www.example.com/a", "https://m.example.com/a", "https://example.com/a#1",
+            "https://example.com/a?si=1", "https://example.com/a?feature=1", "https://example.com/a?share_id=1",
+            "https://example.com/a?spm=1", "https://example.com/a?trk=1", "https://example.com/a?ref_src=1",
+            "https://x.com/a/status/1/video/1", "https://vimeo.com/1/aaaaaaaaaa",
             "https://vimeo.com/1", "https://vimeo.com/2", "https://x.com/a/status/1", "https://x.com/a/status/2",
         ]
         #expect(Set(links.compactMap { SourceIdentity($0)?.normalizedURL }).count == links.count)
@@ -181,7 +249,8 @@ import Testing
 
     @Test func `An identity holds the link to fetch without secrets, and the domain`() throws {
         let identity = try #require(SourceIdentity("https://joe:secret@www.youtube.com/watch?v=dQw4w9WgXcQ&t=4#x"))
-        #expect(identity.sourceURL == "https://www.youtube.com/watch?v=dQw4w9WgXcQ&t=4")
+        #expect(identity.sourceURL == "https://www.youtube.com/watch?v=dQw4w9WgXcQ&t=4#x")
+        #expect(identity.fetchURL == "https://www.youtube.com/watch?v=dQw4w9WgXcQ")
         #expect(identity.domain == "youtube.com")
         #expect(SourceIdentity("http://m.example.com:8080/x")?.domain == "example.com")
     }

@@ -72,6 +72,21 @@ import Testing
         #expect(progress.wasTooLarge)
     }
 
+    @Test func `A size over the limit is noted as soon as it is certain`() throws {
+        func excess(_ line: String, maxBytes: Int64 = 1000) throws -> Int64? {
+            var progress = YtDlpProgress(info: try info("{}"), maxBytes: maxBytes)
+            _ = progress.take("tgpipe-progress \(line) 1")
+            return progress.excessBytes
+        }
+        #expect(try excess(#"{"downloaded_bytes": 1, "total_bytes": 1001}"#) == 1001)
+        #expect(try excess(#"{"downloaded_bytes": 1, "total_bytes": 1000}"#) == nil)
+        #expect(try excess(#"{"downloaded_bytes": 1, "total_bytes_estimate": 9000.0}"#) == nil)
+        #expect(try excess(#"{"downloaded_bytes": 101, "total_bytes_estimate": 9000.0}"#) == 9000)
+        #expect(try excess(#"{"downloaded_bytes": 101, "total_bytes_estimate": 1900.0}"#) == nil)
+        #expect(try excess(#"{"downloaded_bytes": 1001}"#) == 1001)
+        #expect(try excess(#"{"downloaded_bytes": 9223372036854775807}"#, maxBytes: .max) == nil)
+    }
+
     @Test func `The only video of a page loses its number`() throws {
         #expect(try VideoInfo(["extractor": "html5", "title": "A clip (1)"]).title == "A clip")
         #expect(try VideoInfo(["extractor": "youtube", "title": "A clip (1)"]).title == "A clip (1)")

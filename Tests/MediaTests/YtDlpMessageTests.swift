@@ -83,6 +83,20 @@ import Testing
         #expect(YtDlpMessage.error([]).reason == "yt-dlp failed without a message.")
     }
 
+    @Test(arguments: [
+        ("/premium/about.html", "Unsupported URL: LINK"), ("/hdrmovie/captcha", "Unsupported URL: LINK"),
+        ("/a?ref=login%20required", "Unsupported URL: LINK"), ("/drm", "[generic] drm: Unsupported URL: LINK"),
+        ("/premium%20video.html", "[generic] premium video: Unsupported URL: LINK"),
+        ("/premium:%20x", "[generic] premium: x: No video formats found!"),
+        ("/patron", "[generic] patron: Did not get any data blocks"),
+        ("/a", "Unsupported URL: LINK (caused by https://other.example/premium)"),
+    ])
+    func `The words of a link are no reason`(path: String, line: String) {
+        let link = "https://example.com" + path
+        let error = YtDlpMessage.error(["ERROR: " + line.replacing("LINK", with: link)], link: link)
+        #expect(error.code == .noMedia, "\(error.reason)")
+    }
+
     @Test func `Transient failures are recognised`() {
         #expect(YtDlpMessage.error(["ERROR: HTTP Error 503: x"]).isTransient)
         #expect(YtDlpMessage.error(["ERROR: Too Many Requests"]).isTransient)

@@ -75,7 +75,7 @@ import Testing
     private static let metadata = MediaMetadata(
         content: FileContent(sizeBytes: 731_204, sha256: hash, contentType: "video/mp4"), fileName: "A clip.mp4",
         origin: MediaOrigin(
-            sourceURL: "https://www.example.com/watch/7?utm_source=x", normalizedURL: "https://example.com/watch/7",
+            sourceURL: "https://www.example.com/watch/7?utm_source=x", normalizedURL: "https://www.example.com/watch/7",
             domain: "example.com", fetchedAt: time.description),
         description: MediaDescription(
             title: "A clip", performer: "Somebody", durationSeconds: JSONNumber(4.2), width: 640, height: 360))
@@ -105,7 +105,7 @@ import Testing
         let content = #""size_bytes":731204,"sha256":"\#(hash)","content_type":"video/mp4""#
         let source =
             #""file_name":"A clip.mp4","source_url":"https://www.example.com/watch/7?utm_source=x","#
-            + #""normalized_url":"https://example.com/watch/7","domain":"example.com""#
+            + #""normalized_url":"https://www.example.com/watch/7","domain":"example.com""#
         let media = #"\#(content),\#(source),\#(told),"fetched_at":"2026-11-21T12:00:00.123456Z""#
         let signed =
             #""url":"https://s3.example.com/media/clip.mp4?X-Amz-Signature=1","url_expires_at":"2026-11-21T12:00:00.123456Z""#

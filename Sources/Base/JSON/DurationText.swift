@@ -51,5 +51,11 @@ extension Duration {
         return seconds * 1000 + attoseconds / 1_000_000_000_000_000
     }
 
+    /// The duration in words, in whole seconds: `40 seconds`.
+    package var inWords: String {
+        let count = max(1, (milliseconds + 500) / 1000)
+        return count == 1 ? "1 second" : "\(count) seconds"
+    }
+
     package var seconds: Double { Double(components.seconds) + Double(components.attoseconds) / 1e18 }
 }

@@ -23,6 +23,11 @@ package struct ChildRun: Sendable {
         /// The last lines of standard error, at most 16 KiB; none when `keepsErrors` is off.
         package let errorLines: [String]
 
+        package init(cause: Cause, errorLines: [String]) {
+            self.cause = cause
+            self.errorLines = errorLines
+        }
+
         package var isSuccess: Bool { cause == .ended(.exited(0)) }
     }
 

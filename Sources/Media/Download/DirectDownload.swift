@@ -69,7 +69,7 @@ struct DirectDownload: Sendable {
             let sink = DownloadSink(partial, limits: self, onProgress)
             let failure: MediaError
             let (start, sizeBefore) = (ContinuousClock.now, partial.size)
-            switch await attempt(client, partial, sink) {
+            switch try await checked(attempt(client, partial, sink), partial) {
             case .complete: return .complete
             case .page:
                 partial.remove()
@@ -98,6 +98,16 @@ struct DirectDownload: Sendable {
             && Double(bytes) < minimumRate.bytesPerSecond * (time / .seconds(1))
     }
 
+    /// Checks an answer of unknown length by the file's own structure: its connection may have broken off.
+    private func checked(
+        _ verdict: DownloadSink.Verdict, _ partial: PartialFile
+    ) throws(MediaError) -> DownloadSink.Verdict {
+        guard case .complete = verdict, partial.source.totalBytes == nil else { return verdict }
+        try partial.flush()
+        guard MovieLayout(ofFile: partial.path)?.isCutOff == true else { return verdict }
+        return .failed(MediaError(.truncated, "The site closed the connection before the end of the file."))
+    }
+
     private func waitToRetry(after fruitless: Int, _ failure: MediaError) async throws(MediaError) {
         let backoff = Backoff(first: firstBackoff, longest: firstBackoff * 64, jitter: .plusMinus(0.25))
         let wait = max(backoff.pause(after: max(1, fruitless)), failure.retryAfter ?? .zero)
@@ -117,12 +127,17 @@ struct DirectDownload: Sendable {
         request.minimumRate = minimumRate
         request.deadline = max(.milliseconds(1), deadline - .now)
         request.headers = [("Accept", "*/*")]
+        request.decodesContent = sink.decodesContent
         if partial.isResumable, let validator = partial.source.validator {
             request.headers += [("Range", "bytes=\(partial.size)-"), ("If-Range", validator)]
         }
         do {
             _ = try await client.stream(request, onHead: sink.takeHead, onBody: sink.takeBody)
             return sink.verdictAtEnd
+        } catch  where error.code == .badEncoding && sink.decodesContent && sink.isEncodingKnown {
+            // The server says that the file is encoded, and sends it as it is.
+            sink.decodesContent = false
+            return await attempt(client, partial, sink)
         } catch {
             return .failed(error.underlying as? MediaError ?? MediaError(error))
         }
@@ -198,6 +213,10 @@ final class DownloadSink: @unchecked Sendable {
     private var meter = RateMeter()
     /// The verdict, once the head alone decides it.
     private var verdict: Verdict?
+    /// Is true if an encoded answer is decoded.
+    var decodesContent = true
+    /// Is true if the answer is in an encoding that can be decoded.
+    private(set) var isEncodingKnown = true
 
     init(_ partial: PartialFile, limits: DirectDownload, _ onProgress: @escaping ProgressHandler) {
         self.partial = partial
@@ -216,6 +235,9 @@ final class DownloadSink: @unchecked Sendable {
 
     func takeHead(_ head: HTTPHead) throws -> HeadDecision {
         switch head.status {
+        case 204, 205:
+            verdict = .failed(
+                MediaError(.noMedia, "The site answered that there is nothing at that link (\(head.status))."))
         case 206: try takeContinuation(head)
         case 416 where partial.size > 0: takeUnsatisfiable(head)
         case 200..<300: try takeWhole(head)
@@ -239,17 +261,24 @@ final class DownloadSink: @unchecked Sendable {
 
     private func takeWhole(_ head: HTTPHead) throws(MediaError) {
         if case .page = AnswerKind(head), limits.acceptsPages {
-            verdict = .page
+            let isEmpty = head.contentLength == 0 && head.headers["Transfer-Encoding"] == nil
+            verdict = isEmpty ? .failed(MediaError(.noMedia, "The site sent an empty page.")) : .page
             return
         }
         if partial.size > 0 { try partial.restart() }
-        let total = head.headers["Transfer-Encoding"] == nil ? head.contentLength : nil
+        isEncodingKnown = head.contentEncoding.map { DownloadSink.encodings.contains($0) } ?? true
+        let isAsSent = head.headers["Transfer-Encoding"] == nil && head.contentEncoding == nil
+        let total = isAsSent ? head.contentLength : nil
         if let total { try checkRoom(for: total, total: total) }
         try partial.begin(head, totalBytes: total)
     }
 
+    /// The encodings that libcurl decodes.
+    private static let encodings: Set<String> = ["gzip", "x-gzip", "deflate", "br", "zstd"]
+
     private func takeContinuation(_ head: HTTPHead) throws(MediaError) {
-        guard let range = ContentRange(head), range.start == partial.size, partial.isContinued(by: head),
+        guard head.contentEncoding == nil, let range = ContentRange(head), range.start == partial.size,
+            partial.isContinued(by: head),
             range.total == nil || partial.source.totalBytes == nil || range.total == partial.source.totalBytes
         else {
             verdict = .startOver
@@ -364,6 +393,10 @@ extension HTTPHead {
         }
         let path = effectiveURL.prefix { $0 != "?" && $0 != "#" }.dropFirst("https://".count)
         guard let last = path.split(separator: "/").dropFirst().last else { return nil }
-        return percentDecoded(last).flatMap { FileName.safe($0, maxBytes: 120) }
+        let bytes = percentDecodedBytes(last)
+        let name =
+            String(validating: bytes, as: UTF8.self)
+            ?? String(String.UnicodeScalarView(bytes.map { Unicode.Scalar($0) }))
+        return FileName.safe(name, maxBytes: 120)
     }
 }

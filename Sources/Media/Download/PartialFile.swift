@@ -91,7 +91,8 @@ final class PartialFile: @unchecked Sendable {
         source.totalBytes = totalBytes
         source.contentType = head.contentType
         source.fileName = head.suggestedFileName
-        if head.headers["Accept-Ranges"]?.lowercased() == "none" {
+        // The ranges of an encoded answer are those of its encoded bytes.
+        if head.headers["Accept-Ranges"]?.lowercased() == "none" || head.contentEncoding != nil {
             source.etag = nil
             source.lastModified = nil
         }

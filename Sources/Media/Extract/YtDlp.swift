@@ -15,6 +15,8 @@ struct YtDlp: Sendable {
     var kind: MediaKind
     var addressPolicy: AddressPolicy
     var maxBytes: Int64
+    /// The size by which formats are chosen. It exceeds `maxBytes` if another worker fetches larger files.
+    var largestBytes: Int64
     var deadline: ContinuousClock.Instant
     /// A download that grows by fewer bytes per second is ended. yt-dlp may also pause between parts, so the time is twice as
     /// long as for one server.
@@ -27,11 +29,12 @@ struct YtDlp: Sendable {
 
     /// Describes and downloads a video.
     ///
-    /// - Parameter onInfo: gets the description before the download; an error that it throws ends the run.
+    /// - Parameter onIdentity: gets the identity of the video before the download. It differs from the given one if the
+    ///   site reports another page as the video's own. An error that it throws ends the run.
     /// - Throws: `MediaError`.
     func run(
-        _ url: String, onProgress: @escaping ProgressHandler,
-        onInfo: (VideoInfo) async throws(MediaError) -> Void = { _ in }
+        _ identity: SourceIdentity, onProgress: @escaping ProgressHandler,
+        onIdentity: (SourceIdentity) async throws(MediaError) -> Void = { _ in }
     ) async throws(MediaError) -> Outcome {
         try prepareFolder()
         defer { removeLeftovers() }
@@ -43,8 +46,8 @@ struct YtDlp: Sendable {
         let place = Place(
             environment: childEnvironment(proxy), cookies: cookies,
             network: proxy == nil ? .open(network) : .only(network))
-        let info = try await describe(url, place)
-        try await onInfo(info)
+        let (found, info) = try await find(identity, place)
+        try await onIdentity(found)
         onProgress(MediaProgress(.downloading, fraction: 0, totalBytes: info.estimatedBytes, title: info.title))
         let path = try await download(info, place, onProgress)
         return Outcome(path: path, info: info)
@@ -60,7 +63,7 @@ struct YtDlp: Sendable {
     // MARK: - The folder
 
     /// The one folder that yt-dlp may change. This program's own files of the job are beside it, out of yt-dlp's reach.
-    private var work: String { folder.file("yt-dlp") }
+    var work: String { folder.file("yt-dlp") }
 
     /// The folder for caches and temporary files.
     private var home: String { "\(work)/home" }
@@ -79,6 +82,26 @@ struct YtDlp: Sendable {
 
     // MARK: - The two runs
 
+    /// Describes the video that an identity names, or the one that it leads to.
+    ///
+    /// A page can lead to a video with a page of its own, and can claim anything about it. The video gets the identity
+    /// of its own page only if that page leads to it, with that page's description.
+    private func find(
+        _ identity: SourceIdentity, _ place: Place
+    ) async throws(MediaError) -> (SourceIdentity, VideoInfo) {
+        let info = try await describe(identity.fetchURL, place)
+        if let page = info.page, page.normalizedURL != identity.normalizedURL,
+            let own = try? await describe(page.fetchURL, place), page.isMet(by: own),
+            own.page?.normalizedURL == page.normalizedURL
+        {
+            return (page, own)
+        }
+        guard identity.isMet(by: info) else {
+            throw MediaError(.unsupported, "The site answered with another video than the one at that link.")
+        }
+        return (identity, info)
+    }
+
     private func describe(_ url: String, _ place: Place) async throws(MediaError) -> VideoInfo {
         let answer = folder.file("extracted.json")
         var run = run(place, processorTime: YtDlp.processorTimeOfDescription)
@@ -89,7 +112,7 @@ struct YtDlp: Sendable {
         run.command.maxFileBytes = UInt64(YtDlp.maxInfoBytes)
         defer { unlink(answer) }
         let exit = try await run.runHelper()
-        guard exit.isSuccess else { throw failure(exit) }
+        guard exit.isSuccess else { throw failure(exit, of: url) }
         guard let json = SmallFile.read(answer, maxBytes: YtDlp.maxInfoBytes) else {
             throw MediaError(.extractorFailed, "yt-dlp's answer cannot be read.")
         }
@@ -115,62 +138,20 @@ struct YtDlp: Sendable {
             "download:\(YtDlpProgress.template)", "--print", "after_move:\(YtDlpProgress.pathTemplate)",
         ]
         run.command.arguments += settings.extraArguments
-        let progress = Mutex(YtDlpProgress(info: info))
-        let exit = try await runWatched(run) { line in
-            if let report = progress.withLock({ $0.take(line) }) { onProgress(report) }
-        }
-        guard exit.isSuccess else { throw failure(exit) }
+        let progress = Mutex(YtDlpProgress(info: info, maxBytes: maxBytes))
+        let exit = try await runWatched(
+            run, until: { progress.withLock { $0.excessBytes != nil } },
+            onLine: { line in
+                if let report = progress.withLock({ $0.take(line) }) { onProgress(report) }
+            })
+        if let excess = progress.withLock({ $0.excessBytes }) { throw .tooLarge(bytes: excess, maxBytes: maxBytes) }
+        guard exit.isSuccess else { throw failure(exit, of: info.page?.fetchURL ?? "") }
         let (path, wasTooLarge) = progress.withLock { ($0.path, $0.wasTooLarge) }
         if wasTooLarge { throw .tooLarge(bytes: nil, maxBytes: maxBytes) }
         guard let path, let file = finishedFile(path) else {
             throw MediaError(.extractorFailed, "yt-dlp delivered no file.")
         }
         return file
-    }
-
-    /// Runs a download until its end, or until its files grow too slowly.
-    private func runWatched(
-        _ run: ChildRun, onLine: @escaping @Sendable (String) -> Void
-    ) async throws(MediaError) -> ChildRun.Exit {
-        enum Ending: Sendable {
-            case run(Result<ChildRun.Exit, MediaError>)
-            case watch(isTooSlow: Bool)
-        }
-        let result: Result<ChildRun.Exit, MediaError> = await withTaskGroup(of: Ending.self) { group in
-            group.addTask {
-                do throws(MediaError) { return .run(.success(try await run.runHelper(onLine: onLine))) } catch {
-                    return .run(.failure(error))
-                }
-            }
-            group.addTask { .watch(isTooSlow: await growsTooSlowly()) }
-            var wasTooSlow = false
-            for await ending in group {
-                switch ending {
-                case .run(let result):
-                    group.cancelAll()
-                    return wasTooSlow ? .failure(MediaError(.timedOut, "The site sends too slowly.")) : result
-                case .watch(let isTooSlow):
-                    wasTooSlow = isTooSlow
-                    if isTooSlow { group.cancelAll() }
-                }
-            }
-            return .failure(.cancelled)
-        }
-        return try result.get()
-    }
-
-    /// Returns true as soon as the files have grown too slowly, and false when its task is cancelled. Files that are merged and
-    /// removed count as well.
-    private func growsTooSlowly() async -> Bool {
-        let window = minimumRate.window * 2
-        let least = Int64(clamping: Int(minimumRate.bytesPerSecond * (window / .seconds(1))))
-        var before = WorkSpace.size(of: work)
-        while (try? await Task.sleep(for: window)) != nil {
-            let now = WorkSpace.size(of: work)
-            if (now - before).magnitude < least { return true }
-            before = now
-        }
-        return false
     }
 
     /// Returns the path of the file that yt-dlp reports, if that file is in this job's folder.
@@ -184,7 +165,7 @@ struct YtDlp: Sendable {
         return file
     }
 
-    private func failure(_ exit: ChildRun.Exit) -> MediaError {
+    private func failure(_ exit: ChildRun.Exit, of link: String) -> MediaError {
         switch exit.cause {
         case .overdue: MediaError(.timedOut, "The download took too long.")
         case .flooded: MediaError(.extractorFailed, "yt-dlp printed too much.")
@@ -193,7 +174,7 @@ struct YtDlp: Sendable {
         case .ended(.signalled(let signal)):
             MediaError(.extractorFailed, "yt-dlp was killed (signal \(signal)).", isTransient: true)
         case .cancelled: .cancelled
-        case .ended(.exited): YtDlpMessage.error(exit.errorLines, maxBytes: maxBytes)
+        case .ended(.exited): YtDlpMessage.error(exit.errorLines, link: link, maxBytes: maxBytes)
         }
     }
 
@@ -207,7 +188,8 @@ struct YtDlp: Sendable {
     private func run(_ place: Place, processorTime: Duration) -> ChildRun {
         var arguments = [
             "--ignore-config", "--no-warnings", "--no-playlist", "--no-exec", "--color", "never",
-            "--socket-timeout", "20", "--retries", "5", "--format", formats, "--merge-output-format", "mp4/mkv",
+            "--socket-timeout", "20", "--retries", "5", "--format", formats, "--format-sort", YtDlp.order,
+            "--merge-output-format", "mp4/mkv",
             "--postprocessor-args", "ffmpeg_i:" + FFmpeg.inputOptions.joined(separator: " "),
         ]
         if isGuarded {
@@ -222,16 +204,20 @@ struct YtDlp: Sendable {
         return ChildRun(command, timeout: max(.milliseconds(1), deadline - .now))
     }
 
+    /// The order of the formats: of the same picture, H.264 and AAC come first, which play everywhere.
+    private static let order = "lang,quality,res,vcodec:h264,acodec:aac"
+
     /// The formats to download: mp4 first, because that is stored without a conversion, and only protocols that the
-    /// proxy covers when there is one.
+    /// proxy covers when there is one. A smaller picture comes before one that is known to be over the limit.
     private var formats: String {
         let safe =
             isGuarded
             ? "[protocol~='^(https?|m3u8(_native)?|http_dash_segments(_generator)?|ism)$']" : ""
-        return switch kind {
-        case .video: "bv*[ext=mp4]\(safe)+ba[ext=m4a]\(safe)/b[ext=mp4]\(safe)/bv*\(safe)+ba\(safe)/b\(safe)"
-        case .audio: "ba[ext=m4a]\(safe)/ba\(safe)/b\(safe)"
-        }
+        guard kind == .video else { return "ba[ext=m4a]\(safe)/ba\(safe)/b\(safe)" }
+        let fitting = "[filesize<?\(largestBytes)][filesize_approx<?\(largestBytes)]"
+        return [fitting, ""].map { size in
+            "bv*[ext=mp4]\(size)\(safe)+ba[ext=m4a]\(safe)/b[ext=mp4]\(size)\(safe)/bv*\(size)\(safe)+ba\(safe)/b\(size)\(safe)"
+        }.joined(separator: "/")
     }
 
     /// Is true if all connections are made by the environment's proxy. yt-dlp then needs a network of which this program
@@ -265,7 +251,12 @@ struct VideoInfo: Sendable {
     let title: String?
     let performer: String?
     let durationSeconds: Double?
-    let webpageURL: String?
+    /// The identity of the page that the site reports as the video's own.
+    let page: SourceIdentity?
+    /// The name of the extractor that described the video (`extractor_key`).
+    let extractor: String?
+    /// The ids by which the site names the video, or the post that has it.
+    let ids: Set<String>
     /// The size of all chosen formats together.
     let estimatedBytes: Int64?
     /// The factor by which the size may exceed the estimate: sizes derived from a bit rate are guesses.
@@ -275,7 +266,9 @@ struct VideoInfo: Sendable {
     ///
     /// - Throws: `playlist`, `live`, or `noMedia` when the answer is not one finished video.
     init(_ answer: JSONObject) throws(MediaError) {
-        json = try VideoInfo.single(answer)
+        var lists: [JSONObject] = []
+        let video = try VideoInfo.single(answer, in: &lists)
+        json = video
         let status = json["live_status"]?.string
         if json["is_live"]?.bool == true || status == "is_live" {
             throw MediaError(.live, "That is a live stream; try again when it is over.")
@@ -284,7 +277,11 @@ struct VideoInfo: Sendable {
         title = VideoInfo.title(json)
         performer = (json["artist"] ?? json["uploader"] ?? json["channel"])?.string.flatMap { OneLine($0) }?.text
         durationSeconds = json["duration"]?.double.flatMap { $0 > 0 ? $0 : nil }
-        webpageURL = json["webpage_url"]?.string
+        page = json["webpage_url"]?.string.flatMap { SourceIdentity($0) }
+        extractor = json["extractor_key"]?.string
+        // A post with several parts is a list with the post's id, of which only one is a video.
+        let parts = [video] + lists.filter { $0["extractor_key"] == video["extractor_key"] }
+        ids = Set(parts.flatMap { [$0["id"]?.string, $0["display_id"]?.string] }.compactMap { $0 })
         let formats = json["requested_formats"]?.array ?? [.object(json)]
         let exact = formats.compactMap { $0["filesize"]?.int }
         let sizes = formats.compactMap { format in
@@ -302,8 +299,12 @@ struct VideoInfo: Sendable {
         return OneLine(text)?.text
     }
 
-    private static func single(_ answer: JSONObject) throws(MediaError) -> JSONObject {
+    /// - Parameter lists: gets the lists around the video.
+    private static func single(
+        _ answer: JSONObject, in lists: inout [JSONObject]
+    ) throws(MediaError) -> JSONObject {
         guard let type = answer["_type"]?.string, type != "video" else { return answer }
+        lists.append(answer)
         let entries = (answer["entries"]?.array ?? []).compactMap(\.object)
         guard let only = entries.first else {
             throw MediaError(.noMedia, "There is no video that I can find at that link.")
@@ -311,7 +312,7 @@ struct VideoInfo: Sendable {
         guard entries.count == 1, (answer["playlist_count"]?.int ?? 1) <= 1 else {
             throw MediaError(.playlist, "That is a list of videos; send the link of one of them.")
         }
-        return try single(only)
+        return try single(only, in: &lists)
     }
 }
 
@@ -334,6 +335,10 @@ struct YtDlpProgress {
     /// Is true if yt-dlp stopped at `--max-filesize`. Its exit status is 0 then.
     private(set) var wasTooLarge = false
 
+    /// The size that the whole video turns out to have, if that is over the limit.
+    private(set) var excessBytes: Int64?
+
+    private let maxBytes: Int64
     private let title: String?
     private let estimatedBytes: Int64?
     private let parser = LineParser()
@@ -341,7 +346,8 @@ struct YtDlpProgress {
     private var currentFormat = ""
     private var currentBytes: Int64 = 0
 
-    init(info: VideoInfo) {
+    init(info: VideoInfo, maxBytes: Int64 = .max) {
+        self.maxBytes = maxBytes
         title = info.title
         estimatedBytes = info.estimatedBytes
     }
@@ -366,11 +372,29 @@ struct YtDlpProgress {
         }
         currentBytes = progress["downloaded_bytes"]?.wholeNumber ?? currentBytes
         let done = finishedBytes.addingClamped(currentBytes)
+        noteExcess(progress)
         let ofFormat = progress["total_bytes"]?.wholeNumber ?? progress["total_bytes_estimate"]?.wholeNumber
         let total = estimatedBytes ?? ofFormat.map { finishedBytes.addingClamped($0) }
         return MediaProgress(
             .downloading, fraction: total.map { $0 > 0 ? min(1, Double(done) / Double($0)) : 0 }, doneBytes: done,
             totalBytes: total.map { max($0, done) }, bytesPerSecond: progress["speed"]?.double, title: title)
+    }
+}
+
+extension YtDlpProgress {
+    /// Notes a size over the limit. An estimate, made from the segments so far, counts from a tenth of the limit on, and
+    /// only if it is far over the limit.
+    private mutating func noteExcess(_ progress: JSON) {
+        if let exact = progress["total_bytes"]?.wholeNumber {
+            let sum = finishedBytes.addingClamped(exact)
+            if sum > maxBytes { excessBytes = sum }
+        } else if let guess = progress["total_bytes_estimate"]?.wholeNumber, currentBytes > maxBytes / 10 {
+            let sum = finishedBytes.addingClamped(guess)
+            if sum / 2 > maxBytes { excessBytes = sum }
+        }
+        if finishedBytes.addingClamped(currentBytes) > maxBytes {
+            excessBytes = finishedBytes.addingClamped(currentBytes)
+        }
     }
 }
 

@@ -1,9 +1,14 @@
+import JSON
+
 /// Turns yt-dlp's error output into one line for the person who asked.
 enum YtDlpMessage {
-    static func error(_ lines: [String], maxBytes: Int64 = .max) -> MediaError {
+    /// Explains the last error.
+    ///
+    /// - Parameter link: the link that yt-dlp was given. Its own words, which yt-dlp repeats, say nothing about the error.
+    static func error(_ lines: [String], link: String = "", maxBytes: Int64 = .max) -> MediaError {
         let errors = lines.filter { $0.hasPrefix("ERROR:") }
         let line = errors.last ?? lines.last ?? ""
-        let lowercase = line.lowercased()
+        let lowercase = withoutLinks(withoutID(line, of: link)).lowercased()
         for (words, code, reason) in known where words.contains(where: { lowercase.contains($0) }) {
             return code == .tooLarge ? .tooLarge(bytes: nil, maxBytes: maxBytes) : MediaError(code, reason)
         }
@@ -11,6 +16,33 @@ enum YtDlpMessage {
             return MediaError(.extractorFailed, "yt-dlp failed without a message.")
         }
         return MediaError(.extractorFailed, text)
+    }
+
+    /// Removes the name of the extractor and the id of the video, which yt-dlp takes from the link.
+    private static func withoutID(_ line: String, of link: String) -> Substring {
+        var text = line[...]
+        if text.hasPrefix("ERROR:") { text = text.dropFirst("ERROR:".count).drop { $0 == " " } }
+        guard text.hasPrefix("["), let bracket = text.firstIndex(of: "]") else { return text }
+        text = text[text.index(after: bracket)...].drop { $0 == " " }
+        let name = percentDecoded(link.prefix { $0 != "?" && $0 != "#" }.split(separator: "/").last ?? "") ?? ""
+        let ending = name.lastIndex(of: ".").map { name[..<$0] } ?? ""
+        for id in [name[...], ending] where !id.isEmpty && text.hasPrefix("\(id): ") {
+            return text.dropFirst(id.count + 2)
+        }
+        guard let colon = text.firstIndex(of: ":"), !text[..<colon].contains(" ") else { return text }
+        return text[text.index(after: colon)...]
+    }
+
+    /// Removes the URLs in a text.
+    private static func withoutLinks(_ text: Substring) -> String {
+        var result = ""
+        var rest = text
+        while let start = rest.firstRange(of: "://") {
+            let scheme = rest[..<start.lowerBound].reversed().prefix { $0.isLetter }.count
+            result += rest[..<start.lowerBound].dropLast(scheme)
+            rest = rest[start.upperBound...].drop { !$0.isWhitespace && !"\"<>".contains($0) }
+        }
+        return result + rest
     }
 
     /// Removes the parts of an error line that are meant for developers.
@@ -102,6 +134,7 @@ enum YtDlpMessage {
                 "requested format", "unsupported url", "no video in", "no suitable extractor",
             ], .noMedia, "There is no video that I can find at that link."
         ),
+        (["did not get any data blocks", "the downloaded file is empty"], .noMedia, "The file at that link is empty."),
         (["is not a valid url"], .invalidURL, "That is not a web link."),
         (["http error 403", "forbidden"], .forbidden, "The site refuses access to that (403)."),
         (

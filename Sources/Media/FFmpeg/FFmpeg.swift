@@ -41,21 +41,19 @@ struct FFmpeg: Sendable {
         try await convert(input, to: output, options + ["-f", "mp3"], probe, title, onProgress)
     }
 
-    /// Converts a video to an mp4. Streams that mp4 can hold are copied.
+    /// Converts a video to an mp4 that plays while it arrives. Streams that play in an mp4 are copied.
     func makeMP4(
         from input: String, to output: String, probe: MediaProbe, title: String?, onProgress: @escaping ProgressHandler
     ) async throws(MediaError) {
         var options = ["-map", "0:V:0", "-map", "0:a:0?", "-sn", "-dn", "-map_metadata", "-1"]
         options +=
-            MediaProbe.mp4VideoCodecs.contains(probe.videoCodec ?? "")
-            ? ["-c:v", "copy"]
+            probe.hasPlayableVideo
+            ? ["-c:v", "copy"] + (probe.videoCodec == "hevc" ? ["-tag:v", "hvc1"] : [])
             : [
                 "-c:v", "libx264", "-preset", "veryfast", "-crf", "22", "-pix_fmt", "yuv420p", "-vf",
                 "scale=trunc(iw/2)*2:trunc(ih/2)*2",
             ]
-        options +=
-            MediaProbe.mp4AudioCodecs.contains(probe.audioCodec ?? "")
-            ? ["-c:a", "copy"] : ["-c:a", "aac", "-b:a", "160k"]
+        options += probe.hasPlayableAudio ? ["-c:a", "copy"] : ["-c:a", "aac", "-b:a", "160k"]
         options += ["-movflags", "+faststart", "-f", "mp4"]
         try await convert(input, to: output, options, probe, title, onProgress)
     }

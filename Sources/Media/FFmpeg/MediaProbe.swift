@@ -5,11 +5,17 @@ struct MediaProbe: Sendable, Equatable {
     /// ffmpeg's names of the container, joined by commas.
     var formatName: String
     var durationSeconds: Double?
-    /// The width as shown, after rotation.
+    /// The brand of an mp4 file (`isom`), which is `qt  ` for QuickTime; nil for other files, and old QuickTime files.
+    var brand: String?
+    /// The width as shown, after rotation and with the shape of the pixels.
     var width: Int?
     var height: Int?
     /// The video's codec; nil without a video. A cover picture is not a video.
     var videoCodec: String?
+    /// The video's codec as the container names it (`avc1`).
+    var videoTag: String?
+    /// The form of the pixels (`yuv420p`).
+    var pixelFormat: String?
     var audioCodec: String?
     var title: String?
     var performer: String?
@@ -17,14 +23,50 @@ struct MediaProbe: Sendable, Equatable {
     var hasVideo: Bool { videoCodec != nil }
     var hasAudio: Bool { audioCodec != nil }
 
-    /// Is true if the file is an mp4 already and needs no conversion.
-    var isMP4: Bool { formatName.split(separator: ",").contains("mp4") }
+    /// Is true if the file is an mp4, and not a QuickTime file, which ffmpeg reads alike.
+    var isMP4: Bool {
+        formatName.split(separator: ",").contains("mp4") && brand.map { !$0.hasPrefix("qt") } == true
+    }
 
     /// Is true if the file is an mp3 with an mp3 stream.
     var isMP3: Bool { formatName == "mp3" && audioCodec == "mp3" }
 
-    static let mp4VideoCodecs: Set<String> = ["h264", "hevc", "av1", "vp9", "mpeg4", "mpeg2video", "mpeg1video"]
-    static let mp4AudioCodecs: Set<String> = ["aac", "mp3", "ac3", "eac3", "opus", "flac", "alac", "mp2"]
+    /// Is true if Telegram's apps play the video stream in an mp4.
+    ///
+    /// They leave this to the phone, whose decoders know one form of H.264, and two of HEVC. AV1 and VP9 play on many.
+    var hasPlayableVideo: Bool {
+        switch videoCodec {
+        case "h264": ["yuv420p", "yuvj420p"].contains(pixelFormat)
+        case "hevc", "av1", "vp9": ["yuv420p", "yuvj420p", "yuv420p10le"].contains(pixelFormat)
+        default: false
+        }
+    }
+
+    /// Is true if Telegram's apps play the audio stream in an mp4, or if there is none.
+    var hasPlayableAudio: Bool { audioCodec.map { ["aac", "mp3"].contains($0) } ?? true }
+
+    /// Is true if Telegram's apps play the file as it is, unless its index is at its end.
+    var isPlayable: Bool {
+        isMP4 && hasPlayableVideo && hasPlayableAudio
+            // Apple's players know HEVC only by this name, which promises that its parameters are in the index.
+            && (videoCodec != "hevc" || videoTag == "hvc1")
+    }
+
+    /// The content type and the extension of a sound file; nil for other files.
+    var soundFile: (contentType: String, fileExtension: String)? {
+        guard hasAudio, !hasVideo else { return nil }
+        return switch formatName {
+        case "mp3": ("audio/mpeg", "mp3")
+        case "ogg": ("audio/ogg", "ogg")
+        case "flac": ("audio/flac", "flac")
+        case "wav": ("audio/wav", "wav")
+        case "aac": ("audio/aac", "aac")
+        case "amr": ("audio/amr", "amr")
+        case _ where formatName.split(separator: ",").contains("mp4"): ("audio/mp4", "m4a")
+        case _ where formatName.split(separator: ",").contains("webm"): ("audio/webm", "webm")
+        default: nil
+        }
+    }
 
     /// Reads ffprobe's answer; nil when it has no streams.
     init?(json text: String) {
@@ -42,9 +84,13 @@ struct MediaProbe: Sendable, Equatable {
         }
         videoCodec = video.map { $0["codec_name"]?.string ?? "" }
         audioCodec = audio.map { $0["codec_name"]?.string ?? "" }
+        brand = format?["tags"]?["major_brand"]?.string
+        videoTag = video?["codec_tag_string"]?.string
+        pixelFormat = video?["pix_fmt"]?.string
         let isTurned = video.map(MediaProbe.isTurned) ?? false
-        width = (isTurned ? video?["height"] : video?["width"])?.int.flatMap { Int(exactly: $0) }
-        height = (isTurned ? video?["width"] : video?["height"])?.int.flatMap { Int(exactly: $0) }
+        let across = video.flatMap(MediaProbe.shownWidth)
+        let down = video?["height"]?.int.flatMap { Int(exactly: $0) }
+        (width, height) = isTurned ? (down, across) : (across, down)
         title = MediaProbe.tag("title", format, audio)
         performer = MediaProbe.tag("artist", format, audio)
     }
@@ -53,6 +99,16 @@ struct MediaProbe: Sendable, Equatable {
     private static func isTurned(_ stream: JSON) -> Bool {
         let rotation = stream["side_data_list"]?.array?.lazy.compactMap { $0["rotation"]?.double }.first ?? 0
         return rotation.rounded().truncatingRemainder(dividingBy: 180).magnitude == 90
+    }
+
+    /// Returns the width with the shape of the pixels (`64:45`), which are not square in much of what television sent.
+    private static func shownWidth(_ stream: JSON) -> Int? {
+        guard let width = stream["width"]?.int else { return nil }
+        let shape = (stream["sample_aspect_ratio"]?.string ?? "").split(separator: ":").compactMap { Double($0) }
+        guard shape.count == 2, shape[0] > 0, shape[1] > 0, (0.1...10).contains(shape[0] / shape[1]) else {
+            return Int(exactly: width)
+        }
+        return Int(exactly: (Double(width) * shape[0] / shape[1]).rounded())
     }
 
     private static func tag(_ name: String, _ holders: JSON?...) -> String? {

@@ -1,107 +1,101 @@
 import HTTP
 import JSON
 
-/// Normalizes a URL by the rules that hold for every site.
+/// Reads a page's URL in the one spelling that all equivalent URLs have.
+///
+/// Only equivalent URLs become equal: what two servers, or two pages of one server, could answer differently stays
+/// different. That includes the scheme, `www.`, the order of the parameters and the fragment, by which some sites name
+/// their pages. Parameters of advertisers and mailing services, which no site uses itself, are removed.
 struct NormalizedPage {
-    /// The host without `www.`, `m.` and `mobile.`.
+    /// The normalized URL.
+    let url: String
     let host: String
-    let port: Int?
-    /// The normalized path, with its leading slash.
-    let path: String
-    /// The parameters that identify the page, sorted by name.
-    let query: [(name: String, value: String?)]
+    /// The path's parts between slashes, without empty ones.
+    let segments: [String]
+    /// The decoded parameters; nil if one occurs twice or is not text, so that readers could disagree about its value.
+    private let parameters: [String: String]?
+    private let hasOwnPort: Bool
 
     init(_ url: WebURL) {
-        let host = NormalizedPage.bareHost(url.host)
-        self.host = host
-        port = url.port == 443 ? nil : url.port
-        path = NormalizedPage.normalized(url.path, keeping: "/!$&'()*+,;=:@")
-        let isVideoSite = videoSites.contains { host == $0 || host.hasSuffix("." + $0) }
-        query = NormalizedPage.items(url.query ?? "")
-            .filter { !isTracking($0.name) && !(isVideoSite && positionParameters.contains($0.name)) }
-            .enumerated().sorted { ($0.element.name, $0.offset) < ($1.element.name, $1.offset) }.map(\.element)
+        host = url.host
+        hasOwnPort = url.port != nil
+        let path = NormalizedPage.normalized(url.path)
+        segments = path.split(separator: "/").map(String.init)
+        let items = (url.query ?? "").split(separator: "&", omittingEmptySubsequences: false).map(String.init)
+        parameters = NormalizedPage.parameters(items)
+        let kept = items.filter { !isTracking(NormalizedPage.decoded($0.prefix { $0 != "=" }) ?? "") }
+        let query = NormalizedPage.normalized(kept.joined(separator: "&"))
+        let fragment = NormalizedPage.normalized(url.fragment ?? "")
+        let authority =
+            (host.contains(":") ? "[\(host)]" : host) + (url.port.map { ":\($0)" } ?? "")
+        self.url =
+            "\(url.scheme)://\(authority)\(path)" + (query.isEmpty ? "" : "?\(query)")
+            + (fragment.isEmpty || NormalizedPage.isMessage(fragment) ? "" : "#\(fragment)")
     }
 
-    /// The path's parts between slashes, without empty ones.
-    var segments: [String] { path.split(separator: "/").map(String.init) }
+    /// Is true if the URL can only be read in one way, as the rules for known sites require.
+    var isUnambiguous: Bool { !hasOwnPort && parameters != nil }
 
-    func parameter(_ name: String) -> String? { query.first { $0.name == name }?.value }
+    func parameter(_ name: String) -> String? { parameters?[name] }
 
-    var url: String {
-        let isIPv6 = host.contains(":")
-        let authority = (isIPv6 ? "[\(host)]" : host) + (port.map { ":\($0)" } ?? "")
-        let items = query.map { item in item.value.map { "\(item.name)=\($0)" } ?? item.name }
-        return "https://\(authority)\(path)" + (items.isEmpty ? "" : "?" + items.joined(separator: "&"))
+    /// Returns whether the page is on a registered domain, or on one of the subdomains.
+    func isOn(_ domain: String, _ subdomains: String...) -> Bool {
+        host == domain || subdomains.contains { host == "\($0).\(domain)" }
     }
 
-    private static func bareHost(_ given: String) -> String {
-        var host = given[...]
-        if host.hasSuffix(".") { host = host.dropLast() }
-        while let prefix = ["www.", "m.", "mobile."].first(where: { host.hasPrefix($0) }),
-            host.dropFirst(prefix.count).contains(".")
-        {
-            host = host.dropFirst(prefix.count)
+    /// Returns the segment in the place of `:` in the first pattern that the whole path matches. `*` stands for any
+    /// segment.
+    func segment(in patterns: String...) -> String? {
+        for pattern in patterns {
+            let words = pattern.split(separator: "/").map(String.init)
+            guard words.count == segments.count,
+                zip(words, segments).allSatisfy({ $0 == ":" || $0 == "*" || $0 == $1 })
+            else { continue }
+            return words.firstIndex(of: ":").map { segments[$0] }
         }
-        return String(host)
+        return nil
     }
 
-    private static func items(_ query: String) -> [(name: String, value: String?)] {
-        query.split(separator: "&").map { item in
+    private static func parameters(_ items: [String]) -> [String: String]? {
+        var parameters: [String: String] = [:]
+        for item in items where !item.isEmpty {
             let parts = item.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            func text(_ part: Substring) -> String {
-                normalized(String(part.map { $0 == "+" ? " " : $0 }), keeping: "/!$'()*,;:@?=")
-            }
-            return (text(parts[0]), parts.count > 1 ? text(parts[1]) : nil)
+            guard let name = decoded(parts[0]), let value = decoded(parts.count > 1 ? parts[1] : ""),
+                parameters.updateValue(value, forKey: name) == nil
+            else { return nil }
         }
+        return parameters
     }
 
-    /// Returns percent-encoded text in one spelling: unreserved characters are decoded, characters in `keeping` stay
-    /// as they are, and hex digits are upper case.
-    private static func normalized(_ text: String, keeping: String) -> String {
+    private static func decoded(_ text: some StringProtocol) -> String? {
+        percentDecoded(String(text.map { $0 == "+" ? " " : $0 }))
+    }
+
+    /// Returns whether yt-dlp would read a fragment as a message of one of its extractors to another. Whoever writes a
+    /// link must not write such messages.
+    private static func isMessage(_ fragment: String) -> Bool { fragment.contains("__youtubedl_smuggle") }
+
+    /// Returns percent-encoded text in one spelling: hex digits are upper case, and unreserved characters are decoded
+    /// (RFC 3986, 6.2.2), except the dot, which would change the path.
+    private static func normalized(_ text: String) -> String {
         var result = ""
         var rest = text[...]
         while let escape = rest.firstIndex(of: "%") {
-            result += percentEncoded(rest[..<escape], keeping: keeping)
-            let code = rest[escape...].prefix(3)
-            let bytes = percentDecodedBytes(code)
-            result += bytes.count == 1 ? percentEncoded(bytes: bytes) : "%25"
-            rest = rest[escape...].dropFirst(bytes.count == 1 ? 3 : 1)
+            result += rest[..<escape]
+            let bytes = percentDecodedBytes(rest[escape...].prefix(3))
+            let isEscape = bytes.count == 1 && rest[escape...].count >= 3
+            result += !isEscape ? "%" : bytes == [UInt8(ascii: ".")] ? "%2E" : percentEncoded(bytes: bytes)
+            rest = rest[escape...].dropFirst(isEscape ? 3 : 1)
         }
-        return result + percentEncoded(rest, keeping: keeping)
+        return result + rest
     }
 }
 
-/// Returns whether a query parameter only serves to track who shared a link, and where.
-func isTracking(_ name: String) -> Bool {
-    let name = name.lowercased()
-    return trackingParameters.contains(name) || trackingPrefixes.contains { name.hasPrefix($0) }
-}
-
-private let trackingPrefixes = [
-    "utm_", "mtm_", "pk_", "piwik_", "matomo_", "hsa_", "_hs", "oly_", "vero_", "__cft__", "__tn__",
-]
+/// Returns whether a query parameter serves advertisers and mailing services on every site, and no site itself.
+func isTracking(_ name: String) -> Bool { name.hasPrefix("utm_") || trackingParameters.contains(name) }
 
 private let trackingParameters: Set<String> = [
     "fbclid", "gclid", "gclsrc", "dclid", "gbraid", "wbraid", "msclkid", "yclid", "ysclid", "twclid", "ttclid",
-    "li_fat_id",
-    "igsh", "igshid", "si", "feature", "ref_src", "ref_url", "mc_cid", "mc_eid", "_ga", "_gl", "mkt_tok", "mkwid",
-    "s_cid",
-    "cmpid", "ncid", "wt_mc", "trk", "fb_action_ids", "fb_action_types", "fb_source", "fb_ref", "mibextid", "epik",
-    "cvid",
-    "__twitter_impression", "_branch_match_id", "_branch_referrer", "spm", "spm_id_from", "vd_source", "share_id",
-    "share_source", "share_medium", "share_plat", "share_session_id", "share_tag", "is_from_webapp", "sender_device",
-    "sender_web_id", "_r", "_t", "ab_channel", "rdt", "rcm", "xmt", "guccounter", "guce_referrer", "guce_referrer_sig",
+    "li_fat_id", "igsh", "igshid", "mc_cid", "mc_eid", "mkt_tok", "_hsenc", "_hsmi", "_openstat", "oly_anon_id",
+    "oly_enc_id", "vero_id", "__twitter_impression", "_branch_match_id", "_branch_referrer",
 ]
-
-/// The sites whose links can name the second to start at.
-let videoSites: Set<String> = [
-    "youtube.com", "youtu.be", "youtube-nocookie.com", "vimeo.com", "twitch.tv", "dailymotion.com", "dai.ly",
-    "facebook.com",
-    "bilibili.com", "tiktok.com", "twitter.com", "x.com", "soundcloud.com", "rumble.com", "odysee.com", "bitchute.com",
-    "reddit.com", "instagram.com", "vk.com", "vkvideo.ru", "ok.ru", "streamable.com", "rutube.ru", "nicovideo.jp",
-    "ted.com",
-    "mixcloud.com", "kick.com", "loom.com",
-]
-
-/// The parameters that name the position to start at on those sites.
-let positionParameters: Set<String> = ["t", "start", "time_continue", "start_time", "starttime", "timestamp", "time"]

@@ -3,20 +3,26 @@ import HTTP
 import JSON
 package import Payloads
 
-/// Identifies the media behind a link: links to the same media have the same normalized URL.
+/// Identifies the media behind a link: links with the same normalized URL lead to the same media.
 ///
-/// Normalizing makes the scheme, `www.` and mobile hosts, default ports, percent-encoding and the order of the query
-/// uniform. It removes user names and passwords, fragments, tracking parameters and, on video sites, the position to
-/// start at. All links of a known site to the same media get one form.
+/// The link that is fetched is made from the same parts as the normalized URL, so that what is fetched is what the key
+/// names. All links of a known site that certainly name one video get one form. Any other link keeps everything that
+/// its site could read; see `NormalizedPage`.
 package struct SourceIdentity: Sendable, Hashable {
-    /// The link to fetch: the given one without user name, password and fragment.
+    /// The given link without user name and password.
     package let sourceURL: String
-    /// `https://…`, or `telegram:file/<id>`.
+    /// `https://…`, `http://…`, or `telegram:file/<id>`.
     package let normalizedURL: String
-    /// The host of the normalized URL (`youtube.com`), or `telegram`.
+    /// The link to fetch.
+    let fetchURL: String
+    /// The host of the normalized URL without `www.`, `m.` and `mobile.` (`youtube.com`), or `telegram`. It is for
+    /// people to read: two sites can have the same.
     package let domain: String
+    /// The video that yt-dlp must report; nil for a link of an unknown site.
+    private let video: KnownVideo?
+
     /// Is true if the link leads to a page of a known video site, never to a file.
-    package let isVideoPage: Bool
+    package var isVideoPage: Bool { video != nil }
 
     /// Reads a link; nil when it is not an http(s) URL.
     package init?(_ link: String) {
@@ -25,24 +31,37 @@ package struct SourceIdentity: Sendable, Hashable {
     }
 
     init(_ url: WebURL) {
-        let text = url.description
-        sourceURL = String(text.prefix { $0 != "#" })
+        sourceURL = url.description
         let page = NormalizedPage(url)
-        if let canonical = knownSites.lazy.compactMap({ $0(page) }).first {
-            normalizedURL = canonical
-            isVideoPage = true
-        } else {
-            normalizedURL = page.url
-            isVideoPage = false
-        }
-        domain = String(normalizedURL.dropFirst("https://".count).prefix { $0 != "/" && $0 != ":" && $0 != "?" })
+        video = page.isUnambiguous ? knownSites.lazy.compactMap({ $0(page) }).first : nil
+        normalizedURL = video?.normalizedURL ?? page.url
+        fetchURL = video?.fetchURL ?? page.url
+        domain = SourceIdentity.bareHost(video.flatMap { WebURL($0.normalizedURL)?.host } ?? page.host)
     }
 
     private init(sourceURL: String, domain: String) {
         self.sourceURL = sourceURL
         normalizedURL = sourceURL
+        fetchURL = sourceURL
         self.domain = domain
-        isVideoPage = false
+        video = nil
+    }
+
+    /// Returns whether a description of yt-dlp's is of the media that the normalized URL names.
+    func isMet(by info: VideoInfo) -> Bool {
+        guard let video else { return true }
+        guard info.extractor == video.extractor else { return false }
+        return video.ids.isEmpty || !video.ids.isDisjoint(with: info.ids)
+    }
+
+    private static func bareHost(_ given: String) -> String {
+        var host = given[...]
+        while let prefix = ["www.", "m.", "mobile."].first(where: { host.hasPrefix($0) }),
+            host.dropFirst(prefix.count).contains(".")
+        {
+            host = host.dropFirst(prefix.count)
+        }
+        return String(host)
     }
 
     /// Identifies a file that was sent in a chat.

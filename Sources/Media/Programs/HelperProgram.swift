@@ -25,6 +25,41 @@ extension ChildRun {
         if Task.isCancelled { throw .cancelled }
         return exit
     }
+
+    /// Runs a program to its end, or ends it when a line of its output says so.
+    ///
+    /// - Parameter isOver: is asked after each line. If it returns true, the program is ended.
+    func runHelper(
+        until isOver: @escaping @Sendable () -> Bool, onLine: @escaping @Sendable (String) -> Void
+    ) async throws(MediaError) -> Exit {
+        let (lines, arrival) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+        let result = await withTaskGroup(of: Result<Exit, MediaError>?.self) { group in
+            group.addTask {
+                defer { arrival.finish() }
+                do throws(MediaError) {
+                    return .success(
+                        try await runHelper { line in
+                            onLine(line)
+                            arrival.yield()
+                        })
+                } catch {
+                    return .failure(error)
+                }
+            }
+            group.addTask {
+                for await _ in lines where isOver() { return nil }
+                return nil
+            }
+            var result: Result<Exit, MediaError>?
+            while let finished = await group.next() {
+                result = result ?? finished
+                if isOver() { group.cancelAll() }
+            }
+            return result ?? .failure(.cancelled)
+        }
+        if isOver(), case .failure = result { return Exit(cause: .cancelled, errorLines: []) }
+        return try result.get()
+    }
 }
 
 /// Makes the environments of helper programs. None of their variables is a secret.

@@ -16,25 +16,77 @@ package enum ContentDisposition {
         return "attachment; filename=\"\(ascii)\"; filename*=UTF-8''\(percentEncoded(name))"
     }
 
-    /// Returns the name in a header as the sender wrote it, which need not be a safe file name: `filename*` in UTF-8 before
-    /// `filename`; nil when there is none, or it is empty.
+    /// Returns the name in a header without the folders before it, which need not be a safe file name: `filename*`
+    /// before `filename`; nil when there is none, or it is empty.
+    ///
+    /// Servers write `filename` in many forms: percent-encoded, as an encoded word of a mail, in UTF-8 or Latin-1.
     package static func fileName(in header: String) -> String? {
         guard header.utf8.count <= maxHeaderBytes else { return nil }
         var plain: String?
-        for parameter in parameters(of: header) where !parameter.value.isEmpty {
+        for parameter in parameters(of: header) {
             switch parameter.name {
-            case "filename*":
-                let fields = parameter.value.split(separator: "'", maxSplits: 2, omittingEmptySubsequences: false)
-                if fields.count == 3, fields[0].lowercased() == "utf-8", let name = percentDecoded(fields[2]),
-                    !name.isEmpty
-                {
-                    return name
-                }
-            case "filename": plain = parameter.value
+            case "filename*": if let name = extended(parameter.value).flatMap(lastPart) { return name }
+            case "filename": plain = plain ?? lastPart(decoded(parameter.value))
             default: continue
             }
         }
         return plain
+    }
+
+    /// Decodes `UTF-8'en'%E7%8C%AB` (RFC 8187); nil for a value in another form.
+    private static func extended(_ value: String) -> String? {
+        let fields = value.split(separator: "'", maxSplits: 2, omittingEmptySubsequences: false)
+        return fields.count == 3 ? text(percentDecodedBytes(fields[2]), charset: fields[0]) : nil
+    }
+
+    private static func decoded(_ value: String) -> String {
+        let words = mailWords(value)
+        if words != value { return words }
+        // A name may have a percent sign of its own.
+        return strictlyPercentDecoded(value) ?? value
+    }
+
+    /// Decodes the encoded words in a text (RFC 2047): `=?UTF-8?B?…?=` and `=?ISO-8859-1?Q?…?=`.
+    private static func mailWords(_ value: String) -> String {
+        var result = ""
+        var rest = value[...]
+        while let start = rest.firstRange(of: "=?") {
+            let fields = rest[start.upperBound...].split(separator: "?", maxSplits: 3, omittingEmptySubsequences: false)
+            guard fields.count == 4, fields[3].hasPrefix("="),
+                let word = mailWordBytes(fields[2], fields[1]).flatMap({ text($0, charset: fields[0]) })
+            else { return value }
+            // The space between two encoded words is not a part of the text.
+            let gap = rest[..<start.lowerBound]
+            let isBetweenWords = !result.isEmpty && gap.allSatisfy { $0 == " " }
+            if !isBetweenWords { result += gap }
+            result += word
+            rest = fields[3].dropFirst()
+        }
+        return result + rest
+    }
+
+    private static func mailWordBytes(_ word: Substring, _ encoding: Substring) -> [UInt8]? {
+        switch encoding {
+        case "B", "b": Base64.decode(String(word))
+        case "Q", "q":
+            percentDecodedBytes(
+                word.replacing("%", with: "%25").replacing("=", with: "%").replacing("_", with: " "))
+        default: nil
+        }
+    }
+
+    private static func text(_ bytes: [UInt8], charset: Substring) -> String? {
+        switch charset.lowercased() {
+        case "utf-8", "utf8", "us-ascii": String(validating: bytes, as: UTF8.self)
+        case "iso-8859-1", "latin1", "windows-1252": String(String.UnicodeScalarView(bytes.map { Unicode.Scalar($0) }))
+        default: nil
+        }
+    }
+
+    /// Returns what follows the last separator of folders (RFC 6266, 4.3); nil when nothing does.
+    private static func lastPart(_ name: String) -> String? {
+        name.split(omittingEmptySubsequences: false) { $0 == "/" || $0 == "\\" }.last.map(String.init)
+            .flatMap { $0.isEmpty ? nil : $0 }
     }
 
     /// Splits `a; b=c; d="e; f"` into names (lower case) and values without quotes.
@@ -45,6 +97,8 @@ package enum ContentDisposition {
         for character in header {
             if isEscaped {
                 isEscaped = false
+                // A backslash before any other character is one of a Windows path.
+                if character != "\"", character != "\\" { pieces[pieces.count - 1].append("\\") }
             } else if isQuoted, character == "\\" {
                 isEscaped = true
                 continue

@@ -14,6 +14,8 @@ package struct HTTPError: Error, Sendable, CustomStringConvertible {
         /// The body is longer than `maxBodyBytes`.
         case tooLarge
         case redirectLoop
+        /// The body is not in the encoding that the head names.
+        case badEncoding
         case protocolError
         /// Reading the body to be sent failed.
         case localIO

@@ -17,6 +17,8 @@ package struct HTTPRequest: Sendable {
     /// The most redirects to follow; with 0 a redirect is an answer like any other.
     package var maxRedirects: Int = 0
     package var addressPolicy: AddressPolicy = .any
+    /// Is true if the body of the answer is decoded, should the server have encoded it (`Content-Encoding`).
+    package var decodesContent = false
     /// The longest body that `send` collects, in bytes; `stream` has no limit.
     package var maxBodyBytes: Int = 8 << 20
     /// Called on the client's thread with the number of bytes of the body sent so far, when it has grown.

@@ -54,6 +54,12 @@ package struct HTTPHead: Sendable {
         return date < 0 ? nil : .requestedPause(seconds: Int64(date - time(nil)))
     }
 
+    /// The encodings of the body, such as `gzip`; nil for a body that is sent as it is.
+    package var contentEncoding: String? {
+        let value = headers["Content-Encoding"].map { $0.filter { $0 != " " }.lowercased() } ?? ""
+        return value.isEmpty || value == "identity" ? nil : value
+    }
+
     /// The media type of the body, in lower case and without parameters.
     package var contentType: String? {
         guard let value = headers["Content-Type"], let type = value.split(separator: ";").first else { return nil }
@@ -110,9 +116,15 @@ struct IncomingHead {
         } else if isOpen, let colon = line.firstIndex(of: UInt8(ascii: ":")) {
             let name = trimmed(line[..<colon])
             let value = trimmed(line[line.index(after: colon)...])
-            headers.append(String(decoding: name, as: UTF8.self), String(decoding: value, as: UTF8.self))
+            headers.append(String(decoding: name, as: UTF8.self), IncomingHead.text(value))
         }
         return false
+    }
+
+    /// Returns a value as text. Bytes that are not UTF-8 are Latin-1, the character set of headers in HTTP/1.0.
+    private static func text(_ bytes: Slice<UnsafeRawBufferPointer>) -> String {
+        if let text = String(validating: bytes, as: UTF8.self) { return text }
+        return String(String.UnicodeScalarView(bytes.map { Unicode.Scalar($0) }))
     }
 
     private func trimmed(_ bytes: Slice<UnsafeRawBufferPointer>) -> Slice<UnsafeRawBufferPointer> {

@@ -129,7 +129,10 @@ package struct Message: Sendable {
     }
 
     /// The message's file: its `type` and the keys of the Bot API that describe it; nil when it has none.
-    package var file: JSONObject? {
+    package var file: JSONObject? { Message.file(in: json) }
+
+    /// Returns the file of a message, or of a description of one, such as `external_reply`.
+    package static func file(in json: JSON) -> JSONObject? {
         for type in ["video", "audio", "document", "voice", "video_note", "animation"] {
             if let file = json[type], let described = Message.describe(file, type) { return described }
         }

@@ -146,7 +146,7 @@ extension BlobError {
             self.init(.localIO, error.message)
         case .invalidURL, .refusedAddress:
             self.init(.configuration, error.message)
-        case .tooLarge, .redirectLoop, .protocolError:
+        case .tooLarge, .redirectLoop, .badEncoding, .protocolError:
             self.init(.protocolError, error.message)
         }
     }

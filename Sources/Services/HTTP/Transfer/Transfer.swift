@@ -69,9 +69,10 @@ final class Transfer: @unchecked Sendable {
         guard clock.isDue else { return nil }
         switch clock.check(activity: activity) {
         case .goOn: return nil
-        case .stalled: return HTTPError(.timedOut, "\(peer) sent nothing for \(request.stallTimeout)")
+        case .stalled: return HTTPError(.timedOut, "\(peer) sent nothing for \(request.stallTimeout.inWords)")
         case .tooSlow: return HTTPError(.timedOut, "\(peer) sends data too slowly")
-        case .overdue: return HTTPError(.timedOut, "\(peer) did not finish within \(request.deadline ?? .zero)")
+        case .overdue:
+            return HTTPError(.timedOut, "\(peer) did not finish within \((request.deadline ?? .zero).inWords)")
         }
     }
 
@@ -184,6 +185,10 @@ extension Transfer {
         set(CURLOPT_CONNECTTIMEOUT_MS, Int(clamping: request.connectTimeout.milliseconds))
         set(CURLOPT_FOLLOWLOCATION, request.maxRedirects > 0 ? 1 : 0)
         set(CURLOPT_MAXREDIRS, max(0, request.maxRedirects))
+        // An empty jar of this request's own: servers hand cookies to the redirects of one request.
+        if request.maxRedirects > 0 { set(CURLOPT_COOKIEFILE, "") }
+        // libcurl decodes an answer only if an encoding was asked for. A server may encode it all the same.
+        if request.decodesContent { set(CURLOPT_ACCEPT_ENCODING, "identity") }
         set(CURLOPT_USERAGENT, identity.userAgent)
         if let caFile = identity.caFile { set(CURLOPT_CAINFO, caFile) }
         if request.addressPolicy != .any { set(CURLOPT_PROXY, "") }
@@ -351,7 +356,7 @@ extension Transfer {
         case CURLE_COULDNT_CONNECT:
             HTTPError(.unreachable, "unable to connect to \(peer)\(systemReason)")
         case CURLE_OPERATION_TIMEDOUT:
-            HTTPError(.timedOut, "connecting to \(peer) took longer than \(request.connectTimeout)")
+            HTTPError(.timedOut, "connecting to \(peer) took longer than \(request.connectTimeout.inWords)")
         case CURLE_UNSUPPORTED_PROTOCOL where !isRedirected:
             HTTPError(.protocolError, "\(peer) does not speak HTTP")
         case CURLE_URL_MALFORMAT, CURLE_UNSUPPORTED_PROTOCOL:
@@ -360,6 +365,8 @@ extension Transfer {
             HTTPError(.redirectLoop, "\(peer) redirected more than \(request.maxRedirects) times")
         case CURLE_PARTIAL_FILE, CURLE_GOT_NOTHING, CURLE_RECV_ERROR, CURLE_SEND_ERROR:
             HTTPError(.truncated, "\(peer) closed the connection before the end\(systemReason)")
+        case CURLE_BAD_CONTENT_ENCODING:
+            HTTPError(.badEncoding, "\(peer) sent an answer that is not encoded as it says")
         case CURLE_SSL_CONNECT_ERROR, CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CERTPROBLEM, CURLE_SSL_CIPHER,
             CURLE_SSL_ISSUER_ERROR, CURLE_SSL_INVALIDCERTSTATUS, CURLE_SSL_PINNEDPUBKEYNOTMATCH:
             HTTPError(.tls, "no secure connection to \(peer): \(tlsReason(code))")

@@ -1,0 +1,170 @@
+import BotAPI
+import JSON
+import Payloads
+
+/// Finds the URL or file that a media command is about.
+///
+/// A link that Telegram marked comes before one that is found by reading the text: Telegram knows where a link begins
+/// and ends, and most words with a dot are not links.
+enum MediaSource {
+    /// Returns the source; nil if the message names none.
+    static func find(in message: Message, _ command: WrittenCommand) -> DownloadSource? {
+        let end = commandEnd(message.text ?? "")
+        if let url = markedLink(in: message, from: end) ?? writtenLink(in: command.arguments) { return .url(url) }
+        // The command itself can be the text of a link.
+        if let url = markedLink(in: message, types: ["text_link"]) { return .url(url) }
+        if let file = file(of: message), command.arguments.isEmpty { return .file(file) }
+        if let source = quoted(by: message) ?? replied(message.repliedTo) ?? external(message.json) { return source }
+        return command.arguments.lazy.compactMap(bareLink).first.map { .url($0) }
+    }
+
+    /// Returns the link within the quoted part of another message.
+    private static func quoted(by message: Message) -> DownloadSource? {
+        guard let quote = message.json["quote"]?["text"]?.string else { return nil }
+        if let reply = message.repliedTo, let text = reply.text, let position = message.json["quote"]?["position"]?.int,
+            // A quote can cut a link off, which the whole message shows.
+            isQuote(quote, of: text, at: position),
+            let url = markedLink(in: reply, from: position, to: position + Int64(quote.utf16.count))
+        {
+            return .url(url)
+        }
+        return writtenLink(in: words(quote)).map { .url($0) }
+    }
+
+    private static func isQuote(_ quote: String, of text: String, at position: Int64) -> Bool {
+        (0...Int64(text.utf16.count)).contains(position)
+            && text.utf16.dropFirst(Int(clamping: position)).starts(with: quote.utf16)
+    }
+
+    private static func replied(_ reply: Message?) -> DownloadSource? {
+        guard let reply else { return nil }
+        // A photo beside a link is most likely the link's preview.
+        let file = file(of: reply)
+        if let file, file.type != "photo" { return .file(file) }
+        let preview = previewLink(of: reply.json)
+        if let url = markedLink(in: reply) ?? writtenLink(in: words(reply.text ?? "")) ?? preview { return .url(url) }
+        return file.map { .file($0) }
+    }
+
+    /// Returns the source in a message of another chat. Telegram shows its file and the link of its preview, but not
+    /// its text.
+    private static func external(_ message: JSON) -> DownloadSource? {
+        guard let reply = message["external_reply"] else { return nil }
+        let file = Message.file(in: reply).flatMap { TelegramFile(.object($0)) }
+        if let file, file.type != "photo" { return .file(file) }
+        if let url = previewLink(of: reply) { return .url(url) }
+        return file.map { .file($0) }
+    }
+
+    private static func file(of message: Message) -> TelegramFile? {
+        message.file.flatMap { TelegramFile(.object($0)) }
+    }
+
+    private static func previewLink(of message: JSON) -> String? {
+        message["link_preview_options"]?["url"]?.string.flatMap(webLink)
+    }
+
+    // MARK: - Links in text
+
+    /// Returns the first link that Telegram marked in a part of a message's text.
+    ///
+    /// - Parameters:
+    ///   - start: the part's beginning in UTF-16 units, as Telegram counts.
+    ///   - types: the kinds of marks that count.
+    private static func markedLink(
+        in message: Message, from start: Int64 = 0, to end: Int64 = .max, types: Set<String> = ["text_link", "url"]
+    ) -> String? {
+        for (entity, text) in message.entities {
+            guard let offset = entity["offset"]?.int, let length = entity["length"]?.int, offset < end,
+                offset + length > start
+            else { continue }
+            switch entity["type"]?.string {
+            case let type? where !types.contains(type): continue
+            case "text_link": if let url = entity["url"]?.string.flatMap(webLink) { return url }
+            case "url": if let url = webLink(text) { return url }
+            default: continue
+            }
+        }
+        return nil
+    }
+
+    /// Returns a marked link as a web link, and completes one that was typed without its scheme; nil for one of another
+    /// scheme, such as `tg:`.
+    private static func webLink(_ text: String) -> String? {
+        if hasWebScheme(text[...]) { return text }
+        let scheme = text.prefix { $0 != ":" }
+        let isOther = scheme.count < text.count && !scheme.contains { ".?/#".contains($0) }
+        return isOther ? nil : "https://\(text)"
+    }
+
+    /// Returns the first link with its scheme among words.
+    private static func writtenLink(in words: [String]) -> String? {
+        for word in words {
+            guard let start = word.indices.first(where: { hasWebScheme(word[$0...]) }) else { continue }
+            let link = withoutSentence(word[start...])
+            if link.drop(while: { $0 != ":" }).count > "://".count { return String(link) }
+        }
+        return nil
+    }
+
+    /// Returns a word as a link if it looks like a host, perhaps with a path: `example.com/watch`.
+    private static func bareLink(_ word: String) -> String? {
+        let link = withoutSentence(word.drop { !$0.isLetter && !$0.isNumber })
+        let host = link.prefix { $0 != "/" && $0 != "?" && $0 != ":" && $0 != "#" }
+        let labels = host.split(separator: ".", omittingEmptySubsequences: false)
+        let isHost =
+            labels.count > 1
+            && labels.allSatisfy { label in
+                !label.isEmpty && label.allSatisfy { $0.isLetter || $0.isNumber || $0 == "-" }
+            }
+        // Numbers and abbreviations have dots as well.
+        guard isHost, let last = labels.last, last.count > 1,
+            last.allSatisfy({ $0.isLetter || $0 == "-" }) || last.hasPrefix("xn--")
+        else { return nil }
+        return "https://\(link)"
+    }
+
+    private static func hasWebScheme(_ text: Substring) -> Bool {
+        let start = text.prefix("https://".count).lowercased()
+        return start.hasPrefix("http://") || start == "https://"
+    }
+
+    private static func words(_ text: String) -> [String] {
+        text.split(whereSeparator: \.isWhitespace).map(String.init)
+    }
+
+    /// The place behind the first word, in UTF-16 units.
+    private static func commandEnd(_ text: String) -> Int64 {
+        let start = text.drop(while: \.isWhitespace)
+        let rest = start.drop { !$0.isWhitespace }
+        return Int64(text.utf16.count - rest.utf16.count)
+    }
+
+    /// Returns a link without what belongs to the sentence around it: what follows a mark that no link holds, and
+    /// punctuation and unpaired brackets at the end.
+    private static func withoutSentence(_ text: Substring) -> Substring {
+        var link = text.prefix { !isInvisible($0) && !"<>\"`«»“”„‘’「」『』【】《》（）［］，。、！？；：…".contains($0) }
+        while let last = link.last {
+            switch last {
+            case ".", ",", "!", "?", ";", ":", "'", "*", "|", "\\": break
+            case ")" where isUnpaired("(", ")", link), "]" where isUnpaired("[", "]", link),
+                "}" where isUnpaired("{", "}", link), "(", "[", "{":
+                break
+            default: return link
+            }
+            link.removeLast()
+        }
+        return link
+    }
+
+    private static func isUnpaired(_ opening: Character, _ closing: Character, _ text: Substring) -> Bool {
+        text.filter { $0 == closing }.count > text.filter { $0 == opening }.count
+    }
+
+    /// Is true for marks that are not seen: controls, joiners, marks of direction.
+    private static func isInvisible(_ character: Character) -> Bool {
+        character.unicodeScalars.allSatisfy {
+            $0.properties.generalCategory == .format || $0.properties.generalCategory == .control
+        }
+    }
+}
