@@ -1,3 +1,5 @@
+import System
+
 /// Turns yt-dlp's error output into one line for the person who asked.
 enum YtDlpMessage {
     static func error(_ lines: [String], maxBytes: Int64 = .max) -> MediaError {
@@ -5,13 +7,22 @@ enum YtDlpMessage {
         let line = errors.last ?? lines.last ?? ""
         let lowercase = line.lowercased()
         for (words, code, reason) in known where words.contains(where: { lowercase.contains($0) }) {
-            return code == .tooLarge ? .tooLarge(bytes: nil, maxBytes: maxBytes) : MediaError(code, reason)
+            var error = code == .tooLarge ? .tooLarge(bytes: nil, maxBytes: maxBytes) : MediaError(code, reason)
+            if code == .unreachable, withoutNetwork.contains(where: { lowercase.contains($0) }) {
+                error.suspectedOutage = SuspectedOutage(.network)
+            }
+            return error
         }
         guard let text = OneLine(withoutNoise(line), maxBytes: 200)?.text else {
             return MediaError(.extractorFailed, "yt-dlp failed without a message.")
         }
         return MediaError(.extractorFailed, text)
     }
+
+    /// The words of errors that other sites may have too. The guard answers with the second.
+    private static let withoutNetwork = [
+        "temporary failure in name resolution", "network is unreachable", "no route to host",
+    ]
 
     /// Removes the parts of an error line that are meant for developers.
     ///

@@ -49,7 +49,13 @@ final class Transfer: @unchecked Sendable {
     }
 
     func finish(_ result: Result<HTTPHead, HTTPError>) {
-        continuation?.resume(returning: result)
+        continuation?.resume(
+            returning: result.mapError { error in
+                var error = error
+                error.mayHaveArrived = wasRequestSent
+                if error.code == .unreachable { error.mayConcernAllHosts = isWithoutNetwork }
+                return error
+            })
         continuation = nil
     }
 
@@ -73,6 +79,15 @@ final class Transfer: @unchecked Sendable {
         case .tooSlow: return HTTPError(.timedOut, "\(peer) sends data too slowly")
         case .overdue: return HTTPError(.timedOut, "\(peer) did not finish within \(request.deadline ?? .zero)")
         }
+    }
+
+    /// Is true if the request's head and its whole body were handed to the connection.
+    private var wasRequestSent: Bool {
+        var headBytes: Int = 0
+        var bodyBytes: curl_off_t = 0
+        _ = tgpipe_curl_get_long(easy, CURLINFO_REQUEST_SIZE, &headBytes)
+        _ = tgpipe_curl_get_offset(easy, CURLINFO_SIZE_UPLOAD_T, &bodyBytes)
+        return headBytes > 0 && Int64(bodyBytes) >= body?.count ?? 0
     }
 
     /// The sum of the bytes received, sent, and still waiting in the socket. It changes whenever the peer takes or
@@ -370,6 +385,13 @@ extension Transfer {
         default:
             HTTPError(.protocolError, "\(peer): \(String(cString: curl_easy_strerror(code)))")
         }
+    }
+
+    /// Is true if the host's name was not resolved, or the kernel has no route to it.
+    private var isWithoutNetwork: Bool {
+        var number: Int = 0
+        _ = tgpipe_curl_get_long(easy, CURLINFO_OS_ERRNO, &number)
+        return number == 0 || [ENETUNREACH, ENETDOWN, EHOSTUNREACH].contains(Int32(truncatingIfNeeded: number))
     }
 
     private var systemReason: String {

@@ -92,10 +92,17 @@ package final class QueueSource: Sendable {
         while (try? await Task.sleep(for: consumer.settings.lease / 3)) != nil {
             do {
                 for lost in try await consumer.renew() { logLostLease(of: lost) }
+                if let service = runtime.outages.away { try await consumer.noteWait(for: service.rawValue) }
             } catch {
                 runtime.log.warning("unable to keep the leases of \(consumer.queue): \(error)")
             }
         }
+    }
+
+    /// Shows in the queue's figures that this worker waits for a service; nil ends that. It is only a note: a failure is
+    /// not repeated.
+    func noteWait(for service: SharedService?) async {
+        try? await consumer.noteWait(for: service?.rawValue)
     }
 
     private func logLostLease(of entry: QueueEntry) {
