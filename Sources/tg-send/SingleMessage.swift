@@ -126,7 +126,9 @@ struct SingleMessage: Sendable {
                 do {
                     try await output.write([commands.send(job)])
                     return .success
-                } catch let error as TelegramError where error.isTransient && !error.isOutcomeUnknown && attempts < retries {
+                } catch let error as TelegramError
+                    where error.isTransient && !error.isOutcomeUnknown && attempts < retries
+                {
                     attempts += 1
                     let wait = error.retryAfter ?? backoff.pause(after: attempts)
                     runtime.log.warning("\(error.message); trying again in \(wait.spanText)")

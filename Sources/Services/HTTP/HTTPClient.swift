@@ -31,16 +31,16 @@ package final class HTTPClient: Sendable {
         let limit = request.maxBodyBytes
         let head: HTTPHead
         do throws(HTTPError) {
-        head = try await perform(
-            request,
-            onHead: { head in
-                if let length = head.contentLength, length > limit, request.method != "HEAD" { throw BodyTooLong() }
-                return .receive
-            },
-            onBody: { bytes in
-                guard collected.bytes.count + bytes.count <= limit else { throw BodyTooLong() }
-                collected.bytes.append(contentsOf: bytes)
-            })
+            head = try await perform(
+                request,
+                onHead: { head in
+                    if let length = head.contentLength, length > limit, request.method != "HEAD" { throw BodyTooLong() }
+                    return .receive
+                },
+                onBody: { bytes in
+                    guard collected.bytes.count + bytes.count <= limit else { throw BodyTooLong() }
+                    collected.bytes.append(contentsOf: bytes)
+                })
         } catch {
             var failure = error
             failure.partialBody = collected.bytes

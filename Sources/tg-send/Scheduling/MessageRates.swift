@@ -81,7 +81,6 @@ struct MessageRates: Sendable {
     private var overall = Window(capacity: MessageRates.perSecond)
     private var chats: [ChatID: Bucket] = [:]
 
-
     /// Counts one message to a chat, if the rates allow it now.
     ///
     /// - Parameter isReplaceable: whether the message is progress, which leaves room for replies.

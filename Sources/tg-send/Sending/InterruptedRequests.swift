@@ -26,7 +26,8 @@ struct InterruptedRequests: Sendable {
         var looks = InterruptedRequests.looks[...]
         while !Task.isCancelled {
             await shared.noteAlive()
-            let next = min(looks.first.map { start + $0 } ?? .now + InterruptedRequests.beat, .now + InterruptedRequests.beat)
+            let next = min(
+                looks.first.map { start + $0 } ?? .now + InterruptedRequests.beat, .now + InterruptedRequests.beat)
             guard (try? await Task.sleep(until: next)) != nil else { return }
             if let look = looks.first, start + look <= .now {
                 looks.removeFirst()

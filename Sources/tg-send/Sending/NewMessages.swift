@@ -102,7 +102,8 @@ struct NewMessages: Sendable {
     }
 
     private func search(_ job: Job, newest: Int64?) async -> Finding {
-        guard (try? await Task.sleep(for: NewMessages.patience)) != nil, let known = await shared.ownMessages(near: job.chat),
+        guard (try? await Task.sleep(for: NewMessages.patience)) != nil,
+            let known = await shared.ownMessages(near: job.chat),
             let lower = [job.origin?.chat == job.chat ? job.origin?.messageID : nil, newest].compactMap({ $0 }).max()
         else { return .unknown }
         let wanted = max(lower, known.newest ?? lower) + NewMessages.reach

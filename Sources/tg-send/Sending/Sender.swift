@@ -34,7 +34,8 @@ struct Sender: Sendable {
         commands = CommandSender(runtime: runtime, api: api, messages: messages)
         replies = PlaceholderReplies(api: api, shared: shared, limits: limits, messages: messages)
         delivery = MediaDelivery(
-            runtime: runtime, messages: messages, shared: shared, limits: limits, copies: copies, options: options, input: input)
+            runtime: runtime, messages: messages, shared: shared, limits: limits, copies: copies, options: options,
+            input: input)
     }
 
     enum Verdict: Sendable {

@@ -164,10 +164,12 @@ package final class Outages: Sendable {
 
     /// Notes that Redis has answered, which is logged if it ends an outage.
     func redisAnswered() {
-        guard let since = redisAwaySince.withLock({ since -> ContinuousClock.Instant? in
-            defer { since = nil }
-            return since
-        }) else { return }
+        guard
+            let since = redisAwaySince.withLock({ since -> ContinuousClock.Instant? in
+                defer { since = nil }
+                return since
+            })
+        else { return }
         log.notice("Redis answers again after \((ContinuousClock.now - since).spanText): continuing")
     }
 }
