@@ -277,7 +277,7 @@ extension Job {
         for call in calls {
             let second = call.begun..<call.begun + .seconds(1)
             #expect(calls.count { second.contains($0.begun) } <= 30)
-            #expect(calls.count { $0.ended >= call.begun - .seconds(1) && $0.begun <= call.begun } <= 30)
+            #expect(calls.count { $0.ended > call.begun - .seconds(1) && $0.begun <= call.begun } <= 30)
         }
     }
 
