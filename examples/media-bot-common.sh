@@ -49,6 +49,7 @@ lock_run() {
 
 declare -A stages=()    # process id -> name
 ends=()                 # the ends of pipes, which only the stages at them may keep
+kept=()                 # those that the next stage keeps besides its input and output
 failure=                # "name status" of the first stage that failed
 
 # Starts a stage: launch NAME INPUT OUTPUT COMMAND…, where INPUT and OUTPUT are numbers of descriptors, or - for none. A stage
@@ -60,7 +61,7 @@ launch() {
         trap - INT TERM HUP USR1
         if [ "$input" = - ]; then exec </dev/null; else exec <&"$input"; fi
         if [ "$output" = - ]; then exec >/dev/null; else exec >&"$output"; fi
-        for end in "${ends[@]}"; do exec {end}>&-; done
+        for end in "${ends[@]}"; do [[ " ${kept[*]} " = *" $end "* ]] || exec {end}>&-; done
         exec setpriv --pdeathsig TERM -- "$@"
     ) &
     stages[$!]=$name

@@ -19,7 +19,6 @@ run=$state/run
 check_admin
 
 lock_run
-mkfifo -m 600 "$run/media.fifo" "$run/send.fifo"
 
 # The first request to end stops the source only: the end of input travels down the pipeline, and events in flight are
 # delivered. A second request ends all stages, and so does a failed stage, after which nothing can be delivered.
@@ -38,19 +37,24 @@ trap finish INT TERM HUP
 # Gives each stage a process group of its own: Ctrl-C reaches this script only, which ends the stages in order.
 set -m
 
-# Opens a pipe: sets `reader` and `writer` to its ends.
-pipe() {
-    local both path=$run/pipe.fifo
-    mkfifo -m 600 "$path"
+# Makes a FIFO and opens it: sets `reader` and `writer` to its ends. No stage then waits for another one to open it.
+fifo() {
+    local both
+    mkfifo -m 600 "$1"
     # With both ends in one descriptor, no opening waits for the other side.
-    exec {both}<>"$path" {reader}<"$path" {writer}>"$path"
+    exec {both}<>"$1" {reader}<"$1" {writer}>"$1"
     exec {both}>&-
-    rm -f "$path"
     ends+=("$reader" "$writer")
 }
 
-# Starts one stage of the pipeline: stage INPUT OUTPUT COMMAND…, where the words `previous` and `next` stand for the stages
-# before and after it, and - for none. With TGPIPE_RECORD, its output is also appended to a file in that folder.
+# Does the same without a name in the file system.
+pipe() {
+    fifo "$run/pipe.fifo"
+    rm -f "$run/pipe.fifo"
+}
+
+# Starts one stage of the pipeline: stage INPUT OUTPUT COMMAND…, as for launch, where the words `previous` and `next` stand
+# for the stages before and after it. With TGPIPE_RECORD, its output is also appended to a file in that folder.
 stage() {
     local input=$1 output=$2 name=$3 source
     shift 2
@@ -67,28 +71,24 @@ stage() {
     fi
 }
 
-# Starts blob-put, whose events go to tg-send beside those of ev-route. With TGPIPE_RECORD they are recorded on the way.
-to_send() {
-    if [ -n "${TGPIPE_RECORD:-}" ]; then
-        pipe
-        launch blob-put "$previous" "$writer" "$@"
-        launch record-blob-put "$reader" - ev-route -o "#=$TGPIPE_RECORD/blob-put.ndjson" -o "#=$run/send.fifo"
-    else
-        launch blob-put "$previous" - "$@" --to "$run/send.fifo"
-    fi
-}
-
 # One process owns the account, and the stages share it. It may already be running.
 start_owner
 
 stage - next tg-listen "${speaker[@]}"
 stage previous next tg-gate "${gate_options[@]}"
 stage previous next ratelimit -m 'commands.media.#' "${limit_options[@]}"
+fifo "$run/media.fifo"
+to_fetch=$writer from_route=$reader
+fifo "$run/send.fifo"
+to_send=$writer from_all=$reader
+# ev-route opens the FIFOs by name. It also keeps the ends until it ends itself, so that their readers wait for it.
+kept=("$to_fetch" "$to_send")
 stage previous - ev-route -o "commands.media.#=$run/media.fifo" -o "commands.telegram.#=$run/send.fifo" \
     --dead-letter "$state/dead.ndjson"
-stage - next media-fetch --from "$run/media.fifo" "${fetch_options[@]}"
-to_send blob-put "${put_options[@]}"
-stage - - tg-send --from "$run/send.fifo" "${send_options[@]}"
+kept=()
+stage "$from_route" next media-fetch "${fetch_options[@]}"
+stage previous "$to_send" blob-put "${put_options[@]}"
+stage "$from_all" - tg-send "${send_options[@]}"
 # An open end here would keep a reader waiting for its writer.
 for end in "${ends[@]}"; do exec {end}>&-; done
 ends=()
