@@ -16,7 +16,9 @@ read -ra fetch_options <<<"${MEDIA_FETCH_OPTIONS:-}"
 read -ra put_options <<<"${BLOB_PUT_OPTIONS:-}"
 read -ra send_options <<<"${TG_SEND_OPTIONS:-}"
 
-say() { printf '%s: %s\n' "$script" "$*" >&2; }
+# A copy of standard error, which stays visible while the shell's own messages are hidden.
+exec {log}>&2
+say() { printf '%s: %s\n' "$script" "$*" >&"$log"; }
 die() { say "$1"; exit "${2:-78}"; }
 
 for tool in ${TGPIPE_SESSION:+tg-session} tg-listen tg-gate ratelimit ev-route media-fetch blob-put tg-send; do
@@ -50,6 +52,7 @@ lock_run() {
 declare -A stages=()    # process id -> name
 ends=()                 # the ends of pipes, which only the stages at them may keep
 kept=()                 # those that the next stage keeps besides its input and output
+ending=                 # not empty once the stages have been told to end
 failure=                # "name status" of the first stage that failed
 
 # Starts a stage: launch NAME INPUT OUTPUT COMMAND…, where INPUT and OUTPUT are numbers of descriptors, or - for none. A stage
@@ -61,6 +64,7 @@ launch() {
         trap - INT TERM HUP USR1
         if [ "$input" = - ]; then exec </dev/null; else exec <&"$input"; fi
         if [ "$output" = - ]; then exec >/dev/null; else exec >&"$output"; fi
+        exec 2>&"$log" {log}>&- {tick}>&-
         for end in "${ends[@]}"; do [[ " ${kept[*]} " = *" $end "* ]] || exec {end}>&-; done
         exec setpriv --pdeathsig TERM -- "$@"
     ) &
@@ -68,21 +72,31 @@ launch() {
     echo "$!" >"$run/$name.pid"
 }
 
-# Waits until a stage has ended or a signal has come, and sets `ended` to the names and statuses of the stages that have ended.
-await() {
+# Sets `ended` to the names and statuses of the stages that have ended since the last call.
+sweep() {
     local pid status
     ended=()
-    wait -n "${!stages[@]}" 2>/dev/null || true
     for pid in "${!stages[@]}"; do
-        ! kill -0 "$pid" 2>/dev/null || continue
+        ! kill -0 "$pid" || continue
         status=0
-        # The shell's own message about a killed stage is hidden: the scripts print one.
-        wait "$pid" 2>/dev/null || status=$?
+        wait "$pid" || status=$?
         rm -f "$run/${stages[$pid]}.pid"
         ended+=("${stages[$pid]} $status")
         unset "stages[$pid]"
     done
 }
+
+# Waits until stages have ended, and sets `ended`. The shell's own messages about killed stages are hidden: the scripts print
+# one. `wait -n` would miss a stage that ends before it is called.
+exec {tick}<> <(:)
+await() {
+    sweep
+    while [ ${#ended[@]} -eq 0 ]; do
+        # At the beginning and at the end, several stages may end one after the other.
+        if [ -n "$ending" ] || [ $SECONDS -lt 10 ]; then read -r -t 0.1 -u "$tick"; else read -r -t 1 -u "$tick"; fi || true
+        sweep
+    done
+} 2>/dev/null
 
 # Signals the stages of the given names: signal_stages SIGNAL NAME…
 signal_stages() {
@@ -101,11 +115,11 @@ killer=
 end_stages() {
     local pid
     for pid in "${!stages[@]}"; do
-        [ "${stages[$pid]}" = tg-session ] || kill -TERM "$pid" 2>/dev/null || true
+        case ${stages[$pid]} in tg-session | killer) ;; *) kill -TERM "$pid" 2>/dev/null || true ;; esac
     done
     [ -z "$killer" ] || return 0
     (
-        exec 9>&- </dev/null >/dev/null 2>&1
+        exec 9>&- </dev/null >/dev/null 2>&1 {log}>&- {tick}>&-
         for end in "${ends[@]}"; do exec {end}>&-; done
         exec sleep "${TGPIPE_KILL_AFTER:-120}"
     ) &

@@ -58,7 +58,6 @@ begin() {
     launch "$1" - - "${words[@]}"
 }
 
-ending=
 finish() {
     ending=yes
     end_stages

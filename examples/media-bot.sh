@@ -22,7 +22,6 @@ lock_run
 
 # The first request to end stops the source only: the end of input travels down the pipeline, and events in flight are
 # delivered. A second request ends all stages, and so does a failed stage, after which nothing can be delivered.
-ending=
 finish() {
     if [ -n "$ending" ] || [ -n "$failure" ]; then
         end_stages
