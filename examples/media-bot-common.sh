@@ -64,9 +64,9 @@ launch() {
         trap - INT TERM HUP USR1
         if [ "$input" = - ]; then exec </dev/null; else exec <&"$input"; fi
         if [ "$output" = - ]; then exec >/dev/null; else exec >&"$output"; fi
-        exec 2>&"$log" {log}>&- {tick}>&-
+        exec {tick}>&-
         for end in "${ends[@]}"; do [[ " ${kept[*]} " = *" $end "* ]] || exec {end}>&-; done
-        exec setpriv --pdeathsig TERM -- "$@"
+        exec setpriv --pdeathsig TERM -- "$@" 2>&"$log" {log}>&-
     ) &
     stages[$!]=$name
     echo "$!" >"$run/$name.pid"
@@ -80,14 +80,15 @@ sweep() {
         ! kill -0 "$pid" || continue
         status=0
         wait "$pid" || status=$?
+        # A stage that was told to end before it could handle the signal has not failed.
+        [ -z "$ending" ] || [ "$status" != 143 ] || status=0
         rm -f "$run/${stages[$pid]}.pid"
         ended+=("${stages[$pid]} $status")
         unset "stages[$pid]"
     done
 }
 
-# Waits until stages have ended, and sets `ended`. The shell's own messages about killed stages are hidden: the scripts print
-# one. `wait -n` would miss a stage that ends before it is called.
+# Waits until stages have ended, and sets `ended`. `wait -n` would miss a stage that ends before it is called.
 exec {tick}<> <(:)
 await() {
     sweep
@@ -96,7 +97,7 @@ await() {
         if [ -n "$ending" ] || [ $SECONDS -lt 10 ]; then read -r -t 0.1 -u "$tick"; else read -r -t 1 -u "$tick"; fi || true
         sweep
     done
-} 2>/dev/null
+}
 
 # Signals the stages of the given names: signal_stages SIGNAL NAME…
 signal_stages() {

@@ -68,6 +68,8 @@ trap finish INT TERM HUP
 
 # Gives each stage a process group of its own: Ctrl-C reaches this script only.
 set -m
+# Hides the shell's own messages about stages that ended by a signal; this script prints one.
+exec 2>/dev/null
 
 # One process owns the account, and the stages share it. It may already be running.
 start_owner

@@ -35,6 +35,8 @@ trap finish INT TERM HUP
 
 # Gives each stage a process group of its own: Ctrl-C reaches this script only, which ends the stages in order.
 set -m
+# Hides the shell's own messages about stages that ended by a signal; this script prints one.
+exec 2>/dev/null
 
 # Makes a FIFO and opens it: sets `reader` and `writer` to its ends. No stage then waits for another one to open it.
 fifo() {
@@ -44,7 +46,7 @@ fifo() {
     exec {both}<>"$1" {reader}<"$1" {writer}>"$1"
     exec {both}>&-
     ends+=("$reader" "$writer")
-}
+} 2>&"$log"
 
 # Does the same without a name in the file system.
 pipe() {

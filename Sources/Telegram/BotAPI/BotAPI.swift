@@ -78,13 +78,16 @@ package struct BotAPI: MessagingAPI {
     }
 
     private func send(_ request: HTTPRequest, _ method: String) async throws(TelegramError) -> JSON {
+        // Only a new message would be there twice. Telegram refuses a repeated edit or deletion, or ignores it.
+        let isRepeatable = !method.hasPrefix("send") || method == "sendChatAction"
+        var request = request
+        request.isRepeatable = isRepeatable
         do throws(TelegramError) {
             let response: HTTPResponse
             do { response = try await client.send(request) } catch { throw TelegramError(error) }
             return try BotAPI.result(status: response.status, body: response.body)
         } catch {
-            // Only a new message would be there twice. Telegram refuses a repeated edit or deletion, or ignores it.
-            throw method.hasPrefix("send") && method != "sendChatAction" ? error : error.repeatable
+            throw isRepeatable ? error.repeatable : error
         }
     }
 

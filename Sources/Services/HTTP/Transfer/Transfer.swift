@@ -24,6 +24,7 @@ final class Transfer: @unchecked Sendable {
     private var head: HTTPHead?
     private var wasStopped = false
     private var sentBytes: Int64 = 0
+    private var mayHaveArrivedBefore = false
 
     init(
         _ request: HTTPRequest, identity: ClientIdentity, onHead: @escaping @Sendable (HTTPHead) throws -> HeadDecision,
@@ -52,7 +53,7 @@ final class Transfer: @unchecked Sendable {
         continuation?.resume(
             returning: result.mapError { error in
                 var error = error
-                error.mayHaveArrived = wasRequestSent
+                error.mayHaveArrived = mayHaveArrivedBefore || wasRequestSent
                 if error.code == .unreachable { error.mayConcernAllHosts = isWithoutNetwork }
                 return error
             })
@@ -63,7 +64,11 @@ final class Transfer: @unchecked Sendable {
     func result(of code: CURLcode) -> Result<HTTPHead, HTTPError> {
         if wasStopped, let head { return .success(head) }
         if let failure { return .failure(failure) }
-        guard code == CURLE_OK else { return .failure(error(for: code)) }
+        guard code == CURLE_OK else {
+            // The whole body may have been sent over the connection that broke.
+            mayHaveArrivedBefore = code == CURLE_SEND_FAIL_REWIND
+            return .failure(error(for: code))
+        }
         deliverHead()
         if let failure { return .failure(failure) }
         guard let head else { return .failure(HTTPError(.protocolError, "\(peer) sent no answer")) }
@@ -309,6 +314,8 @@ extension Transfer {
         }
         _ = tgpipe_curl_on_seek(easy) { context, offset, origin in
             guard origin == SEEK_SET, let transfer = Transfer.of(context) else { return CURL_SEEKFUNC_CANTSEEK }
+            // Without a way back, libcurl cannot send the body again.
+            guard transfer.request.isRepeatable else { return CURL_SEEKFUNC_FAIL }
             transfer.body?.seek(to: Int64(offset))
             return CURL_SEEKFUNC_OK
         }
@@ -373,7 +380,7 @@ extension Transfer {
             HTTPError(.invalidURL, "\(peer) redirected to a URL that is neither http nor https")
         case CURLE_TOO_MANY_REDIRECTS:
             HTTPError(.redirectLoop, "\(peer) redirected more than \(request.maxRedirects) times")
-        case CURLE_PARTIAL_FILE, CURLE_GOT_NOTHING, CURLE_RECV_ERROR, CURLE_SEND_ERROR:
+        case CURLE_PARTIAL_FILE, CURLE_GOT_NOTHING, CURLE_RECV_ERROR, CURLE_SEND_ERROR, CURLE_SEND_FAIL_REWIND:
             HTTPError(.truncated, "\(peer) closed the connection before the end\(systemReason)")
         case CURLE_SSL_CONNECT_ERROR, CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CERTPROBLEM, CURLE_SSL_CIPHER,
             CURLE_SSL_ISSUER_ERROR, CURLE_SSL_INVALIDCERTSTATUS, CURLE_SSL_PINNEDPUBKEYNOTMATCH:

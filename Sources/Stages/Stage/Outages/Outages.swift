@@ -34,6 +34,14 @@ package final class Outages: Sendable {
     /// The service that is away; nil if all answer, as far as is known.
     package var away: SharedService? { watched.withLock { $0.first { $0.value.breaker.isOpen }?.key } }
 
+    /// The number of changes so far; see `waitForChange`.
+    var generation: Int { changed.generation }
+
+    /// Returns at the first change after `generation` was read, or after the time given.
+    func waitForChange(since generation: Int, atMost limit: Duration) async {
+        await changed.wait(since: generation, atMost: limit)
+    }
+
     /// Returns the service that is away for all events, if that is the reason for a failure; nil if the failure is
     /// the event's own.
     package func outage(behind error: any Error) async throws -> SharedService? {

@@ -123,7 +123,7 @@ struct WorkLoop: Sendable {
 
     private func read() async throws {
         while let room = await list.room() {
-            guard try await waitForServices() else { return }
+            guard try await runtime.outages.waitUntilAllAreBack(endsAtShutdown: true) else { return }
             switch stream.source {
             case .lines(let input):
                 guard let batch = try await stream.next(of: input) else { return }
@@ -220,17 +220,6 @@ struct WorkLoop: Sendable {
             let pause = min(retryAfter ?? queue.options.pause(after: entry.attempt), .seconds(86_400))
             try await fail(item, entry, queue, reason: reason, pause: pause, isTransient: isTransient)
         }
-    }
-
-    /// Waits while a service is away that the events need: none is taken that could only wait.
-    ///
-    /// - Returns: false if the shutdown was requested meanwhile.
-    private func waitForServices() async throws -> Bool {
-        guard let service = runtime.outages.away else { return true }
-        await stream.queue?.noteWait(for: service)
-        let isBack = try await runtime.outages.waitUntilAllAreBack(endsAtShutdown: true)
-        await stream.queue?.noteWait(for: nil)
-        return isBack
     }
 
     private func deadLetter(_ item: WorkList.Item, _ results: [Envelope], _ reason: String) async throws {
