@@ -41,12 +41,12 @@ exec 2>/dev/null
 # Makes a FIFO and opens it: sets `reader` and `writer` to its ends. No stage then waits for another one to open it.
 fifo() {
     local both
-    mkfifo -m 600 "$1"
+    mkfifo -m 600 "$1" 2>&"$log"
     # With both ends in one descriptor, no opening waits for the other side.
     exec {both}<>"$1" {reader}<"$1" {writer}>"$1"
     exec {both}>&-
     ends+=("$reader" "$writer")
-} 2>&"$log"
+}
 
 # Does the same without a name in the file system.
 pipe() {
