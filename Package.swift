@@ -188,7 +188,7 @@ let package = Package(
         tests("EnvelopeTests", ["Envelope", "JSON"]),
         tests("PayloadsTests", ["Envelope", "JSON", "JSONSchema", "Payloads", "System"]),
         tests("TLTests", ["JSON", "System", "TL", "TestSupport"], exclude: ["telethon_objects.py"]),
-        tests("StageTests", ["Envelope", "JSON", "Options", "Stage", "System", arguments]),
+        tests("StageTests", ["Envelope", "JSON", "Options", "Stage", "System", "Tracing", arguments, logging]),
         tests("TracingTests", ["Envelope", "JSON", "System", "Tracing", logging]),
         tests("TgGateTests", ["BotAPI", "Envelope", "JSON", "Payloads", "tg-gate"]),
         tests("EvQueueTests", ["Options", "Queue", "ev-queue", arguments]),

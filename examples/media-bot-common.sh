@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Settings and checks that media-bot.sh and media-bot-queues.sh share. Each sets `script` to its own
-# name, and then sources this file.
+# Settings, checks and the supervisor that media-bot.sh and media-bot-queues.sh share. Each sets `script` to its own name
+# and `run` to its folder, and then sources this file.
 # shellcheck disable=SC2034,SC2154    # The scripts use these variables, and set $script and $run.
 
 state=${TGPIPE_STATE:-${XDG_STATE_HOME:-${HOME:?}/.local/state}/tgpipe}
@@ -16,7 +16,9 @@ read -ra fetch_options <<<"${MEDIA_FETCH_OPTIONS:-}"
 read -ra put_options <<<"${BLOB_PUT_OPTIONS:-}"
 read -ra send_options <<<"${TG_SEND_OPTIONS:-}"
 
-say() { printf '%s: %s\n' "$script" "$*" >&2; }
+# A copy of standard error, which stays visible while the shell's own messages are hidden.
+exec {log}>&2
+say() { printf '%s: %s\n' "$script" "$*" >&"$log"; }
 die() { say "$1"; exit "${2:-78}"; }
 
 for tool in ${TGPIPE_SESSION:+tg-session} tg-listen tg-gate ratelimit ev-route media-fetch blob-put tg-send; do
@@ -29,24 +31,143 @@ speaker=(--bot)
 
 check_admin() { [ -n "${TG_ADMIN_ID:-}" ] || die "no admin: set TG_ADMIN_ID to your own numeric Telegram id"; }
 
-# Makes the folder $run, and prevents a second bot in it.
+# Makes the folder $run, and prevents a second bot in it. The stages hold the lock too: those of a script that was killed end
+# by themselves, and the next one waits for them.
 lock_run() {
     (umask 077 && mkdir -p "$run")
-    exec 9>"$run/lock"
-    flock -n 9 || die "another $script.sh is running in $state: stop it, or set TGPIPE_STATE to another folder" 75
+    exec 9>>"$run/lock"
+    if ! flock -n 9; then
+        if [ -s "$run/script.pid" ] && kill -0 "$(<"$run/script.pid")" 2>/dev/null; then
+            die "another $script.sh is running in $state: stop it, or set TGPIPE_STATE to another folder" 75
+        fi
+        say "waiting for the stages of the last run to end"
+        flock -w 60 9 || die "stages of the last run are still running in $state: end them first" 75
+    fi
+    rm -f "$run"/*.pid "$run"/*.fifo
+    echo $$ >"$run/script.pid"
+}
+
+# --- The supervisor: each stage is a child of this script, which waits for all of them.
+
+declare -A stages=()    # process id -> name
+ends=()                 # the ends of pipes, which only the stages at them may keep
+kept=()                 # those that the next stage keeps besides its input and output
+ending=                 # not empty once the stages have been told to end
+failure=                # "name status" of the first stage that failed
+
+# Starts a stage: launch NAME INPUT OUTPUT COMMAND…, where INPUT and OUTPUT are numbers of descriptors, or - for none. A stage
+# ends when this script is killed: nobody would start it again, or end it.
+launch() {
+    local name=$1 input=$2 output=$3
+    shift 3
+    (
+        trap - INT TERM HUP USR1
+        if [ "$input" = - ]; then exec </dev/null; else exec <&"$input"; fi
+        if [ "$output" = - ]; then exec >/dev/null; else exec >&"$output"; fi
+        exec {tick}>&-
+        for end in "${ends[@]}"; do [[ " ${kept[*]} " = *" $end "* ]] || exec {end}>&-; done
+        exec setpriv --pdeathsig TERM -- "$@" 2>&"$log" {log}>&-
+    ) &
+    stages[$!]=$name
+    echo "$!" >"$run/$name.pid"
+}
+
+# Sets `ended` to the names and statuses of the stages that have ended since the last call.
+sweep() {
+    local pid status
+    ended=()
+    for pid in "${!stages[@]}"; do
+        ! kill -0 "$pid" || continue
+        status=0
+        wait "$pid" || status=$?
+        # A stage that was told to end before it could handle the signal has not failed.
+        [ -z "$ending" ] || [ "$status" != 143 ] || status=0
+        rm -f "$run/${stages[$pid]}.pid"
+        ended+=("${stages[$pid]} $status")
+        unset "stages[$pid]"
+    done
+}
+
+# Waits until stages have ended, and sets `ended`. `wait -n` would miss a stage that ends before it is called.
+exec {tick}<> <(:)
+await() {
+    sweep
+    while [ ${#ended[@]} -eq 0 ]; do
+        # At the beginning and at the end, several stages may end one after the other.
+        if [ -n "$ending" ] || [ $SECONDS -lt 10 ]; then read -r -t 0.1 -u "$tick"; else read -r -t 1 -u "$tick"; fi || true
+        sweep
+    done
+}
+
+# Signals the stages of the given names: signal_stages SIGNAL NAME…
+signal_stages() {
+    local signal=$1 pid name
+    shift
+    for pid in "${!stages[@]}"; do
+        for name in "$@"; do
+            [ "${stages[$pid]}" != "$name" ] || kill "-$signal" "$pid" 2>/dev/null || true
+        done
+    done
+}
+
+# Ends all stages but the account's owner, which is needed until the last of the others has ended. Stages that do not end
+# within TGPIPE_KILL_AFTER seconds are killed.
+killer=
+end_stages() {
+    local pid
+    for pid in "${!stages[@]}"; do
+        case ${stages[$pid]} in tg-session | killer) ;; *) kill -TERM "$pid" 2>/dev/null || true ;; esac
+    done
+    [ -z "$killer" ] || return 0
+    (
+        exec 9>&- </dev/null >/dev/null 2>&1 {log}>&- {tick}>&-
+        for end in "${ends[@]}"; do exec {end}>&-; done
+        exec sleep "${TGPIPE_KILL_AFTER:-120}"
+    ) &
+    killer=$!
+    stages[$killer]=killer
+}
+
+# Starts the stage of the account's owner. A script that starts stages again does so with this one too.
+stage_owner() { launch tg-session - - "$@"; }
+
+# Starts the process that owns the account for all stages, unless one is running already, and waits until it is ready.
+start_owner() {
+    if [ -z "${TGPIPE_SESSION:-}" ] || is_owned; then return; fi
+    stage_owner tg-session run "$TGPIPE_SESSION"
+    for ((tries = 0; tries < 300; tries++)); do
+        if is_owned || ! kill -0 "$(<"$run/tg-session.pid")" 2>/dev/null; then break; fi
+        sleep 0.1
+    done
 }
 
 # Succeeds if a process owns the account and shares it.
 is_owned() { tg-session status "$TGPIPE_SESSION" 2>/dev/null | grep -q '"owner":{'; }
 
-# Starts the process that owns the account for all stages, unless one is running already, and waits until it is ready.
-start_owner() {
-    owner=
-    if [ -z "${TGPIPE_SESSION:-}" ] || is_owned; then return; fi
-    stage tg-session run "$TGPIPE_SESSION" </dev/null &
-    owner=$!
-    for ((tries = 0; tries < 300; tries++)); do
-        if is_owned || [ -s "$run/failed" ]; then break; fi
-        sleep 0.1
+# Succeeds if a stage is running, other than the account's owner and the timer.
+has_stages() {
+    local name
+    for name in "${stages[@]}"; do
+        case $name in tg-session | killer) ;; *) return 0 ;; esac
     done
+    return 1
+}
+
+# Kills the stages that are left, if what has ended is the timer: is_timer NAME.
+is_timer() {
+    [ "$1" = killer ] || return 1
+    say "some stages do not end: killing them"
+    signal_stages KILL "${stages[@]}"
+}
+
+# Ends the account's owner and the timer, and the script with the status of the first stage that failed.
+finish_run() {
+    while [ ${#stages[@]} -gt 0 ]; do
+        signal_stages TERM tg-session killer
+        await
+    done
+    rm -f "$run/script.pid"
+    if [ -n "$failure" ]; then
+        die "${failure% *} ended with status ${failure##* }" "${failure##* }"
+    fi
 }

@@ -38,71 +38,50 @@ for role in "$@"; do
 done
 
 lock_run
-rm -f "$run"/*.pid "$run/failed" "$run/ending"
 
-# Runs one stage, and starts it again when it fails.
+declare -A commands=()  # name -> the stage's command, quoted for the shell
+
+# Starts a stage, which is started again when it fails.
 stage() { stage_as "$1" "$@"; }
 
 # Does the same under another name, for a tool that is two stages.
 stage_as() {
-    exec 9>&-
-    local name=$1 status
-    shift
-    while [ ! -e "$run/ending" ]; do
-        status=0
-        "$@" </dev/null >/dev/null &
-        echo "$!" >"$run/$name.pid"
-        # Hides the shell's own message about a killed stage: this script prints one.
-        wait "$!" 2>/dev/null || status=$?
-        rm -f "$run/$name.pid"
-        case $status in
-        0) return ;;
-        64 | 77 | 78)
-            echo "$name $status" >"$run/failed"
-            kill -USR1 $$ 2>/dev/null || true
-            return
-            ;;
-        esac
-        [ -e "$run/ending" ] || { say "$name ended with status $status: starting it again"; sleep 1; }
-    done
+    commands[$1]=$(printf '%q ' "${@:2}")
+    begin "$1"
 }
 
-end_stages() {
-    local file
-    for file in "$@"; do
-        if [ -e "$file" ]; then kill -TERM "$(cat "$file")" 2>/dev/null || true; fi
-    done
+stage_owner() { stage "$@"; }
+
+begin() {
+    local -a words
+    eval "words=(${commands[$1]})"
+    launch "$1" - - "${words[@]}"
 }
 
-# Ends all stages but the account's owner, which is needed until the last of the other stages has ended.
 finish() {
-    touch "$run/ending"
-    local files=("$run"/*.pid)
-    end_stages "${files[@]/$run\/tg-session.pid/}"
+    ending=yes
+    end_stages
 }
-trap finish INT TERM HUP USR1
+trap finish INT TERM HUP
 
 [[ " $* " = *" front "* ]] || unset TGPIPE_SESSION
 
 # Gives each stage a process group of its own: Ctrl-C reaches this script only.
 set -m
+# Hides the shell's own messages about stages that ended by a signal; this script prints one.
+exec 2>/dev/null
 
 # One process owns the account, and the stages share it. It may already be running.
 start_owner
 
-stages=()
-start() {
-    "$@" &
-    stages+=("$!")
-}
 for role in "$@"; do
     case $role in
     front)
-        start stage tg-listen "${speaker[@]}" --to queue:raw
-        start stage tg-gate --from queue:raw --to queue:allowed "${gate_options[@]}"
-        start stage ratelimit --from queue:allowed --to queue:commands -m 'commands.media.#' "${limit_options[@]}"
-        start stage ev-route --from queue:commands -o 'commands.media.#=queue:media' -o 'commands.telegram.#=queue:send'
-        start stage tg-send --from queue:send "${send_options[@]}"
+        stage tg-listen "${speaker[@]}" --to queue:raw
+        stage tg-gate --from queue:raw --to queue:allowed "${gate_options[@]}"
+        stage ratelimit --from queue:allowed --to queue:commands -m 'commands.media.#' "${limit_options[@]}"
+        stage ev-route --from queue:commands -o 'commands.media.#=queue:media' -o 'commands.telegram.#=queue:send'
+        stage tg-send --from queue:send "${send_options[@]}"
         ;;
     media)
         direct=()
@@ -111,30 +90,43 @@ for role in "$@"; do
             direct=(--max-direct-size "$MAX_DIRECT_SIZE")
             fetched=done.$here
             # Sends downloads over the limit to the role large, and everything else to blob-put.
-            start stage_as large-route ev-route --from "queue:$fetched" \
+            stage_as large-route ev-route --from "queue:$fetched" \
                 -o 'commands.media.large_download=queue:large' -o "events.#=queue:fetched.$here"
         fi
-        start stage media-fetch --from queue:media --to "queue:$fetched" "${direct[@]}" "${fetch_options[@]}"
-        start stage blob-put --from "queue:fetched.$here" --to queue:send "${put_options[@]}"
+        stage media-fetch --from queue:media --to "queue:$fetched" "${direct[@]}" "${fetch_options[@]}"
+        stage blob-put --from "queue:fetched.$here" --to queue:send "${put_options[@]}"
         ;;
     large)
-        start stage_as large-fetch media-fetch --from queue:large --to "queue:large.$here" --timeout 12h "${fetch_options[@]}"
-        start stage_as large-put blob-put --from "queue:large.$here" --to queue:send "${put_options[@]}"
+        stage_as large-fetch media-fetch --from queue:large --to "queue:large.$here" --timeout 12h "${fetch_options[@]}"
+        stage_as large-put blob-put --from "queue:large.$here" --to queue:send "${put_options[@]}"
         ;;
     esac
 done
 
-# A trapped signal ends `wait`, but not the stages.
-for stage in "${stages[@]}"; do
-    while kill -0 "$stage" 2>/dev/null; do wait "$stage" || true; done
-done
-if [ -n "$owner" ]; then
-    touch "$run/ending"
-    end_stages "$run/tg-session.pid"
-    while kill -0 "$owner" 2>/dev/null; do wait "$owner" || true; done
-fi
+# A signal may have come before its stages.
+[ -z "$ending" ] || end_stages
 
-if [ -s "$run/failed" ]; then
-    read -r name status <"$run/failed"
-    die "$name ended with status $status" "$status"
-fi
+while has_stages; do
+    await
+    again=()
+    for stage in "${ended[@]}"; do
+        name=${stage% *} status=${stage##* }
+        ! is_timer "$name" || continue
+        case $status in
+        0) continue ;;
+        64 | 77 | 78)
+            [ -n "$failure" ] || failure=$stage
+            finish
+            continue
+            ;;
+        esac
+        [ -n "$ending" ] || again+=("$name")
+        [ -n "$ending" ] || say "$name ended with status $status: starting it again"
+    done
+    if [ ${#again[@]} -gt 0 ]; then
+        sleep 1
+        # A signal may have come meanwhile.
+        for name in "${again[@]}"; do [ -n "$ending" ] || begin "$name"; done
+    fi
+done
+finish_run

@@ -19,76 +19,90 @@ run=$state/run
 check_admin
 
 lock_run
-rm -f "$run"/*.fifo "$run"/*.pid
-mkfifo -m 600 "$run/media.fifo" "$run/send.fifo"
-
-# Runs one stage of the pipeline, and signals this script when the stage ends: the other stages would notice only at the
-# next event, and lose that event. With TGPIPE_RECORD, the stage's output is also appended to a file in that folder.
-stage() {
-    exec 9>&-
-    local status=0
-    if [ -n "${TGPIPE_RECORD:-}" ]; then
-        "$@" <&0 > >(exec ev-route -o "#=$TGPIPE_RECORD/$1.ndjson" -o '#=-') &
-    else
-        "$@" <&0 &
-    fi
-    echo "$!" >"$run/$1.pid"
-    # Hides the shell's own message about a killed stage: this script prints one.
-    wait "$!" 2>/dev/null || status=$?
-    rm -f "$run/$1.pid"
-    [ "$status" = 0 ] || echo "$1 $status" >>"$run/failed"
-    kill -USR1 $$ 2>/dev/null || true
-    return "$status"
-}
 
 # The first request to end stops the source only: the end of input travels down the pipeline, and events in flight are
 # delivered. A second request ends all stages, and so does a failed stage, after which nothing can be delivered.
-ending=
 finish() {
-    local stages=("$run"/tg-listen.pid)
-    if [ -n "$ending" ] || [ -s "$run/failed" ]; then
-        stages=("$run"/*.pid)
+    if [ -n "$ending" ] || [ -n "$failure" ]; then
+        end_stages
     else
         say "finishing the events in flight; interrupt again to end at once"
+        signal_stages TERM tg-listen
     fi
     ending=yes
-    for file in "${stages[@]}"; do
-        if [ -e "$file" ]; then kill -TERM "$(cat "$file")" 2>/dev/null || true; fi
-    done
 }
 trap finish INT TERM HUP
-trap '[ -n "$ending" ] || finish' USR1
-rm -f "$run/failed"
 
-# Gives each pipeline a process group of its own: Ctrl-C reaches this script only, which ends the stages in order.
+# Gives each stage a process group of its own: Ctrl-C reaches this script only, which ends the stages in order.
 set -m
+# Hides the shell's own messages about stages that ended by a signal; this script prints one.
+exec 2>/dev/null
+
+# Makes a FIFO and opens it: sets `reader` and `writer` to its ends. No stage then waits for another one to open it.
+fifo() {
+    local both
+    mkfifo -m 600 "$1" 2>&"$log"
+    # With both ends in one descriptor, no opening waits for the other side.
+    exec {both}<>"$1" {reader}<"$1" {writer}>"$1"
+    exec {both}>&-
+    ends+=("$reader" "$writer")
+}
+
+# Does the same without a name in the file system.
+pipe() {
+    fifo "$run/pipe.fifo"
+    rm -f "$run/pipe.fifo"
+}
+
+# Starts one stage of the pipeline: stage INPUT OUTPUT COMMAND…, as for launch, where the words `previous` and `next` stand
+# for the stages before and after it. With TGPIPE_RECORD, its output is also appended to a file in that folder.
+stage() {
+    local input=$1 output=$2 name=$3 source
+    shift 2
+    [ "$input" != previous ] || input=$previous
+    if [ -n "${TGPIPE_RECORD:-}" ]; then
+        pipe
+        launch "$name" "$input" "$writer" "$@"
+        source=$reader
+        [ "$output" != next ] || { pipe && output=$writer && previous=$reader; }
+        launch "record-$name" "$source" "$output" ev-route -o "#=$TGPIPE_RECORD/$name.ndjson" -o '#=-'
+    else
+        [ "$output" != next ] || { pipe && output=$writer && previous=$reader; }
+        launch "$name" "$input" "$output" "$@"
+    fi
+}
 
 # One process owns the account, and the stages share it. It may already be running.
 start_owner
 
-pipelines=()
-stage tg-listen "${speaker[@]}" |
-    stage tg-gate "${gate_options[@]}" |
-    stage ratelimit -m 'commands.media.#' "${limit_options[@]}" |
-    stage ev-route -o "commands.media.#=$run/media.fifo" -o "commands.telegram.#=$run/send.fifo" \
-        --dead-letter "$state/dead.ndjson" &
-pipelines+=("$!")
-stage media-fetch --from "$run/media.fifo" "${fetch_options[@]}" |
-    stage blob-put "${put_options[@]}" >"$run/send.fifo" &
-pipelines+=("$!")
-stage tg-send --from "$run/send.fifo" "${send_options[@]}" >/dev/null &
-pipelines+=("$!")
+stage - next tg-listen "${speaker[@]}"
+stage previous next tg-gate "${gate_options[@]}"
+stage previous next ratelimit -m 'commands.media.#' "${limit_options[@]}"
+fifo "$run/media.fifo"
+to_fetch=$writer from_route=$reader
+fifo "$run/send.fifo"
+to_send=$writer from_all=$reader
+# ev-route opens the FIFOs by name. It also keeps the ends until it ends itself, so that their readers wait for it.
+kept=("$to_fetch" "$to_send")
+stage previous - ev-route -o "commands.media.#=$run/media.fifo" -o "commands.telegram.#=$run/send.fifo" \
+    --dead-letter "$state/dead.ndjson"
+kept=()
+stage "$from_route" next media-fetch "${fetch_options[@]}"
+stage previous "$to_send" blob-put "${put_options[@]}"
+stage "$from_all" - tg-send "${send_options[@]}"
+# An open end here would keep a reader waiting for its writer.
+for end in "${ends[@]}"; do exec {end}>&-; done
+ends=()
+# A signal may have come before its stage.
+[ -z "$ending" ] || signal_stages TERM tg-listen
 
-# A trapped signal ends `wait`, but not the stages. The account is needed until the last stage has ended.
-for pipeline in "${pipelines[@]}"; do
-    while kill -0 "$pipeline" 2>/dev/null; do wait "$pipeline" || true; done
+while has_stages; do
+    await
+    for stage in "${ended[@]}"; do
+        ! is_timer "${stage% *}" || continue
+        [ "${stage##* }" = 0 ] || [ -n "$failure" ] || failure=$stage
+        # A stage that ended by itself ends the bot; one that failed, at once.
+        if [ -n "$failure" ] || [ -z "$ending" ]; then finish; fi
+    done
 done
-if [ -n "$owner" ]; then
-    if [ -e "$run/tg-session.pid" ]; then kill -TERM "$(cat "$run/tg-session.pid")" 2>/dev/null || true; fi
-    while kill -0 "$owner" 2>/dev/null; do wait "$owner" || true; done
-fi
-
-if [ -s "$run/failed" ]; then
-    read -r name status <"$run/failed"
-    die "$name ended with status $status" "$status"
-fi
+finish_run

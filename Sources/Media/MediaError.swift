@@ -1,6 +1,6 @@
 import Glibc
 import HTTP
-import System
+package import System
 
 /// Describes why media could not be fetched.
 package struct MediaError: Error, Sendable, CustomStringConvertible {
@@ -50,6 +50,8 @@ package struct MediaError: Error, Sendable, CustomStringConvertible {
     package var retryAfter: Duration?
     /// The size of a file over the limit, if it is known.
     package var sizeBytes: Int64?
+    /// The service whose outage may be the reason, if the failure is not the source's own.
+    package var suspectedOutage: SuspectedOutage?
 
     package init(_ code: Code, _ reason: String, isTransient: Bool? = nil) {
         self.code = code
@@ -58,6 +60,10 @@ package struct MediaError: Error, Sendable, CustomStringConvertible {
     }
 
     package var description: String { reason }
+}
+
+extension MediaError: OutageSign {
+    package var outageReason: String { reason }
 }
 
 extension MediaError.Code {
@@ -75,7 +81,9 @@ extension MediaError {
         switch error.code {
         case .invalidURL: self.init(.invalidURL, "That is not a web link.")
         case .refusedAddress: self.init(.refusedAddress, "That link leads to an address that is not public.")
-        case .unreachable: self.init(.unreachable, "The site cannot be reached: \(error.message).")
+        case .unreachable:
+            self.init(.unreachable, "The site cannot be reached: \(error.message).")
+            if error.mayConcernAllHosts { suspectedOutage = SuspectedOutage(.network) }
         case .timedOut: self.init(.timedOut, "The site took too long: \(error.message).")
         case .tls:
             self.init(.unreachable, "The connection to the site is not secure: \(error.message).", isTransient: false)

@@ -53,7 +53,8 @@ struct BlobPut: Tool {
         let storing = MediaStoring(
             log: runtime.log, store: store, cache: cache, expires: self.store.expires.duration,
             shared: SharedWork(runtime, name: "store", lease: input.queue.lease.duration),
-            isFromQueue: input.isFromQueue)
+            isFromQueue: input.isFromQueue, outages: runtime.outages)
+        runtime.outages.watch(.store) { _ = try await store.head(BlobProbe.key) }
         return try await runtime.work(
             input, output, concurrency: concurrency, accepting: { $0 == MediaFetched.type },
             givingUp: storing.giveUp, handle: storing.handle)

@@ -16,6 +16,7 @@ struct MediaStoring: Sendable {
     let shared: SharedWork
     /// If true, transient failures return to the queue for a later attempt.
     let isFromQueue: Bool
+    let outages: Outages
 
     /// The time that another machine has to store a file of its own disk, from the download on.
     private static let timeForOtherMachine = Duration.seconds(600)
@@ -24,7 +25,8 @@ struct MediaStoring: Sendable {
     @Sendable func handle(_ event: Envelope, _ context: WorkContext) async throws -> Outcome {
         let fetched = try MediaFetched(event)
         do {
-            return try await outcome(fetched, context)
+            guard isFromQueue else { return try await outcome(fetched, context) }
+            return try await outages.riding { try await outcome(fetched, context) }
         } catch let error as BlobError {
             if isFromQueue, error.isTransient { throw error }
             return .done([failed(fetched, error)])

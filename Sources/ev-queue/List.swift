@@ -25,7 +25,8 @@ struct Stats: QueueCommand {
         discussion: """
             events is the number of events that some group has not acknowledged. Each group has four numbers: \
             new counts events that no worker has taken, working counts events in work, retrying counts events that \
-            wait for another attempt, and held counts events that wait for another event.
+            wait for another attempt, and held counts events that wait for another event. waiting_for names a service that is \
+            away, for whose return the workers of the group wait.
 
             Example: ev-queue stats | jq -r '[.queue, .events, .dead] | @tsv'
             """)
@@ -61,6 +62,7 @@ extension QueueAdmin.Stats.Group {
         [
             "group": .string(name), "new": .integer(Int64(new)), "working": .integer(Int64(working)),
             "retrying": .integer(Int64(retrying)), "held": .integer(Int64(held)), "workers": .integer(Int64(workers)),
+            "waiting_for": awaitedService.map { .string($0) },
         ]
     }
 }

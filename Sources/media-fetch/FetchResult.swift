@@ -3,6 +3,7 @@ import JSON
 import Media
 import Payloads
 import Stage
+import System
 
 /// Holds the outcome of a fetch, as Redis passes it to every request that waited for it, on any machine.
 enum FetchResult: Sendable {
@@ -66,6 +67,7 @@ extension MediaError {
         [
             "code": .string(code.rawValue), "reason": .string(reason), "temporary": .bool(isTransient),
             "retry_after_seconds": retryAfter.map { .integer($0.components.seconds) },
+            "outage": suspectedOutage.map { .string($0.service.rawValue) },
         ]
     }
 
@@ -75,5 +77,7 @@ extension MediaError {
         }
         self.init(code, reason, isTransient: json["temporary"]?.bool)
         retryAfter = json["retry_after_seconds"]?.int.map { .requestedPause(seconds: $0) }
+        let service = json["outage"]?.string.flatMap { SharedService(rawValue: $0) }
+        suspectedOutage = service.map { SuspectedOutage($0) }
     }
 }

@@ -46,7 +46,10 @@ struct FetchStage: Sendable {
         }
         do {
             return try await ProgressReports(context.publisher, kind: request.kind).during { accept, onProgress in
-                try await outcome(request, context, accept, onProgress)
+                guard isFromQueue else { return try await outcome(request, context, accept, onProgress) }
+                return try await runtime.outages.riding {
+                    try await outcome(request, context, accept, onProgress)
+                }
             }
         } catch let error as MediaError {
             guard isFromQueue, error.isWorthRetryingSoon else { return .done([failed(request, error)]) }

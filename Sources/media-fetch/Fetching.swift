@@ -189,6 +189,8 @@ extension MediaError {
         } else {
             self.init(
                 .unreachable, "Telegram did not deliver the file: \(error.message).", isTransient: error.isTransient)
+            retryAfter = error.retryAfter
+            suspectedOutage = error.suspectedOutage
         }
     }
 }

@@ -70,6 +70,9 @@ struct MediaFetch: Tool {
             cache: MediaCache(directory: try runtime.directory("media/cache")), aliases: Aliases(runtime: runtime),
             limits: limits, partialsKeptFor: try work.partialsKeptFor, expires: storing.expires.duration,
             isFromQueue: input.isFromQueue)
+        runtime.outages.watch(.store) { _ = try await store.head(BlobProbe.key) }
+        runtime.outages.watch(.network, probe: NetworkProbe().check)
+        if let api { runtime.outages.watch(.telegram) { _ = try await api.call("getMe") } }
         return try await withThrowingTaskGroup(of: ExitStatus?.self) { group in
             group.addTask {
                 await stage.sweep()

@@ -116,7 +116,9 @@ struct SingleMessage: Sendable {
         do throws(MalformedInput) { job = try Job(event) } catch { throw ToolError(.usage, error.reason) }
         let commands = CommandSender(
             runtime: runtime, api: api,
-            shared: SharedState(runtime: runtime, redis: nil, speakerID: api.speakerID))
+            messages: NewMessages(
+                runtime: runtime, api: api,
+                shared: SharedState(runtime: runtime, redis: nil, speakerID: api.speakerID)))
         var attempts = 0
         let backoff = Backoff(first: .seconds(1), longest: .seconds(32))
         return try await runtime.handling(event, causedBy: Correlation(correlationID: event.correlationID)) {
@@ -124,7 +126,9 @@ struct SingleMessage: Sendable {
                 do {
                     try await output.write([commands.send(job)])
                     return .success
-                } catch let error as TelegramError where error.isTransient && attempts < retries {
+                } catch let error as TelegramError
+                    where error.isTransient && !error.isOutcomeUnknown && attempts < retries
+                {
                     attempts += 1
                     let wait = error.retryAfter ?? backoff.pause(after: attempts)
                     runtime.log.warning("\(error.message); trying again in \(wait.spanText)")

@@ -55,11 +55,13 @@ struct TgSend: Tool {
             progressInterval: sending.progressInterval.duration, limitsRates: !sending.noPacing)
         let shared = SharedState(
             runtime: runtime, redis: try await runtime.redis(), waits: input.isFromQueue, speakerID: api.speakerID)
+        runtime.outages.watch(.telegram) { _ = try await api.call("getMe") }
         let sender = Sender(
             runtime: runtime, api: api, shared: shared, scheduler: scheduler, copies: copies, options: sending,
             input: input)
         let dispatcher = Dispatcher(
-            runtime: runtime, scheduler: scheduler, sender: sender, concurrency: sending.concurrency)
+            runtime: runtime, scheduler: scheduler, sender: sender, concurrency: sending.concurrency,
+            interrupted: InterruptedRequests(runtime: runtime, shared: shared, scheduler: scheduler))
         return try await dispatcher.run(input, output)
     }
 }

@@ -62,6 +62,15 @@ import Testing
     }
 
     @Test(arguments: [
+        ("us-east-1", "amazonaws.com"), ("cn-north-1", "amazonaws.com.cn"), ("us-iso-east-1", "c2s.ic.gov"),
+        ("us-isob-east-1", "sc2s.sgov.gov"), ("eusc-de-east-1", "amazonaws.eu"), ("us-gov-west-1", "amazonaws.com"),
+    ])
+    func `Each region of Amazon's has the domain of its partition`(_ region: String, _ domain: String) throws {
+        let endpoint = try S3Endpoint(server: nil, bucket: "bucket", addressing: nil)
+        #expect(endpoint.location(of: nil, region: region).authority == "bucket.s3.\(region).\(domain)")
+    }
+
+    @Test(arguments: [
         "localhost:9000", "ftp://host", "http://", "https://key:secret@host", "http://host/?x=1", "http://host/#x",
         "http://ho st",
     ])

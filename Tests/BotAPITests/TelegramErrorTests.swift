@@ -58,6 +58,45 @@ import Testing
         #expect(error.message.contains("[secret]"))
     }
 
+    @Test(arguments: ["", "{", #"{"ok":"#, #"{"ok":true,"result":{"messa"#, #"{"ok":true,"result":[{"update_id":1},"#])
+    func `A cut answer is a transient failure, and its call may have been carried out`(_ body: String) {
+        let error = failure(200, body)
+        #expect(error?.code == (body.isEmpty ? .protocolBroken : .network))
+        #expect(error?.isOutcomeUnknown == true)
+    }
+
+    @Test(arguments: [
+        (#"{"ok":true,"result":{"message_id":123,"fr"#, Int64?.some(123)),
+        (#"{"ok":true,"result":{"message_id":123"#, nil),
+        (#"{"ok":true,"result":{"message_id":99999999999999999999,"#, nil),
+        (#"{"ok":true,"result":{"message_id":,"#, nil),
+        (#"{"ok":false,"error_code":4"#, nil),
+    ])
+    func `The beginning of an answer names the message that was sent`(_ body: String, _ id: Int64?) {
+        #expect(failure(200, body)?.sentMessageID == id)
+    }
+
+    @Test(arguments: [
+        ("Bad Request: MEDIA_EMPTY", TelegramError.Code.fileRefused), ("Bad Request: FILE_ID_INVALID", .fileRefused),
+        ("Bad Request: MEDIA_INVALID", .fileRefused), ("Bad Request: invalid file identifier specified", .fileRefused),
+        ("Bad Request: wrong remote file identifier specified: Wrong padding in the string", .fileRefused),
+        ("Bad Request: REACTION_INVALID", .reactionRefused), ("Bad Request: reactions are disabled", .reactionRefused),
+        ("Bad Request: TOPIC_CLOSED", .topicGone), ("Bad Request: message thread not found", .topicGone),
+        ("Bad Request: message to react not found", .messageNotFound),
+    ])
+    func `A refusal is recognised in each of its spellings`(_ text: String, _ code: TelegramError.Code) {
+        #expect(failure(400, #"{"ok":false,"error_code":400,"description":"\#(text)"}"#)?.code == code)
+    }
+
+    @Test func `Only failures of the service are signs of an outage`() {
+        #expect(failure(502, "<html>")?.suspectedOutage?.service == .telegram)
+        #expect(failure(502, "<html>")?.suspectedOutage?.isCertain == false)
+        #expect(
+            failure(400, #"{"ok":false,"error_code":400,"description":"Bad Request: chat not found"}"#)?.suspectedOutage
+                == nil)
+        #expect(failure(429, "<html>")?.suspectedOutage == nil)
+    }
+
     @Test func `A response that is not Telegram's is recognised as foreign`() {
         #expect(failure(200, "<html>")?.code == .protocolBroken)
         #expect(failure(200, #"{"ok":true}"#) != nil)

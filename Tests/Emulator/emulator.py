@@ -11,6 +11,7 @@ from pathlib import Path
 
 import accounts
 import lifecycle
+from botapi.control import OUTAGE
 from botapi.server import BotApiServer
 from botapi.world import Options, World
 
@@ -48,7 +49,7 @@ async def serve(world: World, servers: accounts.Servers | None, arguments: argpa
     app = BotApiServer(world).application(servers.routes() if servers else None)
     if servers is not None:
         await servers.start()
-    await lifecycle.serve(app, arguments)
+    await lifecycle.serve(app, arguments, OUTAGE)
     if servers is not None:
         await servers.stop()
 

@@ -8,6 +8,7 @@ import contextlib
 import os
 import signal
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
@@ -22,10 +23,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--exit-with-stdin", action="store_true", help="end when standard input is closed")
 
 
-async def serve(app: web.Application, options: argparse.Namespace) -> None:
+async def serve(
+    app: web.Application,
+    options: argparse.Namespace,
+    outage: web.AppKey[Callable[[float], None]] | None = None,
+) -> None:
     """Serve `app` on the loopback interface and return when it is time to end.
 
-    Open connections are not drained: whoever stops the server wants it gone now.
+    Open connections are not drained: whoever stops the server wants it gone now. Under `outage`, the app gets a
+    function that closes the server for a number of seconds.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -36,14 +42,48 @@ async def serve(app: web.Application, options: argparse.Namespace) -> None:
     watcher = asyncio.create_task(_stop_with_parent(options.parent_pid, stop)) if options.parent_pid else None
 
     runner = web.AppRunner(app, access_log=None, read_bufsize=READ_BUFFER_BYTES)
+    door = _Door(runner)
+    if outage is not None:
+        app[outage] = door.close_for
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", options.port)
-    await site.start()
-    print(f"http://127.0.0.1:{_port(site)}", flush=True)
+    print(f"http://127.0.0.1:{await door.open(options.port)}", flush=True)
     await stop.wait()
     if watcher is not None:
         watcher.cancel()
-    await site.stop()
+    await door.close()
+
+
+class _Door:
+    """The listening socket, which can be closed for a while: connections are then refused."""
+
+    def __init__(self, runner: web.AppRunner) -> None:
+        self._runner = runner
+        self._site: web.TCPSite | None = None
+        self._port = 0
+        self._task: asyncio.Task[None] | None = None
+
+    async def open(self, port: int) -> int:
+        self._site = web.TCPSite(self._runner, "127.0.0.1", port, reuse_address=True)
+        await self._site.start()
+        self._port = _port(self._site)
+        return self._port
+
+    async def close(self) -> None:
+        if self._site is not None:
+            await self._site.stop()
+            self._site = None
+
+    def close_for(self, seconds: float) -> None:
+        self._task = asyncio.create_task(self._close_for(seconds))
+
+    async def _close_for(self, seconds: float) -> None:
+        await asyncio.sleep(0.05)  # the order for it is answered first
+        await self.close()
+        for connection in list(self._runner.server.connections if self._runner.server else []):
+            if connection.transport is not None:
+                connection.transport.abort()
+        await asyncio.sleep(seconds)
+        await self.open(self._port)
 
 
 def _port(site: web.TCPSite) -> int:

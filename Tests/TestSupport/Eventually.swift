@@ -7,3 +7,15 @@ package func eventually(_ isSo: () throws -> Bool) async throws -> Bool {
     }
     return true
 }
+
+/// Waits up to 60 seconds until something is so that only an asynchronous call can tell.
+///
+/// - Returns: false if it did not become so.
+package func eventuallyAsync(_ isSo: () async throws -> Bool) async throws -> Bool {
+    let end = ContinuousClock.now + .seconds(60)
+    while try await !isSo() {
+        guard ContinuousClock.now < end else { return false }
+        try await Task.sleep(for: .milliseconds(20))
+    }
+    return true
+}

@@ -192,6 +192,11 @@ package struct BotEmulator: Sendable {
         try await server.call("GET", "/control/log?method=\(method)")["calls"]?.array ?? []
     }
 
+    /// Lets Telegram refuse all connections for a time, and resets the open ones.
+    package func outage(seconds: Double) async throws {
+        try await server.call("POST", "/control/outage", ["seconds": .number(seconds)])
+    }
+
     package func fault(_ method: String, _ kind: String, times: Int64 = 1, _ more: JSONObject = [:]) async throws {
         var body: JSONObject = ["method": .string(method), "kind": .string(kind), "times": .integer(times)]
         for member in more.members { body[member.key] = member.value }

@@ -251,6 +251,68 @@ extension Job {
         #expect(sent.count == 30)
     }
 
+    @Test func `No second has more than thirty messages however long they take`() throws {
+        let run = SchedulerRun(limitsRates: true)
+        var jobs: [Job] = []
+        for chat in Int64(1)...200 { run.add(try command(.integer(chat))) }
+        var calls: [(begun: Duration, ended: Duration)] = []
+        var time = Duration.zero
+        while calls.count < 120 {
+            while jobs.count < 8, let job = run.start() {
+                if let wait = run.admit(job) {
+                    run.postpone(job, wait)
+                    break
+                }
+                jobs.append(job)
+                calls.append((time, time))
+            }
+            run.pass(.milliseconds(5))
+            time += .milliseconds(5)
+            if !jobs.isEmpty {
+                calls[calls.count - jobs.count].ended = time
+                run.finish(jobs.removeFirst())
+            }
+        }
+        // A message reaches Telegram between the beginning and the end of its call.
+        for call in calls {
+            let second = call.begun..<call.begun + .seconds(1)
+            #expect(calls.count { second.contains($0.begun) } <= 30)
+            #expect(calls.count { $0.ended > call.begun - .seconds(1) && $0.begun <= call.begun } <= 30)
+        }
+    }
+
+    @Test func `Two chats whose waits end together hold all chats`() throws {
+        let run = SchedulerRun()
+        run.add(try command(3, "third"))
+        run.setFloodWait(chat: .id(1), .message, .seconds(20))
+        #expect(run.start()?.name == "third")
+        run.add(try command(4, "fourth"))
+        run.setFloodWait(chat: .id(2), .message, .milliseconds(20_400))
+        #expect(run.start() == nil)
+        #expect(run.timeUntilNext() == .milliseconds(20_400))
+        run.pass(.milliseconds(20_400))
+        #expect(run.start()?.name == "fourth")
+    }
+
+    @Test func `Waits of different lengths are for their chats alone`() throws {
+        let run = SchedulerRun()
+        run.setFloodWait(chat: .id(1), .edit, .seconds(54_000))
+        run.setFloodWait(chat: .id(2), .edit, .seconds(3))
+        run.setFloodWait(chat: .id(2), .message, .seconds(3))
+        run.add(try command(3, "third"))
+        #expect(run.start()?.name == "third")
+    }
+
+    @Test func `A reaction does not wait behind the messages of its chat`() throws {
+        let run = SchedulerRun(limitsRates: true)
+        for number in 1...30 { run.add(try command(-5, .init("\(number)"))) }
+        while let job = run.start() {
+            if let wait = run.admit(job) { run.postpone(job, wait) } else { run.finish(job) }
+        }
+        run.add(try Job(Envelope(TelegramCommand(.react(emoji: "👍", messageID: 1), chat: .id(-5)))))
+        #expect(run.start()?.action == .react)
+    }
+
     @Test func `Progress leaves room for replies`() throws {
         let run = SchedulerRun(limitsRates: true)
         let (progress, reply) = (try progress("downloading"), try command(1))

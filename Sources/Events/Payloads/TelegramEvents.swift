@@ -59,11 +59,14 @@ package struct TelegramSent: EventPayload {
     package var isCached: Bool?
     /// The time since the update with the request arrived.
     package var elapsedSeconds: JSONNumber?
+    /// Is false if Telegram's answer was lost, so that the message may not have been sent; else nil.
+    package var isConfirmed: Bool?
 
     package init(
         _ action: TelegramAction, chat: ChatID?, messageID: Int64? = nil, fileID: String? = nil, key: String? = nil,
-        isCached: Bool? = nil, elapsedSeconds: JSONNumber? = nil
+        isCached: Bool? = nil, elapsedSeconds: JSONNumber? = nil, isConfirmed: Bool? = nil
     ) {
+        self.isConfirmed = isConfirmed
         (self.action, self.chat, self.messageID, self.fileID) = (action, chat, messageID, fileID)
         (self.key, self.isCached, self.elapsedSeconds) = (key, isCached, elapsedSeconds)
     }
@@ -78,6 +81,7 @@ package struct TelegramSent: EventPayload {
         key = reader.string("key")
         isCached = reader.bool("cached")
         elapsedSeconds = reader.number("elapsed_seconds")
+        isConfirmed = reader.bool("confirmed")
     }
 
     package var type: String { TelegramSent.type }
@@ -86,7 +90,7 @@ package struct TelegramSent: EventPayload {
         [
             "action": .string(action.rawValue), "chat_id": chat?.json, "message_id": JSON(messageID),
             "file_id": JSON(fileID), "key": JSON(key), "cached": JSON(isCached),
-            "elapsed_seconds": JSON(elapsedSeconds),
+            "elapsed_seconds": JSON(elapsedSeconds), "confirmed": JSON(isConfirmed),
         ]
     }
 }

@@ -73,6 +73,7 @@ final class AddressGuardProxy: Sendable {
         switch GuardedConnection.open(to: target.host, port: target.port, policy) {
         case .refused: refuse(client, "403 Not On The Public Internet")
         case .unreachable: refuse(client, "502 Bad Gateway")
+        case .noNetwork: refuse(client, "502 Network Is Unreachable")
         case .open(let server):
             guard add(server) else {
                 close(server)
@@ -184,6 +185,8 @@ enum GuardedConnection {
         /// All of the host's addresses are forbidden.
         case refused
         case unreachable
+        /// No other host may be reachable either: there is no route, or no name server answers.
+        case noNetwork
     }
 
     static func open(to host: String, port: Int, _ policy: AddressPolicy) -> Outcome {
@@ -191,7 +194,8 @@ enum GuardedConnection {
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
         hints.ai_flags = AI_ADDRCONFIG | AI_NUMERICSERV
         var list: UnsafeMutablePointer<addrinfo>?
-        guard getaddrinfo(host, "\(port)", &hints, &list) == 0, let first = list else { return .unreachable }
+        let status = getaddrinfo(host, "\(port)", &hints, &list)
+        guard status == 0, let first = list else { return status == EAI_AGAIN ? .noNetwork : .unreachable }
         defer { freeaddrinfo(first) }
         var outcome = Outcome.refused
         for entry in sequence(first: first, next: { $0.pointee.ai_next }) {
@@ -199,7 +203,7 @@ enum GuardedConnection {
                 continue
             }
             if let descriptor = connect(entry.pointee, address) { return .open(descriptor) }
-            outcome = .unreachable
+            outcome = errno == ENETUNREACH || errno == ENETDOWN ? .noNetwork : .unreachable
         }
         return outcome
     }
@@ -214,7 +218,9 @@ enum GuardedConnection {
             _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) & ~O_NONBLOCK)
             return descriptor
         }
+        let reason = errno
         close(descriptor)
+        errno = reason
         return nil
     }
 

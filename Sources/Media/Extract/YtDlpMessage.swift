@@ -1,4 +1,5 @@
 import JSON
+import System
 
 /// Turns yt-dlp's error output into one line for the person who asked.
 enum YtDlpMessage {
@@ -10,7 +11,11 @@ enum YtDlpMessage {
         let line = errors.last ?? lines.last ?? ""
         let lowercase = withoutLinks(withoutID(line, of: link)).lowercased()
         for (words, code, reason) in known where words.contains(where: { lowercase.contains($0) }) {
-            return code == .tooLarge ? .tooLarge(bytes: nil, maxBytes: maxBytes) : MediaError(code, reason)
+            var error = code == .tooLarge ? .tooLarge(bytes: nil, maxBytes: maxBytes) : MediaError(code, reason)
+            if code == .unreachable, withoutNetwork.contains(where: { lowercase.contains($0) }) {
+                error.suspectedOutage = SuspectedOutage(.network)
+            }
+            return error
         }
         guard let text = OneLine(withoutNoise(line), maxBytes: 200)?.text else {
             return MediaError(.extractorFailed, "yt-dlp failed without a message.")
@@ -44,6 +49,11 @@ enum YtDlpMessage {
         }
         return result + rest
     }
+
+    /// The words of errors that other sites may have too. The guard answers with the second.
+    private static let withoutNetwork = [
+        "temporary failure in name resolution", "network is unreachable", "no route to host",
+    ]
 
     /// Removes the parts of an error line that are meant for developers.
     ///

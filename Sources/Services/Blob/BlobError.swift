@@ -74,6 +74,17 @@ package struct BlobError: ReportableError, Sendable, CustomStringConvertible {
     }
 }
 
+extension BlobError: OutageSign {
+    package var suspectedOutage: SuspectedOutage? {
+        switch code {
+        case .unreachable, .timedOut, .busy, .storeFailed: isTransient ? SuspectedOutage(.store) : nil
+        default: nil
+        }
+    }
+
+    package var outageReason: String { message }
+}
+
 extension BlobError {
     /// The error as JSON, for other processes.
     package var json: JSONObject {

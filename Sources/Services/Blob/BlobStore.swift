@@ -48,6 +48,11 @@ package protocol BlobStore: Sendable {
     func localPath(_ key: String) -> String?
 }
 
+/// Names an object that need not exist, to find out whether a store answers.
+package enum BlobProbe {
+    package static let key = "tgpipe-probe"
+}
+
 package enum PutOutcome: Sendable, Equatable {
     case stored
     case existed(BlobInfo)

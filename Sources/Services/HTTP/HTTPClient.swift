@@ -29,16 +29,23 @@ package final class HTTPClient: Sendable {
     package func send(_ request: HTTPRequest) async throws(HTTPError) -> HTTPResponse {
         let collected = BodyCollector()
         let limit = request.maxBodyBytes
-        let head = try await perform(
-            request,
-            onHead: { head in
-                if let length = head.contentLength, length > limit, request.method != "HEAD" { throw BodyTooLong() }
-                return .receive
-            },
-            onBody: { bytes in
-                guard collected.bytes.count + bytes.count <= limit else { throw BodyTooLong() }
-                collected.bytes.append(contentsOf: bytes)
-            })
+        let head: HTTPHead
+        do throws(HTTPError) {
+            head = try await perform(
+                request,
+                onHead: { head in
+                    if let length = head.contentLength, length > limit, request.method != "HEAD" { throw BodyTooLong() }
+                    return .receive
+                },
+                onBody: { bytes in
+                    guard collected.bytes.count + bytes.count <= limit else { throw BodyTooLong() }
+                    collected.bytes.append(contentsOf: bytes)
+                })
+        } catch {
+            var failure = error
+            failure.partialBody = collected.bytes
+            throw failure
+        }
         return HTTPResponse(head: head, body: collected.bytes)
     }
 

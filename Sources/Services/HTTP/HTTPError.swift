@@ -29,6 +29,12 @@ package struct HTTPError: Error, Sendable, CustomStringConvertible {
     package var message: String
     /// The error that `onHead` or `onBody` threw.
     package var underlying: (any Error)?
+    /// Is true if the whole request was sent, so that the server may have carried it out.
+    package var mayHaveArrived = false
+    /// Is true if no other host may be reachable either: there is no route, or no name server answers.
+    package var mayConcernAllHosts = false
+    /// The part of the answer's body that had arrived.
+    package var partialBody: [UInt8] = []
 
     package init(_ code: Code, _ message: String, underlying: (any Error)? = nil) {
         self.code = code

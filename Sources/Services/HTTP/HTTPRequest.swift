@@ -10,6 +10,9 @@ package struct HTTPRequest: Sendable {
     package var connectTimeout: Duration = .seconds(10)
     /// The longest time in which no byte moves in either direction.
     package var stallTimeout: Duration = .seconds(30)
+    /// Is false if the server must not get the request twice: libcurl would send it again when a connection that was used
+    /// before breaks without an answer.
+    package var isRepeatable = true
     /// The rate below which a transfer fails; nil accepts any rate.
     package var minimumRate: MinimumRate?
     /// The time limit for the whole call.

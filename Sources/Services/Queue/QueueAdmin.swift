@@ -156,6 +156,8 @@ package struct QueueAdmin: Sendable {
             package var held = 0
             /// The number of workers that have an entry.
             package var workers = 0
+            /// The service that is away, and that the workers wait for.
+            package fileprivate(set) var awaitedService: String?
 
             /// The number of entries that are not acknowledged.
             package var open: Int { new + working + retrying + held }
@@ -174,9 +176,12 @@ package struct QueueAdmin: Sendable {
             throw QueueError(.protocolBroken, "\(queue): Redis returned an unexpected answer to a script")
         }
         let oldest = rows[2].string.flatMap { Int64($0.prefix { $0 != "-" }) }
-        return Stats(
-            events: Int(events), dead: Int(dead), oldestMilliseconds: oldest,
-            groups: rows.dropFirst(3).compactMap { $0.array.flatMap(Stats.Group.init) })
+        var groups = rows.dropFirst(3).compactMap { $0.array.flatMap(Stats.Group.init) }
+        for index in groups.indices {
+            guard let group = try? QueueGroup(queue, groups[index].name) else { continue }
+            groups[index].awaitedService = try await redis.send("GET", .text(group.awayKey)).string
+        }
+        return Stats(events: Int(events), dead: Int(dead), oldestMilliseconds: oldest, groups: groups)
     }
 
     // MARK: Repairing
@@ -206,7 +211,7 @@ package struct QueueAdmin: Sendable {
                 try await redis.send("XGROUP", "DESTROY", .text(queue.streamKey), .text(name))
             }
             try await redis.send([
-                "DEL", .text(group.dueKey), .text(group.failuresKey), .text(group.wokenKey),
+                "DEL", .text(group.dueKey), .text(group.failuresKey), .text(group.wokenKey), .text(group.awayKey),
             ])
             return answer.int == 1
         } catch let error as RedisError where error.message.contains("requires the key to exist") {

@@ -238,6 +238,17 @@ package final class QueueConsumer: Sendable {
         return unfinished
     }
 
+    /// Notes for `QueueAdmin.stats` that the group's workers wait for a service, for the time of a lease; nil removes
+    /// the note.
+    package func noteWait(for service: String?) async throws(RedisError) {
+        if let service {
+            let lease = RedisArgument.integer(max(1, settings.lease.milliseconds))
+            _ = try await redis.send("SET", .text(group.awayKey), .text(service), "PX", lease)
+        } else {
+            _ = try await redis.send("DEL", .text(group.awayKey))
+        }
+    }
+
     /// Renews the leases of some entries.
     ///
     /// - Returns: the entries whose leases this worker does not have, or no longer has.

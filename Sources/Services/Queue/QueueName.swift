@@ -83,6 +83,8 @@ struct QueueGroup: Sendable, Hashable {
     var failuresKey: String { queue.key("failures:\(name)") }
     /// The key of the set of entries that were woken while they were in work.
     var wokenKey: String { queue.key("woken:\(name)") }
+    /// The key of the service that the group's workers wait for.
+    var awayKey: String { queue.key("away:\(name)") }
 
     /// The keys in the order in which the scripts expect them.
     var keys: [String] { [queue.streamKey, dueKey, failuresKey, wokenKey, queue.nudgeKey, queue.deadKey] }

@@ -28,7 +28,7 @@ extension Runtime {
         return nil
     }
 
-    /// Calls Redis until it answers, and logs each failure. Use it only for calls that may be carried
+    /// Calls Redis until it answers, and logs the beginning and the end of its outage. Use it only for calls that may be carried
     /// out twice.
     ///
     /// A stage that must not continue without Redis waits here. Its wait holds up the stages before it: events stay where they are.
@@ -50,14 +50,16 @@ extension Runtime {
         var backoff = Backoff(first: .milliseconds(100), longest: .seconds(10))
         while true {
             do {
-                return try await call()
+                let answer = try await call()
+                outages.redisAnswered()
+                return answer
             } catch let error as RedisError {
                 if error.code == .cancelled { throw CancellationError() }
                 guard error.isTransient, !shutdown.isRequested else { throw error }
                 let left = end.map { $0 - .now } ?? .seconds(60)
                 guard left > .zero else { throw error }
                 let pause = min(backoff.next(), left)
-                log.warning("\(error.message); trying again in \(pause.spanText)")
+                outages.redisFailed(error.message)
                 // A shutdown ends the pause, and the next failure then ends the wait.
                 _ = try await shutdown.interrupting { try await Task.sleep(for: pause) }
             }

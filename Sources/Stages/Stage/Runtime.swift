@@ -14,6 +14,7 @@ package final class Runtime: Sendable {
     package let log: Logger
     package let tracer = Tracer()
     package let shutdown: Shutdown
+    package let outages: Outages
     private let stateFlag: String?
     private let redisFlag: String?
     private let connection = Mutex<Redis?>(nil)
@@ -35,6 +36,7 @@ package final class Runtime: Sendable {
             ToolLog(tool: tool, level: level, sinks: [sink], metadataProvider: provider)
         }
         shutdown = Shutdown()
+        outages = Outages(log: log, shutdown: shutdown)
         stateFlag = options.stateDir
         redisFlag = options.redis
     }

@@ -73,6 +73,9 @@ extension TelegramError {
         "MESSAGE_EDIT_TIME_EXPIRED": .messageNotFound, "MESSAGE_AUTHOR_REQUIRED": .messageNotFound,
         "MESSAGE_DELETE_FORBIDDEN": .messageNotFound, "FILE_ID_INVALID": .fileRefused,
         "MEDIA_INVALID": .fileRefused, "MEDIA_EMPTY": .fileRefused, "FILE_PARTS_INVALID": .server,
+        "REACTION_INVALID": .reactionRefused, "REACTION_EMPTY": .reactionRefused,
+        "REACTIONS_TOO_MANY": .reactionRefused, "CHAT_REACTIONS_DISABLED": .reactionRefused,
+        "TOPIC_CLOSED": .topicGone, "TOPIC_DELETED": .topicGone, "TOPIC_ID_INVALID": .topicGone,
         "FILE_PART_MISSING": .server, "MD5_CHECKSUM_INVALID": .server,
     ]
 

@@ -41,7 +41,7 @@ package struct BotAPI: MessagingAPI {
             request.body = .bytes(JSON.object(parameters).bytes)
             request.deadline = deadline
             request.stallTimeout = deadline
-            return try await send(request)
+            return try await send(request, method)
         }
     }
 
@@ -58,7 +58,7 @@ package struct BotAPI: MessagingAPI {
             // Telegram processes a large file for a while after its last byte has arrived.
             request.stallTimeout = .seconds(120)
             request.onUpload = onProgress
-            return try await send(request)
+            return try await send(request, method)
         }
     }
 
@@ -77,10 +77,24 @@ package struct BotAPI: MessagingAPI {
         HTTPRequest("POST", "\(baseURL)/bot\(token.text)/\(method)")
     }
 
-    private func send(_ request: HTTPRequest) async throws(TelegramError) -> JSON {
-        let response: HTTPResponse
-        do { response = try await client.send(request) } catch { throw TelegramError(error) }
-        return try BotAPI.result(status: response.status, body: response.body)
+    private func send(_ request: HTTPRequest, _ method: String) async throws(TelegramError) -> JSON {
+        // Only a new message would be there twice. Telegram refuses a repeated edit or deletion, or ignores it.
+        let isRepeatable = !method.hasPrefix("send") || method == "sendChatAction"
+        var request = request
+        request.isRepeatable = isRepeatable
+        do throws(TelegramError) {
+            let response: HTTPResponse
+            do { response = try await client.send(request) } catch { throw TelegramError(error) }
+            return try BotAPI.result(status: response.status, body: response.body)
+        } catch {
+            throw isRepeatable ? error.repeatable : error
+        }
+    }
+
+    /// Returns whether a body is the beginning of an answer of the Bot API. A connection that ends early may look like
+    /// the end of the answer.
+    private static func isCut(_ body: [UInt8]) -> Bool {
+        body.starts(with: Array(#"{"ok":"#.utf8).prefix(max(1, body.count)))
     }
 
     /// Returns the result in a response of the server.
@@ -89,9 +103,9 @@ package struct BotAPI: MessagingAPI {
     static func result(status: Int, body: [UInt8]) throws(TelegramError) -> JSON {
         guard let answer = try? JSON(parsing: body), let ok = answer["ok"]?.bool else {
             // The response comes from a proxy or a load balancer, not from Telegram.
+            if status < 400, BotAPI.isCut(body) { throw .cutAnswer(body) }
             guard status >= 400 else {
-                throw TelegramError(
-                    .protocolBroken, number: status, "Telegram's response is not in the format of the Bot API")
+                throw .unreadableAnswer(status)
             }
             guard status >= 500 || [409, 413, 429].contains(status) else {
                 throw TelegramError(

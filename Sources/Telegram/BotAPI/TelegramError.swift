@@ -13,6 +13,10 @@ package struct TelegramError: ReportableError, CustomStringConvertible {
         case unauthorized
         case forbidden
         case badRequest = "bad_request"
+        /// The chat, or this message, does not take the reaction.
+        case reactionRefused = "reaction_refused"
+        /// The topic is closed or deleted.
+        case topicGone = "topic_gone"
         /// The message has the requested text already.
         case notModified = "not_modified"
         /// The message to edit, delete, react to or reply to no longer exists, or is too old.
@@ -23,6 +27,8 @@ package struct TelegramError: ReportableError, CustomStringConvertible {
         /// Telegram failed; another attempt may succeed.
         case server
         case network
+        /// The file to send cannot be read from its store now.
+        case storage
         case localIO = "local_io"
         case protocolBroken = "protocol_broken"
     }
@@ -37,6 +43,12 @@ package struct TelegramError: ReportableError, CustomStringConvertible {
     package var waitingCall: (method: String, reason: String)?
     /// The id of the supergroup that the called group has become.
     let migratedTo: Int64?
+    /// Is true if the call may have sent a message: it reached Telegram, and its answer was lost.
+    package private(set) var isOutcomeUnknown = false
+    /// The id of the sent message, if the beginning of a lost answer shows it.
+    package private(set) var sentMessageID: Int64?
+    /// Is true if nothing of the call reached Telegram.
+    private var isUnsent = false
 
     package init(_ code: Code, number: Int = 0, _ message: String, retryAfter: Duration? = nil) {
         self.init(code, number: number, message, retryAfter: retryAfter, migratedTo: nil)
@@ -52,7 +64,7 @@ package struct TelegramError: ReportableError, CustomStringConvertible {
 
     package var isTransient: Bool {
         switch code {
-        case .floodWait, .server, .network, .conflict: true
+        case .floodWait, .server, .network, .storage, .conflict: true
         default: false
         }
     }
@@ -61,7 +73,7 @@ package struct TelegramError: ReportableError, CustomStringConvertible {
         switch code {
         case .floodWait, .conflict: .tryAgain
         case .unauthorized, .forbidden: .authenticationRefused
-        case .server, .network: .unavailable
+        case .server, .network, .storage: .unavailable
         case .protocolBroken: .protocolBroken
         case .localIO: .localIO
         default: .no
@@ -71,7 +83,51 @@ package struct TelegramError: ReportableError, CustomStringConvertible {
     package var description: String { message }
 }
 
+extension TelegramError: OutageSign {
+    package var suspectedOutage: SuspectedOutage? {
+        switch code {
+        case .network, .server: SuspectedOutage(.telegram, isCertain: isUnsent)
+        default: nil
+        }
+    }
+
+    package var outageReason: String { message }
+}
+
 extension TelegramError {
+    /// The same failure of a call that can be repeated without harm.
+    package var repeatable: TelegramError {
+        var error = self
+        (error.isOutcomeUnknown, error.sentMessageID) = (false, nil)
+        return error
+    }
+
+    /// The failure of a call whose answer ends early.
+    static func cutAnswer(_ body: [UInt8]) -> TelegramError {
+        var error = TelegramError(.network, "Telegram's answer was cut off")
+        error.isOutcomeUnknown = true
+        error.sentMessageID = messageID(in: body)
+        return error
+    }
+
+    /// The failure of a call that something else than Telegram seems to have answered.
+    static func unreadableAnswer(_ status: Int) -> TelegramError {
+        var error = TelegramError(
+            .protocolBroken, number: status, "Telegram's response is not in the format of the Bot API")
+        error.isOutcomeUnknown = true
+        return error
+    }
+
+    /// Reads the id of a sent message from the beginning of an answer, which Telegram writes first.
+    private static func messageID(in body: [UInt8]) -> Int64? {
+        let start = Array(#"{"ok":true,"result":{"message_id":"#.utf8)
+        guard body.starts(with: start) else { return nil }
+        let digits = body[start.count...].prefix { (0x30...0x39).contains($0) }
+        // Digits at the very end may not be all.
+        guard start.count + digits.count < body.count, digits.count < 19 else { return nil }
+        return Int64(String(decoding: digits, as: UTF8.self))
+    }
+
     /// Reads a response of the Bot API that is not `ok`.
     ///
     /// Source: https://core.telegram.org/bots/api#making-requests, and error texts that the server has been seen to
@@ -96,6 +152,8 @@ extension TelegramError {
             retryAfter: code == .floodWait
                 ? .requestedPause(seconds: max(1, parameters?["retry_after"]?.int ?? 1)) : nil,
             migratedTo: parameters?["migrate_to_chat_id"]?.int)
+        // A gateway gave up waiting for Telegram, which may still carry out the call.
+        isOutcomeUnknown = number == 504
     }
 
     private static func code(ofBadRequest text: String) -> Code {
@@ -104,10 +162,12 @@ extension TelegramError {
             ("message to delete not found", .messageNotFound), ("message to react not found", .messageNotFound),
             ("message to be replied not found", .messageNotFound), ("message_id_invalid", .messageNotFound),
             ("message can't be edited", .messageNotFound), ("message can't be deleted", .messageNotFound),
-            ("type of file mismatch", .fileRefused), ("wrong file identifier", .fileRefused),
-            ("wrong remote file identifier", .fileRefused),
+            ("type of file mismatch", .fileRefused), ("file identifier", .fileRefused),
+            ("file_id", .fileRefused), ("media_empty", .fileRefused), ("media_invalid", .fileRefused),
             ("file_reference", .fileRefused), ("file reference", .fileRefused),
-            ("can't use file of type", .fileRefused),
+            ("can't use file of type", .fileRefused), ("can't unserialize it", .fileRefused),
+            ("reaction", .reactionRefused), ("topic_closed", .topicGone), ("topic_deleted", .topicGone),
+            ("topic_id_invalid", .topicGone), ("message thread not found", .topicGone),
             ("file is temporarily unavailable", .server), ("file is too big", .tooLarge), ("file_too_big", .tooLarge),
             ("file is too large", .tooLarge),
         ]
@@ -127,7 +187,11 @@ extension TelegramError {
         switch error.code {
         case .localIO: self.init(.localIO, error.message)
         case .invalidURL: self.init(.badRequest, error.message)
-        default: self.init(.network, "unable to reach Telegram: \(error.message)")
+        default:
+            self.init(.network, "unable to reach Telegram: \(error.message)")
+            isOutcomeUnknown = error.mayHaveArrived
+            sentMessageID = TelegramError.messageID(in: error.partialBody)
+            isUnsent = !error.mayHaveArrived && [.unreachable, .tls, .timedOut].contains(error.code)
         }
     }
 }

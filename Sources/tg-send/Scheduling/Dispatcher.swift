@@ -59,9 +59,15 @@ final class SharedScheduler: Sendable {
         scheduler.withLock { $0.admit(kind, for: job, now: .now) }
     }
 
-    func setFloodWait(chat: ChatID, _ kind: CallKind, until end: ContinuousClock.Instant) {
+    /// - Returns: the time until which all calls have to wait, if the wait shows to be one for all chats.
+    @discardableResult
+    func setFloodWait(chat: ChatID, _ kind: CallKind, until end: ContinuousClock.Instant) -> ContinuousClock.Instant? {
         scheduler.withLock { $0.setFloodWait(chat: chat, kind, until: end, now: .now) }
     }
+
+    func hold(until end: ContinuousClock.Instant) { scheduler.withLock { $0.hold(until: end) } }
+
+    func takeBack(_ job: Job) { scheduler.withLock { $0.takeBack(job, now: .now) } }
 
     func hasFloodWait(chat: ChatID, _ kind: CallKind) -> Bool {
         scheduler.withLock { $0.floodWait(chat: chat, kind, now: .now) != nil }
@@ -74,15 +80,20 @@ struct Dispatcher: Sendable {
     let scheduler: SharedScheduler
     let sender: Sender
     let concurrency: Int
+    let interrupted: InterruptedRequests
 
     func run(_ input: InputOptions, _ output: OutputOptions) async throws -> ExitStatus {
         // Most of these events wait in the scheduler. No other worker can take what this one has taken from a queue.
         let maxEvents = input.isFromQueue ? 256 : 1000
         return try await withThrowingTaskGroup(of: Void.self) { group in
             for _ in 0..<concurrency {
-                group.addTask { while let job = await scheduler.next() { await perform(job) } }
+                group.addTask { try await send(isFromQueue: input.isFromQueue) }
             }
-            defer { scheduler.stop() }
+            if !input.isFromQueue { group.addTask { await interrupted.run() } }
+            defer {
+                scheduler.stop()
+                group.cancelAll()
+            }
             return try await runtime.work(
                 input, output, concurrency: maxEvents, accepting: Job.accepts, givingUp: resultsOfGivingUp
             ) { event, context in
@@ -90,6 +101,16 @@ struct Dispatcher: Sendable {
                 scheduler.add(job)
                 return job.outcome.value
             }
+        }
+    }
+
+    /// Performs one job after the other, and none while Telegram is away.
+    private func send(isFromQueue: Bool) async throws {
+        while true {
+            // A pipe's events cannot be returned, so that they have until the end of the time to drain.
+            let isBack = try await runtime.outages.waitUntilBack(.telegram, endsAtShutdown: isFromQueue)
+            guard let job = await scheduler.next() else { return }
+            if isBack { await perform(job) } else { finish(job, .failure(ServiceAway(.telegram))) }
         }
     }
 
@@ -103,6 +124,7 @@ struct Dispatcher: Sendable {
                 scheduler.postpone(rest, until: wait.time)
             case .notBefore(let wait, _): finish(job, .success(.held(for: max(.zero, wait.time - .now))))
             case .done(let results): finish(job, .success(.done(results)))
+            case .givenUp(let results, let reason): finish(job, .success(.givenUp(results, reason: reason)))
             }
         } catch {
             finish(job, .failure(error))

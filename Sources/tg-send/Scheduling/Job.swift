@@ -43,6 +43,8 @@ struct Job: Sendable {
     var results: [Envelope] = []
     /// The reason that `showFailure` shows to the user.
     private(set) var failureReason: String?
+    /// The reason why the job's message was not sent, if all attempts are used up.
+    private(set) var givenUpReason: String?
     /// Is true if the record of an earlier attempt has been read.
     var isRestored = false
     /// The stage's data about the event; nil for one-off sends.
@@ -101,10 +103,12 @@ struct Job: Sendable {
     /// Is true if newer progress makes this job unnecessary.
     var isReplaceable: Bool { isProgress && !isFirstProgress }
 
-    /// The name of the group of jobs that stay in order: the commands to one chat, or the events of one request.
+    /// The name of the group of jobs that stay in order: the messages or the reactions of commands to one chat, or the
+    /// events of one request.
     var lane: String {
-        if case .command = content { return "chat \(chat)" }
-        return event.correlationID.description
+        guard case .command(let command) = content else { return event.correlationID.description }
+        // Telegram does not count reactions, so none waits behind messages that have to.
+        return command.action == .react ? "reactions \(chat)" : "chat \(chat)"
     }
 
     /// The action that results of the whole job name.
@@ -126,6 +130,9 @@ struct Job: Sendable {
 
     /// Drops the steps after the current one.
     mutating func keepCurrentStep() { steps = [steps[0]] }
+
+    /// Notes that no attempt is left to send the job's message.
+    mutating func giveUp(_ reason: String) { givenUpReason = givenUpReason ?? reason }
 
     /// Ends the job without its remaining steps.
     mutating func dropSteps() { steps = [] }

@@ -22,6 +22,8 @@ struct NotBefore: Error, Equatable {
 /// meanwhile.
 enum CallKind: Sendable, Hashable {
     case message, edit
+    /// Deletions and reactions, which count against no rate.
+    case other
 }
 
 /// Decides which job is sent next, and not before which time.
@@ -40,9 +42,10 @@ enum CallKind: Sendable, Hashable {
 ///    that has not been created. Progress behind the end of its request is dropped: nothing would remove its reply. A
 ///    dropped job is done, without results.
 /// 4. **Rates.** Each message and each edit counts against `MessageRates`. Progress leaves room for replies. Deletions
-///    and reactions do not count.
+///    and reactions do not count, and reactions do not wait behind messages.
 /// 5. **Flood waits.** After a flood wait, nothing of the same kind goes to that chat until it has passed; of several
-///    flood waits, the longest counts. Progress is then dropped instead of kept. The flood waits of an account's
+///    flood waits, the longest counts. Two chats whose waits end together show a wait that is for all chats: then no
+///    job is handed out until its end. Progress is then dropped instead of kept. The flood waits of an account's
 ///    methods are in its flood ledger (module Accounts) and arrive here as failures of calls. Waits of over 60 seconds
 ///    go back to the queue, if there is one.
 /// 6. **Uploads.** A job that needs an object which another event is uploading goes back to the stage
@@ -99,14 +102,21 @@ struct Scheduler: Sendable {
     private var endedRequests = RecentRequests()
     private var rates: MessageRates
     private var floodWaits: [FloodWait: Time] = [:]
+    /// The time until which no job is handed out.
+    private var heldUntil: Time?
+    /// The number of counted messages of each lane whose calls have not ended.
+    private var counted: [String: Int] = [:]
     private var isStopped = false
+
+    /// The most by which the ends of one wait differ for two chats: Telegram counts whole seconds.
+    private static let sameEnd = Duration.seconds(2)
 
     /// - Parameters:
     ///   - progressInterval: the least time between two edits of one placeholder reply.
     ///   - limitsRates: false leaves only the waits that Telegram requires.
     init(progressInterval: Duration, limitsRates: Bool, now: Time) {
         (self.progressInterval, self.limitsRates) = (progressInterval, limitsRates)
-        rates = MessageRates(now: now)
+        rates = MessageRates()
     }
 
     /// Adds a job behind the jobs of its lane.
@@ -145,6 +155,7 @@ struct Scheduler: Sendable {
 
     mutating func next(now: Time) -> Next {
         if isStopped { return .stopped }
+        if let heldUntil, heldUntil > now { return .nothing(until: heldUntil) }
         var firstDue: Time?
         var progressLane: String?
         for name in order {
@@ -173,6 +184,7 @@ struct Scheduler: Sendable {
 
     /// Ends a job that `next` has returned.
     mutating func finish(_ job: Job, now: Time) {
+        endCounted(job, now)
         guard var lane = lanes[job.lane] else { return }
         lane.isRunning = false
         order.removeAll { $0 == job.lane }
@@ -184,6 +196,7 @@ struct Scheduler: Sendable {
     ///
     /// - Returns: the job, if it need not be sent any more.
     mutating func postpone(_ job: Job, until time: Time, now: Time) -> [Job] {
+        endCounted(job, now)
         guard var lane = lanes[job.lane] else { return [job] }
         let isUnnecessary =
             // The request's end has arrived meanwhile, which does not wait for progress.
@@ -210,16 +223,42 @@ struct Scheduler: Sendable {
     ///
     /// - Returns: nil when the call may be made; else the time at which to ask again.
     mutating func admit(_ kind: CallKind, for job: Job, now: Time) -> NotBefore? {
+        if let heldUntil, heldUntil > now { return NotBefore(heldUntil) }
         if let end = floodWait(chat: job.chat, kind, now: now) { return NotBefore(end) }
         guard limitsRates else { return nil }
-        return rates.take(chat: job.chat, isReplaceable: job.isReplaceable, now: now).map { NotBefore($0) }
+        if let time = rates.take(chat: job.chat, isReplaceable: job.isReplaceable, now: now) { return NotBefore(time) }
+        if lanes[job.lane]?.isRunning == true { counted[job.lane, default: 0] += 1 } else { rates.end(1, now: now) }
+        return nil
     }
 
+    /// Takes back the count of a call that another process's messages do not allow now.
+    mutating func takeBack(_ job: Job, now: Time) {
+        guard limitsRates else { return }
+        rates.giveBack(chat: job.chat)
+    }
+
+    private mutating func endCounted(_ job: Job, _ now: Time) {
+        if let count = counted.removeValue(forKey: job.lane) { rates.end(count, now: now) }
+    }
+
+    /// Hands out no job until a time: Telegram accepts no call at all.
+    mutating func hold(until end: Time) { heldUntil = max(heldUntil ?? end, end) }
+
     /// Notes a flood wait: until then, no call of this kind is made for the chat.
-    mutating func setFloodWait(chat: ChatID, _ kind: CallKind, until end: Time, now: Time) {
+    ///
+    /// - Returns: the time until which all calls have to wait, if the wait shows to be one for all chats.
+    @discardableResult
+    mutating func setFloodWait(chat: ChatID, _ kind: CallKind, until end: Time, now: Time) -> Time? {
+        let isShared = floodWaits.contains { wait, other in
+            wait.chat != chat && wait.kind == kind && other > now
+                && (other - Scheduler.sameEnd...other + Scheduler.sameEnd).contains(end)
+        }
         if floodWaits.count > Scheduler.maxFloodWaits { floodWaits = floodWaits.filter { $0.value > now } }
         let wait = FloodWait(chat: chat, kind: kind)
         floodWaits[wait] = max(floodWaits[wait] ?? end, end)
+        guard isShared else { return nil }
+        hold(until: end)
+        return end
     }
 
     /// Returns the end of a flood wait; nil when there is none.

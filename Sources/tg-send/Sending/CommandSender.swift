@@ -13,7 +13,7 @@ import System
 struct CommandSender: Sendable {
     let runtime: Runtime
     let api: any MessagingAPI
-    let shared: SharedState
+    let messages: NewMessages
 
     /// Makes the call for a job's command.
     ///
@@ -24,10 +24,16 @@ struct CommandSender: Sendable {
         let call = BotCall(command, origin: job.origin)
         // A message that is as it should be already needs no change.
         let fine: Set<TelegramError.Code> = command.action == .delete ? [.messageNotFound] : [.notModified]
-        let result = try await accepting(fine) { () throws(TelegramError) in try await make(call, job) } ?? .null
+        let result: JSON
+        do throws(TelegramError) {
+            result = try await accepting(fine) { () throws(TelegramError) in try await make(call, job) } ?? .null
+        } catch {
+            guard let text = replacement(of: command, refusedWith: error, job) else { throw error }
+            result = try await make(text, job)
+        }
         let file = SharedState.CachedFile(of: result)
         if let file, case .file(let message) = command.body, let key = message.key {
-            await shared.cache(file, for: key)
+            await messages.shared.cache(file, for: key)
         }
         runtime.log.info("sent", metadata: ["action": "\(command.action.rawValue)"])
         return .derived(
@@ -38,19 +44,35 @@ struct CommandSender: Sendable {
 
     private func make(_ call: BotCall, _ job: Job) async throws(TelegramError) -> JSON {
         guard let upload = call.upload else {
-            return try await api.call(call.method, call.parameters, messageKey: job.messageKey)
+            guard call.method.hasPrefix("send") else {
+                return try await api.call(call.method, call.parameters, messageKey: job.messageKey)
+            }
+            return try await messages.send(call.method, call.parameters, for: job)
         }
         guard let file = OpenFile(path: upload.path) else {
             throw TelegramError(.localIO, ToolError.localIO("unable to read \(upload.path)").message)
         }
         let name = FileName.safe(upload.file.fileName ?? lastPathComponent(upload.path)) ?? "file"
-        return try await api.call(
-            call.method, call.parameters, messageKey: job.messageKey,
+        return try await messages.send(
+            call.method, call.parameters,
             upload: MediaUpload(
                 field: upload.field, fileName: name,
                 contentType: upload.file.contentType ?? "application/octet-stream",
                 content: FileRange(descriptor: file.descriptor, offset: 0, count: file.sizeBytes), path: file.path,
-                key: file.path))
+                key: file.path), for: job)
+    }
+
+    /// Returns the reply that takes the place of a reaction where reactions are not allowed, so that the user gets an
+    /// answer; nil for other refusals, and for a reaction that a person asked for in a shell.
+    private func replacement(
+        of command: TelegramCommand, refusedWith error: TelegramError, _ job: Job
+    ) -> BotCall? {
+        guard error.code == .reactionRefused, job.context != nil, case .react(let emoji, let messageID) = command.body,
+            !emoji.isEmpty
+        else { return nil }
+        runtime.log.notice("reactions are not allowed here: replying instead")
+        let reply = TextMessage(emoji, replyTo: messageID)
+        return BotCall(TelegramCommand(.reply(reply), chat: command.chat), origin: job.origin)
     }
 }
 

@@ -12,6 +12,13 @@ struct NoCopy: Error, Sendable {
     let isTransient: Bool
 }
 
+/// Reports that a store did not answer.
+struct StoreFailure: OutageSign {
+    let reason: String
+    var suspectedOutage: SuspectedOutage? { SuspectedOutage(.store) }
+    var outageReason: String { reason }
+}
+
 /// Finds the file of a stored object on this machine, or downloads it from the store.
 struct LocalCopies: Sendable {
     let cache: MediaCache
@@ -39,6 +46,26 @@ struct LocalCopies: Sendable {
         do { store = try media.store.map { try openStore($0) } } catch { store = nil }
         if let path = store?.localPath(key), let file = whole(OpenFile(path: path), size) { return file }
         return try await fetch(key, media.url, store, size)
+    }
+
+    /// Finds out whether the place answers that `open` downloads an object from.
+    ///
+    /// - Throws: `StoreFailure` if it does not.
+    func check(_ media: DownloadReady) async throws(StoreFailure) {
+        if let url = media.url {
+            do {
+                let head = try await client.stream(HTTPRequest("GET", url), onHead: { _ in .stop }, onBody: { _ in })
+                if head.status >= 500 { throw StoreFailure(reason: "the storage failed (\(head.status))") }
+            } catch let error as StoreFailure {
+                throw error
+            } catch {
+                throw StoreFailure(reason: "the storage cannot be reached")
+            }
+        } else if let store = media.store.flatMap({ try? openStore($0) }) {
+            do { _ = try await store.head(BlobProbe.key) } catch {
+                if error.suspectedOutage != nil { throw StoreFailure(reason: error.message) }
+            }
+        }
     }
 
     /// Returns a file that has the expected size. A crash or a full disk may have left a shorter one.

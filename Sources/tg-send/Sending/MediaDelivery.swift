@@ -15,7 +15,7 @@ import System
 /// need it.
 struct MediaDelivery: Sendable {
     private let runtime: Runtime
-    private let api: any MessagingAPI
+    private let messages: NewMessages
     private let shared: SharedState
     private let limits: CallLimits
     private let copies: LocalCopies
@@ -27,13 +27,13 @@ struct MediaDelivery: Sendable {
     private static let maxAttempts = 3
 
     init(
-        runtime: Runtime, api: any MessagingAPI, shared: SharedState, limits: CallLimits, copies: LocalCopies,
+        runtime: Runtime, messages: NewMessages, shared: SharedState, limits: CallLimits, copies: LocalCopies,
         options: SendingOptions, input: InputOptions
     ) {
-        (self.runtime, self.api, self.shared, self.limits) = (runtime, api, shared, limits)
+        (self.runtime, self.messages, self.shared, self.limits) = (runtime, messages, shared, limits)
         (self.copies, self.options) = (copies, options)
         isFromQueue = input.isFromQueue
-        uploads = SharedWork(runtime, name: "upload:\(api.speakerID)", lease: input.queue.lease.duration)
+        uploads = SharedWork(runtime, name: "upload:\(shared.speakerID)", lease: input.queue.lease.duration)
     }
 
     enum Delivered: Sendable {
@@ -74,9 +74,9 @@ struct MediaDelivery: Sendable {
         var parameters = self.parameters(media, job, method)
         parameters[cached.type] = .string(cached.fileID)
         do {
-            return try await api.call(method, parameters, messageKey: job.messageKey)
+            return try await messages.send(method, parameters, for: job)
         } catch {
-            guard error.code == .fileRefused else { throw error }
+            guard error.mayConcernFile else { throw error }
         }
         runtime.log.notice(
             "Telegram refuses the cached file_id: uploading the file again", metadata: ["key": "\(media.key)"])
@@ -149,7 +149,15 @@ struct MediaDelivery: Sendable {
         do throws(NoCopy) {
             file = try await copies.open(media)
         } catch {
-            if error.isTransient, !isLastAttempt(job) { throw TelegramError(.network, error.reason) }
+            if error.isTransient {
+                let failure = StoreFailure(reason: error.reason)
+                runtime.outages.watch(.store) { try await copies.check(media) }
+                if let service = try await runtime.outages.outage(behind: failure) {
+                    _ = try await runtime.outages.waitUntilBack(service, endsAtShutdown: isFromQueue)
+                    throw NotBefore(.now + .milliseconds(100))
+                }
+                if !isLastAttempt(job) { throw TelegramError(.storage, error.reason) }
+            }
             return .noCopy(error.reason)
         }
         do {
@@ -170,13 +178,13 @@ struct MediaDelivery: Sendable {
         let type = media.metadata.content.contentType ?? "application/octet-stream"
         let field = MediaDelivery.field(for: type)
         let method = "send\(field.capitalizedFirst)"
-        return try await api.call(
-            method, parameters(media, job, method), messageKey: job.messageKey,
+        return try await messages.send(
+            method, parameters(media, job, method),
             upload: MediaUpload(
                 field: field, fileName: media.metadata.fileName.flatMap { FileName.safe($0) } ?? "file",
                 contentType: type,
                 content: FileRange(descriptor: file.descriptor, offset: 0, count: file.sizeBytes), path: file.path,
-                key: media.key))
+                key: media.key), for: job)
     }
 
     /// Returns the parameter that a file is sent in. Telegram plays MPEG-4 video, and MP3 and M4A audio; other files

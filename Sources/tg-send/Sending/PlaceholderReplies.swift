@@ -9,6 +9,7 @@ struct PlaceholderReplies: Sendable {
     let api: any MessagingAPI
     let shared: SharedState
     let limits: CallLimits
+    let messages: NewMessages
 
     /// Returns whether the user sees a job's progress already.
     func isShown(_ job: Job) -> Bool {
@@ -33,17 +34,21 @@ struct PlaceholderReplies: Sendable {
         guard await shared.claimReply(of: request, kind: job.kind) else { return }
         var parameters: JSONObject = ["chat_id": chat, "text": .string(text), "disable_notification": true]
         parameters.addReply(to: job.origin?.messageID, thread: job.origin?.threadID)
-        if let id = try await create(parameters, job) { await shared.setReplyID(id, of: request) }
+        if let id = try await create(parameters, job) { await shared.setReplyID(id, for: job) }
         shared.noteShown(text, for: request)
         if await shared.hasEnded(request, kind: job.kind), let late = await shared.withdrawReply(of: request) {
             try await delete(late, chat)
         }
     }
 
-    private func create(_ parameters: JSONObject, _ job: Job) async throws -> Int64? {
-        do {
-            return try await api.call("sendMessage", parameters, messageKey: job.messageKey)["message_id"]?.int
+    private func create(_ parameters: JSONObject, _ job: Job) async throws(TelegramError) -> Int64? {
+        do throws(TelegramError) {
+            return try await messages.send("sendMessage", parameters, for: job)["message_id"]?.int
         } catch {
+            if error.isOutcomeUnknown {
+                await shared.doubtReply(of: job.event.correlationID)
+                throw error
+            }
             await shared.forgetReply(of: job.event.correlationID)
             throw error
         }
@@ -78,7 +83,7 @@ struct PlaceholderReplies: Sendable {
             "chat_id": chat, "text": .string(html), "parse_mode": "HTML", "link_preview_options": ["is_disabled": true],
         ]
         parameters.addReply(to: job.origin?.messageID, thread: job.origin?.threadID)
-        return result(.reply, try await api.call("sendMessage", parameters, messageKey: job.messageKey), job)
+        return result(.reply, try await messages.send("sendMessage", parameters, for: job), job)
     }
 
     private func result(_ action: TelegramAction, _ message: JSON, _ job: Job) -> Envelope {

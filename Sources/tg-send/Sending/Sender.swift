@@ -29,15 +29,19 @@ struct Sender: Sendable {
         (self.runtime, self.api, self.shared, self.scheduler) = (runtime, api, shared, scheduler)
         isFromQueue = input.isFromQueue
         retries = options.retries
-        limits = CallLimits(scheduler: scheduler, shared: isFromQueue ? shared : nil)
-        commands = CommandSender(runtime: runtime, api: api, shared: shared)
-        replies = PlaceholderReplies(api: api, shared: shared, limits: limits)
+        limits = CallLimits(scheduler: scheduler, shared: shared, limitsRates: !options.noPacing)
+        let messages = NewMessages(runtime: runtime, api: api, shared: shared)
+        commands = CommandSender(runtime: runtime, api: api, messages: messages)
+        replies = PlaceholderReplies(api: api, shared: shared, limits: limits, messages: messages)
         delivery = MediaDelivery(
-            runtime: runtime, api: api, shared: shared, limits: limits, copies: copies, options: options, input: input)
+            runtime: runtime, messages: messages, shared: shared, limits: limits, copies: copies, options: options,
+            input: input)
     }
 
     enum Verdict: Sendable {
         case done([Envelope])
+        /// No attempt is left to send the job's message.
+        case givenUp([Envelope], reason: String)
         /// The job with its remaining steps, and when it can go on.
         case notBefore(NotBefore, Job)
     }
@@ -60,7 +64,10 @@ struct Sender: Sendable {
                 }
                 if isFromQueue, !job.isProgress { await shared.record(job) }
             }
-            return .done(job.results)
+            guard let reason = job.givenUpReason else { return .done(job.results) }
+            // A dead letter that is redriven is to be sent.
+            if isFromQueue { await shared.forgetRecord(job) }
+            return .givenUp(job.results, reason: reason)
         } catch let wait as NotBefore {
             let isLong = isFromQueue && wait.time - .now > Sender.longestWait
             return .notBefore(isLong ? NotBefore(wait.time, in: .stage) : wait, job)
@@ -126,8 +133,15 @@ struct Sender: Sendable {
     private func handle(_ error: TelegramError, of step: Step, _ job: inout Job) async throws {
         if error.code == .unauthorized { throw error }
         if let wait = error.retryAfter { return try await handleFloodWait(wait, error, of: step, &job) }
+        if error.isOutcomeUnknown { return noteDoubt(step, error, &job) }
+        // The attempts are for what is wrong with this event.
+        if let service = try await runtime.outages.outage(behind: error) {
+            return try await wait(for: service)
+        }
         if isFromQueue, error.isTransient, !job.isProgress, job.context?.isLastAttempt == false { throw error }
-        if !isFromQueue, error.isTransient, job.attempts < retries, !job.isReplaceable {
+        // No later attempt of the queue would tell the user.
+        let isRetriedHere = !isFromQueue || step == .showFailure
+        if isRetriedHere, error.isTransient, job.attempts < retries, !job.isReplaceable {
             job.attempts += 1
             runtime.log.warning(
                 "\(error.message); trying again", metadata: ["attempt": .stringConvertible(job.attempts)])
@@ -137,13 +151,34 @@ struct Sender: Sendable {
         giveUp(step, error, &job)
     }
 
+    /// Puts a job off until a service is back.
+    ///
+    /// - Throws: `NotBefore`; `ServiceAway` at the shutdown.
+    private func wait(for service: SharedService) async throws {
+        // Nothing at all can be sent without Telegram; the dispatcher waits for it.
+        guard service != .telegram else { throw NotBefore(.now) }
+        guard try await runtime.outages.waitUntilBack(service, endsAtShutdown: isFromQueue) else {
+            throw ServiceAway(service)
+        }
+        throw NotBefore(.now)
+    }
+
+    /// Ends a step whose message may have been sent: it is not sent again, and no failure is reported.
+    private func noteDoubt(_ step: Step, _ error: TelegramError, _ job: inout Job) {
+        runtime.log.warning(
+            "a message may not have been sent: \(error.message)",
+            metadata: ["chat": job.chat.logged, "action": "\(job.action.rawValue)"])
+        if step == .deliver || step == .command || step == .showFailure {
+            job.results.append(.derived(TelegramSent(job.action, chat: job.chat, isConfirmed: false)))
+        }
+        job.endStep()
+    }
+
     private func handleFloodWait(
         _ wait: Duration, _ error: TelegramError, of step: Step, _ job: inout Job
     ) async throws {
         let end = ContinuousClock.now + wait
-        if let kind = Sender.callKind(of: step, job) {
-            await limits.setFloodWait(chat: job.chat, kind, for: wait)
-        }
+        await limits.setFloodWait(chat: job.chat, Sender.callKind(of: step, job) ?? .other, for: wait)
         runtime.log.notice(
             "Telegram requires a wait",
             metadata: ["seconds": .stringConvertible(wait.components.seconds), "chat": job.chat.logged])
@@ -156,6 +191,7 @@ struct Sender: Sendable {
     }
 
     private func giveUp(_ step: Step, _ error: TelegramError, _ job: inout Job) {
+        if error.isTransient, !job.isProgress, step != .removeReply { job.giveUp(error.message) }
         switch step {
         // The placeholder reply is not a result, so the request continues without it.
         case .showProgress, .removeReply: runtime.log.debug("\(error.message)")
@@ -179,23 +215,36 @@ struct Sender: Sendable {
 /// the other processes.
 struct CallLimits: Sendable {
     let scheduler: SharedScheduler
-    /// The records of the other processes; nil when the events come from a pipe.
-    let shared: SharedState?
+    /// The records of all processes.
+    let shared: SharedState
+    let limitsRates: Bool
 
     /// Counts a call that a job is about to make.
     ///
     /// - Throws: `NotBefore` when it has to wait.
     func admit(_ kind: CallKind, for job: Job) async throws(NotBefore) {
-        if let wait = await shared?.floodWait(chat: job.chat, kind) {
-            scheduler.setFloodWait(chat: job.chat, kind, until: .now + wait)
-        }
         if let wait = scheduler.admit(kind, for: job) { throw wait }
+        let room = MessageRates.perSecond - (job.isReplaceable ? MessageRates.reserve : 0)
+        switch await shared.admit(kind, chat: job.chat, perSecond: limitsRates ? room : nil) {
+        case .now: return
+        case .afterFlood(let wait, let isForAll):
+            scheduler.takeBack(job)
+            if isForAll {
+                scheduler.hold(until: .now + wait)
+            } else {
+                scheduler.setFloodWait(chat: job.chat, kind, until: .now + wait)
+            }
+            throw NotBefore(.now + wait)
+        case .after(let wait):
+            scheduler.takeBack(job)
+            throw NotBefore(.now + wait)
+        }
     }
 
-    /// Notes a flood wait, for a queue also for the other processes.
+    /// Notes a flood wait, also for the other processes.
     func setFloodWait(chat: ChatID, _ kind: CallKind, for wait: Duration) async {
-        scheduler.setFloodWait(chat: chat, kind, until: .now + wait)
-        await shared?.setFloodWait(chat: chat, kind, for: wait)
+        let isForAll = scheduler.setFloodWait(chat: chat, kind, until: .now + wait) != nil
+        await shared.setFloodWait(chat: chat, kind, for: wait, isForAll: isForAll)
     }
 }
 

@@ -1,4 +1,5 @@
 import Envelope
+import Glibc
 import JSON
 import Logging
 import Payloads
@@ -20,11 +21,14 @@ final class SharedState: Sendable {
     private static let recordSeconds: Int64 = 86_400
 
     private let redis: Redis?
-    private let waits: Bool
+    let waits: Bool
     private let runtime: Runtime
     /// The user id of the bot or account.
     let speakerID: Int64
     private let replies = Mutex(RecentReplies())
+    let ownMessages = Mutex(OwnMessages())
+    /// The name under which this process is known to the others.
+    let process = "\(Runtime.host):\(getpid()):\(String(UInt32.random(in: 0...(.max)), radix: 16))"
 
     /// - Parameters:
     ///   - redis: nil for one-off sends.
@@ -40,7 +44,7 @@ final class SharedState: Sendable {
     /// Calls Redis.
     ///
     /// - Returns: nil when Redis cannot be used.
-    private func attempt<Value>(_ call: (Redis) async throws(RedisError) -> Value) async -> Value? {
+    func attempt<Value>(_ call: (Redis) async throws(RedisError) -> Value) async -> Value? {
         guard let redis else { return nil }
         do {
             return waits ? try await runtime.untilRedisAnswers { try await call(redis) } : try await call(redis)
@@ -131,6 +135,7 @@ final class SharedState: Sendable {
     func withdrawReply(of request: EventID) async -> Int64? {
         let id = await runOnReply(of: request, SharedState.withdrawScript)
         replies.withLock { $0.forget(replyKey(request)) }
+        _ = await attempt { redis throws(RedisError) in try await redis.pipeline(noteClosed(request)) }
         return id
     }
 
@@ -172,18 +177,33 @@ final class SharedState: Sendable {
         return claimed.map { !$0.isNull } ?? true
     }
 
-    func setReplyID(_ id: Int64, of request: EventID) async {
+    /// Records the placeholder reply of a job's request.
+    func setReplyID(_ id: Int64, for job: Job) async {
+        let request = job.event.correlationID
         let key = replyKey(request)
         replies.withLock { $0.set(id, key) }
         _ = await attempt { redis throws(RedisError) in
-            try await redis.send("SET", .text(key), .integer(id), "EX", .integer(SharedState.replySeconds))
+            try await redis.pipeline(
+                [["SET", .text(key), .integer(id), "EX", .integer(SharedState.replySeconds)]]
+                    + noteOpen(request, for: job))
+        }
+    }
+
+    /// Prevents further placeholder replies of a request after the answer to the first one was lost.
+    func doubtReply(of request: EventID) async {
+        _ = await attempt { redis throws(RedisError) in
+            try await redis.send(
+                "SET", .text(replyKey(request)), .integer(SharedState.claim), "EX",
+                .integer(SharedState.replySeconds))
         }
     }
 
     func forgetReply(of request: EventID) async {
         let key = replyKey(request)
         replies.withLock { $0.forget(key) }
-        _ = await attempt { redis throws(RedisError) in try await redis.send("DEL", .text(key)) }
+        _ = await attempt { redis throws(RedisError) in
+            try await redis.pipeline([["DEL", .text(key)]] + noteClosed(request))
+        }
     }
 
     /// Returns whether a request's placeholder reply has this text already, as far as this process has seen.
@@ -209,28 +229,6 @@ final class SharedState: Sendable {
 
     private func replyKey(_ request: EventID) -> String { "tgpipe:correlation:\(request):reply" }
     private func endKey(_ request: EventID, _ kind: String) -> String { "tgpipe:correlation:\(request):ended:\(kind)" }
-
-    // MARK: Flood waits
-
-    /// Records a flood wait for all processes of the bot or account.
-    func setFloodWait(chat: ChatID, _ kind: CallKind, for wait: Duration) async {
-        _ = await attempt { redis throws(RedisError) in
-            try await redis.send(
-                "SET", .text(floodWaitKey(chat, kind)), 1, "PX", .integer(max(1, wait.milliseconds)))
-        }
-    }
-
-    /// Returns the remaining time of a flood wait; nil when there is none.
-    func floodWait(chat: ChatID, _ kind: CallKind) async -> Duration? {
-        let rest = await attempt { redis throws(RedisError) in
-            try await redis.send("PTTL", .text(floodWaitKey(chat, kind))).int
-        }
-        return (rest ?? nil).flatMap { $0 > 0 ? .milliseconds($0) : nil }
-    }
-
-    private func floodWaitKey(_ chat: ChatID, _ kind: CallKind) -> String {
-        "tgpipe:hold:\(speakerID):\(kind):{\(chat)}"
-    }
 
     // MARK: Records of sent events
 
@@ -260,6 +258,11 @@ final class SharedState: Sendable {
             steps: left.compactMap(\.string).compactMap { Step(rawValue: $0) },
             results: (record["results"]?.array ?? []).compactMap { try? Envelope($0) },
             failureReason: record["reason"]?.string)
+    }
+
+    /// Forgets what was done for an event, so that a later attempt does it again.
+    func forgetRecord(_ job: Job) async {
+        _ = await attempt { redis throws(RedisError) in try await redis.send("DEL", .text(recordKey(job))) }
     }
 
     private func recordKey(_ job: Job) -> String { "tgpipe:sent:\(job.event.id)" }

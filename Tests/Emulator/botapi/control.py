@@ -18,6 +18,8 @@ from .model import GONE, Bot, View
 from .world import World
 
 BURST_BREATH = 20
+# Closes the server for a number of seconds, in the background.
+OUTAGE = web.AppKey("outage", Callable[[float], None])
 Json = dict[str, Any]
 Answer = Json | web.StreamResponse
 _MESSAGE = {
@@ -34,7 +36,7 @@ _EDIT = {
 }  # fmt: skip
 _FAULT = {
     "method": str, "kind": object, "retry_after": int, "description": str, "times": int, "delay": (int, float),
-    "after": bool, "head": bool, "chat_id": int,
+    "after": bool, "head": bool, "chat_id": int, "seconds": (int, float),
 }  # fmt: skip
 _CHAT = {name: _MESSAGE[name] for name in ("chat_id", "chat_type", "title", "chat_username", "thread_id", "bot", "account")}
 
@@ -124,6 +126,11 @@ class Control:
         self._world.faults.add(Fault(**(order | {"kind": str(order["kind"])})))
         return {"ok": True}
 
+    async def outage(self, request: web.Request) -> Answer:
+        order = await read_order(request, {"seconds": (int, float)}, "seconds")
+        request.app[OUTAGE](float(order["seconds"]))
+        return {"ok": True}
+
     async def clear_faults(self, request: web.Request) -> Answer:
         self._world.faults.clear()
         return {"ok": True}
@@ -167,7 +174,7 @@ def add_routes(app: web.Application, world: World, more: list[Route]) -> None:
         ("POST", "message", control.message), ("POST", "burst", control.burst), ("POST", "file", control.file),
         ("POST", "edit", control.edit), ("POST", "update", control.update), ("POST", "chat", control.set_chat),
         ("GET", r"chat/{chat_id:-?\d+}", control.chat), ("GET", "log", control.log),
-        ("DELETE", "log", control.clear_log), ("POST", "fault", control.fault),
+        ("DELETE", "log", control.clear_log), ("POST", "fault", control.fault), ("POST", "outage", control.outage),
         ("DELETE", "fault", control.clear_faults), ("POST", "expire", control.expire),
         ("POST", "block", control.block), ("POST", "migrate", control.migrate), ("POST", "rates", control.rates), ("GET", "pending", control.pending),
         ("GET", "file/{file_unique_id}", control.file_bytes),

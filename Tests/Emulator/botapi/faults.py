@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from typing import Any
 
 from .errors import ApiError, ControlError, too_many_requests
@@ -21,7 +22,10 @@ TRANSPORT_KINDS = frozenset({"drop", "truncate", "slow", "hang", "garbage"})
 
 @dataclass
 class Fault:
-    """`after`: the call is performed first. `head`: the body is not even read (then `chat_id` cannot be matched)."""
+    """`after`: the call is performed first. `head`: the body is not even read (then `chat_id` cannot be matched).
+
+    `seconds`: every matching call fails for this time, instead of `times` calls.
+    """
 
     method: str
     kind: str
@@ -32,6 +36,11 @@ class Fault:
     after: bool = False
     head: bool = False
     chat_id: int | None = None
+    seconds: float | None = None
+    until: float = field(init=False, default=0.0)
+
+    def __post_init__(self) -> None:
+        self.until = time.monotonic() + (self.seconds or 0)
 
     def error(self) -> ApiError | None:
         """The error answer of a fault that is one."""
@@ -45,7 +54,9 @@ class Fault:
         return ApiError(code, self.description or _DESCRIPTIONS[code])
 
     def matches(self, method: str, chat_id: Any, head: bool) -> bool:
-        if self.times < 1 or self.head is not head:
+        if self.head is not head:
+            return False
+        if self.times < 1 if self.seconds is None else time.monotonic() >= self.until:
             return False
         if self.chat_id is not None and str(chat_id) != str(self.chat_id):
             return False

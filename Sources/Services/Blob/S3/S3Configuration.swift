@@ -213,9 +213,18 @@ struct S3Endpoint: Sendable {
     /// Is true if the server depends on the region.
     var isAmazon: Bool { server == nil }
 
+    /// Returns the domain of a region of Amazon's. Source: the partitions of the AWS SDKs.
+    private static func domain(of region: String) -> String {
+        let domains = [
+            ("cn-", "amazonaws.com.cn"), ("us-iso-", "c2s.ic.gov"), ("us-isob-", "sc2s.sgov.gov"),
+            ("us-isof-", "csp.hci.ic.gov"), ("eu-isoe-", "cloud.adc-e.uk"), ("eusc-", "amazonaws.eu"),
+        ]
+        return domains.first { region.hasPrefix($0.0) }?.1 ?? "amazonaws.com"
+    }
+
     /// Returns scheme, authority and encoded path of the bucket, or of an object in it.
     func location(of key: String?, region: String) -> (scheme: String, authority: String, path: String) {
-        var authority = "s3.\(region).amazonaws.com"
+        var authority = "s3.\(region).\(S3Endpoint.domain(of: region))"
         var path = ""
         if let server {
             let host = server.host.contains(":") ? "[\(server.host)]" : server.host

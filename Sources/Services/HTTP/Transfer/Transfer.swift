@@ -24,6 +24,7 @@ final class Transfer: @unchecked Sendable {
     private var head: HTTPHead?
     private var wasStopped = false
     private var sentBytes: Int64 = 0
+    private var mayHaveArrivedBefore = false
 
     init(
         _ request: HTTPRequest, identity: ClientIdentity, onHead: @escaping @Sendable (HTTPHead) throws -> HeadDecision,
@@ -49,7 +50,13 @@ final class Transfer: @unchecked Sendable {
     }
 
     func finish(_ result: Result<HTTPHead, HTTPError>) {
-        continuation?.resume(returning: result)
+        continuation?.resume(
+            returning: result.mapError { error in
+                var error = error
+                error.mayHaveArrived = mayHaveArrivedBefore || wasRequestSent
+                if error.code == .unreachable { error.mayConcernAllHosts = isWithoutNetwork }
+                return error
+            })
         continuation = nil
     }
 
@@ -57,7 +64,11 @@ final class Transfer: @unchecked Sendable {
     func result(of code: CURLcode) -> Result<HTTPHead, HTTPError> {
         if wasStopped, let head { return .success(head) }
         if let failure { return .failure(failure) }
-        guard code == CURLE_OK else { return .failure(error(for: code)) }
+        guard code == CURLE_OK else {
+            // The whole body may have been sent over the connection that broke.
+            mayHaveArrivedBefore = code == CURLE_SEND_FAIL_REWIND
+            return .failure(error(for: code))
+        }
         deliverHead()
         if let failure { return .failure(failure) }
         guard let head else { return .failure(HTTPError(.protocolError, "\(peer) sent no answer")) }
@@ -74,6 +85,15 @@ final class Transfer: @unchecked Sendable {
         case .overdue:
             return HTTPError(.timedOut, "\(peer) did not finish within \((request.deadline ?? .zero).inWords)")
         }
+    }
+
+    /// Is true if the request's head and its whole body were handed to the connection.
+    private var wasRequestSent: Bool {
+        var headBytes: Int = 0
+        var bodyBytes: curl_off_t = 0
+        _ = tgpipe_curl_get_long(easy, CURLINFO_REQUEST_SIZE, &headBytes)
+        _ = tgpipe_curl_get_offset(easy, CURLINFO_SIZE_UPLOAD_T, &bodyBytes)
+        return headBytes > 0 && Int64(bodyBytes) >= body?.count ?? 0
     }
 
     /// The sum of the bytes received, sent, and still waiting in the socket. It changes whenever the peer takes or
@@ -299,6 +319,8 @@ extension Transfer {
         }
         _ = tgpipe_curl_on_seek(easy) { context, offset, origin in
             guard origin == SEEK_SET, let transfer = Transfer.of(context) else { return CURL_SEEKFUNC_CANTSEEK }
+            // Without a way back, libcurl cannot send the body again.
+            guard transfer.request.isRepeatable else { return CURL_SEEKFUNC_FAIL }
             transfer.body?.seek(to: Int64(offset))
             return CURL_SEEKFUNC_OK
         }
@@ -363,7 +385,7 @@ extension Transfer {
             HTTPError(.invalidURL, "\(peer) redirected to a URL that is neither http nor https")
         case CURLE_TOO_MANY_REDIRECTS:
             HTTPError(.redirectLoop, "\(peer) redirected more than \(request.maxRedirects) times")
-        case CURLE_PARTIAL_FILE, CURLE_GOT_NOTHING, CURLE_RECV_ERROR, CURLE_SEND_ERROR:
+        case CURLE_PARTIAL_FILE, CURLE_GOT_NOTHING, CURLE_RECV_ERROR, CURLE_SEND_ERROR, CURLE_SEND_FAIL_REWIND:
             HTTPError(.truncated, "\(peer) closed the connection before the end\(systemReason)")
         case CURLE_BAD_CONTENT_ENCODING:
             HTTPError(.badEncoding, "\(peer) sent an answer that is not encoded as it says")
@@ -377,6 +399,13 @@ extension Transfer {
         default:
             HTTPError(.protocolError, "\(peer): \(String(cString: curl_easy_strerror(code)))")
         }
+    }
+
+    /// Is true if the host's name was not resolved, or the kernel has no route to it.
+    private var isWithoutNetwork: Bool {
+        var number: Int = 0
+        _ = tgpipe_curl_get_long(easy, CURLINFO_OS_ERRNO, &number)
+        return number == 0 || [ENETUNREACH, ENETDOWN, EHOSTUNREACH].contains(Int32(truncatingIfNeeded: number))
     }
 
     private var systemReason: String {

@@ -49,6 +49,8 @@ package final class QueueSource: Sendable {
         let end = time.map { ContinuousClock.now + $0 }
         while !runtime.shutdown.isRequested {
             try Task.checkCancellation()
+            // While a service is away that the events need, none is taken that could only wait.
+            guard try await runtime.outages.waitUntilAllAreBack(endsAtShutdown: true) else { return nil }
             let answer = try await runtime.untilRedisAnswers(until: end) {
                 try await self.consumer.take(limit: limit, isIdle: isIdle)
             }
@@ -74,6 +76,7 @@ package final class QueueSource: Sendable {
     package func keepingLeases(_ body: () async throws -> Void) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await self.keepLeases() }
+            group.addTask { await self.showOutages() }
             defer { group.cancelAll() }
             do { try await body() } catch {
                 await leave()
@@ -95,6 +98,18 @@ package final class QueueSource: Sendable {
             } catch {
                 runtime.log.warning("unable to keep the leases of \(consumer.queue): \(error)")
             }
+        }
+    }
+
+    /// Shows in the queue's figures which service this worker waits for. It is only a note: a failure is not repeated.
+    private func showOutages() async {
+        var shown: SharedService?
+        while !Task.isCancelled {
+            let generation = runtime.outages.generation
+            let service = runtime.outages.away
+            if service != nil || shown != nil { try? await consumer.noteWait(for: service?.rawValue) }
+            shown = service
+            await runtime.outages.waitForChange(since: generation, atMost: consumer.settings.lease / 3)
         }
     }
 

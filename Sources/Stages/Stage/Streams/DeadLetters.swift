@@ -3,6 +3,7 @@ package import Envelope
 package import JSON
 import Logging
 import Payloads
+import Queue
 import Synchronization
 
 /// Represents a line that cannot be handled, with the reason.
@@ -52,6 +53,12 @@ package final class DeadLetters: Sendable {
     package func add(_ refused: RefusedLine) async throws {
         runtime.note(refused)
         try await output?.write([refused.deadLetter(tool: runtime.tool)])
+    }
+
+    /// Writes the dead letter of an event that is given up. The stage has logged the reason.
+    func add(_ line: [UInt8], _ reason: DeadLetterReason, correlationID: EventID) async throws {
+        let letter = DeadLetter(line: line, code: reason.code, reason: reason.text, tool: runtime.tool)
+        try await output?.write([Envelope(letter, correlationID: correlationID)])
     }
 }
 

@@ -168,6 +168,11 @@ package final class EventStream: Sendable {
         try await refuse(event, line, nil, fault)
     }
 
+    /// Writes an event from a pipe that is given up to the dead-letter output.
+    func deadLetter(_ event: Envelope, _ line: Line, _ reason: DeadLetterReason) async throws {
+        try await deadLetters.add(line.bytes, reason, correlationID: event.correlationID)
+    }
+
     func refuse(_ event: Envelope, _ line: Line, _ entry: QueueEntry?, _ fault: MalformedInput) async throws {
         let bytes = line.bytes
         let refused = RefusedLine(line: bytes, sizeBytes: bytes.count, fault: fault, correlationID: event.correlationID)

@@ -12,6 +12,8 @@ import Tracing
 package enum Outcome: Sendable {
     /// The work is done, with these results; there may be none.
     case done([Envelope])
+    /// The work failed and is not tried again. The results are published, and the event becomes a dead letter.
+    case givenUp([Envelope], reason: String)
     /// The event waits for something, and takes none of the places for events in work.
     ///
     /// It is handled again when another event wakes it (`Runtime.wake`), even during its own handling, and at the latest after this time.
@@ -121,6 +123,7 @@ struct WorkLoop: Sendable {
 
     private func read() async throws {
         while let room = await list.room() {
+            guard try await runtime.outages.waitUntilAllAreBack(endsAtShutdown: true) else { return }
             switch stream.source {
             case .lines(let input):
                 guard let batch = try await stream.next(of: input) else { return }
@@ -157,6 +160,10 @@ struct WorkLoop: Sendable {
             case .held(let limit):
                 try await hold(item, for: limit)
                 handling.end(.held)
+            case .givenUp(let envelopes, let reason):
+                try await deadLetter(item, envelopes, reason)
+                handling.end(.failed)
+                list.finish(item)
             case .done(let envelopes):
                 var results = BatchResults()
                 results.add(item.entry) { bytes in for envelope in envelopes { bytes += envelope.line } }
@@ -199,6 +206,7 @@ struct WorkLoop: Sendable {
         }
         switch QueueFailure(error) {
         case .refuse(let fault): try await stream.refuse(item.event, item.line, entry, fault)
+        case .putBack: try await queue.release(entry)
         case .end(let countsAttempt, let reason):
             if countsAttempt {
                 let pause = queue.options.pause(after: entry.attempt)
@@ -212,6 +220,15 @@ struct WorkLoop: Sendable {
             let pause = min(retryAfter ?? queue.options.pause(after: entry.attempt), .seconds(86_400))
             try await fail(item, entry, queue, reason: reason, pause: pause, isTransient: isTransient)
         }
+    }
+
+    private func deadLetter(_ item: WorkList.Item, _ results: [Envelope], _ reason: String) async throws {
+        let letter = DeadLetterReason(code: "attempts_used_up", text: reason)
+        guard let entry = item.entry, let queue = stream.queue else {
+            try await sink.write(results)
+            return try await stream.deadLetter(item.event, item.line, letter)
+        }
+        try await sink.giveUp(entry, letter, publishing: results, from: queue)
     }
 
     /// Reports that an event from a pipe is given up. No other worker will receive it, because this process ends.
@@ -244,12 +261,15 @@ enum QueueFailure {
     case refuse(MalformedInput)
     /// The work failed; if the failure is transient, another attempt or another worker may succeed.
     case fail(reason: String, retryAfter: Duration?, isTransient: Bool)
+    /// The work was put off, for a reason other than the event: another worker may take it at once.
+    case putBack
     /// The tool cannot continue, for a reason other than the event.
     case end(countsAttempt: Bool, reason: String)
 
     init(_ error: any Error) {
         switch error {
         case let fault as MalformedInput: self = .refuse(fault)
+        case is ServiceAway: self = .putBack
         case is CancellationError: self = .end(countsAttempt: false, reason: "cancelled")
         case let error as any ReportableError:
             switch error.exitStatus {
