@@ -4,6 +4,7 @@ import Envelope
 import JSON
 import Payloads
 import Stage
+import System
 
 struct SingleOptions: ParsableArguments, Sendable {
     @Option(help: ArgumentHelp("Store this file, write one events.blob.stored event, and exit.", valueName: "path"))

@@ -5,6 +5,7 @@ import Envelope
 import HTTP
 import JSON
 import Logging
+import Media
 import Payloads
 import Stage
 import System
@@ -21,6 +22,16 @@ struct CommandSender: Sendable {
     /// - Throws: `TelegramError`.
     func send(_ job: Job) async throws(TelegramError) -> Envelope {
         guard case .command(let command) = job.content else { throw TelegramError(.badRequest, "not a command") }
+        do {
+            return try await send(command, job)
+        } catch {
+            guard error.isLastingRefusal, let answer = command.inPlaceOfReaction else { throw error }
+            runtime.log.debug("a text takes the place of a reaction that is refused: \(error.message)")
+            return try await send(answer, job)
+        }
+    }
+
+    private func send(_ command: TelegramCommand, _ job: Job) async throws(TelegramError) -> Envelope {
         let call = BotCall(command, origin: job.origin)
         // A message that is as it should be already needs no change.
         let fine: Set<TelegramError.Code> = command.action == .delete ? [.messageNotFound] : [.notModified]
@@ -44,14 +55,45 @@ struct CommandSender: Sendable {
             throw TelegramError(.localIO, "unable to read \(upload.path)")
         }
         let name = FileName.safe(upload.file.fileName ?? lastPathComponent(upload.path)) ?? "file"
-        return try await api.call(
-            call.method, call.parameters, messageKey: job.messageKey,
-            upload: MediaUpload(
-                field: upload.field, fileName: name,
-                contentType: upload.file.contentType ?? "application/octet-stream",
-                content: FileRange(descriptor: file.descriptor, offset: 0, count: file.sizeBytes), path: file.path,
-                key: file.path))
+        let media = MediaUpload(
+            field: upload.field, fileName: name,
+            contentType: upload.file.contentType ?? FileType.contentType(of: lastPathComponent(upload.path)),
+            content: FileRange(descriptor: file.descriptor, offset: 0, count: file.sizeBytes), path: file.path,
+            key: file.path)
+        var parameters = call.parameters
+        parameters.add(await described(upload.file, at: upload.path), method: call.method)
+        let complete = parameters
+        return try await VideoPreview(runtime: runtime).adding(to: media) { media throws(TelegramError) in
+            try await api.call(call.method, complete, messageKey: job.messageKey, upload: media)
+        }
     }
+
+    /// Returns the details of a file, completed by those that ffprobe finds: Telegram looks only into small files.
+    private func described(_ file: FileMessage, at path: String) async -> MediaDescription {
+        let known = file.description
+        let isComplete: Bool =
+            switch file.kind {
+            case .video: known.width != nil && known.height != nil && known.durationSeconds != nil
+            case .audio: known.durationSeconds != nil
+            case .document: true
+            }
+        guard !isComplete, let details = await VideoDetails(of: path) else { return known }
+        return details.completing(known)
+    }
+}
+
+extension TelegramCommand {
+    /// The reply to send where a reaction is not allowed; nil for other commands, and without a text.
+    fileprivate var inPlaceOfReaction: TelegramCommand? {
+        guard case .react(_, let messageID, let text?) = body, !text.isEmpty else { return nil }
+        return TelegramCommand(.reply(TextMessage(text, replyTo: messageID)), chat: chat)
+    }
+}
+
+extension TelegramError {
+    /// Is true if Telegram refuses the call in this chat, and not because of the message or the moment: its texts for a
+    /// reaction that is not allowed are many (REACTION_INVALID, REACTIONS_DISABLED, PREMIUM_ACCOUNT_REQUIRED, …).
+    fileprivate var isLastingRefusal: Bool { [.badRequest, .forbidden].contains(code) }
 }
 
 /// Makes a call, and treats refusals with some codes as success.
