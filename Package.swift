@@ -59,7 +59,12 @@ func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String
 
 let tools: [Target] = [
     tool("tg-listen", ["Accounts", "BotAPI", "Envelope", "JSON", "Payloads", "Redis", "System", "Updates", logging]),
-    tool("tg-gate", ["BotAPI", "Envelope", "JSON", "Payloads", "Redis", "System", "Tracing", logging]),
+    tool(
+        "tg-gate",
+        [
+            "Accounts", "BotAPI", "Envelope", "JSON", "MTProto", "Payloads", "Redis", "System", "TL",
+            "Tracing", logging,
+        ]),
     tool("ratelimit", ["Envelope", "RateLimits", "Redis", "System"]),
     tool("ev-route", ["JSON", "Routing", "Spool", "System", logging]),
     tool("ev-queue", ["Envelope", "JSON", "Payloads", "Process", "Queue", "Redis", "System", "Tracing", logging]),
@@ -73,8 +78,8 @@ let tools: [Target] = [
     tool(
         "tg-send",
         [
-            "AccountAPI", "Accounts", "Blob", "BotAPI", "Envelope", "HTTP", "JSON", "Payloads", "Redis", "System",
-            "Tracing", logging,
+            "AccountAPI", "Accounts", "Blob", "BotAPI", "Envelope", "HTTP", "JSON", "Media", "Payloads", "Redis",
+            "System", "Tracing", logging,
         ]),
     tool("tg-session", ["Accounts", "CQRCode", "JSON", "MTProto", "System", logging]),
     tool("tg-call", ["Accounts", "JSON", "MTProto", "System", "TL", logging]),
@@ -148,7 +153,7 @@ let package = Package(
                 "TL", logging, nioCore, nioPosix,
             ]),
         library("Telegram/Updates", ["Accounts", "JSON", "MTProto", "Stage", "System", "TL", logging]),
-        library("Telegram/BotAPI", ["HTTP", "JSON", "Options", "Stage", "System", logging]),
+        library("Telegram/BotAPI", ["HTTP", "JSON", "Options", "Payloads", "Stage", "System", logging]),
         library(
             "Telegram/AccountAPI",
             ["Accounts", "BotAPI", "Crypto", "JSON", "MTProto", "Options", "Stage", "System", "TL", "Updates"]),

@@ -19,9 +19,7 @@ struct Ratelimit: Tool {
 
             Example: ratelimit -m 'commands.media.#' -n 5 -w 60s --on-limit reply
 
-            To count only successful requests, check before the work and count after it:
-              ratelimit --name media -n 5 --mode check --on-limit drop | media-fetch | blob-put \\
-                | ratelimit --name media -n 5 --mode count -m 'events.dl.*.ready'
+            A request for media that fails does not use up the limit: tg-send gives it back when it tells the user.
             """,
         version: tgpipeVersion)
 
@@ -80,6 +78,11 @@ struct Ratelimit: Tool {
     )
     var exemptRole: [String] = []
 
+    @Flag(
+        help:
+            "Count requests for media that fail, too. Default: tg-send gives them back. [env: TGPIPE_COUNT_FAILURES=1]")
+    var countFailures = false
+
     @Option(help: "Without Redis, forward events (open), or treat them as over the limit (closed).")
     var fail: FailureMode = .open
 
@@ -100,7 +103,8 @@ struct Ratelimit: Tool {
         try await counter.start(redis)
         let stage = LimitStage(
             log: runtime.log, counter: counter, key: key, mode: mode, action: onLimit,
-            exemptRoles: exemptRole.isEmpty ? ["admin"] : Set(exemptRole))
+            exemptRoles: exemptRole.isEmpty ? ["admin"] : Set(exemptRole),
+            countsFailures: countFailures || Settings.environment("TGPIPE_COUNT_FAILURES") == "1")
         let patterns = match.isEmpty ? TopicPattern.everything : match
         let status = try await runtime.filter(
             input, output, accepting: { type in patterns.contains { $0.matches(type) } }, decide: stage.decide)

@@ -37,7 +37,8 @@ struct Standing: Sendable {
 
 /// Reads and changes the access rules, and the user names that were seen, in Redis.
 struct AccessRules: Sendable {
-    private static let seenSeconds: Int64 = 90 * 86_400
+    /// The time, in seconds, for which a user name means the user who was seen with it: names change hands.
+    private static let seenSeconds: Int64 = 86_400
     /// The number of replies that the gate sends one person within a minute: more than anybody needs, and too few to fill a chat.
     private static let repliesPerMinute: Int64 = 10
 
@@ -45,13 +46,15 @@ struct AccessRules: Sendable {
     ///
     /// A user name moves to the user who shows it now: names change hands. A migrated chat's rules move to its new id with the time
     /// that they have left; rules of the new id stay as they are.
-    /// Keys: 4 rules; for each person the keys of the id and of the name; for each moved rule the old and the new key.
-    /// Arguments: the number of people and the lifetime of names in seconds; for each person the id and the name, which may be empty.
+    /// Keys: 4 rules, and the bans of the actor's other ids; for each person the keys of the id and of the name; for each moved rule the old and the new key.
+    /// Arguments: the number of rules, the number of people and the lifetime of names in seconds; for each person the id and the
+    /// name, which may be empty.
     private static let admit = RedisScript(
         """
-        local people, ttl = tonumber(ARGV[1]), ARGV[2]
+        local rules, people, ttl = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
         for i = 1, people do
-            local user, username, id, name = KEYS[3 + 2 * i], KEYS[4 + 2 * i], ARGV[1 + 2 * i], ARGV[2 + 2 * i]
+            local user, username = KEYS[rules - 1 + 2 * i], KEYS[rules + 2 * i]
+            local id, name = ARGV[2 + 2 * i], ARGV[3 + 2 * i]
             local old = redis.call('GET', user)
             if old and old ~= name and redis.call('GET', 'tgpipe:{access}:username:' .. old) == id then
                 redis.call('DEL', 'tgpipe:{access}:username:' .. old)
@@ -63,11 +66,11 @@ struct AccessRules: Sendable {
                 redis.call('SET', username, id, 'EX', ttl)
             end
         end
-        for i = 5 + 2 * people, #KEYS, 2 do
+        for i = rules + 1 + 2 * people, #KEYS, 2 do
             if redis.call('EXISTS', KEYS[i]) == 1 then redis.call('RENAMENX', KEYS[i], KEYS[i + 1]) end
         end
         local left = {}
-        for i = 1, 4 do left[i] = redis.call('PTTL', KEYS[i]) end
+        for i = 1, rules do left[i] = redis.call('PTTL', KEYS[i]) end
         return left
         """)
 
@@ -78,6 +81,8 @@ struct AccessRules: Sendable {
     /// Describes what one event shows, and whose rules apply to it.
     struct Visit: Sendable {
         var actor: Int64?
+        /// All ids under which the actor appears: a ban of any of them holds.
+        var appearances: [Int64] = []
         var chat: Int64?
         /// The people whose user names the event shows.
         var seen: [Party] = []
@@ -105,7 +110,10 @@ struct AccessRules: Sendable {
             visit.chat.map(AccessRule.smite.key),
         ]
         var keys = rules.map { $0 ?? "tgpipe:{access}:nobody" }
-        var arguments: [RedisArgument] = [.integer(Int64(visit.seen.count)), .integer(seenSeconds)]
+        keys += visit.appearances.filter { $0 != visit.actor }.map(AccessRule.hammer.key)
+        var arguments: [RedisArgument] = [
+            .integer(Int64(keys.count)), .integer(Int64(visit.seen.count)), .integer(seenSeconds),
+        ]
         for party in visit.seen {
             let name = party.username?.lowercased() ?? ""
             keys += ["tgpipe:{access}:user:\(party.id)", "tgpipe:{access}:username:\(name)"]
@@ -126,10 +134,11 @@ struct AccessRules: Sendable {
             default: .left(.milliseconds(milliseconds))
             }
         }
-        guard terms.count == 4 else {
+        guard terms.count >= 4 else {
             throw RedisError(.protocolError, "Redis did not tell how long the access rules still hold")
         }
-        return Standing(hammered: terms[0], blessed: terms[1], graced: terms[2], smitten: terms[3])
+        let hammered = ([terms[0]] + terms[4...]).first(where: \.holds) ?? .absent
+        return Standing(hammered: hammered, blessed: terms[1], graced: terms[2], smitten: terms[3])
     }
 
     /// Sets a rule.

@@ -14,13 +14,15 @@ struct Gate: Sendable {
     let admins: Set<Int64>
     let table: CommandTable
     let rules: AccessRules
+    let names: NameLookup
     let published: [TopicPattern]
 
     /// Represents one event of a batch, read as far as the gate needs it.
     struct Request: Sendable {
         let event: Envelope
         let update: Update
-        /// The command that the message's author gives; nil for edited and forwarded messages, which give none.
+        /// The command that the message's author gives; nil for edited and forwarded messages, and for messages that a
+        /// program sent through the account, which give none.
         let command: WrittenCommand?
         /// Is true if the event may change access rules, which the next event depends on.
         let changesRules: Bool
@@ -30,7 +32,10 @@ struct Gate: Sendable {
             (self.event, update) = (event, Update(kind: payload.kind, body: payload.body))
             let message = update.isNewMessage ? update.message : nil
             let bot = event.bot?.username
-            command = message.flatMap { $0.isForwarded ? nil : $0.text.flatMap { WrittenCommand($0, bot: bot) } }
+            let isByHand = !event.isSentByProgram
+            command = message.flatMap { message in
+                isByHand && !message.isForwarded ? message.text.flatMap { WrittenCommand($0, bot: bot) } : nil
+            }
             changesRules =
                 command.map { AccessCommand.isOne($0.word) } == true
                 && update.actor.map { admins.contains($0.id) } == true
@@ -38,7 +43,8 @@ struct Gate: Sendable {
 
         fileprivate var visit: AccessRules.Visit {
             AccessRules.Visit(
-                actor: update.actor?.id, chat: update.chatID, seen: update.describedUsers,
+                actor: update.actor?.id, appearances: update.actorIDs, chat: update.chatID,
+                seen: update.describedUsers,
                 migration: update.isNewMessage ? update.message?.migration : nil)
         }
     }
@@ -83,12 +89,12 @@ struct Gate: Sendable {
 
     private func decide(_ request: Request, _ standing: Standing) async throws -> Decision {
         let update = request.update
-        let access = access(of: update.actor, standing)
+        let access = access(of: update, standing)
         if let command = request.command, command.word == ".whoami", let message = update.message {
             return .replace([try await whoami(message, access, standing)])
         }
         guard case .granted(let role) = access else { return denied(update, access, request.command) }
-        var results = try await results(of: request.command, update, role)
+        var results = try await results(of: request, role)
         if publishes(TelegramUpdate.type) { results.append(admitted(request.event, update, role)) }
         return .replace(results)
     }
@@ -110,20 +116,25 @@ struct Gate: Sendable {
 
     private func isAdmin(_ id: Int64?) -> Bool { id.map(admins.contains) ?? false }
 
-    private func access(of actor: Party?, _ standing: Standing) -> Access {
-        guard let actor else { return .denied("the update has no sender") }
+    private func access(of update: Update, _ standing: Standing) -> Access {
+        guard let actor = update.actor else { return .denied("the update has no sender") }
         if admins.contains(actor.id) { return .granted(.admin) }
         if standing.hammered.holds { return .denied("hammered") }
         if standing.smitten.holds { return .denied("the chat is smitten") }
         if standing.blessed.holds { return .granted(.blessed) }
+        // Two bots in one chat that obey each other would never end.
+        if standing.graced.holds, update.isFromBot { return .denied("a bot, which a graced chat does not allow") }
         if standing.graced.holds { return .granted(.graced) }
         return .denied("neither blessed nor in a graced chat")
     }
 
     /// Returns the events for an allowed command; none for other messages.
-    private func results(of command: WrittenCommand?, _ update: Update, _ role: Role) async throws -> [Envelope] {
-        guard let command, let message = update.message else { return [] }
-        if AccessCommand.isOne(command.word) { return try await change(command, message, update, role) }
+    private func results(of request: Request, _ role: Role) async throws -> [Envelope] {
+        let update = request.update
+        guard let command = request.command, let message = update.message else { return [] }
+        if AccessCommand.isOne(command.word) {
+            return try await change(command, message, update, role, receiver: request.event.account)
+        }
         guard let type = table.type(of: command.word), publishes(type) else { return [] }
         let source = MediaSource.find(in: message, command)
         if CommandPayload.isMediaCommand(type), source == nil {

@@ -18,6 +18,9 @@ struct TgGate: Tool {
             .grace, .bless, .smite, .hammer and their opposites; .whoami shows users their own status. \
             Events of other types are forwarded unchanged.
 
+            In groups, a bot in BotFather's privacy mode (the default) receives only messages that begin with a slash, replies to \
+            its own messages, and mentions: no .vdl, no .whoami. Turn it off with /setprivacy, and add the bot to the group again.
+
             Example: tg-listen --bot | tg-gate --admin 42 | media-fetch | blob-put | tg-send
             """,
         version: tgpipeVersion)
@@ -25,6 +28,7 @@ struct TgGate: Tool {
     @OptionGroup var common: CommonOptions
     @OptionGroup var input: InputOptions
     @OptionGroup var output: OutputOptions
+    @OptionGroup(title: "Looking up names through an account") var account: AccountOptions
 
     @Option(help: ArgumentHelp("User id of an admin. May be repeated. [env: TG_ADMIN_ID]", valueName: "id"))
     var admin: [Int64] = []
@@ -47,9 +51,10 @@ struct TgGate: Tool {
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
         try await runtime.requireRedis()
+        let rules = AccessRules(runtime: runtime)
         let gate = Gate(
-            runtime: runtime, admins: try admins(), table: CommandTable(changes: commands),
-            rules: AccessRules(runtime: runtime),
+            runtime: runtime, admins: try admins(), table: CommandTable(changes: commands), rules: rules,
+            names: NameLookup(runtime: runtime, account: account, rules: rules),
             published: passAll ? TopicPattern.everything : subscribe.isEmpty ? TopicPattern.commands : subscribe)
         return try await runtime.filter(input, output, accepting: { $0 == TelegramUpdate.type }, decide: gate.decide)
     }

@@ -69,6 +69,9 @@ actor AccountListener: UpdateSink {
         envelope.receivedAt = receivedAt
         envelope.account = EventReceiver(id: account.userID, username: username)
         envelope.isOutgoing = shape.isOutgoing
+        if shape.isOutgoing, let message = emission.update["message"] {
+            envelope.isSentByProgram = try await account.sentByProgram(message)
+        }
         try await output.emit(envelope, progress.text, since: receivedAt, updateID: progress.updateID)
         return true
     }

@@ -22,7 +22,10 @@ struct Listener {
     /// - Parameter once: whether to end when no update is waiting.
     /// - Throws: `TelegramError` for a refused token, `ToolError` for a broken output. Transient failures are retried.
     func run(once: Bool) async throws {
-        guard let bot = try await persistently({ try await Party(user: api.call("getMe")) }) else { return }
+        guard let own = try await persistently({ try await api.call("getMe") }), let bot = Party(user: own) else {
+            return
+        }
+        var mayWarnOfPrivacy = own["can_read_all_group_messages"] == false
         var offset = try await savedOffset()
         if let emitted, emitted >= offset ?? 0 { offset = emitted + 1 }
         runtime.log.info(
@@ -40,10 +43,24 @@ struct Listener {
                 }
                 // Telegram repeats unconfirmed updates. Those that the output already has are left out.
                 if let known = offset, id < known, known - id < Listener.replayWindow { continue }
+                if mayWarnOfPrivacy, Listener.isFromGroup(payload) {
+                    mayWarnOfPrivacy = false
+                    runtime.log.warning("\(Listener.privacyWarning)")
+                }
                 try await emit(payload, id, from: bot, receivedAt)
                 offset = id + 1
             }
             if once && updates.isEmpty { return }
+        }
+    }
+
+    private static let privacyWarning =
+        "this bot is in privacy mode: in groups it receives only messages that begin with a slash, replies to its messages, and mentions, so it misses commands such as .vdl unless it is an administrator there. To change this, send /setprivacy to @BotFather, and then add the bot to its groups again"
+
+    private static func isFromGroup(_ update: JSONObject) -> Bool {
+        update.members.contains { member in
+            let chat = member.value["chat"] ?? member.value["message"]?["chat"]
+            return ["group", "supergroup"].contains(chat?["type"]?.string)
         }
     }
 

@@ -86,7 +86,7 @@ final class OffsetFile: ProgressFile {
 
     /// Opens or creates the file.
     ///
-    /// - Throws: `ToolError` (74, also for a full disk; 78 when another tg-listen holds the file or it is damaged).
+    /// - Throws: `ToolError` (74, also for a full disk; 75 when another tg-listen holds the file; 78 when it is damaged).
     init(path: String) throws {
         self.path = path
         descriptor = try openLocked(path)
@@ -133,7 +133,7 @@ func openLocked(_ path: String, lock: String? = nil) throws(ToolError) -> Int32 
     }
     guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
         close(descriptor)
-        throw ToolError(.configuration, "the state file \(path) is in use by another tg-listen")
+        throw ToolError(.tryAgain, "the state file \(path) is in use by another tg-listen")
     }
     return descriptor
 }
@@ -152,7 +152,7 @@ final class StateFile: ProgressFile {
 
     /// Opens or creates the file.
     ///
-    /// - Throws: `ToolError` (74, also for a full disk; 78 when another tg-listen holds the file).
+    /// - Throws: `ToolError` (74, also for a full disk; 75 when another tg-listen holds the file).
     init(path: String) throws {
         self.path = path
         lock = try openLocked(path, lock: path + ".lock")

@@ -15,23 +15,37 @@ struct SingleOptions: ParsableArguments, Sendable {
         help: ArgumentHelp("Send one message to this chat (an id or a public @name) and end.", valueName: "chat"))
     var chat: String?
 
-    @Option(help: ArgumentHelp("Send this text, or with --edit replace a message's text by it.", valueName: "text"))
+    // Texts and paths may begin with a minus sign, too.
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Send this text, or with --edit replace a message's text by it.", valueName: "text"))
     var text: String?
 
-    @Option(help: ArgumentHelp("Send this video file.", valueName: "file"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Send this video file.", valueName: "file"))
     var video: String?
 
-    @Option(help: ArgumentHelp("Send this audio file.", valueName: "file"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Send this audio file.", valueName: "file"))
     var audio: String?
 
-    @Option(help: ArgumentHelp("Send this file as a document.", valueName: "file"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Send this file as a document.", valueName: "file"))
     var document: String?
 
-    @Option(help: ArgumentHelp("The caption of the video, audio or document.", valueName: "text"))
+    @Option(
+        parsing: .unconditional, help: ArgumentHelp("The caption of the video, audio or document.", valueName: "text"))
     var caption: String?
 
-    @Option(help: ArgumentHelp("The title of the video or audio.", valueName: "text"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("The title of the video or audio.", valueName: "text"))
     var title: String?
+
+    @Option(help: ArgumentHelp("The width of the video. Default: ffprobe finds it out.", valueName: "pixels"))
+    var width: Int64?
+
+    @Option(help: ArgumentHelp("The height of the video. Default: ffprobe finds it out.", valueName: "pixels"))
+    var height: Int64?
+
+    @Option(
+        help: ArgumentHelp("The length of the video or audio. Default: ffprobe finds it out.", valueName: "seconds"))
+    var duration: Double?
 
     @Option(
         help: ArgumentHelp(
@@ -41,16 +55,22 @@ struct SingleOptions: ParsableArguments, Sendable {
     @Option(help: ArgumentHelp("Reply to the message with this id.", valueName: "message"))
     var replyTo: Int64?
 
+    @Option(
+        help: ArgumentHelp("Write into the topic of a forum that the message with this id opened.", valueName: "topic"))
+    var thread: Int64?
+
     @Option(help: ArgumentHelp("Edit the message with this id; needs --text.", valueName: "message"))
     var edit: Int64?
 
     @Option(help: ArgumentHelp("Delete the message with this id.", valueName: "message"))
     var delete: Int64?
 
-    @Option(help: ArgumentHelp("React to the message with this id; needs --emoji.", valueName: "message"))
+    @Option(help: ArgumentHelp("React to the message with this id.", valueName: "message"))
     var react: Int64?
 
-    @Option(help: ArgumentHelp("The emoji of the reaction; 'none' removes the reaction.", valueName: "emoji"))
+    @Option(
+        help: ArgumentHelp(
+            "The emoji of the reaction; 'none' removes the reaction. Default: 👍.", valueName: "emoji"))
     var emoji: String?
 
     @Flag(help: "Send without a notification.")
@@ -76,7 +96,13 @@ struct SingleOptions: ParsableArguments, Sendable {
             throw ValidationError("--chat needs one of --text, --video, --audio, --document, --edit, --delete, --react")
         }
         if edit != nil, text == nil { throw ValidationError("--edit needs --text") }
-        if react != nil, emoji == nil { throw ValidationError("--react needs --emoji") }
+        if react == nil, emoji != nil { throw ValidationError("--emoji needs --react") }
+        for (name, id) in [
+            ("--reply-to", replyTo), ("--thread", thread), ("--edit", edit), ("--delete", delete), ("--react", react),
+        ]
+        where id.map({ $0 <= 0 }) == true {
+            throw ValidationError("\(name) needs the id of a message: a number from 1")
+        }
     }
 
     /// Returns the command that the options stand for; nil without `--chat`.
@@ -85,17 +111,21 @@ struct SingleOptions: ParsableArguments, Sendable {
     private var body: TelegramCommand.Body? {
         if let edit { return .edit(messageID: edit, text: text ?? "", parseMode: parseMode) }
         if let delete { return .delete(messageID: delete) }
-        if let react { return .react(emoji: emoji == "none" ? "" : emoji ?? "", messageID: react) }
+        if let react { return .react(emoji: emoji == "none" ? "" : emoji ?? "👍", messageID: react) }
         if let video { return .file(file(.video, video)) }
         if let audio { return .file(file(.audio, audio)) }
         if let document { return .file(file(.document, document)) }
-        return text.map { .send(TextMessage($0, parseMode: parseMode, replyTo: replyTo, isSilent: silent)) }
+        return text.map {
+            .send(TextMessage($0, parseMode: parseMode, replyTo: replyTo, threadID: thread, isSilent: silent))
+        }
     }
 
     private func file(_ kind: FileMessage.Kind, _ path: String) -> FileMessage {
         FileMessage(
-            kind, .path(path), caption: caption, parseMode: parseMode, replyTo: replyTo, isSilent: silent,
-            description: MediaDescription(title: title))
+            kind, .path(path), caption: caption, parseMode: parseMode, replyTo: replyTo, threadID: thread,
+            isSilent: silent,
+            description: MediaDescription(
+                title: title, durationSeconds: duration.map { JSONNumber($0) }, width: width, height: height))
     }
 }
 

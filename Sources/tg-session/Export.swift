@@ -43,15 +43,24 @@ struct Export: SessionCommand {
             throw ToolError(
                 .usage, "the session would be shown on the terminal: redirect standard output, or give --yes")
         }
-        let text = telethon ? kept.telethonString : kept.pyrogramString(apiID: try connection.settings().apiID)
+        let servers = try connection.readServers()
+        let text =
+            telethon
+            ? kept.telethonString(servers: servers)
+            : kept.pyrogramString(apiID: try connection.settings().apiID)
         guard let text else {
             throw ToolError(
                 .configuration,
-                "the session '\(place.name)' cannot be written in this form: \(telethon ? "its server has a host name instead of an IP address" : "its account is not known yet; run tg-session status \(place.name) --check")"
+                "the session '\(place.name)' cannot be written in this form: \(telethon ? "its server's IP address is not known; TG_SERVERS may give it" : "its account is not known yet; run tg-session status \(place.name) --check")"
             )
         }
         let output = try await EventOutput(endpoint: "-", shutdown: runtime.shutdown)
         try await output.write(Array("\(text)\n".utf8))
+        if pyrogram, !servers.isEmpty {
+            runtime.log.warning(
+                "the string contains no address: programs that read it connect to Telegram's own servers, and not to those of TG_SERVERS"
+            )
+        }
         if let user = place.user {
             runtime.log.warning("process \(user) uses the session now: stop it before you use the session elsewhere")
         }

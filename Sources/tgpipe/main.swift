@@ -37,11 +37,27 @@ func showUsage(isRequested: Bool) -> Never {
     exit(isRequested ? 0 : 64)
 }
 
+/// Joins each option with a value that begins with three dashes, as in `--text '--- done ---'`: the parser refuses such
+/// a word, which cannot be an option, before it sees that it is a value.
+func joiningDashes(_ arguments: [String]) -> [String] {
+    var joined: [String] = []
+    for (index, argument) in arguments.enumerated() {
+        guard argument.hasPrefix("---"), let option = joined.last, option.hasPrefix("--"), option.count > 2,
+            !option.contains("="), !arguments[..<index].contains("--")
+        else {
+            joined.append(argument)
+            continue
+        }
+        joined[joined.count - 1] = "\(option)=\(argument)"
+    }
+    return joined
+}
+
 /// Parses the arguments of a tool and runs it. An error ends the program with the message and status that it stands
 /// for.
 func run(_ command: (some AsyncParsableCommand).Type, _ arguments: [String]) async {
     do {
-        var parsed = try await command.asyncParseAsRoot(arguments)
+        var parsed = try await command.asyncParseAsRoot(joiningDashes(arguments))
         tgp_release_start_pages()
         if var tool = parsed as? any AsyncParsableCommand { try await tool.run() } else { try parsed.run() }
     } catch {

@@ -46,6 +46,8 @@ final class FakeAccount: Account {
     }
 
     func peer(_ id: Int64) async throws -> JSON? { nil }
+
+    func sentByProgram(_ message: JSON) async throws -> Bool { false }
 }
 
 extension FakeAccount.Answer {

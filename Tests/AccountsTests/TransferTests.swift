@@ -103,6 +103,25 @@ import Testing
         try await work.expectNoViolations()
     }
 
+    @Test func `After repeated failures of Telegram at a file, it is uploaded anew`() async throws {
+        let emulator = try await MTProtoEmulator()
+        let work = try AtWork(emulator)
+        try await work.whileAlice { account in
+            _ = try Self.makeFile(work.folder("file"), bytes: 11_000_000)
+            let first = try await account.upload(work.folder("file"), key: "one") { _ in }
+            try await emulator.control(
+                "fault",
+                ["method": "messages.sendMedia", "kind": "error", "error": "INTERNAL", "code": 500, "times": 20])
+            await #expect(throws: TelegramRPCError.self) { _ = try await Self.send(first, account) }
+            try await emulator.server.call("DELETE", "/control/mtproto/fault")
+            let before = try await emulator.calls("upload.saveBigFilePart").count
+            let second = try await account.upload(work.folder("file"), key: "one") { _ in }
+            #expect(second["id"] != first["id"])
+            #expect(try await emulator.calls("upload.saveBigFilePart").count > before)
+            #expect(try await Self.send(second, account).sizeBytes == 11_000_000)
+        }
+    }
+
     @Test func `When all parts are lost, all are sent again`() async throws {
         let emulator = try await MTProtoEmulator()
         let work = try AtWork(emulator)

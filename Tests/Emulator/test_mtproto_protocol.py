@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -110,6 +111,21 @@ def test_pings_states_and_forgotten_sessions(telegram: Telegram) -> None:
     client.send(functions.PingDelayDisconnectRequest(8, 0))
     with pytest.raises(Closed):
         while True:
+            client.next()
+
+
+def test_only_another_ping_delay_disconnect_renews_the_delay(telegram: Telegram) -> None:
+    client = raw_client_as(telegram, None)
+    client.send(functions.PingDelayDisconnectRequest(8, 1), content=False)
+    client.send(functions.PingDelayDisconnectRequest(9, 30), content=False)
+    time.sleep(1.5)
+    client.send(PING, content=False)
+    while client.until(types.Pong).ping_id != PING.ping_id:
+        pass
+    client.send(functions.PingDelayDisconnectRequest(10, 1), content=False)
+    with pytest.raises(Closed):
+        while True:  # a busy connection
+            client.send(PING, content=False)
             client.next()
 
 

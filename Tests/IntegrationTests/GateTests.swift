@@ -38,7 +38,7 @@ import Testing
     private func types(_ result: ToolRun.Result) throws -> [String] { try result.envelopes().map(\.type) }
 
     private func texts(_ result: ToolRun.Result) throws -> [String] {
-        try result.envelopes().compactMap { $0.payload["text"]?.string }
+        try result.envelopes().filter { $0.type == "commands.telegram.reply" }.compactMap { $0.payload["text"]?.string }
     }
 
     @Test func `An admin's command becomes a command event`() async throws {
@@ -68,9 +68,14 @@ import Testing
         ])
         #expect(
             try types(result) == [
-                "commands.telegram.react", "commands.media.video_download", "commands.telegram.react",
+                "commands.telegram.react", "commands.telegram.reply", "commands.media.video_download",
+                "commands.telegram.react", "commands.telegram.reply",
             ])
-        #expect(try result.envelopes()[1].meta["role"] == "blessed")
+        #expect(try result.envelopes()[2].meta["role"] == "blessed")
+        // The admin is told who was meant, and can see that the command worked also where reactions are off.
+        #expect(try texts(result).filter { $0.contains("user 1") }.count == 2)
+        let reactions = try result.envelopes().filter { $0.type == "commands.telegram.react" }
+        #expect(reactions.allSatisfy { $0.payload["text"]?.string?.contains("user 1, is ") == true })
     }
 
     @Test func `A rule ends when its duration is over`() async throws {
@@ -183,7 +188,7 @@ import Testing
             raw(".whoami", user: 1), raw(".whoami", user: 42),
         ])
         let answers = try texts(asked)
-        #expect(answers[0] == "U (1): unmolested")
+        #expect(answers[0].hasPrefix("U (1): unmolested. An admin can let you in with .bless 1"))
         #expect(answers[1].hasPrefix("U (1): blessed until 20"))
         #expect(answers[2].hasPrefix("U (1): banned until 20"))
         #expect(answers[3] == "U (42): admin")
@@ -326,8 +331,8 @@ import Testing
                 raw(".whoami", user: 2, chat: -5), raw(".whoami", user: 1),
             ]
         let answers = try texts(await gate(asked))
-        #expect(answers.filter { $0 == "U (1): unmolested" }.count == 10)
-        #expect(answers.last == "U (2): unmolested")
+        #expect(answers.filter { $0.hasPrefix("U (1): unmolested. ") }.count == 10)
+        #expect(answers.last?.hasPrefix("U (2): unmolested. ") == true)
         let admins = try await gate((0..<20).map { _ in raw(".whoami", user: 42) })
         #expect(try texts(admins).count == 20)
     }

@@ -222,6 +222,21 @@ import Testing
         #expect(answers.contains { $0.text?.hasPrefix("❌ Too many requests: try again in ") == true })
     }
 
+    @Test func `Requests that fail do not use up a person's limit`() async throws {
+        let bot = try await Bot(.bot)
+        _ = try bot.redis.cli("SET", "tgpipe:{access}:bless:43", "{}")
+        // The limit is three requests a minute.
+        for number in 1...4 {
+            try await bot.telegram.say(".vdl \(bot.site.url)/status/404?\(number)", as: Self.bob)
+            let answers = try await bot.answers(in: 43) {
+                $0.filter { ($0.edits.last ?? $0.text ?? "").hasPrefix("❌") }.count == number
+            }
+            #expect(answers.allSatisfy { !($0.edits.last ?? $0.text ?? "").contains("Too many requests") })
+        }
+        try await bot.telegram.say(".vdl \(bot.site.url)/clip.mp4", as: Self.bob)
+        _ = try await bot.answers(in: 43) { $0.contains { $0.caption != nil } }
+    }
+
     @Test(arguments: Backend.allCases) func `Every log line of a request carries its correlation id`(_ backend: Backend)
         async throws
     {

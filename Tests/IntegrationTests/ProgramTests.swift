@@ -90,6 +90,18 @@ import Testing
         #expect(try shell("exec -a / \(program) --tools").output == tools().map { $0 + "\n" }.joined())
     }
 
+    @Test func `A value that begins with three dashes is a value`() throws {
+        let folder = try TemporaryFolder()
+        let send = "TG_BOT_TOKEN= TGPIPE_STATE=\(folder.path) \(ToolRun.path(of: "tg-send")) --chat 42"
+        // Without a token, the arguments are all right, and the settings are not.
+        for value in ["'--- done ---'", "---", "'-5 °C'"] {
+            #expect(try shell("\(send) --text \(value)").status == 78)
+            #expect(try shell("\(send) --document x --caption \(value)").status == 78)
+        }
+        #expect(try shell("\(send) --text x ---done").status == 64)
+        #expect(try shell("\(send) --silent --- --text x").status == 64)
+    }
+
     @Test func `Every tool prints the same version`() throws {
         let versions = try tools().map { try SpawnedProgram.output(of: [ToolRun.path(of: $0), "--version"]) }
         #expect(Set(versions).count == 1)

@@ -51,6 +51,48 @@ import Testing
         event("events.dl.video.ready", payload, correlation)
     }
 
+    @Test(arguments: [
+        "Bad Request: REACTION_INVALID", "Bad Request: REACTIONS_DISABLED", "Forbidden: PREMIUM_ACCOUNT_REQUIRED",
+    ])
+    func `Where a reaction is not allowed a text answers`(_ refusal: String) async throws {
+        let question = try await telegram.say("question", as: ann)
+        try await telegram.fault(
+            "setMessageReaction", refusal.hasPrefix("Bad") ? "400" : "403", times: 2, ["description": .string(refusal)])
+        let result = try await send([
+            event("commands.telegram.react", ["emoji": "👍", "text": "👍 This chat is graced."]),
+            event("commands.telegram.react", ["emoji": "👍"]),
+        ])
+        let answer = try await telegram.chat(42).first { $0.isBots }
+        #expect(answer?.text == "👍 This chat is graced." && answer?.repliesTo == question)
+        #expect(try result.envelopes().map(\.type) == ["events.telegram.sent", "events.telegram.failed"])
+    }
+
+    @Test func `A video from the command line tells its size, length and type, and a large one has a preview`()
+        async throws
+    {
+        let filter = "testsrc2=d=2:s=640x360:r=25"
+        let options = "-c:v libx264 -pix_fmt yuv420p -b:v 40M -minrate 40M -bufsize 40M -x264-params nal-hrd=cbr"
+        let make = "ffmpeg -loglevel error -f lavfi -i \(filter)"
+        #expect(try SpawnedProgram(["sh", "-c", "\(make) \(options) \(folder("large.mp4"))"]).wait() == 0)
+        #expect(try SpawnedProgram(["sh", "-c", "\(make) -pix_fmt yuv420p \(folder("small.mp4"))"]).wait() == 0)
+        for name in ["large", "small"] {
+            let result = try await ToolRun.run(
+                "tg-send", ["--chat", "42", "--video", folder("\(name).mp4")], environment: telegram.environment)
+            #expect(result.status == 0, "\(result.errors)")
+            let video = try #require(try await telegram.chat(42).last?.json["message"]?["video"])
+            #expect(video["width"] == 640 && video["height"] == 360 && video["duration"] == 2)
+            #expect(video["mime_type"] == "video/mp4")
+            #expect((video["thumbnail"] != nil) == (name == "large"))
+        }
+        let told = try await ToolRun.run(
+            "tg-send",
+            ["--chat", "42", "--video", folder("small.mp4"), "--width", "64", "--height", "36", "--duration", "7.2"],
+            environment: telegram.environment)
+        #expect(told.status == 0)
+        let video = try await telegram.chat(42).last?.json["message"]?["video"]
+        #expect(video?["width"] == 64 && video?["height"] == 36 && video?["duration"] == 7)
+    }
+
     @Test func `Commands are carried out`() async throws {
         let question = try await telegram.say("question", as: ann)
         let result = try await send([

@@ -349,4 +349,60 @@ import Testing
         #expect(wrong.status == 65)
         #expect(!wrong.errors.contains("BVtsOabc"))
     }
+
+    @Test func `A string for Telethon has the address of the servers that the session belongs to`() async throws {
+        let string = try await session("export", "alice", "--telethon")
+        let imported = try await session("import", "copy", "--string-file", "-", input: string.output)
+        #expect(imported.status == 0)
+        let path = alice.folder("state/sessions/copy.session.json")
+        let copy = try JSON(parsing: Array(Data(contentsOf: URL(fileURLWithPath: path))))
+        let address = emulator.address(2)
+        #expect(copy["addresses"]?["2"]?["host"]?.string == address.host)
+        #expect(copy["addresses"]?["2"]?["port"]?.int == Int64(address.port))
+        let pyrogram = try await session("export", "alice", "--pyrogram")
+        #expect(pyrogram.errors.contains("contains no address"))
+    }
+
+    @Test func `A session is not used with the servers of another environment`() async throws {
+        #expect(try await call("alice").status == 0)
+        // Without the settings, the session would be shown to Telegram's own servers.
+        let own = try await alice.run(
+            "tg-call", ["--session", "alice", "help.getNearestDc", "{}"],
+            environment: ["TG_SERVERS": "", "TG_SERVER_KEY": ""])
+        #expect(own.status == 78 && own.errors.contains("TG_SERVERS"))
+        let string = try await session(
+            "export", "alice", "--telethon", environment: ["TG_SERVERS": "", "TG_SERVER_KEY": ""])
+        #expect(string.status == 0)
+        let imported = try await session("import", "copy", "--string-file", "-", input: string.output)
+        #expect(imported.status == 0)
+        #expect(try await call("copy").status == 0)
+    }
+
+    @Test func `A login never leaves the servers that are given, and leaves no lock when it fails`() async throws {
+        try await add(["id": 43, "phone": "15550100043", "first_name": "Eve", "code": "12345", "dc": 2])
+        let place = emulator.address(3)
+        let result = try await session(
+            "login", "eve", input: "15550100043\n12345\n",
+            environment: ["TG_SERVERS": "3=\(place.host):\(place.port)"])
+        #expect(result.status == 78, "\(result.errors)")
+        #expect(result.errors.contains("TG_SERVERS has no address of data centre 2"))
+        #expect(!exists("eve.session.json") && !exists("eve.lock"))
+    }
+
+    @Test(arguments: [("TG_LAYER", "x"), ("TG_TRANSPORT", "pigeon"), ("TG_SCHEMA", "/nonexistent")])
+    func `The layer, the schema and the transport have environment variables`(_ name: String, _ wrong: String)
+        async throws
+    {
+        let result = try await alice.run(
+            "tg-call", ["--session", "alice", "help.getNearestDc", "{}"], environment: [name: wrong])
+        #expect(result.status == 78, "\(result.errors)")
+        #expect(result.errors.contains(name == "TG_SCHEMA" ? wrong : name))
+    }
+
+    @Test func `A server that does not speak the layer is an error that names the option`() async throws {
+        try await emulator.control(
+            "fault", ["method": "help.getNearestDc", "kind": "error", "error": "CONNECTION_LAYER_INVALID", "times": 1])
+        let result = try await call("alice")
+        #expect(result.status == 78 && result.errors.contains("--layer"))
+    }
 }

@@ -152,4 +152,12 @@ import Testing
         settings.key = AuthKey(hexadecimal(try await emulator.authorizationKey()))
         return settings
     }
+
+    @Test func `Calls wait two seconds at most for the next connection, and all of a transport flood`() {
+        let lost = MTProtoError(.disconnected, "x")
+        #expect(ReconnectPause.whileCallsWait(.seconds(30), lost) == .seconds(2))
+        #expect(ReconnectPause.whileCallsWait(.milliseconds(60), lost) == .milliseconds(60))
+        let flood = MTProtoError(.transportFlood, "x")
+        #expect(ReconnectPause.whileCallsWait(.seconds(30), flood) == .seconds(30))
+    }
 }

@@ -190,12 +190,47 @@ import Testing
 
     @Test func `A silent server is pinged, then given up`() throws {
         var peer = try Peer()
-        peer.wait(Liveness.quietSeconds + 1)
+        peer.wait(Liveness.renewalSeconds + 1)
         try peer.session.tick(at: peer.now)
         #expect(try peer.sentAtOnce().contains { $0.constructor == ServiceID.pingDelayDisconnect })
         peer.wait(Liveness.answerSeconds + 1)
         let failure = #expect(throws: MTProtoError.self) { try peer.session.tick(at: peer.now) }
         #expect(failure?.code == .disconnected)
+    }
+
+    /// Plays ten minutes with a server that sends something every five seconds, and closes the connection when no
+    /// ping_delay_disconnect has renewed the delay of the last one.
+    @Test(arguments: [nil, 100.0, 215.0]) func `A busy connection is never closed by the delay of its own ping`(
+        sessionLostAfter: Double?
+    ) throws {
+        var peer = try Peer()
+        let start = peer.now.steady
+        var closesAt = Double.infinity
+        var pings = 0
+        var nextUpdate = start + 5
+        var isLost = false
+        while peer.now.steady < start + 600 {
+            peer.wait(max(min(nextUpdate, peer.session.deadline) - peer.now.steady, 0.001))
+            try #require(peer.now.steady < closesAt, "the server has closed the connection")
+            try peer.session.tick(at: peer.now)
+            for message in try peer.sentAtOnce() where message.constructor == ServiceID.pingDelayDisconnect {
+                var reader = TLReader(message.body.dropFirst(12))
+                let delay = Double(try reader.int())
+                // The server refuses a message with a code that only a new session overcomes.
+                if let sessionLostAfter, peer.now.steady - start > sessionLostAfter, !isLost {
+                    isLost = true
+                    _ = try peer.deliver(Peer.refusal(of: message.id, code: 32), isContent: false)
+                    continue
+                }
+                closesAt = peer.now.steady + delay
+                pings += 1
+            }
+            if peer.now.steady >= nextUpdate {
+                _ = try peer.deliver(Self.answer)
+                nextUpdate += 5
+            }
+        }
+        #expect(closesAt < .infinity && pings <= 15)
     }
 
     @Test func `A cancelled call is not sent, or its answer is dropped`() throws {

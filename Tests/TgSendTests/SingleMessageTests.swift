@@ -23,8 +23,9 @@ import Testing
     }
 
     @Test(arguments: [
-        [], ["--text", "x", "--delete", "3"], ["--video", "a", "--audio", "b"], ["--edit", "3"], ["--react", "3"],
+        [], ["--text", "x", "--delete", "3"], ["--video", "a", "--audio", "b"], ["--edit", "3"], ["--react", "0"],
         ["--edit", "3", "--text", "x", "--delete", "4"],
+        ["--text", "x", "--emoji", "👍"], ["--text", "x", "--thread", "0"],
     ])
     func `A chat needs exactly one complete action`(_ arguments: [String]) {
         #expect(throws: ValidationError.self) { try options(["--chat", "42"] + arguments) }
@@ -58,6 +59,33 @@ import Testing
                 == .edit(messageID: 3, text: "x", parseMode: "HTML"))
         #expect(try command("--delete", "3").body == .delete(messageID: 3))
         #expect(try command("--react", "3", "--emoji", "👍").body == .react(emoji: "👍", messageID: 3))
+    }
+
+    @Test func `A reaction without an emoji is a thumb`() throws {
+        #expect(try command("--react", "3").body == .react(emoji: "👍", messageID: 3))
+    }
+
+    @Test(arguments: ["-5 °C outside", "- one item", "--chat"])
+    func `A text, a caption or a path may begin with a minus sign`(_ text: String) throws {
+        #expect(try command("--text", text).body == .send(TextMessage(text)))
+        let file = FileMessage(.video, .path(text), caption: text, description: MediaDescription(title: text))
+        #expect(try command("--video", text, "--caption", text, "--title", text).body == .file(file))
+    }
+
+    @Test func `A message can go into a topic`() throws {
+        let chat = ["--chat", "-1001234567890", "--thread", "7"]
+        let text = try options(chat + ["--text", "hi"]).command
+        #expect(text?.body == .send(TextMessage("hi", threadID: 7)))
+        #expect(
+            try options(chat + ["--document", "a"]).command?.body
+                == .file(FileMessage(.document, .path("a"), threadID: 7)))
+        for command in [text, TelegramCommand(.file(FileMessage(.audio, .path("a"), threadID: 7)), chat: .id(-100))] {
+            let command = try #require(command)
+            // The topic that the command names goes before that of the message which it answers.
+            let origin = EventOrigin(chat: .id(-100), messageID: 8, threadID: 9)
+            #expect(BotCall(command, origin: origin).parameters["message_thread_id"] == 7)
+            #expect(try TelegramCommand(command.json, type: command.type) == command)
+        }
     }
 
     @Test func `The emoji none removes a reaction`() throws {

@@ -103,5 +103,6 @@ private struct SilentAccount: Account {
         AsyncThrowingStream { $0.finish() }
     }
 
+    func sentByProgram(_ message: JSON) async throws -> Bool { false }
     func peer(_ id: Int64) async throws -> JSON? { nil }
 }

@@ -246,6 +246,24 @@ import Testing
         #expect(machine.texts == ["m7", "m8"] && machine.request == nil)
     }
 
+    /// Some servers ignore the date of the request.
+    @Test(arguments: [([8, 7, 6, 5], 6), ([8, 7], 6), ([], 0)] as [([Int64], Int64)])
+    func `The first messages of a channel that was never seen are not taken for old`(_ ids: [Int64], _ after: Int64) {
+        var machine = Machine()
+        machine.hear(new(8, pts: 20, channel: 5))
+        let answer: JSON = .object([
+            "_": "messages.channelMessages", "pts": 20, "count": 4, "chats": [], "users": [],
+            "messages": .array(
+                ids.map { id in
+                    var message = message(id, channel: 5).object ?? [:]
+                    message["date"] = id > 6 ? 1001 : 999
+                    return .object(message)
+                }),
+        ])
+        machine.answer(.boundary(channel: 5, date: 1000), answer)
+        #expect(machine.request == .history(channel: 5, after: after))
+    }
+
     @Test func `Pending channel differences are requested after a restart`() {
         var machine = Machine(withChannel)
         machine.receive(["_": "updatesTooLong"])

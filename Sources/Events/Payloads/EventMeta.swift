@@ -135,6 +135,12 @@ extension Envelope {
         set { meta["outgoing"] = newValue ? true : nil }
     }
 
+    /// Is true if a program sent the message of the update through the account's session, and nobody wrote it by hand.
+    package var isSentByProgram: Bool {
+        get { meta["sent_by_program"] == true }
+        set { meta["sent_by_program"] = newValue ? true : nil }
+    }
+
     /// The time when the update with the request arrived.
     package var receivedAt: Timestamp? {
         get { meta["received_at"]?.string.flatMap { Timestamp($0) } }

@@ -18,13 +18,18 @@ package struct TextMessage: Sendable, Hashable {
     package var parseMode: String?
     /// The message to reply to.
     package var replyTo: Int64?
+    /// The topic of a forum; nil for the topic of `meta.origin`, or none.
+    package var threadID: Int64?
     /// Is true if the message is sent without a notification.
     package var isSilent: Bool
 
-    package init(_ text: String, parseMode: String? = nil, replyTo: Int64? = nil, isSilent: Bool = false) {
+    package init(
+        _ text: String, parseMode: String? = nil, replyTo: Int64? = nil, threadID: Int64? = nil, isSilent: Bool = false
+    ) {
         self.text = text
         self.parseMode = parseMode
         self.replyTo = replyTo
+        self.threadID = threadID
         self.isSilent = isSilent
     }
 }
@@ -51,6 +56,8 @@ package struct FileMessage: Sendable, Hashable {
     package var parseMode: String?
     /// The message to reply to.
     package var replyTo: Int64?
+    /// The topic of a forum; nil for the topic of `meta.origin`, or none.
+    package var threadID: Int64?
     /// Is true if the message is sent without a notification.
     package var isSilent: Bool
     package var fileName: String?
@@ -61,11 +68,11 @@ package struct FileMessage: Sendable, Hashable {
 
     package init(
         _ kind: Kind, _ source: Source, caption: String? = nil, parseMode: String? = nil, replyTo: Int64? = nil,
-        isSilent: Bool = false, fileName: String? = nil, contentType: String? = nil,
+        threadID: Int64? = nil, isSilent: Bool = false, fileName: String? = nil, contentType: String? = nil,
         description: MediaDescription = MediaDescription(), key: String? = nil
     ) {
         (self.kind, self.source, self.caption, self.parseMode) = (kind, source, caption, parseMode)
-        (self.replyTo, self.isSilent, self.fileName) = (replyTo, isSilent, fileName)
+        (self.replyTo, self.threadID, self.isSilent, self.fileName) = (replyTo, threadID, isSilent, fileName)
         (self.contentType, self.description, self.key) = (contentType, description, key)
     }
 }
@@ -82,7 +89,8 @@ package struct TelegramCommand: EventPayload {
         case edit(messageID: Int64, text: String, parseMode: String?)
         case delete(messageID: Int64)
         /// Sets a reaction, or removes it if `emoji` is empty. Without `messageID` the message is that of `meta.origin`.
-        case react(emoji: String, messageID: Int64?)
+        /// Where Telegram does not allow the reaction, `text` answers the message in its place.
+        case react(emoji: String, messageID: Int64?, text: String? = nil)
         case file(FileMessage)
     }
 
@@ -112,7 +120,7 @@ package struct TelegramCommand: EventPayload {
             throw MalformedInput(.invalidPayload, "\(event.type): no chat_id, and no meta.origin to take it from")
         }
         try self.init(event.payload, type: event.type)
-        if case .react(_, nil) = body, event.origin?.messageID == nil {
+        if case .react(_, nil, _) = body, event.origin?.messageID == nil {
             throw MalformedInput(.invalidPayload, "\(event.type): no message_id")
         }
     }
@@ -150,7 +158,8 @@ package struct TelegramCommand: EventPayload {
         case .send(let message), .reply(let message):
             [
                 "text": .string(message.text), "parse_mode": JSON(message.parseMode), "chat_id": chat?.json,
-                "reply_to": JSON(message.replyTo), "silent": message.isSilent ? true : nil,
+                "reply_to": JSON(message.replyTo), "thread_id": JSON(message.threadID),
+                "silent": message.isSilent ? true : nil,
             ]
         case .edit(let messageID, let text, let parseMode):
             [
@@ -158,8 +167,10 @@ package struct TelegramCommand: EventPayload {
                 "chat_id": chat?.json,
             ]
         case .delete(let messageID): ["message_id": .integer(messageID), "chat_id": chat?.json]
-        case .react(let emoji, let messageID):
-            ["emoji": .string(emoji), "chat_id": chat?.json, "message_id": JSON(messageID)]
+        case .react(let emoji, let messageID, let text):
+            [
+                "emoji": .string(emoji), "chat_id": chat?.json, "message_id": JSON(messageID), "text": JSON(text),
+            ]
         case .file(let file): file.json(chat: chat)
         }
     }
@@ -178,7 +189,9 @@ extension TelegramCommand.Body {
             self = .edit(messageID: messageID, text: message.text, parseMode: message.parseMode)
         case .delete: self = .delete(messageID: try TelegramCommand.Body.messageID(&reader, type: type))
         case .react:
-            self = .react(emoji: reader.string("emoji") ?? "", messageID: try reader.messageID("message_id"))
+            self = .react(
+                emoji: reader.string("emoji") ?? "", messageID: try reader.messageID("message_id"),
+                text: reader.string("text"))
         case .sendVideo: self = .file(try FileMessage(.video, &reader, type: type))
         case .sendAudio: self = .file(try FileMessage(.audio, &reader, type: type))
         case .sendDocument, .deliver: self = .file(try FileMessage(.document, &reader, type: type))
@@ -200,7 +213,7 @@ extension TextMessage {
         }
         self.init(
             text, parseMode: try reader.strict("parse_mode", \.string), replyTo: try reader.messageID("reply_to"),
-            isSilent: reader.bool("silent") ?? false)
+            threadID: try reader.messageID("thread_id"), isSilent: reader.bool("silent") ?? false)
     }
 }
 
@@ -218,8 +231,9 @@ extension FileMessage {
         }
         self.init(
             kind, source, caption: reader.string("caption"), parseMode: try reader.strict("parse_mode", \.string),
-            replyTo: try reader.messageID("reply_to"), isSilent: reader.bool("silent") ?? false,
-            fileName: reader.string("file_name"), contentType: reader.string("content_type"),
+            replyTo: try reader.messageID("reply_to"), threadID: try reader.messageID("thread_id"),
+            isSilent: reader.bool("silent") ?? false, fileName: reader.string("file_name"),
+            contentType: reader.string("content_type"),
             description: MediaDescription(&reader), key: reader.string("key"))
     }
 
@@ -232,7 +246,8 @@ extension FileMessage {
             }
         let message: JSONObject = [
             "caption": JSON(caption), "parse_mode": JSON(parseMode), "chat_id": chat?.json, "reply_to": JSON(replyTo),
-            "silent": isSilent ? true : nil, "file_name": JSON(fileName), "content_type": JSON(contentType),
+            "thread_id": JSON(threadID), "silent": isSilent ? true : nil, "file_name": JSON(fileName),
+            "content_type": JSON(contentType),
         ]
         let cache: JSONObject = ["key": JSON(key)]
         return JSONObject(what.members + message.members + description.members + cache.members)

@@ -58,6 +58,18 @@ struct FFmpeg: Sendable {
         try await convert(input, to: output, options, probe, title, onProgress)
     }
 
+    /// Writes a picture of a video as a JPEG of at most 320 pixels.
+    func makePreview(of input: String, to output: String, probe: MediaProbe) async throws(MediaError) {
+        // The very first picture is often black.
+        let second = min(1, (probe.durationSeconds ?? 0) / 4)
+        let options = [
+            "-map", "0:V:0", "-an", "-sn", "-dn", "-ss", "\(second)", "-frames:v", "1", "-vf",
+            "scale=w=320:h=320:force_original_aspect_ratio=decrease:force_divisible_by=2", "-q:v", "5", "-f", "image2",
+            "-update", "1", "-c:v", "mjpeg", "-pix_fmt", "yuvj420p",
+        ]
+        try await convert(input, to: output, options, probe, nil) { _ in }
+    }
+
     private func convert(
         _ input: String, to output: String, _ options: [String], _ probe: MediaProbe, _ title: String?,
         _ onProgress: @escaping ProgressHandler

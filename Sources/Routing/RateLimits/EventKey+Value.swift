@@ -2,6 +2,7 @@ import Crypto
 package import Envelope
 import JSON
 package import Options
+import Payloads
 
 extension EventKey {
     /// The longest key that is counted under its own text. A longer one is counted under its SHA-256, because a field can hold
@@ -22,7 +23,7 @@ extension EventKey {
     }
 
     private static func sender(of update: JSONObject) -> JSON? {
-        firstFound(in: update) { $0["from"]?["id"] }
+        firstFound(in: update) { MessageIdentity(of: $0)?.id.map { .integer($0) } }
     }
 
     private static func chat(of update: JSONObject) -> JSON? {

@@ -16,11 +16,15 @@ package final class LimitStage: Sendable {
     private let mode: RateMode
     private let action: LimitAction
     private let exemptRoles: Set<String>
+    private let countsFailures: Bool
     private let totals = Mutex((decided: 0, refused: 0))
 
+    /// - Parameter countsFailures: whether requests that fail count, too. Else tg-send gives them back.
     package init(
-        log: Logger, counter: OutageGuard, key: EventKey, mode: RateMode, action: LimitAction, exemptRoles: Set<String>
+        log: Logger, counter: OutageGuard, key: EventKey, mode: RateMode, action: LimitAction, exemptRoles: Set<String>,
+        countsFailures: Bool = false
     ) {
+        self.countsFailures = countsFailures
         (self.log, self.counter, self.key, self.mode) = (log, counter, key, mode)
         (self.action, self.exemptRoles) = (action, exemptRoles)
     }
@@ -32,11 +36,19 @@ package final class LimitStage: Sendable {
         guard !asked.isEmpty else { return keys.map { _ in .forward } }
         var verdicts = try await counter.decide(asked, mode).makeIterator()
         var refused = 0
+        var counted: [RateRefund.Counted] = []
         let decisions = zip(events, keys).map { event, key -> Decision in
-            guard let key, let verdict = verdicts.next(), !verdict.isAllowed else { return .forward }
+            guard let key, let verdict = verdicts.next() else { return .forward }
+            guard !verdict.isAllowed else {
+                if mayFail(event) {
+                    counted.append(RateRefund.Counted(request: event.correlationID.description, key: key))
+                }
+                return .forward
+            }
             refused += 1
             return refuse(event, key, verdict)
         }
+        try await counter.note(counted)
         totals.withLock { [refused] in $0 = ($0.decided + asked.count, $0.refused + refused) }
         return decisions
     }
@@ -47,6 +59,11 @@ package final class LimitStage: Sendable {
         log.info(
             "end of input",
             metadata: ["decided": .stringConvertible(decided), "over_limit": .stringConvertible(refused)])
+    }
+
+    /// Returns whether an event was counted as a request whose failure tg-send sees.
+    private func mayFail(_ event: Envelope) -> Bool {
+        mode == .checkAndCount && !countsFailures && event.type.hasPrefix("commands.media.")
     }
 
     /// Returns the key to count an event by; nil for an event that no limit applies to.

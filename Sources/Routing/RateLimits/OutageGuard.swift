@@ -58,6 +58,15 @@ package final class OutageGuard: Sendable {
         return keys.map { substitute(for: $0, mode) }
     }
 
+    /// Notes requests that were counted. Those of an outage were not.
+    func note(_ counted: [RateRefund.Counted]) async throws(RedisError) {
+        guard !counted.isEmpty, !isRedisAway else { return }
+        do throws(RedisError) { try await limiter.note(counted, timeout: Self.pause) } catch {
+            guard error.isTransient else { throw error }
+            begin(error)
+        }
+    }
+
     /// Is true if Redis may be tried: there is no outage, or its next attempt is due.
     private var mayTryRedis: Bool {
         outage.withLock { $0.map { $0.nextTry <= .now } ?? true }

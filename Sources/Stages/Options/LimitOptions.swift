@@ -3,7 +3,7 @@ package import Redis
 
 /// Selects the part of an event that a rate limit counts by.
 package enum EventKey: ExpressibleByArgument, CustomStringConvertible, Sendable, Equatable {
-    /// `meta.actor.id`, else the sender in the update (`payload.message.from.id`, `payload.callback_query.from.id`, …).
+    /// `meta.actor.id`, else the sender of the update: the person, or the chat in whose name it was sent.
     case user
     /// `meta.origin.chat_id`, else the chat in the update.
     case chat

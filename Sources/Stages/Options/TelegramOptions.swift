@@ -38,11 +38,17 @@ package struct AccountOptions: ParsableArguments, Sendable {
 /// Describes the way to reach Telegram as an account, for a tool that connects on its own. The library Accounts makes its
 /// settings from this.
 package struct ConnectionOptions: ParsableArguments, Sendable {
-    @Option(help: ArgumentHelp("The layer of Telegram's API: 229, 201 or 181. Default: 229.", valueName: "number"))
-    package var layer: Int?
+    @Option(
+        name: .customLong("layer"),
+        help: ArgumentHelp(
+            "The layer of Telegram's API: 229, 201 or 181. Default: 229. [env: TG_LAYER]", valueName: "number"))
+    var layerFlag: Int?
 
-    @Option(help: ArgumentHelp("A file that holds the API's schema in Telegram's TL notation.", valueName: "file"))
-    package var schema: String?
+    @Option(
+        name: .customLong("schema"),
+        help: ArgumentHelp(
+            "A file that holds the API's schema in Telegram's TL notation. [env: TG_SCHEMA]", valueName: "file"))
+    var schemaFlag: String?
 
     @Option(help: ArgumentHelp("The application's api_id, from my.telegram.org. [env: TG_API_ID]", valueName: "number"))
     package var apiId: Int?
@@ -60,10 +66,11 @@ package struct ConnectionOptions: ParsableArguments, Sendable {
     package var proxyFile: String?
 
     @Option(
+        name: .customLong("transport"),
         help: ArgumentHelp(
-            "The transport: abridged, intermediate, padded or full. The prefix obfuscated- hides it from observers.",
+            "The transport: abridged, intermediate, padded or full. The prefix obfuscated- hides it from observers. Default: intermediate. [env: TG_TRANSPORT]",
             valueName: "name"))
-    package var transport: TransportChoice = TransportChoice(.intermediate)
+    var transportFlag: TransportChoice?
 
     @Flag(help: "Encrypt with temporary keys that last one day (perfect forward secrecy).")
     package var pfs = false
@@ -72,6 +79,33 @@ package struct ConnectionOptions: ParsableArguments, Sendable {
     package var ipv6 = false
 
     package init() {}
+
+    /// The path of the schema; nil for one of tgpipe's own.
+    package var schema: String? { schemaFlag ?? Settings.environment("TG_SCHEMA") }
+
+    /// The layer that was chosen; nil for that of the schema.
+    ///
+    /// - Throws: `ToolError` (78) for an environment variable that is no number.
+    package var layer: Int? {
+        get throws {
+            guard layerFlag == nil, let text = Settings.environment("TG_LAYER") else { return layerFlag }
+            guard let layer = Int(text) else { throw ToolError(.configuration, "TG_LAYER must be a number") }
+            return layer
+        }
+    }
+
+    /// - Throws: `ToolError` (78) for an environment variable that names no transport.
+    package var transport: TransportChoice {
+        get throws {
+            if let transportFlag { return transportFlag }
+            guard let text = Settings.environment("TG_TRANSPORT") else { return TransportChoice(.intermediate) }
+            guard let choice = TransportChoice(argument: text) else {
+                let names = TransportChoice.allValueStrings.joined(separator: ", ")
+                throw ToolError(.configuration, "TG_TRANSPORT must be one of \(names)")
+            }
+            return choice
+        }
+    }
 
     package func validate() throws {
         if let apiId, apiId <= 0 { throw ValidationError("--api-id must be a positive number") }

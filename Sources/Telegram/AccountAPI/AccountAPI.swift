@@ -40,7 +40,11 @@ package struct AccountAPI: MessagingAPI {
             // The key may be longer than an account accepts.
             let key = SHA256.hexDigest(Array(upload.key.utf8))
             let file = try await account.upload(absolutePath(upload.path), key: key) { onProgress?($0) }
-            let media = OutgoingMedia(uploaded: file, upload, parameters)
+            var preview: JSON?
+            if let path = upload.preview?.path {
+                preview = try await account.upload(absolutePath(path), key: "\(key)-preview") { _ in }
+            }
+            let media = OutgoingMedia(uploaded: file, preview: preview, upload, parameters)
             return try await sendMedia(method, parameters, messageKey, media, deadline: .seconds(120))
         }
     }

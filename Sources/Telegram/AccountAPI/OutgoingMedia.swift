@@ -31,15 +31,17 @@ struct OutgoingMedia {
 
     /// Takes an uploaded file.
     ///
-    /// - Parameter file: an `InputFile`.
-    init(uploaded file: JSON, _ upload: MediaUpload, _ parameters: JSONObject) {
+    /// - Parameters:
+    ///   - file: an `InputFile`.
+    ///   - preview: the `InputFile` of the preview picture.
+    init(uploaded file: JSON, preview: JSON? = nil, _ upload: MediaUpload, _ parameters: JSONObject) {
         guard upload.field != "photo" else {
             json = .object(["_": "inputMediaUploadedPhoto", "file": file])
             return
         }
         let name: JSON = .object(["_": "documentAttributeFilename", "file_name": .string(upload.fileName)])
         json = .object([
-            "_": "inputMediaUploadedDocument", "file": file, "mime_type": .string(upload.contentType),
+            "_": "inputMediaUploadedDocument", "file": file, "thumb": preview, "mime_type": .string(upload.contentType),
             "attributes": .array(OutgoingMedia.attributes(upload.field, parameters) + [name]),
             "force_file": upload.field == "document" ? true : nil,
         ])

@@ -39,6 +39,11 @@ package protocol Account: Sendable {
     ///
     /// - Parameter id: the peer's id in the Bot API's form.
     func peer(_ id: Int64) async throws -> JSON?
+
+    /// Returns whether a program sent a message through this session, and not the account's owner by hand.
+    ///
+    /// - Parameter message: a `Message` of TL that the account wrote.
+    func sentByProgram(_ message: JSON) async throws -> Bool
 }
 
 /// Receives the number of bytes transferred so far.

@@ -7,8 +7,17 @@ extension DirectAccount {
     package func call(_ method: String, _ parameters: JSONObject, _ options: CallOptions) async throws -> TLValue {
         let expanded = try await expanding(parameters, of: method, options)
         let request = try schema.request(method, .object(expanded))
-        let answer = try await restoringParts(parameters) { try await self.answer(to: request, options) }
-        let result = try decoded(answer, as: request.result)
+        let sending = await sent?.begin(method, expanded, own: userID)
+        let result: TLValue
+        do {
+            let answer = try await restoringParts(parameters) { try await self.answer(to: request, options) }
+            result = try decoded(answer, as: request.result)
+        } catch {
+            await sent?.end(sending, failure: error)
+            throw error
+        }
+        // Before the listeners get the message.
+        await sent?.end(sending, result)
         await peers?.note(result)
         if DirectAccount.isUpdates(result) { hub.add(.updates(result)) }
         if let updates = try AffectedMessages.updates(method, expanded, result) { hub.add(.updates(updates)) }

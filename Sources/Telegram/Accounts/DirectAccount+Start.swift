@@ -74,7 +74,13 @@ extension DirectAccount {
 
     func become(_ identity: AccountIdentity) async throws {
         state.withLock { ($0.identity, $0.isLoggedIn) = (identity, true) }
-        try await keeper.update { ($0.userID, $0.isBot) = (identity.userID, identity.isBot) }
+        try await keeper.update { session in
+            (session.userID, session.isBot) = (identity.userID, identity.isBot)
+            session.serverKey = settings.serverKey(of: session).fingerprint
+            if let address = settings.servers[session.dataCenter]?.first {
+                session.addresses[session.dataCenter] = address
+            }
+        }
     }
 }
 

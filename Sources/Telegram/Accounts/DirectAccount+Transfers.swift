@@ -23,7 +23,10 @@ extension DirectAccount {
             do {
                 return try await call()
             } catch let error as TelegramRPCError {
-                guard try await transfers.restore(after: error, in: parameters, attempt: attempt) else { throw error }
+                guard try await transfers.restore(after: error, in: parameters, attempt: attempt) else {
+                    if error.isTransient, error.wait == nil { transfers.forget(in: parameters) }
+                    throw error
+                }
                 attempt += 1
             }
         }

@@ -24,6 +24,7 @@ package final class DirectAccount: Account {
     let log: Logger
     let floods: any FloodLedger
     let peers: PeerStore?
+    let sent: SentMessages?
     let hub = EventHub()
     let state: Mutex<State>
     let uploaded = UploadedFiles()
@@ -33,9 +34,10 @@ package final class DirectAccount: Account {
 
     init(
         _ settings: AccountSettings, _ keeper: SessionKeeper, floods: any FloodLedger, peers: PeerStore? = nil,
-        log: Logger
+        sent: SentMessages? = nil, log: Logger
     ) {
         (self.settings, self.keeper, self.floods, self.peers, self.log) = (settings, keeper, floods, peers, log)
+        self.sent = sent
         schema = settings.schema
         decoder = SharedTLDecoder(settings.schema)
         let session = keeper.session
@@ -80,6 +82,8 @@ package final class DirectAccount: Account {
 
     package func peer(_ id: Int64) async throws -> JSON? { try await peers?.known(botAPI: id) }
 
+    package func sentByProgram(_ message: JSON) async throws -> Bool { await sent?.contains(message) ?? false }
+
     /// Returns authorised connections to a data centre, for raw TL calls that transfer parts of files in parallel.
     ///
     /// Repeat a call that is refused with `AUTH_KEY_UNREGISTERED` after `authorizeAgain`.
@@ -98,7 +102,12 @@ package final class DirectAccount: Account {
     func decoded(_ bytes: [UInt8], as type: TLType) throws(TLError) -> TLValue {
         let value = TLValue(bytes: bytes, as: type, decoder: decoder)
         // Decoded here, so that a fault is reported where the value came from.
-        _ = try value.text()
+        do throws(TLError) { _ = try value.text() } catch  where error.code == .unknownConstructor {
+            throw TLError(
+                error.code,
+                "\(error.reason); the server may speak another layer than \(settings.layer): choose one with --layer",
+                path: error.path, offset: error.offset)
+        }
         return value
     }
 

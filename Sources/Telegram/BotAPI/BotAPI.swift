@@ -71,6 +71,13 @@ package struct BotAPI: MessagingAPI {
                 name: upload.field, fileName: upload.fileName, contentType: upload.contentType,
                 value: .file(upload.content))
         ]
+            + (upload.preview.map { preview in
+                [
+                    FormPart(
+                        name: "thumbnail", fileName: "preview.jpg", contentType: "image/jpeg",
+                        value: .file(preview.content))
+                ]
+            } ?? [])
     }
 
     private func request(_ method: String) -> HTTPRequest {

@@ -53,6 +53,15 @@ package struct MediaUpload: Sendable {
     package let path: String
     /// Identifies the content, so that an interrupted upload can be continued.
     package let key: String
+    /// A small JPEG that Telegram shows until the file is loaded.
+    package var preview: Preview?
+
+    package struct Preview: Sendable {
+        package let path: String
+        package let content: FileRange
+
+        package init(path: String, content: FileRange) { (self.path, self.content) = (path, content) }
+    }
 
     package init(field: String, fileName: String, contentType: String, content: FileRange, path: String, key: String) {
         (self.field, self.fileName, self.contentType) = (field, fileName, contentType)

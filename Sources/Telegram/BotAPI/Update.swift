@@ -1,4 +1,5 @@
 package import JSON
+import Payloads
 
 /// Reads the parts of a Bot API `Update` that stages need.
 ///
@@ -28,9 +29,14 @@ package struct Update: Sendable {
     package var isNewMessage: Bool { kind == "message" || kind == "channel_post" }
 
     /// The user who caused the update, or the chat in whose name an anonymous administrator or a channel acted.
-    package var actor: Party? {
-        if let chat = body["sender_chat"] ?? body["actor_chat"] ?? body["voter_chat"] { return Party(chat: chat) }
-        return (body["from"] ?? body["user"]).flatMap { Party(user: $0) }
+    package var actor: Party? { Party(authorOf: body) }
+
+    /// All ids under which the actor appears in the update.
+    package var actorIDs: [Int64] { MessageIdentity.allIDs(of: body) }
+
+    /// Is true if a bot, and not a person or a chat, caused the update.
+    package var isFromBot: Bool {
+        if case .person(let user) = MessageIdentity(of: body) { user["is_bot"] == true } else { false }
     }
 
     package var chat: JSON? { body["chat"] ?? body["message"]?["chat"] }
@@ -48,7 +54,8 @@ package struct Update: Sendable {
             + (message?["new_chat_members"]?.array ?? []).map { Optional($0) }
             + (message?["entities"]?.array ?? []).map { $0["user"] }
         var ids: Set<Int64> = []
-        return users.compactMap { $0.flatMap { Party(user: $0) } }.filter { ids.insert($0.id).inserted }
+        return users.compactMap { $0.flatMap { Party(user: $0) } }
+            .filter { !MessageIdentity.standIns.contains($0.id) && ids.insert($0.id).inserted }
     }
 }
 
@@ -62,6 +69,15 @@ package struct Party: Sendable, Equatable {
         self.id = id
         self.username = username
         self.name = name
+    }
+
+    /// Reads the author of a message, or of another object of an update.
+    package init?(authorOf body: JSON) {
+        switch MessageIdentity(of: body) {
+        case .person(let user): self.init(user: user)
+        case .chat(let chat): self.init(chat: chat)
+        case nil: return nil
+        }
     }
 
     package init?(user: JSON) {
@@ -94,10 +110,7 @@ package struct Message: Sendable {
     package var threadID: Int64? { json["is_topic_message"] == true ? json["message_thread_id"]?.int : nil }
     package var chatType: String? { json["chat"]?["type"]?.string }
     /// The user who wrote the message, or the chat in whose name an anonymous administrator or a channel wrote it.
-    package var author: Party? {
-        if let chat = json["sender_chat"] { return Party(chat: chat) }
-        return json["from"].flatMap { Party(user: $0) }
-    }
+    package var author: Party? { Party(authorOf: json) }
 
     /// The old and the new id of a group that has become a supergroup, if the message reports that. Both chats get such
     /// a message.

@@ -41,12 +41,15 @@ package struct TelegramRPCError: ReportableError, Equatable, CustomStringConvert
         "2FA_CONFIRM_WAIT", "STORY_SEND_FLOOD", "SESSION_TOO_FRESH", "PASSWORD_TOO_FRESH",
     ]
 
+    private static let unknownLayer =
+        "the server does not speak this layer of Telegram's API: choose another with --layer (229, 201 or 181)"
+
     /// Explanations of errors that a wrong setting causes, whatever method is called.
     private static let settings = [
         "API_ID_INVALID": "Telegram does not know this api_id with this api_hash: see https://my.telegram.org",
         "CONNECTION_API_ID_INVALID": "Telegram does not know this api_id: see https://my.telegram.org",
         "API_ID_PUBLISHED_FLOOD": "this api_id was published, and is blocked: get your own at https://my.telegram.org",
-        "CONNECTION_LAYER_INVALID": "Telegram does not speak this layer of its API",
+        "CONNECTION_LAYER_INVALID": unknownLayer, "LAYER_INVALID": unknownLayer, "API_LAYER_INVALID": unknownLayer,
     ]
 
     /// The data centre to call instead, when the error demands that.

@@ -6,39 +6,28 @@ enum BotMedia {
     /// Returns the members that a `MessageMedia` adds to a message.
     ///
     /// - Parameter origin: the message. File ids include it, so that their references can be renewed.
-    static func content(_ media: JSON, origin: MessageOrigin) -> JSONObject {
+    static func content(_ media: JSON, origin: MessageOrigin, names: BotPeers) -> JSONObject {
         switch media["_"]?.string {
         case "messageMediaPhoto": photo(media, origin)
-        case "messageMediaDocument": document(media, origin)
-        case "messageMediaGeo", "messageMediaGeoLive": ["location": location(media["geo"])]
-        case "messageMediaVenue":
-            [
-                "venue": .object([
-                    "location": location(media["geo"]), "title": media["title"], "address": media["address"],
-                ])
-            ]
-        case "messageMediaContact":
-            [
-                "contact": .object([
-                    "phone_number": media["phone_number"], "first_name": media["first_name"],
-                    "last_name": media["last_name"], "user_id": media["user_id"],
-                ])
-            ]
-        case "messageMediaDice": ["dice": .object(["emoji": media["emoticon"], "value": media["value"]])]
-        case "messageMediaPoll":
-            ["poll": .object(["id": text(media["poll"]?["id"]), "question": media["poll"]?["question"]?["text"]])]
-        default: [:]
+        case "messageMediaDocument": document(media, origin, names)
+        default: BotAttachments(names: names, origin: origin).content(media)
         }
     }
 
     /// Returns whether the text of a message with this media is a caption.
     static func hasCaption(_ media: JSON?) -> Bool {
-        ["messageMediaPhoto", "messageMediaDocument"].contains(media?["_"]?.string)
+        ["messageMediaPhoto", "messageMediaDocument", "messageMediaPaidMedia"].contains(media?["_"]?.string)
+    }
+
+    /// Returns the identifier of the set that a sticker in a media belongs to: an `InputStickerSet`. Telegram does not
+    /// send its name along.
+    static func stickerSet(in media: JSON?) -> JSON? {
+        media?["document"].flatMap { Attributes($0).sticker?["stickerset"] }
     }
 
     private static func photo(_ media: JSON, _ origin: MessageOrigin) -> JSONObject {
         guard let photo = media["photo"], let sizes = sizes(of: photo, origin) else { return [:] }
-        return ["photo": sizes, "has_media_spoiler": media["spoiler"]]
+        return ["photo": sizes, "has_media_spoiler": media["spoiler"]?.bool == true ? true : nil]
     }
 
     /// Returns a photo's sizes, the largest last; nil when none can be downloaded.
@@ -53,18 +42,39 @@ enum BotMedia {
         return shown.isEmpty ? nil : .array(shown)
     }
 
-    private static func document(_ media: JSON, _ origin: MessageOrigin) -> JSONObject {
-        guard let document = media["document"], let file = AccountFileID.files(of: document, origin: origin).first
-        else { return [:] }
-        let attributes = Attributes(document)
-        let described = named(file, attributes.described(file.kind))
-        var content: JSONObject = [file.kind.rawValue: .object(described)]
-        if file.kind == .animation {
-            // The Bot API also has this form, for programs that know only documents.
-            content["document"] = .object(named(file, attributes.described(.document)))
+    private static func document(_ media: JSON, _ origin: MessageOrigin, _ names: BotPeers) -> JSONObject {
+        guard let document = media["document"] else { return [:] }
+        var content = file(document, origin, names)
+        guard !content.isEmpty else { return [:] }
+        if case .object(var video)? = content["video"] {
+            video["cover"] = media["video_cover"].flatMap { sizes(of: $0, origin) }
+            video["start_timestamp"] = media["video_timestamp"]
+            content["video"] = .object(video)
         }
-        content["has_media_spoiler"] = media["spoiler"]
+        content["has_media_spoiler"] = media["spoiler"]?.bool == true ? true : nil
         return content
+    }
+
+    /// Returns the member that a `Document` adds to a message, named after the kind of the file.
+    static func file(_ document: JSON, _ origin: MessageOrigin, _ names: BotPeers) -> JSONObject {
+        guard let file = AccountFileID.files(of: document, origin: origin).first else { return [:] }
+        let attributes = Attributes(document)
+        let thumbnail = thumbnail(of: document, origin)
+        func described(_ kind: AccountFileID.Kind) -> JSON {
+            var about = attributes.described(kind, names)
+            about["thumbnail"] = kind == .voice ? nil : thumbnail
+            return .object(named(file, about))
+        }
+        var content: JSONObject = [file.kind.rawValue: described(file.kind)]
+        // The Bot API also has this form, for programs that know only documents.
+        if file.kind == .animation { content["document"] = described(.document) }
+        return content
+    }
+
+    private static func thumbnail(of document: JSON, _ origin: MessageOrigin) -> JSON? {
+        AccountFileID.thumbnail(of: document, origin: origin).map { file, size in
+            .object(named(file, ["width": .integer(size.width), "height": .integer(size.height)]))
+        }
     }
 
     private static func named(_ file: AccountFileID, _ about: JSONObject) -> JSONObject {
@@ -74,13 +84,6 @@ enum BotMedia {
         about["file_size"] = file.sizeBytes.map { .integer($0) }
         return about
     }
-
-    private static func location(_ geo: JSON?) -> JSON? {
-        guard let latitude = geo?["lat"], let longitude = geo?["long"] else { return nil }
-        return .object(["latitude": latitude, "longitude": longitude])
-    }
-
-    private static func text(_ number: JSON?) -> JSON? { number?.long.map { .string("\($0)") } }
 }
 
 /// Reads the attributes of a `Document`.
@@ -95,8 +98,11 @@ private struct Attributes {
 
     private func first(_ name: String) -> JSON? { all.first { $0["_"]?.string == name } }
 
-    /// Returns the Bot API's members for a file of a kind, without its ids and size.
-    func described(_ kind: AccountFileID.Kind) -> JSONObject {
+    /// The attribute of a sticker or a custom emoji.
+    var sticker: JSON? { first("documentAttributeSticker") ?? first("documentAttributeCustomEmoji") }
+
+    /// Returns the Bot API's members for a file of a kind, without its ids, size and thumbnail.
+    func described(_ kind: AccountFileID.Kind, _ names: BotPeers) -> JSONObject {
         let video = first("documentAttributeVideo")
         let audio = first("documentAttributeAudio")
         let size = video ?? first("documentAttributeImageSize")
@@ -115,15 +121,34 @@ private struct Attributes {
             ]
         case .voice: return ["duration": duration ?? 0, "mime_type": document["mime_type"]]
         case .videoNote: return ["length": size?["w"] ?? 0, "duration": duration ?? 0]
-        case .sticker:
-            return [
-                "type": "regular", "width": size?["w"] ?? 0, "height": size?["h"] ?? 0,
-                "is_animated": .bool(document["mime_type"] == "application/x-tgsticker"),
-                "is_video": .bool(document["mime_type"] == "video/webm"),
-                "emoji": first("documentAttributeSticker")?["alt"],
-            ]
+        case .sticker: return described(size, names)
         case .document, .photo: return ["file_name": name, "mime_type": document["mime_type"]]
         }
+    }
+
+    private func described(_ size: JSON?, _ names: BotPeers) -> JSONObject {
+        let isEmoji = first("documentAttributeCustomEmoji") != nil
+        let isMask = sticker?["mask"]?.bool == true
+        return [
+            "type": isEmoji ? "custom_emoji" : isMask ? "mask" : "regular",
+            "width": size?["w"] ?? 0, "height": size?["h"] ?? 0,
+            "is_animated": .bool(document["mime_type"] == "application/x-tgsticker"),
+            "is_video": .bool(document["mime_type"] == "video/webm"),
+            "emoji": sticker?["alt"].flatMap { $0.string?.isEmpty == false ? $0 : nil },
+            "set_name": sticker?["stickerset"].flatMap(names.stickerSetName),
+            "mask_position": sticker?["mask_coords"].flatMap(maskPosition),
+            "custom_emoji_id": isEmoji ? document["id"]?.long.map { .string("\($0)") } : nil,
+            "needs_repainting": sticker?["text_color"]?.bool == true ? true : nil,
+        ]
+    }
+
+    private func maskPosition(_ coordinates: JSON) -> JSON? {
+        let points = ["forehead", "eyes", "mouth", "chin"]
+        guard let number = coordinates["n"]?.int, points.indices.contains(Int(clamping: number)) else { return nil }
+        return .object([
+            "point": .string(points[Int(number)]), "x_shift": coordinates["x"], "y_shift": coordinates["y"],
+            "scale": coordinates["zoom"],
+        ])
     }
 }
 

@@ -8,6 +8,8 @@ struct BotPeers {
     /// The account's id.
     let own: Int64
     let peers: Peers
+    /// The names of sticker sets, by their ids.
+    var stickerSets: [Int64: String] = [:]
 
     /// Returns a `User`; for an unknown user, one with the id alone.
     func user(_ id: Int64) -> JSON {
@@ -17,6 +19,7 @@ struct BotPeers {
             "first_name": known?["first_name"] ?? "", "last_name": known?["last_name"],
             "username": known.flatMap(username), "language_code": known?["lang_code"],
             "is_premium": known?["premium"]?.bool == true ? true : nil,
+            "added_to_attachment_menu": known?["attach_menu_enabled"]?.bool == true ? true : nil,
         ])
     }
 
@@ -36,6 +39,7 @@ struct BotPeers {
                 "id": id, "title": known?["title"] ?? "", "username": known.flatMap(username),
                 "type": isBroadcast(peer) ? "channel" : "supergroup",
                 "is_forum": known?["forum"]?.bool == true ? true : nil,
+                "is_direct_messages": known?["monoforum"]?.bool == true ? true : nil,
             ])
         }
     }
@@ -43,6 +47,12 @@ struct BotPeers {
     func isBroadcast(_ peer: PeerID) -> Bool {
         guard case .channel = peer, let known = peers[peer.botAPI] else { return false }
         return known["broadcast"]?.bool == true
+    }
+
+    /// Returns the name of a sticker set, an `InputStickerSet`; nil if it is not known.
+    func stickerSetName(_ set: JSON) -> JSON? {
+        if let name = set["short_name"] { return name }
+        return set["id"]?.long.flatMap { stickerSets[$0] }.map { .string($0) }
     }
 
     private func username(_ peer: JSON) -> JSON? {

@@ -25,7 +25,8 @@ package struct BotShape: Sendable {
     /// Returns the peers that an update mentions, by their Bot API ids, and the message that it answers.
     package static func mentioned(in update: JSON) -> (peers: [Int64], message: Reference?) {
         guard let message = update["message"] else {
-            return ([update["peer"].flatMap { PeerID(tl: $0)?.botAPI }].compactMap { $0 }, nil)
+            let channel = update["channel_id"]?.long.map { PeerID.channel($0).botAPI }
+            return ([update["peer"].flatMap { PeerID(tl: $0)?.botAPI }, channel].compactMap { $0 }, nil)
         }
         let shown = BotMessage(message, own: 0, peers: Peers())
         let reference = shown?.repliedID.map { Reference(chatID: shown?.chat.botAPI ?? 0, messageID: $0) }
@@ -38,18 +39,25 @@ package struct BotShape: Sendable {
     ///   - own: the account's id.
     ///   - peers: the peers that the update and `replied` mention, as far as they are known.
     ///   - replied: the `Message` of TL that the update answers.
-    package init?(_ update: JSON, own: Int64, peers: Peers, replied: JSON? = nil) {
-        names = BotPeers(own: own, peers: peers)
+    ///   - stickerSets: the names of sticker sets, by their ids.
+    package init?(
+        _ update: JSON, own: Int64, peers: Peers, replied: JSON? = nil, stickerSets: [Int64: String] = [:]
+    ) {
+        names = BotPeers(own: own, peers: peers, stickerSets: stickerSets)
         switch update["_"]?.string {
         case "updateNewMessage", "updateNewChannelMessage", "updateEditMessage", "updateEditChannelMessage":
             let isEdit = update["_"]?.string?.hasPrefix("updateEdit") == true
-            guard let shown = update["message"].flatMap({ BotMessage($0, own: own, peers: peers) }),
+            guard
+                let shown = update["message"].flatMap({
+                    BotMessage($0, own: own, peers: peers, stickerSets: stickerSets)
+                }),
                 !isEdit || shown.isEdited
             else { return nil }
             let name = shown.isPost ? "channel_post" : "message"
             kind = isEdit ? "edited_\(name)" : name
             isOutgoing = shown.isOutgoing
-            content = .message(shown, replied: replied.flatMap { BotMessage($0, own: own, peers: peers) })
+            let answered = replied.flatMap { BotMessage($0, own: own, peers: peers, stickerSets: stickerSets) }
+            content = .message(shown, replied: answered)
         case "updateMessageReactions":
             guard let chat = update["peer"].flatMap({ PeerID(tl: $0) }), update["msg_id"] != nil else { return nil }
             (kind, isOutgoing) = ("message_reaction_count", false)

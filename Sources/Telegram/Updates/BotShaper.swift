@@ -10,6 +10,8 @@ package actor BotShaper {
     private let wanted: Set<String>
     private var messages: [BotShape.Reference: Found] = [:]
     private var order: [BotShape.Reference] = []
+    /// The names of sticker sets, by their ids; empty for a set whose name Telegram does not tell.
+    private var stickerSets: [Int64: String] = [:]
 
     private struct Found {
         /// The message; nil when it does not exist, or was deleted.
@@ -19,6 +21,8 @@ package actor BotShaper {
 
     /// The most messages that are remembered, because others may answer them.
     private static let mostMessages = 500
+    /// The most sticker sets whose names are remembered.
+    private static let mostStickerSets = 1000
     /// The longest wait that is accepted, when Telegram demands one, to look up an answered message.
     private static let longestWait = Duration.seconds(5)
     /// The kinds that are left out unless `wanted` names them: two as in the Bot API, and one that the Bot API does not have.
@@ -53,7 +57,27 @@ package actor BotShaper {
         {
             if let peer = try await account.peer(id) { peers.insert(peer) }
         }
-        return BotShape(emission.update, own: own, peers: peers, replied: replied)
+        var sets: [Int64: String] = [:]
+        for message in [emission.update["message"], replied] {
+            guard let set = BotMedia.stickerSet(in: message?["media"]), let id = set["id"]?.long else { continue }
+            sets[id] = try await stickerSetName(id, set)
+        }
+        return BotShape(emission.update, own: own, peers: peers, replied: replied, stickerSets: sets)
+    }
+
+    /// Requests the name of a sticker set once; returns nil if Telegram does not tell it.
+    private func stickerSetName(_ id: Int64, _ set: JSON) async throws -> String? {
+        if let known = stickerSets[id] { return known.isEmpty ? nil : known }
+        var options = CallOptions()
+        (options.longestWait, options.deadline) = (BotShaper.longestWait, .seconds(10))
+        var name = ""
+        do {
+            let result = try await account.call("messages.getStickerSet", ["stickerset": set, "hash": 0], options)
+            name = try result.json()["set"]?["short_name"]?.string ?? ""
+        } catch let error as any ReportableError where error.exitStatus != .authenticationRefused {}
+        if stickerSets.count >= BotShaper.mostStickerSets { stickerSets = [:] }
+        stickerSets[id] = name
+        return name.isEmpty ? nil : name
     }
 
     private func remember(_ message: JSON, _ peers: Peers) {

@@ -39,10 +39,18 @@ enum ShortForm {
 
     /// Returns the Bot API ids of all peers without which a message cannot be shown.
     static func mentioned(in message: JSON) -> [Int64] {
-        var found = [message["from_id"], message["peer_id"], message["fwd_from"]?["from_id"]].compactMap {
-            $0.flatMap { PeerID(tl: $0)?.botAPI }
-        }
-        if let bot = message["via_bot_id"]?.long { found.append(bot) }
+        let (reply, media, action) = (message["reply_to"], message["media"], message["action"])
+        let peers = [
+            message["from_id"], message["peer_id"], message["fwd_from"]?["from_id"], reply?["reply_to_peer_id"],
+            reply?["reply_from"]?["from_id"], reply?["peer"], media?["peer"], action?["from_id"], action?["to_id"],
+        ]
+        var found = peers.compactMap { $0.flatMap { PeerID(tl: $0)?.botAPI } }
+        let users =
+            [message["via_bot_id"], message["via_business_bot_id"], action?["user_id"]].compactMap { $0?.long }
+            + ((action?["users"]?.array ?? []) + (media?["winners"]?.array ?? [])).compactMap(\.long)
+        let channels =
+            [media?["channel_id"]].compactMap { $0?.long } + (media?["channels"]?.array ?? []).compactMap(\.long)
+        found += users + channels.map { PeerID.channel($0).botAPI }
         for entity in message["entities"]?.array ?? [] where entity["_"] == "messageEntityMentionName" {
             if let id = entity["user_id"]?.long { found.append(id) }
         }

@@ -25,6 +25,8 @@ package enum UpdateRequest: Sendable, Equatable {
 
     /// The number of messages or dialogs in one answer.
     static let page: Int64 = 100
+    /// The number of messages that are enough to find the newest one before a date, also if a server ignores the date.
+    static let boundaryPage: Int64 = 20
 
     /// Returns the method to call, and its parameters.
     func call(_ state: UpdateState) -> (method: String, parameters: JSONObject) {
@@ -48,7 +50,8 @@ package enum UpdateRequest: Sendable, Equatable {
                     "pts": .integer(max(state[box].pts ?? 1, 1)), "limit": .integer(UpdateRequest.page),
                 ]
             )
-        case .boundary(_, let date): ("messages.getHistory", window(date: date, from: 0, newer: 0, limit: 1))
+        case .boundary(_, let date):
+            ("messages.getHistory", window(date: date, from: 0, newer: 0, limit: UpdateRequest.boundaryPage))
         case .history(_, let id):
             (
                 "messages.getHistory",

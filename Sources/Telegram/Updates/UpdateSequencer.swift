@@ -244,8 +244,8 @@ package struct UpdateSequencer: Sendable {
             dialogs = offset.next(after: result)
         case .difference: return takeDifference(result, at: now)
         case .channelDifference: return takeChannelDifference(result, request.box, at: now)
-        case .boundary:
-            state?.setBoundary(result, request.box)
+        case .boundary(_, let date):
+            state?.setBoundary(result, request.box, date: date)
             ask(request.box, at: now)
         case .history, .messages: return takeHistory(result, request.box, at: now)
         }

@@ -79,10 +79,17 @@ extension UpdateState {
         }
     }
 
-    /// Counts everything in a channel up to the newest message of `history` as seen. Newer messages come from the history.
-    mutating func setBoundary(_ history: JSON, _ box: BoxID) {
+    /// Counts everything in a channel before a date as seen. Newer messages come from the history.
+    ///
+    /// - Parameter history: the newest messages before the date. Some servers ignore the date, so it is checked here.
+    mutating func setBoundary(_ history: JSON, _ box: BoxID, date: Int64) {
         // If messages of the channel were emitted before, only its pts was lost.
-        if self[box].newest == 0 { self[box].newest = history["messages"]?.array?.first?["id"]?.count31 ?? 0 }
+        if self[box].newest == 0 {
+            let messages = history["messages"]?.array ?? []
+            let older = messages.filter { $0["date"]?.count31 ?? 0 < date }.compactMap { $0["id"]?.count31 }.max()
+            let oldest = messages.compactMap { $0["id"]?.count31 }.min()
+            self[box].newest = older ?? oldest.map { max($0 - 1, 0) } ?? 0
+        }
         self[box].pts = history["pts"]?.count31 ?? 1
         self[box].isBehind = true
     }

@@ -17,12 +17,14 @@ struct BotCall: Sendable {
         case .send(let message):
             method = "sendMessage"
             addText(message.text, message.parseMode)
-            parameters.addReply(to: message.replyTo, thread: thread, isSilent: message.isSilent)
+            parameters.addReply(
+                to: message.replyTo, thread: message.threadID ?? thread, isSilent: message.isSilent)
         case .reply(let message):
             method = "sendMessage"
             addText(message.text, message.parseMode)
             parameters.addReply(
-                to: message.replyTo ?? origin?.messageID, thread: thread, isSilent: message.isSilent)
+                to: message.replyTo ?? origin?.messageID, thread: message.threadID ?? thread, isSilent: message.isSilent
+            )
         case .edit(let messageID, let text, let parseMode):
             method = "editMessageText"
             parameters["message_id"] = .integer(messageID)
@@ -30,7 +32,7 @@ struct BotCall: Sendable {
         case .delete(let messageID):
             method = "deleteMessage"
             parameters["message_id"] = .integer(messageID)
-        case .react(let emoji, let messageID):
+        case .react(let emoji, let messageID, _):
             method = "setMessageReaction"
             parameters["message_id"] = (messageID ?? origin?.messageID).map { .integer($0) }
             parameters["reaction"] = emoji.isEmpty ? [] : [["type": "emoji", "emoji": .string(emoji)]]
@@ -38,7 +40,7 @@ struct BotCall: Sendable {
             method = "send\(file.kind.rawValue.capitalizedFirst)"
             addFile(file)
             let replyTo = file.replyTo ?? (command.chat == nil ? origin?.messageID : nil)
-            parameters.addReply(to: replyTo, thread: thread, isSilent: file.isSilent)
+            parameters.addReply(to: replyTo, thread: file.threadID ?? thread, isSilent: file.isSilent)
         }
     }
 

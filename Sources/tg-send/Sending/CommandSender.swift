@@ -5,6 +5,7 @@ import Envelope
 import HTTP
 import JSON
 import Logging
+import Media
 import Payloads
 import Stage
 import System
@@ -21,16 +22,22 @@ struct CommandSender: Sendable {
     /// - Throws: `TelegramError`.
     func send(_ job: Job) async throws(TelegramError) -> Envelope {
         guard case .command(let command) = job.content else { throw TelegramError(.badRequest, "not a command") }
+        do {
+            return try await send(command, job)
+        } catch {
+            guard let answer = command.answer(inPlaceOfReactionRefusedWith: error, isOfRequest: job.context != nil) else {
+                throw error
+            }
+            runtime.log.notice("a text takes the place of a reaction that is refused: \(error.message)")
+            return try await send(answer, job)
+        }
+    }
+
+    private func send(_ command: TelegramCommand, _ job: Job) async throws(TelegramError) -> Envelope {
         let call = BotCall(command, origin: job.origin)
         // A message that is as it should be already needs no change.
         let fine: Set<TelegramError.Code> = command.action == .delete ? [.messageNotFound] : [.notModified]
-        let result: JSON
-        do throws(TelegramError) {
-            result = try await accepting(fine) { () throws(TelegramError) in try await make(call, job) } ?? .null
-        } catch {
-            guard let text = replacement(of: command, refusedWith: error, job) else { throw error }
-            result = try await make(text, job)
-        }
+        let result = try await accepting(fine) { () throws(TelegramError) in try await make(call, job) } ?? .null
         let file = SharedState.CachedFile(of: result)
         if let file, case .file(let message) = command.body, let key = message.key {
             await messages.shared.cache(file, for: key)
@@ -53,26 +60,43 @@ struct CommandSender: Sendable {
             throw TelegramError(.localIO, ToolError.localIO("unable to read \(upload.path)").message)
         }
         let name = FileName.safe(upload.file.fileName ?? lastPathComponent(upload.path)) ?? "file"
-        return try await messages.send(
-            call.method, call.parameters,
-            upload: MediaUpload(
-                field: upload.field, fileName: name,
-                contentType: upload.file.contentType ?? "application/octet-stream",
-                content: FileRange(descriptor: file.descriptor, offset: 0, count: file.sizeBytes), path: file.path,
-                key: file.path), for: job)
+        let media = MediaUpload(
+            field: upload.field, fileName: name,
+            contentType: upload.file.contentType ?? FileType.contentType(of: lastPathComponent(upload.path)),
+            content: FileRange(descriptor: file.descriptor, offset: 0, count: file.sizeBytes), path: file.path,
+            key: file.path)
+        var parameters = call.parameters
+        parameters.add(await described(upload.file, at: upload.path), method: call.method)
+        let complete = parameters
+        return try await VideoPreview(runtime: runtime).adding(to: media) { media throws(TelegramError) in
+            try await messages.send(call.method, complete, upload: media, for: job)
+        }
     }
 
-    /// Returns the reply that takes the place of a reaction where reactions are not allowed, so that the user gets an
-    /// answer; nil for other refusals, and for a reaction that a person asked for in a shell.
-    private func replacement(
-        of command: TelegramCommand, refusedWith error: TelegramError, _ job: Job
-    ) -> BotCall? {
-        guard error.code == .reactionRefused, job.context != nil, case .react(let emoji, let messageID) = command.body,
-            !emoji.isEmpty
-        else { return nil }
-        runtime.log.notice("reactions are not allowed here: replying instead")
-        let reply = TextMessage(emoji, replyTo: messageID)
-        return BotCall(TelegramCommand(.reply(reply), chat: command.chat), origin: job.origin)
+    /// Returns the details of a file, completed by those that ffprobe finds: Telegram looks only into small files.
+    private func described(_ file: FileMessage, at path: String) async -> MediaDescription {
+        let known = file.description
+        let isComplete: Bool =
+            switch file.kind {
+            case .video: known.width != nil && known.height != nil && known.durationSeconds != nil
+            case .audio: known.durationSeconds != nil
+            case .document: true
+            }
+        guard !isComplete, let details = await VideoDetails(of: path) else { return known }
+        return details.completing(known)
+    }
+}
+
+extension TelegramCommand {
+    /// Returns the reply to send where a reaction is refused in this chat, so that the user gets an answer: the text that
+    /// the command names for that, or the emoji for a request; nil for other commands and refusals.
+    fileprivate func answer(inPlaceOfReactionRefusedWith error: TelegramError, isOfRequest: Bool) -> TelegramCommand? {
+        guard case .react(let emoji, let messageID, let text) = body, !emoji.isEmpty else { return nil }
+        if let text, !text.isEmpty, [.badRequest, .forbidden, .reactionRefused].contains(error.code) {
+            return TelegramCommand(.reply(TextMessage(text, replyTo: messageID)), chat: chat)
+        }
+        guard isOfRequest, error.code == .reactionRefused else { return nil }
+        return TelegramCommand(.reply(TextMessage(emoji, replyTo: messageID)), chat: chat)
     }
 }
 

@@ -178,13 +178,14 @@ struct MediaDelivery: Sendable {
         let type = media.metadata.content.contentType ?? "application/octet-stream"
         let field = MediaDelivery.field(for: type)
         let method = "send\(field.capitalizedFirst)"
-        return try await messages.send(
-            method, parameters(media, job, method),
-            upload: MediaUpload(
-                field: field, fileName: media.metadata.fileName.flatMap { FileName.safe($0) } ?? "file",
-                contentType: type,
-                content: FileRange(descriptor: file.descriptor, offset: 0, count: file.sizeBytes), path: file.path,
-                key: media.key), for: job)
+        let upload = MediaUpload(
+            field: field, fileName: media.metadata.fileName.flatMap { FileName.safe($0) } ?? "file", contentType: type,
+            content: FileRange(descriptor: file.descriptor, offset: 0, count: file.sizeBytes), path: file.path,
+            key: media.key)
+        let parameters = parameters(media, job, method)
+        return try await VideoPreview(runtime: runtime).adding(to: upload) { upload throws(TelegramError) in
+            try await messages.send(method, parameters, upload: upload, for: job)
+        }
     }
 
     /// Returns the parameter that a file is sent in. Telegram plays MPEG-4 video, and MP3 and M4A audio; other files

@@ -80,6 +80,8 @@ struct Sender: Sendable {
         job.isRestored = true
         if isFromQueue, !job.isProgress { await shared.restore(&job) }
         if job.endsRequest { await shared.noteEnd(of: job.event.correlationID, kind: job.kind) }
+        // A limit counts meaningful actions only.
+        if job.endsRequest, job.failureReason != nil { await shared.giveBack(job.event.correlationID) }
     }
 
     /// - Throws: `NotBefore` when the step has to wait.

@@ -220,6 +220,11 @@ final class SharedState: Sendable {
         }
     }
 
+    /// Gives a failed request back to the limits that counted it.
+    func giveBack(_ request: EventID) async {
+        _ = await attempt { redis throws(RedisError) in try await RateRefund(redis).giveBack(request.description) }
+    }
+
     func hasEnded(_ request: EventID, kind: String) async -> Bool {
         let count = await attempt { redis throws(RedisError) in
             try await redis.send("EXISTS", .text(endKey(request, kind))).int

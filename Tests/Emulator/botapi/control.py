@@ -150,6 +150,11 @@ class Control:
         order = await read_order(request, {"chat_id": int, "from": dict, "bot": object}, "chat_id", "from")
         return person.migrate(self._bot(order.get("bot")), order).body()
 
+    async def privacy(self, request: web.Request) -> Answer:
+        order = await read_order(request, {"enabled": bool, "bot": object}, "enabled")
+        self._bot(order.get("bot")).reads_groups = not order["enabled"]
+        return {"ok": True}
+
     async def rates(self, request: web.Request) -> Answer:
         order = await read_order(request, {"enforce": bool}, "enforce")
         self._world.rates.enforced = order["enforce"]
@@ -176,7 +181,8 @@ def add_routes(app: web.Application, world: World, more: list[Route]) -> None:
         ("GET", r"chat/{chat_id:-?\d+}", control.chat), ("GET", "log", control.log),
         ("DELETE", "log", control.clear_log), ("POST", "fault", control.fault), ("POST", "outage", control.outage),
         ("DELETE", "fault", control.clear_faults), ("POST", "expire", control.expire),
-        ("POST", "block", control.block), ("POST", "migrate", control.migrate), ("POST", "rates", control.rates), ("GET", "pending", control.pending),
+        ("POST", "block", control.block), ("POST", "migrate", control.migrate), ("POST", "rates", control.rates),
+        ("POST", "privacy", control.privacy), ("GET", "pending", control.pending),
         ("GET", "file/{file_unique_id}", control.file_bytes),
     ]  # fmt: skip
     for method, path, handler in routes + more:

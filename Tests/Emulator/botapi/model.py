@@ -216,6 +216,8 @@ class Bot(View):
         self.callback_queries: dict[str, float] = {}
         self.webhook: Json = {}
         self.logged_out = False
+        self.reads_groups = True
+        """Whether BotFather's privacy mode is off, so that the bot sees all messages of groups."""
 
     def user(self) -> Json:
         return {"id": self.id, "is_bot": True, "first_name": self.first_name, "username": self.username}
@@ -234,7 +236,7 @@ class Bot(View):
     def profile(self) -> Json:
         return self.user() | {
             "can_join_groups": True,
-            "can_read_all_group_messages": True,
+            "can_read_all_group_messages": self.reads_groups,
             "supports_inline_queries": False,
             "can_connect_to_business": False,
             "has_main_web_app": False,

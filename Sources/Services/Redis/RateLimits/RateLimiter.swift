@@ -38,6 +38,16 @@ package struct RateLimiter: Sendable {
         return decisions
     }
 
+    /// Returns the Redis key of an event's key, without the suffix of the algorithm.
+    static func key(_ rule: RateLimit, _ event: String) -> String {
+        "tgpipe:rate:\(rule.name):{\(HashTag.escaped(event))"
+    }
+
+    /// Notes requests that were counted, so that those which fail can be given back.
+    package func note(_ counted: [RateRefund.Counted], timeout: Duration? = nil) async throws(RedisError) {
+        try await RateRefund(redis).note(counted, for: rule, timeout: timeout)
+    }
+
     /// - Parameter runs: the keys of each run of the script. The server serves no other client during a run.
     private func replies(
         to runs: [ArraySlice<String>], _ mode: RateMode, _ timeout: Duration?

@@ -132,7 +132,7 @@ actor ConnectionPool {
             try await learnAddresses()
         }
         let known = options.addresses(of: dataCenter, isIPv6: settings.prefersIPv6, isCDN: true)
-        var own = settings.connection(to: dataCenter, of: keeper.session, known: known)
+        var own = try settings.connection(to: dataCenter, of: keeper.session, known: known)
         guard !keys.isEmpty, !own.addresses.isEmpty else {
             throw AccountError(
                 .unexpectedAnswer, "Telegram announces no key or address of its content delivery network \(dataCenter)")
@@ -145,7 +145,7 @@ actor ConnectionPool {
 
     private func open(_ dataCenter: Int, _ purpose: DataCenterConnection.Purpose) async throws -> DataCenterConnection {
         let known = options.addresses(of: dataCenter, isIPv6: settings.prefersIPv6)
-        let own = settings.connection(to: dataCenter, of: keeper.session, known: known)
+        let own = try settings.connection(to: dataCenter, of: keeper.session, known: known)
         return begin(DataCenterConnection(try await Connection(own), to: dataCenter, purpose))
     }
 
@@ -182,6 +182,8 @@ actor ConnectionPool {
     /// Requests the current addresses of the data centres, and saves them in the session.
     func learnAddresses() async throws {
         options = DataCenterOptions(try await main().ask(settings.schema, "help.getConfig"))
+        // Addresses that the user gives are not the session's.
+        guard settings.servers.isEmpty else { return }
         let best = options.best(isIPv6: settings.prefersIPv6)
         try await keeper.update { $0.addresses.merge(best) { $1 } }
     }

@@ -28,6 +28,16 @@ extension AccountFileID {
         AccountFileID(document, Kind(ofDocument: document), sizeBytes: document["size"]?.long, thumb: "", origin)
     }
 
+    /// Returns the preview picture of a `Document` that can be downloaded; nil if it has none.
+    package static func thumbnail(of document: JSON, origin: MessageOrigin?) -> (AccountFileID, PhotoSize)? {
+        let sizes = (document["thumbs"]?.array ?? []).compactMap { PhotoSize($0) }
+        // Telegram's own server prefers the size of 320 pixels.
+        guard let size = sizes.first(where: { $0.letter == "m" }) ?? sizes.max(by: { $0.area < $1.area }),
+            let id = AccountFileID(document, .document, sizeBytes: size.sizeBytes, thumb: size.letter, origin)
+        else { return nil }
+        return (id, size)
+    }
+
     private init?(_ file: JSON, _ kind: Kind, sizeBytes: Int64?, thumb: String, _ origin: MessageOrigin?) {
         guard let id = file["id"]?.long, let accessHash = file["access_hash"]?.long,
             let reference = file["file_reference"]?.string, let dataCenter = file["dc_id"]?.int

@@ -1,3 +1,4 @@
+import Glibc
 import JSON
 import MTProto
 
@@ -36,10 +37,12 @@ package struct Login: Sendable {
         try place.store.prepare()
         guard case .taken(let lock) = try SessionLock.attempt(place.lockPath) else { throw place.busy(place.user) }
         let keeper = SessionKeeper(
-            AccountSession(unauthorizedAt: 2, isTest: isTest), in: place.store, as: nil)
+            AccountSession(unauthorizedAt: settings.firstDataCenter, isTest: isTest), in: place.store, as: nil)
         let client = DirectAccount(settings, keeper, floods: LocalFloodLedger(), log: place.log)
         let login = Login(
             client: client, apiID: .integer(Int64(settings.apiID)), apiHash: .string(apiHash))
+        // A login that failed leaves nothing behind.
+        defer { if !place.store.names().contains(place.name) { unlink(place.lockPath) } }
         let owner = try await running(client.run) {
             try await client.waitForConnection()
             let owner = try await body(login)

@@ -1,5 +1,5 @@
 import Glibc
-import MTProto
+package import MTProto
 package import Options
 import System
 package import TL
@@ -9,7 +9,7 @@ extension ConnectionOptions {
     ///
     /// - Throws: `TLError`; `AccountError` with the code `configuration`.
     package func readSchema() throws -> TLSchema {
-        guard let schema else { return try TLSchema(layer: layer ?? TLSchema.layers[0]) }
+        guard let schema else { return try TLSchema(layer: try layer ?? TLSchema.layers[0]) }
         return try TLSchema(text: try SmallText.read(schema, "the schema"))
     }
 
@@ -19,7 +19,7 @@ extension ConnectionOptions {
     ///   `ToolError` (78) for a secret that cannot be read.
     package func settings() throws -> AccountSettings {
         let schema = try readSchema()
-        guard let layer = layer ?? schema.layer else {
+        guard let layer = try layer ?? schema.layer else {
             throw AccountError(.configuration, "the schema does not say of which layer it is: give --layer")
         }
         var settings = AccountSettings(schema: schema, layer: layer, apiID: try readAPIID())
@@ -29,14 +29,21 @@ extension ConnectionOptions {
         if proxyFile != nil || Settings.environment("TG_PROXY") != nil {
             settings.proxy = try Proxy(link: try Settings.secret("TG_PROXY", file: proxyFile, what: "proxy's link"))
         }
-        settings.servers = try ServerList.read(Settings.environment("TG_SERVERS") ?? "")
+        settings.servers = try readServers()
         if let path = Settings.environment("TG_SERVER_KEY") {
             let text = try SmallText.read(path, "the server's key (TG_SERVER_KEY)", atMost: 64 << 10)
             settings.serverKey = try ServerKey(pem: String(decoding: text, as: UTF8.self))
         }
-        settings.transport = TransportSettings(transport)
+        settings.transport = TransportSettings(try transport)
         (settings.usesTemporaryKeys, settings.prefersIPv6) = (pfs, ipv6)
         return settings
+    }
+
+    /// Returns the addresses by data centre that are used instead of Telegram's; none if TG_SERVERS is not set.
+    ///
+    /// - Throws: `AccountError`, `configuration`.
+    package func readServers() throws -> [Int: [ServerAddress]] {
+        try ServerList.read(Settings.environment("TG_SERVERS") ?? "")
     }
 
     private func readAPIID() throws -> Int {

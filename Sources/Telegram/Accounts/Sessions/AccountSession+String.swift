@@ -1,6 +1,6 @@
 import Glibc
 import JSON
-import MTProto
+package import MTProto
 
 extension AccountSession {
     /// Reads a session string of Telethon, or of Pyrogram and the projects that continue it (Hydrogram, Kurigram).
@@ -49,8 +49,14 @@ extension AccountSession {
 
     /// The session as a string for Telethon; nil without a key or an IP address, and for a data centre number that does
     /// not fit the format.
-    package var telethonString: String? {
-        guard let key, let number = UInt8(exactly: dataCenter), let address = addresses(of: dataCenter).first,
+    package var telethonString: String? { telethonString(servers: [:]) }
+
+    /// Returns the session as a string for Telethon, which contains the address of the data centre.
+    ///
+    /// - Parameter servers: addresses by data centre that are used instead of Telegram's.
+    package func telethonString(servers: [Int: [ServerAddress]]) -> String? {
+        let own = servers.isEmpty ? addresses(of: dataCenter) : servers[dataCenter] ?? []
+        guard let key, let number = UInt8(exactly: dataCenter), let address = own.first,
             let host = AccountSession.bytes(address.host)
         else { return nil }
         let port = [UInt8(address.port >> 8 & 255), UInt8(address.port & 255)]

@@ -14,6 +14,9 @@ package struct AccountSession: Sendable, Equatable {
     /// The account's id; nil while it is not known.
     package var userID: Int64?
     package var isBot: Bool
+    /// The fingerprint of the public key of the servers that made the keys: Telegram's own, its test servers, or others.
+    /// Nil while it is not known, as for an imported session that was not used yet.
+    package var serverKey: Int64?
 
     package init(
         dataCenter: Int, key: AuthKey, isTest: Bool = false, address: ServerAddress? = nil, userID: Int64? = nil,
@@ -33,9 +36,11 @@ package struct AccountSession: Sendable, Equatable {
     /// The account's own key.
     package var key: AuthKey? { keys[dataCenter] }
 
-    /// Returns the addresses to connect to, the best known first.
+    /// Returns the addresses to connect to, the best known first. Those that Telegram's applications contain are among
+    /// them, unless the session is of other servers.
     package func addresses(of dataCenter: Int, isIPv6: Bool = false) -> [ServerAddress] {
         let known = addresses[dataCenter].map { [$0] } ?? []
+        if let serverKey, serverKey != ServerKey.own(isTest: isTest).fingerprint { return known }
         return known
             + DataCenters.addresses(of: dataCenter, isTest: isTest, isIPv6: isIPv6).filter { !known.contains($0) }
     }

@@ -30,6 +30,7 @@ package struct NamedSession: Sendable {
     var lockPath: String { "\(store.folder)/\(name).lock" }
     var socketPath: String { "\(store.folder)/\(name).sock" }
     var peersPath: String { "\(store.folder)/\(name).peers" }
+    var sentPath: String { "\(store.folder)/\(name).sent" }
 
     /// The process that uses the session now; nil if there is none, or it is unknown.
     package var user: Int32? { SessionLock.holder(lockPath) }
@@ -74,7 +75,7 @@ package struct NamedSession: Sendable {
 
     /// Returns the schema that the options name, or else the owner's.
     private func ownerSchema(_ options: ConnectionOptions) async throws -> TLSchema {
-        guard options.layer == nil, options.schema == nil else { return try options.readSchema() }
+        guard try options.layer == nil, options.schema == nil else { return try options.readSchema() }
         let status = try OwnerStatus(await status())
         if let path = status.schemaPath { return try TLSchema(text: try SmallText.read(path, "the schema")) }
         return try TLSchema(layer: Int(clamping: status.layer))
@@ -142,7 +143,7 @@ package struct NamedSession: Sendable {
             case .taken(let lock):
                 try store.remove(name)
                 removeFiles(in: "\(store.folder)/\(name).uploads")
-                for path in [socketPath, peersPath, "\(peersPath)-wal", "\(peersPath)-shm", lockPath] { unlink(path) }
+                for path in [socketPath, lockPath] + NamedSession.databaseFiles([peersPath, sentPath]) { unlink(path) }
                 _ = consume lock
                 return
             case .busy(let pid):
@@ -153,12 +154,18 @@ package struct NamedSession: Sendable {
         }
     }
 
+    private static func databaseFiles(_ paths: [String]) -> [String] {
+        paths.flatMap { [$0, "\($0)-wal", "\($0)-shm"] }
+    }
+
     /// Makes the account's client. The caller must hold the lock: without it another process may change the session.
     private func client(_ settings: AccountSettings) throws -> DirectAccount {
         let session = try store.load(name)
+        try settings.check(session, name: name)
         let keeper = SessionKeeper(session, in: store, as: name)
         let peers = try PeerStore(path: peersPath, account: session.userID, log: log)
-        return DirectAccount(settings, keeper, floods: floods, peers: peers, log: log)
+        let sent = try SentMessages(path: sentPath, log: log)
+        return DirectAccount(settings, keeper, floods: floods, peers: peers, sent: sent, log: log)
     }
 
     func busy(_ pid: pid_t?) -> AccountError {

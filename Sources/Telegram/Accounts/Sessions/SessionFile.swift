@@ -18,6 +18,7 @@ enum SessionFile {
             "version": .integer(version), "dc": .integer(Int64(session.dataCenter)), "test": .bool(session.isTest),
             "user_id": session.userID.map { .integer($0) }, "bot": .bool(session.isBot), "keys": .object(members(keys)),
             "addresses": .object(members(addresses)), "salts": salts.isEmpty ? nil : .object(members(salts)),
+            "server_key": session.serverKey.map { .string(String($0)) },
         ])
         return object.bytes + [UInt8(ascii: "\n")]
     }
@@ -43,6 +44,7 @@ enum SessionFile {
             dataCenter: dataCenter, key: key, isTest: json["test"] == true, userID: json["user_id"]?.int,
             isBot: json["bot"] == true)
         session.keys = keys
+        session.serverKey = json["server_key"]?.long
         for member in json["addresses"]?.object?.members ?? [] {
             guard let number = Int(member.key), let host = member.value["host"]?.string,
                 let port = member.value["port"]?.int, (1...65535).contains(port)

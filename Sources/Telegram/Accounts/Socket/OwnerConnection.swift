@@ -168,6 +168,8 @@ final class OwnerConnection: Sendable {
             }
         case .events: return nil
         case .peer(let peer): return OwnerResponse.line(id, "result", try await account.peer(peer) ?? .null)
+        case .sentByProgram(let message):
+            return OwnerResponse.line(id, "result", .bool(try await account.sentByProgram(message)))
         case .status: return OwnerResponse.line(id, "result", owner.status.json)
         case .cancel(let other):
             let stop = requests.withLock { $0[other]?.stop }

@@ -8,6 +8,8 @@ struct OwnerRequest: Sendable, Equatable {
         case download(RemoteFile, path: String)
         case events
         case peer(Int64)
+        /// Asks whether a program sent this `Message` of TL through the session.
+        case sentByProgram(JSON)
         case status
         /// Cancels the request with this id.
         case cancel(Int64)
@@ -25,6 +27,7 @@ struct OwnerRequest: Sendable, Equatable {
         static let uploadKey = "key"
         static let events = "events"
         static let peer = "peer"
+        static let sentByProgram = "sent_by_program"
         static let status = "status"
         static let cancel = "cancel"
     }
@@ -56,6 +59,7 @@ struct OwnerRequest: Sendable, Equatable {
             [Key.download: .object(JSONObject(file.json.members + [.init(key: Key.path, value: .string(path))]))]
         case .events: [Key.events: true]
         case .peer(let id): [Key.peer: .integer(id)]
+        case .sentByProgram(let message): [Key.sentByProgram: message]
         case .status: [Key.status: true]
         case .cancel(let id): [Key.cancel: .integer(id)]
         }
@@ -100,7 +104,9 @@ struct OwnerRequest: Sendable, Equatable {
         if object[Key.status]?.bool == true { return .status }
         if let id = object[Key.peer]?.int { return .peer(id) }
         if let id = object[Key.cancel]?.int { return .cancel(id) }
-        throw malformed("a request must have one of method, upload, download, events, peer, status and cancel")
+        if let message = object[Key.sentByProgram] { return .sentByProgram(message) }
+        throw malformed(
+            "a request must have one of method, upload, download, events, peer, sent_by_program, status and cancel")
     }
 
     private static func path(_ json: JSON) -> String? {

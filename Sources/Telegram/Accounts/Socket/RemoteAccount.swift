@@ -76,6 +76,16 @@ package final class RemoteAccount: Account {
         return answer.isNull ? nil : answer
     }
 
+    package func sentByProgram(_ message: JSON) async throws -> Bool {
+        do {
+            return try await ask(.sentByProgram(message), within: .seconds(60)) == true
+        } catch let error as AccountError where error.code == .socketProtocol {
+            throw AccountError(
+                .configuration,
+                "the session's owner is of an older version, which cannot tell who sent a message: restart it")
+        }
+    }
+
     private func ask(_ kind: OwnerRequest.Kind, within limit: Duration) async throws -> JSON {
         try JSON(parsing: await requests.ask(OwnerRequest(kind), within: limit, isRepeatable: true) { _ in })
     }

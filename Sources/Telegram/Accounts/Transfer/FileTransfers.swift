@@ -26,6 +26,8 @@ final class UploadedFiles: Sendable {
         }
     }
 
+    func remove(_ file: File) { files.withLock { files in files.removeAll { $0.id == file.id } } }
+
     /// Returns the first file of which the value contains an `InputFile`.
     func file(in value: JSON) -> File? {
         switch value {
@@ -91,6 +93,14 @@ struct FileTransfers: Sendable {
         guard upload.id == known.id, (0..<upload.partCount).contains(part) else { return false }
         if attempt < 3 { try await upload.send(part) } else { try await upload.sendAgain() }
         return true
+    }
+
+    /// Forgets the upload of a file in a call's parameters, so that the next one begins anew: Telegram has failed at it
+    /// repeatedly, and may have damaged parts.
+    func forget(in parameters: JSONObject) {
+        guard let known = uploaded.file(in: .object(parameters)) else { return }
+        uploaded.remove(known)
+        unlink(logPath(known.key))
     }
 
     /// Removes records of uploads that are too old to be continued.

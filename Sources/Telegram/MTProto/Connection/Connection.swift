@@ -16,6 +16,8 @@ package final class Connection: Sendable {
     private let conversation: NIOLoopBound<Conversation>
     private let buffer: UpdateBuffer<ConnectionEvent>
     private let lastCall = Atomic<CallID>(0)
+    /// Is fulfilled by the next call; nil unless `run` waits before the next connection.
+    private let nextCall = Mutex<Promise<Void>?>(nil)
 
     /// - Throws: `MTProtoError`, `configuration`, for settings that cannot work.
     package init(_ settings: ConnectionSettings) async throws(MTProtoError) {
@@ -59,6 +61,7 @@ package final class Connection: Sendable {
                     // The task may have been cancelled before this runs.
                     guard !isCancelled.isSet else { return continuation.resume(throwing: Connection.cancelled) }
                     conversation.value.call(call, request, within: timeout, continuation)
+                    self.nextCall.withLock { $0 }?.fulfil(.success(()))
                 }
             }
         } onCancel: {
@@ -85,9 +88,28 @@ package final class Connection: Sendable {
             failures = wasReady ? 0 : failures + 1
             let pause = ReconnectPause.after(failures: failures, failure)
             buffer.add(.waiting(pause, failure))
-            try? await Task.sleep(for: pause)
+            await wait(pause, after: failure)
         }
         await close(MTProtoError(.closed, "the connection to Telegram was ended"))
+    }
+
+    /// Waits before the next connection, for a shorter time if calls wait for it or are made meanwhile.
+    private func wait(_ pause: Duration, after failure: MTProtoError) async {
+        let start = ContinuousClock.now
+        let isCalled = Promise<Void>()
+        nextCall.withLock { $0 = isCalled }
+        defer { nextCall.withLock { $0 = nil } }
+        let hasCalls = (try? await loop.submit { [conversation] in conversation.value.hasCalls }.get()) ?? false
+        let shorter = ReconnectPause.whileCallsWait(pause, failure)
+        if !hasCalls, shorter < pause {
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask { try? await Task.sleep(until: start + pause, clock: .continuous) }
+                group.addTask { try? await isCalled.value() }
+                await group.next()
+                group.cancelAll()
+            }
+        }
+        try? await Task.sleep(until: start + shorter, clock: .continuous)
     }
 
     private func close(_ reason: MTProtoError) async {
@@ -152,6 +174,14 @@ private final class Flag: Sendable {
 enum ReconnectPause {
     private static let backoff = Backoff(
         first: .milliseconds(500), longest: .seconds(30), jitter: .plusMinus(0.25))
+
+    /// The longest pause while calls wait for the connection.
+    private static let longestWithCalls = Duration.seconds(2)
+
+    /// Returns the part of a pause that calls have to wait out. After a transport flood, it is all of the pause.
+    static func whileCallsWait(_ pause: Duration, _ failure: MTProtoError) -> Duration {
+        failure.code == .transportFlood ? pause : min(pause, longestWithCalls)
+    }
 
     /// Returns about 50 ms after a connection that worked, and longer and longer pauses after failures in a row.
     ///

@@ -19,6 +19,9 @@ final class Conversation {
     /// Is true if the last connection was ever ready for calls.
     private var wasReady = false
 
+    /// Is true if calls wait for their answers.
+    var hasCalls: Bool { !calls.isEmpty }
+
     private struct Waiting {
         let continuation: CheckedContinuation<[UInt8], any Error>
         let deadline: Scheduled<Void>

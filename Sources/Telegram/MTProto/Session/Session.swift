@@ -116,6 +116,7 @@ struct Session {
         received = ReceivedMessages()
         clock.startOver()
         outbox.sendAgainInNewSession()
+        liveness.lostPing()
         outbox.append(.notice, ServiceMessage.about(ServiceID.destroySession, old))
     }
 

@@ -1,6 +1,6 @@
 /// Derives the media type of a file from the extension of its name.
-enum FileType {
-    static let unknown = "application/octet-stream"
+package enum FileType {
+    package static let unknown = "application/octet-stream"
 
     private static let types: [String: String] = [
         "mp4": "video/mp4", "m4v": "video/mp4", "mkv": "video/x-matroska", "webm": "video/webm",
@@ -11,12 +11,13 @@ enum FileType {
         "json": "application/json", "txt": "text/plain; charset=utf-8",
     ]
 
-    static func contentType(of name: String) -> String {
+    /// Returns the media type; `application/octet-stream` for an extension that is not known.
+    package static func contentType(of name: String) -> String {
         safeExtension(of: name).flatMap { types[$0] } ?? unknown
     }
 
     /// Returns the extension in lower case; nil unless it consists of 1 to 8 ASCII letters and digits.
-    static func safeExtension(of name: String) -> String? {
+    package static func safeExtension(of name: String) -> String? {
         guard let dot = name.lastIndex(of: "."), dot != name.startIndex else { return nil }
         let word = name[name.index(after: dot)...].lowercased()
         let isWord = word.utf8.allSatisfy { (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) }

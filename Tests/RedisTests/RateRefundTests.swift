@@ -1,0 +1,57 @@
+import Redis
+import TestSupport
+import Testing
+
+/// Tests that a request which fails does not use up a limit.
+@Suite(.timeLimit(.minutes(2))) struct RateRefundTests {
+    private let redis: Redis
+    private let server: RedisServer
+
+    init() throws {
+        server = try RedisServer()
+        redis = Redis(try RedisAddress(parsing: server.address), clientName: "test")
+    }
+
+    private func limiter(_ algorithm: RateLimit.Algorithm, _ name: String = "t") throws -> RateLimiter {
+        RateLimiter(redis, try RateLimit(name: name, algorithm: algorithm, limit: 3, window: .seconds(3600)))
+    }
+
+    /// Counts requests, and returns whether each is allowed.
+    private func count(_ limiter: RateLimiter, _ requests: [String]) async throws -> [Bool] {
+        let decisions = try await limiter.decide(requests.map { _ in "a}b" })
+        let allowed = zip(requests, decisions).filter(\.1.isAllowed)
+        try await limiter.note(allowed.map { RateRefund.Counted(request: $0.0, key: "a}b") })
+        return decisions.map(\.isAllowed)
+    }
+
+    @Test(arguments: [RateLimit.Algorithm.fixed, .sliding, .tokenBucket])
+    func `A failed request is given back once, also after refusals`(_ algorithm: RateLimit.Algorithm) async throws {
+        let limiter = try limiter(algorithm)
+        let refund = RateRefund(redis)
+        // Refusals do not raise the count.
+        #expect(
+            try await count(limiter, ["1", "2", "3", "4", "5", "6", "7"]) == [true, true, true]
+                + Array(repeating: false, count: 4))
+        for _ in 1...3 { try await refund.giveBack("2") }
+        try await refund.giveBack("4")
+        #expect(try await count(limiter, ["8", "9"]) == [true, false])
+        for request in ["1", "3", "8"] { try await refund.giveBack(request) }
+        #expect(try await count(limiter, ["a", "b", "c", "d"]) == [true, true, true, false])
+    }
+
+    @Test func `A request is given back to all limits that counted it`() async throws {
+        let limiters = try [limiter(.fixed, "one"), limiter(.sliding, "two")]
+        for limiter in limiters { _ = try await count(limiter, ["1", "2", "3"]) }
+        try await RateRefund(redis).giveBack("1")
+        for limiter in limiters { #expect(try await count(limiter, ["4", "5"]) == [true, false]) }
+    }
+
+    @Test func `A request that was never counted, or whose window has ended, changes nothing`() async throws {
+        let limiter = try limiter(.fixed)
+        try await RateRefund(redis).giveBack("1")
+        _ = try await count(limiter, ["1"])
+        _ = try server.cli("DEL", "tgpipe:rate:t:{a%7Db}")
+        try await RateRefund(redis).giveBack("1")
+        #expect(try await count(limiter, ["2", "3", "4", "5"]) == [true, true, true, false])
+    }
+}
