@@ -61,10 +61,7 @@ let tools: [Target] = [
     tool("tg-listen", ["Accounts", "BotAPI", "Envelope", "JSON", "Payloads", "Redis", "System", "Updates", logging]),
     tool(
         "tg-gate",
-        [
-            "Accounts", "BotAPI", "Envelope", "JSON", "MTProto", "Payloads", "Redis", "System", "TL",
-            "Tracing", logging,
-        ]),
+        ["Accounts", "BotAPI", "Envelope", "JSON", "MTProto", "Payloads", "Redis", "System", "TL", "Tracing", logging]),
     tool("ratelimit", ["Envelope", "RateLimits", "Redis", "System"]),
     tool("ev-route", ["JSON", "Routing", "Spool", "System", logging]),
     tool("ev-queue", ["Envelope", "JSON", "Payloads", "Process", "Queue", "Redis", "System", "Tracing", logging]),

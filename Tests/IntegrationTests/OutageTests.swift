@@ -133,7 +133,8 @@ import Testing
         #expect(try await telegram.answers(in: 101).map { $0.text?.hasPrefix("❌") } == [true])
         let redrive = try self.run("ev-queue", ["redrive", "send", "--all"])
         #expect(try await redrive.result().status == 0)
-        #expect(try await eventuallyAsync { try await telegram.answers(in: 101).contains { $0.message["video"] != nil } })
+        #expect(
+            try await eventuallyAsync { try await telegram.answers(in: 101).contains { $0.message["video"] != nil } })
         run.signal(SIGTERM)
         #expect(try await run.result().status == 0)
     }

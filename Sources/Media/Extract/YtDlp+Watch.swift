@@ -12,7 +12,9 @@ extension YtDlp {
         }
         let result: Result<ChildRun.Exit, MediaError> = await withTaskGroup(of: Ending.self) { group in
             group.addTask {
-                do throws(MediaError) { return .run(.success(try await run.runHelper(until: isOver, onLine: onLine))) } catch {
+                do throws(MediaError) {
+                    return .run(.success(try await run.runHelper(until: isOver, onLine: onLine)))
+                } catch {
                     return .run(.failure(error))
                 }
             }

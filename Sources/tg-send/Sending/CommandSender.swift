@@ -25,7 +25,8 @@ struct CommandSender: Sendable {
         do {
             return try await send(command, job)
         } catch {
-            guard let answer = command.answer(inPlaceOfReactionRefusedWith: error, isOfRequest: job.context != nil) else {
+            guard let answer = command.answer(inPlaceOfReactionRefusedWith: error, isOfRequest: job.context != nil)
+            else {
                 throw error
             }
             runtime.log.notice("a text takes the place of a reaction that is refused: \(error.message)")
