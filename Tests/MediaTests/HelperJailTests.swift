@@ -189,7 +189,7 @@ struct HelperJailTests {
             #!/usr/bin/python3
             import sys, time
             if "-J" in sys.argv:
-                print('{"id": "x", "title": "x"}')
+                print('{"id": "aaaaaaaaaaa", "extractor": "youtube", "extractor_key": "Youtube", "title": "x"}')
             else:
                 with open("media.mp4.part", "ab", 0) as file:
                     while True:

@@ -62,7 +62,7 @@ package struct ProgramFiles {
     }
 
     private mutating func addInstallation(_ place: String) {
-        paths += ["bin", "lib", "lib64", "libexec", "share", "pyvenv.cfg"].map { "\(place)/\($0)" }
+        paths += ["bin", "lib", "lib64", "libexec", "pyvenv.cfg"].map { "\(place)/\($0)" }
     }
 
     /// Returns the programs that a script names as its interpreter: in its first line or, as pip writes it for long

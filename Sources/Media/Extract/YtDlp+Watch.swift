@@ -39,11 +39,11 @@ extension YtDlp {
     /// removed count as well.
     private func growsTooSlowly() async -> Bool {
         let window = minimumRate.window * 2
-        let least = Int64(clamping: Int(minimumRate.bytesPerSecond * (window / .seconds(1))))
+        let least = minimumRate.bytesPerSecond * (window / .seconds(1))
         var before = WorkSpace.size(of: work)
         while (try? await Task.sleep(for: window)) != nil {
             let now = WorkSpace.size(of: work)
-            if (now - before).magnitude < least { return true }
+            if Double((now - before).magnitude) < least { return true }
             before = now
         }
         return false
