@@ -43,7 +43,7 @@ package enum Settings {
         if let file {
             value = try text(of: file, what: what).split(whereSeparator: \.isNewline).first.map(String.init)
         } else {
-            value = environment(name)
+            value = takeSecret(name)
         }
         guard let value, !value.isEmpty else { throw ToolError(.configuration, "the \(what) is empty") }
         KnownSecrets.remember(value)
@@ -63,8 +63,19 @@ package enum Settings {
         }
         defer { close(descriptor) }
         var bytes = [UInt8](repeating: 0, count: 4096)
-        let count = read(descriptor, &bytes, bytes.count)
-        return String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
+        var count = 0
+        // The file may be a pipe, which gives its content in parts.
+        while count < bytes.count {
+            let got = bytes[count...].withUnsafeMutableBytes { read(descriptor, $0.baseAddress, $0.count) }
+            if got < 0 && errno == EINTR { continue }
+            guard got >= 0 else {
+                throw ToolError(
+                    .configuration, "unable to read \(what) from \(path): \(String(cString: strerror(errno)))")
+            }
+            if got == 0 { break }
+            count += got
+        }
+        return String(decoding: bytes[..<count], as: UTF8.self)
     }
 
     /// Returns the state folder: the flag, `TGPIPE_STATE`, systemd's `STATE_DIRECTORY`, or the user's own state folder.
