@@ -11,7 +11,7 @@ import Testing
 @testable import Media
 
 /// Counts the answers of a server.
-private final class Answers: Sendable {
+final class Answers: Sendable {
     private let count = Mutex(0)
 
     func next() -> Int {
@@ -23,29 +23,29 @@ private final class Answers: Sendable {
 }
 
 @Suite struct DirectDownloadTests {
-    private let root: TemporaryFolder
-    private let content = (0..<300_000).map { UInt8(truncatingIfNeeded: $0 &* 131 &+ $0 >> 9) }
+    let root: TemporaryFolder
+    let content = (0..<300_000).map { UInt8(truncatingIfNeeded: $0 &* 131 &+ $0 >> 9) }
 
     init() throws { root = try TemporaryFolder() }
 
-    private func folder() throws -> JobFolder {
+    func folder() throws -> JobFolder {
         try #require(try JobFolder.tryToOpen(root: root.path, hash: String(repeating: "a", count: 64)))
     }
 
-    private func download(_ url: String, _ folder: JobFolder) -> DirectDownload {
+    func download(_ url: String, _ folder: JobFolder) -> DirectDownload {
         DirectDownload(
             url: url, folder: folder, addressPolicy: .any, maxBytes: 10_000_000, deadline: .now + .seconds(30),
             stallTimeout: .seconds(10), firstBackoff: .milliseconds(5))
     }
 
-    private func file(_ outcome: DirectDownload.Outcome) throws -> DownloadedFile {
+    func file(_ outcome: DirectDownload.Outcome) throws -> DownloadedFile {
         let file: DownloadedFile? = if case .file(let file) = outcome { file } else { nil }
         return try #require(file)
     }
 
-    private func bytes(_ file: DownloadedFile) -> [UInt8]? { SmallFile.readBytes(file.path, maxBytes: 10_000_000) }
+    func bytes(_ file: DownloadedFile) -> [UInt8]? { SmallFile.readBytes(file.path, maxBytes: 10_000_000) }
 
-    private func expectWhole(_ file: DownloadedFile) {
+    func expectWhole(_ file: DownloadedFile) {
         #expect(bytes(file) == content)
         #expect(file.sha256 == SHA256.hexDigest(content))
         #expect(file.sizeBytes == 300_000)
@@ -394,89 +394,5 @@ private final class Answers: Sendable {
         _ = try await download(site.server.url("/bot123:TOKEN/v.mp4"), folder).run { _ in }
         let note = try #require(SmallFile.readBytes(folder.file("part.json"), maxBytes: 10_000))
         #expect(!String(decoding: note, as: UTF8.self).contains("TOKEN"))
-    }
-
-    private func gzipped(_ bytes: [UInt8]) throws -> [UInt8] {
-        try SmallFile.write(bytes, to: root("plain"))
-        #expect(try SpawnedProgram(["sh", "-c", "gzip -c \(root("plain")) > \(root("packed"))"]).wait() == 0)
-        return try #require(SmallFile.readBytes(root("packed"), maxBytes: 10_000_000))
-    }
-
-    @Test(arguments: ["gzip", "identity"], [true, false])
-    func `A file is the same whether the server encodes it, or only says so`(encoding: String, isTrue: Bool)
-        async throws
-    {
-        let content = content
-        let body = encoding == "gzip" && isTrue ? try gzipped(content) : content
-        let server = try LoopbackServer { request, connection in
-            connection.respond(
-                200, [("Content-Type", "video/mp4"), ("Content-Encoding", encoding), ("ETag", "\"1\"")], body: body)
-        }
-        defer { server.stop() }
-        expectWhole(try file(try await download(server.url("/v.mp4"), try folder()).run { _ in }))
-        #expect(server.requests.first?.header("accept-encoding") == "identity")
-    }
-
-    @Test func `An encoded answer that breaks off is not resumed`() async throws {
-        let packed = try gzipped(content)
-        let answers = Answers()
-        let server = try LoopbackServer { _, connection in
-            connection.send(
-                head: 200,
-                [
-                    ("Content-Type", "video/mp4"), ("Content-Encoding", "gzip"), ("ETag", "\"1\""),
-                    ("Content-Length", "\(packed.count)"),
-                ])
-            let isFirst = answers.next() == 1
-            connection.send(isFirst ? Array(packed.prefix(packed.count / 2)) : packed)
-            if isFirst { connection.close() }
-        }
-        defer { server.stop() }
-        expectWhole(try file(try await download(server.url("/v.mp4"), try folder()).run { _ in }))
-        #expect(server.requests.map(\.rangeStart) == [nil, nil])
-    }
-
-    @Test func `An encoding that nobody can read is an error`() async throws {
-        let server = try LoopbackServer { _, connection in
-            connection.respond(200, [("Content-Type", "video/mp4"), ("Content-Encoding", "rot13")], body: [1, 2, 3])
-        }
-        defer { server.stop() }
-        let error = await #expect(throws: MediaError.self) {
-            try await download(server.url("/v.mp4"), try folder()).run { _ in }
-        }
-        #expect(error?.code == .unsupported)
-    }
-
-    @Test(arguments: [(204, "video/mp4"), (204, "text/html"), (205, ""), (200, "text/html")])
-    func `An answer without content is told as that`(status: Int, type: String) async throws {
-        let server = try LoopbackServer { _, connection in
-            connection.respond(status, type.isEmpty ? [] : [("Content-Type", type)])
-        }
-        defer { server.stop() }
-        let error = await #expect(throws: MediaError.self) {
-            try await download(server.url("/watch"), try folder()).run { _ in }
-        }
-        #expect(error?.code == .noMedia, "\(error?.reason ?? "")")
-        #expect(server.requests.count == 1)
-    }
-
-    @Test func `A file of unknown length that breaks off is known by its boxes, and fetched again`() async throws {
-        let movie = try #require(SmallFile.readBytes(Clips.shared.get().mp4, maxBytes: 1 << 24))
-        let answers = Answers()
-        let server = try LoopbackServer { _, connection in
-            connection.send(head: 200, [("Content-Type", "video/mp4"), ("Connection", "close")])
-            connection.send(answers.next() == 1 ? Array(movie.dropLast(1000)) : movie)
-            connection.close()
-        }
-        defer { server.stop() }
-        let file = try file(try await download(server.url("/v.mp4"), try folder()).run { _ in })
-        #expect(bytes(file) == movie)
-        #expect(server.requests.count == 2)
-    }
-
-    @Test func `A name in the link that is not UTF-8 is Latin-1`() async throws {
-        let site = try FileSite(content)
-        let outcome = try await download(site.server.url("/caf%E9.mp4"), try folder()).run { _ in }
-        #expect(try file(outcome).fileName == "café.mp4")
     }
 }
