@@ -69,7 +69,9 @@ actor AccountListener: UpdateSink {
         envelope.receivedAt = receivedAt
         envelope.account = EventReceiver(id: account.userID, username: username)
         envelope.isOutgoing = shape.isOutgoing
-        if shape.isOutgoing, let message = emission.update["message"] {
+        // Telegram does not call messages to oneself outgoing.
+        let isOwn = shape.isOutgoing || body["from"]?["id"]?.int == account.userID
+        if isOwn, let message = emission.update["message"] {
             envelope.isSentByProgram = try await account.sentByProgram(message)
         }
         try await output.emit(envelope, progress.text, since: receivedAt, updateID: progress.updateID)

@@ -69,6 +69,20 @@ import Testing
         #expect(try await commands(result.lines) == ["commands.media.video_download"])
     }
 
+    @Test func `A program's message to oneself is no command, and one's own is`() async throws {
+        let own: JSON = ["id": .integer(MTProtoEmulator.alice), "first_name": "Alice"]
+        let order: JSONObject = [
+            "chat_id": .integer(MTProtoEmulator.alice), "from": own, "text": .string(Self.command),
+        ]
+        #expect(try await listen().status == 0)
+        let sent = try await run("tg-send", ["--session", AccountFixture.name, "--chat", "me", "--text", Self.command])
+        #expect(sent.status == 0, "\(sent.errors)")
+        try await alice.control("message", order)
+        let result = try await listen()
+        #expect(try result.envelopes().map { $0.meta["sent_by_program"] } == [true, nil], "\(result.errors)")
+        #expect(try await commands(result.lines) == ["commands.media.video_download"])
+    }
+
     @Test func `Messages of another process are no commands while the listener runs`() async throws {
         let chat: JSONObject = [
             "chat_id": 77, "from": ["id": 77, "first_name": "Bob", "username": "bobby"], "text": "hi",

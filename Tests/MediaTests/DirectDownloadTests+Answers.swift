@@ -1,11 +1,11 @@
 import Glibc
-import HTTP
+import Payloads
 import TestSupport
 import Testing
 
 @testable import Media
 
-// Tests of what an answer says about its content.
+/// Checks what is made of odd answers.
 extension DirectDownloadTests {
     private func gzipped(_ bytes: [UInt8]) throws -> [UInt8] {
         try SmallFile.write(bytes, to: root("plain"))

@@ -146,6 +146,8 @@ import Testing
         ("https://example.com/v?t=30", "https://example.com/v?t=30"),
         ("https://example.com/v?", "https://example.com/v"),
         ("https://example.com/v?utm_medium=x#frag", "https://example.com/v#frag"),
+        ("https://example.com/v.mp4?utm_medium=x#t=1:30.5,90s", "https://example.com/v.mp4"),
+        ("https://example.com/v#t=abc", "https://example.com/v#t=abc"),
         ("https://example.com/#/song?id=1", "https://example.com/#/song?id=1"),
         ("https://example.com/#!/ts/A/1", "https://example.com/#!/ts/A/1"),
         ("https://example.com/v#__youtubedl_smuggle=%7B%7D", "https://example.com/v"),

@@ -25,12 +25,12 @@ struct NormalizedPage {
         parameters = NormalizedPage.parameters(items)
         let kept = items.filter { !isTracking(NormalizedPage.decoded($0.prefix { $0 != "=" }) ?? "") }
         let query = NormalizedPage.normalized(kept.joined(separator: "&"))
-        let fragment = NormalizedPage.normalized(url.fragment ?? "")
+        let fragment = NormalizedPage.pageFragment(NormalizedPage.normalized(url.fragment ?? ""))
         let authority =
             (host.contains(":") ? "[\(host)]" : host) + (url.port.map { ":\($0)" } ?? "")
         self.url =
             "\(url.scheme)://\(authority)\(path)" + (query.isEmpty ? "" : "?\(query)")
-            + (fragment.isEmpty || NormalizedPage.isMessage(fragment) ? "" : "#\(fragment)")
+            + (fragment.isEmpty ? "" : "#\(fragment)")
     }
 
     /// Is true if the URL can only be read in one way, as the rules for known sites require.
@@ -71,9 +71,14 @@ struct NormalizedPage {
         percentDecoded(String(text.map { $0 == "+" ? " " : $0 }))
     }
 
-    /// Returns whether yt-dlp would read a fragment as a message of one of its extractors to another. Whoever writes a
-    /// link must not write such messages.
-    private static func isMessage(_ fragment: String) -> Bool { fragment.contains("__youtubedl_smuggle") }
+    /// Returns a fragment as far as it can name a page.
+    ///
+    /// The second to start at does not (`t=30`, W3C Media Fragments, 4.2.1). Nor does what yt-dlp would read as a message
+    /// of one of its extractors to another: whoever writes a link must not write such messages.
+    private static func pageFragment(_ fragment: String) -> String {
+        let isTime = fragment.hasPrefix("t=") && fragment.dropFirst(2).allSatisfy { "0123456789.,:s".contains($0) }
+        return isTime || fragment.contains("__youtubedl_smuggle") ? "" : fragment
+    }
 
     /// Returns percent-encoded text in one spelling: hex digits are upper case, and unreserved characters are decoded
     /// (RFC 3986, 6.2.2), except the dot, which would change the path.
