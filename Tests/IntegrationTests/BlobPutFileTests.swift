@@ -54,7 +54,7 @@ import Testing
     @Test(arguments: ["<(printf hello)", "/dev/stdin < <(printf hello)", "fifo & printf hello > fifo; wait $!"])
     func `A pipe is read to its end and stored`(_ file: String) async throws {
         let command =
-            "cd \(folder("")) && rm -f fifo && mkfifo fifo && \(ToolRun.path(of: "blob-put")) --store file:\(folder("objects")) --file \(file)"
+            "cd \(folder("")) || exit; rm -f fifo; mkfifo fifo; \(ToolRun.path(of: "blob-put")) --store file:\(folder("objects")) --file \(file)"
         let output = try SpawnedProgram.output(of: ["bash", "-c", command])
         let payload = try #require(try JSON(parsing: output)["payload"])
         #expect(payload["size_bytes"] == 5 && payload["sha256"] == .string(helloSum))
