@@ -1,6 +1,6 @@
 import Glibc
 
-/// A file that the user named, open for reading. What cannot be read twice (a pipe, a FIFO, a device) is copied to a temporary
+/// A file that the user named, open for reading. What has no size or cannot be read twice (a pipe, a FIFO, a device) is copied to a temporary
 /// file without a name, so that its size is known and it can be read again.
 package final class GivenFile: Sendable {
     /// A path under which this process can open the file as long as this object exists.
@@ -21,7 +21,8 @@ package final class GivenFile: Sendable {
             throw ToolError.localIO("unable to read \(given)")
         }
         switch status.st_mode & S_IFMT {
-        case S_IFREG:
+        // The kernel's own files have contents although their size is 0.
+        case S_IFREG where status.st_size > 0:
             (descriptor, path, name) = (opened, given, GivenFile.name(of: given))
         case S_IFDIR:
             close(opened)
@@ -29,7 +30,8 @@ package final class GivenFile: Sendable {
         default:
             defer { close(opened) }
             descriptor = try GivenFile.copy(of: opened, given)
-            (path, name) = ("/proc/self/fd/\(descriptor)", nil)
+            path = "/proc/self/fd/\(descriptor)"
+            name = status.st_mode & S_IFMT == S_IFREG ? GivenFile.name(of: given) : nil
         }
     }
 
