@@ -141,6 +141,9 @@ struct SingleMessage: Sendable {
     ///
     /// - Throws: `TelegramError` when no attempt is left; `CancellationError` at a shutdown.
     func send(_ command: TelegramCommand, to output: EventOutput) async throws -> ExitStatus {
+        let (command, given) = try await withReadableFile(command)
+        // The copy of a pipe exists as long as this object.
+        defer { withExtendedLifetime(given) {} }
         let event = Envelope(command)
         let job: Job
         do throws(MalformedInput) { job = try Job(event) } catch { throw ToolError(.usage, error.reason) }
@@ -170,5 +173,16 @@ struct SingleMessage: Sendable {
             }
             throw CancellationError()
         }
+    }
+
+    /// Returns a command whose file can be read again after a failed attempt, also if the user gave a pipe.
+    private func withReadableFile(_ command: TelegramCommand) async throws -> (TelegramCommand, GivenFile?) {
+        guard case .file(var file) = command.body, case .path(let path) = file.source else { return (command, nil) }
+        let given = try await BlockingThread.once { () throws(ToolError) in try GivenFile(path) }
+        file.source = .path(given.path)
+        file.fileName = file.fileName ?? given.name ?? file.kind.rawValue
+        var command = command
+        command.body = .file(file)
+        return (command, given)
     }
 }

@@ -63,7 +63,7 @@ struct CommandSender: Sendable {
         let name = FileName.safe(upload.file.fileName ?? lastPathComponent(upload.path)) ?? "file"
         let media = MediaUpload(
             field: upload.field, fileName: name,
-            contentType: upload.file.contentType ?? FileType.contentType(of: lastPathComponent(upload.path)),
+            contentType: upload.file.contentType ?? FileType.contentType(of: name),
             content: FileRange(descriptor: file.descriptor, offset: 0, count: file.sizeBytes), path: file.path,
             key: file.path)
         var parameters = call.parameters
