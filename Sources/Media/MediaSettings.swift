@@ -1,3 +1,4 @@
+import Glibc
 package import HTTP
 
 /// Configures how media is fetched.
@@ -48,6 +49,14 @@ package struct YtDlpSettings: Sendable {
     package var extraArguments: [String] = []
     /// The cookies file of a signed-in account. yt-dlp, which writes to its cookies file, gets only a copy.
     package var cookiesFile: String?
+
+    /// The existing files and folders that the user's arguments name with their whole paths, such as a folder of plugins.
+    var argumentFiles: [String] {
+        extraArguments.compactMap { argument in
+            let value = argument.hasPrefix("--") ? argument.drop { $0 != "=" }.dropFirst() : argument[...]
+            return value.hasPrefix("/") && value != "/" && access(String(value), F_OK) == 0 ? String(value) : nil
+        }
+    }
 
     package init(program: String = "yt-dlp", extraArguments: [String] = [], cookiesFile: String? = nil) {
         self.program = program

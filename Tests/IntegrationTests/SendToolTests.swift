@@ -72,6 +72,7 @@ import Testing
     @Test func `A video from the command line tells its size, length and type, and a large one has a preview`()
         async throws
     {
+        _ = try await telegram.say("question", as: ann)
         let filter = "testsrc2=d=2:s=640x360:r=25"
         let options = "-c:v libx264 -pix_fmt yuv420p -b:v 40M -minrate 40M -bufsize 40M -x264-params nal-hrd=cbr"
         let make = "ffmpeg -loglevel error -f lavfi -i \(filter)"

@@ -183,6 +183,17 @@ struct HelperJailTests {
         #expect(exit.isSuccess, "\(exit.errorLines)")
     }
 
+    @Test func `What the user's arguments name is readable, and nothing else`() throws {
+        let plugins = folder("plugins")
+        try #require(mkdir(plugins, 0o700) == 0)
+        let file = try write("x", "file")
+        let settings = YtDlpSettings(extraArguments: [
+            "--plugin-dirs", plugins, "--load-info=\(file)", "--proxy=/none", "/", "--x=/", "relative", "-o",
+            "/tmp/%(id)s",
+        ])
+        #expect(settings.argumentFiles == [plugins, file])
+    }
+
     @Test func `A yt-dlp whose files grow too slowly is ended`() async throws {
         let program = try write(
             """

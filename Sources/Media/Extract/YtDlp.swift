@@ -201,6 +201,7 @@ struct YtDlp: Sendable {
         let (ffmpeg, ffprobe) = (ffmpegProgram, FFmpeg.probeProgram(beside: ffmpegProgram))
         command.jail = jail.forExtractor(
             [settings.program, ffmpeg, ffprobe], network: place.network, folder: work, processorTime: processorTime)
+        command.jail?.readable += settings.argumentFiles
         return ChildRun(command, timeout: max(.milliseconds(1), deadline - .now))
     }
 
