@@ -43,6 +43,7 @@ fifo() {
     local both
     mkfifo -m 600 "$1" 2>&"$log"
     # With both ends in one descriptor, no opening waits for the other side.
+    # shellcheck disable=SC2094    # It is a FIFO.
     exec {both}<>"$1" {reader}<"$1" {writer}>"$1"
     exec {both}>&-
     ends+=("$reader" "$writer")
