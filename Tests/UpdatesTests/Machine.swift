@@ -41,13 +41,13 @@ struct Machine {
     var state: UpdateState { sequencer.state ?? UpdateState(pts: -1, qts: 0, date: 0, seq: 0) }
 }
 
-func message(_ id: Int64, channel: Int64? = nil) -> JSON {
+func message(_ id: Int64, channel: Int64? = nil, date: Int64 = 1000) -> JSON {
     let peer: JSON =
         channel.map { .object(["_": "peerChannel", "channel_id": .integer($0)]) } ?? [
             "_": "peerUser", "user_id": 77,
         ]
     return .object([
-        "_": "message", "id": .integer(id), "peer_id": peer, "date": 1000, "message": .string("m\(id)"),
+        "_": "message", "id": .integer(id), "peer_id": peer, "date": .integer(date), "message": .string("m\(id)"),
     ])
 }
 
@@ -79,11 +79,12 @@ func difference(_ ids: ClosedRange<Int64>, pts: Int64, isSlice: Bool = false, _ 
 func channelDifference(_ ids: ClosedRange<Int64>, pts: Int64, isFinal: Bool = true) -> JSON {
     .object([
         "_": "updates.channelDifference", "final": isFinal ? true : nil, "pts": .integer(pts),
-        "new_messages": .array(ids.map { message($0, channel: 5) }), "other_updates": [], "chats": [], "users": [],
+        "new_messages": .array(ids.map { message($0, channel: 5, date: date) }), "other_updates": [], "chats": [],
+        "users": [],
     ])
 }
 
-func history(_ ids: [Int64], pts: Int64 = 1) -> JSON {
+func history(_ ids: [Int64], pts: Int64 = 1, date: Int64 = 1000) -> JSON {
     .object([
         "_": "messages.channelMessages", "pts": .integer(pts), "count": 100,
         "messages": .array(ids.map { message($0, channel: 5) }), "chats": [], "users": [],

@@ -239,7 +239,7 @@ import Testing
     @Test func `A new channel is read from the time of the first start`() {
         var machine = Machine()
         machine.hear(new(8, pts: 20, channel: 5))
-        machine.answer(.boundary(channel: 5, date: 1000), history([6], pts: 20))
+        machine.answer(.boundary(channel: 5, date: 1000), history([6], pts: 20, date: 999))
         machine.answer(.history(channel: 5, after: 6), history([8, 7]))
         machine.answer(.history(channel: 5, after: 8), history([]))
         machine.answer(.channelDifference(5), ["_": "updates.channelDifferenceEmpty", "final": true, "pts": 20])
