@@ -79,7 +79,7 @@ func difference(_ ids: ClosedRange<Int64>, pts: Int64, isSlice: Bool = false, _ 
 func channelDifference(_ ids: ClosedRange<Int64>, pts: Int64, isFinal: Bool = true) -> JSON {
     .object([
         "_": "updates.channelDifference", "final": isFinal ? true : nil, "pts": .integer(pts),
-        "new_messages": .array(ids.map { message($0, channel: 5, date: date) }), "other_updates": [], "chats": [],
+        "new_messages": .array(ids.map { message($0, channel: 5) }), "other_updates": [], "chats": [],
         "users": [],
     ])
 }
