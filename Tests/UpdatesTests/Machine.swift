@@ -87,7 +87,7 @@ func channelDifference(_ ids: ClosedRange<Int64>, pts: Int64, isFinal: Bool = tr
 func history(_ ids: [Int64], pts: Int64 = 1, date: Int64 = 1000) -> JSON {
     .object([
         "_": "messages.channelMessages", "pts": .integer(pts), "count": 100,
-        "messages": .array(ids.map { message($0, channel: 5) }), "chats": [], "users": [],
+        "messages": .array(ids.map { message($0, channel: 5, date: date) }), "chats": [], "users": [],
     ])
 }
 
