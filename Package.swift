@@ -173,7 +173,8 @@ let package = Package(
             path: "Tests/TestSupport", exclude: ["botocore_signatures.py", "s3-server.sh"], swiftSettings: strict),
         // Fuzzes and measures the codec, for tests and benchmarks.
         .executableTarget(
-            name: "tl-check", dependencies: ["JSON", "System", "TL"], path: "Tests/tl-check", swiftSettings: strict),
+            name: "tl-check", dependencies: ["JSON", "System", "TL", "TestSupport"], path: "Tests/tl-check",
+            swiftSettings: strict),
         // Measures the cost of the jail, for a benchmark.
         .executableTarget(
             name: "jail-check", dependencies: ["Process", "System"], path: "Tests/jail-check", swiftSettings: strict),
@@ -185,7 +186,7 @@ let package = Package(
             "FuzzTests",
             [
                 "Accounts", "Blob", "BotAPI", "Config", "Envelope", "HTTP", "JSON", "Media", "Payloads", "Routing",
-                "Spool", "System",
+                "Spool", "System", "TestSupport",
             ]),
         tests("EnvelopeTests", ["Envelope", "JSON"]),
         tests("PayloadsTests", ["Envelope", "JSON", "JSONSchema", "Payloads", "System"]),

@@ -40,10 +40,10 @@ struct JailOptions: ParsableArguments, Sendable {
     /// - Throws: `ToolError` (78) for a malformed variable.
     func jail() throws -> HelperJail {
         var jail = HelperJail()
-        if let size = try helperMemory ?? variable("TGPIPE_HELPER_MEMORY", ByteSize.init(argument:)) {
+        if let size = try helperMemory ?? Settings.value("TGPIPE_HELPER_MEMORY", ByteSize.init(argument:)) {
             jail.memoryBytes = size.bytes
         }
-        if let time = try helperCpu ?? variable("TGPIPE_HELPER_CPU", Span.init(argument:)) {
+        if let time = try helperCpu ?? Settings.value("TGPIPE_HELPER_CPU", Span.init(argument:)) {
             jail.processorTime = time.duration
         }
         let paths = Settings.environment("TGPIPE_HELPER_READ")?.split(separator: ":").map(String.init) ?? []
@@ -68,13 +68,4 @@ struct JailOptions: ParsableArguments, Sendable {
                 "missing": "\(HelperJail.missingLayers.joined(separator: ", "))",
             ])
     }
-}
-
-/// Reads a setting from an environment variable; nil if it is not set.
-///
-/// - Throws: `ToolError` (78) for a malformed value.
-func variable<Value>(_ name: String, _ read: (String) -> Value?) throws -> Value? {
-    guard let text = Settings.environment(name) else { return nil }
-    guard let value = read(text) else { throw ToolError(.configuration, "\(name) is malformed: \(text)") }
-    return value
 }

@@ -2,6 +2,7 @@ import ArgumentParser
 import HTTP
 import Media
 import Options
+import System
 
 /// Limits what downloads may occupy: the disk, and a place for as long as a slow site likes.
 struct WorkOptions: ParsableArguments, Sendable {
@@ -30,18 +31,19 @@ struct WorkOptions: ParsableArguments, Sendable {
 
     var partialsKeptFor: Duration {
         get throws {
-            try (keepPartial ?? variable("TGPIPE_KEEP_PARTIAL", Span.init(argument:)))?.duration ?? .seconds(6 * 3600)
+            try (keepPartial ?? Settings.value("TGPIPE_KEEP_PARTIAL", Span.init(argument:)))?.duration
+                ?? .seconds(6 * 3600)
         }
     }
 
     func apply(to settings: inout MediaSettings) throws {
-        let rate = try (minRate ?? variable("TGPIPE_MIN_RATE", ByteSize.init(argument:)))?.bytes ?? 8 << 10
+        let rate = try (minRate ?? Settings.value("TGPIPE_MIN_RATE", ByteSize.init(argument:)))?.bytes ?? 8 << 10
         settings.minimumRate = HTTPRequest.MinimumRate(bytesPerSecond: Double(rate), over: .seconds(60))
         settings.reserveBytes =
-            try (minFree ?? variable("TGPIPE_MIN_FREE", ByteSize.init(argument:)))?.bytes ?? 512 << 20
+            try (minFree ?? Settings.value("TGPIPE_MIN_FREE", ByteSize.init(argument:)))?.bytes ?? 512 << 20
         let (tenfold, isHuge) = settings.maxBytes.multipliedReportingOverflow(by: 10)
         settings.quotaBytes =
-            try (workQuota ?? variable("TGPIPE_WORK_QUOTA", ByteSize.init(argument:)))?.bytes
+            try (workQuota ?? Settings.value("TGPIPE_WORK_QUOTA", ByteSize.init(argument:)))?.bytes
             ?? (isHuge ? .max : tenfold)
     }
 }

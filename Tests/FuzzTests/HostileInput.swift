@@ -1,19 +1,11 @@
 import System
+import TestSupport
 
 /// Turns valid input into hostile input. The sequence is the same for the same seed.
-struct HostileInput: RandomNumberGenerator {
-    private var state: UInt64
+struct HostileInput {
+    private var generator: SeededGenerator
 
-    init(seed: UInt64) { state = seed }
-
-    /// Source: SplitMix64, by Sebastiano Vigna, in the public domain.
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
+    init(seed: UInt64) { generator = SeededGenerator(seed: seed) }
 
     /// Numbers at which arithmetic overflows or conversions fail, and texts that parsers treat specially.
     private static let pieces: [[UInt8]] = [
@@ -34,7 +26,7 @@ struct HostileInput: RandomNumberGenerator {
         "2026-01-01T00:00:00Z", "9999-99-99T99:99:99Z", "0000-00-00T00:00:00Z",
     ].map { Array($0.utf8) }
 
-    mutating func number(below limit: Int) -> Int { limit <= 1 ? 0 : Int(next() % UInt64(limit)) }
+    mutating func number(below limit: Int) -> Int { limit <= 1 ? 0 : Int(generator.next() % UInt64(limit)) }
 
     /// Returns a changed sample, usually with a single fault, because the first one hides the others.
     mutating func variant(of samples: [[UInt8]]) -> [UInt8] {
@@ -49,7 +41,7 @@ struct HostileInput: RandomNumberGenerator {
         let end = min(bytes.count, place + number(below: 12))
         let piece = HostileInput.pieces[number(below: HostileInput.pieces.count)]
         switch number(below: 8) {
-        case 0: if place < bytes.count { bytes[place] = UInt8(truncatingIfNeeded: next()) }
+        case 0: if place < bytes.count { bytes[place] = UInt8(truncatingIfNeeded: generator.next()) }
         case 1: bytes.insert(contentsOf: piece, at: place)
         case 2: bytes.replaceSubrange(place..<end, with: piece)
         case 3: bytes.removeSubrange(place..<end)

@@ -9,7 +9,7 @@ import Testing
 
 @testable import Media
 
-/// What an attacker tries who controls a site, or yt-dlp itself.
+/// Tries what an attacker would try who controls a site, or yt-dlp itself.
 @Suite("A helper program's jail", .serialized)
 struct HelperJailTests {
     private let folder: TemporaryFolder

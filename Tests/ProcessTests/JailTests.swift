@@ -5,7 +5,7 @@ import System
 import TestSupport
 import Testing
 
-/// What an attacker tries who controls a program in a jail. Each test says what the program printed or how it ended.
+/// Tries what an attacker would try who controls a program in a jail. Each test says what the program printed or how it ended.
 @Suite("A program in a jail", .serialized)
 struct JailTests {
     private let folder: TemporaryFolder

@@ -14,7 +14,7 @@ package struct Command: Sendable {
     package var directory: String?
     /// The longest file that the program may write, in bytes; 0 sets no limit.
     package var maxFileBytes: UInt64
-    /// What confines the program; nil for nothing. Such a program has to end with its parent.
+    /// Confines the program if it is not nil. A confined program has to end with its parent.
     package var jail: Jail?
 
     package init(

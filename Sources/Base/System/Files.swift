@@ -85,3 +85,20 @@ extension stat {
     /// The time of the last change of the file's content or attributes, in nanoseconds since 1970.
     package var changedNanoseconds: Int64 { withUnsafePointer(to: st_ctim) { SystemClocks.nanoseconds($0) } }
 }
+
+/// Reads from a descriptor until its end or a limit. What it reads may be a pipe, which gives its content in parts. Blocks.
+///
+/// - Returns: nil, and `errno`, if it cannot be read.
+package func readAll(_ descriptor: Int32, atMost limit: Int) -> [UInt8]? {
+    var bytes = [UInt8](repeating: 0, count: limit)
+    var count = 0
+    while count < limit {
+        let got = bytes[count...].withUnsafeMutableBytes { read(descriptor, $0.baseAddress, $0.count) }
+        if got < 0 && errno == EINTR { continue }
+        guard got >= 0 else { return nil }
+        if got == 0 { break }
+        count += got
+    }
+    bytes.removeSubrange(count...)
+    return bytes
+}

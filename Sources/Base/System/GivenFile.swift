@@ -70,12 +70,9 @@ package final class GivenFile: Sendable {
             if count == 0 { return }
             if count < 0 && errno == EINTR { continue }
             guard count > 0 else { throw ToolError.localIO("unable to read \(given)") }
-            var done = 0
-            while done < count {
-                let written = block[done..<count].withUnsafeBytes { write(target, $0.baseAddress, $0.count) }
-                if written < 0 && errno == EINTR { continue }
-                guard written > 0 else { throw ToolError.localIO("unable to write a copy of \(given) to \(folder)") }
-                done += written
+            let failure = block.withUnsafeBytes { writeAll(target, UnsafeRawBufferPointer(rebasing: $0[..<count])) }
+            guard failure == 0 else {
+                throw ToolError.localIO("unable to write a copy of \(given) to \(folder)", errno: failure)
             }
         }
     }

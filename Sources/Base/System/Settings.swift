@@ -9,6 +9,20 @@ package enum Settings {
         return String(cString: value)
     }
 
+    /// Reads a setting from an environment variable; nil if it is absent or empty.
+    ///
+    /// - Parameter expected: completes the message `NAME must be …`; nil for `NAME is malformed`.
+    /// - Throws: `ToolError` (78) for a value that `read` does not accept.
+    package static func value<Value>(
+        _ name: String, expected: String? = nil, _ read: (String) -> Value?
+    ) throws -> Value? {
+        guard let text = environment(name) else { return nil }
+        guard let value = read(text) else {
+            throw ToolError(.configuration, expected.map { "\(name) must be \($0)" } ?? "\(name) is malformed: \(text)")
+        }
+        return value
+    }
+
     /// The secrets that were taken from the environment.
     private static let secrets = Mutex<[String: String]>([:])
 
@@ -62,20 +76,10 @@ package enum Settings {
             throw ToolError(.configuration, "unable to read \(what) from \(path): \(String(cString: strerror(errno)))")
         }
         defer { close(descriptor) }
-        var bytes = [UInt8](repeating: 0, count: 4096)
-        var count = 0
-        // The file may be a pipe, which gives its content in parts.
-        while count < bytes.count {
-            let got = bytes[count...].withUnsafeMutableBytes { read(descriptor, $0.baseAddress, $0.count) }
-            if got < 0 && errno == EINTR { continue }
-            guard got >= 0 else {
-                throw ToolError(
-                    .configuration, "unable to read \(what) from \(path): \(String(cString: strerror(errno)))")
-            }
-            if got == 0 { break }
-            count += got
+        guard let bytes = readAll(descriptor, atMost: 4096) else {
+            throw ToolError(.configuration, "unable to read \(what) from \(path): \(String(cString: strerror(errno)))")
         }
-        return String(decoding: bytes[..<count], as: UTF8.self)
+        return String(decoding: bytes, as: UTF8.self)
     }
 
     /// Returns the state folder: the flag, `TGPIPE_STATE`, systemd's `STATE_DIRECTORY`, or the user's own state folder.

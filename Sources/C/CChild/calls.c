@@ -260,8 +260,8 @@ static void permit_protocol(program *program, uint32_t type, uint32_t protocol) 
     end_block(program, block);
 }
 
-/// Of sockets only TCP remains, and datagrams inside an own network. Landlock knows only plain TCP, and no Unix sockets:
-/// databases and container engines listen at those.
+/// Permits no sockets but those for TCP and, inside an own network, for datagrams. Landlock controls only plain TCP, and not
+/// Unix sockets, at which databases and container engines listen.
 static void check_sockets(program *program, bool permits_datagrams) {
     unsigned short block = begin_block(program, SYS_socket);
     load_argument(program, 0);

@@ -88,22 +88,17 @@ package struct ConnectionOptions: ParsableArguments, Sendable {
     /// - Throws: `ToolError` (78) for an environment variable that is no number.
     package var layer: Int? {
         get throws {
-            guard layerFlag == nil, let text = Settings.environment("TG_LAYER") else { return layerFlag }
-            guard let layer = Int(text) else { throw ToolError(.configuration, "TG_LAYER must be a number") }
-            return layer
+            try layerFlag ?? Settings.value("TG_LAYER", expected: "a number") { Int($0) }
         }
     }
 
     /// - Throws: `ToolError` (78) for an environment variable that names no transport.
     package var transport: TransportChoice {
         get throws {
-            if let transportFlag { return transportFlag }
-            guard let text = Settings.environment("TG_TRANSPORT") else { return TransportChoice(.intermediate) }
-            guard let choice = TransportChoice(argument: text) else {
-                let names = TransportChoice.allValueStrings.joined(separator: ", ")
-                throw ToolError(.configuration, "TG_TRANSPORT must be one of \(names)")
-            }
-            return choice
+            let names = TransportChoice.allValueStrings.joined(separator: ", ")
+            return try transportFlag
+                ?? Settings.value("TG_TRANSPORT", expected: "one of \(names)", TransportChoice.init(argument:))
+                ?? TransportChoice(.intermediate)
         }
     }
 

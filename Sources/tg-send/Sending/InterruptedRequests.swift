@@ -7,7 +7,7 @@ import System
 
 /// Ends the requests that an earlier run of the bot has shown in a chat and never ended.
 ///
-/// What a killed stage held from a pipe is lost. Without this, "On it…" would stay in the chat for ever.
+/// A killed stage loses the events that it held from a pipe. Without this type, "On it…" would stay in the chat for ever.
 struct InterruptedRequests: Sendable {
     let runtime: Runtime
     let shared: SharedState

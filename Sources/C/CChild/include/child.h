@@ -24,7 +24,7 @@ typedef struct {
     uint64_t max_file_bytes;
     /// Is true if the group has a session of its own, writes no core files, and dies with the thread that started it.
     bool is_guarded;
-    /// What confines the program; NULL for nothing. Only a guarded child can be in a jail.
+    /// Confines the program if it is not NULL. Only a guarded child can be in a jail.
     const tgp_jail *_Nullable jail;
 } tgp_child;
 

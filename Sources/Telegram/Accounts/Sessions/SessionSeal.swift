@@ -14,8 +14,8 @@ package final class SessionSeal: Sendable {
 
     package init(passphrase: String) { self.passphrase = passphrase }
 
-    /// Returns the seal of the passphrase in the file that `TG_SESSION_PASSPHRASE_FILE` names, or in `TG_SESSION_PASSPHRASE`;
-    /// nil if there is neither.
+    /// Returns the seal of the passphrase in the file that `TG_SESSION_PASSPHRASE_FILE` names, or in `TG_SESSION_PASSPHRASE`.
+    /// Returns nil if neither variable is set.
     ///
     /// - Throws: `ToolError` (78) if the file cannot be read.
     package static func configured() throws -> SessionSeal? {

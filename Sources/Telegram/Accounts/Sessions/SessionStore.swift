@@ -53,21 +53,10 @@ package struct SessionStore: Sendable {
         guard status.st_mode & 0o077 == 0 else {
             throw AccountError(.exposed, "other users may read the session file \(path): run chmod 600 \(path)")
         }
-        let file = try SessionStore.read(descriptor, Int(status.st_size), path)
-        return try SessionFile.session(try SessionSeal.content(of: file, path: path, seal: seal), path: path)
-    }
-
-    private static func read(_ descriptor: Int32, _ size: Int, _ path: String) throws(AccountError) -> [UInt8] {
-        var bytes = [UInt8](repeating: 0, count: size)
-        var count = 0
-        while count < size {
-            let got = bytes[count...].withUnsafeMutableBytes { Glibc.read(descriptor, $0.baseAddress, $0.count) }
-            if got < 0 && errno == EINTR { continue }
-            guard got >= 0 else { throw .system("unable to read \(path)") }
-            if got == 0 { break }
-            count += got
+        guard let file = readAll(descriptor, atMost: Int(status.st_size)) else {
+            throw .system("unable to read \(path)")
         }
-        return Array(bytes[..<count])
+        return try SessionFile.session(try SessionSeal.content(of: file, path: path, seal: seal), path: path)
     }
 
     /// Creates the folder if it is missing.
