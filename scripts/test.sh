@@ -48,14 +48,15 @@ demo() { # NAME VARIABLE=VALUE…
     env TGPIPE_BIN="$bin" "$@" .venv/bin/python -B examples/demo/play.py >"$scratch/$name.log" 2>&1
 }
 
-# Lists the failures in the logs of the Swift tests.
+# Lists the failures in the logs of the Swift tests. Here and below, sed reads to the end: a program that stopped reading early,
+# as head does, could end the one before it with SIGPIPE, and with it this script.
 failures() {
-    cat "$scratch"/swift-*.log | grep -aE '(failed after|recorded an issue)' | grep -av 'Suite\|Test run' | sort -u | head -n 40
+    cat "$scratch"/swift-*.log | grep -aE '(failed after|recorded an issue)' | grep -av 'Suite\|Test run' | sort -u | sed -n 1,40p
 }
 
 # Lists the suites that took the longest.
 slowest() {
-    cat "$scratch"/swift-*.log | sed -nE 's/.*Suite (.*) (passed|failed) after ([0-9.]+) seconds.*/\3 s  \1/p' | sort -rn | head -n 12
+    cat "$scratch"/swift-*.log | sed -nE 's/.*Suite (.*) (passed|failed) after ([0-9.]+) seconds.*/\3 s  \1/p' | sort -rn | sed -n 1,12p
 }
 
 note "testing the tools and libraries in two parts, and the emulator"
