@@ -13,7 +13,8 @@ import Testing
 
     static let all: [any EventPayload.Type] = [
         AccessChanged.self, AccessDenied.self, BlobStored.self, DeadLetter.self, DownloadFailed.self,
-        DownloadReady.self, LargeDownload.self, MediaDownload.self, MediaFetched.self, MediaProgress.self,
+        DownloadReady.self, HistoryCommand.self, HistoryHole.self, HistoryMessage.self, HistoryRange.self,
+        LargeDownload.self, MediaDownload.self, MediaFetched.self, MediaProgress.self,
         TelegramCommand.self, TelegramFailed.self, TelegramSent.self, TelegramUpdate.self, TelegramWaiting.self,
     ]
 
@@ -205,8 +206,33 @@ import Testing
             (
                 TelegramUpdate(
                     updateID: 12, kind: "deleted_messages", body: ["message_ids": [7]],
-                    tl: ["_": "updateDeleteMessages"]),
-                #"{"update_id":12,"deleted_messages":{"message_ids":[7]},"tl":{"_":"updateDeleteMessages"}}"#
+                    counters: ["views": 3], pts: 912, tl: ["_": "updateDeleteMessages"]),
+                #"{"update_id":12,"deleted_messages":{"message_ids":[7]},"counters":{"views":3},"pts":912,"tl":{"_":"updateDeleteMessages"}}"#
+            ),
+            (
+                HistoryCommand(
+                    .name("@news"), accountID: 42, fromID: 1, toID: 20_000, since: time.description,
+                    until: time.description, last: 1000),
+                #"{"chat_id":"@news","account_id":42,"from_id":1,"to_id":20000,"since":"2026-11-21T12:00:00.123456Z","#
+                    + #""until":"2026-11-21T12:00:00.123456Z","last":1000}"#
+            ),
+            (
+                HistoryMessage(
+                    kind: "message", body: ["message_id": 7, "date": 1, "chat": ["id": 9, "type": "private"]],
+                    counters: ["views": 3], pts: 912, tl: ["_": "message"]),
+                #"{"message":{"message_id":7,"date":1,"chat":{"id":9,"type":"private"}},"counters":{"views":3},"#
+                    + #""pts":912,"tl":{"_":"message"}}"#
+            ),
+            (
+                HistoryRange(
+                    accountID: 42, ownerID: 0, chat: ["id": -100, "type": "channel"], fromID: 1, toID: 3,
+                    found: MessageIDDigest([3, 1]), total: 2, newestID: 3, pts: 912),
+                #"{"account_id":42,"owner_id":0,"chat":{"id":-100,"type":"channel"},"from_id":1,"to_id":3,"count":2,"#
+                    + #""checksum":"ae1542d16403ecae","total":2,"newest_id":3,"pts":912}"#
+            ),
+            (
+                HistoryHole(accountID: 42, ownerID: 0, chatID: -100, fromID: 7, toID: 9, reason: "too long"),
+                #"{"account_id":42,"owner_id":0,"chat_id":-100,"from_id":7,"to_id":9,"reason":"too long"}"#
             ),
             (
                 AccessChanged(.bless, subjectID: 99, by: 42, isActive: true, expiresAt: time),
@@ -238,6 +264,39 @@ import Testing
             #expect(event.type == value.type)
             #expect(try fault(event) == nil, "\(text)")
             #expect(try Swift.type(of: value).init(value.json, type: value.type).json == value.json)
+        }
+    }
+
+    @Test func `Digests of message ids do not depend on the order, and those of disjoint sets are added`() throws {
+        var sum = MessageIDDigest([1, 2])
+        sum += MessageIDDigest([Int64.max, 3])
+        #expect(sum == MessageIDDigest([3, 2, Int64.max, 1]))
+        sum.remove(2)
+        #expect(sum == MessageIDDigest([1, 3, Int64.max]) && sum.count == 3)
+        #expect(MessageIDDigest(count: sum.count, checksum: sum.checksum) == sum)
+        #expect(MessageIDDigest().checksum == "0000000000000000")
+        for text in ["", "+00000000000000f", "00000000000000000", "-00000000000000f"] {
+            #expect(MessageIDDigest(count: 0, checksum: text) == nil, "\(text)")
+        }
+    }
+
+    @Test func `Bounds that contradict each other are refused`() throws {
+        let range = HistoryRange(
+            accountID: 42, ownerID: 0, chat: ["id": -100, "type": "channel"], fromID: 5, toID: 6,
+            found: MessageIDDigest([5, 6])
+        ).json
+        _ = try HistoryRange(range)
+        for (key, value) in [("from_id", 7), ("from_id", 0), ("count", 3), ("count", -1), ("to_id", Int64.min)] {
+            var wrong = range
+            wrong[key] = .integer(value)
+            #expect(throws: MalformedInput.self, "\(key) \(value)") { try HistoryRange(wrong) }
+        }
+        var hole = HistoryHole(accountID: 42, ownerID: 0, chatID: nil, fromID: 5, reason: "lost").json
+        _ = try HistoryHole(hole)
+        hole["to_id"] = 4
+        #expect(throws: MalformedInput.self) { try HistoryHole(hole) }
+        for (key, value) in [("to_id", JSON.string("9")), ("last", true), ("since", 5)] {
+            #expect(throws: MalformedInput.self, "\(key)") { try HistoryCommand(["chat_id": "@news", key: value]) }
         }
     }
 }

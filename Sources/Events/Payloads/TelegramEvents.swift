@@ -12,25 +12,35 @@ package struct TelegramUpdate: EventPayload {
     /// The key beside `update_id`: `message`, `edited_message`, `callback_query`, …
     package var kind: String
     package var body: JSON
+    /// What Telegram counts of an account's message: `views`, `forwards`, `replies`, and `reactions` as a list of the Bot
+    /// API's `ReactionCount`. The Bot API does not tell it.
+    package var counters: JSON?
+    /// The position of the account's or the channel's updates after this one.
+    package var pts: Int64?
     /// The account's update in the form of Telegram's schema, if it was asked for.
     package var tl: JSON?
 
-    package init(updateID: Int64, kind: String, body: JSON, tl: JSON? = nil) {
-        self.updateID = updateID
-        self.kind = kind
-        self.body = body
-        self.tl = tl
+    /// The keys that an account's update may have beside the Bot API's.
+    private static let additions: Set = ["counters", "pts", "tl"]
+
+    package init(
+        updateID: Int64, kind: String, body: JSON, counters: JSON? = nil, pts: Int64? = nil, tl: JSON? = nil
+    ) {
+        (self.updateID, self.kind, self.body) = (updateID, kind, body)
+        (self.counters, self.pts, self.tl) = (counters, pts, tl)
     }
 
     /// - Throws: `MalformedInput` if the payload has no update.
     package init(_ payload: JSONObject, type: String = TelegramUpdate.type) throws(MalformedInput) {
-        guard let member = payload.members.first(where: { $0.key != "update_id" && $0.value.object != nil }) else {
+        let isUpdate = { (member: JSONObject.Member) in
+            member.key != "update_id" && !Self.additions.contains(member.key) && member.value.object != nil
+        }
+        guard let member = payload.members.first(where: isUpdate) else {
             throw MalformedInput(.invalidPayload, "\(type): the payload is not an update")
         }
         updateID = payload["update_id"]?.int
-        kind = member.key
-        body = member.value
-        tl = kind == "tl" ? nil : payload["tl"]
+        (kind, body) = (member.key, member.value)
+        (counters, pts, tl) = (payload["counters"], payload["pts"]?.int, payload["tl"])
     }
 
     package var type: String { TelegramUpdate.type }
@@ -38,6 +48,8 @@ package struct TelegramUpdate: EventPayload {
     package var json: JSONObject {
         var json: JSONObject = ["update_id": JSON(updateID)]
         json[kind] = body
+        json["counters"] = counters
+        json["pts"] = JSON(pts)
         json["tl"] = tl
         return json
     }
