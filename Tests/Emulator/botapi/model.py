@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from .entities import Entity
@@ -114,6 +115,30 @@ class Chat:
             message = self.messages[self.ids[place]]
             if not message.deleted:
                 yield message
+
+    def ids_below(self, message_id: int, skip: int = 0) -> Iterator[int]:
+        """The ids of the messages that are not deleted, newest first, after the first `skip` of them."""
+        return (message.id for message in islice(self.visible_below(message_id), skip, None))
+
+    def count_from(self, message_id: int) -> int:
+        """How many messages at or above this id are not deleted."""
+        place = bisect.bisect_left(self.ids, message_id)
+        gone = self.deleted_count and sum(item.deleted for key, item in self.messages.items() if key >= message_id)
+        return len(self.ids) - place - gone
+
+    def ids_from(self, message_id: int) -> Iterator[int]:
+        """The ids of the messages that are not deleted, oldest first, from this id on."""
+        return (message.id for message in self.visible_from(message_id))
+
+    @property
+    def listed_count(self) -> int:
+        """How many messages a reader is told of."""
+        return len(self.ids) - self.deleted_count
+
+    @property
+    def is_inexact(self) -> bool:
+        """Whether fewer messages are shown than told."""
+        return False
 
     def first_since(self, date: int) -> int:
         """The id of the first message of this time or later; one above all if there is none."""

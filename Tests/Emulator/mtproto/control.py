@@ -18,6 +18,7 @@ from .core import Address, Core
 from .errors import RpcError
 from .methods.login_more import accept
 from .modes import FAULT_KINDS, HOSTILITIES, CallFault, RateRule
+from .seeded.control import SeededControl
 from .servers import Servers
 from .sessions import authorized_key, describe_sessions
 from .tl import LAYER
@@ -202,5 +203,6 @@ def routes(servers: Servers) -> list[Route]:
         ("POST", "/revoke", control.revoke), ("POST", "/expire", control.expire),
         ("POST", "/lose_parts", control.lose_parts), ("POST", "/accept_login", control.accept_login),
         ("GET", "/log", control.log), ("DELETE", "/log", control.clear_log), *acting.routes(),
+        *SeededControl(servers.core).routes(),
     ]  # fmt: skip
     return [(method, f"mtproto{path}", handler) for method, path, handler in known]

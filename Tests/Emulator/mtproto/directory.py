@@ -75,6 +75,11 @@ class Directory:
             self._channel_logs[chat_id] = ChangeLog(1)
         return chat
 
+    def adopt(self, chat: Chat, pts: int) -> None:
+        """Take in a supergroup or channel that was made elsewhere, in place of an empty one."""
+        self._shared[chat.id] = chat
+        self._channel_logs[chat.id] = ChangeLog(max(pts, 1))
+
     def find_shared(self, chat_id: int) -> Chat | None:
         return self._shared.get(chat_id)
 

@@ -52,6 +52,8 @@ class MediaTable:
         self._directory = directory
         self._by_id: dict[int, Medium] = {}
         self._by_token: dict[bytes, Medium] = {}
+        self.generation = 0
+        """Counts up when references are made to expire."""
 
     def medium(self, file_id: str, dc: int) -> Medium:
         """Returns the medium of a file_id in a message's body. A file that was not seen before is kept at `dc`."""
@@ -63,6 +65,11 @@ class MediaTable:
                 raise KeyError(file_id)
             dc = int(file.attributes.get("dc", dc))
             medium = self._by_id[identity] = Medium(identity, file, dc, int(time.time()))
+        return medium
+
+    def adopt(self, medium: Medium) -> Medium:
+        """Take in a medium that no message brought."""
+        self._by_id[medium.id] = medium
         return medium
 
     def reference(self, account: Account, medium: Medium, origin: tuple[int, int]) -> bytes:
@@ -88,6 +95,7 @@ class MediaTable:
 
     def expire(self, account: Account | None = None) -> int:
         """Expire all file references issued so far."""
+        self.generation += 1
         for medium in self._by_id.values():
             medium.epoch += 1
         return len(self._by_id)

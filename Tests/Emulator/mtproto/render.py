@@ -10,6 +10,8 @@ from .account import SHARED, Account
 from .changes import Change
 from .formatting import to_tl
 from .peers import Cast, channel_id, peer
+from .seeded.history import SeededChat
+from .seeded.message import SeededMessage
 from .tl import build, types
 
 Json = dict[str, Any]
@@ -20,6 +22,8 @@ def message(account: Account, chat: Chat, item: Message, cast: Cast) -> Any:
     if item.deleted:
         return types.MessageEmpty(item.id, peer(chat.id))
     cast.add_chat(chat)
+    if isinstance(item, SeededMessage) and isinstance(chat, SeededChat):
+        return chat.render(account, [item.id], cast)[0]
     sender = body.get("from")
     if sender is not None:
         cast.add_user(sender["id"])
@@ -80,6 +84,21 @@ def reactions(item: Message) -> Any:
         counts[reaction["emoji"]] = counts.get(reaction["emoji"], 0) + 1
     results = [types.ReactionCount(types.ReactionEmoji(emoji), count) for emoji, count in counts.items()]
     return types.MessageReactions(results, can_see_list=True)
+
+
+def altered(shown: Any, item: SeededMessage, cast: Cast) -> Any:
+    """Return a seeded message with the changes that were made to its object."""
+    body = item.body
+    if body.get("text") != item.original.get("text"):
+        shown.message, shown.entities = str(body.get("text", "")), to_tl(body.get("entities", [])) or None
+        for entity in shown.entities or []:
+            if isinstance(entity, types.MessageEntityMentionName):
+                cast.add_user(entity.user_id)
+    if "edit_date" in body:
+        shown.edit_date = body["edit_date"]
+    if item.reactions:
+        shown.reactions = reactions(item)
+    return shown
 
 
 def messages(account: Account, chat: Chat, items: list[Message], cast: Cast) -> list[Any]:

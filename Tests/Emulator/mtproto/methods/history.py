@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -12,6 +13,7 @@ from ..account import SHARED, Account
 from ..errors import bad_request
 from ..peers import Cast, channel_of, chat_of, peer
 from ..rpc import Call, method
+from ..seeded.history import SeededChat
 from ..tl import functions, types, where_known
 
 MAX_PAGE = 100
@@ -19,34 +21,57 @@ MAX_PAGE = 100
 MAX_UNREAD = 1000
 
 
-def _window(chat: Chat, request: Any) -> list[Message]:
-    """Return the messages that offset_id, offset_date, add_offset, limit, max_id and min_id select, newest first."""
+@dataclass
+class Slice:
+    """The part of a list of messages that a request selects."""
+
+    ids: list[int]
+    """The newest first."""
+    position: int
+    """How many messages of the list are newer than the part."""
+
+
+def cut(chat: Chat, request: Any, limit: int) -> Slice:
+    """Select by offset_id, offset_date, add_offset and limit. What min_id and max_id exclude is left out afterwards."""
     date = request.offset_date.timestamp() if getattr(request, "offset_date", None) else 0
     start = request.offset_id or (chat.first_since(int(date)) if date > 0 else chat.end)
-    limit = min(max(request.limit, 0), MAX_PAGE)
+    position = (chat.count_from(start) if start < chat.end else 0) + request.add_offset
     if request.add_offset >= 0:
-        chosen = list(islice(chat.visible_below(start), request.add_offset, request.add_offset + limit))
+        chosen = list(islice(chat.ids_below(start, request.add_offset), limit))
     else:
-        newer = list(islice(chat.visible_from(start), -request.add_offset))[::-1]
+        newer = list(islice(chat.ids_from(start), -request.add_offset))[::-1]
         # A window that reaches beyond the newest message holds so many fewer.
         room = max(limit + request.add_offset + len(newer), 0)
-        chosen = [*newer, *islice(chat.visible_below(start), limit)][:room]
+        chosen = [*newer, *islice(chat.ids_below(start), limit)][:room]
+    return Slice(_between(chosen, request), max(position, 0))
+
+
+def _between(ids: list[int], request: Any) -> list[int]:
     return [
-        item
-        for item in chosen
-        if (not request.max_id or item.id < request.max_id) and (not request.min_id or item.id > request.min_id)
+        identity
+        for identity in ids
+        if (not request.max_id or identity < request.max_id) and (not request.min_id or identity > request.min_id)
     ]
 
 
-def page(account: Account, chat: Chat, items: list[Message], total: int) -> Any:
+def page(account: Account, chat: Chat, part: Slice, total: int, *, offset_told: bool = False) -> Any:
     cast = Cast(account)
     cast.add_chat(chat)
-    shown = render.messages(account, chat, items, cast)
+    shown = shown_messages(account, chat, part.ids, cast)
+    told = {"offset_id_offset": part.position} if offset_told else {}
     if chat.type in SHARED:
-        return types.messages.ChannelMessages(account.log_of(chat).pts, total, shown, [], cast.chats(), cast.users())
-    if len(items) < total:
-        return _listed(types.messages.MessagesSlice, shown, cast, count=total)
+        return types.messages.ChannelMessages(
+            account.log_of(chat).pts, total, shown, [], cast.chats(), cast.users(), inexact=chat.is_inexact or None, **told
+        )
+    if len(part.ids) < total:
+        return _listed(types.messages.MessagesSlice, shown, cast, count=total, inexact=chat.is_inexact or None, **told)
     return _listed(types.messages.Messages, shown, cast)
+
+
+def shown_messages(account: Account, chat: Chat, ids: list[int], cast: Cast) -> list[Any]:
+    if isinstance(chat, SeededChat):
+        return chat.render(account, [identity for identity in ids if identity in chat.alive], cast)
+    return render.messages(account, chat, [chat.messages[identity] for identity in ids], cast)
 
 
 def _listed(kind: type, shown: list[Any], cast: Cast, **more: Any) -> Any:
@@ -57,7 +82,8 @@ def _listed(kind: type, shown: list[Any], cast: Cast, **more: Any) -> Any:
 @method(functions.messages.GetHistoryRequest, bots=False)
 def get_history(call: Call, request: Any) -> Any:
     chat = chat_of(call.account, request.peer)
-    return page(call.account, chat, _window(chat, request), len(chat.ids) - chat.deleted_count)
+    part = cut(chat, request, min(max(request.limit, 0), MAX_PAGE))
+    return page(call.account, chat, part, chat.listed_count, offset_told=bool(request.offset_id))
 
 
 @method(functions.messages.SearchRequest, bots=False)
@@ -72,7 +98,8 @@ def search(call: Call, request: Any) -> Any:
         text = str(item.body.get("text", item.body.get("caption", ""))).lower()
         if wanted in text and (media is None or any(kind in item.body for kind in media)):
             matching.add(item)
-    return page(call.account, chat, _window(matching, request), len(matching.ids))
+    part = cut(matching, request, min(max(request.limit, 0), MAX_PAGE))
+    return page(call.account, chat, part, len(matching.ids))
 
 
 def _asked(chats: list[Chat], given: Any) -> tuple[int, Chat | None]:

@@ -1,0 +1,280 @@
+"""A chat with a seeded history: an ordinary chat for everybody who writes in it, and pages of bytes for readers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, overload
+
+from botapi.model import Chat, Message
+
+from ..peers import Cast, peer
+from ..tl import read, types
+from .ids import AllIds, Ids
+from .media import Library
+from .message import SeededMessage
+from .script import Script, number_of
+from .templates import EDITED, SENDER, Template, Workshop
+from .texts import NUMBER
+
+if TYPE_CHECKING:
+    from ..account import Account
+
+BREATH = 20_000
+
+
+class Raw:
+    """Holds an object that is bytes already."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def _bytes(self) -> bytes:
+        return self.data
+
+    __bytes__ = _bytes
+
+
+class SeededMessages(dict[int, Message]):
+    """Those that were written or changed are kept, the others made anew each time."""
+
+    def __init__(self, ids: Ids, first: int, make: Callable[[int], Message]) -> None:
+        super().__init__()
+        self._ids, self._first, self._make = ids, first, make
+
+    def __missing__(self, message_id: int) -> Message:
+        if message_id not in self:
+            raise KeyError(message_id)
+        return self._make(message_id)
+
+    def __contains__(self, message_id: object) -> bool:
+        return isinstance(message_id, int) and self._first <= message_id < self._ids.end
+
+    @overload
+    def get(self, key: int, default: None = None, /) -> Message | None: ...
+    @overload
+    def get(self, key: int, default: Any, /) -> Any: ...
+    def get(self, key: int, default: Any = None, /) -> Any:
+        return self[key] if key in self else default
+
+    def written(self, message_id: int) -> Message | None:
+        """Returns a message that is kept; None for one that is as the seed tells."""
+        return super().get(message_id)
+
+
+class SeededChat(Chat):
+    def __init__(self, script: Script, library: Library) -> None:
+        super().__init__(script.chat_id, script.kind, title=script.title)
+        self.script, self._library = script, library
+        self.alive = Ids()
+        self.listed = self.alive
+        """The ids that count, and that pages are cut from. It may have more than those that are shown."""
+        self.edited: dict[int, tuple[int, int]] = {}
+        """How often a message was edited since the history was made, and when last."""
+        self.messages = SeededMessages(self.alive, script.first, self._message)
+        self.all_ids = AllIds(self.alive, script.first)
+        self.ids = self.all_ids  # type: ignore[assignment]
+        self.threads |= {script.first + number for number in range(1, script.topics + 1)}
+        self.next_message_id = script.last + 1
+        self.version = 0
+        """Counts up with every change."""
+        self._workshops: dict[tuple[int, int], Workshop] = {}
+
+    def grow(self) -> Iterator[None]:
+        """Makes the ids of the history; yields now and then, so that others get their turn."""
+        script = self.script
+        for message_id in range(script.first, script.last + 1):
+            if script.exists(message_id):
+                self.alive.add(message_id)
+            if message_id % BREATH == 0:
+                yield
+
+    def haunt(self, ranges: list[tuple[int, int]]) -> None:
+        """Lets the ids in these ranges count, although none of them is shown."""
+        if not ranges:
+            return
+        self.listed = Ids()
+        for message_id in range(self.script.first, self.script.last + 1):
+            is_ghost = any(low <= message_id <= high for low, high in ranges)
+            if is_ghost:
+                self.alive.discard(message_id)
+            if is_ghost or message_id in self.alive:
+                self.listed.add(message_id)
+
+    # What code for any chat asks for.
+
+    def find(self, message_id: int) -> Message | None:
+        if message_id not in self.alive:
+            return None
+        self.version += 1  # whoever looks for it by its id may change it
+        message = self.messages[message_id]
+        self.messages[message_id] = message
+        return message
+
+    def add(self, message: Message) -> None:
+        self.messages[message.id] = message
+        self.exist(message.id)
+
+    def exist(self, message_id: int) -> None:
+        self.alive.add(message_id)
+        self.listed.add(message_id)
+        self.version += 1
+
+    def delete(self, message: Message) -> None:
+        message.deleted = True
+        self.remove(message.id)
+
+    def remove(self, message_id: int) -> bool:
+        if not self.alive.discard(message_id):
+            return False
+        self.listed.discard(message_id)
+        self.deleted_count += 1
+        self.all_ids.gone += 1
+        self.version += 1
+        return True
+
+    def visible_below(self, message_id: int) -> Iterator[Message]:
+        return (self.messages[known] for known in self.alive.below(message_id))
+
+    def visible_from(self, message_id: int) -> Iterator[Message]:
+        return (self.messages[known] for known in self.alive.above(message_id))
+
+    def first_since(self, date: int) -> int:
+        low, high = self.script.first, self.alive.end
+        while low < high:
+            middle = (low + high) // 2
+            if self.date_of(middle) < date:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    @property
+    def end(self) -> int:
+        return max(self.alive.end, self.script.first)
+
+    @property
+    def listed_count(self) -> int:
+        return self.listed.count
+
+    @property
+    def is_inexact(self) -> bool:
+        return self.listed is not self.alive
+
+    def count_from(self, message_id: int) -> int:
+        return self.listed.count_from(message_id)
+
+    def ids_below(self, message_id: int, skip: int = 0) -> Iterator[int]:
+        return self.listed.below(message_id, skip)
+
+    def ids_from(self, message_id: int) -> Iterator[int]:
+        return self.listed.above(message_id)
+
+    def date_of(self, message_id: int) -> int:
+        written = self.messages.written(message_id)
+        return int(written.body["date"]) if written is not None else self.script.date(message_id)
+
+    def thread_of(self, message_id: int) -> int | None:
+        """Returns the topic, or the copied post, that a message belongs to."""
+        written = self.messages.written(message_id)
+        if written is not None and not isinstance(written, SeededMessage):
+            thread = written.body.get("message_thread_id")
+            return int(thread) if thread else None
+        if self.script.copies_of is not None:
+            return self.script.thread_of(message_id)
+        return self.script.topic_of(message_id)
+
+    # Messages as bytes.
+
+    def workshop(self, account: Account) -> Workshop:
+        # File references are in the templates, and may be made to expire.
+        key = (account.id, account.directory.media.generation)
+        known = self._workshops.get(key)
+        if known is None:
+            known = self._workshops[key] = Workshop(self.script, account, self._library)
+        return known
+
+    def composed(self, account: Account, message_id: int) -> tuple[Template, list[int], int]:
+        """Returns the template of a message, the values to fill in, and how often it was edited since."""
+        template = self.workshop(account).template(*self.script.pool(message_id))
+        values, is_edited = self.script.values(message_id)
+        version = 0
+        if template.edited is not None:
+            change = self.edited.get(message_id)
+            if change is not None:
+                version, values[EDITED] = change
+            if is_edited or change is not None:
+                template = template.edited
+        return template, values, version
+
+    def render(self, account: Account, message_ids: list[int], cast: Cast) -> list[Any]:
+        """Returns the messages, and adds whom they mention to the cast."""
+        users: set[int] = set()
+        shown: list[Any] = []
+        for message_id in message_ids:
+            written = self.messages.written(message_id)
+            if written is not None and (not isinstance(written, SeededMessage) or written.is_changed):
+                shown.append(self._changed(account, written, cast))
+                continue
+            template, values, version = self.composed(account, message_id)
+            shown.append(Raw(template.fill(values, number_of(message_id, version))))
+            users.update(template.users)
+            if SENDER in template.fields:
+                users.add(values[SENDER])
+            for chat_id in template.chats:
+                cast.add_shared(chat_id)
+        for user in users:
+            cast.add_user(user)
+        if self.script.copies_of is not None:
+            cast.add_shared(self.script.copies_of)
+        return shown
+
+    def one(self, account: Account, message: SeededMessage, cast: Cast) -> Any:
+        if message.deleted or message.id not in self.alive:
+            return types.MessageEmpty(message.id, peer(self.id))
+        return self.render(account, [message.id], cast)[0]
+
+    def _changed(self, account: Account, message: Message, cast: Cast) -> Any:
+        from .. import render  # which knows this module
+
+        if not isinstance(message, SeededMessage):
+            return render.message(account, self, message, cast)
+        template, values, version = self.composed(account, message.id)
+        shown = read(template.fill(values, number_of(message.id, version)))
+        return render.altered(shown, message, cast)
+
+    def _message(self, message_id: int) -> Message:
+        """Makes the object of a message for code that works with any. Its body tells less than the bytes do."""
+        account = next(iter(self.viewers()), None)
+        body: dict[str, Any] = {"message_id": message_id, "date": self.script.date(message_id), "chat": self.body()}
+        if account is not None and message_id in self.alive:
+            body = self._body(account, message_id)
+        return SeededMessage(body, message_id not in self.alive)
+
+    viewers: Callable[[], Iterator[Account]] = staticmethod(lambda: iter(()))
+    """Set by whoever knows the accounts: those that have this chat."""
+
+    def _body(self, account: Account, message_id: int) -> dict[str, Any]:
+        template, values, version = self.composed(account, message_id)
+        sender = template.sender if template.sender is not None else values[SENDER]
+        body: dict[str, Any] = {"message_id": message_id, "chat": self.body(), "date": self.script.date(message_id)}
+        if sender > 0 and self.type != "channel":
+            body["from"] = account.users.get(sender, {"id": sender, "is_bot": False, "first_name": "User"})
+        else:
+            body["sender_chat"] = self.body()
+        if template.text:
+            body["text"] = shown_text(template, message_id, version)
+        if template.reply is not None:
+            body["reply_to_message"] = {"message_id": values[template.reply]}
+        return body
+
+    def edit(self, message_id: int, date: int) -> None:
+        version = self.edited.get(message_id, (0, 0))[0] + 1
+        self.edited[message_id] = (version, date)
+        self.version += 1
+
+
+def shown_text(template: Template, message_id: int, version: int) -> str:
+    return template.text.replace(NUMBER, number_of(message_id, version).decode())
+
