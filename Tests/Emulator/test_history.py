@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
 import urllib.request
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
-from telethon import types, utils
+from telethon import errors, functions, types, utils
 
 from mtclients import CHANNEL, Telegram, run, telethon_as
 
@@ -60,6 +62,16 @@ def line(message: Any) -> str:
 
 def digest(found: Iterable[Any]) -> str:
     return hashlib.sha256("".join(line(one) for one in sorted(found, key=lambda one: one.id)).encode()).hexdigest()
+
+
+@contextlib.contextmanager
+def habits(telegram: Telegram, **wanted: Any) -> Iterator[None]:
+    before = telegram.mtproto("habits", method="GET")
+    telegram.mtproto("habits", wanted)
+    try:
+        yield
+    finally:
+        telegram.mtproto("habits", {name: before[name] for name in wanted})
 
 
 async def everything(client: Any, chat_id: int, **more: Any) -> list[Any]:
@@ -126,3 +138,304 @@ def test_the_same_seed_gives_the_same_history(telegram: Telegram) -> None:
     found = [told(telegram, CHANNEL - 20 - place, columns) for place in range(3)]
     assert found[0]["sha256"] == found[1]["sha256"] != found[2]["sha256"]
     assert found[0]["checksum"] == found[1]["checksum"] != found[2]["checksum"]
+
+
+async def pages(client: Any, chat_id: int, below: int = 0) -> list[Any]:
+    """All pages as a client gets them that follows offset_id, and that jumps where a page shows nothing."""
+    peer = await client.get_input_entity(chat_id)
+    found = []
+    while True:
+        page = await client(functions.messages.GetHistoryRequest(peer, below, None, 0, 100, 0, 0, 0))
+        found.append(page)
+        if page.messages:
+            below = min(one.id for one in page.messages)
+        elif below > 100:
+            below -= 100
+        else:
+            return found
+
+
+def test_pages_can_be_short_and_repeat_messages(telegram: Telegram) -> None:
+    chat_id = CHANNEL - 30
+    seeded(telegram, chat_id, 2000, chat_type="channel", holes=0.1)
+
+    async def work() -> None:
+        async with telethon_as(telegram) as client:
+            await client.get_dialogs()
+            with habits(telegram, history_short=40, history_repeat=30):
+                found = await pages(client, chat_id)
+        shown = [[one.id for one in page.messages] for page in found if page.messages]
+        assert any(len(set(ids)) < 100 for ids in shown[:-1])
+        assert any(len(set(ids)) < len(ids) for ids in shown)
+        assert any(set(one) & set(other) for one, other in zip(shown, shown[1:], strict=False))
+        assert len({identity for ids in shown for identity in ids}) == told(telegram, chat_id)["count"]
+
+    run(work)
+
+
+def test_a_page_without_messages_is_not_the_end(telegram: Telegram) -> None:
+    chat_id = CHANNEL - 40
+    seeded(telegram, chat_id, 1000, chat_type="channel", ghosts=[[400, 720]])
+
+    async def work() -> None:
+        async with telethon_as(telegram) as client:
+            await client.get_dialogs()
+            found = await pages(client, chat_id)
+            with habits(telegram, history_empty=1):
+                assert (await pages(client, chat_id, 301))[0].messages == []
+        assert all(page.inexact and page.count == 1000 for page in found)
+        empty = [page for page in found[:-1] if not page.messages]
+        assert [page.offset_id_offset for page in empty] == [280, 380, 480]
+        assert sum(len(page.messages) for page in found) == told(telegram, chat_id)["count"] == 1000 - 321
+        assert found[1].offset_id_offset == 100 and found[0].offset_id_offset is None
+
+    run(work)
+
+
+def test_missing_messages_are_empty_in_channels_and_left_out_elsewhere(telegram: Telegram) -> None:
+    seeded(telegram, CHANNEL - 50, 50, chat_type="channel", gaps=[[10, 20]])
+    first = seeded(telegram, PARTNER + 1, 50, account=42)["first_id"]
+    telegram.mtproto("delete", {"account": 42, "chat_id": PARTNER + 1, "message_ids": [first + 3]})
+
+    async def work() -> None:
+        async with telethon_as(telegram) as client:
+            await client.get_dialogs()
+            channel = await client.get_input_entity(CHANNEL - 50)
+            asked = [types.InputMessageID(number) for number in (9, 10, 60)]
+            shown = (await client(functions.channels.GetMessagesRequest(channel, asked))).messages
+            assert [(one.id, isinstance(one, types.MessageEmpty)) for one in shown] == [(9, False), (10, True), (60, True)]
+            asked = [types.InputMessageID(first + number) for number in (2, 3, 4)]
+            shown = (await client(functions.messages.GetMessagesRequest(asked))).messages
+            assert [one.id for one in shown] == [first + 2, first + 4]
+
+    run(work)
+
+
+def test_comments_are_in_the_linked_group(telegram: Telegram) -> None:
+    posts, group = CHANNEL - 60, CHANNEL - 61
+    seeded(telegram, posts, 60, chat_type="channel")
+    seeded(telegram, group, 1 + 60 * 31, copies_of=posts, comments_each=30)
+    expected: dict[int, set[int]] = {}
+    for row in lines(telegram, group).decode().splitlines():
+        _, identity, _, _, _, _, reply, topic, *_ = row.split("\t")
+        thread = topic if topic != "\\N" else reply
+        if thread != "\\N":
+            expected.setdefault(int(thread), set()).add(int(identity))
+
+    async def work() -> None:
+        async with telethon_as(telegram) as client:
+            await client.get_dialogs()
+            full = await client(functions.channels.GetFullChannelRequest(posts))
+            assert full.full_chat.linked_chat_id == utils.resolve_id(group)[0]
+            for post in (2, 17, 58):
+                copied = await client(functions.messages.GetDiscussionMessageRequest(posts, post))
+                (top,) = copied.messages
+                assert (top.fwd_from.channel_post, top.fwd_from.saved_from_msg_id) == (post, post)
+                found = await everything(client, posts, reply_to=post)
+                assert {one.id for one in found} == expected[top.id] and len(found) > 10
+                assert {one.id for one in await everything(client, group, reply_to=top.id)} == expected[top.id]
+
+    run(work)
+
+
+def test_a_forum_is_read_by_topic(telegram: Telegram) -> None:
+    chat_id = CHANNEL - 70
+    seeded(telegram, chat_id, 900, topics=3, holes=0.1)
+
+    async def work() -> None:
+        async with telethon_as(telegram) as client:
+            await client.get_dialogs()
+            peer = await client.get_input_entity(chat_id)
+            listed = await client(functions.messages.GetForumTopicsRequest(peer, None, 0, 0, 10))
+            assert sorted(topic.id for topic in listed.topics) == [1, 2, 3, 4]
+            assert [topic.top_message for topic in listed.topics] == [one.id for one in listed.messages]
+            found = {topic: await everything(client, chat_id, reply_to=topic) for topic in (1, 2, 3, 4)}
+            page = await client(functions.messages.GetRepliesRequest(peer, 3, 0, None, 0, 10, 0, 0, 0))
+        assert page.count == len(found[3])
+        assert found[3][-1].id == 3 and isinstance(found[3][-1].action, types.MessageActionTopicCreate)
+        assert sorted(one.id for part in found.values() for one in part) == [
+            identity for low, high in telegram.mtproto(f"seeded/{chat_id}/ids", method="GET")["ranges"]
+            for identity in range(low, high + 1)
+        ]  # fmt: skip
+
+    run(work)
+
+
+def test_a_migrated_group_is_two_histories(telegram: Telegram) -> None:
+    old, new = -91, CHANNEL - 80
+    last = seeded(telegram, old, 150, account=42, chat_type="group")["last_id"]
+    seeded(telegram, new, 200, migrated_from=old)
+
+    async def work() -> None:
+        async with telethon_as(telegram) as client:
+            before, after = await everything(client, old), await everything(client, new)
+            full = (await client(functions.channels.GetFullChannelRequest(new))).full_chat
+            assert (full.migrated_from_chat_id, full.migrated_from_max_id) == (-old, last)
+            assert before[0].action.channel_id == utils.resolve_id(new)[0] and after[-1].action.chat_id == -old
+            group = await client.get_entity(old)
+            assert group.deactivated and group.migrated_to.channel_id == utils.resolve_id(new)[0]
+        assert (digest(before), digest(after)) == (told(telegram, old)["sha256"], told(telegram, new)["sha256"])
+
+    run(work)
+
+
+def test_a_takeout_wraps_every_call_and_reads_in_ranges(telegram: Telegram) -> None:
+    chat_id = PARTNER + 2
+    first = seeded(telegram, chat_id, 400, account=42)["first_id"]
+
+    async def work() -> None:
+        async with telethon_as(telegram) as client:
+            await client.get_dialogs()
+            with habits(telegram, takeout_delay=2, split_ranges=3):
+                with pytest.raises(errors.TakeoutInitDelayError) as refused:
+                    await client(functions.account.InitTakeoutSessionRequest(message_users=True))
+                await asyncio.sleep(refused.value.seconds)
+                telegram.mtproto("log", method="DELETE")
+                async with client.takeout(users=True) as takeout:
+                    found = [one async for one in takeout.iter_messages(chat_id, wait_time=0)]
+                    ranges = await takeout(functions.messages.GetSplitRangesRequest())
+                    peer = await client.get_input_entity(chat_id)
+                    split = []
+                    for part in ranges:
+                        below = 0
+                        while True:
+                            query = functions.messages.GetHistoryRequest(peer, below, None, 0, 100, 0, 0, 0)
+                            page = await takeout(functions.InvokeWithMessagesRangeRequest(part, query))
+                            if not page.messages:
+                                break
+                            assert all(part.min_id <= one.id <= part.max_id for one in page.messages)
+                            split += [one.id for one in page.messages]
+                            below = split[-1]
+                with pytest.raises(errors.TakeoutRequiredError):
+                    await client(functions.messages.GetSplitRangesRequest())
+        assert len(ranges) == 3 and sorted(split) == sorted(one.id for one in found) == [*range(first, first + 400)]
+
+    run(work)
+    assert all(call["takeout"] for call in telegram.calls("messages.getHistory"))
+    report = telegram.mtproto("floods?method=account.initTakeoutSession", method="GET")
+    assert (report["refusals"], report["early_calls"]) == (1, 0)
+
+
+def test_the_oracle_follows_what_changes_while_it_is_read(telegram: Telegram) -> None:
+    chat_id = CHANNEL - 90
+    seeded(telegram, chat_id, 3000, chat_type="supergroup", holes=0.1)
+    order = {"account": 42, "chat_id": chat_id, "steps": 300}
+    done = telegram.mtproto("churn", order)
+    assert done["delete"] + done["edit"] + done["add"] == 300 and min(done["delete"], done["edit"], done["add"]) > 50
+    assert told(telegram, chat_id)["pts"] == 3300
+
+    async def work() -> None:
+        heard: list[Any] = []
+        async with telethon_as(telegram) as client:
+            client.add_event_handler(heard.append)
+            assert digest(await everything(client, chat_id)) == told(telegram, chat_id)["sha256"]
+            telegram.mtproto("churn", order | {"rate": 200, "steps": 100, "seed": 2})
+            await everything(client, chat_id)
+            while telegram.mtproto("churn", method="GET")["running"]:
+                await asyncio.sleep(0.1)
+            after = await everything(client, chat_id)
+        assert digest(after) == told(telegram, chat_id)["sha256"]
+        kinds = {type(one) for one in heard}
+        assert {types.UpdateNewChannelMessage, types.UpdateEditChannelMessage, types.UpdateDeleteChannelMessages} <= kinds
+
+    run(work)
+    telegram.mtproto("churn", method="DELETE")
+
+
+def test_the_same_churn_makes_the_same_history(telegram: Telegram) -> None:
+    for place in range(2):
+        seeded(telegram, CHANNEL - 100 - place, 500)
+        telegram.mtproto("churn", {"account": 42, "chat_id": CHANNEL - 100 - place, "steps": 200, "delete": 3})
+    one, other = (told(telegram, CHANNEL - 100 - place, "&columns=message_id,text") for place in range(2))
+    assert one["sha256"] == other["sha256"] and one["count"] == other["count"] < 500
+
+
+def test_written_and_changed_messages_are_in_the_oracle(telegram: Telegram) -> None:
+    chat_id = CHANNEL - 110
+    seeded(telegram, chat_id, 120)
+    said = telegram.writes("new here", chat_id=chat_id)["message_id"]
+    text_id = next(
+        int(row.split("\t")[1]) for row in lines(telegram, chat_id).decode().splitlines() if "#0" in row.split("\t")[5]
+    )
+    telegram.control("edit", {"account": 42, "chat_id": chat_id, "message_id": text_id, "text": "changed *text*"})
+    telegram.mtproto("delete", {"account": 42, "chat_id": chat_id, "message_ids": [60, 61]})
+    telegram.mtproto("react", {"account": 42, "chat_id": chat_id, "message_id": 70, "user_id": 77, "emoji": "🔥"})
+
+    async def work() -> None:
+        async with telethon_as(telegram) as client:
+            found = {one.id: one for one in await everything(client, chat_id)}
+        assert said == 121 and found[121].raw_text == "new here" and found[text_id].raw_text == "changed *text*"
+        assert not {60, 61} & found.keys() and found[70].reactions.results[0].reaction.emoticon == "🔥"
+        assert digest(found.values()) == told(telegram, chat_id)["sha256"]
+
+    run(work)
+
+
+def test_calls_before_a_wait_was_over_are_counted(telegram: Telegram) -> None:
+    chat_id = CHANNEL - 120
+    seeded(telegram, chat_id, 2000)
+    telegram.mtproto("floods", method="DELETE")
+
+    async def work() -> None:
+        async with telethon_as(telegram) as client:
+            await client.get_dialogs()
+            order = {"methods": ["messages.getHistory"], "every": 8, "longest": 1, "accounts": ["alice"]}
+            telegram.mtproto("floods", order)
+            assert len(await everything(client, chat_id)) == 2000
+            report = telegram.mtproto("floods?account=alice", method="GET")
+            assert report["refusals"] == 2 and report["early_calls"] == 0
+            telegram.mtproto("fault", method="DELETE")
+
+            telegram.mtproto("fault", {"method": "messages.getHistory", "error": "FLOOD_WAIT_900"})
+            client.flood_sleep_threshold = 0
+            with pytest.raises(errors.FloodWaitError):
+                await everything(client, chat_id)
+            client._flood_waited_requests.clear()  # it would wait by itself
+            await client.get_messages(chat_id)
+            (record,) = telegram.mtproto("floods", method="GET")["records"]
+            assert (record["account"], record["method"], record["early_calls"]) == (42, "messages.getHistory", 1)
+
+    run(work)
+    telegram.mtproto("floods", method="DELETE")
+
+
+def test_user_names_have_a_budget_and_channels_can_be_hidden(telegram: Telegram) -> None:
+    chat_id = CHANNEL - 130
+    seeded(telegram, chat_id, 10, chat_username="hidden_one")
+    telegram.mtproto("limit", {"method": "contacts.resolveUsername", "count": 1, "seconds": 86400, "wait": 55000})
+
+    async def work() -> None:
+        async with telethon_as(telegram) as client:
+            channel = await client.get_input_entity("hidden_one")
+            with pytest.raises(errors.FloodWaitError) as refused:
+                await client(functions.contacts.ResolveUsernameRequest("someone"))
+            assert refused.value.seconds == 55000
+            telegram.mtproto("hide", {"account": 42, "chat_id": chat_id})
+            with pytest.raises(errors.ChannelPrivateError):
+                await client.get_messages(channel)
+            telegram.mtproto("hide", {"account": 42, "chat_id": chat_id, "hidden": False})
+            assert len(await client.get_messages(channel, limit=10)) == 10
+
+    run(work)
+    telegram.mtproto("fault", method="DELETE")
+    telegram.mtproto("floods", method="DELETE")
+
+
+def test_a_search_and_the_counters_of_views(telegram: Telegram) -> None:
+    chat_id = CHANNEL - 140
+    seeded(telegram, chat_id, 600, chat_type="channel")
+
+    async def work() -> None:
+        async with telethon_as(telegram) as client:
+            found = await everything(client, chat_id)
+            photos = await everything(client, chat_id, filter=types.InputMessagesFilterPhotos())
+            some = await everything(client, chat_id, search="0000000123")
+            peer = await client.get_input_entity(chat_id)
+            views = await client(functions.messages.GetMessagesViewsRequest(peer, [5, 6, 700], True))
+        albums = {one.id for one in found if one.photo and one.grouped_id}
+        assert {one.id for one in photos} | albums == {one.id for one in found if one.photo}
+        assert [one.id for one in some] in ([123], [])
+        by_id = {one.id: one for one in found}
+        assert [one.views for one in views.views] == [by_id[5].views, by_id[6].views, None]
+
+    run(work)

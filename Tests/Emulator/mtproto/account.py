@@ -52,6 +52,12 @@ class Account(View):
         self.used_random_ids: dict[tuple[int, int], Any] = {}
         self.seen_users: set[int] = {identity.id}
         """Return the users that the account's clients know, so that a short update may mention them."""
+        self.shown_users: dict[int, Any] = {}
+        """The people of seeded histories, as this account sees them."""
+        self.hidden: set[int] = set()
+        """Channels that the account may not see, whatever their user name."""
+        self.takeout_at: float | None = None
+        """When the account may export its data, after it has asked for that."""
         self.read_to: dict[int, int] = {}
         self.read_by_others_to: dict[int, int] = {}
         self.code_hashes: dict[str, float] = {}

@@ -30,7 +30,7 @@ class Acting:
             ("POST", "/delete", self.delete), ("POST", "/react", self.react), ("POST", "/read", self.read),
             ("POST", "/history", self.history), ("POST", "/update", self.update), ("POST", "/secret", self.secret),
             ("POST", "/service", self.service), ("POST", "/too_long", self.too_long),
-            ("POST", "/leave", self.leave),
+            ("POST", "/leave", self.leave), ("POST", "/hide", self.hide),
         ]  # fmt: skip
 
     def _place(self, order: dict[str, Any]) -> tuple[Account, Chat]:
@@ -139,3 +139,17 @@ class Acting:
         account, chat = self._place(await read_order(request, _PLACE, "account", "chat_id"))
         account.leave(chat)
         return {"ok": True}
+
+    async def hide(self, request: web.Request) -> Answer:
+        """A channel becomes one that the account may not see, whether it is a member or not."""
+        order = await read_order(request, _PLACE | {"hidden": bool}, "account", "chat_id")
+        account = self._core.directory.named(order["account"])
+        chat = self._core.directory.find_shared(order["chat_id"])
+        if chat is None:
+            raise ControlError(f"there is no channel or supergroup {order['chat_id']}")
+        if order.get("hidden", True):
+            account.hidden.add(chat.id)
+            account.leave(chat)
+        else:
+            account.hidden.discard(chat.id)
+        return {"hidden": sorted(account.hidden)}

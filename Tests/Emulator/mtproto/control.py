@@ -16,6 +16,7 @@ from .account import SHARED, Account, Identity
 from .acting import Acting
 from .core import Address, Core
 from .errors import RpcError
+from .floods import PRESETS, RandomFloods
 from .methods.login_more import accept
 from .modes import FAULT_KINDS, HOSTILITIES, CallFault, RateRule
 from .seeded.control import SeededControl
@@ -31,6 +32,9 @@ _IDENTITY = {
 _FAULT = {
     "method": str, "kind": str, "error": str, "code": int, "times": int, "seconds": (int, float), "after": bool,
     "account": object, "dc": int,
+}  # fmt: skip
+_FLOODS = {
+    "methods": list, "share": (int, float), "every": int, "shortest": int, "longest": int, "seed": int, "accounts": list,
 }  # fmt: skip
 
 
@@ -98,15 +102,38 @@ class Control:
         return {"ok": True}
 
     async def clear_faults(self, request: web.Request) -> Answer:
-        self._core.modes.faults.clear()
-        self._core.modes.rates.clear()
-        self._core.modes.hostilities.clear()
+        self._core.modes.clear()
         return {"ok": True}
 
     async def limit(self, request: web.Request) -> Answer:
         known = {"method": str, "count": int, "seconds": (int, float), "wait": int}
         order = await read_order(request, known, "method", "count", "seconds")
         self._core.modes.rates[order["method"]] = RateRule(**order)
+        return {"ok": True}
+
+    async def limits(self, request: web.Request) -> Answer:
+        """A set of usual limits."""
+        order = await read_order(request, {"preset": str}, "preset")
+        if order["preset"] not in PRESETS:
+            raise ControlError(f"preset must be one of {', '.join(PRESETS)}")
+        rules = [RateRule(*rule) for rule in PRESETS[order["preset"]]]
+        self._core.modes.rates |= {rule.method: rule for rule in rules}
+        return {"methods": [rule.method for rule in rules]}
+
+    async def floods(self, request: web.Request) -> Answer:
+        order = await read_order(request, _FLOODS, "methods")
+        accounts = order.pop("accounts", None)
+        if accounts is not None:
+            accounts = [self._core.directory.named(name).id for name in accounts]
+        self._core.modes.floods.append(RandomFloods(**order, accounts=accounts))
+        return {"ok": True}
+
+    async def flood_report(self, request: web.Request) -> Answer:
+        account = self._account(request.query.get("account"))
+        return self._core.ledger.report(account.id if account else None, request.query.get("method"))
+
+    async def clear_floods(self, request: web.Request) -> Answer:
+        self._core.ledger.clear()
         return {"ok": True}
 
     async def hostile(self, request: web.Request) -> Answer:
@@ -198,6 +225,8 @@ def routes(servers: Servers) -> list[Route]:
         ("GET", "/account/{account}", control.account), ("POST", "/session", control.make_session),
         ("GET", "/habits", control.habits), ("POST", "/habits", control.habits), ("POST", "/fault", control.fault),
         ("DELETE", "/fault", control.clear_faults), ("POST", "/limit", control.limit),
+        ("POST", "/limits", control.limits), ("POST", "/floods", control.floods),
+        ("GET", "/floods", control.flood_report), ("DELETE", "/floods", control.clear_floods),
         ("POST", "/hostile", control.hostile), ("GET", "/hostile", control.pending_hostility),
         ("POST", "/clock", control.clock), ("POST", "/drop", control.drop), ("POST", "/forget", control.forget),
         ("POST", "/revoke", control.revoke), ("POST", "/expire", control.expire),

@@ -11,6 +11,7 @@ from .ciphers import ServerKey
 from .clock import Clock
 from .directory import Directory
 from .feed import Feed
+from .floods import Ledger
 from .handshake import DataCentre
 from .journal import Journal
 from .keys import KeyStore
@@ -63,6 +64,7 @@ class Core:
 
     def __post_init__(self) -> None:
         self.keys = KeyStore(self.clock)
+        self.ledger = Ledger(self.clock)
         self.directory = Directory(self.files)
         self.feed = Feed(self)
         self.directory.push = self.feed.push

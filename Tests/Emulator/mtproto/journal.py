@@ -26,6 +26,8 @@ class Entry:
     error: str | None = None
     """The error's text; null while the call runs, and if it went well."""
     layer: int | None = None
+    takeout: bool = False
+    """Whether the call was wrapped in invokeWithTakeout."""
     outcome: str = "running"
     """running, ok, error, dropped"""
 

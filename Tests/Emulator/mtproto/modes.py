@@ -9,6 +9,7 @@ from typing import Any
 from botapi.errors import ControlError
 
 from .errors import RpcError, error_code
+from .floods import RandomFloods
 
 # The hostile acts of the server during the key exchange.
 HANDSHAKE_HOSTILITIES = frozenset({
@@ -60,6 +61,18 @@ class Habits:
     """The next so many updates.getChannelDifference are answered with channelDifferenceTooLong."""
     channel_too_long_above: int = 3000
     """More missing events than this are channelDifferenceTooLong anyway."""
+    history_short: int = 0
+    """Of so many pages of messages.getHistory in a hundred, the last messages are left out. The first page is complete."""
+    history_repeat: int = 0
+    """So many pages in a hundred begin with messages of the page before, and have one message twice."""
+    history_empty: int = 0
+    """The next so many pages after a first one have no message, although there are older ones."""
+    omit_missing: bool = True
+    """messages.getMessages leaves out what is missing, as Telegram does, instead of answering messageEmpty."""
+    split_ranges: int = 1
+    """How many ranges messages.getSplitRanges tells."""
+    takeout_delay: int = 0
+    """Seconds for which an account has to wait after its first account.initTakeoutSession: TAKEOUT_INIT_DELAY_X."""
     min_users: bool = False
     """Users in live updates of channels are `min`."""
     any_layer: bool = False
@@ -159,6 +172,21 @@ class Modes:
     faults: list[CallFault] = field(default_factory=list)
     rates: dict[str, RateRule] = field(default_factory=dict)
     hostilities: list[str] = field(default_factory=list)
+    floods: list[RandomFloods] = field(default_factory=list)
+
+    def check(self, account: int, method: str) -> None:
+        """- Raises RpcError: FLOOD_WAIT, by a limit or by chance."""
+        rule = self.rates.get(method)
+        if rule is not None:
+            rule.check(account)
+        for floods in self.floods:
+            floods.check(account, method)
+
+    def clear(self) -> None:
+        self.faults.clear()
+        self.rates.clear()
+        self.hostilities.clear()
+        self.floods.clear()
 
     def fault(self, method: str, account: int | None, dc: int) -> CallFault | None:
         for fault in self.faults:

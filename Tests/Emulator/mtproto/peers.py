@@ -8,9 +8,13 @@ from botapi.model import Chat
 
 from .account import CHANNEL_BASE, SHARED, Account
 from .errors import RpcError, bad_request
-from .tl import types
+from .tl import Raw, types
 
 Json = dict[str, Any]
+
+
+SEEDED_USERS = 6_000_000_000
+"""The senders of seeded messages have ids from here on, the same people in all chats."""
 
 
 def channel_id(chat_id: int) -> int:
@@ -75,7 +79,7 @@ def channel_of(account: Account, given: Any) -> Chat:
     right = account.directory.hash_for(account, "peer", chat.id)
     if hasattr(given, "access_hash") and given.access_hash != right and not (account.is_bot and given.access_hash == 0):
         raise bad_request("CHANNEL_INVALID")
-    if not account.sees(chat) and not chat.username:
+    if (not account.sees(chat) and not chat.username) or chat.id in account.hidden:
         raise RpcError(400, "CHANNEL_PRIVATE")
     return chat
 
@@ -98,14 +102,18 @@ def show_chat(account: Account, chat: Chat) -> Any:
     photo = types.ChatPhotoEmpty()
     date = chat.messages[chat.ids[0]].body["date"] if chat.ids else 1_700_000_000
     if chat.type == "group":
-        return types.Chat(-chat.id, chat.title, photo, max(len(chat.members), 1), date, 1)
+        moved: dict[str, Any] = {}
+        if chat.migrated_to is not None:
+            right = account.directory.hash_for(account, "peer", chat.migrated_to)
+            moved = {"deactivated": True, "migrated_to": types.InputChannel(channel_id(chat.migrated_to), right)}
+        return types.Chat(-chat.id, chat.title, photo, max(len(chat.members), 1), date, 1, **moved)
     is_member = account.sees(chat)
     return types.Channel(
         channel_id(chat.id), chat.title, photo, date, broadcast=chat.type == "channel" or None,
         megagroup=chat.type == "supergroup" or None, left=None if is_member else True,
         access_hash=account.directory.hash_for(account, "peer", chat.id), username=chat.username,
         admin_rights=_admin_rights() if is_member and chat.type == "channel" else None,
-        forum=bool(chat.threads) or None, participants_count=max(len(chat.members), 1),
+        forum=bool(chat.threads) or None, has_link=chat.is_linked or None, participants_count=max(len(chat.members), 1),
     )  # fmt: skip
 
 
@@ -145,7 +153,15 @@ class Cast:
     def users(self, *, is_min: bool = False) -> list[Any]:
         if not is_min:
             self._account.seen_users |= self._users.keys()
-        return [show_user(self._account, user, is_min=is_min) for user in self._users.values()]
+        known = self._account.shown_users
+        return [known.get(identity) or self._show(user, is_min) for identity, user in self._users.items()]
+
+    def _show(self, user: Json, is_min: bool) -> Any:
+        shown = show_user(self._account, user, is_min=is_min)
+        if user["id"] >= SEEDED_USERS and not is_min:
+            # Pages of long histories mention these people over and over.
+            shown = self._account.shown_users[user["id"]] = Raw(bytes(shown))
+        return shown
 
     def chats(self) -> list[Any]:
         return [show_chat(self._account, chat) for chat in self._chats.values()]

@@ -10,7 +10,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .account import Account
+from botapi.model import Chat
+
+from .account import SHARED, Account
 from .errors import RpcError, SilentDrop, bad_request, migrate
 from .journal import Entry, describe
 from .keys import AuthKey, Client
@@ -64,6 +66,8 @@ class Call:
     request: TLRequest
     without_updates: bool = False
     takeout: int | None = None
+    message_range: tuple[int, int] | None = None
+    """That of invokeWithMessagesRange, both ends included."""
     after: list[int] = field(default_factory=list)
 
     @property
@@ -76,6 +80,10 @@ class Call:
         if account is None:
             raise RpcError(401, "AUTH_KEY_UNREGISTERED")
         return account
+
+    def range_of(self, chat: Chat) -> tuple[int, int] | None:
+        """Return the range of ids that was asked for; it concerns the chats that share one sequence of ids."""
+        return None if chat.type in SHARED else self.message_range
 
     def unwrap(self) -> None:
         """Unwrap the invoke… wrappers and apply each one's effect."""
@@ -98,7 +106,9 @@ class Call:
                 if request.takeout_id not in self.key.owner.takeouts:
                     raise bad_request("TAKEOUT_INVALID")
                 self.takeout = request.takeout_id
-            elif not isinstance(request, functions.InvokeWithMessagesRangeRequest):
+            elif isinstance(request, functions.InvokeWithMessagesRangeRequest):
+                self.message_range = (request.range.min_id, request.range.max_id)
+            else:
                 return
             if not isinstance(request.query, TLRequest):
                 raise bad_request("INPUT_METHOD_INVALID")
@@ -136,8 +146,10 @@ async def _perform(call: Call) -> None:
         entry = call.core.journal.begin(
             method=method_name(call.request), dc=call.dc, account=account.id if account else None,
             session=str(call.session.id), msg_id=str(call.msg_id), params=_shown(call.request),
-            layer=call.key.owner.layer,
+            layer=call.key.owner.layer, takeout=call.takeout is not None,
         )  # fmt: skip
+        if account is not None:
+            call.core.ledger.called(account.id, entry.method, call.msg_id)
         result: Any = await _result(call, entry.method)
         result = write(result) if not isinstance(result, _FILES) else result
         entry.end("ok")
@@ -145,6 +157,8 @@ async def _perform(call: Call) -> None:
         result = types.RpcError(error.code, error.text)
         if entry is not None:
             entry.end("error", error.text)
+            if entry.account is not None:
+                call.core.ledger.refused(entry.account, entry.method, error.text)
     except SilentDrop as drop:
         if entry is not None:
             entry.end("dropped", drop.kind)
@@ -218,9 +232,7 @@ def _admit(call: Call, known: Method, name: str) -> None:
         raise bad_request("BOT_METHOD_INVALID")
     if not known.anywhere and account.dc != call.dc:
         raise migrate("USER", account.dc)
-    rule = call.core.modes.rates.get(name)
-    if rule is not None:
-        rule.check(account.id)
+    call.core.modes.check(account.id, name)
     if not known.anywhere and not call.without_updates:
         _become_main(call)
 

@@ -19,7 +19,7 @@ from telethon.tl.tlobject import TLObject, TLRequest
 
 from .errors import RpcError, bad_request
 
-__all__ = ["LAYER", "TLObject", "TLRequest", "functions", "types"]
+__all__ = ["LAYER", "Raw", "TLObject", "TLRequest", "functions", "types"]
 
 MSG_CONTAINER = 0x73F1F8DC
 GZIP_PACKED = 0x3072CFA1
@@ -27,6 +27,23 @@ RPC_RESULT = 0xF35C6D01
 MAX_UNPACKED_BYTES = 16 << 20
 _BOOL = {True: 0x997275B5, False: 0xBC799737}
 _VECTOR = 0x1CB5C415
+
+
+class Raw:
+    """Holds an object that is bytes already."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def _bytes(self) -> bytes:
+        return self.data
+
+    __bytes__ = _bytes
+
+    def object(self) -> Any:
+        return read(self.data)
 
 
 def constructor(body: bytes) -> int:

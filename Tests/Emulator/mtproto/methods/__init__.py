@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from . import cdn, config, downloads, history, login, login_more, people, sending, updates, uploading
+from . import cdn, config, discussions, downloads, history, login, login_more, people, sending, updates, uploading
 
 __all__ = [
-    "cdn", "config", "downloads", "history", "login", "login_more", "people", "sending", "updates", "uploading",
+    "cdn", "config", "discussions", "downloads", "history", "login", "login_more", "people", "sending", "updates", "uploading",
 ]  # fmt: skip

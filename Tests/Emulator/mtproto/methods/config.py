@@ -62,6 +62,11 @@ def update_status(call: Call, request: Any) -> bool:
 
 @method(functions.account.InitTakeoutSessionRequest, bots=False)
 def init_takeout(call: Call, request: Any) -> Any:
+    account, now = call.account, call.core.clock.now()
+    if account.takeout_at is None:
+        account.takeout_at = now + call.core.modes.habits.takeout_delay
+    if now < account.takeout_at:
+        raise RpcError(420, f"TAKEOUT_INIT_DELAY_{max(int(account.takeout_at - now + 0.999), 1)}")
     identity = secrets.randbits(62)
     call.key.owner.takeouts.add(identity)
     return types.account.Takeout(identity)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -11,95 +10,29 @@ from botapi.model import Chat, Message
 from .. import render
 from ..account import SHARED, Account
 from ..errors import bad_request
+from ..paging import MAX_PAGE, cut, disturbed, limit_of, listed, page
 from ..peers import Cast, channel_of, chat_of, peer
 from ..rpc import Call, method
-from ..seeded.history import SeededChat
+from ..search import Found
 from ..tl import functions, types, where_known
 
-MAX_PAGE = 100
 # The limit up to which unread messages are counted.
 MAX_UNREAD = 1000
-
-
-@dataclass
-class Slice:
-    """The part of a list of messages that a request selects."""
-
-    ids: list[int]
-    """The newest first."""
-    position: int
-    """How many messages of the list are newer than the part."""
-
-
-def cut(chat: Chat, request: Any, limit: int) -> Slice:
-    """Select by offset_id, offset_date, add_offset and limit. What min_id and max_id exclude is left out afterwards."""
-    date = request.offset_date.timestamp() if getattr(request, "offset_date", None) else 0
-    start = request.offset_id or (chat.first_since(int(date)) if date > 0 else chat.end)
-    position = (chat.count_from(start) if start < chat.end else 0) + request.add_offset
-    if request.add_offset >= 0:
-        chosen = list(islice(chat.ids_below(start, request.add_offset), limit))
-    else:
-        newer = list(islice(chat.ids_from(start), -request.add_offset))[::-1]
-        # A window that reaches beyond the newest message holds so many fewer.
-        room = max(limit + request.add_offset + len(newer), 0)
-        chosen = [*newer, *islice(chat.ids_below(start), limit)][:room]
-    return Slice(_between(chosen, request), max(position, 0))
-
-
-def _between(ids: list[int], request: Any) -> list[int]:
-    return [
-        identity
-        for identity in ids
-        if (not request.max_id or identity < request.max_id) and (not request.min_id or identity > request.min_id)
-    ]
-
-
-def page(account: Account, chat: Chat, part: Slice, total: int, *, offset_told: bool = False) -> Any:
-    cast = Cast(account)
-    cast.add_chat(chat)
-    shown = shown_messages(account, chat, part.ids, cast)
-    told = {"offset_id_offset": part.position} if offset_told else {}
-    if chat.type in SHARED:
-        return types.messages.ChannelMessages(
-            account.log_of(chat).pts, total, shown, [], cast.chats(), cast.users(), inexact=chat.is_inexact or None, **told
-        )
-    if len(part.ids) < total:
-        return _listed(types.messages.MessagesSlice, shown, cast, count=total, inexact=chat.is_inexact or None, **told)
-    return _listed(types.messages.Messages, shown, cast)
-
-
-def shown_messages(account: Account, chat: Chat, ids: list[int], cast: Cast) -> list[Any]:
-    if isinstance(chat, SeededChat):
-        return chat.render(account, [identity for identity in ids if identity in chat.alive], cast)
-    return render.messages(account, chat, [chat.messages[identity] for identity in ids], cast)
-
-
-def _listed(kind: type, shown: list[Any], cast: Cast, **more: Any) -> Any:
-    more |= where_known(kind, topics=[])
-    return kind(messages=shown, chats=cast.chats(), users=cast.users(), **more)
 
 
 @method(functions.messages.GetHistoryRequest, bots=False)
 def get_history(call: Call, request: Any) -> Any:
     chat = chat_of(call.account, request.peer)
-    part = cut(chat, request, min(max(request.limit, 0), MAX_PAGE))
-    return page(call.account, chat, part, chat.listed_count, offset_told=bool(request.offset_id))
+    part = disturbed(call, chat, cut(chat, request, limit_of(request), call.range_of(chat)), request)
+    return page(call.account, chat, part, chat.listed_count)
 
 
 @method(functions.messages.SearchRequest, bots=False)
 def search(call: Call, request: Any) -> Any:
     chat = chat_of(call.account, request.peer)
-    wanted = request.q.lower()
-    kinds = {types.InputMessagesFilterPhotos: ("photo",), types.InputMessagesFilterVideo: ("video",),
-             types.InputMessagesFilterDocument: ("document",), types.InputMessagesFilterMusic: ("audio",)}  # fmt: skip
-    media = kinds.get(type(request.filter))
-    matching = Chat(chat.id, chat.type)
-    for item in chat.visible_from(0):
-        text = str(item.body.get("text", item.body.get("caption", ""))).lower()
-        if wanted in text and (media is None or any(kind in item.body for kind in media)):
-            matching.add(item)
-    part = cut(matching, request, min(max(request.limit, 0), MAX_PAGE))
-    return page(call.account, chat, part, len(matching.ids))
+    found = Found(call.account, chat, request)
+    part = cut(found, request, limit_of(request), call.range_of(chat))
+    return page(call.account, chat, part, found.listed_count)
 
 
 def _asked(chats: list[Chat], given: Any) -> tuple[int, Chat | None]:
@@ -129,7 +62,10 @@ def _single(account: Account, chats: list[Chat], asked: list[Any], cast: Cast) -
 def get_messages(call: Call, request: Any) -> Any:
     account, cast = call.account, Cast(call.account)
     private = [chat for chat in account.chats.values() if chat.type not in SHARED]
-    return _listed(types.messages.Messages, _single(account, private, request.id, cast), cast)
+    shown = _single(account, private, request.id, cast)
+    if call.core.modes.habits.omit_missing:
+        shown = [one for one in shown if not isinstance(one, types.MessageEmpty)]
+    return listed(types.messages.Messages, shown, cast)
 
 
 @method(functions.channels.GetMessagesRequest)

@@ -12,6 +12,7 @@ from ..changes import Change
 from ..errors import RpcError, bad_request
 from ..peers import Cast, channel_id, channel_of, chat_of, peer, show_chat, show_user, user_of
 from ..rpc import Call, method
+from ..seeded.history import SeededChat
 from ..tl import functions, types
 
 _USERNAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{2,31}\Z")
@@ -97,7 +98,18 @@ def get_full_channel(call: Call, request: Any) -> Any:
         channel_id(chat.id), "", account.read_to.get(chat.id, 0), 0, 0, types.PhotoEmpty(0),
         types.PeerNotifySettings(), [], account.log_of(chat).pts, participants_count=max(len(chat.members), 1),
     )  # fmt: skip
-    return types.messages.ChatFull(full, [show_chat(account, chat)], [])
+    cast = Cast(account)
+    cast.add_chat(chat)
+    if isinstance(chat, SeededChat):
+        linked = chat.script.comments_in or chat.script.copies_of
+        if linked is not None:
+            full.linked_chat_id = channel_id(linked)
+            cast.add_shared(linked)
+        old = account.chats.get(chat.script.migrated_from or 0)
+        if old is not None:
+            full.migrated_from_chat_id, full.migrated_from_max_id = -old.id, old.end - 1
+            cast.add_chat(old)
+    return types.messages.ChatFull(full, cast.chats(), [])
 
 
 @method(functions.channels.JoinChannelRequest, bots=False)
@@ -147,7 +159,13 @@ def get_participants(call: Call, request: Any) -> Any:
 
 @method(functions.messages.GetSplitRangesRequest, bots=False)
 def get_split_ranges(call: Call, request: Any) -> Any:
-    return [types.MessageRange(1, 0x7FFFFFFF)]
+    if call.takeout is None:
+        raise RpcError(403, "TAKEOUT_REQUIRED")
+    parts = max(call.core.modes.habits.split_ranges, 1)
+    # The ranges are about equal, and the last one has no end.
+    newest = max((chat.end for chat in call.account.chats.values() if chat.type not in SHARED), default=1)
+    bounds = [1 + newest * number // parts for number in range(parts)] + [0x80000000]
+    return [types.MessageRange(low, high - 1) for low, high in zip(bounds, bounds[1:], strict=False)]
 
 
 @method(functions.messages.SetTypingRequest)

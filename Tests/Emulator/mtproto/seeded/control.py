@@ -15,16 +15,22 @@ from botapi.model import Chat
 from ..account import CHANNEL_BASE, SHARED, Account
 from ..core import Core
 from . import oracle, texts
+from .churn import Churn
 from .history import SeededChat
 from .media import Library
 from .script import SOURCE, USERS, Script, describe
 
 MAX_COUNT = 50_000_000
+MAX_TOPICS = 1000
 _NUMBERS = (int, float)
 _ORDER = {
     "account": object, "accounts": list, "chat_id": int, "seed": int, "count": int, "chat_type": str, "title": str,
     "chat_username": str, "holes": _NUMBERS, "gaps": list, "ghosts": list, "senders": int, "topics": int,
     "seconds_apart": int, "begun": int, "first_id": int, "copies_of": int, "comments_each": int, "migrated_from": int,
+}  # fmt: skip
+_CHURN = {
+    "account": object, "chat_id": int, "steps": int, "rate": _NUMBERS, "seed": int, "delete": _NUMBERS, "edit": _NUMBERS,
+    "add": _NUMBERS,
 }  # fmt: skip
 _SCRIPT = ("seed", "holes", "senders", "topics", "seconds_apart", "begun", "copies_of", "comments_each", "migrated_from")
 
@@ -33,12 +39,14 @@ class SeededControl:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._library = Library(core.directory)
+        self._churns: list[Churn] = []
 
     def routes(self) -> list[Route]:
         chat = r"/seeded/{chat_id:-?\d+}"
         return [
             ("POST", "/seeded", self.make), ("GET", chat, self.digest), ("GET", f"{chat}/rows", self.rows),
-            ("GET", f"{chat}/ids", self.ids),
+            ("GET", f"{chat}/ids", self.ids), ("POST", "/churn", self.churn), ("GET", "/churn", self.churns),
+            ("DELETE", "/churn", self.end_churn),
         ]  # fmt: skip
 
     async def make(self, request: web.Request) -> Answer:
@@ -55,7 +63,7 @@ class SeededControl:
         for _ in chat.grow():
             await asyncio.sleep(0)
         chat.haunt(_ranges(order.get("ghosts", [])))
-        self._admit(accounts, chat, order)
+        self._admit(accounts, chat)
         return describe(chat.script) | {
             "chat_id": chat.id, "last_id": chat.script.last, "alive": chat.alive.count,
             "seconds": round(time.monotonic() - started, 3),
@@ -75,8 +83,14 @@ class SeededControl:
         if before is not None and before.ids:
             raise ControlError(f"chat {chat_id} has messages already")
         count = order["count"]
-        if order.get("topics", 0) and kind != "supergroup":
-            raise ControlError("only supergroups have topics")
+        if order.get("topics", 0) and (kind != "supergroup" or not 0 < order["topics"] <= MAX_TOPICS):
+            raise ControlError(f"only supergroups have topics, and at most {MAX_TOPICS}")
+        if "copies_of" in order and not isinstance(directory.find_shared(order["copies_of"]), SeededChat):
+            raise ControlError("copies_of: there is no seeded channel of this id")
+        if "migrated_from" in order:
+            old = accounts[0].chats.get(order["migrated_from"])
+            if not isinstance(old, SeededChat) or old.type != "group":
+                raise ControlError("migrated_from: the account has no seeded basic group of this id")
         first = 1 if is_shared else accounts[0].next_message_id(Chat(chat_id, kind), count)
         if "first_id" in order:
             if order["first_id"] < first:
@@ -94,7 +108,7 @@ class SeededControl:
             chat.members |= before.members
         return chat
 
-    def _admit(self, accounts: list[Account], chat: SeededChat, order: dict[str, Any]) -> None:
+    def _admit(self, accounts: list[Account], chat: SeededChat) -> None:
         """Makes the chat known to the accounts, with the people who write in it."""
         directory, script = self._core.directory, chat.script
         for number in range(script.senders):
@@ -114,19 +128,16 @@ class SeededControl:
                 chat.first_name = user["first_name"]
         owner = accounts[0]
         chat.viewers = lambda: iter([owner])
-        self._link(owner, chat, order)
+        self._link(owner, chat)
 
-    def _link(self, owner: Account, chat: SeededChat, order: dict[str, Any]) -> None:
-        if "copies_of" in order:
-            posts = self._core.directory.find_shared(order["copies_of"])
-            if not isinstance(posts, SeededChat):
-                raise ControlError("copies_of: there is no seeded channel of this id")
-            posts.script.comments_in = chat.id
-            posts.script.comments_each = chat.script.comments_each
-        if "migrated_from" in order:
-            old = owner.chats.get(order["migrated_from"])
-            if not isinstance(old, SeededChat) or old.type != "group":
-                raise ControlError("migrated_from: the account has no seeded basic group of this id")
+    def _link(self, owner: Account, chat: SeededChat) -> None:
+        script = chat.script
+        posts = self._core.directory.find_shared(script.copies_of or 0)
+        if isinstance(posts, SeededChat):
+            posts.is_linked = chat.is_linked = True
+            posts.script.comments_in, posts.script.comments_each = chat.id, script.comments_each
+        old = owner.chats.get(script.migrated_from or 0)
+        if isinstance(old, SeededChat):
             old.script.migrated_to = old.migrated_to = chat.id
 
     def _asked(self, request: web.Request) -> tuple[SeededChat, Account, int, int]:
@@ -177,6 +188,38 @@ class SeededControl:
     async def ids(self, request: web.Request) -> Answer:
         chat, _, low, high = self._asked(request)
         return {"ranges": oracle.runs(chat, low, high)}
+
+    async def churn(self, request: web.Request) -> Answer:
+        """Changes a history from now on; with `rate` 0, before this call returns."""
+        order = await read_order(request, _CHURN, "account", "chat_id", "steps")
+        account = self._core.directory.named(order["account"])
+        chat = account.chats.get(order["chat_id"])
+        if not isinstance(chat, SeededChat):
+            raise ControlError(f"account {account.id} has no seeded chat {order['chat_id']}")
+        shares = {kind: float(order.get(kind, 1)) for kind in ("delete", "edit", "add")}
+        if min(shares.values()) < 0 or not any(shares.values()):
+            raise ControlError("delete, edit and add are weights, one of them above 0")
+        churn = Churn(self._core, account, chat, order["steps"], float(order.get("rate", 0)), order.get("seed", 1), shares)
+        self._churns.append(churn)
+        if churn.rate:
+            churn.task = asyncio.get_running_loop().create_task(churn.run())
+        else:
+            await churn.run()
+        return churn.describe()
+
+    async def churns(self, request: web.Request) -> Answer:
+        found = [churn.describe() for churn in self._churns]
+        return {"churns": found, "running": any(one["running"] for one in found)}
+
+    async def end_churn(self, request: web.Request) -> Answer:
+        """Ends all changes; the answer tells what was done."""
+        for churn in self._churns:
+            if churn.task is not None:
+                churn.task.cancel()
+                await asyncio.wait([churn.task])
+        found = [churn.describe() for churn in self._churns]
+        self._churns.clear()
+        return {"churns": found}
 
 
 def _ranges(given: list[Any]) -> list[tuple[int, int]]:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, overload
 
 from botapi.model import Chat, Message
 
-from ..peers import Cast, peer
-from ..tl import read, types
+from ..peers import Cast
+from ..tl import Raw, read
 from .ids import AllIds, Ids
 from .media import Library
 from .message import SeededMessage
 from .script import Script, number_of
-from .templates import EDITED, SENDER, Template, Workshop
+from .templates import DATE, EDITED, SENDER, TOPIC, Template, Workshop
 from .texts import NUMBER
 
 if TYPE_CHECKING:
@@ -22,26 +22,12 @@ if TYPE_CHECKING:
 BREATH = 20_000
 
 
-class Raw:
-    """Holds an object that is bytes already."""
-
-    __slots__ = ("data",)
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-
-    def _bytes(self) -> bytes:
-        return self.data
-
-    __bytes__ = _bytes
-
-
 class SeededMessages(dict[int, Message]):
     """Those that were written or changed are kept, the others made anew each time."""
 
-    def __init__(self, ids: Ids, first: int, make: Callable[[int], Message]) -> None:
+    def __init__(self, ids: Ids, script: Script, make: Callable[[int], Message]) -> None:
         super().__init__()
-        self._ids, self._first, self._make = ids, first, make
+        self._ids, self._first, self._last, self._make = ids, script.first, script.last, make
 
     def __missing__(self, message_id: int) -> Message:
         if message_id not in self:
@@ -49,7 +35,10 @@ class SeededMessages(dict[int, Message]):
         return self._make(message_id)
 
     def __contains__(self, message_id: object) -> bool:
-        return isinstance(message_id, int) and self._first <= message_id < self._ids.end
+        # Ids above were perhaps given to another chat of the account.
+        return isinstance(message_id, int) and (
+            self._first <= message_id <= self._last or message_id in self._ids or super().__contains__(message_id)
+        )
 
     @overload
     def get(self, key: int, default: None = None, /) -> Message | None: ...
@@ -72,11 +61,13 @@ class SeededChat(Chat):
         """The ids that count, and that pages are cut from. It may have more than those that are shown."""
         self.edited: dict[int, tuple[int, int]] = {}
         """How often a message was edited since the history was made, and when last."""
-        self.messages = SeededMessages(self.alive, script.first, self._message)
+        self.messages = SeededMessages(self.alive, script, self._message)
         self.all_ids = AllIds(self.alive, script.first)
         self.ids = self.all_ids  # type: ignore[assignment]
         self.threads |= {script.first + number for number in range(1, script.topics + 1)}
         self.next_message_id = script.last + 1
+        self.topic_sizes: dict[int | None, int] = {}
+        """How many messages each topic of a forum has; None stands for General."""
         self.version = 0
         """Counts up with every change."""
         self._workshops: dict[tuple[int, int], Workshop] = {}
@@ -87,8 +78,14 @@ class SeededChat(Chat):
         for message_id in range(script.first, script.last + 1):
             if script.exists(message_id):
                 self.alive.add(message_id)
+                if script.topics:
+                    self._count_topic(message_id, 1)
             if message_id % BREATH == 0:
                 yield
+
+    def _count_topic(self, message_id: int, by: int) -> None:
+        topic = self.thread_of(message_id)
+        self.topic_sizes[topic] = self.topic_sizes.get(topic, 0) + by
 
     def haunt(self, ranges: list[tuple[int, int]]) -> None:
         """Lets the ids in these ranges count, although none of them is shown."""
@@ -119,6 +116,8 @@ class SeededChat(Chat):
     def exist(self, message_id: int) -> None:
         self.alive.add(message_id)
         self.listed.add(message_id)
+        if self.script.topics:
+            self._count_topic(message_id, 1)
         self.version += 1
 
     def delete(self, message: Message) -> None:
@@ -129,6 +128,8 @@ class SeededChat(Chat):
         if not self.alive.discard(message_id):
             return False
         self.listed.discard(message_id)
+        if self.script.topics:
+            self._count_topic(message_id, -1)
         self.deleted_count += 1
         self.all_ids.gone += 1
         self.version += 1
@@ -181,9 +182,22 @@ class SeededChat(Chat):
         if written is not None and not isinstance(written, SeededMessage):
             thread = written.body.get("message_thread_id")
             return int(thread) if thread else None
-        if self.script.copies_of is not None:
-            return self.script.thread_of(message_id)
-        return self.script.topic_of(message_id)
+        return self.script.thread_of(message_id)
+
+    def comments(self, top: int) -> Iterator[int]:
+        """Yields the comments on a copied post, the newest first: those written since, and those of the seed near it."""
+        script = self.script
+        near = min(top + 3 * (script.comments_each + 1), script.last + 1)
+        for message_id in self.alive.below(self.alive.end):
+            if message_id <= script.last:
+                break
+            if self.thread_of(message_id) == top:
+                yield message_id
+        for message_id in self.alive.below(near):
+            if message_id <= top:
+                return
+            if script.thread_of(message_id) == top:
+                yield message_id
 
     # Messages as bytes.
 
@@ -195,10 +209,10 @@ class SeededChat(Chat):
             known = self._workshops[key] = Workshop(self.script, account, self._library)
         return known
 
-    def composed(self, account: Account, message_id: int) -> tuple[Template, list[int], int]:
+    def composed(self, workshop: Workshop, message_id: int) -> tuple[Template, list[int], int]:
         """Returns the template of a message, the values to fill in, and how often it was edited since."""
-        template = self.workshop(account).template(*self.script.pool(message_id))
-        values, is_edited = self.script.values(message_id)
+        pool, number, values, is_edited = self.script.fate(message_id)
+        template = workshop.pools[pool][number] or workshop.make(pool, number)
         version = 0
         if template.edited is not None:
             change = self.edited.get(message_id)
@@ -210,37 +224,49 @@ class SeededChat(Chat):
 
     def render(self, account: Account, message_ids: list[int], cast: Cast) -> list[Any]:
         """Returns the messages, and adds whom they mention to the cast."""
+        workshop, composed, kept = self.workshop(account), self.composed, self.messages
         users: set[int] = set()
+        chats: set[int] = set()
         shown: list[Any] = []
         for message_id in message_ids:
-            written = self.messages.written(message_id)
+            written = kept.written(message_id) if kept else None
             if written is not None and (not isinstance(written, SeededMessage) or written.is_changed):
                 shown.append(self._changed(account, written, cast))
                 continue
-            template, values, version = self.composed(account, message_id)
+            template, values, version = composed(workshop, message_id)
             shown.append(Raw(template.fill(values, number_of(message_id, version))))
             users.update(template.users)
-            if SENDER in template.fields:
+            chats.update(template.chats)
+            if template.has_sender:
                 users.add(values[SENDER])
-            for chat_id in template.chats:
-                cast.add_shared(chat_id)
+        if self.script.copies_of is not None:
+            chats.add(self.script.copies_of)
         for user in users:
             cast.add_user(user)
-        if self.script.copies_of is not None:
-            cast.add_shared(self.script.copies_of)
+        for chat_id in chats:
+            cast.add_shared(chat_id)
         return shown
 
-    def one(self, account: Account, message: SeededMessage, cast: Cast) -> Any:
-        if message.deleted or message.id not in self.alive:
-            return types.MessageEmpty(message.id, peer(self.id))
-        return self.render(account, [message.id], cast)[0]
+    def facts(self, account: Account, message_id: int) -> tuple[str, Any, int | None, int, int | None]:
+        """Returns what a search looks at: text, kind, sender, date and thread."""
+        written = self.messages.written(message_id)
+        if written is not None and not isinstance(written, SeededMessage):
+            body = written.body
+            text = str(body.get("text", body.get("caption", "")))
+            return text, body, body.get("from", {}).get("id"), body["date"], body.get("message_thread_id")
+        template, values, version = self.composed(self.workshop(account), message_id)
+        sender = template.sender if template.sender is not None else values[SENDER]
+        text = shown_text(template, message_id, version)
+        if written is not None:
+            text = str(written.body.get("text", ""))
+        return text, (template.kind,), sender, values[DATE], values[TOPIC] or None
 
     def _changed(self, account: Account, message: Message, cast: Cast) -> Any:
         from .. import render  # which knows this module
 
         if not isinstance(message, SeededMessage):
             return render.message(account, self, message, cast)
-        template, values, version = self.composed(account, message.id)
+        template, values, version = self.composed(self.workshop(account), message.id)
         shown = read(template.fill(values, number_of(message.id, version)))
         return render.altered(shown, message, cast)
 
@@ -256,7 +282,7 @@ class SeededChat(Chat):
     """Set by whoever knows the accounts: those that have this chat."""
 
     def _body(self, account: Account, message_id: int) -> dict[str, Any]:
-        template, values, version = self.composed(account, message_id)
+        template, values, version = self.composed(self.workshop(account), message_id)
         sender = template.sender if template.sender is not None else values[SENDER]
         body: dict[str, Any] = {"message_id": message_id, "chat": self.body(), "date": self.script.date(message_id)}
         if sender > 0 and self.type != "channel":
@@ -268,6 +294,10 @@ class SeededChat(Chat):
         if template.reply is not None:
             body["reply_to_message"] = {"message_id": values[template.reply]}
         return body
+
+    def is_editable(self, workshop: Workshop, message_id: int) -> bool:
+        pool, number, _, _ = self.script.fate(message_id)
+        return (workshop.pools[pool][number] or workshop.make(pool, number)).edited is not None
 
     def edit(self, message_id: int, date: int) -> None:
         version = self.edited.get(message_id, (0, 0))[0] + 1

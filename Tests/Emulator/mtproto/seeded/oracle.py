@@ -29,7 +29,7 @@ def row(chat: SeededChat, account: Account, message_id: int) -> Row:
     written = chat.messages.written(message_id)
     if written is not None and not isinstance(written, SeededMessage):
         return _written_row(chat, written.body)
-    template, values, version = chat.composed(account, message_id)
+    template, values, version = chat.composed(chat.workshop(account), message_id)
     edited = values[EDITED] if EDITED in template.fields else None
     text = shown_text(template, message_id, version)
     if written is not None and written.is_changed:

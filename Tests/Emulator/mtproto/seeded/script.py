@@ -5,19 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..peers import SEEDED_USERS as USERS
 from . import texts
 from .draws import Draws
-from .templates import (
-    ALBUM, COMMENTS, COUNT, DATE, EDITED, FORWARDS, FWD_DATE, FWD_POST, ID, REACTIONS, REPLIED, REPLY, SENDER, TOPIC, VIEWS,
-)  # fmt: skip
+from .templates import DATE, POOLS, TOPIC
 
-USERS = 6_000_000_000
-"""The senders of seeded messages have ids from here on, the same people in all chats."""
 SOURCE = -1_000_000_009_000
 """The channel that seeded messages are forwarded from."""
-_POOL = {"plain": 256, "album": 32, "topics": 192, "thread": 192, "copy": 32}
 ALBUM_OF = 4
 _EDITED_SHARE = 64  # of 2,048
+_PLAIN, _ALBUM, _TOPICS, _THREAD, _COPY, _CREATED, _TOPIC, _MIGRATED_TO, _MIGRATED_FROM = range(len(POOLS))
+_SIZES = [size for _, size in POOLS]
+Fate = tuple[int, int, list[int], bool]
 
 
 @dataclass
@@ -51,6 +50,7 @@ class Script:
         self.draws = Draws(self.seed)
         self.source_id = SOURCE
         self.last = self.first + self.count - 1
+        self.seconds_apart = max(self.seconds_apart, 1)
         self._limit = int(self.holes * 65536)
 
     def user(self, number: int) -> int:
@@ -71,83 +71,75 @@ class Script:
         return self.first < message_id <= self.first + self.topics
 
     def is_copy(self, message_id: int) -> bool:
-        return self.copies_of is not None and (message_id - self.first) % (self.comments_each + 1) == 1
+        return self.copies_of is not None and self.place_in_thread(message_id)[1] == 0
+
+    def place_in_thread(self, message_id: int) -> tuple[int, int]:
+        """Returns the number of the last copied post, from 0, and how far after it the message is."""
+        return divmod(message_id - self.first - 1, self.comments_each + 1)
 
     def copy_of(self, post: int) -> int:
         """Returns the id of the message in this group that copies a post of the channel."""
         return self.first + 1 + (post - 1) * (self.comments_each + 1)
 
-    def thread_of(self, message_id: int) -> int | None:
-        """Returns the id of the copied post that a comment belongs to: one of the last three before it."""
-        if self.copies_of is None or message_id <= self.first:
-            return None
-        number = (message_id - self.first - 1) // (self.comments_each + 1)
-        number = max(number - (self.draws.words(message_id)[0] >> 16) % 3, 0)
-        return self.first + 1 + number * (self.comments_each + 1)
-
-    def topic_of(self, message_id: int) -> int | None:
-        """Returns the id of the topic's first message; None in General and outside of forums."""
-        if not self.topics or message_id <= self.first:
-            return None
-        if self.is_topic(message_id):
-            return message_id
-        if self._is_album(message_id):
-            return None
-        number = (self.draws.words(message_id)[0] >> 16) % (self.topics + 1)
-        return self.first + number if number else None
-
-    def _is_album(self, message_id: int) -> bool:
-        start = message_id - message_id % ALBUM_OF
-        if start <= self.first + self.topics or self.copies_of is not None:
-            return False
-        return self.draws.words(start)[3] >> 27 == 1
-
     def date(self, message_id: int) -> int:
-        if self._is_album(message_id):
-            message_id -= message_id % ALBUM_OF
-            return self.begun + (message_id - self.first) * self.seconds_apart
-        jitter = (self.draws.words(message_id)[0] >> 8) % max(self.seconds_apart, 1)
-        return self.begun + (message_id - self.first) * self.seconds_apart + jitter
+        return self.fate(message_id)[2][DATE]
 
-    def pool(self, message_id: int) -> tuple[str, int]:
-        """Returns the pool of templates of a message, and its number there."""
-        if message_id == self.first:
-            return ("migrated_from" if self.migrated_from is not None else "created"), 0
-        if message_id == self.last and self.migrated_to is not None:
-            return "migrated_to", 0
-        if self.topics and self.is_topic(message_id):
-            return "topic", message_id - self.first
-        chosen = self.draws.words(message_id)[0] & 0xFFFF
-        if self.copies_of is not None:
-            name = "copy" if self.is_copy(message_id) else "thread"
-        elif self._is_album(message_id):
-            name = "album"
-        elif self.topics and self.topic_of(message_id) is not None:
-            name = "topics"
+    def thread_of(self, message_id: int) -> int | None:
+        """Returns the id of the message that opened the topic, or of the copied post; None in General and elsewhere."""
+        return self.fate(message_id)[2][TOPIC] or None
+
+    def fate(self, message_id: int) -> Fate:
+        """Returns the pool of templates of a message, its number there, the values to fill in, and whether the
+        message was edited once.
+
+        This runs for each message of each page, so it does without further calls.
+        """
+        block, at = self.draws.block(message_id >> 7), (message_id & 127) << 2
+        w0, w1, w2, w3 = block[at], block[at + 1], block[at + 2], block[at + 3]
+        place, first = message_id - self.first, self.first
+        start = at & ~15
+        if block[start | 3] >> 27 == 1 and place - (message_id & 3) > self.topics and self.copies_of is None:
+            pool, number = _ALBUM, (w0 & 0xFFFF) % 32
+            date = self.begun + (place - (message_id & 3)) * self.seconds_apart
         else:
-            name = "plain"
-        return name, chosen % _POOL[name]
-
-    def values(self, message_id: int) -> tuple[list[int], bool]:
-        """Returns the values to fill in, and whether the message was edited once."""
-        _, w1, w2, w3 = self.draws.words(message_id)
-        date = self.date(message_id)
-        values = [0] * COUNT
-        values[ID], values[DATE], values[EDITED] = message_id, date, date + 60 + (w2 & 0xFFFF)
-        values[REPLY] = values[REPLIED] = max(message_id - 1 - (w2 & 0xFF), self.first)
-        values[TOPIC] = (self.thread_of(message_id) if self.copies_of is not None else self.topic_of(message_id)) or 0
-        if self.copies_of is not None and values[REPLY] <= values[TOPIC]:
-            values[REPLY] = values[TOPIC]
+            pool, number = _PLAIN, w0 & 0xFF
+            date = self.begun + place * self.seconds_apart + (w0 >> 8) % self.seconds_apart
+        topic, post = 0, 1 + (w2 >> 8 & 0xFFFF)
+        reply = message_id - 1 - (w2 & 0xFF)
+        if reply < first:
+            reply = first
+        if place == 0 or self.topics or self.copies_of is not None or message_id == self.last:
+            pool, number, topic, post = self._placed(message_id, w0, (pool, number, post))
+            reply = max(reply, topic)
         views = 1 + (w2 >> 12)
-        values[VIEWS], values[FORWARDS], values[REACTIONS] = views, views >> 7, 1 + (views >> 9)
-        values[COMMENTS] = self.comments_each
-        values[FWD_DATE], values[FWD_POST] = date - 3600 - (w2 & 0xFFFF), 1 + (w2 >> 8 & 0xFFFF)
-        if self.copies_of is not None and self.is_copy(message_id):
-            values[FWD_POST] = (message_id - self.first - 1) // (self.comments_each + 1) + 1
-        # The product of two evenly spread numbers: some people write far more than others.
-        values[SENDER] = USERS + (((w1 & 0xFFFF) * (w1 >> 16) >> 16) * self.senders >> 16)
-        values[ALBUM] = (self.seed & 0xFFFF) << 40 | message_id // ALBUM_OF
-        return values, (w3 >> 16 & 0x7FF) < _EDITED_SHARE
+        # The sender is the product of two evenly spread numbers: some people write far more than others.
+        values = [
+            message_id, date, date + 60 + (w2 & 0xFFFF), reply, topic, views, views >> 7, 1 + (views >> 9),
+            self.comments_each, date - 3600 - (w2 & 0xFFFF), post, reply,
+            USERS + (((w1 & 0xFFFF) * (w1 >> 16) >> 16) * self.senders >> 16),
+            (self.seed & 0xFFFF) << 40 | message_id >> 2,
+        ]  # fmt: skip
+        return pool, number, values, (w3 >> 16 & 0x7FF) < _EDITED_SHARE
+
+    def _placed(self, message_id: int, w0: int, usual: tuple[int, int, int]) -> tuple[int, int, int, int]:
+        """Returns pool, number, topic and forwarded post of a message whose place in the history matters."""
+        pool, number, post = usual
+        if message_id == self.first:
+            return (_MIGRATED_FROM if self.migrated_from is not None else _CREATED), 0, 0, post
+        if message_id == self.last and self.migrated_to is not None:
+            return _MIGRATED_TO, 0, 0, post
+        if self.copies_of is not None:
+            around, after = self.place_in_thread(message_id)
+            if after == 0:
+                return _COPY, number % _SIZES[_COPY], message_id, around + 1
+            # Comments are on the last three posts.
+            return _THREAD, number % _SIZES[_THREAD], self.copy_of(max(around - (w0 >> 16) % 3, 0) + 1), post
+        if self.is_topic(message_id):
+            return _TOPIC, message_id - self.first, message_id, post
+        chosen = (w0 >> 16) % (self.topics + 1) if pool == _PLAIN else 0
+        if chosen:
+            return _TOPICS, number % _SIZES[_TOPICS], self.first + chosen, post
+        return pool, number, 0, post
 
 
 def number_of(message_id: int, version: int) -> bytes:

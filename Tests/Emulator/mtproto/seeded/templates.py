@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import struct
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +18,13 @@ if TYPE_CHECKING:
 
 # Places in the list of a message's values. Those up to REPLIED are 32-bit numbers.
 ID, DATE, EDITED, REPLY, TOPIC, VIEWS, FORWARDS, REACTIONS, COMMENTS, FWD_DATE, FWD_POST, REPLIED = range(12)
-SENDER, ALBUM, FWD_USER = range(12, 15)
-COUNT = 15
+SENDER, ALBUM = 12, 13
+COUNT = 14
+POOLS = [
+    ("plain", 256), ("album", 32), ("topics", 192), ("thread", 192), ("copy", 32), ("created", 1), ("topic", 1024),
+    ("migrated_to", 1), ("migrated_from", 1),
+]  # fmt: skip
+"""The kinds of templates, and how many there are of each."""
 _INT, _LONG = 0x71A00000, 0x71B0C0D000000000
 _MARKS = [_INT + 0x101 * place if place <= REPLIED else _LONG + 0x10101 * place for place in range(COUNT)]
 _NUMBER = texts.NUMBER.encode()
@@ -44,6 +48,8 @@ class Template:
     fields: frozenset[int] = frozenset()
     users: tuple[int, ...] = ()
     chats: tuple[int, ...] = ()
+    has_sender: bool = False
+    """Whether the sender is filled in."""
     edited: Template | None = None
     """The same with an edit date; None for what cannot be edited."""
 
@@ -73,7 +79,8 @@ def compile_template(message: Any, **known: Any) -> Template:
             (ints if is_int else longs).append((place, value))
             place = data.find(pattern, place + 1)
     present = frozenset(value for _, value in [*ints, *longs])
-    return Template(data, tuple(ints), tuple(longs), data.find(_NUMBER), fields=present, **known)
+    return Template(data, tuple(ints), tuple(longs), data.find(_NUMBER), fields=present,
+                    has_sender=SENDER in present, **known)  # fmt: skip
 
 
 @dataclass
@@ -92,13 +99,11 @@ class Workshop:
 
     def __init__(self, script: Script, account: Account, library: Library) -> None:
         self._script, self._account, self._library = script, account, library
-        self._made: dict[tuple[str, int], Template] = {}
+        self.pools: list[list[Template | None]] = [[None] * size for _, size in POOLS]
+        """Those that were made."""
 
-    def template(self, pool: str, number: int) -> Template:
-        key = (pool, number)
-        made = self._made.get(key)
-        if made is None:
-            made = self._made[key] = self._make(pool, number)
+    def make(self, pool: int, number: int) -> Template:
+        made = self.pools[pool][number] = self._make(POOLS[pool][0], number)
         return made
 
     def _make(self, pool: str, number: int) -> Template:
@@ -316,7 +321,3 @@ def _geo(chance: random.Random) -> Any:
 
 
 _MAKERS = {"web_page": _web_page, "poll": _poll, "geo": _geo, "venue": _venue, "contact": _contact, "dice": _dice}
-
-
-def users_of(templates: Iterable[Template]) -> set[int]:
-    return {user for template in templates for user in template.users}
