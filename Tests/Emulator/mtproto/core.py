@@ -16,6 +16,7 @@ from .handshake import DataCentre
 from .journal import Journal
 from .keys import KeyStore
 from .modes import Modes
+from .pages import PageCache
 from .uploads import Uploads
 
 CDN_DC = 203
@@ -65,6 +66,7 @@ class Core:
     def __post_init__(self) -> None:
         self.keys = KeyStore(self.clock)
         self.ledger = Ledger(self.clock)
+        self.pages = PageCache()
         self.directory = Directory(self.files)
         self.feed = Feed(self)
         self.directory.push = self.feed.push

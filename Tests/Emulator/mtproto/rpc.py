@@ -18,7 +18,7 @@ from .journal import Entry, describe
 from .keys import AuthKey, Client
 from .modes import CallFault
 from .session import Session
-from .tl import LAYER, TLRequest, functions, method_name, pack_gzip, rpc_result, types, write
+from .tl import LAYER, TLRequest, Written, functions, method_name, pack_gzip, rpc_result, types, write
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -151,7 +151,7 @@ async def _perform(call: Call) -> None:
         if account is not None:
             call.core.ledger.called(account.id, entry.method, call.msg_id)
         result: Any = await _result(call, entry.method)
-        result = write(result) if not isinstance(result, _FILES) else result
+        result = result if isinstance(result, (Written, *_FILES)) else write(result)
         entry.end("ok")
     except RpcError as error:
         result = types.RpcError(error.code, error.text)
@@ -288,7 +288,7 @@ def answer(session: Session, msg_id: int, result: Any, core: Core) -> None:
     body, habits = write(result), core.modes.habits
     is_file = isinstance(result, _FILES)
     if habits.gzip == "always" or (habits.gzip == "auto" and len(body) > GZIP_ABOVE_BYTES and not is_file):
-        packed = pack_gzip(body)
+        packed = result.packed() if isinstance(result, Written) else pack_gzip(body)
         body = packed if len(packed) < len(body) or habits.gzip == "always" else body
     body = rpc_result(msg_id, body)
     if habits.take("detailed_info"):

@@ -19,7 +19,7 @@ from telethon.tl.tlobject import TLObject, TLRequest
 
 from .errors import RpcError, bad_request
 
-__all__ = ["LAYER", "Raw", "TLObject", "TLRequest", "functions", "types"]
+__all__ = ["LAYER", "Raw", "TLObject", "TLRequest", "Written", "functions", "types"]
 
 MSG_CONTAINER = 0x73F1F8DC
 GZIP_PACKED = 0x3072CFA1
@@ -44,6 +44,17 @@ class Raw:
 
     def object(self) -> Any:
         return read(self.data)
+
+
+class Written(bytes):
+    """A result in bytes that is answered more than once, so that it is compressed only once."""
+
+    _packed: bytes | None = None
+
+    def packed(self) -> bytes:
+        if self._packed is None:
+            self._packed = pack_gzip(self)
+        return self._packed
 
 
 def constructor(body: bytes) -> int:
@@ -102,7 +113,7 @@ def unpack_gzip(body: bytes) -> bytes:
 
 
 def pack_gzip(body: bytes) -> bytes:
-    packed: bytes = TLObject.serialize_bytes(gzip.compress(body, 3))
+    packed: bytes = TLObject.serialize_bytes(gzip.compress(body, 1))
     return struct.pack("<I", GZIP_PACKED) + packed
 
 

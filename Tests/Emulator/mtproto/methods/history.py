@@ -14,6 +14,7 @@ from ..paging import MAX_PAGE, cut, disturbed, limit_of, listed, page
 from ..peers import Cast, channel_of, chat_of, peer
 from ..rpc import Call, method
 from ..search import Found
+from ..seeded.history import SeededChat
 from ..tl import functions, types, where_known
 
 # The limit up to which unread messages are counted.
@@ -24,7 +25,15 @@ MAX_UNREAD = 1000
 def get_history(call: Call, request: Any) -> Any:
     chat = chat_of(call.account, request.peer)
     part = disturbed(call, chat, cut(chat, request, limit_of(request), call.range_of(chat)), request)
-    return page(call.account, chat, part, chat.listed_count)
+    if not isinstance(chat, SeededChat):
+        return page(call.account, chat, part, chat.listed_count)
+    account, bounds = call.account, (len(part.ids), part.ids[0], part.ids[-1]) if part.ids else ()
+    shown = (chat.title, chat.username, len(chat.members), account.sees(chat), chat.is_linked)
+    state = (chat.version, account.log_of(chat).pts, account.directory.media.generation)
+    return call.core.pages.get(
+        (account.id, chat.id, bounds, part.position, shown, state),
+        lambda: page(account, chat, part, chat.listed_count),
+    )
 
 
 @method(functions.messages.SearchRequest, bots=False)

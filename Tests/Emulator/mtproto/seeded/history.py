@@ -9,17 +9,18 @@ from botapi.model import Chat, Message
 
 from ..peers import Cast
 from ..tl import Raw, read
+from .draws import BLOCK
 from .ids import AllIds, Ids
 from .media import Library
 from .message import SeededMessage
 from .script import Script, number_of
-from .templates import DATE, EDITED, SENDER, TOPIC, Template, Workshop
-from .texts import NUMBER
+from .templates import DATE, EDITED, NUMBER, SENDER, TOPIC, Template, Workshop
+from .texts import NUMBER as STAND_IN
 
 if TYPE_CHECKING:
     from ..account import Account
 
-BREATH = 20_000
+BREATH = 500
 
 
 class SeededMessages(dict[int, Message]):
@@ -75,12 +76,12 @@ class SeededChat(Chat):
     def grow(self) -> Iterator[None]:
         """Makes the ids of the history; yields now and then, so that others get their turn."""
         script = self.script
-        for message_id in range(script.first, script.last + 1):
-            if script.exists(message_id):
-                self.alive.add(message_id)
-                if script.topics:
+        for number in range(script.first // BLOCK, script.last // BLOCK + 1):
+            self.alive.put(number * BLOCK, script.existing(number))
+            if script.topics:
+                for message_id in self.alive.above(max(number * BLOCK, script.first)):
                     self._count_topic(message_id, 1)
-            if message_id % BREATH == 0:
+            if number % BREATH == 0:
                 yield
 
     def _count_topic(self, message_id: int, by: int) -> None:
@@ -218,6 +219,7 @@ class SeededChat(Chat):
             change = self.edited.get(message_id)
             if change is not None:
                 version, values[EDITED] = change
+                values[NUMBER] = number_of(message_id, version)
             if is_edited or change is not None:
                 template = template.edited
         return template, values, version
@@ -233,8 +235,8 @@ class SeededChat(Chat):
             if written is not None and (not isinstance(written, SeededMessage) or written.is_changed):
                 shown.append(self._changed(account, written, cast))
                 continue
-            template, values, version = composed(workshop, message_id)
-            shown.append(Raw(template.fill(values, number_of(message_id, version))))
+            template, values, _ = composed(workshop, message_id)
+            shown.append(Raw(template.fill(values)))
             users.update(template.users)
             chats.update(template.chats)
             if template.has_sender:
@@ -266,8 +268,8 @@ class SeededChat(Chat):
 
         if not isinstance(message, SeededMessage):
             return render.message(account, self, message, cast)
-        template, values, version = self.composed(self.workshop(account), message.id)
-        shown = read(template.fill(values, number_of(message.id, version)))
+        template, values, _ = self.composed(self.workshop(account), message.id)
+        shown = read(template.fill(values))
         return render.altered(shown, message, cast)
 
     def _message(self, message_id: int) -> Message:
@@ -306,5 +308,5 @@ class SeededChat(Chat):
 
 
 def shown_text(template: Template, message_id: int, version: int) -> str:
-    return template.text.replace(NUMBER, number_of(message_id, version).decode())
+    return template.text.replace(STAND_IN, number_of(message_id, version).decode())
 

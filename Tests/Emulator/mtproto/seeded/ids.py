@@ -41,6 +41,17 @@ class Ids:
             self.count += 1
         self.end = max(self.end, identity + 1)
 
+    def put(self, start: int, bits: int) -> None:
+        """Adds `start` plus the number of each bit. There may be no ids yet from `start` on, which is a multiple of 8."""
+        if not bits:
+            return
+        self.add(start + bits.bit_length() - 1)
+        place = start - self._first_block * BLOCK
+        data = bits.to_bytes((bits.bit_length() + 7) // 8, "little")
+        self._bits[place >> 3 : (place >> 3) + len(data)] = data
+        self._counts[place // BLOCK] += bits.bit_count() - 1
+        self.count += bits.bit_count() - 1
+
     def discard(self, identity: int) -> bool:
         if identity not in self:
             return False

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..peers import SEEDED_USERS as USERS
 from . import texts
-from .draws import Draws
+from .draws import BLOCK, Draws
 from .templates import DATE, POOLS, TOPIC
 
 SOURCE = -1_000_000_009_000
@@ -16,7 +16,7 @@ ALBUM_OF = 4
 _EDITED_SHARE = 64  # of 2,048
 _PLAIN, _ALBUM, _TOPICS, _THREAD, _COPY, _CREATED, _TOPIC, _MIGRATED_TO, _MIGRATED_FROM = range(len(POOLS))
 _SIZES = [size for _, size in POOLS]
-Fate = tuple[int, int, list[int], bool]
+Fate = tuple[int, int, list[Any], bool]
 
 
 @dataclass
@@ -59,13 +59,24 @@ class Script:
     def topic_title(self, number: int) -> str:
         return f"{texts.name_of(number)}'s topic {number}"
 
-    def exists(self, message_id: int) -> bool:
-        """Returns whether the history begins with this message."""
-        if message_id in (self.first, self.last) or self.is_topic(message_id) or self.is_copy(message_id):
-            return True
-        if self._limit and (self.draws.words(message_id)[3] & 0xFFFF) < self._limit:
-            return False
-        return not any(low <= message_id <= high for low, high in self.gaps)
+    def existing(self, number: int) -> int:
+        """Returns which ids of a block the history begins with, as bits: the lowest bit is `number * BLOCK`."""
+        start = number * BLOCK
+        if self._limit:
+            low, draws = self._limit, self.draws.block(number)[3::4].tolist()
+            bits = int("".join(["0" if draw & 0xFFFF < low else "1" for draw in reversed(draws)]), 2)
+        else:
+            bits = (1 << BLOCK) - 1
+        for low, high in self.gaps:
+            bits &= ~_mask(low - start, high - start)
+        always = [(self.first, self.first + self.topics), (self.last, self.last)]
+        for low, high in always:
+            bits |= _mask(low - start, high - start)
+        if self.copies_of is not None:
+            for copy in range(self.copy_of(1) + -(self.copy_of(1) - start) % (self.comments_each + 1), start + BLOCK,
+                              self.comments_each + 1):  # fmt: skip
+                bits |= _mask(copy - start, copy - start)
+        return bits & _mask(self.first - start, self.last - start)
 
     def is_topic(self, message_id: int) -> bool:
         return self.first < message_id <= self.first + self.topics
@@ -117,7 +128,7 @@ class Script:
             message_id, date, date + 60 + (w2 & 0xFFFF), reply, topic, views, views >> 7, 1 + (views >> 9),
             self.comments_each, date - 3600 - (w2 & 0xFFFF), post, reply,
             USERS + (((w1 & 0xFFFF) * (w1 >> 16) >> 16) * self.senders >> 16),
-            (self.seed & 0xFFFF) << 40 | message_id >> 2,
+            (self.seed & 0xFFFF) << 40 | message_id >> 2, b"%010d" % (message_id % 100_000_000),
         ]  # fmt: skip
         return pool, number, values, (w3 >> 16 & 0x7FF) < _EDITED_SHARE
 
@@ -140,6 +151,12 @@ class Script:
         if chosen:
             return _TOPICS, number % _SIZES[_TOPICS], self.first + chosen, post
         return pool, number, 0, post
+
+
+def _mask(low: int, high: int) -> int:
+    """Returns the bits from `low` to `high`, both included, as far as they are in a block."""
+    low, high = max(low, 0), min(high, BLOCK - 1)
+    return (1 << high + 1) - (1 << low) if low <= high else 0
 
 
 def number_of(message_id: int, version: int) -> bytes:

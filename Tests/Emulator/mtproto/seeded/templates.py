@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 import struct
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from ..peers import channel_id, peer
@@ -18,25 +20,26 @@ if TYPE_CHECKING:
 
 # Places in the list of a message's values. Those up to REPLIED are 32-bit numbers.
 ID, DATE, EDITED, REPLY, TOPIC, VIEWS, FORWARDS, REACTIONS, COMMENTS, FWD_DATE, FWD_POST, REPLIED = range(12)
-SENDER, ALBUM = 12, 13
-COUNT = 14
+SENDER, ALBUM, NUMBER = 12, 13, 14
+COUNT = 15
 POOLS = [
     ("plain", 256), ("album", 32), ("topics", 192), ("thread", 192), ("copy", 32), ("created", 1), ("topic", 1024),
     ("migrated_to", 1), ("migrated_from", 1),
 ]  # fmt: skip
 """The kinds of templates, and how many there are of each."""
 _INT, _LONG = 0x71A00000, 0x71B0C0D000000000
-_MARKS = [_INT + 0x101 * place if place <= REPLIED else _LONG + 0x10101 * place for place in range(COUNT)]
-_NUMBER = texts.NUMBER.encode()
+_MARKS = [_INT + 0x101 * place if place <= REPLIED else _LONG + 0x10101 * place for place in range(NUMBER)]
+_DIGITS = texts.NUMBER.encode()
 
 
 @dataclass
 class Template:
-    data: bytes
-    ints: tuple[tuple[int, int], ...]
-    longs: tuple[tuple[int, int], ...]
-    number_at: int
-    """Where the ten digits are in the bytes; -1 if there are none."""
+    pack: Callable[..., bytes]
+    pick: Callable[[Sequence[Any]], tuple[Any, ...]]
+    fixed: list[bytes]
+    """The bytes between the places."""
+    fields: frozenset[int]
+    """The values that are filled in."""
     kind: str
     text: str = ""
     """The text or caption, with the number's stand-in."""
@@ -45,7 +48,6 @@ class Template:
     reply: int | None = None
     """Which value is the id of the answered message, in the Bot API's sense; None if it answers none."""
     topic: int | None = None
-    fields: frozenset[int] = frozenset()
     users: tuple[int, ...] = ()
     chats: tuple[int, ...] = ()
     has_sender: bool = False
@@ -53,34 +55,36 @@ class Template:
     edited: Template | None = None
     """The same with an edit date; None for what cannot be edited."""
 
-    def fill(self, values: list[int], number: bytes) -> bytes:
-        made = bytearray(self.data)
-        for place, value in self.ints:
-            _pack_int(made, place, values[value])
-        for place, value in self.longs:
-            _pack_long(made, place, values[value])
-        if self.number_at >= 0:
-            made[self.number_at : self.number_at + 10] = number
-        return bytes(made)
-
-
-_pack_int, _pack_long = struct.Struct("<i").pack_into, struct.Struct("<q").pack_into
+    def fill(self, values: list[Any]) -> bytes:
+        """- Parameter values: those of a fate, and the number's digits."""
+        return self.pack(*self.pick(values + self.fixed))
 
 
 def compile_template(message: Any, **known: Any) -> Template:
-    """Finds the places of the marks in a message's bytes."""
+    """Finds the places of the marks in a message's bytes, and makes of all a single format."""
     data = bytes(message)
-    ints, longs = [], []
+    found = [(place, NUMBER, len(_DIGITS)) for place in _places(data, _DIGITS)]
     for value, mark in enumerate(_MARKS):
-        is_int = value <= REPLIED
-        pattern = struct.pack("<i" if is_int else "<q", mark)
-        place = data.find(pattern)
-        while place >= 0:
-            (ints if is_int else longs).append((place, value))
-            place = data.find(pattern, place + 1)
-    present = frozenset(value for _, value in [*ints, *longs])
-    return Template(data, tuple(ints), tuple(longs), data.find(_NUMBER), fields=present,
-                    has_sender=SENDER in present, **known)  # fmt: skip
+        pattern = struct.pack("<i" if value <= REPLIED else "<q", mark)
+        found += [(place, value, len(pattern)) for place in _places(data, pattern)]
+    form, order, fixed, end = "<", [], [], 0
+    for place, value, length in [*sorted(found), (len(data), None, 0)]:
+        form += f"{place - end}s"
+        order.append(COUNT + len(fixed))
+        fixed.append(data[end:place])
+        if value is not None:
+            form += f"{length}s" if value == NUMBER else "i" if value <= REPLIED else "q"
+            order.append(value)
+        end = place + length
+    fields = frozenset(value for _, value, _ in found)
+    return Template(struct.Struct(form).pack, itemgetter(*order), fixed, fields, has_sender=SENDER in fields, **known)
+
+
+def _places(data: bytes, pattern: bytes) -> Iterator[int]:
+    place = data.find(pattern)
+    while place >= 0:
+        yield place
+        place = data.find(pattern, place + 1)
 
 
 @dataclass
