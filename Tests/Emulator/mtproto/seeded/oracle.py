@@ -10,14 +10,19 @@ from typing import TYPE_CHECKING, Any
 from botapi.errors import ControlError
 
 from .history import SeededChat, SeededMessage, shown_text
-from .templates import ALBUM, EDITED, FORWARDS, SENDER, VIEWS
+from .templates import (
+    ALBUM, COMMENTS, DATE, EDITED, FORWARDS, FWD_DATE, FWD_POST, SENDER, TOPIC, VIEWS,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from ..account import Account
 
 COLUMNS = (
-    "chat_id", "message_id", "date", "edit_date", "sender", "text", "reply", "topic", "album", "views", "forwards",
+    "chat_id", "message_id", "date", "edit_date", "sender_id", "text", "reply_to_id", "topic_id", "album_id", "views",
+    "forwards", "replies", "forward_date", "forward_from_id", "forward_message_id",
 )  # fmt: skip
+ANONYMOUS_ADMIN, CHANNEL_BOT = 1_087_968_824, 136_817_688
+"""The users that the Bot API shows where the group itself, or a channel, has written in a group."""
 BREATH = 500
 _MASK = (1 << 64) - 1
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
@@ -30,30 +35,41 @@ def row(chat: SeededChat, account: Account, message_id: int) -> Row:
     if written is not None and not isinstance(written, SeededMessage):
         return _written_row(chat, written.body)
     template, values, version = chat.composed(chat.workshop(account), message_id)
-    edited = values[EDITED] if EDITED in template.fields else None
+    fields = template.fields
+    edited = values[EDITED] if EDITED in fields else None
     text = shown_text(template, message_id, version)
     if written is not None and written.is_changed:
         text, edited = str(written.body.get("text", "")), written.body.get("edit_date", edited)
     return (
-        chat.id, message_id, chat.script.date(message_id), edited,
-        template.sender if template.sender is not None else values[SENDER], text,
+        chat.id, message_id, values[DATE], edited, _sender(chat, template.sender or values[SENDER]), text,
         values[template.reply] if template.reply is not None else None,
-        values[template.topic] if template.topic is not None else None,
-        values[ALBUM] if ALBUM in template.fields else None,
-        values[VIEWS] if VIEWS in template.fields else None,
-        values[FORWARDS] if FORWARDS in template.fields else None,
+        values[TOPIC] if template.topic is not None and chat.script.topics else None,
+        values[ALBUM] if ALBUM in fields else None,
+        values[VIEWS] if VIEWS in fields else None,
+        values[FORWARDS] if FORWARDS in fields else None,
+        values[COMMENTS] if COMMENTS in fields else None,
+        values[FWD_DATE] if FWD_DATE in fields else None,
+        template.forwarded_from,
+        values[FWD_POST] if FWD_POST in fields else None,
     )  # fmt: skip
+
+
+def _sender(chat: SeededChat, sender: int) -> int:
+    if sender > 0 or chat.type == "channel":
+        return sender
+    return ANONYMOUS_ADMIN if sender == chat.id else CHANNEL_BOT
 
 
 def _written_row(chat: SeededChat, body: dict[str, Any]) -> Row:
     is_post = chat.type == "channel"
     sender = chat.id if is_post else body.get("from", {}).get("id")
-    album = body.get("media_group_id")
+    album, origin = body.get("media_group_id"), body.get("forward_origin", {})
     return (
         chat.id, body["message_id"], body["date"], body.get("edit_date"), sender,
         str(body.get("text", body.get("caption", ""))), body.get("reply_to_message", {}).get("message_id"),
         body.get("message_thread_id"), int(album) if album is not None else None,
-        1 if is_post else None, 0 if is_post else None,
+        1 if is_post else None, 0 if is_post else None, None, origin.get("date"),
+        origin.get("sender_user", origin.get("chat", {})).get("id"), origin.get("message_id"),
     )  # fmt: skip
 
 

@@ -48,6 +48,8 @@ class Template:
     reply: int | None = None
     """Which value is the id of the answered message, in the Bot API's sense; None if it answers none."""
     topic: int | None = None
+    forwarded_from: int | None = None
+    """The user or chat that a forwarded message names as its origin."""
     users: tuple[int, ...] = ()
     chats: tuple[int, ...] = ()
     has_sender: bool = False
@@ -94,6 +96,7 @@ class Draft:
     chance: random.Random
     kind: str = "text"
     text: str = ""
+    origin: int | None = None
     users: list[int] = field(default_factory=list)
     chats: list[int] = field(default_factory=list)
 
@@ -177,6 +180,7 @@ class Workshop:
         sender, constant = self._sender(draft)
         if pool == "copy":
             sender, constant = {"from_id": peer(script.copies_of or 0)}, script.copies_of
+            draft.origin = script.copies_of
         media = self._media(draft, pool)
         draft.text = texts.text(chance, 6 if draft.kind in ("text", "web_page") else 2)
         if draft.kind in _WITHOUT_TEXT:
@@ -207,7 +211,7 @@ class Workshop:
             )  # fmt: skip
             return compile_template(
                 message, kind=draft.kind, text=draft.text, sender=constant, reply=reply_value, topic=topic_value,
-                users=tuple(draft.users), chats=tuple(draft.chats),
+                forwarded_from=draft.origin, users=tuple(draft.users), chats=tuple(draft.chats),
             )  # fmt: skip
 
         template = made(None)
@@ -244,13 +248,14 @@ class Workshop:
     def _forward(self, draft: Draft) -> Any:
         kind = draft.chance.randint(0, 2)
         if kind == 0:
-            source = self._script.source_id
+            draft.origin = source = self._script.source_id
             draft.chats.append(source)
             return types.MessageFwdHeader(_MARKS[FWD_DATE], from_id=peer(source), channel_post=_MARKS[FWD_POST])
         if kind == 1:
             return types.MessageFwdHeader(_MARKS[FWD_DATE], from_name=texts.name_of(draft.chance.randrange(99)))
         draft.users.append(self._script.user(draft.chance.randrange(self._script.senders)))
-        return types.MessageFwdHeader(_MARKS[FWD_DATE], from_id=types.PeerUser(draft.users[-1]))
+        draft.origin = draft.users[-1]
+        return types.MessageFwdHeader(_MARKS[FWD_DATE], from_id=types.PeerUser(draft.origin))
 
     def _media(self, draft: Draft, pool: str) -> Any:
         chance = draft.chance
