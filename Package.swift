@@ -79,6 +79,7 @@ let tools: [Target] = [
             "System", "Tracing", logging,
         ]),
     tool("tg-session", ["Accounts", "CQRCode", "JSON", "MTProto", "System", logging]),
+    tool("msg-store", ["Archive", "Envelope", "JSON", "Payloads", "Queue", "System", logging]),
     tool("tg-call", ["Accounts", "JSON", "MTProto", "System", "TL", logging]),
 ]
 
@@ -103,6 +104,7 @@ let package = Package(
         cLibrary("CCurl", ["CLoader"]),
         cLibrary("CHiredis", ["CLoader"]),
         cLibrary("COpenSSL", ["CLoader"]),
+        cLibrary("CPostgres", ["CLoader"]),
         cLibrary("CQRCode", ["CLoader"]),
         cLibrary("CSQLite", ["CLoader"]),
         cLibrary("CSchema", cxx: [.unsafeFlags(["-O2"])]),
@@ -111,6 +113,7 @@ let package = Package(
         cLibrary("CSpool", c: [.unsafeFlags(["-O2"])]),
         cLibrary("CToml", cxx: [.unsafeFlags(["-O1"])]),
         cLibrary("CZlib", ["CLoader"]),
+        cLibrary("CZstd", ["CLoader"]),
         systemLibrary("CLinux", package: "libc6-dev"),
 
         library("Base/JSON", ["CSimdJSON", "System"]),
@@ -127,6 +130,7 @@ let package = Package(
         library("Services/Queue", ["JSON", "Redis", "System"]),
         library("Services/Spool", ["CSpool", "System"]),
         library("Services/SQLite", ["CSQLite", "System"]),
+        library("Services/PostgreSQL", ["CPostgres", "JSON", "System"]),
         library(
             "Services/Blob",
             ["Crypto", "Envelope", "HTTP", "JSON", "Payloads", "System"]),
@@ -154,6 +158,10 @@ let package = Package(
         library(
             "Telegram/AccountAPI",
             ["Accounts", "BotAPI", "Crypto", "JSON", "MTProto", "Options", "Stage", "System", "TL", "Updates"]),
+
+        library(
+            "Archive",
+            ["CZstd", "Crypto", "Envelope", "JSON", "Payloads", "PostgreSQL", "SQLite", "System", logging]),
 
         library("Media", ["Crypto", "HTTP", "JSON", "Payloads", "Process", "System"]),
 

@@ -8,11 +8,12 @@ set -euo pipefail
 wanted=(
     # To build: programs that the compiler needs, and the libraries that the tools use.
     g++ git make pkg-config binutils libc6-dev zlib1g-dev tzdata ca-certificates
-    libcurl4-openssl-dev libhiredis-dev libqrencode-dev libssl-dev libsimdjson-dev libsqlite3-dev libtomlplusplus-dev libvalijson-dev nlohmann-json3-dev
+    libcurl4-openssl-dev libhiredis-dev libqrencode-dev libssl-dev libpq-dev libsimdjson-dev libsqlite3-dev libtomlplusplus-dev libvalijson-dev
+    libzstd-dev nlohmann-json3-dev
     # Libraries that the Swift toolchain itself is linked to.
     libsqlite3-0 libxml2 libedit2 libncurses6
     # To run and to test: servers, media programs, and Python for the emulator of Telegram.
-    redis-server ffmpeg python3 python3-venv jq curl openssl procps json-schema-test-suite shellcheck
+    redis-server postgresql ffmpeg python3 python3-venv jq curl openssl procps json-schema-test-suite shellcheck
 )
 if [ $# -gt 0 ]; then wanted=("$@"); fi
 
@@ -40,12 +41,13 @@ apt install -y --no-install-recommends "${missing[@]}" >&2 ||
 
 # Debian starts the server of a newly installed package, now and at each boot. tgpipe starts servers of its own, so a
 # server that was installed just now is stopped and disabled.
-if [[ " ${missing[*]} " == *" redis-server "* ]]; then
+for server in redis-server postgresql; do
+    [[ " ${missing[*]} " == *" $server "* ]] || continue
     if [ -d /run/systemd/system ]; then
-        "${as_root[@]}" systemctl --quiet disable --now redis-server.service
+        "${as_root[@]}" systemctl --quiet disable --now "$server.service"
     else
-        "${as_root[@]}" service redis-server stop >/dev/null 2>&1 || true
-        "${as_root[@]}" update-rc.d redis-server disable >/dev/null 2>&1 || true
+        "${as_root[@]}" service "$server" stop >/dev/null 2>&1 || true
+        "${as_root[@]}" update-rc.d "$server" disable >/dev/null 2>&1 || true
     fi
-    note "stopped and disabled the system's redis-server service, which was installed just now: tgpipe starts its own server"
-fi
+    note "stopped and disabled the system's $server service, which was installed just now: tgpipe starts its own server"
+done

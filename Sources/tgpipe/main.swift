@@ -6,6 +6,7 @@ import blob_put
 import ev_queue
 import ev_route
 import media_fetch
+import msg_store
 import ratelimit
 import tg_call
 import tg_gate
@@ -16,7 +17,8 @@ import tg_session
 /// Every tool by its name. `make build` and `make install` create a link to this program for each.
 let commands: [String: any AsyncParsableCommand.Type] = [
     "blob-put": blob_put.command, "ev-queue": ev_queue.command, "ev-route": ev_route.command,
-    "media-fetch": media_fetch.command, "ratelimit": ratelimit.command, "tg-call": tg_call.command,
+    "media-fetch": media_fetch.command, "msg-store": msg_store.command, "ratelimit": ratelimit.command,
+    "tg-call": tg_call.command,
     "tg-gate": tg_gate.command, "tg-listen": tg_listen.command, "tg-send": tg_send.command,
     "tg-session": tg_session.command,
 ]

@@ -8,6 +8,7 @@
 
 #include <simdjson.h>
 
+#include "FieldWalk.h"
 #include "QuickScan.h"
 #include "RepeatedKeys.h"
 #include "TimeText.h"
@@ -367,4 +368,29 @@ tgp_document tgp_parse(tgp_parser *self, const char *bytes, size_t count, bool p
     document.tokens = self->tokens.data();
     document.count = self->tokens.size();
     return document;
+}
+
+struct tgp_fields {
+    FieldWalk walk;
+    size_t count;
+};
+
+tgp_fields *tgp_fields_new(size_t count) { return new (std::nothrow) tgp_fields{{}, count}; }
+
+void tgp_fields_add(tgp_fields *fields, const char *path, size_t place) { fields->walk.add(path, uint32_t(place)); }
+
+void tgp_fields_free(tgp_fields *fields) { delete fields; }
+
+tgp_header tgp_find(tgp_parser *self, const tgp_fields *fields, const char *line, size_t count, tgp_text *values) {
+    auto header = tgp_scan(self, line, count, true);
+    if (header.status != TGP_OK) return header;
+    for (size_t i = 0; i < fields->count; i++) values[i] = {nullptr, 0};
+    // The tokens of the last parse are those of the line, unless the parser had to work on a copy.
+    if (!self->verbatim.places().empty()) {
+        auto bytes = reinterpret_cast<const uint8_t *>(line);
+        if (make_room(self, count) ||
+            self->parser.implementation->stage1(bytes, count, simdjson::stage1_mode::regular)) return header;
+    }
+    fields->walk.run(line, self->parser.implementation->structural_indexes.get(), values);
+    return header;
 }

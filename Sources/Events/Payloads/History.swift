@@ -257,6 +257,26 @@ package struct MessageIDDigest: Sendable, Hashable {
         left.sum &+= right.sum
     }
 
+    /// Removes a set of which this one has all ids.
+    package static func -= (left: inout MessageIDDigest, right: MessageIDDigest) {
+        left.count &-= right.count
+        left.sum &-= right.sum
+    }
+
+    /// The id of a set of one: SplitMix64 maps no two numbers to the same one.
+    package var onlyID: Int64? { count == 1 ? Self.unmix(sum) : nil }
+
+    private static func unmix(_ mixed: UInt64) -> Int64 {
+        var id = unshift(mixed, 31) &* 0x3196_42B2_D24D_8EC3
+        id = unshift(id, 27) &* 0x96DE_1B17_3F11_9089
+        return Int64(bitPattern: unshift(id, 30) &- 0x9E37_79B9_7F4A_7C15)
+    }
+
+    /// Inverts `x ^ (x >> bits)`.
+    private static func unshift(_ value: UInt64, _ bits: UInt64) -> UInt64 {
+        value ^ (value >> bits) ^ (value >> (2 * bits))
+    }
+
     private static func mix(_ id: Int64) -> UInt64 {
         var mixed = UInt64(bitPattern: id) &+ 0x9E37_79B9_7F4A_7C15
         mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9

@@ -94,6 +94,22 @@ void tgp_parser_free(tgp_parser *parser);
 /// line is copied.
 tgp_header tgp_scan(tgp_parser *parser, const char *line, size_t count, bool padded);
 
+/// The paths of the values that `tgp_find` finds.
+typedef struct tgp_fields tgp_fields;
+
+/// Makes an empty list of paths, whose values have `count` places.
+tgp_fields *tgp_fields_new(size_t count);
+
+/// Adds a path such as `payload.message.chat.id`, and the place of its value. The step `*` means each item of an array, of which
+/// the last counts.
+void tgp_fields_add(tgp_fields *fields, const char *path, size_t place);
+void tgp_fields_free(tgp_fields *fields);
+
+/// Checks that a whole line is an envelope, as `tgp_scan` does, and finds the values at the paths. The line must be padded.
+///
+/// Each value is the text in the line, as it was written; it has no bytes if it is absent. A key with an escape is not found.
+tgp_header tgp_find(tgp_parser *parser, const tgp_fields *fields, const char *line, size_t count, tgp_text *values);
+
 /// Parses any JSON document to tokens. TGP_NUMERAL and TGP_ESCAPED tokens point into the document.
 tgp_document tgp_parse(tgp_parser *parser, const char *bytes, size_t count, bool padded);
 

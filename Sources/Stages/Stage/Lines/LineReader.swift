@@ -25,9 +25,17 @@ package final class LineReader {
     deinit { if let descriptor, descriptor != STDIN_FILENO { close(descriptor) } }
 
     /// Returns the lines that are readable now; waits for the first. Returns nil at the end.
-    package func next() throws(ToolError) -> [LineSplitter.Output]? {
+    ///
+    /// - Parameter limit: the longest wait, after which there are no lines; nil for no limit.
+    package func next(within limit: Duration? = nil) throws(ToolError) -> [LineSplitter.Output]? {
+        let deadline = limit.map { ContinuousClock.now + $0 }
         while !isAtEnd {
-            guard let descriptor = try opened(), try isReadable(descriptor) else { break }
+            guard let descriptor = try opened() else { break }
+            switch try waitUntilReadable(descriptor, deadline) {
+            case .readable: break
+            case .late: return []
+            case .ending: return end()
+            }
             let free = splitter.free
             let count = read(descriptor, free.baseAddress, free.count)
             if count < 0 {
@@ -38,6 +46,10 @@ package final class LineReader {
             let outputs = splitter.take(count)
             if !outputs.isEmpty { return outputs }
         }
+        return end()
+    }
+
+    private func end() -> [LineSplitter.Output]? {
         guard !isAtEnd else { return nil }
         isAtEnd = true
         // After a signal, an unfinished line is not taken as the last line, because its writer may still be writing it.
@@ -61,18 +73,29 @@ package final class LineReader {
         return opened
     }
 
+    private enum Readiness {
+        case readable
+        /// The deadline came first.
+        case late
+        /// The shutdown is requested.
+        case ending
+    }
+
     /// Waits for data or the end of the file.
-    ///
-    /// - Returns: false if the shutdown is requested.
-    private func isReadable(_ descriptor: Int32) throws(ToolError) -> Bool {
+    private func waitUntilReadable(
+        _ descriptor: Int32, _ deadline: ContinuousClock.Instant?
+    ) throws(ToolError) -> Readiness {
         var set = [
             pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
             pollfd(fd: shutdown.descriptor, events: Int16(POLLIN), revents: 0),
         ]
-        while poll(&set, 2, -1) < 0 {
+        while true {
+            let left = deadline.map { Int32(clamping: Int64((($0 - .now) / .milliseconds(1)).rounded(.up))) }
+            let count = poll(&set, 2, left.map { max(0, $0) } ?? -1)
+            if count > 0 { return set[1].revents == 0 ? .readable : .ending }
+            if count == 0 { return .late }
             guard errno == EINTR else { throw ToolError.localIO("unable to wait for \(name)") }
         }
-        return set[1].revents == 0
     }
 
     private var name: String { path == "-" ? "standard input" : path }

@@ -35,8 +35,10 @@ package final class EventInput: Sendable {
     }
 
     /// Returns the lines that are readable now; waits for the first. Returns nil at the end.
-    package func next() async throws -> [LineSplitter.Output]? {
-        try await thread.run { try self.reader.withLock { try $0.next() } }
+    ///
+    /// - Parameter limit: the longest wait, after which there are no lines; nil for no limit.
+    package func next(within limit: Duration? = nil) async throws -> [LineSplitter.Output]? {
+        try await thread.run { try self.reader.withLock { try $0.next(within: limit) } }
     }
 }
 

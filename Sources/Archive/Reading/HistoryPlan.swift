@@ -1,0 +1,77 @@
+package import Payloads
+
+/// Decides which parts of a chat's history are to be read.
+package struct HistoryPlan: Sendable {
+    /// The ids of one command at most, so that several processes can share a long hole.
+    package var spanIDs: Int64 = 10_000
+    /// Messages before this time are not wanted: seconds since 1970, and as it was written.
+    package var since: (seconds: Int64, text: String)?
+    /// The number of messages that are wanted, from the newest on.
+    package var last: Int64?
+    /// Whether messages that are newer than all known ones are asked for.
+    package var asksForNew = true
+
+    /// Where private chats and basic groups have short runs of known messages between holes, they are read again: each account
+    /// counts the messages of all these chats together, so that there would be a hole between almost any two messages.
+    private static let shortRun: Int64 = 100
+
+    package init() {}
+
+    /// Returns the commands for a chat that the archive does not know.
+    package func commands(forUnknown chat: ChatID, accountID: Int64?) -> [HistoryCommand] {
+        [HistoryCommand(chat, accountID: accountID, since: since?.text, last: last)]
+    }
+
+    /// Returns the commands for what is missing of a chat, the newest messages first.
+    ///
+    /// - Parameters:
+    ///   - floor: holes that end below this id are not wanted.
+    ///   - accountID: the account that is to read a channel or supergroup; nil for any.
+    package func commands(
+        for inspection: ChatInspection, floor: Int64?, accountID: Int64?
+    ) -> [HistoryCommand] {
+        let chat = ChatID.id(inspection.chat.chatID)
+        let account = inspection.chat.ownerID == 0 ? accountID : inspection.chat.ownerID
+        var commands: [HistoryCommand] = []
+        if asksForNew || inspection.openFrom != nil {
+            let known = inspection.openFrom.map { min($0 - 1, inspection.top) } ?? inspection.top
+            commands.append(
+                HistoryCommand(
+                    chat, accountID: account, fromID: known > 0 ? known + 1 : nil, since: since?.text, last: last))
+        }
+        let wanted = inspection.holes.filter { $0.to >= floor ?? .min }
+        let holes = inspection.chat.ownerID == 0 ? wanted : HistoryPlan.joiningNear(wanted)
+        for hole in holes.reversed() {
+            for span in pieces(of: hole, from: floor).reversed() {
+                commands.append(
+                    HistoryCommand(
+                        chat, accountID: account, fromID: span.from, toID: span.to, since: since?.text))
+            }
+        }
+        return commands
+    }
+
+    private func pieces(of hole: IDSpan, from floor: Int64?) -> [IDSpan] {
+        var pieces: [IDSpan] = []
+        var from = last == nil ? hole.from : max(hole.from, floor ?? hole.from)
+        while from <= hole.to {
+            let to = hole.to - from < spanIDs ? hole.to : from + spanIDs - 1
+            pieces.append(IDSpan(from: from, to: to))
+            guard to < hole.to else { break }
+            from = to + 1
+        }
+        return pieces
+    }
+
+    private static func joiningNear(_ holes: [IDSpan]) -> [IDSpan] {
+        var joined: [IDSpan] = []
+        for hole in holes {
+            if let last = joined.last, hole.from - last.to <= shortRun {
+                joined[joined.count - 1].to = hole.to
+            } else {
+                joined.append(hole)
+            }
+        }
+        return joined
+    }
+}

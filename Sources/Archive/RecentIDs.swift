@@ -1,0 +1,29 @@
+/// Remembers which messages of histories came since the last range of their chat, so that a range can be compared with them.
+struct RecentIDs {
+    /// More than that are not remembered, neither of a chat nor of all.
+    private static let mostIDs = 20_000
+    private static let mostChats = 2_000
+
+    private var chats: [ChatKey: [Int64]] = [:]
+
+    mutating func add(_ id: Int64, to chat: ChatKey) {
+        if chats[chat, default: []].count >= RecentIDs.mostIDs { chats[chat] = [] }
+        chats[chat, default: []].append(id)
+        if chats.count > RecentIDs.mostChats { chats = [:] }
+    }
+
+    /// Removes and returns the ids in a range, each once, in order.
+    mutating func take(from first: Int64, to last: Int64, of chat: ChatKey) -> [Int64] {
+        guard let all = chats.removeValue(forKey: chat) else { return [] }
+        let rest = all.filter { $0 < first || $0 > last }
+        if !rest.isEmpty { chats[chat] = rest }
+        var ids = all.filter { $0 >= first && $0 <= last }.sorted()
+        var count = 0
+        for id in ids where count == 0 || ids[count - 1] != id {
+            ids[count] = id
+            count += 1
+        }
+        ids.removeLast(ids.count - count)
+        return ids
+    }
+}

@@ -1,0 +1,95 @@
+import JSON
+import Payloads
+
+/// Collects what is to be stored in one transaction, each message once.
+///
+/// One thread at a time may use it: the reader fills it, the writer then stores it.
+package final class RowBatch: @unchecked Sendable {
+    /// The limits after which a batch is stored.
+    package static let mostRows = 5000
+    package static let mostBytes = 8 << 20
+
+    let arena = ByteArena()
+    private(set) var rows: [MessageRow] = []
+    private var places: [MessageKey: Int] = [:]
+    /// Earlier contents of messages that are in this batch in a later form.
+    private(set) var superseded: [(key: MessageKey, content: MessageRow.Content)] = []
+    var notes: [ArchiveNote] = []
+    var users: [Int64: UserRow] = [:]
+    var chats: [ChatKey: ChatRow] = [:]
+    /// The number of messages that came, repeated ones included.
+    package private(set) var received = 0
+
+    package init() {
+        rows.reserveCapacity(RowBatch.mostRows)
+        places.reserveCapacity(RowBatch.mostRows)
+    }
+
+    package var isEmpty: Bool { rows.isEmpty && notes.isEmpty && chats.isEmpty }
+    package var isFull: Bool {
+        received >= RowBatch.mostRows || arena.used >= RowBatch.mostBytes || notes.count >= RowBatch.mostRows
+    }
+
+    func add(_ row: MessageRow) {
+        received += 1
+        if let place = places[row.key] {
+            if let old = rows[place].merge(row, in: arena) { superseded.append((row.key, old)) }
+        } else {
+            places[row.key] = rows.count
+            rows.append(row)
+        }
+    }
+
+    package func removeAll() {
+        arena.removeAll()
+        rows.removeAll(keepingCapacity: true)
+        places.removeAll(keepingCapacity: true)
+        superseded.removeAll(keepingCapacity: true)
+        notes.removeAll(keepingCapacity: true)
+        users.removeAll(keepingCapacity: true)
+        chats.removeAll(keepingCapacity: true)
+        received = 0
+    }
+}
+
+/// What events besides messages tell, in the order in which they came.
+enum ArchiveNote {
+    /// The messages that exist in a range; with their ids, if this process has just read them.
+    case range(HistoryRange, toldAt: Int64, ids: [Int64]?)
+    case hole(HistoryHole, toldAt: Int64)
+    /// Messages of the account's private chats and basic groups were deleted; Telegram does not tell in which chat.
+    case deletion(ownerID: Int64, messageIDs: [Int64], at: Int64)
+    /// The reactions to a message, of which nothing else is told.
+    case reactions(MessageKey, JSON, at: Int64)
+    case topic(ChatKey, topicID: Int64, name: String?, isClosed: Bool?, at: Int64)
+}
+
+package struct ChatKey: Hashable, Sendable {
+    package var chatID: Int64
+    package var ownerID: Int64
+
+    package init(_ chatID: Int64, ownerID: Int64) { (self.chatID, self.ownerID) = (chatID, ownerID) }
+}
+
+/// What is known of a chat.
+struct ChatRow: Sendable {
+    var type: String?
+    var title: String?
+    var username: String?
+    var linkedChatID: Int64?
+    var migratedFromChatID: Int64?
+    var migratedFromMaxID: Int64?
+    /// The highest id that was told, and the number of messages.
+    var newestID: Int64?
+    var total: Int64?
+    var seenAt: Int64
+}
+
+/// What is known of a user.
+struct UserRow: Sendable, Equatable {
+    var firstName: String?
+    var lastName: String?
+    var username: String?
+    var isBot: Bool
+    var seenAt: Int64
+}

@@ -1,0 +1,172 @@
+package import Logging
+import Payloads
+import PostgreSQL
+import SQLite
+package import System
+
+/// Stores batches, each in one transaction; waits while the database is away, and sets aside rows that can never be stored.
+///
+/// Its calls block, so it belongs on a thread of its own; only one thread at a time may use it.
+package final class ArchiveWriter: @unchecked Sendable {
+    package struct Settings: Sendable {
+        /// The form in which messages are kept; nil for that of the archive.
+        package var rawForm: RawForm?
+        /// Whether the counters of messages are kept over time.
+        package var keepsCounters = false
+        /// The file to which the events that cannot be stored are appended.
+        package var failuresPath: String
+        package var backoff = Backoff(first: .milliseconds(100), longest: .seconds(10))
+
+        package init(failuresPath: String) { self.failuresPath = failuresPath }
+    }
+
+    private let address: ArchiveAddress
+    private let name: String
+    private let settings: Settings
+    private let log: Logger
+    private let pause: (Duration) -> Bool
+    private var database: (any ArchiveDatabase)?
+    /// The number of events that were set aside.
+    package private(set) var failures = 0
+
+    /// Opens the archive, and makes it if it does not exist.
+    ///
+    /// - Parameters:
+    ///   - name: is shown in the database's list of connections.
+    ///   - pause: waits on the caller's thread; returns false if the tool is to end.
+    /// - Throws: `ArchiveError`, `PostgresError` and `SQLiteError` if the database cannot be used.
+    package init(
+        _ address: ArchiveAddress, name: String, settings: Settings, log: Logger,
+        pause: @escaping (Duration) -> Bool
+    ) throws {
+        (self.address, self.name, self.settings, self.log, self.pause) = (address, name, settings, log, pause)
+        database = try address.open(name: name, wanted: settings.rawForm, creates: true)
+    }
+
+    /// Stores a batch; returns once it is committed. The batch stays as it is.
+    ///
+    /// - Throws: a failure that no other attempt overcomes; any failure once the tool is to end.
+    package func store(_ batch: RowBatch) throws {
+        do {
+            try retrying { database in
+                let writer = BatchWriter(database, batch, self.settings)
+                try database.transaction { try writer.storeAll() }
+            }
+        } catch let error as RowRefused {
+            log.warning("a batch has events that the database refuses, so it is stored in parts: \(error.reason)")
+            try storeInParts(batch)
+        }
+    }
+
+    // MARK: Retrying
+
+    /// Says that the database refuses one of the rows.
+    private struct RowRefused: Error {
+        let reason: String
+    }
+
+    /// Runs `body` until the database answers. It may run several times, even after a success whose answer was lost.
+    private func retrying(_ body: (any ArchiveDatabase) throws -> Void) throws {
+        var backoff = settings.backoff
+        var isAway = false
+        while true {
+            var failed: (any Error)?
+            var isOpening = false
+            do {
+                isOpening = database == nil
+                let open = try database ?? address.open(name: name, wanted: settings.rawForm, creates: true)
+                database = open
+                isOpening = false
+                try body(open)
+                if isAway { log.notice("the database is back") }
+                return
+            } catch {
+                failed = error
+            }
+            guard let error = failed else { continue }
+            let words = (error as? any ReportableError)?.message ?? "\(error)"
+            switch kind(of: error, isOpening: isOpening) {
+            case .row: throw RowRefused(reason: words)
+            case .fatal: throw error
+            case .transient: break
+            }
+            if !isAway { log.warning("the database cannot store now: \(words); trying again until it can") }
+            isAway = true
+            if let open = database, open is PostgresArchive { database = nil }
+            guard pause(backoff.next()) else { throw error }
+        }
+    }
+
+    private func kind(of error: any Error, isOpening: Bool) -> StoreFailure {
+        if !isOpening, let database { return database.failure(of: error) }
+        if let error = error as? PostgresError { return error.code == .transient ? .transient : .fatal }
+        return (error as? SQLiteError)?.code == .busy ? .transient : .fatal
+    }
+
+    // MARK: Setting rows aside
+
+    /// Stores what can be stored of a batch, in transactions of its parts.
+    private func storeInParts(_ batch: RowBatch) throws {
+        let (rows, suspects) = batch.partition()
+        try storePart(rows[...], of: batch)
+        for row in suspects { try storePart([row], of: batch) }
+        do {
+            try retrying { database in
+                let writer = BatchWriter(database, batch, self.settings)
+                try database.transaction { try writer.storeRest() }
+            }
+        } catch let error as RowRefused {
+            // Names and ranges do not come as rows, so that their parts cannot be told apart.
+            log.error("the database refuses what a batch tells of chats and ranges: \(error.reason)")
+            throw ArchiveError(.bug, "the database refuses what a batch tells of chats and ranges: \(error.reason)")
+        }
+    }
+
+    private func storePart(_ rows: ArraySlice<MessageRow>, of batch: RowBatch) throws {
+        guard !rows.isEmpty else { return }
+        do {
+            try retrying { database in
+                let writer = BatchWriter(database, batch, self.settings)
+                try database.transaction { try writer.storePart(rows) }
+            }
+        } catch let error as RowRefused {
+            guard rows.count > 1 else { return try setAside(rows, of: batch, error.reason) }
+            let middle = rows.startIndex + rows.count / 2
+            try storePart(rows[..<middle], of: batch)
+            try storePart(rows[middle...], of: batch)
+        }
+    }
+
+    private func setAside(_ rows: ArraySlice<MessageRow>, of batch: RowBatch, _ reason: String) throws {
+        guard let row = rows.first, let line = batch.arena.bytes(row.line) else { return }
+        let failure = FailedEvent(key: row.key, line: Array(line), reason: reason)
+        log.error(
+            "the database refuses an event, which is set aside for msg-store replay: \(reason)",
+            metadata: ["chat": "\(row.key.chatID)", "message": "\(row.key.messageID)"])
+        try FailureFile(path: settings.failuresPath).append(failure.line)
+        do {
+            try retrying { database in try database.transaction { try failure.save(in: database) } }
+        } catch let error as RowRefused {
+            throw ArchiveError(.bug, "a failure cannot be noted: \(error.reason)")
+        }
+        failures += 1
+    }
+}
+
+extension RowBatch {
+    /// Separates the rows that a database is likely to refuse.
+    fileprivate func partition() -> (rows: [MessageRow], suspects: [MessageRow]) {
+        var (plain, suspects): ([MessageRow], [MessageRow]) = ([], [])
+        for row in rows { if isSuspect(row) { suspects.append(row) } else { plain.append(row) } }
+        return (plain, suspects)
+    }
+
+    private func isSuspect(_ row: MessageRow) -> Bool {
+        guard let content = row.content else { return false }
+        // The years 1970 to 9999.
+        let times = [content.date, content.editDate ?? 0, content.forwardDate ?? 0]
+        if times.contains(where: { !(0...253_402_300_799).contains($0) }) { return true }
+        let texts = [content.text, content.forwardName, content.fileUniqueID].compactMap { arena.bytes($0) }
+        return texts.contains { $0.contains(0) } || arena.bytes(content.raw).map(\.hasEscapedNUL) ?? false
+    }
+}

@@ -1,0 +1,69 @@
+import ArgumentParser
+import Archive
+import JSON
+import Payloads
+import System
+
+/// Names a chat in an argument: `@name`, `name`, a link to t.me, or an id.
+struct ChatName: Sendable {
+    let chat: ChatID
+
+    init(_ text: String) throws {
+        if let id = Int64(text), id != 0 {
+            chat = .id(id)
+            return
+        }
+        var name = text[...]
+        for prefix in ["https://", "http://"] where name.hasPrefix(prefix) { name = name.dropFirst(prefix.count) }
+        for prefix in ["t.me/", "telegram.me/", "@"] where name.hasPrefix(prefix) {
+            name = name.dropFirst(prefix.count)
+        }
+        let isName =
+            (4...32).contains(name.utf8.count)
+            && name.utf8.allSatisfy {
+                (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) || $0 == 95
+            }
+        guard isName else {
+            throw ValidationError("\(text.printable): not a chat: give @name, https://t.me/name or an id")
+        }
+        chat = .name("@\(name)")
+    }
+
+    func fits(_ known: ArchiveReader.KnownChat) -> Bool {
+        switch chat {
+        case .id(let id): known.key.chatID == id
+        case .name(let name): known.username?.lowercased() == String(name.dropFirst()).lowercased()
+        }
+    }
+}
+
+/// Represents a time in an argument: a day, which begins at midnight UTC, or a time of RFC 3339.
+struct PointInTime: ExpressibleByArgument, Sendable {
+    let seconds: Int64
+    /// The time in the form of RFC 3339.
+    let text: String
+
+    init?(argument: String) {
+        let text = argument.utf8.count == 10 ? "\(argument)T00:00:00Z" : argument
+        guard let time = Timestamp(text) else { return nil }
+        (seconds, self.text) = (time.microseconds / 1_000_000, text)
+    }
+}
+
+/// Carries any failure of an archive out of a thread.
+struct ArchiveFailure: Error {
+    let error: any Error
+
+    static func wrapping<Value>(_ body: () throws -> Value) throws(ArchiveFailure) -> Value {
+        do { return try body() } catch { throw ArchiveFailure(error: error) }
+    }
+}
+
+extension BlockingThread {
+    /// Runs `body`, which reads an archive, on a thread that lasts for this call only.
+    static func reading<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+        do {
+            return try await once { () throws(ArchiveFailure) in try ArchiveFailure.wrapping(body) }
+        } catch { throw error.error }
+    }
+}
