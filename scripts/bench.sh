@@ -7,10 +7,16 @@ cd "$root"
 
 export TGPIPE_BIN=${TGPIPE_BIN:-$root/.build/release}
 PATH=$root/.venv/bin:$PATH
-[ $# -gt 0 ] || set -- start size idle route spool ratelimit latency cached fetch jail put queue interest tl aes_ige session transfer
+[ $# -gt 0 ] || set -- start size idle route spool ratelimit latency cached fetch jail put queue interest tl aes_ige session transfer ingest
 failed=
 for name in "$@"; do
     note "$name"
-    .venv/bin/python -B "Benchmarks/$name.py" || { printf 'error: the benchmark %s failed: see above\n' "$name" >&2; failed=yes; }
+    environment=.venv
+    if [ "$name" = ingest ]; then
+        # The programs that it is compared with are not needed elsewhere.
+        environment=.venv-bench
+        scripts/venv.sh "$environment" Benchmarks/requirements.lock
+    fi
+    "$environment/bin/python" -B "Benchmarks/$name.py" || { printf 'error: the benchmark %s failed: see above\n' "$name" >&2; failed=yes; }
 done
 [ -z "$failed" ]

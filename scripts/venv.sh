@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Creates .venv, the Python environment of the tests, the demo and the benchmarks, if it is missing or its requirements
-# have changed.
+# Creates .venv, the Python environment of the tests, the demo and most benchmarks, if it is missing or its requirements
+# have changed: venv.sh [FOLDER REQUIREMENTS]
+# With arguments, it does so for another environment.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/common.sh"
 
-requirements=$root/Tests/requirements.lock
-environment=$root/.venv
+environment=$root/${1:-.venv}
+requirements=$root/${2:-Tests/requirements.lock}
 python=${PYTHON:-python3}
 
 stamp=$("$python" -c 'import sys; print(sys.version)' && cat "$requirements") ||
@@ -17,7 +18,7 @@ $stamp"
 if [ -x "$environment/bin/python" ] && [ "$(cat "$environment/stamp" 2>/dev/null)" = "$stamp" ]; then exit 0; fi
 
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || fail "Python 3.11 or newer is required, not $("$python" --version)"
-note "creating .venv with the pinned Python packages"
+note "creating $(basename "$environment") with the pinned Python packages"
 rm -rf "$environment"
 "$python" -m venv "$environment" || fail "unable to create a virtual environment: apt-get install python3-venv"
 "$environment/bin/pip" install -q --disable-pip-version-check --require-hashes -r "$requirements" ||
