@@ -62,6 +62,8 @@ class Account(View):
         self.read_by_others_to: dict[int, int] = {}
         self.code_hashes: dict[str, float] = {}
         self.banned: str | None = None
+        self.ban_after: tuple[int, str] | None = None
+        """How many more calls the account may make before it is banned, and the error."""
         self.users[self.id] = self.user()
 
     @property
@@ -79,6 +81,14 @@ class Account(View):
         if self.identity.username:
             user["username"] = self.identity.username
         return user
+
+    def count_call(self) -> None:
+        if self.ban_after is None:
+            return
+        left, error = self.ban_after
+        self.ban_after = (left - 1, error) if left > 0 else None
+        if left <= 0:
+            self.banned = error
 
     def open_chat(self, chat_id: int, kind: str) -> Chat:
         """Enter a chat; supergroups and channels are the same for all accounts."""

@@ -181,11 +181,13 @@ class Control:
 
     async def revoke(self, request: web.Request) -> Answer:
         """End the authorizations of an account, or (with `ban`) of its owner."""
-        order = await read_order(request, {"account": object, "error": str, "ban": bool}, "account")
+        order = await read_order(request, {"account": object, "error": str, "ban": bool, "after_calls": int}, "account")
         account = self._core.directory.named(order["account"])
         error = order.get("error", "USER_DEACTIVATED_BAN" if order.get("ban") else "SESSION_REVOKED")
         keys = [key for key in self._core.keys.of(account) if key.permanent is None]
-        if order.get("ban"):
+        if order.get("ban") and "after_calls" in order:
+            account.ban_after = (order["after_calls"], error)
+        elif order.get("ban"):
             account.banned = error
         else:
             for key in keys:

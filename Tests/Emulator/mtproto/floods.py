@@ -26,6 +26,7 @@ PRESETS: dict[str, list[tuple[str, int, float, int | None]]] = {
 class Record:
     """What happened between one account and one method."""
 
+    calls: int = 0
     refusals: int = 0
     """Answers that told a time to wait."""
     told_seconds: int = 0
@@ -44,8 +45,9 @@ class Ledger:
 
     def called(self, account: int, method: str, msg_id: int) -> None:
         """- Parameter msg_id: the client's, which tells when the call was made."""
-        record = self._records.get((account, method))
-        if record is None or self._clock.now() >= record.until:
+        record = self._records.setdefault((account, method), Record())
+        record.calls += 1
+        if self._clock.now() >= record.until:
             return
         if msg_id / (1 << 32) <= record.told_at:
             record.crossing_calls += 1
@@ -72,7 +74,7 @@ class Ledger:
             for (who, what), record in self._records.items()
             if account in (None, who) and method in (None, what)
         ]
-        sums = {name: sum(row[name] for row in rows) for name in ("refusals", "early_calls", "crossing_calls")}
+        sums = {name: sum(row[name] for row in rows) for name in ("calls", "refusals", "early_calls", "crossing_calls")}
         return sums | {"records": rows}
 
 

@@ -226,6 +226,7 @@ def _admit(call: Call, known: Method, name: str) -> None:
             return
         waiting = "SESSION_PASSWORD_NEEDED" if owner.awaiting_password else "AUTH_KEY_UNREGISTERED"
         raise RpcError(401, owner.refusal or waiting)
+    account.count_call()
     if account.banned is not None:
         raise RpcError(401, account.banned)
     if account.is_bot and not known.bots:
