@@ -1,12 +1,11 @@
 """Measures the ingestion of histories: emulator → tg-history → msg-store → PostgreSQL, and each part, against its peers.
 
-TGPIPE_BENCH_MESSAGES sets the length of the history (200,000), for example to 5000000; TGPIPE_BENCH_PEER_MESSAGES how much of it the
-slower peers read and store (20,000). `ingest.py peers` measures the peers alone.
+TGPIPE_BENCH_MESSAGES sets the length of the history (200,000), for example to 5000000; TGPIPE_BENCH_PEER_MESSAGES how much of it
+the slower peers read and store (20,000). `ingest.py peers` measures the peers alone.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
@@ -24,7 +23,9 @@ from postgres import Postgres, postgres
 MESSAGES = int(os.environ.get("TGPIPE_BENCH_MESSAGES", "200000"))
 PEER_MESSAGES = min(int(os.environ.get("TGPIPE_BENCH_PEER_MESSAGES", "20000")), MESSAGES)
 CHAT, NAME = -1_000_000_000_500, "bench_history"
-ACCOUNTS = [{"id": 50 + n, "phone": f"1555010005{n}", "first_name": f"Reader {n}", "username": f"reader_{n}"} for n in range(8)]
+ACCOUNTS: list[dict[str, Any]] = [
+    {"id": 50 + n, "phone": f"1555010005{n}", "first_name": f"Reader {n}", "username": f"reader_{n}"} for n in range(8)
+]
 # Each account is refused now and then, and has to wait a second or two.
 FLOODS = {"methods": ["messages.getHistory"], "share": 0.005, "shortest": 1, "longest": 2, "seed": 1}
 PEERS = Path(__file__).with_name("ingest_peers.py")
@@ -127,7 +128,8 @@ class Bench:
                 fields = [None if field == "\\N" else field for field in line.decode().rstrip("\n").split("\t")]
                 _, identity, date, edited, _, text, reply, _, album, views, forwards, *_ = fields
                 chat = {"id": CHAT, "title": "Bench", "username": NAME, "type": "channel"}
-                body: Json = {"message_id": int(identity or 0), "sender_chat": chat, "chat": chat, "date": int(date or 0), "text": text}
+                body: Json = {"message_id": int(identity or 0), "sender_chat": chat, "chat": chat, "date": int(date or 0)}
+                body |= {"text": text}
                 body |= {"edit_date": int(edited)} if edited else {}
                 body |= {"reply_to_message": {"message_id": int(reply), "chat": chat, "date": 0}} if reply else {}
                 body |= {"media_group_id": album} if album else {}
@@ -155,8 +157,7 @@ class Bench:
         return f"{told['early_calls']} of {told['refusals']} waits"
 
     def is_complete(self, database: str) -> bool:
-        rows = self._server.run("psql", "-X", "-q", "-h", str(self._server.folder), "-U", "bench", "-d", database, "-c", STORED)
-        return hashlib.sha256(rows.encode()).hexdigest() == self._emulator.rows_digest(CHAT)
+        return self._server.digest(STORED, database) == self._emulator.rows_digest(CHAT)
 
     def record(self) -> Run:
         """Reads the history into a file."""
@@ -187,20 +188,24 @@ def measure_peers(bench: Bench) -> None:
 
 
 def measure(bench: Bench, server: Postgres, folder: Path) -> None:
-    own, other = bench.whole(server.create("own"), floods=True), bench.telethon(floods=True)
-    row(f"{own.messages:,} messages, 8 accounts, floods", f"{own.rate * 60:,.0f}/min", f"Telethon + asyncpg {other.rate * 60:,.0f}/min",
-        f"{own.rate / other.rate:.1f} ×", "1,000,000 a minute, 5 ×")  # fmt: skip
-    row("  stored as the emulator holds them", "yes" if bench.is_complete("own") else "NO", wanted="yes")
-    row("  calls before a wait was over", bench.early_calls(), wanted="0")
-    other = bench.telethon(floods=False)
-    quick = bench.whole(server.create("own"), floods=False)
-    row("  without floods", f"{quick.rate * 60:,.0f}/min", f"Telethon + asyncpg {other.rate * 60:,.0f}/min", f"{quick.rate / other.rate:.1f} ×")
-    row("  processor time, tg-history and msg-store", f"{quick.microseconds:.1f} µs", f"Telethon + asyncpg {other.microseconds:.0f} µs",
-        f"{other.microseconds / quick.microseconds:.1f} ×", "12 µs, 10 ×")  # fmt: skip
+    own = bench.whole(server.create("own"), floods=True)
+    early, is_complete = bench.early_calls(), bench.is_complete("own")
+    other = bench.telethon(floods=True)
+    compare(f"{own.messages:,} messages, 8 accounts, floods", own, "Telethon + asyncpg", other, "1,000,000 a minute, 5 ×")
+    row("  stored as the emulator holds them", "yes" if is_complete else "NO", wanted="yes")
+    row("  calls before a wait was over", early, wanted="0")
+    quick, other = bench.whole(server.create("own"), floods=False), bench.telethon(floods=False)
+    compare("  without floods", quick, "Telethon + asyncpg", other)
+    row("  processor time, tg-history and msg-store", f"{quick.microseconds:.1f} µs",
+        f"Telethon + asyncpg {other.microseconds:.0f} µs", f"{other.microseconds / quick.microseconds:.1f} ×",
+        "12 µs, 10 ×")  # fmt: skip
     row("  most memory of a tool", f"{max(own.megabytes, quick.megabytes):.1f} MB", f"{other.megabytes:.0f} MB", wanted="32 MB")
-    reading = bench.record()
-    row("tg-history alone, to a file", str(reading))
+    row("tg-history alone, to a file", str(bench.record()))
     measure_loading(bench, server, folder)
+
+
+def compare(what: str, own: Run, name: str, other: Run, wanted: str = "") -> None:
+    row(what, f"{own.rate * 60:,.0f}/min", f"{name} {other.rate * 60:,.0f}/min", f"{own.rate / other.rate:.1f} ×", wanted)
 
 
 def measure_loading(bench: Bench, server: Postgres, folder: Path) -> None:
@@ -209,10 +214,9 @@ def measure_loading(bench: Bench, server: Postgres, folder: Path) -> None:
         before = server.processor_seconds()
         done = bench.load(server.create("own"), "--raw", form)
         spent = (server.processor_seconds() - before) / done.messages * 1e6
-        row(f"msg-store load, from a file, --raw {form}", f"{done.rate * 60:,.0f}/min", f"asyncpg COPY {peers['copy'].rate * 60:,.0f}/min",
-            f"{done.rate / peers['copy'].rate:.1f} ×", f"{wanted} a minute, 1.5 ×")  # fmt: skip
-        row("  against staging and ON CONFLICT, and a row at a time", f"{done.rate / peers['upsert'].rate:.1f} ×",
-            f"SQLAlchemy {peers['rows'].rate * 60:,.0f}/min", f"{done.rate / peers['rows'].rate:.0f} ×", "20 ×")  # fmt: skip
+        compare(f"msg-store load, from a file, --raw {form}", done, "asyncpg COPY", peers["copy"], f"{wanted} a minute, 1.5 ×")
+        compare("  against COPY and INSERT … ON CONFLICT", done, "asyncpg", peers["upsert"])
+        compare("  against a row at a time", done, "SQLAlchemy", peers["rows"], "20 ×")
         row("  processor time, without and with the server", f"{done.microseconds:.1f} and {done.microseconds + spent:.1f} µs")
     database = server.create("own")
     bench.load(database)

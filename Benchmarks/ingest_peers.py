@@ -228,7 +228,7 @@ def main() -> None:
     for name in _LOADED.get(sys.argv[1], ()):
         importlib.import_module(name)
     started, processor = time.perf_counter(), time.process_time()
-    count = asyncio.run(peer(*arguments))  # type: ignore[arg-type]
+    count: int = asyncio.run(peer(*arguments))  # type: ignore[arg-type]
     seconds, processor = time.perf_counter() - started, time.process_time() - processor
     used = resource.getrusage(resource.RUSAGE_SELF)
     print(json.dumps({

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pwd
 import shutil
@@ -26,13 +27,23 @@ class Postgres:
         return f"postgresql://bench@/{database}?host={self.folder}"
 
     def run(self, program: str, *arguments: str) -> str:
-        done = subprocess.run(
-            [str(self._programs / program), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            cwd="/", **self._identity,
-        )  # fmt: skip
+        command = [str(self._programs / program), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, cwd="/", **self._identity)
         if done.returncode != 0:
             sys.exit(f"error: {program} failed: {done.stderr.strip() or done.stdout.strip()}")
-        return done.stdout
+        return str(done.stdout)
+
+    def digest(self, statement: str, database: str) -> str:
+        """Returns the SHA-256 of what a `COPY … TO STDOUT` writes."""
+        command = [str(self._programs / "psql"), "-X", "-q", "-h", str(self.folder), "-U", "bench", "-d", database, "-c", statement]
+        hashed = hashlib.sha256()
+        with subprocess.Popen(command, stdout=subprocess.PIPE, cwd="/", **self._identity) as process:
+            assert process.stdout is not None
+            while piece := process.stdout.read(1 << 20):
+                hashed.update(piece)
+        if process.returncode != 0:
+            sys.exit("error: psql failed: see above")
+        return hashed.hexdigest()
 
     def sql(self, statement: str, database: str = "postgres") -> str:
         """Returns the rows as psql prints them without decoration."""

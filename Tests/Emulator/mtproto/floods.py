@@ -69,7 +69,7 @@ class Ledger:
         self._records.clear()
 
     def report(self, account: int | None, method: str | None) -> dict[str, Any]:
-        rows = [
+        rows: list[dict[str, Any]] = [
             {"account": who, "method": what} | vars(record)
             for (who, what), record in self._records.items()
             if account in (None, who) and method in (None, what)

@@ -44,7 +44,8 @@ class Part:
 
 
 def limit_of(request: Any) -> int:
-    return min(max(request.limit, 0), MAX_PAGE)
+    limit: int = min(max(request.limit, 0), MAX_PAGE)
+    return limit
 
 
 def cut(

@@ -83,7 +83,7 @@ class Churn:
             identity = self._some(chance)
             if identity is None:
                 return None
-            if self.chat.messages.written(identity) is None and self.chat.is_editable(workshop, identity):
+            if self.chat.written(identity) is None and self.chat.is_editable(workshop, identity):
                 self.chat.edit(identity, int(self.core.clock.now()))
                 return Change("edit", self.chat.id, [identity])
         return None

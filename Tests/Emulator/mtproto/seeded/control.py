@@ -18,7 +18,7 @@ from . import oracle, texts
 from .churn import Churn
 from .history import SeededChat
 from .media import Library
-from .script import SOURCE, USERS, Script, describe
+from .script import SOURCE, Script, describe
 
 MAX_COUNT = 50_000_000
 MAX_TOPICS = 1000
@@ -112,9 +112,10 @@ class SeededControl:
         """Makes the chat known to the accounts, with the people who write in it."""
         directory, script = self._core.directory, chat.script
         for number in range(script.senders):
-            name = {"username": f"seeded_{number}"} if number % 3 == 0 else {}
-            user = {"id": USERS + number, "is_bot": False, "first_name": texts.name_of(number)} | name
-            directory.people.setdefault(USERS + number, user)
+            user: dict[str, Any] = {"id": script.user(number), "is_bot": False, "first_name": texts.name_of(number)}
+            if number % 3 == 0:
+                user["username"] = f"seeded_{number}"
+            directory.people.setdefault(script.user(number), user)
         directory.shared_chat(SOURCE, "channel").title = "Source"
         if chat.type in SHARED:
             directory.adopt(chat, script.count)
@@ -123,9 +124,8 @@ class SeededControl:
             account.chats[chat.id] = chat
             chat.members.add(account.id)
             if chat.type == "private":
-                user = account.users.setdefault(
-                    chat.id, {"id": chat.id, "is_bot": False, "first_name": texts.name_of(chat.id)})  # fmt: skip
-                chat.first_name = user["first_name"]
+                partner = {"id": chat.id, "is_bot": False, "first_name": texts.name_of(chat.id)}
+                chat.first_name = account.users.setdefault(chat.id, partner)["first_name"]
         owner = accounts[0]
         chat.viewers = lambda: iter([owner])
         self._link(owner, chat)

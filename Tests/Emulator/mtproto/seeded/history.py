@@ -62,7 +62,7 @@ class SeededChat(Chat):
         """The ids that count, and that pages are cut from. It may have more than those that are shown."""
         self.edited: dict[int, tuple[int, int]] = {}
         """How often a message was edited since the history was made, and when last."""
-        self.messages = SeededMessages(self.alive, script, self._message)
+        self.messages = self._kept = SeededMessages(self.alive, script, self._message)
         self.all_ids = AllIds(self.alive, script.first)
         self.ids = self.all_ids  # type: ignore[assignment]
         self.threads |= {script.first + number for number in range(1, script.topics + 1)}
@@ -173,13 +173,17 @@ class SeededChat(Chat):
     def ids_from(self, message_id: int) -> Iterator[int]:
         return self.listed.above(message_id)
 
+    def written(self, message_id: int) -> Message | None:
+        """Returns a message that was written or changed; None for one that is as the seed tells."""
+        return self._kept.written(message_id)
+
     def date_of(self, message_id: int) -> int:
-        written = self.messages.written(message_id)
+        written = self._kept.written(message_id)
         return int(written.body["date"]) if written is not None else self.script.date(message_id)
 
     def thread_of(self, message_id: int) -> int | None:
         """Returns the topic, or the copied post, that a message belongs to."""
-        written = self.messages.written(message_id)
+        written = self._kept.written(message_id)
         if written is not None and not isinstance(written, SeededMessage):
             thread = written.body.get("message_thread_id")
             return int(thread) if thread else None
@@ -226,7 +230,7 @@ class SeededChat(Chat):
 
     def render(self, account: Account, message_ids: list[int], cast: Cast) -> list[Any]:
         """Returns the messages, and adds whom they mention to the cast."""
-        workshop, composed, kept = self.workshop(account), self.composed, self.messages
+        workshop, composed, kept = self.workshop(account), self.composed, self._kept
         users: set[int] = set()
         chats: set[int] = set()
         shown: list[Any] = []
@@ -251,7 +255,7 @@ class SeededChat(Chat):
 
     def facts(self, account: Account, message_id: int) -> tuple[str, Any, int | None, int, int | None]:
         """Returns what a search looks at: text, kind, sender, date and thread."""
-        written = self.messages.written(message_id)
+        written = self._kept.written(message_id)
         if written is not None and not isinstance(written, SeededMessage):
             body = written.body
             text = str(body.get("text", body.get("caption", "")))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from botapi.errors import ControlError
 
-from .history import SeededChat, SeededMessage, shown_text
+from .history import SeededChat, shown_text
+from .message import SeededMessage
 from .templates import (
     ALBUM, COMMENTS, DATE, EDITED, FORWARDS, FWD_DATE, FWD_POST, SENDER, TOPIC, VIEWS,
 )  # fmt: skip
@@ -31,7 +32,7 @@ Row = tuple[Any, ...]
 
 def row(chat: SeededChat, account: Account, message_id: int) -> Row:
     """The values of COLUMNS, None where there is none; the text is empty if there is none."""
-    written = chat.messages.written(message_id)
+    written = chat.written(message_id)
     if written is not None and not isinstance(written, SeededMessage):
         return _written_row(chat, written.body)
     template, values, version = chat.composed(chat.workshop(account), message_id)

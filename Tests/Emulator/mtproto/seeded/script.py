@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..peers import SEEDED_USERS as USERS
+from ..peers import SEEDED_USERS
 from . import texts
 from .draws import BLOCK, Draws
 from .templates import DATE, POOLS, TOPIC
@@ -54,7 +54,7 @@ class Script:
         self._limit = int(self.holes * 65536)
 
     def user(self, number: int) -> int:
-        return USERS + number
+        return SEEDED_USERS + number
 
     def topic_title(self, number: int) -> str:
         return f"{texts.name_of(number)}'s topic {number}"
@@ -93,11 +93,11 @@ class Script:
         return self.first + 1 + (post - 1) * (self.comments_each + 1)
 
     def date(self, message_id: int) -> int:
-        return self.fate(message_id)[2][DATE]
+        return int(self.fate(message_id)[2][DATE])
 
     def thread_of(self, message_id: int) -> int | None:
         """Returns the id of the message that opened the topic, or of the copied post; None in General and elsewhere."""
-        return self.fate(message_id)[2][TOPIC] or None
+        return int(self.fate(message_id)[2][TOPIC]) or None
 
     def fate(self, message_id: int) -> Fate:
         """Returns the pool of templates of a message, its number there, the values to fill in, and whether the
@@ -127,7 +127,7 @@ class Script:
         values = [
             message_id, date, date + 60 + (w2 & 0xFFFF), reply, topic, views, views >> 7, 1 + (views >> 9),
             self.comments_each, date - 3600 - (w2 & 0xFFFF), post, reply,
-            USERS + (((w1 & 0xFFFF) * (w1 >> 16) >> 16) * self.senders >> 16),
+            SEEDED_USERS + (((w1 & 0xFFFF) * (w1 >> 16) >> 16) * self.senders >> 16),
             (self.seed & 0xFFFF) << 40 | message_id >> 2, b"%010d" % (message_id % 100_000_000),
         ]  # fmt: skip
         return pool, number, values, (w3 >> 16 & 0x7FF) < _EDITED_SHARE

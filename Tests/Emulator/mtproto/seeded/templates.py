@@ -69,15 +69,17 @@ def compile_template(message: Any, **known: Any) -> Template:
     for value, mark in enumerate(_MARKS):
         pattern = struct.pack("<i" if value <= REPLIED else "<q", mark)
         found += [(place, value, len(pattern)) for place in _places(data, pattern)]
-    form, order, fixed, end = "<", [], [], 0
-    for place, value, length in [*sorted(found), (len(data), None, 0)]:
-        form += f"{place - end}s"
-        order.append(COUNT + len(fixed))
+    form, end = "<", 0
+    order: list[int] = []
+    fixed: list[bytes] = []
+    for place, value, length in sorted(found):
+        form += f"{place - end}s" + (f"{length}s" if value == NUMBER else "i" if value <= REPLIED else "q")
+        order += [COUNT + len(fixed), value]
         fixed.append(data[end:place])
-        if value is not None:
-            form += f"{length}s" if value == NUMBER else "i" if value <= REPLIED else "q"
-            order.append(value)
         end = place + length
+    form += f"{len(data) - end}s"
+    order.append(COUNT + len(fixed))
+    fixed.append(data[end:])
     fields = frozenset(value for _, value, _ in found)
     return Template(struct.Struct(form).pack, itemgetter(*order), fixed, fields, has_sender=SENDER in fields, **known)
 
