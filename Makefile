@@ -1,11 +1,4 @@
-# Commands for people and for continuous integration. Recipes longer than a line are in scripts/.
-#
-#   make demo      runs the whole bot against an emulator of Telegram; with TG_BOT_TOKEN and TG_ADMIN_ID set, runs the
-#                  real bot instead, as make run does. BACKEND=account: the bot is an account at the emulator
-#   make test      installs all requirements and runs all tests
-#   make chaos     runs the bot over queues with injected failures, for some minutes
-#   make build     builds the program tgpipe, with a link to it for each tool, in .build/release
-#   make install   installs into $(DESTDIR)$(PREFIX)
+# Commands for people and for continuous integration; `make help` lists them. Recipes longer than a line are in scripts/.
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -14,11 +7,32 @@ TGPIPE_BIN ?= $(CURDIR)/.build/release
 SWIFT = scripts/swift.sh
 RELEASE = $(SWIFT) build -c release --static-swift-stdlib
 
-.PHONY: build test chaos check format install demo run bench deps clean
+.PHONY: help build test chaos check format install uninstall demo run bench deps clean
+
+define HELP
+make build       builds the program tgpipe, with a link to it for each tool, in .build/release
+make demo        runs the whole bot against an emulator of Telegram; BACKEND=account: the bot is an account there.
+                 With TG_BOT_TOKEN and TG_ADMIN_ID set, it runs the real bot instead, as make run does
+make run         runs the media bot with the settings in ./tgpipe.env
+make install     installs what make build built in $$(DESTDIR)$$(PREFIX); PREFIX is /usr/local unless you set it
+make uninstall   removes an installation again
+make test        installs all requirements and runs all tests
+make check       checks formatting, house rules, scripts and schemas
+make format      formats the source code
+make bench       runs the benchmarks
+make chaos       runs the bot over queues with injected failures, for some minutes
+make deps        installs the requirements of building and testing, and nothing else
+make clean       removes everything that was built
+endef
+export HELP
 
 build: deps
 	$(RELEASE)
 	@scripts/links.sh "$$($(RELEASE) --show-bin-path)"
+	@scripts/extras.sh "$$($(RELEASE) --show-bin-path)"
+
+help:
+	@printf '%s\n' "$$HELP"
 
 # Installs the missing requirements of building, testing and running: Debian packages, and Python packages in .venv.
 deps:
@@ -38,8 +52,12 @@ check: deps
 format: deps
 	$(SWIFT) format format --in-place --recursive --parallel Sources Tests Package.swift
 
-install: build
+# Builds nothing, so that `sudo make install` leaves no files of root in the checkout.
+install:
 	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' scripts/install.sh
+
+uninstall:
+	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' scripts/install.sh --uninstall
 
 ifneq ($(and $(TG_BOT_TOKEN),$(TG_ADMIN_ID),$(if $(BACKEND),,yes)),)
 demo: run
