@@ -18,6 +18,12 @@ let quickStart = [
     "-Xlinker", "--version-script=\(Context.packageDirectory)/Sources/tgpipe/exports.map",
 ]
 
+/// The commit that a release is built from, for `--version`. A changed checkout is no commit.
+let commit: [CSetting] =
+    (Context.gitInformation.flatMap { $0.hasUncommittedChanges ? nil : $0.currentCommit }).map {
+        [.define("TGP_COMMIT", to: "\"\($0.prefix(9))\"", .when(configuration: .release))]
+    } ?? []
+
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
@@ -109,7 +115,7 @@ let package = Package(
         cLibrary("CSQLite", ["CLoader"]),
         cLibrary("CSchema", cxx: [.unsafeFlags(["-O2"])]),
         cLibrary("CSimdJSON", cxx: [.unsafeFlags(["-O2"])], linker: [.linkedLibrary("simdjson")]),
-        cLibrary("CStart"),
+        cLibrary("CStart", c: commit),
         cLibrary("CSpool", c: [.unsafeFlags(["-O2"])]),
         cLibrary("CToml", cxx: [.unsafeFlags(["-O1"])]),
         cLibrary("CZlib", ["CLoader"]),

@@ -13,6 +13,7 @@ mkdir -p "$folder/completions/bash" "$folder/completions/zsh" "$folder/completio
 while read -r tool; do
     for shell in bash zsh fish; do
         case $shell in bash) name=$tool ;; zsh) name=_$tool ;; fish) name=$tool.fish ;; esac
-        "$folder/$tool" --generate-completion-script "$shell" >"$folder/completions/$shell/$name"
+        # A script that is read by the shell is not a program, and needs no first line that names one.
+        "$folder/$tool" --generate-completion-script "$shell" | sed '1{/^#!/d}' >"$folder/completions/$shell/$name"
     done
 done < <("$folder/tgpipe" --tools)

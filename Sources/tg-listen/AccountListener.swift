@@ -1,3 +1,4 @@
+import System
 import Accounts
 import Envelope
 import JSON
@@ -47,6 +48,7 @@ actor AccountListener: UpdateSink {
     }
 
     func begin() {
+        ServiceManager.reportReady()
         output.runtime.log.info(
             "listening",
             metadata: [

@@ -28,6 +28,7 @@ struct Listener {
         var mayWarnOfPrivacy = own["can_read_all_group_messages"] == false
         var offset = try await savedOffset()
         if let emitted, emitted >= offset ?? 0 { offset = emitted + 1 }
+        ServiceManager.reportReady()
         runtime.log.info(
             "listening",
             metadata: [

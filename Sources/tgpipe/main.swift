@@ -67,6 +67,12 @@ func run(_ command: (some AsyncParsableCommand).Type, _ arguments: [String]) asy
     }
 }
 
+/// The version, and in a release build the commit: `0.1.0 (commit 196b63f2c)`.
+var versionText: String {
+    let commit = String(cString: tgp_commit())
+    return commit.isEmpty ? tgpipeVersion : "\(tgpipeVersion) (commit \(commit))"
+}
+
 /// Prints an error of the arguments, and ends the program.
 func refuse(_ error: ToolError) -> Never {
     let text = "tgpipe: error: \(error.message)\n"
@@ -78,7 +84,9 @@ tgp_hide_process()
 var arguments: [String]
 do { arguments = try textArguments(CommandLine.argc, CommandLine.unsafeArgv) } catch { refuse(error) }
 let called = arguments.isEmpty ? "" : String(arguments.removeFirst().split(separator: "/").last ?? "")
-if let command = commands[called] {
+if commands[called] != nil, arguments == ["--version"] {
+    print(versionText)
+} else if let command = commands[called] {
     await run(command, arguments)
 } else if let name = arguments.first, let command = commands[name] {
     await run(command, Array(arguments.dropFirst()))
@@ -87,7 +95,7 @@ if let command = commands[called] {
     // The list is incomplete if the output is full or closed.
     guard fflush(nil) == 0 else { refuse(.localIO("unable to write to standard output")) }
 } else if arguments == ["--version"] {
-    print(tgpipeVersion)
+    print(versionText)
 } else {
     showUsage(isRequested: ["--help", "-h", "help"].contains(arguments.first))
 }

@@ -1,5 +1,6 @@
-import Glibc
+import Foundation
 import System
+import TestSupport
 import Testing
 
 @Suite struct SettingsTests {
@@ -12,6 +13,21 @@ import Testing
         #expect(try Settings.secret("TGPIPE_TEST_WORD", file: nil, what: "word") == "a secret of 20 bytes")
         setenv("TGPIPE_TEST_WORD", "another", 1)
         #expect(Settings.takeSecret("TGPIPE_TEST_WORD") == "another")
+    }
+
+    @Test func `A credential of a service takes the place of a variable that is not set`() throws {
+        let folder = try TemporaryFolder()
+        let files = ["TGPIPE_TEST_TOKEN": "one\n", "tgpipe_TGPIPE_TEST_OTHER": "two words", "TGPIPE_TEST_EMPTY": "\n"]
+        for (name, text) in files { try text.write(toFile: folder(name), atomically: true, encoding: .utf8) }
+        setenv("CREDENTIALS_DIRECTORY", folder.path, 1)
+        defer { unsetenv("CREDENTIALS_DIRECTORY") }
+        #expect(Settings.environment("TGPIPE_TEST_TOKEN") == "one")
+        #expect(Settings.environment("TGPIPE_TEST_OTHER") == "two words")
+        #expect(Settings.environment("TGPIPE_TEST_EMPTY") == nil)
+        #expect(try Settings.secret("TGPIPE_TEST_TOKEN", file: nil, what: "token") == "one")
+        setenv("TGPIPE_TEST_TOKEN", "variable", 1)
+        defer { unsetenv("TGPIPE_TEST_TOKEN") }
+        #expect(Settings.environment("TGPIPE_TEST_TOKEN") == "variable")
     }
 
     @Test func `A secret that is not set is missing`() {

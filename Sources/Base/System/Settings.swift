@@ -2,11 +2,31 @@ import Glibc
 import Synchronization
 
 /// Reads settings from flags and environment variables: a flag takes precedence, and an empty variable counts as absent.
+///
+/// In place of a variable, systemd can give a credential of the same name (`LoadCredential=TG_BOT_TOKEN:/path`), or, from a
+/// folder of such files, one with the folder's id before it (`LoadCredential=tgpipe:/folder`). A variable takes precedence.
 package enum Settings {
-    /// Returns the value of an environment variable; nil if it is absent or empty.
+    /// Returns the value of an environment variable or credential; nil if there is none, or it is empty.
     package static func environment(_ name: String) -> String? {
-        guard let value = getenv(name), value.pointee != 0 else { return secrets.withLock { $0[name] } }
+        guard let value = getenv(name), value.pointee != 0 else {
+            return secrets.withLock { $0[name] } ?? credential(name)
+        }
         return String(cString: value)
+    }
+
+    /// Returns the first line of a credential that systemd gave to this service.
+    private static func credential(_ name: String) -> String? {
+        guard let folder = getenv("CREDENTIALS_DIRECTORY"), folder.pointee != 0 else { return nil }
+        for file in [name, "tgpipe_\(name)"] {
+            let descriptor = open("\(String(cString: folder))/\(file)", O_RDONLY | O_CLOEXEC)
+            guard descriptor >= 0 else { continue }
+            defer { close(descriptor) }
+            guard let bytes = readAll(descriptor, atMost: 65_536) else { continue }
+            let line = String(
+                decoding: bytes.prefix { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") }, as: UTF8.self)
+            if !line.isEmpty { return line }
+        }
+        return nil
     }
 
     /// Reads a setting from an environment variable; nil if it is absent or empty.

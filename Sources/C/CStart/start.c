@@ -25,3 +25,9 @@ static int release(struct dl_phdr_info *program, size_t size, void *unused) {
 void tgp_release_start_pages(void) { dl_iterate_phdr(release, NULL); }
 
 void tgp_hide_process(void) { prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
+
+#ifndef TGP_COMMIT
+#define TGP_COMMIT ""
+#endif
+
+const char *tgp_commit(void) { return TGP_COMMIT; }

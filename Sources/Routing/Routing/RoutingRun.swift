@@ -57,6 +57,7 @@ package struct RoutingRun: Sendable {
         let delivery = try await thread.run { try Delivery(plan, isFedByQueue: feed != nil, tools) }
         var intake: QueueIntake?
         if let feed { intake = try await QueueIntake(feed, delivery, runtime: runtime, maxLineBytes: maxLine) }
+        ServiceManager.reportReady()
         async let fed: Void? = intake?.run()
         // The task is cancelled when the time of --drain is over.
         let (counts, failures) = await withTaskCancellationHandler {

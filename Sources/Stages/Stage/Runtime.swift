@@ -187,6 +187,7 @@ extension Runtime {
     /// Waits for a signal and gives the work in flight `drain` to finish; then cancels it, and ends the process 5 seconds later.
     private func drainDeadline(_ drain: Duration) async -> Int32? {
         await shutdown.wait()
+        ServiceManager.reportStopping()
         guard !Task.isCancelled, (try? await Task.sleep(for: drain)) != nil else { return nil }
         log.error("work in flight did not finish within \(drain.spanText): giving it up")
         let status = 128 + shutdown.endingSignal

@@ -1,5 +1,8 @@
 #pragma once
 
+/// Returns the commit that a release build was made from, in a short form; an empty text if it is unknown.
+const char *tgp_commit(void);
+
 /// Unmaps the pages of code and constants, of the program and its libraries, that the start has touched.
 ///
 /// A start reads much of the program once: the Swift runtime searches all protocol conformances, and the argument parser runs. A

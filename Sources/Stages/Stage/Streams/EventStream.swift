@@ -66,6 +66,7 @@ package final class EventStream: Sendable {
         }
         deadLetters = try await DeadLetters(runtime: runtime, path: options.deadLetter)
         self.accepts = accepts
+        ServiceManager.reportReady()
     }
 
     var queue: QueueSource? {

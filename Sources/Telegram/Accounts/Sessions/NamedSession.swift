@@ -124,6 +124,7 @@ package struct NamedSession: Sendable {
             }
         }) {
             try await owner.serve(until: closing) {
+                ServiceManager.reportReady()
                 owner.log.notice("the session '\(name)' is shared at \(socketPath)")
             }
         }
