@@ -42,13 +42,13 @@ actor AccountListener: UpdateSink {
     ///
     /// - Parameter once: whether to end as soon as no update is missing.
     func run(once: Bool) async throws {
+        ServiceManager.reportReady()
         username = try await account.peer(account.userID)?["username"]?.string
         try await UpdateFeed(account: account, runtime: output.runtime).run(
             from: progress.state, once: once, into: self)
     }
 
     func begin() {
-        ServiceManager.reportReady()
         output.runtime.log.info(
             "listening",
             metadata: [

@@ -22,13 +22,14 @@ struct Listener {
     /// - Parameter once: whether to end when no update is waiting.
     /// - Throws: `TelegramError` for a refused token, `ToolError` for a broken output. Transient failures are retried.
     func run(once: Bool) async throws {
+        // An outage of Telegram is no failed start: the bot waits for its end.
+        ServiceManager.reportReady()
         guard let own = try await persistently({ try await api.call("getMe") }), let bot = Party(user: own) else {
             return
         }
         var mayWarnOfPrivacy = own["can_read_all_group_messages"] == false
         var offset = try await savedOffset()
         if let emitted, emitted >= offset ?? 0 { offset = emitted + 1 }
-        ServiceManager.reportReady()
         runtime.log.info(
             "listening",
             metadata: [

@@ -81,6 +81,8 @@ func refuse(_ error: ToolError) -> Never {
 }
 
 tgp_hide_process()
+// Without privileges, libdispatch cannot raise the priority of its threads, and would tell the system's log so for each thread.
+setenv("LIBDISPATCH_LOG", "NO", 0)
 var arguments: [String]
 do { arguments = try textArguments(CommandLine.argc, CommandLine.unsafeArgv) } catch { refuse(error) }
 let called = arguments.isEmpty ? "" : String(arguments.removeFirst().split(separator: "/").last ?? "")

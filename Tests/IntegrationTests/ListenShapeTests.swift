@@ -93,7 +93,10 @@ import Testing
             ], ["chat_id": -1_000_000_000_301, "from": bob, "text": "four", "thread_id": 5, "reply_to": 1],
             ["chat_id": -1_000_000_000_302, "chat_type": "channel", "title": "News", "text": "five"],
         ]
-        for order in orders {
+        // Otherwise a message that was made in two chats could have two dates.
+        let date = JSON.integer(Timestamp.now.microseconds / 1_000_000)
+        for var order in orders {
+            order["date"] = date
             try await alice.control("message", order)
             try await alice.emulator.server.call("POST", "/control/message", .object(order))
         }

@@ -18,7 +18,7 @@ package enum ServiceManager {
         guard !hasReported.exchange(true, ordering: .relaxed) else { return }
         send("READY=1")
         guard let interval = watchdogInterval() else { return }
-        Task.detached {
+        Task {
             while true {
                 send("WATCHDOG=1")
                 try? await Task.sleep(for: interval / 2)

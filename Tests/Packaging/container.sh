@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# Tests the Debian package and its services in a booted container: container.sh [SUITE]
+#
+# SUITE is bookworm unless it is given. The package is .build/deb/tgpipe_*.deb, which `make deb` builds. It is installed,
+# configured and started as docs/systemd.md says, over queues and over pipes; every stage is killed; the machine is started
+# again; the package is upgraded, removed and purged. Telegram is the emulator, inside the container. It needs root, and about
+# 1 GB of disk space.
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/../../scripts/common.sh"
+cd "$root"
+
+suite=${1:-bookworm}
+[ "$(id -u)" = 0 ] || fail "a container can be started by root only: run this with sudo"
+packages=(.build/deb/tgpipe_*.deb)
+[ -f "${packages[0]}" ] || fail "there is no package in .build/deb: run 'make build deb' first"
+scripts/packages.sh mmdebstrap systemd-container
+
+archive=.build/container-$suite.tar
+if [ ! -f "$archive" ]; then
+    note "making a minimal system of Debian $suite, for some minutes"
+    mmdebstrap --quiet --variant=minbase \
+        --include=systemd,systemd-sysv,dbus,procps,iproute2,ca-certificates,python3,python3-aiohttp,ffmpeg,redis-server,apt \
+        "$suite" "$archive.new"
+    mv "$archive.new" "$archive"
+fi
+
+machine=$(mktemp -d "${TMPDIR:-/tmp}/tgpipe-container-XXXXXX")
+nspawn=
+leave() {
+    [ -z "$nspawn" ] || { kill -TERM "$nspawn" 2>/dev/null || true; wait "$nspawn" 2>/dev/null || true; }
+    rm -rf "$machine"
+}
+trap leave EXIT
+tar -xf "$archive" -C "$machine" --exclude='./dev/*'
+cp "${packages[0]}" "$machine/root/tgpipe.deb"
+mkdir -p "$machine/opt/emulator"
+cp -r Tests/Emulator/. "$machine/opt/emulator"
+cp "$root/Tests/Packaging/say.py" "$machine/root/say.py"
+
+# Runs a command in the machine.
+inside() { nsenter -t "$(pgrep -P "$nspawn" | head -n 1)" -a env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 bash -c "$1"; }
+
+boot() {
+    systemd-nspawn --quiet -D "$machine" --register=no --keep-unit --private-network -b </dev/null >"$machine.log" 2>&1 &
+    nspawn=$!
+    for ((tries = 0; tries < 240; tries++)); do
+        case $(inside 'systemctl is-system-running' 2>/dev/null || true) in running | degraded) break ;; esac
+        sleep 0.5
+    done
+    inside 'ip link set lo up'
+    inside 'systemctl is-system-running --wait' >/dev/null || inside 'systemctl --failed --no-pager'
+}
+
+check() { # WHAT COMMAND
+    if inside "$2" >"$machine.out" 2>&1; then
+        printf 'ok     %s\n' "$1"
+    else
+        printf 'FAILED %s\n' "$1"
+        cat "$machine.out" >&2
+        inside "journalctl -u 'tgpipe*' -o cat --no-pager | tail -n 40" >&2 || true
+        exit 1
+    fi
+}
+
+answers() { check "$1" 'python3 /root/say.py .whoami "Alice (42): admin"'; }
+none_active() { check "$1" "[ -z \"\$(systemctl list-units 'tgpipe*' --state=active,activating --plain --no-legend --no-pager)\" ]"; }
+
+note "booting"
+boot
+inside 'cat >/etc/systemd/system/emulator.service' <<'END'
+[Service]
+WorkingDirectory=/opt/emulator
+ExecStart=/usr/bin/python3 -B emulator.py --port 9999 --token 123456:TEST-token
+[Install]
+WantedBy=multi-user.target
+END
+check "the emulator of Telegram starts" 'systemctl enable -q --now emulator'
+check "the package is installed" 'DEBIAN_FRONTEND=noninteractive dpkg -i /root/tgpipe.deb'
+none_active "nothing starts before it has settings"
+check "settings are made" 'install -m 600 /dev/stdin /etc/tgpipe/credentials/TG_BOT_TOKEN <<<123456:TEST-token &&
+    sed -i "s/^TG_ADMIN_ID=.*/TG_ADMIN_ID=42/; s,^#TG_BOT_API_URL=.*,TG_BOT_API_URL=http://127.0.0.1:9999," /etc/tgpipe/tgpipe.env'
+check "the units are correct" "systemd-analyze verify tgpipe.target tgpipe-pipes.target tgpipe-session@a.service tgpipe-fetch@1.service"
+for unit in listen gate limit route put fetch@1 send@1 redis session@a pipe-gate pipe-fetch; do
+    check "tgpipe-$unit is confined" "systemd-analyze security --offline=yes --threshold=20 tgpipe-$unit.service"
+done
+check "the bot starts over queues" 'systemctl enable -q --now tgpipe.target'
+answers "it answers"
+for stage in listen gate limit route put fetch@1 send@1 redis; do
+    check "tgpipe-$stage is killed" "systemctl kill -s KILL tgpipe-$stage.service"
+    answers "the bot answers after that"
+done
+check "the token is in no process's environment" '! grep -alE "TEST-token" /proc/[0-9]*/environ'
+kill -TERM "$nspawn"
+wait "$nspawn" 2>/dev/null || true
+note "booting again"
+boot
+answers "the bot answers after a start of the machine"
+check "the package is upgraded" 'DEBIAN_FRONTEND=noninteractive dpkg -i /root/tgpipe.deb'
+answers "the bot answers after that"
+check "the bot ends" 'systemctl disable -q --now tgpipe.target && sleep 1'
+check "the bot starts over pipes" 'systemctl start tgpipe-pipes.target'
+answers "it answers"
+for stage in listen gate limit route send; do
+    check "tgpipe-pipe-$stage is killed" "systemctl kill -s KILL tgpipe-pipe-$stage.service"
+    answers "the bot answers after that"
+done
+check "the package is removed" 'DEBIAN_FRONTEND=noninteractive dpkg -r tgpipe'
+none_active "nothing of it runs any more"
+check "the package is purged" 'DEBIAN_FRONTEND=noninteractive dpkg -P tgpipe'
+check "it leaves nothing behind" '! ls -d /etc/tgpipe /var/lib/tgpipe /usr/share/tgpipe /usr/share/doc/tgpipe 2>/dev/null'
+note "all passed"
