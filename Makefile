@@ -5,18 +5,19 @@ DESTDIR ?=
 # The folder of the tools that demo, run and bench use.
 TGPIPE_BIN ?= $(CURDIR)/.build/release
 SWIFT = scripts/swift.sh
-RELEASE = $(SWIFT) build -c release --static-swift-stdlib
 
-.PHONY: help build test chaos check format install uninstall demo run bench deps clean
+.PHONY: help build deb test test-package chaos check format install uninstall demo run bench deps clean
 
 define HELP
 make build       builds the program tgpipe, with a link to it for each tool, in .build/release
+make deb         makes a Debian package of what make build built
 make demo        runs the whole bot against an emulator of Telegram; BACKEND=account: the bot is an account there.
                  With TG_BOT_TOKEN and TG_ADMIN_ID set, it runs the real bot instead, as make run does
 make run         runs the media bot with the settings in ./tgpipe.env
 make install     installs what make build built in $$(DESTDIR)$$(PREFIX); PREFIX is /usr/local unless you set it
 make uninstall   removes an installation again
 make test        installs all requirements and runs all tests
+make test-package  tests the Debian package and its services in a booted container
 make check       checks formatting, house rules, scripts and schemas
 make format      formats the source code
 make bench       runs the benchmarks
@@ -27,9 +28,7 @@ endef
 export HELP
 
 build: deps
-	$(RELEASE)
-	@scripts/links.sh "$$($(RELEASE) --show-bin-path)"
-	@scripts/extras.sh "$$($(RELEASE) --show-bin-path)"
+	@scripts/build.sh
 
 help:
 	@printf '%s\n' "$$HELP"
@@ -56,6 +55,13 @@ format: deps
 install:
 	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' scripts/install.sh
 
+deb:
+	@scripts/deb.sh
+
+# Needs root, and the package that make deb builds.
+test-package:
+	@Tests/Packaging/container.sh
+
 uninstall:
 	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' scripts/install.sh --uninstall
 
@@ -73,4 +79,4 @@ bench: build
 	@TGPIPE_BIN='$(TGPIPE_BIN)' scripts/bench.sh
 
 clean:
-	rm -rf .build .venv
+	rm -rf .build .deps .venv

@@ -113,7 +113,8 @@ let package = Package(
         cLibrary("CPostgres", ["CLoader"]),
         cLibrary("CQRCode", ["CLoader"]),
         cLibrary("CSQLite", ["CLoader"]),
-        cLibrary("CSchema", cxx: [.unsafeFlags(["-O2"])]),
+        // scripts/packages.sh unpacks headers there that need no installed package.
+        cLibrary("CSchema", cxx: [.unsafeFlags(["-O2"]), .headerSearchPath("../../../.deps/usr/include")]),
         cLibrary("CSimdJSON", cxx: [.unsafeFlags(["-O2"])], linker: [.linkedLibrary("simdjson")]),
         cLibrary("CStart", c: commit),
         cLibrary("CSpool", c: [.unsafeFlags(["-O2"])]),

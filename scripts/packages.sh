@@ -8,14 +8,20 @@ set -euo pipefail
 wanted=(
     # To build: programs that the compiler needs, and the libraries that the tools use.
     g++ git make pkg-config binutils libc6-dev zlib1g-dev tzdata ca-certificates
-    libcurl4-openssl-dev libhiredis-dev libqrencode-dev libssl-dev libpq-dev libsimdjson-dev libsqlite3-dev libtomlplusplus-dev libvalijson-dev
+    libcurl4-openssl-dev libhiredis-dev libqrencode-dev libssl-dev libpq-dev libsimdjson-dev libsqlite3-dev libtomlplusplus-dev
     libzstd-dev nlohmann-json3-dev
     # Libraries that the Swift toolchain itself is linked to.
     libsqlite3-0 libxml2 libedit2 libncurses6
     # To run and to test: servers, media programs, and Python for the emulator of Telegram.
-    redis-server postgresql ffmpeg python3 python3-venv jq curl openssl procps json-schema-test-suite shellcheck
+    redis-server postgresql ffmpeg python3 python3-venv jq curl openssl procps shellcheck
 )
-if [ $# -gt 0 ]; then wanted=("$@"); fi
+# Packages of which only files are needed, each with one of them: their dependencies (Qt, Poco, Flask) are not. They are
+# unpacked in .deps instead of installed.
+unpacked=(libvalijson-dev=usr/include/valijson json-schema-test-suite=usr/share/json-schema-test-suite)
+if [ $# -gt 0 ]; then
+    wanted=("$@")
+    unpacked=()
+fi
 
 missing=()
 installed=$(dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' 2>/dev/null | awk '$1 == "ii" { print $2 }') ||
@@ -23,10 +29,16 @@ installed=$(dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' 2>/dev/null | aw
 for package in "${wanted[@]}"; do
     grep -qxF "$package" <<<"$installed" || missing+=("$package")
 done
-[ ${#missing[@]} -gt 0 ] || exit 0
+absent=()
+for package in "${unpacked[@]}"; do
+    [ -e "/${package#*=}" ] || [ -e "$root/.deps/${package#*=}" ] || absent+=("${package%%=*}")
+done
+[ ${#missing[@]} -gt 0 ] || [ ${#absent[@]} -gt 0 ] || exit 0
 
-note "installing Debian packages: ${missing[*]}"
 if [ "$(id -u)" = 0 ]; then
+    as_root=(env)
+elif [ ${#missing[@]} -eq 0 ]; then
+    # Nothing is installed, so no privilege is needed.
     as_root=(env)
 elif command -v sudo >/dev/null; then
     as_root=(sudo env)
@@ -34,10 +46,28 @@ else
     fail "these Debian packages are missing: ${missing[*]}" \
         "Install them (apt-get install ${missing[*]}), run this as root, or install sudo."
 fi
-apt() { "${as_root[@]}" DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 "$@"; }
-apt update || fail "apt-get update failed: see above; check the network and the sources in /etc/apt."
-apt install -y --no-install-recommends "${missing[@]}" >&2 ||
-    fail "apt-get could not install ${missing[*]}: see above."
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+apt() { "${as_root[@]}" DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 "$@" >"$log" 2>&1 </dev/null; }
+
+if [ ${#missing[@]} -gt 0 ]; then
+    note "installing Debian packages, for a minute or more: ${missing[*]}"
+    apt update || fail "apt-get update failed; check the network and the sources in /etc/apt:" "$(<"$log")"
+    apt install -y --no-install-recommends "${missing[@]}" ||
+        fail "apt-get could not install ${missing[*]}:" "$(tail -n 30 "$log")"
+fi
+
+for package in "${absent[@]}"; do
+    note "unpacking the files of the Debian package $package in .deps"
+    folder=$(mktemp -d)
+    # Unpacking needs no privilege, and the lists of packages may be too old or missing.
+    get() { (cd "$folder" && apt-get -qq download "$package") >"$log" 2>&1; }
+    get || { apt update && get; } || fail "apt-get could not download $package:" "$(<"$log")"
+    mkdir -p "$root/.deps"
+    dpkg-deb -x "$folder"/*.deb "$root/.deps"
+    rm -rf "$folder"
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
 
 # Debian starts the server of a newly installed package, now and at each boot. tgpipe starts servers of its own, so a
 # server that was installed just now is stopped and disabled.

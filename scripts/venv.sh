@@ -19,8 +19,10 @@ if [ -x "$environment/bin/python" ] && [ "$(cat "$environment/stamp" 2>/dev/null
 
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || fail "Python 3.11 or newer is required, not $("$python" --version)"
 note "creating $(basename "$environment") with the pinned Python packages"
+log=$root/.build/venv.log
+mkdir -p "$root/.build"
 rm -rf "$environment"
 "$python" -m venv "$environment" || fail "unable to create a virtual environment: apt-get install python3-venv"
-"$environment/bin/pip" install -q --disable-pip-version-check --require-hashes -r "$requirements" ||
-    fail "pip was unable to install the packages in $requirements: see above; check the network."
+"$environment/bin/pip" install -q --disable-pip-version-check --require-hashes -r "$requirements" >"$log" 2>&1 ||
+    fail "pip was unable to install the packages in $requirements; check the network:" "$(tail -n 20 "$log")"
 printf '%s\n' "$stamp" >"$environment/stamp"

@@ -81,6 +81,7 @@ private struct QueueWorker: Sendable {
 
     func run() async throws {
         let failure = FirstFailure(shutdown: runtime.shutdown)
+        ServiceManager.reportReady()
         try await source.keepingLeases {
             await withDiscardingTaskGroup { group in
                 await failure.catching {

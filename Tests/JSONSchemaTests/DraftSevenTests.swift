@@ -6,7 +6,12 @@ import Testing
 
 /// The suite that all implementations are held against (Debian: json-schema-test-suite).
 @Suite(.timeLimit(.minutes(2))) struct DraftSevenTests {
-    private static let suite = "/usr/share/json-schema-test-suite"
+    private static let suite = {
+        let checkout = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
+        let unpacked = checkout.appendingPathComponent(".deps/usr/share/json-schema-test-suite").path
+        return FileManager.default.fileExists(atPath: unpacked) ? unpacked : "/usr/share/json-schema-test-suite"
+    }()
     private static let folder = "\(suite)/tests/draft7"
 
     /// They refer to the schema of schemas, which is not among the suite's files.
