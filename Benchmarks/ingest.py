@@ -27,7 +27,7 @@ ACCOUNTS: list[dict[str, Any]] = [
     {"id": 50 + n, "phone": f"1555010005{n}", "first_name": f"Reader {n}", "username": f"reader_{n}"} for n in range(8)
 ]
 # Each account is refused now and then, and has to wait a second or two.
-FLOODS = {"methods": ["messages.getHistory"], "share": 0.005, "shortest": 1, "longest": 2, "seed": 1}
+FLOODS = {"methods": ["messages.getHistory"], "every": 100, "shortest": 1, "longest": 2, "seed": 1}
 PEERS = Path(__file__).with_name("ingest_peers.py")
 # What the emulator hashes, in the form of COPY.
 STORED = """COPY (SELECT chat_id, message_id, extract(epoch FROM date)::bigint, extract(epoch FROM edit_date)::bigint, sender_id,

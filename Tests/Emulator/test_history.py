@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import random
 import urllib.request
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from telethon import errors, functions, types, utils
 
 from mtclients import CHANNEL, Telegram, run, telethon_as
+from mtproto.seeded.ids import Ids
 
 PARTNER = 7001
 
@@ -467,3 +469,45 @@ def test_a_search_and_the_counters_of_views(telegram: Telegram) -> None:
         assert [one.views for one in views.views] == [by_id[5].views, by_id[6].views, None]
 
     run(work)
+
+
+def test_a_wrong_order_is_refused(telegram: Telegram) -> None:
+    chat_id = CHANNEL - 160
+    seeded(telegram, chat_id, 5)
+    wrong = [
+        {"chat_id": chat_id, "accounts": [42], "count": 5}, {"chat_id": 1, "account": 42, "count": 0},
+        {"chat_id": 1, "accounts": [42, 43], "count": 5}, {"chat_id": -5, "account": 42, "count": 5},
+        {"chat_id": CHANNEL - 161, "count": 5}, {"chat_id": CHANNEL - 161, "account": 42, "count": 5, "gaps": [[5, 1]]},
+        {"chat_id": CHANNEL - 161, "account": 42, "count": 5, "copies_of": CHANNEL - 199},
+        {"chat_id": CHANNEL - 161, "account": 42, "count": 5, "migrated_from": -199},
+        {"chat_id": CHANNEL - 161, "account": 42, "count": 5, "chat_type": "channel", "topics": 2},
+    ]  # fmt: skip
+    for order in wrong:
+        assert telegram.request("POST", "/control/mtproto/seeded", order)[0] == 400, order
+    for path in (f"seeded/{chat_id}?columns=nothing", f"seeded/{chat_id}?from=x", "seeded/77", "seeded/77?account=42"):
+        assert telegram.request("GET", f"/control/mtproto/{path}")[0] == 400, path
+    seeded(telegram, CHANNEL - 161, 5)
+
+
+@pytest.mark.parametrize("start", [0, 1, 4090, 123_456])
+def test_the_set_of_ids_is_like_any_other_set(start: int) -> None:
+    chance, ids, plain = random.Random(start), Ids(), set()
+    for block in range(start // 128, start // 128 + 80):
+        bits = chance.choice([0, chance.getrandbits(128)]) if plain else 1 << 127
+        ids.put(block * 128, bits)
+        plain |= {block * 128 + place for place in range(128) if bits >> place & 1}
+    for _ in range(500):
+        identity = start // 4096 * 4096 + chance.randrange(12_000)
+        if chance.random() < 0.5:
+            assert ids.discard(identity) is (identity in plain)
+            plain.discard(identity)
+        else:
+            ids.add(identity)
+            plain.add(identity)
+    assert ids.count == len(plain) and ids.end > max(plain)
+    assert list(ids.above(0)) == sorted(plain)
+    for _ in range(100):
+        place, skipped = chance.randrange(start + 20_000), chance.randrange(3000)
+        assert ids.count_from(place) == sum(one >= place for one in plain)
+        assert list(ids.below(place, skipped)) == sorted((one for one in plain if one < place), reverse=True)[skipped:]
+        assert (place in ids) is (place in plain)
