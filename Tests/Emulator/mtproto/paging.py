@@ -104,8 +104,6 @@ def page(account: Account, chat: Chat, part: Part, total: int, *, inexact: bool 
 
 def shown_messages(account: Account, chat: Chat, ids: list[int], cast: Cast) -> list[Any]:
     if isinstance(chat, SeededChat):
-        if chat.is_inexact:
-            ids = [identity for identity in ids if identity in chat.alive]
         return chat.render(account, ids, cast)
     return render.messages(account, chat, [chat.messages[identity] for identity in ids], cast)
 

@@ -9,7 +9,7 @@ from botapi.model import Chat
 from ..account import SHARED, Account
 from ..errors import bad_request
 from ..paging import cut, limit_of, page, shown_messages
-from ..peers import Cast, chat_of, peer
+from ..peers import Cast, channel_of, chat_of, peer
 from ..rpc import Call, method
 from ..search import Comments, Selection
 from ..seeded.history import SeededChat
@@ -84,8 +84,9 @@ def _topic(account: Account, chat: SeededChat, number: int, cast: Cast) -> tuple
     return made, newest
 
 
-def _forum(call: Call, given: Any) -> SeededChat:
-    chat = chat_of(call.account, given)
+def _forum(call: Call, request: Any) -> SeededChat:
+    is_older = hasattr(request, "channel")
+    chat = channel_of(call.account, request.channel) if is_older else chat_of(call.account, request.peer)
     if not isinstance(chat, SeededChat) or not chat.script.topics:
         raise bad_request("CHANNEL_FORUM_MISSING")
     return chat
@@ -93,7 +94,7 @@ def _forum(call: Call, given: Any) -> SeededChat:
 
 def get_forum_topics(call: Call, request: Any) -> Any:
     """The topics by their newest message, the newest first."""
-    chat = _forum(call, getattr(request, "peer", None) or request.channel)
+    chat = _forum(call, request)
     cast = Cast(call.account)
     topics = [_topic(call.account, chat, number, cast) for number in range(chat.script.topics + 1)]
     topics.sort(key=lambda one: one[1], reverse=True)
@@ -106,7 +107,7 @@ def get_forum_topics(call: Call, request: Any) -> Any:
 
 
 def get_forum_topics_by_id(call: Call, request: Any) -> Any:
-    chat = _forum(call, getattr(request, "peer", None) or request.channel)
+    chat = _forum(call, request)
     cast, found = Cast(call.account), []
     for identity in request.topics:
         if identity == GENERAL:

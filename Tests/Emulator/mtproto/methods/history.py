@@ -62,6 +62,9 @@ def _single(account: Account, chats: list[Chat], asked: list[Any], cast: Cast) -
         identity, chat = _asked(chats, given)
         if chat is None:
             shown.append(types.MessageEmpty(identity, None))
+        elif isinstance(chat, SeededChat):
+            cast.add_chat(chat)
+            shown += chat.render(account, [identity], cast) or [types.MessageEmpty(identity, peer(chat.id))]
         else:
             shown.append(render.message(account, chat, chat.messages[identity], cast))
     return shown

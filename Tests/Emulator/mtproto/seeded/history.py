@@ -229,12 +229,14 @@ class SeededChat(Chat):
         return template, values, version
 
     def render(self, account: Account, message_ids: list[int], cast: Cast) -> list[Any]:
-        """Returns the messages, and adds whom they mention to the cast."""
+        """Returns those of the messages that exist, and adds whom they mention to the cast."""
         workshop, composed, kept = self.workshop(account), self.composed, self._kept
         users: set[int] = set()
         chats: set[int] = set()
         shown: list[Any] = []
         for message_id in message_ids:
+            if message_id not in self.alive:
+                continue
             written = kept.written(message_id) if kept else None
             if written is not None and (not isinstance(written, SeededMessage) or written.is_changed):
                 shown.append(self._changed(account, written, cast))
