@@ -84,6 +84,7 @@ let tools: [Target] = [
             "AccountAPI", "Accounts", "Blob", "BotAPI", "Envelope", "HTTP", "JSON", "Media", "Payloads", "Redis",
             "System", "Tracing", logging,
         ]),
+    tool("tg-history", ["Accounts", "Envelope", "History", "JSON", "Payloads", "System", logging]),
     tool("tg-session", ["Accounts", "CQRCode", "JSON", "MTProto", "System", logging]),
     tool("msg-store", ["Archive", "Envelope", "JSON", "Payloads", "Queue", "System", logging]),
     tool("tg-call", ["Accounts", "JSON", "MTProto", "System", "TL", logging]),
@@ -161,6 +162,11 @@ let package = Package(
                 "TL", logging, nioCore, nioPosix,
             ]),
         library("Telegram/Updates", ["Accounts", "JSON", "MTProto", "Stage", "System", "TL", logging]),
+        library(
+            "Telegram/History",
+            [
+                "Accounts", "Envelope", "JSON", "MTProto", "Payloads", "Stage", "System", "TL", "Updates", logging,
+            ]),
         library("Telegram/BotAPI", ["HTTP", "JSON", "Options", "Payloads", "Stage", "System", logging]),
         library(
             "Telegram/AccountAPI",
@@ -223,7 +229,8 @@ let package = Package(
             ["Accounts", "Envelope", "JSON", "MTProto", "Redis", "System", "TL", "TestSupport", logging, nioCore],
             exclude: ["sessions_of_others.py"]),
         tests("MTProtoTests", ["CAES", "Crypto", "JSON", "MTProto", "System", "TL", "TestSupport"]),
-        tests("UpdatesTests", ["Accounts", "JSON", "TL", "Updates", logging]),
+        tests("HistoryTests", ["History"]),
+        tests("UpdatesTests", ["Accounts", "JSON", "TL", "TestSupport", "Updates", logging]),
         tests("MediaFetchTests", ["Blob", "Envelope", "JSON", "Media", "Payloads", "TestSupport", "media-fetch"]),
         tests(
             "RoutingTests",

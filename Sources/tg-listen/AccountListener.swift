@@ -67,7 +67,8 @@ actor AccountListener: UpdateSink {
         var envelope = Envelope(
             TelegramUpdate(
                 updateID: progress.updateID, kind: shape.kind, body: body,
-                tl: attachesTL ? emission.update : nil))
+                counters: emission.update["message"].flatMap { PageShape.counters(of: $0) },
+                pts: emission.update["pts"]?.int, tl: attachesTL ? emission.update : nil))
         envelope.receivedAt = receivedAt
         envelope.account = EventReceiver(id: account.userID, username: username)
         envelope.isOutgoing = shape.isOutgoing
@@ -85,6 +86,14 @@ actor AccountListener: UpdateSink {
         progress.revision += 1
         emitted = []
         try await output.settle(progress.text)
+    }
+
+    func note(_ hole: UpdateHole) async throws {
+        let isShared = hole.chatID != nil
+        let event = HistoryHole(
+            accountID: account.userID, ownerID: isShared ? 0 : account.userID, chatID: hole.chatID, fromID: 1,
+            toID: hole.to, reason: hole.reason.rawValue)
+        try await output.output.write([Envelope(event)])
     }
 
     func wait(_ wait: FloodWait) async {

@@ -10,6 +10,7 @@ import msg_store
 import ratelimit
 import tg_call
 import tg_gate
+import tg_history
 import tg_listen
 import tg_send
 import tg_session
@@ -18,8 +19,8 @@ import tg_session
 let commands: [String: any AsyncParsableCommand.Type] = [
     "blob-put": blob_put.command, "ev-queue": ev_queue.command, "ev-route": ev_route.command,
     "media-fetch": media_fetch.command, "msg-store": msg_store.command, "ratelimit": ratelimit.command,
-    "tg-call": tg_call.command,
-    "tg-gate": tg_gate.command, "tg-listen": tg_listen.command, "tg-send": tg_send.command,
+    "tg-call": tg_call.command, "tg-gate": tg_gate.command, "tg-history": tg_history.command,
+    "tg-listen": tg_listen.command, "tg-send": tg_send.command,
     "tg-session": tg_session.command,
 ]
 

@@ -59,6 +59,19 @@ package final class JSONParser {
         return reader.value()
     }
 
+    /// Parses one document without building a tree.
+    ///
+    /// - Parameter padded: As for `parse`.
+    /// - Returns: The document's value, which is valid until the parser's next call.
+    /// - Throws: As `parse`.
+    package func view(_ bytes: UnsafeRawBufferPointer, padded: Bool = false) throws(MalformedInput) -> JSONView {
+        let document = tgp_parse(handle, bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count, padded)
+        guard document.status == TGP_OK, let tokens = document.tokens else {
+            throw MalformedInput(status: document.status, field: document.field, detail: document.detail)
+        }
+        return JSONView(tokens)
+    }
+
     /// Checks that a line is an envelope and finds the values that routing needs, without building a `JSON` value.
     package func scan(_ line: UnsafeRawBufferPointer, padded: Bool = false) -> ScannedLine {
         ScannedLine(
@@ -103,7 +116,7 @@ extension JSON {
     package init(parsing text: String) throws(MalformedInput) { try self.init(parsing: Array(text.utf8)) }
 }
 
-private struct TokenReader {
+struct TokenReader {
     let tokens: UnsafeBufferPointer<tgp_token>
     var index = 0
 

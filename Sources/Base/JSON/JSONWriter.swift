@@ -87,7 +87,68 @@ extension [UInt8] {
         }
     }
 
-    mutating func append(literal: StaticString) {
+    package mutating func append(literal: StaticString) {
         append(contentsOf: UnsafeBufferPointer(start: literal.utf8Start, count: literal.utf8CodeUnitCount))
+    }
+
+    /// Appends a number in decimal digits.
+    package mutating func append(integer: Int64) {
+        guard integer.magnitude >= 10 else {
+            if integer < 0 { append(UInt8(ascii: "-")) }
+            return append(UInt8(ascii: "0") + UInt8(integer.magnitude))
+        }
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 20) { digits in
+            var (rest, start) = (integer.magnitude, digits.count)
+            while rest > 0 {
+                start -= 1
+                digits[start] = UInt8(ascii: "0") + UInt8(rest % 10)
+                rest /= 10
+            }
+            if integer < 0 { append(UInt8(ascii: "-")) }
+            append(contentsOf: UnsafeBufferPointer(rebasing: digits[start...]))
+        }
+    }
+
+    /// Appends a string, given in UTF-8, in quotes and with escapes.
+    package mutating func append(jsonString text: UnsafeRawBufferPointer) {
+        append(UInt8(ascii: "\""))
+        var (plain, at) = (0, 0)
+        while at < text.count {
+            // Eight bytes without a character to escape are passed over at once.
+            if text.count - at >= 8, !Self.needsEscape(text.loadUnaligned(fromByteOffset: at, as: UInt64.self)) {
+                at += 8
+                continue
+            }
+            if text[at] < 0x20 || text[at] == 0x22 || text[at] == 0x5C {
+                append(contentsOf: UnsafeRawBufferPointer(rebasing: text[plain..<at]))
+                appendEscaped(text[at])
+                plain = at + 1
+            }
+            at += 1
+        }
+        append(contentsOf: UnsafeRawBufferPointer(rebasing: text[plain...]))
+        append(UInt8(ascii: "\""))
+    }
+
+    /// Returns whether one of eight bytes is a control character, a quote or a backslash.
+    ///
+    /// Source: "Bit Twiddling Hacks", haszero and hasless.
+    private static func needsEscape(_ eight: UInt64) -> Bool {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        let control = eight &- ones &* 0x20
+        let (quote, backslash) = (eight ^ ones &* 0x22, eight ^ ones &* 0x5C)
+        let found = (control & ~eight) | ((quote &- ones) & ~quote) | ((backslash &- ones) & ~backslash)
+        return found & 0x8080_8080_8080_8080 != 0
+    }
+
+    /// Appends a value of a parsed document as compact JSON text.
+    package mutating func append(_ value: JSONView) {
+        if let text = value.text {
+            append(jsonString: text)
+        } else if let integer = value.plainInteger {
+            append(integer: integer)
+        } else {
+            value.json.write(to: &self)
+        }
     }
 }

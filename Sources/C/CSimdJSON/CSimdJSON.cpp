@@ -234,6 +234,7 @@ void append_object(tgp_parser *self, object members) {
         count++;
     }
     self->tokens[at].count = count;
+    self->tokens[at].integer = int64_t(self->tokens.size() - at);
 }
 
 void append_array(tgp_parser *self, array items) {
@@ -245,6 +246,7 @@ void append_array(tgp_parser *self, array items) {
         count++;
     }
     self->tokens[at].count = count;
+    self->tokens[at].integer = int64_t(self->tokens.size() - at);
 }
 
 void append_tokens(tgp_parser *self, element value) {

@@ -43,14 +43,33 @@ package struct EventID: Sendable, Hashable, CustomStringConvertible {
     }
 
     package var description: String {
-        var output: [UInt8] = []
-        output.reserveCapacity(36)
-        for index in 0..<32 {
-            if [8, 12, 16, 20].contains(index) { output.append(UInt8(ascii: "-")) }
-            let word = index < 16 ? high : low
-            output.append(hexDigits[Int(word >> UInt64(60 - 4 * (index % 16)) & 15)])
+        String(unsafeUninitializedCapacity: EventID.textBytes) { text in
+            write(to: text)
+            return EventID.textBytes
         }
-        return String(decoding: output, as: UTF8.self)
+    }
+
+    /// Appends the text.
+    package func write(to output: inout [UInt8]) {
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: EventID.textBytes) { text in
+            write(to: text)
+            output.append(contentsOf: UnsafeBufferPointer(text))
+        }
+    }
+
+    private static let textBytes = 36
+
+    private func write(to text: UnsafeMutableBufferPointer<UInt8>) {
+        var at = 0
+        for index in 0..<32 {
+            if index == 8 || index == 12 || index == 16 || index == 20 {
+                text[at] = UInt8(ascii: "-")
+                at += 1
+            }
+            let digit = UInt8(truncatingIfNeeded: (index < 16 ? high : low) >> UInt64(60 - 4 * (index % 16)) & 15)
+            text[at] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10
+            at += 1
+        }
     }
 
     package var version: Int { Int(high >> 12 & 15) }

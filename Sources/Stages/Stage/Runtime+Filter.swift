@@ -22,6 +22,9 @@ package struct Publisher: Sendable {
 
     /// Publishes an event; returns when the output has accepted it.
     package func publish(_ envelope: Envelope) async throws { try await output.write([envelope]) }
+
+    /// Publishes whole lines, line feeds included; returns when the output has accepted them.
+    package func publish(_ lines: [UInt8]) async throws { try await output.write(lines) }
 }
 
 extension Runtime {

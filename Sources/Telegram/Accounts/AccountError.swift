@@ -46,6 +46,8 @@ package struct AccountError: ReportableError, Equatable, CustomStringConvertible
         case loginRefused = "login_refused"
         /// A peer reference does not resolve to a known peer.
         case unknownPeer = "unknown_peer"
+        /// The account has looked up as many user names as it may in a day.
+        case namesUsedUp = "names_used_up"
         /// Telegram's answer lacks a required value.
         case unexpectedAnswer = "unexpected_answer"
         /// The file exceeds the account's upload limit.
@@ -69,7 +71,7 @@ package struct AccountError: ReportableError, Equatable, CustomStringConvertible
         case .invalidName: .usage
         case .notFound, .damaged, .otherVersion, .exposed, .locked, .exists, .configuration: .configuration
         case .notImportable: .malformedInput
-        case .busy, .tooMuch: .tryAgain
+        case .busy, .tooMuch, .namesUsedUp: .tryAgain
         case .ownerGone, .timedOut, .cancelled: .unavailable
         case .socketProtocol, .unexpectedAnswer: .protocolBroken
         case .notLoggedIn, .loginRefused: .authenticationRefused

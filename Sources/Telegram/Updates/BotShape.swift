@@ -87,14 +87,20 @@ package struct BotShape: Sendable {
 
     /// Accounts always receive the counts, and only sometimes who reacted.
     private func reactions(_ update: JSON, _ chat: PeerID) -> JSON {
-        let counts = (update["reactions"]?["results"]?.array ?? []).compactMap { result -> JSON? in
-            guard let reaction = result["reaction"].flatMap(BotShape.reaction) else { return nil }
-            return .object(["type": reaction, "total_count": result["count"]])
-        }
         return .object([
             "chat": names.chat(chat), "message_id": update["msg_id"],
-            "date": .integer(Timestamp.now.microseconds / 1_000_000), "reactions": .array(counts),
+            "date": .integer(Timestamp.now.microseconds / 1_000_000),
+            "reactions": update["reactions"].map(BotShape.counts) ?? [],
         ])
+    }
+
+    /// Returns the counts of a `MessageReactions`: `ReactionCount`s of the Bot API.
+    static func counts(_ reactions: JSON) -> JSON {
+        .array(
+            (reactions["results"]?.array ?? []).compactMap { result -> JSON? in
+                guard let reaction = result["reaction"].flatMap(BotShape.reaction) else { return nil }
+                return .object(["type": reaction, "total_count": result["count"]])
+            })
     }
 
     private static func reaction(_ reaction: JSON) -> JSON? {

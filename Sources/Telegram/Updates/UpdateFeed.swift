@@ -16,6 +16,8 @@ package protocol UpdateSink: Sendable {
     func settle(_ state: UpdateState) async throws
     /// Notes that, for the first time, no update is missing: from now on, updates arrive as they happen.
     func begin() async
+    /// Notes messages of which updates were lost, before the state after the loss is stored.
+    func note(_ hole: UpdateHole) async throws
     /// Notes a wait that Telegram demands. Nothing is emitted until its end.
     func wait(_ wait: FloodWait) async
 }
@@ -98,6 +100,7 @@ package struct UpdateFeed: Sendable {
             try Task.checkCancellation()
             if let request = sequencer.nextRequest(at: .now - start) {
                 let emissions = try await ask(request, of: &sequencer, start, sink)
+                for hole in sequencer.holes.take() { try await sink.note(hole) }
                 try await emit(emissions, into: sink, stored: &stored)
                 continue
             }

@@ -31,6 +31,7 @@ package struct UpdateSequencer: Sendable {
     private var stateDueAt: Time = .zero
     /// The next page of dialogs, from which the channels' positions are learned; nil when none is to be read.
     private var dialogs: DialogOffset?
+    package var holes = UpdateHoles()
 
     /// The time that Telegram has to send a missing update by itself.
     static let patience = Duration.milliseconds(500)
@@ -274,11 +275,9 @@ package struct UpdateSequencer: Sendable {
             dialogs = isBot ? nil : DialogOffset()
             return
         }
-        state?.common.pts = known.common.pts
-        state?.common.ahead = []
-        state?.qts = known.qts
-        state?.seq = known.seq
+        state?.move(to: known)
         // Without messages, none can be missing.
+        holes.note(.common, newest: before.common.newest, .positionUnknown)
         guard before.common.newest > 0 else { return }
         state?.common.isBehind = true
         ask(.common, at: .zero)
@@ -296,6 +295,7 @@ package struct UpdateSequencer: Sendable {
             state?.common.pts = result["pts"]?.count31
             // The ids of messages have no gaps, so messages that the difference no longer has are found by id.
             if let newest = state?.common.newest { state?.common.isBehind = newest > 0 }
+            holes.note(.common, newest: state?.common.newest, .tooLong)
             ask(.common, at: now)
             return []
         case "updates.difference":
@@ -318,6 +318,8 @@ package struct UpdateSequencer: Sendable {
         case "updates.channelDifferenceTooLong":
             state?[box].pts = result["dialog"]?["pts"]?.count31
             state?[box].isBehind = !isBot
+            // A bot cannot read what was missed in between.
+            holes.note(box, newest: isBot ? nil : state?[box].newest, .tooLong)
             if isBot { return finish(box, at: now) }
             ask(box, at: now)
             return []
@@ -353,8 +355,7 @@ package struct UpdateSequencer: Sendable {
     /// changes.
     private mutating func takePage(_ page: JSON, _ box: BoxID, at now: Time) -> [Emission] {
         let peers = Peers(of: page)
-        let messages = (page["new_messages"]?.array ?? []).sorted { $0["id"]?.count31 ?? 0 < $1["id"]?.count31 ?? 0 }
-        let updates = messages.map(box.newMessage)
+        let updates = UpdateState.sorted(page["new_messages"]).map(box.newMessage)
         var emissions: [Emission] = []
         for update in updates { emissions += takeAhead(update, box, peers, room: updates.count) }
         for update in page["other_updates"]?.array ?? [] {
@@ -383,12 +384,9 @@ package struct UpdateSequencer: Sendable {
     private mutating func takeHistory(_ result: JSON, _ box: BoxID, at now: Time) -> [Emission] {
         guard let known = state?[box] else { return [] }
         let peers = Peers(of: result)
-        let messages = (result["messages"]?.array ?? [])
-            .filter { $0["id"]?.count31 ?? 0 > known.newest && $0["_"] != "messageEmpty" }
-            .sorted { $0["id"]?.count31 ?? 0 < $1["id"]?.count31 ?? 0 }
+        let messages = UpdateState.messages(in: result, after: known.newest)
         var emissions: [Emission] = []
-        for message in messages {
-            guard let id = message["id"]?.count31 else { continue }
+        for (id, message) in messages {
             state?[box].newest = id
             if !known.ahead.contains("n\(id)") { emissions += emission(box.newMessage(message), peers) }
         }
@@ -411,14 +409,15 @@ package struct UpdateSequencer: Sendable {
         switch request {
         case .state: break
         case .dialogs: dialogs = nil
-        case .difference:
-            if !isPaused(.common, at: now) { isLost = true }
+        case .difference: if !isPaused(.common, at: now) { isLost = true }
         case .messages:
+            holes.note(.common, newest: nil, .refused)
             state?.common.isBehind = false
             pending.cancelRequests(.common)
             return release(.common, at: now)
         case .channelDifference(let id) where areNumbersUnknown && !isBot:
             guard !isPaused(.channel(id), at: now) else { break }
+            holes.note(.channel(id), newest: state?.channels[id]?.newest, .positionUnknown)
             state?.channels[id]?.pts = nil
             ask(.channel(id), at: now)
         case .channelDifference, .boundary, .history: return giveUp(request.box, at: now)
@@ -440,6 +439,7 @@ package struct UpdateSequencer: Sendable {
     /// the account is no longer a member of the channel, or never was.
     private mutating func giveUp(_ box: BoxID, at now: Time) -> [Emission] {
         pending.cancelRequests(box)
+        if state?[box].newest ?? 0 > 0 { holes.note(box, newest: nil, .refused) }
         state?[box].isDue = false
         state?[box].isBehind = false
         if let first = pending.firstHeld(box) { state?[box].pts = first.pts - first.count }

@@ -62,6 +62,22 @@ extension UpdateState {
         return true
     }
 
+    /// Takes the position of the common box, qts and seq from another state.
+    mutating func move(to known: UpdateState) {
+        (common.pts, common.ahead, qts, seq) = (known.common.pts, [], known.qts, known.seq)
+    }
+
+    /// Returns messages by their ids, lowest first.
+    static func sorted(_ messages: JSON?) -> [JSON] {
+        (messages?.array ?? []).sorted { $0["id"]?.count31 ?? 0 < $1["id"]?.count31 ?? 0 }
+    }
+
+    /// Returns the messages of an answer that are newer than a known one, oldest first.
+    static func messages(in answer: JSON, after newest: Int64) -> [(id: Int64, message: JSON)] {
+        sorted(answer["messages"]).filter { $0["_"] != "messageEmpty" }
+            .compactMap { message in message["id"]?.count31.map { ($0, message) } }.filter { $0.id > newest }
+    }
+
     /// Counts everything in the listed dialogs as seen.
     mutating func learnPositions(from dialogs: JSON) {
         for dialog in dialogs["dialogs"]?.array ?? [] {

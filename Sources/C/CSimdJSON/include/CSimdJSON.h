@@ -61,7 +61,7 @@ typedef enum {
 } tgp_kind;
 
 /// Holds one value. Tokens are in document order: the `count` values of an array follow it, and the `count` pairs of key and value
-/// of an object follow it.
+/// of an object follow it. `integer` of an array or object is the number of its tokens, its own included.
 typedef struct {
     tgp_kind kind;
     size_t count;

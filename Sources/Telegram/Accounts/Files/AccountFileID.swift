@@ -69,13 +69,30 @@ package struct AccountFileID: Sendable, Equatable {
 
     /// The `file_id`. It changes with the file reference and with the message that contains the file.
     package var text: String {
-        let json: JSONObject = [
-            Key.kind: .string(kind.rawValue), Key.id: .string("\(id)"), Key.accessHash: .string("\(accessHash)"),
-            Key.fileReference: .string(fileReference), Key.dataCenter: .integer(Int64(dataCenter)),
-            Key.size: sizeBytes.map { .integer($0) }, Key.thumb: thumb.isEmpty ? nil : .string(thumb),
-            Key.chat: origin.map { .integer($0.chatID) }, Key.message: origin.map { .integer($0.messageID) },
-        ]
-        return Base64.encodeForURLs(JSON.object(json).bytes, isPadded: false)
+        // Histories have millions of files, so this text is written without a tree of values.
+        var json: [UInt8] = []
+        json.reserveCapacity(256)
+        json.append(literal: "{")
+        AccountFileID.append(Key.kind, to: &json) { $0.append(quoted: kind.rawValue) }
+        AccountFileID.append(Key.id, to: &json) { $0.append(quoted: "\(id)") }
+        AccountFileID.append(Key.accessHash, to: &json) { $0.append(quoted: "\(accessHash)") }
+        AccountFileID.append(Key.fileReference, to: &json) { $0.append(quoted: fileReference) }
+        AccountFileID.append(Key.dataCenter, to: &json) { $0.append(integer: Int64(dataCenter)) }
+        if let sizeBytes { AccountFileID.append(Key.size, to: &json) { $0.append(integer: sizeBytes) } }
+        if !thumb.isEmpty { AccountFileID.append(Key.thumb, to: &json) { $0.append(quoted: thumb) } }
+        if let origin {
+            AccountFileID.append(Key.chat, to: &json) { $0.append(integer: origin.chatID) }
+            AccountFileID.append(Key.message, to: &json) { $0.append(integer: origin.messageID) }
+        }
+        json.append(literal: "}")
+        return Base64.encodeForURLs(json, isPadded: false)
+    }
+
+    private static func append(_ key: String, to json: inout [UInt8], _ value: (inout [UInt8]) -> Void) {
+        if json.count > 1 { json.append(literal: ",") }
+        json.append(quoted: key)
+        json.append(literal: ":")
+        value(&json)
     }
 
     /// The `file_unique_id`: the same for one file, whichever account or message it comes from. It cannot be used to
@@ -105,5 +122,13 @@ package struct AccountFileID: Sendable, Equatable {
             "access_hash": .string("\(accessHash)"), "file_reference": .string(fileReference),
         ])
         return .object(["_": isPhoto ? "inputMediaPhoto" : "inputMediaDocument", "id": file])
+    }
+}
+
+extension [UInt8] {
+    /// Appends a JSON string.
+    fileprivate mutating func append(quoted text: String) {
+        var text = text
+        text.withUTF8 { append(jsonString: UnsafeRawBufferPointer($0)) }
     }
 }

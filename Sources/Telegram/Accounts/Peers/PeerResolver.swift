@@ -107,6 +107,7 @@ extension PeerStore {
     }
 
     private func ask(for name: String, at place: TLPlace, _ source: PeerSource) async throws -> PeerHandle {
+        if !source.account.isBot { try await countResolution(of: name) }
         let answer: TLValue
         do {
             answer = try await source.call("contacts.resolveUsername", ["username": .string(name)])

@@ -1,6 +1,5 @@
 import JSON
 import System
-import Glibc
 import Logging
 import Synchronization
 import TL
@@ -16,6 +15,7 @@ final class PeerStore: Sendable {
     private let hasWarned = Atomic(false)
     /// The questions that are being asked; concurrent callers wait for the same answer.
     let questions = Mutex<[String: Promise<Void>]>([:])
+    private let recent = Mutex(RecentPeers())
     let lastSearch = Mutex<ContinuousClock.Instant?>(nil)
 
     /// Opens or creates the database. One that cannot be read is replaced by an empty one.
@@ -37,14 +37,35 @@ final class PeerStore: Sendable {
     /// After this has returned, the peers can be found.
     func note(_ value: TLValue) async {
         do {
-            guard PeerStore.mayHavePeers(try value.text()) else { return }
-            try await work { table throws(AccountError) in
-                try table.note(KnownPeer.all(in: try PeerStore.parsed(value)), at: PeerStore.now)
+            let peers = try newPeers(in: value)
+            guard !peers.isEmpty else { return }
+            let deletions = try await work { table throws(AccountError) in
+                try table.note(peers, at: PeerStore.now)
+                return table.deletions
             }
+            recent.withLock { $0.keep(since: deletions) }
         } catch let error as any ReportableError {
+            // What was to be stored is stored when it is seen again.
+            recent.withLock { $0.keep(since: -1) }
             guard !hasWarned.exchange(true, ordering: .relaxed) else { return }
             log.warning("\(error.message); peers are not remembered")
         } catch {}
+    }
+
+    /// Returns the peers of a value, without those that were stored in the same form a short while ago.
+    private func newPeers(in value: TLValue) throws -> [KnownPeer] {
+        let text = try value.text()
+        let now = PeerStore.now
+        return try text.withUnsafeBytes { bytes in
+            guard let places = PeerText.places(in: bytes) else { return KnownPeer.all(in: try PeerStore.parsed(value)) }
+            return try recent.withLock { recent in
+                try places.compactMap { place in
+                    let peer = UnsafeRawBufferPointer(rebasing: bytes[place])
+                    guard recent.insert(PeerText.hash(peer), at: now) else { return nil }
+                    return KnownPeer.all(in: try JSON(parsing: Array(peer))).first
+                }
+            }
+        }
     }
 
     private static func parsed(_ value: TLValue) throws(AccountError) -> JSON {
@@ -66,6 +87,23 @@ final class PeerStore: Sendable {
         try await work { table throws(AccountError) in try table.owner(of: name, at: PeerStore.now) }
     }
 
+    /// Counts one more resolution of a name, which a user's account may request about 200 times a day.
+    ///
+    /// - Throws: `AccountError`, `namesUsedUp`.
+    func countResolution(of name: String) async throws(AccountError) {
+        let isAllowed = try await work { table throws(AccountError) in
+            try table.countResolution(most: PeerStore.mostResolutions, at: PeerStore.now)
+        }
+        guard isAllowed else {
+            throw AccountError(
+                .namesUsedUp,
+                "@\(name) is not looked up: this account has looked up \(PeerStore.mostResolutions) names in the last 24 hours, and Telegram makes an account that looks up more wait for hours; use the chat's id"
+            )
+        }
+    }
+
+    static let mostResolutions: Int64 = 200
+
     func setName(_ name: String, _ id: Int64?) async throws(AccountError) {
         try await work { table throws(AccountError) in try table.setName(name, id, at: PeerStore.now) }
     }
@@ -82,21 +120,27 @@ final class PeerStore: Sendable {
     }
 
     private static var now: Int64 { Timestamp.now.microseconds / 1_000_000 }
+}
 
-    /// Returns false if the text has no peers: most results and updates have none, and need not be parsed.
-    private static func mayHavePeers(_ text: [UInt8]) -> Bool {
-        let words = [#"_":"user""#, #"_":"chat"#, #"_":"channel"#]
-        return text.withUnsafeBytes { bytes in
-            guard var place = bytes.baseAddress else { return false }
-            let end = place + bytes.count
-            while let found = memchr(place, Int32(UInt8(ascii: "_")), end - place) {
-                let isWord = words.contains { word in
-                    word.utf8.count <= end - UnsafeRawPointer(found) && memcmp(found, word, word.utf8.count) == 0
-                }
-                if isWord { return true }
-                place = UnsafeRawPointer(found) + 1
-            }
-            return false
-        }
+/// Remembers which peers were stored lately, in which form, so that a peer of each page of a history is not looked up each time.
+private struct RecentPeers {
+    /// The most peers that are remembered.
+    private static let most = 50_000
+
+    private var times: [Int: Int64] = [:]
+    private var deletions = 0
+
+    /// Returns whether a peer has to be stored.
+    mutating func insert(_ hash: Int, at now: Int64) -> Bool {
+        if let time = times[hash], now - time < PeerTable.seenSeconds, time <= now { return false }
+        if times.count >= RecentPeers.most { times = [:] }
+        times[hash] = now
+        return true
+    }
+
+    /// Forgets everything if peers were deleted from the database.
+    mutating func keep(since deletions: Int) {
+        if deletions != self.deletions { times = [:] }
+        self.deletions = deletions
     }
 }

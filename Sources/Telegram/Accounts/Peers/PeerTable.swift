@@ -13,7 +13,7 @@ final class PeerTable {
     /// The time in seconds for which an unused name is not requested again.
     static let nobodySeconds: Int64 = 300
     /// The precision of the stored times, in seconds, so that peers seen all the time are not written all the time.
-    private static let seenSeconds: Int64 = 3600
+    static let seenSeconds: Int64 = 3600
     private static let version: Int64 = 1
 
     private let database: PeerDatabase
@@ -22,6 +22,8 @@ final class PeerTable {
     private var count: Int?
     /// The account's id; 0 while it is unknown.
     private var account: Int64 = 0
+    /// The number of times that peers were deleted.
+    private(set) var deletions = 0
 
     /// Opens the database. One that cannot be read is replaced by an empty one, since Telegram shows all peers again in
     /// time.
@@ -46,6 +48,7 @@ final class PeerTable {
         try database.run("PRAGMA user_version") { version = $0.integer(0) }
         guard version == 0 || version == PeerTable.version else { return nil }
         if version == 0 { try make() }
+        try database.run("CREATE TABLE IF NOT EXISTS resolutions (time INTEGER NOT NULL)")
         try database.run("SELECT id FROM owner") { account = $0.integer(0) }
     }
 
@@ -58,6 +61,7 @@ final class PeerTable {
                 try database.run("DELETE FROM peers")
                 try database.run("DELETE FROM names")
                 count = nil
+                deletions += 1
             }
             try database.run("DELETE FROM owner")
             try database.run("INSERT INTO owner (id) VALUES (?)", .integer(id))
@@ -119,6 +123,20 @@ final class PeerTable {
             .integer(now))
     }
 
+    /// Counts one more resolution of a name.
+    ///
+    /// - Parameter most: the most resolutions in the last 24 hours.
+    /// - Returns: false, with nothing counted, if there were so many.
+    func countResolution(most: Int64, at now: Int64) throws(AccountError) -> Bool {
+        try database.run(
+            "DELETE FROM resolutions WHERE time <= ? OR time > ?", .integer(now - PeerTable.nameSeconds), .integer(now))
+        var count: Int64 = 0
+        try database.run("SELECT count(*) FROM resolutions") { count = $0.integer(0) }
+        guard count < most else { return false }
+        try database.run("INSERT INTO resolutions (time) VALUES (?)", .integer(now))
+        return true
+    }
+
     func peer(_ id: Int64) throws(AccountError) -> KnownPeer? {
         try row(id).flatMap { KnownPeer(kept: $0.text, isMin: $0.isMin) }
     }
@@ -163,6 +181,7 @@ final class PeerTable {
             try database.run("SELECT count(*) FROM peers") { count = Int($0.integer(0)) }
         }
         guard let known = count, known > limit else { return }
+        deletions += 1
         let oldest = "(SELECT id FROM peers ORDER BY seen LIMIT ?)"
         let surplus = PeerDatabase.Value.integer(Int64(known - limit + limit / 100))
         try database.run("DELETE FROM names WHERE id IN \(oldest)", surplus)

@@ -1,0 +1,111 @@
+import Accounts
+import JSON
+import TL
+import Updates
+
+/// An answer of Telegram that consists of messages: `messages.Messages`, parsed without a tree.
+///
+/// It is used by one task at a time, and takes a parser from `ParserPool` for as long as it exists.
+final class MessagePage {
+    private let box: ParserPool.Box
+    private let pool: ParserPool
+    private let text: [UInt8]
+    private let answer: JSONView
+    /// The messages of the chat, without the places of deleted ones.
+    private var messages: [(id: Int64, view: JSONView)] = []
+    private(set) var facts: HistoryPage
+    /// The position of the channel's updates, if Telegram told it.
+    let pts: Int64?
+
+    /// - Parameter chatID: the chat whose history was asked for, by its Bot API id.
+    /// - Throws: `TLError` for an answer without messages, such as `messages.messagesNotModified`.
+    init(_ value: TLValue, of chatID: Int64, _ pool: ParserPool) throws(TLError) {
+        self.pool = pool
+        text = try value.text()
+        box = pool.take()
+        do throws(MalformedInput) { answer = try box.view(of: text) } catch {
+            pool.give(box)
+            throw TLError(.notJSON, error.reason)
+        }
+        pts = answer["pts"]?.int.flatMap { $0 > 0 ? $0 : nil }
+        let isWhole = answer["_"]?.isText("messages.messages") ?? false
+        facts = HistoryPage(
+            items: [], total: answer["count"]?.int, position: answer["offset_id_offset"]?.int, isWhole: isWhole)
+        guard let list = answer["messages"], list.isArray else { throw TLError(.notJSON, "the answer has no messages") }
+        for message in list.elements {
+            guard let outline = MessageOutline(message), outline.chatID == chatID else { continue }
+            messages.append((outline.id, message))
+            facts.items.append(HistoryPage.Item(id: outline.id, date: outline.date))
+        }
+        if isWhole { facts.total = Int64(messages.count) }
+    }
+
+    deinit { pool.give(box) }
+
+    /// Returns the events of the messages with the given ids, in the order of the ids.
+    func events(of ids: [Int64], _ context: EventContext) -> [UInt8] {
+        let writer = PageWriter(own: context.accountID, answer: answer)
+        writer.output.reserveCapacity(ids.count * 1024)
+        let endings = context.endings
+        var next = 0
+        for id in ids {
+            guard let message = message(id, from: &next) else { continue }
+            let start = writer.output.count
+            context.begin(to: &writer.output)
+            guard let written = writer.write(message) else {
+                writer.output.removeSubrange(start...)
+                continue
+            }
+            if let pts {
+                writer.output.append(literal: ",\"pts\":")
+                writer.output.append(integer: pts)
+            }
+            if context.attachesTL {
+                writer.output.append(literal: ",\"tl\":")
+                writer.output.append(message)
+            }
+            writer.output += written.isOutgoing ? endings.own : endings.other
+            if let media = context.media, let shown = writer.tree(of: message), let command = media.command(for: shown) {
+                writer.output += context.envelope(command).line
+            }
+        }
+        return writer.output
+    }
+
+    /// Finds a message. The ids are mostly in the order of the page, so the search begins behind the last one found.
+    private func message(_ id: Int64, from next: inout Int) -> JSONView? {
+        for offset in 0..<messages.count {
+            let index = (next + offset) % messages.count
+            if messages[index].id == id {
+                next = index + 1
+                return messages[index].view
+            }
+        }
+        return nil
+    }
+}
+
+/// What a reading must know of a message.
+private struct MessageOutline {
+    let id: Int64
+    let chatID: Int64
+    let date: Int64
+
+    /// Returns nil for the place of a deleted message, and for one without id or chat.
+    init?(_ message: JSONView) {
+        var (id, chat, date): (Int64?, PeerID?, Int64) = (nil, nil, 0)
+        for (key, value) in message.members {
+            if key.isEqual(to: "_") {
+                if value.isText("messageEmpty") { return nil }
+            } else if key.isEqual(to: "id") {
+                id = value.int
+            } else if key.isEqual(to: "date") {
+                date = value.int ?? 0
+            } else if key.isEqual(to: "peer_id") {
+                chat = PeerID(value)
+            }
+        }
+        guard let id, let chat else { return nil }
+        (self.id, chatID, self.date) = (id, chat.botAPI, date)
+    }
+}
