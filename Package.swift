@@ -164,9 +164,7 @@ let package = Package(
         library("Telegram/Updates", ["Accounts", "JSON", "MTProto", "Stage", "System", "TL", logging]),
         library(
             "Telegram/History",
-            [
-                "Accounts", "Envelope", "JSON", "MTProto", "Payloads", "Stage", "System", "TL", "Updates", logging,
-            ]),
+            ["Accounts", "Envelope", "JSON", "MTProto", "Payloads", "Stage", "System", "TL", "Updates", logging]),
         library("Telegram/BotAPI", ["HTTP", "JSON", "Options", "Payloads", "Stage", "System", logging]),
         library(
             "Telegram/AccountAPI",
@@ -252,7 +250,7 @@ let package = Package(
             "MediaTests", ["Crypto", "HTTP", "JSON", "Media", "Payloads", "Process", "Stage", "System", "TestSupport"]),
         tests(
             "IntegrationTests",
-            ["Crypto", "Envelope", "JSON", "Process", "Redis", "System", "TestSupport", "tgpipe"]),
+            ["Crypto", "Envelope", "JSON", "Payloads", "Process", "Redis", "System", "TestSupport", "tgpipe"]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx17

@@ -78,7 +78,8 @@ final class CommandReader: Sendable {
     private func readMore(
         _ chat: ChatID, _ bounds: HistoryBounds, of facts: ChatFacts, _ context: WorkContext
     ) async throws {
-        do { _ = try await read(chat, bounds, context) } catch let error as HistoryFailure where error.code == .noAccess {
+        do { _ = try await read(chat, bounds, context) } catch let error as HistoryFailure where error.code == .noAccess
+        {
             runtime.log.warning("\(facts.title): the chat \(chat), which belongs to it, is not read: \(error.message)")
         }
     }

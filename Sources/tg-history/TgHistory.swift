@@ -40,7 +40,8 @@ struct TgHistory: Tool {
     var comments = false
 
     @Flag(
-        help: "Read within an export of the account's data, for which Telegram allows more calls. It may have to be allowed in the account first."
+        help:
+            "Read within an export of the account's data, for which Telegram allows more calls. It may have to be allowed in the account first."
     )
     var takeout = false
 
@@ -83,7 +84,8 @@ struct TgHistory: Tool {
         let reader = CommandReader(
             runtime: runtime, pool: pool, isFromQueue: input.isFromQueue,
             CommandReader.Choices(readsNewOnly: newOnly, readsComments: comments, progress: progress))
-        return try await pool.withAccounts(sessions, connection, takeout: takeout, in: runtime) { [input, output, concurrency] in
+        return try await pool.withAccounts(sessions, connection, takeout: takeout, in: runtime) {
+            [input, output, concurrency] in
             let status = try await runtime.work(
                 input, output, concurrency: concurrency ?? 4 * sessions.count,
                 accepting: { $0 == HistoryCommand.type }, handle: reader.handle)

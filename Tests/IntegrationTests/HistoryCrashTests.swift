@@ -22,7 +22,8 @@ private let news: Int64 = -1_000_000_000_005
                     let last = event.payload["to_id"]?.int
                 else { continue }
                 // A range speaks only of messages that came before it.
-                #expect(messages.filter { (first...last).contains($0) }.count == Int(event.payload["count"]?.int ?? -1))
+                let known = messages.filter { (first...last).contains($0) }.count
+                #expect(known == Int(event.payload["count"]?.int ?? -1))
                 proven.formUnion(first...last)
             }
         }

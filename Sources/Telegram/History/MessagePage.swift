@@ -1,4 +1,5 @@
 import Accounts
+import Envelope
 import JSON
 import TL
 import Updates
@@ -65,7 +66,8 @@ final class MessagePage {
                 writer.output.append(message)
             }
             writer.output += written.isOutgoing ? endings.own : endings.other
-            if let media = context.media, let shown = writer.tree(of: message), let command = media.command(for: shown) {
+            if let media = context.media, let shown = writer.tree(of: message), let command = media.command(for: shown)
+            {
                 writer.output += context.envelope(command).line
             }
         }

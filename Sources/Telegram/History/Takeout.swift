@@ -1,7 +1,8 @@
 package import Accounts
 import JSON
 import MTProto
-package import System
+import System
+import TL
 
 /// A session for the export of an account's data, in which Telegram allows more calls.
 ///

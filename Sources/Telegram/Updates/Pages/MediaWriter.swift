@@ -94,7 +94,8 @@ struct MediaWriter {
         var sizes: [Size] = []
         for size in list.elements {
             guard let kind = size["_"], kind.isText("photoSize") || kind.isText("photoSizeProgressive"),
-                let letter = size["type"]?.text, !letter.isEmpty, let width = size["w"]?.int, let height = size["h"]?.int
+                let letter = size["type"]?.text, !letter.isEmpty, let width = size["w"]?.int,
+                let height = size["h"]?.int
             else { continue }
             var bytes = size["size"]?.int
             if bytes == nil { for last in size["sizes"]?.elements ?? size.none { bytes = last.int } }
