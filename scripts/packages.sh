@@ -13,7 +13,7 @@ wanted=(
     # Libraries that the Swift toolchain itself is linked to.
     libsqlite3-0 libxml2 libedit2 libncurses6
     # To run and to test: servers, media programs, and Python for the emulator of Telegram.
-    redis-server postgresql ffmpeg python3 python3-venv jq curl openssl procps shellcheck
+    redis-server postgresql ffmpeg python3 python3-venv jq curl openssl procps shellcheck mandoc
 )
 # Packages of which only files are needed, each with one of them: their dependencies (Qt, Poco, Flask) are not. They are
 # unpacked in .deps instead of installed.

@@ -88,6 +88,10 @@ note "checking the schemas, and the envelopes that the tests wrote"
 .venv/bin/python -B Tests/schemas/validate.py --self-check --need-some "$TGPIPE_TEST_ENVELOPES" 2>&1 | tee "$scratch/schemas.log" ||
     fail "envelopes do not match their schemas: see above; schemas/ and docs/events.md define the format"
 
+note "checking the man pages and completions"
+scripts/extras.sh "$bin"
+.venv/bin/python -B Tests/Packaging/manuals.py "$bin" || fail "the man pages are not right: scripts/man.py makes them from docs/ and the tools' arguments"
+
 note "running the demo, as a bot and as an account"
 failed=
 demo demo &
