@@ -80,7 +80,9 @@ for role in "$@"; do
         stage tg-listen "${speaker[@]}" --to queue:raw
         stage tg-gate --from queue:raw --to queue:allowed "${gate_options[@]}"
         stage ratelimit --from queue:allowed --to queue:commands -m 'commands.media.#' "${limit_options[@]}"
-        stage ev-route --from queue:commands -o 'commands.media.#=queue:media' -o 'commands.telegram.#=queue:send'
+        # The bot does nothing about what tg-listen reports, such as a wait that Telegram imposes on it.
+        stage ev-route --from queue:commands -o 'commands.media.#=queue:media' -o 'commands.telegram.#=queue:send' \
+            -o 'events.telegram.#=/dev/null'
         stage tg-send --from queue:send "${send_options[@]}"
         ;;
     media)

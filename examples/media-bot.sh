@@ -85,7 +85,9 @@ fifo "$run/send.fifo"
 to_send=$writer from_all=$reader
 # ev-route opens the FIFOs by name. It also keeps the ends until it ends itself, so that their readers wait for it.
 kept=("$to_fetch" "$to_send")
+# The bot does nothing about what tg-listen reports, such as a wait that Telegram imposes on it.
 stage previous - ev-route -o "commands.media.#=$run/media.fifo" -o "commands.telegram.#=$run/send.fifo" \
+    -o 'events.telegram.#=/dev/null' \
     --dead-letter "$state/dead.ndjson"
 kept=()
 stage "$from_route" next media-fetch "${fetch_options[@]}"

@@ -28,7 +28,8 @@ import Testing
         let result = try await ToolRun.run(
             "tg-listen", arguments, environment: environment, folder: alice.folder)
         #expect(result.status == 0, "\(result.errors.suffix(2000))")
-        return try result.envelopes().compactMap { $0.payload.members.last?.value }
+        // After update_id, the update comes first; an account's counters and positions follow it.
+        return try result.envelopes().map { try #require($0.payload.members.dropFirst().first).value }
     }
 
     /// Removes what must differ: message numbers, the chat, and file names differ between the two sides.

@@ -61,7 +61,7 @@ import Testing
             let counts = try compare(Array(line.utf8), own: MTProtoEmulator.alice)
             (messages, direct) = (messages + counts.messages, direct + counts.direct)
         }
-        #expect(messages > 4000 && direct * 10 > messages * 7, "\(direct) of \(messages)")
+        #expect(messages > 4000 && direct * 10 > messages * 6, "\(direct) of \(messages)")
     }
 
     @Test func `Rare and broken parts are shown as by the trees`() throws {
