@@ -110,6 +110,7 @@ struct MessageWriter {
         guard reply["_"]?.isText("messageReplyHeader") == true else { return false }
         var (answered, top): (JSONView?, JSONView?)
         var (isTopic, isElsewhere) = (false, false)
+        var quote: JSONView?
         for (key, value) in reply.members where !value.isNull {
             if key.isEqual(to: "reply_to_msg_id") {
                 answered = value
@@ -119,19 +120,31 @@ struct MessageWriter {
                 isTopic = value.isTrue
             } else if key.isEqual(to: "reply_to_peer_id") {
                 isElsewhere = true
-            } else if key.isEqual(to: "reply_from") || key.isEqual(to: "quote_text") || key.isEqual(to: "todo_item_id")
+            } else if key.isEqual(to: "quote_text") {
+                quote = value
+            } else if key.isEqual(to: "reply_from") || key.isEqual(to: "quote_entities")
+                || key.isEqual(to: "todo_item_id")
             {
                 return false
             }
         }
         if let thread = top ?? (isTopic ? answered : nil) { put(#","message_thread_id":"#, thread) }
         if isTopic { put(#","is_topic_message":true"#) }
-        guard !isElsewhere, !isTopic || top != nil, let id = answered else { return true }
-        guard let number = id.int else { return false }
-        put(#","reply_to_message":{"message_id":"#, number: number, #","chat":"#)
-        page.writeChat(chat)
-        put(#","date":0}"#)
+        if !isElsewhere, !isTopic || top != nil, let id = answered {
+            guard let number = id.int else { return false }
+            put(#","reply_to_message":{"message_id":"#, number: number, #","chat":"#)
+            page.writeChat(chat)
+            put(#","date":0}"#)
+        }
+        if let quote { write(quote, of: reply) }
         return true
+    }
+
+    private func write(_ quote: JSONView, of reply: JSONView) {
+        put(#","quote":{"text":"#, quote)
+        put(#","position":"#)
+        if let position = reply["quote_offset"] { page.output.append(position) } else { put("0") }
+        put(reply["quote"]?.isTrue == true ? #","is_manual":true}"# : "}")
     }
 
     // MARK: Contents
@@ -170,8 +183,17 @@ struct MessageWriter {
             put(#"{"offset":"#, offset)
             put(#","length":"#, length)
             put(#","type":""#)
+            if kind.isEqual(to: "messageEntityBlockquote"), entity["collapsed"]?.isTrue == true { put("expandable_") }
             put(type)
             put("\"")
+            if kind.isEqual(to: "messageEntityMentionName") {
+                guard let user = entity["user_id"]?.long else { return false }
+                put(#","user":"#)
+                page.writeUser(user)
+            } else if kind.isEqual(to: "messageEntityCustomEmoji") {
+                guard let emoji = entity["document_id"]?.long else { return false }
+                put(#","custom_emoji_id":""#, number: emoji, "\"")
+            }
             if kind.isEqual(to: "messageEntityTextUrl"), let url = entity["url"] { put(#","url":"#, url) }
             if kind.isEqual(to: "messageEntityPre"), let language = entity["language"], language.text?.isEmpty == false
             {
@@ -198,7 +220,8 @@ enum EntityNames {
         ("messageEntityCode", "code"), ("messageEntityPre", "pre"), ("messageEntityBotCommand", "bot_command"),
         ("messageEntityUnderline", "underline"), ("messageEntityStrike", "strikethrough"),
         ("messageEntitySpoiler", "spoiler"), ("messageEntityEmail", "email"), ("messageEntityPhone", "phone_number"),
-        ("messageEntityCashtag", "cashtag"),
+        ("messageEntityCashtag", "cashtag"), ("messageEntityMentionName", "text_mention"),
+        ("messageEntityCustomEmoji", "custom_emoji"), ("messageEntityBlockquote", "blockquote"),
     ]
 }
 
