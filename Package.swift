@@ -241,6 +241,8 @@ let package = Package(
         tests("ConfigTests", ["Config", "TestSupport"]),
         tests("JSONSchemaTests", ["Envelope", "JSON", "JSONSchema", "System"]),
         tests("SpoolTests", ["Spool", "TestSupport"]),
+        tests("ArchiveTests", ["Archive", "JSON", "Payloads"]),
+        tests("PostgreSQLTests", ["PostgreSQL", "System", "TestSupport"]),
         tests("SQLiteTests", ["SQLite", "System", "TestSupport"]),
         tests("CryptoTests", ["Crypto"]),
         tests("TgCallTests", ["JSON", "System", "TL", "tg-call", arguments]),

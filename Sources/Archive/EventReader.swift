@@ -21,6 +21,8 @@ package final class EventReader {
     /// The hash of what was told last about each user and chat, so that it is not stored again with each message.
     private var knownUsers: [Int64: Int] = [:]
     private var knownChats: [ChatKey: Int] = [:]
+    /// The ids that messages can have. Telegram's have 32 bits; with more room than that, sums cannot overflow.
+    private static let ids: ClosedRange<Int64> = 1...(1 << 53)
     /// The users and chats that are remembered at most.
     private static let mostKnown = 50_000
 
@@ -76,9 +78,9 @@ package final class EventReader {
             return .other
         }
         guard bodies.count == 1, let chatID = finder[.chatID].int, let messageID = finder[.messageID].int,
-            let date = finder[.date].int
+            let date = finder[.date].int, EventReader.ids.contains(messageID)
         else {
-            throw MalformedInput(.invalidPayload, "the message lacks chat.id, message_id or date")
+            throw MalformedInput(.invalidPayload, "the message lacks a valid chat.id, message_id or date")
         }
         let seenAt = clock.microseconds(of: finder[.timestamp])
         let account = finder[.account].int ?? finder[.bot].int
@@ -217,6 +219,9 @@ package final class EventReader {
 
     private func readRange(_ line: UnsafeRawBufferPointer, into batch: RowBatch) throws(MalformedInput) {
         let range = try HistoryRange(try Envelope(try parser.parse(line, padded: true)))
+        guard EventReader.ids.contains(range.toID) else {
+            throw MalformedInput(.invalidPayload, "to_id is no id of a message")
+        }
         let time = clock.microseconds(of: finder[.timestamp])
         let chat = ChatKey(range.chat["id"]?.int ?? 0, ownerID: range.ownerID)
         batch.note(ChatRow(range, seenAt: time), of: chat)
@@ -227,12 +232,15 @@ package final class EventReader {
 
     private func readHole(_ line: UnsafeRawBufferPointer, into batch: RowBatch) throws(MalformedInput) {
         let hole = try HistoryHole(try Envelope(try parser.parse(line, padded: true)))
+        guard EventReader.ids.contains(hole.toID ?? hole.fromID) else {
+            throw MalformedInput(.invalidPayload, "to_id is no id of a message")
+        }
         batch.notes.append(.hole(hole, toldAt: clock.microseconds(of: finder[.timestamp])))
     }
 
     private func readDeletion(into batch: RowBatch) throws(MalformedInput) {
         let json = try parser.parse(finder[.deleted].bytes)
-        let ids = (json["message_ids"]?.array ?? []).compactMap(\.int)
+        let ids = (json["message_ids"]?.array ?? []).compactMap(\.int).filter { EventReader.ids.contains($0) }
         let time = clock.microseconds(of: finder[.timestamp])
         let account = finder[.account].int ?? finder[.bot].int
         guard let chat = json["chat"] else {

@@ -22,9 +22,10 @@ struct PostgresChecks {
         }
         try connection.execute(
             """
-            SET jit = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET lock_timeout = '10s';
+            SET jit = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
             SET plan_cache_mode = force_generic_plan; SET temp_buffers = '16MB'; SET TimeZone = 'UTC';
             SET client_min_messages = error; SET idle_in_transaction_session_timeout = 0; SET statement_timeout = 0;
+            SELECT set_config('lock_timeout', '10s', false) WHERE current_setting('lock_timeout') = '0';
             SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'
             """)
     }
