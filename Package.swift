@@ -204,8 +204,8 @@ let package = Package(
         tests(
             "FuzzTests",
             [
-                "Accounts", "Blob", "BotAPI", "Config", "Envelope", "HTTP", "JSON", "Media", "Payloads", "Routing",
-                "Spool", "System", "TestSupport",
+                "Accounts", "Archive", "Blob", "BotAPI", "Config", "Envelope", "HTTP", "JSON", "Media", "Payloads",
+                "Routing", "Spool", "System", "TestSupport",
             ]),
         tests("EnvelopeTests", ["Envelope", "JSON"]),
         tests("PayloadsTests", ["Envelope", "JSON", "JSONSchema", "Payloads", "System"]),

@@ -121,7 +121,7 @@ class Bench:
 
     def make_events(self) -> None:
         """Writes envelopes such as those of tg-history, for the peers alone."""
-        head = {"version": "1", "correlation_id": "0197f0a0-0000-7000-8000-000000000001", "timestamp": "2026-01-01T00:00:00.000Z"}
+        head = {"version": 1, "correlation_id": "0197f0a0-0000-7000-8000-000000000001", "timestamp": "2026-01-01T00:00:00.000Z"}
         address = f"{self._emulator.url}/control/mtproto/seeded/{CHAT}/rows"
         with urllib.request.urlopen(address) as lines, self._events.open("w") as file:
             for line in lines:

@@ -14,13 +14,15 @@ final class ByteArena {
 
     /// Memory beyond this size is given back after a batch, because one long line must not occupy it for ever.
     private static let keptBytes = 12 << 20
+    /// The room for a full batch. Memory that was never written to takes no space.
+    private static let usualBytes = 9 << 20
 
     private var memory: UnsafeMutableRawPointer
     private var capacity: Int
     private(set) var used = 0
 
-    init(capacity: Int = 1 << 20) {
-        self.capacity = capacity
+    init() {
+        capacity = ByteArena.usualBytes
         memory = .allocate(byteCount: capacity, alignment: 16)
     }
 
@@ -30,7 +32,7 @@ final class ByteArena {
         used = 0
         guard capacity > ByteArena.keptBytes else { return }
         memory.deallocate()
-        capacity = 1 << 20
+        capacity = ByteArena.usualBytes
         memory = .allocate(byteCount: capacity, alignment: 16)
     }
 

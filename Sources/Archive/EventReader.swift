@@ -21,6 +21,7 @@ package final class EventReader {
     /// The hash of what was told last about each user and chat, so that it is not stored again with each message.
     private var knownUsers: [Int64: Int] = [:]
     private var knownChats: [ChatKey: Int] = [:]
+    private var lastChat: (key: ChatKey, hash: Int)?
     /// The ids that messages can have. Telegram's have 32 bits; with more room than that, sums cannot overflow.
     private static let ids: ClosedRange<Int64> = 1...(1 << 53)
     /// The users and chats that are remembered at most.
@@ -32,6 +33,7 @@ package final class EventReader {
     package func forgetKnown() {
         knownUsers = [:]
         knownChats = [:]
+        lastChat = nil
     }
 
     /// - Parameter line: `JSONParser.paddingBytes` more bytes must be readable after it.
@@ -72,12 +74,14 @@ package final class EventReader {
     private func readMessage(
         _ line: UnsafeRawBufferPointer, into batch: RowBatch, isHistory: Bool
     ) throws(MalformedInput) -> Outcome {
-        let bodies = MessageField.bodies.filter { finder[$0.field].isObject }
-        guard let body = bodies.first?.field else {
+        var body: MessageField?
+        var bodies = 0
+        for field in MessageField.bodyFields where finder[field].isObject { (body, bodies) = (field, bodies + 1) }
+        guard let body else {
             if isHistory { throw MalformedInput(.invalidPayload, "the payload has no message") }
             return .other
         }
-        guard bodies.count == 1, let chatID = finder[.chatID].int, let messageID = finder[.messageID].int,
+        guard bodies == 1, let chatID = finder[.chatID].int, let messageID = finder[.messageID].int,
             let date = finder[.date].int, EventReader.ids.contains(messageID)
         else {
             throw MalformedInput(.invalidPayload, "the message lacks a valid chat.id, message_id or date")
@@ -165,6 +169,8 @@ package final class EventReader {
     private func noteChat(_ chat: ChatKey, _ seenAt: Int64, _ batch: RowBatch) {
         let source = finder[.chat].bytes
         let hash = hash(of: source)
+        if let lastChat, lastChat.key == chat, lastChat.hash == hash { return }
+        lastChat = (chat, hash)
         guard knownChats[chat] != hash else { return }
         if knownChats.count >= EventReader.mostKnown { knownChats = [:] }
         knownChats[chat] = hash

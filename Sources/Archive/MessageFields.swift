@@ -46,6 +46,8 @@ enum MessageField: Int, CaseIterable {
         (.editedChannelPost, "edited_channel_post"),
     ]
 
+    static let bodyFields = bodies.map(\.field)
+
     static var firstService: Int { MessageField.firstOther.rawValue + others.count }
 
     /// The paths of all places, in order.

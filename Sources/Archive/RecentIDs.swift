@@ -7,9 +7,13 @@ struct RecentIDs {
     private var chats: [ChatKey: [Int64]] = [:]
 
     mutating func add(_ id: Int64, to chat: ChatKey) {
-        if chats[chat, default: []].count >= RecentIDs.mostIDs { chats[chat] = [] }
-        chats[chat, default: []].append(id)
+        RecentIDs.append(id, to: &chats[chat, default: []])
         if chats.count > RecentIDs.mostChats { chats = [:] }
+    }
+
+    private static func append(_ id: Int64, to ids: inout [Int64]) {
+        if ids.count >= mostIDs { ids.removeAll(keepingCapacity: true) }
+        ids.append(id)
     }
 
     /// Removes and returns the ids in a range, each once, in order.

@@ -40,7 +40,8 @@ struct DatabaseOptions: ParsableArguments, Sendable {
     @Option(
         help: ArgumentHelp(
             "The database: postgresql://[user@][host][:port]/name, or the path of a SQLite file; with a password only in "
-                + "the variable. Default: archive.sqlite in the state folder. [env: TGPIPE_DB]", valueName: "address"))
+                + "the variable. Default: archive/archive.sqlite in the state folder. [env: TGPIPE_DB]",
+            valueName: "address"))
     var db: String?
 
     /// Returns the database's address.

@@ -83,7 +83,9 @@ extension Status.Line {
         left > 0 && perSecond > 0 ? .milliseconds(Int64(min(Double(left) / perSecond, 1e9) * 1000)) : nil
     }
 
-    private var newestText: String? { newest.map { Timestamp(milliseconds: min(max(0, $0), 253_402_300_799) * 1000).description } }
+    private var newestText: String? {
+        newest.map { Timestamp(milliseconds: min(max(0, $0), 253_402_300_799) * 1000).description }
+    }
 
     fileprivate func text(showsBar: Bool) -> String {
         var words = ["\(inspection.name):", "\(inspection.messages) messages"]

@@ -7,7 +7,9 @@ import Testing
     private let reader = EventReader()
     private let batch = RowBatch()
 
-    private func read(_ payload: String, type: String = "events.telegram.message", account: Int64? = 7) -> MalformedInput? {
+    private func read(_ payload: String, type: String = "events.telegram.message", account: Int64? = 7)
+        -> MalformedInput?
+    {
         let meta = account.map { #"{"account":{"id":\#($0)}}"# } ?? "{}"
         let line =
             #"{"type":"\#(type)","correlation_id":"0191e0a0-0000-7000-8000-000000000001","#

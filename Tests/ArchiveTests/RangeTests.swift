@@ -65,7 +65,9 @@ import Testing
         for id in [Int64(2), 4, 11, 13] + Array(20...30) + [31, 33] { scan.take(id) }
         scan.finish(newest: 35)
         #expect(
-            scan.holes == [IDSpan(from: 12, to: 12), IDSpan(from: 14, to: 19), IDSpan(from: 32, to: 32), IDSpan(from: 34, to: 35)])
+            scan.holes == [
+                IDSpan(from: 12, to: 12), IDSpan(from: 14, to: 19), IDSpan(from: 32, to: 32), IDSpan(from: 34, to: 35),
+            ])
         #expect(scan.faulty.isEmpty)
         #expect(scan.messages == 17)
         #expect(scan.top == 35)
@@ -89,6 +91,8 @@ import Testing
         #expect(find(without: [3, 801]) == [IDSpan(from: 3, to: 3), IDSpan(from: 801, to: 801)])
         #expect(find(without: Set(100...130)) == [IDSpan(from: 100, to: 130)])
         #expect(find(without: Set(stride(from: 1, to: 900, by: 10).map(Int64.init))) == [IDSpan(from: 1, to: 900)])
+        // As many as the longest run has, but elsewhere.
+        #expect(find(without: [11, 13, 100, 101, 102, 103]) == [IDSpan(from: 1, to: 900)])
         // A row too many can only be told by reading all of it again.
         #expect(LostRows.find(in: whole, stored: ids + [903]) == [IDSpan(from: 1, to: 900)])
     }

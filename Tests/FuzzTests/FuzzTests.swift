@@ -8,6 +8,7 @@ import System
 import Testing
 
 @testable import Accounts
+@testable import Archive
 @testable import BotAPI
 @testable import Blob
 @testable import HTTP
@@ -201,6 +202,31 @@ import Testing
             let text = String(decoding: bytes, as: UTF8.self)
             _ = YtDlpMessage.error([text, "ERROR: [x] \(text)"])
             return MediaProbe(json: text) != nil
+        }
+    }
+
+    @Test func `Messages for an archive`() {
+        let message =
+            #"{"type":"events.telegram.message","correlation_id":"0191e0a0-0000-7000-8000-000000000001","payload":{"message":"#
+            + #"{"message_id":5,"from":{"id":42,"first_name":"A"},"chat":{"id":-1001,"type":"supergroup"},"date":100,"#
+            + #""text":"a\n\ud83d\ude00\u00fcb","photo":[{"file_unique_id":"x"},{"file_unique_id":"y"}]},"counters":{"views":9}},"#
+            + #""meta":{"account":{"id":7}}}"#
+        feed([message]) { bytes in
+            let batch = RowBatch()
+            guard case .taken = Line(bytes).withBytes({ EventReader().read($0, into: batch) }),
+                let row = batch.rows.first
+            else { return false }
+            // The walk over the tokens finds what a tree of the whole has.
+            guard let tree = try? JSON(parsing: bytes), let raw = row.content.flatMap({ batch.arena.bytes($0.raw) }),
+                let part = try? JSON(parsing: Array(raw))
+            else { return false }
+            let known = MessageField.bodies.compactMap { tree["payload"]?[$0.key] }
+            #expect(known.contains(part), "seed \(Self.seed)")
+            #expect(part["message_id"]?.int == row.key.messageID && part["chat"]?["id"]?.int == row.key.chatID)
+            if let text = row.content.flatMap({ batch.arena.text($0.text) }) {
+                #expect(part["text"]?.string == text || part["caption"]?.string == text, "seed \(Self.seed)")
+            }
+            return true
         }
     }
 }

@@ -69,7 +69,10 @@ import Testing
         let load = try ToolRun(
             "msg-store", ["load"], environment: ["TGPIPE_DB": server.address(store.name, user: role)])
         load.send(events.message(1))
-        #expect(try await eventually { try store.query("SELECT count(*) FROM pg_tables WHERE tablename = 'messages'") == "1" })
+        #expect(
+            try await eventually {
+                try store.query("SELECT count(*) FROM pg_tables WHERE tablename = 'messages'") == "1"
+            })
         #expect(try await eventually { try store.query("SELECT count(*) FROM messages") == "1" })
         try store.query("ALTER ROLE \(role) CONNECTION LIMIT 0")
         try store.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '\(role)'")
@@ -94,7 +97,9 @@ import Testing
         load.closeInput()
         #expect(try await load.result().status == 0)
         #expect(proxy.cutsLeft < 6)
-        #expect(try store.query("SELECT count(*), count(DISTINCT message_id), count(deleted_at) FROM messages") == "500|500|1")
+        #expect(
+            try store.query("SELECT count(*), count(DISTINCT message_id), count(deleted_at) FROM messages")
+                == "500|500|1")
         #expect(try await store.run("verify").status == 0)
     }
 
@@ -104,8 +109,11 @@ import Testing
         #expect(try await store.run("load").status == 0)
         try store.query("ALTER TABLE messages SET TABLESPACE small")
         let load = try store.start("load")
-        let text = String(repeating: "x", count: 3000)
-        let input = (1...6000).map { events.message($0, text) }
+        // The server would pack a text that repeats itself.
+        var generator = SeededGenerator(seed: 1)
+        let input = (1...6000).map { id in
+            events.message(id, (0..<90).map { _ in String(generator.next(), radix: 36) }.joined())
+        }
         Thread.detachNewThread {
             load.send(Array((input.joined(separator: "\n") + "\n").utf8))
             load.closeInput()

@@ -14,12 +14,12 @@ import Testing
         #expect(try await store.run("load", input: history).status == 0)
         let rows = "SELECT md5(string_agg(xmin::text || ctid::text, ',' ORDER BY message_id)) FROM messages"
         let before = try store.query(rows)
-        try store.query("CHECKPOINT")
         let start = try store.query("SELECT pg_current_wal_lsn()")
         #expect(try await store.run("load", input: history).status == 0)
         let written = try #require(Int(try store.query("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '\(start)')")))
         #expect(try store.query(rows) == before)
-        #expect(written <= 5 * 5000 + 16_384, "other tests on the server may write a little")
+        // The catalogues note the temporary table, and the server's own work may write a little.
+        #expect(written <= 5 * 5000 + 65_536)
     }
 
     @Test func `A poisonous row amid thousands is set aside to the byte, and stored by replay`() async throws {
@@ -80,7 +80,8 @@ import Testing
         try server.query("postgres", "DROP ROLE IF EXISTS guest; CREATE ROLE guest LOGIN")
         let closed = try server.makeDatabase()
         let addresses = [
-            (server.address(latin), "its encoding is LATIN1"), (server.address(taken), "the table users is another program's"),
+            (server.address(latin), "its encoding is LATIN1"),
+            (server.address(taken), "the table users is another program's"),
             (server.address(newer), "version 99"), (server.address(closed, user: "guest"), "may not make tables"),
             (server.address("nowhere"), "does not exist"),
         ]
@@ -97,7 +98,9 @@ import Testing
         let store = try StoreFixture(.postgres)
         let server = try #require(store.server)
         #expect(try await store.run("load").status == 0)
-        try store.query("CREATE ROLE \(store.name)_reader LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO \(store.name)_reader")
+        try store.query(
+            "CREATE ROLE \(store.name)_reader LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO \(store.name)_reader"
+        )
         let address = server.address(store.name, user: "\(store.name)_reader")
         let load = try await ToolRun.run("msg-store", ["load"], environment: ["TGPIPE_DB": address])
         #expect(load.status == 78)

@@ -41,10 +41,13 @@ import Testing
 
     @Test func `The error of a login has its state`() {
         let error = PostgresConnection.loginFailure(
-            text: "connection to server at \"h\" failed: FATAL:  28P01: password authentication failed for user \"ann\"\n"
+            text:
+                "connection to server at \"h\" failed: FATAL:  28P01: password authentication failed for user \"ann\"\n"
                 + "LOCATION:  auth_failed, auth.c:329\n")
         #expect(error.code == .authentication)
-        #expect(error.message == "connection to server at \"h\" failed: FATAL:  password authentication failed for user \"ann\"")
+        #expect(
+            error.message
+                == "connection to server at \"h\" failed: FATAL:  password authentication failed for user \"ann\"")
         #expect(PostgresConnection.loginFailure(text: "could not connect: Connection refused").code == .transient)
     }
 }

@@ -75,7 +75,8 @@ package final class PostgresProxy: Sendable {
         var isCut = false
         while true {
             var set = [
-                pollfd(fd: client, events: Int16(POLLIN), revents: 0), pollfd(fd: server, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: client, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: server, events: Int16(POLLIN), revents: 0),
             ]
             guard poll(&set, 2, -1) > 0 else { break }
             if set[0].revents != 0 {

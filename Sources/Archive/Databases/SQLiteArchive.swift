@@ -152,6 +152,8 @@ final class SQLiteArchive: ArchiveDatabase {
     ) throws -> [MessageKey] {
         if rawForm == .zstd { try prepare(codec, for: rows, in: arena) }
         let statements = try prepared()
+        // Another process may have made the index meanwhile.
+        let isSearched = try first("SELECT 1 FROM sqlite_master WHERE name = 'messages_search'", [], { _ in 1 }) != nil
         defer {
             for statement in [
                 statements.insert, statements.keepVersions, statements.update, statements.applyDeletions,
@@ -161,11 +163,16 @@ final class SQLiteArchive: ArchiveDatabase {
         var keys: [MessageKey] = []
         for row in rows {
             try run(statements.insert, row, arena)
-            if database.changedRows > 0 {
-                if needsKeys { keys.append(row.key) }
-            } else {
+            let isNew = database.changedRows > 0
+            if isNew, needsKeys { keys.append(row.key) }
+            if !isNew {
                 try run(statements.keepVersions, row, arena)
                 try run(statements.update, row, arena)
+            }
+            if isSearched, database.changedRows > 0 {
+                try database.run(
+                    SearchIndex.refresh, .integer(row.key.chatID), .integer(row.key.messageID),
+                    .integer(row.key.ownerID))
             }
             if row.key.ownerID != 0 { try run(statements.applyDeletions, row, arena) }
             if keepsCounters { try run(statements.keepCounters, row, arena) }

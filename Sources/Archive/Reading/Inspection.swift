@@ -111,8 +111,12 @@ enum LostRows {
             if Int64(candidates.count) == lost.count { return MessageIDDigest(candidates) == lost ? runs : whole }
             if lost.count == 2, let pair = pair(lost, candidates) { return pair }
         }
-        guard let longest = runs.max(by: { $0.count < $1.count }), longest.count >= lost.count else { return whole }
-        return [longest]
+        guard let longest = runs.max(by: { $0.count < $1.count }) else { return whole }
+        // A run of exactly as many ids is proven, or it is not the one.
+        if longest.count == lost.count {
+            return MessageIDDigest(longest.from...longest.to) == lost ? [longest] : whole
+        }
+        return longest.count > lost.count ? [longest] : whole
     }
 
     private static func pair(_ lost: MessageIDDigest, _ candidates: [Int64]) -> [IDSpan]? {

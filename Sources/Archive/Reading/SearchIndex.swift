@@ -16,18 +16,18 @@ struct SearchIndex {
             // Without a lock, so that a load can go on meanwhile.
             return ["CREATE INDEX CONCURRENTLY IF NOT EXISTS messages_search ON messages USING gin (\(vector))"]
         case .sqlite:
-            let insert = "INSERT INTO messages_search (rowid, text) VALUES (new.rowid, new.text)"
-            let delete =
-                "INSERT INTO messages_search (messages_search, rowid, text) VALUES ('delete', old.rowid, old.text)"
+            // The connection does not let triggers use virtual tables, so storing a row keeps the index up to date.
             return [
-                "CREATE VIRTUAL TABLE messages_search USING fts5 (text, content='messages', content_rowid='rowid')",
-                "CREATE TRIGGER messages_search_insert AFTER INSERT ON messages BEGIN \(insert); END",
-                "CREATE TRIGGER messages_search_delete AFTER DELETE ON messages BEGIN \(delete); END",
-                "CREATE TRIGGER messages_search_update AFTER UPDATE OF text ON messages BEGIN \(delete); \(insert); END",
-                "INSERT INTO messages_search (messages_search) VALUES ('rebuild')",
+                "CREATE VIRTUAL TABLE messages_search USING fts5 (text)",
+                "INSERT INTO messages_search (rowid, text) SELECT rowid, text FROM messages WHERE text IS NOT NULL",
             ]
         }
     }
+
+    /// The statement of SQLite that brings the index up to date for the message with this key.
+    static let refresh =
+        "INSERT OR REPLACE INTO messages_search (rowid, text) SELECT rowid, text FROM messages "
+        + "WHERE chat_id = ?1 AND message_id = ?2 AND owner_id = ?3 AND text IS NOT NULL"
 
     /// Returns the condition that a message has all words of a parameter.
     func condition(_ parameter: String) -> String {
@@ -49,7 +49,7 @@ extension ArchiveReader {
                     { _ in 1 })
                     != nil
             case .sqlite:
-                try database.first("SELECT 1 FROM sqlite_master WHERE name = 'messages_search_update'", [], { _ in 1 })
+                try database.first("SELECT 1 FROM sqlite_master WHERE name = 'messages_search'", [], { _ in 1 })
                     != nil
             }
         }

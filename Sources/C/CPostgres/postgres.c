@@ -5,6 +5,7 @@
 #define POSTGRES_FUNCTIONS(F) \
     F(PGconn *, PQconnectStartParams, (const char *const *keys, const char *const *values, int expand), (keys, values, expand)) \
     F(PostgresPollingStatusType, PQconnectPoll, (PGconn * connection), (connection)) \
+    F(PGTransactionStatusType, PQtransactionStatus, (const PGconn *connection), (connection)) \
     F(PGVerbosity, PQsetErrorVerbosity, (PGconn * connection, PGVerbosity verbosity), (connection, verbosity)) \
     F(int, PQsocket, (const PGconn *connection), (connection)) \
     F(ConnStatusType, PQstatus, (const PGconn *connection), (connection)) \

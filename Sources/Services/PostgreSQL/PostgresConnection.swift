@@ -160,6 +160,11 @@ package final class PostgresConnection {
             try? execute("ROLLBACK")
             throw error
         }
+        // The server would answer the COMMIT of a failed transaction with a rollback, which is no error.
+        guard PQtransactionStatus(handle) != PQTRANS_INERROR else {
+            try execute("ROLLBACK")
+            throw PostgresError(.other, "a statement of the transaction has failed")
+        }
         try execute("COMMIT")
         return value
     }
