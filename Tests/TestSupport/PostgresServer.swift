@@ -32,10 +32,12 @@ package final class PostgresServer: Sendable {
         prefix = user
         // The disk is only visible to the server. Those who are not root may mount it in a namespace of their own.
         let space = getuid() == 0 ? ["unshare", "-m"] : ["unshare", "--user", "--map-current-user", "--mount"]
-        let mount = "mount -t tmpfs -o size=\(tablespaceBytes ?? 0),mode=777 disk '\(disk)' && exec \"$@\""
+        let account = getuid() == 0 ? getpwnam("postgres") : nil
+        let owner = account.map { ",uid=\($0.pointee.pw_uid),gid=\($0.pointee.pw_gid)" } ?? ""
+        let mount = "mount -t tmpfs -o size=\(tablespaceBytes ?? 0)\(owner) disk '\(disk)' && exec \"$@\""
         startPrefix = tablespaceBytes == nil ? user : space + ["sh", "-c", mount, "sh"] + user
-        if getuid() == 0, let user = getpwnam("postgres") {
-            guard chown(folder.path, user.pointee.pw_uid, user.pointee.pw_gid) == 0 else {
+        if let account {
+            guard chown(folder.path, account.pointee.pw_uid, account.pointee.pw_gid) == 0 else {
                 throw Failure(description: "unable to give the folder to postgres")
             }
         }
