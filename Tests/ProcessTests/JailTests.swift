@@ -102,6 +102,60 @@ struct JailTests {
             results == ["EAFNOSUPPORT", "EAFNOSUPPORT", "EPERM", "EPERM", "EPERM", "EAFNOSUPPORT", "2"], "\(results)")
     }
 
+    @Test func `It changes no file's mode, owner, times or attributes`() async throws {
+        try put("secret", "outside")
+        chmod(folder("outside"), 0o600)
+        var before = stat()
+        #expect(stat(folder("outside"), &before) == 0)
+        let path = "'\(folder("outside"))'"
+        let results = try await attempts([
+            "os.chmod(\(path), 0o4777)", "os.chmod(\(path), 0o777, follow_symlinks=True)",
+            "os.chown(\(path), -1, os.getgid())",
+            "os.utime(\(path), (1, 1))", "os.setxattr(\(path), 'user.x', b'y')",
+            "ctypes.CDLL(None).syscall(452, -100, \(path).encode(), 0o777, 0)",
+            "ctypes.CDLL(None).inotify_add_watch(ctypes.CDLL(None).inotify_init(), '\(folder.path)'.encode(), 0xfff)",
+        ])
+        #expect(results == ["None", "None", "None", "None", "None", "0", "-1"], "\(results)")
+        var after = stat()
+        #expect(stat(folder("outside"), &after) == 0)
+        #expect(after.st_mode == before.st_mode && after.st_uid == before.st_uid && after.st_gid == before.st_gid)
+        #expect(after.changedNanoseconds == before.changedNanoseconds)
+    }
+
+    @Test func `It reaches no Unix socket through a pair of sockets, and no port by a call that sends`() async throws {
+        let log = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue), 0)
+        defer { close(log) }
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        let path = folder("log").utf8CString
+        try #require(path.count <= MemoryLayout.size(ofValue: address.sun_path))
+        withUnsafeMutableBytes(of: &address.sun_path) { place in path.withUnsafeBytes { place.copyMemory(from: $0) } }
+        let size = socklen_t(MemoryLayout<sockaddr_un>.size)
+        let bound = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(log, $0, size) }
+        }
+        try #require(bound == 0)
+        let port = try #require(network.port)
+        let (to, fastOpen) = ("'\(folder("log"))'", "0x20000000")
+        let results = try await attempts([
+            "socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0].sendto(b'x', \(to))",
+            "socket.socketpair(socket.AF_UNIX, socket.SOCK_RAW)[0].sendto(b'x', \(to))",
+            "len(socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET))",
+            "socket.socket().sendto(b'x', \(fastOpen), ('127.0.0.1', \(port)))",
+            "socket.socket().sendmsg([b'x'], [], \(fastOpen), ('127.0.0.1', \(port)))",
+        ])
+        #expect(results == ["EPERM", "EPERM", "2", "ENOTSUP", "ENOTSUP"], "\(results)")
+        #expect(recv(log, nil, 0, Int32(MSG_DONTWAIT)) == -1 && errno == EAGAIN)
+    }
+
+    @Test func `No folder of private keys is among the system's files`() {
+        for secret in [
+            "/etc/ssl/private", "/etc/pki/tls/private", "/etc/pki/entitlement", "/etc/pki/nssdb", "/etc/shadow",
+        ] {
+            #expect(!SystemFiles.readable.contains { secret == $0 || secret.hasPrefix($0 + "/") }, "\(secret)")
+        }
+    }
+
     @Test func `It reads and changes only its own folder and what programs need`() async throws {
         try put("secret", "outside")
         try put("mine", "job/inside")

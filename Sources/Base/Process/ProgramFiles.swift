@@ -11,8 +11,11 @@ enum SystemFiles {
         ]
         + [
             "alternatives", "ca-certificates", "crypto-policies", "fonts", "gai.conf", "host.conf", "hosts",
-            "ld.so.cache", "ld.so.preload", "localtime", "mime.types", "nsswitch.conf", "pki", "protocols", "python3",
-            "resolv.conf", "services", "ssl", "timezone",
+            "ld.so.cache", "ld.so.preload", "localtime", "mime.types", "nsswitch.conf", "protocols", "python3",
+            "resolv.conf", "services", "timezone",
+            // Beside the certificates are private keys, which root may read.
+            "pki/ca-trust", "pki/tls/cert.pem", "pki/tls/certs", "pki/tls/ct_log_list.cnf", "pki/tls/openssl.cnf",
+            "pki/tls/openssl.d", "ssl/ca-bundle.pem", "ssl/cert.pem", "ssl/certs", "ssl/openssl.cnf",
         ].map { "/etc/\($0)" }
 
     static let devices = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"]

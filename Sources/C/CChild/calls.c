@@ -197,16 +197,62 @@ static const int denied_calls[] = {
 #ifdef SYS_lookup_dcookie
     SYS_lookup_dcookie,
 #endif
+    // It would tell the names of files in folders that the program may not read.
+    SYS_inotify_add_watch,
 };
 
-enum { max_instructions = 256 };
+/// Calls that change a file's mode, owner, attributes or times. Landlock does not control them, so that a program could make any
+/// file of its user, named by its path, readable for everybody, or run as that user.
+///
+/// They succeed without effect: programs make them for their own files as well, and would stop at an error.
+static const int ineffective_calls[] = {
+#ifdef SYS_chmod
+    SYS_chmod,
+#endif
+    SYS_fchmod,
+    SYS_fchmodat,
+    452,  // fchmodat2
+#ifdef SYS_chown
+    SYS_chown,
+#endif
+#ifdef SYS_lchown
+    SYS_lchown,
+#endif
+    SYS_fchown,
+    SYS_fchownat,
+    SYS_setxattr,
+    SYS_lsetxattr,
+    SYS_fsetxattr,
+    463,  // setxattrat
+    SYS_removexattr,
+    SYS_lremovexattr,
+    SYS_fremovexattr,
+    466,  // removexattrat
+    469,  // file_setattr
+#ifdef SYS_utime
+    SYS_utime,
+#endif
+#ifdef SYS_utimes
+    SYS_utimes,
+#endif
+#ifdef SYS_futimesat
+    SYS_futimesat,
+#endif
+    SYS_utimensat,
+};
+
+enum { max_instructions = 512 };
 
 typedef struct {
     struct sock_filter code[max_instructions];
     unsigned short count;
 } program;
 
-static void add(program *program, struct sock_filter instruction) { program->code[program->count++] = instruction; }
+static void add(program *program, struct sock_filter instruction) {
+    // The caller refuses a program that has become too long.
+    if (program->count < max_instructions) program->code[program->count] = instruction;
+    program->count++;
+}
 
 static void load(program *program, size_t offset) {
     add(program, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offset));
@@ -224,6 +270,7 @@ static unsigned short begin_block(program *program, uint32_t value) {
 }
 
 static void end_block(program *program, unsigned short start) {
+    if (start > max_instructions) return;
     program->code[start - 1].jf = (uint8_t)(program->count - start);
 }
 
@@ -277,6 +324,41 @@ static void check_sockets(program *program, bool permits_datagrams) {
     end_block(program, block);
 }
 
+/// Permits pairs of connected sockets only of the kinds that stay connected. A pair of datagram sockets can send to any Unix
+/// socket of its kind, such as those of the system's log and of the service manager. The kernel takes SOCK_RAW for that kind, too.
+static void check_pairs(program *program) {
+    unsigned short block = begin_block(program, SYS_socketpair);
+    load_argument(program, 0);
+    unsigned short unix_sockets = begin_block(program, AF_UNIX);
+    load_argument(program, 1);
+    add(program, (struct sock_filter)BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xf));
+    const uint32_t connected[] = {SOCK_STREAM, SOCK_SEQPACKET};
+    for (int i = 0; i < 2; i++) {
+        unsigned short kind = begin_block(program, connected[i]);
+        permit(program);
+        end_block(program, kind);
+    }
+    end_block(program, unix_sockets);
+    deny(program, EPERM);
+    end_block(program, block);
+}
+
+/// A call that sends can also connect (TCP Fast Open). Landlock's ports do not apply to that way.
+static void check_sending(program *program) {
+    const struct {
+        uint32_t call;
+        int flags;
+    } calls[] = {{SYS_sendto, 3}, {SYS_sendmsg, 2}, {SYS_sendmmsg, 3}};
+    for (unsigned i = 0; i < sizeof calls / sizeof *calls; i++) {
+        unsigned short block = begin_block(program, calls[i].call);
+        load_argument(program, calls[i].flags);
+        add(program, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, MSG_FASTOPEN, 0, 1));
+        deny(program, EOPNOTSUPP);
+        permit(program);
+        end_block(program, block);
+    }
+}
+
 /// New namespaces are denied. The flags of clone3 lie in memory, where a filter cannot see them; the C library then
 /// falls back to clone.
 static void check_clones(program *program) {
@@ -312,9 +394,10 @@ static void check_arguments(program *program) {
     end_block(program, block);
 }
 
-static void deny_call(program *program, int number) {
+/// Answers a call with an error number, or with success without effect for 0.
+static void answer_call(program *program, int number, int code) {
     unsigned short block = begin_block(program, (uint32_t)number);
-    deny(program, EPERM);
+    deny(program, code);
     end_block(program, block);
 }
 
@@ -323,12 +406,18 @@ int tgp_jail_filter(const tgp_jail *jail) {
     program program = {.count = 0};
     check_architecture(&program);
     check_sockets(&program, jail->permits_datagrams);
+    check_pairs(&program);
+    check_sending(&program);
     check_clones(&program);
     check_arguments(&program);
-    for (unsigned i = 0; i < sizeof denied_calls / sizeof *denied_calls; i++) deny_call(&program, denied_calls[i]);
+    for (unsigned i = 0; i < sizeof denied_calls / sizeof *denied_calls; i++)
+        answer_call(&program, denied_calls[i], EPERM);
+    for (unsigned i = 0; i < sizeof ineffective_calls / sizeof *ineffective_calls; i++)
+        answer_call(&program, ineffective_calls[i], 0);
     // Landlock's first versions let any file be cut short.
-    if (tgp_landlock_version() < 3) deny_call(&program, SYS_truncate);
+    if (tgp_landlock_version() < 3) answer_call(&program, SYS_truncate, EPERM);
     permit(&program);
+    if (program.count > max_instructions) return E2BIG;
     struct sock_fprog filter = {program.count, program.code};
     return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter, 0, 0) == 0 ? 0 : errno;
 }
