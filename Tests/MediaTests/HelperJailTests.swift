@@ -172,6 +172,68 @@ struct HelperJailTests {
         #expect(await fetcher.finished(ContentAddress(.video, identity)) == nil)
     }
 
+    @Test func `A hostile yt-dlp cannot stop media-fetch by what it leaves behind`() async throws {
+        let program = try write(
+            """
+            #!/usr/bin/python3
+            import json, os, sys
+            if "-J" in sys.argv:
+                for name in "info.json", "info.json.new", "cookies.txt":
+                    try:
+                        os.unlink(name)
+                    except OSError:
+                        pass
+                os.mkfifo("info.json.new")
+                os.makedirs("info.json/x")
+                os.mkfifo("cookies.txt")
+                # Longer than what a pipe takes without a reader.
+                print(json.dumps({"id": "aaaaaaaaaaa", "extractor_key": "Youtube", "title": "x", "description": "x" * (1 << 20)}))
+            else:
+                info = json.load(open(sys.argv[sys.argv.index("--load-info-json") + 1]))
+                sys.exit("ERROR: reached with " + str(len(info["description"])))
+
+            """, "yt-dlp")
+        chmod(program, 0o755)
+        var settings = MediaSettings(directory: folder("jobs"))
+        settings.ytDlp.program = program
+        settings.ytDlp.cookiesFile = try write("# Netscape HTTP Cookie File", "cookies")
+        let identity = try #require(SourceIdentity("https://www.youtube.com/watch?v=aaaaaaaaaaa"))
+        for _ in 0..<2 {
+            let error = await #expect(throws: MediaError.self) {
+                try await MediaFetcher(settings).fetch(MediaJob(.video, identity))
+            }
+            #expect(error?.reason.contains("reached with \(1 << 20)") == true, "\(error?.reason ?? "")")
+        }
+    }
+
+    @Test(arguments: [
+        "open('f%d' % n, 'w').truncate(1 << 20)", "open(b'\\xff%d' % n, 'w').truncate(1 << 20)", "nest()",
+    ])
+    func `A hostile yt-dlp cannot fill the disk with many files, and nothing of it stays`(_ step: String) async throws {
+        let program = try write(
+            """
+            #!/usr/bin/python3
+            import os, time
+            def nest():
+                os.mkdir("d" * 200)
+                os.chdir("d" * 200)
+            for n in range(400):
+                \(step)
+            time.sleep(600)
+
+            """, "yt-dlp")
+        chmod(program, 0o755)
+        var settings = MediaSettings(directory: folder("jobs"))
+        settings.ytDlp.program = program
+        settings.maxBytes = 1 << 20
+        let identity = try #require(SourceIdentity("https://www.youtube.com/watch?v=aaaaaaaaaaa"))
+        let error = await #expect(throws: MediaError.self) {
+            try await MediaFetcher(settings).fetch(MediaJob(.video, identity))
+        }
+        #expect(error?.code == .tooLarge, "\(error?.reason ?? "")")
+        #expect(folderEntries(folder("jobs")) == [])
+    }
+
     @Test func `yt-dlp and its interpreter start in the jail wherever they are installed`() async throws {
         var command = Command(
             try "\(PythonTools.binFolder())/yt-dlp", ["--version"],

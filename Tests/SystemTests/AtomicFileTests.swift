@@ -55,6 +55,11 @@ struct AtomicFileTests {
             try AtomicFile.replace(folder("other"), with: Array("new".utf8), durability: .power)
         }
         #expect(text("elsewhere") == nil)
+        // A pipe would take some bytes, and then wait for a reader.
+        mkfifo(folder("pipe.new"), 0o600)
+        #expect(throws: SystemError(EEXIST)) {
+            try AtomicFile.replace(folder("pipe"), with: Array(repeating: 7, count: 1 << 20), durability: .process)
+        }
     }
 
     @Test func `A file that is not published is removed`() throws {

@@ -26,18 +26,24 @@ package final class AtomicFile {
     /// - Parameters:
     ///   - temporaryPath: a path on the file system of the final name.
     ///   - mode: the permissions, of which the process's umask takes some away.
-    ///   - isReplaceable: whether a file of that name, which a killed process left, is overwritten. Only for a name that no
+    ///   - isReplaceable: whether a file of that name, which a killed process left, is removed first. Only for a name that no
     ///     other process uses at the same time.
     /// - Throws: `SystemError`.
     package init(
         at temporaryPath: String, mode: UInt32 = 0o600, isReplaceable: Bool = false
     ) throws(SystemError) {
         self.temporaryPath = temporaryPath
-        let flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | (isReplaceable ? O_TRUNC : O_EXCL)
+        let flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | (isReplaceable ? O_TRUNC : O_EXCL)
         descriptor = open(temporaryPath, flags, mode)
-        guard descriptor >= 0 else {
+        var info = stat()
+        guard descriptor >= 0, fstat(descriptor, &info) == 0 else {
             isPending = false
             throw SystemError(errno)
+        }
+        // A write to a pipe of that name could wait for ever.
+        guard info.st_mode & S_IFMT == S_IFREG else {
+            isPending = false
+            throw SystemError(EEXIST)
         }
     }
 

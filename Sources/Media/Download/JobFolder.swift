@@ -65,7 +65,7 @@ final class JobFolder: Sendable {
     /// Removes everything in the folder except its lock and the named files.
     func empty(except kept: String...) {
         for name in folderEntries(path) ?? [] where name != "lock" && !kept.contains(name) {
-            removeAll(file(name))
+            removeTree(file(name))
         }
     }
 
@@ -89,13 +89,6 @@ final class JobFolder: Sendable {
     }
 }
 
-/// Removes a file, or a folder with everything in it, without following links.
-func removeAll(_ path: String) {
-    guard unlink(path) != 0, errno == EISDIR || errno == EPERM else { return }
-    for name in folderEntries(path) ?? [] { removeAll("\(path)/\(name)") }
-    rmdir(path)
-}
-
 /// Reads and writes small files of a job, such as its progress. A file is replaced as a whole.
 enum SmallFile {
     /// Returns the JSON object in a file; nil when there is none, or it cannot be read.
@@ -113,13 +106,7 @@ enum SmallFile {
         guard fstat(descriptor, &info) == 0, info.st_mode & S_IFMT == S_IFREG, info.st_size <= maxBytes else {
             return nil
         }
-        return [UInt8](unsafeUninitializedCapacity: Int(info.st_size)) { buffer, count in
-            while count < buffer.count {
-                let got = Glibc.read(descriptor, buffer.baseAddress.map { $0 + count }, buffer.count - count)
-                if got <= 0 { return }
-                count += got
-            }
-        }
+        return readAll(descriptor, atMost: Int(info.st_size))
     }
 
     /// Returns the first bytes of a file: fewer when it is shorter, nil when there is none.

@@ -34,7 +34,7 @@ struct WorkSpace: Sendable {
             let free = Int64(clamping: info.f_bavail).multipliedReportingOverflow(by: Int64(clamping: info.f_frsize))
             room = (free.overflow ? .max : free.partialValue) - reserveBytes
         }
-        if let quotaBytes { room = min(room, quotaBytes - WorkSpace.size(of: directory)) }
+        if let quotaBytes { room = min(room, quotaBytes - FolderUse(of: directory).bytes) }
         return room
     }
 
@@ -50,13 +50,5 @@ struct WorkSpace: Sendable {
         let own = lstat(path, &info) == 0 ? info.modifiedNanoseconds : 0
         guard info.st_mode & S_IFMT == S_IFDIR else { return own }
         return (folderEntries(path) ?? []).map { lastChange(of: "\(path)/\($0)") }.reduce(own, max)
-    }
-
-    /// Returns the bytes of all files in a folder, at any depth.
-    static func size(of path: String) -> Int64 {
-        var info = stat()
-        guard lstat(path, &info) == 0 else { return 0 }
-        guard info.st_mode & S_IFMT == S_IFDIR else { return Int64(info.st_size) }
-        return (folderEntries(path) ?? []).reduce(0) { $0.addingClamped(size(of: "\(path)/\($1)")) }
     }
 }

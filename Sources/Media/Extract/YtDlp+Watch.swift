@@ -1,14 +1,22 @@
-import Process
 import HTTP
+import Process
+import System
 
 extension YtDlp {
-    /// Runs a download until its end, until a line of its output says that it is over, or until its files grow too slowly.
+    /// The files and folders that yt-dlp may make: each fragment of a long video can be one.
+    private static let mostEntries = 50_000
+
+    /// Runs yt-dlp until its end, until a line of its output says that it is over, or until its files grow too slowly or
+    /// beyond what the limit of one file allows.
+    ///
+    /// - Parameter isDownload: whether its files have to grow.
     func runWatched(
-        _ run: ChildRun, until isOver: @escaping @Sendable () -> Bool, onLine: @escaping @Sendable (String) -> Void
+        _ run: ChildRun, isDownload: Bool, until isOver: @escaping @Sendable () -> Bool = { false },
+        onLine: @escaping @Sendable (String) -> Void = { _ in }
     ) async throws(MediaError) -> ChildRun.Exit {
         enum Ending: Sendable {
             case run(Result<ChildRun.Exit, MediaError>)
-            case watch(isTooSlow: Bool)
+            case watch(MediaError?)
         }
         let result: Result<ChildRun.Exit, MediaError> = await withTaskGroup(of: Ending.self) { group in
             group.addTask {
@@ -18,16 +26,16 @@ extension YtDlp {
                     return .run(.failure(error))
                 }
             }
-            group.addTask { .watch(isTooSlow: await growsTooSlowly()) }
-            var wasTooSlow = false
+            group.addTask { .watch(await faultOfFiles(isDownload: isDownload)) }
+            var fault: MediaError?
             for await ending in group {
                 switch ending {
                 case .run(let result):
                     group.cancelAll()
-                    return wasTooSlow ? .failure(MediaError(.timedOut, "The site sends too slowly.")) : result
-                case .watch(let isTooSlow):
-                    wasTooSlow = isTooSlow
-                    if isTooSlow { group.cancelAll() }
+                    return fault.map { .failure($0) } ?? result
+                case .watch(let found):
+                    fault = found
+                    if found != nil { group.cancelAll() }
                 }
             }
             return .failure(.cancelled)
@@ -35,17 +43,30 @@ extension YtDlp {
         return try result.get()
     }
 
-    /// Returns true as soon as the files have grown too slowly, and false when its task is cancelled. Files that are merged and
-    /// removed count as well.
-    private func growsTooSlowly() async -> Bool {
+    /// Returns an error as soon as the files have grown too slowly or too far, and nil when its task is cancelled. Files that are
+    /// merged and removed count as growth as well.
+    private func faultOfFiles(isDownload: Bool) async -> MediaError? {
         let window = minimumRate.window * 2
         let least = minimumRate.bytesPerSecond * (window / .seconds(1))
-        var before = WorkSpace.size(of: work)
-        while (try? await Task.sleep(for: window)) != nil {
-            let now = WorkSpace.size(of: work)
-            if Double((now - before).magnitude) < least { return true }
-            before = now
+        var (start, before) = (ContinuousClock.now, FolderUse(of: work).bytes)
+        while (try? await Task.sleep(for: min(window, .seconds(1)))) != nil {
+            let use = FolderUse(of: work)
+            if use.bytes > mostBytes || use.entries > YtDlp.mostEntries {
+                return .tooLarge(bytes: nil, maxBytes: maxBytes)
+            }
+            guard isDownload, .now - start >= window else { continue }
+            if Double((use.bytes - before).magnitude) < least {
+                return MediaError(.timedOut, "The site sends too slowly.")
+            }
+            (start, before) = (.now, use.bytes)
         }
-        return false
+        return nil
+    }
+
+    /// The most bytes of all files together: pictures, sound, what both are merged to, and a cache. The limit of the system holds
+    /// for one file, and a program can write many.
+    private var mostBytes: Int64 {
+        let (sum, overflow) = maxBytes.multipliedReportingOverflow(by: 3)
+        return overflow ? .max : sum.addingClamped(256 << 20)
     }
 }

@@ -69,14 +69,14 @@ struct YtDlp: Sendable {
     private var home: String { "\(work)/home" }
 
     private func prepareFolder() throws(MediaError) {
-        removeAll(home)
+        removeTree(home)
         let made = makeFolders(home, mode: 0o700)
         guard made.error == 0 else { throw .local("make a folder", made.error) }
     }
 
     /// Removes everything but partial downloads.
     private func removeLeftovers() {
-        removeAll(home)
+        removeTree(home)
         rmdir(work)
     }
 
@@ -111,7 +111,7 @@ struct YtDlp: Sendable {
         run.outputFile = answer
         run.command.maxFileBytes = UInt64(YtDlp.maxInfoBytes)
         defer { unlink(answer) }
-        let exit = try await run.runHelper()
+        let exit = try await runWatched(run, isDownload: false)
         guard exit.isSuccess else { throw failure(exit, of: url) }
         guard let json = SmallFile.read(answer, maxBytes: YtDlp.maxInfoBytes) else {
             throw MediaError(.extractorFailed, "yt-dlp's answer cannot be read.")
@@ -128,7 +128,7 @@ struct YtDlp: Sendable {
     ) async throws(MediaError) -> String {
         // The description can hold cookies.
         defer { unlink(infoFile) }
-        try SmallFile.write(info.json, to: infoFile)
+        try give(JSON.object(info.json).bytes, as: infoFile)
         var run = run(place, processorTime: jail.processorTime)
         run.command.maxFileBytes = UInt64(maxBytes)
         run.command.arguments += [
@@ -140,7 +140,7 @@ struct YtDlp: Sendable {
         run.command.arguments += settings.extraArguments
         let progress = Mutex(YtDlpProgress(info: info, maxBytes: maxBytes))
         let exit = try await runWatched(
-            run, until: { progress.withLock { $0.excessBytes != nil } },
+            run, isDownload: true, until: { progress.withLock { $0.excessBytes != nil } },
             onLine: { line in
                 if let report = progress.withLock({ $0.take(line) }) { onProgress(report) }
             })
@@ -240,8 +240,15 @@ struct YtDlp: Sendable {
             throw MediaError(.localIO, "The file with the site's cookies cannot be read.")
         }
         let copy = "\(work)/cookies.txt"
-        try SmallFile.write(bytes, to: copy)
+        try give(bytes, as: copy)
         return copy
+    }
+
+    /// Writes a file in yt-dlp's folder. An earlier run may have left anything under its name.
+    private func give(_ bytes: [UInt8], as path: String) throws(MediaError) {
+        removeTree(path)
+        removeTree(path + ".new")
+        try SmallFile.write(bytes, to: path)
     }
 }
 
@@ -284,10 +291,8 @@ struct VideoInfo: Sendable {
         let parts = [video] + lists.filter { $0["extractor_key"] == video["extractor_key"] }
         ids = Set(parts.flatMap { [$0["id"]?.string, $0["display_id"]?.string] }.compactMap { $0 })
         let formats = json["requested_formats"]?.array ?? [.object(json)]
-        let exact = formats.compactMap { $0["filesize"]?.int }
-        let sizes = formats.compactMap { format in
-            format["filesize"]?.int ?? format["filesize_approx"]?.double.flatMap { Int64(exactly: $0.rounded()) }
-        }
+        let exact = formats.compactMap { $0["filesize"]?.byteCount }
+        let sizes = formats.compactMap { $0["filesize"]?.byteCount ?? $0["filesize_approx"]?.byteCount }
         estimatedBytes = sizes.count == formats.count ? sizes.reduce(0) { $0.addingClamped($1) } : nil
         tolerance = exact.count == formats.count ? 1 : 1.25
     }
@@ -371,10 +376,10 @@ struct YtDlpProgress {
             finishedBytes = finishedBytes.addingClamped(currentBytes)
             currentFormat = format
         }
-        currentBytes = progress["downloaded_bytes"]?.wholeNumber ?? currentBytes
+        currentBytes = progress["downloaded_bytes"]?.byteCount ?? currentBytes
         let done = finishedBytes.addingClamped(currentBytes)
         noteExcess(progress)
-        let ofFormat = progress["total_bytes"]?.wholeNumber ?? progress["total_bytes_estimate"]?.wholeNumber
+        let ofFormat = progress["total_bytes"]?.byteCount ?? progress["total_bytes_estimate"]?.byteCount
         let total = estimatedBytes ?? ofFormat.map { finishedBytes.addingClamped($0) }
         return MediaProgress(
             .downloading, fraction: total.map { $0 > 0 ? min(1, Double(done) / Double($0)) : 0 }, doneBytes: done,
@@ -386,10 +391,10 @@ extension YtDlpProgress {
     /// Notes a size over the limit. An estimate, made from the segments so far, counts from a tenth of the limit on, and
     /// only if it is far over the limit.
     private mutating func noteExcess(_ progress: JSON) {
-        if let exact = progress["total_bytes"]?.wholeNumber {
+        if let exact = progress["total_bytes"]?.byteCount {
             let sum = finishedBytes.addingClamped(exact)
             if sum > maxBytes { excessBytes = sum }
-        } else if let guess = progress["total_bytes_estimate"]?.wholeNumber, currentBytes > maxBytes / 10 {
+        } else if let guess = progress["total_bytes_estimate"]?.byteCount, currentBytes > maxBytes / 10 {
             let sum = finishedBytes.addingClamped(guess)
             if sum / 2 > maxBytes { excessBytes = sum }
         }
@@ -410,8 +415,10 @@ private final class LineParser: @unchecked Sendable {
 }
 
 extension JSON {
-    /// The number rounded to a whole one.
-    fileprivate var wholeNumber: Int64? { int ?? double.flatMap { Int64(exactly: $0.rounded()) } }
+    /// The number of bytes that a site or yt-dlp names, rounded to a whole one; nil for what is none.
+    fileprivate var byteCount: Int64? {
+        (int ?? double.flatMap { Int64(exactly: $0.rounded()) }).flatMap { $0 >= 0 ? $0 : nil }
+    }
 }
 
 extension String {
