@@ -44,6 +44,14 @@ import Testing
         return (0..<4).map { UInt8(truncatingIfNeeded: size >> (24 - 8 * $0)) } + Array(name.utf8) + content
     }
 
+    @Test func `Millions of tiny boxes are not looked at one by one`() throws {
+        let tiny = Array(repeatElement(box("free", []), count: 5000).joined())
+        let bytes = try clip("-movflags +faststart")
+        let length = Int(bytes[3])
+        #expect(try arrival(Array(bytes[..<length] + tiny + bytes[length...])) == nil)
+        #expect(try arrival(Array(bytes[..<length] + tiny.prefix(800) + bytes[length...])) != nil)
+    }
+
     @Test(arguments: [1, 1000, 1 << 20, 64 << 20])
     func `An index at the start is found before the whole file has arrived`(pieces: Int) async throws {
         let bytes = try clip("-movflags +faststart", padding: pieces == 1 ? 4 << 20 : 6 << 20)

@@ -11,6 +11,9 @@ import Testing
             case "/video": connection.respond(301, [("Location", "https://www.youtube.com/watch?v=dQw4w9WgXcQ&t=3")])
             case "/twice": connection.respond(302, [("Location", "/video")])
             case "/loop": connection.respond(302, [("Location", "/loop")])
+            case "/cookie" where request.header("cookie") == "seen=1": connection.respond(302, [("Location", "/video")])
+            case "/cookie":
+                connection.respond(302, [("Location", "/cookie"), ("Set-Cookie", "seen=1; Path=/; HttpOnly")])
             case "/login": connection.respond(302, [("Location", "https://example.com/login?next=x")])
             case "/file": connection.respond(302, [("Location", "file:///etc/passwd")])
             default: connection.respond(text: "a page")
@@ -22,7 +25,7 @@ import Testing
         let server = try server()
         defer { server.stop() }
         let links = ShortLinks(additionalHosts: ["127.0.0.1:\(server.port)"], addressPolicy: .any)
-        for path in ["/video", "/twice"] {
+        for path in ["/video", "/twice", "/cookie"] {
             let identity = try await links.resolve(server.url(path))
             #expect(identity.normalizedURL == "https://youtube.com/watch?v=dQw4w9WgXcQ")
         }

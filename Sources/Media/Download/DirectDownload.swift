@@ -104,7 +104,7 @@ struct DirectDownload: Sendable {
     ) throws(MediaError) -> DownloadSink.Verdict {
         guard case .complete = verdict, partial.source.totalBytes == nil else { return verdict }
         try partial.flush()
-        guard MovieLayout(ofFile: partial.path)?.isCutOff == true else { return verdict }
+        guard isCutOff(partial.path) else { return verdict }
         return .failed(MediaError(.truncated, "The site closed the connection before the end of the file."))
     }
 

@@ -15,7 +15,10 @@ struct MovieIndex {
 
     /// The bytes after the index that a probe reads of the pictures.
     private static let margin: Int64 = 4 << 20
+    /// The boxes before the index that are looked at. A file of millions of tiny ones would cost more time than it saves.
+    private static let mostBoxes = 1000
 
+    private var count = 0
     private var state = State.looking
     private var position: Int64 = 0
     private var nextLook: Int64 = 16
@@ -44,6 +47,8 @@ struct MovieIndex {
             if isFragmented { giveUp() } else { state = .complete(at: box.end) }
         case "mdat", "moof": giveUp()
         default:
+            count += 1
+            guard count < MovieIndex.mostBoxes else { return giveUp() }
             position = box.end
             nextLook = position + 16
         }

@@ -198,22 +198,26 @@ enum GuardedConnection {
         guard status == 0, let first = list else { return status == EAI_AGAIN ? .noNetwork : .unreachable }
         defer { freeaddrinfo(first) }
         var outcome = Outcome.refused
+        // A name can have hundreds of addresses that do not answer.
+        let deadline = ContinuousClock.now + .seconds(30)
         for entry in sequence(first: first, next: { $0.pointee.ai_next }) {
             guard let address = entry.pointee.ai_addr, let parsed = IPAddress(address), policy.allows(parsed) else {
                 continue
             }
-            if let descriptor = connect(entry.pointee, address) { return .open(descriptor) }
+            if let descriptor = connect(entry.pointee, address, until: deadline) { return .open(descriptor) }
             outcome = errno == ENETUNREACH || errno == ENETDOWN ? .noNetwork : .unreachable
         }
         return outcome
     }
 
-    private static func connect(_ entry: addrinfo, _ address: UnsafePointer<sockaddr>) -> Int32? {
+    private static func connect(
+        _ entry: addrinfo, _ address: UnsafePointer<sockaddr>, until deadline: ContinuousClock.Instant
+    ) -> Int32? {
         let type = entry.ai_socktype | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
         let descriptor = socket(entry.ai_family, type, entry.ai_protocol)
         guard descriptor >= 0 else { return nil }
         if Glibc.connect(descriptor, address, entry.ai_addrlen) == 0
-            || (errno == EINPROGRESS && isConnected(descriptor))
+            || (errno == EINPROGRESS && isConnected(descriptor, until: deadline))
         {
             _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) & ~O_NONBLOCK)
             return descriptor
@@ -224,9 +228,13 @@ enum GuardedConnection {
         return nil
     }
 
-    private static func isConnected(_ descriptor: Int32) -> Bool {
+    private static func isConnected(_ descriptor: Int32, until deadline: ContinuousClock.Instant) -> Bool {
         var entry = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-        guard poll(&entry, 1, 10_000) > 0 else { return false }
+        let left = min(max(.zero, deadline - .now), .seconds(10))
+        guard poll(&entry, 1, Int32(left / .milliseconds(1))) > 0 else {
+            errno = ETIMEDOUT
+            return false
+        }
         var failure: Int32 = 0
         var length = socklen_t(MemoryLayout<Int32>.size)
         return getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &failure, &length) == 0 && failure == 0

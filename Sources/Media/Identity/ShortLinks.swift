@@ -26,8 +26,9 @@ package struct ShortLinks: Sendable {
         guard var url = WebURL(link)?.withoutCredentials() else {
             throw MediaError(.invalidURL, "That is not a web link.")
         }
+        var cookies = HostCookies()
         for _ in 0..<6 where isShort(url) {
-            guard let next = try await redirect(of: url), !isLogin(next) else { break }
+            guard let next = try await redirect(of: url, &cookies), !isLogin(next) else { break }
             url = next.withoutCredentials()
         }
         return SourceIdentity(url)
@@ -47,13 +48,15 @@ package struct ShortLinks: Sendable {
         }
     }
 
-    private func redirect(of url: WebURL) async throws(MediaError) -> WebURL? {
+    private func redirect(of url: WebURL, _ cookies: inout HostCookies) async throws(MediaError) -> WebURL? {
         var request = HTTPRequest("GET", url.description)
         request.addressPolicy = policy
         request.stallTimeout = .seconds(10)
         request.deadline = .seconds(15)
+        if let cookie = cookies.header(for: url) { request.headers.append(("Cookie", cookie)) }
         do {
             let head = try await client.stream(request, onHead: { _ in .stop }, onBody: { _ in })
+            cookies.take(head, from: url)
             guard (300..<400).contains(head.status), let location = head.headers["Location"] else { return nil }
             return url.resolving(location)
         } catch {
@@ -72,4 +75,35 @@ package struct ShortLinks: Sendable {
         "b23.tv",
         "v.redd.it", "spoti.fi", "amzn.to", "youtube.app.goo.gl", "clck.ru", "vk.cc", "dlvr.it", "trib.al",
     ]
+}
+
+/// Keeps the cookies that hosts set while one link is followed: some redirect in a circle until they get them back.
+///
+/// Each host gets its own cookies only, over the scheme by which it set them.
+private struct HostCookies {
+    private static let most = 20
+    private static let longest = 4096
+
+    private var values: [String: [String: String]] = [:]
+
+    mutating func take(_ head: HTTPHead, from url: WebURL) {
+        for field in head.headers.values("Set-Cookie") {
+            let pair = field.prefix { $0 != ";" }.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            guard pair.count == 2, !pair[0].isEmpty, field.utf8.count <= HostCookies.longest,
+                pair.allSatisfy({ $0.utf8.allSatisfy { $0 > 0x1F && $0 < 0x7F } })
+            else { continue }
+            let name = String(pair[0])
+            guard values[key(url), default: [:]].count < HostCookies.most || values[key(url)]?[name] != nil else {
+                continue
+            }
+            values[key(url), default: [:]][name] = String(pair[1])
+        }
+    }
+
+    func header(for url: WebURL) -> String? {
+        guard let known = values[key(url)], !known.isEmpty else { return nil }
+        return known.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: "; ")
+    }
+
+    private func key(_ url: WebURL) -> String { "\(url.scheme)://\(url.host):\(url.port ?? 0)" }
 }
