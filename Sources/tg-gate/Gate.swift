@@ -34,7 +34,7 @@ struct Gate: Sendable {
             let bot = event.bot?.username
             let isByHand = !event.isSentByProgram
             command = message.flatMap { message in
-                isByHand && !message.isForwarded ? message.text.flatMap { WrittenCommand($0, bot: bot) } : nil
+                isByHand && !message.isOfAnother ? message.text.flatMap { WrittenCommand($0, bot: bot) } : nil
             }
             changesRules =
                 command.map { AccessCommand.isOne($0.word) } == true

@@ -274,8 +274,8 @@ import Testing
         #expect(try await gate([edited]).lines.isEmpty)
     }
 
-    @Test(arguments: ["forward_origin", "via_bot"])
-    func `Commands in forwarded messages are not obeyed`(_ key: String) async throws {
+    @Test(arguments: ["forward_origin", "via_bot", "sender_business_bot"])
+    func `Commands that another one wrote are not obeyed`(_ key: String) async throws {
         let origin: JSONObject = [key: ["type": "user", "id": 9, "sender_user": ["id": 9, "first_name": "Eve"]]]
         let result = try await gate([
             raw(".bless 9", user: 42, more: origin), raw(".vdl https://a.example/", user: 42, more: origin),

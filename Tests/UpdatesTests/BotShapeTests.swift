@@ -74,6 +74,8 @@ private let news: JSON = ["_": "peerChannel", "channel_id": 5]
         #expect(post?["type"] == "channel" && post?["chat"]?["title"] == "News" && post?["message_id"] == 4)
         #expect(origin(["from_id": team])?["type"] == "chat")
         #expect(origin(["from_name": "Somebody"])?["sender_user_name"] == "Somebody")
+        // Commands in forwarded messages are not obeyed, so one of nobody is forwarded as well.
+        #expect(origin([:])?["type"] == "hidden_user")
     }
 
     @Test func `A message in a topic is not a reply, and a reply in a topic is both`() throws {

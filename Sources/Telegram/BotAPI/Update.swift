@@ -119,8 +119,11 @@ package struct Message: Sendable {
         return json["migrate_from_chat_id"]?.int.map { ($0, chatID) }
     }
 
-    /// Is true if the message was forwarded, or written through an inline bot.
-    package var isForwarded: Bool { json["forward_origin"] != nil || json["via_bot"] != nil }
+    /// Is true if its sender did not write the message: it was forwarded, made by an inline bot, or sent by a bot that acts for a
+    /// business account.
+    package var isOfAnother: Bool {
+        ["forward_origin", "via_bot", "sender_business_bot"].contains { json[$0] != nil }
+    }
 
     package var repliedTo: Message? {
         guard let reply = json["reply_to_message"] else { return nil }

@@ -36,7 +36,7 @@ struct BotMessage {
         body["author_signature"] = message["post_author"]
         body["sender_boost_count"] = message["from_boosts_applied"]
         body["sender_business_bot"] = message["via_business_bot_id"]?.long.map(names.user)
-        body["forward_origin"] = message["fwd_from"].flatMap(forwardOrigin)
+        body["forward_origin"] = message["fwd_from"].map(forwardOrigin)
         if message["fwd_from"]?["saved_from_peer"] != nil, body["sender_chat"] != nil {
             body["is_automatic_forward"] = true
         }
@@ -85,12 +85,11 @@ struct BotMessage {
         body["sender_chat"] = names.chat(sender)
     }
 
-    private func forwardOrigin(_ header: JSON) -> JSON? {
+    private func forwardOrigin(_ header: JSON) -> JSON {
         var origin: JSONObject = ["date": header["date"]]
         guard let from = header["from_id"].flatMap({ PeerID(tl: $0) }) else {
-            guard let name = header["from_name"] else { return nil }
             origin["type"] = "hidden_user"
-            origin["sender_user_name"] = name
+            origin["sender_user_name"] = header["from_name"] ?? ""
             return .object(origin)
         }
         if case .user(let id) = from {
@@ -145,7 +144,7 @@ struct BotMessage {
 
     /// Returns an `ExternalReplyInfo` for an answer to a message of another chat; nil if it answers none.
     private func externalReply(_ reply: JSON) -> JSON? {
-        guard let origin = reply["reply_from"].flatMap(forwardOrigin) else { return nil }
+        guard let origin = reply["reply_from"].map(forwardOrigin) else { return nil }
         var info: JSONObject = ["origin": origin]
         if let place = reply["reply_to_peer_id"].flatMap({ PeerID(tl: $0) }), case .channel = place {
             info["chat"] = names.chat(place)
