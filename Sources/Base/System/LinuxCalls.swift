@@ -10,6 +10,11 @@ package enum Linux {
     /// - Returns: the descriptor, or -1 with `errno`.
     package static func eventCounter() -> Int32 { tgp_eventfd() }
 
+    /// Opens a Unix datagram socket.
+    ///
+    /// - Returns: the descriptor, or -1 with `errno`.
+    static func datagramSocket() -> Int32 { tgp_datagram_socket() }
+
     /// Accepts the next connection of a listening socket without waiting.
     ///
     /// - Returns: a non-blocking socket, or -1 with `errno`.

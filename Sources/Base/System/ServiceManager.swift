@@ -51,7 +51,7 @@ package enum ServiceManager {
         if isAbstract { name[0] = 0 }
         withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: name) }
         let length = MemoryLayout<sockaddr_un>.size - room + name.count + (isAbstract ? 0 : 1)
-        let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        let descriptor = Linux.datagramSocket()
         guard descriptor >= 0 else { return }
         defer { close(descriptor) }
         _ = withUnsafePointer(to: &address) { pointer in

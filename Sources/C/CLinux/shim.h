@@ -51,6 +51,9 @@ static inline int tgp_pipe_bytes(int descriptor) {
     return ioctl(descriptor, FIONREAD, &bytes) == 0 ? bytes : -1;
 }
 
+/// A Unix datagram socket that no child inherits.
+static inline int tgp_datagram_socket(void) { return socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0); }
+
 /// The next connection at a socket that is listened at; not inherited by children, and never waited for.
 static inline int tgp_accept(int descriptor) { return accept4(descriptor, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK); }
 
