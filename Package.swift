@@ -205,7 +205,7 @@ let package = Package(
             "FuzzTests",
             [
                 "Accounts", "Archive", "Blob", "BotAPI", "Config", "Envelope", "HTTP", "JSON", "Media", "Payloads",
-                "Routing", "Spool", "System", "TestSupport",
+                "Routing", "Spool", "System", "TestSupport", "tg-gate",
             ]),
         tests("EnvelopeTests", ["Envelope", "JSON"]),
         tests("PayloadsTests", ["Envelope", "JSON", "JSONSchema", "Payloads", "System"]),
@@ -229,7 +229,12 @@ let package = Package(
         tests("MTProtoTests", ["CAES", "Crypto", "JSON", "MTProto", "System", "TL", "TestSupport"]),
         tests("HistoryTests", ["History"]),
         tests("UpdatesTests", ["Accounts", "JSON", "TL", "TestSupport", "Updates", logging]),
-        tests("MediaFetchTests", ["Blob", "Envelope", "JSON", "Media", "Payloads", "TestSupport", "media-fetch"]),
+        tests(
+            "MediaFetchTests",
+            [
+                "Blob", "BotAPI", "Envelope", "HTTP", "JSON", "Media", "Payloads", "TestSupport", "media-fetch",
+                arguments,
+            ]),
         tests(
             "RoutingTests",
             [

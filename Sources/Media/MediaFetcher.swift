@@ -53,8 +53,10 @@ package final class MediaFetcher: Sendable {
             var run = FetchRun(
                 job: job, settings: settings, folder: folder, deadline: deadline, onCanonicalURL: onCanonicalURL,
                 onProgress: onProgress)
-            run.settings.maxBytes = min(settings.maxBytes, room)
-            let media = try await run.runInRoom(of: settings.maxBytes)
+            let longest = settings.longest(job.kind)
+            run.settings.maxBytes = min(longest, room)
+            if longest < settings.maxBytes { run.settings.largestBytes = longest }
+            let media = try await run.runInRoom(of: longest)
             folder.empty(except: lastPathComponent(media.path))
             try result.write(media)
             return media
@@ -173,7 +175,7 @@ private struct FetchRun: Sendable {
             if raw.isOurs { unlink(raw.path) }
             throw MediaError(.noMedia, "The file at that link is empty.")
         }
-        if MovieLayout(ofFile: raw.path)?.isCutOff == true {
+        if isCutOff(raw.path) {
             if raw.isOurs { unlink(raw.path) }
             throw MediaError(.truncated, "The end of that file is missing.", isTransient: false)
         }

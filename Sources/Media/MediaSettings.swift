@@ -1,5 +1,6 @@
 import Glibc
 package import HTTP
+package import Payloads
 
 /// Configures how media is fetched.
 package struct MediaSettings: Sendable {
@@ -9,6 +10,9 @@ package struct MediaSettings: Sendable {
     package var addressPolicy: AddressPolicy = .publicOnly
     /// The longest file to fetch or make, in bytes.
     package var maxBytes: Int64 = 2_000_000_000
+    /// The longest file that can be delivered, if that is shorter; nil if every one can be. Sound that is extracted from a longer
+    /// file is not affected.
+    package var deliverableBytes: Int64?
     /// The longest file that another worker fetches, if that is longer: a site's formats are chosen by this limit.
     package var largestBytes: Int64?
     /// Is true if a file must survive a loss of power before it is reported. Set this if the report itself survives one,
@@ -36,6 +40,11 @@ package struct MediaSettings: Sendable {
 
     package init(directory: String) {
         self.directory = directory
+    }
+
+    /// The longest file to fetch for a request of a kind.
+    package func longest(_ kind: MediaKind) -> Int64 {
+        kind == .video ? min(maxBytes, deliverableBytes ?? maxBytes) : maxBytes
     }
 
     var ffprobe: String { FFmpeg.probeProgram(beside: ffmpeg) }

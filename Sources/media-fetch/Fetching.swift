@@ -23,7 +23,7 @@ extension FetchStage {
         } catch let error as MediaError {
             if error.code == .cancelled { throw CancellationError() }
             guard error.code == .tooLarge, !request.isLarge else { return .failed(error) }
-            return limits.result(of: error, isFile: request.source.url == nil)
+            return limits.result(of: error, request.kind, isFile: request.source.url == nil)
         } catch let error as BlobError where error.code != .cancelled {
             return .unstorable(error)
         }
@@ -200,10 +200,13 @@ struct FetchLimits: Sendable {
     /// The limit for direct downloads. Larger media are left to the worker for large downloads.
     let directBytes: Int64
     let maxBytes: Int64
+    /// The limit for files that are delivered as they are, if Telegram takes only shorter ones and the store makes no links.
+    let deliverableBytes: Int64?
 
-    init(direct: Int64?, max: Int64) {
+    init(direct: Int64?, max: Int64, deliverable: Int64? = nil) {
         directBytes = Swift.min(direct ?? max, max)
         maxBytes = max
+        deliverableBytes = deliverable
     }
 
     func bytes(isLarge: Bool) -> Int64 { isLarge ? maxBytes : directBytes }
@@ -212,7 +215,9 @@ struct FetchLimits: Sendable {
     ///
     /// - Parameter isFile: Whether the media are a file of a message. If Telegram itself refuses it as too large, it refuses it to
     ///   every worker.
-    func result(of error: MediaError, isFile: Bool) -> FetchResult {
+    func result(of error: MediaError, _ kind: MediaKind, isFile: Bool) -> FetchResult {
+        // No worker can deliver it.
+        if kind == .video, let deliverableBytes, deliverableBytes <= directBytes { return .failed(error) }
         guard directBytes < maxBytes, !isFile || error.sizeBytes != nil else { return .failed(error) }
         if let size = error.sizeBytes, size > maxBytes { return .failed(.tooLarge(bytes: size, maxBytes: maxBytes)) }
         return .large(sizeBytes: error.sizeBytes)

@@ -54,8 +54,9 @@ struct MediaFetch: Tool {
         Hash.loadLibrary()
         try jail.report(to: runtime)
         let store = try storing.open(common)
-        let limits = fetching.limits
+        let limits = try fetching.limits(store, api)
         var settings = try fetching.settings(directory: runtime.directory("media/fetch"))
+        settings.deliverableBytes = limits.deliverableBytes
         settings.jail = try jail.jail()
         try work.apply(to: &settings)
         settings.isDurable = output.isDurable
@@ -96,8 +97,11 @@ struct FetchOptions: ParsableArguments, Sendable {
             valueName: "n"))
     var perUser: Int?
 
-    @Option(help: ArgumentHelp("The size of the largest file to fetch.", valueName: "size"))
-    var maxSize: ByteSize = ByteSize(2000 << 20)
+    @Option(
+        help: ArgumentHelp(
+            "The size of the largest file to fetch. Default: 2000M; for videos 50 MB if a bot could not deliver more, because the store makes no links and Telegram's own server takes no larger files.",
+            valueName: "size"))
+    var maxSize: ByteSize?
 
     @Option(
         help: ArgumentHelp(
@@ -146,7 +150,7 @@ struct FetchOptions: ParsableArguments, Sendable {
     func validate() throws {
         guard (1...64).contains(concurrency) else { throw ValidationError("--concurrency must be from 1 to 64") }
         guard perUser ?? 1 >= 1 else { throw ValidationError("--per-user must be 1 or more") }
-        guard maxSize.bytes > 0 else { throw ValidationError("--max-size must be more than 0") }
+        guard maxBytes > 0 else { throw ValidationError("--max-size must be more than 0") }
         if let maxDirectSize, maxDirectSize.bytes <= 0 {
             throw ValidationError("--max-direct-size must be more than 0")
         }
@@ -158,7 +162,16 @@ struct FetchOptions: ParsableArguments, Sendable {
             ?? max(1, concurrency / 2)
     }
 
-    var limits: FetchLimits { FetchLimits(direct: maxDirectSize?.bytes, max: maxSize.bytes) }
+    private var maxBytes: Int64 { maxSize?.bytes ?? 2000 << 20 }
+
+    /// Returns the limits for what is fetched into a store, and sent by Telegram or as a link to the store.
+    func limits(_ store: any BlobStore, _ api: (any MessagingAPI)?) throws -> FetchLimits {
+        let makesLinks =
+            try store.presignedURL(BlobProbe.key, expires: .seconds(60), contentType: nil, fileName: nil) != nil
+        return FetchLimits(
+            direct: maxDirectSize?.bytes, max: maxBytes,
+            deliverable: maxSize == nil && !makesLinks ? api?.uploadLimitBytes : nil)
+    }
 
     /// The addresses that are refused beside those that are not public.
     private var deniedAddresses: [AddressRange] {
@@ -177,7 +190,7 @@ struct FetchOptions: ParsableArguments, Sendable {
         var settings = MediaSettings(directory: directory)
         settings.addressPolicy = allowPrivate ? .any : .publicOnly
         settings.addressPolicy.denied = try deniedAddresses
-        settings.maxBytes = maxSize.bytes
+        settings.maxBytes = maxBytes
         settings.stallTimeout = stallTimeout.duration
         settings.deadline = timeout.duration
         settings.ytDlp = YtDlpSettings(

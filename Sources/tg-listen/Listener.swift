@@ -24,7 +24,12 @@ struct Listener {
     func run(once: Bool) async throws {
         // An outage of Telegram is no failed start: the bot waits for its end.
         ServiceManager.reportReady()
-        guard let own = try await persistently({ try await api.call("getMe") }), let bot = Party(user: own) else {
+        // A server that is none from the start is a wrong address; later it is a proxy's page, which goes away.
+        guard
+            let own = try await persistently(
+                while: { $0.isTransient && $0.code != .foreignAnswer }, { try await api.call("getMe") }),
+            let bot = Party(user: own)
+        else {
             return
         }
         var mayWarnOfPrivacy = own["can_read_all_group_messages"] == false
@@ -72,8 +77,8 @@ struct Listener {
     /// Returns the further one of the offsets in Redis and in the file beside it. A file that is far ahead is older than the last time that
     /// Telegram began with other ids.
     static func newer(_ kept: String, _ noted: String) -> String {
-        guard let offset = Int64(kept), let other = Int64(noted),
-            (offset..<offset + Listener.replayWindow).contains(other)
+        guard let offset = Int64(kept), let other = Int64(noted), offset >= 0, other >= offset,
+            other - offset < Listener.replayWindow
         else { return kept }
         return noted
     }
@@ -100,11 +105,12 @@ struct Listener {
     /// Repeats a call after transient failures.
     ///
     /// - Returns: nil if the shutdown is requested meanwhile.
-    private func persistently<Value: Sendable>(_ call: @escaping @Sendable () async throws -> Value?) async throws
-        -> Value?
-    {
+    private func persistently<Value: Sendable>(
+        while mayPass: (TelegramError) -> Bool = { $0.isTransient },
+        _ call: @escaping @Sendable () async throws -> Value?
+    ) async throws -> Value? {
         try await runtime.retrying(
-            Backoff(first: .seconds(1), longest: .seconds(60)), while: { ($0 as? TelegramError)?.isTransient == true },
+            Backoff(first: .seconds(1), longest: .seconds(60)), while: { ($0 as? TelegramError).map(mayPass) == true },
             call)
     }
 }

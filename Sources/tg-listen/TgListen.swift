@@ -20,6 +20,9 @@ struct TgListen: Tool {
             those of a bot, from the Bot API, or with --session those of a user's account. The position is saved only after \
             the output has accepted an update, so a restart loses nothing. A bot's token comes from TG_BOT_TOKEN or --token-file.
 
+            In groups, a bot in BotFather's privacy mode (the default) receives only messages that begin with a slash, replies to \
+            its own messages, and mentions. Turn it off with /setprivacy, and add the bot to the group again.
+
             Examples:
               tg-listen --bot | tg-gate --admin 42
               tg-listen --session alice --to queue:updates

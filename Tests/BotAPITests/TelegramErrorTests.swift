@@ -61,7 +61,7 @@ import Testing
     @Test(arguments: ["", "{", #"{"ok":"#, #"{"ok":true,"result":{"messa"#, #"{"ok":true,"result":[{"update_id":1},"#])
     func `A cut answer is a transient failure, and its call may have been carried out`(_ body: String) {
         let error = failure(200, body)
-        #expect(error?.code == (body.isEmpty ? .protocolBroken : .network))
+        #expect(error?.code == (body.isEmpty ? .foreignAnswer : .network))
         #expect(error?.isOutcomeUnknown == true)
     }
 
@@ -98,10 +98,10 @@ import Testing
     }
 
     @Test func `A response that is not Telegram's is recognised as foreign`() {
-        #expect(failure(200, "<html>")?.code == .protocolBroken)
+        #expect(failure(200, "<html>")?.code == .foreignAnswer)
         #expect(failure(200, #"{"ok":true}"#) != nil)
         #expect(failure(503, "<html>")?.code == .server)
-        #expect(failure(404, "<html>")?.code == .protocolBroken)
+        #expect(failure(404, "<html>")?.code == .foreignAnswer)
         #expect(failure(429, "<html>")?.code == .floodWait)
     }
 

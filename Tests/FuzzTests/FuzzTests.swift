@@ -19,13 +19,16 @@ import Testing
 ///
 /// `TGPIPE_FUZZ_INPUTS` sets the number of inputs for each reader, and `TGPIPE_FUZZ_SEED` repeats a run; see scripts/fuzz.sh.
 @Suite struct FuzzTests {
-    private static let count = Settings.environment("TGPIPE_FUZZ_INPUTS").flatMap { Int($0) } ?? 3_000
-    private static let seed =
+    static let count = Settings.environment("TGPIPE_FUZZ_INPUTS").flatMap { Int($0) } ?? 3_000
+    static let seed =
         Settings.environment("TGPIPE_FUZZ_SEED").flatMap { UInt64($0) } ?? .random(in: 0...UInt64.max)
 
-    private func feed(_ samples: [String], minimum: Int = 1, _ check: ([UInt8]) throws -> Bool) rethrows {
+    func feed(_ samples: [String], minimum: Int = 1, _ check: ([UInt8]) throws -> Bool) rethrows {
+        try feed(samples.map { Array($0.utf8) }, minimum: minimum, check)
+    }
+
+    func feed(_ samples: [[UInt8]], minimum: Int = 1, _ check: ([UInt8]) throws -> Bool) rethrows {
         var input = HostileInput(seed: Self.seed)
-        let samples = samples.map { Array($0.utf8) }
         var accepted = 0
         for sample in samples { #expect(try check(sample), "the sample itself is not accepted") }
         for _ in 0..<Self.count where try check(input.variant(of: samples)) { accepted += 1 }
@@ -80,7 +83,7 @@ import Testing
                 return true
             } catch {
                 if let pause = error.retryAfter { #expect(pause >= .zero && pause <= .seconds(31_536_000)) }
-                return error.code != .protocolBroken
+                return error.code != .foreignAnswer
             }
         }
     }

@@ -120,13 +120,16 @@ import Testing
         try await telegram.say("hello", as: ann)
         try await telegram.fault("getUpdates", fault, ["retry_after": 1])
         let run = try ToolRun("tg-listen", state, environment: telegram.environment)
-        if fault == "garbage" {
-            #expect(try await run.result().status == 76)
-        } else {
-            _ = try await run.waitForLines { $0.count == 1 }
-            run.signal(SIGTERM)
-            #expect(try await run.result().status == 0)
-        }
+        _ = try await run.waitForLines { $0.count == 1 }
+        run.signal(SIGTERM)
+        #expect(try await run.result().status == 0)
+    }
+
+    @Test func `A server that is no Bot API server from the start ends tg-listen`() async throws {
+        try await telegram.fault("getMe", "garbage", ["times": 100])
+        let result = try await ToolRun.run("tg-listen", state, environment: telegram.environment)
+        #expect(result.status == 76)
+        #expect(result.errors.contains("not a Bot API server's"))
     }
 
     @Test func `A refused token is reported without showing it`() async throws {

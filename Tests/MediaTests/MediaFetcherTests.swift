@@ -237,6 +237,18 @@ import Testing
         #expect(error?.code == .tooLarge, "\(error?.reason ?? "")")
     }
 
+    @Test func `A video that could not be delivered is refused before it is downloaded, and its sound is not`()
+        async throws
+    {
+        let fetcher = try fetcher { $0.deliverableBytes = 5000 }
+        for path in ["/clip.mp4?undeliverable", "/page/clip.mp4?undeliverable"] {
+            let error = await failure(try job(.video, path), fetcher)
+            #expect(error?.code == .tooLarge, "\(error?.reason ?? "")")
+        }
+        let media = try await fetcher.fetch(try job(.audio, "/clip.mp4?undeliverable"))
+        #expect(media.metadata.content.contentType == "audio/mpeg")
+    }
+
     @Test func `No file, page, redirect or short link reaches a private address`() async throws {
         let fetcher = try fetcher { settings in
             settings.addressPolicy = .publicOnly

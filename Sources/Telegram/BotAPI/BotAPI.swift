@@ -8,12 +8,13 @@ package struct BotAPI: MessagingAPI {
     package static let cloudURL = "https://api.telegram.org"
 
     /// The largest upload that the cloud server accepts. A local server accepts 2000 MB.
-    package static let cloudUploadLimitBytes: Int64 = 50 * 1000 * 1000
+    static let cloudUploadLimitBytes: Int64 = 50 * 1000 * 1000
 
     package let token: BotToken
     package let baseURL: String
     private let client: HTTPClient
     private let migrations: ChatMigrations
+    private let pauses = FloodPauses()
 
     /// - Parameters:
     ///   - baseURL: `https://api.telegram.org`, or the address of a local Bot API server.
@@ -31,6 +32,8 @@ package struct BotAPI: MessagingAPI {
     package var isCloud: Bool { baseURL == BotAPI.cloudURL }
 
     package var speakerID: Int64 { token.botID }
+
+    package var uploadLimitBytes: Int64? { isCloud ? BotAPI.cloudUploadLimitBytes : nil }
 
     package func call(
         _ method: String, _ parameters: JSONObject, messageKey: String?, deadline: Duration
@@ -111,13 +114,7 @@ package struct BotAPI: MessagingAPI {
         guard let answer = try? JSON(parsing: body), let ok = answer["ok"]?.bool else {
             // The response comes from a proxy or a load balancer, not from Telegram.
             if status < 400, BotAPI.isCut(body) { throw .cutAnswer(body) }
-            guard status >= 400 else {
-                throw .unreadableAnswer(status)
-            }
-            guard status >= 500 || [409, 413, 429].contains(status) else {
-                throw TelegramError(
-                    .protocolBroken, number: status, "the server is not a Bot API server (HTTP status \(status))")
-            }
+            guard status >= 500 || [409, 413, 429].contains(status) else { throw .foreignAnswer(status) }
             throw TelegramError(number: status, description: "HTTP status \(status)")
         }
         if ok, let result = answer["result"] { return result }
@@ -148,7 +145,9 @@ extension BotAPI {
     }
 
     package func file(_ fileID: String) async throws(TelegramError) -> (source: FileSource, sizeBytes: Int64?) {
-        let file = try await call("getFile", ["file_id": .string(fileID)])
+        let file = try await pauses.during("getFile") { () throws(TelegramError) in
+            try await call("getFile", ["file_id": .string(fileID)])
+        }
         guard let path = file["file_path"]?.string else {
             throw TelegramError(.protocolBroken, "getFile returned no path")
         }

@@ -31,6 +31,8 @@ package struct TelegramError: ReportableError, CustomStringConvertible {
         case storage
         case localIO = "local_io"
         case protocolBroken = "protocol_broken"
+        /// Something else has answered in Telegram's place: a proxy, or another server at this address.
+        case foreignAnswer = "foreign_answer"
     }
 
     package let code: Code
@@ -64,7 +66,7 @@ package struct TelegramError: ReportableError, CustomStringConvertible {
 
     package var isTransient: Bool {
         switch code {
-        case .floodWait, .server, .network, .storage, .conflict: true
+        case .floodWait, .server, .network, .storage, .conflict, .foreignAnswer: true
         default: false
         }
     }
@@ -74,7 +76,7 @@ package struct TelegramError: ReportableError, CustomStringConvertible {
         case .floodWait, .conflict: .tryAgain
         case .unauthorized, .forbidden: .authenticationRefused
         case .server, .network, .storage: .unavailable
-        case .protocolBroken: .protocolBroken
+        case .protocolBroken, .foreignAnswer: .protocolBroken
         case .localIO: .localIO
         default: .no
         }
@@ -86,7 +88,7 @@ package struct TelegramError: ReportableError, CustomStringConvertible {
 extension TelegramError: OutageSign {
     package var suspectedOutage: SuspectedOutage? {
         switch code {
-        case .network, .server: SuspectedOutage(.telegram, isCertain: isUnsent)
+        case .network, .server, .foreignAnswer: SuspectedOutage(.telegram, isCertain: isUnsent)
         default: nil
         }
     }
@@ -110,11 +112,12 @@ extension TelegramError {
         return error
     }
 
-    /// The failure of a call that something else than Telegram seems to have answered.
-    static func unreadableAnswer(_ status: Int) -> TelegramError {
+    /// The failure of a call that something else has answered in Telegram's place, such as a proxy with a page of its own.
+    static func foreignAnswer(_ status: Int) -> TelegramError {
         var error = TelegramError(
-            .protocolBroken, number: status, "Telegram's response is not in the format of the Bot API")
-        error.isOutcomeUnknown = true
+            .foreignAnswer, number: status, "the answer is not a Bot API server's (HTTP status \(status))")
+        // What answers with an error has not passed the call on.
+        error.isOutcomeUnknown = status < 400
         return error
     }
 

@@ -1,0 +1,47 @@
+import ArgumentParser
+import BotAPI
+import HTTP
+import Media
+import Payloads
+import TestSupport
+import Testing
+
+@testable import Blob
+@testable import media_fetch
+
+@Suite struct FetchLimitsTests {
+    private func limits(_ arguments: [String], _ server: String?, link: Bool) throws -> FetchLimits {
+        let folder = try TemporaryFolder()
+        var options = S3Options()
+        options.endpoint = "http://127.0.0.1:9"
+        let store = try openStore(link ? "s3://bucket" : "file:\(folder.path)", s3: options) { name in
+            name.hasPrefix("AWS_") && name.contains("KEY") ? "key-of-a-test" : nil
+        }
+        let api = try server.map {
+            BotAPI(
+                token: try #require(BotToken("123456:ABC-DEF1234ghIkl-zyx57W2v1u123ew11")), baseURL: $0,
+                client: HTTPClient())
+        }
+        return try FetchOptions.parse(arguments).limits(store, api)
+    }
+
+    @Test func `A video that Telegram's server does not take is fetched only where there are links`() throws {
+        let cloud = BotAPI.cloudURL
+        #expect(try limits([], cloud, link: false).deliverableBytes == 50_000_000)
+        #expect(try limits([], cloud, link: true).deliverableBytes == nil)
+        #expect(try limits([], "http://localhost:8081", link: false).deliverableBytes == nil)
+        #expect(try limits([], nil, link: false).deliverableBytes == nil)
+        #expect(try limits(["--max-size", "1G"], cloud, link: false).deliverableBytes == nil)
+        #expect(try limits(["--max-size", "1G"], cloud, link: false).maxBytes == 1 << 30)
+        #expect(try limits([], cloud, link: false).maxBytes == 2000 << 20)
+    }
+
+    @Test func `No other worker gets what none can deliver`() {
+        let error = MediaError(.tooLarge, "x")
+        let limits = FetchLimits(direct: 1 << 30, max: 2 << 30, deliverable: 50 << 20)
+        if case .failed = limits.result(of: error, .video, isFile: false) {} else { Issue.record("handed over") }
+        if case .large = limits.result(of: error, .audio, isFile: false) {} else { Issue.record("not handed over") }
+        let small = FetchLimits(direct: 10 << 20, max: 2 << 30, deliverable: 50 << 20)
+        if case .large = small.result(of: error, .video, isFile: false) {} else { Issue.record("not handed over") }
+    }
+}
