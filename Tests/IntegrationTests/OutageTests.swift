@@ -74,7 +74,7 @@ import Testing
         try await telegram.fault("*", kind, ["seconds": .number(seconds), "head": true])
     }
 
-    @Test(arguments: [("refuse", 3.0), ("refuse", 10), ("502", 10)])
+    @Test(arguments: [("refuse", 3.0), ("refuse", 10), ("502", 10), ("garbage", 5)])
     func `Sixty requests of a queue are each answered once although Telegram is away`(
         _ kind: String, _ seconds: Double
     ) async throws {

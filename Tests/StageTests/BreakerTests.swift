@@ -1,3 +1,5 @@
+import Envelope
+import JSON
 import Logging
 import Synchronization
 import System
@@ -61,6 +63,30 @@ import Tracing
         #expect(zip(times, times.dropFirst()).allSatisfy { $1 - $0 <= .seconds(10) })
     }
 
+    @Test func `Calls that fail although the service answers are tried after growing pauses, for an hour`() {
+        let start = ContinuousClock.now
+        var (now, breaker, tries) = (start, Breaker(), 0)
+        #expect(breaker.failDespiteAnswers(now: now) == .opened)
+        while now - start < .seconds(3700) {
+            #expect(breaker.isOpen)
+            guard case .wait(let until?) = breaker.step(now: now) else { break }
+            #expect(until - now <= .seconds(10))
+            now = until
+            #expect(breaker.step(now: now) == .closed && !breaker.isOpen && breaker.isTrying)
+            // A suspicion needs no probe, and is none of the events'.
+            #expect(breaker.fail(isCertain: false, now: now) == .none && breaker.step(now: now) == .closed)
+            tries += 1
+            if breaker.failDespiteAnswers(now: now) != .none { break }
+        }
+        #expect(now - start >= .seconds(3600) && now - start <= .seconds(3620))
+        #expect((360...800).contains(tries))
+        #expect(!breaker.isOpen && !breaker.isTrying)
+        // The success of a call ends it as well.
+        _ = breaker.failDespiteAnswers(now: now)
+        _ = breaker.step(now: now + .seconds(10))
+        #expect(breaker.succeed(now: now + .seconds(10)) == .closed(after: .seconds(10)))
+    }
+
     @Test func `Another caller probes if the first cannot`() {
         let now = ContinuousClock.now
         var breaker = Breaker()
@@ -84,6 +110,8 @@ import Tracing
         let isAway = Atomic(false)
         let calls = Atomic(0)
         let done = Atomic(0)
+        /// Is true if calls fail, but not the probe.
+        let refuses = Atomic(false)
 
         func call(isCertain: Bool) throws {
             calls.add(1, ordering: .relaxed)
@@ -135,6 +163,63 @@ import Tracing
         #expect(lines.texts.withLock { $0.count { $0.contains("is away") } } == 1)
         #expect(lines.texts.withLock { $0.count { $0.contains("answers again") } } == 1)
         #expect(lines.texts.withLock { $0.count } == 2)
+    }
+
+    /// Lets each event call an operation that fails as long as the service refuses it, although the service answers probes.
+    ///
+    /// - Returns: the number of events for which it succeeded.
+    private func call(_ events: [Envelope]) async throws -> Int {
+        try await withThrowingTaskGroup(of: Bool.self) { group in
+            for event in events {
+                group.addTask { [outages, service] in
+                    try await Tracer.correlating(with: event) {
+                        do {
+                            try await outages.riding {
+                                guard service.refuses.load(ordering: .relaxed) else { return }
+                                throw Failure(suspectedOutage: SuspectedOutage(.store))
+                            }
+                            return true
+                        } catch is Failure {
+                            return false
+                        }
+                    }
+                }
+            }
+            return try await group.reduce(0) { $0 + ($1 ? 1 : 0) }
+        }
+    }
+
+    @Test func `A service that answers probes and fails for several events uses up the attempts of few`() async throws {
+        let events = (0..<20).map { _ in Envelope(type: "a.b", payload: [:]) }
+        service.refuses.store(true, ordering: .relaxed)
+        async let end: Void = { [outages, service] in
+            while outages.away == nil { try await Task.sleep(for: .milliseconds(5)) }
+            service.refuses.store(false, ordering: .relaxed)
+        }()
+        let done = try await call(events)
+        try await end
+        // The first ones cannot know that they are not alone.
+        #expect(done >= 18)
+        #expect(outages.away == nil)
+        #expect(lines.texts.withLock { $0.count { $0.contains("is away") } } == 1)
+        #expect(lines.texts.withLock { $0.count { $0.contains("answers again") } } == 1)
+    }
+
+    @Test func `One event that always fails is its own fault, however often it is tried`() async throws {
+        service.refuses.store(true, ordering: .relaxed)
+        let event = Envelope(type: "a.b", payload: [:])
+        for _ in 0..<5 { #expect(try await call([event]) == 0) }
+        #expect(lines.texts.withLock { $0.isEmpty })
+    }
+
+    @Test func `An outage does not end because the service is watched anew`() async throws {
+        let isFirst = Failure(suspectedOutage: SuspectedOutage(.store, isCertain: true))
+        #expect(try await outages.outage(behind: isFirst) == .store)
+        service.isAway.store(true, ordering: .relaxed)
+        outages.watch(.store) { [service] in try service.call(isCertain: true) }
+        #expect(outages.away == .store)
+        #expect(try await outages.outage(behind: isFirst) == .store)
+        #expect(lines.texts.withLock { $0.count { $0.contains("is away") } } == 1)
     }
 
     @Test func `A failure while the service answers is the event's own`() async throws {

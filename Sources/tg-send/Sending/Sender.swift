@@ -58,6 +58,7 @@ struct Sender: Sendable {
                 if job.isReplaceable, scheduler.hasFloodWait(chat: job.chat, .edit) { break }
                 do {
                     try await carryOut(step, &job)
+                    runtime.outages.succeeded(.telegram, step.rawValue)
                     job.endStep()
                 } catch let error as TelegramError {
                     try await handle(error, of: step, &job)
@@ -137,7 +138,7 @@ struct Sender: Sendable {
         if let wait = error.retryAfter { return try await handleFloodWait(wait, error, of: step, &job) }
         if error.isOutcomeUnknown { return noteDoubt(step, error, &job) }
         // The attempts are for what is wrong with this event.
-        if let service = try await runtime.outages.outage(behind: error) {
+        if let service = try await runtime.outages.outage(behind: error, in: step.rawValue) {
             return try await wait(for: service)
         }
         if isFromQueue, error.isTransient, !job.isProgress, job.context?.isLastAttempt == false { throw error }

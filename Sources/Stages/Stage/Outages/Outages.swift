@@ -1,3 +1,4 @@
+import Envelope
 import JSON
 package import Logging
 import Synchronization
@@ -10,9 +11,14 @@ package import System
 /// gets one line at the beginning of an outage and one at its end.
 package final class Outages: Sendable {
     private struct Watched {
-        let probe: @Sendable () async throws -> Void
+        var probe: @Sendable () async throws -> Void
         var breaker = Breaker()
+        /// For each operation that has failed although the service answers: the events for which it failed since its last success.
+        var struggles: [String: Set<EventID>] = [:]
     }
+
+    /// The number of events for which an operation has to fail, one after the other, until it is taken to fail for all.
+    private static let enoughEvents = 3
 
     private let watched = Mutex<[SharedService: Watched]>([:])
     /// Since when Redis has not answered. Calls to it are their own probes.
@@ -23,12 +29,13 @@ package final class Outages: Sendable {
 
     package init(log: Logger, shutdown: Shutdown) { (self.log, self.shutdown) = (log, shutdown) }
 
-    /// Begins to watch a service.
+    /// Begins to watch a service, or replaces the probe of one that is watched already.
     ///
     /// - Parameter probe: makes a cheap call that concerns no event. Any answer means that the service is there, also a
     ///   refusal; only an error that is itself the sign of an outage means that it is away.
     package func watch(_ service: SharedService, probe: @escaping @Sendable () async throws -> Void) {
-        watched.withLock { $0[service] = Watched(probe: probe) }
+        // An outage that is known does not end by that.
+        watched.withLock { $0[service, default: Watched(probe: probe)].probe = probe }
     }
 
     /// The service that is away; nil if all answer, as far as is known.
@@ -44,16 +51,39 @@ package final class Outages: Sendable {
 
     /// Returns the service that is away for all events, if that is the reason for a failure; nil if the failure is
     /// the event's own.
-    package func outage(behind error: any Error) async throws -> SharedService? {
+    ///
+    /// - Parameter operation: what failed. One that fails for several events is not their own fault, although the service answers.
+    package func outage(behind error: any Error, in operation: String = "") async throws -> SharedService? {
         guard let sign = error as? any OutageSign, let suspected = sign.suspectedOutage else { return nil }
         let service = suspected.service
         let change = change(service) { $0.fail(isCertain: suspected.isCertain, now: .now) }
         note(change, service, sign.outageReason)
         while isWatched(service) {
             if isOpen(service) { return service }
-            guard try await advance(service, endsAtShutdown: false) else { return nil }
+            guard try await advance(service, endsAtShutdown: false) else {
+                noteStruggle(service, operation, sign.outageReason)
+                return isOpen(service) ? service : nil
+            }
         }
         return nil
+    }
+
+    private func noteStruggle(_ service: SharedService, _ operation: String, _ reason: String) {
+        guard let event = Correlation.current.map({ $0.causationID ?? $0.correlationID }) else { return }
+        let isForAll = watched.withLock { watched in
+            watched[service]?.struggles[operation, default: []].insert(event)
+            return watched[service]?.struggles[operation]?.count ?? 0 >= Outages.enoughEvents
+        }
+        if isForAll { note(change(service) { $0.failDespiteAnswers(now: .now) }, service, reason) }
+    }
+
+    /// Notes that an operation has succeeded.
+    package func succeeded(_ service: SharedService, _ operation: String) {
+        let hasOthers = watched.withLock { watched in
+            watched[service]?.struggles[operation] = nil
+            return watched[service]?.struggles.isEmpty == false
+        }
+        if !hasOthers { note(change(service) { $0.succeed(now: .now) }, service, "") }
     }
 
     /// Waits until a service answers again.
@@ -83,7 +113,15 @@ package final class Outages: Sendable {
     /// - Throws: `ServiceAway` at a shutdown; the errors of `body` that are no outage.
     package func riding<Value>(_ body: () async throws -> Value) async throws -> Value {
         while true {
-            do { return try await body() } catch {
+            do {
+                let value = try await body()
+                for service in watched.withLock({
+                    $0.filter { $0.value.breaker.isTrying || !$0.value.struggles.isEmpty }
+                }).keys {
+                    succeeded(service, "")
+                }
+                return value
+            } catch {
                 guard let service = try await outage(behind: error) else { throw error }
                 guard try await waitUntilBack(service, endsAtShutdown: true) else { throw ServiceAway(service) }
             }
