@@ -53,6 +53,40 @@ import Testing
         #expect(try shell("\(program) --tools >/dev/full").status == 74)
     }
 
+    @Test(arguments: ["redis://me:hunter2@localhost", "unix://me:hunter2@/run/redis.sock"])
+    func `An address in the place of an endpoint is refused, without its password`(_ address: String) throws {
+        let folder = try TemporaryFolder()
+        try Data("[[route]]\nmatch = \"#\"\nto = \"\(address)\"\n".utf8).write(
+            to: URL(fileURLWithPath: folder("routes.toml")))
+        for command in [
+            "\(ToolRun.path(of: "ev-route")) --config \(folder("routes.toml"))",
+            "\(ToolRun.path(of: "ratelimit")) --limit 5 --to \(address)",
+        ] {
+            let result = try shell("cd \(folder.path) && \(command) </dev/null")
+            #expect([64, 78].contains(result.status), "\(result.output)")
+            #expect(!result.output.contains("hunter2"), "\(result.output)")
+        }
+    }
+
+    /// Other threads may still use a library while an exit handler takes it down, which killed tools now and then at their end.
+    @Test func `A tool ends without taking down its libraries`() throws {
+        let folder = try TemporaryFolder()
+        for (command, status) in [
+            ("ev-route -o '#=-' </dev/null", Int32(0)), ("ratelimit --limit 1 --redis http://x </dev/null", 78),
+        ] {
+            let result = try shell(
+                "TGPIPE_STATE=\(folder.path) LD_DEBUG=files LD_DEBUG_OUTPUT=\(folder("log")) \(ToolRun.path(of: "tgpipe")) \(command)"
+            )
+            #expect(result.status == status, "\(result.output)")
+        }
+        let logs = try FileManager.default.contentsOfDirectory(atPath: folder.path).filter { $0.hasPrefix("log.") }
+        #expect(logs.count >= 2)
+        for name in logs {
+            let text = try String(contentsOfFile: folder(name), encoding: .utf8)
+            #expect(text.contains("calling init:") && !text.contains("calling fini:"))
+        }
+    }
+
     @Test func `A file whose name is not UTF-8 is read, and another such argument is refused`() throws {
         let folder = try TemporaryFolder()
         let command =

@@ -40,9 +40,11 @@ enum StoreAddress: Equatable {
         let slash = rest.firstIndex(of: "/") ?? rest.endIndex
         let bucket = String(rest[..<slash])
         guard isBucketName(bucket) else {
+            // A login does not belong here, and its secret does not belong in a message.
+            let name = bucket.contains { ":@".contains($0) } ? "that" : "'\(bucket.printable)'"
             throw BlobError(
                 .configuration,
-                "'\(bucket)' is not a bucket name, which has 3 to 63 letters, digits, '.', '_' and '-' (s3://BUCKET)"
+                "\(name) is not a bucket name, which has 3 to 63 letters, digits, '.', '_' and '-' (s3://BUCKET)"
             )
         }
         var prefix = String(rest[slash...].dropFirst())

@@ -61,14 +61,7 @@ package enum ConfigFile {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw unreadable(path) }
         defer { close(descriptor) }
-        var bytes: [UInt8] = []
-        var block = [UInt8](repeating: 0, count: 64 << 10)
-        while bytes.count <= mostBytes {
-            let count = read(descriptor, &block, block.count)
-            guard count >= 0 else { throw unreadable(path) }
-            if count == 0 { break }
-            bytes += block[..<count]
-        }
+        guard let bytes = readAll(descriptor, atMost: mostBytes + 1) else { throw unreadable(path) }
         guard bytes.count <= mostBytes else { throw ConfigError("\(path) is larger than 1 MiB") }
         guard String(validating: bytes, as: UTF8.self) != nil, !bytes.contains(0) else {
             throw ConfigError("\(path) is not text")

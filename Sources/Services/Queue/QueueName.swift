@@ -15,9 +15,24 @@ package struct QueueName: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// Reads an endpoint `queue:NAME`; returns nil for another kind of endpoint.
+    ///
+    /// - Throws: `QueueError` (64), also for the address of a server, which would else be taken for a path. Its message does not
+    ///   repeat the address, which may hold a password.
     package init?(endpoint: String) throws(QueueError) {
+        guard !QueueName.isAddress(endpoint) else {
+            throw QueueError(
+                .invalidName,
+                "the address of a server is not an endpoint: write queue:NAME, and give Redis's address with --redis or TGPIPE_REDIS"
+            )
+        }
         guard endpoint.hasPrefix(QueueName.prefix) else { return nil }
         try self.init(endpoint.dropFirst(QueueName.prefix.count))
+    }
+
+    /// Returns whether a text is an address such as `redis://HOST`, and no name of a file.
+    package static func isAddress(_ text: String) -> Bool {
+        let scheme = text.prefix { $0.isASCII && ($0.isLetter || $0.isNumber || "+.-".contains($0)) }
+        return !scheme.isEmpty && text.dropFirst(scheme.count).hasPrefix("://")
     }
 
     /// Returns whether a text is a valid name of a queue or a group.

@@ -136,13 +136,19 @@ extension Tool {
         do {
             let runtime = try Runtime(tool: Self.name, options: common)
             let status = await runtime.finish(drain: common.drain.duration) { try await self.run(runtime) }
-            Glibc.exit(status)
+            Self.end(status)
         } catch let error as ToolError {
             // There is no log yet, because a mistake in its own configuration may be the failure.
             let line = "\(Self.name): error: \(KnownSecrets.removed(from: error.message).printable)\n"
             _ = Glibc.write(STDERR_FILENO, line, line.utf8.count)
-            Glibc.exit(error.exitStatus.rawValue)
+            Self.end(error.exitStatus.rawValue)
         }
+    }
+
+    /// Ends the process at once. `exit` would first take down libraries that other threads are still using.
+    private static func end(_ status: Int32) -> Never {
+        fflush(nil)
+        _exit(status)
     }
 }
 

@@ -104,7 +104,8 @@ struct NewMessages: Sendable {
     private func search(_ job: Job, newest: Int64?) async -> Finding {
         guard (try? await Task.sleep(for: NewMessages.patience)) != nil,
             let known = await shared.ownMessages(near: job.chat),
-            let lower = [job.origin?.chat == job.chat ? job.origin?.messageID : nil, newest].compactMap({ $0 }).max()
+            let lower = [job.origin?.chat == job.chat ? job.origin?.messageID : nil, newest].compactMap({ $0 })
+                .filter(OwnMessages.ids.contains).max()
         else { return .unknown }
         let wanted = max(lower, known.newest ?? lower) + NewMessages.reach
         let upper = min(wanted, lower + NewMessages.maxIDs)

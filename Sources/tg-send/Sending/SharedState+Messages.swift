@@ -9,6 +9,9 @@ import System
 
 /// Holds the newest messages that this process has sent.
 struct OwnMessages: Sendable {
+    /// The ids that a message can have. A server can answer with any number.
+    static let ids: Range<Int64> = 1..<1 << 53
+
     struct Note: Sendable {
         /// The sequence of ids that the message's id belongs to.
         let sequence: String
@@ -135,6 +138,7 @@ extension SharedState {
 
     /// Notes a message that this process has sent. Redis gets the note with the next call that `admit` counts.
     func noteOwnMessage(_ id: Int64, in chat: ChatID) {
+        guard OwnMessages.ids.contains(id) else { return }
         ownMessages.withLock {
             $0.add(OwnMessages.Note(sequence: SharedState.sequence(of: chat), chat: chat, id: id))
         }
@@ -158,7 +162,7 @@ extension SharedState {
         }
         var (ids, newest): (Set<Int64>, Int64?) = ([], nil)
         for row in rows {
-            guard let words = row.string?.split(separator: "/"), words.count == 3, let id = Int64(words[2]),
+            guard let words = row.string?.split(separator: "/"), words.count == 3, let id = Int64(words[2]), OwnMessages.ids.contains(id),
                 words[0] == SharedState.sequence(of: chat)
             else { continue }
             newest = max(newest ?? id, id)

@@ -89,7 +89,9 @@ package enum Target: Sendable, Hashable {
     package init(_ text: String) throws(ToolError) {
         let queue: QueueName?
         do throws(QueueError) { queue = try QueueName(endpoint: text) } catch {
-            throw ToolError(.configuration, "\(text.printable): \(error.message)")
+            // An address may hold a password.
+            let place = QueueName.isAddress(text) ? "" : "\(text.printable): "
+            throw ToolError(.configuration, place + error.message)
         }
         if let queue {
             self = .queue(queue)
