@@ -21,11 +21,13 @@ import Testing
     }
 
     @Test(arguments: ["9223372036854775807", "-9223372036854775808", "9223372036854775800", "0"])
-    func `A message id at the end of the numbers does not end tg-send when an answer is lost`(_ id: String) async throws {
+    func `A message id at the end of the numbers does not end tg-send when an answer is lost`(_ id: String) async throws
+    {
         let calls = Atomic(0)
         let server = try LoopbackServer { request, connection in
             guard request.target.hasSuffix("/sendMessage") else {
-                return connection.respond(400, text: #"{"ok":false,"error_code":400,"description":"Bad Request: message to edit not found"}"#)
+                return connection.respond(
+                    400, text: #"{"ok":false,"error_code":400,"description":"Bad Request: message to edit not found"}"#)
             }
             let number = calls.add(1, ordering: .relaxed).newValue
             if number == 2 { return connection.reset() }

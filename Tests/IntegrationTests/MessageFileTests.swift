@@ -62,7 +62,7 @@ import Testing
         // The Bot API tells no name of a voice message.
         let results = try await fetch(telegram, try await commands(telegram, ["document", "voice"]))
         #expect(results.count == 2)
-        let names = Set(results.compactMap { $0.payload["file_name"]?.string })
+        let names = results.compactMap { $0.payload["file_name"]?.string }
         #expect(names.contains("Notes of May.txt"), "\(results.map(\.payload))")
         #expect(names.count == 2 && names.allSatisfy { $0.contains(".") }, "\(names)")
     }

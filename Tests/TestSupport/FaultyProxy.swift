@@ -34,9 +34,11 @@ package final class FaultyProxy: Sendable {
     }
 
     private let server: LoopbackServer
+    private let rules: Rules
 
     package init(to upstreamPort: Int, _ rules: [Rule]) throws {
         let rules = Rules(rules)
+        self.rules = rules
         server = try LoopbackServer { request, connection in
             switch rules.take(for: request) {
             case .answer(let status, let headers, let body):
@@ -57,6 +59,9 @@ package final class FaultyProxy: Sendable {
 
     deinit { server.stop() }
 
+    /// Forwards all requests from now on.
+    package func stopFailing() { rules.clear() }
+
     package var endpoint: String { "http://127.0.0.1:\(server.port)" }
     package var requests: [LoopbackRequest] { server.requests }
 
@@ -64,6 +69,8 @@ package final class FaultyProxy: Sendable {
         private let rules: Mutex<[Rule]>
 
         init(_ rules: [Rule]) { self.rules = Mutex(rules) }
+
+        func clear() { rules.withLock { $0 = [] } }
 
         func take(for request: LoopbackRequest) -> Fault? {
             rules.withLock { rules in

@@ -162,7 +162,8 @@ extension SharedState {
         }
         var (ids, newest): (Set<Int64>, Int64?) = ([], nil)
         for row in rows {
-            guard let words = row.string?.split(separator: "/"), words.count == 3, let id = Int64(words[2]), OwnMessages.ids.contains(id),
+            guard let words = row.string?.split(separator: "/"), words.count == 3, let id = Int64(words[2]),
+                OwnMessages.ids.contains(id),
                 words[0] == SharedState.sequence(of: chat)
             else { continue }
             newest = max(newest ?? id, id)
