@@ -132,6 +132,11 @@ import Testing
         #expect(result.errors.contains("not a Bot API server's"))
     }
 
+    @Test func `The help says what the privacy mode of a bot hides`() async throws {
+        let help = try SpawnedProgram.output(of: [ToolRun.path(of: "tg-listen"), "--help"])
+        #expect(help.contains("privacy mode") && help.contains("/setprivacy"))
+    }
+
     @Test func `A refused token is reported without showing it`() async throws {
         let secret = "1:AAAA-secret-secret"
         let result = try await ToolRun.run(
