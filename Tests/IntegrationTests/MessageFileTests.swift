@@ -13,13 +13,14 @@ import Testing
     init() throws {
         redis = try RedisServer()
         folder = try TemporaryFolder()
-        try Data("a file of a chat".utf8).write(to: URL(fileURLWithPath: folder("Notes of May.txt")))
     }
 
     /// Sends files as a user, and returns the commands that ask for them.
     private func commands(_ telegram: BotEmulator, _ kinds: [String]) async throws -> [Envelope] {
         var commands: [Envelope] = []
-        for kind in kinds {
+        for (number, kind) in kinds.enumerated() {
+            // Equal files would be one file.
+            try Data("file \(number)".utf8).write(to: URL(fileURLWithPath: folder("Notes of May.txt")))
             let id = try await telegram.sendFile(folder("Notes of May.txt"), kind: kind, as: user)
             let message = try #require(try await telegram.chat(42).first { $0.id == id }?.message)
             var file = try #require(message[kind]?.object)
