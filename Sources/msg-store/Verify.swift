@@ -35,6 +35,8 @@ struct Verify: StoreCommand {
             let reader = try ArchiveReader(address, name: MsgStore.toolName)
             return try reader.snapshot {
                 let known = try reader.chats()
+                // Nothing can be said to be complete that was never stored.
+                if known.isEmpty { throw ArchiveError(.no, "the archive is empty: 'msg-store plan @CHAT' begins to fill it") }
                 for name in names where !known.contains(where: name.fits) {
                     throw ArchiveError(.no, "\(name.chat): the archive has nothing of this chat")
                 }
@@ -51,8 +53,9 @@ struct Verify: StoreCommand {
             let messages = inspections.reduce(0) { $0 + $1.messages }
             let summary =
                 incomplete.isEmpty
-                ? "nothing is missing" : "\(incomplete.count) of the chats are incomplete"
-            try await output.write(Array("\(inspections.count) chats, \(messages) messages: \(summary)\n".utf8))
+                ? "nothing is missing" : "\(incomplete.count) incomplete"
+            let counted = "\(inspections.count) chat\(inspections.count == 1 ? "" : "s"), \(messages) messages"
+            try await output.write(Array("\(counted): \(summary)\n".utf8))
         }
         return incomplete.isEmpty ? .success : .no
     }
