@@ -36,7 +36,9 @@ struct Verify: StoreCommand {
             return try reader.snapshot {
                 let known = try reader.chats()
                 // Nothing can be said to be complete that was never stored.
-                if known.isEmpty { throw ArchiveError(.no, "the archive is empty: 'msg-store plan @CHAT' begins to fill it") }
+                if known.isEmpty {
+                    throw ArchiveError(.no, "the archive is empty: 'msg-store plan @CHAT' begins to fill it")
+                }
                 for name in names where !known.contains(where: name.fits) {
                     throw ArchiveError(.no, "\(name.chat): the archive has nothing of this chat")
                 }
