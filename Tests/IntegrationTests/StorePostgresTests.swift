@@ -97,7 +97,7 @@ import Testing
     @Test func `Missing rights are told`() async throws {
         let store = try StoreFixture(.postgres)
         let server = try #require(store.server)
-        #expect(try await store.run("load").status == 0)
+        #expect(try await store.run("load", input: events.history([1, 2, 3])).status == 0)
         try store.query(
             "CREATE ROLE \(store.name)_reader LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO \(store.name)_reader"
         )
