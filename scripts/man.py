@@ -184,7 +184,9 @@ class Document:
             end = index
             while end < len(lines) and lines[end].startswith("|"):
                 end += 1
-            self._lines += table(lines[index:end])
+            rows = table(lines[index:end])
+            # A heading begins a paragraph by itself.
+            self._lines += rows[1:] if self._fresh and rows[:1] == [".PP"] else rows
             self._fresh = False
             return end
         item = re.match(r"^(- |\d+\. )", text)
