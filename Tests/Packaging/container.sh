@@ -16,11 +16,13 @@ packages=(.build/deb/tgpipe_*.deb)
 [ -f "${packages[0]}" ] || fail "there is no package in .build/deb: run 'make build deb' first"
 scripts/packages.sh mmdebstrap systemd-container
 
-archive=.build/container-$suite.tar
+# The container has no network, so the system has what the package depends on.
+needed=$(dpkg-deb -f "${packages[0]}" Depends | sed -E 's/ *\([^)]*\)//g; s/ *\|[^,]*//g; s/ //g')
+archive=.build/container-$suite-$(sha256sum <<<"$needed" | cut -c1-12).tar
 if [ ! -f "$archive" ]; then
     note "making a minimal system of Debian $suite, for some minutes"
     mmdebstrap --quiet --variant=minbase \
-        --include=systemd,systemd-sysv,dbus,procps,iproute2,ca-certificates,python3,python3-aiohttp,ffmpeg,redis-server,apt \
+        --include="systemd,systemd-sysv,dbus,procps,iproute2,ca-certificates,python3,python3-aiohttp,ffmpeg,redis-server,apt,$needed" \
         "$suite" "$archive.new"
     mv "$archive.new" "$archive"
 fi
