@@ -21,7 +21,7 @@ needed=$(dpkg-deb -f "${packages[0]}" Depends | sed -E 's/ *\([^)]*\)//g; s/ *\|
 archive=.build/container-$suite-$(sha256sum <<<"$needed" | cut -c1-12).tar
 if [ ! -f "$archive" ]; then
     note "making a minimal system of Debian $suite, for some minutes"
-    mmdebstrap --quiet --variant=minbase \
+    mmdebstrap --quiet --format=tar --variant=minbase \
         --include="systemd,systemd-sysv,dbus,procps,iproute2,ca-certificates,python3,python3-aiohttp,ffmpeg,redis-server,apt,$needed" \
         "$suite" "$archive.new"
     mv "$archive.new" "$archive"
