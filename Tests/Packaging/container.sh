@@ -82,7 +82,7 @@ check "the package is installed" 'DEBIAN_FRONTEND=noninteractive dpkg -i /root/t
 none_active "nothing starts before it has settings"
 check "settings are made" 'install -m 600 /dev/stdin /etc/tgpipe/credentials/TG_BOT_TOKEN <<<123456:TEST-token &&
     sed -i "s/^TG_ADMIN_ID=.*/TG_ADMIN_ID=42/; s,^#TG_BOT_API_URL=.*,TG_BOT_API_URL=http://127.0.0.1:9999," /etc/tgpipe/tgpipe.env'
-check "the units are correct" "systemd-analyze verify tgpipe.target tgpipe-pipes.target tgpipe-session@a.service tgpipe-fetch@1.service"
+check "the units are correct" "systemd-analyze verify --man=no tgpipe.target tgpipe-pipes.target tgpipe-session@a.service tgpipe-fetch@1.service"
 for unit in listen gate limit route put fetch@1 send@1 redis session@a pipe-gate pipe-fetch; do
     check "tgpipe-$unit is confined" "systemd-analyze security --offline=yes --threshold=20 tgpipe-$unit.service"
 done
