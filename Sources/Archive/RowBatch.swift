@@ -52,7 +52,7 @@ package final class RowBatch: @unchecked Sendable {
     }
 }
 
-/// What events besides messages tell, in the order in which they came.
+/// Holds the contents of an event that is no message. Notes keep the order in which their events came.
 enum ArchiveNote {
     /// The messages that exist in a range; with their ids, if this process has just read them.
     case range(HistoryRange, toldAt: Int64, ids: [Int64]?)
@@ -71,7 +71,7 @@ package struct ChatKey: Hashable, Sendable {
     package init(_ chatID: Int64, ownerID: Int64) { (self.chatID, self.ownerID) = (chatID, ownerID) }
 }
 
-/// What is known of a chat.
+/// Represents a row of the table `chats`; nil stands for a value that no event has told.
 struct ChatRow: Sendable {
     var type: String?
     var title: String?
@@ -85,7 +85,7 @@ struct ChatRow: Sendable {
     var seenAt: Int64
 }
 
-/// What is known of a user.
+/// Represents a row of the table `users`; nil stands for a value that no event has told.
 struct UserRow: Sendable, Equatable {
     var firstName: String?
     var lastName: String?

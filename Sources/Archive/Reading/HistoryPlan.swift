@@ -8,7 +8,7 @@ package struct HistoryPlan: Sendable {
     package var since: (seconds: Int64, text: String)?
     /// The number of messages that are wanted, from the newest on.
     package var last: Int64?
-    /// Whether messages that are newer than all known ones are asked for.
+    /// Is true if the plan also asks for messages that are newer than all known ones.
     package var asksForNew = true
 
     /// Where private chats and basic groups have short runs of known messages between holes, they are read again: each account

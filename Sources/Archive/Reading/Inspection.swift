@@ -21,7 +21,7 @@ package struct RangeFault: Sendable, Equatable {
     package var stored: Int64
 }
 
-/// What the archive has of one chat, and what it lacks.
+/// Describes the messages that the archive has of one chat, and those that it lacks.
 package struct ChatInspection: Sendable {
     package let chat: ChatKey
     package var title: String?

@@ -11,7 +11,7 @@ package final class ArchiveWriter: @unchecked Sendable {
     package struct Settings: Sendable {
         /// The form in which messages are kept; nil for that of the archive.
         package var rawForm: RawForm?
-        /// Whether the counters of messages are kept over time.
+        /// Is true if the table `counters` keeps the earlier counters of messages, too.
         package var keepsCounters = false
         /// The file to which the events that cannot be stored are appended.
         package var failuresPath: String

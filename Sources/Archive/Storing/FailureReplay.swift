@@ -5,7 +5,7 @@ import System
 package final class FailureReplay {
     package struct Outcome: Sendable {
         package var stored = 0
-        /// Those among the stored ones that had to be changed.
+        /// The number of stored events that had to be changed first.
         package var changed = 0
         package var left = 0
     }

@@ -63,7 +63,7 @@ package struct HistoryMessage: EventPayload {
     package var kind: String
     /// A `Message` of the Bot API, as in `events.telegram.raw`.
     package var body: JSON
-    /// What Telegram counts of the message; see `TelegramUpdate.counters`.
+    /// The numbers that Telegram keeps about the message; see `TelegramUpdate.counters`.
     package var counters: JSON?
     /// The position of the channel's updates at which the message was read.
     package var pts: Int64?
@@ -177,7 +177,7 @@ package struct HistoryHole: EventPayload {
     package var fromID: Int64
     /// The highest id that is concerned; nil for all that follow.
     package var toID: Int64?
-    /// What happened, in one line.
+    /// The reason, in one line.
     package var reason: String
 
     package init(

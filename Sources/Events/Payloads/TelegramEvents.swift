@@ -12,7 +12,7 @@ package struct TelegramUpdate: EventPayload {
     /// The key beside `update_id`: `message`, `edited_message`, `callback_query`, …
     package var kind: String
     package var body: JSON
-    /// What Telegram counts of an account's message: `views`, `forwards`, `replies`, and `reactions` as a list of the Bot
+    /// The numbers that Telegram keeps about an account's message: `views`, `forwards`, `replies`, and `reactions` as a list of the Bot
     /// API's `ReactionCount`. The Bot API does not tell it.
     package var counters: JSON?
     /// The position of the account's or the channel's updates after this one.

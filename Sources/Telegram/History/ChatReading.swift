@@ -29,7 +29,7 @@ package struct ChatReading: Sendable {
     package struct Taken: Sendable, Equatable {
         /// The ids of the messages to keep, newest first.
         package var kept: [Int64] = []
-        /// What the answer proves.
+        /// The ranges of ids that the answer proves.
         package var ranges: [ProvenRange] = []
     }
 

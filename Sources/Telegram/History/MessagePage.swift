@@ -87,7 +87,7 @@ final class MessagePage {
     }
 }
 
-/// What a reading must know of a message.
+/// Holds the parts of a message that a reading needs.
 private struct MessageOutline {
     let id: Int64
     let chatID: Int64
