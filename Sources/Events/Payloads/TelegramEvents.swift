@@ -12,8 +12,8 @@ package struct TelegramUpdate: EventPayload {
     /// The key beside `update_id`: `message`, `edited_message`, `callback_query`, …
     package var kind: String
     package var body: JSON
-    /// The numbers that Telegram keeps about an account's message: `views`, `forwards`, `replies`, and `reactions` as a list of the Bot
-    /// API's `ReactionCount`. The Bot API does not tell it.
+    /// The numbers that Telegram keeps about an account's message: `views`, `forwards`, `replies`, and `reactions` as a list
+    /// of the Bot API's `ReactionCount`. The Bot API does not tell them.
     package var counters: JSON?
     /// The position of the account's or the channel's updates after this one.
     package var pts: Int64?
