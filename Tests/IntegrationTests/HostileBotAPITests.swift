@@ -48,6 +48,9 @@ import Testing
             run.closeInput()
             let result = try await run.result()
             #expect(result.status == 0, "\(result.errors)")
+            // Ids that no message can have are not passed on either.
+            let ids = try result.envelopes().map { $0.payload["message_id"]?.int }
+            #expect(!ids.isEmpty && ids.allSatisfy { $0 == nil || $0! > 0 }, "\(ids)")
             // What a server has once answered must not end the next run either.
             calls.store(0, ordering: .relaxed)
         }

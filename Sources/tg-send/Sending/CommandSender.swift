@@ -47,7 +47,7 @@ struct CommandSender: Sendable {
         return .derived(
             TelegramSent(
                 command.action, chat: ChatID(answer: result) ?? job.chat,
-                messageID: result["message_id"]?.int ?? call.parameters["message_id"]?.int, fileID: file?.fileID))
+                messageID: result.sentMessageID ?? JSON.object(call.parameters).sentMessageID, fileID: file?.fileID))
     }
 
     private func make(_ call: BotCall, _ job: Job) async throws(TelegramError) -> JSON {
@@ -122,6 +122,12 @@ extension ChatID {
         guard let id = answer["chat"]?["id"] else { return nil }
         self.init(id)
     }
+}
+
+extension JSON {
+    /// The id of the message that an answer of the Bot API describes; nil if it names none, or one that no message can
+    /// have.
+    var sentMessageID: Int64? { self["message_id"]?.int.flatMap { OwnMessages.ids.contains($0) ? $0 : nil } }
 }
 
 extension TelegramError {

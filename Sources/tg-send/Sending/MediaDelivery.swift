@@ -227,7 +227,7 @@ struct MediaDelivery: Sendable {
             message["audio"] != nil ? .sendAudio : message["video"] != nil ? .sendVideo : .sendDocument
         let event = Envelope.derived(
             TelegramSent(
-                action, chat: ChatID(answer: message) ?? job.chat, messageID: message["message_id"]?.int,
+                action, chat: ChatID(answer: message) ?? job.chat, messageID: message.sentMessageID,
                 fileID: file?.fileID, key: media.key, isCached: isCached,
                 elapsedSeconds: seconds.map { JSONNumber($0) }))
         runtime.log.info(

@@ -57,7 +57,7 @@ struct NewMessages: Sendable {
                 } else {
                     try await api.call(method, parameters, messageKey: job.messageKey)
                 }
-            if let id = message["message_id"]?.int {
+            if let id = message.sentMessageID {
                 shared.noteOwnMessage(id, in: ChatID(answer: message) ?? job.chat)
             }
             return message

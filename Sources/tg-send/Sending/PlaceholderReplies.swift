@@ -43,7 +43,7 @@ struct PlaceholderReplies: Sendable {
 
     private func create(_ parameters: JSONObject, _ job: Job) async throws(TelegramError) -> Int64? {
         do throws(TelegramError) {
-            return try await messages.send("sendMessage", parameters, for: job)["message_id"]?.int
+            return try await messages.send("sendMessage", parameters, for: job).sentMessageID
         } catch {
             if error.isOutcomeUnknown {
                 await shared.doubtReply(of: job.event.correlationID)
@@ -88,7 +88,7 @@ struct PlaceholderReplies: Sendable {
 
     private func result(_ action: TelegramAction, _ message: JSON, _ job: Job) -> Envelope {
         .derived(
-            TelegramSent(action, chat: ChatID(answer: message) ?? job.chat, messageID: message["message_id"]?.int))
+            TelegramSent(action, chat: ChatID(answer: message) ?? job.chat, messageID: message.sentMessageID))
     }
 
     /// Turns the placeholder reply into a request's last message.
