@@ -3,8 +3,8 @@
 #
 # SUITE is bookworm unless it is given. The package is .build/deb/tgpipe_*.deb, which `make deb` builds. It is installed,
 # configured and started as docs/systemd.md says, over queues and over pipes; every stage is killed; the machine is started
-# again; the package is upgraded, removed and purged. Telegram is the emulator, inside the container. It needs root, and about
-# 1 GB of disk space.
+# again; the package is upgraded, removed and purged. Telegram is the emulator, which shares only the container's network. It
+# needs root, and about 1 GB of disk space.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/../../scripts/common.sh"
@@ -15,6 +15,7 @@ suite=${1:-bookworm}
 packages=(.build/deb/tgpipe_*.deb)
 [ -f "${packages[0]}" ] || fail "there is no package in .build/deb: run 'make build deb' first"
 scripts/packages.sh mmdebstrap systemd-container
+scripts/venv.sh
 
 # The container has no network, so the system has what the package depends on.
 needed=$(dpkg-deb -f "${packages[0]}" Depends | sed -E 's/ *\([^)]*\)//g; s/ *\|[^,]*//g; s/ //g')
@@ -22,26 +23,33 @@ archive=.build/container-$suite-$(sha256sum <<<"$needed" | cut -c1-12).tar
 if [ ! -f "$archive" ]; then
     note "making a minimal system of Debian $suite, for some minutes"
     mmdebstrap --quiet --format=tar --variant=minbase \
-        --include="systemd,systemd-sysv,dbus,procps,iproute2,ca-certificates,python3,python3-aiohttp,ffmpeg,redis-server,apt,$needed" \
+        --include="systemd,systemd-sysv,dbus,procps,iproute2,ca-certificates,ffmpeg,redis-server,apt,$needed" \
         "$suite" "$archive.new"
     mv "$archive.new" "$archive"
 fi
 
 machine=$(mktemp -d "${TMPDIR:-/tmp}/tgpipe-container-XXXXXX")
 nspawn=
+emulator=
+# Ends a process that this script has started.
+end() {
+    [ -n "$1" ] || return 0
+    kill -TERM "$1" 2>/dev/null || true
+    wait "$1" 2>/dev/null || true
+}
 leave() {
-    [ -z "$nspawn" ] || { kill -TERM "$nspawn" 2>/dev/null || true; wait "$nspawn" 2>/dev/null || true; }
-    rm -rf "$machine"
+    end "$emulator"
+    end "$nspawn"
+    rm -rf "$machine" "$machine.log" "$machine.out" "$machine.emulator"
 }
 trap leave EXIT
 tar -xf "$archive" -C "$machine" --exclude='./dev/*'
 cp "${packages[0]}" "$machine/root/tgpipe.deb"
-mkdir -p "$machine/opt/emulator"
-cp -r Tests/Emulator/. "$machine/opt/emulator"
-cp "$root/Tests/Packaging/say.py" "$machine/root/say.py"
+
+leader() { pgrep -P "$nspawn" | head -n 1; }
 
 # Runs a command in the machine.
-inside() { nsenter -t "$(pgrep -P "$nspawn" | head -n 1)" -a env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 bash -c "$1"; }
+inside() { nsenter -t "$(leader)" -a env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 bash -c "$1"; }
 
 boot() {
     systemd-nspawn --quiet -D "$machine" --register=no --keep-unit --private-network -b </dev/null >"$machine.log" 2>&1 &
@@ -51,33 +59,38 @@ boot() {
         sleep 0.5
     done
     inside 'ip link set lo up'
+    # The emulator needs Python packages of certain versions, so it runs outside, on the network of the machine.
+    end "$emulator"
+    nsenter -t "$(leader)" -n .venv/bin/python -B Tests/Emulator/emulator.py --port 9999 --token 123456:TEST-token >"$machine.emulator" 2>&1 &
+    emulator=$!
     inside 'systemctl is-system-running --wait' >/dev/null || inside 'systemctl --failed --no-pager'
 }
 
-check() { # WHAT COMMAND
-    if inside "$2" >"$machine.out" 2>&1; then
-        printf 'ok     %s\n' "$1"
+# Says something to the bot, as a user of the emulated Telegram, and waits for the answer.
+say() { nsenter -t "$(leader)" -n .venv/bin/python -B Tests/Packaging/say.py "$@"; }
+
+check() { # WHAT COMMAND…: a command line for the machine, or say with its arguments
+    local what=$1 run=inside
+    shift
+    if [ "$1" = say ]; then
+        run=say
+        shift
+    fi
+    if "$run" "$@" >"$machine.out" 2>&1; then
+        printf 'ok     %s\n' "$what"
     else
-        printf 'FAILED %s\n' "$1"
+        printf 'FAILED %s\n' "$what"
         cat "$machine.out" >&2
         inside "journalctl -u 'tgpipe*' -o cat --no-pager | tail -n 40" >&2 || true
         exit 1
     fi
 }
 
-answers() { check "$1" 'python3 /root/say.py .whoami "Alice (42): admin"'; }
+answers() { check "$1" say .whoami "Alice (42): admin"; }
 none_active() { check "$1" "[ -z \"\$(systemctl list-units 'tgpipe*' --state=active,activating --plain --no-legend --no-pager)\" ]"; }
 
 note "booting"
 boot
-inside 'cat >/etc/systemd/system/emulator.service' <<'END'
-[Service]
-WorkingDirectory=/opt/emulator
-ExecStart=/usr/bin/python3 -B emulator.py --port 9999 --token 123456:TEST-token
-[Install]
-WantedBy=multi-user.target
-END
-check "the emulator of Telegram starts" 'systemctl enable -q --now emulator'
 check "the package is installed" 'DEBIAN_FRONTEND=noninteractive dpkg -i /root/tgpipe.deb'
 none_active "nothing starts before it has settings"
 check "settings are made" 'install -m 600 /dev/stdin /etc/tgpipe/credentials/TG_BOT_TOKEN <<<123456:TEST-token &&
@@ -93,8 +106,7 @@ for stage in listen gate limit route put fetch@1 send@1 redis; do
     answers "the bot answers after that"
 done
 check "the token is in no process's environment" '! grep -alE "TEST-token" /proc/[0-9]*/environ'
-kill -TERM "$nspawn"
-wait "$nspawn" 2>/dev/null || true
+end "$nspawn"
 note "booting again"
 boot
 answers "the bot answers after a start of the machine"
