@@ -160,6 +160,11 @@ enum SQLDialect: Sendable {
     /// Returns a parameter that is a whole number, wherever it stands.
     func integer(_ parameter: String) -> String { "CAST(\(parameter) AS BIGINT)" }
 
+    /// Returns a parameter that is JSON.
+    func json(_ parameter: String) -> String {
+        self == .postgres ? "CAST(CAST(\(parameter) AS TEXT) AS JSONB)" : parameter
+    }
+
     var integerType: String { self == .postgres ? "bigint" : "INTEGER" }
     var timeType: String { self == .postgres ? "timestamptz" : "INTEGER" }
     var textType: String { self == .postgres ? "text" : "TEXT" }

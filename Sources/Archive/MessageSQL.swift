@@ -20,7 +20,7 @@ struct MessageSQL {
         }
     }
 
-    private static let counters = ["views", "forwards", "replies", "reactions"]
+    static let counters = ["views", "forwards", "replies", "reactions"]
 
     /// A time before all others.
     private var never: String { dialect == .postgres ? "TIMESTAMPTZ '-infinity'" : "0" }
@@ -97,15 +97,6 @@ struct MessageSQL {
             ON \(MessageSQL.sameKey) WHERE s.date IS NOT NULL AND m.date IS NOT NULL \
             AND s.edit_date IS DISTINCT FROM m.edit_date AND \(column("text")) IS NOT NULL ON CONFLICT DO NOTHING
             """
-    }
-
-    /// Keeps the counters of rows as they are told, for `load --counters`.
-    func keepCounters(from source: String) -> String {
-        """
-        INSERT INTO counters (chat_id, message_id, owner_id, counted_at, views, forwards, replies, reactions) \
-        SELECT s.chat_id, s.message_id, s.owner_id, s.counted_at, s.views, s.forwards, s.replies, s.reactions \
-        FROM \(source) AS s WHERE s.counted_at IS NOT NULL ON CONFLICT DO NOTHING
-        """
     }
 
     /// Marks messages whose deletion was told without their chat, by the rows of `source`.

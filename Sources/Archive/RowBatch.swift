@@ -14,13 +14,18 @@ package final class RowBatch: @unchecked Sendable {
     private var places: [MessageKey: Int] = [:]
     /// Earlier contents of messages that are in this batch in a later form.
     private(set) var superseded: [(key: MessageKey, content: MessageRow.Content)] = []
+    /// The figures of messages that came several times, if they are kept over time.
+    private(set) var counted: [(key: MessageKey, counters: MessageRow.Counters)] = []
+    private let keepsCounters: Bool
     var notes: [ArchiveNote] = []
     var users: [Int64: UserRow] = [:]
     var chats: [ChatKey: ChatRow] = [:]
     /// The number of messages that came, repeated ones included.
     package private(set) var received = 0
 
-    package init() {
+    /// - Parameter keepsCounters: whether the figures of a message that came several times are all kept.
+    package init(keepsCounters: Bool = false) {
+        self.keepsCounters = keepsCounters
         rows.reserveCapacity(RowBatch.mostRows)
         places.reserveCapacity(RowBatch.mostRows)
     }
@@ -33,6 +38,9 @@ package final class RowBatch: @unchecked Sendable {
     func add(_ row: MessageRow) {
         received += 1
         if let place = places[row.key] {
+            if keepsCounters {
+                counted += [rows[place].counters, row.counters].compactMap { $0 }.map { (row.key, $0) }
+            }
             if let old = rows[place].merge(row, in: arena) { superseded.append((row.key, old)) }
         } else {
             places[row.key] = rows.count
@@ -45,6 +53,7 @@ package final class RowBatch: @unchecked Sendable {
         rows.removeAll(keepingCapacity: true)
         places.removeAll(keepingCapacity: true)
         superseded.removeAll(keepingCapacity: true)
+        counted.removeAll(keepingCapacity: true)
         notes.removeAll(keepingCapacity: true)
         users.removeAll(keepingCapacity: true)
         chats.removeAll(keepingCapacity: true)

@@ -1,8 +1,5 @@
 /// Describes the tables of an archive.
 struct Schema {
-    /// The version that this program makes and understands.
-    static let version: Int64 = 1
-
     let dialect: SQLDialect
     let rawForm: RawForm
 
@@ -21,9 +18,9 @@ struct Schema {
         }
     }
 
-    /// The statements that make the tables, in order.
+    /// The statements that make the tables, in order: those of the first version, and what was changed since.
     var statements: [String] {
-        [tgpipeArchive, messages] + indexes + others + [view]
+        [tgpipeArchive, messages] + indexes + others + [view] + upgrades(from: 1)
     }
 
     private var tgpipeArchive: String {

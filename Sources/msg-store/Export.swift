@@ -16,6 +16,7 @@ struct Export: StoreCommand {
             Examples: msg-store export --chat @durov --since 2026-01-01 | jq -r .text
                       msg-store export --format csv > all.csv
                       msg-store export --search 'free speech'
+                      msg-store export --counters --chat @durov --format csv
             """)
 
     @OptionGroup var common: CommonOptions
@@ -44,12 +45,23 @@ struct Export: StoreCommand {
 
     @Flag(help: "Leave out messages that were deleted.") var withoutDeleted = false
 
-    func validate() throws { for chat in chats { _ = try ChatName(chat) } }
+    @Flag(
+        help:
+            "Write the views, forwards, replies and reactions over time instead, which 'load --counters' has kept. --since and --until are then times at which they were told."
+    )
+    var counters = false
+
+    func validate() throws {
+        for chat in chats { _ = try ChatName(chat) }
+        guard !counters || (search == nil && !withoutDeleted) else {
+            throw ValidationError("--search and --without-deleted do not go with --counters")
+        }
+    }
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
         let address = try database.address(runtime)
         let names = try chats.map { try ChatName($0) }
-        var query = ArchiveExport(format: format)
+        var query = ArchiveExport(format: format, contents: counters ? .counters : .messages)
         (query.since, query.until, query.search) = (since?.seconds, until?.seconds, search)
         query.includesDeleted = !withoutDeleted
         let export = query

@@ -34,9 +34,19 @@ struct Load: StoreCommand {
 
     @Option(
         help: ArgumentHelp(
+            "How many messages of a chat, from the newest on, are to be read again after tg-listen has missed updates, "
+                + "since some may have been edited or deleted. Default: 5000.", valueName: "count"))
+    var refreshLast: Int64 = 5000
+
+    @Option(
+        help: ArgumentHelp(
             "The file for events that the database refuses, besides the table failures. Default: "
                 + "archive/failures.ndjson in the state folder.", valueName: "path"))
     var failures: String?
+
+    func validate() throws {
+        guard refreshLast >= 0 else { throw ValidationError("--refresh-last must be 0 or more") }
+    }
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
         let address = try database.address(runtime, makesFolder: true)
@@ -44,6 +54,7 @@ struct Load: StoreCommand {
             failuresPath: try failures ?? "\(runtime.stateFolder("archive"))/failures.ndjson")
         settings.rawForm = raw
         settings.keepsCounters = counters
+        settings.refreshedMessages = refreshLast
         let writer = try await WriterThread(address, settings, runtime)
         return try await Loading(runtime: runtime, input: input, output: output, writer: writer).run()
     }

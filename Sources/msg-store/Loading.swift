@@ -41,10 +41,12 @@ struct Loading {
 
     /// Collects events in a batch until it is to be stored.
     struct Collected {
-        let batch = RowBatch()
+        let batch: RowBatch
         /// The lines that are forwarded once the batch is stored.
         var forwarded: [UInt8] = []
         var since: ContinuousClock.Instant?
+
+        init(for writer: WriterThread) { batch = RowBatch(keepsCounters: writer.keepsCounters) }
 
         var isEmpty: Bool { batch.isEmpty && forwarded.isEmpty }
         var isFull: Bool { batch.isFull || forwarded.count >= RowBatch.mostBytes }
@@ -83,14 +85,15 @@ struct StreamLoading {
     let deadLetters: DeadLetters
     let writer: WriterThread
     private let events = EventReader()
-    private var current = Loading.Collected()
-    private var other = Loading.Collected()
+    private var current: Loading.Collected
+    private var other: Loading.Collected
     /// The storing of `other`.
     private var storing: Promise<Void>?
     private var stored = 0
 
     init(reader: EventInput, sink: EventOutput, deadLetters: DeadLetters, writer: WriterThread) {
         (self.reader, self.sink, self.deadLetters, self.writer) = (reader, sink, deadLetters, writer)
+        (current, other) = (Loading.Collected(for: writer), Loading.Collected(for: writer))
     }
 
     /// Returns the number of messages that were stored.
@@ -153,13 +156,14 @@ struct QueueLoading {
     let writer: WriterThread
     let maxLineBytes: Int
     private let events = EventReader()
-    private var current = Loading.Collected()
+    private var current: Loading.Collected
     private var entries: [QueueEntry] = []
     private var stored = 0
 
     init(runtime: Runtime, source: QueueSource, sink: EventOutput, writer: WriterThread, maxLineBytes: Int) {
         (self.runtime, self.source, self.sink, self.writer) = (runtime, source, sink, writer)
         self.maxLineBytes = maxLineBytes
+        current = Loading.Collected(for: writer)
     }
 
     /// Returns the number of messages that were stored.

@@ -21,6 +21,7 @@ struct Plan: StoreCommand {
             Examples: msg-store plan @durov -1001234567890 | tg-history --session a | msg-store load
                       msg-store plan --all --to queue:history
                       msg-store plan @durov --last 1000
+                      msg-store plan --all --refresh-last 500
             """)
 
     @OptionGroup var common: CommonOptions
@@ -39,6 +40,12 @@ struct Plan: StoreCommand {
     @Option(help: ArgumentHelp("Ask only for the newest messages of each chat.", valueName: "count"))
     var last: Int64?
 
+    @Option(
+        help: ArgumentHelp(
+            "Ask again for this many known messages of each chat, from the newest on: for their views and reactions, and "
+                + "for edits and deletions that nobody has told.", valueName: "count"))
+    var refreshLast: Int64?
+
     @Option(help: ArgumentHelp("The account that is to read channels and groups. Default: any.", valueName: "id"))
     var account: Int64?
 
@@ -50,6 +57,7 @@ struct Plan: StoreCommand {
     func validate() throws {
         guard all != !chats.isEmpty else { throw ValidationError("name the chats, or give --all") }
         guard last ?? 1 > 0 else { throw ValidationError("--last must be 1 or more") }
+        guard refreshLast ?? 1 > 0 else { throw ValidationError("--refresh-last must be 1 or more") }
         guard span > 0 else { throw ValidationError("--span must be 1 or more") }
         for chat in chats { _ = try ChatName(chat) }
     }
@@ -68,7 +76,7 @@ struct Plan: StoreCommand {
         for command in commands { try await sink.write([Envelope(command)]) }
         if failures > 0 {
             runtime.log.notice(
-                "\(failures) events wait for msg-store replay, because the database has refused them; they are not asked for again"
+                "\(failures) messages are not asked for again, because the database has refused them: msg-store replay has them"
             )
         }
         return .success
@@ -80,6 +88,7 @@ struct Plan: StoreCommand {
         plan.since = since.map { ($0.seconds, $0.text) }
         plan.last = last
         plan.asksForNew = !holesOnly
+        plan.refreshed = refreshLast
         return plan
     }
 
@@ -101,7 +110,9 @@ struct Plan: StoreCommand {
                 let inspection = try reader.inspect(chat)
                 failures += inspection.failures.count
                 commands += plan.commands(
-                    for: inspection, floor: try reader.floor(of: plan, inspection), accountID: account)
+                    for: inspection, floor: try reader.floor(of: plan, inspection),
+                    refreshed: try plan.refreshed.map { try reader.id(ofNewest: $0, chat.key) ?? 1 },
+                    accountID: account)
                 for older in known where older.key.chatID == chat.migratedFrom { try add(older) }
             }
             guard let names else {

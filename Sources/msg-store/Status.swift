@@ -35,6 +35,8 @@ struct Status: StoreCommand {
         var inspection: ChatInspection
         var newest: Int64?
         var perSecond: Double
+        /// The number of rows of the table `counters`.
+        var counterRows: Int64
     }
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
@@ -47,11 +49,13 @@ struct Status: StoreCommand {
         let lines = try await BlockingThread.reading {
             let after = try reader.provenCounts()
             return try reader.snapshot {
-                try Export.selected(try reader.chats(), names).map { chat in
+                let counters = try reader.counterRows()
+                return try Export.selected(try reader.chats(), names).map { chat in
                     let new = (after[chat.key] ?? 0) - (before[chat.key] ?? 0)
                     return Line(
                         inspection: try reader.inspect(chat), newest: try reader.newestDate(of: chat.key),
-                        perSecond: measure.duration == .zero ? 0 : Double(new) / seconds)
+                        perSecond: measure.duration == .zero ? 0 : Double(new) / seconds,
+                        counterRows: counters[chat.key] ?? 0)
                 }
             }
         }
@@ -98,6 +102,7 @@ extension Status.Line {
         if inspection.missingIDs > 0 {
             words.append("missing \(inspection.missingIDs) ids in \(inspection.holes.count) spans")
         }
+        if counterRows > 0 { words.append("counters \(counterRows)") }
         if !inspection.failures.isEmpty { words.append("refused \(inspection.failures.count)") }
         if perSecond > 0 { words.append("\(Int(perSecond)) messages/s") }
         if let until { words.append("about \(until.spanText) left") }
@@ -110,7 +115,8 @@ extension Status.Line {
             "title": inspection.title.map { .string($0) }, "username": inspection.username.map { .string($0) },
             "messages": .integer(inspection.messages), "top_id": .integer(inspection.top),
             "newest": newestText.map { .string($0) }, "missing_ids": .integer(inspection.missingIDs),
-            "holes": .array(inspection.holes.map(\.json)), "failures": .integer(Int64(inspection.failures.count)),
+            "holes": .array(inspection.holes.map(\.json)), "counters": .integer(counterRows),
+            "failures": .integer(Int64(inspection.failures.count)),
             "messages_per_second": .number((perSecond * 10).rounded() / 10), "messages_left": .integer(left),
             "seconds_left": until.map { .integer($0.milliseconds / 1000) },
         ])

@@ -76,6 +76,11 @@ extension ChatInspection {
         for fault in faults.prefix(Self.mostShown) {
             lines.append("  in \(fault.span.text): \(fault.stored) messages instead of \(fault.expected)")
         }
+        if !outdated.isEmpty {
+            let shown = outdated.prefix(Self.mostShown).map(\.text).joined(separator: ", ")
+            let more = outdated.count > Self.mostShown ? ", and \(outdated.count - Self.mostShown) more spans" : ""
+            lines.append("  to be read again, because updates were lost: \(shown)\(more)")
+        }
         if let openFrom { lines.append("  updates were lost from \(openFrom) on") }
         if !failures.isEmpty {
             let shown = failures.prefix(Self.mostShown).map { "\($0)" }.joined(separator: ", ")
@@ -100,7 +105,8 @@ extension ChatInspection {
                         "from_id": .integer(fault.span.from), "to_id": .integer(fault.span.to),
                         "expected": .integer(fault.expected), "stored": .integer(fault.stored),
                     ])
-                }), "lost_from_id": openFrom.map { .integer($0) }, "failures": .array(failures.map { .integer($0) }),
+                }), "outdated": .array(outdated.map(\.json)), "lost_from_id": openFrom.map { .integer($0) },
+            "failures": .array(failures.map { .integer($0) }),
         ])
     }
 }

@@ -8,11 +8,14 @@ import System
 final class WriterThread: Sendable {
     private let thread = BlockingThread()
     private let writer: ArchiveWriter
+    /// Is true if batches are to keep all figures of messages.
+    let keepsCounters: Bool
 
     /// Opens the archive; see `ArchiveWriter`.
     init(_ address: ArchiveAddress, _ settings: ArchiveWriter.Settings, _ runtime: Runtime) async throws {
         let shutdown = runtime.shutdown
         let log = runtime.log
+        keepsCounters = settings.keepsCounters
         writer = try await thread.run {
             try ArchiveWriter(address, name: MsgStore.toolName, settings: settings, log: log) { pause in
                 WriterThread.wait(pause, shutdown)

@@ -49,6 +49,45 @@ import Testing
         #expect(StoredRange.pieces(from: 4, to: 9, []) == [range(4, 9, [])])
     }
 
+    @Test func `A list tells which parts of a span it does not cover`() {
+        let list = RangeList([range(5, 10), range(11, 20), range(25, 30)])
+        #expect(list.uncovered(1, 40) == [IDSpan(from: 1, to: 4), IDSpan(from: 21, to: 24), IDSpan(from: 31, to: 40)])
+        #expect(list.uncovered(6, 19) == [])
+        #expect(list.uncovered(15, 22) == [IDSpan(from: 21, to: 22)])
+        #expect(RangeList().uncovered(3, 3) == [IDSpan(from: 3, to: 3)])
+        #expect(list.uncovered(31, .max) == [IDSpan(from: 31, to: .max)])
+    }
+
+    @Test func `Spans are cut at ids, and below one`() {
+        let spans = [IDSpan(from: 1, to: 5), IDSpan(from: 8, to: 8), IDSpan(from: 10, to: 12)]
+        #expect(
+            spans.without([1, 3, 7, 8, 12, 99]) == [
+                IDSpan(from: 2, to: 2), IDSpan(from: 4, to: 5), IDSpan(from: 10, to: 11),
+            ])
+        #expect(spans.without([]) == spans)
+        #expect(spans.below(10) == [IDSpan(from: 1, to: 5), IDSpan(from: 8, to: 8)])
+        #expect(spans.below(3) == [IDSpan(from: 1, to: 2)])
+        #expect(spans.below(1) == [])
+    }
+
+    @Test func `A claim from before updates were lost proves only what they do not concern`() {
+        func claim(_ from: Int64, _ to: Int64, at time: Int64 = 5, knowsIDs: Bool = true) -> RangeClaim {
+            RangeClaim(
+                from: from, to: to, found: digest(from, to), toldAt: time, ids: knowsIDs ? Array(from...to) : nil,
+                newestID: to)
+        }
+        let hole = OpenHole(from: 50, to: 80, toldAt: 10)
+        #expect(hole.remainder(of: claim(1, 49))?.newestID == 49)
+        #expect(hole.remainder(of: claim(50, 80)) == nil)
+        #expect(hole.remainder(of: claim(50, 80, at: 11))?.found == digest(50, 80))
+        let lower = hole.remainder(of: claim(40, 90))
+        #expect(lower?.from == 40 && lower?.to == 49 && lower?.found == digest(40, 49) && lower?.newestID == nil)
+        let upper = hole.remainder(of: claim(60, 90))
+        #expect(upper?.from == 81 && upper?.to == 90 && upper?.found == digest(81, 90) && upper?.newestID == 90)
+        #expect(hole.remainder(of: claim(40, 60, knowsIDs: false)) == nil)
+        #expect(OpenHole(from: 50, to: nil, toldAt: 10).remainder(of: claim(60, 90)) == nil)
+    }
+
     @Test func `Claims that touch are joined, and those that overlap stay in their order`() {
         func claim(_ from: Int64, _ to: Int64) -> RangeClaim {
             RangeClaim(from: from, to: to, found: digest(from, to), toldAt: 1, ids: Array(from...to))

@@ -36,6 +36,10 @@ import Testing
         let verified = try await store.run("verify", "--json")
         #expect(verified.status == 1)
         #expect(try JSON(parsing: verified.lines[0])["failures"] == [2500])
+        // Telegram would answer with the same message.
+        let plan = try await store.run("plan", "--all", "--holes-only")
+        #expect(plan.status == 0 && plan.output.isEmpty)
+        #expect(plan.errors.contains("1 messages are not asked for again"))
         #expect(try await store.run("replay", "--exact").status == 1)
         #expect(try await store.run("verify").status == 1)
         #expect(try await store.run("replay").status == 0)

@@ -115,7 +115,9 @@ final class PostgresArchive: ArchiveDatabase {
             try connection.run(sql.update(from: Self.stage))
         }
         if rows.contains(where: { $0.key.ownerID != 0 }) { try connection.run(sql.applyDeletions(from: Self.stage)) }
-        if keepsCounters { try connection.run(sql.keepCounters(from: Self.stage)) }
+        if keepsCounters, try connection.run(sql.keepCounters(from: Self.stage)) > 0 {
+            try connection.run(sql.dropRepeatedCounters(from: Self.stage))
+        }
         return keys
     }
 

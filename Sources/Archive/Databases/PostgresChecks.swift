@@ -30,9 +30,13 @@ struct PostgresChecks {
             """)
     }
 
-    /// Returns the form in which the archive keeps messages; makes the archive if `creates` says so.
+    /// Returns the form in which the archive keeps messages; makes or upgrades the archive if `creates` says so.
     func open(wanted: RawForm?, creates: Bool) throws -> RawForm {
-        if let form = try known(wanted) { return form }
+        if let facts = try known(wanted) {
+            if facts.isOld, !creates { throw facts.refusal(in: "\(address)") }
+            if facts.isOld { try upgrade(wanted) }
+            return facts.rawForm
+        }
         guard creates else {
             throw ArchiveError(missingIn: "\(address)")
         }
@@ -41,7 +45,7 @@ struct PostgresChecks {
         return try connection.transaction {
             try connection.execute("SELECT pg_advisory_xact_lock(\(PostgresChecks.lock))")
             // Another process may have been faster.
-            if let known = try known(wanted) { return known }
+            if let known = try known(wanted) { return known.rawForm }
             try checkNamesAreFree()
             for statement in Schema(dialect: .postgres, rawForm: form).statements { try connection.execute(statement) }
             try connection.execute(
@@ -50,11 +54,36 @@ struct PostgresChecks {
         }
     }
 
-    private func known(_ wanted: RawForm?) throws -> RawForm? {
+    /// Changes the tables of an older archive to their present form.
+    private func upgrade(_ wanted: RawForm?) throws {
+        try connection.transaction {
+            try connection.execute("SELECT pg_advisory_xact_lock(\(PostgresChecks.lock))")
+            // Another process may have been faster.
+            guard let facts = try known(wanted), facts.isOld else { return }
+            try checkOwnsTables(facts.version)
+            let schema = Schema(dialect: .postgres, rawForm: facts.rawForm)
+            for statement in schema.upgrades(from: facts.version) { try connection.execute(statement) }
+            try connection.execute("UPDATE tgpipe_archive SET version = \(Schema.version)")
+        }
+    }
+
+    private func checkOwnsTables(_ version: Int64) throws {
+        var owner: String?
+        try connection.run(
+            "SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = to_regclass('chats') "
+                + "AND NOT pg_has_role(relowner, 'USAGE')"
+        ) { owner = $0.text(0) }
+        guard let owner else { return }
+        throw refusal(
+            "its tables are of version \(version), and only their owner can upgrade them: run 'msg-store load' once as "
+                + "\(owner.printable); its input may be empty")
+    }
+
+    private func known(_ wanted: RawForm?) throws -> ArchiveFacts? {
         guard try exists("tgpipe_archive") else { return nil }
         var facts: (version: Int64, raw: String)?
         try connection.run("SELECT version, raw FROM tgpipe_archive") { facts = ($0.integer(0), $0.text(1)) }
-        return try ArchiveFacts.check(version: facts?.version, raw: facts?.raw, wanted: wanted, place: "\(address)")
+        return try ArchiveFacts(version: facts?.version, raw: facts?.raw, wanted: wanted, place: "\(address)")
     }
 
     private func exists(_ table: String) throws -> Bool {
@@ -105,11 +134,16 @@ struct PostgresChecks {
     }
 }
 
-/// Checks what an archive says about itself.
-enum ArchiveFacts {
-    static func check(
-        version: Int64?, raw: String?, wanted: RawForm?, place: String
-    ) throws(ArchiveError) -> RawForm {
+/// Holds what an archive says about itself.
+struct ArchiveFacts {
+    let version: Int64
+    let rawForm: RawForm
+
+    /// Is true for an archive that must be upgraded first.
+    var isOld: Bool { version < Schema.version }
+
+    /// - Throws: `ArchiveError` (78) for an archive that this program cannot use.
+    init(version: Int64?, raw: String?, wanted: RawForm?, place: String) throws(ArchiveError) {
         guard let version, let raw else {
             throw ArchiveError(.configuration, "\(place): the table tgpipe_archive is empty, so its version is unknown")
         }
@@ -127,6 +161,14 @@ enum ArchiveFacts {
                 .configuration,
                 "\(place) keeps messages as --raw \(form.rawValue), which was chosen when it was made: leave --raw out")
         }
-        return form
+        (self.version, rawForm) = (version, form)
+    }
+
+    /// Returns the error of a command that only reads, and so does not upgrade the tables.
+    func refusal(in place: String) -> ArchiveError {
+        ArchiveError(
+            .configuration,
+            "\(place) has an archive of version \(version), which 'msg-store load' upgrades to version "
+                + "\(Schema.version): run it once; its input may be empty")
     }
 }

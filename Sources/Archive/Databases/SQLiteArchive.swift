@@ -16,6 +16,7 @@ final class SQLiteArchive: ArchiveDatabase {
         let update: SQLiteStatement
         let applyDeletions: SQLiteStatement
         let keepCounters: SQLiteStatement
+        let dropRepeatedCounters: SQLiteStatement
     }
 
     /// - Parameters:
@@ -59,7 +60,14 @@ final class SQLiteArchive: ArchiveDatabase {
             if tables.contains("tgpipe_archive") {
                 var facts: (version: Int64, raw: String)?
                 try database.run("SELECT version, raw FROM tgpipe_archive") { facts = ($0.integer(0), $0.text(1)) }
-                return try ArchiveFacts.check(version: facts?.version, raw: facts?.raw, wanted: wanted, place: path)
+                let known = try ArchiveFacts(version: facts?.version, raw: facts?.raw, wanted: wanted, place: path)
+                if known.isOld, !creates { throw known.refusal(in: path) }
+                if known.isOld {
+                    let schema = Schema(dialect: .sqlite, rawForm: known.rawForm)
+                    for statement in schema.upgrades(from: known.version) { try database.execute(statement) }
+                    try database.run("UPDATE tgpipe_archive SET version = ?1", .integer(Schema.version))
+                }
+                return known.rawForm
             }
             guard creates else {
                 throw ArchiveError(missingIn: path)
@@ -142,7 +150,8 @@ final class SQLiteArchive: ArchiveDatabase {
             keepVersions: try database.statement(sql.keepVersions(from: source)),
             update: try database.statement(sql.update(from: source)),
             applyDeletions: try database.statement(sql.applyDeletions(from: source)),
-            keepCounters: try database.statement(sql.keepCounters(from: source)))
+            keepCounters: try database.statement(sql.keepCounters(from: source)),
+            dropRepeatedCounters: try database.statement(sql.dropRepeatedCounters(from: source)))
         statements = new
         return new
     }
@@ -157,7 +166,7 @@ final class SQLiteArchive: ArchiveDatabase {
         defer {
             for statement in [
                 statements.insert, statements.keepVersions, statements.update, statements.applyDeletions,
-                statements.keepCounters,
+                statements.keepCounters, statements.dropRepeatedCounters,
             ] { statement.clearBindings() }
         }
         var keys: [MessageKey] = []
@@ -175,7 +184,10 @@ final class SQLiteArchive: ArchiveDatabase {
                     .integer(row.key.ownerID))
             }
             if row.key.ownerID != 0 { try run(statements.applyDeletions, row, arena) }
-            if keepsCounters { try run(statements.keepCounters, row, arena) }
+            if keepsCounters, row.counters != nil {
+                try run(statements.keepCounters, row, arena)
+                if database.changedRows > 0 { try run(statements.dropRepeatedCounters, row, arena) }
+            }
         }
         return keys
     }

@@ -13,6 +13,29 @@ struct RangeClaim {
     var newestID: Int64?
 }
 
+/// The ids of messages whose updates were lost, as the table `holes` has them.
+struct OpenHole {
+    var from: Int64
+    var to: Int64?
+    var toldAt: Int64
+
+    /// Returns what a claim proves in spite of the lost updates; nil if that is nothing.
+    func remainder(of claim: RangeClaim) -> RangeClaim? {
+        guard claim.toldAt <= toldAt, claim.to >= from, claim.from <= to ?? .max else { return claim }
+        var rest = claim
+        if claim.from < from {
+            (rest.to, rest.newestID) = (from - 1, nil)
+        } else if let to, to < claim.to {
+            rest.from = to + 1
+        } else {
+            return nil
+        }
+        guard let ids = claim.ids?.filter({ $0 >= rest.from && $0 <= rest.to }) else { return nil }
+        (rest.ids, rest.found) = (ids, MessageIDDigest(ids))
+        return rest
+    }
+}
+
 /// Keeps the ranges of a chat within a transaction: each has a digest of the rows that must be in it, so that a row that
 /// is lost later is missed.
 struct RangeKeeper {
@@ -24,16 +47,25 @@ struct RangeKeeper {
 
     /// Takes new claims, and the ids of rows that this transaction has inserted.
     func take(_ claims: [RangeClaim], inserted: [Int64]) throws {
+        guard !claims.isEmpty || !inserted.isEmpty else { return }
+        try database.lockRanges(of: chat)
+        let open = claims.isEmpty ? [] : try openHoles()
+        // What was read before updates were lost does not tell what they were.
+        let claims =
+            open.isEmpty
+            ? claims
+            : claims.compactMap { claim in
+                open.reduce(claim) { rest, hole in rest.flatMap { hole.remainder(of: $0) } }
+            }
         let bounds = claims.flatMap { [$0.from, $0.to] } + inserted
         guard let low = bounds.min(), let high = bounds.max() else { return }
-        try database.lockRanges(of: chat)
         let before = RangeList(try ranges(from: low, to: high))
         var list = before
         try add(inserted.sorted(), to: &list)
         for claim in RangeKeeper.joined(claims) { try take(claim, &list) }
         if list != before { list.joinSmall() }
         try write(list, insteadOf: before)
-        try closeHoles(claims)
+        try close(open, claims)
     }
 
     /// Forgets what is known of some ids.
@@ -125,15 +157,17 @@ struct RangeKeeper {
         return joined
     }
 
-    /// Ends the holes that listeners told of, as far as they are read again.
-    private func closeHoles(_ claims: [RangeClaim]) throws {
-        guard !claims.isEmpty else { return }
-        let database = database
-        var open: [(from: Int64, to: Int64?, toldAt: Int64)] = []
+    private func openHoles() throws -> [OpenHole] {
+        var open: [OpenHole] = []
         try database.run(
             "SELECT from_id, to_id, \(database.dialect.microseconds("told_at")) FROM holes "
                 + "WHERE chat_id = $1 AND owner_id = $2", [.integer(chat.chatID), .integer(chat.ownerID)]
-        ) { open.append(($0.integer(0), $0.optionalInteger(1), $0.integer(2))) }
+        ) { open.append(OpenHole(from: $0.integer(0), to: $0.optionalInteger(1), toldAt: $0.integer(2))) }
+        return open
+    }
+
+    /// Ends the holes that listeners told of, as far as they are read again.
+    private func close(_ open: [OpenHole], _ claims: [RangeClaim]) throws {
         for hole in open {
             let newest = claims.filter { $0.toldAt > hole.toldAt }.compactMap(\.newestID).max()
             guard let to = hole.to ?? newest else { continue }

@@ -81,6 +81,9 @@ package final class ArchiveReader: @unchecked Sendable {
             spans += try lost(of: range, chat.key)
         }
         inspection.holes = .joined(spans)
+        let list = RangeList(ranges)
+        inspection.outdated = .joined(
+            told.flatMap { hole in hole.to.map { list.uncovered(hole.from, $0) } ?? [] })
         try database.run(
             "SELECT DISTINCT message_id FROM failures WHERE chat_id = $1 AND owner_id = $2 ORDER BY message_id", key
         ) { inspection.failures.append($0.integer(0)) }
@@ -133,6 +136,15 @@ package final class ArchiveReader: @unchecked Sendable {
                 + "AND date IS NOT NULL ORDER BY message_id DESC LIMIT 1",
             [.integer(chat.chatID), .integer(chat.ownerID)]
         ) { $0.integer(0) }
+    }
+
+    /// Returns the number of rows of the table `counters` for each chat.
+    package func counterRows() throws -> [ChatKey: Int64] {
+        var rows: [ChatKey: Int64] = [:]
+        try database.run("SELECT chat_id, owner_id, count(*) FROM counters GROUP BY chat_id, owner_id", []) {
+            rows[ChatKey($0.integer(0), ownerID: $0.integer(1))] = $0.integer(2)
+        }
+        return rows
     }
 
     /// Returns the number of messages that ranges prove, for each chat; it is read quickly.

@@ -10,6 +10,8 @@ package struct HistoryPlan: Sendable {
     package var last: Int64?
     /// Is true if the plan also asks for messages that are newer than all known ones.
     package var asksForNew = true
+    /// The number of known messages, from the newest on, that are asked for again.
+    package var refreshed: Int64?
 
     /// Where private chats and basic groups have short runs of known messages between holes, they are read again: each account
     /// counts the messages of all these chats together, so that there would be a hole between almost any two messages.
@@ -24,22 +26,28 @@ package struct HistoryPlan: Sendable {
 
     /// Returns the commands for what is missing of a chat, the newest messages first.
     ///
+    /// Messages that the database has refused are not asked for: `msg-store replay` has them.
+    ///
     /// - Parameters:
     ///   - floor: holes that end below this id are not wanted.
+    ///   - refreshed: known messages from this id on are asked for again.
     ///   - accountID: the account that is to read a channel or supergroup; nil for any.
     package func commands(
-        for inspection: ChatInspection, floor: Int64?, accountID: Int64?
+        for inspection: ChatInspection, floor: Int64?, refreshed: Int64? = nil, accountID: Int64?
     ) -> [HistoryCommand] {
         let chat = ChatID.id(inspection.chat.chatID)
         let account = inspection.chat.ownerID == 0 ? accountID : inspection.chat.ownerID
         var commands: [HistoryCommand] = []
-        if asksForNew || inspection.openFrom != nil {
-            let known = inspection.openFrom.map { min($0 - 1, inspection.top) } ?? inspection.top
+        var missing = [IDSpan].joined(inspection.holes + inspection.outdated).without(inspection.failures)
+        if asksForNew || inspection.openFrom != nil || refreshed != nil {
+            let known = [inspection.openFrom, refreshed].compactMap { $0 }.reduce(inspection.top) { min($0, $1 - 1) }
             commands.append(
                 HistoryCommand(
                     chat, accountID: account, fromID: known > 0 ? known + 1 : nil, since: since?.text, last: last))
+            // That command asks for all that is newer.
+            if since == nil, last == nil { missing = missing.below(known + 1) }
         }
-        let wanted = inspection.holes.filter { $0.to >= floor ?? .min }
+        let wanted = missing.filter { $0.to >= floor ?? .min }
         let holes = inspection.chat.ownerID == 0 ? wanted : HistoryPlan.joiningNear(wanted)
         for hole in holes.reversed() {
             for span in pieces(of: hole, from: floor).reversed() {

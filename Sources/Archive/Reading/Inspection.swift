@@ -35,11 +35,15 @@ package struct ChatInspection: Sendable {
     package var holes: [IDSpan] = []
     /// The lowest id from which on updates are known to be missing, although nobody knows up to which id.
     package var openFrom: Int64?
+    /// The messages that must be read again, because updates that concern them were lost, in order.
+    package var outdated: [IDSpan] = []
     package var faults: [RangeFault] = []
     /// The messages that the database refused.
     package var failures: [Int64] = []
 
-    package var isComplete: Bool { holes.isEmpty && faults.isEmpty && failures.isEmpty && openFrom == nil }
+    package var isComplete: Bool {
+        holes.isEmpty && outdated.isEmpty && faults.isEmpty && failures.isEmpty && openFrom == nil
+    }
     package var missingIDs: Int64 { holes.reduce(0) { $0 &+ $1.count } }
 }
 
@@ -156,5 +160,42 @@ extension [IDSpan] {
             }
         }
         return joined
+    }
+
+    /// Returns the parts of the spans below an id.
+    func below(_ id: Int64) -> [IDSpan] {
+        filter { $0.from < id }.map { IDSpan(from: $0.from, to: Swift.min($0.to, id - 1)) }
+    }
+
+    /// Returns the spans, which must be in order, without some ids, which must be, too.
+    func without(_ ids: [Int64]) -> [IDSpan] {
+        var rest: [IDSpan] = []
+        var next = ids[...]
+        for span in self {
+            var from = span.from
+            next = next.drop { $0 < span.from }
+            while let id = next.first, id <= span.to {
+                if id > from { rest.append(IDSpan(from: from, to: id - 1)) }
+                from = id + 1
+                next.removeFirst()
+            }
+            if from <= span.to { rest.append(IDSpan(from: from, to: span.to)) }
+        }
+        return rest
+    }
+}
+
+extension RangeList {
+    /// Returns the parts of a span that are in none of the ranges.
+    func uncovered(_ from: Int64, _ to: Int64) -> [IDSpan] {
+        var parts: [IDSpan] = []
+        var next = from
+        for range in ranges where range.to >= next && range.from <= to {
+            if range.from > next { parts.append(IDSpan(from: next, to: range.from - 1)) }
+            guard range.to < to else { return parts }
+            next = range.to + 1
+        }
+        if next <= to { parts.append(IDSpan(from: next, to: to)) }
+        return parts
     }
 }

@@ -13,6 +13,8 @@ package final class ArchiveWriter: @unchecked Sendable {
         package var rawForm: RawForm?
         /// Is true if the table `counters` keeps the earlier counters of messages, too.
         package var keepsCounters = false
+        /// The number of messages, counted from the newest, that are read again after updates of a chat were lost.
+        package var refreshedMessages: Int64 = 5000
         /// The file to which the events that cannot be stored are appended.
         package var failuresPath: String
         package var backoff = Backoff(first: .milliseconds(100), longest: .seconds(10))

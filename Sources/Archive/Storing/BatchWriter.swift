@@ -9,7 +9,7 @@ struct BatchWriter {
 
     init(_ database: any ArchiveDatabase, _ batch: RowBatch, _ settings: ArchiveWriter.Settings) {
         (self.database, self.batch, self.settings) = (database, batch, settings)
-        notes = NoteWriter(database)
+        notes = NoteWriter(database, settings)
     }
 
     func storeAll() throws {
@@ -28,6 +28,11 @@ struct BatchWriter {
         try database.storeUsers(batch.users)
         try notes.write(batch.chats)
         try storeSuperseded()
+        if settings.keepsCounters {
+            for (key, counters) in batch.counted.sorted(by: { $0.counters.countedAt < $1.counters.countedAt }) {
+                try CounterWriter(database).keep(counters, of: key, batch.arena)
+            }
+        }
         try notes.write(batch.notes, inserted: inserted)
     }
 

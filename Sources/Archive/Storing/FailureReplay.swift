@@ -74,6 +74,9 @@ extension JSON {
     private static let times: Set = ["date", "edit_date", "forward_date"]
     private static let latest: Int64 = 253_402_300_799
 
+    /// The value as every database takes it.
+    var storable: JSON { widelyAccepted.repaired(key: "") }
+
     fileprivate func repaired(key: String) -> JSON {
         switch self {
         case .string(let text) where text.utf8.contains(0): .string(text.replacing("\0", with: "\u{FFFD}"))
@@ -83,8 +86,11 @@ extension JSON {
         case .array(let items): .array(items.map { $0.repaired(key: "") })
         case .object(let object):
             .object(
-                JSONObject(object.members.map { JSONObject.Member(key: $0.key, value: $0.value.repaired(key: $0.key)) })
-            )
+                JSONObject(
+                    object.members.map {
+                        JSONObject.Member(
+                            key: $0.key.replacing("\0", with: "\u{FFFD}"), value: $0.value.repaired(key: $0.key))
+                    }))
         default: self
         }
     }

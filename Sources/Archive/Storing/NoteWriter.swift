@@ -4,9 +4,12 @@ import Payloads
 /// Stores what events besides messages tell, within the transaction of their batch.
 struct NoteWriter {
     let database: any ArchiveDatabase
+    private let settings: ArchiveWriter.Settings
     private var dialect: SQLDialect { database.dialect }
 
-    init(_ database: any ArchiveDatabase) { self.database = database }
+    init(_ database: any ArchiveDatabase, _ settings: ArchiveWriter.Settings) {
+        (self.database, self.settings) = (database, settings)
+    }
 
     /// - Parameter inserted: the messages that this transaction has inserted, as far as ranges may concern them.
     func write(_ notes: [ArchiveNote], inserted: [MessageKey]) throws {
@@ -28,22 +31,19 @@ struct NoteWriter {
             case .deletion(let ownerID, let ids, let time): try delete(ids, of: ownerID, at: time)
             case .reactions(let key, let reactions, let time):
                 try database.run(
-                    "UPDATE messages SET reactions = \(json("$1")), counted_at = \(dialect.time("$2")) "
+                    "UPDATE messages SET reactions = \(dialect.json("$1")), counted_at = \(dialect.time("$2")) "
                         + "WHERE chat_id = $3 AND message_id = $4 AND owner_id = $5 "
                         + "AND (counted_at IS NULL OR counted_at < \(dialect.time("$2")))",
                     [
-                        .text(reactions.widelyAccepted.text), .integer(time), .integer(key.chatID),
+                        .text(reactions.storable.text), .integer(time), .integer(key.chatID),
                         .integer(key.messageID), .integer(key.ownerID),
                     ])
+                if settings.keepsCounters { try CounterWriter(database).keepStored(key, at: time) }
             case .topic(let chat, let topicID, let name, let isClosed, let time):
                 try write(topic: topicID, of: chat, name, isClosed, at: time)
             }
         }
         try take(&claims, &new)
-    }
-
-    private func json(_ parameter: String) -> String {
-        dialect == .postgres ? "CAST(CAST(\(parameter) AS TEXT) AS JSONB)" : parameter
     }
 
     private func take(_ claims: inout [ChatKey: [RangeClaim]], _ inserted: inout [ChatKey: [Int64]]) throws {
@@ -64,8 +64,17 @@ struct NoteWriter {
                 "SELECT chat_id FROM chats WHERE owner_id = $1 ORDER BY chat_id", [.integer(hole.ownerID)]
             ) { chats.append(ChatKey($0.integer(0), ownerID: hole.ownerID)) }
         }
+        let account = hole.chatID == nil ? try lowestToReadAgain(ofAccount: hole.ownerID) : nil
         for chat in chats {
-            try RangeKeeper(database: database, chat: chat).forget(from: hole.fromID, to: hole.toID ?? .max)
+            // New messages are missed anyway. Edits and deletions can concern any message, of which the newest are read again.
+            let lowest = try hole.chatID == nil ? account : lowestToReadAgain(of: chat, upTo: hole.toID)
+            let from = max(hole.fromID, lowest ?? hole.fromID)
+            guard from <= hole.toID ?? .max else { continue }
+            try RangeKeeper(database: database, chat: chat).forget(from: from, to: hole.toID ?? .max)
+            try database.run(
+                "DELETE FROM holes WHERE chat_id = $1 AND owner_id = $2 AND from_id > $3 "
+                    + "AND \(dialect.integer("$4")) IS NULL",
+                [.integer(chat.chatID), .integer(chat.ownerID), .integer(from), ArchiveValue(hole.toID)])
             try database.run(
                 """
                 INSERT INTO holes AS h (chat_id, owner_id, from_id, to_id, reason, told_at) \
@@ -75,10 +84,32 @@ struct NoteWriter {
                 told_at = CASE WHEN EXCLUDED.told_at > h.told_at THEN EXCLUDED.told_at ELSE h.told_at END
                 """,
                 [
-                    .integer(chat.chatID), .integer(chat.ownerID), .integer(hole.fromID), ArchiveValue(hole.toID),
+                    .integer(chat.chatID), .integer(chat.ownerID), .integer(from), ArchiveValue(hole.toID),
                     .text(hole.reason.replacing("\0", with: "\u{FFFD}")), .integer(time),
                 ])
         }
+    }
+
+    /// Returns the lowest id of the messages of a chat that are read again after updates were lost; nil for all.
+    private func lowestToReadAgain(of chat: ChatKey, upTo last: Int64?) throws -> Int64? {
+        try lowestToReadAgain(
+            "chat_id = $1 AND owner_id = $2 AND message_id <= $3",
+            [.integer(chat.chatID), .integer(chat.ownerID), .integer(last ?? .max)])
+    }
+
+    /// Returns the same for the private chats and basic groups of an account, whose messages it counts together.
+    private func lowestToReadAgain(ofAccount ownerID: Int64) throws -> Int64? {
+        // The second condition is that of the index.
+        try lowestToReadAgain("owner_id = $1 AND owner_id <> 0", [.integer(ownerID)])
+    }
+
+    private func lowestToReadAgain(_ condition: String, _ values: [ArchiveValue]) throws -> Int64? {
+        let count = max(0, settings.refreshedMessages)
+        let found = try database.first(
+            "SELECT message_id FROM messages WHERE \(condition) ORDER BY message_id DESC LIMIT 1 "
+                + "OFFSET $\(values.count + 1)", values + [.integer(max(0, count - 1))]
+        ) { $0.integer(0) }
+        return count > 0 ? found : found.map { $0 + 1 }
     }
 
     /// Marks messages of private chats and basic groups, and remembers the deletion for rows that come later.
