@@ -2,6 +2,7 @@ import Glibc
 import HTTP
 @testable import Media
 import Process
+import System
 import TestSupport
 import Testing
 
@@ -83,6 +84,50 @@ import Testing
         #expect(try curl(proxy, "http://no-such-host.invalid/") == " 502 000")
         #expect(try curl(proxy, "http://127.0.0.1:1/") == " 502 000")
         #expect(try curl(proxy, "http://127.0.0.1:1/", "--request-target", "ftp://h/x") == " 400 000")
+    }
+
+    @Test func `A name with many addresses that do not answer holds the proxy for 30 seconds, not for each address`()
+        throws
+    {
+        let address = try #require(IPAddress("198.51.100.7"))
+        let endpoints = Array(
+            repeating: GuardedConnection.Endpoint(ip: address, family: AF_INET, socketAddress: []), count: 500)
+        let start = ContinuousClock.now
+        var now = start
+        var limits: [Duration] = []
+        let outcome = GuardedConnection.open(
+            endpoints, .any, now: { now },
+            connect: { _, limit throws(SystemError) in
+                limits.append(limit)
+                // Each one keeps silent until 4 seconds, or its shorter limit, have passed.
+                now += min(limit, .seconds(4))
+                throw SystemError(ETIMEDOUT)
+            })
+        guard case .unreachable = outcome else {
+            Issue.record("\(outcome)")
+            return
+        }
+        #expect(limits == [10, 10, 10, 10, 10, 10, 6, 2].map { Duration.seconds($0) })
+        #expect(now - start == .seconds(30))
+    }
+
+    @Test func `A name's next address is tried when one does not answer, and forbidden ones never`() throws {
+        let addresses = try ["127.0.0.1", "8.8.8.8", "10.0.0.1", "8.8.4.4", "1.1.1.1"].map {
+            try #require(IPAddress($0))
+        }
+        var tried: [IPAddress] = []
+        let outcome = GuardedConnection.open(
+            addresses.map { GuardedConnection.Endpoint(ip: $0, family: AF_INET, socketAddress: []) }, .publicOnly,
+            connect: { endpoint, _ throws(SystemError) in
+                tried.append(endpoint.ip)
+                guard tried.count > 1 else { throw SystemError(ECONNREFUSED) }
+                return 77
+            })
+        guard case .open(77) = outcome else {
+            Issue.record("\(outcome)")
+            return
+        }
+        #expect(tried == [addresses[1], addresses[3]])
     }
 
     @Test func `The proxy cannot be bypassed by ffmpeg`() async throws {

@@ -189,6 +189,19 @@ enum GuardedConnection {
         case noNetwork
     }
 
+    /// Holds one of a host's addresses, with the port.
+    struct Endpoint {
+        let ip: IPAddress
+        let family: Int32
+        /// The bytes of a `sockaddr`.
+        let socketAddress: [UInt8]
+    }
+
+    /// The time for all addresses of a name together, which can have hundreds that do not answer.
+    static let longest = Duration.seconds(30)
+    /// The time for one address.
+    static let longestForOne = Duration.seconds(10)
+
     static func open(to host: String, port: Int, _ policy: AddressPolicy) -> Outcome {
         var hints = addrinfo()
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
@@ -197,47 +210,69 @@ enum GuardedConnection {
         let status = getaddrinfo(host, "\(port)", &hints, &list)
         guard status == 0, let first = list else { return status == EAI_AGAIN ? .noNetwork : .unreachable }
         defer { freeaddrinfo(first) }
+        let endpoints = sequence(first: first, next: { $0.pointee.ai_next }).compactMap { Endpoint($0.pointee) }
+        return open(endpoints, policy)
+    }
+
+    /// Connects to the first of a host's addresses that answers.
+    ///
+    /// - Parameters:
+    ///   - now: the clock.
+    ///   - connect: connects to one address within the time given, and returns the socket.
+    static func open(
+        _ endpoints: [Endpoint], _ policy: AddressPolicy, now: () -> ContinuousClock.Instant = { .now },
+        connect: (Endpoint, _ limit: Duration) throws(SystemError) -> Int32 = GuardedConnection.connect(_:within:)
+    ) -> Outcome {
         var outcome = Outcome.refused
-        // A name can have hundreds of addresses that do not answer.
-        let deadline = ContinuousClock.now + .seconds(30)
-        for entry in sequence(first: first, next: { $0.pointee.ai_next }) {
-            guard let address = entry.pointee.ai_addr, let parsed = IPAddress(address), policy.allows(parsed) else {
-                continue
+        let deadline = now() + longest
+        for endpoint in endpoints where policy.allows(endpoint.ip) {
+            let left = deadline - now()
+            guard left > .zero else { break }
+            do throws(SystemError) {
+                return .open(try connect(endpoint, min(left, longestForOne)))
+            } catch {
+                outcome = [ENETUNREACH, ENETDOWN].contains(error.number) ? .noNetwork : .unreachable
             }
-            if let descriptor = connect(entry.pointee, address, until: deadline) { return .open(descriptor) }
-            outcome = errno == ENETUNREACH || errno == ENETDOWN ? .noNetwork : .unreachable
         }
         return outcome
     }
 
-    private static func connect(
-        _ entry: addrinfo, _ address: UnsafePointer<sockaddr>, until deadline: ContinuousClock.Instant
-    ) -> Int32? {
-        let type = entry.ai_socktype | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
-        let descriptor = socket(entry.ai_family, type, entry.ai_protocol)
-        guard descriptor >= 0 else { return nil }
-        if Glibc.connect(descriptor, address, entry.ai_addrlen) == 0
-            || (errno == EINPROGRESS && isConnected(descriptor, until: deadline))
-        {
-            _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) & ~O_NONBLOCK)
-            return descriptor
+    private static func connect(_ endpoint: Endpoint, within limit: Duration) throws(SystemError) -> Int32 {
+        let type = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
+        let descriptor = socket(endpoint.family, type, 0)
+        guard descriptor >= 0 else { throw SystemError(errno) }
+        let failure = connect(descriptor, endpoint.socketAddress, within: limit)
+        guard failure == 0 else {
+            close(descriptor)
+            throw SystemError(failure)
         }
-        let reason = errno
-        close(descriptor)
-        errno = reason
-        return nil
+        _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) & ~O_NONBLOCK)
+        return descriptor
     }
 
-    private static func isConnected(_ descriptor: Int32, until deadline: ContinuousClock.Instant) -> Bool {
-        var entry = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-        let left = min(max(.zero, deadline - .now), .seconds(10))
-        guard poll(&entry, 1, Int32(left / .milliseconds(1))) > 0 else {
-            errno = ETIMEDOUT
-            return false
+    /// Returns the system's error number; 0 once there is a connection.
+    private static func connect(_ descriptor: Int32, _ address: [UInt8], within limit: Duration) -> Int32 {
+        let isConnected = address.withUnsafeBytes { bytes in
+            guard let start = bytes.baseAddress?.assumingMemoryBound(to: sockaddr.self) else { return false }
+            return Glibc.connect(descriptor, start, socklen_t(bytes.count)) == 0
         }
+        if isConnected { return 0 }
+        guard errno == EINPROGRESS else { return errno }
+        var entry = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+        guard poll(&entry, 1, Int32(limit / .milliseconds(1))) > 0 else { return ETIMEDOUT }
         var failure: Int32 = 0
         var length = socklen_t(MemoryLayout<Int32>.size)
-        return getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &failure, &length) == 0 && failure == 0
+        return getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &failure, &length) == 0 ? failure : errno
+    }
+}
+
+extension GuardedConnection.Endpoint {
+    /// Copies an address that `getaddrinfo` has found; nil if it is none of IP.
+    fileprivate init?(_ entry: addrinfo) {
+        guard let address = entry.ai_addr, let ip = IPAddress(address) else { return nil }
+        self.init(
+            ip: ip, family: entry.ai_family,
+            socketAddress: Array(UnsafeRawBufferPointer(start: address, count: Int(entry.ai_addrlen))))
     }
 }
 
