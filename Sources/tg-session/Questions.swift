@@ -69,22 +69,25 @@ final class Questions: Sendable {
             if !text.isEmpty { return text }
             try await Task.sleep(for: .milliseconds(200))
         }
-        throw ToolError(.configuration, "\(path) holds no \(what)")
+        throw SecretFile.empty(path, what)
     }
 
     private func firstLine(of path: String, _ what: String, until end: ContinuousClock.Instant) throws -> String {
         // Opening a named pipe without a writer must not block.
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-        guard descriptor >= 0 else {
-            throw ToolError(
-                .configuration, "unable to read the \(what) from \(path): \(String(cString: strerror(errno)))")
-        }
+        let descriptor = try SecretFile.open(path, what, flags: O_NONBLOCK)
         defer { close(descriptor) }
-        try wait(for: descriptor, until: end, what)
-        var bytes = [UInt8](repeating: 0, count: Questions.maxAnswerBytes)
-        let count = read(descriptor, &bytes, bytes.count)
-        let line = bytes.prefix(max(0, count)).prefix { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") }
-        return String(decoding: line, as: UTF8.self)
+        var bytes: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 1024)
+        // The writer of a named pipe may write the line in pieces.
+        while bytes.count < SecretFile.maxBytes, !bytes.contains(UInt8(ascii: "\n")) {
+            try wait(for: descriptor, until: end, what)
+            let count = read(descriptor, &buffer, buffer.count)
+            if count < 0, errno == EINTR || errno == EAGAIN { continue }
+            guard count >= 0 else { throw SecretFile.unreadable(path, what, errno) }
+            if count == 0 { break }
+            bytes += buffer.prefix(count)
+        }
+        return SecretFile.firstLine(of: bytes)
     }
 
     private func line(from descriptor: Int32, _ what: String) throws -> String {

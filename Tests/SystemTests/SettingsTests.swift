@@ -30,6 +30,23 @@ import Testing
         #expect(Settings.environment("TGPIPE_TEST_TOKEN") == "variable")
     }
 
+    @Test func `A file gives its first word or line, and one that gives none is named`() throws {
+        let folder = try TemporaryFolder()
+        try "  two words\r\nmore\n".write(toFile: folder("full"), atomically: true, encoding: .utf8)
+        try "\n".write(toFile: folder("empty"), atomically: true, encoding: .utf8)
+        #expect(try Settings.secret("TGPIPE_TEST_ABSENT", file: folder("full"), what: "word") == "two")
+        #expect(try Settings.passphrase("TGPIPE_TEST_ABSENT", file: folder("full"), what: "phrase") == "  two words")
+        for name in ["empty", "missing", "."] {
+            let error = #expect(throws: ToolError.self) {
+                try Settings.secret("TGPIPE_TEST_ABSENT", file: folder(name), what: "word")
+            }
+            #expect(error?.exitStatus == .configuration && error?.message.contains(folder(name)) == true)
+        }
+        #expect(throws: ToolError.self) {
+            try Settings.passphrase("TGPIPE_TEST_ABSENT", file: folder("empty"), what: "phrase")
+        }
+    }
+
     @Test func `A secret that is not set is missing`() {
         #expect(Settings.takeSecret("TGPIPE_TEST_ABSENT") == nil)
         #expect(throws: ToolError.self) { try Settings.secret("TGPIPE_TEST_ABSENT", file: nil, what: "word") }

@@ -60,6 +60,20 @@ struct QuestionsTests {
         #expect(try await contents == "12345")
     }
 
+    @Test func `A line that comes through a named pipe in pieces is one answer`() async throws {
+        let folder = try TemporaryFolder()
+        let path = folder("code")
+        try #require(mkfifo(path, 0o600) == 0)
+        async let contents = questions.contents(of: path, "code")
+        let pipe = open(path, O_RDWR)
+        defer { close(pipe) }
+        for piece in ["12", "34", "5\nmore"] {
+            #expect(Array(piece.utf8).withUnsafeBytes { writeAll(pipe, $0) } == 0)
+            try await Task.sleep(for: .milliseconds(300))
+        }
+        #expect(try await contents == "12345")
+    }
+
     @Test func `An empty file and an unreadable one are refused with their names`() async throws {
         let folder = try TemporaryFolder()
         let path = folder("empty")

@@ -22,8 +22,7 @@ package enum Settings {
             guard descriptor >= 0 else { continue }
             defer { close(descriptor) }
             guard let bytes = readAll(descriptor, atMost: 65_536) else { continue }
-            let line = String(
-                decoding: bytes.prefix { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") }, as: UTF8.self)
+            let line = SecretFile.firstLine(of: bytes)
             if !line.isEmpty { return line }
         }
         return nil
@@ -75,7 +74,7 @@ package enum Settings {
     package static func passphrase(_ name: String, file: String?, what: String) throws -> String {
         let value: String?
         if let file {
-            value = try text(of: file, what: what).split(whereSeparator: \.isNewline).first.map(String.init)
+            value = SecretFile.firstLine(of: try SecretFile.bytes(of: file, what))
         } else {
             value = takeSecret(name)
         }
@@ -85,21 +84,11 @@ package enum Settings {
     }
 
     private static func contents(of path: String, what: String) throws -> String {
-        let word = try text(of: path, what: what).split(whereSeparator: \.isWhitespace).first.map(String.init) ?? ""
-        guard !word.isEmpty else { throw ToolError(.configuration, "\(path) holds no \(what)") }
-        return word
-    }
-
-    private static func text(of path: String, what: String) throws -> String {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else {
-            throw ToolError(.configuration, "unable to read \(what) from \(path): \(String(cString: strerror(errno)))")
+        let text = String(decoding: try SecretFile.bytes(of: path, what), as: UTF8.self)
+        guard let word = text.split(whereSeparator: \.isWhitespace).first else {
+            throw SecretFile.empty(path, what)
         }
-        defer { close(descriptor) }
-        guard let bytes = readAll(descriptor, atMost: 4096) else {
-            throw ToolError(.configuration, "unable to read \(what) from \(path): \(String(cString: strerror(errno)))")
-        }
-        return String(decoding: bytes, as: UTF8.self)
+        return String(word)
     }
 
     /// Returns the state folder: the flag, `TGPIPE_STATE`, systemd's `STATE_DIRECTORY`, or the user's own state folder.
