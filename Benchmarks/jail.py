@@ -13,7 +13,7 @@ RUNS = 15
 
 def compared(program: Path, *arguments: str) -> tuple[float, float]:
     """Returns the median milliseconds of a run without and with the jail."""
-    command = [str(TOOLS / "jail-check"), str(RUNS), str(program), *arguments]
+    command = [str(TOOLS / "jail-check"), "cost", str(RUNS), str(program), *arguments]
     free, jailed = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     return float(free), float(jailed)
 

@@ -246,25 +246,45 @@ struct JailTests {
         #expect(exit.cause == .overdue)
     }
 
+    /// Starts up to 300 processes, and prints how many it could.
+    private static let forks = """
+        import os, time
+        count = 0
+        try:
+            while count < 300:
+                if os.fork() == 0:
+                    time.sleep(600)
+                count += 1
+        except OSError:
+            pass
+        print(count)
+        """
+
     /// The kernel sets the user root no limit for processes, so there the layer is missing, and reported as such.
     @Test func `It starts no more processes than its limit, unless the user is root`() async throws {
-        let (exit, output) = try await python(
-            """
-            import os, time
-            count = 0
-            try:
-                while count < 300:
-                    if os.fork() == 0:
-                        time.sleep(600)
-                    count += 1
-            except OSError:
-                pass
-            print(count)
-            """, limits: JailLimits(processes: 50))
+        let (exit, output) = try await python(JailTests.forks, limits: JailLimits(processes: 50))
         #expect(exit.isSuccess)
         let count = try #require(Int(output.dropLast()))
         #expect(JailLayers.available.contains(.processCount) ? count < 50 : count == 300)
         #expect(JailLayers.available.contains(.processCount) == (geteuid() != 0))
+    }
+
+    /// Where root runs the tests, the jail is made by a program of another user.
+    @Test(arguments: [20, 50, 200]) func `It starts as many processes as its limit permits if the user is not root`(
+        _ limit: Int
+    ) throws {
+        let user = geteuid() == 0 ? ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"] : []
+        // The other user may not reach the folder of the tests' programs.
+        try #require(try SpawnedProgram(["cp", ToolRun.path(of: "jail-check"), folder("jail-check")]).wait() == 0)
+        try #require(chmod(folder.path, 0o755) == 0)
+        let output = try SpawnedProgram.output(
+            of: user + [folder("jail-check"), "processes", "\(limit)", "/usr/bin/python3", "-c", JailTests.forks])
+        let lines = output.split(separator: "\n")
+        try #require(lines.count == 2, "\(output)")
+        #expect(lines[0] == "process count")
+        let count = try #require(Int(lines[1]))
+        // The program itself counts, and what makes the jail.
+        #expect((limit - 5..<limit).contains(count), "\(count)")
     }
 
     @Test func `Its end is reported as the program's own`() async throws {
