@@ -1,3 +1,4 @@
+import Glibc
 import Testing
 
 @testable import HTTP
@@ -12,6 +13,24 @@ import Testing
     ])
     func `A URL is refused when it is relative, not HTTP, or hides characters`(text: String) {
         #expect(WebURL(text) == nil)
+    }
+
+    /// An international name that has no ASCII form, because it is too long.
+    @Test func `Refused names occupy no memory`() throws {
+        let url = "http://\(String(repeating: "ä", count: 4000))/"
+        func residentPages() throws -> Int {
+            let file = try #require(fopen("/proc/self/statm", "r"))
+            defer { fclose(file) }
+            var text = [CChar](repeating: 0, count: 200)
+            try #require(fgets(&text, 200, file) != nil)
+            let words = String(decoding: text.map { UInt8(bitPattern: $0) }, as: UTF8.self).split(separator: " ")
+            return try #require(Int(words[1]))
+        }
+        #expect(WebURL(url) == nil)
+        let before = try residentPages()
+        for _ in 0..<20_000 { _ = WebURL(url) }
+        // They have 160 MB of names.
+        #expect(try residentPages() - before < (60 << 20) / 4096)
     }
 
     @Test func `A URL is split into its parts`() throws {

@@ -64,9 +64,10 @@ package struct WebURL: Sendable, Hashable, CustomStringConvertible {
     private init?(handle: OpaquePointer) {
         func part(_ part: CURLUPart, flags: UInt32 = 0) -> String? {
             var text: UnsafeMutablePointer<CChar>?
-            guard curl_url_get(handle, part, &text, flags) == CURLUE_OK, let text else { return nil }
+            let code = curl_url_get(handle, part, &text, flags)
+            // libcurl 7.88 hands over text even if it fails to put the host into its ASCII form; later versions set nil.
             defer { curl_free(text) }
-            return String(cString: text)
+            return code == CURLUE_OK ? text.map { String(cString: $0) } : nil
         }
         guard part(CURLUPART_ZONEID) == nil,
             let scheme = part(CURLUPART_SCHEME)?.lowercased(), scheme == "http" || scheme == "https",
