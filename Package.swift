@@ -86,7 +86,7 @@ let tools: [Target] = [
         ]),
     tool("tg-history", ["Accounts", "Envelope", "History", "JSON", "Payloads", "System", logging]),
     tool("tg-session", ["Accounts", "CQRCode", "JSON", "MTProto", "System", logging]),
-    tool("msg-store", ["Archive", "Envelope", "JSON", "Payloads", "Queue", "System", logging]),
+    tool("msg-store", ["Archive", "Envelope", "JSON", "Payloads", "Process", "Queue", "System", logging]),
     tool("tg-call", ["Accounts", "JSON", "MTProto", "System", "TL", logging]),
 ]
 

@@ -68,6 +68,8 @@ package enum RawForm: String, Sendable, CaseIterable {
 protocol ArchiveDatabase: AnyObject {
     var dialect: SQLDialect { get }
     var rawForm: RawForm { get }
+    /// The number of messages that were inserted or updated so far.
+    var changedMessages: Int { get }
 
     /// Runs a statement, which stays prepared.
     ///

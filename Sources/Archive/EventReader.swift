@@ -49,6 +49,8 @@ package final class EventReader {
                 try readRange(line, into: batch)
             } else if scanned.type.isText("events.telegram.history_hole") {
                 try readHole(line, into: batch)
+            } else if scanned.type.isText("events.telegram.history_comments") {
+                try readComments(line, into: batch)
             } else {
                 return .other
             }
@@ -244,6 +246,13 @@ package final class EventReader {
         batch.notes.append(.hole(hole, toldAt: clock.microseconds(of: finder[.timestamp])))
     }
 
+    private func readComments(_ line: UnsafeRawBufferPointer, into batch: RowBatch) throws(MalformedInput) {
+        let comments = try HistoryComments(try Envelope(try parser.parse(line, padded: true)))
+        var group = ChatRow(comments.chat, seenAt: clock.microseconds(of: finder[.timestamp]))
+        group.commentsOfID = comments.channelID
+        batch.note(group, of: ChatKey(comments.chat["id"]?.int ?? 0, ownerID: 0))
+    }
+
     private func readDeletion(into batch: RowBatch) throws(MalformedInput) {
         let json = try parser.parse(finder[.deleted].bytes)
         let ids = (json["message_ids"]?.array ?? []).compactMap(\.int).filter { EventReader.ids.contains($0) }
@@ -328,6 +337,7 @@ extension ChatRow {
         merged.linkedChatID = new.linkedChatID ?? old.linkedChatID
         merged.migratedFromChatID = new.migratedFromChatID ?? old.migratedFromChatID
         merged.migratedFromMaxID = new.migratedFromMaxID ?? old.migratedFromMaxID
+        merged.commentsOfID = new.commentsOfID ?? old.commentsOfID
         merged.newestID = [new.newestID, old.newestID].compactMap { $0 }.max()
         merged.total = new.total ?? old.total
         return merged

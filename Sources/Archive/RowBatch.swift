@@ -88,6 +88,8 @@ struct ChatRow: Sendable {
     var linkedChatID: Int64?
     var migratedFromChatID: Int64?
     var migratedFromMaxID: Int64?
+    /// The channel whose comments are all that is read of this group.
+    var commentsOfID: Int64?
     /// The highest id that was told, and the number of messages.
     var newestID: Int64?
     var total: Int64?

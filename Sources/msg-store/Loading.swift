@@ -87,6 +87,7 @@ struct StreamLoading {
     private let events = EventReader()
     private var current: Loading.Collected
     private var other: Loading.Collected
+    private let progress = LoadProgress()
     /// The storing of `other`.
     private var storing: Promise<Void>?
     private var stored = 0
@@ -141,6 +142,7 @@ struct StreamLoading {
         self.storing = nil
         try await storing.value()
         stored += other.batch.received
+        progress.show(stored, writer)
         try await sink.write(other.forwarded)
         other.removeAll()
     }
@@ -158,6 +160,7 @@ struct QueueLoading {
     private let events = EventReader()
     private var current: Loading.Collected
     private var entries: [QueueEntry] = []
+    private let progress = LoadProgress()
     private var stored = 0
 
     init(runtime: Runtime, source: QueueSource, sink: EventOutput, writer: WriterThread, maxLineBytes: Int) {
@@ -211,6 +214,7 @@ struct QueueLoading {
         guard !entries.isEmpty else { return }
         if !current.batch.isEmpty { try await writer.begin(current.batch).value() }
         stored += current.batch.received
+        progress.show(stored, writer)
         if current.forwarded.isEmpty {
             try await source.finish(entries.map { QueueResult($0) })
         } else {

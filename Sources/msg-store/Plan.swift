@@ -107,6 +107,11 @@ struct Plan: StoreCommand {
             var done: Set<ChatKey> = []
             func add(_ chat: ArchiveReader.KnownChat) throws {
                 guard done.insert(chat.key).inserted else { return }
+                if chat.commentsOf != nil {
+                    // No account could read it as a whole. Whoever names it wants to try again.
+                    if names != nil { commands += plan.commands(forUnknown: .id(chat.key.chatID), accountID: account) }
+                    return
+                }
                 let inspection = try reader.inspect(chat)
                 failures += inspection.failures.count
                 commands += plan.commands(

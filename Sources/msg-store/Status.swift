@@ -102,6 +102,7 @@ extension Status.Line {
         if inspection.missingIDs > 0 {
             words.append("missing \(inspection.missingIDs) ids in \(inspection.holes.count) spans")
         }
+        if let channel = inspection.commentsOf { words.append("comments on \(channel) only") }
         if counterRows > 0 { words.append("counters \(counterRows)") }
         if !inspection.failures.isEmpty { words.append("refused \(inspection.failures.count)") }
         if perSecond > 0 { words.append("\(Int(perSecond)) messages/s") }

@@ -13,9 +13,11 @@ struct Verify: StoreCommand {
             Compares the ids of all messages with the ranges that tg-history has proven: from 1 to the highest id of each chat, \
             each id is in a range or is a message; each range has exactly the messages that it should have; no event waits for \
             'replay'. Prints what is missing by chat and ids, and exits with 1 if anything is. It asks nobody but the database: \
-            'plan' asks for what is missing.
+            'plan' asks for what is missing. With --online, tg-history also asks Telegram for the number of messages of each \
+            chat, and for some of them again, chosen at random; whatever differs is named.
 
             Examples: msg-store verify && echo complete
+                      msg-store verify --online --session a
                       msg-store verify --json | jq 'select(.complete | not)'
             """)
 
@@ -26,14 +28,34 @@ struct Verify: StoreCommand {
 
     @Flag(help: "Print one line of JSON for each chat.") var json = false
 
-    func validate() throws { for chat in chats { _ = try ChatName(chat) } }
+    @Flag(help: "Also compare the archive with what Telegram tells now.") var online = false
+
+    @Option(
+        name: .customLong("session"),
+        help: ArgumentHelp(
+            "With --online: the name of an account's session, as given to tg-session login; repeat it for several accounts. "
+                + "[env: TGPIPE_SESSION]", valueName: "name"))
+    var sessions: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "With --online: the number of messages of each chat that are asked for again.", valueName: "count"))
+    var sample: Int64 = 300
+
+    func validate() throws {
+        for chat in chats { _ = try ChatName(chat) }
+        guard online || sessions.isEmpty else { throw ValidationError("--session goes with --online") }
+        guard (0...1_000_000).contains(sample) else {
+            throw ValidationError("--sample must be from 0 to 1000000")
+        }
+    }
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
         let address = try database.address(runtime)
         let names = try chats.map { try ChatName($0) }
+        let reader = try await BlockingThread.reading { try ArchiveReader(address, name: MsgStore.toolName) }
         let inspections = try await BlockingThread.reading { () -> [ChatInspection] in
-            let reader = try ArchiveReader(address, name: MsgStore.toolName)
-            return try reader.snapshot {
+            try reader.snapshot {
                 let known = try reader.chats()
                 // Nothing can be said to be complete that was never stored.
                 if known.isEmpty {
@@ -46,20 +68,65 @@ struct Verify: StoreCommand {
                     .map { try reader.inspect($0) }
             }
         }
+        let reports = try await differences(inspections, reader, runtime)
         let output = try await EventOutput(endpoint: "-", shutdown: runtime.shutdown)
-        let incomplete = inspections.filter { !$0.isComplete }
+        let faulty = reports.filter { !$0.isGood }
         if json {
-            for inspection in inspections { try await output.write(inspection.json.bytes + [UInt8(ascii: "\n")]) }
+            for report in reports { try await output.write(report.json.bytes + [UInt8(ascii: "\n")]) }
         } else {
-            for inspection in incomplete { try await output.write(Array((inspection.text + "\n").utf8)) }
-            let messages = inspections.reduce(0) { $0 + $1.messages }
-            let summary =
-                incomplete.isEmpty
-                ? "nothing is missing" : "\(incomplete.count) incomplete"
-            let counted = "\(inspections.count) chat\(inspections.count == 1 ? "" : "s"), \(messages) messages"
-            try await output.write(Array("\(counted): \(summary)\n".utf8))
+            for report in faulty { try await output.write(Array((report.text + "\n").utf8)) }
+            try await output.write(Array((Verify.summary(reports) + "\n").utf8))
         }
-        return incomplete.isEmpty ? .success : .no
+        return faulty.isEmpty ? .success : .no
+    }
+
+    /// Returns what is to be reported of each chat.
+    private func differences(
+        _ inspections: [ChatInspection], _ reader: ArchiveReader, _ runtime: Runtime
+    ) async throws -> [Report] {
+        guard online else { return inspections.map { Report(inspection: $0) } }
+        let check = OnlineCheck(sessions: sessions, stateFolder: common.stateDir, sample: sample)
+        let answers = try await check.ask(inspections, reader, runtime)
+        return try await BlockingThread.reading {
+            try inspections.map { inspection in
+                Report(
+                    inspection: inspection,
+                    difference: try OnlineDifference(inspection, answers[inspection.chat], reader))
+            }
+        }
+    }
+
+    private static func summary(_ reports: [Report]) -> String {
+        let messages = reports.reduce(0) { $0 + $1.inspection.messages }
+        let incomplete = reports.count { !$0.inspection.isComplete }
+        var findings = [incomplete == 0 ? "nothing is missing" : "\(incomplete) incomplete"]
+        let answers = reports.compactMap(\.difference)
+        if !answers.isEmpty {
+            let differing = answers.count { !$0.isNone }
+            let compared = answers.reduce(0) { $0 + $1.compared }
+            findings.append(
+                differing == 0
+                    ? "\(compared) messages are as Telegram has them" : "\(differing) not as Telegram has them")
+        }
+        let counted = "\(reports.count) chat\(reports.count == 1 ? "" : "s"), \(messages) messages"
+        return "\(counted): \(findings.joined(separator: ", "))"
+    }
+}
+
+/// What is reported of a chat.
+private struct Report: Sendable {
+    let inspection: ChatInspection
+    /// Nil if Telegram was not asked.
+    var difference: OnlineDifference?
+
+    var isGood: Bool { inspection.isComplete && difference?.isNone ?? true }
+
+    var text: String { ([inspection.text] + (difference?.lines ?? [])).joined(separator: "\n") }
+
+    var json: JSON {
+        guard let difference, var object = inspection.json.object else { return inspection.json }
+        object["online"] = difference.json
+        return .object(object)
     }
 }
 
@@ -97,7 +164,8 @@ extension ChatInspection {
     var json: JSON {
         .object([
             "chat_id": .integer(chat.chatID), "owner_id": .integer(chat.ownerID), "title": title.map { .string($0) },
-            "username": username.map { .string($0) }, "complete": .bool(isComplete), "messages": .integer(messages),
+            "username": username.map { .string($0) }, "comments_of_chat_id": commentsOf.map { .integer($0) },
+            "complete": .bool(isComplete), "messages": .integer(messages),
             "top_id": .integer(top), "missing_ids": .integer(missingIDs), "holes": .array(holes.map(\.json)),
             "faults": .array(
                 faults.map { fault in

@@ -26,6 +26,9 @@ final class WriterThread: Sendable {
     /// The number of events that were set aside; to be asked when nothing is being stored.
     var failures: Int { writer.failures }
 
+    /// The number of messages that were inserted or updated; to be asked when nothing is being stored.
+    var changed: Int { writer.changedMessages }
+
     /// Begins to store a batch, which must not be changed until the promise is kept.
     func begin(_ batch: RowBatch) -> Promise<Void> {
         let promise = Promise<Void>()

@@ -19,7 +19,7 @@ final class CommandReader: Sendable {
     struct Choices: Sendable {
         var readsNewOnly = false
         var readsComments = false
-        let progress: ProgressBar
+        let progress: HistoryProgress
     }
 
     init(runtime: Runtime, pool: HistoryPool, isFromQueue: Bool, _ choices: Choices) {
@@ -35,11 +35,16 @@ final class CommandReader: Sendable {
         // What is new has no upper bound yet.
         if choices.readsNewOnly, command.toID != nil { return .done([]) }
         do {
-            let facts = try await read(command.chat, bounds, accountID: command.accountID, context)
+            let posts = Mutex<[Int32]>([])
+            let facts = try await read(command.chat, bounds, accountID: command.accountID, context) { found in
+                posts.withLock { $0 += found }
+            }
             guard bounds.from <= 1, bounds.to == nil, bounds.last == nil else { return .done([]) }
             if let group = facts.migratedFrom { try await readMore(.id(group.chatID), bounds, of: facts, context) }
             if choices.readsComments, facts.isBroadcast, let group = facts.linkedChatID {
-                try await readMore(.id(group), bounds, of: facts, context)
+                try await readMore(.id(group), bounds, of: facts, context) {
+                    try await self.readComments(on: posts.withLock { $0 }, of: facts, context)
+                }
             }
         } catch let error as HistoryFailure where error.code != .noAccountLeft {
             failures.add(1, ordering: .relaxed)
@@ -52,17 +57,19 @@ final class CommandReader: Sendable {
     }
 
     private func read(
-        _ chat: ChatID, _ bounds: HistoryBounds, accountID: Int64? = nil, _ context: WorkContext
+        _ chat: ChatID, _ bounds: HistoryBounds, accountID: Int64? = nil, _ context: WorkContext,
+        commented: @escaping @Sendable ([Int32]) -> Void = { _ in }
     ) async throws -> ChatFacts {
         let start = ContinuousClock.now
-        let count = Atomic<Int64>(0)
-        defer { choices.progress.clear() }
+        let progress = choices.progress.begin()
+        defer { progress.end() }
         let facts = try await pool.read(chat, bounds, accountID: accountID) { lines in
             try await context.publisher.publish(lines)
-        } counting: {
-            count.add($0, ordering: .relaxed)
+        } onProgress: {
+            progress.take($0)
+            commented($0.commented)
         }
-        let messages = count.load(ordering: .relaxed)
+        let messages = progress.messages
         let seconds = max((ContinuousClock.now - start).seconds, 0.001)
         runtime.log.info(
             "read \(facts.title)",
@@ -75,13 +82,35 @@ final class CommandReader: Sendable {
     }
 
     /// Reads a chat that belongs to another one: the group that a supergroup was, or the group with a channel's comments.
+    ///
+    /// - Parameter otherwise: is done if no account can read the chat.
     private func readMore(
-        _ chat: ChatID, _ bounds: HistoryBounds, of facts: ChatFacts, _ context: WorkContext
+        _ chat: ChatID, _ bounds: HistoryBounds, of facts: ChatFacts, _ context: WorkContext,
+        otherwise: (() async throws -> Void)? = nil
     ) async throws {
         do { _ = try await read(chat, bounds, context) } catch let error as HistoryFailure where error.code == .noAccess
         {
-            runtime.log.warning("\(facts.title): the chat \(chat), which belongs to it, is not read: \(error.message)")
+            let words = "\(facts.title): the chat \(chat), which belongs to it, is not read: \(error.message)"
+            guard let otherwise else { return runtime.log.warning("\(words)") }
+            runtime.log.notice("\(words); the comments of each post are read instead")
+            try await otherwise()
         }
+    }
+
+    /// Reads the comments on posts through the channel.
+    private func readComments(on posts: [Int32], of facts: ChatFacts, _ context: WorkContext) async throws {
+        let progress = choices.progress.begin()
+        defer { progress.end() }
+        try await pool.readComments(of: .id(facts.id), posts: posts) { lines in
+            try await context.publisher.publish(lines)
+        } onProgress: {
+            progress.take($0)
+        }
+        runtime.log.info(
+            "read the comments of \(facts.title)",
+            metadata: [
+                "posts": .stringConvertible(posts.count), "messages": .stringConvertible(progress.messages),
+            ])
     }
 }
 

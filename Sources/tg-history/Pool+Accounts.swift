@@ -59,14 +59,3 @@ extension HistoryPool {
         }
     }
 }
-
-extension ReadingProgress {
-    /// The progress as a bar shows it.
-    var figures: ProgressBar.Figures {
-        let done = newest.flatMap { newest in
-            idsLeft.map { newest > 0 ? 1 - Double($0) / Double(newest) : 1 }
-        }
-        let state = "\(messages) messages" + (total.map { " of \($0)" } ?? "")
-        return ProgressBar.Figures(title: title, state: state, fraction: done)
-    }
-}

@@ -36,7 +36,10 @@ struct TgHistory: Tool {
     @Flag(help: "Read only what is newer than the archive: commands without to_id. The others are left out.")
     var newOnly = false
 
-    @Flag(help: "With a whole channel, also read the group with its comments.")
+    @Flag(
+        help:
+            "With a whole channel, also read the group with its comments, or, where no account can read it, the comments of each post."
+    )
     var comments = false
 
     @Flag(
@@ -77,9 +80,9 @@ struct TgHistory: Tool {
         let sessions = try accounts.sessions(runtime)
         var settings = PoolSettings()
         settings.pace = try accounts.pace?.duration
-        (settings.attachesTL, settings.media) = (attachesTL, mediaKinds)
-        let progress = ProgressBar()
-        settings.onProgress = { progress.show($0.figures) }
+        (settings.attachesTL, settings.media, settings.findsComments) = (attachesTL, mediaKinds, comments)
+        let progress = HistoryProgress()
+        settings.onWait = { progress.show($1, of: $0) }
         let pool = HistoryPool(runtime, settings)
         let reader = CommandReader(
             runtime: runtime, pool: pool, isFromQueue: input.isFromQueue,

@@ -247,6 +247,35 @@ def test_comments_are_in_the_linked_group(telegram: Telegram) -> None:
     run(work)
 
 
+def test_comments_are_read_through_the_channel_when_the_group_is_hidden(telegram: Telegram) -> None:
+    posts, group = CHANNEL - 62, CHANNEL - 63
+    seeded(telegram, posts, 10, chat_type="channel")
+    seeded(telegram, group, 1 + 10 * 4, copies_of=posts, comments_each=3)
+    expected = {}
+
+    async def work() -> None:
+        async with telethon_as(telegram) as client:
+            await client.get_dialogs()
+            copied = await client(functions.messages.GetDiscussionMessageRequest(posts, 5))
+            top = copied.messages[0].id
+            expected[5] = [one.id for one in await everything(client, group, reply_to=top)]
+            telegram.mtproto("hide", {"account": 42, "chat_id": group})
+            page = await client(functions.messages.GetRepliesRequest(posts, 5, 0, None, 0, 100, 0, 0, 0))
+            assert [one.id for one in page.messages] == expected[5] and page.count == len(expected[5]) > 0
+            assert all(utils.get_peer_id(one.peer_id) == group for one in page.messages)
+            assert [chat.left for chat in page.chats if utils.get_peer_id(chat) == group] == [True]
+            for call in (
+                functions.messages.GetRepliesRequest(group, top, 0, None, 0, 100, 0, 0, 0),
+                functions.messages.GetHistoryRequest(group, 0, None, 0, 100, 0, 0, 0),
+            ):
+                with pytest.raises(errors.ChannelPrivateError):
+                    await client(call)
+            with pytest.raises(errors.MsgIdInvalidError):
+                await client(functions.messages.GetRepliesRequest(posts, 4000, 0, None, 0, 100, 0, 0, 0))
+
+    run(work)
+
+
 def test_a_forum_is_read_by_topic(telegram: Telegram) -> None:
     chat_id = CHANNEL - 70
     seeded(telegram, chat_id, 900, topics=3, holes=0.1)

@@ -88,6 +88,41 @@ private let group: Int64 = -1_000_000_000_006
         #expect(try !result.messageIDs(in: comments).isEmpty)
     }
 
+    @Test func `Comments are read post by post where the group with them cannot be read`() async throws {
+        let fixture = try await HistoryFixture(accounts: 2)
+        let (channel, group) = (Int64(-1_000_000_000_007), Int64(-1_000_000_000_008))
+        try await seed(fixture, channel, ["count": 60])
+        try await seed(
+            fixture, group,
+            [
+                "count": .integer(1 + 60 * 131), "chat_type": "supergroup", "copies_of": .integer(channel),
+                "comments_each": 130,
+            ])
+        for session in fixture.sessions {
+            try await fixture.alice.emulator.control(
+                "hide", ["account": .integer(session.id), "chat_id": .integer(group)])
+        }
+        let result = try await fixture.read([["chat_id": .integer(channel)]], ["--comments"])
+        #expect(result.status == 0, "\(result.errors.suffix(2000))")
+        #expect(result.errors.contains("the comments of each post are read instead"))
+        let comments = try result.messageIDs(in: group)
+        let told = try result.envelopes().filter { $0.type == "events.telegram.history_comments" }.map(\.payload)
+        #expect(
+            told.count > 50 && told.allSatisfy { $0["count"] == $0["total"] && $0["channel_id"] == .integer(channel) })
+        #expect(told.contains { $0["count"]?.int ?? 0 > 100 })
+        #expect(Int64(comments.count) == told.reduce(0) { $0 + ($1["count"]?.int ?? 0) })
+        #expect(Set(comments).count == comments.count)
+        // In the archive, the group is not taken for one that lacks messages.
+        let store = try StoreFixture(.sqlite)
+        #expect(try await store.run("load", input: result.lines).status == 0)
+        let verified = try await store.run("verify")
+        #expect(verified.status == 0, "\(verified.output)")
+        #expect(try await store.run("status").output.contains("comments on \(channel) only"))
+        #expect(try await store.run("plan", "--all").envelopes().map { $0.payload["chat_id"]?.int } == [channel])
+        let wanted = try await store.run("plan", "--", "\(group)").envelopes()
+        #expect(wanted.map { $0.payload["chat_id"]?.int } == [group] && wanted.first?.payload["from_id"] == nil)
+    }
+
     @Test func `Calls belong to an export, or the tool says that it must wait`() async throws {
         let fixture = try await HistoryFixture()
         try await seed(fixture, news, ["count": 300])

@@ -40,6 +40,28 @@ import Testing
     }
 
     @Test(arguments: StoreFixture.Database.allCases)
+    func `What another tool had read when updates were lost is read again, too`(
+        database: StoreFixture.Database
+    ) async throws {
+        let store = try StoreFixture(database)
+        #expect(try await store.run("load", input: events.history(Array(1...300))).status == 0)
+        // The listener knew messages up to 250, and the rest came from the history.
+        let hole = events.hole(from: 1, to: 250, at: 10)
+        #expect(try await store.run("load", "--refresh-last", "100", input: [hole]).status == 0)
+        #expect(try await store.planned() == ["151-300"])
+        // A page that was read at that time comes late.
+        let late = (301...310).map { events.message(Int64($0), at: 5) }
+        #expect(
+            try await store.run("load", input: late + [events.range(301, 310, Array(301...310), newest: 310, at: 5)])
+                .status == 0)
+        #expect(try await store.run("verify", "--json").lines.contains { $0.contains(#""complete":false"#) })
+        let newer = (151...312).map { events.message(Int64($0), at: 20) }
+        let range = events.range(151, 312, Array(151...312), newest: 312, at: 20)
+        #expect(try await store.run("load", input: newer + [range]).status == 0)
+        #expect(try await store.run("verify").status == 0)
+    }
+
+    @Test(arguments: StoreFixture.Database.allCases)
     func `Lost updates of an account concern its newest messages of all chats together`(
         database: StoreFixture.Database
     ) async throws {

@@ -13,7 +13,8 @@ import Testing
 
     static let all: [any EventPayload.Type] = [
         AccessChanged.self, AccessDenied.self, BlobStored.self, DeadLetter.self, DownloadFailed.self,
-        DownloadReady.self, HistoryCommand.self, HistoryHole.self, HistoryMessage.self, HistoryRange.self,
+        DownloadReady.self, HistoryCommand.self, HistoryComments.self, HistoryHole.self, HistoryMessage.self,
+        HistoryRange.self,
         LargeDownload.self, MediaDownload.self, MediaFetched.self, MediaProgress.self,
         TelegramCommand.self, TelegramFailed.self, TelegramSent.self, TelegramUpdate.self, TelegramWaiting.self,
     ]
@@ -233,6 +234,13 @@ import Testing
             (
                 HistoryHole(accountID: 42, ownerID: 0, chatID: -100, fromID: 7, toID: 9, reason: "too long"),
                 #"{"account_id":42,"owner_id":0,"chat_id":-100,"from_id":7,"to_id":9,"reason":"too long"}"#
+            ),
+            (
+                HistoryComments(
+                    accountID: 42, chat: ["id": -200, "type": "supergroup"], channelID: -100, postID: 7, count: 3,
+                    total: 4),
+                #"{"account_id":42,"chat":{"id":-200,"type":"supergroup"},"channel_id":-100,"post_id":7,"count":3,"#
+                    + #""total":4}"#
             ),
             (
                 AccessChanged(.bless, subjectID: 99, by: 42, isActive: true, expiresAt: time),

@@ -104,6 +104,8 @@ BROKEN_PAYLOADS: list[tuple[str, dict[str, Any], str]] = [
     ("events.telegram.history_range", {"checksum": "AE"}, "checksum"),
     ("events.telegram.history_range", {"chat": {"id": 1}}, "type"),
     ("events.telegram.history_range", {"to_id": GONE}, "to_id"),
+    ("events.telegram.history_comments", {"post_id": 0}, "post_id"),
+    ("events.telegram.history_comments", {"chat": GONE}, "chat"),
     ("events.telegram.history_hole", {"reason": "two\nlines"}, "reason"),
     ("events.telegram.history_hole", {"from_id": GONE}, "from_id"),
     ("events.telegram.waiting", {"seconds": 1.5}, "seconds"),

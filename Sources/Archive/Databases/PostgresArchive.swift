@@ -8,6 +8,7 @@ final class PostgresArchive: ArchiveDatabase {
 
     let dialect = SQLDialect.postgres
     let rawForm: RawForm
+    private(set) var changedMessages = 0
     private let connection: PostgresConnection
     private let sql: MessageSQL
     private let codec = RawCodec()
@@ -110,9 +111,10 @@ final class PostgresArchive: ArchiveDatabase {
             } else {
                 try connection.run(insert)
             }
+        changedMessages += inserted
         if inserted < rows.count {
             try connection.run(sql.keepVersions(from: Self.stage))
-            try connection.run(sql.update(from: Self.stage))
+            changedMessages += try connection.run(sql.update(from: Self.stage))
         }
         if rows.contains(where: { $0.key.ownerID != 0 }) { try connection.run(sql.applyDeletions(from: Self.stage)) }
         if keepsCounters, try connection.run(sql.keepCounters(from: Self.stage)) > 0 {

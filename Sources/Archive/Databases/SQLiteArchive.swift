@@ -5,6 +5,7 @@ import System
 final class SQLiteArchive: ArchiveDatabase {
     let dialect = SQLDialect.sqlite
     let rawForm: RawForm
+    private(set) var changedMessages = 0
     private let database: SQLiteDatabase
     private let sql: MessageSQL
     private let codec = RawCodec()
@@ -178,6 +179,7 @@ final class SQLiteArchive: ArchiveDatabase {
                 try run(statements.keepVersions, row, arena)
                 try run(statements.update, row, arena)
             }
+            if database.changedRows > 0 { changedMessages += 1 }
             if isSearched, database.changedRows > 0 {
                 try database.run(
                     SearchIndex.refresh, .integer(row.key.chatID), .integer(row.key.messageID),

@@ -20,17 +20,14 @@ struct OpenHole {
     var toldAt: Int64
 
     /// Returns what a claim proves in spite of the lost updates; nil if that is nothing.
+    ///
+    /// The hole ends with the newest message that the archive or the listener had. Somebody may have read newer ones at that time,
+    /// whose claim comes late: it is not believed either.
     func remainder(of claim: RangeClaim) -> RangeClaim? {
-        guard claim.toldAt <= toldAt, claim.to >= from, claim.from <= to ?? .max else { return claim }
+        guard claim.toldAt <= toldAt, claim.to >= from else { return claim }
+        guard claim.from < from, let ids = claim.ids?.filter({ $0 < from }) else { return nil }
         var rest = claim
-        if claim.from < from {
-            (rest.to, rest.newestID) = (from - 1, nil)
-        } else if let to, to < claim.to {
-            rest.from = to + 1
-        } else {
-            return nil
-        }
-        guard let ids = claim.ids?.filter({ $0 >= rest.from && $0 <= rest.to }) else { return nil }
+        (rest.to, rest.newestID) = (from - 1, nil)
         (rest.ids, rest.found) = (ids, MessageIDDigest(ids))
         return rest
     }

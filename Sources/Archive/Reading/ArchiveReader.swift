@@ -34,6 +34,8 @@ package final class ArchiveReader: @unchecked Sendable {
         package var username: String?
         package var migratedFrom: Int64?
         package var newestID: Int64?
+        /// The channel whose comments are all that was read of this group.
+        package var commentsOf: Int64?
     }
 
     /// Returns all chats of which there are messages, ranges or other news.
@@ -41,7 +43,9 @@ package final class ArchiveReader: @unchecked Sendable {
         var chats: [KnownChat] = []
         try database.run(
             """
-            SELECT k.chat_id, k.owner_id, c.type, c.title, c.username, c.migrated_from_chat_id, c.newest_id FROM \
+            SELECT k.chat_id, k.owner_id, c.type, c.title, c.username, c.migrated_from_chat_id, c.newest_id, \
+            CASE WHEN EXISTS (SELECT 1 FROM ranges AS r WHERE r.chat_id = k.chat_id AND r.owner_id = k.owner_id) \
+            THEN NULL ELSE c.comments_of_id END FROM \
             (SELECT chat_id, owner_id FROM chats UNION SELECT chat_id, owner_id FROM ranges \
             UNION SELECT chat_id, owner_id FROM holes UNION SELECT chat_id, owner_id FROM failures) AS k \
             LEFT JOIN chats AS c ON c.chat_id = k.chat_id AND c.owner_id = k.owner_id ORDER BY k.chat_id, k.owner_id
@@ -51,7 +55,7 @@ package final class ArchiveReader: @unchecked Sendable {
                 KnownChat(
                     key: ChatKey(row.integer(0), ownerID: row.integer(1)), type: row.optionalText(2),
                     title: row.optionalText(3), username: row.optionalText(4), migratedFrom: row.optionalInteger(5),
-                    newestID: row.optionalInteger(6)))
+                    newestID: row.optionalInteger(6), commentsOf: row.optionalInteger(7)))
         }
         return chats
     }
@@ -80,7 +84,9 @@ package final class ArchiveReader: @unchecked Sendable {
                     span: IDSpan(from: range.from, to: range.to), expected: range.rows.count, stored: rows.count))
             spans += try lost(of: range, chat.key)
         }
-        inspection.holes = .joined(spans)
+        // Which ids are comments, nobody can tell.
+        inspection.commentsOf = chat.commentsOf
+        inspection.holes = chat.commentsOf == nil ? .joined(spans) : []
         let list = RangeList(ranges)
         inspection.outdated = .joined(
             told.flatMap { hole in hole.to.map { list.uncovered(hole.from, $0) } ?? [] })

@@ -27,6 +27,8 @@ package struct ChatInspection: Sendable {
     package var title: String?
     package var username: String?
     package var type: String?
+    /// The channel whose comments are all that was read of this group, so that its other messages are not missed.
+    package var commentsOf: Int64?
     /// The number of rows, those of deleted messages included.
     package var messages: Int64 = 0
     /// The highest id that is known to exist.

@@ -30,6 +30,8 @@ package final class ArchiveWriter: @unchecked Sendable {
     private var database: (any ArchiveDatabase)?
     /// The number of events that were set aside.
     package private(set) var failures = 0
+    /// The number of messages that were inserted or updated.
+    package private(set) var changedMessages = 0
 
     /// Opens the archive, and makes it if it does not exist.
     ///
@@ -79,7 +81,9 @@ package final class ArchiveWriter: @unchecked Sendable {
                 let open = try database ?? address.open(name: name, wanted: settings.rawForm, creates: true)
                 database = open
                 isOpening = false
+                let before = open.changedMessages
                 try body(open)
+                changedMessages += open.changedMessages - before
                 if isAway { log.notice("the database is back") }
                 return
             } catch {

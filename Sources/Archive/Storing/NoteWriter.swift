@@ -69,12 +69,13 @@ struct NoteWriter {
             // New messages are missed anyway. Edits and deletions can concern any message, of which the newest are read again.
             let lowest = try hole.chatID == nil ? account : lowestToReadAgain(of: chat, upTo: hole.toID)
             let from = max(hole.fromID, lowest ?? hole.fromID)
-            guard from <= hole.toID ?? .max else { continue }
-            try RangeKeeper(database: database, chat: chat).forget(from: from, to: hole.toID ?? .max)
+            let to = try hole.toID.map { max($0, try newest(of: chat, after: $0, toldBefore: time) ?? $0) }
+            guard from <= to ?? .max else { continue }
+            try RangeKeeper(database: database, chat: chat).forget(from: from, to: to ?? .max)
             try database.run(
                 "DELETE FROM holes WHERE chat_id = $1 AND owner_id = $2 AND from_id > $3 "
                     + "AND \(dialect.integer("$4")) IS NULL",
-                [.integer(chat.chatID), .integer(chat.ownerID), .integer(from), ArchiveValue(hole.toID)])
+                [.integer(chat.chatID), .integer(chat.ownerID), .integer(from), ArchiveValue(to)])
             try database.run(
                 """
                 INSERT INTO holes AS h (chat_id, owner_id, from_id, to_id, reason, told_at) \
@@ -84,10 +85,20 @@ struct NoteWriter {
                 told_at = CASE WHEN EXCLUDED.told_at > h.told_at THEN EXCLUDED.told_at ELSE h.told_at END
                 """,
                 [
-                    .integer(chat.chatID), .integer(chat.ownerID), .integer(from), ArchiveValue(hole.toID),
+                    .integer(chat.chatID), .integer(chat.ownerID), .integer(from), ArchiveValue(to),
                     .text(hole.reason.replacing("\0", with: "\u{FFFD}")), .integer(time),
                 ])
         }
+    }
+
+    /// Returns the newest message that was known before a time: a listener's updates can be lost while another tool reads the
+    /// history, and then they concern what that has read, too.
+    private func newest(of chat: ChatKey, after id: Int64, toldBefore time: Int64) throws -> Int64? {
+        try database.first(
+            "SELECT max(message_id) FROM messages WHERE chat_id = $1 AND owner_id = $2 AND message_id > $3 "
+                + "AND seen_at <= \(dialect.time("$4"))",
+            [.integer(chat.chatID), .integer(chat.ownerID), .integer(id), .integer(time)]
+        ) { $0.optionalInteger(0) } ?? nil
     }
 
     /// Returns the lowest id of the messages of a chat that are read again after updates were lost; nil for all.
@@ -166,7 +177,7 @@ struct NoteWriter {
                 [.text(username), .integer(key.chatID), .integer(chat.seenAt)])
         }
         let names = ["type", "title", "username"]
-        let kept = ["linked_chat_id", "migrated_from_chat_id", "migrated_from_max_id", "total"]
+        let kept = ["linked_chat_id", "migrated_from_chat_id", "migrated_from_max_id", "comments_of_id", "total"]
         let isLater = "EXCLUDED.seen_at > c.seen_at"
         let isNamed = names.map { "EXCLUDED.\($0) IS DISTINCT FROM c.\($0)" }.joined(separator: " OR ")
         let isNews = kept.map {
@@ -184,15 +195,16 @@ struct NoteWriter {
         try database.run(
             """
             INSERT INTO chats AS c (chat_id, owner_id, type, title, username, linked_chat_id, migrated_from_chat_id, \
-            migrated_from_max_id, newest_id, total, seen_at) \
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, \(dialect.time("$11"))) \
+            migrated_from_max_id, comments_of_id, newest_id, total, seen_at) \
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, \(dialect.time("$12"))) \
             ON CONFLICT (chat_id, owner_id) DO UPDATE SET \(assignments.joined(separator: ", ")) \
             WHERE \(conditions.joined(separator: " OR "))
             """,
             [
                 .integer(key.chatID), .integer(key.ownerID), ArchiveValue(chat.type), ArchiveValue(chat.title),
                 ArchiveValue(chat.username), ArchiveValue(chat.linkedChatID), ArchiveValue(chat.migratedFromChatID),
-                ArchiveValue(chat.migratedFromMaxID), ArchiveValue(chat.newestID), ArchiveValue(chat.total),
+                ArchiveValue(chat.migratedFromMaxID), ArchiveValue(chat.commentsOfID), ArchiveValue(chat.newestID),
+                ArchiveValue(chat.total),
                 .integer(chat.seenAt),
             ])
     }

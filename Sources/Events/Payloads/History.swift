@@ -213,6 +213,54 @@ package struct HistoryHole: EventPayload {
     }
 }
 
+/// States that the comments on one post of a channel were read, after the comments themselves:
+/// `events.telegram.history_comments`. It is written where no account can read the group that holds them as a whole.
+package struct HistoryComments: EventPayload {
+    package static let type = "events.telegram.history_comments"
+    package static let types = [type]
+
+    /// The account that read the comments.
+    package var accountID: Int64
+    /// A `Chat` of the Bot API: the group that holds the comments.
+    package var chat: JSON
+    /// The channel, and the id of the post.
+    package var channelID: Int64
+    package var postID: Int64
+    /// The number of comments that were read.
+    package var count: Int64
+    /// The number of comments that Telegram tells of.
+    package var total: Int64?
+
+    package init(accountID: Int64, chat: JSON, channelID: Int64, postID: Int64, count: Int64, total: Int64? = nil) {
+        (self.accountID, self.chat, self.channelID) = (accountID, chat, channelID)
+        (self.postID, self.count, self.total) = (postID, count, total)
+    }
+
+    /// - Throws: `MalformedInput` if anything but `total` is missing.
+    package init(_ payload: JSONObject, type: String = HistoryComments.type) throws(MalformedInput) {
+        var reader = PayloadReader(payload, type: type)
+        guard let accountID = reader.integer("account_id"),
+            let chat = reader.take("chat", { $0["id"]?.int == nil ? nil : $0 }),
+            let channelID = reader.integer("channel_id"), let postID = reader.integer("post_id"),
+            let count = reader.integer("count"), postID >= 1, count >= 0
+        else {
+            throw MalformedInput(
+                .invalidPayload, "\(type): account_id, chat, channel_id, post_id and count are needed")
+        }
+        (self.accountID, self.chat, self.channelID) = (accountID, chat, channelID)
+        (self.postID, self.count, total) = (postID, count, reader.integer("total"))
+    }
+
+    package var type: String { HistoryComments.type }
+
+    package var json: JSONObject {
+        [
+            "account_id": .integer(accountID), "chat": chat, "channel_id": .integer(channelID),
+            "post_id": .integer(postID), "count": .integer(count), "total": JSON(total),
+        ]
+    }
+}
+
 /// Stands for a set of message ids, without their order: how many there are, and a checksum.
 ///
 /// The checksum is the sum modulo 2⁶⁴ of `mix(id)`, SplitMix64's output for the id. Digests of disjoint sets can therefore be

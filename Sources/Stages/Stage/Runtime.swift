@@ -135,18 +135,20 @@ extension Tool {
         Linux.shareMemoryPools()
         do {
             let runtime = try Runtime(tool: Self.name, options: common)
+            StatusArea.standardError.share { try runtime.directory("terminals") }
             let status = await runtime.finish(drain: common.drain.duration) { try await self.run(runtime) }
             Self.end(status)
         } catch let error as ToolError {
             // There is no log yet, because a mistake in its own configuration may be the failure.
             let line = "\(Self.name): error: \(KnownSecrets.removed(from: error.message).printable)\n"
-            _ = Glibc.write(STDERR_FILENO, line, line.utf8.count)
+            StatusArea.standardError.write(Array(line.utf8))
             Self.end(error.exitStatus.rawValue)
         }
     }
 
     /// Ends the process at once. `exit` would first take down libraries that other threads are still using.
     private static func end(_ status: Int32) -> Never {
+        StatusArea.standardError.clear()
         fflush(nil)
         _exit(status)
     }

@@ -30,6 +30,7 @@ package struct JSONLogSink: LogSink {
 /// Writes a line with a single system call, so that lines of stages that share a terminal do not mix.
 private func writeLine(_ bytes: [UInt8], to descriptor: Int32) {
     let line = bytes + [UInt8(ascii: "\n")]
+    if descriptor == STDERR_FILENO { return StatusArea.standardError.write(line) }
     line.withUnsafeBytes { _ = Glibc.write(descriptor, $0.baseAddress, $0.count) }
 }
 

@@ -98,6 +98,12 @@ package struct ChatReading: Sendable {
         return spans.reduce(0) { $0 + max(0, $1.cursor - $1.from) }
     }
 
+    /// The number of ids within the bounds; nil while it is unknown, or if not only ids bound the reading.
+    package var idsWanted: Int64? {
+        guard bounds.areIDsOnly, let last = bounds.to ?? newest else { return nil }
+        return max(0, last - max(1, bounds.from) + 1)
+    }
+
     // MARK: Requests
 
     /// Returns the next request; nil if all that is left is being asked for.

@@ -67,6 +67,7 @@ extension HistoryPool {
             log.notice(
                 "\(name): \(wait.method): Telegram demands a wait of \(wait.remaining.spanText); the other accounts go on"
             )
+            settings.onWait?(name, wait)
             await self.wait(wait, assignment)
             try await report(wait, assignment, member.account)
         case .accountLost(let reason):
@@ -75,6 +76,10 @@ extension HistoryPool {
             await leave(assignment.member, reason)
         case .noAccess(let reason):
             if case .describe = assignment.work { return log.debug("\(name): \(assignment.method): \(reason)") }
+            if case .comments(let request) = assignment.work, (error as? TelegramRPCError)?.name == "MSG_ID_INVALID" {
+                log.debug("\(name): the post \(request.post) has no comments any more")
+                return await skip(request, assignment)
+            }
             if try await findsByName(assignment) { return }
             log.notice("'\(name)' cannot read \(assignment.key): \(reason)")
             await refused(assignment, reason)
@@ -116,6 +121,7 @@ extension HistoryPool {
             case .find: await found(try facts(answer.json(), assignment, own: member.account.userID), assignment)
             case .describe: await described(try answer.json()["full_chat"], assignment)
             case .read(let request): try await take(answer, request, assignment, member)
+            case .comments(let request): try await take(answer, request, assignment, member)
             }
         } catch let error as TLError {
             runtime.log.warning("\(member.name): \(assignment.method): unable to read the answer: \(error.message)")
@@ -156,7 +162,45 @@ extension HistoryPool {
             lines += context.envelope(event).line
         }
         if !lines.isEmpty { try await assignment.context.write(lines) }
-        settings.onProgress?(result.progress)
+        var progress = result.progress
+        if settings.findsComments { progress.commented = page.commented(of: result.taken.kept) }
+        assignment.context.onProgress(progress)
+    }
+
+    private nonisolated func take(
+        _ answer: TLValue, _ request: CommentsReading.Request, _ assignment: Assignment, _ member: PoolMember
+    ) async throws {
+        guard let facts = assignment.facts, let group = facts.linkedChatID else { return }
+        let page = try MessagePage(answer, of: group, parsers)
+        guard let (taken, progress) = await take(page.facts, request, assignment) else { return }
+        let context = EventContext(account: member.receiver, cause: assignment.context.cause, settings)
+        let own = member.account.userID
+        var lines = page.events(of: taken.kept, context)
+        if let count = taken.finished {
+            // An account that is not in the group may be told no more than its id.
+            let known = PeerID(botAPI: group).flatMap { ChatFacts($0, in: (try? answer.json()) ?? .null, own: own) }
+            let chat = known?.body ?? ["id": .integer(group), "type": "supergroup"]
+            let event = HistoryComments(
+                accountID: own, chat: .object(chat), channelID: facts.id, postID: request.post, count: count,
+                total: page.facts.total)
+            lines += context.envelope(event).line
+        }
+        if !lines.isEmpty { try await assignment.context.write(lines) }
+        assignment.context.onProgress(progress)
+    }
+}
+
+extension CommentsReading.Request {
+    /// Returns the method and its parameters.
+    func call(_ channel: ChatFacts) -> (method: String, parameters: JSONObject) {
+        (
+            "messages.getReplies",
+            [
+                "peer": .integer(channel.id), "msg_id": .integer(post), "offset_id": .integer(offsetID),
+                "offset_date": 0, "add_offset": 0, "limit": .integer(ChatReading.pageSize), "max_id": 0, "min_id": 0,
+                "hash": 0,
+            ]
+        )
     }
 }
 

@@ -17,7 +17,7 @@ package actor HistoryPool {
     let settings: PoolSettings
     var members: [PoolMember] = []
     var chats: [ChatKey: PoolChat] = [:]
-    private var jobs: [Int: PoolJob] = [:]
+    var jobs: [Int: PoolJob] = [:]
     private var lastJob = 0
     private var closing: (any Error)?
     private nonisolated let idle = IdleTasks()
@@ -63,13 +63,21 @@ package actor HistoryPool {
     /// - Parameters:
     ///   - accountID: the only account that may read.
     ///   - write: receives the lines of events, one answer after the other; the reading goes on when it returns.
-    ///   - count: receives the number of messages of each answer.
+    ///   - onProgress: called after each answer with messages.
     /// - Returns: the facts about the chat.
     /// - Throws: `HistoryFailure`; `CancellationError` when the pool is closed; the error of `write`.
     package func read(
         _ chat: ChatID, _ bounds: HistoryBounds, accountID: Int64? = nil,
         write: @escaping @Sendable ([UInt8]) async throws -> Void,
-        counting count: @escaping @Sendable (Int64) -> Void = { _ in }
+        onProgress: @escaping @Sendable (ReadingProgress) -> Void = { _ in }
+    ) async throws -> ChatFacts {
+        try await run(chat, bounds, accountID: accountID, comments: nil, write, onProgress)
+    }
+
+    func run(
+        _ chat: ChatID, _ bounds: HistoryBounds, accountID: Int64?, comments: CommentsReading?,
+        _ write: @escaping @Sendable ([UInt8]) async throws -> Void,
+        _ onProgress: @escaping @Sendable (ReadingProgress) -> Void
     ) async throws -> ChatFacts {
         if let closing { throw closing }
         var member: MemberID?
@@ -86,7 +94,7 @@ package actor HistoryPool {
         if chats[key] == nil { chats[key] = PoolChat(key) }
         jobs[number] = PoolJob(
             number: number, key: key, bounds: bounds, member: member, cause: Correlation.current, write: write,
-            count: count)
+            onProgress: onProgress, comments: comments)
         giveUpHopeless()
         dispatch()
         defer {
@@ -140,7 +148,7 @@ package actor HistoryPool {
     }
 
     /// Gives work to idle tasks.
-    private func dispatch() {
+    func dispatch() {
         guard closing == nil else { return idle.end() }
         let now = ContinuousClock.now
         for id in idle.members {
@@ -192,6 +200,7 @@ package actor HistoryPool {
                 return found
             }
         }
+        if job.comments != nil { return readComments(number, member, facts, at: now) }
         if job.reading == nil { begin(number, facts, id) }
         return read(number, member, facts, at: now, sharing: sharing)
     }
@@ -248,7 +257,7 @@ package actor HistoryPool {
     }
 
     /// Returns nil if the account must not make the call yet.
-    private func make(
+    func make(
         _ work: Assignment.Work, _ job: PoolJob, _ member: PoolMember, _ method: String, _ parameters: JSONObject,
         at now: ContinuousClock.Instant
     ) -> Assignment? {
@@ -260,7 +269,8 @@ package actor HistoryPool {
         members[member.id.number].nextCall = settings.pace.map { now + $0 }
         return Assignment(
             member: member.id, job: job.number, key: job.key, work: work, method: method, parameters: parameters,
-            context: (job.cause, job.write), facts: chats[job.key]?.facts)
+            context: Assignment.Context(cause: job.cause, write: job.write, onProgress: job.onProgress),
+            facts: chats[job.key]?.facts)
     }
 
     // MARK: Results
@@ -279,6 +289,10 @@ package actor HistoryPool {
     }
 
     private func finishIfDone(_ number: Int) {
+        if let job = jobs[number], let comments = job.comments, let facts = job.facts {
+            if job.inWork <= 0, comments.isDone { job.end.fulfil(.success(facts)) }
+            return
+        }
         guard let job = jobs[number], let reading = job.reading, let facts = job.facts, job.inWork <= 0, reading.isDone
         else { return }
         if reading.isRefused {
@@ -309,7 +323,6 @@ package actor HistoryPool {
         guard var reading = jobs[assignment.job]?.reading else { return nil }
         let taken = reading.take(page, for: request)
         jobs[assignment.job]?.reading = reading
-        jobs[assignment.job]?.count(Int64(taken.kept.count))
         if let newest = reading.newest {
             let known = chats[assignment.key]?.newest ?? 0
             chats[assignment.key]?.newest = max(newest, known)
@@ -317,8 +330,9 @@ package actor HistoryPool {
         dispatch()
         let chat = chats[assignment.key]?.facts?.body ?? [:]
         let progress = ReadingProgress(
-            title: chat["title"]?.string ?? chat["first_name"]?.string ?? "", messages: reading.keptCount,
-            total: reading.total, idsLeft: reading.idsLeft, newest: reading.newest)
+            chatID: assignment.facts?.id ?? 0, title: chat["title"]?.string ?? chat["first_name"]?.string ?? "",
+            added: Int64(taken.kept.count), messages: reading.keptCount, total: reading.total,
+            idsWanted: reading.idsWanted, idsLeft: reading.idsLeft, newest: reading.newest)
         return PageResult(
             taken: taken, total: reading.total, newest: reading.newest, chat: chat, progress: progress)
     }
@@ -333,6 +347,7 @@ package actor HistoryPool {
             chats[assignment.key]?.isAsked = false
         case .describe: chats[assignment.key]?.isDescribed = false
         case .read(let request): jobs[assignment.job]?.reading?.release(request)
+        case .comments(let request): jobs[assignment.job]?.comments?.release(request)
         }
     }
 

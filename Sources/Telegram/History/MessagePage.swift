@@ -74,6 +74,17 @@ final class MessagePage {
         return writer.output
     }
 
+    /// Returns those of some messages that have comments.
+    func commented(of ids: [Int64]) -> [Int32] {
+        var next = 0
+        return ids.compactMap { id in
+            guard let replies = message(id, from: &next)?["replies"], replies["comments"]?.isTrue ?? false,
+                replies["replies"]?.int ?? 0 > 0
+            else { return nil }
+            return Int32(exactly: id)
+        }
+    }
+
     /// Finds a message. The ids are mostly in the order of the page, so the search begins behind the last one found.
     private func message(_ id: Int64, from next: inout Int) -> JSONView? {
         for offset in 0..<messages.count {

@@ -13,11 +13,13 @@ struct PoolJob {
     let cause: Correlation?
     /// Receives the lines of each answer.
     let write: @Sendable ([UInt8]) async throws -> Void
-    /// Receives the number of messages of each answer.
-    let count: @Sendable (Int64) -> Void
+    /// Called after each answer with messages.
+    let onProgress: @Sendable (ReadingProgress) -> Void
     let end = Promise<ChatFacts>()
     /// The state of the reading; nil until the chat is known.
     var reading: ChatReading?
+    /// The state of the reading of comments, if the job is for these.
+    var comments: CommentsReading?
     /// The number of requests that are asked, or whose messages are being written.
     var inWork = 0
     var facts: ChatFacts?
@@ -52,12 +54,20 @@ struct PoolChat {
 
 /// One call that an account is to make for a job.
 struct Assignment {
+    /// The parts of the job that an answer needs.
+    struct Context {
+        let cause: Correlation?
+        let write: @Sendable ([UInt8]) async throws -> Void
+        let onProgress: @Sendable (ReadingProgress) -> Void
+    }
+
     enum Work {
         /// Find the chat and learn what it is; by this name, or by its id.
         case find(PeerReferenceText)
         /// Request the full description of a channel or supergroup.
         case describe
         case read(ChatReading.Request)
+        case comments(CommentsReading.Request)
     }
 
     let member: MemberID
@@ -66,7 +76,7 @@ struct Assignment {
     let work: Work
     let method: String
     let parameters: JSONObject
-    let context: (cause: Correlation?, write: @Sendable ([UInt8]) async throws -> Void)
+    let context: Context
     let facts: ChatFacts?
 }
 

@@ -1,3 +1,4 @@
+package import Accounts
 import JSON
 import Payloads
 
@@ -9,10 +10,12 @@ package struct PoolSettings: Sendable {
     package var describesChats = true
     /// Whether the messages in Telegram's own form are attached to the events.
     package var attachesTL = false
+    /// Whether the posts with comments are told with the progress.
+    package var findsComments = false
     /// The kinds of media for which commands are written: `photo`, `video`, `document`, …
     package var media: [String] = []
-    /// Called after each answer with messages.
-    package var onProgress: (@Sendable (ReadingProgress) -> Void)?
+    /// Called when Telegram demands a wait of an account, with the name of its session.
+    package var onWait: (@Sendable (_ session: String, FloodWait) -> Void)?
 
     package init() {}
 }
@@ -28,15 +31,21 @@ struct PageResult {
 
 /// Tells how far the reading of a chat is.
 package struct ReadingProgress: Sendable {
+    package let chatID: Int64
     /// The chat's title, or the name of a user.
     package let title: String
+    /// The number of messages of the last answer.
+    package let added: Int64
     /// The number of messages that were read for this command.
     package let messages: Int64
     /// The number of messages in the whole chat, if Telegram told it.
     package let total: Int64?
-    /// The number of ids that are not read yet; nil while it is unknown.
+    /// The number of ids that the command asks for, and of those that are not read yet; nil while it is unknown.
+    package let idsWanted: Int64?
     package let idsLeft: Int64?
     package let newest: Int64?
+    /// The posts of the last answer that have comments, if they were to be found.
+    package var commented: [Int32] = []
 }
 
 /// The resolution of user names.

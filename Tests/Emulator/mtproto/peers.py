@@ -107,7 +107,7 @@ def show_chat(account: Account, chat: Chat) -> Any:
             right = account.directory.hash_for(account, "peer", chat.migrated_to)
             moved = {"deactivated": True, "migrated_to": types.InputChannel(channel_id(chat.migrated_to), right)}
         return types.Chat(-chat.id, chat.title, photo, max(len(chat.members), 1), date, 1, **moved)
-    is_member = account.sees(chat)
+    is_member = account.sees(chat) and chat.id not in account.hidden
     return types.Channel(
         channel_id(chat.id), chat.title, photo, date, broadcast=chat.type == "channel" or None,
         megagroup=chat.type == "supergroup" or None, left=None if is_member else True,

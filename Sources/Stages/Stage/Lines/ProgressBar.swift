@@ -1,9 +1,9 @@
+import Glibc
 import JSON
 import System
-import Glibc
-import Synchronization
+import Tracing
 
-/// Shows the progress of some work in one line of a terminal; does nothing without a terminal.
+/// Shows the progress of some work in one line of a terminal, below the log; does nothing without a terminal.
 package final class ProgressBar: Sendable {
     /// Holds the known facts about the work.
     package struct Figures: Sendable {
@@ -29,40 +29,20 @@ package final class ProgressBar: Sendable {
         }
     }
 
-    private struct State {
-        var lastDraw: ContinuousClock.Instant?
-        var isDrawn = false
-    }
+    private let area = StatusArea.standardError
+    private let key: Int
 
-    private let descriptor: Int32
-    private let isTerminal: Bool
-    private let state = Mutex(State())
-
-    package init(descriptor: Int32 = STDERR_FILENO) {
-        self.descriptor = descriptor
-        isTerminal = isatty(descriptor) == 1
-    }
+    package init() { key = area.makeKey() }
 
     /// Draws the bar, at most ten times a second.
     package func show(_ progress: Figures) {
-        guard isTerminal else { return }
-        state.withLock { state in
-            let now = ContinuousClock.now
-            if let last = state.lastDraw, now - last < .milliseconds(100), progress.fraction != 1 { return }
-            state.lastDraw = now
-            state.isDrawn = true
-            draw("\r\(ProgressBar.line(progress, columns: columns))\u{1B}[K")
-        }
+        guard area.isTerminal else { return }
+        let columns = Linux.terminalColumns(STDERR_FILENO) ?? 80
+        area.show(ProgressBar.line(progress, columns: columns), key: key, isUrgent: progress.fraction == 1)
     }
 
-    /// Removes the bar, so that other lines can be printed.
-    package func clear() {
-        state.withLock { state in
-            if state.isDrawn { draw("\r\u{1B}[K") }
-            state.isDrawn = false
-            state.lastDraw = nil
-        }
-    }
+    /// Removes the bar.
+    package func clear() { area.clear(key: key) }
 
     /// Returns the bar as text without colours: `Title  [######----]  60%  12.0 MB of 20.0 MB  4.0 MB/s  0:02`.
     static func line(_ progress: Figures, columns: Int) -> String {
@@ -96,12 +76,5 @@ package final class ProgressBar: Sendable {
         guard whole >= 3600 else { return "\(whole / 60):\(tail)" }
         let minutes = whole / 60 % 60
         return "\(whole / 3600):\(minutes < 10 ? "0" : "")\(minutes):\(tail)"
-    }
-
-    private var columns: Int { Linux.terminalColumns(descriptor) ?? 80 }
-
-    private func draw(_ text: String) {
-        var text = text
-        text.withUTF8 { _ = writeAll(descriptor, UnsafeRawBufferPointer($0)) }
     }
 }
