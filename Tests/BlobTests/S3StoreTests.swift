@@ -232,7 +232,7 @@ import Testing
 
     @Test func `A server that does not listen is unreachable`() async throws {
         let bucket = try await S3Bucket()
-        let port = try RedisServer.freePort()
+        let port = try LoopbackListener.freePort()
         let store = S3Store(client: try bucket.client(endpoint: "http://127.0.0.1:\(port)"))
         await #expect { try await store.head("k") } throws: {
             isBlobError($0, .unreachable) && ($0 as? BlobError)?.isTransient == true

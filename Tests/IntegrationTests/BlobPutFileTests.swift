@@ -93,7 +93,7 @@ import Testing
     @Test func `The exit status tells the kind of failure`() async throws {
         let file = try write("hello", "x")
         let s3 = ["--store", "s3://\(bucket)"]
-        let nobody = "http://127.0.0.1:\(try RedisServer.freePort())"
+        let nobody = "http://127.0.0.1:\(try LoopbackListener.freePort())"
         let cases: [(Int32, [String], [String: String])] = [
             (64, s3 + ["--key", "k"], [:]), (64, s3 + ["--file", file, "--expires", "8d"], [:]),
             (64, s3 + ["--file", file, "--meta", "x"], [:]),

@@ -47,7 +47,7 @@ import Testing
     }
 
     @Test func `An unreachable store is a transient failure`() async throws {
-        let nobody = "http://127.0.0.1:\(try RedisServer.freePort())"
+        let nobody = "http://127.0.0.1:\(try LoopbackListener.freePort())"
         let (payload, _) = try await failure(["TGPIPE_S3_ENDPOINT": nobody])
         #expect(payload["code"] == "store_unreachable")
         #expect(payload["temporary"] == true)

@@ -135,7 +135,7 @@ import Testing
     }
 
     @Test func `Without Redis every request is still served`() async throws {
-        let run = try fetcher(["--redis", "redis://127.0.0.1:\(RedisServer.freePort())"])
+        let run = try fetcher(["--redis", "redis://127.0.0.1:\(LoopbackListener.freePort())"])
         for _ in 0..<3 { run.send(command("file.bin").line) }
         run.closeInput()
         let result = try await run.result()

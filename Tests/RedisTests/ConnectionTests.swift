@@ -217,7 +217,7 @@ import Testing
         let error = await #expect(throws: RedisError.self) { try await redis.send("PING") }
         #expect(error?.code == .unreachable)
         #expect(error?.message.contains(folder("none.sock")) == true)
-        let port = try RedisServer.freePort()
+        let port = try LoopbackListener.freePort()
         let network = Redis(try RedisAddress(parsing: "redis://127.0.0.1:\(port)"), clientName: "test")
         let refused = await #expect(throws: RedisError.self) { try await network.send("PING") }
         #expect(refused?.code == .unreachable)

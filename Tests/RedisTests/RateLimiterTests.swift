@@ -151,7 +151,7 @@ import Testing
 
     @Test func `A rate limit works in a cluster, with the keys of one event only`() async throws {
         let server = try RedisServer(
-            configuration: ["cluster-enabled yes", "cluster-port \(RedisServer.freePort())"], tcp: true)
+            configuration: ["cluster-enabled yes", "cluster-port \(LoopbackListener.freePort())"], tcp: true)
         try server.cli("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
         #expect(try await eventually { try server.cli("CLUSTER", "INFO").contains("cluster_state:ok") })
         let redis = Redis(try RedisAddress(parsing: server.address), clientName: "test")

@@ -83,28 +83,14 @@ package final class FaultyProxy: Sendable {
 
     /// Returns the server's whole response, or no bytes if there is none.
     private static func forward(_ request: LoopbackRequest, to port: Int) -> [UInt8] {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        guard let descriptor = connectToLoopback(port: port) else { return [] }
         defer { close(descriptor) }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = UInt16(port).bigEndian
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        let isConnected = withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
-            }
-        }
-        guard isConnected else { return [] }
         let headers = request.headers.filter { $0.name != "connection" } + [("connection", "close")]
         let head =
             "\(request.method) \(request.target) HTTP/1.1\r\n"
             + headers.map { "\($0.name): \($0.value)\r\n" }.joined() + "\r\n"
-        var rest = (Array(head.utf8) + request.body)[...]
-        while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
-            guard count > 0 else { break }
-            rest = rest.dropFirst(count)
-        }
+        // A server that refuses a body may have answered before it has taken all of it.
+        _ = sendAll(Array(head.utf8) + request.body, to: descriptor)
         var answer: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
         while true {

@@ -13,7 +13,7 @@ package final class PostgresServer: Sendable {
     private let disk: String
     private let prefix: [String]
     private let startPrefix: [String]
-    private let process = Mutex<SpawnedProgram?>(nil)
+    private let process = ServerProcess("PostgreSQL")
     private let counter = Atomic<Int>(0)
 
     package struct Failure: Error, CustomStringConvertible {
@@ -61,7 +61,7 @@ package final class PostgresServer: Sendable {
         }
     }
 
-    deinit { end(with: SIGQUIT) }
+    deinit { process.end(with: SIGQUIT) }
 
     /// The folder of a program that Debian does not put into the path.
     private static func program(_ name: String) throws -> String {
@@ -76,17 +76,18 @@ package final class PostgresServer: Sendable {
     /// The path of the socket, in the form in which a proxy connects to it.
     package var socketPath: String { folder(".s.PGSQL.5432") }
 
-    package var processIdentifier: Int32? { process.withLock { $0?.processIdentifier } }
+    package var processIdentifier: Int32? { process.processIdentifier }
 
     package func start(waiting: Bool = true) throws {
-        let server = try SpawnedProgram(
+        let server = try process.start(
             startPrefix + [
                 try PostgresServer.program("postgres"), "-D", data, "-k", folder.path, "-c", "listen_addresses=",
                 "-c", "shared_buffers=32MB", "-c", "max_connections=30", "-c", "logging_collector=off",
             ])
-        process.withLock { $0 = server }
         PostgresServer.endAtExit(server)
-        if waiting { try waitUntilReady() }
+        if waiting {
+            try process.waitUntilReady(atMost: .seconds(60)) { try query("postgres", "SELECT 1") == "1" }
+        }
     }
 
     private static let running = Mutex<[SpawnedProgram]>([])
@@ -102,27 +103,10 @@ package final class PostgresServer: Sendable {
     }
 
     /// Ends the server as an administrator does: its clients lose their connections.
-    package func stop() { end(with: SIGINT) }
+    package func stop() { process.end(with: SIGINT) }
 
     /// Ends the server like a crash: it recovers at the next start.
-    package func stopImmediately() { end(with: SIGQUIT) }
-
-    private func end(with number: Int32) {
-        let running = process.withLock { process in
-            defer { process = nil }
-            return process
-        }
-        running?.signal(number)
-        running?.wait()
-    }
-
-    private func waitUntilReady() throws {
-        let deadline = Date(timeIntervalSinceNow: 60)
-        while try query("postgres", "SELECT 1") != "1" {
-            guard Date() < deadline else { throw Failure(description: "the server does not answer") }
-            usleep(20_000)
-        }
-    }
+    package func stopImmediately() { process.end(with: SIGQUIT) }
 
     /// Makes an empty database.
     /// - Parameter options: the end of `CREATE DATABASE name …`.

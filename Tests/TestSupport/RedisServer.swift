@@ -1,5 +1,4 @@
 import Foundation
-import Synchronization
 
 /// Runs a real `redis-server` on a Unix socket in a temporary folder, and stops it when the object is released.
 package final class RedisServer: Sendable {
@@ -12,13 +11,13 @@ package final class RedisServer: Sendable {
     package var address: String { "unix:\(socketPath)" }
     /// The port on 127.0.0.1, if the server has one.
     package let port: Int?
-    private let process = Mutex<SpawnedProgram?>(nil)
+    private let process = ServerProcess("redis-server")
 
     /// Writes the configuration and starts the server.
     /// - Parameter configuration: further lines of redis.conf.
     package init(configuration: [String] = [], tcp: Bool = false) throws {
         folder = try TemporaryFolder()
-        port = tcp ? try Self.freePort() : nil
+        port = tcp ? try LoopbackListener.freePort() : nil
         let lines = [
             "port \(port ?? 0)", "bind 127.0.0.1", "unixsocket \(folder("redis.sock"))", "unixsocketperm 600",
             "dir \(folder.path)", "logfile \(folder("redis.log"))", "save \"\"", "daemonize no",
@@ -30,27 +29,25 @@ package final class RedisServer: Sendable {
 
     deinit { kill() }
 
-    package var processIdentifier: Int32? { process.withLock { $0?.processIdentifier } }
+    package var processIdentifier: Int32? { process.processIdentifier }
 
     /// Starts or restarts the server and waits until it answers. With `waiting: false` it returns at once.
     /// - Parameter options: configuration lines for this start only.
     package func start(adding options: [String] = [], waiting: Bool = true) throws {
         let extra = options.flatMap { "--\($0)".split(separator: " ").map(String.init) }
-        end(with: SIGKILL)
-        let server = try SpawnedProgram(["redis-server", folder("redis.conf")] + extra)
-        process.withLock { $0 = server }
-        if waiting { try waitUntilReady() }
+        try process.start(["redis-server", folder("redis.conf")] + extra)
+        if waiting { try process.waitUntilReady(atMost: .seconds(20), answers) }
     }
 
     /// Ends the server with SIGTERM, as `systemctl stop` does, and waits for its end.
-    package func stop() { end(with: SIGTERM) }
+    package func stop() { process.end(with: SIGTERM) }
 
     /// Ends the server with SIGKILL, like a crash.
-    package func kill() { end(with: SIGKILL) }
+    package func kill() { process.end(with: SIGKILL) }
 
     /// Freezes the server: its connections stay open without replies.
-    package func freeze() { signal(SIGSTOP) }
-    package func thaw() { signal(SIGCONT) }
+    package func freeze() { process.signal(SIGSTOP) }
+    package func thaw() { process.signal(SIGCONT) }
 
     /// Runs `redis-cli` and returns what it prints.
     @discardableResult
@@ -60,51 +57,9 @@ package final class RedisServer: Sendable {
         return text
     }
 
-    private func signal(_ number: Int32) {
-        process.withLock { $0?.signal(number) }
-    }
-
-    private func end(with number: Int32) {
-        let running = process.withLock { process in
-            defer { process = nil }
-            return process
-        }
-        running?.signal(number)
-        running?.wait()
-    }
-
-    private func waitUntilReady() throws {
-        let deadline = Date(timeIntervalSinceNow: 20)
-        while try !answers() {
-            guard Date() < deadline else { throw Failure(reason: "redis-server does not answer; see \(folder.path)") }
-            usleep(5000)
-        }
-    }
-
     private func answers() throws -> Bool {
         guard FileManager.default.fileExists(atPath: socketPath) else { return false }
         let reply = try cli("PING")
         return reply == "PONG" || reply.contains("NOAUTH")
-    }
-
-    /// Returns a port that was free at the time of the call.
-    package static func freePort() throws -> Int {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        defer { close(descriptor) }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let bound = withUnsafeMutablePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(descriptor, $0, size) == 0 && getsockname(descriptor, $0, &size) == 0
-            }
-        }
-        guard bound else { throw Failure(reason: "no free port") }
-        return Int(UInt16(bigEndian: address.sin_port))
-    }
-
-    package struct Failure: Error {
-        package let reason: String
     }
 }

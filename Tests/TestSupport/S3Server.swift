@@ -25,7 +25,7 @@ package final class S3Server: Sendable {
         let folder = try TemporaryFolder()
         var ports: [Int] = []
         while ports.count < 4 {
-            let port = try RedisServer.freePort()
+            let port = try LoopbackListener.freePort()
             if !ports.contains(port) { ports.append(port) }
         }
         var ends: [Int32] = [-1, -1]
