@@ -153,6 +153,40 @@ import Testing
         return settings
     }
 
+    /// After failures in a row, the pause before the next attempt is 6 seconds or more when no call waits.
+    @Test(arguments: [true, false])
+    func `After a long outage a call is answered without the pause before the next attempt`(
+        _ callsBeforeTheEnd: Bool
+    ) async throws {
+        let emulator = try await Self.emulator.get()
+        var settings = try Talk.settings(emulator)
+        let relay = try LoopbackRelay(to: settings.addresses[0].port)
+        settings.addresses = [ServerAddress("127.0.0.1", relay.port)]
+        let (pause, time) = try await Talk.over(settings) { talk in
+            async let early = callsBeforeTheEnd ? talk.askForDataCenter() : nil
+            let pause = await talk.firstPause(ofAtLeast: .seconds(6))
+            let start = ContinuousClock.now
+            relay.open()
+            let answer = try await callsBeforeTheEnd ? early : talk.askForDataCenter()
+            #expect(answer == 2)
+            return (pause, ContinuousClock.now - start)
+        }
+        // Calls wait for up to two seconds. The rest is for making a key on a loaded machine.
+        #expect(time < pause - .seconds(1), "\(time) of \(pause)")
+    }
+
+    @Test func `Without calls the pauses before the next attempts grow`() async throws {
+        let emulator = try await Self.emulator.get()
+        var settings = try Talk.settings(emulator)
+        let relay = try LoopbackRelay(to: settings.addresses[0].port)
+        settings.addresses = [ServerAddress("127.0.0.1", relay.port)]
+        let start = ContinuousClock.now
+        let pause = try await Talk.over(settings) { talk in await talk.firstPause(ofAtLeast: .seconds(6)) }
+        // Pauses of 0.5, 1, 2 and 4 seconds, each up to a quarter shorter, came before; calls would have cut the last one.
+        #expect(ContinuousClock.now - start >= .milliseconds(5600))
+        #expect(pause <= .seconds(10))
+    }
+
     @Test func `Calls wait two seconds at most for the next connection, and all of a transport flood`() {
         let lost = MTProtoError(.disconnected, "x")
         #expect(ReconnectPause.whileCallsWait(.seconds(30), lost) == .seconds(2))

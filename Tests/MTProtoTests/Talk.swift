@@ -54,6 +54,14 @@ struct Talk {
         return try JSON(parsing: TLDecoder(schema).json(of: answer, as: request.result))
     }
 
+    /// Waits until the connection reports that it waits at least this long before its next attempt, and returns that pause.
+    func firstPause(ofAtLeast least: Duration) async -> Duration {
+        for await event in connection.events {
+            if case .waiting(let pause, _) = event, pause >= least { return pause }
+        }
+        return .zero
+    }
+
     /// Makes a call that needs no login, and returns its answer.
     func askForDataCenter() async throws -> Int64? { try await call("help.getNearestDc")["this_dc"]?.int }
 
