@@ -6,72 +6,23 @@ import Testing
 
 /// Tests several processes that send for one bot and share only Redis.
 @Suite(.timeLimit(.minutes(3))) struct SharedSendTests {
-    private let telegram: BotEmulator
-    private let redis: RedisServer
-    private let folder: TemporaryFolder
-    private let key = "video/\(String(repeating: "b", count: 64)).mp4"
+    private let here: SendFixture
     private let queues = ["--from", "queue:send", "--to", "queue:sent", "--lease", "2s"]
 
-    init() throws {
-        telegram = try BotEmulator()
-        redis = try RedisServer()
-        folder = try TemporaryFolder()
-        try Data(repeating: 7, count: 500_000).write(to: URL(fileURLWithPath: folder("clip.mp4")))
-    }
-
-    private func run(_ tool: String, _ arguments: [String]) throws -> ToolRun {
-        try ToolRun(
-            tool, arguments, environment: telegram.environment.merging(["TGPIPE_REDIS": redis.address]) { $1 },
-            folder: folder)
-    }
+    init() throws { here = try SendFixture(clipBytes: 500_000) }
 
     private func sender(_ arguments: [String] = []) throws -> ToolRun {
-        try run("tg-send", ["--no-pacing"] + arguments)
-    }
-
-    /// Returns an event in the private chat of a user who has written to the bot.
-    private func event(_ type: String, _ payload: JSONObject, chat: Int64, correlation: EventID = EventID()) -> Envelope
-    {
-        Envelope(
-            type: type, payload: payload,
-            meta: ["origin": ["chat_id": .integer(chat), "message_id": 1, "chat_type": "private"]],
-            correlationID: correlation)
-    }
-
-    private func ready(chat: Int64, correlation: EventID = EventID()) -> Envelope {
-        event(
-            "events.dl.video.ready",
-            [
-                "kind": "video", "key": .string(key), "store": .string("file:\(folder("store"))"),
-                "path": .string(folder("clip.mp4")), "size_bytes": 500_000, "content_type": "video/mp4",
-                "file_name": "clip.mp4",
-            ], chat: chat, correlation: correlation)
-    }
-
-    private func meet(_ chats: ClosedRange<Int64>) async throws {
-        for chat in chats { try await telegram.say("x", as: BotEmulator.User(chat, "User")) }
+        try here.run("tg-send", ["--no-pacing"] + arguments)
     }
 
     private func uploads() async throws -> Int {
-        try await telegram.calls("sendVideo").filter { $0["params"]?["video"]?.string == nil }.count
-    }
-
-    private func push(_ events: [Envelope]) async throws {
-        let pusher = try run("blob-put", ["--to", "queue:send"])
-        pusher.send(events.flatMap(\.line))
-        pusher.closeInput()
-        #expect(try await pusher.result().status == 0)
-    }
-
-    private func queued(_ queue: String) throws -> [Envelope] {
-        try redis.cli("XRANGE", "tgpipe:{queues}:\(queue):stream", "-", "+").split(separator: "\n")
-            .filter { $0.hasPrefix("{") }.map { try Envelope(try JSON(parsing: String($0))) }
+        try await here.telegram.calls("sendVideo").filter { $0["params"]?["video"]?.string == nil }.count
     }
 
     @Test func `One process uploads the file and the others send its file_id`() async throws {
-        try await meet(101...160)
+        try await here.meet(101...160)
         let runs = try (0..<3).map { _ in try sender() }
-        for chat in Int64(101)...160 { runs[Int(chat) % 3].send(ready(chat: chat).line) }
+        for chat in Int64(101)...160 { runs[Int(chat) % 3].send(here.ready(chat: chat).line) }
         for run in runs { run.closeInput() }
         for run in runs { #expect(try await run.result().status == 0) }
         let sent = runs.flatMap(\.lines).compactMap { try? Envelope(try JSON(parsing: $0)) }
@@ -81,136 +32,133 @@ import Testing
     }
 
     @Test func `A failed upload is reported to every waiting chat`() async throws {
-        try await meet(101...120)
-        try FileManager.default.removeItem(atPath: folder("clip.mp4"))
+        try await here.meet(101...120)
+        try FileManager.default.removeItem(atPath: here.clip)
         let runs = try (0..<2).map { _ in try sender() }
-        for chat in Int64(101)...120 { runs[Int(chat) % 2].send(ready(chat: chat).line) }
+        for chat in Int64(101)...120 { runs[Int(chat) % 2].send(here.ready(chat: chat).line) }
         for run in runs { run.closeInput() }
         for run in runs { #expect(try await run.result().status == 0) }
         for chat in Int64(101)...120 {
-            #expect(try await telegram.answers(in: chat).map { $0.text?.hasPrefix("❌") } == [true])
+            #expect(try await here.telegram.answers(in: chat).map { $0.text?.hasPrefix("❌") } == [true])
         }
     }
 
     @Test func `A redelivered event is not sent again`() async throws {
-        try await meet(101...101)
-        let events = [ready(chat: 101), event("commands.telegram.send", ["text": "once"], chat: 101)]
-        try await push(events)
+        try await here.meet(101...101)
+        let events = [here.ready(chat: 101), here.event("commands.telegram.send", ["text": "once"], chat: 101)]
+        try await here.push(events)
         let first = try sender(queues)
-        #expect(try await eventually { try queued("sent").count == 2 })
+        #expect(try await eventually { try here.queued("sent").count == 2 })
         first.signal(SIGTERM)
         #expect(try await first.result().status == 0)
         // This simulates a crash between Telegram's answer and the acknowledgement.
-        try await push(events)
+        try await here.push(events)
         let second = try sender(queues)
-        #expect(try await eventually { try queued("sent").count == 4 })
+        #expect(try await eventually { try here.queued("sent").count == 4 })
         second.signal(SIGTERM)
         _ = try await second.result()
-        #expect(try await telegram.answers(in: 101).count == 2)
-        let sent = try queued("sent")
+        #expect(try await here.telegram.answers(in: 101).count == 2)
+        let sent = try here.queued("sent")
         #expect(Set(sent.map(\.id)).count == 2)
         #expect(sent.allSatisfy { $0.type == "events.telegram.sent" })
     }
 
     @Test func `Killing a worker leaves no message unsent`() async throws {
-        try await meet(101...140)
-        try await push((101...140).map { event("commands.telegram.send", ["text": .string("hello \($0)")], chat: $0) })
+        try await here.meet(101...140)
+        try await here.push(
+            (101...140).map { here.event("commands.telegram.send", ["text": .string("hello \($0)")], chat: $0) })
         for _ in 0..<4 {
             let run = try sender(queues + ["--concurrency", "1"])
-            let before = try await telegram.calls("sendMessage").count
-            while try await telegram.calls("sendMessage").count < before + 5 {
+            let before = try await here.telegram.calls("sendMessage").count
+            while try await here.telegram.calls("sendMessage").count < before + 5 {
                 try await Task.sleep(for: .milliseconds(5))
             }
             run.signal(SIGKILL)
             _ = try await run.result()
         }
         let last = try sender(queues)
-        #expect(try await eventually { try queued("sent").count >= 40 })
+        #expect(try await eventually { try here.queued("sent").count >= 40 })
         last.signal(SIGTERM)
         #expect(try await last.result().status == 0)
         var doubles = 0
         for chat in Int64(101)...140 {
-            let count = try await telegram.answers(in: chat).count
+            let count = try await here.telegram.answers(in: chat).count
             #expect(count >= 1)
             doubles += count - 1
         }
         // Each kill may duplicate the one message whose answer had arrived and was not recorded.
         #expect(doubles <= 4)
-        #expect(try queued("sent").count == 40)
+        #expect(try here.queued("sent").count == 40)
     }
 
     @Test func `Transient failures return to the queue and the last one is reported in the chat`() async throws {
-        try await meet(101...101)
-        try await telegram.fault("sendVideo", "500", times: 3)
-        try await push([ready(chat: 101)])
+        try await here.meet(101...101)
+        try await here.telegram.fault("sendVideo", "500", times: 3)
+        try await here.push([here.ready(chat: 101)])
         let run = try sender(queues + ["--max-attempts", "3", "--backoff", "100ms"])
-        #expect(try await eventually { try queued("sent").contains { $0.type == "events.telegram.failed" } })
-        #expect(try await telegram.answers(in: 101).map { $0.text?.hasPrefix("❌") } == [true])
+        #expect(try await eventually { try here.queued("sent").contains { $0.type == "events.telegram.failed" } })
+        #expect(try await here.telegram.answers(in: 101).map { $0.text?.hasPrefix("❌") } == [true])
         run.signal(SIGTERM)
         #expect(try await run.result().status == 0)
-        #expect(try await telegram.calls("sendVideo").count == 3)
+        #expect(try await here.telegram.calls("sendVideo").count == 3)
     }
 
     @Test func `Only one of two processes makes the placeholder reply and neither makes it after the end`() async throws
     {
-        try await meet(101...101)
+        try await here.meet(101...101)
         let correlation = EventID()
         let progress = { (state: JSON) in
-            event("events.media.progress", ["kind": "video", "state": state], chat: 101, correlation: correlation)
+            here.event("events.media.progress", ["kind": "video", "state": state], chat: 101, correlation: correlation)
         }
         let (one, two) = (try sender(), try sender())
         one.send(progress("accepted").line)
         two.send(progress("downloading").line)
-        #expect(
-            try await eventually {
-                let reply = try redis.cli("GET", "tgpipe:correlation:\(correlation):reply")
-                return reply != "" && reply != "0"
-            })
-        two.send(ready(chat: 101, correlation: correlation).line)
+        #expect(try await eventually { try here.hasReply(to: correlation) })
+        two.send(here.ready(chat: 101, correlation: correlation).line)
         two.closeInput()
         #expect(try await two.result().status == 0)
         one.send(progress("storing").line)
         one.closeInput()
         #expect(try await one.result().status == 0)
-        let answers = try await telegram.answers(in: 101)
+        let answers = try await here.telegram.answers(in: 101)
         #expect(answers.count == 1 && answers.first?.message["video"] != nil)
-        #expect(try await telegram.calls("sendMessage").count == 1)
+        #expect(try await here.telegram.calls("sendMessage").count == 1)
     }
 
     @Test func `A flood wait of one process holds the others too`() async throws {
-        try await meet(101...101)
-        try await telegram.fault("sendMessage", "429", ["retry_after": 3])
-        let say = { (text: JSON) in event("commands.telegram.send", ["text": text], chat: 101) }
-        try await push([say("one")])
+        try await here.meet(101...101)
+        try await here.telegram.fault("sendMessage", "429", ["retry_after": 3])
+        let say = { (text: JSON) in here.event("commands.telegram.send", ["text": text], chat: 101) }
+        try await here.push([say("one")])
         let first = try sender(queues)
         #expect(try await eventually { first.log.contains("requires a wait") })
         first.signal(SIGSTOP)
-        try await push([say("two")])
+        try await here.push([say("two")])
         let second = try sender(queues)
-        #expect(try await eventually { try queued("sent").count == 2 })
+        #expect(try await eventually { try here.queued("sent").count == 2 })
         first.signal(SIGKILL)
         second.signal(SIGTERM)
         #expect(try await second.result().status == 0)
-        let starts = try await telegram.calls("sendMessage").compactMap { $0["started_at"]?.double }
+        let starts = try await here.telegram.calls("sendMessage").compactMap { $0["started_at"]?.double }
         #expect(starts.count == 3)
         #expect(starts.dropFirst().allSatisfy { $0 - starts[0] >= 3 })
     }
 
     @Test func `Repeated progress does not edit the reply again`() async throws {
-        try await meet(101...101)
+        try await here.meet(101...101)
         let correlation = EventID()
-        let waiting = event(
+        let waiting = here.event(
             "events.media.progress", ["kind": "video", "state": "waiting"], chat: 101, correlation: correlation)
         let run = try sender(["--progress-interval", "10ms"])
         run.send(waiting.line)
-        #expect(try await eventually { Int(try redis.cli("GET", "tgpipe:correlation:\(correlation):reply")) ?? 0 > 0 })
+        #expect(try await eventually { try here.hasReply(to: correlation) })
         for _ in 0..<3 {
             run.send(waiting.line)
             try await Task.sleep(for: .milliseconds(50))
         }
         run.closeInput()
         #expect(try await run.result().status == 0)
-        #expect(try await telegram.calls("sendMessage").count == 1)
-        #expect(try await telegram.calls("editMessageText").isEmpty)
+        #expect(try await here.telegram.calls("sendMessage").count == 1)
+        #expect(try await here.telegram.calls("editMessageText").isEmpty)
     }
 }
