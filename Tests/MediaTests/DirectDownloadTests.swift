@@ -237,14 +237,19 @@ final class Answers: Sendable {
         #expect(error?.code == .timedOut)
     }
 
-    @Test func `A download from a server that is too slow times out`() async throws {
-        let server = try LoopbackServer { _, connection in
+    /// Starts a server that sends 40 bytes a second.
+    private func slowServer() throws -> LoopbackServer {
+        try LoopbackServer { _, connection in
             connection.send(head: 200, [("Content-Type", "video/mp4"), ("ETag", "\"x\""), ("Content-Length", "99999")])
             for _ in 0..<400 {
                 connection.send([1])
                 usleep(25_000)
             }
         }
+    }
+
+    @Test func `A download from a server that is too slow times out`() async throws {
+        let server = try slowServer()
         defer { server.stop() }
         var download = download(server.url("/v.mp4"), try folder())
         download.minimumRate = .init(bytesPerSecond: 10_000, over: .milliseconds(200))
@@ -256,13 +261,7 @@ final class Answers: Sendable {
     @Test func `A download from a server that is too slow is not tried again at once, and keeps what arrived`()
         async throws
     {
-        let server = try LoopbackServer { _, connection in
-            connection.send(head: 200, [("Content-Type", "video/mp4"), ("ETag", "\"x\""), ("Content-Length", "99999")])
-            for _ in 0..<400 {
-                connection.send([1])
-                usleep(25_000)
-            }
-        }
+        let server = try slowServer()
         defer { server.stop() }
         let folder = try folder()
         var download = download(server.url("/v.mp4"), folder)
