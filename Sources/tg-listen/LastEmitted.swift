@@ -17,10 +17,9 @@ enum LastEmitted {
         while isWanted: (_ updateID: Int64) -> Bool
     ) -> [TelegramUpdate] {
         var found: [TelegramUpdate] = []
-        // An update behind the last line feed is incomplete, and is emitted again.
-        for line in (tail(of: path)?.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false) ?? [])
-            .dropLast().reversed()
-        {
+        // A line that a kill has torn is no JSON, so its update is emitted again. One that lacks only its line feed is complete: the
+        // output adds the line feed when it opens the file.
+        for line in (tail(of: path)?.split(separator: UInt8(ascii: "\n")) ?? []).reversed() {
             guard let event = try? Envelope(JSON(parsing: Array(line))), event.type == TelegramUpdate.type,
                 receiver(event)?.id == id, let update = try? TelegramUpdate(event)
             else { continue }

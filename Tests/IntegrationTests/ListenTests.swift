@@ -83,7 +83,8 @@ import Testing
         #expect(try await listen([]).lines.count == 3)
     }
 
-    /// The listener is killed at random moments while messages stream in; every one arrives once.
+    /// The listener is killed at random moments while messages stream in; every one arrives once. A kill may tear a line: the
+    /// next start ends it, and its update follows anew.
     @Test func `A killed listener resumes where it stopped`() async throws {
         let output = folder("out.ndjson")
         let total: Int64 = 2000
@@ -98,21 +99,61 @@ import Testing
                 try await Task.sleep(for: .milliseconds(10))
             }
         }
-        var kills = 0
-        while kills < 25 {
+        let kills = 25
+        for _ in 0..<kills {
             let run = try ToolRun("tg-listen", state + ["--to", output], environment: telegram.environment)
             try await Task.sleep(for: .milliseconds(Int.random(in: 30...120)))
             run.signal(SIGKILL)
             #expect(try await run.result().status == 128 + SIGKILL)
-            kills += 1
         }
         try await writer.value
         let last = try await listen(["--to", output])
         #expect(last.status == 0)
-        let lines = try String(contentsOfFile: output, encoding: .utf8).split(separator: "\n")
-        let ids = try lines.map { try Envelope(try JSON(parsing: String($0))).payload["update_id"]?.int ?? 0 }
+        let lines = try String(contentsOfFile: output, encoding: .utf8).split(separator: "\n").map(String.init)
+        let ids = lines.compactMap { line in (try? Envelope(JSON(parsing: line)))?.payload["update_id"]?.int }
         #expect(Set(ids).count == Int(total))
         #expect(ids.count == Int(total))
+        #expect(ids == ids.sorted())
+        let torn = lines.filter { (try? JSON(parsing: $0)) == nil }
+        #expect(lines.count == ids.count + torn.count && torn.count <= kills)
+        // The beginning of a line, and nothing of the next one.
+        let start = #"{"id":""#
+        #expect(torn.allSatisfy { $0.hasPrefix(start) || start.hasPrefix($0) }, "\(torn)")
+        #expect(torn.allSatisfy { $0.components(separatedBy: #""type":"events.telegram.raw""#).count <= 2 }, "\(torn)")
+    }
+
+    /// Lets a listener write an update to a file, and kills it before it has confirmed the update to Telegram.
+    ///
+    /// - Returns: the file's line.
+    private func emitAndKill(_ output: String) async throws -> String {
+        let run = try ToolRun("tg-listen", state + ["--to", output], environment: telegram.environment)
+        while try await telegram.calls("getUpdates").last?["params"]?["timeout"] == nil {
+            try await Task.sleep(for: .milliseconds(5))
+        }
+        // The poll under way is not touched by it.
+        try await telegram.fault("getUpdates", "hang", times: 100)
+        try await telegram.say("once", as: ann)
+        #expect(try await eventually { run.log.contains("dispatched") })
+        run.signal(SIGKILL)
+        _ = try await run.result()
+        try await telegram.server.call("DELETE", "/control/fault")
+        return try String(contentsOfFile: output, encoding: .utf8)
+    }
+
+    @Test(arguments: [0, 1, 2, 100])
+    func `A line that a kill has torn is ended and emitted anew, and one that lacks only its end is kept`(
+        _ missing: Int
+    ) async throws {
+        let output = folder("out.ndjson")
+        let line = try await emitAndKill(output)
+        // The kill came between these bytes and the offset.
+        try String(line.dropLast(missing)).write(toFile: output, atomically: false, encoding: .utf8)
+        try FileManager.default.removeItem(atPath: folder("offset"))
+        #expect(try await listen(["--to", output]).status == 0)
+        let lines = try String(contentsOfFile: output, encoding: .utf8).components(separatedBy: "\n")
+        guard missing > 1 else { return #expect(lines == [String(line.dropLast()), ""]) }
+        #expect(lines.count == 3 && lines[0] == String(line.dropLast(missing)) && lines[2].isEmpty)
+        #expect(try Envelope(JSON(parsing: lines[1])).payload["message"]?["text"] == "once")
     }
 
     @Test(arguments: ["409", "429", "500", "502", "drop", "garbage"])
@@ -123,6 +164,30 @@ import Testing
         _ = try await run.waitForLines { $0.count == 1 }
         run.signal(SIGTERM)
         #expect(try await run.result().status == 0)
+    }
+
+    @Test(arguments: [(2, 2.0), (0, 1)])
+    func `A wait that Telegram demands of the first call is waited out`(_ seconds: Int, _ least: Double) async throws {
+        try await telegram.say("hello", as: ann)
+        try await telegram.fault("getMe", "429", times: 2, ["retry_after": .integer(Int64(seconds))])
+        let run = try ToolRun("tg-listen", state, environment: telegram.environment)
+        _ = try await run.waitForLines { $0.count == 1 }
+        run.signal(SIGTERM)
+        #expect(try await run.result().status == 0)
+        let calls = try await telegram.calls("getMe")
+        #expect(calls.map { $0["status"] } == [429, 429, 200])
+        let starts = calls.compactMap { $0["started_at"]?.double }
+        #expect(zip(starts, starts.dropFirst()).allSatisfy { $1 - $0 >= least }, "\(starts)")
+    }
+
+    @Test func `A signal ends a long wait that Telegram demands of the first call`() async throws {
+        try await telegram.fault("getMe", "429", times: 100, ["retry_after": 86_400])
+        let run = try ToolRun("tg-listen", state, environment: telegram.environment)
+        #expect(try await eventually { run.log.contains("trying again in") })
+        try await Task.sleep(for: .milliseconds(500))
+        run.signal(SIGTERM)
+        #expect(try await run.result(deadline: .seconds(10)).status == 0)
+        #expect(try await telegram.calls("getMe").count == 1)
     }
 
     @Test func `A server that is no Bot API server from the start ends tg-listen`() async throws {
