@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Fuzzes the readers of outside data with AddressSanitizer: fuzz.sh tl|readers [INPUTS [SEED]]. The default is ten million inputs.
+# The code in C and C++ behind the readers also runs with UndefinedBehaviorSanitizer; Swift itself ends at an undefined operation.
 # tl: the TL codec; it takes some minutes. readers: each reader of HTTP, Telegram, S3, envelopes, TOML and session files; it takes
 # longer.
 set -euo pipefail
@@ -20,8 +21,13 @@ tl)
     "$(scripts/swift.sh "${build[@]}" --show-bin-path)/tl-check" fuzz "$scratch/objects" "$inputs" "$seed"
     ;;
 readers)
-    build=(build -c release --sanitize=address -Xswiftc -enable-testing --scratch-path .build/fuzz --build-tests)
+    build=(
+        build -c release --sanitize=address -Xcc -fsanitize=undefined -Xcc -fno-sanitize=vptr,function
+        -Xcc -fno-sanitize-recover=undefined -Xswiftc -enable-testing --scratch-path .build/fuzz --build-tests
+    )
     scripts/swift.sh "${build[@]}"
+    # Keeping the stack of every allocation would take most of the time. Repeat a seed with other options to see them.
+    export ASAN_OPTIONS=${ASAN_OPTIONS:-malloc_context_size=1}
     note "$inputs inputs for each reader, seed $seed"
     TGPIPE_FUZZ_INPUTS=$inputs TGPIPE_FUZZ_SEED=$seed \
         "$(scripts/swift.sh "${build[@]}" --show-bin-path)/tgpipePackageTests.xctest" --testing-library swift-testing --filter '^FuzzTests\.'

@@ -214,9 +214,11 @@ import Testing
             + #"{"message_id":5,"from":{"id":42,"first_name":"A"},"chat":{"id":-1001,"type":"supergroup"},"date":100,"#
             + #""text":"a\n\ud83d\ude00\u00fcb","photo":[{"file_unique_id":"x"},{"file_unique_id":"y"}]},"counters":{"views":9}},"#
             + #""meta":{"account":{"id":7}}}"#
+        let (reader, batch) = (EventReader(), RowBatch())
         feed([message]) { bytes in
-            let batch = RowBatch()
-            guard case .taken = Line(bytes).withBytes({ EventReader().read($0, into: batch) }),
+            batch.removeAll()
+            reader.forgetKnown()
+            guard case .taken = Line(bytes).withBytes({ reader.read($0, into: batch) }),
                 let row = batch.rows.first
             else { return false }
             // The walk over the tokens finds what a tree of the whole has.
