@@ -22,7 +22,7 @@ tl)
     ;;
 readers)
     build=(
-        build -c release --sanitize=address -Xcc -fsanitize=undefined -Xcc -fno-sanitize=vptr,function
+        build -c release --sanitize=address -Xcc -fsanitize=undefined -Xcc "-fno-sanitize=vptr,function"
         -Xcc -fno-sanitize-recover=undefined -Xswiftc -enable-testing --scratch-path .build/fuzz --build-tests
     )
     scripts/swift.sh "${build[@]}"
