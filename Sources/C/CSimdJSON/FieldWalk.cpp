@@ -1,8 +1,16 @@
 #include "FieldWalk.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "QuickScan.h"
+
+/// Returns the first 8 bytes of a key, or the whole of a shorter one. It reads 8 bytes even then: lines are padded.
+static uint64_t head_of(const char *key, size_t count) {
+    uint64_t head;
+    std::memcpy(&head, key, sizeof head);
+    return count < sizeof head ? head & ((uint64_t(1) << (8 * count)) - 1) : head;
+}
 
 void FieldWalk::add(std::string_view path, uint32_t slot) {
     uint32_t at = 0;
@@ -23,7 +31,10 @@ void FieldWalk::add(std::string_view path, uint32_t slot) {
             if (step == "*") {
                 nodes[at].items = next;
             } else {
-                nodes[at].children[step.size() & 63].push_back({std::string(step), next});
+                std::string padded(step);
+                padded.resize(std::max(step.size(), sizeof(uint64_t)));
+                nodes[at].children[step.size() & 63].push_back(
+                    {std::string(step), next, head_of(padded.data(), step.size())});
                 nodes[at].has_children = true;
             }
         }
@@ -52,8 +63,12 @@ struct FieldWalk::Walk {
     }
 
     uint32_t find(const Node &node, std::string_view key) const {
-        for (auto &child : node.children[key.size() & 63])
-            if (child.key == key) return child.node;
+        auto &children = node.children[key.size() & 63];
+        if (children.empty()) return none;
+        uint64_t head = head_of(key.data(), key.size());
+        for (auto &child : children)
+            if (child.head == head && (key.size() <= sizeof head || child.key == key) && child.key.size() == key.size())
+                return child.node;
         return none;
     }
 

@@ -25,6 +25,8 @@ private:
     struct Child {
         std::string key;
         uint32_t node;
+        // The first bytes of the key, which tell most keys of the same length apart without a call.
+        uint64_t head;
     };
 
     struct Node {
