@@ -62,6 +62,16 @@ package enum RawForm: String, Sendable, CaseIterable {
     case none
 }
 
+/// Tells how rows are to be stored.
+struct StoringRows {
+    /// Is true if the keys of the rows that are new are to be returned.
+    var needsKeys: Bool
+    /// Is true if the archive had none of the rows a moment ago. Storing may fail if it has one.
+    var areNew: Bool
+    /// Is true if the table `counters` keeps the figures, too.
+    var keepsCounters: Bool
+}
+
 /// A database that has the archive's tables. Its calls block; one thread at a time may use it.
 ///
 /// Statements are written once for all databases: parameters are `$1`, `$2`, … in the order in which they first appear.
@@ -96,10 +106,8 @@ protocol ArchiveDatabase: AnyObject {
 
     /// Inserts and updates messages within a transaction.
     ///
-    /// - Parameter needsKeys: whether the keys of the rows that are new are to be returned.
-    func store(
-        _ rows: ArraySlice<MessageRow>, in arena: ByteArena, needsKeys: Bool, keepsCounters: Bool
-    ) throws -> [MessageKey]
+    /// - Returns: the keys of the rows that are new, if they are needed.
+    func store(_ rows: RowSelection, _ options: StoringRows) throws -> [MessageKey]
 
     func storeUsers(_ users: [Int64: UserRow]) throws
 

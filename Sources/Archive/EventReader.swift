@@ -21,7 +21,8 @@ package final class EventReader {
     /// The hash of what was told last about each user and chat, so that it is not stored again with each message.
     private var knownUsers: [Int64: Int] = [:]
     private var knownChats: [ChatKey: Int] = [:]
-    private var lastChat: (key: ChatKey, hash: Int)?
+    /// The chat of the last message, as it was written.
+    private var lastChat: (key: ChatKey, text: [UInt8])?
     /// The ids that messages can have. Telegram's have 32 bits; with more room than that, sums cannot overflow.
     private static let ids: ClosedRange<Int64> = 1...(1 << 53)
     /// The users and chats that are remembered at most.
@@ -92,13 +93,12 @@ package final class EventReader {
         let account = finder[.account].int ?? finder[.bot].int
         let chat = ChatKey(
             chatID, ownerID: try owner(chatID, finder[.chatType].quoted, account))
-        let lineSpan = batch.arena.append(line)
+        let source = Source(line, batch.arena.append(line), batch.arena)
         var row = MessageRow(
-            key: MessageKey(chatID: chatID, messageID: messageID, ownerID: chat.ownerID), line: lineSpan)
+            key: MessageKey(chatID: chatID, messageID: messageID, ownerID: chat.ownerID), line: source.span)
         row.content = content(
-            date: date, seenAt: seenAt, account: account,
-            raw: batch.arena.part(lineSpan, finder[body].bytes, of: line), batch.arena)
-        if finder[.counters].isObject { row.counters = counters(at: seenAt, line, lineSpan, batch.arena) }
+            date: date, seenAt: seenAt, account: account, raw: source.part(finder[body].bytes), source)
+        if finder[.counters].isObject { row.counters = counters(at: seenAt, source) }
         batch.add(row)
         noteChat(chat, seenAt, batch)
         noteUser(seenAt, batch)
@@ -126,7 +126,7 @@ package final class EventReader {
     }
 
     private func content(
-        date: Int64, seenAt: Int64, account: Int64?, raw: ByteArena.Span, _ arena: ByteArena
+        date: Int64, seenAt: Int64, account: Int64?, raw: ByteArena.Span, _ source: Source
     ) -> MessageRow.Content {
         var content = MessageRow.Content(
             date: date, pts: finder[.pts].int, seenAt: seenAt, accountID: account, raw: raw)
@@ -134,17 +134,17 @@ package final class EventReader {
         content.senderID = finder[.fromID].int ?? finder[.senderChatID].int
         content.replyToID = finder[.replyToID].int
         if finder[.isTopicMessage].isTrue { content.topicID = finder[.threadID].int }
-        content.albumID = finder[.albumID].string.flatMap { Int64($0) }
+        content.albumID = finder[.albumID].quotedInt
         if let forwardDate = finder[.forwardDate].int {
             content.forwardDate = forwardDate
             content.forwardFromID =
                 finder[.forwardUserID].int ?? finder[.forwardChatID].int ?? finder[.forwardSenderID].int
             content.forwardMessageID = finder[.forwardMessageID].int
-            content.forwardName = arena.append(string: finder[.forwardUserName])
+            content.forwardName = source.string(finder[.forwardUserName])
         }
-        content.text = arena.append(string: finder[finder[.text].isAbsent ? .caption : .text])
+        content.text = source.string(finder[finder[.text].isAbsent ? .caption : .text])
         for (field, name) in MessageField.files where !finder[field].bytes.isEmpty {
-            (content.media, content.fileUniqueID) = (name, arena.append(string: finder[field]))
+            (content.media, content.fileUniqueID) = (name, source.string(finder[field]))
             break
         }
         if content.media == nil {
@@ -157,12 +157,12 @@ package final class EventReader {
     }
 
     private func counters(
-        at time: Int64, _ line: UnsafeRawBufferPointer, _ lineSpan: ByteArena.Span, _ arena: ByteArena
+        at time: Int64, _ source: Source
     ) -> MessageRow.Counters {
         var counters = MessageRow.Counters(
             countedAt: time, views: finder[.views].int, forwards: finder[.forwards].int, replies: finder[.replies].int)
         let reactions = finder[.reactions]
-        if reactions.isArray { counters.reactions = arena.part(lineSpan, reactions.bytes, of: line) }
+        if reactions.isArray { counters.reactions = source.part(reactions.bytes) }
         return counters
     }
 
@@ -170,9 +170,9 @@ package final class EventReader {
 
     private func noteChat(_ chat: ChatKey, _ seenAt: Int64, _ batch: RowBatch) {
         let source = finder[.chat].bytes
-        let hash = hash(of: source)
-        if let lastChat, lastChat.key == chat, lastChat.hash == hash { return }
-        lastChat = (chat, hash)
+        if let lastChat, lastChat.key == chat, lastChat.text.withUnsafeBytes({ $0.isEqual(to: source) }) { return }
+        lastChat = (chat, Array(source))
+        let hash = EventReader.hash(of: source)
         guard knownChats[chat] != hash else { return }
         if knownChats.count >= EventReader.mostKnown { knownChats = [:] }
         knownChats[chat] = hash
@@ -183,7 +183,7 @@ package final class EventReader {
     private func noteUser(_ seenAt: Int64, _ batch: RowBatch) {
         guard let id = finder[.fromID].int else { return }
         let source = finder[.from].bytes
-        let hash = hash(of: source)
+        let hash = EventReader.hash(of: source)
         guard knownUsers[id] != hash else { return }
         if knownUsers.count >= EventReader.mostKnown { knownUsers = [:] }
         knownUsers[id] = hash
@@ -194,10 +194,21 @@ package final class EventReader {
         if seenAt >= batch.users[id]?.seenAt ?? .min { batch.users[id] = user }
     }
 
-    private func hash(of bytes: UnsafeRawBufferPointer) -> Int {
-        var hasher = Hasher()
-        hasher.combine(bytes: bytes)
-        return hasher.finalize()
+    /// A sender who made two names with the same hash would only hide the second one.
+    private static func hash(of bytes: UnsafeRawBufferPointer) -> Int {
+        var hash = UInt64(bytes.count)
+        var rest = bytes
+        while rest.count >= 8 {
+            hash = mixed(hash, rest.loadUnaligned(as: UInt64.self))
+            rest = UnsafeRawBufferPointer(rebasing: rest[8...])
+        }
+        for byte in rest { hash = mixed(hash, UInt64(byte)) }
+        return Int(truncatingIfNeeded: hash)
+    }
+
+    private static func mixed(_ hash: UInt64, _ value: UInt64) -> UInt64 {
+        let product = (hash ^ value).multipliedFullWidth(by: 0x9E37_79B9_7F4A_7C15)
+        return product.high ^ product.low
     }
 
     /// Notes what a service message tells beyond itself: topics, and the other half of a group that migrated.
@@ -288,18 +299,27 @@ package final class EventReader {
     }
 }
 
-extension ByteArena {
-    /// Returns the place of a part of a line that was appended.
-    func part(_ line: Span, _ part: UnsafeRawBufferPointer, of source: UnsafeRawBufferPointer) -> Span {
-        guard let start = part.baseAddress, let begin = source.baseAddress else { return .absent }
-        return Span(offset: line.offset + (start - begin), count: part.count)
+/// A line that was appended to an arena, in which its values have a place already.
+private struct Source {
+    let line: UnsafeRawBufferPointer
+    let span: ByteArena.Span
+    let arena: ByteArena
+
+    init(_ line: UnsafeRawBufferPointer, _ span: ByteArena.Span, _ arena: ByteArena) {
+        (self.line, self.span, self.arena) = (line, span, arena)
     }
 
-    /// Appends a string without its escapes.
-    func append(string: JSONSource) -> Span {
+    /// Returns the place of a part of the line.
+    func part(_ bytes: UnsafeRawBufferPointer) -> ByteArena.Span {
+        guard let start = bytes.baseAddress, let begin = line.baseAddress else { return .absent }
+        return ByteArena.Span(offset: span.offset + (start - begin), count: bytes.count)
+    }
+
+    /// Returns the place of a string without its escapes.
+    func string(_ string: JSONSource) -> ByteArena.Span {
         guard let quoted = string.quoted else { return .absent }
-        guard JSONSource.hasEscape(quoted) else { return append(quoted) }
-        return append { JSONSource.unescape(quoted, $0) }
+        guard JSONSource.hasEscape(quoted) else { return part(quoted) }
+        return arena.append { JSONSource.unescape(quoted, $0) }
     }
 }
 

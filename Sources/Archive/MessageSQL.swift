@@ -99,6 +99,14 @@ struct MessageSQL {
             """
     }
 
+    /// Marks messages whose deletion was told without their chat: of an owner, between two ids, in a chat.
+    static let applyDeletions = """
+        UPDATE messages AS m SET deleted_at = d.deleted_at FROM deletions AS d \
+        WHERE d.owner_id = $1 AND d.message_id >= $2 AND d.message_id <= $3 AND m.chat_id = $4 \
+        AND m.owner_id = d.owner_id AND m.message_id = d.message_id \
+        AND (m.deleted_at IS NULL OR d.deleted_at < m.deleted_at)
+        """
+
     /// Marks messages whose deletion was told without their chat, by the rows of `source`.
     func applyDeletions(from source: String) -> String {
         """

@@ -1,63 +1,129 @@
 import JSON
 import Payloads
 
-/// Collects what is to be stored in one transaction, each message once.
+/// Collects what is to be stored in one transaction.
 ///
 /// One thread at a time may use it: the reader fills it, the writer then stores it.
 package final class RowBatch: @unchecked Sendable {
-    /// The limits after which a batch is stored.
-    package static let mostRows = 5000
-    package static let mostBytes = 8 << 20
+    /// The limits after which a batch is stored. Larger ones would take more memory, and would not be faster.
+    package static let mostRows = 2500
+    package static let mostBytes = 4 << 20
 
     let arena = ByteArena()
+    /// The messages in the order in which they came.
     private(set) var rows: [MessageRow] = []
-    private var places: [MessageKey: Int] = [:]
-    /// Earlier contents of messages that are in this batch in a later form.
+    /// Earlier contents of messages that are in this batch in a later form; known after `arranged`.
     private(set) var superseded: [(key: MessageKey, content: MessageRow.Content)] = []
-    /// The figures of messages that came several times, if they are kept over time.
+    /// The figures of messages that came several times, if they are kept over time; known after `arranged`.
     private(set) var counted: [(key: MessageKey, counters: MessageRow.Counters)] = []
     private let keepsCounters: Bool
+    private var places: [Int] = []
+    private var arrangedRows = 0
     var notes: [ArchiveNote] = []
     var users: [Int64: UserRow] = [:]
     var chats: [ChatKey: ChatRow] = [:]
-    /// The number of messages that came, repeated ones included.
-    package private(set) var received = 0
 
     /// - Parameter keepsCounters: whether the figures of a message that came several times are all kept.
     package init(keepsCounters: Bool = false) {
         self.keepsCounters = keepsCounters
         rows.reserveCapacity(RowBatch.mostRows)
-        places.reserveCapacity(RowBatch.mostRows)
     }
+
+    /// The number of messages that came, repeated ones included.
+    package var received: Int { rows.count }
 
     package var isEmpty: Bool { rows.isEmpty && notes.isEmpty && chats.isEmpty }
     package var isFull: Bool {
-        received >= RowBatch.mostRows || arena.used >= RowBatch.mostBytes || notes.count >= RowBatch.mostRows
+        rows.count >= RowBatch.mostRows || arena.used >= RowBatch.mostBytes || notes.count >= RowBatch.mostRows
     }
 
-    func add(_ row: MessageRow) {
-        received += 1
-        if let place = places[row.key] {
-            if keepsCounters {
-                counted += [rows[place].counters, row.counters].compactMap { $0 }.map { (row.key, $0) }
+    func add(_ row: MessageRow) { rows.append(row) }
+
+    /// Returns the messages in the order of their keys, each once, in the form that stays.
+    ///
+    /// Sorting takes less time than looking each message up in a dictionary, and rows in the order of their keys are stored
+    /// faster.
+    func arranged() -> RowSelection {
+        if arrangedRows != rows.count { arrange() }
+        return RowSelection(batch: self, places: places[...])
+    }
+
+    private func arrange() {
+        superseded.removeAll(keepingCapacity: true)
+        counted.removeAll(keepingCapacity: true)
+        // Of equal keys, the one that came first is the first.
+        let sorted = rows.indices.map { PlacedKey(key: rows[$0].key, place: $0) }.sorted()
+        places.removeAll(keepingCapacity: true)
+        var last: MessageKey?
+        for next in sorted {
+            if next.key == last, let kept = places.last {
+                if keepsCounters {
+                    counted += [rows[kept].counters, rows[next.place].counters].compactMap { $0 }.map { (next.key, $0) }
+                }
+                if let old = rows[kept].merge(rows[next.place], in: arena) { superseded.append((next.key, old)) }
+            } else {
+                places.append(next.place)
+                last = next.key
             }
-            if let old = rows[place].merge(row, in: arena) { superseded.append((row.key, old)) }
-        } else {
-            places[row.key] = rows.count
-            rows.append(row)
         }
+        arrangedRows = rows.count
     }
 
     package func removeAll() {
         arena.removeAll()
         rows.removeAll(keepingCapacity: true)
-        places.removeAll(keepingCapacity: true)
         superseded.removeAll(keepingCapacity: true)
         counted.removeAll(keepingCapacity: true)
+        places.removeAll(keepingCapacity: true)
+        arrangedRows = 0
         notes.removeAll(keepingCapacity: true)
         users.removeAll(keepingCapacity: true)
         chats.removeAll(keepingCapacity: true)
-        received = 0
+    }
+}
+
+/// A message's key, and where the message is in its batch.
+private struct PlacedKey: Comparable {
+    let key: MessageKey
+    let place: Int
+
+    static func < (left: PlacedKey, right: PlacedKey) -> Bool {
+        if left.key.chatID != right.key.chatID { return left.key.chatID < right.key.chatID }
+        if left.key.ownerID != right.key.ownerID { return left.key.ownerID < right.key.ownerID }
+        if left.key.messageID != right.key.messageID { return left.key.messageID < right.key.messageID }
+        return left.place < right.place
+    }
+}
+
+/// Some of a batch's messages, in the order of their chats and ids, each once.
+struct RowSelection: RandomAccessCollection {
+    let batch: RowBatch
+    let places: ArraySlice<Int>
+
+    var arena: ByteArena { batch.arena }
+    var startIndex: Int { places.startIndex }
+    var endIndex: Int { places.endIndex }
+
+    subscript(index: Int) -> MessageRow { batch.rows[places[index]] }
+    /// The keys of the messages, which are looked at without a copy of the rows.
+    var keys: some Sequence<MessageKey> { places.lazy.map { [batch] in batch.rows[$0].key } }
+
+    /// Hands over the messages in order, without a copy.
+    func forEachRow<Failure: Error>(
+        _ body: (MessageRow) throws(Failure) -> Void
+    ) throws(Failure) {
+        try batch.rows.withUnsafeBufferPointer { rows throws(Failure) in
+            for place in places { try body(rows[place]) }
+        }
+    }
+
+    subscript(range: Range<Int>) -> RowSelection { RowSelection(batch: batch, places: places[range]) }
+
+    /// Returns those of the messages that a test accepts, and the others.
+    func partitioned(by isSecond: (MessageRow) -> Bool) -> (RowSelection, RowSelection) {
+        var (first, second): ([Int], [Int]) = ([], [])
+        for place in places { if isSecond(batch.rows[place]) { second.append(place) } else { first.append(place) } }
+        return (RowSelection(batch: batch, places: first[...]), RowSelection(batch: batch, places: second[...]))
     }
 }
 

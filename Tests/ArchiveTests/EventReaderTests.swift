@@ -87,27 +87,42 @@ import Testing
     }
 
     @Test func `Within a batch the newest form of a message stays, in any order`() throws {
-        func message(_ text: String, edit: Int64?, views: Int64, at second: Int64) -> MessageRow {
-            let line = Array(#"{"text":"\#(text)"}"#.utf8).withUnsafeBytes { batch.arena.append($0) }
-            var content = MessageRow.Content(date: 1, editDate: edit, pts: 1, seenAt: second, raw: line)
-            content.text = line
-            return MessageRow(
-                key: MessageKey(chatID: 1, messageID: 1, ownerID: 0), content: content,
-                counters: MessageRow.Counters(countedAt: second, views: views))
-        }
-        let forms = [
-            message("a", edit: nil, views: 1, at: 1), message("b", edit: 5, views: 2, at: 2),
-            message("c", edit: 9, views: 3, at: 3),
-            MessageRow(key: MessageKey(chatID: 1, messageID: 1, ownerID: 0), deletedAt: 4),
-        ]
         for order in [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2], [2, 0, 3, 1]] {
-            let merged = RowBatch()
-            _ = merged.arena.append(UnsafeRawBufferPointer(start: nil, count: 0))
-            var row = forms[order[0]]
-            for index in order.dropFirst() { _ = row.merge(forms[index], in: batch.arena) }
+            let batch = RowBatch()
+            let message = { (text: String, edit: Int64?, count: Int64) in
+                let line = Array(#"{"text":"\#(text)"}"#.utf8).withUnsafeBytes { batch.arena.append($0) }
+                var content = MessageRow.Content(date: 1, editDate: edit, pts: 1, seenAt: count, raw: line)
+                content.text = line
+                return MessageRow(
+                    key: MessageKey(chatID: 1, messageID: 1, ownerID: 0), content: content,
+                    counters: MessageRow.Counters(countedAt: count, views: count))
+            }
+            let forms = [
+                message("a", nil, 1), message("b", 5, 2), message("c", 9, 3),
+                MessageRow(key: MessageKey(chatID: 1, messageID: 1, ownerID: 0), deletedAt: 4),
+            ]
+            for index in order { batch.add(forms[index]) }
+            let rows = batch.arranged()
+            #expect(rows.count == 1)
+            let row = try #require(rows.first)
             #expect(row.content?.editDate == 9)
             #expect(row.counters?.views == 3)
             #expect(row.deletedAt == 4)
+            #expect(batch.superseded.count == 2)
+            #expect(batch.arranged().count == 1 && batch.superseded.count == 2)
         }
+    }
+
+    @Test func `A batch has its messages in the order of their keys, each once`() {
+        for (chat, id, owner) in [(2, 5, 0), (1, 9, 0), (1, 7, 4), (1, 3, 0), (2, 5, 0), (1, 8, 0)]
+            as [(Int64, Int64, Int64)]
+        {
+            batch.add(MessageRow(key: MessageKey(chatID: chat, messageID: id, ownerID: owner), deletedAt: 1))
+        }
+        #expect(batch.received == 6)
+        #expect(batch.arranged().map(\.key.messageID) == [3, 8, 9, 7, 5])
+        let parts = batch.arranged().partitioned { $0.key.messageID % 2 == 0 }
+        #expect(parts.0.map(\.key.messageID) == [3, 9, 7, 5])
+        #expect(parts.1.map(\.key.messageID) == [8])
     }
 }

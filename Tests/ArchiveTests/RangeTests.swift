@@ -141,4 +141,22 @@ import Testing
         for id in [Int64(1), 17, 1 << 31, 1 << 53] { #expect(MessageIDDigest([id]).onlyID == id) }
         #expect(MessageIDDigest([1, 2]).onlyID == nil)
     }
+
+    @Test func `Keys are cut into runs where a chat ends or ids are far apart`() {
+        let key = { (chat: Int64, id: Int64) in MessageKey(chatID: chat, messageID: id, ownerID: 0) }
+        let (runs, areClose) = IDRun.runs(of: [key(1, 10), key(1, 110), key(1, 211), key(2, 212), key(2, 213)])
+        #expect(areClose)
+        #expect(runs.map(\.low) == [10, 211, 212])
+        #expect(runs.map(\.high) == [110, 211, 213])
+        #expect(runs.map(\.chat.chatID) == [1, 1, 2])
+        #expect(IDRun.runs(of: [MessageKey]()).runs.isEmpty)
+    }
+
+    @Test func `With too many runs there is one for each chat`() {
+        let keys = (0..<500).map { MessageKey(chatID: Int64($0 / 250), messageID: Int64($0) * 1000, ownerID: 0) }
+        let (runs, areClose) = IDRun.runs(of: keys)
+        #expect(!areClose)
+        #expect(runs.map(\.low) == [0, 250_000])
+        #expect(runs.map(\.high) == [249_000, 499_000])
+    }
 }

@@ -71,6 +71,55 @@ import Testing
         #expect(try store.query("SELECT date FROM messages WHERE message_id = 2").hasPrefix("9999-"))
     }
 
+    @Test func `A message that another program stores at the same moment is merged`() async throws {
+        let store = try StoreFixture(.postgres)
+        let server = try #require(store.server)
+        #expect(try await store.run("load").status == 0)
+        // Load does not see the row before it copies its own, and waits for it then.
+        let insert = "INSERT INTO messages (chat_id, message_id, owner_id) VALUES (\(StoreEvents.channel), 250, 0)"
+        let other = try server.begin(store.name, "\(insert); SELECT pg_sleep(3)")
+        let sleeping =
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
+        while try store.query(sleeping) != "1" { try await Task.sleep(for: .milliseconds(20)) }
+        #expect(try await store.run("load", input: events.history(Array(1...500))).status == 0)
+        _ = other
+        #expect(try store.query("SELECT count(*) FROM messages") == "500")
+        #expect(try store.query("SELECT text FROM messages WHERE message_id = 250") == "text 250")
+        #expect(try await store.run("verify").status == 0)
+    }
+
+    @Test func `Messages are stored by a user whose rows are limited by policies`() async throws {
+        let store = try StoreFixture(.postgres)
+        let server = try #require(store.server)
+        #expect(try await store.run("load").status == 0)
+        let role = "\(store.name)_writer"
+        try store.query(
+            """
+            CREATE ROLE \(role) LOGIN; GRANT ALL ON ALL TABLES IN SCHEMA public TO \(role); \
+            ALTER TABLE messages ENABLE ROW LEVEL SECURITY; \
+            CREATE POLICY own ON messages TO \(role) USING (chat_id < 0) WITH CHECK (chat_id < 0)
+            """)
+        let input = events.history(Array(1...300)).joined(separator: "\n") + "\n"
+        let loaded = try await ToolRun.run(
+            "msg-store", ["load"], input: input,
+            environment: ["TGPIPE_DB": server.address(store.name, user: role)])
+        #expect(loaded.status == 0, "\(loaded.errors)")
+        #expect(try store.query("SELECT count(*) FROM messages") == "300")
+    }
+
+    @Test func `The dictionary of packed messages is kept if the first batch was stored in parts`() async throws {
+        let store = try StoreFixture(.postgres)
+        var history = events.history(Array(1...3000))
+        let index = try #require(history.firstIndex { $0.contains(#""message_id":2900,"#) })
+        history[index] = events.message(2900, "a\0b")
+        #expect(try await store.run("load", "--raw", "zstd", input: history).status == 65)
+        #expect(try store.query("SELECT count(*) FROM dictionaries") == "1")
+        let exported = try await store.run("export")
+        #expect(exported.status == 0)
+        #expect(exported.lines.count == 2999)
+        #expect(try JSON(parsing: exported.lines[0])["message"]?["text"] == "text 1")
+    }
+
     // MARK: What is refused
 
     @Test func `A database that does not suit is refused before anything is read`() async throws {

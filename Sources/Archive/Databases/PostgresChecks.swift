@@ -129,6 +129,13 @@ struct PostgresChecks {
         guard missing.isEmpty else { throw refusal("the user lacks rights: \(missing.joined(separator: ", "))") }
     }
 
+    /// Returns whether the rows of messages that this user may write are limited.
+    func hasRowPolicies() throws -> Bool {
+        var isLimited = false
+        try connection.run("SELECT row_security_active('messages')") { isLimited = $0.text(0) == "t" }
+        return isLimited
+    }
+
     private func refusal(_ reason: String) -> ArchiveError {
         ArchiveError(.configuration, "\(address) cannot be used: \(reason)")
     }

@@ -52,13 +52,17 @@ package final class ArchiveWriter: @unchecked Sendable {
     /// - Throws: a failure that no other attempt overcomes; any failure once the tool is to end.
     package func store(_ batch: RowBatch) throws {
         do {
-            try retrying { database in
-                let writer = BatchWriter(database, batch, self.settings)
-                try database.transaction { try writer.storeAll() }
-            }
+            do { try store(batch, copiesNew: true) } catch is RowRefused { try store(batch, copiesNew: false) }
         } catch let error as RowRefused {
             log.warning("a batch has events that the database refuses, so it is stored in parts: \(error.reason)")
             try storeInParts(batch)
+        }
+    }
+
+    private func store(_ batch: RowBatch, copiesNew: Bool) throws {
+        try retrying { database in
+            let writer = BatchWriter(database, batch, self.settings)
+            try database.transaction { try writer.storeAll(copiesNew: copiesNew) }
         }
     }
 
@@ -113,9 +117,9 @@ package final class ArchiveWriter: @unchecked Sendable {
 
     /// Stores what can be stored of a batch, in transactions of its parts.
     private func storeInParts(_ batch: RowBatch) throws {
-        let (rows, suspects) = batch.partition()
-        try storePart(rows[...], of: batch)
-        for row in suspects { try storePart([row], of: batch) }
+        let (rows, suspects) = batch.arranged().partitioned(by: batch.isSuspect)
+        try storePart(rows, of: batch)
+        for index in suspects.indices { try storePart(suspects[index..<index + 1], of: batch) }
         do {
             try retrying { database in
                 let writer = BatchWriter(database, batch, self.settings)
@@ -128,7 +132,7 @@ package final class ArchiveWriter: @unchecked Sendable {
         }
     }
 
-    private func storePart(_ rows: ArraySlice<MessageRow>, of batch: RowBatch) throws {
+    private func storePart(_ rows: RowSelection, of batch: RowBatch) throws {
         guard !rows.isEmpty else { return }
         do {
             try retrying { database in
@@ -138,12 +142,12 @@ package final class ArchiveWriter: @unchecked Sendable {
         } catch let error as RowRefused {
             guard rows.count > 1 else { return try setAside(rows, of: batch, error.reason) }
             let middle = rows.startIndex + rows.count / 2
-            try storePart(rows[..<middle], of: batch)
-            try storePart(rows[middle...], of: batch)
+            try storePart(rows[rows.startIndex..<middle], of: batch)
+            try storePart(rows[middle..<rows.endIndex], of: batch)
         }
     }
 
-    private func setAside(_ rows: ArraySlice<MessageRow>, of batch: RowBatch, _ reason: String) throws {
+    private func setAside(_ rows: RowSelection, of batch: RowBatch, _ reason: String) throws {
         guard let row = rows.first, let line = batch.arena.bytes(row.line) else { return }
         let failure = FailedEvent(key: row.key, line: Array(line), reason: reason)
         log.error(
@@ -160,14 +164,8 @@ package final class ArchiveWriter: @unchecked Sendable {
 }
 
 extension RowBatch {
-    /// Separates the rows that a database is likely to refuse.
-    fileprivate func partition() -> (rows: [MessageRow], suspects: [MessageRow]) {
-        var (plain, suspects): ([MessageRow], [MessageRow]) = ([], [])
-        for row in rows { if isSuspect(row) { suspects.append(row) } else { plain.append(row) } }
-        return (plain, suspects)
-    }
-
-    private func isSuspect(_ row: MessageRow) -> Bool {
+    /// Returns whether a database is likely to refuse a row.
+    fileprivate func isSuspect(_ row: MessageRow) -> Bool {
         guard let content = row.content else { return false }
         // The years 1970 to 9999.
         let times = [content.date, content.editDate ?? 0, content.forwardDate ?? 0]

@@ -12,14 +12,16 @@ struct BatchWriter {
         notes = NoteWriter(database, settings)
     }
 
-    func storeAll() throws {
-        let inserted = try store(batch.rows[...])
+    /// - Parameter copiesNew: whether rows that seem to be new may be stored in the faster way, which fails as a whole if
+    ///   another process has stored one of them meanwhile, or if the database refuses one of them.
+    func storeAll(copiesNew: Bool = false) throws {
+        let inserted = try store(batch.arranged(), copiesNew: copiesNew)
         try storeRest(inserted: inserted)
     }
 
     /// Stores some of the rows.
-    func storePart(_ rows: ArraySlice<MessageRow>) throws {
-        let inserted = try store(rows)
+    func storePart(_ rows: RowSelection) throws {
+        let inserted = try store(rows, copiesNew: false)
         try notes.write([], inserted: inserted)
     }
 
@@ -36,42 +38,21 @@ struct BatchWriter {
         try notes.write(batch.notes, inserted: inserted)
     }
 
-    private func store(_ rows: ArraySlice<MessageRow>) throws -> [MessageKey] {
+    private func store(_ rows: RowSelection, copiesNew: Bool) throws -> [MessageKey] {
         guard !rows.isEmpty else { return [] }
+        let known = try KnownNearby(rows, in: database)
         return try database.store(
-            rows, in: batch.arena, needsKeys: try meetsRanges(rows), keepsCounters: settings.keepsCounters)
-    }
-
-    /// Returns whether some of the rows may be in ranges that are known already.
-    private func meetsRanges(_ rows: ArraySlice<MessageRow>) throws -> Bool {
-        var bounds: [ChatKey: (low: Int64, high: Int64)] = [:]
-        var last: ChatKey?
-        var current: (low: Int64, high: Int64) = (.max, .min)
-        for row in rows {
-            let chat = ChatKey(row.key.chatID, ownerID: row.key.ownerID)
-            if chat != last {
-                if let last { bounds[last] = current }
-                current = bounds[chat] ?? (.max, .min)
-                last = chat
-            }
-            current = (min(current.low, row.key.messageID), max(current.high, row.key.messageID))
-        }
-        if let last { bounds[last] = current }
-        for (chat, ids) in bounds {
-            let next = try database.first(
-                "SELECT from_id FROM ranges WHERE chat_id = $1 AND owner_id = $2 AND to_id >= $3 ORDER BY to_id LIMIT 1",
-                [.integer(chat.chatID), .integer(chat.ownerID), .integer(ids.low)]
-            ) { $0.integer(0) }
-            if let next, next <= ids.high { return true }
-        }
-        return false
+            rows,
+            StoringRows(
+                needsKeys: known.hasRanges, areNew: copiesNew && !known.hasMessages,
+                keepsCounters: settings.keepsCounters))
     }
 
     /// Keeps the texts of messages that came in several forms within this batch.
     private func storeSuperseded() throws {
         guard !batch.superseded.isEmpty else { return }
         let current = Dictionary(
-            batch.rows.compactMap { row in row.content.map { (row.key, $0.editDate) } }, uniquingKeysWith: { $1 })
+            batch.arranged().compactMap { row in row.content.map { (row.key, $0.editDate) } }, uniquingKeysWith: { $1 })
         let time = database.dialect.messageTime("$4")
         for (key, content) in batch.superseded {
             guard let text = batch.arena.text(content.text), current[key] != .some(content.editDate) else { continue }
@@ -83,5 +64,36 @@ struct BatchWriter {
                     .integer(content.editDate ?? content.date), .text(text.replacing("\0", with: "\u{FFFD}")),
                 ])
         }
+    }
+}
+
+/// Tells what the database has where some rows are to be stored.
+private struct KnownNearby {
+    private(set) var hasRanges = false
+    private(set) var hasMessages = false
+
+    init(_ rows: RowSelection, in database: any ArchiveDatabase) throws {
+        let (runs, areClose) = IDRun.runs(of: rows.keys)
+        // Between ids that are far from each other, there may well be messages.
+        hasMessages = !areClose
+        for run in runs where !hasRanges || !hasMessages {
+            let (range, message) = try KnownNearby.firsts(in: run, database)
+            if let range, range <= run.high { hasRanges = true }
+            if message != nil { hasMessages = true }
+        }
+    }
+
+    /// Returns where the first range begins that does not end before a run, and the first message in it.
+    private static func firsts(
+        in run: IDRun, _ database: any ArchiveDatabase
+    ) throws -> (range: Int64?, message: Int64?) {
+        try database.first(
+            """
+            SELECT (SELECT from_id FROM ranges WHERE chat_id = $1 AND owner_id = $2 AND to_id >= $3 \
+            ORDER BY to_id LIMIT 1), (SELECT message_id FROM messages WHERE chat_id = $1 AND owner_id = $2 \
+            AND message_id >= $3 AND message_id <= $4 ORDER BY message_id LIMIT 1)
+            """,
+            [.integer(run.chat.chatID), .integer(run.chat.ownerID), .integer(run.low), .integer(run.high)]
+        ) { ($0.optionalInteger(0), $0.optionalInteger(1)) } ?? (nil, nil)
     }
 }

@@ -55,15 +55,21 @@ package struct JSONSource {
     package var isTrue: Bool { bytes.first == UInt8(ascii: "t") }
 
     /// The value as an integer; nil for other values, and for integers that are too large.
-    package var int: Int64? {
-        var rest = bytes[...]
-        let isNegative = rest.first == UInt8(ascii: "-")
-        if isNegative { rest = rest.dropFirst() }
-        guard (1...19).contains(rest.count) else { return nil }
+    package var int: Int64? { JSONSource.int(bytes) }
+
+    /// The integer that a string holds; nil for other values.
+    package var quotedInt: Int64? { quoted.flatMap(JSONSource.int) }
+
+    private static func int(_ bytes: UnsafeRawBufferPointer) -> Int64? {
+        let isNegative = bytes.first == UInt8(ascii: "-")
+        let digits = isNegative ? UnsafeRawBufferPointer(rebasing: bytes[1...]) : bytes
+        guard digits.count >= 1, digits.count <= 19 else { return nil }
         var number: UInt64 = 0
-        for byte in rest {
-            guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) else { return nil }
-            number = number * 10 + UInt64(byte - UInt8(ascii: "0"))
+        for byte in digits {
+            let digit = byte &- UInt8(ascii: "0")
+            guard digit <= 9 else { return nil }
+            // 19 digits fit.
+            number = number &* 10 &+ UInt64(digit)
         }
         guard isNegative else { return Int64(exactly: number) }
         return number <= UInt64(1) << 63 ? Int64(truncatingIfNeeded: 0 &- number) : nil

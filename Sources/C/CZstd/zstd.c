@@ -27,8 +27,10 @@
     F(unsigned long long, ZSTD_getFrameContentSize, (const void *bytes, size_t size), (bytes, size)) \
     F(unsigned, ZSTD_getDictID_fromFrame, (const void *bytes, size_t size), (bytes, size)) \
     F(unsigned, ZSTD_getDictID_fromDict, (const void *bytes, size_t size), (bytes, size)) \
-    F(size_t, ZDICT_trainFromBuffer, \
-      (void *to, size_t room, const void *samples, const size_t *sizes, unsigned count), (to, room, samples, sizes, count)) \
+    F(size_t, ZDICT_finalizeDictionary, \
+      (void *to, size_t room, const void *content, size_t size, const void *samples, const size_t *sizes, unsigned count, \
+       ZDICT_params_t settings), \
+      (to, room, content, size, samples, sizes, count, settings)) \
     F(unsigned, ZDICT_isError, (size_t code), (code))
 
 TGP_LAZY_LIBRARY(ZSTD_FUNCTIONS, TGP_NO_VARIADIC, "libzstd.so.1", "libzstd1")

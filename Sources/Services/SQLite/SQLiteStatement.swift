@@ -84,6 +84,9 @@ package struct SQLiteRow: ~Copyable {
 
     init(_ handle: OpaquePointer) { self.handle = handle }
 
+    /// The row that the statement is at, which is this one until the next is handed over.
+    package var followed: SQLiteRow { SQLiteRow(handle) }
+
     package var columnCount: Int { Int(sqlite3_column_count(handle)) }
 
     package func isNull(_ column: Int) -> Bool { sqlite3_column_type(handle, Int32(column)) == SQLITE_NULL }
