@@ -100,7 +100,8 @@ let package = Package(
     ],
     targets: tools + [
         .executableTarget(
-            name: "tgpipe", dependencies: tools.map { .target(name: $0.name) } + ["CStart", "System", arguments],
+            name: "tgpipe",
+            dependencies: tools.map { .target(name: $0.name) } + ["CStart", "Options", "System", arguments],
             exclude: ["exports.map"],
             swiftSettings: strict,
             linkerSettings: [.unsafeFlags(quickStart, .when(configuration: .release))]),

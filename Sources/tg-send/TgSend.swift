@@ -19,15 +19,17 @@ struct TgSend: Tool {
             already has is sent by its file_id; other media is uploaded once for all requests. An event from a queue is \
             acknowledged after Telegram has answered, and is not sent again if the queue delivers it again.
 
-            With --chat, tg-send sends one message and ends.
+            With --chat, tg-send sends one message and ends. The text is an argument, or else standard input.
 
             tg-send works as the bot whose token is in TG_BOT_TOKEN or --token-file. With --session it works as an account: \
             through tg-session run if that is running, else with connections of its own.
 
             Examples: media-fetch | blob-put | tg-send
-                      tg-send --chat 42 --text 'the backup is done'
+                      tg-send --chat 42 'the backup is done'
+                      uptime | tg-send --chat 42 --code
                       tg-send --chat 42 --video clip.mp4 --caption 'a clip'
-                      tg-send --session alice --chat me --text 'a note to myself'
+                      tg-send --chat @news --photo a.jpg --photo b.jpg
+                      tg-send --session alice --chat me 'a note to myself'
             """,
         version: tgpipeVersion)
 
@@ -38,16 +40,24 @@ struct TgSend: Tool {
     @OptionGroup var sending: SendingOptions
     @OptionGroup(title: "Sending one message") var single: SingleOptions
 
-    func validate() throws { try single.validateTogether() }
+    func validate() throws {
+        try single.validateTogether()
+        if speaker.isAccount {
+            if !single.button.isEmpty { throw ValidationError("--button needs a bot: an account cannot send buttons") }
+            if single.protect { throw ValidationError("--protect needs a bot: an account cannot protect messages") }
+        } else if single.schedule != nil {
+            throw ValidationError("--schedule needs an account, by --session: a bot cannot schedule messages")
+        }
+    }
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
         try await speaker.withAPI(runtime) { api in try await run(runtime, api) }
     }
 
     private func run(_ runtime: Runtime, _ api: any MessagingAPI) async throws -> ExitStatus {
-        if let command = single.command {
+        if single.target != nil {
             return try await SingleMessage(runtime: runtime, api: api, retries: sending.retries)
-                .send(command, to: EventOutput(output, runtime: runtime))
+                .send(single, to: EventOutput(output, runtime: runtime))
         }
         try await runtime.requireRedis()
         let copies = LocalCopies(cache: MediaCache(directory: try runtime.directory("media/cache")))

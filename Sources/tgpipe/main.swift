@@ -1,6 +1,7 @@
 import ArgumentParser
 import CStart
 import Glibc
+import Options
 import System
 import blob_put
 import ev_queue
@@ -59,13 +60,46 @@ func joiningDashes(_ arguments: [String]) -> [String] {
 /// Parses the arguments of a tool and runs it. An error ends the program with the message and status that it stands
 /// for.
 func run(_ command: (some AsyncParsableCommand).Type, _ arguments: [String]) async {
+    let arguments = joiningDashes(arguments)
     do {
-        var parsed = try await command.asyncParseAsRoot(joiningDashes(arguments))
+        let names = arguments.filter { $0.hasPrefix("--") }.map { $0.prefix { $0 != "=" } }
+        // Looking for repeated options takes some milliseconds, which most calls need not spend.
+        if Set(names).count < names.count, let mistake = CommandLineCheck(command).mistake(in: arguments) {
+            refuse(command, mistake)
+        }
+        var parsed = try await command.asyncParseAsRoot(arguments)
         tgp_release_start_pages()
         if var tool = parsed as? any AsyncParsableCommand { try await tool.run() } else { try parsed.run() }
     } catch {
-        command.exit(withError: error)
+        // Help and versions are requested, and are no errors.
+        guard command.exitCode(for: error) == .validationFailure else { command.exit(withError: error) }
+        if let mistake = CommandLineCheck(command).mistake(in: arguments) { refuse(command, mistake) }
+        refuse(command, command.message(for: error))
     }
+}
+
+/// Ends the program with the message of a mistake in the arguments.
+func refuse(_ command: (some AsyncParsableCommand).Type, _ mistake: CommandLineCheck.Mistake) -> Never {
+    switch mistake {
+    case .repeated(let name): refuse(command, "\(name) is given twice, and takes one value")
+    case .unknownOption(let name, let path):
+        // The parser knows which option is meant.
+        do {
+            _ = try command.parseAsRoot(path + [name])
+            refuse(command, "unknown option '\(name)'")
+        } catch {
+            refuse(command, command.message(for: error))
+        }
+    }
+}
+
+func refuse(_ command: (some AsyncParsableCommand).Type, _ message: String) -> Never {
+    let name = command.configuration.commandName ?? "tgpipe"
+    let lines = message.split(separator: "\n", maxSplits: 1, omittingEmptySubsequences: true)
+    let first = lines.first.map { "\($0.prefix(1).lowercased())\($0.dropFirst())" } ?? "the arguments are wrong"
+    let text = "\(name): error: \(first.printable)\nSee '\(name) --help'.\n"
+    _ = text.withCString { write(STDERR_FILENO, $0, strlen($0)) }
+    exit(ExitStatus.usage.rawValue)
 }
 
 /// The version, and in a release build the commit: `0.1.0 (commit 196b63f2c)`.

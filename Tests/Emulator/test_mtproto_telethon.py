@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,27 @@ def test_names_histories_and_dialogs(telegram: Telegram) -> None:
             wrong = types.InputPeerUser(77, 1)
             with pytest.raises(errors.PeerIdInvalidError):
                 await client.send_message(wrong, "x")
+
+    run(work)
+
+
+def test_messages_are_scheduled_and_pinned(telegram: Telegram) -> None:
+    async def work() -> None:
+        telegram.writes("hello")
+        async with telethon_as(telegram) as client:
+            await client.get_dialogs()
+            now = datetime.now(timezone.utc)
+            later = await client.send_message("bobby", "later", schedule=now + timedelta(hours=2))
+            assert later.date > now and not [one async for one in client.iter_messages("bobby") if one.raw_text == "later"]
+            waiting = await client.get_messages("bobby", scheduled=True)
+            assert [one.raw_text for one in waiting] == ["later"]
+            for when in (now - timedelta(hours=1), now + timedelta(days=400)):
+                with pytest.raises(errors.BadRequestError):
+                    await client.send_message("bobby", "never", schedule=when)
+            sent = await client.send_message("bobby", "important")
+            await client.pin_message("bobby", sent)
+            with pytest.raises(errors.MessageIdInvalidError):
+                await client.pin_message("bobby", sent.id + 100)
 
     run(work)
 

@@ -7,7 +7,16 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from telegram import Bot, BotCommand, InlineKeyboardButton, InlineKeyboardMarkup, ReactionTypeEmoji, Update
+from telegram import (
+    Bot,
+    BotCommand,
+    InlineKeyboardButton,
+    InlineKeyboardMarkup,
+    InputMediaDocument,
+    InputMediaPhoto,
+    ReactionTypeEmoji,
+    Update,
+)
 from telegram.error import BadRequest, Conflict, Forbidden, InvalidToken, RetryAfter
 from telegram.ext import Application, CommandHandler, ContextTypes
 
@@ -50,6 +59,29 @@ def test_an_application_polls_and_replies(emulator: Server) -> None:
     assert answer["message"]["entities"] == [{"type": "bold", "offset": 0, "length": 5}]
     assert answer["message"]["reply_to_message"]["message_id"] == question["message"]["message_id"]
     assert emulator.control("pending", method="GET")["pending"] == 0
+
+
+def test_albums_and_pins(emulator: Server, tmp_path: Path, png: Path) -> None:
+    emulator.says("hi")
+    note = tmp_path / "note.txt"
+    note.write_bytes(b"note")
+
+    async def work(bot: Bot) -> None:
+        photos = [InputMediaPhoto(png.read_bytes(), caption="both", filename="a.png"), InputMediaPhoto(png.read_bytes())]
+        sent = await bot.send_media_group(42, photos)
+        assert [message.caption for message in sent] == ["both", None]
+        assert len({message.media_group_id for message in sent}) == 1 and all(message.photo for message in sent)
+        with pytest.raises(BadRequest, match="from 2 to 10"):
+            await bot.send_media_group(42, photos[:1])
+        with pytest.raises(BadRequest, match="one album"):
+            await bot.send_media_group(42, [photos[0], InputMediaDocument(note.read_bytes())])
+        assert await bot.pin_chat_message(42, sent[0].message_id)
+        pinned = (await bot.get_chat(42)).pinned_message
+        assert pinned is not None and pinned.message_id == sent[0].message_id
+        with pytest.raises(BadRequest, match="essage to pin not found"):
+            await bot.pin_chat_message(42, 999)
+
+    with_bot(emulator, work)
 
 
 def test_edits_reactions_and_deletion(emulator: Server) -> None:

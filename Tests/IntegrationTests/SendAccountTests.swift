@@ -57,6 +57,38 @@ import Testing
         #expect(try await account.violations() == [])
     }
 
+    @Test func `A message can be scheduled, and an album and a pin are sent`() async throws {
+        try await telegram.write("question")
+        let later = try await account.run(
+            "tg-send", ["--session", "alice", "--chat", "@bobby", "--schedule", "2h", "in two hours"])
+        #expect(later.status == 0, "\(later.errors)")
+        #expect(try await texts() == ["question"])
+        let waiting = try await account.run(
+            "tg-call", ["--session", "alice", "messages.getScheduledHistory", #"{"peer":"@bobby","hash":0}"#])
+        #expect(waiting.output.contains("in two hours"), "\(waiting.output)\(waiting.errors)")
+        let names = ["a.txt", "b.txt"].map { account.folder($0) }
+        for name in names { try Data(name.utf8).write(to: URL(fileURLWithPath: name)) }
+        let album = try await account.run(
+            "tg-send",
+            ["--session", "alice", "--chat", "@bobby", "--caption", "both", "--pin"]
+                + names.flatMap { ["--document", $0] })
+        #expect(album.status == 0, "\(album.errors)")
+        let messages = try await chat().compactMap { $0["message"] }.filter { $0["document"] != nil }
+        #expect(messages.compactMap { $0["document"]?["file_name"]?.string } == ["a.txt", "b.txt"])
+        #expect(Set(messages.map { $0["media_group_id"] }).count == 1)
+        #expect(try payloads(album).map { $0["action"] } == ["send_album", "pin"])
+        let piped = try await account.run(
+            "tg-send", ["--session", "alice", "--chat", "@bobby", "--document", "-", "--name", "log.txt"],
+            input: "a log")
+        #expect(piped.status == 0, "\(piped.errors)")
+        #expect(try await chat().last?["message"]?["document"]?["file_name"] == "log.txt")
+        for (option, value) in [("--button", ["Docs=https://example.com"]), ("--protect", [])] {
+            let refused = try await account.run("tg-send", ["--session", "alice", "--chat", "77", "x", option] + value)
+            #expect(refused.status == 64 && refused.errors.contains("needs a bot"), "\(refused.errors)")
+        }
+        #expect(try await account.violations() == [])
+    }
+
     @Test func `Commands are carried out`() async throws {
         try await telegram.write("question")
         let question = try #require(try await chat().last?["message"]?["message_id"]?.int)

@@ -102,7 +102,8 @@ import Testing
 
     /// A value of each type with all members, as JSON text that shows the order of the keys.
     private static func values() throws -> [(any EventPayload, String)] {
-        let text = TextMessage("Good morning", parseMode: "HTML", replyTo: 7, isSilent: true)
+        let text = TextMessage(
+            "Good morning", MessageOptions(parseMode: "HTML", replyTo: 7, isSilent: true))
         let told = #""title":"A clip","performer":"Somebody","duration_seconds":4.2,"width":640,"height":360"#
         let content = #""size_bytes":731204,"sha256":"\#(hash)","content_type":"video/mp4""#
         let source =
@@ -156,9 +157,28 @@ import Testing
             ),
             (
                 TelegramCommand(.send(text), chat: .name("@some_channel")),
-                #"{"text":"Good morning","parse_mode":"HTML","chat_id":"@some_channel","reply_to":7,"silent":true}"#
+                #"{"text":"Good morning","chat_id":"@some_channel","parse_mode":"HTML","reply_to":7,"silent":true}"#
             ),
             (TelegramCommand(.reply(TextMessage("Yes"))), #"{"text":"Yes"}"#),
+            (
+                TelegramCommand(
+                    .send(
+                        TextMessage(
+                            "Yes",
+                            MessageOptions(
+                                isProtected: true, buttons: [MessageOptions.Button("More", url: "https://example.com")],
+                                scheduledAt: 1_800_000_000),
+                            showsLinkPreview: true))),
+                #"{"text":"Yes","link_preview":true,"protect":true,"#
+                    + #""buttons":[{"text":"More","url":"https://example.com"}],"scheduled_at":1800000000}"#
+            ),
+            (TelegramCommand(.pin(messageID: 8), chat: .id(42)), #"{"chat_id":42,"message_id":8}"#),
+            (
+                TelegramCommand(
+                    .album([FileMessage(.photo, .path("a.jpg"), caption: "c"), FileMessage(.video, .fileID("BAAC"))]),
+                    chat: .id(42)),
+                #"{"files":[{"kind":"photo","path":"a.jpg","caption":"c"},{"kind":"video","file_id":"BAAC"}],"chat_id":42}"#
+            ),
             (
                 TelegramCommand(.edit(messageID: 8, text: "Done", parseMode: "HTML"), chat: .id(42)),
                 #"{"text":"Done","message_id":8,"parse_mode":"HTML","chat_id":42}"#
@@ -172,11 +192,12 @@ import Testing
                 TelegramCommand(
                     .file(
                         FileMessage(
-                            .audio, .path("/srv/a.mp3"), caption: "As asked", parseMode: "HTML", replyTo: 7,
-                            isSilent: true, fileName: "a.mp3", contentType: "audio/mpeg",
+                            .audio, .path("/srv/a.mp3"), caption: "As asked",
+                            MessageOptions(parseMode: "HTML", replyTo: 7, isSilent: true), fileName: "a.mp3",
+                            contentType: "audio/mpeg",
                             description: metadata.description, key: "audio/a")), chat: .id(42)),
-                #"{"path":"/srv/a.mp3","caption":"As asked","parse_mode":"HTML","chat_id":42,"reply_to":7,"silent":true,"#
-                    + #""file_name":"a.mp3","content_type":"audio/mpeg",\#(told),"key":"audio/a"}"#
+                #"{"path":"/srv/a.mp3","caption":"As asked","chat_id":42,"file_name":"a.mp3","content_type":"audio/mpeg","#
+                    + #""parse_mode":"HTML","reply_to":7,"silent":true,\#(told),"key":"audio/a"}"#
             ),
             (
                 TelegramCommand(.file(FileMessage(.video, .url("https://example.com/a.mp4"))), chat: .id(42)),

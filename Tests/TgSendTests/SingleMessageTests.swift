@@ -14,16 +14,22 @@ import Testing
     }
 
     private func command(_ arguments: String...) throws -> TelegramCommand {
-        try #require(try options(["--chat", "42"] + arguments).command)
+        try #require(try options(["--chat", "42"] + arguments).commands().commands.first)
     }
 
     @Test func `Without a chat there is no message`() throws {
-        #expect(try options([]).command == nil)
+        #expect(try options([]).commands().commands.isEmpty)
         #expect(throws: ValidationError.self) { try options(["--text", "x"]) }
     }
 
     @Test(arguments: [
-        [], ["--text", "x", "--delete", "3"], ["--video", "a", "--audio", "b"], ["--edit", "3"], ["--react", "0"],
+        ["--text", "x", "--delete", "3"], ["--video", "a", "--audio", "b"], ["--react", "0"],
+        ["--text", "x", "y"], ["x", "y"], ["--photo", "a", "b"], ["--caption", "x"], ["--name", "x"],
+        ["--code", "--parse-mode", "HTML", "x"], ["--delete", "3", "--button", "a=https://b"],
+        ["--edit", "3", "--pin"],
+        ["--document", "a", "--document", "b", "--button", "a=https://b"],
+        ["--document", "a", "--document", "b", "--name", "c"],
+        ["--photo", "-", "--photo", "-"], Array(repeating: ["--photo", "a"], count: 11).flatMap { $0 },
         ["--edit", "3", "--text", "x", "--delete", "4"],
         ["--text", "x", "--emoji", "👍"], ["--text", "x", "--thread", "0"],
     ])
@@ -36,11 +42,11 @@ import Testing
         ("me", .name("me")), ("99999999999999999999", .name("99999999999999999999")),
     ])
     func `A chat is an id or a name`(_ text: String, _ chat: ChatID) throws {
-        #expect(try options(["--chat", text, "--text", "x"]).command?.chat == chat)
+        #expect(try options(["--chat", text, "--text", "x"]).commands().commands.first?.chat == chat)
     }
 
     @Test func `A text is sent`() throws {
-        let text = TextMessage("<b>x</b>", parseMode: "HTML", replyTo: 7, isSilent: true)
+        let text = TextMessage("<b>x</b>", MessageOptions(parseMode: "HTML", replyTo: 7, isSilent: true))
         #expect(
             try command("--text", "<b>x</b>", "--parse-mode", "HTML", "--reply-to", "7", "--silent")
                 == TelegramCommand(.send(text), chat: .id(42)))
@@ -74,12 +80,14 @@ import Testing
 
     @Test func `A message can go into a topic`() throws {
         let chat = ["--chat", "-1001234567890", "--thread", "7"]
-        let text = try options(chat + ["--text", "hi"]).command
-        #expect(text?.body == .send(TextMessage("hi", threadID: 7)))
+        let text = try options(chat + ["--text", "hi"]).commands().commands.first
+        #expect(text?.body == .send(TextMessage("hi", MessageOptions(threadID: 7))))
         #expect(
-            try options(chat + ["--document", "a"]).command?.body
-                == .file(FileMessage(.document, .path("a"), threadID: 7)))
-        for command in [text, TelegramCommand(.file(FileMessage(.audio, .path("a"), threadID: 7)), chat: .id(-100))] {
+            try options(chat + ["--document", "a"]).commands().commands.first?.body
+                == .file(FileMessage(.document, .path("a"), MessageOptions(threadID: 7))))
+        for command in [
+            text, TelegramCommand(.file(FileMessage(.audio, .path("a"), MessageOptions(threadID: 7))), chat: .id(-100)),
+        ] {
             let command = try #require(command)
             // The topic that the command names goes before that of the message which it answers.
             let origin = EventOrigin(chat: .id(-100), messageID: 8, threadID: 9)
@@ -97,7 +105,7 @@ import Testing
         ["--react", "3", "--emoji", "👍"],
     ])
     func `Every command is a job of one step`(_ arguments: [String]) throws {
-        let event = Envelope(try #require(try options(["--chat", "42"] + arguments).command))
+        let event = Envelope(try #require(try options(["--chat", "42"] + arguments).commands().commands.first))
         #expect(Job.accepts(event.type))
         #expect(try Job(event).steps == [.command])
     }
@@ -119,7 +127,8 @@ import Testing
 
     @Test func `A reply and a file answer the origin's message, unless another is named`() {
         #expect(parameters(.reply(TextMessage("x")))["reply_parameters"]?["message_id"] == 8)
-        #expect(parameters(.reply(TextMessage("x", replyTo: 5)))["reply_parameters"]?["message_id"] == 5)
+        #expect(
+            parameters(.reply(TextMessage("x", MessageOptions(replyTo: 5))))["reply_parameters"]?["message_id"] == 5)
         let file = FileMessage(.video, .fileID("a"))
         #expect(parameters(.file(file))["reply_parameters"]?["message_id"] == 8)
         #expect(parameters(.file(file), chat: .id(42))["reply_parameters"] == nil)
@@ -128,7 +137,7 @@ import Testing
     @Test func `Plain text is cut to Telegram's limits and formatted text is not`() {
         let long = String(repeating: "x", count: 5000)
         #expect(parameters(.send(TextMessage(long)))["text"]?.string?.utf16.count == 4096)
-        #expect(parameters(.send(TextMessage(long, parseMode: "HTML")))["text"]?.string?.count == 5000)
+        #expect(parameters(.send(TextMessage(long, MessageOptions(parseMode: "HTML"))))["text"]?.string?.count == 5000)
         let file = FileMessage(.document, .fileID("a"), caption: long)
         #expect(parameters(.file(file))["caption"]?.string?.utf16.count == 1024)
     }

@@ -90,9 +90,10 @@ extension stat {
 ///
 /// - Returns: nil, and `errno`, if it cannot be read.
 package func readAll(_ descriptor: Int32, atMost limit: Int) -> [UInt8]? {
-    var bytes = [UInt8](repeating: 0, count: limit)
+    var bytes = [UInt8](repeating: 0, count: min(limit, 1 << 16))
     var count = 0
     while count < limit {
+        if count == bytes.count { bytes += [UInt8](repeating: 0, count: min(limit - count, count)) }
         let got = bytes[count...].withUnsafeMutableBytes { read(descriptor, $0.baseAddress, $0.count) }
         if got < 0 && errno == EINTR { continue }
         guard got >= 0 else { return nil }

@@ -35,6 +35,17 @@ package final class GivenFile: Sendable {
         }
     }
 
+    /// Makes a temporary file without a name that holds these bytes. Blocks.
+    ///
+    /// - Throws: `ToolError` (74), with the system's reason.
+    package init(contents: [UInt8], name: String) throws(ToolError) {
+        let (target, folder) = try GivenFile.temporary()
+        descriptor = target
+        (path, self.name) = ("/proc/self/fd/\(target)", name)
+        let failure = contents.withUnsafeBytes { writeAll(target, $0) }
+        guard failure == 0 else { throw ToolError.localIO("unable to write to \(folder)", errno: failure) }
+    }
+
     deinit { close(descriptor) }
 
     /// Returns the last part of a path. A path to an open descriptor stands for the file that is open there.
@@ -48,32 +59,61 @@ package final class GivenFile: Sendable {
         return target.hasPrefix("/") && !target.hasSuffix(" (deleted)") ? lastPathComponent(target) : nil
     }
 
-    private static func copy(of source: Int32, _ given: String) throws(ToolError) -> Int32 {
+    private static func temporary() throws(ToolError) -> (descriptor: Int32, folder: String) {
         let folder = Settings.environment("TMPDIR") ?? "/tmp"
         let path = "\(folder)/tgpipe-\(UInt64.random(in: 0...UInt64.max))"
         let target = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
         guard target >= 0 else { throw ToolError.localIO("unable to make a temporary file in \(folder)") }
         unlink(path)
+        return (target, folder)
+    }
+
+    private static func copy(of source: Int32, _ given: String) throws(ToolError) -> Int32 {
+        let (target, folder) = try temporary()
         do throws(ToolError) {
-            try copy(source, to: target, given, folder)
+            try copyAll(from: source, to: target, given, folder)
         } catch {
             close(target)
             throw error
         }
         return target
     }
+}
 
-    private static func copy(_ source: Int32, to target: Int32, _ given: String, _ folder: String) throws(ToolError) {
-        var block = [UInt8](repeating: 0, count: 1 << 16)
-        while true {
-            let count = read(source, &block, block.count)
-            if count == 0 { return }
-            if count < 0 && errno == EINTR { continue }
-            guard count > 0 else { throw ToolError.localIO("unable to read \(given)") }
-            let failure = block.withUnsafeBytes { writeAll(target, UnsafeRawBufferPointer(rebasing: $0[..<count])) }
-            guard failure == 0 else {
-                throw ToolError.localIO("unable to write a copy of \(given) to \(folder)", errno: failure)
-            }
+/// Runs `body` with a path under which other processes can open a file, too. A file that only this process has open is copied for that
+/// time.
+///
+/// - Throws: `ToolError` (74) if it cannot be copied, and the errors of `body`.
+package func withSharedPath<Result: Sendable>(
+    to path: String, _ body: @Sendable (String) async throws -> Result
+) async throws -> Result {
+    guard path.hasPrefix("/proc/self/fd/") else { return try await body(path) }
+    let folder = Settings.environment("TMPDIR") ?? "/tmp"
+    let copy = "\(folder)/tgpipe-\(UInt64.random(in: 0...UInt64.max))"
+    defer { unlink(copy) }
+    try await BlockingThread.once { () throws(ToolError) in
+        let source = open(path, O_RDONLY | O_CLOEXEC)
+        guard source >= 0 else { throw ToolError.localIO("unable to read \(path)") }
+        defer { close(source) }
+        let target = open(copy, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
+        guard target >= 0 else { throw ToolError.localIO("unable to make a temporary file in \(folder)") }
+        defer { close(target) }
+        try copyAll(from: source, to: target, path, folder)
+    }
+    return try await body(copy)
+}
+
+/// Copies all that follows in a file to another.
+private func copyAll(from source: Int32, to target: Int32, _ given: String, _ folder: String) throws(ToolError) {
+    var block = [UInt8](repeating: 0, count: 1 << 16)
+    while true {
+        let count = read(source, &block, block.count)
+        if count == 0 { return }
+        if count < 0 && errno == EINTR { continue }
+        guard count > 0 else { throw ToolError.localIO("unable to read \(given)") }
+        let failure = block.withUnsafeBytes { writeAll(target, UnsafeRawBufferPointer(rebasing: $0[..<count])) }
+        guard failure == 0 else {
+            throw ToolError.localIO("unable to write a copy of \(given) to \(folder)", errno: failure)
         }
     }
 }

@@ -3,10 +3,14 @@ package import JSON
 
 /// The actions of tg-send, as the words behind `commands.telegram.` and in `action` of its events.
 package enum TelegramAction: String, Sendable, CaseIterable {
-    case send, reply, edit, delete, react
+    case send, reply, edit, delete, react, pin
+    case sendPhoto = "send_photo"
     case sendVideo = "send_video"
+    case sendAnimation = "send_animation"
     case sendAudio = "send_audio"
+    case sendVoice = "send_voice"
     case sendDocument = "send_document"
+    case sendAlbum = "send_album"
     /// Sends the media of a finished request; no command asks for it.
     case deliver
 }
@@ -14,30 +18,30 @@ package enum TelegramAction: String, Sendable, CaseIterable {
 /// A new message of text.
 package struct TextMessage: Sendable, Hashable {
     package var text: String
-    /// `HTML`, `Markdown` or `MarkdownV2`; nil for plain text.
-    package var parseMode: String?
-    /// The message to reply to.
-    package var replyTo: Int64?
-    /// The topic of a forum; nil for the topic of `meta.origin`, or none.
-    package var threadID: Int64?
-    /// Is true if the message is sent without a notification.
-    package var isSilent: Bool
+    package var options: MessageOptions
+    /// Is true if Telegram may show a preview of the first link.
+    package var showsLinkPreview: Bool
 
-    package init(
-        _ text: String, parseMode: String? = nil, replyTo: Int64? = nil, threadID: Int64? = nil, isSilent: Bool = false
-    ) {
-        self.text = text
-        self.parseMode = parseMode
-        self.replyTo = replyTo
-        self.threadID = threadID
-        self.isSilent = isSilent
+    package init(_ text: String, _ options: MessageOptions = MessageOptions(), showsLinkPreview: Bool = false) {
+        (self.text, self.options, self.showsLinkPreview) = (text, options, showsLinkPreview)
     }
 }
 
 /// A new message with a file.
 package struct FileMessage: Sendable, Hashable {
     package enum Kind: String, Sendable, CaseIterable {
-        case video, audio, document
+        case photo, video, animation, audio, voice, document
+
+        package var action: TelegramAction {
+            switch self {
+            case .photo: .sendPhoto
+            case .video: .sendVideo
+            case .animation: .sendAnimation
+            case .audio: .sendAudio
+            case .voice: .sendVoice
+            case .document: .sendDocument
+            }
+        }
     }
 
     package enum Source: Sendable, Hashable {
@@ -52,14 +56,7 @@ package struct FileMessage: Sendable, Hashable {
     package var kind: Kind
     package var source: Source
     package var caption: String?
-    /// `HTML`, `Markdown` or `MarkdownV2`; nil for plain text.
-    package var parseMode: String?
-    /// The message to reply to.
-    package var replyTo: Int64?
-    /// The topic of a forum; nil for the topic of `meta.origin`, or none.
-    package var threadID: Int64?
-    /// Is true if the message is sent without a notification.
-    package var isSilent: Bool
+    package var options: MessageOptions
     package var fileName: String?
     package var contentType: String?
     package var description: MediaDescription
@@ -67,13 +64,12 @@ package struct FileMessage: Sendable, Hashable {
     package var key: String?
 
     package init(
-        _ kind: Kind, _ source: Source, caption: String? = nil, parseMode: String? = nil, replyTo: Int64? = nil,
-        threadID: Int64? = nil, isSilent: Bool = false, fileName: String? = nil, contentType: String? = nil,
-        description: MediaDescription = MediaDescription(), key: String? = nil
+        _ kind: Kind, _ source: Source, caption: String? = nil, _ options: MessageOptions = MessageOptions(),
+        fileName: String? = nil, contentType: String? = nil, description: MediaDescription = MediaDescription(),
+        key: String? = nil
     ) {
-        (self.kind, self.source, self.caption, self.parseMode) = (kind, source, caption, parseMode)
-        (self.replyTo, self.threadID, self.isSilent, self.fileName) = (replyTo, threadID, isSilent, fileName)
-        (self.contentType, self.description, self.key) = (contentType, description, key)
+        (self.kind, self.source, self.caption, self.options) = (kind, source, caption, options)
+        (self.fileName, self.contentType, self.description, self.key) = (fileName, contentType, description, key)
     }
 }
 
@@ -92,6 +88,10 @@ package struct TelegramCommand: EventPayload {
         /// Where Telegram does not allow the reaction, `text` answers the message in its place.
         case react(emoji: String, messageID: Int64?, text: String? = nil)
         case file(FileMessage)
+        /// Sends several files as one album, all with the options of the first.
+        case album([FileMessage])
+        /// Pins a message. Without `messageID` it is that of `meta.origin`.
+        case pin(messageID: Int64?)
     }
 
     /// The chat; nil means that of `meta.origin`.
@@ -120,8 +120,10 @@ package struct TelegramCommand: EventPayload {
             throw MalformedInput(.invalidPayload, "\(event.type): no chat_id, and no meta.origin to take it from")
         }
         try self.init(event.payload, type: event.type)
-        if case .react(_, nil, _) = body, event.origin?.messageID == nil {
+        switch body {
+        case .react(_, nil, _) where event.origin?.messageID == nil, .pin(nil) where event.origin?.messageID == nil:
             throw MalformedInput(.invalidPayload, "\(event.type): no message_id")
+        default: break
         }
     }
 
@@ -142,12 +144,9 @@ package struct TelegramCommand: EventPayload {
         case .edit: .edit
         case .delete: .delete
         case .react: .react
-        case .file(let file):
-            switch file.kind {
-            case .video: .sendVideo
-            case .audio: .sendAudio
-            case .document: .sendDocument
-            }
+        case .file(let file): file.kind.action
+        case .album: .sendAlbum
+        case .pin: .pin
         }
     }
 
@@ -156,11 +155,11 @@ package struct TelegramCommand: EventPayload {
     package var json: JSONObject {
         switch body {
         case .send(let message), .reply(let message):
-            [
-                "text": .string(message.text), "parse_mode": JSON(message.parseMode), "chat_id": chat?.json,
-                "reply_to": JSON(message.replyTo), "thread_id": JSON(message.threadID),
-                "silent": message.isSilent ? true : nil,
-            ]
+            message.options.add(
+                to: [
+                    "text": .string(message.text), "chat_id": chat?.json,
+                    "link_preview": message.showsLinkPreview ? true : nil,
+                ])
         case .edit(let messageID, let text, let parseMode):
             [
                 "text": .string(text), "message_id": .integer(messageID), "parse_mode": JSON(parseMode),
@@ -172,6 +171,10 @@ package struct TelegramCommand: EventPayload {
                 "emoji": .string(emoji), "chat_id": chat?.json, "message_id": JSON(messageID), "text": JSON(text),
             ]
         case .file(let file): file.json(chat: chat)
+        case .album(let files):
+            (files.first?.options ?? MessageOptions()).add(
+                to: ["files": .array(files.map { .object($0.member) }), "chat_id": chat?.json])
+        case .pin(let messageID): ["chat_id": chat?.json, "message_id": JSON(messageID)]
         }
     }
 }
@@ -186,15 +189,20 @@ extension TelegramCommand.Body {
         case .edit:
             let messageID = try TelegramCommand.Body.messageID(&reader, type: type)
             let message = try TextMessage(&reader, type: type)
-            self = .edit(messageID: messageID, text: message.text, parseMode: message.parseMode)
+            self = .edit(messageID: messageID, text: message.text, parseMode: message.options.parseMode)
         case .delete: self = .delete(messageID: try TelegramCommand.Body.messageID(&reader, type: type))
         case .react:
             self = .react(
                 emoji: reader.string("emoji") ?? "", messageID: try reader.messageID("message_id"),
                 text: reader.string("text"))
+        case .pin: self = .pin(messageID: try reader.messageID("message_id"))
+        case .sendPhoto: self = .file(try FileMessage(.photo, &reader, type: type))
         case .sendVideo: self = .file(try FileMessage(.video, &reader, type: type))
+        case .sendAnimation: self = .file(try FileMessage(.animation, &reader, type: type))
         case .sendAudio: self = .file(try FileMessage(.audio, &reader, type: type))
+        case .sendVoice: self = .file(try FileMessage(.voice, &reader, type: type))
         case .sendDocument, .deliver: self = .file(try FileMessage(.document, &reader, type: type))
+        case .sendAlbum: self = .album(try FileMessage.album(&reader, type: type))
         }
     }
 
@@ -212,8 +220,7 @@ extension TextMessage {
             throw MalformedInput(.invalidPayload, "\(type): no text")
         }
         self.init(
-            text, parseMode: try reader.strict("parse_mode", \.string), replyTo: try reader.messageID("reply_to"),
-            threadID: try reader.messageID("thread_id"), isSilent: reader.bool("silent") ?? false)
+            text, try MessageOptions(&reader, type: type), showsLinkPreview: reader.bool("link_preview") ?? false)
     }
 }
 
@@ -230,26 +237,55 @@ extension FileMessage {
             throw MalformedInput(.invalidPayload, "\(type): one of path, url and file_id is needed")
         }
         self.init(
-            kind, source, caption: reader.string("caption"), parseMode: try reader.strict("parse_mode", \.string),
-            replyTo: try reader.messageID("reply_to"), threadID: try reader.messageID("thread_id"),
-            isSilent: reader.bool("silent") ?? false, fileName: reader.string("file_name"),
-            contentType: reader.string("content_type"),
+            kind, source, caption: reader.string("caption"), try MessageOptions(&reader, type: type),
+            fileName: reader.string("file_name"), contentType: reader.string("content_type"),
             description: MediaDescription(&reader), key: reader.string("key"))
     }
 
-    fileprivate func json(chat: ChatID?) -> JSONObject {
-        let what: JSONObject =
-            switch source {
-            case .path(let path): ["path": .string(path)]
-            case .url(let url): ["url": .string(url)]
-            case .fileID(let id): ["file_id": .string(id)]
+    fileprivate static func album(_ reader: inout PayloadReader, type: String) throws(MalformedInput) -> [FileMessage] {
+        let list = try reader.strict("files", \.array) ?? []
+        guard (2...10).contains(list.count) else {
+            throw MalformedInput(.invalidPayload, "\(type): an album has from 2 to 10 files, not \(list.count)")
+        }
+        let options = try MessageOptions(&reader, type: type)
+        var files: [FileMessage] = []
+        for item in list {
+            guard let object = item.object, let kind = object["kind"]?.string.flatMap(Kind.init(rawValue:)) else {
+                throw MalformedInput(.invalidPayload, "\(type): a file lacks a known kind")
             }
-        let message: JSONObject = [
-            "caption": JSON(caption), "parse_mode": JSON(parseMode), "chat_id": chat?.json, "reply_to": JSON(replyTo),
-            "thread_id": JSON(threadID), "silent": isSilent ? true : nil, "file_name": JSON(fileName),
-            "content_type": JSON(contentType),
+            var members = PayloadReader(object, type: type)
+            var file = try FileMessage(kind, &members, type: type)
+            file.options = options
+            files.append(file)
+        }
+        return files
+    }
+
+    private var place: JSONObject {
+        switch source {
+        case .path(let path): ["path": .string(path)]
+        case .url(let url): ["url": .string(url)]
+        case .fileID(let id): ["file_id": .string(id)]
+        }
+    }
+
+    /// The members of a file of an album.
+    fileprivate var member: JSONObject {
+        let own: JSONObject = [
+            "caption": JSON(caption), "file_name": JSON(fileName), "content_type": JSON(contentType),
         ]
+        return JSONObject(
+            [JSONObject.Member(key: "kind", value: .string(kind.rawValue))] + place.members + own.members
+                + description.members)
+    }
+
+    fileprivate func json(chat: ChatID?) -> JSONObject {
+        let message = options.add(
+            to: [
+                "caption": JSON(caption), "chat_id": chat?.json, "file_name": JSON(fileName),
+                "content_type": JSON(contentType),
+            ])
         let cache: JSONObject = ["key": JSON(key)]
-        return JSONObject(what.members + message.members + description.members + cache.members)
+        return JSONObject(place.members + message.members + description.members + cache.members)
     }
 }

@@ -102,12 +102,14 @@ package final class OpenFile: Sendable {
     package let sizeBytes: Int64
 
     /// Opens a file; nil when it does not exist, is not a regular file, is being removed, or cannot be read.
-    package init?(path: String) {
+    ///
+    /// - Parameter mayLackName: also opens a file that no folder has any more, such as the copy of a pipe.
+    package init?(path: String, mayLackName: Bool = false) {
         let descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { return nil }
         var status = stat()
         guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG,
-            flock(descriptor, LOCK_SH | LOCK_NB) == 0, status.st_nlink > 0
+            flock(descriptor, LOCK_SH | LOCK_NB) == 0, status.st_nlink > 0 || mayLackName
         else {
             close(descriptor)
             return nil

@@ -27,26 +27,48 @@ package struct AccountAPI: MessagingAPI {
             case "editMessageText": try await editMessage(parameters)
             case "deleteMessage": try await deleteMessage(parameters)
             case "setMessageReaction": try await react(parameters)
+            case "pinChatMessage": try await pin(parameters)
+            case "sendMediaGroup": try await sendAlbum(parameters, messageKey, [:])
             default: try await sendMedia(method, parameters, messageKey, nil, deadline: deadline)
             }
         }
     }
 
     package func call(
-        _ method: String, _ parameters: JSONObject, messageKey: String?, upload: MediaUpload,
-        onProgress: (@Sendable (_ sentBytes: Int64) -> Void)?
+        _ method: String, _ parameters: JSONObject, messageKey: String?, uploads: [MediaUpload]
     ) async throws(TelegramError) -> JSON {
         try await TelegramError.translating(method) {
-            // The key may be longer than an account accepts.
-            let key = SHA256.hexDigest(Array(upload.key.utf8))
-            let file = try await account.upload(absolutePath(upload.path), key: key) { onProgress?($0) }
-            var preview: JSON?
-            if let path = upload.preview?.path {
-                preview = try await account.upload(absolutePath(path), key: "\(key)-preview") { _ in }
+            var media: [String: OutgoingMedia] = [:]
+            for upload in uploads {
+                let attributes = AccountAPI.member(of: parameters, for: upload.field) ?? parameters
+                media[upload.field] = try await uploaded(upload, attributes)
             }
-            let media = OutgoingMedia(uploaded: file, preview: preview, upload, parameters)
-            return try await sendMedia(method, parameters, messageKey, media, deadline: .seconds(120))
+            guard method == "sendMediaGroup" else {
+                return try await sendMedia(
+                    method, parameters, messageKey, media.values.first, deadline: .seconds(120))
+            }
+            return try await sendAlbum(parameters, messageKey, media)
         }
+    }
+
+    private func uploaded(_ upload: MediaUpload, _ attributes: JSONObject) async throws -> OutgoingMedia {
+        // The key may be longer than an account accepts.
+        let key = SHA256.hexDigest(Array(upload.key.utf8))
+        let account = account
+        // The process that holds the session may be another one.
+        let file = try await withSharedPath(to: absolutePath(upload.path)) { path in
+            try await account.upload(path, key: key) { _ in }
+        }
+        var preview: JSON?
+        if let path = upload.preview?.path {
+            preview = try await account.upload(absolutePath(path), key: "\(key)-preview") { _ in }
+        }
+        return OutgoingMedia(uploaded: file, preview: preview, upload, attributes)
+    }
+
+    /// Returns the member of an album whose file is in a part of the form.
+    private static func member(of parameters: JSONObject, for field: String) -> JSONObject? {
+        (parameters["media"]?.array ?? []).first { $0["media"]?.string == "attach://\(field)" }?.object
     }
 
     package func file(_ fileID: String) async throws(TelegramError) -> (source: FileSource, sizeBytes: Int64?) {
@@ -89,6 +111,7 @@ package struct AccountAPI: MessagingAPI {
     }
 
     private func sendMessage(_ parameters: JSONObject, _ messageKey: String?) async throws -> JSON {
+        try refuseBotsOptions(parameters)
         let text = try FormattedText(parameters["text"]?.string ?? "", mode: parameters["parse_mode"]?.string)
         var request = newMessage(parameters, messageKey, step: "text")
         request["message"] = .string(text.text)
@@ -150,7 +173,25 @@ package struct AccountAPI: MessagingAPI {
         return true
     }
 
+    private func pin(_ parameters: JSONObject) async throws -> JSON {
+        _ = try await ask(
+            "messages.updatePinnedMessage",
+            [
+                "peer": parameters["chat_id"], "id": parameters["message_id"],
+                "silent": parameters["disable_notification"] == true ? true : nil,
+            ])
+        return true
+    }
+
     // MARK: New messages
+
+    /// Refuses what only bots can send. Telegram would ignore it.
+    private func refuseBotsOptions(_ parameters: JSONObject) throws(TelegramError) {
+        for (key, what) in [("reply_markup", "buttons"), ("protect_content", "protected messages")]
+        where parameters[key] != nil {
+            throw TelegramError(.badRequest, number: 400, "an account cannot send \(what): only a bot can")
+        }
+    }
 
     /// Returns the parameters that every new message has: its chat, the message that it replies to, and its random id.
     ///
@@ -160,6 +201,7 @@ package struct AccountAPI: MessagingAPI {
             "peer": parameters["chat_id"], "random_id": .string("\(RandomID.make(messageKey, step))"),
         ]
         if parameters["disable_notification"] == true { request["silent"] = true }
+        request["schedule_date"] = parameters["schedule_date"]
         let (answered, thread) = (parameters["reply_parameters"]?["message_id"], parameters["message_thread_id"])
         if let first = answered ?? thread {
             request["reply_to"] = .object([
@@ -209,6 +251,7 @@ package struct AccountAPI: MessagingAPI {
         guard let field = OutgoingMedia.fields[method] else {
             throw TelegramError(.badRequest, number: 404, "Telegram: an account cannot call \(method)")
         }
+        try refuseBotsOptions(parameters)
         let media = try uploaded ?? OutgoingMedia(field, parameters)
         let caption = try FormattedText(
             parameters["caption"]?.string ?? "", mode: parameters["parse_mode"]?.string)
@@ -238,6 +281,59 @@ package struct AccountAPI: MessagingAPI {
             request["media"] = id.inputMedia
             return try await ask("messages.sendMedia", request, deadline: deadline)
         }
+    }
+}
+
+extension AccountAPI {
+    /// Sends several files as one album.
+    ///
+    /// - Parameter uploads: the uploaded files, by the names that the members of `media` give them.
+    private func sendAlbum(
+        _ parameters: JSONObject, _ messageKey: String?, _ uploads: [String: OutgoingMedia]
+    ) async throws -> JSON {
+        try refuseBotsOptions(parameters)
+        var request = newMessage(parameters, nil, step: "album")
+        request["random_id"] = nil
+        var (items, ids) = ([JSON](), [JSON]())
+        for (index, member) in (parameters["media"]?.array ?? []).enumerated() {
+            let caption = try FormattedText(
+                member["caption"]?.string ?? "", mode: member["parse_mode"]?.string)
+            let id: JSON = .string("\(RandomID.make(messageKey, "album \(index)"))")
+            ids.append(id)
+            items.append(
+                .object([
+                    "_": "inputSingleMedia", "media": try await albumMedia(member, parameters, uploads).json,
+                    "random_id": id, "message": .string(caption.text),
+                    "entities": caption.entities.isEmpty ? nil : .array(caption.entities),
+                ]))
+        }
+        request["multi_media"] = .array(items)
+        let sent = request
+        let answer = try await sendOnce(parameters, sent) { request in
+            let answer = try await ask("messages.sendMultiMedia", request, deadline: .seconds(120))
+            let messages = ids.map { id in
+                SentMessage(answer: answer, to: parameters["chat_id"], ["random_id": id], own: account.userID).json
+            }
+            return SentMessage(.array(messages))
+        }
+        return answer
+    }
+
+    /// Returns the media of a member. An album takes only files that Telegram has made a photo or document of.
+    private func albumMedia(
+        _ member: JSON, _ parameters: JSONObject, _ uploads: [String: OutgoingMedia]
+    ) async throws -> OutgoingMedia {
+        let (kind, place) = (member["type"]?.string ?? "", member["media"]?.string ?? "")
+        let media: OutgoingMedia
+        if place.hasPrefix("attach://"), let uploaded = uploads[String(place.dropFirst("attach://".count))] {
+            media = uploaded
+        } else {
+            media = try OutgoingMedia(kind, [kind: .string(place)])
+            if media.fileID != nil { return media }
+        }
+        let received = try await ask(
+            "messages.uploadMedia", ["peer": parameters["chat_id"], "media": media.json], deadline: .seconds(120))
+        return try OutgoingMedia(received: received)
     }
 }
 

@@ -35,16 +35,34 @@ struct OutgoingMedia {
     ///   - file: an `InputFile`.
     ///   - preview: the `InputFile` of the preview picture.
     init(uploaded file: JSON, preview: JSON? = nil, _ upload: MediaUpload, _ parameters: JSONObject) {
-        guard upload.field != "photo" else {
+        guard upload.kind != "photo" else {
             json = .object(["_": "inputMediaUploadedPhoto", "file": file])
             return
         }
         let name: JSON = .object(["_": "documentAttributeFilename", "file_name": .string(upload.fileName)])
         json = .object([
             "_": "inputMediaUploadedDocument", "file": file, "thumb": preview, "mime_type": .string(upload.contentType),
-            "attributes": .array(OutgoingMedia.attributes(upload.field, parameters) + [name]),
-            "force_file": upload.field == "document" ? true : nil,
+            "attributes": .array(OutgoingMedia.attributes(upload.kind, parameters) + [name]),
+            "force_file": upload.kind == "document" ? true : nil,
         ])
+    }
+
+    /// Takes what Telegram answered about a file of an album: a `MessageMedia`.
+    ///
+    /// - Throws: `TelegramError` for media that an album cannot have.
+    init(received media: JSON) throws(TelegramError) {
+        for (key, kind) in [("photo", "Photo"), ("document", "Document")] {
+            guard let file = media[key], let id = file["id"] else { continue }
+            json = .object([
+                "_": .string("inputMedia\(kind)"),
+                "id": .object([
+                    "_": .string("input\(kind)"), "id": id, "access_hash": file["access_hash"],
+                    "file_reference": file["file_reference"],
+                ]),
+            ])
+            return
+        }
+        throw TelegramError(.protocolBroken, "Telegram returned no photo and no document for an uploaded file")
     }
 
     private static func attributes(_ field: String, _ parameters: JSONObject) -> [JSON] {

@@ -26,6 +26,9 @@ struct SentMessage {
         json = message?.body ?? SentMessage.bare(number ?? request["id"], chat, own)
     }
 
+    /// Takes the messages of an album.
+    init(_ album: JSON) { json = album }
+
     /// Describes a message that Telegram has already, and whose id is unknown.
     init(already chat: JSON?, own: Int64) { json = SentMessage.bare(nil, chat, own) }
 

@@ -38,7 +38,8 @@ package struct BotAPI: MessagingAPI {
     package func call(
         _ method: String, _ parameters: JSONObject, messageKey: String?, deadline: Duration
     ) async throws(TelegramError) -> JSON {
-        try await migrations.following(parameters) { parameters throws(TelegramError) in
+        try BotAPI.refuseScheduling(parameters)
+        return try await migrations.following(parameters) { parameters throws(TelegramError) in
             var request = request(method)
             request.headers.append(("Content-Type", "application/json"))
             request.body = .bytes(JSON.object(parameters).bytes)
@@ -49,38 +50,45 @@ package struct BotAPI: MessagingAPI {
     }
 
     package func call(
-        _ method: String, _ parameters: JSONObject, messageKey: String?, upload: MediaUpload,
-        onProgress: (@Sendable (_ sentBytes: Int64) -> Void)?
+        _ method: String, _ parameters: JSONObject, messageKey: String?, uploads: [MediaUpload]
     ) async throws(TelegramError) -> JSON {
-        if isCloud, upload.content.count > BotAPI.cloudUploadLimitBytes {
+        try BotAPI.refuseScheduling(parameters)
+        if isCloud, uploads.contains(where: { $0.content.count > BotAPI.cloudUploadLimitBytes }) {
             throw TelegramError(.tooLarge, "the file is over the 50 MB that a bot may upload")
         }
         return try await migrations.following(parameters) { parameters throws(TelegramError) in
             var request = request(method)
-            request.body = .multipart(BotAPI.parts(parameters, upload))
+            request.body = .multipart(BotAPI.parts(parameters, uploads))
             // Telegram processes a large file for a while after its last byte has arrived.
             request.stallTimeout = .seconds(120)
-            request.onUpload = onProgress
             return try await send(request, method)
         }
     }
 
-    private static func parts(_ parameters: JSONObject, _ upload: MediaUpload) -> [FormPart] {
-        parameters.members.map { member in
+    /// The server would ignore the parameter, and send the message at once.
+    private static func refuseScheduling(_ parameters: JSONObject) throws(TelegramError) {
+        guard parameters["schedule_date"] == nil else {
+            throw TelegramError(.badRequest, number: 400, "a bot cannot schedule a message: only an account can")
+        }
+    }
+
+    private static func parts(_ parameters: JSONObject, _ uploads: [MediaUpload]) -> [FormPart] {
+        var parts = parameters.members.map { member in
             let text = member.value.string ?? member.value.text
             return FormPart(name: member.key, fileName: nil, contentType: nil, value: .bytes(Array(text.utf8)))
-        } + [
-            FormPart(
-                name: upload.field, fileName: upload.fileName, contentType: upload.contentType,
-                value: .file(upload.content))
-        ]
-            + (upload.preview.map { preview in
-                [
-                    FormPart(
-                        name: "thumbnail", fileName: "preview.jpg", contentType: "image/jpeg",
-                        value: .file(preview.content))
-                ]
-            } ?? [])
+        }
+        for upload in uploads {
+            parts.append(
+                FormPart(
+                    name: upload.field, fileName: upload.fileName, contentType: upload.contentType,
+                    value: .file(upload.content)))
+            guard let preview = upload.preview else { continue }
+            parts.append(
+                FormPart(
+                    name: "thumbnail", fileName: "preview.jpg", contentType: "image/jpeg",
+                    value: .file(preview.content)))
+        }
+        return parts
     }
 
     private func request(_ method: String) -> HTTPRequest {

@@ -22,10 +22,10 @@ package protocol MessagingAPI: Sendable {
         _ method: String, _ parameters: JSONObject, messageKey: String?, deadline: Duration
     ) async throws(TelegramError) -> JSON
 
-    /// Calls a method with a file, which is streamed from disk.
+    /// Calls a method with files, which are streamed from disk. Of an album, each member of `media` names one by
+    /// `attach://FIELD`.
     func call(
-        _ method: String, _ parameters: JSONObject, messageKey: String?, upload: MediaUpload,
-        onProgress: (@Sendable (_ sentBytes: Int64) -> Void)?
+        _ method: String, _ parameters: JSONObject, messageKey: String?, uploads: [MediaUpload]
     ) async throws(TelegramError) -> JSON
 
     /// Returns the place of the file that a `file_id` names, and its size if it is known.
@@ -40,17 +40,14 @@ extension MessagingAPI {
     ) async throws(TelegramError) -> JSON {
         try await call(method, parameters, messageKey: messageKey, deadline: .seconds(30))
     }
-
-    package func call(
-        _ method: String, _ parameters: JSONObject, messageKey: String? = nil, upload: MediaUpload
-    ) async throws(TelegramError) -> JSON {
-        try await call(method, parameters, messageKey: messageKey, upload: upload, onProgress: nil)
-    }
 }
 
 /// Describes a file that is uploaded with a call.
 package struct MediaUpload: Sendable {
+    /// The name of the form's part.
     package let field: String
+    /// The kind of media that Telegram makes of the file: `photo`, `video`, `animation`, `audio`, `voice` or `document`.
+    package let kind: String
     package let fileName: String
     package let contentType: String
     package let content: FileRange
@@ -68,8 +65,12 @@ package struct MediaUpload: Sendable {
         package init(path: String, content: FileRange) { (self.path, self.content) = (path, content) }
     }
 
-    package init(field: String, fileName: String, contentType: String, content: FileRange, path: String, key: String) {
-        (self.field, self.fileName, self.contentType) = (field, fileName, contentType)
+    /// - Parameter kind: the kind of media; the field by default.
+    package init(
+        field: String, kind: String? = nil, fileName: String, contentType: String, content: FileRange, path: String,
+        key: String
+    ) {
+        (self.field, self.kind, self.fileName, self.contentType) = (field, kind ?? field, fileName, contentType)
         (self.content, self.path, self.key) = (content, path, key)
     }
 }

@@ -5,8 +5,17 @@ import Payloads
 struct BotCall: Sendable {
     let method: String
     private(set) var parameters: JSONObject
-    /// The local file to upload with the call.
-    private(set) var upload: (field: String, path: String, file: FileMessage)?
+    /// A local file to upload with the call.
+    struct Upload: Sendable {
+        /// The name of the form's part.
+        let field: String
+        let path: String
+        let file: FileMessage
+        /// The place in the parameter `media` of an album; nil for a single file.
+        let place: Int?
+    }
+
+    private(set) var uploads: [Upload] = []
 
     /// - Parameter origin: the message that the request came from; it stands for a chat or message that the command
     ///   does not name.
@@ -16,19 +25,16 @@ struct BotCall: Sendable {
         switch command.body {
         case .send(let message):
             method = "sendMessage"
-            addText(message.text, message.parseMode)
-            parameters.addReply(
-                to: message.replyTo, thread: message.threadID ?? thread, isSilent: message.isSilent)
+            addText(message)
+            parameters.add(message.options, thread: thread)
         case .reply(let message):
             method = "sendMessage"
-            addText(message.text, message.parseMode)
-            parameters.addReply(
-                to: message.replyTo ?? origin?.messageID, thread: message.threadID ?? thread, isSilent: message.isSilent
-            )
+            addText(message)
+            parameters.add(message.options, answering: origin?.messageID, thread: thread)
         case .edit(let messageID, let text, let parseMode):
             method = "editMessageText"
             parameters["message_id"] = .integer(messageID)
-            addText(text, parseMode)
+            addText(TextMessage(text, MessageOptions(parseMode: parseMode)))
         case .delete(let messageID):
             method = "deleteMessage"
             parameters["message_id"] = .integer(messageID)
@@ -39,38 +45,116 @@ struct BotCall: Sendable {
         case .file(let file):
             method = "send\(file.kind.rawValue.capitalizedFirst)"
             addFile(file)
-            let replyTo = file.replyTo ?? (command.chat == nil ? origin?.messageID : nil)
-            parameters.addReply(to: replyTo, thread: file.threadID ?? thread, isSilent: file.isSilent)
+            parameters.add(
+                file.options, answering: command.chat == nil ? origin?.messageID : nil, thread: thread)
+        case .album(let files):
+            method = "sendMediaGroup"
+            for file in files { addMember(file) }
+            if let options = files.first?.options {
+                parameters.add(options, answering: command.chat == nil ? origin?.messageID : nil, thread: thread)
+            }
+        case .pin(let messageID):
+            method = "pinChatMessage"
+            parameters["message_id"] = (messageID ?? origin?.messageID).map { .integer($0) }
+            parameters["disable_notification"] = true
         }
     }
 
-    private mutating func addText(_ text: String, _ parseMode: String?) {
-        parameters["text"] = .string(BotCall.limited(text, 4096, parseMode))
+    private mutating func addText(_ message: TextMessage) {
+        let parseMode = message.options.parseMode
+        parameters["text"] = .string(BotCall.limited(message.text, TextMessage.limit, parseMode))
         if let parseMode { parameters["parse_mode"] = .string(parseMode) }
-        parameters["link_preview_options"] = ["is_disabled": true]
+        if !message.showsLinkPreview { parameters["link_preview_options"] = ["is_disabled": true] }
     }
 
     private mutating func addFile(_ file: FileMessage) {
         let field = file.kind.rawValue
         switch file.source {
         case .fileID(let text), .url(let text): parameters[field] = .string(text)
-        case .path(let path): upload = (field, path, file)
+        case .path(let path): uploads = [Upload(field: field, path: path, file: file, place: nil)]
         }
-        if let caption = file.caption, !caption.isEmpty {
-            parameters["caption"] = .string(BotCall.limited(caption, 1024, file.parseMode))
-        }
-        if let parseMode = file.parseMode { parameters["parse_mode"] = .string(parseMode) }
+        parameters.addCaption(of: file)
         parameters.add(file.description, method: method)
+    }
+
+    /// Adds a file to the album.
+    private mutating func addMember(_ file: FileMessage) {
+        var media = parameters["media"]?.array ?? []
+        var member: JSONObject = ["type": .string(file.kind.rawValue)]
+        switch file.source {
+        case .fileID(let text), .url(let text): member["media"] = .string(text)
+        case .path(let path):
+            let field = "file\(media.count)"
+            member["media"] = .string("attach://\(field)")
+            uploads.append(Upload(field: field, path: path, file: file, place: media.count))
+        }
+        member.addCaption(of: file)
+        member.add(file.description, method: "send\(file.kind.rawValue.capitalizedFirst)")
+        media.append(.object(member))
+        parameters["media"] = .array(media)
+    }
+
+    /// Returns the parameters with what is known of a file that is uploaded.
+    static func adding(_ description: MediaDescription, of upload: Upload, to parameters: JSONObject) -> JSONObject {
+        var parameters = parameters
+        let method = "send\(upload.file.kind.rawValue.capitalizedFirst)"
+        guard let place = upload.place else {
+            parameters.add(description, method: method)
+            return parameters
+        }
+        var media = parameters["media"]?.array ?? []
+        if var member = media[place].object {
+            member.add(description, method: method)
+            media[place] = .object(member)
+        }
+        parameters["media"] = .array(media)
+        return parameters
+    }
+
+    /// The number of UTF-16 units of a command's text or caption that are not sent, because Telegram accepts no longer one.
+    static func cutUnits(of command: TelegramCommand) -> Int {
+        switch command.body {
+        case .send(let message), .reply(let message):
+            message.options.parseMode == nil ? max(0, message.text.utf16.count - TextMessage.limit) : 0
+        case .edit(_, let text, nil): max(0, text.utf16.count - TextMessage.limit)
+        case .file(let file):
+            file.options.parseMode == nil ? max(0, (file.caption ?? "").utf16.count - FileMessage.captionLimit) : 0
+        default: 0
+        }
     }
 
     /// Returns a plain text cut to Telegram's limit. A formatted text stays whole: Telegram counts it without the
     /// formatting, and refuses a text with an incomplete tag.
-    private static func limited(_ text: String, _ limit: Int, _ parseMode: String?) -> String {
+    fileprivate static func limited(_ text: String, _ limit: Int, _ parseMode: String?) -> String {
         parseMode == nil ? text.limited(toUTF16: limit) : text
     }
 }
 
+extension TextMessage {
+    /// The most UTF-16 units that Telegram accepts in a text without formatting.
+    static let limit = 4096
+}
+
+extension FileMessage {
+    /// The most UTF-16 units that Telegram accepts in a caption without formatting.
+    static let captionLimit = 1024
+}
+
 extension JSONObject {
+    /// Adds the options of a new message.
+    ///
+    /// - Parameters:
+    ///   - answering: the message to reply to if the options name none.
+    ///   - thread: the topic if the options name none.
+    fileprivate mutating func add(_ options: MessageOptions, answering: Int64? = nil, thread: Int64?) {
+        addReply(to: options.replyTo ?? answering, thread: options.threadID ?? thread, isSilent: options.isSilent)
+        if options.isProtected { self["protect_content"] = true }
+        if let time = options.scheduledAt { self["schedule_date"] = .integer(time) }
+        guard !options.buttons.isEmpty else { return }
+        let rows: [JSON] = options.buttons.map { [.object(["text": .string($0.text), "url": .string($0.url)])] }
+        self["reply_markup"] = .object(["inline_keyboard": .array(rows)])
+    }
+
     /// Adds the parameters that every new message has: the message that it replies to, the topic, and whether it is
     /// silent.
     ///
@@ -83,6 +167,14 @@ extension JSONObject {
         if isSilent { self["disable_notification"] = true }
     }
 
+    /// Adds the caption of a file.
+    fileprivate mutating func addCaption(of file: FileMessage) {
+        if let caption = file.caption, !caption.isEmpty {
+            self["caption"] = .string(BotCall.limited(caption, FileMessage.captionLimit, file.options.parseMode))
+        }
+        if let parseMode = file.options.parseMode { self["parse_mode"] = .string(parseMode) }
+    }
+
     /// Adds the details of a file that a method has parameters for.
     mutating func add(_ description: MediaDescription, method: String) {
         let duration = JSONObject.possible(description.durationSeconds?.rounded)
@@ -92,6 +184,7 @@ extension JSONObject {
             self["width"] = JSONObject.possible(description.width)
             self["height"] = JSONObject.possible(description.height)
             if method == "sendVideo" { self["supports_streaming"] = true }
+        case "sendVoice": self["duration"] = duration
         case "sendAudio":
             self["duration"] = duration
             self["title"] = description.title.map { .string($0.limited(toUTF16: 64)) }

@@ -36,6 +36,8 @@ struct CommandSender: Sendable {
 
     private func send(_ command: TelegramCommand, _ job: Job) async throws(TelegramError) -> Envelope {
         let call = BotCall(command, origin: job.origin)
+        let cut = BotCall.cutUnits(of: command)
+        if cut > 0 { runtime.log.warning("the text is too long for Telegram: its last \(cut) characters are not sent") }
         // A message that is as it should be already needs no change.
         let fine: Set<TelegramError.Code> = command.action == .delete ? [.messageNotFound] : [.notModified]
         let result = try await accepting(fine) { () throws(TelegramError) in try await make(call, job) } ?? .null
@@ -46,31 +48,41 @@ struct CommandSender: Sendable {
         runtime.log.info("sent", metadata: ["action": "\(command.action.rawValue)"])
         return .derived(
             TelegramSent(
-                command.action, chat: ChatID(answer: result) ?? job.chat,
-                messageID: result.sentMessageID ?? JSON.object(call.parameters).sentMessageID, fileID: file?.fileID))
+                command.action, chat: ChatID(answer: result.firstMessage) ?? job.chat,
+                messageID: result.firstMessage.sentMessageID ?? JSON.object(call.parameters).sentMessageID,
+                fileID: file?.fileID))
     }
 
     private func make(_ call: BotCall, _ job: Job) async throws(TelegramError) -> JSON {
-        guard let upload = call.upload else {
+        guard !call.uploads.isEmpty else {
             guard call.method.hasPrefix("send") else {
                 return try await api.call(call.method, call.parameters, messageKey: job.messageKey)
             }
             return try await messages.send(call.method, call.parameters, for: job)
         }
-        guard let file = OpenFile(path: upload.path) else {
-            throw TelegramError(.localIO, ToolError.localIO("unable to read \(upload.path)").message)
+        var (parameters, media, open) = (call.parameters, [MediaUpload](), [OpenFile]())
+        for upload in call.uploads {
+            guard let file = OpenFile(path: upload.path, mayLackName: true) else {
+                throw TelegramError(.localIO, ToolError.localIO("unable to read \(upload.path)").message)
+            }
+            let name = FileName.safe(upload.file.fileName ?? lastPathComponent(upload.path)) ?? "file"
+            media.append(
+                MediaUpload(
+                    field: upload.field, kind: upload.file.kind.rawValue, fileName: name,
+                    contentType: upload.file.contentType ?? FileType.contentType(of: name),
+                    content: FileRange(descriptor: file.descriptor, offset: 0, count: file.sizeBytes), path: file.path,
+                    key: file.path))
+            open.append(file)
+            parameters = BotCall.adding(await described(upload.file, at: upload.path), of: upload, to: parameters)
         }
-        let name = FileName.safe(upload.file.fileName ?? lastPathComponent(upload.path)) ?? "file"
-        let media = MediaUpload(
-            field: upload.field, fileName: name,
-            contentType: upload.file.contentType ?? FileType.contentType(of: name),
-            content: FileRange(descriptor: file.descriptor, offset: 0, count: file.sizeBytes), path: file.path,
-            key: file.path)
-        var parameters = call.parameters
-        parameters.add(await described(upload.file, at: upload.path), method: call.method)
+        defer { withExtendedLifetime(open) {} }
         let complete = parameters
-        return try await VideoPreview(runtime: runtime).adding(to: media) { media throws(TelegramError) in
-            try await messages.send(call.method, complete, upload: media, for: job)
+        // Telegram makes the previews of albums itself.
+        guard media.count == 1, call.uploads[0].place == nil else {
+            return try await messages.send(call.method, complete, uploads: media, for: job)
+        }
+        return try await VideoPreview(runtime: runtime).adding(to: media[0]) { media throws(TelegramError) in
+            try await messages.send(call.method, complete, uploads: [media], for: job)
         }
     }
 
@@ -79,9 +91,9 @@ struct CommandSender: Sendable {
         let known = file.description
         let isComplete: Bool =
             switch file.kind {
-            case .video: known.width != nil && known.height != nil && known.durationSeconds != nil
-            case .audio: known.durationSeconds != nil
-            case .document: true
+            case .video, .animation: known.width != nil && known.height != nil && known.durationSeconds != nil
+            case .audio, .voice: known.durationSeconds != nil
+            case .document, .photo: true
             }
         guard !isComplete, let details = await VideoDetails(of: path) else { return known }
         return details.completing(known)
@@ -94,10 +106,10 @@ extension TelegramCommand {
     fileprivate func answer(inPlaceOfReactionRefusedWith error: TelegramError, isOfRequest: Bool) -> TelegramCommand? {
         guard case .react(let emoji, let messageID, let text) = body, !emoji.isEmpty else { return nil }
         if let text, !text.isEmpty, [.badRequest, .forbidden, .reactionRefused].contains(error.code) {
-            return TelegramCommand(.reply(TextMessage(text, replyTo: messageID)), chat: chat)
+            return TelegramCommand(.reply(TextMessage(text, MessageOptions(replyTo: messageID))), chat: chat)
         }
         guard isOfRequest, error.code == .reactionRefused else { return nil }
-        return TelegramCommand(.reply(TextMessage(emoji, replyTo: messageID)), chat: chat)
+        return TelegramCommand(.reply(TextMessage(emoji, MessageOptions(replyTo: messageID))), chat: chat)
     }
 }
 
@@ -125,6 +137,9 @@ extension ChatID {
 }
 
 extension JSON {
+    /// The first message of an album, or the message itself.
+    var firstMessage: JSON { array?.first ?? self }
+
     /// The id of the message that an answer of the Bot API describes; nil if it names none, or one that no message can
     /// have.
     var sentMessageID: Int64? { self["message_id"]?.int.flatMap { OwnMessages.ids.contains($0) ? $0 : nil } }

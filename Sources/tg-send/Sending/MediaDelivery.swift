@@ -184,7 +184,7 @@ struct MediaDelivery: Sendable {
             key: media.key)
         let parameters = parameters(media, job, method)
         return try await VideoPreview(runtime: runtime).adding(to: upload) { upload throws(TelegramError) in
-            try await messages.send(method, parameters, upload: upload, for: job)
+            try await messages.send(method, parameters, uploads: [upload], for: job)
         }
     }
 

@@ -31,10 +31,10 @@ struct NewMessages: Sendable {
     /// - Returns: the message; only its id and its chat after a lost answer.
     /// - Throws: `TelegramError`, with `isOutcomeUnknown` if the message may have been sent.
     func send(
-        _ method: String, _ parameters: JSONObject, upload: MediaUpload? = nil, for job: Job
+        _ method: String, _ parameters: JSONObject, uploads: [MediaUpload] = [], for job: Job
     ) async throws(TelegramError) -> JSON {
         do throws(TelegramError) {
-            return try await sendOnce(method, parameters, upload, job)
+            return try await sendOnce(method, parameters, uploads, job)
         } catch {
             guard error.code == .topicGone, parameters["message_thread_id"] != nil else { throw error }
             runtime.log.notice("the topic is closed or deleted: sending to the group instead")
@@ -42,25 +42,27 @@ struct NewMessages: Sendable {
             parameters["message_thread_id"] = nil
             // A reply goes to the topic of the message that it answers.
             parameters["reply_parameters"] = nil
-            return try await sendOnce(method, parameters, upload, job)
+            return try await sendOnce(method, parameters, uploads, job)
         }
     }
 
     private func sendOnce(
-        _ method: String, _ parameters: JSONObject, _ upload: MediaUpload?, _ job: Job
+        _ method: String, _ parameters: JSONObject, _ uploads: [MediaUpload], _ job: Job
     ) async throws(TelegramError) -> JSON {
         let newest = shared.newestOwnMessage(in: job.chat)
         do throws(TelegramError) {
-            let message =
-                if let upload {
-                    try await api.call(method, parameters, messageKey: job.messageKey, upload: upload)
-                } else {
+            let answer =
+                if uploads.isEmpty {
                     try await api.call(method, parameters, messageKey: job.messageKey)
+                } else {
+                    try await api.call(method, parameters, messageKey: job.messageKey, uploads: uploads)
                 }
-            if let id = message.sentMessageID {
-                shared.noteOwnMessage(id, in: ChatID(answer: message) ?? job.chat)
+            for message in answer.array ?? [answer] {
+                if let id = message.sentMessageID {
+                    shared.noteOwnMessage(id, in: ChatID(answer: message) ?? job.chat)
+                }
             }
-            return message
+            return answer
         } catch {
             guard error.isOutcomeUnknown else { throw error }
             return try await settle(error, method, job, newest: newest)

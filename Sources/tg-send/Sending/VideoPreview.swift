@@ -20,7 +20,7 @@ struct VideoPreview: Sendable {
     func adding(
         to upload: MediaUpload, _ body: (MediaUpload) async throws(TelegramError) -> JSON
     ) async throws(TelegramError) -> JSON {
-        guard upload.field == "video", upload.content.count >= VideoPreview.smallestVideoBytes,
+        guard upload.kind == "video", upload.content.count >= VideoPreview.smallestVideoBytes,
             let path = await picture(of: upload.path)
         else { return try await body(upload) }
         defer { unlink(path) }

@@ -69,6 +69,9 @@ async def input_file(call: Call, kind: str, attributes: dict[str, Any], name: st
 def check_uploads(call: Call, file_parameters: list[str]) -> None:
     """Refuse references to missing parts, and parts with a file that nothing refers to (which the server ignores)."""
     values = [call.get(name, "") for name in file_parameters]
+    if call.method == "sendMediaGroup":
+        members = [member for member in call.get("media", []) if isinstance(member, dict)]
+        values += [str(member.get(name, "")) for member in members for name in ("media", "thumbnail")]
     attached = {value.removeprefix("attach://") for value in values if value.startswith("attach://")}
     for name in attached - call.uploads.keys():
         raise bad_request(f"can't find file part attach://{name} refers to")

@@ -72,6 +72,8 @@ class Chat:
     ids: list[int] = field(default_factory=list)
     """The ids of all messages, including deleted ones, in ascending order."""
     deleted_count: int = 0
+    pinned: list[int] = field(default_factory=list)
+    """The ids of the pinned messages, in the order in which they were pinned."""
     is_linked: bool = False
     """Whether it is a channel with comments, or the group that they are in."""
 

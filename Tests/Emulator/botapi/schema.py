@@ -89,6 +89,14 @@ METHODS: dict[str, Parameters] = {
     | _ABOVE
     | {"animation": file, "thumbnail": file, "has_spoiler": boolean},
     "sendVoice": _MEDIA | {"voice": file, "duration": integer},
+    "sendMediaGroup": _DELIVERY
+    | {
+        "business_connection_id": text,
+        "allow_paid_broadcast": boolean,
+        "reply_parameters": json_object,
+        "media": json_array,
+    },
+    "pinChatMessage": _MESSAGE | {"business_connection_id": text, "disable_notification": boolean},
     "sendChatAction": {
         "chat_id": chat_id,
         "action": text,

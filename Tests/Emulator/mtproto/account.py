@@ -50,6 +50,7 @@ class Account(View):
         self.secret_messages: list[tuple[int, Any]] = []
         self.seq = 1
         self.used_random_ids: dict[tuple[int, int], Any] = {}
+        self.scheduled: list[Message] = []
         self.seen_users: set[int] = {identity.id}
         """Return the users that the account's clients know, so that a short update may mention them."""
         self.shown_users: dict[int, Any] = {}

@@ -30,6 +30,8 @@ HANDLERS: dict[str, Handler] = {
     "sendPhoto": media.send,
     "sendVoice": media.send,
     "sendAnimation": media.send,
+    "sendMediaGroup": media.send_group,
+    "pinChatMessage": edits.pin,
     "getFile": media.get_file,
     "editMessageText": edits.edit_text,
     "editMessageCaption": edits.edit_caption,

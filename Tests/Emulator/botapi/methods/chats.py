@@ -68,7 +68,8 @@ async def send_chat_action(call: Call) -> bool:
 
 async def get_chat(call: Call) -> Json:
     chat = call.readable_chat()
-    return chat.body() | {
+    pinned = next((message for message in map(chat.find, reversed(chat.pinned)) if message), None)
+    return chat.body() | ({"pinned_message": pinned.visible()} if pinned else {}) | {
         "accent_color_id": chat.id % 7,
         "max_reaction_count": 11,
         "accepted_gift_types": {

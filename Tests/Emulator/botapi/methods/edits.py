@@ -110,3 +110,14 @@ def _may_delete(chat: Chat, message: Message) -> bool:
     if time.time() - message.body["date"] > DELETABLE_SECONDS:
         return False
     return message.by_bot or chat.type == "private"
+
+
+async def pin(call: Call) -> bool:
+    chat = call.writable_chat()
+    message = call.message(chat, "pin")
+    if chat.type != "private" and chat.bot_status not in ("administrator", "creator"):
+        raise bad_request("not enough rights to manage pinned messages in the chat")
+    if message.id in chat.pinned:
+        raise bad_request("CHAT_NOT_MODIFIED")
+    chat.pinned.append(message.id)
+    return True

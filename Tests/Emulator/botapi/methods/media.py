@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from ..content import file_object, media_content
 from ..errors import bad_request
 from ..images import image_size
 from ..inputfile import input_file
+from ..schema import bind
 from ..world import Call
 from .delivery import deliver
 from .messages import caption_content
@@ -41,6 +43,39 @@ async def send(call: Call) -> Json:
     if call.get("has_spoiler"):
         content["has_media_spoiler"] = True
     return deliver(call, content).body
+
+
+# The members of an album are objects, whose fields the server takes from the parameters of the methods for a single file.
+_MEMBERS = {"photo": "sendPhoto", "video": "sendVideo", "audio": "sendAudio", "document": "sendDocument"}
+_ALBUMS = ({"photo", "video"}, {"audio"}, {"document"})
+
+
+async def send_group(call: Call) -> list[Json]:
+    members = call.get("media", [])
+    if not 2 <= len(members) <= 10:
+        raise bad_request("group must contain from 2 to 10 media")
+    kinds = {member.get("type") if isinstance(member, dict) else None for member in members}
+    if not any(kinds <= album for album in _ALBUMS):
+        raise bad_request("can't parse InputMedia: these types can't be in one album")
+    shared = {name: value for name, value in call.parameters.items() if name != "media"}
+    singles = [_single(call, member, shared) for member in members]
+    # All files are judged before the first message is posted.
+    contents = []
+    for single, member in zip(singles, members, strict=True):
+        content = caption_content(single)
+        attributes = {name: single.get(name) for name in _ATTRIBUTES if single.get(name) is not None}
+        file = await input_file(single, member["type"], attributes)
+        if file is None:
+            raise bad_request("there is no media in the request")
+        contents.append(media_content(file, None) | content)
+    group = str(int(time.time() * 1000))
+    return [deliver(single, content | {"media_group_id": group}).body for single, content in zip(singles, contents, strict=True)]
+
+
+def _single(call: Call, member: Json, shared: Json) -> Call:
+    given = {member["type"] if name == "media" else name: value for name, value in member.items() if name != "type"}
+    method = _MEMBERS[member["type"]]
+    return Call(call.world, call.bot, method, shared | bind(method, given), call.uploads)
 
 
 async def _thumbnail(call: Call) -> Json | None:

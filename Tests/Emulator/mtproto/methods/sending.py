@@ -23,6 +23,7 @@ from .uploading import media_content
 Json = dict[str, Any]
 EDITABLE_SECONDS = 48 * 3600
 MAX_DELETED = 100
+MAX_SCHEDULE_SECONDS = 365 * 24 * 3600
 _CONTENT = ("text", "entities", "caption", "caption_entities", *MEDIA_KINDS)
 REACTIONS = frozenset(
     "👍👎❤🔥🥰👏😁🤔🤯😱🤬😢🎉🤩🤮💩🙏👌🕊🤡🥱🥴😍🐳🌚🌭💯🤣⚡🍌🏆💔🤨😐🍓"
@@ -98,12 +99,56 @@ def sent_updates(call: Call, chat: Chat, sent: list[Sent]) -> Any:
     return render.updates(call.account, items, cast, call.core.clock.now())
 
 
+def scheduled(call: Call, chat: Chat, content: Json, request: Any) -> Any:
+    """Keep a message that Telegram is to send later; it has an id of its own, apart from those of the chat."""
+    account, now = call.account, call.core.clock.now()
+    # The library reads the seconds as a date.
+    date = int(request.schedule_date.timestamp())
+    if date <= now:
+        raise bad_request("SCHEDULE_DATE_INVALID")
+    if date > now + MAX_SCHEDULE_SECONDS:
+        raise bad_request("SCHEDULE_DATE_TOO_LATE")
+    claim_random_id(account, chat, request.random_id)
+    reply = _reply_content(chat, request.reply_to)
+    number = len(account.scheduled) + 1
+    body: Json = {"message_id": number, "from": account.user(), "chat": chat.body(), "date": date}
+    message = Message(body | reply | copy.deepcopy(content), True)
+    message.by_account = account.id
+    account.scheduled.append(message)
+    account.used_random_ids[chat.id, request.random_id] = message.id
+    cast = Cast(account)
+    shown = render.message(account, chat, message, cast)
+    items = [types.UpdateMessageID(message.id, request.random_id), types.UpdateNewScheduledMessage(shown)]
+    return render.updates(account, items, cast, now)
+
+
+@method(functions.messages.GetScheduledHistoryRequest)
+def scheduled_history(call: Call, request: Any) -> Any:
+    account, chat = call.account, chat_of(call.account, request.peer)
+    cast = Cast(account)
+    waiting = [message for message in account.scheduled if message.body["chat"]["id"] == chat.id]
+    shown = render.messages(account, chat, waiting, cast)
+    return types.messages.Messages(shown, [], cast.chats(), cast.users())
+
+
+@method(functions.messages.UpdatePinnedMessageRequest)
+def pin_message(call: Call, request: Any) -> Any:
+    account, chat = call.account, writable(call.account, request.peer)
+    if chat.find(request.id) is None:
+        raise bad_request("MESSAGE_ID_INVALID")
+    if request.unpin:
+        chat.pinned = [found for found in chat.pinned if found != request.id]
+    elif request.id not in chat.pinned:
+        chat.pinned.append(request.id)
+    return render.updates(account, [], Cast(account), call.core.clock.now())
+
+
 @method(functions.messages.SendMessageRequest)
 def send_message(call: Call, request: Any) -> Any:
     account, chat = call.account, writable(call.account, request.peer)
-    if request.schedule_date is not None:
-        raise bad_request("SCHEDULE_DATE_INVALID")
     content = message_text(account, request.message, request.entities)
+    if request.schedule_date is not None:
+        return scheduled(call, chat, content, request)
     sent = post(call, chat, content, request.random_id, request.reply_to)
     if call.core.modes.habits.short_updates and chat.type in ("private", "group") and chat.id != account.id:
         body, change = sent.message.body, sent.change
@@ -120,6 +165,8 @@ async def send_media(call: Call, request: Any) -> Any:
     claim_random_id(call.account, chat, request.random_id)
     content = await media_content(call, request.media)
     content |= message_text(call.account, request.message, request.entities, is_caption=True)
+    if request.schedule_date is not None:
+        return scheduled(call, chat, content, request)
     return sent_updates(call, chat, [post(call, chat, content, request.random_id, request.reply_to)])
 
 

@@ -1,0 +1,71 @@
+package import ArgumentParser
+import JSON
+
+/// Finds mistakes in a command line that the argument parser does not report, or reports only after others.
+package struct CommandLineCheck {
+    private struct Option {
+        let name: String
+        let takesValue: Bool
+        let isRepeating: Bool
+    }
+
+    private var options: [String: Option] = [:]
+    private var subcommands: [String: CommandLineCheck] = [:]
+
+    package init(_ command: (some ParsableArguments).Type) {
+        self.init((try? JSON(parsing: command._dumpHelp()))?["command"] ?? .null)
+    }
+
+    private init(_ command: JSON) {
+        for argument in command["arguments"]?.array ?? [] {
+            let kind = argument["kind"]?.string
+            guard kind == "option" || kind == "flag" else { continue }
+            let names = (argument["names"]?.array ?? []).compactMap { name in
+                name["name"]?.string.map { (name["kind"] == "long" ? "--" : "-") + $0 }
+            }
+            guard let first = names.first else { continue }
+            let option = Option(
+                name: names.first { $0.hasPrefix("--") } ?? first, takesValue: kind == "option",
+                isRepeating: argument["isRepeating"]?.bool ?? false)
+            for name in names { options[name] = option }
+        }
+        for subcommand in command["subcommands"]?.array ?? [] {
+            if let name = subcommand["commandName"]?.string { subcommands[name] = CommandLineCheck(subcommand) }
+        }
+    }
+
+    package enum Mistake: Equatable {
+        /// No tool has such an option. The path leads to its subcommand.
+        case unknownOption(String, path: [String])
+        /// An option that takes one value is given twice. The parser would take the last one.
+        case repeated(String)
+    }
+
+    /// Returns the first mistake; an unknown option goes before others, since it makes all that follows doubtful.
+    package func mistake(in arguments: [String]) -> Mistake? { mistake(in: arguments[...], path: []) }
+
+    private func mistake(in arguments: ArraySlice<String>, path: [String]) -> Mistake? {
+        var given: Set<String> = []
+        var repeated: String?
+        var rest = arguments
+        while let argument = rest.popFirst(), argument != "--" {
+            guard argument.hasPrefix("-"), argument != "-" else {
+                if let subcommand = subcommands[argument] {
+                    return subcommand.mistake(in: rest, path: path + [argument]) ?? repeated.map { .repeated($0) }
+                }
+                continue
+            }
+            let name = String(argument.prefix { $0 != "=" })
+            guard let option = options[name] else {
+                // A negative number is a value; several letters behind one sign are options of their own.
+                if argument.hasPrefix("--") { return .unknownOption(name, path: path) }
+                continue
+            }
+            if option.takesValue, !option.isRepeating, !given.insert(option.name).inserted {
+                repeated = repeated ?? option.name
+            }
+            if option.takesValue, name == argument { rest = rest.dropFirst() }
+        }
+        return repeated.map { .repeated($0) }
+    }
+}

@@ -1,0 +1,134 @@
+import Envelope
+import Foundation
+import JSON
+import TestSupport
+import Testing
+
+/// Tests tg-send as a shell user calls it, for one message.
+@Suite(.timeLimit(.minutes(3))) struct SendSingleTests {
+    private let telegram: BotEmulator
+    private let folder: TemporaryFolder
+    private let ann = BotEmulator.User(42, "Ann")
+
+    init() async throws {
+        telegram = try BotEmulator()
+        folder = try TemporaryFolder()
+        try await telegram.say("hello", as: ann)
+    }
+
+    private func send(_ arguments: [String], input: String = "", _ more: [String: String] = [:]) async throws
+        -> ToolRun.Result
+    {
+        try await ToolRun.run(
+            "tg-send", arguments, input: input, environment: telegram.environment.merging(more) { $1 }, folder: folder)
+    }
+
+    private func texts() async throws -> [String] { try await telegram.answers(in: 42).compactMap(\.text) }
+
+    /// Writes a small picture, which the emulator measures as Telegram does.
+    private func picture(_ name: String) throws -> String {
+        let path = folder(name)
+        let png = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+        try #require(Data(base64Encoded: png)).write(to: URL(fileURLWithPath: path))
+        return path
+    }
+
+    @Test func `The output of a program becomes a message`() async throws {
+        let plain = try await send(["--chat", "42"], input: "load average: 0.42\n")
+        #expect(plain.status == 0, "\(plain.errors)")
+        #expect(try await send(["--chat", "42", "-"], input: "by a dash\n").status == 0)
+        #expect(try await send(["--chat", "42", "an argument"]).status == 0)
+        #expect(try await send(["a default chat"], ["TG_CHAT": "42"]).status == 0)
+        #expect(try await texts() == ["load average: 0.42", "by a dash", "an argument", "a default chat"])
+        let id = try #require(try plain.envelopes().first?.payload["message_id"]?.int)
+        #expect(try await send(["--chat", "42", "--edit", "\(id)"], input: "load average: 7\n").status == 0)
+        #expect(try await texts().first == "load average: 7")
+        let empty = try await send(["--chat", "42"], input: "\n")
+        #expect(empty.status == 64)
+        #expect(empty.errors.contains("the text is empty"))
+    }
+
+    @Test func `Code is shown as it is`() async throws {
+        let result = try await send(["--chat", "42", "--code"], input: "a < b && c\n  d\n")
+        #expect(result.status == 0, "\(result.errors)")
+        let message = try #require(try await telegram.answers(in: 42).last?.message)
+        #expect(message["text"] == "a < b && c\n  d")
+        #expect(message["entities"]?.array?.first?["type"] == "pre")
+    }
+
+    @Test func `A long output is split, and the exit status tells when it is refused`() async throws {
+        let lines = (1...1500).map { "line \($0)" }.joined(separator: "\n")
+        #expect(try await send(["--chat", "42"], input: lines).status == 0)
+        #expect(try await texts().joined(separator: "\n") == lines)
+        let refused = try await send(["--chat", "42", "--long", "refuse"], input: lines)
+        #expect(refused.status == 64)
+        let document = try await send(["--chat", "42", "--long", "document", "--name", "lines.txt"], input: lines)
+        #expect(document.status == 0, "\(document.errors)")
+        #expect(try await telegram.answers(in: 42).last?.message["document"]?["file_name"] == "lines.txt")
+    }
+
+    @Test(arguments: ["photo", "video", "animation", "audio", "voice", "document"])
+    func `Each kind of file is sent from a pipe`(_ kind: String) async throws {
+        let path = try picture("cat.png")
+        let result = try await ToolRun.run(
+            "tg-send", ["--chat", "42", "--\(kind)", "-", "--name", "cat.png", "--caption", "c"],
+            bytes: Array(try Data(contentsOf: URL(fileURLWithPath: path))), environment: telegram.environment)
+        #expect(result.status == 0, "\(result.errors)")
+        let message = try #require(try await telegram.answers(in: 42).last?.message)
+        #expect(message[kind] != nil && message["caption"] == "c", "\(message)")
+        #expect(try result.envelopes().first?.payload["action"] == .string("send_\(kind)"))
+    }
+
+    @Test func `Several files become one album`() async throws {
+        let (first, second) = (try picture("a.png"), try picture("b.png"))
+        let result = try await send(["--chat", "42", "--photo", first, "--photo", second, "--caption", "both"])
+        #expect(result.status == 0, "\(result.errors)")
+        let messages = try await telegram.answers(in: 42).map(\.message)
+        #expect(messages.count == 2 && messages.allSatisfy { $0["photo"] != nil })
+        #expect(messages.first?["caption"] == "both")
+        #expect(Set(messages.map { $0["media_group_id"] }).count == 1)
+        #expect(try result.envelopes().first?.payload["message_id"] == messages.first?["message_id"])
+    }
+
+    @Test func `Buttons, protection, previews and pins reach Telegram`() async throws {
+        let result = try await send([
+            "--chat", "42", "see https://example.com", "--button", "Docs=https://example.com/docs", "--button",
+            "More=https://example.com/more", "--protect", "--link-preview", "--pin",
+        ])
+        #expect(result.status == 0, "\(result.errors)")
+        let message = try #require(try await telegram.answers(in: 42).last?.message)
+        let rows = message["reply_markup"]?["inline_keyboard"]?.array ?? []
+        #expect(rows.map { $0.array?.first?["text"] } == ["Docs", "More"])
+        #expect(message["has_protected_content"] == true)
+        #expect(message["link_preview_options"] == nil)
+        let pins = try await telegram.calls("pinChatMessage")
+        #expect(pins.map { $0["params"]?["message_id"]?.long } == [message["message_id"]?.int])
+        #expect(try result.envelopes().map { $0.payload["action"] } == ["send", "pin"])
+    }
+
+    @Test func `The link or nothing can be printed`() async throws {
+        let link = try await send(["--chat", "42", "x", "--print", "link"])
+        let id = try #require(try await telegram.answers(in: 42).last?.id)
+        #expect(link.lines == ["tg://openmessage?user_id=42&message_id=\(id)"])
+        #expect(try await send(["--chat", "42", "x", "--print", "none"]).output.isEmpty)
+    }
+
+    @Test(arguments: [
+        (["--chat", "42", "two", "words"], "quote it"), (["hello"], "needs --chat"),
+        (["--chat", "42", "--photo", "a.jpg", "b.jpg"], "write --photo before each file"),
+        (["--chat", "42", "x", "--schedule", "2h"], "--schedule needs an account"),
+        (["--chat", "42", "x", "--schedule", "yesterday"], "--schedule"),
+        (["--chat", "42", "x", "--button", "Docs"], "--button"),
+        (["--chat", "42", "--chat", "43", "x"], "--chat is given twice"),
+        (["--txet", "x"], "--text"),
+        (["--chat", "42", "--width", "wide", "--txet", "x"], "--txet"),
+    ])
+    func `A mistake in the arguments is named, and nothing is sent`(_ arguments: [String], _ words: String) async throws
+    {
+        let result = try await send(arguments)
+        #expect(result.status == 64)
+        #expect(result.errors.hasPrefix("tg-send: error: ") && result.errors.contains(words), "\(result.errors)")
+        #expect(result.errors.split(separator: "\n").count <= 2, "\(result.errors)")
+        #expect(try await telegram.answers(in: 42).isEmpty)
+    }
+}
