@@ -55,6 +55,8 @@ import Testing
     @Test(arguments: [
         ("http://0x7f.1/", "127.0.0.1"), ("http://2130706433/", "127.0.0.1"), ("http://0177.0.0.1/", "127.0.0.1"),
         ("http://[::1]:8080/", "::1"), ("http://[::FFFF:7f00:1]/", "::ffff:127.0.0.1"),
+        ("http://%31%32%37.1/", "127.0.0.1"), ("http://\u{FEFF}2130706433/", "127.0.0.1"),
+        ("http://0x7f\u{FF0E}1/", "127.0.0.1"), ("http://\u{FEFF}%4dünchen.example/", "xn--mnchen-3ya.example"),
         ("http://M%55nich.example/", "munich.example"), ("http://münchen.example/", "xn--mnchen-3ya.example"),
     ])
     func `Unusual spellings of an address are normalised`(text: String, host: String) throws {

@@ -69,13 +69,29 @@ package struct WebURL: Sendable, Hashable, CustomStringConvertible {
             defer { curl_free(text) }
             return code == CURLUE_OK ? text.map { String(cString: $0) } : nil
         }
-        guard part(CURLUPART_ZONEID) == nil,
-            let scheme = part(CURLUPART_SCHEME)?.lowercased(), scheme == "http" || scheme == "https",
-            let host = inUTF8Locale({ part(CURLUPART_HOST, flags: UInt32(CURLU_PUNYCODE)) })?.lowercased(),
-            !host.isEmpty,
-            curl_url_set(handle, CURLUPART_HOST, host, 0) == CURLUE_OK,
-            let text = part(CURLUPART_URL, flags: UInt32(CURLU_NO_DEFAULT_PORT))
+        /// Puts the host into its ASCII form, and returns it with the whole URL.
+        func normalize() -> (host: String, text: String)? {
+            guard part(CURLUPART_ZONEID) == nil,
+                let host = inUTF8Locale({ part(CURLUPART_HOST, flags: UInt32(CURLU_PUNYCODE)) })?.lowercased(),
+                !host.isEmpty,
+                curl_url_set(handle, CURLUPART_HOST, host, 0) == CURLUE_OK,
+                let text = part(CURLUPART_URL, flags: UInt32(CURLU_NO_DEFAULT_PORT))
+            else { return nil }
+            return (host, text)
+        }
+        guard let scheme = part(CURLUPART_SCHEME)?.lowercased(), scheme == "http" || scheme == "https",
+            let first = normalize()
         else { return nil }
+        var (host, text) = first
+        // What a host is decoded or mapped to may be another spelling of an address (`%31.1`), which libcurl only knows once it reads
+        // the result as a URL. Servers and keys must not see two spellings of one host.
+        var isStable = false
+        for _ in 0..<4 where !isStable {
+            guard curl_url_set(handle, CURLUPART_URL, text, 0) == CURLUE_OK, let again = normalize() else { return nil }
+            isStable = again == (host, text)
+            (host, text) = again
+        }
+        guard isStable else { return nil }
         self.scheme = scheme
         self.host = host.hasPrefix("[") && host.hasSuffix("]") ? String(host.dropFirst().dropLast()) : host
         port = part(CURLUPART_PORT, flags: UInt32(CURLU_NO_DEFAULT_PORT)).flatMap(Int.init)
