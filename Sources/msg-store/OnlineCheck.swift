@@ -1,6 +1,5 @@
 import Archive
 import Envelope
-import Glibc
 import JSON
 import Payloads
 import Process
@@ -30,7 +29,8 @@ struct OnlineCheck: Sendable {
         guard !commands.isEmpty else { return answers }
         let state = stateFolder.map { ["--state-dir", $0] } ?? []
         let arguments = ["tg-history"] + state + sessions.flatMap { ["--session", $0] }
-        var run = ChildRun(Command("/proc/\(getpid())/exe", arguments), timeout: .seconds(30 * 86_400))
+        // This program contains all tools. Its file may have been replaced since it was started.
+        var run = ChildRun(Command("/proc/self/exe", arguments), timeout: .seconds(30 * 86_400))
         run.input = commands.flatMap { Envelope($0).line }
         run.keepsErrors = false
         run.maxOutputBytes = .max
