@@ -103,6 +103,7 @@ final class PostgresArchive: ArchiveDatabase {
     /// Copies rows into the table itself. That takes half of the server's time of a merge, and fails if one of them exists.
     private func copy(_ rows: RowSelection, needsKeys: Bool) throws -> [MessageKey] {
         try copy(rows, to: "messages")
+        changedMessages += rows.count
         if rows.keys.contains(where: { $0.ownerID != 0 }) {
             for run in IDRun.runs(of: rows.keys).runs where run.chat.ownerID != 0 {
                 try connection.run(
