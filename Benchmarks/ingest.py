@@ -114,8 +114,8 @@ class Bench:
 
     def loading_peers(self) -> dict[str, Run]:
         file = str(self._events)
-        return {
-            "copy": peer("copy", self._server.create("peer"), file), "upsert": peer("upsert", self._server.create("peer"), file),
+        return {form: peer("copy", self._server.create("peer"), file, form) for form in ("text", "jsonb", "none")} | {
+            "upsert": peer("upsert", self._server.create("peer"), file),
             "rows": peer("rows", self._server.create("peer"), file, str(PEER_MESSAGES)),
         }  # fmt: skip
 
@@ -208,16 +208,26 @@ def compare(what: str, own: Run, name: str, other: Run, wanted: str = "") -> Non
     row(what, f"{own.rate * 60:,.0f}/min", f"{name} {other.rate * 60:,.0f}/min", f"{own.rate / other.rate:.1f} ×", wanted)
 
 
+def compare_memory(own: Run, name: str, other: Run) -> None:
+    row("  most memory", f"{own.megabytes:.1f} MB", f"{name} {other.megabytes:.0f} MB", f"{other.megabytes / own.megabytes:.1f} ×",
+        "32 MB")  # fmt: skip
+
+
 def measure_loading(bench: Bench, server: Postgres, folder: Path) -> None:
     peers = bench.loading_peers()
-    for form, wanted in (("text", "2,500,000"), ("zstd", "4,000,000"), ("jsonb", "1,200,000")):
+    for form, wanted in (("text", "2,500,000"), ("zstd", "4,000,000"), ("jsonb", "1,200,000"), ("none", "")):
         before = server.processor_seconds()
         done = bench.load(server.create("own"), "--raw", form)
         spent = (server.processor_seconds() - before) / done.messages * 1e6
-        compare(f"msg-store load, from a file, --raw {form}", done, "asyncpg COPY", peers["copy"], f"{wanted} a minute, 1.5 ×")
+        # Packed messages are compared with those of the other programs, which do not pack.
+        copied = "text" if form == "zstd" else form
+        compare(f"msg-store load, from a file, --raw {form}", done, _TITLES[copied], peers[copied],
+            f"{wanted} a minute, 1.5 ×" if wanted else "1.5 ×")  # fmt: skip
         compare("  against COPY and INSERT … ON CONFLICT", done, "asyncpg", peers["upsert"])
         compare("  against a row at a time", done, "SQLAlchemy", peers["rows"], "20 ×")
-        row("  processor time, without and with the server", f"{done.microseconds:.1f} and {done.microseconds + spent:.1f} µs")
+        row("  processor time, without and with the server", f"{done.microseconds:.1f} and {done.microseconds + spent:.1f} µs",
+            f"asyncpg {peers[copied].microseconds:.1f} µs", f"{peers[copied].microseconds / done.microseconds:.1f} ×")  # fmt: skip
+        compare_memory(done, "asyncpg", peers[copied])
     database = server.create("own")
     bench.load(database)
     rows = "SELECT sum(('x' || substr(md5(xmin::text || message_id), 1, 15))::bit(60)::bigint) FROM messages"
@@ -230,9 +240,14 @@ def measure_loading(bench: Bench, server: Postgres, folder: Path) -> None:
     row("  rows keep their versions", "yes" if server.sql(rows, "own") == versions else "NO", wanted="yes")
     done = bench.load(str(folder / "archive.sqlite"))
     row("msg-store load, from a file, SQLite", f"{done.rate:,.0f}/s", wanted="100,000/s")
+    row("  processor time", f"{done.microseconds:.1f} µs")
+    row("  most memory", f"{done.megabytes:.1f} MB", wanted="32 MB")
 
 
-_TITLES = {"copy": "asyncpg COPY", "upsert": "asyncpg COPY and INSERT … ON CONFLICT", "rows": "SQLAlchemy, a row at a time"}
+_TITLES = {
+    "text": "asyncpg COPY", "jsonb": "asyncpg COPY jsonb", "none": "asyncpg COPY, no JSON",
+    "upsert": "asyncpg COPY and INSERT … ON CONFLICT", "rows": "SQLAlchemy, a row at a time",
+}  # fmt: skip
 
 
 def main() -> None:

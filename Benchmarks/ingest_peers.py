@@ -1,7 +1,8 @@
 """The programs that the ingestion is compared with, each written as its users write it. Prints what it did as JSON.
 
     ingest_peers.py telethon DATABASE CONTROL CHAT LAST SESSION…    reads a history as Telethon's users do, a page at a time
-    ingest_peers.py copy DATABASE FILE                              COPY by asyncpg, straight into the table
+    ingest_peers.py copy DATABASE FILE [text|jsonb|none]            COPY by asyncpg, straight into the table, with the messages
+                                                                    as they were written in this form
     ingest_peers.py upsert DATABASE FILE                            COPY into a staging table, and INSERT … ON CONFLICT
     ingest_peers.py rows DATABASE FILE COUNT                        SQLAlchemy, a row at a time
 """
@@ -41,8 +42,8 @@ def at(seconds: int | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc)
 
 
-def rows_of(file: Path) -> Iterator[Row]:
-    """Returns the messages of a file of envelopes."""
+def rows_of(file: Path, *, with_raw: bool = True) -> Iterator[Row]:
+    """Returns the messages of a file of envelopes; the last column is the message as JSON, if it is wanted."""
     with file.open("rb") as lines:
         for line in lines:
             payload = orjson.loads(line)["payload"]
@@ -52,11 +53,12 @@ def rows_of(file: Path) -> Iterator[Row]:
             counters = payload.get("counters") or {}
             sender = body.get("from") or body.get("sender_chat") or {}
             reply, album = body.get("reply_to_message") or {}, body.get("media_group_id")
-            yield (
+            row = (
                 body["chat"]["id"], body["message_id"], at(body["date"]), at(body.get("edit_date")), sender.get("id"),
                 body.get("text") or body.get("caption"), reply.get("message_id"), body.get("message_thread_id"),
-                int(album) if album else None, counters.get("views"), counters.get("forwards"), orjson.dumps(body).decode(),
+                int(album) if album else None, counters.get("views"), counters.get("forwards"),
             )  # fmt: skip
+            yield (*row, orjson.dumps(body).decode()) if with_raw else row
 
 
 def batches(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
@@ -70,12 +72,14 @@ def batches(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
         yield batch
 
 
-async def copy(database: str, file: str) -> int:
+async def copy(database: str, file: str, form: str = "text") -> int:
     connection = await asyncpg.connect(database)
-    await connection.execute(TABLE)
+    with_raw = form != "none"
+    await connection.execute(TABLE.replace("raw text", f"raw {form}") if with_raw else TABLE.replace("raw text, ", ""))
+    columns = COLUMNS if with_raw else COLUMNS[:-1]
     count = 0
-    for batch in batches(rows_of(Path(file)), BATCH):
-        await connection.copy_records_to_table("messages", records=batch, columns=COLUMNS)
+    for batch in batches(rows_of(Path(file), with_raw=with_raw), BATCH):
+        await connection.copy_records_to_table("messages", records=batch, columns=columns)
         count += len(batch)
     await connection.close()
     return count

@@ -8,6 +8,7 @@ import pwd
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,6 +64,8 @@ class Postgres:
 
     def processor_seconds(self) -> float:
         """Returns the time of the server and of all its processes, those that have ended included."""
+        # A process that is just ending would be missed.
+        time.sleep(0.3)
         ticks = os.sysconf("SC_CLK_TCK")
         total = 0
         for path in Path("/proc").glob("[0-9]*/stat"):
