@@ -28,11 +28,17 @@ struct MediaFetch: Tool {
             Media larger than --max-direct-size become commands.media.large_download, for a media-fetch without that option, \
             which can read from a queue.
 
-            Examples: tg-listen --bot | tg-gate | media-fetch --concurrency 4 | blob-put | tg-send
+            With links as arguments, media-fetch fetches them into a folder, prints the paths of the files, and ends. This needs \
+            neither Redis nor a store.
+
+            Examples: media-fetch https://example.com/watch/42
+                      media-fetch --audio -o ~/Music https://example.com/watch/42
+                      tg-listen --bot | tg-gate | media-fetch --concurrency 4 | blob-put | tg-send
                       media-fetch --from queue:large --max-size 2G --timeout 12h | blob-put | tg-send
             """,
         version: tgpipeVersion)
 
+    @OptionGroup(title: "Fetching links into a folder") var single: LinkOptions
     @OptionGroup var common: CommonOptions
     @OptionGroup var input: InputOptions
     @OptionGroup var output: OutputOptions
@@ -46,7 +52,18 @@ struct MediaFetch: Tool {
     /// wait for those that do. It is smaller for a queue, because no other worker can take the events that are taken here.
     private var handledAtOnce: Int { input.isFromQueue ? fetching.concurrency + 16 : 256 }
 
+    func validate() throws { try single.validateTogether() }
+
     func run(_ runtime: Runtime) async throws -> ExitStatus {
+        guard single.links.isEmpty else {
+            Hash.loadLibrary()
+            return try await LinkFetch(runtime: runtime, options: single).run { folder in
+                var settings = try fetching.settings(directory: folder)
+                settings.jail = try jail.jail()
+                try work.apply(to: &settings)
+                return MediaFetcher(settings)
+            }
+        }
         try await speaker.withAPIIfConfigured(runtime) { api in try await run(runtime, api) }
     }
 

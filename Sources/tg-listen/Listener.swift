@@ -20,14 +20,15 @@ struct Listener {
     /// Runs until the shutdown is requested.
     ///
     /// - Parameter once: whether to end when no update is waiting.
-    /// - Throws: `TelegramError` for a refused token, `ToolError` for a broken output. Transient failures are retried.
+    /// - Throws: `TelegramError` for a refused token, `ToolError` for a broken output. Transient failures are retried, with `once` a few
+    ///   times only: who calls for a single look wants to know that it failed.
     func run(once: Bool) async throws {
         // An outage of Telegram is no failed start: the bot waits for its end.
         ServiceManager.reportReady()
         // A server that is none from the start is a wrong address; later it is a proxy's page, which goes away.
         guard
             let own = try await persistently(
-                while: { $0.isTransient && $0.code != .foreignAnswer }, { try await api.call("getMe") }),
+                once: once, while: { $0.isTransient && $0.code != .foreignAnswer }, { try await api.call("getMe") }),
             let bot = Party(user: own)
         else {
             return
@@ -40,9 +41,12 @@ struct Listener {
             metadata: [
                 "bot": "\(bot.username ?? "")", "offset": offset.map { .stringConvertible($0) } ?? "none",
             ])
-        while let updates = try await persistently({ [offset] in
-            try await api.updates(from: offset, seconds: pollSeconds, allowed: allowed)
-        }) {
+        while let updates = try await persistently(
+            once: once,
+            { [offset] in
+                try await api.updates(from: offset, seconds: pollSeconds, allowed: allowed)
+            })
+        {
             let receivedAt = Timestamp.now
             for update in updates {
                 guard let id = update["update_id"]?.int, (0..<1 << 53).contains(id), let payload = update.object else {
@@ -60,6 +64,9 @@ struct Listener {
             if once && updates.isEmpty { return }
         }
     }
+
+    /// The number of attempts of a call with `once`.
+    private static let mostAttemptsOnce = 4
 
     private static let privacyWarning =
         "this bot is in privacy mode: in groups it receives only messages that begin with a slash, replies to its messages, and mentions, so it misses commands such as .vdl unless it is an administrator there. To change this, send /setprivacy to @BotFather, and then add the bot to its groups again"
@@ -106,11 +113,17 @@ struct Listener {
     ///
     /// - Returns: nil if the shutdown is requested meanwhile.
     private func persistently<Value: Sendable>(
-        while mayPass: (TelegramError) -> Bool = { $0.isTransient },
+        once: Bool, while mayPass: (TelegramError) -> Bool = { $0.isTransient },
         _ call: @escaping @Sendable () async throws -> Value?
     ) async throws -> Value? {
-        try await runtime.retrying(
-            Backoff(first: .seconds(1), longest: .seconds(60)), while: { ($0 as? TelegramError).map(mayPass) == true },
+        var failures = 0
+        return try await runtime.retrying(
+            Backoff(first: .seconds(1), longest: .seconds(60)),
+            while: { error in
+                failures += 1
+                guard let error = error as? TelegramError, mayPass(error) else { return false }
+                return !once || failures < Listener.mostAttemptsOnce
+            },
             call)
     }
 }

@@ -83,6 +83,15 @@ import Testing
         #expect(try await listen([]).lines.count == 3)
     }
 
+    @Test func `A single look ends with 69 where Telegram cannot be reached`() async throws {
+        let nobody = "http://127.0.0.1:\(try LoopbackListener.freePort())"
+        let result = try await ToolRun.run(
+            "tg-listen", ["--bot", "--once"] + state,
+            environment: telegram.environment.merging(["TG_BOT_API_URL": nobody]) { $1 })
+        #expect(result.status == 69, "\(result.errors)")
+        #expect(result.errors.contains("unable to reach Telegram"))
+    }
+
     /// The listener is killed at random moments while messages stream in; every one arrives once. A kill may tear a line: the
     /// next start ends it, and its update follows anew.
     @Test func `A killed listener resumes where it stopped`() async throws {

@@ -1,0 +1,115 @@
+import ArgumentParser
+import Glibc
+import Logging
+import Media
+import Payloads
+import Stage
+import System
+
+/// The options that fetch links into a folder, in place of events on the input.
+struct LinkOptions: ParsableArguments, Sendable {
+    @Argument(help: ArgumentHelp("Fetch these links into a folder and end, without events.", valueName: "link"))
+    var links: [String] = []
+
+    @Flag(help: "Fetch the sound alone.")
+    var audio = false
+
+    @Option(
+        name: [.customShort("o"), .customLong("output-dir")], parsing: .unconditional,
+        help: ArgumentHelp("The folder for the files. Default: the current folder.", valueName: "folder"))
+    var outputDir: String?
+
+    /// - Throws: `ValidationError` for options that do not go together.
+    func validateTogether() throws {
+        if links.isEmpty, audio { throw ValidationError("--audio needs a link") }
+        if links.isEmpty, outputDir != nil { throw ValidationError("--output-dir needs a link") }
+    }
+}
+
+/// Fetches links into a folder, as a shell user wants them: under their titles, without a store and without Redis.
+struct LinkFetch: Sendable {
+    let runtime: Runtime
+    let options: LinkOptions
+
+    /// Fetches one link after the other, and prints the path of each file.
+    ///
+    /// - Parameter makeFetcher: makes the fetcher that works in a folder, which is removed at the end.
+    /// - Returns: `no` if a link could not be fetched; the others are fetched nevertheless.
+    /// - Throws: `ToolError` (74) for a folder that cannot be written to; `CancellationError` at a shutdown.
+    func run(_ makeFetcher: (_ workFolder: String) throws -> MediaFetcher) async throws -> ExitStatus {
+        let folder = options.outputDir ?? "."
+        // The work folder is in the same file system, so that a finished file moves at once.
+        let work = "\(folder)/.media-fetch-\(getpid())"
+        guard mkdir(work, 0o700) == 0 else { throw ToolError.localIO("unable to write to the folder \(folder)") }
+        defer { removeTree(work) }
+        let fetcher = try makeFetcher(work)
+        var status = ExitStatus.success
+        for link in options.links {
+            do {
+                guard let path = try await runtime.shutdown.interrupting({ try await fetch(link, fetcher, folder) })
+                else { throw CancellationError() }
+                let failure = Array("\(path)\n".utf8).withUnsafeBytes { writeAll(STDOUT_FILENO, $0) }
+                guard failure == 0 else {
+                    throw ToolError.localIO("unable to write to standard output", errno: failure)
+                }
+            } catch let error as MediaError {
+                runtime.log.error("\(link): \(error.message)")
+                status = .no
+            }
+        }
+        return status
+    }
+
+    private func fetch(_ link: String, _ fetcher: MediaFetcher, _ folder: String) async throws -> String {
+        let bar = ProgressBar()
+        defer { bar.clear() }
+        let identity = try await fetcher.identify(link)
+        let media = try await fetcher.fetch(
+            MediaJob(options.audio ? .audio : .video, identity), onProgress: { bar.show(ProgressBar.Figures($0, link)) }
+        )
+        // A line that is cut short would hide the end of a name.
+        let name = media.metadata.fileName.flatMap { FileName.safe($0) } ?? lastPathComponent(media.path)
+        return try LinkFetch.move(media.path, into: folder, as: name)
+    }
+
+    /// Moves a file, under another name if there is one already: `name.mp4`, `name (2).mp4`.
+    ///
+    /// - Throws: `ToolError` (74), with the system's reason.
+    static func move(_ path: String, into folder: String, as name: String) throws(ToolError) -> String {
+        let stem = FileName.stem(name)
+        let ending = name.dropFirst(stem.count)
+        for number in 1...9999 {
+            let target = "\(folder)/\(number == 1 ? name : "\(stem) (\(number))\(ending)")"
+            // The empty file keeps the name until the finished one replaces it.
+            let descriptor = open(target, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+            guard descriptor >= 0 else {
+                if errno == EEXIST { continue }
+                throw ToolError.localIO("unable to write \(target)")
+            }
+            close(descriptor)
+            guard chmod(path, 0o666 & ~currentMask()) == 0, rename(path, target) == 0 else {
+                let failure = errno
+                unlink(target)
+                throw ToolError.localIO("unable to write \(target)", errno: failure)
+            }
+            return folder == "." ? String(target.dropFirst(2)) : target
+        }
+        throw ToolError(.localIO, "unable to write \(folder)/\(name): there are too many files of that name")
+    }
+
+    /// The permissions that this process withholds from new files.
+    private static func currentMask() -> mode_t {
+        let mask = umask(0o077)
+        umask(mask)
+        return mask
+    }
+}
+
+extension ProgressBar.Figures {
+    fileprivate init(_ progress: MediaProgress, _ link: String) {
+        self.init(
+            title: progress.title ?? link, state: progress.state?.rawValue ?? "", fraction: progress.fraction,
+            doneBytes: progress.doneBytes, totalBytes: progress.totalBytes,
+            bytesPerSecond: progress.bytesPerSecond?.double)
+    }
+}
