@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import JSON
 import Logging
 import Media
 import Payloads
@@ -53,7 +54,7 @@ struct LinkFetch: Sendable {
                     throw ToolError.localIO("unable to write to standard output", errno: failure)
                 }
             } catch let error as MediaError {
-                runtime.log.error("\(link): \(error.message)")
+                runtime.log.error("\(link): \(error.reason)")
                 status = .no
             }
         }

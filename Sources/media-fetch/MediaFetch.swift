@@ -64,7 +64,7 @@ struct MediaFetch: Tool {
                 return MediaFetcher(settings)
             }
         }
-        try await speaker.withAPIIfConfigured(runtime) { api in try await run(runtime, api) }
+        return try await speaker.withAPIIfConfigured(runtime) { api in try await run(runtime, api) }
     }
 
     private func run(_ runtime: Runtime, _ api: (any MessagingAPI)?) async throws -> ExitStatus {

@@ -62,7 +62,7 @@ import Testing
         let run = try ToolRun(
             "media-fetch", ["--allow-private", "--audio", "-o", output, "\(site.url)/slow/2000/song.mp3"],
             folder: folder)
-        #expect(try await eventually { try await !site.requests("/slow/2000/song.mp3").isEmpty })
+        while try await site.requests("/slow/2000/song.mp3").isEmpty { try await Task.sleep(for: .milliseconds(50)) }
         run.signal(SIGTERM)
         let result = try await run.result()
         #expect(result.status == 128 + SIGTERM, "\(result.errors)")
