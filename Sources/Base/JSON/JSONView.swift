@@ -13,10 +13,26 @@ package struct JSONView {
     package var long: Int64? {
         switch token.pointee.kind {
         case TGP_INTEGER: token.pointee.integer
-        case TGP_STRING: json.long
+        case TGP_STRING: JSONView.plainNumber(token.pointee) ?? json.long
         case TGP_DOUBLE: json.int
         default: nil
         }
+    }
+
+    /// Returns the number that a string's decimal digits represent; nil if there is anything else, or the number is too large.
+    private static func plainNumber(_ token: tgp_token) -> Int64? {
+        guard let bytes = token.bytes else { return nil }
+        let isNegative = token.count > 0 && bytes[0] == CChar(0x2D)
+        let first = isNegative ? 1 : 0
+        guard (1...19).contains(token.count - first) else { return nil }
+        var number: UInt64 = 0
+        for index in first..<token.count {
+            let digit = UInt64(UInt8(bitPattern: bytes[index]) &- 0x30)
+            guard digit < 10 else { return nil }
+            number = number &* 10 &+ digit
+        }
+        guard number <= UInt64(Int64.max) else { return nil }
+        return isNegative ? -Int64(number) : Int64(number)
     }
 
     /// The value as an integer, as by `JSON.int`.
@@ -25,6 +41,15 @@ package struct JSONView {
         case TGP_INTEGER: token.pointee.integer
         case TGP_DOUBLE: json.int
         default: nil
+        }
+    }
+
+    /// The value as a number, as by `JSON.double`.
+    package var double: Double? {
+        switch token.pointee.kind {
+        case TGP_INTEGER: Double(token.pointee.integer)
+        case TGP_DOUBLE: token.pointee.number
+        default: json.double
         }
     }
 
@@ -84,6 +109,9 @@ package struct JSONView {
     package struct Elements: Sequence, IteratorProtocol {
         fileprivate var at: UnsafePointer<tgp_token>
         fileprivate var left: Int
+
+        /// The number of values that `next` has not returned yet.
+        package var count: Int { left }
 
         package mutating func next() -> JSONView? {
             guard left > 0 else { return nil }

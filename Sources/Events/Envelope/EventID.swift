@@ -1,3 +1,4 @@
+import Glibc
 package import JSON
 
 /// Identifies an event or a correlation by a UUID. New ids are of version 7, so that they sort by time.
@@ -13,10 +14,15 @@ package struct EventID: Sendable, Hashable, CustomStringConvertible {
 
     /// Makes an id of 48 bits of milliseconds, 12 bits of the fraction of a millisecond and 62 random bits.
     package init(at time: Timestamp) {
+        self.init(high: EventID.high(at: time), random: UInt64.random(in: 0...UInt64.max))
+    }
+
+    fileprivate init(high: UInt64, random: UInt64) { (self.high, low) = (high, random >> 2 | 1 << 63) }
+
+    fileprivate static func high(at time: Timestamp) -> UInt64 {
         let milliseconds = UInt64(clamping: time.microseconds / 1000)
         let fraction = UInt64(clamping: time.microseconds % 1000) * 4096 / 1000
-        high = milliseconds << 16 | 0x7000 | fraction
-        low = UInt64.random(in: 0..<(1 << 62)) | (1 << 63)
+        return milliseconds << 16 | 0x7000 | fraction
     }
 
     /// Parses the form of 36 characters, in either case and of any version; nil for other text.
@@ -44,32 +50,54 @@ package struct EventID: Sendable, Hashable, CustomStringConvertible {
 
     package var description: String {
         String(unsafeUninitializedCapacity: EventID.textBytes) { text in
-            write(to: text)
+            if let start = text.baseAddress { write(to: UnsafeMutableRawPointer(start)) }
             return EventID.textBytes
         }
     }
 
     /// Appends the text.
     package func write(to output: inout [UInt8]) {
-        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: EventID.textBytes) { text in
-            write(to: text)
-            output.append(contentsOf: UnsafeBufferPointer(text))
+        withUnsafeTemporaryAllocation(byteCount: EventID.textBytes, alignment: 1) { text in
+            if let start = text.baseAddress { write(to: start) }
+            output.append(contentsOf: text)
         }
+    }
+
+    package func write(to output: TextBuffer) {
+        output.reserve(EventID.textBytes)
+        write(to: output.memory.pointee.at)
+        output.memory.pointee.at += EventID.textBytes
     }
 
     private static let textBytes = 36
 
-    private func write(to text: UnsafeMutableBufferPointer<UInt8>) {
-        var at = 0
-        for index in 0..<32 {
-            if index == 8 || index == 12 || index == 16 || index == 20 {
-                text[at] = UInt8(ascii: "-")
-                at += 1
-            }
-            let digit = UInt8(truncatingIfNeeded: (index < 16 ? high : low) >> UInt64(60 - 4 * (index % 16)) & 15)
-            text[at] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10
-            at += 1
-        }
+    /// Writes 36 bytes.
+    private func write(to text: UnsafeMutableRawPointer) {
+        let (second, third) = (EventID.digits(of: high & 0xFFFF_FFFF), EventID.digits(of: low >> 32))
+        text.storeBytes(of: EventID.digits(of: high >> 32), as: UInt64.self)
+        EventID.write(half: second, to: text + 8)
+        EventID.write(half: second >> 32, to: text + 13)
+        EventID.write(half: third, to: text + 18)
+        EventID.write(half: third >> 32, to: text + 23)
+        (text + 28).storeBytes(of: EventID.digits(of: low & 0xFFFF_FFFF), as: UInt64.self)
+    }
+
+    /// Writes a hyphen and four digits.
+    @inline(__always)
+    private static func write(half digits: UInt64, to text: UnsafeMutableRawPointer) {
+        text.storeBytes(of: UInt8(ascii: "-"), as: UInt8.self)
+        (text + 1).storeBytes(of: UInt32(truncatingIfNeeded: digits), as: UInt32.self)
+    }
+
+    /// Returns the eight hexadecimal digits of a number below 2³², the first in the lowest byte. The number is split into halves
+    /// of four digits, these into two and these into one, all halves at once.
+    @inline(__always)
+    private static func digits(of number: UInt64) -> UInt64 {
+        let fours = number >> 16 | (number & 0xFFFF) << 32
+        let twos = fours >> 8 & 0x0000_00FF_0000_00FF | (fours & 0x0000_00FF_0000_00FF) << 16
+        let ones = twos >> 4 & 0x000F_000F_000F_000F | (twos & 0x000F_000F_000F_000F) << 8
+        let letters = (ones &+ 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101
+        return ones &+ 0x3030_3030_3030_3030 &+ letters &* 0x27
     }
 
     package var version: Int { Int(high >> 12 & 15) }
@@ -80,6 +108,29 @@ package struct EventID: Sendable, Hashable, CustomStringConvertible {
         case UInt8(ascii: "a")...UInt8(ascii: "f"): UInt64(byte - UInt8(ascii: "a") + 10)
         case UInt8(ascii: "A")...UInt8(ascii: "F"): UInt64(byte - UInt8(ascii: "A") + 10)
         default: nil
+        }
+    }
+}
+
+/// Makes the ids of many events of one moment. The system is asked for the random bytes of many ids at once.
+package struct EventIDs {
+    private let high: UInt64
+    private var random: [UInt64] = []
+    /// The system returns up to 256 bytes at once.
+    private static let atOnce = 32
+
+    /// Makes ids with the present time.
+    package init() { high = EventID.high(at: .now) }
+
+    package mutating func next() -> EventID {
+        if random.isEmpty { fill() }
+        return EventID(high: high, random: random.removeLast())
+    }
+
+    private mutating func fill() {
+        random = [UInt64](repeating: 0, count: EventIDs.atOnce)
+        if random.withUnsafeMutableBytes({ getentropy($0.baseAddress, $0.count) }) != 0 {
+            for index in random.indices { random[index] = .random(in: 0...UInt64.max) }
         }
     }
 }

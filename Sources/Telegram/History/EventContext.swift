@@ -45,10 +45,10 @@ struct EventContext: Sendable {
     }
 
     /// Appends the beginning of a message's event, up to the members of its payload.
-    func begin(to output: inout [UInt8]) {
-        output.append(literal: #"{"id":""#)
-        EventID().write(to: &output)
-        output += head
+    func begin(_ id: EventID, to output: TextBuffer) {
+        output.put(literal: #"{"id":""#)
+        id.write(to: output)
+        output.put(head)
     }
 
     /// The ends of a message's event: for a message of others, and for one of the account.

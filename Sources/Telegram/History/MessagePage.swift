@@ -45,33 +45,34 @@ final class MessagePage {
 
     /// Returns the events of the messages with the given ids, in the order of the ids.
     func events(of ids: [Int64], _ context: EventContext) -> [UInt8] {
-        let writer = PageWriter(own: context.accountID, answer: answer)
-        writer.output.reserveCapacity(ids.count * 1024)
+        let writer = PageWriter(own: context.accountID, answer: answer, box.memory)
+        let output = writer.output
         let endings = context.endings
+        var eventIDs = EventIDs()
         var next = 0
         for id in ids {
             guard let message = message(id, from: &next) else { continue }
-            let start = writer.output.count
-            context.begin(to: &writer.output)
+            let start = output.count
+            context.begin(eventIDs.next(), to: output)
             guard let written = writer.write(message) else {
-                writer.output.removeSubrange(start...)
+                output.truncate(to: start)
                 continue
             }
             if let pts {
-                writer.output.append(literal: ",\"pts\":")
-                writer.output.append(integer: pts)
+                output.put(literal: ",\"pts\":")
+                output.put(integer: pts)
             }
             if context.attachesTL {
-                writer.output.append(literal: ",\"tl\":")
-                writer.output.append(message)
+                output.put(literal: ",\"tl\":")
+                output.put(message)
             }
-            writer.output += written.isOutgoing ? endings.own : endings.other
+            output.put(written.isOutgoing ? endings.own : endings.other)
             if let media = context.media, let shown = writer.tree(of: message), let command = media.command(for: shown)
             {
-                writer.output += context.envelope(command).line
+                output.put(context.envelope(command).line)
             }
         }
-        return writer.output
+        return Array(output.bytes)
     }
 
     /// Returns those of some messages that have comments.
@@ -108,14 +109,12 @@ private struct MessageOutline {
     init?(_ message: JSONView) {
         var (id, chat, date): (Int64?, PeerID?, Int64) = (nil, nil, 0)
         for (key, value) in message.members {
-            if key.isEqual(to: "_") {
-                if value.isText("messageEmpty") { return nil }
-            } else if key.isEqual(to: "id") {
-                id = value.int
-            } else if key.isEqual(to: "date") {
-                date = value.int ?? 0
-            } else if key.isEqual(to: "peer_id") {
-                chat = PeerID(value)
+            switch key.count {
+            case 1: if key.isEqual(to: "_"), value.isText("messageEmpty") { return nil }
+            case 2: if key.isEqual(to: "id") { id = value.int }
+            case 4: if key.isEqual(to: "date") { date = value.int ?? 0 }
+            case 7: if key.isEqual(to: "peer_id") { chat = PeerID(value) }
+            default: break
             }
         }
         guard let id, let chat else { return nil }

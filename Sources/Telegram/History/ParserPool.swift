@@ -1,11 +1,13 @@
 import JSON
 import Synchronization
+import Updates
 
 /// Lends parsers, whose memory is reused, to the tasks that read answers.
 final class ParserPool: Sendable {
     /// A parser that one task uses at a time.
     final class Box: @unchecked Sendable {
         private let parser = JSONParser()
+        let memory = PageMemory()
 
         fileprivate init() {}
 

@@ -69,38 +69,34 @@ package struct AccountFileID: Sendable, Equatable {
 
     /// The `file_id`. It changes with the file reference and with the message that contains the file.
     package var text: String {
-        // Histories have millions of files, so this text is written without a tree of values.
-        var json: [UInt8] = []
-        json.reserveCapacity(256)
-        json.append(literal: "{")
-        AccountFileID.append(Key.kind, to: &json) { $0.append(quoted: kind.rawValue) }
-        AccountFileID.append(Key.id, to: &json) { $0.append(quoted: "\(id)") }
-        AccountFileID.append(Key.accessHash, to: &json) { $0.append(quoted: "\(accessHash)") }
-        AccountFileID.append(Key.fileReference, to: &json) { $0.append(quoted: fileReference) }
-        AccountFileID.append(Key.dataCenter, to: &json) { $0.append(integer: Int64(dataCenter)) }
-        if let sizeBytes { AccountFileID.append(Key.size, to: &json) { $0.append(integer: sizeBytes) } }
-        if !thumb.isEmpty { AccountFileID.append(Key.thumb, to: &json) { $0.append(quoted: thumb) } }
-        if let origin {
-            AccountFileID.append(Key.chat, to: &json) { $0.append(integer: origin.chatID) }
-            AccountFileID.append(Key.message, to: &json) { $0.append(integer: origin.messageID) }
+        withOutline { outline in
+            let output = TextBuffer()
+            outline.write(to: output, TextBuffer())
+            return String(decoding: output.bytes, as: UTF8.self)
         }
-        json.append(literal: "}")
-        return Base64.encodeForURLs(json, isPadded: false)
-    }
-
-    private static func append(_ key: String, to json: inout [UInt8], _ value: (inout [UInt8]) -> Void) {
-        if json.count > 1 { json.append(literal: ",") }
-        json.append(quoted: key)
-        json.append(literal: ":")
-        value(&json)
     }
 
     /// The `file_unique_id`: the same for one file, whichever account or message it comes from. It cannot be used to
     /// download the file.
     package var uniqueText: String {
-        let number = UInt64(bitPattern: id)
-        let bytes = (0..<8).map { UInt8(truncatingIfNeeded: number >> (8 * $0)) }
-        return Base64.encodeForURLs([UInt8(ascii: isPhoto ? "p" : "d")] + bytes + Array(thumb.utf8), isPadded: false)
+        withOutline { outline in
+            let output = TextBuffer()
+            outline.writeUnique(to: output)
+            return String(decoding: output.bytes, as: UTF8.self)
+        }
+    }
+
+    private func withOutline<Value>(_ body: (AccountFileOutline) -> Value) -> Value {
+        var (reference, thumb) = (fileReference, thumb)
+        return reference.withUTF8 { reference in
+            thumb.withUTF8 { thumb in
+                body(
+                    AccountFileOutline(
+                        kind: kind, id: id, accessHash: accessHash, fileReference: UnsafeRawBufferPointer(reference),
+                        dataCenter: Int64(dataCenter), sizeBytes: sizeBytes, thumb: UnsafeRawBufferPointer(thumb),
+                        origin: origin))
+            }
+        }
     }
 
     private var isPhoto: Bool { kind == .photo }
@@ -125,10 +121,67 @@ package struct AccountFileID: Sendable, Equatable {
     }
 }
 
-extension [UInt8] {
-    /// Appends a JSON string.
-    fileprivate mutating func append(quoted text: String) {
-        var text = text
-        text.withUTF8 { append(jsonString: UnsafeRawBufferPointer($0)) }
+/// The values of a file id whose texts another owner keeps. Histories have millions of files, so their ids are written
+/// without strings of their own.
+package struct AccountFileOutline {
+    package let kind: AccountFileID.Kind
+    package let id: Int64
+    package let accessHash: Int64
+    package let fileReference: UnsafeRawBufferPointer
+    package let dataCenter: Int64
+    package var sizeBytes: Int64?
+    package var thumb: UnsafeRawBufferPointer
+    package let origin: MessageOrigin?
+
+    package init(
+        kind: AccountFileID.Kind, id: Int64, accessHash: Int64, fileReference: UnsafeRawBufferPointer,
+        dataCenter: Int64, sizeBytes: Int64?, thumb: UnsafeRawBufferPointer, origin: MessageOrigin?
+    ) {
+        (self.kind, self.id, self.accessHash, self.fileReference) = (kind, id, accessHash, fileReference)
+        (self.dataCenter, self.sizeBytes, self.thumb, self.origin) = (dataCenter, sizeBytes, thumb, origin)
+    }
+
+    /// Appends the `file_id`.
+    ///
+    /// - Parameter scratch: other memory, whose content is lost.
+    package func write(to output: TextBuffer, _ scratch: TextBuffer) {
+        scratch.clear()
+        var kind = kind.rawValue
+        scratch.put(literal: #"{"kind":""#)
+        kind.withUTF8 { scratch.put(UnsafeRawBufferPointer($0)) }
+        scratch.put(literal: #"","id":""#)
+        scratch.put(integer: id)
+        scratch.put(literal: #"","access_hash":""#)
+        scratch.put(integer: accessHash)
+        scratch.put(literal: #"","file_reference":"#)
+        scratch.put(jsonString: fileReference)
+        scratch.put(literal: #","dc":"#)
+        scratch.put(integer: dataCenter)
+        if let sizeBytes {
+            scratch.put(literal: #","size":"#)
+            scratch.put(integer: sizeBytes)
+        }
+        if !thumb.isEmpty {
+            scratch.put(literal: #","thumb":"#)
+            scratch.put(jsonString: thumb)
+        }
+        if let origin {
+            scratch.put(literal: #","chat":"#)
+            scratch.put(integer: origin.chatID)
+            scratch.put(literal: #","message":"#)
+            scratch.put(integer: origin.messageID)
+        }
+        scratch.put(literal: "}")
+        output.put(base64ForURLs: scratch.bytes)
+    }
+
+    /// Appends the `file_unique_id`.
+    package func writeUnique(to output: TextBuffer) {
+        withUnsafeTemporaryAllocation(byteCount: 9 + thumb.count, alignment: 1) { bytes in
+            bytes[0] = UInt8(ascii: kind == .photo ? "p" : "d")
+            bytes.storeBytes(of: UInt64(bitPattern: id).littleEndian, toByteOffset: 1, as: UInt64.self)
+            if !thumb.isEmpty { UnsafeMutableRawBufferPointer(rebasing: bytes[9...]).copyMemory(from: thumb) }
+            output.put(base64ForURLs: UnsafeRawBufferPointer(bytes))
+        }
     }
 }

@@ -13,6 +13,8 @@ struct MessageParts {
     var reply: JSONView?
     var viaBot: Int64?
     var album: Int64?
+    /// The change that a service message tells of.
+    var action: JSONView?
     var media: JSONView?
     var text: JSONView?
     var entities: JSONView?
@@ -27,15 +29,15 @@ struct MessageParts {
     var isRare = false
 
     init(_ message: JSONView) {
-        var isMessage = false
+        var (isMessage, isService) = (false, false)
         for (key, value) in message.members where !value.isNull {
             switch key.count {
-            case 1: isMessage = value.isText("message")
+            case 1: (isMessage, isService) = (value.matches("message"), value.matches("messageService"))
             case 2: id = value
-            case 3: if key.isEqual(to: "out") { isOutgoing = value.isTrue }
-            case 4: if key.isEqual(to: "date") { date = value }
+            case 3: if key.matches("out") { isOutgoing = value.isTrue }
+            case 4: if key.matches("date") { date = value }
             case 5: take(five: key, value)
-            case 6: if key.isEqual(to: "action") || key.isEqual(to: "effect") { isRare = true }
+            case 6: if key.matches("action") { action = value } else if key.matches("effect") { isRare = true }
             case 7: take(seven: key, value)
             case 8: take(eight: key, value)
             case 9: take(nine: key, value)
@@ -43,66 +45,66 @@ struct MessageParts {
             default: take(long: key, value)
             }
         }
-        if !isMessage || id?.int == nil || chat == nil { isRare = true }
+        if !(action == nil ? isMessage : isService) || id?.int == nil || chat == nil { isRare = true }
     }
 
     private mutating func take(five key: UnsafeRawBufferPointer, _ value: JSONView) {
-        if key.isEqual(to: "media") { media = value } else if key.isEqual(to: "views") { views = value }
+        if key.matches("media") { media = value } else if key.matches("views") { views = value }
     }
 
     private mutating func take(seven key: UnsafeRawBufferPointer, _ value: JSONView) {
-        if key.isEqual(to: "message") {
+        if key.matches("message") {
             text = value
-        } else if key.isEqual(to: "peer_id") {
+        } else if key.matches("peer_id") {
             chat = PeerID(value)
-        } else if key.isEqual(to: "from_id") {
+        } else if key.matches("from_id") {
             from = PeerID(value)
-        } else if key.isEqual(to: "replies") {
+        } else if key.matches("replies") {
             replies = value
-        } else if key.isEqual(to: "offline") {
+        } else if key.matches("offline") {
             isRare = true
         }
     }
 
     private mutating func take(eight key: UnsafeRawBufferPointer, _ value: JSONView) {
-        if key.isEqual(to: "entities") {
+        if key.matches("entities") {
             entities = value
-        } else if key.isEqual(to: "reply_to") {
+        } else if key.matches("reply_to") {
             reply = value
-        } else if key.isEqual(to: "fwd_from") {
+        } else if key.matches("fwd_from") {
             forward = value
-        } else if key.isEqual(to: "forwards") {
+        } else if key.matches("forwards") {
             forwards = value
         }
     }
 
     private mutating func take(nine key: UnsafeRawBufferPointer, _ value: JSONView) {
-        if key.isEqual(to: "reactions") {
+        if key.matches("reactions") {
             reactions = value
-        } else if key.isEqual(to: "edit_date") {
+        } else if key.matches("edit_date") {
             editDate = value
-        } else if key.isEqual(to: "edit_hide") {
+        } else if key.matches("edit_hide") {
             isEditHidden = value.isTrue
         }
     }
 
     private mutating func take(ten key: UnsafeRawBufferPointer, _ value: JSONView) {
-        if key.isEqual(to: "grouped_id") {
+        if key.matches("grouped_id") {
             album = value.long
-        } else if key.isEqual(to: "noforwards") {
+        } else if key.matches("noforwards") {
             isProtected = value.isTrue
-        } else if key.isEqual(to: "via_bot_id") {
+        } else if key.matches("via_bot_id") {
             viaBot = value.long
         }
     }
 
     private mutating func take(long key: UnsafeRawBufferPointer, _ value: JSONView) {
-        if key.isEqual(to: "post_author") {
+        if key.matches("post_author") {
             author = value
-        } else if key.isEqual(to: "reply_markup") || key.isEqual(to: "invert_media")
-            || key.isEqual(to: "from_boosts_applied") || key.isEqual(to: "via_business_bot_id")
-            || key.isEqual(to: "paid_message_stars") || key.isEqual(to: "paid_suggested_post_stars")
-            || key.isEqual(to: "paid_suggested_post_ton")
+        } else if key.matches("reply_markup") || key.matches("invert_media")
+            || key.matches("from_boosts_applied") || key.matches("via_business_bot_id")
+            || key.matches("paid_message_stars") || key.matches("paid_suggested_post_stars")
+            || key.matches("paid_suggested_post_ton")
         {
             isRare = true
         }
