@@ -13,9 +13,9 @@ final class ByteArena {
     }
 
     /// Memory beyond this size is given back after a batch, because one long line must not occupy it for ever.
-    private static let keptBytes = 12 << 20
+    private static let keptBytes = 6 << 20
     /// The room for a full batch. Memory that was never written to takes no space.
-    private static let usualBytes = 9 << 20
+    private static let usualBytes = 5 << 20
 
     private var memory: UnsafeMutableRawPointer
     private var capacity: Int

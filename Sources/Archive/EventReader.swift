@@ -245,7 +245,7 @@ package final class EventReader {
         let chat = ChatKey(range.chat["id"]?.int ?? 0, ownerID: range.ownerID)
         batch.note(ChatRow(range, seenAt: time), of: chat)
         let ids = recent.take(from: range.fromID, to: range.toID, of: chat)
-        let areAll = MessageIDDigest(ids) == range.found
+        let areAll = MessageIDDigest(each: ids) == range.found
         batch.notes.append(.range(range, toldAt: time, ids: areAll ? ids : nil))
     }
 
@@ -331,7 +331,10 @@ extension RowBatch {
 
 extension JSON {
     /// Returns a name without NUL characters, which databases refuse.
-    fileprivate func name(_ key: String) -> String? { self[key]?.string?.replacing("\0", with: "\u{FFFD}") }
+    fileprivate func name(_ key: String) -> String? {
+        guard let name = self[key]?.string, name.utf8.contains(0) else { return self[key]?.string }
+        return name.replacing("\0", with: "\u{FFFD}")
+    }
 }
 
 extension ChatRow {

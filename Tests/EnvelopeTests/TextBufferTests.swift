@@ -22,8 +22,9 @@ import Testing
             // The character is at each place of a group of eight bytes, alone and repeated.
             for place in 0...17 {
                 for string in [
-                    plain.prefix(place) + special + plain, plain.prefix(place) + special, special + plain.prefix(place),
-                    String(repeating: special, count: place) + plain.prefix(3),
+                    String(plain.prefix(place)) + special + plain, String(plain.prefix(place)) + special,
+                    special + String(plain.prefix(place)),
+                    String(repeating: special, count: place) + String(plain.prefix(3)),
                 ] {
                     let written = text { buffer in
                         Array(string.utf8).withUnsafeBytes { buffer.put(jsonString: $0) }

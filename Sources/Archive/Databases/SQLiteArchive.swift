@@ -51,7 +51,7 @@ final class SQLiteArchive: ArchiveDatabase {
         // the log grows to 16 MB before it is moved to the file. The size of pages counts for a new file only.
         try database.execute(
             """
-            PRAGMA page_size=8192; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-8000; \
+            PRAGMA page_size=8192; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-5000; \
             PRAGMA wal_autocheckpoint=2000
             """)
         var encoding = ""

@@ -28,7 +28,7 @@ struct OpenHole {
         guard claim.from < from, let ids = claim.ids?.filter({ $0 < from }) else { return nil }
         var rest = claim
         (rest.to, rest.newestID) = (from - 1, nil)
-        (rest.ids, rest.found) = (ids, MessageIDDigest(ids))
+        (rest.ids, rest.found) = (ids, MessageIDDigest(each: ids))
         return rest
     }
 }
@@ -84,7 +84,7 @@ struct RangeKeeper {
             guard !new.isEmpty else { continue }
             let rows = try digest(range.from, range.to)
             var old = rows
-            old -= MessageIDDigest(new)
+            old -= MessageIDDigest(each: new)
             if rows != range.rows, old == range.rows { list.setRows(rows, ofRangeTo: range.to) }
         }
     }
@@ -104,7 +104,7 @@ struct RangeKeeper {
         }
         try list.cut(claim.from, claim.to) { from, to in
             try from >= claim.from && to <= claim.to
-                ? MessageIDDigest(rows.lazy.map(\.id).filter { $0 >= from && $0 <= to }) : digest(from, to)
+                ? MessageIDDigest(each: rows.lazy.map(\.id).filter { $0 >= from && $0 <= to }) : digest(from, to)
         }
         list.insert(StoredRange.pieces(from: claim.from, to: claim.to, rows))
     }
@@ -112,8 +112,8 @@ struct RangeKeeper {
     /// Returns whether the archive has the messages of a claim. Those that it has beyond them were deleted.
     private func isConfirmed(_ claim: RangeClaim, by rows: [StoredID]) throws -> Bool {
         guard let ids = claim.ids else {
-            return claim.found == MessageIDDigest(rows.lazy.map(\.id))
-                || claim.found == MessageIDDigest(rows.lazy.filter { !$0.isDeleted }.map(\.id))
+            return claim.found == MessageIDDigest(each: rows.lazy.map(\.id))
+                || claim.found == MessageIDDigest(each: rows.lazy.filter { !$0.isDeleted }.map(\.id))
         }
         var beyond: [Int64] = []
         var next = ids[...]

@@ -98,9 +98,17 @@ extension StoredRange {
             let part = ids[index..<min(ids.count, index + RangeList.mostMessages)]
             let isLast = index + RangeList.mostMessages >= ids.count
             let end = isLast ? to : part.last?.id ?? to
-            pieces.append(StoredRange(from: start, to: end, rows: MessageIDDigest(part.lazy.map(\.id))))
+            pieces.append(StoredRange(from: start, to: end, rows: MessageIDDigest(each: part.lazy.map(\.id))))
             start = end + 1
         }
         return pieces
+    }
+}
+
+extension MessageIDDigest {
+    /// Makes the digest of some ids. In this module, the compiler makes a loop of its own for each kind of sequence.
+    init(each ids: some Sequence<Int64>) {
+        self.init()
+        for id in ids { insert(id) }
     }
 }
