@@ -24,6 +24,10 @@ struct LinkOptions: ParsableArguments, Sendable {
     func validateTogether() throws {
         if links.isEmpty, audio { throw ValidationError("--audio needs a link") }
         if links.isEmpty, outputDir != nil { throw ValidationError("--output-dir needs a link") }
+        if outputDir == "" { throw ValidationError("--output-dir is empty: it needs a folder") }
+        for link in links where !["http://", "https://"].contains(where: { link.lowercased().hasPrefix($0) }) {
+            throw ValidationError("'\(link)' is not a link: it begins with neither http:// nor https://")
+        }
     }
 }
 
@@ -38,23 +42,26 @@ struct LinkFetch: Sendable {
     /// - Returns: `no` if a link could not be fetched; the others are fetched nevertheless.
     /// - Throws: `ToolError` (74) for a folder that cannot be written to; `CancellationError` at a shutdown.
     func run(_ makeFetcher: (_ workFolder: String) throws -> MediaFetcher) async throws -> ExitStatus {
-        let folder = options.outputDir ?? "."
+        var folder = options.outputDir ?? "."
+        while folder.count > 1, folder.hasSuffix("/") { folder.removeLast() }
         // The work folder is in the same file system, so that a finished file moves at once.
-        let work = "\(folder)/.media-fetch-\(getpid())"
-        guard mkdir(work, 0o700) == 0 else { throw ToolError.localIO("unable to write to the folder \(folder)") }
+        var template = Array("\(folder)/.media-fetch-XXXXXX".utf8CString)
+        guard mkdtemp(&template) != nil else { throw ToolError.localIO("unable to write to the folder \(folder)") }
+        let work = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
         defer { removeTree(work) }
         let fetcher = try makeFetcher(work)
         var status = ExitStatus.success
         for link in options.links {
             do {
-                guard let path = try await runtime.shutdown.interrupting({ try await fetch(link, fetcher, folder) })
+                let place = folder
+                guard let path = try await runtime.shutdown.interrupting({ try await fetch(link, fetcher, place) })
                 else { throw CancellationError() }
                 let failure = Array("\(path)\n".utf8).withUnsafeBytes { writeAll(STDOUT_FILENO, $0) }
                 guard failure == 0 else {
                     throw ToolError.localIO("unable to write to standard output", errno: failure)
                 }
             } catch let error as MediaError {
-                runtime.log.error("\(link): \(error.reason)")
+                runtime.log.error("\(LinkFetch.shown(link)): \(error.reason)")
                 status = .no
             }
         }
@@ -66,11 +73,20 @@ struct LinkFetch: Sendable {
         defer { bar.clear() }
         let identity = try await fetcher.identify(link)
         let media = try await fetcher.fetch(
-            MediaJob(options.audio ? .audio : .video, identity), onProgress: { bar.show(ProgressBar.Figures($0, link)) }
+            MediaJob(options.audio ? .audio : .video, identity),
+            onProgress: { bar.show(ProgressBar.Figures($0, LinkFetch.shown(link))) }
         )
-        // A line that is cut short would hide the end of a name.
         let name = media.metadata.fileName.flatMap { FileName.safe($0) } ?? lastPathComponent(media.path)
         return try LinkFetch.move(media.path, into: folder, as: name)
+    }
+
+    /// Returns a link without the name and the password of a user.
+    static func shown(_ link: String) -> String {
+        guard let scheme = link.firstRange(of: "://") else { return link }
+        let rest = link[scheme.upperBound...]
+        let authority = rest.prefix { !"/?#".contains($0) }
+        guard let sign = authority.lastIndex(of: "@") else { return link }
+        return "\(link[..<scheme.upperBound])\(rest[rest.index(after: sign)...])"
     }
 
     /// Moves a file, under another name if there is one already: `name.mp4`, `name (2).mp4`.
@@ -82,27 +98,24 @@ struct LinkFetch: Sendable {
         for number in 1...9999 {
             let target = "\(folder)/\(number == 1 ? name : "\(stem) (\(number))\(ending)")"
             // The empty file keeps the name until the finished one replaces it.
-            let descriptor = open(target, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+            let descriptor = open(target, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
             guard descriptor >= 0 else {
                 if errno == EEXIST { continue }
                 throw ToolError.localIO("unable to write \(target)")
             }
+            // A new file has the permissions that the user wants.
+            var status = stat()
+            fstat(descriptor, &status)
             close(descriptor)
-            guard chmod(path, 0o666 & ~currentMask()) == 0, rename(path, target) == 0 else {
+            guard chmod(path, status.st_mode & 0o777) == 0, rename(path, target) == 0 else {
                 let failure = errno
                 unlink(target)
                 throw ToolError.localIO("unable to write \(target)", errno: failure)
             }
-            return folder == "." ? String(target.dropFirst(2)) : target
+            // A name that begins like an option stays a path for the program that reads it.
+            return folder == "." && !name.hasPrefix("-") ? String(target.dropFirst(2)) : target
         }
         throw ToolError(.localIO, "unable to write \(folder)/\(name): there are too many files of that name")
-    }
-
-    /// The permissions that this process withholds from new files.
-    private static func currentMask() -> mode_t {
-        let mask = umask(0o077)
-        umask(mask)
-        return mask
     }
 }
 

@@ -42,6 +42,8 @@ struct TgSend: Tool {
 
     func validate() throws {
         try single.validateTogether()
+        guard single.target != nil else { return }
+        if input.from != "-" { throw ValidationError("--from is for events, and with --chat tg-send reads none") }
         if speaker.isAccount {
             if !single.button.isEmpty { throw ValidationError("--button needs a bot: an account cannot send buttons") }
             if single.protect { throw ValidationError("--protect needs a bot: an account cannot protect messages") }

@@ -41,30 +41,16 @@ func showUsage(isRequested: Bool) -> Never {
     exit(isRequested ? 0 : 64)
 }
 
-/// Joins each option with a value that begins with three dashes, as in `--text '--- done ---'`: the parser refuses such
-/// a word, which cannot be an option, before it sees that it is a value.
-func joiningDashes(_ arguments: [String]) -> [String] {
-    var joined: [String] = []
-    for (index, argument) in arguments.enumerated() {
-        guard argument.hasPrefix("---"), let option = joined.last, option.hasPrefix("--"), option.count > 2,
-            !option.contains("="), !arguments[..<index].contains("--")
-        else {
-            joined.append(argument)
-            continue
-        }
-        joined[joined.count - 1] = "\(option)=\(argument)"
-    }
-    return joined
-}
-
 /// Parses the arguments of a tool and runs it. An error ends the program with the message and status that it stands
 /// for.
 func run(_ command: (some AsyncParsableCommand).Type, _ arguments: [String]) async {
-    let arguments = joiningDashes(arguments)
+    // Knowing the options takes some milliseconds, which most calls need not spend.
+    let arguments =
+        arguments.contains { $0.hasPrefix("---") } ? CommandLineCheck(command).joiningDashes(arguments) : arguments
     do {
         let names = arguments.filter { $0.hasPrefix("--") }.map { $0.prefix { $0 != "=" } }
-        // Looking for repeated options takes some milliseconds, which most calls need not spend.
-        if Set(names).count < names.count, let mistake = CommandLineCheck(command).mistake(in: arguments) {
+        let hasShort = arguments.contains { $0.count == 2 && $0.hasPrefix("-") && $0.last?.isLetter == true }
+        if Set(names).count < names.count || hasShort, let mistake = CommandLineCheck(command).mistake(in: arguments) {
             refuse(command, mistake)
         }
         var parsed = try await command.asyncParseAsRoot(arguments)
@@ -74,7 +60,9 @@ func run(_ command: (some AsyncParsableCommand).Type, _ arguments: [String]) asy
         // Help and versions are requested, and are no errors.
         guard command.exitCode(for: error) == .validationFailure else { command.exit(withError: error) }
         if let mistake = CommandLineCheck(command).mistake(in: arguments) { refuse(command, mistake) }
-        refuse(command, command.message(for: error))
+        let message = command.message(for: error)
+        let isOption = message.hasPrefix("Unknown option '-") && !message.hasPrefix("Unknown option '--")
+        refuse(command, message + (isOption ? " (an argument that begins with a minus sign goes behind --)" : ""))
     }
 }
 
@@ -83,21 +71,21 @@ func refuse(_ command: (some AsyncParsableCommand).Type, _ mistake: CommandLineC
     switch mistake {
     case .repeated(let name): refuse(command, "\(name) is given twice, and takes one value")
     case .unknownOption(let name, let path):
-        // The parser knows which option is meant.
-        do {
-            _ = try command.parseAsRoot(path + [name])
-            refuse(command, "unknown option '\(name)'")
-        } catch {
-            refuse(command, command.message(for: error))
+        // The parser may know which option is meant.
+        var message = "unknown option '\(name)'"
+        do { _ = try command.parseAsRoot(path + [name]) } catch {
+            let suggestion = command.message(for: error)
+            if suggestion.contains(name) { message = suggestion }
         }
+        refuse(command, message, path)
     }
 }
 
-func refuse(_ command: (some AsyncParsableCommand).Type, _ message: String) -> Never {
+func refuse(_ command: (some AsyncParsableCommand).Type, _ message: String, _ path: [String] = []) -> Never {
     let name = command.configuration.commandName ?? "tgpipe"
     let lines = message.split(separator: "\n", maxSplits: 1, omittingEmptySubsequences: true)
     let first = lines.first.map { "\($0.prefix(1).lowercased())\($0.dropFirst())" } ?? "the arguments are wrong"
-    let text = "\(name): error: \(first.printable)\nSee '\(name) --help'.\n"
+    let text = "\(name): error: \(first.printable)\nSee '\(([name] + path).joined(separator: " ")) --help'.\n"
     _ = text.withCString { write(STDERR_FILENO, $0, strlen($0)) }
     exit(ExitStatus.usage.rawValue)
 }

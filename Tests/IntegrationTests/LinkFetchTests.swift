@@ -51,11 +51,26 @@ import Testing
         #expect(result.errors.contains("nowhere"))
     }
 
-    @Test(arguments: [["--audio"], ["-o", "downloads"], ["--output-dir", "downloads"]])
-    func `These options need a link`(_ arguments: [String]) async throws {
+    @Test(arguments: [
+        (["--audio"], "needs a link"), (["-o", "downloads"], "needs a link"),
+        (["-o", "", "http://x/"], "--output-dir is empty"),
+        (["-o", "a", "--output-dir", "b", "http://x/"], "given twice"),
+        (["song.mp3"], "is not a link"), (["file:///etc/passwd"], "is not a link"),
+    ])
+    func `A mistake in the arguments is named`(_ arguments: [String], _ words: String) async throws {
         let result = try await fetch(arguments)
         #expect(result.status == 64)
-        #expect(result.errors.contains("needs a link"))
+        #expect(result.errors.contains(words), "\(result.errors)")
+    }
+
+    @Test func `A name like an option, a slash and a password do no harm`() async throws {
+        try FileManager.default.copyItem(atPath: folder("song.mp3"), toPath: folder("-rf.mp3"))
+        let place = FileManager.default.currentDirectoryPath
+        let result = try await fetch(["--audio", "-o", "\(output)//", "\(site.url)/-rf.mp3"])
+        #expect(result.lines == ["\(output)/-rf.mp3"], "\(place) \(result.errors)")
+        let secret = try await fetch(["--audio", "-o", output, "http://ann:s3cret@127.0.0.1:1/x.mp3"])
+        #expect(secret.status == 1)
+        #expect(!secret.errors.contains("s3cret"), "\(secret.errors)")
     }
 
     @Test func `An interrupted fetch leaves nothing behind`() async throws {

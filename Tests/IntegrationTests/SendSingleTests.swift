@@ -1,5 +1,6 @@
 import Envelope
 import Foundation
+import Glibc
 import JSON
 import TestSupport
 import Testing
@@ -106,6 +107,26 @@ import Testing
         #expect(try result.envelopes().map { $0.payload["action"] } == ["send", "pin"])
     }
 
+    @Test func `A refused pin loses nothing of a long text`() async throws {
+        try await telegram.fault("pinChatMessage", "400")
+        let lines = (1...1500).map { "line \($0)" }.joined(separator: "\n")
+        let result = try await send(["--chat", "42", "--pin"], input: lines)
+        #expect(result.status == 1)
+        #expect(try await texts().joined(separator: "\n") == lines)
+        #expect(
+            result.errors.contains("3 of 3 messages were sent") || result.errors.contains("4 of 4 messages were sent"))
+    }
+
+    @Test(arguments: [[], ["--document", "-"]]) func `A signal ends the wait for input at once`(_ what: [String])
+        async throws
+    {
+        let run = try ToolRun(
+            "tg-send", ["--chat", "42"] + what, environment: telegram.environment, folder: folder)
+        try await Task.sleep(for: .seconds(1))
+        run.signal(SIGINT)
+        #expect(try await run.result().status == 128 + SIGINT)
+    }
+
     @Test func `The link or nothing can be printed`() async throws {
         let link = try await send(["--chat", "42", "x", "--print", "link"])
         let id = try #require(try await telegram.answers(in: 42).last?.id)
@@ -120,7 +141,11 @@ import Testing
         (["--chat", "42", "x", "--schedule", "yesterday"], "--schedule"),
         (["--chat", "42", "x", "--button", "Docs"], "--button"),
         (["--chat", "42", "--chat", "43", "x"], "--chat is given twice"),
-        (["--txet", "x"], "--text"),
+        (["--txet", "x"], "--text"), (["--chat", "", "x"], "--chat is empty"), (["--silent"], "needs --chat"),
+        (["--chat", "42", "--photo", "a.jpg", "--width", "5"], "--width needs a video"),
+        (["--chat", "42", "--react", "3", "--code"], "--code is for a text"),
+        (["--chat", "42", "x", "--from", "queue:a"], "--from is for events"),
+        (["--chat", "42", "-5 degrees"], "goes behind --"),
         (["--chat", "42", "--width", "wide", "--txet", "x"], "--txet"),
     ])
     func `A mistake in the arguments is named, and nothing is sent`(_ arguments: [String], _ words: String) async throws

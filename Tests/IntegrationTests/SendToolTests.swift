@@ -349,6 +349,30 @@ import Testing
         #expect(result.errors.contains("has become the supergroup"))
     }
 
+    @Test func `After the lost answer of an album a later message is not taken for a part of it`() async throws {
+        try await telegram.say("x", as: ann)
+        var files: [JSON] = []
+        for name in ["a.txt", "b.txt"] {
+            try Data(name.utf8).write(to: URL(fileURLWithPath: folder(name)))
+            files.append(.object(["kind": "document", "path": .string(folder(name))]))
+        }
+        try await telegram.fault("sendMediaGroup", "drop", times: 1, ["after": true])
+        let run = try ToolRun("tg-send", environment: environment, folder: folder)
+        run.send(event("commands.telegram.send", ["chat_id": 42, "text": "first"]).line)
+        #expect(try await eventuallyAsync { try await telegram.answers(in: 42).count == 1 })
+        run.send(event("commands.telegram.send_album", ["chat_id": 42, "files": .array(files)]).line)
+        #expect(try await eventuallyAsync { try await telegram.answers(in: 42).count == 3 })
+        // The answer is looked for before the next message.
+        #expect(try await eventuallyAsync { try await telegram.calls("editMessageReplyMarkup").count >= 1 })
+        try await telegram.fault("sendMessage", "drop")
+        run.send(event("commands.telegram.send", ["chat_id": 42, "text": "must arrive"]).line)
+        run.closeInput()
+        let result = try await run.result()
+        #expect(result.status == 0, "\(result.errors)")
+        #expect(try await telegram.answers(in: 42).compactMap(\.text) == ["first", "must arrive"], "\(result.errors)")
+        #expect(try await telegram.answers(in: 42).count == 4)
+    }
+
     @Test func `Other events are forwarded unchanged`() async throws {
         let odd = #"{ "type":"my.event","correlation_id" : "0192F0C1-2345-7ABC-8DEF-0123456789AB"}"#
         let result = try await ToolRun.run("tg-send", input: odd + "\n", environment: environment)

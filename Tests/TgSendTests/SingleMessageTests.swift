@@ -54,8 +54,8 @@ import Testing
 
     @Test(arguments: FileMessage.Kind.allCases)
     func `A file is sent as its kind`(_ kind: FileMessage.Kind) throws {
-        let command = try command("--\(kind.rawValue)", "a.bin", "--caption", "c", "--title", "t")
-        let file = FileMessage(kind, .path("a.bin"), caption: "c", description: MediaDescription(title: "t"))
+        let command = try command("--\(kind.rawValue)", "a.bin", "--caption", "c")
+        let file = FileMessage(kind, .path("a.bin"), caption: "c")
         #expect(command == TelegramCommand(.file(file), chat: .id(42)))
     }
 

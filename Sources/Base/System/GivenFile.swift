@@ -13,7 +13,9 @@ package final class GivenFile: Sendable {
     ///
     /// - Throws: `ToolError` (74), with the system's reason.
     package init(_ given: String) throws(ToolError) {
-        let opened = open(given, O_RDONLY | O_CLOEXEC)
+        // Opening /dev/stdin anew would fail for a socket, and begin a file again of which a part was read.
+        let isInput = given == "/dev/stdin"
+        let opened = isInput ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open(given, O_RDONLY | O_CLOEXEC)
         guard opened >= 0 else { throw ToolError.localIO("unable to read \(given)") }
         var status = stat()
         guard fstat(opened, &status) == 0 else {
@@ -22,8 +24,9 @@ package final class GivenFile: Sendable {
         }
         switch status.st_mode & S_IFMT {
         // The kernel's own files have contents although their size is 0.
-        case S_IFREG where status.st_size > 0:
-            (descriptor, path, name) = (opened, given, GivenFile.name(of: given))
+        case S_IFREG where status.st_size > 0 && (!isInput || lseek(opened, 0, SEEK_CUR) == 0):
+            (descriptor, path) = (opened, isInput ? "/proc/self/fd/\(opened)" : given)
+            name = GivenFile.name(of: path)
         case S_IFDIR:
             close(opened)
             throw ToolError(.localIO, "unable to read \(given): it is a folder")
@@ -105,8 +108,11 @@ package func withSharedPath<Result: Sendable>(
 
 /// Copies all that follows in a file to another.
 private func copyAll(from source: Int32, to target: Int32, _ given: String, _ folder: String) throws(ToolError) {
+    // Telegram accepts no larger file, and a device such as /dev/zero never ends.
+    var room = 4 << 30
     var block = [UInt8](repeating: 0, count: 1 << 16)
     while true {
+        guard room > 0 else { throw ToolError(.localIO, "\(given) has more than 4 GB, which Telegram does not accept") }
         let count = read(source, &block, block.count)
         if count == 0 { return }
         if count < 0 && errno == EINTR { continue }
@@ -115,6 +121,7 @@ private func copyAll(from source: Int32, to target: Int32, _ given: String, _ fo
         guard failure == 0 else {
             throw ToolError.localIO("unable to write a copy of \(given) to \(folder)", errno: failure)
         }
+        room -= count
     }
 }
 

@@ -103,13 +103,14 @@ package final class OpenFile: Sendable {
 
     /// Opens a file; nil when it does not exist, is not a regular file, is being removed, or cannot be read.
     ///
-    /// - Parameter mayLackName: also opens a file that no folder has any more, such as the copy of a pipe.
+    /// - Parameter mayLackName: opens a file of the user, which nobody removes on purpose. It may be the copy of a pipe, which no
+    ///   folder has, and others may have locked it.
     package init?(path: String, mayLackName: Bool = false) {
         let descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { return nil }
         var status = stat()
         guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG,
-            flock(descriptor, LOCK_SH | LOCK_NB) == 0, status.st_nlink > 0 || mayLackName
+            mayLackName || (flock(descriptor, LOCK_SH | LOCK_NB) == 0 && status.st_nlink > 0)
         else {
             close(descriptor)
             return nil

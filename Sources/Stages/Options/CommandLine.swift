@@ -41,6 +41,26 @@ package struct CommandLineCheck {
         case repeated(String)
     }
 
+    /// Joins each option with a value that begins with three dashes, as in `--text '--- done ---'`: the parser refuses such a word, which
+    /// cannot be an option, before it sees that it is a value.
+    package func joiningDashes(_ arguments: [String]) -> [String] {
+        var joined: [String] = []
+        var rest = arguments[...]
+        var table = self
+        while let argument = rest.popFirst() {
+            joined.append(argument)
+            if argument == "--" { return joined + rest }
+            if let subcommand = table.subcommands[argument] { table = subcommand }
+            guard let option = table.options[argument], option.takesValue, let value = rest.popFirst() else { continue }
+            if value.hasPrefix("---") {
+                joined[joined.count - 1] = "\(option.name)=\(value)"
+            } else {
+                joined.append(value)
+            }
+        }
+        return joined
+    }
+
     /// Returns the first mistake; an unknown option goes before others, since it makes all that follows doubtful.
     package func mistake(in arguments: [String]) -> Mistake? { mistake(in: arguments[...], path: []) }
 

@@ -56,7 +56,7 @@ package final class Shutdown: Sendable {
     package var signal: Int32? { try? requested.result?.get() }
 
     /// The signal that the exit status names.
-    var endingSignal: Int32 { signal.flatMap { $0 == 0 ? nil : $0 } ?? SIGTERM }
+    package var endingSignal: Int32 { signal.flatMap { $0 == 0 ? nil : $0 } ?? SIGTERM }
 
     /// Returns when the shutdown is requested or the task is cancelled.
     package func wait() async { _ = try? await requested.value() }

@@ -15,7 +15,11 @@ struct EventContext: Sendable {
     /// The text between an event's id and its payload; all events of one answer have the same time.
     private let head: [UInt8]
 
-    init(account: EventReceiver, cause: Correlation?, _ settings: PoolSettings) {
+    private let time: Timestamp
+
+    /// - Parameter time: the time at which Telegram was asked for the messages.
+    init(account: EventReceiver, cause: Correlation?, at time: Timestamp, _ settings: PoolSettings) {
+        self.time = time
         accountID = account.id ?? 0
         (self.cause, attachesTL) = (cause, settings.attachesTL)
         media = settings.media.isEmpty ? nil : MediaCommands(wanted: settings.media)
@@ -33,7 +37,7 @@ struct EventContext: Sendable {
             head += causationID.description.utf8
         }
         head.append(literal: #"","timestamp":""#)
-        head += Timestamp.now.description.utf8
+        head += time.description.utf8
         head.append(literal: #"","payload":{"#)
         self.head = head
     }
@@ -41,6 +45,7 @@ struct EventContext: Sendable {
     func envelope(_ payload: some EventPayload) -> Envelope {
         var envelope = Envelope(payload, meta: meta, correlationID: correlationID)
         envelope.causationID = cause?.causationID
+        envelope.timestamp = time.description
         return envelope
     }
 

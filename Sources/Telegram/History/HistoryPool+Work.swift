@@ -31,9 +31,12 @@ extension HistoryPool {
     }
 
     private nonisolated func perform(_ assignment: Assignment) async throws {
+        // The answer is at least as new as its question. The time of its arrival would tell less: what happened to the messages in between
+        // would look older than the answer.
+        let askedAt = Timestamp.now
         let answer = try await call(assignment)
         await callEnded(assignment.member)
-        if let answer { try await take(answer, assignment) }
+        if let answer { try await take(answer, askedAt, assignment) }
         await finished(assignment)
     }
 
@@ -114,14 +117,14 @@ extension HistoryPool {
 
     // MARK: Answers
 
-    private nonisolated func take(_ answer: TLValue, _ assignment: Assignment) async throws {
+    private nonisolated func take(_ answer: TLValue, _ askedAt: Timestamp, _ assignment: Assignment) async throws {
         let member = await members[assignment.member.number]
         do {
             switch assignment.work {
             case .find: await found(try facts(answer.json(), assignment, own: member.account.userID), assignment)
             case .describe: await described(try answer.json()["full_chat"], assignment)
-            case .read(let request): try await take(answer, request, assignment, member)
-            case .comments(let request): try await take(answer, request, assignment, member)
+            case .read(let request): try await take(answer, request, askedAt, assignment, member)
+            case .comments(let request): try await take(answer, request, askedAt, assignment, member)
             }
         } catch let error as TLError {
             runtime.log.warning("\(member.name): \(assignment.method): unable to read the answer: \(error.message)")
@@ -146,12 +149,14 @@ extension HistoryPool {
     }
 
     private nonisolated func take(
-        _ answer: TLValue, _ request: ChatReading.Request, _ assignment: Assignment, _ member: PoolMember
+        _ answer: TLValue, _ request: ChatReading.Request, _ askedAt: Timestamp, _ assignment: Assignment,
+        _ member: PoolMember
     ) async throws {
         guard let facts = assignment.facts else { return }
         let page = try MessagePage(answer, of: facts.id, parsers)
         guard let result = await take(page.facts, request, assignment) else { return }
-        let context = EventContext(account: member.receiver, cause: assignment.context.cause, settings)
+        let context = EventContext(
+            account: member.receiver, cause: assignment.context.cause, at: askedAt, settings)
         let own = member.account.userID
         var lines = page.events(of: result.taken.kept, context)
         for range in result.taken.ranges {
@@ -168,12 +173,14 @@ extension HistoryPool {
     }
 
     private nonisolated func take(
-        _ answer: TLValue, _ request: CommentsReading.Request, _ assignment: Assignment, _ member: PoolMember
+        _ answer: TLValue, _ request: CommentsReading.Request, _ askedAt: Timestamp, _ assignment: Assignment,
+        _ member: PoolMember
     ) async throws {
         guard let facts = assignment.facts, let group = facts.linkedChatID else { return }
         let page = try MessagePage(answer, of: group, parsers)
         guard let (taken, progress) = await take(page.facts, request, assignment) else { return }
-        let context = EventContext(account: member.receiver, cause: assignment.context.cause, settings)
+        let context = EventContext(
+            account: member.receiver, cause: assignment.context.cause, at: askedAt, settings)
         let own = member.account.userID
         var lines = page.events(of: taken.kept, context)
         if let count = taken.finished {

@@ -119,6 +119,10 @@ struct BotCall: Sendable {
         case .edit(_, let text, nil): max(0, text.utf16.count - TextMessage.limit)
         case .file(let file):
             file.options.parseMode == nil ? max(0, (file.caption ?? "").utf16.count - FileMessage.captionLimit) : 0
+        case .album(let files):
+            files.map { file in
+                file.options.parseMode == nil ? max(0, (file.caption ?? "").utf16.count - FileMessage.captionLimit) : 0
+            }.reduce(0, +)
         default: 0
         }
     }

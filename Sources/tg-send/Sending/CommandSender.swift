@@ -46,10 +46,13 @@ struct CommandSender: Sendable {
             await messages.shared.cache(file, for: key)
         }
         runtime.log.info("sent", metadata: ["action": "\(command.action.rawValue)"])
+        // A scheduled message has an id among the scheduled ones, which means another message in the chat.
+        let isScheduled = call.parameters["schedule_date"] != nil
+        let id = result.firstMessage.sentMessageID ?? JSON.object(call.parameters).sentMessageID
         return .derived(
             TelegramSent(
                 command.action, chat: ChatID(answer: result.firstMessage) ?? job.chat,
-                messageID: result.firstMessage.sentMessageID ?? JSON.object(call.parameters).sentMessageID,
+                messageID: isScheduled ? nil : id,
                 fileID: file?.fileID))
     }
 

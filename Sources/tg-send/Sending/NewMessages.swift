@@ -65,7 +65,7 @@ struct NewMessages: Sendable {
             return answer
         } catch {
             guard error.isOutcomeUnknown else { throw error }
-            return try await settle(error, method, job, newest: newest)
+            return try await settle(error, method, parameters, job, newest: newest)
         }
     }
 
@@ -75,15 +75,22 @@ struct NewMessages: Sendable {
     ///
     /// - Parameter newest: the newest own message in the chat before the call.
     private func settle(
-        _ error: TelegramError, _ method: String, _ job: Job, newest: Int64?
+        _ error: TelegramError, _ method: String, _ parameters: JSONObject, _ job: Job, newest: Int64?
     ) async throws(TelegramError) -> JSON {
         if let id = error.sentMessageID {
             shared.noteOwnMessage(id, in: job.chat)
             return found(id, method, job)
         }
+        // An edit that changes nothing else would remove the buttons.
+        guard parameters["reply_markup"] == nil else { throw error }
         runtime.log.warning("\(error.message): finding out whether \(method) was carried out")
         switch await search(job, newest: newest) {
-        case .sent(let id): return found(id, method, job)
+        case .sent(let id):
+            // The messages of an album follow each other.
+            for next in 1..<Int64(max(1, parameters["media"]?.array?.count ?? 1)) {
+                _ = await shared.claimOwnMessage(id + next, in: job.chat)
+            }
+            return found(id, method, job)
         case .notSent: throw error.repeatable
         case .unknown: throw error
         }
@@ -127,7 +134,7 @@ struct NewMessages: Sendable {
             do throws(TelegramError) {
                 _ = try await api.call(
                     "editMessageReplyMarkup", ["chat_id": job.chat.json, "message_id": .integer(id)])
-                // It had a keyboard. Messages of tgpipe have none.
+                // It had a keyboard, and the lost message has none.
                 return false
             } catch {
                 if error.code == .notModified { return true }

@@ -32,8 +32,10 @@ struct ButtonArgument: ExpressibleByArgument, Sendable {
                 .min(),
             sign > argument.startIndex
         else { return nil }
+        let (text, url) = (argument[..<sign], argument[argument.index(after: sign)...])
+        guard text.contains(where: { !$0.isWhitespace }), !url.hasSuffix("://") else { return nil }
         button = MessageOptions.Button(
-            String(argument[..<sign]), url: String(argument[argument.index(after: sign)...]))
+            String(text), url: String(url))
     }
 }
 
@@ -41,7 +43,14 @@ struct ButtonArgument: ExpressibleByArgument, Sendable {
 struct ScheduledTime: ExpressibleByArgument, Sendable {
     let unixSeconds: Int64
 
-    init?(argument: String) { self.init(argument, now: time(nil)) }
+    /// Telegram accepts no later time.
+    private static let farthestSeconds: Int64 = 365 * 24 * 3600
+
+    init?(argument: String) {
+        let now = time(nil)
+        self.init(argument, now: now)
+        guard unixSeconds - Int64(now) <= ScheduledTime.farthestSeconds else { return nil }
+    }
 
     init?(_ text: String, now: time_t) {
         if let span = Span(argument: text) {

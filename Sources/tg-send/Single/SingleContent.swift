@@ -26,7 +26,7 @@ struct SingleContent {
                 return ([.send(message(text, options))], nil)
             }
             switch long {
-            case .refuse: throw tooLong("text", text, TextMessage.limit)
+            case .refuse: throw tooLong("text", text, TextMessage.limit, ": use --long split or --long document")
             case .document:
                 let file = try GivenFile(contents: Array(text.utf8), name: name ?? "message.txt")
                 return ([.file(FileMessage(.document, .path(file.path), options, fileName: file.name))], file)
@@ -41,7 +41,7 @@ struct SingleContent {
     func edit(of messageID: Int64) throws(ToolError) -> TelegramCommand.Body {
         let text = try usable(text)
         guard options.parseMode != nil || text.utf16.count <= TextMessage.limit else {
-            throw tooLong("text", text, TextMessage.limit)
+            throw tooLong("text", text, TextMessage.limit, "")
         }
         let changed = message(text, options)
         return .edit(messageID: messageID, text: changed.text, parseMode: changed.options.parseMode)
@@ -55,19 +55,15 @@ struct SingleContent {
         return text
     }
 
-    private func tooLong(_ what: String, _ text: String, _ limit: Int) -> ToolError {
-        ToolError(
-            .usage,
-            "the \(what) has \(text.utf16.count) characters, and Telegram accepts \(limit): use --long split or --long document"
-        )
+    private func tooLong(_ what: String, _ text: String, _ limit: Int, _ advice: String) -> ToolError {
+        ToolError(.usage, "the \(what) has \(text.utf16.count) characters, and Telegram accepts \(limit)\(advice)")
     }
 
     private func pieces(of text: String, _ limit: Int) throws(ToolError) -> [String] {
-        let pieces = text.pieces(first: limit, others: TextMessage.limit)
-        guard pieces.count <= SingleContent.mostPieces else {
+        guard let pieces = text.pieces(first: limit, others: TextMessage.limit, atMost: SingleContent.mostPieces) else {
             throw ToolError(
                 .usage,
-                "the text would become \(pieces.count) messages, and at most \(SingleContent.mostPieces) are sent: use --long document"
+                "the text would become more than \(SingleContent.mostPieces) messages: use --long document, or --document -"
             )
         }
         return pieces
@@ -95,7 +91,7 @@ struct SingleContent {
         var files = files
         var (caption, rest) = (caption, [String]())
         if let text = caption, options.parseMode == nil, text.utf16.count > FileMessage.captionLimit {
-            guard long == .split else { throw tooLong("caption", text, FileMessage.captionLimit) }
+            guard long == .split else { throw tooLong("caption", text, FileMessage.captionLimit, ": use --long split") }
             rest = try pieces(of: text, FileMessage.captionLimit)
             caption = rest.removeFirst()
         }
@@ -114,38 +110,38 @@ extension String {
     /// - Parameters:
     ///   - first: the most UTF-16 units of the first piece.
     ///   - others: those of the others.
-    func pieces(first: Int, others: Int) -> [String] {
+    ///   - most: the most pieces.
+    /// - Returns: nil if there would be more pieces.
+    func pieces(first: Int, others: Int, atMost most: Int) -> [String]? {
         var pieces: [String] = []
         var rest = self[...]
         while !rest.isEmpty {
+            guard pieces.count < most else { return nil }
+            var piece = rest
             let limit = pieces.isEmpty ? first : others
-            guard let end = rest.utf16.index(rest.startIndex, offsetBy: limit, limitedBy: rest.endIndex),
+            if let end = rest.utf16.index(rest.startIndex, offsetBy: limit, limitedBy: rest.endIndex),
                 end < rest.endIndex
-            else {
-                pieces.append(String(rest))
-                break
-            }
-            let head = rest[..<rest.boundary(before: end)]
-            if let cut = head.lastIndex(where: \.isNewline) ?? head.lastIndex(of: " ") {
-                pieces.append(String(rest[..<cut]))
-                rest = rest[rest.index(after: cut)...]
+            {
+                let head = rest.head(before: end)
+                let cut = head.lastIndex(where: \.isNewline) ?? head.lastIndex(of: " ")
+                piece = cut.map { rest[..<$0] } ?? head
+                rest = cut.map { rest[rest.index(after: $0)...] } ?? rest[head.endIndex...]
             } else {
-                pieces.append(String(head))
-                rest = rest[head.endIndex...]
+                rest = ""
             }
+            if piece.contains(where: { !$0.isWhitespace }) { pieces.append(String(piece)) }
         }
-        return pieces.filter { piece in piece.contains { !$0.isWhitespace } }
+        return pieces
     }
 }
 
 extension Substring {
-    /// Returns the last boundary between characters that is not behind an index; within a character of unusual length, between scalars.
-    fileprivate func boundary(before end: Index) -> Index {
-        var index = end
-        while index > startIndex, Index(index, within: base) == nil { index = utf16.index(before: index) }
-        if index > startIndex { return index }
-        index = end
-        while Index(index, within: base.unicodeScalars) == nil { index = utf16.index(before: index) }
-        return index
+    /// Returns the whole characters before an index; of a character of unusual length at the beginning, whole scalars.
+    fileprivate func head(before end: Index) -> Substring {
+        var end = end
+        while Index(end, within: base.unicodeScalars) == nil { end = utf16.index(before: end) }
+        let head = self[..<end]
+        guard Index(end, within: base) == nil, let last = head.indices.last, last > startIndex else { return head }
+        return head[..<last]
     }
 }

@@ -23,35 +23,61 @@ struct SingleMessage: Sendable {
     /// - Throws: `TelegramError` when no attempt is left; `ToolError` for an unusable text or file; `CancellationError` at a
     ///   shutdown.
     func send(_ options: SingleOptions, to output: EventOutput) async throws -> ExitStatus {
-        let input = options.readsText ? try await readText() : nil
+        let input = options.readsText ? try await reading { try await readText() } : nil
         var (commands, file) = try options.commands(input: input)
         defer { withExtendedLifetime(file) {} }
         let report = options.print ?? (isatty(STDOUT_FILENO) == 1 ? .link : .json)
-        var isFirst = true
-        while !commands.isEmpty {
-            let command = commands.removeFirst()
-            let sent = try await send(command, to: output)
-            if isFirst, options.pin {
+        let count = commands.count
+        var index = 0
+        while index < commands.count {
+            let sent: Envelope
+            do { sent = try await send(commands[index], to: output) } catch {
+                if let error = error as? TelegramError, error.isOutcomeUnknown {
+                    runtime.log.warning("the message may have been sent: look at the chat before you repeat it")
+                }
+                if index > 0 {
+                    runtime.log.error("\(min(index, count)) of \(count) messages were sent, and not the rest")
+                }
+                throw error
+            }
+            if index == 0, options.pin {
                 guard let id = sent.payload["message_id"]?.int else {
                     throw ToolError(
                         .bug, "the message was sent, but Telegram did not return its id, so it is not pinned")
                 }
-                commands.insert(TelegramCommand(.pin(messageID: id), chat: command.chat), at: 0)
+                commands.append(TelegramCommand(.pin(messageID: id), chat: commands[0].chat))
             }
-            isFirst = false
-            switch report {
-            case .json: try await output.write([sent])
-            case .link:
-                if command.action != .pin, let link = MessageLink(sent, to: command.chat) {
-                    let failure = Array("\(link.text)\n".utf8).withUnsafeBytes { writeAll(STDOUT_FILENO, $0) }
-                    guard failure == 0 else {
-                        throw ToolError.localIO("unable to write to standard output", errno: failure)
-                    }
-                }
-            case .none: break
-            }
+            try await write(sent, as: report, of: commands[index], to: output)
+            index += 1
         }
         return .success
+    }
+
+    private func write(
+        _ sent: Envelope, as report: SingleOptions.Report, of command: TelegramCommand, to output: EventOutput
+    ) async throws {
+        switch report {
+        case .json: try await output.write([sent])
+        case .link:
+            guard command.action != .pin, command.action != .delete, let link = MessageLink(sent, to: command.chat)
+            else {
+                return
+            }
+            let failure = Array("\(link.text)\n".utf8).withUnsafeBytes { writeAll(STDOUT_FILENO, $0) }
+            guard failure == 0 else { throw ToolError.localIO("unable to write to standard output", errno: failure) }
+        case .none: break
+        }
+    }
+
+    /// Runs `body`, which may wait for input for ever. Nothing was sent yet, so a signal ends the program at once.
+    private func reading<Value: Sendable>(_ body: () async throws -> Value) async throws -> Value {
+        let shutdown = runtime.shutdown
+        let watcher = Task {
+            await shutdown.wait()
+            if shutdown.isRequested, !Task.isCancelled { _exit(128 + shutdown.endingSignal) }
+        }
+        defer { watcher.cancel() }
+        return try await body()
     }
 
     /// Reads the text of standard input. Bytes that are not UTF-8 become replacement characters.
@@ -75,7 +101,7 @@ struct SingleMessage: Sendable {
     }
 
     private func send(_ command: TelegramCommand, to output: EventOutput) async throws -> Envelope {
-        let (command, given) = try await withReadableFiles(command)
+        let (command, given) = try await reading { try await withReadableFiles(command) }
         // The copies of pipes exist as long as these objects.
         defer { withExtendedLifetime(given) {} }
         let event = Envelope(command)
@@ -114,6 +140,9 @@ struct SingleMessage: Sendable {
         var given: [GivenFile] = []
         func readable(_ file: FileMessage) async throws -> FileMessage {
             guard case .path(let path) = file.source else { return file }
+            if path == "/dev/stdin", isatty(STDIN_FILENO) == 1 {
+                runtime.log.notice("reading the file from standard input: Ctrl-D ends it, Ctrl-C gives up")
+            }
             let opened = try await BlockingThread.once { () throws(ToolError) in try GivenFile(path) }
             given.append(opened)
             var file = file
@@ -143,9 +172,11 @@ struct MessageLink {
     /// - Returns: nil for an event that names no message.
     init?(_ sent: Envelope, to chat: ChatID?) {
         guard let message = sent.payload["message_id"]?.int else { return nil }
-        if case .name(let name)? = chat, name.hasPrefix("@") {
+        let id = sent.payload["chat_id"]?.int
+        // The name of a user leads to the user, not to a message.
+        if case .name(let name)? = chat, name.hasPrefix("@"), id ?? -1 < 0 {
             text = "https://t.me/\(name.dropFirst())/\(message)"
-        } else if let id = sent.payload["chat_id"]?.int {
+        } else if let id {
             text =
                 id < -1_000_000_000_000
                 ? "https://t.me/c/\(-1_000_000_000_000 - id)/\(message)"

@@ -21,7 +21,7 @@ struct SingleOptions: ParsableArguments, Sendable {
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "Send one message to this chat (an id or a public @name) and end. Without a text and a file, the text is standard input. Where another option or a text is given, the default is TG_CHAT from the environment.",
+            "Send one message to this chat (an id or a public @name) and end. Without a text or a file, the text is standard input. Default, if a text or another option of this group is given: TG_CHAT from the environment.",
             valueName: "chat"))
     var chat: String?
 
@@ -93,9 +93,9 @@ struct SingleOptions: ParsableArguments, Sendable {
 
     @Option(
         help: ArgumentHelp(
-            "What to do with a text that is too long for one message: split it at the ends of lines, send it as a document, or refuse it.",
+            "What to do with a text that is too long for one message: split it at the ends of lines, send it as a document, or refuse it. Default: split.",
             valueName: "way"))
-    var long: LongText = .split
+    var long: LongText?
 
     @Option(help: ArgumentHelp("Reply to the message with this id.", valueName: "message"))
     var replyTo: Int64?
@@ -174,13 +174,38 @@ struct SingleOptions: ParsableArguments, Sendable {
         return all.filter(\.1).map(\.0)
     }
 
-    /// Options that have a meaning for a single message only.
-    private var isAsked: Bool { !actions.isEmpty || code || pin || schedule != nil || !button.isEmpty }
+    /// The options of a file that the user gave.
+    private var fileOptions: [String] {
+        let all: [(String, Bool)] = [
+            ("--title", title != nil), ("--width", width != nil), ("--height", height != nil),
+            ("--duration", duration != nil),
+        ]
+        return all.filter(\.1).map(\.0)
+    }
+
+    /// The options of a new message that the user gave.
+    private var messageOptions: [String] {
+        let all: [(String, Bool)] = [
+            ("--button", !button.isEmpty), ("--schedule", schedule != nil), ("--protect", protect), ("--pin", pin),
+            ("--reply-to", replyTo != nil), ("--thread", thread != nil), ("--silent", silent),
+            ("--link-preview", linkPreview), ("--caption", caption != nil), ("--name", name != nil),
+        ]
+        return all.filter(\.1).map(\.0)
+    }
+
+    /// All options of a single message that the user gave, but `--chat`.
+    private var given: [String] {
+        let others: [(String, Bool)] = [
+            ("--code", code), ("--parse-mode", parseMode != nil), ("--emoji", emoji != nil), ("--print", print != nil),
+            ("--long", long != nil),
+        ]
+        return actions + messageOptions + fileOptions + others.filter(\.1).map(\.0)
+    }
 
     /// The chat to write to; nil if no single message is wanted.
     var target: ChatID? {
         if let chat { return ChatID(chat) }
-        return isAsked ? Settings.environment("TG_CHAT").map { ChatID($0) } : nil
+        return given.isEmpty ? nil : Settings.environment("TG_CHAT").map { ChatID($0) }
     }
 
     /// Is true if the text has to be read from standard input.
@@ -192,13 +217,10 @@ struct SingleOptions: ParsableArguments, Sendable {
     /// - Throws: `ValidationError` for options that do not go together.
     func validateTogether() throws {
         guard target != nil else {
-            guard !isAsked else {
-                let what =
-                    actions.first ?? (code ? "--code" : pin ? "--pin" : schedule != nil ? "--schedule" : "--button")
-                throw ValidationError("\(what) needs --chat, or the variable TG_CHAT")
-            }
+            if let what = given.first { throw ValidationError("\(what) needs --chat, or the variable TG_CHAT") }
             return
         }
+        if chat == "" { throw ValidationError("--chat is empty: it needs an id or a @name") }
         if words.count > 1 {
             throw ValidationError(
                 files.isEmpty
@@ -234,18 +256,28 @@ struct SingleOptions: ParsableArguments, Sendable {
             guard files.isEmpty else { throw ValidationError("--code is for a text, not for a file") }
             guard parseMode == nil else { throw ValidationError("--code and --parse-mode exclude each other") }
         }
+        if schedule != nil, pin {
+            throw ValidationError("--schedule and --pin exclude each other: only a message that was sent can be pinned")
+        }
         guard let changing = ["--edit", "--delete", "--react"].first(where: actions.contains) else { return }
-        let given: [(String, Bool)] = [
-            ("--button", !button.isEmpty), ("--schedule", schedule != nil), ("--protect", protect), ("--pin", pin),
-            ("--reply-to", replyTo != nil), ("--thread", thread != nil), ("--silent", silent),
-        ]
-        for (name, isGiven) in given where isGiven {
-            throw ValidationError("\(name) is for a new message, and \(changing) makes none")
+        if let option = messageOptions.first {
+            throw ValidationError("\(option) is for a new message, and \(changing) makes none")
+        }
+        if edit == nil, code || parseMode != nil {
+            throw ValidationError("\(code ? "--code" : "--parse-mode") is for a text, and \(changing) has none")
         }
     }
 
     private func validateFiles() throws {
         let files = files
+        if let width, !(1...100_000).contains(width) { throw ValidationError("--width must be from 1 to 100000") }
+        if let height, !(1...100_000).contains(height) { throw ValidationError("--height must be from 1 to 100000") }
+        if let duration, !(0...1e7).contains(duration) {
+            throw ValidationError("--duration must be from 0 to 10000000")
+        }
+        if let option = fileOptions.first, !files.contains(where: { ![.photo, .document].contains($0.kind) }) {
+            throw ValidationError("\(option) needs a video, an animation or a sound file")
+        }
         guard !files.isEmpty else {
             if caption != nil { throw ValidationError("--caption needs a file, such as --photo") }
             // A long text may become a document.
@@ -286,7 +318,7 @@ struct SingleOptions: ParsableArguments, Sendable {
             options: MessageOptions(
                 parseMode: parseMode, replyTo: replyTo, threadID: thread, isSilent: silent, isProtected: protect,
                 buttons: button.map(\.button), scheduledAt: schedule?.unixSeconds),
-            isCode: code, showsLinkPreview: linkPreview, long: long, name: name)
+            isCode: code, showsLinkPreview: linkPreview, long: long ?? .split, name: name)
         if let edit { return ([try content.edit(of: edit)], nil) }
         return try content.bodies
     }
