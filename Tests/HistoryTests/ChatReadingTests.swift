@@ -102,6 +102,32 @@ import Testing
         }
     }
 
+    @Test func `Messages that are written before the newest one is asked for are read, and not taken for absent`()
+        throws
+    {
+        var server = Server(ids: Array(1...50))
+        server.tellsPosition = false
+        for bounds in [HistoryBounds(from: 10, to: 900), HistoryBounds(from: 51, to: 900)] {
+            server.ids = Array(1...50)
+            var reading = ChatReading(bounds, isChannel: true)
+            var (kept, proven): (Set<Int64>, Set<Int64>) = ([], [])
+            while let request = reading.nextRequest() {
+                if request.query == .newest, server.ids.count == 50 { server.ids += [51, 60] }
+                let taken = reading.take(server.answer(request.query), for: request)
+                kept.formUnion(taken.kept)
+                for range in taken.ranges {
+                    // What a range proves to be absent must be absent.
+                    #expect(range.ids.sorted() == server.ids.filter { $0 >= range.from && $0 <= range.to }.sorted())
+                    proven.formUnion(range.from...range.to)
+                }
+            }
+            #expect(reading.isDone)
+            let wanted = server.ids.filter { $0 >= bounds.from }
+            #expect(kept == Set(wanted))
+            #expect(proven == Set(bounds.from...60))
+        }
+    }
+
     @Test func `The last messages are counted from the newest`() {
         expect(whole(Server(ids: Array(1...1000)), HistoryBounds(last: 250)), Array(751...1000), proves: 751...1000)
         expect(whole(Server(ids: Array(1...30)), HistoryBounds(last: 250)), Array(1...30), proves: 1...30)

@@ -45,6 +45,8 @@ package struct ChatReading: Sendable {
         var isInDoubt = false
         /// The id up to which no message was found below the upper bound; its range is not proven while the newest message is unknown.
         var unprovenTop: ClosedRange<Int64>?
+        /// The highest id of the chat that was known when the span was asked for. An answer proves nothing about later ids.
+        var newestWhenAsked: Int64?
         var isAsked = false
         /// The number of empty pages in a row at the very beginning.
         var emptyStarts = 0
@@ -141,9 +143,10 @@ package struct ChatReading: Sendable {
 
     private mutating func request(_ index: Int) -> Request {
         spans[index].isAsked = true
+        spans[index].newestWhenAsked = newest
         let span = spans[index]
         let query: Query =
-            if span.unprovenTop != nil {
+            if span.unprovenTop != nil || (span.isInDoubt && newest == nil) {
                 .newest
             } else if span.isInDoubt {
                 .messages(Array((max(span.from, span.cursor - ChatReading.pageSize)..<span.cursor).reversed()))
@@ -170,7 +173,7 @@ package struct ChatReading: Sendable {
         switch request.query {
         case .newest:
             note(newest: page.items.map(\.id).max() ?? 0)
-            proveTop(index, &taken)
+            readTop(index)
         case .messages(let asked): takeAsked(page, asked, index, &taken)
         case .page(let offset, _): takePage(page, below: offset, index, &taken)
         }
@@ -181,13 +184,15 @@ package struct ChatReading: Sendable {
 
     private mutating func note(newest id: Int64) { newest = max(newest ?? 0, id) }
 
-    /// Proves the ids above the first message of a span, up to the newest one of the chat: later ids are not given yet.
-    private mutating func proveTop(_ index: Int, _ taken: inout Taken) {
+    /// Has the ids above the first message of a span read again, up to the newest one of the chat: messages may have been written after the
+    /// page was asked for, and later ids are not given yet.
+    private mutating func readTop(_ index: Int) {
         guard let top = spans[index].unprovenTop, let newest else { return }
         spans[index].unprovenTop = nil
-        if newest >= top.lowerBound {
-            taken.ranges.append(ProvenRange(from: top.lowerBound, to: min(top.upperBound, newest), ids: []))
-        }
+        let highest = min(top.upperBound, newest)
+        guard highest >= top.lowerBound else { return }
+        spans.append(Span(number: nextNumber, from: top.lowerBound, cursor: highest + 1))
+        nextNumber += 1
     }
 
     private mutating func takeAsked(_ page: HistoryPage, _ asked: [Int64], _ index: Int, _ taken: inout Taken) {
@@ -197,7 +202,8 @@ package struct ChatReading: Sendable {
         // Another reader may have taken the lower ids meanwhile.
         let low = max(lowest, spans[index].from)
         spans[index].isInDoubt = false
-        keep(found.filter { $0.id >= low }, from: low, to: highest, index, &taken)
+        let proven = min(highest, spans[index].newestWhenAsked ?? highest)
+        keep(found.filter { $0.id >= low }, from: low, to: proven, index, &taken)
     }
 
     private mutating func takePage(_ page: HistoryPage, below offset: Int64, _ index: Int, _ taken: inout Taken) {
@@ -213,10 +219,12 @@ package struct ChatReading: Sendable {
         let items = shown.drop { if let until = bounds.until { $0.date > until } else { false } }
         guard let highest = items.first else { return spans[index].cursor = lowest.id }
         var top = begins || items.count < shown.count ? highest.id : offset - 1
-        if !begins, top > highest.id, newest.map({ top > $0 }) ?? true, span(index, isFirstBelow: offset) {
+        // A page that begins at the newest message tells it for its own time.
+        let known = page.position == 0 ? newestShown.id : spans[index].newestWhenAsked
+        if !begins, top > highest.id, known.map({ top > $0 }) ?? true, span(index, isFirstBelow: offset) {
             let bottom = max(highest.id + 1, spans[index].from)
-            if newest == nil, bottom <= top { spans[index].unprovenTop = bottom...top }
-            top = max(highest.id, min(top, newest ?? highest.id))
+            if known == nil, bottom <= top { spans[index].unprovenTop = bottom...top }
+            top = max(highest.id, min(top, known ?? highest.id))
         }
         keep(Array(items), from: lowest.id, to: top, index, &taken)
     }
@@ -244,11 +252,11 @@ package struct ChatReading: Sendable {
         var top = offset - 1
         if span(index, isFirstBelow: offset) {
             // A bound far above the newest message proves nothing about ids that are not given yet.
-            guard let newest else {
+            guard let known = spans[index].newestWhenAsked else {
                 spans[index].unprovenTop = from...top
                 return spans[index].cursor = from
             }
-            top = min(top, newest)
+            top = min(top, known)
         }
         if top >= from { taken.ranges.append(ProvenRange(from: from, to: top, ids: [])) }
         end(index)
