@@ -14,7 +14,7 @@ import Testing
     private let folder: TemporaryFolder
     private let bucket = "test-\(UInt64.random(in: 0...UInt64.max))"
     /// Each event may fail once. The S3 client itself repeats a call some times.
-    private let queues = ["--from", "queue:in", "--to", "queue:out", "--max-attempts", "1", "--lease", "20s"]
+    private let queues = Self.queues()
 
     init() async throws {
         s3 = try Self.shared.get()
@@ -28,6 +28,10 @@ import Testing
             s3.endpoint
         ).result()
         #expect(result.status == 0, "\(result.errors)")
+    }
+
+    private static func queues(maxAttempts: Int = 1) -> [String] {
+        ["--from", "queue:in", "--to", "queue:out", "--max-attempts", "\(maxAttempts)", "--lease", "20s"]
     }
 
     private func content(_ number: Int) -> Data { Data("content \(number)".utf8) }
@@ -101,7 +105,7 @@ import Testing
         try await push(try fetched())
         try await check(
             try run(
-                "blob-put", queues + ["--store", "s3://\(bucket)", "--max-attempts", "2", "--backoff", "10ms"],
+                "blob-put", Self.queues(maxAttempts: 2) + ["--store", "s3://\(bucket)", "--backoff", "10ms"],
                 proxy.endpoint), proxy,
             "events.dl.video.ready")
     }

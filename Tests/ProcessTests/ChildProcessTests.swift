@@ -63,7 +63,7 @@ struct ChildProcessTests {
     func `A child that does not exist, or cannot start, leaves no descriptor and no process`(
         _ lifetime: ChildProcess.Lifetime
     ) throws {
-        let (descriptors, zombies) = (Processes.openDescriptors, Processes.zombies)
+        let (descriptors, zombies) = (Processes.settledDescriptors, Processes.zombies)
         #expect(throws: ChildProcess.Failure(step: .findProgram, code: ENOENT)) {
             try ChildProcess(Command("no-such-program"), input: .pipe(), output: .pipe(), lifetime: lifetime)
         }
@@ -89,7 +89,7 @@ struct ChildProcessTests {
     @Test(arguments: lifetimes) func `A child that cannot be watched is killed and reaped, and its pipes are closed`(
         _ lifetime: ChildProcess.Lifetime
     ) throws {
-        let (descriptors, zombies) = (Processes.openDescriptors, Processes.zombies)
+        let (descriptors, zombies) = (Processes.settledDescriptors, Processes.zombies)
         var started: pid_t = 0
         #expect(throws: ChildProcess.Failure(step: .watch, code: EMFILE)) {
             try ChildProcess(.shell("sleep 600 & wait"), [.pipe(), .pipe(), .pipe()], lifetime) { pid in
@@ -105,7 +105,7 @@ struct ChildProcessTests {
 
     /// The limit holds for this process, so nothing else runs beside this test: the suite is serialized and quick.
     @Test func `A child for which the descriptors run out halfway leaves none open`() throws {
-        let descriptors = Processes.openDescriptors
+        let descriptors = Processes.settledDescriptors
         var before = rlimit()
         getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &before)
         // The lowest free numbers are used first: fill the gaps, then allow a few more.
@@ -131,7 +131,7 @@ struct ChildProcessTests {
     }
 
     @Test func `A child closes its pipes and its watch when it is released`() throws {
-        let descriptors = Processes.openDescriptors
+        let descriptors = Processes.settledDescriptors
         var child: ChildProcess? = try ChildProcess(
             Command("true"), input: .pipe(), output: .pipe(), errors: .pipe(), lifetime: .outlivesParent)
         #expect(Processes.openDescriptors == descriptors + 4)

@@ -136,7 +136,7 @@ struct ChildRunTests {
     }
 
     @Test func `A run leaves no descriptor and no zombie, however it ends`() async throws {
-        let (descriptors, zombies) = (Processes.openDescriptors, Processes.zombies)
+        let (descriptors, zombies) = (Processes.settledDescriptors, Processes.zombies)
         for script in ["true", "exit 3", "kill -9 $$", "sleep 600", "yes", "exec 0<&- 1>&- 2>&-; sleep 0.1"] {
             var run = shell(script, timeout: .milliseconds(300))
             run.input = Array("line\n".utf8)

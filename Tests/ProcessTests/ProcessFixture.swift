@@ -14,6 +14,17 @@ enum Processes {
     /// The open descriptors of this process, without the one that lists them.
     static var openDescriptors: Int { max(0, (folderEntries("/proc/self/fd") ?? []).count - 1) }
 
+    /// The number of open descriptors once it stays the same: servers of earlier tests may still be closing theirs.
+    static var settledDescriptors: Int {
+        var (count, calm) = (openDescriptors, 0)
+        for _ in 0..<200 where calm < 8 {
+            usleep(25_000)
+            let now = openDescriptors
+            (count, calm) = (now, now == count ? calm + 1 : 0)
+        }
+        return count
+    }
+
     /// The children of this process that have ended and were not reaped.
     static var zombies: Int {
         let children = (folderEntries("/proc/self/task") ?? []).compactMap { text("/proc/self/task/\($0)/children") }
