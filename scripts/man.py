@@ -20,6 +20,7 @@ DOCS = ROOT / "docs"
 PAGES = {
     "operation": ("tgpipe", "7", "small programs for Telegram that exchange events as lines of JSON"),
     "events": ("tgpipe-envelope", "5", "the events that the tools of tgpipe exchange"),
+    "stage": ("tgpipe-stage", "7", "stages of your own between the tools of tgpipe"),
     "pipeline": ("tgpipe-pipeline", "7", "how a request travels through the tools of tgpipe"),
     "systemd": ("tgpipe-systemd", "7", "the services of tgpipe under systemd"),
     "exit-status": ("tgpipe-exit-status", "7", "the exit statuses of the tools of tgpipe"),

@@ -25,6 +25,13 @@ enum Processes {
         return count
     }
 
+    /// Returns whether the number of open descriptors becomes the given one within some seconds: other tests' servers may open and close
+    /// some meanwhile, and what leaks stays open.
+    static func settles(atDescriptors count: Int) -> Bool {
+        for _ in 0..<200 where openDescriptors != count { usleep(25_000) }
+        return openDescriptors == count
+    }
+
     /// The children of this process that have ended and were not reaped.
     static var zombies: Int {
         let children = (folderEntries("/proc/self/task") ?? []).compactMap { text("/proc/self/task/\($0)/children") }
