@@ -113,7 +113,7 @@ struct Verify: StoreCommand {
     }
 }
 
-/// What is reported of a chat.
+/// Holds the findings about a chat, which are printed as text or as JSON.
 private struct Report: Sendable {
     let inspection: ChatInspection
     /// Nil if Telegram was not asked.

@@ -31,7 +31,7 @@ private let news: Int64 = -1_000_000_000_005
             try await store(["verify", "--online"] + fixture.arguments + more)
         }
 
-        /// What is told of the only chat.
+        /// Returns the comparison with Telegram that `verify` prints for the only chat.
         func online(_ more: [String] = []) async throws -> JSON? {
             try JSON(parsing: try await verify(["--json"] + more).lines.first ?? "")["online"]
         }

@@ -1,4 +1,4 @@
-/// What the archive has of a message, for a comparison with what Telegram tells now.
+/// Holds the parts of a stored message that are compared with what Telegram tells now.
 package struct ComparedMessage: Sendable, Equatable {
     package var editDate: Int64?
     package var text: String?

@@ -10,7 +10,7 @@ package struct PoolSettings: Sendable {
     package var describesChats = true
     /// Whether the messages in Telegram's own form are attached to the events.
     package var attachesTL = false
-    /// Whether the posts with comments are told with the progress.
+    /// Is true if the progress names the posts that have comments.
     package var findsComments = false
     /// The kinds of media for which commands are written: `photo`, `video`, `document`, …
     package var media: [String] = []
@@ -20,7 +20,7 @@ package struct PoolSettings: Sendable {
     package init() {}
 }
 
-/// What is to be written after an answer with messages.
+/// Holds the parts of an answer with messages that are still to be written.
 struct PageResult {
     let taken: ChatReading.Taken
     let total: Int64?

@@ -7,12 +7,12 @@ import System
 
 /// The options that send a single message, in place of events on the input.
 struct SingleOptions: ParsableArguments, Sendable {
-    /// What becomes of a text that is too long for one message.
+    /// Selects how a text that is too long for one message is sent.
     enum LongText: String, CaseIterable, ExpressibleByArgument {
         case split, document, refuse
     }
 
-    /// What is written to standard output after a message has been sent.
+    /// Selects the output after a message has been sent.
     enum Report: String, CaseIterable, ExpressibleByArgument {
         case link, json, none
     }
