@@ -115,16 +115,20 @@ struct BotCall: Sendable {
     static func cutUnits(of command: TelegramCommand) -> Int {
         switch command.body {
         case .send(let message), .reply(let message):
-            message.options.parseMode == nil ? max(0, message.text.utf16.count - TextMessage.limit) : 0
-        case .edit(_, let text, nil): max(0, text.utf16.count - TextMessage.limit)
-        case .file(let file):
-            file.options.parseMode == nil ? max(0, (file.caption ?? "").utf16.count - FileMessage.captionLimit) : 0
-        case .album(let files):
-            files.map { file in
-                file.options.parseMode == nil ? max(0, (file.caption ?? "").utf16.count - FileMessage.captionLimit) : 0
-            }.reduce(0, +)
+            cutUnits(message.text, TextMessage.limit, message.options.parseMode)
+        case .edit(_, let text, let parseMode): cutUnits(text, TextMessage.limit, parseMode)
+        case .file(let file): cutUnits(of: [file])
+        case .album(let files): cutUnits(of: files)
         default: 0
         }
+    }
+
+    private static func cutUnits(of files: [FileMessage]) -> Int {
+        files.reduce(0) { $0 + cutUnits($1.caption ?? "", FileMessage.captionLimit, $1.options.parseMode) }
+    }
+
+    private static func cutUnits(_ text: String, _ limit: Int, _ parseMode: String?) -> Int {
+        text.utf16.count - limited(text, limit, parseMode).utf16.count
     }
 
     /// Returns a plain text cut to Telegram's limit. A formatted text stays whole: Telegram counts it without the
