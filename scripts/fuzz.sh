@@ -21,6 +21,7 @@ tl)
     "$(scripts/swift.sh "${build[@]}" --show-bin-path)/tl-check" fuzz "$scratch/objects" "$inputs" "$seed"
     ;;
 readers)
+    export TGPIPE_ONLY_TESTS=FuzzTests
     build=(
         build -c release --sanitize=address -Xcc -fsanitize=undefined -Xcc "-fno-sanitize=vptr,function"
         -Xcc -fno-sanitize-recover=undefined -Xswiftc -enable-testing --scratch-path .build/fuzz --build-tests

@@ -144,6 +144,26 @@ import Testing
         #expect(starts.dropFirst().allSatisfy { $0 - starts[0] >= 3 })
     }
 
+    @Test func `A message of another process is not taken for a lost one`() async throws {
+        try await here.meet(101...101)
+        let say = { (text: JSON) in here.event("commands.telegram.send", ["text": text], chat: 101).line }
+        let (one, two) = (try sender(), try sender())
+        one.send(say("first"))
+        #expect(try await eventuallyAsync { try await here.telegram.answers(in: 101).count == 1 })
+        try await here.telegram.fault("sendMessage", "drop")
+        one.send(say("lost"))
+        #expect(try await eventually { one.log.contains("finding out whether sendMessage was carried out") })
+        // The other process sends nothing later that could take its note along.
+        two.send(say("from the other process"))
+        one.closeInput()
+        let result = try await one.result()
+        #expect(result.status == 0, "\(result.errors)")
+        let texts = try await here.telegram.answers(in: 101).compactMap(\.text)
+        #expect(texts.sorted() == ["first", "from the other process", "lost"], "\(result.errors)")
+        two.closeInput()
+        #expect(try await two.result().status == 0)
+    }
+
     @Test func `Repeated progress does not edit the reply again`() async throws {
         try await here.meet(101...101)
         let correlation = EventID()

@@ -15,7 +15,8 @@ struct NewMessages: Sendable {
     let api: any MessagingAPI
     let shared: SharedState
 
-    /// The time that Telegram may need to carry out a call whose connection broke.
+    /// The time that Telegram may need to carry out a call whose connection broke, and another process to note a message
+    /// that it has just sent.
     private static let patience = Duration.seconds(1)
     /// The number of ids that are tried at most.
     private static let maxIDs: Int64 = 40
@@ -57,11 +58,9 @@ struct NewMessages: Sendable {
                 } else {
                     try await api.call(method, parameters, messageKey: job.messageKey, uploads: uploads)
                 }
-            for message in answer.array ?? [answer] {
-                if let id = message.sentMessageID {
-                    shared.noteOwnMessage(id, in: ChatID(answer: message) ?? job.chat)
-                }
-            }
+            let messages = answer.array ?? [answer]
+            let chat = messages.first.flatMap { ChatID(answer: $0) } ?? job.chat
+            await shared.noteOwnMessages(messages.compactMap(\.sentMessageID), in: chat)
             return answer
         } catch {
             guard error.isOutcomeUnknown else { throw error }
@@ -78,7 +77,7 @@ struct NewMessages: Sendable {
         _ error: TelegramError, _ method: String, _ parameters: JSONObject, _ job: Job, newest: Int64?
     ) async throws(TelegramError) -> JSON {
         if let id = error.sentMessageID {
-            shared.noteOwnMessage(id, in: job.chat)
+            await shared.noteOwnMessages([id], in: job.chat)
             return found(id, method, job)
         }
         // An edit that changes nothing else would remove the buttons.
@@ -120,12 +119,19 @@ struct NewMessages: Sendable {
         let upper = min(wanted, lower + NewMessages.maxIDs)
         for id in (lower + 1)...upper where !known.ids.contains(id) {
             switch await isOwn(id, job) {
-            case true?: if await shared.claimOwnMessage(id, in: job.chat) { return .sent(id) }
+            case true?: if await isUnclaimed(id, job) { return .sent(id) }
             case false?: continue
             case nil: return .unknown
             }
         }
         return upper == wanted ? .notSent : .unknown
+    }
+
+    /// Takes a message for the lost one, unless another process has sent it.
+    private func isUnclaimed(_ id: Int64, _ job: Job) async -> Bool {
+        // Telegram may have just carried out a call of another process, which has not got its answer yet.
+        guard (try? await Task.sleep(for: NewMessages.patience)) != nil else { return false }
+        return await shared.claimOwnMessage(id, in: job.chat)
     }
 
     /// Returns whether a message of the chat is the bot's; nil if that cannot be found out.

@@ -59,19 +59,14 @@ extension SharedState {
     ///
     /// - Parameter perSecond: the number of messages that may be sent in a second; nil for no limit.
     func admit(_ kind: CallKind, chat: ChatID, perSecond: Int?) async -> Admission {
-        let notes = ownMessages.withLock { $0.takeUnsaved() }
         let answer = await attempt { redis throws(RedisError) in
             try await redis.run(
-                SharedState.admitScript,
-                keys: ["\(prefix):hold", floodWaitKey(chat, kind), "\(prefix):rate", "\(prefix):own"],
+                SharedState.admitScript, keys: ["\(prefix):hold", floodWaitKey(chat, kind), "\(prefix):rate"],
                 arguments: [
                     .integer(Int64(perSecond ?? 0)), .text("\(process):\(UInt64.random(in: 0...(.max)))"),
-                ] + notes.flatMap { [.text("\($0.sequence)/\($0.chat)/\($0.id)")] })
+                ])
         }
-        guard let words = answer?.array, words.count == 2, let rest = words[1].int else {
-            ownMessages.withLock { $0.keep(notes) }
-            return .now
-        }
+        guard let words = answer?.array, words.count == 2, let rest = words[1].int else { return .now }
         switch words[0].int {
         case 1: return .after(.milliseconds(rest))
         case 2: return .afterFlood(.milliseconds(rest), isForAll: true)
@@ -80,18 +75,13 @@ extension SharedState {
         }
     }
 
-    /// Keys: the wait for all chats, the wait for this one, the messages of the last second, the newest own messages.
-    /// Arguments: messages a second or 0, this message's name; the own messages to note. Answer: 0; 1 and the ms until
-    /// there is room; 2 or 3 and the rest of a wait for all chats or for this one in ms.
+    /// Keys: the wait for all chats, the wait for this one, the messages of the last second. Arguments: messages a
+    /// second or 0, this message's name. Answer: 0; 1 and the ms until there is room; 2 or 3 and the rest of a wait for
+    /// all chats or for this one in ms.
     private static let admitScript = RedisScript(
         """
         local time = redis.call('TIME')
         local now = time[1] * 1000 + math.floor(time[2] / 1000)
-        if #ARGV > 2 then
-          for i = 3, #ARGV do redis.call('ZADD', KEYS[4], now, ARGV[i]) end
-          redis.call('ZREMRANGEBYRANK', KEYS[4], 0, -1001)
-          redis.call('EXPIRE', KEYS[4], 3600)
-        end
         for i = 1, 2 do
           local rest = redis.call('PTTL', KEYS[i])
           if rest > 0 then return {i + 1, rest} end
@@ -136,30 +126,40 @@ extension SharedState {
         ownMessages.withLock { $0.newest(in: SharedState.sequence(of: chat)) }
     }
 
-    /// Notes a message that this process has sent. Redis gets the note with the next call that `admit` counts.
-    func noteOwnMessage(_ id: Int64, in chat: ChatID) {
-        guard OwnMessages.ids.contains(id) else { return }
-        ownMessages.withLock {
-            $0.add(OwnMessages.Note(sequence: SharedState.sequence(of: chat), chat: chat, id: id))
+    /// Notes messages that this process has sent, also for the other processes of the bot, which may be looking for a
+    /// lost message in the same chat.
+    func noteOwnMessages(_ ids: [Int64], in chat: ChatID) async {
+        let sequence = SharedState.sequence(of: chat)
+        ownMessages.withLock { own in
+            for id in ids where OwnMessages.ids.contains(id) {
+                own.add(OwnMessages.Note(sequence: sequence, chat: chat, id: id))
+            }
         }
+        await saveOwnMessages()
+    }
+
+    /// Writes the notes that Redis does not have yet. They wait for the next call if Redis is away.
+    private func saveOwnMessages() async {
+        let notes = ownMessages.withLock { $0.takeUnsaved() }
+        guard !notes.isEmpty else { return }
+        let (key, now) = (RedisArgument.text("\(prefix):own"), RedisArgument.integer(Timestamp.now.microseconds / 1000))
+        let additions: [RedisArgument] = notes.flatMap { [now, .text("\($0.sequence)/\($0.chat)/\($0.id)")] }
+        let saved = await attempt { redis throws(RedisError) in
+            try await redis.pipeline([
+                ["ZADD", key] + additions, ["ZREMRANGEBYRANK", key, 0, -1001], ["EXPIRE", key, 3600],
+            ])
+        }
+        if saved == nil { ownMessages.withLock { $0.keep(notes) } }
     }
 
     /// Returns the messages in a chat that the processes of the bot have sent, and the newest id in its sequence; nil
     /// without Redis.
     func ownMessages(near chat: ChatID) async -> (ids: Set<Int64>, newest: Int64?)? {
-        let notes = ownMessages.withLock { $0.takeUnsaved() }
+        await saveOwnMessages()
         let answer = await attempt { redis throws(RedisError) in
-            for note in notes {
-                try await redis.send(
-                    "ZADD", .text("\(prefix):own"), .integer(Timestamp.now.microseconds / 1000),
-                    .text("\(note.sequence)/\(note.chat)/\(note.id)"))
-            }
-            return try await redis.send("ZRANGE", .text("\(prefix):own"), 0, -1).array
+            try await redis.send("ZRANGE", .text("\(prefix):own"), 0, -1).array
         }
-        guard let rows = answer ?? nil else {
-            ownMessages.withLock { $0.keep(notes) }
-            return nil
-        }
+        guard let rows = answer ?? nil else { return nil }
         var (ids, newest): (Set<Int64>, Int64?) = ([], nil)
         for row in rows {
             guard let words = row.string?.split(separator: "/"), words.count == 3, let id = Int64(words[2]),
