@@ -18,7 +18,10 @@ import Testing
     }
 
     private func json(_ bytes: [UInt8], as type: TLType = .object) throws -> String {
-        String(decoding: try decoder.json(of: bytes, as: type), as: UTF8.self)
+        let text = try decoder.json(of: bytes, as: type)
+        // The document is the same value.
+        #expect(try decoder.document(of: bytes, as: type).json == JSON(parsing: text))
+        return String(decoding: text, as: UTF8.self)
     }
 
     private func encoded(_ text: String, as type: TLType = .object) throws -> [UInt8] {

@@ -130,6 +130,8 @@ import Testing
         let peers = RefusalTests.vector + [100, 0, 0, 0] + Array(repeatElement(RefusalTests.peer, count: 100).joined())
         #expect(#expect(throws: TLError.self) { try small.json(of: peers) }?.code == .oversized)
         #expect(try small.json(of: RefusalTests.peer) == decoder.json(of: RefusalTests.peer))
+        #expect(#expect(throws: TLError.self) { try small.document(of: peers) }?.code == .oversized)
+        #expect(try small.document(of: RefusalTests.peer).json == decoder.document(of: RefusalTests.peer).json)
     }
 
     @Test func `A refused value appends no bytes`() throws {

@@ -24,6 +24,10 @@ struct TLValueTests {
         #expect(try value.json() == update)
         #expect(try value.text() == TLDecoder(schema).json(of: bytes))
         #expect(try TLValue(text: value.text()).json() == update)
+        let decoded = TLValue(bytes: bytes, decoder: decoder)
+        #expect(try decoded.document().json == update && decoded.text() == value.text())
+        let parsed = TLValue(text: try value.text())
+        #expect(try parsed.document().view["update"]?["user_id"]?.long == 7 && parsed.constructor == "updateShort")
         #expect(try TLValue(json: update).text() == update.bytes)
     }
 
@@ -44,6 +48,7 @@ struct TLValueTests {
     @Test func `Faulty bytes and faulty text give the same error at each use`() throws {
         let broken = TLValue(bytes: [1, 2, 3, 4], decoder: decoder)
         for _ in 0..<2 {
+            #expect(#expect(throws: TLError.self) { try broken.document() }?.code == .unknownConstructor)
             #expect(#expect(throws: TLError.self) { try broken.text() }?.code == .unknownConstructor)
             #expect(#expect(throws: TLError.self) { try broken.json() }?.code == .unknownConstructor)
         }

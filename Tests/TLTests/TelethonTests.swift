@@ -53,6 +53,10 @@ import Testing
             if (try? decoded.get().sorted) != sample.json.sorted {
                 differences.append("decoded: \(decoded.text)\nTelethon: \(sample.json.text)")
             }
+            let document = Result { try decoder.document(of: sample.bytes, as: sample.type).json }
+            if (try? document.get()) != (try? decoded.get()) {
+                differences.append("document: \(document.text)\ndecoded: \(decoded.text)")
+            }
             let encoded = Result { try schema.encode(sample.json, as: sample.type) }
             if (try? encoded.get()) != sample.bytes {
                 differences.append("encoded: \(encoded), from \(sample.json.text)")

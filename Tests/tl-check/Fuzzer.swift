@@ -37,6 +37,7 @@ struct Fuzzer {
     }
 
     private mutating func check(_ bytes: [UInt8], _ type: TLType) throws {
+        let document = Result { try decoder.document(of: bytes, as: type) }
         text.removeAll(keepingCapacity: true)
         do throws(TLError) {
             try decode(bytes, type)
@@ -45,11 +46,18 @@ struct Fuzzer {
             guard text.isEmpty, error.exitStatus == .protocolBroken, let offset = error.offset,
                 (0...bytes.count).contains(offset)
             else { throw TLCheck.Failure(reason: "\(error) is no good answer to \(hex(bytes))") }
+            // Text and document have limits of their own.
+            if case .success = document, error.code != .oversized {
+                throw TLCheck.Failure(reason: "a document is made of \(hex(bytes))")
+            }
             return
         }
         verdicts["decoded", default: 0] += 1
         largest = max(largest, text.count)
         let value = try text.withUnsafeBytes { try parser.parse($0) }
+        guard try document.get().json == value else {
+            throw TLCheck.Failure(reason: "the document has another value: \(hex(bytes))")
+        }
         let first = text
         text.removeAll(keepingCapacity: true)
         try decode(try schema.encode(value, as: type), type)

@@ -51,12 +51,7 @@ package final class JSONParser {
     /// - Parameter padded: Whether `paddingBytes` bytes after the buffer may be read, which saves a copy.
     /// - Throws: `MalformedInput`, also for an object with a repeated key.
     package func parse(_ bytes: UnsafeRawBufferPointer, padded: Bool = false) throws(MalformedInput) -> JSON {
-        let document = tgp_parse(handle, bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count, padded)
-        guard document.status == TGP_OK else {
-            throw MalformedInput(status: document.status, field: document.field, detail: document.detail)
-        }
-        var reader = TokenReader(tokens: UnsafeBufferPointer(start: document.tokens, count: document.count))
-        return reader.value()
+        try view(bytes, padded: padded).json
     }
 
     /// Parses one document without building a tree.
@@ -69,7 +64,8 @@ package final class JSONParser {
         guard document.status == TGP_OK, let tokens = document.tokens else {
             throw MalformedInput(status: document.status, field: document.field, detail: document.detail)
         }
-        return JSONView(tokens)
+        // A tgp_token has the form of a JSONToken.
+        return JSONView(UnsafeRawPointer(tokens).assumingMemoryBound(to: JSONToken.self))
     }
 
     /// Checks that a line is an envelope and finds the values that routing needs, without building a `JSON` value.
@@ -114,41 +110,6 @@ extension JSON {
     }
 
     package init(parsing text: String) throws(MalformedInput) { try self.init(parsing: Array(text.utf8)) }
-}
-
-struct TokenReader {
-    let tokens: UnsafeBufferPointer<tgp_token>
-    var index = 0
-
-    mutating func value() -> JSON {
-        let token = tokens[index]
-        index += 1
-        switch token.kind {
-        case TGP_FALSE: return .bool(false)
-        case TGP_TRUE: return .bool(true)
-        case TGP_INTEGER: return .integer(token.integer)
-        case TGP_UNSIGNED: return .unsigned(token.unsigned_integer)
-        case TGP_DOUBLE: return .number(token.number)
-        case TGP_STRING: return .string(TokenReader.string(token))
-        case TGP_NUMERAL: return .numeral(TokenReader.string(token))
-        case TGP_ESCAPED:
-            index += 1
-            return .escaped(TokenReader.string(tokens[index - 1]), source: TokenReader.string(token))
-        case TGP_ARRAY: return .array((0..<token.count).map { _ in value() })
-        case TGP_OBJECT: return .object(JSONObject((0..<token.count).map { _ in member() }))
-        default: return .null
-        }
-    }
-
-    private mutating func member() -> JSONObject.Member {
-        let key = TokenReader.string(tokens[index])
-        index += 1
-        return JSONObject.Member(key: key, value: value())
-    }
-
-    private static func string(_ token: tgp_token) -> String {
-        String(decoding: UnsafeRawBufferPointer(start: token.bytes, count: token.count), as: UTF8.self)
-    }
 }
 
 extension UnsafeRawBufferPointer {

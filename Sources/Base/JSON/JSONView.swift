@@ -1,33 +1,68 @@
-import CSimdJSON
-
 /// Shows one value of a parsed document, without building a tree; valid until the next call of its parser.
 ///
 /// Reading beyond the document is impossible, because the parser has checked it; using a view for longer than it is valid is a fault of
 /// the caller.
 package struct JSONView {
-    private let token: UnsafePointer<tgp_token>
+    private let token: UnsafePointer<JSONToken>
 
-    init(_ token: UnsafePointer<tgp_token>) { self.token = token }
+    /// Shows a value that a parser or another decoder has made.
+    ///
+    /// - Parameter token: the first token of the value. Nothing checks the tokens: they must be as `JSONToken` describes.
+    package init(_ token: UnsafePointer<JSONToken>) { self.token = token }
+
+    /// Returns a number that stands for the value: equal values have the same one, and others most likely not.
+    ///
+    /// - Parameter seed: a random number, so that nobody can choose values with the same number.
+    package func hash(seed: UInt64) -> UInt64 {
+        var hash = seed
+        func add(_ word: UInt64) {
+            // The halves of a product of 128 bits depend on all bits of both factors.
+            let (high, low) = (hash ^ word).multipliedFullWidth(by: 0x9E37_79B9_7F4A_7C15)
+            hash = high ^ low ^ seed
+        }
+        for index in 0..<JSONView.size(of: token) {
+            let token = token[index]
+            add(UInt64(token.kind.rawValue) << 48 ^ UInt64(token.count))
+            switch token.kind {
+            case .string, .numeral, .escaped:
+                let bytes = token.text
+                var at = 0
+                while bytes.count - at >= 8 {
+                    add(bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self))
+                    at += 8
+                }
+                var last: UInt64 = 0
+                while at < bytes.count {
+                    last = last << 8 | UInt64(bytes[at])
+                    at += 1
+                }
+                add(last)
+            case .integer, .unsigned, .double: add(token.bits)
+            default: break
+            }
+        }
+        return hash
+    }
 
     /// The value as an integer, also if it was written as a string of digits, as by `JSON.long`.
     package var long: Int64? {
         switch token.pointee.kind {
-        case TGP_INTEGER: token.pointee.integer
-        case TGP_STRING: JSONView.plainNumber(token.pointee) ?? json.long
-        case TGP_DOUBLE: json.int
+        case .integer: token.pointee.integer
+        case .string: JSONView.plainNumber(token.pointee) ?? json.long
+        case .double: json.int
         default: nil
         }
     }
 
     /// Returns the number that a string's decimal digits represent; nil if there is anything else, or the number is too large.
-    private static func plainNumber(_ token: tgp_token) -> Int64? {
-        guard let bytes = token.bytes else { return nil }
-        let isNegative = token.count > 0 && bytes[0] == CChar(0x2D)
+    private static func plainNumber(_ token: JSONToken) -> Int64? {
+        let text = token.text
+        let isNegative = text.first == UInt8(ascii: "-")
         let first = isNegative ? 1 : 0
-        guard (1...19).contains(token.count - first) else { return nil }
+        guard (1...19).contains(text.count - first) else { return nil }
         var number: UInt64 = 0
-        for index in first..<token.count {
-            let digit = UInt64(UInt8(bitPattern: bytes[index]) &- 0x30)
+        for index in first..<text.count {
+            let digit = UInt64(text[index] &- UInt8(ascii: "0"))
             guard digit < 10 else { return nil }
             number = number &* 10 &+ digit
         }
@@ -38,8 +73,8 @@ package struct JSONView {
     /// The value as an integer, as by `JSON.int`.
     package var int: Int64? {
         switch token.pointee.kind {
-        case TGP_INTEGER: token.pointee.integer
-        case TGP_DOUBLE: json.int
+        case .integer: token.pointee.integer
+        case .double: json.int
         default: nil
         }
     }
@@ -47,22 +82,21 @@ package struct JSONView {
     /// The value as a number, as by `JSON.double`.
     package var double: Double? {
         switch token.pointee.kind {
-        case TGP_INTEGER: Double(token.pointee.integer)
-        case TGP_DOUBLE: token.pointee.number
+        case .integer: Double(token.pointee.integer)
+        case .double: token.pointee.double
         default: json.double
         }
     }
 
     /// The value if it was written as an integer.
-    var plainInteger: Int64? { token.pointee.kind == TGP_INTEGER ? token.pointee.integer : nil }
+    var plainInteger: Int64? { token.pointee.kind == .integer ? token.pointee.integer : nil }
 
-    package var isTrue: Bool { token.pointee.kind == TGP_TRUE }
-    package var isNull: Bool { token.pointee.kind == TGP_NULL }
+    package var isTrue: Bool { token.pointee.kind == .true }
+    package var isNull: Bool { token.pointee.kind == .null }
 
     /// The bytes of a string in UTF-8; nil for other values, and for a string that UTF-8 cannot represent.
     package var text: UnsafeRawBufferPointer? {
-        token.pointee.kind == TGP_STRING
-            ? UnsafeRawBufferPointer(start: token.pointee.bytes, count: token.pointee.count) : nil
+        token.pointee.kind == .string ? token.pointee.text : nil
     }
 
     /// Returns whether the value is this string.
@@ -76,38 +110,37 @@ package struct JSONView {
 
     /// The values of an array; none for other values.
     package var elements: Elements {
-        Elements(at: token + 1, left: token.pointee.kind == TGP_ARRAY ? token.pointee.count : 0)
+        Elements(at: token + 1, left: token.pointee.kind == .array ? token.pointee.count : 0)
     }
 
     /// The members of an object; none for other values.
     package var members: Members {
-        Members(at: token + 1, left: token.pointee.kind == TGP_OBJECT ? token.pointee.count : 0)
+        Members(at: token + 1, left: token.pointee.kind == .object ? token.pointee.count : 0)
     }
 
     /// No values, in place of an absent array.
     package var none: Elements { Elements(at: token, left: 0) }
 
-    package var isObject: Bool { token.pointee.kind == TGP_OBJECT }
-    package var isArray: Bool { token.pointee.kind == TGP_ARRAY }
+    package var isObject: Bool { token.pointee.kind == .object }
+    package var isArray: Bool { token.pointee.kind == .array }
 
     /// The value as a tree.
     package var json: JSON {
-        // The reader stops at the end of the value.
-        var reader = TokenReader(tokens: UnsafeBufferPointer(start: token, count: JSONView.size(of: token)))
+        var reader = TokenReader(token: token)
         return reader.value()
     }
 
     /// Returns the number of tokens of a value.
-    private static func size(of token: UnsafePointer<tgp_token>) -> Int {
+    private static func size(of token: UnsafePointer<JSONToken>) -> Int {
         switch token.pointee.kind {
-        case TGP_ARRAY, TGP_OBJECT: Int(token.pointee.integer)
-        case TGP_ESCAPED: 2
+        case .array, .object: Int(token.pointee.integer)
+        case .escaped: 2
         default: 1
         }
     }
 
     package struct Elements: Sequence, IteratorProtocol {
-        fileprivate var at: UnsafePointer<tgp_token>
+        fileprivate var at: UnsafePointer<JSONToken>
         fileprivate var left: Int
 
         /// The number of values that `next` has not returned yet.
@@ -122,13 +155,13 @@ package struct JSONView {
     }
 
     package struct Members: Sequence, IteratorProtocol {
-        fileprivate var at: UnsafePointer<tgp_token>
+        fileprivate var at: UnsafePointer<JSONToken>
         fileprivate var left: Int
 
         package mutating func next() -> (key: UnsafeRawBufferPointer, value: JSONView)? {
             guard left > 0 else { return nil }
             left -= 1
-            let key = UnsafeRawBufferPointer(start: at.pointee.bytes, count: at.pointee.count)
+            let key = at.pointee.text
             let value = at + 1
             at = value + JSONView.size(of: value)
             return (key, JSONView(value))

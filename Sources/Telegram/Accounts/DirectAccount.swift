@@ -102,7 +102,7 @@ package final class DirectAccount: Account {
     func decoded(_ bytes: [UInt8], as type: TLType) throws(TLError) -> TLValue {
         let value = TLValue(bytes: bytes, as: type, decoder: decoder)
         // Decoded here, so that a fault is reported where the value came from.
-        do throws(TLError) { _ = try value.text() } catch  where error.code == .unknownConstructor {
+        do throws(TLError) { _ = try value.document() } catch  where error.code == .unknownConstructor {
             throw TLError(
                 error.code,
                 "\(error.reason); the server may speak another layer than \(settings.layer): choose one with --layer",

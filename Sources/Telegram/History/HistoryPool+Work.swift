@@ -153,12 +153,12 @@ extension HistoryPool {
         _ member: PoolMember
     ) async throws {
         guard let facts = assignment.facts else { return }
-        let page = try MessagePage(answer, of: facts.id, parsers)
+        let page = try MessagePage(answer, of: facts.id)
         guard let result = await take(page.facts, request, assignment) else { return }
         let context = EventContext(
             account: member.receiver, cause: assignment.context.cause, at: askedAt, settings)
         let own = member.account.userID
-        var lines = page.events(of: result.taken.kept, context)
+        var lines = memory.withMemory { page.events(of: result.taken.kept, context, $0) }
         for range in result.taken.ranges {
             let event = HistoryRange(
                 accountID: own, ownerID: facts.isShared ? 0 : own, chat: .object(result.chat),
@@ -177,12 +177,12 @@ extension HistoryPool {
         _ member: PoolMember
     ) async throws {
         guard let facts = assignment.facts, let group = facts.linkedChatID else { return }
-        let page = try MessagePage(answer, of: group, parsers)
+        let page = try MessagePage(answer, of: group)
         guard let (taken, progress) = await take(page.facts, request, assignment) else { return }
         let context = EventContext(
             account: member.receiver, cause: assignment.context.cause, at: askedAt, settings)
         let own = member.account.userID
-        var lines = page.events(of: taken.kept, context)
+        var lines = memory.withMemory { page.events(of: taken.kept, context, $0) }
         if let count = taken.finished {
             // An account that is not in the group may be told no more than its id.
             let known = PeerID(botAPI: group).flatMap { ChatFacts($0, in: (try? answer.json()) ?? .null, own: own) }

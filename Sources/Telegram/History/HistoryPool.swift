@@ -21,7 +21,7 @@ package actor HistoryPool {
     private var lastJob = 0
     private var closing: (any Error)?
     private nonisolated let idle = IdleTasks()
-    nonisolated let parsers = ParserPool()
+    nonisolated let memory = PageMemoryPool()
 
     package init(_ runtime: Runtime, _ settings: PoolSettings) {
         (self.runtime, self.settings) = (runtime, settings)

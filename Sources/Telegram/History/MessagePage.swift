@@ -4,14 +4,9 @@ import JSON
 import TL
 import Updates
 
-/// An answer of Telegram that consists of messages: `messages.Messages`, parsed without a tree.
-///
-/// It is used by one task at a time, and takes a parser from `ParserPool` for as long as it exists.
-final class MessagePage {
-    private let box: ParserPool.Box
-    private let pool: ParserPool
-    private let text: [UInt8]
-    private let answer: JSONView
+/// An answer of Telegram that consists of messages: `messages.Messages`, read in place.
+struct MessagePage {
+    private let document: TLDocument
     /// The messages of the chat, without the places of deleted ones.
     private var messages: [(id: Int64, view: JSONView)] = []
     private(set) var facts: HistoryPage
@@ -20,19 +15,15 @@ final class MessagePage {
 
     /// - Parameter chatID: the chat whose history was asked for, by its Bot API id.
     /// - Throws: `TLError` for an answer without messages, such as `messages.messagesNotModified`.
-    init(_ value: TLValue, of chatID: Int64, _ pool: ParserPool) throws(TLError) {
-        self.pool = pool
-        text = try value.text()
-        box = pool.take()
-        do throws(MalformedInput) { answer = try box.view(of: text) } catch {
-            pool.give(box)
-            throw TLError(.notJSON, error.reason)
-        }
+    init(_ value: TLValue, of chatID: Int64) throws(TLError) {
+        document = try value.document()
+        let answer = document.view
         pts = answer["pts"]?.int.flatMap { $0 > 0 ? $0 : nil }
         let isWhole = answer["_"]?.isText("messages.messages") ?? false
         facts = HistoryPage(
             items: [], total: answer["count"]?.int, position: answer["offset_id_offset"]?.int, isWhole: isWhole)
         guard let list = answer["messages"], list.isArray else { throw TLError(.notJSON, "the answer has no messages") }
+        messages.reserveCapacity(list.elements.count)
         for message in list.elements {
             guard let outline = MessageOutline(message), outline.chatID == chatID else { continue }
             messages.append((outline.id, message))
@@ -41,11 +32,9 @@ final class MessagePage {
         if isWhole { facts.total = Int64(messages.count) }
     }
 
-    deinit { pool.give(box) }
-
     /// Returns the events of the messages with the given ids, in the order of the ids.
-    func events(of ids: [Int64], _ context: EventContext) -> [UInt8] {
-        let writer = PageWriter(own: context.accountID, answer: answer, box.memory)
+    func events(of ids: [Int64], _ context: EventContext, _ memory: PageMemory) -> [UInt8] {
+        let writer = PageWriter(own: context.accountID, answer: document.view, memory)
         let output = writer.output
         let endings = context.endings
         var eventIDs = EventIDs()

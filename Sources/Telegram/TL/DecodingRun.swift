@@ -8,18 +8,50 @@ enum TLFault: Error {
     case trailingBytes
 }
 
-/// Decodes TL bytes to JSON text, one value after the other, in memory that it reuses.
+/// Receives the parts of a decoded value in their order. `DecodingRun` calls one `put` function after each `beginElement` and
+/// `putKey`.
+protocol DecodingOutput: ~Copyable {
+    /// A container that has begun.
+    associatedtype Container
+
+    /// Discards the last value.
+    ///
+    /// - Parameter bytes: the size of the next value's TL.
+    mutating func begin(bytes: Int) throws(TLFault)
+    /// Begins an object with its constructor.
+    ///
+    /// - Parameter head: the rendered beginning, `{"_":"name"`; 32 bytes can be read.
+    mutating func beginObject(_ head: UnsafePointer<UInt8>, count: Int) throws(TLFault) -> Container
+    /// - Parameter key: the rendered key, `,"name":`; 32 bytes can be read.
+    mutating func putKey(_ key: UnsafePointer<UInt8>, count: Int) throws(TLFault)
+    /// - Parameter count: the number of members, the constructor included.
+    mutating func endObject(_ object: Container, count: Int) throws(TLFault)
+    mutating func beginArray() throws(TLFault) -> Container
+    mutating func beginElement(isFirst: Bool) throws(TLFault)
+    mutating func endArray(_ array: Container, count: Int) throws(TLFault)
+    mutating func put(integer: Int64)
+    /// Writes a number that may have more digits than JavaScript keeps.
+    mutating func put(_ number: Int64) throws(TLFault)
+    mutating func put(_ number: Double) throws(TLFault)
+    mutating func put(isTrue: Bool)
+    mutating func put(text: UnsafeRawPointer, count: Int) throws(TLFault)
+    mutating func put(base64 bytes: UnsafeRawPointer, count: Int) throws(TLFault)
+    mutating func put(hexadecimal bytes: UnsafeRawPointer, count: Int) throws(TLFault)
+}
+
+/// A place in a value: the number of a field, or the index of an element.
+enum DecodingStep {
+    case field(Int)
+    case element(Int)
+}
+
+/// Decodes TL bytes to JSON, one value after the other, in memory that it reuses.
 ///
 /// This is the hot path: it reads and writes plain memory, driven by the tables. It checks every length, count and id
 /// in the bytes before it uses them.
-struct DecodingRun: ~Copyable {
-    enum Step {
-        case field(Int)
-        case element(Int)
-    }
-
+struct DecodingRun<Output: DecodingOutput & ~Copyable>: ~Copyable {
     private let tables: SchemaTables
-    private var output: JSONOutput
+    var output: Output
     /// The place at each depth: a field's number, or `isElement` and an index.
     private let steps: UnsafeMutableBufferPointer<UInt32>
     private var depth = 0
@@ -27,9 +59,9 @@ struct DecodingRun: ~Copyable {
     private var at: UnsafeRawPointer
     private var end: UnsafeRawPointer
 
-    private static let isElement: UInt32 = 1 << 31
+    private static var isElement: UInt32 { 1 << 31 }
 
-    init(_ tables: SchemaTables, output: consuming JSONOutput, maxDepth: Int) {
+    init(_ tables: SchemaTables, output: consuming Output, maxDepth: Int) {
         self.tables = tables
         self.output = output
         steps = .allocate(capacity: maxDepth)
@@ -40,23 +72,20 @@ struct DecodingRun: ~Copyable {
 
     deinit { steps.deallocate() }
 
-    /// The text of the last value, valid until the next call.
-    var json: UnsafeRawBufferPointer { output.bytes }
     var offset: Int { at - start }
 
-    var place: [Step] {
+    var place: [DecodingStep] {
         steps.prefix(depth).map { step in
-            step & DecodingRun.isElement == 0 ? .field(Int(step)) : .element(Int(step & ~DecodingRun.isElement))
+            step & Self.isElement == 0 ? .field(Int(step)) : .element(Int(step & ~Self.isElement))
         }
     }
 
     mutating func decode(_ bytes: UnsafeRawBufferPointer, _ shape: Shape) throws(TLFault) {
-        output.clear()
+        try output.begin(bytes: bytes.count)
         depth = 0
         start = bytes.baseAddress ?? UnsafeRawPointer(tables.keys)
         at = start
         end = start + bytes.count
-        try output.reserve(JSONOutput.numberBytes)
         try value(shape.wire, shape.argument)
         guard at == end else { throw .trailingBytes }
     }
@@ -64,9 +93,10 @@ struct DecodingRun: ~Copyable {
     private mutating func object(_ combinator: UnsafePointer<Combinator>) throws(TLFault) {
         let level = depth
         guard level < steps.count else { throw .tooDeep }
-        try output.reserve(Int(combinator.pointee.headCount) + 32)
-        output.putShort(tables.keys + Int(combinator.pointee.head), count: Int(combinator.pointee.headCount))
+        let object = try output.beginObject(
+            tables.keys + Int(combinator.pointee.head), count: Int(combinator.pointee.headCount))
         depth = level + 1
+        var count = 1
         var present = combinator.pointee.always
         var flagCount = 0
         while let number = present.popFirst() {
@@ -77,14 +107,12 @@ struct DecodingRun: ~Copyable {
                 present.formUnion(optional(of: combinator, from: flagCount, try word()))
                 flagCount += 32
             } else {
-                let count = Int(field.pointee.keyCount)
-                try output.reserve(count + 32 + JSONOutput.numberBytes)
-                output.putShort(tables.keys + Int(field.pointee.key), count: count)
+                count += 1
+                try output.putKey(tables.keys + Int(field.pointee.key), count: Int(field.pointee.keyCount))
                 try value(field.pointee.wire, field.pointee.argument)
             }
         }
-        try output.reserve(1)
-        output.put(UInt8(ascii: "}"))
+        try output.endObject(object, count: count)
         depth = level
     }
 
@@ -109,11 +137,11 @@ struct DecodingRun: ~Copyable {
     private mutating func value(_ wire: Wire, _ argument: UInt32) throws(TLFault) {
         switch wire {
         case .int: output.put(integer: Int64(Int32(bitPattern: try word())))
-        case .long: output.put(Int64(bitPattern: try doubleWord()))
+        case .long: try output.put(Int64(bitPattern: try doubleWord()))
         case .string:
             let (text, count) = try string()
             try output.put(text: text, count: count)
-        case .present: output.put("true")
+        case .present: output.put(isTrue: true)
         case .boxed: try boxed(argument)
         case .vector: try vector(tables.shapes[Int(argument)])
         default: try rare(wire, argument)
@@ -125,7 +153,7 @@ struct DecodingRun: ~Copyable {
         case .bytes:
             let (bytes, count) = try string()
             try output.put(base64: bytes, count: count)
-        case .double: output.put(Double(bitPattern: try doubleWord()))
+        case .double: try output.put(Double(bitPattern: try doubleWord()))
         case .int128: try output.put(hexadecimal: try raw(16), count: 16)
         case .int256: try output.put(hexadecimal: try raw(32), count: 32)
         case .natural, .flags: output.put(integer: Int64(try word()))
@@ -166,7 +194,7 @@ struct DecodingRun: ~Copyable {
 }
 
 // Vectors and booleans.
-extension DecodingRun {
+extension DecodingRun where Output: ~Copyable {
     private mutating func vector(_ element: Shape) throws(TLFault) {
         let id = try peek()
         guard id == TLNumber.vector else { throw .unexpectedConstructor(id) }
@@ -183,25 +211,22 @@ extension DecodingRun {
             at -= 4
             throw .oversized
         }
-        try output.reserve(2 + JSONOutput.numberBytes)
-        output.put(UInt8(ascii: "["))
+        let array = try output.beginArray()
         depth = level + 1
         for index in 0..<count {
-            steps[level] = DecodingRun.isElement | UInt32(truncatingIfNeeded: index)
-            try output.reserve(1 + JSONOutput.numberBytes)
-            if index > 0 { output.put(UInt8(ascii: ",")) }
+            steps[level] = Self.isElement | UInt32(truncatingIfNeeded: index)
+            try output.beginElement(isFirst: index == 0)
             try value(element.wire, element.argument)
         }
-        try output.reserve(1)
-        output.put(UInt8(ascii: "]"))
+        try output.endArray(array, count: count)
         depth = level
     }
 
     private mutating func bool() throws(TLFault) {
         let id = try peek()
         switch id {
-        case TLNumber.boolTrue: output.put("true")
-        case TLNumber.boolFalse: output.put("false")
+        case TLNumber.boolTrue: output.put(isTrue: true)
+        case TLNumber.boolFalse: output.put(isTrue: false)
         default: throw .unexpectedConstructor(id)
         }
         at += 4
@@ -209,7 +234,7 @@ extension DecodingRun {
 }
 
 // The bytes.
-extension DecodingRun {
+extension DecodingRun where Output: ~Copyable {
     @inline(__always)
     private func peek() throws(TLFault) -> UInt32 {
         guard end - at >= 4 else { throw .truncated }

@@ -95,6 +95,50 @@ struct JSONOutput: ~Copyable {
     }
 }
 
+extension JSONOutput: DecodingOutput {
+    mutating func begin(bytes: Int) throws(TLFault) {
+        clear()
+        try reserve(JSONOutput.numberBytes)
+    }
+
+    @inline(__always)
+    mutating func beginObject(_ head: UnsafePointer<UInt8>, count: Int) throws(TLFault) {
+        try reserve(count + 32)
+        putShort(head, count: count)
+    }
+
+    @inline(__always)
+    mutating func putKey(_ key: UnsafePointer<UInt8>, count: Int) throws(TLFault) {
+        try reserve(count + 32 + JSONOutput.numberBytes)
+        putShort(key, count: count)
+    }
+
+    @inline(__always)
+    mutating func endObject(_ object: Void, count: Int) throws(TLFault) {
+        try reserve(1)
+        put(UInt8(ascii: "}"))
+    }
+
+    mutating func beginArray() throws(TLFault) {
+        try reserve(1)
+        put(UInt8(ascii: "["))
+    }
+
+    @inline(__always)
+    mutating func beginElement(isFirst: Bool) throws(TLFault) {
+        try reserve(1 + JSONOutput.numberBytes)
+        if !isFirst { put(UInt8(ascii: ",")) }
+    }
+
+    mutating func endArray(_ array: Void, count: Int) throws(TLFault) {
+        try reserve(1)
+        put(UInt8(ascii: "]"))
+    }
+
+    @inline(__always)
+    mutating func put(isTrue: Bool) { put(isTrue ? "true" : "false") }
+}
+
 // MARK: Numbers
 
 extension JSONOutput {

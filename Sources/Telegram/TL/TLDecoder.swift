@@ -9,12 +9,15 @@ package final class TLDecoder {
     package static let maxDepth = JSONParser.maxDepth - 8
 
     package let schema: TLSchema
-    private var run: DecodingRun
+    private var run: DecodingRun<JSONOutput>
+    private var documents: DecodingRun<TokenOutput>
 
     /// - Parameter maxOutputBytes: the most bytes of JSON for one value; a few bytes of TL can become many bytes of JSON.
     package init(_ schema: TLSchema, maxOutputBytes: Int = 64 << 20) {
         self.schema = schema
         run = DecodingRun(schema.tables, output: JSONOutput(maximum: maxOutputBytes), maxDepth: TLDecoder.maxDepth)
+        documents = DecodingRun(
+            schema.tables, output: TokenOutput(maximum: maxOutputBytes), maxDepth: TLDecoder.maxDepth)
     }
 
     /// Appends the JSON of one value, which must fill the bytes.
@@ -28,7 +31,20 @@ package final class TLDecoder {
         } catch {
             throw TLError(error, offset: run.offset, path: schema.text(of: run.place))
         }
-        text.append(contentsOf: run.json)
+        text.append(contentsOf: run.output.bytes)
+    }
+
+    /// Decodes one value, which must fill the bytes, without making its text.
+    ///
+    /// - Throws: `TLError` with the place of the fault.
+    package func document(of bytes: [UInt8], as type: TLType = .anything) throws(TLError) -> TLDocument {
+        let source = TextMemory(bytes)
+        do throws(TLFault) {
+            try documents.decode(source.bytes, type.shape)
+        } catch {
+            throw TLError(error, offset: documents.offset, path: schema.text(of: documents.place))
+        }
+        return TLDocument(documents.output.take(), source, schema)
     }
 
     package func json(of bytes: [UInt8], as type: TLType = .anything) throws(TLError) -> [UInt8] {
@@ -75,7 +91,7 @@ extension TLSchema {
         return String(decoding: keys[start..<start + Int(combinator.headCount) - 7], as: UTF8.self)
     }
 
-    fileprivate func text(of place: [DecodingRun.Step]) -> String {
+    fileprivate func text(of place: [DecodingStep]) -> String {
         place.reduce("$") { path, step in
             switch step {
             case .field(let number): "\(path).\(name(of: fields[number]))"

@@ -1,14 +1,17 @@
 package import JSON
 import Synchronization
 
-/// Stores one value of Telegram's API in up to three forms: TL bytes, JSON text and parsed JSON.
+/// Stores one value of Telegram's API in up to four forms: TL bytes, JSON text, a document that is read in place, and parsed JSON.
 ///
-/// A missing form is made at its first use, at most once, and is kept; the TL bytes are released as soon as the text exists. Any
-/// thread may use a value.
+/// A missing form is made at its first use, at most once, and is kept; the TL bytes are released as soon as the text exists, and the
+/// document as soon as the text or the parsed JSON does. Any thread may use a value.
 package final class TLValue: Sendable {
     private struct Forms: Sendable {
         var encoded: (bytes: [UInt8], type: TLType, decoder: SharedTLDecoder)?
         var text: Result<[UInt8], TLError>?
+        var document: Result<TLDocument, TLError>?
+        /// The name of the constructor; nil while it is unknown, and empty if there is none.
+        var constructor: String?
         var json: Result<JSON, TLError>?
 
         mutating func madeText() throws(TLError) -> [UInt8] {
@@ -18,6 +21,7 @@ package final class TLValue: Sendable {
             do throws(TLError) {
                 let made = try decoder.text(of: bytes, as: type)
                 text = .success(made)
+                document = nil
                 return made
             } catch {
                 text = .failure(error)
@@ -25,15 +29,34 @@ package final class TLValue: Sendable {
             }
         }
 
-        mutating func madeJSON() throws(TLError) -> JSON {
-            if let json { return try json.get() }
-            let text = try madeText()
-            do throws(MalformedInput) {
-                let made = try JSON(parsing: text)
-                json = .success(made)
+        mutating func madeDocument() throws(TLError) -> TLDocument {
+            if let document { return try document.get() }
+            do throws(TLError) {
+                let made =
+                    if let (bytes, type, decoder) = encoded {
+                        try decoder.document(of: bytes, as: type)
+                    } else {
+                        try TLDocument(parsing: try madeText())
+                    }
+                document = .success(made)
+                constructor = withExtendedLifetime(made) {
+                    made.view["_"]?.text.map { String(decoding: $0, as: UTF8.self) } ?? ""
+                }
                 return made
             } catch {
-                let error = TLError(.notJSON, error.reason)
+                document = .failure(error)
+                throw error
+            }
+        }
+
+        mutating func madeJSON() throws(TLError) -> JSON {
+            if let json { return try json.get() }
+            do throws(TLError) {
+                let made = try madeDocument().json
+                json = .success(made)
+                document = nil
+                return made
+            } catch {
                 json = .failure(error)
                 throw error
             }
@@ -73,6 +96,13 @@ package final class TLValue: Sendable {
         try forms.withLock { forms throws(TLError) in try forms.madeText() }
     }
 
+    /// Returns the value as a document.
+    ///
+    /// - Throws: as `json`.
+    package func document() throws(TLError) -> TLDocument {
+        try forms.withLock { forms throws(TLError) in try forms.madeDocument() }
+    }
+
     /// Returns the value as parsed JSON.
     ///
     /// - Throws: `TLError` when the bytes are not a value of the type, or the text is not JSON; each call throws the
@@ -84,15 +114,13 @@ package final class TLValue: Sendable {
     /// The size of the JSON text, in bytes; of a value that cannot be decoded, the size of its TL bytes.
     package var textBytes: Int { (try? text().count) ?? sizeBytes }
 
-    /// The name of the object's constructor, found without parsing: `updateShort`; nil for a value that is no object of the schema
-    /// or cannot be decoded.
+    /// The name of the object's constructor: `updateShort`; nil for a value that is no object or cannot be decoded.
     package var constructor: String? {
-        guard let text = try? text() else { return nil }
-        let head = Array(#"{"_":""#.utf8)
-        guard text.starts(with: head) else { return nil }
-        let rest = text.dropFirst(head.count)
-        guard let end = rest.firstIndex(of: UInt8(ascii: "\"")) else { return nil }
-        return String(decoding: rest[..<end], as: UTF8.self)
+        let name = forms.withLock { forms in
+            if forms.constructor == nil { _ = try? forms.madeDocument() }
+            return forms.constructor
+        }
+        return name?.isEmpty == false ? name : nil
     }
 }
 
@@ -111,5 +139,12 @@ package final class SharedTLDecoder: Sendable {
     /// - Throws: `TLError` with the place of the fault.
     package func text(of bytes: [UInt8], as type: TLType = .anything) throws(TLError) -> [UInt8] {
         try decoder.withLock { decoder throws(TLError) in try decoder.json(of: bytes, as: type) }
+    }
+
+    /// Decodes one value, which must fill the bytes.
+    ///
+    /// - Throws: `TLError` with the place of the fault.
+    func document(of bytes: [UInt8], as type: TLType) throws(TLError) -> TLDocument {
+        try decoder.withLock { decoder throws(TLError) in try decoder.document(of: bytes, as: type) }
     }
 }

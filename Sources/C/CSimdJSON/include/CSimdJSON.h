@@ -43,7 +43,8 @@ typedef struct {
     const char *detail;
 } tgp_header;
 
-typedef enum {
+/// The Swift type `JSONToken.Kind` has the same values.
+typedef enum : uint8_t {
     TGP_NULL = 0,
     TGP_FALSE,
     TGP_TRUE,
@@ -61,7 +62,8 @@ typedef enum {
 } tgp_kind;
 
 /// Holds one value. Tokens are in document order: the `count` values of an array follow it, and the `count` pairs of key and value
-/// of an object follow it. `integer` of an array or object is the number of its tokens, its own included.
+/// of an object follow it. `integer` of an array or object is the number of its tokens, its own included. The Swift type `JSONToken`
+/// has the same layout.
 typedef struct {
     tgp_kind kind;
     size_t count;

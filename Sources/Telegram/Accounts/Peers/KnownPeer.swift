@@ -77,21 +77,25 @@ struct KnownPeer: Equatable {
         }
     }
 
-    /// Returns all peers in a result or update, at any depth.
-    static func all(in json: JSON) -> [KnownPeer] {
-        var found: [KnownPeer] = []
-        collect(json, into: &found)
-        return found
+    /// Finds the objects of all peers in a result or update, at any depth.
+    static func forEach(in value: JSONView, _ body: (JSONView) -> Void) {
+        if value.isArray {
+            for item in value.elements { forEach(in: item, body) }
+        } else if isPeer(value) {
+            body(value)
+        } else {
+            for (_, member) in value.members where member.isObject || member.isArray { forEach(in: member, body) }
+        }
     }
 
-    private static func collect(_ json: JSON, into found: inout [KnownPeer]) {
-        switch json {
-        case .array(let items): for item in items { collect(item, into: &found) }
-        case .object(let object):
-            if let peer = KnownPeer(object) { return found.append(peer) }
-            for member in object.members { collect(member.value, into: &found) }
-        default: return
-        }
+    private static func isPeer(_ object: JSONView) -> Bool {
+        guard let name = object[Names.constructor]?.text else { return false }
+        return Names.kinds.contains { name.isEqual(to: $0) }
+    }
+
+    private enum Names {
+        static let constructor: StaticString = "_"
+        static let kinds: [StaticString] = ["user", "chat", "channel", "chatForbidden", "channelForbidden"]
     }
 }
 

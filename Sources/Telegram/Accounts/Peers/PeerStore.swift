@@ -16,6 +16,8 @@ final class PeerStore: Sendable {
     /// The questions that are being asked; concurrent callers wait for the same answer.
     let questions = Mutex<[String: Promise<Void>]>([:])
     private let recent = Mutex(RecentPeers())
+    /// Peers that were read since the last change, so that the calls of a long reading do not wait for the database.
+    private let read = Mutex<[Int64: KnownPeer]>([:])
     let lastSearch = Mutex<ContinuousClock.Instant?>(nil)
 
     /// Opens or creates the database. One that cannot be read is replaced by an empty one.
@@ -40,6 +42,7 @@ final class PeerStore: Sendable {
             let peers = try newPeers(in: value)
             guard !peers.isEmpty else { return }
             let deletions = try await work { table throws(AccountError) in
+                defer { self.read.withLock { $0 = [:] } }
                 try table.note(peers, at: PeerStore.now)
                 return table.deletions
             }
@@ -54,24 +57,20 @@ final class PeerStore: Sendable {
 
     /// Returns the peers of a value, without those that were stored in the same form a short while ago.
     private func newPeers(in value: TLValue) throws -> [KnownPeer] {
-        let text = try value.text()
+        let document = try value.document()
         let now = PeerStore.now
-        return try text.withUnsafeBytes { bytes in
-            guard let places = PeerText.places(in: bytes) else { return KnownPeer.all(in: try PeerStore.parsed(value)) }
-            return try recent.withLock { recent in
-                try places.compactMap { place in
-                    let peer = UnsafeRawBufferPointer(rebasing: bytes[place])
-                    guard recent.insert(PeerText.hash(peer), at: now) else { return nil }
-                    return KnownPeer.all(in: try JSON(parsing: Array(peer))).first
+        var found: [KnownPeer] = []
+        withExtendedLifetime(document) {
+            recent.withLock { recent in
+                KnownPeer.forEach(in: document.view) { peer in
+                    guard recent.insert(peer, at: now), let known = peer.json.object.flatMap({ KnownPeer($0) }) else {
+                        return
+                    }
+                    found.append(known)
                 }
             }
         }
-    }
-
-    private static func parsed(_ value: TLValue) throws(AccountError) -> JSON {
-        do throws(TLError) { return try value.json() } catch {
-            throw AccountError(.unexpectedAnswer, "unable to read what Telegram sent: \(error.message)")
-        }
+        return found
     }
 
     /// Returns the stored object of a peer, without a request to Telegram.
@@ -80,7 +79,15 @@ final class PeerStore: Sendable {
     func known(botAPI id: Int64) async throws -> JSON? { try await known(id).map { .object($0.object) } }
 
     func known(_ id: Int64) async throws(AccountError) -> KnownPeer? {
-        try await work { table throws(AccountError) in try table.peer(id) }
+        if let known = read.withLock({ $0[id] }) { return known }
+        return try await work { table throws(AccountError) in
+            let known = try table.peer(id)
+            self.read.withLock { read in
+                if read.count >= PeerStore.mostRead { read = [:] }
+                read[id] = known
+            }
+            return known
+        }
     }
 
     func owner(of name: String) async throws(AccountError) -> PeerTable.Owner {
@@ -103,6 +110,8 @@ final class PeerStore: Sendable {
     }
 
     static let mostResolutions: Int64 = 200
+    /// The most peers that are kept in memory.
+    private static let mostRead = 64
 
     func setName(_ name: String, _ id: Int64?) async throws(AccountError) {
         try await work { table throws(AccountError) in try table.setName(name, id, at: PeerStore.now) }
@@ -127,11 +136,13 @@ private struct RecentPeers {
     /// The most peers that are remembered.
     private static let most = 50_000
 
-    private var times: [Int: Int64] = [:]
+    private let seed = UInt64.random(in: 0...UInt64.max)
+    private var times: [UInt64: Int64] = [:]
     private var deletions = 0
 
     /// Returns whether a peer has to be stored.
-    mutating func insert(_ hash: Int, at now: Int64) -> Bool {
+    mutating func insert(_ peer: JSONView, at now: Int64) -> Bool {
+        let hash = peer.hash(seed: seed)
         if let time = times[hash], now - time < PeerTable.seenSeconds, time <= now { return false }
         if times.count >= RecentPeers.most { times = [:] }
         times[hash] = now
