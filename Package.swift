@@ -70,6 +70,7 @@ let tools: [Target] = [
         ["Accounts", "BotAPI", "Envelope", "JSON", "MTProto", "Payloads", "Redis", "System", "TL", "Tracing", logging]),
     tool("ratelimit", ["Envelope", "RateLimits", "Redis", "System"]),
     tool("ev-route", ["JSON", "Routing", "Spool", "System", logging]),
+    tool("ev-log", ["JSON", "LogStore", "System", logging]),
     tool("ev-queue", ["Envelope", "JSON", "Payloads", "Process", "Queue", "Redis", "System", "Tracing", logging]),
     tool(
         "media-fetch",
@@ -139,6 +140,7 @@ let package = Package(
         library("Services/Queue", ["JSON", "Redis", "System"]),
         library("Services/Spool", ["CSpool", "System"]),
         library("Services/SQLite", ["CSQLite", "System"]),
+        library("Services/LogStore", ["Envelope", "JSON", "SQLite", "System"]),
         library("Services/PostgreSQL", ["CPostgres", "JSON", "System"]),
         library(
             "Services/Blob",
@@ -250,6 +252,7 @@ let package = Package(
         tests("SpoolTests", ["Spool", "TestSupport"]),
         tests("ArchiveTests", ["Archive", "JSON", "Payloads"]),
         tests("PostgreSQLTests", ["PostgreSQL", "System", "TestSupport"]),
+        tests("LogStoreTests", ["Envelope", "JSON", "LogStore"]),
         tests("SQLiteTests", ["SQLite", "System", "TestSupport"]),
         tests("CryptoTests", ["Crypto"]),
         tests("TgCallTests", ["JSON", "System", "TL", "tg-call", arguments]),

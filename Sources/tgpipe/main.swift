@@ -4,6 +4,7 @@ import Glibc
 import Options
 import System
 import blob_put
+import ev_log
 import ev_queue
 import ev_route
 import media_fetch
@@ -18,7 +19,8 @@ import tg_session
 
 /// Every tool by its name. `make build` and `make install` create a link to this program for each.
 let commands: [String: any AsyncParsableCommand.Type] = [
-    "blob-put": blob_put.command, "ev-queue": ev_queue.command, "ev-route": ev_route.command,
+    "blob-put": blob_put.command, "ev-log": ev_log.command, "ev-queue": ev_queue.command,
+    "ev-route": ev_route.command,
     "media-fetch": media_fetch.command, "msg-store": msg_store.command, "ratelimit": ratelimit.command,
     "tg-call": tg_call.command, "tg-gate": tg_gate.command, "tg-history": tg_history.command,
     "tg-listen": tg_listen.command, "tg-send": tg_send.command,

@@ -47,10 +47,11 @@ package final class ToolRun: Sendable {
     ) throws {
         self.tool = tool
         // ev-queue prints other programs' events, and figures; its own events are the dead letters.
-        // tg-call prints Telegram's results, tg-session its status, and msg-store reports and rows: these are not envelopes.
+        // tg-call prints Telegram's results, tg-session its status, ev-log lines of the log, and msg-store reports and rows:
+        // these are not envelopes.
         makesEnvelopes =
             switch tool {
-            case "tg-call", "tg-session": false
+            case "tg-call", "tg-session", "ev-log": false
             case "ev-queue": arguments.contains("--dead")
             case "msg-store": ["load", "plan"].contains(arguments.first)
             default: true

@@ -6,8 +6,11 @@ package import JSON
 /// Source: RFC 9562, section 5.7. The library's `UUID` does not replace this: it makes only random ids of version 4, accepts a
 /// sign in place of a digit, takes longer to parse, and writes capital letters, which take as long again to make small.
 package struct EventID: Sendable, Hashable, CustomStringConvertible {
-    private let high: UInt64
-    private let low: UInt64
+    package let high: UInt64
+    package let low: UInt64
+
+    /// Makes an id of the two halves of its 128 bits.
+    package init(high: UInt64, low: UInt64) { (self.high, self.low) = (high, low) }
 
     /// Makes an id with the present time.
     package init() { self.init(at: .now) }
@@ -30,6 +33,14 @@ package struct EventID: Sendable, Hashable, CustomStringConvertible {
         guard text.utf8.count == 36 else { return nil }
         var text = String(text)
         guard let words = text.withUTF8({ EventID.words($0) }) else { return nil }
+        (high, low) = words
+    }
+
+    /// Parses the bytes of a text, as by `init(_:)`.
+    package init?(utf8 text: UnsafeRawBufferPointer) {
+        guard text.count == EventID.textBytes, let words = EventID.words(text.bindMemory(to: UInt8.self)) else {
+            return nil
+        }
         (high, low) = words
     }
 
