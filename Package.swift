@@ -88,7 +88,7 @@ let tools: [Target] = [
     tool("tg-history", ["Accounts", "Envelope", "History", "JSON", "Payloads", "System", logging]),
     tool("tg-session", ["Accounts", "CQRCode", "JSON", "MTProto", "System", logging]),
     tool("msg-store", ["Archive", "Envelope", "JSON", "Payloads", "Process", "Queue", "System", logging]),
-    tool("tg-call", ["Accounts", "JSON", "MTProto", "System", "TL", logging]),
+    tool("tg-call", ["Accounts", "JSON", "MTProto", "System", "TL", "Updates", logging]),
 ]
 
 let package = Package(
@@ -255,7 +255,7 @@ let package = Package(
         tests("LogStoreTests", ["Envelope", "JSON", "LogStore"]),
         tests("SQLiteTests", ["SQLite", "System", "TestSupport"]),
         tests("CryptoTests", ["Crypto"]),
-        tests("TgCallTests", ["JSON", "System", "TL", "tg-call", arguments]),
+        tests("TgCallTests", ["Accounts", "JSON", "System", "TL", "tg-call", arguments]),
         tests("TgSessionTests", ["Accounts", "System", "TestSupport", "tg-session"]),
         tests("TgSendTests", ["Envelope", "JSON", "Payloads", "Stage", "System", "tg-send", arguments]),
         tests(

@@ -34,11 +34,16 @@ struct Caller: Sendable {
             try await output.write((arguments.pretty ? PrettyJSON.text(result) : result) + [UInt8(ascii: "\n")])
             return .success
         } catch let error as TelegramRPCError {
-            let line =
-                JSON.object(["error": .object(Caller.description(of: error, method))]).bytes + [UInt8(ascii: "\n")]
-            line.withUnsafeBytes { _ = Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
+            report(error, method)
             return error.exitStatus
         }
+    }
+
+    /// Writes Telegram's refusal to standard error.
+    private func report(_ error: TelegramRPCError, _ method: String) {
+        let line =
+            JSON.object(["error": .object(Caller.description(of: error, method))]).bytes + [UInt8(ascii: "\n")]
+        line.withUnsafeBytes { _ = Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
     }
 
     // MARK: --each
@@ -86,6 +91,25 @@ struct Caller: Sendable {
         }
     }
 
+    // MARK: --dialogs
+
+    /// Writes a line for each of the account's chats: JSON, or text for people on a terminal.
+    func listDialogs(of account: any Account, isForPeople: Bool) async throws -> ExitStatus {
+        let reader = DialogReader { method, parameters in
+            try await value(method, parameters, account)?.json()
+        }
+        do {
+            try await reader.read { dialogs in
+                let lines: [UInt8] = dialogs.flatMap { Array((isForPeople ? $0.text : JSON.object($0.json).text).utf8) + [0x0A] }
+                try await output.write(lines)
+            }
+            return .success
+        } catch let error as TelegramRPCError {
+            report(error, "messages.getDialogs")
+            return error.exitStatus
+        }
+    }
+
     // MARK: One call
 
     /// Executes a call.
@@ -94,6 +118,15 @@ struct Caller: Sendable {
     private func answer(
         _ method: String, _ parameters: JSONObject, _ account: any Account
     ) async throws -> [UInt8]? {
+        try await value(method, parameters, account)?.text()
+    }
+
+    /// Executes a call.
+    ///
+    /// - Returns: nil when the shutdown ended the call early.
+    private func value(
+        _ method: String, _ parameters: JSONObject, _ account: any Account
+    ) async throws -> TLValue? {
         try MethodNames(account.schema).check(method)
         var options = CallOptions()
         options.deadline = arguments.timeout.duration
@@ -104,26 +137,10 @@ struct Caller: Sendable {
                 "waiting until \(Timestamp.now + wait.remaining), as Telegram demands (\(wait.reason))",
                 metadata: ["method": "\(wait.method)"])
         }
-        let parameters = Caller.withRandomID(parameters, of: method, in: account.schema)
+        let parameters = CallDefaults(account.schema).completed(parameters, of: method)
         return try await runtime.shutdown.interrupting { [options] in
-            try await account.call(method, parameters, options).text()
+            try await account.call(method, parameters, options)
         }
-    }
-
-    /// Adds the `random_id` that a method demands and the caller left out. Telegram uses it to recognise a repeated message; without
-    /// one of the caller's own, there is no repetition to recognise.
-    static func withRandomID(_ parameters: JSONObject, of method: String, in schema: TLSchema) -> JSONObject {
-        let wanted = schema.method(method)?.parameters.first { $0.name == "random_id" && !$0.isOptional }
-        guard let wanted, parameters["random_id"] == nil else { return parameters }
-        var parameters = parameters
-        func random() -> JSON { .string(String(Int64.random(in: .min ... .max))) }
-        switch (wanted.type, parameters["id"]?.array) {
-        case ("long", _): parameters["random_id"] = random()
-        // One number for each message.
-        case ("Vector<long>", let messages?): parameters["random_id"] = .array(messages.map { _ in random() })
-        default: break
-        }
-        return parameters
     }
 
     /// Returns an error as JSON for scripts, with the method's name.

@@ -1,5 +1,6 @@
 package import ArgumentParser
 import Accounts
+import Glibc
 import JSON
 import Options
 import Stage
@@ -19,6 +20,8 @@ struct TgCall: Tool {
 
             Examples: tg-call --session alice users.getFullUser '{"id": "@durov"}'
                       tg-call messages.getHistory - < query.json | jq .messages
+                      tg-call messages.getHistory '{"peer": "@telegram"}' | jq -r '.messages[].message'
+                      tg-call --dialogs
                       tg-call --list 'channels.*'
                       tg-call --describe messages.getHistory
                       tg-call --each --wait-flood 10m < calls.ndjson
@@ -31,10 +34,12 @@ struct TgCall: Tool {
     @OptionGroup(title: "Looking up the schema, without a session") var lookup: LookupOptions
 
     func validate() throws {
-        let ways = [calls.method != nil, calls.each, lookup.list != nil, lookup.describe != nil].filter { $0 }.count
+        let ways = [calls.method != nil, calls.each, calls.dialogs, lookup.list != nil, lookup.describe != nil].filter {
+            $0
+        }.count
         guard ways > 0 else { throw ValidationError("no method is given; tg-call --list PATTERN finds one") }
         guard ways == 1 else {
-            throw ValidationError("give only one of METHOD, --each, --list and --describe")
+            throw ValidationError("give only one of METHOD, --each, --dialogs, --list and --describe")
         }
     }
 
@@ -49,6 +54,12 @@ struct TgCall: Tool {
         // A wrong method name is reported even when no session is given.
         if let method = calls.method, account.name == nil {
             try MethodNames(account.connection.readSchema()).check(method)
+        }
+        if calls.dialogs {
+            let isForPeople = isatty(STDOUT_FILENO) == 1
+            return try await account.withAccount(runtime) {
+                try await caller.listDialogs(of: $0, isForPeople: isForPeople)
+            }
         }
         let input = EventInput(endpoint: "-", maxLineBytes: CallInput.maxBytes, shutdown: runtime.shutdown)
         guard let method = calls.method else {
@@ -72,6 +83,13 @@ struct CallArguments: ParsableArguments, Sendable {
             """)
     var each = false
 
+    @Flag(
+        help: """
+            List the account's chats, the newest first, a JSON object on each line: id, type, title, username, unread and more. \
+            On a terminal, lines for people.
+            """)
+    var dialogs = false
+
     @Flag(help: "Write results indented, on several lines.") var pretty = false
 
     @Option(
@@ -84,8 +102,9 @@ struct CallArguments: ParsableArguments, Sendable {
     var timeout: Span = Span(.seconds(60))
 
     func validate() throws {
-        if each, pretty {
-            throw ValidationError("--pretty cannot be combined with --each, which writes one line per call")
+        if each || dialogs, pretty {
+            throw ValidationError(
+                "--pretty cannot be combined with --each and --dialogs, which write one JSON object a line")
         }
     }
 }

@@ -67,6 +67,20 @@ import Testing
         try await expectNoViolations()
     }
 
+    @Test func `The first page of a history needs no more than its peer, and the chats are listed`() async throws {
+        try await makeGroup()
+        let history = try await call("messages.getHistory", #"{"peer": "@newsroom"}"#)
+        #expect(history.status == 0, "\(history.errors)")
+        #expect(try JSON(parsing: history.output)["messages"]?.array?.first?["message"] == "hello")
+        let list = try await call("--dialogs")
+        #expect(list.status == 0, "\(list.errors)")
+        let chats = try list.lines.map { try JSON(parsing: $0) }
+        let group = try #require(chats.first { $0["id"] == -1_001_234_567_890 })
+        #expect(group["type"] == "supergroup" && group["title"] == "News" && group["username"] == "newsroom")
+        #expect(try await call("--dialogs", "--pretty").status == 64)
+        try await expectNoViolations()
+    }
+
     @Test func `A peer may be written in any form`() async throws {
         try await makeGroup()
         let forms = [

@@ -1,3 +1,4 @@
+import Accounts
 import ArgumentParser
 import JSON
 import System
@@ -45,22 +46,94 @@ struct CallInputTests {
     }
 }
 
-struct RandomIDTests {
-    private let schema: TLSchema
+struct CallDefaultsTests {
+    private let defaults: CallDefaults
 
-    init() throws { schema = try TLSchema() }
+    init() throws { defaults = CallDefaults(try TLSchema()) }
 
     @Test func `A required random_id is added, one for each forwarded message`() {
-        let sent = Caller.withRandomID(["message": "hi"], of: "messages.sendMessage", in: schema)
+        let sent = defaults.completed(["message": "hi"], of: "messages.sendMessage")
         #expect(Int64(sent["random_id"]?.string ?? "") != nil && sent["message"] == "hi")
-        let forwarded = Caller.withRandomID(["id": [1, 2, 3]], of: "messages.forwardMessages", in: schema)
+        let forwarded = defaults.completed(["id": [1, 2, 3]], of: "messages.forwardMessages")
         #expect(Set(forwarded["random_id"]?.array ?? []).count == 3)
     }
 
     @Test func `A given random_id stays, and other methods get none`() {
         let given: JSONObject = ["random_id": "5"]
-        #expect(Caller.withRandomID(given, of: "messages.sendMessage", in: schema) == given)
-        #expect(Caller.withRandomID([:], of: "help.getConfig", in: schema) == [:])
+        #expect(defaults.completed(given, of: "messages.sendMessage") == given)
+        #expect(defaults.completed([:], of: "help.getConfig") == [:])
+    }
+
+    @Test func `A method that reads begins at the first page`() {
+        #expect(
+            defaults.completed(["peer": "me", "limit": 5], of: "messages.getHistory")
+                == [
+                    "peer": "me", "limit": 5, "offset_id": 0, "offset_date": 0, "add_offset": 0, "max_id": 0,
+                    "min_id": 0,
+                    "hash": 0,
+                ])
+        let search = defaults.completed(["peer": "me"], of: "messages.search")
+        #expect(search["q"] == "" && search["limit"] == 100 && search["filter"]?["_"] == "inputMessagesFilterEmpty")
+        let dialogs = defaults.completed([:], of: "messages.getDialogs")
+        #expect(dialogs["offset_peer"]?["_"] == "inputPeerEmpty" && dialogs["hash"] == 0)
+        // A person is looked for by a text.
+        #expect(defaults.completed([:], of: "contacts.search")["q"] == nil)
+    }
+
+    @Test(arguments: ["messages.deleteHistory", "messages.readHistory", "account.resetAuthorization"])
+    func `A zero that would mean everything is never added`(_ method: String) {
+        #expect(defaults.completed(["peer": "me"], of: method) == ["peer": "me"])
+    }
+}
+
+struct DialogTests {
+    private let page: JSON = [
+        "_": "messages.dialogsSlice",
+        "dialogs": [
+            ["_": "dialogFolder", "peer": ["_": "peerUser", "user_id": 1]],
+            [
+                "_": "dialog", "peer": ["_": "peerChannel", "channel_id": 5], "top_message": 9, "unread_count": 3,
+                "pinned": true,
+            ],
+            [
+                "_": "dialog", "peer": ["_": "peerUser", "user_id": 7], "top_message": 4, "unread_count": 0,
+                "folder_id": 1,
+            ],
+        ],
+        "messages": [
+            ["_": "message", "id": 9, "peer_id": ["_": "peerChannel", "channel_id": 5], "date": 1_795_262_400]
+        ],
+        "chats": [["_": "channel", "id": 5, "title": "News\u{202E}\u{1B}[31m", "megagroup": true, "username": "news"]],
+        "users": [["_": "user", "id": 7, "first_name": "Bo", "last_name": "B", "bot": true]],
+    ]
+
+    @Test func `A page becomes chats with their names`() throws {
+        let page = try #require(DialogPage(page))
+        let dialogs = page.dialogs.compactMap { Dialog($0, in: page) }
+        #expect(dialogs.map(\.id) == [.channel(5), .user(7)])
+        #expect(
+            JSON.object(dialogs[1].json).text
+                == #"{"id":7,"type":"bot","title":"Bo B","unread":0,"archived":true,"last_message_id":4}"#)
+        #expect(dialogs[0].json["type"] == "supergroup" && dialogs[0].json["pinned"] == true)
+        #expect(dialogs[0].json["last_message_at"]?.string?.hasPrefix("2026-11-") == true)
+    }
+
+    @Test func `A title cannot change the terminal`() throws {
+        let page = try #require(DialogPage(page))
+        let line = try #require(page.dialogs.compactMap { Dialog($0, in: page) }.first).text
+        #expect(line.hasPrefix(" -1000000000005  supergroup"), "\(line)")
+        #expect(!line.unicodeScalars.contains { $0.value < 0x20 || $0.value == 0x202E })
+    }
+
+    @Test func `A list that changes while it is read, or never ends, ends`() async throws {
+        var calls = 0
+        var ids: [PeerID] = []
+        try await DialogReader { _, _ in
+            calls += 1
+            return page
+        }.read { ids += $0.map(\.id) }
+        #expect(calls == 2 && ids == [.channel(5), .user(7)])
+        await #expect(throws: ToolError.self) { try await DialogReader { _, _ in [:] }.read { _ in } }
     }
 }
 

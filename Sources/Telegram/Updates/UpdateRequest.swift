@@ -1,5 +1,5 @@
 import Accounts
-import JSON
+package import JSON
 
 /// A request that the sequencer needs an answer to.
 package enum UpdateRequest: Sendable, Equatable {
@@ -111,18 +111,26 @@ package struct DialogOffset: Sendable, Equatable {
     var page = 0
 
     /// The most pages that are read. Channels beyond them are learned when something happens there.
-    static let mostPages = 30
+    package static let mostPages = 30
 
-    var parameters: JSONObject {
+    /// The position before the first dialog.
+    package init() {}
+
+    init(date: Int64, id: Int64, peer: JSON, page: Int) {
+        (self.date, self.id, self.peer, self.page) = (date, id, peer, page)
+    }
+
+    /// The parameters of `messages.getDialogs`.
+    package var parameters: JSONObject {
         [
             "offset_date": .integer(date), "offset_id": .integer(id), "offset_peer": peer,
             "limit": .integer(UpdateRequest.page), "hash": 0,
         ]
     }
 
-    /// Returns the position after a page; nil when it was the last one.
-    func next(after result: JSON) -> DialogOffset? {
-        guard result["_"] == "messages.dialogsSlice", page + 1 < DialogOffset.mostPages,
+    /// Returns the position after a page; nil when it was the last one, or when so many have been read.
+    package func next(after result: JSON, mostPages: Int = mostPages) -> DialogOffset? {
+        guard result["_"] == "messages.dialogsSlice", page + 1 < mostPages,
             let last = result["dialogs"]?.array?.last, let id = last["top_message"]?.count31,
             let peer = last["peer"].flatMap({ PeerID(tl: $0) })
         else { return nil }
