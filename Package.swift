@@ -75,8 +75,8 @@ let tools: [Target] = [
     tool(
         "media-fetch",
         [
-            "AccountAPI", "Blob", "BotAPI", "Crypto", "Envelope", "HTTP", "JSON", "Media", "Payloads", "Redis",
-            "System", logging,
+            "AccountAPI", "Accounts", "Blob", "BotAPI", "Crypto", "Envelope", "HTTP", "JSON", "Media", "Payloads",
+            "Redis", "System", "TL", logging,
         ]),
     tool("blob-put", ["Blob", "Crypto", "Envelope", "JSON", "Payloads", "System", logging]),
     tool(
@@ -236,7 +236,8 @@ let package = Package(
         tests(
             "MediaFetchTests",
             [
-                "Blob", "BotAPI", "Envelope", "HTTP", "JSON", "Media", "Payloads", "TestSupport", "media-fetch",
+                "Accounts", "Blob", "BotAPI", "Envelope", "HTTP", "JSON", "Media", "Payloads", "TestSupport",
+                "media-fetch",
                 arguments,
             ]),
         tests(

@@ -1,3 +1,4 @@
+import Accounts
 import ArgumentParser
 import Glibc
 import JSON
@@ -35,6 +36,8 @@ struct LinkOptions: ParsableArguments, Sendable {
 struct LinkFetch: Sendable {
     let runtime: Runtime
     let options: LinkOptions
+    /// Reads links to messages of Telegram. Without an account, yt-dlp fetches those of public channels.
+    let account: (any Account)?
 
     /// Fetches one link after the other, and prints the path of each file.
     ///
@@ -54,21 +57,26 @@ struct LinkFetch: Sendable {
         for link in options.links {
             do {
                 let place = folder
-                guard let path = try await runtime.shutdown.interrupting({ try await fetch(link, fetcher, place) })
-                else { throw CancellationError() }
-                let failure = Array("\(path)\n".utf8).withUnsafeBytes { writeAll(STDOUT_FILENO, $0) }
-                guard failure == 0 else {
-                    throw ToolError.localIO("unable to write to standard output", errno: failure)
+                let isDone: Void? = try await runtime.shutdown.interrupting {
+                    if let account, let message = MessageLink(link) {
+                        try await fetch(message, account, work, place)
+                    } else {
+                        try await fetch(link, fetcher, place)
+                    }
                 }
+                guard isDone != nil else { throw CancellationError() }
             } catch let error as MediaError {
                 runtime.log.error("\(LinkFetch.shown(link)): \(error.reason)")
+                status = .no
+            } catch let error as any ReportableError where error.exitStatus == .no {
+                runtime.log.error("\(LinkFetch.shown(link)): \(error.message)")
                 status = .no
             }
         }
         return status
     }
 
-    private func fetch(_ link: String, _ fetcher: MediaFetcher, _ folder: String) async throws -> String {
+    private func fetch(_ link: String, _ fetcher: MediaFetcher, _ folder: String) async throws {
         let bar = ProgressBar()
         defer { bar.clear() }
         let identity = try await fetcher.identify(link)
@@ -77,7 +85,30 @@ struct LinkFetch: Sendable {
             onProgress: { bar.show(ProgressBar.Figures($0, LinkFetch.shown(link))) }
         )
         let name = media.metadata.fileName.flatMap { FileName.safe($0) } ?? lastPathComponent(media.path)
-        return try LinkFetch.move(media.path, into: folder, as: name)
+        try LinkFetch.print(LinkFetch.move(media.path, into: folder, as: name))
+    }
+
+    /// Fetches the files of the messages that a link means, an album or a range as well.
+    private func fetch(
+        _ link: MessageLink, _ account: any Account, _ work: String, _ folder: String
+    ) async throws {
+        let bar = ProgressBar()
+        defer { bar.clear() }
+        let files = MessageFiles(account: account)
+        try await files.fetch(link, folder: work) { name, done, size in
+            let fraction = size.flatMap { $0 > 0 ? min(1, Double(done) / Double($0)) : nil }
+            bar.show(
+                ProgressBar.Figures(
+                    title: name, state: "downloading", fraction: fraction, doneBytes: done, totalBytes: size))
+        } take: { path, name in
+            try LinkFetch.print(LinkFetch.move(path, into: folder, as: name))
+        }
+    }
+
+    /// Writes the path of a finished file to standard output.
+    private static func print(_ path: String) throws(ToolError) {
+        let failure = Array("\(path)\n".utf8).withUnsafeBytes { writeAll(STDOUT_FILENO, $0) }
+        guard failure == 0 else { throw ToolError.localIO("unable to write to standard output", errno: failure) }
     }
 
     /// Returns a link without the name and the password of a user.

@@ -1,6 +1,7 @@
 package import ArgumentParser
 import Crypto
 import AccountAPI
+import Accounts
 import Blob
 import BotAPI
 import HTTP
@@ -29,10 +30,12 @@ struct MediaFetch: Tool {
             which can read from a queue.
 
             With links as arguments, media-fetch fetches them into a folder, prints the paths of the files, and ends. This needs \
-            neither Redis nor a store.
+            neither Redis nor a store. With --session, a link to a message (https://t.me/name/12, https://t.me/c/1234567890/12) fetches \
+            its file, all files of its album, or those of a range (https://t.me/name/12-40).
 
             Examples: media-fetch https://example.com/watch/42
                       media-fetch --audio -o ~/Music https://example.com/watch/42
+                      media-fetch --session me https://t.me/c/1234567890/12-40
                       tg-listen --bot | tg-gate | media-fetch --concurrency 4 | blob-put | tg-send
                       media-fetch --from queue:large --max-size 2G --timeout 12h | blob-put | tg-send
             """,
@@ -57,14 +60,21 @@ struct MediaFetch: Tool {
     func run(_ runtime: Runtime) async throws -> ExitStatus {
         guard single.links.isEmpty else {
             Hash.loadLibrary()
-            return try await LinkFetch(runtime: runtime, options: single).run { folder in
-                var settings = try fetching.settings(directory: folder)
-                settings.jail = try jail.jail()
-                try work.apply(to: &settings)
-                return MediaFetcher(settings)
+            guard speaker.isAccount, single.links.contains(where: { MessageLink($0) != nil }) else {
+                return try await fetchLinks(runtime, nil)
             }
+            return try await speaker.account.withAccount(runtime) { try await fetchLinks(runtime, $0) }
         }
         return try await speaker.withAPIIfConfigured(runtime) { api in try await run(runtime, api) }
+    }
+
+    private func fetchLinks(_ runtime: Runtime, _ account: (any Account)?) async throws -> ExitStatus {
+        try await LinkFetch(runtime: runtime, options: single, account: account).run { folder in
+            var settings = try fetching.settings(directory: folder)
+            settings.jail = try jail.jail()
+            try work.apply(to: &settings)
+            return MediaFetcher(settings)
+        }
     }
 
     private func run(_ runtime: Runtime, _ api: (any MessagingAPI)?) async throws -> ExitStatus {

@@ -100,7 +100,9 @@ struct Caller: Sendable {
         }
         do {
             try await reader.read { dialogs in
-                let lines: [UInt8] = dialogs.flatMap { Array((isForPeople ? $0.text : JSON.object($0.json).text).utf8) + [0x0A] }
+                let lines: [UInt8] = dialogs.flatMap {
+                    Array((isForPeople ? $0.text : JSON.object($0.json).text).utf8) + [0x0A]
+                }
                 try await output.write(lines)
             }
             return .success

@@ -86,7 +86,8 @@ struct DialogPage {
         }
         for message in result["messages"]?.array ?? [] {
             if let peer = message["peer_id"].flatMap({ PeerID(tl: $0) }), let id = message["id"]?.long {
-                dates[MessageKey(peer: peer, id: id)] = (message["date"]?.int).flatMap { Int32(exactly: $0) }.map(Int64.init)
+                dates[MessageKey(peer: peer, id: id)] = (message["date"]?.int).flatMap { Int32(exactly: $0) }.map(
+                    Int64.init)
             }
         }
     }

@@ -1,5 +1,7 @@
+import Envelope
 import Foundation
 import Glibc
+import JSON
 import TestSupport
 import Testing
 
@@ -82,5 +84,49 @@ import Testing
         let result = try await run.result()
         #expect(result.status == 128 + SIGTERM, "\(result.errors)")
         #expect(try files.isEmpty)
+    }
+
+    // MARK: Messages
+
+    @Test func `The files of messages are fetched by link, with their album or as a range`() async throws {
+        let emulator = try await MTProtoEmulator()
+        let alice = try await AccountFolder(emulator, folder: folder)
+        try await emulator.server.call(
+            "POST", "/control/message",
+            [
+                "account": .integer(MTProtoEmulator.alice), "chat_id": -1_001_234_567_890, "chat_type": "supergroup",
+                "chat_username": "newsroom", "title": "News", "text": "hello", "from": ["id": 77, "first_name": "Bob"],
+            ])
+        for name in ["a.txt", "b.txt", "c.txt"] {
+            try Data("content of \(name)".utf8).write(to: URL(filePath: folder(name)))
+        }
+        let album = try await alice.run(
+            "tg-send", ["--chat", "@newsroom", "--document", folder("a.txt"), "--document", folder("b.txt")])
+        #expect(album.status == 0, "\(album.errors)")
+        let single = try await alice.run("tg-send", ["--chat", "@newsroom", "--document", folder("c.txt")])
+        let last = try #require(try single.envelopes().first?.payload["message_id"]?.int)
+        func fetch(_ link: String) async throws -> ToolRun.Result {
+            try await alice.run("media-fetch", ["-o", output, link])
+        }
+
+        let byName = try await fetch("https://t.me/newsroom/\(last)")
+        #expect(byName.status == 0 && byName.lines == ["\(output)/c.txt"], "\(byName.errors)")
+        #expect(try String(contentsOfFile: "\(output)/c.txt", encoding: .utf8) == "content of c.txt")
+        let whole = try await fetch("https://t.me/c/1234567890/\(last - 2)")
+        #expect(whole.lines == ["\(output)/a.txt", "\(output)/b.txt"], "\(whole.errors)")
+        let alone = try await fetch("https://t.me/newsroom/\(last - 1)?single")
+        #expect(alone.lines == ["\(output)/b (2).txt"], "\(alone.errors)")
+        let range = try await fetch("https://t.me/newsroom/1-\(last + 500)")
+        #expect(range.status == 0 && range.lines.count == 3, "\(range.errors)")
+
+        for (link, words) in [
+            ("https://t.me/newsroom/1", "has no file"), ("https://t.me/newsroom/4000", "no such message"),
+            ("https://t.me/nobody_here/5", "@nobody_here"),
+        ] {
+            let failed = try await fetch(link)
+            #expect(failed.status == 1 && failed.errors.contains(words), "\(link): \(failed.errors)")
+        }
+        #expect(try files.count == 7)
+        #expect(try await alice.violations() == [])
     }
 }

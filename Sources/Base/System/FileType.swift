@@ -16,6 +16,15 @@ package enum FileType {
         safeExtension(of: name).flatMap { types[$0] } ?? unknown
     }
 
+    /// The usual extension of each media type that has several.
+    private static let usual = ["video/mp4": "mp4", "audio/ogg": "ogg", "image/jpeg": "jpg"]
+
+    /// Returns the usual extension for a media type; nil for a type that is not known.
+    package static func fileExtension(ofContentType type: String) -> String? {
+        let name = type.prefix { $0 != ";" && $0 != " " }.lowercased()
+        return usual[name] ?? types.first { $0.value.prefix { $0 != ";" } == name }?.key
+    }
+
     /// Returns the extension in lower case; nil unless it consists of 1 to 8 ASCII letters and digits.
     package static func safeExtension(of name: String) -> String? {
         guard let dot = name.lastIndex(of: "."), dot != name.startIndex else { return nil }
