@@ -78,6 +78,11 @@ let tools: [Target] = [
             "AccountAPI", "Accounts", "Blob", "BotAPI", "Crypto", "Envelope", "HTTP", "JSON", "Media", "Payloads",
             "Redis", "System", "TL", logging,
         ]),
+    tool(
+        "tgpipe-doctor",
+        [
+            "AccountAPI", "Blob", "BotAPI", "HTTP", "JSON", "Media", "Process", "Redis", "System",
+        ]),
     tool("blob-put", ["Blob", "Crypto", "Envelope", "JSON", "Payloads", "System", logging]),
     tool(
         "tg-send",
@@ -256,6 +261,7 @@ let package = Package(
         tests("LogStoreTests", ["Envelope", "JSON", "LogStore"]),
         tests("SQLiteTests", ["SQLite", "System", "TestSupport"]),
         tests("CryptoTests", ["Crypto"]),
+        tests("DoctorTests", ["JSON", "Redis", "System", "tgpipe-doctor"]),
         tests("TgCallTests", ["Accounts", "JSON", "System", "TL", "tg-call", arguments]),
         tests("TgSessionTests", ["Accounts", "System", "TestSupport", "tg-session"]),
         tests("TgSendTests", ["Envelope", "JSON", "Payloads", "Stage", "System", "tg-send", arguments]),

@@ -16,6 +16,7 @@ import tg_history
 import tg_listen
 import tg_send
 import tg_session
+import tgpipe_doctor
 
 /// Every tool by its name. `make build` and `make install` create a link to this program for each.
 let commands: [String: any AsyncParsableCommand.Type] = [
@@ -24,7 +25,7 @@ let commands: [String: any AsyncParsableCommand.Type] = [
     "media-fetch": media_fetch.command, "msg-store": msg_store.command, "ratelimit": ratelimit.command,
     "tg-call": tg_call.command, "tg-gate": tg_gate.command, "tg-history": tg_history.command,
     "tg-listen": tg_listen.command, "tg-send": tg_send.command,
-    "tg-session": tg_session.command,
+    "tg-session": tg_session.command, "tgpipe-doctor": tgpipe_doctor.command,
 ]
 
 /// Prints the usage and ends the program: on standard output with status 0 if the user requested it, otherwise on
@@ -36,7 +37,8 @@ func showUsage(isRequested: Bool) -> Never {
         This program contains all tools. The name that it is called by selects the tool, or else its first argument:
           \(commands.keys.sorted().joined(separator: "\n  "))
 
-        `tgpipe <tool> --help` describes a tool. `tgpipe --tools` lists the names only.
+        `tgpipe <tool> --help` describes a tool. `tgpipe --tools` lists the names only. `tgpipe doctor` checks whether
+        everything that the tools need is there.
 
         """
     _ = text.withCString { write(isRequested ? STDOUT_FILENO : STDERR_FILENO, $0, strlen($0)) }
@@ -115,7 +117,7 @@ if commands[called] != nil, arguments == ["--version"] {
     print(versionText)
 } else if let command = commands[called] {
     await run(command, arguments)
-} else if let name = arguments.first, let command = commands[name] {
+} else if let name = arguments.first, let command = commands[name] ?? commands["tgpipe-\(name)"] {
     await run(command, Array(arguments.dropFirst()))
 } else if arguments == ["--tools"] {
     for name in commands.keys.sorted() { print(name) }

@@ -1,5 +1,5 @@
 import CCurl
-import JSON
+package import JSON
 import Glibc
 
 /// Holds header fields in the order received. Names compare without case.
@@ -53,6 +53,9 @@ package struct HTTPHead: Sendable {
         let date = curl_getdate(value, nil)
         return date < 0 ? nil : .requestedPause(seconds: Int64(date - time(nil)))
     }
+
+    /// Returns the time in a header, such as `Date` or `Last-Modified`; nil if there is none.
+    package func date(_ name: String) -> Timestamp? { headers[name].flatMap { Timestamp(httpDate: $0) } }
 
     /// The encodings of the body, such as `gzip`; nil for a body that is sent as it is.
     package var contentEncoding: String? {
@@ -135,4 +138,20 @@ struct IncomingHead {
         }
         return result
     }
+}
+
+extension Timestamp {
+    /// Reads `Sat, 21 Nov 2026 19:03:06 GMT`; nil for any other form.
+    ///
+    /// Source: RFC 9110, 5.6.7
+    package init?(httpDate text: String) {
+        let words = text.split(separator: " ")
+        guard text.utf8.count <= 40, words.count == 6, words[5] == "GMT",
+            let month = Timestamp.months.firstIndex(of: String(words[2])), let day = Int(words[1])
+        else { return nil }
+        let twoDigits = { (number: Int) in number < 10 ? "0\(number)" : "\(number)" }
+        self.init("\(words[3])-\(twoDigits(month + 1))-\(twoDigits(day))T\(words[4])Z")
+    }
+
+    private static let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 }

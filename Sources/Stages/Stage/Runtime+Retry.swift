@@ -108,19 +108,8 @@ extension Runtime {
     func checkRedisSettings() async {
         guard !hasCheckedRedisSettings.exchange(true, ordering: .relaxed) else { return }
         guard let redis = try? await redis(), let info = try? await redis.send("INFO").string else { return }
-        let facts = Dictionary(
-            info.utf8.split(whereSeparator: { $0 == 10 || $0 == 13 }).compactMap { line -> (String, String)? in
-                let words = line.split(separator: UInt8(ascii: ":"), maxSplits: 1)
-                guard words.count == 2 else { return nil }
-                return (String(decoding: words[0], as: UTF8.self), String(decoding: words[1], as: UTF8.self))
-            }, uniquingKeysWith: { $1 })
-        if let policy = facts["maxmemory_policy"], policy != "noeviction" {
-            log.warning(
-                "Redis may evict queues when its memory is full: its maxmemory-policy is \(policy); set it to noeviction"
-            )
-        }
-        if facts["aof_enabled"] == "0" {
-            log.notice("Redis keeps no append-only file: queued events do not survive its crash; set appendonly yes")
+        for risk in RedisFacts(info: info).risks {
+            log.log(level: risk.isSevere ? .warning : .notice, "\(risk.message); \(risk.advice)")
         }
     }
 }

@@ -88,7 +88,7 @@ struct S3Store: BlobStore {
         return BlobInfo(
             key: key, sizeBytes: size, metadata: MetadataHeaders.metadata(in: head.headers.fields),
             etag: head.headers["ETag"].map { $0.filter { $0 != "\"" } },
-            lastModified: head.headers["Last-Modified"].flatMap { Timestamp(httpDate: $0) })
+            lastModified: head.date("Last-Modified"))
     }
 }
 

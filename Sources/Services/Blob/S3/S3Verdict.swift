@@ -56,7 +56,7 @@ enum S3Verdict {
     /// the clocks differ.
     private static func distantTime(_ response: HTTPResponse, _ code: String, _ now: Timestamp) -> Timestamp? {
         guard code == "RequestTimeTooSkewed" || code.isEmpty,
-            let time = response.headers["Date"].flatMap({ Timestamp(httpDate: $0) })
+            let time = response.head.date("Date")
         else { return nil }
         let apart = time.elapsed(since: now)
         return apart > .seconds(60) || apart < .seconds(-60) ? time : nil
