@@ -71,6 +71,7 @@ let tools: [Target] = [
     tool("ratelimit", ["Envelope", "RateLimits", "Redis", "System"]),
     tool("ev-route", ["JSON", "Routing", "Spool", "System", logging]),
     tool("ev-log", ["JSON", "LogStore", "System", logging]),
+    tool("ev-replay", ["Crypto", "Envelope", "JSON", "Payloads", "System", "Tracing", logging]),
     tool("ev-queue", ["Envelope", "JSON", "Payloads", "Process", "Queue", "Redis", "System", "Tracing", logging]),
     tool(
         "media-fetch",
@@ -222,6 +223,7 @@ let package = Package(
         tests("StageTests", ["Envelope", "JSON", "Options", "Stage", "System", "Tracing", arguments, logging]),
         tests("TracingTests", ["Envelope", "JSON", "System", "Tracing", logging]),
         tests("TgGateTests", ["BotAPI", "Envelope", "JSON", "Payloads", "tg-gate"]),
+        tests("EvReplayTests", ["Envelope", "JSON", "JSONSchema", "System", "ev-replay"]),
         tests("EvQueueTests", ["Options", "Queue", "ev-queue", arguments]),
         tests("SystemTests", ["System", "TestSupport"]),
         tests("ProcessTests", ["Process", "System", "TestSupport"]),

@@ -26,6 +26,7 @@ PAGES = {
     "exit-status": ("tgpipe-exit-status", "7", "the exit statuses of the tools of tgpipe"),
     "queues": ("tgpipe-queues", "7", "durable queues between the tools of tgpipe"),
     "coordination": ("tgpipe-coordination", "7", "the keys that the tools of tgpipe keep in Redis"),
+    "heartbeats": ("tgpipe-heartbeats", "7", "what live stages of tgpipe show in Redis"),
     "security": ("tgpipe-security", "7", "what tgpipe protects against, and how"),
     "tl": ("tgpipe-tl", "5", "the values of Telegram's API for accounts, as JSON"),
     "mtproto": ("tgpipe-mtproto", "7", "the protocol that tgpipe speaks as an account"),

@@ -25,7 +25,8 @@ struct EvQueue: AsyncParsableCommand {
             """,
         version: tgpipeVersion,
         subcommands: [
-            Push.self, Pull.self, Work.self, List.self, Stats.self, Peek.self, Redrive.self, Purge.self, Wait.self,
+            Push.self, Pull.self, Work.self, List.self, Stats.self, Peek.self, Tap.self, Redrive.self, Purge.self,
+            Wait.self,
         ])
 }
 

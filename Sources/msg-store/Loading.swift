@@ -29,7 +29,8 @@ struct Loading {
             stored = try await loading.run()
         } else {
             let reader = EventInput(
-                endpoint: input.from, maxLineBytes: Int(input.maxLine.bytes), shutdown: runtime.shutdown)
+                endpoint: input.from, maxLineBytes: Int(input.maxLine.bytes), shutdown: runtime.shutdown,
+                activity: runtime.activity)
             var loading = StreamLoading(reader: reader, sink: sink, deadLetters: deadLetters, writer: writer)
             stored = try await loading.run()
         }

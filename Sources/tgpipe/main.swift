@@ -6,6 +6,7 @@ import System
 import blob_put
 import ev_log
 import ev_queue
+import ev_replay
 import ev_route
 import media_fetch
 import msg_store
@@ -21,6 +22,7 @@ import tgpipe_doctor
 /// Every tool by its name. `make build` and `make install` create a link to this program for each.
 let commands: [String: any AsyncParsableCommand.Type] = [
     "blob-put": blob_put.command, "ev-log": ev_log.command, "ev-queue": ev_queue.command,
+    "ev-replay": ev_replay.command,
     "ev-route": ev_route.command,
     "media-fetch": media_fetch.command, "msg-store": msg_store.command, "ratelimit": ratelimit.command,
     "tg-call": tg_call.command, "tg-gate": tg_gate.command, "tg-history": tg_history.command,

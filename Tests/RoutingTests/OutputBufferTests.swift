@@ -2,6 +2,7 @@ import Glibc
 import JSON
 import Logging
 @testable import Routing
+import Stage
 import Testing
 
 @Suite struct OutputBufferTests {
@@ -91,7 +92,7 @@ import Testing
     private func copy(_ bytes: Int) -> LineBatch { LineBatch(lines: [[UInt8](repeating: 0x78, count: bytes - 1)]) }
 
     @Test func `lines that are dropped have no place to wait for`() {
-        let buffer = OutputBuffer(drops: DropCount(name: "test", log: Logger(label: "test")))
+        let buffer = OutputBuffer(drops: DropCount(name: "test", log: Logger(label: "test"), activity: StageActivity()))
         #expect(buffer.put(copy(3 << 20)) == 3 << 20)
         #expect(buffer.put(copy(2 << 20)) == nil)
         #expect(buffer.put(copy(1 << 20)) == 4 << 20)

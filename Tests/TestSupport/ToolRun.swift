@@ -46,13 +46,14 @@ package final class ToolRun: Sendable {
         _ tool: String, _ arguments: [String] = [], environment: [String: String] = [:], folder: TemporaryFolder? = nil
     ) throws {
         self.tool = tool
-        // ev-queue prints other programs' events, and figures; its own events are the dead letters.
+        // ev-queue and ev-replay print other programs' events, and figures; only ev-queue's dead letters are its own events.
         // tg-call prints Telegram's results, tg-session its status, ev-log lines of the log, and msg-store reports and rows:
         // these are not envelopes.
         makesEnvelopes =
             switch tool {
             case "tg-call", "tg-session", "ev-log": false
             case "ev-queue": arguments.contains("--dead")
+            case "ev-replay": false
             case "msg-store": ["load", "plan"].contains(arguments.first)
             default: true
             }

@@ -105,6 +105,13 @@ package struct LineSplitter: ~Copyable {
         /// Lines in the order in which they came. All such outputs of one call of `take` share one memory.
         case lines(LineBlock)
         case tooLong(prefix: [UInt8], sizeBytes: Int)
+
+        package var lineCount: Int {
+            switch self {
+            case .lines(let block): block.ranges.count
+            case .tooLong: 1
+            }
+        }
     }
 
     /// The number of bytes that are kept of a line over the limit.

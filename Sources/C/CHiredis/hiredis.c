@@ -2,6 +2,8 @@
 
 #include "CLoader.h"
 
+#include <dlfcn.h>
+
 #define HIREDIS_FUNCTIONS(F) \
     F(void, freeReplyObject, (void *reply), (reply)) \
     F(redisReader *, redisReaderCreate, (void), ()) \
@@ -15,3 +17,7 @@
 
 TGP_LAZY_LIBRARY(
     HIREDIS_FUNCTIONS, TGP_NO_VARIADIC, "libhiredis.so." VERSION(HIREDIS_SONAME), "libhiredis" VERSION(HIREDIS_SONAME))
+
+bool tgp_has_hiredis(void) {
+    return dlopen("libhiredis.so." VERSION(HIREDIS_SONAME), RTLD_NOW | RTLD_LOCAL) != NULL;
+}

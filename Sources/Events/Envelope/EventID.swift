@@ -113,6 +113,26 @@ package struct EventID: Sendable, Hashable, CustomStringConvertible {
 
     package var version: Int { Int(high >> 12 & 15) }
 
+    /// Returns another id of the same version, which depends on this id and the arguments only. An id of version 7 keeps its time.
+    ///
+    /// - Parameter shiftMilliseconds: is added to the time of an id of version 7.
+    package func replaced(seed: UInt64, shiftMilliseconds: Int64) -> EventID {
+        let mixed = EventID.mixed(EventID.mixed(seed ^ high) ^ low)
+        guard version == 7 else {
+            return EventID(high: EventID.mixed(mixed) & ~0xF000 | high & 0xF000, random: mixed)
+        }
+        let time = (high >> 16) &+ UInt64(bitPattern: shiftMilliseconds)
+        return EventID(high: time << 16 | high & 0xFFFF, random: mixed)
+    }
+
+    /// Mixes the bits of a number: one step of SplitMix64.
+    private static func mixed(_ number: UInt64) -> UInt64 {
+        var number = number &+ 0x9E37_79B9_7F4A_7C15
+        number = (number ^ number >> 30) &* 0xBF58_476D_1CE4_E5B9
+        number = (number ^ number >> 27) &* 0x94D0_49BB_1331_11EB
+        return number ^ number >> 31
+    }
+
     private static func value(ofHexDigit byte: UInt8) -> UInt64? {
         switch byte {
         case UInt8(ascii: "0")...UInt8(ascii: "9"): UInt64(byte - UInt8(ascii: "0"))

@@ -1,3 +1,4 @@
+import Envelope
 import Logging
 package import Options
 import Queue
@@ -53,6 +54,10 @@ package struct RoutingRun: Sendable {
             source = try await QueueSource(queue, options: input.queue, runtime: runtime)
         }
         let feed = source
+        if feed == nil { runtime.activity.reads(input.from) }
+        for route in plan.routes {
+            runtime.activity.writes(route.target.endpoint, types: route.patterns.map(\.description))
+        }
         let tools = MiddlewareTools(runtime: runtime, bridge: bridge, maxLineBytes: maxLine)
         let delivery = try await thread.run { try Delivery(plan, isFedByQueue: feed != nil, tools) }
         var intake: QueueIntake?

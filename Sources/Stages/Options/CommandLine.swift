@@ -32,6 +32,10 @@ package struct CommandLineCheck {
         for subcommand in command["subcommands"]?.array ?? [] {
             if let name = subcommand["commandName"]?.string { subcommands[name] = CommandLineCheck(subcommand) }
         }
+        // Its options may come without its name.
+        if let usual = command["defaultSubcommand"]?.string, let check = subcommands[usual] {
+            options.merge(check.options) { own, _ in own }
+        }
     }
 
     package enum Mistake: Equatable {

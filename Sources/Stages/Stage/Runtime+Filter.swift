@@ -49,6 +49,7 @@ extension Runtime {
                 case .other(let line): results.add(item.entry) { $0.append(line) }
                 case .event(let event, let line):
                     let decision = decisions.next() ?? .forward
+                    if case .drop = decision { activity.countDropped(1) }
                     if case .refuse(let fault) = decision {
                         try await stream.refuse(event, line, item.entry, fault)
                     } else {

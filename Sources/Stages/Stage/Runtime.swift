@@ -15,6 +15,9 @@ package final class Runtime: Sendable {
     package let tracer = Tracer()
     package let shutdown: Shutdown
     package let outages: Outages
+    /// Counts what the stage does.
+    package let activity = StageActivity()
+    let lastError = LastError()
     private let stateFlag: String?
     private let redisFlag: String?
     private let connection = Mutex<Redis?>(nil)
@@ -32,8 +35,8 @@ package final class Runtime: Sendable {
             case .json: JSONLogSink()
             }
         self.tool = tool
-        log = Logger(label: tool) { _, provider in
-            ToolLog(tool: tool, level: level, sinks: [sink], metadataProvider: provider)
+        log = Logger(label: tool) { [lastError] _, provider in
+            ToolLog(tool: tool, level: level, sinks: [sink, lastError], metadataProvider: provider)
         }
         shutdown = Shutdown()
         outages = Outages(log: log, shutdown: shutdown)
@@ -77,8 +80,18 @@ package final class Runtime: Sendable {
         return (try? stateFolder("redis")).map { access("\($0)/redis.sock", F_OK) == 0 } ?? false
     }
 
+    /// The connection that the tool's parts share, if one of them has made it.
+    var sharedRedis: Redis? { connection.withLock { $0 } }
+
+    /// The address of a Redis that need not be started: the configured one, or that of a running private server.
+    var addressWithoutStart: RedisAddress? {
+        if let text = redisFlag ?? Settings.environment("TGPIPE_REDIS") { return try? RedisAddress(parsing: text) }
+        guard let folder = try? stateFolder("redis"), access("\(folder)/redis.sock", F_OK) == 0 else { return nil }
+        return try? RedisAddress(parsing: absolutePath("\(folder)/redis.sock"))
+    }
+
     /// Opens a separate connection, for commands that block in Redis.
-    func separateRedis() async throws -> Redis {
+    package func separateRedis() async throws -> Redis {
         if let redisFlag, try RedisAddress(parsing: redisFlag).login != nil {
             throw ToolError(
                 .configuration,
@@ -136,7 +149,9 @@ extension Tool {
         do {
             let runtime = try Runtime(tool: Self.name, options: common)
             StatusArea.standardError.share { try runtime.directory("terminals") }
-            let status = await runtime.finish(drain: common.drain.duration) { try await self.run(runtime) }
+            let heartbeats = try HeartbeatWriter.Plan.fromEnvironment().map { HeartbeatWriter(runtime, $0) }
+            let status = await runtime.finish(drain: common.drain.duration, heartbeats) { try await self.run(runtime) }
+            await heartbeats?.end()
             Self.end(status)
         } catch let error as ToolError {
             // There is no log yet, because a mistake in its own configuration may be the failure.
@@ -156,19 +171,39 @@ extension Tool {
 
 extension Runtime {
     /// Runs the tool's body and turns its ending into an exit status. It is the one place that prints a fatal error.
-    fileprivate func finish(drain: Duration, _ body: @escaping @Sendable () async throws -> ExitStatus) async -> Int32 {
-        await withTaskGroup(of: Int32?.self) { group in
-            group.addTask { await self.outcome(body) }
-            group.addTask { await self.drainDeadline(drain) }
+    fileprivate func finish(
+        drain: Duration, _ heartbeats: HeartbeatWriter?, _ body: @escaping @Sendable () async throws -> ExitStatus
+    ) async -> Int32 {
+        await withTaskGroup(of: Ending.self) { group in
+            group.addTask { .status(await self.outcome(body)) }
+            group.addTask {
+                await self.drainDeadline(drain)
+                return .deadline
+            }
+            if let heartbeats {
+                group.addTask {
+                    await heartbeats.run()
+                    return .heartbeats
+                }
+            }
             while let ended = await group.next() {
-                if let status = ended {
+                switch ended {
+                case .status(let status):
                     group.cancelAll()
                     return status
+                case .deadline: group.cancelAll()
+                case .heartbeats: break
                 }
-                group.cancelAll()
             }
             return ExitStatus.bug.rawValue
         }
+    }
+
+    /// The task of a running tool that has ended.
+    private enum Ending: Sendable {
+        case status(Int32)
+        case deadline
+        case heartbeats
     }
 
     private func outcome(_ body: () async throws -> ExitStatus) async -> Int32 {
@@ -193,17 +228,16 @@ extension Runtime {
     }
 
     /// Waits for a signal and gives the work in flight `drain` to finish; then cancels it, and ends the process 5 seconds later.
-    private func drainDeadline(_ drain: Duration) async -> Int32? {
+    private func drainDeadline(_ drain: Duration) async {
         await shutdown.wait()
         ServiceManager.reportStopping()
-        guard !Task.isCancelled, (try? await Task.sleep(for: drain)) != nil else { return nil }
+        guard !Task.isCancelled, (try? await Task.sleep(for: drain)) != nil else { return }
         log.error("work in flight did not finish within \(drain.spanText): giving it up")
         let status = 128 + shutdown.endingSignal
         BlockingThread.start {
             sleep(5)
             _exit(status)
         }
-        return nil
     }
 
     private func logStatistics() {

@@ -23,19 +23,40 @@ package final class HandlingStatistics: HandlingObserver {
     private static let maxTypes = 200
     package static let otherTypes = "(other)"
 
-    private let figures = Mutex<[String: Figures]>([:])
+    private struct State {
+        var figures: [String: Figures] = [:]
+        /// The durations of all types together.
+        var latency = LatencyHistogram()
+        var begun = 0
+        var ended = 0
+        var failures = 0
+    }
+
+    private let state = Mutex(State())
 
     package init() {}
 
     /// The figures by event type.
-    package var all: [String: Figures] { figures.withLock { $0 } }
+    package var all: [String: Figures] { state.withLock { $0.figures } }
 
-    package func began(_ handling: Handling) {}
+    /// The durations of all handlings so far.
+    package var latency: LatencyHistogram { state.withLock { $0.latency } }
+
+    /// The number of handlings that have begun and not ended.
+    package var inFlight: Int { state.withLock { max(0, $0.begun - $0.ended) } }
+
+    /// The number of handlings that have failed. Refused events are counted where they are refused.
+    package var failures: Int { state.withLock { $0.failures } }
+
+    package func began(_ handling: Handling) { state.withLock { $0.begun += 1 } }
 
     package func ended(_ handling: Handling, _ outcome: HandlingOutcome, after duration: Duration) {
-        figures.withLock { figures in
-            let isKept = figures.count < Self.maxTypes || figures[handling.eventType] != nil
-            figures[isKept ? handling.eventType : Self.otherTypes, default: Figures()].add(outcome, duration)
+        state.withLock { state in
+            let isKept = state.figures.count < Self.maxTypes || state.figures[handling.eventType] != nil
+            state.figures[isKept ? handling.eventType : Self.otherTypes, default: Figures()].add(outcome, duration)
+            state.latency.add(duration)
+            state.ended += 1
+            if outcome == .failed { state.failures += 1 }
         }
     }
 }

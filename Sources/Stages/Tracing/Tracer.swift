@@ -56,6 +56,7 @@ package final class Tracer: Sendable {
     ) -> Handling {
         let handling = Handling(
             eventType: event.type, correlation: cause ?? Correlation(event), start: time, tracer: self)
+        statistics.began(handling)
         for observer in observers { observer.began(handling) }
         return handling
     }

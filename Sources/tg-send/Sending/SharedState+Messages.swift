@@ -104,6 +104,7 @@ extension SharedState {
     ///
     /// - Parameter isForAll: whether no call at all is accepted before its end.
     func setFloodWait(chat: ChatID, _ kind: CallKind, for wait: Duration, isForAll: Bool) async {
+        runtime.activity.waits(isForAll ? "all messages" : "\(kind) in \(chat)", for: wait)
         let rest = RedisArgument.integer(max(1, wait.milliseconds))
         _ = await attempt { redis throws(RedisError) in
             try await redis.send("SET", .text(floodWaitKey(chat, kind)), 1, "PX", rest)

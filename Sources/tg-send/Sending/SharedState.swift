@@ -22,7 +22,7 @@ final class SharedState: Sendable {
 
     private let redis: Redis?
     let waits: Bool
-    private let runtime: Runtime
+    let runtime: Runtime
     /// The user id of the bot or account.
     let speakerID: Int64
     private let replies = Mutex(RecentReplies())

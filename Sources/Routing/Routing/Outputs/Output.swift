@@ -29,6 +29,8 @@ final class Output: Sendable {
     let buffer: OutputBuffer
     private let writer: any OutputWriter
     private let drops: DropCount
+    /// Counts the events; nil if the writer publishes to a queue, which counts them itself.
+    private let activity: StageActivity?
     /// Is true if the output may drop events, so that its reader is not waited for long at the end.
     let isDropping: Bool
 
@@ -41,7 +43,8 @@ final class Output: Sendable {
     ) throws(ToolError) {
         let (runtime, bridge, log) = (tools.runtime, tools.bridge, tools.runtime.log)
         name = plan.target.name.printable
-        drops = DropCount(name: name, log: log)
+        drops = DropCount(name: name, log: log, activity: runtime.activity)
+        activity = if case .queue = plan.target { nil } else { runtime.activity }
         isDropping = plan.overflow == .drop
         buffer = OutputBuffer(drops: isDropping ? drops : nil)
         guard plan.overflow != .spool else {
@@ -68,7 +71,10 @@ final class Output: Sendable {
     func run() throws(ToolError) {
         defer { drops.finish() }
         do throws(ToolError) {
-            while let batch = buffer.next() { try writer.write(batch) }
+            while let batch = buffer.next() {
+                try writer.write(batch)
+                activity?.countWritten(batch.slices.events)
+            }
             try writer.finish()
         } catch {
             buffer.breakOff()

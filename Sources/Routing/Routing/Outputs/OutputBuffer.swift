@@ -1,4 +1,5 @@
 import Logging
+import Stage
 import System
 
 /// Tells what happens to events that an output does not take at once.
@@ -172,10 +173,15 @@ final class DropCount: Sendable {
     private let log: Logger
     private let state = Monitor(State())
 
-    init(name: String, log: Logger) { (self.name, self.log) = (name, log) }
+    private let activity: StageActivity
+
+    init(name: String, log: Logger, activity: StageActivity) {
+        (self.name, self.log, self.activity) = (name, log, activity)
+    }
 
     func add(_ events: Int) {
         guard events > 0 else { return }
+        activity.countDropped(events)
         let due = state.read { state -> Int? in
             state.events += events
             guard state.loggedAt.map({ .now - $0 >= DropCount.pause }) ?? true else { return nil }

@@ -61,8 +61,12 @@ struct Router: ~Copyable {
         while let pieces = try delivery.intake.next() {
             for piece in pieces {
                 switch piece {
-                case .lines(let lease): try take(lease)
-                case .tooLong(let prefix, let size): refuse(.tooLong(prefix: prefix, sizeBytes: size))
+                case .lines(let lease):
+                    if !delivery.isFedByQueue { runtime.activity.countTaken(lease.block.ranges.count) }
+                    try take(lease)
+                case .tooLong(let prefix, let size):
+                    if !delivery.isFedByQueue { runtime.activity.countTaken(1) }
+                    refuse(.tooLong(prefix: prefix, sizeBytes: size))
                 case .barrier(let barrier): try reach(barrier)
                 }
             }

@@ -10,6 +10,7 @@ package final class QueueSink: Sendable {
     package init(_ queues: [QueueName], maxLength: Int, runtime: Runtime) async throws {
         outputs = QueueOutputs(queues, maxLength: maxLength)
         self.runtime = runtime
+        for queue in queues { runtime.activity.writes(queue.description) }
         let publisher = QueuePublisher(outputs, redis: try await runtime.redis(), name: ProcessName.unique())
         self.publisher = publisher
         try await runtime.retryingAtStart { try await publisher.open() }
@@ -21,5 +22,6 @@ package final class QueueSink: Sendable {
         try await publisher.publish(lines, setting: setting) { attempt in
             try await runtime.untilQueueHasRoom(in: outputs.description) { try await attempt() ? () : nil }
         }
+        runtime.activity.countWritten(lines.count)
     }
 }

@@ -21,6 +21,7 @@ package final class QueueSource: Sendable {
         let consumer = try QueueConsumer(
             queue, redis: try await runtime.redis(), waiting: try await runtime.separateRedis(), settings: settings)
         self.consumer = consumer
+        runtime.activity.reads(queue.description)
         try await runtime.retryingAtStart { try await consumer.open() }
         await runtime.checkRedisSettings()
     }
@@ -55,7 +56,9 @@ package final class QueueSource: Sendable {
                 try await self.consumer.take(limit: limit, isIdle: isIdle)
             }
             switch answer {
-            case .taken(let entries): return entries
+            case .taken(let entries):
+                runtime.activity.countTaken(entries.entries.count)
+                return entries
             case .nothing(let lull):
                 if untilEmpty, lull.isEmpty { return nil }
                 // No new entry announces that another worker has finished the last event.
@@ -143,6 +146,7 @@ package final class QueueSource: Sendable {
             case .done(let lost): return lost
             }
         }
+        runtime.activity.countWritten(results.reduce(0) { $0 + $1.lines.count })
         for entry in lost { logLostLease(of: entry) }
     }
 

@@ -108,6 +108,7 @@ struct RefusalLog {
 extension Runtime {
     /// Logs or counts a refused line, and notes it for the exit status.
     package func note(_ refused: RefusedLine) {
+        activity.countFailed(1)
         let code = refused.fault.code
         let (isLogged, counted) = refusals.withLock { $0.add(code, at: .now) }
         if counted > 0 { logCount(code, counted) }

@@ -14,13 +14,17 @@ package final class EventOutput: Sendable {
     }
 
     private let kind: Kind
+    /// Counts the lines that are no publication to a queue, which the queue's own types count.
+    private let activity: StageActivity?
 
     /// - Throws: `ToolError` (74), `QueueError`, and `CancellationError` when the shutdown ended a wait.
     package init(_ options: OutputOptions, runtime: Runtime) async throws {
+        activity = runtime.activity
         if let queue = try QueueName(endpoint: options.to) {
             kind = .queue(try await QueueSink([queue], maxLength: options.maxLength, runtime: runtime))
         } else {
             kind = try await EventOutput.lines(options.to, runtime.shutdown)
+            runtime.activity.writes(options.to)
         }
     }
 
@@ -29,6 +33,7 @@ package final class EventOutput: Sendable {
     ///   - shutdown: ends the wait for that reader.
     /// - Throws: `ToolError` (74), and `CancellationError` when the wait was ended.
     package init(endpoint: String, shutdown: Shutdown) async throws {
+        activity = nil
         kind = try await EventOutput.lines(endpoint, shutdown)
     }
 
@@ -58,7 +63,9 @@ package final class EventOutput: Sendable {
     package func write(_ lines: [UInt8]) async throws {
         guard !lines.isEmpty else { return }
         switch kind {
-        case .lines(let thread, let output): try await thread.run { try output.writeNow(lines) }
+        case .lines(let thread, let output):
+            try await thread.run { try output.writeNow(lines) }
+            activity?.countWritten(lines.lineFeeds)
         case .queue(let sink): try await sink.publish(QueueLine.lines(of: lines))
         }
     }
@@ -78,6 +85,7 @@ package final class EventOutput: Sendable {
                 try output.writeNow(line)
                 try note()
             }
+            activity?.countWritten(1)
         case .queue(let sink):
             try await sink.publish(QueueLine.lines(of: line))
             try note()
@@ -133,6 +141,11 @@ package final class EventOutput: Sendable {
             try await source.finish(owned.map { QueueResult($0) })
         }
     }
+}
+
+extension [UInt8] {
+    /// The number of lines.
+    fileprivate var lineFeeds: Int { reduce(0) { $0 + ($1 == 0x0A ? 1 : 0) } }
 }
 
 extension LineOutput {

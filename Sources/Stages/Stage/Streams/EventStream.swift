@@ -28,9 +28,14 @@ struct Received: Sendable {
 package final class EventInput: Sendable {
     private let thread = BlockingThread()
     private let reader: Mutex<LineReader>
+    private let activity: StageActivity?
 
-    /// - Parameter endpoint: `-` or a path.
-    package init(endpoint: String, maxLineBytes: Int, shutdown: Shutdown) {
+    /// - Parameters:
+    ///   - endpoint: `-` or a path.
+    ///   - activity: counts the lines of a stage's input.
+    package init(endpoint: String, maxLineBytes: Int, shutdown: Shutdown, activity: StageActivity? = nil) {
+        self.activity = activity
+        activity?.reads(endpoint)
         reader = Mutex(LineReader(endpoint: endpoint, maxLineBytes: maxLineBytes, shutdown: shutdown))
     }
 
@@ -38,7 +43,9 @@ package final class EventInput: Sendable {
     ///
     /// - Parameter limit: the longest wait, after which there are no lines; nil for no limit.
     package func next(within limit: Duration? = nil) async throws -> [LineSplitter.Output]? {
-        try await thread.run { try self.reader.withLock { try $0.next(within: limit) } }
+        let outputs = try await thread.run { try self.reader.withLock { try $0.next(within: limit) } }
+        if let activity, let outputs { activity.countTaken(outputs.reduce(0) { $0 + $1.lineCount }) }
+        return outputs
     }
 }
 
@@ -62,7 +69,9 @@ package final class EventStream: Sendable {
             source = .queue(try await QueueSource(queue, options: options.queue, runtime: runtime))
         } else {
             source = .lines(
-                EventInput(endpoint: options.from, maxLineBytes: maxLineBytes, shutdown: runtime.shutdown))
+                EventInput(
+                    endpoint: options.from, maxLineBytes: maxLineBytes, shutdown: runtime.shutdown,
+                    activity: runtime.activity))
         }
         deadLetters = try await DeadLetters(runtime: runtime, path: options.deadLetter)
         self.accepts = accepts

@@ -15,11 +15,16 @@ package final class RedisFloodLedger: FloodLedger {
     private let own = LocalFloodLedger()
     private let connect: @Sendable () async throws -> Redis
     private let log: Logger
+    /// Shows a wait in the heartbeat of the stage that was told it.
+    private let showing: @Sendable (String, Duration) -> Void
     private let outage = Mutex<ContinuousClock.Instant?>(nil)
 
     /// - Parameter connect: connects to Redis; called at the ledger's first use, and until it succeeds.
-    package init(log: Logger, connect: @escaping @Sendable () async throws -> Redis) {
-        (self.connect, self.log) = (connect, log)
+    package init(
+        log: Logger, showing: @escaping @Sendable (String, Duration) -> Void = { _, _ in },
+        connect: @escaping @Sendable () async throws -> Redis
+    ) {
+        (self.connect, self.log, self.showing) = (connect, log, showing)
     }
 
     package func wait(account: Int64, method: String) async -> FloodWait? {
@@ -35,6 +40,7 @@ package final class RedisFloodLedger: FloodLedger {
 
     package func note(account: Int64, _ wait: FloodWait) async {
         await own.note(account: account, wait)
+        showing("\(wait.method) of \(account)", wait.remaining)
         let milliseconds = max(1, wait.remaining.milliseconds)
         let key = RedisFloodLedger.key(account, wait.method)
         _ = await ask {
@@ -88,6 +94,6 @@ extension Runtime {
     /// Returns a ledger shared through Redis if there is one, else a local one.
     package func floodLedger() -> any FloodLedger {
         guard hasRedis else { return LocalFloodLedger() }
-        return RedisFloodLedger(log: log) { try await self.redis() }
+        return RedisFloodLedger(log: log, showing: activity.waits) { try await self.redis() }
     }
 }
