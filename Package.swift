@@ -70,7 +70,7 @@ let tools: [Target] = [
         ["Accounts", "BotAPI", "Envelope", "JSON", "MTProto", "Payloads", "Redis", "System", "TL", "Tracing", logging]),
     tool("ratelimit", ["Envelope", "RateLimits", "Redis", "System"]),
     tool("ev-route", ["JSON", "Routing", "Spool", "System", logging]),
-    tool("ev-log", ["JSON", "LogStore", "System", logging]),
+    tool("ev-log", ["JSON", "LogStore", "Queue", "Redis", "System", logging]),
     tool("ev-replay", ["Crypto", "Envelope", "JSON", "Payloads", "System", "Tracing", logging]),
     tool("ev-queue", ["Envelope", "JSON", "Payloads", "Process", "Queue", "Redis", "System", "Tracing", logging]),
     tool(

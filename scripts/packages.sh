@@ -15,9 +15,10 @@ wanted=(
     # To run and to test: servers, media programs, and Python for the emulator of Telegram.
     redis-server postgresql ffmpeg python3 python3-venv jq curl openssl procps shellcheck mandoc
 )
-# Packages of which only files are needed, each with one of them: their dependencies (Qt, Poco, Flask) are not. They are
-# unpacked in .deps instead of installed.
-unpacked=(libvalijson-dev=usr/include/valijson json-schema-test-suite=usr/share/json-schema-test-suite)
+# Packages of which only files are needed, each with one of them: their dependencies (Qt, Poco, Flask) are not, and
+# prometheus would start a server. They are unpacked in .deps instead of installed.
+unpacked=(libvalijson-dev=usr/include/valijson json-schema-test-suite=usr/share/json-schema-test-suite
+    prometheus=usr/bin/promtool)
 if [ $# -gt 0 ]; then
     wanted=("$@")
     unpacked=()

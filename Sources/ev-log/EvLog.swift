@@ -23,7 +23,7 @@ struct EvLog: AsyncParsableCommand {
                       ev-log import < other.ndjson
             """,
         version: tgpipeVersion,
-        subcommands: [ImportLines.self, Show.self])
+        subcommands: [ImportLines.self, Show.self, Top.self, Metrics.self, Graph.self])
 }
 
 /// Represents a command of ev-log.

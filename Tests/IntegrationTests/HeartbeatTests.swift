@@ -148,4 +148,20 @@ import Testing
         let wrong = try await ToolRun.run("ratelimit", ["-n", "3"], environment: environment("soon"))
         #expect(wrong.status == 78 && wrong.errors.contains("TGPIPE_HEARTBEAT must be off, or a duration"))
     }
+
+    @Test func `The last error is told`() async throws {
+        let run = try ToolRun("blob-put", ["--store", "file:\(folder("store"))"], environment: environment())
+        let key = "video/\(String(repeating: "9f", count: 32)).mp4"
+        let payload =
+            #"{"kind":"video","key":"\#(key)","path":"\#(folder("gone.mp4"))","size_bytes":7,"sha256":"\#(key.dropFirst(6).dropLast(4))","#
+            + #""content_type":"video/mp4","file_name":"a.mp4","source_url":"https://example.com/a","#
+            + #""normalized_url":"https://example.com/a","domain":"example.com","fetched_at":"2026-01-01T00:00:00Z"}"#
+        run.send(
+            #"{"type":"events.media.fetched","correlation_id":"0191e0a0-0000-7000-8000-000000000000","payload":\#(payload)}"#
+        )
+        let (_, beat) = try await heartbeat { $0["last_error"] != nil }
+        #expect(beat["last_error"]?["message"]?.string?.hasPrefix("unable to store") == true)
+        run.closeInput()
+        _ = try await run.result()
+    }
 }
