@@ -27,6 +27,7 @@ let commit: [CSetting] =
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 
 /// The last folder of a path below `Sources`, which is the module's name.
@@ -70,7 +71,9 @@ let tools: [Target] = [
         ["Accounts", "BotAPI", "Envelope", "JSON", "MTProto", "Payloads", "Redis", "System", "TL", "Tracing", logging]),
     tool("ratelimit", ["Envelope", "RateLimits", "Redis", "System"]),
     tool("ev-route", ["JSON", "Routing", "Spool", "System", logging]),
-    tool("ev-log", ["JSON", "LogStore", "Queue", "Redis", "System", logging]),
+    tool(
+        "ev-log",
+        ["Envelope", "JSON", "LogStore", "Queue", "Redis", "System", logging, nioCore, nioHTTP1, nioPosix]),
     tool("ev-replay", ["Crypto", "Envelope", "JSON", "Payloads", "System", "Tracing", logging]),
     tool("ev-queue", ["Envelope", "JSON", "Payloads", "Process", "Queue", "Redis", "System", "Tracing", logging]),
     tool(

@@ -23,7 +23,7 @@ struct EvLog: AsyncParsableCommand {
                       ev-log import < other.ndjson
             """,
         version: tgpipeVersion,
-        subcommands: [ImportLines.self, Show.self, Top.self, Metrics.self, Graph.self])
+        subcommands: [ImportLines.self, Show.self, Top.self, Metrics.self, Graph.self, Serve.self])
 }
 
 /// Represents a command of ev-log.

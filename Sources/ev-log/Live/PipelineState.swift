@@ -3,6 +3,7 @@ import Options
 import Queue
 import Redis
 import Stage
+import Synchronization
 import System
 
 /// Describes a stage that lives, or that was killed in the last hour.
@@ -56,12 +57,12 @@ struct PipelineState: Sendable {
 }
 
 /// Reads the state of the pipeline again and again.
-final class PipelineReader {
+final class PipelineReader: Sendable {
     /// The time after which the queues of other programs are looked for again, which looks at every key.
     private static let namesAge = Duration.seconds(30)
 
     private let redis: Redis
-    private var names: (found: [QueueName], at: ContinuousClock.Instant)?
+    private let names = Mutex<(found: [QueueName], at: ContinuousClock.Instant)?>(nil)
 
     init(_ redis: Redis) { self.redis = redis }
 
@@ -94,9 +95,11 @@ final class PipelineReader {
     }
 
     private func queueNames() async throws -> [QueueName] {
-        if let names, ContinuousClock.now - names.at < PipelineReader.namesAge { return names.found }
+        if let known = names.withLock({ $0 }), ContinuousClock.now - known.at < PipelineReader.namesAge {
+            return known.found
+        }
         let found = try await QueueAdmin.all(redis)
-        names = (found, .now)
+        names.withLock { $0 = (found, .now) }
         return found
     }
 }
