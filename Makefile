@@ -6,11 +6,12 @@ DESTDIR ?=
 TGPIPE_BIN ?= $(CURDIR)/.build/release
 SWIFT = scripts/swift.sh
 
-.PHONY: help build deb test test-package chaos check format install uninstall demo run bench deps clean
+.PHONY: help build deb tarball test test-package chaos check format install uninstall demo run bench deps clean
 
 define HELP
 make build       builds the program tgpipe, with a link to it for each tool, in .build/release
 make deb         makes a Debian package of what make build built
+make tarball     makes an archive of what make build built, for any folder of any machine with the same libraries
 make demo        runs the whole bot against an emulator of Telegram; BACKEND=account: the bot is an account there.
                  With TG_BOT_TOKEN and TG_ADMIN_ID set, it runs the real bot instead, as make run does
 make run         runs the media bot with the settings in ./tgpipe.env
@@ -57,6 +58,9 @@ install:
 
 deb:
 	@scripts/deb.sh
+
+tarball:
+	@scripts/tarball.sh
 
 # Needs root, and the package that make deb builds.
 test-package:

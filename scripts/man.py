@@ -22,6 +22,7 @@ PAGES = {
     "events": ("tgpipe-envelope", "5", "the events that the tools of tgpipe exchange"),
     "stage": ("tgpipe-stage", "7", "stages of your own between the tools of tgpipe"),
     "pipeline": ("tgpipe-pipeline", "7", "how a request travels through the tools of tgpipe"),
+    "guide": ("tgpipe-guide", "7", "how to run tgpipe for a long time, and what to do when something fails"),
     "systemd": ("tgpipe-systemd", "7", "the services of tgpipe under systemd"),
     "exit-status": ("tgpipe-exit-status", "7", "the exit statuses of the tools of tgpipe"),
     "queues": ("tgpipe-queues", "7", "durable queues between the tools of tgpipe"),

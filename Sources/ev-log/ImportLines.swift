@@ -19,7 +19,7 @@ struct ImportLines: LogCommand {
                       ev-log import --tool nginx access.ndjson
             """)
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
     @OptionGroup var store: LogStoreOptions
     @OptionGroup var retention: RetentionOptions
 

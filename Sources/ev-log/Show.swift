@@ -20,7 +20,7 @@ struct Show: LogCommand {
                       ev-log show --since 2026-01-31T12:00:00Z | jq -r .message
             """)
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
     @OptionGroup var store: LogStoreOptions
 
     @Argument(help: "Texts that a line must contain, in either case.") var texts: [String] = []

@@ -9,7 +9,7 @@ struct List: QueueCommand {
     static let configuration = CommandConfiguration(
         commandName: "list", abstract: "Print the names of all queues, one a line.")
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
         let output = try await EventOutput(endpoint: "-", shutdown: runtime.shutdown)
@@ -31,7 +31,7 @@ struct Stats: QueueCommand {
             Example: ev-queue stats | jq -r '[.queue, .events, .dead] | @tsv'
             """)
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
 
     @Argument(help: "Names of queues. Default: all.") var queues: [QueueArgument] = []
 

@@ -17,7 +17,7 @@ struct Peek: QueueCommand {
             that the workers of a group have taken and not finished, as lines of JSON.
             """)
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
 
     @Argument(help: "The queue's name: letters, digits, '.', '_' and '-'.") var queue: QueueArgument
 

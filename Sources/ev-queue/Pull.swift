@@ -16,7 +16,7 @@ struct Pull: QueueCommand {
             Example: ev-queue pull jobs -n 100 --wait 30s | ./import.sh
             """)
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
     @OptionGroup(title: "Reading from the queue") var queueOptions: QueueOptions
 
     @Argument(help: "The queue's name: letters, digits, '.', '_' and '-'.") var queue: QueueArgument

@@ -19,7 +19,7 @@ struct Push: QueueCommand {
             Example: ev-queue push jobs < jobs.ndjson
             """)
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
     @OptionGroup var input: PushInput
 
     @Argument(help: "The queue's name: letters, digits, '.', '_' and '-'.") var queue: QueueArgument

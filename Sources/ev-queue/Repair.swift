@@ -16,7 +16,7 @@ struct Redrive: QueueCommand {
             them was found.
             """)
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
 
     @Argument(help: "The queue's name: letters, digits, '.', '_' and '-'.") var queue: QueueArgument
 
@@ -64,7 +64,7 @@ struct Purge: QueueCommand {
         abstract: "Delete a queue, or a part of it.",
         discussion: "Without --yes the command only shows what it would delete, and exits with status 1.")
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
 
     @Argument(help: "The queue's name: letters, digits, '.', '_' and '-'.") var queue: QueueArgument
 
@@ -122,7 +122,7 @@ struct Wait: QueueCommand {
             letters do not count.
             """)
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
 
     @Argument(help: "The queue's name: letters, digits, '.', '_' and '-'.") var queue: QueueArgument
 

@@ -16,7 +16,7 @@ struct Tap: QueueCommand {
             Example: ev-queue tap media --sample 100 | jq .payload.url
             """)
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
 
     @Argument(help: "The queue's name: letters, digits, '.', '_' and '-'.") var queue: QueueArgument
 

@@ -22,7 +22,7 @@ struct Work: QueueCommand {
                       ev-queue work pages --batch 500 --to /dev/null -- psql -f import.sql
             """)
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
     @OptionGroup(title: "Reading from the queue") var queueOptions: QueueOptions
     @OptionGroup var output: OutputOptions
 

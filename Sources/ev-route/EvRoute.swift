@@ -23,7 +23,7 @@ struct EvRoute: Tool {
             """,
         version: tgpipeVersion)
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
     @OptionGroup var input: InputOptions
 
     @Option(
@@ -57,6 +57,7 @@ struct EvRoute: Tool {
         plan.routes = output
         if let config { try RouteFile.read(config, into: &plan) }
         guard !plan.routes.isEmpty else { throw ToolError(.configuration, "no routes in \(config ?? "")") }
+        plan.stamps = input.stamp
         if let deadLetter = input.deadLetter { plan.deadLetter = try Target(deadLetter) }
         try overflow.apply(to: &plan)
         return plan

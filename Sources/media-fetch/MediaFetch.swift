@@ -42,7 +42,7 @@ struct MediaFetch: Tool {
         version: tgpipeVersion)
 
     @OptionGroup(title: "Fetching links into a folder") var single: LinkOptions
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
     @OptionGroup var input: InputOptions
     @OptionGroup var output: OutputOptions
     @OptionGroup var speaker: SpeakerOptions
@@ -101,6 +101,7 @@ struct MediaFetch: Tool {
         runtime.outages.watch(.store) { _ = try await store.head(BlobProbe.key) }
         runtime.outages.watch(.network, probe: NetworkProbe().check)
         if let api { runtime.outages.watch(.telegram) { _ = try await api.call("getMe") } }
+        let commands = KnownCommands("commands.media.", MediaRequest.types, runtime.log)
         return try await withThrowingTaskGroup(of: ExitStatus?.self) { group in
             group.addTask {
                 await stage.sweep()
@@ -108,7 +109,7 @@ struct MediaFetch: Tool {
             }
             defer { group.cancelAll() }
             return try await runtime.work(
-                input, output, concurrency: handledAtOnce, accepting: MediaRequest.accepts, givingUp: stage.giveUp,
+                input, output, concurrency: handledAtOnce, accepting: commands.accepts, givingUp: stage.giveUp,
                 handle: stage.handle)
         }
     }

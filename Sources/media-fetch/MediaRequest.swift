@@ -14,8 +14,8 @@ struct MediaRequest: Sendable {
     /// The id of the user who asked; nil if it is unknown.
     let userID: Int64?
 
-    /// Returns whether events of a type are media commands.
-    static func accepts(_ type: String) -> Bool { type == LargeDownload.type || MediaDownload.types.contains(type) }
+    /// The types of media commands.
+    static let types = MediaDownload.types + [LargeDownload.type]
 
     /// - Throws: `MalformedInput` if the payload names neither a URL nor a file, or both, or if a large download has no kind.
     init(_ event: Envelope) throws(MalformedInput) {

@@ -19,7 +19,7 @@ struct Export: StoreCommand {
                       msg-store export --counters --chat @durov --format csv
             """)
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
     @OptionGroup var database: DatabaseOptions
 
     @Option(

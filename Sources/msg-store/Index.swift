@@ -15,7 +15,7 @@ struct Index: StoreCommand {
             Example: msg-store index --search && msg-store export --search 'free speech'
             """)
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
     @OptionGroup var database: DatabaseOptions
 
     @Flag(help: "Make the full-text index.") var search = false

@@ -18,7 +18,7 @@ struct Load: StoreCommand {
                       msg-store load --from queue:history --dead-letter dead.ndjson
             """)
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
     @OptionGroup var database: DatabaseOptions
     @OptionGroup var input: InputOptions
     @OptionGroup var output: OutputOptions

@@ -28,6 +28,7 @@ struct Loading {
                 runtime: runtime, source: source, sink: sink, writer: writer, maxLineBytes: Int(input.maxLine.bytes))
             stored = try await loading.run()
         } else {
+            runtime.noteTerminal(input.from)
             let reader = EventInput(
                 endpoint: input.from, maxLineBytes: Int(input.maxLine.bytes), shutdown: runtime.shutdown,
                 activity: runtime.activity)

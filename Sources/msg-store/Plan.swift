@@ -24,7 +24,7 @@ struct Plan: StoreCommand {
                       msg-store plan --all --refresh-last 500
             """)
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
     @OptionGroup var database: DatabaseOptions
     @OptionGroup var output: OutputOptions
 

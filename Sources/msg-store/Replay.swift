@@ -19,7 +19,7 @@ struct Replay: StoreCommand {
                       msg-store replay --list | jq .message
             """)
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
     @OptionGroup var database: DatabaseOptions
 
     @Flag(help: "Only print the events as they came.") var list = false

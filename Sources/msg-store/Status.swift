@@ -18,7 +18,7 @@ struct Status: StoreCommand {
                       msg-store status --json | jq .missing_ids
             """)
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
     @OptionGroup var database: DatabaseOptions
 
     @Argument(help: "The chats: @name, https://t.me/name, or an id. Default: all.") var chats: [String] = []

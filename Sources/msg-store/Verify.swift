@@ -21,7 +21,7 @@ struct Verify: StoreCommand {
                       msg-store verify --json | jq 'select(.complete | not)'
             """)
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
     @OptionGroup var database: DatabaseOptions
 
     @Argument(help: "The chats: @name, https://t.me/name, or an id. Default: all.") var chats: [String] = []

@@ -28,7 +28,7 @@ struct TgCall: Tool {
             """,
         version: tgpipeVersion)
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
     @OptionGroup var account: AccountOptions
     @OptionGroup var calls: CallArguments
     @OptionGroup(title: "Looking up the schema, without a session") var lookup: LookupOptions

@@ -24,7 +24,7 @@ struct TgHistory: Tool {
             """,
         version: tgpipeVersion)
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
     @OptionGroup var input: InputOptions
     @OptionGroup var output: OutputOptions
     @OptionGroup(title: "Accounts") var accounts: PoolOptions

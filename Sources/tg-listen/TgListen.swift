@@ -30,7 +30,7 @@ struct TgListen: Tool {
             """,
         version: tgpipeVersion)
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
     @OptionGroup var output: OutputOptions
     @OptionGroup var bot: BotOptions
     @OptionGroup var account: AccountOptions

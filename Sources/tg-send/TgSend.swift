@@ -33,7 +33,7 @@ struct TgSend: Tool {
             """,
         version: tgpipeVersion)
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
     @OptionGroup var input: InputOptions
     @OptionGroup var output: OutputOptions
     @OptionGroup var speaker: SpeakerOptions

@@ -18,7 +18,7 @@ struct Export: SessionCommand {
             Example: (umask 077; tg-session export me --telethon > secret)
             """)
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
     @OptionGroup var session: SessionArgument
 
     @Flag(help: "Write a Telethon string.")

@@ -19,7 +19,7 @@ struct Import: SessionCommand {
                       pass telegram/session | tg-session import me --string-file -
             """)
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
     @OptionGroup var session: SessionArgument
 
     @Option(help: ArgumentHelp("Read a Telethon session file.", valueName: "file"))

@@ -12,7 +12,7 @@ struct List: SessionCommand {
         abstract: "List all sessions, with the process that uses each.",
         discussion: "Example: tg-session list --json | jq -r 'select(.pid).name'")
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
 
     @Flag(help: "Print one JSON object per line.")
     var json = false

@@ -21,7 +21,7 @@ struct LogIn: SessionCommand {
                       tg-session login me --phone-file number --password-file secret   (asks for the code)
             """)
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
     @OptionGroup var session: SessionArgument
 
     @Flag(help: "Log in a bot with its token.")

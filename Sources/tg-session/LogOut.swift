@@ -14,7 +14,7 @@ struct LogOut: SessionCommand {
         abstract: "End a session at Telegram, and delete its file.",
         discussion: "Example: tg-session logout old")
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
     @OptionGroup var session: SessionArgument
 
     @Flag(help: "Only delete the file. The session stays valid at Telegram, and copies of the file still give access.")

@@ -12,7 +12,7 @@ struct Status: SessionCommand {
         abstract: "Print a session's state as JSON; with --check, ask Telegram whether the session is valid.",
         discussion: "Example: tg-session status me --check && echo logged in")
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
     @OptionGroup var session: SessionArgument
 
     @Flag(help: "Ask Telegram whether the session is logged in; the exit status is 77 if it is not.")

@@ -60,7 +60,7 @@ struct Run: SessionCommand {
             Example: tg-session run me & tg-listen --session me | tg-gate --admin 42
             """)
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
     @OptionGroup var session: SessionArgument
     @OptionGroup(title: "Reaching Telegram") var connection: ConnectionOptions
 

@@ -31,7 +31,7 @@ struct TgpipeDoctor: Tool {
 
     @Flag(help: "Write each finding as a JSON object on a line of its own.") var json = false
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
     @OptionGroup var speaker: SpeakerOptions
     @OptionGroup(title: "Store") var storing: StoreOptions
 

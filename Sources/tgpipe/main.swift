@@ -64,7 +64,12 @@ func run(_ command: (some AsyncParsableCommand).Type, _ arguments: [String]) asy
         if var tool = parsed as? any AsyncParsableCommand { try await tool.run() } else { try parsed.run() }
     } catch {
         // Help and versions are requested, and are no errors.
-        guard command.exitCode(for: error) == .validationFailure else { command.exit(withError: error) }
+        let status = command.exitCode(for: error)
+        if status == .success, command.fullMessage(for: error).hasPrefix("OVERVIEW:") {
+            print(HelpText.ordered(command.fullMessage(for: error)))
+            exit(0)
+        }
+        guard status == .validationFailure else { command.exit(withError: error) }
         if let mistake = CommandLineCheck(command).mistake(in: arguments) { refuse(command, mistake) }
         let message = command.message(for: error)
         let isOption = message.hasPrefix("Unknown option '-") && !message.hasPrefix("Unknown option '--")

@@ -140,4 +140,52 @@ import Testing
         let versions = try tools().map { try SpawnedProgram.output(of: [ToolRun.path(of: $0), "--version"]) }
         #expect(Set(versions).count == 1)
     }
+
+    @Test func `A wrong address of Redis is refused with the name of the variable or option`() async throws {
+        let variable = try await ToolRun.run("ev-queue", ["stats"], environment: ["TGPIPE_REDIS": "localhost"])
+        #expect(variable.status == 78 && variable.errors.contains("TGPIPE_REDIS: "), "\(variable.errors)")
+        #expect(variable.errors.contains("did you mean redis://localhost?"))
+        let option = try await ToolRun.run("ev-queue", ["stats", "--redis", "http://x"])
+        #expect(option.status == 78 && option.errors.contains("--redis: "), "\(option.errors)")
+    }
+
+    @Test(arguments: [
+        ("ev-route", ["-o", "#=-"]), ("ratelimit", ["--limit", "9", "--window", "1m", "--key", "type"]),
+        ("tg-gate", ["--admin", "42"]),
+    ])
+    func `With --stamp, a line without a correlation id gets one, and no other byte changes`(
+        _ tool: String, _ arguments: [String]
+    ) async throws {
+        let folder = try TemporaryFolder()
+        let lines = [
+            #" { "type":"my.event" , "payload":{"a":1.50}}"#, #"{"type":"my.event"}"#,
+            #"{"type":"my.event","correlation_id":"0192f0c1-2345-7abc-8def-0123456789ab"}"#,
+        ]
+        let input = lines.joined(separator: "\n") + "\n{}\n{\"type\":7}\n"
+        let result = try await ToolRun.run(tool, ["--stamp"] + arguments, input: input, folder: folder)
+        #expect(result.status == 65, "\(result.errors)")
+        #expect(result.lines.count == 3, "\(result.output) \(result.errors)")
+        let member = /"correlation_id":"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}",/
+        #expect(result.lines.map { $0.replacing(member, with: "") }.prefix(2) == lines.prefix(2))
+        #expect(result.lines.last == lines.last)
+        let without = try await ToolRun.run(tool, arguments, input: input, folder: folder)
+        #expect(without.lines == [lines[2]])
+    }
+
+    @Test func `A quiet tool logs errors only`() async throws {
+        let folder = try TemporaryFolder()
+        let loud = try await ToolRun.run("ev-route", ["-o", "a.*=-"], input: "{}\n", folder: folder)
+        #expect(loud.errors.contains("warning"))
+        let quiet = try await ToolRun.run("ev-route", ["-q", "-o", "a.*=-"], input: "{}\n", folder: folder)
+        #expect(quiet.status == 65 && quiet.errors == "", "\(quiet.errors)")
+        #expect(try await ToolRun.run("ev-route", ["-q", "--log-level", "info", "-o", "a.*=-"]).status == 64)
+    }
+
+    @Test func `The help begins with what one needs first`() async throws {
+        let help = try await ToolRun.run("tg-send", ["--help"])
+        #expect(help.status == 0)
+        let titles = help.lines.filter { $0.hasSuffix(":") && $0 == $0.uppercased() && $0.first?.isLetter == true }
+        #expect(titles.first.map { ["ARGUMENTS:", "SENDING ONE MESSAGE:"].contains($0) } == true, "\(titles)")
+        #expect(titles.last == "READING FROM A QUEUE:", "\(titles)")
+    }
 }

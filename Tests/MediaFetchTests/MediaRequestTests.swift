@@ -23,7 +23,7 @@ import Testing
         let request = try MediaRequest(event)
         #expect(request.isLarge && request.kind == .audio && request.source == source)
         #expect(!request.isRateLimited && request.retryAfterSeconds == nil)
-        #expect(MediaRequest.accepts(event.type))
+        #expect(MediaRequest.types.contains(event.type))
     }
 
     @Test(arguments: [

@@ -37,3 +37,47 @@ import Testing
         #expect("a\u{1B}[31mb\nc\u{7}\u{9B}".printable == "a [31mb c  ")
     }
 }
+
+struct HelpTextTests {
+    private let help = """
+        OVERVIEW: Do something.
+
+        Example: a --b
+
+        USAGE: tool <options>
+
+        READING FROM A QUEUE:
+          --group <name>          The group.
+                                  Default: none.
+
+        FETCHING:
+          --fast                  Hurry.
+
+        LOG, STATE AND REDIS:
+          -q, --quiet             Say nothing.
+
+        OPTIONS:
+          --version               Show the version.
+
+        ARGUMENTS:
+          <file>                  A file.
+
+          See 'tool help <subcommand>' for detailed help.
+        """
+
+    @Test func `What one needs first comes first, and no line is lost`() {
+        let ordered = HelpText.ordered(help)
+        let titles = ordered.split(separator: "\n").filter { $0.hasSuffix(":") && !$0.hasPrefix(" ") }
+        #expect(titles == ["ARGUMENTS:", "OPTIONS:", "FETCHING:", "LOG, STATE AND REDIS:", "READING FROM A QUEUE:"])
+        #expect(ordered.hasPrefix("OVERVIEW: Do something.\n\nExample: a --b\n\nUSAGE: tool <options>\n\nARGUMENTS:\n"))
+        #expect(ordered.hasSuffix("\n\n  See 'tool help <subcommand>' for detailed help.\n"))
+        func lines(_ text: String) -> [Substring] { text.split(separator: "\n").sorted() }
+        #expect(lines(ordered) == lines(help))
+    }
+
+    @Test func `Other texts stay as they are`() {
+        for text in ["", "0.1.0", "OVERVIEW: x\n\nUSAGE: y\n\nOPTIONS:\n  -h\n"] {
+            #expect(HelpText.ordered(text) == text)
+        }
+    }
+}

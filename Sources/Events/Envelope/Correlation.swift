@@ -42,3 +42,19 @@ package struct Correlation: Sendable {
         meta = [:]
     }
 }
+
+extension EventID {
+    /// Returns a line with this id as its `correlation_id`, and otherwise with the same bytes.
+    ///
+    /// - Parameter line: a JSON object that is not empty and has no such member.
+    package func stamped(on line: UnsafeRawBufferPointer) -> [UInt8] {
+        let start = (line.firstIndex(of: UInt8(ascii: "{")) ?? -1) + 1
+        let member = "\"correlation_id\":\"\(description)\","
+        var stamped: [UInt8] = []
+        stamped.reserveCapacity(line.count + member.utf8.count)
+        stamped += line[..<start]
+        stamped += member.utf8
+        stamped += line[start...]
+        return stamped
+    }
+}

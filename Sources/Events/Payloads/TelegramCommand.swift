@@ -97,6 +97,15 @@ package struct TelegramCommand: EventPayload {
     /// The chat; nil means that of `meta.origin`.
     package var chat: ChatID?
     package var body: Body
+    /// The keys of the payload that was read which have no effect: unknown ones, and those of a wrong type.
+    package private(set) var unusedKeys: [String] = []
+
+    /// All keys that some command understands.
+    package static let keys = [
+        "buttons", "caption", "chat_id", "content_type", "duration_seconds", "emoji", "file_id", "file_name", "files",
+        "height", "key", "link_preview", "message_id", "parse_mode", "path", "performer", "protect", "reply_to",
+        "scheduled_at", "silent", "text", "thread_id", "title", "url", "width",
+    ]
 
     package init(_ body: Body, chat: ChatID? = nil) {
         self.body = body
@@ -111,6 +120,7 @@ package struct TelegramCommand: EventPayload {
         var reader = PayloadReader(payload, type: type)
         chat = try reader.strict("chat_id") { ChatID($0) }
         body = try Body(action, &reader, type: type)
+        unusedKeys = reader.unknown.members.filter { !$0.value.isNull }.map(\.key)
     }
 
     /// - Throws: `MalformedInput` as above, and if neither the payload nor `meta.origin` names the chat, or the message that

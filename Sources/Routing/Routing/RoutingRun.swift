@@ -54,7 +54,10 @@ package struct RoutingRun: Sendable {
             source = try await QueueSource(queue, options: input.queue, runtime: runtime)
         }
         let feed = source
-        if feed == nil { runtime.activity.reads(input.from) }
+        if feed == nil {
+            runtime.activity.reads(input.from)
+            runtime.noteTerminal(input.from)
+        }
         for route in plan.routes {
             runtime.activity.writes(route.target.endpoint, types: route.patterns.map(\.description))
         }

@@ -46,8 +46,14 @@ package struct RedisAddress: Sendable, Hashable {
                 .configuration,
                 "rediss:// is not supported: use a Unix socket, redis://, or a TLS tunnel such as stunnel")
         } else {
+            // A word is most likely a host; anything else may hold a password, and is not repeated.
+            let isHost = text.utf8.allSatisfy {
+                (0x61...0x7A).contains($0) || (0x41...0x5A).contains($0) || (0x2D...0x39).contains($0) && $0 != 0x2F
+            }
             throw RedisError(
-                .configuration, "not a Redis address: use unix:/path or redis://[user:password@]host[:port][/database]")
+                .configuration,
+                "not a Redis address: use unix:/path or redis://[user:password@]host[:port][/database]"
+                    + (isHost && !text.isEmpty ? "; did you mean redis://\(text)?" : ""))
         }
     }
 

@@ -20,6 +20,9 @@ package struct CommonOptions: ParsableArguments, Sendable {
             valueName: "level"))
     package var logLevel: Logger.Level?
 
+    @Flag(name: .shortAndLong, help: "Log errors only, and show no progress.")
+    package var quiet = false
+
     @Option(
         help: ArgumentHelp(
             "The form of log lines: human or json. Default: human on a terminal, else json. [env: TGPIPE_LOG]",
@@ -32,6 +35,10 @@ package struct CommonOptions: ParsableArguments, Sendable {
     package var drain: Span = Span(.seconds(30))
 
     package init() {}
+
+    package func validate() throws {
+        if quiet, logLevel != nil { throw ValidationError("--quiet and --log-level exclude each other") }
+    }
 
     /// Returns the path of a folder below the state folder. The folder need not exist.
     ///

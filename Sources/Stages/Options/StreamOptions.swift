@@ -18,6 +18,9 @@ package struct InputOptions: ParsableArguments, Sendable {
     @Option(help: ArgumentHelp("The longest line accepted, from 1K to 1G.", valueName: "size"))
     package var maxLine: ByteSize = ByteSize(8 << 20)
 
+    @Flag(help: "Give each line that lacks a correlation_id a new one, in place of refusing the line.")
+    package var stamp = false
+
     @OptionGroup(title: "Reading from a queue") package var queue: QueueOptions
 
     /// Is true if the input is a queue, so that a failed event can be retried by this worker or another.
@@ -27,6 +30,9 @@ package struct InputOptions: ParsableArguments, Sendable {
 
     package func validate() throws {
         try checkEndpoint(from, "--from")
+        if stamp, isFromQueue {
+            throw ValidationError("--stamp is for pipes and files: each event of a queue has a correlation_id")
+        }
         // A parser of JSON holds several times the size of its input.
         guard (1024...(1 << 30)).contains(maxLine.bytes) else {
             throw ValidationError("--max-line must be from 1K to 1G")

@@ -28,7 +28,9 @@ package final class Runtime: Sendable {
     let workList = Mutex<WorkList?>(nil)
 
     init(tool: String, options: CommonOptions) throws {
-        let (level, format) = try Settings.log(level: options.logLevel, format: options.logFormat)
+        let (level, format) = try Settings.log(
+            level: options.quiet ? .error : options.logLevel, format: options.logFormat)
+        if options.quiet { StatusArea.standardError.hide() }
         let sink: any LogSink =
             switch format {
             case .human: TextLogSink()
@@ -92,14 +94,21 @@ package final class Runtime: Sendable {
 
     /// Opens a separate connection, for commands that block in Redis.
     package func separateRedis() async throws -> Redis {
-        if let redisFlag, try RedisAddress(parsing: redisFlag).login != nil {
-            throw ToolError(
-                .configuration,
-                "a password in --redis is visible to every user of this machine: set TGPIPE_REDIS to the address instead"
-            )
+        let address = redisFlag ?? Settings.environment("TGPIPE_REDIS")
+        if let address {
+            let parsed: RedisAddress
+            do { parsed = try RedisAddress(parsing: address) } catch {
+                throw ToolError(.configuration, "\(redisFlag == nil ? "TGPIPE_REDIS" : "--redis"): \(error.message)")
+            }
+            if redisFlag != nil, parsed.login != nil {
+                throw ToolError(
+                    .configuration,
+                    "a password in --redis is visible to every user of this machine: set TGPIPE_REDIS to the address instead"
+                )
+            }
         }
         return try await PrivateRedis.connection(
-            environment: redisFlag ?? Settings.environment("TGPIPE_REDIS"),
+            environment: address,
             stateDirectory: Settings.stateDirectory(flag: stateFlag),
             clientName: tool)
     }
@@ -107,6 +116,12 @@ package final class Runtime: Sendable {
     /// Returns the path of a folder below the state folder.
     package func stateFolder(_ name: String) throws -> String {
         "\(try Settings.stateDirectory(flag: stateFlag))/\(name)"
+    }
+
+    /// Tells a user who has started a stage on a terminal that it waits for what is typed.
+    package func noteTerminal(_ endpoint: String) {
+        guard endpoint == "-", isatty(STDIN_FILENO) == 1 else { return }
+        log.notice("reading events from standard input, a JSON object on each line: Ctrl-D ends the input")
     }
 
     /// Returns the path of a folder below the state folder, and makes the folder if it does not exist.
@@ -231,13 +246,27 @@ extension Runtime {
     private func drainDeadline(_ drain: Duration) async {
         await shutdown.wait()
         ServiceManager.reportStopping()
-        guard !Task.isCancelled, (try? await Task.sleep(for: drain)) != nil else { return }
+        guard !Task.isCancelled, let rest = await noteWorkInFlight(drain), (try? await Task.sleep(for: rest)) != nil
+        else { return }
         log.error("work in flight did not finish within \(drain.spanText): giving it up")
         let status = 128 + shutdown.endingSignal
         BlockingThread.start {
             sleep(5)
             _exit(status)
         }
+    }
+
+    /// Tells what the end of the tool waits for, unless it comes at once.
+    ///
+    /// - Returns: what is left of the time to drain; nil if the tool has ended meanwhile.
+    private func noteWorkInFlight(_ drain: Duration) async -> Duration? {
+        let pause = min(drain, .milliseconds(500))
+        guard (try? await Task.sleep(for: pause)) != nil else { return nil }
+        let count = workList.withLock { $0 }?.unfinishedCount ?? 0
+        guard count > 0, shutdown.signal ?? 0 != 0 else { return drain - pause }
+        let events = count == 1 ? "one event" : "\(count) events"
+        log.notice("finishing \(events), for at most \(drain.spanText); a second signal ends the tool at once")
+        return drain - pause
     }
 
     private func logStatistics() {

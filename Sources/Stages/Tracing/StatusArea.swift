@@ -23,6 +23,8 @@ package final class StatusArea: Sendable {
         var drawn = 0
         /// The file by which processes agree about the terminal; nil if it is not shared.
         var sharedPath: String?
+        /// Is true if no lines are wanted.
+        var isHidden = false
     }
 
     private let descriptor: Int32
@@ -54,6 +56,9 @@ package final class StatusArea: Sendable {
         state.withLock { $0.sharedPath = path }
     }
 
+    /// Shows no lines from now on; lines of the log are still written.
+    package func hide() { state.withLock { $0.isHidden = true } }
+
     // MARK: Lines
 
     /// Returns the key of a new line.
@@ -70,6 +75,7 @@ package final class StatusArea: Sendable {
     package func show(_ text: String, key: Int, isUrgent: Bool = false) {
         guard isTerminal else { return }
         state.withLock { state in
+            guard !state.isHidden else { return }
             if let index = state.lines.firstIndex(where: { $0.key == key }) {
                 state.lines[index].text = text
             } else {

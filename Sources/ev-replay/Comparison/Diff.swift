@@ -18,7 +18,7 @@ struct Diff: ReplayCommand {
             Example: ev-replay diff expected.ndjson results.ndjson
             """)
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
 
     @Argument(help: "The recording with the expected events.") var expected: String
 

@@ -19,7 +19,7 @@ struct Play: ReplayCommand {
                       ev-replay --correlation 0191e0a0 --new-ids --seed 7 run.ndjson --to queue:jobs
             """)
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
     @OptionGroup var output: OutputOptions
 
     @Argument(help: "The recording: a file, or - for standard input.") var file: String

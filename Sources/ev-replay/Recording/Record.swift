@@ -18,7 +18,7 @@ struct Record: ReplayCommand {
             Example: tg-gate < updates | ev-replay record run.ndjson --edge gate | ev-route -o '#=-'
             """)
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
     @OptionGroup var input: RecordInput
     @OptionGroup var output: OutputOptions
 

@@ -85,6 +85,7 @@ struct Dispatcher: Sendable {
     func run(_ input: InputOptions, _ output: OutputOptions) async throws -> ExitStatus {
         // Most of these events wait in the scheduler. No other worker can take what this one has taken from a queue.
         let maxEvents = input.isFromQueue ? 256 : 1000
+        let commands = KnownCommands("commands.telegram.", TelegramBound.sent, runtime.log)
         return try await withThrowingTaskGroup(of: Void.self) { group in
             for _ in 0..<concurrency {
                 group.addTask { try await send(isFromQueue: input.isFromQueue) }
@@ -95,9 +96,12 @@ struct Dispatcher: Sendable {
                 group.cancelAll()
             }
             return try await runtime.work(
-                input, output, concurrency: maxEvents, accepting: Job.accepts, givingUp: resultsOfGivingUp
+                input, output, concurrency: maxEvents, accepting: commands.accepts, givingUp: resultsOfGivingUp
             ) { event, context in
                 let job = try Job(event, context)
+                if case .command(let command) = job.content, !command.unusedKeys.isEmpty {
+                    commands.warn(of: command.unusedKeys, in: event.type, known: TelegramCommand.keys)
+                }
                 scheduler.add(job)
                 return job.outcome.value
             }

@@ -85,9 +85,6 @@ struct Job: Sendable {
         self.chat = chat
     }
 
-    /// Returns whether tg-send handles events of a type.
-    static func accepts(_ type: String) -> Bool { TelegramBound.sent.contains(type) }
-
     /// The part of a request that the event belongs to: one correlation id may cover a video and its sound. It is the word
     /// of the payload, known or not, because it separates keys in Redis.
     var kind: String { event.payload["kind"]?.string ?? "" }

@@ -35,6 +35,8 @@ final class Delivery: Sendable {
     let unroutedBytes = Atomic(0)
     /// Is true if refused lines without a dead-letter output, and the lines for queues, are given back at each barrier.
     let isFedByQueue: Bool
+    /// Is true if a line without a correlation id gets a new one.
+    let stamps: Bool
     private let workers: [RouteWorker]
     private let runtime: Runtime
     private let state: Monitor<State>
@@ -69,7 +71,7 @@ final class Delivery: Sendable {
         state = Monitor(State(working: Set(buffers.indices)))
         runtime = tools.runtime
         (self.outputs, self.workers, self.deadLetters) = (outputs, workers, deadLetters)
-        (self.isFedByQueue, self.tools) = (isFedByQueue, tools)
+        (self.isFedByQueue, self.tools, stamps) = (isFedByQueue, tools, plan.stamps)
         if let deadLetterOutput { deadLetters.begin(outputs[deadLetterOutput].buffer) }
     }
 

@@ -108,7 +108,7 @@ struct Router: ~Copyable {
 
     /// Routes the lines of a block, or those that the middlewares of all events make of them.
     private mutating func take(_ lease: BlockLease) throws(ToolError) {
-        guard before != nil || after != nil else { return route(lease) }
+        guard before != nil || after != nil || delivery.stamps else { return route(lease) }
         let incoming = wholeLines(of: lease)
         var lines = incoming
         var failure: ToolError?
@@ -135,13 +135,21 @@ struct Router: ~Copyable {
         }
     }
 
-    /// Returns the lines of a block that are envelopes; the others are refused.
+    /// Returns the lines of a block that are envelopes, or become envelopes by a new correlation id if that is wanted; the
+    /// others are refused.
     private mutating func wholeLines(of lease: BlockLease) -> [[UInt8]] {
         var lines: [[UInt8]] = []
         for range in lease.block.ranges {
             let line = UnsafeRawBufferPointer(start: lease.block.base + range.lowerBound, count: range.count)
             let scanned = parser.scan(line, padded: true)
-            if scanned.isEnvelope { lines.append(Array(line)) } else { refuse(line, scanned, scanned.fault, before: 0) }
+            if scanned.isEnvelope {
+                lines.append(Array(line))
+            } else if delivery.stamps, scanned.fault?.code == .missingCorrelationID {
+                // What else is wrong with it shows when it is routed.
+                lines.append(EventID().stamped(on: line))
+            } else {
+                refuse(line, scanned, scanned.fault, before: 0)
+            }
         }
         return lines
     }

@@ -13,6 +13,8 @@ package struct RoutingPlan: Sendable {
     /// The policies from flags, which take precedence over the file.
     package var overflowOfTarget: [Target: Overflow] = [:]
     package var spool: SpoolPlan
+    /// Is true if a line without a correlation id gets a new one.
+    package var stamps = false
     /// The middlewares of all events.
     var middlewares = MiddlewarePlan()
 

@@ -60,14 +60,18 @@ package final class EventStream: Sendable {
     private let deadLetters: DeadLetters
     private let accepts: @Sendable (String) -> Bool
     private let maxLineBytes: Int
+    /// Is true if a line without a correlation id gets a new one.
+    private let stamps: Bool
     private let parser = Mutex(ParserBox())
 
     /// - Parameter accepts: whether the stage handles events of a type; other lines are forwarded unparsed.
     package init(runtime: Runtime, options: InputOptions, accepts: @escaping @Sendable (String) -> Bool) async throws {
         maxLineBytes = Int(options.maxLine.bytes)
+        stamps = options.stamp
         if let queue = try QueueName(endpoint: options.from) {
             source = .queue(try await QueueSource(queue, options: options.queue, runtime: runtime))
         } else {
+            runtime.noteTerminal(options.from)
             source = .lines(
                 EventInput(
                     endpoint: options.from, maxLineBytes: maxLineBytes, shutdown: runtime.shutdown,
@@ -156,10 +160,17 @@ package final class EventStream: Sendable {
     }
 
     private func sort(_ line: Line) -> Sorted {
+        // Only a line without a correlation id that is to get one has no result.
+        if let sorted = sortOnce(line) { return sorted }
+        return sort(Line(line.withBytes { EventID().stamped(on: $0) }))
+    }
+
+    private func sortOnce(_ line: Line) -> Sorted? {
         parser.withLock { box in
             line.withBytes { bytes in
                 let scanned = box.parser.scan(bytes, padded: true)
                 if let fault = scanned.fault {
+                    if stamps, fault.code == .missingCorrelationID { return nil }
                     let correlation = EventID(String(decoding: scanned.correlationID, as: UTF8.self))
                     return .failure(
                         RefusedLine(line: line.bytes, sizeBytes: bytes.count, fault: fault, correlationID: correlation))

@@ -75,6 +75,9 @@ final class WorkList: Sendable {
     }
 
     /// Is true if no event is in work or waiting for a place.
+    /// The number of events that are waiting, in work or held.
+    var unfinishedCount: Int { state.withLock { $0.working.count + $0.waiting.count + $0.held.count } }
+
     var isIdle: Bool { state.withLock { $0.working.isEmpty && $0.waiting.isEmpty } }
 
     /// Waits until no event is in work or waiting for a place.

@@ -7,7 +7,9 @@ extension AccountSession {
     ///
     /// - Throws: `AccountError`, `notImportable`; the message holds nothing of the string.
     package init(string: String) throws(AccountError) {
-        let text = String(string.drop { $0.isWhitespace }.reversed().drop { $0.isWhitespace }.reversed())
+        // Session strings are ASCII; what surrounds them when they are copied is, too.
+        func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || (0x09...0x0D).contains(byte) }
+        let text = string.utf8.lastIndex { !isSpace($0) }.map { String(string[...$0].drop { $0.isWhitespace }) } ?? ""
         if text.hasPrefix("1"), let bytes = Base64.decodeForURLs(String(text.dropFirst())),
             let session = AccountSession(telethon: bytes)
         {
