@@ -13,7 +13,7 @@ struct Graph: LogCommand {
             Example: ev-log graph --dot | dot -Tsvg > pipeline.svg
             """)
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
 
     @Flag(help: "Print the language of Graphviz. The only form, and therefore the default.") var dot = false
 

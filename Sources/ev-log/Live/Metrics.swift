@@ -13,7 +13,7 @@ struct Metrics: LogCommand {
             Example: ev-log metrics > /var/lib/prometheus/node-exporter/tgpipe.prom
             """)
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
         let reader = try await PipelineReader.open(runtime)

@@ -17,7 +17,7 @@ struct Top: LogCommand {
                       ev-log top --once --json | jq '.stages[] | select(.state == "gone")'
             """)
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
 
     @Option(help: ArgumentHelp("The time between two looks, 100ms or more.", valueName: "duration"))
     var interval: Span = Span(.seconds(2))

@@ -17,7 +17,7 @@ struct Serve: LogCommand {
                       ev-log serve --listen unix:/run/tgpipe/pages.sock
             """)
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
     @OptionGroup var store: LogStoreOptions
 
     @Option(help: ArgumentHelp("A loopback address with a port, or unix:PATH.", valueName: "address"))
