@@ -18,6 +18,6 @@ TGPIPE_BUILT=$built DESTDIR=$scratch PREFIX=/$name scripts/install.sh 2>/dev/nul
 rm "$scratch/$name/share/tgpipe/installed"
 # The same files give the same archive.
 tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$(git log -1 --format=%ct 2>/dev/null || date +%s)" \
-    -C "$scratch" -cf - "$name" | gzip -9n >"$scratch/$name.tar.gz"
+    -C "$scratch" -cf - "$name" | gzip -6n >"$scratch/$name.tar.gz"
 mv "$scratch/$name.tar.gz" .build/
 note "made .build/$name.tar.gz ($(du -h ".build/$name.tar.gz" | cut -f1)): unpack it anywhere, and put its bin on PATH"

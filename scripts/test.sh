@@ -92,6 +92,9 @@ note "checking the man pages and completions"
 scripts/extras.sh "$bin"
 .venv/bin/python -B Tests/Packaging/manuals.py "$bin" || fail "the man pages are not right: scripts/man.py makes them from docs/ and the tools' arguments"
 
+note "checking the archive"
+Tests/Packaging/tarball.sh "$bin"
+
 note "checking the commands in the documentation"
 .venv/bin/python -B Tests/Packaging/commands.py "$bin" || fail "the documentation names commands or options that do not exist: see above"
 
