@@ -43,6 +43,27 @@ import Testing
         }
     }
 
+    @Test func `Base64 is decoded as by the library, or refused`() {
+        func decoded(_ text: String) -> [UInt8]? {
+            let buffer = TextBuffer()
+            buffer.put(literal: "x")
+            let isDecoded = Array(text.utf8).withUnsafeBytes { buffer.put(decodingBase64: $0) }
+            #expect(buffer.bytes[0] == UInt8(ascii: "x") && (isDecoded || buffer.count == 1))
+            return isDecoded ? Array(buffer.bytes.dropFirst()) : nil
+        }
+        let bytes = (0...255).map(UInt8.init)
+        for count in 0...bytes.count {
+            let some = Array(bytes.reversed().prefix(count))
+            #expect(decoded(Base64.encode(some)) == some)
+        }
+        for wrong in [
+            "A", "AA", "AAA", "=AAA", "A=AA", "AA=A", "A===", "====", "AAAA====", "AA-_", "AA A", "QR==", "QQF=",
+        ] {
+            #expect(decoded(wrong) == nil)
+        }
+        #expect(decoded("QUFBQQ==") == Array("AAAA".utf8) && decoded("+/8=") == [0xFB, 0xFF])
+    }
+
     @Test func `The memory grows, and what is cut off is gone`() {
         let buffer = TextBuffer()
         var expected = ""

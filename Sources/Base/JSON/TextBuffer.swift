@@ -249,6 +249,45 @@ extension TextBuffer {
         memory.pointee.at = at
     }
 
+    /// Appends the bytes that base64 with padding stands for.
+    ///
+    /// - Returns: false, with nothing appended, for a text that `Base64` refuses, and for one whose last digit has bits without a
+    ///   meaning.
+    package func put(decodingBase64 text: UnsafeRawBufferPointer) -> Bool {
+        guard text.count % 4 == 0 else { return false }
+        let padding = text.suffix(2).reversed().prefix { $0 == UInt8(ascii: "=") }.count
+        reserve(text.count / 4 * 3)
+        var at = memory.pointee.at
+        for place in stride(from: 0, to: text.count, by: 4) {
+            let isLast = place + 4 == text.count
+            var word: UInt32 = 0
+            for index in 0..<4 {
+                let isPadding = isLast && index >= 4 - padding
+                guard let digit = isPadding ? 0 : TextBuffer.value(ofBase64: text[place + index]) else { return false }
+                word = word << 6 | digit
+            }
+            let bytes = isLast ? 3 - padding : 3
+            guard word & (0xFF_FFFF >> UInt32(8 * bytes)) == 0 else { return false }
+            for index in 0..<bytes {
+                at.storeBytes(of: UInt8(truncatingIfNeeded: word >> UInt32(16 - 8 * index)), as: UInt8.self)
+                at += 1
+            }
+        }
+        memory.pointee.at = at
+        return true
+    }
+
+    private static func value(ofBase64 digit: UInt8) -> UInt32? {
+        switch digit {
+        case UInt8(ascii: "A")...UInt8(ascii: "Z"): UInt32(digit - UInt8(ascii: "A"))
+        case UInt8(ascii: "a")...UInt8(ascii: "z"): UInt32(digit - UInt8(ascii: "a")) + 26
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): UInt32(digit - UInt8(ascii: "0")) + 52
+        case UInt8(ascii: "+"): 62
+        case UInt8(ascii: "/"): 63
+        default: nil
+        }
+    }
+
     /// Returns four base64 digits in the order in which they are stored in memory.
     @inline(__always)
     private static func base64(_ word: UInt32) -> UInt32 {

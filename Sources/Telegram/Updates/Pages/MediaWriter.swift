@@ -90,7 +90,7 @@ struct MediaWriter {
         let parts = FileParts(document)
         let attributes = Attributes(parts.attributes)
         let kind = attributes.kind
-        guard parts.kind?.matches("document") == true, !attributes.isSticker, let mime = parts.mimeType,
+        guard parts.kind?.matches("document") == true, !attributes.isCustomEmoji, let mime = parts.mimeType,
             let file = parts.outline(kind, sizeBytes: parts.size?.long, origin), let thumbs = sizes(parts.thumbs)
         else { return false }
         // Which of several sizes without the usual one is shown depends on their areas.
@@ -98,7 +98,11 @@ struct MediaWriter {
         guard thumbs.count < 2 || usual != nil else { return false }
         let thumbnail = usual ?? thumbs.first
         output.put(MediaWriter.opening(of: kind))
-        describe(kind, mime, attributes)
+        if let sticker = attributes.sticker {
+            guard describe(sticker, mime, attributes) else { return false }
+        } else {
+            describe(kind, mime, attributes)
+        }
         if kind != .voice { writeThumbnail(thumbnail, parts) }
         end(file)
         if kind == .animation {
@@ -135,6 +139,22 @@ struct MediaWriter {
         output.put(isFirst ? #""mime_type":"# : #","mime_type":"#, mime)
     }
 
+    /// - Returns: false if the sticker has a part that is not written directly.
+    private func describe(_ sticker: JSONView, _ mime: JSONView, _ attributes: Attributes) -> Bool {
+        output.put(sticker["mask"]?.isTrue == true ? #""type":"mask""# : #""type":"regular""#)
+        put(#","width":"#, orZero: attributes.size?["w"])
+        put(#","height":"#, orZero: attributes.size?["h"])
+        output.put(mime.matches("application/x-tgsticker") ? #","is_animated":true"# : #","is_animated":false"#)
+        output.put(mime.matches("video/webm") ? #","is_video":true"# : #","is_video":false"#)
+        if let emoji = sticker["alt"] {
+            guard let text = emoji.text else { return false }
+            if !text.isEmpty { output.put(#","emoji":"#, emoji) }
+        }
+        // Telegram sends the id of a set, and rarely its name.
+        output.put(#","set_name":"#, sticker["stickerset"]?["short_name"])
+        return sticker["mask_coords"] == nil && sticker["text_color"] == nil
+    }
+
     private func put(_ text: StaticString, orZero value: JSONView?) {
         output.put(text)
         if let value { output.put(value) } else { output.put("0") }
@@ -154,7 +174,8 @@ struct MediaWriter {
         case .audio: #","audio":{"#
         case .voice: #","voice":{"#
         case .videoNote: #","video_note":{"#
-        case .document, .photo, .sticker: #","document":{"#
+        case .sticker: #","sticker":{"#
+        case .document, .photo: #","document":{"#
         }
     }
 }
@@ -164,7 +185,9 @@ private struct Attributes {
     private(set) var video: JSONView?
     private(set) var audio: JSONView?
     private(set) var name: JSONView?
-    private(set) var isSticker = false
+    /// The attribute of a sticker.
+    private(set) var sticker: JSONView?
+    private(set) var isCustomEmoji = false
     private var imageSize: JSONView?
     private var isAnimated = false
 
@@ -182,13 +205,16 @@ private struct Attributes {
                 imageSize = imageSize ?? attribute
             } else if kind.matches("documentAttributeAnimated") {
                 isAnimated = true
-            } else if kind.matches("documentAttributeSticker") || kind.matches("documentAttributeCustomEmoji") {
-                isSticker = true
+            } else if kind.matches("documentAttributeSticker") {
+                sticker = sticker ?? attribute
+            } else if kind.matches("documentAttributeCustomEmoji") {
+                isCustomEmoji = true
             }
         }
     }
 
     var kind: AccountFileID.Kind {
+        if sticker != nil { return .sticker }
         if isAnimated { return .animation }
         if let video { return video["round_message"]?.isTrue == true ? .videoNote : .video }
         if let audio { return audio["voice"]?.isTrue == true ? .voice : .audio }

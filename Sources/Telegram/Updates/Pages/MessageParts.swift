@@ -22,6 +22,8 @@ struct MessageParts {
     var forwards: JSONView?
     var replies: JSONView?
     var reactions: JSONView?
+    /// The buttons below the message.
+    var markup: JSONView?
     var isOutgoing = false
     var isEditHidden = false
     var isProtected = false
@@ -101,7 +103,9 @@ struct MessageParts {
     private mutating func take(long key: UnsafeRawBufferPointer, _ value: JSONView) {
         if key.matches("post_author") {
             author = value
-        } else if key.matches("reply_markup") || key.matches("invert_media")
+        } else if key.matches("reply_markup") {
+            markup = value
+        } else if key.matches("invert_media")
             || key.matches("from_boosts_applied") || key.matches("via_business_bot_id")
             || key.matches("paid_message_stars") || key.matches("paid_suggested_post_stars")
             || key.matches("paid_suggested_post_ton")

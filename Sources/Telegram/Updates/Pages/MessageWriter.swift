@@ -40,8 +40,14 @@ struct MessageWriter {
         }
         if parts.isProtected { output.put(#","has_protected_content":true"#) }
         let isWritten = if let action = parts.action { writeAction(action, sender, reply) } else { writeContent() }
+        guard isWritten, writeMarkup() else { return false }
         output.put("}")
-        return isWritten
+        return true
+    }
+
+    private func writeMarkup() -> Bool {
+        guard let markup = parts.markup else { return true }
+        return KeyboardWriter(output: output, scratch: page.scratch).write(markup)
     }
 
     private func writeAction(_ action: JSONView, _ sender: PeerID?, _ reply: ReplyParts) -> Bool {
