@@ -48,11 +48,12 @@ final class SQLiteArchive: ArchiveDatabase {
         _ database: SQLiteDatabase, _ path: String, wanted: RawForm?, creates: Bool
     ) throws -> RawForm {
         // Messages are longer than rows usually are. Larger pages hold more of them, and so take fewer calls of the system;
-        // the log grows to 16 MB before it is moved to the file. The size of pages counts for a new file only.
+        // the log grows to 32 MB before it is moved to the file, for which the disk has to be waited for twice. The size of pages
+        // counts for a new file only.
         try database.execute(
             """
             PRAGMA page_size=8192; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-5000; \
-            PRAGMA wal_autocheckpoint=2000
+            PRAGMA wal_autocheckpoint=4000
             """)
         var encoding = ""
         try database.run("PRAGMA encoding") { encoding = $0.text(0) }

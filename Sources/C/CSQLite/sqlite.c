@@ -1,4 +1,4 @@
-#include <sqlite3.h>
+#include "CSQLite.h"
 
 #include "CLoader.h"
 
@@ -40,4 +40,12 @@
     F(int, sqlite3_changes, (sqlite3 * database), (database)) \
     F(sqlite3_int64, sqlite3_last_insert_rowid, (sqlite3 * database), (database))
 
-TGP_LAZY_LIBRARY(SQLITE_FUNCTIONS, TGP_NO_VARIADIC, "libsqlite3.so.0", "libsqlite3-0")
+#define SQLITE_VARIADIC(F) F(int, sqlite3_config, (int option, ...), )
+
+TGP_LAZY_LIBRARY(SQLITE_FUNCTIONS, SQLITE_VARIADIC, "libsqlite3.so.0", "libsqlite3-0")
+
+int tgp_sqlite_start(void) {
+    pthread_once(&once, load);
+    int status = p_sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    return status == SQLITE_OK ? p_sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, 0) : status;
+}

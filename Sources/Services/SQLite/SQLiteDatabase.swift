@@ -25,6 +25,9 @@ package final class SQLiteDatabase {
         case immediate = "IMMEDIATE"
     }
 
+    /// The result of preparing the library, which is evaluated once.
+    private static let started = tgp_sqlite_start()
+
     let handle: OpaquePointer
     /// The prepared statements of `run` that are not running now, by their SQL.
     private var idle: [String: OpaquePointer] = [:]
@@ -37,6 +40,7 @@ package final class SQLiteDatabase {
         guard !path.isEmpty, !path.utf8.contains(0) else {
             throw SQLiteError(.cannotOpen, "the path is empty or holds a NUL byte")
         }
+        _ = SQLiteDatabase.started
         if access == .createPrivate { try SQLiteDatabase.createPrivateFile(path) }
         var handle: OpaquePointer?
         let flags = access == .readOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE
