@@ -111,7 +111,7 @@ let package = Package(
     targets: tools + [
         .executableTarget(
             name: "tgpipe",
-            dependencies: tools.map { .target(name: $0.name) } + ["CStart", "Options", "System", arguments],
+            dependencies: tools.map { .target(name: $0.name) } + ["Options", "System", arguments],
             exclude: ["exports.map"],
             swiftSettings: strict,
             linkerSettings: [.unsafeFlags(quickStart, .when(configuration: .release))]),
@@ -136,7 +136,7 @@ let package = Package(
         systemLibrary("CLinux", package: "libc6-dev"),
 
         library("Base/JSON", ["CSimdJSON", "System"]),
-        library("Base/System", ["CLinux"]),
+        library("Base/System", ["CLinux", "CStart"]),
         library("Base/Process", ["CChild", "System"]),
         library("Base/Crypto", ["COpenSSL"]),
 

@@ -56,6 +56,8 @@ struct Load: StoreCommand {
         settings.keepsCounters = counters
         settings.refreshedMessages = refreshLast
         let writer = try await WriterThread(address, settings, runtime)
+        // Opening the database has used much of the program and its libraries that storing does not.
+        ProgramStart.releasePages()
         return try await Loading(runtime: runtime, input: input, output: output, writer: writer).run()
     }
 }

@@ -28,6 +28,8 @@ extension HistoryPool {
             }
             group.addTask {
                 for opened in opened { try await opened.value() }
+                // Connecting has used much of the program that reading does not.
+                ProgramStart.releasePages()
                 let status = try await body()
                 await self.close(CancellationError())
                 return status

@@ -1,5 +1,4 @@
 import ArgumentParser
-import CStart
 import Glibc
 import Options
 import System
@@ -60,7 +59,7 @@ func run(_ command: (some AsyncParsableCommand).Type, _ arguments: [String]) asy
             refuse(command, mistake)
         }
         var parsed = try await command.asyncParseAsRoot(arguments)
-        tgp_release_start_pages()
+        ProgramStart.releasePages()
         if var tool = parsed as? any AsyncParsableCommand { try await tool.run() } else { try parsed.run() }
     } catch {
         // Help and versions are requested, and are no errors.
@@ -103,7 +102,7 @@ func refuse(_ command: (some AsyncParsableCommand).Type, _ message: String, _ pa
 
 /// The version, and in a release build the commit: `0.1.0 (commit 196b63f2c)`.
 var versionText: String {
-    let commit = String(cString: tgp_commit())
+    let commit = ProgramStart.commit
     return commit.isEmpty ? tgpipeVersion : "\(tgpipeVersion) (commit \(commit))"
 }
 
@@ -114,7 +113,7 @@ func refuse(_ error: ToolError) -> Never {
     exit(error.exitStatus.rawValue)
 }
 
-tgp_hide_process()
+ProgramStart.hideProcess()
 // Without privileges, libdispatch cannot raise the priority of its threads, and would tell the system's log so for each thread.
 setenv("LIBDISPATCH_LOG", "NO", 0)
 var arguments: [String]

@@ -57,6 +57,41 @@ import Testing
         #expect(try peer.deliver(Gzip.packed(long)).updates == [long])
     }
 
+    @Test func `Packed messages of any length are unpacked, and those that tell a wrong length are refused`() throws {
+        func packed(_ body: [UInt8]) throws -> [UInt8] {
+            var reader = TLReader(Gzip.packed(body))
+            try reader.expect(Gzip.id)
+            return Array(try reader.bytes())
+        }
+        func message(_ bytes: [UInt8]) -> [UInt8] {
+            var writer = TLWriter(reserving: bytes.count + 12)
+            writer.word(Gzip.id)
+            writer.bytes(bytes)
+            return writer.bytes
+        }
+        let long = [UInt8](repeating: 7, count: 60_000)
+        let gzip = try packed(long)
+        #expect(gzip.starts(with: [0x1F, 0x8B]))
+        #expect(try Gzip.unpacked(message(gzip)[...]) == long)
+        // The last four bytes tell the length.
+        for told: UInt32 in [0, 1, 59_999, 60_001, 1 << 20, .max] {
+            let wrong = gzip.dropLast(4) + withUnsafeBytes(of: told.littleEndian) { Array($0) }
+            #expect(throws: MTProtoError.self) { try Gzip.unpacked(message(Array(wrong))[...]) }
+        }
+        for count in [0, 1, 17, gzip.count - 9, gzip.count - 1] {
+            #expect(throws: MTProtoError.self) { try Gzip.unpacked(message(Array(gzip.prefix(count)))[...]) }
+        }
+        // The form of zlib tells no length: a head, the same packed bytes, and another checksum.
+        var (low, high): (UInt32, UInt32) = (1, 0)
+        for byte in long {
+            low = (low + UInt32(byte)) % 65_521
+            high = (high + low) % 65_521
+        }
+        let sum = withUnsafeBytes(of: (high << 16 | low).bigEndian) { Array($0) }
+        let zlib = [0x78, 0x9C] + gzip.dropFirst(10).dropLast(8) + sum
+        #expect(try Gzip.unpacked(message(zlib)[...]) == long)
+    }
+
     @Test func `A wrong salt is replaced and its messages are resent under new ids`() throws {
         var peer = try Peer()
         peer.session.call(1, Self.request)

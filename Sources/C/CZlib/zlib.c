@@ -11,6 +11,7 @@
       (stream, level, method, window, memory, strategy, version, size)) \
     F(int, inflate, (z_streamp stream, int flush), (stream, flush)) \
     F(int, inflateEnd, (z_streamp stream), (stream)) \
+    F(int, inflateReset, (z_streamp stream), (stream)) \
     F(int, inflateInit2_, (z_streamp stream, int window, const char *version, int size), (stream, window, version, size))
 
 TGP_LAZY_LIBRARY(ZLIB_FUNCTIONS, TGP_NO_VARIADIC, "libz.so.1", "zlib1g")

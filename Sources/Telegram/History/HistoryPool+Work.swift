@@ -7,6 +7,7 @@ import Payloads
 import Stage
 import System
 import TL
+import Updates
 
 /// The work of the accounts.
 extension HistoryPool {
@@ -158,13 +159,16 @@ extension HistoryPool {
         let context = EventContext(
             account: member.receiver, cause: assignment.context.cause, at: askedAt, settings)
         let own = member.account.userID
-        var lines = memory.withMemory { page.events(of: result.taken.kept, context, $0) }
-        for range in result.taken.ranges {
-            let event = HistoryRange(
-                accountID: own, ownerID: facts.isShared ? 0 : own, chat: .object(result.chat),
-                fromID: range.from, toID: range.to, found: MessageIDDigest(range.ids), total: result.total,
-                newestID: result.newest == range.to ? result.newest : nil, pts: page.pts)
-            lines += context.envelope(event).line
+        let lines = memory.withMemory { memory in
+            page.writeEvents(of: result.taken.kept, context, memory)
+            for range in result.taken.ranges {
+                let event = HistoryRange(
+                    accountID: own, ownerID: facts.isShared ? 0 : own, chat: .object(result.chat),
+                    fromID: range.from, toID: range.to, found: MessageIDDigest(range.ids), total: result.total,
+                    newestID: result.newest == range.to ? result.newest : nil, pts: page.pts)
+                memory.output.put(context.envelope(event).line)
+            }
+            return Array(memory.output.bytes)
         }
         if !lines.isEmpty { try await assignment.context.write(lines) }
         var progress = result.progress
@@ -182,7 +186,10 @@ extension HistoryPool {
         let context = EventContext(
             account: member.receiver, cause: assignment.context.cause, at: askedAt, settings)
         let own = member.account.userID
-        var lines = memory.withMemory { page.events(of: taken.kept, context, $0) }
+        var lines = memory.withMemory { memory in
+            page.writeEvents(of: taken.kept, context, memory)
+            return Array(memory.output.bytes)
+        }
         if let count = taken.finished {
             // An account that is not in the group may be told no more than its id.
             let known = PeerID(botAPI: group).flatMap { ChatFacts($0, in: (try? answer.json()) ?? .null, own: own) }

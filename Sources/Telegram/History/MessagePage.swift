@@ -32,8 +32,10 @@ struct MessagePage {
         if isWhole { facts.total = Int64(messages.count) }
     }
 
-    /// Returns the events of the messages with the given ids, in the order of the ids.
-    func events(of ids: [Int64], _ context: EventContext, _ memory: PageMemory) -> [UInt8] {
+    /// Writes the events of the messages with the given ids, in the order of the ids.
+    ///
+    /// - Parameter memory: its output is cleared before.
+    func writeEvents(of ids: [Int64], _ context: EventContext, _ memory: PageMemory) {
         let writer = PageWriter(own: context.accountID, answer: document.view, memory)
         let output = writer.output
         let endings = context.endings
@@ -61,7 +63,6 @@ struct MessagePage {
                 output.put(context.envelope(command).line)
             }
         }
-        return Array(output.bytes)
     }
 
     /// Returns those of some messages that have comments.

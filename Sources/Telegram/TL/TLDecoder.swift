@@ -38,13 +38,22 @@ package final class TLDecoder {
     ///
     /// - Throws: `TLError` with the place of the fault.
     package func document(of bytes: [UInt8], as type: TLType = .anything) throws(TLError) -> TLDocument {
-        let source = TextMemory(bytes)
+        try document(of: FixedBytes(bytes), as: type)
+    }
+
+    func document(of source: FixedBytes, as type: TLType) throws(TLError) -> TLDocument {
         do throws(TLFault) {
             try documents.decode(source.bytes, type.shape)
         } catch {
             throw TLError(error, offset: documents.offset, path: schema.text(of: documents.place))
         }
         return TLDocument(documents.output.take(), source, schema)
+    }
+
+    func json(of source: FixedBytes, as type: TLType) throws(TLError) -> [UInt8] {
+        var text: [UInt8] = []
+        try decode(source.bytes, as: type, into: &text)
+        return text
     }
 
     package func json(of bytes: [UInt8], as type: TLType = .anything) throws(TLError) -> [UInt8] {

@@ -9,7 +9,7 @@ package final class TLDocument: @unchecked Sendable {
     /// The owners of the memory that the view refers to.
     private let owners: [AnyObject]
 
-    init(_ tokens: TokenMemory, _ bytes: TextMemory, _ schema: TLSchema) {
+    init(_ tokens: TokenMemory, _ bytes: FixedBytes, _ schema: TLSchema) {
         view = JSONView(tokens.tokens)
         owners = [tokens, bytes, schema]
     }
@@ -21,7 +21,7 @@ package final class TLDocument: @unchecked Sendable {
     ///
     /// - Throws: `TLError`, `notJSON`.
     init(parsing text: [UInt8]) throws(TLError) {
-        let (bytes, parser) = (TextMemory(text), JSONParser())
+        let (bytes, parser) = (FixedBytes(text), JSONParser())
         do throws(MalformedInput) { view = try parser.view(bytes.bytes, padded: true) } catch {
             throw TLError(.notJSON, error.reason)
         }

@@ -1,3 +1,4 @@
+import Synchronization
 import TLSchemas
 
 /// Holds the constructors and methods of one layer of Telegram's API and of MTProto itself, in the tables that drive the codec.
@@ -34,6 +35,20 @@ package final class TLSchema: Sendable {
         }
         try self.init(text: text)
     }
+
+    /// Returns a built-in layer, which is read once for all callers of the process.
+    ///
+    /// - Throws: `TLError`, `unknownLayer`.
+    package static func shared(layer: Int) throws(TLError) -> TLSchema {
+        try known.withLock { (known) throws(TLError) in
+            if let schema = known[layer] { return schema }
+            let schema = try TLSchema(layer: layer)
+            known[layer] = schema
+            return schema
+        }
+    }
+
+    private static let known = Mutex<[Int: TLSchema]>([:])
 
     /// Reads a schema in the form in which Telegram publishes it, and adds MTProto's own constructors.
     ///

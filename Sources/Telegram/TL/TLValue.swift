@@ -7,7 +7,7 @@ import Synchronization
 /// document as soon as the text or the parsed JSON does. Any thread may use a value.
 package final class TLValue: Sendable {
     private struct Forms: Sendable {
-        var encoded: (bytes: [UInt8], type: TLType, decoder: SharedTLDecoder)?
+        var encoded: (bytes: FixedBytes, type: TLType, decoder: SharedTLDecoder)?
         var text: Result<[UInt8], TLError>?
         var document: Result<TLDocument, TLError>?
         /// The name of the constructor; nil while it is unknown, and empty if there is none.
@@ -74,7 +74,7 @@ package final class TLValue: Sendable {
     ///   - type: the type that the bytes must have.
     package init(bytes: [UInt8], as type: TLType = .anything, decoder: SharedTLDecoder) {
         sizeBytes = bytes.count
-        forms = Mutex(Forms(encoded: (bytes, type, decoder)))
+        forms = Mutex(Forms(encoded: (FixedBytes(bytes), type, decoder)))
     }
 
     /// Makes a value from JSON text, as another process wrote it.
@@ -141,10 +141,14 @@ package final class SharedTLDecoder: Sendable {
         try decoder.withLock { decoder throws(TLError) in try decoder.json(of: bytes, as: type) }
     }
 
+    func text(of bytes: FixedBytes, as type: TLType) throws(TLError) -> [UInt8] {
+        try decoder.withLock { decoder throws(TLError) in try decoder.json(of: bytes, as: type) }
+    }
+
     /// Decodes one value, which must fill the bytes.
     ///
     /// - Throws: `TLError` with the place of the fault.
-    func document(of bytes: [UInt8], as type: TLType) throws(TLError) -> TLDocument {
+    func document(of bytes: FixedBytes, as type: TLType) throws(TLError) -> TLDocument {
         try decoder.withLock { decoder throws(TLError) in try decoder.document(of: bytes, as: type) }
     }
 }

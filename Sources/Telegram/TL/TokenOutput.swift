@@ -225,7 +225,9 @@ final class TokenMemory {
 }
 
 /// A copy of some bytes that does not move.
-final class TextMemory {
+///
+/// It is `@unchecked Sendable` because it never changes.
+final class FixedBytes: @unchecked Sendable {
     private let memory: UnsafeMutableRawBufferPointer
     private let count: Int
 

@@ -9,7 +9,7 @@ extension ConnectionOptions {
     ///
     /// - Throws: `TLError`; `AccountError` with the code `configuration`.
     package func readSchema() throws -> TLSchema {
-        guard let schema else { return try TLSchema(layer: try layer ?? TLSchema.layers[0]) }
+        guard let schema else { return try TLSchema.shared(layer: try layer ?? TLSchema.layers[0]) }
         return try TLSchema(text: try SmallText.read(schema, "the schema"))
     }
 

@@ -78,14 +78,14 @@ package struct NamedSession: Sendable {
         guard try options.layer == nil, options.schema == nil else { return try options.readSchema() }
         let status = try OwnerStatus(await status())
         if let path = status.schemaPath { return try TLSchema(text: try SmallText.read(path, "the schema")) }
-        return try TLSchema(layer: Int(clamping: status.layer))
+        return try TLSchema.shared(layer: Int(clamping: status.layer))
     }
 
     /// Returns the owner's `status`.
     ///
     /// - Throws: `AccountError`, `timedOut` among others, if there is no owner.
     package func status() async throws -> JSON {
-        let account = RemoteAccount(socketPath, schema: try TLSchema())
+        let account = RemoteAccount(socketPath, schema: try TLSchema.shared(layer: TLSchema.layers[0]))
         return try await running(account.run) { try await account.status() }
     }
 

@@ -41,26 +41,36 @@ enum Gzip {
         let stream = Stream()
         guard tgp_deflate_start(stream.state, 6) == Z_OK else { return nil }
         defer { deflateEnd(stream.state) }
-        var output = [UInt8](repeating: 0, count: limit)
-        guard stream.run(bytes[...], &output, CZlib.deflate, Z_FINISH) == Z_STREAM_END else { return nil }
-        return Array(output[..<stream.written])
+        let (status, output) = stream.run(bytes[...], CZlib.deflate, atMost: limit)
+        return status == Z_STREAM_END ? output : nil
     }
 
     private static func inflate(_ bytes: ArraySlice<UInt8>) -> [UInt8]? {
         let stream = Stream()
         guard tgp_inflate_start(stream.state) == Z_OK else { return nil }
         defer { inflateEnd(stream.state) }
-        var output = [UInt8](repeating: 0, count: min(max(bytes.count * 4, 4096), maxUnpackedBytes))
+        var limit =
+            toldSize(bytes).map { min($0, maxUnpackedBytes) } ?? min(max(bytes.count * 4, 4096), maxUnpackedBytes)
         while true {
-            let status = stream.run(bytes, &output, CZlib.inflate, Z_NO_FLUSH)
-            if status == Z_STREAM_END { return Array(output[..<stream.written]) }
-            // Only a full output buffer is a reason to continue; otherwise the data is malformed or incomplete.
-            guard status == Z_OK || status == Z_BUF_ERROR, stream.written == output.count,
-                output.count < maxUnpackedBytes
+            let (status, output) = stream.run(bytes, CZlib.inflate, atMost: limit)
+            if status == Z_STREAM_END { return output }
+            // Only a full output is a reason to try again; otherwise the data is malformed or incomplete.
+            guard status == Z_OK || status == Z_BUF_ERROR, output.count == limit, limit < maxUnpackedBytes,
+                inflateReset(stream.state) == Z_OK
             else { return nil }
-            output.append(contentsOf: repeatElement(0, count: min(output.count, maxUnpackedBytes - output.count)))
+            limit = min(max(2 * limit, 4096), maxUnpackedBytes)
         }
     }
+
+    /// Returns the size of the unpacked data that the end of gzip data tells; nil for other data, and if it cannot be true.
+    private static func toldSize(_ bytes: ArraySlice<UInt8>) -> Int? {
+        guard bytes.count >= 18, bytes.starts(with: [0x1F, 0x8B]) else { return nil }
+        let size = bytes.suffix(4).reversed().reduce(0) { $0 << 8 | Int($1) }
+        return (1...bytes.count * mostGrowth).contains(size) ? size : nil
+    }
+
+    /// The most bytes that one byte becomes when it is unpacked.
+    private static let mostGrowth = 1032
 
     /// The state of zlib, which must not move in memory.
     private final class Stream {
@@ -73,24 +83,26 @@ enum Gzip {
 
         deinit { state.deallocate() }
 
-        var written: Int { Int(state.pointee.total_out) }
-
-        /// Continues reading the input and writing the output where the last call stopped.
+        /// Packs or unpacks the whole input in one step, for which zlib needs no memory of its own for the last 32 kB.
+        ///
+        /// - Returns: zlib's status, and the first `limit` bytes of the output.
         func run(
-            _ input: ArraySlice<UInt8>, _ output: inout [UInt8], _ function: (z_streamp?, Int32) -> Int32,
-            _ flush: Int32
-        ) -> Int32 {
-            input.dropFirst(Int(state.pointee.total_in)).withUnsafeBytes { input in
-                output.withUnsafeMutableBytes { output in
+            _ input: ArraySlice<UInt8>, _ function: (z_streamp?, Int32) -> Int32, atMost limit: Int
+        ) -> (status: Int32, output: [UInt8]) {
+            var status = Z_STREAM_ERROR
+            let output = [UInt8](unsafeUninitializedCapacity: limit) { output, count in
+                input.withUnsafeBytes { input in
                     // zlib does not write to the input, although the type allows it.
                     state.pointee.next_in = UnsafeMutablePointer(
                         mutating: input.bindMemory(to: UInt8.self).baseAddress)
                     state.pointee.avail_in = UInt32(input.count)
-                    state.pointee.next_out = output.bindMemory(to: UInt8.self).baseAddress.map { $0 + written }
-                    state.pointee.avail_out = UInt32(output.count - written)
-                    return function(state, flush)
+                    state.pointee.next_out = output.baseAddress
+                    state.pointee.avail_out = UInt32(limit)
+                    status = function(state, Z_FINISH)
+                    count = limit - Int(state.pointee.avail_out)
                 }
             }
+            return (status, output)
         }
     }
 }
