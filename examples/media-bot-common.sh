@@ -9,6 +9,9 @@ state=${TGPIPE_STATE:-${XDG_STATE_HOME:-${HOME:?}/.local/state}/tgpipe}
 export TGPIPE_STATE=$state TGPIPE_STORE=${TGPIPE_STORE:-file:$state/store}
 PATH=${TGPIPE_BIN:+$TGPIPE_BIN:}$PATH
 
+# All stages write their log lines and spans there, too, and ev-log keeps them. An empty TGPIPE_LOG_DIR turns this off.
+if command -v ev-log >/dev/null; then export TGPIPE_LOG_DIR=${TGPIPE_LOG_DIR-$state/logs}; fi
+
 # Further arguments for these stages, for example MEDIA_FETCH_OPTIONS='--concurrency 4 --cookies cookies.txt'.
 read -ra gate_options <<<"${TG_GATE_OPTIONS:-}"
 read -ra limit_options <<<"${RATELIMIT_OPTIONS:---limit 5 --window 60s --on-limit reply}"
@@ -128,6 +131,18 @@ end_stages() {
     stages[$killer]=killer
 }
 
+# Starts the process that keeps the log. It is no stage: the bot neither needs it nor ends with it.
+log_keeper=
+start_log() {
+    [ -n "${TGPIPE_LOG_DIR:-}" ] && command -v ev-log >/dev/null || return 0
+    (
+        trap - INT TERM HUP USR1
+        exec 9>&- {tick}>&- </dev/null >/dev/null
+        exec setpriv --pdeathsig TERM -- ev-log run 2>&"$log" {log}>&-
+    ) &
+    log_keeper=$!
+}
+
 # Starts the stage of the account's owner. A script that starts stages again does so with this one too.
 stage_owner() { launch tg-session - - "$@"; }
 
@@ -166,6 +181,11 @@ finish_run() {
         signal_stages TERM tg-session killer
         await
     done
+    # By now the stages have written everything.
+    if [ -n "$log_keeper" ]; then
+        kill -TERM "$log_keeper" 2>/dev/null || true
+        wait "$log_keeper" || true
+    fi
     rm -f "$run/script.pid"
     if [ -n "$failure" ]; then
         die "${failure% *} ended with status ${failure##* }" "${failure##* }"

@@ -71,6 +71,7 @@ set -m
 # Hides the shell's own messages about stages that ended by a signal; this script prints one.
 exec 2>/dev/null
 
+start_log
 # One process owns the account, and the stages share it. It may already be running.
 start_owner
 

@@ -73,6 +73,7 @@ stage() {
     fi
 }
 
+start_log
 # One process owns the account, and the stages share it. It may already be running.
 start_owner
 

@@ -1,3 +1,4 @@
+import Glibc
 import JSON
 import Stage
 import System
@@ -40,3 +41,9 @@ final class OutputBuffer {
         try bytes.withUnsafeBytes { try output.write($0) }
     }
 }
+
+/// Waits on a thread that may block.
+func pause(_ duration: Duration) { usleep(useconds_t(clamping: duration.milliseconds * 1000)) }
+
+/// Closes a file.
+func closeDescriptor(_ descriptor: Int32) { close(descriptor) }

@@ -23,7 +23,10 @@ struct EvLog: AsyncParsableCommand {
                       ev-log import < other.ndjson
             """,
         version: tgpipeVersion,
-        subcommands: [ImportLines.self, Show.self, Top.self, Metrics.self, Graph.self, Serve.self])
+        subcommands: [
+            Run.self, Show.self, Trace.self, Top.self, Serve.self, Metrics.self, Graph.self, ImportLines.self,
+            Export.self,
+        ])
 }
 
 /// Represents a command of ev-log.

@@ -107,7 +107,7 @@ struct Show: LogCommand {
         while follow, !ending.isRequested {
             try reader.next(query, write)
             try output.flush()
-            usleep(100_000)
+            pause(.milliseconds(100))
         }
         return hasPrinted
     }

@@ -16,7 +16,7 @@ struct ListenOutput {
     ///   - text: the position.
     ///   - receivedAt: the time of the update's arrival, for the log.
     func emit(_ envelope: Envelope, _ text: String, since receivedAt: Timestamp, updateID: Int64) async throws {
-        try await runtime.handling(envelope) {
+        try await runtime.creating(envelope) { envelope in
             try await keep(envelope, text)
             let elapsed = Timestamp.now.elapsed(since: receivedAt)
             runtime.log.info(

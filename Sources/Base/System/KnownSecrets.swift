@@ -7,6 +7,10 @@ package enum KnownSecrets {
     private static let shortest = 6
 
     private static let known = Mutex<[String]>([])
+    private static let changes = Atomic(0)
+
+    /// Changes when a secret is remembered, so that texts without secrets can be kept until then.
+    package static var generation: Int { changes.load(ordering: .relaxed) }
 
     /// Remembers a secret. The part after a colon, which is the secret part of a bot token, is recognised by itself too.
     package static func remember(_ secret: String) {
@@ -17,6 +21,7 @@ package enum KnownSecrets {
             // A longer secret that contains a shorter one is replaced as a whole.
             known.sort { $0.utf8.count > $1.utf8.count }
         }
+        changes.add(1, ordering: .relaxed)
     }
 
     /// Returns a text with `[secret]` in place of each remembered secret.

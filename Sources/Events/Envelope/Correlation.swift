@@ -8,6 +8,8 @@ package struct Correlation: Sendable {
     /// The id of the event being handled, if there is one; derived events name it as their cause.
     package let causationID: EventID?
     package let meta: JSONObject
+    /// The span of the work on the event; nil while nothing is traced.
+    package let trace: TraceContext?
 
     @TaskLocal private static var taskLocal: Correlation?
 
@@ -29,7 +31,9 @@ package struct Correlation: Sendable {
         try await $taskLocal.withValue(correlation, operation: body, isolation: isolation)
     }
 
-    package init(_ envelope: Envelope) {
+    /// - Parameter trace: the span of the work on the event, which derived events name in `meta.traceparent`.
+    package init(_ envelope: Envelope, trace: TraceContext? = nil) {
+        self.trace = trace
         correlationID = envelope.correlationID
         causationID = envelope.id
         meta = envelope.meta
@@ -40,6 +44,23 @@ package struct Correlation: Sendable {
         self.correlationID = correlationID
         causationID = nil
         meta = [:]
+        trace = nil
+    }
+
+    private init(_ other: Correlation, trace: TraceContext) {
+        (correlationID, causationID, meta) = (other.correlationID, other.causationID, other.meta)
+        self.trace = trace
+    }
+
+    /// Returns the same correlation within a span.
+    package func within(_ trace: TraceContext) -> Correlation { Correlation(self, trace: trace) }
+
+    /// The `meta` of derived events.
+    package var derivedMeta: JSONObject {
+        guard let trace else { return meta }
+        var meta = meta
+        meta[TraceContext.key] = .string(trace.traceparent)
+        return meta
     }
 }
 

@@ -54,7 +54,7 @@ package struct Envelope: Sendable, Equatable {
     package static func derived(type: String, version: Int = 1, payload: JSONObject) -> Envelope {
         let cause = Correlation.current
         var envelope = Envelope(
-            type: type, version: version, payload: payload, meta: cause?.meta ?? [:],
+            type: type, version: version, payload: payload, meta: cause?.derivedMeta ?? [:],
             correlationID: cause?.correlationID ?? EventID())
         envelope.causationID = cause?.causationID
         return envelope

@@ -88,7 +88,10 @@ package final class LogWriter {
 
     private func insert(_ line: UnsafeRawBufferPointer, _ facts: LineFacts) throws {
         if let clean = SecretPatterns.removed(from: line) {
-            try clean.withUnsafeBytes { try segment.insert($0, facts, tool: facts.tool) }
+            // The name may hold the secret, too.
+            let tool = Array(facts.tool.utf8).withUnsafeBytes { SecretPatterns.removed(from: $0) }
+            let name = tool.map { String(decoding: $0, as: UTF8.self) } ?? facts.tool
+            try clean.withUnsafeBytes { try segment.insert($0, facts, tool: name) }
         } else {
             try segment.insert(line, facts, tool: facts.tool)
         }

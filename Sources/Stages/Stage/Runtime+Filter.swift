@@ -72,10 +72,12 @@ extension Runtime {
         do {
             let decisions = try await decide(events)
             let end = ContinuousClock.now
-            for (handling, decision) in zip(handlings, decisions) { handling.end(decision.outcome, at: end) }
+            for (handling, decision) in zip(handlings, decisions) {
+                handling.end(decision.outcome, at: end, error: decision.fault)
+            }
             return decisions
         } catch {
-            for handling in handlings { handling.end(HandlingOutcome(error)) }
+            for handling in handlings { handling.end(HandlingOutcome(error), error: error) }
             throw error
         }
     }
@@ -83,6 +85,8 @@ extension Runtime {
 
 extension Decision {
     fileprivate var outcome: HandlingOutcome { if case .refuse = self { .refused } else { .done } }
+
+    fileprivate var fault: MalformedInput? { if case .refuse(let fault) = self { fault } else { nil } }
 }
 
 extension [UInt8] {

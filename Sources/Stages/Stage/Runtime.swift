@@ -12,7 +12,9 @@ package import Tracing
 package final class Runtime: Sendable {
     package let tool: String
     package let log: Logger
-    package let tracer = Tracer()
+    package let tracer: Tracer
+    /// This process's file in the folder of `TGPIPE_LOG_DIR`; nil without that variable.
+    fileprivate let logFile: LogFile?
     package let shutdown: Shutdown
     package let outages: Outages
     /// Counts what the stage does.
@@ -37,8 +39,15 @@ package final class Runtime: Sendable {
             case .json: JSONLogSink()
             }
         self.tool = tool
-        log = Logger(label: tool) { [lastError] _, provider in
-            ToolLog(tool: tool, level: level, sinks: [sink, lastError], metadataProvider: provider)
+        let file = Settings.environment("TGPIPE_LOG_DIR").map { folder in
+            let errors = Logger(label: tool) { _ in ToolLog(tool: tool, level: level, sinks: [sink]) }
+            return LogFile(folder: absolutePath(folder), tool: tool) { errors.warning("\($0)") }
+        }
+        logFile = file
+        tracer = Tracer(spans: file.map { SpanLog($0, tool: tool) })
+        let sinks: [any LogSink] = file.map { [sink, lastError, FileLogSink($0)] } ?? [sink, lastError]
+        log = Logger(label: tool) { _, provider in
+            ToolLog(tool: tool, level: level, sinks: sinks, metadataProvider: provider)
         }
         shutdown = Shutdown()
         outages = Outages(log: log, shutdown: shutdown)
@@ -63,6 +72,13 @@ package final class Runtime: Sendable {
         _ body: () async throws -> Result
     ) async rethrows -> Result {
         try await tracer.handling(event, causedBy: cause, body)
+    }
+
+    /// Makes the first event of a request: runs `body` with the event, which names the span of this work in `meta.traceparent`.
+    package func creating<Result>(
+        _ event: Envelope, isolation: isolated (any Actor)? = #isolation, _ body: (Envelope) async throws -> Result
+    ) async rethrows -> Result {
+        try await tracer.creating(event, body)
     }
 
     /// Returns the connection that the tool's parts share. The first call makes it, and starts a private server if none is configured.
@@ -167,6 +183,7 @@ extension Tool {
             let heartbeats = try HeartbeatWriter.Plan.fromEnvironment().map { HeartbeatWriter(runtime, $0) }
             let status = await runtime.finish(drain: common.drain.duration, heartbeats) { try await self.run(runtime) }
             await heartbeats?.end()
+            runtime.logFile?.close()
             Self.end(status)
         } catch let error as ToolError {
             // There is no log yet, because a mistake in its own configuration may be the failure.

@@ -12,6 +12,8 @@ package struct LogRecord: Sendable {
     package let tool: String
     /// The request that the line belongs to; nil outside a request.
     package let correlationID: EventID?
+    /// The span of the work that logged the line, while spans are written.
+    package let span: UInt64?
     /// Further values in the order of their keys. Numbers and booleans keep their types.
     package let metadata: JSONObject
 
@@ -21,13 +23,13 @@ package struct LogRecord: Sendable {
     /// - Parameter metadata: in any order. Where a prefixed key is there already, that one is kept and the reserved one dropped.
     package init(
         time: Timestamp = .now, level: Logger.Level, message: String, tool: String, correlationID: EventID?,
-        metadata: Logger.Metadata
+        span: UInt64? = nil, metadata: Logger.Metadata
     ) {
         self.time = time
         self.level = level
         self.message = KnownSecrets.removed(from: message)
         self.tool = tool
-        self.correlationID = correlationID
+        (self.correlationID, self.span) = (correlationID, span)
         self.metadata = LogRecord.object(of: metadata, reserving: LogRecord.reservedKeys)
     }
 

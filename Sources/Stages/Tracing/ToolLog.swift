@@ -62,9 +62,10 @@ package struct ToolLog: LogHandler {
         if let provided = metadataProvider?.get() { fields.merge(provided) { $1 } }
         if let own = event.metadata { fields.merge(own) { $1 } }
         if let error = event.error, fields["error"] == nil { fields["error"] = "\(error)" }
+        let current = Correlation.current
         let record = LogRecord(
-            level: event.level, message: "\(event.message)", tool: tool,
-            correlationID: Correlation.current?.correlationID, metadata: fields)
+            level: event.level, message: "\(event.message)", tool: tool, correlationID: current?.correlationID,
+            span: current?.trace?.span, metadata: fields)
         for sink in sinks { sink.write(record) }
     }
 }

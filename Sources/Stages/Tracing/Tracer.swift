@@ -1,17 +1,21 @@
 package import Envelope
 import JSON
+import System
 
 /// Sets the correlation while events are handled, counts the events, and measures the time that they take.
 ///
-/// All observation goes through this type: no other code sets `Correlation.current`, and an exporter of spans can be
-/// added as a `HandlingObserver`.
+/// All observation goes through this type: no other code sets `Correlation.current`.
 package final class Tracer: Sendable {
     /// Counts and durations by event type, since the start of the tool.
     package let statistics = HandlingStatistics()
+    /// Receives a span for each handling; nil while nothing is traced.
+    package let spans: SpanLog?
     private let observers: [any HandlingObserver]
 
     /// - Parameter observers: are told of the beginning and end of each handling, after `statistics`.
-    package init(observers: [any HandlingObserver] = []) { self.observers = observers }
+    package init(observers: [any HandlingObserver] = [], spans: SpanLog? = nil) {
+        (self.observers, self.spans) = (observers, spans)
+    }
 
     /// Runs the work on one event within its correlation, counts it and measures it.
     ///
@@ -25,7 +29,7 @@ package final class Tracer: Sendable {
             handling.end(.done)
             return result
         } catch {
-            handling.end(HandlingOutcome(error))
+            handling.end(HandlingOutcome(error), error: error)
             throw error
         }
     }
@@ -43,57 +47,100 @@ package final class Tracer: Sendable {
             handling.end(.done)
             return result
         } catch {
-            handling.end(HandlingOutcome(error))
+            handling.end(HandlingOutcome(error), error: error)
+            throw error
+        }
+    }
+
+    /// Makes the first event of a request: runs `body` with the event, which names the span of this work in `meta.traceparent`.
+    package func creating<Result>(
+        _ event: Envelope, isolation: isolated (any Actor)? = #isolation, _ body: (Envelope) async throws -> Result
+    ) async rethrows -> Result {
+        let handling = begin(event, .create)
+        var event = event
+        if let span = handling.correlation.trace { event.meta[TraceContext.key] = .string(span.traceparent) }
+        do {
+            let result = try await handling.step { [event] in try await body(event) }
+            handling.end(.done)
+            return result
+        } catch {
+            handling.end(HandlingOutcome(error), error: error)
             throw error
         }
     }
 
     /// Begins the handling of an event that is worked on in several steps. The caller ends it.
     ///
-    /// - Parameter time: the beginning, where the caller has read the clock already.
+    /// - Parameters:
+    ///   - time: the beginning, where the caller has read the clock already.
+    ///   - attempt: the number of times that the event has been taken from its queue.
     package func begin(
-        _ event: Envelope, causedBy cause: Correlation? = nil, at time: ContinuousClock.Instant = .now
+        _ event: Envelope, _ operation: SpanOperation = .process, causedBy cause: Correlation? = nil,
+        at time: ContinuousClock.Instant = .now, attempt: Int = 1
     ) -> Handling {
+        let span = spans?.begin(event, operation)
+        var correlation = cause ?? Correlation(event, trace: span?.context)
+        if let span {
+            if cause != nil { correlation = correlation.within(span.context) }
+            SpansInWork.add(span.context, of: event.id)
+        }
         let handling = Handling(
-            eventType: event.type, correlation: cause ?? Correlation(event), start: time, tracer: self)
+            event: event, correlation: correlation, start: time, tracer: self, span: span, attempt: attempt)
         statistics.began(handling)
         for observer in observers { observer.began(handling) }
         return handling
     }
 
-    fileprivate func end(_ handling: Handling, _ outcome: HandlingOutcome, at time: ContinuousClock.Instant) {
+    fileprivate func end(
+        _ handling: Handling, _ outcome: HandlingOutcome, at time: ContinuousClock.Instant, _ error: String?
+    ) {
         let duration = time - handling.start
+        if let span = handling.span, let spans {
+            SpansInWork.remove(span.context, of: handling.spanEvent.id ?? handling.spanEvent.correlationID)
+            var end = SpanEnd(outcome, after: duration)
+            (end.attempt, end.error) = (handling.attempt, error)
+            spans.end(span, of: handling.spanEvent, end)
+        }
         statistics.ended(handling, outcome, after: duration)
         for observer in observers { observer.ended(handling, outcome, after: duration) }
     }
 
+    /// Returns the span of the work on an event that has begun and not ended.
+    package static func span(ofEventInWork id: EventID) -> TraceContext? { SpansInWork.span(of: id) }
+
     /// Runs one part of the work on an event within its correlation; the event is counted where its handling begins and ends.
     package static func correlating<Result>(with event: Envelope, _ body: () throws -> Result) rethrows -> Result {
-        try Correlation.withCurrent(Correlation(event), operation: body)
+        try Correlation.withCurrent(Correlation(event, trace: SpansInWork.span(of: event.id)), operation: body)
     }
 
     /// Runs one asynchronous part of the work on an event within its correlation.
     package static func correlating<Result>(
         with event: Envelope, isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> Result
     ) async rethrows -> Result {
-        try await Correlation.withCurrent(Correlation(event), operation: body)
+        try await Correlation.withCurrent(
+            Correlation(event, trace: SpansInWork.span(of: event.id)), operation: body)
     }
 }
 
 /// Represents the work on one event, from its beginning to its outcome.
 package struct Handling: Sendable {
-    package let eventType: String
+    package var eventType: String { spanEvent.type }
     package let correlation: Correlation
     package let start: ContinuousClock.Instant
     private let tracer: Tracer
+    /// The span of the work; nil while nothing is traced.
+    package let span: SpanStart?
+    fileprivate let spanEvent: SpanEvent
+    fileprivate let attempt: Int
 
     fileprivate init(
-        eventType: String, correlation: Correlation, start: ContinuousClock.Instant, tracer: Tracer
+        event: Envelope, correlation: Correlation, start: ContinuousClock.Instant, tracer: Tracer, span: SpanStart?,
+        attempt: Int
     ) {
-        self.eventType = eventType
-        self.correlation = correlation
-        self.start = start
-        self.tracer = tracer
+        spanEvent = SpanEvent(
+            correlationID: event.correlationID, id: event.id, causationID: event.causationID, type: event.type)
+        (self.correlation, self.start, self.tracer) = (correlation, start, tracer)
+        (self.span, self.attempt) = (span, attempt)
     }
 
     /// Runs one step of the work within the event's correlation.
@@ -109,8 +156,23 @@ package struct Handling: Sendable {
     }
 
     /// Ends the handling; to be called once.
-    package func end(_ outcome: HandlingOutcome, at time: ContinuousClock.Instant = .now) {
-        tracer.end(self, outcome, at: time)
+    ///
+    /// - Parameter error: the reason of a failure.
+    package func end(
+        _ outcome: HandlingOutcome, at time: ContinuousClock.Instant = .now, error: (any Error)? = nil
+    ) {
+        end(outcome, at: time, reason: span == nil ? nil : error.map(Handling.text))
+    }
+
+    /// Ends the handling with the reason of a failure in words.
+    package func end(
+        _ outcome: HandlingOutcome, at time: ContinuousClock.Instant = .now, reason: String?
+    ) {
+        tracer.end(self, outcome, at: time, reason)
+    }
+
+    private static func text(_ error: any Error) -> String {
+        (error as? any ReportableError)?.message ?? (error as? MalformedInput)?.reason ?? "\(error)"
     }
 }
 

@@ -24,7 +24,7 @@ struct EventContext: Sendable {
         (self.cause, attachesTL) = (cause, settings.attachesTL)
         media = settings.media.isEmpty ? nil : MediaCommands(wanted: settings.media)
         correlationID = cause?.correlationID ?? EventID()
-        var meta = cause?.meta ?? [:]
+        var meta = cause?.derivedMeta ?? [:]
         meta["account"] = account.json
         self.meta = meta
         var head: [UInt8] = []

@@ -103,7 +103,9 @@ extension HistoryPool {
     private nonisolated func report(_ wait: FloodWait, _ assignment: Assignment, _ account: any Account) async throws {
         var event = wait.event(account: account.userID, chat: assignment.facts?.id)
         if let cause = assignment.context.cause {
-            (event.correlationID, event.causationID, event.meta) = (cause.correlationID, cause.causationID, cause.meta)
+            (event.correlationID, event.causationID, event.meta) = (
+                cause.correlationID, cause.causationID, cause.derivedMeta
+            )
         }
         try await assignment.context.write(event.line)
     }

@@ -45,10 +45,12 @@ struct CommandSender: Sendable {
         if let file, case .file(let message) = command.body, let key = message.key {
             await messages.shared.cache(file, for: key)
         }
-        runtime.log.info("sent", metadata: ["action": "\(command.action.rawValue)"])
         // A scheduled message has an id among the scheduled ones, which means another message in the chat.
         let isScheduled = call.parameters["schedule_date"] != nil
         let id = result.firstMessage.sentMessageID ?? JSON.object(call.parameters).sentMessageID
+        var notes = result.firstMessage.notes(chat: job.chat, message: isScheduled ? nil : id)
+        notes["action"] = "\(command.action.rawValue)"
+        runtime.log.info("sent", metadata: notes)
         return .derived(
             TelegramSent(
                 command.action, chat: ChatID(answer: result.firstMessage) ?? job.chat,
@@ -142,6 +144,16 @@ extension ChatID {
 extension JSON {
     /// The first message of an album, or the message itself.
     var firstMessage: JSON { array?.first ?? self }
+
+    /// Returns what a log line says of a message that was sent, so that the line is found by the message.
+    func notes(chat: ChatID?, message: Int64?) -> Logger.Metadata {
+        var notes: Logger.Metadata = [:]
+        let chat = ChatID(answer: self) ?? chat
+        if let id = chat?.number { notes["chat_id"] = .stringConvertible(id) }
+        if let name = self["chat"]?["username"]?.string { notes["chat_username"] = "\(name)" }
+        if let message { notes["message_id"] = .stringConvertible(message) }
+        return notes
+    }
 
     /// The id of the message that an answer of the Bot API describes; nil if it names none, or one that no message can
     /// have.

@@ -230,12 +230,11 @@ struct MediaDelivery: Sendable {
                 action, chat: ChatID(answer: message) ?? job.chat, messageID: message.sentMessageID,
                 fileID: file?.fileID, key: media.key, isCached: isCached,
                 elapsedSeconds: seconds.map { JSONNumber($0) }))
-        runtime.log.info(
-            "delivered",
-            metadata: [
-                "key": "\(media.key)", "cached": .stringConvertible(isCached),
-                "elapsed_s": .stringConvertible(seconds ?? 0),
-            ])
+        var notes = message.notes(chat: job.chat, message: message.sentMessageID)
+        notes["key"] = "\(media.key)"
+        notes["cached"] = .stringConvertible(isCached)
+        notes["elapsed_s"] = .stringConvertible(seconds ?? 0)
+        runtime.log.info("delivered", metadata: notes)
         await cleanUpIfDue()
         return event
     }

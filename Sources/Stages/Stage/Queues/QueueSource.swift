@@ -3,6 +3,7 @@ import Logging
 package import Options
 package import Queue
 package import System
+import Tracing
 
 /// Reads a queue as a stage's input: waits while Redis is away, keeps leases, and logs the leases that it loses.
 ///
@@ -11,11 +12,13 @@ package final class QueueSource: Sendable {
     package let consumer: QueueConsumer
     package let options: QueueOptions
     private let runtime: Runtime
+    private let spans: QueueSpans?
 
     /// - Throws: `RedisError` and `QueueError`, when Redis, the queue or the group's name cannot be used.
     package init(_ queue: QueueName, options: QueueOptions, runtime: Runtime) async throws {
         self.runtime = runtime
         self.options = options
+        spans = QueueSpans(runtime.tracer.spans)
         var settings = QueueConsumer.Settings(group: options.group ?? runtime.tool, worker: ProcessName.unique())
         settings.lease = options.lease.duration
         let consumer = try QueueConsumer(
@@ -52,12 +55,14 @@ package final class QueueSource: Sendable {
             try Task.checkCancellation()
             // While a service is away that the events need, none is taken that could only wait.
             guard try await runtime.outages.waitUntilAllAreBack(endsAtShutdown: true) else { return nil }
+            let start = spans.map { _ in QueueSpans.Timing() }
             let answer = try await runtime.untilRedisAnswers(until: end) {
                 try await self.consumer.take(limit: limit, isIdle: isIdle)
             }
             switch answer {
             case .taken(let entries):
                 runtime.activity.countTaken(entries.entries.count)
+                if let spans, let start { spans.received(entries.entries, from: consumer.queue, since: start) }
                 return entries
             case .nothing(let lull):
                 if untilEmpty, lull.isEmpty { return nil }
@@ -130,16 +135,27 @@ package final class QueueSource: Sendable {
     ///
     /// - Parameter change: returns false if the lease was lost.
     package func change(_ entry: QueueEntry, _ change: (QueueConsumer) async throws -> Bool) async throws {
+        let start = spans.map { _ in QueueSpans.Timing() }
         if try await !runtime.untilRedisAnswers({ try await change(consumer) }) { logLostLease(of: entry) }
+        if let spans, let start { spans.settled([entry], of: consumer.queue, since: start, .held) }
     }
 
     /// Returns an entry to the queue; the attempt does not count.
     package func release(_ entry: QueueEntry) async throws {
+        let start = spans.map { _ in QueueSpans.Timing() }
         try await runtime.untilRedisAnswers { try await self.consumer.release([entry]) }
+        if let spans, let start { spans.settled([entry], of: consumer.queue, since: start, .held) }
     }
 
     /// Publishes the results of entries and acknowledges the entries in one step.
     package func finish(_ results: [QueueResult], to outputs: QueueOutputs = .none) async throws {
+        guard let spans else { return try await finishUntraced(results, to: outputs) }
+        try await spans.settling(results, of: consumer.queue, to: outputs) {
+            try await finishUntraced(results, to: outputs)
+        }
+    }
+
+    private func finishUntraced(_ results: [QueueResult], to outputs: QueueOutputs) async throws {
         let lost = try await runtime.untilQueueHasRoom(in: outputs.description) { () -> [QueueEntry]? in
             switch try await self.consumer.finish(results, to: outputs) {
             case .full: return nil
@@ -165,9 +181,14 @@ package final class QueueSource: Sendable {
     ) async throws {
         let lines = sink == nil ? [] : results.flatMap { QueueLine.lines(of: $0.line) }
         let outputs = sink?.outputs ?? .none
+        let start = spans.map { _ in QueueSpans.Timing() }
         let isDone = try await runtime.untilQueueHasRoom(in: "the dead letters of \(consumer.queue)") {
             try await self.consumer.moveToDeadLetters(
                 entry, reason, tool: self.runtime.tool, lines: lines, to: outputs)
+        }
+        if let spans, let start {
+            spans.sent(lines, to: outputs.queues, since: start)
+            spans.settled([entry], of: consumer.queue, since: start, .failed, reason: reason.text)
         }
         if !isDone { logLostLease(of: entry) }
     }

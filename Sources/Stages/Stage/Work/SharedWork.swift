@@ -56,8 +56,12 @@ package final class SharedWork: Sendable {
             case .result(let result):
                 guard let result = try? JSON(parsing: result).object else { continue }
                 return .result(result)
-            case .wait(let rest): return .held(for: rest)
+            case .wait(let rest):
+                runtime.log.info("waiting for another request's work", metadata: ["waits_for": "\(name):\(address)"])
+                return .held(for: rest)
             case .own(let ownership):
+                runtime.log.info(
+                    "working for all requests that ask for it", metadata: ["works_for": "\(name):\(address)"])
                 if let result = try await own(ownership, work) { return .result(result) }
                 runtime.log.notice("lost the lease: asking again", metadata: ["address": "\(address)"])
             }

@@ -104,8 +104,9 @@ struct WorkLoop: Sendable {
             }
             if stream.queue == nil { group.addTask { await runtime.listenForWakes(of: list) } }
             while let item = await list.next() {
-                let handling = runtime.tracer.begin(item.event)
-                let begun = handling.step { Result { try begin(item.event, context(of: item)) } }
+                let context = context(of: item)
+                let handling = runtime.tracer.begin(item.event, attempt: context.attempt)
+                let begun = handling.step { Result { try begin(item.event, context) } }
                 group.addTask { await failure.catching { try await work(item, begun, handling) } }
             }
             group.cancelAll()
@@ -162,7 +163,7 @@ struct WorkLoop: Sendable {
                 handling.end(.held)
             case .givenUp(let envelopes, let reason):
                 try await deadLetter(item, envelopes, reason)
-                handling.end(.failed)
+                handling.end(.failed, reason: reason)
                 list.finish(item)
             case .done(let envelopes):
                 var results = BatchResults()
@@ -172,7 +173,7 @@ struct WorkLoop: Sendable {
                 list.finish(item)
             }
         } catch {
-            handling.end(HandlingOutcome(error))
+            handling.end(HandlingOutcome(error), error: error)
             try await handling.step { try await fail(item, error) }
             list.finish(item)
         }

@@ -1,0 +1,305 @@
+import Envelope
+import JSON
+import LogStore
+
+/// One span of a request, as the store has it.
+struct TraceSpan {
+    let id: String
+    let parent: String?
+    let tool: String
+    let process: Int64?
+    let operation: String
+    let eventType: String
+    let eventID: String?
+    let causationID: String?
+    let queue: String?
+    /// Microseconds since 1970.
+    let start: Int64
+    let nanoseconds: Int64
+    let outcome: String
+    let attempt: Int64
+    let error: String?
+    let traceID: String?
+    let isSampled: Bool
+
+    var end: Int64 { start + nanoseconds / 1000 }
+    var isFailure: Bool { outcome == HandlingWords.failed || outcome == HandlingWords.refused }
+    /// The name of the operation and what it is on, as OpenTelemetry's conventions for messaging have it.
+    var name: String { "\(operation) \(queue ?? eventType)" }
+
+    init?(_ stored: StoredLine) {
+        guard stored.isSpan, let object = (try? JSON(parsing: stored.line))?.object,
+            let id = object["span_id"]?.string, let tool = object["tool"]?.string
+        else { return nil }
+        (self.id, self.tool, start) = (id, tool, stored.time)
+        parent = object["parent_id"]?.string
+        process = object["pid"]?.int
+        operation = object["operation"]?.string ?? "process"
+        eventType = object["event_type"]?.string ?? ""
+        eventID = object["event_id"]?.string
+        causationID = object["causation_id"]?.string
+        queue = object["queue"]?.string
+        // A year is longer than any work, and keeps sums from overflowing.
+        nanoseconds = min(max(0, object["duration_ns"]?.int ?? 0), 31_536_000_000_000_000)
+        outcome = object["outcome"]?.string ?? "done"
+        attempt = object["attempt"]?.int ?? 1
+        error = object["error"]?.string
+        traceID = object["trace_id"]?.string
+        isSampled = object["sampled"]?.bool ?? true
+    }
+}
+
+enum HandlingWords {
+    static let failed = "failed"
+    static let refused = "refused"
+    static let held = "held"
+}
+
+/// One line of the log of a request.
+struct TraceLine {
+    let stored: StoredLine
+    let object: JSONObject
+    var time: Int64 { stored.time }
+    var isError: Bool { stored.level >= LogLevel.error.rawValue }
+    var message: String { object["message"]?.string ?? "" }
+    var tool: String { object["tool"]?.string ?? "?" }
+    var level: String { object["level"]?.string ?? "" }
+
+    init(_ stored: StoredLine) {
+        self.stored = stored
+        object = (try? JSON(parsing: stored.line))?.object ?? [:]
+    }
+}
+
+/// Everything that the store has about one request, in the order in which it happened.
+struct RequestTrace {
+    /// A span or a line, with the number of spans that it is within.
+    struct Item {
+        enum Content {
+            /// The wait is the time, in microseconds, since the event was ready for this stage.
+            case span(TraceSpan, wait: Int64)
+            case line(TraceLine)
+        }
+
+        let depth: Int
+        let content: Content
+    }
+
+    /// Another request with which this one shared work.
+    struct Sharing {
+        let work: String
+        let requests: [String]
+    }
+
+    let correlationID: EventID
+    private(set) var items: [Item] = []
+    let spans: [TraceSpan]
+    let lines: [TraceLine]
+    let start: Int64
+    let end: Int64
+    /// The requests whose work this one waited for.
+    private(set) var waitsFor: [Sharing] = []
+    /// The requests that waited for this one's work.
+    private(set) var waitedFor: [Sharing] = []
+
+    /// The most lines and spans that are shown of one request.
+    static let mostLines = 20_000
+    private static let deepest = 64
+
+    /// Reads a request; nil if the store has nothing about it.
+    init?(_ id: EventID, _ reader: LogReader) throws {
+        guard let prefix = CorrelationPrefix(id.description) else { return nil }
+        var query = LogQuery()
+        (query.kind, query.correlation) = (.both, prefix)
+        self.init(id, try reader.all(query, limit: RequestTrace.mostLines))
+        try findSharing(reader)
+    }
+
+    /// Orders the lines and spans of a request.
+    init?(_ id: EventID, _ stored: [StoredLine]) {
+        correlationID = id
+        spans = stored.compactMap { TraceSpan($0) }
+        lines = stored.filter { !$0.isSpan }.map { TraceLine($0) }
+        guard let first = stored.first else { return nil }
+        start = min(first.time, spans.map(\.start).min() ?? first.time)
+        end = max(stored.map(\.time).max() ?? start, spans.map(\.end).max() ?? start)
+        order()
+    }
+
+    var traceID: String {
+        spans.lazy.compactMap(\.traceID).first ?? correlationID.description.filter { $0 != "-" }
+    }
+
+    /// The first failure, in words.
+    var firstError: (time: Int64, text: String)? {
+        let ofSpans = spans.filter(\.isFailure).map { ($0.start, "\($0.tool): \($0.name): \($0.error ?? $0.outcome)") }
+        let ofLines = lines.filter(\.isError).map { ($0.time, "\($0.tool): \($0.message)") }
+        return (ofSpans + ofLines).min { $0.0 < $1.0 }.map { (time: $0.0, text: $0.1) }
+    }
+
+    // MARK: Order
+
+    private mutating func order() {
+        let parents = self.parents
+        var children: [String: [Int]] = [:]
+        var roots: [Int] = []
+        for index in spans.indices {
+            if let parent = parents[index] {
+                children[spans[parent].id, default: []].append(index)
+            } else {
+                roots.append(index)
+            }
+        }
+        var linesOfSpans: [String: [Int]] = [:]
+        var free: [Int] = []
+        let known = Set(spans.map(\.id))
+        for index in lines.indices {
+            if let span = lines[index].object["span_id"]?.string, known.contains(span) {
+                linesOfSpans[span, default: []].append(index)
+            } else {
+                free.append(index)
+            }
+        }
+        var visited: Set<Int> = []
+        add(roots, free, depth: 0, children, linesOfSpans, &visited)
+    }
+
+    private mutating func add(
+        _ spans: [Int], _ lines: [Int], depth: Int, _ children: [String: [Int]], _ linesOfSpans: [String: [Int]],
+        _ visited: inout Set<Int>
+    ) {
+        var pending = lines.sorted { self.lines[$0].time < self.lines[$1].time }[...]
+        func addLines(_ trace: inout RequestTrace, before time: Int64) {
+            while let line = pending.first, trace.lines[line].time < time {
+                trace.items.append(Item(depth: depth, content: .line(trace.lines[line])))
+                pending.removeFirst()
+            }
+        }
+        for index in spans.sorted(by: { self.spans[$0].start < self.spans[$1].start }) {
+            guard visited.insert(index).inserted, depth < RequestTrace.deepest else { continue }
+            let span = self.spans[index]
+            addLines(&self, before: span.start)
+            items.append(Item(depth: depth, content: .span(span, wait: wait(before: index))))
+            add(
+                children[span.id] ?? [], linesOfSpans[span.id] ?? [], depth: depth + 1, children, linesOfSpans, &visited
+            )
+        }
+        addLines(&self, before: .max)
+    }
+
+    /// The index of the span that each span is within.
+    ///
+    /// A stage that forwards an event keeps its bytes, and so the span that made it: all stages that handle the event are within that
+    /// span, and follow each other by their times. A span whose parent is not in the store is within the one that worked on the event
+    /// that caused its event, or follows the first one that worked on the same event.
+    private var parents: [Int?] {
+        var byID: [String: Int] = [:]
+        var byEvent: [String: Int] = [:]
+        for (index, span) in spans.enumerated() {
+            byID[span.id] = index
+            if let event = span.eventID, span.operation == "process" || span.operation == "create",
+                byEvent[event] == nil
+            {
+                byEvent[event] = index
+            }
+        }
+        return spans.enumerated().map { index, span in
+            let found =
+                span.parent.flatMap { byID[$0] } ?? span.causationID.flatMap { byEvent[$0] }
+                ?? span.eventID.flatMap { byEvent[$0] }
+            return found == index || found.map { isWithin($0, index, byID) } == true ? nil : found
+        }
+    }
+
+    /// Returns whether a span is within another, as far as their ids say; hostile lines may name each other.
+    private func isWithin(_ inner: Int, _ outer: Int, _ byID: [String: Int]) -> Bool {
+        var at = inner
+        for _ in 0..<RequestTrace.deepest {
+            if at == outer { return true }
+            guard let next = spans[at].parent.flatMap({ byID[$0] }) else { return false }
+            at = next
+        }
+        return true
+    }
+
+    /// Returns how long the event of a span had been ready: since the stage before ended, or since it was made.
+    private func wait(before index: Int) -> Int64 {
+        let span = spans[index]
+        guard span.operation == "process" || span.operation == "receive", let event = span.eventID else { return 0 }
+        let before = spans.filter { other in
+            other.id != span.id && other.start <= span.start
+                && (other.eventID == event && other.operation != "settle" || other.id == span.parent)
+        }
+        guard let last = before.map({ $0.end <= span.start ? $0.end : $0.start }).max() else { return 0 }
+        // Work that goes on makes events before its end.
+        return before.contains { $0.end > span.start } ? 0 : max(0, span.start - last)
+    }
+
+    // MARK: Shared work
+
+    private mutating func findSharing(_ reader: LogReader) throws {
+        waitsFor = try sharing("waits_for", with: "works_for", reader)
+        waitedFor = try sharing("works_for", with: "waits_for", reader)
+    }
+
+    /// Finds the requests that have the other part in work that this one names under a key.
+    private func sharing(_ key: String, with otherKey: String, _ reader: LogReader) throws -> [Sharing] {
+        var found: [Sharing] = []
+        for work in Set(lines.compactMap { $0.object[key]?.string }).sorted().prefix(20) {
+            var query = LogQuery()
+            query.rawTexts = ["\"\(otherKey)\":\(JSON.string(work).text)"]
+            // Work of an hour before or after is other work on the same address.
+            query.since = Timestamp(microseconds: start - 3_600_000_000)
+            query.until = Timestamp(microseconds: end + 3_600_000_000)
+            let own = correlationID.description
+            let ids = try reader.all(query, limit: 200).compactMap {
+                (try? JSON(parsing: $0.line))?["correlation_id"]?.string
+            }
+            let others = Set(ids).subtracting([own]).sorted()
+            if !others.isEmpty { found.append(Sharing(work: work, requests: others)) }
+        }
+        return found
+    }
+}
+
+extension RequestTrace {
+    /// The request as one JSON object.
+    var json: JSON {
+        .object([
+            "correlation_id": .string(correlationID.description), "trace_id": .string(traceID),
+            "start": .string(Timestamp(microseconds: start).description),
+            "duration_ns": .integer((end - start).multipliedReportingOverflow(by: 1000).partialValue),
+            "first_error": firstError.map { error in
+                ["time": .string(Timestamp(microseconds: error.time).description), "text": .string(error.text)]
+            },
+            "waits_for": RequestTrace.json(waitsFor), "waited_for": RequestTrace.json(waitedFor),
+            "items": .array(items.map(\.json)),
+        ])
+    }
+
+    private static func json(_ sharings: [Sharing]) -> JSON? {
+        guard !sharings.isEmpty else { return nil }
+        return .array(
+            sharings.map { ["work": .string($0.work), "requests": .array($0.requests.map { .string($0) })] })
+    }
+}
+
+extension RequestTrace.Item {
+    fileprivate var json: JSON {
+        switch content {
+        case .line(let line): .object(["depth": .integer(Int64(depth)), "log": .object(line.object)])
+        case .span(let span, let wait):
+            .object([
+                "depth": .integer(Int64(depth)), "span_id": .string(span.id),
+                "parent_id": span.parent.map { .string($0) },
+                "tool": .string(span.tool), "pid": span.process.map { .integer($0) }, "name": .string(span.name),
+                "operation": .string(span.operation), "event_type": .string(span.eventType),
+                "event_id": span.eventID.map { .string($0) }, "queue": span.queue.map { .string($0) },
+                "start": .string(Timestamp(microseconds: span.start).description),
+                "duration_ns": .integer(span.nanoseconds), "waited_ns": .integer(wait * 1000),
+                "outcome": .string(span.outcome), "attempt": .integer(span.attempt),
+                "error": span.error.map { .string($0) },
+            ])
+        }
+    }
+}

@@ -1,0 +1,93 @@
+import ArgumentParser
+import JSON
+import Logging
+import LogStore
+import Options
+import Stage
+import System
+
+struct Run: LogCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run",
+        abstract: "Store the lines that all tools append to their files in TGPIPE_LOG_DIR.",
+        discussion: """
+            Follows the files of the folder and removes each when its process has ended and all of it is stored. It can be killed and \
+            started again at any moment: each line is stored once. While it does not run, the lines wait in the files.
+
+            Examples: ev-log run
+                      ev-log run --once
+                      ev-log run --max-size 500M --keep 7d
+            """)
+
+    @OptionGroup var common: CommonOptions
+    @OptionGroup var store: LogStoreOptions
+    @OptionGroup var retention: RetentionOptions
+
+    @Option(
+        help: ArgumentHelp(
+            "The folder to which the tools append. Default: logs in the state folder. [env: TGPIPE_LOG_DIR]",
+            valueName: "folder"))
+    var logDir: String?
+
+    @Flag(help: "End when everything that is there is stored.") var once = false
+
+    func run(_ runtime: Runtime) async throws -> ExitStatus {
+        let source = try logDir ?? Settings.environment("TGPIPE_LOG_DIR") ?? runtime.stateFolder("logs")
+        let folder = try store.folder(runtime)
+        let (once, limits) = (once, retention.limits)
+        let ending = FollowingEnd()
+        return try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                await runtime.shutdown.wait()
+                ending.request()
+            }
+            defer { group.cancelAll() }
+            try await BlockingThread.working {
+                let lock = try folder.lock("run")
+                defer { closeDescriptor(lock) }
+                let writer = try LogWriter(folder, kind: "run", limits: limits)
+                try Follower(FolderIntake(source, writer), writer, runtime.log).run(once: once, until: ending)
+            }
+            return .success
+        }
+    }
+}
+
+/// Stores lines until it is told to end, and waits while the store's disk is full.
+private struct Follower {
+    let intake: FolderIntake
+    let writer: LogWriter
+    let log: Logger
+
+    init(_ intake: FolderIntake, _ writer: LogWriter, _ log: Logger) {
+        (self.intake, self.writer, self.log) = (intake, writer, log)
+    }
+
+    func run(once: Bool, until ending: FollowingEnd) throws {
+        ServiceManager.reportReady()
+        var failure: String?
+        var nextPruning = ContinuousClock.now + .seconds(60)
+        while !ending.isRequested {
+            do {
+                let hasRead = try intake.pass(finishing: once)
+                if failure != nil { log.notice("the log is stored again") }
+                failure = nil
+                if once, !hasRead, try !intake.pass(finishing: true) { break }
+                if !hasRead { pause(.milliseconds(50)) }
+            } catch let error as any ReportableError where error.exitStatus == .localIO || error.exitStatus == .tryAgain
+            {
+                // The lines wait in their files.
+                if failure != error.message { log.error("unable to store the log: \(error.message); trying again") }
+                failure = error.message
+                if once { throw error }
+                pause(.seconds(1))
+            }
+            if nextPruning <= .now {
+                writer.prune()
+                nextPruning = .now + .seconds(60)
+            }
+        }
+        _ = try intake.pass(finishing: true)
+        try writer.close()
+    }
+}
