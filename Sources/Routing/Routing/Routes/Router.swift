@@ -30,10 +30,13 @@ struct Router: ~Copyable {
     private var after: MiddlewareChain?
     /// The lines that the `after` middlewares of all events have not seen yet.
     private var routed: [[UInt8]] = []
+    /// Nil while nothing is traced.
+    private let spans: ForwardSpans?
 
     init(runtime: Runtime, delivery: Delivery) {
         self.runtime = runtime
         self.delivery = delivery
+        spans = ForwardSpans(runtime)
         destinations = Destinations(routes: delivery.routes, outputOfRoute: delivery.bufferOfRoute)
         slices = delivery.buffers.map { _ in LineSlices() }
     }
@@ -80,6 +83,8 @@ struct Router: ~Copyable {
         leases.append(lease)
         current = lease
         defer { current = nil }
+        let start = spans.map { _ in ForwardSpans.Beginning() }
+        defer { if let spans, let start { spans.forwarded(lease.block, since: start) } }
         let base = lease.block.base
         for range in lease.block.ranges {
             let start = base + range.lowerBound

@@ -10,18 +10,13 @@ import Tracing
 /// They belong to the span that made the event, so that a viewer shows the wait in the queue as the gap between them.
 final class QueueSpans: Sendable {
     private let spans: SpanLog
-    private let finder = Mutex(FinderBox())
+    private let finder = Mutex(SpanEventFinder())
     /// The events that were taken and not settled yet, by the ids of their entries.
-    private let taken = Mutex<[String: Found]>([:])
+    private let taken = Mutex<[String: TracedEvent]>([:])
 
     init?(_ spans: SpanLog?) {
         guard let spans else { return nil }
         self.spans = spans
-    }
-
-    fileprivate struct Found: Sendable {
-        let event: SpanEvent
-        let origin: TraceContext?
     }
 
     /// Notes lines that were put into queues.
@@ -58,7 +53,7 @@ final class QueueSpans: Sendable {
     }
 
     private func write(
-        _ operation: SpanOperation, _ found: Found, _ queue: QueueName, _ start: Timing, parent: TraceContext?,
+        _ operation: SpanOperation, _ found: TracedEvent, _ queue: QueueName, _ start: Timing, parent: TraceContext?,
         _ outcome: HandlingOutcome, _ error: (any Error)?, attempt: Int = 1, reason: String? = nil
     ) {
         let span = spans.begin(
@@ -84,22 +79,5 @@ final class QueueSpans: Sendable {
         sent(results.flatMap(\.lines), to: outputs.queues, since: start)
         settled(results.map(\.entry), of: queue, since: start)
         return value
-    }
-}
-
-/// Finds what spans need in the lines of events.
-private struct FinderBox: ~Copyable, @unchecked Sendable {
-    private let finder = FieldFinder([["id"], ["causation_id"], ["meta.\(TraceContext.key)"]])
-
-    func find(_ line: ArraySlice<UInt8>) -> QueueSpans.Found? {
-        Line(Array(line)).withBytes { bytes in
-            let scanned = finder.find(in: bytes)
-            guard scanned.isEnvelope, let correlation = EventID(utf8: scanned.correlationID) else { return nil }
-            func id(_ place: Int) -> EventID? { finder[place].quoted.flatMap { EventID(utf8: $0) } }
-            let event = SpanEvent(
-                correlationID: correlation, id: id(0), causationID: id(1),
-                type: String(decoding: scanned.type, as: UTF8.self))
-            return QueueSpans.Found(event: event, origin: finder[2].string.flatMap { TraceContext($0) })
-        }
     }
 }
