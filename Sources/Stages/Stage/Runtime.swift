@@ -45,7 +45,8 @@ package final class Runtime: Sendable {
         }
         logFile = file
         tracer = Tracer(spans: file.map { SpanLog($0, tool: tool) })
-        let sinks: [any LogSink] = file.map { [sink, lastError, FileLogSink($0)] } ?? [sink, lastError]
+        let own: [any LogSink] = [sink, lastError]
+        let sinks = file.map { own + [FileLogSink($0)] } ?? own
         log = Logger(label: tool) { _, provider in
             ToolLog(tool: tool, level: level, sinks: sinks, metadataProvider: provider)
         }
