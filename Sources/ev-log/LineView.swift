@@ -38,7 +38,8 @@ struct LineView {
 
     static func spanText(_ span: JSONObject) -> String {
         let duration = span["duration_ns"]?.int ?? 0
-        var text = "\(span["name"]?.string ?? "span") \(SpanTime.text(nanoseconds: duration))"
+        let subject = span["queue"]?.string ?? span["event_type"]?.string ?? ""
+        var text = "\(span["operation"]?.string ?? "span") \(subject) \(SpanTime.text(nanoseconds: duration))"
         if let outcome = span["outcome"]?.string, outcome != "done" { text += " \(outcome)" }
         if let error = span["error"]?.string { text += ": \(error)" }
         return text.printable
@@ -79,6 +80,14 @@ struct LineView {
 
 /// Writes short times for people.
 enum SpanTime {
+    /// Returns nanoseconds; what is longer than 292 years counts as that.
+    static func nanoseconds(_ microseconds: Int64) -> Int64 {
+        let (product, overflow) = microseconds.multipliedReportingOverflow(by: 1000)
+        return overflow ? (microseconds < 0 ? .min : .max) : product
+    }
+
+    static func text(microseconds: Int64) -> String { text(nanoseconds: nanoseconds(microseconds)) }
+
     /// Returns a time with three digits: `12.3 ms`.
     static func text(nanoseconds: Int64) -> String {
         let value = Double(nanoseconds)

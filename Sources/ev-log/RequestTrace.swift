@@ -105,6 +105,9 @@ struct RequestTrace {
     /// The most lines and spans that are shown of one request.
     static let mostLines = 20_000
     private static let deepest = 64
+    /// The indexes of the spans of each event, and of each id.
+    private var spansOfEvents: [String: [Int]] = [:]
+    private var numbers: [String: Int] = [:]
 
     /// Reads a request; nil if the store has nothing about it.
     init?(_ id: EventID, _ reader: LogReader) throws {
@@ -159,6 +162,10 @@ struct RequestTrace {
             } else {
                 free.append(index)
             }
+        }
+        for (index, span) in spans.enumerated() {
+            if let event = span.eventID { spansOfEvents[event, default: []].append(index) }
+            numbers[span.id] = index
         }
         var visited: Set<Int> = []
         add(roots, free, depth: 0, children, linesOfSpans, &visited)
@@ -226,10 +233,10 @@ struct RequestTrace {
     private func wait(before index: Int) -> Int64 {
         let span = spans[index]
         guard span.operation == "process" || span.operation == "receive", let event = span.eventID else { return 0 }
-        let before = spans.filter { other in
-            other.id != span.id && other.start <= span.start
-                && (other.eventID == event && other.operation != "settle" || other.id == span.parent)
-        }
+        let parent = span.parent.flatMap { numbers[$0] }
+        let before =
+            (spansOfEvents[event, default: []].filter { spans[$0].operation != "settle" } + [parent].compactMap { $0 })
+            .filter { $0 != index && spans[$0].start <= span.start }.map { spans[$0] }
         guard let last = before.map({ $0.end <= span.start ? $0.end : $0.start }).max() else { return 0 }
         // Work that goes on makes events before its end.
         return before.contains { $0.end > span.start } ? 0 : max(0, span.start - last)
@@ -268,7 +275,7 @@ extension RequestTrace {
         .object([
             "correlation_id": .string(correlationID.description), "trace_id": .string(traceID),
             "start": .string(Timestamp(microseconds: start).description),
-            "duration_ns": .integer((end - start).multipliedReportingOverflow(by: 1000).partialValue),
+            "duration_ns": .integer(SpanTime.nanoseconds(end - start)),
             "first_error": firstError.map { error in
                 ["time": .string(Timestamp(microseconds: error.time).description), "text": .string(error.text)]
             },
@@ -296,7 +303,7 @@ extension RequestTrace.Item {
                 "operation": .string(span.operation), "event_type": .string(span.eventType),
                 "event_id": span.eventID.map { .string($0) }, "queue": span.queue.map { .string($0) },
                 "start": .string(Timestamp(microseconds: span.start).description),
-                "duration_ns": .integer(span.nanoseconds), "waited_ns": .integer(wait * 1000),
+                "duration_ns": .integer(span.nanoseconds), "waited_ns": .integer(SpanTime.nanoseconds(wait)),
                 "outcome": .string(span.outcome), "attempt": .integer(span.attempt),
                 "error": span.error.map { .string($0) },
             ])

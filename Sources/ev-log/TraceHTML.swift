@@ -72,7 +72,7 @@ struct TraceHTML {
     }
 
     private func time(_ microseconds: Int64) -> String {
-        TraceHTML.escaped(SpanTime.text(nanoseconds: microseconds * 1000))
+        TraceHTML.escaped(SpanTime.text(microseconds: microseconds))
     }
 
     // MARK: The picture
@@ -93,8 +93,9 @@ struct TraceHTML {
             text +=
                 "<text x=\"\(x)\" y=\"11\" text-anchor=\"middle\">\(time((trace.end - trace.start) * Int64(part) / 4))</text>\n"
         }
+        let lines = Dictionary(grouping: trace.lines) { $0.object["span_id"]?.string ?? "" }
         for (row, (span, wait, depth)) in spans.enumerated() {
-            text += bar(span, wait, depth, y: 20 + Double(row) * TraceHTML.rowHeight)
+            text += bar(span, wait, depth, lines[span.id] ?? [], y: 20 + Double(row) * TraceHTML.rowHeight)
         }
         return text + "</svg>\n"
     }
@@ -104,7 +105,7 @@ struct TraceHTML {
         return TraceHTML.labelWidth + (min(max(0, share), 1) * TraceHTML.chartWidth * 100).rounded() / 100
     }
 
-    private func bar(_ span: TraceSpan, _ wait: Int64, _ depth: Int, y: Double) -> String {
+    private func bar(_ span: TraceSpan, _ wait: Int64, _ depth: Int, _ lines: [TraceLine], y: Double) -> String {
         let label = "\(span.tool) \(span.name)".printable(atMost: 58 - min(depth, 16) * 2)
         let indent = Double(min(depth, 16) * 12)
         var text = "<g><title>\(TraceHTML.escaped(tooltip(span, wait)))</title>"
@@ -118,7 +119,7 @@ struct TraceHTML {
         let length = max(1.5, x(span.end) - x(span.start))
         text += "<rect class=\"\(kind)\" x=\"\(x(span.start))\" y=\"\(y + 3)\" width=\"\(length)\" height=\"12\"/>"
         text += "<text x=\"\(x(span.start) + length + 4)\" y=\"\(y + 13)\">\(time(span.nanoseconds / 1000))</text>"
-        for line in trace.lines where line.object["span_id"]?.string == span.id {
+        for line in lines {
             text += "<circle class=\"dot\" cx=\"\(x(line.time))\" cy=\"\(y + 9)\" r=\"2.5\">"
             text += "<title>\(TraceHTML.escaped(line.message))</title></circle>"
         }
@@ -127,7 +128,7 @@ struct TraceHTML {
 
     private func tooltip(_ span: TraceSpan, _ wait: Int64) -> String {
         var parts = ["\(span.tool): \(span.name)", SpanTime.text(nanoseconds: span.nanoseconds), span.outcome]
-        if wait > 0 { parts.append("waited \(SpanTime.text(nanoseconds: wait * 1000))") }
+        if wait > 0 { parts.append("waited \(SpanTime.text(microseconds: wait))") }
         if span.attempt > 1 { parts.append("attempt \(span.attempt)") }
         if let error = span.error { parts.append(error) }
         return parts.joined(separator: ", ")

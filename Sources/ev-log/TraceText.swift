@@ -16,7 +16,7 @@ struct TraceText {
         let tools = Set(trace.spans.map(\.tool) + trace.lines.map(\.tool)).count
         var rows = [
             "request \(trace.correlationID)",
-            "\(LineView.clock(trace.start))  \(SpanTime.text(nanoseconds: (trace.end - trace.start) * 1000))  "
+            "\(LineView.clock(trace.start))  \(SpanTime.text(microseconds: trace.end - trace.start))  "
                 + "\(tools) \(tools == 1 ? "tool" : "tools"), \(trace.spans.count) spans, \(trace.lines.count) lines",
         ]
         if let error = trace.firstError {
@@ -47,7 +47,7 @@ struct TraceText {
                 let place = span.queue.map { " in the queue \($0)" } ?? ""
                 rows.append(
                     row(span.start - wait, bar(span.start - wait, span.start, "."), indent)
-                        + "waited \(SpanTime.text(nanoseconds: wait * 1000))\(place.printable)")
+                        + "waited \(SpanTime.text(microseconds: wait))\(place.printable)")
             }
             var text =
                 "\(view.colored(span.tool.printable)) \(span.name.printable) \(SpanTime.text(nanoseconds: span.nanoseconds))"
@@ -79,7 +79,7 @@ struct TraceText {
         return String(repeating: " ", count: max(0, 9 - text.count)) + "\(text) |\(bar)| \(indent)"
     }
 
-    private func offset(_ time: Int64) -> String { SpanTime.text(nanoseconds: (time - trace.start) * 1000) }
+    private func offset(_ time: Int64) -> String { SpanTime.text(microseconds: time - trace.start) }
 
     /// Returns the place of a time in the request as characters.
     private func bar(_ start: Int64, _ end: Int64, _ mark: Character) -> String {

@@ -125,9 +125,18 @@ import Testing
                 "03.600000",
                 #""span_id":"0000000000000004","parent_id":"00000000000000ff","causation_id":"0191e0a0-0000-7000-8000-000000000001","event_type":"events.c","operation":"process","duration_ns":9223372036854775807,"outcome":"done""#
             ),
+            // Times that are further apart than 64 bits of nanoseconds can tell.
+            #"{"time":"1970-01-01T00:00:00Z","tool":"t","level":"info","message":"early","correlation_id":"0191e0a0-0000-7000-8000-0000000000cc"}"#,
+            #"{"time":"9999-12-31T23:59:59Z","tool":"t","level":"info","message":"late","correlation_id":"0191e0a0-0000-7000-8000-0000000000cc"}"#,
         ]
         #expect(try await fixture.log("import", input: lines.joined(separator: "\n")).status == 0)
         let text = try await fixture.log("trace", id)
+        for form in [[], ["--json"], ["--html"]] {
+            let far = try await ToolRun.run(
+                "ev-log", ["trace", "0191e0a0-0000-7000-8000-0000000000cc"] + form, environment: fixture.quiet,
+                folder: fixture.folder)
+            #expect(far.status == 0 && far.output.contains("late"))
+        }
         #expect(text.status == 0)
         #expect(text.output.contains("waited 2.0 s"))
         #expect(text.output.contains("attempt 2, failed: no route <b>"))
