@@ -21,7 +21,7 @@ struct Export: LogCommand {
                       ev-log export --once
             """)
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
     @OptionGroup var store: LogStoreOptions
 
     @Flag(help: "Send log lines, too.") var logs = false

@@ -19,7 +19,7 @@ struct Run: LogCommand {
                       ev-log run --max-size 500M --keep 7d
             """)
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
     @OptionGroup var store: LogStoreOptions
     @OptionGroup var retention: RetentionOptions
 

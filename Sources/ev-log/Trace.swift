@@ -21,7 +21,7 @@ struct Trace: LogCommand {
                       ev-log trace 019a3c --json | jq .first_error
             """)
 
-    @OptionGroup var common: CommonOptions
+    @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
     @OptionGroup var store: LogStoreOptions
 
     @Argument(
