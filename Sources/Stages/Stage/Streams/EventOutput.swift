@@ -144,8 +144,19 @@ package final class EventOutput: Sendable {
 }
 
 extension [UInt8] {
-    /// The number of lines.
-    fileprivate var lineFeeds: Int { reduce(0) { $0 + ($1 == 0x0A ? 1 : 0) } }
+    /// The number of lines. A search for each line feed costs a fraction of what a look at each byte does.
+    fileprivate var lineFeeds: Int {
+        withUnsafeBytes { bytes in
+            guard var position = bytes.baseAddress else { return 0 }
+            let end = position + bytes.count
+            var count = 0
+            while position < end, let found = memchr(position, 0x0A, end - position) {
+                count += 1
+                position = UnsafeRawPointer(found) + 1
+            }
+            return count
+        }
+    }
 }
 
 extension LineOutput {
