@@ -57,6 +57,33 @@ import Testing
         #expect(fixture.files().isEmpty)
     }
 
+    @Test func `A file is removed while other processes write`() async throws {
+        let line =
+            Array(#"{"time":"2026-01-31T12:00:00.000000Z","level":"info","tool":"a","message":"m"}"#.utf8) + [0x0A]
+        try fixture.write("a-1-1-0.ndjson", line)
+        try fixture.write("b-1-1-0.ndjson", line)
+        let ended = open("\(fixture.logs)/a-1-1-0.ndjson", O_WRONLY | O_APPEND)
+        let busy = open("\(fixture.logs)/b-1-1-0.ndjson", O_WRONLY | O_APPEND)
+        #expect(flock(ended, LOCK_EX | LOCK_NB) == 0 && flock(busy, LOCK_EX | LOCK_NB) == 0)
+        let run = try ToolRun(
+            "ev-log", ["run", "--log-dir", fixture.logs], environment: fixture.quiet, folder: fixture.folder)
+        let fixture = fixture
+        #expect(try await eventuallyAsync { try await fixture.log("show").lines.count == 2 })
+        var written = 2
+        for number in 0..<300 {
+            if number == 20 { close(ended) }
+            #expect(write(busy, line, line.count) == line.count)
+            written += 1
+            try await Task.sleep(for: .milliseconds(3))
+        }
+        #expect(fixture.files() == ["b-1-1-0.ndjson"])
+        close(busy)
+        #expect(try await eventually { fixture.files().isEmpty })
+        run.signal(SIGTERM)
+        #expect(try await run.result().status == 0)
+        #expect(try await fixture.log("show").lines.count == written)
+    }
+
     @Test func `A second ev-log run for one store is told to try again`() async throws {
         let first = try ToolRun("ev-log", ["run"], environment: fixture.quiet, folder: fixture.folder)
         let fixture = fixture

@@ -113,7 +113,8 @@ package final class FolderIntake {
             // The process was killed within its last line, or has written since this file was read.
             guard try !read(name, isEnded: true) else { return true }
         }
-        if changed.contains(name) { try commit() }
+        // Within a transaction, what is brought to the disk cannot be chosen; lines of other files may be waiting, too.
+        if writer.pending > 0 || !changed.isEmpty { try commit() }
         try writer.sync(name)
         unlink("\(folder)/\(name)")
         open[name] = nil
