@@ -9,11 +9,17 @@ folder=${1:-}
 [ -x "$folder/tgpipe" ] || fail "there is no program tgpipe in '$folder': run 'make build' first"
 rm -rf "$folder/man" "$folder/completions"
 python3 -B "$root/scripts/man.py" "$folder" "$folder/man"
+# Any value can be the name of a file, as in the completions of the shells themselves.
+declare -A names_of_files=(
+    [bash]='s/^complete -o filenames -F/complete -o filenames -o default -F/'
+    [zsh]="s/^\\( *'.*:[^:']*\\):'\\(.*\\)\$/\\1:_files'\\2/"
+    [fish]="s/ -rfka ''/ -rF/"
+)
 mkdir -p "$folder/completions/bash" "$folder/completions/zsh" "$folder/completions/fish"
 while read -r tool; do
     for shell in bash zsh fish; do
         case $shell in bash) name=$tool ;; zsh) name=_$tool ;; fish) name=$tool.fish ;; esac
         # A script that is read by the shell is not a program, and needs no first line that names one.
-        "$folder/$tool" --generate-completion-script "$shell" | sed '1{/^#!/d}' >"$folder/completions/$shell/$name"
+        "$folder/$tool" --generate-completion-script "$shell" | sed -e '1{/^#!/d}' -e "${names_of_files[$shell]}" >"$folder/completions/$shell/$name"
     done
 done < <("$folder/tgpipe" --tools)

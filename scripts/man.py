@@ -293,7 +293,7 @@ def environment(argument_list: list[dict[str, Any]]) -> list[str]:
         for name in re.findall(r"\b(T(?:G|GPIPE)_[A-Z_]+) from the\s+environment", text):
             if name not in seen:
                 seen.add(name)
-                lines += [".TP", f"\\fB{escape(name)}\\fR", f"Used without {names(argument)}. Secret."]
+                lines += [".TP", f"\\fB{escape(name)}\\fR", f"Used if {names(argument)} is not given."]
     return lines
 
 

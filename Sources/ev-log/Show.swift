@@ -40,7 +40,7 @@ struct Show: LogCommand {
     var since: PointInLog?
 
     @Option(
-        help: ArgumentHelp("Leave out lines after this time, or not as long ago as this duration.", valueName: "time"))
+        help: ArgumentHelp("Leave out lines after this time, or newer than this duration.", valueName: "time"))
     var until: PointInLog?
 
     @Option(name: [.customShort("n"), .long], help: ArgumentHelp("Only the last lines, at most.", valueName: "count"))

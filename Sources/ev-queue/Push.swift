@@ -75,6 +75,9 @@ struct PushInput: ParsableArguments, Sendable {
             "Dead-letter output for malformed lines, with the reason. Default: only the log.", valueName: "path"))
     var deadLetter: String?
 
+    @Flag(help: "Give each line that lacks a correlation_id a new one, in place of refusing the line.")
+    var stamp = false
+
     func validate() throws {
         guard !from.hasPrefix(QueueName.prefix) else {
             throw ValidationError("--from cannot name a queue: use ev-queue pull to read one")
@@ -86,6 +89,7 @@ struct PushInput: ParsableArguments, Sendable {
             var options = try InputOptions.parse([])
             options.from = from
             options.deadLetter = deadLetter
+            options.stamp = stamp
             return options
         }
     }

@@ -20,7 +20,7 @@ struct Tap: QueueCommand {
 
     @Argument(help: "The queue's name: letters, digits, '.', '_' and '-'.") var queue: QueueArgument
 
-    @Option(help: ArgumentHelp("Print one of this number of events.", valueName: "n"))
+    @Option(help: ArgumentHelp("Print one event in this many.", valueName: "n"))
     var sample: Int = 1
 
     @Flag(help: "Begin with the events that are in the queue already.") var all = false

@@ -84,6 +84,7 @@ struct LinkFetch: Sendable {
             MediaJob(options.audio ? .audio : .video, identity),
             onProgress: { bar.show(ProgressBar.Figures($0, LinkFetch.shown(link))) }
         )
+        bar.clear()
         let name = media.metadata.fileName.flatMap { FileName.safe($0) } ?? lastPathComponent(media.path)
         try LinkFetch.print(LinkFetch.move(media.path, into: folder, as: name))
     }
@@ -101,6 +102,7 @@ struct LinkFetch: Sendable {
                 ProgressBar.Figures(
                     title: name, state: "downloading", fraction: fraction, doneBytes: done, totalBytes: size))
         } take: { path, name in
+            bar.clear()
             try LinkFetch.print(LinkFetch.move(path, into: folder, as: name))
         }
     }

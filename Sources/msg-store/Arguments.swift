@@ -8,6 +8,17 @@ import System
 struct ChatName: Sendable {
     let chat: ChatID
 
+    /// Checks the chats of the command line.
+    ///
+    /// - Throws: `ValidationError` for a name that cannot be one. An id may begin with a minus sign, so that the parser takes
+    ///   unknown options for chats.
+    static func check(_ chats: [String]) throws {
+        for chat in chats {
+            if chat.hasPrefix("-"), Int64(chat) == nil { throw ValidationError("unknown option '\(chat.printable)'") }
+            _ = try ChatName(chat)
+        }
+    }
+
     init(_ text: String) throws {
         if let id = Int64(text), id != 0 {
             chat = .id(id)

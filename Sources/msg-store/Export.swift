@@ -23,7 +23,7 @@ struct Export: StoreCommand {
     @OptionGroup var database: DatabaseOptions
 
     @Option(
-        name: .customLong("chat"),
+        name: .customLong("chat"), parsing: .unconditionalSingleValue,
         help: ArgumentHelp(
             "A chat: @name, https://t.me/name, or an id; may be repeated. Default: all.", valueName: "chat"))
     var chats: [String] = []

@@ -21,7 +21,7 @@ struct Index: StoreCommand {
     @Flag(help: "Make the full-text index.") var search = false
 
     func validate() throws {
-        guard search else { throw ValidationError("give --search") }
+        guard search else { throw ValidationError("name an index to make: --search") }
     }
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {

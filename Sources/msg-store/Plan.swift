@@ -28,7 +28,8 @@ struct Plan: StoreCommand {
     @OptionGroup var database: DatabaseOptions
     @OptionGroup var output: OutputOptions
 
-    @Argument(help: "The chats: @name, https://t.me/name, or an id.") var chats: [String] = []
+    @Argument(parsing: .allUnrecognized, help: "The chats: @name, https://t.me/name, or an id.") var chats: [String] =
+        []
 
     @Flag(help: "Plan for all chats that the archive knows.") var all = false
 
@@ -59,7 +60,7 @@ struct Plan: StoreCommand {
         guard last ?? 1 > 0 else { throw ValidationError("--last must be 1 or more") }
         guard refreshLast ?? 1 > 0 else { throw ValidationError("--refresh-last must be 1 or more") }
         guard span > 0 else { throw ValidationError("--span must be 1 or more") }
-        for chat in chats { _ = try ChatName(chat) }
+        try ChatName.check(chats)
     }
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {

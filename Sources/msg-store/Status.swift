@@ -92,7 +92,7 @@ extension Status.Line {
     }
 
     fileprivate func text(showsBar: Bool) -> String {
-        var words = ["\(inspection.name):", "\(inspection.messages) messages"]
+        var words = ["\(inspection.name):", "\(inspection.messages) messages\(newestText == nil ? "" : ",")"]
         if let newestText { words.append("newest \(newestText.prefix(16)),") }
         if showsBar {
             let filled = Int((known * 20).rounded(.down))
@@ -100,7 +100,7 @@ extension Status.Line {
         }
         words.append("\((known * 1000).rounded(.down) / 10) %")
         if inspection.missingIDs > 0 {
-            words.append("missing \(inspection.missingIDs) ids in \(inspection.holes.count) spans")
+            words.append("missing ids: \(inspection.missingIDs) (spans: \(inspection.holes.count))")
         }
         if let channel = inspection.commentsOf { words.append("comments on \(channel) only") }
         if counterRows > 0 { words.append("counters \(counterRows)") }

@@ -24,7 +24,8 @@ struct Verify: StoreCommand {
     @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
     @OptionGroup var database: DatabaseOptions
 
-    @Argument(help: "The chats: @name, https://t.me/name, or an id. Default: all.") var chats: [String] = []
+    @Argument(parsing: .allUnrecognized, help: "The chats: @name, https://t.me/name, or an id. Default: all.")
+    var chats: [String] = []
 
     @Flag(help: "Print one line of JSON for each chat.") var json = false
 
@@ -43,7 +44,7 @@ struct Verify: StoreCommand {
     var sample: Int64 = 300
 
     func validate() throws {
-        for chat in chats { _ = try ChatName(chat) }
+        try ChatName.check(chats)
         guard online || sessions.isEmpty else { throw ValidationError("--session goes with --online") }
         guard (0...1_000_000).contains(sample) else {
             throw ValidationError("--sample must be from 0 to 1000000")

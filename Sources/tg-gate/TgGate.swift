@@ -61,17 +61,14 @@ struct TgGate: Tool {
 
     private func admins() throws -> Set<Int64> {
         if !admin.isEmpty { return Set(admin) }
-        let words = Settings.environment("TG_ADMIN_ID")?.split { $0 == "," || $0 == " " }.map { Int64($0) } ?? []
-        guard !words.isEmpty, let ids = words.allUnwrapped else {
+        let words = Settings.environment("TG_ADMIN_ID")?.split { $0 == "," || $0 == " " } ?? []
+        guard !words.isEmpty else {
             throw ToolError(.configuration, "no admin: give --admin or set TG_ADMIN_ID to your numeric user id")
         }
-        return Set(ids)
-    }
-}
-
-extension [Int64?] {
-    fileprivate var allUnwrapped: [Int64]? {
-        let known = compactMap { $0 }
-        return known.count == count ? known : nil
+        if let wrong = words.first(where: { Int64($0) == nil }) {
+            throw ToolError(
+                .configuration, "TG_ADMIN_ID: \(String(wrong).printable) is no user id: it must be a number")
+        }
+        return Set(words.compactMap { Int64($0) })
     }
 }

@@ -54,6 +54,14 @@ struct SettingsCheck {
                     "Set it to your numeric user id: write to the bot, then run"
                         + " tg-listen --bot --once | jq .payload.message.from.id"))
         }
+        let admins = Settings.environment("TG_ADMIN_ID")?.split { $0 == "," || $0 == " " } ?? []
+        if let wrong = admins.first(where: { Int64($0) == nil }) {
+            findings.append(
+                .error(
+                    .settings, "TG_ADMIN_ID: \(wrong) is no user id",
+                    "A user id is a number: write to the bot, then run tg-listen --bot --once | jq .payload.message.from.id"
+                ))
+        }
         return findings.isEmpty ? [.ok(.settings, "no unknown variables")] : findings
     }
 
@@ -145,7 +153,7 @@ struct ClockCheck {
 
     static func judge(ahead: Duration, of host: String) -> Finding {
         let seconds = ahead.components.seconds
-        guard abs(seconds) > 5 else { return .ok(.clock, "as that of \(host)") }
+        guard abs(seconds) > 5 else { return .ok(.clock, "the clock agrees with that of \(host)") }
         let text = "the clock is \(abs(seconds)) s \(seconds > 0 ? "ahead of" : "behind") that of \(host)"
         let advice = "Run 'timedatectl set-ntp true', or install chrony."
         return abs(seconds) > 60 ? .error(.clock, text, advice) : .warning(.clock, text, advice)
@@ -234,7 +242,7 @@ struct JailCheck {
         let gaps = HelperJail.gaps
         guard gaps.isEmpty else {
             return gaps.map {
-                .warning(.jail, "the jail for yt-dlp and ffmpeg lacks a layer", "\($0). See docs/security.md.")
+                .warning(.jail, "the jail for yt-dlp and ffmpeg lacks a layer: \($0)", "See docs/security.md.")
             }
         }
         return [.ok(.jail, HelperJail.activeLayers.joined(separator: ", "))]

@@ -100,7 +100,8 @@ struct StoreCheck {
         do {
             let link = try store.presignedURL(key, expires: .seconds(60), contentType: nil, fileName: nil)
             guard let link else {
-                return .ok(.store, "it makes no links: files that Telegram does not take cannot be delivered")
+                return .ok(
+                    .store, "a folder has no links, so files that are too large for Telegram cannot be delivered")
             }
             var request = HTTPRequest("GET", link)
             request.deadline = .seconds(20)

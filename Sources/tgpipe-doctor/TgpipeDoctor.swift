@@ -48,7 +48,10 @@ struct TgpipeDoctor: Tool {
             }
         }
         if !json {
-            let sum = errors == 0 ? "nothing stops the bot" : "\(errors) of the findings stop the bot"
+            let sum =
+                errors == 0
+                ? "nothing stops the bot"
+                : errors == 1 ? "one finding stops the bot" : "\(errors) findings stop the bot"
             try write("\(sum)\(warnings > 0 ? "; warnings: \(warnings)" : "")")
         }
         return errors == 0 ? .success : .no

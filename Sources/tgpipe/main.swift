@@ -52,6 +52,7 @@ func run(_ command: (some AsyncParsableCommand).Type, _ arguments: [String]) asy
     // Knowing the options takes some milliseconds, which most calls need not spend.
     let arguments =
         arguments.contains { $0.hasPrefix("---") } ? CommandLineCheck(command).joiningDashes(arguments) : arguments
+    refuseUnknownCommand(command, arguments)
     do {
         let names = arguments.filter { $0.hasPrefix("--") }.map { $0.prefix { $0 != "=" } }
         let hasShort = arguments.contains { $0.count == 2 && $0.hasPrefix("-") && $0.last?.isLetter == true }
@@ -76,6 +77,22 @@ func run(_ command: (some AsyncParsableCommand).Type, _ arguments: [String]) asy
     }
 }
 
+/// Ends the program if the first argument is a word in the place of a command, and there is no such command.
+func refuseUnknownCommand(_ command: (some AsyncParsableCommand).Type, _ arguments: [String]) {
+    let configuration = command.configuration
+    let names = configuration.subcommands.compactMap(\.configuration.commandName)
+    guard !names.isEmpty, configuration.defaultSubcommand == nil, let word = arguments.first, !word.hasPrefix("-"),
+        !names.contains(word), word != "help"
+    else { return }
+    refuse(command, "there is no command '\(word.printable)'\(suggestion(for: word, among: names))")
+}
+
+/// Returns the end of a sentence with the names that a user may have meant.
+func suggestion(for name: String, among names: [String]) -> String {
+    let near = SimilarNames.nearest(to: name, among: names.sorted())
+    return near.isEmpty ? "" : "; did you mean \(near.joined(separator: " or "))?"
+}
+
 /// Ends the program with the message of a mistake in the arguments.
 func refuse(_ command: (some AsyncParsableCommand).Type, _ mistake: CommandLineCheck.Mistake) -> Never {
     switch mistake {
@@ -95,7 +112,9 @@ func refuse(_ command: (some AsyncParsableCommand).Type, _ message: String, _ pa
     let name = command.configuration.commandName ?? "tgpipe"
     let lines = message.split(separator: "\n", maxSplits: 1, omittingEmptySubsequences: true)
     let first = lines.first.map { "\($0.prefix(1).lowercased())\($0.dropFirst())" } ?? "the arguments are wrong"
-    let text = "\(name): error: \(first.printable)\nSee '\(([name] + path).joined(separator: " ")) --help'.\n"
+    // The parser adds the help of the option, or the possible values.
+    let rest = lines.dropFirst().flatMap { $0.split(separator: "\n") }.map { "  \($0.printable)\n" }.joined()
+    let text = "\(name): error: \(first.printable)\n\(rest)See '\(([name] + path).joined(separator: " ")) --help'.\n"
     _ = text.withCString { write(STDERR_FILENO, $0, strlen($0)) }
     exit(ExitStatus.usage.rawValue)
 }
@@ -131,6 +150,14 @@ if commands[called] != nil, arguments == ["--version"] {
     guard fflush(nil) == 0 else { refuse(.localIO("unable to write to standard output")) }
 } else if arguments == ["--version"] {
     print(versionText)
+} else if let name = arguments.first, !name.hasPrefix("-"), name != "help" {
+    let words = commands.keys + commands.keys.filter { $0.hasPrefix("tgpipe-") }.map { String($0.dropFirst(7)) }
+    // The last word of a tool's name is often enough to know which one is meant.
+    let meant = words.filter { $0.hasSuffix("-\(name)") }.sorted()
+    let hint =
+        meant.isEmpty ? suggestion(for: name, among: words) : "; did you mean \(meant.joined(separator: " or "))?"
+    refuse(
+        ToolError(.usage, "there is no tool '\(name.printable)'\(hint.isEmpty ? "; 'tgpipe --help' lists all" : hint)"))
 } else {
     showUsage(isRequested: ["--help", "-h", "help"].contains(arguments.first))
 }

@@ -188,4 +188,20 @@ import Testing
         #expect(titles.first.map { ["ARGUMENTS:", "SENDING ONE MESSAGE:"].contains($0) } == true, "\(titles)")
         #expect(titles.last == "READING FROM A QUEUE:", "\(titles)")
     }
+
+    @Test(arguments: [
+        ("tgpipe", ["docter"], "did you mean doctor?"), ("tgpipe", ["send"], "did you mean tg-send?"),
+        ("tgpipe", ["xyzzy"], "there is no tool 'xyzzy'; 'tgpipe --help' lists all"),
+        ("ev-queue", ["psuh", "jobs"], "there is no command 'psuh'; did you mean push?"),
+        ("msg-store", ["plan", "--al"], "unknown option '--al'"), ("msg-store", ["plan", "-x"], "unknown option '-x'"),
+        ("tgpipe-doctor", ["settngs"], "settings"),
+        ("tg-send", ["--chat", "42", "--schedule", "25:00", "x"], "--schedule"),
+    ])
+    func `A mistyped word is refused with what may have been meant`(
+        _ tool: String, _ arguments: [String], _ words: String
+    ) async throws {
+        let result = try await ToolRun.run(tool, arguments)
+        #expect(result.status == 64 && result.errors.contains(words), "\(result.status) \(result.errors)")
+        #expect(result.errors.hasPrefix("\(tool): error: ") && result.output == "")
+    }
 }

@@ -19,7 +19,7 @@ import Testing
         let result = try await run.result()
         #expect(result.status == 0, "\(result.errors)")
         #expect(result.errors.contains("did you mean commands.telegram.send"), "\(result.errors)")
-        #expect(result.errors.components(separatedBy: "commands.telegram.sned is no command").count == 2)
+        #expect(result.errors.components(separatedBy: "unknown command commands.telegram.sned").count == 2)
         #expect(result.errors.contains("tread_id; did you mean thread_id"))
         #expect(result.errors.contains("sillent; did you mean silent"))
         #expect(try await here.telegram.answers(in: 42).map(\.text) == ["sent"])

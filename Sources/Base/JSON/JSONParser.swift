@@ -131,7 +131,8 @@ extension MalformedInput {
             case TGP_DUPLICATE_KEY: MalformedInput(.duplicateKey, "the key \"\(name)\" is repeated")
             case TGP_MISSING_TYPE: MalformedInput(.missingType, "no type")
             case TGP_INVALID_TYPE: MalformedInput(.invalidType, "type is not a dotted name")
-            case TGP_MISSING_CORRELATION_ID: MalformedInput(.missingCorrelationID, "no correlation_id")
+            case TGP_MISSING_CORRELATION_ID:
+                MalformedInput(.missingCorrelationID, "no correlation_id (--stamp makes one up)")
             case TGP_INVALID_CORRELATION_ID: MalformedInput(.invalidCorrelationID, "correlation_id is not a UUID")
             case TGP_INVALID_FIELD: MalformedInput(.invalidField, "\(name) has the wrong type or form")
             case TGP_OUT_OF_MEMORY: MalformedInput(.notJSON, "out of memory")

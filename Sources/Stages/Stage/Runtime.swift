@@ -312,7 +312,10 @@ extension Settings {
             } else if let known = LogFormat(rawValue: word) {
                 format = format ?? known
             } else {
-                throw ToolError(.configuration, "TGPIPE_LOG=\(word.printable): neither a level nor a format")
+                throw ToolError(
+                    .configuration,
+                    "TGPIPE_LOG=\(word.printable): neither a level (\(Logger.Level.allCases.map(\.rawValue).joined(separator: ", "))) nor a format (human, json)"
+                )
             }
         }
         return (level ?? .info, format ?? (isatty(STDERR_FILENO) == 1 ? .human : .json))

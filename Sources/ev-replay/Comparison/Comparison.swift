@@ -21,8 +21,8 @@ struct Comparison {
             case (let before?, let after?):
                 lines.append("request of \(name) (now \(after.correlationID)):")
                 compare(before.events, after.events)
-            case (let before?, nil): lines.append("missing request of \(name), with \(before.events.count) events")
-            case (nil, let after?): lines.append("new request of \(name), with \(after.events.count) events")
+            case (let before?, nil): lines.append("missing request of \(name), events: \(before.events.count)")
+            case (nil, let after?): lines.append("new request of \(name), events: \(after.events.count)")
             case (nil, nil): break
             }
         }

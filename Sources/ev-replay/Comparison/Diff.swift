@@ -57,7 +57,9 @@ struct Diff: ReplayCommand {
             runtime.log.info("the recordings have the same \(old.count) requests")
             return .success
         }
-        let summary = "\(comparison.differing) differences in \(max(old.count, new.count)) requests"
+        let count = comparison.differing == 1 ? "one difference" : "\(comparison.differing) differences"
+        let requests = max(old.count, new.count)
+        let summary = "\(count) in \(requests == 1 ? "one request" : "\(requests) requests")"
         try await output.write(Array((comparison.lines + [summary]).joined(separator: "\n").utf8) + [0x0A])
         return .no
     }

@@ -22,7 +22,7 @@ package final class KnownCommands: Sendable {
     /// Returns whether the stage handles events of a type.
     package func accepts(_ type: String) -> Bool {
         if types.contains(type) { return true }
-        if type.hasPrefix(prefix) { warnOnce(type, "\(type) is no command that is known here", type, types) }
+        if type.hasPrefix(prefix) { warnOnce(type, "unknown command \(type)", type, types) }
         return false
     }
 
