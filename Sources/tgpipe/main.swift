@@ -80,7 +80,7 @@ func run(_ command: (some AsyncParsableCommand).Type, _ arguments: [String]) asy
 /// Ends the program if the first argument is a word in the place of a command, and there is no such command.
 func refuseUnknownCommand(_ command: (some AsyncParsableCommand).Type, _ arguments: [String]) {
     let configuration = command.configuration
-    let names = configuration.subcommands.compactMap(\.configuration.commandName)
+    let names = configuration.subcommands.compactMap { $0.configuration.commandName }
     guard !names.isEmpty, configuration.defaultSubcommand == nil, let word = arguments.first, !word.hasPrefix("-"),
         !names.contains(word), word != "help"
     else { return }
@@ -113,7 +113,7 @@ func refuse(_ command: (some AsyncParsableCommand).Type, _ message: String, _ pa
     let lines = message.split(separator: "\n", maxSplits: 1, omittingEmptySubsequences: true)
     let first = lines.first.map { "\($0.prefix(1).lowercased())\($0.dropFirst())" } ?? "the arguments are wrong"
     // The parser adds the help of the option, or the possible values.
-    let rest = lines.dropFirst().flatMap { $0.split(separator: "\n") }.map { "  \($0.printable)\n" }.joined()
+    let rest = lines.dropFirst().joined().split(separator: "\n").map { "  \(String($0).printable)\n" }.joined()
     let text = "\(name): error: \(first.printable)\n\(rest)See '\(([name] + path).joined(separator: " ")) --help'.\n"
     _ = text.withCString { write(STDERR_FILENO, $0, strlen($0)) }
     exit(ExitStatus.usage.rawValue)

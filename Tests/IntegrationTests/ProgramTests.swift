@@ -204,4 +204,11 @@ import Testing
         #expect(result.status == 64 && result.errors.contains(words), "\(result.status) \(result.errors)")
         #expect(result.errors.hasPrefix("\(tool): error: ") && result.output == "")
     }
+
+    @Test func `A chat of msg-store may be an id that begins with a minus sign`() async throws {
+        let folder = try TemporaryFolder()
+        let plan = try await ToolRun.run("msg-store", ["plan", "@durov", "-1001234567890"], folder: folder)
+        #expect(plan.status == 0, "\(plan.errors)")
+        #expect(plan.lines.count == 2 && plan.output.contains("-1001234567890"), "\(plan.output)")
+    }
 }
