@@ -119,7 +119,7 @@ func refuse(_ command: (some AsyncParsableCommand).Type, _ message: String, _ pa
     exit(ExitStatus.usage.rawValue)
 }
 
-/// The version, and in a release build the commit: `0.1.0 (commit 196b63f2c)`.
+/// The version, and in a release build the commit: `0.2.0 (commit 196b63f2c)`.
 var versionText: String {
     let commit = ProgramStart.commit
     return commit.isEmpty ? tgpipeVersion : "\(tgpipeVersion) (commit \(commit))"

@@ -1,2 +1,2 @@
 /// The version of all tools, which is that of the changelog's newest entry.
-package let tgpipeVersion = "0.1.0"
+package let tgpipeVersion = "0.2.0"
