@@ -28,8 +28,13 @@ struct Plan: StoreCommand {
     @OptionGroup var database: DatabaseOptions
     @OptionGroup var output: OutputOptions
 
-    @Argument(parsing: .allUnrecognized, help: "The chats: @name, https://t.me/name, or an id.") var chats: [String] =
-        []
+    @Argument(
+        parsing: .allUnrecognized,
+        help: ArgumentHelp("The chats: @name, https://t.me/name, or an id.", valueName: "chats"))
+    var words: [String] = []
+
+    /// The chats: all words but `--`, which may stand before them.
+    private var chats: [String] { words.filter { $0 != "--" } }
 
     @Flag(help: "Plan for all chats that the archive knows.") var all = false
 

@@ -24,8 +24,13 @@ struct Verify: StoreCommand {
     @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
     @OptionGroup var database: DatabaseOptions
 
-    @Argument(parsing: .allUnrecognized, help: "The chats: @name, https://t.me/name, or an id. Default: all.")
-    var chats: [String] = []
+    @Argument(
+        parsing: .allUnrecognized,
+        help: ArgumentHelp("The chats: @name, https://t.me/name, or an id. Default: all.", valueName: "chats"))
+    var words: [String] = []
+
+    /// The chats: all words but `--`, which may stand before them.
+    private var chats: [String] { words.filter { $0 != "--" } }
 
     @Flag(help: "Print one line of JSON for each chat.") var json = false
 

@@ -208,6 +208,8 @@ import Testing
     @Test func `A chat of msg-store may be an id that begins with a minus sign`() async throws {
         let folder = try TemporaryFolder()
         let plan = try await ToolRun.run("msg-store", ["plan", "@durov", "-1001234567890"], folder: folder)
+        let marked = try await ToolRun.run("msg-store", ["plan", "--", "@durov", "-1001234567890"], folder: folder)
+        #expect(marked.lines.count == 2, "\(marked.errors)")
         #expect(plan.status == 0, "\(plan.errors)")
         #expect(plan.lines.count == 2 && plan.output.contains("-1001234567890"), "\(plan.output)")
     }

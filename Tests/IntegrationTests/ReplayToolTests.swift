@@ -241,7 +241,7 @@ import Testing
         let result = try await replay("diff", folder("old"), folder("new"))
         #expect(result.status == 1)
         #expect(result.output.contains(#"payload.title: nothing, now "<b>new</b>""#))
-        #expect(result.output.hasSuffix("1 differences in 1 requests\n"))
+        #expect(result.output.hasSuffix("one difference in one request\n"))
         #expect(try await replay("diff", "--ignore", "title", folder("old"), folder("new")).status == 0)
         #expect(try await replay("diff", folder("none"), folder("new")).status == 74)
         try write([line(0), line(1), "{oops"], to: "torn")
