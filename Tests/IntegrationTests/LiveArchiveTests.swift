@@ -75,6 +75,6 @@ import Testing
         let verified = try await pipeline.run("msg-store", ["verify"])
         #expect(verified.status == 0, "\(verified.output)")
         let differences = try await pipeline.differences(server, store.name)
-        #expect(differences == [])
+        #expect(differences == [], "\(before.output)\(verified.output)\(pipeline.log)")
     }
 }

@@ -66,6 +66,8 @@ struct NoteWriter {
         }
         let account = hole.chatID == nil ? try lowestToReadAgain(ofAccount: hole.ownerID) : nil
         for chat in chats {
+            // What another process is storing now must be seen, or must see the hole.
+            try database.lockRanges(of: chat)
             // New messages are missed anyway. Edits and deletions can concern any message, of which the newest are read again.
             let lowest = try hole.chatID == nil ? account : lowestToReadAgain(of: chat, upTo: hole.toID)
             let from = max(hole.fromID, lowest ?? hole.fromID)
@@ -93,10 +95,13 @@ struct NoteWriter {
 
     /// Returns the newest message that was known before a time: a listener's updates can be lost while another tool reads the
     /// history, and then they concern what that has read, too.
+    ///
+    /// Ranges count as well: the listener reads on after a loss, and may already have told of these messages again.
     private func newest(of chat: ChatKey, after id: Int64, toldBefore time: Int64) throws -> Int64? {
         try database.first(
-            "SELECT max(message_id) FROM messages WHERE chat_id = $1 AND owner_id = $2 AND message_id > $3 "
-                + "AND seen_at <= \(dialect.time("$4"))",
+            "SELECT max(id) FROM (SELECT max(message_id) AS id FROM messages WHERE chat_id = $1 AND owner_id = $2 "
+                + "AND message_id > $3 AND seen_at <= \(dialect.time("$4")) UNION ALL SELECT max(to_id) FROM ranges "
+                + "WHERE chat_id = $1 AND owner_id = $2 AND to_id > $3) AS known",
             [.integer(chat.chatID), .integer(chat.ownerID), .integer(id), .integer(time)]
         ) { $0.optionalInteger(0) } ?? nil
     }

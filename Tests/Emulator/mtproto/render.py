@@ -110,8 +110,9 @@ def change(account: Account, chat: Chat, item: Change, cast: Cast) -> Any:
     is_shared = chat.type in SHARED
     cast.add_chat(chat)
     if item.kind in ("new", "edit"):
-        shown = message(account, chat, chat.messages[item.message_ids[0]], cast)
-        if isinstance(shown, types.MessageEmpty):
+        target = chat.messages.get(item.message_ids[0])
+        shown = None if target is None else message(account, chat, target, cast)
+        if shown is None or isinstance(shown, types.MessageEmpty):
             # Changed and removed since: the client still has to learn of the numbers.
             return _deleted(chat, item)
         kinds = {

@@ -82,14 +82,19 @@ def split(account: Account, chats: dict[int, Chat], changes: list[Change], cast:
         if chat is None:
             continue
         if change.kind == "new":
-            message = chat.messages[change.message_ids[0]]
-            if not message.deleted:
-                messages.append(render.message(account, chat, message, cast))
+            if _exists(chat, change.message_ids[0]):
+                messages.append(render.message(account, chat, chat.messages[change.message_ids[0]], cast))
             if change.sender == account.id and change.random_id is not None:
-                other.append(types.UpdateMessageID(message.id, change.random_id))
-        elif change.kind != "edit" or not chat.messages[change.message_ids[0]].deleted:
+                other.append(types.UpdateMessageID(change.message_ids[0], change.random_id))
+        elif change.kind != "edit" or _exists(chat, change.message_ids[0]):
             other.append(render.change(account, chat, change, cast))
     return messages, other
+
+
+def _exists(chat: Chat, message_id: int) -> bool:
+    # A seeded chat keeps nothing of a message that was deleted.
+    message = chat.messages.get(message_id)
+    return message is not None and not message.deleted
 
 
 @method(functions.updates.GetChannelDifferenceRequest)
