@@ -3,24 +3,6 @@ import JSON
 import Stage
 import System
 
-/// Carries any failure out of a thread.
-private struct WorkFailure: Error {
-    let error: any Error
-
-    static func wrapping<Value>(_ body: () throws -> Value) throws(WorkFailure) -> Value {
-        do { return try body() } catch { throw WorkFailure(error: error) }
-    }
-}
-
-extension BlockingThread {
-    /// Runs `body`, which reads or writes a log store, on a thread that lasts for this call only.
-    static func working<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
-        do {
-            return try await once { () throws(WorkFailure) in try WorkFailure.wrapping(body) }
-        } catch { throw error.error }
-    }
-}
-
 /// Collects lines for standard output, and writes them in large pieces, on a thread that may block.
 final class OutputBuffer {
     private let output: LineOutput

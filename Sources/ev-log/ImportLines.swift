@@ -31,7 +31,7 @@ struct ImportLines: LogCommand {
     func run(_ runtime: Runtime) async throws -> ExitStatus {
         let folder = try store.folder(runtime)
         let (files, tool, limits) = (files, tool, retention.limits)
-        let counts = try await BlockingThread.working { () -> (stored: Int, tooLong: Int) in
+        let counts = try await BlockingThread.oncePassingErrors { () -> (stored: Int, tooLong: Int) in
             try makeDirectory(folder.path, mode: 0o700)
             let writer = try LogWriter(folder, kind: "import", limits: limits)
             var counts = (stored: 0, tooLong: 0)

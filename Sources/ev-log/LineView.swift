@@ -7,10 +7,6 @@ import System
 struct LineView {
     let usesColors: Bool
     private static let colors = [32, 33, 34, 35, 36, 92, 93, 94, 95, 96]
-    private static let known: Set<String> = [
-        "time", "level", "tool", "correlation_id", "message", "span_id", "metadata_span_id",
-    ]
-
     /// - Parameter descriptor: the terminal; colours are used if it is one and `NO_COLOR` is not set.
     init(for descriptor: Int32) {
         usesColors = isatty(descriptor) == 1 && Settings.environment("NO_COLOR") == nil
@@ -28,13 +24,20 @@ struct LineView {
         if stored.isSpan { return "\(dim(time)) \(colored(tool)) \(LineView.spanText(object))" }
         var text = "\(dim(time)) \(colored(tool)) \(level(object["level"]?.string ?? ""))"
         text += (object["message"]?.string ?? "").printable
-        var notes = object.members.filter { !LineView.known.contains($0.key) }.map {
-            "\($0.key.printable)=\(($0.value.string ?? $0.value.text).printable)"
-        }
+        var notes = LineView.furtherValues(of: object).map { "\($0.key.printable)=\($0.value.printable)" }
         if showsCorrelation, let id = object["correlation_id"]?.string { notes.append("correlation=\(id.printable)") }
         if !notes.isEmpty { text += " " + dim("(\(notes.joined(separator: " ")))") }
         return text
     }
+
+    /// Returns what a line of the log holds beside its own fields.
+    static func furtherValues(of line: JSONObject) -> [(key: String, value: String)] {
+        line.members.filter { !ownFields.contains($0.key) }.map { ($0.key, $0.value.string ?? $0.value.text) }
+    }
+
+    private static let ownFields: Set<String> = [
+        "time", "level", "tool", "correlation_id", "message", "span_id", "metadata_span_id",
+    ]
 
     static func spanText(_ span: JSONObject) -> String {
         let duration = span["duration_ns"]?.int ?? 0

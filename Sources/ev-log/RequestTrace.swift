@@ -23,7 +23,7 @@ struct TraceSpan {
     let isSampled: Bool
 
     var end: Int64 { start + nanoseconds / 1000 }
-    var isFailure: Bool { outcome == HandlingWords.failed || outcome == HandlingWords.refused }
+    var isFailure: Bool { HandlingWords.isFailure(outcome) }
     /// The name of the operation and what it is on, as OpenTelemetry's conventions for messaging have it.
     var name: String { "\(operation) \(queue ?? eventType)" }
 
@@ -49,10 +49,11 @@ struct TraceSpan {
     }
 }
 
+/// The outcomes of spans, as the store has them.
 enum HandlingWords {
-    static let failed = "failed"
-    static let refused = "refused"
     static let held = "held"
+
+    static func isFailure(_ outcome: String) -> Bool { ["failed", "refused"].contains(outcome) }
 }
 
 /// One line of the log of a request.

@@ -42,7 +42,7 @@ struct Run: LogCommand {
                 ending.request()
             }
             defer { group.cancelAll() }
-            try await BlockingThread.working {
+            try await BlockingThread.oncePassingErrors {
                 let lock = try folder.lock("run")
                 defer { closeDescriptor(lock) }
                 let writer = try LogWriter(folder, kind: "run", limits: limits)

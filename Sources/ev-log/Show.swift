@@ -68,7 +68,7 @@ struct Show: LogCommand {
                 ending.request()
             }
             defer { group.cancelAll() }
-            let hasPrinted = try await BlockingThread.working {
+            let hasPrinted = try await BlockingThread.oncePassingErrors {
                 var query = query
                 let reader = LogReader(folder)
                 if let correlation {

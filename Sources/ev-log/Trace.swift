@@ -39,7 +39,7 @@ struct Trace: LogCommand {
     func run(_ runtime: Runtime) async throws -> ExitStatus {
         let folder = try store.existingFolder(runtime)
         let (request, json, html) = (request, json, html)
-        try await BlockingThread.working {
+        try await BlockingThread.oncePassingErrors {
             let reader = LogReader(folder)
             let id = try Trace.find(request, reader)
             guard let trace = try RequestTrace(id, reader) else { throw Trace.unknown(request) }

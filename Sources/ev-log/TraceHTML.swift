@@ -11,22 +11,6 @@ struct TraceHTML {
     private static let labelWidth = 420.0
     private static let rowHeight = 20.0
 
-    /// Returns a text that stands for itself in HTML, also within the quotes of an attribute.
-    static func escaped(_ text: String) -> String {
-        var result = ""
-        for character in text.printable.unicodeScalars {
-            switch character {
-            case "&": result += "&amp;"
-            case "<": result += "&lt;"
-            case ">": result += "&gt;"
-            case "\"": result += "&quot;"
-            case "'": result += "&#39;"
-            default: result.unicodeScalars.append(character)
-            }
-        }
-        return result
-    }
-
     static let style = """
         body{font:14px/1.45 system-ui,sans-serif;margin:1.5rem;color:#1b1f24;background:#fff}
         h1{font-size:1.2rem}code,.mono{font-family:ui-monospace,monospace;font-size:12px}
@@ -44,7 +28,7 @@ struct TraceHTML {
         <!doctype html>
         <html lang="en"><head><meta charset="utf-8">
         <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-        <title>request \(TraceHTML.escaped(trace.correlationID.description))</title>
+        <title>request \(HTML.escaped(trace.correlationID.description))</title>
         <style>\(TraceHTML.style)</style></head><body>
         \(body)
         </body></html>
@@ -54,12 +38,12 @@ struct TraceHTML {
 
     /// The part between the tags of the body.
     var body: String {
-        var text = "<h1>Request <code>\(TraceHTML.escaped(trace.correlationID.description))</code></h1>\n"
+        var text = "<h1>Request <code>\(HTML.escaped(trace.correlationID.description))</code></h1>\n"
         text += "<p>\(Timestamp(microseconds: trace.start)), \(time(trace.end - trace.start)), "
         text += "\(trace.spans.count) spans, \(trace.lines.count) lines</p>\n"
         if let error = trace.firstError {
             text +=
-                "<p class=\"error\">First error after \(time(error.time - trace.start)): \(TraceHTML.escaped(error.text))</p>\n"
+                "<p class=\"error\">First error after \(time(error.time - trace.start)): \(HTML.escaped(error.text))</p>\n"
         }
         for sharing in trace.waitsFor { text += "<p>Waited for \(TraceHTML.requests(sharing))</p>\n" }
         for sharing in trace.waitedFor { text += "<p>\(TraceHTML.requests(sharing)) waited for this request</p>\n" }
@@ -67,12 +51,12 @@ struct TraceHTML {
     }
 
     private static func requests(_ sharing: RequestTrace.Sharing) -> String {
-        let names = sharing.requests.prefix(20).map { "<code>\(escaped($0))</code>" }.joined(separator: ", ")
-        return "\(names) <span class=\"quiet\">(\(escaped(sharing.work)))</span>"
+        let names = sharing.requests.prefix(20).map { "<code>\(HTML.escaped($0))</code>" }.joined(separator: ", ")
+        return "\(names) <span class=\"quiet\">(\(HTML.escaped(sharing.work)))</span>"
     }
 
     private func time(_ microseconds: Int64) -> String {
-        TraceHTML.escaped(SpanTime.text(microseconds: microseconds))
+        HTML.escaped(SpanTime.text(microseconds: microseconds))
     }
 
     // MARK: The picture
@@ -108,8 +92,8 @@ struct TraceHTML {
     private func bar(_ span: TraceSpan, _ wait: Int64, _ depth: Int, _ lines: [TraceLine], y: Double) -> String {
         let label = "\(span.tool) \(span.name)".printable(atMost: 58 - min(depth, 16) * 2)
         let indent = Double(min(depth, 16) * 12)
-        var text = "<g><title>\(TraceHTML.escaped(tooltip(span, wait)))</title>"
-        text += "<text x=\"\(indent)\" y=\"\(y + 13)\">\(TraceHTML.escaped(label))</text>"
+        var text = "<g><title>\(HTML.escaped(tooltip(span, wait)))</title>"
+        text += "<text x=\"\(indent)\" y=\"\(y + 13)\">\(HTML.escaped(label))</text>"
         if wait > 0 {
             let from = x(span.start - wait)
             text +=
@@ -121,7 +105,7 @@ struct TraceHTML {
         text += "<text x=\"\(x(span.start) + length + 4)\" y=\"\(y + 13)\">\(time(span.nanoseconds / 1000))</text>"
         for line in lines {
             text += "<circle class=\"dot\" cx=\"\(x(line.time))\" cy=\"\(y + 9)\" r=\"2.5\">"
-            text += "<title>\(TraceHTML.escaped(line.message))</title></circle>"
+            text += "<title>\(HTML.escaped(line.message))</title></circle>"
         }
         return text + "</g>\n"
     }
@@ -142,19 +126,13 @@ struct TraceHTML {
         for line in trace.lines {
             let kind = line.isError ? "error" : line.level == "warning" ? "warning" : ""
             text +=
-                "<tr><td class=\"mono\">\(time(line.time - trace.start))</td><td>\(TraceHTML.escaped(line.tool))</td>"
-            text += "<td>\(TraceHTML.escaped(line.level))</td><td class=\"\(kind)\">\(TraceHTML.escaped(line.message))"
-            let notes = line.object.members.filter { !TraceHTML.shownElsewhere.contains($0.key) }
-            for note in notes {
-                let value = note.value.string ?? note.value.text
-                text += " <span class=\"quiet mono\">\(TraceHTML.escaped(note.key))=\(TraceHTML.escaped(value))</span>"
+                "<tr><td class=\"mono\">\(time(line.time - trace.start))</td><td>\(HTML.escaped(line.tool))</td>"
+            text += "<td>\(HTML.escaped(line.level))</td><td class=\"\(kind)\">\(HTML.escaped(line.message))"
+            for (key, value) in LineView.furtherValues(of: line.object) {
+                text += " <span class=\"quiet mono\">\(HTML.escaped(key))=\(HTML.escaped(value))</span>"
             }
             text += "</td></tr>\n"
         }
         return text + "</table>\n"
     }
-
-    private static let shownElsewhere: Set<String> = [
-        "time", "level", "tool", "correlation_id", "message", "span_id",
-    ]
 }

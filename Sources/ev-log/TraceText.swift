@@ -63,14 +63,8 @@ struct TraceText {
         }
     }
 
-    private static let shownElsewhere: Set<String> = [
-        "time", "level", "tool", "correlation_id", "message", "span_id",
-    ]
-
     private func notes(_ line: TraceLine) -> String {
-        let notes = line.object.members.filter { !TraceText.shownElsewhere.contains($0.key) }.map {
-            "\($0.key.printable)=\(($0.value.string ?? $0.value.text).printable)"
-        }
+        let notes = LineView.furtherValues(of: line.object).map { "\($0.key.printable)=\($0.value.printable)" }
         return notes.isEmpty ? "" : " (\(notes.joined(separator: " ")))"
     }
 

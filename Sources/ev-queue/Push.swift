@@ -20,7 +20,10 @@ struct Push: QueueCommand {
             """)
 
     @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
-    @OptionGroup var input: PushInput
+    @OptionGroup var input: LineInputOptions
+
+    @Flag(help: "Give each line that lacks a correlation_id a new one, in place of refusing the line.")
+    var stamp = false
 
     @Argument(help: "The queue's name: letters, digits, '.', '_' and '-'.") var queue: QueueArgument
 
@@ -36,6 +39,7 @@ struct Push: QueueCommand {
     var maxLength: Int = QueueOutputs.defaultMaxLength
 
     func validate() throws {
+        try input.refuseQueue("ev-queue pull to read one")
         guard maxLength > 0 else { throw ValidationError("--max-length must be 1 or more") }
         guard window.duration > .zero else { throw ValidationError("--window must be more than 0s") }
     }
@@ -47,7 +51,9 @@ struct Push: QueueCommand {
         // The sink registers the queue, and reports faults at once.
         let sink = try await QueueSink([queue.name], maxLength: maxLength, runtime: runtime)
         var counts = (pushed: 0, known: 0)
-        let stream = try await EventStream(runtime: runtime, options: input.options, accepts: { _ in true })
+        var options = try input.options
+        options.stamp = stamp
+        let stream = try await EventStream(runtime: runtime, options: options, accepts: { _ in true })
         while let batch = try await stream.next() {
             if !again {
                 let known = try await submitting.submit(batch, known: counts.known)
@@ -62,36 +68,6 @@ struct Push: QueueCommand {
             metadata: ["queue": "\(queue.name.text)"])
         // After an interruption, all lines read so far have been pushed, and their number is logged.
         return .success
-    }
-}
-
-/// Represents the input of `push`, which cannot be a queue.
-struct PushInput: ParsableArguments, Sendable {
-    @Option(help: ArgumentHelp("Input of envelopes: - or the path of a file or FIFO.", valueName: "path"))
-    var from: String = "-"
-
-    @Option(
-        help: ArgumentHelp(
-            "Dead-letter output for malformed lines, with the reason. Default: only the log.", valueName: "path"))
-    var deadLetter: String?
-
-    @Flag(help: "Give each line that lacks a correlation_id a new one, in place of refusing the line.")
-    var stamp = false
-
-    func validate() throws {
-        guard !from.hasPrefix(QueueName.prefix) else {
-            throw ValidationError("--from cannot name a queue: use ev-queue pull to read one")
-        }
-    }
-
-    var options: InputOptions {
-        get throws {
-            var options = try InputOptions.parse([])
-            options.from = from
-            options.deadLetter = deadLetter
-            options.stamp = stamp
-            return options
-        }
     }
 }
 

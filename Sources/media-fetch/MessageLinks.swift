@@ -88,7 +88,7 @@ struct MessageFile {
             document.map { FileType.fileExtension(ofContentType: $0["mime_type"]?.string ?? "") ?? "bin" } ?? "jpg"
         name =
             (attribute?["file_name"]?.string).flatMap { FileName.safe($0) }
-            ?? "\(abs(chat.botAPI))-\(id).\(ending)"
+            ?? "\(chat.botAPI.magnitude)-\(id).\(ending)"
     }
 }
 

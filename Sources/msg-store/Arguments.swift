@@ -60,21 +60,3 @@ struct PointInTime: ExpressibleByArgument, Sendable {
         (seconds, self.text) = (time.microseconds / 1_000_000, text)
     }
 }
-
-/// Carries any failure of an archive out of a thread.
-struct ArchiveFailure: Error {
-    let error: any Error
-
-    static func wrapping<Value>(_ body: () throws -> Value) throws(ArchiveFailure) -> Value {
-        do { return try body() } catch { throw ArchiveFailure(error: error) }
-    }
-}
-
-extension BlockingThread {
-    /// Runs `body`, which reads an archive, on a thread that lasts for this call only.
-    static func reading<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
-        do {
-            return try await once { () throws(ArchiveFailure) in try ArchiveFailure.wrapping(body) }
-        } catch { throw error.error }
-    }
-}

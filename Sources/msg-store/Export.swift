@@ -66,7 +66,7 @@ struct Export: StoreCommand {
         query.includesDeleted = !withoutDeleted
         let export = query
         let shutdown = runtime.shutdown
-        try await BlockingThread.reading {
+        try await BlockingThread.oncePassingErrors {
             let output = try LineOutput(endpoint: "-")
             let reader = try ArchiveReader(address, name: MsgStore.toolName)
             try reader.snapshot {

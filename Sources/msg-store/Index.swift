@@ -26,7 +26,9 @@ struct Index: StoreCommand {
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
         let address = try database.address(runtime)
-        try await BlockingThread.reading { try ArchiveReader(address, name: MsgStore.toolName).makeSearchIndex() }
+        try await BlockingThread.oncePassingErrors {
+            try ArchiveReader(address, name: MsgStore.toolName).makeSearchIndex()
+        }
         return .success
     }
 }

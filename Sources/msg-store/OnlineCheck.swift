@@ -22,7 +22,7 @@ struct OnlineCheck: Sendable {
     /// - Throws: `ToolError` with tg-history's exit status, if it cannot ask Telegram at all.
     func ask(_ inspections: [ChatInspection], _ reader: ArchiveReader, _ runtime: Runtime) async throws -> Answers {
         let sample = sample
-        let commands = try await BlockingThread.reading {
+        let commands = try await BlockingThread.oncePassingErrors {
             try inspections.flatMap { try OnlineCheck.commands(for: $0, reader, sample: sample) }
         }
         let answers = Answers()

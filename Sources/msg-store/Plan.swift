@@ -75,7 +75,7 @@ struct Plan: StoreCommand {
         let plan = plan
         let names = wanted.isEmpty ? nil : wanted
         let account = account
-        let (commands, failures) = try await BlockingThread.reading {
+        let (commands, failures) = try await BlockingThread.oncePassingErrors {
             try Plan.commands(address, names, plan, account: account)
         }
         // One correlation for the whole plan would make one request of days of work: each command has its own.

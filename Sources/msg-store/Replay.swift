@@ -30,14 +30,14 @@ struct Replay: StoreCommand {
         let address = try database.address(runtime)
         let output = try await EventOutput(endpoint: "-", shutdown: runtime.shutdown)
         if list {
-            let lines = try await BlockingThread.reading {
+            let lines = try await BlockingThread.oncePassingErrors {
                 try ArchiveReader(address, name: MsgStore.toolName).failedLines()
             }
             for line in lines { try await output.write(line + [UInt8(ascii: "\n")]) }
             return .success
         }
         let isExact = exact
-        let outcome = try await BlockingThread.reading {
+        let outcome = try await BlockingThread.oncePassingErrors {
             try FailureReplay(address, name: MsgStore.toolName).run(isExact: isExact)
         }
         runtime.log.notice(

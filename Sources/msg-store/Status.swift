@@ -42,11 +42,11 @@ struct Status: StoreCommand {
     func run(_ runtime: Runtime) async throws -> ExitStatus {
         let address = try database.address(runtime)
         let names = try chats.map { try ChatName($0) }
-        let reader = try await BlockingThread.reading { try ArchiveReader(address, name: MsgStore.toolName) }
-        let before = try await BlockingThread.reading { try reader.provenCounts() }
+        let reader = try await BlockingThread.oncePassingErrors { try ArchiveReader(address, name: MsgStore.toolName) }
+        let before = try await BlockingThread.oncePassingErrors { try reader.provenCounts() }
         _ = try await runtime.shutdown.interrupting { [measure] in try await Task.sleep(for: measure.duration) }
         let seconds = max(measure.duration / .seconds(1), 0.001)
-        let lines = try await BlockingThread.reading {
+        let lines = try await BlockingThread.oncePassingErrors {
             let after = try reader.provenCounts()
             return try reader.snapshot {
                 let counters = try reader.counterRows()

@@ -59,8 +59,8 @@ struct Verify: StoreCommand {
     func run(_ runtime: Runtime) async throws -> ExitStatus {
         let address = try database.address(runtime)
         let names = try chats.map { try ChatName($0) }
-        let reader = try await BlockingThread.reading { try ArchiveReader(address, name: MsgStore.toolName) }
-        let inspections = try await BlockingThread.reading { () -> [ChatInspection] in
+        let reader = try await BlockingThread.oncePassingErrors { try ArchiveReader(address, name: MsgStore.toolName) }
+        let inspections = try await BlockingThread.oncePassingErrors { () -> [ChatInspection] in
             try reader.snapshot {
                 let known = try reader.chats()
                 // Nothing can be said to be complete that was never stored.
@@ -93,7 +93,7 @@ struct Verify: StoreCommand {
         guard online else { return inspections.map { Report(inspection: $0) } }
         let check = OnlineCheck(sessions: sessions, stateFolder: common.stateDir, sample: sample)
         let answers = try await check.ask(inspections, reader, runtime)
-        return try await BlockingThread.reading {
+        return try await BlockingThread.oncePassingErrors {
             try inspections.map { inspection in
                 Report(
                     inspection: inspection,

@@ -1,3 +1,4 @@
+import BotAPI
 import Glibc
 import HTTP
 import JSON
@@ -131,7 +132,7 @@ struct ClockCheck {
     let speaker: SpeakerOptions
 
     func findings() async -> [Finding] {
-        let url = speaker.bot.botApiUrl ?? Settings.environment("TG_BOT_API_URL") ?? "https://api.telegram.org"
+        let url = speaker.bot.botApiUrl ?? Settings.environment("TG_BOT_API_URL") ?? BotAPI.cloudURL
         var request = HTTPRequest("GET", "\(url)/")
         request.deadline = .seconds(10)
         request.maxBodyBytes = 1 << 20

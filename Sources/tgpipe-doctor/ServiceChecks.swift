@@ -72,13 +72,11 @@ struct StoreCheck {
         defer { removeTree(folder) }
         let key = "tgpipe-doctor/\(UInt64.random(in: 0 ... .max))"
         let content = "tgpipe doctor \(Timestamp.now)"
-        let failure = Array(content.utf8).withUnsafeBytes { bytes in
-            let descriptor = open("\(folder)/put", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-            guard descriptor >= 0 else { return errno }
-            defer { close(descriptor) }
-            return writeAll(descriptor, bytes)
+        do throws(SystemError) {
+            try AtomicFile.replace("\(folder)/put", with: Array(content.utf8), durability: .process)
+        } catch {
+            throw ToolError.localIO("unable to write to \(folder)", errno: error.number)
         }
-        guard failure == 0 else { throw ToolError.localIO("unable to write to \(folder)", errno: failure) }
         let source = try LocalFile(path: "\(folder)/put")
         _ = try await store.put(
             source, key: key, metadata: BlobMetadata(contentType: "text/plain"), sha256: nil, ifAbsent: false,

@@ -81,7 +81,7 @@ enum CheckName: String, CaseIterable, ExpressibleByArgument {
     case settings, state, clock, redis, store, telegram, programs, jail
 }
 
-/// What a check has found out about one thing.
+/// Holds the result of a check of one thing.
 struct Finding: Equatable {
     enum Level: String {
         case ok
@@ -94,7 +94,7 @@ struct Finding: Equatable {
     let check: CheckName
     let level: Level
     let message: String
-    /// What the user can do; nil for what is in order.
+    /// The mend that the user can make; nil for what is in order.
     let advice: String?
 
     static func ok(_ check: CheckName, _ message: String) -> Finding {

@@ -84,13 +84,7 @@ func refuseUnknownCommand(_ command: (some AsyncParsableCommand).Type, _ argumen
     guard !names.isEmpty, configuration.defaultSubcommand == nil, let word = arguments.first, !word.hasPrefix("-"),
         !names.contains(word), word != "help"
     else { return }
-    refuse(command, "there is no command '\(word.printable)'\(suggestion(for: word, among: names))")
-}
-
-/// Returns the end of a sentence with the names that a user may have meant.
-func suggestion(for name: String, among names: [String]) -> String {
-    let near = SimilarNames.nearest(to: name, among: names.sorted())
-    return near.isEmpty ? "" : "; did you mean \(near.joined(separator: " or "))?"
+    refuse(command, "there is no command '\(word.printable)'\(SimilarNames.hint(for: word, among: names))")
 }
 
 /// Ends the program with the message of a mistake in the arguments.
@@ -155,7 +149,7 @@ if commands[called] != nil, arguments == ["--version"] {
     // The last word of a tool's name is often enough to know which one is meant.
     let meant = words.filter { $0.hasSuffix("-\(name)") }.sorted()
     let hint =
-        meant.isEmpty ? suggestion(for: name, among: words) : "; did you mean \(meant.joined(separator: " or "))?"
+        meant.isEmpty ? SimilarNames.hint(for: name, among: words) : SimilarNames.hint(of: meant)
     refuse(
         ToolError(.usage, "there is no tool '\(name.printable)'\(hint.isEmpty ? "; 'tgpipe --help' lists all" : hint)"))
 } else {

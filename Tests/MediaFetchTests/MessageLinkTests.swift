@@ -62,4 +62,17 @@ struct MessageLinkTests {
         #expect(try file(["mime_type": "x/y", "attributes": []])?.name == "1000000000077-5.bin")
         #expect(MessageFile(of: ["id": 5, "media": ["_": "messageMediaWebPage"]], in: .channel(77)) == nil)
     }
+
+    @Test func `An id at the end of the numbers does not end the program`() {
+        let message: JSON = [
+            "id": 5,
+            "media": [
+                "_": "messageMediaDocument",
+                "document": [
+                    "_": "document", "id": 1, "access_hash": 2, "file_reference": "AA==", "dc_id": 2, "attributes": [],
+                ],
+            ],
+        ]
+        #expect(MessageFile(of: message, in: .chat(.min))?.name == "9223372036854775808-5.bin")
+    }
 }

@@ -128,12 +128,11 @@ def faults(words: list[str], known: dict[str, Command]) -> Iterator[str]:
     while command.subcommands and rest and re.fullmatch(r"[a-z][a-z-]+", rest[0]):
         if rest[0] not in command.subcommands:
             if command.default:
-                command = command.subcommands[command.default]
                 break
             yield f"{path} has no command {rest[0]}"
             return
         path, command, rest = f"{path} {rest[0]}", command.subcommands[rest[0]], rest[1:]
-    if command.subcommands and command.default and not (rest and rest[0] in command.subcommands):
+    if command.subcommands and command.default:
         command = command.subcommands[command.default]
     skip = False
     for word in rest:

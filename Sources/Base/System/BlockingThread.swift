@@ -41,6 +41,16 @@ package final class BlockingThread: Sendable {
         return try result.get()
     }
 
+    /// Runs `body`, which may throw any error, as `once` does.
+    package static func oncePassingErrors<Value: Sendable>(
+        _ body: @escaping @Sendable () throws -> Value
+    ) async throws -> Value {
+        let result: Result<Value, any Error> = await withCheckedContinuation { continuation in
+            start { continuation.resume(returning: Result(catching: body)) }
+        }
+        return try result.get()
+    }
+
     /// Starts a detached thread that runs `body` once.
     ///
     /// - Parameter stackBytes: the size of the stack, which takes memory only as far as it is used.

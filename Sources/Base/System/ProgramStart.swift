@@ -1,6 +1,6 @@
 import CStart
 
-/// What a program does at its start, and after it.
+/// Names the release build, and gives back the memory that only the start of a program needs.
 package enum ProgramStart {
     /// The commit that a release build was made from, in a short form; an empty text if it is unknown.
     package static var commit: String { String(cString: tgp_commit()) }

@@ -9,6 +9,16 @@ package enum SimilarNames {
         return close.prefix(3).map(\.name)
     }
 
+    /// Returns the end of a message that names what may have been meant; empty if nothing is near.
+    package static func hint(for name: String, among all: some Sequence<String>) -> String {
+        hint(of: nearest(to: name, among: all.sorted()))
+    }
+
+    /// Returns the end of a message that names what may have been meant; empty for no names.
+    package static func hint(of names: [String]) -> String {
+        names.isEmpty ? "" : "; did you mean \(names.joined(separator: " or "))?"
+    }
+
     /// Returns the number of letters to insert, delete or replace (Levenshtein distance).
     private static func distance(_ left: [UInt8], _ right: [UInt8]) -> Int {
         guard abs(left.count - right.count) <= 16 else { return Int.max }

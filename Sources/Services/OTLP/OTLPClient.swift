@@ -4,7 +4,7 @@ import System
 
 /// Sends requests of an export, and decides what an answer means for them.
 package struct OTLPClient: Sendable {
-    /// What became of a request.
+    /// Tells how the collector has answered a request.
     package enum Verdict: Sendable, Equatable {
         case accepted
         /// The collector has taken the rest; these are not sent again.

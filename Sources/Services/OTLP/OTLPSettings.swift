@@ -1,7 +1,7 @@
 package import JSON
 import System
 
-/// What is exported.
+/// Selects the kind of data that is exported.
 package enum OTLPSignal: String, Sendable, CaseIterable {
     case traces, logs
 }

@@ -1,10 +1,10 @@
-/// What a server of Redis says about itself (`INFO`), as far as tools and users need it.
+/// Holds the facts about a server of Redis (`INFO`) that tools and users need.
 package struct RedisFacts: Sendable {
     /// A setting with which Redis may lose queued events.
     package struct Risk: Sendable, Equatable {
         /// One line without a full stop.
         package let message: String
-        /// What the user can do, in one line without a full stop.
+        /// The mend that the user can make, in one line without a full stop.
         package let advice: String
         /// Is true if events may be lost without a crash.
         package let isSevere: Bool

@@ -11,7 +11,7 @@ struct StageState: Sendable {
     let tool: String
     let host: String
     let processID: String
-    /// What the stage told last; nil if it was killed, or told something that cannot be read.
+    /// The last heartbeat of the stage; nil if it was killed, or if the heartbeat cannot be read.
     let heartbeat: Heartbeat?
     /// The time since the last heartbeat.
     let age: Duration

@@ -82,7 +82,7 @@ struct Pages: Sendable {
 
     private func latestRequests() async throws -> HTML {
         let folder = folder
-        let lines = try await BlockingThread.working { () -> [LoggedLine] in
+        let lines = try await BlockingThread.oncePassingErrors { () -> [LoggedLine] in
             guard !folder.files().isEmpty else { return [] }
             var query = LogQuery()
             query.kind = .both
@@ -121,7 +121,7 @@ struct Pages: Sendable {
 
     private func request(_ id: EventID) async throws -> Page {
         let folder = folder
-        let lines = try await BlockingThread.working { () -> [LoggedLine] in
+        let lines = try await BlockingThread.oncePassingErrors { () -> [LoggedLine] in
             guard !folder.files().isEmpty else { return [] }
             var query = LogQuery()
             query.kind = .both
@@ -200,20 +200,15 @@ private struct LoggedLine: Sendable {
         if stored.isSpan {
             level = "span"
             text = LineView.spanText(object)
-            isFailure = object["outcome"]?.string.map { $0 == "failed" || $0 == "refused" } ?? false
+            isFailure = object["outcome"]?.string.map(HandlingWords.isFailure) ?? false
         } else {
             level = object["level"]?.string ?? ""
-            let notes = object.members.filter { !LoggedLine.known.contains($0.key) }
-                .map { "\($0.key)=\($0.value.string ?? $0.value.text)" }
+            let notes = LineView.furtherValues(of: object).map { "\($0.key)=\($0.value)" }
             let message = object["message"]?.string ?? ""
             text = notes.isEmpty ? message : "\(message) (\(notes.joined(separator: " ")))"
             isFailure = LogLevel(name: level).map { $0 >= .error } ?? false
         }
     }
-
-    private static let known: Set<String> = [
-        "time", "level", "tool", "correlation_id", "message", "span_id", "metadata_span_id",
-    ]
 
     var clock: String { Timestamp(microseconds: time).description }
 }

@@ -19,7 +19,7 @@ struct Record: ReplayCommand {
             """)
 
     @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
-    @OptionGroup var input: RecordInput
+    @OptionGroup var input: LineInputOptions
     @OptionGroup var output: OutputOptions
 
     @Argument(help: "The file to append to.") var file: String
@@ -41,6 +41,8 @@ struct Record: ReplayCommand {
     var redactKeyFile: String?
 
     func validate() throws {
+        // The events of a queue belong to its workers.
+        try input.refuseQueue("ev-queue tap to watch one")
         guard redact || redactKeyFile == nil else { throw ValidationError("--redact-key-file is for --redact") }
         if let edge {
             guard (1...100).contains(edge.utf8.count), !edge.unicodeScalars.contains(where: \.steersDisplay) else {
@@ -69,32 +71,6 @@ struct Record: ReplayCommand {
         let name = "TGPIPE_REDACT_KEY"
         guard redactKeyFile != nil || Settings.environment(name) != nil else { return Redactor.randomKey() }
         return Array(try Settings.passphrase(name, file: redactKeyFile, what: "key of the pseudonyms").utf8)
-    }
-}
-
-/// Represents the input of `record`, which cannot be a queue: the events of a queue belong to its workers.
-struct RecordInput: ParsableArguments, Sendable {
-    @Option(help: ArgumentHelp("Input of envelopes: - or the path of a file or FIFO.", valueName: "path"))
-    var from: String = "-"
-
-    @Option(
-        help: ArgumentHelp(
-            "Dead-letter output for malformed lines, with the reason. Default: only the log.", valueName: "path"))
-    var deadLetter: String?
-
-    func validate() throws {
-        guard !from.hasPrefix("queue:") else {
-            throw ValidationError("--from cannot name a queue: use ev-queue tap to watch one")
-        }
-    }
-
-    var options: InputOptions {
-        get throws {
-            var options = try InputOptions.parse([])
-            options.from = from
-            options.deadLetter = deadLetter
-            return options
-        }
     }
 }
 

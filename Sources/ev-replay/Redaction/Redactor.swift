@@ -4,7 +4,7 @@ import JSON
 
 /// Replaces secrets and the data of people in events by pseudonyms, and keeps what the events' schemas require.
 ///
-/// What is not known to be harmless is replaced: all texts but the words of the schemas, and all numbers but sizes, times, counts
+/// It replaces everything that is not known to be harmless: all texts but the words of the schemas, and all numbers but sizes, times, counts
 /// and the ids of messages. Types, the ids of events, and keys stay.
 struct Redactor: Sendable {
     private static let envelopeKeys: Set<String> = [

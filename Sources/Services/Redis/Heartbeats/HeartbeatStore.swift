@@ -44,7 +44,7 @@ package struct HeartbeatStore: Sendable {
 
     package struct Entry: Sendable {
         package let name: String
-        /// What the process told last; nil if it was killed.
+        /// The last heartbeat of the process; nil if it was killed.
         package let value: [UInt8]?
         /// The time since the last heartbeat.
         package let age: Duration

@@ -33,7 +33,7 @@ final class HeartbeatWriter: Sendable {
         }
     }
 
-    /// What the rates and quantiles of a heartbeat are measured against.
+    /// Holds earlier counts: a heartbeat tells the rates and quantiles since then.
     private struct Snapshot {
         let time: ContinuousClock.Instant
         let counts: StageActivity.Counts

@@ -3,7 +3,7 @@ package import JSON
 import System
 import Tracing
 
-/// What a span needs to know of an event.
+/// Holds the fields of an event that its span names.
 struct TracedEvent: Sendable {
     let event: SpanEvent
     /// The span that made the event.

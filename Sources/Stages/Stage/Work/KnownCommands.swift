@@ -39,7 +39,6 @@ package final class KnownCommands: Sendable {
     private func warnOnce(_ id: String, _ message: String, _ name: String, _ known: some Sequence<String>) {
         let isNew = warned.withLock { $0.count < KnownCommands.mostWarnings && $0.insert(id).inserted }
         guard isNew else { return }
-        let near = SimilarNames.nearest(to: name, among: known.sorted())
-        log.warning("\(message)\(near.isEmpty ? "" : "; did you mean \(near.joined(separator: " or "))?")")
+        log.warning("\(message)\(SimilarNames.hint(for: name, among: known))")
     }
 }
