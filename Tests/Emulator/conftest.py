@@ -25,6 +25,16 @@ PROXY_SECRET = "00112233445566778899aabbccddeeff"
 ALICE = {"id": 42, "first_name": "Alice", "username": "alice"}
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[Any]:
+    """Add the violations that the emulator noted to the report of a test that failed."""
+    report = yield
+    telegram = getattr(item, "funcargs", {}).get("telegram")
+    if report.failed and hasattr(telegram, "violations"):
+        report.sections.append(("violations noted by the emulator", json.dumps(telegram.violations()[-10:], indent=1)))
+    return report
+
+
 class Server:
     def __init__(self, script: str, *arguments: str) -> None:
         self.process = subprocess.Popen(

@@ -49,6 +49,14 @@ def fingerprint(pem: str) -> int:
     return int(struct.unpack("<q", sha1(*written)[-8:])[0])
 
 
+def factors(product: int) -> tuple[int, int]:
+    """Return the two prime factors, the smaller one first. Telethon's method starts at random and finds 1 at times."""
+    while True:
+        p, q = sorted(Factorization.factorize(product))
+        if p > 1:
+            return p, q
+
+
 @dataclass
 class Answer:
     msg_id: int
@@ -177,7 +185,7 @@ class RawClient:
         self.seen |= {"nonce": nonce, "res": res, "pq": int.from_bytes(res.pq, "big")}
         if self.seen["pq"] < 4 or is_prime(self.seen["pq"]):
             return None
-        p, q = (big_endian(n) for n in sorted(Factorization.factorize(int.from_bytes(res.pq, "big"))))
+        p, q = (big_endian(n) for n in factors(self.seen["pq"]))
         new_nonce = secrets.token_bytes(32)
         number = int.from_bytes(new_nonce, "little", signed=True)
         common = (res.pq, wrong.get("inner_p", p), q, wrong.get("inner_nonce", nonce), res.server_nonce, number)

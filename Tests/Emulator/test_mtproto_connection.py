@@ -16,7 +16,7 @@ import pytest
 from mtclients import BOB, Telegram, raw_client, raw_client_as
 from mtproto.ciphers import ctr, derive_v1, ige_encrypt, key_id, sha1, sha256
 from mtproto.tl import functions, types
-from rawclient import Closed, Pipe, RawClient, fingerprint
+from rawclient import Closed, Pipe, RawClient, factors, fingerprint
 
 PING = functions.PingRequest(7)
 DC = functions.help.GetNearestDcRequest()
@@ -50,6 +50,11 @@ def test_a_proxy_connects_to_the_requested_data_centre(telegram: Telegram, secre
     wrong = RawClient(telegram.about, Pipe(address, "padded", obfuscated=True, secret=bytes(16), dc=3))
     with pytest.raises(Closed):
         wrong.handshake(3)
+
+
+def test_the_client_always_finds_both_factors() -> None:
+    # With numbers as small as this, one attempt in a hundred or so gives 1 and the product.
+    assert {factors(1009 * 1013) for _ in range(2000)} == {(1009, 1013)}
 
 
 def test_ipv6_is_served(telegram: Telegram) -> None:
