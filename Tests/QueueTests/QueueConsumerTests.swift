@@ -73,11 +73,11 @@ import Testing
 
     @Test func `A renewed lease is not lost`() async throws {
         try await fixture.push("1")
-        let consumer = try await fixture.consumer("a", lease: .milliseconds(300))
+        let consumer = try await fixture.consumer("a", lease: .seconds(2))
         let taken = try #require(try await consumer.takeNow().first)
-        let other = try await fixture.consumer("b", lease: .milliseconds(300))
+        let other = try await fixture.consumer("b", lease: .seconds(2))
         for _ in 0..<8 {
-            try await Task.sleep(for: .milliseconds(60))
+            try await Task.sleep(for: .milliseconds(300))
             #expect(try await consumer.renew().isEmpty)
             #expect(try await other.takeNow().isEmpty)
         }
@@ -90,7 +90,7 @@ import Testing
         let consumer = try await fixture.consumer("a")
         let first = try #require(try await consumer.takeNow().first)
         #expect(first.entry.attempt == 1)
-        try await consumer.retry(first.entry, after: .milliseconds(100), reason: "it rains")
+        try await consumer.retry(first.entry, after: .seconds(1), reason: "it rains")
         #expect(try await consumer.takeNow().isEmpty)
         let pending = try #require(try await fixture.admin.pending(group: "workers", limit: 10).first)
         #expect(pending.state == .retrying && pending.lastFailure == "it rains" && pending.attempts == 1)
