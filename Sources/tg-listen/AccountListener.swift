@@ -68,7 +68,7 @@ actor AccountListener: UpdateSink {
             TelegramUpdate(
                 updateID: progress.updateID, kind: shape.kind, body: body,
                 counters: emission.update["message"].flatMap { PageShape.counters(of: $0) },
-                pts: emission.update["pts"]?.int, tl: attachesTL ? emission.update : nil))
+                pts: emission.update["pts"]?.int ?? emission.readAtPTS, tl: attachesTL ? emission.update : nil))
         envelope.receivedAt = receivedAt
         envelope.account = EventReceiver(id: account.userID, username: username)
         envelope.isOutgoing = shape.isOutgoing
@@ -92,7 +92,7 @@ actor AccountListener: UpdateSink {
         let isShared = hole.chatID != nil
         let event = HistoryHole(
             accountID: account.userID, ownerID: isShared ? 0 : account.userID, chatID: hole.chatID, fromID: 1,
-            toID: hole.to, reason: hole.reason.rawValue)
+            toID: hole.to, reason: hole.reason.rawValue, pts: hole.pts)
         try await output.output.write([Envelope(event)])
     }
 

@@ -76,17 +76,23 @@ import Testing
                 from: from, to: to, found: digest(from, to), toldAt: time, ids: knowsIDs ? Array(from...to) : nil,
                 newestID: to)
         }
-        let hole = OpenHole(from: 50, to: 80, toldAt: 10)
-        #expect(hole.remainder(of: claim(1, 49))?.newestID == 49)
-        #expect(hole.remainder(of: claim(50, 80)) == nil)
-        #expect(hole.remainder(of: claim(50, 80, at: 11))?.found == digest(50, 80))
-        let lower = hole.remainder(of: claim(40, 90))
+        let loss = LostUpdates(from: 50, toldAt: 10)
+        #expect(loss.remainder(of: claim(1, 49))?.newestID == 49)
+        #expect(loss.remainder(of: claim(50, 80)) == nil)
+        #expect(loss.remainder(of: claim(50, 80, at: 11))?.found == digest(50, 80))
+        let lower = loss.remainder(of: claim(40, 90))
         #expect(lower?.from == 40 && lower?.to == 49 && lower?.found == digest(40, 49) && lower?.newestID == nil)
-        // What somebody has read above the hole at that time may have been deleted meanwhile, too.
-        #expect(hole.remainder(of: claim(60, 90)) == nil && hole.remainder(of: claim(81, 90)) == nil)
-        #expect(hole.remainder(of: claim(81, 90, at: 11))?.newestID == 90)
-        #expect(hole.remainder(of: claim(40, 60, knowsIDs: false)) == nil)
-        #expect(OpenHole(from: 50, to: nil, toldAt: 10).remainder(of: claim(60, 90)) == nil)
+        // What somebody has read above what the listener knew at that time may have been deleted meanwhile, too.
+        #expect(loss.remainder(of: claim(60, 90)) == nil && loss.remainder(of: claim(81, 90)) == nil)
+        #expect(loss.remainder(of: claim(81, 90, at: 11))?.newestID == 90)
+        #expect(loss.remainder(of: claim(40, 60, knowsIDs: false)) == nil)
+        // Positions tell it better than times.
+        var placed = claim(50, 80, at: 11)
+        placed.pts = 7
+        #expect(LostUpdates(from: 50, toldAt: 10, pts: 8).remainder(of: placed) == nil)
+        placed.toldAt = 9
+        #expect(LostUpdates(from: 50, toldAt: 10, pts: 7).remainder(of: placed)?.to == 80)
+        #expect(loss.remainder(of: placed) == nil)
     }
 
     @Test func `Claims that touch are joined, and those that overlap stay in their order`() {

@@ -118,13 +118,16 @@ struct StoreEvents {
             #"{\#(update)"\#(kind)":\#(body)\#(counters),"pts":\#(pts)}"#, at: second)
     }
 
-    func range(_ from: Int64, _ to: Int64, _ ids: [Int64], newest: Int64? = nil, at second: Int64 = 0) -> String {
+    func range(
+        _ from: Int64, _ to: Int64, _ ids: [Int64], newest: Int64? = nil, pts: Int64? = nil, at second: Int64 = 0
+    ) -> String {
+        let position = pts.map { #","pts":\#($0)"# } ?? ""
         let found = MessageIDDigest(ids)
         let newest = newest.map { #","newest_id":\#($0)"# } ?? ""
         return event(
             "events.telegram.history_range",
             #"{"account_id":\#(account),"owner_id":\#(owner),"chat":\#(chatJSON),"from_id":\#(from),"to_id":\#(to),"#
-                + #""count":\#(found.count),"checksum":"\#(found.checksum)"\#(newest)}"#, at: second)
+                + #""count":\#(found.count),"checksum":"\#(found.checksum)"\#(newest)\#(position)}"#, at: second)
     }
 
     func deletion(_ ids: [Int64], at second: Int64, namesChat: Bool = true) -> String {
@@ -133,12 +136,13 @@ struct StoreEvents {
             "events.telegram.raw", #"{"update_id":1,"deleted_messages":{\#(chat)"message_ids":\#(ids)}}"#, at: second)
     }
 
-    func hole(from: Int64, to: Int64? = nil, at second: Int64) -> String {
+    func hole(from: Int64, to: Int64? = nil, pts: Int64? = nil, at second: Int64) -> String {
+        let position = pts.map { #","pts":\#($0)"# } ?? ""
         let end = to.map { #","to_id":\#($0)"# } ?? ""
         return event(
             "events.telegram.history_hole",
             #"{"account_id":\#(account),"owner_id":\#(owner),"chat_id":\#(chat),"from_id":\#(from)\#(end),"#
-                + #""reason":"the difference is too long"}"#, at: second)
+                + #""reason":"the difference is too long"\#(position)}"#, at: second)
     }
 
     /// A history as it is read: pages of 100 messages from the newest on, each with the range that it proves.

@@ -253,8 +253,8 @@ import Testing
                     + #""checksum":"ae1542d16403ecae","total":2,"newest_id":3,"pts":912}"#
             ),
             (
-                HistoryHole(accountID: 42, ownerID: 0, chatID: -100, fromID: 7, toID: 9, reason: "too long"),
-                #"{"account_id":42,"owner_id":0,"chat_id":-100,"from_id":7,"to_id":9,"reason":"too long"}"#
+                HistoryHole(accountID: 42, ownerID: 0, chatID: -100, fromID: 7, toID: 9, reason: "too long", pts: 90),
+                #"{"account_id":42,"owner_id":0,"chat_id":-100,"from_id":7,"to_id":9,"reason":"too long","pts":90}"#
             ),
             (
                 HistoryComments(

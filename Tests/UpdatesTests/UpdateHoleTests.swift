@@ -20,7 +20,22 @@ import Testing
         machine.answer(
             .channelDifference(5),
             ["_": "updates.channelDifferenceTooLong", "dialog": ["pts": 900, "top_message": 80], "messages": []])
-        #expect(machine.sequencer.holes.take() == [UpdateHole(chatID: -1_000_000_000_005, to: 3, reason: .tooLong)])
+        #expect(
+            machine.sequencer.holes.take() == [
+                UpdateHole(chatID: -1_000_000_000_005, to: 3, reason: .tooLong, pts: 900)
+            ])
+    }
+
+    @Test func `A message from the history has the position at which it was read`() {
+        var machine = Machine(withChannel)
+        machine.hear(["_": "updateChannelTooLong", "channel_id": 5, "pts": 900])
+        machine.answer(
+            .channelDifference(5),
+            ["_": "updates.channelDifferenceTooLong", "dialog": ["pts": 900, "top_message": 80], "messages": []])
+        #expect(machine.request == .history(channel: 5, after: 3))
+        let read = machine.sequencer.answer(
+            .history(channel: 5, after: 3), history([5, 4], pts: 901), at: machine.now)
+        #expect(read.map(\.readAtPTS) == [901, 901])
     }
 
     @Test func `A channel whose updates Telegram refuses has a hole without an end`() {

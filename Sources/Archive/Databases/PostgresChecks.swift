@@ -46,7 +46,7 @@ struct PostgresChecks {
             try connection.execute("SELECT pg_advisory_xact_lock(\(PostgresChecks.lock))")
             // Another process may have been faster.
             if let known = try known(wanted) { return known.rawForm }
-            try checkNamesAreFree()
+            try checkAreFree(Schema.tables + ["messages_json"])
             for statement in Schema(dialect: .postgres, rawForm: form).statements { try connection.execute(statement) }
             try connection.execute(
                 "INSERT INTO tgpipe_archive (version, raw) VALUES (\(Schema.version), '\(form.rawValue)')")
@@ -61,6 +61,7 @@ struct PostgresChecks {
             // Another process may have been faster.
             guard let facts = try known(wanted), facts.isOld else { return }
             try checkOwnsTables(facts.version)
+            try checkAreFree(Schema.tables(addedSince: facts.version))
             let schema = Schema(dialect: .postgres, rawForm: facts.rawForm)
             for statement in schema.upgrades(from: facts.version) { try connection.execute(statement) }
             try connection.execute("UPDATE tgpipe_archive SET version = \(Schema.version)")
@@ -92,9 +93,8 @@ struct PostgresChecks {
         return isThere
     }
 
-    private func checkNamesAreFree() throws {
-        let taken = try (Schema.tables + ["messages_json"]).filter { try exists($0) }
-        guard let first = taken.first else { return }
+    private func checkAreFree(_ tables: [String]) throws {
+        guard let first = try tables.first(where: { try exists($0) }) else { return }
         throw refusal(
             "the table \(first) is another program's: use a database of its own, or a schema "
                 + "(…?options=-csearch_path%3Dtelegram)")

@@ -71,6 +71,7 @@ final class SQLiteArchive: ArchiveDatabase {
                 let known = try ArchiveFacts(version: facts?.version, raw: facts?.raw, wanted: wanted, place: path)
                 if known.isOld, !creates { throw known.refusal(in: path) }
                 if known.isOld {
+                    try checkAreFree(Schema.tables(addedSince: known.version), tables, path)
                     let schema = Schema(dialect: .sqlite, rawForm: known.rawForm)
                     for statement in schema.upgrades(from: known.version) { try database.execute(statement) }
                     try database.run("UPDATE tgpipe_archive SET version = ?1", .integer(Schema.version))
@@ -80,10 +81,7 @@ final class SQLiteArchive: ArchiveDatabase {
             guard creates else {
                 throw ArchiveError(missingIn: path)
             }
-            if let taken = (Schema.tables + ["messages_json"]).first(where: tables.contains) {
-                throw ArchiveError(
-                    .configuration, "\(path) cannot be used: the table \(taken) is another program's")
-            }
+            try checkAreFree(Schema.tables + ["messages_json"], tables, path)
             let form = wanted ?? .text
             for statement in Schema(dialect: .sqlite, rawForm: form).statements { try database.execute(statement) }
             try database.run(
@@ -91,6 +89,11 @@ final class SQLiteArchive: ArchiveDatabase {
                 .text(form.rawValue))
             return form
         }
+    }
+
+    private static func checkAreFree(_ names: [String], _ tables: Set<String>, _ path: String) throws {
+        guard let taken = names.first(where: tables.contains) else { return }
+        throw ArchiveError(.configuration, "\(path) cannot be used: the table \(taken) is another program's")
     }
 
     func run(_ sql: String, _ values: [ArchiveValue], row: (any ArchiveRow) throws -> Void) throws -> Int {

@@ -11,6 +11,8 @@ struct RangeClaim {
     var ids: [Int64]?
     /// The highest id of the chat, if the range was read from the newest message on.
     var newestID: Int64?
+    /// The position of the channel's updates at which the range was read.
+    var pts: Int64?
 }
 
 /// The ids of messages whose updates were lost, as the table `holes` has them.
@@ -18,19 +20,6 @@ struct OpenHole {
     var from: Int64
     var to: Int64?
     var toldAt: Int64
-
-    /// Returns what a claim proves in spite of the lost updates; nil if that is nothing.
-    ///
-    /// The hole ends with the newest message that the archive or the listener had. Somebody may have read newer ones at that time,
-    /// whose claim comes late: it is not believed either.
-    func remainder(of claim: RangeClaim) -> RangeClaim? {
-        guard claim.toldAt <= toldAt, claim.to >= from else { return claim }
-        guard claim.from < from, let ids = claim.ids?.filter({ $0 < from }) else { return nil }
-        var rest = claim
-        (rest.to, rest.newestID) = (from - 1, nil)
-        (rest.ids, rest.found) = (ids, MessageIDDigest(each: ids))
-        return rest
-    }
 }
 
 /// Keeps the ranges of a chat within a transaction: each has a digest of the rows that must be in it, so that a row that
@@ -47,18 +36,20 @@ struct RangeKeeper {
         guard !claims.isEmpty || !inserted.isEmpty else { return }
         try database.lockRanges(of: chat)
         let open = claims.isEmpty ? [] : try openHoles()
-        // What was read before updates were lost does not tell what they were.
+        // What was read before updates were lost does not tell what they were, whenever it comes.
+        let losses = try LostUpdates.concerning(chat, in: database)
         let claims =
-            open.isEmpty
+            losses.isEmpty
             ? claims
             : claims.compactMap { claim in
-                open.reduce(claim) { rest, hole in rest.flatMap { hole.remainder(of: $0) } }
+                losses.reduce(claim) { rest, loss in rest.flatMap { loss.remainder(of: $0) } }
             }
         let bounds = claims.flatMap { [$0.from, $0.to] } + inserted
         guard let low = bounds.min(), let high = bounds.max() else { return }
         let before = RangeList(try ranges(from: low, to: high))
         var list = before
         try add(inserted.sorted(), to: &list)
+        try doubt(inserted, since: losses, in: &list)
         for claim in RangeKeeper.joined(claims) { try take(claim, &list) }
         if list != before { list.joinSmall() }
         try write(list, insteadOf: before)
@@ -86,6 +77,18 @@ struct RangeKeeper {
             var old = rows
             old -= MessageIDDigest(each: new)
             if rows != range.rows, old == range.rows { list.setRows(rows, ofRangeTo: range.to) }
+        }
+    }
+
+    /// Takes new rows out of the ranges again that were read before updates were lost: a range that has been proven since did not
+    /// find these messages, so they may have been deleted meanwhile.
+    private func doubt(_ inserted: [Int64], since losses: [LostUpdates], in list: inout RangeList) throws {
+        guard !losses.isEmpty, let low = inserted.min(), let high = inserted.max() else { return }
+        let new = Set(inserted)
+        for loss in losses {
+            for id in try loss.outdated(from: low, to: high, of: chat, in: database) where new.contains(id) {
+                try list.cut(id, id) { try digest($0, $1) }
+            }
         }
     }
 
@@ -147,6 +150,7 @@ struct RangeKeeper {
                 joined[joined.count - 1].found += claim.found
                 joined[joined.count - 1].ids = ids + more
                 joined[joined.count - 1].toldAt = min(last.toldAt, claim.toldAt)
+                joined[joined.count - 1].pts = [last.pts, claim.pts].compactMap { $0 }.min()
             } else {
                 joined.append(claim)
             }

@@ -89,12 +89,36 @@ package final class ArchiveReader: @unchecked Sendable {
         inspection.holes = chat.commentsOf == nil ? .joined(spans) : []
         let list = RangeList(ranges)
         inspection.outdated = .joined(
-            told.flatMap { hole in hole.to.map { list.uncovered(hole.from, $0) } ?? [] })
+            try told.flatMap { hole in hole.to.map { list.uncovered(hole.from, $0) } ?? [] }
+                + unproven(chat.key, outside: list))
         try database.run(
             "SELECT DISTINCT message_id FROM failures WHERE chat_id = $1 AND owner_id = $2 ORDER BY message_id", key
         ) { inspection.failures.append($0.integer(0)) }
         return inspection
     }
+
+    /// Returns where messages are that were read before updates were lost, and that no range has proven since.
+    ///
+    /// A message proves itself as long as all updates come. One that another tool has read, and that the listener did not know of
+    /// when its updates were lost, is in no hole.
+    private func unproven(_ chat: ChatKey, outside ranges: RangeList) throws -> [IDSpan] {
+        var spans: [IDSpan] = []
+        for loss in try LostUpdates.concerning(chat, in: database) {
+            for part in ranges.uncovered(loss.from, .max) {
+                for id in try loss.outdated(from: part.from, to: part.to, of: chat, in: database) {
+                    if let last = spans.last, last.from >= part.from, id - last.to <= ArchiveReader.nearby {
+                        spans[spans.count - 1].to = id
+                    } else {
+                        spans.append(IDSpan(from: id, to: id))
+                    }
+                }
+            }
+        }
+        return spans
+    }
+
+    /// Outdated messages that are nearer to each other than this are read again together.
+    private static let nearby: Int64 = 100
 
     private func holes(told key: [ArchiveValue]) throws -> [(from: Int64, to: Int64?)] {
         var holes: [(from: Int64, to: Int64?)] = []

@@ -23,7 +23,7 @@ struct NoteWriter {
                 claims[chat, default: []].append(
                     RangeClaim(
                         from: range.fromID, to: range.toID, found: range.found, toldAt: time, ids: ids,
-                        newestID: range.newestID))
+                        newestID: range.newestID, pts: range.pts))
             case .hole(let hole, let time):
                 // What was proven before it came is forgotten, what is proven later counts.
                 try take(&claims, &new)
@@ -49,13 +49,22 @@ struct NoteWriter {
     private func take(_ claims: inout [ChatKey: [RangeClaim]], _ inserted: inout [ChatKey: [Int64]]) throws {
         // Sorted, so that two processes do not wait for each other in turn.
         let chats = Set(claims.keys).union(inserted.keys)
+        try lockAccounts(Set(chats.map(\.ownerID)))
         for chat in chats.sorted(by: { ($0.chatID, $0.ownerID) < ($1.chatID, $1.ownerID) }) {
             try RangeKeeper(database: database, chat: chat).take(claims[chat] ?? [], inserted: inserted[chat] ?? [])
         }
         (claims, inserted) = ([:], [:])
     }
 
+    /// Lets nobody tell meanwhile that updates of all private chats and basic groups of these accounts were lost.
+    private func lockAccounts(_ ownerIDs: Set<Int64>) throws {
+        for ownerID in ownerIDs.sorted() where ownerID != 0 {
+            try database.lockRanges(of: LostUpdates.everyChat(ofAccount: ownerID))
+        }
+    }
+
     private func open(_ hole: HistoryHole, at time: Int64) throws {
+        try lockAccounts([hole.ownerID])
         var chats: [ChatKey] = []
         if let chatID = hole.chatID {
             chats = [ChatKey(chatID, ownerID: hole.ownerID)]
@@ -65,12 +74,19 @@ struct NoteWriter {
             ) { chats.append(ChatKey($0.integer(0), ownerID: hole.ownerID)) }
         }
         let account = hole.chatID == nil ? try lowestToReadAgain(ofAccount: hole.ownerID) : nil
+        if hole.chatID == nil {
+            try LostUpdates(from: max(hole.fromID, account ?? hole.fromID), toldAt: time)
+                .save(of: LostUpdates.everyChat(ofAccount: hole.ownerID), in: database)
+        }
         for chat in chats {
             // What another process is storing now must be seen, or must see the hole.
             try database.lockRanges(of: chat)
             // New messages are missed anyway. Edits and deletions can concern any message, of which the newest are read again.
             let lowest = try hole.chatID == nil ? account : lowestToReadAgain(of: chat, upTo: hole.toID)
             let from = max(hole.fromID, lowest ?? hole.fromID)
+            if hole.chatID != nil {
+                try LostUpdates(from: from, toldAt: time, pts: hole.pts).save(of: chat, in: database)
+            }
             let to = try hole.toID.map { max($0, try newest(of: chat, after: $0, toldBefore: time) ?? $0) }
             guard from <= to ?? .max else { continue }
             try RangeKeeper(database: database, chat: chat).forget(from: from, to: to ?? .max)

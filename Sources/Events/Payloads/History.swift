@@ -179,15 +179,18 @@ package struct HistoryHole: EventPayload {
     package var toID: Int64?
     /// The reason, in one line.
     package var reason: String
+    /// The position of the channel's updates after the loss, if it is known.
+    package var pts: Int64?
 
     package init(
-        accountID: Int64, ownerID: Int64, chatID: Int64?, fromID: Int64, toID: Int64? = nil, reason: String
+        accountID: Int64, ownerID: Int64, chatID: Int64?, fromID: Int64, toID: Int64? = nil, reason: String,
+        pts: Int64? = nil
     ) {
         (self.accountID, self.ownerID, self.chatID) = (accountID, ownerID, chatID)
-        (self.fromID, self.toID, self.reason) = (fromID, toID, reason)
+        (self.fromID, self.toID, self.reason, self.pts) = (fromID, toID, reason, pts)
     }
 
-    /// - Throws: `MalformedInput` if anything but the chat and the upper bound is missing, or the bounds are impossible.
+    /// - Throws: `MalformedInput` if anything but the chat, the upper bound and `pts` is missing, or the bounds are impossible.
     package init(_ payload: JSONObject, type: String = HistoryHole.type) throws(MalformedInput) {
         var reader = PayloadReader(payload, type: type)
         chatID = try reader.strict("chat_id", \.int)
@@ -201,6 +204,7 @@ package struct HistoryHole: EventPayload {
             throw MalformedInput(.invalidPayload, "\(type): from_id and to_id contradict each other")
         }
         (self.accountID, self.ownerID, self.fromID, self.reason) = (accountID, ownerID, fromID, reason)
+        pts = reader.integer("pts")
     }
 
     package var type: String { HistoryHole.type }
@@ -208,7 +212,7 @@ package struct HistoryHole: EventPayload {
     package var json: JSONObject {
         [
             "account_id": .integer(accountID), "owner_id": .integer(ownerID), "chat_id": JSON(chatID),
-            "from_id": .integer(fromID), "to_id": JSON(toID), "reason": .string(reason),
+            "from_id": .integer(fromID), "to_id": JSON(toID), "reason": .string(reason), "pts": JSON(pts),
         ]
     }
 }

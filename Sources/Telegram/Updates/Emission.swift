@@ -9,6 +9,9 @@ package struct Emission: Sendable {
     package let peers: Peers
     /// The state to store together with the emitted update.
     package var state: UpdateState
+    /// The position of the channel's updates at which a message was read from the history. Several edits within one second differ
+    /// by it alone.
+    package var readAtPTS: Int64?
 }
 
 /// Users, chats and channels of TL, by their Bot API ids.

@@ -12,6 +12,8 @@ package struct UpdateHole: Sendable, Equatable {
     /// The highest id that is concerned; nil for all.
     package let to: Int64?
     package let reason: Reason
+    /// The position of the channel's updates after the loss, if it is known.
+    package var pts: Int64?
 }
 
 /// Collects the holes until they are reported.
@@ -19,8 +21,11 @@ package struct UpdateHoles: Sendable {
     private var holes: [UpdateHole] = []
 
     /// - Parameter newest: the newest message that is known, after which messages are read from the history; nil if they are not read.
-    mutating func note(_ box: BoxID, newest: Int64?, _ reason: UpdateHole.Reason) {
-        holes.append(UpdateHole(chatID: box.chatID, to: newest.flatMap { $0 > 0 ? $0 : nil }, reason: reason))
+    mutating func note(_ box: BoxID, newest: Int64?, _ reason: UpdateHole.Reason, pts: Int64? = nil) {
+        holes.append(
+            UpdateHole(
+                chatID: box.chatID, to: newest.flatMap { $0 > 0 ? $0 : nil }, reason: reason,
+                pts: box.channel == nil ? nil : pts))
     }
 
     /// Returns and removes the holes.

@@ -224,8 +224,8 @@ package struct UpdateSequencer: Sendable {
         return emissions
     }
 
-    private func emission(_ update: JSON, _ peers: Peers) -> [Emission] {
-        state.map { [Emission(update: update, peers: peers, state: $0)] } ?? []
+    private func emission(_ update: JSON, _ peers: Peers, _ pts: JSON? = nil) -> [Emission] {
+        state.map { [Emission(update: update, peers: peers, state: $0, readAtPTS: pts?.count31)] } ?? []
     }
 
     // MARK: Answers
@@ -319,7 +319,7 @@ package struct UpdateSequencer: Sendable {
             state?[box].pts = result["dialog"]?["pts"]?.count31
             state?[box].isBehind = !isBot
             // A bot cannot read what was missed in between.
-            holes.note(box, newest: isBot ? nil : state?[box].newest, .tooLong)
+            holes.note(box, newest: isBot ? nil : state?[box].newest, .tooLong, pts: state?[box].pts)
             if isBot { return finish(box, at: now) }
             ask(box, at: now)
             return []
@@ -388,7 +388,7 @@ package struct UpdateSequencer: Sendable {
         var emissions: [Emission] = []
         for (id, message) in messages {
             state?[box].newest = id
-            if !known.ahead.contains("n\(id)") { emissions += emission(box.newMessage(message), peers) }
+            if !known.ahead.contains("n\(id)") { emissions += emission(box.newMessage(message), peers, result["pts"]) }
         }
         if messages.isEmpty {
             state?[box].isBehind = false
