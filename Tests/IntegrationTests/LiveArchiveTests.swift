@@ -32,9 +32,13 @@ import Testing
         ].map { try store.query($0) }.joined(separator: "\n--\n")
     }
 
-    /// Writes a message, and waits until it is stored: what happened before it is stored then, too.
+    /// Writes a message and deletes it, and waits until both is stored: what happened before is stored then, too.
+    ///
+    /// The message alone would not do. A listener that reads the history takes it from there, before it asks for the updates that came
+    /// while it read.
     private func expectCurrent(_ pipeline: ArchivePipeline, _ store: StoreFixture, _ text: String) async throws {
-        try await pipeline.fixture.alice.emulator.server.call(
+        let emulator = pipeline.fixture.alice.emulator
+        let written = try await emulator.server.call(
             "POST", "/control/message",
             [
                 "account": .integer(MTProtoEmulator.alice), "chat_id": .integer(ArchivePipeline.chat),
@@ -44,6 +48,17 @@ import Testing
             try store.query("SELECT count(*) FROM messages WHERE text = '\(text)'") == "1"
         }
         #expect(isStored, "\(pipeline.log)")
+        let id = try #require(written["message_id"])
+        try await emulator.control(
+            "delete",
+            [
+                "account": .integer(MTProtoEmulator.alice), "chat_id": .integer(ArchivePipeline.chat),
+                "message_ids": .array([id]),
+            ])
+        let isGone = try await eventually {
+            try store.query("SELECT count(*) FROM messages WHERE text = '\(text)' AND deleted_at IS NOT NULL") == "1"
+        }
+        #expect(isGone, "\(pipeline.log)")
     }
 
     @Test func `Live updates and the history make one table, although updates are lost`() async throws {
