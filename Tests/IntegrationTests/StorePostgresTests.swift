@@ -159,6 +159,14 @@ import Testing
         #expect(load.status == 78)
         #expect(load.errors.contains("INSERT on messages"))
         #expect(try await ToolRun.run("msg-store", ["verify"], environment: ["TGPIPE_DB": address]).status == 0)
+        try store.query("REVOKE ALL ON ALL TABLES IN SCHEMA public FROM \(store.name)_reader")
+        for command in ["load", "verify", "plan"] {
+            let arguments = command == "plan" ? [command, "--all"] : [command]
+            let refused = try await ToolRun.run("msg-store", arguments, environment: ["TGPIPE_DB": address])
+            #expect(refused.status == 78)
+            #expect(refused.errors.contains("\(store.name)?host="), "\(refused.errors)")
+            #expect(refused.errors.contains("let the owner of its tables GRANT"), "\(refused.errors)")
+        }
     }
 
     @Test func `A password is neither accepted in arguments nor shown`() async throws {

@@ -49,6 +49,16 @@ import Testing
             error.message
                 == "connection to server at \"h\" failed: FATAL:  password authentication failed for user \"ann\"")
         #expect(PostgresConnection.loginFailure(text: "could not connect: Connection refused").code == .transient)
+        // An address that libpq cannot read stays wrong.
+        for address in [
+            "postgresql://[/x", "postgresql:///x?host=a,b&port=1,2,3", "postgresql://h/x?a",
+            "postgresql://h/x?user=%00",
+        ] {
+            let failure = #expect(throws: PostgresError.self) {
+                try PostgresConnection(try PostgresAddress(parsing: address), name: "tests")
+            }
+            #expect(failure?.code == .configuration, "\(address): \(failure?.message ?? "")")
+        }
     }
 }
 

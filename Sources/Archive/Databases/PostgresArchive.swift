@@ -22,11 +22,15 @@ final class PostgresArchive: ArchiveDatabase {
     init(_ address: PostgresAddress, name: String, wanted: RawForm?, creates: Bool) throws {
         connection = try PostgresConnection(address, name: name)
         let checks = PostgresChecks(connection, address)
-        try checks.prepareSession()
-        rawForm = try checks.open(wanted: wanted, creates: creates)
+        do {
+            try checks.prepareSession()
+            rawForm = try checks.open(wanted: wanted, creates: creates)
+            canCopyDirectly = try creates && !checks.hasRowPolicies()
+            if creates { try checks.requireRights() }
+        } catch let error as PostgresError where error.code == .configuration {
+            throw checks.refusal(of: error)
+        }
         sql = MessageSQL(dialect: .postgres, rawForm: rawForm)
-        canCopyDirectly = try creates && !checks.hasRowPolicies()
-        if creates { try checks.requireRights() }
         if rawForm == .zstd { try loadDictionaries(into: codec) }
     }
 

@@ -136,6 +136,14 @@ struct PostgresChecks {
         return isLimited
     }
 
+    /// Returns the error of an archive that the server does not let this user use, or whose tables somebody has changed.
+    func refusal(of error: PostgresError) -> ArchiveError {
+        let isForbidden = error.state == "42501"
+        return refusal(
+            isForbidden
+                ? "\(error.message): let the owner of its tables GRANT the rights on all of them" : error.message)
+    }
+
     private func refusal(_ reason: String) -> ArchiveError {
         ArchiveError(.configuration, "\(address) cannot be used: \(reason)")
     }

@@ -74,7 +74,11 @@ package final class PostgresConnection {
         }.map { String($0.dropLast()) }
         if let state { return PostgresError(state: state, words.replacing("\(state): ", with: "")) }
         if words.contains("no password supplied") { return PostgresError(.authentication, words) }
-        let isMisspelt = ["invalid ", "missing ", "unexpected "].contains { words.hasPrefix($0) }
+        // libpq has no code for an address that it cannot read.
+        let isMisspelt = [
+            "invalid ", "missing ", "unexpected ", "end of string ", "IPv6 host address ", "extra ", "forbidden value ",
+            "could not match ",
+        ].contains { words.hasPrefix($0) }
         return PostgresError(isMisspelt ? .configuration : .transient, words)
     }
 

@@ -54,14 +54,15 @@ enum CallFailure {
         case let error as TelegramRPCError: self = CallFailure.telegram(error, method)
         case let error as AccountError:
             switch error.code {
-            case .unknownPeer, .namesUsedUp: self = .noAccess(error.message)
+            case .unknownPeer, .namesUsedUp: self = .noAccess(CallFailure.words(of: error.message))
             case .notLoggedIn, .loginRefused: self = .accountLost(error.message)
             case .ownerGone, .timedOut, .tooMuch, .busy, .unexpectedAnswer, .socketProtocol:
                 self = .transient(error.message)
             default: self = .fatal
             }
         case let error as TLError:
-            self = error.code == .wrongValue ? .otherKind(error.message) : .noAccess(error.message)
+            let words = CallFailure.words(of: error.message)
+            self = error.code == .wrongValue ? .otherKind(words) : .noAccess(words)
         case let error as any ReportableError:
             switch error.exitStatus {
             case .unavailable, .tryAgain, .protocolBroken: self = .transient(error.message)
@@ -70,6 +71,12 @@ enum CallFailure {
             }
         default: self = .fatal
         }
+    }
+
+    /// Returns an error's words without the place in the call's parameters (`$.id[0]: …`), which the user did not write.
+    private static func words(of message: String) -> String {
+        guard message.hasPrefix("$"), let place = message.firstRange(of: ": ") else { return message }
+        return String(message[place.upperBound...])
     }
 
     private static func telegram(_ error: TelegramRPCError, _ method: String) -> CallFailure {
