@@ -264,7 +264,7 @@ let package = Package(
         tests("ConfigTests", ["Config", "TestSupport"]),
         tests("JSONSchemaTests", ["Envelope", "JSON", "JSONSchema", "System"]),
         tests("SpoolTests", ["Spool", "TestSupport"]),
-        tests("ArchiveTests", ["Archive", "JSON", "Payloads"]),
+        tests("ArchiveTests", ["Archive", "JSON", "Payloads", "System", "TestSupport"]),
         tests("PostgreSQLTests", ["PostgreSQL", "System", "TestSupport"]),
         tests("LogStoreTests", ["Envelope", "JSON", "LogStore"]),
         tests("SQLiteTests", ["SQLite", "System", "TestSupport"]),

@@ -40,11 +40,15 @@ package enum ArchiveAddress: Sendable, CustomStringConvertible {
     /// - Parameters:
     ///   - wanted: the form in which messages are to be kept; nil for that of the archive, or text for a new one.
     ///   - creates: whether a missing archive is made, and rows are to be stored.
-    func open(name: String, wanted: RawForm? = nil, creates: Bool = false) throws -> any ArchiveDatabase {
+    ///   - syncsLater: whether commits need not wait for the disk, because `commitSync` is used.
+    func open(
+        name: String, wanted: RawForm? = nil, creates: Bool = false, syncsLater: Bool = false
+    ) throws -> any ArchiveDatabase {
         switch self {
         case .postgres(let address):
             try PostgresArchive(address, name: name, wanted: wanted, creates: creates)
-        case .file(let path): try SQLiteArchive(path, wanted: wanted, creates: creates)
+        case .file(let path):
+            try SQLiteArchive(path, wanted: wanted, creates: creates, syncsLater: syncsLater)
         }
     }
 }

@@ -115,11 +115,16 @@ protocol ArchiveDatabase: AnyObject {
     func rawText(_ row: any ArchiveRow, _ column: Int) throws -> [UInt8]?
 
     func failure(of error: any Error) -> StoreFailure
+
+    /// Returns what waits until all commits before it are on the disk, on any thread; nil if each commit waits for that itself.
+    func commitSync() throws -> (@Sendable () throws -> Void)?
 }
 
 extension ArchiveDatabase {
     @discardableResult
     func run(_ sql: String, _ values: [ArchiveValue] = []) throws -> Int { try run(sql, values) { _ in } }
+
+    func commitSync() throws -> (@Sendable () throws -> Void)? { nil }
 
     /// Returns the first row's value that `read` takes; nil without a row.
     func first<Value>(_ sql: String, _ values: [ArchiveValue] = [], _ read: (any ArchiveRow) -> Value) throws -> Value?

@@ -91,7 +91,10 @@ struct StreamLoading {
     private var other: Loading.Collected
     private let progress = LoadProgress()
     /// The storing of `other`.
-    private var storing: Promise<Void>?
+    private var storing: Storing?
+    /// Committed batches that may not be on the disk yet: the lines to be forwarded then.
+    private var unsynced: [(forwarded: [UInt8], durable: Promise<Void>)] = []
+    private static let mostUnsynced = 4
     private var stored = 0
 
     init(reader: EventInput, sink: EventOutput, deadLetters: DeadLetters, writer: WriterThread) {
@@ -123,12 +126,15 @@ struct StreamLoading {
     }
 
     /// The time for which input may be waited for.
-    private var patience: Duration? { current.patience ?? (storing == nil ? nil : .milliseconds(200)) }
+    private var patience: Duration? {
+        current.patience ?? (storing == nil && unsynced.isEmpty ? nil : .milliseconds(200))
+    }
 
     /// Stores what has been read, and waits for it.
     private mutating func flush() async throws {
         try await store()
         try await finishStoring()
+        try await forward(leaving: 0)
     }
 
     /// Begins to store what has been read.
@@ -142,11 +148,24 @@ struct StreamLoading {
     private mutating func finishStoring() async throws {
         guard let storing else { return }
         self.storing = nil
-        try await storing.value()
+        do { try await storing.committed.value() } catch {
+            try await forward(leaving: 0)
+            throw error
+        }
         stored += other.batch.received
         progress.show(stored, writer)
-        try await sink.write(other.forwarded)
+        unsynced.append((other.forwarded, storing.durable))
         other.removeAll()
+        try await forward(leaving: StreamLoading.mostUnsynced)
+    }
+
+    /// Forwards lines whose batches are on the disk, and waits for that.
+    private mutating func forward(leaving count: Int) async throws {
+        while unsynced.count > count {
+            let oldest = unsynced.removeFirst()
+            try await oldest.durable.value()
+            try await sink.write(oldest.forwarded)
+        }
     }
 }
 
@@ -214,7 +233,7 @@ struct QueueLoading {
 
     private mutating func store() async throws {
         guard !entries.isEmpty else { return }
-        if !current.batch.isEmpty { try await writer.begin(current.batch).value() }
+        if !current.batch.isEmpty { try await writer.begin(current.batch).durable.value() }
         stored += current.batch.received
         progress.show(stored, writer)
         if current.forwarded.isEmpty {

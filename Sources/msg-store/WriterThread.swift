@@ -4,10 +4,19 @@ import JSON
 import Stage
 import System
 
+/// The storing of a batch.
+struct Storing {
+    /// Kept once the batch is committed, and may be used again.
+    let committed = Promise<Void>()
+    /// Kept once the commit is on the disk, so that what was stored may be acknowledged.
+    let durable = Promise<Void>()
+}
+
 /// Runs an archive's writer on a thread of its own.
 final class WriterThread: Sendable {
     private let thread = BlockingThread()
     private let writer: ArchiveWriter
+    private let syncs: CommitSyncs?
     /// Is true if batches are to keep all figures of messages.
     let keepsCounters: Bool
 
@@ -21,6 +30,7 @@ final class WriterThread: Sendable {
                 WriterThread.wait(pause, shutdown)
             }
         }
+        syncs = writer.sync.map { CommitSyncs($0) }
     }
 
     /// The number of events that were set aside; to be asked when nothing is being stored.
@@ -29,11 +39,19 @@ final class WriterThread: Sendable {
     /// The number of messages that were inserted or updated; to be asked when nothing is being stored.
     var changed: Int { writer.changedMessages }
 
-    /// Begins to store a batch, which must not be changed until the promise is kept.
-    func begin(_ batch: RowBatch) -> Promise<Void> {
-        let promise = Promise<Void>()
-        thread.enqueue { [writer] in promise.fulfil(Result { try writer.store(batch) }) }
-        return promise
+    /// Begins to store a batch, which must not be changed until it is committed.
+    func begin(_ batch: RowBatch) -> Storing {
+        let storing = Storing()
+        thread.enqueue { [writer, syncs] in
+            let result = Result { try writer.store(batch) }
+            if case .success = result, let syncs {
+                syncs.add(storing.durable)
+            } else {
+                storing.durable.fulfil(result)
+            }
+            storing.committed.fulfil(result)
+        }
+        return storing
     }
 
     /// Waits, unless the shutdown is requested.

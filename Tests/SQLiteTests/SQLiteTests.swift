@@ -183,6 +183,26 @@ struct SQLiteTests {
         #expect(failure?.code == .tooBig)
     }
 
+    @Test func `The log of a database is found through a symbolic link, and only if the database has one`() throws {
+        let real = try table()
+        #expect(throws: SQLiteError.self) { try SQLiteLog(of: real) }
+        #expect(symlink(path, folder("link.db")) == 0)
+        let linked = try SQLiteDatabase(folder("link.db"), .readWrite)
+        try linked.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL")
+        try linked.execute("INSERT INTO things (value) VALUES ('a')")
+        let log = try SQLiteLog(of: linked)
+        try log.sync()
+        // Closing the log does not end the locks of the connection.
+        try linked.execute("BEGIN IMMEDIATE; INSERT INTO things (value) VALUES ('b')")
+        _ = try SQLiteLog(of: linked)
+        let other = try SQLiteDatabase(path, .readWrite, busyTimeout: .zero)
+        let failure = #expect(throws: SQLiteError.self) { try other.execute("BEGIN IMMEDIATE") }
+        #expect(failure?.code == .busy)
+        try linked.execute("COMMIT")
+        try log.sync()
+        #expect(try values(other) == [.text("a"), .text("b")])
+    }
+
     private func write(_ bytes: [UInt8]) throws {
         let file = try #require(fopen(path, "w"))
         defer { fclose(file) }

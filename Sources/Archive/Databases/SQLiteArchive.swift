@@ -9,6 +9,7 @@ final class SQLiteArchive: ArchiveDatabase {
     private let database: SQLiteDatabase
     private let sql: MessageSQL
     private let codec = RawCodec()
+    private let syncsLater: Bool
     private var statements: Statements?
 
     private struct Statements {
@@ -23,9 +24,13 @@ final class SQLiteArchive: ArchiveDatabase {
     /// - Parameters:
     ///   - wanted: the form in which messages are to be kept; nil for that of the archive, or text for a new one.
     ///   - creates: whether a missing file and missing tables are made.
+    ///   - syncsLater: whether commits need not wait for the disk, because `commitSync` is used.
     /// - Throws: `ArchiveError` (78) if the file does not fit, `SQLiteError`.
-    init(_ path: String, wanted: RawForm?, creates: Bool) throws {
+    init(_ path: String, wanted: RawForm?, creates: Bool, syncsLater: Bool) throws {
+        self.syncsLater = syncsLater
         (database, rawForm) = try SQLiteArchive.open(path, wanted: wanted, creates: creates)
+        // The log and the file are still written in the right order, so that the file stays whole in any case.
+        if syncsLater { try database.execute("PRAGMA synchronous=NORMAL") }
         sql = MessageSQL(dialect: .sqlite, rawForm: rawForm)
         if rawForm == .zstd { try loadDictionaries(into: codec) }
     }
@@ -41,6 +46,8 @@ final class SQLiteArchive: ArchiveDatabase {
             throw ArchiveError(missingIn: path)
         } catch let error as SQLiteError where error.code == .notADatabase || error.code == .corrupt {
             throw ArchiveError(.configuration, "\(path) cannot be used: \(error.message)")
+        } catch let error as SQLiteError where error.code == .cannotOpen || error.code == .readOnly {
+            throw ArchiveError(error.exitStatus, "\(path) cannot be used: \(error.message)")
         }
     }
 
@@ -135,6 +142,12 @@ final class SQLiteArchive: ArchiveDatabase {
 
     /// Does nothing: a transaction of SQLite is the only one that writes.
     func lockRanges(of chat: ChatKey) {}
+
+    func commitSync() throws -> (@Sendable () throws -> Void)? {
+        guard syncsLater else { return nil }
+        let log = try SQLiteLog(of: database)
+        return { try log.sync() }
+    }
 
     func failure(of error: any Error) -> StoreFailure {
         guard let error = error as? SQLiteError else { return .fatal }

@@ -28,12 +28,14 @@ package final class ArchiveWriter: @unchecked Sendable {
     private let log: Logger
     private let pause: (Duration) -> Bool
     private var database: (any ArchiveDatabase)?
+    /// Waits until all that was stored before is on the disk; nil if `store` does so. Any thread may call it.
+    package let sync: (@Sendable () throws -> Void)?
     /// The number of events that were set aside.
     package private(set) var failures = 0
     /// The number of messages that were inserted or updated.
     package private(set) var changedMessages = 0
 
-    /// Opens the archive, and makes it if it does not exist.
+    /// Opens the archive, and makes it if it does not exist. What is stored is safe once `sync` has returned after it.
     ///
     /// - Parameters:
     ///   - name: is shown in the database's list of connections.
@@ -44,7 +46,8 @@ package final class ArchiveWriter: @unchecked Sendable {
         pause: @escaping (Duration) -> Bool
     ) throws {
         (self.address, self.name, self.settings, self.log, self.pause) = (address, name, settings, log, pause)
-        database = try address.open(name: name, wanted: settings.rawForm, creates: true)
+        let open = try address.open(name: name, wanted: settings.rawForm, creates: true, syncsLater: true)
+        (database, sync) = (open, try open.commitSync())
     }
 
     /// Stores a batch; returns once it is committed. The batch stays as it is.
@@ -82,6 +85,7 @@ package final class ArchiveWriter: @unchecked Sendable {
             var isOpening = false
             do {
                 isOpening = database == nil
+                // Only a connection to a server is opened again, whose commits are on the disk.
                 let open = try database ?? address.open(name: name, wanted: settings.rawForm, creates: true)
                 database = open
                 isOpening = false
