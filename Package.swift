@@ -74,7 +74,8 @@ let tools: [Target] = [
     tool(
         "ev-log",
         [
-            "Envelope", "JSON", "LogStore", "OTLP", "Queue", "Redis", "System", logging, nioCore, nioHTTP1, nioPosix,
+            "Envelope", "JSON", "LogStore", "OTLP", "Process", "Queue", "Redis", "System", logging, nioCore, nioHTTP1,
+            nioPosix,
         ]),
     tool("ev-replay", ["Crypto", "Envelope", "JSON", "Payloads", "System", "Tracing", logging]),
     tool("ev-queue", ["Envelope", "JSON", "Payloads", "Process", "Queue", "Redis", "System", "Tracing", logging]),
@@ -141,6 +142,7 @@ let package = Package(
         library("Base/System", ["CLinux", "CStart"]),
         library("Base/Process", ["CChild", "System"]),
         library("Base/Crypto", ["COpenSSL"]),
+        library("Base/Compression", ["CZlib"]),
 
         library("Events/Envelope", ["JSON"]),
         library("Events/Payloads", ["Envelope", "JSON"]),
@@ -151,7 +153,7 @@ let package = Package(
         library("Services/Queue", ["JSON", "Redis", "System"]),
         library("Services/Spool", ["CSpool", "System"]),
         library("Services/SQLite", ["CSQLite", "System"]),
-        library("Services/OTLP", ["HTTP", "JSON", "System"]),
+        library("Services/OTLP", ["Compression", "HTTP", "JSON", "System"]),
         library("Services/LogStore", ["Envelope", "JSON", "SQLite", "System"]),
         library("Services/PostgreSQL", ["CPostgres", "JSON", "System"]),
         library(
@@ -169,7 +171,7 @@ let package = Package(
             cSettings: [.headerSearchPath("data")]),
         library("Telegram/TL", ["JSON", "System", "TLSchemas"]),
         library(
-            "Telegram/MTProto", ["CAES", "CZlib", "Crypto", "JSON", "System", "TL", nioCore, nioPosix]),
+            "Telegram/MTProto", ["CAES", "Compression", "Crypto", "JSON", "System", "TL", nioCore, nioPosix]),
         library(
             "Telegram/Accounts",
             [

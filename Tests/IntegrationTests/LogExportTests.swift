@@ -203,6 +203,31 @@ private final class Collector: Sendable {
         #expect(records[0]["spanId"] == "0000000000000001")
     }
 
+    @Test func `With gzip, a collector gets the same request, packed`() async throws {
+        try await importSpans(1...200)
+        let names = ["OTEL_EXPORTER_OTLP_COMPRESSION", "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION"]
+        var bodies: [[UInt8]] = []
+        for variables in [[:], [names[0]: "gzip"], [names[0]: "none", names[1]: "gzip"], [names[1]: "lz4"]] {
+            unlink("\(fixture.store)/export-traces.json")
+            let collector = try Collector()
+            let result = try await export(to: collector, variables)
+            #expect(result.status == 0)
+            let request = try #require(collector.server.requests.first)
+            let isPacked = variables.values.contains("gzip")
+            #expect(request.header("content-encoding") == (isPacked ? "gzip" : nil))
+            #expect(result.errors.contains("neither gzip nor none") == variables.values.contains("lz4"))
+            guard isPacked else {
+                bodies.append(request.body)
+                continue
+            }
+            #expect(request.body.count * 5 < bodies[0].count)
+            try Data(request.body).write(to: URL(filePath: fixture.folder("body.gz")))
+            let unpacked = try SpawnedProgram.output(of: ["gzip", "-dc", fixture.folder("body.gz")])
+            #expect(Array(unpacked.utf8) == bodies[0])
+        }
+        #expect(bodies.count == 2 && bodies[0] == bodies[1])
+    }
+
     @Test func `The standard variables choose the endpoint, the headers and the share of the traces`() async throws {
         try await importSpans(1...2)
         let collector = try Collector()

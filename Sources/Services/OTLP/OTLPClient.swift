@@ -1,3 +1,4 @@
+import Compression
 import HTTP
 import JSON
 import System
@@ -18,6 +19,9 @@ package struct OTLPClient: Sendable {
     /// The statuses that ask for another attempt. Source: OTLP specification, "Retryable Response Codes".
     private static let retried: Set<Int> = [429, 502, 503, 504]
 
+    /// The most bytes that gzip adds to a request of a few bytes.
+    private static let mostGrowth = 64
+
     private let client: HTTPClient
     private let settings: OTLPSettings
 
@@ -28,7 +32,12 @@ package struct OTLPClient: Sendable {
     package func send(_ message: OTLPMessage) async throws(CancellationError) -> Verdict {
         var request = HTTPRequest("POST", settings.url)
         request.headers = [("Content-Type", settings.encoding.contentType)] + settings.headers
-        request.body = .bytes(settings.encoding == .json ? message.json.bytes : message.protobuf)
+        var body = settings.encoding == .json ? message.json.bytes : message.protobuf
+        if settings.isCompressed, let packed = Zlib.gzip(body, atMost: body.count + OTLPClient.mostGrowth) {
+            body = packed
+            request.headers.append(("Content-Encoding", "gzip"))
+        }
+        request.body = .bytes(body)
         request.deadline = settings.timeout
         request.maxBodyBytes = 1 << 20
         let response: HTTPResponse

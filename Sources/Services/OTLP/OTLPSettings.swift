@@ -26,6 +26,8 @@ package struct OTLPSettings: Sendable {
     package var headers: [(name: String, value: String)] = []
     package var encoding = Encoding.protobuf
     package var timeout = Duration.seconds(10)
+    /// Is true if requests are packed with gzip.
+    package var isCompressed = false
     /// Attributes of every resource; they take precedence.
     package var attributes = JSONObject()
     package var sampler = Sampler.all
@@ -83,8 +85,12 @@ package struct OTLPSettings: Sendable {
             }
             timeout = .milliseconds(milliseconds)
         }
-        if let found = value("COMPRESSION"), found.text != "none" {
-            warnings.append("\(found.name)=\(found.text.printable) is not supported: sending without compression")
+        if let found = value("COMPRESSION") {
+            isCompressed = found.text == "gzip"
+            if !isCompressed, found.text != "none" {
+                warnings.append(
+                    "\(found.name)=\(found.text.printable) is neither gzip nor none: sending without compression")
+            }
         }
         if let text = environment("OTEL_RESOURCE_ATTRIBUTES") {
             for (key, value) in try OTLPSettings.pairs(text, "OTEL_RESOURCE_ATTRIBUTES") {

@@ -1,3 +1,4 @@
+import Compression
 import NIOCore
 import NIOPosix
 import Synchronization
@@ -26,7 +27,7 @@ package final class Connection: Sendable {
         }
         let obfuscates = settings.transport.isObfuscated || settings.proxy?.secret != nil
         guard !(obfuscates && settings.transport.kind == .full) else { throw TransportLink.fullIsNotObfuscated }
-        Gzip.loadLibrary()
+        Zlib.loadLibrary()
         self.settings = settings
         let (loop, buffer) = (
             Connection.group.next(),

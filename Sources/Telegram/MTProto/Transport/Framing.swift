@@ -1,4 +1,4 @@
-import CZlib
+import Compression
 
 /// Writes and reads the frames of one connection. It has state because the transport `full` numbers its frames.
 struct Framing {
@@ -127,9 +127,7 @@ struct Framing {
     }
 
     private static func checksum(_ bytes: ArraySlice<UInt8>) -> UInt32 {
-        bytes.withUnsafeBytes { buffer in
-            UInt32(crc32(0, buffer.bindMemory(to: UInt8.self).baseAddress, UInt32(buffer.count)))
-        }
+        bytes.withUnsafeBytes { Zlib.checksum($0) }
     }
 }
 
