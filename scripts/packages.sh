@@ -12,8 +12,8 @@ wanted=(
     libzstd-dev nlohmann-json3-dev
     # Libraries that the Swift toolchain itself is linked to.
     libsqlite3-0 libxml2 libedit2 libncurses6
-    # To run and to test: servers, media programs, and Python for the emulator of Telegram.
-    redis-server postgresql ffmpeg python3 python3-venv jq curl openssl procps shellcheck mandoc
+    # To run and to test: servers, media programs, systemd's journal, and Python for the emulator of Telegram.
+    redis-server postgresql ffmpeg python3 python3-venv jq curl openssl procps shellcheck mandoc systemd
 )
 # Packages of which only files are needed, each with one of them: their dependencies (Qt, Poco, Flask) are not, and
 # prometheus would start a server. They are unpacked in .deps instead of installed.

@@ -15,8 +15,8 @@ package final class FolderIntake {
     }
 
     /// The most lines and the longest time between two commits.
-    private static let mostLines = 1000
-    private static let longestWait = Duration.milliseconds(250)
+    static let mostLines = 1000
+    static let longestWait = Duration.milliseconds(250)
     /// The longest line that is stored as it is; also how much is read at once.
     package static let longestLine = 1 << 20
 

@@ -100,7 +100,7 @@ package final class LogLineReader {
 
     /// Makes a line of the usual form from one of another program; what it does not know follows unchanged.
     private func foreign(_ object: JSONObject, tool: String, now: Int64) -> Result {
-        if object["__REALTIME_TIMESTAMP"] != nil { return journal(object, tool: tool, now: now) }
+        if let entry = JournalEntry(object) { return read(entry, tool: tool, now: now) }
         var rest = object
         func take<Value>(_ keys: [String], _ read: (JSON) -> Value?) -> Value? {
             for key in keys {
@@ -148,30 +148,21 @@ package final class LogLineReader {
 
     // MARK: The journal
 
-    /// The fields of the journal that are kept beside those of every line.
-    private static let journalKeys = [
-        ("_PID", "pid"), ("_HOSTNAME", "host"), ("_SYSTEMD_UNIT", "unit"), ("CODE_FILE", "file"), ("ERRNO", "errno"),
-    ]
-
     /// Reads an entry of journald. A message that is itself a line of tgpipe takes the entry's place.
-    private func journal(_ entry: JSONObject, tool: String, now: Int64) -> Result {
-        let message = LogLineReader.journalText(entry["MESSAGE"])
-        if message.utf8.first == UInt8(ascii: "{"), let inner = ownLine(message) { return inner }
+    package func read(_ entry: JournalEntry, tool: String, now: Int64) -> Result {
+        let message = entry.text("MESSAGE") ?? ""
+        if let own = ownLine(message) { return own }
         let facts = LineFacts(
-            time: entry["__REALTIME_TIMESTAMP"]?.long.flatMap { $0 >= 0 && $0 < 253_402_300_800_000_000 ? $0 : nil }
-                ?? now,
-            level: (entry["PRIORITY"]?.long.flatMap { LogLevel(priority: $0) } ?? .info).rawValue,
-            tool: LogLineReader.journalText(entry["SYSLOG_IDENTIFIER"] ?? entry["_COMM"] ?? .string(tool)),
-            correlation: nil)
-        var rest = JSONObject()
-        for (key, name) in LogLineReader.journalKeys {
-            if let value = entry[key] { rest[name] = .string(LogLineReader.journalText(value)) }
-        }
-        return rewritten(facts, message: message, rest)
+            time: entry.microseconds ?? now, level: entry.level.rawValue, tool: entry.program ?? tool, correlation: nil)
+        return rewritten(facts, message: message, entry.furtherFields)
     }
+
+    /// Returns whether a message is a line that a tool of tgpipe has written.
+    package func isOwn(_ message: String) -> Bool { ownLine(message) != nil }
 
     /// Returns a line that stands in a message, if it has the form of tgpipe's lines.
     private func ownLine(_ text: String) -> Result? {
+        guard text.utf8.first == UInt8(ascii: "{") else { return nil }
         var bytes = Array(text.utf8)
         let count = bytes.count
         bytes += [UInt8](repeating: 0, count: JSONParser.paddingBytes)
@@ -182,14 +173,6 @@ package final class LogLineReader {
             return own(view)
         }
         return facts.map { .rewritten(Array(bytes[..<count]).withoutLineFeeds, $0) }
-    }
-
-    /// Reads a value of the journal: text, or the numbers of its bytes where it is not UTF-8.
-    private static func journalText(_ value: JSON?) -> String {
-        if let text = value?.string { return text }
-        if let last = value?.array?.last, last.string != nil { return last.string ?? "" }
-        let bytes = (value?.array ?? []).compactMap { $0.int.flatMap { UInt8(exactly: $0) } }
-        return String(decoding: bytes, as: UTF8.self)
     }
 }
 

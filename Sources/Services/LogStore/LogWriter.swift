@@ -34,6 +34,8 @@ package final class LogWriter {
     package private(set) var pending = 0
     /// How far each source has been read, as committed.
     package private(set) var sources: [String: SourceState]
+    /// How far each journal has been read, as committed.
+    package private(set) var cursors: [String: String]
 
     /// Opens the store, which must be locked where several writers of this kind are possible.
     ///
@@ -49,13 +51,13 @@ package final class LogWriter {
                 file.remove()
                 continue
             }
-            segment = try Segment(file, sources: [:])
-            sources = try segment.sources()
+            segment = try Segment(file, sources: [:], cursors: [:])
+            (sources, cursors) = (try segment.sources(), try segment.cursors())
             prune()
             return
         }
-        segment = try Segment(folder.newFile(kind), sources: [:])
-        sources = [:]
+        segment = try Segment(folder.newFile(kind), sources: [:], cursors: [:])
+        (sources, cursors) = ([:], [:])
         prune()
     }
 
@@ -66,6 +68,12 @@ package final class LogWriter {
     ///   - tool: the tool's name where the line has none.
     package func add(_ line: UnsafeRawBufferPointer, tool: String) throws {
         try insert(reader.read(line, tool: tool, now: Timestamp.now.microseconds), of: line)
+    }
+
+    /// Adds the line of an entry of journald within a transaction, which the next `commit` ends.
+    package func add(_ entry: JournalEntry, tool: String) throws {
+        let result = reader.read(entry, tool: tool, now: Timestamp.now.microseconds)
+        try insert(result, of: UnsafeRawBufferPointer(start: nil, count: 0))
     }
 
     /// Adds a line that says that a line cannot be read.
@@ -100,20 +108,25 @@ package final class LogWriter {
 
     /// Commits the lines together with how far their sources have been read.
     ///
+    /// - Parameters:
+    ///   - changes: the files that were read.
+    ///   - moved: the journals that were read.
     /// - Throws: after a failure, nothing of it is stored, and the sources are to be read again from `sources`.
-    package func commit(_ changes: [String: SourceState] = [:]) throws {
-        guard pending > 0 || !changes.isEmpty else { return }
+    package func commit(_ changes: [String: SourceState] = [:], cursors moved: [String: String] = [:]) throws {
+        guard pending > 0 || !changes.isEmpty || !moved.isEmpty else { return }
         do {
             if !isInTransaction { try segment.database.run("BEGIN IMMEDIATE") }
             isInTransaction = true
             if let times { try segment.insertBatch(times) }
             for (name, state) in changes { try segment.save(name, state) }
+            for (name, cursor) in moved { try segment.save(name, cursor: cursor) }
             try segment.database.run("COMMIT")
         } catch {
             rollBack()
             throw error
         }
         sources.merge(changes) { $1 }
+        cursors.merge(moved) { $1 }
         (pending, times, isInTransaction) = (0, nil, false)
         if try segment.sizeBytes() >= limits.segmentBytes || segmentStart.duration(to: .now) >= limits.segmentAge {
             try beginSegment()
@@ -143,7 +156,7 @@ package final class LogWriter {
     }
 
     private func beginSegment() throws {
-        let next = try Segment(folder.newFile(kind), sources: sources)
+        let next = try Segment(folder.newFile(kind), sources: sources, cursors: cursors)
         try? segment.finish()
         segment = next
         segmentStart = .now

@@ -27,8 +27,12 @@ final class Segment {
         CREATE TABLE sources(name TEXT PRIMARY KEY, offset INTEGER NOT NULL, skips INTEGER NOT NULL) WITHOUT ROWID;
         """
 
-    /// Opens a segment to write to it; creates it with `sources` if it does not exist or was never finished.
-    init(_ file: StoreFolder.File, sources: [String: SourceState]) throws {
+    /// Segments of earlier versions lack this table.
+    private static let cursorTable =
+        "CREATE TABLE IF NOT EXISTS cursors(name TEXT PRIMARY KEY, cursor TEXT NOT NULL) WITHOUT ROWID"
+
+    /// Opens a segment to write to it; creates it with `sources` and `cursors` if it does not exist or was never finished.
+    init(_ file: StoreFolder.File, sources: [String: SourceState], cursors: [String: String]) throws {
         self.file = file
         let database = try SQLiteDatabase(file.path, .createPrivate)
         // With WAL and NORMAL, a kill loses nothing; a loss of power may lose the last commits, which is why files of processes
@@ -39,9 +43,13 @@ final class Segment {
         if try Segment.version(of: database) == 0 {
             try database.transaction(.immediate) {
                 try database.execute(Segment.tables)
+                try database.execute(Segment.cursorTable)
                 for (name, state) in sources { try Segment.save(name, state, in: database) }
+                for (name, cursor) in cursors { try Segment.save(name, cursor: cursor, in: database) }
                 try database.execute("PRAGMA user_version=\(Segment.version)")
             }
+        } else {
+            try database.execute(Segment.cursorTable)
         }
         self.database = database
         insertion = try database.statement(
@@ -64,6 +72,20 @@ final class Segment {
             "INSERT INTO sources VALUES(?1, ?2, ?3) ON CONFLICT(name) DO UPDATE SET offset=?2, skips=?3", .text(name),
             .integer(state.offset), .integer(state.skips ? 1 : 0))
     }
+
+    private static func save(_ name: String, cursor: String, in database: SQLiteDatabase) throws {
+        try database.run(
+            "INSERT INTO cursors VALUES(?1, ?2) ON CONFLICT(name) DO UPDATE SET cursor=?2", .text(name), .text(cursor))
+    }
+
+    /// How far each journal has been read.
+    func cursors() throws -> [String: String] {
+        var cursors: [String: String] = [:]
+        try database.run("SELECT name, cursor FROM cursors") { cursors[$0.text(0)] = $0.text(1) }
+        return cursors
+    }
+
+    func save(_ name: String, cursor: String) throws { try Segment.save(name, cursor: cursor, in: database) }
 
     /// How far each source has been read.
     func sources() throws -> [String: SourceState] {

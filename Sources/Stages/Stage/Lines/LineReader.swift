@@ -6,6 +6,7 @@ package import System
 package final class LineReader {
     private var descriptor: Int32?
     private let path: String
+    private let name: String
     private let shutdown: Shutdown
     private var splitter: LineSplitter
     private var isAtEnd = false
@@ -15,11 +16,19 @@ package final class LineReader {
     ///   - blockBytes: the size of one read at most, unless a line is longer.
     package init(endpoint: String, maxLineBytes: Int, blockBytes: Int = 256 << 10, shutdown: Shutdown) {
         descriptor = endpoint == "-" ? STDIN_FILENO : nil
-        path = endpoint
+        (path, name) = (endpoint, endpoint == "-" ? "standard input" : endpoint)
         self.shutdown = shutdown
         splitter = LineSplitter(maxLineBytes: maxLineBytes, blockBytes: blockBytes)
         // A larger pipe makes fewer and larger reads; one that cannot be enlarged still works.
         if let descriptor { PipeCalls.resize(descriptor, bytes: Int32(clamping: min(blockBytes, 1 << 20))) }
+    }
+
+    /// Reads an open pipe, which closes with this object.
+    ///
+    /// - Parameter name: the pipe's name in errors.
+    package init(descriptor: Int32, name: String, maxLineBytes: Int, shutdown: Shutdown) {
+        (self.descriptor, path, self.name, self.shutdown) = (descriptor, "", name, shutdown)
+        splitter = LineSplitter(maxLineBytes: maxLineBytes, blockBytes: 256 << 10)
     }
 
     deinit { if let descriptor, descriptor != STDIN_FILENO { close(descriptor) } }
@@ -97,6 +106,4 @@ package final class LineReader {
             guard errno == EINTR else { throw ToolError.localIO("unable to wait for \(name)") }
         }
     }
-
-    private var name: String { path == "-" ? "standard input" : path }
 }
