@@ -45,11 +45,11 @@ struct Push: QueueCommand {
     }
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
-        let submitting = Submitting(
-            runtime: runtime, admin: QueueAdmin(queue.name, redis: try await runtime.redis()), window: window.duration,
-            maxLength: maxLength)
         // The sink registers the queue, and reports faults at once.
         let sink = try await QueueSink([queue.name], maxLength: maxLength, runtime: runtime)
+        let submitting = Submitting(
+            runtime: runtime, admin: QueueAdmin(queue.name, redis: try await runtime.redis()), sink: sink,
+            window: window.duration, maxLength: maxLength)
         var counts = (pushed: 0, known: 0)
         var options = try input.options
         options.stamp = stamp
@@ -75,6 +75,7 @@ struct Push: QueueCommand {
 private struct Submitting {
     let runtime: Runtime
     let admin: QueueAdmin
+    let sink: QueueSink
     let window: Duration
     let maxLength: Int
 
@@ -92,8 +93,13 @@ private struct Submitting {
                 return (event, QueueAdmin.Job(id: event.id.description, line: line.bytes))
             }
             let submission = QueueAdmin.Submission(window: window)
-            let repeated = try await runtime.untilQueueHasRoom(in: "\(admin.queue)") {
-                try await admin.submit(events.map(\.1), maxLength: maxLength, as: submission)
+            var repeated: [Int] = []
+            try await sink.noting {
+                repeated = try await runtime.untilQueueHasRoom(in: "\(admin.queue)") {
+                    try await admin.submit(events.map(\.1), maxLength: maxLength, as: submission)
+                }
+                let leftOut = Set(repeated)
+                return events.indices.filter { !leftOut.contains($0) }.map { events[$0].1.line }
             }
             // Only the first ten are logged, so that a million of them do not make a million log lines.
             for index in repeated.prefix(max(0, 10 - before - known)) where events.indices.contains(index) {

@@ -1,4 +1,6 @@
 import ArgumentParser
+import Envelope
+import JSON
 import Logging
 import Options
 import Process
@@ -6,6 +8,7 @@ import Queue
 import Stage
 import Synchronization
 import System
+import Tracing
 
 struct Work: QueueCommand {
     static let configuration = CommandConfiguration(
@@ -17,6 +20,9 @@ struct Work: QueueCommand {
             decides about all events of the batch: 0 acknowledges them; 65 moves them to the dead letters; 77 and 78 (refused \
             credentials, wrong settings) end ev-queue and leave the events in the queue; after any other status, or a signal, they \
             are retried after a pause, up to --max-attempts times.
+
+            With TGPIPE_LOG_DIR set and one event a run, the variable TRACEPARENT names the span of the run: a program that writes it to \
+            meta.traceparent of its events gives them their place in the trace.
 
             Examples: ev-queue work urls --to queue:pages -- ./fetch.sh
                       ev-queue work pages --batch 500 --to /dev/null -- psql -f import.sql
@@ -128,15 +134,37 @@ private struct QueueWorker: Sendable {
 
     private func work(_ batch: [TakenEntry]) async throws {
         defer { places.giveBack() }
+        // An entry that is no envelope is the program's own affair.
+        let handlings = batch.compactMap { taken -> Handling? in
+            let event = (try? JSON(parsing: taken.line)).flatMap { try? Envelope($0) }
+            return event.map { runtime.tracer.begin($0, attempt: taken.entry.attempt) }
+        }
+        let failure: ProgramRun.Failure?
+        do {
+            failure = try await run(batch, handlings.first?.span)
+        } catch {
+            for handling in handlings { handling.end(HandlingOutcome(error), error: error) }
+            throw error
+        }
+        let reason = failure.map { "\(program.program) \($0)" }
+        for handling in handlings { handling.end(failure == nil ? .done : .failed, reason: reason) }
+        if let failure { try await fail(batch.map(\.entry), failure) }
+    }
+
+    /// Runs the program, and settles its events if it succeeds.
+    private func run(_ batch: [TakenEntry], _ span: SpanStart?) async throws -> ProgramRun.Failure? {
+        var program = program
+        if batch.count == 1, let span {
+            program.additions["TRACEPARENT"] = span.context.traceparent
+        }
         let run = ProgramRun(
             program, input: batch.flatMap { $0.line + [UInt8(ascii: "\n")] }, timeout: options.timeout.duration,
             maxOutputBytes: Int(options.maxOutput.bytes))
-        let entries = batch.map(\.entry)
         switch try await run.result() {
         case .success(let lines):
-            try await output.write(lines, finishing: entries, of: source)
-        case .failure(let failure):
-            try await fail(entries, failure)
+            try await output.write(lines, finishing: batch.map(\.entry), of: source)
+            return nil
+        case .failure(let failure): return failure
         }
     }
 

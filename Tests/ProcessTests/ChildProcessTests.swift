@@ -41,6 +41,21 @@ struct ChildProcessTests {
         for child in [bare, full, there] { #expect(child.wait(atMost: .seconds(30)) == .exited(0)) }
     }
 
+    @Test func `Additions replace variables, and all others stay as they are, byte for byte`() throws {
+        setenv("TGPIPE_TEST_WORD", "old", 1)
+        setenv("TGPIPE_TEST_BYTES", [CChar(bitPattern: 0xFF), 0x41, 0], 1)
+        var command = Command.shell(
+            "env | grep -ac TGPIPE_TEST_WORD; echo $TGPIPE_TEST_WORD; printenv TGPIPE_TEST_BYTES | od -An -tx1")
+        command.additions = ["TGPIPE_TEST_WORD": "new"]
+        let child = try ChildProcess(command, output: .pipe())
+        #expect(Processes.readAll(child.takeOutput()) == "1\nnew\n ff 41 0a\n")
+        command = Command("/usr/bin/env", environment: ["A": "1", "B": "2"])
+        command.additions = ["B": "3"]
+        let bare = try ChildProcess(command, output: .pipe())
+        #expect(Processes.readAll(bare.takeOutput()).split(separator: "\n").sorted() == ["A=1", "B=3"])
+        for child in [child, bare] { #expect(child.wait(atMost: .seconds(30)) == .exited(0)) }
+    }
+
     @Test(arguments: lifetimes) func `A child has no descriptor but the standard three, and default signals`(
         _ lifetime: ChildProcess.Lifetime
     ) throws {

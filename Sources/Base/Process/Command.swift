@@ -10,6 +10,8 @@ package struct Command: Sendable {
     package var arguments: [String]
     /// All of the program's environment; nil gives it a copy of this process's environment.
     package var environment: [String: String]?
+    /// Variables that the program gets beside those of `environment`; they take precedence.
+    package var additions: [String: String] = [:]
     /// The working folder; nil keeps this process's folder.
     package var directory: String?
     /// The longest file that the program may write, in bytes; 0 sets no limit.
@@ -48,14 +50,13 @@ package struct Command: Sendable {
     ///
     /// - Returns: the process id, or a negative error number.
     func start(_ executable: String, streams: (Int32, Int32, Int32), isGuarded: Bool) -> pid_t {
-        let variables = environment?.map { "\($0.key)=\($0.value)" }
-        return withCStrings([program] + arguments) { arguments in
-            withCStrings(variables ?? []) { environment in
+        withCStrings([program] + arguments) { arguments in
+            withEnvironment { environment in
                 executable.withCString { path in
                     withOptionalCString(directory) { directory in
                         var child = tgp_child(
                             path: path, arguments: arguments,
-                            environment: variables == nil ? Linux.environment : environment, directory: directory,
+                            environment: environment, directory: directory,
                             input: streams.0, output: streams.1, error: streams.2, max_file_bytes: maxFileBytes,
                             is_guarded: isGuarded, jail: nil)
                         guard let jail else { return tgp_child_start(&child) }
@@ -65,6 +66,33 @@ package struct Command: Sendable {
                         }
                     }
                 }
+            }
+        }
+    }
+
+    /// Calls `body` with the program's variables as an array of C strings that ends with NULL; it is valid during the call.
+    private func withEnvironment<Result>(_ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result) -> Result {
+        if let environment {
+            return withCStrings(environment.merging(additions) { $1 }.map { "\($0.key)=\($0.value)" }, body)
+        }
+        guard !additions.isEmpty else { return body(Linux.environment) }
+        // This process's own variables are handed on as they are: their bytes need not be UTF-8.
+        var variables: [UnsafeMutablePointer<CChar>?] = []
+        var place = Linux.environment
+        while let variable = place.pointee {
+            let isReplaced = additions.keys.contains { strncmp(variable, "\($0)=", $0.utf8.count + 1) == 0 }
+            if !isReplaced { variables.append(variable) }
+            place += 1
+        }
+        return withCStrings(additions.map { "\($0.key)=\($0.value)" }) { added in
+            var place = added
+            while let variable = place.pointee {
+                variables.append(variable)
+                place += 1
+            }
+            return (variables + [nil]).withUnsafeBufferPointer { buffer in
+                guard let base = buffer.baseAddress else { preconditionFailure("the array holds a nil at least") }
+                return body(base)
             }
         }
     }

@@ -29,4 +29,12 @@ package final class QueueSink: Sendable {
         runtime.activity.countWritten(lines.count)
         if let spans, let start { spans.sent(lines, to: outputs.queues, since: start) }
     }
+
+    /// Runs a call that puts lines into the sink's first queue by other means, and notes the lines that it returns.
+    package func noting(_ body: () async throws -> [[UInt8]]) async throws {
+        let start = spans.map { _ in QueueSpans.Timing() }
+        let lines = try await body()
+        runtime.activity.countWritten(lines.count)
+        if let spans, let start { spans.sent(lines.map { QueueLine($0[...]) }, to: outputs.queues, since: start) }
+    }
 }
