@@ -102,8 +102,9 @@ import Testing
         for type in ["a.b", "b.c", "c.d", "a.b"] {
             run.send(#"{"type":"\#(type)","correlation_id":"0191e0a0-0000-7000-8000-000000000000"}"#)
         }
-        let (_, beat) = try await heartbeat { $0["in"] == 4 && $0["out"] == 3 }
+        let (_, beat) = try await heartbeat { $0["in"] == 4 && $0["out"] == 3 && $0["p99_ms"] != nil }
         #expect(beat["failed"] == 1)
+        #expect(try #require(beat["p50_ms"]?.double) <= #require(beat["p99_ms"]?.double))
         run.closeInput()
         _ = try await run.result()
         _ = try await ToolRun.run(

@@ -48,6 +48,11 @@ package final class HandlingStatistics: HandlingObserver {
     /// The number of handlings that have failed. Refused events are counted where they are refused.
     package var failures: Int { state.withLock { $0.failures } }
 
+    /// Adds the duration that each of some events took which are handled together and counted elsewhere.
+    package func forwarded(_ events: Int, in duration: Duration) {
+        state.withLock { $0.latency.add(duration, times: events) }
+    }
+
     package func began(_ handling: Handling) { state.withLock { $0.begun += 1 } }
 
     package func ended(_ handling: Handling, _ outcome: HandlingOutcome, after duration: Duration) {

@@ -12,17 +12,19 @@ package struct LatencyHistogram: Sendable, Equatable {
     package init() {}
 
     /// Adds a duration; a negative one counts as zero.
-    package mutating func add(_ duration: Duration) {
+    ///
+    /// - Parameter times: the number of events that took it.
+    package mutating func add(_ duration: Duration, times: Int = 1) {
         let (seconds, attoseconds) = duration.components
         let limit: Int64 = 1_000_000_000
         let whole = min(max(0, seconds), limit) * 1_000_000
-        add(microseconds: UInt64(max(0, whole + (seconds < 0 ? 0 : attoseconds / 1_000_000_000_000))))
+        add(microseconds: UInt64(max(0, whole + (seconds < 0 ? 0 : attoseconds / 1_000_000_000_000))), times: times)
     }
 
-    package mutating func add(microseconds: UInt64) {
+    package mutating func add(microseconds: UInt64, times: Int = 1) {
         let index = LatencyHistogram.index(of: microseconds)
-        if counts[index] < .max { counts[index] += 1 }
-        count += 1
+        counts[index] = UInt32(clamping: Int(counts[index]) + times)
+        count += times
     }
 
     /// Returns the durations that were added since an earlier state of this histogram.

@@ -3,6 +3,7 @@ import JSON
 import Stage
 import Synchronization
 import System
+import Tracing
 
 /// Routes all events on one thread: puts each line into the buffers of its outputs, and lines that cannot be routed
 /// into the dead letters.
@@ -62,9 +63,12 @@ struct Router: ~Copyable {
 
     private mutating func routeAll() throws(ToolError) {
         while let pieces = try delivery.intake.next() {
+            let start = ContinuousClock.now
+            var events = 0
             for piece in pieces {
                 switch piece {
                 case .lines(let lease):
+                    events += lease.block.ranges.count
                     if !delivery.isFedByQueue { runtime.activity.countTaken(lease.block.ranges.count) }
                     try take(lease)
                 case .tooLong(let prefix, let size):
@@ -76,6 +80,7 @@ struct Router: ~Copyable {
             // If nothing more is ready, nothing is kept back; otherwise the outputs are woken less often.
             if leases.count >= Router.mostBlocks || !delivery.intake.hasMore { handOver() }
             try runAfter()
+            if events > 0 { runtime.tracer.statistics.forwarded(events, in: .now - start) }
         }
     }
 
