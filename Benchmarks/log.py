@@ -1,6 +1,7 @@
-"""Measures ev-log: finding one request, storing the lines of eight processes, and what logging costs a stage.
+"""Measures ev-log: finding one request, storing the lines of eight processes, exporting spans, and what logging costs a stage.
 
-The peers are `jq`, `grep -F` and, if it is installed, `lnav`; and Python's sqlite3 with the same schema, parsing included.
+The peers are `jq`, `grep -F` and, if it is installed, `lnav`; Python's sqlite3 with the same schema, parsing included; systemd's
+journald, for root only; and OpenTelemetry's SDK for Python. What logging costs a `.vdl` is measured by the benchmark `cached`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import json
 import os
 import resource
 import shutil
+import socket
 import sqlite3
 import statistics
 import subprocess
@@ -17,12 +19,40 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import row, scratch, tool
+import rotel
+from bench import row, running, scratch, tool
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import SpanExportResult
+from opentelemetry.trace import SpanKind
 
 LINES = 1_000_000
 REQUESTS = 50_000
 WRITERS = 8
 EVENTS = 300_000
+JOURNAL_LINES = 200_000
+SPANS = 50_000
+BATCH = 512
+JOURNALD = """
+set -e
+mount -t tmpfs tmpfs /run
+mkdir -p /run/systemd/journal /run/systemd/journald.conf.d /run/log/journal
+mount --bind "$1" /run/log/journal
+printf '[Journal]\\nStorage=volatile\\nRateLimitBurst=0\\nReadKMsg=no\\nAudit=no\\nRuntimeMaxUse=4G\\n' \
+    > /run/systemd/journald.conf.d/bench.conf
+/lib/systemd/systemd-journald & journald=$!
+until [ -S /run/systemd/journal/stdout ]; do sleep 0.1; done
+start=$(date +%s.%N)
+shift
+writers=()
+for file; do systemd-cat -t bench cat "$file" & writers+=($!); done
+wait "${writers[@]}"
+journalctl --sync
+end=$(date +%s.%N)
+echo "$start $end $(journalctl -q -t bench -o cat | wc -l)"
+kill $journald
+"""
 
 
 def main() -> None:
@@ -33,6 +63,7 @@ def main() -> None:
         environment = {**os.environ, "TGPIPE_LOG_DIR": "", "TGPIPE_STATE": str(folder / "state")}
         ingest(folder, files, size, environment)
         find(folder, files, ids[REQUESTS // 2], environment)
+        export(folder, environment)
         stage(folder)
 
 
@@ -86,7 +117,28 @@ def ingest(folder: Path, files: list[Path], size: int, environment: dict[str, st
         f"ev-log run, {LINES:,} lines of {size // LINES} bytes in {WRITERS} files", f"{LINES / own:,.0f} lines/s",
         f"json and sqlite3.executemany {LINES / peer:,.0f} lines/s", f"{peer / own:.2f} ×", "at least 0.7 × the speed",
     )  # fmt: skip
+    if os.getuid() == 0:
+        lines = journald(folder, files)
+        speed = LINES / own
+        row("  the same", f"{speed:,.0f} lines/s", f"journald {lines:,.0f} lines/s", f"{speed / lines:.1f} ×", "at least 3 ×")
     row("  written a byte of log", f"{written / size:.1f} bytes", wanted="at most 5")
+
+
+def journald(folder: Path, files: list[Path]) -> float:
+    """Return the number of lines a second that journald stores for eight writers, in a name space of its own."""
+    journal, parts = folder / "journal", folder / "parts"
+    journal.mkdir()
+    parts.mkdir()
+    for file in files:
+        with file.open() as lines, (parts / file.name).open("w") as part:
+            for _ in range(JOURNAL_LINES // len(files)):
+                part.write(next(lines))
+    command = ["unshare", "--mount", "--propagation", "private", "bash", "-c", JOURNALD, "bash", str(journal)]
+    command += [str(path) for path in sorted(parts.iterdir())]
+    answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
+    start, end, count = answer.split()
+    assert int(count) == JOURNAL_LINES, answer
+    return JOURNAL_LINES / (float(end) - float(start))
 
 
 def children_blocks() -> int:
@@ -148,6 +200,79 @@ def find(folder: Path, files: list[Path], wanted: str, environment: dict[str, st
         command = ["lnav", "-n", "-c", f":filter-in {wanted}", *names]
         lnav = seconds(command)
         row("  the same", f"{own * 1000:.0f} ms", f"lnav {lnav:.2f} s", f"{lnav / own:.0f} ×", "at least 50 × faster")
+
+
+def export(folder: Path, environment: dict[str, str]) -> None:
+    """Send the same spans to a collector with ev-log and with OpenTelemetry's SDK."""
+    store = folder / "spans"
+    lines = []
+    for number in range(SPANS):
+        id = identifier(number // 8)
+        lines.append(
+            f'{{"time":"2026-01-31T12:00:00.{number:06}Z","tool":"tg-gate","pid":7,"span_id":"{number + 1:016x}",'
+            f'"parent_id":"{number // 8 * 8 + 1:016x}","correlation_id":"{id}","event_id":"{id}","event_type":"events.a",'
+            '"operation":"process","duration_ns":1500000,"outcome":"done"}\n'
+        )
+    subprocess.run(
+        [tool("ev-log"), "import", "--store", str(store)], check=True, env=environment, input="".join(lines).encode(),
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    agent = Path(rotel.__file__).parent / "rotel-agent"
+    ports = [free_port(), free_port()]
+    command = [str(agent), "start", "--exporter", "blackhole", "--otlp-http-endpoint", f"127.0.0.1:{ports[0]}"]
+    command += ["--otlp-grpc-endpoint", f"127.0.0.1:{ports[1]}"]
+    url = f"http://127.0.0.1:{ports[0]}"
+    with running(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
+        while not is_open(ports[0]):
+            time.sleep(0.05)
+        arguments = [tool("ev-log"), "export", "--once", "--store", str(store)]
+        own = seconds(arguments, {**environment, "OTEL_EXPORTER_OTLP_ENDPOINT": url})
+        peer = sdk_export(f"{url}/v1/traces")
+    row(
+        f"ev-log export, {SPANS:,} spans to rotel", f"{SPANS / own:,.0f} spans/s", f"Python's SDK {SPANS / peer:,.0f} spans/s",
+        f"{peer / own:.1f} ×", "at least 3 ×",
+    )  # fmt: skip
+
+
+def sdk_export(url: str) -> float:
+    """Return how long the exporter of the SDK takes for spans that are there already."""
+    ended: list[ReadableSpan] = []
+
+    class Keeper(SpanProcessor):
+        def on_end(self, span: ReadableSpan) -> None:
+            ended.append(span)
+
+    provider = TracerProvider(resource=Resource.create({"service.name": "tg-gate"}))
+    provider.add_span_processor(Keeper())
+    tracer = provider.get_tracer("tgpipe")
+    for number in range(SPANS):
+        id = identifier(number // 8)
+        tracer.start_span(
+            "process events.a", kind=SpanKind.CONSUMER,
+            attributes={
+                "messaging.system": "tgpipe", "messaging.operation.type": "process", "messaging.operation.name": "process",
+                "messaging.destination.name": "events.a", "messaging.message.id": id,
+                "messaging.message.conversation_id": id, "tgpipe.event.type": "events.a", "tgpipe.outcome": "done",
+            },
+        ).end()  # fmt: skip
+    exporter = OTLPSpanExporter(endpoint=url)
+    start = time.perf_counter()
+    for first in range(0, SPANS, BATCH):
+        assert exporter.export(ended[first : first + BATCH]) is SpanExportResult.SUCCESS
+    return time.perf_counter() - start
+
+
+def free_port() -> int:
+    """Return a port on which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def is_open(port: int) -> bool:
+    """Return whether something listens on a port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def stage(folder: Path) -> None:

@@ -12,7 +12,7 @@ failed=
 for name in "$@"; do
     note "$name"
     environment=.venv
-    if [ "$name" = ingest ]; then
+    if [ "$name" = ingest ] || [ "$name" = log ]; then
         # The programs that it is compared with are not needed elsewhere.
         environment=.venv-bench
         scripts/venv.sh "$environment" Benchmarks/requirements.lock
