@@ -68,6 +68,7 @@ final class SignalExport {
     private let client: OTLPClient
     private let request: OTLPRequest
     private let position: ExportPosition
+    private var parents: SpanParents
     private let attempts: Int?
     private var sent = 0
     private var rejected: Int64 = 0
@@ -79,6 +80,7 @@ final class SignalExport {
         client = OTLPClient(settings, userAgent: "tgpipe-ev-log/\(tgpipeVersion)")
         request = OTLPRequest(settings, host: Runtime.host, version: tgpipeVersion)
         position = try ExportPosition(folder, name: signal.rawValue)
+        parents = SpanParents(folder)
     }
 
     /// Sends what comes next, and again until the collector has decided about it.
@@ -87,7 +89,7 @@ final class SignalExport {
     func sendBatch() async throws -> Bool {
         let lines = try position.next(SignalExport.batch, spans: signal == .traces)
         guard position.hasPending else { return false }
-        let (message, count) = request.message(signal, lines)
+        let (message, count) = request.message(signal, signal == .traces ? try parents.completed(lines) : lines)
         if count > 0 {
             guard try await send(message, count) else { return false }
         }

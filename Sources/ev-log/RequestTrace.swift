@@ -2,76 +2,6 @@ import Envelope
 import JSON
 import LogStore
 
-/// One span of a request, as the store has it.
-struct TraceSpan {
-    let id: String
-    let parent: String?
-    let tool: String
-    let process: Int64?
-    let operation: String
-    let eventType: String
-    let eventID: String?
-    let causationID: String?
-    let queue: String?
-    /// Microseconds since 1970.
-    let start: Int64
-    let nanoseconds: Int64
-    let outcome: String
-    let attempt: Int64
-    let error: String?
-    let traceID: String?
-    let isSampled: Bool
-
-    var end: Int64 { start + nanoseconds / 1000 }
-    var isFailure: Bool { HandlingWords.isFailure(outcome) }
-    /// The name of the operation and what it is on, as OpenTelemetry's conventions for messaging have it.
-    var name: String { "\(operation) \(queue ?? eventType)" }
-
-    init?(_ stored: StoredLine) {
-        guard stored.isSpan, let object = (try? JSON(parsing: stored.line))?.object,
-            let id = object["span_id"]?.string, let tool = object["tool"]?.string
-        else { return nil }
-        (self.id, self.tool, start) = (id, tool, stored.time)
-        parent = object["parent_id"]?.string
-        process = object["pid"]?.int
-        operation = object["operation"]?.string ?? "process"
-        eventType = object["event_type"]?.string ?? ""
-        eventID = object["event_id"]?.string
-        causationID = object["causation_id"]?.string
-        queue = object["queue"]?.string
-        // A year is longer than any work, and keeps sums from overflowing.
-        nanoseconds = min(max(0, object["duration_ns"]?.int ?? 0), 31_536_000_000_000_000)
-        outcome = object["outcome"]?.string ?? "done"
-        attempt = object["attempt"]?.int ?? 1
-        error = object["error"]?.string
-        traceID = object["trace_id"]?.string
-        isSampled = object["sampled"]?.bool ?? true
-    }
-}
-
-/// The outcomes of spans, as the store has them.
-enum HandlingWords {
-    static let held = "held"
-
-    static func isFailure(_ outcome: String) -> Bool { ["failed", "refused"].contains(outcome) }
-}
-
-/// One line of the log of a request.
-struct TraceLine {
-    let stored: StoredLine
-    let object: JSONObject
-    var time: Int64 { stored.time }
-    var isError: Bool { stored.level >= LogLevel.error.rawValue }
-    var message: String { object["message"]?.string ?? "" }
-    var tool: String { object["tool"]?.string ?? "?" }
-    var level: String { object["level"]?.string ?? "" }
-
-    init(_ stored: StoredLine) {
-        self.stored = stored
-        object = (try? JSON(parsing: stored.line))?.object ?? [:]
-    }
-}
-
 /// Everything that the store has about one request, in the order in which it happened.
 struct RequestTrace {
     /// A span or a line, with the number of spans that it is within.
@@ -102,6 +32,10 @@ struct RequestTrace {
     private(set) var waitsFor: [Sharing] = []
     /// The requests that waited for this one's work.
     private(set) var waitedFor: [Sharing] = []
+    /// The number of spans that others name as their parents and that the store does not have.
+    private(set) var missingSpans = 0
+    /// Is true if the store has more lines of the request.
+    private(set) var isCut = false
 
     /// The most lines and spans that are shown of one request.
     static let mostLines = 20_000
@@ -109,13 +43,19 @@ struct RequestTrace {
     /// The indexes of the spans of each event, and of each id.
     private var spansOfEvents: [String: [Int]] = [:]
     private var numbers: [String: Int] = [:]
+    /// The ids of the spans that spans are within, by the ids of these.
+    private(set) var parentIDs: [String: String] = [:]
 
     /// Reads a request; nil if the store has nothing about it.
-    init?(_ id: EventID, _ reader: LogReader) throws {
+    ///
+    /// - Parameter limit: the most lines and spans.
+    init?(_ id: EventID, _ reader: LogReader, limit: Int = RequestTrace.mostLines) throws {
         guard let prefix = CorrelationPrefix(id.description) else { return nil }
         var query = LogQuery()
         (query.kind, query.correlation) = (.both, prefix)
-        self.init(id, try reader.all(query, limit: RequestTrace.mostLines))
+        let stored = try reader.all(query, limit: limit + 1)
+        self.init(id, Array(stored.prefix(limit)))
+        isCut = stored.count > limit
         try findSharing(reader)
     }
 
@@ -144,12 +84,13 @@ struct RequestTrace {
     // MARK: Order
 
     private mutating func order() {
-        let parents = self.parents
+        let parents = findParents()
         var children: [String: [Int]] = [:]
         var roots: [Int] = []
         for index in spans.indices {
             if let parent = parents[index] {
                 children[spans[parent].id, default: []].append(index)
+                parentIDs[spans[index].id] = spans[parent].id
             } else {
                 roots.append(index)
             }
@@ -184,7 +125,7 @@ struct RequestTrace {
             }
         }
         for index in spans.sorted(by: { self.spans[$0].start < self.spans[$1].start }) {
-            guard visited.insert(index).inserted, depth < RequestTrace.deepest else { continue }
+            guard visited.insert(index).inserted else { continue }
             let span = self.spans[index]
             addLines(&self, before: span.start)
             items.append(Item(depth: depth, content: .span(span, wait: wait(before: index))))
@@ -195,39 +136,61 @@ struct RequestTrace {
         addLines(&self, before: .max)
     }
 
-    /// The index of the span that each span is within.
+    /// Returns the index of the span that each span is within, and counts the parents that are missing.
     ///
     /// A stage that forwards an event keeps its bytes, and so the span that made it: all stages that handle the event are within that
     /// span, and follow each other by their times. A span whose parent is not in the store is within the one that worked on the event
-    /// that caused its event, or follows the first one that worked on the same event.
-    private var parents: [Int?] {
+    /// that caused its event, or else within the first one on its event: scripts that make events name no parent.
+    private mutating func findParents() -> [Int?] {
         var byID: [String: Int] = [:]
-        var byEvent: [String: Int] = [:]
-        for (index, span) in spans.enumerated() {
+        var working: [String: Int] = [:]
+        var first: [String: Int] = [:]
+        for index in spans.indices.sorted(by: { spans[$0].start < spans[$1].start }) {
+            let span = spans[index]
             byID[span.id] = index
-            if let event = span.eventID, span.operation == "process" || span.operation == "create",
-                byEvent[event] == nil
-            {
-                byEvent[event] = index
+            guard let event = span.eventID else { continue }
+            if first[event] == nil { first[event] = index }
+            if span.operation == "process" || span.operation == "create", working[event] == nil {
+                working[event] = index
             }
         }
-        return spans.enumerated().map { index, span in
-            let found =
-                span.parent.flatMap { byID[$0] } ?? span.causationID.flatMap { byEvent[$0] }
-                ?? span.eventID.flatMap { byEvent[$0] }
-            return found == index || found.map { isWithin($0, index, byID) } == true ? nil : found
-        }
+        missingSpans = Set(spans.compactMap(\.parent)).count { byID[$0] == nil }
+        return limited(
+            spans.enumerated().map { index, span in
+                let found =
+                    span.parent.flatMap { byID[$0] } ?? span.causationID.flatMap { working[$0] ?? first[$0] }
+                    ?? span.eventID.flatMap { first[$0] }
+                return found == index ? nil : found
+            })
     }
 
-    /// Returns whether a span is within another, as far as their ids say; hostile lines may name each other.
-    private func isWithin(_ inner: Int, _ outer: Int, _ byID: [String: Int]) -> Bool {
-        var at = inner
-        for _ in 0..<RequestTrace.deepest {
-            if at == outer { return true }
-            guard let next = spans[at].parent.flatMap({ byID[$0] }) else { return false }
-            at = next
+    /// Cuts circles, which hostile lines may name, and moves what is too deep up to the deepest place.
+    private func limited(_ parents: [Int?]) -> [Int?] {
+        var parents = parents
+        var depths = [Int?](repeating: nil, count: parents.count)
+        for start in parents.indices {
+            var path: [Int] = []
+            var seen: Set<Int> = []
+            var at: Int? = start
+            while let index = at, depths[index] == nil {
+                if !seen.insert(index).inserted {
+                    (parents[index], depths[index]) = (nil, 0)
+                    break
+                }
+                path.append(index)
+                at = parents[index]
+            }
+            for index in path.reversed() where depths[index] == nil {
+                guard let parent = parents[index], let above = depths[parent] else {
+                    depths[index] = 0
+                    continue
+                }
+                let isTooDeep = above + 1 >= RequestTrace.deepest
+                if isTooDeep { parents[index] = parents[parent] }
+                depths[index] = isTooDeep ? above : above + 1
+            }
         }
-        return true
+        return parents
     }
 
     /// Returns how long the event of a span had been ready: since the stage before ended, or since it was made.
@@ -281,8 +244,21 @@ extension RequestTrace {
                 ["time": .string(Timestamp(microseconds: error.time).description), "text": .string(error.text)]
             },
             "waits_for": RequestTrace.json(waitsFor), "waited_for": RequestTrace.json(waitedFor),
-            "items": .array(items.map(\.json)),
+            "missing_spans": missingSpans > 0 ? .integer(Int64(missingSpans)) : nil,
+            "more_lines": isCut ? true : nil, "items": .array(items.map(\.json)),
         ])
+    }
+
+    /// Tells people what is not shown; nil if all is.
+    var gaps: String? {
+        var parts: [String] = []
+        if missingSpans > 0 {
+            parts.append(
+                "\(missingSpans) \(missingSpans == 1 ? "span that another names is" : "spans that others name are") not in the store: "
+                    + "too old and removed, not finished yet, or of a program that writes no spans here")
+        }
+        if isCut { parts.append("only the first \(spans.count + lines.count) lines and spans are shown") }
+        return parts.isEmpty ? nil : parts.joined(separator: "; ")
     }
 
     private static func json(_ sharings: [Sharing]) -> JSON? {

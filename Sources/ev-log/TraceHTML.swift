@@ -11,15 +11,21 @@ struct TraceHTML {
     private static let labelWidth = 420.0
     private static let rowHeight = 20.0
 
-    static let style = """
+    private static let pageStyle = """
         body{font:14px/1.45 system-ui,sans-serif;margin:1.5rem;color:#1b1f24;background:#fff}
-        h1{font-size:1.2rem}code,.mono{font-family:ui-monospace,monospace;font-size:12px}
+        h1{font-size:1.2rem}
         table{border-collapse:collapse;width:100%}td,th{padding:2px 8px;text-align:left;vertical-align:top;border-top:1px solid #e3e6ea}
+        @media(prefers-color-scheme:dark){body{background:#15181c;color:#dde2e8}td,th{border-color:#333a42}}
+        """
+
+    /// The style of `body`, for any page.
+    static let style = """
+        code,.mono{font-family:ui-monospace,monospace;font-size:12px}
         .error{color:#b3261e}.warning{color:#8a5a00}.quiet{color:#667}
-        svg text{font:12px ui-monospace,monospace;fill:#1b1f24}.grid{stroke:#e3e6ea}
+        svg.spans text{font:12px ui-monospace,monospace;fill:#1b1f24}.grid{stroke:#e3e6ea}
         .span{fill:#3b76d6}.failed{fill:#c5362c}.held{fill:#9aa4b2}.wait{fill:#f3d9a4}.dot{fill:#555}
-        @media(prefers-color-scheme:dark){body{background:#15181c;color:#dde2e8}svg text{fill:#dde2e8}
-        td,th{border-color:#333a42}.grid{stroke:#333a42}.wait{fill:#6b5526}.dot{fill:#aaa}.quiet{color:#99a}
+        @media(prefers-color-scheme:dark){svg.spans text{fill:#dde2e8}
+        .grid{stroke:#333a42}.wait{fill:#6b5526}.dot{fill:#aaa}.quiet{color:#99a}
         .error{color:#ff8a80}.warning{color:#ffc66d}}
         """
 
@@ -29,7 +35,7 @@ struct TraceHTML {
         <html lang="en"><head><meta charset="utf-8">
         <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
         <title>request \(HTML.escaped(trace.correlationID.description))</title>
-        <style>\(TraceHTML.style)</style></head><body>
+        <style>\(TraceHTML.pageStyle)\(TraceHTML.style)</style></head><body>
         \(body)
         </body></html>
 
@@ -47,6 +53,7 @@ struct TraceHTML {
         }
         for sharing in trace.waitsFor { text += "<p>Waited for \(TraceHTML.requests(sharing))</p>\n" }
         for sharing in trace.waitedFor { text += "<p>\(TraceHTML.requests(sharing)) waited for this request</p>\n" }
+        if let gaps = trace.gaps { text += "<p class=\"quiet\">\(HTML.escaped(gaps))</p>\n" }
         return text + picture + table
     }
 
@@ -69,7 +76,8 @@ struct TraceHTML {
         guard !spans.isEmpty else { return "" }
         let height = Double(spans.count) * TraceHTML.rowHeight + 24
         let width = TraceHTML.labelWidth + TraceHTML.chartWidth + 90
-        var text = "<svg role=\"img\" aria-label=\"The spans of the request over time\" width=\"\(Int(width))\" "
+        var text =
+            "<svg class=\"spans\" role=\"img\" aria-label=\"The spans of the request over time\" width=\"\(Int(width))\" "
         text += "height=\"\(Int(height))\" viewBox=\"0 0 \(Int(width)) \(Int(height))\">\n"
         for part in 0...4 {
             let x = TraceHTML.labelWidth + TraceHTML.chartWidth * Double(part) / 4

@@ -28,6 +28,7 @@ struct TraceText {
         for sharing in trace.waitedFor {
             rows.append("\(names(sharing)) waited for this one (\(sharing.work.printable))")
         }
+        if let gaps = trace.gaps { rows.append(gaps) }
         rows.append("")
         for item in trace.items { add(item, to: &rows) }
         return rows.joined(separator: "\n") + "\n"

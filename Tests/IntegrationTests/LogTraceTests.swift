@@ -170,4 +170,68 @@ import Testing
         #expect(several.status == 64 && several.errors.contains("0000000000bb"))
         #expect(try await fixture.log("trace", "ff").status == 1)
     }
+
+    @Test func `Programs of ev-queue work get their place in the trace, and their failures are told`() async throws {
+        #expect(try await run("ev-queue", ["push", "jobs"], input: request + "\n").status == 0)
+        // A job that was pushed before is not sent again.
+        #expect(try await run("ev-queue", ["push", "jobs"], input: request + "\n").status == 0)
+        let program =
+            #"jq -c --arg t "$TRACEPARENT" '{id:"0191e0a0-0000-7000-8000-0000000000ac",type:"events.b",version:1,correlation_id,causation_id:.id,timestamp,payload:{},meta:{traceparent:$t}}'"#
+        let work = try await run(
+            "ev-queue", ["work", "jobs", "--once", "--to", "queue:results", "--", "sh", "-c", program], input: "")
+        #expect(work.status == 0, "\(work.errors)")
+        let fail = ["work", "results", "--once", "--max-attempts", "1", "--", "sh", "-c", "cat > /dev/null; exit 65"]
+        #expect(try await run("ev-queue", fail, input: "").status == 0)
+        let trace = try await trace()
+        let spans = spans(trace)
+        func span(_ operation: String, _ queue: String?) throws -> JSON {
+            let found = spans.filter { $0["operation"]?.string == operation && $0["queue"]?.string == queue }
+            return try #require(found.first, "\(operation) \(queue ?? "")")
+        }
+        let names = spans.compactMap { $0["operation"]?.string }
+        #expect(names.count { $0 == "send" } == 2 && names.count == 8, "\(names)")
+        let works = spans.filter { $0["operation"] == "process" }
+        #expect(works.count == 2 && works[0]["outcome"] == "done" && works[1]["outcome"] == "failed")
+        #expect(works[1]["error"]?.string?.contains("ended with status 65") == true)
+        #expect(try span("settle", "jobs")["parent_id"] == works[0]["span_id"])
+        #expect(try span("send", "results")["parent_id"] == works[0]["span_id"])
+        #expect(works[1]["parent_id"] == works[0]["span_id"])
+        // The first event names no parent: what happens to it afterwards is shown within its sending.
+        let items = trace["items"]?.array ?? []
+        #expect(items.count { $0["depth"] == 0 && $0["span_id"] != nil } == 1)
+        #expect(items.first { $0["span_id"] != nil }?["operation"] == "send")
+        #expect(trace["missing_spans"] == nil)
+        // Several events have no common span.
+        let batch = (1...2).map { request.replacing("ab\"", with: "f\($0)\"") + "\n" }.joined()
+        #expect(try await run("ev-queue", ["push", "more"], input: batch).status == 0)
+        let check = [
+            "work", "more", "--once", "--batch", "2", "--", "sh", "-c", "cat > /dev/null; test -z \"$TRACEPARENT\"",
+        ]
+        #expect(try await run("ev-queue", check, input: "").status == 0)
+        #expect(try await run("ev-queue", ["dead", "more"], input: "").lines.isEmpty)
+    }
+
+    @Test func `All spans of hostile circles and deep chains are shown once, and missing ones are counted`()
+        async throws
+    {
+        func span(_ number: Int, _ parent: Int) -> String {
+            func id(_ number: Int) -> String { String(repeating: "0", count: 16 - "\(number)".count) + "\(number)" }
+            return
+                #"{"time":"2026-01-31T12:00:00.\#(String(100_000 + number))Z","tool":"t","correlation_id":"\#(self.id)","span_id":"\#(id(number))","parent_id":"\#(id(parent))","event_type":"e","operation":"process","duration_ns":1,"outcome":"done"}"#
+        }
+        // A chain of 300, a circle of 200 and one that names itself; two name parents that are not there.
+        var lines = (1...300).map { span($0, $0 == 1 ? 9001 : $0 - 1) }
+        lines += (1001...1200).map { span($0, $0 == 1001 ? 1200 : $0 - 1) }
+        lines += [span(2001, 2001), span(2002, 9002)]
+        #expect(try await fixture.log("import", input: lines.joined(separator: "\n")).status == 0)
+        let result = try await fixture.log("trace", id, "--json")
+        let trace = try JSON(parsing: result.output)
+        let ids = spans(trace).compactMap { $0["span_id"]?.string }
+        #expect(ids.count == 502 && Set(ids).count == 502)
+        #expect(trace["missing_spans"] == 2)
+        #expect((trace["items"]?.array ?? []).allSatisfy { ($0["depth"]?.int ?? -1) < 64 })
+        let text = try await fixture.log("trace", id).output
+        #expect(text.contains("2 spans that others name are not in the store"))
+        #expect(try await fixture.log("trace", id, "--html").output.contains("2 spans that others name"))
+    }
 }

@@ -120,7 +120,7 @@ import Testing
         #expect(found["handlers"] == [] && found["links"] == ["/style.css", "/"])
         let text = try #require(found["text"]?.string)
         #expect(
-            text.contains("<i>in</i>") && text.contains("x=</td>") && text.contains("+1.5 s")
+            text.contains("<i>in</i>") && text.contains("x=</td>") && text.contains("1.5 s")
                 && !text.contains("\u{202E}"))
         for path in [
             "/requests/0191e0a0-0000-7000-8000-000000000009", "/requests/x", "/requests/../etc", "/nothing", "//",
@@ -212,6 +212,9 @@ import Testing
         #expect(try await eventually { port.log.contains("http://127.0.0.1:") })
         let url = try #require(port.log.firstMatch(of: /http:\/\/127\.0\.0\.1:\d+\//)).output
         #expect(try SpawnedProgram.output(of: ["curl", "-sS", "--max-time", "30", "\(url)healthz"]) == "ok\n")
+        let taken = try await ToolRun.run(
+            "ev-log", ["serve", "--listen", "\(url.dropFirst("http://".count).dropLast())"], environment: environment)
+        #expect(taken.status == 75 && taken.errors.contains("choose another port"), "\(taken.errors)")
         port.signal(SIGTERM)
         #expect(try await port.result(deadline: .seconds(20)).status == 0)
     }

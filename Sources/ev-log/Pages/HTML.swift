@@ -7,6 +7,9 @@ struct HTML: ExpressibleByStringInterpolation, Sendable {
     /// Takes a literal of the source code.
     init(stringLiteral value: String) { source = value }
 
+    /// Takes what a trace is drawn as, in which all values are escaped.
+    init(_ trace: TraceHTML) { source = trace.body }
+
     /// Makes lines of text.
     init(lines: [String]) { source = lines.map(HTML.escaped).joined(separator: "\n") }
 

@@ -83,6 +83,11 @@ final class PageServer: Sendable {
             }
         } catch let error as ToolError {
             throw error
+        } catch let error as IOError where error.errnoCode == EADDRINUSE {
+            throw ToolError(
+                .tryAgain,
+                "another process listens on \(address.description.printable): end it, or choose another port with --listen 127.0.0.1:PORT"
+            )
         } catch {
             throw ToolError(.localIO, "unable to listen on \(address.description.printable): \(error)")
         }

@@ -121,92 +121,61 @@ struct Pages: Sendable {
 
     private func request(_ id: EventID) async throws -> Page {
         let folder = folder
-        let lines = try await BlockingThread.oncePassingErrors { () -> [LoggedLine] in
-            guard !folder.files().isEmpty else { return [] }
-            var query = LogQuery()
-            query.kind = .both
-            query.correlation = CorrelationPrefix(id.description)
-            return try LogReader(folder).all(query, limit: Pages.mostLines).map(LoggedLine.init)
+        let picture = try await BlockingThread.oncePassingErrors { () -> HTML? in
+            guard !folder.files().isEmpty else { return nil }
+            return try RequestTrace(id, LogReader(folder), limit: Pages.mostLines).map { HTML(TraceHTML(trace: $0)) }
         }
-        guard let first = lines.first else { return .text("the log store knows no such request\n", status: 404) }
-        // Times come from outside: as floating-point numbers, their sums and products cannot overflow.
-        let last = lines.reduce(0.0) { max($0, Double($1.time) + Double($1.microseconds)) }
-        let pixels = 300 / max(1, last - Double(first.time))
-        let rows: [HTML] = lines.map { line in
-            let microseconds = max(0, Double(line.time) - Double(first.time))
-            let start = Int(min(300, microseconds * pixels))
-            let width = max(2, Int(min(Double(302 - start), Double(line.microseconds) * pixels)))
-            let offset = SpanTime.text(nanoseconds: Int64(min(9e18, microseconds * 1000)))
-            return """
-                <tr class="\(line.isFailure ? "failed" : line.isSpan ? "span" : "fine")"><td class="number">+\(offset)</td>\
-                <td><svg width="304" height="12" role="img"><title>\(offset)</title>\
-                <rect x="\(start)" y="2" width="\(width)" height="8"/></svg></td>\
-                <td>\(line.tool)</td><td>\(line.level)</td><td>\(line.text)</td></tr>
-
-                """
-        }
+        guard let picture else { return .text("the log store knows no such request\n", status: 404) }
         return document(
             "tgpipe: request \(id.description)", refreshes: false,
             """
             <p><a href="/">The live pipeline</a></p>
-            <h1>Request \(id.description)</h1>
-            <p>First line at \(first.clock); \(lines.count) lines and spans\(lines.count == Pages.mostLines ? ", and more" : "").</p>
-            <table><thead><tr><th>after</th><th>when</th><th>tool</th><th>level</th><th>what</th></tr></thead><tbody>\(rows)</tbody></table>
+            <div class="trace">\(picture)</div>
             """)
     }
 
     private static let style = """
         body { font: 15px/1.5 system-ui, sans-serif; margin: 1.5rem; color: #1f2328; background: #fff; }
         h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; }
-        .graph { overflow-x: auto; } pre { overflow-x: auto; background: #f6f8fa; padding: .8rem; }
+        .graph, .trace { overflow-x: auto; } pre { overflow-x: auto; background: #f6f8fa; padding: .8rem; }
         table { border-collapse: collapse; } td, th { text-align: left; padding: .15rem .7rem .15rem 0; vertical-align: top; }
-        td.number { text-align: right; white-space: nowrap; }
-        td { overflow-wrap: anywhere; } tr.failed { color: #b42318; } tr.span { color: #0b5cad; }
-        svg text { font: 12px system-ui, sans-serif; fill: currentColor; } svg text.name { font-weight: 600; }
-        svg text.label { text-anchor: middle; fill: #57606a; }
-        svg rect { fill: #8c959f; } g rect { fill: #eef6ff; stroke: #0b5cad; } g.queue rect { fill: #f3f0ff; stroke: #6941c6; }
+        td { overflow-wrap: anywhere; } tr.failed { color: #b42318; }
+        .graph text { font: 12px system-ui, sans-serif; fill: currentColor; } .graph text.name { font-weight: 600; }
+        .graph text.label { text-anchor: middle; fill: #57606a; }
+        .graph rect { fill: #eef6ff; stroke: #0b5cad; } g.queue rect { fill: #f3f0ff; stroke: #6941c6; }
         g.gone rect { fill: #fff; stroke: #b42318; stroke-dasharray: 4 3; } g.place rect, g.telegram rect { fill: #fff; stroke: #57606a; }
-        tr.failed svg rect { fill: #b42318; } tr.span svg rect { fill: #0b5cad; }
         .edge { fill: none; stroke: #57606a; stroke-width: 1.5; } .tip { fill: #57606a; }
         @media (prefers-color-scheme: dark) {
           body { color: #e6edf3; background: #0d1117; } pre { background: #161b22; } a { color: #79b8ff; }
-          g rect, g.place rect, g.telegram rect, g.gone rect, g.queue rect { fill: #161b22; }
-          tr.failed { color: #ff8a80; } tr.span { color: #79b8ff; }
+          .graph rect, g.place rect, g.telegram rect, g.gone rect, g.queue rect { fill: #161b22; }
+          tr.failed { color: #ff8a80; }
         }
 
-        """
+        """ + TraceHTML.style
 }
 
 /// Describes a line or span of the store for a page.
 private struct LoggedLine: Sendable {
     /// The time in microseconds since 1970.
     let time: Int64
-    /// The duration of a span in microseconds.
-    let microseconds: Int64
-    let isSpan: Bool
     let correlation: EventID?
     let tool: String
-    let level: String
     let text: String
     let isFailure: Bool
 
     init(_ stored: StoredLine) {
         let object = (try? JSON(parsing: stored.line))?.object ?? [:]
-        (time, isSpan) = (stored.time, stored.isSpan)
-        let duration = object["duration_ns"]?.int ?? 0
-        microseconds = min(max(0, duration) / 1000, 1 << 50)
+        time = stored.time
         correlation = object["correlation_id"]?.string.flatMap { EventID($0) }
         tool = object["tool"]?.string ?? "?"
         if stored.isSpan {
-            level = "span"
             text = LineView.spanText(object)
             isFailure = object["outcome"]?.string.map(HandlingWords.isFailure) ?? false
         } else {
-            level = object["level"]?.string ?? ""
             let notes = LineView.furtherValues(of: object).map { "\($0.key)=\($0.value)" }
             let message = object["message"]?.string ?? ""
             text = notes.isEmpty ? message : "\(message) (\(notes.joined(separator: " ")))"
-            isFailure = LogLevel(name: level).map { $0 >= .error } ?? false
+            isFailure = stored.level >= LogLevel.error.rawValue
         }
     }
 
