@@ -249,6 +249,11 @@ extension RequestTrace {
         ])
     }
 
+    /// Tells people how much there is: `12 spans, 1 line`.
+    var size: String {
+        "\(spans.count) \(spans.count == 1 ? "span" : "spans"), \(lines.count) \(lines.count == 1 ? "line" : "lines")"
+    }
+
     /// Tells people what is not shown; nil if all is.
     var gaps: String? {
         var parts: [String] = []

@@ -45,8 +45,8 @@ struct TraceHTML {
     /// The part between the tags of the body.
     var body: String {
         var text = "<h1>Request <code>\(HTML.escaped(trace.correlationID.description))</code></h1>\n"
-        text += "<p>\(Timestamp(microseconds: trace.start)), \(time(trace.end - trace.start)), "
-        text += "\(trace.spans.count) spans, \(trace.lines.count) lines</p>\n"
+        text +=
+            "<p>\(Timestamp(microseconds: trace.start)), \(time(trace.end - trace.start)), \(trace.size)</p>\n"
         if let error = trace.firstError {
             text +=
                 "<p class=\"error\">First error after \(time(error.time - trace.start)): \(HTML.escaped(error.text))</p>\n"

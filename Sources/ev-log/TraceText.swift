@@ -17,7 +17,7 @@ struct TraceText {
         var rows = [
             "request \(trace.correlationID)",
             "\(LineView.clock(trace.start))  \(SpanTime.text(microseconds: trace.end - trace.start))  "
-                + "\(tools) \(tools == 1 ? "tool" : "tools"), \(trace.spans.count) spans, \(trace.lines.count) lines",
+                + "\(tools) \(tools == 1 ? "tool" : "tools"), \(trace.size)",
         ]
         if let error = trace.firstError {
             rows.append("first error after \(offset(error.time)): \(error.text.printable)")
