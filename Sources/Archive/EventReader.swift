@@ -23,8 +23,6 @@ package final class EventReader {
     private var knownChats: [ChatKey: Int] = [:]
     /// The chat of the last message, as it was written.
     private var lastChat: (key: ChatKey, text: [UInt8])?
-    /// The ids that messages can have. Telegram's have 32 bits; with more room than that, sums cannot overflow.
-    private static let ids: ClosedRange<Int64> = 1...(1 << 53)
     /// The users and chats that are remembered at most.
     private static let mostKnown = 50_000
 
@@ -85,7 +83,7 @@ package final class EventReader {
             return .other
         }
         guard bodies == 1, let chatID = finder[.chatID].int, let messageID = finder[.messageID].int,
-            let date = finder[.date].int, EventReader.ids.contains(messageID)
+            let date = finder[.date].int, MessageKey.ids.contains(messageID)
         else {
             throw MalformedInput(.invalidPayload, "the message lacks a valid chat.id, message_id or date")
         }
@@ -238,8 +236,8 @@ package final class EventReader {
 
     private func readRange(_ line: UnsafeRawBufferPointer, into batch: RowBatch) throws(MalformedInput) {
         let range = try HistoryRange(try Envelope(try parser.parse(line, padded: true)))
-        guard EventReader.ids.contains(range.toID) else {
-            throw MalformedInput(.invalidPayload, "to_id is no id of a message")
+        guard MessageKey.ids.contains(range.toID), MessageKey.ids.contains(range.newestID ?? range.toID) else {
+            throw MalformedInput(.invalidPayload, "to_id or newest_id is no id of a message")
         }
         let time = clock.microseconds(of: finder[.timestamp])
         let chat = ChatKey(range.chat["id"]?.int ?? 0, ownerID: range.ownerID)
@@ -251,7 +249,7 @@ package final class EventReader {
 
     private func readHole(_ line: UnsafeRawBufferPointer, into batch: RowBatch) throws(MalformedInput) {
         let hole = try HistoryHole(try Envelope(try parser.parse(line, padded: true)))
-        guard EventReader.ids.contains(hole.toID ?? hole.fromID) else {
+        guard MessageKey.ids.contains(hole.toID ?? hole.fromID) else {
             throw MalformedInput(.invalidPayload, "to_id is no id of a message")
         }
         batch.notes.append(.hole(hole, toldAt: clock.microseconds(of: finder[.timestamp])))
@@ -266,7 +264,7 @@ package final class EventReader {
 
     private func readDeletion(into batch: RowBatch) throws(MalformedInput) {
         let json = try parser.parse(finder[.deleted].bytes)
-        let ids = (json["message_ids"]?.array ?? []).compactMap(\.int).filter { EventReader.ids.contains($0) }
+        let ids = (json["message_ids"]?.array ?? []).compactMap(\.int).filter { MessageKey.ids.contains($0) }
         let time = clock.microseconds(of: finder[.timestamp])
         let account = finder[.account].int ?? finder[.bot].int
         guard let chat = json["chat"] else {

@@ -4,6 +4,9 @@ package struct MessageKey: Hashable, Sendable {
     package var messageID: Int64
     /// 0 for channels and supergroups, otherwise the account.
     package var ownerID: Int64
+
+    /// The ids that messages can have. Telegram's have 32 bits; with more room than that, sums cannot overflow.
+    static let ids: ClosedRange<Int64> = 1...(1 << 53)
 }
 
 /// One row of the table `messages`. Texts are in the arena of the batch that the row belongs to.

@@ -147,7 +147,8 @@ extension ChatInspection {
             lines.append("  missing: \(shown)\(more)")
         }
         for fault in faults.prefix(Self.mostShown) {
-            lines.append("  in \(fault.span.text): \(fault.stored) messages instead of \(fault.expected)")
+            let expected = fault.expected.map { "\($0)" } ?? "a number that is lost"
+            lines.append("  in \(fault.span.text): \(fault.stored) messages instead of \(expected)")
         }
         if !outdated.isEmpty {
             let shown = outdated.prefix(Self.mostShown).map(\.text).joined(separator: ", ")
@@ -177,7 +178,7 @@ extension ChatInspection {
                 faults.map { fault in
                     .object([
                         "from_id": .integer(fault.span.from), "to_id": .integer(fault.span.to),
-                        "expected": .integer(fault.expected), "stored": .integer(fault.stored),
+                        "expected": fault.expected.map { .integer($0) }, "stored": .integer(fault.stored),
                     ])
                 }), "outdated": .array(outdated.map(\.json)), "lost_from_id": openFrom.map { .integer($0) },
             "failures": .array(failures.map { .integer($0) }),

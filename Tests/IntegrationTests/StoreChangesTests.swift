@@ -133,6 +133,39 @@ import Testing
         #expect(try store.query("SELECT views FROM messages WHERE message_id = 2") == "99")
     }
 
+    // MARK: Broken tables
+
+    @Test(arguments: StoreFixture.Database.allCases)
+    func `Ranges that somebody has broken are named, read again, and end no tool`(
+        database: StoreFixture.Database
+    ) async throws {
+        let store = try StoreFixture(database)
+        let history = events.history((1...2500).filter { $0 % 7 != 0 })
+        #expect(try await store.run("load", input: history).status == 0)
+        let last = "WHERE to_id = (SELECT max(to_id) FROM ranges WHERE to_id < 10000)"
+        for change in [
+            "checksum = 'zz'", "count = -1", "count = \(Int64.max)", "count = \(Int64.max - 1)",
+            "from_id = 0 \(last)", "from_id = \(Int64.max) \(last)", "to_id = \(Int64.max) \(last)",
+        ] {
+            try store.query("UPDATE ranges SET \(change)")
+            let broken = try await store.run("verify")
+            #expect(broken.status == 1, "\(change): \(broken.errors)")
+            #expect(!broken.output.contains("\(Int64.max)\n"), "\(change): \(broken.output)")
+            #expect(try await store.run("plan", "--all").status == 0)
+            let load = try await store.run("load", input: history)
+            #expect(load.status == 0, "\(change): \(load.errors)")
+            let verified = try await store.run("verify")
+            #expect(verified.status == 0, "\(change): \(verified.output)")
+        }
+        // A highest id that cannot be does not make commands without an end.
+        try store.query("UPDATE chats SET newest_id = \(Int64.max)")
+        let plan = try await store.run("plan", "--all", "--holes-only")
+        #expect(plan.status == 0 && plan.lines.count <= 20_001 && plan.lines.count > 1)
+        let range = events.range(1, 3, [1, 2, 3], newest: .max)
+        let refused = try await store.run("load", input: [range])
+        #expect(refused.errors.contains("newest_id is no id of a message"))
+    }
+
     // MARK: Versions of the tables
 
     /// Takes an archive back to its first version.

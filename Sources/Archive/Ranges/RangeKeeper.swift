@@ -217,7 +217,7 @@ struct RangeKeeper {
             var page: [StoredRange] = []
             try database.run(
                 "SELECT from_id, to_id, count, checksum FROM ranges WHERE chat_id = $1 AND owner_id = $2 "
-                    + "AND to_id >= $3 ORDER BY to_id LIMIT 100",
+                    + "AND to_id >= $3 AND \(StoredRange.isPossible) ORDER BY to_id LIMIT 100",
                 [.integer(chat.chatID), .integer(chat.ownerID), .integer(next)]
             ) { page.append(StoredRange($0)) }
             found += page.prefix { $0.from <= last }
@@ -234,7 +234,10 @@ struct RangeKeeper {
         }
         for range in list.ranges where !before.ranges.contains(range) {
             try database.run(
-                "INSERT INTO ranges (chat_id, owner_id, from_id, to_id, count, checksum) VALUES ($1, $2, $3, $4, $5, $6)",
+                // An impossible range may be in the way.
+                "INSERT INTO ranges (chat_id, owner_id, from_id, to_id, count, checksum) VALUES ($1, $2, $3, $4, $5, $6) "
+                    + "ON CONFLICT (chat_id, owner_id, to_id) DO UPDATE SET from_id = EXCLUDED.from_id, "
+                    + "count = EXCLUDED.count, checksum = EXCLUDED.checksum",
                 [
                     .integer(chat.chatID), .integer(chat.ownerID), .integer(range.from), .integer(range.to),
                     .integer(range.rows.count), .text(range.rows.checksum),
@@ -244,6 +247,10 @@ struct RangeKeeper {
 }
 
 extension StoredRange {
+    /// A condition for the rows of `ranges` that somebody has not given impossible bounds. The others state nothing.
+    static let isPossible =
+        "from_id >= \(MessageKey.ids.lowerBound) AND from_id <= to_id AND to_id <= \(MessageKey.ids.upperBound)"
+
     /// Reads `from_id`, `to_id`, `count`, `checksum`. A checksum that somebody has broken agrees with no rows.
     init(_ row: any ArchiveRow) {
         self.init(

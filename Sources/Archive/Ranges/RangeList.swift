@@ -17,7 +17,7 @@ struct StoredID: Equatable {
 /// The ranges of a part of a chat, in order and apart from each other.
 struct RangeList: Equatable {
     /// A range has at most this number of messages, so that a fault in it is found, and read again, at little cost.
-    static let mostMessages = 1000
+    static let mostMessages: Int64 = 1000
 
     private(set) var ranges: [StoredRange]
 
@@ -76,8 +76,9 @@ struct RangeList: Equatable {
     mutating func joinSmall() {
         var joined: [StoredRange] = []
         for range in ranges {
-            if let last = joined.last, last.to + 1 == range.from,
-                last.rows.count + range.rows.count <= RangeList.mostMessages
+            // The count of a range that somebody has broken can be any number.
+            if let last = joined.last, last.to + 1 == range.from, last.rows.count <= RangeList.mostMessages,
+                range.rows.count <= RangeList.mostMessages - last.rows.count
             {
                 joined[joined.count - 1].to = range.to
                 joined[joined.count - 1].rows += range.rows
@@ -94,9 +95,10 @@ extension StoredRange {
     static func pieces(from: Int64, to: Int64, _ ids: [StoredID]) -> [StoredRange] {
         var pieces: [StoredRange] = []
         var start = from
-        for index in stride(from: 0, to: max(1, ids.count), by: RangeList.mostMessages) {
-            let part = ids[index..<min(ids.count, index + RangeList.mostMessages)]
-            let isLast = index + RangeList.mostMessages >= ids.count
+        let most = Int(RangeList.mostMessages)
+        for index in stride(from: 0, to: max(1, ids.count), by: most) {
+            let part = ids[index..<min(ids.count, index + most)]
+            let isLast = index + most >= ids.count
             let end = isLast ? to : part.last?.id ?? to
             pieces.append(StoredRange(from: start, to: end, rows: MessageIDDigest(each: part.lazy.map(\.id))))
             start = end + 1

@@ -67,21 +67,24 @@ package final class ArchiveReader: @unchecked Sendable {
         let key: [ArchiveValue] = [.integer(chat.key.chatID), .integer(chat.key.ownerID)]
         var ranges: [StoredRange] = []
         try database.run(
-            "SELECT from_id, to_id, count, checksum FROM ranges WHERE chat_id = $1 AND owner_id = $2 ORDER BY to_id",
-            key
+            "SELECT from_id, to_id, count, checksum FROM ranges WHERE chat_id = $1 AND owner_id = $2 "
+                + "AND \(StoredRange.isPossible) ORDER BY to_id", key
         ) { ranges.append(StoredRange($0)) }
         var scan = CoverageScan(ranges)
-        try database.streamIDs(of: chat.key) { scan.take($0) }
+        try database.streamIDs(of: chat.key) { if MessageKey.ids.contains($0) { scan.take($0) } }
         var inspection = ChatInspection(chat: chat.key, title: chat.title, username: chat.username, type: chat.type)
         let told = try holes(told: key)
-        scan.finish(newest: max(chat.newestID ?? 0, told.compactMap(\.to).max() ?? 0))
+        // Beyond these ids there are none, whoever has written them into the tables.
+        scan.finish(
+            newest: min(max(chat.newestID ?? 0, told.compactMap(\.to).max() ?? 0), MessageKey.ids.upperBound))
         inspection.openFrom = told.filter { $0.to == nil }.map(\.from).min()
         (inspection.messages, inspection.top) = (scan.messages, scan.top)
         var spans = scan.holes
         for (range, rows) in scan.faulty {
             inspection.faults.append(
                 RangeFault(
-                    span: IDSpan(from: range.from, to: range.to), expected: range.rows.count, stored: rows.count))
+                    span: IDSpan(from: range.from, to: range.to),
+                    expected: range.rows.count == .max ? nil : range.rows.count, stored: rows.count))
             spans += try lost(of: range, chat.key)
         }
         // Which ids are comments, nobody can tell.

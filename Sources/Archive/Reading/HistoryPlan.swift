@@ -59,11 +59,15 @@ package struct HistoryPlan: Sendable {
         return commands
     }
 
+    /// A hole is cut into this number of commands at most: a highest id that nobody can believe must not fill the memory.
+    private static let mostPieces: Int64 = 20_000
+
     private func pieces(of hole: IDSpan, from floor: Int64?) -> [IDSpan] {
         var pieces: [IDSpan] = []
         var from = last == nil ? hole.from : max(hole.from, floor ?? hole.from)
+        let size = max(spanIDs, (hole.to - hole.from) / HistoryPlan.mostPieces + 1)
         while from <= hole.to {
-            let to = hole.to - from < spanIDs ? hole.to : from + spanIDs - 1
+            let to = hole.to - from < size ? hole.to : from + size - 1
             pieces.append(IDSpan(from: from, to: to))
             guard to < hole.to else { break }
             from = to + 1

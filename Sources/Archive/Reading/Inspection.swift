@@ -16,8 +16,9 @@ package struct IDSpan: Sendable, Hashable {
 /// A range whose rows are not those that it should have.
 package struct RangeFault: Sendable, Equatable {
     package var span: IDSpan
-    /// The number of messages that it should have, and that it has.
-    package var expected: Int64
+    /// The number of messages that it should have; nil if the range itself was broken.
+    package var expected: Int64?
+    /// The number of messages that it has.
     package var stored: Int64
 }
 
