@@ -90,6 +90,10 @@ private final class Journald: Sendable {
         try journald.log(
             as: "tg-gate",
             "echo 'no JSON' | TGPIPE_LOG=json:info TGPIPE_STATE=\(state) \(tool) -n 1 > /dev/null; true")
+        // What else a tool writes is told by the program's path.
+        try journald.log(
+            as: "plain",
+            "(echo 'no JSON'; sleep 1) | TGPIPE_LOG=human:info TGPIPE_STATE=\(state) \(tool) -n 1 > /dev/null; true")
         // journalctl leaves out longer fields if it is not told otherwise.
         let long = line(7, #","text":"\#(String(repeating: "ä", count: 6000))""#)
         try long.write(toFile: fixture.folder("long"), atomically: true, encoding: .utf8)
@@ -107,6 +111,9 @@ private final class Journald: Sendable {
         #expect(run.status == 0, "\(run.errors)")
         let lines = try await stored()
         #expect(lines.contains { $0["tool"] == "ratelimit" && $0["level"] == "warning" })
+        #expect(
+            lines.contains { $0["tool"] == "plain" && $0["message"]?.string?.hasPrefix("ratelimit: warning: ") == true }
+        )
         #expect(lines.contains { $0["n"] == 7 && $0["text"]?.string?.count == 6000 && $0["tool"] == "tg-send" })
         let nginx = try #require(lines.first { $0["tool"] == "nginx" })
         #expect(nginx["message"] == "GET /" && nginx["level"] == "warning" && nginx["unit"] == "nginx.service")

