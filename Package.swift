@@ -68,7 +68,22 @@ let tools: [Target] = [
     tool("tg-listen", ["Accounts", "BotAPI", "Envelope", "JSON", "Payloads", "Redis", "System", "Updates", logging]),
     tool(
         "tg-gate",
-        ["Accounts", "BotAPI", "Envelope", "JSON", "MTProto", "Payloads", "Redis", "System", "TL", "Tracing", logging]),
+        [
+            "Accounts", "BotAPI", "ChatCommands", "Envelope", "JSON", "MTProto", "Payloads", "Redis", "System", "TL",
+            "Texts", "Tracing", logging,
+        ]),
+    tool(
+        "tg-talk",
+        [
+            "BotAPI", "ChatCommands", "Crypto", "Envelope", "JSON", "Payloads", "Redis", "System", "Texts", "Tracing",
+            logging,
+        ]),
+    tool(
+        "media-ask",
+        [
+            "BotAPI", "ChatCommands", "Crypto", "Envelope", "HTTP", "JSON", "Media", "Payloads", "Redis", "System",
+            "Texts", logging,
+        ]),
     tool("ratelimit", ["Envelope", "RateLimits", "Redis", "System"]),
     tool("ev-route", ["JSON", "Routing", "Spool", "System", logging]),
     tool(
@@ -95,7 +110,7 @@ let tools: [Target] = [
         "tg-send",
         [
             "AccountAPI", "Accounts", "Blob", "BotAPI", "Envelope", "HTTP", "JSON", "Media", "Payloads", "Redis",
-            "System", "Tracing", logging,
+            "System", "Texts", "Tracing", logging,
         ]),
     tool("tg-history", ["Accounts", "Envelope", "History", "JSON", "Payloads", "System", logging]),
     tool("tg-session", ["Accounts", "CQRCode", "JSON", "MTProto", "System", logging]),
@@ -162,6 +177,10 @@ let package = Package(
 
         library("Stages/Options", ["Blob", "Envelope", "JSON", "Queue", "Redis", "System", arguments, logging]),
         library("Stages/Tracing", ["Envelope", "JSON", "System", logging]),
+        .target(
+            name: "TextFiles", path: "Sources/Stages/TextFiles", exclude: ["data"],
+            cSettings: [.headerSearchPath("data")]),
+        library("Stages/Texts", ["Config", "System", "TextFiles"]),
         library(
             "Stages/Stage",
             ["Envelope", "JSON", "Options", "Payloads", "Queue", "Redis", "System", "Tracing", logging]),
@@ -183,6 +202,7 @@ let package = Package(
             "Telegram/History",
             ["Accounts", "Envelope", "JSON", "MTProto", "Payloads", "Stage", "System", "TL", "Updates", logging]),
         library("Telegram/BotAPI", ["HTTP", "JSON", "Options", "Payloads", "Stage", "System", logging]),
+        library("Telegram/ChatCommands", ["BotAPI", "JSON", "Payloads"]),
         library(
             "Telegram/AccountAPI",
             ["Accounts", "BotAPI", "Crypto", "JSON", "MTProto", "Options", "Stage", "System", "TL", "Updates"]),
@@ -222,15 +242,17 @@ let package = Package(
         tests(
             "FuzzTests",
             [
-                "Accounts", "Archive", "Blob", "BotAPI", "Config", "Envelope", "HTTP", "JSON", "Media", "Payloads",
-                "Routing", "Spool", "System", "TestSupport", "tg-gate",
+                "Accounts", "Archive", "Blob", "BotAPI", "ChatCommands", "Config", "Envelope", "HTTP", "JSON", "Media",
+                "Payloads", "Routing", "Spool", "System", "TestSupport", "tg-gate",
             ]),
         tests("EnvelopeTests", ["Envelope", "JSON"]),
         tests("PayloadsTests", ["Envelope", "JSON", "JSONSchema", "Payloads", "System"]),
         tests("TLTests", ["JSON", "System", "TL", "TestSupport"], exclude: ["telethon_objects.py"]),
         tests("StageTests", ["Envelope", "JSON", "Options", "Stage", "System", "Tracing", arguments, logging]),
         tests("TracingTests", ["Envelope", "JSON", "System", "TestSupport", "Tracing", logging]),
-        tests("TgGateTests", ["BotAPI", "Envelope", "JSON", "Payloads", "tg-gate"]),
+        tests("ChatCommandsTests", ["BotAPI", "ChatCommands", "JSON", "Payloads"]),
+        tests("TgGateTests", ["BotAPI", "ChatCommands", "Envelope", "JSON", "Payloads", "tg-gate"]),
+        tests("MediaAskTests", ["Envelope", "JSON", "Media", "Payloads", "TestSupport", "Texts", "media-ask"]),
         tests("EvReplayTests", ["Envelope", "JSON", "JSONSchema", "System", "ev-replay"]),
         tests("EvQueueTests", ["Options", "Queue", "ev-queue", arguments]),
         tests("SystemTests", ["System", "TestSupport"]),
@@ -274,7 +296,10 @@ let package = Package(
         tests("DoctorTests", ["JSON", "Redis", "System", "tgpipe-doctor"]),
         tests("TgCallTests", ["Accounts", "JSON", "System", "TL", "tg-call", arguments]),
         tests("TgSessionTests", ["Accounts", "System", "TestSupport", "tg-session"]),
-        tests("TgSendTests", ["Envelope", "JSON", "Payloads", "Stage", "System", "tg-send", arguments]),
+        tests("TextsTests", ["Config", "TestSupport", "Texts"]),
+        tests(
+            "TgSendTests",
+            ["Envelope", "JSON", "Media", "Payloads", "Stage", "System", "TestSupport", "Texts", "tg-send", arguments]),
         tests(
             "MediaTests", ["Crypto", "HTTP", "JSON", "Media", "Payloads", "Process", "Stage", "System", "TestSupport"]),
         tests(

@@ -14,17 +14,22 @@ if command -v ev-log >/dev/null; then export TGPIPE_LOG_DIR=${TGPIPE_LOG_DIR-$st
 
 # Further arguments for these stages, for example MEDIA_FETCH_OPTIONS='--concurrency 4 --cookies cookies.txt'.
 read -ra gate_options <<<"${TG_GATE_OPTIONS:-}"
+read -ra talk_options <<<"${TG_TALK_OPTIONS:-}"
+read -ra ask_options <<<"${MEDIA_ASK_OPTIONS:-}"
 read -ra limit_options <<<"${RATELIMIT_OPTIONS:---limit 5 --window 60s --on-limit reply}"
 read -ra fetch_options <<<"${MEDIA_FETCH_OPTIONS:-}"
 read -ra put_options <<<"${BLOB_PUT_OPTIONS:-}"
 read -ra send_options <<<"${TG_SEND_OPTIONS:-}"
+
+# tg-talk answers messages and strangers, and media-ask takes the presses of buttons.
+published=(--subscribe 'commands.#' --subscribe events.telegram.raw --subscribe events.access.denied)
 
 # A copy of standard error, which stays visible while the shell's own messages are hidden.
 exec {log}>&2
 say() { printf '%s: %s\n' "$script" "$*" >&"$log"; }
 die() { say "$1"; exit "${2:-78}"; }
 
-for tool in ${TGPIPE_SESSION:+tg-session} tg-listen tg-gate ratelimit ev-route media-fetch blob-put tg-send; do
+for tool in ${TGPIPE_SESSION:+tg-session} tg-listen tg-gate tg-talk ratelimit media-ask ev-route media-fetch blob-put tg-send; do
     command -v "$tool" >/dev/null || die "unable to find $tool: run make install, or set TGPIPE_BIN to the folder of the tools"
 done
 [ -n "${TG_BOT_TOKEN:-}${TGPIPE_SESSION:-}" ] ||

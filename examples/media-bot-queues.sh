@@ -79,11 +79,13 @@ for role in "$@"; do
     case $role in
     front)
         stage tg-listen "${speaker[@]}" --to queue:raw
-        stage tg-gate --from queue:raw --to queue:allowed "${gate_options[@]}"
-        stage ratelimit --from queue:allowed --to queue:commands -m 'commands.media.#' "${limit_options[@]}"
+        stage tg-gate --from queue:raw --to queue:allowed "${published[@]}" "${gate_options[@]}"
+        stage tg-talk --from queue:allowed --to queue:talked "${talk_options[@]}"
+        stage ratelimit --from queue:talked --to queue:limited -m 'commands.media.#' "${limit_options[@]}"
+        stage media-ask --from queue:limited --to queue:commands "${ask_options[@]}"
         # The bot does nothing about what tg-listen reports, such as a wait that Telegram imposes on it.
         stage ev-route --from queue:commands -o 'commands.media.#=queue:media' -o 'commands.telegram.#=queue:send' \
-            -o 'events.telegram.#=/dev/null'
+            -o 'events.media.progress=queue:send' -o 'events.telegram.#=/dev/null'
         stage tg-send --from queue:send "${send_options[@]}"
         ;;
     media)

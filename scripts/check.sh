@@ -44,6 +44,11 @@ note "TL schemas"
 (cd Sources/Telegram/TLSchemas/data && sed -n 's#^// \(.*\.tl\): \(.*\)#\2  \1#p' ../schemas.c | sha256sum --check --quiet) ||
     { printf 'error: %s\n' "the TL schemas were changed by hand: generate them with scripts/tl-schema.py" >&2; failed=yes; }
 
+note "texts"
+digests=$(cd Sources/Stages/TextFiles/data && sha256sum -- *.toml | sed 's#^\(.*\)  \(.*\)#// \2: \1#')
+[ "$digests" = "$(grep '^// .*\.toml: ' Sources/Stages/TextFiles/text_files.c)" ] ||
+    { printf 'error: %s\n%s\n' "a text was changed: put these digests into Sources/Stages/TextFiles/text_files.c, so that it is built" "$digests" >&2; failed=yes; }
+
 note "schemas"
 .venv/bin/python -B Tests/schemas/validate.py --self-check || failed=yes
 

@@ -29,6 +29,10 @@ package struct MediaError: Error, Sendable, CustomStringConvertible {
         case tooLarge = "too_large"
         case noMedia = "no_media"
         case noAudio = "no_audio"
+        /// The media have no subtitles in the language that was asked for.
+        case noSubtitles = "no_subtitles"
+        /// The media end before the part that was asked for.
+        case noSuchPart = "no_such_part"
         case noSpace = "no_space"
         case localIO = "local_io"
         case conversionFailed = "conversion_failed"

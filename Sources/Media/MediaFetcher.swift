@@ -67,6 +67,21 @@ package final class MediaFetcher: Sendable {
         }
     }
 
+    /// Returns a site's description of the video of a link, without downloading it.
+    func describe(_ identity: SourceIdentity) async throws(MediaError) -> VideoInfo {
+        let hash = ContentAddress(.video, identity).hash
+        let deadline = ContinuousClock.now + settings.deadline
+        let folder = try await JobFolder.open(root: settings.directory, hash: hash, deadline: deadline) {}
+        defer {
+            folder.remove()
+            folder.unlock()
+        }
+        let ytDlp = YtDlp(
+            settings: settings.ytDlp, ffmpegProgram: settings.ffmpeg, jail: settings.jail, folder: folder, kind: .video,
+            addressPolicy: settings.addressPolicy, maxBytes: .max, largestBytes: .max, deadline: deadline)
+        return try await ytDlp.describe(identity)
+    }
+
     private var space: WorkSpace {
         WorkSpace(
             directory: settings.directory, reserveBytes: settings.reserveBytes, quotaBytes: settings.quotaBytes)
@@ -111,7 +126,7 @@ package final class MediaFetcher: Sendable {
         (folderEntries(settings.directory) ?? []).filter {
             SHA256.isHexDigest($0) && isOlder("\(settings.directory)/\($0)", than: age)
         }
-        .flatMap { hash in MediaKind.allCases.map { ContentAddress($0, hash: hash) } }
+        .flatMap { ContentAddress.all(hash: $0) }
     }
 
     private func isOlder(_ path: String, than age: Duration) -> Bool {
@@ -180,9 +195,27 @@ private struct FetchRun: Sendable {
             throw MediaError(.truncated, "The end of that file is missing.", isTransient: false)
         }
         let probe = if let known = raw.probe { try known.get() } else { try await ffmpeg.probe(raw.path) }
+        do throws(MediaError) { try checkVariant(raw, probe) } catch {
+            if raw.isOurs { unlink(raw.path) }
+            throw error
+        }
         return switch job.kind {
         case .video: try await finishVideo(raw, probe)
         case .audio: try await finishAudio(raw, probe)
+        }
+    }
+
+    /// - Throws: `noSuchPart` for a part behind the end, and `noSubtitles` for those of a plain file.
+    private func checkVariant(_ raw: Raw, _ probe: MediaProbe?) throws(MediaError) {
+        if job.variant.subtitles != nil, raw.info == nil {
+            throw MediaError(.noSubtitles, "That is a plain file: a site with subtitles is needed.")
+        }
+        if job.variant.cut != nil, job.kind == .video, probe?.hasVideo != true {
+            throw MediaError(.noMedia, "There is no video in that file to cut.")
+        }
+        if let cut = job.variant.cut, let seconds = probe?.durationSeconds, Double(cut.start) / 1000 >= seconds {
+            throw MediaError(
+                .noSuchPart, "That is shorter than the part you asked for: it ends at \(Clock.text(seconds)).")
         }
     }
 
@@ -270,9 +303,10 @@ private struct FetchRun: Sendable {
     private func extract() async throws(MediaError) -> Raw {
         var ytDlp = YtDlp(
             settings: settings.ytDlp, ffmpegProgram: settings.ffmpeg, jail: settings.jail, folder: folder,
-            kind: job.kind, addressPolicy: settings.addressPolicy, maxBytes: settings.maxBytes,
+            kind: job.kind, variant: job.variant, addressPolicy: settings.addressPolicy, maxBytes: settings.maxBytes,
             largestBytes: settings.largestBytes ?? settings.maxBytes, deadline: deadline)
         ytDlp.minimumRate = settings.minimumRate
+        ytDlp.fitBytes = settings.fitBytes
         let outcome = try await ytDlp.run(job.identity, onProgress: onProgress) { identity throws(MediaError) in
             if identity.normalizedURL != job.identity.normalizedURL { try await onCanonicalURL(identity.normalizedURL) }
         }
@@ -304,12 +338,13 @@ private struct FetchRun: Sendable {
             return try await finish(raw, probe, raw.path, raw.isOurs, raw.kindWithoutVideo(probe))
         }
         let video = FileKind("video/mp4", fileExtension: "mp4")
-        if probe.isPlayable, MovieLayout(ofFile: raw.path)?.hasIndexAtEnd != true {
+        if job.variant.cut == nil, probe.isPlayable, MovieLayout(ofFile: raw.path)?.hasIndexAtEnd != true {
             return try await finish(raw, probe, raw.path, raw.isOurs, video)
         }
         let output = folder.file("converted.mp4")
         try await ffmpeg.makeMP4(
-            from: raw.path, to: output, probe: probe, title: title(raw, probe), onProgress: onProgress)
+            from: raw.path, to: output, probe: probe, variant: job.variant, title: title(raw, probe),
+            onProgress: onProgress)
         guard var product = try await ffmpeg.probe(output), product.hasVideo else {
             throw MediaError(.conversionFailed, "That file is damaged, or of a kind that cannot be converted.")
         }
@@ -322,13 +357,18 @@ private struct FetchRun: Sendable {
             if raw.isOurs { unlink(raw.path) }
             throw MediaError(.noAudio, "That file has no sound.")
         }
-        let sound = FileKind("audio/mpeg", fileExtension: "mp3")
-        if probe.isMP3 { return try await finish(raw, probe, raw.path, raw.isOurs, sound) }
-        let output = folder.file("converted.mp3")
+        let format = job.variant.audioFormat ?? .mp3
+        let sound = FileKind(format.contentType, fileExtension: format.rawValue)
+        if format == .mp3, job.variant.cut == nil, probe.isMP3 {
+            return try await finish(raw, probe, raw.path, raw.isOurs, sound)
+        }
+        let output = folder.file("converted.\(format.rawValue)")
         try await ffmpeg.extractAudio(
-            from: raw.path, to: output, probe: probe, title: title(raw, probe), performer: performer(raw, probe),
-            onProgress: onProgress)
-        return try await finish(raw, probe, output, true, sound)
+            from: raw.path, to: output, probe: probe, variant: job.variant, title: title(raw, probe),
+            performer: performer(raw, probe), onProgress: onProgress)
+        var product = probe
+        if let cut = job.variant.cut { product.durationSeconds = cut.seconds(of: probe.durationSeconds) }
+        return try await finish(raw, product, output, true, sound)
     }
 
     // MARK: - Describing the result
@@ -392,5 +432,15 @@ private struct FetchRun: Sendable {
     private func fileSize(_ path: String) -> Int64 {
         var info = stat()
         return stat(path, &info) == 0 ? Int64(info.st_size) : 0
+    }
+}
+
+extension MediaVariant.AudioFormat {
+    fileprivate var contentType: String {
+        switch self {
+        case .mp3: "audio/mpeg"
+        case .m4a: "audio/mp4"
+        case .opus: "audio/ogg"
+        }
     }
 }

@@ -36,13 +36,16 @@ package struct MediaJob: Sendable {
     package var performer: String?
     package var fileName: String?
     package var durationSeconds: Double?
+    /// The wanted form of the media.
+    package var variant: MediaVariant
 
     package init(
-        _ kind: MediaKind, _ identity: SourceIdentity, origin: Origin = .site, title: String? = nil,
-        performer: String? = nil, fileName: String? = nil, durationSeconds: Double? = nil
+        _ kind: MediaKind, _ identity: SourceIdentity, _ variant: MediaVariant = .standard, origin: Origin = .site,
+        title: String? = nil, performer: String? = nil, fileName: String? = nil, durationSeconds: Double? = nil
     ) {
         self.kind = kind
         self.identity = identity
+        self.variant = variant.of(kind)
         self.origin = origin
         self.title = title
         self.performer = performer
@@ -50,5 +53,5 @@ package struct MediaJob: Sendable {
         self.durationSeconds = durationSeconds
     }
 
-    package var address: ContentAddress { ContentAddress(kind, identity) }
+    package var address: ContentAddress { ContentAddress(kind, identity, variant) }
 }

@@ -13,6 +13,9 @@ package struct MediaSettings: Sendable {
     /// The longest file that can be delivered, if that is shorter; nil if every one can be. Sound that is extracted from a longer
     /// file is not affected.
     package var deliverableBytes: Int64?
+    /// The size up to which a smaller picture of a video is taken, if the site offers one that fits; nil for the best picture in
+    /// any case.
+    package var fitBytes: Int64?
     /// The longest file that another worker fetches, if that is longer: a site's formats are chosen by this limit.
     package var largestBytes: Int64?
     /// Is true if a file must survive a loss of power before it is reported. Set this if the report itself survives one,

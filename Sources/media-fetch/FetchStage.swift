@@ -74,7 +74,7 @@ struct FetchStage: Sendable {
         var requested = try await identity(of: request)
         for _ in 0..<FetchStage.looks {
             let identity = await aliases.resolve(requested)
-            let address = ContentAddress(request.kind, identity)
+            let address = request.address(identity)
             if let info = try await stored(address.key) {
                 runtime.log.info("the store already has the media", metadata: ["key": "\(address)"])
                 return .done([try ready(info, request.kind)])
@@ -114,7 +114,7 @@ struct FetchStage: Sendable {
                 // A file is usually moved because the store has it now.
                 if let info = try await stored(media.key) { return [try ready(info, request.kind)] }
                 if media.host == Runtime.host {
-                    await shared.forget(sharedName(ContentAddress(request.kind, identity)))
+                    await shared.forget(sharedName(request.address(identity)))
                     return nil
                 }
             }
@@ -156,7 +156,8 @@ struct FetchStage: Sendable {
         if let sizeBytes { metadata["bytes"] = .stringConvertible(sizeBytes) }
         runtime.log.info("handing over a large download", metadata: metadata)
         let download = LargeDownload(
-            kind: request.kind, source: request.source, sizeBytes: sizeBytes, limitBytes: limits.directBytes)
+            kind: request.kind, source: request.source, variant: request.variant, sizeBytes: sizeBytes,
+            limitBytes: limits.directBytes)
         return [.derived(MediaProgress(.queued, kind: request.kind)), .derived(download)]
     }
 }
@@ -178,7 +179,7 @@ extension FetchStage {
     /// Removes the partial download of a request that will not be tried again.
     private func discard(_ request: MediaRequest) async {
         guard let identity = try? await identity(of: request) else { return }
-        let address = ContentAddress(request.kind, await aliases.resolve(identity))
+        let address = request.address(await aliases.resolve(identity))
         let fetcher = direct
         await BlockingThread().run { fetcher.discard(address) }
     }

@@ -32,7 +32,7 @@ extension FetchStage {
     private func fetchInPlace(
         _ request: MediaRequest, _ identity: SourceIdentity, _ onProgress: @escaping ProgressHandler
     ) async throws -> FetchResult {
-        let address = ContentAddress(request.kind, identity)
+        let address = request.address(identity)
         if let media = await direct.finished(address) { return fetched(media) }
         // The order matters: a file that has left its folder is in the store.
         if try await stored(address.key) != nil { return .stored(as: identity.normalizedURL) }
@@ -44,7 +44,7 @@ extension FetchStage {
             if let canonicalURL, let own = SourceIdentity(canonicalURL) {
                 media.metadata.origin.normalizedURL = own.normalizedURL
                 media.metadata.origin.domain = own.domain
-                media.key = ContentAddress(request.kind, own).key
+                media.key = request.address(own).key
             }
             var metadata: Logger.Metadata = ["key": "\(media.key)"]
             if let bytes = media.metadata.content.sizeBytes { metadata["bytes"] = .stringConvertible(bytes) }
@@ -81,7 +81,7 @@ extension FetchStage {
             let media = try await (request.isLarge ? large : direct).fetch(job, onProgress: onProgress) {
                 url throws(MediaError) in
                 found.withLock { $0.canonicalURL = url }
-                guard let media = SourceIdentity(url), await isUsable(media, job.kind) else { return }
+                guard let media = SourceIdentity(url), await isUsable(media, job) else { return }
                 found.withLock { $0 = (media.normalizedURL, true) }
                 throw MediaError(.cancelled, "The store already has the media.")
             }
@@ -92,37 +92,40 @@ extension FetchStage {
         }
     }
 
-    /// Returns whether the store has the media, or, for audio, the video to extract it from.
+    /// Returns whether the store has the media, or the video to make them from.
     ///
     /// A store that cannot be queried now is queried again when the file is complete.
-    private func isUsable(_ identity: SourceIdentity, _ kind: MediaKind) async -> Bool {
-        for kind in Set([kind, .video]) where (try? await stored(ContentAddress(kind, identity).key)) != nil {
-            return true
-        }
+    private func isUsable(_ identity: SourceIdentity, _ job: MediaJob) async -> Bool {
+        let own = ContentAddress(job.kind, identity, job.variant)
+        let whole = job.kind.isMadeOfWholeVideo(job.variant) ? [ContentAddress(.video, identity)] : []
+        for address in [own] + whole where (try? await stored(address.key)) != nil { return true }
         return false
     }
 
-    /// Decides where the bytes come from: audio is extracted from the video if the store has it.
+    /// Decides where the bytes come from: audio is extracted from the video, and a part cut out of it, if the store has it.
     private func job(
         _ request: MediaRequest, _ identity: SourceIdentity, _ onProgress: @escaping ProgressHandler
     ) async throws -> MediaJob {
-        if request.kind == .audio, let job = try await audioFromStoredVideo(identity) { return job }
+        if request.kind.isMadeOfWholeVideo(request.variant), let job = try await fromStoredVideo(request, identity) {
+            return job
+        }
         switch request.source {
-        case .url: return MediaJob(request.kind, identity)
+        case .url: return MediaJob(request.kind, identity, request.variant)
         case .file(let file): return try await job(request, identity, file)
         }
     }
 
-    private func audioFromStoredVideo(_ identity: SourceIdentity) async throws -> MediaJob? {
+    private func fromStoredVideo(_ request: MediaRequest, _ identity: SourceIdentity) async throws -> MediaJob? {
         let video = ContentAddress(.video, identity)
         guard let info = try await stored(video.key), info.metadata.contentType?.hasPrefix("video/") ?? true else {
             return nil
         }
         guard let path = try await localCopy(of: info) else { return nil }
-        runtime.log.info("extracting the audio of the stored video", metadata: ["key": "\(video)"])
+        runtime.log.info("using the stored video", metadata: ["key": "\(video)"])
         let description = MediaObject.description(of: info)
         return MediaJob(
-            .audio, identity, origin: .local(path: path), title: description.title, performer: description.performer)
+            request.kind, identity, request.variant, origin: .local(path: path), title: description.title,
+            performer: description.performer)
     }
 
     private func localCopy(of info: BlobInfo) async throws -> String? {
@@ -169,7 +172,7 @@ extension FetchStage {
             throw MediaError(telegram: error)
         }
         return MediaJob(
-            request.kind, identity, origin: origin, title: file.title, performer: file.performer,
+            request.kind, identity, request.variant, origin: origin, title: file.title, performer: file.performer,
             fileName: file.name ?? serverName, durationSeconds: file.durationSeconds?.double)
     }
 }
@@ -179,6 +182,16 @@ extension FetchStage {
     private func checkSize(_ sizeBytes: Int64?, _ request: MediaRequest) throws(MediaError) {
         let limit = limits.bytes(isLarge: request.isLarge)
         if let sizeBytes, sizeBytes > limit { throw .tooLarge(bytes: sizeBytes, maxBytes: limit) }
+    }
+}
+
+extension MediaKind {
+    /// Returns whether media of this kind can be made of the whole video in its usual form.
+    fileprivate func isMadeOfWholeVideo(_ variant: MediaVariant) -> Bool {
+        switch self {
+        case .audio: true
+        case .video: variant.cut != nil && variant.maxHeight == nil && variant.subtitles == nil
+        }
     }
 }
 

@@ -84,6 +84,7 @@ struct MediaFetch: Tool {
         let limits = try fetching.limits(store, api)
         var settings = try fetching.settings(directory: runtime.directory("media/fetch"))
         settings.deliverableBytes = limits.deliverableBytes
+        if fetching.overLimit == .smaller { settings.fitBytes = api?.uploadLimitBytes }
         settings.jail = try jail.jail()
         try work.apply(to: &settings)
         settings.isDurable = output.isDurable
@@ -115,6 +116,11 @@ struct MediaFetch: Tool {
     }
 }
 
+/// Says what becomes of a video that the bot cannot send.
+enum OverLimit: String, ExpressibleByArgument, CaseIterable, Sendable {
+    case smaller, best
+}
+
 struct FetchOptions: ParsableArguments, Sendable {
     @Option(help: ArgumentHelp("The number of fetches that run at once.", valueName: "n"))
     var concurrency: Int = 2
@@ -136,6 +142,12 @@ struct FetchOptions: ParsableArguments, Sendable {
             "Larger media become commands.media.large_download, for a separate worker. Default: no such limit.",
             valueName: "size"))
     var maxDirectSize: ByteSize?
+
+    @Option(
+        help:
+            "What becomes of a video that is known to exceed what Telegram takes from the bot: the best smaller picture that fits (smaller), or the best in any case, which is sent as a link if the store makes links (best)."
+    )
+    var overLimit: OverLimit = .smaller
 
     @Option(help: ArgumentHelp("The time limit for a whole fetch.", valueName: "duration"))
     var timeout: Span = Span(.seconds(7200))

@@ -1,11 +1,13 @@
 import Envelope
 import JSON
+import Media
 import Payloads
 
 /// Represents a media command, whichever of its types the event has.
 struct MediaRequest: Sendable {
     let kind: MediaKind
     let source: DownloadSource
+    let variant: MediaVariant
     /// Is true if the command was handed over as a large download; the limit for direct downloads does not apply then.
     let isLarge: Bool
     /// Is true if an earlier stage marked the command as over a limit.
@@ -17,18 +19,22 @@ struct MediaRequest: Sendable {
     /// The types of media commands.
     static let types = MediaDownload.types + [LargeDownload.type]
 
-    /// - Throws: `MalformedInput` if the payload names neither a URL nor a file, or both, or if a large download has no kind.
+    /// - Throws: `MalformedInput` if the payload names neither a URL nor a file, or both, if it has a wrong variant, or if
+    ///   a large download has no kind.
     init(_ event: Envelope) throws(MalformedInput) {
         isLarge = event.type == LargeDownload.type
         if isLarge {
             let download = try LargeDownload(event)
-            (kind, source) = (download.kind, download.source)
+            (kind, source, variant) = (download.kind, download.source, download.variant)
         } else {
             let download = try MediaDownload(event)
-            (kind, source) = (download.kind, download.source)
+            (kind, source, variant) = (download.kind, download.source, download.variant)
         }
         isRateLimited = event.isRateLimited
         retryAfterSeconds = event.retryAfterSeconds
         userID = event.actor?.id
     }
+
+    /// Returns the address of the result, for the source's identity.
+    func address(_ identity: SourceIdentity) -> ContentAddress { ContentAddress(kind, identity, variant) }
 }

@@ -1,4 +1,5 @@
 import BotAPI
+import ChatCommands
 import JSON
 import Payloads
 
@@ -52,7 +53,7 @@ struct AccessCommand: Sendable {
 
     /// - Throws: `UsageError`, with a reply for the chat.
     init(_ written: WrittenCommand, in message: Message) throws(UsageError) {
-        guard let form = AccessCommand.forms[written.word] else { throw UsageError(text: "Unknown command") }
+        guard let form = AccessCommand.forms[written.dotted] else { throw UsageError(text: "Unknown command") }
         let usage = UsageError(text: "Usage: \(form.usage)")
         var words = written.arguments[...]
         rule = form.rule

@@ -1,4 +1,5 @@
 import BotAPI
+import ChatCommands
 import JSON
 import Payloads
 import Redis
@@ -33,6 +34,8 @@ struct Standing: Sendable {
     let blessed: Term
     let graced: Term
     let smitten: Term
+    /// The language that the actor has chosen, if any.
+    var language: String?
 }
 
 /// Reads and changes the access rules, and the user names that were seen, in Redis.
@@ -46,7 +49,8 @@ struct AccessRules: Sendable {
     ///
     /// A user name moves to the user who shows it now: names change hands. A migrated chat's rules move to its new id with the time
     /// that they have left; rules of the new id stay as they are.
-    /// Keys: 4 rules, and the bans of the actor's other ids; for each person the keys of the id and of the name; for each moved rule the old and the new key.
+    /// Keys: 4 rules, and the bans of the actor's other ids; for each person the keys of the id and of the name; for each moved rule the old and the new key;
+    /// last, the language that the actor has chosen, which is the last value of the answer.
     /// Arguments: the number of rules, the number of people and the lifetime of names in seconds; for each person the id and the
     /// name, which may be empty.
     private static let admit = RedisScript(
@@ -66,11 +70,12 @@ struct AccessRules: Sendable {
                 redis.call('SET', username, id, 'EX', ttl)
             end
         end
-        for i = rules + 1 + 2 * people, #KEYS, 2 do
+        for i = rules + 1 + 2 * people, #KEYS - 1, 2 do
             if redis.call('EXISTS', KEYS[i]) == 1 then redis.call('RENAMENX', KEYS[i], KEYS[i + 1]) end
         end
         local left = {}
         for i = 1, rules do left[i] = redis.call('PTTL', KEYS[i]) end
+        left[rules + 1] = redis.call('GET', KEYS[#KEYS])
         return left
         """)
 
@@ -122,6 +127,7 @@ struct AccessRules: Sendable {
         if let (old, new) = visit.migration {
             for rule in [AccessRule.grace, .smite] { keys += [rule.key(old), rule.key(new)] }
         }
+        keys.append(UserSettings.languageKey(of: visit.actor ?? 0))
         return ScriptCall(keys: keys, arguments: arguments)
     }
 
@@ -138,7 +144,9 @@ struct AccessRules: Sendable {
             throw RedisError(.protocolError, "Redis did not tell how long the access rules still hold")
         }
         let hammered = ([terms[0]] + terms[4...]).first(where: \.holds) ?? .absent
-        return Standing(hammered: hammered, blessed: terms[1], graced: terms[2], smitten: terms[3])
+        return Standing(
+            hammered: hammered, blessed: terms[1], graced: terms[2], smitten: terms[3],
+            language: reply.array?.last?.string)
     }
 
     /// Sets a rule.

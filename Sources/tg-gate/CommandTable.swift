@@ -1,5 +1,5 @@
 import ArgumentParser
-import BotAPI
+import ChatCommands
 import Envelope
 import JSON
 import Payloads
@@ -34,26 +34,8 @@ struct CommandTable: Sendable {
         self.types = types
     }
 
-    func type(of word: String) -> String? { types[word] }
-}
-
-/// Represents a command as it was written: its word, in lower case and without a bot's name, and its arguments.
-struct WrittenCommand: Sendable {
-    let word: String
-    let arguments: [String]
-
-    /// Reads a message's text; returns nil if it is empty, or a command for another bot.
-    ///
-    /// - Parameter bot: the user name of the bot that received the message; nil if it is not known.
-    init?(_ text: String, bot: String?) {
-        let words = text.split(whereSeparator: \.isWhitespace).map(String.init)
-        guard let first = words.first, first.utf8.count <= 64 else { return nil }
-        // In a group, a menu writes `/vdl` as `/vdl@some_bot`.
-        let parts = first.hasPrefix("/") ? first.split(separator: "@", maxSplits: 1).map(String.init) : [first]
-        if parts.count > 1, let bot, parts[1].lowercased() != bot.lowercased() { return nil }
-        word = parts[0].lowercased()
-        arguments = Array(words.dropFirst())
-    }
+    /// Returns the event type of a command word. A word with a slash, as menus write it, means the same as with a dot.
+    func type(of word: String) -> String? { types[word] ?? types[WrittenCommand.dotted(word)] }
 }
 
 /// Builds the payload of a command event.
@@ -62,14 +44,21 @@ struct CommandPayload: Sendable {
     let source: DownloadSource?
     /// The words after the command.
     let words: [String]
+    var wish = MediaWish()
 
     /// Returns whether events of a type request media, so that they need a source.
     static func isMediaCommand(_ type: String) -> Bool { type.hasPrefix("commands.media.") }
 
-    /// The payload: the source, and the words for types that are not media commands.
+    /// The payload: the source with the wanted form for media commands, and the source with the words for others.
     var json: JSONObject {
-        let source = source?.json ?? [:]
-        guard !CommandPayload.isMediaCommand(type) else { return source }
-        return JSONObject(source.members + [.init(key: "text", value: .string(words.joined(separator: " ")))])
+        var json = source?.json ?? [:]
+        guard CommandPayload.isMediaCommand(type) else {
+            json["text"] = .string(words.joined(separator: " "))
+            return json
+        }
+        guard let kind = MediaDownload.kind(of: type) else { return json }
+        json["variant"] = wish.variant.of(kind).json
+        json["ask"] = wish.asks ? true : nil
+        return json
     }
 }

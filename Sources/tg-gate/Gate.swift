@@ -1,9 +1,11 @@
 import BotAPI
+import ChatCommands
 import Envelope
 import JSON
 import Logging
 import Payloads
 import Stage
+import Texts
 import Tracing
 
 /// Decides who is allowed, and turns commands into events.
@@ -15,6 +17,7 @@ struct Gate: Sendable {
     let table: CommandTable
     let rules: AccessRules
     let names: NameLookup
+    let texts: Texts
     let published: [TopicPattern]
 
     /// Represents one event of a batch, read as far as the gate needs it.
@@ -37,7 +40,7 @@ struct Gate: Sendable {
                 isByHand && !message.isOfAnother ? message.text.flatMap { WrittenCommand($0, bot: bot) } : nil
             }
             changesRules =
-                command.map { AccessCommand.isOne($0.word) } == true
+                command.map { AccessCommand.isOne($0.dotted) } == true
                 && update.actor.map { admins.contains($0.id) } == true
         }
 
@@ -90,12 +93,14 @@ struct Gate: Sendable {
     private func decide(_ request: Request, _ standing: Standing) async throws -> Decision {
         let update = request.update
         let access = access(of: update, standing)
-        if let command = request.command, command.word == ".whoami", let message = update.message {
+        if let command = request.command, command.dotted == ".whoami", let message = update.message {
             return .replace([try await whoami(message, access, standing)])
         }
-        guard case .granted(let role) = access else { return denied(update, access, request.command) }
-        var results = try await results(of: request, role)
-        if publishes(TelegramUpdate.type) { results.append(admitted(request.event, update, role)) }
+        let language = standing.language ?? update.languageCode
+        guard case .granted(let role) = access else { return denied(update, access, request.command, language) }
+        let visitor = Visitor(role: role, language: language)
+        var results = try await results(of: request, visitor)
+        if publishes(TelegramUpdate.type) { results.append(admitted(request.event, update, visitor)) }
         return .replace(results)
     }
 
@@ -117,60 +122,75 @@ struct Gate: Sendable {
     private func isAdmin(_ id: Int64?) -> Bool { id.map(admins.contains) ?? false }
 
     private func access(of update: Update, _ standing: Standing) -> Access {
-        guard let actor = update.actor else { return .denied("the update has no sender") }
+        guard let actor = update.actor else { return .denied(.noSender, "the update has no sender") }
         if admins.contains(actor.id) { return .granted(.admin) }
-        if standing.hammered.holds { return .denied("hammered") }
-        if standing.smitten.holds { return .denied("the chat is smitten") }
+        if standing.hammered.holds { return .denied(.hammered, "hammered") }
+        if standing.smitten.holds { return .denied(.smitten, "the chat is smitten") }
         if standing.blessed.holds { return .granted(.blessed) }
         // Two bots in one chat that obey each other would never end.
-        if standing.graced.holds, update.isFromBot { return .denied("a bot, which a graced chat does not allow") }
+        if standing.graced.holds, update.isFromBot { return .denied(.bot, "a bot, which a graced chat does not allow") }
         if standing.graced.holds { return .granted(.graced) }
-        return .denied("neither blessed nor in a graced chat")
+        return .denied(.stranger, "neither blessed nor in a graced chat")
     }
 
     /// Returns the events for an allowed command; none for other messages.
-    private func results(of request: Request, _ role: Role) async throws -> [Envelope] {
+    private func results(of request: Request, _ visitor: Visitor) async throws -> [Envelope] {
         let update = request.update
         guard let command = request.command, let message = update.message else { return [] }
-        if AccessCommand.isOne(command.word) {
-            return try await change(command, message, update, role, receiver: request.event.account)
+        if AccessCommand.isOne(command.dotted) {
+            return try await change(command, message, update, visitor.role, receiver: request.event.account)
         }
-        guard let type = table.type(of: command.word), publishes(type) else { return [] }
-        let source = MediaSource.find(in: message, command)
-        if CommandPayload.isMediaCommand(type), source == nil {
+        guard var type = table.type(of: command.word), publishes(type) else { return [] }
+        guard CommandPayload.isMediaCommand(type) else {
+            let source = MediaSource.find(in: message, command)
+            return [derived(CommandPayload(type: type, source: source, words: command.arguments), update, visitor)]
+        }
+        let wish = MediaWish(command)
+        if let word = wish.misunderstood {
+            let usage = usage(of: command, visitor)
             return [
                 reply(
-                    "Usage: \(command.word) <url>, or reply \(command.word) to a message that has a URL or a file",
-                    message)
+                    texts.text("misunderstood", visitor.language, ["word": .text(word), "usage": .raw(usage)]), message)
             ]
         }
-        return [derived(CommandPayload(type: type, source: source, words: command.arguments), update, role)]
+        let rest = WrittenCommand(word: command.word, arguments: wish.rest)
+        guard let source = MediaSource.find(in: message, rest) else {
+            return [reply(usage(of: command, visitor), message)]
+        }
+        // `.vdl mp3` means sound; a command of one's own keeps its type.
+        if let kind = wish.kind, MediaDownload.kind(of: type) != nil { type = MediaDownload.type(of: kind) }
+        return [derived(CommandPayload(type: type, source: source, words: wish.rest, wish: wish), update, visitor)]
     }
 
-    private func derived(_ command: CommandPayload, _ update: Update, _ role: Role) -> Envelope {
+    private func usage(of command: WrittenCommand, _ visitor: Visitor) -> String {
+        texts.text("usage", visitor.language, ["command": .text(command.word)])
+    }
+
+    private func derived(_ command: CommandPayload, _ update: Update, _ visitor: Visitor) -> Envelope {
         var envelope = Envelope.derived(type: command.type, payload: command.json)
-        attach(update, role, to: &envelope)
+        attach(update, visitor, to: &envelope)
         runtime.log.info(
             "\(command.type)",
-            metadata: ["actor": .stringConvertible(update.actor?.id ?? 0), "role": "\(role.rawValue)"])
+            metadata: ["actor": .stringConvertible(update.actor?.id ?? 0), "role": "\(visitor.role.rawValue)"])
         return envelope
     }
 
-    private func admitted(_ event: Envelope, _ update: Update, _ role: Role) -> Envelope {
+    private func admitted(_ event: Envelope, _ update: Update, _ visitor: Visitor) -> Envelope {
         var event = event
-        attach(update, role, to: &event)
+        attach(update, visitor, to: &event)
         return event
     }
 
-    private func attach(_ update: Update, _ role: Role, to event: inout Envelope) {
-        event.actor = (update.actor).map { EventActor($0) }
-        event.role = role.rawValue
+    private func attach(_ update: Update, _ visitor: Visitor, to event: inout Envelope) {
+        event.actor = (update.actor).map { EventActor($0, language: visitor.language) }
+        event.role = visitor.role.rawValue
         event.origin = (update.message).map { EventOrigin($0) }
     }
 
-    private func denied(_ update: Update, _ access: Access, _ command: WrittenCommand?) -> Decision {
-        guard case .denied(let reason) = access else { return .drop }
-        let isCommand = command.map { table.type(of: $0.word) != nil || AccessCommand.isOne($0.word) } ?? false
+    private func denied(_ update: Update, _ access: Access, _ command: WrittenCommand?, _ language: String?) -> Decision
+    {
+        guard case .denied(let code, let reason) = access else { return .drop }
+        let isCommand = command.map { table.type(of: $0.word) != nil || AccessCommand.isOne($0.dotted) } ?? false
         runtime.log.log(
             level: isCommand ? .info : .debug, "denied: \(reason)",
             metadata: [
@@ -178,8 +198,12 @@ struct Gate: Sendable {
             ])
         guard publishes(AccessDenied.type) else { return .drop }
         let denial = AccessDenied(
-            reason: reason, userID: update.actor?.id, chatID: update.chatID, text: update.message?.text)
-        return .replace([.derived(denial)])
+            reason: reason, code: code, userID: update.actor?.id, chatID: update.chatID, text: update.message?.text,
+            callbackID: update.kind == "callback_query" ? update.body["id"]?.string : nil)
+        var event = Envelope.derived(denial)
+        event.actor = (update.actor).map { EventActor($0, language: language) }
+        event.origin = (update.message).map { EventOrigin($0) }
+        return .replace([event])
     }
 
     func publishes(_ type: String) -> Bool { published.contains { $0.matches(type) } }
@@ -198,7 +222,9 @@ struct Gate: Sendable {
 }
 
 extension EventActor {
-    init(_ party: Party) { self.init(id: party.id, username: party.username, name: party.name) }
+    init(_ party: Party, language: String? = nil) {
+        self.init(id: party.id, username: party.username, name: party.name, language: language)
+    }
 }
 
 extension EventOrigin {
@@ -217,5 +243,12 @@ enum Role: String, Sendable {
 enum Access: Sendable {
     case granted(Role)
     /// The author is not allowed, for this reason.
-    case denied(String)
+    case denied(AccessDenied.Code, String)
+}
+
+/// Describes a user who is allowed.
+struct Visitor: Sendable {
+    let role: Role
+    /// The language in which the user wants answers, if it is known.
+    let language: String?
 }

@@ -4,6 +4,7 @@ import Options
 import Payloads
 import Stage
 import System
+import Texts
 
 /// The tool's command, for the program that contains all tools.
 package let command: any AsyncParsableCommand.Type = TgGate.self
@@ -30,8 +31,7 @@ struct TgGate: Tool {
     @OptionGroup var output: OutputOptions
     @OptionGroup(title: "Looking up names through an account") var account: AccountOptions
 
-    @Option(help: ArgumentHelp("User id of an admin. May be repeated. [env: TG_ADMIN_ID]", valueName: "id"))
-    var admin: [Int64] = []
+    @OptionGroup var administrators: AdminOptions
 
     @Option(
         name: .customLong("command"),
@@ -53,22 +53,10 @@ struct TgGate: Tool {
         try await runtime.requireRedis()
         let rules = AccessRules(runtime: runtime)
         let gate = Gate(
-            runtime: runtime, admins: try admins(), table: CommandTable(changes: commands), rules: rules,
-            names: NameLookup(runtime: runtime, account: account, rules: rules),
+            runtime: runtime, admins: try administrators.required(), table: CommandTable(changes: commands),
+            rules: rules,
+            names: NameLookup(runtime: runtime, account: account, rules: rules), texts: try Texts.ofEnvironment(),
             published: passAll ? TopicPattern.everything : subscribe.isEmpty ? TopicPattern.commands : subscribe)
         return try await runtime.filter(input, output, accepting: { $0 == TelegramUpdate.type }, decide: gate.decide)
-    }
-
-    private func admins() throws -> Set<Int64> {
-        if !admin.isEmpty { return Set(admin) }
-        let words = Settings.environment("TG_ADMIN_ID")?.split { $0 == "," || $0 == " " } ?? []
-        guard !words.isEmpty else {
-            throw ToolError(.configuration, "no admin: give --admin or set TG_ADMIN_ID to your numeric user id")
-        }
-        if let wrong = words.first(where: { Int64($0) == nil }) {
-            throw ToolError(
-                .configuration, "TG_ADMIN_ID: \(String(wrong).printable) is no user id: it must be a number")
-        }
-        return Set(words.compactMap { Int64($0) })
     }
 }

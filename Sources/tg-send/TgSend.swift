@@ -5,6 +5,7 @@ import Stage
 import BotAPI
 import AccountAPI
 import System
+import Texts
 
 /// The command that `tgpipe` runs when it is called as tg-send.
 package let command: any AsyncParsableCommand.Type = TgSend.self
@@ -61,6 +62,7 @@ struct TgSend: Tool {
             return try await SingleMessage(runtime: runtime, api: api, retries: sending.retries)
                 .send(single, to: EventOutput(output, runtime: runtime))
         }
+        let texts = try Texts.ofEnvironment()
         try await runtime.requireRedis()
         let copies = LocalCopies(cache: MediaCache(directory: try runtime.directory("media/cache")))
         let scheduler = SharedScheduler(
@@ -70,7 +72,7 @@ struct TgSend: Tool {
         runtime.outages.watch(.telegram) { _ = try await api.call("getMe") }
         let sender = Sender(
             runtime: runtime, api: api, shared: shared, scheduler: scheduler, copies: copies, options: sending,
-            input: input)
+            input: input, texts: texts)
         let dispatcher = Dispatcher(
             runtime: runtime, scheduler: scheduler, sender: sender, concurrency: sending.concurrency,
             interrupted: InterruptedRequests(runtime: runtime, shared: shared, scheduler: scheduler))

@@ -7,6 +7,7 @@ import ev_log
 import ev_queue
 import ev_replay
 import ev_route
+import media_ask
 import media_fetch
 import msg_store
 import ratelimit
@@ -16,6 +17,7 @@ import tg_history
 import tg_listen
 import tg_send
 import tg_session
+import tg_talk
 import tgpipe_doctor
 
 /// Every tool by its name. `make build` and `make install` create a link to this program for each.
@@ -23,10 +25,11 @@ let commands: [String: any AsyncParsableCommand.Type] = [
     "blob-put": blob_put.command, "ev-log": ev_log.command, "ev-queue": ev_queue.command,
     "ev-replay": ev_replay.command,
     "ev-route": ev_route.command,
-    "media-fetch": media_fetch.command, "msg-store": msg_store.command, "ratelimit": ratelimit.command,
+    "media-ask": media_ask.command, "media-fetch": media_fetch.command, "msg-store": msg_store.command,
+    "ratelimit": ratelimit.command,
     "tg-call": tg_call.command, "tg-gate": tg_gate.command, "tg-history": tg_history.command,
     "tg-listen": tg_listen.command, "tg-send": tg_send.command,
-    "tg-session": tg_session.command, "tgpipe-doctor": tgpipe_doctor.command,
+    "tg-session": tg_session.command, "tg-talk": tg_talk.command, "tgpipe-doctor": tgpipe_doctor.command,
 ]
 
 /// Prints the usage and ends the program: on standard output with status 0 if the user requested it, otherwise on

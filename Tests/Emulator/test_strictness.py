@@ -171,3 +171,22 @@ def test_control_errors_are_clear(emulator: Server) -> None:
     status, answer = emulator.request("POST", "/control/message", {"chat_id": 42, "txt": "x"})
     assert status == 400 and "txt" in answer["error"]
     assert emulator.request("POST", "/control/fault", {"method": "*", "kind": "sulk"})[0] == 400
+
+
+def test_a_press_is_a_callback_query_of_a_button_that_is_there(emulator: Server) -> None:
+    asked = emulator.says("which one?")
+    rows = [[{"text": "720p", "callback_data": "a"}, {"text": "480p", "callback_data": "b"}]]
+    sent = emulator.call(
+        "sendMessage", chat_id=42, text="?", reply_markup={"inline_keyboard": rows},
+        reply_parameters={"message_id": asked["message_id"]},
+    )  # fmt: skip
+    order = {"chat_id": 42, "message_id": sent["message_id"]}
+    assert emulator.request("POST", "/control/press", order | {"text": "1080p"})[0] == 400
+    pressed = emulator.control("press", order | {"text": "480"})
+    query = emulator.call("getUpdates")[-1]["callback_query"]
+    assert (query["id"], query["data"], query["from"]["id"]) == (pressed["id"], "b", 42)
+    assert query["message"]["reply_to_message"]["message_id"] == asked["message_id"]
+    assert emulator.call("answerCallbackQuery", callback_query_id=query["id"], text="x") is True
+    # An edit without a keyboard removes the buttons.
+    emulator.call("editMessageText", chat_id=42, message_id=sent["message_id"], text="over")
+    assert emulator.request("POST", "/control/press", order | {"text": "480"})[0] == 400

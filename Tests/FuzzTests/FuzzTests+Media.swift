@@ -1,4 +1,5 @@
 import BotAPI
+import ChatCommands
 import Glibc
 import HTTP
 import JSON
@@ -36,12 +37,14 @@ extension FuzzTests {
             "reply_to_message":{"message_id":4,"chat":{"id":-100},"text":"x https://a.example/c","entities":[{"type":"url","offset":2,"length":19}]},\
             "external_reply":{"video":{"file_id":"a","file_unique_id":"b","file_size":9}}}
             """
-        feed([message, message.replacing(".vdl", with: ".bless @name 30d")]) { bytes in
+        let texts = [".bless @name 30d", ".vdl? 1:30.5-2:45 720p", "/adl@bot opus pt-BR-subs -0:30"]
+        feed([message] + texts.map { message.replacing(".vdl", with: $0) }) { bytes in
             guard let json = try? JSON(parsing: bytes), let message = Message(json),
                 let command = message.text.flatMap({ WrittenCommand($0, bot: nil) })
             else { return false }
             _ = (
-                MediaSource.find(in: message, command), try? AccessCommand(command, in: message), Party(authorOf: json)
+                MediaSource.find(in: message, command), MediaSource.onlyLink(of: message),
+                MediaWish(command).variant.json, try? AccessCommand(command, in: message), Party(authorOf: json)
             )
             return true
         }

@@ -151,7 +151,7 @@ import Testing
 
     @Test(arguments: [
         ("ev-route", ["-o", "#=-"]), ("ratelimit", ["--limit", "9", "--window", "1m", "--key", "type"]),
-        ("tg-gate", ["--admin", "42"]),
+        ("tg-gate", ["--admin", "42"]), ("tg-talk", ["--no-menu"]),
     ])
     func `With --stamp, a line without a correlation id gets one, and no other byte changes`(
         _ tool: String, _ arguments: [String]

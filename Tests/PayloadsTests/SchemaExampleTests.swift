@@ -120,6 +120,19 @@ import Testing
             (
                 MediaDownload(kind: .video, source: .url("https://example.com/")), #"{"url":"https://example.com/"}"#
             ),
+            (
+                MediaDownload(
+                    kind: .video, source: .url("https://example.com/"),
+                    variant: MediaVariant(maxHeight: 720, subtitles: "en", cut: .init(start: 1500, end: 2000)),
+                    asks: true),
+                #"{"url":"https://example.com/","variant":{"height":720,"subtitles":"en","start_seconds":1.5,"#
+                    + #""end_seconds":2},"ask":true}"#
+            ),
+            (
+                MediaProgress(
+                    .choosing, kind: .video, text: "Which one?", buttons: [[ChoiceButton("720p", data: "v1:AAAB")]]),
+                #"{"kind":"video","state":"choosing","text":"Which one?","buttons":[[{"text":"720p","data":"v1:AAAB"}]]}"#
+            ),
             (MediaDownload(kind: .audio, source: .file(try file())), #"{"file":\#(inTelegram)}"#),
             (
                 LargeDownload(kind: .video, source: .url("https://example.com/"), sizeBytes: 9, limitBytes: 5),
@@ -171,6 +184,10 @@ import Testing
                             showsLinkPreview: true))),
                 #"{"text":"Yes","link_preview":true,"protect":true,"#
                     + #""buttons":[{"text":"More","url":"https://example.com"}],"scheduled_at":1800000000}"#
+            ),
+            (
+                TelegramCommand(.answer(callbackID: "4382", text: "On it."), chat: .id(42)),
+                #"{"callback_id":"4382","chat_id":42,"text":"On it."}"#
             ),
             (TelegramCommand(.pin(messageID: 8), chat: .id(42)), #"{"chat_id":42,"message_id":8}"#),
             (
@@ -268,8 +285,8 @@ import Testing
                 #"{"rule":"bless","subject_id":99,"by":42,"active":true,"expires_at":"2026-11-21T12:00:00.123456Z"}"#
             ),
             (
-                AccessDenied(reason: "hammered", userID: 99, chatID: 98, text: ".vdl"),
-                #"{"reason":"hammered","user_id":99,"chat_id":98,"text":".vdl"}"#
+                AccessDenied(reason: "hammered", code: .hammered, userID: 99, chatID: 98, text: ".vdl"),
+                #"{"reason":"hammered","code":"hammered","user_id":99,"chat_id":98,"text":".vdl"}"#
             ),
             (
                 DeadLetter(

@@ -131,6 +131,22 @@ package struct BotEmulator: Sendable {
         return message["message_id"]?.int ?? 0
     }
 
+    /// Presses the button of a message whose words contain a text.
+    ///
+    /// - Returns: the id of the callback query.
+    @discardableResult
+    package func press(_ text: String, of message: Int64, in chat: Int64, as user: User) async throws -> String {
+        let answer = try await server.call(
+            "POST", "/control/press",
+            [
+                "chat_id": .integer(chat), "message_id": .integer(message), "text": .string(text), "from": user.json,
+            ])
+        return answer["id"]?.string ?? ""
+    }
+
+    /// Gives the bot an update as it is.
+    package func update(_ update: JSON) async throws { try await server.call("POST", "/control/update", update) }
+
     @discardableResult
     package func sendFile(_ path: String, kind: String, as user: User, chat: Int64? = nil) async throws -> Int64 {
         let message = try await server.call(
@@ -155,6 +171,10 @@ package struct BotEmulator: Sendable {
         }
         package var reactions: [String] { json["reactions"]?.array?.compactMap { $0["emoji"]?.string } ?? [] }
         package var isBots: Bool { message["from"]?["id"]?.int == speaker }
+        /// The buttons below the message.
+        package var buttons: [JSON] {
+            (message["reply_markup"]?["inline_keyboard"]?.array ?? []).flatMap { $0.array ?? [] }
+        }
         package var repliesTo: Int64? { message["reply_to_message"]?["message_id"]?.int }
     }
 

@@ -1,4 +1,5 @@
 import BotAPI
+import ChatCommands
 import Envelope
 import JSON
 import Payloads

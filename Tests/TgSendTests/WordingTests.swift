@@ -1,8 +1,12 @@
 import Envelope
+import Foundation
 import JSON
+import Media
 import Payloads
 import System
+import TestSupport
 import Testing
+import Texts
 
 @testable import tg_send
 
@@ -11,11 +15,55 @@ extension Job: Equatable {
 }
 
 @Suite struct WordingTests {
+    private let english = Wording(Texts(), language: "en")
+
+    private func media(_ title: String?, url: String = "https://www.example.com/v", performer: String? = nil)
+        -> DownloadReady
+    {
+        let metadata = MediaMetadata(
+            content: FileContent(sizeBytes: 1_500_000, sha256: nil, contentType: nil), fileName: nil,
+            origin: MediaOrigin(sourceURL: url, normalizedURL: nil, domain: "example.com", fetchedAt: nil),
+            description: MediaDescription(title: title, performer: performer, durationSeconds: JSONNumber(61.5)))
+        return DownloadReady(kind: .video, key: "k", metadata: metadata, store: "file:/x", isCached: false)
+    }
+
     @Test func `Captions are escaped and fit Telegram's limit`() {
-        let caption = Wording.caption(title: "<b>&", elapsed: .milliseconds(3240), correlationID: EventID())
+        let caption = english.caption(media("<b>&"), elapsed: .milliseconds(3240), correlationID: EventID())
         #expect(caption.hasPrefix("&lt;b&gt;&amp;\n⏱ 3.2 s · <code>"))
-        let long = Wording.caption(title: String(repeating: "😀", count: 2000), elapsed: nil, correlationID: EventID())
+        let long = english.caption(
+            media(String(repeating: "😀", count: 2000)), elapsed: nil, correlationID: EventID())
         #expect(long.utf16.count <= 1024)
+    }
+
+    @Test func `A caption follows a template of one's own, without what is not known`() throws {
+        let folder = try TemporaryFolder()
+        let template = "{title}\\n{link}\\n{duration} · {size} · {uploader}\\n{tags}"
+        try "[en]\ncaption = \"\(template)\"".write(
+            toFile: folder("texts.toml"), atomically: false, encoding: .utf8)
+        let wording = Wording(try Texts(own: folder("texts.toml")), language: nil)
+        let caption = wording.caption(media("T"), elapsed: .seconds(1), correlationID: EventID())
+        #expect(caption == "T\nhttps://www.example.com/v\n1:01 · 1.5 MB\n#video #example")
+        let full = media(
+            String(repeating: "x", count: 2000), url: "https://e.example/" + String(repeating: "y", count: 900),
+            performer: "Ann & Bob")
+        let long = wording.caption(full, elapsed: nil, correlationID: EventID())
+        #expect(long.utf16.count <= 1100 && long.contains("Ann &amp; Bob"))
+        #expect(long.replacing("&amp;", with: "&").utf16.count <= 1024)
+    }
+
+    @Test func `Users of other languages read failures in theirs`() {
+        let german = Wording(Texts(), language: "de-AT")
+        #expect(german.failure("That is too large.", code: "too_large") == "❌ Das ist zu groß.")
+        #expect(german.failure("x < y", code: "unheard_of") == "❌ x &lt; y")
+        #expect(english.failure("It is 5 MB too large.", code: "too_large") == "❌ It is 5 MB too large.")
+        #expect(german.progress(MediaProgress(.queued)) == "⏳ In der Warteschlange …")
+    }
+
+    @Test func `Every kind of failure has its text in all languages`() {
+        let texts = Texts()
+        let codes = MediaError.Code.allCases.map(\.rawValue)
+        #expect(codes.filter { !texts.has("failure_\($0)") } == [])
+        #expect(MediaProgress.State.allCases.filter { $0 != .choosing && !texts.has("progress_\($0.rawValue)") } == [])
     }
 
     @Test(arguments: [
@@ -40,7 +88,7 @@ extension Job: Equatable {
             (["state": "unheard of"], "⏳ On it…"),
         ] as [(JSONObject, String)])
     func `Progress is readable`(_ payload: JSONObject, _ text: String) {
-        #expect(Wording.progress(MediaProgress(payload)) == text)
+        #expect(english.progress(MediaProgress(payload)) == text)
     }
 
     @Test(

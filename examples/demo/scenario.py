@@ -124,7 +124,12 @@ class Scenario:
         self._check(self._has_reaction(question), "the bot acknowledges .bless with a reaction")
         # The bot answers in order, so an answer to the earlier message of the stranger would be in the chat by now.
         answers = [record for record in self._telegram.chat(STRANGER) if self._telegram.is_answer(record["message"])]
-        self._check(not answers, "an unauthorised user gets no answer")
+        if self._services.is_account:
+            self._check(not answers, "an account gives an unauthorised user no answer")
+            return
+        texts = [record["message"].get("text", "") for record in answers]
+        told = len(texts) == 1 and f".bless {STRANGER.id}" in texts[0]
+        self._check(told, "an unauthorised user gets no video, but one line with the id for the admin")
 
     def _stranger_asks_again(self) -> None:
         before = self._fetches(), self._uploads()

@@ -114,7 +114,7 @@ class Services:
             "TGPIPE_REDIS": f"unix:{self.folder / 'redis.sock'}", "TGPIPE_STATE": str(self.state),
             "TGPIPE_STORE": f"file:{self.folder / 'store'}", "TGPIPE_BIN": str(self._tools), "TGPIPE_LOG": "info:json",
             # The demo's site is on this machine. Other URLs from users must not lead here.
-            "MEDIA_FETCH_OPTIONS": "--allow-private",
+            "MEDIA_FETCH_OPTIONS": "--allow-private", "MEDIA_ASK_OPTIONS": "--allow-private",
             # The pinned yt-dlp from the Python environment that runs the demo.
             "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}",
         }  # fmt: skip

@@ -57,14 +57,31 @@ package struct AccessDenied: EventPayload {
     package static let type = "events.access.denied"
     package static let types = [type]
 
+    /// The kinds of reasons, as words for scripts.
+    package enum Code: String, Sendable, CaseIterable {
+        case noSender = "no_sender"
+        case hammered, smitten
+        /// A bot in a graced chat.
+        case bot
+        /// Nobody has let the user in.
+        case stranger
+    }
+
     /// The reason, as one line for the admin.
     package var reason: String
+    /// nil only if a script left it out.
+    package var code: Code?
     package var userID: Int64?
     package var chatID: Int64?
     /// The text of the message that was denied.
     package var text: String?
+    /// The id of the `callback_query`, if the press of a button was denied: it is to be answered.
+    package var callbackID: String?
 
-    package init(reason: String, userID: Int64?, chatID: Int64?, text: String?) {
+    package init(
+        reason: String, code: Code?, userID: Int64?, chatID: Int64?, text: String?, callbackID: String? = nil
+    ) {
+        (self.code, self.callbackID) = (code, callbackID)
         (self.reason, self.userID, self.chatID, self.text) = (reason, userID, chatID, text)
     }
 
@@ -75,16 +92,19 @@ package struct AccessDenied: EventPayload {
             throw MalformedInput(.invalidPayload, "\(type): no reason")
         }
         self.reason = reason
+        code = reader.string("code").flatMap(Code.init)
         userID = reader.integer("user_id")
         chatID = reader.integer("chat_id")
         text = reader.string("text")
+        callbackID = reader.string("callback_id")
     }
 
     package var type: String { AccessDenied.type }
 
     package var json: JSONObject {
         [
-            "reason": .string(reason), "user_id": JSON(userID), "chat_id": JSON(chatID), "text": JSON(text),
+            "reason": .string(reason), "code": JSON(code?.rawValue), "user_id": JSON(userID),
+            "chat_id": JSON(chatID), "text": JSON(text), "callback_id": JSON(callbackID),
         ]
     }
 }

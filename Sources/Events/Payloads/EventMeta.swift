@@ -39,20 +39,29 @@ package struct EventActor: Sendable, Hashable {
     package var id: Int64
     package var username: String?
     package var name: String
+    /// The language in which the user wants answers: the user's choice, or else the one that Telegram names (`pt-BR`).
+    package var language: String?
 
-    package init(id: Int64, username: String? = nil, name: String) {
+    package init(id: Int64, username: String? = nil, name: String, language: String? = nil) {
         self.id = id
         self.username = username
         self.name = name
+        self.language = language
     }
 
     /// Returns nil if the value has no id.
     package init?(_ json: JSON?) {
         guard let json, let id = json["id"]?.int else { return nil }
-        self.init(id: id, username: json["username"]?.string, name: json["name"]?.string ?? "")
+        self.init(
+            id: id, username: json["username"]?.string, name: json["name"]?.string ?? "",
+            language: json["language"]?.string)
     }
 
-    package var json: JSON { .object(["id": .integer(id), "username": JSON(username), "name": .string(name)]) }
+    package var json: JSON {
+        .object([
+            "id": .integer(id), "username": JSON(username), "name": .string(name), "language": JSON(language),
+        ])
+    }
 }
 
 /// Names the bot or account that received an update: `meta.bot` or `meta.account`.

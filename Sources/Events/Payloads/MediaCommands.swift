@@ -41,21 +41,31 @@ package struct MediaDownload: EventPayload {
 
     package var kind: MediaKind
     package var source: DownloadSource
+    package var variant: MediaVariant
+    /// Is true if the person is to be asked for the variant; a stage such as media-ask does so, and media-fetch does not.
+    package var asks: Bool
 
-    package init(kind: MediaKind, source: DownloadSource) {
+    package init(kind: MediaKind, source: DownloadSource, variant: MediaVariant = .standard, asks: Bool = false) {
         self.kind = kind
         self.source = source
+        self.variant = variant
+        self.asks = asks
     }
 
     /// - Throws: `MalformedInput` if the type is another, or the payload names neither a URL nor a file, or both.
     package init(_ payload: JSONObject, type: String) throws(MalformedInput) {
-        guard let kind = MediaDownload.typesOfKinds.first(where: { $0.value == type })?.key else {
+        guard let kind = MediaDownload.kind(of: type) else {
             throw MalformedInput(.unknownType, "\(type) is not a media command")
         }
         self.kind = kind
         var reader = PayloadReader(payload)
         source = try DownloadSource(&reader, type: type)
+        variant = try MediaVariant(payload["variant"], type: type).of(kind)
+        asks = reader.bool("ask") ?? false
     }
+
+    /// Returns the kind that a command's type asks for; nil for other types.
+    package static func kind(of type: String) -> MediaKind? { typesOfKinds.first { $0.value == type }?.key }
 
     package static func type(of kind: MediaKind) -> String {
         switch kind {
@@ -65,7 +75,13 @@ package struct MediaDownload: EventPayload {
     }
 
     package var type: String { MediaDownload.type(of: kind) }
-    package var json: JSONObject { source.json }
+
+    package var json: JSONObject {
+        var json = source.json
+        json["variant"] = variant.json
+        json["ask"] = asks ? true : nil
+        return json
+    }
 }
 
 /// Hands a download that exceeds the limit for direct downloads to a separate worker: `commands.media.large_download`.
@@ -75,13 +91,18 @@ package struct LargeDownload: EventPayload {
 
     package var kind: MediaKind
     package var source: DownloadSource
+    package var variant: MediaVariant
     package var sizeBytes: Int64?
     /// The limit for direct downloads, which this download exceeds.
     package var limitBytes: Int64?
 
-    package init(kind: MediaKind, source: DownloadSource, sizeBytes: Int64?, limitBytes: Int64?) {
+    package init(
+        kind: MediaKind, source: DownloadSource, variant: MediaVariant = .standard, sizeBytes: Int64?,
+        limitBytes: Int64?
+    ) {
         self.kind = kind
         self.source = source
+        self.variant = variant
         self.sizeBytes = sizeBytes
         self.limitBytes = limitBytes
     }
@@ -94,6 +115,7 @@ package struct LargeDownload: EventPayload {
         }
         self.kind = kind
         source = try DownloadSource(&reader, type: type)
+        variant = try MediaVariant(payload["variant"], type: type).of(kind)
         sizeBytes = reader.integer("size_bytes")
         limitBytes = reader.integer("limit_bytes")
     }
@@ -103,6 +125,7 @@ package struct LargeDownload: EventPayload {
     package var json: JSONObject {
         var json = source.json
         json["kind"] = .string(kind.rawValue)
+        json["variant"] = variant.json
         json["size_bytes"] = JSON(sizeBytes)
         json["limit_bytes"] = JSON(limitBytes)
         return json

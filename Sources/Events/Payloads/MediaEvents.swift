@@ -7,6 +7,8 @@ package struct MediaProgress: EventPayload {
 
     package enum State: String, Sendable, CaseIterable {
         case accepted
+        /// The person is asked for the form of the media, with `text` and `buttons`.
+        case choosing
         /// As many downloads as allowed are running.
         case queued
         /// The same source is being downloaded for another request, for which this one waits.
@@ -27,11 +29,17 @@ package struct MediaProgress: EventPayload {
     package var totalBytes: Int64?
     package var bytesPerSecond: JSONNumber?
     package var title: String?
+    /// The question of the state `choosing`.
+    package var text: String?
+    /// The buttons of the state `choosing`, row by row.
+    package var buttons: [[ChoiceButton]]
 
     package init(
         _ state: State, kind: MediaKind? = nil, fraction: Double? = nil, doneBytes: Int64? = nil,
-        totalBytes: Int64? = nil, bytesPerSecond: Double? = nil, title: String? = nil
+        totalBytes: Int64? = nil, bytesPerSecond: Double? = nil, title: String? = nil, text: String? = nil,
+        buttons: [[ChoiceButton]] = []
     ) {
+        (self.text, self.buttons) = (text, buttons)
         self.kind = kind
         self.state = state
         self.fraction = fraction
@@ -50,6 +58,10 @@ package struct MediaProgress: EventPayload {
         totalBytes = reader.integer("total_bytes")
         bytesPerSecond = reader.number("rate_bytes_per_second")
         title = reader.string("title")
+        text = reader.string("text")
+        buttons = (reader.take("buttons", \.array) ?? []).map { row in
+            (row.array ?? []).compactMap { ChoiceButton($0) }
+        }
     }
 
     package var type: String { MediaProgress.type }
@@ -59,8 +71,29 @@ package struct MediaProgress: EventPayload {
             "kind": JSON(kind?.rawValue), "state": JSON(state?.rawValue), "fraction": fraction.map { .number($0) },
             "done_bytes": JSON(doneBytes), "total_bytes": JSON(totalBytes),
             "rate_bytes_per_second": JSON(bytesPerSecond), "title": JSON(title),
+            "text": JSON(text),
+            "buttons": buttons.isEmpty ? nil : .array(buttons.map { .array($0.map { $0.json }) }),
         ]
     }
+}
+
+/// A button that answers a question: a press becomes an update with its data.
+package struct ChoiceButton: Sendable, Hashable {
+    package var text: String
+    /// At most 64 bytes.
+    package var data: String
+
+    package init(_ text: String, data: String) { (self.text, self.data) = (text, data) }
+
+    /// Returns nil without a text, and for data that Telegram does not accept.
+    package init?(_ json: JSON) {
+        guard let text = json["text"]?.string, !text.isEmpty, let data = json["data"]?.string,
+            (1...64).contains(data.utf8.count)
+        else { return nil }
+        self.init(text, data: data)
+    }
+
+    package var json: JSON { .object(["text": .string(text), "data": .string(data)]) }
 }
 
 /// Names a local file that was downloaded completely: `events.media.fetched`.

@@ -4,6 +4,8 @@ package import JSON
 /// The actions of tg-send, as the words behind `commands.telegram.` and in `action` of its events.
 package enum TelegramAction: String, Sendable, CaseIterable {
     case send, reply, edit, delete, react, pin
+    /// Answers the press of a button.
+    case answer
     case sendPhoto = "send_photo"
     case sendVideo = "send_video"
     case sendAnimation = "send_animation"
@@ -92,6 +94,8 @@ package struct TelegramCommand: EventPayload {
         case album([FileMessage])
         /// Pins a message. Without `messageID` it is that of `meta.origin`.
         case pin(messageID: Int64?)
+        /// Answers the press of a button, which the person's app shows as waiting until then; `text` appears for a moment.
+        case answer(callbackID: String, text: String?)
     }
 
     /// The chat; nil means that of `meta.origin`.
@@ -102,7 +106,8 @@ package struct TelegramCommand: EventPayload {
 
     /// All keys that some command understands.
     package static let keys = [
-        "buttons", "caption", "chat_id", "content_type", "duration_seconds", "emoji", "file_id", "file_name", "files",
+        "buttons", "callback_id", "caption", "chat_id", "content_type", "duration_seconds", "emoji", "file_id",
+        "file_name", "files",
         "height", "key", "link_preview", "message_id", "parse_mode", "path", "performer", "protect", "reply_to",
         "scheduled_at", "silent", "text", "thread_id", "title", "url", "width",
     ]
@@ -157,6 +162,7 @@ package struct TelegramCommand: EventPayload {
         case .file(let file): file.kind.action
         case .album: .sendAlbum
         case .pin: .pin
+        case .answer: .answer
         }
     }
 
@@ -185,6 +191,8 @@ package struct TelegramCommand: EventPayload {
             (files.first?.options ?? MessageOptions()).add(
                 to: ["files": .array(files.map { .object($0.member) }), "chat_id": chat?.json])
         case .pin(let messageID): ["chat_id": chat?.json, "message_id": JSON(messageID)]
+        case .answer(let callbackID, let text):
+            ["callback_id": .string(callbackID), "chat_id": chat?.json, "text": JSON(text)]
         }
     }
 }
@@ -206,6 +214,11 @@ extension TelegramCommand.Body {
                 emoji: reader.string("emoji") ?? "", messageID: try reader.messageID("message_id"),
                 text: reader.string("text"))
         case .pin: self = .pin(messageID: try reader.messageID("message_id"))
+        case .answer:
+            guard let id = reader.string("callback_id"), !id.isEmpty else {
+                throw MalformedInput(.invalidPayload, "\(type): no callback_id")
+            }
+            self = .answer(callbackID: id, text: reader.string("text"))
         case .sendPhoto: self = .file(try FileMessage(.photo, &reader, type: type))
         case .sendVideo: self = .file(try FileMessage(.video, &reader, type: type))
         case .sendAnimation: self = .file(try FileMessage(.animation, &reader, type: type))

@@ -13,11 +13,14 @@ struct YtDlp: Sendable {
     var jail = HelperJail()
     var folder: JobFolder
     var kind: MediaKind
+    var variant: MediaVariant = .standard
     var addressPolicy: AddressPolicy
     var maxBytes: Int64
     /// The size by which formats are chosen. It exceeds `maxBytes` if another worker fetches larger files.
     var largestBytes: Int64
     var deadline: ContinuousClock.Instant
+    /// The size up to which a smaller picture is taken, if the site has one that fits; nil takes the best in any case.
+    var fitBytes: Int64?
     /// A download that grows by fewer bytes per second is ended. yt-dlp may also pause between parts, so the time is twice as
     /// long as for one server.
     var minimumRate = HTTPRequest.MinimumRate(bytesPerSecond: 8192, over: .seconds(60))
@@ -36,21 +39,51 @@ struct YtDlp: Sendable {
         _ identity: SourceIdentity, onProgress: @escaping ProgressHandler,
         onIdentity: (SourceIdentity) async throws(MediaError) -> Void = { _ in }
     ) async throws(MediaError) -> Outcome {
-        try prepareFolder()
-        defer { removeLeftovers() }
-        let cookies = try copyCookies()
-        defer { if let cookies { unlink(cookies) } }
-        let network = try HelperJail.network(listens: true)
-        let proxy = usesProxyOfEnvironment ? nil : AddressGuardProxy(policy: addressPolicy, in: network)
-        defer { proxy?.stop() }
-        let place = Place(
-            environment: childEnvironment(proxy), cookies: cookies,
-            network: proxy == nil ? .open(network) : .only(network))
-        let (found, info) = try await find(identity, place)
+        let place = try prepare()
+        defer { cleanUp(place) }
+        var (found, info) = try await find(identity, place)
+        let subtitles = try variant.subtitles.map { wanted throws(MediaError) in try info.subtitles(in: wanted) }
+        var fitting = self
+        if let picture = info.picture(upTo: fitBytes, variant), kind == .video {
+            fitting.variant.maxHeight = picture.height
+            info.estimatedBytes = picture.sizeBytes
+        }
+        if let bytes = info.estimatedBytes, Double(bytes) > Double(maxBytes) * info.tolerance {
+            throw .tooLarge(bytes: bytes, maxBytes: maxBytes)
+        }
         try await onIdentity(found)
         onProgress(MediaProgress(.downloading, fraction: 0, totalBytes: info.estimatedBytes, title: info.title))
-        let path = try await download(info, place, onProgress)
+        let path = try await fitting.download(info, subtitles, place, onProgress)
         return Outcome(path: path, info: info)
+    }
+
+    /// Describes a video, and downloads nothing.
+    func describe(_ identity: SourceIdentity) async throws(MediaError) -> VideoInfo {
+        let place = try prepare()
+        defer { cleanUp(place) }
+        return try await find(identity, place).1
+    }
+
+    private func prepare() throws(MediaError) -> Place {
+        try prepareFolder()
+        do throws(MediaError) {
+            let cookies = try copyCookies()
+            let network = try HelperJail.network(listens: true)
+            let proxy = usesProxyOfEnvironment ? nil : AddressGuardProxy(policy: addressPolicy, in: network)
+            return Place(
+                environment: childEnvironment(proxy), cookies: cookies,
+                network: proxy == nil ? .open(network) : .only(network), proxy: proxy)
+        } catch {
+            unlink(cookiesFile)
+            removeLeftovers()
+            throw error
+        }
+    }
+
+    private func cleanUp(_ place: Place) {
+        place.proxy?.stop()
+        if let cookies = place.cookies { unlink(cookies) }
+        removeLeftovers()
     }
 
     /// Holds what both runs of a job have in common.
@@ -58,6 +91,8 @@ struct YtDlp: Sendable {
         var environment: [String: String]
         var cookies: String?
         var network: Jail.Network
+        /// The proxy through which both runs connect; nil if the environment's proxy makes all connections.
+        var proxy: AddressGuardProxy?
     }
 
     // MARK: - The folder
@@ -116,15 +151,11 @@ struct YtDlp: Sendable {
         guard let json = SmallFile.read(answer, maxBytes: YtDlp.maxInfoBytes) else {
             throw MediaError(.extractorFailed, "yt-dlp's answer cannot be read.")
         }
-        let info = try VideoInfo(json)
-        if let bytes = info.estimatedBytes, Double(bytes) > Double(maxBytes) * info.tolerance {
-            throw .tooLarge(bytes: bytes, maxBytes: maxBytes)
-        }
-        return info
+        return try VideoInfo(json)
     }
 
     private func download(
-        _ info: VideoInfo, _ place: Place, _ onProgress: @escaping ProgressHandler
+        _ info: VideoInfo, _ subtitles: String?, _ place: Place, _ onProgress: @escaping ProgressHandler
     ) async throws(MediaError) -> String {
         // The description can hold cookies.
         defer { unlink(infoFile) }
@@ -137,6 +168,11 @@ struct YtDlp: Sendable {
             "--progress-template",
             "download:\(YtDlpProgress.template)", "--print", "after_move:\(YtDlpProgress.pathTemplate)",
         ]
+        if let subtitles {
+            run.command.arguments += [
+                "--write-subs", "--write-auto-subs", "--sub-langs", subtitles, "--embed-subs",
+            ]
+        }
         run.command.arguments += settings.extraArguments
         let progress = Mutex(YtDlpProgress(info: info, maxBytes: maxBytes))
         let exit = try await runWatched(
@@ -188,7 +224,7 @@ struct YtDlp: Sendable {
     private func run(_ place: Place, processorTime: Duration) -> ChildRun {
         var arguments = [
             "--ignore-config", "--no-warnings", "--no-playlist", "--no-exec", "--color", "never",
-            "--socket-timeout", "20", "--retries", "5", "--format", formats, "--format-sort", YtDlp.order,
+            "--socket-timeout", "20", "--retries", "5", "--format", formats, "--format-sort", order,
             "--merge-output-format", "mp4/mkv",
             "--postprocessor-args", "ffmpeg_i:" + FFmpeg.inputOptions.joined(separator: " "),
         ]
@@ -206,7 +242,10 @@ struct YtDlp: Sendable {
     }
 
     /// The order of the formats: of the same picture, H.264 and AAC come first, which play everywhere.
-    private static let order = "lang,quality,res,vcodec:h264,acodec:aac"
+    private var order: String {
+        // The largest picture up to the height comes first, and then the smallest above it.
+        (variant.maxHeight.map { "res:\($0)," } ?? "") + "lang,quality,res,vcodec:h264,acodec:aac"
+    }
 
     /// The formats to download: mp4 first, because that is stored without a conversion, and only protocols that the
     /// proxy covers when there is one. A smaller picture comes before one that is known to be over the limit.
@@ -214,7 +253,10 @@ struct YtDlp: Sendable {
         let safe =
             isGuarded
             ? "[protocol~='^(https?|m3u8(_native)?|http_dash_segments(_generator)?|ism)$']" : ""
-        guard kind == .video else { return "ba[ext=m4a]\(safe)/ba\(safe)/b\(safe)" }
+        guard kind == .video else {
+            let first = variant.audioFormat == .opus ? "ba[acodec=opus]\(safe)/" : ""
+            return "\(first)ba[ext=m4a]\(safe)/ba\(safe)/b\(safe)"
+        }
         let fitting = "[filesize<?\(largestBytes)][filesize_approx<?\(largestBytes)]"
         return [fitting, ""].map { size in
             "bv*[ext=mp4]\(size)\(safe)+ba[ext=m4a]\(safe)/b[ext=mp4]\(size)\(safe)/bv*\(size)\(safe)+ba\(safe)/b\(size)\(safe)"
@@ -234,14 +276,15 @@ struct YtDlp: Sendable {
         return environment
     }
 
+    private var cookiesFile: String { "\(work)/cookies.txt" }
+
     private func copyCookies() throws(MediaError) -> String? {
         guard let file = settings.cookiesFile else { return nil }
         guard let bytes = SmallFile.readBytes(file, maxBytes: 8 << 20) else {
             throw MediaError(.localIO, "The file with the site's cookies cannot be read.")
         }
-        let copy = "\(work)/cookies.txt"
-        try give(bytes, as: copy)
-        return copy
+        try give(bytes, as: cookiesFile)
+        return cookiesFile
     }
 
     /// Writes a file in yt-dlp's folder. An earlier run may have left anything under its name.
@@ -249,76 +292,6 @@ struct YtDlp: Sendable {
         removeTree(path)
         removeTree(path + ".new")
         try SmallFile.write(bytes, to: path)
-    }
-}
-
-/// Describes one video, as yt-dlp reports it.
-struct VideoInfo: Sendable {
-    /// The whole description, for the second run.
-    let json: JSONObject
-    let title: String?
-    let performer: String?
-    let durationSeconds: Double?
-    /// The identity of the page that the site reports as the video's own.
-    let page: SourceIdentity?
-    /// The name of the extractor that described the video (`extractor_key`).
-    let extractor: String?
-    /// The ids by which the site names the video, or the post that has it.
-    let ids: Set<String>
-    /// The size of all chosen formats together.
-    let estimatedBytes: Int64?
-    /// The factor by which the size may exceed the estimate: sizes derived from a bit rate are guesses.
-    let tolerance: Double
-
-    /// Reads yt-dlp's answer.
-    ///
-    /// - Throws: `playlist`, `live`, or `noMedia` when the answer is not one finished video.
-    init(_ answer: JSONObject) throws(MediaError) {
-        var lists: [JSONObject] = []
-        let video = try VideoInfo.single(answer, in: &lists)
-        json = video
-        let status = json["live_status"]?.string
-        if json["is_live"]?.bool == true || status == "is_live" {
-            throw MediaError(.live, "That is a live stream; try again when it is over.")
-        }
-        if status == "is_upcoming" { throw MediaError(.live, "That has not begun yet; try again when it is over.") }
-        title = VideoInfo.title(json)
-        performer = (json["artist"] ?? json["uploader"] ?? json["channel"])?.string.flatMap { OneLine($0) }?.text
-        durationSeconds = json["duration"]?.double.flatMap { $0 > 0 ? $0 : nil }
-        page = json["webpage_url"]?.string.flatMap { SourceIdentity($0) }
-        extractor = json["extractor_key"]?.string
-        // A post with several parts is a list with the post's id, of which only one is a video.
-        let parts = [video] + lists.filter { $0["extractor_key"] == video["extractor_key"] }
-        ids = Set(parts.flatMap { [$0["id"]?.string, $0["display_id"]?.string] }.compactMap { $0 })
-        let formats = json["requested_formats"]?.array ?? [.object(json)]
-        let exact = formats.compactMap { $0["filesize"]?.byteCount }
-        let sizes = formats.compactMap { $0["filesize"]?.byteCount ?? $0["filesize_approx"]?.byteCount }
-        estimatedBytes = sizes.count == formats.count ? sizes.reduce(0) { $0.addingClamped($1) } : nil
-        tolerance = exact.count == formats.count ? 1 : 1.25
-    }
-
-    /// Returns the title, without the number that yt-dlp adds to embedded videos even when there is only one.
-    private static func title(_ json: JSONObject) -> String? {
-        guard var text = json["title"]?.string else { return nil }
-        let number = " (1)"
-        if json["extractor"] == "html5", text.hasSuffix(number) { text.removeLast(number.count) }
-        return OneLine(text)?.text
-    }
-
-    /// - Parameter lists: gets the lists around the video.
-    private static func single(
-        _ answer: JSONObject, in lists: inout [JSONObject]
-    ) throws(MediaError) -> JSONObject {
-        guard let type = answer["_type"]?.string, type != "video" else { return answer }
-        lists.append(answer)
-        let entries = (answer["entries"]?.array ?? []).compactMap(\.object)
-        guard let only = entries.first else {
-            throw MediaError(.noMedia, "There is no video that I can find at that link.")
-        }
-        guard entries.count == 1, (answer["playlist_count"]?.int ?? 1) <= 1 else {
-            throw MediaError(.playlist, "That is a list of videos; send the link of one of them.")
-        }
-        return try single(only, in: &lists)
     }
 }
 
@@ -416,7 +389,7 @@ private final class LineParser: @unchecked Sendable {
 
 extension JSON {
     /// The number of bytes that a site or yt-dlp names, rounded to a whole one; nil for what is none.
-    fileprivate var byteCount: Int64? {
+    var byteCount: Int64? {
         (int ?? double.flatMap { Int64(exactly: $0.rounded()) }).flatMap { $0 >= 0 ? $0 : nil }
     }
 }

@@ -29,33 +29,43 @@ struct FFmpeg: Sendable {
         return "\(ffmpeg[...slash])ffprobe"
     }
 
-    /// Converts a file's sound to an mp3.
+    /// Converts a file's sound to a format, all of it or a part.
     func extractAudio(
-        from input: String, to output: String, probe: MediaProbe, title: String?, performer: String?,
-        onProgress: @escaping ProgressHandler
+        from input: String, to output: String, probe: MediaProbe, variant: MediaVariant = .standard, title: String?,
+        performer: String?, onProgress: @escaping ProgressHandler
     ) async throws(MediaError) {
-        let codec = probe.audioCodec == "mp3" ? ["-c:a", "copy"] : ["-c:a", "libmp3lame", "-q:a", "2"]
-        var options = ["-map", "0:a:0", "-vn", "-sn", "-dn"] + codec + ["-map_metadata", "-1", "-id3v2_version", "3"]
+        let sound = SoundFormat(variant.audioFormat ?? .mp3)
+        // A copy could begin only between two packets.
+        let isCopied = probe.audioCodec == sound.codec && variant.cut == nil
+        var options = ["-map", "0:a:0", "-vn", "-sn", "-dn", "-c:a"] + (isCopied ? ["copy"] : sound.encoder)
+        options += ["-map_metadata", "-1"]
         if let title { options += ["-metadata", "title=\(title)"] }
         if let performer { options += ["-metadata", "artist=\(performer)"] }
-        try await convert(input, to: output, options + ["-f", "mp3"], probe, title, onProgress)
+        let job = Conversion(input: input, output: output, options: options + sound.container, cut: variant.cut)
+        try await convert(job, probe, title, onProgress)
     }
 
-    /// Converts a video to an mp4 that plays while it arrives. Streams that play in an mp4 are copied.
+    /// Converts a video, or a part of it, to an mp4 that plays while it arrives. Streams that play in an mp4 are copied; the
+    /// pictures of a part that begins later are made anew, because a copy could begin only at a key frame.
     func makeMP4(
-        from input: String, to output: String, probe: MediaProbe, title: String?, onProgress: @escaping ProgressHandler
+        from input: String, to output: String, probe: MediaProbe, variant: MediaVariant = .standard, title: String?,
+        onProgress: @escaping ProgressHandler
     ) async throws(MediaError) {
-        var options = ["-map", "0:V:0", "-map", "0:a:0?", "-sn", "-dn", "-map_metadata", "-1"]
+        let isCopied = (variant.cut?.start ?? 0) == 0
+        var options = ["-map", "0:V:0", "-map", "0:a:0?"]
+        options += variant.subtitles == nil ? ["-sn"] : ["-map", "0:s?", "-c:s", "mov_text"]
+        options += ["-dn", "-map_metadata", "-1"]
         options +=
-            probe.hasPlayableVideo
+            isCopied && probe.hasPlayableVideo
             ? ["-c:v", "copy"] + (probe.videoCodec == "hevc" ? ["-tag:v", "hvc1"] : [])
             : [
                 "-c:v", "libx264", "-preset", "veryfast", "-crf", "22", "-pix_fmt", "yuv420p", "-vf",
                 "scale=trunc(iw/2)*2:trunc(ih/2)*2",
             ]
-        options += probe.hasPlayableAudio ? ["-c:a", "copy"] : ["-c:a", "aac", "-b:a", "160k"]
+        options += isCopied && probe.hasPlayableAudio ? ["-c:a", "copy"] : ["-c:a", "aac", "-b:a", "160k"]
         options += ["-movflags", "+faststart", "-f", "mp4"]
-        try await convert(input, to: output, options, probe, title, onProgress)
+        let job = Conversion(input: input, output: output, options: options, cut: variant.cut)
+        try await convert(job, probe, title, onProgress)
     }
 
     /// Writes a picture of a video as a JPEG of at most 320 pixels.
@@ -67,23 +77,39 @@ struct FFmpeg: Sendable {
             "scale=w=320:h=320:force_original_aspect_ratio=decrease:force_divisible_by=2", "-q:v", "5", "-f", "image2",
             "-update", "1", "-c:v", "mjpeg", "-pix_fmt", "yuvj420p",
         ]
-        try await convert(input, to: output, options, probe, nil) { _ in }
+        try await convert(Conversion(input: input, output: output, options: options), probe, nil) { _ in }
+    }
+
+    /// Names the files and the options of one run of ffmpeg.
+    private struct Conversion {
+        let input: String
+        let output: String
+        let options: [String]
+        var cut: MediaVariant.Cut?
+
+        var arguments: [String] {
+            let part = cut.map { cut in
+                ["-ss", "\(Double(cut.start) / 1000)"]
+                    + (cut.end.map { ["-t", "\(Double($0 - cut.start) / 1000)"] } ?? [])
+            }
+            return FFmpeg.inputOptions + (part ?? []) + ["-i", "file:\(absolutePath(input))"] + options
+                + ["file:\(absolutePath(output))"]
+        }
     }
 
     private func convert(
-        _ input: String, to output: String, _ options: [String], _ probe: MediaProbe, _ title: String?,
-        _ onProgress: @escaping ProgressHandler
+        _ job: Conversion, _ probe: MediaProbe, _ title: String?, _ onProgress: @escaping ProgressHandler
     ) async throws(MediaError) {
         let arguments =
-            ["-nostdin", "-hide_banner", "-v", "error", "-nostats", "-progress", "pipe:1", "-y"] + FFmpeg.inputOptions
-            + ["-i", "file:\(absolutePath(input))"] + options + ["file:\(absolutePath(output))"]
-        let progress = Mutex(FFmpegProgress(durationSeconds: probe.durationSeconds, title: title))
-        try FFmpeg.makeFile(output)
-        let exit = try await run(program, arguments, input, output) { line in
+            ["-nostdin", "-hide_banner", "-v", "error", "-nostats", "-progress", "pipe:1", "-y"] + job.arguments
+        let seconds = job.cut.map { $0.seconds(of: probe.durationSeconds) } ?? probe.durationSeconds
+        let progress = Mutex(FFmpegProgress(durationSeconds: seconds, title: title))
+        try FFmpeg.makeFile(job.output)
+        let exit = try await run(program, arguments, job.input, job.output) { line in
             if let report = progress.withLock({ $0.take(line) }) { onProgress(report) }
         }
         guard exit.isSuccess else {
-            unlink(output)
+            unlink(job.output)
             throw failure(exit)
         }
     }
@@ -147,6 +173,36 @@ struct FFmpeg: Sendable {
             return MediaError(.conversionFailed, "ffmpeg was killed (signal \(signal)).", isTransient: true)
         }
         return MediaError(.conversionFailed, "That file is damaged, or of a kind that cannot be converted.")
+    }
+}
+
+/// Holds the options of a format of sound.
+private struct SoundFormat {
+    /// The codec of streams that need no encoding, as ffprobe names it.
+    let codec: String
+    let encoder: [String]
+    let container: [String]
+
+    init(_ format: MediaVariant.AudioFormat) {
+        switch format {
+        case .mp3:
+            (codec, encoder) = ("mp3", ["libmp3lame", "-q:a", "2"])
+            container = ["-id3v2_version", "3", "-f", "mp3"]
+        case .m4a:
+            (codec, encoder) = ("aac", ["aac", "-b:a", "160k"])
+            container = ["-movflags", "+faststart", "-f", "ipod"]
+        case .opus:
+            (codec, encoder) = ("opus", ["libopus", "-b:a", "128k"])
+            container = ["-f", "opus"]
+        }
+    }
+}
+
+extension MediaVariant.Cut {
+    /// Returns the length of the part of media that have a known or an unknown length.
+    func seconds(of whole: Double?) -> Double? {
+        let end = [self.end.map { Double($0) / 1000 }, whole].compactMap { $0 }.min()
+        return end.map { max(0, $0 - Double(start) / 1000) }
     }
 }
 

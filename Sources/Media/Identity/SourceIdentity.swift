@@ -75,25 +75,35 @@ package struct SourceIdentity: Sendable, Hashable {
 /// Names an object in storage. The name is derived from the request, so that equal requests find the same object.
 package struct ContentAddress: Sendable, Hashable, CustomStringConvertible {
     package let kind: MediaKind
-    /// The SHA-256 of the kind, a line feed and the normalized URL, in lower-case hex.
+    /// The SHA-256 of the kind, a line feed and the normalized URL, in lower-case hex. For another form than the usual one, a
+    /// line feed and the variant follow.
     package let hash: String
+    private let fileExtension: String
 
-    package init(_ kind: MediaKind, _ identity: SourceIdentity) {
-        self.init(kind, normalizedURL: identity.normalizedURL)
+    package init(_ kind: MediaKind, _ identity: SourceIdentity, _ variant: MediaVariant = .standard) {
+        self.init(kind, normalizedURL: identity.normalizedURL, variant)
     }
 
-    package init(_ kind: MediaKind, normalizedURL: String) {
+    package init(_ kind: MediaKind, normalizedURL: String, _ variant: MediaVariant = .standard) {
+        let variant = variant.of(kind)
         self.kind = kind
-        hash = SHA256.hexDigest(Array("\(kind.rawValue)\n\(normalizedURL)".utf8))
+        fileExtension = variant.audioFormat?.rawValue ?? kind.fileExtension
+        let form = variant.isStandard ? "" : "\n\(variant.canonical)"
+        hash = SHA256.hexDigest(Array("\(kind.rawValue)\n\(normalizedURL)\(form)".utf8))
     }
 
-    init(_ kind: MediaKind, hash: String) {
-        self.kind = kind
-        self.hash = hash
+    private init(_ kind: MediaKind, hash: String, _ fileExtension: String) {
+        (self.kind, self.hash, self.fileExtension) = (kind, hash, fileExtension)
     }
 
-    /// `video/<hash>.mp4` or `audio/<hash>.mp3`.
-    package var key: String { "\(kind.rawValue)/\(hash).\(kind.fileExtension)" }
+    /// Returns the addresses that can have a hash.
+    static func all(hash: String) -> [ContentAddress] {
+        [ContentAddress(.video, hash: hash, MediaKind.video.fileExtension)]
+            + MediaVariant.AudioFormat.allCases.map { ContentAddress(.audio, hash: hash, $0.rawValue) }
+    }
+
+    /// `video/<hash>.mp4` or `audio/<hash>.mp3`, or the extension of another format of sound.
+    package var key: String { "\(kind.rawValue)/\(hash).\(fileExtension)" }
 
     package var description: String { key }
 }

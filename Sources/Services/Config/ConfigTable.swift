@@ -21,6 +21,9 @@ package struct ConfigTable: Sendable {
         self.init(path: other.path, line: value.line, members: [])
     }
 
+    /// The keys, in the order of the file.
+    package var keys: [String] { members.sorted { $0.line < $1.line }.map(\.key) }
+
     package subscript(key: String) -> ConfigValue? { members.first { $0.key == key }?.value }
 
     /// Checks that the table has no other keys.

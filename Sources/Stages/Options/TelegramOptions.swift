@@ -151,3 +151,35 @@ package struct SpeakerOptions: ParsableArguments, Sendable {
     /// Is true if the tool acts as an account. A session that only the environment names yields to a token file given by a flag.
     package var isAccount: Bool { bot.tokenFile == nil && account.name != nil }
 }
+
+/// Names the admins of a bot.
+package struct AdminOptions: ParsableArguments, Sendable {
+    @Option(help: ArgumentHelp("User id of an admin. May be repeated. [env: TG_ADMIN_ID]", valueName: "id"))
+    var admin: [Int64] = []
+
+    package init() {}
+
+    /// Returns the ids of the flags, or else of the environment; there may be none.
+    ///
+    /// - Throws: `ToolError` (78) for an id that is no number.
+    package func ids() throws -> Set<Int64> {
+        if !admin.isEmpty { return Set(admin) }
+        let words = Settings.environment("TG_ADMIN_ID")?.split { $0 == "," || $0 == " " } ?? []
+        if let wrong = words.first(where: { Int64($0) == nil }) {
+            throw ToolError(
+                .configuration, "TG_ADMIN_ID: \(String(wrong).printable) is no user id: it must be a number")
+        }
+        return Set(words.compactMap { Int64($0) })
+    }
+
+    /// Returns the ids, of which there is at least one.
+    ///
+    /// - Throws: `ToolError` (78) as above, and without an id.
+    package func required() throws -> Set<Int64> {
+        let ids = try ids()
+        guard !ids.isEmpty else {
+            throw ToolError(.configuration, "no admin: give --admin or set TG_ADMIN_ID to your numeric user id")
+        }
+        return ids
+    }
+}

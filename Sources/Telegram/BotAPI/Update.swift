@@ -31,6 +31,9 @@ package struct Update: Sendable {
     /// The user who caused the update, or the chat in whose name an anonymous administrator or a channel acted.
     package var actor: Party? { Party(authorOf: body) }
 
+    /// The language of the user's app, such as `pt-BR`, if Telegram names it.
+    package var languageCode: String? { body["from"]?["language_code"]?.string }
+
     /// All ids under which the actor appears in the update.
     package var actorIDs: [Int64] { MessageIdentity.allIDs(of: body) }
 

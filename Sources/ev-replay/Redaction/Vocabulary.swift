@@ -15,7 +15,8 @@ enum Vocabulary {
             "blockquote",
             "expandable_blockquote", "custom_emoji", "emoji", "paid", "user", "hidden_user", "chat",
             // States of requests, roles and rules of access, markup.
-            "accepted", "queued", "waiting", "downloading", "converting", "storing", "uploading", "admin", "blessed",
+            "accepted", "choosing", "queued", "waiting", "downloading", "converting", "storing", "uploading", "admin",
+            "blessed",
             "graced",
             "grace", "bless", "smite", "hammer", "HTML", "Markdown", "MarkdownV2", "deliver",
             // Codes of failures and dead letters.
@@ -29,10 +30,13 @@ enum Vocabulary {
             "no_media",
             "no_audio", "no_space", "local_io", "no_such_bucket", "busy", "protocol_error", "corrupt", "invalid",
             "configuration",
-            "cancelled",
+            "cancelled", "no_subtitles", "no_such_part", "no_sender", "hammered", "smitten", "bot", "stranger",
+            // Formats of sound.
+            "mp3", "m4a", "opus",
             // Tools.
-            "tg-listen", "tg-gate", "tg-send", "tg-history", "ratelimit", "ev-route", "ev-queue", "ev-replay",
-            "media-fetch",
+            "tg-listen", "tg-gate", "tg-talk", "tg-send", "tg-history", "ratelimit", "ev-route", "ev-queue",
+            "ev-replay",
+            "media-ask", "media-fetch",
             "blob-put", "msg-store",
         ]
         words.formUnion(TelegramAction.allCases.map(\.rawValue))
@@ -41,7 +45,8 @@ enum Vocabulary {
 
     /// The keys whose values are words of `words`.
     static let wordKeys: Set<String> = [
-        "type", "chat_type", "kind", "state", "action", "role", "rule", "code", "tool", "parse_mode", "status",
+        "type", "chat_type", "kind", "audio_format", "state", "action", "role", "rule", "code", "tool", "parse_mode",
+        "status",
     ]
 
     static let contentTypes: Set<String> = [
@@ -60,7 +65,8 @@ enum Vocabulary {
 
     /// The commands of the bot, which are kept as the first word of a text.
     static let commands: Set<String> = [
-        ".vdl", ".adl", "/vdl", "/adl", "/start", "/help", ".grace", ".ungrace", ".bless", ".unbless", ".smite",
+        ".vdl", ".adl", "/vdl", "/adl", "/start", "/help", "/lang", "/ask", ".grace", ".ungrace", ".bless", ".unbless",
+        ".smite",
         ".unsmite",
         ".hammer", ".unhammer",
     ]
@@ -70,7 +76,8 @@ enum Vocabulary {
         "version", "update_id", "message_id", "message_ids", "message_thread_id", "thread_id", "reply_to", "from_id",
         "to_id",
         "newest_id", "post_id", "migrated_from_max_id", "forward_from_message_id", "date", "edit_date", "forward_date",
-        "scheduled_at", "offset", "length", "width", "height", "duration", "duration_seconds", "file_size",
+        "scheduled_at", "start_seconds", "end_seconds", "offset", "length", "width", "height", "duration",
+        "duration_seconds", "file_size",
         "size_bytes",
         "limit_bytes", "done_bytes", "total_bytes", "rate_bytes_per_second", "fraction", "limit", "window_seconds",
         "retry_after_seconds", "elapsed_seconds", "seconds", "views", "forwards", "replies", "total_count", "count",

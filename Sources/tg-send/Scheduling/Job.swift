@@ -43,6 +43,10 @@ struct Job: Sendable {
     var results: [Envelope] = []
     /// The reason that `showFailure` shows to the user.
     private(set) var failureReason: String?
+    /// The kind of the failure that `showFailure` shows; nil for a failure of tg-send itself.
+    var failureCode: String? {
+        if case .failure(let failure) = content, failure.reason == failureReason { failure.code } else { nil }
+    }
     /// The reason why the job's message was not sent, if all attempts are used up.
     private(set) var givenUpReason: String?
     /// Is true if the record of an earlier attempt has been read.
@@ -102,7 +106,7 @@ struct Job: Sendable {
     var lane: String {
         guard case .command(let command) = content else { return event.correlationID.description }
         // Telegram does not count reactions, so none waits behind messages that have to.
-        return command.action == .react ? "reactions \(chat)" : "chat \(chat)"
+        return [.react, .answer].contains(command.action) ? "reactions \(chat)" : "chat \(chat)"
     }
 
     /// The action that results of the whole job name.

@@ -57,6 +57,10 @@ struct BotCall: Sendable {
             method = "pinChatMessage"
             parameters["message_id"] = (messageID ?? origin?.messageID).map { .integer($0) }
             parameters["disable_notification"] = true
+        case .answer(let callbackID, let text):
+            method = "answerCallbackQuery"
+            parameters = ["callback_query_id": .string(callbackID)]
+            if let text { parameters["text"] = .string(text.limited(toUTF16: 200)) }
         }
     }
 

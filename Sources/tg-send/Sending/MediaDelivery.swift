@@ -10,6 +10,7 @@ import Redis
 import Stage
 import Synchronization
 import System
+import Texts
 
 /// Sends the media of finished requests: by a cached file_id, or else by uploading a copy, once for all events that
 /// need it.
@@ -22,14 +23,16 @@ struct MediaDelivery: Sendable {
     private let options: SendingOptions
     private let isFromQueue: Bool
     private let uploads: SharedWork
+    private let texts: Texts
 
     /// The number of cached file_ids that Telegram may refuse in a row: more refusals are not a coincidence.
     private static let maxAttempts = 3
 
     init(
         runtime: Runtime, messages: NewMessages, shared: SharedState, limits: CallLimits, copies: LocalCopies,
-        options: SendingOptions, input: InputOptions
+        options: SendingOptions, input: InputOptions, texts: Texts
     ) {
+        self.texts = texts
         (self.runtime, self.messages, self.shared, self.limits) = (runtime, messages, shared, limits)
         (self.copies, self.options) = (copies, options)
         isFromQueue = input.isFromQueue
@@ -202,9 +205,8 @@ struct MediaDelivery: Sendable {
         var parameters: JSONObject = [
             "chat_id": job.chat.json, "parse_mode": "HTML",
             "caption": .string(
-                Wording.caption(
-                    title: media.metadata.description.title, elapsed: elapsed(job),
-                    correlationID: job.event.correlationID)),
+                Wording(texts, for: job.event).caption(
+                    media, elapsed: elapsed(job), correlationID: job.event.correlationID)),
         ]
         parameters.add(media.metadata.description, method: method)
         parameters.addReply(to: job.origin?.messageID, thread: job.origin?.threadID)

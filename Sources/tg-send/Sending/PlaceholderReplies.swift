@@ -3,6 +3,7 @@ import Envelope
 import JSON
 import Payloads
 import Stage
+import Texts
 
 /// Creates, edits and removes the placeholder replies that show users the progress of their requests.
 struct PlaceholderReplies: Sendable {
@@ -10,35 +11,53 @@ struct PlaceholderReplies: Sendable {
     let shared: SharedState
     let limits: CallLimits
     let messages: NewMessages
+    let texts: Texts
 
     /// Returns whether the user sees a job's progress already.
     func isShown(_ job: Job) -> Bool {
         guard case .progress(let progress) = job.content else { return false }
-        return shared.isShown(Wording.progress(progress), for: job.event.correlationID)
+        return shared.isShown(Wording(texts, for: job.event).progress(progress), for: job.event.correlationID)
     }
 
     /// Creates the placeholder reply with a job's progress, or edits it.
     func show(_ job: Job) async throws {
         guard case .progress(let progress) = job.content else { return }
-        let (chat, request, text) = (job.chat.json, job.event.correlationID, Wording.progress(progress))
+        let (chat, request) = (job.chat.json, job.event.correlationID)
+        let text = Wording(texts, for: job.event).progress(progress)
+        // Without a keyboard, an edit removes the one that the reply has.
+        let keyboard = PlaceholderReplies.keyboard(progress.buttons)
         if let reply = await shared.replyID(of: request) {
             // Another process may have turned the reply into the request's last message.
             if await shared.hasEnded(request, kind: job.kind) { return }
             try await accepting([.notModified]) { () throws(TelegramError) in
                 try await api.call(
-                    "editMessageText", ["chat_id": chat, "message_id": .integer(reply), "text": .string(text)])
+                    "editMessageText",
+                    [
+                        "chat_id": chat, "message_id": .integer(reply), "text": .string(text),
+                        "reply_markup": keyboard,
+                    ])
             }
             return shared.noteShown(text, for: request)
         }
         // Another process may be creating it right now, or have ended the request.
         guard await shared.claimReply(of: request, kind: job.kind) else { return }
-        var parameters: JSONObject = ["chat_id": chat, "text": .string(text), "disable_notification": true]
+        var parameters: JSONObject = [
+            "chat_id": chat, "text": .string(text), "disable_notification": true, "reply_markup": keyboard,
+        ]
         parameters.addReply(to: job.origin?.messageID, thread: job.origin?.threadID)
         if let id = try await create(parameters, job) { await shared.setReplyID(id, for: job) }
         shared.noteShown(text, for: request)
         if await shared.hasEnded(request, kind: job.kind), let late = await shared.withdrawReply(of: request) {
             try await delete(late, chat)
         }
+    }
+
+    private static func keyboard(_ rows: [[ChoiceButton]]) -> JSON? {
+        guard rows.contains(where: { !$0.isEmpty }) else { return nil }
+        let buttons: [JSON] = rows.map { row in
+            .array(row.map { .object(["text": .string($0.text), "callback_data": .string($0.data)]) })
+        }
+        return .object(["inline_keyboard": .array(buttons)])
     }
 
     private func create(_ parameters: JSONObject, _ job: Job) async throws(TelegramError) -> Int64? {

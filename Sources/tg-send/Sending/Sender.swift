@@ -5,6 +5,7 @@ import Options
 import Payloads
 import Stage
 import System
+import Texts
 
 /// Carries out jobs step by step, as a bot or as an account.
 struct Sender: Sendable {
@@ -18,24 +19,26 @@ struct Sender: Sendable {
     private let delivery: MediaDelivery
     private let isFromQueue: Bool
     private let retries: Int
+    private let texts: Texts
 
     /// Longer waits of events from a queue go back to the queue, so that other events take their place here.
     private static let longestWait = Duration.seconds(60)
 
     init(
         runtime: Runtime, api: any MessagingAPI, shared: SharedState, scheduler: SharedScheduler, copies: LocalCopies,
-        options: SendingOptions, input: InputOptions
+        options: SendingOptions, input: InputOptions, texts: Texts
     ) {
         (self.runtime, self.api, self.shared, self.scheduler) = (runtime, api, shared, scheduler)
+        self.texts = texts
         isFromQueue = input.isFromQueue
         retries = options.retries
         limits = CallLimits(scheduler: scheduler, shared: shared, limitsRates: !options.noPacing)
         let messages = NewMessages(runtime: runtime, api: api, shared: shared)
         commands = CommandSender(runtime: runtime, api: api, messages: messages)
-        replies = PlaceholderReplies(api: api, shared: shared, limits: limits, messages: messages)
+        replies = PlaceholderReplies(api: api, shared: shared, limits: limits, messages: messages, texts: texts)
         delivery = MediaDelivery(
             runtime: runtime, messages: messages, shared: shared, limits: limits, copies: copies, options: options,
-            input: input)
+            input: input, texts: texts)
     }
 
     enum Verdict: Sendable {
@@ -95,14 +98,16 @@ struct Sender: Sendable {
         case .showProgress: try await replies.show(job)
         case .deliver: try await deliver(&job)
         case .removeReply: try await replies.remove(job)
-        case .showFailure: try await end(&job, Wording.failure(job.failureReason ?? Wording.unknownFailure))
+        case .showFailure:
+            let wording = Wording(texts, for: job.event)
+            try await end(&job, wording.failure(job.failureReason ?? wording.unknownFailure, code: job.failureCode))
         }
     }
 
     /// Returns what Telegram counts a step's call as; nil for calls that it always accepts.
     private static func callKind(of step: Step, _ job: Job) -> CallKind? {
         switch step {
-        case .command where job.action == .delete || job.action == .react: nil
+        case .command where [.delete, .react, .answer].contains(job.action): nil
         case .command where job.action == .edit: .edit
         case .removeReply: nil
         case .showProgress: job.isFirstProgress ? .message : .edit
@@ -116,7 +121,7 @@ struct Sender: Sendable {
         case .sent(let event): job.results.append(event)
         case .tooLarge(let sizeBytes):
             // The message with the link takes the placeholder reply's place.
-            try await end(&job, Wording.tooLarge(sizeBytes, url: media.url))
+            try await end(&job, Wording(texts, for: job.event).tooLarge(sizeBytes, url: media.url))
             job.keepCurrentStep()
         case .noCopy(let reason):
             job.results.append(failed(.deliver, TelegramError(.localIO, reason), job))
@@ -200,7 +205,7 @@ struct Sender: Sendable {
         case .showProgress, .removeReply: runtime.log.debug("\(error.message)")
         case .deliver:
             job.results.append(failed(.deliver, error, job))
-            job.showFailure(Wording.refusedFile(error))
+            job.showFailure(Wording(texts, for: job.event).refusedFile(error))
         case .showFailure: job.results.append(failed(.reply, error, job))
         case .command: job.results.append(failed(job.action, error, job))
         }

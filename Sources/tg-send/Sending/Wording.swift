@@ -1,30 +1,39 @@
 import BotAPI
 import Envelope
 import JSON
+import Media
 import Payloads
+import Texts
 
-/// Writes the messages that users read in the chat.
-enum Wording {
+/// Writes the messages that a user reads in the chat, in the user's language.
+struct Wording: Sendable {
+    let texts: Texts
+    /// The user's language as Telegram names it; nil if it is not known.
+    let language: String?
+
+    init(_ texts: Texts, for event: Envelope) { self.init(texts, language: event.actor?.language) }
+
+    init(_ texts: Texts, language: String?) { (self.texts, self.language) = (texts, language) }
+
     /// Shown when a failure has no reason.
-    static let unknownFailure = "Something went wrong. Please try again."
+    var unknownFailure: String { texts.text("failure_unknown", language) }
 
     /// Returns the text of a placeholder reply.
-    static func progress(_ progress: MediaProgress) -> String {
-        let title = progress.title.map { "\n" + $0.limited(toUTF16: 200) } ?? ""
-        let rate = progress.bytesPerSecond.map { " · \(size($0.double))/s" } ?? ""
+    func progress(_ progress: MediaProgress) -> String {
+        if progress.state == .choosing, let question = progress.text { return question.limited(toUTF16: 1000) }
+        let title = progress.title.map { "\n" + Direction.isolated($0.limited(toUTF16: 200)) } ?? ""
+        let state = progress.state ?? .accepted
+        let rate = progress.bytesPerSecond.map { " · \(Wording.size($0.double))/s" } ?? ""
         let amount =
-            progress.fraction.map { " " + bar($0) } ?? progress.doneBytes.map { " \(size(Double($0)))" } ?? ""
-        let text =
-            switch progress.state {
-            case .queued: "⏳ Waiting in the queue…"
-            case .waiting: "⏳ Already being fetched for someone else, one moment…"
-            case .downloading: "⬇️ Downloading\(amount)\(rate)"
-            case .converting: "🎞 Converting\(amount)"
-            case .storing: "📦 Storing\(amount)"
-            case .uploading: "⬆️ Uploading\(amount)\(rate)"
-            case .accepted, nil: "⏳ On it…"
+            progress.fraction.map { " " + Wording.bar($0) }
+            ?? progress.doneBytes.map { " \(Wording.size(Double($0)))" } ?? ""
+        let details =
+            switch state {
+            case .downloading, .uploading: amount + rate
+            case .converting, .storing: amount
+            case .queued, .waiting, .accepted, .choosing: ""
             }
-        return text + title
+        return texts.text("progress_\(state == .choosing ? "accepted" : state.rawValue)", language) + details + title
     }
 
     private static func bar(_ fraction: Double) -> String {
@@ -45,12 +54,33 @@ enum Wording {
         return "\(Int(bytes)) B"
     }
 
-    /// Returns a caption in Telegram's HTML: the title, the time since the request, and the correlation id, which finds
-    /// the request in the log.
-    static func caption(title: String?, elapsed: Duration?, correlationID: EventID) -> String {
-        let head = title.map { escaped($0.limited(toUTF16: 800)) + "\n" } ?? ""
-        let taken = elapsed.map { "⏱ \(time($0)) · " } ?? ""
-        return head + taken + "<code>\(correlationID)</code>"
+    /// Returns a caption in Telegram's HTML, by the template `caption`. It fits Telegram's limit.
+    func caption(_ media: DownloadReady, elapsed: Duration?, correlationID: EventID) -> String {
+        let metadata = media.metadata
+        let link = metadata.origin.sourceURL.flatMap { $0.hasPrefix("http") ? $0 : nil }
+        var values: [String: TextValue] = [
+            "title": .text((metadata.description.title ?? "").limited(toUTF16: 800)),
+            "link": .raw((link.flatMap { $0.utf16.count <= 1000 ? $0 : nil } ?? "").escapedForHTML),
+            "duration": .text(metadata.description.durationSeconds.map { Clock.text($0.double) } ?? ""),
+            "size": .text(metadata.content.sizeBytes.map { Wording.size(Double($0)) } ?? ""),
+            "uploader": .text((metadata.description.performer ?? "").limited(toUTF16: 100)),
+            "tags": .raw(Wording.tags(media)), "elapsed": .raw(elapsed.map(Wording.time) ?? ""),
+            "id": .raw(correlationID.description),
+        ]
+        let text = texts.lines("caption", language, values, isHTML: true)
+        let excess = texts.lines("caption", language, values).utf16.count - FileMessage.captionLimit
+        guard excess > 0, case .text(let title)? = values["title"] else { return text }
+        values["title"] = .text(title.limited(toUTF16: max(1, title.utf16.count - excess)))
+        if texts.lines("caption", language, values).utf16.count > FileMessage.captionLimit { values["link"] = .raw("") }
+        return texts.lines("caption", language, values, isHTML: true)
+    }
+
+    /// Returns hashtags for the kind and the site: `#video #youtube`.
+    private static func tags(_ media: DownloadReady) -> String {
+        let site = media.metadata.origin.domain.flatMap { $0.split(separator: ".").dropLast().last }
+        let words = [media.kind?.rawValue, site.map { String($0.filter { $0.isLetter || $0.isNumber }) }]
+        return words.compactMap { $0 }.filter { !$0.isEmpty && $0.utf8.count <= 64 }.map { "#\($0)" }
+            .joined(separator: " ").escapedForHTML
     }
 
     /// Returns a duration in milliseconds below one second, else in seconds with one decimal place.
@@ -62,38 +92,32 @@ enum Wording {
     }
 
     /// Returns an error message in Telegram's HTML.
-    static func failure(_ reason: String) -> String { "❌ " + escaped(reason.limited(toUTF16: 1000)) }
+    ///
+    /// - Parameter code: the kind of failure. Its text replaces the reason, which is in English, for users of other languages.
+    func failure(_ reason: String, code: String? = nil) -> String {
+        let key = "failure_\(code ?? "")"
+        let isTranslated = texts.has(key) && texts.isTranslated(key, language)
+        let words = isTranslated ? texts.text(key, language) : reason.limited(toUTF16: 1000)
+        return texts.text("failure", language, ["reason": .raw(words.escapedForHTML)], isHTML: true)
+    }
 
     /// Returns the message about a file that Telegram does not accept, in Telegram's HTML, with a link to the file if
     /// there is one.
     ///
     /// A link in HTML counts only its words towards the limit of 4096 characters. A signed URL may have thousands of
     /// characters.
-    static func tooLarge(_ bytes: Int64?, url: String?) -> String {
-        let amount = bytes.map { " (\(size(Double($0))))" } ?? ""
-        guard let url else { return "❌ The file is too large for Telegram\(amount)." }
-        return "📦 The file is too large for Telegram\(amount). <a href=\"\(escaped(url))\">Here it is</a>."
+    func tooLarge(_ bytes: Int64?, url: String?) -> String {
+        let amount = bytes.map { " (\(Wording.size(Double($0))))" } ?? ""
+        guard let url else { return texts.text("too_large_plain", language, ["amount": .raw(amount)], isHTML: true) }
+        return texts.text(
+            "too_large_link", language, ["amount": .raw(amount), "link": .raw(url.escapedForHTML)], isHTML: true)
     }
 
     /// Returns the reason shown when Telegram refuses a file.
-    static func refusedFile(_ error: TelegramError) -> String {
+    func refusedFile(_ error: TelegramError) -> String {
         let prefix = "Telegram: "
         let words = error.message.hasPrefix(prefix) ? String(error.message.dropFirst(prefix.count)) : error.message
-        return "Telegram did not accept the file: \(words)"
-    }
-
-    private static func escaped(_ text: String) -> String {
-        var output = ""
-        for character in text.unicodeScalars {
-            switch character {
-            case "&": output += "&amp;"
-            case "<": output += "&lt;"
-            case ">": output += "&gt;"
-            case "\"": output += "&quot;"
-            default: output.unicodeScalars.append(character)
-            }
-        }
-        return output
+        return texts.text("refused_file", language, ["reason": .text(words)])
     }
 }
 

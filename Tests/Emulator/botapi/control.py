@@ -34,6 +34,7 @@ _FILE = _PLACE | {
 _EDIT = {
     "chat_id": int, "message_id": int, "text": str, "entities": list, "bot": object, "account": object,
 }  # fmt: skip
+_PRESS = {"chat_id": int, "message_id": int, "text": str, "from": dict, "bot": object}
 _FAULT = {
     "method": str, "kind": object, "retry_after": int, "description": str, "times": int, "delay": (int, float),
     "after": bool, "head": bool, "chat_id": int, "seconds": (int, float),
@@ -90,6 +91,10 @@ class Control:
     async def edit(self, request: web.Request) -> Answer:
         order = await read_order(request, _EDIT, "chat_id", "message_id", "text")
         return person.edit(self._view(order), order).body
+
+    async def press(self, request: web.Request) -> Answer:
+        order = await read_order(request, _PRESS, "chat_id", "message_id", "text")
+        return person.press(self._bot(order.get("bot")), order)
 
     async def update(self, request: web.Request) -> Answer:
         body = await read_json(request)
@@ -177,7 +182,8 @@ def add_routes(app: web.Application, world: World, more: list[Route]) -> None:
     control = Control(world)
     routes: list[Route] = [
         ("POST", "message", control.message), ("POST", "burst", control.burst), ("POST", "file", control.file),
-        ("POST", "edit", control.edit), ("POST", "update", control.update), ("POST", "chat", control.set_chat),
+        ("POST", "edit", control.edit), ("POST", "press", control.press),
+        ("POST", "update", control.update), ("POST", "chat", control.set_chat),
         ("GET", r"chat/{chat_id:-?\d+}", control.chat), ("GET", "log", control.log),
         ("DELETE", "log", control.clear_log), ("POST", "fault", control.fault), ("POST", "outage", control.outage),
         ("DELETE", "fault", control.clear_faults), ("POST", "expire", control.expire),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,25 @@ def edit(view: View, order: Json) -> Message:
     message.edits.append({key: order["text"], "at": time.time()})
     view.announce("edited_channel_post" if chat.type == "channel" else "edited_message", chat, message)
     return message
+
+
+def press(bot: Bot, order: Json) -> Json:
+    """A person presses a button of a message that is there now; the bot gets a callback query."""
+    chat = bot.chats.get(order["chat_id"])
+    message = chat.find(order["message_id"]) if chat else None
+    if chat is None or message is None:
+        raise ControlError("there is no such message")
+    rows = message.body.get("reply_markup", {}).get("inline_keyboard", [])
+    buttons = [button for row in rows for button in row if "callback_data" in button]
+    pressed = [button for button in buttons if order["text"] in button["text"]]
+    if len(pressed) != 1:
+        raise ControlError(f"{order['text']!r} is in {len(pressed)} of the buttons: {[b['text'] for b in buttons]}")
+    query: Json = {
+        "id": str(uuid.uuid4().int >> 65), "from": user_for(bot, order), "message": copy.deepcopy(message.body),
+        "chat_instance": str(hash((bot.id, chat.id)) & (2**62 - 1)), "data": pressed[0]["callback_data"],
+    }  # fmt: skip
+    bot.callback_queries[query["id"]] = time.time()
+    return {"update_id": bot.updates.push({"callback_query": query}), "id": query["id"]}
 
 
 def migrate(bot: Bot, order: Json) -> Chat:

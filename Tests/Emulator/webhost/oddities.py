@@ -81,6 +81,29 @@ def page(request: web.Request, resource: Resource, name: str) -> web.Response:
     return web.Response(text=text, content_type="text/html")
 
 
+def choice(request: web.Request) -> web.Response:
+    """A page whose player has one film in several sizes: `?at=120:clip.mp4&at=240:large.mp4&track=en:words.vtt`."""
+
+    def pairs(name: str) -> list[tuple[str, str]]:
+        parted = [value.partition(":") for value in request.query.getall(name, [])]
+        return [(html.escape(before), html.escape(after)) for before, _, after in parted]
+
+    sources = [f'<source src="/{file}" label="{size}p" type="video/mp4">' for size, file in pairs("at")]
+    tracks = [f'<track kind="subtitles" srclang="{language}" src="/{file}">' for language, file in pairs("track")]
+    title = html.escape(request.query.get("title", request.match_info["name"]))
+    text = f"""<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><title>{title}</title></head>
+<body>
+<video controls>
+{chr(10).join(sources + tracks)}
+</video>
+</body>
+</html>
+"""
+    return web.Response(text=text, content_type="text/html")
+
+
 def echo(request: web.Request) -> web.Response:
     """The request itself, as JSON."""
     facts = {

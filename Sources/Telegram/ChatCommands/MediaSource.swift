@@ -1,14 +1,14 @@
-import BotAPI
+package import BotAPI
 import JSON
-import Payloads
+package import Payloads
 
 /// Finds the URL or file that a media command is about.
 ///
 /// A link that Telegram marked comes before one that is found by reading the text: Telegram knows where a link begins
 /// and ends, and most words with a dot are not links.
-enum MediaSource {
+package enum MediaSource {
     /// Returns the source; nil if the message names none.
-    static func find(in message: Message, _ command: WrittenCommand) -> DownloadSource? {
+    package static func find(in message: Message, _ command: WrittenCommand) -> DownloadSource? {
         let end = commandEnd(message.text ?? "")
         if let url = markedLink(in: message, from: end) ?? writtenLink(in: command.arguments) { return .url(url) }
         // The command itself can be the text of a link.
@@ -16,6 +16,17 @@ enum MediaSource {
         if let file = file(of: message), command.arguments.isEmpty { return .file(file) }
         if let source = quoted(by: message) ?? replied(message.repliedTo) ?? external(message.json) { return source }
         return command.arguments.lazy.compactMap(bareLink).first.map { .url($0) }
+    }
+
+    /// Returns the link of a message that is nothing but a link; nil for other messages.
+    package static func onlyLink(of message: Message) -> String? {
+        guard let text = message.text, file(of: message) == nil else { return nil }
+        let words = MediaSource.words(text)
+        guard words.count == 1, let word = words.first else { return nil }
+        if let url = writtenLink(in: [word]), hasWebScheme(word[...]) { return url }
+        // Telegram marks a host without a scheme only if it can exist.
+        guard let marked = markedLink(in: message, types: ["url"]) else { return nil }
+        return message.entities.contains { $0.text == word } ? marked : nil
     }
 
     /// Returns the link within the quoted part of another message.

@@ -3,7 +3,7 @@ import JSON
 import Payloads
 import Testing
 
-@testable import tg_gate
+@testable import ChatCommands
 
 @Suite struct MediaSourceTests {
     private func source(_ text: String, _ more: JSONObject = [:]) throws -> String? {

@@ -1,0 +1,115 @@
+package import Payloads
+
+/// Holds what a person wrote beside a media command's link: the wanted form, and words that mean something else.
+///
+///     .vdl 720 1:30-2:45 en-subs https://…
+///     .adl opus https://…
+package struct MediaWish: Sendable, Equatable {
+    package var variant = MediaVariant.standard
+    /// The kind that a word asks for, whatever the command: `.vdl mp3` means sound.
+    package var kind: MediaKind?
+    /// Is true if the person wants to be asked.
+    package var asks = false
+    /// The words that belong to no option, in their order.
+    package var rest: [String] = []
+    /// The first word that looks like an option and is none.
+    package var misunderstood: String?
+
+    package init() {}
+
+    /// Reads the words of a command. They may stand in any order, before and after the link.
+    package init(_ command: WrittenCommand) {
+        asks = command.isQuestion
+        for word in command.arguments where !take(word) {
+            if misunderstood == nil, rest.isEmpty, MediaWish.looksLikeOption(word) { misunderstood = word }
+            rest.append(word)
+        }
+    }
+
+    /// Takes a word that is an option; returns false for one that is none.
+    private mutating func take(_ word: String) -> Bool {
+        let word = word.lowercased()
+        if let height = MediaWish.height(word) {
+            variant.maxHeight = height
+        } else if let format = MediaVariant.AudioFormat(rawValue: word) {
+            (variant.audioFormat, kind) = (format, .audio)
+        } else if let cut = MediaWish.cut(word) {
+            variant.cut = cut
+        } else if let language = MediaWish.subtitles(word) {
+            variant.subtitles = language
+        } else if word == "?" {
+            asks = true
+        } else {
+            return false
+        }
+        return true
+    }
+
+    /// Returns the height of `720`, `720p` or `4k`.
+    private static func height(_ word: String) -> Int64? {
+        if let known = ["4k": 2160, "2k": 1440, "8k": 4320][word] { return Int64(known) }
+        let digits = word.hasSuffix("p") ? word.dropLast() : word[...]
+        guard digits.utf8.allSatisfy({ (48...57).contains($0) }), let height = Int64(digits) else { return nil }
+        return MediaVariant.heights.contains(height) ? height : nil
+    }
+
+    /// Returns the language of `en-subs`; `subs` alone means English.
+    private static func subtitles(_ word: String) -> String? {
+        for ending in ["subs", "subtitles"] {
+            if word == ending { return "en" }
+            guard word.hasSuffix("-\(ending)") else { continue }
+            let language = String(word.dropLast(ending.utf8.count + 1))
+            return MediaVariant.isLanguage(language) ? language : nil
+        }
+        return nil
+    }
+
+    /// Returns the part `1:30-2:45`, `1:02:03-`, `-0:30`; one of the times must have a colon, because numbers alone count
+    /// the videos of a list.
+    private static func cut(_ word: String) -> MediaVariant.Cut? {
+        let word = word.replacing("–", with: "-")
+        let parts = word.split(separator: "-", omittingEmptySubsequences: false)
+        guard parts.count == 2, word.contains(":") else { return nil }
+        let times = parts.map { $0.isEmpty ? nil : milliseconds($0) }
+        for (part, time) in zip(parts, times) where !part.isEmpty && time == nil { return nil }
+        return MediaVariant.Cut(start: times[0] ?? 0, end: times[1])
+    }
+
+    /// Returns the milliseconds of `90`, `1:30`, `1:30.5` or `1:02:03`.
+    private static func milliseconds(_ text: Substring) -> Int64? {
+        let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+        guard parts.count <= 3, let last = parts.last else { return nil }
+        let seconds = last.split(separator: ".", omittingEmptySubsequences: false)
+        guard seconds.count <= 2, let whole = number(seconds[0]) else { return nil }
+        var total: Int64 = 0
+        for part in parts.dropLast() {
+            guard let value = number(part) else { return nil }
+            total = total * 60 + value
+        }
+        // Minutes and seconds behind an hour or a minute are below 60.
+        guard parts.count == 1 || whole < 60 else { return nil }
+        if parts.count == 3, let minutes = number(parts[1]), minutes >= 60 { return nil }
+        var fraction: Int64 = 0
+        if seconds.count == 2 {
+            guard (1...3).contains(seconds[1].utf8.count), let value = number(seconds[1]) else { return nil }
+            fraction = value * [100, 10, 1][seconds[1].utf8.count - 1]
+        }
+        return (total * 60 + whole) * 1000 + fraction
+    }
+
+    /// Returns a number of at most six digits.
+    private static func number(_ text: Substring) -> Int64? {
+        guard (1...6).contains(text.utf8.count), text.utf8.allSatisfy({ (48...57).contains($0) }) else { return nil }
+        return Int64(text)
+    }
+
+    /// Returns whether a word before the link is most likely a mistyped option, which must not be ignored.
+    private static func looksLikeOption(_ word: String) -> Bool {
+        guard !word.contains("/"), !word.contains(".") || word.contains(":") else { return false }
+        let word = word.lowercased()
+        if word.hasSuffix("-subs") || word.hasSuffix("-subtitles") { return true }
+        guard let first = word.utf8.first, (48...57).contains(first) else { return false }
+        return word.hasSuffix("p") || word.hasSuffix("k") || word.contains(":")
+            || word.utf8.allSatisfy { (48...57).contains($0) }
+    }
+}

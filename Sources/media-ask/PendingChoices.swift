@@ -1,0 +1,125 @@
+import ChatCommands
+import Envelope
+import JSON
+import Payloads
+import Redis
+import Stage
+import System
+
+/// One form that a person can choose.
+struct ChoiceOption: Sendable, Equatable {
+    let kind: MediaKind
+    let variant: MediaVariant
+    /// The words on the button.
+    let label: String
+}
+
+/// A question that waits for its answer.
+struct PendingChoice: Sendable, Equatable {
+    let bond: ChoiceKey.Bond
+    /// The first one is taken without an answer.
+    let forms: [Form]
+    /// The name under which the request can be woken.
+    let waiter: String
+
+    /// The kind and the variant of an option.
+    struct Form: Sendable, Equatable {
+        let kind: MediaKind
+        let variant: MediaVariant
+    }
+
+    var json: JSONObject {
+        [
+            "user": .integer(bond.user), "chat": .integer(bond.chat), "message": .integer(bond.message),
+            "expires": .integer(bond.expires), "waiter": .string(waiter),
+            "forms": .array(
+                forms.map { .object(["kind": .string($0.kind.rawValue), "variant": $0.variant.json]) }),
+        ]
+    }
+
+    init(_ bond: ChoiceKey.Bond, _ forms: [Form], waiter: String) {
+        (self.bond, self.forms, self.waiter) = (bond, forms, waiter)
+    }
+
+    init?(_ request: EventID, _ text: String) {
+        guard let json = try? JSON(parsing: text), let user = json["user"]?.int, let chat = json["chat"]?.int,
+            let message = json["message"]?.int, let expires = json["expires"]?.int,
+            let waiter = json["waiter"]?.string
+        else { return nil }
+        bond = ChoiceKey.Bond(request: request, user: user, chat: chat, message: message, expires: expires)
+        self.waiter = waiter
+        forms = (json["forms"]?.array ?? []).compactMap { form in
+            guard let kind = form["kind"]?.string.flatMap(MediaKind.init), let variant = MediaVariant(form["variant"])
+            else { return nil }
+            return Form(kind: kind, variant: variant)
+        }
+        guard !forms.isEmpty else { return nil }
+    }
+}
+
+/// Keeps the questions and the answers in Redis, so that a restart loses neither.
+struct PendingChoices: Sendable {
+    /// The time for which an answered or expired question is remembered, in seconds, so that a late press is told why.
+    private static let rememberedFor: Int64 = 3600
+
+    let runtime: Runtime
+    let key: ChoiceKey
+
+    private func name(_ request: EventID, _ part: String) -> RedisArgument {
+        .text("tgpipe:{choice:\(request)}:\(part)")
+    }
+
+    /// Returns the question of a request; nil if there is none, or it is forgotten.
+    func question(_ request: EventID) async throws -> PendingChoice? {
+        let text = try await runtime.untilRedisAnswers { redis throws(RedisError) in
+            try await redis.send("GET", name(request, "question")).string
+        }
+        return text.flatMap { PendingChoice(request, $0) }
+    }
+
+    func ask(_ choice: PendingChoice) async throws {
+        let lifetime = PendingChoices.rememberedFor
+        _ = try await runtime.untilRedisAnswers { redis throws(RedisError) in
+            try await redis.send(
+                "SET", name(choice.bond.request, "question"), .text(JSON.object(choice.json).text), "EX",
+                .integer(lifetime))
+        }
+    }
+
+    /// Gives a request its answer, unless it has one.
+    ///
+    /// - Returns: the answer that counts, and whether it is the given one.
+    func answer(_ request: EventID, _ option: Int) async throws -> (option: Int, isNew: Bool) {
+        let key = name(request, "answer")
+        return try await runtime.untilRedisAnswers { redis throws(RedisError) in
+            let replies = try await redis.transaction([
+                ["SET", key, .integer(Int64(option)), "NX", "EX", .integer(PendingChoices.rememberedFor)],
+                ["GET", key],
+            ])
+            guard replies.count == 2 else { throw RedisError(.protocolError, "Redis did not answer a transaction") }
+            let isNew = try redis.checked(replies[0]).string == "OK"
+            let text = try redis.checked(replies[1]).string
+            return (text.flatMap { Int($0) } ?? option, isNew)
+        }
+    }
+
+    /// Returns the answer of a request; nil if there is none yet.
+    func answered(_ request: EventID) async throws -> Int? {
+        try await runtime.untilRedisAnswers { redis throws(RedisError) in
+            try await redis.send("GET", name(request, "answer")).string
+        }.flatMap { Int($0) }
+    }
+
+    /// Returns whether a person or a group has chosen to be asked, or not to be asked; nil without a choice. A group's choice
+    /// counts in the group.
+    func wantsQuestions(user: Int64, chat: Int64) async throws -> Bool? {
+        let keys = (chat == user ? [user] : [chat, user]).map { RedisArgument.text(UserSettings.askKey(of: $0)) }
+        for key in keys {
+            let value = try await runtime.untilRedisAnswers { redis throws(RedisError) in
+                try await redis.send("GET", key).string
+            }
+            if let value { return value == "1" }
+        }
+        return nil
+    }
+}

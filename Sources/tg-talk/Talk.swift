@@ -1,0 +1,162 @@
+import BotAPI
+import ChatCommands
+import Envelope
+import Payloads
+import Stage
+import System
+import Texts
+import Tracing
+
+/// Answers what people write that is no command for another stage.
+struct Talk: Sendable {
+    let texts: Texts
+    let settings: TalkSettings
+    /// Command words of other stages, beside the usual ones.
+    let knownWords: Set<String>
+    let answersStrangers: Bool
+    let passesAll: Bool
+
+    /// The command words that tg-gate turns into events, or carries out.
+    static let gateWords: Set<String> = [
+        ".vdl", ".adl", ".whoami", ".bless", ".unbless", ".hammer", ".unhammer", ".grace", ".ungrace", ".smite",
+        ".unsmite",
+    ]
+    static let ownWords: Set<String> = [".start", ".help", ".lang", ".ask"]
+
+    func decide(_ events: [Envelope]) async throws -> [Decision] {
+        var decisions: [Decision] = []
+        for event in events {
+            decisions.append(try await Tracer.correlating(with: event) { try await decide(event) })
+        }
+        return decisions
+    }
+
+    private func decide(_ event: Envelope) async throws -> Decision {
+        let answers: [Envelope]
+        if event.type == AccessDenied.type {
+            guard let denial = try? AccessDenied(event) else { return .forward }
+            answers = try await answer(denial, event)
+        } else {
+            guard let payload = try? TelegramUpdate(event) else { return .forward }
+            let update = Update(kind: payload.kind, body: payload.body)
+            guard update.isNewMessage, let message = update.message else { return .forward }
+            answers = try await answer(message, event)
+        }
+        return .replace(answers + (passesAll ? [event] : []))
+    }
+
+    // MARK: Messages of people who may use the bot
+
+    private func answer(_ message: Message, _ event: Envelope) async throws -> [Envelope] {
+        guard !message.isOfAnother, !event.isSentByProgram, let actor = event.actor, let text = message.text else {
+            return []
+        }
+        let isPrivate = message.chatType == "private"
+        // A link may be longer than any command.
+        if isPrivate, event.bot != nil, let link = MediaSource.onlyLink(of: message) {
+            return [.derived(MediaDownload(kind: .video, source: .url(link)))]
+        }
+        guard let command = WrittenCommand(text, bot: event.bot?.username), WrittenCommand.isMarked(command.word) else {
+            return []
+        }
+        let words = knownWords.union(Talk.gateWords)
+        guard !words.contains(command.word), !words.contains(command.dotted) else { return [] }
+        let visit = Visit(event: event, actor: actor, isPrivate: isPrivate, isSlash: command.word.hasPrefix("/"))
+        let reply: String? =
+            switch command.dotted {
+            case ".start": texts.text("start", actor.language, ["name": .text(actor.name)])
+            case ".help": help(visit)
+            case ".lang": try await language(command, visit)
+            case ".ask": try await ask(command, visit)
+            default: correction(command, visit)
+            }
+        guard let reply, try await mayAnswer(visit) else { return [] }
+        return [.derived(TelegramCommand(.reply(TextMessage(reply))))]
+    }
+
+    /// Holds what the answer to a message depends on.
+    private struct Visit {
+        let event: Envelope
+        let actor: EventActor
+        let isPrivate: Bool
+        /// Is true if the person writes commands with a slash.
+        let isSlash: Bool
+
+        /// Returns a command word as the person writes it.
+        func word(_ name: String) -> TextValue { .text((isSlash ? "/" : ".") + name) }
+
+        var isAdmin: Bool { event.role == "admin" }
+    }
+
+    private func mayAnswer(_ visit: Visit) async throws -> Bool {
+        if visit.isAdmin { return true }
+        return try await settings.mayAnswer(visit.actor.id)
+    }
+
+    private func help(_ visit: Visit) -> String {
+        let language = visit.actor.language
+        let text = texts.text("help", language, ["vdl": visit.word("vdl"), "adl": visit.word("adl")])
+        return visit.isAdmin ? "\(text)\n\n\(texts.text("help_admin", language))" : text
+    }
+
+    private func language(_ command: WrittenCommand, _ visit: Visit) async throws -> String {
+        let current = texts.language(visit.actor.language) ?? Texts.defaultLanguage
+        let names = texts.languages.filter { $0 != current }
+            .map { "\($0) (\(Direction.isolated(texts.text("language_name", $0))))" }
+        let list = TextValue.raw(names.joined(separator: ", "))
+        guard let wanted = command.arguments.first else {
+            return texts.text("language_usage", current, ["languages": list, "command": visit.word("lang de")])
+        }
+        guard let language = texts.language(wanted) else {
+            return texts.text("language_unknown", current, ["languages": list])
+        }
+        try await settings.set(language: language, of: visit.actor.id)
+        return texts.text("language_set", language)
+    }
+
+    private func ask(_ command: WrittenCommand, _ visit: Visit) async throws -> String {
+        let language = visit.actor.language
+        guard let word = command.arguments.first?.lowercased(), ["on", "off"].contains(word) else {
+            return texts.text("ask_usage", language, ["command": visit.word("ask")])
+        }
+        guard visit.isPrivate || visit.isAdmin else { return texts.text("ask_admin_only", language) }
+        let subject = visit.isPrivate ? visit.actor.id : visit.event.origin?.chat?.number
+        if let subject { try await settings.set(asks: word == "on", in: subject) }
+        return texts.text(word == "on" ? "ask_on" : "ask_off", language)
+    }
+
+    /// Returns the answer to a command that nobody knows; nil for words that may be meant for other bots, or for nobody.
+    private func correction(_ command: WrittenCommand, _ visit: Visit) -> String? {
+        let all = knownWords.union(Talk.ownWords).union(Talk.gateWords)
+        let near = SimilarNames.nearest(to: command.dotted, among: all.sorted()).first
+        let word = TextValue.text(command.word)
+        guard let near else {
+            return visit.isPrivate && visit.event.bot != nil
+                ? texts.text("unknown_command", visit.actor.language, ["word": word]) : nil
+        }
+        let suggestion = visit.word(String(near.drop { $0 == "." }))
+        return texts.text("suggested_command", visit.actor.language, ["word": word, "suggestion": suggestion])
+    }
+
+    // MARK: Strangers
+
+    /// Answers a stranger who wrote to the bot itself, once an hour.
+    private func answer(_ denial: AccessDenied, _ event: Envelope) async throws -> [Envelope] {
+        if let id = denial.callbackID {
+            guard let user = denial.userID, try await settings.mayAnswer(user) else { return [] }
+            let text = texts.text("choice_not_yours", event.actor?.language)
+            return [.derived(TelegramCommand(.answer(callbackID: id, text: text)))]
+        }
+        guard answersStrangers, event.bot != nil, denial.code == .stranger, let user = denial.userID, user > 0,
+            let origin = event.origin, origin.messageID != nil
+        else { return [] }
+        let command = denial.text.flatMap { WrittenCommand($0, bot: event.bot?.username) }
+        let isCommand = command.map { Talk.gateWords.union(Talk.ownWords).union(knownWords).contains($0.dotted) }
+        guard origin.chatType == "private" || isCommand == true, try await settings.mayAnswer(stranger: user) else {
+            return []
+        }
+        let text = texts.text(
+            "denied", event.actor?.language, ["id": .text("\(user)"), "command": .text(".bless \(user)")])
+        return [.derived(TelegramCommand(.reply(TextMessage(text))))]
+    }
+}

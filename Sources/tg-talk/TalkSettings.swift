@@ -1,0 +1,40 @@
+import ChatCommands
+import Redis
+import Stage
+
+/// Keeps in Redis what people have chosen, and how often they were answered.
+struct TalkSettings: Sendable {
+    /// The number of answers to one person within a minute: more than anybody needs, and too few to fill a chat.
+    private static let answersPerMinute: Int64 = 10
+
+    let runtime: Runtime
+
+    func set(language: String, of user: Int64) async throws {
+        try await set(UserSettings.languageKey(of: user), language)
+    }
+
+    func set(asks: Bool, in id: Int64) async throws { try await set(UserSettings.askKey(of: id), asks ? "1" : "0") }
+
+    private func set(_ key: String, _ value: String) async throws {
+        _ = try await runtime.untilRedisAnswers { redis throws(RedisError) in
+            try await redis.send("SET", .text(key), .text(value))
+        }
+    }
+
+    /// Counts an answer, and returns whether the person may get it.
+    func mayAnswer(_ user: Int64) async throws -> Bool {
+        let key = RedisArgument.text("tgpipe:{talk}:answers:\(user)")
+        return try await runtime.untilRedisAnswers { redis throws(RedisError) in
+            let replies = try await redis.transaction([["SET", key, "0", "NX", "EX", "60"], ["INCR", key]])
+            guard replies.count == 2 else { return true }
+            return try redis.checked(replies[1]).int ?? 0 <= TalkSettings.answersPerMinute
+        }
+    }
+
+    /// Returns whether a stranger was not answered within the last hour, and notes that it happens now.
+    func mayAnswer(stranger user: Int64) async throws -> Bool {
+        try await runtime.untilRedisAnswers { redis throws(RedisError) in
+            try await redis.send("SET", .text("tgpipe:{talk}:stranger:\(user)"), "1", "NX", "EX", "3600").string == "OK"
+        }
+    }
+}

@@ -1,0 +1,82 @@
+import BotAPI
+import ChatCommands
+import JSON
+import Payloads
+import Testing
+
+@Suite struct MediaWishTests {
+    private func wish(_ text: String) throws -> MediaWish { MediaWish(try #require(WrittenCommand(text, bot: nil))) }
+
+    @Test(
+        arguments: [
+            (".vdl 720 https://a.example/", #"{"height":720}"#), (".vdl https://a.example/ 1080P", #"{"height":1080}"#),
+            (".vdl 4k https://a.example/", #"{"height":2160}"#),
+            (".vdl en-subs https://a.example/", #"{"subtitles":"en"}"#),
+            (".vdl pt-BR-subtitles x", #"{"subtitles":"pt-br"}"#), (".vdl subs x", #"{"subtitles":"en"}"#),
+            (".vdl 1:30-2:45 x", #"{"start_seconds":90,"end_seconds":165}"#),
+            (".vdl 1:02:03.5- x", #"{"start_seconds":3723.5}"#),
+            (".vdl -0:30 x", #"{"start_seconds":0,"end_seconds":30}"#),
+            (".vdl 0:05–12 x", #"{"start_seconds":5,"end_seconds":12}"#),
+            (".vdl 720 de-subs 0:10-0:20 x", #"{"height":720,"subtitles":"de","start_seconds":10,"end_seconds":20}"#),
+            (".vdl look at this https://a.example/720", nil), (".vdl x", nil), (".vdl 99999999999999999999 x", nil),
+        ] as [(String, String?)])
+    func `Words beside a link choose the form`(_ text: String, _ variant: String?) throws {
+        #expect(try wish(text).variant.json?.text == variant)
+    }
+
+    @Test func `The name of a format of sound asks for sound`() throws {
+        let wish = try wish(".vdl opus https://a.example/")
+        #expect(wish.kind == .audio && wish.variant.audioFormat == .opus)
+        #expect(try self.wish(".vdl 720 x").kind == nil)
+        #expect(wish.rest == ["https://a.example/"])
+    }
+
+    @Test(arguments: [
+        (".vdl? https://a.example/", true), ("/vdl? x", true), (".vdl ? x", true), (".vdl x", false),
+        ("what? x", false),
+    ])
+    func `A question mark asks to be asked`(_ text: String, _ asks: Bool) throws {
+        #expect(try wish(text).asks == asks)
+    }
+
+    @Test(
+        arguments: [
+            (".vdl 72op https://a.example/", "72op"), (".vdl 2:45-1:30 x", "2:45-1:30"),
+            (".vdl 1:75-2:00 x", "1:75-2:00"),
+            (".vdl 50 x", "50"), (".vdl e-subs x", "e-subs"), (".vdl 0:00- x", "0:00-"),
+            (".vdl 999999999:00-9999999999:00 x", "999999999:00-9999999999:00"),
+            // A link, and words behind it, are none.
+            (".vdl 9gag.com/a", nil), (".vdl https://a.example/ 50", nil), (".vdl the 2nd https://a.example/", nil),
+        ] as [(String, String?)])
+    func `A mistyped option before the link is not ignored`(_ text: String, _ word: String?) throws {
+        #expect(try wish(text).misunderstood == word)
+    }
+
+    @Test func `A slash means the same as a dot`() throws {
+        let command = try #require(WrittenCommand("/VDL@some_bot 720 x", bot: "Some_Bot"))
+        #expect(command.dotted == ".vdl" && command.arguments == ["720", "x"])
+        #expect(WrittenCommand.dotted("vdl") == "vdl")
+    }
+
+    @Test(
+        arguments: [
+            ("https://a.example/v?x=1", "https://a.example/v?x=1"), ("  http://a.example/ ", "http://a.example/"),
+            ("see https://a.example/", nil), ("https://a.example/ https://b.example/", nil), ("hello", nil),
+            ("a.example", nil), (".vdl", nil),
+        ] as [(String, String?)])
+    func `A bare link is a message of nothing but a link`(_ text: String, _ link: String?) throws {
+        let message = try #require(Message(["message_id": 1, "chat": ["id": 5], "text": .string(text)]))
+        #expect(MediaSource.onlyLink(of: message) == link)
+    }
+
+    @Test func `A host without a scheme counts if Telegram marks all of it`() throws {
+        func link(_ text: String, _ length: Int64) throws -> String? {
+            let entities: JSON = [["type": "url", "offset": 0, "length": .integer(length)]]
+            return MediaSource.onlyLink(
+                of: try #require(
+                    Message(["message_id": 1, "chat": ["id": 5], "text": .string(text), "entities": entities])))
+        }
+        #expect(try link("a.example/v", 11) == "https://a.example/v")
+        #expect(try link("a.example,v", 9) == nil)
+    }
+}
