@@ -161,6 +161,31 @@ import Testing
         #expect(try await talk(raw("hi", ["id": 77], chat: ["id": 77, "type": "private"])).isEmpty)
     }
 
+    @Test func `The menu is set once, in each language, with more for an admin`() async throws {
+        let telegram = try BotEmulator()
+        let environment = telegram.environment.merging(["TGPIPE_REDIS": redis.address, "TG_ADMIN_ID": "42"]) { $1 }
+        // A tool whose input ends at once has no time for it.
+        func run() async throws {
+            let talk = try SpawnedProgram([
+                "sh", "-c",
+                "export \(environment.map { "\($0)='\($1)'" }.joined(separator: " ")); sleep 4 | \(ToolRun.path(of: "tg-talk"))",
+            ])
+            #expect(talk.wait() == 0)
+        }
+        try await run()
+        let calls = try await telegram.calls("setMyCommands")
+        #expect(calls.count == 14)
+        let menus = calls.compactMap { $0["params"] }
+        let admin = menus.filter { $0["scope"]?["chat_id"]?.int == 42 }
+        #expect(admin.count == 7 && menus.filter { $0["scope"] == nil }.count == 7)
+        #expect(Set(menus.map { $0["language_code"]?.string ?? "" }) == ["", "de", "es", "pt", "ru", "fa", "ar"])
+        func names(_ menu: JSON?) -> [String] { (menu?["commands"]?.array ?? []).compactMap { $0["command"]?.string } }
+        #expect(names(menus.first { $0["scope"] == nil }) == ["vdl", "adl", "help", "lang", "whoami"])
+        #expect(names(admin.first).contains("bless"))
+        try await run()
+        #expect(try await telegram.calls("setMyCommands").count == 14)
+    }
+
     @Test func `Other events are forwarded unchanged`() async throws {
         let lines = [
             #"{"type":"commands.x.y",  "correlation_id":"01930b7a-4f00-7abc-8def-0123456789ab"}"#,
