@@ -157,6 +157,8 @@ struct RequestTrace {
         missingSpans = Set(spans.compactMap(\.parent)).count { byID[$0] == nil }
         return limited(
             spans.enumerated().map { index, span in
+                // What makes the first event is within nothing, even if another span of its event seems to be earlier.
+                if span.operation == "create", span.parent == nil { return nil }
                 let found =
                     span.parent.flatMap { byID[$0] } ?? span.causationID.flatMap { working[$0] ?? first[$0] }
                     ?? span.eventID.flatMap { first[$0] }
