@@ -103,8 +103,9 @@ let tools: [Target] = [
     tool(
         "tgpipe-doctor",
         [
-            "AccountAPI", "Blob", "BotAPI", "HTTP", "JSON", "Media", "Process", "Redis", "System",
+            "AccountAPI", "Blob", "BotAPI", "HTTP", "JSON", "Media", "Process", "Queue", "Redis", "System",
         ]),
+    tool("tgpipe-update-yt-dlp", ["Media", "Process", "System", logging]),
     tool("blob-put", ["Blob", "Crypto", "Envelope", "JSON", "Payloads", "System", logging]),
     tool(
         "tg-send",
@@ -226,7 +227,8 @@ let package = Package(
 
         .target(
             name: "TestSupport", dependencies: ["Envelope", "HTTP", "JSON", "Process", "System"],
-            path: "Tests/TestSupport", exclude: ["botocore_signatures.py", "s3-server.sh", "without_network.py"],
+            path: "Tests/TestSupport",
+            exclude: ["botocore_signatures.py", "fake_ytdlp.py", "s3-server.sh", "without_network.py"],
             swiftSettings: strict),
         // Fuzzes and measures the codec, for tests and benchmarks.
         .executableTarget(

@@ -107,6 +107,19 @@ await() {
     done
 }
 
+# Puts the causes of an end first in `ended`: a stage that has lost its reader ends with status 74 because of another one, which has
+# ended before it but may be seen after it.
+find_causes() {
+    local stage found=("${ended[@]}") causes=() effects=()
+    [[ " ${ended[*]} " = *" 74 "* ]] || return 0
+    read -r -t 0.1 -u "$tick" || true
+    sweep
+    for stage in "${found[@]}" "${ended[@]}"; do
+        if [ "${stage##* }" = 74 ]; then effects+=("$stage"); else causes+=("$stage"); fi
+    done
+    ended=("${causes[@]}" "${effects[@]}")
+}
+
 # Signals the stages of the given names: signal_stages SIGNAL NAME…
 signal_stages() {
     local signal=$1 pid name

@@ -104,6 +104,7 @@ ends=()
 
 while has_stages; do
     await
+    find_causes
     for stage in "${ended[@]}"; do
         ! is_timer "${stage% *}" || continue
         [ "${stage##* }" = 0 ] || [ -n "$failure" ] || failure=$stage

@@ -270,12 +270,26 @@ def options(argument_list: list[dict[str, Any]]) -> list[str]:
     return lines
 
 
+# The beginnings of the titles of options, as HelpText.swift orders them for --help.
+FIRST = ["sending one message", "storing one file", "fetching links", ""]
+LAST = ["as an account", "log, state and redis", "reading from", "reaching telegram"]
+
+
+def rank(title: str) -> int:
+    """Return the place of a group of options: what one needs first comes first, and what all tools share comes last."""
+    title = title.lower()
+    for place, start in enumerate(FIRST):
+        if title == start or start and title.startswith(start):
+            return place
+    return next((len(FIRST) + 1 + place for place, start in enumerate(LAST) if title.startswith(start)), len(FIRST))
+
+
 def grouped(argument_list: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
     groups: dict[str, list[dict[str, Any]]] = {"": []}
     for argument in argument_list:
         if argument.get("shouldDisplay", True):
             groups.setdefault(argument.get("sectionTitle") or "", []).append(argument)
-    return [(title, found) for title, found in groups.items() if found]
+    return sorted(((title, found) for title, found in groups.items() if found), key=lambda group: rank(group[0]))
 
 
 def environment(argument_list: list[dict[str, Any]]) -> list[str]:
@@ -374,9 +388,21 @@ def tool_page(name: str, command: dict[str, Any], date: str, release: str) -> st
     return "\n".join(lines) + "\n"
 
 
-def general_page(path: Path, name: str, section: str, abstract: str, date: str, release: str, tools: list[str]) -> str:
+def list_of_tools(tools: dict[str, str]) -> list[str]:
+    """Return a section with the tools and what each is for."""
+    lines = [".SH TOOLS"]
+    for tool, abstract in tools.items():
+        lines += [".TP", f"\\fB{escape(tool)}\\fR(1)", *paragraph(abstract)]
+    return lines
+
+
+def general_page(
+    path: Path, name: str, section: str, abstract: str, date: str, release: str, tools: dict[str, str]
+) -> str:
     page = Document(path.read_text())
     lines = header(name, section, abstract, date, release)
+    if name == "tgpipe":
+        lines += list_of_tools(tools)
     for title, body in page.sections:
         if body:
             lines += [f'.SH "{escape((title or "DESCRIPTION").upper().replace("`", ""))}"', *body]
@@ -396,9 +422,10 @@ def main() -> None:
     log = (ROOT / "CHANGELOG.md").read_text()
     released = re.search(rf"^## {re.escape(release)} \((\d{{4}}-\d\d-\d\d)\)", log, re.MULTILINE)
     date = released.group(1) if released else "1970-01-01"
-    tools = run("--tools").split()
-    for tool in tools:
+    tools: dict[str, str] = {}
+    for tool in run("--tools").split():
         command = json.loads(run(tool, "--experimental-dump-help"))["command"]
+        tools[tool] = command["abstract"]
         target = folder / "man1" / f"{tool}.1"
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(tool_page(tool, command, date, release))

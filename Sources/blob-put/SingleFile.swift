@@ -83,6 +83,6 @@ struct SingleFile: Sendable {
         return Envelope(
             BlobStored(
                 store: store.name, key: info.key, url: url, urlExpiresAt: url.map { _ in Timestamp.now + expires },
-                content: content, existed: existed))
+                path: store.localPath(info.key), content: content, existed: existed))
     }
 }

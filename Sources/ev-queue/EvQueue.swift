@@ -46,4 +46,20 @@ protocol QueueCommand: Tool {}
 
 extension QueueCommand {
     static var name: String { EvQueue.toolName }
+
+    /// Returns the error for a queue that does not exist, with the names that may have been meant.
+    func missing(_ queue: QueueName, _ redis: Redis) async throws -> ToolError {
+        let names = try await QueueAdmin.all(redis).map(\.text)
+        let hint = SimilarNames.hint(for: queue.text, among: names)
+        let rest = names.isEmpty ? "; there is no queue yet" : hint.isEmpty ? "; 'ev-queue list' lists all" : hint
+        return ToolError(.no, "\(queue) does not exist\(rest)")
+    }
+
+    /// Checks that a queue exists: a misspelled name would look like a queue without events.
+    ///
+    /// - Throws: `ToolError` (1).
+    func check(_ queue: QueueName, _ redis: Redis) async throws {
+        guard try await !QueueAdmin(queue, redis: redis).exists else { return }
+        throw try await missing(queue, redis)
+    }
 }

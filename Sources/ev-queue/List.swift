@@ -1,5 +1,6 @@
 import ArgumentParser
 import JSON
+import Logging
 import Options
 import Queue
 import Stage
@@ -26,7 +27,8 @@ struct Stats: QueueCommand {
             events is the number of events that some group has not acknowledged. Each group has four numbers: \
             new counts events that no worker has taken, working counts events in work, retrying counts events that \
             wait for another attempt, and held counts events that wait for another event. waiting_for names a service that is \
-            away, for whose return the workers of the group wait.
+            away, for whose return the workers of the group wait. The exit status is 1 if a named queue does not exist. Warns of \
+            queues that no running stage reads, or that a stage reads and nobody has ever written.
 
             Example: ev-queue stats | jq -r '[.queue, .events, .dead] | @tsv'
             """)
@@ -39,11 +41,22 @@ struct Stats: QueueCommand {
         let redis = try await runtime.redis()
         let names = queues.isEmpty ? try await QueueAdmin.all(redis) : queues.map(\.name)
         let output = try await EventOutput(endpoint: "-", shutdown: runtime.shutdown)
+        let users = try await QueueUsers.read(redis)
+        var status = ExitStatus.success
         for name in names {
-            let stats = try await QueueAdmin(name, redis: redis).stats()
+            let admin = QueueAdmin(name, redis: redis)
+            guard try await admin.exists else {
+                let error = try await missing(name, redis)
+                runtime.log.error("\(error.message)")
+                status = .no
+                continue
+            }
+            let stats = try await admin.stats()
             try await output.write(JSON.object(stats.json(of: name)).bytes + [UInt8(ascii: "\n")])
+            let warning = users.warning(of: name, events: stats.events, wasUsed: try await admin.wasUsed)
+            if let warning { runtime.log.warning("\(warning)") }
         }
-        return .success
+        return status
     }
 }
 

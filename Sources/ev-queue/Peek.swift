@@ -14,7 +14,7 @@ struct Peek: QueueCommand {
         discussion: """
             Prints the envelopes unchanged. With --dead it prints the queue's dead letters as events.dead_letter, each with the \
             line, the reason, the number of attempts, and payload.entry, which 'redrive' takes. With --pending it prints the events \
-            that the workers of a group have taken and not finished, as lines of JSON.
+            that the workers of a group have taken and not finished, as lines of JSON. The exit status is 1 if there is no such queue.
             """)
 
     @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
@@ -37,7 +37,9 @@ struct Peek: QueueCommand {
     }
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
-        let admin = QueueAdmin(queue.name, redis: try await runtime.redis())
+        let redis = try await runtime.redis()
+        try await check(queue.name, redis)
+        let admin = QueueAdmin(queue.name, redis: redis)
         let output = try await EventOutput(endpoint: "-", shutdown: runtime.shutdown)
         var left = count == 0 ? Int.max : count
         if let pending {

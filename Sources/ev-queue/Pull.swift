@@ -34,6 +34,7 @@ struct Pull: QueueCommand {
     func run(_ runtime: Runtime) async throws -> ExitStatus {
         let source = try await QueueSource(queue.name, options: queueOptions, runtime: runtime)
         let output = try await EventOutput(endpoint: "-", shutdown: runtime.shutdown)
+        runtime.readerWatch.noteOutput()
         let end = ContinuousClock.now + wait.duration
         var written = 0
         try await source.keepingLeases {

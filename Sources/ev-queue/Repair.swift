@@ -36,7 +36,9 @@ struct Redrive: QueueCommand {
     }
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
-        let admin = QueueAdmin(queue.name, redis: try await runtime.redis())
+        let redis = try await runtime.redis()
+        try await check(queue.name, redis)
+        let admin = QueueAdmin(queue.name, redis: redis)
         var count = 0
         if all {
             // Only as many as there are now, so that a dead letter that fails again at once is not redriven without end. Ids cannot be
@@ -83,7 +85,9 @@ struct Purge: QueueCommand {
     }
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
-        let admin = QueueAdmin(queue.name, redis: try await runtime.redis())
+        let redis = try await runtime.redis()
+        try await check(queue.name, redis)
+        let admin = QueueAdmin(queue.name, redis: redis)
         guard yes else {
             let what = try await what(admin)
             runtime.log.error("would delete \(what): repeat with --yes to do it")
@@ -118,8 +122,8 @@ struct Wait: QueueCommand {
         commandName: "wait",
         abstract: "Wait until a queue is empty: no event is new, in work, or waiting for another attempt.",
         discussion: """
-            The exit status is 75 if the queue is not empty within --timeout, and 69 if Redis cannot be reached at that time. Dead \
-            letters do not count.
+            The exit status is 75 if the queue is not empty within --timeout, 69 if Redis cannot be reached at that time, and 1 if \
+            there is no such queue. Dead letters do not count.
             """)
 
     @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
@@ -133,8 +137,10 @@ struct Wait: QueueCommand {
     var timeout: Span?
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
-        let admin = QueueAdmin(queue.name, redis: try await runtime.redis())
+        let redis = try await runtime.redis()
+        let admin = QueueAdmin(queue.name, redis: redis)
         let end = timeout.map { ContinuousClock.now + $0.duration }
+        try await runtime.untilRedisAnswers(until: end) { try await check(queue.name, redis) }
         while true {
             let stats = try await runtime.untilRedisAnswers(until: end) { try await admin.stats() }
             let open =

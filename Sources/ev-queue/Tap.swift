@@ -39,6 +39,8 @@ struct Tap: QueueCommand {
         try await runtime.requireRedis()
         let watcher = QueueWatcher(queue.name, redis: try await runtime.separateRedis(), fromStart: all)
         let output = try await EventOutput(endpoint: "-", shutdown: runtime.shutdown)
+        runtime.readerWatch.noteOutput()
+        runtime.readerWatch.noteWaiting()
         var (seen, printed) = (0, 0)
         while !runtime.shutdown.isRequested {
             let lines = try await runtime.untilRedisAnswers {

@@ -18,13 +18,20 @@ struct LinkOptions: ParsableArguments, Sendable {
 
     @Option(
         name: [.customShort("o"), .customLong("output-dir")], parsing: .unconditional,
-        help: ArgumentHelp("The folder for the files. Default: the current folder.", valueName: "folder"))
+        help: ArgumentHelp(
+            "The folder for the files, made if it does not exist. Default: the current folder.", valueName: "folder"))
     var outputDir: String?
+
+    @Flag(
+        help:
+            "Leave out files that the folder has already: of the same name and content, of a message of the same size.")
+    var skipSame = false
 
     /// - Throws: `ValidationError` for options that do not go together.
     func validateTogether() throws {
         if links.isEmpty, audio { throw ValidationError("--audio needs a link") }
         if links.isEmpty, outputDir != nil { throw ValidationError("--output-dir needs a link") }
+        if links.isEmpty, skipSame { throw ValidationError("--skip-same needs a link") }
         if outputDir == "" { throw ValidationError("--output-dir is empty: it needs a folder") }
         for link in links where !["http://", "https://"].contains(where: { link.lowercased().hasPrefix($0) }) {
             throw ValidationError("'\(link)' is not a link: it begins with neither http:// nor https://")
@@ -47,6 +54,7 @@ struct LinkFetch: Sendable {
     func run(_ makeFetcher: (_ workFolder: String) throws -> MediaFetcher) async throws -> ExitStatus {
         var folder = options.outputDir ?? "."
         while folder.count > 1, folder.hasSuffix("/") { folder.removeLast() }
+        if access(folder, F_OK) != 0 { try makeDirectory(folder, mode: 0o777) }
         // The work folder is in the same file system, so that a finished file moves at once.
         var template = Array("\(folder)/.media-fetch-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw ToolError.localIO("unable to write to the folder \(folder)") }
@@ -86,6 +94,10 @@ struct LinkFetch: Sendable {
         )
         bar.clear()
         let name = media.metadata.fileName.flatMap { FileName.safe($0) } ?? lastPathComponent(media.path)
+        if options.skipsSame(media.path, in: folder, as: name) {
+            runtime.log.notice("\(name) is there already")
+            return try LinkFetch.print(LinkFetch.shown(name, in: folder))
+        }
         try LinkFetch.print(LinkFetch.move(media.path, into: folder, as: name))
     }
 
@@ -96,7 +108,13 @@ struct LinkFetch: Sendable {
         let bar = ProgressBar()
         defer { bar.clear() }
         let files = MessageFiles(account: account)
-        try await files.fetch(link, folder: work) { name, done, size in
+        try await files.fetch(link, folder: work) { name, size in
+            guard options.skipSame, let size, LinkFetch.size(of: "\(folder)/\(name)") == size else { return false }
+            bar.clear()
+            runtime.log.notice("\(name) is there already")
+            try LinkFetch.print(LinkFetch.shown(name, in: folder))
+            return true
+        } onProgress: { name, done, size in
             let fraction = size.flatMap { $0 > 0 ? min(1, Double(done) / Double($0)) : nil }
             bar.show(
                 ProgressBar.Figures(
@@ -122,6 +140,37 @@ struct LinkFetch: Sendable {
         return "\(link[..<scheme.upperBound])\(rest[rest.index(after: sign)...])"
     }
 
+    /// Returns the path of a file as the user would write it. A name that begins like an option stays a path for the program that reads
+    /// it.
+    private static func shown(_ name: String, in folder: String) -> String {
+        folder == "." && !name.hasPrefix("-") ? name : "\(folder)/\(name)"
+    }
+
+    /// Returns the size of a regular file; nil if there is none of that name.
+    private static func size(of path: String) -> Int64? {
+        var status = stat()
+        guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
+        return Int64(status.st_size)
+    }
+
+    /// Returns whether two files have the same content. A file that cannot be read is like no other.
+    fileprivate static func isSameContent(_ one: String, _ other: String) -> Bool {
+        guard let size = size(of: one), size == LinkFetch.size(of: other) else { return false }
+        let paths: [String] = [one, other]
+        let files = paths.map { open($0, O_RDONLY | O_CLOEXEC) }
+        defer { for file in files where file >= 0 { close(file) } }
+        guard files.allSatisfy({ $0 >= 0 }) else { return false }
+        var (left, right) = ([UInt8](repeating: 0, count: 1 << 18), [UInt8](repeating: 0, count: 1 << 18))
+        var offset: Int64 = 0
+        while offset < size {
+            let count = pread(files[0], &left, left.count, off_t(offset))
+            guard count > 0, pread(files[1], &right, count, off_t(offset)) == count, left[..<count] == right[..<count]
+            else { return false }
+            offset += Int64(count)
+        }
+        return true
+    }
+
     /// Moves a file, under another name if there is one already: `name.mp4`, `name (2).mp4`.
     ///
     /// - Throws: `ToolError` (74), with the system's reason.
@@ -145,10 +194,16 @@ struct LinkFetch: Sendable {
                 unlink(target)
                 throw ToolError.localIO("unable to write \(target)", errno: failure)
             }
-            // A name that begins like an option stays a path for the program that reads it.
-            return folder == "." && !name.hasPrefix("-") ? String(target.dropFirst(2)) : target
+            return shown(lastPathComponent(target), in: folder)
         }
         throw ToolError(.localIO, "unable to write \(folder)/\(name): there are too many files of that name")
+    }
+}
+
+extension LinkOptions {
+    /// Returns whether a fetched file is not wanted, because the folder has one of the same name and content.
+    fileprivate func skipsSame(_ path: String, in folder: String, as name: String) -> Bool {
+        skipSame && LinkFetch.isSameContent(path, "\(folder)/\(name)")
     }
 }
 

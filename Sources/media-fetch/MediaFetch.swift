@@ -60,6 +60,7 @@ struct MediaFetch: Tool {
     func run(_ runtime: Runtime) async throws -> ExitStatus {
         guard single.links.isEmpty else {
             Hash.loadLibrary()
+            runtime.logsOnlyWhatMatters()
             guard speaker.isAccount, single.links.contains(where: { MessageLink($0) != nil }) else {
                 return try await fetchLinks(runtime, nil)
             }
@@ -70,7 +71,7 @@ struct MediaFetch: Tool {
 
     private func fetchLinks(_ runtime: Runtime, _ account: (any Account)?) async throws -> ExitStatus {
         try await LinkFetch(runtime: runtime, options: single, account: account).run { folder in
-            var settings = try fetching.settings(directory: folder)
+            var settings = try fetching.settings(directory: folder, ytDlpFolder: try? runtime.stateFolder("yt-dlp"))
             settings.jail = try jail.jail()
             try work.apply(to: &settings)
             return MediaFetcher(settings)
@@ -82,7 +83,8 @@ struct MediaFetch: Tool {
         try jail.report(to: runtime)
         let store = try storing.open(common)
         let limits = try fetching.limits(store, api)
-        var settings = try fetching.settings(directory: runtime.directory("media/fetch"))
+        var settings = try fetching.settings(
+            directory: runtime.directory("media/fetch"), ytDlpFolder: runtime.stateFolder("yt-dlp"))
         settings.deliverableBytes = limits.deliverableBytes
         if fetching.overLimit == .smaller { settings.fitBytes = api?.uploadLimitBytes }
         settings.jail = try jail.jail()
@@ -155,7 +157,10 @@ struct FetchOptions: ParsableArguments, Sendable {
     @Option(help: ArgumentHelp("The longest time for which a server may send nothing.", valueName: "duration"))
     var stallTimeout: Span = Span(.seconds(30))
 
-    @Option(help: ArgumentHelp("The yt-dlp program. [env: TGPIPE_YT_DLP]", valueName: "program"))
+    @Option(
+        help: ArgumentHelp(
+            "The yt-dlp program. Default: the one that 'tgpipe update-yt-dlp' has installed, else yt-dlp. [env: TGPIPE_YT_DLP]",
+            valueName: "program"))
     var ytDlp: String?
 
     @Option(
@@ -226,7 +231,8 @@ struct FetchOptions: ParsableArguments, Sendable {
         }
     }
 
-    func settings(directory: String) throws -> MediaSettings {
+    /// - Parameter ytDlpFolder: the folder of `tgpipe update-yt-dlp`; nil without a state folder.
+    func settings(directory: String, ytDlpFolder: String? = nil) throws -> MediaSettings {
         var settings = MediaSettings(directory: directory)
         settings.addressPolicy = allowPrivate ? .any : .publicOnly
         settings.addressPolicy.denied = try deniedAddresses
@@ -234,7 +240,7 @@ struct FetchOptions: ParsableArguments, Sendable {
         settings.stallTimeout = stallTimeout.duration
         settings.deadline = timeout.duration
         settings.ytDlp = YtDlpSettings(
-            program: ytDlp ?? Settings.environment("TGPIPE_YT_DLP") ?? "yt-dlp", extraArguments: ytDlpArg,
+            program: InstalledYtDlp.chosen(ytDlp, folder: ytDlpFolder), extraArguments: ytDlpArg,
             cookiesFile: cookies ?? Settings.environment("TGPIPE_COOKIES"))
         settings.ffmpeg = ffmpeg
         settings.shortLinkHosts = shortHost

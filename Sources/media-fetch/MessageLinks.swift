@@ -101,10 +101,12 @@ struct MessageFiles {
     ///
     /// - Parameters:
     ///   - folder: an empty folder for the downloads.
+    ///   - skips: receives the name and the size of a file, and returns whether it is left out.
     ///   - onProgress: receives the name, the number of bytes so far, and the size if it is known.
     /// - Throws: what the account throws; `MediaError` if there is no such message, or none with a file.
     func fetch(
-        _ link: MessageLink, folder: String, onProgress: @escaping @Sendable (String, Int64, Int64?) -> Void,
+        _ link: MessageLink, folder: String, skips: (String, Int64?) throws -> Bool,
+        onProgress: @escaping @Sendable (String, Int64, Int64?) -> Void,
         take: (_ path: String, _ name: String) throws -> Void
     ) async throws {
         var (messages, files) = (0, 0)
@@ -119,6 +121,7 @@ struct MessageFiles {
                 files += 1
                 let path = "\(folder)/\(files)"
                 let (name, size) = (file.name, file.file.sizeBytes)
+                if try skips(name, size) { continue }
                 try await account.download(file.file.remoteFile, to: absolutePath(path)) { onProgress(name, $0, size) }
                 try take(path, name)
             }

@@ -17,14 +17,15 @@ struct MsgStore: AsyncParsableCommand {
             The database is PostgreSQL (--db postgresql://…) or a file of SQLite. 'load' stores what tg-history and tg-listen \
             write, 'plan' asks for what is missing, and 'verify' fails while anything is.
 
-            Examples: msg-store plan @durov @telegram | tg-history --session a --session b | msg-store load
+            Examples: msg-store fetch @durov --session me
+                      msg-store plan @durov @telegram | tg-history --session a --session b | msg-store load
                       tg-listen --session a | msg-store load
                       msg-store verify
                       msg-store export --chat @durov --format csv > durov.csv
             """,
         version: tgpipeVersion,
         subcommands: [
-            Load.self, Plan.self, Verify.self, Replay.self, Status.self, Export.self, Index.self,
+            Fetch.self, Load.self, Plan.self, Verify.self, Replay.self, Status.self, Export.self, Index.self,
         ])
 }
 

@@ -84,6 +84,7 @@ struct CallArguments: ParsableArguments, Sendable {
     var each = false
 
     @Flag(
+        name: [.customShort("d"), .long],
         help: """
             List the account's chats, the newest first, a JSON object on each line: id, type, title, username, unread and more. \
             On a terminal, lines for people.

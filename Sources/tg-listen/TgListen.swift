@@ -75,6 +75,7 @@ struct TgListen: Tool {
     private var allowed: [String] { allowedUpdates.split(separator: ",").map(String.init) }
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
+        if !once { runtime.readerWatch.noteWaiting() }
         if isBot { try await listenAsBot(runtime) } else { try await listenAsAccount(runtime) }
         return .success
     }

@@ -59,10 +59,13 @@ struct TgSend: Tool {
 
     private func run(_ runtime: Runtime, _ api: any MessagingAPI) async throws -> ExitStatus {
         if single.target != nil {
+            runtime.logsOnlyWhatMatters()
             return try await SingleMessage(runtime: runtime, api: api, retries: sending.retries)
                 .send(single, to: EventOutput(output, runtime: runtime))
         }
         let texts = try Texts.ofEnvironment()
+        let way = Settings.environment("TG_CHAT") == nil ? "name a chat, as in 'tg-send --chat ID'" : "call 'tg-send -'"
+        runtime.advise(onText: "without --chat, tg-send reads events; to send the input as a message, \(way)")
         try await runtime.requireRedis()
         let copies = LocalCopies(cache: MediaCache(directory: try runtime.directory("media/cache")))
         let scheduler = SharedScheduler(

@@ -167,6 +167,9 @@ struct ProgramCheck {
     /// Sites change often; after this time, some no longer work.
     private static let freshDays = 60
 
+    /// The folder of `tgpipe update-yt-dlp`.
+    let ytDlpFolder: String?
+
     func findings() async -> [Finding] {
         var findings = [await ytDlp()]
         if findings[0].level != .error {
@@ -185,11 +188,11 @@ struct ProgramCheck {
     }
 
     private func ytDlp() async -> Finding {
-        let program = Settings.environment("TGPIPE_YT_DLP") ?? "yt-dlp"
+        let program = InstalledYtDlp.chosen(nil, folder: ytDlpFolder)
         guard let version = await firstLine(program, ["--version"]) else {
             return .error(
                 .programs, "\(program) does not run",
-                "Install it: 'pip install yt-dlp'; set TGPIPE_YT_DLP if it is not on PATH.")
+                "Install it: 'tgpipe update-yt-dlp'; or set TGPIPE_YT_DLP if it is not on PATH.")
         }
         return ProgramCheck.judge(ytDlp: version, at: .now)
     }
@@ -204,7 +207,7 @@ struct ProgramCheck {
         guard days > freshDays else { return .ok(.programs, "yt-dlp \(version)") }
         return .warning(
             .programs, "yt-dlp \(version) is \(days) days old, and sites change often",
-            "Update it: 'pip install -U yt-dlp'.")
+            "Update it: 'tgpipe update-yt-dlp'.")
     }
 
     private func ffmpeg() async -> Finding {

@@ -6,6 +6,7 @@ import HTTP
 import JSON
 import Options
 import Process
+import Queue
 import Redis
 import Stage
 import Synchronization
@@ -45,6 +46,38 @@ extension RedisFacts {
             : .ok(.redis, "version \(version)")
         return [own]
             + risks.map { .warning(.redis, $0.message, "\($0.advice.prefix(1).uppercased())\($0.advice.dropFirst()).") }
+    }
+}
+
+/// Looks for queues that lack one of their ends, and for dead letters.
+struct QueueCheck {
+    let runtime: Runtime
+
+    func findings() async -> [Finding] {
+        // Without Redis there are no queues, and the check of Redis tells of its faults.
+        guard runtime.hasRedis, let redis = try? await runtime.redis() else { return [] }
+        do {
+            let users = try await QueueUsers.read(redis)
+            let queues = try await QueueAdmin.all(redis)
+            var findings: [Finding] = []
+            for queue in queues {
+                let admin = QueueAdmin(queue, redis: redis)
+                let stats = try await admin.stats()
+                let warning = users.warning(of: queue, events: stats.events, wasUsed: try await admin.wasUsed)
+                if let warning {
+                    findings.append(
+                        .warning(.queues, warning, "Start that stage, or correct the name: 'ev-queue list' lists all."))
+                }
+                guard stats.dead > 0 else { continue }
+                findings.append(
+                    .warning(
+                        .queues, "\(queue) has \(stats.dead == 1 ? "one dead letter" : "\(stats.dead) dead letters")",
+                        "'ev-queue peek \(queue.text) --dead' shows why."))
+            }
+            return findings.isEmpty ? [.ok(.queues, "\(queues.count) queues")] : findings
+        } catch {
+            return [.failed(.queues, error, "'ev-queue stats' tells more.")]
+        }
     }
 }
 

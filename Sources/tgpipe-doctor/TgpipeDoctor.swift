@@ -13,7 +13,7 @@ struct TgpipeDoctor: Tool {
         commandName: "tgpipe-doctor",
         abstract: "Check whether everything that the tools need is there and works.",
         discussion: """
-            Checks the settings, the state folder, the clock, Redis, the store, the bot or account, yt-dlp, ffmpeg and the jail, \
+            Checks the settings, the state folder, the clock, Redis, the queues, the store, the bot or account, yt-dlp, ffmpeg and the jail, \
             and says what to do about each fault. Nothing is changed, but for a small object that is stored and removed again. \
             The exit status is 1 if something is wrong that stops the bot, otherwise 0. `tgpipe doctor` is the same.
 
@@ -63,9 +63,10 @@ struct TgpipeDoctor: Tool {
         case .state: return StateCheck(folder: try? Settings.stateDirectory(flag: common.stateDir)).findings
         case .clock: return await ClockCheck(speaker: speaker).findings()
         case .redis: return await RedisCheck(runtime: runtime).findings()
+        case .queues: return await QueueCheck(runtime: runtime).findings()
         case .store: return await StoreCheck(storing: storing, common: common, runtime: runtime).findings()
         case .telegram: return await TelegramCheck(speaker: speaker, runtime: runtime).findings()
-        case .programs: return await ProgramCheck().findings()
+        case .programs: return await ProgramCheck(ytDlpFolder: try? runtime.stateFolder("yt-dlp")).findings()
         case .jail: return JailCheck().findings
         }
     }
@@ -78,7 +79,7 @@ struct TgpipeDoctor: Tool {
 
 /// The checks by the names that users give.
 enum CheckName: String, CaseIterable, ExpressibleByArgument {
-    case settings, state, clock, redis, store, telegram, programs, jail
+    case settings, state, clock, redis, queues, store, telegram, programs, jail
 }
 
 /// Holds the result of a check of one thing.

@@ -19,6 +19,7 @@ import tg_send
 import tg_session
 import tg_talk
 import tgpipe_doctor
+import tgpipe_update_yt_dlp
 
 /// Every tool by its name. `make build` and `make install` create a link to this program for each.
 let commands: [String: any AsyncParsableCommand.Type] = [
@@ -30,6 +31,7 @@ let commands: [String: any AsyncParsableCommand.Type] = [
     "tg-call": tg_call.command, "tg-gate": tg_gate.command, "tg-history": tg_history.command,
     "tg-listen": tg_listen.command, "tg-send": tg_send.command,
     "tg-session": tg_session.command, "tg-talk": tg_talk.command, "tgpipe-doctor": tgpipe_doctor.command,
+    "tgpipe-update-yt-dlp": tgpipe_update_yt_dlp.command,
 ]
 
 /// Prints the usage and ends the program: on standard output with status 0 if the user requested it, otherwise on
@@ -95,13 +97,8 @@ func refuse(_ command: (some AsyncParsableCommand).Type, _ mistake: CommandLineC
     switch mistake {
     case .repeated(let name): refuse(command, "\(name) is given twice, and takes one value")
     case .unknownOption(let name, let path):
-        // The parser may know which option is meant.
-        var message = "unknown option '\(name)'"
-        do { _ = try command.parseAsRoot(path + [name]) } catch {
-            let suggestion = command.message(for: error)
-            if suggestion.contains(name) { message = suggestion }
-        }
-        refuse(command, message, path)
+        let meant = CommandLineCheck(command).suggestions(for: name, path: path)
+        refuse(command, "unknown option '\(name)'\(SimilarNames.hint(of: meant))", path)
     }
 }
 

@@ -40,6 +40,30 @@ import Testing
         #expect { try JSON(parsing: text) } throws: { ($0 as? MalformedInput)?.code == code }
     }
 
+    @Test(arguments: [
+        (#"{oops"#, "column 2: expected a key in double quotes, or '}', but found 'o'"),
+        (#"{"a":1"#, "column 7: expected ',' or '}', but found the end"),
+        (#"{"ä" 1}"#, "column 6: expected ':' after the key, but found '1'"),
+        ("[1,]", "column 4: expected a value, but found ']'"),
+        ("[1 é]", "column 4: expected ',' or ']', but found 'é'"),
+        ("hello world", "column 1: expected a value, but found 'h'"), (#"{"a":"x"#, "column 6: a string is not closed"),
+        (#"{"a":01}"#, "column 6: a number is malformed"), (#"["\q"]"#, "column 3: a string holds a malformed escape"),
+        (#"["\u12"]"#, "column 3: a string holds a malformed escape"),
+        ("[\"a\u{1}\"]", "column 4: a string holds an unescaped control character"),
+        ("{'a':1}", #"column 2: expected a key in double quotes, or '}', but found "'""#),
+        ("{\"a\":1,\n\"b\" 2}", "line 2, column 5: expected ':' after the key, but found '2'"),
+        ("{} {}", "column 4: expected the end of the value, but found '{'"),
+        ("[1}", "column 3: expected ',' or ']', but found '}'"),
+        ("[tru]", "column 2: expected a value, or ']', but found 't'"), ("", "it is empty"), (" ", "it is empty"),
+    ])
+    func `The place where a text stops being JSON is told`(_ text: String, _ words: String) {
+        #expect { try JSON(parsing: text) } throws: {
+            let reason = ($0 as? MalformedInput)?.reason
+            if reason != "not JSON: \(words)" { Issue.record("\(reason ?? "")") }
+            return true
+        }
+    }
+
     @Test func `Repeated keys are found in large objects too`() {
         let keys = (0..<500).map { "\"k\($0)\":0" } + ["\"k250\":1"]
         #expect { try JSON(parsing: "{\(keys.joined(separator: ","))}") } throws: {

@@ -76,6 +76,7 @@ import Testing
             "--content-type", "text/plain", "--name", "y.txt", "--meta", "title=Кот = кот", "--meta", "n=1",
         ])
         #expect(try result.envelopes().first?.payload["key"] == "a/b")
+        #expect(try result.envelopes().first?.payload["path"] == .string(folder("objects/a/b")))
         let sidecar = try JSON(
             parsing: String(contentsOfFile: folder("objects/.tgpipe/meta/a/b.json"), encoding: .utf8))
         #expect(sidecar["content_type"] == "text/plain")

@@ -77,6 +77,7 @@ import Testing
         let chats = try list.lines.map { try JSON(parsing: $0) }
         let group = try #require(chats.first { $0["id"] == -1_001_234_567_890 })
         #expect(group["type"] == "supergroup" && group["title"] == "News" && group["username"] == "newsroom")
+        #expect(try await call("-d").lines.count == chats.count)
         #expect(try await call("--dialogs", "--pretty").status == 64)
         try await expectNoViolations()
     }
@@ -118,11 +119,11 @@ import Testing
         #expect(try await call("messages.getHistory", JSON.object(history(77)).text).status == 0)
         let result = try await call("messages.getHistory", JSON.object(history(78)).text)
         #expect(result.status == 1)
-        #expect(result.errors.contains("$.peer: the user 78 is unknown to this account"))
+        #expect(result.errors.contains("\"peer: the user 78 is unknown to this account"))
         let nobody = try await call("messages.getHistory", JSON.object(history("@nobody_at_all")).text)
         #expect(
             nobody.status == 1
-                && nobody.errors.contains("$.peer: no user, group or channel has the name @nobody_at_all"))
+                && nobody.errors.contains("\"peer: no user, group or channel has the name @nobody_at_all"))
     }
 
     @Test func `Each line of a batch of calls gets a line in reply`() async throws {
@@ -158,7 +159,7 @@ import Testing
         try #require(answers.count == 3, "\(each.errors)")
         #expect(answers[0]["result"]?["messages"]?.array?.first?["message"] == "hi")
         #expect(answers[1]["error"]?["path"] == "$.id[0]" && answers[1]["error"]?["exit"] == 65)
-        #expect(answers[2]["error"]?["message"] == "$.id[0]: no user, group or channel has the name @nobody_at_all")
+        #expect(answers[2]["error"]?["message"] == "id[0]: no user, group or channel has the name @nobody_at_all")
         try await emulator.control("fault", ["method": "help.getNearestDc", "error": "FLOOD_WAIT_1"])
         let waited = try await ToolRun.run(
             "tg-call", ["help.getNearestDc", "--wait-flood", "30"], environment: only, folder: alice.folder)
@@ -221,11 +222,12 @@ import Testing
 
     @Test func `Wrong parameters are exit status 65 with the path and without the value`() async throws {
         let cases = [
-            (#"{"id": "me"}"#, "$.id: expected an array"), (#"{"id": [true]}"#, "$.id[0]: expected an object"),
-            (#"{"id": [{"_": "inputUser", "user_id": "x", "access_hash": 1}]}"#, "$.id[0].user_id"),
-            (#"{}"#, "$.id: is missing"), (#"{"id": [], "colour": "red"}"#, "$.colour"), ("[]", "not a JSON object"),
-            (#"{"id": ["#, "not JSON"), (#"{"id": ["+15550100042"]}"#, "$.id[0]: is a phone number, not a peer"),
-            (#"{"id": ["https://t.me/+abcdef"]}"#, "join the chat"), (#"{"id": ["a b"]}"#, "$.id[0]: is not a peer"),
+            (#"{"id": "me"}"#, "\"id: expected an array"), (#"{"id": [true]}"#, "\"id[0]: expected an object"),
+            (#"{"id": [{"_": "inputUser", "user_id": "x", "access_hash": 1}]}"#, "\"id[0].user_id"),
+            (#"{}"#, "\"id: is missing"), (#"{"id": [], "colour": "red"}"#, "\"colour: "), ("[]", "not a JSON object"),
+            (#"{"id": ["#, "not JSON: column 9: expected a value"),
+            (#"{"id": ["+15550100042"]}"#, "\"id[0]: is a phone number, not a peer"),
+            (#"{"id": ["https://t.me/+abcdef"]}"#, "join the chat"), (#"{"id": ["a b"]}"#, "\"id[0]: is not a peer"),
         ]
         for (json, told) in cases {
             let result = try await call("users.getUsers", json)

@@ -33,12 +33,28 @@ import Testing
         #expect(result.status == 0, "\(result.output)")
         #expect(try findings(result, level: "error") == [])
         let checks = try Set(result.lines.compactMap { try JSON(parsing: $0)["check"]?.string })
-        #expect(checks == ["settings", "state", "clock", "redis", "store", "telegram", "programs", "jail"])
+        #expect(checks == ["settings", "state", "clock", "redis", "queues", "store", "telegram", "programs", "jail"])
         #expect(result.output.contains("@test_bot"))
         let left =
             FileManager.default.enumerator(atPath: folder("store"))?.allObjects.compactMap { $0 as? String } ?? []
         #expect(!left.contains { $0.contains("tgpipe-doctor/") }, "\(left)")
         #expect(!FileManager.default.fileExists(atPath: folder("state/doctor")))
+    }
+
+    @Test func `Queues that nobody reads, and dead letters, are warned of`() async throws {
+        let variables = ["TGPIPE_REDIS": redis.address]
+        let pushed = try await ToolRun.run(
+            "ev-queue", ["push", "jobs"], input: QueueFixture.events(0..<3), environment: variables)
+        #expect(pushed.status == 0)
+        _ = try await ToolRun.run(
+            "ev-queue", ["work", "jobs", "--once", "--", "sh", "-c", "exit 65"], environment: variables)
+        _ = try await ToolRun.run(
+            "ev-queue", ["push", "mail"], input: QueueFixture.events(3..<4), environment: variables)
+        let result = try await run(["queues"])
+        #expect(result.status == 0)
+        #expect(try findings(result, level: "warning").count == 2, "\(result.output)")
+        #expect(result.output.contains("no running stage reads queue:mail, in which one event waits"))
+        #expect(result.output.contains("queue:jobs has 3 dead letters"))
     }
 
     @Test func `Each fault is found, with its exit status and without its secrets`() async throws {
@@ -50,7 +66,7 @@ import Testing
             ("redis", ["TGPIPE_REDIS": "localhost"], "TGPIPE_REDIS"),
             ("store", ["TGPIPE_STORE": "s3://media", "TGPIPE_S3_ENDPOINT": "http://127.0.0.1:1"], "TGPIPE_STORE"),
             ("state", ["TGPIPE_STATE": folder("file")], "TGPIPE_STATE"),
-            ("programs", ["TGPIPE_YT_DLP": "/nonexistent/yt-dlp"], "pip install yt-dlp"),
+            ("programs", ["TGPIPE_YT_DLP": "/nonexistent/yt-dlp"], "tgpipe update-yt-dlp"),
         ]
         for fault in cases {
             let result = try await run([fault.check], fault.variables)

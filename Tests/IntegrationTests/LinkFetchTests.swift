@@ -47,10 +47,28 @@ import Testing
         #expect(try files == ["song.mp3"])
     }
 
-    @Test func `A folder that does not exist is named`() async throws {
-        let result = try await fetch(["-o", folder("nowhere"), "\(site.url)/song.mp3"])
-        #expect(result.status == 74)
-        #expect(result.errors.contains("nowhere"))
+    @Test func `A folder that does not exist is made, and one that cannot be made is named`() async throws {
+        let result = try await fetch(["--audio", "-o", folder("new/deep"), "\(site.url)/song.mp3"])
+        #expect(result.status == 0 && result.lines == [folder("new/deep/song.mp3")], "\(result.errors)")
+        let below = try await fetch(["-o", folder("song.mp3/nowhere"), "\(site.url)/song.mp3"])
+        #expect(below.status == 74)
+        #expect(below.errors.contains("nowhere"))
+    }
+
+    @Test func `A file that is there already is left out on request, and one that differs is kept beside it`()
+        async throws
+    {
+        for _ in 1...2 {
+            let result = try await fetch(["--audio", "--skip-same", "-o", output, "\(site.url)/song.mp3"])
+            #expect(result.status == 0 && result.lines == ["\(output)/song.mp3"], "\(result.errors)")
+        }
+        #expect(try files == ["song.mp3"])
+        let size = try Data(contentsOf: URL(filePath: "\(output)/song.mp3")).count
+        // Another file of the same name and size.
+        try Data(repeating: 0, count: size).write(to: URL(filePath: "\(output)/song.mp3"))
+        let other = try await fetch(["--audio", "--skip-same", "-o", output, "\(site.url)/song.mp3"])
+        #expect(other.lines == ["\(output)/song (2).mp3"], "\(other.errors)")
+        #expect(try await fetch(["--skip-same"]).status == 64)
     }
 
     @Test(arguments: [
@@ -118,6 +136,9 @@ import Testing
         #expect(alone.lines == ["\(output)/b (2).txt"], "\(alone.errors)")
         let range = try await fetch("https://t.me/newsroom/1-\(last + 500)")
         #expect(range.status == 0 && range.lines.count == 3, "\(range.errors)")
+        let again = try await alice.run(
+            "media-fetch", ["--skip-same", "-o", output, "https://t.me/newsroom/1-\(last + 500)"])
+        #expect(again.lines == ["a", "b", "c"].map { "\(output)/\($0).txt" }, "\(again.errors)")
 
         for (link, words) in [
             ("https://t.me/newsroom/1", "has no file"), ("https://t.me/newsroom/4000", "no such message"),

@@ -55,6 +55,21 @@ import Testing
         #expect(result.errors.contains("/setprivacy") == isPrivate)
     }
 
+    @Test func `A listener ends with its reader, and needs no further update for that`() async throws {
+        try await telegram.say("hello", as: ann)
+        let variables = telegram.environment.map { "\($0)='\($1)'" }.joined(separator: " ")
+        let tool = "\(ToolRun.path(of: "tg-listen")) --bot --state \(folder("offset"))"
+        let script =
+            "export \(variables) HOME='\(folder.path)'; \(tool) 2>\(folder("log")) | head -n 1; echo ${PIPESTATUS[0]}"
+        let lines = try SpawnedProgram.output(of: ["bash", "-c", script]).split(separator: "\n")
+        #expect(lines.count == 2 && lines.first?.contains("hello") == true, "\(lines)")
+        #expect(lines.last == "74")
+        let log = try String(contentsOfFile: folder("log"), encoding: .utf8)
+        #expect(log.contains("standard output has no reader any more"), "\(log)")
+        // What the reader has taken is not repeated.
+        #expect(try await listen([]).lines.isEmpty)
+    }
+
     @Test func `A restart loses and repeats no update`() async throws {
         try await telegram.say("1", as: ann)
         #expect(try await listen([]).lines.count == 1)

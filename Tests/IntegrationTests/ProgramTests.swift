@@ -195,6 +195,8 @@ import Testing
         ("ev-queue", ["psuh", "jobs"], "there is no command 'psuh'; did you mean push?"),
         ("msg-store", ["plan", "--al"], "unknown option '--al'"), ("msg-store", ["plan", "-x"], "unknown option '-x'"),
         ("tgpipe-doctor", ["settngs"], "settings"),
+        ("tg-send", ["--chatt", "42", "x"], "unknown option '--chatt'; did you mean --chat?"),
+        ("ev-queue", ["peek", "jobs", "--ded"], "unknown option '--ded'; did you mean --dead?"),
         ("tg-send", ["--chat", "42", "--schedule", "25:00", "x"], "--schedule"),
     ])
     func `A mistyped word is refused with what may have been meant`(
@@ -203,6 +205,12 @@ import Testing
         let result = try await ToolRun.run(tool, arguments)
         #expect(result.status == 64 && result.errors.contains(words), "\(result.status) \(result.errors)")
         #expect(result.errors.hasPrefix("\(tool): error: ") && result.output == "")
+    }
+
+    @Test(arguments: [("media-fetch", "--sxip-all"), ("tg-send", "--chap-name"), ("ev-queue", "--everything")])
+    func `An option that is like no other gets no suggestion`(_ tool: String, _ option: String) async throws {
+        let result = try await ToolRun.run(tool, [option])
+        #expect(result.errors.contains("unknown option '\(option)'\n"), "\(result.errors)")
     }
 
     @Test func `A chat of msg-store may be an id that begins with a minus sign`() async throws {

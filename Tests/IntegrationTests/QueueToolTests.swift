@@ -255,6 +255,55 @@ import Testing
         #expect(try await waiting.result().status == 69)
     }
 
+    @Test(arguments: [
+        ["stats", "jbos"], ["peek", "jbos"], ["wait", "jbos"], ["redrive", "jbos", "--all"], ["purge", "jbos"],
+    ])
+    func `A queue that does not exist is no empty queue`(_ arguments: [String]) async throws {
+        let none = try await queues.start("ev-queue", arguments).result()
+        #expect(none.status == 1 && none.errors.contains("queue:jbos does not exist; there is no queue yet"))
+        try await push(0..<1)
+        let near = try await queues.start("ev-queue", arguments).result()
+        #expect(near.status == 1 && near.output.isEmpty)
+        #expect(near.errors.contains("queue:jbos does not exist; did you mean jobs?"), "\(near.errors)")
+    }
+
+    @Test func `The state of the other queues is printed, and a queue without one of its ends gets a warning`()
+        async throws
+    {
+        try await push(0..<2)
+        let some = try await queues.run("ev-queue", "stats", "jobs", "mail")
+        #expect(some.status == 1 && some.lines.count == 1)
+        #expect(some.errors.contains("queue:mail does not exist; 'ev-queue list' lists all"), "\(some.errors)")
+        #expect(some.errors.contains("no running stage reads queue:jobs, in which 2 events wait"))
+        let environment = queues.environment.merging(["TGPIPE_HEARTBEAT": "100ms"]) { $1 }
+        let misspelled = try ToolRun(
+            "ratelimit", ["-n", "9", "--from", "queue:jbos", "--to", "queue:done"], environment: environment)
+        let warns = try await eventuallyAsync {
+            try await queues.run("ev-queue", "stats").errors.contains("no running stage writes to queue:jbos")
+        }
+        #expect(warns)
+        let right = try ToolRun(
+            "ratelimit", ["-n", "9", "--from", "queue:jobs", "--to", "queue:done"], environment: environment)
+        #expect(
+            try await eventuallyAsync { try await !queues.run("ev-queue", "stats", "jobs").errors.contains("warning") })
+        for run in [misspelled, right] {
+            run.signal(SIGTERM)
+            _ = try await run.result()
+        }
+    }
+
+    @Test func `A stage that waits for events of a queue ends with its reader`() async throws {
+        try await push(0..<1)
+        let variables = queues.environment.map { "\($0)='\($1)'" }.joined(separator: " ")
+        for command in ["ev-queue tap jobs --all", "ratelimit -n 9 --from queue:jobs"] {
+            let script =
+                "export \(variables) HOME='\(queues.folder.path)'; \(ToolRun.path(of: command)) 2>/dev/null | head -n 1; echo ${PIPESTATUS[0]}"
+            let lines = try SpawnedProgram.output(of: ["bash", "-c", script]).split(separator: "\n")
+            #expect(lines.count == 2 && lines.first?.contains("commands.test.job") == true, "\(command): \(lines)")
+            #expect(lines.last == "74", "\(command)")
+        }
+    }
+
     @Test func `The list command shows a queue that only XADD has created`() async throws {
         try await push(0..<1)
         _ = try queues.redis.cli("XADD", "tgpipe:{queues}:by-hand:stream", "*", "e", "{}")

@@ -39,6 +39,15 @@ import Testing
         #expect(result.output == input + "\n")
     }
 
+    @Test func `Events without a user pass, and that is told once`() async throws {
+        let bare = #"{"type":"a.b","correlation_id":"0191e0a0-0000-7000-8000-000000000000"}"#
+        let result = try await run("-n", "1", input: [bare, bare, bare].joined(separator: "\n"))
+        #expect(result.lines == [bare, bare, bare])
+        let warnings = result.errors.split(separator: "\n").filter { $0.contains(#""level":"warning""#) }
+        #expect(warnings.count == 1 && warnings[0].contains("an event without a user passes uncounted"))
+        #expect(result.errors.contains(#""uncounted":3"#))
+    }
+
     @Test func `Events over the limit are marked with the limit and the retry time`() async throws {
         let input = [command(user: 1), command(user: 1), command(user: 2)].joined(separator: "\n")
         let result = try await run("-m", "commands.#", "-n", "1", "-w", "90s", "--name", "test", input: input)

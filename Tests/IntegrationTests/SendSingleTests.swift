@@ -49,6 +49,32 @@ import Testing
         #expect(empty.errors.contains("the text is empty"))
     }
 
+    @Test func `Success is silent, as cron wants it, unless the user asks for the log`() async throws {
+        let silent = try await send(["--chat", "42", "x", "--print", "none"], ["TGPIPE_LOG": "json"])
+        #expect(silent.status == 0 && silent.output.isEmpty && silent.errors.isEmpty, "\(silent.errors)")
+        let told = try await send(["--chat", "42", "x", "-v"], ["TGPIPE_LOG": ""])
+        #expect(told.errors.contains(#""message":"sent""#), "\(told.errors)")
+        let id = try #require(try told.envelopes().first?.payload["message_id"]?.int)
+        let deleted = try await send(["--chat", "42", "--delete", "\(id)"], ["TGPIPE_LOG": "human:info"])
+        #expect(deleted.errors.hasPrefix("tg-send: deleted ("), "\(deleted.errors)")
+        let failed = try await send(["--chat", "999", "x"], ["TGPIPE_LOG": "human"])
+        #expect(failed.errors.contains("chat not found (a person must have started the bot"), "\(failed.errors)")
+        #expect(try await send(["--chat", "42", "x", "-v", "-q"]).status == 64)
+    }
+
+    @Test func `A text that is given as events is refused with what may have been meant`() async throws {
+        let redis = try RedisServer()
+        let plain = try await send([], input: "disk full\nagain\n", ["TGPIPE_REDIS": redis.address])
+        #expect(plain.status == 65)
+        #expect(
+            plain.errors.components(separatedBy: "name a chat, as in 'tg-send --chat ID'").count == 2, "\(plain.errors)"
+        )
+        let named = try await send([], input: "disk full\n", ["TGPIPE_REDIS": redis.address, "TG_CHAT": "42"])
+        #expect(named.status == 65 && named.errors.contains("call 'tg-send -'"), "\(named.errors)")
+        #expect(try await send(["-"], input: "disk full\n", ["TG_CHAT": "42"]).status == 0)
+        #expect(try await texts() == ["disk full"])
+    }
+
     @Test func `Code is shown as it is`() async throws {
         let result = try await send(["--chat", "42", "--code"], input: "a < b && c\n  d\n")
         #expect(result.status == 0, "\(result.errors)")
@@ -88,7 +114,12 @@ import Testing
         #expect(messages.count == 2 && messages.allSatisfy { $0["photo"] != nil })
         #expect(messages.first?["caption"] == "both")
         #expect(Set(messages.map { $0["media_group_id"] }).count == 1)
-        #expect(try result.envelopes().first?.payload["message_id"] == messages.first?["message_id"])
+        let payload = try #require(try result.envelopes().first?.payload)
+        #expect(payload["message_id"] == messages.first?["message_id"])
+        #expect(payload["message_ids"]?.array == messages.map { $0["message_id"] ?? .null })
+        let single = try await send(["--chat", "42", "--file", first])
+        #expect(try single.envelopes().first?.payload["action"] == "send_document")
+        #expect(try single.envelopes().first?.payload["message_ids"] == nil)
     }
 
     @Test func `Buttons, protection, previews and pins reach Telegram`() async throws {

@@ -36,6 +36,9 @@ def faults_of_tool(folder: Path, tool: str) -> list[str]:
     for name in subcommands:
         if name != "help" and name not in shown:
             faults.append(f"the page does not have the command {name}")
+    # What one needs first comes first, as in the help.
+    if tool == "tg-send" and shown.find("--chat") > shown.find("--from"):
+        faults.append("the page begins with the options of pipelines")
     for shell, file in (("bash", tool), ("zsh", f"_{tool}"), ("fish", f"{tool}.fish")):
         script = folder / "completions" / shell / file
         if not script.exists() or "--help" not in script.read_text() and "help" not in script.read_text():
@@ -51,6 +54,11 @@ def main() -> None:
     faults: list[str] = []
     for tool in output(folder / "tgpipe", "--tools").split():
         faults += faults_of_tool(folder, tool)
+    overview = re.sub(".\b", "", output("mandoc", "-T", "utf8", "-O", "width=200", folder / "man" / "man7" / "tgpipe.7"))
+    tools = overview.partition("\nTOOLS\n")[2].partition("\nDESCRIPTION\n")[0]
+    for tool in output(folder / "tgpipe", "--tools").split():
+        if f"{tool}(1)" not in tools:
+            faults.append(f"tgpipe(7) does not list {tool}")
     pages = sorted((folder / "man").glob("man*/*"))
     for page in pages:
         checked = subprocess.run(["mandoc", "-T", "lint", "-W", "style", page], capture_output=True, text=True)

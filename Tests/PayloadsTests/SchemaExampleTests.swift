@@ -169,6 +169,12 @@ import Testing
                     + #""url_expires_at":"2026-11-21T12:00:00.123456Z",\#(content),"existed":false}"#
             ),
             (
+                BlobStored(
+                    store: "file:/srv/a", key: "b", url: nil, urlExpiresAt: nil, path: "/srv/a/b",
+                    content: metadata.content, existed: true),
+                #"{"store":"file:/srv/a","key":"b","path":"/srv/a/b",\#(content),"existed":true}"#
+            ),
+            (
                 TelegramCommand(.send(text), chat: .name("@some_channel")),
                 #"{"text":"Good morning","chat_id":"@some_channel","parse_mode":"HTML","reply_to":7,"silent":true}"#
             ),
@@ -230,6 +236,10 @@ import Testing
                     elapsedSeconds: JSONNumber(0.012)),
                 #"{"action":"send_video","chat_id":42,"message_id":9,"file_id":"BAAC","key":"video/a","cached":true,"#
                     + #""elapsed_seconds":0.012}"#
+            ),
+            (
+                TelegramSent(.sendAlbum, chat: .id(42), messageID: 9, messageIDs: [9, 10]),
+                #"{"action":"send_album","chat_id":42,"message_id":9,"message_ids":[9,10]}"#
             ),
             (
                 TelegramFailed(.deliver, chat: .id(42), code: 403, reason: "Forbidden"),

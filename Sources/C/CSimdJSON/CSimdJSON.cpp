@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <cstring>
 #include <new>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include <simdjson.h>
 
+#include "Fault.h"
 #include "FieldWalk.h"
 #include "QuickScan.h"
 #include "RepeatedKeys.h"
@@ -32,6 +34,8 @@ struct tgp_parser {
     // The position in `verbatim.places()` and in the document while tokens are made.
     size_t next_place = 0;
     size_t ordinal = 0;
+    // The words about the last document that is no JSON.
+    std::string fault;
 };
 
 namespace {
@@ -54,10 +58,13 @@ bool begins_long_form(std::string_view line) {
     return line == "{" || line == "[";
 }
 
-const char *words(simdjson::error_code error, std::string_view line) {
+const char *words(tgp_parser *self, simdjson::error_code error, std::string_view line) {
     if (begins_long_form(line)) return "the value must be on one line (`jq -c` writes it so)";
+    if (error == simdjson::EMPTY) return "it is empty";
+    // The parser does not tell the place; a second look, at broken texts only, finds it.
+    if (status_of(error) == TGP_NOT_JSON) self->fault = json_fault(line);
+    if (status_of(error) == TGP_NOT_JSON && !self->fault.empty()) return self->fault.c_str();
     switch (error) {
-    case simdjson::EMPTY: return "it is empty";
     case simdjson::UNCLOSED_STRING: return "a string is not closed";
     case simdjson::UNESCAPED_CHARS: return "a string holds an unescaped control character";
     case simdjson::NUMBER_ERROR: return "a number is malformed";
@@ -323,7 +330,7 @@ tgp_header tgp_scan(tgp_parser *self, const char *line, size_t count, bool padde
     element root;
     if (auto error = parse(self, line, count, padded, root)) {
         header.status = status_of(error);
-        header.detail = words(error, {line, count});
+        header.detail = words(self, error, {line, count});
         return header;
     }
     if (!root.is<object>()) {
@@ -356,7 +363,7 @@ tgp_document tgp_parse(tgp_parser *self, const char *bytes, size_t count, bool p
     element root;
     if (auto error = parse(self, bytes, count, padded, root)) {
         document.status = status_of(error);
-        document.detail = words(error, {bytes, count});
+        document.detail = words(self, error, {bytes, count});
         return document;
     }
     if (self->repeated.find(self->parser.doc)) {

@@ -10,6 +10,8 @@ package struct BlobStored: EventPayload {
     package var key: String
     /// A presigned GET URL, if the store can make one.
     package var url: String?
+    /// The path of the object, if the store is a folder.
+    package var path: String?
     /// RFC 3339, kept as it was written.
     package var urlExpiresAt: String?
     package var content: FileContent
@@ -17,9 +19,11 @@ package struct BlobStored: EventPayload {
     package var existed: Bool
 
     package init(
-        store: String, key: String, url: String?, urlExpiresAt: Timestamp?, content: FileContent, existed: Bool
+        store: String, key: String, url: String?, urlExpiresAt: Timestamp?, path: String? = nil, content: FileContent,
+        existed: Bool
     ) {
         (self.store, self.key, self.url, self.content, self.existed) = (store, key, url, content, existed)
+        self.path = path
         self.urlExpiresAt = urlExpiresAt?.description
     }
 
@@ -31,6 +35,7 @@ package struct BlobStored: EventPayload {
         (self.store, self.key, self.existed) = (store, key, existed)
         url = reader.string("url")
         urlExpiresAt = reader.string("url_expires_at")
+        path = reader.string("path")
         content = FileContent(&reader)
     }
 
@@ -39,6 +44,7 @@ package struct BlobStored: EventPayload {
     package var json: JSONObject {
         let place: JSONObject = [
             "store": .string(store), "key": .string(key), "url": JSON(url), "url_expires_at": JSON(urlExpiresAt),
+            "path": JSON(path),
         ]
         return JSONObject(place.members + content.json.members + [.init(key: "existed", value: .bool(existed))])
     }

@@ -63,6 +63,8 @@ package struct TelegramSent: EventPayload {
     package var action: TelegramAction
     package var chat: ChatID?
     package var messageID: Int64?
+    /// The ids of all messages of an album, of which `messageID` is the first; nil for a single message.
+    package var messageIDs: [Int64]?
     /// Telegram's identifier of the file that was sent, which can send the same file again.
     package var fileID: String?
     /// The address under which the file_id is cached.
@@ -75,10 +77,11 @@ package struct TelegramSent: EventPayload {
     package var isConfirmed: Bool?
 
     package init(
-        _ action: TelegramAction, chat: ChatID?, messageID: Int64? = nil, fileID: String? = nil, key: String? = nil,
-        isCached: Bool? = nil, elapsedSeconds: JSONNumber? = nil, isConfirmed: Bool? = nil
+        _ action: TelegramAction, chat: ChatID?, messageID: Int64? = nil, messageIDs: [Int64]? = nil,
+        fileID: String? = nil, key: String? = nil, isCached: Bool? = nil, elapsedSeconds: JSONNumber? = nil,
+        isConfirmed: Bool? = nil
     ) {
-        self.isConfirmed = isConfirmed
+        (self.messageIDs, self.isConfirmed) = (messageIDs, isConfirmed)
         (self.action, self.chat, self.messageID, self.fileID) = (action, chat, messageID, fileID)
         (self.key, self.isCached, self.elapsedSeconds) = (key, isCached, elapsedSeconds)
     }
@@ -89,6 +92,7 @@ package struct TelegramSent: EventPayload {
         action = try TelegramAction(&reader, type: type)
         chat = reader.take("chat_id") { ChatID($0) }
         messageID = reader.integer("message_id")
+        messageIDs = reader.take("message_ids") { $0.array.map { $0.compactMap(\.int) } }
         fileID = reader.string("file_id")
         key = reader.string("key")
         isCached = reader.bool("cached")
@@ -101,7 +105,8 @@ package struct TelegramSent: EventPayload {
     package var json: JSONObject {
         [
             "action": .string(action.rawValue), "chat_id": chat?.json, "message_id": JSON(messageID),
-            "file_id": JSON(fileID), "key": JSON(key), "cached": JSON(isCached),
+            "message_ids": messageIDs.map { .array($0.map { .integer($0) }) }, "file_id": JSON(fileID),
+            "key": JSON(key), "cached": JSON(isCached),
             "elapsed_seconds": JSON(elapsedSeconds), "confirmed": JSON(isConfirmed),
         ]
     }

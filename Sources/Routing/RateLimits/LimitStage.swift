@@ -17,7 +17,7 @@ package final class LimitStage: Sendable {
     private let action: LimitAction
     private let exemptRoles: Set<String>
     private let countsFailures: Bool
-    private let totals = Mutex((decided: 0, refused: 0))
+    private let totals = Mutex((decided: 0, refused: 0, uncounted: 0))
 
     /// - Parameter countsFailures: whether requests that fail count, too. Else tg-send gives them back.
     package init(
@@ -49,16 +49,19 @@ package final class LimitStage: Sendable {
             return refuse(event, key, verdict)
         }
         try await counter.note(counted)
-        totals.withLock { [refused] in $0 = ($0.decided + asked.count, $0.refused + refused) }
+        totals.withLock { [refused] in $0 = ($0.decided + asked.count, $0.refused + refused, $0.uncounted) }
         return decisions
     }
 
     /// Logs the number of decisions and of refusals.
     package func summarize() {
-        let (decided, refused) = totals.withLock { $0 }
+        let (decided, refused, uncounted) = totals.withLock { $0 }
         log.info(
             "end of input",
-            metadata: ["decided": .stringConvertible(decided), "over_limit": .stringConvertible(refused)])
+            metadata: [
+                "decided": .stringConvertible(decided), "over_limit": .stringConvertible(refused),
+                "uncounted": .stringConvertible(uncounted),
+            ])
     }
 
     /// Returns whether an event was counted as a request whose failure tg-send sees.
@@ -70,8 +73,15 @@ package final class LimitStage: Sendable {
     private func limitedKey(of event: Envelope) -> String? {
         if let role = event.role, exemptRoles.contains(role) { return nil }
         if let found = key.value(in: event) { return found }
+        let isFirst = totals.withLock { totals in
+            totals.uncounted += 1
+            return totals.uncounted == 1
+        }
         within(event) {
-            log.debug("no limit applies: the event has no key", metadata: ["key": "\(key)", "type": "\(event.type)"])
+            // One line is enough: a stream in which no event has the key would fill the log.
+            log.log(
+                level: isFirst ? .warning : .debug, "an event without \(key.words) passes uncounted",
+                metadata: ["key": "\(key)", "type": "\(event.type)"])
         }
         return nil
     }

@@ -27,6 +27,35 @@ package struct QueueAdmin: Sendable {
         return names.sorted { $0.text < $1.text }
     }
 
+    /// Is true if there is such a queue: tgpipe has used it, or another program has put an entry into it.
+    package var exists: Bool {
+        get async throws {
+            let answer = try await explaining { () throws(RedisError) in
+                .array(
+                    try await redis.pipeline([
+                        ["SISMEMBER", .text(QueueName.namesKey), .text(queue.text)],
+                        ["EXISTS", .text(queue.streamKey), .text(queue.deadKey)],
+                    ]))
+            }
+            return answer.array?.contains { $0.int ?? 0 > 0 } ?? false
+        }
+    }
+
+    /// Is true if there is, or has been, an entry in the queue.
+    package var wasUsed: Bool {
+        get async throws {
+            let answer: RedisValue
+            do throws(RedisError) { answer = try await redis.send("XINFO", "STREAM", .text(queue.streamKey)) } catch {
+                // The queue has a name, but no stream yet.
+                if error.message.contains("no such key") { return false }
+                throw queue.explained(error)
+            }
+            let words = answer.array ?? []
+            let place = words.firstIndex { $0.string == "last-generated-id" }
+            return place.map { $0 + 1 < words.count && words[$0 + 1].string != "0-0" } ?? false
+        }
+    }
+
     // MARK: Submitting
 
     package struct Job: Sendable {

@@ -1,5 +1,6 @@
 package import ArgumentParser
 import JSON
+import System
 
 /// Finds mistakes in a command line that the argument parser does not report, or reports only after others.
 package struct CommandLineCheck {
@@ -43,6 +44,17 @@ package struct CommandLineCheck {
         case unknownOption(String, path: [String])
         /// An option that takes one value is given twice. The parser would take the last one.
         case repeated(String)
+    }
+
+    /// Returns the long options that may be meant by an unknown one, the nearest first; none that is hardly like it.
+    ///
+    /// - Parameter path: the subcommand.
+    package func suggestions(for name: String, path: [String] = []) -> [String] {
+        guard let subcommand = path.first else {
+            let names = options.keys.filter { $0.hasPrefix("--") }.map { String($0.dropFirst(2)) }.sorted()
+            return SimilarNames.nearest(to: String(name.drop { $0 == "-" }), among: names).map { "--\($0)" }
+        }
+        return subcommands[subcommand]?.suggestions(for: name, path: Array(path.dropFirst())) ?? []
     }
 
     /// Joins each option with a value that begins with three dashes, as in `--text '--- done ---'`: the parser refuses such a word, which

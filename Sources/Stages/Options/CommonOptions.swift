@@ -23,6 +23,9 @@ package struct CommonOptions: ParsableArguments, Sendable {
     @Flag(name: .shortAndLong, help: "Log errors only, and show no progress.")
     package var quiet = false
 
+    @Flag(name: .shortAndLong, help: "Log details, too: the same as --log-level debug.")
+    package var verbose = false
+
     @Option(
         help: ArgumentHelp(
             "The form of log lines: human or json. Default: human on a terminal, else json. [env: TGPIPE_LOG]",
@@ -37,7 +40,8 @@ package struct CommonOptions: ParsableArguments, Sendable {
     package init() {}
 
     package func validate() throws {
-        if quiet, logLevel != nil { throw ValidationError("--quiet and --log-level exclude each other") }
+        let levels = [("--quiet", quiet), ("--verbose", verbose), ("--log-level", logLevel != nil)].filter(\.1).map(\.0)
+        guard levels.count < 2 else { throw ValidationError("\(levels[0]) and \(levels[1]) exclude each other") }
     }
 
     /// Returns the path of a folder below the state folder. The folder need not exist.

@@ -33,6 +33,15 @@ package enum EventKey: ExpressibleByArgument, CustomStringConvertible, Sendable,
     }
 
     package var defaultValueDescription: String { description }
+
+    /// The key as words of a sentence.
+    package var words: String {
+        switch self {
+        case .user: "a user"
+        case .chat: "a chat"
+        case .path: "the field \(self)"
+        }
+    }
 }
 
 /// Selects the action on an event over the limit.

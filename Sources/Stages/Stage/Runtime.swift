@@ -28,10 +28,17 @@ package final class Runtime: Sendable {
     let hasCheckedRedisSettings = Atomic(false)
     /// The events of a stage that works on several at once.
     let workList = Mutex<WorkList?>(nil)
+    /// Ends a stage that waits for others when nobody reads its output any more.
+    package let readerWatch: ReaderWatch
+    /// The advice that follows the first refused line; see `advise`.
+    let advice = Mutex<String?>(nil)
+    private let console: GatedLogSink
+    private let isLevelGiven: Bool
 
     init(tool: String, options: CommonOptions) throws {
-        let (level, format) = try Settings.log(
-            level: options.quiet ? .error : options.logLevel, format: options.logFormat)
+        let wanted = options.quiet ? .error : options.verbose ? .debug : options.logLevel
+        let (given, format) = try Settings.log(level: wanted, format: options.logFormat)
+        let level = given ?? .info
         if options.quiet { StatusArea.standardError.hide() }
         let sink: any LogSink =
             switch format {
@@ -39,21 +46,29 @@ package final class Runtime: Sendable {
             case .json: JSONLogSink()
             }
         self.tool = tool
+        (console, isLevelGiven) = (GatedLogSink(sink), given != nil)
         let file = Settings.environment("TGPIPE_LOG_DIR").map { folder in
             let errors = Logger(label: tool) { _ in ToolLog(tool: tool, level: level, sinks: [sink]) }
             return LogFile(folder: absolutePath(folder), tool: tool) { errors.warning("\($0)") }
         }
         logFile = file
         tracer = Tracer(spans: file.map { SpanLog($0, tool: tool) })
-        let own: [any LogSink] = [sink, lastError]
+        let own: [any LogSink] = [console, lastError]
         let sinks = file.map { own + [FileLogSink($0)] } ?? own
         log = Logger(label: tool) { _, provider in
             ToolLog(tool: tool, level: level, sinks: sinks, metadataProvider: provider)
         }
         shutdown = Shutdown()
+        readerWatch = ReaderWatch(shutdown)
         outages = Outages(log: log, shutdown: shutdown)
         stateFlag = options.stateDir
         redisFlag = options.redis
+    }
+
+    /// Keeps success off standard error unless the user has chosen what to log: a command that does one thing is silent when all is
+    /// well, or cron would send a mail about it. The file of `TGPIPE_LOG_DIR` still gets everything.
+    package func logsOnlyWhatMatters() {
+        if !isLevelGiven { console.raise(to: .notice) }
     }
 
     /// Runs the work on one event within its correlation, counts it and measures it.
@@ -246,12 +261,15 @@ extension Runtime {
         }
         do {
             let status = try await body()
+            try readerWatch.check()
             let hasRefused = refusals.withLock { !$0.isEmpty }
             return (status == .success && hasRefused ? .malformedInput : status).rawValue
         } catch let error as any ReportableError {
             // The end of the reader is often wanted (`| head -1`); what was lost with it shows in the exit status.
             log.log(level: (error as? ToolError)?.isEndOfReader == true ? .info : .critical, "\(error.message)")
             return error.exitStatus.rawValue
+        } catch is CancellationError where readerWatch.hasEnded {
+            return ExitStatus.localIO.rawValue
         } catch is CancellationError {
             return 128 + shutdown.endingSignal
         } catch {
@@ -302,8 +320,9 @@ extension Runtime {
 extension Settings {
     /// Returns the log's level and format: the flags, then `TGPIPE_LOG`, which is a level, a format, or both with a colon between them.
     ///
+    /// - Returns: the level, nil if none is given.
     /// - Throws: `ToolError` (78) for any other word in the variable.
-    static func log(level: Logger.Level?, format: LogFormat?) throws -> (Logger.Level, LogFormat) {
+    static func log(level: Logger.Level?, format: LogFormat?) throws -> (Logger.Level?, LogFormat) {
         var level = level
         var format = format
         for word in (environment("TGPIPE_LOG") ?? "").split(separator: ":").map(String.init) {
@@ -318,6 +337,6 @@ extension Settings {
                 )
             }
         }
-        return (level ?? .info, format ?? (isatty(STDERR_FILENO) == 1 ? .human : .json))
+        return (level, format ?? (isatty(STDERR_FILENO) == 1 ? .human : .json))
     }
 }

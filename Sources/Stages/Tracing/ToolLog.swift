@@ -2,6 +2,7 @@ import Envelope
 import Glibc
 import JSON
 package import Logging
+import Synchronization
 
 /// Receives log records: a terminal, a file of JSON lines, a central store.
 package protocol LogSink: Sendable {
@@ -25,6 +26,20 @@ package struct JSONLogSink: LogSink {
     package init(descriptor: Int32 = STDERR_FILENO) { self.descriptor = descriptor }
 
     package func write(_ record: LogRecord) { writeLine(JSON.object(record.json).bytes, to: descriptor) }
+}
+
+/// Passes on the records of a level and above. The level can be raised while the tool runs.
+package final class GatedLogSink: LogSink {
+    private let sink: any LogSink
+    private let lowest = Mutex(Logger.Level.trace)
+
+    package init(_ sink: any LogSink) { self.sink = sink }
+
+    package func raise(to level: Logger.Level) { lowest.withLock { $0 = level } }
+
+    package func write(_ record: LogRecord) {
+        if record.level >= lowest.withLock({ $0 }) { sink.write(record) }
+    }
 }
 
 /// Writes a line with a single system call, so that lines of stages that share a terminal do not mix.

@@ -182,8 +182,14 @@ extension TelegramError {
         return switch code {
         case .unauthorized: "Telegram refuses the bot token"
         case .conflict: "another process polls for this bot, or a webhook is set (\(words))"
-        default: "Telegram: \(words)"
+        default: "Telegram: \(words)\(advice(on: words.lowercased()))"
         }
+    }
+
+    /// Returns the end of a message that says what can be done; empty if there is nothing to say.
+    private static func advice(on words: String) -> String {
+        guard words.contains("chat not found") || words.contains("can't initiate conversation") else { return "" }
+        return " (a person must have started the bot; of a group or channel, the bot must be a member)"
     }
 
     init(_ error: HTTPError) {

@@ -21,13 +21,16 @@ extension HistoryPool {
         try await withThrowingTaskGroup(of: Void.self) { group in
             for _ in 0..<HistoryPool.tasksOfMember {
                 group.addTask {
-                    while let assignment = await self.next(for: id) { try await self.perform(assignment) }
+                    do {
+                        while let assignment = await self.next(for: id) { try await self.perform(assignment) }
+                    } catch {
+                        // The other task may wait for work, which only the end of the pool ends.
+                        await self.close(error)
+                        throw error
+                    }
                 }
             }
-            do { try await group.waitForAll() } catch {
-                await self.close(error)
-                throw error
-            }
+            try await group.waitForAll()
         }
     }
 

@@ -48,8 +48,14 @@ package struct TLError: ReportableError, Equatable, CustomStringConvertible {
     }
 
     package var message: String {
-        guard let offset else { return path.isEmpty ? reason : "\(path): \(reason)" }
-        return path.isEmpty ? "\(reason) at byte \(offset)" : "\(reason) at byte \(offset), \(path)"
+        let place = TLError.place(of: path)
+        guard let offset else { return place.isEmpty ? reason : "\(place): \(reason)" }
+        return place.isEmpty ? "\(reason) at byte \(offset)" : "\(reason) at byte \(offset), \(place)"
+    }
+
+    /// Returns a path as people write it: `id[0]` for `$.id[0]`. The whole value has no name.
+    package static func place(of path: String) -> String {
+        path.hasPrefix("$.") ? String(path.dropFirst(2)) : path.hasPrefix("$") ? String(path.dropFirst()) : path
     }
 
     package var description: String { message }

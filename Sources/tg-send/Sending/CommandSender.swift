@@ -50,11 +50,12 @@ struct CommandSender: Sendable {
         let id = result.firstMessage.sentMessageID ?? JSON.object(call.parameters).sentMessageID
         var notes = result.firstMessage.notes(chat: job.chat, message: isScheduled ? nil : id)
         notes["action"] = "\(command.action.rawValue)"
-        runtime.log.info("sent", metadata: notes)
+        runtime.log.info("\(command.action.done)", metadata: notes)
+        let album = result.array.map { $0.compactMap(\.sentMessageID) }
         return .derived(
             TelegramSent(
                 command.action, chat: ChatID(answer: result.firstMessage) ?? job.chat,
-                messageID: isScheduled ? nil : id,
+                messageID: isScheduled ? nil : id, messageIDs: isScheduled ? nil : album,
                 fileID: file?.fileID))
     }
 
@@ -115,6 +116,19 @@ extension TelegramCommand {
         }
         guard isOfRequest, error.code == .reactionRefused else { return nil }
         return TelegramCommand(.reply(TextMessage(emoji, MessageOptions(replyTo: messageID))), chat: chat)
+    }
+}
+
+extension TelegramAction {
+    /// The word of the log for an action that has succeeded.
+    fileprivate var done: String {
+        switch self {
+        case .edit: "edited"
+        case .delete: "deleted"
+        case .react: "reacted"
+        case .pin: "pinned"
+        default: "sent"
+        }
     }
 }
 

@@ -59,7 +59,9 @@ struct SingleOptions: ParsableArguments, Sendable {
         help: ArgumentHelp("Send this file, Opus in Ogg, as a voice message.", valueName: "file"))
     var voice: [FileArgument] = []
 
-    @Option(parsing: .unconditionalSingleValue, help: ArgumentHelp("Send this file as a document.", valueName: "file"))
+    @Option(
+        name: [.long, .customLong("file")], parsing: .unconditionalSingleValue,
+        help: ArgumentHelp("Send this file as a document.", valueName: "file"))
     var document: [FileArgument] = []
 
     @Option(

@@ -32,8 +32,8 @@ typedef enum {
     TGP_OUT_OF_MEMORY,
 } tgp_status;
 
-/// Holds the values of an envelope that routing needs; an absent version is 1. `field` names the key at fault, and `detail` is
-/// the parser's own message.
+/// Holds the values of an envelope that routing needs; an absent version is 1. `field` names the key at fault, and `detail`
+/// says what is wrong and where; it is valid until the parser's next call.
 typedef struct {
     tgp_status status;
     int32_t version;

@@ -25,6 +25,7 @@ package final class QueueSource: Sendable {
             queue, redis: try await runtime.redis(), waiting: try await runtime.separateRedis(), settings: settings)
         self.consumer = consumer
         runtime.activity.reads(queue.description)
+        runtime.readerWatch.noteWaiting()
         try await runtime.retryingAtStart { try await consumer.open() }
         await runtime.checkRedisSettings()
     }

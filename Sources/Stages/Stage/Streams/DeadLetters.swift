@@ -119,7 +119,12 @@ extension Runtime {
                 "code": "\(code.rawValue)", "size_bytes": .stringConvertible(refused.sizeBytes),
                 "line": "\(String(decoding: refused.line.prefix(120), as: UTF8.self).printable)",
             ])
+        guard code == .notJSON, let text = advice.withLock({ $0.take() }) else { return }
+        log.notice("\(text)")
     }
+
+    /// Sets what a user is told once who gives lines that are no events.
+    package func advise(onText text: String) { advice.withLock { $0 = text } }
 
     /// Logs the number of refused lines that have only been counted.
     func logCountedRefusals() {

@@ -25,6 +25,7 @@ package final class EventOutput: Sendable {
         } else {
             kind = try await EventOutput.lines(options.to, runtime.shutdown)
             runtime.activity.writes(options.to)
+            if options.to == "-" { runtime.readerWatch.noteOutput() }
         }
     }
 

@@ -168,14 +168,14 @@ extension PeerStore {
     }
 
     private func unknownName(_ name: String, _ place: TLPlace) -> AccountError {
-        AccountError(.unknownPeer, "\(place.path): no user, group or channel has the name @\(name)")
+        AccountError(.unknownPeer, "\(TLError.place(of: place.path)): no user, group or channel has the name @\(name)")
     }
 
     private func unknownID(_ id: PeerID, _ place: TLPlace) -> AccountError {
         AccountError(
             .unknownPeer,
-            "\(place.path): the \(id.kind) \(id.botAPI) is unknown to this account, and an id alone is not enough to address it: "
-                + "use its @name, or call a method first that returns it (messages.getDialogs, contacts.getContacts, or the members of a group)"
+            "\(TLError.place(of: place.path)): the \(id.kind) \(id.botAPI) is unknown to this account, and an id alone is not enough to address it: "
+                + "use its @name, or let the account meet it first (tg-call --dialogs lists its chats; contacts.getContacts or the members of a group return others)"
         )
     }
 }
