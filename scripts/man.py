@@ -316,8 +316,8 @@ def discussion(text: str) -> tuple[list[str], list[str]]:
     lines: list[str] = []
     examples: list[str] = []
     for part in text.split("\n\n"):
-        if part.lstrip().startswith("Examples:"):
-            body = part.lstrip().removeprefix("Examples:")
+        if found := re.match(r"\s*Examples?:", part):
+            body = part[found.end() :]
             examples += [" ".join(found.split("  ")).strip() for found in body.splitlines() if found.strip()]
         elif part.strip():
             lines += [".PP", *paragraph(part)]

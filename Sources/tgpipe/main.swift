@@ -37,14 +37,19 @@ let commands: [String: any AsyncParsableCommand.Type] = [
 /// Prints the usage and ends the program: on standard output with status 0 if the user requested it, otherwise on
 /// standard error with status 64.
 func showUsage(isRequested: Bool) -> Never {
+    let width = (commands.keys.map(\.count).max() ?? 0) + 2
+    let tools = commands.sorted { $0.key < $1.key }.map { name, command in
+        name + String(repeating: " ", count: width - name.count) + command.configuration.abstract
+    }
     let text = """
         USAGE: tgpipe <tool> [<arguments>]
 
-        This program contains all tools. The name that it is called by selects the tool, or else its first argument:
-          \(commands.keys.sorted().joined(separator: "\n  "))
+        This program contains all tools. The name that it is called by selects the tool,
+        or else its first argument:
+          \(tools.joined(separator: "\n  "))
 
-        `tgpipe <tool> --help` describes a tool. `tgpipe --tools` lists the names only. `tgpipe doctor` checks whether
-        everything that the tools need is there.
+        `tgpipe <tool> --help` describes a tool. `tgpipe --tools` lists the names only.
+        `tgpipe doctor` checks whether everything that the tools need is there.
 
         """
     _ = text.withCString { write(isRequested ? STDOUT_FILENO : STDERR_FILENO, $0, strlen($0)) }
@@ -78,7 +83,11 @@ func run(_ command: (some AsyncParsableCommand).Type, _ arguments: [String]) asy
         if let mistake = CommandLineCheck(command).mistake(in: arguments) { refuse(command, mistake) }
         let message = command.message(for: error)
         let isOption = message.hasPrefix("Unknown option '-") && !message.hasPrefix("Unknown option '--")
-        refuse(command, message + (isOption ? " (an argument that begins with a minus sign goes behind --)" : ""))
+        // The help of the subcommand has what is missing.
+        let names = command.configuration.subcommands.compactMap { $0.configuration.commandName }
+        refuse(
+            command, message + (isOption ? " (an argument that begins with a minus sign goes behind --)" : ""),
+            arguments.first.map { names.contains($0) ? [$0] : [] } ?? [])
     }
 }
 

@@ -117,7 +117,7 @@ private final class Asked: Sendable {
         let asked = try await Asked()
         for _ in 0..<3 {
             let error = try await asked.refusal(#"{"id":["@me","@nobody_at_all"]}"#, of: "users.getUsers")
-            #expect(error.message == "$.id[1]: no user, group or channel has the name @nobody_at_all")
+            #expect(error.message == "id[1]: no user, group or channel has the name @nobody_at_all")
             #expect(error.exitStatus == .no)
         }
         #expect(asked.calls == ["contacts.resolveUsername nobody_at_all"])
@@ -137,7 +137,7 @@ private final class Asked: Sendable {
         let ann = #"{"peer":{"_":"inputPeerUser","user_id":9,"access_hash":90}}"#
         #expect(try await asked.expand(#"{"peer":9}"#, of: "messages.setTyping") == ann)
         let error = try await asked.refusal(#"{"peer":10}"#, of: "messages.setTyping")
-        #expect(error.message.contains("$.peer: the user 10 is unknown to this account"))
+        #expect(error.message.contains("peer: the user 10 is unknown to this account"))
         #expect(error.exitStatus == .no)
         #expect(asked.calls == ["messages.getDialogs "])
     }
@@ -160,11 +160,11 @@ private final class Asked: Sendable {
 
     @Test(
         arguments: [
-            ("channels.getChannels", #"{"id":["me"]}"#, "$.id[0]: is the account itself; InputChannel cannot hold it"),
-            ("channels.getChannels", #"{"id":["@bob"]}"#, "$.id[0]: is a user; InputChannel cannot hold it"),
-            ("users.getUsers", #"{"id":[-6]}"#, "$.id[0]: is a basic group; InputUser cannot hold it"),
-            ("messages.setTyping", #"{"peer":"+15550100042"}"#, "$.peer: is a phone number, not a peer"),
-            ("messages.setTyping", #"{"peer":"t.me/+abcdef"}"#, "$.peer: is an invitation, not a peer"),
+            ("channels.getChannels", #"{"id":["me"]}"#, "id[0]: is the account itself; InputChannel cannot hold it"),
+            ("channels.getChannels", #"{"id":["@bob"]}"#, "id[0]: is a user; InputChannel cannot hold it"),
+            ("users.getUsers", #"{"id":[-6]}"#, "id[0]: is a basic group; InputUser cannot hold it"),
+            ("messages.setTyping", #"{"peer":"+15550100042"}"#, "peer: is a phone number, not a peer"),
+            ("messages.setTyping", #"{"peer":"t.me/+abcdef"}"#, "peer: is an invitation, not a peer"),
         ])
     func `A value that is invalid for its parameter is refused with its path`(
         _ method: String, _ written: String, _ told: String

@@ -190,6 +190,20 @@ import Testing
     }
 
     @Test(arguments: [
+        (["media-fetch"], "  tg-listen --bot | tg-gate | media-fetch --concurrency 4 | blob-put | tg-send"),
+        (["msg-store", "plan"], "  msg-store plan @durov -1001234567890 | tg-history --session a | msg-store load"),
+        (["tg-listen"], "  tg-listen --bot | tg-gate --admin 42"),
+        (["tg-gate"], "  tg-listen --bot | tg-gate --admin 42 | media-fetch | blob-put | tg-send"),
+        (["tg-call"], #"  tg-call messages.getHistory '{"peer": "@telegram"}' | jq -r '.messages[].message'"#),
+    ])
+    func `Each example of the help is on one line, however long it is`(_ words: [String], _ line: String) async throws {
+        let help = try await ToolRun.run(words[0], Array(words.dropFirst()) + ["--help"])
+        #expect(help.lines.contains(line), "\(help.output)")
+        let title = try #require(help.lines.firstIndex { $0 == "Examples:" || $0 == "Example:" })
+        #expect(help.lines[title + 1].hasPrefix("  "))
+    }
+
+    @Test(arguments: [
         ("tgpipe", ["docter"], "did you mean doctor?"), ("tgpipe", ["send"], "did you mean tg-send?"),
         ("tgpipe", ["xyzzy"], "there is no tool 'xyzzy'; 'tgpipe --help' lists all"),
         ("ev-queue", ["psuh", "jobs"], "there is no command 'psuh'; did you mean push?"),
@@ -205,6 +219,17 @@ import Testing
         let result = try await ToolRun.run(tool, arguments)
         #expect(result.status == 64 && result.errors.contains(words), "\(result.status) \(result.errors)")
         #expect(result.errors.hasPrefix("\(tool): error: ") && result.output == "")
+    }
+
+    @Test func `Each tool is listed with what it is for, and a mistake leads to the help of its command`() async throws
+    {
+        let usage = try await ToolRun.run("tgpipe", ["--help"])
+        for name in try await ToolRun.run("tgpipe", ["--tools"]).lines {
+            let line = try #require(usage.lines.first { $0.hasPrefix("  \(name) ") })
+            #expect(line.split(separator: " ").count > 3, "\(line)")
+        }
+        #expect(try await ToolRun.run("msg-store", ["plan"]).errors.hasSuffix("See 'msg-store plan --help'.\n"))
+        #expect(try await ToolRun.run("tg-send", ["x", "y"]).errors.hasSuffix("See 'tg-send --help'.\n"))
     }
 
     @Test(arguments: [("media-fetch", "--sxip-all"), ("tg-send", "--chap-name"), ("ev-queue", "--everything")])

@@ -157,7 +157,7 @@ def documents(folder: Path, known: dict[str, Command]) -> Iterator[tuple[str, li
             yield str(path.relative_to(ROOT)), block
     for tool in known:
         shown = subprocess.run([folder / tool, "--help"], capture_output=True, text=True, check=True).stdout
-        example, _, _ = shown.partition("Examples:")[2].partition("\n\n")
+        example, _, _ = re.split(r"\nExamples?:", f"{shown}\nExamples:", maxsplit=1)[1].partition("\n\n")
         yield f"{tool} --help", [line.strip() for line in example.splitlines() if line.strip()]
 
 

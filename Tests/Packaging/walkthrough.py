@@ -40,9 +40,10 @@ class World(Services):
         self.site_url = self._start_server("site.py", "--root", str(self.www))
         self.home = self.folder / "home"
         (self.home / "bin").mkdir(parents=True)
-        for tool in self._tools.iterdir():
-            if tool.is_symlink() and tool.resolve().name == "tgpipe":
-                (self.home / "bin" / tool.name).symlink_to(tool.resolve())
+        program = (self._tools / "tgpipe").resolve()
+        names = subprocess.run([program, "--tools"], check=True, capture_output=True, text=True).stdout.split()
+        for name in ["tgpipe", *names]:
+            (self.home / "bin" / name).symlink_to(program)
         # The local site has an address that no link of a stranger may lead to.
         fetch = self.home / "bin" / "media-fetch"
         fetch.unlink()

@@ -7,11 +7,11 @@ package enum HelpText {
     ]
     private static let last = ["AS AN ACCOUNT", "LOG, STATE AND REDIS", "READING FROM", "REACHING TELEGRAM"]
 
-    /// Returns the help with its sections in another order.
+    /// Returns the help with its sections in another order, and with each example on a line of its own.
     ///
     /// - Parameter help: the help as ArgumentParser writes it.
     package static func ordered(_ help: String) -> String {
-        let lines = help.split(separator: "\n", omittingEmptySubsequences: false)
+        let lines = withWholeExamples(help.split(separator: "\n", omittingEmptySubsequences: false))
         var (start, sections, end): ([Substring], [[Substring]], [Substring]) = ([], [], [])
         for line in lines {
             if isTitle(line) {
@@ -25,7 +25,7 @@ package enum HelpText {
                 sections[sections.count - 1].append(line)
             }
         }
-        guard sections.count > 1 else { return help }
+        guard sections.count > 1 else { return lines.joined(separator: "\n") }
         for index in sections.indices {
             while sections[index].last?.isEmpty == true { sections[index].removeLast() }
         }
@@ -37,6 +37,27 @@ package enum HelpText {
         text += ordered.map { $0.element.joined(separator: "\n") }.joined(separator: "\n\n") + "\n"
         let rest = end.filter { !$0.isEmpty }
         return rest.isEmpty ? text : text + "\n" + rest.joined(separator: "\n") + "\n"
+    }
+
+    /// Returns the lines with each example on one line below their title, so that it can be copied. The parser has broken those of more
+    /// than 80 columns, and begins their rest at the left margin.
+    private static func withWholeExamples(_ lines: [Substring]) -> [Substring] {
+        guard let start = lines.firstIndex(where: { $0.hasPrefix("Example: ") || $0.hasPrefix("Examples:") }) else {
+            return lines
+        }
+        let end = lines[start...].firstIndex(where: \.isEmpty) ?? lines.endIndex
+        let title = "\(lines[start].prefix { $0 != ":" }):"
+        var examples: [String] = []
+        for (number, line) in ([lines[start].dropFirst(title.count)] + lines[(start + 1)..<end]).enumerated() {
+            let text = line.drop { $0 == " " }
+            if text.isEmpty { continue }
+            if number > 0, line.first != " ", let last = examples.popLast() {
+                examples.append("\(last) \(text)")
+            } else {
+                examples.append(examples.last?.hasSuffix("\\") == true ? "    \(text)" : "\(text)")
+            }
+        }
+        return lines[..<start] + [title[...]] + examples.map { "  \($0)"[...] } + lines[end...]
     }
 
     private static func isTitle(_ line: Substring) -> Bool {

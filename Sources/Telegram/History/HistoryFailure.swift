@@ -73,10 +73,11 @@ enum CallFailure {
         }
     }
 
-    /// Returns an error's words without the place in the call's parameters (`$.id[0]: …`), which the user did not write.
+    /// Returns an error's words without the place in the call's parameters (`id[0]: …`), which the user did not write.
     private static func words(of message: String) -> String {
-        guard message.hasPrefix("$"), let place = message.firstRange(of: ": ") else { return message }
-        return String(message[place.upperBound...])
+        guard let end = message.firstRange(of: ": ") else { return message }
+        let isPlace = message[..<end.lowerBound].allSatisfy { $0.isLetter || $0.isNumber || "_.[]".contains($0) }
+        return isPlace ? String(message[end.upperBound...]) : message
     }
 
     private static func telegram(_ error: TelegramRPCError, _ method: String) -> CallFailure {
