@@ -44,7 +44,7 @@ import Testing
     func `A call without a tool is a usage error that lists the tools`(_ arguments: String) throws {
         let result = try shell("\(ToolRun.path(of: "tgpipe")) \(arguments)")
         #expect(result.status == 64)
-        for tool in try tools() { #expect(result.output.contains("\n  \(tool)\n")) }
+        for tool in try tools() { #expect(result.output.contains("\n  \(tool) ")) }
     }
 
     @Test func `The version is printed, and an output that is full is an error`() throws {
