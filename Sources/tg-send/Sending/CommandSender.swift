@@ -127,6 +127,7 @@ extension TelegramAction {
         case .delete: "deleted"
         case .react: "reacted"
         case .pin: "pinned"
+        case .answer: "answered"
         default: "sent"
         }
     }
