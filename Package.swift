@@ -212,7 +212,7 @@ let package = Package(
             "Archive",
             ["CZstd", "Crypto", "Envelope", "JSON", "Payloads", "PostgreSQL", "SQLite", "System", logging]),
 
-        library("Media", ["Crypto", "HTTP", "JSON", "Payloads", "Process", "System"]),
+        library("Media", ["Config", "Crypto", "HTTP", "JSON", "Payloads", "Process", "System"]),
 
         library("Routing/JSONSchema", ["CSchema", "JSON", "System"]),
         library(
@@ -303,7 +303,8 @@ let package = Package(
             "TgSendTests",
             ["Envelope", "JSON", "Media", "Payloads", "Stage", "System", "TestSupport", "Texts", "tg-send", arguments]),
         tests(
-            "MediaTests", ["Crypto", "HTTP", "JSON", "Media", "Payloads", "Process", "Stage", "System", "TestSupport"]),
+            "MediaTests",
+            ["Config", "Crypto", "HTTP", "JSON", "Media", "Payloads", "Process", "Stage", "System", "TestSupport"]),
         tests(
             "IntegrationTests",
             ["Crypto", "Envelope", "JSON", "Payloads", "Process", "Redis", "System", "TestSupport", "tgpipe"],

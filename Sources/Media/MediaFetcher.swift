@@ -10,7 +10,7 @@ import System
 /// One fetch of an address runs at a time, across all processes. Another request for it waits and gets the same file.
 /// An interrupted fetch continues where it stopped.
 package final class MediaFetcher: Sendable {
-    private let settings: MediaSettings
+    let settings: MediaSettings
     private let shortLinks: ShortLinks
 
     package init(_ settings: MediaSettings) {
@@ -18,7 +18,10 @@ package final class MediaFetcher: Sendable {
         settings.directory = absolutePath(settings.directory)
         settings.ytDlp.cookiesFile = settings.ytDlp.cookiesFile.map(absolutePath)
         self.settings = settings
-        shortLinks = ShortLinks(additionalHosts: settings.shortLinkHosts, addressPolicy: settings.addressPolicy)
+        shortLinks = ShortLinks(
+            additionalHosts: settings.shortLinkHosts, addressPolicy: settings.addressPolicy,
+            // The one who sent the link must not learn the address of this machine.
+            isLeftToExtractor: { [sites = settings.sites] in sites[$0.host]?.proxy != nil })
     }
 
     /// Returns the identity of a link, after following short links.
@@ -76,9 +79,11 @@ package final class MediaFetcher: Sendable {
             folder.remove()
             folder.unlock()
         }
+        let site = settings.sites.site(of: identity.fetchURL)
         let ytDlp = YtDlp(
-            settings: settings.ytDlp, ffmpegProgram: settings.ffmpeg, jail: settings.jail, folder: folder, kind: .video,
-            addressPolicy: settings.addressPolicy, maxBytes: .max, largestBytes: .max, deadline: deadline)
+            settings: settings.ytDlp.adapted(to: site), proxy: site?.proxy, ffmpegProgram: settings.ffmpeg,
+            jail: settings.jail, folder: folder, kind: .video, addressPolicy: settings.addressPolicy, maxBytes: .max,
+            largestBytes: .max, deadline: deadline)
         return try await ytDlp.describe(identity)
     }
 
@@ -90,51 +95,6 @@ package final class MediaFetcher: Sendable {
     /// Returns the result of a finished fetch of this address; nil when there is none, or its file was moved away.
     package func finished(_ address: ContentAddress) async -> MediaFetched? {
         await ResultFile("\(settings.directory)/\(address.hash)", isDurable: settings.isDurable).read(for: address)
-    }
-
-    /// Removes the progress of a failed fetch of this address.
-    package func discard(_ address: ContentAddress) {
-        guard let folder = try? JobFolder.tryToOpen(root: settings.directory, hash: address.hash) else { return }
-        folder.remove()
-        folder.unlock()
-    }
-
-    /// Removes the folders of jobs whose result was moved away, and of jobs that have not changed for `age`.
-    ///
-    /// - Returns: the number of folders removed.
-    @discardableResult
-    package func sweep(olderThan age: Duration) -> Int {
-        var removed = 0
-        for name in folderEntries(settings.directory) ?? [] where name.utf8.count == 64 {
-            let path = "\(settings.directory)/\(name)"
-            guard ResultFile(path).isTaken || isOlder(path, than: age),
-                let folder = try? JobFolder.tryToOpen(root: settings.directory, hash: name)
-            else { continue }
-            // Another process may have begun the job again in between.
-            if ResultFile(path).isTaken || isOlder(path, than: age) {
-                folder.remove()
-                removed += 1
-            }
-            folder.unlock()
-        }
-        return removed
-    }
-
-    /// Returns the addresses of jobs whose folder has not changed for `age`. Their process may have died, and another
-    /// machine may have fetched the media since.
-    package func untouched(for age: Duration) -> [ContentAddress] {
-        (folderEntries(settings.directory) ?? []).filter {
-            SHA256.isHexDigest($0) && isOlder("\(settings.directory)/\($0)", than: age)
-        }
-        .flatMap { ContentAddress.all(hash: $0) }
-    }
-
-    private func isOlder(_ path: String, than age: Duration) -> Bool {
-        let limit = Double(Timestamp.now.microseconds) / 1e6 - age / .seconds(1)
-        return ([""] + (folderEntries(path) ?? []).map { "/\($0)" }).allSatisfy { name in
-            var info = stat()
-            return lstat(path + name, &info) != 0 || Double(info.modifiedNanoseconds) / 1e9 < limit
-        }
     }
 }
 
@@ -235,7 +195,8 @@ private struct FetchRun: Sendable {
             }
             return raw(file)
         case .site:
-            if !job.identity.isVideoPage,
+            // Only yt-dlp knows the way through a site's proxy. It also fetches plain files.
+            if !job.identity.isVideoPage, site?.proxy == nil,
                 case .file(let file) = try await download(
                     job.identity.fetchURL, settings.addressPolicy, acceptsPages: true)
             {
@@ -300,10 +261,13 @@ private struct FetchRun: Sendable {
             fileName: job.fileName ?? file.fileName, probe: file.probe)
     }
 
+    private var site: Site? { settings.sites.site(of: job.identity.fetchURL) }
+
     private func extract() async throws(MediaError) -> Raw {
         var ytDlp = YtDlp(
-            settings: settings.ytDlp, ffmpegProgram: settings.ffmpeg, jail: settings.jail, folder: folder,
-            kind: job.kind, variant: job.variant, addressPolicy: settings.addressPolicy, maxBytes: settings.maxBytes,
+            settings: settings.ytDlp.adapted(to: site), proxy: site?.proxy, ffmpegProgram: settings.ffmpeg,
+            jail: settings.jail, folder: folder, kind: job.kind, variant: job.variant,
+            addressPolicy: settings.addressPolicy, maxBytes: settings.maxBytes,
             largestBytes: settings.largestBytes ?? settings.maxBytes, deadline: deadline)
         ytDlp.minimumRate = settings.minimumRate
         ytDlp.fitBytes = settings.fitBytes

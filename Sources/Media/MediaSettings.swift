@@ -1,6 +1,8 @@
+package import Config
 import Glibc
 package import HTTP
 package import Payloads
+import System
 
 /// Configures how media is fetched.
 package struct MediaSettings: Sendable {
@@ -34,6 +36,8 @@ package struct MediaSettings: Sendable {
     /// The time limit for a whole fetch.
     package var deadline: Duration = .seconds(2 * 3600)
     package var ytDlp = YtDlpSettings()
+    /// The settings of single sites.
+    package var sites = Sites()
     /// A path, or a name to look up in `PATH`. ffprobe is taken from the same folder.
     package var ffmpeg = "ffmpeg"
     /// The jail of yt-dlp, ffmpeg and ffprobe.
@@ -43,6 +47,19 @@ package struct MediaSettings: Sendable {
 
     package init(directory: String) {
         self.directory = directory
+    }
+
+    /// Refuses addresses beside those that are not public.
+    ///
+    /// - Parameter ranges: addresses, or networks such as `192.0.2.0/24`.
+    /// - Throws: `ConfigError` that names the first text which is neither.
+    package mutating func deny(_ ranges: [String]) throws(ConfigError) {
+        addressPolicy.denied = try ranges.map { text throws(ConfigError) in
+            guard let range = AddressRange(text) else {
+                throw ConfigError("not an address or a network: \(text.printable)")
+            }
+            return range
+        }
     }
 
     /// The longest file to fetch for a request of a kind.
@@ -61,6 +78,8 @@ package struct YtDlpSettings: Sendable {
     package var extraArguments: [String] = []
     /// The cookies file of a signed-in account. yt-dlp, which writes to its cookies file, gets only a copy.
     package var cookiesFile: String?
+    /// Is true if what a site changes in the cookies is kept in their file.
+    package var refreshesCookies = false
 
     /// The existing files and folders that the user's arguments name with their whole paths, such as a folder of plugins.
     var argumentFiles: [String] {
@@ -68,6 +87,18 @@ package struct YtDlpSettings: Sendable {
             let value = argument.hasPrefix("--") ? argument.drop { $0 != "=" }.dropFirst() : argument[...]
             return value.hasPrefix("/") && value != "/" && access(String(value), F_OK) == 0 ? String(value) : nil
         }
+    }
+
+    /// Returns the settings for one site.
+    func adapted(to site: Site?) -> YtDlpSettings {
+        guard let site else { return self }
+        var settings = self
+        settings.extraArguments += site.arguments
+        if let cookies = site.cookiesFile {
+            settings.cookiesFile = cookies
+            settings.refreshesCookies = true
+        }
+        return settings
     }
 
     package init(program: String = "yt-dlp", extraArguments: [String] = [], cookiesFile: String? = nil) {

@@ -93,6 +93,9 @@ struct AskOptions: ParsableArguments, Sendable {
     func settings(directory: String) throws -> MediaSettings {
         var settings = MediaSettings(directory: directory)
         settings.addressPolicy = allowPrivate ? .any : .publicOnly
+        try settings.deny(
+            Settings.environment("TGPIPE_DENY_ADDRESSES")?.split { ", ".contains($0) }.map(String.init) ?? [])
+        if let sites = Settings.environment("TGPIPE_SITES") { settings.sites = try SitesFile.read(sites) }
         settings.deadline = .seconds(60)
         settings.jail = HelperJail()
         settings.ytDlp = YtDlpSettings(

@@ -30,6 +30,7 @@ struct FetchStage: Sendable {
     let partialsKeptFor: Duration
     /// The time for which presigned URLs are valid.
     let expires: Duration
+    let cancellations: Cancellations
     /// If true, transient failures return to the queue for a later attempt.
     let isFromQueue: Bool
 
@@ -40,10 +41,19 @@ struct FetchStage: Sendable {
     /// - Throws: `MalformedInput` for a malformed command; `TransientFailure` or `BlobError` if the event returns to its queue.
     ///   Other failures become events.
     @Sendable func handle(_ event: Envelope, _ context: WorkContext) async throws -> Outcome {
+        if event.type == MediaCancel.type {
+            try await cancellations.take(event)
+            return .done([])
+        }
         let request = try MediaRequest(event)
         if request.isRateLimited {
             return .done([failed(request, .overLimit(request.retryAfterSeconds))])
         }
+        let outcome = try await cancellations.work(on: event, context.waiter) { try await handle(request, context) }
+        return outcome ?? .done([failed(request, .cancelledByUser)])
+    }
+
+    private func handle(_ request: MediaRequest, _ context: WorkContext) async throws -> Outcome {
         do {
             return try await ProgressReports(context.publisher, kind: request.kind).during { accept, onProgress in
                 guard isFromQueue else { return try await outcome(request, context, accept, onProgress) }
@@ -181,7 +191,7 @@ extension FetchStage {
         guard let identity = try? await identity(of: request) else { return }
         let address = request.address(await aliases.resolve(identity))
         let fetcher = direct
-        await BlockingThread().run { fetcher.discard(address) }
+        await BlockingThread().run { fetcher.discardPartial(address) }
     }
 
     /// Removes old partial downloads, files that another machine has stored meanwhile, and the folders of finished downloads.
@@ -218,6 +228,8 @@ extension MediaError {
     fileprivate var isWorthRetryingSoon: Bool {
         isTransient && code != .live && (retryAfter ?? .zero) <= .seconds(900)
     }
+
+    fileprivate static let cancelledByUser = MediaError(.cancelled, "It was cancelled.", isTransient: false)
 
     fileprivate static func overLimit(_ retryAfterSeconds: Int64?) -> MediaError {
         let wait = retryAfterSeconds.map { ": try again in \($0) s" } ?? ""

@@ -21,12 +21,21 @@ extension FetchStage {
                 try await fetchInPlace(request, identity, onProgress)
             }
         } catch let error as MediaError {
-            if error.code == .cancelled { throw CancellationError() }
+            if error.code == .cancelled {
+                if Cancellations.current?.isSet == true { await discardPartial(request, identity) }
+                throw CancellationError()
+            }
             guard error.code == .tooLarge, !request.isLarge else { return .failed(error) }
             return limits.result(of: error, request.kind, isFile: request.source.url == nil)
         } catch let error as BlobError where error.code != .cancelled {
             return .unstorable(error)
         }
+    }
+
+    /// Removes the partial download of a cancelled request, unless another request goes on with it already.
+    private func discardPartial(_ request: MediaRequest, _ identity: SourceIdentity) async {
+        let (fetcher, address) = (direct, request.address(identity))
+        await BlockingThread().run { fetcher.discardPartial(address) }
     }
 
     private func fetchInPlace(

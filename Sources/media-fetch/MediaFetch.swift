@@ -26,6 +26,8 @@ struct MediaFetch: Tool {
             store. Files of Telegram messages need TG_BOT_TOKEN, or --session with the account that received them. Other events \
             are forwarded unchanged.
 
+            commands.media.cancel ends requests, in whichever process they are worked on.
+
             Media larger than --max-direct-size become commands.media.large_download, for a media-fetch without that option, \
             which can read from a queue.
 
@@ -100,14 +102,18 @@ struct MediaFetch: Tool {
             api: api,
             cache: MediaCache(directory: try runtime.directory("media/cache")), aliases: Aliases(runtime: runtime),
             limits: limits, partialsKeptFor: try work.partialsKeptFor, expires: storing.expires.duration,
-            isFromQueue: input.isFromQueue)
+            cancellations: Cancellations(runtime: runtime), isFromQueue: input.isFromQueue)
         runtime.outages.watch(.store) { _ = try await store.head(BlobProbe.key) }
         runtime.outages.watch(.network, probe: NetworkProbe().check)
         if let api { runtime.outages.watch(.telegram) { _ = try await api.call("getMe") } }
-        let commands = KnownCommands("commands.media.", MediaRequest.types, runtime.log)
+        let commands = KnownCommands("commands.media.", MediaRequest.types + [MediaCancel.type], runtime.log)
         return try await withThrowingTaskGroup(of: ExitStatus?.self) { group in
             group.addTask {
                 await stage.sweep()
+                return nil
+            }
+            group.addTask {
+                await stage.cancellations.watch()
                 return nil
             }
             defer { group.cancelAll() }
@@ -171,6 +177,12 @@ struct FetchOptions: ParsableArguments, Sendable {
     @Option(help: ArgumentHelp("Cookies for yt-dlp, in Netscape format. [env: TGPIPE_COOKIES]", valueName: "file"))
     var cookies: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "A TOML file with cookies, a proxy and arguments for yt-dlp for single sites. [env: TGPIPE_SITES]",
+            valueName: "file"))
+    var sites: String?
+
     @Option(help: ArgumentHelp("The ffmpeg program; ffprobe is expected in the same folder.", valueName: "program"))
     var ffmpeg: String = "ffmpeg"
 
@@ -219,29 +231,24 @@ struct FetchOptions: ParsableArguments, Sendable {
     }
 
     /// The addresses that are refused beside those that are not public.
-    private var deniedAddresses: [AddressRange] {
-        get throws {
-            let variable = Settings.environment("TGPIPE_DENY_ADDRESSES")?.split { ", ".contains($0) }.map(String.init)
-            return try (denyAddress.isEmpty ? variable ?? [] : denyAddress).map { text in
-                guard let range = AddressRange(text) else {
-                    throw ToolError(.configuration, "not an address or a network: \(text)")
-                }
-                return range
-            }
-        }
+    private var deniedAddresses: [String] {
+        denyAddress.isEmpty
+            ? Settings.environment("TGPIPE_DENY_ADDRESSES")?.split { ", ".contains($0) }.map(String.init) ?? []
+            : denyAddress
     }
 
     /// - Parameter ytDlpFolder: the folder of `tgpipe update-yt-dlp`; nil without a state folder.
     func settings(directory: String, ytDlpFolder: String? = nil) throws -> MediaSettings {
         var settings = MediaSettings(directory: directory)
         settings.addressPolicy = allowPrivate ? .any : .publicOnly
-        settings.addressPolicy.denied = try deniedAddresses
+        try settings.deny(deniedAddresses)
         settings.maxBytes = maxBytes
         settings.stallTimeout = stallTimeout.duration
         settings.deadline = timeout.duration
         settings.ytDlp = YtDlpSettings(
             program: InstalledYtDlp.chosen(ytDlp, folder: ytDlpFolder), extraArguments: ytDlpArg,
             cookiesFile: cookies ?? Settings.environment("TGPIPE_COOKIES"))
+        if let sites = sites ?? Settings.environment("TGPIPE_SITES") { settings.sites = try SitesFile.read(sites) }
         settings.ffmpeg = ffmpeg
         settings.shortLinkHosts = shortHost
         return settings

@@ -99,6 +99,29 @@ import Testing
         #expect(try redis.cli("KEYS", "tgpipe:alias:*").hasPrefix("tgpipe:alias:"))
     }
 
+    @Test func `A site with a proxy is reached only through it`() async throws {
+        let clip =
+            "ffmpeg -loglevel error -f lavfi -i testsrc=d=1:s=64x48 -f lavfi -i sine=d=1 -shortest -pix_fmt yuv420p"
+        #expect(try SpawnedProgram(["sh", "-c", "\(clip) \(folder("clip.mp4"))"]).wait() == 0)
+        let relay = try PythonServer(script: "socks.py", [])
+        func fetch(_ path: String, password: String) async throws -> Envelope {
+            let proxy = relay.url.replacing("socks5://", with: "socks5h://someone:\(password)@")
+            let text = "[[site]]\nhost = \"127.0.0.1\"\nproxy = \"\(proxy)\"\narguments = [\"--retries\", \"0\"]\n"
+            try Data(text.utf8).write(to: URL(filePath: folder("sites.toml")))
+            let result = try await ToolRun.run(
+                "media-fetch", ["--allow-private", "--sites", folder("sites.toml")], bytes: video(path).line,
+                environment: ["TGPIPE_STORE": "file:\(folder("store"))"], folder: folder)
+            #expect(!result.errors.contains(password))
+            return try #require(try result.envelopes().last)
+        }
+        for path in ["clip.mp4", "page/clip.mp4"] {
+            #expect(try await fetch(path, password: "wrong").type == "events.dl.video.failed")
+            #expect(try await site.requests("/\(path)").isEmpty)
+            let event = try await fetch(path, password: "secret")
+            #expect(event.type == "events.media.fetched", "\(event.payload)")
+        }
+    }
+
     /// A page can claim anything about a video of another page: only that page's own description is kept with its key.
     @Test func `A feed of one item gives the video of another page no title`() async throws {
         let clip =

@@ -40,4 +40,16 @@ import Testing
         }
         #expect(error?.code == .invalidPayload)
     }
+
+    @Test(arguments: [
+        "{}", #"{"correlation_id":"x"}"#, #"{"chat_id":1}"#, #"{"message_id":1}"#,
+        #"{"chat_id":"@name","message_id":1}"#,
+        #"{"correlation_id":"01930b7a-4f00-7abc-8def-0123456789ab","chat_id":1,"message_id":2}"#,
+    ])
+    func `A cancellation that names no request, or two, is malformed`(payload: String) throws {
+        let payload = try #require(try JSON(parsing: payload).object)
+        #expect(throws: MalformedInput.self) {
+            try MediaCancel(Envelope(type: MediaCancel.type, payload: payload))
+        }
+    }
 }

@@ -65,6 +65,43 @@ import Testing
         #expect(try curl(proxy, server.url("/a"), "-d", "x=1") == "POST /a - 200 000")
     }
 
+    @Test func `The proxy connects through the proxy of a site, and tells it no forbidden address`() throws {
+        let server = try server()
+        let upstream = try AddressGuardProxy(policy: .any, in: JailNetwork(listens: true, isIsolated: false))
+        let address = try #require(upstream.environment["http_proxy"])
+        let way = try #require(ServerProxy(address))
+        let proxy = try AddressGuardProxy(
+            policy: .any, in: JailNetwork(listens: true, isIsolated: false), through: way)
+        let strict = try AddressGuardProxy(
+            policy: .publicOnly, in: JailNetwork(listens: true, isIsolated: false), through: way)
+        defer {
+            server.stop()
+            for each in [strict, proxy, upstream] { each.stop() }
+        }
+        #expect(try curl(proxy, server.url("/x")) == "GET /x - 200 000")
+        #expect(try curl(proxy, server.url("/x"), "-p") == "GET /x - 200 200")
+        for host in ["127.0.0.1", "localhost", "[::1]", "10.0.0.1"] {
+            #expect(try curl(strict, "http://\(host):\(server.port)/secret") == " 403 000")
+        }
+        #expect(server.requests.count == 2)
+        upstream.stop()
+        #expect(try curl(proxy, server.url("/x")) == " 502 000")
+    }
+
+    @Test func `A proxy of SOCKS gets its name and password`() throws {
+        let server = try server()
+        let relay = try PythonServer(script: "socks.py", [])
+        defer { server.stop() }
+        for (user, status) in [("someone:secret", "GET /x - 200 000"), ("someone:wrong", " 502 000")] {
+            let way = try #require(ServerProxy(relay.url.replacing("socks5://", with: "socks5h://\(user)@")))
+            #expect(way.description == relay.url.replacing("socks5://", with: "socks5h://"))
+            let proxy = try AddressGuardProxy(
+                policy: .any, in: JailNetwork(listens: true, isIsolated: false), through: way)
+            defer { proxy.stop() }
+            #expect(try curl(proxy, server.url("/x")) == status)
+        }
+    }
+
     @Test func `The proxy forwards large responses completely`() throws {
         let server = try LoopbackServer { $1.respond(body: [UInt8](repeating: 65, count: 20_000_000)) }
         let proxy = try AddressGuardProxy(policy: .any, in: JailNetwork(listens: true, isIsolated: false))

@@ -11,6 +11,7 @@
 #define CURL_FUNCTIONS(F) \
     F(CURL *, curl_easy_init, (void), ()) \
     F(void, curl_easy_cleanup, (CURL * easy), (easy)) \
+    F(CURLcode, curl_easy_perform, (CURL * easy), (easy)) \
     F(void, curl_easy_reset, (CURL * easy), (easy)) \
     F(const char *, curl_easy_strerror, (CURLcode code), (code)) \
     F(void, curl_free, (void *memory), (memory)) \

@@ -1,3 +1,4 @@
+package import Envelope
 package import JSON
 
 /// Names what a media command asks for.
@@ -129,5 +130,46 @@ package struct LargeDownload: EventPayload {
         json["size_bytes"] = JSON(sizeBytes)
         json["limit_bytes"] = JSON(limitBytes)
         return json
+    }
+}
+
+/// Cancels requests for media: `commands.media.cancel`.
+package struct MediaCancel: EventPayload {
+    package static let type = "commands.media.cancel"
+    package static let types = [type]
+
+    /// Names the requests.
+    package enum Requests: Sendable, Hashable {
+        /// Those of one correlation.
+        case correlation(EventID)
+        /// Those that came from one message.
+        case message(id: Int64, chatID: Int64)
+    }
+
+    package var requests: Requests
+
+    package init(_ requests: Requests) { self.requests = requests }
+
+    /// - Throws: `MalformedInput` if the payload names neither a correlation nor a message with its chat, or both.
+    package init(_ payload: JSONObject, type: String) throws(MalformedInput) {
+        var reader = PayloadReader(payload, type: type)
+        let correlation = try reader.strict("correlation_id") { $0.string.flatMap { EventID($0) } }
+        let (chatID, messageID) = (try reader.strict("chat_id", \.long), try reader.messageID("message_id"))
+        switch (correlation, chatID, messageID) {
+        case (let id?, nil, nil): requests = .correlation(id)
+        case (nil, let chatID?, let messageID?): requests = .message(id: messageID, chatID: chatID)
+        default:
+            throw MalformedInput(
+                .invalidPayload, "\(type): either correlation_id, or chat_id and message_id are needed")
+        }
+    }
+
+    package var type: String { MediaCancel.type }
+
+    package var json: JSONObject {
+        switch requests {
+        case .correlation(let id): ["correlation_id": .string(id.description)]
+        case .message(let id, let chatID): ["chat_id": .integer(chatID), "message_id": .integer(id)]
+        }
     }
 }

@@ -14,14 +14,17 @@ final class AddressGuardProxy: Sendable {
     private let policy: AddressPolicy
     /// The network that the proxy listens in, which owns the socket.
     private let network: JailNetwork
+    /// The proxy through which all connections are made; nil connects directly.
+    private let upstream: ServerProxy?
     private let password: String
     /// The open connections, to be shut down by `stop`; nil once stopped.
     private let open = Mutex<Set<Int32>?>([])
     private static let maxConnections = 256
 
-    init(policy: AddressPolicy, in network: JailNetwork) {
+    init(policy: AddressPolicy, in network: JailNetwork, through upstream: ServerProxy? = nil) {
         self.policy = policy
         self.network = network
+        self.upstream = upstream
         var random = SystemRandomNumberGenerator()
         password = String(random.next(), radix: 36) + String(random.next(), radix: 36)
         BlockingThread.start { [self] in accept() }
@@ -70,8 +73,9 @@ final class AddressGuardProxy: Sendable {
             return refuse(client, "407 Proxy Authentication Required", "Proxy-Authenticate: Basic realm=\"tgpipe\"\r\n")
         }
         guard let target = request.target else { return refuse(client, "400 Bad Request") }
+        if let upstream { return serve(client, request, target, through: upstream) }
         switch GuardedConnection.open(to: target.host, port: target.port, policy) {
-        case .refused: refuse(client, "403 Not On The Public Internet")
+        case .refused: refuseAddress(client)
         case .unreachable: refuse(client, "502 Bad Gateway")
         case .noNetwork: refuse(client, "502 Network Is Unreachable")
         case .open(let server):
@@ -80,13 +84,39 @@ final class AddressGuardProxy: Sendable {
                 return
             }
             defer { removeAndClose(server) }
-            let isReady =
-                request.isTunnel
-                ? Relay.sendAll(client, Array("HTTP/1.1 200 Connection Established\r\n\r\n".utf8))
-                : Relay.sendAll(server, request.forwardedHead)
-            if isReady, Relay.sendAll(server, request.bytesAfterHead) { Relay.run(between: client, and: server) }
+            relay(client, request, server)
         }
     }
+
+    /// Serves a request through the proxy of a site. A name that this machine cannot resolve is left to the proxy.
+    private func serve(
+        _ client: Int32, _ request: ProxyRequest, _ target: (host: String, port: Int), through upstream: ServerProxy
+    ) {
+        guard GuardedConnection.mayLead(to: target.host, policy) else { return refuseAddress(client) }
+        let limit = GuardedConnection.longest
+        guard let connection = try? upstream.connect(to: target.host, port: target.port, within: limit) else {
+            return refuse(client, "502 Bad Gateway")
+        }
+        // The connection closes its own descriptor, so this one can go into the set of those that are closed here.
+        let server = fcntl(connection.descriptor, F_DUPFD_CLOEXEC, 0)
+        guard server >= 0 else { return }
+        guard add(server) else {
+            close(server)
+            return
+        }
+        defer { removeAndClose(server) }
+        withExtendedLifetime(connection) { relay(client, request, server) }
+    }
+
+    private func relay(_ client: Int32, _ request: ProxyRequest, _ server: Int32) {
+        let isReady =
+            request.isTunnel
+            ? Relay.sendAll(client, Array("HTTP/1.1 200 Connection Established\r\n\r\n".utf8))
+            : Relay.sendAll(server, request.forwardedHead)
+        if isReady, Relay.sendAll(server, request.bytesAfterHead) { Relay.run(between: client, and: server) }
+    }
+
+    private func refuseAddress(_ client: Int32) { refuse(client, "403 Not On The Public Internet") }
 
     private func refuse(_ client: Int32, _ status: String, _ headers: String = "") {
         let head = "HTTP/1.1 \(status)\r\n\(headers)Content-Length: 0\r\nConnection: close\r\n\r\n"
@@ -203,15 +233,26 @@ enum GuardedConnection {
     static let longestForOne = Duration.seconds(10)
 
     static func open(to host: String, port: Int, _ policy: AddressPolicy) -> Outcome {
+        let (status, endpoints) = resolve(host, port)
+        guard status == 0 else { return status == EAI_AGAIN ? .noNetwork : .unreachable }
+        return open(endpoints, policy)
+    }
+
+    /// Returns whether a proxy may be asked to connect to a host: no address that this machine finds for it is forbidden.
+    static func mayLead(to host: String, _ policy: AddressPolicy) -> Bool {
+        resolve(host, 80).endpoints.allSatisfy { policy.allows($0.ip) }
+    }
+
+    /// - Returns: what `getaddrinfo` returned, which is 0 for success, and the addresses.
+    private static func resolve(_ host: String, _ port: Int) -> (status: Int32, endpoints: [Endpoint]) {
         var hints = addrinfo()
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
         hints.ai_flags = AI_ADDRCONFIG | AI_NUMERICSERV
         var list: UnsafeMutablePointer<addrinfo>?
         let status = getaddrinfo(host, "\(port)", &hints, &list)
-        guard status == 0, let first = list else { return status == EAI_AGAIN ? .noNetwork : .unreachable }
+        guard status == 0, let first = list else { return (status == 0 ? EAI_NONAME : status, []) }
         defer { freeaddrinfo(first) }
-        let endpoints = sequence(first: first, next: { $0.pointee.ai_next }).compactMap { Endpoint($0.pointee) }
-        return open(endpoints, policy)
+        return (0, sequence(first: first, next: { $0.pointee.ai_next }).compactMap { Endpoint($0.pointee) })
     }
 
     /// Connects to the first of a host's addresses that answers.

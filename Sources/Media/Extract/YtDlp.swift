@@ -8,7 +8,10 @@ import System
 
 /// Fetches from the sites that yt-dlp supports by running it twice: to describe the video, then to download it.
 struct YtDlp: Sendable {
+    /// The settings for all sites, with those of this one added.
     var settings: YtDlpSettings
+    /// The proxy that leads to the site; nil if it is reached directly.
+    var proxy: ServerProxy?
     var ffmpegProgram: String
     var jail = HelperJail()
     var folder: JobFolder
@@ -54,6 +57,7 @@ struct YtDlp: Sendable {
         try await onIdentity(found)
         onProgress(MediaProgress(.downloading, fraction: 0, totalBytes: info.estimatedBytes, title: info.title))
         let path = try await fitting.download(info, subtitles, place, onProgress)
+        if settings.refreshesCookies { place.cookies?.refresh(from: cookiesCopy) }
         return Outcome(path: path, info: info)
     }
 
@@ -67,14 +71,15 @@ struct YtDlp: Sendable {
     private func prepare() throws(MediaError) -> Place {
         try prepareFolder()
         do throws(MediaError) {
-            let cookies = try copyCookies()
+            let cookies = try settings.cookiesFile.map { path throws(MediaError) in try CookieFile(path) }
+            if let cookies { try give(cookies.bytes, as: cookiesCopy) }
             let network = try HelperJail.network(listens: true)
-            let proxy = usesProxyOfEnvironment ? nil : AddressGuardProxy(policy: addressPolicy, in: network)
+            let proxy = isGuarded ? AddressGuardProxy(policy: addressPolicy, in: network, through: proxy) : nil
             return Place(
                 environment: childEnvironment(proxy), cookies: cookies,
                 network: proxy == nil ? .open(network) : .only(network), proxy: proxy)
         } catch {
-            unlink(cookiesFile)
+            unlink(cookiesCopy)
             removeLeftovers()
             throw error
         }
@@ -82,14 +87,15 @@ struct YtDlp: Sendable {
 
     private func cleanUp(_ place: Place) {
         place.proxy?.stop()
-        if let cookies = place.cookies { unlink(cookies) }
+        unlink(cookiesCopy)
         removeLeftovers()
     }
 
     /// Holds what both runs of a job have in common.
     private struct Place {
         var environment: [String: String]
-        var cookies: String?
+        /// The cookies of which yt-dlp has a copy.
+        var cookies: CookieFile?
         var network: Jail.Network
         /// The proxy through which both runs connect; nil if the environment's proxy makes all connections.
         var proxy: AddressGuardProxy?
@@ -232,7 +238,7 @@ struct YtDlp: Sendable {
             arguments += ["--downloader-args", "ffmpeg_i:-protocol_whitelist http,https,httpproxy,tls,tcp,crypto,data"]
         }
         if ffmpegProgram.contains("/") { arguments += ["--ffmpeg-location", ffmpegProgram] }
-        if let cookies = place.cookies { arguments += ["--cookies", cookies] }
+        if place.cookies != nil { arguments += ["--cookies", cookiesCopy] }
         var command = Command(settings.program, arguments, environment: place.environment, directory: work)
         let (ffmpeg, ffprobe) = (ffmpegProgram, FFmpeg.probeProgram(beside: ffmpegProgram))
         command.jail = jail.forExtractor(
@@ -263,11 +269,9 @@ struct YtDlp: Sendable {
         }.joined(separator: "/")
     }
 
-    /// Is true if all connections are made by the environment's proxy. yt-dlp then needs a network of which this program
+    /// Is false if all connections are made by the environment's proxy. yt-dlp then needs a network of which this program
     /// controls nothing.
-    private var usesProxyOfEnvironment: Bool { addressPolicy == .any && !HelperEnvironment.proxies().isEmpty }
-
-    private var isGuarded: Bool { !usesProxyOfEnvironment }
+    private var isGuarded: Bool { proxy != nil || addressPolicy != .any || HelperEnvironment.proxies().isEmpty }
 
     private func childEnvironment(_ proxy: AddressGuardProxy?) -> [String: String] {
         var environment = HelperEnvironment.variables(home: home)
@@ -276,16 +280,8 @@ struct YtDlp: Sendable {
         return environment
     }
 
-    private var cookiesFile: String { "\(work)/cookies.txt" }
-
-    private func copyCookies() throws(MediaError) -> String? {
-        guard let file = settings.cookiesFile else { return nil }
-        guard let bytes = SmallFile.readBytes(file, maxBytes: 8 << 20) else {
-            throw MediaError(.localIO, "The file with the site's cookies cannot be read.")
-        }
-        try give(bytes, as: cookiesFile)
-        return cookiesFile
-    }
+    /// The copy of the cookies that yt-dlp gets, and changes.
+    private var cookiesCopy: String { "\(work)/cookies.txt" }
 
     /// Writes a file in yt-dlp's folder. An earlier run may have left anything under its name.
     private func give(_ bytes: [UInt8], as path: String) throws(MediaError) {

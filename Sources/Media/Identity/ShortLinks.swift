@@ -5,11 +5,18 @@ package struct ShortLinks: Sendable {
     private let hosts: Set<String>
     private let client: HTTPClient
     private let policy: AddressPolicy
+    private let isLeftToExtractor: @Sendable (WebURL) -> Bool
 
     /// Makes a resolver.
     ///
-    /// - Parameter additionalHosts: services beside the well-known ones; a host, or `host:port`.
-    package init(additionalHosts: [String] = [], addressPolicy: AddressPolicy = .publicOnly) {
+    /// - Parameters:
+    ///   - additionalHosts: services beside the well-known ones; a host, or `host:port`.
+    ///   - isLeftToExtractor: returns true for a link that this resolver must not request.
+    package init(
+        additionalHosts: [String] = [], addressPolicy: AddressPolicy = .publicOnly,
+        isLeftToExtractor: @escaping @Sendable (WebURL) -> Bool = { _ in false }
+    ) {
+        self.isLeftToExtractor = isLeftToExtractor
         hosts = Set(ShortLinks.knownHosts + additionalHosts.map { $0.lowercased() })
         policy = addressPolicy
         // These services answer browsers with a page that redirects by script, and other clients with a redirect.
@@ -27,7 +34,7 @@ package struct ShortLinks: Sendable {
             throw MediaError(.invalidURL, "That is not a web link.")
         }
         var cookies = HostCookies()
-        for _ in 0..<6 where isShort(url) {
+        for _ in 0..<6 where isShort(url) && !isLeftToExtractor(url) {
             guard let next = try await redirect(of: url, &cookies), !isLogin(next) else { break }
             url = next.withoutCredentials()
         }

@@ -1,0 +1,89 @@
+package import HTTP
+
+/// Holds the settings of sites that require more than others: cookies of a login, a proxy, further arguments for yt-dlp.
+package struct Sites: Sendable {
+    private var byHost: [String: Site] = [:]
+
+    package init() {}
+
+    /// Adds a site.
+    ///
+    /// - Parameter host: the site's host name, which includes the names below it: `example.com` is also `www.example.com`.
+    /// - Returns: false if the host has settings already.
+    package mutating func add(_ site: Site, host: String) -> Bool {
+        byHost.updateValue(site, forKey: host.lowercased()) == nil
+    }
+
+    /// Returns the settings for a host: those of the longest name that it ends with.
+    package subscript(host: String) -> Site? {
+        var name = host.lowercased()[...]
+        while true {
+            if let site = byHost[String(name)] { return site }
+            guard let dot = name.firstIndex(of: ".") else { return nil }
+            name = name[name.index(after: dot)...]
+        }
+    }
+
+    /// Returns the settings for the page that a link leads to.
+    func site(of link: String) -> Site? { WebURL(link).flatMap { self[$0.host] } }
+
+    package var isEmpty: Bool { byHost.isEmpty }
+}
+
+/// Holds the settings of one site.
+package struct Site: Sendable {
+    /// The path of a file in Netscape format with the cookies of a login. What the site changes in them is kept there.
+    package var cookiesFile: String?
+    /// The only way to the site.
+    package var proxy: ServerProxy?
+    /// Further arguments for yt-dlp, after those for all sites.
+    package var arguments: [String] = []
+
+    package init() {}
+}
+
+/// A file of cookies in Netscape format: a line for each, whose fields are separated by tabs.
+struct CookieFile: Sendable {
+    static let maxBytes = 8 << 20
+
+    let path: String
+    /// The file's bytes when they were read.
+    let bytes: [UInt8]
+
+    /// - Throws: `localIO` if the file cannot be read.
+    init(_ path: String) throws(MediaError) {
+        guard let bytes = SmallFile.readBytes(path, maxBytes: CookieFile.maxBytes) else {
+            throw MediaError(.localIO, "The file with the site's cookies cannot be read.")
+        }
+        (self.path, self.bytes) = (path, bytes)
+    }
+
+    /// Takes over what yt-dlp made of its copy, because many sites give out new cookies with each answer, and end a login
+    /// whose old ones come again.
+    ///
+    /// yt-dlp handles what strangers' pages send, so only cookies of hosts that the file had before are taken. If someone has
+    /// changed the file in the meantime, it stays as it is.
+    func refresh(from copy: String) {
+        guard let new = SmallFile.readBytes(copy, maxBytes: CookieFile.maxBytes), new != bytes else { return }
+        let known = Set(CookieFile.cookies(bytes).map(\.host))
+        let kept = CookieFile.cookies(new).filter { known.contains($0.host) }.map(\.line)
+        guard !kept.isEmpty else { return }
+        let text = Array(("# Netscape HTTP Cookie File\n\n" + kept.joined(separator: "\n") + "\n").utf8)
+        guard SmallFile.readBytes(path, maxBytes: CookieFile.maxBytes) == bytes else { return }
+        // The old cookies remain if this fails. They may still be of use.
+        try? SmallFile.write(text, to: path)
+    }
+
+    /// Returns the lines that hold cookies, each with its host without a leading dot.
+    private static func cookies(_ bytes: [UInt8]) -> [(host: String, line: String)] {
+        String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isNewline).compactMap { line in
+            // This prefix marks a cookie that scripts cannot read. Other lines that begin with a number sign are comments.
+            let isHidden = line.hasPrefix("#HttpOnly_")
+            guard isHidden || !line.hasPrefix("#") else { return nil }
+            let fields = line.split(separator: "\t", omittingEmptySubsequences: false)
+            guard fields.count == 7 else { return nil }
+            let host = fields[0].dropFirst(isHidden ? "#HttpOnly_".count : 0).drop { $0 == "." }
+            return (host.lowercased(), String(line))
+        }
+    }
+}
