@@ -28,7 +28,7 @@ bin=$(scripts/swift.sh build --show-bin-path)
 scripts/links.sh "$bin"
 
 # These suites and the emulator's tests take about as long as all other suites.
-half='^IntegrationTests\.(Session|SendTool|Call|Listen|Large|Outage|Route|Store|History)'
+half='^IntegrationTests\.(Session|SendTool|Call|Listen|Large|Outage|Route|Store|History|Talk|Ask)'
 
 # Runs a part of the Swift tests, one test at a time: most tests start servers, and on two cores more would only wait for
 # each other. `swift test` would lock the build folder, so that the parts could not run side by side.

@@ -42,7 +42,8 @@ struct MediaAsk: Tool {
         try await runtime.requireRedis()
         let key = try ChoiceKey(path: "\(try runtime.directory("ask"))/key")
         let limit = try asking.maxSize?.bytes ?? bot.apiIfConfigured(runtime)?.uploadLimitBytes
-        let fetcher = MediaFetcher(try asking.settings(directory: runtime.directory("media/ask")))
+        let fetcher = MediaFetcher(
+            try asking.settings(directory: runtime.directory("media/ask"), ytDlpFolder: runtime.stateFolder("yt-dlp")))
         let stage = AskStage(
             runtime: runtime, texts: texts, fetcher: fetcher, choices: PendingChoices(runtime: runtime, key: key),
             limitBytes: limit, wait: asking.wait.duration, asksAlways: asking.ask)
@@ -67,7 +68,7 @@ struct AskOptions: ParsableArguments, Sendable {
             "The size above which a form is marked. Default: what the bot can send.", valueName: "size"))
     var maxSize: ByteSize?
 
-    @Option(help: ArgumentHelp("The yt-dlp program. [env: TGPIPE_YT_DLP]", valueName: "program"))
+    @Option(help: ArgumentHelp("The yt-dlp program. Default: as for media-fetch. [env: TGPIPE_YT_DLP]", valueName: "program"))
     var ytDlp: String?
 
     @Option(
@@ -90,7 +91,7 @@ struct AskOptions: ParsableArguments, Sendable {
         }
     }
 
-    func settings(directory: String) throws -> MediaSettings {
+    func settings(directory: String, ytDlpFolder: String) throws -> MediaSettings {
         var settings = MediaSettings(directory: directory)
         settings.addressPolicy = allowPrivate ? .any : .publicOnly
         try settings.deny(
@@ -99,7 +100,7 @@ struct AskOptions: ParsableArguments, Sendable {
         settings.deadline = .seconds(60)
         settings.jail = HelperJail()
         settings.ytDlp = YtDlpSettings(
-            program: ytDlp ?? Settings.environment("TGPIPE_YT_DLP") ?? "yt-dlp", extraArguments: ytDlpArg,
+            program: InstalledYtDlp.chosen(ytDlp, folder: ytDlpFolder), extraArguments: ytDlpArg,
             cookiesFile: cookies ?? Settings.environment("TGPIPE_COOKIES"))
         return settings
     }

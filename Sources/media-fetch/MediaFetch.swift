@@ -7,6 +7,7 @@ import BotAPI
 import HTTP
 import Media
 import Options
+import Payloads
 import Redis
 import Stage
 import System

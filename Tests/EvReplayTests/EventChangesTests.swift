@@ -40,6 +40,16 @@ import Testing
         #expect(one["meta"] == [:] && one["payload"]?["id"] == .string(Self.first))
     }
 
+    @Test func `A cancellation names the same request after its id has changed`() throws {
+        let cancellation = try JSON(
+            parsing: #"{"id":"\#(Self.second)","type":"commands.media.cancel","correlation_id":"\#(Self.second)","#
+                + #""payload":{"correlation_id":"\#(Self.correlation)"}}"#)
+        let request = try changed(try event(Self.first), EventChanges(seed: 7))
+        let changed = try changed(cancellation, EventChanges(seed: 7))
+        #expect(changed["payload"]?["correlation_id"] == request["correlation_id"])
+        #expect(changed["correlation_id"] != request["correlation_id"])
+    }
+
     @Test func `All times are shifted by the same span, and everything else stays`() throws {
         let shifted = try changed(
             try event(Self.first), EventChanges(seed: nil, shiftMicroseconds: 3_600_000_000))

@@ -66,7 +66,9 @@ import Testing
         #expect(answer?.text == "👍 This chat is graced." && answer?.repliesTo == question)
         // Without a text, the emoji answers where the chat allows no reactions.
         let second = refusal.hasPrefix("Bad") ? "sent" : "failed"
-        #expect(try result.envelopes().map(\.type) == ["events.telegram.sent", "events.telegram.\(second)"])
+        // The answer of the first command is a second call, before which the second command may have failed.
+        let types = try result.envelopes().map(\.type)
+        #expect(Set(types) == ["events.telegram.sent", "events.telegram.\(second)"] && types.count == 2)
     }
 
     @Test func `A video from the command line tells its size, length and type, and a large one has a preview`()

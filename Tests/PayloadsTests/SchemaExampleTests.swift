@@ -15,7 +15,7 @@ import Testing
         AccessChanged.self, AccessDenied.self, BlobStored.self, DeadLetter.self, DownloadFailed.self,
         DownloadReady.self, HistoryCommand.self, HistoryComments.self, HistoryHole.self, HistoryMessage.self,
         HistoryRange.self,
-        LargeDownload.self, MediaDownload.self, MediaFetched.self, MediaProgress.self,
+        LargeDownload.self, MediaCancel.self, MediaDownload.self, MediaFetched.self, MediaProgress.self,
         TelegramCommand.self, TelegramFailed.self, TelegramSent.self, TelegramUpdate.self, TelegramWaiting.self,
     ]
 
@@ -138,6 +138,7 @@ import Testing
                 LargeDownload(kind: .video, source: .url("https://example.com/"), sizeBytes: 9, limitBytes: 5),
                 #"{"url":"https://example.com/","kind":"video","size_bytes":9,"limit_bytes":5}"#
             ),
+            (MediaCancel(.message(id: 5, chatID: -100)), #"{"chat_id":-100,"message_id":5}"#),
             (
                 MediaProgress(
                     .downloading, kind: .video, fraction: 0.5, doneBytes: 5, totalBytes: 10, bytesPerSecond: 2,

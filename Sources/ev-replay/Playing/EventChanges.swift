@@ -33,6 +33,13 @@ struct EventChanges: Sendable {
             meta["traceparent"] = nil
             value = .object(meta)
         }
+        // A cancellation names the request that it ends.
+        if seed != nil, key == "payload", var payload = value.object,
+            let id = payload["correlation_id"]?.string.flatMap({ EventID($0) })
+        {
+            payload["correlation_id"] = .string(newID(id).description)
+            value = .object(payload)
+        }
         return shiftMicroseconds.map { shifted(key, value, by: $0) } ?? value
     }
 

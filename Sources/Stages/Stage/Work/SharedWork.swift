@@ -103,8 +103,9 @@ package final class SharedWork: Sendable {
             guard let done = try await ownership.lease.holding(work) else { return nil }
             product = done
         } catch {
-            // At the very end of a shutdown this call may fail; the lease then expires.
-            await wake((try? await ownership.abandon()) ?? [])
+            // The work may have been cancelled, which must not cancel this. At the very end of a shutdown, the call may fail; the
+            // lease then expires.
+            await Task { await wake((try? await ownership.abandon()) ?? []) }.value
             throw error
         }
         let result = JSON.object(product.result).bytes
