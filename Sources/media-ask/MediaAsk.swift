@@ -68,7 +68,9 @@ struct AskOptions: ParsableArguments, Sendable {
             "The size above which a form is marked. Default: what the bot can send.", valueName: "size"))
     var maxSize: ByteSize?
 
-    @Option(help: ArgumentHelp("The yt-dlp program. Default: as for media-fetch. [env: TGPIPE_YT_DLP]", valueName: "program"))
+    @Option(
+        help: ArgumentHelp(
+            "The yt-dlp program. Default: as for media-fetch. [env: TGPIPE_YT_DLP]", valueName: "program"))
     var ytDlp: String?
 
     @Option(
