@@ -49,17 +49,28 @@ package struct MediaSettings: Sendable {
         self.directory = directory
     }
 
-    /// Refuses addresses beside those that are not public.
+    /// Sets how sites are reached. What is absent comes from the environment.
     ///
-    /// - Parameter ranges: addresses, or networks such as `192.0.2.0/24`.
-    /// - Throws: `ConfigError` that names the first text which is neither.
-    package mutating func deny(_ ranges: [String]) throws(ConfigError) {
-        addressPolicy.denied = try ranges.map { text throws(ConfigError) in
+    /// - Parameters:
+    ///   - allowsPrivate: whether links may lead to addresses that are not public.
+    ///   - denied: the addresses that are refused in any case, or networks such as `192.0.2.0/24`; `TGPIPE_DENY_ADDRESSES` has
+    ///     them with commas.
+    ///   - sites: the path of the file with the settings of single sites; `TGPIPE_SITES`.
+    ///   - cookies: the path of the cookies for all other sites; `TGPIPE_COOKIES`.
+    /// - Throws: `ConfigError` that names the first text which is no address, or the mistake in the file.
+    package mutating func reachSites(
+        allowsPrivate: Bool, denied: [String] = [], sites: String? = nil, cookies: String?
+    ) throws(ConfigError) {
+        addressPolicy = allowsPrivate ? .any : .publicOnly
+        let variable = Settings.environment("TGPIPE_DENY_ADDRESSES")?.split { ", ".contains($0) }.map(String.init)
+        addressPolicy.denied = try (denied.isEmpty ? variable ?? [] : denied).map { text throws(ConfigError) in
             guard let range = AddressRange(text) else {
                 throw ConfigError("not an address or a network: \(text.printable)")
             }
             return range
         }
+        if let sites = sites ?? Settings.environment("TGPIPE_SITES") { self.sites = try SitesFile.read(sites) }
+        ytDlp.cookiesFile = cookies ?? Settings.environment("TGPIPE_COOKIES")
     }
 
     /// The longest file to fetch for a request of a kind.

@@ -1,4 +1,4 @@
-package import Config
+import Config
 import Glibc
 import HTTP
 import System
@@ -10,9 +10,9 @@ import System
 ///     cookies = "example.txt"
 ///     proxy = "socks5h://127.0.0.1:9050"
 ///     arguments = ["--sleep-requests", "1"]
-package enum SitesFile {
+enum SitesFile {
     /// - Throws: `ConfigError` with the line of the mistake; its message holds no password.
-    package static func read(_ path: String) throws(ConfigError) -> Sites {
+    static func read(_ path: String) throws(ConfigError) -> Sites {
         let file = try ConfigFile.table(path: path)
         try file.check(known: ["site"])
         var sites = Sites()

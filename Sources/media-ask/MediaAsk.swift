@@ -95,15 +95,11 @@ struct AskOptions: ParsableArguments, Sendable {
 
     func settings(directory: String, ytDlpFolder: String) throws -> MediaSettings {
         var settings = MediaSettings(directory: directory)
-        settings.addressPolicy = allowPrivate ? .any : .publicOnly
-        try settings.deny(
-            Settings.environment("TGPIPE_DENY_ADDRESSES")?.split { ", ".contains($0) }.map(String.init) ?? [])
-        if let sites = Settings.environment("TGPIPE_SITES") { settings.sites = try SitesFile.read(sites) }
         settings.deadline = .seconds(60)
         settings.jail = HelperJail()
         settings.ytDlp = YtDlpSettings(
-            program: InstalledYtDlp.chosen(ytDlp, folder: ytDlpFolder), extraArguments: ytDlpArg,
-            cookiesFile: cookies ?? Settings.environment("TGPIPE_COOKIES"))
+            program: InstalledYtDlp.chosen(ytDlp, folder: ytDlpFolder), extraArguments: ytDlpArg)
+        try settings.reachSites(allowsPrivate: allowPrivate, cookies: cookies)
         return settings
     }
 }

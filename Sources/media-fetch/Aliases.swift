@@ -21,22 +21,27 @@ struct Aliases: Sendable {
     /// Returns the identity that the site gives the media; the given identity if it is not a known alias.
     func resolve(_ identity: SourceIdentity) async -> SourceIdentity {
         guard identity.domain != "telegram" else { return identity }
-        let canonical = await attempt { redis throws(RedisError) in try await redis.send("GET", key(identity)).string }
+        let canonical = await runtime.redisIfThere { redis throws(RedisError) in
+            try await redis.send("GET", key(identity)).string
+        }
         return (canonical ?? nil).flatMap { SourceIdentity($0) } ?? identity
     }
 
     /// Notes that an identity is an alias of a URL.
     func add(_ identity: SourceIdentity, _ canonicalURL: String) async {
-        _ = await attempt { redis throws(RedisError) in
+        _ = await runtime.redisIfThere { redis throws(RedisError) in
             try await redis.send("SET", key(identity), .text(canonicalURL), "EX", .integer(Aliases.seconds))
         }
     }
+}
 
-    private func attempt<Value>(_ call: (Redis) async throws(RedisError) -> Value) async -> Value? {
+extension Runtime {
+    /// Runs a call to Redis that the stage can do without; returns nil if it failed.
+    func redisIfThere<Value>(_ call: (Redis) async throws(RedisError) -> Value) async -> Value? {
         do {
-            return try await call(try await runtime.redis())
+            return try await call(try await redis())
         } catch {
-            runtime.log.debug("continuing without Redis: \(error)")
+            log.debug("continuing without Redis: \(error)")
             return nil
         }
     }

@@ -78,7 +78,7 @@ final class Cancellations: Sendable {
     /// Notes which event to wake if a request that is held is cancelled, and returns whether that has happened already.
     private func isCancelled(_ request: Watched, heldBy waiter: Waiter, _ limit: Duration) async -> Bool {
         let seconds = max(1, limit.components.seconds)
-        return await attempt { redis throws(RedisError) in
+        return await runtime.redisIfThere { redis throws(RedisError) in
             let notes = request.names.map { name -> [RedisArgument] in
                 ["SET", .text(Cancellations.wakeKey(name)), .text(waiter.rawValue), "EX", .integer(seconds)]
             }
@@ -108,7 +108,7 @@ final class Cancellations: Sendable {
 
     private func look(for requests: [Watched]) async {
         guard !requests.isEmpty else { return }
-        let answers = await attempt { redis throws(RedisError) in
+        let answers = await runtime.redisIfThere { redis throws(RedisError) in
             try await redis.transaction(Cancellations.questions(requests))
         }
         var rest = (answers ?? [])[...]
@@ -129,7 +129,7 @@ final class Cancellations: Sendable {
     func take(_ event: Envelope) async throws {
         let name = Cancellations.name(of: try MediaCancel(event).requests)
         let sender = event.role == "admin" ? nil : event.actor?.id
-        let isNoted = await attempt { redis throws(RedisError) in
+        let isNoted = await runtime.redisIfThere { redis throws(RedisError) in
             let key = RedisArgument.text(Cancellations.key(name))
             return try await redis.transaction([
                 ["SADD", key, .text(sender.map(String.init) ?? Cancellations.anyone)],
@@ -181,14 +181,5 @@ final class Cancellations: Sendable {
 
     private static func mayEnd(_ request: Watched, by sender: Int64?) -> Bool {
         sender == nil || sender == request.userID
-    }
-
-    private func attempt<Value>(_ call: (Redis) async throws(RedisError) -> Value) async -> Value? {
-        do {
-            return try await call(try await runtime.redis())
-        } catch {
-            runtime.log.debug("continuing without Redis: \(error)")
-            return nil
-        }
     }
 }

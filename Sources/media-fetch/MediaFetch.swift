@@ -231,25 +231,15 @@ struct FetchOptions: ParsableArguments, Sendable {
             deliverable: maxSize == nil && !makesLinks ? api?.uploadLimitBytes : nil)
     }
 
-    /// The addresses that are refused beside those that are not public.
-    private var deniedAddresses: [String] {
-        denyAddress.isEmpty
-            ? Settings.environment("TGPIPE_DENY_ADDRESSES")?.split { ", ".contains($0) }.map(String.init) ?? []
-            : denyAddress
-    }
-
     /// - Parameter ytDlpFolder: the folder of `tgpipe update-yt-dlp`; nil without a state folder.
     func settings(directory: String, ytDlpFolder: String? = nil) throws -> MediaSettings {
         var settings = MediaSettings(directory: directory)
-        settings.addressPolicy = allowPrivate ? .any : .publicOnly
-        try settings.deny(deniedAddresses)
         settings.maxBytes = maxBytes
         settings.stallTimeout = stallTimeout.duration
         settings.deadline = timeout.duration
         settings.ytDlp = YtDlpSettings(
-            program: InstalledYtDlp.chosen(ytDlp, folder: ytDlpFolder), extraArguments: ytDlpArg,
-            cookiesFile: cookies ?? Settings.environment("TGPIPE_COOKIES"))
-        if let sites = sites ?? Settings.environment("TGPIPE_SITES") { settings.sites = try SitesFile.read(sites) }
+            program: InstalledYtDlp.chosen(ytDlp, folder: ytDlpFolder), extraArguments: ytDlpArg)
+        try settings.reachSites(allowsPrivate: allowPrivate, denied: denyAddress, sites: sites, cookies: cookies)
         settings.ffmpeg = ffmpeg
         settings.shortLinkHosts = shortHost
         return settings

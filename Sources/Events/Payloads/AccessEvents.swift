@@ -69,7 +69,7 @@ package struct AccessDenied: EventPayload {
 
     /// The reason, as one line for the admin.
     package var reason: String
-    /// nil only if a script left it out.
+    /// The value is nil only if a script left it out.
     package var code: Code?
     package var userID: Int64?
     package var chatID: Int64?

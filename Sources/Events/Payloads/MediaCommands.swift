@@ -140,9 +140,9 @@ package struct MediaCancel: EventPayload {
 
     /// Names the requests.
     package enum Requests: Sendable, Hashable {
-        /// Those of one correlation.
+        /// Names the requests of one correlation.
         case correlation(EventID)
-        /// Those that came from one message.
+        /// Names the requests that came from one message.
         case message(id: Int64, chatID: Int64)
     }
 

@@ -13,7 +13,7 @@ package struct MediaVariant: Sendable, Hashable {
     /// A part of the whole length, in milliseconds from the beginning.
     package struct Cut: Sendable, Hashable {
         package let start: Int64
-        /// nil means the end of the media.
+        /// The value nil means the end of the media.
         package let end: Int64?
 
         /// The longest time from the beginning, in milliseconds: 30 days.
@@ -34,7 +34,7 @@ package struct MediaVariant: Sendable, Hashable {
     /// The largest height of the picture; of a picture that stands upright, the largest width. A site without such a picture
     /// gives the next larger one.
     package var maxHeight: Int64?
-    /// nil means mp3. It matters for sound alone.
+    /// The format of sound, of which nil means mp3. It matters for sound alone.
     package var audioFormat: AudioFormat?
     /// The language of the subtitles, such as `en` or `pt-BR`.
     package var subtitles: String?
