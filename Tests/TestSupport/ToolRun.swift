@@ -47,11 +47,11 @@ package final class ToolRun: Sendable {
     ) throws {
         self.tool = tool
         // ev-queue and ev-replay print other programs' events, and figures; only ev-queue's dead letters are its own events.
-        // tg-call prints Telegram's results, tg-session its status, ev-log lines of the log, and msg-store reports and rows:
-        // these are not envelopes.
+        // tg-call prints Telegram's results, tg-session its status, ev-log lines of the log, msg-store reports and rows, and
+        // tgpipe-doctor its checks: these are not envelopes.
         makesEnvelopes =
             switch tool {
-            case "tg-call", "tg-session", "ev-log": false
+            case "tg-call", "tg-session", "ev-log", "tgpipe-doctor": false
             case "ev-queue": arguments.contains("--dead")
             case "ev-replay": false
             case "msg-store": ["load", "plan"].contains(arguments.first)
