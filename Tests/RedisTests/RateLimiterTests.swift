@@ -142,6 +142,19 @@ import Testing
         #expect(try server.cli("EXISTS", "tgpipe:rate:test:{%7D}:log", "tgpipe:rate:test:{%257D}:log") == "2")
     }
 
+    @Test(arguments: RateLimit.Algorithm.allCases)
+    func `Keys that look the same and have other bytes count apart`(algorithm: RateLimit.Algorithm) async throws {
+        let limiter = try limiter(algorithm, 1)
+        let decisions = try await limiter.decide(["\u{E9}", "e\u{301}", "\u{E9}", "e\u{301}"])
+        #expect(decisions.map(\.isAllowed) == [true, true, false, false])
+    }
+
+    @Test func `A window that ends while an event is counted leaves no counter without an end`() async throws {
+        let limiter = try limiter(.fixed, 1_000_000, .milliseconds(1))
+        for _ in 0..<2_000 { _ = try await limiter.decide("a") }
+        #expect(try await eventually { try server.cli("DBSIZE") == "0" })
+    }
+
     @Test func `Decisions for many keys are made in order`() async throws {
         let limiter = try limiter(.fixed, 1)
         let keys = (0..<20_000).map { "key \($0 % 15_000)" }

@@ -12,16 +12,15 @@ import Testing
         redis = Redis(try RedisAddress(parsing: server.address), clientName: "test")
     }
 
-    private func limiter(_ algorithm: RateLimit.Algorithm, _ name: String = "t") throws -> RateLimiter {
-        RateLimiter(redis, try RateLimit(name: name, algorithm: algorithm, limit: 3, window: .seconds(3600)))
+    private func limiter(
+        _ algorithm: RateLimit.Algorithm, _ name: String = "t", window: Duration = .seconds(3600)
+    ) throws -> RateLimiter {
+        RateLimiter(redis, try RateLimit(name: name, algorithm: algorithm, limit: 3, window: window))
     }
 
     /// Counts requests, and returns whether each is allowed.
     private func count(_ limiter: RateLimiter, _ requests: [String]) async throws -> [Bool] {
-        let decisions = try await limiter.decide(requests.map { _ in "a}b" })
-        let allowed = zip(requests, decisions).filter(\.1.isAllowed)
-        try await limiter.note(allowed.map { RateRefund.Counted(request: $0.0, key: "a}b") })
-        return decisions.map(\.isAllowed)
+        try await limiter.decide(requests.map { _ in "a}\nb" }, requests: requests).map(\.isAllowed)
     }
 
     @Test(arguments: [RateLimit.Algorithm.fixed, .sliding, .tokenBucket])
@@ -46,11 +45,20 @@ import Testing
         for limiter in limiters { #expect(try await count(limiter, ["4", "5"]) == [true, false]) }
     }
 
+    @Test(arguments: [[60, 3600], [3600, 60]])
+    func `A note lives as long as the longest window`(_ seconds: [Int]) async throws {
+        for (name, seconds) in zip(["one", "two"], seconds) {
+            _ = try await count(try limiter(.fixed, name, window: .seconds(seconds)), ["1"])
+        }
+        let rest = try #require(Int(try server.cli("TTL", "tgpipe:correlation:1:limits")))
+        #expect((3000...3600).contains(rest))
+    }
+
     @Test func `A request that was never counted, or whose window has ended, changes nothing`() async throws {
         let limiter = try limiter(.fixed)
         try await RateRefund(redis).giveBack("1")
         _ = try await count(limiter, ["1"])
-        _ = try server.cli("DEL", "tgpipe:rate:t:{a%7Db}")
+        _ = try server.cli("DEL", "tgpipe:rate:t:{a%7D%0Ab}")
         try await RateRefund(redis).giveBack("1")
         #expect(try await count(limiter, ["2", "3", "4", "5"]) == [true, true, true, false])
     }

@@ -34,21 +34,15 @@ package final class LimitStage: Sendable {
         let keys = events.map(limitedKey)
         let asked = keys.compactMap { $0 }
         guard !asked.isEmpty else { return keys.map { _ in .forward } }
-        var verdicts = try await counter.decide(asked, mode).makeIterator()
+        let requests = zip(events, keys).compactMap { event, key in key.map { _ in refundableRequest(event) } }
+        var verdicts = try await counter.decide(asked, mode, requests: requests).makeIterator()
         var refused = 0
-        var counted: [RateRefund.Counted] = []
         let decisions = zip(events, keys).map { event, key -> Decision in
             guard let key, let verdict = verdicts.next() else { return .forward }
-            guard !verdict.isAllowed else {
-                if mayFail(event) {
-                    counted.append(RateRefund.Counted(request: event.correlationID.description, key: key))
-                }
-                return .forward
-            }
+            guard !verdict.isAllowed else { return .forward }
             refused += 1
             return refuse(event, key, verdict)
         }
-        try await counter.note(counted)
         totals.withLock { [refused] in $0 = ($0.decided + asked.count, $0.refused + refused, $0.uncounted) }
         return decisions
     }
@@ -64,9 +58,10 @@ package final class LimitStage: Sendable {
             ])
     }
 
-    /// Returns whether an event was counted as a request whose failure tg-send sees.
-    private func mayFail(_ event: Envelope) -> Bool {
-        mode == .checkAndCount && !countsFailures && event.type.hasPrefix("commands.media.")
+    /// Returns the correlation id of a request that tg-send gives back if it fails, because it sees the failure.
+    private func refundableRequest(_ event: Envelope) -> String? {
+        guard mode == .checkAndCount, !countsFailures, event.type.hasPrefix("commands.media.") else { return nil }
+        return event.correlationID.description
     }
 
     /// Returns the key to count an event by; nil for an event that no limit applies to.

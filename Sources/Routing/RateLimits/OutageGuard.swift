@@ -43,11 +43,14 @@ package final class OutageGuard: Sendable {
 
     /// Returns one decision for each key, in order.
     ///
+    /// - Parameter requests: for each key, the correlation id of a request that may be given back: see `RateLimiter.decide`.
     /// - Throws: `RedisError` for a permanent failure, such as a refused password or a server that is not Redis.
-    func decide(_ keys: [String], _ mode: RateMode) async throws(RedisError) -> [RateDecision] {
+    func decide(
+        _ keys: [String], _ mode: RateMode, requests: [String?] = []
+    ) async throws(RedisError) -> [RateDecision] {
         if mayTryRedis {
             do throws(RedisError) {
-                let decisions = try await limiter.decide(keys, mode, timeout: Self.pause)
+                let decisions = try await limiter.decide(keys, mode, requests: requests, timeout: Self.pause)
                 end()
                 return decisions
             } catch {
@@ -56,15 +59,6 @@ package final class OutageGuard: Sendable {
             }
         }
         return keys.map { substitute(for: $0, mode) }
-    }
-
-    /// Notes requests that were counted. Those of an outage were not.
-    func note(_ counted: [RateRefund.Counted]) async throws(RedisError) {
-        guard !counted.isEmpty, !isRedisAway else { return }
-        do throws(RedisError) { try await limiter.note(counted, timeout: Self.pause) } catch {
-            guard error.isTransient else { throw error }
-            begin(error)
-        }
     }
 
     /// Is true if Redis may be tried: there is no outage, or its next attempt is due.

@@ -98,13 +98,18 @@ extension RedisValue {
 
 /// Makes hash tags: the part of a key, in braces, by which a Redis cluster chooses the key's node.
 enum HashTag {
-    /// Returns a text with `}` and `%` percent-encoded, since the first `}` would end the tag.
+    /// Returns a text with `}`, `%` and line feeds percent-encoded: the first `}` would end the tag, and lists of keys have a key on each
+    /// line.
     static func escaped(_ text: String) -> String {
-        guard text.utf8.contains(where: { $0 == UInt8(ascii: "}") || $0 == UInt8(ascii: "%") }) else { return text }
+        let isPlain = text.utf8.allSatisfy {
+            $0 != UInt8(ascii: "}") && $0 != UInt8(ascii: "%") && $0 != UInt8(ascii: "\n")
+        }
+        if isPlain { return text }
         return text.unicodeScalars.reduce(into: "") { text, scalar in
             switch scalar {
             case "}": text += "%7D"
             case "%": text += "%25"
+            case "\n": text += "%0A"
             default: text.unicodeScalars.append(scalar)
             }
         }

@@ -1,49 +1,67 @@
 /// Notes which limits counted a request, so that a request that fails can be given back: a limit counts meaningful
 /// actions only.
 ///
-/// `tgpipe:correlation:<request>:counted` is a list with one entry for each limit: `ALGORITHM LIMIT INTERVAL KEY`.
+/// `tgpipe:correlation:<request>:limits` is a text with one line for each limit: `ALGORITHM LIMIT INTERVAL KEY`.
 package struct RateRefund: Sendable {
-    /// A request that a limit has counted.
-    package struct Counted: Sendable {
-        /// The correlation id of the request.
-        let request: String
-        /// The key that it was counted by.
-        let key: String
-
-        package init(request: String, key: String) { (self.request, self.key) = (request, key) }
-    }
-
     private let redis: Redis
 
     package init(_ redis: Redis) { self.redis = redis }
 
-    /// Notes requests that a limit has just counted, in one round trip.
-    package func note(_ counted: [Counted], for rule: RateLimit, timeout: Duration? = nil) async throws(RedisError) {
-        let suffix = RateScripts.script(for: rule.algorithm).keySuffixes[0]
+    /// Notes requests that a limit has just counted.
+    ///
+    /// One plain command for each request serves the common case of one limit. Further limits of a request take a second round trip.
+    /// - Parameter counted: the correlation id of each request, and the key in Redis that it was counted by.
+    func note(
+        _ counted: [(request: String, key: String)], for rule: RateLimit, timeout: Duration? = nil
+    ) async throws(RedisError) {
         // A token bucket's interval in microseconds.
         let interval = Double(rule.windowMilliseconds) * 1000 / Double(rule.limit)
-        let commands = counted.flatMap { counted -> [[RedisArgument]] in
-            let key = RedisArgument.text(RateRefund.key(counted.request))
-            let entry =
-                "\(rule.algorithm.rawValue) \(rule.limit) \(interval) \(RateLimiter.key(rule, counted.key))\(suffix)"
-            return [["RPUSH", key, .text(entry)], ["PEXPIRE", key, .integer(rule.windowMilliseconds)]]
+        let start = "\(rule.algorithm.rawValue) \(rule.limit) \(interval) "
+        var batch = CommandBatch()
+        for (request, key) in counted {
+            batch.begin(arguments: 6)
+            batch.add("SET")
+            batch.add(joining: Self.prefix, request, Self.suffix)
+            batch.add(joining: start, key, "\n")
+            batch.add("PX")
+            batch.add(rule.windowMilliseconds)
+            batch.add("NX")
         }
-        for reply in try await redis.pipeline(commands, timeout: timeout) { _ = try redis.checked(reply) }
+        let replies = try await redis.pipeline(batch, timeout: timeout)
+        var further: [ScriptCall] = []
+        for ((request, key), reply) in zip(counted, replies) where try redis.checked(reply).isNull {
+            further.append(
+                ScriptCall(
+                    keys: [Self.key(request)], arguments: ["\(start)\(key)\n", .integer(rule.windowMilliseconds)]))
+        }
+        guard !further.isEmpty else { return }
+        for reply in try await redis.run(Self.addition, further, timeout: timeout) { _ = try redis.checked(reply) }
     }
 
     /// Gives a failed request back to all limits that counted it. Only the first call for a request has an effect.
     package func giveBack(_ request: String) async throws(RedisError) {
-        let key = RedisArgument.text(RateRefund.key(request))
-        let replies = try await redis.transaction([["LRANGE", key, 0, -1], ["DEL", key]])
-        for entry in replies.first?.array ?? [] {
-            let words = entry.string?.split(separator: " ", maxSplits: 3).map(String.init) ?? []
+        let key = RedisArgument.text(Self.key(request))
+        let replies = try await redis.transaction([["GET", key], ["DEL", key]])
+        for line in replies.first?.string?.split(separator: "\n") ?? [] {
+            let words = line.split(separator: " ", maxSplits: 3).map(String.init)
             guard words.count == 4 else { continue }
-            _ = try await redis.run(
-                RateRefund.refund, keys: [words[3]], arguments: words.prefix(3).map { .text($0) })
+            _ = try await redis.run(Self.refund, keys: [words[3]], arguments: words.prefix(3).map { .text($0) })
         }
     }
 
-    private static func key(_ request: String) -> String { "tgpipe:correlation:\(request):counted" }
+    private static let prefix = "tgpipe:correlation:"
+    private static let suffix = ":limits"
+    private static func key(_ request: String) -> String { prefix + request + suffix }
+
+    /// Adds a line to the note of a request, which then lives as long as the longest of its windows. Arguments: the line, and the window
+    /// in milliseconds.
+    private static let addition = RedisScript(
+        """
+        local rest = redis.call('PTTL', KEYS[1])
+        redis.call('APPEND', KEYS[1], ARGV[1])
+        redis.call('PEXPIRE', KEYS[1], math.max(rest, tonumber(ARGV[2])))
+        return 1
+        """)
 
     /// Takes one event out of a count. Arguments: the algorithm, the limit, and the interval of a token bucket in microseconds.
     ///
