@@ -107,7 +107,9 @@ struct Ratelimit: Tool {
             countsFailures: countFailures || Settings.environment("TGPIPE_COUNT_FAILURES") == "1")
         let patterns = match.isEmpty ? TopicPattern.everything : match
         let status = try await runtime.filter(
-            input, output, accepting: { type in patterns.contains { $0.matches(type) } }, decide: stage.decide)
+            input, output, reading: stage.headReader(),
+            accepting: { type in patterns.contains { $0.matches(type) } },
+            decide: { (heads: [EventHead]) in try await stage.decide(heads) })
         stage.summarize()
         return status
     }

@@ -3,11 +3,11 @@ import JSON
 import Logging
 import Options
 import Redis
-import Stage
 import TestSupport
 import Testing
 
 @testable import RateLimits
+@testable import Stage
 
 @Suite(.timeLimit(.minutes(2))) struct LimitStageTests {
     private let server: RedisServer
@@ -48,6 +48,7 @@ import Testing
             case .forward: "forward"
             case .drop: "drop"
             case .replace(let events): events.map(\.type).joined(separator: "+")
+            case .rewrite: "rewrite"
             case .refuse: "refuse"
             }
         }

@@ -105,6 +105,14 @@ package struct ExceededLimit: Sendable, Hashable {
             "retry_after_seconds": retryAfterSeconds.json,
         ])
     }
+
+    /// The keys of the members of `meta` that mark an event.
+    package static let metaKeys = ["rate_limited", "rate_limit"]
+
+    fileprivate var mark: JSONObject { [ExceededLimit.metaKeys[0]: true, ExceededLimit.metaKeys[1]: json] }
+
+    /// The members of `meta` that mark an event, as JSON without the braces around them.
+    package var metaMembers: [UInt8] { Array(JSON.object(mark).bytes.dropFirst().dropLast()) }
 }
 
 extension Envelope {
@@ -166,7 +174,6 @@ extension Envelope {
 
     /// Marks the event as over a limit.
     package mutating func mark(exceeding limit: ExceededLimit) {
-        meta["rate_limited"] = true
-        meta["rate_limit"] = limit.json
+        for member in limit.mark.members { meta[member.key] = member.value }
     }
 }

@@ -17,9 +17,23 @@ extension EventKey {
             case .chat: event.meta.value(at: ["origin", "chat_id"]) ?? EventKey.chat(of: event.payload)
             case .path(let words): EventKey.value(at: words, in: event)
             }
-        guard let found else { return nil }
-        let key = found.string ?? found.text
-        return key.utf8.count <= EventKey.maxBytes ? key : "sha256:\(SHA256.hexDigest(key.utf8))"
+        return found.map { EventKey.counted($0.string ?? $0.text) }
+    }
+
+    /// Returns the text under which the value of a field is counted.
+    static func counted(_ value: String) -> String {
+        value.utf8.count <= maxBytes ? value : "sha256:\(SHA256.hexDigest(value.utf8))"
+    }
+
+    /// The path of the field that most events are counted by; nil if only the whole event shows it.
+    var fieldPath: [String]? {
+        switch self {
+        case .user: ["meta", "actor", "id"]
+        case .chat: ["meta", "origin", "chat_id"]
+        case .path(let words):
+            // The other keys are counted as an envelope writes them, and `*` would mean each item of an array.
+            ["payload", "meta"].contains(words[0]) && !words.contains("*") ? words : nil
+        }
     }
 
     private static func sender(of update: JSONObject) -> JSON? {

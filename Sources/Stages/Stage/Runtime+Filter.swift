@@ -12,6 +12,8 @@ package enum Decision: Sendable {
     case drop
     /// These events take its place.
     case replace([Envelope])
+    /// This line, which ends with its line feed, takes its place.
+    case rewrite([UInt8])
     /// The event cannot be handled and goes to the dead letters.
     case refuse(MalformedInput)
 }
@@ -37,29 +39,81 @@ extension Runtime {
         decide: ([Envelope]) async throws -> [Decision]
     ) async throws -> ExitStatus {
         let stream = try await EventStream(runtime: self, options: input, accepts: accepts)
+        return try await filter(stream, output) { lines in
+            try await observing(lines.compactMap { if case .event(let event, _) = $0 { event } else { nil } }, decide)
+        }
+    }
+
+    /// Runs a filter that reads no more of the events than their heads, as `filter(_:_:accepting:decide:)` does.
+    ///
+    /// - Parameter heads: reads the heads.
+    package func filter(
+        _ input: InputOptions, _ output: OutputOptions, reading heads: EventHeadReader,
+        accepting accepts: @escaping @Sendable (String) -> Bool, decide: ([EventHead]) async throws -> [Decision]
+    ) async throws -> ExitStatus {
+        let stream = try await EventStream(runtime: self, options: input, heads: heads, accepts: accepts)
+        return try await filter(stream, output) { lines in
+            try await observing(lines.compactMap { if case .head(let head) = $0 { head } else { nil } }, decide)
+        }
+    }
+
+    /// - Parameter decide: returns one decision for each line that is an event which the filter accepts.
+    private func filter(
+        _ stream: EventStream, _ output: OutputOptions, decide: ([IncomingLine]) async throws -> [Decision]
+    ) async throws -> ExitStatus {
         let sink = try await EventOutput(output, runtime: self)
         try stream.checkIsNotLoop(sink.sink)
         try await stream.forEachBatch(shutdown: shutdown, output: sink) { batch in
-            let events = batch.compactMap { if case .event(let event, _) = $0.incoming { event } else { nil } }
-            var decisions = try await observing(events, decide).makeIterator()
+            var decisions = try await decide(batch.map(\.incoming)).makeIterator()
             var results = BatchResults()
             results.reserve(bytes: batch.reduce(0) { $0 + $1.incoming.line.range.count + 1 }, items: batch.count)
             for item in batch {
+                let line = item.incoming.line
+                let correlationID: EventID
                 switch item.incoming {
-                case .other(let line): results.add(item.entry) { $0.append(line) }
-                case .event(let event, let line):
-                    let decision = decisions.next() ?? .forward
-                    if case .drop = decision { activity.countDropped(1) }
-                    if case .refuse(let fault) = decision {
-                        try await stream.refuse(event, line, item.entry, fault)
-                    } else {
-                        results.add(item.entry) { $0.append(decision, of: line) }
-                    }
+                case .other:
+                    results.add(item.entry) { $0.append(line) }
+                    continue
+                case .event(let event, _): correlationID = event.correlationID
+                case .head(let head): correlationID = head.correlationID
+                }
+                let decision = decisions.next() ?? .forward
+                if case .drop = decision { activity.countDropped(1) }
+                if case .refuse(let fault) = decision {
+                    try await stream.refuse(correlationID, line, item.entry, fault)
+                } else {
+                    results.add(item.entry) { $0.append(decision, of: line) }
                 }
             }
             try await sink.write(results, from: stream.queue)
         }
         return .success
+    }
+
+    /// Decides on a batch of heads. Only the span of an event needs the whole event.
+    private func observing(
+        _ heads: [EventHead], _ decide: ([EventHead]) async throws -> [Decision]
+    ) async throws -> [Decision] {
+        guard !heads.isEmpty else { return [] }
+        guard !tracer.followsEachEvent else {
+            let events = heads.map { head in
+                (try? head.envelope())
+                    ?? Envelope(type: head.type, payload: [:], correlationID: head.correlationID)
+            }
+            return try await observing(events) { _ in try await decide(heads) }
+        }
+        let start = ContinuousClock.now
+        tracer.statistics.began(heads.count)
+        let types = heads.lazy.map(\.type)
+        do {
+            let decisions = try await decide(heads)
+            tracer.statistics.ended(zip(types, decisions.lazy.map(\.outcome)), after: ContinuousClock.now - start)
+            return decisions
+        } catch {
+            let outcome = HandlingOutcome(error)
+            tracer.statistics.ended(types.map { ($0, outcome) }, after: ContinuousClock.now - start)
+            throw error
+        }
     }
 
     /// Decides on a batch of events, counts each, and measures it with the time that the whole batch takes.
@@ -100,6 +154,7 @@ extension [UInt8] {
         case .forward: append(line)
         case .drop, .refuse: break
         case .replace(let envelopes): for envelope in envelopes { append(contentsOf: envelope.line) }
+        case .rewrite(let line): append(contentsOf: line)
         }
     }
 }

@@ -30,6 +30,14 @@ package final class HandlingStatistics: HandlingObserver {
         var begun = 0
         var ended = 0
         var failures = 0
+
+        mutating func add(_ type: String, _ outcome: HandlingOutcome, _ duration: Duration) {
+            let isKept = figures.count < HandlingStatistics.maxTypes || figures[type] != nil
+            figures[isKept ? type : HandlingStatistics.otherTypes, default: Figures()].add(outcome, duration)
+            latency.add(duration)
+            ended += 1
+            if outcome == .failed { failures += 1 }
+        }
     }
 
     private let state = Mutex(State())
@@ -53,15 +61,19 @@ package final class HandlingStatistics: HandlingObserver {
         state.withLock { $0.latency.add(duration, times: events) }
     }
 
-    package func began(_ handling: Handling) { state.withLock { $0.begun += 1 } }
+    package func began(_ handling: Handling) { began(1) }
+
+    /// Notes that events are handled from now on.
+    package func began(_ count: Int) { state.withLock { $0.begun += count } }
 
     package func ended(_ handling: Handling, _ outcome: HandlingOutcome, after duration: Duration) {
+        ended(CollectionOfOne((handling.eventType, outcome)), after: duration)
+    }
+
+    /// Counts events whose handling has ended, each after the same time.
+    package func ended(_ handlings: some Sequence<(type: String, outcome: HandlingOutcome)>, after duration: Duration) {
         state.withLock { state in
-            let isKept = state.figures.count < Self.maxTypes || state.figures[handling.eventType] != nil
-            state.figures[isKept ? handling.eventType : Self.otherTypes, default: Figures()].add(outcome, duration)
-            state.latency.add(duration)
-            state.ended += 1
-            if outcome == .failed { state.failures += 1 }
+            for (type, outcome) in handlings { state.add(type, outcome, duration) }
         }
     }
 }

@@ -17,6 +17,9 @@ package final class Tracer: Sendable {
         (self.observers, self.spans) = (observers, spans)
     }
 
+    /// Is true if each event is followed on its own. Otherwise, a batch of events may be counted in `statistics` at once.
+    package var followsEachEvent: Bool { spans != nil || !observers.isEmpty }
+
     /// Runs the work on one event within its correlation, counts it and measures it.
     ///
     /// - Parameter cause: the correlation of events that the work derives; by default that of the event.

@@ -33,6 +33,7 @@ final class LimitMiddleware: Middleware {
             case .forward: .forward
             case .drop: .drop
             case .replace(let envelopes): .replace(envelopes.map { $0.line.dropLast() }.map(Array.init))
+            case .rewrite(let line): .replace([Array(line.dropLast())])
             case .refuse(let fault): .refuse(fault)
             }
         }

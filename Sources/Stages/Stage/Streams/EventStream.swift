@@ -9,11 +9,14 @@ import System
 /// Represents one line of a stage's input: an event that the stage accepts, or a line that it forwards.
 package enum IncomingLine: Sendable {
     case event(Envelope, Line)
+    /// An event of a filter that reads no more of it than its head.
+    case head(EventHead)
     case other(Line)
 
     package var line: Line {
         switch self {
         case .event(_, let line), .other(let line): line
+        case .head(let head): head.line
         }
     }
 }
@@ -63,9 +66,16 @@ package final class EventStream: Sendable {
     /// Is true if a line without a correlation id gets a new one.
     private let stamps: Bool
     private let parser = Mutex(ParserBox())
+    private let heads: EventHeadReader?
 
-    /// - Parameter accepts: whether the stage handles events of a type; other lines are forwarded unparsed.
-    package init(runtime: Runtime, options: InputOptions, accepts: @escaping @Sendable (String) -> Bool) async throws {
+    /// - Parameters:
+    ///   - heads: reads the events' heads in place of the whole events.
+    ///   - accepts: whether the stage handles events of a type; other lines are forwarded unparsed.
+    package init(
+        runtime: Runtime, options: InputOptions, heads: EventHeadReader? = nil,
+        accepts: @escaping @Sendable (String) -> Bool
+    ) async throws {
+        self.heads = heads
         maxLineBytes = Int(options.maxLine.bytes)
         stamps = options.stamp
         if let queue = try QueueName(endpoint: options.from) {
@@ -166,15 +176,16 @@ package final class EventStream: Sendable {
     }
 
     private func sortOnce(_ line: Line) -> Sorted? {
-        parser.withLock { box in
+        if let heads {
+            switch heads.read(line, accepts: accepts) {
+            case .success(let head): return .success(head.map { .head($0) } ?? .other(line))
+            case .failure(let fault): return refusal(of: line, fault)
+            }
+        }
+        return parser.withLock { box in
             line.withBytes { bytes in
                 let scanned = box.parser.scan(bytes, padded: true)
-                if let fault = scanned.fault {
-                    if stamps, fault.code == .missingCorrelationID { return nil }
-                    let correlation = EventID(String(decoding: scanned.correlationID, as: UTF8.self))
-                    return .failure(
-                        RefusedLine(line: line.bytes, sizeBytes: bytes.count, fault: fault, correlationID: correlation))
-                }
+                if let fault = scanned.fault { return refusal(of: line, ScanFault(fault, scanned)) }
                 guard accepts(String(decoding: scanned.type, as: UTF8.self)) else { return .success(.other(line)) }
                 do throws(MalformedInput) {
                     return .success(.event(try Envelope(try box.parser.parse(bytes, padded: true)), line))
@@ -186,9 +197,17 @@ package final class EventStream: Sendable {
         }
     }
 
+    /// Returns the refusal of a line that is no event; nil if it only lacks a correlation id and is to get one.
+    private func refusal(of line: Line, _ scan: ScanFault) -> Sorted? {
+        if stamps, scan.fault.code == .missingCorrelationID { return nil }
+        let bytes = line.bytes
+        return .failure(
+            RefusedLine(line: bytes, sizeBytes: bytes.count, fault: scan.fault, correlationID: scan.correlationID))
+    }
+
     /// Sends an event that the stage accepted but cannot handle to the dead letters.
     package func refuse(_ event: Envelope, _ line: Line, _ fault: MalformedInput) async throws {
-        try await refuse(event, line, nil, fault)
+        try await refuse(event.correlationID, line, nil, fault)
     }
 
     /// Writes an event from a pipe that is given up to the dead-letter output.
@@ -196,9 +215,11 @@ package final class EventStream: Sendable {
         try await deadLetters.add(line.bytes, reason, correlationID: event.correlationID)
     }
 
-    func refuse(_ event: Envelope, _ line: Line, _ entry: QueueEntry?, _ fault: MalformedInput) async throws {
+    func refuse(
+        _ correlationID: EventID, _ line: Line, _ entry: QueueEntry?, _ fault: MalformedInput
+    ) async throws {
         let bytes = line.bytes
-        let refused = RefusedLine(line: bytes, sizeBytes: bytes.count, fault: fault, correlationID: event.correlationID)
+        let refused = RefusedLine(line: bytes, sizeBytes: bytes.count, fault: fault, correlationID: correlationID)
         try await deadLetters.add(refused)
         if let entry, let queue { try await queue.moveToDeadLetters(entry, refused.reason, to: nil) }
     }

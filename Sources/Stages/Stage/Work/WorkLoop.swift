@@ -206,7 +206,7 @@ struct WorkLoop: Sendable {
             return try await stream.refuse(item.event, item.line, fault)
         }
         switch QueueFailure(error) {
-        case .refuse(let fault): try await stream.refuse(item.event, item.line, entry, fault)
+        case .refuse(let fault): try await stream.refuse(item.event.correlationID, item.line, entry, fault)
         case .putBack: try await queue.release(entry)
         case .end(let countsAttempt, let reason):
             if countsAttempt {
