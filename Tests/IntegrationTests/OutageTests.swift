@@ -161,6 +161,8 @@ import Testing
         // The second request has an end, and is not interrupted.
         killed.send(here.ready(chat: 102, message: messages[102] ?? 1, correlation: requests[1].correlation).line)
         #expect(try await eventuallyAsync { try await here.telegram.answers(in: 102).first?.message["video"] != nil })
+        // Telegram has the answer a moment before the tool has noted it.
+        #expect(try await eventually { try here.openRequests() == ["\(requests[0].correlation)"] })
         killed.signal(SIGKILL)
         _ = try await killed.result()
         let next = try here.run("tg-send", [])

@@ -71,6 +71,12 @@ struct SendFixture {
             .filter { $0.hasPrefix("{") }.map { try Envelope(try JSON(parsing: String($0))) }
     }
 
+    /// Returns the correlation ids of the requests that are shown in a chat and not ended.
+    func openRequests() throws -> [String] {
+        let keys = try redis.cli("--scan", "--pattern", "tgpipe:*:open").split(separator: "\n")
+        return try keys.flatMap { try redis.cli("HKEYS", String($0)).split(separator: "\n").map(String.init) }
+    }
+
     /// Returns whether a request has a placeholder reply.
     func hasReply(to correlation: EventID) throws -> Bool {
         Int(try redis.cli("GET", "tgpipe:correlation:\(correlation):reply")) ?? 0 > 0

@@ -78,11 +78,13 @@ package final class PostgresServer: Sendable {
 
     package var processIdentifier: Int32? { process.processIdentifier }
 
+    /// Starts the server. It does no work of its own accord, which would add to what tests measure.
     package func start(waiting: Bool = true) throws {
         let server = try process.start(
             startPrefix + [
                 try PostgresServer.program("postgres"), "-D", data, "-k", folder.path, "-c", "listen_addresses=",
                 "-c", "shared_buffers=32MB", "-c", "max_connections=30", "-c", "logging_collector=off",
+                "-c", "autovacuum=off", "-c", "checkpoint_timeout=1h",
             ])
         PostgresServer.endAtExit(server)
         if waiting {
