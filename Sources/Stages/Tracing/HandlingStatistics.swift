@@ -71,7 +71,7 @@ package final class HandlingStatistics: HandlingObserver {
     }
 
     /// Counts events whose handling has ended, each after the same time.
-    package func ended(_ handlings: some Sequence<(type: String, outcome: HandlingOutcome)>, after duration: Duration) {
+    package func ended(_ handlings: some Sequence<(String, HandlingOutcome)>, after duration: Duration) {
         state.withLock { state in
             for (type, outcome) in handlings { state.add(type, outcome, duration) }
         }
