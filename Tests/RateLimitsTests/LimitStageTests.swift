@@ -86,7 +86,7 @@ import Testing
         let keyless = try (0..<5).map { _ in try event(nil) }
         #expect(Set(words(try await stage.decide(admins + keyless))) == ["forward"])
         #expect(words(try await stage.decide(try [1, 1, 1].map { try event($0) })) == ["forward", "forward", "drop"])
-        #expect(try await stage.decide([]).isEmpty)
+        #expect(try await stage.decide([Envelope]()).isEmpty)
     }
 
     @Test func `in an outage events are forwarded or refused, as configured`() async throws {
