@@ -50,7 +50,7 @@ import Testing
         #""payload":{"url":"https://example.com/\u00e9"}"#,
         #""payload":{"meta":{"actor":{"id":15}}}"#,
         #""meta":{"actor":{"id":"\#(String(repeating: "é", count: 300))"}}"#,
-        #""meta":{"actor":{"id":"e\u{301}"},"unknown":[{"meta":{}}]},"further":"}""#,
+        #""meta":{"actor":{"id":"e\#u{301}"},"unknown":[{"meta":{}}]},"further":"}""#,
     ]
 
     /// Returns what a stage makes of each line: the lines that it passes on, or the reason why it refuses one.

@@ -90,7 +90,7 @@ package final class EventHeadReader: Sendable {
                 return .success(
                     EventHead(
                         line: line, type: tools.type, correlationID: correlationID,
-                        fields: (0..<fieldCount).map { Self.value(finder[$0]) },
+                        fields: (0..<fieldCount).map { Self.value(finder[$0], in: bytes) },
                         metaEnd: metaEnd(finder, in: bytes), reader: self))
             }
         }
@@ -107,8 +107,9 @@ package final class EventHeadReader: Sendable {
         return try parsed.get()
     }
 
-    private static func value(_ field: JSONSource) -> EventHead.Field {
-        if field.bytes.isEmpty { return .absent }
+    private static func value(_ field: JSONSource, in line: UnsafeRawBufferPointer) -> EventHead.Field {
+        // The finder does not see a key that is written with an escape.
+        if field.bytes.isEmpty { return JSONSource.hasEscape(line) ? .unclear : .absent }
         if let number = field.int { return .text(String(number)) }
         guard let quoted = field.quoted, !JSONSource.hasEscape(quoted) else { return .unclear }
         return .text(String(decoding: quoted, as: UTF8.self))
