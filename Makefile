@@ -2,6 +2,7 @@
 
 PREFIX ?= /usr/local
 DESTDIR ?=
+SUITE ?= bookworm
 # The folder of the tools that demo, run and bench use.
 TGPIPE_BIN ?= $(CURDIR)/.build/release
 SWIFT = scripts/swift.sh
@@ -18,7 +19,8 @@ make run         runs the media bot with the settings in ./tgpipe.env
 make install     installs what make build built in $$(DESTDIR)$$(PREFIX); PREFIX is /usr/local unless you set it
 make uninstall   removes an installation again
 make test        installs all requirements and runs all tests
-make test-package  tests the Debian package and its services in a booted container
+make test-package  tests the Debian package: its services in a booted container, its own tests, and installing, upgrading
+                 and removing it with piuparts; SUITE=trixie on Debian 13
 make check       checks formatting, house rules, scripts and schemas
 make format      formats the source code
 make bench       runs the benchmarks
@@ -62,9 +64,11 @@ deb:
 tarball:
 	@scripts/tarball.sh
 
-# Needs root, and the package that make deb builds.
+# Needs root, and the package that make deb builds on the release of Debian that SUITE names.
 test-package:
-	@Tests/Packaging/container.sh
+	@Tests/Packaging/piuparts.sh '$(SUITE)'
+	@Tests/Packaging/autopkgtest.sh '$(SUITE)'
+	@Tests/Packaging/container.sh '$(SUITE)'
 
 uninstall:
 	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' scripts/install.sh --uninstall

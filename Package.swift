@@ -292,7 +292,7 @@ let package = Package(
         tests("SpoolTests", ["Spool", "TestSupport"]),
         tests("ArchiveTests", ["Archive", "JSON", "Payloads", "System", "TestSupport"]),
         tests("PostgreSQLTests", ["PostgreSQL", "System", "TestSupport"]),
-        tests("LogStoreTests", ["Envelope", "JSON", "LogStore"]),
+        tests("LogStoreTests", ["Envelope", "JSON", "LogStore", "TestSupport"]),
         tests("SQLiteTests", ["SQLite", "System", "TestSupport"]),
         tests("CryptoTests", ["Crypto"]),
         tests("DoctorTests", ["JSON", "Redis", "System", "tgpipe-doctor"]),

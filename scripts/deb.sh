@@ -5,7 +5,7 @@ set -euo pipefail
 . "$(dirname "$0")/common.sh"
 cd "$root"
 
-scripts/packages.sh debhelper
+scripts/packages.sh build-essential debhelper
 export TGPIPE_SOURCE=$root TGPIPE_BUILT=${TGPIPE_BUILT:-$root/.build/release}
 [ -x "$TGPIPE_BUILT/tgpipe" ] || fail "the tools are not built: run 'make build' first"
 version=$("$TGPIPE_BUILT/tgpipe" --version)

@@ -58,6 +58,7 @@ put 644 share/tgpipe/schemas schemas/*.json
 put 644 share/tgpipe/schemas/parts schemas/parts/*.json
 put 755 share/tgpipe examples/media-bot*.sh
 put 644 share/tgpipe examples/tgpipe.env.example examples/route.toml
+put 644 share/tgpipe/lnav packaging/lnav/tgpipe.json
 put 644 share/doc/tgpipe README.md CHANGELOG.md CONTRIBUTING.md LICENSE
 put 644 share/doc/tgpipe/docs docs/*.md
 for section in 1 5 7; do put 644 "share/man/man$section" "$built/man/man$section"/*; done

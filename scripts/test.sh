@@ -130,6 +130,9 @@ Tests/Packaging/tarball.sh "$bin"
 note "checking the commands in the documentation"
 .venv/bin/python -B Tests/Packaging/commands.py "$bin" || fail "the documentation names commands or options that do not exist: see above"
 
+note "checking the trace that docs/ev-log.md shows"
+.venv/bin/python -B examples/demo/trace_picture.py "$bin" --check
+
 note "running the commands of the README"
 .venv/bin/python -B Tests/Packaging/walkthrough.py "$bin" || fail "commands of README.md do not do what they say: see above"
 

@@ -71,6 +71,9 @@ package struct MediaSettings: Sendable {
         }
         if let sites = sites ?? Settings.environment("TGPIPE_SITES") { self.sites = try SitesFile.read(sites) }
         ytDlp.cookiesFile = cookies ?? Settings.environment("TGPIPE_COOKIES")
+        var everywhere = Site()
+        (everywhere.cookiesFile, everywhere.arguments) = (ytDlp.cookiesFile, ytDlp.extraArguments)
+        for secret in everywhere.secrets { KnownSecrets.remember(secret) }
     }
 
     /// The longest file to fetch for a request of a kind.

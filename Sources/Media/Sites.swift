@@ -40,6 +40,26 @@ package struct Site: Sendable {
     package var arguments: [String] = []
 
     package init() {}
+
+    /// The secrets of the site: the proxy's password, long values of cookies, and the values of arguments that give a login.
+    var secrets: [String] {
+        var found = proxy?.passwords ?? []
+        if let cookiesFile, let cookies = try? CookieFile(cookiesFile) { found += cookies.secrets }
+        for (option, value) in zip(arguments, arguments.dropFirst()) where Site.secretArguments.contains(option) {
+            found.append(value)
+        }
+        for argument in arguments {
+            let words = argument.split(separator: "=", maxSplits: 1)
+            if words.count == 2, Site.secretArguments.contains(String(words[0])) { found.append(String(words[1])) }
+        }
+        return found
+    }
+
+    /// The arguments of yt-dlp whose values are secret.
+    private static let secretArguments: Set<String> = [
+        "-p", "--password", "-2", "--twofactor", "--video-password", "--ap-password", "--client-certificate-password",
+        "--add-headers", "--proxy", "--geo-verification-proxy",
+    ]
 }
 
 /// A file of cookies in Netscape format: a line for each, whose fields are separated by tabs.
@@ -56,6 +76,12 @@ struct CookieFile: Sendable {
             throw MediaError(.localIO, "The file with the site's cookies cannot be read.")
         }
         (self.path, self.bytes) = (path, bytes)
+    }
+
+    /// The longest values of cookies. Short ones are settings such as a language, and too many would slow down every log line.
+    var secrets: [String] {
+        let values = CookieFile.cookies(bytes).compactMap { $0.line.split(separator: "\t").last.map(String.init) }
+        return Array(values.filter { $0.utf8.count >= 16 }.sorted { $0.utf8.count > $1.utf8.count }.prefix(100))
     }
 
     /// Takes over what yt-dlp made of its copy, because many sites give out new cookies with each answer, and end a login

@@ -23,6 +23,8 @@ enum SitesFile {
                 throw table.fault("host is missing: it is \(what)")
             }
             let site = try site(table, besides: path)
+            // A site or a proxy may repeat them in what it says about a failure.
+            for secret in site.secrets { KnownSecrets.remember(secret) }
             for host in hosts {
                 // A link's host is compared in its ASCII form.
                 guard !host.contains("/"), let url = WebURL("https://\(host)/"), url.port == nil, !url.hasCredentials

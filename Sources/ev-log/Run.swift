@@ -107,7 +107,7 @@ private struct Follower {
     func run(once: Bool, until ending: FollowingEnd) throws {
         ServiceManager.reportReady()
         var failure: String?
-        var nextPruning = ContinuousClock.now + .seconds(60)
+        var nextTidying = ContinuousClock.now + .seconds(60)
         while !ending.isRequested {
             do {
                 let hasRead = try intake.pass(finishing: once)
@@ -123,9 +123,10 @@ private struct Follower {
                 if once { throw error }
                 pause(.seconds(1))
             }
-            if nextPruning <= .now {
-                writer.prune()
-                nextPruning = .now + .seconds(60)
+            if nextTidying <= .now {
+                // What fails here fails again at the next line, where it is reported.
+                try? writer.tidy()
+                nextTidying = .now + .seconds(60)
             }
         }
         _ = try intake.pass(finishing: true)

@@ -64,7 +64,7 @@ struct Push: QueueCommand {
             }
         }
         runtime.log.info(
-            "pushed \(counts.pushed) events, skipped \(counts.known) that were pushed before",
+            "pushed \(counts.pushed == 1 ? "one event" : "\(counts.pushed) events"), skipped \(counts.known) that were pushed before",
             metadata: ["queue": "\(queue.name.text)"])
         // After an interruption, all lines read so far have been pushed, and their number is logged.
         return .success

@@ -74,7 +74,8 @@ struct QueueCheck {
                         .queues, "\(queue) has \(stats.dead == 1 ? "one dead letter" : "\(stats.dead) dead letters")",
                         "'ev-queue peek \(queue.text) --dead' shows why."))
             }
-            return findings.isEmpty ? [.ok(.queues, "\(queues.count) queues")] : findings
+            return findings.isEmpty
+                ? [.ok(.queues, queues.count == 1 ? "one queue" : "\(queues.count) queues")] : findings
         } catch {
             return [.failed(.queues, error, "'ev-queue stats' tells more.")]
         }

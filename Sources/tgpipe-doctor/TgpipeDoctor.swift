@@ -38,6 +38,16 @@ struct TgpipeDoctor: Tool {
     func run(_ runtime: Runtime) async throws -> ExitStatus {
         let wanted = checks.isEmpty ? CheckName.allCases : checks
         var (errors, warnings) = (0, 0)
+        var hasReader = true
+        func write(_ line: String) throws(ToolError) {
+            guard hasReader else { return }
+            let failure = Array("\(line)\n".utf8).withUnsafeBytes { writeAll(STDOUT_FILENO, $0) }
+            // A pager, or `head`, has seen enough. The exit status still tells the result.
+            hasReader = failure != EPIPE
+            guard failure == 0 || !hasReader else {
+                throw ToolError.localIO("unable to write to standard output", errno: failure)
+            }
+        }
         for name in wanted {
             let made: [Finding]? = try await runtime.shutdown.interrupting { await check(name, runtime) }
             guard let findings = made else { throw CancellationError() }
@@ -69,11 +79,6 @@ struct TgpipeDoctor: Tool {
         case .programs: return await ProgramCheck(ytDlpFolder: try? runtime.stateFolder("yt-dlp")).findings()
         case .jail: return JailCheck().findings
         }
-    }
-
-    private func write(_ line: String) throws(ToolError) {
-        let failure = Array("\(line)\n".utf8).withUnsafeBytes { writeAll(STDOUT_FILENO, $0) }
-        guard failure == 0 else { throw ToolError.localIO("unable to write to standard output", errno: failure) }
     }
 }
 

@@ -8,7 +8,7 @@ import contextlib
 import ipaddress
 import sys
 
-USER, PASSWORD = b"someone", b"secret"
+USER, PASSWORD = b"someone", b"let-me-out"
 
 
 async def serve(port: int) -> None:

@@ -41,6 +41,21 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: folder("state/doctor")))
     }
 
+    @Test func `A reader that has seen enough is no fault`() throws {
+        let variables = telegram.environment.merging(
+            [
+                "TGPIPE_REDIS": redis.address, "TG_ADMIN_ID": "42", "TGPIPE_STORE": "file:\(folder("store"))",
+                "TGPIPE_STATE": folder("state"), "HOME": folder.path,
+                "PATH": "\(try PythonTools.binFolder()):/usr/local/bin:/usr/bin:/bin",
+            ]) { $1 }
+        // The reader ends before the second line is written.
+        let script =
+            "{ \(ToolRun.path(of: "tgpipe-doctor")); echo status $? >&2; } 2>\(folder("errors")) | { read -r line; }"
+        let words = variables.map { "\($0)=\($1)" }
+        #expect(try SpawnedProgram(["env"] + words + ["bash", "-c", script]).wait() == 0)
+        #expect(try String(contentsOfFile: folder("errors"), encoding: .utf8) == "status 0\n")
+    }
+
     @Test func `Queues that nobody reads, and dead letters, are warned of`() async throws {
         let variables = ["TGPIPE_REDIS": redis.address]
         let pushed = try await ToolRun.run(

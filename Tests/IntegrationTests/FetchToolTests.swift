@@ -117,7 +117,7 @@ import Testing
         for path in ["clip.mp4", "page/clip.mp4"] {
             #expect(try await fetch(path, password: "wrong").type == "events.dl.video.failed")
             #expect(try await site.requests("/\(path)").isEmpty)
-            let event = try await fetch(path, password: "secret")
+            let event = try await fetch(path, password: "let-me-out")
             #expect(event.type == "events.media.fetched", "\(event.payload)")
         }
     }

@@ -163,6 +163,19 @@ import Testing
         #expect(Set(fixture.files()) == ["notes.ndjson", "b-1-1-0.ndjson", "c-1-1-0.ndjson"])
     }
 
+    @Test func `Lines of any length are stored once, the torn last one included`() async throws {
+        let sizes = [10, 100_000, 262_000, 262_144, 262_145, 300_000, 10, 900_000, 10, 250_000, 20, 400_000]
+        let lines = sizes.enumerated().map { number, size in
+            let text = String(repeating: "word ", count: size / 5)
+            return
+                #"{"time":"2026-01-31T12:00:00.000000Z","level":"info","tool":"a","message":"\#(text)","n":\#(number)}"#
+        }
+        try fixture.write("a-4242-1700000000000000-0.ndjson", Array(lines.joined(separator: "\n").utf8))
+        #expect(try await fixture.runOnce().status == 0)
+        #expect(try await fixture.log("show").lines == lines)
+        #expect(fixture.files().isEmpty)
+    }
+
     @Test func `A full disk of a tool costs lines of the log and no event`() async throws {
         let events = (0..<300).map { Self.event($0) + "\n" }.joined()
         try events.write(toFile: fixture.folder("in"), atomically: true, encoding: .utf8)

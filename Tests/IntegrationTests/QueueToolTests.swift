@@ -22,7 +22,7 @@ import Testing
         let again = try await queues.run("ev-queue", "push", "jobs", input: QueueFixture.events(1..<3))
         #expect(again.status == 0)
         #expect(again.errors.contains("skipped a job that was pushed before"))
-        #expect(again.errors.contains("pushed 1 events, skipped 1"))
+        #expect(again.errors.contains("pushed one event, skipped 1"))
         let lines = try await queues.run("ev-queue", "peek", "queue:jobs").lines
         #expect(lines.count == 4)
         #expect(lines[2] == odd)

@@ -87,7 +87,8 @@ import Testing
     @Test(arguments: [
         ("2026-01-31T12:00:00.000001Z", 1_769_860_800_000_001), ("1970-01-01T00:00:00.000000Z", 0),
         ("2024-02-29T23:59:59.999999Z", 1_709_251_199_999_999), ("2026-01-31T12:00:00+01:00", 1_769_857_200_000_000),
-        ("2100-03-01T00:00:00.000000Z", 4_107_542_400_000_000),
+        ("2100-03-01T00:00:00.000000Z", 4_107_542_400_000_000), ("2026-04-30T00:00:00.000000Z", 1_777_507_200_000_000),
+        ("2000-02-29T00:00:00.000000Z", 951_782_400_000_000), ("2026-12-31T23:59:59.000000Z", 1_798_761_599_000_000),
     ])
     func `Times are read in microseconds`(text: String, microseconds: Int64) {
         #expect(Array(text.utf8).withUnsafeBytes { LineTime.microseconds($0) } == microseconds)
@@ -113,6 +114,17 @@ import Testing
         ("s3://k:v@h and +491511234567", "s3://[secret]@h and [secret]"),
     ])
     func `Secrets are found by their form`(text: String, expected: String) { #expect(cleaned(text) == expected) }
+
+    @Test func `A secret is found wherever it stands in a long line`() {
+        let key = String(repeating: "Ab0_", count: 50)
+        for place in [0, 1, 150, 199, 200, 201, 399, 1000] {
+            let before = String(repeating: "é ", count: place / 2) + (place % 2 == 1 ? " " : "")
+            for secret in [key, "+491511234567", "1234567:AAabcdefghij-klmnopqrs_tuvwxyz0123"] {
+                #expect(cleaned("\(before)\(secret) end") == "\(before)[secret] end", "\(place)")
+            }
+        }
+        #expect(cleaned(String(key.dropLast())) == nil)
+    }
 
     @Test(arguments: [
         "https://host/a@b", "2026-01-31T12:00:00+00:00", "12:30", "1+1", "mailto:me@example.org", "",

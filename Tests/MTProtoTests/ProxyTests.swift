@@ -66,7 +66,7 @@ import Testing
         let emulator = try await MTProtoEmulator()
         let relay = try PythonServer(script: "socks.py", [])
         var settings = try Talk.settings(emulator)
-        settings.proxy = try Proxy(link: relay.url.replacing("socks5://", with: "socks5://someone:secret@"))
+        settings.proxy = try Proxy(link: relay.url.replacing("socks5://", with: "socks5://someone:let-me-out@"))
         #expect(try await Talk.over(settings) { try await $0.askForDataCenter() } == 2)
         settings.proxy = try Proxy(link: relay.url.replacing("socks5://", with: "socks5://someone:wrong@"))
         let failure = try await Talk.over(settings) { talk in

@@ -92,7 +92,7 @@ import Testing
         let server = try server()
         let relay = try PythonServer(script: "socks.py", [])
         defer { server.stop() }
-        for (user, status) in [("someone:secret", "GET /x - 200 000"), ("someone:wrong", " 502 000")] {
+        for (user, status) in [("someone:let-me-out", "GET /x - 200 000"), ("someone:wrong", " 502 000")] {
             let way = try #require(ServerProxy(relay.url.replacing("socks5://", with: "socks5h://\(user)@")))
             #expect(way.description == relay.url.replacing("socks5://", with: "socks5h://"))
             let proxy = try AddressGuardProxy(

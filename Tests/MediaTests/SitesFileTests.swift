@@ -1,6 +1,7 @@
 import Config
 import Foundation
 import HTTP
+import System
 import TestSupport
 import Testing
 
@@ -33,7 +34,7 @@ import Testing
             [[site]]
             host = ["example.com", "münchen.example"]
             cookies = "c.txt"
-            proxy = "socks5h://user:secret@127.0.0.1:9050"
+            proxy = "socks5h://user:let-me%2Dout@127.0.0.1:9050"
             arguments = ["--sleep-requests", "1"]
 
             [[site]]
@@ -44,6 +45,30 @@ import Testing
         #expect(site.cookiesFile == folder("c.txt") && site.arguments == ["--sleep-requests", "1"])
         #expect(site.proxy?.description == "socks5h://127.0.0.1:9050")
         #expect(sites["xn--mnchen-3ya.example"] != nil && sites["other.example"]?.proxy == nil)
+    }
+
+    @Test func `The secrets of a site are kept out of what is shown`() throws {
+        let cookie = "example.com\tFALSE\t/\tTRUE\t0"
+        try write(
+            "\(cookie)\tsid\tplanted-cookie-0123456789\n\(cookie)\tlanguage\ten-us-planted\n", to: folder("c.txt"))
+        chmod(folder("c.txt"), 0o600)
+        try write(
+            """
+            [[site]]
+            host = "example.com"
+            cookies = "c.txt"
+            proxy = "http://user:planted%2Dproxy@127.0.0.1:9050"
+            arguments = ["--password", "planted-password", "--add-headers=Authorization:planted-header", "--retries", "planted-count"]
+            """, to: folder("sites.toml"))
+        _ = try SitesFile.read(folder("sites.toml"))
+        let texts = [
+            "planted-cookie-0123456789", "planted-proxy", "planted%2Dproxy", "planted-password", "planted-header",
+        ]
+        for text in texts { #expect(KnownSecrets.removed(from: "It said \(text).") == "It said [secret].") }
+        for text in ["en-us-planted", "planted-count"] { #expect(KnownSecrets.removed(from: text) == text) }
+        let error = YtDlpMessage.error(
+            ["ERROR: [generic] x: The login planted-password is blocked"], link: "https://a/x")
+        #expect("\(error)".contains("The login [secret] is blocked") && !"\(error)".contains("planted"))
     }
 
     @Test func `Mistakes are named with their line`() throws {

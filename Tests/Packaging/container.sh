@@ -17,8 +17,8 @@ packages=(.build/deb/tgpipe_*.deb)
 scripts/packages.sh mmdebstrap systemd-container
 scripts/venv.sh
 
-# The container has no network, so the system has what the package depends on.
-needed=$(dpkg-deb -f "${packages[0]}" Depends | sed -E 's/ *\([^)]*\)//g; s/ *\|[^,]*//g; s/ //g')
+# The container has no network, so the system has what the package depends on. systemd itself makes users.
+needed=$(dpkg-deb -f "${packages[0]}" Depends | sed -E 's/systemd-standalone-sysusers[^,]*, *//; s/ *\([^)]*\)//g; s/ *\|[^,]*//g; s/ //g')
 archive=.build/container-$suite-$(sha256sum <<<"$needed" | cut -c1-12).tar
 if [ ! -f "$archive" ]; then
     note "making a minimal system of Debian $suite, for some minutes"

@@ -21,5 +21,11 @@ if echo "$line" | env -i HOME="$scratch" "$folder/bin/ev-route" --config "$scrat
     fail "the schemas were not found in the unpacked archive" "$(cat "$scratch/log")"
 fi
 grep -q 'does not match commands.telegram.send.json' "$scratch/log" || fail "ev-route did not use the schemas" "$(cat "$scratch/log")"
+# The names that lnav is told are those in the lines.
+written=$(echo '{}' | env -i HOME="$scratch" "$folder/bin/ev-route" -o '#=-' --log-format json 2>&1 >/dev/null | head -n 1)
+names=$(jq -r '.tgpipe_log | ."timestamp-field", ."level-field", ."body-field", "tool"' "$folder/share/tgpipe/lnav/tgpipe.json")
+for name in $names; do
+    jq -e --arg name "$name" 'has($name)' <<<"$written" >/dev/null || fail "lines of the log lack $name, which lnav is told of" "$written"
+done
 [ -f "$folder/share/man/man1/tg-send.1" ] || fail "the archive has no man pages"
 note "the archive works where it is unpacked"

@@ -1,5 +1,8 @@
 #define CURL_DISABLE_TYPECHECK 1
+// Versions of libcurl differ in whether the first parameter of this function points to a constant.
+#define curl_url_get declared_curl_url_get
 #include <curl/curl.h>
+#undef curl_url_get
 #include <stdarg.h>
 
 #include "CLoader.h"

@@ -17,7 +17,7 @@ enum YtDlpMessage {
             }
             return error
         }
-        guard let text = OneLine(withoutNoise(line), maxBytes: 200)?.text else {
+        guard let text = OneLine(KnownSecrets.removed(from: withoutNoise(line)), maxBytes: 200)?.text else {
             return MediaError(.extractorFailed, "yt-dlp failed without a message.")
         }
         return MediaError(.extractorFailed, text)

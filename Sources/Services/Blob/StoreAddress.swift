@@ -66,7 +66,9 @@ enum StoreAddress: Equatable {
     private static func fileAddress(_ rest: Substring) throws(BlobError) -> StoreAddress {
         let path = rest.hasPrefix("//") ? rest.dropFirst(2) : rest
         guard path.hasPrefix("/"), !path.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) else {
-            throw BlobError(.configuration, "a file store needs an absolute path: file:/PATH")
+            throw BlobError(
+                .configuration,
+                "a file store needs an absolute path: file:/PATH, or file:$PWD/PATH for one below the current folder")
         }
         let segments = path.split(separator: "/")
         guard !segments.contains(".."), !segments.isEmpty else {

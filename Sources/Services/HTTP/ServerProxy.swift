@@ -8,6 +8,8 @@ package struct ServerProxy: Sendable, Equatable, CustomStringConvertible {
     let url: String
     /// The scheme, the host and the port, without what may be secret.
     package let description: String
+    /// The password as it is, and as it is written in the URL; empty if there is none.
+    package let passwords: [String]
 
     /// Reads the URL of a proxy: `http://`, `socks5://`, `socks5h://` or `socks4a://`, with a port, and if the proxy requires
     /// them with a user name and a password. Returns nil for anything else.
@@ -28,13 +30,16 @@ package struct ServerProxy: Sendable, Equatable, CustomStringConvertible {
         }
         url = text
         description = "\(scheme)://\(host):\(port)"
+        passwords = [0, UInt32(CURLU_URLDECODE)].compactMap { flags in
+            ServerProxy.part(CURLUPART_PASSWORD, of: handle, flags)
+        }
     }
 
     private static let schemes = ["http", "socks5", "socks5h", "socks4a"]
 
-    private static func part(_ part: CURLUPart, of handle: OpaquePointer) -> String? {
+    private static func part(_ part: CURLUPart, of handle: OpaquePointer, _ flags: UInt32 = 0) -> String? {
         var text: UnsafeMutablePointer<CChar>?
-        guard curl_url_get(handle, part, &text, 0) == CURLUE_OK, let text else { return nil }
+        guard curl_url_get(handle, part, &text, flags) == CURLUE_OK, let text else { return nil }
         defer { curl_free(text) }
         return String(cString: text)
     }

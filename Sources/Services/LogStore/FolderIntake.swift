@@ -17,8 +17,10 @@ package final class FolderIntake {
     /// The most lines and the longest time between two commits.
     static let mostLines = 1000
     static let longestWait = Duration.milliseconds(250)
-    /// The longest line that is stored as it is; also how much is read at once.
+    /// The longest line that is stored as it is.
     package static let longestLine = 1 << 20
+    /// How much is read at once, unless a line is longer: about what is committed together.
+    private static let usualRead = 256 << 10
 
     private let folder: String
     private let writer: LogWriter
@@ -125,14 +127,19 @@ package final class FolderIntake {
 
     // MARK: Lines
 
-    /// Reads the lines that a file has beyond its offset, up to one megabyte.
+    /// Reads lines that a file has beyond its offset.
     ///
     /// - Parameter isEnded: the last line may lack its line feed.
     /// - Returns: true if there was something to read.
     private func read(_ name: String, isEnded: Bool = false) throws -> Bool {
         guard var source = open[name], let base = memory.baseAddress else { return false }
-        let count = pread(
-            source.descriptor, base, FolderIntake.longestLine + 1, off_t(source.state.offset))
+        // What is read beyond a commit is read again after it, so only a long line is a reason to read much.
+        var size = FolderIntake.usualRead
+        var count = pread(source.descriptor, base, size, off_t(source.state.offset))
+        if count == size, memchr(base, 0x0A, count) == nil {
+            size = FolderIntake.longestLine + 1
+            count = pread(source.descriptor, base, size, off_t(source.state.offset))
+        }
         guard count > 0 else { return false }
         var start = 0
         while start < count {
@@ -153,7 +160,7 @@ package final class FolderIntake {
         if rest.count > FolderIntake.longestLine || (source.state.skips && !rest.isEmpty) {
             try skip(rest, &source)
             start = count
-        } else if isEnded, !rest.isEmpty, count <= FolderIntake.longestLine {
+        } else if isEnded, !rest.isEmpty, count < size {
             try take(rest, &source)
             start = count
         }

@@ -16,10 +16,18 @@ package enum LineTime {
             text[13] == UInt8(ascii: ":"), text[16] == UInt8(ascii: ":"),
             let year = number(text, 0, 4), let month = number(text, 5, 2), let day = number(text, 8, 2),
             let hour = number(text, 11, 2), let minute = number(text, 14, 2), let second = number(text, 17, 2),
-            let fraction = number(text, 20, 6), year >= 1970, (1...12).contains(month), (1...28).contains(day),
-            hour < 24, minute < 60, second < 60
+            let fraction = number(text, 20, 6), year >= 1970, (1...12).contains(month),
+            (1...days(ofMonth: month, year)).contains(day), hour < 24, minute < 60, second < 60
         else { return nil }
         return (days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second) * 1_000_000 + fraction
+    }
+
+    private static func days(ofMonth month: Int64, _ year: Int64) -> Int64 {
+        switch month {
+        case 2: year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 29 : 28
+        case 4, 6, 9, 11: 30
+        default: 31
+        }
     }
 
     private static func number(_ text: UnsafeRawBufferPointer, _ start: Int, _ count: Int) -> Int64? {

@@ -27,7 +27,6 @@ package final class LogWriter {
     private let limits: Limits
     private let reader = LogLineReader()
     private var segment: Segment
-    private var segmentStart = ContinuousClock.now
     private var times: ClosedRange<Int64>?
     private var isInTransaction = false
     /// The number of lines that are not committed yet.
@@ -128,9 +127,13 @@ package final class LogWriter {
         sources.merge(changes) { $1 }
         cursors.merge(moved) { $1 }
         (pending, times, isInTransaction) = (0, nil, false)
-        if try segment.sizeBytes() >= limits.segmentBytes || segmentStart.duration(to: .now) >= limits.segmentAge {
-            try beginSegment()
-        }
+        if try segment.sizeBytes() >= limits.segmentBytes || isOld(segment) { try beginSegment() }
+    }
+
+    /// Returns whether lines have gone into a segment for long enough, also those of processes before this one.
+    private func isOld(_ segment: Segment) -> Bool {
+        guard let made = segment.file.madeMicroseconds else { return false }
+        return (SystemClocks.realtimeNanoseconds / 1000 - made) / 1000 >= limits.segmentAge.milliseconds
     }
 
     /// Undoes everything since the last commit.
@@ -159,12 +162,21 @@ package final class LogWriter {
         let next = try Segment(folder.newFile(kind), sources: sources, cursors: cursors)
         try? segment.finish()
         segment = next
-        segmentStart = .now
         prune()
     }
 
+    /// Begins the next segment if lines have gone into this one for long enough, even if no further lines come, and removes what is
+    /// too old. Call this now and then, between a commit and the next line.
+    package func tidy() throws {
+        if pending == 0, !isInTransaction, isOld(segment), try segment.hasLines() {
+            try beginSegment()
+        } else {
+            prune()
+        }
+    }
+
     /// Removes the segments that are too old or beyond the limit, the oldest first; the newest of this writer stays.
-    package func prune() {
+    private func prune() {
         var files = folder.files().filter { $0 != segment.file }
         let oldest = SystemClocks.realtimeNanoseconds - limits.keep.milliseconds * 1_000_000
         files.removeAll { file in

@@ -11,6 +11,8 @@ package enum SecretPatterns {
 
     /// Returns the line with `[secret]` in place of each secret; nil if it has none.
     package static func removed(from line: UnsafeRawBufferPointer) -> [UInt8]? {
+        // Most lines have none, and this finds that out several times as fast.
+        guard mayHoldSecret(line) else { return nil }
         var output: [UInt8]?
         var kept = 0
         var index = 0
@@ -36,6 +38,33 @@ package enum SecretPatterns {
         guard var output else { return nil }
         output += line[kept...]
         return output
+    }
+
+    /// Returns false for a line that has no secret.
+    private static func mayHoldSecret(_ line: UnsafeRawBufferPointer) -> Bool {
+        // A word that is long enough covers one of these places.
+        for place in stride(from: shortestKey - 1, to: line.count, by: shortestKey) where isWord(line[place]) {
+            return true
+        }
+        var index = 0
+        while let colon = next(UInt8(ascii: ":"), line, from: index) {
+            if password(line, colon) != nil || token(line, colon) != nil { return true }
+            index = colon + 1
+        }
+        index = 0
+        while let plus = next(UInt8(ascii: "+"), line, from: index) {
+            if plus + 1 < line.count, isDigit(line[plus + 1]) { return true }
+            index = plus + 1
+        }
+        return false
+    }
+
+    /// Returns the next place of a byte.
+    private static func next(_ byte: UInt8, _ line: UnsafeRawBufferPointer, from index: Int) -> Int? {
+        guard let base = line.baseAddress, index < line.count,
+            let found = memchr(base + index, Int32(byte), line.count - index)
+        else { return nil }
+        return UnsafeRawPointer(found) - base
     }
 
     private static func isWord(_ byte: UInt8) -> Bool {

@@ -139,6 +139,12 @@ final class Segment {
         try database.run("SELECT name, id FROM tools") { tools[$0.text(0)] = $0.integer(1) }
     }
 
+    func hasLines() throws -> Bool {
+        var found = false
+        try database.run("SELECT 1 FROM records LIMIT 1") { _ in found = true }
+        return found
+    }
+
     /// The bytes of the database, those in the write-ahead log included.
     func sizeBytes() throws -> Int64 {
         var (pages, size): (Int64, Int64) = (0, 0)

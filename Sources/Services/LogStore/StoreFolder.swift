@@ -48,6 +48,9 @@ package struct StoreFolder: Sendable {
             }
         }
 
+        /// The time when the segment was made, in microseconds since 1970; nil if the name does not tell it.
+        var madeMicroseconds: Int64? { Int64(name.prefix { $0 != "-" }, radix: 16) }
+
         /// Removes the segment. A process that reads it keeps what it has open.
         package func remove() { for ending in ["", "-wal", "-shm"] { unlink(path + ending) } }
     }

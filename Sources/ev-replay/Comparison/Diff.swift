@@ -54,7 +54,7 @@ struct Diff: ReplayCommand {
         let (old, new) = (try await requests(expected, runtime), try await requests(file, runtime))
         let comparison = Comparison(old, new)
         guard comparison.differing > 0 else {
-            runtime.log.info("the recordings have the same \(old.count) requests")
+            runtime.log.info("the recordings have the same \(old.count == 1 ? "request" : "\(old.count) requests")")
             return .success
         }
         let count = comparison.differing == 1 ? "one difference" : "\(comparison.differing) differences"

@@ -126,6 +126,6 @@ final class Player {
             guard let late = lateness.quantile(part) else { continue }
             metadata[name] = .stringConvertible((late.seconds * 1_000_000).rounded() / 1000)
         }
-        runtime.log.info("replayed \(count) events", metadata: metadata)
+        runtime.log.info("replayed \(count == 1 ? "one event" : "\(count) events")", metadata: metadata)
     }
 }

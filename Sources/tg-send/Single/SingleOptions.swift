@@ -19,7 +19,7 @@ struct SingleOptions: ParsableArguments, Sendable {
 
     // Ids of groups begin with a minus sign, as options do.
     @Option(
-        parsing: .unconditional,
+        name: [.customShort("c"), .long], parsing: .unconditional,
         help: ArgumentHelp(
             "Send one message to this chat (an id or a public @name) and end. Without a text or a file, the text is standard input. Default, if a text or another option of this group is given: TG_CHAT from the environment.",
             valueName: "chat"))
@@ -60,7 +60,7 @@ struct SingleOptions: ParsableArguments, Sendable {
     var voice: [FileArgument] = []
 
     @Option(
-        name: [.long, .customLong("file")], parsing: .unconditionalSingleValue,
+        name: [.customShort("f"), .long, .customLong("file")], parsing: .unconditionalSingleValue,
         help: ArgumentHelp("Send this file as a document.", valueName: "file"))
     var document: [FileArgument] = []
 

@@ -1,4 +1,5 @@
 import JSON
+import System
 
 /// A proxy between this machine and Telegram.
 package enum Proxy: Sendable, Equatable {
@@ -38,8 +39,12 @@ extension Proxy {
         }
         let address = try Proxy.address(fields["server"] ?? "", fields["port"] ?? "")
         switch parts[0] {
-        case "proxy": self = .mtproxy(address, try ProxySecret(fields["secret"] ?? ""))
-        case "socks": self = .socks5(address, user: fields["user"], password: fields["pass"])
+        case "proxy":
+            KnownSecrets.remember(fields["secret"] ?? "")
+            self = .mtproxy(address, try ProxySecret(fields["secret"] ?? ""))
+        case "socks":
+            KnownSecrets.remember(fields["pass"] ?? "")
+            self = .socks5(address, user: fields["user"], password: fields["pass"])
         default: throw Proxy.unreadable
         }
     }
@@ -58,6 +63,7 @@ extension Proxy {
         else {
             throw unreadable
         }
+        KnownSecrets.remember(password)
         return .socks5(address, user: user, password: password)
     }
 
