@@ -107,7 +107,9 @@ func refuse(_ command: (some AsyncParsableCommand).Type, _ mistake: CommandLineC
     case .repeated(let name): refuse(command, "\(name) is given twice, and takes one value")
     case .unknownOption(let name, let path):
         let meant = CommandLineCheck(command).suggestions(for: name, path: path)
-        refuse(command, "unknown option '\(name)'\(SimilarNames.hint(of: meant))", path)
+        let isLong = name.hasPrefix("--")
+        let hint = isLong ? SimilarNames.hint(of: meant) : " (an argument that begins with a minus sign goes behind --)"
+        refuse(command, "unknown option '\(name)'\(hint)", path)
     }
 }
 

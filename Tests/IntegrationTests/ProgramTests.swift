@@ -209,6 +209,7 @@ import Testing
         ("ev-queue", ["psuh", "jobs"], "there is no command 'psuh'; did you mean push?"),
         ("msg-store", ["plan", "--al"], "unknown option '--al'"), ("msg-store", ["plan", "-x"], "unknown option '-x'"),
         ("tgpipe-doctor", ["settngs"], "settings"),
+        ("tg-send", ["-x", "hi"], "unknown option '-x'"), ("ratelimit", ["-k"], "unknown option '-k'"),
         ("tg-send", ["--chatt", "42", "x"], "unknown option '--chatt'; did you mean --chat?"),
         ("ev-queue", ["peek", "jobs", "--ded"], "unknown option '--ded'; did you mean --dead?"),
         ("tg-send", ["--chat", "42", "--schedule", "25:00", "x"], "--schedule"),

@@ -94,7 +94,8 @@ package struct CommandLineCheck {
             let name = String(argument.prefix { $0 != "=" })
             guard let option = options[name] else {
                 // A negative number is a value; several letters behind one sign are options of their own.
-                if argument.hasPrefix("--") { return .unknownOption(name, path: path) }
+                let isLetter = argument.utf8.count == 2 && argument.last?.isLetter == true
+                if argument.hasPrefix("--") || isLetter { return .unknownOption(name, path: path) }
                 continue
             }
             if option.takesValue, !option.isRepeating, !given.insert(option.name).inserted {
