@@ -76,7 +76,7 @@ let tools: [Target] = [
         "tg-talk",
         [
             "BotAPI", "ChatCommands", "Crypto", "Envelope", "JSON", "Payloads", "Redis", "System", "Texts", "Tracing",
-            logging,
+            "Turns", logging,
         ]),
     tool(
         "media-ask",
@@ -84,7 +84,8 @@ let tools: [Target] = [
             "BotAPI", "ChatCommands", "Crypto", "Envelope", "HTTP", "JSON", "Media", "Payloads", "Redis", "System",
             "Texts", logging,
         ]),
-    tool("ratelimit", ["Envelope", "RateLimits", "Redis", "System"]),
+    tool("media-turns", ["Envelope", "Payloads", "Redis", "System", "Turns", logging]),
+    tool("ratelimit", ["Envelope", "RateLimits", "Redis", "System", "Texts"]),
     tool("ev-route", ["JSON", "Routing", "Spool", "System", logging]),
     tool(
         "ev-log",
@@ -98,7 +99,7 @@ let tools: [Target] = [
         "media-fetch",
         [
             "AccountAPI", "Accounts", "Blob", "BotAPI", "Crypto", "Envelope", "HTTP", "JSON", "Media", "Payloads",
-            "Redis", "System", "TL", logging,
+            "Redis", "System", "TL", "Turns", logging,
         ]),
     tool(
         "tgpipe-doctor",
@@ -110,8 +111,8 @@ let tools: [Target] = [
     tool(
         "tg-send",
         [
-            "AccountAPI", "Accounts", "Blob", "BotAPI", "Envelope", "HTTP", "JSON", "Media", "Payloads", "Redis",
-            "System", "Texts", "Tracing", logging,
+            "AccountAPI", "Accounts", "Blob", "BotAPI", "ChatCommands", "Envelope", "HTTP", "JSON", "Media", "Payloads",
+            "Redis", "System", "Texts", "Tracing", logging,
         ]),
     tool("tg-history", ["Accounts", "Envelope", "History", "JSON", "Payloads", "System", logging]),
     tool("tg-session", ["Accounts", "CQRCode", "JSON", "MTProto", "System", logging]),
@@ -186,6 +187,8 @@ let package = Package(
             "Stages/Stage",
             ["Envelope", "JSON", "Options", "Payloads", "Queue", "Redis", "System", "Tracing", logging]),
 
+        library("Stages/Turns", ["Envelope", "JSON", "Redis", "Stage"]),
+
         .target(
             name: "TLSchemas", path: "Sources/Telegram/TLSchemas", exclude: ["data"],
             cSettings: [.headerSearchPath("data")]),
@@ -203,7 +206,7 @@ let package = Package(
             "Telegram/History",
             ["Accounts", "Envelope", "JSON", "MTProto", "Payloads", "Stage", "System", "TL", "Updates", logging]),
         library("Telegram/BotAPI", ["HTTP", "JSON", "Options", "Payloads", "Stage", "System", logging]),
-        library("Telegram/ChatCommands", ["BotAPI", "JSON", "Payloads"]),
+        library("Telegram/ChatCommands", ["BotAPI", "Crypto", "Envelope", "JSON", "Payloads", "System"]),
         library(
             "Telegram/AccountAPI",
             ["Accounts", "BotAPI", "Crypto", "JSON", "MTProto", "Options", "Stage", "System", "TL", "Updates"]),
@@ -217,12 +220,12 @@ let package = Package(
         library("Routing/JSONSchema", ["CSchema", "JSON", "System"]),
         library(
             "Routing/RateLimits",
-            ["Crypto", "Envelope", "JSON", "Options", "Payloads", "Redis", "Stage", "Tracing", logging]),
+            ["Crypto", "Envelope", "JSON", "Options", "Payloads", "Redis", "Stage", "Texts", "Tracing", logging]),
         library(
             "Routing/Routing",
             [
                 "Config", "Envelope", "JSON", "JSONSchema", "Options", "Payloads", "Process", "Queue", "RateLimits",
-                "Redis", "Spool", "Stage", "System", "Tracing", logging,
+                "Redis", "Spool", "Stage", "System", "Texts", "Tracing", logging,
             ]),
 
         .target(
@@ -252,9 +255,11 @@ let package = Package(
         tests("TLTests", ["JSON", "System", "TL", "TestSupport"], exclude: ["telethon_objects.py"]),
         tests("StageTests", ["Envelope", "JSON", "Options", "Stage", "System", "Tracing", arguments, logging]),
         tests("TracingTests", ["Envelope", "JSON", "System", "TestSupport", "Tracing", logging]),
-        tests("ChatCommandsTests", ["BotAPI", "ChatCommands", "JSON", "Payloads"]),
+        tests("ChatCommandsTests", ["BotAPI", "ChatCommands", "Envelope", "JSON", "Payloads"]),
         tests("TgGateTests", ["BotAPI", "ChatCommands", "Envelope", "JSON", "Payloads", "tg-gate"]),
-        tests("MediaAskTests", ["Envelope", "JSON", "Media", "Payloads", "TestSupport", "Texts", "media-ask"]),
+        tests(
+            "MediaAskTests",
+            ["ChatCommands", "Envelope", "JSON", "Media", "Payloads", "TestSupport", "Texts", "media-ask"]),
         tests("EvReplayTests", ["Envelope", "JSON", "JSONSchema", "System", "ev-replay"]),
         tests("EvQueueTests", ["Options", "Queue", "ev-queue", arguments]),
         tests("SystemTests", ["System", "TestSupport"]),

@@ -17,6 +17,7 @@ read -ra gate_options <<<"${TG_GATE_OPTIONS:-}"
 read -ra talk_options <<<"${TG_TALK_OPTIONS:-}"
 read -ra ask_options <<<"${MEDIA_ASK_OPTIONS:-}"
 read -ra limit_options <<<"${RATELIMIT_OPTIONS:---limit 5 --window 60s --on-limit reply}"
+read -ra turn_options <<<"${MEDIA_TURNS_OPTIONS:-}"
 read -ra fetch_options <<<"${MEDIA_FETCH_OPTIONS:-}"
 read -ra put_options <<<"${BLOB_PUT_OPTIONS:-}"
 read -ra send_options <<<"${TG_SEND_OPTIONS:-}"
@@ -29,7 +30,7 @@ exec {log}>&2
 say() { printf '%s: %s\n' "$script" "$*" >&"$log"; }
 die() { say "$1"; exit "${2:-78}"; }
 
-for tool in ${TGPIPE_SESSION:+tg-session} tg-listen tg-gate tg-talk ratelimit media-ask ev-route media-fetch blob-put tg-send; do
+for tool in ${TGPIPE_SESSION:+tg-session} tg-listen tg-gate tg-talk ratelimit media-ask media-turns ev-route media-fetch blob-put tg-send; do
     command -v "$tool" >/dev/null || die "unable to find $tool: run make install, or set TGPIPE_BIN to the folder of the tools"
 done
 [ -n "${TG_BOT_TOKEN:-}${TGPIPE_SESSION:-}" ] ||

@@ -82,11 +82,15 @@ for role in "$@"; do
         stage tg-gate --from queue:raw --to queue:allowed "${published[@]}" "${gate_options[@]}"
         stage tg-talk --from queue:allowed --to queue:talked "${talk_options[@]}"
         stage ratelimit --from queue:talked --to queue:limited -m 'commands.media.#' "${limit_options[@]}"
-        stage media-ask --from queue:limited --to queue:commands "${ask_options[@]}"
+        stage media-ask --from queue:limited --to queue:asked "${ask_options[@]}"
+        stage media-turns --from queue:asked --to queue:commands "${turn_options[@]}"
         # The bot does nothing about what tg-listen reports, such as a wait that Telegram imposes on it.
-        stage ev-route --from queue:commands -o 'commands.media.#=queue:media' -o 'commands.telegram.#=queue:send' \
-            -o 'events.media.progress=queue:send' -o 'events.telegram.#=/dev/null'
-        stage tg-send --from queue:send "${send_options[@]}"
+        stage ev-route --from queue:commands -o 'commands.media.#=queue:media' -o 'commands.media.cancel=queue:cancel' \
+            -o 'commands.telegram.#=queue:send' -o 'events.media.progress=queue:send' -o 'events.dl.#=queue:send' \
+            -o 'events.telegram.#=/dev/null'
+        # The workers of the queue media take a cancellation only when they have a place for it.
+        stage_as cancel media-fetch --from queue:cancel "${fetch_options[@]}"
+        stage tg-send --from queue:send --cancel-buttons "${send_options[@]}"
         ;;
     media)
         direct=()

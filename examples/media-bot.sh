@@ -82,6 +82,7 @@ stage previous next tg-gate "${published[@]}" "${gate_options[@]}"
 stage previous next tg-talk "${talk_options[@]}"
 stage previous next ratelimit -m 'commands.media.#' "${limit_options[@]}"
 stage previous next media-ask "${ask_options[@]}"
+stage previous next media-turns "${turn_options[@]}"
 fifo "$run/media.fifo"
 to_fetch=$writer from_route=$reader
 fifo "$run/send.fifo"
@@ -90,12 +91,12 @@ to_send=$writer from_all=$reader
 kept=("$to_fetch" "$to_send")
 # The bot does nothing about what tg-listen reports, such as a wait that Telegram imposes on it.
 stage previous - ev-route -o "commands.media.#=$run/media.fifo" -o "commands.telegram.#=$run/send.fifo" \
-    -o "events.media.progress=$run/send.fifo" -o 'events.telegram.#=/dev/null' \
+    -o "events.media.progress=$run/send.fifo" -o "events.dl.#=$run/send.fifo" -o 'events.telegram.#=/dev/null' \
     --dead-letter "$state/dead.ndjson"
 kept=()
 stage "$from_route" next media-fetch "${fetch_options[@]}"
 stage previous "$to_send" blob-put "${put_options[@]}"
-stage "$from_all" - tg-send "${send_options[@]}"
+stage "$from_all" - tg-send --cancel-buttons "${send_options[@]}"
 # An open end here would keep a reader waiting for its writer.
 for end in "${ends[@]}"; do exec {end}>&-; done
 ends=()

@@ -158,6 +158,10 @@ TGPIPE_BIN=$bin .venv/bin/python -B Tests/Chaos/chaos.py \
     fail "the pipeline over queues lost or repeated an event: see above; 'make chaos' runs a longer test," \
         "and Tests/Chaos/chaos.py --keep --seed N, with the number printed above, repeats this one and keeps its logs"
 
+note "cancelling requests at random moments"
+TGPIPE_BIN=$bin .venv/bin/python -B Tests/Chaos/cancels.py --cancels 30 2>&1 | tee "$scratch/cancels.log" ||
+    fail "a cancelled request left something behind: see above; Tests/Chaos/cancels.py --seed N, with the number printed above, repeats it"
+
 note "all passed"
 [ ! -e "$scratch/unsteady" ] || note "these tests failed at first, and passed when nothing else ran:" "$(cat "$scratch/unsteady")"
 tail -q -n 1 "$scratch/swift-1.log" "$scratch/swift-2.log" "$scratch/pytest.log" "$scratch/schemas.log" "$scratch/account.log" "$scratch/demo.log"

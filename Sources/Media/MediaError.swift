@@ -115,6 +115,9 @@ extension MediaError {
         }
     }
 
+    /// Ends a request that the person has cancelled.
+    package static let cancelledByUser = MediaError(.cancelled, "It was cancelled.", isTransient: false)
+
     /// Explains an answer that refuses the request.
     init(refusal head: HTTPHead) {
         self = MediaError(status: head.status) ?? MediaError(.unsupported, "The site sent an empty answer.")

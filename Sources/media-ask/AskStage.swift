@@ -18,6 +18,7 @@ struct AskStage: Sendable {
     let texts: Texts
     let fetcher: MediaFetcher
     let choices: PendingChoices
+    let cancellations: CancellationNotes
     let limitBytes: Int64?
     let wait: Duration
     /// Is true if requests are asked about unless the person or the group has decided otherwise.
@@ -36,8 +37,9 @@ struct AskStage: Sendable {
     @Sendable func handle(_ event: Envelope, _ context: WorkContext) async throws -> Outcome {
         if event.type == TelegramUpdate.type { return .done(try await take(event) ?? [event]) }
         let download = try MediaDownload(event)
+        if await cancellations.isCancelled(event) { return .done([cancelled(download)]) }
         if let asked = try await choices.question(event.id) {
-            return try await proceed(with: asked, download, event)
+            return try await proceed(with: asked, download, event, context)
         }
         guard let bond = try await bond(of: event, download) else {
             return .done([event.asking(download.unasked)])
@@ -81,7 +83,7 @@ struct AskStage: Sendable {
         try await choices.ask(pending)
         try await context.publisher.publish(.derived(question(rows, offered, bond, download.kind, language)))
         runtime.log.info("asking for the form", metadata: ["options": .stringConvertible(options.count)])
-        return .held(for: wait)
+        return await held(event, context, for: wait) ?? .done([cancelled(download)])
     }
 
     private func offered(_ download: MediaDownload) async -> MediaChoices? {
@@ -111,16 +113,34 @@ struct AskStage: Sendable {
         return MediaProgress(.choosing, kind: kind, text: title + words, buttons: buttons)
     }
 
+    // MARK: Cancelling
+
+    /// Holds a request, which a cancellation wakes; returns nil if it was cancelled already.
+    private func held(_ event: Envelope, _ context: WorkContext, for limit: Duration) async -> Outcome? {
+        let request = CancellationNotes.Request(event)
+        return await cancellations.isCancelled(request, heldBy: context.waiter, limit) ? nil : .held(for: limit)
+    }
+
+    private func cancelled(_ download: MediaDownload) -> Envelope {
+        .derived(
+            DownloadFailed(
+                kind: download.kind, url: download.source.url, code: MediaError.cancelledByUser.code.rawValue,
+                reason: MediaError.cancelledByUser.reason, isTransient: false))
+    }
+
     // MARK: Answers
 
     /// Continues with a request that was asked about.
-    private func proceed(with asked: PendingChoice, _ download: MediaDownload, _ event: Envelope) async throws
-        -> Outcome
-    {
+    private func proceed(
+        with asked: PendingChoice, _ download: MediaDownload, _ event: Envelope, _ context: WorkContext
+    ) async throws -> Outcome {
         var option = try await choices.answered(event.id)
         if option == nil {
             let left = asked.bond.expires - Timestamp.now.microseconds / 1_000_000
-            if left > 0 { return .held(for: .seconds(min(left, wait.components.seconds))) }
+            if left > 0 {
+                let rest = Duration.seconds(min(left, wait.components.seconds))
+                return await held(event, context, for: rest) ?? .done([cancelled(download)])
+            }
             // A press at this moment counts if it came first.
             option = try await choices.answer(event.id, 0).option
         }

@@ -1,5 +1,6 @@
 package import ArgumentParser
 import BotAPI
+import ChatCommands
 import Crypto
 import Envelope
 import HTTP
@@ -40,12 +41,13 @@ struct MediaAsk: Tool {
         Hash.loadLibrary()
         let texts = try Texts.ofEnvironment()
         try await runtime.requireRedis()
-        let key = try ChoiceKey(path: "\(try runtime.directory("ask"))/key")
+        let key = ChoiceKey(try ButtonKey(path: "\(try runtime.directory("ask"))/key"))
         let limit = try asking.maxSize?.bytes ?? bot.apiIfConfigured(runtime)?.uploadLimitBytes
         let fetcher = MediaFetcher(
             try asking.settings(directory: runtime.directory("media/ask"), ytDlpFolder: runtime.stateFolder("yt-dlp")))
         let stage = AskStage(
             runtime: runtime, texts: texts, fetcher: fetcher, choices: PendingChoices(runtime: runtime, key: key),
+            cancellations: CancellationNotes(runtime),
             limitBytes: limit, wait: asking.wait.duration, asksAlways: asking.ask)
         return try await runtime.work(
             input, output, concurrency: AskOptions.handledAtOnce, accepting: stage.accepts, givingUp: stage.giveUp,

@@ -34,15 +34,3 @@ struct Aliases: Sendable {
         }
     }
 }
-
-extension Runtime {
-    /// Runs a call to Redis that the stage can do without; returns nil if it failed.
-    func redisIfThere<Value>(_ call: (Redis) async throws(RedisError) -> Value) async -> Value? {
-        do {
-            return try await call(try await redis())
-        } catch {
-            log.debug("continuing without Redis: \(error)")
-            return nil
-        }
-    }
-}

@@ -20,6 +20,9 @@ enum FetchResult: Sendable {
     /// The time for which later requests get a fetched file from Redis. By then the store usually has the file.
     private static let keptFor = Duration.seconds(120)
 
+    /// The size of the file that was fetched; nil without one.
+    var fetchedBytes: Int64? { if case .fetched(let media) = self { media.metadata.content.sizeBytes } else { nil } }
+
     /// The work's product for all requests that waited for it.
     var product: SharedWork.Product {
         if case .fetched = self { return SharedWork.Product(json, keptFor: FetchResult.keptFor) }

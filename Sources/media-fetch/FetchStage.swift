@@ -31,6 +31,7 @@ struct FetchStage: Sendable {
     /// The time for which presigned URLs are valid.
     let expires: Duration
     let cancellations: Cancellations
+    let turns: TurnReports
     /// If true, transient failures return to the queue for a later attempt.
     let isFromQueue: Bool
 
@@ -49,8 +50,10 @@ struct FetchStage: Sendable {
         if request.isRateLimited {
             return .done([failed(request, .overLimit(request.retryAfterSeconds))])
         }
-        let outcome = try await cancellations.work(on: event, context.waiter) { try await handle(request, context) }
-        return outcome ?? .done([failed(request, .cancelledByUser)])
+        let worked = try await cancellations.work(on: event, context.waiter) { try await handle(request, context) }
+        let outcome = worked ?? .done([failed(request, .cancelledByUser)])
+        await turns.done(event, outcome)
+        return outcome
     }
 
     private func handle(_ request: MediaRequest, _ context: WorkContext) async throws -> Outcome {
@@ -74,6 +77,7 @@ struct FetchStage: Sendable {
     /// Returns the events for the requester of an event that has no attempt left.
     @Sendable func giveUp(_ event: Envelope, _ reason: String) -> [Envelope] {
         guard let request = try? MediaRequest(event) else { return [] }
+        turns.giveUp(event)
         return [failed(request, MediaError(.gaveUp, reason))]
     }
 
@@ -228,8 +232,6 @@ extension MediaError {
     fileprivate var isWorthRetryingSoon: Bool {
         isTransient && code != .live && (retryAfter ?? .zero) <= .seconds(900)
     }
-
-    fileprivate static let cancelledByUser = MediaError(.cancelled, "It was cancelled.", isTransient: false)
 
     fileprivate static func overLimit(_ retryAfterSeconds: Int64?) -> MediaError {
         let wait = retryAfterSeconds.map { ": try again in \($0) s" } ?? ""

@@ -18,7 +18,14 @@ extension FetchStage {
     ) async throws -> FetchResult {
         do {
             return try await places.run(for: request.userID, onWait: { onProgress(MediaProgress(.queued)) }) {
-                try await fetchInPlace(request, identity, onProgress)
+                let start = ContinuousClock.now
+                let result: FetchResult
+                do { result = try await fetchInPlace(request, identity, onProgress) } catch {
+                    await turns.count(bytes: nil, time: .now - start, for: request.userID)
+                    throw error
+                }
+                await turns.count(bytes: result.fetchedBytes, time: .now - start, for: request.userID)
+                return result
             }
         } catch let error as MediaError {
             if error.code == .cancelled {

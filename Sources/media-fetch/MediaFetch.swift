@@ -103,7 +103,8 @@ struct MediaFetch: Tool {
             api: api,
             cache: MediaCache(directory: try runtime.directory("media/cache")), aliases: Aliases(runtime: runtime),
             limits: limits, partialsKeptFor: try work.partialsKeptFor, expires: storing.expires.duration,
-            cancellations: Cancellations(runtime: runtime), isFromQueue: input.isFromQueue)
+            cancellations: Cancellations(runtime: runtime),
+            turns: TurnReports(runtime: runtime, places: fetching.concurrency), isFromQueue: input.isFromQueue)
         runtime.outages.watch(.store) { _ = try await store.head(BlobProbe.key) }
         runtime.outages.watch(.network, probe: NetworkProbe().check)
         if let api { runtime.outages.watch(.telegram) { _ = try await api.call("getMe") } }
@@ -115,6 +116,10 @@ struct MediaFetch: Tool {
             }
             group.addTask {
                 await stage.cancellations.watch()
+                return nil
+            }
+            group.addTask {
+                await stage.turns.run()
                 return nil
             }
             defer { group.cancelAll() }

@@ -5,6 +5,7 @@ import RateLimits
 import Redis
 import Stage
 import System
+import Texts
 
 /// The tool's command, for the program that contains all tools.
 package let command: any AsyncParsableCommand.Type = Ratelimit.self
@@ -104,7 +105,8 @@ struct Ratelimit: Tool {
         let stage = LimitStage(
             log: runtime.log, counter: counter, key: key, mode: mode, action: onLimit,
             exemptRoles: exemptRole.isEmpty ? ["admin"] : Set(exemptRole),
-            countsFailures: countFailures || Settings.environment("TGPIPE_COUNT_FAILURES") == "1")
+            countsFailures: countFailures || Settings.environment("TGPIPE_COUNT_FAILURES") == "1",
+            texts: try Texts.ofEnvironment())
         let patterns = match.isEmpty ? TopicPattern.everything : match
         let status = try await runtime.filter(
             input, output, reading: stage.headReader(),

@@ -3,6 +3,7 @@ import Blob
 import Options
 import Stage
 import BotAPI
+import ChatCommands
 import AccountAPI
 import System
 import Texts
@@ -75,11 +76,19 @@ struct TgSend: Tool {
         runtime.outages.watch(.telegram) { _ = try await api.call("getMe") }
         let sender = Sender(
             runtime: runtime, api: api, shared: shared, scheduler: scheduler, copies: copies, options: sending,
-            input: input, texts: texts)
+            input: input, texts: texts, cancelKey: try cancelKey(runtime))
         let dispatcher = Dispatcher(
             runtime: runtime, scheduler: scheduler, sender: sender, concurrency: sending.concurrency,
             interrupted: InterruptedRequests(runtime: runtime, shared: shared, scheduler: scheduler))
         return try await dispatcher.run(input, output)
+    }
+}
+
+extension TgSend {
+    /// Returns the key that signs the buttons to cancel requests, or nil for none. An account cannot send buttons.
+    private func cancelKey(_ runtime: Runtime) throws -> ButtonKey? {
+        guard sending.cancelButtons, !speaker.isAccount else { return nil }
+        return try ButtonKey(path: "\(try runtime.directory("ask"))/key")
     }
 }
 
@@ -101,6 +110,9 @@ struct SendingOptions: ParsableArguments, Sendable {
 
     @Option(help: ArgumentHelp("The size to which a clean-up reduces the local copies.", valueName: "size"))
     var cacheSize: ByteSize = ByteSize(2 << 30)
+
+    @Flag(help: "Show a button below the progress of each request that cancels it. tg-talk takes the presses.")
+    var cancelButtons = false
 
     @Flag(help: "Do not limit the message rate; wait only when Telegram requires it.")
     var noPacing = false

@@ -11,6 +11,8 @@ import Tracing
 struct Talk: Sendable {
     let texts: Texts
     let settings: TalkSettings
+    let cancelling: Cancelling
+    let queries: Queries
     /// Command words of other stages, beside the usual ones.
     let knownWords: Set<String>
     let answersStrangers: Bool
@@ -21,7 +23,7 @@ struct Talk: Sendable {
         ".vdl", ".adl", ".whoami", ".bless", ".unbless", ".hammer", ".unhammer", ".grace", ".ungrace", ".smite",
         ".unsmite",
     ]
-    static let ownWords: Set<String> = [".start", ".help", ".lang", ".ask"]
+    static let ownWords: Set<String> = [".start", ".help", ".lang", ".ask", ".stop", ".queue", ".usage"]
 
     func decide(_ events: [Envelope]) async throws -> [Decision] {
         var decisions: [Decision] = []
@@ -39,6 +41,9 @@ struct Talk: Sendable {
         } else {
             guard let payload = try? TelegramUpdate(event) else { return .forward }
             let update = Update(kind: payload.kind, body: payload.body)
+            if let taken = try await cancelling.take(update, event) {
+                return .replace(taken + (passesAll ? [event] : []))
+            }
             guard update.isNewMessage, let message = update.message else { return .forward }
             answers = try await answer(message, event)
         }
@@ -62,16 +67,29 @@ struct Talk: Sendable {
         let words = knownWords.union(Talk.gateWords)
         guard !words.contains(command.word), !words.contains(command.dotted) else { return [] }
         let visit = Visit(event: event, actor: actor, isPrivate: isPrivate, isSlash: command.word.hasPrefix("/"))
+        if command.dotted == ".stop" {
+            let (events, reply) = try await cancelling.stop(message, event, word: visit.word("stop"))
+            return events + (try await said(reply, visit))
+        }
         let reply: String? =
             switch command.dotted {
             case ".start": texts.text("start", actor.language, ["name": .text(actor.name)])
             case ".help": help(visit)
             case ".lang": try await language(command, visit)
             case ".ask": try await ask(command, visit)
+            case ".queue":
+                try await queries.queue(
+                    actor.id, actor.language, isAdmin: visit.isAdmin, in: isPrivate ? nil : message.chatID)
+            case ".usage": try await queries.usage(actor.id, actor.language)
             default: correction(command, visit)
             }
-        guard let reply, try await mayAnswer(visit) else { return [] }
-        return [.derived(TelegramCommand(.reply(TextMessage(reply))))]
+        return try await said(reply, visit)
+    }
+
+    /// Returns the events that answer with a text, unless the person has got too many answers.
+    private func said(_ text: String?, _ visit: Visit) async throws -> [Envelope] {
+        guard let text, try await mayAnswer(visit) else { return [] }
+        return [.derived(TelegramCommand(.reply(TextMessage(text))))]
     }
 
     /// Holds what the answer to a message depends on.
@@ -95,7 +113,9 @@ struct Talk: Sendable {
 
     private func help(_ visit: Visit) -> String {
         let language = visit.actor.language
-        let text = texts.text("help", language, ["vdl": visit.word("vdl"), "adl": visit.word("adl")])
+        let text = texts.text(
+            "help", language,
+            Dictionary(uniqueKeysWithValues: ["vdl", "adl", "stop", "queue", "usage"].map { ($0, visit.word($0)) }))
         return visit.isAdmin ? "\(text)\n\n\(texts.text("help_admin", language))" : text
     }
 

@@ -1,5 +1,6 @@
 package import ArgumentParser
 import BotAPI
+import ChatCommands
 import Envelope
 import Options
 import Payloads
@@ -13,11 +14,12 @@ package let command: any AsyncParsableCommand.Type = TgTalk.self
 struct TgTalk: Tool {
     static let configuration = CommandConfiguration(
         commandName: "tg-talk",
-        abstract: "Answer /start, /help, /lang and /ask, mistyped commands, bare links and strangers.",
+        abstract: "Answer /start, /help, /lang, /queue and the like, mistyped commands, bare links and strangers.",
         discussion: """
             Reads the events.telegram.raw and events.access.denied that tg-gate publishes, and answers what is no command for another \
             stage: /start, /help, /lang (the user's language), /ask (whether to ask for the form of media), and mistyped commands, \
-            with a suggestion. In a private chat with a bot, a message of nothing but a link becomes \
+            with a suggestion. /stop as an answer to a request or to its progress, and the Cancel button of tg-send, become \
+            commands.media.cancel. /queue lists the requests that media-turns knows, and /usage tells what a user has had today. In a private chat with a bot, a message of nothing but a link becomes \
             commands.media.video_download. A stranger gets one line an hour, with the id that an admin needs. Other events are \
             forwarded unchanged.
 
@@ -55,7 +57,12 @@ struct TgTalk: Tool {
         try await runtime.requireRedis()
         let admins = try administrators.ids().sorted()
         let talk = Talk(
-            texts: texts, settings: TalkSettings(runtime: runtime), knownWords: Set(known.map { $0.lowercased() }),
+            texts: texts, settings: TalkSettings(runtime: runtime),
+            cancelling: Cancelling(
+                runtime: runtime, texts: texts,
+                key: try ButtonKey(path: "\(try runtime.directory("ask"))/key")),
+            queries: Queries(runtime: runtime, texts: texts),
+            knownWords: Set(known.map { $0.lowercased() }),
             answersStrangers: !ignoreStrangers, passesAll: passAll)
         let api = noMenu ? nil : try bot.apiIfConfigured(runtime)
         return try await withThrowingTaskGroup(of: ExitStatus?.self) { group in

@@ -180,7 +180,10 @@ import Testing
         #expect(admin.count == 7 && menus.filter { $0["scope"] == nil }.count == 7)
         #expect(Set(menus.map { $0["language_code"]?.string ?? "" }) == ["", "de", "es", "pt", "ru", "fa", "ar"])
         func names(_ menu: JSON?) -> [String] { (menu?["commands"]?.array ?? []).compactMap { $0["command"]?.string } }
-        #expect(names(menus.first { $0["scope"] == nil }) == ["vdl", "adl", "help", "lang", "whoami"])
+        #expect(
+            names(menus.first { $0["scope"] == nil }) == [
+                "vdl", "adl", "stop", "queue", "usage", "help", "lang", "whoami",
+            ])
         #expect(names(admin.first).contains("bless"))
         try await run()
         #expect(try await telegram.calls("setMyCommands").count == 14)

@@ -1,3 +1,4 @@
+import ChatCommands
 import Envelope
 import Foundation
 import JSON
@@ -8,7 +9,7 @@ import Testing
 @testable import media_ask
 
 @Suite struct ChoiceKeyTests {
-    private let key = ChoiceKey([UInt8](repeating: 7, count: 32))
+    private let key = ChoiceKey(ButtonKey([UInt8](repeating: 7, count: 32)))
     private let bond = ChoiceKey.Bond(request: EventID(), user: 42, chat: -100, message: 7, expires: 1_800_000_000)
 
     @Test func `A button's data is short, and names the request and the option`() throws {
@@ -31,7 +32,7 @@ import Testing
             change(&other)
             #expect(!key.signed(press, other))
         }
-        #expect(!ChoiceKey([UInt8](repeating: 8, count: 32)).signed(press, bond))
+        #expect(!ChoiceKey(ButtonKey([UInt8](repeating: 8, count: 32))).signed(press, bond))
     }
 
     @Test func `No changed character leaves a signed button`() throws {
@@ -59,12 +60,12 @@ import Testing
 
     @Test func `The key is made once, for its owner alone, and read from then on`() throws {
         let folder = try TemporaryFolder()
-        let press = try #require(ChoiceKey.Press(try ChoiceKey(path: folder("key")).data(bond, option: 1)))
-        #expect(try ChoiceKey(path: folder("key")).signed(press, bond))
+        let press = try #require(ChoiceKey.Press(ChoiceKey(try ButtonKey(path: folder("key"))).data(bond, option: 1)))
+        #expect(ChoiceKey(try ButtonKey(path: folder("key"))).signed(press, bond))
         let attributes = try FileManager.default.attributesOfItem(atPath: folder("key"))
         #expect(attributes[.posixPermissions] as? Int == 0o600)
         try "short".write(toFile: folder("bad"), atomically: false, encoding: .utf8)
-        #expect(throws: (any Error).self) { try ChoiceKey(path: folder("bad")) }
+        #expect(throws: (any Error).self) { try ButtonKey(path: folder("bad")) }
     }
 
     @Test func `A question is read as it was written`() throws {

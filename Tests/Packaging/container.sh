@@ -87,6 +87,7 @@ check() { # WHAT COMMAND…: a command line for the machine, or say with its arg
 }
 
 answers() { check "$1" say .whoami "Alice (42): admin"; }
+greets() { check "it greets" say /start "Hello, Alice! Send me a link to a video, and I send you the video. /help shows what else I can do."; }
 none_active() { check "$1" "[ -z \"\$(systemctl list-units 'tgpipe*' --state=active,activating --plain --no-legend --no-pager)\" ]"; }
 
 note "booting"
@@ -96,12 +97,13 @@ none_active "nothing starts before it has settings"
 check "settings are made" 'install -m 600 /dev/stdin /etc/tgpipe/credentials/TG_BOT_TOKEN <<<123456:TEST-token &&
     sed -i "s/^TG_ADMIN_ID=.*/TG_ADMIN_ID=42/; s,^#TG_BOT_API_URL=.*,TG_BOT_API_URL=http://127.0.0.1:9999," /etc/tgpipe/tgpipe.env'
 check "the units are correct" "systemd-analyze verify --man=no tgpipe.target tgpipe-pipes.target tgpipe-session@a.service tgpipe-fetch@1.service"
-for unit in listen gate limit route put fetch@1 send@1 redis session@a pipe-gate pipe-fetch; do
+for unit in listen gate talk limit ask turns route cancel put fetch@1 send@1 redis session@a pipe-gate pipe-talk pipe-ask pipe-turns pipe-fetch; do
     check "tgpipe-$unit is confined" "systemd-analyze security --offline=yes --threshold=20 tgpipe-$unit.service"
 done
 check "the bot starts over queues" 'systemctl enable -q --now tgpipe.target'
 answers "it answers"
-for stage in listen gate limit route put fetch@1 send@1 redis; do
+greets
+for stage in listen gate talk limit ask turns route cancel put fetch@1 send@1 redis; do
     check "tgpipe-$stage is killed" "systemctl kill -s KILL tgpipe-$stage.service"
     answers "the bot answers after that"
 done
@@ -115,7 +117,8 @@ answers "the bot answers after that"
 check "the bot ends" 'systemctl disable -q --now tgpipe.target && sleep 1'
 check "the bot starts over pipes" 'systemctl start tgpipe-pipes.target'
 answers "it answers"
-for stage in listen gate limit route send; do
+greets
+for stage in listen gate talk limit ask turns route send; do
     check "tgpipe-pipe-$stage is killed" "systemctl kill -s KILL tgpipe-pipe-$stage.service"
     answers "the bot answers after that"
 done

@@ -133,6 +133,10 @@ import Testing
                     .choosing, kind: .video, text: "Which one?", buttons: [[ChoiceButton("720p", data: "v1:AAAB")]]),
                 #"{"kind":"video","state":"choosing","text":"Which one?","buttons":[[{"text":"720p","data":"v1:AAAB"}]]}"#
             ),
+            (
+                MediaProgress(.queued, kind: .video, place: 3, waitSeconds: 90),
+                #"{"kind":"video","state":"queued","place":3,"wait_seconds":90}"#
+            ),
             (MediaDownload(kind: .audio, source: .file(try file())), #"{"file":\#(inTelegram)}"#),
             (
                 LargeDownload(kind: .video, source: .url("https://example.com/"), sizeBytes: 9, limitBytes: 5),

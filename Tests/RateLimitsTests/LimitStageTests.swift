@@ -54,6 +54,15 @@ import Testing
         }
     }
 
+    @Test func `a cancellation is neither counted nor limited`() async throws {
+        var cancellation = try event(1)
+        cancellation.type = "commands.media.cancel"
+        let events =
+            [cancellation, cancellation, cancellation] + (try [1, 1, 1].map { try event($0) }) + [cancellation]
+        let decisions = try await stage(.drop).decide(events)
+        #expect(words(decisions) == ["forward", "forward", "forward", "forward", "forward", "drop", "forward"])
+    }
+
     @Test func `events over the limit are dropped, those of other users are not`() async throws {
         let events = try [1, 1, 2, 1, 1, 2].map { try event($0) }
         let decisions = try await stage(.drop).decide(events)
@@ -122,12 +131,13 @@ import Testing
         #expect(try await counter.decide(["b", "b"], .checkAndCount).map(\.isAllowed) == [true, false])
     }
 
-    @Test(arguments: [
-        (1, "1 s"), (119_001, "2 min"), (119_000, "119 s"), (7_200_000, "2 h"), (172_800_000, "2 days"),
-    ])
-    func `the wait is told in the unit that suits it`(_ milliseconds: Int64, _ words: String) {
-        let decision = RateDecision(
-            isAllowed: false, remaining: 0, retryAfterMilliseconds: milliseconds, isFirstRefusal: true)
-        #expect(decision.waitInWords == words)
+    @Test func `a refusal is in the user's language`() async throws {
+        let stage = try stage(.reply, counter: guarded(limit: 1))
+        let german = try event(1, meta: #""origin":{"chat_id":5}"#)
+        var second = german
+        second.meta["actor"] = ["id": 1, "name": "A", "language": "de-AT"]
+        let decisions = try await stage.decide([german, second])
+        guard case .replace(let events) = decisions[1] else { throw RedisError(.protocolError, "no answer") }
+        #expect(events.first?.payload["text"] == "Zu viele Anfragen: versuche es in 60 Min. wieder.")
     }
 }

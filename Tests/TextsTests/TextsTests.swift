@@ -55,6 +55,16 @@ import Testing
         #expect(texts.language("PT_br") == "pt" && texts.language("x") == nil)
     }
 
+    @Test(arguments: [
+        (0, "0 s", "1 min"), (1, "1 s", "1 min"), (119, "119 s", "2 min"), (120, "2 min", "2 min"),
+        (121, "3 min", "3 min"),
+        (7200, "2 h", "2 h"), (172_800, "2 days", "2 days"), (.max, "115741 days", "115741 days"), (-1, "0 s", "1 min"),
+    ])
+    func `A time is told in the unit that suits it`(_ seconds: Int64, _ words: String, _ rough: String) {
+        #expect(Texts().time(seconds, "en") == words && Texts().time(seconds, "en", isRough: true) == rough)
+        #expect(Texts().time(120, "ru") == "2 мин")
+    }
+
     // MARK: Numbers
 
     @Test(

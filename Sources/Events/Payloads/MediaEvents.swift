@@ -9,7 +9,7 @@ package struct MediaProgress: EventPayload {
         case accepted
         /// The person is asked for the form of the media, with `text` and `buttons`.
         case choosing
-        /// As many downloads as allowed are running.
+        /// As many downloads as allowed are running. `place` and `waitSeconds` say more, if they are known.
         case queued
         /// The same source is being downloaded for another request, for which this one waits.
         case waiting
@@ -29,6 +29,10 @@ package struct MediaProgress: EventPayload {
     package var totalBytes: Int64?
     package var bytesPerSecond: JSONNumber?
     package var title: String?
+    /// The place in the queue, 1 for the next request.
+    package var place: Int64?
+    /// The estimated time until the work on the request begins.
+    package var waitSeconds: Int64?
     /// The question of the state `choosing`.
     package var text: String?
     /// The buttons of the state `choosing`, row by row.
@@ -36,9 +40,10 @@ package struct MediaProgress: EventPayload {
 
     package init(
         _ state: State, kind: MediaKind? = nil, fraction: Double? = nil, doneBytes: Int64? = nil,
-        totalBytes: Int64? = nil, bytesPerSecond: Double? = nil, title: String? = nil, text: String? = nil,
-        buttons: [[ChoiceButton]] = []
+        totalBytes: Int64? = nil, bytesPerSecond: Double? = nil, title: String? = nil, place: Int64? = nil,
+        waitSeconds: Int64? = nil, text: String? = nil, buttons: [[ChoiceButton]] = []
     ) {
+        (self.place, self.waitSeconds) = (place, waitSeconds)
         (self.text, self.buttons) = (text, buttons)
         self.kind = kind
         self.state = state
@@ -58,6 +63,8 @@ package struct MediaProgress: EventPayload {
         totalBytes = reader.integer("total_bytes")
         bytesPerSecond = reader.number("rate_bytes_per_second")
         title = reader.string("title")
+        place = reader.integer("place").flatMap { $0 > 0 ? $0 : nil }
+        waitSeconds = reader.integer("wait_seconds").flatMap { $0 >= 0 ? $0 : nil }
         text = reader.string("text")
         buttons = (reader.take("buttons", \.array) ?? []).map { row in
             (row.array ?? []).compactMap { ChoiceButton($0) }
@@ -71,7 +78,7 @@ package struct MediaProgress: EventPayload {
             "kind": JSON(kind?.rawValue), "state": JSON(state?.rawValue), "fraction": fraction.map { .number($0) },
             "done_bytes": JSON(doneBytes), "total_bytes": JSON(totalBytes),
             "rate_bytes_per_second": JSON(bytesPerSecond), "title": JSON(title),
-            "text": JSON(text),
+            "place": JSON(place), "wait_seconds": JSON(waitSeconds), "text": JSON(text),
             "buttons": buttons.isEmpty ? nil : .array(buttons.map { .array($0.map { $0.json }) }),
         ]
     }

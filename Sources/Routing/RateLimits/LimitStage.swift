@@ -6,6 +6,7 @@ import Payloads
 package import Redis
 package import Stage
 import Synchronization
+package import Texts
 import Tracing
 
 /// Applies a rate limit to events: forwards, marks, drops or answers each.
@@ -17,6 +18,7 @@ package final class LimitStage: Sendable {
     private let action: LimitAction
     private let exemptRoles: Set<String>
     private let countsFailures: Bool
+    private let texts: Texts
     private let totals = Mutex((decided: 0, refused: 0, uncounted: 0))
     /// The members of `meta` that mark an event, for the wait that was marked last.
     private let mark = Mutex((seconds: Int64(-1), members: [UInt8]()))
@@ -64,8 +66,9 @@ package final class LimitStage: Sendable {
     /// - Parameter countsFailures: whether requests that fail count, too. Else tg-send gives them back.
     package init(
         log: Logger, counter: OutageGuard, key: EventKey, mode: RateMode, action: LimitAction, exemptRoles: Set<String>,
-        countsFailures: Bool = false
+        countsFailures: Bool = false, texts: Texts = Texts()
     ) {
+        self.texts = texts
         self.countsFailures = countsFailures
         (self.log, self.counter, self.key, self.mode) = (log, counter, key, mode)
         (self.action, self.exemptRoles) = (action, exemptRoles)
@@ -126,6 +129,8 @@ package final class LimitStage: Sendable {
 
     /// Returns the key to count an event by; nil for an event that no limit applies to. Reads the whole event if its head is not enough.
     private func limitedKey(of event: inout Event) -> String? {
+        // A limit must not keep anyone from ending what costs the most.
+        if event.type == MediaCancel.type { return nil }
         if case .head(let head) = event {
             if case .text(let role) = head.fields[0], exemptRoles.contains(role) { return nil }
             if head.fields[0] != .unclear, head.fields.count > 1, case .text(let value) = head.fields[1] {
@@ -206,10 +211,11 @@ package final class LimitStage: Sendable {
     private func answer(to event: Envelope, _ verdict: RateDecision) -> Decision {
         // Without an origin there is no chat to answer in.
         guard event.origin != nil else { return .drop }
+        let language = event.actor?.language
+        let wait = texts.time(verdict.retryAfterSeconds, language)
         let text =
             counter.isRedisAway
-            ? "Requests cannot be taken right now: try again later."
-            : "Too many requests: try again in \(verdict.waitInWords)."
+            ? texts.text("limited_away", language) : texts.text("limited", language, ["wait": .text(wait)])
         return .replace([.derived(TelegramCommand(.reply(TextMessage(text))))])
     }
 }
@@ -217,15 +223,4 @@ package final class LimitStage: Sendable {
 extension RateDecision {
     /// The seconds until the limit allows the next event, rounded up, so that a request at that time is allowed.
     var retryAfterSeconds: Int64 { (retryAfterMilliseconds + 999) / 1000 }
-
-    /// The wait as text for users, in the largest unit that suits it.
-    var waitInWords: String {
-        let seconds = retryAfterSeconds
-        return switch seconds {
-        case ..<120: "\(seconds) s"
-        case ..<7200: "\((seconds + 59) / 60) min"
-        case ..<172_800: "\((seconds + 3599) / 3600) h"
-        default: "\((seconds + 86399) / 86400) days"
-        }
-    }
 }

@@ -1,13 +1,13 @@
 // The texts as they are in data/.
 //
 // Their digests are here so that a change of them is built; `make check` compares them, and prints those that it found.
-// ar.toml: da3261bb84d3fe5bcdd858f2346657f593b09b589a02b4a7db0c6e42e6a1ca79
-// de.toml: dbce9e1522ec5f0d88dbd53384edfa9d5584bcd6f9fdd8d3ac90f3496e84ae24
-// en.toml: 1385154d8dd0fdb2b3b82da4477e97df90fc402b8474c4d46fc7fab784f0ec44
-// es.toml: cb5fec0f48ec058d8d4e6215f026490d38124dc91bc8d59e76885700f47a5b1b
-// fa.toml: bff95f11f4770a290bf1c99424ff40800898f09bf0300ff84ac1707c5c97e20b
-// pt.toml: 22da37331a80f04aad94ecab5fbd839e4cba77910ef1501819f8b47ab2cc00b1
-// ru.toml: 8b7e664bb186819e74098358725c517d74cb60351bf7a8ce3da845e301a4b564
+// ar.toml: e436c502d9dc8f54c72a91b6aaa84adfa4d4408846b42722e5406cde1a0e8f72
+// de.toml: d1e12bbe65f6f0919f6de807145b406c662e22292f4a63a77fe9ebcc3e0efccc
+// en.toml: 4065964e181f5beeb216966d3c11fb71ca720cc4bcecd47e092a0dfe3e7e6214
+// es.toml: 050856e3aebc57cb6a9c4eb194d0b55b0f8e659f5dbc578081f1ec44f396a817
+// fa.toml: 49d7cc8cdb31bb9b0815f640670fcfea379e9caf66cacfeefda629089ceeb56c
+// pt.toml: 1af7f476c01e5910846c85ec39cb3a660ac77bc65ec5daff746ac24091444431
+// ru.toml: f0fa3deeec8672b6862f61b50ebde8a9be69600a28f4974a442432ce6768021f
 
 #include "TextFiles.h"
 

@@ -30,13 +30,14 @@ enum Vocabulary {
             "no_media",
             "no_audio", "no_space", "local_io", "no_such_bucket", "busy", "protocol_error", "corrupt", "invalid",
             "configuration",
-            "cancelled", "no_subtitles", "no_such_part", "no_sender", "hammered", "smitten", "bot", "stranger",
+            "cancelled", "over_quota", "no_subtitles", "no_such_part", "no_sender", "hammered", "smitten", "bot",
+            "stranger",
             // Formats of sound.
             "mp3", "m4a", "opus",
             // Tools.
             "tg-listen", "tg-gate", "tg-talk", "tg-send", "tg-history", "ratelimit", "ev-route", "ev-queue",
             "ev-replay",
-            "media-ask", "media-fetch",
+            "media-ask", "media-turns", "media-fetch",
             "blob-put", "msg-store",
         ]
         words.formUnion(TelegramAction.allCases.map(\.rawValue))
@@ -65,7 +66,9 @@ enum Vocabulary {
 
     /// The commands of the bot, which are kept as the first word of a text.
     static let commands: Set<String> = [
-        ".vdl", ".adl", "/vdl", "/adl", "/start", "/help", "/lang", "/ask", ".grace", ".ungrace", ".bless", ".unbless",
+        ".vdl", ".adl", "/vdl", "/adl", "/start", "/help", "/lang", "/ask", ".stop", "/stop", "/queue", "/usage",
+        ".grace", ".ungrace",
+        ".bless", ".unbless",
         ".smite",
         ".unsmite",
         ".hammer", ".unhammer",
@@ -80,7 +83,8 @@ enum Vocabulary {
         "duration_seconds", "file_size",
         "size_bytes",
         "limit_bytes", "done_bytes", "total_bytes", "rate_bytes_per_second", "fraction", "limit", "window_seconds",
-        "retry_after_seconds", "elapsed_seconds", "seconds", "views", "forwards", "replies", "total_count", "count",
+        "retry_after_seconds", "elapsed_seconds", "seconds", "place", "wait_seconds", "views", "forwards", "replies",
+        "total_count", "count",
         "total", "last",
         "pts", "attempts", "code",
     ]

@@ -1,4 +1,5 @@
 import BotAPI
+import ChatCommands
 import Envelope
 import JSON
 import Payloads
@@ -12,6 +13,8 @@ struct PlaceholderReplies: Sendable {
     let limits: CallLimits
     let messages: NewMessages
     let texts: Texts
+    /// Signs the buttons that cancel requests; nil for none.
+    let cancelKey: ButtonKey?
 
     /// Returns whether the user sees a job's progress already.
     func isShown(_ job: Job) -> Bool {
@@ -25,7 +28,7 @@ struct PlaceholderReplies: Sendable {
         let (chat, request) = (job.chat.json, job.event.correlationID)
         let text = Wording(texts, for: job.event).progress(progress)
         // Without a keyboard, an edit removes the one that the reply has.
-        let keyboard = PlaceholderReplies.keyboard(progress.buttons)
+        let keyboard = PlaceholderReplies.keyboard(progress.buttons + cancelRow(job, progress))
         if let reply = await shared.replyID(of: request) {
             // Another process may have turned the reply into the request's last message.
             if await shared.hasEnded(request, kind: job.kind) { return }
@@ -50,6 +53,15 @@ struct PlaceholderReplies: Sendable {
         if await shared.hasEnded(request, kind: job.kind), let late = await shared.withdrawReply(of: request) {
             try await delete(late, chat)
         }
+    }
+
+    /// Returns the button that cancels a job's request, unless it would come too late.
+    private func cancelRow(_ job: Job, _ progress: MediaProgress) -> [[ChoiceButton]] {
+        guard let cancelKey, let user = job.event.actor?.id, let chat = job.chat.number, !progress.isAlmostDone else {
+            return []
+        }
+        let data = CancelPress.data(cancelKey, request: job.event.correlationID, user: user, chat: chat)
+        return [[ChoiceButton(texts.text("cancel_button", job.event.actor?.language), data: data)]]
     }
 
     private static func keyboard(_ rows: [[ChoiceButton]]) -> JSON? {
@@ -137,4 +149,9 @@ struct PlaceholderReplies: Sendable {
         await shared.forgetReply(of: job.event.correlationID)
         return message
     }
+}
+
+extension MediaProgress {
+    /// Is true from the moment at which the file is complete: the request can no longer be cancelled.
+    fileprivate var isAlmostDone: Bool { state == .storing || state == .uploading }
 }

@@ -1,4 +1,5 @@
 import BotAPI
+import ChatCommands
 import Envelope
 import Logging
 import Options
@@ -26,7 +27,7 @@ struct Sender: Sendable {
 
     init(
         runtime: Runtime, api: any MessagingAPI, shared: SharedState, scheduler: SharedScheduler, copies: LocalCopies,
-        options: SendingOptions, input: InputOptions, texts: Texts
+        options: SendingOptions, input: InputOptions, texts: Texts, cancelKey: ButtonKey? = nil
     ) {
         (self.runtime, self.api, self.shared, self.scheduler) = (runtime, api, shared, scheduler)
         self.texts = texts
@@ -35,7 +36,8 @@ struct Sender: Sendable {
         limits = CallLimits(scheduler: scheduler, shared: shared, limitsRates: !options.noPacing)
         let messages = NewMessages(runtime: runtime, api: api, shared: shared)
         commands = CommandSender(runtime: runtime, api: api, messages: messages)
-        replies = PlaceholderReplies(api: api, shared: shared, limits: limits, messages: messages, texts: texts)
+        replies = PlaceholderReplies(
+            api: api, shared: shared, limits: limits, messages: messages, texts: texts, cancelKey: cancelKey)
         delivery = MediaDelivery(
             runtime: runtime, messages: messages, shared: shared, limits: limits, copies: copies, options: options,
             input: input, texts: texts)

@@ -1,3 +1,4 @@
+import ChatCommands
 import Envelope
 import Glibc
 import JSON
@@ -185,7 +186,7 @@ final class SharedState: Sendable {
         _ = await attempt { redis throws(RedisError) in
             try await redis.pipeline(
                 [["SET", .text(key), .integer(id), "EX", .integer(SharedState.replySeconds)]]
-                    + noteOpen(request, for: job))
+                    + noteOpen(request, for: job) + noteShown(id, for: job))
         }
     }
 
@@ -232,8 +233,20 @@ final class SharedState: Sendable {
         return count == 1
     }
 
-    private func replyKey(_ request: EventID) -> String { "tgpipe:correlation:\(request):reply" }
-    private func endKey(_ request: EventID, _ kind: String) -> String { "tgpipe:correlation:\(request):ended:\(kind)" }
+    private func replyKey(_ request: EventID) -> String { ShownRequest.replyKey(request) }
+    private func endKey(_ request: EventID, _ kind: String) -> String { ShownRequest.endKey(request, kind) }
+
+    /// Returns the calls that note which request a placeholder reply belongs to, and the message that it answers.
+    private func noteShown(_ reply: Int64, for job: Job) -> [[RedisArgument]] {
+        guard let chat = job.chat.number else { return [] }
+        let shown = ShownRequest(job.event.correlationID, user: job.event.actor?.id)
+        return [reply, job.origin?.messageID].compactMap { $0 }.map { message in
+            [
+                "SET", .text(ShownRequest.key(speaker: speakerID, chat: chat, message: message)), .text(shown.text),
+                "EX", .integer(SharedState.replySeconds),
+            ]
+        }
+    }
 
     // MARK: Records of sent events
 

@@ -33,7 +33,15 @@ struct Wording: Sendable {
             case .converting, .storing: amount
             case .queued, .waiting, .accepted, .choosing: ""
             }
+        if state == .queued, let place = progress.place { return queued(place, progress.waitSeconds) + title }
         return texts.text("progress_\(state == .choosing ? "accepted" : state.rawValue)", language) + details + title
+    }
+
+    private func queued(_ place: Int64, _ seconds: Int64?) -> String {
+        let number = TextValue.raw("\(place)")
+        guard let seconds else { return texts.text("progress_place", language, ["place": number]) }
+        let wait = texts.time(seconds, language, isRough: true)
+        return texts.text("progress_place_wait", language, ["place": number, "wait": .text(wait)])
     }
 
     private static func bar(_ fraction: Double) -> String {
@@ -95,6 +103,8 @@ struct Wording: Sendable {
     ///
     /// - Parameter code: the kind of failure. Its text replaces the reason, which is in English, for users of other languages.
     func failure(_ reason: String, code: String? = nil) -> String {
+        // The person has wanted it, so it is no failure.
+        if code == "cancelled" { return texts.text("cancelled", language, isHTML: true) }
         let key = "failure_\(code ?? "")"
         let isTranslated = texts.has(key) && texts.isTranslated(key, language)
         let words = isTranslated ? texts.text(key, language) : reason.limited(toUTF16: 1000)

@@ -4,6 +4,7 @@ import RateLimits
 import Redis
 import Stage
 import System
+import Texts
 
 /// Limits events as the tool `ratelimit` does, and shares its counters in Redis with every stage that uses the same name.
 final class LimitMiddleware: Middleware {
@@ -21,7 +22,8 @@ final class LimitMiddleware: Middleware {
             let counter = OutageGuard(limiter: RateLimiter(redis, rule), log: runtime.log, failure: failure)
             try await counter.start(redis)
             return LimitStage(
-                log: runtime.log, counter: counter, key: key, mode: mode, action: action, exemptRoles: exemptRoles)
+                log: runtime.log, counter: counter, key: key, mode: mode, action: action, exemptRoles: exemptRoles,
+                texts: try Texts.ofEnvironment())
         }
     }
 

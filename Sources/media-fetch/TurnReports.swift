@@ -1,0 +1,81 @@
+import Envelope
+import Glibc
+import Logging
+import Payloads
+import Stage
+import Synchronization
+import System
+import Turns
+
+/// Tells media-turns how many places this worker has, and which requests are done.
+final class TurnReports: Sendable {
+    private static let interval = Duration.seconds(10)
+
+    private let runtime: Runtime
+    private let book: TurnBook
+    private let usage: Usage
+    private let places: Int
+    private let worker = "\(Runtime.host):\(getpid()):\(String(UInt32.random(in: 0...(.max)), radix: 16))"
+    /// The requests that were given up, whose end is not noted yet.
+    private let givenUp = Mutex<[EventID]>([])
+    private let changed = Signal()
+
+    /// - Parameter places: the number of fetches that run at once; 0 for a worker that takes no requests of media-turns.
+    init(runtime: Runtime, places: Int) {
+        (self.runtime, self.places) = (runtime, places)
+        (book, usage) = (TurnBook(runtime, waits: false), Usage(runtime))
+    }
+
+    /// Offers the places until its task is cancelled, and takes them back then.
+    func run() async {
+        while !Task.isCancelled {
+            let generation = changed.generation
+            await note { try await $0.offer(places: self.places, of: self.worker) }
+            await end(
+                givenUp.withLock { ids in
+                    defer { ids = [] }
+                    return ids
+                })
+            await changed.wait(since: generation, atMost: TurnReports.interval)
+        }
+        let book = book
+        let worker = worker
+        await Task { try? await book.offer(places: 0, of: worker) }.value
+    }
+
+    /// Notes the end of the work on an event, whose turn others get.
+    func done(_ event: Envelope, _ outcome: Outcome) async {
+        // A request that is handed over keeps its turn.
+        guard case .done(let results) = outcome, !results.contains(where: { $0.type == LargeDownload.type }) else {
+            return
+        }
+        await end(TurnReports.requests(of: event))
+    }
+
+    /// Notes that an event gets no more attempts.
+    func giveUp(_ event: Envelope) {
+        givenUp.withLock { $0 += TurnReports.requests(of: event) }
+        changed.notify()
+    }
+
+    /// Counts what a user has got.
+    func count(bytes: Int64?, time: Duration, for user: Int64?) async {
+        guard let user else { return }
+        await usage.add(bytes: bytes ?? 0, time: time, to: user)
+    }
+
+    private func end(_ ids: [EventID]) async {
+        guard !ids.isEmpty else { return }
+        await note { try await $0.end(ids, isDone: true) }
+    }
+
+    /// Calls the book. Media are fetched without it, too: a failure is no more than a note.
+    private func note(_ call: @escaping @Sendable (TurnBook) async throws -> Void) async {
+        do { try await call(book) } catch { runtime.log.debug("unable to note turns: \(error)") }
+    }
+
+    /// Returns the requests that an event stands for: a download that was handed over has an event of its own.
+    private static func requests(of event: Envelope) -> [EventID] {
+        [event.id] + (event.type == LargeDownload.type ? [event.causationID].compactMap { $0 } : [])
+    }
+}

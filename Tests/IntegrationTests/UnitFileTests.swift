@@ -1,0 +1,68 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Reads the units of the package: each stage must get events from another one.
+@Suite struct UnitFileTests {
+    private let folder = "\(testFolder)/../packaging/systemd"
+
+    private func text(_ name: String) throws -> String {
+        try String(contentsOfFile: "\(folder)/\(name)", encoding: .utf8)
+    }
+
+    private func names() throws -> [String] {
+        try FileManager.default.contentsOfDirectory(atPath: folder).filter { !$0.hasSuffix(".d") }
+    }
+
+    /// Returns what stands behind a mark in a text, up to the next character that no name has.
+    private func values(_ mark: String, in text: String) -> Set<String> {
+        Set(
+            text.components(separatedBy: mark).dropFirst().map { rest in
+                String(rest.prefix { $0.isLetter || $0.isNumber || "%.@-_".contains($0) })
+            })
+    }
+
+    @Test func `Each queue that a unit reads is written by another one, and the other way round`() throws {
+        var (read, written): (Set<String>, Set<String>) = ([], [])
+        for name in try names() where name.hasSuffix(".service") {
+            let text = try text(name)
+            read.formUnion(values("--from queue:", in: text))
+            written.formUnion(values("--to queue:", in: text))
+            written.formUnion(values("=queue:", in: text))
+        }
+        #expect(read.count > 6 && read == written)
+    }
+
+    @Test func `Each pipe has one reader, and a unit that writes into it`() throws {
+        var (read, written): (Set<String>, Set<String>) = ([], [])
+        for name in try names() {
+            let text = try text(name)
+            if name.hasSuffix(".socket") {
+                let pipes = values("ListenFIFO=/run/tgpipe/", in: text)
+                #expect(pipes.count == 1 && name == "tgpipe-pipe-\(pipes.first?.dropLast(5) ?? "").socket")
+                read.formUnion(pipes)
+                let service = try self.text(name.replacingOccurrences(of: ".socket", with: ".service"))
+                #expect(service.contains("StandardInput=fd:\(name)\n"))
+            } else if name.hasPrefix("tgpipe-pipe-") {
+                written.formUnion(values("/run/tgpipe/", in: text))
+            }
+        }
+        #expect(read.count > 6 && read == written)
+    }
+
+    @Test(arguments: ["tgpipe.target", "tgpipe-pipes.target"])
+    func `A target starts all stages of its form, and they are described`(_ target: String) throws {
+        let wanted = try text(target)
+        let page = try String(contentsOfFile: "\(testFolder)/../docs/systemd.md", encoding: .utf8)
+        for name in try names() where name.hasSuffix(".service") {
+            let text = try text(name)
+            guard text.contains("PartOf=\(target)"), !name.contains("@.") else { continue }
+            // The start of a pipe's reader is the first event in it.
+            let started =
+                name.hasPrefix("tgpipe-pipe-") ? name.replacingOccurrences(of: ".service", with: ".socket") : name
+            #expect(wanted.contains(started) || wanted.contains(name), "\(target) does not start \(name)")
+            let unit = name.replacingOccurrences(of: ".service", with: "")
+            #expect(unit.hasPrefix("tgpipe-pipe-") || page.contains("`\(unit)`"), "docs/systemd.md lacks \(unit)")
+        }
+    }
+}
