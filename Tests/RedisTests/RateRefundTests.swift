@@ -50,8 +50,20 @@ import Testing
         for (name, seconds) in zip(["one", "two"], seconds) {
             _ = try await count(try limiter(.fixed, name, window: .seconds(seconds)), ["1"])
         }
-        let rest = try #require(Int(try server.cli("TTL", "tgpipe:correlation:1:limits")))
+        let rest = try #require(Int(try server.cli("TTL", "tgpipe:counted:1")))
         #expect((3000...3600).contains(rest))
+    }
+
+    @Test func `Many requests of one moment are noted and given back each by itself`() async throws {
+        let limiter = RateLimiter(
+            redis, try RateLimit(name: "t", algorithm: .fixed, limit: 5000, window: .seconds(3600)))
+        // The same request twice: it counts twice, and is given back twice.
+        let requests = (0..<1000).map { "01930b7a-4f00-7abc-9def-\(100_000_000_000 + $0)" } + ["other", "other"]
+        _ = try await limiter.decide(requests.map { _ in "a" }, requests: requests)
+        #expect(try server.cli("HLEN", "tgpipe:counted:01930b7a-4") == "1000")
+        for request in requests.suffix(502) { try await RateRefund(redis).giveBack(request) }
+        #expect(try server.cli("HLEN", "tgpipe:counted:01930b7a-4") == "500")
+        #expect(try server.cli("GET", "tgpipe:rate:t:{a}") == "500")
     }
 
     @Test func `A request that was never counted, or whose window has ended, changes nothing`() async throws {

@@ -1,15 +1,16 @@
 /// Notes which limits counted a request, so that a request that fails can be given back: a limit counts meaningful
 /// actions only.
 ///
-/// `tgpipe:correlation:<request>:limits` is a text with one line for each limit: `ALGORITHM LIMIT INTERVAL KEY`.
+/// `tgpipe:counted:<bucket>` is a hash from a request to a text with one line for each limit: `ALGORITHM LIMIT INTERVAL KEY`.
+/// The bucket is the first ten characters of the request's correlation id. Ids of version 7 begin with their time, so that a bucket
+/// holds the requests of four seconds: a hash of many requests costs a quarter of a key for each.
 package struct RateRefund: Sendable {
     private let redis: Redis
 
     package init(_ redis: Redis) { self.redis = redis }
 
-    /// Notes requests that a limit has just counted.
+    /// Notes requests that a limit has just counted, in one round trip.
     ///
-    /// One plain command for each request serves the common case of one limit. Further limits of a request take a second round trip.
     /// - Parameter counted: the correlation id of each request, and the key in Redis that it was counted by.
     func note(
         _ counted: [(request: String, key: String)], for rule: RateLimit, timeout: Duration? = nil
@@ -17,31 +18,29 @@ package struct RateRefund: Sendable {
         // A token bucket's interval in microseconds.
         let interval = Double(rule.windowMilliseconds) * 1000 / Double(rule.limit)
         let start = "\(rule.algorithm.rawValue) \(rule.limit) \(interval) "
-        var batch = CommandBatch()
+        var places: [String: Int] = [:]
+        var calls: [ScriptCall] = []
         for (request, key) in counted {
-            batch.begin(arguments: 6)
-            batch.add("SET")
-            batch.add(joining: Self.prefix, request, Self.suffix)
-            batch.add(joining: start, key, "\n")
-            batch.add("PX")
-            batch.add(rule.windowMilliseconds)
-            batch.add("NX")
+            let bucket = Self.bucket(of: request)
+            var place = places[bucket]
+            if let known = place, calls[known].arguments.count >= 2 * Self.mostRequests { place = nil }
+            let index = place ?? calls.count
+            if place == nil {
+                places[bucket] = index
+                calls.append(
+                    ScriptCall(keys: [bucket], arguments: [.integer(rule.windowMilliseconds), .text(start)]))
+            }
+            calls[index].arguments += [.text(request), .text(key)]
         }
-        let replies = try await redis.pipeline(batch, timeout: timeout)
-        var further: [ScriptCall] = []
-        for ((request, key), reply) in zip(counted, replies) where try redis.checked(reply).isNull {
-            further.append(
-                ScriptCall(
-                    keys: [Self.key(request)], arguments: ["\(start)\(key)\n", .integer(rule.windowMilliseconds)]))
-        }
-        guard !further.isEmpty else { return }
-        for reply in try await redis.run(Self.addition, further, timeout: timeout) { _ = try redis.checked(reply) }
+        for reply in try await redis.run(Self.addition, calls, timeout: timeout) { _ = try redis.checked(reply) }
     }
 
     /// Gives a failed request back to all limits that counted it. Only the first call for a request has an effect.
     package func giveBack(_ request: String) async throws(RedisError) {
-        let key = RedisArgument.text(Self.key(request))
-        let replies = try await redis.transaction([["GET", key], ["DEL", key]])
+        let bucket = RedisArgument.text(Self.bucket(of: request))
+        let replies = try await redis.transaction([
+            ["HGET", bucket, .text(request)], ["HDEL", bucket, .text(request)],
+        ])
         for line in replies.first?.string?.split(separator: "\n") ?? [] {
             let words = line.split(separator: " ", maxSplits: 3).map(String.init)
             guard words.count == 4 else { continue }
@@ -49,17 +48,24 @@ package struct RateRefund: Sendable {
         }
     }
 
-    private static let prefix = "tgpipe:correlation:"
-    private static let suffix = ":limits"
-    private static func key(_ request: String) -> String { prefix + request + suffix }
+    private static func bucket(of request: String) -> String { "tgpipe:counted:\(request.prefix(10))" }
 
-    /// Adds a line to the note of a request, which then lives as long as the longest of its windows. Arguments: the line, and the window
-    /// in milliseconds.
+    /// The number of requests that one run of the script notes. Lua takes no more than some thousand arguments.
+    private static let mostRequests = 256
+
+    /// Adds lines to the notes of requests. A bucket lives as long as the longest window of its limits. Arguments: the window in
+    /// milliseconds, the beginning of all lines, then each request and the key that it was counted by.
     private static let addition = RedisScript(
         """
-        local rest = redis.call('PTTL', KEYS[1])
-        redis.call('APPEND', KEYS[1], ARGV[1])
-        redis.call('PEXPIRE', KEYS[1], math.max(rest, tonumber(ARGV[2])))
+        local bucket, window, start = KEYS[1], tonumber(ARGV[1]), ARGV[2]
+        local call = redis.call
+        for index = 3, #ARGV, 2 do
+          local request, line = ARGV[index], start .. ARGV[index + 1] .. '\\n'
+          if call('HSETNX', bucket, request, line) == 0 then
+            call('HSET', bucket, request, call('HGET', bucket, request) .. line)
+          end
+        end
+        if call('PTTL', bucket) < window then call('PEXPIRE', bucket, window) end
         return 1
         """)
 
