@@ -84,6 +84,12 @@ let tools: [Target] = [
             "BotAPI", "ChatCommands", "Crypto", "Envelope", "HTTP", "JSON", "Media", "Payloads", "Redis", "System",
             "Texts", logging,
         ]),
+    tool(
+        "media-expand",
+        ["Crypto", "Envelope", "Media", "Payloads", "Redis", "System", logging]),
+    tool(
+        "media-split",
+        ["Blob", "BotAPI", "Crypto", "Envelope", "HTTP", "JSON", "Media", "Payloads", "System", logging]),
     tool("media-turns", ["Envelope", "Payloads", "Redis", "System", "Turns", logging]),
     tool("ratelimit", ["Envelope", "RateLimits", "Redis", "System", "Texts"]),
     tool("ev-route", ["JSON", "Routing", "Spool", "System", logging]),

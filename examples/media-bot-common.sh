@@ -16,9 +16,15 @@ if command -v ev-log >/dev/null; then export TGPIPE_LOG_DIR=${TGPIPE_LOG_DIR-$st
 read -ra gate_options <<<"${TG_GATE_OPTIONS:-}"
 read -ra talk_options <<<"${TG_TALK_OPTIONS:-}"
 read -ra ask_options <<<"${MEDIA_ASK_OPTIONS:-}"
+read -ra expand_options <<<"${MEDIA_EXPAND_OPTIONS:-}"
 read -ra limit_options <<<"${RATELIMIT_OPTIONS:---limit 5 --window 60s --on-limit reply}"
 read -ra turn_options <<<"${MEDIA_TURNS_OPTIONS:-}"
 read -ra fetch_options <<<"${MEDIA_FETCH_OPTIONS:-}"
+# OVER_LIMIT=parts: the best picture is fetched, and cut into parts that Telegram takes.
+case ${OVER_LIMIT:-} in
+parts) fetch_options=(--over-limit best --max-size 2000M "${fetch_options[@]}") ;;
+esac
+read -ra split_options <<<"${MEDIA_SPLIT_OPTIONS:-}"
 read -ra put_options <<<"${BLOB_PUT_OPTIONS:-}"
 read -ra send_options <<<"${TG_SEND_OPTIONS:-}"
 
@@ -30,7 +36,7 @@ exec {log}>&2
 say() { printf '%s: %s\n' "$script" "$*" >&"$log"; }
 die() { say "$1"; exit "${2:-78}"; }
 
-for tool in ${TGPIPE_SESSION:+tg-session} tg-listen tg-gate tg-talk ratelimit media-ask media-turns ev-route media-fetch blob-put tg-send; do
+for tool in ${TGPIPE_SESSION:+tg-session} tg-listen tg-gate tg-talk ratelimit media-ask media-expand media-turns ev-route media-fetch blob-put media-split tg-send; do
     command -v "$tool" >/dev/null || die "unable to find $tool: run make install, or set TGPIPE_BIN to the folder of the tools"
 done
 [ -n "${TG_BOT_TOKEN:-}${TGPIPE_SESSION:-}" ] ||

@@ -75,6 +75,10 @@ start_log
 # One process owns the account, and the stages share it. It may already be running.
 start_owner
 
+# With OVER_LIMIT=parts, what was stored is cut before it is sent.
+stored=send
+[ "${OVER_LIMIT:-}" != parts ] || stored=stored.$here
+
 for role in "$@"; do
     case $role in
     front)
@@ -83,7 +87,8 @@ for role in "$@"; do
         stage tg-talk --from queue:allowed --to queue:talked "${talk_options[@]}"
         stage ratelimit --from queue:talked --to queue:limited -m 'commands.media.#' "${limit_options[@]}"
         stage media-ask --from queue:limited --to queue:asked "${ask_options[@]}"
-        stage media-turns --from queue:asked --to queue:commands "${turn_options[@]}"
+        stage media-expand --from queue:asked --to queue:expanded "${expand_options[@]}"
+        stage media-turns --from queue:expanded --to queue:commands "${turn_options[@]}"
         # The bot does nothing about what tg-listen reports, such as a wait that Telegram imposes on it.
         stage ev-route --from queue:commands -o 'commands.media.#=queue:media' -o 'commands.media.cancel=queue:cancel' \
             -o 'commands.telegram.#=queue:send' -o 'events.media.progress=queue:send' -o 'events.dl.#=queue:send' \
@@ -103,11 +108,13 @@ for role in "$@"; do
                 -o 'commands.media.large_download=queue:large' -o "events.#=queue:fetched.$here"
         fi
         stage media-fetch --from queue:media --to "queue:$fetched" "${direct[@]}" "${fetch_options[@]}"
-        stage blob-put --from "queue:fetched.$here" --to queue:send "${put_options[@]}"
+        stage blob-put --from "queue:fetched.$here" --to "queue:$stored" "${put_options[@]}"
+        [ "$stored" = send ] || stage media-split --from "queue:$stored" --to queue:send "${split_options[@]}"
         ;;
     large)
         stage_as large-fetch media-fetch --from queue:large --to "queue:large.$here" --timeout 12h "${fetch_options[@]}"
-        stage_as large-put blob-put --from "queue:large.$here" --to queue:send "${put_options[@]}"
+        stage_as large-put blob-put --from "queue:large.$here" --to "queue:$stored" "${put_options[@]}"
+        [ "$stored" = send ] || stage_as large-split media-split --from "queue:$stored" --to queue:send "${split_options[@]}"
         ;;
     esac
 done

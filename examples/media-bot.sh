@@ -82,6 +82,7 @@ stage previous next tg-gate "${published[@]}" "${gate_options[@]}"
 stage previous next tg-talk "${talk_options[@]}"
 stage previous next ratelimit -m 'commands.media.#' "${limit_options[@]}"
 stage previous next media-ask "${ask_options[@]}"
+stage previous next media-expand "${expand_options[@]}"
 stage previous next media-turns "${turn_options[@]}"
 fifo "$run/media.fifo"
 to_fetch=$writer from_route=$reader
@@ -95,7 +96,12 @@ stage previous - ev-route -o "commands.media.#=$run/media.fifo" -o "commands.tel
     --dead-letter "$state/dead.ndjson"
 kept=()
 stage "$from_route" next media-fetch "${fetch_options[@]}"
-stage previous "$to_send" blob-put "${put_options[@]}"
+if [ "${OVER_LIMIT:-}" = parts ]; then
+    stage previous next blob-put "${put_options[@]}"
+    stage previous "$to_send" media-split "${split_options[@]}"
+else
+    stage previous "$to_send" blob-put "${put_options[@]}"
+fi
 stage "$from_all" - tg-send --cancel-buttons "${send_options[@]}"
 # An open end here would keep a reader waiting for its writer.
 for end in "${ends[@]}"; do exec {end}>&-; done

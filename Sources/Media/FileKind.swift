@@ -1,3 +1,4 @@
+import Payloads
 import System
 
 /// Names the kind of a finished file: its content type and the extension of its name.
@@ -23,5 +24,15 @@ struct FileKind: Sendable {
         let kept = name.flatMap { FileName.safe($0, maxBytes: 120) } ?? fallback
         guard let fileExtension, FileName.stem(kept) == kept else { return kept }
         return "\(kept).\(fileExtension)"
+    }
+}
+
+extension MediaVariant.AudioFormat {
+    var contentType: String {
+        switch self {
+        case .mp3: "audio/mpeg"
+        case .m4a: "audio/mp4"
+        case .opus: "audio/ogg"
+        }
     }
 }

@@ -70,23 +70,6 @@ package final class MediaFetcher: Sendable {
         }
     }
 
-    /// Returns a site's description of the video of a link, without downloading it.
-    func describe(_ identity: SourceIdentity) async throws(MediaError) -> VideoInfo {
-        let hash = ContentAddress(.video, identity).hash
-        let deadline = ContinuousClock.now + settings.deadline
-        let folder = try await JobFolder.open(root: settings.directory, hash: hash, deadline: deadline) {}
-        defer {
-            folder.remove()
-            folder.unlock()
-        }
-        let site = settings.sites.site(of: identity.fetchURL)
-        let ytDlp = YtDlp(
-            settings: settings.ytDlp.adapted(to: site), proxy: site?.proxy, ffmpegProgram: settings.ffmpeg,
-            jail: settings.jail, folder: folder, kind: .video, addressPolicy: settings.addressPolicy, maxBytes: .max,
-            largestBytes: .max, deadline: deadline)
-        return try await ytDlp.describe(identity)
-    }
-
     private var space: WorkSpace {
         WorkSpace(
             directory: settings.directory, reserveBytes: settings.reserveBytes, quotaBytes: settings.quotaBytes)
@@ -117,6 +100,10 @@ private struct FetchRun: Sendable {
         var contentType: String?
         var fileName: String?
         var info: VideoInfo?
+        /// A picture that the site shows for the media, in any form.
+        var cover: String?
+        /// Is true if the site gave the wanted part only.
+        var isCut = false
         var probe: Result<MediaProbe?, MediaError>?
 
         /// Returns the kind of a file without a video. Its content type is never a video type, even if the server named
@@ -173,7 +160,9 @@ private struct FetchRun: Sendable {
         if job.variant.cut != nil, job.kind == .video, probe?.hasVideo != true {
             throw MediaError(.noMedia, "There is no video in that file to cut.")
         }
-        if let cut = job.variant.cut, let seconds = probe?.durationSeconds, Double(cut.start) / 1000 >= seconds {
+        if let cut = job.variant.cut, !raw.isCut, let seconds = probe?.durationSeconds,
+            Double(cut.start) / 1000 >= seconds
+        {
             throw MediaError(
                 .noSuchPart, "That is shorter than the part you asked for: it ends at \(Clock.text(seconds)).")
         }
@@ -274,7 +263,7 @@ private struct FetchRun: Sendable {
         let outcome = try await ytDlp.run(job.identity, onProgress: onProgress) { identity throws(MediaError) in
             if identity.normalizedURL != job.identity.normalizedURL { try await onCanonicalURL(identity.normalizedURL) }
         }
-        return Raw(path: outcome.path, info: outcome.info)
+        return Raw(path: outcome.path, info: outcome.info, cover: outcome.cover, isCut: outcome.isCut)
     }
 
     /// The progress handler, which adds the title when it is known in advance.
@@ -302,12 +291,15 @@ private struct FetchRun: Sendable {
             return try await finish(raw, probe, raw.path, raw.isOurs, raw.kindWithoutVideo(probe))
         }
         let video = FileKind("video/mp4", fileExtension: "mp4")
-        if job.variant.cut == nil, probe.isPlayable, MovieLayout(ofFile: raw.path)?.hasIndexAtEnd != true {
+        let (height, variant) = (smallerHeight(raw, probe), remainingVariant(raw))
+        if variant.cut == nil, height == nil, probe.isPlayable, isTagged(raw, probe),
+            MovieLayout(ofFile: raw.path)?.hasIndexAtEnd != true
+        {
             return try await finish(raw, probe, raw.path, raw.isOurs, video)
         }
         let output = folder.file("converted.mp4")
         try await ffmpeg.makeMP4(
-            from: raw.path, to: output, probe: probe, variant: job.variant, title: title(raw, probe),
+            from: raw.path, to: output, probe: probe, variant: variant, tags: tags(raw, probe), scaledTo: height,
             onProgress: onProgress)
         guard var product = try await ffmpeg.probe(output), product.hasVideo else {
             throw MediaError(.conversionFailed, "That file is damaged, or of a kind that cannot be converted.")
@@ -323,16 +315,53 @@ private struct FetchRun: Sendable {
         }
         let format = job.variant.audioFormat ?? .mp3
         let sound = FileKind(format.contentType, fileExtension: format.rawValue)
-        if format == .mp3, job.variant.cut == nil, probe.isMP3 {
+        let variant = remainingVariant(raw)
+        if format == .mp3, variant.cut == nil, probe.isMP3 {
             return try await finish(raw, probe, raw.path, raw.isOurs, sound)
         }
         let output = folder.file("converted.\(format.rawValue)")
         try await ffmpeg.extractAudio(
-            from: raw.path, to: output, probe: probe, variant: job.variant, title: title(raw, probe),
-            performer: performer(raw, probe), onProgress: onProgress)
+            from: raw.path, to: output, probe: probe, variant: variant, tags: tags(raw, probe),
+            cover: await cover(raw), onProgress: onProgress)
         var product = probe
-        if let cut = job.variant.cut { product.durationSeconds = cut.seconds(of: probe.durationSeconds) }
+        if let cut = variant.cut { product.durationSeconds = cut.seconds(of: probe.durationSeconds) }
         return try await finish(raw, product, output, true, sound)
+    }
+
+    /// Returns what is still to be done to get the wanted form.
+    private func remainingVariant(_ raw: Raw) -> MediaVariant {
+        var variant = job.variant
+        if raw.isCut { variant.cut = nil }
+        return variant
+    }
+
+    /// Returns the height to which the picture of a plain file is made smaller, because a smaller one was asked for. A site gives
+    /// the picture that it has.
+    private func smallerHeight(_ raw: Raw, _ probe: MediaProbe) -> Int64? {
+        guard raw.info == nil, let wanted = job.variant.maxHeight, let width = probe.width, let height = probe.height,
+            min(width, height) > wanted
+        else { return nil }
+        return wanted
+    }
+
+    /// Returns whether a file of a site says what it is. Other files are delivered as they were made.
+    private func isTagged(_ raw: Raw, _ probe: MediaProbe) -> Bool {
+        guard let info = raw.info else { return true }
+        return info.title == probe.title && (info.performer == nil || info.performer == probe.performer)
+    }
+
+    private func tags(_ raw: Raw, _ probe: MediaProbe) -> MediaTags {
+        MediaTags(
+            title: title(raw, probe), performer: performer(raw, probe),
+            link: raw.info == nil ? nil : job.identity.normalizedURL)
+    }
+
+    /// Returns the site's picture as a cover; nil if there is none, or it cannot be read.
+    private func cover(_ raw: Raw) async -> String? {
+        guard let picture = raw.cover else { return nil }
+        let output = folder.file("cover.jpg")
+        do throws(MediaError) { try await ffmpeg.makeCover(from: picture, to: output) } catch { return nil }
+        return fileSize(output) > 0 ? output : nil
     }
 
     // MARK: - Describing the result
@@ -396,15 +425,5 @@ private struct FetchRun: Sendable {
     private func fileSize(_ path: String) -> Int64 {
         var info = stat()
         return stat(path, &info) == 0 ? Int64(info.st_size) : 0
-    }
-}
-
-extension MediaVariant.AudioFormat {
-    fileprivate var contentType: String {
-        switch self {
-        case .mp3: "audio/mpeg"
-        case .m4a: "audio/mp4"
-        case .opus: "audio/ogg"
-        }
     }
 }

@@ -56,7 +56,7 @@ struct AskStage: Sendable {
         else { return nil }
         if !download.asks {
             // Words in the command are an answer already; sound was chosen by the command.
-            guard download.variant.isStandard, download.kind == .video,
+            guard download.variant.isStandard, download.kind == .video, download.items == nil,
                 try await choices.wantsQuestions(user: user, chat: chat) ?? asksAlways
             else { return nil }
         }
@@ -145,7 +145,11 @@ struct AskStage: Sendable {
             option = try await choices.answer(event.id, 0).option
         }
         let form = asked.forms[min(max(0, option ?? 0), asked.forms.count - 1)]
-        return .done([event.asking(MediaDownload(kind: form.kind, source: download.source, variant: form.variant))])
+        return .done([
+            event.asking(
+                MediaDownload(
+                    kind: form.kind, source: download.source, variant: form.variant, items: download.items))
+        ])
     }
 
     /// Takes the press of a button.
@@ -187,7 +191,7 @@ struct AskStage: Sendable {
 
 extension MediaDownload {
     /// The request as it is after the question.
-    fileprivate var unasked: MediaDownload { MediaDownload(kind: kind, source: source, variant: variant) }
+    fileprivate var unasked: MediaDownload { MediaDownload(kind: kind, source: source, variant: variant, items: items) }
 }
 
 extension Envelope {

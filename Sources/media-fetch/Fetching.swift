@@ -113,7 +113,7 @@ extension FetchStage {
     /// A store that cannot be queried now is queried again when the file is complete.
     private func isUsable(_ identity: SourceIdentity, _ job: MediaJob) async -> Bool {
         let own = ContentAddress(job.kind, identity, job.variant)
-        let whole = job.kind.isMadeOfWholeVideo(job.variant) ? [ContentAddress(.video, identity)] : []
+        let whole = job.kind.isMadeOfWholeVideo(job.variant) ? [ContentAddress(wholeVideo: identity, job.variant)] : []
         for address in [own] + whole where (try? await stored(address.key)) != nil { return true }
         return false
     }
@@ -132,7 +132,7 @@ extension FetchStage {
     }
 
     private func fromStoredVideo(_ request: MediaRequest, _ identity: SourceIdentity) async throws -> MediaJob? {
-        let video = ContentAddress(.video, identity)
+        let video = ContentAddress(wholeVideo: identity, request.variant)
         guard let info = try await stored(video.key), info.metadata.contentType?.hasPrefix("video/") ?? true else {
             return nil
         }
@@ -198,6 +198,13 @@ extension FetchStage {
     private func checkSize(_ sizeBytes: Int64?, _ request: MediaRequest) throws(MediaError) {
         let limit = limits.bytes(isLarge: request.isLarge)
         if let sizeBytes, sizeBytes > limit { throw .tooLarge(bytes: sizeBytes, maxBytes: limit) }
+    }
+}
+
+extension ContentAddress {
+    /// The address of the whole video in its usual form, of which a variant can be made.
+    fileprivate init(wholeVideo identity: SourceIdentity, _ variant: MediaVariant) {
+        self.init(.video, identity, MediaVariant(item: variant.item))
     }
 }
 

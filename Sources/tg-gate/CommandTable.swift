@@ -59,6 +59,7 @@ struct CommandPayload: Sendable {
         guard let kind = MediaDownload.kind(of: type) else { return json }
         json["variant"] = wish.variant.of(kind).json
         json["ask"] = wish.asks ? true : nil
+        json["items"] = wish.items?.json
         return json
     }
 }

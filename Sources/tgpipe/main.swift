@@ -8,7 +8,9 @@ import ev_queue
 import ev_replay
 import ev_route
 import media_ask
+import media_expand
 import media_fetch
+import media_split
 import media_turns
 import msg_store
 import ratelimit
@@ -27,8 +29,8 @@ let commands: [String: any AsyncParsableCommand.Type] = [
     "blob-put": blob_put.command, "ev-log": ev_log.command, "ev-queue": ev_queue.command,
     "ev-replay": ev_replay.command,
     "ev-route": ev_route.command,
-    "media-ask": media_ask.command, "media-fetch": media_fetch.command, "media-turns": media_turns.command,
-    "msg-store": msg_store.command,
+    "media-ask": media_ask.command, "media-expand": media_expand.command, "media-fetch": media_fetch.command,
+    "media-split": media_split.command, "media-turns": media_turns.command, "msg-store": msg_store.command,
     "ratelimit": ratelimit.command,
     "tg-call": tg_call.command, "tg-gate": tg_gate.command, "tg-history": tg_history.command,
     "tg-listen": tg_listen.command, "tg-send": tg_send.command,

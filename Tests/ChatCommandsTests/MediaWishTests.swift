@@ -52,6 +52,21 @@ import Testing
         #expect(try wish(text).misunderstood == word)
     }
 
+    @Test(
+        arguments: [
+            (".vdl 1-5 https://a.example/", [1, 5]), (".adl https://a.example/ 3–3", [3, 3]), (".vdl 5 x", nil),
+            (".vdl 1:00-5 x", nil), (".vdl -5 x", nil),
+        ] as [(String, [Int64]?)])
+    func `Two numbers choose videos of a list`(_ text: String, _ range: [Int64]?) throws {
+        #expect(try wish(text).items.map { [$0.first, $0.last] } == range)
+    }
+
+    @Test(arguments: ["5-1", "0-3", "1-99999999", "1-2000000"])
+    func `A range that no list has is not ignored`(_ word: String) throws {
+        let wish = try wish(".vdl \(word) https://a.example/")
+        #expect(wish.items == nil && wish.misunderstood == word)
+    }
+
     @Test func `A slash means the same as a dot`() throws {
         let command = try #require(WrittenCommand("/VDL@some_bot 720 x", bot: "Some_Bot"))
         #expect(command.dotted == ".vdl" && command.arguments == ["720", "x"])

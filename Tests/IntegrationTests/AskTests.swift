@@ -1,5 +1,4 @@
 import Envelope
-import Foundation
 import JSON
 import TestSupport
 import Testing
@@ -10,88 +9,12 @@ import Testing
     private static let bob = BotEmulator.User(43, "Bob", username: "bob")
     private static let group: Int64 = -1_000_000_000_700
 
-    fileprivate final class Bot: Sendable {
-        let telegram: BotEmulator
-        let site: WebSite
-        let folder: TemporaryFolder
-        private let redis: RedisServer
-        private let pipeline: SpawnedProgram
-
-        init(wait: String = "60s", ask: String = "") async throws {
-            redis = try RedisServer()
-            folder = try TemporaryFolder()
-            telegram = try BotEmulator()
-            try FileManager.default.createDirectory(atPath: folder("www"), withIntermediateDirectories: true)
-            for (name, size) in [("small", "160x120"), ("large", "320x240")] {
-                let clip =
-                    "ffmpeg -loglevel error -f lavfi -i testsrc=d=2:s=\(size) -f lavfi -i sine=d=2 -shortest -pix_fmt yuv420p"
-                guard try SpawnedProgram(["sh", "-c", "\(clip) \(folder("www/\(name).mp4"))"]).wait() == 0 else {
-                    throw ToolRun.TookTooLong(description: "ffmpeg made no clip")
-                }
-            }
-            site = try WebSite(root: folder("www"))
-            var environment = telegram.environment
-            environment["TGPIPE_REDIS"] = redis.address
-            environment["TGPIPE_STATE"] = folder("state")
-            environment["TGPIPE_STORE"] = "file:\(folder("store"))"
-            environment["TG_ADMIN_ID"] = "42"
-            environment["TGPIPE_LOG"] = "json:info"
-            environment["PATH"] = "\(try PythonTools.binFolder()):/usr/local/bin:/usr/bin:/bin"
-            environment["HOME"] = folder.path
-            let (bin, log) = (ToolRun.path(of: ""), folder("log"))
-            let published = ["commands.#", "events.telegram.raw", "events.access.denied"]
-            let stages = [
-                "tg-listen --bot", "tg-gate \(published.map { "--subscribe '\($0)'" }.joined(separator: " "))",
-                "tg-talk",
-                "media-ask --allow-private --wait \(wait) \(ask)", "media-fetch --allow-private", "blob-put",
-                "tg-send --progress-interval 100ms",
-            ].map { "\(bin)\($0) 2>>\(log).\($0.prefix { $0 != " " })" }
-            let variables = environment.map { "\($0)='\($1)'" }.joined(separator: " ")
-            let script = "export \(variables); \(stages.joined(separator: " | ")) >\(folder("out.ndjson"))"
-            pipeline = try SpawnedProgram(["sh", "-c", script])
-        }
-
-        deinit {
-            let pids = try? SpawnedProgram.output(of: ["pgrep", "-P", "\(pipeline.processIdentifier)"])
-            for pid in (pids ?? "").split(separator: "\n").compactMap({ pid_t($0) }) { kill(pid, SIGTERM) }
-            pipeline.wait()
-        }
-
-        var page: String { "\(site.url)/choice/film?at=120:small.mp4&at=240:large.mp4" }
-
-        /// Waits until one of the bot's standing answers in a chat fulfils a condition.
-        func answer(in chat: Int64, where isIt: (BotEmulator.Entry) -> Bool) async throws -> BotEmulator.Entry {
-            let end = ContinuousClock.now + .seconds(60)
-            while true {
-                let answers = try await telegram.answers(in: chat)
-                if let answer = answers.last(where: isIt) { return answer }
-                guard ContinuousClock.now < end else {
-                    throw ToolRun.TookTooLong(description: "no such answer: \(answers.map { $0.json.text })")
-                }
-                try await Task.sleep(for: .milliseconds(20))
-            }
-        }
-
-        func question(in chat: Int64) async throws -> BotEmulator.Entry {
-            try await answer(in: chat) { !$0.buttons.isEmpty }
-        }
-
-        /// Waits for the answer to the press of a button.
-        func toast(of query: String) async throws -> String? {
-            let end = ContinuousClock.now + .seconds(30)
-            while ContinuousClock.now < end {
-                let calls = try await telegram.calls("answerCallbackQuery")
-                if let call = calls.first(where: { $0["params"]?["callback_query_id"]?.string == query }) {
-                    return call["params"]?["text"]?.string
-                }
-                try await Task.sleep(for: .milliseconds(20))
-            }
-            return nil
-        }
+    private func bot(wait: String = "60s", ask: String = "") async throws -> MediaBot {
+        try await MediaBot(["tg-talk", "media-ask --allow-private --wait \(wait) \(ask)"])
     }
 
     @Test func `A pressed button chooses the form, and the keyboard goes`() async throws {
-        let bot = try await Bot()
+        let bot = try await bot()
         let request = try await bot.telegram.say(".vdl? \(bot.page)", as: Self.ann)
         let question = try await bot.question(in: 42)
         #expect(question.text?.contains("What would you like?") == true && question.repliesTo == request)
@@ -109,7 +32,7 @@ import Testing
     }
 
     @Test func `Sound can be chosen, and does not answer for the video`() async throws {
-        let bot = try await Bot(ask: "--ask")
+        let bot = try await bot(ask: "--ask")
         try await bot.telegram.say(".vdl \(bot.page)", as: Self.ann)
         let first = try await bot.question(in: 42)
         try await bot.telegram.press("Sound", of: first.id, in: 42, as: Self.ann)
@@ -122,7 +45,7 @@ import Testing
     }
 
     @Test func `Without an answer the best form comes, also for a bare link`() async throws {
-        let bot = try await Bot(wait: "2s", ask: "--ask")
+        let bot = try await bot(wait: "2s", ask: "--ask")
         try await bot.telegram.say(bot.page, as: Self.ann)
         let question = try await bot.question(in: 42)
         let data = question.buttons.last?["callback_data"] ?? .null
@@ -139,7 +62,7 @@ import Testing
     }
 
     @Test func `Foreign, repeated, changed and forged presses choose nothing`() async throws {
-        let bot = try await Bot()
+        let bot = try await bot()
         try await bot.telegram.say(".grace", as: Self.ann, chat: Self.group)
         try await bot.telegram.say(".vdl? \(bot.page)", as: Self.ann, chat: Self.group)
         let question = try await bot.question(in: Self.group)
@@ -171,7 +94,7 @@ import Testing
     }
 
     @Test func `A person who wants to be asked is asked, and one who chose in the command is not`() async throws {
-        let bot = try await Bot()
+        let bot = try await bot()
         try await bot.telegram.say("/ask on", as: Self.ann)
         _ = try await bot.answer(in: 42) { $0.text == "From now on I ask what you would like." }
         try await bot.telegram.say(".vdl 120 \(bot.page)", as: Self.ann)
@@ -184,7 +107,7 @@ import Testing
     }
 
     @Test func `A request that cannot be described goes on, and its failure is told`() async throws {
-        let bot = try await Bot()
+        let bot = try await bot()
         try await bot.telegram.say(".vdl? \(bot.site.url)/status/404", as: Self.ann)
         let failure = try await bot.answer(in: 42) { $0.text?.hasPrefix("❌") == true }
         #expect(failure.buttons.isEmpty)

@@ -296,10 +296,13 @@ import Testing
         var payload = try media()
         // The URL is longer than Telegram's limit for a message.
         let url = "https://store.example/clip.mp4?a=%22&signature=" + String(repeating: "1", count: 5000)
-        payload["url"] = .string(url)
+        (payload["url"], payload["url_expires_at"]) = (.string(url), "2026-12-01T12:30:59+02:00")
         _ = try await send([ready(payload)])
         let answer = try #require(try await telegram.answers(in: 42).first)
-        #expect(answer.text == "📦 The file is too large for Telegram (5.0 kB). Here it is.")
+        #expect(
+            answer.text
+                == "📦 The file is too large for Telegram (5.0 kB). Here it is.\nThe link works until 2026-12-01 10:30 UTC."
+        )
         #expect(answer.message["entities"]?.array?.compactMap { $0["url"]?.string } == [url])
     }
 

@@ -5,9 +5,8 @@ import Testing
 /// Ends `examples/media-bot.sh` in every way, and starts it again.
 @Suite(.serialized, .timeLimit(.minutes(5))) struct SupervisorTests {
     private static let stages = [
-        "tg-listen", "tg-gate", "tg-talk", "ratelimit", "media-ask", "media-turns", "ev-route", "media-fetch",
-        "blob-put",
-        "tg-send",
+        "tg-listen", "tg-gate", "tg-talk", "ratelimit", "media-ask", "media-expand", "media-turns", "ev-route",
+        "media-fetch", "blob-put", "tg-send",
     ]
     private let telegram: BotEmulator
     private let redis: RedisServer

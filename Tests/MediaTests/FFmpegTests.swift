@@ -31,7 +31,8 @@ import Testing
         let video = try #require(try await ffmpeg.probe(clips.mkv))
         let progress = Mutex<[MediaProgress]>([])
         try await ffmpeg.extractAudio(
-            from: clips.mkv, to: folder("out.mp3"), probe: video, title: "-Ä \"title\"; x=y", performer: "Someone"
+            from: clips.mkv, to: folder("out.mp3"), probe: video,
+            tags: MediaTags(title: "-Ä \"title\"; x=y", performer: "Someone")
         ) { report in progress.withLock { $0.append(report) } }
         let audio = try #require(try await ffmpeg.probe(folder("out.mp3")))
         #expect(audio.isMP3)
@@ -46,7 +47,7 @@ import Testing
         let source = clips.folder(name)
         let before = try #require(try await ffmpeg.probe(source))
         #expect(!before.isMP4)
-        try await ffmpeg.makeMP4(from: source, to: folder("out.mp4"), probe: before, title: nil) { _ in }
+        try await ffmpeg.makeMP4(from: source, to: folder("out.mp4"), probe: before, tags: MediaTags()) { _ in }
         let after = try #require(try await ffmpeg.probe(folder("out.mp4")))
         #expect(after.isMP4 && after.hasAudio)
         #expect(after.videoCodec == "h264")
@@ -66,7 +67,9 @@ import Testing
             #expect(try await ffmpeg.probe(folder(name)) == nil)
             let error = await #expect(throws: MediaError.self) {
                 let probe = try #require(try await ffmpeg.probe(clips.mp4))
-                try await ffmpeg.makeMP4(from: folder(name), to: folder("out.mp4"), probe: probe, title: nil) { _ in }
+                try await ffmpeg.makeMP4(from: folder(name), to: folder("out.mp4"), probe: probe, tags: MediaTags()) {
+                    _ in
+                }
             }
             #expect(error?.code == .conversionFailed)
             #expect(access(folder("out.mp4"), F_OK) != 0)
@@ -104,7 +107,7 @@ import Testing
         let small = FFmpeg(deadline: .now + .seconds(60), maxBytes: 4096)
         let probe = try #require(try await ffmpeg.probe(clips.mkv))
         let error = await #expect(throws: MediaError.self) {
-            try await small.makeMP4(from: clips.mkv, to: folder("out.mp4"), probe: probe, title: nil) { _ in }
+            try await small.makeMP4(from: clips.mkv, to: folder("out.mp4"), probe: probe, tags: MediaTags()) { _ in }
         }
         #expect(error?.code == .tooLarge)
         #expect(access(folder("out.mp4"), F_OK) != 0)

@@ -1,4 +1,6 @@
 import Glibc
+import HTTP
+import JSON
 import Payloads
 import TestSupport
 import Testing
@@ -57,5 +59,48 @@ import Testing
         #expect(try await order(fit: 50_000_000, small).contains("order res:360"))
         #expect(try await order(fit: nil, max: 50_000_000) == "That is 72.0 MB; at most 50.0 MB can be fetched.")
         #expect(try await order(fit: 50_000_000, max: 50_000_000).contains("order res:720"))
+    }
+
+    // MARK: On the way
+
+    private static let site = Result {
+        let clips = try Clips.shared.get()
+        let noise = "-f lavfi -i testsrc=size=320x240:rate=25:duration=20,noise=alls=60:allf=t -f lavfi -i sine=d=20"
+        try clips.run(
+            "\(noise) -c:v libx264 -pix_fmt yuv420p -c:a aac -movflags +faststart \(clips.folder("noise.mp4"))")
+        return try WebSite(root: clips.folder.path)
+    }
+
+    private func fetch(_ query: String, fit: Int64?) async throws -> MediaFetched {
+        var settings = MediaSettings(directory: folder("jobs"))
+        settings.addressPolicy = .any
+        settings.deadline = .seconds(100)
+        settings.ytDlp.program = try "\(PythonTools.binFolder())/yt-dlp"
+        settings.fitBytes = fit
+        let link = "\(try Self.site.get().url)/choice/film?\(query)"
+        return try await MediaFetcher(settings).fetch(MediaJob(.video, try #require(SourceIdentity(link))))
+    }
+
+    @Test(arguments: ["chunked/noise.mp4", "slow/400000/noise.mp4"])
+    func `A picture whose size was not told, and which does not fit, gives way to a smaller one`(
+        _ large: String
+    ) async throws {
+        let query = "at=120:clip.mp4&at=240:\(large)&title=\(large)"
+        let media = try await fetch(query, fit: 200_000)
+        #expect(media.metadata.description.height == 120)
+        if large.hasPrefix("slow") {
+            let visits = try await Self.site.get().requests().filter { $0["path"]?.string == "/\(large)" }
+            let sent = visits.compactMap { $0["bytes_sent"]?.int }.max() ?? 0
+            #expect(sent < 1_000_000, "the download went on to \(sent) bytes")
+        }
+    }
+
+    @Test func `The best is kept if it fits, if nothing smaller is there, and if it is wanted in any case`()
+        async throws
+    {
+        let both = "at=120:clip.mp4&at=240:noise.mp4"
+        #expect(try await fetch(both + "&title=a", fit: 100_000_000).metadata.description.height == 240)
+        #expect(try await fetch("at=240:noise.mp4&title=b", fit: 200_000).metadata.description.height == 240)
+        #expect(try await fetch(both + "&title=c", fit: nil).metadata.description.height == 240)
     }
 }

@@ -95,7 +95,7 @@ struct HelperJailTests {
         let probe = try #require(try await ffmpeg.probe(folder("many.mkv")))
         let error = await #expect(throws: MediaError.self) {
             try await ffmpeg.makeMP4(
-                from: folder("many.mkv"), to: folder("out.mp4"), probe: probe, title: nil, onProgress: { _ in })
+                from: folder("many.mkv"), to: folder("out.mp4"), probe: probe, tags: MediaTags(), onProgress: { _ in })
         }
         #expect(error?.code == .conversionFailed)
         #expect(error?.reason.contains("more memory") == true, "\(error?.reason ?? "")")

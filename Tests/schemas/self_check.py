@@ -39,6 +39,8 @@ BROKEN_ENVELOPES: list[tuple[dict[str, Any], str]] = [
     ({"meta": {"role": "king"}}, "role"),
     ({"meta": {"rate_limited": False}}, "rate_limited"),
     ({"meta": {"origin": {"chat_id": 42}}}, "message_id"),
+    ({"meta": {"group": {"item": 0, "count": 3}}}, "item"),
+    ({"meta": {"group": {"item": 1}}}, "count"),
     ({"meta": {"actor": {"id": "42", "name": "Alice"}}}, "actor"),
     ({"meta": {"rate_limit": {"name": "n", "limit": 5, "window_seconds": 60, "retry_after_seconds": 3}}}, "rate_limited"),
 ]
@@ -57,6 +59,8 @@ BROKEN_PAYLOADS: list[tuple[str, dict[str, Any], str]] = [
     ("commands.media.audio_download", {"format": "flac"}, "format"),
     ("commands.media.video_download", {"variant": {"height": 0}}, "height"),
     ("commands.media.audio_download", {"variant": {"audio_format": "flac"}}, "audio_format"),
+    ("commands.media.video_download", {"items": {"first": 1}}, "last"),
+    ("commands.media.video_download", {"variant": {"item": 0}}, "item"),
     ("commands.telegram.answer", {"callback_id": GONE}, "callback_id"),
     ("commands.media.large_download", {"kind": GONE}, "kind"),
     ("commands.media.large_download", {"url": GONE}, "valid under any"),

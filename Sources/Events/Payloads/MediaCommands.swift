@@ -45,12 +45,18 @@ package struct MediaDownload: EventPayload {
     package var variant: MediaVariant
     /// Is true if the person is to be asked for the variant; a stage such as media-ask does so, and media-fetch does not.
     package var asks: Bool
+    /// The wanted videos of the list that the link leads to; a stage such as media-expand makes a request for each of them.
+    package var items: ItemRange?
 
-    package init(kind: MediaKind, source: DownloadSource, variant: MediaVariant = .standard, asks: Bool = false) {
+    package init(
+        kind: MediaKind, source: DownloadSource, variant: MediaVariant = .standard, asks: Bool = false,
+        items: ItemRange? = nil
+    ) {
         self.kind = kind
         self.source = source
         self.variant = variant
         self.asks = asks
+        self.items = items
     }
 
     /// - Throws: `MalformedInput` if the type is another, or the payload names neither a URL nor a file, or both.
@@ -63,6 +69,7 @@ package struct MediaDownload: EventPayload {
         source = try DownloadSource(&reader, type: type)
         variant = try MediaVariant(payload["variant"], type: type).of(kind)
         asks = reader.bool("ask") ?? false
+        items = try ItemRange(payload["items"], type: type)
     }
 
     /// Returns the kind that a command's type asks for; nil for other types.
@@ -81,6 +88,7 @@ package struct MediaDownload: EventPayload {
         var json = source.json
         json["variant"] = variant.json
         json["ask"] = asks ? true : nil
+        json["items"] = items?.json
         return json
     }
 }

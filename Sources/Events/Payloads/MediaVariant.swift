@@ -39,13 +39,20 @@ package struct MediaVariant: Sendable, Hashable {
     /// The language of the subtitles, such as `en` or `pt-BR`.
     package var subtitles: String?
     package var cut: Cut?
+    /// The place of the video in the list or the post that the link leads to, from 1 on; nil for a link to one video.
+    package var item: Int64?
+
+    /// The places that a video can have.
+    package static let items: ClosedRange<Int64> = 1...1_000_000
 
     package static let standard = MediaVariant()
 
     package init(
-        maxHeight: Int64? = nil, audioFormat: AudioFormat? = nil, subtitles: String? = nil, cut: Cut? = nil
+        maxHeight: Int64? = nil, audioFormat: AudioFormat? = nil, subtitles: String? = nil, cut: Cut? = nil,
+        item: Int64? = nil
     ) {
         (self.maxHeight, self.audioFormat, self.subtitles, self.cut) = (maxHeight, audioFormat, subtitles, cut)
+        self.item = item
     }
 
     package var isStandard: Bool { self == .standard }
@@ -53,8 +60,8 @@ package struct MediaVariant: Sendable, Hashable {
     /// Returns the variant without what has no effect on media of a kind, so that equal results have one address.
     package func of(_ kind: MediaKind) -> MediaVariant {
         switch kind {
-        case .video: MediaVariant(maxHeight: maxHeight, subtitles: subtitles?.lowercased(), cut: cut)
-        case .audio: MediaVariant(audioFormat: audioFormat == .mp3 ? nil : audioFormat, cut: cut)
+        case .video: MediaVariant(maxHeight: maxHeight, subtitles: subtitles?.lowercased(), cut: cut, item: item)
+        case .audio: MediaVariant(audioFormat: audioFormat == .mp3 ? nil : audioFormat, cut: cut, item: item)
         }
     }
 
@@ -66,6 +73,7 @@ package struct MediaVariant: Sendable, Hashable {
         if let audioFormat { parts.append("audio=\(audioFormat.rawValue)") }
         if let subtitles { parts.append("subtitles=\(subtitles)") }
         if let cut { parts.append("cut=\(cut.start)-\(cut.end.map { "\($0)" } ?? "")") }
+        if let item { parts.append("item=\(item)") }
         return parts.joined(separator: ";")
     }
 
@@ -90,7 +98,7 @@ package struct MediaVariant: Sendable, Hashable {
             : .object([
                 "height": JSON(maxHeight), "audio_format": JSON(audioFormat?.rawValue), "subtitles": JSON(subtitles),
                 "start_seconds": cut.map { MediaVariant.seconds($0.start) },
-                "end_seconds": cut?.end.map { MediaVariant.seconds($0) },
+                "end_seconds": cut?.end.map { MediaVariant.seconds($0) }, "item": JSON(item),
             ])
     }
 
@@ -126,6 +134,10 @@ package struct MediaVariant: Sendable, Hashable {
             throw MediaVariant.fault(type, "subtitles is not a language such as en or pt-BR")
         }
         cut = try MediaVariant.cut(&reader, type)
+        item = try reader.strict("item", \.int)
+        if let item, !MediaVariant.items.contains(item) {
+            throw MediaVariant.fault(type, "item is not the place of a video in a list, from 1 on")
+        }
     }
 
     private static func cut(_ reader: inout PayloadReader, _ type: String) throws(MalformedInput) -> Cut? {

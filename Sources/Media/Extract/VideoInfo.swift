@@ -22,10 +22,11 @@ struct VideoInfo: Sendable {
 
     /// Reads yt-dlp's answer.
     ///
+    /// - Parameter isOfList: whether yt-dlp was asked for one video of a list.
     /// - Throws: `playlist`, `live`, or `noMedia` when the answer is not one finished video.
-    init(_ answer: JSONObject) throws(MediaError) {
+    init(_ answer: JSONObject, isOfList: Bool = false) throws(MediaError) {
         var lists: [JSONObject] = []
-        let video = try VideoInfo.single(answer, in: &lists)
+        let video = try VideoInfo.single(answer, isOfList: isOfList, in: &lists)
         json = video
         let status = json["live_status"]?.string
         if json["is_live"]?.bool == true || status == "is_live" {
@@ -57,7 +58,7 @@ struct VideoInfo: Sendable {
 
     /// - Parameter lists: gets the lists around the video.
     private static func single(
-        _ answer: JSONObject, in lists: inout [JSONObject]
+        _ answer: JSONObject, isOfList: Bool, in lists: inout [JSONObject]
     ) throws(MediaError) -> JSONObject {
         guard let type = answer["_type"]?.string, type != "video" else { return answer }
         lists.append(answer)
@@ -65,9 +66,10 @@ struct VideoInfo: Sendable {
         guard let only = entries.first else {
             throw MediaError(.noMedia, "There is no video that I can find at that link.")
         }
-        guard entries.count == 1, (answer["playlist_count"]?.int ?? 1) <= 1 else {
-            throw MediaError(.playlist, "That is a list of videos; send the link of one of them.")
+        guard entries.count == 1, isOfList || (answer["playlist_count"]?.int ?? 1) <= 1 else {
+            throw MediaError(
+                .playlist, "That is a list of videos; send the link of one of them, or write 1-5 before this link.")
         }
-        return try single(only, in: &lists)
+        return try single(only, isOfList: isOfList, in: &lists)
     }
 }

@@ -1,4 +1,6 @@
+import Glibc
 import HTTP
+import Payloads
 import Process
 import System
 
@@ -54,6 +56,7 @@ extension YtDlp {
             if use.bytes > mostBytes || use.entries > YtDlp.mostEntries {
                 return .tooLarge(bytes: nil, maxBytes: maxBytes)
             }
+            if isDownload, hasHugeSubtitles { return MediaError(.tooLarge, "The subtitles are too large.") }
             guard isDownload, .now - start >= window else { continue }
             if Double((use.bytes - before).magnitude) < least {
                 return MediaError(.timedOut, "The site sends too slowly.")
@@ -61,6 +64,24 @@ extension YtDlp {
             (start, before) = (.now, use.bytes)
         }
         return nil
+    }
+
+    /// The size of subtitles that no film has.
+    private static let maxSubtitleBytes = 16 << 20
+    private static let subtitleExtensions: Set<Substring> = [
+        "vtt", "srt", "ass", "ssa", "ttml", "lrc", "json3", "srv3", "part",
+    ]
+
+    /// Is true if a file of subtitles is longer than subtitles are. The limit of the system for one file is that of the video.
+    private var hasHugeSubtitles: Bool {
+        guard let language = variant.subtitles else { return false }
+        return (folderEntries(work) ?? []).contains { name in
+            var info = stat()
+            // `media.en.vtt`, and while it arrives `media.en.vtt.part`; the video is `media.mp4` or `media.f137.mp4.part`.
+            return name.lowercased().hasPrefix("media.\(language.prefix(2).lowercased())")
+                && YtDlp.subtitleExtensions.contains(name.split(separator: ".").last ?? "")
+                && lstat("\(work)/\(name)", &info) == 0 && Int(info.st_size) > YtDlp.maxSubtitleBytes
+        }
     }
 
     /// The most bytes of all files together: pictures, sound, what both are merged to, and a cache. The limit of the system holds

@@ -31,6 +31,10 @@ struct YtDlp: Sendable {
     struct Outcome: Sendable {
         var path: String
         var info: VideoInfo
+        /// The path of a picture that the site shows for sound, in any form.
+        var cover: String?
+        /// Is true if the file is the wanted part, and not the whole.
+        var isCut = false
     }
 
     /// Describes and downloads a video.
@@ -47,18 +51,25 @@ struct YtDlp: Sendable {
         var (found, info) = try await find(identity, place)
         let subtitles = try variant.subtitles.map { wanted throws(MediaError) in try info.subtitles(in: wanted) }
         var fitting = self
-        if let picture = info.picture(upTo: fitBytes, variant), kind == .video {
+        let share = info.share(of: variant.cut)
+        if let picture = info.picture(upTo: fitBytes.map { $0.divided(by: share) }, variant), kind == .video {
             fitting.variant.maxHeight = picture.height
             info.estimatedBytes = picture.sizeBytes
         }
-        if let bytes = info.estimatedBytes, Double(bytes) > Double(maxBytes) * info.tolerance {
+        if let bytes = info.estimatedBytes, Double(bytes) * share > Double(maxBytes) * info.tolerance {
             throw .tooLarge(bytes: bytes, maxBytes: maxBytes)
         }
         try await onIdentity(found)
         onProgress(MediaProgress(.downloading, fraction: 0, totalBytes: info.estimatedBytes, title: info.title))
-        let path = try await fitting.download(info, subtitles, place, onProgress)
+        let section = try await fitting.downloadSection(info, subtitles, place, onProgress)
+        let path: String
+        if let section {
+            path = section
+        } else {
+            path = try await fitting.downloadFitting(&info, subtitles, place, onProgress)
+        }
         if settings.refreshesCookies { place.cookies?.refresh(from: cookiesCopy) }
-        return Outcome(path: path, info: info)
+        return Outcome(path: path, info: info, cover: keptCover(), isCut: section != nil)
     }
 
     /// Describes a video, and downloads nothing.
@@ -92,7 +103,7 @@ struct YtDlp: Sendable {
     }
 
     /// Holds what both runs of a job have in common.
-    private struct Place {
+    struct Place {
         var environment: [String: String]
         /// The cookies of which yt-dlp has a copy.
         var cookies: CookieFile?
@@ -144,11 +155,29 @@ struct YtDlp: Sendable {
     }
 
     private func describe(_ url: String, _ place: Place) async throws(MediaError) -> VideoInfo {
-        let answer = folder.file("extracted.json")
         var run = run(place, processorTime: YtDlp.processorTimeOfDescription)
         // Two entries are enough to tell a list from a page that holds one video.
-        run.command.arguments +=
-            ["--simulate", "--playlist-items", "1:2", "--lazy-playlist", "-J"] + settings.extraArguments + ["--", url]
+        run.command.arguments += ["--simulate", "--playlist-items", variant.item.map(String.init) ?? "1:2"]
+        return try VideoInfo(try await answer(of: run, url), isOfList: variant.item != nil)
+    }
+
+    /// Lists the videos of a list without describing them.
+    ///
+    /// - Parameter range: the places to list. Sites are not asked for what follows, as far as they list page by page.
+    func list(_ url: String, _ range: ItemRange) async throws(MediaError) -> JSONObject {
+        let place = try prepare()
+        defer { cleanUp(place) }
+        var run = run(place, processorTime: YtDlp.processorTimeOfDescription)
+        run.command.arguments += [
+            "--yes-playlist", "--flat-playlist", "--playlist-items", "\(range.first):\(range.last)",
+        ]
+        return try await answer(of: run, url)
+    }
+
+    private func answer(of run: ChildRun, _ url: String) async throws(MediaError) -> JSONObject {
+        let answer = folder.file("extracted.json")
+        var run = run
+        run.command.arguments += ["--lazy-playlist", "-J"] + settings.extraArguments + ["--", url]
         run.outputFile = answer
         run.command.maxFileBytes = UInt64(YtDlp.maxInfoBytes)
         defer { unlink(answer) }
@@ -157,23 +186,31 @@ struct YtDlp: Sendable {
         guard let json = SmallFile.read(answer, maxBytes: YtDlp.maxInfoBytes) else {
             throw MediaError(.extractorFailed, "yt-dlp's answer cannot be read.")
         }
-        return try VideoInfo(json)
+        return json
     }
 
-    private func download(
-        _ info: VideoInfo, _ subtitles: String?, _ place: Place, _ onProgress: @escaping ProgressHandler
+    /// - Parameters:
+    ///   - maxBytes: the size at which the download ends with `tooLarge`.
+    ///   - section: further arguments, which select a part.
+    func download(
+        _ info: VideoInfo, _ subtitles: String?, _ place: Place, upTo maxBytes: Int64, section: [String] = [],
+        _ onProgress: @escaping ProgressHandler
     ) async throws(MediaError) -> String {
         // The description can hold cookies.
         defer { unlink(infoFile) }
         try give(JSON.object(info.json).bytes, as: infoFile)
         var run = run(place, processorTime: jail.processorTime)
-        run.command.maxFileBytes = UInt64(maxBytes)
+        run.command.maxFileBytes = UInt64(self.maxBytes)
         run.command.arguments += [
             "--no-simulate", "--load-info-json", infoFile, "--output", "media.%(ext)s", "--max-filesize", "\(maxBytes)",
             "--continue", "--no-mtime", "--no-quiet", "--newline", "--progress", "--progress-delta", "0.2",
             "--progress-template",
             "download:\(YtDlpProgress.template)", "--print", "after_move:\(YtDlpProgress.pathTemplate)",
         ]
+        run.command.arguments += ["--embed-chapters"] + section
+        if kind == .audio, info.hasPicture {
+            run.command.arguments += ["--write-thumbnail", "--output", "thumbnail:cover.%(ext)s"]
+        }
         if let subtitles {
             run.command.arguments += [
                 "--write-subs", "--write-auto-subs", "--sub-langs", subtitles, "--embed-subs",

@@ -29,43 +29,71 @@ struct FFmpeg: Sendable {
         return "\(ffmpeg[...slash])ffprobe"
     }
 
-    /// Converts a file's sound to a format, all of it or a part.
+    /// Converts a file's sound to a format, all of it or a part, with a cover picture if the format can hold one.
+    ///
+    /// - Parameter cover: a JPEG; nil for the file's own cover picture.
     func extractAudio(
-        from input: String, to output: String, probe: MediaProbe, variant: MediaVariant = .standard, title: String?,
-        performer: String?, onProgress: @escaping ProgressHandler
+        from input: String, to output: String, probe: MediaProbe, variant: MediaVariant = .standard, tags: MediaTags,
+        cover: String? = nil, onProgress: @escaping ProgressHandler
     ) async throws(MediaError) {
         let sound = SoundFormat(variant.audioFormat ?? .mp3)
         // A copy could begin only between two packets.
         let isCopied = probe.audioCodec == sound.codec && variant.cut == nil
-        var options = ["-map", "0:a:0", "-vn", "-sn", "-dn", "-c:a"] + (isCopied ? ["copy"] : sound.encoder)
-        options += ["-map_metadata", "-1"]
-        if let title { options += ["-metadata", "title=\(title)"] }
-        if let performer { options += ["-metadata", "artist=\(performer)"] }
-        let job = Conversion(input: input, output: output, options: options + sound.container, cut: variant.cut)
-        try await convert(job, probe, title, onProgress)
+        var options = ["-map", "0:a:0", "-sn", "-dn", "-c:a"] + (isCopied ? ["copy"] : sound.encoder)
+        let picture = sound.holdsCover ? cover.map { _ in "1:v:0" } ?? probe.coverIndex.map { "0:\($0)" } : nil
+        options += picture.map { ["-map", $0, "-c:v", "copy", "-disposition:v:0", "attached_pic"] } ?? ["-vn"]
+        options += ["-map_metadata:g", "-1"] + tags.options
+        var job = Conversion(input: input, output: output, options: options + sound.container, cut: variant.cut)
+        job.cover = sound.holdsCover ? cover : nil
+        try await convert(job, probe, tags.title, onProgress)
     }
+
+    /// Makes a cover picture of any picture: a JPEG of at most 640 pixels.
+    func makeCover(from input: String, to output: String) async throws(MediaError) {
+        let options = [
+            "-frames:v", "1", "-vf",
+            "scale=w=640:h=640:force_original_aspect_ratio=decrease:force_divisible_by=2", "-q:v", "4", "-f", "image2",
+            "-update", "1", "-c:v", "mjpeg", "-pix_fmt", "yuvj420p",
+        ]
+        var job = Conversion(input: input, output: output, options: options)
+        job.inputOptions = FFmpeg.pictureOptions
+        try await convert(job, nil, nil) { _ in }
+    }
+
+    /// The options before an input that is a picture.
+    private static let pictureOptions = [
+        "-protocol_whitelist", "file", "-format_whitelist", "image2,jpeg_pipe,png_pipe,webp_pipe,mjpeg",
+    ]
 
     /// Converts a video, or a part of it, to an mp4 that plays while it arrives. Streams that play in an mp4 are copied; the
     /// pictures of a part that begins later are made anew, because a copy could begin only at a key frame.
+    ///
+    /// - Parameter scaledTo: the height to which the picture is made smaller, or the width of one that stands upright; nil for
+    ///   the size that it has.
     func makeMP4(
-        from input: String, to output: String, probe: MediaProbe, variant: MediaVariant = .standard, title: String?,
-        onProgress: @escaping ProgressHandler
+        from input: String, to output: String, probe: MediaProbe, variant: MediaVariant = .standard, tags: MediaTags,
+        scaledTo height: Int64? = nil, onProgress: @escaping ProgressHandler
     ) async throws(MediaError) {
         let isCopied = (variant.cut?.start ?? 0) == 0
         var options = ["-map", "0:V:0", "-map", "0:a:0?"]
         options += variant.subtitles == nil ? ["-sn"] : ["-map", "0:s?", "-c:s", "mov_text"]
-        options += ["-dn", "-map_metadata", "-1"]
+        options += ["-dn", "-map_metadata:g", "-1"] + tags.options
         options +=
-            isCopied && probe.hasPlayableVideo
+            isCopied && height == nil && probe.hasPlayableVideo
             ? ["-c:v", "copy"] + (probe.videoCodec == "hevc" ? ["-tag:v", "hvc1"] : [])
             : [
                 "-c:v", "libx264", "-preset", "veryfast", "-crf", "22", "-pix_fmt", "yuv420p", "-vf",
-                "scale=trunc(iw/2)*2:trunc(ih/2)*2",
+                height.map(FFmpeg.scale) ?? "scale=trunc(iw/2)*2:trunc(ih/2)*2",
             ]
         options += isCopied && probe.hasPlayableAudio ? ["-c:a", "copy"] : ["-c:a", "aac", "-b:a", "160k"]
         options += ["-movflags", "+faststart", "-f", "mp4"]
         let job = Conversion(input: input, output: output, options: options, cut: variant.cut)
-        try await convert(job, probe, title, onProgress)
+        try await convert(job, probe, tags.title, onProgress)
+    }
+
+    /// Returns the filter that makes the shorter side of a picture as long as given.
+    private static func scale(_ height: Int64) -> String {
+        "scale=w='if(gt(iw,ih),-2,\(height / 2 * 2))':h='if(gt(iw,ih),\(height / 2 * 2),-2)'"
     }
 
     /// Writes a picture of a video as a JPEG of at most 320 pixels.
@@ -86,26 +114,30 @@ struct FFmpeg: Sendable {
         let output: String
         let options: [String]
         var cut: MediaVariant.Cut?
+        /// A picture for the second input.
+        var cover: String?
+        var inputOptions = FFmpeg.inputOptions
 
         var arguments: [String] {
             let part = cut.map { cut in
                 ["-ss", "\(Double(cut.start) / 1000)"]
                     + (cut.end.map { ["-t", "\(Double($0 - cut.start) / 1000)"] } ?? [])
             }
-            return FFmpeg.inputOptions + (part ?? []) + ["-i", "file:\(absolutePath(input))"] + options
+            let second = cover.map { FFmpeg.pictureOptions + ["-i", "file:\(absolutePath($0))"] } ?? []
+            return inputOptions + (part ?? []) + ["-i", "file:\(absolutePath(input))"] + second + options
                 + ["file:\(absolutePath(output))"]
         }
     }
 
     private func convert(
-        _ job: Conversion, _ probe: MediaProbe, _ title: String?, _ onProgress: @escaping ProgressHandler
+        _ job: Conversion, _ probe: MediaProbe?, _ title: String?, _ onProgress: @escaping ProgressHandler
     ) async throws(MediaError) {
         let arguments =
             ["-nostdin", "-hide_banner", "-v", "error", "-nostats", "-progress", "pipe:1", "-y"] + job.arguments
-        let seconds = job.cut.map { $0.seconds(of: probe.durationSeconds) } ?? probe.durationSeconds
+        let seconds = job.cut.map { $0.seconds(of: probe?.durationSeconds) } ?? probe?.durationSeconds
         let progress = Mutex(FFmpegProgress(durationSeconds: seconds, title: title))
         try FFmpeg.makeFile(job.output)
-        let exit = try await run(program, arguments, job.input, job.output) { line in
+        let exit = try await run(program, arguments, job.input, job.output, alsoReading: job.cover) { line in
             if let report = progress.withLock({ $0.take(line) }) { onProgress(report) }
         }
         guard exit.isSuccess else {
@@ -139,7 +171,7 @@ struct FFmpeg: Sendable {
 
     private func run(
         _ program: String, _ arguments: [String], _ input: String, _ output: String?,
-        _ onLine: @escaping @Sendable (String) -> Void
+        alsoReading second: String? = nil, _ onLine: @escaping @Sendable (String) -> Void
     ) async throws(MediaError) -> ChildRun.Exit {
         var run = ChildRun(
             Command(
@@ -149,13 +181,14 @@ struct FFmpeg: Sendable {
         run.command.jail = try jail.forConverter(
             program, input: absolutePath(input), output: output.map(absolutePath),
             processorTime: output == nil ? FFmpeg.processorTimeOfProbe : jail.processorTime)
+        run.command.jail?.readable += second.map { [absolutePath($0)] } ?? []
         run.maxOutputBytes = 16 << 20
         return try await run.runHelper(onLine: onLine)
     }
 
     private static let processorTimeOfProbe = Duration.seconds(60)
 
-    private func failure(_ exit: ChildRun.Exit) -> MediaError {
+    func failure(_ exit: ChildRun.Exit) -> MediaError {
         let words = exit.errorLines.joined(separator: " ").lowercased()
         if exit.cause == .overdue { return MediaError(.timedOut, "The conversion took too long.") }
         if words.contains("no space left") { return MediaError(.noSpace, "There is no space left on my disk.") }
@@ -182,8 +215,10 @@ private struct SoundFormat {
     let codec: String
     let encoder: [String]
     let container: [String]
+    let holdsCover: Bool
 
     init(_ format: MediaVariant.AudioFormat) {
+        holdsCover = format != .opus
         switch format {
         case .mp3:
             (codec, encoder) = ("mp3", ["libmp3lame", "-q:a", "2"])

@@ -19,6 +19,8 @@ struct MediaProbe: Sendable, Equatable {
     var audioCodec: String?
     var title: String?
     var performer: String?
+    /// The number of the stream that is a cover picture as mp3 and m4a can hold it; nil without one.
+    var coverIndex: Int64?
 
     var hasVideo: Bool { videoCodec != nil }
     var hasAudio: Bool { audioCodec != nil }
@@ -91,6 +93,10 @@ struct MediaProbe: Sendable, Equatable {
         let across = video.flatMap(MediaProbe.shownWidth)
         let down = video?["height"]?.int.flatMap { Int(exactly: $0) }
         (width, height) = isTurned ? (down, across) : (across, down)
+        let cover = streams.first {
+            $0["disposition"]?["attached_pic"]?.int == 1 && ["mjpeg", "png"].contains($0["codec_name"]?.string)
+        }
+        coverIndex = cover?["index"]?.int
         title = MediaProbe.tag("title", format, audio)
         performer = MediaProbe.tag("artist", format, audio)
     }

@@ -41,6 +41,16 @@ extension Runtime {
         return try await untilRedisAnswers { try await call(redis) }
     }
 
+    /// Runs a call to Redis that the stage can do without; returns nil if it failed.
+    package func redisIfThere<Value>(_ call: (Redis) async throws(RedisError) -> Value) async -> Value? {
+        do {
+            return try await call(try await redis())
+        } catch {
+            log.debug("continuing without Redis: \(error)")
+            return nil
+        }
+    }
+
     /// Calls Redis over a connection of the caller until it answers.
     ///
     /// - Parameter end: the time at which the last failure is thrown; nil for no limit.

@@ -1,13 +1,13 @@
 // The texts as they are in data/.
 //
 // Their digests are here so that a change of them is built; `make check` compares them, and prints those that it found.
-// ar.toml: e436c502d9dc8f54c72a91b6aaa84adfa4d4408846b42722e5406cde1a0e8f72
-// de.toml: d1e12bbe65f6f0919f6de807145b406c662e22292f4a63a77fe9ebcc3e0efccc
-// en.toml: 4065964e181f5beeb216966d3c11fb71ca720cc4bcecd47e092a0dfe3e7e6214
-// es.toml: 050856e3aebc57cb6a9c4eb194d0b55b0f8e659f5dbc578081f1ec44f396a817
-// fa.toml: 49d7cc8cdb31bb9b0815f640670fcfea379e9caf66cacfeefda629089ceeb56c
-// pt.toml: 1af7f476c01e5910846c85ec39cb3a660ac77bc65ec5daff746ac24091444431
-// ru.toml: f0fa3deeec8672b6862f61b50ebde8a9be69600a28f4974a442432ce6768021f
+// ar.toml: 0d5fdf05f7fd582883933194ae3d101b76fd96656fa586c593a1c7e4cafc6f2d
+// de.toml: e5ead1ef9c1775991cb11e666343566b23c4da332c6bacfced5da3c7e2c676cf
+// en.toml: 0ff1a9b9d8b211a836d3440f6462e5859566035bb864ba4b7696724d56e6032b
+// es.toml: e71b3832efc15ccacc1c1f73a6ea9120fc93e5e69c91ed6a4f68727543598442
+// fa.toml: cbdac45b4ca6b103b0ede3dec7864e82bd4290ff7829207d7c13bcce1656ddc7
+// pt.toml: e516b28fe27c95433534bebeae4fc975584343f9746bbf1bdf0d6dda00b29603
+// ru.toml: c12ab104686ef402bdcc3287c775aa7a4d79f5c84c651af476e2b4a8fffb2488
 
 #include "TextFiles.h"
 

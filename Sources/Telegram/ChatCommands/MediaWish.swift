@@ -10,6 +10,8 @@ package struct MediaWish: Sendable, Equatable {
     package var kind: MediaKind?
     /// Is true if the person wants to be asked.
     package var asks = false
+    /// The wanted videos of a list: `1-5`.
+    package var items: ItemRange?
     /// The words that belong to no option, in their order.
     package var rest: [String] = []
     /// The first word that looks like an option and is none.
@@ -35,6 +37,8 @@ package struct MediaWish: Sendable, Equatable {
             (variant.audioFormat, kind) = (format, .audio)
         } else if let cut = MediaWish.cut(word) {
             variant.cut = cut
+        } else if let items = MediaWish.items(word) {
+            self.items = items
         } else if let language = MediaWish.subtitles(word) {
             variant.subtitles = language
         } else if word == "?" {
@@ -75,6 +79,21 @@ package struct MediaWish: Sendable, Equatable {
         return MediaVariant.Cut(start: times[0] ?? 0, end: times[1])
     }
 
+    /// Returns the range `1-5` of a list.
+    private static func items(_ word: String) -> ItemRange? {
+        guard let places = places(word), let first = number(places.0), let last = number(places.1) else { return nil }
+        return ItemRange(first, last)
+    }
+
+    /// Returns the two numbers of a word that consists of nothing but these and a hyphen.
+    private static func places(_ word: String) -> (Substring, Substring)? {
+        let parts = word.replacing("–", with: "-").split(separator: "-", omittingEmptySubsequences: false)
+        guard parts.count == 2,
+            parts.allSatisfy({ !$0.isEmpty && $0.utf8.allSatisfy { (48...57).contains($0) } })
+        else { return nil }
+        return (parts[0], parts[1])
+    }
+
     /// Returns the milliseconds of `90`, `1:30`, `1:30.5` or `1:02:03`.
     private static func milliseconds(_ text: Substring) -> Int64? {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
@@ -107,7 +126,7 @@ package struct MediaWish: Sendable, Equatable {
     private static func looksLikeOption(_ word: String) -> Bool {
         guard !word.contains("/"), !word.contains(".") || word.contains(":") else { return false }
         let word = word.lowercased()
-        if word.hasSuffix("-subs") || word.hasSuffix("-subtitles") { return true }
+        if word.hasSuffix("-subs") || word.hasSuffix("-subtitles") || places(word) != nil { return true }
         guard let first = word.utf8.first, (48...57).contains(first) else { return false }
         return word.hasSuffix("p") || word.hasSuffix("k") || word.contains(":")
             || word.utf8.allSatisfy { (48...57).contains($0) }

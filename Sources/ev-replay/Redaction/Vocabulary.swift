@@ -37,7 +37,7 @@ enum Vocabulary {
             // Tools.
             "tg-listen", "tg-gate", "tg-talk", "tg-send", "tg-history", "ratelimit", "ev-route", "ev-queue",
             "ev-replay",
-            "media-ask", "media-turns", "media-fetch",
+            "media-ask", "media-expand", "media-turns", "media-fetch", "media-split",
             "blob-put", "msg-store",
         ]
         words.formUnion(TelegramAction.allCases.map(\.rawValue))
@@ -85,7 +85,7 @@ enum Vocabulary {
         "limit_bytes", "done_bytes", "total_bytes", "rate_bytes_per_second", "fraction", "limit", "window_seconds",
         "retry_after_seconds", "elapsed_seconds", "seconds", "place", "wait_seconds", "views", "forwards", "replies",
         "total_count", "count",
-        "total", "last",
+        "item", "first", "part", "parts", "total", "last",
         "pts", "attempts", "code",
     ]
 }

@@ -15,6 +15,8 @@ enum Step: String, Sendable {
     case deliver
     case removeReply = "remove_reply"
     case showFailure = "show_failure"
+    /// Notes the end of one request of a group, and ends the group with its last one.
+    case endItem = "end_item"
 }
 
 /// Stores an event with the steps that remain to be carried out for it.
@@ -33,6 +35,8 @@ struct Job: Sendable {
     let origin: EventOrigin?
     /// The chat that the job sends to.
     let chat: ChatID
+    /// The place in a group of requests; nil for a single request.
+    let group: EventGroup?
     private(set) var steps: [Step]
     /// The transient failures of the current step so far.
     var attempts = 0
@@ -65,6 +69,7 @@ struct Job: Sendable {
         self.context = context
         origin = event.origin
         // A script may name the chat in the payload of any event.
+        var group = event.group
         let chat = event.payload["chat_id"].flatMap { ChatID($0) } ?? origin?.chat
         switch event.type {
         case MediaProgress.type:
@@ -72,17 +77,19 @@ struct Job: Sendable {
             steps = [.showProgress]
         case MediaFetched.type, DownloadReady.types[0], DownloadReady.types[1]:
             content = .media(try DownloadReady(event))
-            steps = [.deliver, .removeReply]
+            steps = [.deliver] + Job.lastStep(of: group, .removeReply)
         case DownloadFailed.types[0], DownloadFailed.types[1]:
             let failure = DownloadFailed(event.payload, type: event.type)
             content = .failure(failure)
             failureReason = failure.reason
-            steps = [.showFailure]
+            steps = Job.lastStep(of: group, .showFailure)
         default:
             let command = try TelegramCommand(event)
             content = .command(command)
             steps = [.command]
+            group = nil
         }
+        self.group = group
         guard let chat else {
             throw MalformedInput(.invalidPayload, "\(event.type): no chat_id, and no meta.origin to take it from")
         }
@@ -93,10 +100,19 @@ struct Job: Sendable {
     /// of the payload, known or not, because it separates keys in Redis.
     var kind: String { event.payload["kind"]?.string ?? "" }
 
+    /// Returns the step that ends a single request, or one of a group. Of an item in parts, only the last part ends it.
+    private static func lastStep(of group: EventGroup?, _ single: Step) -> [Step] {
+        guard let group else { return [single] }
+        return group.isFollowedByParts ? [] : [.endItem]
+    }
+
+    /// Names what ends with one result: the part, or one request of its group.
+    var endKind: String { group.map { "\(kind) \($0.item)" } ?? kind }
+
     var isProgress: Bool { if case .progress = content { true } else { false } }
 
     /// Is true if the event is the last one of its request.
-    var endsRequest: Bool { event.type.hasPrefix("events.dl.") }
+    var endsRequest: Bool { event.type.hasPrefix("events.dl.") && group?.isFollowedByParts != true }
 
     /// Is true if newer progress makes this job unnecessary.
     var isReplaceable: Bool { isProgress && !isFirstProgress }
@@ -137,7 +153,7 @@ struct Job: Sendable {
 
     /// Replaces the steps after the current one by a message with the reason of the failure.
     mutating func showFailure(_ reason: String) {
-        steps = [steps[0], .showFailure]
+        steps = [steps[0]] + Job.lastStep(of: group, .showFailure)
         failureReason = reason
     }
 

@@ -126,9 +126,9 @@ struct Scheduler: Sendable {
         var job = job
         if job.isProgress {
             if endedRequests.contains(job) { return [job] }
-            job.isFirstProgress = begunRequests.insert(job)
+            job.isFirstProgress = begunRequests.insert(job, kind: job.kind)
         } else if job.endsRequest {
-            endedRequests.insert(job)
+            endedRequests.insert(job, kind: job.endKind)
         }
         var lane = lanes[job.lane] ?? Lane(replyNotBefore: now, progressNotBefore: now)
         var dropped: [Job] = []
@@ -277,7 +277,7 @@ private struct RecentRequests {
         /// One correlation id may cover a video and its sound.
         let kind: String
 
-        init(_ job: Job) { (correlationID, kind) = (job.event.correlationID, job.kind) }
+        init(_ job: Job, kind: String) { (correlationID, self.kind) = (job.event.correlationID, kind) }
     }
 
     private static let maxRequests = 10_000
@@ -285,12 +285,12 @@ private struct RecentRequests {
     private var requests: Set<Request> = []
     private var order: [Request] = []
 
-    func contains(_ job: Job) -> Bool { requests.contains(Request(job)) }
+    func contains(_ job: Job) -> Bool { requests.contains(Request(job, kind: job.endKind)) }
 
     /// - Returns: whether it was new.
     @discardableResult
-    mutating func insert(_ job: Job) -> Bool {
-        let request = Request(job)
+    mutating func insert(_ job: Job, kind: String) -> Bool {
+        let request = Request(job, kind: kind)
         guard requests.insert(request).inserted else { return false }
         order.append(request)
         if order.count > RecentRequests.maxRequests {

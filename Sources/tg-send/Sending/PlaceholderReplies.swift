@@ -19,19 +19,19 @@ struct PlaceholderReplies: Sendable {
     /// Returns whether the user sees a job's progress already.
     func isShown(_ job: Job) -> Bool {
         guard case .progress(let progress) = job.content else { return false }
-        return shared.isShown(Wording(texts, for: job.event).progress(progress), for: job.event.correlationID)
+        return shared.isShown(text(progress, job), for: job.event.correlationID)
     }
 
     /// Creates the placeholder reply with a job's progress, or edits it.
     func show(_ job: Job) async throws {
         guard case .progress(let progress) = job.content else { return }
         let (chat, request) = (job.chat.json, job.event.correlationID)
-        let text = Wording(texts, for: job.event).progress(progress)
+        let text = text(progress, job)
         // Without a keyboard, an edit removes the one that the reply has.
         let keyboard = PlaceholderReplies.keyboard(progress.buttons + cancelRow(job, progress))
         if let reply = await shared.replyID(of: request) {
             // Another process may have turned the reply into the request's last message.
-            if await shared.hasEnded(request, kind: job.kind) { return }
+            if await shared.hasEnded(request, kind: job.endKind) { return }
             try await accepting([.notModified]) { () throws(TelegramError) in
                 try await api.call(
                     "editMessageText",
@@ -43,14 +43,14 @@ struct PlaceholderReplies: Sendable {
             return shared.noteShown(text, for: request)
         }
         // Another process may be creating it right now, or have ended the request.
-        guard await shared.claimReply(of: request, kind: job.kind) else { return }
+        guard await shared.claimReply(of: request, kind: job.endKind) else { return }
         var parameters: JSONObject = [
             "chat_id": chat, "text": .string(text), "disable_notification": true, "reply_markup": keyboard,
         ]
         parameters.addReply(to: job.origin?.messageID, thread: job.origin?.threadID)
         if let id = try await create(parameters, job) { await shared.setReplyID(id, for: job) }
         shared.noteShown(text, for: request)
-        if await shared.hasEnded(request, kind: job.kind), let late = await shared.withdrawReply(of: request) {
+        if await shared.hasEnded(request, kind: job.endKind), let late = await shared.withdrawReply(of: request) {
             try await delete(late, chat)
         }
     }
@@ -62,6 +62,10 @@ struct PlaceholderReplies: Sendable {
         }
         let data = CancelPress.data(cancelKey, request: job.event.correlationID, user: user, chat: chat)
         return [[ChoiceButton(texts.text("cancel_button", job.event.actor?.language), data: data)]]
+    }
+
+    private func text(_ progress: MediaProgress, _ job: Job) -> String {
+        Wording(texts, for: job.event).progress(progress, group: job.group)
     }
 
     private static func keyboard(_ rows: [[ChoiceButton]]) -> JSON? {
@@ -104,14 +108,21 @@ struct PlaceholderReplies: Sendable {
     /// - Parameter html: the message in Telegram's HTML; see `Wording`.
     /// - Returns: the result, `events.telegram.sent`.
     func end(_ job: Job, _ html: String) async throws(TelegramError) -> Envelope {
-        let chat = job.chat.json
         if let reply = await shared.takeReply(of: job.event.correlationID),
             let message = try await edit(reply, html, job)
         {
             return result(.edit, message, job)
         }
+        return try await say(job, html)
+    }
+
+    /// Sends a message of its own about a request, which leaves the placeholder reply as it is.
+    ///
+    /// - Returns: the result, `events.telegram.sent`.
+    func say(_ job: Job, _ html: String) async throws(TelegramError) -> Envelope {
         var parameters: JSONObject = [
-            "chat_id": chat, "text": .string(html), "parse_mode": "HTML", "link_preview_options": ["is_disabled": true],
+            "chat_id": job.chat.json, "text": .string(html), "parse_mode": "HTML",
+            "link_preview_options": ["is_disabled": true],
         ]
         parameters.addReply(to: job.origin?.messageID, thread: job.origin?.threadID)
         return result(.reply, try await messages.send("sendMessage", parameters, for: job), job)

@@ -17,6 +17,7 @@ struct Sender: Sendable {
     private let limits: CallLimits
     private let commands: CommandSender
     private let replies: PlaceholderReplies
+    private let groups: Groups
     private let delivery: MediaDelivery
     private let isFromQueue: Bool
     private let retries: Int
@@ -38,6 +39,7 @@ struct Sender: Sendable {
         commands = CommandSender(runtime: runtime, api: api, messages: messages)
         replies = PlaceholderReplies(
             api: api, shared: shared, limits: limits, messages: messages, texts: texts, cancelKey: cancelKey)
+        groups = Groups(runtime: runtime, shared: shared, limits: limits, replies: replies, texts: texts)
         delivery = MediaDelivery(
             runtime: runtime, messages: messages, shared: shared, limits: limits, copies: copies, options: options,
             input: input, texts: texts)
@@ -85,9 +87,11 @@ struct Sender: Sendable {
         guard !job.isRestored else { return }
         job.isRestored = true
         if isFromQueue, !job.isProgress { await shared.restore(&job) }
-        if job.endsRequest { await shared.noteEnd(of: job.event.correlationID, kind: job.kind) }
-        // A limit counts meaningful actions only.
-        if job.endsRequest, job.failureReason != nil { await shared.giveBack(job.event.correlationID) }
+        if job.endsRequest { await shared.noteEnd(of: job.event.correlationID, kind: job.endKind) }
+        // A limit counts meaningful actions only. A group is one action, most of which may have succeeded.
+        if job.endsRequest, job.group == nil, job.failureReason != nil {
+            await shared.giveBack(job.event.correlationID)
+        }
     }
 
     /// - Throws: `NotBefore` when the step has to wait.
@@ -98,8 +102,11 @@ struct Sender: Sendable {
         switch step {
         case .command: job.results.append(try await commands.send(job))
         case .showProgress: try await replies.show(job)
-        case .deliver: try await deliver(&job)
+        case .deliver:
+            try await groups.awaitTurn(of: job)
+            try await deliver(&job)
         case .removeReply: try await replies.remove(job)
+        case .endItem: if let event = try await groups.end(job) { job.results.append(event) }
         case .showFailure:
             let wording = Wording(texts, for: job.event)
             try await end(&job, wording.failure(job.failureReason ?? wording.unknownFailure, code: job.failureCode))
@@ -111,7 +118,7 @@ struct Sender: Sendable {
         switch step {
         case .command where [.delete, .react, .answer].contains(job.action): nil
         case .command where job.action == .edit: .edit
-        case .removeReply: nil
+        case .removeReply, .endItem: nil
         case .showProgress: job.isFirstProgress ? .message : .edit
         default: .message
         }
@@ -122,8 +129,14 @@ struct Sender: Sendable {
         switch try await delivery.deliver(media, for: job) {
         case .sent(let event): job.results.append(event)
         case .tooLarge(let sizeBytes):
+            let text = Wording(texts, for: job.event).tooLarge(
+                sizeBytes, url: media.url, until: media.urlExpiresAt)
+            guard job.group == nil else {
+                job.results.append(try await replies.say(job, text))
+                return
+            }
             // The message with the link takes the placeholder reply's place.
-            try await end(&job, Wording(texts, for: job.event).tooLarge(sizeBytes, url: media.url))
+            try await end(&job, text)
             job.keepCurrentStep()
         case .noCopy(let reason):
             job.results.append(failed(.deliver, TelegramError(.localIO, reason), job))
@@ -150,7 +163,7 @@ struct Sender: Sendable {
         }
         if isFromQueue, error.isTransient, !job.isProgress, job.context?.isLastAttempt == false { throw error }
         // No later attempt of the queue would tell the user.
-        let isRetriedHere = !isFromQueue || step == .showFailure
+        let isRetriedHere = !isFromQueue || step == .showFailure || step == .endItem
         if isRetriedHere, error.isTransient, job.attempts < retries, !job.isReplaceable {
             job.attempts += 1
             runtime.log.warning(
@@ -208,7 +221,7 @@ struct Sender: Sendable {
         case .deliver:
             job.results.append(failed(.deliver, error, job))
             job.showFailure(Wording(texts, for: job.event).refusedFile(error))
-        case .showFailure: job.results.append(failed(.reply, error, job))
+        case .showFailure, .endItem: job.results.append(failed(.reply, error, job))
         case .command: job.results.append(failed(job.action, error, job))
         }
         job.endStep()

@@ -19,7 +19,13 @@ struct Wording: Sendable {
     var unknownFailure: String { texts.text("failure_unknown", language) }
 
     /// Returns the text of a placeholder reply.
-    func progress(_ progress: MediaProgress) -> String {
+    ///
+    /// - Parameter group: the place of the request in a group, which shares one placeholder reply.
+    func progress(_ progress: MediaProgress, group: EventGroup? = nil) -> String {
+        (group.map { "\($0.item)/\($0.count) " } ?? "") + self.text(of: progress)
+    }
+
+    private func text(of progress: MediaProgress) -> String {
         if progress.state == .choosing, let question = progress.text { return question.limited(toUTF16: 1000) }
         let title = progress.title.map { "\n" + Direction.isolated($0.limited(toUTF16: 200)) } ?? ""
         let state = progress.state ?? .accepted
@@ -105,10 +111,15 @@ struct Wording: Sendable {
     func failure(_ reason: String, code: String? = nil) -> String {
         // The person has wanted it, so it is no failure.
         if code == "cancelled" { return texts.text("cancelled", language, isHTML: true) }
+        let words = self.reason(reason, code: code)
+        return texts.text("failure", language, ["reason": .raw(words.escapedForHTML)], isHTML: true)
+    }
+
+    /// Returns the reason of a failure in the user's language, as far as there is one.
+    func reason(_ reason: String, code: String?) -> String {
         let key = "failure_\(code ?? "")"
         let isTranslated = texts.has(key) && texts.isTranslated(key, language)
-        let words = isTranslated ? texts.text(key, language) : reason.limited(toUTF16: 1000)
-        return texts.text("failure", language, ["reason": .raw(words.escapedForHTML)], isHTML: true)
+        return isTranslated ? texts.text(key, language) : reason.limited(toUTF16: 1000)
     }
 
     /// Returns the message about a file that Telegram does not accept, in Telegram's HTML, with a link to the file if
@@ -116,11 +127,18 @@ struct Wording: Sendable {
     ///
     /// A link in HTML counts only its words towards the limit of 4096 characters. A signed URL may have thousands of
     /// characters.
-    func tooLarge(_ bytes: Int64?, url: String?) -> String {
+    ///
+    /// - Parameter expiry: the time at which the link ends, in RFC 3339.
+    func tooLarge(_ bytes: Int64?, url: String?, until expiry: String? = nil) -> String {
         let amount = bytes.map { " (\(Wording.size(Double($0))))" } ?? ""
         guard let url else { return texts.text("too_large_plain", language, ["amount": .raw(amount)], isHTML: true) }
-        return texts.text(
+        let text = texts.text(
             "too_large_link", language, ["amount": .raw(amount), "link": .raw(url.escapedForHTML)], isHTML: true)
+        guard let minute = expiry.flatMap({ Timestamp($0) })?.description.prefix("2026-01-01T00:00".count) else {
+            return text
+        }
+        let time = "\(minute.replacing("T", with: " ")) UTC"
+        return text + "\n" + texts.text("too_large_until", language, ["time": .raw(time)], isHTML: true)
     }
 
     /// Returns the reason shown when Telegram refuses a file.

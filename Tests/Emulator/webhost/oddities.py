@@ -82,7 +82,7 @@ def page(request: web.Request, resource: Resource, name: str) -> web.Response:
 
 
 def choice(request: web.Request) -> web.Response:
-    """A page whose player has one film in several sizes: `?at=120:clip.mp4&at=240:large.mp4&track=en:words.vtt`."""
+    """A page whose player has one film in several sizes: `?at=120:clip.mp4&at=240:large.mp4&track=en:words.vtt`, with `&poster=cover.png`."""
 
     def pairs(name: str) -> list[tuple[str, str]]:
         parted = [value.partition(":") for value in request.query.getall(name, [])]
@@ -91,16 +91,39 @@ def choice(request: web.Request) -> web.Response:
     sources = [f'<source src="/{file}" label="{size}p" type="video/mp4">' for size, file in pairs("at")]
     tracks = [f'<track kind="subtitles" srclang="{language}" src="/{file}">' for language, file in pairs("track")]
     title = html.escape(request.query.get("title", request.match_info["name"]))
+    poster = f' poster="/{html.escape(request.query["poster"])}"' if "poster" in request.query else ""
     text = f"""<!DOCTYPE html>
 <html lang="en">
 <head><meta charset="utf-8"><title>{title}</title></head>
 <body>
-<video controls>
+<video controls{poster}>
 {chr(10).join(sources + tracks)}
 </video>
 </body>
 </html>
 """
+    return web.Response(text=text, content_type="text/html")
+
+
+def feed(request: web.Request) -> web.Response:
+    """A feed of videos: `?of=TITLE:PATH` for each, or `?count=` of them, all at `?path=`."""
+    origin = str(request.url.origin())
+    parted = [value.partition(":") for value in request.query.getall("of", [])]
+    entries = [(title, path) for title, _, path in parted]
+    path = request.query.get("path", "clip.mp4")
+    entries += [(f"No. {number}", f"{path}?n={number}") for number in range(1, int(request.query.get("count", 0)) + 1)]
+    items = "".join(
+        f"<item><title>{html.escape(title)}</title><link>{html.escape(f'{origin}/{path}')}</link></item>"
+        for title, path in entries
+    )
+    text = f'<?xml version="1.0"?><rss version="2.0"><channel><title>Feed</title>{items}</channel></rss>'
+    return web.Response(text=text, content_type="application/rss+xml")
+
+
+def several(request: web.Request) -> web.Response:
+    """A page that shows several videos, as a post does: `?of=clip.mp4&of=large.mp4`."""
+    videos = "".join(f'<video src="/{html.escape(name)}"></video>' for name in request.query.getall("of", []))
+    text = f'<!DOCTYPE html><html lang="en"><head><title>Post</title></head><body>{videos}</body></html>'
     return web.Response(text=text, content_type="text/html")
 
 

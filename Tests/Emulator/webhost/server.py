@@ -35,7 +35,8 @@ class Site:
             (r"/slow/{rate:\d+}/{file:.+}", self._slow), (r"/drop/{after:\d+}/{file:.+}", self._drop),
             ("/norange/{file:.+}", self._no_range), ("/changing/{file:.+}", self._changing),
             (r"/status/{code:\d{3}}", self._status), ("/redirect", self._redirect), ("/loop", self._loop),
-            ("/page/{file:.+}", self._page), ("/choice/{name}", self._choice), ("/chunked/{file:.+}", self._chunked),
+            ("/page/{file:.+}", self._page), ("/choice/{name}", self._choice),
+            ("/feed", self._feed), ("/several", self._several), ("/chunked/{file:.+}", self._chunked),
             ("/endless", oddities.send_endless), (r"/lie/{length:\d+}/{file:.+}", self._lie),
             ("/hang", self._hang), ("/gzipbomb", oddities.send_gzip_bomb), ("/echo", self._echo),
             ("/s/{code}", self._short), ("/{file:.+}", self._plain),
@@ -127,6 +128,12 @@ class Site:
 
     async def _choice(self, request: web.Request, visit: Visit) -> web.StreamResponse:
         return oddities.choice(request)
+
+    async def _feed(self, request: web.Request, visit: Visit) -> web.StreamResponse:
+        return oddities.feed(request)
+
+    async def _several(self, request: web.Request, visit: Visit) -> web.StreamResponse:
+        return oddities.several(request)
 
     async def _hang(self, request: web.Request, visit: Visit) -> web.StreamResponse:
         while request.transport is not None and not request.transport.is_closing():

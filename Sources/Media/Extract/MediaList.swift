@@ -1,0 +1,110 @@
+import JSON
+package import Payloads
+import System
+
+/// Lists the videos that a link leads to: those of a playlist, a channel or a feed, or the parts of a post.
+package struct MediaList: Sendable, Equatable {
+    package struct Item: Sendable, Equatable {
+        /// The link of the video's own page or file; nil for a part of the list's page, which has none.
+        package let url: String?
+        /// The place in the list, from 1 on.
+        package let place: Int64
+        package let title: String?
+    }
+
+    package let title: String?
+    /// The number of videos in the whole list, if the site tells it.
+    package let count: Int64?
+    package let items: [Item]
+
+    /// Reads yt-dlp's answer.
+    ///
+    /// - Parameters:
+    ///   - link: the link that was asked about.
+    ///   - range: the places that were asked for.
+    /// - Returns: nil if the link leads to one video, and to no list.
+    init?(_ answer: JSONObject, of link: String, _ range: ItemRange) {
+        var list = answer
+        // A page that only leads to a list is a list of one.
+        while let entries = list["entries"]?.array, entries.count == 1, let only = entries.first?.object,
+            only["entries"]?.array != nil
+        {
+            list = only
+        }
+        guard let entries = list["entries"]?.array else { return nil }
+        title = list["title"]?.string.flatMap { OneLine($0)?.text }
+        count = list["playlist_count"]?.int.flatMap { MediaVariant.items.contains($0) ? $0 : nil }
+        let pages = [link, list["webpage_url"]?.string].compactMap { $0.flatMap { SourceIdentity($0)?.normalizedURL } }
+        let places = list["requested_entries"]?.array ?? []
+        var items: [Item] = []
+        for (number, entry) in entries.prefix(Int(clamping: range.count)).enumerated() {
+            // yt-dlp leaves out what it cannot list, and tells the places of the others.
+            let place =
+                entry["playlist_index"]?.int
+                ?? (places.indices.contains(number) ? places[number].int : nil) ?? range.first + Int64(number)
+            guard entry.object != nil, MediaVariant.items.contains(place) else { continue }
+            items.append(
+                Item(
+                    url: MediaList.link(of: entry, in: pages), place: place,
+                    title: entry["title"]?.string.flatMap { OneLine($0)?.text }))
+        }
+        self.items = items
+    }
+
+    /// Returns the link of an entry that is a page or a file of its own.
+    private static func link(of entry: JSON, in pages: [String]) -> String? {
+        let kind = entry["_type"]?.string ?? "video"
+        let link = (kind.hasPrefix("url") ? entry["url"] : entry["webpage_url"])?.string
+        guard let link, let identity = SourceIdentity(link) else { return nil }
+        return pages.contains(identity.normalizedURL) ? nil : link
+    }
+}
+
+extension SourceIdentity {
+    /// Is true if the link may lead to several videos: it is neither a page of a site that shows one video on each, nor a file.
+    package var mayLeadToSeveral: Bool {
+        if isVideoPage { return SourceIdentity.sitesOfPosts.contains(domain) && !fetchURL.contains("/video/") }
+        let path = fetchURL.prefix { $0 != "?" && $0 != "#" }
+        guard let name = path.split(separator: "/").last, let dot = name.lastIndex(of: ".") else { return true }
+        return !SourceIdentity.files.contains(name[name.index(after: dot)...].lowercased())
+    }
+
+    /// The sites whose posts can hold several videos.
+    private static let sitesOfPosts: Set<String> = ["twitter.com", "instagram.com", "reddit.com", "facebook.com"]
+
+    /// The extensions of files that are no pages.
+    private static let files: Set<String> = [
+        "mp4", "m4v", "mov", "webm", "mkv", "avi", "flv", "ts", "mpg", "mpeg", "3gp", "ogv", "m3u8", "mpd", "mp3",
+        "m4a",
+        "aac", "ogg", "oga", "opus", "wav", "flac", "jpg", "jpeg", "png", "gif", "webp", "pdf", "zip", "gz", "txt",
+    ]
+}
+
+extension MediaFetcher {
+    /// Lists the videos of a link.
+    ///
+    /// - Parameters:
+    ///   - range: the wanted places. One more is asked for, to see whether the list goes on.
+    ///   - isAskedFor: whether the person wants a list, so that a link to a video in a list means the list.
+    /// - Returns: nil if the link leads to one video. The list has up to one item more than the range.
+    /// - Throws: `MediaError`.
+    package func list(
+        _ identity: SourceIdentity, _ range: ItemRange, isAskedFor: Bool
+    ) async throws(MediaError) -> MediaList? {
+        let range = ItemRange(range.first, min(range.last + 1, MediaVariant.items.upperBound)) ?? range
+        let url = isAskedFor ? identity.sourceURL : identity.fetchURL
+        return try await withExtractor(for: identity) { ytDlp throws(MediaError) in
+            MediaList(try await ytDlp.list(url, range), of: url, range)
+        }
+    }
+}
+
+extension MediaList {
+    /// The link of the first entry if that is a list itself: the page of a YouTube channel lists its tabs.
+    package var firstList: SourceIdentity? {
+        guard let identity = items.first?.url.flatMap({ SourceIdentity($0) }), identity.domain == "youtube.com",
+            !identity.isVideoPage
+        else { return nil }
+        return identity
+    }
+}
