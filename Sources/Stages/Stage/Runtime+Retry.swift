@@ -76,16 +76,6 @@ extension Runtime {
         }
     }
 
-    /// Runs a call to Redis that the stage can do without; returns nil if it failed.
-    package func redisIfThere<Value>(_ call: (Redis) async throws(RedisError) -> Value) async -> Value? {
-        do {
-            return try await call(try await redis())
-        } catch {
-            log.debug("continuing without Redis: \(error)")
-            return nil
-        }
-    }
-
     /// Checks that Redis can be reached, so that a wrong address is reported when the tool starts.
     package func requireRedis() async throws {
         let redis = try await redis()

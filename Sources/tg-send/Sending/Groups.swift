@@ -91,6 +91,9 @@ extension Wording {
 
     /// Returns the last message about a group in Telegram's HTML; nil if there is nothing to say.
     func endOfGroup(_ group: EventGroup, _ failures: [ItemFailure]) -> String? {
+        if failures.count == Int(group.count), failures.allSatisfy({ $0.code == "cancelled" }) {
+            return failure("", code: "cancelled")
+        }
         var lines: [String] = []
         if !failures.isEmpty {
             lines.append(
