@@ -49,6 +49,10 @@ digests=$(cd Sources/Stages/TextFiles/data && sha256sum -- *.toml | sed 's#^\(.*
 [ "$digests" = "$(grep '^// .*\.toml: ' Sources/Stages/TextFiles/text_files.c)" ] ||
     { printf 'error: %s\n%s\n' "a text was changed: put these digests into Sources/Stages/TextFiles/text_files.c, so that it is built" "$digests" >&2; failed=yes; }
 
+# The tools show a text's key where its file cannot be read, for example because a key is there twice.
+.venv/bin/python -B -c 'import sys, tomllib; [tomllib.load(open(path, "rb")) for path in sys.argv[1:]]' \
+    Sources/Stages/TextFiles/data/*.toml || failed=yes
+
 note "schemas"
 .venv/bin/python -B Tests/schemas/validate.py --self-check || failed=yes
 
