@@ -53,7 +53,7 @@ final class ChatFixture: Sendable {
         // The shell's own pipe: ending the listener ends the rest in order.
         let script = "export \(variables); \(stages.joined(separator: " | ")) >\(folder("out.ndjson"))"
         pipeline = try SpawnedProgram(["sh", "-c", script])
-        for _ in 0..<3000 where try await !telegram.isListenedTo() { try await Task.sleep(for: .milliseconds(20)) }
+        _ = try await eventuallyAsync { [telegram] in try await telegram.isListenedTo() }
     }
 
     deinit { stop() }

@@ -151,7 +151,7 @@ import Testing
         func sent() async throws -> Int64 {
             try await site.requests(video).compactMap { $0["bytes_sent"]?.int }.max() ?? 0
         }
-        for _ in 0..<3000 where try await sent() < size / 2 { try await Task.sleep(for: .milliseconds(10)) }
+        #expect(try await eventuallyAsync { try await sent() >= size / 2 })
         first.signal(SIGKILL)
         _ = try await first.result()
         let second = try fetcher(queues)

@@ -62,7 +62,7 @@ import Testing
             let script =
                 "\(variables.isEmpty ? "" : "export \(variables);") \(stages.joined(separator: " | ")) >\(folder("out.ndjson"))"
             pipeline = try SpawnedProgram(["sh", "-c", script])
-            for _ in 0..<3000 where try await !telegram.isListenedTo() { try await Task.sleep(for: .milliseconds(20)) }
+            _ = try await eventuallyAsync { [telegram] in try await telegram.isListenedTo() }
         }
 
         deinit { stop() }
@@ -213,9 +213,10 @@ import Testing
         try await bot.telegram.say(command, as: Self.bob)
         let bless = try await bot.telegram.say(".bless @bob", as: Self.ann)
         _ = try await bot.answers(in: 42) { _ in true }
-        for _ in 0..<500 where try await bot.telegram.chat(42).first(where: { $0.id == bless })?.reactions != ["👍"] {
-            try await Task.sleep(for: .milliseconds(20))
-        }
+        #expect(
+            try await eventuallyAsync {
+                try await bot.telegram.chat(42).first { $0.id == bless }?.reactions == ["👍"]
+            })
         #expect(try await bot.telegram.answers(in: 43).isEmpty)
         for _ in 0..<4 { try await bot.telegram.say(command, as: Self.bob) }
         let answers = try await bot.answers(in: 43) { $0.count == 4 && $0.filter { $0.caption != nil }.count == 3 }

@@ -75,7 +75,8 @@ final class ConnectionThread {
 
     private func receive(from link: Link) throws(RedisError) {
         // The limit keeps a flood of replies from delaying new commands.
-        for _ in 0..<16 where try link.receive() {
+        for _ in 0..<16 {
+            guard try link.receive() else { return }
             while let reply = try link.nextReply() { try deliver(reply) }
         }
     }
