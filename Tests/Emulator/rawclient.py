@@ -93,7 +93,10 @@ class Pipe:
         self.socket.sendall(bytes(header))
 
     def write(self, data: bytes) -> None:
-        self.socket.sendall(self._out.update(data) if self._out else data)
+        try:
+            self.socket.sendall(self._out.update(data) if self._out else data)
+        except (BrokenPipeError, ConnectionResetError) as error:
+            raise Closed("reset") from error
 
     def send(self, payload: bytes, quick_ack: bool = False) -> None:
         if self.transport == "abridged":
