@@ -264,6 +264,8 @@ class Walk:
 
 def main() -> None:
     tools = Path(sys.argv[1]).resolve()
+    # A shell without job control lets programs in the background ignore Ctrl-C, which ends the bot here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with World(tools, ALICE.id) as world:
         world.start()
         walk = Walk(world)
