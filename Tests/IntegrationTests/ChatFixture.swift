@@ -90,15 +90,7 @@ final class ChatFixture: Sendable {
     func answer(
         in chat: Int64 = 42, _ what: String = "answer", where isIt: (BotEmulator.Entry) -> Bool
     ) async throws -> BotEmulator.Entry {
-        let end = ContinuousClock.now + .seconds(60)
-        while true {
-            let answers = try await telegram.answers(in: chat)
-            if let answer = answers.last(where: isIt) { return answer }
-            guard ContinuousClock.now < end else {
-                throw ToolRun.TookTooLong(description: "no such \(what): \(answers.map { $0.json.text })")
-            }
-            try await Task.sleep(for: .milliseconds(20))
-        }
+        try await telegram.answer(in: chat, what, where: isIt)
     }
 
     /// Waits for the reply that shows the progress of the download for a message.
@@ -114,17 +106,7 @@ final class ChatFixture: Sendable {
     }
 
     /// Waits for the answer to the press of a button.
-    func toast(of query: String) async throws -> String? {
-        let end = ContinuousClock.now + .seconds(30)
-        while ContinuousClock.now < end {
-            let calls = try await telegram.calls("answerCallbackQuery")
-            if let call = calls.first(where: { $0["params"]?["callback_query_id"]?.string == query }) {
-                return call["params"]?["text"]?.string
-            }
-            try await Task.sleep(for: .milliseconds(20))
-        }
-        return nil
-    }
+    func toast(of query: String) async throws -> String? { try await telegram.toast(of: query) }
 
     /// The link to a file that takes a minute and more.
     func slow(_ number: Int = 0) -> String { "\(site.url)/slow/4000/file.bin?\(number)" }

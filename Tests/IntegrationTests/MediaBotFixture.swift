@@ -73,15 +73,7 @@ final class MediaBot: Sendable {
 
     /// Waits until one of the bot's standing answers in a chat fulfils a condition.
     func answer(in chat: Int64, where isIt: (BotEmulator.Entry) -> Bool) async throws -> BotEmulator.Entry {
-        let end = ContinuousClock.now + .seconds(60)
-        while true {
-            let answers = try await telegram.answers(in: chat)
-            if let answer = answers.last(where: isIt) { return answer }
-            guard ContinuousClock.now < end else {
-                throw ToolRun.TookTooLong(description: "no such answer: \(answers.map { $0.json.text })")
-            }
-            try await Task.sleep(for: .milliseconds(20))
-        }
+        try await telegram.answer(in: chat, where: isIt)
     }
 
     func question(in chat: Int64) async throws -> BotEmulator.Entry {
@@ -89,15 +81,5 @@ final class MediaBot: Sendable {
     }
 
     /// Waits for the answer to the press of a button.
-    func toast(of query: String) async throws -> String? {
-        let end = ContinuousClock.now + .seconds(30)
-        while ContinuousClock.now < end {
-            let calls = try await telegram.calls("answerCallbackQuery")
-            if let call = calls.first(where: { $0["params"]?["callback_query_id"]?.string == query }) {
-                return call["params"]?["text"]?.string
-            }
-            try await Task.sleep(for: .milliseconds(20))
-        }
-        return nil
-    }
+    func toast(of query: String) async throws -> String? { try await telegram.toast(of: query) }
 }

@@ -8,11 +8,11 @@ package struct TurnRequest: Sendable, Equatable {
     package let id: EventID
     /// The correlation by which the request can be cancelled.
     package let request: EventID
-    /// nil if the user is not known.
+    /// Names the user who asked; nil if the user is not known.
     package let user: Int64?
     /// The user's name, for admins.
     package let name: String
-    /// What is wanted: a link; nil for a file of a message.
+    /// Leads to the wanted media; nil if a file of a message is wanted.
     package let link: String?
     package let chat: Int64?
 
