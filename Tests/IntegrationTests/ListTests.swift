@@ -7,6 +7,9 @@ import Testing
 @Suite(.serialized, .timeLimit(.minutes(5))) struct ListTests {
     private static let ann = BotEmulator.User(42, "Ann", username: "ann")
 
+    /// The signs with which the bot shows what it does right now.
+    private static let stepsOfProgress = ["⏳", "⬇️", "🎞", "📦 Storing", "⬆️"]
+
     private func bot(_ options: String = "") async throws -> MediaBot {
         try await MediaBot(
             ["tg-talk", "media-expand --allow-private \(options)"], fetch: "--concurrency 3 --per-user 3")
@@ -19,8 +22,8 @@ import Testing
         for _ in 0..<1500 {
             answers = try await bot.telegram.answers(in: 42)
             let videos = answers.filter { $0.message["video"] != nil }
-            let isDone = answers.allSatisfy {
-                $0.message["video"] != nil || $0.text?.contains("⏳") == false && !($0.text?.contains("⬇️") ?? false)
+            let isDone = answers.allSatisfy { answer in
+                answer.message["video"] != nil || !Self.stepsOfProgress.contains { answer.text?.contains($0) != false }
             }
             if videos.count >= count, isDone { break }
             try await Task.sleep(for: .milliseconds(20))
@@ -33,8 +36,8 @@ import Testing
     {
         let bot = try await bot()
         let size = try bot.size(of: "large.mp4")
-        // The first one takes three seconds, the others next to nothing.
-        let link = "\(bot.site.url)/feed?of=One:slow/\(size / 3)/large.mp4&of=Two:status/404&of=Three:small.mp4"
+        // The first one takes eight seconds, in which progress messages are due at any pace; the others next to nothing.
+        let link = "\(bot.site.url)/feed?of=One:slow/\(size / 8)/large.mp4&of=Two:status/404&of=Three:small.mp4"
         let request = try await bot.telegram.say(".vdl \(link)", as: Self.ann)
         let answers = try await results(bot, videos: 2)
         let videos = answers.filter { $0.message["video"] != nil }
