@@ -304,6 +304,7 @@ let package = Package(
         tests("ArchiveTests", ["Archive", "JSON", "Payloads", "System", "TestSupport"]),
         tests("PostgreSQLTests", ["PostgreSQL", "System", "TestSupport"]),
         tests("LogStoreTests", ["Envelope", "JSON", "LogStore", "TestSupport"]),
+        tests("OTLPTests", ["JSON", "OTLP"]),
         tests("SQLiteTests", ["SQLite", "System", "TestSupport"]),
         tests("CryptoTests", ["Crypto"]),
         tests("DoctorTests", ["JSON", "Redis", "System", "tgpipe-doctor"]),

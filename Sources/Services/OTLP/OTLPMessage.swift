@@ -18,6 +18,9 @@ package struct OTLPMessage: Sendable {
         case bool(Bool)
         case message(OTLPMessage)
         case messages([OTLPMessage])
+        /// A list of `KeyValue`. It has a case of its own because most of a request consists of attributes, and two messages for
+        /// each of them would cost more time than all the rest.
+        case attributes(JSONObject)
     }
 
     private struct Field: Sendable {
@@ -28,7 +31,8 @@ package struct OTLPMessage: Sendable {
 
     private var fields: [Field] = []
 
-    package init() {}
+    /// - Parameter capacity: the number of fields to make room for.
+    package init(capacity: Int = 4) { fields.reserveCapacity(capacity) }
 
     /// Adds a field; an absent value adds nothing.
     package mutating func add(_ number: UInt64, _ name: String, _ value: Value?) {
@@ -38,51 +42,43 @@ package struct OTLPMessage: Sendable {
     // MARK: Protobuf
 
     package var protobuf: [UInt8] {
-        var bytes: [UInt8] = []
-        for field in fields { OTLPMessage.write(field, to: &bytes) }
-        return bytes
+        var writer = ProtobufWriter()
+        write(to: &writer)
+        return writer.bytes
     }
 
-    private static func write(_ field: Field, to bytes: inout [UInt8]) {
-        func tag(_ type: UInt64) { varint(field.number << 3 | type, to: &bytes) }
-        func prefixed(_ content: some Collection<UInt8>) {
-            tag(2)
-            varint(UInt64(content.count), to: &bytes)
-            bytes += content
-        }
-        switch field.value {
-        case .string(let text): prefixed(text.utf8)
-        case .id(let id): prefixed(id)
-        case .fixed64(let number):
-            tag(1)
-            withUnsafeBytes(of: number.littleEndian) { bytes += $0 }
-        case .double(let number):
-            tag(1)
-            withUnsafeBytes(of: number.bitPattern.littleEndian) { bytes += $0 }
-        case .fixed32(let number):
-            tag(5)
-            withUnsafeBytes(of: number.littleEndian) { bytes += $0 }
-        case .number(let number):
-            tag(0)
-            varint(UInt64(bitPattern: Int64(number)), to: &bytes)
-        case .int64(let number):
-            tag(0)
-            varint(UInt64(bitPattern: number), to: &bytes)
-        case .bool(let isTrue):
-            tag(0)
-            bytes.append(isTrue ? 1 : 0)
-        case .message(let message): prefixed(message.protobuf)
-        case .messages(let messages): for message in messages { prefixed(message.protobuf) }
+    private func write(to writer: inout ProtobufWriter) {
+        for field in fields {
+            let number = field.number
+            switch field.value {
+            case .string(let text): writer.put(number, text)
+            case .id(let id): writer.put(number, id)
+            case .fixed64(let value): writer.put(number, fixed64: value)
+            case .double(let value): writer.put(number, fixed64: value.bitPattern)
+            case .fixed32(let value): writer.put(number, fixed32: value)
+            case .number(let value): writer.put(number, varint: UInt64(bitPattern: Int64(value)))
+            case .int64(let value): writer.put(number, varint: UInt64(bitPattern: value))
+            case .bool(let isTrue): writer.put(number, varint: isTrue ? 1 : 0)
+            case .message(let message): writer.put(number) { message.write(to: &$0) }
+            case .messages(let messages):
+                for message in messages { writer.put(number) { message.write(to: &$0) } }
+            case .attributes(let object):
+                for member in object.members {
+                    writer.put(number) { writer in
+                        writer.put(1, member.key)
+                        writer.put(2) { OTLPMessage.write(any: member.value, to: &$0) }
+                    }
+                }
+            }
         }
     }
 
-    private static func varint(_ number: UInt64, to bytes: inout [UInt8]) {
-        var rest = number
-        while rest >= 0x80 {
-            bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
-            rest >>= 7
+    /// Writes the fields of an `AnyValue`.
+    private static func write(any value: JSON, to writer: inout ProtobufWriter) {
+        switch value {
+        case .string(let text): writer.put(1, text)
+        default: OTLPMessage.any(value).write(to: &writer)
         }
-        bytes.append(UInt8(rest))
     }
 
     // MARK: JSON
@@ -104,22 +100,17 @@ package struct OTLPMessage: Sendable {
         case .bool(let isTrue): .bool(isTrue)
         case .message(let message): message.json
         case .messages(let messages): .array(messages.map(\.json))
+        case .attributes(let object):
+            .array(object.members.map { ["key": .string($0.key), "value": any($0.value).json] })
         }
     }
 }
 
 extension OTLPMessage {
-    /// Makes a `KeyValue`.
-    package static func attribute(_ key: String, _ value: JSON) -> OTLPMessage {
-        var message = OTLPMessage()
-        message.add(1, "key", .string(key))
-        message.add(2, "value", .message(any(value)))
-        return message
-    }
 
     /// Makes an `AnyValue`; arrays and objects become their JSON text.
     package static func any(_ value: JSON) -> OTLPMessage {
-        var message = OTLPMessage()
+        var message = OTLPMessage(capacity: 1)
         switch value {
         case .bool(let isTrue): message.add(2, "boolValue", .bool(isTrue))
         case .integer(let number): message.add(3, "intValue", .int64(number))

@@ -42,7 +42,7 @@ package struct OTLPRequest: Sendable {
         if settings.attributes["service.name"] != nil { attributes["tgpipe.tool"] = .string(tool) }
         for member in settings.attributes.members { attributes[member.key] = member.value }
         var resource = OTLPMessage()
-        resource.add(1, "attributes", .messages(OTLPRequest.attributes(attributes)))
+        resource.add(1, "attributes", .attributes(attributes))
         var scope = OTLPMessage()
         scope.add(1, "name", .string("tgpipe"))
         scope.add(2, "version", .string(version))
@@ -53,10 +53,6 @@ package struct OTLPRequest: Sendable {
         message.add(1, "resource", .message(resource))
         message.add(2, signal == .traces ? "scopeSpans" : "scopeLogs", .messages([scoped]))
         return message
-    }
-
-    private static func attributes(_ object: JSONObject) -> [OTLPMessage] {
-        object.members.map { .attribute($0.key, $0.value) }
     }
 
     // MARK: Spans
@@ -74,7 +70,7 @@ package struct OTLPRequest: Sendable {
         let parent = line["parent_id"]?.string.flatMap { OTLPRequest.bytes($0, count: 8) }
         let destination = line["queue"]?.string ?? line["event_type"]?.string ?? ""
         let start = UInt64(time.microseconds) &* 1000
-        var message = OTLPMessage()
+        var message = OTLPMessage(capacity: 10)
         message.add(1, "traceId", .id(trace))
         message.add(2, "spanId", .id(id))
         message.add(4, "parentSpanId", parent.map { .id($0) })
@@ -82,7 +78,7 @@ package struct OTLPRequest: Sendable {
         message.add(6, "kind", .number(OTLPRequest.kinds[operation] ?? 1))
         message.add(7, "startTimeUnixNano", .fixed64(start))
         message.add(8, "endTimeUnixNano", .fixed64(start &+ UInt64(max(0, line["duration_ns"]?.int ?? 0))))
-        message.add(9, "attributes", .messages(OTLPRequest.attributes(attributes(line, operation))))
+        message.add(9, "attributes", .attributes(attributes(line, operation)))
         // Viewers show parents better than links; the conventions ask for the link to the span that made the message.
         if let parent, operation == "receive" || operation == "process" {
             var link = OTLPMessage()
@@ -132,7 +128,7 @@ package struct OTLPRequest: Sendable {
         message.add(3, "severityText", .string(level))
         message.add(5, "body", .message(.any(line["message"] ?? "")))
         let rest = JSONObject(line.members.filter { !OTLPRequest.ownKeys.contains($0.key) })
-        message.add(6, "attributes", .messages(OTLPRequest.attributes(rest)))
+        message.add(6, "attributes", .attributes(rest))
         message.add(9, "traceId", OTLPRequest.trace(line).map { .id($0) })
         message.add(10, "spanId", line["span_id"]?.string.flatMap { OTLPRequest.bytes($0, count: 8) }.map { .id($0) })
         message.add(11, "observedTimeUnixNano", .fixed64(nanoseconds))
@@ -143,16 +139,31 @@ package struct OTLPRequest: Sendable {
 
     private static func trace(_ line: JSONObject) -> [UInt8]? {
         let own = line["trace_id"]?.string.flatMap { bytes($0, count: 16) }
-        return own ?? line["correlation_id"]?.string.flatMap { bytes($0.filter { $0 != "-" }, count: 16) }
+        return own ?? line["correlation_id"]?.string.flatMap { bytes($0, count: 16, skipping: UInt8(ascii: "-")) }
     }
 
     /// Reads hexadecimal digits; nil for another number of them, and for zeros only.
-    private static func bytes(_ text: String, count: Int) -> [UInt8]? {
-        let digits = text.compactMap(\.hexDigitValue)
-        guard text.utf8.count == count * 2, digits.count == count * 2, digits.contains(where: { $0 != 0 }) else {
-            return nil
+    ///
+    /// - Parameter separator: a character that may stand between the digits.
+    private static func bytes(_ text: String, count: Int, skipping separator: UInt8? = nil) -> [UInt8]? {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(count)
+        var high: UInt8?
+        for character in text.utf8 where character != separator {
+            guard let digit = digit(character), bytes.count < count else { return nil }
+            if let first = high { bytes.append(first << 4 | digit) }
+            high = high == nil ? digit : nil
         }
-        return stride(from: 0, to: digits.count, by: 2).map { UInt8(digits[$0] << 4 | digits[$0 + 1]) }
+        return high == nil && bytes.count == count && bytes.contains { $0 != 0 } ? bytes : nil
+    }
+
+    private static func digit(_ character: UInt8) -> UInt8? {
+        switch character {
+        case 48...57: character - 48
+        case 65...70: character - 55
+        case 97...102: character - 87
+        default: nil
+        }
     }
 
     private static func number(_ bytes: some Sequence<UInt8>) -> UInt64 { bytes.reduce(0) { $0 << 8 | UInt64($1) } }
