@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Tests the Debian package and its services in a booted container: container.sh [SUITE]
+# Tests the Debian package and its services in a booted container: container.sh [SUITE [PREVIOUS]]
 #
 # SUITE is bookworm unless it is given. The package is .build/deb/tgpipe_*.deb, which `make deb` builds. It is installed,
 # configured and started as docs/systemd.md says, over queues and over pipes; every stage is killed; the machine is started
-# again; the package is upgraded, removed and purged. Telegram is the emulator, which shares only the container's network. It
+# again; the package is upgraded, removed and purged. With PREVIOUS, a package of an earlier version, that one is installed at the
+# end, and upgraded while the bot runs, over queues and over pipes. Telegram is the emulator, which shares only the container's network. It
 # needs root, and about 1 GB of disk space.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
@@ -11,6 +12,7 @@ set -euo pipefail
 cd "$root"
 
 suite=${1:-bookworm}
+previous=${2:-}
 [ "$(id -u)" = 0 ] || fail "a container can be started by root only: run this with sudo"
 packages=(.build/deb/tgpipe_*.deb)
 [ -f "${packages[0]}" ] || fail "there is no package in .build/deb: run 'make build deb' first"
@@ -45,6 +47,7 @@ leave() {
 trap leave EXIT
 tar -xf "$archive" -C "$machine" --exclude='./dev/*'
 cp "${packages[0]}" "$machine/root/tgpipe.deb"
+[ -z "$previous" ] || cp "$previous" "$machine/root/previous.deb"
 
 leader() { pgrep -P "$nspawn" | head -n 1; }
 
@@ -94,16 +97,19 @@ note "booting"
 boot
 check "the package is installed" 'DEBIAN_FRONTEND=noninteractive dpkg -i /root/tgpipe.deb'
 none_active "nothing starts before it has settings"
-check "settings are made" 'install -m 600 /dev/stdin /etc/tgpipe/credentials/TG_BOT_TOKEN <<<123456:TEST-token &&
-    sed -i "s/^TG_ADMIN_ID=.*/TG_ADMIN_ID=42/; s,^#TG_BOT_API_URL=.*,TG_BOT_API_URL=http://127.0.0.1:9999," /etc/tgpipe/tgpipe.env'
+settings() {
+    check "settings are made" 'install -m 600 /dev/stdin /etc/tgpipe/credentials/TG_BOT_TOKEN <<<123456:TEST-token &&
+        sed -i "s/^TG_ADMIN_ID=.*/TG_ADMIN_ID=42/; s,^#TG_BOT_API_URL=.*,TG_BOT_API_URL=http://127.0.0.1:9999," /etc/tgpipe/tgpipe.env'
+}
+settings
 check "the units are correct" "systemd-analyze verify --man=no tgpipe.target tgpipe-pipes.target tgpipe-session@a.service tgpipe-fetch@1.service"
-for unit in listen gate talk limit ask turns route cancel put fetch@1 send@1 redis session@a pipe-gate pipe-talk pipe-ask pipe-turns pipe-fetch; do
+for unit in listen gate talk limit ask expand turns route cancel put fetch@1 send@1 redis session@a pipe-gate pipe-talk pipe-ask pipe-expand pipe-turns pipe-fetch; do
     check "tgpipe-$unit is confined" "systemd-analyze security --offline=yes --threshold=20 tgpipe-$unit.service"
 done
 check "the bot starts over queues" 'systemctl enable -q --now tgpipe.target'
 answers "it answers"
 greets
-for stage in listen gate talk limit ask turns route cancel put fetch@1 send@1 redis; do
+for stage in listen gate talk limit ask expand turns route cancel put fetch@1 send@1 redis; do
     check "tgpipe-$stage is killed" "systemctl kill -s KILL tgpipe-$stage.service"
     answers "the bot answers after that"
 done
@@ -118,7 +124,7 @@ check "the bot ends" 'systemctl disable -q --now tgpipe.target && sleep 1'
 check "the bot starts over pipes" 'systemctl start tgpipe-pipes.target'
 answers "it answers"
 greets
-for stage in listen gate talk limit ask turns route send; do
+for stage in listen gate talk limit ask expand turns route send; do
     check "tgpipe-pipe-$stage is killed" "systemctl kill -s KILL tgpipe-pipe-$stage.service"
     answers "the bot answers after that"
 done
@@ -126,4 +132,19 @@ check "the package is removed" 'DEBIAN_FRONTEND=noninteractive dpkg -r tgpipe'
 none_active "nothing of it runs any more"
 check "the package is purged" 'DEBIAN_FRONTEND=noninteractive dpkg -P tgpipe'
 check "it leaves nothing behind" '! ls -d /etc/tgpipe /var/lib/tgpipe /usr/share/tgpipe /usr/share/doc/tgpipe 2>/dev/null'
+if [ -n "$previous" ]; then
+    for target in tgpipe.target tgpipe-pipes.target; do
+        check "the earlier version is installed" 'DEBIAN_FRONTEND=noninteractive dpkg -i /root/previous.deb'
+        settings
+        check "$target of the earlier version starts" "systemctl start $target"
+        answers "it answers"
+        check "the package is upgraded" 'DEBIAN_FRONTEND=noninteractive dpkg -i /root/tgpipe.deb'
+        # The stages of the new version write to units that the earlier one did not have.
+        check "all units of $target are active" \
+            "for unit in \$(systemctl show -P Wants $target | tr ' ' '\n' | grep '^tgpipe-'); do systemctl -q is-active \$unit || { echo \$unit; exit 1; }; done"
+        answers "the bot answers after that"
+        check "no file is where a pipe belongs" '! find /run/tgpipe -type f -name "*.fifo" | grep .'
+        check "the package is purged" 'DEBIAN_FRONTEND=noninteractive dpkg -P tgpipe'
+    done
+fi
 note "all passed"
