@@ -17,6 +17,8 @@ package struct MediaError: Error, Sendable, CustomStringConvertible {
         case loginRequired = "login_required"
         case isPrivate = "private"
         case ageRestricted = "age_restricted"
+        /// The site rates the media for older viewers than the operator allows.
+        case overAgeLimit = "over_age_limit"
         case geoBlocked = "geo_blocked"
         case paid
         case drm
@@ -27,6 +29,8 @@ package struct MediaError: Error, Sendable, CustomStringConvertible {
         /// The site failed (5xx).
         case serverError = "server_error"
         case tooLarge = "too_large"
+        /// The media play longer than the operator allows.
+        case tooLong = "too_long"
         case noMedia = "no_media"
         case noAudio = "no_audio"
         /// The media have no subtitles in the language that was asked for.

@@ -142,7 +142,10 @@ private struct FetchRun: Sendable {
             throw MediaError(.truncated, "The end of that file is missing.", isTransient: false)
         }
         let probe = if let known = raw.probe { try known.get() } else { try await ffmpeg.probe(raw.path) }
-        do throws(MediaError) { try checkVariant(raw, probe) } catch {
+        do throws(MediaError) {
+            try checkVariant(raw, probe)
+            try settings.limits.check(seconds: probe?.durationSeconds, raw.isCut ? .standard : job.variant)
+        } catch {
             if raw.isOurs { unlink(raw.path) }
             throw error
         }
@@ -260,6 +263,7 @@ private struct FetchRun: Sendable {
             largestBytes: settings.largestBytes ?? settings.maxBytes, deadline: deadline)
         ytDlp.minimumRate = settings.minimumRate
         ytDlp.fitBytes = settings.fitBytes
+        ytDlp.limits = settings.limits
         let outcome = try await ytDlp.run(job.identity, onProgress: onProgress) { identity throws(MediaError) in
             if identity.normalizedURL != job.identity.normalizedURL { try await onCanonicalURL(identity.normalizedURL) }
         }
@@ -324,6 +328,7 @@ private struct FetchRun: Sendable {
             from: raw.path, to: output, probe: probe, variant: variant, tags: tags(raw, probe),
             cover: await cover(raw), onProgress: onProgress)
         var product = probe
+        if product.durationSeconds == nil { product.durationSeconds = try await ffmpeg.probe(output)?.durationSeconds }
         if let cut = variant.cut { product.durationSeconds = cut.seconds(of: probe.durationSeconds) }
         return try await finish(raw, product, output, true, sound)
     }
@@ -370,6 +375,8 @@ private struct FetchRun: Sendable {
     private func finish(
         _ raw: Raw, _ probe: MediaProbe?, _ product: String, _ isOurs: Bool, _ kind: FileKind
     ) async throws(MediaError) -> MediaFetched {
+        // What a file does not say of itself is known once it has been converted.
+        try settings.limits.check(seconds: probe?.durationSeconds, .standard)
         let path = folder.file(
             "media-\(job.address.hash.prefix(16)).\(kind.keepsName ? "bin" : kind.fileExtension ?? "bin")")
         try await place(product, at: path, isOurs)

@@ -12,6 +12,7 @@ package struct MediaSettings: Sendable {
     package var addressPolicy: AddressPolicy = .publicOnly
     /// The longest file to fetch or make, in bytes.
     package var maxBytes: Int64 = 2_000_000_000
+    package var limits = ContentLimits()
     /// The longest file that can be delivered, if that is shorter; nil if every one can be. Sound that is extracted from a longer
     /// file is not affected.
     package var deliverableBytes: Int64?

@@ -151,6 +151,15 @@ struct FetchOptions: ParsableArguments, Sendable {
             valueName: "size"))
     var maxSize: ByteSize?
 
+    @Option(help: ArgumentHelp("The longest time that media may play. Default: no limit.", valueName: "duration"))
+    var maxDuration: Span?
+
+    @Option(
+        help: ArgumentHelp(
+            "Refuse media that their site rates for older viewers: 17 refuses what is rated 18. Default: no limit.",
+            valueName: "years"))
+    var ageLimit: Int64?
+
     @Option(
         help: ArgumentHelp(
             "Larger media become commands.media.large_download, for a separate worker. Default: no such limit.",
@@ -214,6 +223,10 @@ struct FetchOptions: ParsableArguments, Sendable {
         guard (1...64).contains(concurrency) else { throw ValidationError("--concurrency must be from 1 to 64") }
         guard perUser ?? 1 >= 1 else { throw ValidationError("--per-user must be 1 or more") }
         guard maxBytes > 0 else { throw ValidationError("--max-size must be more than 0") }
+        if let maxDuration, maxDuration.duration < .seconds(1) {
+            throw ValidationError("--max-duration must be a second or more")
+        }
+        if let ageLimit, !(0...99).contains(ageLimit) { throw ValidationError("--age-limit must be from 0 to 99") }
         if let maxDirectSize, maxDirectSize.bytes <= 0 {
             throw ValidationError("--max-direct-size must be more than 0")
         }
@@ -240,6 +253,7 @@ struct FetchOptions: ParsableArguments, Sendable {
     func settings(directory: String, ytDlpFolder: String? = nil) throws -> MediaSettings {
         var settings = MediaSettings(directory: directory)
         settings.maxBytes = maxBytes
+        (settings.limits.longest, settings.limits.viewerAge) = (maxDuration?.duration, ageLimit)
         settings.stallTimeout = stallTimeout.duration
         settings.deadline = timeout.duration
         settings.ytDlp = YtDlpSettings(

@@ -36,7 +36,7 @@ struct MediaSplit: Tool {
         Hash.loadLibrary()
         let limit = try parts.maxSize?.bytes ?? bot.apiIfConfigured(runtime)?.uploadLimitBytes
         let stage = SplitStage(
-            runtime: runtime, limitBytes: limit ?? PartOptions.largest,
+            runtime: runtime, limitBytes: limit ?? BotAPI.localUploadLimitBytes,
             cache: MediaCache(directory: try runtime.directory("media/cache")),
             workFolder: try runtime.directory("media/split"), options: parts)
         return try await runtime.work(
@@ -46,9 +46,6 @@ struct MediaSplit: Tool {
 }
 
 struct PartOptions: ParsableArguments, Sendable {
-    /// The largest file that a local Bot API server takes.
-    static let largest: Int64 = 2000 << 20
-
     @Option(
         help: ArgumentHelp(
             "The size of the largest part. Default: what the bot can send; 2000M without a bot.", valueName: "size"))

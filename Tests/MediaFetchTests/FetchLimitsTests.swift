@@ -29,7 +29,7 @@ import Testing
         let cloud = BotAPI.cloudURL
         #expect(try limits([], cloud, link: false).deliverableBytes == 50_000_000)
         #expect(try limits([], cloud, link: true).deliverableBytes == nil)
-        #expect(try limits([], "http://localhost:8081", link: false).deliverableBytes == nil)
+        #expect(try limits([], "http://localhost:8081", link: false).deliverableBytes == 2000 << 20)
         #expect(try limits([], nil, link: false).deliverableBytes == nil)
         #expect(try limits(["--max-size", "1G"], cloud, link: false).deliverableBytes == nil)
         #expect(try limits(["--max-size", "1G"], cloud, link: false).maxBytes == 1 << 30)

@@ -88,6 +88,15 @@ import Testing
         return MovieLayout(ofFile: folder("layout"))
     }
 
+    @Test(arguments: [("-movflags +faststart", true), ("", false), ("-movflags +frag_keyframe+empty_moov", true)])
+    func `A video can be streamed if its index comes first`(flags: String, isStreamable: Bool) async throws {
+        try SmallFile.write(try clip(flags, padding: 0), to: folder("video"))
+        #expect(await MovieLayout.isStreamable(folder("video")) == isStreamable)
+        try SmallFile.write(Array("no video".utf8), to: folder("text"))
+        #expect(await MovieLayout.isStreamable(folder("text")) == false)
+        #expect(await MovieLayout.isStreamable(folder("missing")) == false)
+    }
+
     @Test func `The boxes of a file tell whether its index is at the end, and whether its end is missing`() throws {
         let (first, last) = (try clip("-movflags +faststart", padding: 0), try clip("", padding: 0))
         #expect(try layout(first)?.hasIndexAtEnd == false)

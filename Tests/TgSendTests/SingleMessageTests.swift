@@ -147,7 +147,7 @@ import Testing
             title: "t", performer: "p", durationSeconds: JSONNumber(3.5), width: 320, height: -1)
         let video = parameters(.file(FileMessage(.video, .url("https://x.org/a"), description: description)))
         #expect(video["video"] == "https://x.org/a" && video["duration"] == 4 && video["width"] == 320)
-        #expect(video["height"] == nil && video["title"] == nil && video["supports_streaming"] == true)
+        #expect(video["height"] == nil && video["title"] == nil && video["supports_streaming"] == nil)
         let audio = parameters(.file(FileMessage(.audio, .fileID("a"), description: description)))
         #expect(audio["title"] == "t" && audio["performer"] == "p" && audio["width"] == nil)
         let huge = MediaDescription(durationSeconds: JSONNumber(1e300))

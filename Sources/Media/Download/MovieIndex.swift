@@ -1,4 +1,5 @@
 import Glibc
+import System
 
 /// Finds out when the index of an MP4 file is complete, while the file is still being written.
 ///
@@ -80,7 +81,7 @@ struct MovieIndex {
 }
 
 /// Describes the top level of a complete MP4 or QuickTime file.
-struct MovieLayout {
+package struct MovieLayout {
     /// Is true if the index follows the pictures, so that a player cannot begin before it has the whole file.
     private(set) var hasIndexAtEnd = false
     /// Is true if a box is longer than the file: the file's end is missing.
@@ -113,6 +114,14 @@ struct MovieLayout {
             (position, count) = (box.end, count + 1)
         }
         if hasPictures, !hasIndex { isCutOff = true }
+    }
+
+    /// Returns whether a file is an MP4 or QuickTime file that a player can play before it has the whole file.
+    package static func isStreamable(_ path: String) async -> Bool {
+        await BlockingThread().run {
+            guard let layout = MovieLayout(ofFile: path) else { return false }
+            return !layout.hasIndexAtEnd && !layout.isCutOff
+        }
     }
 
     private static let first: Set<String> = [

@@ -9,6 +9,8 @@ struct VideoInfo: Sendable {
     let title: String?
     let performer: String?
     let durationSeconds: Double?
+    /// The age from which on the site rates the video as suitable; nil if it does not say.
+    var viewerAge: Int64?
     /// The identity of the page that the site reports as the video's own.
     let page: SourceIdentity?
     /// The name of the extractor that described the video (`extractor_key`).
@@ -36,6 +38,7 @@ struct VideoInfo: Sendable {
         title = VideoInfo.title(json)
         performer = (json["artist"] ?? json["uploader"] ?? json["channel"])?.string.flatMap { OneLine($0) }?.text
         durationSeconds = json["duration"]?.double.flatMap { $0 > 0 ? $0 : nil }
+        viewerAge = VideoInfo.age(json["age_limit"])
         page = json["webpage_url"]?.string.flatMap { SourceIdentity($0) }
         extractor = json["extractor_key"]?.string
         // A post with several parts is a list with the post's id, of which only one is a video.
@@ -46,6 +49,12 @@ struct VideoInfo: Sendable {
         let sizes = formats.compactMap { $0["filesize"]?.byteCount ?? $0["filesize_approx"]?.byteCount }
         estimatedBytes = sizes.count == formats.count ? sizes.reduce(0) { $0.addingClamped($1) } : nil
         tolerance = exact.count == formats.count ? 1 : 1.25
+    }
+
+    /// Returns an age. One that cannot be read is a rating all the same.
+    private static func age(_ json: JSON?) -> Int64? {
+        guard let json, !json.isNull else { return nil }
+        return json.double.map { Int64(min(99, max(0, $0))) } ?? 99
     }
 
     /// Returns the title, without the number that yt-dlp adds to embedded videos even when there is only one.

@@ -19,6 +19,7 @@ struct YtDlp: Sendable {
     var variant: MediaVariant = .standard
     var addressPolicy: AddressPolicy
     var maxBytes: Int64
+    var limits = ContentLimits()
     /// The size by which formats are chosen. It exceeds `maxBytes` if another worker fetches larger files.
     var largestBytes: Int64
     var deadline: ContinuousClock.Instant
@@ -49,6 +50,7 @@ struct YtDlp: Sendable {
         let place = try prepare()
         defer { cleanUp(place) }
         var (found, info) = try await find(identity, place)
+        try limits.check(info, variant)
         let subtitles = try variant.subtitles.map { wanted throws(MediaError) in try info.subtitles(in: wanted) }
         var fitting = self
         let share = info.share(of: variant.cut)
@@ -143,9 +145,10 @@ struct YtDlp: Sendable {
     ) async throws(MediaError) -> (SourceIdentity, VideoInfo) {
         let info = try await describe(identity.fetchURL, place)
         if let page = info.page, page.normalizedURL != identity.normalizedURL,
-            let own = try? await describe(page.fetchURL, place), page.isMet(by: own),
+            var own = try? await describe(page.fetchURL, place), page.isMet(by: own),
             own.page?.normalizedURL == page.normalizedURL
         {
+            own.viewerAge = [own.viewerAge, info.viewerAge].compactMap { $0 }.max()
             return (page, own)
         }
         guard identity.isMet(by: info) else {

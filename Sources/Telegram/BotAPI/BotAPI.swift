@@ -7,8 +7,10 @@ package import JSON
 package struct BotAPI: MessagingAPI {
     package static let cloudURL = "https://api.telegram.org"
 
-    /// The largest upload that the cloud server accepts. A local server accepts 2000 MB.
+    /// The largest upload that the cloud server accepts.
     static let cloudUploadLimitBytes: Int64 = 50 * 1000 * 1000
+    /// The largest upload that a local server accepts: 4000 parts of 512 KiB.
+    package static let localUploadLimitBytes: Int64 = 4000 * 512 << 10
 
     package let token: BotToken
     package let baseURL: String
@@ -33,7 +35,7 @@ package struct BotAPI: MessagingAPI {
 
     package var speakerID: Int64 { token.botID }
 
-    package var uploadLimitBytes: Int64? { isCloud ? BotAPI.cloudUploadLimitBytes : nil }
+    package var uploadLimitBytes: Int64? { isCloud ? BotAPI.cloudUploadLimitBytes : BotAPI.localUploadLimitBytes }
 
     package func call(
         _ method: String, _ parameters: JSONObject, messageKey: String?, deadline: Duration

@@ -99,16 +99,23 @@ struct BotCall: Sendable {
     }
 
     /// Returns the parameters with what is known of a file that is uploaded.
-    static func adding(_ description: MediaDescription, of upload: Upload, to parameters: JSONObject) -> JSONObject {
+    ///
+    /// - Parameter isStreamable: whether it is a video that plays before all of it has arrived.
+    static func adding(
+        _ description: MediaDescription, isStreamable: Bool, of upload: Upload, to parameters: JSONObject
+    ) -> JSONObject {
         var parameters = parameters
-        let method = "send\(upload.file.kind.rawValue.capitalizedFirst)"
+        func complete(_ file: inout JSONObject) {
+            file.add(description, method: "send\(upload.file.kind.rawValue.capitalizedFirst)")
+            if isStreamable { file["supports_streaming"] = true }
+        }
         guard let place = upload.place else {
-            parameters.add(description, method: method)
+            complete(&parameters)
             return parameters
         }
         var media = parameters["media"]?.array ?? []
         if var member = media[place].object {
-            member.add(description, method: method)
+            complete(&member)
             media[place] = .object(member)
         }
         parameters["media"] = .array(media)
@@ -195,7 +202,6 @@ extension JSONObject {
             self["duration"] = duration
             self["width"] = JSONObject.possible(description.width)
             self["height"] = JSONObject.possible(description.height)
-            if method == "sendVideo" { self["supports_streaming"] = true }
         case "sendVoice": self["duration"] = duration
         case "sendAudio":
             self["duration"] = duration

@@ -79,7 +79,11 @@ struct CommandSender: Sendable {
                     content: FileRange(descriptor: file.descriptor, offset: 0, count: file.sizeBytes), path: file.path,
                     key: file.path))
             open.append(file)
-            parameters = BotCall.adding(await described(upload.file, at: upload.path), of: upload, to: parameters)
+            let isVideo = upload.file.kind == .video
+            parameters = BotCall.adding(
+                await described(upload.file, at: upload.path),
+                isStreamable: isVideo ? await MovieLayout.isStreamable(upload.path) : false, of: upload,
+                to: parameters)
         }
         defer { withExtendedLifetime(open) {} }
         let complete = parameters
