@@ -71,14 +71,14 @@ struct AskStage: Sendable {
         guard let offered = await offered(download) else { return .done([event.asking(download.unasked)]) }
         let language = event.actor?.language
         let rows = Question(texts: texts, language: language, limitBytes: limitBytes)
-            .rows(offered, download.variant)
+            .rows(offered, download.variant, offersFile: !event.isWantedAsFile)
         let options = rows.flatMap { $0 }
         guard options.count > 1 else { return .done([event.asking(download.unasked)]) }
         let bond = ChoiceKey.Bond(
             request: bond.request, user: bond.user, chat: bond.chat, message: bond.message,
             expires: Timestamp.now.microseconds / 1_000_000 + wait.components.seconds)
         let pending = PendingChoice(
-            bond, options.map { PendingChoice.Form(kind: $0.kind, variant: $0.variant) },
+            bond, options.map { PendingChoice.Form(kind: $0.kind, variant: $0.variant, isFile: $0.isFile) },
             waiter: context.waiter.rawValue)
         try await choices.ask(pending)
         try await context.publisher.publish(.derived(question(rows, offered, bond, download.kind, language)))
@@ -145,11 +145,10 @@ struct AskStage: Sendable {
             option = try await choices.answer(event.id, 0).option
         }
         let form = asked.forms[min(max(0, option ?? 0), asked.forms.count - 1)]
-        return .done([
-            event.asking(
-                MediaDownload(
-                    kind: form.kind, source: download.source, variant: form.variant, items: download.items))
-        ])
+        var chosen = event.asking(
+            MediaDownload(kind: form.kind, source: download.source, variant: form.variant, items: download.items))
+        if form.isFile { chosen.isWantedAsFile = true }
+        return .done([chosen])
     }
 
     /// Takes the press of a button.

@@ -10,6 +10,8 @@ import System
 struct ChoiceOption: Sendable, Equatable {
     let kind: MediaKind
     let variant: MediaVariant
+    /// Is true for a file to keep, which Telegram does not play.
+    var isFile = false
     /// The words on the button.
     let label: String
 }
@@ -22,10 +24,11 @@ struct PendingChoice: Sendable, Equatable {
     /// The name under which the request can be woken.
     let waiter: String
 
-    /// The kind and the variant of an option.
+    /// The form that an option stands for.
     struct Form: Sendable, Equatable {
         let kind: MediaKind
         let variant: MediaVariant
+        var isFile = false
     }
 
     var json: JSONObject {
@@ -33,7 +36,12 @@ struct PendingChoice: Sendable, Equatable {
             "user": .integer(bond.user), "chat": .integer(bond.chat), "message": .integer(bond.message),
             "expires": .integer(bond.expires), "waiter": .string(waiter),
             "forms": .array(
-                forms.map { .object(["kind": .string($0.kind.rawValue), "variant": $0.variant.json]) }),
+                forms.map {
+                    .object([
+                        "kind": .string($0.kind.rawValue), "variant": $0.variant.json,
+                        "as_file": $0.isFile ? true : nil,
+                    ])
+                }),
         ]
     }
 
@@ -51,7 +59,7 @@ struct PendingChoice: Sendable, Equatable {
         forms = (json["forms"]?.array ?? []).compactMap { form in
             guard let kind = form["kind"]?.string.flatMap(MediaKind.init), let variant = MediaVariant(form["variant"])
             else { return nil }
-            return Form(kind: kind, variant: variant)
+            return Form(kind: kind, variant: variant, isFile: form["as_file"] == true)
         }
         guard !forms.isEmpty else { return nil }
     }

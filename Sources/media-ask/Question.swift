@@ -17,8 +17,10 @@ struct Question: Sendable {
 
     /// Returns the options, row by row; the first one is the best form. A single option is no choice.
     ///
-    /// - Parameter base: what the person has chosen already, such as a part.
-    func rows(_ choices: MediaChoices, _ base: MediaVariant) -> [[ChoiceOption]] {
+    /// - Parameters:
+    ///   - base: what the person has chosen already, such as a part.
+    ///   - offersFile: whether a file to keep is one of the options; false if it was chosen already.
+    func rows(_ choices: MediaChoices, _ base: MediaVariant, offersFile: Bool = true) -> [[ChoiceOption]] {
         let best = ChoiceOption(kind: .video, variant: base, label: texts.text("choice_best", language))
         let pictures = choices.pictures.prefix(Question.mostPictures).map { picture in
             var variant = base
@@ -41,6 +43,12 @@ struct Question: Sendable {
                 ChoiceOption(
                     kind: .video, variant: variant,
                     label: texts.text("choice_subtitles", language, ["language": .text(name)])))
+        }
+        // Without anything else to choose from, nobody is asked.
+        guard !pictures.isEmpty || !others.isEmpty else { return [[best]] }
+        if offersFile {
+            others.append(
+                ChoiceOption(kind: .video, variant: base, isFile: true, label: texts.text("choice_file", language)))
         }
         return [[best]] + Question.rows(Array(pictures)) + Question.rows(others)
     }

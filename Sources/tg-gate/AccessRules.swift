@@ -36,6 +36,8 @@ struct Standing: Sendable {
     let smitten: Term
     /// The language that the actor has chosen, if any.
     var language: String?
+    /// What the actor prefers.
+    var preferences = MediaPreferences.none
 }
 
 /// Reads and changes the access rules, and the user names that were seen, in Redis.
@@ -70,12 +72,13 @@ struct AccessRules: Sendable {
                 redis.call('SET', username, id, 'EX', ttl)
             end
         end
-        for i = rules + 1 + 2 * people, #KEYS - 1, 2 do
+        for i = rules + 1 + 2 * people, #KEYS - 2, 2 do
             if redis.call('EXISTS', KEYS[i]) == 1 then redis.call('RENAMENX', KEYS[i], KEYS[i + 1]) end
         end
         local left = {}
         for i = 1, rules do left[i] = redis.call('PTTL', KEYS[i]) end
-        left[rules + 1] = redis.call('GET', KEYS[#KEYS])
+        left[rules + 1] = redis.call('GET', KEYS[#KEYS - 1])
+        left[rules + 2] = redis.call('GET', KEYS[#KEYS])
         return left
         """)
 
@@ -127,11 +130,14 @@ struct AccessRules: Sendable {
         if let (old, new) = visit.migration {
             for rule in [AccessRule.grace, .smite] { keys += [rule.key(old), rule.key(new)] }
         }
-        keys.append(UserSettings.languageKey(of: visit.actor ?? 0))
+        keys += [
+            UserSettings.languageKey(of: visit.actor ?? 0), UserSettings.preferencesKey(of: visit.actor ?? 0),
+        ]
         return ScriptCall(keys: keys, arguments: arguments)
     }
 
     private static func standing(_ reply: RedisValue) throws(RedisError) -> Standing {
+        let settings = (reply.array ?? []).suffix(2).map(\.string)
         let terms = (reply.array ?? []).compactMap { value -> Term? in
             guard case .integer(let milliseconds) = value else { return nil }
             return switch milliseconds {
@@ -140,13 +146,13 @@ struct AccessRules: Sendable {
             default: .left(.milliseconds(milliseconds))
             }
         }
-        guard terms.count >= 4 else {
+        guard terms.count >= 4, settings.count == 2 else {
             throw RedisError(.protocolError, "Redis did not tell how long the access rules still hold")
         }
         let hammered = ([terms[0]] + terms[4...]).first(where: \.holds) ?? .absent
         return Standing(
             hammered: hammered, blessed: terms[1], graced: terms[2], smitten: terms[3],
-            language: reply.array?.last?.string)
+            language: settings[0], preferences: MediaPreferences(stored: settings[1]))
     }
 
     /// Sets a rule.

@@ -98,7 +98,7 @@ struct Gate: Sendable {
         }
         let language = standing.language ?? update.languageCode
         guard case .granted(let role) = access else { return denied(update, access, request.command, language) }
-        let visitor = Visitor(role: role, language: language)
+        let visitor = Visitor(role: role, language: language, preferences: standing.preferences)
         var results = try await results(of: request, visitor)
         if publishes(TelegramUpdate.type) { results.append(admitted(request.event, update, visitor)) }
         return .replace(results)
@@ -145,7 +145,7 @@ struct Gate: Sendable {
             let source = MediaSource.find(in: message, command)
             return [derived(CommandPayload(type: type, source: source, words: command.arguments), update, visitor)]
         }
-        let wish = MediaWish(command)
+        var wish = MediaWish(command)
         if let word = wish.misunderstood {
             let usage = usage(of: command, visitor)
             return [
@@ -158,7 +158,11 @@ struct Gate: Sendable {
             return [reply(usage(of: command, visitor), message)]
         }
         // `.vdl mp3` means sound; a command of one's own keeps its type.
-        if let kind = wish.kind, MediaDownload.kind(of: type) != nil { type = MediaDownload.type(of: kind) }
+        if let kind = MediaDownload.kind(of: type) {
+            let wanted = wish.kind ?? kind
+            type = MediaDownload.type(of: wanted)
+            wish = wish.completed(by: visitor.preferences, for: wanted, of: source)
+        }
         return [derived(CommandPayload(type: type, source: source, words: wish.rest, wish: wish), update, visitor)]
     }
 
@@ -169,6 +173,8 @@ struct Gate: Sendable {
     private func derived(_ command: CommandPayload, _ update: Update, _ visitor: Visitor) -> Envelope {
         var envelope = Envelope.derived(type: command.type, payload: command.json)
         attach(update, visitor, to: &envelope)
+        envelope.isWantedAsFile = command.wish.isFile == true
+        envelope.hashtags = command.wish.hashtags
         runtime.log.info(
             "\(command.type)",
             metadata: ["actor": .stringConvertible(update.actor?.id ?? 0), "role": "\(visitor.role.rawValue)"])
@@ -251,4 +257,5 @@ struct Visitor: Sendable {
     let role: Role
     /// The language in which the user wants answers, if it is known.
     let language: String?
+    let preferences: MediaPreferences
 }

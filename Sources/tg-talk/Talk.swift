@@ -23,7 +23,7 @@ struct Talk: Sendable {
         ".vdl", ".adl", ".whoami", ".bless", ".unbless", ".hammer", ".unhammer", ".grace", ".ungrace", ".smite",
         ".unsmite",
     ]
-    static let ownWords: Set<String> = [".start", ".help", ".lang", ".ask", ".stop", ".queue", ".usage"]
+    static let ownWords: Set<String> = [".start", ".help", ".lang", ".ask", ".prefer", ".stop", ".queue", ".usage"]
 
     func decide(_ events: [Envelope]) async throws -> [Decision] {
         var decisions: [Decision] = []
@@ -59,7 +59,7 @@ struct Talk: Sendable {
         let isPrivate = message.chatType == "private"
         // A link may be longer than any command.
         if isPrivate, event.bot != nil, let link = MediaSource.onlyLink(of: message) {
-            return [.derived(MediaDownload(kind: .video, source: .url(link)))]
+            return [try await download(link, actor, text)]
         }
         guard let command = WrittenCommand(text, bot: event.bot?.username), WrittenCommand.isMarked(command.word) else {
             return []
@@ -77,6 +77,7 @@ struct Talk: Sendable {
             case ".help": help(visit)
             case ".lang": try await language(command, visit)
             case ".ask": try await ask(command, visit)
+            case ".prefer": try await prefer(command, visit)
             case ".queue":
                 try await queries.queue(
                     actor.id, actor.language, isAdmin: visit.isAdmin, in: isPrivate ? nil : message.chatID)
@@ -115,7 +116,8 @@ struct Talk: Sendable {
         let language = visit.actor.language
         let text = texts.text(
             "help", language,
-            Dictionary(uniqueKeysWithValues: ["vdl", "adl", "stop", "queue", "usage"].map { ($0, visit.word($0)) }))
+            Dictionary(
+                uniqueKeysWithValues: ["vdl", "adl", "stop", "queue", "usage", "prefer"].map { ($0, visit.word($0)) }))
         return visit.isAdmin ? "\(text)\n\n\(texts.text("help_admin", language))" : text
     }
 
@@ -143,6 +145,40 @@ struct Talk: Sendable {
         let subject = visit.isPrivate ? visit.actor.id : visit.event.origin?.chat?.number
         if let subject { try await settings.set(asks: word == "on", in: subject) }
         return texts.text(word == "on" ? "ask_on" : "ask_off", language)
+    }
+
+    /// Shows or changes the form in which a person gets media.
+    private func prefer(_ command: WrittenCommand, _ visit: Visit) async throws -> String {
+        let language = visit.actor.language
+        let usage = texts.text("prefer_usage", language, ["command": visit.word("prefer")])
+        if command.arguments.isEmpty {
+            return "\(preferred(try await settings.preferences(of: visit.actor.id), language))\n\(usage)"
+        }
+        let isOff = command.arguments.map { $0.lowercased() } == ["off"]
+        guard let wanted = isOff ? MediaPreferences.none : MediaPreferences(command.arguments) else {
+            let words = command.arguments.joined(separator: " ")
+            return texts.text(
+                "misunderstood", language, ["word": .text(String(words.prefix(100))), "usage": .raw(usage)])
+        }
+        try await settings.set(wanted, of: visit.actor.id)
+        return preferred(wanted, language)
+    }
+
+    private func preferred(_ preferences: MediaPreferences, _ language: String?) -> String {
+        preferences == .none
+            ? texts.text("prefer_none", language)
+            : texts.text("prefer_now", language, ["words": .text(preferences.text)])
+    }
+
+    /// Returns the request that a bare link means, with the hashtags beside it.
+    private func download(_ link: String, _ actor: EventActor, _ text: String) async throws -> Envelope {
+        let words = text.split(whereSeparator: \.isWhitespace).map(String.init)
+        let (kind, source) = (MediaKind.video, DownloadSource.url(link))
+        let wish = MediaWish().completed(by: try await settings.preferences(of: actor.id), for: kind, of: source)
+        var event = Envelope.derived(MediaDownload(kind: kind, source: source, variant: wish.variant.of(kind)))
+        event.isWantedAsFile = wish.isFile == true
+        event.hashtags = MediaWish(WrittenCommand(word: "", arguments: words)).hashtags
+        return event
     }
 
     /// Returns the answer to a command that nobody knows; nil for words that may be meant for other bots, or for nobody.

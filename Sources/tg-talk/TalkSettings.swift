@@ -15,6 +15,20 @@ struct TalkSettings: Sendable {
 
     func set(asks: Bool, in id: Int64) async throws { try await set(UserSettings.askKey(of: id), asks ? "1" : "0") }
 
+    /// Returns what a user prefers.
+    func preferences(of user: Int64) async throws -> MediaPreferences {
+        let text = try await runtime.untilRedisAnswers { redis throws(RedisError) in
+            try await redis.send("GET", .text(UserSettings.preferencesKey(of: user))).string
+        }
+        return MediaPreferences(stored: text)
+    }
+
+    func set(_ preferences: MediaPreferences, of user: Int64) async throws {
+        let key = UserSettings.preferencesKey(of: user)
+        guard preferences == .none else { return try await set(key, preferences.text) }
+        _ = try await runtime.untilRedisAnswers { redis throws(RedisError) in try await redis.send("DEL", .text(key)) }
+    }
+
     private func set(_ key: String, _ value: String) async throws {
         _ = try await runtime.untilRedisAnswers { redis throws(RedisError) in
             try await redis.send("SET", .text(key), .text(value))

@@ -24,6 +24,13 @@ import Testing
         #expect(try wish(text).variant.json?.text == variant)
     }
 
+    @Test func `Hashtags are for the caption, once each, and are no words of the link`() throws {
+        let wish = try wish(
+            ".vdl #Holiday_2026 https://a.example/#top #кино #holiday_2026 #می\u{200c}خواهم #हिन्दी #42 # #a-b #x²")
+        #expect(wish.hashtags == ["Holiday_2026", "кино", "می\u{200c}خواهم", "हिन्दी"])
+        #expect(wish.rest == ["https://a.example/#top", "#42", "#", "#a-b", "#x²"])
+    }
+
     @Test func `The name of a format of sound asks for sound`() throws {
         let wish = try wish(".vdl opus https://a.example/")
         #expect(wish.kind == .audio && wish.variant.audioFormat == .opus)

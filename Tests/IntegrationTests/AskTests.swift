@@ -19,7 +19,7 @@ import Testing
         let question = try await bot.question(in: 42)
         #expect(question.text?.contains("What would you like?") == true && question.repliesTo == request)
         let labels = question.buttons.compactMap { $0["text"]?.string }
-        #expect(labels == ["The best", "240p", "120p", "🎵 Sound"])
+        #expect(labels == ["The best", "240p", "120p", "🎵 Sound", "📄 As a file"])
         let query = try await bot.telegram.press("120p", of: question.id, in: 42, as: Self.ann)
         #expect(try await bot.toast(of: query) == "On it.")
         let sent = try await bot.answer(in: 42) { $0.message["video"] != nil }
@@ -39,6 +39,15 @@ import Testing
         try await bot.telegram.press("best", of: second.id, in: 42, as: Self.ann)
         let sent = try await bot.answer(in: 42) { $0.message["video"] != nil }
         #expect(sent.message["video"]?["height"]?.int == 240)
+    }
+
+    @Test func `A file to keep can be chosen`() async throws {
+        let bot = try await bot()
+        try await bot.telegram.say(".vdl? \(bot.page)", as: Self.ann)
+        let question = try await bot.question(in: 42)
+        try await bot.telegram.press("As a file", of: question.id, in: 42, as: Self.ann)
+        let sent = try await bot.answer(in: 42) { $0.message["document"] != nil }
+        #expect(sent.message["video"] == nil)
     }
 
     @Test func `Without an answer the best form comes, also for a bare link`() async throws {

@@ -63,6 +63,29 @@ import Testing
         #expect(found.count == 1 && found[0].contains(".vdl 720") && !found[0].contains("bless"))
     }
 
+    @Test func `A preference completes the commands of the one who chose it`() async throws {
+        let answers = texts(
+            try await talk(raw("/prefer"), raw("/prefer 480 opus"), raw(".prefer"), raw("/prefer 1:00-2:00")))
+        #expect(answers[0].hasPrefix("You get the best picture, and sound as mp3.\n/prefer 720, /prefer opus"))
+        #expect(answers[1] == "You get: 480 opus.")
+        #expect(answers[2].hasPrefix("You get: 480 opus.\n.prefer 720"))
+        #expect(answers[3].hasPrefix("I do not understand “1:00-2:00”."))
+        let events = try await talk(
+            raw(".vdl https://a.example/"), raw(".adl https://a.example/"), raw(".vdl 720 file https://a.example/"),
+            raw("https://a.example/"))
+        #expect(events.map { $0.payload["variant"]?["height"]?.int } == [480, nil, 720, 480])
+        #expect(events.map { $0.payload["variant"]?["audio_format"]?.string } == [nil, "opus", nil, nil])
+        #expect(events.map { $0.meta["as_file"] == true } == [false, false, true, false])
+        let tagged = try await talk(raw(".vdl #a_b <i> https://a.example/ #Ж"))
+        #expect(tagged.first?.meta["hashtags"] == ["a_b", "Ж"])
+        let bare = try await talk(raw("#x https://a.example/ #y"))
+        #expect(bare.first?.meta["hashtags"] == ["x", "y"] && bare.first?.payload["url"] == "https://a.example/")
+        // Somebody else has preferences of their own.
+        let other = try await talk(raw(".vdl https://a.example/", ["id": 6]), admin: "6")
+        #expect(other.count == 1 && other[0].payload["variant"] == nil)
+        #expect(texts(try await talk(raw("/prefer off"))) == ["You get the best picture, and sound as mp3."])
+    }
+
     @Test func `A chosen language counts from then on, for all stages`() async throws {
         let set = texts(try await talk(raw("/lang fa"), raw("/lang"), raw("/lang tlh")))
         #expect(set[0] == "از این پس به فارسی می‌نویسم.")
@@ -182,7 +205,7 @@ import Testing
         func names(_ menu: JSON?) -> [String] { (menu?["commands"]?.array ?? []).compactMap { $0["command"]?.string } }
         #expect(
             names(menus.first { $0["scope"] == nil }) == [
-                "vdl", "adl", "stop", "queue", "usage", "help", "lang", "whoami",
+                "vdl", "adl", "stop", "queue", "usage", "prefer", "help", "lang", "whoami",
             ])
         #expect(names(admin.first).contains("bless"))
         try await run()

@@ -61,13 +61,25 @@ import Texts
         #expect(
             rows.map { $0.map(\.label) } == [
                 ["Das Beste"], ["⚠️ 1080p · 72.0 MB", "720p · 32.0 MB"], ["360p"], ["🎵 Ton · 2.0 MB", "💬 de"],
-                ["💬 en", "💬 fr"],
+                ["💬 en", "💬 fr"], ["📄 Als Datei"],
             ])
         let options = rows.flatMap { $0 }
         #expect(options[0].variant.isStandard && options[0].kind == .video)
         #expect(options[2].variant == MediaVariant(maxHeight: 720))
         #expect(options[4].kind == .audio)
         #expect(options[5].variant == MediaVariant(subtitles: "de"))
+        #expect(options.map(\.isFile) == Array(repeating: false, count: 8) + [true])
+    }
+
+    @Test func `A file that was chosen already is not offered again`() throws {
+        let question = Question(texts: Texts(), language: nil, limitBytes: nil)
+        #expect(!question.rows(try choices(film), .standard, offersFile: false).joined().contains { $0.isFile })
+    }
+
+    @Test func `Where there is nothing to choose from, a file is no choice either`() throws {
+        let question = Question(texts: Texts(), language: nil, limitBytes: nil)
+        let silent = try choices(#"{"formats": [{"vcodec": "avc1", "acodec": "none"}]}"#)
+        #expect(question.rows(silent, .standard).map { $0.map(\.label) } == [["The best"]])
     }
 
     @Test func `What the person has chosen already stays`() throws {

@@ -30,6 +30,13 @@ extension Job: Equatable {
     @Test func `Captions are escaped and fit Telegram's limit`() {
         let caption = english.caption(media("<b>&"), elapsed: .milliseconds(3240), correlationID: EventID())
         #expect(caption.hasPrefix("&lt;b&gt;&amp;\n⏱ 3.2 s · <code>"))
+        let tagged = english.caption(
+            media("T"), elapsed: nil, correlationID: EventID(), hashtags: ["a_b", "Ж"])
+        #expect(tagged.hasPrefix("T\n#a_b #Ж\n"))
+        let tags = (0..<10).map { "\($0)" + String(repeating: "x", count: 63) }
+        let crowded = english.caption(
+            media(String(repeating: "😀", count: 2000)), elapsed: nil, correlationID: EventID(), hashtags: tags)
+        #expect(crowded.utf16.count <= 1024 && crowded.contains("#9xxx"))
         let long = english.caption(
             media(String(repeating: "😀", count: 2000)), elapsed: nil, correlationID: EventID())
         #expect(long.utf16.count <= 1024)

@@ -38,6 +38,8 @@ BROKEN_ENVELOPES: list[tuple[dict[str, Any], str]] = [
     ({"meta": "none"}, "meta"),
     ({"meta": {"role": "king"}}, "role"),
     ({"meta": {"rate_limited": False}}, "rate_limited"),
+    ({"meta": {"as_file": "yes"}}, "as_file"),
+    ({"meta": {"hashtags": ["two words"]}}, "hashtags"),
     ({"meta": {"origin": {"chat_id": 42}}}, "message_id"),
     ({"meta": {"group": {"item": 0, "count": 3}}}, "item"),
     ({"meta": {"group": {"item": 1}}}, "count"),

@@ -158,6 +158,22 @@ extension Envelope {
         set { meta["sent_by_program"] = newValue ? true : nil }
     }
 
+    /// Is true if the person wants the media as a file to keep, which Telegram neither shows nor plays.
+    package var isWantedAsFile: Bool {
+        get { meta["as_file"] == true }
+        set { meta["as_file"] = newValue ? true : nil }
+    }
+
+    /// The hashtags that the person wants in the caption, without their `#`; others than valid ones are left out.
+    package var hashtags: [String] {
+        get {
+            (meta["hashtags"]?.array ?? []).lazy.compactMap(\.string).filter(Hashtags.isOne).prefix(Hashtags.most).map {
+                $0
+            }
+        }
+        set { meta["hashtags"] = newValue.isEmpty ? nil : .array(newValue.prefix(Hashtags.most).map { .string($0) }) }
+    }
+
     /// The time when the update with the request arrived.
     package var receivedAt: Timestamp? {
         get { meta["received_at"]?.string.flatMap { Timestamp($0) } }

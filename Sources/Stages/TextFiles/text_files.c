@@ -1,13 +1,13 @@
 // The texts as they are in data/.
 //
 // Their digests are here so that a change of them is built; `make check` compares them, and prints those that it found.
-// ar.toml: 0d5fdf05f7fd582883933194ae3d101b76fd96656fa586c593a1c7e4cafc6f2d
-// de.toml: e5ead1ef9c1775991cb11e666343566b23c4da332c6bacfced5da3c7e2c676cf
-// en.toml: 0ff1a9b9d8b211a836d3440f6462e5859566035bb864ba4b7696724d56e6032b
-// es.toml: e71b3832efc15ccacc1c1f73a6ea9120fc93e5e69c91ed6a4f68727543598442
-// fa.toml: cbdac45b4ca6b103b0ede3dec7864e82bd4290ff7829207d7c13bcce1656ddc7
-// pt.toml: e516b28fe27c95433534bebeae4fc975584343f9746bbf1bdf0d6dda00b29603
-// ru.toml: c12ab104686ef402bdcc3287c775aa7a4d79f5c84c651af476e2b4a8fffb2488
+// ar.toml: daab02ed06a0105a237247a5743b6e930ccbaeebfdeef17ef6c82cb1122754d7
+// de.toml: d1860804d428c1f833f199af73c876090ac877ce0eaf58684cc39bc2cd7bd6ba
+// en.toml: bc4c38db6fa26654a2e7563e5f2cd7e97ebd60b4d4e33cf78ee2eebd567b8fb5
+// es.toml: 51d8ae0dc4ee2364eef568e69180570ecd914d798a05fd4eddeb6fb0a06475a1
+// fa.toml: 50a669658c247073f63c8ad8941fbd979ff80018ae9b20670d166b9d1bcc8ab7
+// pt.toml: 83bbcd4f6ddb42ba81e46306d86ccb59795ca20034fe8ebcc56b1b3885ff68db
+// ru.toml: bd51212f9b151549ca816fe12edaa4c63905a015464963c2f1bfa022e2d8e825
 
 #include "TextFiles.h"
 

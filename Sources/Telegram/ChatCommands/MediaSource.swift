@@ -18,10 +18,10 @@ package enum MediaSource {
         return command.arguments.lazy.compactMap(bareLink).first.map { .url($0) }
     }
 
-    /// Returns the link of a message that is nothing but a link; nil for other messages.
+    /// Returns the link of a message that is nothing but a link, perhaps with hashtags; nil for other messages.
     package static func onlyLink(of message: Message) -> String? {
         guard let text = message.text, file(of: message) == nil else { return nil }
-        let words = MediaSource.words(text)
+        let words = MediaSource.words(text).filter { Hashtags.tag($0) == nil }
         guard words.count == 1, let word = words.first else { return nil }
         if let url = writtenLink(in: [word]), hasWebScheme(word[...]) { return url }
         // Telegram marks a host without a scheme only if it can exist.

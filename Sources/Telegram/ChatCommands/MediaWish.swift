@@ -8,6 +8,12 @@ package struct MediaWish: Sendable, Equatable {
     package var variant = MediaVariant.standard
     /// The kind that a word asks for, whatever the command: `.vdl mp3` means sound.
     package var kind: MediaKind?
+    /// Tells whether the media is wanted as a file to keep, or as what Telegram plays; nil if the person does not say.
+    package var isFile: Bool?
+    /// Is true if the best picture is wanted, whatever the person prefers otherwise.
+    package var isBest = false
+    /// Hashtags for the caption, without their `#`.
+    package var hashtags: [String] = []
     /// Is true if the person wants to be asked.
     package var asks = false
     /// The wanted videos of a list: `1-5`.
@@ -29,9 +35,11 @@ package struct MediaWish: Sendable, Equatable {
     }
 
     /// Takes a word that is an option; returns false for one that is none.
-    private mutating func take(_ word: String) -> Bool {
-        let word = word.lowercased()
-        if let height = MediaWish.height(word) {
+    private mutating func take(_ text: String) -> Bool {
+        let word = text.lowercased()
+        if let tag = Hashtags.tag(text) {
+            if !hashtags.contains(where: { $0.lowercased() == tag.lowercased() }) { hashtags.append(tag) }
+        } else if let height = MediaWish.height(word) {
             variant.maxHeight = height
         } else if let format = MediaVariant.AudioFormat(rawValue: word) {
             (variant.audioFormat, kind) = (format, .audio)
@@ -41,12 +49,34 @@ package struct MediaWish: Sendable, Equatable {
             self.items = items
         } else if let language = MediaWish.subtitles(word) {
             variant.subtitles = language
+        } else if word == "file" {
+            isFile = true
+        } else if word == "video" {
+            isFile = false
+        } else if word == "best" {
+            isBest = true
         } else if word == "?" {
             asks = true
         } else {
             return false
         }
         return true
+    }
+
+    /// Returns the wish, completed by what the person prefers. A person who wants to be asked chooses among all that there is.
+    ///
+    /// - Parameters:
+    ///   - kind: the kind of media that the command asks for. Files to keep are preferred to videos only.
+    ///   - source: the source. A file of a message is not made smaller unless the command says so.
+    package func completed(
+        by preferences: MediaPreferences, for kind: MediaKind, of source: DownloadSource
+    ) -> MediaWish {
+        guard !asks else { return self }
+        var wish = self
+        if !isBest, variant.maxHeight == nil, source.url != nil { wish.variant.maxHeight = preferences.maxHeight }
+        wish.variant.audioFormat = variant.audioFormat ?? preferences.audioFormat
+        if kind == .video { wish.isFile = isFile ?? preferences.isFile }
+        return wish
     }
 
     /// Returns the height of `720`, `720p` or `4k`.

@@ -27,7 +27,7 @@ enum Vocabulary {
             "access_denied", "refused", "failed", "attempts_used_up", "worker_died", "invalid_url", "refused_address",
             "unreachable", "timed_out", "truncated", "not_found", "forbidden", "login_required", "age_restricted",
             "geo_blocked", "drm", "live", "playlist", "unsupported", "rate_limited", "server_error", "too_large",
-            "no_media",
+            "no_media", "over_age_limit",
             "no_audio", "no_space", "local_io", "no_such_bucket", "busy", "protocol_error", "corrupt", "invalid",
             "configuration",
             "cancelled", "over_quota", "no_subtitles", "no_such_part", "no_sender", "hammered", "smitten", "bot",
@@ -66,7 +66,8 @@ enum Vocabulary {
 
     /// The commands of the bot, which are kept as the first word of a text.
     static let commands: Set<String> = [
-        ".vdl", ".adl", "/vdl", "/adl", "/start", "/help", "/lang", "/ask", ".stop", "/stop", "/queue", "/usage",
+        ".vdl", ".adl", "/vdl", "/adl", "/start", "/help", "/lang", "/ask", "/prefer", ".prefer", ".stop", "/stop",
+        "/queue", "/usage",
         ".grace", ".ungrace",
         ".bless", ".unbless",
         ".smite",

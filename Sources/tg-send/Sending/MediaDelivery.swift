@@ -4,6 +4,7 @@ import Envelope
 import HTTP
 import JSON
 import Logging
+import Media
 import Options
 import Payloads
 import Redis
@@ -53,7 +54,7 @@ struct MediaDelivery: Sendable {
     func deliver(_ media: DownloadReady, for job: Job) async throws -> Delivered {
         guard let waiter = job.context?.waiter else { throw TelegramError(.localIO, "the event is not a stage's") }
         for _ in 0..<MediaDelivery.maxAttempts {
-            if let cached = await shared.cachedFile(media.key) {
+            if let cached = await shared.cachedFile(MediaDelivery.form(media, job)) {
                 try await limits.admit(.message, for: job)
                 if let message = try await sendAgain(cached, media, job) {
                     return .sent(await delivered(message, media, job, isCached: true))
@@ -83,7 +84,7 @@ struct MediaDelivery: Sendable {
         }
         runtime.log.notice(
             "Telegram refuses the cached file_id: uploading the file again", metadata: ["key": "\(media.key)"])
-        await shared.forgetFile(media.key, cached)
+        await shared.forgetFile(MediaDelivery.form(media, job), cached)
         return nil
     }
 
@@ -124,15 +125,16 @@ struct MediaDelivery: Sendable {
     /// - Throws: `NotBefore`: this chat has to wait, and another event may upload first; or another event is uploading.
     private func uploadOnce(_ media: DownloadReady, _ job: Job, _ waiter: Waiter) async throws -> Uploaded {
         let own = Mutex<JSON?>(nil)
-        let answer = try await uploads.answer(media.key, for: waiter) {
+        let form = MediaDelivery.form(media, job)
+        let answer = try await uploads.answer(form, for: waiter) {
             // Another event may have finished the upload since this one looked for the file_id.
-            if await shared.cachedFile(media.key) != nil { return SharedWork.Product(["sent": true]) }
+            if await shared.cachedFile(form) != nil { return SharedWork.Product(["sent": true]) }
             try await limits.admit(.message, for: job)
             if let failure = try await upload(media, job, onSent: { message in own.withLock { $0 = message } }) {
                 return SharedWork.Product(failure.json)
             }
             if let file = own.withLock({ $0 }).flatMap({ SharedState.CachedFile(of: $0) }) {
-                await shared.cache(file, for: media.key)
+                await shared.cache(file, for: form)
             }
             return SharedWork.Product(["sent": true])
         }
@@ -179,16 +181,27 @@ struct MediaDelivery: Sendable {
         _ file: OpenFile, _ media: DownloadReady, _ job: Job
     ) async throws(TelegramError) -> JSON {
         let type = media.metadata.content.contentType ?? "application/octet-stream"
-        let field = MediaDelivery.field(for: type)
+        let field = job.event.isWantedAsFile ? "document" : MediaDelivery.field(for: type)
         let method = "send\(field.capitalizedFirst)"
         let upload = MediaUpload(
             field: field, fileName: media.metadata.fileName.flatMap { FileName.safe($0) } ?? "file", contentType: type,
             content: FileRange(descriptor: file.descriptor, offset: 0, count: file.sizeBytes), path: file.path,
             key: media.key)
-        let parameters = parameters(media, job, method)
+        var parameters = parameters(media, job, method)
+        if field == "video", await MovieLayout.isStreamable(file.path) { parameters["supports_streaming"] = true }
+        // Telegram would show a film that arrives as a document, or make an animation of it.
+        if job.event.isWantedAsFile { parameters["disable_content_type_detection"] = true }
+        let complete = parameters
         return try await VideoPreview(runtime: runtime).adding(to: upload) { upload throws(TelegramError) in
-            try await messages.send(method, parameters, uploads: [upload], for: job)
+            try await messages.send(method, complete, uploads: [upload], for: job)
         }
+    }
+
+    /// Names an object in the form in which a request wants it: Telegram keeps the two forms as two files.
+    private static func form(_ media: DownloadReady, _ job: Job) -> String {
+        // Other files are documents anyway.
+        let isPlayed = field(for: media.metadata.content.contentType ?? "") != "document"
+        return job.event.isWantedAsFile && isPlayed ? "\(media.key):document" : media.key
     }
 
     /// Returns the parameter that a file is sent in. Telegram plays MPEG-4 video, and MP3 and M4A audio; other files
@@ -206,7 +219,7 @@ struct MediaDelivery: Sendable {
             "chat_id": job.chat.json, "parse_mode": "HTML",
             "caption": .string(
                 Wording(texts, for: job.event).caption(
-                    media, elapsed: elapsed(job), correlationID: job.event.correlationID)),
+                    media, elapsed: elapsed(job), correlationID: job.event.correlationID, hashtags: job.event.hashtags)),
         ]
         parameters.add(media.metadata.description, method: method)
         parameters.addReply(to: job.origin?.messageID, thread: job.origin?.threadID)

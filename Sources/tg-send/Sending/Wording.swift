@@ -69,7 +69,11 @@ struct Wording: Sendable {
     }
 
     /// Returns a caption in Telegram's HTML, by the template `caption`. It fits Telegram's limit.
-    func caption(_ media: DownloadReady, elapsed: Duration?, correlationID: EventID) -> String {
+    ///
+    /// - Parameter hashtags: the person's own.
+    func caption(
+        _ media: DownloadReady, elapsed: Duration?, correlationID: EventID, hashtags: [String] = []
+    ) -> String {
         let metadata = media.metadata
         let link = metadata.origin.sourceURL.flatMap { $0.hasPrefix("http") ? $0 : nil }
         var values: [String: TextValue] = [
@@ -78,7 +82,9 @@ struct Wording: Sendable {
             "duration": .text(metadata.description.durationSeconds.map { Clock.text($0.double) } ?? ""),
             "size": .text(metadata.content.sizeBytes.map { Wording.size(Double($0)) } ?? ""),
             "uploader": .text((metadata.description.performer ?? "").limited(toUTF16: 100)),
-            "tags": .raw(Wording.tags(media)), "elapsed": .raw(elapsed.map(Wording.time) ?? ""),
+            "tags": .raw(Wording.tags(media)),
+            "hashtags": .raw(hashtags.map { "#\($0)" }.joined(separator: " ").escapedForHTML),
+            "elapsed": .raw(elapsed.map(Wording.time) ?? ""),
             "id": .raw(correlationID.description),
         ]
         let text = texts.lines("caption", language, values, isHTML: true)
