@@ -138,7 +138,8 @@ if [ -n "$previous" ]; then
         settings
         check "$target of the earlier version starts" "systemctl start $target"
         answers "it answers"
-        check "the package is upgraded" 'DEBIAN_FRONTEND=noninteractive dpkg -i /root/tgpipe.deb'
+        # The settings were changed, and both versions have others by default: the changed ones stay.
+        check "the package is upgraded" 'DEBIAN_FRONTEND=noninteractive dpkg --force-confold -i /root/tgpipe.deb'
         # The stages of the new version write to units that the earlier one did not have.
         check "all units of $target are active" \
             "for unit in \$(systemctl show -P Wants $target | tr ' ' '\n' | grep '^tgpipe-'); do systemctl -q is-active \$unit || { echo \$unit; exit 1; }; done"
