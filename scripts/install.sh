@@ -27,6 +27,10 @@ built=${TGPIPE_BUILT:-.build/release}
 if [ ! -x "$built/tgpipe" ] || [ ! -d "$built/man" ]; then
     fail "the tools are not built: run 'make build' first, as the user who owns this checkout"
 fi
+# Pages of an earlier build would lack the tools that are new.
+while read -r tool; do
+    [ -f "$built/man/man1/$tool.1" ] || fail "there is no man page of $tool, so the last build was not complete: run 'make build' first"
+done < <("$built/tgpipe" --tools)
 mkdir -p "$target" 2>/dev/null || true
 [ -w "$target" ] ||
     fail "unable to write to $target: run 'make install' as root, or choose another prefix: make install PREFIX=\$HOME/.local"
