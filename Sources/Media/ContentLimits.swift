@@ -17,7 +17,7 @@ package struct ContentLimits: Sendable {
     func check(_ info: VideoInfo, _ variant: MediaVariant) throws(MediaError) {
         if let viewerAge, let age = info.viewerAge, age > viewerAge {
             throw MediaError(
-                .overAgeLimit, "The site rates that \(min(age, 99))+, and this bot does not fetch such videos.")
+                .overAgeLimit, "The site rates that \(age)+, and this bot does not fetch such videos.")
         }
         try check(seconds: info.durationSeconds, variant)
     }

@@ -78,8 +78,7 @@ struct AskStage: Sendable {
             request: bond.request, user: bond.user, chat: bond.chat, message: bond.message,
             expires: Timestamp.now.microseconds / 1_000_000 + wait.components.seconds)
         let pending = PendingChoice(
-            bond, options.map { PendingChoice.Form(kind: $0.kind, variant: $0.variant, isFile: $0.isFile) },
-            waiter: context.waiter.rawValue)
+            bond, options.map(\.form), waiter: context.waiter.rawValue)
         try await choices.ask(pending)
         try await context.publisher.publish(.derived(question(rows, offered, bond, download.kind, language)))
         runtime.log.info("asking for the form", metadata: ["options": .stringConvertible(options.count)])

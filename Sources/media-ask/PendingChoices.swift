@@ -8,10 +8,7 @@ import System
 
 /// One form that a person can choose.
 struct ChoiceOption: Sendable, Equatable {
-    let kind: MediaKind
-    let variant: MediaVariant
-    /// Is true for a file to keep, which Telegram does not play.
-    var isFile = false
+    let form: PendingChoice.Form
     /// The words on the button.
     let label: String
 }
@@ -28,6 +25,7 @@ struct PendingChoice: Sendable, Equatable {
     struct Form: Sendable, Equatable {
         let kind: MediaKind
         let variant: MediaVariant
+        /// Is true for a file to keep, which Telegram does not play.
         var isFile = false
     }
 

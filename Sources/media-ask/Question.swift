@@ -21,19 +21,20 @@ struct Question: Sendable {
     ///   - base: what the person has chosen already, such as a part.
     ///   - offersFile: whether a file to keep is one of the options; false if it was chosen already.
     func rows(_ choices: MediaChoices, _ base: MediaVariant, offersFile: Bool = true) -> [[ChoiceOption]] {
-        let best = ChoiceOption(kind: .video, variant: base, label: texts.text("choice_best", language))
+        let best = ChoiceOption(form: .init(kind: .video, variant: base), label: texts.text("choice_best", language))
         let pictures = choices.pictures.prefix(Question.mostPictures).map { picture in
             var variant = base
             variant.maxHeight = picture.height
             return ChoiceOption(
-                kind: .video, variant: variant, label: label("\(picture.height)p", picture.sizeBytes))
+                form: .init(kind: .video, variant: variant), label: label("\(picture.height)p", picture.sizeBytes))
         }
         var others: [ChoiceOption] = []
         if choices.hasSound {
             let sound = MediaVariant(audioFormat: base.audioFormat, cut: base.cut)
             others.append(
                 ChoiceOption(
-                    kind: .audio, variant: sound, label: label(texts.text("choice_audio", language), choices.soundBytes)
+                    form: .init(kind: .audio, variant: sound),
+                    label: label(texts.text("choice_audio", language), choices.soundBytes)
                 ))
         }
         for name in subtitles(choices) {
@@ -41,14 +42,15 @@ struct Question: Sendable {
             variant.subtitles = name
             others.append(
                 ChoiceOption(
-                    kind: .video, variant: variant,
+                    form: .init(kind: .video, variant: variant),
                     label: texts.text("choice_subtitles", language, ["language": .text(name)])))
         }
         // Without anything else to choose from, nobody is asked.
         guard !pictures.isEmpty || !others.isEmpty else { return [[best]] }
         if offersFile {
             others.append(
-                ChoiceOption(kind: .video, variant: base, isFile: true, label: texts.text("choice_file", language)))
+                ChoiceOption(
+                    form: .init(kind: .video, variant: base, isFile: true), label: texts.text("choice_file", language)))
         }
         return [[best]] + Question.rows(Array(pictures)) + Question.rows(others)
     }

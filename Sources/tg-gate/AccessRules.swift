@@ -36,7 +36,7 @@ struct Standing: Sendable {
     let smitten: Term
     /// The language that the actor has chosen, if any.
     var language: String?
-    /// What the actor prefers.
+    /// The form in which the actor prefers media.
     var preferences = MediaPreferences.none
 }
 

@@ -172,12 +172,12 @@ struct Talk: Sendable {
 
     /// Returns the request that a bare link means, with the hashtags beside it.
     private func download(_ link: String, _ actor: EventActor, _ text: String) async throws -> Envelope {
-        let words = text.split(whereSeparator: \.isWhitespace).map(String.init)
         let (kind, source) = (MediaKind.video, DownloadSource.url(link))
-        let wish = MediaWish().completed(by: try await settings.preferences(of: actor.id), for: kind, of: source)
+        let wish = MediaWish(text.split(whereSeparator: \.isWhitespace).map(String.init))
+            .completed(by: try await settings.preferences(of: actor.id), for: kind, of: source)
         var event = Envelope.derived(MediaDownload(kind: kind, source: source, variant: wish.variant.of(kind)))
         event.isWantedAsFile = wish.isFile == true
-        event.hashtags = MediaWish(WrittenCommand(word: "", arguments: words)).hashtags
+        event.hashtags = wish.hashtags
         return event
     }
 

@@ -64,16 +64,16 @@ import Texts
                 ["💬 en", "💬 fr"], ["📄 Als Datei"],
             ])
         let options = rows.flatMap { $0 }
-        #expect(options[0].variant.isStandard && options[0].kind == .video)
-        #expect(options[2].variant == MediaVariant(maxHeight: 720))
-        #expect(options[4].kind == .audio)
-        #expect(options[5].variant == MediaVariant(subtitles: "de"))
-        #expect(options.map(\.isFile) == Array(repeating: false, count: 8) + [true])
+        #expect(options[0].form.variant.isStandard && options[0].form.kind == .video)
+        #expect(options[2].form.variant == MediaVariant(maxHeight: 720))
+        #expect(options[4].form.kind == .audio)
+        #expect(options[5].form.variant == MediaVariant(subtitles: "de"))
+        #expect(options.map(\.form.isFile) == Array(repeating: false, count: 8) + [true])
     }
 
     @Test func `A file that was chosen already is not offered again`() throws {
         let question = Question(texts: Texts(), language: nil, limitBytes: nil)
-        #expect(!question.rows(try choices(film), .standard, offersFile: false).joined().contains { $0.isFile })
+        #expect(!question.rows(try choices(film), .standard, offersFile: false).joined().contains { $0.form.isFile })
     }
 
     @Test func `Where there is nothing to choose from, a file is no choice either`() throws {
@@ -86,6 +86,6 @@ import Texts
         let cut = MediaVariant.Cut(start: 1000, end: 2000)
         let rows = Question(texts: Texts(), language: nil, limitBytes: nil)
             .rows(try choices(film), MediaVariant(cut: cut))
-        #expect(rows.flatMap { $0 }.allSatisfy { $0.variant.cut == cut })
+        #expect(rows.flatMap { $0 }.allSatisfy { $0.form.variant.cut == cut })
     }
 }

@@ -67,7 +67,8 @@ private func isUnreserved(_ byte: UInt8) -> Bool {
     }
 }
 
-private func hexValue(_ byte: UInt8) -> UInt8? {
+/// Returns the value of a hexadecimal digit in ASCII; nil for another byte.
+package func hexValue(_ byte: UInt8) -> UInt8? {
     switch byte {
     case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
     case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10

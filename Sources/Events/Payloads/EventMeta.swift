@@ -167,9 +167,8 @@ extension Envelope {
     /// The hashtags that the person wants in the caption, without their `#`; others than valid ones are left out.
     package var hashtags: [String] {
         get {
-            (meta["hashtags"]?.array ?? []).lazy.compactMap(\.string).filter(Hashtags.isOne).prefix(Hashtags.most).map {
-                $0
-            }
+            let words = (meta["hashtags"]?.array ?? []).lazy.compactMap(\.string)
+            return Array(words.filter(Hashtags.isOne).prefix(Hashtags.most))
         }
         set { meta["hashtags"] = newValue.isEmpty ? nil : .array(newValue.prefix(Hashtags.most).map { .string($0) }) }
     }

@@ -107,7 +107,6 @@ package struct OTLPMessage: Sendable {
 }
 
 extension OTLPMessage {
-
     /// Makes an `AnyValue`; arrays and objects become their JSON text.
     package static func any(_ value: JSON) -> OTLPMessage {
         var message = OTLPMessage(capacity: 1)

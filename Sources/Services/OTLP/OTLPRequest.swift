@@ -150,20 +150,11 @@ package struct OTLPRequest: Sendable {
         bytes.reserveCapacity(count)
         var high: UInt8?
         for character in text.utf8 where character != separator {
-            guard let digit = digit(character), bytes.count < count else { return nil }
+            guard let digit = hexValue(character), bytes.count < count else { return nil }
             if let first = high { bytes.append(first << 4 | digit) }
             high = high == nil ? digit : nil
         }
         return high == nil && bytes.count == count && bytes.contains { $0 != 0 } ? bytes : nil
-    }
-
-    private static func digit(_ character: UInt8) -> UInt8? {
-        switch character {
-        case 48...57: character - 48
-        case 65...70: character - 55
-        case 97...102: character - 87
-        default: nil
-        }
     }
 
     private static func number(_ bytes: some Sequence<UInt8>) -> UInt64 { bytes.reduce(0) { $0 << 8 | UInt64($1) } }

@@ -7,7 +7,8 @@ enum TurnScripts {
         "waiting", "running", "users", "records", "waiters", "served", "counter", "workers", "places", "rules", "pace",
     ].map { "tgpipe:{turns}:\($0)" }
 
-    /// Defines the functions that all scripts use, and stands at the beginning of each. Its `advance` gives free turns to those who wait, and returns the waiters of their events.
+    /// Defines the functions that all scripts use, and stands at the beginning of each. Its `advance` gives free turns to those who
+    /// wait, and returns the waiters of their events.
     ///
     /// Among the users who have fewer turns than the rules allow, one with the fewest turns is next, among several the one who was
     /// served longest ago, then the one who has waited longest.

@@ -12,7 +12,7 @@ package struct MediaPreferences: Sendable, Equatable {
 
     /// Reads words such as `720 opus file`; returns nil if one of them is something else, or if there is none.
     package init?(_ words: [String]) {
-        let wish = MediaWish(WrittenCommand(word: "", arguments: words))
+        let wish = MediaWish(words)
         (maxHeight, audioFormat) = (wish.variant.maxHeight, wish.variant.audioFormat)
         isFile = wish.isFile == true
         // What a preference cannot hold, such as a part or a second height, must not be lost silently.

@@ -25,10 +25,15 @@ package struct MediaWish: Sendable, Equatable {
 
     package init() {}
 
-    /// Reads the words of a command. They may stand in any order, before and after the link.
+    /// Reads the words of a command.
     package init(_ command: WrittenCommand) {
-        asks = command.isQuestion
-        for word in command.arguments where !take(word) {
+        self.init(command.arguments)
+        if command.isQuestion { asks = true }
+    }
+
+    /// Reads words. Those that are options may stand in any order, before and after a link.
+    package init(_ words: [String]) {
+        for word in words where !take(word) {
             if misunderstood == nil, rest.isEmpty, MediaWish.looksLikeOption(word) { misunderstood = word }
             rest.append(word)
         }
