@@ -102,7 +102,7 @@ settings() {
         sed -i "s/^TG_ADMIN_ID=.*/TG_ADMIN_ID=42/; s,^#TG_BOT_API_URL=.*,TG_BOT_API_URL=http://127.0.0.1:9999," /etc/tgpipe/tgpipe.env'
 }
 settings
-check "the units are correct" "systemd-analyze verify --man=no tgpipe.target tgpipe-pipes.target tgpipe-session@a.service tgpipe-fetch@1.service"
+check "the units are correct" "systemd-analyze verify --man=no tgpipe.target tgpipe-pipes.target tgpipe-session@a.service tgpipe-fetch@1.service tgpipe-split@1.service tgpipe-put-parts@1.service tgpipe-send-parts@1.service"
 for unit in listen gate talk limit ask expand turns route cancel put fetch@1 send@1 redis session@a pipe-gate pipe-talk pipe-ask pipe-expand pipe-turns pipe-fetch; do
     check "tgpipe-$unit is confined" "systemd-analyze security --offline=yes --threshold=20 tgpipe-$unit.service"
 done
