@@ -7,7 +7,7 @@ SUITE ?= bookworm
 TGPIPE_BIN ?= $(CURDIR)/.build/release
 SWIFT = scripts/swift.sh
 
-.PHONY: help build deb tarball test test-package chaos check format install uninstall demo run bench deps clean
+.PHONY: help build deb tarball test test-package chaos check format install uninstall demo run bench deps build-deps clean
 
 define HELP
 make build       builds the program tgpipe, with a link to it for each tool, in .build/release
@@ -30,15 +30,21 @@ make clean       removes everything that was built
 endef
 export HELP
 
-build: deps
+build: build-deps
 	@scripts/build.sh
 
 help:
 	@printf '%s\n' "$$HELP"
 
-# Installs the missing requirements of building, testing and running: Debian packages, and Python packages in .venv.
-deps:
+# Installs the missing requirements of building, running and the demo: Debian packages, and Python packages in .venv.
+build-deps:
 	@scripts/packages.sh
+	@$(SWIFT) --path >/dev/null
+	@scripts/venv.sh
+
+# Installs the requirements of the tests and checks, too.
+deps:
+	@scripts/packages.sh --tests
 	@$(SWIFT) --path >/dev/null
 	@scripts/venv.sh
 
@@ -51,7 +57,7 @@ chaos: build
 check: deps
 	@scripts/check.sh
 
-format: deps
+format: build-deps
 	$(SWIFT) format format --in-place --recursive --parallel Sources Tests Package.swift
 
 # Builds nothing, so that `sudo make install` leaves no files of root in the checkout.
@@ -83,7 +89,7 @@ endif
 run: build
 	@TGPIPE_BIN='$(TGPIPE_BIN)' scripts/run.sh
 
-bench: build
+bench: deps build
 	@TGPIPE_BIN='$(TGPIPE_BIN)' scripts/bench.sh
 
 clean:

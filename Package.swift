@@ -237,7 +237,7 @@ let package = Package(
         .target(
             name: "TestSupport", dependencies: ["Envelope", "HTTP", "JSON", "Process", "System"],
             path: "Tests/TestSupport",
-            exclude: ["botocore_signatures.py", "fake_ytdlp.py", "s3-server.sh", "without_network.py"],
+            exclude: ["botocore_signatures.py", "browser.py", "fake_ytdlp.py", "s3-server.sh", "without_network.py"],
             swiftSettings: strict),
         // Fuzzes and measures the codec, for tests and benchmarks.
         .executableTarget(

@@ -71,5 +71,9 @@ put 644 share/bash-completion/completions "$built/completions/bash"/*
 if [ "$prefix" = /usr ]; then zsh=share/zsh/vendor-completions; else zsh=share/zsh/site-functions; fi
 put 644 "$zsh" "$built/completions/zsh"/*
 put 644 share/fish/vendor_completions.d "$built/completions/fish"/*
+# What an earlier version installed, and this one does not have any more, must not stay.
+if [ -f "$list" ]; then
+    while IFS= read -r file; do rm -f "${DESTDIR:-}$file"; done < <(grep -vxFf <(printf '%s\n' "${installed[@]}") "$list" || true)
+fi
 printf '%s\n' "${installed[@]}" >"$list"
 note "installed tgpipe and its tools in $target/bin; 'man tgpipe' introduces them, and 'make uninstall' removes them"

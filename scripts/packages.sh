@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that building, testing and running need, if they are missing: packages.sh [PACKAGE…]
-# With arguments, it installs the named packages instead.
+# Installs the Debian packages that building and running need, if they are missing: packages.sh [--tests | PACKAGE…]
+# With --tests, it also installs what only the tests and checks need. With names, it installs these packages instead.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/common.sh"
@@ -12,14 +12,17 @@ wanted=(
     libzstd-dev nlohmann-json3-dev
     # Libraries that the Swift toolchain itself is linked to.
     libsqlite3-0 libxml2 libedit2 libncurses6
-    # To run and to test: servers, media programs, systemd's journal, and Python for the emulator of Telegram.
-    redis-server postgresql ffmpeg python3 python3-venv jq curl openssl procps shellcheck mandoc systemd
+    # To run, and for the demo: a server, media programs, what the examples call, and Python for the emulator of Telegram.
+    redis-server ffmpeg python3 python3-venv jq curl procps
 )
 # Packages of which only files are needed, each with one of them: their dependencies (Qt, Poco, Flask) are not, and
 # prometheus would start a server. They are unpacked in .deps instead of installed.
-unpacked=(libvalijson-dev=usr/include/valijson json-schema-test-suite=usr/share/json-schema-test-suite
-    prometheus=usr/bin/promtool)
-if [ $# -gt 0 ]; then
+unpacked=(libvalijson-dev=usr/include/valijson)
+if [ "${1:-}" = --tests ]; then
+    # Another server, systemd's journal, a browser for the pages of ev-log, and what checks scripts, man pages and certificates.
+    wanted+=(postgresql systemd chromium-headless-shell openssl shellcheck mandoc)
+    unpacked+=(json-schema-test-suite=usr/share/json-schema-test-suite prometheus=usr/bin/promtool)
+elif [ $# -gt 0 ]; then
     wanted=("$@")
     unpacked=()
 fi

@@ -65,4 +65,22 @@ import Testing
             #expect(unit.hasPrefix("tgpipe-pipe-") || page.contains("`\(unit)`"), "docs/systemd.md lacks \(unit)")
         }
     }
+
+    @Test func `The exposure of each service is at most 2.0 of 10`() throws {
+        let root = try TemporaryFolder()
+        let units = root("usr/lib/systemd")
+        try FileManager.default.createDirectory(atPath: units, withIntermediateDirectories: true)
+        try FileManager.default.copyItem(atPath: folder, toPath: "\(units)/system")
+        func isConfined(_ unit: String, threshold: Int) throws -> Bool {
+            let words = ["systemd-analyze", "--root=\(root.path)", "security", "--offline=yes", "--no-pager"]
+            return try SpawnedProgram(words + ["--threshold=\(threshold)", unit]).wait() == 0
+        }
+        let services = try names().filter { $0.hasSuffix(".service") }
+        #expect(services.count > 20)
+        for name in services {
+            let unit = name.replacingOccurrences(of: "@.", with: "@1.")
+            #expect(try isConfined(unit, threshold: 20), "\(unit)")
+        }
+        #expect(try !isConfined("tgpipe-gate.service", threshold: 10))
+    }
 }

@@ -30,14 +30,14 @@ package final class TemporaryFolder: Sendable {
         _ = TemporaryFolder.inUse.withLock { $0.remove(path) }
     }
 
-    /// Removes the folder and ends the private Redis servers in it, which outlive the tools by design.
+    /// Removes the folder and ends the servers that work in it: a tool's private Redis outlives the tool by design, and one that was
+    /// only just started has not written the number of its process yet.
     private static func remove(_ path: String) {
-        for case let name as String in FileManager.default.enumerator(atPath: path) ?? .init()
-        where name.hasSuffix("redis.pid") {
-            guard let text = try? String(contentsOfFile: "\(path)/\(name)", encoding: .utf8),
-                let pid = Int32(text.prefix { $0.isNumber }),
+        for number in (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? [] {
+            guard let pid = pid_t(number),
                 let folder = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/cwd"),
-                folder.hasPrefix(path + "/")
+                folder.hasPrefix(path + "/"),
+                (try? String(contentsOfFile: "/proc/\(pid)/comm", encoding: .utf8)) == "redis-server\n"
             else { continue }
             kill(pid, SIGKILL)
         }

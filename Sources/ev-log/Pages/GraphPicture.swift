@@ -1,11 +1,21 @@
 /// Draws a graph of the pipeline as SVG: sources on the left, and each stage to the right of those that write to it.
 struct GraphPicture {
-    private static let width = 190
-    private static let gapX = 110
+    /// The width of a box: the longest line between two paddings of 8.
+    private static let width = mostCells * cellWidth / 10 + 16
+    /// The distance of two columns: enough for the longest label, or for an arrow.
+    private static let wideGap = mostLabelCells * cellWidth / 10 + 20
+    private static let narrowGap = 80
     private static let gapY = 18
     private static let lineHeight = 16
-    /// The most characters of a line that fit a box.
-    private static let mostCharacters = 26
+    private static let margin = 10
+    /// The room beside the first and the last column for edges that turn back, and the distance of such edges below the boxes.
+    private static let turn = 40
+    private static let laneHeight = 14
+    /// The longest line of a box and the longest label, in cells: the width of a Latin letter.
+    private static let mostCells = 26
+    private static let mostLabelCells = 24
+    /// The width of a cell in tenths of a pixel: 0.6 of the size of the letters, as in most typefaces of fixed width.
+    private static let cellWidth = 72
 
     private struct Box {
         var x = 0
@@ -17,18 +27,30 @@ struct GraphPicture {
 
     init(_ graph: PipelineGraph) {
         let layers = GraphPicture.layers(graph)
+        let turning = graph.edges.filter { layers[$0.from] >= layers[$0.to] }
+        let gap = graph.edges.allSatisfy(\.label.isEmpty) ? GraphPicture.narrowGap : GraphPicture.wideGap
+        let left = turning.isEmpty ? GraphPicture.margin : GraphPicture.turn
         var boxes = [Box](repeating: Box(), count: graph.nodes.count)
         var heights: [Int: Int] = [:]
         for (index, node) in graph.nodes.enumerated() {
             let layer = layers[index]
             let height = (1 + node.details.count) * GraphPicture.lineHeight + 12
-            let y = heights[layer] ?? 10
-            boxes[index] = Box(x: 10 + layer * (GraphPicture.width + GraphPicture.gapX), y: y, height: height)
+            let y = heights[layer] ?? GraphPicture.margin
+            boxes[index] = Box(x: left + layer * (GraphPicture.width + gap), y: y, height: height)
             heights[layer] = y + height + GraphPicture.gapY
         }
-        let width = 20 + ((layers.max() ?? 0) + 1) * (GraphPicture.width + GraphPicture.gapX) - GraphPicture.gapX
-        let height = max(60, heights.values.max() ?? 0)
-        let edges = graph.edges.map { GraphPicture.edge($0, boxes) }
+        let columns = (layers.max() ?? 0) + 1
+        let width = 2 * left + columns * (GraphPicture.width + gap) - gap
+        let bottom = max(60, heights.values.max() ?? 0)
+        let height = bottom + turning.count * GraphPicture.laneHeight
+        var lane = bottom
+        let edges: [HTML] = graph.edges.map { edge in
+            guard layers[edge.from] >= layers[edge.to] else {
+                return GraphPicture.edge(edge, boxes, isLong: layers[edge.to] > layers[edge.from] + 1, gap: gap)
+            }
+            defer { lane += GraphPicture.laneHeight }
+            return GraphPicture.turningEdge(edge, boxes, lane: lane)
+        }
         let nodes = graph.nodes.enumerated().map { GraphPicture.node($1, boxes[$0]) }
         svg = """
             <svg xmlns="http://www.w3.org/2000/svg" width="\(width)" height="\(height)" viewBox="0 0 \(width) \(height)" role="img">
@@ -76,7 +98,8 @@ struct GraphPicture {
         return layers
     }
 
-    private static func edge(_ edge: PipelineGraph.Edge, _ boxes: [Box]) -> HTML {
+    /// - Parameter isLong: whether the edge passes behind the boxes of columns in between, where a label would be hidden.
+    private static func edge(_ edge: PipelineGraph.Edge, _ boxes: [Box], isLong: Bool, gap: Int) -> HTML {
         let (from, to) = (boxes[edge.from], boxes[edge.to])
         let (startX, startY) = (from.x + width, from.y + from.height / 2)
         let (endX, endY) = (to.x - 2, to.y + to.height / 2)
@@ -85,16 +108,29 @@ struct GraphPicture {
             <path class="edge" marker-end="url(#arrow)" d="M\(startX) \(startY)C\(startX + bend) \(startY) \(endX - bend) \(endY) \
             \(endX) \(endY)"/>
             """
-        guard !edge.label.isEmpty else { return path }
-        return
-            "\(path)<text class=\"label\" x=\"\((startX + endX) / 2)\" y=\"\((startY + endY) / 2 - 4)\">\(shortened(edge.label, 24))</text>"
+        let middle = isLong ? (x: endX - gap / 2, y: endY) : (x: (startX + endX) / 2, y: (startY + endY) / 2)
+        return "\(path)\(label(edge, x: middle.x, y: middle.y - 4))"
+    }
+
+    /// Draws an edge to an earlier column below all boxes, which it would cross otherwise.
+    private static func turningEdge(_ edge: PipelineGraph.Edge, _ boxes: [Box], lane: Int) -> HTML {
+        let (from, to) = (boxes[edge.from], boxes[edge.to])
+        let (startX, startY) = (from.x + width, from.y + from.height / 2)
+        let (endX, endY) = (to.x - 2, to.y + to.height / 2)
+        let path: HTML = """
+            <path class="edge" marker-end="url(#arrow)" d="M\(startX) \(startY)C\(startX + turn) \(startY) \(startX + turn) \(lane) \
+            \(startX) \(lane)L\(endX) \(lane)C\(endX - turn) \(lane) \(endX - turn) \(endY) \(endX) \(endY)"/>
+            """
+        return "\(path)\(label(edge, x: (startX + endX) / 2, y: lane - 4))"
+    }
+
+    private static func label(_ edge: PipelineGraph.Edge, x: Int, y: Int) -> HTML {
+        edge.label.isEmpty ? "" : text("label", edge.label, most: mostLabelCells, x: x, y: y)
     }
 
     private static func node(_ node: PipelineGraph.Node, _ box: Box) -> HTML {
         let lines: [HTML] = ([node.title] + node.details).enumerated().map { index, line in
-            let kind = index == 0 ? "name" : "detail"
-            return
-                "<text class=\"\(kind)\" x=\"\(box.x + 8)\" y=\"\(box.y + 18 + index * lineHeight)\">\(shortened(line, mostCharacters))</text>"
+            text(index == 0 ? "name" : "detail", line, most: mostCells, x: box.x + 8, y: box.y + 18 + index * lineHeight)
         }
         return """
             <g class="\(node.kind.rawValue)"><title>\(([node.title] + node.details).joined(separator: ", "))</title>\
@@ -103,7 +139,29 @@ struct GraphPicture {
             """
     }
 
-    private static func shortened(_ text: String, _ count: Int) -> String {
-        text.count <= count ? text : text.prefix(count - 1) + "…"
+    /// Draws a line of text, shortened to a number of cells. The length is set, because typefaces differ, and a stranger's characters
+    /// may be of any width.
+    private static func text(_ kind: String, _ text: String, most: Int, x: Int, y: Int) -> HTML {
+        let line = text.printable
+        var (shown, cells) = ("", 0)
+        for character in line {
+            let width = GraphPicture.cells(character)
+            guard cells + width <= most else {
+                while cells >= most, let last = shown.popLast() { cells -= GraphPicture.cells(last) }
+                (shown, cells) = (shown + "…", cells + 1)
+                break
+            }
+            (shown, cells) = (shown + String(character), cells + width)
+        }
+        guard cells > 0 else { return "" }
+        let length = cells * cellWidth / 10
+        return """
+            <text class="\(kind)" x="\(x)" y="\(y)" textLength="\(length)" lengthAdjust="spacingAndGlyphs">\(shown)</text>
+            """
+    }
+
+    /// Returns 2 for the characters of scripts that are written in squares, and for pictures.
+    private static func cells(_ character: Character) -> Int {
+        character.unicodeScalars.contains { $0.value >= 0x1100 } ? 2 : 1
     }
 }

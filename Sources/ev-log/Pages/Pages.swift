@@ -140,7 +140,7 @@ struct Pages: Sendable {
         .graph, .trace { overflow-x: auto; } pre { overflow-x: auto; background: #f6f8fa; padding: .8rem; }
         table { border-collapse: collapse; } td, th { text-align: left; padding: .15rem .7rem .15rem 0; vertical-align: top; }
         td { overflow-wrap: anywhere; } tr.failed { color: #b42318; }
-        .graph text { font: 12px system-ui, sans-serif; fill: currentColor; } .graph text.name { font-weight: 600; }
+        .graph text { font: 12px ui-monospace, monospace; fill: currentColor; } .graph text.name { font-weight: 600; }
         .graph text.label { text-anchor: middle; fill: #57606a; }
         .graph rect { fill: #eef6ff; stroke: #0b5cad; } g.queue rect { fill: #f3f0ff; stroke: #6941c6; }
         g.gone rect { fill: #fff; stroke: #b42318; stroke-dasharray: 4 3; } g.place rect, g.telegram rect { fill: #fff; stroke: #57606a; }
