@@ -38,10 +38,11 @@ struct BlobPut: Tool {
         guard (1...64).contains(concurrency) else { throw ValidationError("--concurrency must be from 1 to 64") }
     }
 
+    var isOneShot: Bool { single.file != nil }
+
     func run(_ runtime: Runtime) async throws -> ExitStatus {
         let store = try store.open(common, s3: upload.s3)
         if let file = single.file {
-            runtime.logsOnlyWhatMatters()
             let sink = try await EventOutput(output, runtime: runtime)
             let put = SingleFile(path: file, options: single, store: store, expires: self.store.expires.duration)
             // At a shutdown the upload ends at once, because a part of the file is of no use.

@@ -60,10 +60,11 @@ struct MediaFetch: Tool {
 
     func validate() throws { try single.validateTogether() }
 
+    var isOneShot: Bool { !single.links.isEmpty }
+
     func run(_ runtime: Runtime) async throws -> ExitStatus {
         guard single.links.isEmpty else {
             Hash.loadLibrary()
-            runtime.logsOnlyWhatMatters()
             guard speaker.isAccount, single.links.contains(where: { MessageLink($0) != nil }) else {
                 return try await fetchLinks(runtime, nil)
             }

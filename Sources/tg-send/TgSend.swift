@@ -54,13 +54,14 @@ struct TgSend: Tool {
         }
     }
 
+    var isOneShot: Bool { single.target != nil }
+
     func run(_ runtime: Runtime) async throws -> ExitStatus {
         try await speaker.withAPI(runtime) { api in try await run(runtime, api) }
     }
 
     private func run(_ runtime: Runtime, _ api: any MessagingAPI) async throws -> ExitStatus {
         if single.target != nil {
-            runtime.logsOnlyWhatMatters()
             return try await SingleMessage(runtime: runtime, api: api, retries: sending.retries)
                 .send(single, to: EventOutput(output, runtime: runtime))
         }

@@ -58,8 +58,9 @@ struct UpdateYtDlp: Tool {
         }
     }
 
+    var isOneShot: Bool { true }
+
     func run(_ runtime: Runtime) async throws -> ExitStatus {
-        runtime.logsOnlyWhatMatters()
         let installed = InstalledYtDlp(folder: try runtime.directory("yt-dlp"))
         let lock = open("\(installed.folder)/lock", O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
         guard lock >= 0 else { throw ToolError.localIO("unable to write to \(installed.folder)") }

@@ -90,9 +90,19 @@ func run(_ command: (some AsyncParsableCommand).Type, _ arguments: [String]) asy
         // The help of the subcommand has what is missing.
         let names = command.configuration.subcommands.compactMap { $0.configuration.commandName }
         refuse(
-            command, message + (isOption ? " (an argument that begins with a minus sign goes behind --)" : ""),
+            command,
+            message + (isOption ? " (an argument that begins with a minus sign goes behind --)" : "")
+                + optionHelp(command.fullMessage(for: error)),
             arguments.first.map { names.contains($0) ? [$0] : [] } ?? [])
     }
+}
+
+/// Returns what the help tells of the option that an error is about, as a further line; empty if the error is not about one option.
+func optionHelp(_ message: String) -> String {
+    message.split(separator: "\n").first { $0.hasPrefix("Help:") }.map { line in
+        let words = line.dropFirst("Help:".count).split(separator: " ")
+        return "\n\(words.joined(separator: " "))"
+    } ?? ""
 }
 
 /// Ends the program if the first argument is a word in the place of a command, and there is no such command.

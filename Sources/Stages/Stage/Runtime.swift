@@ -35,9 +35,10 @@ package final class Runtime: Sendable {
     private let console: GatedLogSink
     private let isLevelGiven: Bool
 
-    init(tool: String, options: CommonOptions) throws {
+    /// - Parameter isForPeople: whether the log is for reading also where standard error is no terminal.
+    init(tool: String, options: CommonOptions, isForPeople: Bool = false) throws {
         let wanted = options.quiet ? .error : options.verbose ? .debug : options.logLevel
-        let (given, format) = try Settings.log(level: wanted, format: options.logFormat)
+        let (given, format) = try Settings.log(level: wanted, format: options.logFormat, isForPeople: isForPeople)
         let level = given ?? .info
         if options.quiet { StatusArea.standardError.hide() }
         let sink: any LogSink =
@@ -67,7 +68,7 @@ package final class Runtime: Sendable {
 
     /// Keeps success off standard error unless the user has chosen what to log: a command that does one thing is silent when all is
     /// well, or cron would send a mail about it. The file of `TGPIPE_LOG_DIR` still gets everything.
-    package func logsOnlyWhatMatters() {
+    func logsOnlyWhatMatters() {
         if !isLevelGiven { console.raise(to: .notice) }
     }
 
@@ -188,13 +189,20 @@ package protocol Tool: ToolCommand {
     ///
     /// - Throws: a `ReportableError` to end with its message and exit status.
     func run(_ runtime: Runtime) async throws -> ExitStatus
+
+    /// Whether the tool was called to do one thing and end. It is silent then if all goes well, and its errors are for people also
+    /// where standard error is no terminal, as in the mails of cron.
+    var isOneShot: Bool { get }
 }
 
 extension Tool {
+    package var isOneShot: Bool { false }
+
     package func run() async throws {
         Linux.shareMemoryPools()
         do {
-            let runtime = try Runtime(tool: Self.name, options: common)
+            let runtime = try Runtime(tool: Self.name, options: common, isForPeople: isOneShot)
+            if isOneShot { runtime.logsOnlyWhatMatters() }
             StatusArea.standardError.share { try runtime.directory("terminals") }
             let heartbeats = try HeartbeatWriter.Plan.fromEnvironment().map { HeartbeatWriter(runtime, $0) }
             let status = await runtime.finish(drain: common.drain.duration, heartbeats) { try await self.run(runtime) }
@@ -322,7 +330,9 @@ extension Settings {
     ///
     /// - Returns: the level, nil if none is given.
     /// - Throws: `ToolError` (78) for any other word in the variable.
-    static func log(level: Logger.Level?, format: LogFormat?) throws -> (Logger.Level?, LogFormat) {
+    static func log(
+        level: Logger.Level?, format: LogFormat?, isForPeople: Bool
+    ) throws -> (Logger.Level?, LogFormat) {
         var level = level
         var format = format
         for word in (environment("TGPIPE_LOG") ?? "").split(separator: ":").map(String.init) {
@@ -337,6 +347,6 @@ extension Settings {
                 )
             }
         }
-        return (level, format ?? (isatty(STDERR_FILENO) == 1 ? .human : .json))
+        return (level, format ?? (isForPeople || isatty(STDERR_FILENO) == 1 ? .human : .json))
     }
 }

@@ -39,14 +39,18 @@ final class Player {
     }
 
     func run() async throws {
-        defer { report() }
+        // A recording that cannot be read at all is told of by its error alone.
+        var isReadable = false
+        defer { if isReadable { report() } }
         while let batch = try await reading.next() {
+            isReadable = true
             for refused in batch.refused { runtime.note(refused) }
             for event in batch.events {
                 guard try await play(event) else { return }
             }
             try await flush()
         }
+        isReadable = true
         if reading.linesWithoutTime > 0 {
             runtime.log.warning(
                 "\(reading.linesWithoutTime) lines have no time in the file of times: each came right after the line before it"
