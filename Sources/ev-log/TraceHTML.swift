@@ -10,6 +10,7 @@ struct TraceHTML {
     private static let chartWidth = 640.0
     private static let labelWidth = 420.0
     private static let rowHeight = 20.0
+    private static let dotRadius = 2.5
 
     private static let pageStyle = """
         body{font:14px/1.45 system-ui,sans-serif;margin:1.5rem;color:#1b1f24;background:#fff}
@@ -21,6 +22,8 @@ struct TraceHTML {
     /// The style of `body`, for any page.
     static let style = """
         code,.mono{font-family:ui-monospace,monospace;font-size:12px}
+        .lines td{overflow-wrap:anywhere}
+        .lines td:nth-child(-n+3){white-space:nowrap;max-width:16rem;overflow:hidden;text-overflow:ellipsis}
         .error{color:#b3261e}.warning{color:#8a5a00}.quiet{color:#667}
         svg.spans text{font:12px ui-monospace,monospace;fill:#1b1f24}.grid{stroke:#e3e6ea}
         .span{fill:#3b76d6}.failed{fill:#c5362c}.held{fill:#9aa4b2}.wait{fill:#f3d9a4}.dot{fill:#555}
@@ -110,9 +113,11 @@ struct TraceHTML {
         let kind = span.isFailure ? "failed" : span.outcome == HandlingWords.held ? "held" : "span"
         let length = max(1.5, x(span.end) - x(span.start))
         text += "<rect class=\"\(kind)\" x=\"\(x(span.start))\" y=\"\(y + 3)\" width=\"\(length)\" height=\"12\"/>"
-        text += "<text x=\"\(x(span.start) + length + 4)\" y=\"\(y + 13)\">\(time(span.nanoseconds / 1000))</text>"
+        // Lines may come after the span's end.
+        let end = lines.reduce(x(span.start) + length) { max($0, x($1.time) + TraceHTML.dotRadius) }
+        text += "<text x=\"\(end + 4)\" y=\"\(y + 13)\">\(time(span.nanoseconds / 1000))</text>"
         for line in lines {
-            text += "<circle class=\"dot\" cx=\"\(x(line.time))\" cy=\"\(y + 9)\" r=\"2.5\">"
+            text += "<circle class=\"dot\" cx=\"\(x(line.time))\" cy=\"\(y + 9)\" r=\"\(TraceHTML.dotRadius)\">"
             text += "<title>\(HTML.escaped(line.message))</title></circle>"
         }
         return text + "</g>\n"
@@ -130,7 +135,7 @@ struct TraceHTML {
 
     private var table: String {
         guard !trace.lines.isEmpty else { return "" }
-        var text = "<table><tr><th>after</th><th>tool</th><th>level</th><th>message</th></tr>\n"
+        var text = "<table class=\"lines\"><tr><th>after</th><th>tool</th><th>level</th><th>message</th></tr>\n"
         for line in trace.lines {
             let kind = line.isError ? "error" : line.level == "warning" ? "warning" : ""
             text +=

@@ -47,7 +47,7 @@ import Testing
             #expect(page["elements"]?[name] == nil, "\(name)")
         }
         #expect(page["styles"] == 1)
-        for fault in ["overflowing", "overlapping", "covered", "clipped"] { #expect(page[fault] == [], "\(fault)") }
+        for fault in ["overflowing", "overlapping", "covered", "clipped", "broken"] { #expect(page[fault] == [], "\(fault)") }
         #expect(page["crossing"] == 0)
         #expect(page["text"]?.string?.contains(Self.markup) == true, "\(page["text"]?.string ?? "")")
     }

@@ -67,7 +67,13 @@ DESCRIBE = """
   const rows = [...document.querySelectorAll("svg.spans text, text.label")].map(text => [text.textContent, place(text)]);
   const covered = rows.flatMap(([text, at], index) =>
     rows.slice(index + 1).filter(([, other]) => meet(at, other)).map(([other]) => `${text} and ${other}`)
-      .concat(groups.filter(group => meet(at, box(group))).map(() => `${text} and a box`)));
+      .concat(groups.filter(group => meet(at, box(group))).map(() => `${text} and a box`))
+      .concat([...document.querySelectorAll("svg.spans circle")].filter(dot => meet(at, place(dot))).map(() => `${text} and a dot`)));
+  const broken = [...document.querySelectorAll("td:nth-child(-n+2)")].filter(cell => {
+    const range = document.createRange();
+    range.selectNodeContents(cell);
+    return new Set([...range.getClientRects()].map(line => Math.round(line.top))).size > 1;
+  }).map(cell => cell.innerText);
   return {
     title: document.title,
     text: document.body.innerText,
@@ -80,7 +86,7 @@ DESCRIBE = """
     links: [...document.links].map(link => link.getAttribute("href")),
     styles: [...document.styleSheets].length,
     has_run: "planted" in window,
-    edges: edges.length, overflowing, overlapping, covered, clipped, crossing,
+    edges: edges.length, overflowing, overlapping, covered, clipped, crossing, broken,
     too_wide: document.documentElement.scrollWidth > window.innerWidth,
   };
 })()
@@ -147,8 +153,14 @@ class Browser:
 
     def click(self, selector: str) -> None:
         before = self._idle
-        if not self.evaluate(f"(e => e ? (e.click(), true) : false)(document.querySelector({json.dumps(selector)}))"):
+        place = self.evaluate(
+            f"(e => {{ if (!e) return null; e.scrollIntoView({{block: 'center'}}); const r = e.getClientRects()[0];"
+            f" return [r.left + r.width / 2, r.top + r.height / 2]; }})(document.querySelector({json.dumps(selector)}))"
+        )
+        if place is None:
             raise Failure(f"the page has no {selector}")
+        for kind in ("mousePressed", "mouseReleased"):
+            self.call("Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], button="left", clickCount=1)
         self._wait_for_page(before)
 
     def wait(self, text: str) -> None:

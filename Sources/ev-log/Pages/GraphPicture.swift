@@ -69,9 +69,10 @@ struct GraphPicture {
         var state = [Int](repeating: 0, count: graph.nodes.count)
         var order: [Int] = []
         var forward = [[Int]](repeating: [], count: graph.nodes.count)
-        // Sources come first, so that circles are cut behind them.
+        // Sources come first, so that circles are cut behind them; the circle of a whole bot begins with Telegram.
         let targets = Set(graph.edges.map(\.to))
-        let starts = graph.nodes.indices.filter { !targets.contains($0) } + graph.nodes.indices
+        let sources = graph.nodes.indices.filter { !targets.contains($0) || graph.nodes[$0].kind == .telegram }
+        let starts = sources + graph.nodes.indices
         for start in starts where state[start] == 0 {
             var stack = [(node: start, next: 0)]
             state[start] = 1

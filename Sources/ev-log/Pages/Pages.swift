@@ -114,7 +114,7 @@ struct Pages: Sendable {
                 """
         }
         return
-            "<table><thead><tr><th>first line</th><th>request</th><th>tools</th><th>last or failed line</th></tr></thead><tbody>\(rows)</tbody></table>"
+            "<table class=\"requests\"><thead><tr><th>first line</th><th>request</th><th>tools</th><th>last or failed line</th></tr></thead><tbody>\(rows)</tbody></table>"
     }
 
     // MARK: One request
@@ -139,7 +139,8 @@ struct Pages: Sendable {
         h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; }
         .graph, .trace { overflow-x: auto; } pre { overflow-x: auto; background: #f6f8fa; padding: .8rem; }
         table { border-collapse: collapse; } td, th { text-align: left; padding: .15rem .7rem .15rem 0; vertical-align: top; }
-        td { overflow-wrap: anywhere; } tr.failed { color: #b42318; }
+        .requests td { overflow-wrap: anywhere; } .requests td:nth-child(-n+2) { white-space: nowrap; }
+        .requests td:nth-child(3) { min-width: 12rem; } tr.failed { color: #b42318; }
         .graph text { font: 12px ui-monospace, monospace; fill: currentColor; } .graph text.name { font-weight: 600; }
         .graph text.label { text-anchor: middle; fill: #57606a; }
         .graph rect { fill: #eef6ff; stroke: #0b5cad; } g.queue rect { fill: #f3f0ff; stroke: #6941c6; }
