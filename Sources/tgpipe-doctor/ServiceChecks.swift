@@ -174,14 +174,18 @@ struct TelegramCheck {
                     "Set TG_BOT_TOKEN (write /newbot to @BotFather), or TGPIPE_SESSION after 'tg-session login NAME'.")
             ]
         } catch {
-            return [
-                .failed(
-                    .telegram, error,
-                    speaker.isAccount
-                        ? "'tg-session status' tells more; 'tg-session login NAME' logs in again."
-                        : "Check TG_BOT_TOKEN: @BotFather shows it after /mybots.")
-            ]
+            return [.failed(.telegram, error, TelegramCheck.advice(for: error, isAccount: speaker.isAccount))]
         }
+    }
+
+    /// A server that cannot be reached has not seen the token.
+    static func advice(for error: any Error, isAccount: Bool) -> String {
+        if (error as? any ReportableError)?.exitStatus == .unavailable {
+            return "Check the network, the proxy if there is one, and \(isAccount ? "TG_PROXY" : "TG_BOT_API_URL") if it is set."
+        }
+        return isAccount
+            ? "'tg-session status' tells more; 'tg-session login NAME' logs in again."
+            : "Check TG_BOT_TOKEN: @BotFather shows it after /mybots."
     }
 
     static func description(of me: JSON) -> Finding {

@@ -118,7 +118,8 @@ struct Finding: Equatable {
     /// The finding as lines for people.
     var text: String {
         let shown = "\(level.rawValue)\(String(repeating: " ", count: 8 - level.rawValue.count))\(check): \(message)"
-        return (shown + (advice.map { ". \($0)" } ?? "")).printable
+        let stop = shown.last == "?" || shown.last == "." ? " " : ". "
+        return (shown + (advice.map { stop + $0 } ?? "")).printable
     }
 
     /// The finding as `{"check": …, "level": "ok" | "warning" | "error", "text": …, "advice": …}`.

@@ -14,6 +14,14 @@ struct FindingTests {
         #expect(findings[1].message.contains("TG_QQQQQQQQ"))
     }
 
+    @Test func `The advice fits the failure: a server that is away has not refused the token`() {
+        let away = TelegramCheck.advice(for: ToolError(.unavailable, "away"), isAccount: false)
+        #expect(away.contains("network") && !away.contains("TG_BOT_TOKEN"))
+        #expect(TelegramCheck.advice(for: ToolError(.authenticationRefused, "no"), isAccount: false).contains("TG_BOT_TOKEN"))
+        let finding = Finding.error(.redis, "did you mean redis://localhost?", "Start it.")
+        #expect(finding.text == "error   redis: did you mean redis://localhost? Start it.")
+    }
+
     @Test func `Every variable that the code reads is known`() throws {
         let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent()

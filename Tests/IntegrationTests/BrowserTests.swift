@@ -47,7 +47,9 @@ import Testing
             #expect(page["elements"]?[name] == nil, "\(name)")
         }
         #expect(page["styles"] == 1)
-        for fault in ["overflowing", "overlapping", "covered", "clipped", "broken"] { #expect(page[fault] == [], "\(fault)") }
+        for fault in ["overflowing", "overlapping", "covered", "clipped", "broken"] {
+            #expect(page[fault] == [], "\(fault)")
+        }
         #expect(page["crossing"] == 0)
         #expect(page["text"]?.string?.contains(Self.markup) == true, "\(page["text"]?.string ?? "")")
     }
@@ -173,10 +175,13 @@ import Testing
     private func expectRequest(_ page: JSON) {
         #expect(page["text"]?.string?.contains("Request \(Self.id)") == true)
         let drawn = strings(page["drawn"])
-        #expect(drawn.contains("tg-gate create commands.media") && drawn.contains { $0.contains("media-fetch process") })
+        #expect(
+            drawn.contains("tg-gate create commands.media") && drawn.contains { $0.contains("media-fetch process") })
         #expect(drawn.contains("1.5 s"))
         let rows = (page["rows"]?.array ?? []).map(strings)
-        #expect(rows.contains { $0.prefix(3) == ["3.0 s", "media-fetch", "warning"] && $0[3].contains(Self.markup) }, "\(rows)")
+        #expect(
+            rows.contains { $0.prefix(3) == ["3.0 s", "media-fetch", "warning"] && $0[3].contains(Self.markup) },
+            "\(rows)")
         #expect(rows.contains { $0.count > 3 && $0[1] == "tg-send" && $0[3] == "sent 🎬" }, "\(rows)")
     }
 

@@ -223,7 +223,10 @@ import Testing
     }
 
     @Test(arguments: [
-        ("tg-send", ["--chat", "42", "--button", "no link", "x"], "--button <button>  Put a button that opens a link below"),
+        (
+            "tg-send", ["--chat", "42", "--button", "no link", "x"],
+            "--button <button>  Put a button that opens a link below"
+        ),
         ("ev-replay", ["--speed", "fast", "x"], "--speed <factor>  1 as recorded"),
         ("ratelimit", ["-w", "soon"], "-w, --window <"),
     ])
@@ -233,7 +236,9 @@ import Testing
         let result = try await ToolRun.run(tool, arguments)
         let lines = result.errors.split(separator: "\n")
         #expect(result.status == 64 && lines.count == 3, "\(result.errors)")
-        #expect(lines[0].contains("is invalid for '") && lines[1].hasPrefix("  \(help.replacing("  ", with: " "))"), "\(lines)")
+        #expect(
+            lines[0].contains("is invalid for '") && lines[1].hasPrefix("  \(help.replacing("  ", with: " "))"),
+            "\(lines)")
     }
 
     @Test func `Each tool is listed with what it is for, and a mistake leads to the help of its command`() async throws

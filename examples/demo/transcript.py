@@ -64,7 +64,8 @@ class _Seen:
     def changes(self, record: Json, now: float) -> list[tuple[float, str]]:
         edits = record["edits"][self._edits :]
         self._edits = len(record["edits"])
-        changes = [(edit["at"], f"(now) {edit.get('text', edit.get('caption'))}") for edit in edits]
+        # The lines below the first one do not change.
+        changes = [(edit["at"], f"(now) {edit.get('text', edit.get('caption'))}".split("\n")[0]) for edit in edits]
         if record["deleted"] and not self._is_removed:
             self._is_removed = True
             changes.append((now, f"(removed) {record['message'].get('text', '')}".split("\n")[0]))

@@ -1,3 +1,5 @@
+import System
+
 /// Draws a graph of the pipeline as SVG: sources on the left, and each stage to the right of those that write to it.
 struct GraphPicture {
     /// The width of a box: the longest line between two paddings of 8.
@@ -131,7 +133,8 @@ struct GraphPicture {
 
     private static func node(_ node: PipelineGraph.Node, _ box: Box) -> HTML {
         let lines: [HTML] = ([node.title] + node.details).enumerated().map { index, line in
-            text(index == 0 ? "name" : "detail", line, most: mostCells, x: box.x + 8, y: box.y + 18 + index * lineHeight)
+            text(
+                index == 0 ? "name" : "detail", line, most: mostCells, x: box.x + 8, y: box.y + 18 + index * lineHeight)
         }
         return """
             <g class="\(node.kind.rawValue)"><title>\(([node.title] + node.details).joined(separator: ", "))</title>\
