@@ -16,12 +16,13 @@ wanted=(
     redis-server ffmpeg python3 python3-venv jq curl procps
 )
 # Packages of which only files are needed, each with one of them: their dependencies (Qt, Poco, Flask) are not, and
-# prometheus would start a server. They are unpacked in .deps instead of installed.
+# prometheus would start a server. They are unpacked in .deps instead of installed. Of several packages the first that exists
+# is taken: since Debian 13, promtool is a package of its own.
 unpacked=(libvalijson-dev=usr/include/valijson)
 if [ "${1:-}" = --tests ]; then
     # Another server, systemd's journal, a browser for the pages of ev-log, and what checks scripts, man pages and certificates.
     wanted+=(postgresql systemd chromium-headless-shell openssl shellcheck mandoc)
-    unpacked+=(json-schema-test-suite=usr/share/json-schema-test-suite prometheus=usr/bin/promtool)
+    unpacked+=(json-schema-test-suite=usr/share/json-schema-test-suite promtool:prometheus=usr/bin/promtool)
 elif [ $# -gt 0 ]; then
     wanted=("$@")
     unpacked=()
@@ -61,12 +62,18 @@ if [ ${#missing[@]} -gt 0 ]; then
         fail "apt-get could not install ${missing[*]}:" "$(tail -n 30 "$log")"
 fi
 
-for package in "${absent[@]}"; do
-    note "unpacking the files of the Debian package $package in .deps"
+for packages in "${absent[@]}"; do
     folder=$(mktemp -d)
     # Unpacking needs no privilege, and the lists of packages may be too old or missing.
-    get() { (cd "$folder" && apt-get -qq download "$package") >"$log" 2>&1; }
-    get || { apt update && get; } || fail "apt-get could not download $package:" "$(<"$log")"
+    get() {
+        local package
+        for package in ${packages//:/ }; do
+            if (cd "$folder" && apt-get -qq download "$package") >"$log" 2>&1; then return; fi
+        done
+        return 1
+    }
+    note "unpacking files of the Debian package ${packages//:/ or } in .deps"
+    get || { apt update && get; } || fail "apt-get could not download $packages:" "$(<"$log")"
     mkdir -p "$root/.deps"
     dpkg-deb -x "$folder"/*.deb "$root/.deps"
     rm -rf "$folder"

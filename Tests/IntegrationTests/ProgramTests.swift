@@ -227,7 +227,7 @@ import Testing
             "tg-send", ["--chat", "42", "--button", "no link", "x"],
             "--button <button>  Put a button that opens a link below"
         ),
-        ("ev-replay", ["--speed", "fast", "x"], "--speed <factor>  1 as recorded"),
+        ("ev-replay", ["--speed", "fast", "x"], "--speed <factor>  The speed: 1 as recorded"),
         ("ratelimit", ["-w", "soon"], "-w, --window <"),
     ])
     func `A value that an option does not take is refused with the help of the option`(
