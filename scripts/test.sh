@@ -127,6 +127,9 @@ scripts/extras.sh "$bin"
 note "checking the archive"
 Tests/Packaging/tarball.sh "$bin"
 
+note "checking the installation"
+Tests/Packaging/install.sh "$bin"
+
 note "checking the commands in the documentation"
 .venv/bin/python -B Tests/Packaging/commands.py "$bin" || fail "the documentation names commands or options that do not exist: see above"
 

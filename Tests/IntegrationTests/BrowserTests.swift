@@ -68,9 +68,9 @@ import Testing
         let page = """
             <!doctype html><title>bad</title><link rel="stylesheet" href="data:text/css,p{color:red}">
             <p onclick="x()">text</p><img src="http://127.0.0.1:1/x"><script>planted = 1; console.error("loud")</script>
-            <div class="graph"><svg width="500" height="200"><g class="stage"><rect width="50" height="20"/>\
-            <text y="15">a text that is much wider than its box</text></g>
-            <g class="queue"><rect x="40" width="50" height="20"/><text x="45" y="15">b</text></g>\
+            <div class="graph"><svg width="500" height="200"><g class="stage"><rect width="50" height="40"/>\
+            <text y="25">a text that is much wider than its box</text></g>
+            <g class="queue"><rect x="40" width="50" height="40"/><text x="45" y="25">b</text></g>\
             <path class="edge" d="M90 10L-20 10"/></svg></div>
             <svg class="spans"><text y="40">one</text><text y="42">two</text></svg>
             """

@@ -164,7 +164,7 @@ class Browser:
         self._wait_for_page(before)
 
     def wait(self, text: str) -> None:
-        while not self.evaluate(f"document.documentElement.textContent.includes({json.dumps(text)})"):
+        while not self.evaluate(f"document.documentElement?.textContent.includes({json.dumps(text)})"):
             self._receive(time.monotonic() + 0.1)
 
     def picture(self, path: str) -> None:
