@@ -30,25 +30,26 @@ struct GraphPicture {
     init(_ graph: PipelineGraph) {
         let layers = GraphPicture.layers(graph)
         let turning = graph.edges.filter { layers[$0.from] >= layers[$0.to] }
-        let gap = graph.edges.allSatisfy(\.label.isEmpty) ? GraphPicture.narrowGap : GraphPicture.wideGap
+        let gaps = GraphPicture.gaps(graph, layers)
         let left = turning.isEmpty ? GraphPicture.margin : GraphPicture.turn
         var boxes = [Box](repeating: Box(), count: graph.nodes.count)
+        let columns = gaps.reduce(into: [left]) { $0.append($0[$0.count - 1] + GraphPicture.width + $1) }
         var heights: [Int: Int] = [:]
         for (index, node) in graph.nodes.enumerated() {
             let layer = layers[index]
             let height = (1 + node.details.count) * GraphPicture.lineHeight + 12
             let y = heights[layer] ?? GraphPicture.margin
-            boxes[index] = Box(x: left + layer * (GraphPicture.width + gap), y: y, height: height)
+            boxes[index] = Box(x: columns[layer], y: y, height: height)
             heights[layer] = y + height + GraphPicture.gapY
         }
-        let columns = (layers.max() ?? 0) + 1
-        let width = 2 * left + columns * (GraphPicture.width + gap) - gap
+        let width = columns[columns.count - 1] + GraphPicture.width + left
         let bottom = max(60, heights.values.max() ?? 0)
         let height = bottom + turning.count * GraphPicture.laneHeight
         var lane = bottom
         let edges: [HTML] = graph.edges.map { edge in
             guard layers[edge.from] >= layers[edge.to] else {
-                return GraphPicture.edge(edge, boxes, isLong: layers[edge.to] > layers[edge.from] + 1, gap: gap)
+                return GraphPicture.edge(
+                    edge, boxes, isLong: layers[edge.to] > layers[edge.from] + 1, gap: gaps[layers[edge.to] - 1])
             }
             defer { lane += GraphPicture.laneHeight }
             return GraphPicture.turningEdge(edge, boxes, lane: lane)
@@ -61,6 +62,15 @@ struct GraphPicture {
             <path d="M0 0L8 4L0 8z" class="tip"/></marker></defs>
             \(edges)\(nodes)</svg>
             """
+    }
+
+    /// Returns the distance of each column to the next one, which must have room for the labels before the boxes that they lead to.
+    private static func gaps(_ graph: PipelineGraph, _ layers: [Int]) -> [Int] {
+        var gaps = [Int](repeating: narrowGap, count: layers.max() ?? 0)
+        for edge in graph.edges where !edge.label.isEmpty && layers[edge.to] > layers[edge.from] {
+            gaps[layers[edge.to] - 1] = wideGap
+        }
+        return gaps
     }
 
     /// Returns the column of each node: one more than the highest of those that write to it. Edges that close a circle do not count.
