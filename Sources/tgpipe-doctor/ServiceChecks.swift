@@ -181,7 +181,8 @@ struct TelegramCheck {
     /// A server that cannot be reached has not seen the token.
     static func advice(for error: any Error, isAccount: Bool) -> String {
         if (error as? any ReportableError)?.exitStatus == .unavailable {
-            return "Check the network, the proxy if there is one, and \(isAccount ? "TG_PROXY" : "TG_BOT_API_URL") if it is set."
+            let variable = isAccount ? "TG_PROXY" : "TG_BOT_API_URL"
+            return "Check the network, the proxy if there is one, and \(variable) if it is set."
         }
         return isAccount
             ? "'tg-session status' tells more; 'tg-session login NAME' logs in again."

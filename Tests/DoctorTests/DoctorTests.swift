@@ -17,7 +17,9 @@ struct FindingTests {
     @Test func `The advice fits the failure: a server that is away has not refused the token`() {
         let away = TelegramCheck.advice(for: ToolError(.unavailable, "away"), isAccount: false)
         #expect(away.contains("network") && !away.contains("TG_BOT_TOKEN"))
-        #expect(TelegramCheck.advice(for: ToolError(.authenticationRefused, "no"), isAccount: false).contains("TG_BOT_TOKEN"))
+        #expect(
+            TelegramCheck.advice(for: ToolError(.authenticationRefused, "no"), isAccount: false).contains(
+                "TG_BOT_TOKEN"))
         let finding = Finding.error(.redis, "did you mean redis://localhost?", "Start it.")
         #expect(finding.text == "error   redis: did you mean redis://localhost? Start it.")
     }

@@ -228,7 +228,7 @@ import Testing
             "--button <button>  Put a button that opens a link below"
         ),
         ("ev-replay", ["--speed", "fast", "x"], "--speed <factor>  The speed: 1 as recorded"),
-        ("ratelimit", ["-w", "soon"], "-w, --window <"),
+        ("ratelimit", ["-w", "soon"], "-w <duration>  The window: 500ms"),
     ])
     func `A value that an option does not take is refused with the help of the option`(
         _ tool: String, _ arguments: [String], _ help: String

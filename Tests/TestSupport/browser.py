@@ -164,7 +164,9 @@ class Browser:
         self._wait_for_page(before)
 
     def wait(self, text: str) -> None:
-        while not self.evaluate(f"document.documentElement?.textContent.includes({json.dumps(text)})"):
+        # Without its style, a page that was just loaded anew is not yet what a person sees.
+        shown = f"document.readyState === 'complete' && document.documentElement.textContent.includes({json.dumps(text)})"
+        while not self.evaluate(shown):
             self._receive(time.monotonic() + 0.1)
 
     def picture(self, path: str) -> None:
