@@ -88,6 +88,73 @@ import Testing
         #expect(try await store.run("verify").status == 0)
     }
 
+    @Test func `Messages kept as jsonb are copied over two connections`() async throws {
+        let store = try StoreFixture(.postgres)
+        #expect(try await store.run("load", "--raw", "jsonb").status == 0)
+        try noteConnections(in: store)
+        #expect(try await store.run("load", input: events.history(Array(1...2400))).status == 0)
+        #expect(try store.query("SELECT count(*) FROM messages") == "2400")
+        #expect(try store.query("SELECT count(DISTINCT pid) FROM connections") == "2")
+        #expect(try await store.run("verify").status == 0)
+    }
+
+    @Test func `A poisonous row of the half that the second connection copies is set aside`() async throws {
+        let store = try StoreFixture(.postgres)
+        var history = events.history(Array(1...2000))
+        let index = try #require(history.firstIndex { $0.contains(#""message_id":1900,"#) })
+        history[index] = events.message(1900, "a\0b", views: 1900)
+        #expect(try await store.run("load", "--raw", "jsonb", input: history).status == 65)
+        #expect(try store.query("SELECT count(*) FROM messages") == "1999")
+        #expect(try await store.run("verify").status == 1)
+        #expect(try await store.run("replay").status == 0)
+        #expect(try await store.run("verify").status == 0)
+    }
+
+    /// Has the database note which connections store messages.
+    private func noteConnections(in store: StoreFixture) throws {
+        try store.query(
+            """
+            CREATE TABLE connections (pid integer); GRANT ALL ON connections TO PUBLIC; \
+            CREATE FUNCTION note_connection() RETURNS trigger LANGUAGE plpgsql AS \
+            'BEGIN INSERT INTO connections VALUES (pg_backend_pid()); RETURN NULL; END'; \
+            CREATE TRIGGER noted AFTER INSERT ON messages EXECUTE FUNCTION note_connection()
+            """)
+    }
+
+    @Test func `Messages kept as jsonb are merged if another program stores one of the second half`() async throws {
+        let store = try StoreFixture(.postgres)
+        let server = try #require(store.server)
+        #expect(try await store.run("load", "--raw", "jsonb").status == 0)
+        let insert = "INSERT INTO messages (chat_id, message_id, owner_id) VALUES (\(StoreEvents.channel), 1900, 0)"
+        let other = try server.begin(store.name, "\(insert); SELECT pg_sleep(4)")
+        let sleeping =
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
+        while try store.query(sleeping) != "1" { try await Task.sleep(for: .milliseconds(20)) }
+        #expect(try await store.run("load", input: events.history(Array(1...2000))).status == 0)
+        _ = other
+        #expect(try store.query("SELECT count(*), count(text) FROM messages") == "2000|2000")
+        #expect(try await store.run("verify").status == 0)
+    }
+
+    @Test func `Messages kept as jsonb are stored over one connection if the server allows no second one`() async throws
+    {
+        let store = try StoreFixture(.postgres)
+        let server = try #require(store.server)
+        #expect(try await store.run("load", "--raw", "jsonb").status == 0)
+        let role = "\(store.name)_single"
+        try store.query(
+            "CREATE ROLE \(role) LOGIN CONNECTION LIMIT 1; GRANT ALL ON ALL TABLES IN SCHEMA public TO \(role)")
+        try noteConnections(in: store)
+        let input = events.history(Array(1...2400)).joined(separator: "\n") + "\n"
+        let loaded = try await ToolRun.run(
+            "msg-store", ["load"], input: input,
+            environment: ["TGPIPE_DB": server.address(store.name, user: role)])
+        #expect(loaded.status == 0, "\(loaded.errors)")
+        #expect(try store.query("SELECT count(*) FROM messages") == "2400")
+        #expect(try store.query("SELECT count(DISTINCT pid) FROM connections") == "1")
+        #expect(try await store.run("verify").status == 0)
+    }
+
     @Test func `Messages are stored by a user whose rows are limited by policies`() async throws {
         let store = try StoreFixture(.postgres)
         let server = try #require(store.server)

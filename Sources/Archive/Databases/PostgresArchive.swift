@@ -12,6 +12,8 @@ final class PostgresArchive: ArchiveDatabase {
     private let connection: PostgresConnection
     private let sql: MessageSQL
     private let codec = RawCodec()
+    private let copier: RowCopy
+    private let secondCopy: SecondCopy.Opening?
     /// Is false if the table has policies for its rows, with which COPY cannot write to it.
     private let canCopyDirectly: Bool
 
@@ -31,6 +33,9 @@ final class PostgresArchive: ArchiveDatabase {
             throw checks.refusal(of: error)
         }
         sql = MessageSQL(dialect: .postgres, rawForm: rawForm)
+        copier = RowCopy(sql: sql, codec: codec)
+        // For the other forms, the server's work on one connection is not what takes longest.
+        secondCopy = rawForm == .jsonb ? SecondCopy.Opening(address, name: name, sql) : nil
         if rawForm == .zstd { try loadDictionaries(into: codec) }
     }
 
@@ -106,7 +111,11 @@ final class PostgresArchive: ArchiveDatabase {
 
     /// Copies rows into the table itself. That takes half of the server's time of a merge, and fails if one of them exists.
     private func copy(_ rows: RowSelection, needsKeys: Bool) throws -> [MessageKey] {
-        try copy(rows, to: "messages")
+        if needsKeys || rows.count < SecondCopy.leastRows {
+            try copier.copy(rows, to: "messages", over: connection)
+        } else {
+            try copyHalves(rows)
+        }
         changedMessages += rows.count
         if rows.keys.contains(where: { $0.ownerID != 0 }) {
             for run in IDRun.runs(of: rows.keys).runs where run.chat.ownerID != 0 {
@@ -120,11 +129,28 @@ final class PostgresArchive: ArchiveDatabase {
         return needsKeys ? Array(rows.keys) : []
     }
 
+    /// Copies rows over both connections at the same time, if there are two.
+    private func copyHalves(_ rows: RowSelection) throws {
+        guard let second = secondCopy?.open() else {
+            return try copier.copy(rows, to: "messages", over: connection)
+        }
+        let middle = rows.startIndex + rows.count / 2
+        second.begin(rows[middle..<rows.endIndex])
+        let own = Result { try copier.copy(rows[rows.startIndex..<middle], to: "messages", over: connection) }
+        // Until it has ended, the memory of the rows is in use.
+        let other = second.finish()
+        try own.get()
+        guard case .failure(let error) = other else { return }
+        secondCopy?.close()
+        // The rows are merged then, over one connection.
+        throw PostgresError(.value, "the second connection failed: \((error as? PostgresError)?.message ?? "\(error)")")
+    }
+
     /// Stages rows, and inserts or updates those of the table.
     private func merge(_ rows: RowSelection, _ options: StoringRows) throws -> [MessageKey] {
         // After the first time this is a look into a list; the table is empty after each transaction.
         try connection.execute("CREATE TEMP TABLE IF NOT EXISTS \(Self.stage) (LIKE messages) ON COMMIT DELETE ROWS")
-        try copy(rows, to: Self.stage)
+        try copier.copy(rows, to: Self.stage, over: connection)
         let columns = sql.columns.joined(separator: ", ")
         var keys: [MessageKey] = []
         let insert = "INSERT INTO messages (\(columns)) SELECT \(columns) FROM \(Self.stage) ON CONFLICT DO NOTHING"
@@ -147,57 +173,6 @@ final class PostgresArchive: ArchiveDatabase {
             try connection.run(sql.dropRepeatedCounters(from: Self.stage))
         }
         return keys
-    }
-
-    private func copy(_ rows: RowSelection, to table: String) throws {
-        let columns = sql.columns
-        let arena = rows.arena
-        try connection.copyIn("COPY \(table) (\(columns.joined(separator: ", "))) FROM STDIN (FORMAT binary)") {
-            writer throws(PostgresError) in
-            try rows.forEachRow { row throws(PostgresError) in
-                try writer.begin(columns: Int16(columns.count))
-                try write(row, arena, to: &writer)
-            }
-        }
-    }
-
-    private func write(
-        _ row: MessageRow, _ arena: ByteArena, to writer: inout CopyWriter
-    ) throws(PostgresError) {
-        let content = row.content
-        writer.integer(row.key.chatID)
-        writer.integer(row.key.messageID)
-        writer.integer(row.key.ownerID)
-        writer.time(seconds: content?.date)
-        writer.time(seconds: content?.editDate)
-        writer.time(microseconds: row.deletedAt)
-        writer.time(microseconds: content?.seenAt)
-        writer.time(microseconds: row.counters?.countedAt)
-        writer.integer(content?.pts)
-        writer.integer(content?.accountID)
-        writer.integer(content?.senderID)
-        writer.integer(content?.replyToID)
-        writer.integer(content?.topicID)
-        writer.integer(content?.albumID)
-        writer.integer(content?.forwardFromID)
-        writer.integer(content?.forwardMessageID)
-        writer.time(seconds: content?.forwardDate)
-        writer.integer(row.counters?.views)
-        writer.integer(row.counters?.forwards)
-        writer.integer(row.counters?.replies)
-        try writer.bytes(content.flatMap { arena.bytes($0.text) })
-        try writer.bytes(content.flatMap { arena.bytes($0.forwardName) })
-        try writer.bytes(content?.service.map(\.bytes))
-        try writer.bytes(content?.media.map(\.bytes))
-        try writer.bytes(content.flatMap { arena.bytes($0.fileUniqueID) })
-        try writer.bytes(row.counters.flatMap { arena.bytes($0.reactions) }, prefix: 1)
-        let raw = content.flatMap { arena.bytes($0.raw) }
-        switch rawForm {
-        case .none: break
-        case .text: try writer.bytes(raw)
-        case .jsonb: try writer.bytes(raw, prefix: 1)
-        case .zstd: try writer.bytes(raw.map(codec.pack))
-        }
     }
 
     func storeUsers(_ users: [Int64: UserRow]) throws {
