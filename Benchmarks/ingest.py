@@ -1,7 +1,8 @@
 """Measures the ingestion of histories: emulator → tg-history → msg-store → PostgreSQL, and each part, against its peers.
 
 TGPIPE_BENCH_MESSAGES sets the length of the history (200,000), for example to 5000000; TGPIPE_BENCH_PEER_MESSAGES how much of it
-the slower peers read and store (20,000). `ingest.py peers` measures the peers alone.
+the slower peers read and store (20,000); with floods, Telethon reads up to 200,000, since its accounts make too few calls otherwise
+to be refused at all. `ingest.py peers` measures the peers alone.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from postgres import Postgres, postgres
 
 MESSAGES = int(os.environ.get("TGPIPE_BENCH_MESSAGES", "200000"))
 PEER_MESSAGES = min(int(os.environ.get("TGPIPE_BENCH_PEER_MESSAGES", "20000")), MESSAGES)
+FLOODED_PEER_MESSAGES = min(200_000, MESSAGES)
 CHAT, NAME = -1_000_000_000_500, "bench_history"
 ACCOUNTS: list[dict[str, Any]] = [
     {"id": 50 + n, "phone": f"1555010005{n}", "first_name": f"Reader {n}", "username": f"reader_{n}"} for n in range(8)
@@ -108,7 +110,8 @@ class Bench:
     def telethon(self, *, floods: bool) -> Run:
         self._set_floods(floods)
         names = [str(account["username"]) for account in ACCOUNTS]
-        done = peer("telethon", self._server.create("peer"), self._emulator.url, str(CHAT), str(PEER_MESSAGES), *names)
+        count = FLOODED_PEER_MESSAGES if floods else PEER_MESSAGES
+        done = peer("telethon", self._server.create("peer"), self._emulator.url, str(CHAT), str(count), *names)
         self._set_floods(False)
         return done
 
