@@ -20,9 +20,11 @@ read -ra expand_options <<<"${MEDIA_EXPAND_OPTIONS:-}"
 read -ra limit_options <<<"${RATELIMIT_OPTIONS:---limit 5 --window 60s --on-limit reply}"
 read -ra turn_options <<<"${MEDIA_TURNS_OPTIONS:-}"
 read -ra fetch_options <<<"${MEDIA_FETCH_OPTIONS:-}"
-# OVER_LIMIT=parts: the best picture is fetched, and cut into parts that Telegram takes.
+# OVER_LIMIT=parts: the best picture is fetched, and cut into parts that Telegram takes. OVER_LIMIT=reencode: what has no smaller picture
+# is encoded anew so that it fits.
 case ${OVER_LIMIT:-} in
 parts) fetch_options=(--over-limit best --max-size 2000M "${fetch_options[@]}") ;;
+reencode) fetch_options=(--over-limit reencode "${fetch_options[@]}") ;;
 esac
 read -ra split_options <<<"${MEDIA_SPLIT_OPTIONS:-}"
 read -ra put_options <<<"${BLOB_PUT_OPTIONS:-}"

@@ -33,6 +33,8 @@ package struct MediaError: Error, Sendable, CustomStringConvertible {
         case tooLong = "too_long"
         case noMedia = "no_media"
         case noAudio = "no_audio"
+        /// There are no pictures, or what is there is none.
+        case noPictures = "no_pictures"
         /// The media have no subtitles in the language that was asked for.
         case noSubtitles = "no_subtitles"
         /// The media end before the part that was asked for.

@@ -19,7 +19,8 @@ extension MediaFetcher {
         }
         let site = settings.sites.site(of: identity.fetchURL)
         let ytDlp = YtDlp(
-            settings: settings.ytDlp.adapted(to: site), proxy: site?.proxy, ffmpegProgram: settings.ffmpeg,
+            settings: settings.ytDlp.adapted(to: site, adding: \.arguments), proxy: site?.proxy,
+            ffmpegProgram: settings.ffmpeg,
             jail: settings.jail, folder: folder, kind: .video, addressPolicy: settings.addressPolicy, maxBytes: .max,
             largestBytes: .max, deadline: deadline)
         return try await body(ytDlp)

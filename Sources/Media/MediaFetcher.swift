@@ -83,7 +83,7 @@ package final class MediaFetcher: Sendable {
 
 /// Runs one fetch in its locked folder: gets the bytes, converts them to the requested kind, and describes the
 /// result.
-private struct FetchRun: Sendable {
+struct FetchRun: Sendable {
     let job: MediaJob
     var settings: MediaSettings
     let folder: JobFolder
@@ -92,7 +92,7 @@ private struct FetchRun: Sendable {
     let onProgress: ProgressHandler
 
     /// Describes a file as it was fetched.
-    private struct Raw {
+    struct Raw {
         var path: String
         /// Is true if the file belongs to the job, which may then move or remove it.
         var isOurs = true
@@ -100,8 +100,13 @@ private struct FetchRun: Sendable {
         var contentType: String?
         var fileName: String?
         var info: VideoInfo?
+        /// What the site says about a picture.
+        var details: GalleryDetails?
+        var picture: PictureHeader?
         /// A picture that the site shows for the media, in any form.
         var cover: String?
+        /// Subtitles that are to be drawn into the picture, as the site has them.
+        var subtitles: String?
         /// Is true if the site gave the wanted part only.
         var isCut = false
         var probe: Result<MediaProbe?, MediaError>?
@@ -141,7 +146,7 @@ private struct FetchRun: Sendable {
             if raw.isOurs { unlink(raw.path) }
             throw MediaError(.truncated, "The end of that file is missing.", isTransient: false)
         }
-        let probe = if let known = raw.probe { try known.get() } else { try await ffmpeg.probe(raw.path) }
+        let probe = try await probe(raw)
         do throws(MediaError) {
             try checkVariant(raw, probe)
             try settings.limits.check(seconds: probe?.durationSeconds, raw.isCut ? .standard : job.variant)
@@ -152,7 +157,15 @@ private struct FetchRun: Sendable {
         return switch job.kind {
         case .video: try await finishVideo(raw, probe)
         case .audio: try await finishAudio(raw, probe)
+        case .image: try await finishPicture(raw, probe)
         }
+    }
+
+    private func probe(_ raw: Raw) async throws(MediaError) -> MediaProbe? {
+        if let known = raw.probe { return try known.get() }
+        // A picture need not be decoded.
+        if job.kind == .image, PictureHeader(ofFile: raw.path) != nil { return nil }
+        return try await ffmpeg.probe(raw.path)
     }
 
     /// - Throws: `noSuchPart` for a part behind the end, and `noSubtitles` for those of a plain file.
@@ -194,7 +207,7 @@ private struct FetchRun: Sendable {
             {
                 return raw(file)
             }
-            return try await extract()
+            return try await job.kind == .image ? extractPicture() : extract()
         }
     }
 
@@ -253,11 +266,12 @@ private struct FetchRun: Sendable {
             fileName: job.fileName ?? file.fileName, probe: file.probe)
     }
 
-    private var site: Site? { settings.sites.site(of: job.identity.fetchURL) }
+    var site: Site? { settings.sites.site(of: job.identity.fetchURL) }
 
     private func extract() async throws(MediaError) -> Raw {
         var ytDlp = YtDlp(
-            settings: settings.ytDlp.adapted(to: site), proxy: site?.proxy, ffmpegProgram: settings.ffmpeg,
+            settings: settings.ytDlp.adapted(to: site, adding: \.arguments), proxy: site?.proxy,
+            ffmpegProgram: settings.ffmpeg,
             jail: settings.jail, folder: folder, kind: job.kind, variant: job.variant,
             addressPolicy: settings.addressPolicy, maxBytes: settings.maxBytes,
             largestBytes: settings.largestBytes ?? settings.maxBytes, deadline: deadline)
@@ -267,7 +281,9 @@ private struct FetchRun: Sendable {
         let outcome = try await ytDlp.run(job.identity, onProgress: onProgress) { identity throws(MediaError) in
             if identity.normalizedURL != job.identity.normalizedURL { try await onCanonicalURL(identity.normalizedURL) }
         }
-        return Raw(path: outcome.path, info: outcome.info, cover: outcome.cover, isCut: outcome.isCut)
+        return Raw(
+            path: outcome.path, info: outcome.info, cover: outcome.cover, subtitles: outcome.subtitles,
+            isCut: outcome.isCut)
     }
 
     /// The progress handler, which adds the title when it is known in advance.
@@ -282,34 +298,10 @@ private struct FetchRun: Sendable {
 
     // MARK: - Converting
 
-    private var ffmpeg: FFmpeg {
+    var ffmpeg: FFmpeg {
         FFmpeg(
             program: settings.ffmpeg, probeProgram: settings.ffprobe, deadline: deadline, maxBytes: settings.maxBytes,
             jail: settings.jail)
-    }
-
-    private func finishVideo(_ raw: Raw, _ probe: MediaProbe?) async throws(MediaError) -> MediaFetched {
-        guard let probe, probe.hasVideo else {
-            // A file that was requested by its own link is delivered as it is.
-            if raw.info != nil { throw MediaError(.noMedia, "There is no video at that link.") }
-            return try await finish(raw, probe, raw.path, raw.isOurs, raw.kindWithoutVideo(probe))
-        }
-        let video = FileKind("video/mp4", fileExtension: "mp4")
-        let (height, variant) = (smallerHeight(raw, probe), remainingVariant(raw))
-        if variant.cut == nil, height == nil, probe.isPlayable, isTagged(raw, probe),
-            MovieLayout(ofFile: raw.path)?.hasIndexAtEnd != true
-        {
-            return try await finish(raw, probe, raw.path, raw.isOurs, video)
-        }
-        let output = folder.file("converted.mp4")
-        try await ffmpeg.makeMP4(
-            from: raw.path, to: output, probe: probe, variant: variant, tags: tags(raw, probe), scaledTo: height,
-            onProgress: onProgress)
-        guard var product = try await ffmpeg.probe(output), product.hasVideo else {
-            throw MediaError(.conversionFailed, "That file is damaged, or of a kind that cannot be converted.")
-        }
-        (product.title, product.performer) = (probe.title, probe.performer)
-        return try await finish(raw, product, output, true, video)
     }
 
     private func finishAudio(_ raw: Raw, _ probe: MediaProbe?) async throws(MediaError) -> MediaFetched {
@@ -334,28 +326,13 @@ private struct FetchRun: Sendable {
     }
 
     /// Returns what is still to be done to get the wanted form.
-    private func remainingVariant(_ raw: Raw) -> MediaVariant {
+    func remainingVariant(_ raw: Raw) -> MediaVariant {
         var variant = job.variant
         if raw.isCut { variant.cut = nil }
         return variant
     }
 
-    /// Returns the height to which the picture of a plain file is made smaller, because a smaller one was asked for. A site gives
-    /// the picture that it has.
-    private func smallerHeight(_ raw: Raw, _ probe: MediaProbe) -> Int64? {
-        guard raw.info == nil, let wanted = job.variant.maxHeight, let width = probe.width, let height = probe.height,
-            min(width, height) > wanted
-        else { return nil }
-        return wanted
-    }
-
-    /// Returns whether a file of a site says what it is. Other files are delivered as they were made.
-    private func isTagged(_ raw: Raw, _ probe: MediaProbe) -> Bool {
-        guard let info = raw.info else { return true }
-        return info.title == probe.title && (info.performer == nil || info.performer == probe.performer)
-    }
-
-    private func tags(_ raw: Raw, _ probe: MediaProbe) -> MediaTags {
+    func tags(_ raw: Raw, _ probe: MediaProbe) -> MediaTags {
         MediaTags(
             title: title(raw, probe), performer: performer(raw, probe),
             link: raw.info == nil ? nil : job.identity.normalizedURL)
@@ -372,7 +349,7 @@ private struct FetchRun: Sendable {
     // MARK: - Describing the result
 
     /// Moves the finished file to its place and describes it.
-    private func finish(
+    func finish(
         _ raw: Raw, _ probe: MediaProbe?, _ product: String, _ isOurs: Bool, _ kind: FileKind
     ) async throws(MediaError) -> MediaFetched {
         // What a file does not say of itself is known once it has been converted.
@@ -401,19 +378,20 @@ private struct FetchRun: Sendable {
 
     private func description(_ raw: Raw, _ probe: MediaProbe?) -> MediaDescription {
         let duration = probe?.durationSeconds ?? raw.info?.durationSeconds ?? job.durationSeconds
-        let picture = job.kind == .video ? probe : nil
+        let picture = job.kind == .audio ? nil : probe
         return MediaDescription(
             title: title(raw, probe), performer: performer(raw, probe),
-            durationSeconds: duration.map { JSONNumber($0) }, width: picture?.width.map { Int64($0) },
-            height: picture?.height.map { Int64($0) })
+            durationSeconds: duration.map { JSONNumber($0) },
+            width: raw.picture?.width ?? picture?.width.map { Int64($0) },
+            height: raw.picture?.height ?? picture?.height.map { Int64($0) })
     }
 
     private func title(_ raw: Raw, _ probe: MediaProbe?) -> String? {
-        raw.info?.title ?? job.title ?? probe?.title ?? raw.fileName.map(FileName.stem)
+        raw.info?.title ?? raw.details?.title ?? job.title ?? probe?.title ?? raw.fileName.map(FileName.stem)
     }
 
     private func performer(_ raw: Raw, _ probe: MediaProbe?) -> String? {
-        raw.info?.performer ?? job.performer ?? probe?.performer
+        raw.info?.performer ?? raw.details?.performer ?? job.performer ?? probe?.performer
     }
 
     /// Moves a file of the job; links, or else copies, a file that is not the job's own.
@@ -429,7 +407,7 @@ private struct FetchRun: Sendable {
         }
     }
 
-    private func fileSize(_ path: String) -> Int64 {
+    func fileSize(_ path: String) -> Int64 {
         var info = stat()
         return stat(path, &info) == 0 ? Int64(info.st_size) : 0
     }

@@ -19,6 +19,8 @@ package struct MediaSettings: Sendable {
     /// The size up to which a smaller picture of a video is taken, if the site offers one that fits; nil for the best picture in
     /// any case.
     package var fitBytes: Int64?
+    /// Encodes a video anew that does not fit even so; nil for never.
+    package var reencode: ReencodeSettings?
     /// The longest file that another worker fetches, if that is longer: a site's formats are chosen by this limit.
     package var largestBytes: Int64?
     /// Is true if a file must survive a loss of power before it is reported. Set this if the report itself survives one,
@@ -36,7 +38,8 @@ package struct MediaSettings: Sendable {
     package var longestRetryAfter: Duration = .seconds(60)
     /// The time limit for a whole fetch.
     package var deadline: Duration = .seconds(2 * 3600)
-    package var ytDlp = YtDlpSettings()
+    package var ytDlp = ExtractorSettings()
+    package var galleryDl = ExtractorSettings(program: "gallery-dl")
     /// The settings of single sites.
     package var sites = Sites()
     /// A path, or a name to look up in `PATH`. ffprobe is taken from the same folder.
@@ -72,8 +75,10 @@ package struct MediaSettings: Sendable {
         }
         if let sites = sites ?? Settings.environment("TGPIPE_SITES") { self.sites = try SitesFile.read(sites) }
         ytDlp.cookiesFile = cookies ?? Settings.environment("TGPIPE_COOKIES")
+        galleryDl.cookiesFile = ytDlp.cookiesFile
         var everywhere = Site()
         (everywhere.cookiesFile, everywhere.arguments) = (ytDlp.cookiesFile, ytDlp.extraArguments)
+        everywhere.galleryArguments = galleryDl.extraArguments
         for secret in everywhere.secrets { KnownSecrets.remember(secret) }
     }
 
@@ -85,13 +90,13 @@ package struct MediaSettings: Sendable {
     var ffprobe: String { FFmpeg.probeProgram(beside: ffmpeg) }
 }
 
-/// Configures how yt-dlp is run.
-package struct YtDlpSettings: Sendable {
+/// Configures how yt-dlp or gallery-dl is run.
+package struct ExtractorSettings: Sendable {
     /// A path, or a name to look up in `PATH`.
-    package var program = "yt-dlp"
+    package var program: String
     /// The user's arguments. They come after this library's, and take precedence.
     package var extraArguments: [String] = []
-    /// The cookies file of a signed-in account. yt-dlp, which writes to its cookies file, gets only a copy.
+    /// The cookies file of a signed-in account. The program, which writes to its cookies file, gets only a copy.
     package var cookiesFile: String?
     /// Is true if what a site changes in the cookies is kept in their file.
     package var refreshesCookies = false
@@ -105,10 +110,12 @@ package struct YtDlpSettings: Sendable {
     }
 
     /// Returns the settings for one site.
-    func adapted(to site: Site?) -> YtDlpSettings {
+    ///
+    /// - Parameter arguments: the arguments that the site adds.
+    func adapted(to site: Site?, adding arguments: KeyPath<Site, [String]>) -> ExtractorSettings {
         guard let site else { return self }
         var settings = self
-        settings.extraArguments += site.arguments
+        settings.extraArguments += site[keyPath: arguments]
         if let cookies = site.cookiesFile {
             settings.cookiesFile = cookies
             settings.refreshesCookies = true

@@ -1,6 +1,7 @@
 package import HTTP
 
-/// Holds the settings of sites that require more than others: cookies of a login, a proxy, further arguments for yt-dlp.
+/// Holds the settings of sites that require more than others: cookies of a login, a proxy, further arguments for yt-dlp
+/// and gallery-dl.
 package struct Sites: Sendable {
     private var byHost: [String: Site] = [:]
 
@@ -38,24 +39,32 @@ package struct Site: Sendable {
     package var proxy: ServerProxy?
     /// Further arguments for yt-dlp, after those for all sites.
     package var arguments: [String] = []
+    /// The same for gallery-dl.
+    package var galleryArguments: [String] = []
 
     package init() {}
 
     /// The secrets of the site: the proxy's password, long values of cookies, and the values of arguments that give a login.
     var secrets: [String] {
         var found = proxy?.passwords ?? []
+        let all = arguments + galleryArguments
         if let cookiesFile, let cookies = try? CookieFile(cookiesFile) { found += cookies.secrets }
-        for (option, value) in zip(arguments, arguments.dropFirst()) where Site.secretArguments.contains(option) {
+        for (option, value) in zip(all, all.dropFirst()) where Site.secretArguments.contains(option) {
             found.append(value)
         }
-        for argument in arguments {
+        for argument in all {
             let words = argument.split(separator: "=", maxSplits: 1)
-            if words.count == 2, Site.secretArguments.contains(String(words[0])) { found.append(String(words[1])) }
+            guard words.count == 2 else { continue }
+            let isOption = Site.secretOptions.contains { words[0].hasSuffix($0) }
+            if isOption || Site.secretArguments.contains(String(words[0])) { found.append(String(words[1])) }
         }
         return found
     }
 
-    /// The arguments of yt-dlp whose values are secret.
+    /// The ends of the names of options of gallery-dl whose values are secret.
+    private static let secretOptions = ["password", "token", "secret", "api-key", "cookies"]
+
+    /// The arguments of yt-dlp and gallery-dl whose values are secret.
     private static let secretArguments: Set<String> = [
         "-p", "--password", "-2", "--twofactor", "--video-password", "--ap-password", "--client-certificate-password",
         "--add-headers", "--proxy", "--geo-verification-proxy",

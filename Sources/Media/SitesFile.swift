@@ -10,6 +10,7 @@ import System
 ///     cookies = "example.txt"
 ///     proxy = "socks5h://127.0.0.1:9050"
 ///     arguments = ["--sleep-requests", "1"]
+///     gallery_arguments = ["--sleep-request", "1"]
 enum SitesFile {
     /// - Throws: `ConfigError` with the line of the mistake; its message holds no password.
     static func read(_ path: String) throws(ConfigError) -> Sites {
@@ -17,7 +18,7 @@ enum SitesFile {
         try file.check(known: ["site"])
         var sites = Sites()
         for table in try file.tables("site") {
-            try table.check(known: ["host", "cookies", "proxy", "arguments"])
+            try table.check(known: ["host", "cookies", "proxy", "arguments", "gallery_arguments"])
             let what = "the host name of a site, such as \"example.com\", or a list of them"
             guard let hosts = try table.strings("host", what) else {
                 throw table.fault("host is missing: it is \(what)")
@@ -55,6 +56,8 @@ enum SitesFile {
             site.proxy = proxy
         }
         site.arguments = try table.strings("arguments", "a list of arguments for yt-dlp") ?? []
+        site.galleryArguments =
+            try table.strings("gallery_arguments", "a list of arguments for gallery-dl") ?? []
         return site
     }
 

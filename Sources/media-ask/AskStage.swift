@@ -1,4 +1,5 @@
 import BotAPI
+import ChatCommands
 import Envelope
 import JSON
 import Logging
@@ -51,12 +52,13 @@ struct AskStage: Sendable {
 
     /// Returns what the question's buttons are bound to; nil for a request that is not asked about.
     private func bond(of event: Envelope, _ download: MediaDownload) async throws -> ChoiceKey.Bond? {
-        guard event.bot != nil, !event.isRateLimited, download.source.url != nil, let user = event.actor?.id,
+        guard event.bot != nil, !event.isRateLimited, download.source.url != nil, download.kind != .image,
+            let user = event.actor?.id,
             let chat = event.origin?.chat?.number, let message = event.origin?.messageID
         else { return nil }
-        if !download.asks {
+        if download.asks != true {
             // Words in the command are an answer already; sound was chosen by the command.
-            guard download.variant.isStandard, download.kind == .video, download.items == nil,
+            guard download.asks == nil, download.variant.isStandard, download.kind == .video, download.items == nil,
                 try await choices.wantsQuestions(user: user, chat: chat) ?? asksAlways
             else { return nil }
         }
@@ -71,7 +73,9 @@ struct AskStage: Sendable {
         guard let offered = await offered(download) else { return .done([event.asking(download.unasked)]) }
         let language = event.actor?.language
         let rows = Question(texts: texts, language: language, limitBytes: limitBytes)
-            .rows(offered, download.variant, offersFile: !event.isWantedAsFile)
+            .rows(
+                offered, download.variant, sound: try await choices.preferences(of: bond.user).audioFormat,
+                offersFile: !event.isWantedAsFile)
         let options = rows.flatMap { $0 }
         guard options.count > 1 else { return .done([event.asking(download.unasked)]) }
         let bond = ChoiceKey.Bond(

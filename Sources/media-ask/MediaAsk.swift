@@ -99,7 +99,7 @@ struct AskOptions: ParsableArguments, Sendable {
         var settings = MediaSettings(directory: directory)
         settings.deadline = .seconds(60)
         settings.jail = HelperJail()
-        settings.ytDlp = YtDlpSettings(
+        settings.ytDlp = ExtractorSettings(
             program: InstalledYtDlp.chosen(ytDlp, folder: ytDlpFolder), extraArguments: ytDlpArg)
         try settings.reachSites(allowsPrivate: allowPrivate, cookies: cookies)
         return settings

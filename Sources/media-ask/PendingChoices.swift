@@ -116,6 +116,14 @@ struct PendingChoices: Sendable {
         }.flatMap { Int($0) }
     }
 
+    /// Returns the form that a person prefers.
+    func preferences(of user: Int64) async throws -> MediaPreferences {
+        MediaPreferences(
+            stored: try await runtime.untilRedisAnswers { redis throws(RedisError) in
+                try await redis.send("GET", .text(UserSettings.preferencesKey(of: user))).string
+            })
+    }
+
     /// Returns whether a person or a group has chosen to be asked, or not to be asked; nil without a choice. A group's choice
     /// counts in the group.
     func wantsQuestions(user: Int64, chat: Int64) async throws -> Bool? {

@@ -19,8 +19,12 @@ struct Question: Sendable {
     ///
     /// - Parameters:
     ///   - base: what the person has chosen already, such as a part.
+    ///   - sound: the format of sound that the person prefers; nil for the usual one.
     ///   - offersFile: whether a file to keep is one of the options; false if it was chosen already.
-    func rows(_ choices: MediaChoices, _ base: MediaVariant, offersFile: Bool = true) -> [[ChoiceOption]] {
+    func rows(
+        _ choices: MediaChoices, _ base: MediaVariant, sound preferred: MediaVariant.AudioFormat? = nil,
+        offersFile: Bool = true
+    ) -> [[ChoiceOption]] {
         let best = ChoiceOption(form: .init(kind: .video, variant: base), label: texts.text("choice_best", language))
         let pictures = choices.pictures.prefix(Question.mostPictures).map { picture in
             var variant = base
@@ -30,7 +34,7 @@ struct Question: Sendable {
         }
         var others: [ChoiceOption] = []
         if choices.hasSound {
-            let sound = MediaVariant(audioFormat: base.audioFormat, cut: base.cut)
+            let sound = MediaVariant(audioFormat: base.audioFormat ?? preferred, cut: base.cut).of(.audio)
             others.append(
                 ChoiceOption(
                     form: .init(kind: .audio, variant: sound),
@@ -44,6 +48,15 @@ struct Question: Sendable {
                 ChoiceOption(
                     form: .init(kind: .video, variant: variant),
                     label: texts.text("choice_subtitles", language, ["language": .text(name)])))
+        }
+        // In Telegram's own player, only what is drawn into the picture is seen.
+        if let name = subtitles(choices).first {
+            var variant = base
+            (variant.subtitles, variant.burnsSubtitles) = (name, true)
+            others.append(
+                ChoiceOption(
+                    form: .init(kind: .video, variant: variant),
+                    label: texts.text("choice_burnt", language, ["language": .text(name)])))
         }
         // Without anything else to choose from, nobody is asked.
         guard !pictures.isEmpty || !others.isEmpty else { return [[best]] }

@@ -31,11 +31,22 @@ struct ExpandStage: Sendable {
         else { return .done([event.single(download)]) }
         try await context.publisher.publish(.derived(MediaProgress(.accepted, kind: download.kind)))
         let range = (download.items ?? ItemRange(1, maxItems))?.limited(to: maxItems)
-        guard let range, let list = await list(identity, range, isAskedFor: download.items != nil) else {
-            return .done([event.single(download)])
+        guard let range else { return .done([event.single(download)]) }
+        var found: (list: MediaList?, hasNoVideo: Bool) = (nil, false)
+        if download.kind == .image {
+            found.list = await pictures(identity, range)
+        } else {
+            found = await list(identity, range, isAskedFor: download.items != nil)
         }
+        // A post without a video can have pictures, which the person most likely means.
+        if found.hasNoVideo, download.kind == .video, let pictures = await pictures(identity, range),
+            pictures.hasPictures
+        {
+            return .done(requests(download.pictures, identity, pictures, range))
+        }
+        guard let list = found.list else { return .done([event.single(download)]) }
         if download.items == nil, list.items.count < 2 {
-            await remember(identity)
+            await remember(identity, download.kind)
             return .done([event.single(download)])
         }
         guard !list.items.isEmpty else { return .done([failure(download, list)]) }
@@ -55,17 +66,28 @@ struct ExpandStage: Sendable {
 
     private func needsLook(_ download: MediaDownload, _ identity: SourceIdentity) async throws -> Bool {
         if download.items != nil { return true }
-        return identity.mayLeadToSeveral ? await !isKnownAsSingle(identity) : false
+        let mayLead = download.kind == .image ? !identity.isFile : identity.mayLeadToSeveral
+        return mayLead ? await !isKnownAsSingle(identity, download.kind) : false
     }
 
-    private func list(_ identity: SourceIdentity, _ range: ItemRange, isAskedFor: Bool) async -> MediaList? {
+    /// - Returns: the list, nil if there is none; and whether the reason is that the page has no video.
+    private func list(
+        _ identity: SourceIdentity, _ range: ItemRange, isAskedFor: Bool
+    ) async -> (MediaList?, hasNoVideo: Bool) {
         do throws(MediaError) {
             let list = try await fetcher.list(identity, range, isAskedFor: isAskedFor)
-            guard let part = list?.firstList else { return list }
+            guard let part = list?.firstList else { return (list, false) }
             // A channel is a list of lists, of which the first one has its videos.
-            return try await fetcher.list(part, range, isAskedFor: isAskedFor) ?? list
+            return (try await fetcher.list(part, range, isAskedFor: isAskedFor) ?? list, false)
         } catch {
             runtime.log.notice("unable to look at the link: \(error.reason)")
+            return (nil, error.code == .noMedia || error.code == .unsupported)
+        }
+    }
+
+    private func pictures(_ identity: SourceIdentity, _ range: ItemRange) async -> MediaList? {
+        do throws(MediaError) { return try await fetcher.pictures(identity, range) } catch {
+            runtime.log.notice("unable to look for pictures: \(error.reason)")
             return nil
         }
     }
@@ -79,7 +101,7 @@ struct ExpandStage: Sendable {
         let next = next(after: items.last?.place ?? range.last, list, range)
         return items.enumerated().map { number, item in
             var variant = download.variant
-            if item.url == nil { variant.item = item.place }
+            if item.isPart { variant.item = item.place }
             var event = Envelope.derived(
                 MediaDownload(
                     kind: download.kind, source: .url(item.url ?? identity.sourceURL), variant: variant))
@@ -97,7 +119,8 @@ struct ExpandStage: Sendable {
     }
 
     private func failure(_ download: MediaDownload, _ list: MediaList) -> Envelope {
-        let count = list.count.map { ": it has \($0) videos" } ?? ""
+        let word = download.kind == .image ? "pictures" : "videos"
+        let count = list.count.map { ": it has \($0) \(word)" } ?? ""
         return .derived(
             DownloadFailed(
                 kind: download.kind, url: download.source.url, code: "no_such_part",
@@ -106,20 +129,27 @@ struct ExpandStage: Sendable {
 
     // MARK: Links to single videos
 
-    private func key(_ identity: SourceIdentity) -> RedisArgument {
-        .text("tgpipe:single:\(ContentAddress(.video, identity).hash)")
+    private func key(_ identity: SourceIdentity, _ kind: MediaKind) -> RedisArgument {
+        .text("tgpipe:single:\(ContentAddress(kind == .image ? .image : .video, identity).hash)")
     }
 
-    private func isKnownAsSingle(_ identity: SourceIdentity) async -> Bool {
+    private func isKnownAsSingle(_ identity: SourceIdentity, _ kind: MediaKind) async -> Bool {
         await runtime.redisIfThere { redis throws(RedisError) in
-            try await redis.send("EXISTS", key(identity)).int == 1
+            try await redis.send("EXISTS", key(identity, kind)).int == 1
         } ?? false
     }
 
-    private func remember(_ identity: SourceIdentity) async {
+    private func remember(_ identity: SourceIdentity, _ kind: MediaKind) async {
         _ = await runtime.redisIfThere { redis throws(RedisError) in
-            try await redis.send("SET", key(identity), 1, "EX", .integer(ExpandStage.rememberedFor))
+            try await redis.send("SET", key(identity, kind), 1, "EX", .integer(ExpandStage.rememberedFor))
         }
+    }
+}
+
+extension MediaDownload {
+    /// The request for the pictures of the same source.
+    fileprivate var pictures: MediaDownload {
+        MediaDownload(kind: .image, source: source, variant: variant.of(.image), items: items)
     }
 }
 

@@ -12,12 +12,15 @@ package let command: any AsyncParsableCommand.Type = MediaExpand.self
 struct MediaExpand: Tool {
     static let configuration = CommandConfiguration(
         commandName: "media-expand",
-        abstract: "Make a request of its own for each video of a list.",
+        abstract: "Make a request of its own for each video of a list, and for each picture of a gallery.",
         discussion: """
             A request for a playlist, a channel, a feed, or a post with several videos becomes one request for each video, with its place \
             in meta.group. The range 1-5 in the command (.vdl 1-5 LINK) selects videos; without one, and for a longer range, the number \
             is limited by --max-items. tg-send shows one progress message for the whole group, sends the results in the order of the \
             list, and names at the end what failed. Requests for single videos and all other events are forwarded unchanged.
+
+            A request for pictures (.img LINK) becomes one for each file of the gallery, which gallery-dl lists. So does a request for \
+            a video at whose link there are only pictures.
 
             Example: tg-gate | media-expand --max-items 10 | media-fetch | blob-put | tg-send
             """,
@@ -27,12 +30,13 @@ struct MediaExpand: Tool {
     @OptionGroup var input: InputOptions
     @OptionGroup var output: OutputOptions
     @OptionGroup(title: "Lists") var lists: ListOptions
+    @OptionGroup(title: "Pictures") var gallery: GalleryOptions
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
         Hash.loadLibrary()
         let fetcher = MediaFetcher(
             try lists.settings(
-                directory: runtime.directory("media/expand"), ytDlpFolder: runtime.stateFolder("yt-dlp")))
+                directory: runtime.directory("media/expand"), ytDlpFolder: runtime.stateFolder("yt-dlp"), gallery))
         let stage = ExpandStage(
             runtime: runtime, fetcher: fetcher, maxItems: Int64(lists.maxItems), onlyAsked: lists.onlyRanges)
         return try await runtime.work(
@@ -76,12 +80,15 @@ struct ListOptions: ParsableArguments, Sendable {
         }
     }
 
-    func settings(directory: String, ytDlpFolder: String) throws -> MediaSettings {
+    func settings(directory: String, ytDlpFolder: String, _ gallery: GalleryOptions) throws -> MediaSettings {
         var settings = MediaSettings(directory: directory)
         settings.deadline = .seconds(120)
         settings.jail = HelperJail()
-        settings.ytDlp = YtDlpSettings(
+        settings.ytDlp = ExtractorSettings(
             program: InstalledYtDlp.chosen(ytDlp, folder: ytDlpFolder), extraArguments: ytDlpArg)
+        settings.galleryDl = ExtractorSettings(
+            program: InstalledYtDlp.chosenGallery(gallery.galleryDl, folder: ytDlpFolder),
+            extraArguments: gallery.galleryDlArg)
         try settings.reachSites(allowsPrivate: allowPrivate, cookies: cookies)
         return settings
     }

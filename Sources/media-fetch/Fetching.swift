@@ -213,6 +213,7 @@ extension MediaKind {
     fileprivate func isMadeOfWholeVideo(_ variant: MediaVariant) -> Bool {
         switch self {
         case .audio: true
+        case .image: false
         case .video: variant.cut != nil && variant.maxHeight == nil && variant.subtitles == nil
         }
     }

@@ -16,6 +16,9 @@ struct LinkOptions: ParsableArguments, Sendable {
     @Flag(help: "Fetch the sound alone.")
     var audio = false
 
+    @Flag(help: "Fetch the pictures of the pages, up to 500 of each.")
+    var images = false
+
     @Option(
         name: [.customShort("o"), .customLong("output-dir")], parsing: .unconditional,
         help: ArgumentHelp(
@@ -29,6 +32,8 @@ struct LinkOptions: ParsableArguments, Sendable {
 
     /// - Throws: `ValidationError` for options that do not go together.
     func validateTogether() throws {
+        if links.isEmpty, images { throw ValidationError("--images needs a link") }
+        if audio, images { throw ValidationError("--audio and --images do not go together") }
         if links.isEmpty, audio { throw ValidationError("--audio needs a link") }
         if links.isEmpty, outputDir != nil { throw ValidationError("--output-dir needs a link") }
         if links.isEmpty, skipSame { throw ValidationError("--skip-same needs a link") }
@@ -88,10 +93,22 @@ struct LinkFetch: Sendable {
         let bar = ProgressBar()
         defer { bar.clear() }
         let identity = try await fetcher.identify(link)
+        guard options.images, !identity.isFile, let all = ItemRange(1, EventGroup.largest) else {
+            let kind: MediaKind = options.images ? .image : options.audio ? .audio : .video
+            return try await fetch(MediaJob(kind, identity), link, fetcher, folder, bar)
+        }
+        let list = try await fetcher.pictures(identity, all)
+        for item in list.items.prefix(Int(EventGroup.largest)) {
+            let source = try await fetcher.identify(item.url ?? link)
+            try await fetch(MediaJob(.image, source, MediaVariant(item: item.place)), link, fetcher, folder, bar)
+        }
+    }
+
+    private func fetch(
+        _ job: MediaJob, _ link: String, _ fetcher: MediaFetcher, _ folder: String, _ bar: ProgressBar
+    ) async throws {
         let media = try await fetcher.fetch(
-            MediaJob(options.audio ? .audio : .video, identity),
-            onProgress: { bar.show(ProgressBar.Figures($0, LinkFetch.shown(link))) }
-        )
+            job, onProgress: { bar.show(ProgressBar.Figures($0, LinkFetch.shown(link))) })
         bar.clear()
         let name = media.metadata.fileName.flatMap { FileName.safe($0) } ?? lastPathComponent(media.path)
         if options.skipsSame(media.path, in: folder, as: name) {

@@ -5,6 +5,7 @@ import Accounts
 import Blob
 import BotAPI
 import HTTP
+import Logging
 import Media
 import Options
 import Payloads
@@ -20,9 +21,9 @@ struct MediaFetch: Tool {
         commandName: "media-fetch",
         abstract: "Fetch the media that commands name, once for each source.",
         discussion: """
-            Reads commands.media.video_download, audio_download and large_download. Media that the store already has become \
+            Reads commands.media.video_download, audio_download, image_download and large_download. Media that the store already has become \
             events.dl.*.ready at once. A plain file is downloaded directly to disk, and resumed after an interruption; yt-dlp \
-            fetches all other links. The result is events.media.fetched with a local file, or events.dl.*.failed with the reason \
+            fetches all other links, and gallery-dl pictures. The result is events.media.fetched with a local file, or events.dl.*.failed with the reason \
             in one line. Several requests for the same media share one fetch, even across processes with the same Redis and \
             store. Files of Telegram messages need TG_BOT_TOKEN, or --session with the account that received them. Other events \
             are forwarded unchanged.
@@ -38,6 +39,7 @@ struct MediaFetch: Tool {
 
             Examples: media-fetch https://example.com/watch/42
                       media-fetch --audio -o ~/Music https://example.com/watch/42
+                      media-fetch --images -o ~/Pictures https://example.com/gallery/7
                       media-fetch --session me https://t.me/c/1234567890/12-40
                       tg-listen --bot | tg-gate | media-fetch --concurrency 4 | blob-put | tg-send
                       media-fetch --from queue:large --max-size 2G --timeout 12h | blob-put | tg-send
@@ -50,6 +52,7 @@ struct MediaFetch: Tool {
     @OptionGroup var output: OutputOptions
     @OptionGroup var speaker: SpeakerOptions
     @OptionGroup(title: "Fetching") var fetching: FetchOptions
+    @OptionGroup(title: "Pictures") var gallery: GalleryOptions
     @OptionGroup(title: "Work folder and slow sites") var work: WorkOptions
     @OptionGroup(title: "Jail") var jail: JailOptions
     @OptionGroup(title: "Store") var storing: StoreOptions
@@ -75,7 +78,8 @@ struct MediaFetch: Tool {
 
     private func fetchLinks(_ runtime: Runtime, _ account: (any Account)?) async throws -> ExitStatus {
         try await LinkFetch(runtime: runtime, options: single, account: account).run { folder in
-            var settings = try fetching.settings(directory: folder, ytDlpFolder: try? runtime.stateFolder("yt-dlp"))
+            var settings = try fetching.settings(
+                directory: folder, ytDlpFolder: try? runtime.stateFolder("yt-dlp"), gallery)
             settings.jail = try jail.jail()
             try work.apply(to: &settings)
             return MediaFetcher(settings)
@@ -86,11 +90,13 @@ struct MediaFetch: Tool {
         Hash.loadLibrary()
         try jail.report(to: runtime)
         let store = try storing.open(common)
-        let limits = try fetching.limits(store, api)
+        let uploadLimit = try await uploadLimit(of: api, runtime)
+        let limits = try fetching.limits(store, uploadLimit)
         var settings = try fetching.settings(
-            directory: runtime.directory("media/fetch"), ytDlpFolder: runtime.stateFolder("yt-dlp"))
-        settings.deliverableBytes = limits.deliverableBytes
-        if fetching.overLimit == .smaller { settings.fitBytes = api?.uploadLimitBytes }
+            directory: runtime.directory("media/fetch"), ytDlpFolder: runtime.stateFolder("yt-dlp"), gallery)
+        (settings.maxBytes, settings.deliverableBytes) = (limits.maxBytes, limits.deliverableBytes)
+        if fetching.overLimit != .best { settings.fitBytes = uploadLimit }
+        if fetching.overLimit == .reencode { settings.reencode = try fetching.reencode(store, uploadLimit) }
         settings.jail = try jail.jail()
         try work.apply(to: &settings)
         settings.isDurable = output.isDurable
@@ -131,9 +137,23 @@ struct MediaFetch: Tool {
     }
 }
 
+extension MediaFetch {
+    /// Returns the size of the largest file that the bot or the account can send: an account with Telegram Premium sends twice as
+    /// large ones. Nil without either.
+    private func uploadLimit(of api: (any MessagingAPI)?, _ runtime: Runtime) async throws -> Int64? {
+        guard let api else { return nil }
+        do throws(TelegramError) { return try await api.uploadLimit() } catch {
+            guard error.isTransient || error.retryAfter != nil else { throw error }
+            // Telegram can be asked later; what was asked for meanwhile is fetched as for an account without Premium.
+            runtime.log.warning("unable to find out what the account can send: \(error.message)")
+            return AccountAPI.usualUploadLimitBytes
+        }
+    }
+}
+
 /// Says what becomes of a video that the bot cannot send.
 enum OverLimit: String, ExpressibleByArgument, CaseIterable, Sendable {
-    case smaller, best
+    case smaller, best, reencode
 }
 
 struct FetchOptions: ParsableArguments, Sendable {
@@ -148,7 +168,7 @@ struct FetchOptions: ParsableArguments, Sendable {
 
     @Option(
         help: ArgumentHelp(
-            "The size of the largest file to fetch. Default: 2000M; for videos 50 MB if a bot could not deliver more, because the store makes no links and Telegram's own server takes no larger files.",
+            "The size of the largest file to fetch. Default: 2000M, or 4000M for an account with Telegram Premium; for videos 50 MB if a bot could not deliver more, because the store makes no links and Telegram's own server takes no larger files.",
             valueName: "size"))
     var maxSize: ByteSize?
 
@@ -169,9 +189,15 @@ struct FetchOptions: ParsableArguments, Sendable {
 
     @Option(
         help:
-            "What becomes of a video that is known to exceed what Telegram takes from the bot: the best smaller picture that fits (smaller), or the best in any case, which is sent as a link if the store makes links (best)."
+            "What becomes of a video that is known to exceed what Telegram takes from the bot: the best smaller picture that fits (smaller), or the best in any case, which is sent as a link if the store makes links (best); or the best smaller picture, and if there is none, the video encoded anew so that it fits (reencode)."
     )
     var overLimit: OverLimit = .smaller
+
+    @Option(
+        help: ArgumentHelp(
+            "The most time for one video that is encoded anew (--over-limit reencode). A video that would take longer is not.",
+            valueName: "duration"))
+    var reencodeTime: Span = Span(.seconds(600))
 
     @Option(help: ArgumentHelp("The time limit for a whole fetch.", valueName: "duration"))
     var timeout: Span = Span(.seconds(7200))
@@ -227,6 +253,9 @@ struct FetchOptions: ParsableArguments, Sendable {
         if let maxDuration, maxDuration.duration < .seconds(1) {
             throw ValidationError("--max-duration must be a second or more")
         }
+        guard reencodeTime.duration >= .seconds(1) else {
+            throw ValidationError("--reencode-time must be a second or more")
+        }
         if let ageLimit, !(0...99).contains(ageLimit) { throw ValidationError("--age-limit must be from 0 to 99") }
         if let maxDirectSize, maxDirectSize.bytes <= 0 {
             throw ValidationError("--max-direct-size must be more than 0")
@@ -239,26 +268,44 @@ struct FetchOptions: ParsableArguments, Sendable {
             ?? max(1, concurrency / 2)
     }
 
-    private var maxBytes: Int64 { maxSize?.bytes ?? 2000 << 20 }
+    private var maxBytes: Int64 { maxSize?.bytes ?? FetchOptions.usualMaxBytes }
+
+    private static let usualMaxBytes: Int64 = 2000 << 20
 
     /// Returns the limits for what is fetched into a store, and sent by Telegram or as a link to the store.
-    func limits(_ store: any BlobStore, _ api: (any MessagingAPI)?) throws -> FetchLimits {
-        let makesLinks =
-            try store.presignedURL(BlobProbe.key, expires: .seconds(60), contentType: nil, fileName: nil) != nil
+    func limits(_ store: any BlobStore, _ uploadLimit: Int64?) throws -> FetchLimits {
+        // What is encoded anew may be larger before.
+        let mustFit = try maxSize == nil && overLimit != .reencode && !makesLinks(store)
         return FetchLimits(
-            direct: maxDirectSize?.bytes, max: maxBytes,
-            deliverable: maxSize == nil && !makesLinks ? api?.uploadLimitBytes : nil)
+            direct: maxDirectSize?.bytes, max: maxSize?.bytes ?? max(FetchOptions.usualMaxBytes, uploadLimit ?? 0),
+            deliverable: mustFit ? uploadLimit : nil)
+    }
+
+    /// Returns how videos are encoded anew; nil if there is no limit that they have to fit.
+    func reencode(_ store: any BlobStore, _ uploadLimit: Int64?) throws -> ReencodeSettings? {
+        guard let limit = uploadLimit else { return nil }
+        return ReencodeSettings(
+            limitBytes: limit, budget: reencodeTime.duration, isRequired: try !makesLinks(store))
+    }
+
+    private func makesLinks(_ store: any BlobStore) throws -> Bool {
+        try store.presignedURL(BlobProbe.key, expires: .seconds(60), contentType: nil, fileName: nil) != nil
     }
 
     /// - Parameter ytDlpFolder: the folder of `tgpipe update-yt-dlp`; nil without a state folder.
-    func settings(directory: String, ytDlpFolder: String? = nil) throws -> MediaSettings {
+    func settings(
+        directory: String, ytDlpFolder: String? = nil, _ gallery: GalleryOptions
+    ) throws -> MediaSettings {
         var settings = MediaSettings(directory: directory)
         settings.maxBytes = maxBytes
         (settings.limits.longest, settings.limits.viewerAge) = (maxDuration?.duration, ageLimit)
         settings.stallTimeout = stallTimeout.duration
         settings.deadline = timeout.duration
-        settings.ytDlp = YtDlpSettings(
+        settings.ytDlp = ExtractorSettings(
             program: InstalledYtDlp.chosen(ytDlp, folder: ytDlpFolder), extraArguments: ytDlpArg)
+        settings.galleryDl = ExtractorSettings(
+            program: InstalledYtDlp.chosenGallery(gallery.galleryDl, folder: ytDlpFolder),
+            extraArguments: gallery.galleryDlArg)
         try settings.reachSites(allowsPrivate: allowPrivate, denied: denyAddress, sites: sites, cookies: cookies)
         settings.ffmpeg = ffmpeg
         settings.shortLinkHosts = shortHost

@@ -14,7 +14,7 @@ struct MediaTurns: Tool {
         commandName: "media-turns",
         abstract: "Let the requests for media of all users take turns, and limit what each gets a day.",
         discussion: """
-            Holds commands.media.video_download and audio_download until it is their turn, so that a user with many requests delays \
+            Holds commands.media.video_download, audio_download and image_download until it is their turn, so that a user with many requests delays \
             nobody else. Each user has --per-user turns at once, over all workers; free turns go to the user with the fewest. \
             media-fetch tells how many places it has, and when a request is done. A request that waits publishes its place and an \
             estimate as events.media.progress. Users who have used up what --requests-per-day, --bytes-per-day or --time-per-day allow \

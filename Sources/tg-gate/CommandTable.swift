@@ -24,6 +24,7 @@ struct CommandTable: Sendable {
     static let defaults = [
         ".vdl": MediaDownload.type(of: .video),
         ".adl": MediaDownload.type(of: .audio),
+        ".img": MediaDownload.type(of: .image),
     ]
 
     private let types: [String: String]
@@ -58,7 +59,8 @@ struct CommandPayload: Sendable {
         }
         guard let kind = MediaDownload.kind(of: type) else { return json }
         json["variant"] = wish.variant.of(kind).json
-        json["ask"] = wish.asks ? true : nil
+        // Another form than the usual one says by itself that the person has chosen.
+        json["ask"] = wish.asks ? true : wish.hasChosen && wish.variant.isStandard ? false : nil
         json["items"] = wish.items?.json
         return json
     }

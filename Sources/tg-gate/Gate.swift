@@ -19,6 +19,7 @@ struct Gate: Sendable {
     let names: NameLookup
     let texts: Texts
     let published: [TopicPattern]
+    let recentPreferences = RecentPreferences()
 
     /// Represents one event of a batch, read as far as the gate needs it.
     struct Request: Sendable {
@@ -98,10 +99,23 @@ struct Gate: Sendable {
         }
         let language = standing.language ?? update.languageCode
         guard case .granted(let role) = access else { return denied(update, access, request.command, language) }
-        let visitor = Visitor(role: role, language: language, preferences: standing.preferences)
+        let visitor = Visitor(
+            role: role, language: language, preferences: notedPreferences(of: request) ?? standing.preferences)
         var results = try await results(of: request, visitor)
         if publishes(TelegramUpdate.type) { results.append(admitted(request.event, update, visitor)) }
         return .replace(results)
+    }
+
+    /// Returns what the author of an event has just set as preferences, with this event or one before it.
+    private func notedPreferences(of request: Request) -> MediaPreferences? {
+        // Without the raw events, nobody stores the preference either.
+        guard publishes(TelegramUpdate.type), let user = request.update.actor?.id else { return nil }
+        if let command = request.command, command.dotted == ".prefer", table.type(of: command.word) == nil,
+            let wanted = MediaPreferences.change(command.arguments)
+        {
+            recentPreferences.note(wanted, of: user)
+        }
+        return recentPreferences[user]
     }
 
     /// Drops replies over the per-user limit: only an admin may make the bot send any number of messages to a chat.

@@ -8,7 +8,9 @@ import Texts
 
 /// Sets the menu of commands that Telegram's apps show: for everybody, and for each admin, in each language.
 struct CommandMenu: Sendable {
-    private static let userCommands = ["vdl", "adl", "stop", "queue", "usage", "prefer", "help", "lang", "whoami"]
+    private static let userCommands = [
+        "vdl", "adl", "img", "stop", "queue", "usage", "prefer", "help", "lang", "whoami",
+    ]
     private static let adminCommands = ["bless", "hammer", "grace", "smite"]
     /// Each admin needs a call for each language.
     private static let mostAdmins = 20

@@ -20,7 +20,7 @@ struct Talk: Sendable {
 
     /// The command words that tg-gate turns into events, or carries out.
     static let gateWords: Set<String> = [
-        ".vdl", ".adl", ".whoami", ".bless", ".unbless", ".hammer", ".unhammer", ".grace", ".ungrace", ".smite",
+        ".vdl", ".adl", ".img", ".whoami", ".bless", ".unbless", ".hammer", ".unhammer", ".grace", ".ungrace", ".smite",
         ".unsmite",
     ]
     static let ownWords: Set<String> = [".start", ".help", ".lang", ".ask", ".prefer", ".stop", ".queue", ".usage"]
@@ -117,7 +117,9 @@ struct Talk: Sendable {
         let text = texts.text(
             "help", language,
             Dictionary(
-                uniqueKeysWithValues: ["vdl", "adl", "stop", "queue", "usage", "prefer"].map { ($0, visit.word($0)) }))
+                uniqueKeysWithValues: ["vdl", "adl", "img", "stop", "queue", "usage", "prefer"].map {
+                    ($0, visit.word($0))
+                }))
         return visit.isAdmin ? "\(text)\n\n\(texts.text("help_admin", language))" : text
     }
 
@@ -154,8 +156,7 @@ struct Talk: Sendable {
         if command.arguments.isEmpty {
             return "\(preferred(try await settings.preferences(of: visit.actor.id), language))\n\(usage)"
         }
-        let isOff = command.arguments.map { $0.lowercased() } == ["off"]
-        guard let wanted = isOff ? MediaPreferences.none : MediaPreferences(command.arguments) else {
+        guard let wanted = MediaPreferences.change(command.arguments) else {
             let words = command.arguments.joined(separator: " ")
             return texts.text(
                 "misunderstood", language, ["word": .text(String(words.prefix(100))), "usage": .raw(usage)])

@@ -162,7 +162,7 @@ struct ClockCheck {
     }
 }
 
-/// Checks yt-dlp, its JavaScript runtime, ffmpeg and ffprobe.
+/// Checks yt-dlp, its JavaScript runtime, gallery-dl, ffmpeg and ffprobe.
 struct ProgramCheck {
     private static let runtimes = ["deno", "node", "bun", "qjs"]
     /// Sites change often; after this time, some no longer work.
@@ -181,6 +181,7 @@ struct ProgramCheck {
                         .programs, "yt-dlp finds no JavaScript runtime, without which many videos of YouTube fail",
                         "Install deno (https://deno.com) or the package nodejs."))
         }
+        findings.append(await gallery())
         findings.append(await ffmpeg())
         findings.append(
             await firstLine("ffprobe", ["-version"]).map { .ok(.programs, $0) }
@@ -196,6 +197,15 @@ struct ProgramCheck {
                 "Install it: 'tgpipe update-yt-dlp'; or set TGPIPE_YT_DLP if it is not on PATH.")
         }
         return ProgramCheck.judge(ytDlp: version, at: .now)
+    }
+
+    /// Checks the program for pictures, without which videos and sound are fetched all the same.
+    private func gallery() async -> Finding {
+        let program = InstalledYtDlp.chosenGallery(nil, folder: ytDlpFolder)
+        return await firstLine(program, ["--version"]).map { .ok(.programs, "gallery-dl \($0), for pictures") }
+            ?? .warning(
+                .programs, "\(program) does not run, so that there are no pictures (.img)",
+                "Install it: 'tgpipe update-yt-dlp'; or set TGPIPE_GALLERY_DL if it is not on PATH.")
     }
 
     /// Judges a version such as `2026.11.20`.

@@ -14,10 +14,10 @@ package let command: any AsyncParsableCommand.Type = UpdateYtDlp.self
 struct UpdateYtDlp: Tool {
     static let configuration = CommandConfiguration(
         commandName: "tgpipe-update-yt-dlp",
-        abstract: "Install the newest yt-dlp for media-fetch, or go back to the one before.",
+        abstract: "Install the newest yt-dlp and gallery-dl for media-fetch, or go back to those before.",
         discussion: """
             Installs yt-dlp with pip into the state folder, from the package index of pip's configuration, which also tells the \
-            hashes that pip checks. The new copy is tested, and put into use only if it works; media-fetch then takes it for the \
+            hashes that pip checks; and gallery-dl, which fetches pictures, beside it. The new copy is tested, and put into use only if it works; media-fetch then takes it for the \
             next download, without a restart. The copy before it is kept. `tgpipe update-yt-dlp` is the same.
 
             Examples: tgpipe update-yt-dlp
@@ -87,20 +87,23 @@ struct UpdateYtDlp: Tool {
 
     private func update(_ installed: InstalledYtDlp, _ runtime: Runtime) async throws -> String {
         var former: String?
-        if let program = installed.program { former = try? await YtDlpTest(program: program).version() }
+        if let program = installed.program {
+            former = try? await versions(YtDlpTest(program: program).version(), beside: program)
+        }
         let name = InstalledYtDlp.newName()
         let copy = "\(installed.folder)/\(name)"
         do {
-            try await install(into: copy)
+            try await install(into: copy, runtime)
             let test = YtDlpTest(program: InstalledYtDlp.program(of: copy))
             let version = try await test.version()
-            if version == former {
+            let all = try await versions(version, beside: test.program)
+            if all == former {
                 removeTree(copy)
-                return "yt-dlp \(version) is in use, and there is none newer"
+                return "yt-dlp \(all) is in use, and there is none newer"
             }
             try await test.run(testUrl)
             try installed.use(name)
-            return "yt-dlp \(version) is in use\(former.map { "; before: \($0)" } ?? "")"
+            return "yt-dlp \(all) is in use\(former.map { "; before: \($0)" } ?? "")"
         } catch {
             removeTree(copy)
             if let former, error is ToolError { runtime.log.notice("yt-dlp \(former) stays in use") }
@@ -109,15 +112,31 @@ struct UpdateYtDlp: Tool {
     }
 
     /// Installs yt-dlp into a new virtual environment. Only finished packages are taken: others would run programs of their own here.
-    private func install(into copy: String) async throws {
+    private func install(into copy: String, _ runtime: Runtime) async throws {
         let package = "yt-dlp[default]" + (release.map { "==\($0)" } ?? "")
         var pip = ["-m", "pip", "--python", "\(copy)/bin/python3", "install", "--no-input", "--quiet"]
-        pip += ["--disable-pip-version-check", "--only-binary", ":all:"] + (pre ? ["--pre"] : []) + [package]
+        pip += ["--disable-pip-version-check", "--only-binary", ":all:"] + (pre ? ["--pre"] : [])
         try await Program(python, ["-m", "venv", "--without-pip", copy]).succeed(
             orElse: "unable to make an environment of Python", "install python3")
-        try await Program(python, pip).succeed(
+        try await Program(python, pip + [package]).succeed(
             orElse: "unable to install \(package)",
             "check the network and pip's settings; pip itself is the package python3-pip")
+        do {
+            // The version is of yt-dlp, whose failure would leave everybody without videos. Pictures are asked for less often.
+            try await Program(python, pip + ["gallery-dl"]).succeed(
+                orElse: "unable to install gallery-dl", "check the network")
+        } catch let error as ToolError {
+            runtime.log.warning("\(error.message): there are no pictures until the next update")
+        }
+    }
+
+    /// Returns the version of yt-dlp, and that of a gallery-dl that is installed beside it.
+    private func versions(_ version: String, beside program: String) async throws -> String {
+        let gallery = InstalledYtDlp.galleryProgram(of: parentFolder(parentFolder(program)))
+        guard access(gallery, X_OK) == 0 else { return version }
+        let lines = try await Program(gallery, ["--config-ignore", "--version"])
+            .succeed(orElse: "this gallery-dl does not run", "the release may be broken")
+        return "\(version) with gallery-dl \(lines.first?.prefix(40) ?? "")"
     }
 }
 

@@ -27,6 +27,19 @@ import Testing
         #expect(message["message_id"] == 9 && message["chat"]?["id"] == 42)
     }
 
+    @Test(arguments: [(true, 4_194_304_000), (false, 2_097_152_000), (nil, 2_097_152_000)] as [(Bool?, Int64)])
+    func `Telegram Premium doubles what can be sent`(_ isPremium: Bool?, _ limit: Int64) async throws {
+        let user: JSON = .object([
+            "_": "user", "id": 7, "premium": isPremium.map { .bool($0) }, "first_name": "Me",
+        ])
+        let account = try FakeAccount(.success([user]), .success([]), .error("AUTH_KEY_UNREGISTERED", code: 401))
+        let api = AccountAPI(account)
+        #expect(try await api.uploadLimit() == limit)
+        #expect(try await api.uploadLimit() == 2_097_152_000)
+        let error = await #expect(throws: TelegramError.self) { try await api.uploadLimit() }
+        #expect(error?.code == .unauthorized)
+    }
+
     @Test func `A reply in a topic names both the message and the topic`() async throws {
         let account = try FakeAccount(.sent(9), .sent(10))
         let api = AccountAPI(account)

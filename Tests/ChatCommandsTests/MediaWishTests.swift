@@ -13,6 +13,9 @@ import Testing
             (".vdl 4k https://a.example/", #"{"height":2160}"#),
             (".vdl en-subs https://a.example/", #"{"subtitles":"en"}"#),
             (".vdl pt-BR-subtitles x", #"{"subtitles":"pt-br"}"#), (".vdl subs x", #"{"subtitles":"en"}"#),
+            (".vdl de-hardsubs x", #"{"subtitles":"de","burn_subtitles":true}"#),
+            (".vdl hardsub x", #"{"subtitles":"en","burn_subtitles":true}"#),
+            (".vdl hardsubs fr-subs x", #"{"subtitles":"fr"}"#),
             (".vdl 1:30-2:45 x", #"{"start_seconds":90,"end_seconds":165}"#),
             (".vdl 1:02:03.5- x", #"{"start_seconds":3723.5}"#),
             (".vdl -0:30 x", #"{"start_seconds":0,"end_seconds":30}"#),
@@ -39,6 +42,31 @@ import Testing
     }
 
     @Test(arguments: [
+        (".vdl best x", true), (".vdl file x", true), (".vdl x video", true), (".vdl x", false), (".vdl #tag x", false),
+        (".vdl? x", false), (".vdl ? x", false),
+    ])
+    func `A word that names a form is a choice`(_ text: String, _ hasChosen: Bool) throws {
+        #expect(try wish(text).hasChosen == hasChosen)
+    }
+
+    @Test(
+        arguments: [
+            ("https://a.example/watch/7", 720), ("https://a.example/", 720), ("https://a.example", 720),
+            ("https://example.mp4", 720), ("https://a.example/v1.2/watch", 720), ("https://a.example/clip.mp4", nil),
+            ("https://a.example/a/CLIP.MP4?x=1#t=3", nil), ("https://a.example/clip.webm", nil),
+            ("https://a.example/?v=clip.mp4", 720),
+        ] as [(String, Int64?)])
+    func `A preferred height holds for pages, which offer several, and not for files`(
+        _ url: String, _ height: Int64?
+    ) throws {
+        let preferences = try #require(MediaPreferences(["720"]))
+        let completed = try wish(".vdl \(url)").completed(by: preferences, for: .video, of: .url(url))
+        #expect(completed.variant.maxHeight == height)
+        let asked = try wish(".vdl 480 \(url)").completed(by: preferences, for: .video, of: .url(url))
+        #expect(asked.variant.maxHeight == 480)
+    }
+
+    @Test(arguments: [
         (".vdl? https://a.example/", true), ("/vdl? x", true), (".vdl ? x", true), (".vdl x", false),
         ("what? x", false),
     ])
@@ -50,7 +78,8 @@ import Testing
         arguments: [
             (".vdl 72op https://a.example/", "72op"), (".vdl 2:45-1:30 x", "2:45-1:30"),
             (".vdl 1:75-2:00 x", "1:75-2:00"),
-            (".vdl 50 x", "50"), (".vdl e-subs x", "e-subs"), (".vdl 0:00- x", "0:00-"),
+            (".vdl 50 x", "50"), (".vdl e-subs x", "e-subs"), (".vdl e-hardsubs x", "e-hardsubs"),
+            (".vdl 0:00- x", "0:00-"),
             (".vdl 999999999:00-9999999999:00 x", "999999999:00-9999999999:00"),
             // A link, and words behind it, are none.
             (".vdl 9gag.com/a", nil), (".vdl https://a.example/ 50", nil), (".vdl the 2nd https://a.example/", nil),

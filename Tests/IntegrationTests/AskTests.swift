@@ -50,6 +50,16 @@ import Testing
         #expect(sent.message["video"] == nil)
     }
 
+    @Test(arguments: ["best", "file"])
+    func `A word that names a form is an answer, so that nobody is asked`(_ word: String) async throws {
+        let bot = try await MediaBot(["tg-talk", "media-ask --allow-private --ask"])
+        try await bot.telegram.say(".vdl \(word) \(bot.page)", as: Self.ann)
+        let field = word == "file" ? "document" : "video"
+        _ = try await bot.answer(in: 42) { $0.message[field] != nil }
+        let all = try await bot.telegram.calls("sendMessage") + bot.telegram.calls("editMessageText")
+        #expect(!all.contains { $0["params"]?["text"]?.string?.contains("What would you like") == true })
+    }
+
     @Test func `Without an answer the best form comes, also for a bare link`() async throws {
         let bot = try await bot(wait: "2s", ask: "--ask")
         try await bot.telegram.say(bot.page, as: Self.ann)

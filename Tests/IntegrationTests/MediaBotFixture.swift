@@ -12,7 +12,7 @@ final class MediaBot: Sendable {
     private let pipeline: SpawnedProgram
 
     /// - Parameters:
-    ///   - stages: the stages between tg-gate and media-fetch.
+    ///   - stages: the stages between tg-gate and media-fetch, in which `{site}` stands for the address of the site.
     ///   - fetch: further options of media-fetch.
     ///   - last: the stages between blob-put and tg-send.
     init(_ stages: [String], fetch: String = "", last: [String] = []) async throws {
@@ -43,7 +43,10 @@ final class MediaBot: Sendable {
             ["tg-listen --bot", "tg-gate \(gate)"] + stages + [
                 "media-fetch --allow-private \(fetch)", "blob-put",
             ] + last + ["tg-send --progress-interval 100ms"]
-        let commands = all.map { "\(bin)\($0) 2>>\(log).\($0.prefix { $0 != " " })" }
+        // The address of the site is known only now.
+        let commands = all.map { $0.replacing("{site}", with: site.url) }.map {
+            "\(bin)\($0) 2>>\(log).\($0.prefix { $0 != " " })"
+        }
         let variables = environment.map { "\($0)='\($1)'" }.joined(separator: " ")
         let script = "export \(variables); \(commands.joined(separator: " | ")) >\(folder("out.ndjson"))"
         pipeline = try SpawnedProgram(["sh", "-c", script])
@@ -62,6 +65,28 @@ final class MediaBot: Sendable {
         guard try SpawnedProgram(["ffmpeg"] + words.split(separator: " ").map(String.init)).wait() == 0 else {
             throw ToolRun.TookTooLong(description: "ffmpeg made no \(name)")
         }
+    }
+
+    /// Makes a picture on the web site.
+    func makePicture(_ name: String, _ options: String) throws {
+        let path = folder("www/\(name)")
+        try FileManager.default.createDirectory(
+            atPath: String(path.prefix(upTo: path.lastIndex(of: "/") ?? path.endIndex)),
+            withIntermediateDirectories: true)
+        let ending = name.hasSuffix(".gif") ? "" : "-frames:v 1"
+        let words = "-v error -y \(options) \(ending) \(path)".split(separator: " ").map(String.init)
+        guard try SpawnedProgram(["ffmpeg"] + words).wait() == 0 else {
+            throw ToolRun.TookTooLong(description: "ffmpeg made no \(name)")
+        }
+    }
+
+    /// Writes a file of the web site.
+    func write(_ text: String, to name: String) throws {
+        let path = folder("www/\(name)")
+        try FileManager.default.createDirectory(
+            atPath: String(path.prefix(upTo: path.lastIndex(of: "/") ?? path.endIndex)),
+            withIntermediateDirectories: true)
+        try text.write(toFile: path, atomically: true, encoding: .utf8)
     }
 
     /// Returns the size of a file of the web site.

@@ -26,6 +26,32 @@ import Testing
         #expect(uploads.count <= 1, "the second document came from Telegram's own copy")
     }
 
+    @Test func `A preference holds for a command that comes at the same moment`() async throws {
+        let bot = try await MediaBot(["tg-talk"])
+        for _ in 0..<3 {
+            try await bot.telegram.say("/prefer 120p", as: Self.ann)
+            try await bot.telegram.say(".vdl \(bot.page)", as: Self.ann)
+            try await bot.telegram.say("/prefer off", as: Self.ann)
+            try await bot.telegram.say(".vdl \(bot.page)", as: Self.ann)
+        }
+        #expect(
+            try await eventuallyAsync {
+                let heights = try await bot.telegram.answers(in: 42).compactMap { $0.message["video"]?["height"]?.int }
+                return heights.filter { $0 == 120 }.count == 3 && heights.filter { $0 == 240 }.count == 3
+            })
+    }
+
+    @Test func `A preferred height leaves the file of a link as it is, and one in the command does not`() async throws {
+        let bot = try await MediaBot(["tg-talk"])
+        try await bot.telegram.say("/prefer 120p", as: Self.ann)
+        _ = try await bot.answer(in: 42) { $0.text == "You get: 120." }
+        try await bot.telegram.say(".vdl \(bot.site.url)/large.mp4", as: Self.ann)
+        let whole = try await bot.answer(in: 42) { $0.message["video"] != nil }
+        #expect(whole.message["video"]?["height"] == 240)
+        try await bot.telegram.say(".vdl 120 \(bot.site.url)/large.mp4", as: Self.ann)
+        _ = try await bot.answer(in: 42) { $0.message["video"]?["height"] == 120 }
+    }
+
     @Test func `What a user prefers holds for commands and bare links until it is changed`() async throws {
         let bot = try await MediaBot(["tg-talk"])
         try await bot.telegram.say("/prefer 120p file", as: Self.ann)

@@ -205,7 +205,7 @@ import Testing
         func names(_ menu: JSON?) -> [String] { (menu?["commands"]?.array ?? []).compactMap { $0["command"]?.string } }
         #expect(
             names(menus.first { $0["scope"] == nil }) == [
-                "vdl", "adl", "stop", "queue", "usage", "prefer", "help", "lang", "whoami",
+                "vdl", "adl", "img", "stop", "queue", "usage", "prefer", "help", "lang", "whoami",
             ])
         #expect(names(admin.first).contains("bless"))
         try await run()

@@ -61,14 +61,23 @@ import Texts
         #expect(
             rows.map { $0.map(\.label) } == [
                 ["Das Beste"], ["⚠️ 1080p · 72.0 MB", "720p · 32.0 MB"], ["360p"], ["🎵 Ton · 2.0 MB", "💬 de"],
-                ["💬 en", "💬 fr"], ["📄 Als Datei"],
+                ["💬 en", "💬 fr"], ["💬 de, im Bild", "📄 Als Datei"],
             ])
         let options = rows.flatMap { $0 }
         #expect(options[0].form.variant.isStandard && options[0].form.kind == .video)
         #expect(options[2].form.variant == MediaVariant(maxHeight: 720))
         #expect(options[4].form.kind == .audio)
         #expect(options[5].form.variant == MediaVariant(subtitles: "de"))
-        #expect(options.map(\.form.isFile) == Array(repeating: false, count: 8) + [true])
+        #expect(options.map(\.form.isFile) == Array(repeating: false, count: 9) + [true])
+        #expect(options[8].form.variant == MediaVariant(subtitles: "de", burnsSubtitles: true))
+    }
+
+    @Test(arguments: [nil, .opus, .m4a, .mp3] as [MediaVariant.AudioFormat?])
+    func `Sound is offered in the format that the person prefers`(_ preferred: MediaVariant.AudioFormat?) throws {
+        let question = Question(texts: Texts(), language: nil, limitBytes: nil)
+        let forms = question.rows(try choices(film), .standard, sound: preferred).joined().map(\.form)
+        let sound = try #require(forms.first { $0.kind == .audio })
+        #expect(sound.variant == MediaVariant(audioFormat: preferred).of(.audio))
     }
 
     @Test func `A file that was chosen already is not offered again`() throws {

@@ -249,7 +249,7 @@ struct HelperJailTests {
         let plugins = folder("plugins")
         try #require(mkdir(plugins, 0o700) == 0)
         let file = try write("x", "file")
-        let settings = YtDlpSettings(extraArguments: [
+        let settings = ExtractorSettings(extraArguments: [
             "--plugin-dirs", plugins, "--load-info=\(file)", "--proxy=/none", "/", "--x=/", "relative", "-o",
             "/tmp/%(id)s",
         ])

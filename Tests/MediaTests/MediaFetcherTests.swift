@@ -265,7 +265,7 @@ import Testing
     @Test func `yt-dlp cannot reach a private address`() async throws {
         let folder = try #require(try JobFolder.tryToOpen(root: folder("jobs"), hash: "x"))
         let ytDlp = YtDlp(
-            settings: YtDlpSettings(program: try "\(PythonTools.binFolder())/yt-dlp"), ffmpegProgram: "ffmpeg",
+            settings: ExtractorSettings(program: try "\(PythonTools.binFolder())/yt-dlp"), ffmpegProgram: "ffmpeg",
             folder: folder,
             kind: .video, addressPolicy: .publicOnly, maxBytes: 1 << 30, largestBytes: 1 << 30,
             deadline: .now + .seconds(60))

@@ -79,7 +79,7 @@ import Testing
         var large = payload
         #expect(
             reason { _ = try LargeDownload(large, type: LargeDownload.type) }
-                == "commands.media.large_download: kind is neither video nor audio")
+                == "commands.media.large_download: kind is none of video, audio and image")
         large["kind"] = "audio"
         #expect(
             reason { _ = try LargeDownload(large, type: LargeDownload.type) }
@@ -87,7 +87,8 @@ import Testing
     }
 
     @Test func `A fetched file needs a kind, a key and a path, and keeps what it does not know`() throws {
-        #expect(reason { _ = try MediaFetched(["key": "a", "path": "/a"]) } == "kind is neither video nor audio")
+        #expect(
+            reason { _ = try MediaFetched(["key": "a", "path": "/a"]) } == "kind is none of video, audio and image")
         #expect(reason { _ = try MediaFetched(["kind": "video", "key": "a", "path": ""]) } == "no key or no path")
         let fetched = try MediaFetched([
             "kind": "video", "key": "a", "path": "/a", "url": 5, "title": 7, "mine": ["a": 1], "duration_seconds": 4,

@@ -113,6 +113,29 @@ extension Job: Equatable {
         ("video/mp4", "video"), ("audio/mpeg", "audio"), ("video/webm", "document"), ("application/zip", "document"),
     ])
     func `Only formats that Telegram plays are sent as playable media`(_ type: String, _ field: String) {
-        #expect(MediaDelivery.field(for: type) == field)
+        #expect(MediaDelivery.field(for: media(type, 1000, nil, nil)) == field)
+    }
+
+    private func media(_ type: String, _ bytes: Int64?, _ width: Int64?, _ height: Int64?) -> MediaMetadata {
+        MediaMetadata(
+            content: FileContent(sizeBytes: bytes, sha256: nil, contentType: type), fileName: nil,
+            origin: MediaOrigin(sourceURL: nil, normalizedURL: nil, domain: nil, fetchedAt: nil),
+            description: MediaDescription(width: width, height: height))
+    }
+
+    @Test(
+        arguments: [
+            ("image/jpeg", 10_000_000, 5000, 5000, "photo"), ("image/png", 1, 1, 1, "photo"),
+            ("image/webp", 1, 20, 400, "photo"), ("image/jpeg", 10_000_001, 100, 100, "document"),
+            ("image/jpeg", 1, 5001, 5000, "document"), ("image/png", 1, 401, 20, "document"),
+            ("image/png", 1, .max, .max, "document"), ("image/png", 1, 0, 5, "document"),
+            ("image/png", 1, nil, nil, "document"), ("image/jpeg", nil, 5, 5, "document"),
+            ("image/gif", 1, 64, 64, "animation"), ("image/gif", 1, nil, nil, "document"),
+            ("image/svg+xml", 1, 5, 5, "document"), ("image/heic", 1, 5, 5, "document"),
+        ] as [(String, Int64?, Int64?, Int64?, String)])
+    func `Pictures within Telegram's limits are photos, and others are files`(
+        _ type: String, _ bytes: Int64?, _ width: Int64?, _ height: Int64?, _ field: String
+    ) {
+        #expect(MediaDelivery.field(for: media(type, bytes, width, height)) == field)
     }
 }

@@ -32,10 +32,12 @@ package enum DownloadSource: Sendable, Hashable {
     package var url: String? { if case .url(let url) = self { url } else { nil } }
 }
 
-/// Requests the video or the audio of a source: `commands.media.video_download` and `commands.media.audio_download`.
+/// Requests the video, the audio or the pictures of a source: `commands.media.video_download`, `commands.media.audio_download` and
+/// `commands.media.image_download`.
 package struct MediaDownload: EventPayload {
     private static let typesOfKinds: KeyValuePairs<MediaKind, String> = [
         .video: "commands.media.video_download", .audio: "commands.media.audio_download",
+        .image: "commands.media.image_download",
     ]
 
     package static let types = typesOfKinds.map(\.value)
@@ -43,13 +45,14 @@ package struct MediaDownload: EventPayload {
     package var kind: MediaKind
     package var source: DownloadSource
     package var variant: MediaVariant
-    /// Is true if the person is to be asked for the variant; a stage such as media-ask does so, and media-fetch does not.
-    package var asks: Bool
+    /// Tells whether the person is to be asked for the variant; nil if the command does not say. A stage such as media-ask asks, and
+    /// media-fetch does not.
+    package var asks: Bool?
     /// The wanted videos of the list that the link leads to; a stage such as media-expand makes a request for each of them.
     package var items: ItemRange?
 
     package init(
-        kind: MediaKind, source: DownloadSource, variant: MediaVariant = .standard, asks: Bool = false,
+        kind: MediaKind, source: DownloadSource, variant: MediaVariant = .standard, asks: Bool? = nil,
         items: ItemRange? = nil
     ) {
         self.kind = kind
@@ -68,7 +71,7 @@ package struct MediaDownload: EventPayload {
         var reader = PayloadReader(payload)
         source = try DownloadSource(&reader, type: type)
         variant = try MediaVariant(payload["variant"], type: type).of(kind)
-        asks = reader.bool("ask") ?? false
+        asks = reader.bool("ask")
         items = try ItemRange(payload["items"], type: type)
     }
 
@@ -79,6 +82,7 @@ package struct MediaDownload: EventPayload {
         switch kind {
         case .video: "commands.media.video_download"
         case .audio: "commands.media.audio_download"
+        case .image: "commands.media.image_download"
         }
     }
 
@@ -87,7 +91,7 @@ package struct MediaDownload: EventPayload {
     package var json: JSONObject {
         var json = source.json
         json["variant"] = variant.json
-        json["ask"] = asks ? true : nil
+        json["ask"] = asks.map { .bool($0) }
         json["items"] = items?.json
         return json
     }
@@ -120,7 +124,7 @@ package struct LargeDownload: EventPayload {
     package init(_ payload: JSONObject, type: String) throws(MalformedInput) {
         var reader = PayloadReader(payload)
         guard let kind = reader.string("kind").flatMap(MediaKind.init) else {
-            throw MalformedInput(.invalidPayload, "\(type): kind is neither video nor audio")
+            throw MalformedInput(.invalidPayload, "\(type): kind is none of video, audio and image")
         }
         self.kind = kind
         source = try DownloadSource(&reader, type: type)

@@ -132,7 +132,7 @@ package struct MediaFetched: EventPayload {
     package init(_ payload: JSONObject, type: String = MediaFetched.type) throws(MalformedInput) {
         var reader = PayloadReader(payload)
         guard let kind = reader.string("kind").flatMap(MediaKind.init) else {
-            throw MalformedInput(.invalidPayload, "kind is neither video nor audio")
+            throw MalformedInput(.invalidPayload, "kind is none of video, audio and image")
         }
         guard let key = reader.string("key"), let path = reader.string("path"), !path.isEmpty else {
             throw MalformedInput(.invalidPayload, "no key or no path")
@@ -152,9 +152,9 @@ package struct MediaFetched: EventPayload {
     }
 }
 
-/// Names a stored object that is ready to be sent: `events.dl.video.ready` and `events.dl.audio.ready`.
+/// Names a stored object that is ready to be sent: `events.dl.video.ready`, `events.dl.audio.ready` and `events.dl.image.ready`.
 package struct DownloadReady: EventPayload {
-    package static let types = ["events.dl.video.ready", "events.dl.audio.ready"]
+    package static let types = MediaKind.allCases.map(type(of:))
 
     /// The kind of media that was requested; nil only if a script left it out.
     package var kind: MediaKind?
@@ -225,9 +225,9 @@ package struct DownloadReady: EventPayload {
     }
 }
 
-/// Reports that a request failed: `events.dl.video.failed` and `events.dl.audio.failed`.
+/// Reports that a request failed: `events.dl.video.failed`, `events.dl.audio.failed` and `events.dl.image.failed`.
 package struct DownloadFailed: EventPayload {
-    package static let types = ["events.dl.video.failed", "events.dl.audio.failed"]
+    package static let types = MediaKind.allCases.map(type(of:))
 
     /// The kind of media that was requested; nil only if a script left it out, as for all members below.
     package var kind: MediaKind?

@@ -4,12 +4,16 @@ package import JSON
 package enum MediaKind: String, Sendable, CaseIterable {
     case video
     case audio
+    /// Pictures: photos, and whatever else a gallery holds, such as short videos.
+    case image
 
     /// The extension of stored objects of this kind, without the dot.
     package var fileExtension: String {
         switch self {
         case .video: "mp4"
         case .audio: "mp3"
+        // The formats of pictures are many; the content type tells which one it is.
+        case .image: "bin"
         }
     }
 }

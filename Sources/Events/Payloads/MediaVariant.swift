@@ -38,6 +38,8 @@ package struct MediaVariant: Sendable, Hashable {
     package var audioFormat: AudioFormat?
     /// The language of the subtitles, such as `en` or `pt-BR`.
     package var subtitles: String?
+    /// Is true if the subtitles are drawn into the picture, where every player shows them.
+    package var burnsSubtitles = false
     package var cut: Cut?
     /// The place of the video in the list or the post that the link leads to, from 1 on; nil for a link to one video.
     package var item: Int64?
@@ -49,10 +51,10 @@ package struct MediaVariant: Sendable, Hashable {
 
     package init(
         maxHeight: Int64? = nil, audioFormat: AudioFormat? = nil, subtitles: String? = nil, cut: Cut? = nil,
-        item: Int64? = nil
+        item: Int64? = nil, burnsSubtitles: Bool = false
     ) {
         (self.maxHeight, self.audioFormat, self.subtitles, self.cut) = (maxHeight, audioFormat, subtitles, cut)
-        self.item = item
+        (self.item, self.burnsSubtitles) = (item, burnsSubtitles)
     }
 
     package var isStandard: Bool { self == .standard }
@@ -60,8 +62,12 @@ package struct MediaVariant: Sendable, Hashable {
     /// Returns the variant without what has no effect on media of a kind, so that equal results have one address.
     package func of(_ kind: MediaKind) -> MediaVariant {
         switch kind {
-        case .video: MediaVariant(maxHeight: maxHeight, subtitles: subtitles?.lowercased(), cut: cut, item: item)
+        case .video:
+            MediaVariant(
+                maxHeight: maxHeight, subtitles: subtitles?.lowercased(), cut: cut, item: item,
+                burnsSubtitles: burnsSubtitles && subtitles != nil)
         case .audio: MediaVariant(audioFormat: audioFormat == .mp3 ? nil : audioFormat, cut: cut, item: item)
+        case .image: MediaVariant(item: item)
         }
     }
 
@@ -74,6 +80,7 @@ package struct MediaVariant: Sendable, Hashable {
         if let subtitles { parts.append("subtitles=\(subtitles)") }
         if let cut { parts.append("cut=\(cut.start)-\(cut.end.map { "\($0)" } ?? "")") }
         if let item { parts.append("item=\(item)") }
+        if burnsSubtitles { parts.append("burnt") }
         return parts.joined(separator: ";")
     }
 
@@ -97,6 +104,7 @@ package struct MediaVariant: Sendable, Hashable {
             ? nil
             : .object([
                 "height": JSON(maxHeight), "audio_format": JSON(audioFormat?.rawValue), "subtitles": JSON(subtitles),
+                "burn_subtitles": burnsSubtitles ? true : nil,
                 "start_seconds": cut.map { MediaVariant.seconds($0.start) },
                 "end_seconds": cut?.end.map { MediaVariant.seconds($0) }, "item": JSON(item),
             ])
@@ -133,6 +141,7 @@ package struct MediaVariant: Sendable, Hashable {
         if let subtitles, !MediaVariant.isLanguage(subtitles) {
             throw MediaVariant.fault(type, "subtitles is not a language such as en or pt-BR")
         }
+        burnsSubtitles = try reader.strict("burn_subtitles", \.bool) ?? false
         cut = try MediaVariant.cut(&reader, type)
         item = try reader.strict("item", \.int)
         if let item, !MediaVariant.items.contains(item) {

@@ -1,7 +1,7 @@
 import Glibc
 package import System
 
-/// Describes the copies of yt-dlp that `tgpipe update-yt-dlp` keeps in the state folder: the current one, and the one before it.
+/// Describes the copies of yt-dlp and gallery-dl that `tgpipe update-yt-dlp` keeps in the state folder: the current one, and the one before it.
 ///
 /// Each copy is a virtual environment of Python in a folder of its own. The symbolic links `current` and `former` lead to two of them, and
 /// are replaced in one step, so that a download that begins meanwhile gets the one or the other.
@@ -26,6 +26,18 @@ package struct InstalledYtDlp: Sendable {
     package static func chosen(_ named: String?, folder: String?) -> String {
         if let named = named ?? Settings.environment("TGPIPE_YT_DLP") { return named }
         return folder.flatMap { InstalledYtDlp(folder: $0).program } ?? "yt-dlp"
+    }
+
+    /// Returns the gallery-dl of a copy, which is installed beside yt-dlp, so that it can use it for videos.
+    package static func galleryProgram(of copy: String) -> String { "\(copy)/bin/gallery-dl" }
+
+    /// Returns the gallery-dl to use: the one that the user names, else the installed one, else that on `PATH`.
+    ///
+    /// - Parameter folder: the folder of all copies; nil without a state folder.
+    package static func chosenGallery(_ named: String?, folder: String?) -> String {
+        if let named = named ?? Settings.environment("TGPIPE_GALLERY_DL") { return named }
+        let installed = folder.map { galleryProgram(of: InstalledYtDlp(folder: $0).link("current")) }
+        return installed.flatMap { access($0, X_OK) == 0 ? $0 : nil } ?? "gallery-dl"
     }
 
     private func link(_ name: String) -> String { "\(folder)/\(name)" }

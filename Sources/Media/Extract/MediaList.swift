@@ -10,12 +10,20 @@ package struct MediaList: Sendable, Equatable {
         /// The place in the list, from 1 on.
         package let place: Int64
         package let title: String?
+        /// Is true if the place, and not the link alone, names the item.
+        package let isPart: Bool
     }
 
     package let title: String?
     /// The number of videos in the whole list, if the site tells it.
     package let count: Int64?
     package let items: [Item]
+    /// Is true for a gallery that has pictures, and not only videos.
+    package let hasPictures: Bool
+
+    init(title: String?, count: Int64?, items: [Item], hasPictures: Bool) {
+        (self.title, self.count, self.items, self.hasPictures) = (title, count, items, hasPictures)
+    }
 
     /// Reads yt-dlp's answer.
     ///
@@ -43,12 +51,14 @@ package struct MediaList: Sendable, Equatable {
                 entry["playlist_index"]?.int
                 ?? (places.indices.contains(number) ? places[number].int : nil) ?? range.first + Int64(number)
             guard entry.object != nil, MediaVariant.items.contains(place) else { continue }
+            let url = MediaList.link(of: entry, in: pages)
             items.append(
                 Item(
-                    url: MediaList.link(of: entry, in: pages), place: place,
-                    title: entry["title"]?.string.flatMap { OneLine($0)?.text }))
+                    url: url, place: place, title: entry["title"]?.string.flatMap { OneLine($0)?.text },
+                    isPart: url == nil))
         }
         self.items = items
+        hasPictures = false
     }
 
     /// Returns the link of an entry that is a page or a file of its own.
@@ -64,9 +74,14 @@ extension SourceIdentity {
     /// Is true if the link may lead to several videos: it is neither a page of a site that shows one video on each, nor a file.
     package var mayLeadToSeveral: Bool {
         if isVideoPage { return SourceIdentity.sitesOfPosts.contains(domain) && !fetchURL.contains("/video/") }
+        return !isFile
+    }
+
+    /// Is true if the link's ending is that of a file that is no page.
+    package var isFile: Bool {
         let path = fetchURL.prefix { $0 != "?" && $0 != "#" }
-        guard let name = path.split(separator: "/").last, let dot = name.lastIndex(of: ".") else { return true }
-        return !SourceIdentity.files.contains(name[name.index(after: dot)...].lowercased())
+        guard let name = path.split(separator: "/").last, let dot = name.lastIndex(of: ".") else { return false }
+        return SourceIdentity.files.contains(name[name.index(after: dot)...].lowercased())
     }
 
     /// The sites whose posts can hold several videos.

@@ -8,7 +8,8 @@ extension YtDlp {
     ///
     /// - Parameter info: gets the size of the picture that is downloaded in the end, if it is known.
     func downloadFitting(
-        _ info: inout VideoInfo, _ subtitles: String?, _ place: Place, _ onProgress: @escaping ProgressHandler
+        _ info: inout VideoInfo, _ subtitles: String?, _ place: SiteProgram.Place,
+        _ onProgress: @escaping ProgressHandler
     ) async throws(MediaError) -> String {
         var attempt = self
         while true {
@@ -20,7 +21,7 @@ extension YtDlp {
                 guard error.code == .tooLarge, let smaller else { throw error }
                 attempt.variant.maxHeight = smaller.height
                 info.estimatedBytes = smaller.sizeBytes
-                attempt.removeMedia()
+                attempt.program.removeMedia()
             }
         }
     }
@@ -31,11 +32,6 @@ extension YtDlp {
         guard kind == .video, let fitBytes else { return nil }
         let height = min(variant.maxHeight ?? .max, info.chosenHeight ?? .max)
         return MediaChoices(info).pictures.first { $0.height < height && $0.sizeBytes ?? 0 <= fitBytes }
-    }
-
-    /// Removes what was downloaded of another picture.
-    func removeMedia() {
-        for name in folderEntries(work) ?? [] where name.hasPrefix("media.") { removeTree("\(work)/\(name)") }
     }
 }
 

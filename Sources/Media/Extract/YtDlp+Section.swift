@@ -11,7 +11,7 @@ extension YtDlp {
     /// - Returns: nil if the whole is wanted or needed.
     /// - Throws: `cancelled`; after other failures, the whole has to do.
     func downloadSection(
-        _ info: VideoInfo, _ subtitles: String?, _ place: Place, _ onProgress: @escaping ProgressHandler
+        _ info: VideoInfo, _ subtitles: String?, _ place: SiteProgram.Place, _ onProgress: @escaping ProgressHandler
     ) async throws(MediaError) -> String? {
         guard let cut = variant.cut, let end = cut.end, subtitles == nil, info.share(of: cut) < YtDlp.largestShare,
             info.durationSeconds.map({ Double(end) / 1000 <= $0 }) ?? true,
@@ -26,7 +26,7 @@ extension YtDlp {
                 info, nil, place, upTo: maxBytes, section: ["--download-sections", times] + exact, onProgress)
         } catch {
             if error.code == .cancelled { throw error }
-            removeMedia()
+            program.removeMedia()
             return nil
         }
     }

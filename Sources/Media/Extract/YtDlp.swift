@@ -9,7 +9,7 @@ import System
 /// Fetches from the sites that yt-dlp supports by running it twice: to describe the video, then to download it.
 struct YtDlp: Sendable {
     /// The settings for all sites, with those of this one added.
-    var settings: YtDlpSettings
+    var settings: ExtractorSettings
     /// The proxy that leads to the site; nil if it is reached directly.
     var proxy: ServerProxy?
     var ffmpegProgram: String
@@ -34,6 +34,8 @@ struct YtDlp: Sendable {
         var info: VideoInfo
         /// The path of a picture that the site shows for sound, in any form.
         var cover: String?
+        /// The path of a file with the subtitles that are to be drawn into the picture.
+        var subtitles: String?
         /// Is true if the file is the wanted part, and not the whole.
         var isCut = false
     }
@@ -47,8 +49,8 @@ struct YtDlp: Sendable {
         _ identity: SourceIdentity, onProgress: @escaping ProgressHandler,
         onIdentity: (SourceIdentity) async throws(MediaError) -> Void = { _ in }
     ) async throws(MediaError) -> Outcome {
-        let place = try prepare()
-        defer { cleanUp(place) }
+        let place = try program.prepare()
+        defer { program.cleanUp(place) }
         var (found, info) = try await find(identity, place)
         try limits.check(info, variant)
         let subtitles = try variant.subtitles.map { wanted throws(MediaError) in try info.subtitles(in: wanted) }
@@ -70,69 +72,29 @@ struct YtDlp: Sendable {
         } else {
             path = try await fitting.downloadFitting(&info, subtitles, place, onProgress)
         }
-        if settings.refreshesCookies { place.cookies?.refresh(from: cookiesCopy) }
-        return Outcome(path: path, info: info, cover: keptCover(), isCut: section != nil)
+        program.refreshCookies(place)
+        return Outcome(
+            path: path, info: info, cover: keptCover(), subtitles: variant.burnsSubtitles ? try keptSubtitles() : nil,
+            isCut: section != nil)
     }
 
     /// Describes a video, and downloads nothing.
     func describe(_ identity: SourceIdentity) async throws(MediaError) -> VideoInfo {
-        let place = try prepare()
-        defer { cleanUp(place) }
+        let place = try program.prepare()
+        defer { program.cleanUp(place) }
         return try await find(identity, place).1
     }
 
-    private func prepare() throws(MediaError) -> Place {
-        try prepareFolder()
-        do throws(MediaError) {
-            let cookies = try settings.cookiesFile.map { path throws(MediaError) in try CookieFile(path) }
-            if let cookies { try give(cookies.bytes, as: cookiesCopy) }
-            let network = try HelperJail.network(listens: true)
-            let proxy = isGuarded ? AddressGuardProxy(policy: addressPolicy, in: network, through: proxy) : nil
-            return Place(
-                environment: childEnvironment(proxy), cookies: cookies,
-                network: proxy == nil ? .open(network) : .only(network), proxy: proxy)
-        } catch {
-            unlink(cookiesCopy)
-            removeLeftovers()
-            throw error
-        }
+    /// The program with its folder, its network and its limits.
+    var program: SiteProgram {
+        SiteProgram(
+            settings: settings, proxy: proxy, helpers: [ffmpegProgram, FFmpeg.probeProgram(beside: ffmpegProgram)],
+            jail: jail, folder: folder, name: "yt-dlp", addressPolicy: addressPolicy, maxBytes: maxBytes,
+            deadline: deadline, minimumRate: minimumRate)
     }
 
-    private func cleanUp(_ place: Place) {
-        place.proxy?.stop()
-        unlink(cookiesCopy)
-        removeLeftovers()
-    }
-
-    /// Holds what both runs of a job have in common.
-    struct Place {
-        var environment: [String: String]
-        /// The cookies of which yt-dlp has a copy.
-        var cookies: CookieFile?
-        var network: Jail.Network
-        /// The proxy through which both runs connect; nil if the environment's proxy makes all connections.
-        var proxy: AddressGuardProxy?
-    }
-
-    // MARK: - The folder
-
-    /// The one folder that yt-dlp may change. This program's own files of the job are beside it, out of yt-dlp's reach.
-    var work: String { folder.file("yt-dlp") }
-
-    /// The folder for caches and temporary files.
-    private var home: String { "\(work)/home" }
-
-    private func prepareFolder() throws(MediaError) {
-        removeTree(home)
-        let made = makeFolders(home, mode: 0o700)
-        guard made.error == 0 else { throw .local("make a folder", made.error) }
-    }
-
-    /// Removes everything but partial downloads.
-    private func removeLeftovers() {
-        removeTree(home)
-        rmdir(work)
-    }
+    /// The one folder that yt-dlp may change.
+    var work: String { program.work }
 
     // MARK: - The two runs
 
@@ -141,7 +103,7 @@ struct YtDlp: Sendable {
     /// A page can lead to a video with a page of its own, and can claim anything about it. The video gets the identity
     /// of its own page only if that page leads to it, with that page's description.
     private func find(
-        _ identity: SourceIdentity, _ place: Place
+        _ identity: SourceIdentity, _ place: SiteProgram.Place
     ) async throws(MediaError) -> (SourceIdentity, VideoInfo) {
         let info = try await describe(identity.fetchURL, place)
         if let page = info.page, page.normalizedURL != identity.normalizedURL,
@@ -157,7 +119,7 @@ struct YtDlp: Sendable {
         return (identity, info)
     }
 
-    private func describe(_ url: String, _ place: Place) async throws(MediaError) -> VideoInfo {
+    private func describe(_ url: String, _ place: SiteProgram.Place) async throws(MediaError) -> VideoInfo {
         var run = run(place, processorTime: YtDlp.processorTimeOfDescription)
         // Two entries are enough to tell a list from a page that holds one video.
         run.command.arguments += ["--simulate", "--playlist-items", variant.item.map(String.init) ?? "1:2"]
@@ -168,8 +130,8 @@ struct YtDlp: Sendable {
     ///
     /// - Parameter range: the places to list. Sites are not asked for what follows, as far as they list page by page.
     func list(_ url: String, _ range: ItemRange) async throws(MediaError) -> JSONObject {
-        let place = try prepare()
-        defer { cleanUp(place) }
+        let place = try program.prepare()
+        defer { program.cleanUp(place) }
         var run = run(place, processorTime: YtDlp.processorTimeOfDescription)
         run.command.arguments += [
             "--yes-playlist", "--flat-playlist", "--playlist-items", "\(range.first):\(range.last)",
@@ -196,12 +158,13 @@ struct YtDlp: Sendable {
     ///   - maxBytes: the size at which the download ends with `tooLarge`.
     ///   - section: further arguments, which select a part.
     func download(
-        _ info: VideoInfo, _ subtitles: String?, _ place: Place, upTo maxBytes: Int64, section: [String] = [],
+        _ info: VideoInfo, _ subtitles: String?, _ place: SiteProgram.Place, upTo maxBytes: Int64,
+        section: [String] = [],
         _ onProgress: @escaping ProgressHandler
     ) async throws(MediaError) -> String {
         // The description can hold cookies.
         defer { unlink(infoFile) }
-        try give(JSON.object(info.json).bytes, as: infoFile)
+        try program.give(JSON.object(info.json).bytes, as: infoFile)
         var run = run(place, processorTime: jail.processorTime)
         run.command.maxFileBytes = UInt64(self.maxBytes)
         run.command.arguments += [
@@ -216,8 +179,9 @@ struct YtDlp: Sendable {
         }
         if let subtitles {
             run.command.arguments += [
-                "--write-subs", "--write-auto-subs", "--sub-langs", subtitles, "--embed-subs",
+                "--write-subs", "--write-auto-subs", "--sub-langs", subtitles,
             ]
+            run.command.arguments += variant.burnsSubtitles ? ["--sub-format", "vtt/srt/ass/best"] : ["--embed-subs"]
         }
         run.command.arguments += settings.extraArguments
         let progress = Mutex(YtDlpProgress(info: info, maxBytes: maxBytes))
@@ -248,16 +212,7 @@ struct YtDlp: Sendable {
     }
 
     private func failure(_ exit: ChildRun.Exit, of link: String) -> MediaError {
-        switch exit.cause {
-        case .overdue: MediaError(.timedOut, "The download took too long.")
-        case .flooded: MediaError(.extractorFailed, "yt-dlp printed too much.")
-        case .ended(.signalled(SIGXCPU)):
-            MediaError(.timedOut, "The download took too much processor time.", isTransient: false)
-        case .ended(.signalled(let signal)):
-            MediaError(.extractorFailed, "yt-dlp was killed (signal \(signal)).", isTransient: true)
-        case .cancelled: .cancelled
-        case .ended(.exited): YtDlpMessage.error(exit.errorLines, link: link, maxBytes: maxBytes)
-        }
+        program.failure(exit) ?? YtDlpMessage.error(exit.errorLines, link: link, maxBytes: maxBytes)
     }
 
     // MARK: - The command line
@@ -267,24 +222,19 @@ struct YtDlp: Sendable {
 
     private var infoFile: String { "\(work)/info.json" }
 
-    private func run(_ place: Place, processorTime: Duration) -> ChildRun {
+    private func run(_ place: SiteProgram.Place, processorTime: Duration) -> ChildRun {
         var arguments = [
             "--ignore-config", "--no-warnings", "--no-playlist", "--no-exec", "--color", "never",
             "--socket-timeout", "20", "--retries", "5", "--format", formats, "--format-sort", order,
             "--merge-output-format", "mp4/mkv",
             "--postprocessor-args", "ffmpeg_i:" + FFmpeg.inputOptions.joined(separator: " "),
         ]
-        if isGuarded {
+        if program.isGuarded {
             arguments += ["--downloader-args", "ffmpeg_i:-protocol_whitelist http,https,httpproxy,tls,tcp,crypto,data"]
         }
         if ffmpegProgram.contains("/") { arguments += ["--ffmpeg-location", ffmpegProgram] }
-        if place.cookies != nil { arguments += ["--cookies", cookiesCopy] }
-        var command = Command(settings.program, arguments, environment: place.environment, directory: work)
-        let (ffmpeg, ffprobe) = (ffmpegProgram, FFmpeg.probeProgram(beside: ffmpegProgram))
-        command.jail = jail.forExtractor(
-            [settings.program, ffmpeg, ffprobe], network: place.network, folder: work, processorTime: processorTime)
-        command.jail?.readable += settings.argumentFiles
-        return ChildRun(command, timeout: max(.milliseconds(1), deadline - .now))
+        if place.cookies != nil { arguments += ["--cookies", program.cookiesCopy] }
+        return program.run(arguments, place, processorTime: processorTime)
     }
 
     /// The order of the formats: of the same picture, H.264 and AAC come first, which play everywhere.
@@ -297,7 +247,7 @@ struct YtDlp: Sendable {
     /// proxy covers when there is one. A smaller picture comes before one that is known to be over the limit.
     private var formats: String {
         let safe =
-            isGuarded
+            program.isGuarded
             ? "[protocol~='^(https?|m3u8(_native)?|http_dash_segments(_generator)?|ism)$']" : ""
         guard kind == .video else {
             let first = variant.audioFormat == .opus ? "ba[acodec=opus]\(safe)/" : ""
@@ -307,27 +257,6 @@ struct YtDlp: Sendable {
         return [fitting, ""].map { size in
             "bv*[ext=mp4]\(size)\(safe)+ba[ext=m4a]\(safe)/b[ext=mp4]\(size)\(safe)/bv*\(size)\(safe)+ba\(safe)/b\(size)\(safe)"
         }.joined(separator: "/")
-    }
-
-    /// Is false if all connections are made by the environment's proxy. yt-dlp then needs a network of which this program
-    /// controls nothing.
-    private var isGuarded: Bool { proxy != nil || addressPolicy != .any || HelperEnvironment.proxies().isEmpty }
-
-    private func childEnvironment(_ proxy: AddressGuardProxy?) -> [String: String] {
-        var environment = HelperEnvironment.variables(home: home)
-        environment["PYTHONIOENCODING"] = "utf-8"
-        environment.merge(proxy?.environment ?? HelperEnvironment.proxies()) { $1 }
-        return environment
-    }
-
-    /// The copy of the cookies that yt-dlp gets, and changes.
-    private var cookiesCopy: String { "\(work)/cookies.txt" }
-
-    /// Writes a file in yt-dlp's folder. An earlier run may have left anything under its name.
-    private func give(_ bytes: [UInt8], as path: String) throws(MediaError) {
-        removeTree(path)
-        removeTree(path + ".new")
-        try SmallFile.write(bytes, to: path)
     }
 }
 

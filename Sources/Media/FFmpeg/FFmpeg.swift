@@ -14,6 +14,8 @@ struct FFmpeg: Sendable {
     /// The longest file that ffmpeg may write, in bytes.
     var maxBytes: Int64
     var jail = HelperJail()
+    /// The time that one conversion may take. It ends as soon as it is certain to take longer.
+    var budget: Duration?
 
     /// The options before every input: ffmpeg opens only the file itself, and only as a format that holds media
     /// itself. Without them, a playlist that calls itself `.mp4` could put any file of this machine into the result.
@@ -68,27 +70,39 @@ struct FFmpeg: Sendable {
     /// Converts a video, or a part of it, to an mp4 that plays while it arrives. Streams that play in an mp4 are copied; the
     /// pictures of a part that begins later are made anew, because a copy could begin only at a key frame.
     ///
-    /// - Parameter scaledTo: the height to which the picture is made smaller, or the width of one that stands upright; nil for
-    ///   the size that it has.
+    /// - Parameters:
+    ///   - height: the height to which the picture is made smaller, or the width of one that stands upright; nil for the size that
+    ///     it has.
+    ///   - plan: the rates with which the video is encoded anew in any case.
+    ///   - drawn: the path of subtitles to draw into the picture, in a folder of its own.
     func makeMP4(
         from input: String, to output: String, probe: MediaProbe, variant: MediaVariant = .standard, tags: MediaTags,
-        scaledTo height: Int64? = nil, onProgress: @escaping ProgressHandler
+        scaledTo height: Int64? = nil, plan: EncodingPlan? = nil, drawing drawn: String? = nil,
+        onProgress: @escaping ProgressHandler
     ) async throws(MediaError) {
-        let isCopied = (variant.cut?.start ?? 0) == 0
+        let isCopied = (variant.cut?.start ?? 0) == 0 && plan == nil
         var options = ["-map", "0:V:0", "-map", "0:a:0?"]
-        options += variant.subtitles == nil ? ["-sn"] : ["-map", "0:s?", "-c:s", "mov_text"]
+        options += variant.subtitles == nil || drawn != nil ? ["-sn"] : ["-map", "0:s?", "-c:s", "mov_text"]
         options += ["-dn", "-map_metadata:g", "-1"] + tags.options
         options +=
-            isCopied && height == nil && probe.hasPlayableVideo
+            isCopied && height == nil && drawn == nil && probe.hasPlayableVideo
             ? ["-c:v", "copy"] + (probe.videoCodec == "hevc" ? ["-tag:v", "hvc1"] : [])
-            : [
-                "-c:v", "libx264", "-preset", "veryfast", "-crf", "22", "-pix_fmt", "yuv420p", "-vf",
-                height.map(FFmpeg.scale) ?? "scale=trunc(iw/2)*2:trunc(ih/2)*2",
-            ]
-        options += isCopied && probe.hasPlayableAudio ? ["-c:a", "copy"] : ["-c:a", "aac", "-b:a", "160k"]
+            : (plan?.videoOptions ?? ["-c:v", "libx264", "-preset", "veryfast", "-crf", "22", "-pix_fmt", "yuv420p"])
+                + ["-vf", FFmpeg.filters(scaledTo: height, drawing: drawn)]
+        options +=
+            isCopied && probe.hasPlayableAudio
+            ? ["-c:a", "copy"] : plan?.audioOptions ?? ["-c:a", "aac", "-b:a", "160k"]
         options += ["-movflags", "+faststart", "-f", "mp4"]
-        let job = Conversion(input: input, output: output, options: options, cut: variant.cut)
+        var job = Conversion(input: input, output: output, options: options, cut: variant.cut)
+        job.drawn = drawn
         try await convert(job, probe, tags.title, onProgress)
+    }
+
+    /// Returns the filters for the picture. The file with the subtitles is named without its folder: in a path, many characters
+    /// would have a meaning.
+    private static func filters(scaledTo height: Int64?, drawing drawn: String?) -> String {
+        let size = height.map(FFmpeg.scale) ?? "scale=trunc(iw/2)*2:trunc(ih/2)*2"
+        return drawn.map { "\(size),subtitles=filename=\(lastPathComponent($0)):charenc=UTF-8" } ?? size
     }
 
     /// Returns the filter that makes the shorter side of a picture as long as given.
@@ -109,13 +123,15 @@ struct FFmpeg: Sendable {
     }
 
     /// Names the files and the options of one run of ffmpeg.
-    private struct Conversion {
+    struct Conversion {
         let input: String
         let output: String
         let options: [String]
         var cut: MediaVariant.Cut?
         /// A picture for the second input.
         var cover: String?
+        /// Subtitles that a filter reads.
+        var drawn: String?
         var inputOptions = FFmpeg.inputOptions
 
         var arguments: [String] {
@@ -129,16 +145,22 @@ struct FFmpeg: Sendable {
         }
     }
 
-    private func convert(
+    func convert(
         _ job: Conversion, _ probe: MediaProbe?, _ title: String?, _ onProgress: @escaping ProgressHandler
     ) async throws(MediaError) {
         let arguments =
             ["-nostdin", "-hide_banner", "-v", "error", "-nostats", "-progress", "pipe:1", "-y"] + job.arguments
         let seconds = job.cut.map { $0.seconds(of: probe?.durationSeconds) } ?? probe?.durationSeconds
-        let progress = Mutex(FFmpegProgress(durationSeconds: seconds, title: title))
+        let progress = Mutex(FFmpegProgress(durationSeconds: seconds, title: title, budget: budget))
         try FFmpeg.makeFile(job.output)
-        let exit = try await run(program, arguments, job.input, job.output, alsoReading: job.cover) { line in
-            if let report = progress.withLock({ $0.take(line) }) { onProgress(report) }
+        let exit = try await run(
+            program, arguments, job.input, job.output, alsoReading: job.cover ?? job.drawn,
+            in: job.drawn.map { parentFolder(absolutePath($0)) } ?? "/",
+            until: { progress.withLock { $0.isHopeless } },
+            { line in if let report = progress.withLock({ $0.take(line) }) { onProgress(report) } })
+        if progress.withLock({ $0.isHopeless }) {
+            unlink(job.output)
+            throw FFmpeg.overdue
         }
         guard exit.isSuccess else {
             unlink(job.output)
@@ -171,26 +193,33 @@ struct FFmpeg: Sendable {
 
     private func run(
         _ program: String, _ arguments: [String], _ input: String, _ output: String?,
-        alsoReading second: String? = nil, _ onLine: @escaping @Sendable (String) -> Void
+        alsoReading second: String? = nil, in directory: String = "/",
+        until isOver: @escaping @Sendable () -> Bool = { false }, _ onLine: @escaping @Sendable (String) -> Void
     ) async throws(MediaError) -> ChildRun.Exit {
         var run = ChildRun(
             Command(
-                program, arguments, environment: HelperEnvironment.variables(home: "/"), directory: "/",
+                program, arguments, environment: HelperEnvironment.variables(home: "/"), directory: directory,
                 maxFileBytes: UInt64(maxBytes)),
-            timeout: max(.milliseconds(1), deadline - .now))
+            timeout: max(.milliseconds(1), min(deadline - .now, budget ?? deadline - .now)))
         run.command.jail = try jail.forConverter(
             program, input: absolutePath(input), output: output.map(absolutePath),
             processorTime: output == nil ? FFmpeg.processorTimeOfProbe : jail.processorTime)
         run.command.jail?.readable += second.map { [absolutePath($0)] } ?? []
         run.maxOutputBytes = 16 << 20
-        return try await run.runHelper(onLine: onLine)
+        return try await run.runHelper(until: isOver, onLine: onLine)
     }
+
+    /// The error of a conversion that takes longer than it may.
+    static let overdue = MediaError(.timedOut, "The conversion took too long.")
 
     private static let processorTimeOfProbe = Duration.seconds(60)
 
     func failure(_ exit: ChildRun.Exit) -> MediaError {
         let words = exit.errorLines.joined(separator: " ").lowercased()
-        if exit.cause == .overdue { return MediaError(.timedOut, "The conversion took too long.") }
+        if exit.cause == .overdue { return FFmpeg.overdue }
+        if words.contains("no such filter") {
+            return MediaError(.missingProgram, "The ffmpeg that is installed here cannot draw subtitles.")
+        }
         if words.contains("no space left") { return MediaError(.noSpace, "There is no space left on my disk.") }
         if words.contains("file too large") { return .tooLarge(bytes: nil, maxBytes: maxBytes) }
         if exit.cause == .ended(.signalled(SIGXFSZ)) { return .tooLarge(bytes: nil, maxBytes: maxBytes) }
@@ -247,16 +276,34 @@ private struct FFmpegProgress {
     let title: String?
     private var meter = RateMeter()
 
-    init(durationSeconds: Double?, title: String?) {
+    private let start = ContinuousClock.now
+    private let budget: Duration?
+    /// Is true if the conversion is certain to take longer than it may.
+    private(set) var isHopeless = false
+
+    /// The share of the budget after which the rest is estimated: the first pictures can be slower than others.
+    private static let shareBeforeEstimate = 0.1
+
+    init(durationSeconds: Double?, title: String?, budget: Duration? = nil) {
         self.durationSeconds = durationSeconds
         self.title = title
+        self.budget = budget
     }
 
     mutating func take(_ line: String) -> MediaProgress? {
-        guard line.hasPrefix("out_time_us="), let microseconds = Double(line.dropFirst("out_time_us=".count)),
-            meter.report(at: 0) != nil
-        else { return nil }
+        guard line.hasPrefix("out_time_us="), let microseconds = Double(line.dropFirst("out_time_us=".count)) else {
+            return nil
+        }
         let fraction = durationSeconds.map { $0 > 0 ? min(1, max(0, microseconds / 1e6 / $0)) : 0 }
+        if let budget, let fraction { estimate(fraction, budget) }
+        guard meter.report(at: 0) != nil else { return nil }
         return MediaProgress(.converting, fraction: fraction, title: title)
+    }
+
+    private mutating func estimate(_ fraction: Double, _ budget: Duration) {
+        let (spent, whole) = ((.now - start) / .seconds(1), budget / .seconds(1))
+        guard spent > whole * FFmpegProgress.shareBeforeEstimate else { return }
+        // At half of the speed that it would need, nothing will make up for it.
+        if fraction < spent / whole / 2 { isHopeless = true }
     }
 }

@@ -98,11 +98,11 @@ package struct ContentAddress: Sendable, Hashable, CustomStringConvertible {
 
     /// Returns the addresses that can have a hash.
     static func all(hash: String) -> [ContentAddress] {
-        [ContentAddress(.video, hash: hash, MediaKind.video.fileExtension)]
+        [MediaKind.video, .image].map { ContentAddress($0, hash: hash, $0.fileExtension) }
             + MediaVariant.AudioFormat.allCases.map { ContentAddress(.audio, hash: hash, $0.rawValue) }
     }
 
-    /// `video/<hash>.mp4` or `audio/<hash>.mp3`, or the extension of another format of sound.
+    /// `video/<hash>.mp4`, `audio/<hash>.mp3` or `image/<hash>.bin`, or the extension of another format of sound.
     package var key: String { "\(kind.rawValue)/\(hash).\(fileExtension)" }
 
     package var description: String { key }

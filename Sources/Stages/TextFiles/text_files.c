@@ -1,13 +1,13 @@
 // The texts as they are in data/.
 //
 // Their digests are here so that a change of them is built; `make check` compares them, and prints those that it found.
-// ar.toml: daab02ed06a0105a237247a5743b6e930ccbaeebfdeef17ef6c82cb1122754d7
-// de.toml: d1860804d428c1f833f199af73c876090ac877ce0eaf58684cc39bc2cd7bd6ba
-// en.toml: bc4c38db6fa26654a2e7563e5f2cd7e97ebd60b4d4e33cf78ee2eebd567b8fb5
-// es.toml: 51d8ae0dc4ee2364eef568e69180570ecd914d798a05fd4eddeb6fb0a06475a1
-// fa.toml: 50a669658c247073f63c8ad8941fbd979ff80018ae9b20670d166b9d1bcc8ab7
-// pt.toml: 83bbcd4f6ddb42ba81e46306d86ccb59795ca20034fe8ebcc56b1b3885ff68db
-// ru.toml: bd51212f9b151549ca816fe12edaa4c63905a015464963c2f1bfa022e2d8e825
+// ar.toml: 64f0ab53cd7f4dbf14218254878759015ea16175176385b3527f81a6b2a59edb
+// de.toml: 4cdfea14ba3d24c0c14d0b65e5a486f455725c914a60e6b11cef927335ef407c
+// en.toml: 4fdc7bdd10b89d255243a9b6affd0beea1b30cc216eb1a2b717d27aa49aa204d
+// es.toml: cb0ef5e0c5c1d07efaebda37ecfa041317769a3f4e376a9551866ed43dd725a5
+// fa.toml: 53e0758e3e38b2cd499313ea8cf69dbbb55e55a1a13b76ff102e3326a20ece8d
+// pt.toml: 67838afed4fa21a1459d3670426cc6bf583398026fb70f1054cc8daebdea1003
+// ru.toml: f619d17ff644b587004ccb9bf9bad6c5a077c32e2a6c3e83ddbc26cb0dc7c68f
 
 #include "TextFiles.h"
 

@@ -82,6 +82,17 @@ package struct AccountAPI: MessagingAPI {
         return (source, id.sizeBytes)
     }
 
+    /// The largest upload of an account: 4000 parts of 512 KiB. Telegram Premium doubles it.
+    package static let usualUploadLimitBytes: Int64 = 4000 * 512 << 10
+
+    package func uploadLimit() async throws(TelegramError) -> Int64 {
+        try await TelegramError.translating("getMe") {
+            let users = try await ask("users.getUsers", ["id": .array(["me"])])
+            let isPremium = users.array?.first?["premium"] == true
+            return isPremium ? 2 * AccountAPI.usualUploadLimitBytes : AccountAPI.usualUploadLimitBytes
+        }
+    }
+
     static let foreignFile = TelegramError(
         .fileRefused, number: 400, "Telegram: the file_id did not come through this account")
 

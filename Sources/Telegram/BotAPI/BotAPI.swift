@@ -35,7 +35,10 @@ package struct BotAPI: MessagingAPI {
 
     package var speakerID: Int64 { token.botID }
 
-    package var uploadLimitBytes: Int64? { isCloud ? BotAPI.cloudUploadLimitBytes : BotAPI.localUploadLimitBytes }
+    /// The size of the largest file that can be sent, which depends on the server alone.
+    package var uploadLimitBytes: Int64 { isCloud ? BotAPI.cloudUploadLimitBytes : BotAPI.localUploadLimitBytes }
+
+    package func uploadLimit() async throws(TelegramError) -> Int64 { uploadLimitBytes }
 
     package func call(
         _ method: String, _ parameters: JSONObject, messageKey: String?, deadline: Duration

@@ -8,8 +8,10 @@ package protocol MessagingAPI: Sendable {
     /// The user id of the bot or account. A file_id is valid for this id only.
     var speakerID: Int64 { get }
 
-    /// The largest file that can be sent; nil if it is about as large as what can be fetched.
-    var uploadLimitBytes: Int64? { get }
+    /// Returns the size of the largest file that can be sent.
+    ///
+    /// - Throws: `TelegramError` if it depends on the account, and Telegram cannot be asked.
+    func uploadLimit() async throws(TelegramError) -> Int64
 
     /// Calls a method. A call to a group that has become a supergroup goes to the supergroup.
     ///
@@ -33,8 +35,6 @@ package protocol MessagingAPI: Sendable {
 }
 
 extension MessagingAPI {
-    package var uploadLimitBytes: Int64? { nil }
-
     package func call(
         _ method: String, _ parameters: JSONObject = [:], messageKey: String? = nil
     ) async throws(TelegramError) -> JSON {

@@ -20,6 +20,11 @@ package struct MediaPreferences: Sendable, Equatable {
         guard count > 0, count == words.count else { return nil }
     }
 
+    /// Returns the preferences that the words behind `/prefer` set, where `off` resets them; nil for words that set none.
+    package static func change(_ words: [String]) -> MediaPreferences? {
+        words.map { $0.lowercased() } == ["off"] ? MediaPreferences.none : MediaPreferences(words)
+    }
+
     /// Reads what `text` has written; what is damaged counts as no preference.
     package init(stored text: String?) {
         let words = text?.split(separator: " ").map(String.init) ?? []

@@ -16,6 +16,8 @@ package struct MediaWish: Sendable, Equatable {
     package var hashtags: [String] = []
     /// Is true if the person wants to be asked.
     package var asks = false
+    /// Is true if the person has named a form, so that there is nothing to ask.
+    package private(set) var hasChosen = false
     /// The wanted videos of a list: `1-5`.
     package var items: ItemRange?
     /// The words that belong to no option, in their order.
@@ -52,14 +54,16 @@ package struct MediaWish: Sendable, Equatable {
             variant.cut = cut
         } else if let items = MediaWish.items(word) {
             self.items = items
-        } else if let language = MediaWish.subtitles(word) {
-            variant.subtitles = language
+        } else if let language = MediaWish.language(word, before: ["subs", "subtitles"]) {
+            (variant.subtitles, variant.burnsSubtitles) = (language, false)
+        } else if let language = MediaWish.language(word, before: ["hardsubs", "hardsub"]) {
+            (variant.subtitles, variant.burnsSubtitles) = (language, true)
         } else if word == "file" {
-            isFile = true
+            (isFile, hasChosen) = (true, true)
         } else if word == "video" {
-            isFile = false
+            (isFile, hasChosen) = (false, true)
         } else if word == "best" {
-            isBest = true
+            (isBest, hasChosen) = (true, true)
         } else if word == "?" {
             asks = true
         } else {
@@ -72,16 +76,34 @@ package struct MediaWish: Sendable, Equatable {
     ///
     /// - Parameters:
     ///   - kind: the kind of media that the command asks for. Files to keep are preferred to videos only.
-    ///   - source: the source. A file of a message is not made smaller unless the command says so.
+    ///   - source: the source. A file, of a message or behind a link, is not made smaller unless the command says so: there is one
+    ///     form of it, and another one would have to be encoded.
     package func completed(
         by preferences: MediaPreferences, for kind: MediaKind, of source: DownloadSource
     ) -> MediaWish {
         guard !asks else { return self }
         var wish = self
-        if !isBest, variant.maxHeight == nil, source.url != nil { wish.variant.maxHeight = preferences.maxHeight }
+        if !isBest, variant.maxHeight == nil, MediaWish.isOfPage(source) {
+            wish.variant.maxHeight = preferences.maxHeight
+        }
         wish.variant.audioFormat = variant.audioFormat ?? preferences.audioFormat
         if kind == .video { wish.isFile = isFile ?? preferences.isFile }
         return wish
+    }
+
+    /// The extensions of videos that a link names directly.
+    private static let videoFiles: Set<Substring> = [
+        "mp4", "m4v", "mov", "webm", "mkv", "avi", "flv", "mpg", "mpeg", "3gp",
+    ]
+
+    /// Returns whether a source is a page, which can offer several forms.
+    private static func isOfPage(_ source: DownloadSource) -> Bool {
+        guard let url = source.url else { return false }
+        let path = url.lowercased().prefix { $0 != "?" && $0 != "#" }
+        guard let name = path.split(separator: "/").dropFirst(2).last, let dot = name.lastIndex(of: ".") else {
+            return true
+        }
+        return !videoFiles.contains(name[name.index(after: dot)...])
     }
 
     /// Returns the height of `720`, `720p` or `4k`.
@@ -93,8 +115,8 @@ package struct MediaWish: Sendable, Equatable {
     }
 
     /// Returns the language of `en-subs`; `subs` alone means English.
-    private static func subtitles(_ word: String) -> String? {
-        for ending in ["subs", "subtitles"] {
+    private static func language(_ word: String, before endings: [String]) -> String? {
+        for ending in endings {
             if word == ending { return "en" }
             guard word.hasSuffix("-\(ending)") else { continue }
             let language = String(word.dropLast(ending.utf8.count + 1))
@@ -161,7 +183,9 @@ package struct MediaWish: Sendable, Equatable {
     private static func looksLikeOption(_ word: String) -> Bool {
         guard !word.contains("/"), !word.contains(".") || word.contains(":") else { return false }
         let word = word.lowercased()
-        if word.hasSuffix("-subs") || word.hasSuffix("-subtitles") || places(word) != nil { return true }
+        if ["-subs", "-subtitles", "-hardsubs", "-hardsub"].contains(where: word.hasSuffix) || places(word) != nil {
+            return true
+        }
         guard let first = word.utf8.first, (48...57).contains(first) else { return false }
         return word.hasSuffix("p") || word.hasSuffix("k") || word.contains(":")
             || word.utf8.allSatisfy { (48...57).contains($0) }

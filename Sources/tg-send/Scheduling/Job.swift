@@ -75,10 +75,11 @@ struct Job: Sendable {
         case MediaProgress.type:
             content = .progress(MediaProgress(event.payload))
             steps = [.showProgress]
-        case MediaFetched.type, DownloadReady.types[0], DownloadReady.types[1]:
+        case MediaFetched.type,
+            _ where DownloadReady.types.contains(event.type):
             content = .media(try DownloadReady(event))
             steps = [.deliver] + Job.lastStep(of: group, .removeReply)
-        case DownloadFailed.types[0], DownloadFailed.types[1]:
+        case _ where DownloadFailed.types.contains(event.type):
             let failure = DownloadFailed(event.payload, type: event.type)
             content = .failure(failure)
             failureReason = failure.reason

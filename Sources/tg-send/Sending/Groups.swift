@@ -123,7 +123,7 @@ extension Wording {
 
 extension SharedState {
     /// The time for which the ends of a group's requests are kept, in seconds.
-    private static let groupSeconds: Int64 = 2 * 86_400
+    static let groupSeconds: Int64 = 2 * 86_400
 
     /// Returns the first request of a group that has not ended, and notes which event waits for the end of those before it.
     ///
@@ -175,7 +175,7 @@ extension SharedState {
         (1...group.count).first { !ended.contains($0) } ?? group.count + 1
     }
 
-    private func groupKey(_ job: Job, _ part: String) -> String {
+    func groupKey(_ job: Job, _ part: String) -> String {
         "tgpipe:{group:\(job.event.correlationID):\(job.kind)}:\(part)"
     }
 }

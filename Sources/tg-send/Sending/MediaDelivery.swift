@@ -180,8 +180,21 @@ struct MediaDelivery: Sendable {
     private func upload(
         _ file: OpenFile, _ media: DownloadReady, _ job: Job
     ) async throws(TelegramError) -> JSON {
+        let field = job.event.isWantedAsFile ? "document" : MediaDelivery.field(for: media.metadata)
+        do throws(TelegramError) {
+            return try await upload(file, media, job, as: field)
+        } catch {
+            // Only Telegram knows which pictures it takes for photos.
+            guard field == "photo", error.mayConcernFile else { throw error }
+            runtime.log.notice("Telegram refuses the photo: sending it as a file", metadata: ["key": "\(media.key)"])
+            return try await upload(file, media, job, as: "document")
+        }
+    }
+
+    private func upload(
+        _ file: OpenFile, _ media: DownloadReady, _ job: Job, as field: String
+    ) async throws(TelegramError) -> JSON {
         let type = media.metadata.content.contentType ?? "application/octet-stream"
-        let field = job.event.isWantedAsFile ? "document" : MediaDelivery.field(for: type)
         let method = "send\(field.capitalizedFirst)"
         let upload = MediaUpload(
             field: field, fileName: media.metadata.fileName.flatMap { FileName.safe($0) } ?? "file", contentType: type,
@@ -190,7 +203,7 @@ struct MediaDelivery: Sendable {
         var parameters = parameters(media, job, method)
         if field == "video", await MovieLayout.isStreamable(file.path) { parameters["supports_streaming"] = true }
         // Telegram would show a film that arrives as a document, or make an animation of it.
-        if job.event.isWantedAsFile { parameters["disable_content_type_detection"] = true }
+        if field == "document", job.event.isWantedAsFile { parameters["disable_content_type_detection"] = true }
         let complete = parameters
         return try await VideoPreview(runtime: runtime).adding(to: upload) { upload throws(TelegramError) in
             try await messages.send(method, complete, uploads: [upload], for: job)
@@ -200,14 +213,16 @@ struct MediaDelivery: Sendable {
     /// Names an object in the form in which a request wants it: Telegram keeps the two forms as two files.
     private static func form(_ media: DownloadReady, _ job: Job) -> String {
         // Other files are documents anyway.
-        let isPlayed = field(for: media.metadata.content.contentType ?? "") != "document"
+        let isPlayed = field(for: media.metadata) != "document"
         return job.event.isWantedAsFile && isPlayed ? "\(media.key):document" : media.key
     }
 
-    /// Returns the parameter that a file is sent in. Telegram plays MPEG-4 video, and MP3 and M4A audio; other files
-    /// are documents.
-    static func field(for contentType: String) -> String {
-        switch contentType {
+    /// Returns the parameter that a file is sent in. Telegram plays MPEG-4 video, and MP3 and M4A audio, and shows pictures; other
+    /// files are documents.
+    static func field(for media: MediaMetadata) -> String {
+        switch media.content.contentType {
+        case "image/jpeg", "image/png", "image/webp": PhotoLimits.allow(media) ? "photo" : "document"
+        case "image/gif": media.description.width == nil ? "document" : "animation"
         case "video/mp4": "video"
         case "audio/mpeg", "audio/mp3", "audio/mp4", "audio/x-m4a": "audio"
         default: "document"
@@ -226,6 +241,72 @@ struct MediaDelivery: Sendable {
         return parameters
     }
 
+    // MARK: Albums
+
+    /// Sends several pictures and videos as one album, with the caption of the first.
+    ///
+    /// - Returns: nil if one of the files cannot be had, or Telegram refuses them.
+    func deliver(album: [DownloadReady], for job: Job) async throws -> Envelope? {
+        guard let first = album.first else { return nil }
+        var (members, uploads, open) = ([JSON](), [MediaUpload](), [OpenFile]())
+        for media in album {
+            let field = MediaDelivery.field(for: media.metadata)
+            var member: JSONObject = ["type": .string(field)]
+            if let cached = await shared.cachedFile(media.key), cached.type == field {
+                member["media"] = .string(cached.fileID)
+            } else {
+                let file: OpenFile
+                do throws(NoCopy) { file = try await copies.open(media) } catch { return nil }
+                let name = "file\(members.count)"
+                member["media"] = .string("attach://\(name)")
+                uploads.append(
+                    MediaUpload(
+                        field: name, kind: field,
+                        fileName: media.metadata.fileName.flatMap { FileName.safe($0) } ?? "file",
+                        contentType: media.metadata.content.contentType ?? "application/octet-stream",
+                        content: FileRange(descriptor: file.descriptor, offset: 0, count: file.sizeBytes),
+                        path: file.path, key: media.key))
+                open.append(file)
+            }
+            member.add(media.metadata.description, method: "send\(field.capitalizedFirst)")
+            members.append(.object(member))
+        }
+        defer { withExtendedLifetime(open) {} }
+        var parameters = self.parameters(first, job, "sendMediaGroup")
+        if var member = members[0].object {
+            (member["caption"], member["parse_mode"]) = (parameters["caption"], parameters["parse_mode"])
+            members[0] = .object(member)
+        }
+        (parameters["caption"], parameters["parse_mode"], parameters["media"]) = (nil, nil, .array(members))
+        try await limits.admit(.message, for: job)
+        let answer: JSON
+        do throws(TelegramError) {
+            answer = try await messages.send("sendMediaGroup", parameters, uploads: uploads, for: job)
+        } catch {
+            guard error.mayConcernFile || error.code == .tooLarge else { throw error }
+            runtime.log.notice("Telegram refuses the album: sending its files one by one")
+            return nil
+        }
+        return await delivered(album: album, answer, job)
+    }
+
+    private func delivered(album: [DownloadReady], _ answer: JSON, _ job: Job) async -> Envelope {
+        let sent = answer.array ?? [answer]
+        for (media, message) in zip(album, sent) {
+            if let file = SharedState.CachedFile(of: message) { await shared.cache(file, for: media.key) }
+            await cleanUpIfDue()
+        }
+        let ids = sent.compactMap(\.sentMessageID)
+        var notes = answer.firstMessage.notes(chat: job.chat, message: ids.first)
+        notes["files"] = .stringConvertible(album.count)
+        runtime.log.info("delivered an album", metadata: notes)
+        return .derived(
+            TelegramSent(
+                .sendAlbum, chat: ChatID(answer: answer.firstMessage) ?? job.chat, messageID: ids.first,
+                messageIDs: ids, key: album.first?.key,
+                elapsedSeconds: elapsed(job).map { JSONNumber(Double($0.milliseconds) / 1000) }))
+    }
+
     // MARK: After a delivery
 
     /// The time since the user's message arrived.
@@ -239,7 +320,10 @@ struct MediaDelivery: Sendable {
         let file = SharedState.CachedFile(of: message)
         let seconds = elapsed(job).map { Double($0.milliseconds) / 1000 }
         let action: TelegramAction =
-            message["audio"] != nil ? .sendAudio : message["video"] != nil ? .sendVideo : .sendDocument
+            message["audio"] != nil
+            ? .sendAudio
+            : message["video"] != nil
+                ? .sendVideo : message["photo"] != nil ? .sendPhoto : .sendDocument
         let event = Envelope.derived(
             TelegramSent(
                 action, chat: ChatID(answer: message) ?? job.chat, messageID: message.sentMessageID,
@@ -264,6 +348,21 @@ struct MediaDelivery: Sendable {
                 "removed local copies",
                 metadata: ["count": .stringConvertible(removed.count), "bytes": .stringConvertible(removed.bytes)])
         }
+    }
+}
+
+/// Tells which pictures Telegram takes as photos.
+enum PhotoLimits {
+    private static let maxBytes: Int64 = 10_000_000
+    private static let maxSum: Int64 = 10_000
+    private static let maxRatio: Int64 = 20
+
+    /// Returns whether a picture is known to be within the limits.
+    static func allow(_ media: MediaMetadata) -> Bool {
+        guard let bytes = media.content.sizeBytes, bytes <= maxBytes, let width = media.description.width,
+            let height = media.description.height, (1...maxSum).contains(width), (1...maxSum).contains(height)
+        else { return false }
+        return width + height <= maxSum && max(width, height) <= maxRatio * min(width, height)
     }
 }
 

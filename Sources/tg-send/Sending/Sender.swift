@@ -19,6 +19,7 @@ struct Sender: Sendable {
     private let replies: PlaceholderReplies
     private let groups: Groups
     private let delivery: MediaDelivery
+    private let albums: Albums
     private let isFromQueue: Bool
     private let retries: Int
     private let texts: Texts
@@ -43,6 +44,7 @@ struct Sender: Sendable {
         delivery = MediaDelivery(
             runtime: runtime, messages: messages, shared: shared, limits: limits, copies: copies, options: options,
             input: input, texts: texts)
+        albums = Albums(runtime: runtime, shared: shared, groups: groups, delivery: delivery)
     }
 
     enum Verdict: Sendable {
@@ -103,8 +105,16 @@ struct Sender: Sendable {
         case .command: job.results.append(try await commands.send(job))
         case .showProgress: try await replies.show(job)
         case .deliver:
-            try await groups.awaitTurn(of: job)
-            try await deliver(&job)
+            switch try await albums.awaitTurn(of: job) {
+            case .sentByAnother: job.keepCurrentStep()
+            case .alone: try await deliver(&job)
+            case .first(let members):
+                if let event = try await albums.send(members, for: job) {
+                    job.results.append(event)
+                } else {
+                    try await deliver(&job)
+                }
+            }
         case .removeReply: try await replies.remove(job)
         case .endItem: if let event = try await groups.end(job) { job.results.append(event) }
         case .showFailure:

@@ -62,7 +62,7 @@ final class SharedState: Sendable {
     /// A media file that Telegram already has.
     struct CachedFile: Sendable {
         let fileID: String
-        /// Telegram's name for the file's kind: `video`, `animation`, `audio`, `voice` or `document`. It never changes.
+        /// Telegram's name for the file's kind: `video`, `animation`, `audio`, `voice`, `photo` or `document`. It never changes.
         let type: String
 
         init(fileID: String, type: String) { (self.fileID, self.type) = (fileID, type) }
@@ -76,7 +76,9 @@ final class SharedState: Sendable {
                     return
                 }
             }
-            return nil
+            // Telegram makes several sizes of a photo, of which the last one is the largest.
+            guard let id = message["photo"]?.array?.last?["file_id"]?.string else { return nil }
+            self.init(fileID: id, type: "photo")
         }
     }
 

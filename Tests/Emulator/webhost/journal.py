@@ -12,6 +12,8 @@ class Visit:
     method: str
     path: str
     range: str | None
+    user_agent: str | None = None
+    cookie: str | None = None
     status: int | None = None
     bytes_sent: int = 0
     """The number of bytes of the body that were handed to the operating system."""

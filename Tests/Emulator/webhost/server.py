@@ -47,7 +47,10 @@ class Site:
 
     def _logged(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handle(request: web.Request) -> web.StreamResponse:
-            visit = Visit(request.method, request.path_qs, request.headers.get("Range"))
+            headers = request.headers
+            visit = Visit(
+                request.method, request.path_qs, headers.get("Range"), headers.get("User-Agent"), headers.get("Cookie")
+            )
             self._visits.append(visit)
             try:
                 response = await handler(request, visit)
