@@ -44,7 +44,8 @@ final class MediaBot: Sendable {
                 "media-fetch --allow-private \(fetch)", "blob-put",
             ] + last + ["tg-send --progress-interval 100ms"]
         // The address of the site is known only now.
-        let commands = all.map { $0.replacing("{site}", with: site.url) }.map {
+        let address = site.url
+        let commands = all.map { $0.replacing("{site}", with: address) }.map {
             "\(bin)\($0) 2>>\(log).\($0.prefix { $0 != " " })"
         }
         let variables = environment.map { "\($0)='\($1)'" }.joined(separator: " ")

@@ -120,8 +120,8 @@ import Testing
 
     @Test func `A page without pictures, and a file of a message`() async throws {
         let bot = try await bot()
-        try bot.write("<html><body>nothing</body></html>", to: "text.html")
-        try await bot.telegram.say(".img \(bot.site.url)/text.html", as: Self.ann)
+        try bot.write("<html><body>nothing</body></html>", to: "pages/text.html")
+        try await bot.telegram.say(".img \(bot.site.url)/pages/text.html", as: Self.ann)
         let failure = try await bot.answer(in: 42) { $0.text?.hasPrefix("❌") == true }
         #expect(failure.text == "❌ There are no pictures that I can find at that link.")
         try await bot.telegram.say(".img \(bot.site.url)/b/src/p1.png", as: Self.ann)

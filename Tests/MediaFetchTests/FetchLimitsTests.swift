@@ -22,7 +22,7 @@ import Testing
                 token: try #require(BotToken("123456:ABC-DEF1234ghIkl-zyx57W2v1u123ew11")), baseURL: $0,
                 client: HTTPClient())
         }
-        return try FetchOptions.parse(arguments).limits(store, api)
+        return try FetchOptions.parse(arguments).limits(store, api?.uploadLimitBytes)
     }
 
     @Test func `A video that Telegram's server does not take is fetched only where there are links`() throws {
@@ -34,6 +34,24 @@ import Testing
         #expect(try limits(["--max-size", "1G"], cloud, link: false).deliverableBytes == nil)
         #expect(try limits(["--max-size", "1G"], cloud, link: false).maxBytes == 1 << 30)
         #expect(try limits([], cloud, link: false).maxBytes == 2000 << 20)
+    }
+
+    @Test func `What an account with Premium can send is fetched without an option`() throws {
+        let store = try openStore("file:\(try TemporaryFolder().path)", s3: S3Options()) { _ in nil }
+        let premium: Int64 = 4000 << 20
+        #expect(try FetchOptions.parse([]).limits(store, premium).maxBytes == premium)
+        #expect(try FetchOptions.parse([]).limits(store, 2000 << 20).maxBytes == 2000 << 20)
+        #expect(try FetchOptions.parse(["--max-size", "1G"]).limits(store, premium).maxBytes == 1 << 30)
+    }
+
+    @Test func `What is encoded anew to fit may be larger before, and has to fit where there are no links`() throws {
+        let store = try openStore("file:\(try TemporaryFolder().path)", s3: S3Options()) { _ in nil }
+        let options = try FetchOptions.parse(["--over-limit", "reencode", "--reencode-time", "5m"])
+        #expect(try options.limits(store, 50_000_000).deliverableBytes == nil)
+        let reencode = try #require(try options.reencode(store, 50_000_000))
+        #expect(reencode.isRequired && reencode.limitBytes == 50_000_000 && reencode.budget == .seconds(300))
+        let unlimited = try options.reencode(store, nil)
+        #expect(unlimited == nil)
     }
 
     @Test func `No other worker gets what none can deliver`() {

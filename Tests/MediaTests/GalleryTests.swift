@@ -64,7 +64,7 @@ import Testing
 
     @Test func `A range behind the end, a page without pictures and a missing one say so`() async throws {
         for (path, first, code) in [
-            ("/b/res/1.html", 9, MediaError.Code.noSuchPart), ("/text.html", 1, .noPictures),
+            ("/b/res/1.html", 9, MediaError.Code.noSuchPart), ("/pages/text.html", 1, .noPictures),
             ("/b/res/2.html", 1, .noPictures), ("/b/res/404.html", 1, .notFound),
             ("/b/res/3.html", 1, .extractorFailed),
         ] as [(String, Int64, MediaError.Code)] {
@@ -138,7 +138,7 @@ import Testing
         for item in 1...3 as ClosedRange<Int64> {
             #expect(await failure("/b/res/6.html", item: item)?.code == .noPictures)
         }
-        #expect(await failure("/text.html")?.code == .noPictures)
+        #expect(await failure("/pages/text.html")?.code == .noPictures)
         #expect(await failure("/drawing.svg")?.code == .noPictures)
     }
 
@@ -216,7 +216,7 @@ struct PictureBoard {
         let clips = try Clips.shared.get()
         folder = try TemporaryFolder()
         site = try WebSite(root: folder.path)
-        for name in ["b/res", "b/src"] {
+        for name in ["b/res", "b/src", "pages"] {
             try FileManager.default.createDirectory(atPath: folder(name), withIntermediateDirectories: true)
         }
         try clips.run("-f lavfi -i color=red:s=120x80 -frames:v 1 \(folder("b/src/p1.png"))")
@@ -226,7 +226,7 @@ struct PictureBoard {
         let drawing = #"<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>"#
         for name in ["b/src/p5.svg", "b/src/p6.jpg", "drawing.svg"] { try write(drawing, name) }
         try write("<html>not a picture</html>", "b/src/p7.png")
-        try write("<html><body>nothing</body></html>", "text.html")
+        try write("<html><body>nothing</body></html>", "pages/text.html")
         try thread(
             1,
             [

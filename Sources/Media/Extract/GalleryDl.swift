@@ -60,6 +60,8 @@ struct GalleryDl: Sendable {
             arguments(place) + [
                 "--directory", ".", "--filename", lastPathComponent(file), "--range", "\(item)", "--filesize-max",
                 "\(program.maxBytes)", "--no-mtime", "--write-metadata", "--option", "adjust-extensions=false",
+                // Of a list of lists, each would give the file at this place.
+                "--child-filter", "False",
             ] + program.settings.extraArguments + ["--", url],
             place, processorTime: program.jail.processorTime)
         run.command.maxFileBytes = UInt64(program.maxBytes)
@@ -90,8 +92,7 @@ struct GalleryDl: Sendable {
     private func arguments(_ place: SiteProgram.Place) -> [String] {
         [
             "--config-ignore", "--no-input", "--no-colors", "--warning", "--http-timeout", "20", "--sleep-429", "10",
-            // A list of lists would have the first file of each.
-            "--child-filter", "False", "--option", "image-unique=true",
+            "--option", "image-unique=true",
         ] + (place.cookies == nil ? [] : ["--cookies", program.cookiesCopy])
     }
 

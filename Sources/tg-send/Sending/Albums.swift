@@ -46,14 +46,17 @@ struct Albums: Sendable {
             try await groups.awaitTurn(of: job)
             return .alone
         }
-        let isMember = !job.event.isWantedAsFile && ["photo", "video"].contains(MediaDelivery.field(for: media.metadata))
+        let isMember =
+            !job.event.isWantedAsFile && ["photo", "video"].contains(MediaDelivery.field(for: media.metadata))
         let note = isMember ? JSON.object(media.json).text : ""
         let state = await shared.noteForAlbum(of: job, group, note)
         if let state, state.isSent(group.item) { return .sentByAnother }
         try await groups.awaitTurn(of: job)
         guard isMember, let state, !state.isOff else { return .alone }
         let (members, isComplete) = state.members(from: Member(item: group.item, media: media), group)
-        if !isComplete, let made = Timestamp(job.event.timestamp), Timestamp.now.elapsed(since: made) < Albums.patience {
+        if !isComplete, let made = Timestamp(job.event.timestamp),
+            Timestamp.now.elapsed(since: made) < Albums.patience
+        {
             throw NotBefore(.now + Albums.lookAgain, in: .stage)
         }
         return members.count > 1 ? .first(members) : .alone
