@@ -48,7 +48,7 @@ import Testing
             return answers.filter { $0.text == nil }.count >= count
                 && !answers.contains { $0.text?.contains("⏳") == true }
         }
-        return try await bot.telegram.answers(in: 42)
+        return try await bot.telegram.answers(in: 42).filter { $0.text == nil }
     }
 
     private func kinds(_ entries: [BotEmulator.Entry]) -> [String] {
@@ -72,8 +72,8 @@ import Testing
         try await bot.telegram.say("/img \(link)", as: Self.ann)
         #expect(kinds(try await results(bot, 8)).suffix(4) == ["photo", "photo", "document", "animation"])
         let calls = try await bot.telegram.calls("sendMediaGroup")
-        #expect(calls.count == 2 && calls[0]["files"]?.object?.members.count == 2, "\(calls)")
-        #expect(calls.last?["files"]?.object?.isEmpty != false)
+        #expect(calls.count == 2, "\(calls)")
+        #expect(calls.first?["params"]?["file1"] != nil && calls.last?["params"]?["file0"] == nil, "\(calls)")
         // One message for the end of each request would be one too many.
         #expect(try await bot.telegram.answers(in: 42).count == 8)
     }
@@ -82,7 +82,7 @@ import Testing
         let bot = try await bot("--max-items 30")
         let posts = (0..<24).map { $0 == 5 ? "p5.svg" : "q\($0).png" }
         for number in 0..<24 where number != 5 {
-            try bot.makePicture("b/src/q\(number).png", "-f lavfi -i color=red:s=\(100 + number)x90:d=1")
+            try bot.makePicture("b/src/q\(number).png", "-f lavfi -i color=red:s=\(100 + 2 * number)x90:d=1")
         }
         let link = try page(9, of: bot, posts)
         try await bot.telegram.say(".img \(link)", as: Self.ann)
@@ -90,7 +90,7 @@ import Testing
         #expect(failure.text?.contains("Failed: 1 of 24") == true, "\(failure.text ?? "")")
         let photos = try await bot.telegram.answers(in: 42).filter { $0.message["photo"] != nil }
         let widths = photos.compactMap { $0.message["photo"]?.array?.last?["width"]?.int }
-        let expected: [Int64] = (100..<124).filter { $0 != 105 }
+        let expected: [Int64] = (0..<24).filter { $0 != 5 }.map { 100 + 2 * $0 }
         #expect(widths == expected)
         var sizes: [String: Int] = [:]
         for photo in photos { sizes[photo.message["media_group_id"]?.string ?? "", default: 0] += 1 }

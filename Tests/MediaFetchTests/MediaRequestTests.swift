@@ -31,7 +31,7 @@ import Testing
         ("commands.media.video_download", #"{"url":"https://a/","file":{"file_id":"1","file_unique_id":"2"}}"#),
         ("commands.media.audio_download", #"{"file":{"file_id":"1"}}"#),
         ("commands.media.large_download", #"{"url":"https://a/"}"#),
-        ("commands.media.large_download", #"{"kind":"image","url":"https://a/"}"#),
+        ("commands.media.large_download", #"{"kind":"picture","url":"https://a/"}"#),
     ])
     func `A command without exactly one source, or without a kind, is malformed`(type: String, payload: String) throws {
         let payload = try #require(try JSON(parsing: payload).object)

@@ -180,7 +180,8 @@ import Testing
         task.cancel()
         let error = await #expect(throws: MediaError.self) { try await task.value }
         #expect(error?.code == .cancelled)
-        #expect(.now - start < .seconds(5))
+        // Undisturbed, it takes minutes.
+        #expect(.now - start < .seconds(30))
     }
 
     @Test func `Without gallery-dl the reason is told`() async {
@@ -243,7 +244,7 @@ struct PictureBoard {
         try thread(8, [("../../slow/9000/noise", ".bin", "a")])
         try Data((0..<2_000_000).map { UInt8(truncatingIfNeeded: $0 &* 7919 >> 3) })
             .write(to: URL(fileURLWithPath: folder("noise.bin")))
-        try thread(100_000, (0..<100_000).map { ("p1", ".png", "picture \($0)") })
+        try thread(100_000, (0..<100_000).map { ("n\($0)", ".png", "picture \($0)") })
         try write(#"[{"page": 0, "threads": [{"no": 1}, {"no": 5}]}]"#, "b/threads.json")
         try write("<html></html>", "b/index.html")
     }

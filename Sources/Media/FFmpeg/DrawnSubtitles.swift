@@ -26,12 +26,16 @@ struct DrawnSubtitles: Sendable, Equatable {
     init?(srt text: String, beginningAt offset: Int64 = 0) {
         var cues: [Cue] = []
         var current: Cue?
+        // The number of the next cue follows an empty line.
+        var isOpen = false
         for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
             if let times = DrawnSubtitles.times(line) {
                 if let current { cues.append(current) }
                 guard cues.count < DrawnSubtitles.mostCues else { break }
-                current = Cue(start: times.start, end: times.end, lines: [])
-            } else if current != nil, let words = DrawnSubtitles.words(line),
+                (current, isOpen) = (Cue(start: times.start, end: times.end, lines: []), true)
+            } else if line.allSatisfy(\.isWhitespace) {
+                isOpen = false
+            } else if isOpen, let words = DrawnSubtitles.words(line),
                 current?.lines.count ?? 0 < DrawnSubtitles.mostLines
             {
                 current?.lines.append(words)
