@@ -153,11 +153,18 @@ struct FFmpeg: Sendable {
         let seconds = job.cut.map { $0.seconds(of: probe?.durationSeconds) } ?? probe?.durationSeconds
         let progress = Mutex(FFmpegProgress(durationSeconds: seconds, title: title, budget: budget))
         try FFmpeg.makeFile(job.output)
-        let exit = try await run(
-            program, arguments, job.input, job.output, alsoReading: job.cover ?? job.drawn,
-            in: job.drawn.map { parentFolder(absolutePath($0)) } ?? "/",
-            until: { progress.withLock { $0.isHopeless } },
-            { line in if let report = progress.withLock({ $0.take(line) }) { onProgress(report) } })
+        let exit: ChildRun.Exit
+        do throws(MediaError) {
+            exit = try await run(
+                program, arguments, job.input, job.output, alsoReading: job.cover ?? job.drawn,
+                in: job.drawn.map { parentFolder(absolutePath($0)) } ?? "/",
+                until: { progress.withLock { $0.isHopeless } },
+                { line in if let report = progress.withLock({ $0.take(line) }) { onProgress(report) } })
+        } catch {
+            // It was cancelled, or did not start.
+            unlink(job.output)
+            throw error
+        }
         if progress.withLock({ $0.isHopeless }) {
             unlink(job.output)
             throw FFmpeg.overdue
