@@ -12,9 +12,10 @@ import Testing
 
     init() throws { folder = try TemporaryFolder() }
 
+    // Small: noise is what takes an encoder longest.
     private static let site = Result {
         let clips = try Clips.shared.get()
-        let noise = "-f lavfi -i testsrc=size=640x480:rate=25:duration=12,noise=alls=80:allf=t -f lavfi -i sine=d=12"
+        let noise = "-f lavfi -i testsrc=size=320x240:rate=15:duration=8,noise=alls=80:allf=t -f lavfi -i sine=d=8"
         try clips.run(
             "\(noise) -c:v libx264 -preset ultrafast -crf 18 -pix_fmt yuv420p -c:a aac -movflags +faststart \(clips.folder("heavy.mp4"))"
         )
@@ -42,7 +43,7 @@ import Testing
         return try FileManager.default.attributesOfItem(atPath: path)[.size] as? Int64 ?? 0
     }
 
-    @Test(arguments: ["/heavy.mp4", "/choice/film?at=480:heavy.mp4"])
+    @Test(arguments: ["/heavy.mp4", "/choice/film?at=240:heavy.mp4"])
     func `A video over the limit is made to fit, and keeps its length and its sound`(_ path: String) async throws {
         _ = try Self.site.get()
         let before = try size("heavy.mp4")
@@ -53,8 +54,8 @@ import Testing
         let bytes = try #require(media.metadata.content.sizeBytes)
         #expect(bytes <= limit && bytes > limit / 4, "\(bytes) of \(limit) bytes")
         #expect(found.hasPlayableVideo && found.hasAudio && found.isPlayable)
-        #expect((11.8...12.3).contains(try #require(found.durationSeconds)))
-        #expect(media.metadata.description.height.map { $0 <= 480 } == true)
+        #expect((7.8...8.3).contains(try #require(found.durationSeconds)))
+        #expect(media.metadata.description.height.map { $0 <= 240 } == true)
         let states = reports.all.compactMap(\.state)
         #expect(states.contains(.converting) && reports.all.compactMap(\.fraction).contains { $0 > 0 })
     }
@@ -65,7 +66,7 @@ import Testing
         let media = try await fetch(limit: before)
         #expect(media.metadata.content.sizeBytes == before)
         let part = MediaVariant(cut: .init(start: 1000, end: 3000))
-        #expect(try await fetch(limit: before / 2, part).metadata.description.height == 480)
+        #expect(try await fetch(limit: before / 2, part).metadata.description.height == 240)
     }
 
     @Test func `What would become too poor, or take too long, is refused with the reason, or delivered as it is`()
@@ -73,16 +74,16 @@ import Testing
     {
         _ = try Self.site.get()
         let before = try size("heavy.mp4")
-        let poor = await #expect(throws: MediaError.self) { try await fetch(limit: 90_000) }
+        let poor = await #expect(throws: MediaError.self) { try await fetch(limit: 60_000) }
         #expect(poor?.code == .tooLarge && poor?.reason.contains("too poor") == true && poor?.sizeBytes == before)
         let start = ContinuousClock.now
         let late = await #expect(throws: MediaError.self) {
-            try await fetch(limit: before / 4, budget: .milliseconds(150))
+            try await fetch(limit: before / 4, budget: .milliseconds(20))
         }
         #expect(late?.code == .tooLarge && late?.reason.contains("longer than") == true, "\(late?.reason ?? "")")
-        #expect(.now - start < .seconds(20))
+        #expect(.now - start < .seconds(60))
         #expect(poor?.isTransient == false && late?.isTransient == false)
-        let kept = try await fetch(limit: 90_000, isRequired: false)
+        let kept = try await fetch(limit: 60_000, isRequired: false)
         #expect(kept.metadata.content.sizeBytes == before)
     }
 
@@ -90,7 +91,7 @@ import Testing
         _ = try Self.site.get()
         let before = try size("heavy.mp4")
         let reports = ProgressLog()
-        let task = Task { try await fetch(limit: before / 3, .standard, "/heavy.mp4", { _ in }, reports.add) }
+        let task = Task { try await fetch(limit: before / 3, budget: .seconds(600), .standard, "/heavy.mp4", { _ in }, reports.add) }
         for _ in 0..<500 where !reports.all.contains(where: { $0.state == .converting }) {
             try await Task.sleep(for: .milliseconds(10))
         }
