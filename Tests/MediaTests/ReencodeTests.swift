@@ -91,7 +91,9 @@ import Testing
         _ = try Self.site.get()
         let before = try size("heavy.mp4")
         let reports = ProgressLog()
-        let task = Task { try await fetch(limit: before / 3, budget: .seconds(600), .standard, "/heavy.mp4", { _ in }, reports.add) }
+        let task = Task {
+            try await fetch(limit: before / 3, budget: .seconds(600), .standard, "/heavy.mp4", { _ in }, reports.add)
+        }
         for _ in 0..<500 where !reports.all.contains(where: { $0.state == .converting }) {
             try await Task.sleep(for: .milliseconds(10))
         }
