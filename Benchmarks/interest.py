@@ -21,7 +21,8 @@ from bench import ROOT, TOOLS, row, scratch
 sys.path.insert(0, str(ROOT / "Tests" / "Chaos"))
 
 from chat import Person, Telegram, wait_until  # noqa: E402
-from servers import S3, Redis, spawn_server  # noqa: E402
+from redis_servers import Redis  # noqa: E402
+from servers import S3, spawn_server  # noqa: E402
 from stages import Stage, pipeline  # noqa: E402
 
 TOKEN = "123456:BENCH-token"

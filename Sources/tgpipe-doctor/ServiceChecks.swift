@@ -25,13 +25,13 @@ struct RedisCheck {
         }
         do {
             let redis = try await runtime.redis()
-            let facts = RedisFacts(info: try await redis.send("INFO").string ?? "")
-            return facts.findings
+            let servers = try await redis.sendEverywhere("INFO").map { RedisFacts(info: $0.string ?? "") }
+            return RedisFacts.findings(servers)
         } catch {
             return [
                 .failed(
                     .redis, error,
-                    "Start it, or correct TGPIPE_REDIS: unix:/path or redis://host:port. Without TGPIPE_REDIS, the tools"
+                    "Start it, or correct TGPIPE_REDIS: unix:/path or redis://host:port (docs/redis.md has more forms). Without TGPIPE_REDIS, the tools"
                         + " start a private server.")
             ]
         }
@@ -39,13 +39,22 @@ struct RedisCheck {
 }
 
 extension RedisFacts {
-    fileprivate var findings: [Finding] {
-        let own: Finding =
-            isOlder(than: 6, 2)
+    /// Returns what there is to tell about the server, or about all nodes of a cluster.
+    fileprivate static func findings(_ servers: [RedisFacts]) -> [Finding] {
+        var findings: [Finding] = []
+        for server in servers where !findings.contains(where: { $0.message == server.own.message }) {
+            findings.append(server.own)
+        }
+        return findings
+            + risks(of: servers).map {
+                .warning(.redis, $0.message, "\($0.advice.prefix(1).uppercased())\($0.advice.dropFirst()).")
+            }
+    }
+
+    private var own: Finding {
+        isOlder(than: 6, 2)
             ? .error(.redis, "the server is Redis \(version), which is too old", "Install Redis 6.2 or later.")
             : .ok(.redis, "version \(version)")
-        return [own]
-            + risks.map { .warning(.redis, $0.message, "\($0.advice.prefix(1).uppercased())\($0.advice.dropFirst()).") }
     }
 }
 

@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "examples" / "demo"))
 
 from chat import Person, Telegram, wait_until  # noqa: E402
-from servers import Redis, spawn_server  # noqa: E402
+from redis_servers import Redis  # noqa: E402
+from servers import spawn_server  # noqa: E402
 
 TOKEN = "123456:CHAOS-token"
 ADMIN = Person(42, "Alice", "alice")

@@ -21,7 +21,8 @@ sys.path.insert(0, str(ROOT / "examples" / "demo"))
 
 from chat import Person, Telegram, wait_until  # noqa: E402
 from faults import RefusingProxy, Schedule  # noqa: E402
-from servers import Redis, S3, spawn_server  # noqa: E402
+from redis_servers import KINDS  # noqa: E402
+from servers import S3, spawn_server  # noqa: E402
 from stages import Stage, pipeline  # noqa: E402
 from verdict import Answers, Verdict, judge_fetches  # noqa: E402
 
@@ -42,7 +43,7 @@ class Chaos:
 
     def run(self) -> Verdict:
         self._make_sources()
-        with Redis(self.folder) as redis, S3(self.folder) as s3:
+        with KINDS[self.options.redis](self.folder) as redis, S3(self.folder) as s3:
             proxy = RefusingProxy(s3.port)
             with (
                 spawn_server("emulator.py", "--token", TOKEN) as telegram_url,
@@ -222,6 +223,7 @@ def main() -> int:
     parser.add_argument("--sources", type=int, default=200)
     parser.add_argument("--users", type=int, default=50)
     parser.add_argument("--kills", type=int, default=105)
+    parser.add_argument("--redis", choices=KINDS, default="server", help="a server alone, with replicas and sentinels, or a cluster")
     parser.add_argument("--redis-restarts", type=int, default=5)
     parser.add_argument("--refusals", type=int, default=5, help="of the S3 server and of Telegram, each")
     parser.add_argument("--workers", type=int, default=2, help="of each stage that takes long")

@@ -1,13 +1,11 @@
-"""Runs the servers that the pipeline uses: real Redis and S3, the emulated Telegram, a web site."""
+"""Runs the servers that the pipeline uses beside Redis: the real S3 server, the emulated Telegram, a web site."""
 
 from __future__ import annotations
 
 import hashlib
-import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,53 +28,6 @@ def spawn_server(script: str, *arguments: str) -> Iterator[str]:
     finally:
         process.stdin.close()
         process.wait(20)
-
-
-class Redis:
-    """Runs a Redis server that logs each write before it acknowledges it, so that it can be killed without loss."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._socket = folder / "redis.sock"
-        self.address = f"unix:{self._socket}"
-        self.restarts = 0
-
-    def __enter__(self) -> Redis:
-        self._start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        self._process.wait(20)
-
-    def restart(self) -> None:
-        """Kills the server with SIGKILL and starts it again a moment later."""
-        self.restarts += 1
-        self._process.send_signal(signal.SIGKILL)
-        self._process.wait()
-        time.sleep(0.5)
-        self._start()
-
-    def cli(self, *arguments: str) -> str:
-        command = ["redis-cli", "-s", str(self._socket), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-    def locks(self) -> list[str]:
-        """Returns the remaining locks and waiting requests."""
-        keys = self.cli("--scan", "--pattern", "tgpipe:*").split()
-        return [key for key in keys if key.endswith((":lock", ":owner", ":waiters", ":interest"))]
-
-    def _start(self) -> None:
-        command = [
-            "redis-server", "--port", "0", "--unixsocket", str(self._socket), "--dir", str(self._folder), "--save", "",
-            "--appendonly", "yes", "--appendfsync", "always", "--logfile", str(self._folder / "redis.log"),
-        ]  # fmt: skip
-        self._socket.unlink(missing_ok=True)
-        self._process = subprocess.Popen(["setpriv", "--pdeathsig", "TERM", "--", *command], stdin=subprocess.DEVNULL)
-        while "PONG" not in subprocess.run(["redis-cli", "-s", str(self._socket), "ping"], capture_output=True, text=True, check=False).stdout:
-            if self._process.poll() is not None:
-                sys.exit("error: redis-server did not start")
-            time.sleep(0.02)
 
 
 class S3:

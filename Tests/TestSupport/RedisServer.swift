@@ -8,23 +8,41 @@ package final class RedisServer: Sendable {
     package let folder: TemporaryFolder
     package var socketPath: String { folder("redis.sock") }
     /// The server's address in the form of `TGPIPE_REDIS`.
-    package var address: String { "unix:\(socketPath)" }
+    package var address: String {
+        if RedisServer.isCluster, let port { "redis+cluster://127.0.0.1:\(port)" } else { "unix:\(socketPath)" }
+    }
     /// The port on 127.0.0.1, if the server has one.
     package let port: Int?
+    /// Is true if the tests run on clusters: each server is then one of a single node, which refuses what a larger one refuses.
+    private static let isCluster = ProcessInfo.processInfo.environment["TGPIPE_TEST_REDIS"] == "cluster"
     private let process = ServerProcess("redis-server")
+    private let mode: Mode
+
+    package enum Mode: Sendable { case server, sentinel }
 
     /// Writes the configuration and starts the server.
-    /// - Parameter configuration: further lines of redis.conf.
-    package init(configuration: [String] = [], tcp: Bool = false) throws {
+    /// - Parameters:
+    ///   - configuration: further lines of redis.conf.
+    ///   - mode: a server that stores data, or a sentinel that watches others.
+    package init(configuration: [String] = [], tcp: Bool = false, mode: Mode = .server) throws {
+        self.mode = mode
         folder = try TemporaryFolder()
-        port = tcp ? try LoopbackListener.freePort() : nil
-        let lines = [
-            "port \(port ?? 0)", "bind 127.0.0.1", "unixsocket \(folder("redis.sock"))", "unixsocketperm 600",
-            "dir \(folder.path)", "logfile \(folder("redis.log"))", "save \"\"", "daemonize no",
-        ]
-        let text = (lines + configuration).joined(separator: "\n") + "\n"
+        port = tcp || RedisServer.isCluster ? try LoopbackListener.freePort() : nil
+        let cluster =
+            RedisServer.isCluster && !configuration.contains("cluster-enabled yes") && mode == .server
+            ? ["cluster-enabled yes", "cluster-port \(try LoopbackListener.freePort())"] : []
+        let lines =
+            [
+                "port \(port ?? 0)", "bind 127.0.0.1", "unixsocket \(folder("redis.sock"))", "unixsocketperm 600",
+                "dir \(folder.path)", "logfile \(folder("redis.log"))", "daemonize no",
+            ] + (mode == .server ? ["save \"\""] : [])
+        let text = (lines + cluster + configuration).joined(separator: "\n") + "\n"
         try text.write(toFile: folder("redis.conf"), atomically: true, encoding: .utf8)
         try start()
+        if !cluster.isEmpty {
+            try cli("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+            try process.waitUntilReady(atMost: .seconds(20)) { try cli("CLUSTER", "INFO").contains("cluster_state:ok") }
+        }
     }
 
     deinit { kill() }
@@ -35,7 +53,8 @@ package final class RedisServer: Sendable {
     /// - Parameter options: configuration lines for this start only.
     package func start(adding options: [String] = [], waiting: Bool = true) throws {
         let extra = options.flatMap { "--\($0)".split(separator: " ").map(String.init) }
-        try process.start(["redis-server", folder("redis.conf")] + extra)
+        let role = mode == .sentinel ? ["--sentinel"] : []
+        try process.start(["redis-server", folder("redis.conf")] + role + extra)
         if waiting { try process.waitUntilReady(atMost: .seconds(20), answers) }
     }
 

@@ -40,8 +40,17 @@ final class ServerProcess: Sendable {
     ///
     /// - Throws: `NoAnswer` after the longest time.
     func waitUntilReady(atMost longest: Duration, _ answers: () throws -> Bool) throws {
+        try ServerProcess.wait(for: name, atMost: longest, answers)
+    }
+
+    /// Waits until something is ready.
+    ///
+    /// - Throws: `NoAnswer` after the longest time.
+    static func wait(
+        for name: String, atMost longest: Duration = .seconds(30), _ isReady: () throws -> Bool
+    ) throws {
         let end = ContinuousClock.now + longest
-        while try !answers() {
+        while try !isReady() {
             guard ContinuousClock.now < end else { throw NoAnswer(description: "\(name) does not answer") }
             usleep(10_000)
         }

@@ -31,6 +31,8 @@
     F(void, CRYPTO_free, (void *ptr, const char *file, int line), (ptr, file, line)) \
     F(int, CRYPTO_memcmp, (const void *in_a, const void *in_b, size_t len), (in_a, in_b, len)) \
     F(void, ERR_clear_error, (void), ()) \
+    F(unsigned long, ERR_peek_last_error, (void), ()) \
+    F(const char *, ERR_reason_error_string, (unsigned long e), (e)) \
     F(int, EVP_CIPHER_CTX_ctrl, (EVP_CIPHER_CTX *ctx, int type, int arg, void *ptr), (ctx, type, arg, ptr)) \
     F(void, EVP_CIPHER_CTX_free, (EVP_CIPHER_CTX *c), (c)) \
     F(EVP_CIPHER_CTX *, EVP_CIPHER_CTX_new, (void), ()) \
@@ -78,6 +80,8 @@
       (const char *pass, int passlen, const unsigned char *salt, int saltlen, int iter, const EVP_MD *digest, int keylen, unsigned char *out), \
       (pass, passlen, salt, saltlen, iter, digest, keylen, out)) \
     F(int, RAND_bytes, (unsigned char *buf, int num), (buf, num)) \
+    F(int, X509_VERIFY_PARAM_set1_ip_asc, (X509_VERIFY_PARAM *param, const char *ipasc), (param, ipasc)) \
+    F(const char *, X509_verify_cert_error_string, (long n), (n)) \
     F(EVP_PKEY *, d2i_PUBKEY, (EVP_PKEY **a, const unsigned char **in, long len), (a, in, len)) \
     F(EVP_PKEY *, d2i_PublicKey, (int type, EVP_PKEY **a, const unsigned char **pp, long length), (type, a, pp, length))
 

@@ -17,8 +17,9 @@ package struct QueueAdmin: Sendable {
         var names = Set(known.compactMap { name in name.string.flatMap { try? QueueName($0) } })
         var cursor = "0"
         repeat {
+            // All queues have one hash tag, so one node of a cluster has them all.
             let page = try await redis.send(
-                "SCAN", .text(cursor), .text("MATCH"), .text(QueueName.anyStreamKey), .text("COUNT"), .integer(1000)
+                ["SCAN", .text(cursor), "MATCH", .text(QueueName.anyStreamKey), "COUNT", 1000], near: QueueName.namesKey
             ).array
             let keys = page?.last?.array ?? []
             names.formUnion(keys.compactMap { $0.string.flatMap(QueueName.init(streamKey:)) })

@@ -1,15 +1,21 @@
 package import System
 
-/// Represents a connection to a Redis server that any number of tasks share.
+/// Represents a connection to a Redis server that any number of tasks share, or the connections to the nodes of a cluster.
 ///
-/// It connects at the first command, and again after the connection was lost. One thread owns it and sends the commands of concurrent
+/// In a cluster, the keys of a script and of a transaction must have the same hash tag (the part in braces), and the commands of a
+/// pipeline go to several nodes. It connects at the first command, and again after the connection was lost. One thread owns it and sends the commands of concurrent
 /// tasks together. Commands that were pending when the connection was lost fail with `.unreachable` and are not repeated; see
 /// `withRetry`. Commands that wait in the server (`BLPOP`, `XREADGROUP BLOCK`) delay all commands behind them and need a `Redis` of their
 /// own. `SUBSCRIBE`, `SELECT` and `MONITOR` change the state of the connection and must not be used.
 package final class Redis: Sendable {
     package let address: RedisAddress
     private let commandTimeout: Duration
-    private let lane: Lane
+    private let servers: Servers
+
+    private enum Servers {
+        case one(Lane)
+        case cluster(Cluster)
+    }
 
     /// - Parameter clientName: the name that `CLIENT LIST` shows.
     package convenience init(
@@ -28,10 +34,16 @@ package final class Redis: Sendable {
     ) {
         self.address = address
         self.commandTimeout = commandTimeout
-        lane = Lane(address: address, clientName: clientName, connectTimeout: connectTimeout, prepare: prepare)
+        if case .cluster(let seeds) = address.server {
+            servers = .cluster(
+                Cluster(address, seeds: seeds, clientName: clientName, connectTimeout: connectTimeout))
+        } else {
+            servers = .one(
+                Lane(address: address, clientName: clientName, connectTimeout: connectTimeout, prepare: prepare))
+        }
     }
 
-    deinit { lane.close() }
+    deinit { close(nil) }
 
     /// Sends one command.
     ///
@@ -45,6 +57,24 @@ package final class Redis: Sendable {
     @discardableResult
     package func send(_ command: [RedisArgument], timeout: Duration? = nil) async throws(RedisError) -> RedisValue {
         try checked(try await exchange(CommandBatch([command]), timeout: timeout).first ?? .null)
+    }
+
+    /// Sends one command without a key. In a cluster, the node that owns `key` gets it.
+    package func send(_ command: [RedisArgument], near key: String) async throws(RedisError) -> RedisValue {
+        try checked(try await exchange(CommandBatch([command]), near: key).first ?? .null)
+    }
+
+    /// Sends one command to the server, or to each node of a cluster that owns keys; returns the reply of each.
+    package func sendEverywhere(_ command: RedisArgument...) async throws(RedisError) -> [RedisValue] {
+        let batch = CommandBatch([command])
+        var replies: [RedisValue] = []
+        switch servers {
+        case .one: replies = try await exchange(batch)
+        case .cluster(let cluster):
+            replies = try await cluster.exchangeEverywhere(batch, until: .after(commandTimeout)).flatMap { $0 }
+        }
+        for reply in replies { _ = try checked(reply) }
+        return replies
     }
 
     /// Sends commands without waiting in between; returns the replies in order, error replies as `.error`.
@@ -66,7 +96,8 @@ package final class Redis: Sendable {
         _ commands: [[RedisArgument]], timeout: Duration? = nil
     ) async throws(RedisError) -> [RedisValue] {
         guard !commands.isEmpty else { return [] }
-        let replies = try await exchange(CommandBatch([["MULTI"]] + commands + [["EXEC"]]), timeout: timeout)
+        let replies = try await exchange(
+            CommandBatch([["MULTI"]] + commands + [["EXEC"]]), timeout: timeout, isUnit: true)
         for case .error(let text) in replies.dropLast() { throw RedisError(reply: text, from: address) }
         guard let results = try checked(replies.last ?? .null).array else {
             throw RedisError(.protocolError, "Redis at \(address) answered EXEC with something else than a list")
@@ -76,15 +107,27 @@ package final class Redis: Sendable {
 
     /// Waits for pending commands, within the connection timeout, and closes; later commands fail with `.closed`.
     package func close() async {
-        await withCheckedContinuation { lane.close($0) }
+        await withCheckedContinuation { close($0) }
     }
 
-    func exchange(_ batch: CommandBatch, timeout: Duration?) async throws(RedisError) -> [RedisValue] {
+    private func close(_ continuation: CheckedContinuation<Void, Never>?) {
+        switch servers {
+        case .one(let lane): lane.close(continuation)
+        case .cluster(let cluster): cluster.close(continuation)
+        }
+    }
+
+    func exchange(
+        _ batch: CommandBatch, timeout: Duration? = nil, isUnit: Bool = false, near key: String? = nil
+    ) async throws(RedisError) -> [RedisValue] {
         guard batch.count > 0 else { return [] }
         guard !Task.isCancelled else { throw Exchange.cancelled }
-        let exchange = Exchange(batch, deadline: .after(timeout ?? commandTimeout))
-        lane.submit(exchange)
-        return try await exchange.replies()
+        let deadline = Deadline.after(timeout ?? commandTimeout)
+        switch servers {
+        case .one(let lane): return try await lane.start(batch, until: deadline).replies()
+        case .cluster(let cluster):
+            return try await cluster.exchange(batch, isUnit: isUnit, place: key, until: deadline)
+        }
     }
 
     /// Returns a reply, or throws an error reply as an error.

@@ -1,11 +1,26 @@
-import System
 import JSON
+import System
 
-/// Represents the address of a Redis server, with the login if there is one.
+/// Represents the address of a Redis server, of the sentinels that know one, or of a cluster; with the login and the certificates if
+/// there are any.
 package struct RedisAddress: Sendable, Hashable {
     package enum Server: Sendable, Hashable {
         case unix(path: String)
         case tcp(host: String, port: Int)
+        /// The primary server that sentinels know under a name.
+        case sentinel([Endpoint], primary: String)
+        /// A cluster, which is found through any of its nodes.
+        case cluster([Endpoint])
+    }
+
+    package struct Endpoint: Sendable, Hashable {
+        package let host: String
+        package let port: Int
+
+        package init(host: String, port: Int) {
+            self.host = host
+            self.port = port
+        }
     }
 
     package struct Login: Sendable, Hashable {
@@ -14,147 +29,74 @@ package struct RedisAddress: Sendable, Hashable {
         package let password: String
     }
 
+    /// Holds the settings of an encrypted connection. All files are in the format PEM.
+    package struct TLS: Sendable, Hashable {
+        /// The file with the certificates of the authorities that this side trusts; nil for those that the system trusts.
+        package var authorities: String?
+        /// The file with the certificate that this side shows, and the file with its key. Either both are nil or neither is.
+        package var certificate: String?
+        package var key: String?
+        /// The name that the server's certificate must hold; nil for the host of the address.
+        package var serverName: String?
+    }
+
     package let server: Server
     package let database: Int
     package let login: Login?
+    package let tls: TLS?
+    /// The login at the sentinels.
+    package let sentinelLogin: Login?
+    /// The number of replicas that must have each write before it counts as done.
+    package let replicas: Int
 
-    /// The longest path that a Unix socket address can hold.
-    static let longestSocketPath = 107
-
-    package init(_ server: Server, database: Int = 0, login: Login? = nil) {
+    package init(
+        _ server: Server, database: Int = 0, login: Login? = nil, tls: TLS? = nil, sentinelLogin: Login? = nil,
+        replicas: Int = 0
+    ) {
         self.server = server
         self.database = database
         self.login = login
+        self.tls = tls
+        self.sentinelLogin = sentinelLogin
+        self.replicas = replicas
     }
 
-    /// Reads `/path`, `unix:/path[?db=1]`, `unix://[user]:password@/path[?db=1]`, or
-    /// `redis://[[user]:password@]host[:port][/db]`.
-    ///
-    /// User and password may be percent-encoded; an IPv6 host stands in brackets.
-    /// - Throws: `.configuration`, in words that do not repeat the text, which may hold a password.
-    package init(parsing text: String) throws(RedisError) {
-        if text.utf8.contains(where: { $0 < 32 || $0 == 127 }) {
-            throw RedisError(.configuration, "a Redis address cannot hold control characters")
-        } else if text.hasPrefix("unix:") {
-            try self.init(socket: text.dropFirst(5))
-        } else if text.hasPrefix("/") {
-            try self.init(socket: text[...])
-        } else if text.hasPrefix("redis://") {
-            try self.init(network: text.dropFirst(8))
-        } else if text.hasPrefix("rediss://") {
-            throw RedisError(
-                .configuration,
-                "rediss:// is not supported: use a Unix socket, redis://, or a TLS tunnel such as stunnel")
-        } else {
-            // A word is most likely a host; anything else may hold a password, and is not repeated.
-            let isHost = text.utf8.allSatisfy {
-                (0x61...0x7A).contains($0) || (0x41...0x5A).contains($0) || (0x2D...0x39).contains($0) && $0 != 0x2F
-            }
-            throw RedisError(
-                .configuration,
-                "not a Redis address: use unix:/path or redis://[user:password@]host[:port][/database]"
-                    + (isHost && !text.isEmpty ? "; did you mean redis://\(text)?" : ""))
-        }
+    /// Returns the address of one server that belongs to this address.
+    func member(_ endpoint: Endpoint) -> RedisAddress {
+        RedisAddress(
+            .tcp(host: endpoint.host, port: endpoint.port), database: database, login: login, tls: tls,
+            replicas: replicas)
     }
 
-    private init(socket text: Substring) throws(RedisError) {
-        var rest = text.hasPrefix("//") ? text.dropFirst(2) : text
-        var login: Login?
-        // A path may hold @, so only text before the path is a login.
-        if !rest.hasPrefix("/"), let at = rest.firstRange(of: "@/") {
-            login = try RedisAddress.login(rest[..<at.lowerBound])
-            rest = rest[rest.index(before: at.upperBound)...]
-        }
-        let parts = rest.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
-        let path = String(parts[0])
-        guard path.hasPrefix("/") else {
-            throw RedisError(.configuration, "a Redis socket needs an absolute path, such as unix:/run/redis.sock")
-        }
-        try RedisAddress.checkLength(of: path)
-        guard parts.count == 2 else {
-            self.init(.unix(path: path), login: login)
-            return
-        }
-        guard parts[1].hasPrefix("db=") else {
-            throw RedisError(.configuration, "a Redis socket's only option is ?db=NUMBER")
-        }
-        self.init(.unix(path: path), database: try RedisAddress.database(parts[1].dropFirst(3)), login: login)
-    }
-
-    static func checkLength(of path: String) throws(RedisError) {
-        guard path.utf8.count <= longestSocketPath else {
-            throw RedisError(
-                .configuration,
-                "the path of the Redis socket has \(path.utf8.count) bytes, more than the \(longestSocketPath)"
-                    + " that the system allows: \(path.printable(atMost: 300))")
-        }
-    }
-
-    private init(network text: Substring) throws(RedisError) {
-        var rest = text
-        var login: Login?
-        if let at = rest.lastIndex(of: "@") {
-            login = try RedisAddress.login(rest[..<at])
-            rest = rest[rest.index(after: at)...]
-        }
-        let parts = rest.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
-        let (host, port) = try RedisAddress.endpoint(parts[0])
-        let number = parts.count == 2 && !parts[1].isEmpty ? try RedisAddress.database(parts[1]) : 0
-        self.init(.tcp(host: host, port: port), database: number, login: login)
-    }
-
-    private static func login(_ text: Substring) throws(RedisError) -> Login {
-        let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-        guard parts.count == 2, let user = strictlyPercentDecoded(parts[0]),
-            let password = strictlyPercentDecoded(parts[1]), !password.isEmpty
-        else {
-            throw RedisError(.configuration, "a Redis address with a user needs user:password@, percent-encoded")
-        }
-        KnownSecrets.remember(password)
-        return Login(user: user.isEmpty ? nil : user, password: password)
-    }
-
-    private static func endpoint(_ text: Substring) throws(RedisError) -> (String, Int) {
-        var host = text
-        var port: Substring?
-        if text.hasPrefix("["), let end = text.firstIndex(of: "]") {
-            host = text[text.index(after: text.startIndex)..<end]
-            let after = text[text.index(after: end)...]
-            guard after.isEmpty || after.hasPrefix(":") else { throw badEndpoint }
-            port = after.isEmpty ? nil : after.dropFirst()
-        } else if let colon = text.firstIndex(of: ":") {
-            host = text[..<colon]
-            port = text[text.index(after: colon)...]
-        }
-        guard !host.isEmpty else { throw badEndpoint }
-        guard let port else { return (String(host), 6379) }
-        guard let number = Int(port), (1...65535).contains(number) else { throw badEndpoint }
-        return (String(host), number)
-    }
-
-    private static var badEndpoint: RedisError {
-        RedisError(.configuration, "a Redis address needs a host and, after a colon, a port from 1 to 65535")
-    }
-
-    private static func database(_ text: Substring) throws(RedisError) -> Int {
-        guard let number = Int(text), (0...65535).contains(number) else {
-            throw RedisError(.configuration, "a Redis database is a number, 0 in most cases")
-        }
-        return number
+    /// Returns the address of one of the sentinels.
+    func sentinel(_ endpoint: Endpoint) -> RedisAddress {
+        RedisAddress(.tcp(host: endpoint.host, port: endpoint.port), login: sentinelLogin, tls: tls)
     }
 }
 
+extension RedisAddress.Endpoint: CustomStringConvertible {
+    package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+}
+
 extension RedisAddress: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
-    /// The address in its written form, without the password.
+    /// The address in its written form, without passwords and options.
     package var description: String {
         let user = login?.user.map { "\($0)@" } ?? ""
+        let scheme = tls == nil ? "redis" : "rediss"
+        let number = database == 0 ? "" : "/\(database)"
         switch server {
         case .unix(let path):
             return (user.isEmpty ? "unix:" : "unix://\(user)") + path + (database == 0 ? "" : "?db=\(database)")
         case .tcp(let host, let port):
-            let name = host.contains(":") ? "[\(host)]" : host
-            return "redis://\(user)\(name):\(port)" + (database == 0 ? "" : "/\(database)")
+            return "\(scheme)://\(user)\(Endpoint(host: host, port: port))\(number)"
+        case .sentinel(let sentinels, let primary):
+            return "\(scheme)+sentinel://\(user)\(Self.list(sentinels))/\(primary.printable(atMost: 100))\(number)"
+        case .cluster(let nodes): return "\(scheme)+cluster://\(user)\(Self.list(nodes))"
         }
+    }
+
+    private static func list(_ endpoints: [Endpoint]) -> String {
+        endpoints.map(\.description).joined(separator: ",")
     }
 
     package var debugDescription: String { description }

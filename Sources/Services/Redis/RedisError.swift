@@ -11,6 +11,8 @@ package struct RedisError: ReportableError, Sendable, Equatable, CustomStringCon
         case timedOut
         /// The server refuses the password or the user, or the user lacks a permission.
         case authentication
+        /// One side refuses the certificate of the other side.
+        case certificate
         /// The server is a replica, or is configured not to write.
         case readOnly
         /// The server's memory limit is reached.
@@ -51,7 +53,7 @@ package struct RedisError: ReportableError, Sendable, Equatable, CustomStringCon
         case .authentication: .authenticationRefused
         case .protocolError: .protocolBroken
         case .loading, .outOfMemory: .tryAgain
-        case .readOnly, .wrongType, .configuration: .configuration
+        case .readOnly, .wrongType, .configuration, .certificate: .configuration
         default: .unavailable
         }
     }
@@ -70,7 +72,9 @@ extension RedisError {
     /// Reads an error reply, whose first word is the code.
     init(reply: String, from address: RedisAddress) {
         let word = String(reply.prefix { $0 != " " })
-        let code = Self.codes[word] ?? .server
+        var code = Self.codes[word] ?? .server
+        // Within a cluster, a key is on its way to another node.
+        if word == "MOVED", case .cluster = address.server { code = .unreachable }
         self.init(
             code, "\(Self.explained(code, address)) answered: \(reply.printable(atMost: 300))",
             isTransient: code.isTransient || Self.transientWords.contains(word))
@@ -82,6 +86,8 @@ extension RedisError {
         case .outOfMemory:
             "Redis at \(address) is out of memory (raise its maxmemory, or see what fills it: ev-queue stats); it"
         case .readOnly: "Redis at \(address) accepts no writes (give the address of the primary server); it"
+        case .configuration:
+            "Redis at \(address) belongs to a cluster (write its address as redis+cluster://HOST:PORT); it"
         default: "Redis at \(address)"
         }
     }
@@ -89,9 +95,11 @@ extension RedisError {
     private static let codes: [String: Code] = [
         "NOAUTH": .authentication, "WRONGPASS": .authentication, "NOPERM": .authentication,
         "READONLY": .readOnly, "OOM": .outOfMemory, "WRONGTYPE": .wrongType, "LOADING": .loading,
-        "NOSCRIPT": .noScript,
+        "NOSCRIPT": .noScript, "MOVED": .configuration,
     ]
 
     /// The codes of error replies that concern the state of the server, not the command.
-    private static let transientWords: Set<String> = ["BUSY", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "MISCONF"]
+    private static let transientWords: Set<String> = [
+        "ASK", "BUSY", "CLUSTERDOWN", "MASTERDOWN", "MISCONF", "NOREPLICAS", "TRYAGAIN", "UNBLOCKED",
+    ]
 }

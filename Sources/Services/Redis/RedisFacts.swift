@@ -32,6 +32,13 @@ package struct RedisFacts: Sendable {
         return (numbers[0], numbers[1]) < (major, minor)
     }
 
+    /// Returns the risks of several servers, each once.
+    package static func risks(of servers: [RedisFacts]) -> [Risk] {
+        servers.flatMap(\.risks).reduce(into: []) { risks, risk in
+            if !risks.contains(risk) { risks.append(risk) }
+        }
+    }
+
     package var risks: [Risk] {
         var risks: [Risk] = []
         if let policy = values["maxmemory_policy"], policy != "noeviction" {

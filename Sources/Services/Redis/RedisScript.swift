@@ -81,8 +81,7 @@ extension Redis {
     }
 
     private func load(_ script: RedisScript) async throws(RedisError) -> String {
-        let reply = try await send("SCRIPT", "LOAD", .text(script.source))
-        guard let hash = reply.string else {
+        guard let hash = try await sendEverywhere("SCRIPT", "LOAD", .text(script.source)).first?.string else {
             throw RedisError(.protocolError, "Redis at \(address) did not name the script that it loaded")
         }
         script.hash = hash

@@ -33,6 +33,19 @@ package enum RedisValue: Sendable, Equatable {
     }
 
     package var isNull: Bool { self == .null }
+
+    /// Is true for the error reply of a replica to a write.
+    var saysReadOnly: Bool {
+        guard case .error(let text) = self else { return false }
+        // Redis 6.2 puts the error of a command within a script, or within a transaction, behind its own.
+        let isWrapped = text.hasPrefix("ERR Error running script") || text.hasPrefix("EXECABORT")
+        return text.hasPrefix("READONLY") || isWrapped && text.contains("READONLY ")
+    }
+
+    /// Is true for the error reply of a cluster's node that another node has the key.
+    var isRedirection: Bool {
+        if case .error(let text) = self { text.hasPrefix("MOVED ") || text.hasPrefix("ASK ") } else { false }
+    }
 }
 
 /// Represents one word of a command.

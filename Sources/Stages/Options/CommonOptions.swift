@@ -7,7 +7,7 @@ import System
 package struct CommonOptions: ParsableArguments, Sendable {
     @Option(
         help: ArgumentHelp(
-            "The address of Redis: unix:/path or redis://host:port; with a password only in the variable. Default: a private server. [env: TGPIPE_REDIS]",
+            "The address of Redis: unix:/path, redis://host:port, rediss://… for TLS, sentinels or a cluster (see docs/redis.md); with a password only in the variable. Default: a private server. [env: TGPIPE_REDIS]",
             valueName: "address"))
     package var redis: String?
 

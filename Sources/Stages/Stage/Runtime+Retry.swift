@@ -117,8 +117,8 @@ extension Runtime {
     /// Logs the settings of Redis that may lose queues, once in each run of a tool.
     func checkRedisSettings() async {
         guard !hasCheckedRedisSettings.exchange(true, ordering: .relaxed) else { return }
-        guard let redis = try? await redis(), let info = try? await redis.send("INFO").string else { return }
-        for risk in RedisFacts(info: info).risks {
+        guard let servers = try? await redis().sendEverywhere("INFO") else { return }
+        for risk in RedisFacts.risks(of: servers.compactMap(\.string).map(RedisFacts.init(info:))) {
             log.log(level: risk.isSevere ? .warning : .notice, "\(risk.message); \(risk.advice)")
         }
     }

@@ -133,7 +133,7 @@ package final class Runtime: Sendable {
             do { parsed = try RedisAddress(parsing: address) } catch {
                 throw ToolError(.configuration, "\(redisFlag == nil ? "TGPIPE_REDIS" : "--redis"): \(error.message)")
             }
-            if redisFlag != nil, parsed.login != nil {
+            if redisFlag != nil, parsed.login != nil || parsed.sentinelLogin != nil {
                 throw ToolError(
                     .configuration,
                     "a password in --redis is visible to every user of this machine: set TGPIPE_REDIS to the address instead"

@@ -67,6 +67,17 @@ package struct CommandBatch: Sendable {
         bytes.append(contentsOf: encoded)
     }
 
+    /// Is true unless all commands are known to write nothing.
+    var mayWrite: Bool {
+        !EncodedCommand.all(in: self).allSatisfy { EncodedCommand.reading.contains($0.name) }
+    }
+
+    /// Adds whole commands that another batch encoded.
+    mutating func append(encoded commands: ArraySlice<UInt8>, count: Int) {
+        bytes.append(contentsOf: commands)
+        self.count += count
+    }
+
     private mutating func addBulk(_ value: UnsafeBufferPointer<UInt8>) {
         addHeader(value.count)
         bytes.append(contentsOf: value)

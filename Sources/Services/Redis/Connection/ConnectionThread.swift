@@ -57,8 +57,7 @@ final class ConnectionThread {
     private func openLink(for exchange: Exchange) throws(RedisError) -> Link {
         if let link { return link }
         let deadline = min(.after(lane.connectTimeout), exchange.deadline)
-        try lane.prepare?(deadline)
-        let opened = try Link(to: lane.address, clientName: lane.clientName, until: deadline, waiter: lane.waiter)
+        let opened = try lane.connect(until: deadline)
         link = opened
         return opened
     }
@@ -90,6 +89,10 @@ final class ConnectionThread {
         guard replies.count == head.replyCount else { return }
         pending.removeFirst()
         head.finish(.success(replies))
+        if lane.isFollowing, replies.contains(where: \.saysReadOnly) {
+            throw RedisError(
+                .readOnly, "Redis at \(lane.address) has become a replica: its sentinels are asked for the primary")
+        }
         replies = []
     }
 

@@ -1,3 +1,4 @@
+import JSON
 import System
 import Synchronization
 
@@ -29,8 +30,65 @@ final class Lane: Sendable {
         self.prepare = prepare
     }
 
+    /// Connects to the server, or to the primary server that the sentinels of the address name.
+    func connect(until deadline: Deadline) throws(RedisError) -> Link {
+        try prepare?(deadline)
+        guard case .sentinel(let sentinels, let primary) = address.server else {
+            return try Link(to: address, clientName: clientName, until: deadline, waiter: waiter)
+        }
+        return try Sentinels(
+            address: address, sentinels: sentinels, primary: primary, clientName: clientName, waiter: waiter
+        ).connect(until: deadline)
+    }
+
+    /// Is true if the address may lead to another server later: a server that has become a replica is left then.
+    var isFollowing: Bool {
+        if case .sentinel = address.server { true } else { false }
+    }
+
+    /// Hands over commands without waiting for their replies.
+    func start(_ batch: CommandBatch, until deadline: Deadline) -> Sent {
+        var batch = batch
+        let isConfirmed = address.replicas > 0 && batch.mayWrite
+        if isConfirmed {
+            let limit = min(deadline.remaining.milliseconds, Self.confirmationLimit)
+            batch.append(["WAIT", .integer(Int64(address.replicas)), .integer(max(1, limit))])
+        }
+        let exchange = Exchange(batch, deadline: deadline)
+        submit(exchange)
+        return Sent(exchange: exchange, address: address, isConfirmed: isConfirmed)
+    }
+
+    /// How many milliseconds replicas have to confirm a write.
+    private static let confirmationLimit: Int64 = 1000
+
+    /// Represents commands whose replies can be waited for.
+    struct Sent {
+        fileprivate let exchange: Exchange
+        fileprivate let address: RedisAddress
+        fileprivate let isConfirmed: Bool
+
+        /// Waits for the replies.
+        ///
+        /// - Throws: `RedisError`, also if too few replicas have confirmed the writes in time: they may be lost with the server.
+        func replies() async throws(RedisError) -> [RedisValue] {
+            var replies = try await exchange.replies()
+            guard isConfirmed, let confirmed = replies.popLast() else { return replies }
+            // Nothing was written: the caller follows the redirection, or asks for the primary server.
+            if replies.contains(where: { $0.isRedirection || $0.saysReadOnly }) { return replies }
+            if case .error(let text) = confirmed { throw RedisError(reply: text, from: address) }
+            guard let count = confirmed.int, count >= Int64(address.replicas) else {
+                throw RedisError(
+                    .timedOut,
+                    "only \(confirmed.int ?? 0) of \(address.replicas) replicas have what was written to Redis at \(address)"
+                )
+            }
+            return replies
+        }
+    }
+
     /// Hands over commands; the first call starts the thread.
-    func submit(_ exchange: Exchange) {
+    private func submit(_ exchange: Exchange) {
         enum Next { case nothing, wake, start, refuse }
         let next: Next = state.withLock { state in
             if state.isClosing { return .refuse }

@@ -8,6 +8,7 @@ final class Link {
     private var reader: ReplyReader
     private var output: [UInt8] = []
     private var sentCount = 0
+    private var hasAnswered = false
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 16 << 10, alignment: 16)
 
     /// Connects and greets: password, database, client name; waits while the server reads its data set.
@@ -46,6 +47,7 @@ final class Link {
             case .bytes(let count): sentCount += count
             case .wouldBlock: return
             case .lost(let reason): throw lost(reason)
+            case .refused(let error): throw error
             }
         }
     }
@@ -57,6 +59,7 @@ final class Link {
         switch socket.receive(into: buffer) {
         case .wouldBlock: return false
         case .lost(let reason): throw lost(reason)
+        case .refused(let error): throw error
         case .bytes(let count):
             do throws(ReplyReader.Malformed) {
                 try reader.feed(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
@@ -69,7 +72,9 @@ final class Link {
 
     func nextReply() throws(RedisError) -> RedisValue? {
         do throws(ReplyReader.Malformed) {
-            return try reader.next()
+            let reply = try reader.next()
+            if reply != nil { hasAnswered = true }
+            return reply
         } catch {
             throw malformed(error)
         }
@@ -94,12 +99,20 @@ final class Link {
     }
 
     private func lost(_ reason: String) -> RedisError {
-        RedisError(.unreachable, "lost the connection to Redis at \(address): \(reason)")
+        RedisError(.unreachable, "lost the connection to Redis at \(address): \(reason)\(hint)")
     }
 
     private func malformed(_ error: ReplyReader.Malformed) -> RedisError {
         RedisError(
             .protocolError,
-            "the server at \(address) does not use the Redis protocol: \(error.reason.printable(atMost: 300))")
+            "the server at \(address) does not use the Redis protocol: \(error.reason.printable(atMost: 300))\(hint)")
+    }
+
+    /// The likely mistake if the server has never answered.
+    private var hint: String {
+        guard !hasAnswered, case .tcp = address.server else { return "" }
+        guard let tls = address.tls else { return "; if it uses TLS, write rediss:// instead of redis://" }
+        return tls.certificate == nil
+            ? "; if it wants a certificate of this side, give it with ?cert=/path&key=/path" : ""
     }
 }

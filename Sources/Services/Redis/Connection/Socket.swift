@@ -1,8 +1,12 @@
 import Glibc
 
-/// Owns a connected, non-blocking, close-on-exec stream socket, and closes it when it is destroyed.
+/// Owns a connected, non-blocking, close-on-exec stream socket, encrypted if its address says so, and closes it when it is destroyed.
 struct Socket: ~Copyable {
     let descriptor: Int32
+    /// Encrypts what is moved; nil for a connection in plain text.
+    private var tls: TLSSession?
+
+    private init(descriptor: Int32) { self.descriptor = descriptor }
 
     deinit { close(descriptor) }
 
@@ -10,7 +14,7 @@ struct Socket: ~Copyable {
 
     /// Connects to the first address that accepts a connection.
     ///
-    /// - Throws: `.unreachable`, with the Redis address.
+    /// - Throws: `.unreachable`, with the Redis address; with TLS also `.certificate` and `.configuration`.
     static func connect(
         to address: RedisAddress, until deadline: Deadline, waiter: PollWaiter
     ) throws(RedisError) -> Socket {
@@ -20,13 +24,26 @@ struct Socket: ~Copyable {
             // An address that does not answer must not use up the time of the other addresses.
             let isLast = index == candidates.count - 1
             let cutoff = isLast ? deadline : min(deadline, .after(.seconds(2)))
+            let socket: Socket
             do throws(Failure) {
-                return try attempt(candidate, until: cutoff, waiter: waiter)
+                socket = try attempt(candidate, until: cutoff, waiter: waiter)
             } catch {
                 reason = error.reason
+                continue
             }
+            return try socket.secured(for: address, until: deadline, waiter: waiter)
         }
         throw RedisError(.unreachable, "unable to reach Redis at \(address): \(reason)")
+    }
+
+    private consuming func secured(
+        for address: RedisAddress, until deadline: Deadline, waiter: PollWaiter
+    ) throws(RedisError) -> Socket {
+        guard let settings = address.tls, case .tcp(let host, _) = address.server else { return self }
+        let session = try TLSSession(settings, to: host, over: descriptor, at: address)
+        try session.handshake(until: deadline, waiter: waiter, descriptor: descriptor)
+        tls = session
+        return self
     }
 
     /// Returns whether no process listens at a Unix socket. A listening process that cannot accept now does not count as none.
@@ -53,6 +70,8 @@ struct Socket: ~Copyable {
         case .unix(let path): [try SocketAddress(path: path)]
         case .tcp(let host, let port):
             try SocketAddress.lookUp(host, port: port, until: deadline, waiter: waiter)
+        // These addresses name several servers; `Lane.connect` and `Cluster` choose one before a connection is made.
+        case .sentinel, .cluster: []
         }
     }
 
@@ -112,17 +131,23 @@ struct Socket: ~Copyable {
         case bytes(Int)
         case wouldBlock
         case lost(reason: String)
+        /// The server has refused this side for good.
+        case refused(RedisError)
     }
+
+    static let closedByServer = "the server closed the connection"
 
     /// Sends as many bytes as the system accepts now. A closed connection is reported as an error, not as a signal.
     func send(_ bytes: UnsafeRawBufferPointer) -> Moved {
-        moved(Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL)))
+        if let tls { return tls.send(bytes) }
+        return moved(Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL)))
     }
 
     /// Reads the bytes that have arrived.
     func receive(into buffer: UnsafeMutableRawBufferPointer) -> Moved {
+        if let tls { return tls.receive(into: buffer) }
         let count = recv(descriptor, buffer.baseAddress, buffer.count, 0)
-        return count == 0 ? .lost(reason: "the server closed the connection") : moved(count)
+        return count == 0 ? .lost(reason: Self.closedByServer) : moved(count)
     }
 
     private func moved(_ count: Int) -> Moved {

@@ -57,7 +57,7 @@ package struct CancellationNotes: Sendable {
     package func cancelled(_ requests: [Request]) async -> [Bool] {
         guard !requests.isEmpty else { return [] }
         let answers = await runtime.redisIfThere { redis throws(RedisError) in
-            try await redis.transaction(
+            try await redis.pipeline(
                 requests.flatMap(\.names).map { ["SMEMBERS", .text(CancellationNotes.key($0))] })
         }
         var rest = (answers ?? [])[...]
@@ -74,7 +74,7 @@ package struct CancellationNotes: Sendable {
     package func isCancelled(_ request: Request, heldBy waiter: Waiter, _ limit: Duration) async -> Bool {
         let seconds = max(1, limit.components.seconds)
         _ = await runtime.redisIfThere { redis throws(RedisError) in
-            try await redis.transaction(
+            try await redis.pipeline(
                 request.names.map {
                     ["SET", .text(CancellationNotes.wakeKey($0)), .text(waiter.rawValue), "EX", .integer(seconds)]
                 })
@@ -86,16 +86,18 @@ package struct CancellationNotes: Sendable {
     ///
     /// - Returns: false if Redis cannot be reached, so that no other process learns of it.
     package func note(_ command: Command) async throws -> Bool {
-        let answers = await runtime.redisIfThere { redis throws(RedisError) in
+        // Who holds the request notes its event before it looks for cancellations, so the cancellation is noted before the event is
+        // looked for: one of the two always sees the other.
+        let waiter = await runtime.redisIfThere { redis throws(RedisError) in
             let key = RedisArgument.text(CancellationNotes.key(command.name))
-            return try await redis.transaction([
+            _ = try await redis.transaction([
                 ["SADD", key, .text(command.sender.map(String.init) ?? CancellationNotes.anyone)],
                 ["EXPIRE", key, .integer(CancellationNotes.keptSeconds)],
-                ["GET", .text(CancellationNotes.wakeKey(command.name))],
             ])
+            return try await redis.send("GET", .text(CancellationNotes.wakeKey(command.name)))
         }
-        guard let answers else { return false }
-        if let waiter = answers.last?.string { try await runtime.wake([Waiter(rawValue: waiter)]) }
+        guard let waiter else { return false }
+        if let waiter = waiter.string { try await runtime.wake([Waiter(rawValue: waiter)]) }
         return true
     }
 

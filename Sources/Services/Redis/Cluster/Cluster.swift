@@ -1,0 +1,277 @@
+import Synchronization
+import System
+
+/// Sends commands to the nodes of a Redis cluster that own their keys.
+///
+/// It asks a node for the map of slots at the first command, and again after a node was lost or a command was sent elsewhere. The
+/// commands of a batch go to their nodes at the same time; those for one slot keep their order.
+final class Cluster: Sendable {
+    typealias Endpoint = RedisAddress.Endpoint
+
+    private let address: RedisAddress
+    private let seeds: [Endpoint]
+    private let makeLane: @Sendable (Endpoint) -> Lane
+    private let state = Mutex(State())
+
+    private struct State {
+        /// The node of each slot, as a place in `owners`; empty before the map is known.
+        var slots: [UInt16?] = []
+        var owners: [Endpoint] = []
+        var lanes: [Endpoint: Lane] = [:]
+        /// Is true if the map may be wrong: it is asked for before the next command.
+        var isStale = true
+        var isClosed = false
+    }
+
+    /// The most times that a command is sent to another node before its error is returned.
+    private static let mostRedirections = 8
+
+    init(_ address: RedisAddress, seeds: [Endpoint], clientName: String, connectTimeout: Duration) {
+        self.address = address
+        self.seeds = seeds
+        makeLane = { endpoint in
+            Lane(
+                address: address.member(endpoint), clientName: clientName, connectTimeout: connectTimeout, prepare: nil)
+        }
+    }
+
+    /// Sends commands; returns their replies in order, error replies as `.error`.
+    ///
+    /// - Parameters:
+    ///   - isUnit: the commands belong together (`MULTI` … `EXEC`) and go to one node, that of their first key.
+    ///   - place: a key whose node gets the commands without a key; nil for any node.
+    func exchange(
+        _ batch: CommandBatch, isUnit: Bool, place: String?, until deadline: Deadline
+    ) async throws(RedisError) -> [RedisValue] {
+        let units = units(of: batch, isUnit: isUnit, place: place)
+        var replies = [[RedisValue]?](repeating: nil, count: units.count)
+        var open = Array(units.indices)
+        var targets: [Int: Target] = [:]
+        for attempt in 0...Self.mostRedirections {
+            // While a slot changes its owner, two nodes may send a command to each other for a moment.
+            if attempt > 1 { try await pause(attempt, until: deadline) }
+            try await ensureMap(until: deadline)
+            let answered = try await send(open.map { (units[$0], targets[$0]) }, of: batch, until: deadline)
+            targets = [:]
+            var redirected: [Int] = []
+            for (index, answer) in zip(open, answered) {
+                replies[index] = answer.replies
+                guard let target = redirection(answer.replies, from: answer.node), attempt < Self.mostRedirections
+                else { continue }
+                targets[index] = target
+                redirected.append(index)
+            }
+            open = redirected
+            if open.isEmpty { break }
+        }
+        return replies.flatMap { $0 ?? [] }
+    }
+
+    private func pause(_ attempt: Int, until deadline: Deadline) async throws(RedisError) {
+        let pause = min(deadline.remaining, .milliseconds(5 << min(attempt, 8)))
+        guard (try? await Task.sleep(for: pause)) != nil else { throw Exchange.cancelled }
+    }
+
+    /// Sends the same commands to each node that owns slots, and to the other nodes that are known; returns the replies of the owners.
+    func exchangeEverywhere(
+        _ batch: CommandBatch, until deadline: Deadline
+    ) async throws(RedisError) -> [[RedisValue]] {
+        try await ensureMap(until: deadline)
+        var replies: [[RedisValue]] = []
+        let (owners, others) = state.withLock { state in
+            let owners = Set(state.owners)
+            let others = Set(state.lanes.keys).subtracting(owners)
+            return (
+                owners.map { lane(of: $0, &state).start(batch, until: deadline) },
+                others.map { lane(of: $0, &state).start(batch, until: deadline) }
+            )
+        }
+        for exchange in owners { replies.append(try await finish(exchange)) }
+        // A slot may be on its way to one of them. What they cannot do is told when they are needed.
+        for exchange in others { _ = try? await exchange.replies() }
+        return replies
+    }
+
+    // MARK: Units
+
+    /// Commands that go to one node together.
+    private struct Unit {
+        let bytes: Range<Int>
+        let count: Int
+        let slot: Int?
+    }
+
+    private func units(of batch: CommandBatch, isUnit: Bool, place: String?) -> [Unit] {
+        let fallback = place.map { KeySlot.of($0.utf8) }
+        let commands = EncodedCommand.all(in: batch)
+        guard isUnit else { return commands.map { Unit(bytes: $0.bytes, count: 1, slot: $0.slot ?? fallback) } }
+        let slot = commands.lazy.compactMap(\.slot).first ?? fallback
+        return [Unit(bytes: 0..<batch.bytes.count, count: batch.count, slot: slot)]
+    }
+
+    private func send(
+        _ units: [(Unit, Target?)], of batch: CommandBatch, until deadline: Deadline
+    ) async throws(RedisError) -> [(node: Endpoint, replies: [RedisValue])] {
+        var batches: [Endpoint: CommandBatch] = [:]
+        // For each unit: its node, the place of its first reply there, and how many replies it has.
+        let places = state.withLock { state in
+            units.map { unit, target in
+                let endpoint = target?.endpoint ?? owner(of: unit.slot, state)
+                var own = batches[endpoint] ?? CommandBatch()
+                if target?.isOnce == true { own.append(["ASKING"]) }
+                let first = own.count
+                own.append(encoded: batch.bytes[unit.bytes], count: unit.count)
+                batches[endpoint] = own
+                return (endpoint, first, unit.count)
+            }
+        }
+        let sent = state.withLock { state in
+            batches.map { ($0.key, lane(of: $0.key, &state).start($0.value, until: deadline)) }
+        }
+        var replies: [Endpoint: [RedisValue]] = [:]
+        var failure: RedisError?
+        for (endpoint, exchange) in sent {
+            do throws(RedisError) { replies[endpoint] = try await finish(exchange) } catch {
+                failure = failure ?? error
+            }
+        }
+        if let failure { throw failure }
+        return places.map { endpoint, first, count in
+            (endpoint, Array((replies[endpoint] ?? []).dropFirst(first).prefix(count)))
+        }
+    }
+
+    private func finish(_ exchange: Lane.Sent) async throws(RedisError) -> [RedisValue] {
+        do throws(RedisError) { return try await exchange.replies() } catch {
+            // The node may be lost; another one owns its slots then.
+            if error.code != .cancelled { state.withLock { $0.isStale = true } }
+            throw retired(error)
+        }
+    }
+
+    /// Returns the error of a connection that was closed because its node left the cluster as one that a retry can mend.
+    private func retired(_ error: RedisError) -> RedisError {
+        guard error.code == .closed, !state.withLock({ $0.isClosed }) else { return error }
+        return RedisError(.unreachable, "a node has left the Redis cluster at \(address)")
+    }
+
+    // MARK: Redirections
+
+    private struct Target {
+        let endpoint: Endpoint
+        /// Is true while the slot is on its way: only this command goes there.
+        let isOnce: Bool
+    }
+
+    /// Returns where the node sent a unit; nil if it has carried it out, or refused it for another reason.
+    private func redirection(_ replies: [RedisValue], from node: Endpoint) -> Target? {
+        for case .error(let text) in replies {
+            let words = text.split(separator: " ")
+            if text.hasPrefix("CLUSTERDOWN") { state.withLock { $0.isStale = true } }
+            guard words.count >= 3, words[0] == "MOVED" || words[0] == "ASK" else { continue }
+            if words[0] == "MOVED" { state.withLock { $0.isStale = true } }
+            guard let endpoint = Self.endpoint(words[2], asked: node.host) else { continue }
+            return Target(endpoint: endpoint, isOnce: words[0] == "ASK")
+        }
+        return nil
+    }
+
+    private static func endpoint(_ text: Substring, asked: String) -> Endpoint? {
+        guard let colon = text.lastIndex(of: ":") else { return nil }
+        let host = RedisValue.status(String(text[..<colon]))
+        return Endpoint([host, .integer(Int64(text[text.index(after: colon)...]) ?? 0)], asked: asked)
+    }
+
+    // MARK: The map of slots
+
+    private func owner(of slot: Int?, _ state: State) -> Endpoint {
+        let known = slot.flatMap { $0 < state.slots.count ? state.slots[$0] : nil }.map { state.owners[Int($0)] }
+        // A slot without a node gets CLUSTERDOWN from any of them, which the caller repeats.
+        return known ?? state.owners.randomElement() ?? seeds[0]
+    }
+
+    private func lane(of endpoint: Endpoint, _ state: inout State) -> Lane {
+        if let lane = state.lanes[endpoint] { return lane }
+        let lane = makeLane(endpoint)
+        if state.isClosed { lane.close() } else { state.lanes[endpoint] = lane }
+        return lane
+    }
+
+    private func ensureMap(until deadline: Deadline) async throws(RedisError) {
+        guard state.withLock({ $0.isStale && !$0.isClosed }) else { return }
+        var (failure, mayHeal): (RedisError?, Bool) = (nil, false)
+        for endpoint in state.withLock({ $0.owners }) + seeds {
+            do throws(RedisError) {
+                let limit = min(deadline, Deadline.after(.seconds(2)))
+                let sent = state.withLock { state in
+                    self.lane(of: endpoint, &state).start(CommandBatch([["CLUSTER", "SLOTS"]]), until: limit)
+                }
+                let reply = try await sent.replies().first ?? .null
+                if case .error(let text) = reply { throw refused(text, address.member(endpoint)) }
+                return try adopt(reply, from: endpoint)
+            } catch {
+                let error = retired(error)
+                if error.code == .cancelled || error.code == .closed { throw error }
+                mayHeal = mayHeal || error.isTransient
+                if failure == nil || !error.isTransient { failure = error }
+            }
+        }
+        // One node that is set up wrongly must not end the tools while the others are away.
+        guard let failure else { throw RedisError(.unreachable, "no node of the Redis cluster at \(address) answers") }
+        throw RedisError(failure.code, failure.message, isTransient: mayHeal)
+    }
+
+    private func refused(_ text: String, _ server: RedisAddress) -> RedisError {
+        guard text.contains("cluster support disabled") else { return RedisError(reply: text, from: server) }
+        return RedisError(
+            .configuration, "Redis at \(server) belongs to no cluster: write its address as redis://HOST:PORT")
+    }
+
+    /// Takes over the answer to `CLUSTER SLOTS`: a list of the first slot, the last slot, and the nodes with their hosts and ports, the
+    /// owner first.
+    private func adopt(_ reply: RedisValue, from asked: Endpoint) throws(RedisError) {
+        var slots = [UInt16?](repeating: nil, count: KeySlot.count)
+        var owners: [Endpoint] = []
+        for range in (reply.array ?? []).prefix(KeySlot.count) {
+            guard let parts = range.array, parts.count >= 3, let first = parts[0].int, let last = parts[1].int,
+                0 <= first, first <= last, last < Int64(KeySlot.count), owners.count < 4096,
+                let owner = Endpoint(parts[2].array, asked: asked.host)
+            else {
+                throw RedisError(
+                    .protocolError, "Redis at \(asked) answered CLUSTER SLOTS with something else than slots")
+            }
+            let place = owners.firstIndex(of: owner) ?? owners.count
+            if place == owners.count { owners.append(owner) }
+            for slot in Int(first)...Int(last) { slots[slot] = UInt16(place) }
+        }
+        guard !owners.isEmpty else {
+            throw RedisError(
+                .unreachable, "the cluster at \(asked) has no slots yet: create it with redis-cli --cluster create")
+        }
+        let unused = state.withLock { state in
+            state.slots = slots
+            state.owners = owners
+            state.isStale = false
+            let unused = state.lanes.filter { !owners.contains($0.key) }
+            for endpoint in unused.keys { state.lanes[endpoint] = nil }
+            return Array(unused.values)
+        }
+        for lane in unused { lane.close() }
+    }
+
+    /// Refuses further commands; `continuation` resumes once all connections are closed.
+    func close(_ continuation: CheckedContinuation<Void, Never>?) {
+        let lanes = state.withLock { state in
+            state.isClosed = true
+            return Array(state.lanes.values)
+        }
+        guard let continuation else {
+            for lane in lanes { lane.close() }
+            return
+        }
+        Task {
+            for lane in lanes { await withCheckedContinuation { lane.close($0) } }
+            continuation.resume()
+        }
+    }
+}

@@ -1,0 +1,201 @@
+"""Runs real Redis servers: one alone, a primary one with replicas and sentinels, or a cluster."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from servers import free_ports
+
+# Each write is on the disk before it is acknowledged, so that a server can be killed without loss.
+DURABLE = ["--save", "", "--appendonly", "yes", "--appendfsync", "always"]
+
+
+class Node:
+    """Runs one process of redis-server on a port of this machine."""
+
+    def __init__(self, folder: Path, *options: str, sentinel: str = "") -> None:
+        self._folder, self._options, self._sentinel = folder, options, sentinel
+        self.port = free_ports(1)[0]
+        folder.mkdir(parents=True)
+
+    def start(self) -> None:
+        command = ["redis-server"]
+        if self._sentinel:
+            # A sentinel keeps what it has learned in its file.
+            configuration = self._folder / "sentinel.conf"
+            if not configuration.exists():
+                configuration.write_text(self._sentinel)
+            command += [str(configuration), "--sentinel"]
+        command += ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder), *self._options]
+        command += ["--logfile", str(self._folder / "redis.log")]
+        self._process = subprocess.Popen(["setpriv", "--pdeathsig", "TERM", "--", *command], stdin=subprocess.DEVNULL)
+        wait_until("redis-server does not answer", lambda: "PONG" in self.cli("PING", check=False))
+
+    def kill(self) -> None:
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+
+    def end(self) -> None:
+        self._process.terminate()
+        self._process.wait(20)
+
+    def cli(self, *arguments: str, check: bool = True) -> str:
+        command = ["redis-cli", "-p", str(self.port), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=check).stdout
+
+    def is_replicated(self) -> bool:
+        return "master_link_status:up" in self.cli("INFO", "replication")
+
+
+class Redis:
+    """Runs a Redis server alone. The other classes have the same methods."""
+
+    def __init__(self, folder: Path) -> None:
+        self._node = Node(folder / "redis", *DURABLE)
+        self.address = f"redis://127.0.0.1:{self._node.port}"
+        self.restarts = 0
+
+    def __enter__(self) -> Redis:
+        self._node.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for node in self._nodes():
+            node.end()
+
+    def restart(self) -> None:
+        """Kills a server with SIGKILL and starts it again a moment later."""
+        self.restarts += 1
+        self._node.kill()
+        time.sleep(0.5)
+        self._node.start()
+
+    def locks(self) -> list[str]:
+        """Returns the remaining locks and waiting requests."""
+        keys = [key for node in self._primaries() for key in node.cli("--scan", "--pattern", "tgpipe:*").split()]
+        return [key for key in keys if key.endswith((":lock", ":owner", ":waiters", ":interest"))]
+
+    def _nodes(self) -> Iterable[Node]:
+        return [self._node]
+
+    def _primaries(self) -> Iterable[Node]:
+        return [node for node in self._nodes() if "role:master" in node.cli("INFO", "replication")]
+
+
+class Sentinels(Redis):
+    """Runs a primary server, two replicas and three sentinels. A killed primary server comes back as a replica."""
+
+    NAME = "mymaster"
+
+    def __init__(self, folder: Path) -> None:
+        self.restarts = 0
+        options = [*DURABLE, "--repl-diskless-sync-delay", "0"]
+        first = Node(folder / "redis-0", *options)
+        self._servers = [first] + [
+            Node(folder / f"redis-{number}", *options, "--replicaof", "127.0.0.1", str(first.port)) for number in (1, 2)
+        ]
+        text = (
+            f"sentinel monitor {self.NAME} 127.0.0.1 {first.port} 2\n"
+            f"sentinel down-after-milliseconds {self.NAME} 1000\nsentinel failover-timeout {self.NAME} 3000\n"
+        )
+        self._sentinels = [Node(folder / f"sentinel-{number}", sentinel=text) for number in range(3)]
+        hosts = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self._sentinels)
+        self.address = f"redis+sentinel://{hosts}/{self.NAME}?replicas=1"
+
+    def __enter__(self) -> Sentinels:
+        for server in self._servers:
+            server.start()
+        wait_until("the replicas are not ready", lambda: all(server.is_replicated() for server in self._servers[1:]))
+        for sentinel in self._sentinels:
+            sentinel.start()
+        wait_until("the sentinels do not know each other", lambda: all(self._knows_all(one) for one in self._sentinels))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for node in [*self._sentinels, *self._servers]:
+            node.end()
+
+    def restart(self) -> None:
+        """Kills the primary server, and starts it again once the sentinels have elected another one."""
+        self.restarts += 1
+        lost = self._primary()
+        lost.kill()
+        wait_until("no other server was elected", lambda: self._primary().port != lost.port)
+        lost.start()
+        wait_until("the killed server does not come back", lost.is_replicated)
+
+    def _primary(self) -> Node:
+        port = int(self._sentinels[0].cli("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.NAME).split()[1])
+        return next(server for server in self._servers if server.port == port)
+
+    def _knows_all(self, sentinel: Node) -> bool:
+        words = sentinel.cli("SENTINEL", "MASTER", self.NAME).split("\n")
+        facts = dict(zip(words[::2], words[1::2], strict=False))
+        return facts.get("num-other-sentinels") == "2" and facts.get("num-slaves") == "2"
+
+    def _nodes(self) -> Iterable[Node]:
+        return self._servers
+
+
+class Cluster(Redis):
+    """Runs a cluster of three nodes with a replica each. A killed node comes back as the replica of the one that took its place."""
+
+    def __init__(self, folder: Path) -> None:
+        self.restarts = 0
+        self._random = random.Random(1)
+        options = [*DURABLE, "--repl-diskless-sync-delay", "0", "--cluster-enabled", "yes", "--cluster-node-timeout", "1000"]
+        self._all = [
+            Node(folder / f"redis-{number}", *options, "--cluster-port", str(free_ports(1)[0])) for number in range(6)
+        ]
+        self.address = "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self._all) + "?replicas=1"
+
+    def __enter__(self) -> Cluster:
+        for node in self._all:
+            node.start()
+        bounds = [0, 5461, 10923, 16384]
+        for number, node in enumerate(self._all[:3]):
+            node.cli("CLUSTER", "ADDSLOTSRANGE", str(bounds[number]), str(bounds[number + 1] - 1))
+            node.cli("CLUSTER", "SET-CONFIG-EPOCH", str(number + 1))
+        for node in self._all[1:]:
+            bus = node.cli("CONFIG", "GET", "cluster-port").split()[1]
+            self._all[0].cli("CLUSTER", "MEET", "127.0.0.1", str(node.port), bus)
+        self._wait_for("cluster_known_nodes:6")
+        for number, node in enumerate(self._all[3:]):
+            node.cli("CLUSTER", "REPLICATE", self._all[number].cli("CLUSTER", "MYID").strip())
+        self._wait_for("cluster_state:ok")
+        wait_until("the replicas are not ready", lambda: all(node.is_replicated() for node in self._all[3:]))
+        return self
+
+    def restart(self) -> None:
+        """Kills a node that owns slots, and starts it again once its replica has taken its place."""
+        self.restarts += 1
+        lost = self._random.choice(list(self._primaries()))
+        others = [node for node in self._all if node is not lost]
+        lost.kill()
+        wait_until("no replica took the place", lambda: sum("role:master" in node.cli("INFO", "replication") for node in others) == 3)
+        lost.start()
+        wait_until("the killed node does not come back", lost.is_replicated)
+        self._wait_for("cluster_state:ok")
+
+    def _wait_for(self, fact: str) -> None:
+        wait_until(f"the cluster does not reach {fact}", lambda: all(fact in node.cli("CLUSTER", "INFO") for node in self._all))
+
+    def _nodes(self) -> Iterable[Node]:
+        return self._all
+
+
+KINDS: dict[str, Callable[[Path], Redis]] = {"server": Redis, "sentinel": Sentinels, "cluster": Cluster}
+
+
+def wait_until(failure: str, is_so: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not is_so():
+        if time.monotonic() > end:
+            sys.exit(f"error: {failure}")
+        time.sleep(0.05)
