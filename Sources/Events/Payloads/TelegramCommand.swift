@@ -13,6 +13,8 @@ package enum TelegramAction: String, Sendable, CaseIterable {
     case sendVoice = "send_voice"
     case sendDocument = "send_document"
     case sendAlbum = "send_album"
+    /// Forwards messages of another chat, or sends copies of them.
+    case forward
     /// Sends the media of a finished request; no command asks for it.
     case deliver
 }
@@ -57,6 +59,9 @@ package struct FileMessage: Sendable, Hashable {
 
     package var kind: Kind
     package var source: Source
+    /// Is true if an account downloads the file of a `file_id` and uploads it again, as it must with files of chats that forbid
+    /// forwarding. A bot sends such files by their `file_id`.
+    package var reuploads = false
     package var caption: String?
     package var options: MessageOptions
     package var fileName: String?
@@ -72,6 +77,20 @@ package struct FileMessage: Sendable, Hashable {
     ) {
         (self.kind, self.source, self.caption, self.options) = (kind, source, caption, options)
         (self.fileName, self.contentType, self.description, self.key) = (fileName, contentType, description, key)
+    }
+}
+
+/// Messages of another chat that are forwarded.
+package struct ForwardedMessages: Sendable, Hashable {
+    package var chat: ChatID
+    /// The messages in ascending order, from 1 to 100. The messages of an album are forwarded as an album.
+    package var ids: [Int64]
+    /// Is true if the new messages do not show where they come from.
+    package var asCopies: Bool
+    package var options: MessageOptions
+
+    package init(_ chat: ChatID, _ ids: [Int64], asCopies: Bool = false, _ options: MessageOptions = MessageOptions()) {
+        (self.chat, self.ids, self.asCopies, self.options) = (chat, ids, asCopies, options)
     }
 }
 
@@ -92,6 +111,7 @@ package struct TelegramCommand: EventPayload {
         case file(FileMessage)
         /// Sends several files as one album, all with the options of the first.
         case album([FileMessage])
+        case forward(ForwardedMessages)
         /// Pins a message. Without `messageID` it is that of `meta.origin`.
         case pin(messageID: Int64?)
         /// Answers the press of a button, which the person's app shows as waiting until then; `text` appears for a moment.
@@ -106,10 +126,12 @@ package struct TelegramCommand: EventPayload {
 
     /// All keys that some command understands.
     package static let keys = [
-        "buttons", "callback_id", "caption", "chat_id", "content_type", "duration_seconds", "emoji", "file_id",
-        "file_name", "files",
-        "height", "key", "link_preview", "message_id", "parse_mode", "path", "performer", "protect", "reply_to",
-        "scheduled_at", "silent", "text", "thread_id", "title", "url", "width",
+        "buttons", "callback_id", "caption", "chat_id", "content_type", "copy", "duration_seconds", "emoji", "file_id",
+        "file_name", "files", "from_chat_id", "height", "key", "link_preview", "message_id", "message_ids",
+        "parse_mode",
+        "path", "performer", "protect", "reply_to", "reupload", "scheduled_at", "silent", "text", "thread_id", "title",
+        "url",
+        "width",
     ]
 
     package init(_ body: Body, chat: ChatID? = nil) {
@@ -161,6 +183,7 @@ package struct TelegramCommand: EventPayload {
         case .react: .react
         case .file(let file): file.kind.action
         case .album: .sendAlbum
+        case .forward: .forward
         case .pin: .pin
         case .answer: .answer
         }
@@ -190,6 +213,12 @@ package struct TelegramCommand: EventPayload {
         case .album(let files):
             (files.first?.options ?? MessageOptions()).add(
                 to: ["files": .array(files.map { .object($0.member) }), "chat_id": chat?.json])
+        case .forward(let messages):
+            messages.options.add(
+                to: [
+                    "from_chat_id": messages.chat.json, "message_ids": .array(messages.ids.map { .integer($0) }),
+                    "copy": messages.asCopies ? true : nil, "chat_id": chat?.json,
+                ])
         case .pin(let messageID): ["chat_id": chat?.json, "message_id": JSON(messageID)]
         case .answer(let callbackID, let text):
             ["callback_id": .string(callbackID), "chat_id": chat?.json, "text": JSON(text)]
@@ -226,6 +255,7 @@ extension TelegramCommand.Body {
         case .sendVoice: self = .file(try FileMessage(.voice, &reader, type: type))
         case .sendDocument, .deliver: self = .file(try FileMessage(.document, &reader, type: type))
         case .sendAlbum: self = .album(try FileMessage.album(&reader, type: type))
+        case .forward: self = .forward(try ForwardedMessages(&reader, type: type))
         }
     }
 
@@ -234,6 +264,22 @@ extension TelegramCommand.Body {
             throw MalformedInput(.invalidPayload, "\(type): no message_id")
         }
         return id
+    }
+}
+
+extension ForwardedMessages {
+    fileprivate init(_ reader: inout PayloadReader, type: String) throws(MalformedInput) {
+        guard let chat = try reader.strict("from_chat_id", { ChatID($0) }) else {
+            throw MalformedInput(.invalidPayload, "\(type): no from_chat_id")
+        }
+        let ids = try reader.strict("message_ids", \.array)?.map(\.int) ?? []
+        let numbers = Set(ids.compactMap { $0 }).filter { (1...Int64(Int32.max)).contains($0) }
+        guard !ids.isEmpty, numbers.count == ids.count, ids.count <= 100 else {
+            throw MalformedInput(
+                .invalidPayload, "\(type): message_ids are from 1 to 100 different ids of messages, not \(ids.count)")
+        }
+        self.init(
+            chat, numbers.sorted(), asCopies: reader.bool("copy") ?? false, try MessageOptions(&reader, type: type))
     }
 }
 
@@ -263,6 +309,7 @@ extension FileMessage {
             kind, source, caption: reader.string("caption"), try MessageOptions(&reader, type: type),
             fileName: reader.string("file_name"), contentType: reader.string("content_type"),
             description: MediaDescription(&reader), key: reader.string("key"))
+        reuploads = reader.bool("reupload") ?? false
     }
 
     fileprivate static func album(_ reader: inout PayloadReader, type: String) throws(MalformedInput) -> [FileMessage] {
@@ -296,6 +343,7 @@ extension FileMessage {
     fileprivate var member: JSONObject {
         let own: JSONObject = [
             "caption": JSON(caption), "file_name": JSON(fileName), "content_type": JSON(contentType),
+            "reupload": reuploads ? true : nil,
         ]
         return JSONObject(
             [JSONObject.Member(key: "kind", value: .string(kind.rawValue))] + place.members + own.members
@@ -308,7 +356,7 @@ extension FileMessage {
                 "caption": JSON(caption), "chat_id": chat?.json, "file_name": JSON(fileName),
                 "content_type": JSON(contentType),
             ])
-        let cache: JSONObject = ["key": JSON(key)]
+        let cache: JSONObject = ["key": JSON(key), "reupload": reuploads ? true : nil]
         return JSONObject(place.members + message.members + description.members + cache.members)
     }
 }

@@ -84,3 +84,18 @@ package struct TelegramFile: Sendable, Hashable {
         return .object(object.followed(by: unknown))
     }
 }
+
+extension String {
+    /// Returns the text cut to a number of UTF-16 units, which is how Telegram counts, between characters.
+    package func limited(toUTF16 limit: Int) -> String {
+        guard utf16.count > limit else { return self }
+        var kept = ""
+        var length = 0
+        for character in self {
+            length += character.utf16.count
+            if length > limit - 1 { break }
+            kept.append(character)
+        }
+        return kept + "…"
+    }
+}

@@ -11,11 +11,13 @@ import TL
 ///
 /// Results and failures have the form of the Bot API.
 package struct AccountAPI: MessagingAPI {
-    private let account: any Account
+    let account: any Account
 
     package init(_ account: any Account) { self.account = account }
 
     package var speakerID: Int64 { account.userID }
+
+    package var isAccount: Bool { true }
 
     package func call(
         _ method: String, _ parameters: JSONObject, messageKey: String?, deadline: Duration
@@ -29,6 +31,8 @@ package struct AccountAPI: MessagingAPI {
             case "setMessageReaction": try await react(parameters)
             case "pinChatMessage": try await pin(parameters)
             case "sendMediaGroup": try await sendAlbum(parameters, messageKey, [:])
+            case "forwardMessages", "copyMessages":
+                try await forward(parameters, messageKey, asCopies: method == "copyMessages")
             default: try await sendMedia(method, parameters, messageKey, nil, deadline: deadline)
             }
         }
@@ -97,7 +101,7 @@ package struct AccountAPI: MessagingAPI {
         .fileRefused, number: 400, "Telegram: the file_id did not come through this account")
 
     /// Calls a method of Telegram.
-    private func ask(
+    func ask(
         _ method: String, _ parameters: JSONObject, deadline: Duration = .seconds(30)
     ) async throws -> JSON {
         var options = CallOptions()
@@ -197,7 +201,7 @@ package struct AccountAPI: MessagingAPI {
     // MARK: New messages
 
     /// Refuses what only bots can send. Telegram would ignore it.
-    private func refuseBotsOptions(_ parameters: JSONObject) throws(TelegramError) {
+    func refuseBotsOptions(_ parameters: JSONObject) throws(TelegramError) {
         for (key, what) in [("reply_markup", "buttons"), ("protect_content", "protected messages")]
         where parameters[key] != nil {
             throw TelegramError(.badRequest, number: 400, "an account cannot send \(what): only a bot can")

@@ -8,6 +8,9 @@ package protocol MessagingAPI: Sendable {
     /// The user id of the bot or account. A file_id is valid for this id only.
     var speakerID: Int64 { get }
 
+    /// Is true if this side is an account, which is not limited to what bots can do.
+    var isAccount: Bool { get }
+
     /// Returns the size of the largest file that can be sent.
     ///
     /// - Throws: `TelegramError` if it depends on the account, and Telegram cannot be asked.
@@ -35,6 +38,8 @@ package protocol MessagingAPI: Sendable {
 }
 
 extension MessagingAPI {
+    package var isAccount: Bool { false }
+
     package func call(
         _ method: String, _ parameters: JSONObject = [:], messageKey: String? = nil
     ) async throws(TelegramError) -> JSON {

@@ -53,6 +53,11 @@ struct BotCall: Sendable {
             if let options = files.first?.options {
                 parameters.add(options, answering: command.chat == nil ? origin?.messageID : nil, thread: thread)
             }
+        case .forward(let messages):
+            method = messages.asCopies ? "copyMessages" : "forwardMessages"
+            parameters["from_chat_id"] = messages.chat.json
+            parameters["message_ids"] = .array(messages.ids.map { .integer($0) })
+            parameters.add(messages.options, thread: thread)
         case .pin(let messageID):
             method = "pinChatMessage"
             parameters["message_id"] = (messageID ?? origin?.messageID).map { .integer($0) }

@@ -2,6 +2,7 @@ import Accounts
 import Blob
 import BotAPI
 import Envelope
+import Glibc
 import HTTP
 import JSON
 import Logging
@@ -35,6 +36,8 @@ struct CommandSender: Sendable {
     }
 
     private func send(_ command: TelegramCommand, _ job: Job) async throws(TelegramError) -> Envelope {
+        let (command, copies) = try await withCopies(command)
+        defer { for copy in copies { unlink(copy) } }
         let call = BotCall(command, origin: job.origin)
         let cut = BotCall.cutUnits(of: command)
         if cut > 0 { runtime.log.warning("the text is too long for Telegram: its last \(cut) characters are not sent") }
@@ -59,9 +62,40 @@ struct CommandSender: Sendable {
                 fileID: file?.fileID))
     }
 
+    /// Returns the command with downloaded files in place of those that an account has to upload again, and their paths.
+    ///
+    /// - Throws: `TelegramError`, after it has removed the files.
+    private func withCopies(_ command: TelegramCommand) async throws(TelegramError) -> (TelegramCommand, [String]) {
+        let files = command.files
+        guard api.isAccount, files.contains(where: \.reuploads) else { return (command, []) }
+        var (copied, paths): ([FileMessage], [String]) = ([], [])
+        do throws(TelegramError) {
+            for file in files { copied.append(try await withCopy(file, &paths)) }
+        } catch {
+            for path in paths { unlink(path) }
+            throw error
+        }
+        var command = command
+        if case .album = command.body { command.body = .album(copied) } else { command.body = .file(copied[0]) }
+        return (command, paths)
+    }
+
+    private func withCopy(_ file: FileMessage, _ paths: inout [String]) async throws(TelegramError) -> FileMessage {
+        guard file.reuploads, case .fileID(let id) = file.source else { return file }
+        guard let path = (try? runtime.directory("media/cache")).flatMap({ MediaCache(directory: $0).temporaryPath() })
+        else { throw TelegramError(.localIO, "unable to write to the media folder") }
+        guard case .download(let download) = try await api.file(id).source else { return file }
+        paths.append(path)
+        try await download(path) { _ in }
+        var file = file
+        file.source = .path(path)
+        file.fileName = file.fileName ?? file.kind.rawValue
+        return file
+    }
+
     private func make(_ call: BotCall, _ job: Job) async throws(TelegramError) -> JSON {
         guard !call.uploads.isEmpty else {
-            guard call.method.hasPrefix("send") else {
+            guard ["send", "forward", "copy"].contains(where: call.method.hasPrefix) else {
                 return try await api.call(call.method, call.parameters, messageKey: job.messageKey)
             }
             return try await messages.send(call.method, call.parameters, for: job)
@@ -123,6 +157,17 @@ extension TelegramCommand {
     }
 }
 
+extension TelegramCommand {
+    /// The files that the command sends.
+    fileprivate var files: [FileMessage] {
+        switch body {
+        case .file(let file): [file]
+        case .album(let files): files
+        default: []
+        }
+    }
+}
+
 extension TelegramAction {
     /// The word of the log for an action that has succeeded.
     fileprivate var done: String {
@@ -132,6 +177,7 @@ extension TelegramAction {
         case .react: "reacted"
         case .pin: "pinned"
         case .answer: "answered"
+        case .forward: "forwarded"
         default: "sent"
         }
     }

@@ -27,7 +27,7 @@ struct Wording: Sendable {
 
     private func text(of progress: MediaProgress) -> String {
         if progress.state == .choosing, let question = progress.text { return question.limited(toUTF16: 1000) }
-        let title = progress.title.map { "\n" + Direction.isolated($0.limited(toUTF16: 200)) } ?? ""
+        let title = progress.title.map { "\n" + Direction.unmarked($0.limited(toUTF16: 200)) } ?? ""
         let state = progress.state ?? .accepted
         let rate = progress.bytesPerSecond.map { " · \(Wording.size($0.double))/s" } ?? ""
         let amount =
@@ -152,20 +152,5 @@ struct Wording: Sendable {
         let prefix = "Telegram: "
         let words = error.message.hasPrefix(prefix) ? String(error.message.dropFirst(prefix.count)) : error.message
         return texts.text("refused_file", language, ["reason": .text(words)])
-    }
-}
-
-extension String {
-    /// Returns the text cut to a number of UTF-16 units, which is how Telegram counts, between characters.
-    func limited(toUTF16 limit: Int) -> String {
-        guard utf16.count > limit else { return self }
-        var kept = ""
-        var length = 0
-        for character in self {
-            length += character.utf16.count
-            if length > limit - 1 { break }
-            kept.append(character)
-        }
-        return kept + "…"
     }
 }

@@ -24,7 +24,7 @@ Json = dict[str, Any]
 Answer = Json | web.StreamResponse
 _MESSAGE = {
     "chat_id": int, "from": dict, "text": str, "reply_to": int, "chat_type": str, "title": str, "chat_username": str,
-    "thread_id": int, "date": int, "bot": object, "account": object, "entities": list,
+    "thread_id": int, "date": int, "bot": object, "account": object, "entities": list, "album": str, "protected": bool,
 }  # fmt: skip
 _PLACE = {name: kind for name, kind in _MESSAGE.items() if name != "text"}
 _FILE = _PLACE | {

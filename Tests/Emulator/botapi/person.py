@@ -84,6 +84,10 @@ def post(view: View, order: Json, content: Json) -> Message:
     if target is not None:
         message.body["reply_to_message"] = copy.deepcopy(target.visible())
     message.body |= content
+    if order.get("album"):
+        message.body["media_group_id"] = order["album"]
+    if order.get("protected"):
+        message.body["has_protected_content"] = True
     for entity in content.get("entities", []):
         if entity["type"] == "text_mention":
             view.users.setdefault(entity["user"]["id"], entity["user"])

@@ -58,6 +58,8 @@ METHODS: dict[str, Parameters] = {
     "sendMessage": _SEND
     | {"text": text, "parse_mode": text, "entities": json_array, "link_preview_options": json_object},
     "forwardMessage": _DELIVERY | {"from_chat_id": chat_id, "message_id": integer, "video_start_timestamp": integer},
+    "forwardMessages": _DELIVERY | {"from_chat_id": chat_id, "message_ids": json_array},
+    "copyMessages": _DELIVERY | {"from_chat_id": chat_id, "message_ids": json_array, "remove_caption": boolean},
     "copyMessage": _DELIVERY
     | _CAPTION
     | _ABOVE

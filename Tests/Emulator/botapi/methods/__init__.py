@@ -24,6 +24,8 @@ HANDLERS: dict[str, Handler] = {
     "sendMessage": messages.send_message,
     "forwardMessage": messages.forward_message,
     "copyMessage": messages.copy_message,
+    "forwardMessages": messages.forward_messages,
+    "copyMessages": messages.copy_messages,
     "sendVideo": media.send,
     "sendAudio": media.send,
     "sendDocument": media.send,

@@ -190,13 +190,20 @@ def forward_messages(call: Call, request: Any) -> Any:
     if len(request.id) != len(request.random_id) or not 1 <= len(request.id) <= MAX_DELETED:
         raise bad_request("RANDOM_ID_INVALID" if request.id else "MESSAGE_IDS_EMPTY")
     originals = [source.find(identity) for identity in request.id]
-    sent = []
+    if any(original is not None and original.body.get("has_protected_content") for original in originals):
+        raise bad_request("CHAT_FORWARDS_RESTRICTED")
+    sent, groups = [], dict[str, str]()
     for original, random_id in zip(originals, request.random_id, strict=True):
         if original is None:
             raise bad_request("MESSAGE_ID_INVALID")
         content = {key: copy.deepcopy(original.body[key]) for key in _CONTENT if key in original.body}
         if not request.drop_author:
             content["forward_origin"] = _origin(source, original)
+        group = original.body.get("media_group_id")
+        if group is not None:
+            if group not in groups:
+                groups[group] = str(call.core.clock.msg_id(1))
+            content["media_group_id"] = groups[group]
         sent.append(post(call, chat, content, random_id))
     return sent_updates(call, chat, sent)
 
