@@ -7,7 +7,7 @@ SUITE ?= bookworm
 TGPIPE_BIN ?= $(CURDIR)/.build/release
 SWIFT = scripts/swift.sh
 
-.PHONY: help build deb tarball test test-package chaos check format install uninstall demo run bench deps build-deps clean
+.PHONY: help build deb tarball test test-package chaos conversations check format install uninstall demo run bench deps build-deps clean
 
 define HELP
 make build       builds the program tgpipe, with a link to it for each tool, in .build/release
@@ -21,6 +21,7 @@ make uninstall   removes an installation again
 make test        installs all requirements and runs all tests
 make test-package  tests the Debian package: its services in a booted container, its own tests, and installing, upgrading
                  and removing it with piuparts; SUITE=trixie on Debian 13
+make conversations  plays conversations with the bot, and compares what the chats show with Tests/Conversations/golden
 make check       checks formatting, house rules, scripts and schemas
 make format      formats the source code
 make bench       runs the benchmarks
@@ -53,6 +54,10 @@ test: deps
 
 chaos: build
 	@TGPIPE_BIN='$(TGPIPE_BIN)' .venv/bin/python -B Tests/Chaos/chaos.py
+
+conversations: build
+	@TGPIPE_BIN='$(TGPIPE_BIN)' .venv/bin/python -B Tests/Conversations/play.py
+	@TGPIPE_BIN='$(TGPIPE_BIN)' .venv/bin/python -B Tests/Conversations/play.py --account
 
 check: deps
 	@scripts/check.sh

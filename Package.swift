@@ -90,6 +90,7 @@ let tools: [Target] = [
     tool(
         "media-split",
         ["Blob", "BotAPI", "Crypto", "Envelope", "HTTP", "JSON", "Media", "Payloads", "System", logging]),
+    tool("tg-watch", ["BotAPI", "Envelope", "JSON", "Payloads", "Redis", "System", logging]),
     tool("media-turns", ["Envelope", "Payloads", "Redis", "System", "Turns", logging]),
     tool("ratelimit", ["Envelope", "RateLimits", "Redis", "System", "Texts"]),
     tool("ev-route", ["JSON", "Routing", "Spool", "System", logging]),
@@ -104,8 +105,8 @@ let tools: [Target] = [
     tool(
         "media-fetch",
         [
-            "AccountAPI", "Accounts", "Blob", "BotAPI", "Crypto", "Envelope", "HTTP", "JSON", "Media", "Payloads",
-            "Redis", "System", "TL", "Turns", logging,
+            "AccountAPI", "Accounts", "Blob", "BotAPI", "ChatCommands", "Crypto", "Envelope", "HTTP", "JSON", "Media",
+            "Payloads", "Redis", "System", "TL", "Texts", "Turns", logging,
         ]),
     tool(
         "tgpipe-doctor",
@@ -148,6 +149,7 @@ let package = Package(
         cLibrary("CCurl", ["CLoader"]),
         cLibrary("CHiredis", ["CLoader"]),
         cLibrary("COpenSSL", ["CLoader"]),
+        cLibrary("CSSL", ["CLoader", "COpenSSL"]),
         cLibrary("CPostgres", ["CLoader"]),
         cLibrary("CQRCode", ["CLoader"]),
         cLibrary("CSQLite", ["CLoader"]),
@@ -172,7 +174,7 @@ let package = Package(
 
         library("Services/Config", ["CToml", "System"]),
         library("Services/HTTP", ["CCurl", "JSON"]),
-        library("Services/Redis", ["CHiredis", "JSON", "Process", "System"]),
+        library("Services/Redis", ["CHiredis", "CSSL", "JSON", "Process", "System"]),
         library("Services/Queue", ["JSON", "Redis", "System"]),
         library("Services/Spool", ["CSpool", "System"]),
         library("Services/SQLite", ["CSQLite", "System"]),
@@ -262,7 +264,7 @@ let package = Package(
         tests("StageTests", ["Envelope", "JSON", "Options", "Stage", "System", "Tracing", arguments, logging]),
         tests("TracingTests", ["Envelope", "JSON", "System", "TestSupport", "Tracing", logging]),
         tests("ChatCommandsTests", ["BotAPI", "ChatCommands", "Envelope", "JSON", "Payloads"]),
-        tests("TgGateTests", ["BotAPI", "ChatCommands", "Envelope", "JSON", "Payloads", "tg-gate"]),
+        tests("TgGateTests", ["BotAPI", "ChatCommands", "Envelope", "JSON", "Payloads", "Texts", "tg-gate"]),
         tests(
             "MediaAskTests",
             ["ChatCommands", "Envelope", "JSON", "Media", "Payloads", "TestSupport", "Texts", "media-ask"]),
@@ -272,7 +274,7 @@ let package = Package(
         tests("ProcessTests", ["Process", "System", "TestSupport"]),
         tests("HTTPTests", ["HTTP", "TestSupport"]),
         tests("QueueTests", ["Queue", "Redis", "System", "TestSupport"]),
-        tests("RedisTests", ["Redis", "TestSupport"]),
+        tests("RedisTests", ["Redis", "System", "TestSupport"]),
         tests("BlobTests", ["Blob", "BotAPI", "Crypto", "HTTP", "JSON", "Payloads", "System", "TestSupport"]),
         tests("BotAPITests", ["BotAPI", "JSON", "System"]),
         tests("AccountAPITests", ["AccountAPI", "Accounts", "BotAPI", "HTTP", "JSON", "MTProto", "TL"]),

@@ -105,7 +105,8 @@ for role in "$@"; do
             fetched=done.$here
             # Sends downloads over the limit to the role large, and everything else to blob-put.
             stage_as large-route ev-route --from "queue:$fetched" \
-                -o 'commands.media.large_download=queue:large' -o "events.#=queue:fetched.$here"
+                -o 'commands.media.large_download=queue:large' -o "events.#=queue:fetched.$here" \
+                -o "commands.telegram.#=queue:fetched.$here"
         fi
         stage media-fetch --from queue:media --to "queue:$fetched" "${direct[@]}" "${fetch_options[@]}"
         stage blob-put --from "queue:fetched.$here" --to "queue:$stored" "${put_options[@]}"

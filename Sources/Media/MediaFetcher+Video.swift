@@ -91,9 +91,10 @@ extension FetchRun {
         _ raw: Raw, _ probe: MediaProbe, _ variant: MediaVariant, _ drawn: String?, _ plan: EncodingPlan,
         until end: ContinuousClock.Instant
     ) async throws(MediaError) -> String {
-        let output = folder.file("converted.mp4")
+        // A conversion that is only too large may still be delivered, so this is another file.
+        let output = folder.file("smaller.mp4")
         var ffmpeg = ffmpeg
-        ffmpeg.maxBytes = settings.reencode?.limitBytes ?? ffmpeg.maxBytes
+        ffmpeg.maxBytes = min(settings.reencode?.limitBytes ?? .max, ffmpeg.maxBytes)
         ffmpeg.budget = max(.milliseconds(1), end - .now)
         let height = [plan.height, smallerHeight(raw, probe)].compactMap { $0 }.min()
         try await ffmpeg.makeMP4(

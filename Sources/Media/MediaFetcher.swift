@@ -129,9 +129,10 @@ struct FetchRun: Sendable {
         do throws(MediaError) {
             return try await run()
         } catch {
-            guard error.code == .tooLarge, settings.maxBytes < maxBytes, error.sizeBytes ?? 0 <= maxBytes else {
-                throw error
-            }
+            // A size that there is room for was refused for another reason.
+            guard error.code == .tooLarge, settings.maxBytes < maxBytes, error.sizeBytes ?? 0 <= maxBytes,
+                error.sizeBytes.map({ $0 > settings.maxBytes }) ?? true
+            else { throw error }
             throw MediaError(.noSpace, "There is no space left on my disk.")
         }
     }

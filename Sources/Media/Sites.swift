@@ -1,4 +1,5 @@
 package import HTTP
+import System
 
 /// Holds the settings of sites that require more than others: cookies of a login, a proxy, further arguments for yt-dlp
 /// and gallery-dl.
@@ -29,10 +30,15 @@ package struct Sites: Sendable {
     func site(of link: String) -> Site? { WebURL(link).flatMap { self[$0.host] } }
 
     package var isEmpty: Bool { byHost.isEmpty }
+
+    /// All sites in the order of their names, each once.
+    var all: [Site] { byHost.filter { $0.key == $0.value.name }.sorted { $0.key < $1.key }.map(\.value) }
 }
 
 /// Holds the settings of one site.
 package struct Site: Sendable {
+    /// The site's host names, each of which includes the names below it.
+    package var hosts: [String] = []
     /// The path of a file in Netscape format with the cookies of a login. What the site changes in them is kept there.
     package var cookiesFile: String?
     /// The only way to the site.
@@ -43,6 +49,9 @@ package struct Site: Sendable {
     package var galleryArguments: [String] = []
 
     package init() {}
+
+    /// The first host name.
+    package var name: String { hosts.first ?? "" }
 
     /// The secrets of the site: the proxy's password, long values of cookies, and the values of arguments that give a login.
     var secrets: [String] {
@@ -74,6 +83,8 @@ package struct Site: Sendable {
 /// A file of cookies in Netscape format: a line for each, whose fields are separated by tabs.
 struct CookieFile: Sendable {
     static let maxBytes = 8 << 20
+    /// Marks a cookie that scripts cannot read. Other lines that begin with a number sign are comments.
+    static let hiddenPrefix = "#HttpOnly_"
 
     let path: String
     /// The file's bytes when they were read.
@@ -85,6 +96,14 @@ struct CookieFile: Sendable {
             throw MediaError(.localIO, "The file with the site's cookies cannot be read.")
         }
         (self.path, self.bytes) = (path, bytes)
+    }
+
+    /// Is true if the file holds no cookie, as before the first ones are stored.
+    var isEmpty: Bool { CookieFile.cookies(bytes).isEmpty }
+
+    /// Keeps the values of the cookies out of logs. Another process may have stored them a moment ago.
+    func rememberSecrets() {
+        for secret in secrets { KnownSecrets.remember(secret) }
     }
 
     /// The longest values of cookies. Short ones are settings such as a language, and too many would slow down every log line.
@@ -112,12 +131,11 @@ struct CookieFile: Sendable {
     /// Returns the lines that hold cookies, each with its host without a leading dot.
     private static func cookies(_ bytes: [UInt8]) -> [(host: String, line: String)] {
         String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isNewline).compactMap { line in
-            // This prefix marks a cookie that scripts cannot read. Other lines that begin with a number sign are comments.
-            let isHidden = line.hasPrefix("#HttpOnly_")
+            let isHidden = line.hasPrefix(hiddenPrefix)
             guard isHidden || !line.hasPrefix("#") else { return nil }
             let fields = line.split(separator: "\t", omittingEmptySubsequences: false)
             guard fields.count == 7 else { return nil }
-            let host = fields[0].dropFirst(isHidden ? "#HttpOnly_".count : 0).drop { $0 == "." }
+            let host = fields[0].dropFirst(isHidden ? hiddenPrefix.count : 0).drop { $0 == "." }
             return (host.lowercased(), String(line))
         }
     }

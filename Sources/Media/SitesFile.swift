@@ -23,17 +23,20 @@ enum SitesFile {
             guard let hosts = try table.strings("host", what) else {
                 throw table.fault("host is missing: it is \(what)")
             }
-            let site = try site(table, besides: path)
+            var site = try site(table, besides: path)
             // A site or a proxy may repeat them in what it says about a failure.
             for secret in site.secrets { KnownSecrets.remember(secret) }
-            for host in hosts {
+            site.hosts = try hosts.map { host throws(ConfigError) in
                 // A link's host is compared in its ASCII form.
                 guard !host.contains("/"), let url = WebURL("https://\(host)/"), url.port == nil, !url.hasCredentials
                 else {
                     throw table.fault(of: "host", "\"\(host.printable)\" is not \(what)")
                 }
-                guard sites.add(site, host: url.host) else {
-                    throw table.fault(of: "host", "\(url.host) has settings already")
+                return url.host
+            }
+            for host in site.hosts {
+                guard sites.add(site, host: host) else {
+                    throw table.fault(of: "host", "\(host) has settings already")
                 }
             }
         }
@@ -65,7 +68,10 @@ enum SitesFile {
     private static func checkCookies(_ file: String, _ table: ConfigTable) throws(ConfigError) {
         var info = stat()
         guard stat(file, &info) == 0, access(file, R_OK) == 0 else {
-            throw table.fault(of: "cookies", "unable to read \(file.printable): \(String(cString: strerror(errno)))")
+            let (isMissing, reason) = (errno == ENOENT, "\(SystemError(errno))")
+            // An admin can send the cookies later.
+            let advice = isMissing ? "; to make it: install -m 600 /dev/null \(file.printable)" : ""
+            throw table.fault(of: "cookies", "unable to read \(file.printable): \(reason)\(advice)")
         }
         guard info.st_mode & 0o077 == 0 else {
             throw table.fault(

@@ -36,7 +36,10 @@ struct AskStage: Sendable {
     }
 
     @Sendable func handle(_ event: Envelope, _ context: WorkContext) async throws -> Outcome {
-        if event.type == TelegramUpdate.type { return .done(try await take(event) ?? [event]) }
+        if event.type == TelegramUpdate.type {
+            if let answers = try await take(event) { return .done(answers) }
+            return .done(try await takeNumber(event) ?? [event])
+        }
         let download = try MediaDownload(event)
         if await cancellations.isCancelled(event) { return .done([cancelled(download)]) }
         if let asked = try await choices.question(event.id) {
@@ -52,7 +55,8 @@ struct AskStage: Sendable {
 
     /// Returns what the question's buttons are bound to; nil for a request that is not asked about.
     private func bond(of event: Envelope, _ download: MediaDownload) async throws -> ChoiceKey.Bond? {
-        guard event.bot != nil, !event.isRateLimited, download.source.url != nil, download.kind != .image,
+        guard event.bot != nil || event.account != nil, !event.isRateLimited, download.source.url != nil,
+            download.kind != .image,
             let user = event.actor?.id,
             let chat = event.origin?.chat?.number, let message = event.origin?.messageID
         else { return nil }
@@ -83,8 +87,13 @@ struct AskStage: Sendable {
             expires: Timestamp.now.microseconds / 1_000_000 + wait.components.seconds)
         let pending = PendingChoice(
             bond, options.map(\.form), waiter: context.waiter.rawValue)
-        try await choices.ask(pending)
-        try await context.publisher.publish(.derived(question(rows, offered, bond, download.kind, language)))
+        // An account can show no buttons.
+        let isByNumber = event.bot == nil
+        try await choices.ask(pending, isByNumber: isByNumber)
+        let question =
+            isByNumber
+            ? list(options, offered, download.kind, language) : question(rows, offered, bond, download.kind, language)
+        try await context.publisher.publish(.derived(question))
         runtime.log.info("asking for the form", metadata: ["options": .stringConvertible(options.count)])
         return await held(event, context, for: wait) ?? .done([cancelled(download)])
     }
@@ -111,9 +120,24 @@ struct AskStage: Sendable {
                 return ChoiceButton(option.label, data: choices.key.data(bond, option: number))
             }
         }
-        let title = offered.title.map { "\(Direction.isolated($0))\n" } ?? ""
-        let words = texts.text("choice_question", language, ["count": .number(wait.components.seconds)])
-        return MediaProgress(.choosing, kind: kind, text: title + words, buttons: buttons)
+        return MediaProgress(.choosing, kind: kind, text: title(offered) + words(language), buttons: buttons)
+    }
+
+    /// Returns a question whose answer is a number.
+    private func list(
+        _ options: [ChoiceOption], _ offered: MediaChoices, _ kind: MediaKind, _ language: String?
+    ) -> MediaProgress {
+        let lines = options.enumerated().map { "\($0.offset + 1). \($0.element.label)\n" }.joined()
+        let howTo = texts.text("choice_by_number", language)
+        return MediaProgress(.choosing, kind: kind, text: "\(title(offered))\(lines)\(words(language))\n\(howTo)")
+    }
+
+    private func title(_ offered: MediaChoices) -> String {
+        offered.title.map { "\(Direction.unmarked($0))\n" } ?? ""
+    }
+
+    private func words(_ language: String?) -> String {
+        texts.text("choice_question", language, ["count": .number(wait.components.seconds)])
     }
 
     // MARK: Cancelling
@@ -165,6 +189,29 @@ struct AskStage: Sendable {
         runtime.log.info("a button was pressed: \(result.rawValue)")
         let text = texts.text("choice_\(result.rawValue)", event.actor?.language)
         return [.derived(TelegramCommand(.answer(callbackID: id, text: text)))]
+    }
+
+    /// Takes a number that answers the last question that an account has asked in the chat.
+    ///
+    /// - Returns: a reaction, or a text if the list has no such number; nil for a message that answers no question.
+    private func takeNumber(_ event: Envelope) async throws -> [Envelope]? {
+        guard event.account != nil, !event.isSentByProgram, let payload = try? TelegramUpdate(event),
+            case let update = Update(kind: payload.kind, body: payload.body), update.isNewMessage,
+            let message = update.message, let number = message.text.flatMap(WrittenNumber.of),
+            let user = event.actor?.id, message.repliedTo.map({ $0.author?.id == event.account?.id }) ?? true,
+            let request = try await choices.open(user: user, chat: message.chatID),
+            let asked = try await choices.question(request), try await choices.answered(request) == nil
+        else { return nil }
+        guard number <= asked.forms.count else {
+            let text = texts.text(
+                "choice_no_number", event.actor?.language, ["last": .number(Int64(asked.forms.count))])
+            return [.derived(TelegramCommand(.reply(TextMessage(text))))]
+        }
+        let isInTime = asked.bond.expires >= Timestamp.now.microseconds / 1_000_000
+        guard isInTime, try await choices.answer(request, number - 1).isNew else { return nil }
+        runtime.log.info("a number was chosen")
+        try await runtime.wake([Waiter(rawValue: asked.waiter)])
+        return [.derived(TelegramCommand(.react(emoji: "👍", messageID: nil)))]
     }
 
     /// The ends of a press, which are the ends of the keys of their texts.

@@ -25,7 +25,7 @@ struct MediaAsk: Tool {
             are signed, and of no use to others. The presses arrive as events.telegram.raw, which tg-gate has to publish. Other events are \
             forwarded unchanged.
 
-            Only a bot can show a keyboard. Requests to an account go on without a question.
+            Only a bot can show a keyboard. An account shows a numbered list, and takes the number that the person writes.
 
             Example: tg-gate --subscribe 'commands.#' --subscribe events.telegram.raw | media-ask | media-fetch
             """,

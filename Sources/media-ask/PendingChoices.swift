@@ -83,13 +83,32 @@ struct PendingChoices: Sendable {
         return text.flatMap { PendingChoice(request, $0) }
     }
 
-    func ask(_ choice: PendingChoice) async throws {
-        let lifetime = PendingChoices.rememberedFor
+    /// - Parameter isByNumber: whether a number is the answer, so that the question must be found by the chat.
+    func ask(_ choice: PendingChoice, isByNumber: Bool = false) async throws {
+        let (bond, lifetime) = (choice.bond, PendingChoices.rememberedFor)
         _ = try await runtime.untilRedisAnswers { redis throws(RedisError) in
             try await redis.send(
-                "SET", name(choice.bond.request, "question"), .text(JSON.object(choice.json).text), "EX",
+                "SET", name(bond.request, "question"), .text(JSON.object(choice.json).text), "EX",
                 .integer(lifetime))
         }
+        guard isByNumber else { return }
+        let seconds = max(1, bond.expires - Timestamp.now.microseconds / 1_000_000 + 1)
+        _ = try await runtime.untilRedisAnswers { redis throws(RedisError) in
+            try await redis.send(
+                "SET", PendingChoices.openKey(bond.user, bond.chat), .text(bond.request.description), "EX",
+                .integer(seconds))
+        }
+    }
+
+    private static func openKey(_ user: Int64, _ chat: Int64) -> RedisArgument {
+        .text("tgpipe:{choice}:open:\(chat):\(user)")
+    }
+
+    /// Returns the request that a user was asked about last in a chat, as long as its time is not over.
+    func open(user: Int64, chat: Int64) async throws -> EventID? {
+        try await runtime.untilRedisAnswers { redis throws(RedisError) in
+            try await redis.send("GET", PendingChoices.openKey(user, chat)).string
+        }.flatMap { EventID($0) }
     }
 
     /// Gives a request its answer, unless it has one.

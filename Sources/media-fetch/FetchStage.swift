@@ -31,6 +31,7 @@ struct FetchStage: Sendable {
     /// The time for which presigned URLs are valid.
     let expires: Duration
     let cancellations: Cancellations
+    let cookies: CookieKeeping
     let turns: TurnReports
     /// If true, transient failures return to the queue for a later attempt.
     let isFromQueue: Bool
@@ -46,6 +47,7 @@ struct FetchStage: Sendable {
             try await cancellations.take(event)
             return .done([])
         }
+        if event.type == MediaCookies.type { return .done(try await cookies.take(event)) }
         let request = try MediaRequest(event)
         if request.isRateLimited {
             return .done([failed(request, .overLimit(request.retryAfterSeconds))])
@@ -65,7 +67,10 @@ struct FetchStage: Sendable {
                 }
             }
         } catch let error as MediaError {
-            guard isFromQueue, error.isWorthRetryingSoon else { return .done([failed(request, error)]) }
+            guard isFromQueue, error.isWorthRetryingSoon else {
+                let link = (try? await identity(of: request))?.fetchURL
+                return .done([failed(request, error)] + (await cookies.notices(of: error, link: link)))
+            }
             if context.isLastAttempt { await discard(request) }
             throw TransientFailure(error)
         } catch let error as BlobError where error.code != .cancelled {

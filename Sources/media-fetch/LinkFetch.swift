@@ -98,10 +98,18 @@ struct LinkFetch: Sendable {
             return try await fetch(MediaJob(kind, identity), link, fetcher, folder, bar)
         }
         let list = try await fetcher.pictures(identity, all)
+        var failure: MediaError?
         for item in list.items.prefix(Int(EventGroup.largest)) {
-            let source = try await fetcher.identify(item.url ?? link)
-            try await fetch(MediaJob(.image, source, MediaVariant(item: item.place)), link, fetcher, folder, bar)
+            do {
+                let source = try await fetcher.identify(item.url ?? link)
+                try await fetch(MediaJob(.image, source, MediaVariant(item: item.place)), link, fetcher, folder, bar)
+            } catch let error as MediaError where error.code != .cancelled {
+                bar.clear()
+                runtime.log.warning("picture \(item.place): \(error.reason)")
+                failure = error
+            }
         }
+        if let failure { throw failure }
     }
 
     private func fetch(

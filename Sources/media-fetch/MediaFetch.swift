@@ -12,6 +12,7 @@ import Payloads
 import Redis
 import Stage
 import System
+import Texts
 
 /// The tool's command, for the program that contains all tools.
 package let command: any AsyncParsableCommand.Type = MediaFetch.self
@@ -28,7 +29,8 @@ struct MediaFetch: Tool {
             store. Files of Telegram messages need TG_BOT_TOKEN, or --session with the account that received them. Other events \
             are forwarded unchanged.
 
-            commands.media.cancel ends requests, in whichever process they are worked on.
+            commands.media.cancel ends requests, in whichever process they are worked on. commands.media.cookies stores, lists and \
+            removes the cookies of the sites in --sites, and the admins are told when a site refuses them.
 
             Media larger than --max-direct-size become commands.media.large_download, for a media-fetch without that option, \
             which can read from a queue.
@@ -56,6 +58,7 @@ struct MediaFetch: Tool {
     @OptionGroup(title: "Work folder and slow sites") var work: WorkOptions
     @OptionGroup(title: "Jail") var jail: JailOptions
     @OptionGroup(title: "Store") var storing: StoreOptions
+    @OptionGroup(title: "Telling about refused cookies") var administrators: AdminOptions
 
     /// The number of commands handled at once. It exceeds the number of fetches, because commands that need no fetch must not
     /// wait for those that do. It is smaller for a queue, because no other worker can take the events that are taken here.
@@ -111,11 +114,15 @@ struct MediaFetch: Tool {
             cache: MediaCache(directory: try runtime.directory("media/cache")), aliases: Aliases(runtime: runtime),
             limits: limits, partialsKeptFor: try work.partialsKeptFor, expires: storing.expires.duration,
             cancellations: Cancellations(runtime: runtime),
+            cookies: CookieKeeping(
+                runtime, sites: settings.sites, texts: try Texts.ofEnvironment(),
+                admins: try administrators.ids().sorted(), api: api, folder: try runtime.directory("media/fetch")),
             turns: TurnReports(runtime: runtime, places: fetching.concurrency), isFromQueue: input.isFromQueue)
         runtime.outages.watch(.store) { _ = try await store.head(BlobProbe.key) }
         runtime.outages.watch(.network, probe: NetworkProbe().check)
         if let api { runtime.outages.watch(.telegram) { _ = try await api.call("getMe") } }
-        let commands = KnownCommands("commands.media.", MediaRequest.types + [MediaCancel.type], runtime.log)
+        let commands = KnownCommands(
+            "commands.media.", MediaRequest.types + [MediaCancel.type, MediaCookies.type], runtime.log)
         return try await withThrowingTaskGroup(of: ExitStatus?.self) { group in
             group.addTask {
                 await stage.sweep()

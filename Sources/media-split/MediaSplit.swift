@@ -29,12 +29,14 @@ struct MediaSplit: Tool {
     @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
     @OptionGroup var input: InputOptions
     @OptionGroup var output: OutputOptions
-    @OptionGroup(title: "Bot, for its limit") var bot: BotOptions
+    @OptionGroup(title: "Bot, for its limit") var speaker: SpeakerOptions
     @OptionGroup(title: "Parts") var parts: PartOptions
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
         Hash.loadLibrary()
-        let limit = try parts.maxSize?.bytes ?? bot.apiIfConfigured(runtime)?.uploadLimitBytes
+        // A token may be there for other tools: what sends is the account.
+        let bot = speaker.isAccount ? nil : try speaker.bot.apiIfConfigured(runtime)
+        let limit = parts.maxSize?.bytes ?? bot?.uploadLimitBytes
         let stage = SplitStage(
             runtime: runtime, limitBytes: limit ?? BotAPI.localUploadLimitBytes,
             cache: MediaCache(directory: try runtime.directory("media/cache")),
@@ -48,7 +50,8 @@ struct MediaSplit: Tool {
 struct PartOptions: ParsableArguments, Sendable {
     @Option(
         help: ArgumentHelp(
-            "The size of the largest part. Default: what the bot can send; 2000M without a bot.", valueName: "size"))
+            "The size of the largest part. Default: what the bot can send; 2000M with an account, or without a bot.",
+            valueName: "size"))
     var maxSize: ByteSize?
 
     @Option(help: ArgumentHelp("The number of videos that are cut at once.", valueName: "n"))

@@ -24,6 +24,8 @@ struct AccessCommand: Sendable {
         /// Is true if the command concerns a user; otherwise it concerns the chat.
         let isAboutUser: Bool
         let usage: String
+        /// The command in a reply to a message of the user; nil if it concerns the chat.
+        var reply: String?
         let defaultTerm: Duration?
     }
 
@@ -33,28 +35,34 @@ struct AccessCommand: Sendable {
         ".smite": Form(rule: .smite, sets: true, isAboutUser: false, usage: ".smite", defaultTerm: nil),
         ".unsmite": Form(rule: .smite, sets: false, isAboutUser: false, usage: ".unsmite", defaultTerm: nil),
         ".bless": Form(
-            rule: .bless, sets: true, isAboutUser: true, usage: ".bless @user [30d], or as a reply .bless [30d]",
+            rule: .bless, sets: true, isAboutUser: true, usage: ".bless @user [30d]", reply: ".bless [30d]",
             defaultTerm: .seconds(30 * 86_400)),
         ".unbless": Form(
-            rule: .bless, sets: false, isAboutUser: true, usage: ".unbless @user, or as a reply", defaultTerm: nil),
+            rule: .bless, sets: false, isAboutUser: true, usage: ".unbless @user", reply: ".unbless", defaultTerm: nil),
         ".hammer": Form(
-            rule: .hammer, sets: true, isAboutUser: true, usage: ".hammer @user [1h], or as a reply .hammer [1h]",
+            rule: .hammer, sets: true, isAboutUser: true, usage: ".hammer @user [1h]", reply: ".hammer [1h]",
             defaultTerm: .seconds(3600)),
         ".unhammer": Form(
-            rule: .hammer, sets: false, isAboutUser: true, usage: ".unhammer @user, or as a reply", defaultTerm: nil),
+            rule: .hammer, sets: false, isAboutUser: true, usage: ".unhammer @user", reply: ".unhammer",
+            defaultTerm: nil),
     ]
 
     /// Returns whether a word is an access command.
     static func isOne(_ word: String) -> Bool { forms[word] != nil }
 
+    /// Tells how a mistyped command is written.
     struct UsageError: Error, Sendable {
-        let text: String
+        let command: String
+        /// The command in a reply to a message of the user; nil if it concerns the chat.
+        let reply: String?
     }
 
-    /// - Throws: `UsageError`, with a reply for the chat.
+    /// - Throws: `UsageError` with the forms of the command.
     init(_ written: WrittenCommand, in message: Message) throws(UsageError) {
-        guard let form = AccessCommand.forms[written.dotted] else { throw UsageError(text: "Unknown command") }
-        let usage = UsageError(text: "Usage: \(form.usage)")
+        guard let form = AccessCommand.forms[written.dotted] else {
+            throw UsageError(command: written.dotted, reply: nil)
+        }
+        let usage = UsageError(command: form.usage, reply: form.reply)
         var words = written.arguments[...]
         rule = form.rule
         sets = form.sets

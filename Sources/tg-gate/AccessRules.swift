@@ -4,6 +4,7 @@ import JSON
 import Payloads
 import Redis
 import Stage
+import Texts
 
 extension AccessRule {
     /// The Redis key of this rule for a user or a chat.
@@ -20,11 +21,12 @@ enum Term: Sendable {
         if case .absent = self { false } else { true }
     }
 
-    /// The text behind a word such as "blessed": empty, or ` until DATE TIME UTC`.
-    var suffix: String {
-        guard case .left(let duration) = self else { return "" }
+    /// Returns the words behind one such as "blessed": none, or ` until DATE TIME UTC`.
+    func suffix(_ words: GateWords) -> TextValue {
+        guard case .left(let duration) = self else { return .raw("") }
         let end = (Timestamp.now + duration).description
-        return " until \(end.prefix(10)) \(end.dropFirst(11).prefix(5)) UTC"
+        let time = "\(end.prefix(10)) \(end.dropFirst(11).prefix(5)) UTC"
+        return .raw(words("access_until", ["time": .text(time)]))
     }
 }
 

@@ -94,10 +94,10 @@ struct Gate: Sendable {
     private func decide(_ request: Request, _ standing: Standing) async throws -> Decision {
         let update = request.update
         let access = access(of: update, standing)
-        if let command = request.command, command.dotted == ".whoami", let message = update.message {
-            return .replace([try await whoami(message, access, standing)])
-        }
         let language = standing.language ?? update.languageCode
+        if let command = request.command, command.dotted == ".whoami", let message = update.message {
+            return .replace([try await whoami(message, access, standing, language)])
+        }
         guard case .granted(let role) = access else { return denied(update, access, request.command, language) }
         let visitor = Visitor(
             role: role, language: language, preferences: notedPreferences(of: request) ?? standing.preferences)
@@ -152,7 +152,7 @@ struct Gate: Sendable {
         let update = request.update
         guard let command = request.command, let message = update.message else { return [] }
         if AccessCommand.isOne(command.dotted) {
-            return try await change(command, message, update, visitor.role, receiver: request.event.account)
+            return try await change(command, message, update, visitor, receiver: request.event.account)
         }
         guard var type = table.type(of: command.word), publishes(type) else { return [] }
         guard CommandPayload.isMediaCommand(type) else {

@@ -22,8 +22,17 @@ struct NameLookup: Sendable {
 
     struct Meant: Sendable {
         let id: Int64
-        /// The user, in the words of a reply.
-        let text: String
+        let name: Name
+
+        /// Tells how the subject of a rule was named.
+        enum Name: Sendable {
+            case chat
+            case id
+            /// Somebody who was seen with this name.
+            case seen(String)
+            /// The one who has this name now, with the name that Telegram shows.
+            case owner(String, shown: String)
+        }
     }
 
     /// Returns the user or channel that has a name; nil if nobody has it, or was seen with it.
@@ -39,7 +48,7 @@ struct NameLookup: Sendable {
             }
         }
         guard let id = try await rules.userID(named: name) else { return nil }
-        return Meant(id: id, text: "@\(name), last seen as user \(id),")
+        return Meant(id: id, name: .seen(name))
     }
 
     private func resolved(_ name: String, by receiver: EventReceiver) async throws -> Meant? {
@@ -61,6 +70,6 @@ struct NameLookup: Sendable {
         let found = (answer["users"]?.array ?? []) + (answer["chats"]?.array ?? [])
         let described = found.first
         let names = [described?["first_name"], described?["last_name"], described?["title"]].compactMap { $0?.string }
-        return Meant(id: peer.botAPI, text: "@\(name), who is \(names.joined(separator: " ")) (\(peer.botAPI)),")
+        return Meant(id: peer.botAPI, name: .owner(name, shown: names.joined(separator: " ")))
     }
 }

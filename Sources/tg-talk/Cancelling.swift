@@ -83,14 +83,14 @@ struct Cancelling: Sendable {
 
     /// Returns whether a request has ended. One correlation may cover a video and its sound, of which one has ended.
     private func isOver(_ request: EventID) async throws -> Bool {
-        let ends = MediaKind.allCases.map { RedisArgument.text(ShownRequest.endKey(request, $0.rawValue)) }
+        let keys =
+            [ShownRequest.replyKey(request)] + MediaKind.allCases.map { ShownRequest.endKey(request, $0.rawValue) }
         return try await runtime.untilRedisAnswers { redis throws(RedisError) in
-            let replies = try await redis.transaction([
-                ["EXISTS", .text(ShownRequest.replyKey(request))], ["EXISTS"] + ends,
-            ])
-            guard replies.count == 2 else { return false }
-            let (shown, ended) = (try redis.checked(replies[0]).int ?? 0, try redis.checked(replies[1]).int ?? 0)
-            return shown == 0 && ended > 0
+            var exist: [Bool] = []
+            for reply in try await redis.pipeline(keys.map { ["EXISTS", .text($0)] }) {
+                exist.append(try redis.checked(reply).int == 1)
+            }
+            return exist.first == false && exist.dropFirst().contains(true)
         }
     }
 }

@@ -1,6 +1,7 @@
 import BotAPI
 import ChatCommands
 import Envelope
+import JSON
 import Payloads
 import Stage
 import System
@@ -23,7 +24,9 @@ struct Talk: Sendable {
         ".vdl", ".adl", ".img", ".whoami", ".bless", ".unbless", ".hammer", ".unhammer", ".grace", ".ungrace", ".smite",
         ".unsmite",
     ]
-    static let ownWords: Set<String> = [".start", ".help", ".lang", ".ask", ".prefer", ".stop", ".queue", ".usage"]
+    static let ownWords: Set<String> = [
+        ".start", ".help", ".lang", ".ask", ".prefer", ".stop", ".queue", ".usage", ".cookies",
+    ]
 
     func decide(_ events: [Envelope]) async throws -> [Decision] {
         var decisions: [Decision] = []
@@ -45,6 +48,8 @@ struct Talk: Sendable {
                 return .replace(taken + (passesAll ? [event] : []))
             }
             guard update.isNewMessage, let message = update.message else { return .forward }
+            // It may answer a question of media-ask, which has no buttons to show as an account.
+            if event.account != nil, message.text.flatMap(WrittenNumber.of) != nil { return .forward }
             answers = try await answer(message, event)
         }
         return .replace(answers + (passesAll ? [event] : []))
@@ -71,6 +76,7 @@ struct Talk: Sendable {
             let (events, reply) = try await cancelling.stop(message, event, word: visit.word("stop"))
             return events + (try await said(reply, visit))
         }
+        if command.dotted == ".cookies" { return try await cookies(command, message, visit) }
         let reply: String? =
             switch command.dotted {
             case ".start": texts.text("start", actor.language, ["name": .text(actor.name)])
@@ -169,6 +175,21 @@ struct Talk: Sendable {
         preferences == .none
             ? texts.text("prefer_none", language)
             : texts.text("prefer_now", language, ["words": .text(preferences.text)])
+    }
+
+    /// Returns the command about the cookies of sites, which media-fetch carries out; a text if there is none.
+    private func cookies(_ command: WrittenCommand, _ message: Message, _ visit: Visit) async throws -> [Envelope] {
+        let language = visit.actor.language
+        guard visit.isAdmin else { return try await said(texts.text("access_only_admin", language), visit) }
+        guard visit.isPrivate else { return try await said(texts.text("cookies_private_only", language), visit) }
+        let holder = [message, message.repliedTo].compactMap { $0 }.first { $0.file != nil }
+        let file = holder?.file.flatMap { TelegramFile(.object($0)) }
+        switch (command.arguments.first?.lowercased(), command.arguments.count, file) {
+        case (nil, _, let file?): return [.derived(MediaCookies(.store(file, messageID: holder?.id)))]
+        case (nil, _, nil): return [.derived(MediaCookies(.list))]
+        case ("forget", 2, _): return [.derived(MediaCookies(.forget(site: command.arguments[1])))]
+        default: return try await said(texts.text("cookies_usage", language, ["command": visit.word("cookies")]), visit)
+        }
     }
 
     /// Returns the request that a bare link means, with the hashtags beside it.

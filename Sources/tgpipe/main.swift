@@ -21,6 +21,7 @@ import tg_listen
 import tg_send
 import tg_session
 import tg_talk
+import tg_watch
 import tgpipe_doctor
 import tgpipe_update_yt_dlp
 
@@ -34,7 +35,8 @@ let commands: [String: any AsyncParsableCommand.Type] = [
     "ratelimit": ratelimit.command,
     "tg-call": tg_call.command, "tg-gate": tg_gate.command, "tg-history": tg_history.command,
     "tg-listen": tg_listen.command, "tg-send": tg_send.command,
-    "tg-session": tg_session.command, "tg-talk": tg_talk.command, "tgpipe-doctor": tgpipe_doctor.command,
+    "tg-session": tg_session.command, "tg-talk": tg_talk.command, "tg-watch": tg_watch.command,
+    "tgpipe-doctor": tgpipe_doctor.command,
     "tgpipe-update-yt-dlp": tgpipe_update_yt_dlp.command,
 ]
 

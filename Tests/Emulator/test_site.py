@@ -85,6 +85,8 @@ def test_redirects_statuses_and_echoes(site: Server) -> None:
     site.control("short", {"code": "abc", "to": "/clip.mp4"})
     assert fetch(site, "/s/abc").headers["Location"] == "/clip.mp4"
     assert b'<video controls src="http://127.0.0.1:' in fetch(site, "/page/clip.mp4").body
+    assert [fetch(site, "/members/clip", Cookie=f"sid={sid}").status for sid in ("7", "expired")] == [200, 401]
+    assert fetch(site, "/members/clip").status == 401
 
 
 def test_the_log_lists_requests(site: Server) -> None:

@@ -157,7 +157,7 @@ import Testing
         let answers = try result.envelopes().filter { $0.type == "commands.telegram.reply" }
             .compactMap { $0.payload["text"]?.string }
         #expect(answers.count == 2, "\(result.errors)")
-        #expect(answers.first?.contains("Bob") == true && answers.first?.contains("(77)") == true)
+        #expect(answers.first?.contains("Bob") == true && answers.first?.contains("77") == true)
         #expect(try redis.cli("EXISTS", "tgpipe:{access}:bless:77", "tgpipe:{access}:bless:9") == "1")
         #expect(try redis.cli("EXISTS", "tgpipe:{access}:bless:9") == "0")
     }

@@ -75,7 +75,7 @@ import Testing
         // The admin is told who was meant, and can see that the command worked also where reactions are off.
         #expect(try texts(result).filter { $0.contains("user 1") }.count == 2)
         let reactions = try result.envelopes().filter { $0.type == "commands.telegram.react" }
-        #expect(reactions.allSatisfy { $0.payload["text"]?.string?.contains("user 1, is ") == true })
+        #expect(reactions.allSatisfy { $0.payload["text"]?.string?.contains("(last seen as user 1) is ") == true })
     }
 
     @Test func `A rule ends when its duration is over`() async throws {
@@ -192,6 +192,36 @@ import Testing
         #expect(answers[1].hasPrefix("U (1): blessed until 20"))
         #expect(answers[2].hasPrefix("U (1): banned until 20"))
         #expect(answers[3] == "U (42): admin")
+    }
+
+    @Test func `Admins' commands and standings are answered in the user's language`() async throws {
+        func german(_ text: String, _ user: Int64, more: JSONObject = [:]) -> String {
+            var more = more
+            more["from"] = ["id": .integer(user), "first_name": "U", "is_bot": false, "language_code": "de-AT"]
+            return raw(text, user: user, more: more)
+        }
+        let reply: JSONObject = [
+            "reply_to_message": [
+                "message_id": 3, "chat": ["id": 42, "type": "private"], "from": ["id": 9, "first_name": "N"],
+                "text": "x",
+            ]
+        ]
+        let answers = try texts(
+            await gate([
+                german(".whoami", 1), german(".bless", 42), german(".unhammer 1", 42), german(".hammer 42", 42),
+                german(".bless @nobody", 42), german(".whoami", 42, more: reply), german(".bless 1 2d", 42),
+                german(".bless 2", 1), german(".whoami", 1),
+            ]))
+        #expect(
+            answers.dropLast() == [
+                "U (1): weder zugelassen noch ausgesperrt. Ein Admin kann dich mit .bless 1 zulassen, oder eine ganze Gruppe mit .grace",
+                "So geht es: .bless @user [30d], oder als Antwort .bless [30d]", "Das war gar nicht so eingestellt.",
+                "Einen Admin kann man nicht aussperren.",
+                "Diesen Namen habe ich seit gestern nicht gesehen. Antworte stattdessen auf eine Nachricht der Person, oder nenne ihre Nummer.",
+                "N (9): weder zugelassen noch ausgesperrt. Zulassen kannst du einzelne mit .bless 9, oder eine ganze Gruppe mit .grace",
+                "Das kann nur ein Admin.",
+            ])
+        #expect(answers.last?.hasPrefix("U (1): zugelassen bis 20") == true)
     }
 
     @Test(arguments: [

@@ -50,6 +50,29 @@ import Testing
         #expect(read.count > 6 && read == written)
     }
 
+    @Test func `Workers that are started on request start again with their target, and are described`() throws {
+        let page = try String(contentsOfFile: "\(testFolder)/../docs/systemd.md", encoding: .utf8)
+        let workers = try names().filter { $0.hasSuffix("@.service") }
+        #expect(workers.count > 4)
+        for name in workers {
+            let text = try text(name)
+            #expect(text.contains("[Install]\nWantedBy=tgpipe.target\n"), "\(name)")
+            #expect(page.contains("`\(name.dropLast("@.service".count))@"), "docs/systemd.md lacks \(name)")
+        }
+    }
+
+    @Test func `The files of a machine stay in its own queues until they are sent`() throws {
+        for (name, queues) in [
+            ("put-parts@", ["fetched.%H", "stored.%H"]), ("split@", ["stored.%H", "send.%H"]),
+            ("send-parts@", ["send.%H"]), ("put", ["fetched.%H", "send"]),
+        ] {
+            let text = try text("tgpipe-\(name).service")
+            #expect(values("queue:", in: text) == Set(queues), "\(name)")
+        }
+        // Both read the files that were fetched; only one of them may run.
+        #expect(try text("tgpipe-put-parts@.service").contains("Conflicts=tgpipe-put.service"))
+    }
+
     @Test(arguments: ["tgpipe.target", "tgpipe-pipes.target"])
     func `A target starts all stages of its form, and they are described`(_ target: String) throws {
         let wanted = try text(target)

@@ -60,7 +60,8 @@ import Testing
     @Test(arguments: [
         ("https://www.youtube.com/watch?v=dQw4w9WgXcQ", false), ("https://www.youtube.com/playlist?list=PLx", true),
         ("https://x.com/a/status/123", true), ("https://x.com/a/status/123/video/1", false),
-        ("https://www.instagram.com/p/CuE2WpyNvGb/", true), ("https://vimeo.com/12345", false),
+        ("https://www.instagram.com/p/CuE2WpyNvGb/", true), ("https://www.instagram.com/stories/someone/", true),
+        ("https://vimeo.com/12345", false),
         ("https://example.com/clip.MP4?x=1", false), ("https://example.com/clip.html", true),
         ("https://example.com/", true),
         ("https://example.com/live.m3u8", false),

@@ -190,6 +190,8 @@ import Testing
         "https://a.b.pinterest.com/pin/424242", "https://www.pinterest.com/pin/x424242",
         "https://www.twitch.tv/videos/1111111111x2222222222", "https://www.twitch.tv/x/y/videos/1111111111",
         "https://www.facebook.com/x/videos/1/x/2", "https://www.facebook.com/watch/live/?v=1",
+        "https://www.instagram.com/stories/someone/3570766765028588805/",
+        "https://www.instagram.com/stories/highlights/18090946048123978/",
         "https://www.instagram.com/share/reel/CuE2WpyNvGb", "https://www.instagram.com/reels/audio/123456",
         "https://x.com/a/status/77/video/22", "https://x.com/a/status/77x", "https://x.com/a/b/status/77",
         "https://vk.com/video1_2?z=video3_4", "https://vk.com/video1_2?list=abc", "https://vk.com/video1_2_3",

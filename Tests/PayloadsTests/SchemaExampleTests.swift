@@ -15,7 +15,8 @@ import Testing
         AccessChanged.self, AccessDenied.self, BlobStored.self, DeadLetter.self, DownloadFailed.self,
         DownloadReady.self, HistoryCommand.self, HistoryComments.self, HistoryHole.self, HistoryMessage.self,
         HistoryRange.self,
-        LargeDownload.self, MediaCancel.self, MediaDownload.self, MediaFetched.self, MediaProgress.self,
+        LargeDownload.self, MediaCancel.self, MediaCookies.self, MediaDownload.self, MediaFetched.self,
+        MediaProgress.self,
         TelegramCommand.self, TelegramFailed.self, TelegramSent.self, TelegramUpdate.self, TelegramWaiting.self,
     ]
 
@@ -142,6 +143,11 @@ import Testing
                 LargeDownload(kind: .video, source: .url("https://example.com/"), sizeBytes: 9, limitBytes: 5),
                 #"{"url":"https://example.com/","kind":"video","size_bytes":9,"limit_bytes":5}"#
             ),
+            (MediaCookies(.forget(site: "example.com")), #"{"action":"forget","site":"example.com"}"#),
+            (
+                MediaCookies(.store(try file(), messageID: 5)),
+                #"{"action":"store","file":\#(inTelegram),"message_id":5}"#
+            ),
             (MediaCancel(.message(id: 5, chatID: -100)), #"{"chat_id":-100,"message_id":5}"#),
             (
                 MediaProgress(
@@ -234,6 +240,10 @@ import Testing
             (
                 TelegramCommand(.file(FileMessage(.document, .fileID("BAAC"))), chat: .id(42)),
                 #"{"file_id":"BAAC","chat_id":42}"#
+            ),
+            (
+                TelegramCommand(.forward(ForwardedMessages(.id(-1001), [7, 8], asCopies: true)), chat: .id(42)),
+                #"{"from_chat_id":-1001,"message_ids":[7,8],"copy":true,"chat_id":42}"#
             ),
             (
                 TelegramSent(

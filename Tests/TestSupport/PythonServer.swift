@@ -148,11 +148,14 @@ package struct BotEmulator: Sendable {
     package func update(_ update: JSON) async throws { try await server.call("POST", "/control/update", update) }
 
     @discardableResult
-    package func sendFile(_ path: String, kind: String, as user: User, chat: Int64? = nil) async throws -> Int64 {
+    package func sendFile(
+        _ path: String, kind: String, as user: User, chat: Int64? = nil, caption: String? = nil
+    ) async throws -> Int64 {
         let message = try await server.call(
             "POST", "/control/file",
             order([
                 "chat_id": .integer(chat ?? user.id), "from": user.json, "path": .string(path), "kind": .string(kind),
+                "caption": caption.map { .string($0) },
             ]))
         return message["message_id"]?.int ?? 0
     }

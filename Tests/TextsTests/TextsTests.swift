@@ -102,6 +102,16 @@ import Testing
         #expect(filled("\u{2067}") == "Hello, !")
     }
 
+    @Test func `A value with a line to itself gives the line its direction`() {
+        func lines(_ template: String, rtl: Bool = true) -> String {
+            TextTemplate(template).filledLines(
+                ["title": .text("Ж\u{202e}א\u{2067}"), "n": .text("7")], isRightToLeft: rtl, isHTML: false)
+        }
+        #expect(lines("{title}\nx\n{title}") == "Жא\nx\nЖא" && lines("{title}") == "Жא")
+        #expect(lines("{title} · {n}") == "\u{2068}Жא\u{2069} · \u{2068}7\u{2069}")
+        #expect(lines("{title}{n}\n x{title}", rtl: false) == "\u{2068}Жא\u{2069}7\n x\u{2068}Жא\u{2069}")
+    }
+
     @Test func `Values are escaped in HTML, and are not read as templates`() {
         let template = TextTemplate("<b>{title}</b> {link}")
         let values: [String: TextValue] = ["title": .text("<i>&{link}"), "link": .raw("<a>")]

@@ -4,6 +4,7 @@ import Envelope
 import JSON
 import Payloads
 import Testing
+import Texts
 
 @testable import tg_gate
 
@@ -94,7 +95,7 @@ import Testing
     @Test(arguments: [".bless", ".bless @x soon", ".bless 7 1h 2h", ".smite 1h", ".ungrace now", ".hammer @"])
     func `A command that is not understood is answered with its usage`(_ text: String) throws {
         let error = #expect(throws: AccessCommand.UsageError.self) { try command(text) }
-        #expect(error?.text.hasPrefix("Usage: \(text.prefix { $0 != " " })") == true)
+        #expect(error?.command.hasPrefix(text.prefix { $0 != " " }) == true)
     }
 
     @Test func `In a reply a bare number is a duration without its unit`() {
@@ -160,11 +161,21 @@ import Testing
     }
 
     @Test func `A standing names the first rule that holds`() {
-        #expect(standing().description == "unmolested")
-        #expect(standing(graced: .forever).description == "unmolested, in a graced chat")
-        #expect(standing(blessed: .forever, graced: .forever).description == "blessed")
-        #expect(standing(blessed: .forever, smitten: .forever).description == "banned, as everybody in this chat")
-        #expect(standing(hammered: .forever, smitten: .forever).description == "banned")
-        #expect(standing(blessed: .left(.seconds(3600))).description.hasPrefix("blessed until 2"))
+        let words = GateWords(texts: Texts(), language: nil)
+        #expect(words.status(standing()) == "unmolested")
+        #expect(words.status(standing(graced: .forever)) == "unmolested, in a graced chat")
+        #expect(words.status(standing(blessed: .forever, graced: .forever)) == "blessed")
+        #expect(words.status(standing(blessed: .forever, smitten: .forever)) == "banned, as everybody in this chat")
+        #expect(words.status(standing(hammered: .forever, smitten: .forever)) == "banned")
+        #expect(words.status(standing(blessed: .left(.seconds(3600)))).hasPrefix("blessed until 2"))
+    }
+
+    @Test func `A text in another direction keeps names and commands apart`() {
+        let words = GateWords(texts: Texts(), language: "fa-IR")
+        let usage = words.usage(AccessCommand.UsageError(command: ".bless @user [30d]", reply: ".bless [30d]"))
+        #expect(
+            usage == "روش کار: \u{2068}.bless @user [30d]\u{2069}، یا در پاسخ به یک پیام \u{2068}.bless [30d]\u{2069}")
+        #expect(words.status(standing(hammered: .left(.seconds(60)))).contains(" تا \u{2068}20"))
+        #expect(words.isolated("Ada") == "\u{2068}Ada\u{2069}")
     }
 }

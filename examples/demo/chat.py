@@ -36,11 +36,11 @@ class Telegram:
     def say(self, person: Person, text: str) -> Json:
         """Sends a private message to the bot, and returns the message as it appears in the chat."""
         whose = {} if self._account is None else {"account": self._account}
-        return self._request("message", whose | {"chat_id": person.id, "from": person.user, "text": text})
+        return self.request("message", whose | {"chat_id": person.id, "from": person.user, "text": text})
 
     def chat(self, person: Person) -> list[Json]:
         """Returns the messages between a person and the bot, including deleted ones."""
-        return list(self._request(f"chat/{person.id}{self._whose}")["messages"])
+        return list(self.request(f"chat/{person.id}{self._whose}")["messages"])
 
     def is_answer(self, message: Json) -> bool:
         """Returns whether the bot wrote a message."""
@@ -56,44 +56,44 @@ class Telegram:
         if self._account is None:
             return sum(not isinstance(call["params"].get("video"), str) for call in self.calls("sendVideo"))
         methods = ("upload.saveFilePart", "upload.saveBigFilePart")
-        return sum(len(self._request(f"mtproto/log?method={method}")["calls"]) for method in methods)
+        return sum(len(self.request(f"mtproto/log?method={method}")["calls"]) for method in methods)
 
     def calls(self, method: str) -> list[Json]:
         """Returns the calls that the bot has made so far to a method of the Bot API."""
-        return list(self._request(f"log?method={method}")["calls"])
+        return list(self.request(f"log?method={method}")["calls"])
 
     def is_listened_to(self) -> bool:
         """Returns whether the bot receives new messages. An account never receives messages sent before it first listened."""
-        return self._account is None or bool(self._request("mtproto/log?method=updates.getState")["calls"])
+        return self._account is None or bool(self.request("mtproto/log?method=updates.getState")["calls"])
 
     def violations(self) -> list[Json]:
         """Returns the account's violations of the protocol.
 
         Code 48 is ignored, because an imported session has no salt at first.
         """
-        return [one for one in self._request("mtproto/log")["violations"] if one.get("code") != 48]
+        return [one for one in self.request("mtproto/log")["violations"] if one.get("code") != 48]
 
     def session(self) -> str:
         """Returns the account's session as a Telethon session string, which is secret."""
-        return str(self._request("mtproto/session", {"account": self._account})["telethon"])
+        return str(self.request("mtproto/session", {"account": self._account})["telethon"])
 
     def servers(self) -> Json:
         """Returns the addresses of the data centres and the public key of the emulated servers."""
-        return self._request("mtproto")
+        return self.request("mtproto")
 
     def deliveries(self) -> list[Json]:
         """Returns the time at which each update was delivered to the bot."""
-        return list(self._request("log")["deliveries"])
+        return list(self.request("log")["deliveries"])
 
     def all_taken(self) -> bool:
         """Returns whether the bot has fetched and confirmed every message."""
-        return bool(self._request(f"pending{self._whose}")["pending"] == 0)
+        return bool(self.request(f"pending{self._whose}")["pending"] == 0)
 
     def file(self, unique_id: str) -> bytes:
         with urllib.request.urlopen(f"{self._url}/control/file/{unique_id}", timeout=20) as answer:
             return bytes(answer.read())
 
-    def _request(self, path: str, body: Json | None = None) -> Json:
+    def request(self, path: str, body: Json | None = None) -> Json:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{self._url}/control/{path}", data, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=20) as answer:

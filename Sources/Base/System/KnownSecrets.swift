@@ -16,12 +16,15 @@ package enum KnownSecrets {
     package static func remember(_ secret: String) {
         var forms = [secret]
         if let colon = secret.firstIndex(of: ":") { forms.append(String(secret[secret.index(after: colon)...])) }
-        known.withLock { known in
-            for form in forms where form.utf8.count >= shortest && !known.contains(form) { known.append(form) }
+        let isNew = known.withLock { known in
+            let new = forms.filter { $0.utf8.count >= shortest && !known.contains($0) }
+            guard !new.isEmpty else { return false }
+            known += new
             // A longer secret that contains a shorter one is replaced as a whole.
             known.sort { $0.utf8.count > $1.utf8.count }
+            return true
         }
-        changes.add(1, ordering: .relaxed)
+        if isNew { changes.add(1, ordering: .relaxed) }
     }
 
     /// Returns a text with `[secret]` in place of each remembered secret.

@@ -185,3 +185,48 @@ package struct MediaCancel: EventPayload {
         }
     }
 }
+
+/// Manages the cookies that sites have: `commands.media.cookies`.
+package struct MediaCookies: EventPayload {
+    package static let type = "commands.media.cookies"
+    package static let types = [type]
+
+    package enum Action: Sendable, Hashable {
+        /// Lists the sites that can have cookies, with the age and the expiry of these.
+        case list
+        /// Takes the cookies of a file; `messageID` is the message with the file, which is deleted.
+        case store(TelegramFile, messageID: Int64?)
+        /// Removes the cookies of a site.
+        case forget(site: String)
+    }
+
+    package var action: Action
+
+    package init(_ action: Action) { self.action = action }
+
+    /// - Throws: `MalformedInput` for an unknown action, and if the file or the site is missing.
+    package init(_ payload: JSONObject, type: String) throws(MalformedInput) {
+        var reader = PayloadReader(payload, type: type)
+        let file = reader.take("file") { $0.isNull ? nil : TelegramFile($0) }
+        let messageID = try reader.messageID("message_id")
+        switch (reader.string("action"), file, reader.string("site")) {
+        case ("list", _, _): action = .list
+        case ("store", let file?, _): action = .store(file, messageID: messageID)
+        case ("forget", _, let site?): action = .forget(site: site)
+        default:
+            throw MalformedInput(
+                .invalidPayload, "\(type): the action is list, store with a file, or forget with a site")
+        }
+    }
+
+    package var type: String { MediaCookies.type }
+
+    package var json: JSONObject {
+        switch action {
+        case .list: ["action": "list"]
+        case .store(let file, let messageID):
+            ["action": "store", "file": file.json, "message_id": JSON(messageID)]
+        case .forget(let site): ["action": "forget", "site": .string(site)]
+        }
+    }
+}

@@ -38,8 +38,13 @@ struct SiteProgram: Sendable {
     func prepare() throws(MediaError) -> Place {
         try prepareFolder()
         do throws(MediaError) {
-            let cookies = try settings.cookiesFile.map { path throws(MediaError) in try CookieFile(path) }
-            if let cookies { try give(cookies.bytes, as: cookiesCopy) }
+            var cookies = try settings.cookiesFile.map { path throws(MediaError) in try CookieFile(path) }
+            // yt-dlp takes an empty file for one that is damaged.
+            if cookies?.isEmpty == true { cookies = nil }
+            if let cookies {
+                cookies.rememberSecrets()
+                try give(cookies.bytes, as: cookiesCopy)
+            }
             let network = try HelperJail.network(listens: true)
             let proxy = isGuarded ? AddressGuardProxy(policy: addressPolicy, in: network, through: proxy) : nil
             return Place(

@@ -28,7 +28,8 @@ struct DrawnSubtitles: Sendable, Equatable {
         var current: Cue?
         // The number of the next cue follows an empty line.
         var isOpen = false
-        for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
+        // ffmpeg ends lines within a cue with \r\n, which is one Character.
+        for line in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline) {
             if let times = DrawnSubtitles.times(line) {
                 if let current { cues.append(current) }
                 guard cues.count < DrawnSubtitles.mostCues else { break }

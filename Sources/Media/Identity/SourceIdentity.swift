@@ -14,7 +14,7 @@ package struct SourceIdentity: Sendable, Hashable {
     /// `https://…`, `http://…`, or `telegram:file/<id>`.
     package let normalizedURL: String
     /// The link to fetch.
-    let fetchURL: String
+    package let fetchURL: String
     /// The host of the normalized URL without `www.`, `m.` and `mobile.` (`youtube.com`), or `telegram`. It is for
     /// people to read: two sites can have the same.
     package let domain: String

@@ -1,13 +1,13 @@
 // The texts as they are in data/.
 //
 // Their digests are here so that a change of them is built; `make check` compares them, and prints those that it found.
-// ar.toml: 64f0ab53cd7f4dbf14218254878759015ea16175176385b3527f81a6b2a59edb
-// de.toml: 4cdfea14ba3d24c0c14d0b65e5a486f455725c914a60e6b11cef927335ef407c
-// en.toml: 4fdc7bdd10b89d255243a9b6affd0beea1b30cc216eb1a2b717d27aa49aa204d
-// es.toml: cb0ef5e0c5c1d07efaebda37ecfa041317769a3f4e376a9551866ed43dd725a5
-// fa.toml: 53e0758e3e38b2cd499313ea8cf69dbbb55e55a1a13b76ff102e3326a20ece8d
-// pt.toml: 67838afed4fa21a1459d3670426cc6bf583398026fb70f1054cc8daebdea1003
-// ru.toml: f619d17ff644b587004ccb9bf9bad6c5a077c32e2a6c3e83ddbc26cb0dc7c68f
+// ar.toml: 3ad72acf9da6a31f94144ebd2e187f36e803874e3d54df9969575c2081aa5ac1
+// de.toml: b243f24b20b7c2d7e447376700688ab57c4e98608eb593526978d7fbc5e6d319
+// en.toml: fd561c866653dc36f9f90cd40792ad9f8f12ea4d083f8c7235210214b5db60a4
+// es.toml: 071ffbbe743af4c3dd01e057875a90a8cbec6b26e6e6748025011adceaee8c1e
+// fa.toml: 09c76ff33ebd20e0c290c1401c959353a2fec4c626e10ea6a5c0e768aacc8bcc
+// pt.toml: 66a8fe167215d16935dac41f255683100aec2d803858c3053be38399b6df0da5
+// ru.toml: 441589d0112933d7c571351b582fd34bf59bceb2a60de71165a3addbe210263c
 
 #include "TextFiles.h"
 

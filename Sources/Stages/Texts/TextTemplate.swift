@@ -56,14 +56,19 @@ package struct TextTemplate: Sendable, Equatable {
     /// - Parameters:
     ///   - isRightToLeft: whether the text is in a language that is written from right to left.
     ///   - isHTML: whether the template is Telegram's HTML, into which values are written escaped.
-    package func filled(_ values: [String: TextValue], isRightToLeft: Bool, isHTML: Bool) -> String {
-        pieces.map { piece in
-            switch piece {
+    ///   - isWhole: whether lines of the template are lines of the result.
+    package func filled(
+        _ values: [String: TextValue], isRightToLeft: Bool, isHTML: Bool, isWhole: Bool = true
+    ) -> String {
+        pieces.indices.map { index in
+            switch pieces[index] {
             case .literal(let text): return text
             case .placeholder(let name):
                 switch values[name] {
                 case .text(let text)?:
-                    let shown = Direction.isolated(text, always: isRightToLeft)
+                    let isLine = isWhole && isLine(index)
+                    let shown =
+                        isLine ? Direction.unmarked(text) : Direction.isolated(text, always: isRightToLeft)
                     return isHTML ? shown.escapedForHTML : shown
                 case .number(let number)?: return "\(number)"
                 case .raw(let text)?: return text
@@ -73,17 +78,33 @@ package struct TextTemplate: Sendable, Equatable {
         }.joined()
     }
 
+    /// Returns whether a piece has a line to itself, which then is written in its own direction.
+    private func isLine(_ index: Int) -> Bool {
+        let (before, behind) = (index - 1, index + 1)
+        let beginsLine: Bool =
+            if case .literal(let text)? = before >= 0 ? pieces[before] : nil { text.last == "\n" } else { before < 0 }
+        let endsLine: Bool =
+            if case .literal(let text)? = behind < pieces.count ? pieces[behind] : nil {
+                text.first == "\n"
+            } else {
+                behind == pieces.count
+            }
+        return beginsLine && endsLine
+    }
+
     /// Fills in the values, without the parts that have none: of a line, the parts between ` · ` whose placeholders are all
     /// empty, and the lines without a part.
     package func filledLines(_ values: [String: TextValue], isRightToLeft: Bool, isHTML: Bool) -> String {
         let separator = " · "
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
         let filled = lines.compactMap { line -> String? in
-            let parts = String(line).components(separatedBy: separator).compactMap { part -> String? in
+            let all = String(line).components(separatedBy: separator)
+            let parts = all.compactMap { part -> String? in
                 let template = TextTemplate(part)
                 let names = template.placeholders
                 if !names.isEmpty, names.allSatisfy({ values[$0]?.isEmpty ?? true }) { return nil }
-                return template.filled(values, isRightToLeft: isRightToLeft, isHTML: isHTML)
+                return template.filled(
+                    values, isRightToLeft: isRightToLeft, isHTML: isHTML, isWhole: all.count == 1)
             }
             return parts.isEmpty ? nil : parts.joined(separator: separator)
         }
@@ -136,11 +157,18 @@ package enum Direction {
     ///
     /// - Parameter always: whether the text around it is written from right to left.
     package static func isolated(_ text: String, always: Bool = false) -> String {
-        let kept = String(String.UnicodeScalarView(text.unicodeScalars.filter { !isMark($0.value) }))
+        let kept = unmarked(text)
         guard !kept.isEmpty, always || kept.unicodeScalars.contains(where: { isRightToLeft($0.value) }) else {
             return kept
         }
         return "\u{2068}\(kept)\u{2069}"
+    }
+
+    /// Returns a text that stands on a line of its own, without its marks of embedding and isolation.
+    ///
+    /// The letters of the line give it its direction. Within an isolation they would not: it would run from left to right.
+    package static func unmarked(_ text: String) -> String {
+        String(String.UnicodeScalarView(text.unicodeScalars.filter { !isMark($0.value) }))
     }
 
     private static func isMark(_ scalar: UInt32) -> Bool {

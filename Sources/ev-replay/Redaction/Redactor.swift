@@ -123,12 +123,12 @@ struct Redactor: Sendable {
     /// Returns the pseudonym of a content address: `video/<SHA-256>.mp4`. Everybody who knows a link can compute its address.
     private func address(_ text: String) -> String {
         var rest = text[...]
-        let folder = ["video/", "audio/"].first { rest.hasPrefix($0) } ?? ""
+        let folder = ["video/", "audio/", "image/"].first { rest.hasPrefix($0) } ?? ""
         rest = rest.dropFirst(folder.count)
         let digits = rest.prefix(64)
         guard isHex(digits, 64) else { return words(text) }
         let ending = String(rest.dropFirst(64))
-        let isPlain = ["", ".mp4", ".mp3"].contains(ending)
+        let isPlain = ["", ".mp4", ".mp3", ".m4a", ".opus", ".bin"].contains(ending)
         return folder + hex(scrambler.code("address", digits)) + (isPlain ? ending : scrambler.text(ending))
     }
 

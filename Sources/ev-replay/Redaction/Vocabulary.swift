@@ -32,12 +32,14 @@ enum Vocabulary {
             "configuration",
             "cancelled", "over_quota", "no_subtitles", "no_such_part", "no_sender", "hammered", "smitten", "bot",
             "stranger",
+            // Kinds of media that are no member of a message, and what is done with cookies.
+            "image", "list", "store", "forget",
             // Formats of sound.
             "mp3", "m4a", "opus",
             // Tools.
             "tg-listen", "tg-gate", "tg-talk", "tg-send", "tg-history", "ratelimit", "ev-route", "ev-queue",
             "ev-replay",
-            "media-ask", "media-expand", "media-turns", "media-fetch", "media-split",
+            "media-ask", "media-expand", "media-turns", "tg-watch", "media-fetch", "media-split",
             "blob-put", "msg-store",
         ]
         words.formUnion(TelegramAction.allCases.map(\.rawValue))
@@ -61,12 +63,13 @@ enum Vocabulary {
     static let fileExtensions: Set<String> = [
         "mp4", "mov", "webm", "mkv", "mp3", "m4a", "ogg", "opus", "wav", "flac", "jpg", "jpeg", "png", "webp", "gif",
         "txt", "pdf",
-        "zip", "json",
+        "zip", "json", "bin",
     ]
 
     /// The commands of the bot, which are kept as the first word of a text.
     static let commands: Set<String> = [
-        ".vdl", ".adl", "/vdl", "/adl", "/start", "/help", "/lang", "/ask", "/prefer", ".prefer", ".stop", "/stop",
+        ".vdl", ".adl", ".img", "/vdl", "/adl", "/img", ".cookies", "/start", "/help", "/lang", "/ask", "/prefer",
+        ".prefer", ".stop", "/stop",
         "/queue", "/usage",
         ".grace", ".ungrace",
         ".bless", ".unbless",

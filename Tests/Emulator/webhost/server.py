@@ -35,7 +35,7 @@ class Site:
             (r"/slow/{rate:\d+}/{file:.+}", self._slow), (r"/drop/{after:\d+}/{file:.+}", self._drop),
             ("/norange/{file:.+}", self._no_range), ("/changing/{file:.+}", self._changing),
             (r"/status/{code:\d{3}}", self._status), ("/redirect", self._redirect), ("/loop", self._loop),
-            ("/page/{file:.+}", self._page), ("/choice/{name}", self._choice),
+            ("/page/{file:.+}", self._page), ("/choice/{name}", self._choice), ("/members/{name}", self._members),
             ("/feed", self._feed), ("/several", self._several), ("/chunked/{file:.+}", self._chunked),
             ("/endless", oddities.send_endless), (r"/lie/{length:\d+}/{file:.+}", self._lie),
             ("/hang", self._hang), ("/gzipbomb", oddities.send_gzip_bomb), ("/echo", self._echo),
@@ -131,6 +131,13 @@ class Site:
 
     async def _choice(self, request: web.Request, visit: Visit) -> web.StreamResponse:
         return oddities.choice(request)
+
+    async def _members(self, request: web.Request, visit: Visit) -> web.StreamResponse:
+        """The page of `NAME.mp4`, for people who are signed in: with a cookie `sid`, if it is not `expired`."""
+        if request.cookies.get("sid", "expired") == "expired":
+            raise web.HTTPUnauthorized
+        name = f"{request.match_info['name']}.mp4"
+        return oddities.page(request, find(self._root, name), name)
 
     async def _feed(self, request: web.Request, visit: Visit) -> web.StreamResponse:
         return oddities.feed(request)
