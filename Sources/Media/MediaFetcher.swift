@@ -100,7 +100,7 @@ struct FetchRun: Sendable {
         var contentType: String?
         var fileName: String?
         var info: VideoInfo?
-        /// What the site says about a picture.
+        /// Holds what the site says about a picture; nil for other media.
         var details: GalleryDetails?
         var picture: PictureHeader?
         /// A picture that the site shows for the media, in any form.

@@ -102,7 +102,7 @@ struct Conditions: ParsableArguments, Sendable {
     }
 }
 
-/// What is done with the selected messages.
+/// Says what is done with the selected messages.
 struct Actions: ParsableArguments, Sendable {
     /// The number of events handled at once. Albums that wait for their other messages do not count.
     static let handledAtOnce = 8

@@ -13,7 +13,7 @@ import Testing
 
     private static let id = "0191e0a0-0000-7000-8000-0000000000aa"
 
-    /// What a stranger could write to run a script in the browser of whoever looks at the pages, or to make it ask elsewhere.
+    /// Holds what a stranger could write to run a script in the browser of whoever looks at the pages, or to make it ask elsewhere.
     private static let markup =
         #"</title></text></td></pre></svg><script>planted=1</script><img src="http://127.0.0.1:1/x" onerror="planted=1">"#
         + #"<iframe srcdoc="<script>parent.planted=1</script>"></iframe>"#

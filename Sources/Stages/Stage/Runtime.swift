@@ -190,7 +190,7 @@ package protocol Tool: ToolCommand {
     /// - Throws: a `ReportableError` to end with its message and exit status.
     func run(_ runtime: Runtime) async throws -> ExitStatus
 
-    /// Whether the tool was called to do one thing and end. It is silent then if all goes well, and its errors are for people also
+    /// Is true if the tool was called to do one thing and end. It is silent then if all goes well, and its errors are for people also
     /// where standard error is no terminal, as in the mails of cron.
     var isOneShot: Bool { get }
 }
