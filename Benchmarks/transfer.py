@@ -26,7 +26,8 @@ def main() -> None:
     with scratch() as folder, emulated() as emulator:
         small = folder / "small.bin"
         small.write_bytes(os.urandom(SMALL))
-        own, peer = [], []
+        own: list[Json] = []
+        peer: list[Json] = []
         for number in range(RUNS):
             # Each run sends different content, because the emulator stores equal files only once.
             for results, run in ((own, ours), (peer, theirs)):

@@ -53,6 +53,14 @@ digests=$(cd Sources/Stages/TextFiles/data && sha256sum -- *.toml | sed 's#^\(.*
 .venv/bin/python -B -c 'import sys, tomllib; [tomllib.load(open(path, "rb")) for path in sys.argv[1:]]' \
     Sources/Stages/TextFiles/data/*.toml || failed=yes
 
+note "types in Python"
+# Each of these folders is a program of its own, whose modules import each other by their names alone.
+for folder in Benchmarks Tests/AccountsTests Tests/Chaos Tests/Conversations Tests/Emulator Tests/IntegrationTests Tests/Packaging \
+    Tests/TestSupport Tests/TLTests Tests/schemas examples/demo examples/stages scripts; do
+    (cd "$folder" && "$root/.venv/bin/mypy" --no-error-summary --cache-dir "$root/.build/mypy" --ignore-missing-imports \
+        --check-untyped-defs --explicit-package-bases .) >&2 || failed=yes
+done
+
 note "schemas"
 .venv/bin/python -B Tests/schemas/validate.py --self-check || failed=yes
 

@@ -121,7 +121,8 @@ def make() -> dict[Path, str]:
             if layer == max(LAYERS):
                 # Combinators in comments of the API's file belong to every layer.
                 common = [line for line in combinators(files["main_api.tl"], commented=True)[0] if line not in api[0]]
-                protocol = [(common, [])] + [combinators(files[name], commented=True) for name in ("auth_key.tl", "sys_msgs.tl")]
+                protocol: list[tuple[list[str], list[str]]] = [(common, [])]
+                protocol += [combinators(files[name], commented=True) for name in ("auth_key.tl", "sys_msgs.tl")]
                 title = "The schema of MTProto: keys, service messages, and what every layer has."
                 made[SOURCES / "data" / "mtproto.tl"] = schema(title, f"{source}{{auth_key,sys_msgs,main_api}}.tl", protocol)
     digests = "".join(f"// {path.name}: {hashlib.sha256(text.encode()).hexdigest()}\n" for path, text in sorted(made.items()))

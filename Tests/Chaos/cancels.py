@@ -147,7 +147,7 @@ class Cancels:
         wait_until(lambda: not bot.redis.locks(), REST_SECONDS)
         locks = bot.redis.locks()
         verdict.check(not locks, f"no lock is held {locks[:3] or ''}")
-        turns = [name for name in ("running", "waiting") if bot.redis.cli("ZCARD", f"tgpipe:{{turns}}:{name}").strip() != "0"]
+        turns = bot.redis.turns()
         verdict.check(not turns, f"no turn is taken {turns or ''}")
         wait_until(lambda: not self._left_over(), SWEEP_SECONDS)
         left = self._left_over()

@@ -81,6 +81,11 @@ class Redis:
         keys = [key for node in self._primaries() for key in node.cli("--scan", "--pattern", "tgpipe:*").split()]
         return [key for key in keys if key.endswith((":lock", ":owner", ":waiters", ":interest"))]
 
+    def turns(self) -> list[str]:
+        """Returns the sets of requests that hold a turn of the scheduler, or wait for one, and are not empty."""
+        names = ["tgpipe:{turns}:running", "tgpipe:{turns}:waiting"]
+        return [name for name in names if any(node.cli("EXISTS", name).strip() == "1" for node in self._primaries())]
+
     def _nodes(self) -> Iterable[Node]:
         return [self._node]
 

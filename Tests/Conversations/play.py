@@ -91,7 +91,7 @@ def play(stage: Stage, scenes: list[Scene], arguments: argparse.Namespace) -> li
     """Plays all scenes in all languages, and returns what is wrong."""
     pairs = [(scene, language) for scene in scenes for language in LANGUAGES]
     with concurrent.futures.ThreadPoolExecutor(arguments.together) as pool:
-        return [fault for faults in pool.map(lambda pair: play_one(stage, *pair, arguments), pairs) for fault in faults]
+        return [fault for faults in pool.map(lambda pair: play_one(stage, pair[0], pair[1], arguments), pairs) for fault in faults]
 
 
 def play_one(stage: Stage, scene: Scene, language: str, arguments: argparse.Namespace) -> list[str]:

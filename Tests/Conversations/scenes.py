@@ -344,8 +344,7 @@ def queue(stage: Stage, language: str) -> list[Chat]:
     chat.look()
     for number in reversed(numbers):
         chat.say(ann, "/stop", to=number)
-    for number in numbers:
-        chat.wait(lambda number=number: chat.is_answered(number), "no end")
+    chat.wait(lambda: all(chat.is_answered(number) for number in numbers), "no end")
     return [chat]
 
 

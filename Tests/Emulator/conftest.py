@@ -9,7 +9,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,10 +26,10 @@ ALICE = {"id": 42, "first_name": "Alice", "username": "alice"}
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[Any]:
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
     """Add the violations that the emulator noted to the report of a test that failed."""
     report = yield
-    telegram = getattr(item, "funcargs", {}).get("telegram")
+    telegram: Any = getattr(item, "funcargs", {}).get("telegram")
     if report.failed and hasattr(telegram, "violations"):
         report.sections.append(("violations noted by the emulator", json.dumps(telegram.violations()[-10:], indent=1)))
     return report

@@ -522,7 +522,8 @@ def test_a_wrong_order_is_refused(telegram: Telegram) -> None:
 
 @pytest.mark.parametrize("start", [0, 1, 4090, 123_456])
 def test_the_set_of_ids_is_like_any_other_set(start: int) -> None:
-    chance, ids, plain = random.Random(start), Ids(), set()
+    chance, ids = random.Random(start), Ids()
+    plain: set[int] = set()
     for block in range(start // 128, start // 128 + 80):
         bits = chance.choice([0, chance.getrandbits(128)]) if plain else 1 << 127
         ids.put(block * 128, bits)

@@ -37,7 +37,7 @@ NEVER = 99
 class Plan:
     """A class of Telethon, and what goes into it."""
 
-    def __init__(self, cls: type, name: str, fields: dict[str, tuple[str | None, str]], result: str) -> None:
+    def __init__(self, cls: Any, name: str, fields: dict[str, tuple[str | None, str]], result: str) -> None:
         self.cls = cls
         self.name = name
         self.result = result

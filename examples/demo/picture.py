@@ -78,7 +78,7 @@ def main() -> None:
         if when:
             parts.append(words(x + width + 8, y + 20, when, "when"))
         y += height + 8
-    height = max(y, 46 + len(COMMANDS) * 22) + 12
+    bottom = max(y, 46 + len(COMMANDS) * 22) + 12
     screen = [words(24, 62 + number * 22, line, "code") for number, line in enumerate(COMMANDS)]
     style = """
     text { font: 13px ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace; }
@@ -86,11 +86,11 @@ def main() -> None:
     .code { fill: #c9d1d9; } .said { fill: #1f2328; } .when { fill: #57606a; font-size: 11px; }
     .bot { fill: #ffffff; stroke: #d0d7de; } .user { fill: #dcf8c6; stroke: #b7dfa0; }"""
     print(
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" role="img">\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {bottom:.0f}" role="img">\n'
         "<title>The pipeline of the media bot in a terminal, and a chat with it</title>\n"
         f"<style>{style}\n</style>\n"
-        f'<rect width="{WIDTH}" height="{height:.0f}" rx="10" fill="#eaeef2"/>\n'
-        f'<rect width="{TERMINAL}" height="{height:.0f}" rx="10" fill="#0d1117"/>\n'
+        f'<rect width="{WIDTH}" height="{bottom:.0f}" rx="10" fill="#eaeef2"/>\n'
+        f'<rect width="{TERMINAL}" height="{bottom:.0f}" rx="10" fill="#0d1117"/>\n'
         + words(24, 30, "Terminal", "title") + "\n" + words(TERMINAL + 20, 30, "Chat with the bot, and the time since each request", "title") + "\n"
         + "\n".join(screen + parts)
         + "\n</svg>"

@@ -17,7 +17,8 @@ from chat import Telegram, wait_until
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "123456:DEMO-token"
 # The account that acts as the bot with BACKEND=account, and the name of its session.
-ACCOUNT = {"id": 500, "phone": "15550100500", "first_name": "Media", "last_name": "Desk", "username": "media_desk"}
+ACCOUNT_ID, PHONE = 500, "15550100500"
+ACCOUNT = {"id": ACCOUNT_ID, "phone": PHONE, "first_name": "Media", "last_name": "Desk", "username": "media_desk"}
 SESSION = "desk"
 PATIENCE_SECONDS = 30
 
@@ -55,7 +56,7 @@ class Services:
         self._start_redis()
         speaker = ("--account", json.dumps(ACCOUNT)) if self.is_account else ("--token", TOKEN)
         self.telegram_url = self._start_server("emulator.py", *speaker)
-        self.telegram = Telegram(self.telegram_url, ACCOUNT["id"] if self.is_account else None)
+        self.telegram = Telegram(self.telegram_url, ACCOUNT_ID if self.is_account else None)
         if self.is_account:
             self._log_in()
         self.site_url = self._start_server("site.py", "--root", str(self.www))
@@ -83,7 +84,7 @@ class Services:
     def _log_in(self) -> None:
         """Imports a session of the account, as a user would from another program."""
         session = self.telegram.session()
-        self.secrets = [session, ACCOUNT["phone"]]
+        self.secrets = [session, PHONE]
         (self.folder / "server.pem").write_text(self.telegram.servers()["public_key"])
         command = [str(self._tools / "tg-session"), "import", SESSION, "--string-file", "-"]
         done = subprocess.run(

@@ -62,7 +62,7 @@ def main() -> None:
         environment = {"TGPIPE_LOG_STORE": f"{folder}/store", "HOME": folder, "PATH": os.environ["PATH"], "TZ": "UTC", "LANG": "C.UTF-8"}
 
         def run(*arguments: str, given: str = "") -> str:
-            command = [program, *arguments]
+            command = [str(program), *arguments]
             return subprocess.run(command, input=given, env=environment, check=True, text=True, stdout=subprocess.PIPE).stdout
 
         run("import", "--quiet", given="\n".join(lines()))

@@ -19,7 +19,7 @@ from .world import World
 
 BURST_BREATH = 20
 # Closes the server for a number of seconds, in the background.
-OUTAGE = web.AppKey("outage", Callable[[float], None])
+OUTAGE: web.AppKey[Callable[[float], None]] = web.AppKey("outage")
 Json = dict[str, Any]
 Answer = Json | web.StreamResponse
 _MESSAGE = {

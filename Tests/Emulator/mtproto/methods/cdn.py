@@ -27,7 +27,7 @@ def aes_of(core: Core, medium: Medium) -> tuple[bytes, bytes]:
 def hashes(medium: Medium, offset: int, count: int = 8) -> list[Any]:
     """So many from the piece that holds `offset` on; fewer at the end of the file."""
     first = offset // HASHED_BYTES * HASHED_BYTES
-    found = []
+    found: list[Any] = []
     with medium.path.open("rb") as file:
         file.seek(first)
         while len(found) < count and (data := file.read(HASHED_BYTES)):
