@@ -5,10 +5,10 @@
     play.py --account             # those of an account
     play.py choosing typos        # single scenes
     play.py --update              # writes the golden transcripts anew, to be read before they are committed
-    play.py --pictures FOLDER     # also draws the chats, as SVG
+    play.py --pictures FOLDER     # also draws the chats
 
 The bot is examples/media-bot.sh with the tools in TGPIPE_BIN. It ends with status 1 if a message is unanswered, a progress message is
-left over, a text shows its key, or a transcript differs.
+left over, a text shows its key, a transcript differs, or the bot does not end when it is interrupted.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ import sys
 import time
 from pathlib import Path
 
-from drawing import picture
+from drawing import draw
 from scenes import ADMIN_ID, LANGUAGES, OPTIONS, SCENES, Scene, make_cookies, make_site
 from transcripts import faults_of, transcript
-from world import ROOT, Broken, Services, Shown, Stage, wait_until
+from world import ROOT, Broken, Services, Shown, Snapshot, Stage, wait_until
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
 TOGETHER = 4
@@ -34,11 +34,12 @@ TOGETHER = 4
 def main() -> int:
     parser = argparse.ArgumentParser(description="Plays conversations with the bot, and checks what the chats show.")
     parser.add_argument("scenes", nargs="*", help="the names of scenes; all without a name")
-    parser.add_argument("--short", action="store_true", help="leave out the scenes that take long")
+    parser.add_argument("--short", action="store_true", help="play only the scenes of make test")
     parser.add_argument("--account", action="store_true", help="the bot is an account")
     parser.add_argument("--update", action="store_true", help="write the golden transcripts")
     parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="draw the chats")
     parser.add_argument("--together", type=int, default=TOGETHER, metavar="N", help="the scenes played at the same time")
+    parser.add_argument("--times", action="store_true", help="print how long each scene takes")
     arguments = parser.parse_args()
     unknown = set(arguments.scenes) - {scene.name for scene in SCENES}
     if unknown:
@@ -57,11 +58,7 @@ def main() -> int:
     started = time.monotonic()
     try:
         with Services(tools, ADMIN_ID, is_account=arguments.account) as services:
-            stage = start(services)
-            faults = play(stage, chosen, arguments)
-            status = services.end_bot()
-            if status != 0:
-                faults.append(f"the bot ended with status {status}")
+            faults = run(services, chosen, arguments)
             if faults:
                 keep_log(services.log)
     except Broken as error:
@@ -77,47 +74,77 @@ def main() -> int:
     return 1 if faults else 0
 
 
-def start(services: Services) -> Stage:
+def run(services: Services, scenes: list[Scene], arguments: argparse.Namespace) -> list[str]:
+    """Plays scenes in all languages, ends the bot, and returns what is wrong."""
     make_site(services.www)
     services.start()
     make_cookies(services.folder)
     services.start_bot(**OPTIONS, TGPIPE_SITES=str(services.folder / "sites.toml"))
     if not wait_until(lambda: services.telegram.is_listened_to() or not services.is_bot_up(), 30):
         raise Broken("the bot did not start to listen")
-    return Stage(services, ADMIN_ID)
-
-
-def play(stage: Stage, scenes: list[Scene], arguments: argparse.Namespace) -> list[str]:
-    """Plays all scenes in all languages, and returns what is wrong."""
-    pairs = [(scene, language) for scene in scenes for language in LANGUAGES]
+    plays = [Play(services, scene, language, arguments) for scene in scenes for language in LANGUAGES]
     with concurrent.futures.ThreadPoolExecutor(arguments.together) as pool:
-        return [fault for faults in pool.map(lambda pair: play_one(stage, pair[0], pair[1], arguments), pairs) for fault in faults]
-
-
-def play_one(stage: Stage, scene: Scene, language: str, arguments: argparse.Namespace) -> list[str]:
-    name = f"{'account-' if arguments.account else ''}{scene.name}.{language}"
-    try:
-        chats = scene.play(stage, language)
-        faults = [fault for chat in chats for fault in chat.finish()]
-    except (Broken, AssertionError, StopIteration) as error:
-        return [f"{name}: {error}"]
-    snapshots = [snapshot for chat in chats for snapshot in chat.snapshots]
-    shown = [line for snapshot in snapshots for line in snapshot if isinstance(line, Shown) and line.is_bot]
-    faults += [fault for line in shown for fault in faults_of(line)]
+        list(pool.map(Play.act, plays))
+    # Nothing more can change in the chats once the bot has taken all messages and has ended.
+    wait_until(services.telegram.all_taken, 30)
+    status = services.end_bot()
+    faults = [fault for play in plays for fault in play.faults()]
+    if status is None:
+        faults.append("the bot did not end within 30 s of its interruption")
+    elif status != 0:
+        faults.append(f"the bot ended with status {status}")
     if arguments.pictures:
-        arguments.pictures.mkdir(parents=True, exist_ok=True)
-        (arguments.pictures / f"{name}.svg").write_text(picture(scene.title, snapshots))
-    text = transcript(scene.title, snapshots)
-    golden = GOLDEN / f"{name}.txt"
-    if arguments.update:
-        GOLDEN.mkdir(exist_ok=True)
-        golden.write_text(text)
-    elif not golden.exists():
-        faults.append(f"there is no {golden.relative_to(ROOT)}: make it with --update")
-    elif golden.read_text() != text:
-        lines = difflib.unified_diff(golden.read_text().splitlines(), text.splitlines(), "expected", "shown", lineterm="", n=2)
-        faults.append("the chat differs:\n" + "\n".join(lines))
-    return [f"{name}: {fault}" for fault in faults]
+        draw(arguments.pictures, {play.name: (play.scene.title, play.snapshots()) for play in plays})
+    return faults
+
+
+class Play:
+    """One scene in one language."""
+
+    def __init__(self, services: Services, scene: Scene, language: str, arguments: argparse.Namespace) -> None:
+        self.name = f"{'account-' if arguments.account else ''}{scene.name}.{language}"
+        self.scene = scene
+        self._arguments = arguments
+        self._stage = Stage(services, scene.name, language)
+        self._failure: str | None = None
+
+    def act(self) -> None:
+        started = time.monotonic()
+        try:
+            self.scene.play(self._stage)
+        except (Broken, OSError) as error:
+            self._failure = str(error)
+            for chat in self._stage.chats:
+                chat.cancel()
+        if self._arguments.times:
+            print(f"{time.monotonic() - started:6.1f} s  {self.name}", flush=True)
+
+    def snapshots(self) -> list[Snapshot]:
+        return [snapshot for chat in self._stage.chats for snapshot in chat.snapshots]
+
+    def faults(self) -> list[str]:
+        """Returns what is wrong, now that the scene is over."""
+        faults = [self._failure] if self._failure else [fault for chat in self._stage.chats for fault in chat.faults()]
+        for chat in self._stage.chats:
+            chat.look()
+        if not self._failure:
+            shown = [line for snapshot in self.snapshots() for line in snapshot.lines if isinstance(line, Shown) and line.is_bot]
+            faults += dict.fromkeys(fault for line in shown for fault in faults_of(line))
+            faults += self._difference()
+        return [f"{self.name}: {fault}" for fault in faults]
+
+    def _difference(self) -> list[str]:
+        text = transcript(self.scene.title, self.snapshots())
+        golden = GOLDEN / f"{self.name}.txt"
+        if self._arguments.update:
+            GOLDEN.mkdir(exist_ok=True)
+            golden.write_text(text)
+        elif not golden.exists():
+            return [f"there is no {golden.relative_to(ROOT)}: make it with --update"]
+        elif golden.read_text() != text:
+            lines = difflib.unified_diff(golden.read_text().splitlines(), text.splitlines(), "expected", "shown", lineterm="", n=2)
+            return ["the chat differs:\n" + "\n".join(lines)]
+        return []
 
 
 def keep_log(log: Path) -> None:

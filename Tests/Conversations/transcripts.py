@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Sequence
 
-from world import ROOT, Shown, Toast
+from world import ROOT, Shown, Snapshot, Toast
 
 CHANGING = [
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "ID"),
     (re.compile(r"http://127\.0\.0\.1:\d+"), "https://site.example"),
     (re.compile(r"127\.0\.0\.1:\d+"), "site.example"),
     (re.compile(r"20\d\d-\d\d-\d\d \d\d:\d\d UTC"), "DATE"),
-    (re.compile(r"(⏱ \u2068?)[\d.]+ (ms|s|min)"), r"\1TIME"),
-    (re.compile(r"[,،] (about|حدود) [^\n]*"), r", \1 …"),
-    (re.compile(r"\b\d+ (s|seconds?|ثانیه|Sek\.|ث)(?!\w)"), r"N \1"),
-    (re.compile(r"\b[\d.]+ (B|kB|MB)\b"), r"N \1"),
-    (re.compile(r"(⬇️[^\n]*?) [\d.]+ ?%?[^\n]*"), r"\1 …"),
+    (re.compile(r"(⏱ ([^:\n]+: )?\u2068?)[\d.]+ [^\W\d_]+"), r"\1TIME"),
+    # The estimate of the wait needs experience.
+    (re.compile(r"[,،] (about|حدود) [^\n]*"), ""),
+    (re.compile(r"\b\d+ (s|seconds?|min|ثانیه|دقیقه|Sek\.|ث)(?!\w)"), r"N \1"),
+    (re.compile(r"\b[\d.]+ (B|kB|MB)\b"), "SIZE"),
+    (re.compile(r"(⬇️[^▰▱\n]*)[▰▱]+[^\n]*"), r"\1▰▱ …"),
 ]
 TEXTS = tomllib.loads((ROOT / "Sources/Stages/TextFiles/data/en.toml").read_text())
 PLACEHOLDER = re.compile(r"\{[a-z_]+\}")
@@ -30,18 +31,21 @@ def steady(text: str) -> str:
     return text
 
 
-def transcript(title: str, snapshots: Iterable[list[Shown | Toast]]) -> str:
+def transcript(title: str, snapshots: Sequence[Snapshot]) -> str:
+    """Returns what chats showed at several moments. Messages have the numbers that they have in the order of their chat."""
     parts = [f"# {title}"]
-    numbers: dict[int, int] = {}
+    has_chats = len({snapshot.chat for snapshot in snapshots}) > 1
+    numbers: dict[tuple[str, int | None], int] = {}
     for snapshot in snapshots:
-        lines = []
-        for line in snapshot:
+        lines = [f"## {snapshot.chat}\n"] if has_chats else []
+        for line in snapshot.lines:
             if isinstance(line, Toast):
                 lines.append(f"* {line.who} presses [{line.button}]: {line.text}")
                 continue
-            number = numbers.setdefault(line.id, len(numbers) + 1)
-            to = f" (to {numbers[line.answers]})" if line.answers in numbers else ""
-            lines.append(f"{number} {line.who}{to}: {_content(line)}")
+            number = numbers.setdefault((snapshot.chat, line.id), len(numbers) + 1)
+            answered = numbers.get((snapshot.chat, line.answers))
+            notes = (f" (to {answered})" if answered else "") + (" (deleted)" if line.is_deleted else "")
+            lines.append(f"{number} {line.who}{notes}: {_content(line)}")
             lines += [f"    [{'] ['.join(row)}]" for row in line.buttons]
             if line.reactions:
                 lines.append(f"    {' '.join(line.reactions)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import time
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,8 +20,6 @@ from transcript import describe  # noqa: E402
 
 Json = dict[str, Any]
 PATIENCE_SECONDS = 60
-# How long the chat must stay as it is before a scene is over.
-QUIET_SECONDS = 0.4
 PROGRESS = re.compile(r"^(\d+/\d+ )?(⏳|⬇️|🎞|⬆️|📦 (?!.*(Telegram|تلگرام|تيليجرام)))")
 
 
@@ -52,6 +50,7 @@ class Shown:
     reactions: list[str] = field(default_factory=list)
     answers: int | None = None
     """The id of the message that this one answers."""
+    is_deleted: bool = False
 
     @property
     def is_progress(self) -> bool:
@@ -67,59 +66,71 @@ class Toast:
     text: str
 
 
+@dataclass
+class Snapshot:
+    """What a chat shows at a moment."""
+
+    chat: str
+    lines: list[Shown | Toast]
+
+
 class Chat:
     """One chat, private or a group, in which the bot is."""
 
     def __init__(self, stage: Stage, chat_id: int, title: str | None = None) -> None:
         self.stage, self.id, self.title = stage, chat_id, title
-        self.snapshots: list[list[Shown | Toast]] = []
-        self._toasts: list[tuple[int, Toast]] = []
+        self.snapshots: list[Snapshot] = []
+        self._toasts: list[Toast] = []
+        self._writers: dict[int, Person] = {}
         self._silent: set[int] = set()
-        self._is_over = False
-        self._faults: list[str] = []
-        # What was said before is no part of this scene.
-        self._since = 0
-        self._since = max((message.id for message in self.messages()), default=0) if chat_id == stage.admin else 0
+        # Another scene may have gone on in the admin's chat, and another one may follow.
+        self._first, self._last = 1, sys.maxsize
+        self._first = max((message.id for message in self.messages()), default=0) + 1
 
-    def say(self, person: Person, text: str, to: Shown | int | None = None, silent: bool = False) -> int:
-        """Writes a message, and waits until it is answered. `silent` means that the bot should not answer."""
-        number = self.write(person, text, to)
-        if silent:
-            self._silent.add(number)
-        else:
+    def say(self, person: Person, *texts: str, to: Shown | int | None = None) -> int:
+        """Writes messages, each after the answer to the one before, and returns the number of the last one."""
+        number = 0
+        for text in texts:
+            number = self.write(person, text, to)
             self.wait(lambda: self.is_answered(number), f"no answer to {text!r}")
+        return number
+
+    def mention(self, person: Person, text: str) -> int:
+        """Writes a message that the bot should not answer."""
+        number = self.write(person, text)
+        self._silent.add(number)
         return number
 
     def write(self, person: Person, text: str, to: Shown | int | None = None) -> int:
         """Writes a message, and waits for nothing."""
-        order = self._order(person, to) | {"text": text}
-        return int(self.stage.request("message", order)["message_id"])
+        reply = {} if to is None else {"reply_to": to.id if isinstance(to, Shown) else to}
+        return self._post("message", person, reply | {"text": text})
 
-    def send_file(self, person: Person, path: Path, caption: str | None = None, kind: str = "document", **facts: Any) -> int:
-        order = self._order(person, None) | {"path": str(path), "kind": kind} | facts
-        return int(self.stage.request("file", order | ({"caption": caption} if caption else {}))["message_id"])
+    def show(self, person: Person, path: Path, kind: str, **facts: Any) -> int:
+        """Sends a file that is not meant for the bot."""
+        number = self._post("file", person, {"path": str(path), "kind": kind} | facts)
+        self._silent.add(number)
+        return number
 
     def send_cookies(self, person: Person, path: Path, is_deleted: bool = True) -> None:
         """Sends a file of cookies, and waits for the answer, and until the message is deleted if it is to be."""
-        number = self.send_file(person, path, ".cookies", file_name="cookies.txt")
-        self.wait(lambda: any(m.is_bot and m.id > number for m in self.messages()), "no answer to the file")
+        file = {"path": str(path), "kind": "document", "caption": ".cookies", "file_name": "cookies.txt"}
+        number = self._post("file", person, file)
+        self.wait(lambda: self.is_answered(number), "no answer to the file")
         if is_deleted:
-            self.wait(lambda: all(m.id != number for m in self.messages()), "the file is not deleted")
+            self.wait(lambda: any(m.is_deleted for m in self.messages() if m.id == number), "the file is not deleted")
 
-    def expect_silence(self, number: int) -> None:
-        self._silent.add(number)
+    def _post(self, path: str, person: Person, content: Json) -> int:
+        order = self.stage.whose | {"chat_id": self.id, "from": person.user} | content
+        number = int(self.stage.request(path, order | ({"title": self.title} if self.title else {}))["message_id"])
+        self._writers[number] = person
+        return number
 
-    def _order(self, person: Person, to: Shown | int | None) -> Json:
-        order = self.stage.whose | {"chat_id": self.id, "from": person.user}
-        if self.title:
-            order["title"] = self.title
-        if to is not None:
-            order["reply_to"] = to.id if isinstance(to, Shown) else to
-        return order
-
-    def press(self, person: Person, words: str, message: Shown) -> str:
+    def press(self, person: Person, words: str, message: Shown) -> None:
         """Presses a button, and waits for the note."""
-        button = next(button for row in message.buttons for button in row if words in button)
+        button = next((button for row in message.buttons for button in row if words in button), None)
+        if button is None:
+            raise Broken(f"there is no button {words!r}, but {message.buttons}")
         order = {"chat_id": self.id, "message_id": message.id, "text": words, "from": person.user}
         query = self.stage.request("press", order)["id"]
 
@@ -128,18 +139,16 @@ class Chat:
             return next((call["params"].get("text", "") for call in calls if call["params"]["callback_query_id"] == query), None)
 
         self.wait(lambda: note() is not None, f"no answer to the press of {button!r}")
-        shown = note() or ""
-        self._toasts.append((message.id, Toast(person.name, button, shown)))
-        return shown
+        self._toasts.append(Toast(person.name, button, note() or ""))
 
     def messages(self) -> list[Shown]:
-        """Returns the messages that the chat shows now."""
+        """Returns the messages that the chat shows now, and those of people that are deleted."""
         shown = []
         for record in self.stage.request(f"chat/{self.id}{self.stage.query}")["messages"]:
             message = record["message"]
-            if record["deleted"] or message["message_id"] <= self._since:
+            is_bot = self.stage.telegram.is_answer(message)
+            if record["deleted"] and is_bot or not self._first <= message["message_id"] <= self._last:
                 continue
-            is_bot = self.stage.is_answer(message)
             last = record["edits"][-1] if record["edits"] else message
             text = last.get("text") or last.get("caption") or message.get("text") or message.get("caption") or ""
             markup = message.get("reply_markup", {}).get("inline_keyboard", [])
@@ -149,7 +158,7 @@ class Chat:
                     describe(message), message.get("entities") or message.get("caption_entities") or [],
                     [[button["text"] for button in row] for row in markup],
                     [reaction.get("emoji", "?") for reaction in record["reactions"]],
-                    message.get("reply_to_message", {}).get("message_id"),
+                    message.get("reply_to_message", {}).get("message_id"), bool(record["deleted"]),
                 )  # fmt: skip
             )
         return shown
@@ -168,56 +177,51 @@ class Chat:
         """Waits for an answer with a keyboard of forms."""
         return self._await(number, lambda answer: sum(map(len, answer.buttons)) > 1, "keyboard")
 
-    def progress(self, number: int) -> Shown:
-        """Waits for an answer that shows progress of a download, with its button."""
-        return self._await(number, lambda answer: "⬇️" in answer.text and len(answer.buttons) == 1, "progress")
+    def progress(self, number: int, sign: str = "⬇️") -> Shown:
+        """Waits for an answer that shows progress, by default of a download."""
+        return self._await(number, lambda answer: answer.is_progress and sign in answer.text, f"progress {sign}")
 
-    def _await(self, number: int, is_it: Callable[[Shown], bool], what: str) -> Shown:
+    def result(self, number: int) -> Shown:
+        """Waits for an answer with a file."""
+        return self._await(number, lambda answer: answer.media is not None, "file")
+
+    def note(self, *words: str) -> Shown:
+        """Waits for a message of the bot with all these words, whatever it answers."""
+        return self._await(None, lambda message: all(word in message.text for word in words), f"message with {words}")
+
+    def _await(self, number: int | None, is_it: Callable[[Shown], bool], what: str) -> Shown:
         found: list[Shown] = []
 
         def look() -> bool:
-            found[:] = [answer for answer in self.answers(number) if is_it(answer)]
+            messages = [message for message in self.messages() if message.is_bot] if number is None else self.answers(number)
+            found[:] = [message for message in messages if is_it(message)]
             return bool(found)
 
         self.wait(look, f"no {what}")
-        return found[0]
+        return found[-1]
 
-    def wait(self, is_so: Callable[[], bool], trouble: str, seconds: float = PATIENCE_SECONDS) -> None:
-        if not wait_until(is_so, seconds):
+    def wait(self, is_so: Callable[[], bool], trouble: str) -> None:
+        if not wait_until(is_so, PATIENCE_SECONDS):
             state = "\n".join(f"  {message.who}: {message.text or message.media}" for message in self.messages())
-            raise Broken(f"{trouble} within {seconds:.0f} s; the chat shows:\n{state}")
+            raise Broken(f"{trouble} within {PATIENCE_SECONDS} s; the chat shows:\n{state}")
 
     def look(self) -> None:
-        """Keeps what the chat shows now."""
-        self.snapshots.append(self._state())
-
-    def _state(self) -> list[Shown | Toast]:
-        lines: list[Shown | Toast] = []
-        for message in self.messages():
-            lines.append(message)
-        # A note belongs to a message that may be gone by now, so the notes come last.
-        lines += [toast for _, toast in self._toasts]
-        return lines
+        """Keeps what the chat shows now. Notes that appeared for a moment come last: their message may be gone by now."""
+        chat = f"In the group {self.title}" if self.title else "In private"
+        self.snapshots.append(Snapshot(chat, [*self.messages(), *self._toasts]))
 
     def close(self) -> None:
-        """Ends the scene in this chat early, because another scene goes on there."""
-        self._faults = self.finish()
-        self._is_over = True
+        """Ends the scene in this chat, because another scene goes on there."""
+        self._last = max(message.id for message in self.messages())
 
-    def finish(self) -> list[str]:
-        """Waits until the chat stays as it is, keeps it, and returns what is wrong with it."""
-        if self._is_over:
-            return self._faults
-        states: list[tuple[float, str]] = []
+    def cancel(self) -> None:
+        """Cancels what a scene that has failed has left, so that the bot can end."""
+        for message in self.messages():
+            if not message.is_deleted and message.id in self._writers and not self.is_answered(message.id):
+                self.write(self._writers[message.id], ".stop", message)
 
-        def is_quiet() -> bool:
-            now, state = time.monotonic(), repr(self.messages())
-            if not states or states[-1][1] != state:
-                states[:] = [(now, state)]
-            return now - states[-1][0] >= QUIET_SECONDS and self.stage.telegram.all_taken()
-
-        self.wait(is_quiet, "the chat goes on changing")
-        self.look()
+    def faults(self) -> list[str]:
+        """Returns what is wrong with the chat when all is over."""
         faults = []
         messages = self.messages()
         for message in messages:
@@ -234,40 +238,51 @@ class Chat:
 
 
 class Stage:
-    """The running bot, and all that the scenes need."""
+    """The people and the chats of one scene in one language."""
 
-    def __init__(self, services: Services, admin: int) -> None:
-        self.services, self.admin = services, admin
+    def __init__(self, services: Services, name: str, language: str) -> None:
+        self.services, self.name, self.language = services, name, language
         self.telegram: Telegram = services.telegram
         account = 500 if services.is_account else None
         self.whose: Json = {} if account is None else {"account": account}
         self.query = "" if account is None else f"?account={account}"
         self.site = services.site_url
-        self._last = 1000
+        self.chats: list[Chat] = []
+        self._count = 0
 
     def request(self, path: str, body: Json | None = None) -> Json:
         return self.telegram.request(path, body)
 
-    def is_answer(self, message: Json) -> bool:
-        return self.telegram.is_answer(message)
+    def either(self, english: str, persian: str) -> str:
+        return english if self.language == "en" else persian
 
-    def person(self, name: str, language: str, username: str | None = None, is_let_in: bool = True) -> Person:
+    def person(self, name: str, username: str | None = None, language: str | None = None, is_let_in: bool = True) -> Person:
         """Makes somebody whom no other scene knows."""
-        self._last += 1
-        person = Person(self._last, name, language, username)
+        person = Person(self._new_id(), name, language or self.language, username)
         if is_let_in:
             self.redis("SET", f"tgpipe:{{access}}:bless:{person.id}", "{}")
+        if self.services.is_account:
+            # Telegram tells only bots the language of a person's app: these have chosen theirs with /lang.
+            self.redis("SET", f"tgpipe:{{access}}:language:{person.id}", person.language)
         return person
 
     def private(self, person: Person) -> Chat:
-        return Chat(self, person.id)
+        return self._chat(person.id)
 
-    def group(self, title: str, isGraced: bool = True) -> Chat:
-        self._last += 1
-        chat = Chat(self, -(10**12) - self._last, title)
-        if isGraced:
-            self.redis("SET", f"tgpipe:{{access}}:grace:{chat.id}", "{}")
-        return chat
+    def group(self, title: str, is_graced: bool = True) -> Chat:
+        chat_id = -(10**12) - self._new_id()
+        if is_graced:
+            self.redis("SET", f"tgpipe:{{access}}:grace:{chat_id}", "{}")
+        return self._chat(chat_id, title)
+
+    def _chat(self, chat_id: int, title: str | None = None) -> Chat:
+        self.chats.append(Chat(self, chat_id, title))
+        return self.chats[-1]
+
+    def _new_id(self) -> int:
+        """Returns an id that depends on nothing but this scene: transcripts contain ids."""
+        self._count += 1
+        return 10**8 + zlib.crc32(f"{self.name}.{self.language}".encode()) % 10**7 * 10 + self._count
 
     def redis(self, *command: str) -> str:
         socket = str(self.services.folder / "redis.sock")
