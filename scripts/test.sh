@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs all tests: the tools and libraries, the emulator, the schemas, the envelopes that the tests wrote, the demo, and a
-# pipeline with injected failures. `make test` installs the requirements first.
+# Runs all tests: the tools and libraries, the emulator, the schemas, the envelopes that the tests wrote, the demo,
+# conversations with the bot, and a pipeline with injected failures. `make test` installs the requirements first.
 #
 # Tests start servers of their own on free ports and in temporary folders, so independent parts run side by side, two at a
 # time. The last lines printed are those of the test runners.
@@ -155,6 +155,10 @@ cat "$scratch/demo.log"
 
 parts=()
 
+note "playing conversations with the bot"
+TGPIPE_BIN=$bin .venv/bin/python -B Tests/Conversations/play.py --short 2>&1 | tee "$scratch/conversations.log" ||
+    fail "the chats do not show what Tests/Conversations/golden says: see above; 'make conversations' plays all scenes"
+
 note "running the pipeline with injected failures, for a minute"
 TGPIPE_BIN=$bin .venv/bin/python -B Tests/Chaos/chaos.py \
     --requests 200 --sources 20 --users 10 --kills 15 --redis-restarts 2 --refusals 2 --seconds 40 2>&1 | tee "$scratch/chaos.log" ||
@@ -167,4 +171,5 @@ TGPIPE_BIN=$bin .venv/bin/python -B Tests/Chaos/cancels.py --cancels 30 2>&1 | t
 
 note "all passed"
 [ ! -e "$scratch/unsteady" ] || note "these tests failed at first, and passed when nothing else ran:" "$(cat "$scratch/unsteady")"
-tail -q -n 1 "$scratch/swift-1.log" "$scratch/swift-2.log" "$scratch/pytest.log" "$scratch/schemas.log" "$scratch/account.log" "$scratch/demo.log"
+tail -q -n 1 "$scratch/swift-1.log" "$scratch/swift-2.log" "$scratch/pytest.log" "$scratch/schemas.log" "$scratch/account.log" "$scratch/demo.log" \
+    "$scratch/conversations.log"

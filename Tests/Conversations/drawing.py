@@ -1,5 +1,7 @@
-"""Draws chats as pages of HTML, so that a browser breaks lines and orders directions of writing as Telegram's apps do, and has a browser
-without a window, if there is one, make pictures of them."""
+"""Draws chats as pages of HTML, so that a browser breaks lines and orders directions of writing as Telegram's apps do.
+
+A browser without a window, if there is one, makes pictures of the pages.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +16,7 @@ from world import Broken, Shown, Snapshot, Toast
 
 WIDTH = 480
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+TAGS = {"code": "code", "text_link": "a", "url": "a", "bold": "b", "italic": "i", "bot_command": "a", "hashtag": "a"}
 STYLE = """
   body { margin: 0; }
   .chat { font: 14px/19px system-ui, 'Noto Sans', 'Noto Sans Arabic', 'DejaVu Sans', 'Noto Color Emoji', sans-serif;
@@ -105,7 +108,7 @@ def _marked(message: Shown) -> str:
     units = message.text.encode("utf-16-le")
     pieces, at = [], 0
     for entity in sorted(message.entities, key=lambda entity: int(entity["offset"])):
-        tag = {"code": "code", "text_link": "a", "url": "a", "bold": "b", "italic": "i", "bot_command": "a", "hashtag": "a"}.get(entity["type"])
+        tag = TAGS.get(entity["type"])
         begin, end = 2 * entity["offset"], 2 * (entity["offset"] + entity["length"])
         if tag is None or begin < at:
             continue

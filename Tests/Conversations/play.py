@@ -7,8 +7,8 @@
     play.py --update              # writes the golden transcripts anew, to be read before they are committed
     play.py --pictures FOLDER     # also draws the chats
 
-The bot is examples/media-bot.sh with the tools in TGPIPE_BIN. It ends with status 1 if a message is unanswered, a progress message is
-left over, a text shows its key, a transcript differs, or the bot does not end when it is interrupted.
+The bot is examples/media-bot.sh with the tools in TGPIPE_BIN. The status is 1 if a message is unanswered, a progress message is left
+over, a text shows its key, a transcript differs, or the bot does not end when it is interrupted.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def main() -> int:
     started = time.monotonic()
     try:
         with Services(tools, ADMIN_ID, is_account=arguments.account) as services:
-            faults = run(services, chosen, arguments)
+            faults, failed = run(services, chosen, arguments)
             if faults:
                 keep_log(services.log)
     except Broken as error:
@@ -68,14 +68,18 @@ def main() -> int:
         return 130
     for fault in faults:
         print(f"FAILED {fault}")
+    if failed:
+        options = " --account" if arguments.account else ""
+        print(f"repeat with: TGPIPE_BIN={tools} {sys.executable} -B {Path(__file__).resolve()}{options} {' '.join(failed)}")
+        print("the same with --update writes the golden transcripts anew; read their difference before you commit them")
     count = len(chosen) * len(LANGUAGES)
     who = "an account" if arguments.account else "a bot"
     print(f"conversations: {len(faults)} faults in {count} conversations with {who} in {time.monotonic() - started:.0f} s")
     return 1 if faults else 0
 
 
-def run(services: Services, scenes: list[Scene], arguments: argparse.Namespace) -> list[str]:
-    """Plays scenes in all languages, ends the bot, and returns what is wrong."""
+def run(services: Services, scenes: list[Scene], arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """Plays scenes in all languages, ends the bot, and returns what is wrong, and the names of the scenes in which it is."""
     make_site(services.www)
     services.start()
     make_cookies(services.folder)
@@ -83,19 +87,24 @@ def run(services: Services, scenes: list[Scene], arguments: argparse.Namespace) 
     if not wait_until(lambda: services.telegram.is_listened_to() or not services.is_bot_up(), 30):
         raise Broken("the bot did not start to listen")
     plays = [Play(services, scene, language, arguments) for scene in scenes for language in LANGUAGES]
-    with concurrent.futures.ThreadPoolExecutor(arguments.together) as pool:
+    pool = concurrent.futures.ThreadPoolExecutor(arguments.together)
+    try:
         list(pool.map(Play.act, plays))
+    finally:
+        # After an interruption, the scenes that are being played end with the bot.
+        pool.shutdown(wait=False, cancel_futures=True)
     # Nothing more can change in the chats once the bot has taken all messages and has ended.
     wait_until(services.telegram.all_taken, 30)
     status = services.end_bot()
-    faults = [fault for play in plays for fault in play.faults()]
+    found = [(play.scene.name, fault) for play in plays for fault in play.faults()]
+    faults = [fault for _, fault in found]
     if status is None:
         faults.append("the bot did not end within 30 s of its interruption")
     elif status != 0:
         faults.append(f"the bot ended with status {status}")
     if arguments.pictures:
         draw(arguments.pictures, {play.name: (play.scene.title, play.snapshots()) for play in plays})
-    return faults
+    return faults, list(dict.fromkeys(name for name, _ in found))
 
 
 class Play:
@@ -142,15 +151,17 @@ class Play:
         elif not golden.exists():
             return [f"there is no {golden.relative_to(ROOT)}: make it with --update"]
         elif golden.read_text() != text:
-            lines = difflib.unified_diff(golden.read_text().splitlines(), text.splitlines(), "expected", "shown", lineterm="", n=2)
+            expected, shown = golden.read_text().splitlines(), text.splitlines()
+            lines = difflib.unified_diff(expected, shown, "expected", "shown", lineterm="", n=2)
             return ["the chat differs:\n" + "\n".join(lines)]
         return []
 
 
 def keep_log(log: Path) -> None:
+    """Prints the end of the bot's log, which goes away with its folder, without what belongs to a refused request."""
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
     print("\nthe last warnings of the bot's log:")
-    for line in [line for line in lines if '"level":"info"' not in line][-20:]:
+    for line in [line for line in lines if '"level":"info"' not in line and '"level":"notice"' not in line][-20:]:
         print(f"  {line}")
 
 

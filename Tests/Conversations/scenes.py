@@ -291,6 +291,7 @@ def cancel_answer(stage: Stage) -> None:
 @scene("The queue and the day's share", is_short=True)
 def queue(stage: Stage) -> None:
     ann, chat = alone(stage)
+    chat.await_day()
     chat.say(ann, "/queue")
     numbers: list[int] = []
     # Two of one person are worked on at once, so the third one waits.
@@ -315,6 +316,7 @@ def too_many(stage: Stage) -> None:
 @scene("The day's share is used up", is_short=True)
 def used_up(stage: Stage) -> None:
     ann, chat = alone(stage)
+    chat.await_day()
     for number in range(7):
         # The limit of a few minutes would come before that of a day.
         for key in stage.redis("KEYS", f"tgpipe:rate:*{{{ann.id}}}*").split():

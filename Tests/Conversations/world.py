@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from services import Broken, Services  # noqa: E402
 from transcript import describe  # noqa: E402
 
 Json = dict[str, Any]
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 120
 PROGRESS = re.compile(r"^(\d+/\d+ )?(⏳|⬇️|🎞|⬆️|📦 (?!.*(Telegram|تلگرام|تيليجرام)))")
 
 
@@ -201,9 +202,16 @@ class Chat:
         return found[-1]
 
     def wait(self, is_so: Callable[[], bool], trouble: str) -> None:
-        if not wait_until(is_so, PATIENCE_SECONDS):
-            state = "\n".join(f"  {message.who}: {message.text or message.media}" for message in self.messages())
-            raise Broken(f"{trouble} within {PATIENCE_SECONDS} s; the chat shows:\n{state}")
+        is_up = self.stage.services.is_bot_up
+        if wait_until(lambda: is_so() or not is_up(), PATIENCE_SECONDS) and (is_up() or is_so()):
+            return
+        reason = f"{trouble} within {PATIENCE_SECONDS} s" if is_up() else f"{trouble}, because the bot has ended"
+        state = "\n".join(f"  {message.who}: {message.text or message.media}" for message in self.messages())
+        raise Broken(f"{reason}; the chat shows:\n{state}")
+
+    def await_day(self) -> None:
+        """Waits for midnight if it is near: the scene counts on what it has had today."""
+        self.wait(lambda: time.gmtime()[3:5] < (23, 59), "no midnight")
 
     def look(self) -> None:
         """Keeps what the chat shows now. Notes that appeared for a moment come last: their message may be gone by now."""
