@@ -81,15 +81,18 @@ let tools: [Target] = [
     tool(
         "media-ask",
         [
-            "BotAPI", "ChatCommands", "Crypto", "Envelope", "HTTP", "JSON", "Media", "Payloads", "Redis", "System",
-            "Texts", logging,
+            "AccountAPI", "BotAPI", "ChatCommands", "Crypto", "Envelope", "HTTP", "JSON", "Media", "Payloads", "Redis",
+            "System", "Texts", logging,
         ]),
     tool(
         "media-expand",
         ["Crypto", "Envelope", "Media", "Payloads", "Redis", "System", logging]),
     tool(
         "media-split",
-        ["Blob", "BotAPI", "Crypto", "Envelope", "HTTP", "JSON", "Media", "Payloads", "System", logging]),
+        [
+            "AccountAPI", "Blob", "BotAPI", "Crypto", "Envelope", "HTTP", "JSON", "Media", "Payloads", "System",
+            logging,
+        ]),
     tool("tg-watch", ["BotAPI", "Envelope", "JSON", "Payloads", "Redis", "System", logging]),
     tool("media-turns", ["Envelope", "Payloads", "Redis", "System", "Turns", logging]),
     tool("ratelimit", ["Envelope", "RateLimits", "Redis", "System", "Texts"]),
@@ -217,7 +220,7 @@ let package = Package(
         library("Telegram/ChatCommands", ["BotAPI", "Crypto", "Envelope", "JSON", "Payloads", "System"]),
         library(
             "Telegram/AccountAPI",
-            ["Accounts", "BotAPI", "Crypto", "JSON", "MTProto", "Options", "Stage", "System", "TL", "Updates"]),
+            ["Accounts", "BotAPI", "Crypto", "JSON", "MTProto", "Options", "Stage", "System", "TL", "Updates", logging]),
 
         library(
             "Archive",
@@ -277,7 +280,7 @@ let package = Package(
         tests("RedisTests", ["Redis", "System", "TestSupport"]),
         tests("BlobTests", ["Blob", "BotAPI", "Crypto", "HTTP", "JSON", "Payloads", "System", "TestSupport"]),
         tests("BotAPITests", ["BotAPI", "JSON", "System"]),
-        tests("AccountAPITests", ["AccountAPI", "Accounts", "BotAPI", "HTTP", "JSON", "MTProto", "TL"]),
+        tests("AccountAPITests", ["AccountAPI", "Accounts", "BotAPI", "HTTP", "JSON", "MTProto", "TL", logging]),
         tests(
             "AccountsTests",
             ["Accounts", "Envelope", "JSON", "MTProto", "Redis", "System", "TL", "TestSupport", logging, nioCore],

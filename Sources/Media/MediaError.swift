@@ -17,6 +17,8 @@ package struct MediaError: Error, Sendable, CustomStringConvertible {
         case loginRequired = "login_required"
         case isPrivate = "private"
         case ageRestricted = "age_restricted"
+        /// The page is one of the account that the bot is signed in with, and only for those who may use it.
+        case accountPage = "account_page"
         /// The site rates the media for older viewers than the operator allows.
         case overAgeLimit = "over_age_limit"
         case geoBlocked = "geo_blocked"
@@ -62,6 +64,8 @@ package struct MediaError: Error, Sendable, CustomStringConvertible {
     package var sizeBytes: Int64?
     /// The service whose outage may be the reason, if the failure is not the source's own.
     package var suspectedOutage: SuspectedOutage?
+    /// The name of the site that wants a login although it got its cookies.
+    package var refusedCookiesOf: String?
 
     package init(_ code: Code, _ reason: String, isTransient: Bool? = nil) {
         self.code = code
@@ -120,6 +124,10 @@ extension MediaError {
         default: MediaError(.localIO, "Something failed on my side: unable to \(action): \(SystemError(number)).")
         }
     }
+
+    package static let accountPage = MediaError(
+        .accountPage,
+        "That page shows what belongs to the account that I am signed in with; only an admin can fetch it.")
 
     /// Ends a request that the person has cancelled.
     package static let cancelledByUser = MediaError(.cancelled, "It was cancelled.", isTransient: false)

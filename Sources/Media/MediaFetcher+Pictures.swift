@@ -8,6 +8,7 @@ extension FetchRun {
     ///
     /// - Throws: `playlist` if there are several, and none of them was named.
     func extractPicture() async throws(MediaError) -> Raw {
+        if let file = job.picture, let raw = try await knownPicture(file) { return raw }
         let gallery = settings.galleryDl(for: job.identity, in: folder, deadline: deadline)
         let url = job.identity.fetchURL
         if job.variant.item == nil, let firstTwo = ItemRange(1, 2) {
@@ -17,9 +18,57 @@ extension FetchRun {
                 throw MediaError(.playlist, "There are several pictures at that link; send the link of one of them.")
             }
         }
-        let picture = try await gallery.download(url, item: job.variant.item ?? 1, onProgress)
+        var picture = try await gallery.download(url, item: job.variant.item ?? 1, onProgress)
+        if let wanted = job.variant.itemID, let found = picture.id, found != wanted, let item = job.variant.item,
+            let place = try await place(of: wanted, near: item, in: gallery), place != item
+        {
+            picture = try await gallery.download(url, item: place, onProgress)
+        }
         return Raw(
             path: picture.path, fileName: picture.details.fileName.map { "\($0).bin" }, details: picture.details)
+    }
+
+    /// A gallery that has grown by more than this since it was listed is not searched.
+    private static let mostNewPictures: Int64 = 200
+    /// A picture up to this place is looked for in the gallery if the program is signed in to the site: what servers send to strangers may be
+    /// another picture.
+    private static let lastNearPlace: Int64 = 20
+
+    /// Downloads a file of a gallery from its own URL. A program that goes through the gallery to a place far behind its start takes long.
+    ///
+    /// - Returns: nil if that is no way to get it.
+    /// - Throws: what would not be different if the gallery were gone through.
+    private func knownPicture(_ file: GalleryFile) async throws(MediaError) -> Raw? {
+        let isNear = job.variant.item ?? 1 <= FetchRun.lastNearPlace
+        guard site?.proxy == nil, settings.sites.site(of: file.url)?.proxy == nil,
+            !isNear || !settings.isSignedIn(to: job.identity.fetchURL)
+        else { return nil }
+        do throws(MediaError) {
+            let outcome = try await download(
+                file.url, settings.addressPolicy, acceptsPages: false, referrer: job.identity.fetchURL)
+            guard case .file(let downloaded) = outcome else { return nil }
+            var raw = self.raw(downloaded)
+            if let name = file.fileName { raw.fileName = "\(name).bin" }
+            raw.performer = file.performer
+            if PictureHeader(ofFile: raw.path) == nil, try raw.probe?.get()?.hasVideo != true {
+                unlink(raw.path)
+                return nil
+            }
+            return raw
+        } catch {
+            guard [.tooLarge, .noSpace, .cancelled].contains(error.code) else { return nil }
+            throw error
+        }
+    }
+
+    /// Returns the place of a file in a gallery that has changed since it was listed; nil if it is not there.
+    private func place(
+        of wanted: String, near item: Int64, in gallery: GalleryDl
+    ) async throws(MediaError) -> Int64? {
+        guard let range = ItemRange(1, min(item + FetchRun.mostNewPictures, MediaVariant.items.upperBound)) else {
+            return nil
+        }
+        return try await gallery.list(job.identity.fetchURL, range).items.first { $0.id == wanted }?.place
     }
 
     /// Finishes a picture as it is, or a video of a gallery as an mp4.
@@ -46,21 +95,26 @@ extension MediaSettings {
             program: SiteProgram(
                 settings: galleryDl.adapted(to: site, adding: \.galleryArguments), proxy: site?.proxy, helpers: [],
                 jail: jail, folder: folder, name: "gallery-dl", addressPolicy: addressPolicy, maxBytes: maxBytes,
-                deadline: deadline, minimumRate: minimumRate))
+                deadline: deadline, minimumRate: minimumRate, site: site))
     }
 }
 
 extension MediaFetcher {
     /// Lists the pictures of a link.
     ///
-    /// - Parameter range: the wanted places. One more is asked for, to see whether the gallery goes on.
+    /// - Parameters:
+    ///   - range: the wanted places. One more is asked for, to see whether the gallery goes on.
+    ///   - readsAccountPages: whether the list may be one of the account that the program is signed in with.
     /// - Returns: the list, which has up to one item more than the range, and at least one.
     /// - Throws: `MediaError`, `noPictures` if there are none.
-    package func pictures(_ identity: SourceIdentity, _ range: ItemRange) async throws(MediaError) -> MediaList {
+    package func pictures(
+        _ identity: SourceIdentity, _ range: ItemRange, readsAccountPages: Bool = true
+    ) async throws(MediaError) -> MediaList {
         let range = ItemRange(range.first, min(range.last + 1, MediaVariant.items.upperBound)) ?? range
         let found = try await gallery(identity, range)
         // A list of galleries stands for its first one, which is the newest at most sites.
         if found.items.isEmpty, let link = found.firstList, let first = SourceIdentity(link) {
+            if !readsAccountPages, settings.isAccountPage(first.fetchURL) { throw .accountPage }
             return try MediaList(try await gallery(first, range), range, of: first)
         }
         return try MediaList(found, range, of: nil)
@@ -91,7 +145,9 @@ extension MediaList {
         self.init(
             title: gallery.details.title, count: isWhole ? last.place : nil,
             items: gallery.items.map { item in
-                Item(url: link?.sourceURL, place: item.place, title: item.title, isPart: true)
+                Item(
+                    url: link?.sourceURL, place: item.place, title: item.title, isPart: true, fileID: item.id,
+                    file: item.file)
             }, hasPictures: gallery.items.contains(where: \.isPicture))
     }
 }

@@ -102,6 +102,8 @@ struct FetchRun: Sendable {
         var info: VideoInfo?
         /// Holds what the site says about a picture; nil for other media.
         var details: GalleryDetails?
+        /// The person whose picture it is, as a list of the gallery said.
+        var performer: String?
         var picture: PictureHeader?
         /// A picture that the site shows for the media, in any form.
         var cover: String?
@@ -223,13 +225,17 @@ struct FetchRun: Sendable {
         return path
     }
 
-    private func download(
-        _ url: String, _ policy: AddressPolicy, acceptsPages: Bool
+    /// - Parameter referrer: the page that names the URL, without which some servers refuse their pictures.
+    func download(
+        _ url: String, _ policy: AddressPolicy, acceptsPages: Bool, referrer: String? = nil
     ) async throws(MediaError) -> DirectDownload.Outcome {
         var download = DirectDownload(
             url: url, folder: folder, addressPolicy: policy, maxBytes: settings.maxBytes, deadline: deadline,
             stallTimeout: settings.stallTimeout, acceptsPages: acceptsPages, isDurable: settings.isDurable)
         download.longestRetryAfter = settings.longestRetryAfter
+        download.referrer = referrer
+        // There is another way to the file.
+        if referrer != nil { download.fruitlessAttempts = 1 }
         download.minimumRate = settings.minimumRate
         let ffmpeg = ffmpeg
         download.examine = { path in
@@ -261,7 +267,7 @@ struct FetchRun: Sendable {
         try result.get()
     }
 
-    private func raw(_ file: DownloadedFile) -> Raw {
+    func raw(_ file: DownloadedFile) -> Raw {
         Raw(
             path: file.path, sha256: file.sha256, contentType: file.contentType,
             fileName: job.fileName ?? file.fileName, probe: file.probe)
@@ -279,6 +285,8 @@ struct FetchRun: Sendable {
         ytDlp.minimumRate = settings.minimumRate
         ytDlp.fitBytes = settings.fitBytes
         ytDlp.limits = settings.limits
+        ytDlp.site = site
+        if !job.readsAccountPages { ytDlp.checkAnswer = settings.accountPageCheck }
         let outcome = try await ytDlp.run(job.identity, onProgress: onProgress) { identity throws(MediaError) in
             if identity.normalizedURL != job.identity.normalizedURL { try await onCanonicalURL(identity.normalizedURL) }
         }
@@ -392,7 +400,7 @@ struct FetchRun: Sendable {
     }
 
     private func performer(_ raw: Raw, _ probe: MediaProbe?) -> String? {
-        raw.info?.performer ?? raw.details?.performer ?? job.performer ?? probe?.performer
+        raw.info?.performer ?? raw.details?.performer ?? raw.performer ?? job.performer ?? probe?.performer
     }
 
     /// Moves a file of the job; links, or else copies, a file that is not the job's own.

@@ -38,6 +38,10 @@ package struct MediaJob: Sendable {
     package var durationSeconds: Double?
     /// The wanted form of the media.
     package var variant: MediaVariant
+    /// The wanted file of a gallery, as far as a list has told it.
+    package var picture: GalleryFile?
+    /// Is true if the request may read pages of the account that the program is signed in with.
+    package var readsAccountPages = true
 
     package init(
         _ kind: MediaKind, _ identity: SourceIdentity, _ variant: MediaVariant = .standard, origin: Origin = .site,

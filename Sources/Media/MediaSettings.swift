@@ -79,12 +79,12 @@ package struct MediaSettings: Sendable {
         var everywhere = Site()
         (everywhere.cookiesFile, everywhere.arguments) = (ytDlp.cookiesFile, ytDlp.extraArguments)
         everywhere.galleryArguments = galleryDl.extraArguments
-        for secret in everywhere.secrets { KnownSecrets.remember(secret) }
+        everywhere.rememberSecrets()
     }
 
     /// The longest file to fetch for a request of a kind.
     package func longest(_ kind: MediaKind) -> Int64 {
-        kind == .video ? min(maxBytes, deliverableBytes ?? maxBytes) : maxBytes
+        kind == .audio ? maxBytes : min(maxBytes, deliverableBytes ?? maxBytes)
     }
 
     var ffprobe: String { FFmpeg.probeProgram(beside: ffmpeg) }

@@ -1,6 +1,7 @@
 import Glibc
 import HTTP
 package import JSON
+import Payloads
 import System
 
 /// Stores, lists and removes the cookies of the sites that the file of sites gives cookies.
@@ -8,13 +9,16 @@ import System
 /// A file of cookies is a login: it is readable by its owner only, and replaced as a whole.
 package struct SiteCookies: Sendable {
     /// The largest file of cookies that is taken.
-    package static let maxBytes = 1 << 20
+    package static let maxBytes = Int(MediaCookies.maxBytes)
     /// The most cookies of one file.
     private static let mostCookies = 10_000
 
     private let sites: [Site]
+    private let all: Sites
 
-    package init(_ sites: Sites) { self.sites = sites.all.filter { $0.cookiesFile != nil } }
+    package init(_ sites: Sites) {
+        (self.sites, all) = (sites.all.filter { $0.cookiesFile != nil }, sites)
+    }
 
     /// Returns the bytes of a file that may hold cookies; nil if it cannot be read, or is too long.
     package static func bytes(_ path: String) -> [UInt8]? { SmallFile.readBytes(path, maxBytes: maxBytes) }
@@ -74,14 +78,33 @@ package struct SiteCookies: Sendable {
         return stored.map(\.site.name)
     }
 
-    /// Removes the cookies of a site.
+    /// Removes the cookies of the site that a host belongs to, and of all sites below the host: `example.com` stands for
+    /// `www.example.com` and the other way round, as when cookies are stored.
     ///
-    /// - Returns: the site's name; nil if there is no such site.
-    package func forget(_ host: String) throws(Refusal) -> String? {
+    /// Other sites that share a file of cookies keep theirs.
+    ///
+    /// - Returns: the names of the sites; empty if there are none.
+    package func forget(_ host: String) throws(Refusal) -> [String] {
         let host = WebURL("https://\(host)/")?.host ?? host.lowercased()
-        guard let site = sites.first(where: { $0.hosts.contains(host) }) else { return nil }
-        try write([], of: site)
-        return site.name
+        guard host.contains(".") || sites.contains(where: { $0.hosts.contains(host) }) else { return [] }
+        let owner = all[host]?.name
+        let forgotten = sites.filter { site in
+            site.name == owner || site.hosts.contains { $0.hasSuffix(".\(host)") }
+        }
+        for site in forgotten { try write(lines(left: forgotten, in: site), of: site) }
+        return forgotten.map(\.name)
+    }
+
+    /// Returns the cookies that stay in the file of a site: those that belong to other sites only.
+    private func lines(left forgotten: [Site], in site: Site) -> [String] {
+        let sharing = sites.filter { other in
+            other.cookiesFile == site.cookiesFile && !forgotten.contains { $0.name == other.name }
+        }
+        guard !sharing.isEmpty, let path = site.cookiesFile, let file = try? CookieFile(path) else { return [] }
+        let cookies = (try? SiteCookies.read(file.bytes)) ?? []
+        return cookies.filter { cookie in
+            sharing.contains { $0.owns(cookie) } && !forgotten.contains { $0.owns(cookie) }
+        }.map(\.line)
     }
 
     private func write(_ lines: [String], of site: Site) throws(Refusal) {

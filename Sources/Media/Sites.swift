@@ -48,16 +48,24 @@ package struct Site: Sendable {
     /// The same for gallery-dl.
     package var galleryArguments: [String] = []
 
+    /// The pages of the signed-in account, in addition to those that are known.
+    package var privatePages: [PagePattern] = []
+
     package init() {}
 
     /// The first host name.
     package var name: String { hosts.first ?? "" }
 
-    /// The secrets of the site: the proxy's password, long values of cookies, and the values of arguments that give a login.
-    var secrets: [String] {
+    /// Keeps the secrets of the site out of what is shown.
+    func rememberSecrets() {
+        for secret in secrets { KnownSecrets.remember(secret) }
+        if let cookiesFile, let cookies = try? CookieFile(cookiesFile) { cookies.rememberSecrets() }
+    }
+
+    /// The secrets of the site beside its cookies: the proxy's password, and the values of arguments that give a login.
+    private var secrets: [String] {
         var found = proxy?.passwords ?? []
         let all = arguments + galleryArguments
-        if let cookiesFile, let cookies = try? CookieFile(cookiesFile) { found += cookies.secrets }
         for (option, value) in zip(all, all.dropFirst()) where Site.secretArguments.contains(option) {
             found.append(value)
         }
@@ -68,6 +76,45 @@ package struct Site: Sendable {
             if isOption || Site.secretArguments.contains(String(words[0])) { found.append(String(words[1])) }
         }
         return found
+    }
+
+    /// Is true if arguments give yt-dlp or gallery-dl a login.
+    var hasLoginArguments: Bool {
+        (arguments + galleryArguments).contains { argument in
+            let words = argument.split(separator: "=", maxSplits: 1).map(String.init)
+            guard let first = words.first else { return false }
+            return Site.loginArguments.contains(first)
+                || (words.count == 2 && Site.secretOptions.contains { first.hasSuffix($0) })
+        }
+    }
+
+    private static let loginArguments: Set<String> = [
+        "-u", "--username", "-n", "--netrc", "--netrc-location", "--netrc-cmd", "--ap-username", "--cookies", "-C",
+        "--cookies-from-browser", "--client-certificate", "--add-headers", "--add-header",
+    ]
+
+    /// Returns whether an error is the site's own.
+    ///
+    /// - Parameters:
+    ///   - extractor: the extractor that it comes from.
+    ///   - visited: the hosts that were asked for something; nil if they are not known.
+    func isSource(of extractor: String?, _ visited: Set<String>?) -> Bool {
+        let own = visited?.filter { host in hosts.contains { host == $0 || host.hasSuffix(".\($0)") } }
+        // An extractor for any page does not say which one it has read.
+        guard let visited, let own else { return extractor.map(isRead(by:)) ?? false }
+        if own.isEmpty { return false }
+        return own.count == visited.count || extractor.map(isRead(by:)) ?? false
+    }
+
+    /// Returns whether an extractor is made for the site, by its name: `[instagram:story]` for `instagram.com`.
+    private func isRead(by extractor: String) -> Bool {
+        let name = extractor.lowercased().prefix { $0 != ":" }.filter { $0.isLetter || $0.isNumber }
+        return hosts.contains { host in
+            host == "x.com" && name == "twitter"
+                || host.split(separator: ".").dropLast().contains { label in
+                    name == label || (label.count >= 4 && name.hasPrefix(label))
+                }
+        }
     }
 
     /// The ends of the names of options of gallery-dl whose values are secret.
@@ -101,13 +148,16 @@ struct CookieFile: Sendable {
     /// Is true if the file holds no cookie, as before the first ones are stored.
     var isEmpty: Bool { CookieFile.cookies(bytes).isEmpty }
 
-    /// Keeps the values of the cookies out of logs. Another process may have stored them a moment ago.
-    func rememberSecrets() {
-        for secret in secrets { KnownSecrets.remember(secret) }
+    /// Returns whether the file has a cookie that is sent to a host.
+    func hasCookie(for host: String) -> Bool {
+        CookieFile.cookies(bytes).contains { host == $0.host || host.hasSuffix(".\($0.host)") }
     }
 
+    /// Keeps the values of the cookies out of logs. Another process may have stored them a moment ago.
+    func rememberSecrets() { KnownSecrets.remember(secrets, of: path) }
+
     /// The longest values of cookies. Short ones are settings such as a language, and too many would slow down every log line.
-    var secrets: [String] {
+    private var secrets: [String] {
         let values = CookieFile.cookies(bytes).compactMap { $0.line.split(separator: "\t").last.map(String.init) }
         return Array(values.filter { $0.utf8.count >= 16 }.sorted { $0.utf8.count > $1.utf8.count }.prefix(100))
     }

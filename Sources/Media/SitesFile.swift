@@ -11,6 +11,7 @@ import System
 ///     proxy = "socks5h://127.0.0.1:9050"
 ///     arguments = ["--sleep-requests", "1"]
 ///     gallery_arguments = ["--sleep-request", "1"]
+///     private = ["/users/*/drafts", "!/favorites"]
 enum SitesFile {
     /// - Throws: `ConfigError` with the line of the mistake; its message holds no password.
     static func read(_ path: String) throws(ConfigError) -> Sites {
@@ -18,14 +19,14 @@ enum SitesFile {
         try file.check(known: ["site"])
         var sites = Sites()
         for table in try file.tables("site") {
-            try table.check(known: ["host", "cookies", "proxy", "arguments", "gallery_arguments"])
+            try table.check(known: ["host", "cookies", "proxy", "arguments", "gallery_arguments", "private"])
             let what = "the host name of a site, such as \"example.com\", or a list of them"
             guard let hosts = try table.strings("host", what) else {
                 throw table.fault("host is missing: it is \(what)")
             }
             var site = try site(table, besides: path)
             // A site or a proxy may repeat them in what it says about a failure.
-            for secret in site.secrets { KnownSecrets.remember(secret) }
+            site.rememberSecrets()
             site.hosts = try hosts.map { host throws(ConfigError) in
                 // A link's host is compared in its ASCII form.
                 guard !host.contains("/"), let url = WebURL("https://\(host)/"), url.port == nil, !url.hasCredentials
@@ -61,6 +62,13 @@ enum SitesFile {
         site.arguments = try table.strings("arguments", "a list of arguments for yt-dlp") ?? []
         site.galleryArguments =
             try table.strings("gallery_arguments", "a list of arguments for gallery-dl") ?? []
+        let what = "a list of pages, such as \"/inbox/*\" or \"/list?id=saved\""
+        site.privatePages = try (table.strings("private", what) ?? []).map { text throws(ConfigError) in
+            guard let pattern = PagePattern(text) else {
+                throw table.fault(of: "private", "\"\(text.printable)\" is no page: private is \(what)")
+            }
+            return pattern
+        }
         return site
     }
 

@@ -1,3 +1,4 @@
+import AccountAPI
 import BotAPI
 import ChatCommands
 import Envelope
@@ -20,7 +21,9 @@ struct AskStage: Sendable {
     let fetcher: MediaFetcher
     let choices: PendingChoices
     let cancellations: CancellationNotes
-    let limitBytes: Int64?
+    /// The size above which a form is marked; nil for what can be sent.
+    let maxBytes: Int64?
+    let uploadLimit: UploadLimit
     let wait: Duration
     /// Is true if requests are asked about unless the person or the group has decided otherwise.
     let asksAlways: Bool
@@ -74,9 +77,11 @@ struct AskStage: Sendable {
         _ download: MediaDownload, _ event: Envelope, _ bond: ChoiceKey.Bond, _ context: WorkContext
     ) async throws -> Outcome {
         try await context.publisher.publish(.derived(MediaProgress(.accepted, kind: download.kind)))
-        guard let offered = await offered(download) else { return .done([event.asking(download.unasked)]) }
+        guard let offered = await offered(download, event) else { return .done([event.asking(download.unasked)]) }
         let language = event.actor?.language
-        let rows = Question(texts: texts, language: language, limitBytes: limitBytes)
+        var limit = maxBytes
+        if limit == nil { limit = await uploadLimit.bytes() }
+        let rows = Question(texts: texts, language: language, limitBytes: limit)
             .rows(
                 offered, download.variant, sound: try await choices.preferences(of: bond.user).audioFormat,
                 offersFile: !event.isWantedAsFile)
@@ -98,10 +103,12 @@ struct AskStage: Sendable {
         return await held(event, context, for: wait) ?? .done([cancelled(download)])
     }
 
-    private func offered(_ download: MediaDownload) async -> MediaChoices? {
+    private func offered(_ download: MediaDownload, _ event: Envelope) async -> MediaChoices? {
         guard let url = download.source.url else { return nil }
         do throws(MediaError) {
-            return try await fetcher.choices(try await fetcher.identify(url))
+            let identity = try await fetcher.identify(url)
+            if !event.isOfOperator, fetcher.isAccountPage(identity, asList: false) { throw .accountPage }
+            return try await fetcher.choices(identity, readsAccountPages: event.isOfOperator)
         } catch {
             // The stage that fetches tells the person why it cannot.
             runtime.log.notice("unable to find out what there is: \(error.reason)")
@@ -120,7 +127,8 @@ struct AskStage: Sendable {
                 return ChoiceButton(option.label, data: choices.key.data(bond, option: number))
             }
         }
-        return MediaProgress(.choosing, kind: kind, text: title(offered) + words(language), buttons: buttons)
+        return MediaProgress(
+            .choosing, kind: kind, text: Question.heading(offered.title) + words(language), buttons: buttons)
     }
 
     /// Returns a question whose answer is a number.
@@ -129,11 +137,8 @@ struct AskStage: Sendable {
     ) -> MediaProgress {
         let lines = options.enumerated().map { "\($0.offset + 1). \($0.element.label)\n" }.joined()
         let howTo = texts.text("choice_by_number", language)
-        return MediaProgress(.choosing, kind: kind, text: "\(title(offered))\(lines)\(words(language))\n\(howTo)")
-    }
-
-    private func title(_ offered: MediaChoices) -> String {
-        offered.title.map { "\(Direction.unmarked($0))\n" } ?? ""
+        return MediaProgress(
+            .choosing, kind: kind, text: "\(Question.heading(offered.title))\(lines)\(words(language))\n\(howTo)")
     }
 
     private func words(_ language: String?) -> String {
@@ -161,7 +166,7 @@ struct AskStage: Sendable {
     private func proceed(
         with asked: PendingChoice, _ download: MediaDownload, _ event: Envelope, _ context: WorkContext
     ) async throws -> Outcome {
-        var option = try await choices.answered(event.id)
+        var option = try await choices.answer(of: event.id)?.option
         if option == nil {
             let left = asked.bond.expires - Timestamp.now.microseconds / 1_000_000
             if left > 0 {
@@ -169,7 +174,7 @@ struct AskStage: Sendable {
                 return await held(event, context, for: rest) ?? .done([cancelled(download)])
             }
             // A press at this moment counts if it came first.
-            option = try await choices.answer(event.id, 0).option
+            option = try await choices.answer(event.id, 0, by: "timeout").option
         }
         let form = asked.forms[min(max(0, option ?? 0), asked.forms.count - 1)]
         var chosen = event.asking(
@@ -185,7 +190,7 @@ struct AskStage: Sendable {
         guard let payload = try? TelegramUpdate(event), payload.kind == "callback_query",
             let data = payload.body["data"]?.string, let id = payload.body["id"]?.string, data.hasPrefix("c1:")
         else { return nil }
-        let result = try await result(of: payload.body, data)
+        let result = try await result(of: payload.body, data, by: event.id.description)
         runtime.log.info("a button was pressed: \(result.rawValue)")
         let text = texts.text("choice_\(result.rawValue)", event.actor?.language)
         return [.derived(TelegramCommand(.answer(callbackID: id, text: text)))]
@@ -200,15 +205,20 @@ struct AskStage: Sendable {
             let message = update.message, let number = message.text.flatMap(WrittenNumber.of),
             let user = event.actor?.id, message.repliedTo.map({ $0.author?.id == event.account?.id }) ?? true,
             let request = try await choices.open(user: user, chat: message.chatID),
-            let asked = try await choices.question(request), try await choices.answered(request) == nil
+            let asked = try await choices.question(request)
         else { return nil }
+        // The event itself may have answered before a crash.
+        let earlier = try await choices.answer(of: request)
+        guard earlier == nil || earlier?.source == event.id.description else { return nil }
         guard number <= asked.forms.count else {
             let text = texts.text(
                 "choice_no_number", event.actor?.language, ["last": .number(Int64(asked.forms.count))])
             return [.derived(TelegramCommand(.reply(TextMessage(text))))]
         }
         let isInTime = asked.bond.expires >= Timestamp.now.microseconds / 1_000_000
-        guard isInTime, try await choices.answer(request, number - 1).isNew else { return nil }
+        guard isInTime || earlier != nil,
+            try await choices.answer(request, number - 1, by: event.id.description).isOwn
+        else { return nil }
         runtime.log.info("a number was chosen")
         try await runtime.wake([Waiter(rawValue: asked.waiter)])
         return [.derived(TelegramCommand(.react(emoji: "👍", messageID: nil)))]
@@ -220,7 +230,8 @@ struct AskStage: Sendable {
         case notYours = "not_yours"
     }
 
-    private func result(of query: JSON, _ data: String) async throws -> Result {
+    /// - Parameter source: names the press. The same press may come again, after a crash or because Redis did not confirm the answer.
+    private func result(of query: JSON, _ data: String, by source: String) async throws -> Result {
         guard let press = ChoiceKey.Press(data), let asked = try await choices.question(press.request),
             choices.key.signed(press, asked.bond), press.option < asked.forms.count,
             query["message"]?["chat"]?["id"]?.int == asked.bond.chat
@@ -230,9 +241,12 @@ struct AskStage: Sendable {
         if let message = query["message"]?["reply_to_message"]?["message_id"]?.int, message != asked.bond.message {
             return .over
         }
-        if try await choices.answered(press.request) != nil { return .made }
-        guard asked.bond.expires >= Timestamp.now.microseconds / 1_000_000 else { return .over }
-        guard try await choices.answer(press.request, press.option).isNew else { return .made }
+        if let earlier = try await choices.answer(of: press.request) {
+            guard earlier.source == source else { return .made }
+        } else {
+            guard asked.bond.expires >= Timestamp.now.microseconds / 1_000_000 else { return .over }
+            guard try await choices.answer(press.request, press.option, by: source).isOwn else { return .made }
+        }
         try await runtime.wake([Waiter(rawValue: asked.waiter)])
         return .taken
     }
@@ -240,7 +254,11 @@ struct AskStage: Sendable {
 
 extension MediaDownload {
     /// The request as it is after the question.
-    fileprivate var unasked: MediaDownload { MediaDownload(kind: kind, source: source, variant: variant, items: items) }
+    fileprivate var unasked: MediaDownload {
+        var download = self
+        download.asks = nil
+        return download
+    }
 }
 
 extension Envelope {

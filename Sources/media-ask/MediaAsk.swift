@@ -1,5 +1,5 @@
+import AccountAPI
 package import ArgumentParser
-import BotAPI
 import ChatCommands
 import Crypto
 import Envelope
@@ -34,7 +34,7 @@ struct MediaAsk: Tool {
     @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
     @OptionGroup var input: InputOptions
     @OptionGroup var output: OutputOptions
-    @OptionGroup(title: "Bot, for its limit") var bot: BotOptions
+    @OptionGroup(title: "Bot or account, for its limit") var speaker: SpeakerOptions
     @OptionGroup(title: "Asking") var asking: AskOptions
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
@@ -42,13 +42,13 @@ struct MediaAsk: Tool {
         let texts = try Texts.ofEnvironment()
         try await runtime.requireRedis()
         let key = ChoiceKey(try ButtonKey(path: "\(try runtime.directory("ask"))/key"))
-        let limit = try asking.maxSize?.bytes ?? bot.apiIfConfigured(runtime)?.uploadLimitBytes
         let fetcher = MediaFetcher(
             try asking.settings(directory: runtime.directory("media/ask"), ytDlpFolder: runtime.stateFolder("yt-dlp")))
         let stage = AskStage(
             runtime: runtime, texts: texts, fetcher: fetcher, choices: PendingChoices(runtime: runtime, key: key),
             cancellations: CancellationNotes(runtime),
-            limitBytes: limit, wait: asking.wait.duration, asksAlways: asking.ask)
+            maxBytes: asking.maxSize?.bytes, uploadLimit: try UploadLimit(speaker, runtime), wait: asking.wait.duration,
+            asksAlways: asking.ask)
         return try await runtime.work(
             input, output, concurrency: AskOptions.handledAtOnce, accepting: stage.accepts, givingUp: stage.giveUp,
             handle: stage.handle)
@@ -67,7 +67,7 @@ struct AskOptions: ParsableArguments, Sendable {
 
     @Option(
         help: ArgumentHelp(
-            "The size above which a form is marked. Default: what the bot can send.", valueName: "size"))
+            "The size above which a form is marked. Default: what the bot or the account can send.", valueName: "size"))
     var maxSize: ByteSize?
 
     @Option(

@@ -111,28 +111,47 @@ struct PendingChoices: Sendable {
         }.flatMap { EventID($0) }
     }
 
+    /// Represents an answer, and the event that it comes from.
+    struct Answer: Sendable, Equatable {
+        let option: Int
+        let source: String
+
+        fileprivate var text: String { "\(option) \(source)" }
+
+        fileprivate init(_ option: Int, _ source: String) { (self.option, self.source) = (option, source) }
+
+        fileprivate init?(_ text: String) {
+            let words = text.split(separator: " ", maxSplits: 1)
+            guard let option = words.first.flatMap({ Int($0) }) else { return nil }
+            // Earlier versions wrote the option alone.
+            self.init(option, words.count > 1 ? String(words[1]) : "")
+        }
+    }
+
     /// Gives a request its answer, unless it has one.
     ///
-    /// - Returns: the answer that counts, and whether it is the given one.
-    func answer(_ request: EventID, _ option: Int) async throws -> (option: Int, isNew: Bool) {
-        let key = name(request, "answer")
+    /// - Parameter source: names the event that brings the answer. The call may be carried out twice: Redis can store an answer whose
+    ///   confirmation by its replicas is lost.
+    /// - Returns: the answer that counts, and whether it is that of the source.
+    func answer(_ request: EventID, _ option: Int, by source: String) async throws -> (option: Int, isOwn: Bool) {
+        let (key, own) = (name(request, "answer"), Answer(option, source))
         return try await runtime.untilRedisAnswers { redis throws(RedisError) in
             let replies = try await redis.transaction([
-                ["SET", key, .integer(Int64(option)), "NX", "EX", .integer(PendingChoices.rememberedFor)],
+                ["SET", key, .text(own.text), "NX", "EX", .integer(PendingChoices.rememberedFor)],
                 ["GET", key],
             ])
             guard replies.count == 2 else { throw RedisError(.protocolError, "Redis did not answer a transaction") }
-            let isNew = try redis.checked(replies[0]).string == "OK"
-            let text = try redis.checked(replies[1]).string
-            return (text.flatMap { Int($0) } ?? option, isNew)
+            _ = try redis.checked(replies[0])
+            let answer = try redis.checked(replies[1]).string.flatMap { Answer($0) } ?? own
+            return (answer.option, answer.source == source)
         }
     }
 
     /// Returns the answer of a request; nil if there is none yet.
-    func answered(_ request: EventID) async throws -> Int? {
+    func answer(of request: EventID) async throws -> Answer? {
         try await runtime.untilRedisAnswers { redis throws(RedisError) in
             try await redis.send("GET", name(request, "answer")).string
-        }.flatMap { Int($0) }
+        }.flatMap { Answer($0) }
     }
 
     /// Returns the form that a person prefers.

@@ -8,6 +8,7 @@ struct Question: Sendable {
     private static let mostPictures = 6
     private static let mostSubtitles = 3
     private static let buttonsPerRow = 2
+    private static let longestTitle = 200
 
     let texts: Texts
     /// The person's language; nil if it is not known.
@@ -66,6 +67,11 @@ struct Question: Sendable {
                     form: .init(kind: .video, variant: base, isFile: true), label: texts.text("choice_file", language)))
         }
         return [[best]] + Question.rows(Array(pictures)) + Question.rows(others)
+    }
+
+    /// Returns a line with the title, which is cut: the options behind it must be seen.
+    static func heading(_ title: String?) -> String {
+        title.map { "\(Direction.unmarked($0.limited(toUTF16: longestTitle)))\n" } ?? ""
     }
 
     /// The person's own language comes first, then English.

@@ -29,17 +29,20 @@ struct ExpandStage: Sendable {
             download.items != nil || !onlyAsked, let identity = await identity(of: link),
             try await needsLook(download, identity)
         else { return .done([event.single(download)]) }
+        if !event.isOfOperator, fetcher.isAccountPage(identity, asList: download.items != nil) {
+            return .done([failure(download, .accountPage)])
+        }
         try await context.publisher.publish(.derived(MediaProgress(.accepted, kind: download.kind)))
         let range = (download.items ?? ItemRange(1, maxItems))?.limited(to: maxItems)
         guard let range else { return .done([event.single(download)]) }
         var found: (list: MediaList?, hasNoVideo: Bool) = (nil, false)
         if download.kind == .image {
-            found.list = await pictures(identity, range)
+            found.list = await pictures(identity, range, event)
         } else {
-            found = await list(identity, range, isAskedFor: download.items != nil)
+            found = await list(identity, range, isAskedFor: download.items != nil, event)
         }
         // A post without a video can have pictures, which the person most likely means.
-        if found.hasNoVideo, download.kind == .video, let pictures = await pictures(identity, range),
+        if found.hasNoVideo, download.kind == .video, let pictures = await pictures(identity, range, event),
             pictures.hasPictures
         {
             return .done(requests(download.pictures, identity, pictures, range))
@@ -72,21 +75,27 @@ struct ExpandStage: Sendable {
 
     /// - Returns: the list, nil if there is none; and whether the reason is that the page has no video.
     private func list(
-        _ identity: SourceIdentity, _ range: ItemRange, isAskedFor: Bool
+        _ identity: SourceIdentity, _ range: ItemRange, isAskedFor: Bool, _ event: Envelope
     ) async -> (MediaList?, hasNoVideo: Bool) {
         do throws(MediaError) {
-            let list = try await fetcher.list(identity, range, isAskedFor: isAskedFor)
+            let isOfOperator = event.isOfOperator
+            let list = try await fetcher.list(
+                identity, range, isAskedFor: isAskedFor, readsAccountPages: isOfOperator)
             guard let part = list?.firstList else { return (list, false) }
             // A channel is a list of lists, of which the first one has its videos.
-            return (try await fetcher.list(part, range, isAskedFor: isAskedFor) ?? list, false)
+            let videos = try await fetcher.list(
+                part, range, isAskedFor: isAskedFor, readsAccountPages: isOfOperator)
+            return (videos ?? list, false)
         } catch {
             runtime.log.notice("unable to look at the link: \(error.reason)")
             return (nil, error.code == .noMedia || error.code == .unsupported)
         }
     }
 
-    private func pictures(_ identity: SourceIdentity, _ range: ItemRange) async -> MediaList? {
-        do throws(MediaError) { return try await fetcher.pictures(identity, range) } catch {
+    private func pictures(_ identity: SourceIdentity, _ range: ItemRange, _ event: Envelope) async -> MediaList? {
+        do throws(MediaError) {
+            return try await fetcher.pictures(identity, range, readsAccountPages: event.isOfOperator)
+        } catch {
             runtime.log.notice("unable to look for pictures: \(error.reason)")
             return nil
         }
@@ -101,10 +110,11 @@ struct ExpandStage: Sendable {
         let next = next(after: items.last?.place ?? range.last, list, range)
         return items.enumerated().map { number, item in
             var variant = download.variant
-            if item.isPart { variant.item = item.place }
-            var event = Envelope.derived(
-                MediaDownload(
-                    kind: download.kind, source: .url(item.url ?? identity.sourceURL), variant: variant))
+            if item.isPart { (variant.item, variant.itemID) = (item.place, item.fileID) }
+            var request = MediaDownload(
+                kind: download.kind, source: .url(item.url ?? identity.sourceURL), variant: variant.of(download.kind))
+            request.picture = item.file
+            var event = Envelope.derived(request)
             event.group = EventGroup(
                 item: Int64(number + 1), count: Int64(items.count), title: item.title, next: next)
             return event
@@ -121,10 +131,15 @@ struct ExpandStage: Sendable {
     private func failure(_ download: MediaDownload, _ list: MediaList) -> Envelope {
         let word = download.kind == .image ? "pictures" : "videos"
         let count = list.count.map { ": it has \($0) \(word)" } ?? ""
-        return .derived(
+        return failure(
+            download, MediaError(.noSuchPart, "That list is shorter than the part you asked for\(count)."))
+    }
+
+    private func failure(_ download: MediaDownload, _ error: MediaError) -> Envelope {
+        .derived(
             DownloadFailed(
-                kind: download.kind, url: download.source.url, code: "no_such_part",
-                reason: "That list is shorter than the part you asked for\(count).", isTransient: false))
+                kind: download.kind, url: download.source.url, code: error.code.rawValue, reason: error.reason,
+                isTransient: false))
     }
 
     // MARK: Links to single videos

@@ -54,10 +54,13 @@ final class CookieKeeping: Sendable {
         let action = try MediaCookies(event).action
         let language = event.actor?.language
         guard event.role == "admin" else { return [answer("access_only_admin", language)] }
-        guard event.origin?.chatType == "private" else { return [answer("cookies_private_only", language)] }
         var events: [Envelope] = []
         if case .store(_, let message?) = action {
             events = [.derived(TelegramCommand(.delete(messageID: message)))]
+        }
+        guard event.origin?.chatType == "private" else {
+            let keys = ["cookies_private_only"] + (events.isEmpty ? [] : ["cookies_delete"])
+            return [said(keys.map { texts.text($0, language) }.joined(separator: "\n"))] + events
         }
         do {
             let words = try await carryOut(action, language)
@@ -76,11 +79,12 @@ final class CookieKeeping: Sendable {
             let summaries = try await onThread { $0.summaries() }
             return list(summaries, language)
         case .forget(let site):
-            guard let name = try await onThread({ try $0.forget(site) }) else {
+            let names = try await onThread { try $0.forget(site) }
+            guard !names.isEmpty else {
                 return texts.text("cookies_no_site", language, ["site": .text(site.printable), "sites": siteNames])
             }
-            runtime.log.notice("an admin has removed the cookies of a site", metadata: ["site": "\(name)"])
-            return texts.text("cookies_forgotten", language, ["site": .text(name)])
+            runtime.log.notice("an admin has removed cookies", metadata: ["sites": "\(names.joined(separator: " "))"])
+            return texts.text("cookies_forgotten", language, ["site": .text(names.joined(separator: ", "))])
         case .store(let file, _):
             let bytes = try await bytes(of: file)
             let names = try await onThread { try $0.store(bytes) }
@@ -188,10 +192,10 @@ final class CookieKeeping: Sendable {
 
     // MARK: Refused cookies
 
-    /// Returns messages to the admins if a site wants a login although it has cookies, at most once a day for each site.
-    func notices(of error: MediaError, link: String?) async -> [Envelope] {
-        guard error.code == .loginRequired, !admins.isEmpty, let link, let host = WebURL(link)?.host,
-            let site = sites[host], site.cookiesFile != nil
+    /// Returns messages to the admins if a site wants a login although it got its cookies, at most once a day for each site.
+    func notices(of error: MediaError) async -> [Envelope] {
+        guard error.code == .loginRequired, !admins.isEmpty, let name = error.refusedCookiesOf, let site = sites[name],
+            site.cookiesFile != nil
         else { return [] }
         let summaries = (try? await onThread { $0.summaries() }) ?? []
         guard summaries.contains(where: { $0.site == site.name && $0.count > 0 }), await isNews(site.name) else {

@@ -71,6 +71,7 @@ extension MediaError {
             "code": .string(code.rawValue), "reason": .string(reason), "temporary": .bool(isTransient),
             "retry_after_seconds": retryAfter.map { .integer($0.components.seconds) },
             "outage": suspectedOutage.map { .string($0.service.rawValue) },
+            "refused_cookies": refusedCookiesOf.map { .string($0) },
         ]
     }
 
@@ -82,5 +83,6 @@ extension MediaError {
         retryAfter = json["retry_after_seconds"]?.int.map { .requestedPause(seconds: $0) }
         let service = json["outage"]?.string.flatMap { SharedService(rawValue: $0) }
         suspectedOutage = service.map { SuspectedOutage($0) }
+        refusedCookiesOf = json["refused_cookies"]?.string
     }
 }

@@ -68,8 +68,7 @@ struct FetchStage: Sendable {
             }
         } catch let error as MediaError {
             guard isFromQueue, error.isWorthRetryingSoon else {
-                let link = (try? await identity(of: request))?.fetchURL
-                return .done([failed(request, error)] + (await cookies.notices(of: error, link: link)))
+                return .done([failed(request, error)] + (await cookies.notices(of: error)))
             }
             if context.isLastAttempt { await discard(request) }
             throw TransientFailure(error)
@@ -91,6 +90,7 @@ struct FetchStage: Sendable {
         _ onProgress: @escaping ProgressHandler
     ) async throws -> Outcome {
         var requested = try await identity(of: request)
+        if !request.readsAccountPages, direct.isAccountPage(requested, asList: false) { throw MediaError.accountPage }
         for _ in 0..<FetchStage.looks {
             let identity = await aliases.resolve(requested)
             let address = request.address(identity)

@@ -126,7 +126,11 @@ extension FetchStage {
             return job
         }
         switch request.source {
-        case .url: return MediaJob(request.kind, identity, request.variant)
+        case .url:
+            var job = MediaJob(request.kind, identity, request.variant)
+            job.readsAccountPages = request.readsAccountPages
+            if let (file, title) = request.picture { (job.picture, job.title) = (file, title) }
+            return job
         case .file(let file): return try await job(request, identity, file)
         }
     }
@@ -254,7 +258,7 @@ struct FetchLimits: Sendable {
     ///   every worker.
     func result(of error: MediaError, _ kind: MediaKind, isFile: Bool) -> FetchResult {
         // No worker can deliver it.
-        if kind == .video, let deliverableBytes, deliverableBytes <= directBytes { return .failed(error) }
+        if kind != .audio, let deliverableBytes, deliverableBytes <= directBytes { return .failed(error) }
         guard directBytes < maxBytes, !isFile || error.sizeBytes != nil else { return .failed(error) }
         if let size = error.sizeBytes, size > maxBytes { return .failed(.tooLarge(bytes: size, maxBytes: maxBytes)) }
         return .large(sizeBytes: error.sizeBytes)

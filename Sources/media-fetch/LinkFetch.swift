@@ -102,7 +102,9 @@ struct LinkFetch: Sendable {
         for item in list.items.prefix(Int(EventGroup.largest)) {
             do {
                 let source = try await fetcher.identify(item.url ?? link)
-                try await fetch(MediaJob(.image, source, MediaVariant(item: item.place)), link, fetcher, folder, bar)
+                var job = MediaJob(.image, source, MediaVariant(item: item.place, itemID: item.fileID))
+                (job.picture, job.title) = (item.file, item.title)
+                try await fetch(job, link, fetcher, folder, bar)
             } catch let error as MediaError where error.code != .cancelled {
                 bar.clear()
                 runtime.log.warning("picture \(item.place): \(error.reason)")

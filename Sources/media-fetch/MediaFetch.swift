@@ -93,7 +93,7 @@ struct MediaFetch: Tool {
         Hash.loadLibrary()
         try jail.report(to: runtime)
         let store = try storing.open(common)
-        let uploadLimit = try await uploadLimit(of: api, runtime)
+        let uploadLimit = try await api?.uploadLimit(runtime)
         let limits = try fetching.limits(store, uploadLimit)
         var settings = try fetching.settings(
             directory: runtime.directory("media/fetch"), ytDlpFolder: runtime.stateFolder("yt-dlp"), gallery)
@@ -144,20 +144,6 @@ struct MediaFetch: Tool {
     }
 }
 
-extension MediaFetch {
-    /// Returns the size of the largest file that the bot or the account can send: an account with Telegram Premium sends twice as
-    /// large ones. Nil without either.
-    private func uploadLimit(of api: (any MessagingAPI)?, _ runtime: Runtime) async throws -> Int64? {
-        guard let api else { return nil }
-        do throws(TelegramError) { return try await api.uploadLimit() } catch {
-            guard error.isTransient || error.retryAfter != nil else { throw error }
-            // Telegram can be asked later; what was asked for meanwhile is fetched as for an account without Premium.
-            runtime.log.warning("unable to find out what the account can send: \(error.message)")
-            return AccountAPI.usualUploadLimitBytes
-        }
-    }
-}
-
 /// Says what becomes of a video that the bot cannot send.
 enum OverLimit: String, ExpressibleByArgument, CaseIterable, Sendable {
     case smaller, best, reencode
@@ -175,7 +161,7 @@ struct FetchOptions: ParsableArguments, Sendable {
 
     @Option(
         help: ArgumentHelp(
-            "The size of the largest file to fetch. Default: 2000M, or 4000M for an account with Telegram Premium; for videos 50 MB if a bot could not deliver more, because the store makes no links and Telegram's own server takes no larger files.",
+            "The size of the largest file to fetch. Default: 2000M, or 4000M for an account with Telegram Premium; for videos and pictures 50 MB if a bot could not deliver more, because the store makes no links and Telegram's own server takes no larger files.",
             valueName: "size"))
     var maxSize: ByteSize?
 

@@ -1,6 +1,6 @@
+import AccountAPI
 package import ArgumentParser
 import Blob
-import BotAPI
 import Crypto
 import HTTP
 import Media
@@ -29,16 +29,13 @@ struct MediaSplit: Tool {
     @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
     @OptionGroup var input: InputOptions
     @OptionGroup var output: OutputOptions
-    @OptionGroup(title: "Bot, for its limit") var speaker: SpeakerOptions
+    @OptionGroup(title: "Bot or account, for its limit") var speaker: SpeakerOptions
     @OptionGroup(title: "Parts") var parts: PartOptions
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
         Hash.loadLibrary()
-        // A token may be there for other tools: what sends is the account.
-        let bot = speaker.isAccount ? nil : try speaker.bot.apiIfConfigured(runtime)
-        let limit = parts.maxSize?.bytes ?? bot?.uploadLimitBytes
         let stage = SplitStage(
-            runtime: runtime, limitBytes: limit ?? BotAPI.localUploadLimitBytes,
+            runtime: runtime, uploadLimit: try UploadLimit(speaker, runtime),
             cache: MediaCache(directory: try runtime.directory("media/cache")),
             workFolder: try runtime.directory("media/split"), options: parts)
         return try await runtime.work(
@@ -50,7 +47,7 @@ struct MediaSplit: Tool {
 struct PartOptions: ParsableArguments, Sendable {
     @Option(
         help: ArgumentHelp(
-            "The size of the largest part. Default: what the bot can send; 2000M with an account, or without a bot.",
+            "The size of the largest part. Default: what the bot or the account can send; 2000M without either.",
             valueName: "size"))
     var maxSize: ByteSize?
 

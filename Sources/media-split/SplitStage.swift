@@ -1,4 +1,6 @@
+import AccountAPI
 import Blob
+import BotAPI
 import Crypto
 import Envelope
 import Glibc
@@ -13,7 +15,7 @@ import System
 /// Turns a video that is too large into several events, one for each part.
 struct SplitStage: Sendable {
     let runtime: Runtime
-    let limitBytes: Int64
+    let uploadLimit: UploadLimit
     let cache: MediaCache
     /// The folder for the folders of ffmpeg's output.
     let workFolder: String
@@ -23,24 +25,40 @@ struct SplitStage: Sendable {
         let media = try DownloadReady(event)
         // A part of a part would need a place in two groups; see `EventGroup.parts`.
         guard media.kind == .video, media.metadata.content.contentType == "video/mp4", event.group?.parts == nil,
-            let size = media.metadata.content.sizeBytes, size > limitBytes
+            let size = media.metadata.content.sizeBytes
         else { return .done([event]) }
+        let limit = await limitBytes
+        guard size > limit else { return .done([event]) }
         do throws(MediaError) {
-            guard let parts = try await parts(of: media, context) else { return .done([event]) }
+            guard let parts = try await parts(of: media, upTo: limit, context) else { return .done([event]) }
             runtime.log.info(
                 "cut into parts",
                 metadata: ["key": "\(media.key)", "parts": .stringConvertible(parts.count)])
-            return .done(parts.enumerated().map { self.event($1, number: $0 + 1, of: parts.count, media, event.group) })
+            return .done(parts.enumerated().map { self.event($1, place: ($0 + 1, parts.count), media, event.group) })
         } catch {
             runtime.log.warning("unable to cut the video: \(error.reason)", metadata: ["key": "\(media.key)"])
             return .done([event])
         }
     }
 
+    /// The size of the largest part.
+    private var limitBytes: Int64 {
+        get async {
+            if let bytes = options.maxSize?.bytes { return bytes }
+            return await uploadLimit.bytes() ?? BotAPI.localUploadLimitBytes
+        }
+    }
+
+    /// Represents a part and the key under which it is kept.
+    private struct KeptPart {
+        let part: VideoParts.Part
+        let key: String
+    }
+
     /// - Returns: nil if the video cannot be cut, or its file is not at hand.
     private func parts(
-        of media: DownloadReady, _ context: WorkContext
-    ) async throws(MediaError) -> [VideoParts.Part]? {
+        of media: DownloadReady, upTo limitBytes: Int64, _ context: WorkContext
+    ) async throws(MediaError) -> [KeptPart]? {
         guard let path = await localPath(of: media) else { return nil }
         let folder = "\(workFolder)/\(EventID())"
         defer { removeTree(folder) }
@@ -52,12 +70,12 @@ struct SplitStage: Sendable {
         let maker = VideoParts(
             ffmpeg: options.ffmpeg, jail: HelperJail(), limitBytes: limitBytes, timeout: options.timeout.duration)
         guard let made = try await maker.make(from: path, in: folder) else { return nil }
-        var kept: [VideoParts.Part] = []
+        var kept: [KeptPart] = []
         for (number, part) in made.enumerated() {
-            let key = key(of: media, number + 1, made.count)
+            let key = key(of: media, upTo: limitBytes, number + 1, made.count)
             guard let place = cache.take(part.path, as: key) else { return nil }
-            kept.append(
-                VideoParts.Part(path: place, sizeBytes: part.sizeBytes, durationSeconds: part.durationSeconds))
+            let moved = VideoParts.Part(path: place, sizeBytes: part.sizeBytes, durationSeconds: part.durationSeconds)
+            kept.append(KeptPart(part: moved, key: key))
         }
         return kept
     }
@@ -82,14 +100,15 @@ struct SplitStage: Sendable {
     }
 
     /// Returns the address under which a part is kept: equal parts of equal videos have one.
-    private func key(of media: DownloadReady, _ number: Int, _ count: Int) -> String {
+    private func key(of media: DownloadReady, upTo limitBytes: Int64, _ number: Int, _ count: Int) -> String {
         let name = "part \(number)/\(count)\n\(limitBytes)\n\(media.key)"
         return "\(MediaKind.video.rawValue)/\(SHA256.hexDigest(Array(name.utf8))).mp4"
     }
 
     private func event(
-        _ part: VideoParts.Part, number: Int, of count: Int, _ media: DownloadReady, _ group: EventGroup?
+        _ kept: KeptPart, place: (number: Int, count: Int), _ media: DownloadReady, _ group: EventGroup?
     ) -> Envelope {
+        let (part, (number, count)) = (kept.part, place)
         var metadata = media.metadata
         metadata.content = FileContent(sizeBytes: part.sizeBytes, sha256: nil, contentType: "video/mp4")
         metadata.description.durationSeconds = part.durationSeconds.map { JSONNumber($0) }
@@ -100,7 +119,7 @@ struct SplitStage: Sendable {
         }
         var event = Envelope.derived(
             DownloadReady(
-                kind: .video, key: key(of: media, number, count), path: part.path, metadata: metadata,
+                kind: .video, key: kept.key, path: part.path, metadata: metadata,
                 store: media.store ?? "file:/", isCached: media.isCached))
         event.group =
             group?.part(Int64(number), of: Int64(count)) ?? EventGroup(item: Int64(number), count: Int64(count))

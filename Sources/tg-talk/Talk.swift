@@ -180,16 +180,31 @@ struct Talk: Sendable {
     /// Returns the command about the cookies of sites, which media-fetch carries out; a text if there is none.
     private func cookies(_ command: WrittenCommand, _ message: Message, _ visit: Visit) async throws -> [Envelope] {
         let language = visit.actor.language
-        guard visit.isAdmin else { return try await said(texts.text("access_only_admin", language), visit) }
-        guard visit.isPrivate else { return try await said(texts.text("cookies_private_only", language), visit) }
         let holder = [message, message.repliedTo].compactMap { $0 }.first { $0.file != nil }
         let file = holder?.file.flatMap { TelegramFile(.object($0)) }
+        let refusal = visit.isAdmin ? visit.isPrivate ? nil : "cookies_private_only" : "access_only_admin"
+        if let refusal {
+            guard let holder, let file, Talk.mayDelete(file, of: holder, visit) else {
+                return try await said(texts.text(refusal, language), visit)
+            }
+            // Also a file that is refused is a login. Where the bot may not delete it, its author has to.
+            let note = visit.isPrivate ? "cookies_deleting" : "cookies_delete"
+            let text = [refusal, note].map { texts.text($0, language) }.joined(separator: "\n")
+            return [.derived(TelegramCommand(.delete(messageID: holder.id)))] + (try await said(text, visit))
+        }
         switch (command.arguments.first?.lowercased(), command.arguments.count, file) {
         case (nil, _, let file?): return [.derived(MediaCookies(.store(file, messageID: holder?.id)))]
         case (nil, _, nil): return [.derived(MediaCookies(.list))]
         case ("forget", 2, _): return [.derived(MediaCookies(.forget(site: command.arguments[1])))]
         default: return try await said(texts.text("cookies_usage", language, ["command": visit.word("cookies")]), visit)
         }
+    }
+
+    /// Returns whether a message with a refused login file is deleted. Somebody could answer the command to any message of others,
+    /// and files of another size hold no cookies.
+    private static func mayDelete(_ file: TelegramFile, of holder: Message, _ visit: Visit) -> Bool {
+        guard visit.isAdmin || holder.author?.id == visit.actor.id else { return false }
+        return file.type == "document" && file.sizeBytes ?? 0 <= MediaCookies.maxBytes
     }
 
     /// Returns the request that a bare link means, with the hashtags beside it.
@@ -230,7 +245,8 @@ struct Talk: Sendable {
         else { return [] }
         let command = denial.text.flatMap { WrittenCommand($0, bot: event.bot?.username) }
         let isCommand = command.map { Talk.gateWords.union(Talk.ownWords).union(knownWords).contains($0.dotted) }
-        guard origin.chatType == "private" || isCommand == true, try await settings.mayAnswer(stranger: user) else {
+        guard origin.chatType == "private" || isCommand == true, try await settings.mayAnswer(stranger: user, event.id)
+        else {
             return []
         }
         let text = texts.text(

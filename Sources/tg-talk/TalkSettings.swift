@@ -1,4 +1,5 @@
 import ChatCommands
+import Envelope
 import Redis
 import Stage
 
@@ -46,9 +47,14 @@ struct TalkSettings: Sendable {
     }
 
     /// Returns whether a stranger was not answered within the last hour, and notes that it happens now.
-    func mayAnswer(stranger user: Int64) async throws -> Bool {
-        try await runtime.untilRedisAnswers { redis throws(RedisError) in
-            try await redis.send("SET", .text("tgpipe:{talk}:stranger:\(user)"), "1", "NX", "EX", "3600").string == "OK"
+    ///
+    /// - Parameter event: the event that is answered. It may come again, and so may the call.
+    func mayAnswer(stranger user: Int64, _ event: EventID) async throws -> Bool {
+        let (key, id) = (RedisArgument.text("tgpipe:{talk}:stranger:\(user)"), event.description)
+        return try await runtime.untilRedisAnswers { redis throws(RedisError) in
+            let replies = try await redis.transaction([["SET", key, .text(id), "NX", "EX", "3600"], ["GET", key]])
+            guard replies.count == 2 else { return false }
+            return try redis.checked(replies[1]).string == id
         }
     }
 }

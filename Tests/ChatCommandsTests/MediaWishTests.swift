@@ -78,7 +78,7 @@ import Testing
         arguments: [
             (".vdl 72op https://a.example/", "72op"), (".vdl 2:45-1:30 x", "2:45-1:30"),
             (".vdl 1:75-2:00 x", "1:75-2:00"),
-            (".vdl 50 x", "50"), (".vdl e-subs x", "e-subs"), (".vdl e-hardsubs x", "e-hardsubs"),
+            (".vdl 0 x", "0"), (".vdl e-subs x", "e-subs"), (".vdl e-hardsubs x", "e-hardsubs"),
             (".vdl 0:00- x", "0:00-"),
             (".vdl 999999999:00-9999999999:00 x", "999999999:00-9999999999:00"),
             // A link, and words behind it, are none.
@@ -90,10 +90,13 @@ import Testing
 
     @Test(
         arguments: [
-            (".vdl 1-5 https://a.example/", [1, 5]), (".adl https://a.example/ 3–3", [3, 3]), (".vdl 5 x", nil),
+            (".vdl 1-5 https://a.example/", [1, 5]), (".adl https://a.example/ 3–3", [3, 3]), (".vdl 5 x", [5, 5]),
+            (".vdl 99 x", [99, 99]), (".vdl 100 x", nil), (".vdl https://a.example/ the top 5", nil),
             (".vdl 1:00-5 x", nil), (".vdl -5 x", nil),
         ] as [(String, [Int64]?)])
-    func `Two numbers choose videos of a list`(_ text: String, _ range: [Int64]?) throws {
+    func `Two numbers, or a small one before the link, choose videos of a list`(_ text: String, _ range: [Int64]?)
+        throws
+    {
         #expect(try wish(text).items.map { [$0.first, $0.last] } == range)
     }
 

@@ -14,7 +14,7 @@ import Testing
         folder = try TemporaryFolder()
         try "".write(toFile: folder("site.txt"), atomically: false, encoding: .utf8)
         chmod(folder("site.txt"), 0o600)
-        let sites = "[[site]]\nhost = \"127.0.0.1\"\ncookies = \"site.txt\"\n"
+        let sites = "[[site]]\nhost = \"127.0.0.1\"\ncookies = \"site.txt\"\nprivate = [\"/members/own\"]\n"
         try sites.write(toFile: folder("sites.toml"), atomically: false, encoding: .utf8)
         try file("good.txt", host: "127.0.0.1")
         try file("other.txt", host: ".bank.example")
@@ -102,15 +102,105 @@ import Testing
         _ = try await bot.answer { $0.text?.hasPrefix("Send me a cookies.txt file with the caption .cookies") == true }
     }
 
-    @Test func `Only an admin can store cookies, and only in a private chat`() async throws {
+    @Test func `Only an admin can store cookies`() async throws {
         let bot = try await bot()
         try await bot.telegram.say(".bless 43", as: ChatFixture.ann)
-        try await bot.telegram.sendFile(folder("good.txt"), kind: "document", as: ChatFixture.bob, caption: ".cookies")
+        let own = try await bot.telegram.sendFile(
+            folder("good.txt"), kind: "document", as: ChatFixture.bob, caption: ".cookies")
+        _ = try await bot.answer(in: 43) {
+            $0.text == "Only an admin can do that.\nI delete your message with the file."
+        }
+        #expect(try await isDeleted(own, in: 43, of: bot))
+        try await bot.telegram.say(".cookies", as: ChatFixture.bob)
         _ = try await bot.answer(in: 43) { $0.text == "Only an admin can do that." }
-        try await bot.telegram.sendFile(
-            folder("good.txt"), kind: "document", as: ChatFixture.ann, chat: Self.group, caption: ".cookies")
-        _ = try await bot.answer(in: Self.group) { $0.text?.hasPrefix("Cookies are a login: send them only") == true }
         #expect(try stored().isEmpty)
+    }
+
+    private func isDeleted(_ message: Int64, in chat: Int64, of bot: ChatFixture) async throws -> Bool {
+        try await eventuallyAsync {
+            try await bot.telegram.chat(chat).first { $0.id == message }?.isDeleted ?? true
+        }
+    }
+
+    @Test(arguments: [true, false])
+    func `A login that is sent to a group is deleted if the bot may, and its author is asked to do so`(
+        _ mayDelete: Bool
+    ) async throws {
+        let bot = try await bot()
+        let status = mayDelete ? "administrator" : "member"
+        try await bot.telegram.server.call(
+            "POST", "/control/chat", ["chat_id": .integer(Self.group), "bot_status": .string(status)])
+        let sent = try await bot.telegram.sendFile(
+            folder("good.txt"), kind: "document", as: ChatFixture.ann, chat: Self.group, caption: ".cookies")
+        _ = try await bot.answer(in: Self.group) {
+            $0.text == """
+                Cookies are a login: send them only in a private chat with me.
+                I try to delete the message with the file. If it is still there, delete it yourself.
+                """
+        }
+        if mayDelete {
+            #expect(try await isDeleted(sent, in: Self.group, of: bot))
+        } else {
+            #expect(try await eventuallyAsync { try await bot.telegram.calls("deleteMessage").count == 1 })
+            #expect(try await bot.telegram.chat(Self.group).first { $0.id == sent }?.isDeleted == false)
+        }
+        #expect(try stored().isEmpty)
+    }
+
+    @Test func `In a group, nobody has messages of others deleted by the command for cookies`() async throws {
+        let bot = try await bot()
+        try await bot.telegram.server.call(
+            "POST", "/control/chat", ["chat_id": .integer(Self.group), "bot_status": "administrator"])
+        try await bot.telegram.say(".grace", as: ChatFixture.ann, chat: Self.group)
+        let file = try await bot.telegram.sendFile(
+            folder("good.txt"), kind: "document", as: ChatFixture.ann, chat: Self.group)
+        try await bot.telegram.say(".cookies", as: ChatFixture.bob, chat: Self.group, replyTo: file)
+        _ = try await bot.answer(in: Self.group) { $0.text == "Only an admin can do that." }
+        #expect(try await bot.telegram.calls("deleteMessage").isEmpty)
+    }
+
+    @Test func `Pages of the account itself are for admins only`() async throws {
+        let bot = try await bot()
+        let clip = "ffmpeg -v error -f lavfi -i testsrc=d=2:s=160x120 -f lavfi -i sine=d=2 -shortest -pix_fmt yuv420p"
+        #expect(try SpawnedProgram(["sh", "-c", "\(clip) \(bot.folder("www/own.mp4"))"]).wait() == 0)
+        try await bot.telegram.say(".bless 43", as: ChatFixture.ann)
+        try await bot.telegram.sendFile(
+            folder("good.txt"), kind: "document", as: ChatFixture.ann, caption: ".cookies")
+        _ = try await bot.answer { $0.text?.hasPrefix("🍪 Stored") == true }
+        let refusal =
+            "❌ That page shows what belongs to the account that I am signed in with; only an admin can fetch it."
+        try await bot.telegram.say(".vdl \(bot.site.url)/members/own", as: ChatFixture.bob)
+        _ = try await bot.answer(in: 43) { $0.shownText == refusal }
+        try await bot.telegram.say(".vdl \(bot.site.url)/members/own", as: ChatFixture.ann)
+        _ = try await bot.answer { $0.message["video"] != nil }
+        // Not even what the store has by now.
+        try await bot.telegram.say("/vdl \(bot.site.url)//members/%6fwn", as: ChatFixture.bob)
+        #expect(
+            try await eventuallyAsync {
+                try await bot.telegram.answers(in: 43).count { $0.shownText == refusal } == 2
+            })
+        #expect(try await bot.telegram.answers(in: 43).allSatisfy { $0.message["video"] == nil })
+    }
+
+    @Test func `A page elsewhere that wants a login tells nothing about the cookies of the site that led there`()
+        async throws
+    {
+        let bot = try await bot()
+        try await bot.telegram.sendFile(
+            folder("good.txt"), kind: "document", as: ChatFixture.ann, caption: ".cookies")
+        _ = try await bot.answer { $0.text?.hasPrefix("🍪 Stored") == true }
+        // Another host, which gets no cookies.
+        let other = bot.site.url.replacing("127.0.0.1", with: "localhost")
+        let link = "\(bot.site.url)/redirect?to=\(other)/members/film"
+        let request = try await bot.telegram.say(".vdl \(link)", as: ChatFixture.ann)
+        _ = try await bot.answer {
+            $0.repliesTo == request && $0.shownText == "❌ The site shows that only to users who are signed in."
+        }
+        bot.stop()
+        #expect(
+            try await bot.telegram.answers(in: 42).allSatisfy {
+                $0.text?.contains("does not accept its cookies") != true
+            })
     }
 
     @Test func `A site for people who are signed in gives its videos once its cookies are stored`() async throws {

@@ -91,6 +91,11 @@ import Texts
         #expect(question.rows(silent, .standard).map { $0.map(\.label) } == [["The best"]])
     }
 
+    @Test func `A long title is cut, so that the options behind it are seen`() {
+        #expect(Question.heading(String(repeating: "ä", count: 300)).utf16.count == 201)
+        #expect(Question.heading("A film") == "A film\n" && Question.heading(nil) == "")
+    }
+
     @Test func `What the person has chosen already stays`() throws {
         let cut = MediaVariant.Cut(start: 1000, end: 2000)
         let rows = Question(texts: Texts(), language: nil, limitBytes: nil)

@@ -58,6 +58,7 @@ import Testing
         let error = MediaError(.tooLarge, "x")
         let limits = FetchLimits(direct: 1 << 30, max: 2 << 30, deliverable: 50 << 20)
         if case .failed = limits.result(of: error, .video, isFile: false) {} else { Issue.record("handed over") }
+        if case .failed = limits.result(of: error, .image, isFile: false) {} else { Issue.record("handed over") }
         if case .large = limits.result(of: error, .audio, isFile: false) {} else { Issue.record("not handed over") }
         let small = FetchLimits(direct: 10 << 20, max: 2 << 30, deliverable: 50 << 20)
         if case .large = small.result(of: error, .video, isFile: false) {} else { Issue.record("not handed over") }

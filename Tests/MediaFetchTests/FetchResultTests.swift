@@ -40,6 +40,16 @@ import Testing
         #expect(media == Self.media)
     }
 
+    @Test func `The site that refused its cookies is told to all who wait`() throws {
+        var error = MediaError(.loginRequired, "x")
+        error.refusedCookiesOf = "example.com"
+        guard case .failed(let told) = try result(text(.failed(error))) else {
+            Issue.record("not a failure")
+            return
+        }
+        #expect(told.refusedCookiesOf == "example.com" && told.code == .loginRequired)
+    }
+
     @Test func `A result of an earlier version adds no key to the event`() throws {
         let earlier = Self.kept.replacing(
             #""fetched_at""#, with: #""canonical_url":"https://example.com/a","fetched_at""#)

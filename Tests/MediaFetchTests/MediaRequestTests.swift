@@ -26,6 +26,19 @@ import Testing
         #expect(MediaRequest.types.contains(event.type))
     }
 
+    @Test(
+        arguments: [
+            ("admin", 42, true), ("blessed", 42, false), ("graced", nil, false), (nil, 42, false), (nil, nil, true),
+        ] as [(String?, Int64?, Bool)])
+    func `Pages of the account are for admins, and for the operator's scripts`(
+        _ role: String?, _ user: Int64?, _ mayRead: Bool
+    ) throws {
+        var event = Envelope(MediaDownload(kind: .video, source: .url("https://example.com/")))
+        event.role = role
+        event.actor = user.map { EventActor(id: $0, name: "A") }
+        #expect(try MediaRequest(event).readsAccountPages == mayRead)
+    }
+
     @Test(arguments: [
         ("commands.media.video_download", "{}"),
         ("commands.media.video_download", #"{"url":"https://a/","file":{"file_id":"1","file_unique_id":"2"}}"#),

@@ -148,6 +148,118 @@ import Testing
         #expect(await failure("/b/res/7.html", item: 1) { $0.maxBytes = 200_000 }?.code == .tooLarge)
     }
 
+    @Test func `A picture that cannot be delivered is refused before the download`() async {
+        let error = await failure("/b/res/1.html", item: 1) { $0.deliverableBytes = 100 }
+        #expect(error?.code == .tooLarge && (error?.sizeBytes ?? 0) > 100)
+    }
+
+    // MARK: Galleries that change, and long ones
+
+    private func job(_ path: String, _ variant: MediaVariant, _ picture: GalleryFile? = nil) throws -> MediaJob {
+        var job = MediaJob(.image, try #require(SourceIdentity(board.site.url + path)), variant)
+        job.picture = picture
+        return job
+    }
+
+    @Test func `The pictures of a gallery keep their addresses when it grows`() async throws {
+        try board.thread(20, [("p2", ".jpg", "zwei"), ("p1", ".png", "eins")])
+        let before = try await pictures("/b/res/20.html", 1, 20).items
+        try board.thread(20, [("p3", ".gif", "drei"), ("p2", ".jpg", "zwei"), ("p1", ".png", "eins")])
+        let after = try await pictures("/b/res/20.html", 1, 20).items
+        #expect(before.compactMap(\.fileID) == after.dropFirst().compactMap(\.fileID) && before.count == 2)
+        #expect(Set(after.map(\.fileID)).count == 3)
+        let identity = try #require(SourceIdentity(board.site.url + "/b/res/20.html"))
+        let keys = [before[0], after[1], after[0]].map { item in
+            ContentAddress(.image, identity, MediaVariant(item: item.place, itemID: item.fileID)).key
+        }
+        #expect(keys[0] == keys[1] && keys[0] != keys[2])
+    }
+
+    @Test func `A picture is found where it stands now, and one that is gone leaves its place`() async throws {
+        try board.thread(21, [("p2", ".jpg", "zwei"), ("p1", ".png", "eins")])
+        let item = try await pictures("/b/res/21.html", 1, 20).items[0]
+        let variant = MediaVariant(item: 1, itemID: item.fileID)
+        try board.thread(21, [("p3", ".gif", "drei"), ("p4", ".webm", "vier"), ("p2", ".jpg", "zwei")])
+        let media = try await fetcher().fetch(try job("/b/res/21.html", variant))
+        #expect(media.metadata.description.width == 320 && media.metadata.fileName == "zwei.jpg")
+        try board.thread(21, [("p1", ".png", "eins")])
+        let fetcher = try fetcher { $0.directory = folder("others") }
+        #expect(try await fetcher.fetch(try job("/b/res/21.html", variant)).metadata.description.width == 120)
+    }
+
+    @Test func `A picture whose URL is known needs no walk through the gallery, and keeps its names`() async throws {
+        let link = "\(board.site.url)/b/src/p2.jpg"
+        let file = try #require(GalleryFile(url: link, performer: "Ann", fileName: "zwei"))
+        let variant = MediaVariant(item: 900)
+        let media = try await fetcher { $0.galleryDl.program = "/nonexistent/gallery-dl" }
+            .fetch(try job("/b/res/100000.html", variant, file))
+        #expect(media.metadata.description.width == 320 && media.metadata.fileName == "zwei.jpg")
+        #expect(media.metadata.description.performer == "Ann")
+    }
+
+    @Test(arguments: ["/b/src/missing.jpg", "/pages/text.html", "/b/src/p5.svg", "/b/src/p7.png"])
+    func `A URL that has become useless leaves the walk through the gallery`(_ path: String) async throws {
+        let file = try #require(GalleryFile(url: board.site.url + path))
+        let media = try await fetcher().fetch(try job("/b/res/1.html", MediaVariant(item: 2), file))
+        #expect(media.metadata.description.width == 320 && media.metadata.fileName == "zwei.jpg")
+    }
+
+    @Test func `A URL that leads to too large a picture, or to a forbidden address, is refused`() async throws {
+        let file = try #require(GalleryFile(url: "\(board.site.url)/b/src/p2.jpg"))
+        let job = try job("/b/res/1.html", MediaVariant(item: 2), file)
+        let small = try fetcher { $0.maxBytes = 100 }
+        let large = await #expect(throws: MediaError.self) { try await small.fetch(job) }
+        #expect(large?.code == .tooLarge)
+        let guarded = try fetcher { $0.addressPolicy = .publicOnly }
+        let refused = await #expect(throws: MediaError.self) { try await guarded.fetch(job) }
+        #expect(refused?.code == .refusedAddress)
+    }
+
+    @Test func `Where the bot is signed in, a picture near the start is not fetched as by a stranger`() async throws {
+        let file = try #require(GalleryFile(url: "\(board.site.url)/b/src/p1.png"))
+        for (item, code) in [(20, MediaError.Code.missingProgram), (21, nil)] as [(Int64, MediaError.Code?)] {
+            let fetcher = try fetcher { settings in
+                settings.galleryDl.program = "/nonexistent/gallery-dl"
+                settings.ytDlp.extraArguments = ["--netrc"]
+                settings.directory = folder("jobs-\(item)")
+            }
+            let job = try job("/b/res/100000.html", MediaVariant(item: item), file)
+            if let code {
+                let error = await #expect(throws: MediaError.self) { try await fetcher.fetch(job) }
+                #expect(error?.code == code)
+            } else {
+                #expect(try await fetcher.fetch(job).metadata.description.width == 120)
+            }
+        }
+    }
+
+    @Test func `A file has one name, whoever serves it and however its URL is signed`() {
+        func id(_ url: String, _ details: JSONObject = [:]) -> String { GalleryFileID.id(ofFile: url, details) }
+        let own = id("https://cdn1.site.example/a/1.jpg?size=large&Expires=1&Signature=x&X-Amz-Date=2")
+        #expect(own == id("https://cdn2.site.example/a/1.jpg?Signature=y&size=large"))
+        #expect(own.utf8.count == MediaVariant.itemIDLength)
+        for other in [
+            "https://cdn1.site.example/a/2.jpg?size=large", "https://cdn1.site.example/a/1.jpg?size=small",
+            "https://site.other.example/a/1.jpg?size=large", "https://cdn1.site.example/a/1.jpg",
+        ] {
+            #expect(id(other) != own)
+        }
+        #expect(
+            id("https://a.example/signed/x/1.jpg", ["md5": "aa"])
+                == id("https://a.example/signed/y/1.jpg", ["md5": "aa"]))
+        #expect(id("https://a.example/1", ["media_id": 7]) != id("https://a.example/1", ["media_id": 8]))
+        #expect(id("https://a.example/1", ["md5": "", "media_id": 0]) == id("https://a.example/1"))
+        #expect(id("text:something") != id("text:other"))
+    }
+
+    @Test func `Two files that would get one name are told apart by their places`() throws {
+        let range = try #require(ItemRange(1, 5))
+        let answer =
+            #"[[3, "https://a.example/f?token=1", {}], [3, "https://a.example/f?token=2", {}], [3, "https://a.example/g", {}]]"#
+        let gallery = try Gallery(try JSON(parsing: answer), range)
+        #expect(gallery.items.map { $0.id == nil } == [true, true, false])
+    }
+
     @Test func `Addresses that are not public are refused`() async {
         let error = await failure("/b/res/1.html", item: 1) { $0.addressPolicy = .publicOnly }
         #expect(error?.code == .refusedAddress, "\(error?.reason ?? "")")
@@ -254,7 +366,7 @@ struct PictureBoard {
     }
 
     /// Makes a page with files: their names at the site, their endings, and the names that the site tells.
-    private func thread(_ number: Int, _ files: [(String, String, String)]) throws {
+    func thread(_ number: Int, _ files: [(String, String, String)]) throws {
         let posts = files.enumerated().map { index, file -> JSON in
             .object([
                 "no": .integer(Int64(index + 1)), "tim": .string(file.0), "ext": .string(file.1),

@@ -141,10 +141,33 @@ import Testing
         #expect(summaries[1].expiry == nil)
     }
 
+    @Test(
+        arguments: [
+            ("www.example.com", ["example.com"]), ("example.org", ["video.example.org"]), ("org", []), ("ple.com", []),
+            ("", []), ("a.video.example.org", ["video.example.org"]), ("example.net", ["example.com"]),
+        ] as [(String, [String])])
+    func `A site is forgotten by names above and below its own, as its cookies are stored`(
+        _ host: String, _ names: [String]
+    ) throws {
+        _ = try cookies.store(bytes(line("example.com"), line("video.example.org")), now: now)
+        #expect(try cookies.forget(host) == names)
+        let counts = Dictionary(uniqueKeysWithValues: cookies.summaries().map { ($0.site, $0.count) })
+        for name in cookies.names { #expect(counts[name] == (names.contains(name) ? 0 : 1)) }
+    }
+
+    @Test func `A site that is forgotten leaves the cookies of others that share its file`() throws {
+        let text = ["example.com", "example.net"].map { "[[site]]\nhost = \"\($0)\"\ncookies = \"one.txt\"\n" }.joined()
+        try text.write(toFile: folder("shared.toml"), atomically: false, encoding: .utf8)
+        let shared = SiteCookies(try SitesFile.read(folder("shared.toml")))
+        _ = try shared.store(bytes(line("example.com", "first"), line("example.net", "second")), now: now)
+        #expect(try shared.forget("www.example.com") == ["example.com"])
+        #expect(try !content("one").contains("first") && content("one").contains("second"))
+    }
+
     @Test func `Cookies that are forgotten leave an empty file`() throws {
         _ = try cookies.store(bytes(line("example.com")), now: now)
-        #expect(try cookies.forget("CDN.example.net") == "example.com")
-        #expect(try cookies.forget("plain.example") == nil && cookies.forget("../one.txt") == nil)
+        #expect(try cookies.forget("CDN.example.net") == ["example.com"])
+        #expect(try cookies.forget("plain.example").isEmpty && cookies.forget("../one.txt").isEmpty)
         #expect(try cookies.summaries()[0].count == 0 && CookieFile(folder("one.txt")).isEmpty)
         // The file of sites can still be read.
         _ = try SitesFile.read(folder("sites.toml"))

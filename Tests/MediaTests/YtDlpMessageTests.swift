@@ -97,6 +97,40 @@ import Testing
         #expect(error.code == .noMedia, "\(error.reason)")
     }
 
+    @Test(
+        arguments: [
+            (["ERROR: [youtube] abc: Sign in"], "youtube"), (["ERROR: [generic] a: b", "more"], "generic"),
+            (["ERROR: no brackets"], nil), (["[youtube] abc: Extracting"], nil), ([], nil),
+            (["ERROR: [a] 1: x", "ERROR: [Instagram:story] 2: y"], "Instagram:story"),
+        ] as [([String], String?)])
+    func `The extractor of an error is known`(_ lines: [String], _ name: String?) {
+        #expect(YtDlpMessage.extractor(lines) == name)
+    }
+
+    @Test(
+        arguments: [
+            ("youtube.com", "youtube", ["www.youtube.com", "i.ytimg.com"], true),
+            ("youtube.com", "youtube:tab", ["www.youtube.com"], true),
+            // A page of the site led elsewhere.
+            ("youtube.com", "generic", ["www.youtube.com", "evil.example"], false),
+            ("youtube.com", "evil", ["www.youtube.com", "evil.example"], false),
+            ("youtube.com", "youtube", ["evil.example"], false), ("youtube.com", "generic", [], false),
+            ("example.com", "generic", ["example.com", "www.example.com"], true),
+            ("example.com", nil, ["example.com"], true), ("example.com", "generic", ["notexample.com"], false),
+            ("example.com", "com", ["example.com", "b.example"], false),
+            ("x.com", "twitter", ["x.com", "api.twitter.com"], true),
+            ("vk.com", "vk", ["vk.com", "cdn.example"], true),
+            ("youtube.com", "youtube", nil, true), ("youtube.com", "generic", nil, false),
+            ("youtube.com", nil, nil, false),
+        ] as [(String, String?, [String]?, Bool)])
+    func `Only a site's own error tells about its cookies`(
+        _ host: String, _ extractor: String?, _ visited: [String]?, _ isOwn: Bool
+    ) {
+        var site = Site()
+        site.hosts = [host]
+        #expect(site.isSource(of: extractor, visited.map { Set($0) }) == isOwn)
+    }
+
     @Test func `Transient failures are recognised`() {
         #expect(YtDlpMessage.error(["ERROR: HTTP Error 503: x"]).isTransient)
         #expect(YtDlpMessage.error(["ERROR: Too Many Requests"]).isTransient)

@@ -21,6 +21,21 @@ import Testing
         #expect("abcdef".printable(atMost: 3) == "abc")
     }
 
+    @Test func `Secrets that change with each use replace earlier ones of their owner, and no others`() {
+        KnownSecrets.remember("rotated-owner-lasting")
+        for number in 1...5000 {
+            KnownSecrets.remember(["rotated-\(number)-a", "rotated-\(number)-b"], of: "/tests/rotated")
+        }
+        KnownSecrets.remember(["rotated-of-another"], of: "/tests/other")
+        for text in ["owner-lasting", "5000-a", "5000-b", "4990-b", "of-another"] {
+            #expect(KnownSecrets.removed(from: "rotated-\(text)") == "[secret]")
+        }
+        #expect(KnownSecrets.removed(from: "rotated-1-a") == "rotated-1-a")
+        let many = (1...1000).map { "rotated-many-\($0)." }
+        KnownSecrets.remember(many, of: "/tests/rotated")
+        #expect(many.count { KnownSecrets.removed(from: $0) == "[secret]" } == KnownSecrets.mostOfOwner)
+    }
+
     @Test func `A secret is removed as a whole before its parts, and short texts are not secrets`() {
         KnownSecrets.remember("999:part-of-this")
         KnownSecrets.remember("abc")

@@ -14,7 +14,7 @@ package final class RedisServer: Sendable {
     /// The port on 127.0.0.1, if the server has one.
     package let port: Int?
     /// Is true if the tests run on clusters: each server is then one of a single node, which refuses what a larger one refuses.
-    private static let isCluster = ProcessInfo.processInfo.environment["TGPIPE_TEST_REDIS"] == "cluster"
+    package static let isCluster = ProcessInfo.processInfo.environment["TGPIPE_TEST_REDIS"] == "cluster"
     private let process = ServerProcess("redis-server")
     private let mode: Mode
 

@@ -66,6 +66,24 @@ extension Job: Equatable {
         #expect(german.progress(MediaProgress(.queued)) == "⏳ In der Warteschlange …")
     }
 
+    @Test func `All options of a long question are shown, and it fits a message`() {
+        let question = String(repeating: "An option of a list\n", count: 100) + "The last one"
+        #expect(english.progress(MediaProgress(.choosing, text: question)) == question)
+        let endless = MediaProgress(.choosing, text: String(repeating: "x", count: 100_000))
+        #expect(english.progress(endless).utf16.count < 4096)
+    }
+
+    @Test func `A list that goes on with a single video names its place alone`() throws {
+        for (range, words) in [(ItemRange(3, 3), "3"), (ItemRange(3, 4), "3-4"), (ItemRange(100, 100), "100-100")] {
+            let group = try #require(EventGroup(item: 1, count: 1, next: range))
+            for language in Texts().languages {
+                let text = try #require(Wording(Texts(), language: language).endOfGroup(group, []))
+                let numbers = text.split { !"0123456789-".contains($0) }
+                #expect(numbers == [words[...]], "\(language): \(text)")
+            }
+        }
+    }
+
     @Test func `Every kind of failure has its text in all languages`() {
         let texts = Texts()
         let codes = MediaError.Code.allCases.map(\.rawValue)

@@ -134,6 +134,9 @@ extension Envelope {
         set { meta["role"] = JSON(newValue) }
     }
 
+    /// Is true if the event is an admin's, or one of the operator's own scripts, which tg-gate has not seen.
+    package var isOfOperator: Bool { role == "admin" || (role == nil && actor == nil) }
+
     /// The bot that received the update.
     package var bot: EventReceiver? {
         get { EventReceiver(meta["bot"]) }

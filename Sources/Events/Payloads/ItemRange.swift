@@ -30,5 +30,13 @@ package struct ItemRange: Sendable, Hashable {
         self = range
     }
 
+    /// The places that one number can name in a command. A larger number is a height of the picture.
+    package static let singlePlaces: ClosedRange<Int64> = 1...(MediaVariant.heights.lowerBound - 1)
+
+    /// The range as a person writes it before a link: `1-5`, `3`.
+    package var written: String {
+        first == last && ItemRange.singlePlaces.contains(first) ? "\(first)" : "\(first)-\(last)"
+    }
+
     package var json: JSON { .object(["first": .integer(first), "last": .integer(last)]) }
 }

@@ -50,6 +50,8 @@ package struct MediaDownload: EventPayload {
     package var asks: Bool?
     /// The wanted videos of the list that the link leads to; a stage such as media-expand makes a request for each of them.
     package var items: ItemRange?
+    /// The file at the place `variant.item` of a gallery, if the request is for a picture and a list has told it.
+    package var picture: GalleryFile?
 
     package init(
         kind: MediaKind, source: DownloadSource, variant: MediaVariant = .standard, asks: Bool? = nil,
@@ -73,6 +75,7 @@ package struct MediaDownload: EventPayload {
         variant = try MediaVariant(payload["variant"], type: type).of(kind)
         asks = reader.bool("ask")
         items = try ItemRange(payload["items"], type: type)
+        picture = kind == .image ? GalleryFile(payload["picture"]) : nil
     }
 
     /// Returns the kind that a command's type asks for; nil for other types.
@@ -93,6 +96,7 @@ package struct MediaDownload: EventPayload {
         json["variant"] = variant.json
         json["ask"] = asks.map { .bool($0) }
         json["items"] = items?.json
+        json["picture"] = picture?.json
         return json
     }
 }
@@ -190,6 +194,8 @@ package struct MediaCancel: EventPayload {
 package struct MediaCookies: EventPayload {
     package static let type = "commands.media.cookies"
     package static let types = [type]
+    /// The largest file of cookies that is taken.
+    package static let maxBytes: Int64 = 1 << 20
 
     package enum Action: Sendable, Hashable {
         /// Lists the sites that can have cookies, with the age and the expiry of these.

@@ -43,6 +43,11 @@ package struct MediaVariant: Sendable, Hashable {
     package var cut: Cut?
     /// The place of the video in the list or the post that the link leads to, from 1 on; nil for a link to one video.
     package var item: Int64?
+    /// Names the file at the place `item` of a gallery, wherever it stands: the place changes when the gallery grows. It is
+    /// `MediaVariant.itemIDLength` hex digits; nil if only the place is known.
+    package var itemID: String?
+
+    package static let itemIDLength = 32
 
     /// The places that a video can have.
     package static let items: ClosedRange<Int64> = 1...1_000_000
@@ -51,10 +56,10 @@ package struct MediaVariant: Sendable, Hashable {
 
     package init(
         maxHeight: Int64? = nil, audioFormat: AudioFormat? = nil, subtitles: String? = nil, cut: Cut? = nil,
-        item: Int64? = nil, burnsSubtitles: Bool = false
+        item: Int64? = nil, burnsSubtitles: Bool = false, itemID: String? = nil
     ) {
         (self.maxHeight, self.audioFormat, self.subtitles, self.cut) = (maxHeight, audioFormat, subtitles, cut)
-        (self.item, self.burnsSubtitles) = (item, burnsSubtitles)
+        (self.item, self.burnsSubtitles, self.itemID) = (item, burnsSubtitles, itemID)
     }
 
     package var isStandard: Bool { self == .standard }
@@ -67,7 +72,7 @@ package struct MediaVariant: Sendable, Hashable {
                 maxHeight: maxHeight, subtitles: subtitles?.lowercased(), cut: cut, item: item,
                 burnsSubtitles: burnsSubtitles && subtitles != nil)
         case .audio: MediaVariant(audioFormat: audioFormat == .mp3 ? nil : audioFormat, cut: cut, item: item)
-        case .image: MediaVariant(item: item)
+        case .image: MediaVariant(item: item, itemID: itemID)
         }
     }
 
@@ -79,7 +84,7 @@ package struct MediaVariant: Sendable, Hashable {
         if let audioFormat { parts.append("audio=\(audioFormat.rawValue)") }
         if let subtitles { parts.append("subtitles=\(subtitles)") }
         if let cut { parts.append("cut=\(cut.start)-\(cut.end.map { "\($0)" } ?? "")") }
-        if let item { parts.append("item=\(item)") }
+        if let itemID { parts.append("file=\(itemID)") } else if let item { parts.append("item=\(item)") }
         if burnsSubtitles { parts.append("burnt") }
         return parts.joined(separator: ";")
     }
@@ -107,6 +112,7 @@ package struct MediaVariant: Sendable, Hashable {
                 "burn_subtitles": burnsSubtitles ? true : nil,
                 "start_seconds": cut.map { MediaVariant.seconds($0.start) },
                 "end_seconds": cut?.end.map { MediaVariant.seconds($0) }, "item": JSON(item),
+                "item_id": JSON(itemID),
             ])
     }
 
@@ -147,6 +153,14 @@ package struct MediaVariant: Sendable, Hashable {
         if let item, !MediaVariant.items.contains(item) {
             throw MediaVariant.fault(type, "item is not the place of a video in a list, from 1 on")
         }
+        itemID = try reader.strict("item_id", \.string)
+        if let itemID, item == nil || !MediaVariant.isItemID(itemID) {
+            throw MediaVariant.fault(type, "item_id is not 32 hex digits in small letters, beside an item")
+        }
+    }
+
+    private static func isItemID(_ text: String) -> Bool {
+        text.utf8.count == itemIDLength && text.utf8.allSatisfy { (48...57).contains($0) || (97...102).contains($0) }
     }
 
     private static func cut(_ reader: inout PayloadReader, _ type: String) throws(MalformedInput) -> Cut? {

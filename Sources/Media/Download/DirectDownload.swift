@@ -31,6 +31,8 @@ struct DirectDownload: Sendable {
     var longestRetryAfter: Duration = .seconds(60)
     /// Is true if a page is left to an extractor; otherwise a page, or its status, is an error.
     var acceptsPages = true
+    /// The page that names the URL; nil for none.
+    var referrer: String?
     /// Is true if the returned file survives a loss of power.
     var isDurable = true
     /// Probes the file, while it arrives if its index comes first, and at the end if that was not enough.
@@ -126,7 +128,7 @@ struct DirectDownload: Sendable {
         request.stallTimeout = stallTimeout
         request.minimumRate = minimumRate
         request.deadline = max(.milliseconds(1), deadline - .now)
-        request.headers = [("Accept", "*/*")]
+        request.headers = [("Accept", "*/*")] + (referrer.map { [("Referer", $0)] } ?? [])
         request.decodesContent = sink.decodesContent
         if partial.isResumable, let validator = partial.source.validator {
             request.headers += [("Range", "bytes=\(partial.size)-"), ("If-Range", validator)]

@@ -20,6 +20,12 @@ final class AddressGuardProxy: Sendable {
     /// The open connections, to be shut down by `stop`; nil once stopped.
     private let open = Mutex<Set<Int32>?>([])
     private static let maxConnections = 256
+    private let visited = Mutex<Set<String>>([])
+    /// More hosts than any page has.
+    private static let maxVisited = 4096
+
+    /// The hosts to which connections were asked for.
+    var visitedHosts: Set<String> { visited.withLock { $0 } }
 
     init(policy: AddressPolicy, in network: JailNetwork, through upstream: ServerProxy? = nil) {
         self.policy = policy
@@ -73,6 +79,7 @@ final class AddressGuardProxy: Sendable {
             return refuse(client, "407 Proxy Authentication Required", "Proxy-Authenticate: Basic realm=\"tgpipe\"\r\n")
         }
         guard let target = request.target else { return refuse(client, "400 Bad Request") }
+        visited.withLock { if $0.count < AddressGuardProxy.maxVisited { $0.insert(target.host) } }
         if let upstream { return serve(client, request, target, through: upstream) }
         switch GuardedConnection.open(to: target.host, port: target.port, policy) {
         case .refused: refuseAddress(client)

@@ -14,6 +14,8 @@ struct GalleryDl: Sendable {
     struct Picture: Sendable {
         var path: String
         var details: GalleryDetails
+        /// Names the file, as `Gallery.Item.id` does; nil if gallery-dl does not tell its URL.
+        var id: String?
     }
 
     /// The longest description of a gallery, in bytes.
@@ -37,12 +39,14 @@ struct GalleryDl: Sendable {
         run.command.maxFileBytes = UInt64(GalleryDl.maxListBytes)
         defer { unlink(answer) }
         let exit = try await program.runWatched(run, isDownload: false)
-        guard exit.isSuccess else { throw failure(exit) }
+        guard exit.isSuccess else { throw failure(exit, place) }
         let bytes = SmallFile.readBytes(answer, maxBytes: GalleryDl.maxListBytes) ?? []
         guard let json = try? bytes.withUnsafeBytes({ try JSONParser().parse($0) }) else {
             throw MediaError(.extractorFailed, "gallery-dl's answer cannot be read.")
         }
-        return try Gallery(json, range)
+        do throws(MediaError) { return try Gallery(json, range) } catch {
+            throw program.blaming(error, of: nil, place)
+        }
     }
 
     /// Downloads one file of a gallery.
@@ -60,6 +64,7 @@ struct GalleryDl: Sendable {
             arguments(place) + [
                 "--directory", ".", "--filename", lastPathComponent(file), "--range", "\(item)", "--filesize-max",
                 "\(program.maxBytes)", "--no-mtime", "--write-metadata", "--option", "adjust-extensions=false",
+                "--option", "url-metadata=\(GalleryFileID.urlKey)",
                 // Of a list of lists, each would give the file at this place.
                 "--child-filter", "False",
             ] + program.settings.extraArguments + ["--", url],
@@ -70,13 +75,14 @@ struct GalleryDl: Sendable {
             run, isDownload: true, onGrowth: { bytes in onProgress(MediaProgress(.downloading, doneBytes: bytes)) })
         defer { removeTree(detailsFile) }
         if let error = GalleryMessage.excess(exit.errorLines, maxBytes: program.maxBytes) { throw error }
-        guard exit.isSuccess else { throw failure(exit) }
+        guard exit.isSuccess else { throw failure(exit, place) }
         guard let path = finishedFile else {
             throw MediaError(.noSuchPart, "There are fewer pictures than the one that you asked for.")
         }
         program.refreshCookies(place)
-        let details = SmallFile.read(detailsFile, maxBytes: GalleryDl.maxDetailsBytes)
-        return Picture(path: path, details: GalleryDetails(details ?? [:]))
+        let details = SmallFile.read(detailsFile, maxBytes: GalleryDl.maxDetailsBytes) ?? [:]
+        let id = details[GalleryFileID.urlKey]?.string.map { GalleryFileID.id(ofFile: $0, details) }
+        return Picture(path: path, details: GalleryDetails(details), id: id)
     }
 
     /// The path of the downloaded file, whose name says nothing: names of sites are for people only.
@@ -96,12 +102,13 @@ struct GalleryDl: Sendable {
         ] + (place.cookies == nil ? [] : ["--cookies", program.cookiesCopy])
     }
 
-    private func failure(_ exit: ChildRun.Exit) -> MediaError {
+    private func failure(_ exit: ChildRun.Exit, _ place: SiteProgram.Place) -> MediaError {
         if let error = program.failure(exit) { return error }
         guard case .ended(.exited(let status)) = exit.cause else {
             return MediaError(.extractorFailed, "gallery-dl failed.")
         }
-        return GalleryMessage.error(exit.errorLines, status: status)
+        let error = GalleryMessage.error(exit.errorLines, status: status)
+        return program.blaming(error, of: GalleryMessage.extractor(exit.errorLines), place)
     }
 }
 
@@ -133,6 +140,9 @@ struct Gallery: Sendable, Equatable {
         /// The place in the gallery, from 1 on.
         let place: Int64
         let title: String?
+        /// Names the file wherever it stands; nil if another file of the list would have the same name.
+        var id: String?
+        let file: GalleryFile?
         /// Is true unless the file's name is that of a video or of sound.
         let isPicture: Bool
     }
@@ -156,18 +166,24 @@ struct Gallery: Sendable, Equatable {
     /// - Throws: the reason if nothing was found.
     init(_ answer: JSON, _ range: ItemRange) throws(MediaError) {
         var (details, items, first) = (GalleryDetails([:]), [Item](), String?.none)
+        var urls: [String: Set<String>] = [:]
         for message in answer.array ?? [] {
             guard let parts = message.array, let mark = parts.first?.int else { continue }
             switch mark {
             case Mark.gallery where items.isEmpty: details = GalleryDetails(parts.last?.object ?? [:])
             case Mark.file where items.count < Int(clamping: range.count) && parts.count > 1:
-                let own = GalleryDetails(parts.last?.object ?? [:])
+                let found = parts.last?.object ?? [:]
+                let own = GalleryDetails(found)
+                let url = parts[1].string
+                let id = url.map { GalleryFileID.id(ofFile: $0, found) }
+                if let url, let id { urls[id, default: []].insert(url) }
                 let place = range.first + Int64(items.count)
                 guard MediaVariant.items.contains(place) else { continue }
                 let ending = parts.last?["extension"]?.string ?? ""
                 items.append(
                     Item(
-                        place: place, title: own.title ?? own.fileName,
+                        place: place, title: own.title ?? own.fileName, id: id,
+                        file: url.flatMap { GalleryFile(url: $0, performer: own.performer, fileName: own.fileName) },
                         isPicture: !Gallery.otherExtensions.contains(ending.lowercased())))
             case Mark.list: first = first ?? (parts.count > 1 ? parts[1].string : nil)
             case Mark.failure where items.isEmpty && first == nil:
@@ -175,6 +191,9 @@ struct Gallery: Sendable, Equatable {
                     [parts.last?["error"]?.string, parts.last?["message"]?.string].compactMap { $0 }, status: 1)
             default: continue
             }
+        }
+        for index in items.indices where items[index].id.map({ urls[$0]?.count != 1 }) ?? false {
+            items[index].id = nil
         }
         (self.details, self.items, firstList) = (details, items, first)
     }

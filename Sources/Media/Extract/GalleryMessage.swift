@@ -34,6 +34,14 @@ enum GalleryMessage {
         return .tooLarge(bytes: size.flatMap { Int64($0) }, maxBytes: maxBytes)
     }
 
+    /// Returns the name of the extractor that the last error comes from: `[instagram][error] …`; nil if it is not known.
+    static func extractor(_ lines: [String]) -> String? {
+        guard let line = lines.last(where: { $0.contains("][error]") }), line.hasPrefix("["),
+            let bracket = line.firstIndex(of: "]")
+        else { return nil }
+        return String(line[..<bracket].dropFirst())
+    }
+
     private static func withoutLinks(_ line: String) -> String {
         line.split(separator: " ").filter { !$0.contains("://") }.joined(separator: " ")
     }

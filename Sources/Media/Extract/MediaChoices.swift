@@ -72,7 +72,9 @@ extension MediaFetcher {
     /// Finds out in what forms a site offers the video of a link.
     ///
     /// - Throws: `MediaError`, as `fetch`.
-    package func choices(_ identity: SourceIdentity) async throws(MediaError) -> MediaChoices {
-        MediaChoices(try await describe(identity))
+    package func choices(
+        _ identity: SourceIdentity, readsAccountPages: Bool = true
+    ) async throws(MediaError) -> MediaChoices {
+        MediaChoices(try await describe(identity, readsAccountPages: readsAccountPages))
     }
 }

@@ -12,6 +12,10 @@ package struct MediaList: Sendable, Equatable {
         package let title: String?
         /// Is true if the place, and not the link alone, names the item.
         package let isPart: Bool
+        /// Names a file of a gallery wherever it stands; see `MediaVariant.itemID`.
+        package var fileID: String?
+        /// The file of a gallery.
+        package var file: GalleryFile?
     }
 
     package let title: String?
@@ -101,14 +105,16 @@ extension MediaFetcher {
     /// - Parameters:
     ///   - range: the wanted places. One more is asked for, to see whether the list goes on.
     ///   - isAskedFor: whether the person wants a list, so that a link to a video in a list means the list.
+    ///   - readsAccountPages: whether the list may be one of the account that the program is signed in with.
     /// - Returns: nil if the link leads to one video. The list has up to one item more than the range.
     /// - Throws: `MediaError`.
     package func list(
-        _ identity: SourceIdentity, _ range: ItemRange, isAskedFor: Bool
+        _ identity: SourceIdentity, _ range: ItemRange, isAskedFor: Bool, readsAccountPages: Bool = true
     ) async throws(MediaError) -> MediaList? {
         let range = ItemRange(range.first, min(range.last + 1, MediaVariant.items.upperBound)) ?? range
         let url = isAskedFor ? identity.sourceURL : identity.fetchURL
-        return try await withExtractor(for: identity) { ytDlp throws(MediaError) in
+        return try await withExtractor(for: identity, readsAccountPages: readsAccountPages) {
+            ytDlp throws(MediaError) in
             MediaList(try await ytDlp.list(url, range), of: url, range)
         }
     }

@@ -23,6 +23,8 @@ struct SiteProgram: Sendable {
     /// A download that grows by fewer bytes per second is ended. The program may also pause between parts, so the time is twice as
     /// long as for one server.
     var minimumRate = HTTPRequest.MinimumRate(bytesPerSecond: 8192, over: .seconds(60))
+    /// The settings of the site; nil for one that has none.
+    var site: Site?
 
     /// Holds what all runs of a job have in common.
     struct Place {
@@ -66,6 +68,19 @@ struct SiteProgram: Sendable {
     /// Keeps what the site changed in the cookies, if they are the site's own.
     func refreshCookies(_ place: Place) {
         if settings.refreshesCookies { place.cookies?.refresh(from: cookiesCopy) }
+    }
+
+    /// Returns an error with the site whose cookies it is about, if the site refuses them.
+    ///
+    /// A link to the site can lead to a page of another one, which can say that it wants a login.
+    /// - Parameter extractor: the extractor that the error comes from.
+    func blaming(_ error: MediaError, of extractor: String?, _ place: Place) -> MediaError {
+        guard error.code == .loginRequired, settings.refreshesCookies, place.cookies != nil, let site,
+            site.isSource(of: extractor, place.proxy?.visitedHosts)
+        else { return error }
+        var error = error
+        error.refusedCookiesOf = site.name
+        return error
     }
 
     // MARK: - The folder

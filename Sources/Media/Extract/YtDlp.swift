@@ -25,6 +25,10 @@ struct YtDlp: Sendable {
     var deadline: ContinuousClock.Instant
     /// The size up to which a smaller picture is taken, if the site has one that fits; nil takes the best in any case.
     var fitBytes: Int64?
+    /// The settings of the site; nil for one that has none.
+    var site: Site?
+    /// Checks what yt-dlp has described.
+    var checkAnswer: @Sendable (JSONObject) throws(MediaError) -> Void = { _ in }
     /// A download that grows by fewer bytes per second is ended. yt-dlp may also pause between parts, so the time is twice as
     /// long as for one server.
     var minimumRate = HTTPRequest.MinimumRate(bytesPerSecond: 8192, over: .seconds(60))
@@ -90,7 +94,7 @@ struct YtDlp: Sendable {
         SiteProgram(
             settings: settings, proxy: proxy, helpers: [ffmpegProgram, FFmpeg.probeProgram(beside: ffmpegProgram)],
             jail: jail, folder: folder, name: "yt-dlp", addressPolicy: addressPolicy, maxBytes: maxBytes,
-            deadline: deadline, minimumRate: minimumRate)
+            deadline: deadline, minimumRate: minimumRate, site: site)
     }
 
     /// The one folder that yt-dlp may change.
@@ -123,7 +127,7 @@ struct YtDlp: Sendable {
         var run = run(place, processorTime: YtDlp.processorTimeOfDescription)
         // Two entries are enough to tell a list from a page that holds one video.
         run.command.arguments += ["--simulate", "--playlist-items", variant.item.map(String.init) ?? "1:2"]
-        return try VideoInfo(try await answer(of: run, url), isOfList: variant.item != nil)
+        return try VideoInfo(try await answer(of: run, url, place), isOfList: variant.item != nil)
     }
 
     /// Lists the videos of a list without describing them.
@@ -136,10 +140,12 @@ struct YtDlp: Sendable {
         run.command.arguments += [
             "--yes-playlist", "--flat-playlist", "--playlist-items", "\(range.first):\(range.last)",
         ]
-        return try await answer(of: run, url)
+        return try await answer(of: run, url, place)
     }
 
-    private func answer(of run: ChildRun, _ url: String) async throws(MediaError) -> JSONObject {
+    private func answer(
+        of run: ChildRun, _ url: String, _ place: SiteProgram.Place
+    ) async throws(MediaError) -> JSONObject {
         let answer = folder.file("extracted.json")
         var run = run
         run.command.arguments += ["--lazy-playlist", "-J"] + settings.extraArguments + ["--", url]
@@ -147,10 +153,11 @@ struct YtDlp: Sendable {
         run.command.maxFileBytes = UInt64(YtDlp.maxInfoBytes)
         defer { unlink(answer) }
         let exit = try await runWatched(run, isDownload: false)
-        guard exit.isSuccess else { throw failure(exit, of: url) }
+        guard exit.isSuccess else { throw failure(exit, of: url, place) }
         guard let json = SmallFile.read(answer, maxBytes: YtDlp.maxInfoBytes) else {
             throw MediaError(.extractorFailed, "yt-dlp's answer cannot be read.")
         }
+        try checkAnswer(json)
         return json
     }
 
@@ -191,7 +198,7 @@ struct YtDlp: Sendable {
                 if let report = progress.withLock({ $0.take(line) }) { onProgress(report) }
             })
         if let excess = progress.withLock({ $0.excessBytes }) { throw .tooLarge(bytes: excess, maxBytes: maxBytes) }
-        guard exit.isSuccess else { throw failure(exit, of: info.page?.fetchURL ?? "") }
+        guard exit.isSuccess else { throw failure(exit, of: info.page?.fetchURL ?? "", place) }
         let (path, wasTooLarge) = progress.withLock { ($0.path, $0.wasTooLarge) }
         if wasTooLarge { throw .tooLarge(bytes: nil, maxBytes: maxBytes) }
         guard let path, let file = finishedFile(path) else {
@@ -211,8 +218,10 @@ struct YtDlp: Sendable {
         return file
     }
 
-    private func failure(_ exit: ChildRun.Exit, of link: String) -> MediaError {
-        program.failure(exit) ?? YtDlpMessage.error(exit.errorLines, link: link, maxBytes: maxBytes)
+    private func failure(_ exit: ChildRun.Exit, of link: String, _ place: SiteProgram.Place) -> MediaError {
+        if let error = program.failure(exit) { return error }
+        let error = YtDlpMessage.error(exit.errorLines, link: link, maxBytes: maxBytes)
+        return program.blaming(error, of: YtDlpMessage.extractor(exit.errorLines), place)
     }
 
     // MARK: - The command line

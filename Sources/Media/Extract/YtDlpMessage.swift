@@ -23,6 +23,14 @@ enum YtDlpMessage {
         return MediaError(.extractorFailed, text)
     }
 
+    /// Returns the name of the extractor that the last error comes from, such as `youtube`; nil if it is not known.
+    static func extractor(_ lines: [String]) -> String? {
+        guard let line = lines.last(where: { $0.hasPrefix("ERROR:") }) else { return nil }
+        let text = line.dropFirst("ERROR:".count).drop { $0 == " " }
+        guard text.hasPrefix("["), let bracket = text.firstIndex(of: "]") else { return nil }
+        return String(text[..<bracket].dropFirst())
+    }
+
     /// Removes the name of the extractor and the id of the video, which yt-dlp takes from the link.
     private static func withoutID(_ line: String, of link: String) -> Substring {
         var text = line[...]

@@ -1,13 +1,13 @@
 // The texts as they are in data/.
 //
 // Their digests are here so that a change of them is built; `make check` compares them, and prints those that it found.
-// ar.toml: 3ad72acf9da6a31f94144ebd2e187f36e803874e3d54df9969575c2081aa5ac1
-// de.toml: b243f24b20b7c2d7e447376700688ab57c4e98608eb593526978d7fbc5e6d319
-// en.toml: fd561c866653dc36f9f90cd40792ad9f8f12ea4d083f8c7235210214b5db60a4
-// es.toml: 071ffbbe743af4c3dd01e057875a90a8cbec6b26e6e6748025011adceaee8c1e
-// fa.toml: 09c76ff33ebd20e0c290c1401c959353a2fec4c626e10ea6a5c0e768aacc8bcc
-// pt.toml: 66a8fe167215d16935dac41f255683100aec2d803858c3053be38399b6df0da5
-// ru.toml: 441589d0112933d7c571351b582fd34bf59bceb2a60de71165a3addbe210263c
+// ar.toml: fda66bf938d34c3318f6c2996f1f85a9ddfdabe9b8f65ff4b07c719d484ca852
+// de.toml: ccbaf7ad663d6b763d359c52baea41f294e7476f11a39ab1ef3b2f1c2514a899
+// en.toml: 4b5ec8314ef024918ade2f05e71eeea9de60fd5a2f6a38577e6e2465c970f1c3
+// es.toml: d1d5dda9857c13e72adf1afa39bf258d5217631103b430b969fe701ed0de4703
+// fa.toml: 7576a8faad4bfa2bf6367e20804168bc061ed240b34abc20aa21558e07822265
+// pt.toml: 90ccf020cec95e24d86511022c518b6733586126dca63ac5a2fc40ca06401f2e
+// ru.toml: bd3febfe42ed021a617d7a1fb745e060f3090e9d94b2f8485ab06752a222654f
 
 #include "TextFiles.h"
 

@@ -18,7 +18,7 @@ package struct MediaWish: Sendable, Equatable {
     package var asks = false
     /// Is true if the person has named a form, so that there is nothing to ask.
     package private(set) var hasChosen = false
-    /// The wanted videos of a list: `1-5`.
+    /// The wanted videos of a list: `1-5`, or `3` before the link. Behind it, a number may belong to other words.
     package var items: ItemRange?
     /// The words that belong to no option, in their order.
     package var rest: [String] = []
@@ -54,6 +54,8 @@ package struct MediaWish: Sendable, Equatable {
             variant.cut = cut
         } else if let items = MediaWish.items(word) {
             self.items = items
+        } else if rest.isEmpty, let item = MediaWish.item(word) {
+            items = item
         } else if let language = MediaWish.language(word, before: ["subs", "subtitles"]) {
             (variant.subtitles, variant.burnsSubtitles) = (language, false)
         } else if let language = MediaWish.language(word, before: ["hardsubs", "hardsub"]) {
@@ -140,6 +142,12 @@ package struct MediaWish: Sendable, Equatable {
     private static func items(_ word: String) -> ItemRange? {
         guard let places = places(word), let first = number(places.0), let last = number(places.1) else { return nil }
         return ItemRange(first, last)
+    }
+
+    /// Returns the range of the single place `3` of a list.
+    private static func item(_ word: String) -> ItemRange? {
+        guard let place = number(word[...]), ItemRange.singlePlaces.contains(place) else { return nil }
+        return ItemRange(place, place)
     }
 
     /// Returns the two numbers of a word that consists of nothing but these and a hyphen.

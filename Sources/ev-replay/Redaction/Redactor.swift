@@ -92,6 +92,7 @@ struct Redactor: Sendable {
         switch key {
         case "key", "sha256": return address(text)
         case "checksum" where isHex(text, 16): return text
+        case "item_id" where isHex(text, 32): return String(hex(scrambler.code("address", text[...])).prefix(32))
         case "correlation_id" where EventID(text) != nil: return text
         case "content_type", "mime_type":
             return Vocabulary.contentTypes.contains(text) ? text : "application/octet-stream"

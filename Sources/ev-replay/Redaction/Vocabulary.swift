@@ -27,7 +27,7 @@ enum Vocabulary {
             "access_denied", "refused", "failed", "attempts_used_up", "worker_died", "invalid_url", "refused_address",
             "unreachable", "timed_out", "truncated", "not_found", "forbidden", "login_required", "age_restricted",
             "geo_blocked", "drm", "live", "playlist", "unsupported", "rate_limited", "server_error", "too_large",
-            "no_media", "over_age_limit",
+            "no_media", "over_age_limit", "account_page",
             "no_audio", "no_space", "local_io", "no_such_bucket", "busy", "protocol_error", "corrupt", "invalid",
             "configuration",
             "cancelled", "over_quota", "no_subtitles", "no_such_part", "no_sender", "hammered", "smitten", "bot",

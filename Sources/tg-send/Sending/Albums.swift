@@ -29,6 +29,8 @@ struct Albums: Sendable {
         case first([Member])
         /// Another one has sent it in its album.
         case sentByAnother
+        /// This one has sent it before the process died, as the first of an album.
+        case sentBefore
     }
 
     struct Member: Sendable {
@@ -49,9 +51,11 @@ struct Albums: Sendable {
         let isMember =
             !job.event.isWantedAsFile && ["photo", "video"].contains(MediaDelivery.field(for: media.metadata))
         let note = isMember ? JSON.object(media.json).text : ""
-        let state = await shared.noteForAlbum(of: job, group, note)
-        if let state, state.isSent(group.item) { return .sentByAnother }
+        if let sent = await shared.noteForAlbum(of: job, group, note)?.sent(group.item) { return sent }
         try await groups.awaitTurn(of: job)
+        // Only in its turn is it certain that no other process sends it: one may have sent an album since the look above.
+        let state = await shared.albumState(of: job)
+        if let sent = state?.sent(group.item) { return sent }
         guard isMember, let state, !state.isOff else { return .alone }
         let (members, isComplete) = state.members(from: Member(item: group.item, media: media), group)
         if !isComplete, let made = Timestamp(job.event.timestamp),
@@ -67,17 +71,18 @@ struct Albums: Sendable {
     /// - Returns: its result; nil if Telegram does not take these files together, so that each is sent alone.
     func send(_ members: [Member], for job: Job) async throws -> Envelope? {
         guard let group = job.group else { return nil }
-        let others = members.dropFirst().map(\.item)
+        // The first one is noted, too: if this process dies before it has recorded that, it does not send the album again.
+        let items = members.map(\.item)
         do {
             guard let event = try await delivery.deliver(album: members.map(\.media), for: job) else {
                 await shared.endAlbums(of: job)
                 return nil
             }
-            try await wake(await shared.endItems(others, of: job, group))
+            try await wake(await shared.endItems(items, of: job, group))
             return event
         } catch let error as TelegramError where error.isOutcomeUnknown {
             // What may have been sent is not sent again.
-            try await wake(await shared.endItems(others, of: job, group))
+            try await wake(await shared.endItems(items, of: job, group))
             throw error
         }
     }
@@ -94,7 +99,14 @@ struct Albums: Sendable {
         /// Is true if an album of this group was refused.
         fileprivate var isOff: Bool { ready[SharedState.albumsOff] != nil }
 
-        fileprivate func isSent(_ item: Int64) -> Bool { ended["\(item)"] == SharedState.sentInAlbum }
+        /// Returns how an item was sent; nil if it was not, or not in an album.
+        fileprivate func sent(_ item: Int64) -> Turn? {
+            switch ended["\(item)"] {
+            case SharedState.sentInAlbum: .sentByAnother
+            case SharedState.sentAsFirst: .sentBefore
+            default: nil
+            }
+        }
 
         /// Returns the members of an album, and whether no other can join.
         fileprivate func members(from first: Member, _ group: EventGroup) -> ([Member], isComplete: Bool) {
@@ -118,6 +130,8 @@ struct Albums: Sendable {
 extension SharedState {
     /// The note of a request that was sent in the album of another one.
     fileprivate static let sentInAlbum = #"{"album":true}"#
+    /// The note of a request that has sent an album, and has not ended yet.
+    static let sentAsFirst = #"{"album":true,"first":true}"#
     fileprivate static let albumsOff = "off"
 
     /// Notes that a result of a group is ready.
@@ -137,6 +151,15 @@ extension SharedState {
         return Albums.State(ready: SharedState.pairs(answers[2]), ended: SharedState.pairs(answers[3]))
     }
 
+    /// Returns what is known of the albums of a job's group; nil without Redis.
+    fileprivate func albumState(of job: Job) async -> Albums.State? {
+        let answers = await attempt { redis throws(RedisError) in
+            try await redis.transaction(["album", "ended"].map { ["HGETALL", .text(groupKey(job, $0))] })
+        }
+        guard let answers, answers.count == 2 else { return nil }
+        return Albums.State(ready: SharedState.pairs(answers[0]), ended: SharedState.pairs(answers[1]))
+    }
+
     private static func pairs(_ value: RedisValue) -> [String: String] {
         let rows = value.array ?? []
         var found: [String: String] = [:]
@@ -146,16 +169,18 @@ extension SharedState {
         return found
     }
 
-    /// Notes that requests of a group have ended.
+    /// Notes that requests of a group were sent in the album of a job's.
     ///
-    /// - Returns: their events, which wait.
+    /// - Returns: their events, which wait, except that of the job.
     fileprivate func endItems(_ items: [Int64], of job: Job, _ group: EventGroup) async -> [Waiter] {
         guard !items.isEmpty else { return [] }
         let ended = groupKey(job, "ended")
-        let notes = items.flatMap { [RedisArgument.integer($0), .text(SharedState.sentInAlbum)] }
+        let notes = items.flatMap { item -> [RedisArgument] in
+            [.integer(item), .text(item == group.item ? SharedState.sentAsFirst : SharedState.sentInAlbum)]
+        }
         let commands: [[RedisArgument]] =
             [["HSET", .text(ended)] + notes, ["EXPIRE", .text(ended), .integer(SharedState.groupSeconds)]]
-            + items.map { ["LRANGE", .text(groupKey(job, "waiters:\($0)")), 0, -1] }
+            + items.filter { $0 != group.item }.map { ["LRANGE", .text(groupKey(job, "waiters:\($0)")), 0, -1] }
         let answers = await attempt { redis throws(RedisError) in try await redis.transaction(commands) }
         return (answers ?? []).dropFirst(2).flatMap { ($0.array ?? []).compactMap(\.string) }
             .map { Waiter(rawValue: $0) }

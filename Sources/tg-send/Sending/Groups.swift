@@ -104,7 +104,7 @@ extension Wording {
         }
         if let next = group.next {
             lines.append(
-                texts.text("group_more", language, ["range": .raw("\(next.first)-\(next.last)")], isHTML: true))
+                texts.text("group_more", language, ["range": .raw(next.written)], isHTML: true))
         }
         return lines.isEmpty ? nil : lines.joined(separator: "\n")
     }
@@ -157,14 +157,18 @@ extension SharedState {
         }
         guard let rows = answers?.last?.array else { return nil }
         var ended: [Int64: Wording.ItemFailure?] = [:]
+        var sent: Set<Int64> = []
         for index in stride(from: 0, to: rows.count - 1, by: 2) {
             guard let item = rows[index].string.flatMap({ Int64($0) }), (1...group.count).contains(item) else {
                 continue
             }
+            sent.insert(item)
+            // It ends by itself, and then it may be the last.
+            if rows[index + 1].string == SharedState.sentAsFirst { continue }
             let note = rows[index + 1].string.flatMap { try? JSON(parsing: $0) }
             ended[item] = .some(Wording.ItemFailure(item: item, note))
         }
-        let open = SharedState.firstOpen(Set(ended.keys), group)
+        let open = SharedState.firstOpen(sent, group)
         let waiters = await attempt { redis throws(RedisError) in
             try await redis.send("LRANGE", .text(groupKey(job, "waiters:\(open)")), 0, -1).array
         }

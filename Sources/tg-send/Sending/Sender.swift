@@ -107,6 +107,7 @@ struct Sender: Sendable {
         case .deliver:
             switch try await albums.awaitTurn(of: job) {
             case .sentByAnother: job.keepCurrentStep()
+            case .sentBefore: break
             case .alone: try await deliver(&job)
             case .first(let members):
                 if let event = try await albums.send(members, for: job) {

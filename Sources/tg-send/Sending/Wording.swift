@@ -18,6 +18,9 @@ struct Wording: Sendable {
     /// Shown when a failure has no reason.
     var unknownFailure: String { texts.text("failure_unknown", language) }
 
+    /// The longest question about the form of media, in UTF-16 units. Telegram's limit for a message is 4096.
+    private static let longestQuestion = 3000
+
     /// Returns the text of a placeholder reply.
     ///
     /// - Parameter group: the place of the request in a group, which shares one placeholder reply.
@@ -26,7 +29,9 @@ struct Wording: Sendable {
     }
 
     private func text(of progress: MediaProgress) -> String {
-        if progress.state == .choosing, let question = progress.text { return question.limited(toUTF16: 1000) }
+        if progress.state == .choosing, let question = progress.text {
+            return question.limited(toUTF16: Wording.longestQuestion)
+        }
         let title = progress.title.map { "\n" + Direction.unmarked($0.limited(toUTF16: 200)) } ?? ""
         let state = progress.state ?? .accepted
         let rate = progress.bytesPerSecond.map { " · \(Wording.size($0.double))/s" } ?? ""
