@@ -362,7 +362,7 @@ def cookies(stage: Stage) -> None:
         other.say(bob, f".vdl {stage.site}/status/401?{language}")
         chat.note("🍪 ", "cookies.txt", stage.either("does not accept", "نمی‌پذیرد"))
         chat.say(olga, ".cookies forget nowhere.example", ".cookies forget 127.0.0.1")
-        other.send_cookies(bob, folder / "site.txt", is_deleted=False)
+        other.send_cookies(bob, folder / "site.txt")
         group.send_cookies(olga, folder / "site.txt", is_deleted=False)
         # The next scene of the admin begins here.
         chat.close()

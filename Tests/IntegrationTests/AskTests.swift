@@ -19,7 +19,7 @@ import Testing
         let question = try await bot.question(in: 42)
         #expect(question.text?.contains("What would you like?") == true && question.repliesTo == request)
         let labels = question.buttons.compactMap { $0["text"]?.string }
-        #expect(labels == ["The best", "240p", "120p", "🎵 Sound", "📄 As a file"])
+        #expect(labels == ["Best quality", "240p", "120p", "🎵 Sound", "📄 As a file"])
         let query = try await bot.telegram.press("120p", of: question.id, in: 42, as: Self.ann)
         #expect(try await bot.toast(of: query) == "On it.")
         let sent = try await bot.answer(in: 42) { $0.message["video"] != nil }

@@ -164,7 +164,7 @@ import Testing
 
     @Test func `An answer to no request tells what it is for, and cancelling is not limited`() async throws {
         let bot = try await ChatFixture()
-        let usage = "Answer .stop to your link, or to my message about it, and I stop."
+        let usage = "Reply .stop to your link or to my progress message."
         let alone = try await bot.telegram.say(".stop", as: ChatFixture.ann)
         _ = try await bot.answer { $0.repliesTo == alone && $0.text == usage }
         try await bot.telegram.say(".bless 43", as: ChatFixture.ann)

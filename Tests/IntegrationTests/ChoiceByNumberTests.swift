@@ -24,7 +24,9 @@ import Testing
         let request = try await bot.telegram.say(".vdl? \(page(bot))", as: ChatFixture.ann)
         let question = try await bot.answer { $0.repliesTo == request && $0.shownText.contains("Write me its number.") }
         #expect(question.buttons.isEmpty)
-        #expect(question.shownText.contains("\n1. The best\n2. 240p\n3. 120p\n4. 🎵 Sound\n5. 📄 As a file\nWhat would"))
+        #expect(
+            question.shownText.contains(
+                "\n1. Best quality\n2. 240p\n3. 120p\n4. 🎵 Sound\n5. 📄 As a file\nWhat would"))
         // Beyond the list; and of another person, who was asked nothing.
         try await bot.telegram.say("6", as: ChatFixture.ann)
         _ = try await bot.answer { $0.text == "The list goes from 1 to 5." }

@@ -73,7 +73,7 @@ import Testing
         for (name, words) in [
             (
                 "bad.txt",
-                "That is no file of cookies in Netscape format: line 1 is not one. Export the cookies as cookies.txt."
+                "This is not a cookies.txt file in Netscape format (see line 1). Export it with a browser extension."
             ),
             (
                 "other.txt",
@@ -134,7 +134,7 @@ import Testing
             folder("good.txt"), kind: "document", as: ChatFixture.ann, chat: Self.group, caption: ".cookies")
         _ = try await bot.answer(in: Self.group) {
             $0.text == """
-                Cookies are a login: send them only in a private chat with me.
+                Cookies work like a password: send them only in a private chat with me.
                 I try to delete the message with the file. If it is still there, delete it yourself.
                 """
         }

@@ -82,7 +82,7 @@ import Testing
             events.map(\.type) == [
                 "commands.telegram.reply", "commands.telegram.react", "commands.media.video_download",
             ])
-        #expect(events[0].payload["text"]?.string?.hasPrefix("Team (-5): unmolested") == true)
+        #expect(events[0].payload["text"]?.string?.hasPrefix("Team (-5): not let in yet") == true)
         #expect(events[2].meta["actor"]?["id"] == -5)
     }
 

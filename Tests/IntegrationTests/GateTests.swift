@@ -188,8 +188,8 @@ import Testing
             raw(".whoami", user: 1), raw(".whoami", user: 42),
         ])
         let answers = try texts(asked)
-        #expect(answers[0].hasPrefix("U (1): unmolested. An admin can let you in with .bless 1"))
-        #expect(answers[1].hasPrefix("U (1): blessed until 20"))
+        #expect(answers[0].hasPrefix("U (1): not let in yet. An admin can let you in with .bless 1"))
+        #expect(answers[1].hasPrefix("U (1): let in until 20"))
         #expect(answers[2].hasPrefix("U (1): banned until 20"))
         #expect(answers[3] == "U (42): admin")
     }
@@ -214,11 +214,11 @@ import Testing
             ]))
         #expect(
             answers.dropLast() == [
-                "U (1): weder zugelassen noch ausgesperrt. Ein Admin kann dich mit .bless 1 zulassen, oder eine ganze Gruppe mit .grace",
+                "U (1): noch nicht zugelassen. Ein Admin kann dich mit .bless 1 zulassen, oder eine ganze Gruppe mit .grace.",
                 "So geht es: .bless @user [30d], oder als Antwort .bless [30d]", "Das war gar nicht so eingestellt.",
-                "Einen Admin kann man nicht aussperren.",
+                "Einen Admin kann man nicht sperren.",
                 "Diesen Namen habe ich seit gestern nicht gesehen. Antworte stattdessen auf eine Nachricht der Person, oder nenne ihre Nummer.",
-                "N (9): weder zugelassen noch ausgesperrt. Zulassen kannst du einzelne mit .bless 9, oder eine ganze Gruppe mit .grace",
+                "N (9): noch nicht zugelassen. Zulassen kannst du einzelne mit .bless 9, oder eine ganze Gruppe mit .grace.",
                 "Das kann nur ein Admin.",
             ])
         #expect(answers.last?.hasPrefix("U (1): zugelassen bis 20") == true)
@@ -361,8 +361,8 @@ import Testing
                 raw(".whoami", user: 2, chat: -5), raw(".whoami", user: 1),
             ]
         let answers = try texts(await gate(asked))
-        #expect(answers.filter { $0.hasPrefix("U (1): unmolested. ") }.count == 10)
-        #expect(answers.last?.hasPrefix("U (2): unmolested. ") == true)
+        #expect(answers.filter { $0.hasPrefix("U (1): not let in yet. ") }.count == 10)
+        #expect(answers.last?.hasPrefix("U (2): not let in yet. ") == true)
         let admins = try await gate((0..<20).map { _ in raw(".whoami", user: 42) })
         #expect(try texts(admins).count == 20)
     }

@@ -61,7 +61,7 @@ import Testing
         let answers = try await results(bot, videos: 2)
         #expect(answers.filter { $0.message["video"] != nil }.count == 2)
         let last = try await bot.answer(in: 42) { $0.text?.hasPrefix("📚") == true }
-        #expect(last.text == "📚 The list goes on: 6-7 before the link fetches the next ones.")
+        #expect(last.text == "📚 There is more. For the next ones, send your request again with 6-7 before the link.")
         let paths = try await bot.site.requests().compactMap { $0["path"]?.string }
         #expect(Set(paths.filter { $0.hasPrefix("/small.mp4") }) == ["/small.mp4?n=4", "/small.mp4?n=5"])
     }

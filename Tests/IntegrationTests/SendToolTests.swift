@@ -59,11 +59,11 @@ import Testing
         try await telegram.fault(
             "setMessageReaction", refusal.hasPrefix("Bad") ? "400" : "403", times: 2, ["description": .string(refusal)])
         let result = try await send([
-            event("commands.telegram.react", ["emoji": "👍", "text": "👍 This chat is graced."]),
+            event("commands.telegram.react", ["emoji": "👍", "text": "👍 This group is no longer banned."]),
             event("commands.telegram.react", ["emoji": "👍"]),
         ])
         let answer = try await telegram.chat(42).first { $0.isBots }
-        #expect(answer?.text == "👍 This chat is graced." && answer?.repliesTo == question)
+        #expect(answer?.text == "👍 This group is no longer banned." && answer?.repliesTo == question)
         // Without a text, the emoji answers where the chat allows no reactions.
         let second = refusal.hasPrefix("Bad") ? "sent" : "failed"
         // The answer of the first command is a second call, before which the second command may have failed.

@@ -60,7 +60,7 @@ import Texts
         let rows = question.rows(try choices(film), .standard)
         #expect(
             rows.map { $0.map(\.label) } == [
-                ["Das Beste"], ["⚠️ 1080p · 72.0 MB", "720p · 32.0 MB"], ["360p"], ["🎵 Ton · 2.0 MB", "💬 de"],
+                ["Beste Qualität"], ["⚠️ 1080p · 72.0 MB", "720p · 32.0 MB"], ["360p"], ["🎵 Ton · 2.0 MB", "💬 de"],
                 ["💬 en", "💬 fr"], ["💬 de, im Bild", "📄 Als Datei"],
             ])
         let options = rows.flatMap { $0 }
@@ -88,7 +88,7 @@ import Texts
     @Test func `Where there is nothing to choose from, a file is no choice either`() throws {
         let question = Question(texts: Texts(), language: nil, limitBytes: nil)
         let silent = try choices(#"{"formats": [{"vcodec": "avc1", "acodec": "none"}]}"#)
-        #expect(question.rows(silent, .standard).map { $0.map(\.label) } == [["The best"]])
+        #expect(question.rows(silent, .standard).map { $0.map(\.label) } == [["Best quality"]])
     }
 
     @Test func `A long title is cut, so that the options behind it are seen`() {

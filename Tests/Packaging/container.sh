@@ -90,7 +90,7 @@ check() { # WHAT COMMAND…: a command line for the machine, or say with its arg
 }
 
 answers() { check "$1" say .whoami "Alice (42): admin"; }
-greets() { check "it greets" say /start "Hello, Alice! Send me a link to a video, and I send you the video. /help shows what else I can do."; }
+greets() { check "it greets" say /start "Hello, Alice! Send me a link to a video, and I'll send you the video. /help shows what else I can do."; }
 none_active() { check "$1" "[ -z \"\$(systemctl list-units 'tgpipe*' --state=active,activating --plain --no-legend --no-pager)\" ]"; }
 
 note "booting"

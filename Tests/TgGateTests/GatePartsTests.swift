@@ -162,12 +162,12 @@ import Texts
 
     @Test func `A standing names the first rule that holds`() {
         let words = GateWords(texts: Texts(), language: nil)
-        #expect(words.status(standing()) == "unmolested")
-        #expect(words.status(standing(graced: .forever)) == "unmolested, in a graced chat")
-        #expect(words.status(standing(blessed: .forever, graced: .forever)) == "blessed")
-        #expect(words.status(standing(blessed: .forever, smitten: .forever)) == "banned, as everybody in this chat")
+        #expect(words.status(standing()) == "not let in yet")
+        #expect(words.status(standing(graced: .forever)) == "may use the bot like everybody in this group")
+        #expect(words.status(standing(blessed: .forever, graced: .forever)) == "let in")
+        #expect(words.status(standing(blessed: .forever, smitten: .forever)) == "banned, like everybody in this group")
         #expect(words.status(standing(hammered: .forever, smitten: .forever)) == "banned")
-        #expect(words.status(standing(blessed: .left(.seconds(3600)))).hasPrefix("blessed until 2"))
+        #expect(words.status(standing(blessed: .left(.seconds(3600)))).hasPrefix("let in until 2"))
     }
 
     @Test func `A text in another direction keeps names and commands apart`() {

@@ -139,7 +139,7 @@ class Scenario:
         self._check(self._is_same_file(video) and before == (self._fetches(), self._uploads()), "the video came from the cache")
 
     def _people_ask_who_they_are(self) -> None:
-        for person, status in ((STRANGER, "blessed"), (ADMIN, "admin")):
+        for person, status in ((STRANGER, "let in"), (ADMIN, "admin")):
             question = self._say(person, ".whoami", self._has_text)
             texts = [record["message"]["text"] for record in self._answers(question)]
             good = len(texts) == 1 and str(person.id) in texts[0] and status in texts[0]

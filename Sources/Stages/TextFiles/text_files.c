@@ -1,13 +1,13 @@
 // The texts as they are in data/.
 //
 // Their digests are here so that a change of them is built; `make check` compares them, and prints those that it found.
-// ar.toml: fda66bf938d34c3318f6c2996f1f85a9ddfdabe9b8f65ff4b07c719d484ca852
-// de.toml: ccbaf7ad663d6b763d359c52baea41f294e7476f11a39ab1ef3b2f1c2514a899
-// en.toml: 4b5ec8314ef024918ade2f05e71eeea9de60fd5a2f6a38577e6e2465c970f1c3
-// es.toml: d1d5dda9857c13e72adf1afa39bf258d5217631103b430b969fe701ed0de4703
-// fa.toml: 7576a8faad4bfa2bf6367e20804168bc061ed240b34abc20aa21558e07822265
-// pt.toml: 90ccf020cec95e24d86511022c518b6733586126dca63ac5a2fc40ca06401f2e
-// ru.toml: bd3febfe42ed021a617d7a1fb745e060f3090e9d94b2f8485ab06752a222654f
+// ar.toml: a8bda54693d8eeedd44849f6ea6a7e26e1417b87fc07d3a40ca01cce540e3883
+// de.toml: ca01859e6fd8fbbfd6a3331c32c7d256557da78fb3e06c7143e164bcbed79a99
+// en.toml: b20f89e9933e3099badb1d7f02861a7b2c1fa71d234b277e138a183d0cebc941
+// es.toml: 3247114d5b2d23d8d1aed24a81d0d489bb06e0be3df7ef02e0165f594ead6beb
+// fa.toml: 8f537e7aa1b61d3f18b37549b32419f96c2cd92f46f1522d8e7e6f32831ddfe9
+// pt.toml: 42c7960d1e682fd66c3d2605d032f8a28a102f7d7c6e94bdd1dee911ef3a2671
+// ru.toml: a93af14ecbd763fae9dec743be600cfbf78adf44af11e4b62c4ff072673ad0a9
 
 #include "TextFiles.h"
 
