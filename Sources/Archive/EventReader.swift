@@ -9,6 +9,8 @@ import Payloads
 package final class EventReader {
     package enum Outcome {
         case taken
+        /// The event tells of stored media, and is of use to the stages behind this one, too.
+        case noted
         /// The event is of no concern to the archive.
         case other
         case refused(MalformedInput)
@@ -50,6 +52,11 @@ package final class EventReader {
                 try readHole(line, into: batch)
             } else if scanned.type.isText("events.telegram.history_comments") {
                 try readComments(line, into: batch)
+            } else if scanned.type.isText("events.dl.video.ready") || scanned.type.isText("events.dl.audio.ready")
+                || scanned.type.isText("events.dl.image.ready") || scanned.type.isText("events.blob.stored")
+                || scanned.type.isText("events.blob.removed")
+            {
+                return try readMedia(line, into: batch)
             } else {
                 return .other
             }
@@ -260,6 +267,20 @@ package final class EventReader {
         var group = ChatRow(comments.chat, seenAt: clock.microseconds(of: finder[.timestamp]))
         group.commentsOfID = comments.channelID
         batch.note(group, of: ChatKey(comments.chat["id"]?.int ?? 0, ownerID: 0))
+    }
+
+    private func readMedia(_ line: UnsafeRawBufferPointer, into batch: RowBatch) throws(MalformedInput) -> Outcome {
+        let event = try Envelope(try parser.parse(line, padded: true))
+        let time = clock.microseconds(of: finder[.timestamp])
+        if event.type == BlobRemoved.type {
+            let removed = try BlobRemoved(event)
+            try StoredMedia.check(removed.store, removed.key)
+            batch.notes.append(.mediaRemoved(store: removed.store, key: removed.key, at: time))
+        } else {
+            guard let media = try StoredMedia(event) else { return .other }
+            batch.notes.append(.media(media, at: time))
+        }
+        return .noted
     }
 
     private func readDeletion(into batch: RowBatch) throws(MalformedInput) {

@@ -6,7 +6,7 @@ struct Schema {
     /// The tables that would collide with those of another program.
     static let tables = [
         "messages", "chats", "users", "topics", "versions", "counters", "ranges", "holes", "deletions", "failures",
-        "dictionaries", "losses",
+        "dictionaries", "losses", "media", "media_uses",
     ]
 
     private var rawType: String {

@@ -1,7 +1,7 @@
 /// The changes of the tables since the first version.
 extension Schema {
     /// The version that this program makes and understands.
-    static let version: Int64 = 3
+    static let version: Int64 = 4
 
     /// Returns the statements that bring an archive of a version to the present one.
     func upgrades(from version: Int64) -> [String] {
@@ -33,10 +33,32 @@ extension Schema {
                 FROM holes GROUP BY owner_id, chat_id
                 """,
             ]
+        case 4: mediaTables
         default: []
         }
     }
 
+    /// The stored objects, and the messages that use them. An event about an object may come in any order and any number of
+    /// times, so that the newest time of each kind is kept: an object exists if it was seen later than removed.
+    private var mediaTables: [String] {
+        let (int, time, text) = (dialect.integerType, dialect.timeType, dialect.textType)
+        return [
+            """
+            CREATE TABLE media (store \(text) NOT NULL, key \(text) NOT NULL, kind \(text), size_bytes \(int), \
+            sha256 \(text), content_type \(text), file_name \(text), title \(text), source_url \(text), \
+            stored_at \(time), seen_at \(time), removed_at \(time), PRIMARY KEY (store, key))
+            """,
+            """
+            CREATE TABLE media_uses (store \(text) NOT NULL, key \(text) NOT NULL, chat_id \(int) NOT NULL, \
+            message_id \(int) NOT NULL, user_id \(int), used_at \(time) NOT NULL, \
+            PRIMARY KEY (store, key, chat_id, message_id))
+            """,
+            "CREATE INDEX media_uses_chat ON media_uses (chat_id)",
+        ]
+    }
+
     /// Returns the tables that an archive of a version gets when it is upgraded.
-    static func tables(addedSince version: Int64) -> [String] { version < 3 ? ["losses"] : [] }
+    static func tables(addedSince version: Int64) -> [String] {
+        (version < 3 ? ["losses"] : []) + (version < 4 ? ["media", "media_uses"] : [])
+    }
 }

@@ -10,6 +10,8 @@ import Stage
 struct MediaStoring: Sendable {
     let log: Logger
     let store: any BlobStore
+    /// The form of the keys; nil for content addresses.
+    let template: KeyTemplate?
     let cache: MediaCache
     let expires: Duration
     /// Makes one event store a file for all events that name the same key.
@@ -25,8 +27,9 @@ struct MediaStoring: Sendable {
     @Sendable func handle(_ event: Envelope, _ context: WorkContext) async throws -> Outcome {
         let fetched = try MediaFetched(event)
         do {
-            guard isFromQueue else { return try await outcome(fetched, context) }
-            return try await outages.riding { try await outcome(fetched, context) }
+            let key = try template?.key(KeyTemplate.values(event, fetched)) ?? fetched.key
+            guard isFromQueue else { return try await outcome(fetched, key, context) }
+            return try await outages.riding { try await outcome(fetched, key, context) }
         } catch let error as BlobError {
             if isFromQueue, error.isTransient { throw error }
             return .done([failed(fetched, error)])
@@ -39,22 +42,25 @@ struct MediaStoring: Sendable {
         return [failed(fetched, BlobError(.storeFailed, reason, isTransient: true))]
     }
 
-    private func outcome(_ fetched: MediaFetched, _ context: WorkContext) async throws -> Outcome {
+    private func outcome(_ fetched: MediaFetched, _ key: String, _ context: WorkContext) async throws -> Outcome {
         let file: LocalFile?
         do throws(BlobError) {
             file = try LocalFile(path: fetched.path, isFinal: true)
         } catch {
-            if let info = try await storedBefore(fetched, error) {
-                return .done([try ready(fetched, MediaObject.content(of: info), isCached: true)])
+            if let stored = try await storedBefore(fetched, key, error) {
+                return .done([try ready(fetched, stored, isCached: true)])
             }
             file = nil
         }
+        // Files with different contents may have the same key by template, so that one answer is not the other's.
+        let content = template == nil ? "" : "#\(fetched.metadata.content.sha256 ?? "")"
         let answer = try await shared.answer(
-            "\(store.name)/\(fetched.key)", for: context.waiter, mayWork: file != nil
+            "\(store.name)/\(key)\(content)", for: context.waiter, mayWork: file != nil
         ) {
             guard let file else { throw BlobError(.localIO, "there is no file") }
             do throws(BlobError) {
-                return SharedWork.Product(["stored": .object(try await put(file, fetched, context.publisher).json)])
+                let stored = try await put(file, fetched, key, context.publisher)
+                return SharedWork.Product(["stored": .object(stored.content.json), "key": .string(stored.key)])
             } catch {
                 guard error.code != .cancelled else { throw CancellationError() }
                 return SharedWork.Product(["failed": .object(error.json)])
@@ -64,7 +70,9 @@ struct MediaStoring: Sendable {
         case .held(let limit): return .held(for: limit)
         case .result(let result):
             if let failure = result["failed"]?.object { throw BlobError(failure) }
-            return .done([try ready(fetched, FileContent(result["stored"]?.object ?? [:]))])
+            let stored = StoredObject(
+                key: result["key"]?.string ?? key, content: FileContent(result["stored"]?.object ?? [:]))
+            return .done([try ready(fetched, stored)])
         }
     }
 
@@ -72,30 +80,57 @@ struct MediaStoring: Sendable {
     ///
     /// - Returns: nil if the machine that has the file may still store it.
     /// - Throws: `error` if no machine can store the file any more.
-    private func storedBefore(_ fetched: MediaFetched, _ error: BlobError) async throws(BlobError) -> BlobInfo? {
+    private func storedBefore(
+        _ fetched: MediaFetched, _ key: String, _ error: BlobError
+    ) async throws(BlobError) -> StoredObject? {
         guard access(fetched.path, F_OK) != 0 else { throw error }
-        if let info = try await store.head(fetched.key) { return info }
+        for key in keys(fetched, key) {
+            if let info = try await store.head(key), isWanted(info, fetched) { return StoredObject(info) }
+        }
         guard fetched.isOnAnotherMachine,
             fetched.age ?? MediaStoring.timeForOtherMachine < MediaStoring.timeForOtherMachine
         else { throw error }
         return nil
     }
 
+    /// Returns the keys under which the file may be: by template, another file may have the first one already.
+    private func keys(_ fetched: MediaFetched, _ key: String) -> [String] {
+        guard template != nil, let sha256 = fetched.metadata.content.sha256 else { return [key] }
+        return [key, KeyTemplate.distinct(key, sha256: sha256)]
+    }
+
+    /// Returns whether an object is what the event is about. An object at a content address is, whatever its bytes: another event
+    /// may have fetched other bytes of the same source first.
+    private func isWanted(_ info: BlobInfo, _ fetched: MediaFetched) -> Bool {
+        template == nil || info.metadata.sha256 == fetched.metadata.content.sha256
+    }
+
     /// Stores the file, unless the store has its key, and moves it to the local copies.
     ///
-    /// - Returns: The content of the stored object. If another event stored other bytes of the same source first, those count.
+    /// - Returns: The stored object. If another event stored other bytes of the same source first, those count.
     private func put(
-        _ file: LocalFile, _ fetched: MediaFetched, _ publisher: Publisher
-    ) async throws(BlobError) -> FileContent {
+        _ file: LocalFile, _ fetched: MediaFetched, _ key: String, _ publisher: Publisher
+    ) async throws(BlobError) -> StoredObject {
+        for key in keys(fetched, key) {
+            if let stored = try await putOnce(file, fetched, key, publisher) { return stored }
+        }
+        throw BlobError(.invalid, "other files have the key \(key)")
+    }
+
+    /// Returns nil if another file has the key.
+    private func putOnce(
+        _ file: LocalFile, _ fetched: MediaFetched, _ key: String, _ publisher: Publisher
+    ) async throws(BlobError) -> StoredObject? {
         let content = fetched.metadata.content
         let progress = StoringProgress(fetched, totalBytes: file.sizeBytes, publisher)
         let outcome = try await progress.publishing { () throws(BlobError) in
             try await store.put(
-                file, key: fetched.key, metadata: MediaObject.metadata(of: fetched.metadata), sha256: content.sha256,
+                file, key: key, metadata: MediaObject.metadata(of: fetched.metadata), sha256: content.sha256,
                 ifAbsent: true, onProgress: progress.update)
         }
+        if case .existed(let info) = outcome, !isWanted(info, fetched) { return nil }
         log.info(
-            outcome == .stored ? "stored \(fetched.key)" : "\(fetched.key) was stored already",
+            outcome == .stored ? "stored \(key)" : "\(key) was stored already",
             metadata: ["size_bytes": .stringConvertible(file.sizeBytes)])
         let stored = if case .existed(let info) = outcome { MediaObject.content(of: info) } else { content }
         if stored.sha256 == nil || stored.sha256 == content.sha256 {
@@ -103,26 +138,72 @@ struct MediaStoring: Sendable {
         } else {
             unlink(fetched.path)
         }
-        return stored
+        return StoredObject(key: key, content: stored)
     }
 
     /// Makes the event for one requester, with a local copy if there is one.
     private func ready(
-        _ fetched: MediaFetched, _ stored: FileContent, isCached: Bool = false
+        _ fetched: MediaFetched, _ stored: StoredObject, isCached: Bool = false
     ) throws(BlobError) -> Envelope {
         var media = fetched
-        media.metadata.content = stored.completed(from: fetched.metadata.content)
+        media.metadata.content = stored.content.completed(from: fetched.metadata.content)
         let copy = cache.open(fetched.key)?.path
         // A file beside the local copy is a duplicate from another machine or another attempt. A file that could not be moved
         // to the local copies is the only one.
         if let copy, copy != fetched.path { unlink(fetched.path) }
         let path = copy ?? (access(fetched.path, F_OK) == 0 ? fetched.path : nil)
-        return .derived(try MediaObject.ready(media, in: store, path: path, isCached: isCached, expires: expires))
+        return .derived(
+            try MediaObject.ready(
+                media, in: store, objectKey: stored.key == fetched.key ? nil : stored.key, path: path, isCached: isCached,
+                expires: expires))
     }
 
     private func failed(_ fetched: MediaFetched, _ error: BlobError) -> Envelope {
         log.error("unable to store \(fetched.key): \(error.message)", metadata: ["code": "\(error.code.rawValue)"])
         return .derived(MediaObject.failed(error, kind: fetched.kind, url: fetched.metadata.origin.sourceURL))
+    }
+}
+
+/// An object that the store has.
+private struct StoredObject: Sendable {
+    let key: String
+    let content: FileContent
+
+    init(key: String, content: FileContent) { (self.key, self.content) = (key, content) }
+
+    init(_ info: BlobInfo) { (key, content) = (info.key, MediaObject.content(of: info)) }
+}
+
+extension KeyTemplate {
+    /// Returns what the name of a file and a time tell.
+    static func values(fileName: String, at time: Timestamp) -> [Field: String] {
+        let text = time.description
+        let ending = FileType.safeExtension(of: fileName)
+        return [
+            .name: fileName, .stem: FileName.stem(fileName), .ext: ending ?? "bin", .date: String(text.prefix(10)),
+            .year: String(text.prefix(4)), .month: String(text.dropFirst(5).prefix(2)),
+            .day: String(text.dropFirst(8).prefix(2)),
+            .time: text.dropFirst(11).prefix(8).replacing(":", with: "-"),
+        ]
+    }
+
+    /// Returns what is known about a fetched file: of the message that it comes from, or else of the request.
+    static func values(_ event: Envelope, _ fetched: MediaFetched) -> [Field: String] {
+        let (source, origin, metadata) = (event.source, event.origin, fetched.metadata)
+        let time = source?.date ?? event.receivedAt ?? metadata.origin.fetchedAt.flatMap { Timestamp($0) } ?? .now
+        var values = values(fileName: metadata.fileName ?? "file", at: time)
+        let chat = source.map { "\($0.chatID)" } ?? origin?.chat?.description
+        values[.chat] = chat
+        values[.chatName] = source?.chatUsername ?? source?.chatTitle ?? chat
+        values[.messageID] = (source?.messageID ?? origin?.messageID).map { "\($0)" }
+        values[.user] = (event.actor?.id).map { "\($0)" }
+        values[.title] = metadata.description.title
+        values[.performer] = metadata.description.performer
+        values[.kind] = fetched.kind.rawValue
+        values[.domain] = metadata.origin.domain
+        values[.sha256] = metadata.content.sha256
+        values[.key] = fetched.key
+        return values
     }
 }
 

@@ -10,8 +10,6 @@ struct SingleOptions: ParsableArguments, Sendable {
     @Option(help: ArgumentHelp("Store this file, write one events.blob.stored event, and exit.", valueName: "path"))
     var file: String?
 
-    @Option(help: ArgumentHelp("The object key. Default: blob/SHA-256.EXTENSION.", valueName: "key"))
-    var key: String?
 
     @Option(help: ArgumentHelp("The media type. Default: the type of the file's extension.", valueName: "type"))
     var contentType: String?
@@ -23,8 +21,8 @@ struct SingleOptions: ParsableArguments, Sendable {
     var meta: [MetadataPair] = []
 
     func validate() throws {
-        guard file != nil || (key == nil && contentType == nil && name == nil && meta.isEmpty) else {
-            throw ValidationError("--key, --content-type, --name and --meta go with --file")
+        guard file != nil || (contentType == nil && name == nil && meta.isEmpty) else {
+            throw ValidationError("--content-type, --name and --meta go with --file")
         }
     }
 }
@@ -44,6 +42,8 @@ struct MetadataPair: ExpressibleByArgument, Sendable {
 struct SingleFile: Sendable {
     let path: String
     let options: SingleOptions
+    /// nil for the content address.
+    let template: KeyTemplate?
     let store: any BlobStore
     let expires: Duration
 
@@ -55,7 +55,10 @@ struct SingleFile: Sendable {
         let source = try LocalFile(path: given.path)
         let fileName = options.name ?? given.name ?? "file"
         let sha256 = try await source.sha256()
-        let key = options.key ?? "blob/\(sha256)\(FileType.safeExtension(of: fileName).map { ".\($0)" } ?? "")"
+        let address = "blob/\(sha256)\(FileType.safeExtension(of: fileName).map { ".\($0)" } ?? "")"
+        var values = KeyTemplate.values(fileName: fileName, at: .now)
+        (values[.sha256], values[.key]) = (sha256, sha256)
+        let key = try template?.key(values) ?? address
         let metadata = BlobMetadata(
             contentType: options.contentType ?? FileType.contentType(of: fileName), fileName: fileName,
             user: Dictionary(options.meta.map { ($0.name, $0.value) }) { $1 })

@@ -84,14 +84,14 @@ struct SplitStage: Sendable {
     private func localPath(of media: DownloadReady) async -> String? {
         let size = media.metadata.content.sizeBytes
         let store = media.store.flatMap { try? openStore($0) }
-        for path in [media.path, cache.path(of: media.key), store?.localPath(media.key)].compactMap({ $0 }) {
+        for path in [media.path, cache.path(of: media.key), store?.localPath(media.storedKey)].compactMap({ $0 }) {
             var info = stat()
             if stat(path, &info) == 0, Int64(info.st_size) == size { return path }
         }
         guard let store, let temporary = cache.temporaryPath() else { return nil }
         defer { unlink(temporary) }
         do {
-            _ = try await store.get(media.key, to: temporary)
+            _ = try await store.get(media.storedKey, to: temporary)
         } catch {
             runtime.log.warning("unable to read the stored video: \(error.message)")
             return nil

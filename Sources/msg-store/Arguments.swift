@@ -51,6 +51,7 @@ struct ChatName: Sendable {
 /// Represents a time in an argument: a day, which begins at midnight UTC, or a time of RFC 3339.
 struct PointInTime: ExpressibleByArgument, Sendable {
     let seconds: Int64
+    var microseconds: Int64 { seconds * 1_000_000 }
     /// The time in the form of RFC 3339.
     let text: String
 

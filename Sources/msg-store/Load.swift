@@ -10,7 +10,8 @@ struct Load: StoreCommand {
         abstract: "Store the messages of tg-history and tg-listen.",
         discussion: """
             Reads events.telegram.message, events.telegram.raw, events.telegram.history_range and \
-            events.telegram.history_hole, and forwards all other events unchanged. The same events may come again, and in any \
+            events.telegram.history_hole, and forwards all other events unchanged. Of those, it notes the stored media that \
+            'media' lists. The same events may come again, and in any \
             order. An event of a queue is acknowledged once it is committed. While the database is away, the input waits. An \
             event that the database refuses is set aside for 'replay'; the others are stored.
 

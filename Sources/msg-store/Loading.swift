@@ -64,7 +64,7 @@ struct Loading {
             switch outcome {
             case .refused(let fault): return fault
             case .taken: break
-            case .other:
+            case .other, .noted:
                 line.withBytes { forwarded.append(contentsOf: $0) }
                 forwarded.append(UInt8(ascii: "\n"))
             }

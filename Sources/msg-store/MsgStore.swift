@@ -25,7 +25,8 @@ struct MsgStore: AsyncParsableCommand {
             """,
         version: tgpipeVersion,
         subcommands: [
-            Fetch.self, Load.self, Plan.self, Verify.self, Replay.self, Status.self, Export.self, Index.self,
+            Fetch.self, Load.self, Plan.self, Verify.self, Replay.self, Status.self, Export.self, Media.self,
+            Index.self,
         ])
 }
 

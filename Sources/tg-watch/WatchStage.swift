@@ -33,7 +33,9 @@ struct WatchStage: Sendable {
         let isSelected = message.meets(conditions)
         if actions.download, isSelected, let file = message.file, try await isFirst(message, event, "download") {
             let kind: MediaKind = ["audio", "voice"].contains(file.type ?? "") ? .audio : .video
-            commands.append(.derived(MediaDownload(kind: kind, source: .file(file))))
+            var command = Envelope.derived(MediaDownload(kind: kind, source: .file(file)))
+            command.source = EventSource(message: message.message.json)
+            commands.append(command)
         }
         // Of an album, the messages together decide.
         guard let target, isSelected || message.albumID != nil else { return .done(commands) }

@@ -159,6 +159,9 @@ private let group: Int64 = -1_000_000_000_006
         let commands = try result.envelopes().filter { $0.type.hasPrefix("commands.media.") }
         #expect(Set(commands.map(\.type)) == ["commands.media.video_download", "commands.media.audio_download"])
         #expect(commands.allSatisfy { $0.payload["file"]?["file_id"] != nil && $0.meta["account"] != nil })
+        #expect(commands.allSatisfy { $0.meta["source"]?["chat_id"] == .integer(news) })
+        #expect(Set(commands.compactMap { $0.meta["source"]?["message_id"]?.int }).count == commands.count)
+        #expect(commands.allSatisfy { $0.meta["source"]?["date"] != nil })
     }
 
     @Test func `What is stored is proven, and only what is missing is planned again`() async throws {

@@ -98,6 +98,7 @@ import Testing
         #expect(try other.envelopes().first?.payload["copy"] == true)
         let download = try await watch([update(10, photo("10"))], ["--download"])
         #expect(try download.envelopes().map(\.type) == ["commands.media.video_download"])
+        #expect(try download.envelopes().first?.meta["source"]?["message_id"] == 10)
     }
 
     @Test func `One caption decides about a whole album, and what only tells what happened is no message`() async throws

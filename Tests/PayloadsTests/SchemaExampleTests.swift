@@ -12,11 +12,11 @@ import Testing
         .deletingLastPathComponent().appendingPathComponent("schemas").path
 
     static let all: [any EventPayload.Type] = [
-        AccessChanged.self, AccessDenied.self, BlobStored.self, DeadLetter.self, DownloadFailed.self,
+        AccessChanged.self, AccessDenied.self, BlobRemoved.self, BlobStored.self, DeadLetter.self, DownloadFailed.self,
         DownloadReady.self, HistoryCommand.self, HistoryComments.self, HistoryHole.self, HistoryMessage.self,
         HistoryRange.self,
         LargeDownload.self, MediaCancel.self, MediaCookies.self, MediaDownload.self, MediaFetched.self,
-        MediaProgress.self,
+        MediaProgress.self, RemoveBlob.self,
         TelegramCommand.self, TelegramFailed.self, TelegramSent.self, TelegramUpdate.self, TelegramWaiting.self,
     ]
 
@@ -178,6 +178,14 @@ import Testing
                     content: metadata.content, existed: false),
                 #"{"store":"s3://media","key":"blob/a","url":"https://s3.example.com/a","#
                     + #""url_expires_at":"2026-11-21T12:00:00.123456Z",\#(content),"existed":false}"#
+            ),
+            (
+                RemoveBlob(store: "s3://media", key: "42/7-talk.mp4", sha256: hash),
+                #"{"store":"s3://media","key":"42/7-talk.mp4","sha256":"\#(hash)"}"#
+            ),
+            (
+                BlobRemoved(store: "s3://media", key: "42/7-talk.mp4", existed: true),
+                #"{"store":"s3://media","key":"42/7-talk.mp4","existed":true}"#
             ),
             (
                 BlobStored(

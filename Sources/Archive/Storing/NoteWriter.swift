@@ -41,6 +41,9 @@ struct NoteWriter {
                 if settings.keepsCounters { try CounterWriter(database).keepStored(key, at: time) }
             case .topic(let chat, let topicID, let name, let isClosed, let time):
                 try write(topic: topicID, of: chat, name, isClosed, at: time)
+            case .media(let media, let time): try MediaWriter(database).write(media, at: time)
+            case .mediaRemoved(let store, let key, let time):
+                try MediaWriter(database).remove(store, key, at: time)
             }
         }
         try take(&claims, &new)

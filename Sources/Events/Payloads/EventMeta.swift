@@ -34,6 +34,43 @@ package struct EventOrigin: Sendable, Hashable {
     }
 }
 
+/// Names the message that media come from, where that message is no request to answer: `meta.source`.
+package struct EventSource: Sendable, Hashable {
+    package var chatID: Int64
+    package var messageID: Int64
+    /// The time at which the message was written.
+    package var date: Timestamp?
+    package var chatTitle: String?
+    package var chatUsername: String?
+
+    /// Reads a `Message` of the Bot API; returns nil if it has no chat or no id.
+    package init?(message: JSON) {
+        guard let chatID = message["chat"]?["id"]?.int, let messageID = message["message_id"]?.int else { return nil }
+        (self.chatID, self.messageID) = (chatID, messageID)
+        date = message["date"]?.int.flatMap {
+            (1...Int64(UInt32.max)).contains($0) ? Timestamp(milliseconds: $0 * 1000) : nil
+        }
+        chatTitle = message["chat"]?["title"]?.string
+        chatUsername = message["chat"]?["username"]?.string
+    }
+
+    /// Returns nil if the value has no chat or no message.
+    package init?(_ json: JSON?) {
+        guard let json, let chatID = json["chat_id"]?.int, let messageID = json["message_id"]?.int else { return nil }
+        (self.chatID, self.messageID) = (chatID, messageID)
+        date = json["date"]?.string.flatMap { Timestamp($0) }
+        chatTitle = json["chat_title"]?.string
+        chatUsername = json["chat_username"]?.string
+    }
+
+    package var json: JSON {
+        .object([
+            "chat_id": .integer(chatID), "message_id": .integer(messageID), "date": JSON(date?.description),
+            "chat_title": JSON(chatTitle), "chat_username": JSON(chatUsername),
+        ])
+    }
+}
+
 /// Names the user who made a request, or the chat that acts as a user: `meta.actor`.
 package struct EventActor: Sendable, Hashable {
     package var id: Int64
@@ -120,6 +157,12 @@ extension Envelope {
     package var origin: EventOrigin? {
         get { EventOrigin(meta["origin"]) }
         set { meta["origin"] = newValue?.json }
+    }
+
+    /// The message that media come from, if that is not the one to answer; setting it replaces `meta.source`.
+    package var source: EventSource? {
+        get { EventSource(meta["source"]) }
+        set { meta["source"] = newValue?.json }
     }
 
     /// The user who made the request; setting it replaces `meta.actor`.

@@ -158,7 +158,10 @@ package struct DownloadReady: EventPayload {
 
     /// The kind of media that was requested; nil only if a script left it out.
     package var kind: MediaKind?
+    /// The content address.
     package var key: String
+    /// The key of the object in the store, if it was made from a template.
+    package var objectKey: String?
     /// The path of a local copy.
     package var path: String?
     package var metadata: MediaMetadata
@@ -190,7 +193,8 @@ package struct DownloadReady: EventPayload {
         (kind, key, self.path, metadata) = (fetched.kind, fetched.key, path, fetched.metadata)
         (self.store, self.isCached) = (store, isCached)
         // `host` is for blob-put only, whatever its value.
-        (readType, unknown) = (nil, JSONObject(fetched.unknown.members.filter { $0.key != "host" }))
+        let ours: Set = ["host", "object_key"]
+        (readType, unknown) = (nil, JSONObject(fetched.unknown.members.filter { !ours.contains($0.key) }))
     }
 
     /// Reads this payload, or that of `events.media.fetched`, which has no store.
@@ -201,6 +205,7 @@ package struct DownloadReady: EventPayload {
         kind = reader.string("kind").flatMap(MediaKind.init)
         guard let key = reader.string("key") else { throw MalformedInput(.invalidPayload, "\(type): no key") }
         self.key = key
+        objectKey = reader.string("object_key")
         path = reader.string("path")
         metadata = MediaMetadata(&reader)
         store = reader.string("store")
@@ -213,13 +218,16 @@ package struct DownloadReady: EventPayload {
 
     package static func type(of kind: MediaKind) -> String { "events.dl.\(kind.rawValue).ready" }
 
+    /// The key of the object in the store.
+    package var storedKey: String { objectKey ?? key }
+
     package var type: String { readType ?? kind.map { DownloadReady.type(of: $0) } ?? DownloadReady.types[0] }
 
     package var json: JSONObject {
         let name: JSONObject = ["kind": JSON(kind?.rawValue), "key": .string(key), "path": JSON(path)]
         let place: JSONObject = [
-            "store": JSON(store), "url": JSON(url), "url_expires_at": JSON(urlExpiresAt),
-            "cached": isCached ? true : nil,
+            "store": JSON(store), "object_key": JSON(objectKey), "url": JSON(url),
+            "url_expires_at": JSON(urlExpiresAt), "cached": isCached ? true : nil,
         ]
         return JSONObject(name.members + metadata.members + place.members).followed(by: unknown)
     }

@@ -43,8 +43,8 @@ package protocol BlobStore: Sendable {
     /// Removes an object. Removing an object that does not exist succeeds.
     func delete(_ key: String) async throws(BlobError)
 
-    /// Returns the path of the object on this machine, whether it exists or not; nil for a remote store. The file
-    /// must not be changed.
+    /// Returns the path of the object on this machine, whether it exists or not; nil for a remote store and for a key that is none.
+    /// The file must not be changed.
     func localPath(_ key: String) -> String?
 }
 

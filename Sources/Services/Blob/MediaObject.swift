@@ -106,13 +106,16 @@ package enum MediaObject {
     /// Describes the stored object that a fetched file became.
     ///
     /// - Parameters:
+    ///   - objectKey: The key of the object, if it is not the content address.
     ///   - path: The path of a local copy, if there is one.
     ///   - isCached: Whether the object was in the store already, so that nothing was downloaded.
     /// - Throws: `BlobError` if no URL can be signed.
     package static func ready(
-        _ fetched: MediaFetched, in store: any BlobStore, path: String?, isCached: Bool, expires: Duration
+        _ fetched: MediaFetched, in store: any BlobStore, objectKey: String? = nil, path: String?, isCached: Bool,
+        expires: Duration
     ) throws(BlobError) -> DownloadReady {
-        let ready = DownloadReady(fetched, store: store.name, path: path, isCached: isCached)
+        var ready = DownloadReady(fetched, store: store.name, path: path, isCached: isCached)
+        ready.objectKey = objectKey
         return try signed(ready, by: store, expires: expires)
     }
 
@@ -121,7 +124,7 @@ package enum MediaObject {
     ) throws(BlobError) -> DownloadReady {
         var ready = ready
         ready.url = try store.presignedURL(
-            ready.key, expires: expires, contentType: inert(ready.metadata.content.contentType),
+            ready.storedKey, expires: expires, contentType: inert(ready.metadata.content.contentType),
             fileName: ready.metadata.fileName)
         if ready.url != nil { ready.urlExpiresAt = (Timestamp.now + expires).description }
         return ready

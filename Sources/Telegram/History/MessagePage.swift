@@ -60,7 +60,9 @@ struct MessagePage {
             output.put(written.isOutgoing ? endings.own : endings.other)
             if let media = context.media, let shown = writer.tree(of: message), let command = media.command(for: shown)
             {
-                output.put(context.envelope(command).line)
+                var envelope = context.envelope(command)
+                envelope.source = EventSource(message: shown)
+                output.put(envelope.line)
             }
         }
     }

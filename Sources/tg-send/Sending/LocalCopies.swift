@@ -44,8 +44,8 @@ struct LocalCopies: Sendable {
         if let file = whole(cache.open(key), size) { return file }
         let store: (any BlobStore)?
         do { store = try media.store.map { try openStore($0) } } catch { store = nil }
-        if let path = store?.localPath(key), let file = whole(OpenFile(path: path), size) { return file }
-        return try await fetch(key, media.url, store, size)
+        if let path = store?.localPath(media.storedKey), let file = whole(OpenFile(path: path), size) { return file }
+        return try await fetch(media, store, size)
     }
 
     /// Finds out whether the place answers that `open` downloads an object from.
@@ -75,20 +75,20 @@ struct LocalCopies: Sendable {
     }
 
     private func fetch(
-        _ key: String, _ url: String?, _ store: (any BlobStore)?, _ size: Int64?
+        _ media: DownloadReady, _ store: (any BlobStore)?, _ size: Int64?
     ) async throws(NoCopy) -> OpenFile {
         guard let temporary = cache.temporaryPath() else { throw LocalCopies.unwritable }
         defer { unlink(temporary) }
-        if let url {
+        if let url = media.url {
             try await download(url, to: temporary)
         } else if let store {
-            do { _ = try await store.get(key, to: temporary) } catch {
+            do { _ = try await store.get(media.storedKey, to: temporary) } catch {
                 throw NoCopy(reason: "the stored file cannot be read: \(error.message)", isTransient: error.isTransient)
             }
         } else {
             throw NoCopy(reason: "the file no longer exists, and its store is unknown", isTransient: false)
         }
-        guard let path = cache.take(temporary, as: key), let file = whole(OpenFile(path: path), size) else {
+        guard let path = cache.take(temporary, as: media.key), let file = whole(OpenFile(path: path), size) else {
             throw NoCopy(reason: "the stored file is incomplete", isTransient: false)
         }
         return file

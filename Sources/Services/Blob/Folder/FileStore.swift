@@ -17,7 +17,10 @@ struct FileStore: BlobStore {
     /// The folder within the store's folder that holds no objects.
     static let ownFolder = ".tgpipe"
 
-    func localPath(_ key: String) -> String? { "\(root)/\(key)" }
+    func localPath(_ key: String) -> String? {
+        do throws(BlobError) { try FileStore.check(key) } catch { return nil }
+        return "\(root)/\(key)"
+    }
 
     func head(_ key: String) async throws(BlobError) -> BlobInfo? {
         try FileStore.check(key)

@@ -1,0 +1,42 @@
+import Blob
+import Envelope
+import Logging
+import Payloads
+import Stage
+import System
+
+/// Removes the objects that `commands.blob.remove` names.
+struct Removal: Sendable {
+    let log: Logger
+    let store: any BlobStore
+    /// If true, transient failures return to the queue for a later attempt.
+    let isFromQueue: Bool
+    let outages: Outages
+
+    /// - Throws: `MalformedInput` for a command that names no object, and `BlobError` for a failure that may pass.
+    func handle(_ event: Envelope) async throws -> Outcome {
+        let command = try RemoveBlob(event)
+        guard command.store == store.name else {
+            return .givenUp([], reason: "the object is in \(command.store.printable), and this is \(store.name)")
+        }
+        do {
+            guard isFromQueue else { return try await remove(command) }
+            return try await outages.riding { try await remove(command) }
+        } catch let error as BlobError where !error.isTransient {
+            return .givenUp([], reason: error.message)
+        }
+    }
+
+    private func remove(_ command: RemoveBlob) async throws -> Outcome {
+        let info = try await store.head(command.key)
+        if let info, let wanted = command.sha256, info.metadata.sha256 != wanted {
+            return .givenUp(
+                [], reason: "\(command.key.printable) is not the object that was to be removed: its SHA-256 is another one")
+        }
+        if info != nil {
+            try await store.delete(command.key)
+            log.info("removed \(command.key.printable)")
+        }
+        return .done([.derived(BlobRemoved(store: store.name, key: command.key, existed: info != nil))])
+    }
+}
