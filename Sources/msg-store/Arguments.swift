@@ -40,6 +40,9 @@ struct ChatName: Sendable {
         chat = .name("@\(name)")
     }
 
+    /// The name without `@`; nil for an id.
+    var username: String? { if case .name(let name) = chat { String(name.dropFirst()) } else { nil } }
+
     func fits(_ known: ArchiveReader.KnownChat) -> Bool {
         switch chat {
         case .id(let id): known.key.chatID == id

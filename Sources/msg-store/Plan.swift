@@ -111,7 +111,7 @@ struct Plan: StoreCommand {
             var commands: [HistoryCommand] = []
             var failures = 0
             var done: Set<ChatKey> = []
-            func add(_ chat: ArchiveReader.KnownChat) throws {
+            func add(_ chat: ArchiveReader.KnownChat, by name: ChatName? = nil) throws {
                 guard done.insert(chat.key).inserted else { return }
                 if chat.commentsOf != nil {
                     // No account could read it as a whole. Whoever names it wants to try again.
@@ -120,10 +120,12 @@ struct Plan: StoreCommand {
                 }
                 let inspection = try reader.inspect(chat)
                 failures += inspection.failures.count
-                commands += plan.commands(
+                let asked = plan.commands(
                     for: inspection, floor: try reader.floor(of: plan, inspection),
                     refreshed: try plan.refreshed.map { try reader.id(ofNewest: $0, chat.key) ?? 1 },
                     accountID: account)
+                // The name may be another chat's now, which only Telegram knows.
+                commands += asked.map { name?.username == nil ? $0 : $0.named(chat.username) }
                 for older in known where older.key.chatID == chat.migratedFrom { try add(older) }
             }
             guard let names else {
@@ -132,11 +134,20 @@ struct Plan: StoreCommand {
             }
             for name in names {
                 let found = known.filter { name.fits($0) && (account == nil || [0, account].contains($0.key.ownerID)) }
-                for chat in found { try add(chat) }
+                for chat in found { try add(chat, by: name) }
                 if found.isEmpty { commands += plan.commands(forUnknown: name.chat, accountID: account) }
             }
             return (commands, failures)
         }
+    }
+}
+
+extension HistoryCommand {
+    /// Returns the command for a chat that must still have this user name.
+    fileprivate func named(_ username: String?) -> HistoryCommand {
+        var command = self
+        command.chatUsername = username
+        return command
     }
 }
 

@@ -36,7 +36,9 @@ final class CommandReader: Sendable {
         if choices.readsNewOnly, command.toID != nil { return .done([]) }
         do {
             let posts = Mutex<[Int32]>([])
-            let facts = try await read(command.chat, bounds, accountID: command.accountID, context) { found in
+            let facts = try await read(
+                command.chat, username: command.chatUsername, bounds, accountID: command.accountID, context
+            ) { found in
                 posts.withLock { $0 += found }
             }
             guard bounds.from <= 1, bounds.to == nil, bounds.last == nil else { return .done([]) }
@@ -57,13 +59,14 @@ final class CommandReader: Sendable {
     }
 
     private func read(
-        _ chat: ChatID, _ bounds: HistoryBounds, accountID: Int64? = nil, _ context: WorkContext,
+        _ chat: ChatID, username: String? = nil, _ bounds: HistoryBounds, accountID: Int64? = nil,
+        _ context: WorkContext,
         commented: @escaping @Sendable ([Int32]) -> Void = { _ in }
     ) async throws -> ChatFacts {
         let start = ContinuousClock.now
         let progress = choices.progress.begin()
         defer { progress.end() }
-        let facts = try await pool.read(chat, bounds, accountID: accountID) { lines in
+        let facts = try await pool.read(chat, username: username, bounds, accountID: accountID) { lines in
             try await context.publisher.publish(lines)
         } onProgress: {
             progress.take($0)

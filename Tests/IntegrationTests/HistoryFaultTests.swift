@@ -187,4 +187,27 @@ private let group: Int64 = -1_000_000_000_006
         #expect(verified.status == 0, "\(verified.output)\(verified.errors.suffix(1000))")
         #expect(try await archive().messageIDs().isEmpty)
     }
+
+    @Test func `A chat that has lost its name is not read by that name`() async throws {
+        let fixture = try await HistoryFixture()
+        try await seed(fixture, news, ["count": 300, "chat_username": "some_news"])
+        func run(_ tool: String, _ arguments: [String], _ input: String = "") async throws -> ToolRun.Result {
+            try await ToolRun.run(
+                tool, arguments, input: input, environment: fixture.alice.environment, folder: fixture.alice.folder)
+        }
+        let first = try await run("tg-history", fixture.arguments, run("msg-store", ["plan", "@some_news"]).output)
+        #expect(try await run("msg-store", ["load"], first.output).status == 0)
+        // The archive is from the time at which the chat had another name.
+        let archive = fixture.alice.folder("state/archive/archive.sqlite")
+        _ = try SpawnedProgram.output(of: ["sqlite3", archive, "UPDATE chats SET username = 'old_news'"])
+        let plan = try await run("msg-store", ["plan", "@old_news"])
+        let refused = try await run("tg-history", fixture.arguments, plan.output)
+        #expect(refused.status == 1)
+        #expect(refused.output.isEmpty)
+        #expect(refused.errors.contains("was @old_news, and is @some_news now"))
+        // By its id it is.
+        let byID = try await run("tg-history", fixture.arguments, run("msg-store", ["plan", "\(news)"]).output)
+        #expect(byID.status == 0)
+        #expect(!byID.output.isEmpty)
+    }
 }

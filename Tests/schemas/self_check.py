@@ -128,6 +128,7 @@ BROKEN_PAYLOADS: list[tuple[str, dict[str, Any], str]] = [
     ("events.telegram.waiting", {"until": GONE}, "until"),
     ("commands.telegram.history", {"chat_id": GONE}, "chat_id"),
     ("commands.telegram.history", {"from_id": 0}, "from_id"),
+    ("commands.telegram.history", {"chat_username": ""}, "chat_username"),
     ("commands.telegram.history", {"since": "yesterday"}, "since"),
     ("events.telegram.message", {"channel_post": GONE}, "valid under any"),
     ("events.telegram.message", {"channel_post": {"message_id": 7}}, "date"),

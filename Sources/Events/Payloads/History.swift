@@ -7,6 +7,8 @@ package struct HistoryCommand: EventPayload {
     package static let types = [type]
 
     package var chat: ChatID
+    /// The user name, without `@`, by which somebody asked for the chat; a chat that has another one now is not read.
+    package var chatUsername: String?
     /// The only account that can answer: in private chats and basic groups, each account counts the messages by itself.
     package var accountID: Int64?
     /// The lowest id that is wanted; nil for the first message.
@@ -36,6 +38,7 @@ package struct HistoryCommand: EventPayload {
             throw MalformedInput(.invalidPayload, "\(type): no chat_id")
         }
         self.chat = chat
+        chatUsername = try reader.strict("chat_username", \.string)
         accountID = try reader.strict("account_id", \.int)
         fromID = try reader.strict("from_id", \.int)
         toID = try reader.strict("to_id", \.int)
@@ -48,7 +51,7 @@ package struct HistoryCommand: EventPayload {
 
     package var json: JSONObject {
         [
-            "chat_id": chat.json, "account_id": JSON(accountID), "from_id": JSON(fromID), "to_id": JSON(toID),
+            "chat_id": chat.json, "chat_username": JSON(chatUsername), "account_id": JSON(accountID), "from_id": JSON(fromID), "to_id": JSON(toID),
             "since": JSON(since), "until": JSON(until), "last": JSON(last),
         ]
     }

@@ -10,6 +10,8 @@ package struct HistoryFailure: ReportableError, Equatable, CustomStringConvertib
         case otherAccount = "other_account"
         /// No account of the pool can read the chat.
         case noAccess = "no_access"
+        /// The chat does not have the user name any more by which it was asked for.
+        case otherName = "other_name"
         /// No account of the pool is left.
         case noAccountLeft = "no_account_left"
         /// Telegram tells of messages, but does not show them.
@@ -25,7 +27,7 @@ package struct HistoryFailure: ReportableError, Equatable, CustomStringConvertib
         switch code {
         // Another process, which has the account, can take the command from the same queue.
         case .otherAccount: .unavailable
-        case .noAccess: .no
+        case .noAccess, .otherName: .no
         case .noAccountLeft: .authenticationRefused
         case .refused: .tryAgain
         }

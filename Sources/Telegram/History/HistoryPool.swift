@@ -61,21 +61,23 @@ package actor HistoryPool {
     /// Reads the messages of a chat within some bounds.
     ///
     /// - Parameters:
+    ///   - username: the user name that the chat must have; a name may become another chat's.
     ///   - accountID: the only account that may read.
     ///   - write: receives the lines of events, one answer after the other; the reading goes on when it returns.
     ///   - onProgress: called after each answer with messages.
     /// - Returns: the facts about the chat.
     /// - Throws: `HistoryFailure`; `CancellationError` when the pool is closed; the error of `write`.
     package func read(
-        _ chat: ChatID, _ bounds: HistoryBounds, accountID: Int64? = nil,
+        _ chat: ChatID, username: String? = nil, _ bounds: HistoryBounds, accountID: Int64? = nil,
         write: @escaping @Sendable ([UInt8]) async throws -> Void,
         onProgress: @escaping @Sendable (ReadingProgress) -> Void = { _ in }
     ) async throws -> ChatFacts {
-        try await run(chat, bounds, accountID: accountID, comments: nil, write, onProgress)
+        try await run(chat, username: username, bounds, accountID: accountID, comments: nil, write, onProgress)
     }
 
     func run(
-        _ chat: ChatID, _ bounds: HistoryBounds, accountID: Int64?, comments: CommentsReading?,
+        _ chat: ChatID, username: String? = nil, _ bounds: HistoryBounds, accountID: Int64?,
+        comments: CommentsReading?,
         _ write: @escaping @Sendable ([UInt8]) async throws -> Void,
         _ onProgress: @escaping @Sendable (ReadingProgress) -> Void
     ) async throws -> ChatFacts {
@@ -93,7 +95,7 @@ package actor HistoryPool {
         let key = ChatKey(chat)
         if chats[key] == nil { chats[key] = PoolChat(key) }
         jobs[number] = PoolJob(
-            number: number, key: key, bounds: bounds, member: member, cause: Correlation.current, write: write,
+            number: number, key: key, username: username, bounds: bounds, member: member, cause: Correlation.current, write: write,
             onProgress: onProgress, comments: comments)
         giveUpHopeless()
         dispatch()
@@ -208,6 +210,15 @@ package actor HistoryPool {
     /// Begins a job's reading. In private chats and basic groups, one account must read everything: others count the messages differently.
     private func begin(_ number: Int, _ facts: ChatFacts, _ id: MemberID) {
         guard let job = jobs[number] else { return }
+        if let name = job.username, facts.username?.lowercased() != name.lowercased() {
+            let present = facts.username.map { "is @\($0.printable) now" } ?? "has no user name any more"
+            let failure = HistoryFailure(
+                .otherName,
+                "the chat \(facts.id) was @\(name.printable), and \(present). Ask for it by its id to read it on. If "
+                    + "@\(name.printable) is another chat now, ask for that one by its id, too, which "
+                    + "'tg-call contacts.resolveUsername' tells")
+            return job.end.fulfil(.failure(failure))
+        }
         if !facts.isShared { jobs[number]?.member = job.member ?? id }
         jobs[number]?.facts = facts
         jobs[number]?.reading = ChatReading(

@@ -7,6 +7,8 @@ import System
 struct PoolJob {
     let number: Int
     let key: ChatKey
+    /// The user name that the chat must have; nil for any.
+    var username: String?
     let bounds: HistoryBounds
     /// The only account that may read; nil for any.
     var member: MemberID?
