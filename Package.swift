@@ -65,7 +65,9 @@ func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String
 }
 
 let tools: [Target] = [
-    tool("tg-listen", ["Accounts", "BotAPI", "Envelope", "JSON", "Payloads", "Redis", "System", "Updates", logging]),
+    tool(
+        "tg-listen",
+        ["Accounts", "BotAPI", "Envelope", "JSON", "Payloads", "Queue", "Redis", "System", "Updates", logging]),
     tool(
         "tg-gate",
         [

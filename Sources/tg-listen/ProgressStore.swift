@@ -1,6 +1,7 @@
 import Glibc
 import JSON
 import Logging
+import Queue
 import Redis
 import Stage
 import System
@@ -30,26 +31,38 @@ extension ProgressFile {
 
 /// Stores a listener's position in Redis, so that it may start on another machine, and in a file, in case it is killed between an update's
 /// emission and Redis's answer.
+///
+/// A publication sets the key in the same step in which it fills queues, so a cluster must have it on the node of the queues.
 struct RedisProgress: ProgressStore {
     private let runtime: Runtime
     private let key: String
+    /// The name of the key until version 0.2.
+    private let formerKey: String
     private let file: any ProgressFile
     private let newer: @Sendable (_ kept: String, _ noted: String) -> String
     var redisKey: String? { key }
 
-    /// - Parameter newer: returns the further one of the positions in Redis and in the file.
+    /// - Parameters:
+    ///   - name: names the listener and its position: `42:offset`.
+    ///   - newer: returns the further one of the positions in Redis and in the file.
     /// - Throws: when Redis cannot be reached.
     init(
-        runtime: Runtime, key: String, file: any ProgressFile,
+        runtime: Runtime, _ name: String, file: any ProgressFile,
         newer: @escaping @Sendable (_ kept: String, _ noted: String) -> String
     ) async throws {
-        (self.runtime, self.key, self.file, self.newer) = (runtime, key, file, newer)
+        (self.runtime, self.file, self.newer) = (runtime, file, newer)
+        (key, formerKey) = ("tgpipe:listen:\(QueueName.hashTag):\(name)", "tgpipe:listen:\(name)")
         try await runtime.requireRedis()
     }
 
     func load() async throws -> String? {
         let value = try await runtime.untilRedisAnswers { redis throws(RedisError) in
-            try await redis.send("GET", .text(key))
+            let former = try await redis.send("GET", .text(formerKey))
+            if let position = former.string {
+                _ = try await redis.send("SET", .text(key), .text(position), "NX")
+                _ = try await redis.send("DEL", .text(formerKey))
+            }
+            return try await redis.send("GET", .text(key))
         }
         let noted = try await file.load()
         guard !value.isNull else {

@@ -86,7 +86,7 @@ struct TgListen: Tool {
         let progress: any ProgressStore =
             if let state { try OffsetFile(path: state) } else {
                 try await RedisProgress(
-                    runtime: runtime, key: "tgpipe:listen:\(id):offset",
+                    runtime: runtime, "\(id):offset",
                     file: try OffsetFile(path: runtime.directory("listen") + "/\(id).offset"), newer: Listener.newer)
             }
         let emitted =
@@ -106,7 +106,7 @@ struct TgListen: Tool {
             let progress: any ProgressStore =
                 if let state { try StateFile(path: state) } else {
                     try await RedisProgress(
-                        runtime: runtime, key: "tgpipe:listen:\(id):state",
+                        runtime: runtime, "\(id):state",
                         file: try StateFile(path: runtime.directory("listen") + "/\(id).state"),
                         newer: AccountProgress.newer)
                 }

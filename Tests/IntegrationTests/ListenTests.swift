@@ -87,7 +87,20 @@ import Testing
             #expect(result.status == 0)
             #expect(result.lines.count == expected)
         }
-        #expect(try redis.cli("GET", "tgpipe:listen:\(BotEmulator.botID):offset") != "")
+        #expect(try redis.cli("GET", "tgpipe:listen:{queues}:\(BotEmulator.botID):offset") != "")
+    }
+
+    @Test func `The offset that an earlier version has kept is taken over`() async throws {
+        let redis = try RedisServer()
+        let environment = telegram.environment.merging(["TGPIPE_REDIS": redis.address]) { $1 }
+        try await telegram.say("1", as: ann)
+        _ = try await ToolRun.run("tg-listen", ["--once"], environment: environment)
+        let former = "tgpipe:listen:\(BotEmulator.botID):offset"
+        _ = try redis.cli("RENAME", "tgpipe:listen:{queues}:\(BotEmulator.botID):offset", former)
+        try await telegram.say("2", as: ann)
+        let result = try await ToolRun.run("tg-listen", ["--once"], environment: environment)
+        #expect(try result.envelopes().map { $0.payload["message"]?["text"] } == ["2"])
+        #expect(try redis.cli("EXISTS", former) == "0")
     }
 
     @Test func `Updates that the output did not accept are not confirmed`() async throws {
@@ -281,7 +294,7 @@ import Testing
         try await telegram.fault("getUpdates", "hang", times: 100)
         try await telegram.say("once", as: ann)
         _ = try await first.waitForLines { $0.count == 1 }
-        #expect(try await eventually { try redis.cli("GET", "tgpipe:listen:\(BotEmulator.botID):offset") != "" })
+        #expect(try await eventually { try redis.cli("GET", "tgpipe:listen:{queues}:\(BotEmulator.botID):offset") != "" })
         first.signal(SIGKILL)
         _ = try await first.result()
         try await telegram.server.call("DELETE", "/control/fault")

@@ -62,21 +62,21 @@ package struct MediaLedger: Sendable {
 
     private static func object(_ row: any ArchiveRow) -> JSONObject {
         var object: JSONObject = [
-            "store": .string(row.text(0)), "key": .string(row.text(1)), "size_bytes": JSON(row.optionalInteger(2)),
+            "store": .string(row.text(0)), "key": .string(row.text(1)), "size_bytes": row.optionalInteger(2).map { .integer($0) },
         ]
         var column = 3
         for name in texts {
-            object[name] = JSON(row.optionalText(column))
+            object[name] = row.optionalText(column).map { .string($0) }
             column += 1
         }
         for name in times {
-            object[name] = JSON(row.optionalInteger(column).map { Timestamp(microseconds: $0).description })
+            object[name] = row.optionalInteger(column).map { .string(Timestamp(microseconds: $0).description) }
             column += 1
         }
         object["uses"] = .integer(row.integer(column))
         for (offset, name) in ["chat_id", "message_id", "user_id"].enumerated() {
             // 0 stands for an object that was stored from the command line.
-            object[name] = JSON(row.optionalInteger(column + 1 + offset).flatMap { $0 == 0 ? nil : $0 })
+            object[name] = row.optionalInteger(column + 1 + offset).flatMap { $0 == 0 ? nil : .integer($0) }
         }
         return object
     }

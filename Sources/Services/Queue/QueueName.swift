@@ -50,9 +50,11 @@ package struct QueueName: Sendable, Hashable, CustomStringConvertible {
     /// The name as an endpoint.
     package var description: String { QueueName.prefix + text }
 
-    /// The prefix of all keys, with one hash tag for all queues: an event moves between queues in one atomic step, which a cluster
-    /// can do on one node only.
-    static let keyPrefix = "tgpipe:{queues}:"
+    /// The hash tag of all queues: an event moves between queues in one atomic step, which a cluster can do on one node only.
+    /// Keys that a publication sets in the same step must have it, too.
+    package static let hashTag = "{queues}"
+    /// The prefix of all keys.
+    static let keyPrefix = "tgpipe:\(hashTag):"
     /// The set of the names of all queues that were ever used and not purged.
     static let namesKey = keyPrefix + "names"
 
