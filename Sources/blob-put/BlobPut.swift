@@ -1,6 +1,7 @@
 package import ArgumentParser
 import Crypto
 import Blob
+import Envelope
 import Options
 import Payloads
 import Stage

@@ -5,6 +5,7 @@ import JSON
 import Logging
 import Payloads
 import Stage
+import System
 
 /// Stores the files of `events.media.fetched`, and reports each object or the reason why there is none.
 struct MediaStoring: Sendable {
@@ -183,7 +184,7 @@ extension KeyTemplate {
             .name: fileName, .stem: FileName.stem(fileName), .ext: ending ?? "bin", .date: String(text.prefix(10)),
             .year: String(text.prefix(4)), .month: String(text.dropFirst(5).prefix(2)),
             .day: String(text.dropFirst(8).prefix(2)),
-            .time: text.dropFirst(11).prefix(8).replacing(":", with: "-"),
+            .time: String(text.dropFirst(11).prefix(8)).replacing(":", with: "-"),
         ]
     }
 
