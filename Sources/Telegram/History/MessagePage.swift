@@ -1,6 +1,7 @@
 import Accounts
 import Envelope
 import JSON
+import Payloads
 import TL
 import Updates
 
