@@ -17,26 +17,30 @@ struct Removal: Sendable {
     func handle(_ event: Envelope) async throws -> Outcome {
         let command = try RemoveBlob(event)
         guard command.store == store.name else {
-            return .givenUp([], reason: "the object is in \(command.store.printable), and this is \(store.name)")
+            return refused(command, "the object is in \(command.store.printable), and this is \(store.name)")
         }
         do {
             guard isFromQueue else { return try await remove(command) }
             return try await outages.riding { try await remove(command) }
         } catch let error as BlobError where !error.isTransient {
-            return .givenUp([], reason: error.message)
+            return refused(command, error.message)
         }
     }
 
     private func remove(_ command: RemoveBlob) async throws -> Outcome {
         let info = try await store.head(command.key)
         if let info, let wanted = command.sha256, info.metadata.sha256 != wanted {
-            return .givenUp(
-                [], reason: "\(command.key.printable) is not the object that was to be removed: its SHA-256 is another one")
+            return refused(command, "it is not the object that was to be removed: its SHA-256 is another one")
         }
         if info != nil {
             try await store.delete(command.key)
             log.info("removed \(command.key.printable)")
         }
         return .done([.derived(BlobRemoved(store: store.name, key: command.key, existed: info != nil))])
+    }
+
+    private func refused(_ command: RemoveBlob, _ reason: String) -> Outcome {
+        log.error("\(command.key.printable) is not removed: \(reason)")
+        return .givenUp([], reason: reason)
     }
 }
