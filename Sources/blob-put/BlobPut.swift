@@ -66,7 +66,8 @@ struct BlobPut: Tool {
         if let file = single.file {
             let sink = try await EventOutput(output, runtime: runtime)
             let put = SingleFile(
-                path: file, options: single, template: try template(), store: store, expires: self.store.expires.duration)
+                path: file, options: single, template: try template(), store: store,
+                expires: self.store.expires.duration)
             // At a shutdown the upload ends at once, because a part of the file is of no use.
             guard let stored = try await runtime.shutdown.interrupting(put.run) else { throw CancellationError() }
             try await sink.write([stored])

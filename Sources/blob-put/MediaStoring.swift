@@ -155,7 +155,8 @@ struct MediaStoring: Sendable {
         let path = copy ?? (access(fetched.path, F_OK) == 0 ? fetched.path : nil)
         return .derived(
             try MediaObject.ready(
-                media, in: store, objectKey: stored.key == fetched.key ? nil : stored.key, path: path, isCached: isCached,
+                media, in: store, objectKey: stored.key == fetched.key ? nil : stored.key, path: path,
+                isCached: isCached,
                 expires: expires))
     }
 

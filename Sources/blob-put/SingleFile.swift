@@ -10,7 +10,6 @@ struct SingleOptions: ParsableArguments, Sendable {
     @Option(help: ArgumentHelp("Store this file, write one events.blob.stored event, and exit.", valueName: "path"))
     var file: String?
 
-
     @Option(help: ArgumentHelp("The media type. Default: the type of the file's extension.", valueName: "type"))
     var contentType: String?
 

@@ -18,7 +18,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("../../etc/passwd", "_.._etc_passwd"), ("/etc/passwd", "_etc_passwd"), ("..", "unknown"), (".hidden", "hidden"),
+        ("../../etc/passwd", "_.._etc_passwd"), ("/etc/passwd", "_etc_passwd"), ("..", "unknown"),
+        (".hidden", "hidden"),
         ("a\u{202E}gpj.exe", "agpj.exe"), ("a\u{0}b\n", "ab"), ("", "unknown"), ("a\\b", "a_b"), ("{chat}", "{chat}"),
     ])
     func `A stranger's text stays within one part`(text: String, part: String) throws {

@@ -141,7 +141,8 @@ import Testing
             envelope("events.dead_letter", #"{"reason":{"code":"x","text":"y"},"line":"z","size_bytes":1}"#),
         ]
         let kinds: [any EventPayload.Type] = [
-            TelegramCommand.self, DeadLetter.self, BlobStored.self, BlobRemoved.self, RemoveBlob.self, AccessChanged.self, AccessDenied.self,
+            TelegramCommand.self, DeadLetter.self, BlobStored.self, BlobRemoved.self, RemoveBlob.self,
+            AccessChanged.self, AccessDenied.self,
             TelegramUpdate.self,
             TelegramSent.self, TelegramFailed.self, TelegramWaiting.self, MediaDownload.self, LargeDownload.self,
             MediaProgress.self,

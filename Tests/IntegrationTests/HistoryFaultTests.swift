@@ -206,7 +206,8 @@ private let group: Int64 = -1_000_000_000_006
         #expect(refused.output.isEmpty)
         #expect(refused.errors.contains("was @old_news, and is @some_news now"))
         // By its id it is.
-        let byID = try await run("tg-history", fixture.arguments, run("msg-store", ["plan", "--refresh-last", "10", "\(news)"]).output)
+        let byID = try await run(
+            "tg-history", fixture.arguments, run("msg-store", ["plan", "--refresh-last", "10", "\(news)"]).output)
         #expect(byID.status == 0)
         #expect(!byID.output.isEmpty)
     }

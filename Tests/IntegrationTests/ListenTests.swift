@@ -294,7 +294,8 @@ import Testing
         try await telegram.fault("getUpdates", "hang", times: 100)
         try await telegram.say("once", as: ann)
         _ = try await first.waitForLines { $0.count == 1 }
-        #expect(try await eventually { try redis.cli("GET", "tgpipe:listen:{queues}:\(BotEmulator.botID):offset") != "" })
+        #expect(
+            try await eventually { try redis.cli("GET", "tgpipe:listen:{queues}:\(BotEmulator.botID):offset") != "" })
         first.signal(SIGKILL)
         _ = try await first.result()
         try await telegram.server.call("DELETE", "/control/fault")

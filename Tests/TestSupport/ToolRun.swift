@@ -55,7 +55,8 @@ package final class ToolRun: Sendable {
             case "ev-queue": arguments.contains("--dead")
             case "ev-replay": false
             case "msg-store":
-                ["load", "plan"].contains(arguments.first) || arguments.starts(with: ["media"]) && arguments.contains("--remove")
+                ["load", "plan"].contains(arguments.first)
+                    || arguments.starts(with: ["media"]) && arguments.contains("--remove")
             default: true
             }
         // If a tool ends before its input, writing must not end the tests with SIGPIPE.

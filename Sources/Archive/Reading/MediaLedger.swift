@@ -62,7 +62,8 @@ package struct MediaLedger: Sendable {
 
     private static func object(_ row: any ArchiveRow) -> JSONObject {
         var object: JSONObject = [
-            "store": .string(row.text(0)), "key": .string(row.text(1)), "size_bytes": row.optionalInteger(2).map { .integer($0) },
+            "store": .string(row.text(0)), "key": .string(row.text(1)),
+            "size_bytes": row.optionalInteger(2).map { .integer($0) },
         ]
         var column = 3
         for name in texts {

@@ -9,7 +9,9 @@ struct MediaWriter {
     func write(_ media: StoredMedia, at time: Int64) throws {
         let isNewer = "(m.seen_at IS NULL OR EXCLUDED.seen_at >= m.seen_at)"
         let facts = ["kind", "size_bytes", "sha256", "content_type", "file_name", "title", "source_url"]
-        let updates = facts.map { "\($0) = CASE WHEN \(isNewer) THEN coalesce(EXCLUDED.\($0), m.\($0)) ELSE m.\($0) END" }
+        let updates = facts.map {
+            "\($0) = CASE WHEN \(isNewer) THEN coalesce(EXCLUDED.\($0), m.\($0)) ELSE m.\($0) END"
+        }
         try database.run(
             """
             INSERT INTO media AS m (store, key, kind, size_bytes, sha256, content_type, file_name, title, source_url, \

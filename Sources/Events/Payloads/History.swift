@@ -51,7 +51,8 @@ package struct HistoryCommand: EventPayload {
 
     package var json: JSONObject {
         [
-            "chat_id": chat.json, "chat_username": JSON(chatUsername), "account_id": JSON(accountID), "from_id": JSON(fromID), "to_id": JSON(toID),
+            "chat_id": chat.json, "chat_username": JSON(chatUsername), "account_id": JSON(accountID),
+            "from_id": JSON(fromID), "to_id": JSON(toID),
             "since": JSON(since), "until": JSON(until), "last": JSON(last),
         ]
     }

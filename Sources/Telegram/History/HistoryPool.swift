@@ -95,7 +95,8 @@ package actor HistoryPool {
         let key = ChatKey(chat)
         if chats[key] == nil { chats[key] = PoolChat(key) }
         jobs[number] = PoolJob(
-            number: number, key: key, username: username, bounds: bounds, member: member, cause: Correlation.current, write: write,
+            number: number, key: key, username: username, bounds: bounds, member: member, cause: Correlation.current,
+            write: write,
             onProgress: onProgress, comments: comments)
         giveUpHopeless()
         dispatch()
