@@ -273,12 +273,12 @@ package final class EventReader {
         let event = try Envelope(try parser.parse(line, padded: true))
         let time = clock.microseconds(of: finder[.timestamp])
         if event.type == BlobRemoved.type {
-            let removed = try BlobRemoved(event)
-            try StoredMedia.check(removed.store, removed.key)
-            batch.notes.append(.mediaRemoved(store: removed.store, key: removed.key, at: time))
+            guard let removed = try? BlobRemoved(event), (try? StoredMedia.check(removed.store, removed.key)) != nil
+            else { return .other }
+            batch.notes.append(.media(MediaNote(store: removed.store, key: removed.key, media: nil, time: time)))
         } else {
-            guard let media = try StoredMedia(event) else { return .other }
-            batch.notes.append(.media(media, at: time))
+            guard let media = StoredMedia(event) else { return .other }
+            batch.notes.append(.media(MediaNote(store: media.store, key: media.key, media: media, time: time)))
         }
         return .noted
     }

@@ -137,8 +137,7 @@ enum ArchiveNote {
     /// The reactions to a message, of which nothing else is told.
     case reactions(MessageKey, JSON, at: Int64)
     case topic(ChatKey, topicID: Int64, name: String?, isClosed: Bool?, at: Int64)
-    case media(StoredMedia, at: Int64)
-    case mediaRemoved(store: String, key: String, at: Int64)
+    case media(MediaNote)
 }
 
 package struct ChatKey: Hashable, Sendable {

@@ -21,10 +21,18 @@ struct StoredMedia: Sendable {
     /// Longer names cannot be in an index.
     private static let mostNameBytes = 1024
 
-    /// Reads `events.dl.*.ready` or `events.blob.stored`; returns nil if it names no store.
-    ///
-    /// - Throws: `MalformedInput` for an object that no store can have.
-    init?(_ event: Envelope) throws(MalformedInput) {
+    /// Reads `events.dl.*.ready` or `events.blob.stored`; returns nil if it names no object of a store.
+    init?(_ event: Envelope) {
+        do throws(MalformedInput) {
+            // The parts of a video are files of one machine.
+            guard event.meta["group"]?["part"] == nil else { return nil }
+            try self.init(reading: event)
+        } catch {
+            return nil
+        }
+    }
+
+    private init?(reading event: Envelope) throws(MalformedInput) {
         let content: FileContent
         if event.type == BlobStored.type {
             let stored = try BlobStored(event)
@@ -59,6 +67,16 @@ struct StoredMedia: Sendable {
             }
         }
     }
+}
+
+/// What an event tells of an object, and when.
+struct MediaNote: Sendable {
+    let store: String
+    let key: String
+    /// nil if the object was removed.
+    let media: StoredMedia?
+    /// In microseconds since 1970.
+    let time: Int64
 }
 
 extension String {

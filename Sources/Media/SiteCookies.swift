@@ -96,15 +96,16 @@ package struct SiteCookies: Sendable {
     }
 
     /// Returns the cookies that stay in the file of a site: those that belong to other sites only.
-    private func lines(left forgotten: [Site], in site: Site) -> [String] {
+    ///
+    /// - Throws: if the file cannot be read, since the logins of the other sites would be lost.
+    private func lines(left forgotten: [Site], in site: Site) throws(Refusal) -> [String] {
         let sharing = sites.filter { other in
             other.cookiesFile == site.cookiesFile && !forgotten.contains { $0.name == other.name }
         }
-        guard !sharing.isEmpty, let path = site.cookiesFile, let file = try? CookieFile(path) else { return [] }
-        let cookies = (try? SiteCookies.read(file.bytes)) ?? []
-        return cookies.filter { cookie in
-            sharing.contains { $0.owns(cookie) } && !forgotten.contains { $0.owns(cookie) }
-        }.map(\.line)
+        guard !sharing.isEmpty, let path = site.cookiesFile, access(path, F_OK) == 0 else { return [] }
+        let file: CookieFile
+        do throws(MediaError) { file = try CookieFile(path) } catch { throw .failed(error) }
+        return try SiteCookies.read(file.bytes).filter { cookie in !forgotten.contains { $0.owns(cookie) } }.map(\.line)
     }
 
     private func write(_ lines: [String], of site: Site) throws(Refusal) {

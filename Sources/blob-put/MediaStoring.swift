@@ -48,10 +48,14 @@ struct MediaStoring: Sendable {
         do throws(BlobError) {
             file = try LocalFile(path: fetched.path, isFinal: true)
         } catch {
-            if let stored = try await storedBefore(fetched, key, error) {
-                return .done([try ready(fetched, stored, isCached: true)])
+            file = template == nil ? nil : copy(of: fetched)
+            do throws(BlobError) {
+                if let stored = try await storedBefore(fetched, key, error) {
+                    return .done([try ready(fetched, stored, isCached: true)])
+                }
+            } catch {
+                guard file != nil else { throw error }
             }
-            file = nil
         }
         // Files with different contents may have the same key by template, so that one answer is not the other's.
         let content = template == nil ? "" : "#\(fetched.metadata.content.sha256 ?? "")"
@@ -92,6 +96,12 @@ struct MediaStoring: Sendable {
             fetched.age ?? MediaStoring.timeForOtherMachine < MediaStoring.timeForOtherMachine
         else { throw error }
         return nil
+    }
+
+    /// Returns the local copy of a file that was stored for another message, under that one's key.
+    private func copy(of fetched: MediaFetched) -> LocalFile? {
+        guard let path = cache.open(fetched.key)?.path else { return nil }
+        do throws(BlobError) { return try LocalFile(path: path, isFinal: true) } catch { return nil }
     }
 
     /// Returns the keys under which the file may be: by template, another file may have the first one already.

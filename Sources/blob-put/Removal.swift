@@ -1,5 +1,6 @@
 import Blob
 import Envelope
+import JSON
 import Logging
 import Payloads
 import Stage
@@ -12,12 +13,20 @@ struct Removal: Sendable {
     /// If true, transient failures return to the queue for a later attempt.
     let isFromQueue: Bool
     let outages: Outages
+    /// The time for which a command is carried out.
+    private static let validity = Duration.seconds(3600)
 
     /// - Throws: `MalformedInput` for a command that names no object, and `BlobError` for a failure that may pass.
     func handle(_ event: Envelope) async throws -> Outcome {
         let command = try RemoveBlob(event)
         guard command.store == store.name else {
             return refused(command, "the object is in \(command.store.printable), and this is \(store.name)")
+        }
+        // What was unused when the command was made may be in use by now.
+        if let planned = event.timestamp.flatMap({ Timestamp($0) }),
+            Timestamp.now.elapsed(since: planned) >= Removal.validity
+        {
+            return refused(command, "the command is older than \(Removal.validity.spanText): make it anew")
         }
         do {
             guard isFromQueue else { return try await remove(command) }

@@ -64,13 +64,20 @@ struct SingleFile: Sendable {
         let bar = ProgressBar()
         defer { bar.clear() }
         let (total, begun) = (source.sizeBytes, ContinuousClock.now)
-        let outcome = try await store.put(source, key: key, metadata: metadata, sha256: sha256, ifAbsent: true) {
-            sent in
+        let show: @Sendable (Int64) -> Void = { sent in
             bar.show(
                 ProgressBar.Figures(
                     title: fileName, state: "storing", fraction: total > 0 ? Double(sent) / Double(total) : nil,
                     doneBytes: sent, totalBytes: total,
                     bytesPerSecond: Double(sent) / max((ContinuousClock.now - begun).seconds, 0.001)))
+        }
+        var key = key
+        var outcome = try await store.put(
+            source, key: key, metadata: metadata, sha256: sha256, ifAbsent: true, onProgress: show)
+        if case .existed(let found) = outcome, template?.isFixed == false, found.metadata.sha256 != sha256 {
+            key = KeyTemplate.distinct(key, sha256: sha256)
+            outcome = try await store.put(
+                source, key: key, metadata: metadata, sha256: sha256, ifAbsent: true, onProgress: show)
         }
         var info = BlobInfo(key: key, sizeBytes: source.sizeBytes, metadata: metadata)
         if case .existed(let found) = outcome { info = found }

@@ -114,18 +114,8 @@ struct PendingChoices: Sendable {
     /// Represents an answer, and the event that it comes from.
     struct Answer: Sendable, Equatable {
         let option: Int
+        /// Empty if an earlier version has stored the answer.
         let source: String
-
-        fileprivate var text: String { "\(option) \(source)" }
-
-        fileprivate init(_ option: Int, _ source: String) { (self.option, self.source) = (option, source) }
-
-        fileprivate init?(_ text: String) {
-            let words = text.split(separator: " ", maxSplits: 1)
-            guard let option = words.first.flatMap({ Int($0) }) else { return nil }
-            // Earlier versions wrote the option alone.
-            self.init(option, words.count > 1 ? String(words[1]) : "")
-        }
     }
 
     /// Gives a request its answer, unless it has one.
@@ -134,24 +124,28 @@ struct PendingChoices: Sendable {
     ///   confirmation by its replicas is lost.
     /// - Returns: the answer that counts, and whether it is that of the source.
     func answer(_ request: EventID, _ option: Int, by source: String) async throws -> (option: Int, isOwn: Bool) {
-        let (key, own) = (name(request, "answer"), Answer(option, source))
+        // An earlier version reads the option, too, and knows nothing of its source.
+        let (key, sourceKey) = (name(request, "answer"), name(request, "answered_by"))
         return try await runtime.untilRedisAnswers { redis throws(RedisError) in
             let replies = try await redis.transaction([
-                ["SET", key, .text(own.text), "NX", "EX", .integer(PendingChoices.rememberedFor)],
-                ["GET", key],
+                ["SET", key, .text("\(option)"), "NX", "EX", .integer(PendingChoices.rememberedFor)],
+                ["SET", sourceKey, .text(source), "NX", "EX", .integer(PendingChoices.rememberedFor)],
+                ["GET", key], ["GET", sourceKey],
             ])
-            guard replies.count == 2 else { throw RedisError(.protocolError, "Redis did not answer a transaction") }
-            _ = try redis.checked(replies[0])
-            let answer = try redis.checked(replies[1]).string.flatMap { Answer($0) } ?? own
-            return (answer.option, answer.source == source)
+            guard replies.count == 4 else { throw RedisError(.protocolError, "Redis did not answer a transaction") }
+            for reply in replies { _ = try redis.checked(reply) }
+            let stored = replies[2].string.flatMap { Int($0) } ?? option
+            return (stored, stored == option && replies[3].string == source)
         }
     }
 
     /// Returns the answer of a request; nil if there is none yet.
     func answer(of request: EventID) async throws -> Answer? {
-        try await runtime.untilRedisAnswers { redis throws(RedisError) in
-            try await redis.send("GET", name(request, "answer")).string
-        }.flatMap { Answer($0) }
+        let (key, sourceKey) = (name(request, "answer"), name(request, "answered_by"))
+        return try await runtime.untilRedisAnswers { redis throws(RedisError) in
+            guard let option = try await redis.send("GET", key).string.flatMap({ Int($0) }) else { return nil }
+            return Answer(option: option, source: try await redis.send("GET", sourceKey).string ?? "")
+        }
     }
 
     /// Returns the form that a person prefers.

@@ -62,13 +62,12 @@ final class CookieKeeping: Sendable {
             let keys = ["cookies_private_only"] + (events.isEmpty ? [] : ["cookies_delete"])
             return [said(keys.map { texts.text($0, language) }.joined(separator: "\n"))] + events
         }
+        // The message is deleted in any case: even a file that is refused is a login.
+        let note = events.isEmpty ? "" : "\n\(texts.text("cookies_deleting", language))"
         do {
-            let words = try await carryOut(action, language)
-            // The message is deleted in any case: even a file that is refused is a login.
-            let note = events.isEmpty ? "" : "\n\(texts.text("cookies_deleting", language))"
-            return [said(words + note)] + events
+            return [said(try await carryOut(action, language) + note)] + events
         } catch let refusal as SiteCookies.Refusal {
-            return [said(text(of: refusal, language))] + events
+            return [said(text(of: refusal, language) + note)] + events
         }
     }
 

@@ -90,13 +90,13 @@ struct FetchStage: Sendable {
         _ onProgress: @escaping ProgressHandler
     ) async throws -> Outcome {
         var requested = try await identity(of: request)
-        if !request.readsAccountPages, direct.isAccountPage(requested, asList: false) { throw MediaError.accountPage }
         for _ in 0..<FetchStage.looks {
             let identity = await aliases.resolve(requested)
+            for page in [requested, identity] { try check(page, request) }
             let address = request.address(identity)
             if let info = try await stored(address.key) {
                 runtime.log.info("the store already has the media", metadata: ["key": "\(address)"])
-                return .done([try ready(info, request.kind)])
+                return .done([try ready(info, request)])
             }
             let answer = try await shared.answer(sharedName(address), for: context.waiter) {
                 try await accept()
@@ -122,16 +122,23 @@ struct FetchStage: Sendable {
     ) async throws -> [Envelope]? {
         switch result {
         case nil, .stored: return nil
-        case .failed(let error): throw error
+        case .failed(let error):
+            if error.code == .accountPage, request.readsAccountPages {
+                // It was the result of somebody who may not see the page.
+                await shared.forget(sharedName(request.address(identity)))
+                return nil
+            }
+            throw error
         case .unstorable(let error): throw error
         case .large(let sizeBytes):
             guard !request.isLarge else { return nil }
             return largeDownload(request, sizeBytes)
         case .fetched(var media):
+            try check(media.metadata.origin, request)
             media.metadata.origin.sourceURL = identity.sourceURL
             if access(media.path, F_OK) != 0 {
                 // A file is usually moved because the store has it now.
-                if let info = try await stored(media.key) { return [try ready(info, request.kind)] }
+                if let info = try await stored(media.key) { return [try ready(info, request)] }
                 if media.host == Runtime.host {
                     await shared.forget(sharedName(request.address(identity)))
                     return nil
@@ -151,9 +158,21 @@ struct FetchStage: Sendable {
         }
     }
 
-    private func ready(_ info: BlobInfo, _ kind: MediaKind) throws(BlobError) -> Envelope {
+    private func ready(_ info: BlobInfo, _ request: MediaRequest) throws -> Envelope {
         let path = cache.open(info.key)?.path ?? store.localPath(info.key)
-        return .derived(try MediaObject.ready(info, kind: kind, in: store, path: path, expires: expires))
+        let ready = try MediaObject.ready(info, kind: request.kind, in: store, path: path, expires: expires)
+        try check(ready.metadata.origin, request)
+        return .derived(ready)
+    }
+
+    /// Refuses media that somebody else has fetched from a page of the account itself, if the requester may not see such pages.
+    private func check(_ origin: MediaOrigin, _ request: MediaRequest) throws(MediaError) {
+        guard let page = origin.normalizedURL.flatMap({ SourceIdentity($0) }) else { return }
+        try check(page, request)
+    }
+
+    private func check(_ page: SourceIdentity, _ request: MediaRequest) throws(MediaError) {
+        if !request.readsAccountPages, direct.isAccountPage(page, asList: false) { throw .accountPage }
     }
 
     private func failed(_ request: MediaRequest, _ error: MediaError) -> Envelope {

@@ -58,10 +58,12 @@ struct RedisProgress: ProgressStore {
     func load() async throws -> String? {
         let value = try await runtime.untilRedisAnswers { redis throws(RedisError) in
             let former = try await redis.send("GET", .text(formerKey))
-            if let position = former.string {
-                _ = try await redis.send("SET", .text(key), .text(position), "NX")
-                _ = try await redis.send("DEL", .text(formerKey))
-            }
+            let present = try await redis.send("GET", .text(key))
+            guard let position = former.string else { return present }
+            // Both are there after a version before 0.3 has run once more.
+            let newest = present.string.map { newer($0, position) } ?? position
+            _ = try await redis.send("SET", .text(key), .text(newest))
+            _ = try await redis.send("DEL", .text(formerKey))
             return try await redis.send("GET", .text(key))
         }
         let noted = try await file.load()

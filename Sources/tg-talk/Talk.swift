@@ -190,7 +190,7 @@ struct Talk: Sendable {
             // Also a file that is refused is a login. Where the bot may not delete it, its author has to.
             let note = visit.isPrivate ? "cookies_deleting" : "cookies_delete"
             let text = [refusal, note].map { texts.text($0, language) }.joined(separator: "\n")
-            return [.derived(TelegramCommand(.delete(messageID: holder.id)))] + (try await said(text, visit))
+            return try await said(text, visit) + [.derived(TelegramCommand(.delete(messageID: holder.id)))]
         }
         switch (command.arguments.first?.lowercased(), command.arguments.count, file) {
         case (nil, _, let file?): return [.derived(MediaCookies(.store(file, messageID: holder?.id)))]

@@ -47,6 +47,14 @@ import Testing
         #expect(throws: BlobError.self) { try KeyTemplate(text) }
     }
 
+    @Test func `A file's name never makes it the object of another source`() throws {
+        let name = "\(sha256).mp4"
+        #expect(try key("video/{name}", [.name: name]) == "video/_\(name)")
+        #expect(try key("a/{kind}/{name}", [.kind: "audio", .name: name]) == "a/audio/_\(name)")
+        #expect(try key("talks/{name}", [.name: name]) == "talks/\(name)")
+        #expect(try key("blob/\(name)") == "blob/\(name)")
+    }
+
     @Test func `A key without fields is known as such`() throws {
         #expect(try KeyTemplate("a/b.mp4").isFixed)
         #expect(try !KeyTemplate("a/{name}").isFixed)

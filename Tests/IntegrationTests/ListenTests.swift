@@ -101,6 +101,11 @@ import Testing
         let result = try await ToolRun.run("tg-listen", ["--once"], environment: environment)
         #expect(try result.envelopes().map { $0.payload["message"]?["text"] } == ["2"])
         #expect(try redis.cli("EXISTS", former) == "0")
+        // An earlier version that has run once more is further.
+        let present = "tgpipe:listen:{queues}:\(BotEmulator.botID):offset"
+        _ = try redis.cli("SET", former, redis.cli("GET", present))
+        _ = try await ToolRun.run("tg-listen", ["--once"], environment: environment)
+        #expect(try redis.cli("EXISTS", former) == "0")
     }
 
     @Test func `Updates that the output did not accept are not confirmed`() async throws {

@@ -79,6 +79,31 @@ import Testing
         #expect(Set(try again.envelopes().map { $0.payload["object_key"]?.string ?? "" }) == Set(keys))
     }
 
+    @Test func `One file of two messages is stored for both`() async throws {
+        let first = try fetched("hello", message: 1)
+        let second = first.replacing("\"message_id\":1", with: "\"message_id\":2")
+            .replacing(/"id":"[^"]*","type"/, with: "\"id\":\"\(EventID())\",\"type\"")
+        let result = try await put(["--key", "{message_id}-{name}", "--concurrency", "1"], input: [first, second])
+        #expect(result.status == 0, "\(result.errors)")
+        #expect(try result.envelopes().map { $0.payload["object_key"] } == ["1-talk.mp4", "2-talk.mp4"])
+        #expect(try String(contentsOfFile: folder("store/2-talk.mp4"), encoding: .utf8) == "hello")
+    }
+
+    @Test func `A file from the command line does not vanish behind another one of its key either`() async throws {
+        for (name, text) in [("a.txt", "hello"), ("b.txt", "howdy")] {
+            try Data(text.utf8).write(to: URL(fileURLWithPath: folder(name)))
+        }
+        func put(_ file: String) async throws -> Envelope? {
+            try await self.put(["--file", folder(file), "--key", "{year}/notes.txt"], input: []).envelopes().first
+        }
+        let first = try await put("a.txt")
+        let (second, again) = (try await put("b.txt"), try await put("b.txt"))
+        #expect(second?.payload["key"] != first?.payload["key"])
+        #expect(second?.payload["existed"] == false)
+        #expect(again?.payload["key"] == second?.payload["key"])
+        #expect(again?.payload["existed"] == true)
+    }
+
     @Test(arguments: ["talks/1.mp4", "{chta}/{name}", "a/../{name}"])
     func `A template that cannot work is refused at the start`(template: String) async throws {
         let result = try await put(["--key", template], input: [])
@@ -193,6 +218,29 @@ import Testing
         #expect(try FileManager.default.contentsOfDirectory(atPath: chat) == ["2-talk.mp4"])
         #expect(try await ledger.run("load", input: removal.lines).status == 0)
         #expect(try await keys(ledger) == ["-1001234567890/2-talk.mp4"])
+    }
+
+    @Test func `A command that was made long ago is not carried out`() async throws {
+        #expect(try await put(["--key", "{name}"], input: [try fetched("hello")]).status == 0)
+        let old = (Timestamp.now + .seconds(-7200)).description
+        let command =
+            #"{"type":"commands.blob.remove","correlation_id":"\#(EventID())","timestamp":"\#(old)","#
+            + #""payload":{"store":"\#(store)","key":"talk.mp4"}}"#
+        let result = try await put(["--remove"], input: [command])
+        #expect(result.status == 65)
+        #expect(result.errors.contains("older than"))
+        #expect(FileManager.default.fileExists(atPath: folder("store/talk.mp4")))
+    }
+
+    @Test func `Parts of videos and events without an object are forwarded, and not noted`() async throws {
+        let ledger = try StoreFixture(.sqlite)
+        let whole = ready("a", at: times[0])
+        let part = whole.replacing("\"meta\":{", with: "\"meta\":{\"group\":{\"item\":1,\"count\":1,\"part\":1,\"parts\":2},")
+        let long = whole.replacing("\"object_key\":\"a\"", with: "\"object_key\":\"\(String(repeating: "x", count: 1100))\"")
+        let loaded = try await ledger.run("load", input: [part, long])
+        #expect(loaded.status == 0, "\(loaded.errors)")
+        #expect(loaded.lines == [part, long])
+        #expect(try await keys(ledger, "--removed") == [])
     }
 
     @Test func `An object that somebody else has put there stays, and so does another store's`() async throws {

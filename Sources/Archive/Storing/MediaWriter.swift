@@ -5,8 +5,19 @@ struct MediaWriter {
 
     init(_ database: any ArchiveDatabase) { self.database = database }
 
+    /// Stores notes in the order of the objects, so that two processes do not wait for each other in turn.
+    func write(_ notes: [MediaNote]) throws {
+        for note in notes.sorted(by: { ($0.store, $0.key, $0.time) < ($1.store, $1.key, $1.time) }) {
+            if let media = note.media {
+                try write(media, at: note.time)
+            } else {
+                try remove(note.store, note.key, at: note.time)
+            }
+        }
+    }
+
     /// Notes that a store has an object, and which message uses it.
-    func write(_ media: StoredMedia, at time: Int64) throws {
+    private func write(_ media: StoredMedia, at time: Int64) throws {
         let isNewer = "(m.seen_at IS NULL OR EXCLUDED.seen_at >= m.seen_at)"
         let facts = ["kind", "size_bytes", "sha256", "content_type", "file_name", "title", "source_url"]
         let updates = facts.map {
@@ -41,7 +52,7 @@ struct MediaWriter {
     }
 
     /// Notes that a store does not have an object any more. An event that tells of a later use may come before this one.
-    func remove(_ store: String, _ key: String, at time: Int64) throws {
+    private func remove(_ store: String, _ key: String, at time: Int64) throws {
         try database.run(
             """
             INSERT INTO media AS m (store, key, removed_at) VALUES ($1, $2, \(dialect.time("$3"))) \

@@ -16,6 +16,7 @@ struct NoteWriter {
         var new: [ChatKey: [Int64]] = [:]
         for key in inserted { new[ChatKey(key.chatID, ownerID: key.ownerID), default: []].append(key.messageID) }
         var claims: [ChatKey: [RangeClaim]] = [:]
+        var media: [MediaNote] = []
         for note in notes {
             switch note {
             case .range(let range, let time, let ids):
@@ -41,12 +42,11 @@ struct NoteWriter {
                 if settings.keepsCounters { try CounterWriter(database).keepStored(key, at: time) }
             case .topic(let chat, let topicID, let name, let isClosed, let time):
                 try write(topic: topicID, of: chat, name, isClosed, at: time)
-            case .media(let media, let time): try MediaWriter(database).write(media, at: time)
-            case .mediaRemoved(let store, let key, let time):
-                try MediaWriter(database).remove(store, key, at: time)
+            case .media(let note): media.append(note)
             }
         }
         try take(&claims, &new)
+        try MediaWriter(database).write(media)
     }
 
     private func take(_ claims: inout [ChatKey: [RangeClaim]], _ inserted: inout [ChatKey: [Int64]]) throws {

@@ -60,11 +60,19 @@ enum AccountPages {
         ]
     }()
 
+    /// Hosts with the pages of another site, which gallery-dl signs in to that site for.
+    private static let mirrors = [
+        "fxtwitter.com": "x.com", "vxtwitter.com": "x.com", "fixupx.com": "x.com", "fixvx.com": "x.com",
+        "phixiv.net": "pixiv.net", "fxdeviantart.com": "deviantart.com", "fixdeviantart.com": "deviantart.com",
+        "fxbsky.app": "bsky.app", "vxbsky.app": "bsky.app", "ddinstagram.com": "instagram.com", "vxreddit.com": "reddit.com",
+        "rxddit.com": "reddit.com", "vxtiktok.com": "tiktok.com",
+    ]
+
     /// Returns the patterns for a host; nil for a site that is not known.
     static func known(_ host: String) -> [PagePattern]? {
         var name = host[...]
         while true {
-            if let patterns = ofSites[String(name)] { return patterns }
+            if let patterns = ofSites[mirrors[String(name)] ?? String(name)] { return patterns }
             guard let dot = name.firstIndex(of: ".") else { return nil }
             name = name[name.index(after: dot)...]
         }

@@ -75,12 +75,23 @@ package struct KeyTemplate: Sendable, Equatable {
                 values[field].flatMap { FileName.safe($0, maxBytes: KeyTemplate.mostValueBytes) } ?? KeyTemplate.unknown
             }
         }.joined()
-        let parts = filled.split(separator: "/", omittingEmptySubsequences: false).map {
+        var parts = filled.split(separator: "/", omittingEmptySubsequences: false).map {
             FileName.cut(String($0), toBytes: KeyTemplate.mostPartBytes)
+        }
+        // Nobody can give a file a name that makes it the object of somebody else's source.
+        if !isFixed, let name = parts.last, parts.count > 1, KeyTemplate.isContentAddress(parts[parts.count - 2], name) {
+            parts[parts.count - 1] = "_\(name)"
         }
         let key = parts.joined(separator: "/")
         try ObjectKey.check(key)
         return key
+    }
+
+    /// Returns whether the last parts of a key have the form of a content address, such as `video/<64 hexadecimal digits>.mp4`.
+    private static func isContentAddress(_ folder: String, _ name: String) -> Bool {
+        let hash = name.utf8.prefix(64)
+        let isHex = hash.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }
+        return ["video", "audio", "image", "blob"].contains(folder) && hash.count == 64 && isHex
     }
 
     /// Returns the key for a file whose key another file has already: with the beginning of its SHA-256 before the extension.

@@ -7,6 +7,8 @@ package struct ChatFacts: Sendable, Equatable {
     package let id: Int64
     /// The user name, by which an account that does not know the chat can find it.
     package var username: String?
+    /// All of its user names, in lower case; a chat can have several.
+    var usernames: Set<String> = []
     /// A `Chat` of the Bot API, with the numbers below.
     package var body: JSONObject
     /// The group with the comments of a channel, or the channel of such a group.
@@ -31,6 +33,7 @@ package struct ChatFacts: Sendable, Equatable {
 
     init(id: Int64, username: String?, body: JSONObject) {
         (self.id, self.username, self.body) = (id, username, body)
+        usernames = Set([username].compactMap { $0?.lowercased() })
     }
 
     /// Finds a chat among those of an answer; nil if it is not there, or the account may not see it.
@@ -39,6 +42,8 @@ package struct ChatFacts: Sendable, Equatable {
         guard let known = peers[peer.botAPI], known["_"]?.string?.hasSuffix("Forbidden") == false else { return nil }
         let body = PageShape(own: own, peers: peers).chat(peer).object ?? [:]
         self.init(id: peer.botAPI, username: body["username"]?.string, body: body)
+        let several = (known["usernames"]?.array ?? []).filter { $0["active"] == true }.compactMap { $0["username"]?.string }
+        usernames.formUnion(([known["username"]?.string].compactMap { $0 } + several).map { $0.lowercased() })
     }
 
     /// Adds what only the full description of a channel or supergroup tells.

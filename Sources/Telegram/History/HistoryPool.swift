@@ -211,7 +211,7 @@ package actor HistoryPool {
     /// Begins a job's reading. In private chats and basic groups, one account must read everything: others count the messages differently.
     private func begin(_ number: Int, _ facts: ChatFacts, _ id: MemberID) {
         guard let job = jobs[number] else { return }
-        if let name = job.username, facts.username?.lowercased() != name.lowercased() {
+        if let name = job.username, !facts.usernames.contains(name.lowercased()) {
             let present = facts.username.map { "is @\($0.printable) now" } ?? "has no user name any more"
             let failure = HistoryFailure(
                 .otherName,

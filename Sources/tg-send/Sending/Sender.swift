@@ -107,7 +107,9 @@ struct Sender: Sendable {
         case .deliver:
             switch try await albums.awaitTurn(of: job) {
             case .sentByAnother: job.keepCurrentStep()
-            case .sentBefore: break
+            case .sentBefore:
+                // A worker that died has sent the album, and its answer is lost.
+                job.results.append(.derived(TelegramSent(job.action, chat: job.chat, isConfirmed: false)))
             case .alone: try await deliver(&job)
             case .first(let members):
                 if let event = try await albums.send(members, for: job) {
