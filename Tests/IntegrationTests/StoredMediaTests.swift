@@ -235,8 +235,10 @@ import Testing
     @Test func `Parts of videos and events without an object are forwarded, and not noted`() async throws {
         let ledger = try StoreFixture(.sqlite)
         let whole = ready("a", at: times[0])
-        let part = whole.replacing("\"meta\":{", with: "\"meta\":{\"group\":{\"item\":1,\"count\":1,\"part\":1,\"parts\":2},")
-        let long = whole.replacing("\"object_key\":\"a\"", with: "\"object_key\":\"\(String(repeating: "x", count: 1100))\"")
+        let part = whole.replacing(
+            "\"meta\":{", with: "\"meta\":{\"group\":{\"item\":1,\"count\":1,\"part\":1,\"parts\":2},")
+        let long = whole.replacing(
+            "\"object_key\":\"a\"", with: "\"object_key\":\"\(String(repeating: "x", count: 1100))\"")
         let loaded = try await ledger.run("load", input: [part, long])
         #expect(loaded.status == 0, "\(loaded.errors)")
         #expect(loaded.lines == [part, long])

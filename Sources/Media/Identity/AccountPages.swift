@@ -64,7 +64,8 @@ enum AccountPages {
     private static let mirrors = [
         "fxtwitter.com": "x.com", "vxtwitter.com": "x.com", "fixupx.com": "x.com", "fixvx.com": "x.com",
         "phixiv.net": "pixiv.net", "fxdeviantart.com": "deviantart.com", "fixdeviantart.com": "deviantart.com",
-        "fxbsky.app": "bsky.app", "vxbsky.app": "bsky.app", "ddinstagram.com": "instagram.com", "vxreddit.com": "reddit.com",
+        "fxbsky.app": "bsky.app", "vxbsky.app": "bsky.app", "ddinstagram.com": "instagram.com",
+        "vxreddit.com": "reddit.com",
         "rxddit.com": "reddit.com", "vxtiktok.com": "tiktok.com",
     ]
 

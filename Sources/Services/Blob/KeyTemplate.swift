@@ -79,7 +79,8 @@ package struct KeyTemplate: Sendable, Equatable {
             FileName.cut(String($0), toBytes: KeyTemplate.mostPartBytes)
         }
         // Nobody can give a file a name that makes it the object of somebody else's source.
-        if !isFixed, let name = parts.last, parts.count > 1, KeyTemplate.isContentAddress(parts[parts.count - 2], name) {
+        if !isFixed, let name = parts.last, parts.count > 1, KeyTemplate.isContentAddress(parts[parts.count - 2], name)
+        {
             parts[parts.count - 1] = "_\(name)"
         }
         let key = parts.joined(separator: "/")

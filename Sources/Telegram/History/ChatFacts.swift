@@ -42,7 +42,9 @@ package struct ChatFacts: Sendable, Equatable {
         guard let known = peers[peer.botAPI], known["_"]?.string?.hasSuffix("Forbidden") == false else { return nil }
         let body = PageShape(own: own, peers: peers).chat(peer).object ?? [:]
         self.init(id: peer.botAPI, username: body["username"]?.string, body: body)
-        let several = (known["usernames"]?.array ?? []).filter { $0["active"] == true }.compactMap { $0["username"]?.string }
+        let several = (known["usernames"]?.array ?? []).filter { $0["active"] == true }.compactMap {
+            $0["username"]?.string
+        }
         usernames.formUnion(([known["username"]?.string].compactMap { $0 } + several).map { $0.lowercased() })
     }
 
