@@ -23,7 +23,7 @@ struct Removal: Sendable {
             return refused(command, "the object is in \(command.store.printable), and this is \(store.name)")
         }
         // What was unused when the command was made may be in use by now.
-        if let planned = event.timestamp.flatMap({ Timestamp($0) }),
+        if let planned = Timestamp(event.timestamp),
             Timestamp.now.elapsed(since: planned) >= Removal.validity
         {
             return refused(command, "the command is older than \(Removal.validity.spanText): make it anew")

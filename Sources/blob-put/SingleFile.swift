@@ -57,7 +57,7 @@ struct SingleFile: Sendable {
         let address = "blob/\(sha256)\(FileType.safeExtension(of: fileName).map { ".\($0)" } ?? "")"
         var values = KeyTemplate.values(fileName: fileName, at: .now)
         (values[.sha256], values[.key]) = (sha256, sha256)
-        let key = try template?.key(values) ?? address
+        var key = try template?.key(values) ?? address
         let metadata = BlobMetadata(
             contentType: options.contentType ?? FileType.contentType(of: fileName), fileName: fileName,
             user: Dictionary(options.meta.map { ($0.name, $0.value) }) { $1 })
@@ -71,7 +71,6 @@ struct SingleFile: Sendable {
                     doneBytes: sent, totalBytes: total,
                     bytesPerSecond: Double(sent) / max((ContinuousClock.now - begun).seconds, 0.001)))
         }
-        var key = key
         var outcome = try await store.put(
             source, key: key, metadata: metadata, sha256: sha256, ifAbsent: true, onProgress: show)
         if case .existed(let found) = outcome, template?.isFixed == false, found.metadata.sha256 != sha256 {
