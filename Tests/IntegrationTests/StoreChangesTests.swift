@@ -168,21 +168,13 @@ import Testing
 
     // MARK: Versions of the tables
 
-    /// Takes an archive back to its first version.
-    private func downgrade(_ store: StoreFixture) throws {
-        for statement in [
-            "DROP INDEX chats_username", "DROP INDEX failures_chat", "ALTER TABLE chats DROP COLUMN comments_of_id",
-            "DROP TABLE losses", "DROP TABLE media", "DROP TABLE media_uses", "UPDATE tgpipe_archive SET version = 1",
-        ] { try store.query(statement) }
-    }
-
     @Test(arguments: StoreFixture.Database.allCases)
     func `An older archive is upgraded by load, and a newer one is refused`(
         database: StoreFixture.Database
     ) async throws {
         let store = try StoreFixture(database)
         #expect(try await store.run("load", input: events.history(Array(1...50))).status == 0)
-        try downgrade(store)
+        try store.downgrade(to: 1)
         let old = try await store.run("verify")
         #expect(old.status == 78)
         #expect(old.errors.contains("has an archive of version 1, which 'msg-store load' upgrades to version 4"))
@@ -210,7 +202,7 @@ import Testing
         let store = try StoreFixture(.postgres)
         let server = try #require(store.server)
         #expect(try await store.run("load", input: events.history(Array(1...5))).status == 0)
-        try downgrade(store)
+        try store.downgrade(to: 1)
         try store.query(
             "CREATE ROLE \(store.name)_writer LOGIN; GRANT ALL ON ALL TABLES IN SCHEMA public TO \(store.name)_writer")
         let address = server.address(store.name, user: "\(store.name)_writer")

@@ -59,6 +59,20 @@ struct StoreFixture {
         return text
     }
 
+    /// Takes the archive back to an earlier version.
+    func downgrade(to version: Int) throws {
+        let added = [
+            4: ["DROP TABLE media", "DROP TABLE media_uses"], 3: ["DROP TABLE losses"],
+            2: [
+                "DROP INDEX chats_username", "DROP INDEX failures_chat", "ALTER TABLE chats DROP COLUMN comments_of_id",
+            ],
+        ]
+        for (_, statements) in added.filter({ $0.key > version }).sorted(by: { $0.key > $1.key }) {
+            for statement in statements { try query(statement) }
+        }
+        try query("UPDATE tgpipe_archive SET version = \(version)")
+    }
+
     /// Everything that the archive holds, besides the ranges, and the times at which chats and users were told of.
     func contents() throws -> String {
         let queries = [
