@@ -36,7 +36,7 @@ import Testing
         _ = try await bot.answer(in: 42) { $0.message["audio"] != nil }
         try await bot.telegram.say("/vdl \(bot.page)", as: Self.ann)
         let second = try await bot.question(in: 42)
-        try await bot.telegram.press("best", of: second.id, in: 42, as: Self.ann)
+        try await bot.telegram.press("Best", of: second.id, in: 42, as: Self.ann)
         let sent = try await bot.answer(in: 42) { $0.message["video"] != nil }
         #expect(sent.message["video"]?["height"]?.int == 240)
     }
@@ -118,7 +118,7 @@ import Testing
         #expect(sent.message["video"]?["height"]?.int == 120)
         try await bot.telegram.say(".vdl \(bot.page)", as: Self.ann)
         let question = try await bot.question(in: 42)
-        try await bot.telegram.press("best", of: question.id, in: 42, as: Self.ann)
+        try await bot.telegram.press("Best", of: question.id, in: 42, as: Self.ann)
         _ = try await bot.answer(in: 42) { $0.message["video"]?["height"]?.int == 240 }
     }
 

@@ -82,7 +82,7 @@ import Testing
         ] {
             let sent = try await bot.telegram.sendFile(folder(name), kind: "document", as: ChatFixture.ann)
             try await bot.telegram.say("/cookies", as: ChatFixture.ann, replyTo: sent)
-            _ = try await bot.answer { $0.text == words }
+            _ = try await bot.answer { $0.text == "\(words)\nI delete your message with the file." }
             // A login does not stay in the chat, whomever it belongs to.
             #expect(
                 try await eventuallyAsync {
