@@ -135,6 +135,17 @@ struct Job: Sendable {
         }
     }
 
+    /// The action of the message that the job sends. What Telegram makes of media is not known before its answer.
+    var sendingAction: TelegramAction {
+        guard case .media(let media) = content else { return action }
+        if event.isWantedAsFile { return .sendDocument }
+        switch media.kind {
+        case .audio: return .sendAudio
+        case .image: return .sendPhoto
+        case .video, nil: return .sendVideo
+        }
+    }
+
     // MARK: Steps
 
     /// Removes the current step, which is done or given up.

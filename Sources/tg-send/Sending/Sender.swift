@@ -109,7 +109,7 @@ struct Sender: Sendable {
             case .sentByAnother: job.keepCurrentStep()
             case .sentBefore:
                 // A worker that died has sent the album, and its answer is lost.
-                job.results.append(.derived(TelegramSent(job.action, chat: job.chat, isConfirmed: false)))
+                job.results.append(.derived(TelegramSent(.sendAlbum, chat: job.chat, isConfirmed: false)))
             case .alone: try await deliver(&job)
             case .first(let members):
                 if let event = try await albums.send(members, for: job) {
@@ -205,7 +205,7 @@ struct Sender: Sendable {
             "a message may not have been sent: \(error.message)",
             metadata: ["chat": job.chat.logged, "action": "\(job.action.rawValue)"])
         if step == .deliver || step == .command || step == .showFailure {
-            job.results.append(.derived(TelegramSent(job.action, chat: job.chat, isConfirmed: false)))
+            job.results.append(.derived(TelegramSent(job.sendingAction, chat: job.chat, isConfirmed: false)))
         }
         job.endStep()
     }
