@@ -36,7 +36,7 @@ package final class TemporaryFolder: Sendable {
         for number in (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? [] {
             guard let pid = pid_t(number),
                 let folder = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/cwd"),
-                folder.hasPrefix(path + "/"),
+                folder == path || folder.hasPrefix(path + "/"),
                 (try? String(contentsOfFile: "/proc/\(pid)/comm", encoding: .utf8)) == "redis-server\n"
             else { continue }
             kill(pid, SIGKILL)
