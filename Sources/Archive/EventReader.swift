@@ -350,10 +350,7 @@ extension RowBatch {
 
 extension JSON {
     /// Returns a name without NUL characters, which databases refuse.
-    fileprivate func name(_ key: String) -> String? {
-        guard let name = self[key]?.string, name.utf8.contains(0) else { return self[key]?.string }
-        return name.replacing("\0", with: "\u{FFFD}")
-    }
+    fileprivate func name(_ key: String) -> String? { self[key]?.string?.storable }
 }
 
 extension ChatRow {

@@ -2,7 +2,7 @@ import Envelope
 import JSON
 import Payloads
 
-/// What an event tells of a stored object, and of the message that uses it.
+/// Holds what an event tells of a stored object, and of the message that uses it.
 struct StoredMedia: Sendable {
     let store: String
     let key: String
@@ -69,11 +69,11 @@ struct StoredMedia: Sendable {
     }
 }
 
-/// What an event tells of an object, and when.
+/// Holds what an event tells of an object, and the time of the event.
 struct MediaNote: Sendable {
     let store: String
     let key: String
-    /// nil if the object was removed.
+    /// The object; nil if it was removed.
     let media: StoredMedia?
     /// In microseconds since 1970.
     let time: Int64
@@ -81,7 +81,7 @@ struct MediaNote: Sendable {
 
 extension String {
     /// The text as PostgreSQL takes it, which stores no NUL.
-    fileprivate var storable: String {
+    package var storable: String {
         utf8.contains(0) ? replacing("\0", with: "\u{FFFD}") : self
     }
 }

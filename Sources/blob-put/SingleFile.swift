@@ -41,7 +41,7 @@ struct MetadataPair: ExpressibleByArgument, Sendable {
 struct SingleFile: Sendable {
     let path: String
     let options: SingleOptions
-    /// nil for the content address.
+    /// The form of the key; nil for the content address.
     let template: KeyTemplate?
     let store: any BlobStore
     let expires: Duration

@@ -67,19 +67,12 @@ struct Export: StoreCommand {
         let export = query
         let shutdown = runtime.shutdown
         try await BlockingThread.oncePassingErrors {
-            let output = try LineOutput(endpoint: "-")
+            let output = try BlockOutput(shutdown)
             let reader = try ArchiveReader(address, name: MsgStore.toolName)
             try reader.snapshot {
                 let chats = try Export.selected(try reader.chats(), names)
-                var block: [UInt8] = []
-                try export.run(reader, chats) { line in
-                    block += line
-                    guard block.count >= 64 << 10 else { return }
-                    guard !shutdown.isRequested else { throw CancellationError() }
-                    try block.withUnsafeBytes { try output.write($0) }
-                    block.removeAll(keepingCapacity: true)
-                }
-                try block.withUnsafeBytes { try output.write($0) }
+                try export.run(reader, chats, write: output.write)
+                try output.finish()
             }
         }
         return .success

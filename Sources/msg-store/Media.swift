@@ -69,21 +69,13 @@ struct Media: StoreCommand {
         }
         let (wanted, removes, shutdown) = (query, remove, runtime.shutdown)
         try await BlockingThread.oncePassingErrors {
-            let output = try LineOutput(endpoint: "-")
+            let output = try BlockOutput(shutdown)
             let reader = try ArchiveReader(address, name: MsgStore.toolName)
             try reader.snapshot {
                 var ledger = wanted
                 ledger.chats = try Media.ids(of: names, reader)
-                var block: [UInt8] = []
-                try ledger.run(reader) { object in
-                    block += Media.line(object, removes: removes)
-                    guard block.count >= 64 << 10 else { return true }
-                    guard !shutdown.isRequested else { throw CancellationError() }
-                    try block.withUnsafeBytes { try output.write($0) }
-                    block.removeAll(keepingCapacity: true)
-                    return true
-                }
-                try block.withUnsafeBytes { try output.write($0) }
+                try ledger.run(reader) { try output.write(Media.line($0, removes: removes)) }
+                try output.finish()
             }
         }
         return .success

@@ -69,3 +69,27 @@ struct DatabaseOptions: ParsableArguments, Sendable {
         return .file("\(folder)/archive.sqlite")
     }
 }
+
+/// Writes lines to standard output in blocks, until the tool is to end.
+final class BlockOutput {
+    private let output: LineOutput
+    private let shutdown: Shutdown
+    private var block: [UInt8] = []
+    private static let blockBytes = 64 << 10
+
+    init(_ shutdown: Shutdown) throws { (output, self.shutdown) = (try LineOutput(endpoint: "-"), shutdown) }
+
+    /// - Throws: `CancellationError` once the tool is to end; the failure of the output.
+    func write(_ line: [UInt8]) throws {
+        block += line
+        guard block.count >= BlockOutput.blockBytes else { return }
+        guard !shutdown.isRequested else { throw CancellationError() }
+        try finish()
+    }
+
+    /// Writes what is left.
+    func finish() throws {
+        try block.withUnsafeBytes { try output.write($0) }
+        block.removeAll(keepingCapacity: true)
+    }
+}

@@ -122,7 +122,7 @@ struct OnlineCheck: Sendable {
             let isShared = ["channel", "supergroup"].contains(message["chat"]?["type"]?.string)
             let text = (message["text"] ?? message["caption"])?.string
             let told = ComparedMessage(
-                editDate: message["edit_date"]?.int, text: text?.replacing("\0", with: "\u{FFFD}"))
+                editDate: message["edit_date"]?.int, text: text?.storable)
             chats.withLock { chats in
                 chats[ChatKey(chatID, ownerID: isShared ? 0 : account), default: Chat()].messages[id] = told
             }

@@ -24,8 +24,8 @@ package struct MediaLedger: Sendable {
 
     /// Hands over the objects in the order of their stores and keys.
     ///
-    /// - Parameter body: takes an object with `store`, `key`, and all that is known; returns false to end.
-    package func run(_ reader: ArchiveReader, _ body: (JSONObject) throws -> Bool) throws {
+    /// - Parameter body: takes an object with `store`, `key`, and all that is known.
+    package func run(_ reader: ArchiveReader, _ body: (JSONObject) throws -> Void) throws {
         let database = reader.database
         let dialect = database.dialect
         var values: [ArchiveValue] = []
@@ -57,7 +57,10 @@ package struct MediaLedger: Sendable {
         let condition = conditions.isEmpty ? "" : "WHERE \(conditions.joined(separator: " AND ")) "
         try database.stream(
             "SELECT \(columns.joined(separator: ", ")) FROM media AS m \(condition)ORDER BY m.store, m.key", values
-        ) { row in try body(MediaLedger.object(row)) }
+        ) { row in
+            try body(MediaLedger.object(row))
+            return true
+        }
     }
 
     private static func object(_ row: any ArchiveRow) -> JSONObject {

@@ -61,7 +61,7 @@ struct BatchWriter {
                     + "VALUES ($1, $2, $3, \(time), $5) ON CONFLICT DO NOTHING",
                 [
                     .integer(key.chatID), .integer(key.messageID), .integer(key.ownerID),
-                    .integer(content.editDate ?? content.date), .text(text.replacing("\0", with: "\u{FFFD}")),
+                    .integer(content.editDate ?? content.date), .text(text.storable),
                 ])
         }
     }

@@ -79,8 +79,8 @@ extension JSON {
 
     fileprivate func repaired(key: String) -> JSON {
         switch self {
-        case .string(let text) where text.utf8.contains(0): .string(text.replacing("\0", with: "\u{FFFD}"))
-        case .escaped(let text, _) where text.utf8.contains(0): .string(text.replacing("\0", with: "\u{FFFD}"))
+        case .string(let text) where text.utf8.contains(0): .string(text.storable)
+        case .escaped(let text, _) where text.utf8.contains(0): .string(text.storable)
         case .integer(let number) where JSON.times.contains(key):
             .integer(Swift.min(Swift.max(0, number), JSON.latest))
         case .array(let items): .array(items.map { $0.repaired(key: "") })
@@ -89,7 +89,7 @@ extension JSON {
                 JSONObject(
                     object.members.map {
                         JSONObject.Member(
-                            key: $0.key.replacing("\0", with: "\u{FFFD}"), value: $0.value.repaired(key: $0.key))
+                            key: $0.key.storable, value: $0.value.repaired(key: $0.key))
                     }))
         default: self
         }

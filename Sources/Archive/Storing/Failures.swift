@@ -16,7 +16,7 @@ struct FailedEvent {
                 + "VALUES ($1, $2, $3, $4, $5, $6, \(database.dialect.time("$7"))) ON CONFLICT DO NOTHING",
             [
                 .text(SHA256.hexDigest(line)), .integer(key.chatID), .integer(key.messageID), .integer(key.ownerID),
-                .blob(line), .text(reason.replacing("\0", with: "\u{FFFD}")),
+                .blob(line), .text(reason.storable),
                 .integer(Timestamp.now.microseconds),
             ])
     }

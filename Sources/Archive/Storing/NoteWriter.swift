@@ -107,7 +107,7 @@ struct NoteWriter {
                 """,
                 [
                     .integer(chat.chatID), .integer(chat.ownerID), .integer(from), ArchiveValue(to),
-                    .text(hole.reason.replacing("\0", with: "\u{FFFD}")), .integer(time),
+                    .text(hole.reason.storable), .integer(time),
                 ])
         }
     }
