@@ -242,12 +242,12 @@ struct FetchLimits: Sendable {
     let directBytes: Int64
     let maxBytes: Int64
     /// The limit for files that are delivered as they are, if Telegram takes only shorter ones and the store makes no links.
-    let deliverableBytes: Int64?
+    let delivery: DeliveryLimit?
 
-    init(direct: Int64?, max: Int64, deliverable: Int64? = nil) {
+    init(direct: Int64?, max: Int64, delivery: DeliveryLimit? = nil) {
         directBytes = Swift.min(direct ?? max, max)
         maxBytes = max
-        deliverableBytes = deliverable
+        self.delivery = delivery
     }
 
     func bytes(isLarge: Bool) -> Int64 { isLarge ? maxBytes : directBytes }
@@ -258,7 +258,7 @@ struct FetchLimits: Sendable {
     ///   every worker.
     func result(of error: MediaError, _ kind: MediaKind, isFile: Bool) -> FetchResult {
         // No worker can deliver it.
-        if kind != .audio, let deliverableBytes, deliverableBytes <= directBytes { return .failed(error) }
+        if let deliverable = delivery?.bytes(of: kind), deliverable <= directBytes { return .failed(error) }
         guard directBytes < maxBytes, !isFile || error.sizeBytes != nil else { return .failed(error) }
         if let size = error.sizeBytes, size > maxBytes { return .failed(.tooLarge(bytes: size, maxBytes: maxBytes)) }
         return .large(sizeBytes: error.sizeBytes)

@@ -97,7 +97,7 @@ struct MediaFetch: Tool {
         let limits = try fetching.limits(store, uploadLimit)
         var settings = try fetching.settings(
             directory: runtime.directory("media/fetch"), ytDlpFolder: runtime.stateFolder("yt-dlp"), gallery)
-        (settings.maxBytes, settings.deliverableBytes) = (limits.maxBytes, limits.deliverableBytes)
+        (settings.maxBytes, settings.delivery) = (limits.maxBytes, limits.delivery)
         if fetching.overLimit != .best { settings.fitBytes = uploadLimit }
         if fetching.overLimit == .reencode { settings.reencode = try fetching.reencode(store, uploadLimit) }
         settings.jail = try jail.jail()
@@ -267,11 +267,11 @@ struct FetchOptions: ParsableArguments, Sendable {
 
     /// Returns the limits for what is fetched into a store, and sent by Telegram or as a link to the store.
     func limits(_ store: any BlobStore, _ uploadLimit: Int64?) throws -> FetchLimits {
-        // What is encoded anew may be larger before.
-        let mustFit = try maxSize == nil && overLimit != .reencode && !makesLinks(store)
+        let mustFit = try maxSize == nil && !makesLinks(store)
         return FetchLimits(
             direct: maxDirectSize?.bytes, max: maxSize?.bytes ?? max(FetchOptions.usualMaxBytes, uploadLimit ?? 0),
-            deliverable: mustFit ? uploadLimit : nil)
+            delivery: mustFit
+                ? uploadLimit.map { DeliveryLimit(bytes: $0, isForPicturesOnly: overLimit == .reencode) } : nil)
     }
 
     /// Returns how videos are encoded anew; nil if there is no limit that they have to fit.
