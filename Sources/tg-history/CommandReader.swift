@@ -50,7 +50,7 @@ final class CommandReader: Sendable {
                 }
             }
         } catch let error as HistoryFailure where error.code != .noAccountLeft {
-            if error.code == .otherAccount, isFromQueue, let pause = passings.pause(for: event.id) {
+            if error.code == .otherAccount, isFromQueue, let pause = passings.pause(for: "\(context.waiter)") {
                 return .held(for: pause)
             }
             failures.add(1, ordering: .relaxed)
@@ -129,11 +129,13 @@ final class CommandReader: Sendable {
 private final class Passings: Sendable {
     private static let passesPerAttempt = 20
     private static let mostCommands = 10_000
-    private let counts = Mutex<[EventID: Int]>([:])
+    private let counts = Mutex<[String: Int]>([:])
 
     /// Returns how long a command stays in the queue before any process takes it; nil if this attempt is to count, so that a command
     /// for an account that no process has ends as a dead letter.
-    func pause(for command: EventID) -> Duration? {
+    ///
+    /// - Parameter command: the name of its waiter. Its id is no name: each reading gives a command without one a new id.
+    func pause(for command: String) -> Duration? {
         counts.withLock { counts in
             let count = counts[command, default: 0]
             guard count < Passings.passesPerAttempt else {

@@ -149,9 +149,12 @@ private let news: Int64 = -1_000_000_000_005
         #expect(waited.status == 0, "\(waited.errors.suffix(1000))")
         let stats = try JSON(parsing: try await run(fixture, "ev-queue", ["stats", "plan"]).output)
         #expect(stats["dead"] == 1, "\(stats.text)")
+        var statuses: [Int32] = []
         for reader in readers {
             reader.signal(SIGTERM)
-            _ = try await reader.result()
+            statuses.append(try await reader.result().status)
         }
+        // The one that gave it up has failed.
+        #expect(statuses.sorted() == [0, 1])
     }
 }
