@@ -130,7 +130,8 @@ struct Talk: Sendable {
     private func help(_ visit: Visit) -> String {
         let language = visit.actor.language
         var values = Dictionary(
-            uniqueKeysWithValues: ["vdl", "adl", "img", "stop", "queue", "usage", "prefer"].map { ($0, visit.word($0)) })
+            uniqueKeysWithValues: ["vdl", "adl", "img", "stop", "queue", "usage", "prefer"].map { ($0, visit.word($0)) }
+        )
         values["link_alone"] = .raw(visit.takesLinksAlone ? texts.text("link_alone", language) : "")
         let text = texts.text("help", language, values)
         return visit.isAdmin ? "\(text)\n\n\(texts.text("help_admin", language))" : text
@@ -142,7 +143,9 @@ struct Talk: Sendable {
             .map { "\($0) (\(Direction.isolated(texts.text("language_name", $0))))" }
         let list = TextValue.raw(names.joined(separator: ", "))
         guard let wanted = command.arguments.first else {
-            return texts.text("language_usage", current, ["languages": list, "command": visit.word("lang \(current == "de" ? "en" : "de")")])
+            return texts.text(
+                "language_usage", current,
+                ["languages": list, "command": visit.word("lang \(current == "de" ? "en" : "de")")])
         }
         guard let language = texts.language(wanted) else {
             return texts.text("language_unknown", current, ["languages": list])

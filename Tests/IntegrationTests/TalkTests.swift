@@ -65,7 +65,8 @@ import Testing
 
     @Test func `An account does not promise that a link alone is enough`() async throws {
         let asked = [
-            raw("/start"), raw(".help"), raw("/start", ["language_code": "fa"]), raw(".lang"), raw("/lang", ["language_code": "de"]),
+            raw("/start"), raw(".help"), raw("/start", ["language_code": "fa"]), raw(".lang"),
+            raw("/lang", ["language_code": "de"]),
         ]
         // The same messages to the account of a person.
         let account = try asked.map { line in
