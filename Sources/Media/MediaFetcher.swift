@@ -34,13 +34,15 @@ package final class MediaFetcher: Sendable {
     /// Fetches a job's media.
     ///
     /// - Parameters:
+    ///   - stream: gets a video, or another file, that is kept as its server sends it. Such a file is never on the disk, and the
+    ///     limits for the disk do not apply to it.
     ///   - onProgress: see `ProgressHandler`.
     ///   - onCanonicalURL: see `CanonicalURLHandler`.
     /// - Returns: the finished file, in a folder of `MediaSettings.directory`. The caller may move it. All its metadata is
-    ///   set, but not the host.
+    ///   set, but not the host. Its path is empty if the stream has the file.
     /// - Throws: `MediaError`.
     package func fetch(
-        _ job: MediaJob, onProgress: @escaping ProgressHandler = { _ in },
+        _ job: MediaJob, stream: (any DownloadStream)? = nil, onProgress: @escaping ProgressHandler = { _ in },
         onCanonicalURL: @escaping CanonicalURLHandler = { _ in }
     ) async throws(MediaError) -> MediaFetched {
         let deadline = ContinuousClock.now + settings.deadline
@@ -52,14 +54,19 @@ package final class MediaFetcher: Sendable {
         if let finished = await result.read(for: job.address) { return finished }
         result.remove()
         do throws(MediaError) {
-            let room = try space.makeRoom()
+            let room = try room(orNone: stream != nil)
             var run = FetchRun(
                 job: job, settings: settings, folder: folder, deadline: deadline, onCanonicalURL: onCanonicalURL,
                 onProgress: onProgress)
             let longest = settings.longest(job.kind)
             run.settings.maxBytes = min(longest, room)
             if longest < settings.maxBytes { run.settings.largestBytes = longest }
+            run.stream = stream.map { FetchRun.Stream(target: $0, maxBytes: longest) }
             let media = try await run.runInRoom(of: longest)
+            guard !media.path.isEmpty else {
+                folder.remove()
+                return media
+            }
             folder.empty(except: lastPathComponent(media.path))
             try result.write(media)
             return media
@@ -67,6 +74,16 @@ package final class MediaFetcher: Sendable {
             // The folder is empty, or no later attempt will use it.
             if !error.isTransient || folder.isEmpty { folder.remove() }
             throw error
+        }
+    }
+
+    /// Returns the number of bytes that a job may write.
+    ///
+    /// - Parameter orNone: whether a job may do without any.
+    private func room(orNone mayBeNone: Bool) throws(MediaError) -> Int64 {
+        do throws(MediaError) { return try space.makeRoom() } catch {
+            guard mayBeNone, error.code == .noSpace else { throw error }
+            return 0
         }
     }
 
@@ -90,10 +107,20 @@ struct FetchRun: Sendable {
     let deadline: ContinuousClock.Instant
     let onCanonicalURL: CanonicalURLHandler
     let onProgress: ProgressHandler
+    var stream: Stream?
+
+    /// Takes files that need not be on the disk.
+    struct Stream: Sendable {
+        let target: any DownloadStream
+        /// The longest file, whatever room there is on the disk.
+        let maxBytes: Int64
+    }
 
     /// Describes a file as it was fetched.
     struct Raw {
         var path: String
+        /// The size of a file that the stream has, and that is kept as it is; nil for a file on the disk.
+        var streamedBytes: Int64?
         /// Is true if the file belongs to the job, which may then move or remove it.
         var isOurs = true
         var sha256: String?
@@ -141,6 +168,11 @@ struct FetchRun: Sendable {
 
     private func run() async throws(MediaError) -> MediaFetched {
         let raw = try await fetch()
+        if let bytes = raw.streamedBytes {
+            let probe = try raw.probe?.get()
+            let kind = probe?.hasVideo == true ? FetchRun.mp4 : raw.kindWithoutVideo(probe)
+            return described(raw, probe, kind, path: "", sizeBytes: bytes, sha256: raw.sha256)
+        }
         guard fileSize(raw.path) > 0 else {
             if raw.isOurs { unlink(raw.path) }
             throw MediaError(.noMedia, "The file at that link is empty.")
@@ -237,11 +269,29 @@ struct FetchRun: Sendable {
         // There is another way to the file.
         if referrer != nil { download.fruitlessAttempts = 1 }
         download.minimumRate = settings.minimumRate
+        // All other jobs need the file, or a picture that is small.
+        if let stream, job.kind == .video, job.variant.cut == nil, job.variant.subtitles == nil, referrer == nil {
+            download.stream = StreamedBytes(stream.target, maxBytes: stream.maxBytes, judge: judge)
+        }
         let ffmpeg = ffmpeg
         download.examine = { path in
             do throws(MediaError) { return .success(try await ffmpeg.probe(path)) } catch { return .failure(error) }
         }
         return try await download.run(onProgress: titled)
+    }
+
+    /// Decides by the beginning of a file whether it is kept as it is.
+    @Sendable private func judge(
+        _ beginning: [UInt8], _ sizeBytes: Int64?
+    ) async throws(MediaError) -> StreamedBytes.Verdict {
+        if let limit = settings.reencode?.limitBytes, sizeBytes.map({ $0 > limit }) ?? true { return .needsDisk }
+        guard MediaSignature.isPlausible(Array(beginning.prefix(MediaSignature.length))) else { return .kept(nil) }
+        guard let probe = try await ffmpeg.probe(beginning: beginning), probe.isPlayable,
+            let seconds = probe.durationSeconds,
+            smallerHeight(probe) == nil
+        else { return .needsDisk }
+        try settings.limits.check(seconds: seconds, job.variant)
+        return .kept(probe)
     }
 
     private func fetchFile(to path: String, _ sizeBytes: Int64?, _ fetcher: @escaping FileFetcher)
@@ -269,7 +319,8 @@ struct FetchRun: Sendable {
 
     func raw(_ file: DownloadedFile) -> Raw {
         Raw(
-            path: file.path, sha256: file.sha256, contentType: file.contentType,
+            path: file.path, streamedBytes: file.path.isEmpty ? file.sizeBytes : nil, sha256: file.sha256,
+            contentType: file.contentType,
             fileName: job.fileName ?? file.fileName, probe: file.probe)
     }
 
@@ -368,6 +419,14 @@ struct FetchRun: Sendable {
         try await place(product, at: path, isOurs)
         var sha256 = raw.path == product ? raw.sha256 : nil
         if sha256 == nil { sha256 = try await HashingWriter.hash(path, isDurable: settings.isDurable) }
+        return described(raw, probe, kind, path: path, sizeBytes: fileSize(path), sha256: sha256)
+    }
+
+    static let mp4 = FileKind("video/mp4", fileExtension: "mp4")
+
+    private func described(
+        _ raw: Raw, _ probe: MediaProbe?, _ kind: FileKind, path: String, sizeBytes: Int64, sha256: String?
+    ) -> MediaFetched {
         let title = title(raw, probe)
         let name = raw.info == nil ? raw.fileName ?? title : title
         let fallback = String(job.address.hash.prefix(16))
@@ -375,7 +434,7 @@ struct FetchRun: Sendable {
         return MediaFetched(
             kind: job.kind, key: job.address.key, path: path,
             metadata: MediaMetadata(
-                content: FileContent(sizeBytes: fileSize(path), sha256: sha256, contentType: kind.contentType),
+                content: FileContent(sizeBytes: sizeBytes, sha256: sha256, contentType: kind.contentType),
                 fileName: fileName, origin: origin, description: description(raw, probe)))
     }
 

@@ -74,8 +74,8 @@ extension FuzzTests {
             #expect(lseek(file, 0, SEEK_SET) == 0 && bytes.withUnsafeBytes { writeAll(file, $0) } == 0)
             #expect(ftruncate(file, bytes.count) == 0)
             var index = MovieIndex()
-            _ = index.becomesComplete(in: file, size: Int64(bytes.count))
-            _ = index.becomesComplete(in: file, size: .max)
+            _ = index.becomesComplete(in: .file(file), size: Int64(bytes.count))
+            _ = index.becomesComplete(in: .file(file), size: .max)
             return MovieLayout(ofFile: folder("movie")) != nil || MatroskaLayout(ofFile: folder("movie")) != nil
         }
     }

@@ -12,6 +12,9 @@ struct FileStore: BlobStore {
 
     var name: String { "file:\(root)" }
 
+    /// A file that is complete gets its name here without being copied.
+    var uploads: UploadArea? { nil }
+
     private var lock: FileLock { FileLock(path: "\(root)/\(FileStore.ownFolder)/lock") }
 
     /// The folder within the store's folder that holds no objects.
