@@ -3,6 +3,8 @@ import Payloads
 import System
 
 extension FetchRun {
+    static let mp4 = FileKind("video/mp4", fileExtension: "mp4")
+
     func finishVideo(_ raw: Raw, _ probe: MediaProbe?) async throws(MediaError) -> MediaFetched {
         guard let probe, probe.hasVideo else {
             // A file that was requested by its own link is delivered as it is.

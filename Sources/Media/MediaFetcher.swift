@@ -77,17 +77,7 @@ package final class MediaFetcher: Sendable {
         }
     }
 
-    /// Returns the number of bytes that a job may write.
-    ///
-    /// - Parameter orNone: whether a job may do without any.
-    private func room(orNone mayBeNone: Bool) throws(MediaError) -> Int64 {
-        do throws(MediaError) { return try space.makeRoom() } catch {
-            guard mayBeNone, error.code == .noSpace else { throw error }
-            return 0
-        }
-    }
-
-    private var space: WorkSpace {
+    var space: WorkSpace {
         WorkSpace(
             directory: settings.directory, reserveBytes: settings.reserveBytes, quotaBytes: settings.quotaBytes)
     }
@@ -108,13 +98,6 @@ struct FetchRun: Sendable {
     let onCanonicalURL: CanonicalURLHandler
     let onProgress: ProgressHandler
     var stream: Stream?
-
-    /// Takes files that need not be on the disk.
-    struct Stream: Sendable {
-        let target: any DownloadStream
-        /// The longest file, whatever room there is on the disk.
-        let maxBytes: Int64
-    }
 
     /// Describes a file as it was fetched.
     struct Raw {
@@ -168,11 +151,7 @@ struct FetchRun: Sendable {
 
     private func run() async throws(MediaError) -> MediaFetched {
         let raw = try await fetch()
-        if let bytes = raw.streamedBytes {
-            let probe = try raw.probe?.get()
-            let kind = probe?.hasVideo == true ? FetchRun.mp4 : raw.kindWithoutVideo(probe)
-            return described(raw, probe, kind, path: "", sizeBytes: bytes, sha256: raw.sha256)
-        }
+        if let bytes = raw.streamedBytes { return try streamed(raw, bytes) }
         guard fileSize(raw.path) > 0 else {
             if raw.isOurs { unlink(raw.path) }
             throw MediaError(.noMedia, "The file at that link is empty.")
@@ -269,29 +248,12 @@ struct FetchRun: Sendable {
         // There is another way to the file.
         if referrer != nil { download.fruitlessAttempts = 1 }
         download.minimumRate = settings.minimumRate
-        // All other jobs need the file, or a picture that is small.
-        if let stream, job.kind == .video, job.variant.cut == nil, job.variant.subtitles == nil, referrer == nil {
-            download.stream = StreamedBytes(stream.target, maxBytes: stream.maxBytes, judge: judge)
-        }
+        if referrer == nil { download.stream = streamedBytes }
         let ffmpeg = ffmpeg
         download.examine = { path in
             do throws(MediaError) { return .success(try await ffmpeg.probe(path)) } catch { return .failure(error) }
         }
         return try await download.run(onProgress: titled)
-    }
-
-    /// Decides by the beginning of a file whether it is kept as it is.
-    @Sendable private func judge(
-        _ beginning: [UInt8], _ sizeBytes: Int64?
-    ) async throws(MediaError) -> StreamedBytes.Verdict {
-        if let limit = settings.reencode?.limitBytes, sizeBytes.map({ $0 > limit }) ?? true { return .needsDisk }
-        guard MediaSignature.isPlausible(Array(beginning.prefix(MediaSignature.length))) else { return .kept(nil) }
-        guard let probe = try await ffmpeg.probe(beginning: beginning), probe.isPlayable,
-            let seconds = probe.durationSeconds,
-            smallerHeight(probe) == nil
-        else { return .needsDisk }
-        try settings.limits.check(seconds: seconds, job.variant)
-        return .kept(probe)
     }
 
     private func fetchFile(to path: String, _ sizeBytes: Int64?, _ fetcher: @escaping FileFetcher)
@@ -422,9 +384,7 @@ struct FetchRun: Sendable {
         return described(raw, probe, kind, path: path, sizeBytes: fileSize(path), sha256: sha256)
     }
 
-    static let mp4 = FileKind("video/mp4", fileExtension: "mp4")
-
-    private func described(
+    func described(
         _ raw: Raw, _ probe: MediaProbe?, _ kind: FileKind, path: String, sizeBytes: Int64, sha256: String?
     ) -> MediaFetched {
         let title = title(raw, probe)

@@ -42,7 +42,7 @@ struct FetchStage: Sendable {
 
     /// The number of times that a request looks for its media. Another process can remove a result between two looks,
     /// but not this often.
-    private static let looks = 5
+    static let looks = 5
 
     /// - Throws: `MalformedInput` for a malformed command; `TransientFailure` or `BlobError` if the event returns to its queue.
     ///   Other failures become events.
@@ -121,7 +121,7 @@ struct FetchStage: Sendable {
     }
 
     /// Makes the events of a result; returns nil if the result is no longer valid, so that the request must look again.
-    private func events(
+    func events(
         _ result: FetchResult?, _ request: MediaRequest, _ identity: SourceIdentity
     ) async throws -> [Envelope]? {
         switch result {
@@ -160,14 +160,14 @@ struct FetchStage: Sendable {
     /// Returns the name of the shared work. Processes with different stores do not share it.
     private func sharedName(_ address: ContentAddress) -> String { "\(store.name)/\(address)" }
 
-    private func identity(of request: MediaRequest) async throws -> SourceIdentity {
+    func identity(of request: MediaRequest) async throws -> SourceIdentity {
         switch request.source {
         case .url(let url): try await direct.identify(url)
         case .file(let file): .telegramFile(uniqueID: file.uniqueID)
         }
     }
 
-    private func ready(_ info: BlobInfo, _ request: MediaRequest) throws -> Envelope {
+    func ready(_ info: BlobInfo, _ request: MediaRequest) throws -> Envelope {
         let path = cache.open(info.key)?.path ?? store.localPath(info.key)
         let ready = try MediaObject.ready(info, kind: request.kind, in: store, path: path, expires: expires)
         try check(ready.metadata.origin, request)

@@ -40,11 +40,13 @@ struct MediaFetch: Tool {
 
             With links as arguments, media-fetch fetches them into a folder, prints the paths of the files, and ends. This needs \
             neither Redis nor a store. With --session, a link to a message (https://t.me/name/12, https://t.me/c/1234567890/12) fetches \
-            its file, all files of its album, or those of a range (https://t.me/name/12-40).
+            its file, all files of its album, or those of a range (https://t.me/name/12-40). With --to-store, the media go into the \
+            store, and the URLs of the objects are printed.
 
             Examples: media-fetch https://example.com/watch/42
                       media-fetch --audio -o ~/Music https://example.com/watch/42
                       media-fetch --images -o ~/Pictures https://example.com/gallery/7
+                      media-fetch --to-store --store s3://media https://example.com/talk.mp4
                       media-fetch --session me https://t.me/c/1234567890/12-40
                       tg-listen --bot | tg-gate | media-fetch --concurrency 4 | blob-put | tg-send
                       media-fetch --from queue:media --to queue:send --store s3://media --to-store
@@ -69,17 +71,12 @@ struct MediaFetch: Tool {
     /// wait for those that do. It is smaller for a queue, because no other worker can take the events that are taken here.
     private var handledAtOnce: Int { input.isFromQueue ? fetching.concurrency + 16 : 256 }
 
-    func validate() throws {
-        try single.validateTogether()
-        if putting.toStore, !single.links.isEmpty {
-            throw ValidationError("--to-store is for commands on the input: links as arguments go into a folder")
-        }
-    }
+    func validate() throws { try single.validateTogether(putsIntoStore: putting.toStore) }
 
     var isOneShot: Bool { !single.links.isEmpty }
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
-        guard single.links.isEmpty else {
+        guard single.links.isEmpty || putting.toStore else {
             Hash.loadLibrary()
             guard speaker.isAccount, single.links.contains(where: { MessageLink($0) != nil }) else {
                 return try await fetchLinks(runtime, nil)
@@ -131,6 +128,7 @@ struct MediaFetch: Tool {
                 runtime, sites: settings.sites, texts: try Texts.ofEnvironment(),
                 admins: try administrators.ids().sorted(), api: api, folder: try runtime.directory("media/fetch")),
             turns: TurnReports(runtime: runtime, places: fetching.concurrency), isFromQueue: input.isFromQueue)
+        if isOneShot { return try await LinkFetch(runtime: runtime, options: single, account: nil).put(stage) }
         runtime.outages.watch(.store) { _ = try await store.head(BlobProbe.key) }
         runtime.outages.watch(.network, probe: NetworkProbe().check)
         if let api { runtime.outages.watch(.telegram) { _ = try await api.call("getMe") } }

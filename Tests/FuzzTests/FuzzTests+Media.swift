@@ -76,6 +76,13 @@ extension FuzzTests {
             var index = MovieIndex()
             _ = index.becomesComplete(in: .file(file), size: Int64(bytes.count))
             _ = index.becomesComplete(in: .file(file), size: .max)
+            // What passes by in pieces is judged as a file is.
+            var walk = MovieWalk()
+            for start in stride(from: 0, to: bytes.count, by: 11) {
+                bytes[start..<min(start + 11, bytes.count)].withUnsafeBytes { walk.pass($0, at: Int64(start)) }
+            }
+            #expect(
+                walk.isCutOff(at: Int64(bytes.count)) == (MovieLayout(ofFile: folder("movie"))?.isCutOff ?? false))
             return MovieLayout(ofFile: folder("movie")) != nil || MatroskaLayout(ofFile: folder("movie")) != nil
         }
     }

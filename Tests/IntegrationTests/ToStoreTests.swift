@@ -85,9 +85,8 @@ import Testing
     private func bytesOnDisk(_ folder: TemporaryFolder? = nil) -> Int {
         let root = (folder ?? self.folder)("state/media")
         let names = FileManager.default.enumerator(atPath: root)?.compactMap { $0 as? String } ?? []
-        return names.map { name in
-            (try? FileManager.default.attributesOfItem(atPath: "\(root)/\(name)"))?[.size] as? Int ?? 0
-        }.reduce(0, +)
+        return names.compactMap { try? FileManager.default.attributesOfItem(atPath: "\(root)/\($0)") }
+            .filter { $0[.type] as? FileAttributeType == .typeRegular }.map { $0[.size] as? Int ?? 0 }.reduce(0, +)
     }
 
     /// Waits until an upload has some pieces.
@@ -220,8 +219,7 @@ import Testing
             uploads.append(try await MultipartUpload.begin(key, headers: [], in: store))
         }
         for key in ["video/mine.mp4", ".tgpipe/uploads/0123-fresh", "backup/x"] {
-            try Data("x".utf8).write(to: URL(filePath: folder("x")))
-            _ = try await store.put(LocalFile(path: folder("x")), key: key, metadata: BlobMetadata())
+            _ = try await store.client.send(S3Call("PUT", key: key))
         }
         let site = try LargeFileSite(content) { $0.holdsAfter = 12 << 20 }
         let first = try start()
@@ -241,7 +239,7 @@ import Testing
         let contents = try await bucket.contents()
         #expect(Set(contents.uploads) == Set(uploads.map(\.key)))
         #expect(contents.objects.sorted() == [".tgpipe/uploads/0123-fresh", "backup/x", "video/mine.mp4"])
-        #expect(try redis.cli("HLEN", "tgpipe:{uploads:\(bucket.address)}:book") == "0")
+        #expect(try await eventually { try redis.cli("HLEN", "tgpipe:{uploads:\(bucket.address)}:book") == "0" })
     }
 
     @Test func `A worker that is killed while the object gets its key leaves nothing`() async throws {
@@ -301,7 +299,8 @@ import Testing
     }
 
     private func makeClip(_ name: String, _ options: String) throws -> [UInt8] {
-        let picture = "-f lavfi -i testsrc2=d=8:s=640x480,noise=alls=60:allf=t -f lavfi -i sine=d=8 -shortest -b:v 12M"
+        let picture =
+            "-f lavfi -i testsrc2=d=8:r=12:s=640x480,noise=alls=60:allf=t -f lavfi -i sine=d=8 -shortest -b:v 12M -preset ultrafast"
         let words = "-v error \(picture) -pix_fmt yuv420p \(options) \(folder(name))"
         #expect(try SpawnedProgram(["ffmpeg"] + words.split(separator: " ").map(String.init)).wait() == 0)
         return Array(try Data(contentsOf: URL(filePath: folder(name))))
@@ -352,6 +351,38 @@ import Testing
         let path = try #require(event.payload["path"]?.string)
         #expect(path == folder("objects/\(try key(event))"))
         #expect(Array(try Data(contentsOf: URL(filePath: path))) == content)
+        #expect(bytesOnDisk() < 10_000)
+    }
+
+    @Test func `Links as arguments become objects, whose URLs are printed`() async throws {
+        let site = try LargeFileSite(content)
+        func put(_ links: [String]) async throws -> ToolRun.Result {
+            let run = try start(links)
+            run.closeInput()
+            return try await run.result()
+        }
+        let result = try await put([site.url(), site.url("/large.bin#t=3"), "http://127.0.0.1:1/none.mp4"])
+        #expect(result.status == 1 && result.lines.count == 2)
+        let objects = try await bucket.contents().objects
+        #expect(objects.count == 1 && result.lines.allSatisfy { $0.contains(objects[0]) })
+        #expect(
+            try SpawnedProgram.output(of: ["sh", "-c", "curl -sS '\(result.lines[0])' | wc -c"]).contains(
+                "\(content.count)"))
+        try await expectOnly(objects)
+        #expect(try await put(["-o", "x", site.url()]).status == 64)
+    }
+
+    @Test func `Without Redis, a file goes by the disk`() async throws {
+        let site = try LargeFileSite(content)
+        let proxy = try FaultyProxy(to: bucket.server.port, [])
+        var environment = environment(proxy.endpoint)
+        environment["TGPIPE_REDIS"] = "unix:\(folder("nobody"))"
+        let run = try ToolRun(
+            "media-fetch", ["--to-store", "--allow-private", site.url()], environment: environment, folder: folder)
+        run.closeInput()
+        #expect(try await run.result().status == 0)
+        #expect(!proxy.requests.contains { $0.target.contains(".tgpipe/uploads/") })
+        #expect(try await bucket.contents().objects.count == 1)
         #expect(bytesOnDisk() < 10_000)
     }
 

@@ -41,7 +41,7 @@ final class StreamedBytes: @unchecked Sendable {
     private enum Place { case memory, stream, disk }
 
     /// The longest beginning that is looked at. The index of a film of two hours has some megabytes.
-    private static let longestBeginning = 10 << 20
+    private static let longestBeginning = 8 << 20
     private static let margin: Int64 = 1 << 20
     /// The bytes by which the memory of a beginning grows.
     private static let step = 1 << 20

@@ -105,6 +105,7 @@ extension S3Store {
         onProgress: (@Sendable (Int64) -> Void)?
     ) async throws(BlobError) -> PutOutcome {
         _ = try fullKey(key)
+        guard !key.hasPrefix("\(FileStore.ownFolder)/") else { throw BlobError.reserved }
         _ = try MetadataHeaders.headers(for: metadata)
         guard sha256.map(SHA256.isHexDigest) ?? true else {
             throw BlobError(.invalid, "a SHA-256 must have 64 digits of lower-case hex")

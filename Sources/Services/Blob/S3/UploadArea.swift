@@ -39,10 +39,13 @@ package struct UploadArea: Sendable {
     /// - Parameters:
     ///   - sizeBytes: the size of the file; nil if it is not known.
     ///   - maxBytes: the most that the file can have.
-    /// - Throws: `.tooLarge`.
+    /// - Throws: `.tooLarge`, which no file of less than 5 TiB is.
     package static func pieceBytes(sizeBytes: Int64?, atMost maxBytes: Int64) throws(BlobError) -> Int {
-        Int(try PartPlan(sizeBytes: sizeBytes ?? maxBytes, wantedBytes: S3Configuration.minPartBytes).partBytes)
+        let most = min(sizeBytes ?? maxBytes, largestObjectBytes)
+        return Int(try PartPlan(sizeBytes: most, wantedBytes: S3Configuration.minPartBytes).partBytes)
     }
+
+    private static let largestObjectBytes: Int64 = 5 << 40
 
     /// Begins an upload, in a bucket that is made if that is wanted.
     ///
@@ -174,8 +177,10 @@ package final class StreamedUpload: Sendable {
             throw BlobError(.tooLarge, "the file has more pieces than S3 accepts")
         }
         let isSigned = store.client.configuration.options.signsPayload
-        let part = try await upload.put(
-            number, .bytes(piece), hash: isSigned ? SHA256.hexDigest(piece) : SigV4.unsignedPayload)
+        let part = try await expectingUpload { () throws(BlobError) in
+            try await upload.put(
+                number, .bytes(piece), hash: isSigned ? SHA256.hexDigest(piece) : SigV4.unsignedPayload)
+        }
         try parts.withLock { sent throws(BlobError) in
             if number == 1 { sent = ([], 0) }
             guard sent.parts.count == number - 1 else { throw BlobError(.invalid, "a piece is missing") }
@@ -200,12 +205,26 @@ package final class StreamedUpload: Sendable {
         if let info = try await store.head(key) { return .existed(info) }
         let (parts, size) = parts.withLock { $0 }
         guard size > 0 else { throw BlobError(.invalid, "the object has no pieces") }
-        _ = try await upload.complete(parts, ifAbsent: false) { $0.sizeBytes == size }
+        _ = try await expectingUpload { () throws(BlobError) in
+            try await upload.complete(parts, ifAbsent: false) { $0.sizeBytes == size }
+        }
         guard let whole = try await store.head(upload.key), whole.sizeBytes == size else {
             throw BlobError(.storeFailed, "\(store.name) has not kept all pieces of '\(key)'", isTransient: true)
         }
         return try await UploadArea.explaining { () throws(BlobError) in
-            try await copy(size, to: key, headers, sha256, onCopy, onProgress)
+            try await expectingUpload { () throws(BlobError) in
+                try await copy(size, to: key, headers, sha256, onCopy, onProgress)
+            }
+        }
+    }
+
+    /// Makes calls for an upload that another process removes only if it takes this one for dead. The next attempt may succeed.
+    private func expectingUpload<Value>(
+        _ calls: () async throws(BlobError) -> Value
+    ) async throws(BlobError) -> Value {
+        do throws(BlobError) { return try await calls() } catch {
+            guard error.code == .notFound else { throw error }
+            throw BlobError(.storeFailed, "\(store.name) has lost the upload: \(error.message)", isTransient: true)
         }
     }
 
