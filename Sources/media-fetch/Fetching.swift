@@ -12,15 +12,17 @@ import System
 extension FetchStage {
     /// Fetches a source that no other process is fetching.
     ///
+    /// - Parameter isAlone: whether it is certain that no other process is. Otherwise another one may be putting the media into the store.
     /// - Throws: `CancellationError`. Failures are results, because other requests may wait for them.
     func fetch(
-        _ request: MediaRequest, _ identity: SourceIdentity, _ onProgress: @escaping ProgressHandler
+        _ request: MediaRequest, _ identity: SourceIdentity, isAlone: Bool = true,
+        _ onProgress: @escaping ProgressHandler
     ) async throws -> FetchResult {
         do {
             return try await places.run(for: request.userID, onWait: { onProgress(MediaProgress(.queued)) }) {
                 let start = ContinuousClock.now
                 let result: FetchResult
-                do { result = try await fetchInPlace(request, identity, onProgress) } catch {
+                do { result = try await fetchInPlace(request, identity, isAlone, onProgress) } catch {
                     await turns.count(bytes: nil, time: .now - start, for: request.userID)
                     throw error
                 }
@@ -46,14 +48,14 @@ extension FetchStage {
     }
 
     private func fetchInPlace(
-        _ request: MediaRequest, _ identity: SourceIdentity, _ onProgress: @escaping ProgressHandler
+        _ request: MediaRequest, _ identity: SourceIdentity, _ isAlone: Bool, _ onProgress: @escaping ProgressHandler
     ) async throws -> FetchResult {
         let address = request.address(identity)
         if let media = await direct.finished(address) { return try await result(media, address, nil, onProgress) }
         // The order matters: a file that has left its folder is in the store.
         if try await stored(address.key) != nil { return .stored(as: identity.normalizedURL) }
         guard let book = uploads else { return try await fetchAnew(request, identity, nil, onProgress) }
-        await book.takeOver(address)
+        if isAlone { await book.takeOver(address) }
         let stream = StoreStream(book, for: address)
         return try await book.holding(stream.name) {
             do {

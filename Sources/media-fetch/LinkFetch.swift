@@ -297,7 +297,7 @@ extension FetchStage {
             if let info = try await stored(request.address(identity).key) {
                 event = try ready(info, request)
             } else {
-                let result = try await fetch(request, identity, onProgress)
+                let result = try await fetch(request, identity, isAlone: false, onProgress)
                 if case .stored(let url) = result { requested = SourceIdentity(url) ?? requested }
                 event = try await events(result, request, identity)?.last
             }

@@ -98,6 +98,7 @@ struct MediaFetch: Tool {
 
     private func run(_ runtime: Runtime, _ api: (any MessagingAPI)?) async throws -> ExitStatus {
         Hash.loadLibrary()
+        if putting.toStore { Linux.returnLargeMemory() }
         try jail.report(to: runtime)
         let store = try storing.open(common, s3: putting.upload.s3)
         let uploadLimit = try await api?.uploadLimit(runtime)

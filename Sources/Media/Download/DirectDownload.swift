@@ -55,6 +55,9 @@ struct DirectDownload: Sendable {
             arrival.finish()
             guard case .complete = ending else { return .needsExtractor }
             try partial.settlePlace()
+            guard partial.stream != nil || partial.size <= maxBytes else {
+                throw MediaError.tooLarge(bytes: partial.size, maxBytes: maxBytes)
+            }
             return .file(try await finished(partial, await early))
         } catch {
             let isHopeless =

@@ -104,7 +104,7 @@ struct MultipartUpload: Sendable {
                 _ = try await store.client.send(call)
                 return true
             } catch {
-                return error.code == .notFound || error.code == .noSuchBucket
+                return [.notFound, .noSuchBucket, .invalid].contains(error.code)
             }
         }.value
     }

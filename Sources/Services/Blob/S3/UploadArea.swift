@@ -162,6 +162,7 @@ package final class StreamedUpload: Sendable {
     private let store: S3Store
     private let parts = Mutex<(parts: [MultipartUpload.Part], bytes: Int64)>(([], 0))
     private let hasLeftCopy = Mutex(false)
+    private let isComplete = Mutex(false)
 
     init(_ upload: MultipartUpload, in store: S3Store) { (self.upload, self.store) = (upload, store) }
 
@@ -208,6 +209,7 @@ package final class StreamedUpload: Sendable {
         _ = try await expectingUpload { () throws(BlobError) in
             try await upload.complete(parts, ifAbsent: false) { $0.sizeBytes == size }
         }
+        isComplete.withLock { $0 = true }
         guard let whole = try await store.head(upload.key), whole.sizeBytes == size else {
             throw BlobError(.storeFailed, "\(store.name) has not kept all pieces of '\(key)'", isTransient: true)
         }
@@ -264,7 +266,7 @@ package final class StreamedUpload: Sendable {
     /// - Returns: whether nothing of it is left. Otherwise it has to be removed later.
     package func discard() async -> Bool {
         await Task {
-            let isGone = await upload.abort()
+            let isGone = isComplete.withLock { $0 } ? true : await upload.abort()
             do throws(BlobError) { try await store.delete(upload.key) } catch { return false }
             return isGone && !hasLeftCopy.withLock { $0 }
         }.value
