@@ -299,6 +299,10 @@ extension FetchStage {
             } else {
                 let result = try await fetch(request, identity, isAlone: false, onProgress)
                 if case .stored(let url) = result { requested = SourceIdentity(url) ?? requested }
+                // Nobody here takes a command for a large download.
+                if case .large(let size) = result {
+                    throw MediaError.tooLarge(bytes: size, maxBytes: limits.directBytes)
+                }
                 event = try await events(result, request, identity)?.last
             }
             if let event, DownloadReady.types.contains(event.type) {

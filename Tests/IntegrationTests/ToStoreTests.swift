@@ -372,6 +372,36 @@ import Testing
         #expect(try await put(["-o", "x", site.url()]).status == 64)
     }
 
+    @Test func `The limits for the disk hold only for what is on the disk`() async throws {
+        let site = try LargeFileSite(content)
+        try await expectWhole(try await fetch(site.url(), ["--min-free", "900000G"]))
+        let small = try LargeFileSite(Array(content[..<1000]))
+        let event = try await fetch(small.url("/small.bin"), ["--min-free", "900000G"])
+        #expect(event.payload["code"] == "no_space")
+    }
+
+    @Test func `An upload that is in no book is removed after a week, if it is in the place for uploads`() async throws
+    {
+        let store = try bucket.store
+        let keys = [".tgpipe/uploads/abc-old", ".tgpipe/uploads/abc-new", "video/film.mp4", ".tgpipe/uploads/Other"]
+        var list = ""
+        for key in keys {
+            let upload = try await MultipartUpload.begin(key, headers: [], in: store)
+            let time = key.hasSuffix("new") ? Timestamp.now.description : "2020-01-01T00:00:00.000Z"
+            list += "<Upload><Key>\(key)</Key><UploadId>\(upload.id)</UploadId><Initiated>\(time)</Initiated></Upload>"
+        }
+        let page = "<ListMultipartUploadsResult><IsTruncated>false</IsTruncated>\(list)</ListMultipartUploadsResult>"
+        let proxy = try FaultyProxy(
+            to: bucket.server.port, [.init("GET", contains: "uploads=", times: .max, .answer(200, body: page))])
+        let run = try start(endpoint: proxy.endpoint)
+        #expect(
+            try await eventuallyAsync { try await !bucket.contents().uploads.contains(keys[0]) },
+            "\(run.log.suffix(1000))")
+        run.closeInput()
+        #expect(try await run.result().status == 0)
+        #expect(Set(try await bucket.contents().uploads) == Set(keys[1...]))
+    }
+
     @Test func `Without Redis, a file goes by the disk`() async throws {
         let site = try LargeFileSite(content)
         let proxy = try FaultyProxy(to: bucket.server.port, [])

@@ -1,4 +1,5 @@
 import Crypto
+import Synchronization
 import System
 
 /// Holds the bytes of a download on their way to a stream.
@@ -22,7 +23,21 @@ final class StreamedBytes: @unchecked Sendable {
 
     private enum Order: Sendable {
         case judge([UInt8], sizeBytes: Int64?)
-        case take([UInt8], number: Int)
+        case take(Piece, number: Int)
+    }
+
+    /// Holds a piece until it is taken out, so that no copy of the order keeps its memory.
+    private final class Piece: Sendable {
+        private let bytes: Mutex<[UInt8]>
+
+        init(_ bytes: [UInt8]) { self.bytes = Mutex(bytes) }
+
+        func takeOut() -> [UInt8] {
+            bytes.withLock { bytes in
+                defer { bytes = [] }
+                return bytes
+            }
+        }
     }
 
     private enum Answer {
@@ -102,7 +117,7 @@ final class StreamedBytes: @unchecked Sendable {
             else { return .disk }
             return .stream(pieceBytes: max(1, pieceBytes), probe)
         case .take(let piece, let number):
-            try await stream.take(piece, as: number)
+            try await stream.take(piece.takeOut(), as: number)
             return .taken
         }
     }
@@ -193,7 +208,7 @@ final class StreamedBytes: @unchecked Sendable {
     private func sendPiece() throws(MediaError) {
         _ = try wait()
         pieces += 1
-        let piece = bytes
+        let piece = Piece(bytes)
         bytes = []
         try order(.take(piece, number: pieces))
     }
