@@ -129,4 +129,19 @@ struct TestBucket {
         defer { unlink(path) }
         return Array(try Data(contentsOf: URL(filePath: path)))
     }
+
+    /// Waits until an upload has some pieces.
+    ///
+    /// - Returns: false if none got them.
+    func waitForPieces() async throws -> Bool {
+        let store = try store
+        return try await eventuallyAsync {
+            guard let upload = try await store.uploads?.contents().first(where: { $0.uploadID != nil }) else {
+                return false
+            }
+            var call = S3Call("GET", key: UploadArea.folder + upload.name)
+            call.query = [("uploadId", upload.uploadID ?? "")]
+            return try await store.client.send(call).xml.elements("Part").count >= 2
+        }
+    }
 }

@@ -89,25 +89,11 @@ import Testing
             .filter { $0[.type] as? FileAttributeType == .typeRegular }.map { $0[.size] as? Int ?? 0 }.reduce(0, +)
     }
 
-    /// Waits until an upload has some pieces.
-    private func waitForPieces() async throws {
-        let store = try bucket.store
-        #expect(
-            try await eventuallyAsync {
-                guard let upload = try await store.uploads?.contents().first(where: { $0.uploadID != nil }) else {
-                    return false
-                }
-                var call = S3Call("GET", key: UploadArea.folder + upload.name)
-                call.query = [("uploadId", upload.uploadID ?? "")]
-                return try await store.client.send(call).xml.elements("Part").count >= 2
-            })
-    }
-
     @Test func `A file goes to the store while it arrives, and is never on the disk`() async throws {
         let site = try LargeFileSite(content) { $0.holdsAfter = 12 << 20 }
         let run = try start()
         run.send(Array(command(site.url()).line))
-        try await waitForPieces()
+        #expect(try await bucket.waitForPieces())
         #expect(bytesOnDisk() < 10_000)
         // Nobody sees an object before it is complete.
         #expect(try await bucket.contents().objects.isEmpty)
@@ -165,7 +151,7 @@ import Testing
         let site = try LargeFileSite(content) { $0.holdsAfter = 12 << 20 }
         let run = try start()
         run.send(Array(command(site.url()).line))
-        try await waitForPieces()
+        #expect(try await bucket.waitForPieces())
         let cancel = Envelope(type: "commands.media.cancel", payload: ["chat_id": 1, "message_id": 2])
         run.send(Array(cancel.line))
         _ = try await run.waitForLines { $0.contains { $0.contains("events.dl.video.failed") } }
@@ -194,7 +180,7 @@ import Testing
         let site = try LargeFileSite(content) { $0.holdsAfter = 12 << 20 }
         try await push([command(site.url())])
         let first = try start(Self.queues)
-        try await waitForPieces()
+        #expect(try await bucket.waitForPieces())
         first.signal(SIGKILL)
         _ = try await first.result()
         #expect(try await bucket.contents().uploads.count == 1)
@@ -234,12 +220,12 @@ import Testing
         }
         let second = try start()
         #expect(try await eventuallyAsync { try await bucket.contents().uploads.count == 3 }, "\(second.log)")
+        #expect(try await eventually { try redis.cli("HLEN", "tgpipe:{uploads:\(bucket.address)}:book") == "0" })
         second.closeInput()
         #expect(try await second.result().status == 0)
         let contents = try await bucket.contents()
         #expect(Set(contents.uploads) == Set(uploads.map(\.key)))
         #expect(contents.objects.sorted() == [".tgpipe/uploads/0123-fresh", "backup/x", "video/mine.mp4"])
-        #expect(try await eventually { try redis.cli("HLEN", "tgpipe:{uploads:\(bucket.address)}:book") == "0" })
     }
 
     @Test func `A worker that is killed while the object gets its key leaves nothing`() async throws {
@@ -286,7 +272,7 @@ import Testing
         let site = try LargeFileSite(content) { $0.holdsAfter = 12 << 20 }
         let workers = try [start(Self.queues), start(Self.queues, in: TemporaryFolder())]
         try await push([command(site.url()), command(site.url(), chat: 3)])
-        try await waitForPieces()
+        #expect(try await bucket.waitForPieces())
         site.release()
         #expect(try await eventually { try results().count == 2 }, "\(workers[0].log.suffix(1000))")
         for worker in workers {
