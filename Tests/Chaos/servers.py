@@ -59,7 +59,7 @@ class S3:
 
     def bad_objects(self, bucket: str) -> list[str]:
         """Returns the objects that differ from the hash in their metadata, and the unfinished uploads."""
-        client = self._client()
+        client = self.client()
         bad = []
         for key in self._objects(bucket):
             answer = client.get_object(Bucket=bucket, Key=key)
@@ -69,10 +69,10 @@ class S3:
         return bad + [f"unfinished {upload['Key']}" for upload in uploads]
 
     def _objects(self, bucket: str) -> list[str]:
-        pages = self._client().get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        pages = self.client().get_paginator("list_objects_v2").paginate(Bucket=bucket)
         return [item["Key"] for page in pages for item in page.get("Contents", [])]
 
-    def _client(self) -> Any:
+    def client(self) -> Any:
         import boto3
 
         return boto3.client(
