@@ -23,7 +23,7 @@ from chat import Person, Telegram, wait_until  # noqa: E402
 from faults import RefusingProxy, Schedule  # noqa: E402
 from redis_servers import KINDS  # noqa: E402
 from servers import S3, spawn_server  # noqa: E402
-from stages import Stage, pipeline  # noqa: E402
+from stages import Stage, pipeline, queue_stats  # noqa: E402
 from verdict import Answers, Verdict, judge_fetches  # noqa: E402
 
 TOKEN = "123456:CHAOS-token"
@@ -142,12 +142,7 @@ class Chaos:
         return depths
 
     def _queue_stats(self) -> list[dict[str, Any]]:
-        run = subprocess.run(
-            [str(self.options.tools / "ev-queue"), "stats"], env=self._tool_environment, capture_output=True, text=True, check=False
-        )
-        if run.returncode != 0:
-            return [{"queue": "?", "events": 1, "dead": 0}]
-        return [json.loads(line) for line in run.stdout.splitlines()]
+        return queue_stats(self.options.tools, self._tool_environment)
 
     def _fault(self, telegram_url: str, **fault: Any) -> None:
         """Makes every call to Telegram fail for a moment."""
@@ -241,8 +236,7 @@ def main() -> int:
             print(f"kept: {folder}")
         else:
             shutil.rmtree(folder, ignore_errors=True)
-    for good, what in verdict.lines:
-        print(f"{'ok' if good else 'FAILED':7}{what}")
+    verdict.show()
     return 0 if verdict.is_good else 1
 
 

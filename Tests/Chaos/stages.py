@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 RESTART_SECONDS = 0.2
 
@@ -68,6 +70,20 @@ class Stage:
                 self.own_ends.append(status)
             if not self._ending.is_set():
                 time.sleep(RESTART_SECONDS)
+
+
+def queue_stats(tools: Path, environment: dict[str, str]) -> list[dict[str, Any]]:
+    """Returns a line for each queue. While Redis does not answer, it is one of a queue that is not empty."""
+    run = subprocess.run([str(tools / "ev-queue"), "stats"], env=environment, capture_output=True, text=True, check=False)
+    if run.returncode != 0:
+        return [{"queue": "?", "events": 1, "dead": 0}]
+    return [json.loads(line) for line in run.stdout.splitlines()]
+
+
+def queued(tools: Path, environment: dict[str, str], queue: str) -> list[dict[str, Any]]:
+    """Returns the events that are in a queue."""
+    command = [str(tools / "ev-queue"), "peek", queue, "-n", "0"]
+    return [json.loads(line) for line in subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True).stdout.splitlines()]
 
 
 def pipeline(tools: Path, environment: dict[str, str], logs: Path, workers: int) -> list[Stage]:
