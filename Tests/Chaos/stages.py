@@ -25,7 +25,8 @@ class Stage:
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         self._keeper = threading.Thread(target=self._keep, daemon=True)
-        # The statuses with which the program ended without being killed.
+        self._changed: subprocess.Popen[bytes] | None = None
+        # The statuses with which the program ended without being killed, or asked to end.
         self.own_ends: list[int] = []
 
     def start(self) -> None:
@@ -40,6 +41,14 @@ class Stage:
             self.kills += 1
             os.kill(process.pid, signal.SIGKILL)
             return True
+
+    def change(self, tools: Path) -> None:
+        """Ends the program with SIGTERM, and goes on with the one of the same name in another folder."""
+        with self._lock:
+            self._command = [str(tools / Path(self._command[0]).name), *self._command[1:]]
+            self._changed = self._process
+            if self._process is not None and self._process.poll() is None:
+                self._process.terminate()
 
     def end(self, seconds: float = 40) -> int | None:
         """Ends the program with SIGTERM. Returns its status, or None if it had to be killed."""
@@ -66,7 +75,8 @@ class Stage:
                     start_new_session=True,
                 )  # fmt: skip
             status = self._process.wait()
-            if status != -signal.SIGKILL and not self._ending.is_set():
+            was_asked = self._process is self._changed and status == 0
+            if status != -signal.SIGKILL and not was_asked and not self._ending.is_set():
                 self.own_ends.append(status)
             if not self._ending.is_set():
                 time.sleep(RESTART_SECONDS)
