@@ -26,7 +26,7 @@ from faults import Schedule  # noqa: E402
 from redis_servers import KINDS  # noqa: E402
 from servers import S3, spawn_server  # noqa: E402
 from stages import Stage, queue_stats, queued  # noqa: E402
-from verdict import Verdict, lost_answers  # noqa: E402
+from verdict import Verdict  # noqa: E402
 
 TOKEN = "123456:CHAOS-token"
 ACCOUNT = {"id": 500, "phone": "15550100500", "first_name": "Watch", "last_name": "Man", "username": "watch_man"}
@@ -89,7 +89,8 @@ class Post:
 class Found:
     """What the target chat and the store have."""
 
-    forwarded: Counter[str] = field(default_factory=Counter)
+    # When each message was forwarded, in seconds since 1970.
+    forwarded: dict[str, list[float]] = field(default_factory=dict)
     strangers: int = 0
     wrong_origins: list[str] = field(default_factory=list)
     albums: dict[str, set[str]] = field(default_factory=dict)
@@ -328,7 +329,7 @@ class Watching:
         verdict.check(self.kills >= self.options.kills * 0.9, f"{self.kills} kills {killed}, {self.redis.restarts} restarts of Redis")
         written = len(self.matches) + self.asides
         verdict.check(written == self.options.messages, f"{written} messages in {self.options.chats} chats, {len(self.matches)} that count")
-        self._judge_forwards(self._look_at_target())
+        self._judge_forwards(self._look_at_target(), [at for stage in stages if stage.name.startswith("send") for at in stage.killed_at])
         self._judge_objects()
         locks = self.redis.locks()
         verdict.check(not locks, f"no lock is held {locks[:3] or ''}")
@@ -359,7 +360,7 @@ class Watching:
             if match is None:
                 found.strangers += 1
                 continue
-            found.forwarded[match.caption] += 1
+            found.forwarded.setdefault(match.caption, []).append(record["sent_at"])
             if not self._has_origin(message, match):
                 found.wrong_origins.append(f"{match.chat.id}/{match.message_id}: {caption!r} {message.get('forward_origin')}")
             if message.get("media_group_id"):
@@ -379,15 +380,20 @@ class Watching:
             return origin["type"] == "channel" and (origin["chat"]["id"], origin["message_id"]) == (chat.id, match.message_id)
         return origin["type"] == "user" and origin["sender_user"]["id"] == match.author
 
-    def _judge_forwards(self, found: Found) -> None:
+    def _judge_forwards(self, found: Found, kills: list[float]) -> None:
+        """- Parameter kills: the times at which a tg-send was killed."""
         verdict = self.verdict
-        missing = [match.caption for match in self.matches if not found.forwarded[match.caption]]
-        doubles = sum(count - 1 for count in found.forwarded.values() if count > 1)
+        missing = [match.caption for match in self.matches if match.caption not in found.forwarded]
         verdict.check(not missing, f"{len(found.forwarded)} forwarded, {len(missing)} missing {missing[:3] or ''}")
-        methods = ("forwardMessages", "copyMessages", "sendPhoto", "sendVideo", "sendMediaGroup")
-        # An album has at most 5 messages here.
-        lost = 0 if self.is_account else sum(lost_answers(self.telegram, method) for method in methods)
-        verdict.check(doubles <= 5 * lost, f"{doubles} forwarded twice: tg-send was not told how {lost} of its calls ended")
+        doubles = {caption: sorted(times) for caption, times in found.forwarded.items() if len(times) > 1}
+        # The Bot API has no key by which Telegram would know a repeated call, as it has for accounts: one that was carried out just
+        # before the kill is carried out again.
+        excused = [
+            caption for caption, times in doubles.items()
+            if not self.is_account and len(times) == 2 and any(at - 2 <= times[0] <= at + 1 for at in kills)
+        ]  # fmt: skip
+        lost = len(excused)
+        verdict.check(len(doubles) == lost, f"{len(doubles)} forwarded twice, {lost} of them as tg-send was killed right after the first time")
         verdict.check(found.strangers == 0, f"{found.strangers} forwarded that do not count")
         verdict.check(not found.wrong_origins, f"captions and origins are right {found.wrong_origins[:3] or ''}")
         albums: dict[str, set[str]] = {}
