@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT / "examples" / "demo"))
 
 from bot import ENDS, Bot  # noqa: E402
 from chat import Person, wait_until  # noqa: E402
-from verdict import PROGRESS, Verdict, shown_text  # noqa: E402
+from verdict import PROGRESS, Verdict, files_below, shown_text  # noqa: E402
 
 REST_SECONDS = 120
 SWEEP_SECONDS = 100
@@ -153,7 +153,7 @@ class Cancels:
 
     def _left_over(self) -> list[str]:
         folder = self.bot.state("media") / "media" / "fetch"
-        return [str(path.relative_to(folder)) for path in folder.glob("**/*") if path.is_file()]
+        return [str(path.relative_to(folder)) for path in files_below(folder)]
 
 
 def main() -> int:

@@ -24,7 +24,7 @@ from faults import RefusingProxy, Schedule  # noqa: E402
 from redis_servers import KINDS  # noqa: E402
 from servers import S3, spawn_server  # noqa: E402
 from stages import Stage, pipeline, queue_stats  # noqa: E402
-from verdict import Answers, Verdict, judge_fetches  # noqa: E402
+from verdict import Answers, Verdict, files_below, judge_fetches  # noqa: E402
 
 TOKEN = "123456:CHAOS-token"
 ADMIN = Person(42, "Alice", "alice")
@@ -187,7 +187,8 @@ class Chaos:
         self._check_ends(stages)
 
     def _left_over(self) -> list[str]:
-        return [str(path.relative_to(self.folder)) for path in self.folder.glob("state-*/media/fetch/**/*") if path.is_file()]
+        folders = self.folder.glob("state-*/media/fetch")
+        return [str(path.relative_to(self.folder)) for folder in folders for path in files_below(folder)]
 
     def _check_ends(self, stages: list[Stage]) -> None:
         """Checks that stages ended by themselves only because Redis or Telegram was missing (status 69 or 75)."""

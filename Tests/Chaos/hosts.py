@@ -28,7 +28,7 @@ from probe import Probe  # noqa: E402
 from redis_servers import Cluster, Redis, Sentinels  # noqa: E402
 from servers import S3  # noqa: E402
 from stages import queue_stats  # noqa: E402
-from verdict import Answers, Verdict  # noqa: E402
+from verdict import Answers, Verdict, files_below  # noqa: E402
 
 BUCKET = "hosts"
 REST_SECONDS = 400
@@ -68,7 +68,7 @@ class Fleet(Bot):
 
     def left_over(self) -> list[str]:
         folders = [self.own_state(name) / "media" / "fetch" for name in self.roles]
-        return [str(path.relative_to(self.folder)) for folder in folders for path in folder.glob("**/*") if path.is_file()]
+        return [str(path.relative_to(self.folder)) for folder in folders for path in files_below(folder)]
 
     def _make_sources(self, www: Path) -> None:
         self.clip_bytes = self._make(www / "clip.mp4", "-pix_fmt", "yuv420p", "-movflags", "+faststart", sound=True)

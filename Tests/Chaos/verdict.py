@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from chat import Person, Telegram
@@ -85,6 +87,11 @@ class Answers:
             self.leftovers <= lost_texts,
             f"{self.leftovers} progress messages left behind: it was not told how {lost_texts} of its calls ended",
         )
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Returns the files in a folder and its subfolders, some of which may be removed meanwhile."""
+    return [Path(place) / name for place, _, names in os.walk(folder) for name in names]
 
 
 def shown_text(record: Json) -> str:

@@ -26,7 +26,7 @@ from faults import Schedule  # noqa: E402
 from redis_servers import KINDS  # noqa: E402
 from servers import S3, spawn_server  # noqa: E402
 from stages import Stage, queue_stats, queued  # noqa: E402
-from verdict import Verdict  # noqa: E402
+from verdict import Verdict, files_below  # noqa: E402
 
 TOKEN = "123456:CHAOS-token"
 ACCOUNT = {"id": 500, "phone": "15550100500", "first_name": "Watch", "last_name": "Man", "username": "watch_man"}
@@ -319,7 +319,7 @@ class Watching:
         return {line["queue"]: line["events"] for line in lines if line["queue"] not in ("sent", "stored") and line["events"]}
 
     def _left_over(self) -> list[str]:
-        return [str(path.relative_to(self.folder)) for path in (self.folder / "state" / "media" / "fetch").glob("**/*") if path.is_file()]
+        return [str(path.relative_to(self.folder)) for path in files_below(self.folder / "state" / "media" / "fetch")]
 
     # The checks at the end.
 
