@@ -57,6 +57,13 @@ class S3:
     def count(self, bucket: str) -> int:
         return len(self._objects(bucket))
 
+    def digests(self, bucket: str) -> dict[str, str]:
+        """Returns the SHA-256 of each object's bytes, by its key."""
+        client = self._client()
+        return {
+            key: hashlib.sha256(client.get_object(Bucket=bucket, Key=key)["Body"].read()).hexdigest() for key in self._objects(bucket)
+        }
+
     def bad_objects(self, bucket: str) -> list[str]:
         """Returns the objects that differ from the hash in their metadata, and the unfinished uploads."""
         client = self.client()

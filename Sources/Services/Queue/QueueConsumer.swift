@@ -28,6 +28,8 @@ package final class QueueConsumer: Sendable {
     private let waiting: Redis
     /// The attempt of each leased entry, by the entry's id.
     private let leases = Mutex<[String: Int]>([:])
+    /// Is true after an attempt to take entries that failed: Redis may have given some whose answer was lost.
+    private let mayHaveStrays = Mutex(false)
     /// The number of entries finished since the stream was last trimmed.
     private let finished = Mutex(0)
 
@@ -79,11 +81,21 @@ package final class QueueConsumer: Sendable {
     ///   - limit: the number of entries at most.
     ///   - isIdle: whether the worker works on nothing else.
     package func take(limit: Int, isIdle: Bool) async throws -> Answer {
-        let answer = try await run(
-            QueueScripts.take,
-            [
-                .integer(Int64(limit)), .integer(settings.lease.milliseconds), .integer(1 << 20), isIdle ? 1 : 0,
-            ])
+        if mayHaveStrays.withLock({ $0 }) {
+            try await releaseStrays()
+            mayHaveStrays.withLock { $0 = false }
+        }
+        let answer: RedisValue
+        do {
+            answer = try await run(
+                QueueScripts.take,
+                [
+                    .integer(Int64(limit)), .integer(settings.lease.milliseconds), .integer(1 << 20), isIdle ? 1 : 0,
+                ])
+        } catch {
+            mayHaveStrays.withLock { $0 = true }
+            throw error
+        }
         guard let parts = answer.array, parts.count >= 2, let words = parts[0].array else { throw unexpected() }
         var entries: [TakenEntry] = []
         entries.reserveCapacity(words.count / 3)
@@ -104,6 +116,18 @@ package final class QueueConsumer: Sendable {
         }
         return .nothing(
             Lull(lastID: last, nudgeID: nudge, untilDue: wait < 0 ? nil : .milliseconds(wait)))
+    }
+
+    /// Returns the entries that this worker has without knowing it, so that they need not wait for the end of their leases.
+    private func releaseStrays() async throws {
+        let words = try await run(QueueScripts.own, []).array ?? []
+        let known = leases.withLock { $0 }
+        var strays: [QueueEntry] = []
+        for first in stride(from: 0, to: words.count - 1, by: 2) {
+            guard let id = words[first].string, let attempt = words[first + 1].int else { throw unexpected() }
+            if known[id] != Int(attempt) { strays.append(QueueEntry(id: id, attempt: Int(attempt))) }
+        }
+        if !strays.isEmpty { try await release(strays) }
     }
 
     /// Waits until there may be an entry to take.
