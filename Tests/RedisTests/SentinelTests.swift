@@ -49,6 +49,9 @@ import Testing
         let former = try #require(group.primary)
         former.freeze()
         #expect(try await eventually { group.primary.map { $0.port != former.port } ?? false })
+        // Until the third server follows the new one, it would confirm writes of the former one.
+        let successor = try #require(group.primary)
+        #expect(try await eventually { try successor.cli("INFO", "replication").contains("connected_slaves:1") })
         former.thaw()
         // The sentinels make it a replica only after about ten seconds.
         try await withRetry(for: .seconds(6)) { () throws(RedisError) in _ = try await redis.send("SET", "a", "2") }
