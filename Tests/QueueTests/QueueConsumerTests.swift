@@ -1,3 +1,4 @@
+import Redis
 import TestSupport
 import Testing
 
@@ -192,6 +193,42 @@ import Testing
         // It keeps what it knows of.
         let results = (known + again).map { QueueResult($0.entry) }
         #expect(try await consumer.finish(results) == .done(lost: []))
+    }
+
+    @Test func `A worker that waits at a primary server that was replaced gets what comes to the new one`() async throws
+    {
+        let group = try RedisSentinels()
+        let address = try RedisAddress(parsing: group.address + "?replicas=1")
+        let (redis, waiting) = (Redis(address, clientName: "test"), Redis(address, clientName: "waiting"))
+        let consumer = try QueueConsumer(
+            fixture.queue, redis: redis, waiting: waiting, settings: .init(group: "workers", worker: "a"))
+        try await consumer.open()
+        guard case .nothing(let lull) = try await consumer.take(limit: 1, isIdle: true) else {
+            Issue.record("an entry in an empty queue")
+            return
+        }
+        async let news: Void? = try? consumer.waitForNews(lull, atMost: .seconds(30))
+        let former = try #require(group.primary)
+        try await Task.sleep(for: .milliseconds(200))
+        former.freeze()
+        #expect(try await eventually { group.primary.map { $0.port != former.port } ?? false })
+        former.thaw()
+        let start = ContinuousClock.now
+        let writer = Redis(address, clientName: "writer")
+        try await withRetry(for: .seconds(6)) { () throws(RedisError) in
+            _ = try await writer.send("XADD", .text(fixture.queue.streamKey), "*", "e", "1")
+        }
+        _ = await news
+        while true {
+            // The sentinels make the former server a replica, and so end its connections, only after about ten seconds.
+            try #require(start.duration(to: .now) < .seconds(8))
+            let answer = try? await consumer.take(limit: 1, isIdle: true)
+            if case .taken(let taken) = answer, let entry = taken.entries.first {
+                #expect(entry.text == "1")
+                break
+            }
+            if case .nothing(let lull) = answer { try? await consumer.waitForNews(lull, atMost: .seconds(30)) }
+        }
     }
 
     @Test func `Events read without a lease are claimed again`() async throws {

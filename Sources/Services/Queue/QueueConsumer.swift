@@ -134,7 +134,10 @@ package final class QueueConsumer: Sendable {
     ///
     /// - Parameter limit: the longest wait.
     package func waitForNews(_ lull: Lull, atMost limit: Duration) async throws {
-        let wait = min(limit, lull.untilDue ?? limit)
+        var wait = min(limit, lull.untilDue ?? limit)
+        // A primary server that another one has replaced has no news, and may not know for ten seconds that it was replaced. The next
+        // attempt to take an entry, which its replicas must confirm, finds out.
+        if waiting.address.mayMove { wait = min(wait, .seconds(1)) }
         guard wait > .zero else { return }
         _ = try await explaining { () throws(RedisError) in
             try await waiting.send(

@@ -61,6 +61,11 @@ package struct RedisAddress: Sendable, Hashable {
         self.replicas = replicas
     }
 
+    /// Is true if another server may take the place of the one that the address leads to, which then need not know it yet.
+    package var mayMove: Bool {
+        if case .sentinel = server { true } else { false }
+    }
+
     /// Returns the address of one server that belongs to this address.
     func member(_ endpoint: Endpoint) -> RedisAddress {
         RedisAddress(

@@ -42,9 +42,7 @@ final class Lane: Sendable {
     }
 
     /// Is true if the address may lead to another server later: a server that has become a replica is left then.
-    var isFollowing: Bool {
-        if case .sentinel = address.server { true } else { false }
-    }
+    var isFollowing: Bool { address.mayMove }
 
     /// Hands over commands without waiting for their replies.
     func start(_ batch: CommandBatch, until deadline: Deadline) -> Sent {
