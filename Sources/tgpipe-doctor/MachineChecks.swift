@@ -25,6 +25,7 @@ struct SettingsCheck {
         "TG_BOT_TOKEN", "TG_CHAT",
         "TG_GATE_OPTIONS", "TG_LAYER", "TG_LISTEN_OPTIONS", "TG_PROXY", "TG_SCHEMA", "TG_SEND_OPTIONS", "TG_SERVERS",
         "TG_SERVER_KEY", "TG_SESSION_PASSPHRASE", "TG_SESSION_PASSPHRASE_FILE", "TG_TRANSPORT",
+        "TG_WATCH_OPTIONS",
     ]
 
     let speaker: SpeakerOptions

@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT / "examples" / "demo"))
 
 from bot import ENDS, Bot  # noqa: E402
 from chat import Person, wait_until  # noqa: E402
-from verdict import PROGRESS, Verdict, files_below, shown_text  # noqa: E402
+from verdict import PROGRESS, Verdict, files_below, parse, shown_text  # noqa: E402
 
 REST_SECONDS = 120
 SWEEP_SECONDS = 100
@@ -164,7 +164,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     # A busy machine may take longer than the second in which an idle one is done.
     parser.add_argument("--within", type=float, default=REST_SECONDS, help="the longest time, in seconds, that ending ffmpeg may take")
-    options = parser.parse_args()
+    options = parse(parser)
     options.tools = options.tools.resolve()
     print(f"cancels: seed {options.seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="tgpipe-cancel-", dir="/tmp", ignore_cleanup_errors=True) as folder:

@@ -24,7 +24,7 @@ from faults import RefusingProxy, Schedule  # noqa: E402
 from redis_servers import KINDS  # noqa: E402
 from servers import S3, spawn_server  # noqa: E402
 from stages import Stage, pipeline, queue_stats  # noqa: E402
-from verdict import Answers, Verdict, files_below, judge_fetches  # noqa: E402
+from verdict import Answers, Verdict, files_below, judge_fetches, parse  # noqa: E402
 
 TOKEN = "123456:CHAOS-token"
 ADMIN = Person(42, "Alice", "alice")
@@ -235,9 +235,11 @@ def run_chaos(name: str, parser: argparse.ArgumentParser, kind: type[Chaos], **d
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     parser.add_argument("--keep", action="store_true", help="leave the folder with its logs")
     parser.set_defaults(**defaults)
-    options = parser.parse_args()
+    options = parse(parser)
     options.tools = options.tools.resolve()
     print(f"{name}: seed {options.seed}", flush=True)
+    if "check" in options:
+        options.check(options)
     folder = Path(tempfile.mkdtemp(prefix=f"tgpipe-{name}-", dir="/tmp"))
     try:
         verdict = kind(options, folder).run()

@@ -28,7 +28,7 @@ from probe import Probe  # noqa: E402
 from redis_servers import Cluster, Redis, Sentinels  # noqa: E402
 from servers import S3  # noqa: E402
 from stages import queue_stats  # noqa: E402
-from verdict import Answers, Verdict, files_below  # noqa: E402
+from verdict import Answers, Verdict, files_below, parse  # noqa: E402
 
 BUCKET = "hosts"
 REST_SECONDS = 400
@@ -238,7 +238,7 @@ def main() -> int:
     parser.add_argument("--patience", type=float, default=3600, help="the most seconds that --events may take")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     parser.add_argument("--keep", action="store_true", help="leave the folder with its logs")
-    options = parser.parse_args()
+    options = parse(parser)
     missing = what_is_missing()
     if missing:
         print(f"hosts: this needs {', '.join(missing)}", file=sys.stderr)

@@ -82,12 +82,7 @@ class Machine:
 
     def remove(self) -> None:
         """Ends what still runs in the namespace, and removes it."""
-        listing = subprocess.run(["ip", "netns", "pids", self.namespace], capture_output=True, text=True, check=False).stdout
-        for pid in map(int, listing.split()):
-            if pid != os.getpid():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-        subprocess.run(["ip", "netns", "delete", self.namespace], check=False)
+        _remove(self.namespace)
 
 
 class Network:
@@ -151,7 +146,17 @@ def _remove_old() -> None:
         start, _, rest = name.partition("-")
         pid = rest.partition("-")[0]
         if start == "tgpipe" and pid.isdigit() and not Path(f"/proc/{pid}").exists():
-            subprocess.run(["ip", "netns", "delete", name], check=False)
+            _remove(name)
+
+
+def _remove(namespace: str) -> None:
+    """Ends what still runs in a namespace, and removes it."""
+    listing = subprocess.run(["ip", "netns", "pids", namespace], capture_output=True, text=True, check=False).stdout
+    for pid in map(int, listing.split()):
+        if pid != os.getpid():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    subprocess.run(["ip", "netns", "delete", namespace], check=False)
 
 
 def _answer_names(address: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import subprocess
 import sys
 import tempfile
@@ -39,8 +40,15 @@ class Upgrade(Chaos):
         super()._judge(stages, statuses, environment)
 
 
-def version(tools: Path) -> str:
-    return subprocess.run([str(tools / "tg-send"), "--version"], capture_output=True, text=True, check=True).stdout.strip()
+def check_versions(options: argparse.Namespace) -> None:
+    """Prints both versions. Ends the run if they are the same program, which would show nothing."""
+    programs = [(tools / "tg-send").resolve() for tools in (options.tools, options.new)]
+    for name, program in zip(("old", "new"), programs, strict=True):
+        # A link to the program does what its name says.
+        words = [str(options.tools / "tg-send" if name == "old" else options.new / "tg-send"), "--version"]
+        print(f"{name}: {subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()} ({program})", flush=True)
+    if len({hashlib.sha256(program.read_bytes()).digest() for program in programs}) == 1:
+        sys.exit("OLD and NEW are the same program")
 
 
 def folder(text: str, links: Path) -> Path:
@@ -60,6 +68,7 @@ def main() -> int:
         parser.add_argument("tools", type=lambda text: folder(text, Path(links) / "old"), metavar="OLD", help="the program tgpipe, or its folder")
         parser.add_argument("new", type=lambda text: folder(text, Path(links) / "new"), metavar="NEW", help="the same of the other version")
         parser.add_argument("--changes", type=int, default=40, help="how often a stage ends and goes on in the other version")
+        parser.set_defaults(check=check_versions)
         return run_chaos("upgrade", parser, Upgrade, requests=600, sources=120, users=20, kills=20, redis_restarts=1, refusals=2)
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import os
+import signal
+import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +16,13 @@ from chat import Person, Telegram
 Json = dict[str, Any]
 # How the messages begin that show progress.
 PROGRESS = ("⏳", "⬇", "🎞", "📦", "⬆")
+
+
+def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Reads the options of a run. From then on, a run that is ended by SIGTERM ends what it has started, too."""
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    return options
 
 
 @dataclass

@@ -26,7 +26,7 @@ from faults import Schedule  # noqa: E402
 from redis_servers import KINDS  # noqa: E402
 from servers import S3, spawn_server  # noqa: E402
 from stages import Stage, queue_stats, queued  # noqa: E402
-from verdict import Verdict, files_below  # noqa: E402
+from verdict import Verdict, files_below, parse  # noqa: E402
 
 TOKEN = "123456:CHAOS-token"
 ACCOUNT = {"id": 500, "phone": "15550100500", "first_name": "Watch", "last_name": "Man", "username": "watch_man"}
@@ -439,7 +439,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=300, help="in which all is written and fails")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     parser.add_argument("--keep", action="store_true", help="leave the folders with their logs")
-    options = parser.parse_args()
+    options = parse(parser)
     options.tools = options.tools.resolve()
     print(f"watching: seed {options.seed}", flush=True)
     is_good = True
