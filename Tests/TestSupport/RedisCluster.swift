@@ -54,6 +54,12 @@ package final class RedisSentinels: Sendable {
         return "redis+sentinel://\(hosts.joined(separator: ","))/\(RedisSentinels.primaryName)"
     }
 
+    /// Keeps the sentinels from turning a server into a replica once another one has replaced it, which they would do after about ten
+    /// seconds.
+    package func keepAsPrimary(_ server: RedisServer) throws {
+        try server.cli("ACL", "SETUSER", "default", "-replicaof", "-slaveof")
+    }
+
     package init(configuration: [String] = RedisServer.durable) throws {
         let common = configuration + ["repl-diskless-sync-delay 0"]
         let primary = try RedisServer(configuration: common, tcp: true)
