@@ -21,11 +21,15 @@ struct Work: QueueCommand {
             credentials, wrong settings) end ev-queue and leave the events in the queue; after any other status, or a signal, they \
             are retried after a pause, up to --max-attempts times.
 
+            With --order-by, events with the same value at a path keep their order over all workers of the group, also when one is \
+            retried: the program gets the next ones only when it has finished those before. All workers of the group need the option.
+
             With TGPIPE_LOG_DIR set and one event a run, the variable TRACEPARENT names the span of the run: a program that writes it to \
             meta.traceparent of its events gives them their place in the trace.
 
             Examples: ev-queue work urls --to queue:pages -- ./fetch.sh
                       ev-queue work pages --batch 500 --to /dev/null -- psql -f import.sql
+                      ev-queue work sent --order-by payload.chat_id --to /dev/null -- ./mirror.sh
             """)
 
     @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
@@ -44,6 +48,12 @@ struct Work: QueueCommand {
 
     @Option(
         help: ArgumentHelp(
+            "Keep the order of events with the same value: paths such as payload.chat_id or meta.origin.chat_id, joined by commas, "
+                + "of which the first that leads to a text or a number counts.", valueName: "paths"))
+    var orderBy: String?
+
+    @Option(
+        help: ArgumentHelp(
             "The time limit of one run. When it is over, the program is killed and the run is retried.",
             valueName: "duration"))
     var timeout: Span = Span(.seconds(3600))
@@ -58,6 +68,16 @@ struct Work: QueueCommand {
         guard (1...1000).contains(batch) else { throw ValidationError("--batch must be from 1 to 1000") }
         guard (1...256).contains(concurrency) else { throw ValidationError("--concurrency must be from 1 to 256") }
         guard maxOutput.bytes > 0 else { throw ValidationError("--max-output must be more than 0") }
+        do throws(QueueError) { _ = try order } catch { throw ValidationError("--order-by: \(error.message)") }
+    }
+
+    private var order: QueueOrder? {
+        get throws(QueueError) {
+            guard let orderBy else { return nil }
+            let paths = orderBy.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+            // The runs of the program do not wait for each other.
+            return try QueueOrder(paths: paths, entriesPerKey: batch, isInBatches: true)
+        }
     }
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
@@ -65,7 +85,8 @@ struct Work: QueueCommand {
         guard program.executable != nil else {
             throw ToolError(.configuration, "the program \(command[0]) does not exist, or is not executable")
         }
-        let source = try await QueueSource(queue.name, options: queueOptions, runtime: runtime)
+        let source = try await QueueSource(
+            queue.name, options: queueOptions, order: try order, runtime: runtime)
         let output = try await EventOutput(output, runtime: runtime)
         try source.checkIsNotLoop(output.sink)
         let worker = QueueWorker(

@@ -57,6 +57,8 @@ struct Job: Sendable {
     var isRestored = false
     /// The stage's data about the event; nil for one-off sends.
     let context: WorkContext?
+    /// The time just before the queue was asked for the event; nil for pipes.
+    var askedAt: ContinuousClock.Instant?
     /// The job's outcome, once it is known. The stage waits for it.
     let outcome = Promise<Outcome>()
 
@@ -67,6 +69,7 @@ struct Job: Sendable {
     init(_ event: Envelope, _ context: WorkContext? = nil) throws(MalformedInput) {
         self.event = event
         self.context = context
+        askedAt = context?.lease?.askedAt
         origin = event.origin
         // A script may name the chat in the payload of any event.
         var group = event.group
@@ -121,9 +124,15 @@ struct Job: Sendable {
     /// The name of the group of jobs that stay in order: the messages or the reactions of commands to one chat, or the
     /// events of one request.
     var lane: String {
-        guard case .command(let command) = content else { return event.correlationID.description }
+        guard case .command = content else { return event.correlationID.description }
         // Telegram does not count reactions, so none waits behind messages that have to.
-        return [.react, .answer].contains(command.action) ? "reactions \(chat)" : "chat \(chat)"
+        return isInOrderOfChat ? "chat \(chat)" : "reactions \(chat)"
+    }
+
+    /// Is true if the job is a command that keeps its place among the messages to its chat.
+    var isInOrderOfChat: Bool {
+        guard case .command(let command) = content else { return false }
+        return ![.react, .answer].contains(command.action)
     }
 
     /// The action that results of the whole job name.

@@ -65,6 +65,8 @@ struct Sender: Sendable {
             while let step = job.steps.first {
                 // Newer progress will exist by the time that edits are allowed again.
                 if job.isReplaceable, scheduler.hasFloodWait(chat: job.chat, .edit) { break }
+                // Another process has the chat now, and may be further.
+                if let lease = job.context?.lease, try await !lease.isHeld() { throw PutBack() }
                 do {
                     try await carryOut(step, &job)
                     runtime.outages.succeeded(.telegram, step.rawValue)
@@ -79,8 +81,10 @@ struct Sender: Sendable {
             if isFromQueue { await shared.forgetRecord(job) }
             return .givenUp(job.results, reason: reason)
         } catch let wait as NotBefore {
-            let isLong = isFromQueue && wait.time - .now > Sender.longestWait
-            return .notBefore(isLong ? NotBefore(wait.time, in: .stage) : wait, job)
+            let isLong = isFromQueue && wait.place == .scheduler && wait.time - .now > Sender.longestWait
+            // The steps of a request have no order with the chat's other messages, which Telegram may accept meanwhile.
+            let place: NotBefore.Place = job.isInOrderOfChat ? .queue : .stage
+            return .notBefore(isLong ? NotBefore(wait.time, in: place) : wait, job)
         }
     }
 

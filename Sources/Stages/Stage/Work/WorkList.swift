@@ -12,6 +12,8 @@ final class WorkList: Sendable {
         let event: Envelope
         let line: Line
         let entry: QueueEntry?
+        /// The time just before a queue was asked for the event.
+        let askedAt: ContinuousClock.Instant?
     }
 
     fileprivate struct Held {
@@ -66,7 +68,9 @@ final class WorkList: Sendable {
         state.withLock { state in
             for item in items {
                 guard case .event(let event, let line) = item.incoming else { continue }
-                state.waiting.append(Item(number: state.nextNumber, event: event, line: line, entry: item.entry))
+                state.waiting.append(
+                    Item(
+                        number: state.nextNumber, event: event, line: line, entry: item.entry, askedAt: item.askedAt))
                 state.nextNumber += 1
                 state.bytes += line.range.count
             }

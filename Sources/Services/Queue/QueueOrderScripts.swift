@@ -1,0 +1,224 @@
+/// Holds the parts of the scripts that keep the order of the entries with one key, such as the messages to one chat.
+///
+/// The unfinished entries of a key form a chain, in the order of the stream: members `KEY:ID` of one sorted set, where the digits of
+/// the id are padded, so that their alphabetical order is that of the stream. A hash holds the key of each entry in a chain.
+///
+/// One rule gives the order: a worker may take an entry if all earlier entries of its chain are in its own hands. The worker that has the
+/// first entry of a chain thus owns the key, for as long as the lease of that entry lasts, and gives it up with the last entry that it
+/// finishes. An entry that may not be taken yet belongs to the consumer `behind`. What ends the wait is the end of an earlier
+/// entry: then the next one becomes due, or, if the key has an owner, the key comes into the owner's inbox, a set that the owner
+/// reads with its next entries. Should no worker do that, as one of an older version does not, the entry itself is looked at again after
+/// `recheck`.
+enum QueueOrderScripts {
+    /// Functions of all scripts. A worker of another version may have acknowledged an entry without its chain: such links are removed
+    /// where they are met.
+    static let chains = """
+        local chains, entry_keys = KEYS[7], KEYS[8]
+        local is_ordered = redis.call('EXISTS', entry_keys) == 1
+        local is_nudged = false
+        -- In ms; and the number of entries of a chain that are looked at in one step.
+        local recheck, longest = 60000, 64
+        local function is_worker(name) return name ~= 'held' and name ~= 'retry' and name ~= 'behind' end
+        local function inbox_of(worker) return chains .. ':inbox:' .. worker end
+        local function link(key, id)
+          local ms, seq = id:match('(%d+)%-(%d+)')
+          return key .. ':' .. ('0'):rep(20 - #ms) .. ms .. '-' .. ('0'):rep(20 - #seq) .. seq
+        end
+        local function add_to_chain(key, id)
+          is_ordered = true
+          redis.call('HSET', entry_keys, id, key)
+          redis.call('ZADD', chains, 0, link(key, id))
+        end
+        local function key_in_chain(id) return is_ordered and redis.call('HGET', entry_keys, id) end
+        local function remove_from_chain(id)
+          local key = key_in_chain(id)
+          if key then
+            redis.call('HDEL', entry_keys, id)
+            redis.call('ZREM', chains, link(key, id))
+          end
+          return key
+        end
+        -- The ids of the first entries of a chain.
+        local function front(key, count)
+          local ids = redis.call('ZRANGEBYLEX', chains, '[' .. key .. ':', '(' .. key .. ';', 'LIMIT', 0, count)
+          for i, member in ipairs(ids) do
+            local ms, seq = member:match(':0*(%d+)%-0*(%d+)$')
+            ids[i] = ms .. '-' .. seq
+          end
+          return ids
+        end
+        local function post(worker, key)
+          redis.call('SADD', inbox_of(worker), key)
+          redis.call('EXPIRE', inbox_of(worker), 3600)
+          is_nudged = true
+        end
+        -- Lets the first entry that waits behind others go on, if they are finished or in the hands of one worker.
+        local function let_next_go(key)
+          if not key then return end
+          local owner
+          for _, id in ipairs(front(key, longest)) do
+            local entry = pending(id)
+            if not entry then
+              remove_from_chain(id)
+            elseif entry[2] == 'behind' then
+              if owner then
+                post(owner, key)
+              else
+                redis.call('ZREM', due, id)
+                redis.call('ZADD', due, now(), id)
+                is_nudged = true
+              end
+              return
+            elseif not is_worker(entry[2]) or (owner and owner ~= entry[2]) then
+              return
+            else
+              owner = entry[2]
+            end
+          end
+        end
+
+        """
+
+    /// Functions of the script `take`, which has `paths`, `per_key`, `at_once`, `time`, `given`, `has_room`, `give` and `claim`.
+    static let taking = """
+        -- Keys that this worker cannot go on with in this step, and the number of entries that it has of other keys.
+        local blocked, sizes = {}, {}
+        local function as_text(value)
+          if type(value) == 'string' then
+            -- A chat's id may be written as text.
+            if #value <= 15 and value:match('^%-?%d+$') then value = tonumber(value) else return value end
+          end
+          if type(value) ~= 'number' then return '' end
+          if value == math.floor(value) and math.abs(value) < 2 ^ 53 then return string.format('%.0f', value) end
+          return string.format('%.17g', value)
+        end
+        -- The key of an event: a digest of the value at the first path that leads to a text or a number; nil without one.
+        local function key_of(fields)
+          local line = ''
+          for i = 1, #fields, 2 do
+            if fields[i] == 'e' then line = fields[i + 1] end
+          end
+          if paths == '' or #line > 1048576 then return nil, #line end
+          local is_json, event = pcall(cjson.decode, line)
+          if not is_json then
+            -- A text that was cut may hold half a character, which an event may have and this decoder refuses.
+            is_json, event = pcall(cjson.decode, (line:gsub('\\\\u[dD][89a-fA-F]%x%x', '\\\\uFFFD')))
+          end
+          if not is_json then return nil, #line end
+          for path in paths:gmatch('[^,]+') do
+            local value = event
+            for word in path:gmatch('[^.]+') do
+              if type(value) == 'table' then value = value[word] else value = nil end
+            end
+            local text = as_text(value)
+            if text ~= '' then return redis.sha1hex(text):sub(1, 20), #line end
+          end
+          return nil, #line
+        end
+        local function is_due(id) return tonumber(redis.call('ZSCORE', due, id) or 0) <= time end
+        local function wait_behind(id, attempt) put_back(id, 'behind', attempt, time + recheck) end
+        -- Takes the entries of a chain, from its first on, as far as this worker may. A worker whose lease on one of them has ended
+        -- loses all that it has of the chain: it must not go on with later entries while another worker has an earlier one.
+        local function take_chain(key)
+          local lost, is_stopped, size = {}, false, 0
+          for _, id in ipairs(front(key, longest)) do
+            local entry = pending(id)
+            if entry then
+              local holder = entry[2]
+              local is_free = not given[id] and (holder == 'behind' or lost[holder] or is_due(id))
+              size = size + 1
+              if is_stopped or size > per_key or not has_room() then
+                is_stopped = true
+                if lost[holder] then wait_behind(id, entry[4]) end
+              elseif is_free then
+                local had = lost[holder]
+                is_stopped = not claim(id, entry)
+                if not is_stopped and is_worker(holder) and holder ~= consumer then lost[holder] = true end
+                if is_stopped and had then wait_behind(id, entry[4]) end
+              elseif holder ~= consumer or (at_once and not given[id]) then
+                is_stopped = true
+              end
+              if is_stopped and not next(lost) then break end
+            else
+              remove_from_chain(id)
+            end
+          end
+          if is_stopped then blocked[key] = true end
+        end
+        -- Takes a due entry that has a key, with the entries before and behind it. Answer: false if it has none.
+        local function take_in_order(id, entry)
+          if paths == '' then return false end
+          local key = key_in_chain(id)
+          if not key then
+            local found = redis.call('XRANGE', stream, id, id)[1]
+            key = found and key_of(found[2])
+            if not key then return false end
+            -- Adding needs memory, and a full server allows that only after a write that needs none.
+            redis.call('ZREM', due, id)
+            redis.call('ZADD', due, time, id)
+            for _, other in ipairs(front(key, longest)) do
+              local holder = (pending(other) or {})[2]
+              if holder and is_worker(holder) and not given[other] then
+                if holder ~= consumer and not is_due(other) then
+                  -- It was held, and its key has an owner now.
+                  add_to_chain(key, id)
+                  wait_behind(id, entry[4])
+                  post(holder, key)
+                  return true
+                end
+                break
+              end
+            end
+            add_to_chain(key, id)
+          end
+          if not blocked[key] then take_chain(key) end
+          if not given[id] and id ~= suspect_id and has_room() and pending(id) and is_due(id) then wait_behind(id, entry[4]) end
+          return true
+        end
+        local function take_inbox()
+          if paths == '' then return end
+          local inbox = inbox_of(consumer)
+          for _, key in ipairs(redis.call('SPOP', inbox, limit)) do
+            if has_room() and suspects == 0 then take_chain(key) else redis.call('SADD', inbox, key) end
+          end
+        end
+        -- Takes a new entry, or lets it wait behind others. Answer: the size of its line.
+        local function take_new(id, fields)
+          if paths == '' then
+            local before = bytes
+            give(id, fields, 1)
+            return bytes - before
+          end
+          local key, size_bytes = key_of(fields)
+          if not key then
+            give(id, fields, 1)
+            return size_bytes
+          end
+          local owner = nil
+          if not blocked[key] and not sizes[key] then
+            sizes[key] = 0
+            for _, other in ipairs(front(key, per_key)) do
+              local entry = pending(other)
+              if entry then
+                sizes[key] = sizes[key] + 1
+                if entry[2] ~= consumer or (at_once and not given[other]) then blocked[key] = true end
+                owner = (not owner or owner == entry[2]) and entry[2] or 'behind'
+              else
+                remove_from_chain(other)
+              end
+            end
+          end
+          if sizes[key] and sizes[key] >= per_key then blocked[key] = true end
+          add_to_chain(key, id)
+          if blocked[key] then
+            wait_behind(id, 0)
+            if owner and is_worker(owner) and owner ~= consumer then post(owner, key) end
+          else
+            sizes[key] = (sizes[key] or 0) + 1
+            give(id, fields, 1)
+          end
+          return size_bytes
+        end
+
+        """
+}
