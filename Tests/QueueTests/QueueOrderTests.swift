@@ -240,6 +240,26 @@ import Testing
         #expect(try await a.takeNow().map(\.name) == ["1.2"])
     }
 
+    @Test func `Several events that ended two workers are each delivered as soon as a worker is idle`() async throws {
+        for chat in 1...15 { try await push(chat, 1...2) }
+        for number in 1...2 {
+            let victim = try await worker("victim\(number)", lease: .milliseconds(20))
+            var count = 0
+            while count < 30 { count += try await victim.takeNow(30).count }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        let a = try await worker("a")
+        var names: [String] = []
+        let start = ContinuousClock.now
+        while names.count < 30, .now - start < .seconds(20) {
+            _ = try await a.take(limit: 10, isIdle: false)
+            let taken = try await a.takeNow()
+            names += taken.map(\.name)
+            _ = try await a.finish(taken.map { QueueResult($0.entry) })
+        }
+        for chat in 1...15 { #expect(names.filter { $0.hasPrefix("\(chat).") } == ["\(chat).1", "\(chat).2"]) }
+    }
+
     @Test func `A worker that ends returns its events in order`() async throws {
         try await push(1, 1...5)
         let a = try await worker("a", perKey: 3)
@@ -272,7 +292,8 @@ import Testing
         for chat in 1...10 { try await push(chat, 1...10) }
         let (new, old) = (try await worker("new", perKey: 2), try await fixture.consumer("old"))
         var names: [String] = []
-        for round in 0... where names.count < 100 {
+        var round = 0
+        while names.count < 100 {
             let consumer = round % 2 == 0 ? new : old
             let taken = try await consumer.takeNow(7)
             // What one gives back, the other may take.
@@ -282,6 +303,7 @@ import Testing
                 names += taken.map(\.name)
                 _ = try await consumer.finish(taken.map { QueueResult($0.entry) })
             }
+            round += 1
             try #require(round < 200)
         }
         #expect(Set(names).count == 100 && names.count == 100)
@@ -346,7 +368,9 @@ import Testing
         try await withThrowingTaskGroup(of: Void.self) { group in
             for place in 0..<3 {
                 group.addTask {
-                    for life in 0... where await record.count < chats * each {
+                    var life = 0
+                    while await record.count < chats * each {
+                        life += 1
                         try await live("w\(place).\(life)", perKey: perKey, record, until: chats * each)
                     }
                 }

@@ -172,7 +172,7 @@ enum QueueOrderScripts {
             add_to_chain(key, id)
           end
           if not blocked[key] then take_chain(key) end
-          if not given[id] and id ~= suspect_id and has_room() and pending(id) and is_due(id) then wait_behind(id, entry[4]) end
+          if not given[id] and not is_suspect[id] and has_room() and pending(id) and is_due(id) then wait_behind(id, entry[4]) end
           return true
         end
         local function take_inbox()

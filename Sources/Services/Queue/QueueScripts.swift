@@ -85,7 +85,7 @@ enum QueueScripts {
             local limit, lease, budget, idle = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6] == '1'
             local paths, per_key, at_once = ARGV[7], tonumber(ARGV[8]), ARGV[9] == '1'
             local time = now()
-            local out, count, bytes, suspects, alone, suspect_id = {}, 0, 0, 0, false, nil
+            local out, count, bytes, suspects, alone, is_suspect = {}, 0, 0, 0, false, {}
             local leases, given = {}, {}
             local function has_room() return count < limit and bytes < budget and not alone end
             local function give(id, fields, attempt)
@@ -105,7 +105,7 @@ enum QueueScripts {
               local failed = tonumber((redis.call('HGET', failures, id) or '0'):match('%d+'))
               local suspect = entry[4] - failed >= 2
               if suspect and not (idle and count == 0) then
-                suspects, suspect_id = 1, id
+                suspects, is_suspect[id] = 1, true
                 return false
               end
               local claimed = redis.call('XCLAIM', stream, group, consumer, 0, id)[1]

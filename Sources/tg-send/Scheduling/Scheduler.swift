@@ -111,7 +111,8 @@ struct Scheduler: Sendable {
     /// The number of counted messages of each lane whose calls have not ended.
     private var counted: [String: Int] = [:]
     private var isStopped = false
-    private var returns: [ChatID: Return] = [:]
+    /// The returns by the chat as text: one chat's id may be a number in one event and text in another.
+    private var returns: [String: Return] = [:]
     /// The jobs whose events are to go back to their queue.
     private var returning: [Job] = []
 
@@ -214,12 +215,13 @@ struct Scheduler: Sendable {
     /// Ends a job that `next` has returned and whose event goes back to its queue. The jobs of its chat that have not begun
     /// go back, too; so do those that come until all are back. `takeReturning` returns them.
     mutating func finishReturning(_ job: Job, now: Time) {
-        returns[job.chat, default: Return(count: 0, endedAt: now)].count += 1
+        let chat = job.chat.description
+        returns[chat, default: Return(count: 0, endedAt: now)].count += 1
         for (name, var lane) in lanes {
-            let jobs = (lane.replies + (lane.progress.map { [$0] } ?? [])).filter { $0.chat == job.chat }
+            let jobs = (lane.replies + (lane.progress.map { [$0] } ?? [])).filter { $0.chat.description == chat }
             guard !jobs.isEmpty else { continue }
-            lane.replies.removeAll { $0.chat == job.chat }
-            if lane.progress?.chat == job.chat { lane.progress = nil }
+            lane.replies.removeAll { $0.chat.description == chat }
+            if lane.progress?.chat.description == chat { lane.progress = nil }
             lanes[name] = lane
             if lane.replies.isEmpty, lane.progress == nil { order.removeAll { $0 == name } }
             for waiting in jobs { putBack(waiting) }
@@ -229,8 +231,8 @@ struct Scheduler: Sendable {
 
     /// Notes that an event of a job which went back is in its queue again.
     mutating func noteReturned(to chat: ChatID, now: Time) {
-        guard let known = returns[chat] else { return }
-        returns[chat] = Return(count: known.count - 1, endedAt: now)
+        guard let known = returns[chat.description] else { return }
+        returns[chat.description] = Return(count: known.count - 1, endedAt: now)
     }
 
     /// Returns the jobs whose events are to go back to their queue, each once.
@@ -240,18 +242,18 @@ struct Scheduler: Sendable {
     }
 
     private mutating func putBack(_ job: Job) {
-        returns[job.chat]?.count += 1
+        returns[job.chat.description]?.count += 1
         returning.append(job)
     }
 
     /// Returns whether a new job has to go back, because earlier ones of its chat do.
     private mutating func isReturning(_ job: Job, _ now: Time) -> Bool {
-        guard let askedAt = job.askedAt, let known = returns[job.chat] else { return false }
+        guard let askedAt = job.askedAt, let known = returns[job.chat.description] else { return false }
         if known.count > 0 || askedAt < known.endedAt {
             putBack(job)
             return true
         }
-        returns[job.chat] = nil
+        returns[job.chat.description] = nil
         if returns.count > Scheduler.maxReturns {
             returns = returns.filter { $0.value.count > 0 || $0.value.endedAt > askedAt }
         }
