@@ -31,6 +31,7 @@ struct Sender: Sendable {
         runtime: Runtime, api: any MessagingAPI, shared: SharedState, scheduler: SharedScheduler, copies: LocalCopies,
         options: SendingOptions, input: InputOptions, texts: Texts, cancelKey: ButtonKey? = nil
     ) {
+        let api = FencedAPI(api)
         (self.runtime, self.api, self.shared, self.scheduler) = (runtime, api, shared, scheduler)
         self.texts = texts
         isFromQueue = input.isFromQueue
@@ -59,14 +60,17 @@ struct Sender: Sendable {
     ///
     /// - Throws: failures that end the tool, for instance a refused token; from a queue also transient failures.
     func perform(_ job: Job) async throws -> Verdict {
+        try await FencedAPI.$lease.withValue(job.context?.lease) { try await performLeased(job) }
+    }
+
+    private func performLeased(_ job: Job) async throws -> Verdict {
         var job = job
         await restore(&job)
         do {
             while let step = job.steps.first {
                 // Newer progress will exist by the time that edits are allowed again.
                 if job.isReplaceable, scheduler.hasFloodWait(chat: job.chat, .edit) { break }
-                // Another process has the chat now, and may be further.
-                if let lease = job.context?.lease, try await !lease.isHeld() { throw PutBack() }
+                try await checkLease(of: job)
                 do {
                     try await carryOut(step, &job)
                     runtime.outages.succeeded(.telegram, step.rawValue)
@@ -86,6 +90,11 @@ struct Sender: Sendable {
             let place: NotBefore.Place = job.isInOrderOfChat ? .queue : .stage
             return .notBefore(isLong ? NotBefore(wait.time, in: place) : wait, job)
         }
+    }
+
+    /// - Throws: `PutBack` if another process has the chat now, which may be further.
+    private func checkLease(of job: Job) async throws {
+        if let lease = job.context?.lease, try await !lease.isHeld() { throw PutBack() }
     }
 
     /// Restores the results of an earlier attempt, and records the end of a request before the user sees it.
@@ -171,6 +180,7 @@ struct Sender: Sendable {
     /// - Throws: `NotBefore` when the step is to be tried again here; the failure itself when it ends the tool or is
     ///   the queue's to retry.
     private func handle(_ error: TelegramError, of step: Step, _ job: inout Job) async throws {
+        try await checkLease(of: job)
         if error.code == .unauthorized { throw error }
         if let wait = error.retryAfter { return try await handleFloodWait(wait, error, of: step, &job) }
         if error.isOutcomeUnknown { return noteDoubt(step, error, &job) }
