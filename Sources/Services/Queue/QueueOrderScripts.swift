@@ -48,9 +48,8 @@ enum QueueOrderScripts {
           return ids
         end
         local function post(worker, key)
-          redis.call('SADD', inbox_of(worker), key)
+          if redis.call('SADD', inbox_of(worker), key) == 1 then is_nudged = true end
           redis.call('EXPIRE', inbox_of(worker), 3600)
-          is_nudged = true
         end
         -- Lets the first entry that waits behind others go on, if they are finished or in the hands of one worker.
         local function let_next_go(key)
@@ -212,7 +211,8 @@ enum QueueOrderScripts {
           add_to_chain(key, id)
           if blocked[key] then
             wait_behind(id, 0)
-            if owner and is_worker(owner) and owner ~= consumer then post(owner, key) end
+            -- A worker in batches could not take it before the batch is finished, and then it becomes due.
+            if owner and is_worker(owner) and owner ~= consumer and not at_once then post(owner, key) end
           else
             sizes[key] = (sizes[key] or 0) + 1
             give(id, fields, 1)

@@ -116,7 +116,7 @@ struct Dispatcher: Sendable {
                 group.cancelAll()
             }
             let order = try QueueOrder(
-                paths: ["payload.chat_id", "meta.origin.chat_id"], entriesPerKey: 32, isInBatches: false)
+                paths: ["payload.chat_id", "meta.origin.chat_id"], entriesPerKey: 8, isInBatches: false)
             return try await runtime.work(
                 input, output, concurrency: maxEvents, order: order, accepting: commands.accepts,
                 givingUp: resultsOfGivingUp

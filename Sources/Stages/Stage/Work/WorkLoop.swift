@@ -140,6 +140,9 @@ struct WorkLoop: Sendable {
     let begin: @Sendable (Envelope, WorkContext) throws -> Runtime.Work
     let givingUp: @Sendable (Envelope, String) -> [Envelope]
 
+    /// The number of events that are taken from an ordered queue in one step.
+    private static let orderedLimit = 32
+
     func run() async throws {
         let failure = FirstFailure(shutdown: runtime.shutdown) { list.abort() }
         runtime.workList.withLock { $0 = list }
@@ -182,7 +185,9 @@ struct WorkLoop: Sendable {
                 guard let batch = try await stream.next(of: input) else { return }
                 try await take(batch)
             case .queue(let queue):
-                guard let taken = try await queue.next(limit: room, isIdle: list.isIdle) else { return }
+                // A worker that took all there is would own all keys, and leave nothing to the others.
+                let limit = queue.consumer.settings.order == nil ? room : min(room, WorkLoop.orderedLimit)
+                guard let taken = try await queue.next(limit: limit, isIdle: list.isIdle) else { return }
                 let batch = try await stream.received(taken.entries, from: queue, to: sink) { event, reason in
                     runtime.handling(event) { givingUp(event, reason) }
                 }
