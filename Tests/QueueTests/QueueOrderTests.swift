@@ -96,6 +96,19 @@ import Testing
         #expect(try await a.takeNow().map(\.name) == ["1.3", "1.4"])
     }
 
+    @Test func `Events of a type without order wait behind nothing`() async throws {
+        var order = try QueueOrder(paths: ["payload.chat_id"], entriesPerKey: 1, isInBatches: false)
+        order.typesWithoutOrder = ["a.b", "press"]
+        try await push(1, 1...2)
+        try await fixture.push(
+            #"{"type":"press","payload":{"chat_id":1}}"#, #"{"type":"press,a.b","payload":{"chat_id":2}}"#,
+            #"{"type":"pre","payload":{"chat_id":1}}"#)
+        let taken = try await fixture.consumer("a", order: order).takeNow()
+        #expect(taken.map(\.name).first == "1.1")
+        // The comma joins no two types into one that is exempt for both, and half a type is none.
+        #expect(taken.dropFirst().map { $0.text.contains("press\"") } == [true, false])
+    }
+
     @Test func `Events without a key, and lines that are no JSON, keep nobody waiting`() async throws {
         let lines = [
             #"{"payload":{}}"#, "not JSON", #"{"payload":{"chat_id":null}}"#, #"{"payload":{"chat_id":[1]}}"#, "7",

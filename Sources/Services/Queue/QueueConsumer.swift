@@ -87,7 +87,7 @@ package final class QueueConsumer: Sendable {
             [
                 .integer(Int64(limit)), .integer(settings.lease.milliseconds), .integer(1 << 20), isIdle ? 1 : 0,
                 .text(order?.paths.joined(separator: ",") ?? ""), .integer(Int64(order?.entriesPerKey ?? 0)),
-                order?.isInBatches == true ? 1 : 0,
+                order?.isInBatches == true ? 1 : 0, .text(order?.typesWithoutOrder.joined(separator: ",") ?? ""),
             ])
         guard let parts = answer.array, parts.count >= 2, let words = parts[0].array else { throw unexpected() }
         var entries: [TakenEntry] = []

@@ -6,6 +6,8 @@
 package struct QueueOrder: Sendable, Hashable {
     /// The places of the value in the event, such as `payload.chat_id`; the first one that leads to a text or a number counts.
     package let paths: [String]
+    /// The types of events that need no order and wait behind nothing.
+    package var typesWithoutOrder: [String] = []
     /// The number of entries with one key that a worker has at a time, from 1 to 64.
     package let entriesPerKey: Int
     /// Is true if a worker takes further entries of a key only when it has finished those that it has.

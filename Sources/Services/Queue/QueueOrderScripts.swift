@@ -78,7 +78,7 @@ enum QueueOrderScripts {
 
         """
 
-    /// Functions of the script `take`, which has `paths`, `per_key`, `at_once`, `time`, `given`, `has_room`, `give` and `claim`.
+    /// Functions of the script `take`, which has `paths`, `per_key`, `at_once`, `without_order`, `time`, `given`, `has_room`, `give` and `claim`.
     static let taking = """
         -- Keys that this worker cannot go on with in this step, and the number of entries that it has of other keys.
         local blocked, sizes = {}, {}
@@ -103,7 +103,9 @@ enum QueueOrderScripts {
             -- A text that was cut may hold half a character, which an event may have and this decoder refuses.
             is_json, event = pcall(cjson.decode, (line:gsub('\\\\u[dD][89a-fA-F]%x%x', '\\\\uFFFD')))
           end
-          if not is_json then return nil, #line end
+          if not is_json or type(event) ~= 'table' then return nil, #line end
+          local kind = event.type
+          if type(kind) == 'string' and without_order:find(',' .. kind .. ',', 1, true) then return nil, #line end
           for path in paths:gmatch('[^,]+') do
             local value = event
             for word in path:gmatch('[^.]+') do

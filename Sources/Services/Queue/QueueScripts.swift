@@ -75,7 +75,7 @@ enum QueueScripts {
 
     /// Takes entries that are due, then those that waited behind entries of this worker, then new ones. Arguments: number of entries,
     /// lease in ms, approximate number of bytes, whether the worker is idle; the order: the paths of the key joined by commas (empty:
-    /// none), the number of entries of one key at a time, whether those are taken in one step only.
+    /// none), the number of entries of one key at a time, whether those are taken in one step only, the types of events without order.
     ///
     /// An entry that has ended two workers (a suspect) is given out alone, to an idle worker: if it ends that worker too, no other
     /// event loses an attempt. Answer: id, attempt and line of each entry; 1 if a suspect waits, 2 if it was taken; if nothing was
@@ -84,6 +84,7 @@ enum QueueScripts {
         prelude + """
             local limit, lease, budget, idle = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6] == '1'
             local paths, per_key, at_once = ARGV[7], tonumber(ARGV[8]), ARGV[9] == '1'
+            local without_order = ',' .. ARGV[10] .. ','
             local time = now()
             local out, count, bytes, suspects, alone, is_suspect = {}, 0, 0, 0, false, {}
             local leases, given = {}, {}

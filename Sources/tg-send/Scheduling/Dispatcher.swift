@@ -115,8 +115,10 @@ struct Dispatcher: Sendable {
                 scheduler.stop()
                 group.cancelAll()
             }
-            let order = try QueueOrder(
+            var order = try QueueOrder(
                 paths: ["payload.chat_id", "meta.origin.chat_id"], entriesPerKey: 8, isInBatches: false)
+            // A press of a button waits for its answer, for some seconds.
+            order.typesWithoutOrder = ["commands.telegram.answer"]
             return try await runtime.work(
                 input, output, concurrency: maxEvents, order: order, accepting: commands.accepts,
                 givingUp: resultsOfGivingUp
