@@ -377,7 +377,7 @@ import Testing
         for number in 1...each {
             try await fixture.push(contentsOf: (1...chats).map { QueueOrderTests.event("\($0)", number) })
         }
-        let record = Record()
+        let record = EffectRecord()
         try await withThrowingTaskGroup(of: Void.self) { group in
             for place in 0..<3 {
                 group.addTask {
@@ -396,7 +396,7 @@ import Testing
     }
 
     /// One life of a worker: it handles the events of each chat one after the other, and dies without a word.
-    private func live(_ name: String, perKey: Int, _ record: Record, until count: Int) async throws {
+    private func live(_ name: String, perKey: Int, _ record: EffectRecord, until count: Int) async throws {
         let consumer = try await worker(name, lease: .milliseconds(700), perKey: perKey)
         let end = ContinuousClock.now + .milliseconds(Int.random(in: 300...1500))
         while .now < end, await record.count < count {
@@ -418,27 +418,12 @@ import Testing
                         item.entry, after: .milliseconds(Int.random(in: 0...50)), reason: "by chance")
                     ended.insert(item.chat)
                 } else {
-                    await record.add(item)
+                    await record.add(item.name)
                     _ = try await consumer.finish([QueueResult(item.entry)])
                 }
             }
             try await consumer.release(taken.entries.filter { ended.contains($0.chat) }.map(\.entry))
         }
-    }
-}
-
-/// Records the effects of events in the order in which they happened, each once: the second time, it is a repetition.
-private actor Record {
-    private var seen: Set<String> = []
-    private var lists: [String: [Int]] = [:]
-
-    var count: Int { seen.count }
-    func numbers(of chat: String) -> [Int] { lists[chat] ?? [] }
-
-    func add(_ item: TakenEntry) {
-        guard seen.insert(item.name).inserted else { return }
-        let words = item.name.split(separator: ".")
-        lists[String(words[0]), default: []].append(Int(words[1]) ?? 0)
     }
 }
 
