@@ -326,7 +326,7 @@ let package = Package(
             ["Config", "Crypto", "HTTP", "JSON", "Media", "Payloads", "Process", "Stage", "System", "TestSupport"]),
         tests(
             "IntegrationTests",
-            ["Crypto", "Envelope", "JSON", "Payloads", "Process", "Redis", "System", "TestSupport", "tgpipe"],
+            ["Blob", "Crypto", "Envelope", "JSON", "Payloads", "Process", "Redis", "System", "TestSupport", "tgpipe"],
             exclude: ["otlp_values.py"]),
     ],
     swiftLanguageModes: [.v6],

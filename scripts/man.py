@@ -26,6 +26,8 @@ PAGES = {
     "systemd": ("tgpipe-systemd", "7", "the services of tgpipe under systemd"),
     "exit-status": ("tgpipe-exit-status", "7", "the exit statuses of the tools of tgpipe"),
     "queues": ("tgpipe-queues", "7", "durable queues between the tools of tgpipe"),
+    "redis": ("tgpipe-redis", "7", "the Redis of the tools of tgpipe: TLS, sentinels, clusters"),
+    "scale": ("tgpipe-scale", "7", "how much tgpipe carries, and what to change at each limit"),
     "coordination": ("tgpipe-coordination", "7", "the keys that the tools of tgpipe keep in Redis"),
     "heartbeats": ("tgpipe-heartbeats", "7", "what live stages of tgpipe show in Redis"),
     "security": ("tgpipe-security", "7", "what tgpipe protects against, and how"),
@@ -63,7 +65,7 @@ def reference(target: str, words: str) -> str:
     if name in PAGES:
         page, section, _ = PAGES[name]
         found = f"\\fB{escape(page)}\\fR({section})"
-    elif (DOCS / f"{name}.md").exists() or name in DOCUMENTS:
+    elif "/" not in target and (DOCS / f"{name}.md").exists() or name in DOCUMENTS:
         tool = next((tool for tool, (page, _) in DOCUMENTS.items() if page == name), name)
         found = f"\\fB{escape(tool)}\\fR(1)" if name not in ("architecture",) else escape("docs/architecture.md")
     else:

@@ -20,8 +20,9 @@ wanted=(
 # is taken: since Debian 13, promtool is a package of its own.
 unpacked=(libvalijson-dev=usr/include/valijson)
 if [ "${1:-}" = --tests ]; then
-    # Another server, systemd's journal, a browser for the pages of ev-log, and what checks scripts, man pages and certificates.
-    wanted+=(postgresql systemd chromium-headless-shell openssl shellcheck mandoc)
+    # Another server, systemd's journal, a browser for the pages of ev-log, and what checks databases, scripts, man pages and
+    # certificates.
+    wanted+=(postgresql sqlite3 systemd chromium-headless-shell openssl shellcheck mandoc libpython3-dev)
     unpacked+=(json-schema-test-suite=usr/share/json-schema-test-suite promtool:prometheus=usr/bin/promtool)
 elif [ $# -gt 0 ]; then
     wanted=("$@")

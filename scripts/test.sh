@@ -169,6 +169,11 @@ note "cancelling requests at random moments"
 TGPIPE_BIN=$bin .venv/bin/python -B Tests/Chaos/cancels.py --cancels 30 2>&1 | tee "$scratch/cancels.log" ||
     fail "a cancelled request left something behind: see above; Tests/Chaos/cancels.py --seed N, with the number printed above, repeats it"
 
+note "watching chats with injected failures"
+TGPIPE_BIN=$bin .venv/bin/python -B Tests/Chaos/watching.py --messages 400 --matches 60 --chats 12 --kills 12 --redis-restarts 1 --seconds 30 \
+    2>&1 | tee "$scratch/watching.log" ||
+    fail "a watched message was lost, repeated or changed: see above; Tests/Chaos/watching.py --seed N, with the number printed above, repeats it"
+
 note "all passed"
 [ ! -e "$scratch/unsteady" ] || note "these tests failed at first, and passed when nothing else ran:" "$(cat "$scratch/unsteady")"
 tail -q -n 1 "$scratch/swift-1.log" "$scratch/swift-2.log" "$scratch/pytest.log" "$scratch/schemas.log" "$scratch/account.log" "$scratch/demo.log" \

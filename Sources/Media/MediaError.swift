@@ -112,7 +112,7 @@ extension MediaError {
         }
     }
 
-    static let cancelled = MediaError(.cancelled, "It was cancelled.")
+    package static let cancelled = MediaError(.cancelled, "It was cancelled.")
 
     /// Explains a failed system call.
     ///

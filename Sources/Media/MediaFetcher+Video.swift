@@ -3,14 +3,16 @@ import Payloads
 import System
 
 extension FetchRun {
+    static let mp4 = FileKind("video/mp4", fileExtension: "mp4")
+
     func finishVideo(_ raw: Raw, _ probe: MediaProbe?) async throws(MediaError) -> MediaFetched {
         guard let probe, probe.hasVideo else {
             // A file that was requested by its own link is delivered as it is.
             if raw.info != nil { throw MediaError(.noMedia, "There is no video at that link.") }
             return try await finish(raw, probe, raw.path, raw.isOurs, raw.kindWithoutVideo(probe))
         }
-        let video = FileKind("video/mp4", fileExtension: "mp4")
-        let (height, variant) = (smallerHeight(raw, probe), remainingVariant(raw))
+        let video = FetchRun.mp4
+        let (height, variant) = (raw.info == nil ? smallerHeight(probe) : nil, remainingVariant(raw))
         let drawn = try await drawnSubtitles(raw, variant)
         if let output = try await reencodedIfTooLarge(raw, probe, variant, drawn) {
             return try await finish(raw, try await madeProbe(output, of: probe), output, true, video)
@@ -96,7 +98,7 @@ extension FetchRun {
         var ffmpeg = ffmpeg
         ffmpeg.maxBytes = min(settings.reencode?.limitBytes ?? .max, ffmpeg.maxBytes)
         ffmpeg.budget = max(.milliseconds(1), end - .now)
-        let height = [plan.height, smallerHeight(raw, probe)].compactMap { $0 }.min()
+        let height = [plan.height, raw.info == nil ? smallerHeight(probe) : nil].compactMap { $0 }.min()
         try await ffmpeg.makeMP4(
             from: raw.path, to: output, probe: probe, variant: variant, tags: tags(raw, probe), scaledTo: height,
             plan: plan, drawing: drawn, onProgress: onProgress)
@@ -119,8 +121,8 @@ extension FetchRun {
 
     /// Returns the height to which the picture of a plain file is made smaller, because a smaller one was asked for. A site gives
     /// the picture that it has.
-    private func smallerHeight(_ raw: Raw, _ probe: MediaProbe) -> Int64? {
-        guard raw.info == nil, let wanted = job.variant.maxHeight, let width = probe.width, let height = probe.height,
+    func smallerHeight(_ probe: MediaProbe) -> Int64? {
+        guard let wanted = job.variant.maxHeight, let width = probe.width, let height = probe.height,
             min(width, height) > wanted
         else { return nil }
         return wanted

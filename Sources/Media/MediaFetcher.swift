@@ -34,13 +34,15 @@ package final class MediaFetcher: Sendable {
     /// Fetches a job's media.
     ///
     /// - Parameters:
+    ///   - stream: gets a video, or another file, that is kept as its server sends it. Such a file is never on the disk, and the
+    ///     limits for the disk do not apply to it.
     ///   - onProgress: see `ProgressHandler`.
     ///   - onCanonicalURL: see `CanonicalURLHandler`.
     /// - Returns: the finished file, in a folder of `MediaSettings.directory`. The caller may move it. All its metadata is
-    ///   set, but not the host.
+    ///   set, but not the host. Its path is empty if the stream has the file.
     /// - Throws: `MediaError`.
     package func fetch(
-        _ job: MediaJob, onProgress: @escaping ProgressHandler = { _ in },
+        _ job: MediaJob, stream: (any DownloadStream)? = nil, onProgress: @escaping ProgressHandler = { _ in },
         onCanonicalURL: @escaping CanonicalURLHandler = { _ in }
     ) async throws(MediaError) -> MediaFetched {
         let deadline = ContinuousClock.now + settings.deadline
@@ -52,14 +54,19 @@ package final class MediaFetcher: Sendable {
         if let finished = await result.read(for: job.address) { return finished }
         result.remove()
         do throws(MediaError) {
-            let room = try space.makeRoom()
+            let room = try room(orNone: stream != nil)
             var run = FetchRun(
                 job: job, settings: settings, folder: folder, deadline: deadline, onCanonicalURL: onCanonicalURL,
                 onProgress: onProgress)
             let longest = settings.longest(job.kind)
             run.settings.maxBytes = min(longest, room)
             if longest < settings.maxBytes { run.settings.largestBytes = longest }
+            run.stream = stream.map { FetchRun.Stream(target: $0, maxBytes: longest) }
             let media = try await run.runInRoom(of: longest)
+            guard !media.path.isEmpty else {
+                folder.remove()
+                return media
+            }
             folder.empty(except: lastPathComponent(media.path))
             try result.write(media)
             return media
@@ -70,7 +77,7 @@ package final class MediaFetcher: Sendable {
         }
     }
 
-    private var space: WorkSpace {
+    var space: WorkSpace {
         WorkSpace(
             directory: settings.directory, reserveBytes: settings.reserveBytes, quotaBytes: settings.quotaBytes)
     }
@@ -90,10 +97,13 @@ struct FetchRun: Sendable {
     let deadline: ContinuousClock.Instant
     let onCanonicalURL: CanonicalURLHandler
     let onProgress: ProgressHandler
+    var stream: Stream?
 
     /// Describes a file as it was fetched.
     struct Raw {
         var path: String
+        /// The size of a file that the stream has, and that is kept as it is; nil for a file on the disk.
+        var streamedBytes: Int64?
         /// Is true if the file belongs to the job, which may then move or remove it.
         var isOurs = true
         var sha256: String?
@@ -141,6 +151,7 @@ struct FetchRun: Sendable {
 
     private func run() async throws(MediaError) -> MediaFetched {
         let raw = try await fetch()
+        if let bytes = raw.streamedBytes { return try streamed(raw, bytes) }
         guard fileSize(raw.path) > 0 else {
             if raw.isOurs { unlink(raw.path) }
             throw MediaError(.noMedia, "The file at that link is empty.")
@@ -237,6 +248,7 @@ struct FetchRun: Sendable {
         // There is another way to the file.
         if referrer != nil { download.fruitlessAttempts = 1 }
         download.minimumRate = settings.minimumRate
+        if referrer == nil { download.stream = streamedBytes }
         let ffmpeg = ffmpeg
         download.examine = { path in
             do throws(MediaError) { return .success(try await ffmpeg.probe(path)) } catch { return .failure(error) }
@@ -269,7 +281,8 @@ struct FetchRun: Sendable {
 
     func raw(_ file: DownloadedFile) -> Raw {
         Raw(
-            path: file.path, sha256: file.sha256, contentType: file.contentType,
+            path: file.path, streamedBytes: file.path.isEmpty ? file.sizeBytes : nil, sha256: file.sha256,
+            contentType: file.contentType,
             fileName: job.fileName ?? file.fileName, probe: file.probe)
     }
 
@@ -368,6 +381,12 @@ struct FetchRun: Sendable {
         try await place(product, at: path, isOurs)
         var sha256 = raw.path == product ? raw.sha256 : nil
         if sha256 == nil { sha256 = try await HashingWriter.hash(path, isDurable: settings.isDurable) }
+        return described(raw, probe, kind, path: path, sizeBytes: fileSize(path), sha256: sha256)
+    }
+
+    func described(
+        _ raw: Raw, _ probe: MediaProbe?, _ kind: FileKind, path: String, sizeBytes: Int64, sha256: String?
+    ) -> MediaFetched {
         let title = title(raw, probe)
         let name = raw.info == nil ? raw.fileName ?? title : title
         let fallback = String(job.address.hash.prefix(16))
@@ -375,7 +394,7 @@ struct FetchRun: Sendable {
         return MediaFetched(
             kind: job.kind, key: job.address.key, path: path,
             metadata: MediaMetadata(
-                content: FileContent(sizeBytes: fileSize(path), sha256: sha256, contentType: kind.contentType),
+                content: FileContent(sizeBytes: sizeBytes, sha256: sha256, contentType: kind.contentType),
                 fileName: fileName, origin: origin, description: description(raw, probe)))
     }
 

@@ -13,9 +13,8 @@ package struct MediaSettings: Sendable {
     /// The longest file to fetch or make, in bytes.
     package var maxBytes: Int64 = 2_000_000_000
     package var limits = ContentLimits()
-    /// The longest file that can be delivered, if that is shorter; nil if every one can be. Sound that is extracted from a longer
-    /// file is not affected.
-    package var deliverableBytes: Int64?
+    /// Limits files to what can be delivered; nil if every file that may be fetched can be.
+    package var delivery: DeliveryLimit?
     /// The size up to which a smaller picture of a video is taken, if the site offers one that fits; nil for the best picture in
     /// any case.
     package var fitBytes: Int64?
@@ -84,10 +83,31 @@ package struct MediaSettings: Sendable {
 
     /// The longest file to fetch for a request of a kind.
     package func longest(_ kind: MediaKind) -> Int64 {
-        kind == .audio ? maxBytes : min(maxBytes, deliverableBytes ?? maxBytes)
+        min(maxBytes, delivery?.bytes(of: kind) ?? maxBytes)
     }
 
     var ffprobe: String { FFmpeg.probeProgram(beside: ffmpeg) }
+}
+
+/// Limits files that are delivered as they were fetched to the size that the receiver takes.
+package struct DeliveryLimit: Equatable, Sendable {
+    package let bytes: Int64
+    /// Is true if a video may be longer, because it is encoded anew.
+    package let isForPicturesOnly: Bool
+
+    package init(bytes: Int64, isForPicturesOnly: Bool = false) {
+        (self.bytes, self.isForPicturesOnly) = (bytes, isForPicturesOnly)
+    }
+
+    /// Returns the limit for the file that is fetched for a request of a kind; nil if there is none. Sound is extracted from files
+    /// of any size.
+    package func bytes(of kind: MediaKind) -> Int64? {
+        switch kind {
+        case .audio: nil
+        case .video: isForPicturesOnly ? nil : bytes
+        case .image: bytes
+        }
+    }
 }
 
 /// Configures how yt-dlp or gallery-dl is run.

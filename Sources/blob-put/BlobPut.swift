@@ -94,30 +94,3 @@ struct BlobPut: Tool {
             })
     }
 }
-
-struct UploadOptions: ParsableArguments, Sendable {
-    @Option(help: ArgumentHelp("The size from which files are sent in parts.", valueName: "size"))
-    var multipartThreshold: ByteSize = ByteSize(S3Options().multipartThresholdBytes)
-
-    @Option(help: ArgumentHelp("The size of a part, from 5M to 5G.", valueName: "size"))
-    var partSize: ByteSize = ByteSize(S3Options().partSizeBytes)
-
-    @Option(help: ArgumentHelp("The number of parts of a file to send at the same time.", valueName: "n"))
-    var parallelParts: Int = S3Options().parallelParts
-
-    @Flag(help: "Create the bucket if it does not exist.")
-    var createBucket = false
-
-    @Flag(help: "Leave the body out of the signature, so that it is read only once. Works only over https.")
-    var unsignedPayload = false
-
-    var s3: S3Options {
-        var options = S3Options()
-        options.multipartThresholdBytes = multipartThreshold.bytes
-        options.partSizeBytes = partSize.bytes
-        options.parallelParts = parallelParts
-        options.createsBucket = createBucket
-        options.signsPayload = !unsignedPayload
-        return options
-    }
-}

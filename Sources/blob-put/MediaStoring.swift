@@ -134,22 +134,20 @@ struct MediaStoring: Sendable {
     ) async throws(BlobError) -> StoredObject? {
         let content = fetched.metadata.content
         let progress = StoringProgress(fetched, totalBytes: file.sizeBytes, publisher)
-        let outcome = try await progress.publishing { () throws(BlobError) in
-            try await store.put(
-                file, key: key, metadata: MediaObject.metadata(of: fetched.metadata), sha256: content.sha256,
-                ifAbsent: true, onProgress: progress.update)
+        let stored = try await progress.publishing { () throws(BlobError) in
+            try await MediaObject.put(
+                file, of: fetched.metadata, as: key, in: store, onProgress: progress.update)
         }
-        if case .existed(let info) = outcome, !isWanted(info, fetched) { return nil }
+        if let before = stored.before, !isWanted(before, fetched) { return nil }
         log.info(
-            outcome == .stored ? "stored \(key)" : "\(key) was stored already",
+            stored.before == nil ? "stored \(key)" : "\(key) was stored already",
             metadata: ["size_bytes": .stringConvertible(file.sizeBytes)])
-        let stored = if case .existed(let info) = outcome { MediaObject.content(of: info) } else { content }
-        if stored.sha256 == nil || stored.sha256 == content.sha256 {
+        if stored.content.sha256 == nil || stored.content.sha256 == content.sha256 {
             _ = cache.take(fetched.path, as: fetched.key)
         } else {
             unlink(fetched.path)
         }
-        return StoredObject(key: key, content: stored)
+        return StoredObject(key: key, content: stored.content)
     }
 
     /// Makes the event for one requester, with a local copy if there is one.

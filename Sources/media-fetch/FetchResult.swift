@@ -9,6 +9,8 @@ import System
 enum FetchResult: Sendable {
     /// The media are in a file on the machine that `host` names.
     case fetched(MediaFetched)
+    /// The media are in the store, where the fetch has put them. There is no URL yet.
+    case put(DownloadReady)
     /// The store had the media before the fetch began, under the address of this normalized URL.
     case stored(as: String)
     /// The media exceed the limit for direct downloads.
@@ -21,7 +23,13 @@ enum FetchResult: Sendable {
     private static let keptFor = Duration.seconds(120)
 
     /// The size of the file that was fetched; nil without one.
-    var fetchedBytes: Int64? { if case .fetched(let media) = self { media.metadata.content.sizeBytes } else { nil } }
+    var fetchedBytes: Int64? {
+        switch self {
+        case .fetched(let media): media.metadata.content.sizeBytes
+        case .put(let ready): ready.metadata.content.sizeBytes
+        default: nil
+        }
+    }
 
     /// The work's product for all requests that waited for it.
     var product: SharedWork.Product {
@@ -36,6 +44,7 @@ enum FetchResult: Sendable {
             let host = media.host
             media.host = nil
             return ["fetched": .object(media.json), "host": host.map { .string($0) }]
+        case .put(let ready): return ["put": .object(ready.json), "type": .string(ready.type)]
         case .stored(let url): return ["stored_as": .string(url)]
         case .large(let size): return ["large": true, "size_bytes": size.map { .integer($0) }]
         case .failed(let error): return ["failed": .object(error.json)]
@@ -51,6 +60,9 @@ enum FetchResult: Sendable {
             guard var media = try? MediaFetched(payload), media.metadata.isComplete else { return nil }
             media.host = json["host"]?.string
             self = .fetched(media)
+        } else if let payload = json["put"]?.object, let type = json["type"]?.string {
+            guard let ready = try? DownloadReady(payload, type: type), ready.metadata.isComplete else { return nil }
+            self = .put(ready)
         } else if let url = json["stored_as"]?.string {
             self = .stored(as: url)
         } else if let failure = json["unstorable"]?.object {

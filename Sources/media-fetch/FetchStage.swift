@@ -15,6 +15,10 @@ import System
 struct FetchStage: Sendable {
     let runtime: Runtime
     let store: any BlobStore
+    /// If true, what was fetched goes into the store here, and not in blob-put.
+    let putsIntoStore: Bool
+    /// The uploads that go on during downloads; nil if every file is on the disk before it is stored.
+    let uploads: UploadBook?
     /// Fetches up to the limit for direct downloads.
     let direct: MediaFetcher
     /// Fetches media that were handed over as a large download.
@@ -38,7 +42,7 @@ struct FetchStage: Sendable {
 
     /// The number of times that a request looks for its media. Another process can remove a result between two looks,
     /// but not this often.
-    private static let looks = 5
+    static let looks = 5
 
     /// - Throws: `MalformedInput` for a malformed command; `TransientFailure` or `BlobError` if the event returns to its queue.
     ///   Other failures become events.
@@ -117,7 +121,7 @@ struct FetchStage: Sendable {
     }
 
     /// Makes the events of a result; returns nil if the result is no longer valid, so that the request must look again.
-    private func events(
+    func events(
         _ result: FetchResult?, _ request: MediaRequest, _ identity: SourceIdentity
     ) async throws -> [Envelope]? {
         switch result {
@@ -133,6 +137,11 @@ struct FetchStage: Sendable {
         case .large(let sizeBytes):
             guard !request.isLarge else { return nil }
             return largeDownload(request, sizeBytes)
+        case .put(var ready):
+            try check(ready.metadata.origin, request)
+            ready.metadata.origin.sourceURL = identity.sourceURL
+            ready.path = store.localPath(ready.key)
+            return [.derived(try MediaObject.signed(ready, by: store, expires: expires))]
         case .fetched(var media):
             try check(media.metadata.origin, request)
             media.metadata.origin.sourceURL = identity.sourceURL
@@ -151,14 +160,14 @@ struct FetchStage: Sendable {
     /// Returns the name of the shared work. Processes with different stores do not share it.
     private func sharedName(_ address: ContentAddress) -> String { "\(store.name)/\(address)" }
 
-    private func identity(of request: MediaRequest) async throws -> SourceIdentity {
+    func identity(of request: MediaRequest) async throws -> SourceIdentity {
         switch request.source {
         case .url(let url): try await direct.identify(url)
         case .file(let file): .telegramFile(uniqueID: file.uniqueID)
         }
     }
 
-    private func ready(_ info: BlobInfo, _ request: MediaRequest) throws -> Envelope {
+    func ready(_ info: BlobInfo, _ request: MediaRequest) throws -> Envelope {
         let path = cache.open(info.key)?.path ?? store.localPath(info.key)
         let ready = try MediaObject.ready(info, kind: request.kind, in: store, path: path, expires: expires)
         try check(ready.metadata.origin, request)
@@ -222,14 +231,20 @@ extension FetchStage {
         await BlockingThread().run { fetcher.discardPartial(address) }
     }
 
-    /// Removes old partial downloads, files that another machine has stored meanwhile, and the folders of finished downloads.
+    /// Removes old partial downloads, uploads of dead processes, files that another machine has stored meanwhile, and the folders of finished downloads.
     ///
     /// It runs every 30 seconds until its task is cancelled, and once more then.
     func sweep() async {
         let (fetcher, kept) = (direct, partialsKeptFor)
         let thread = BlockingThread()
         var isOver = false
+        var nextLook = ContinuousClock.now
         while !isOver {
+            await uploads?.sweep()
+            if ContinuousClock.now >= nextLook {
+                await uploads?.sweepForgotten()
+                nextLook = .now + .seconds(3600)
+            }
             await thread.run { _ = fetcher.sweep(olderThan: kept) }
             for address in await thread.run({ fetcher.untouched(for: .seconds(60)) })
             where (try? await stored(address.key)) != nil {

@@ -12,15 +12,17 @@ import System
 extension FetchStage {
     /// Fetches a source that no other process is fetching.
     ///
+    /// - Parameter isAlone: whether it is certain that no other process is. Otherwise another one may be putting the media into the store.
     /// - Throws: `CancellationError`. Failures are results, because other requests may wait for them.
     func fetch(
-        _ request: MediaRequest, _ identity: SourceIdentity, _ onProgress: @escaping ProgressHandler
+        _ request: MediaRequest, _ identity: SourceIdentity, isAlone: Bool = true,
+        _ onProgress: @escaping ProgressHandler
     ) async throws -> FetchResult {
         do {
             return try await places.run(for: request.userID, onWait: { onProgress(MediaProgress(.queued)) }) {
                 let start = ContinuousClock.now
                 let result: FetchResult
-                do { result = try await fetchInPlace(request, identity, onProgress) } catch {
+                do { result = try await fetchInPlace(request, identity, isAlone, onProgress) } catch {
                     await turns.count(bytes: nil, time: .now - start, for: request.userID)
                     throw error
                 }
@@ -46,13 +48,34 @@ extension FetchStage {
     }
 
     private func fetchInPlace(
-        _ request: MediaRequest, _ identity: SourceIdentity, _ onProgress: @escaping ProgressHandler
+        _ request: MediaRequest, _ identity: SourceIdentity, _ isAlone: Bool, _ onProgress: @escaping ProgressHandler
     ) async throws -> FetchResult {
         let address = request.address(identity)
-        if let media = await direct.finished(address) { return fetched(media) }
+        if let media = await direct.finished(address) { return try await result(media, address, nil, onProgress) }
         // The order matters: a file that has left its folder is in the store.
         if try await stored(address.key) != nil { return .stored(as: identity.normalizedURL) }
-        let outcome = try await fetchUnlessStored(try await job(request, identity, onProgress), request, onProgress)
+        guard let book = uploads else { return try await fetchAnew(request, identity, nil, onProgress) }
+        if isAlone { await book.takeOver(address) }
+        let stream = StoreStream(book, for: address)
+        return try await book.holding(stream.name) {
+            do {
+                let result = try await fetchAnew(request, identity, stream, onProgress)
+                await stream.discard()
+                return result
+            } catch {
+                await stream.discard()
+                throw error
+            }
+        }
+    }
+
+    /// - Parameter stream: gets a file that need not be on the disk.
+    private func fetchAnew(
+        _ request: MediaRequest, _ identity: SourceIdentity, _ stream: StoreStream?,
+        _ onProgress: @escaping ProgressHandler
+    ) async throws -> FetchResult {
+        let job = try await job(request, identity, onProgress)
+        let outcome = try await fetchUnlessStored(job, request, stream, onProgress)
         if let canonicalURL = outcome.canonicalURL { await aliases.add(identity, canonicalURL) }
         switch outcome {
         case .stored(let canonicalURL): return .stored(as: canonicalURL)
@@ -65,14 +88,44 @@ extension FetchStage {
             var metadata: Logger.Metadata = ["key": "\(media.key)"]
             if let bytes = media.metadata.content.sizeBytes { metadata["bytes"] = .stringConvertible(bytes) }
             runtime.log.info("fetched", metadata: metadata)
-            return fetched(media)
+            return try await result(media, request.address(identity), stream, onProgress)
         }
     }
 
-    private func fetched(_ media: MediaFetched) -> FetchResult {
-        var media = media
-        media.host = Runtime.host
-        return .fetched(media)
+    /// Makes the result of fetched media, which it puts into the store if this process is to do that.
+    ///
+    /// - Parameters:
+    ///   - address: the address under which the media were fetched.
+    ///   - stream: has the media if their path is empty.
+    private func result(
+        _ media: MediaFetched, _ address: ContentAddress, _ stream: StoreStream?,
+        _ onProgress: @escaping ProgressHandler
+    ) async throws -> FetchResult {
+        guard putsIntoStore else {
+            var media = media
+            media.host = Runtime.host
+            return .fetched(media)
+        }
+        let (total, title) = (media.metadata.content.sizeBytes, media.metadata.description.title)
+        let report: @Sendable (Int64) -> Void = { done in
+            let fraction = total.map { $0 > 0 ? min(1, Double(done) / Double($0)) : 1 }
+            onProgress(MediaProgress(.storing, fraction: fraction, doneBytes: done, totalBytes: total, title: title))
+        }
+        let stored: MediaObject.Stored
+        if media.path.isEmpty, let stream {
+            stored = try await stream.finish(media, onProgress: report)
+        } else {
+            let file = try LocalFile(path: media.path, isFinal: true)
+            stored = try await MediaObject.put(
+                file, of: media.metadata, as: media.key, in: store, onProgress: report)
+            unlink(media.path)
+            let fetcher = direct
+            await BlockingThread().run { fetcher.discard(address) }
+        }
+        runtime.log.info(stored.before == nil ? "stored \(media.key)" : "\(media.key) was stored already")
+        var ready = DownloadReady(media, store: store.name, path: nil, isCached: false)
+        ready.metadata.content = stored.content.completed(from: media.metadata.content)
+        return .put(ready)
     }
 
     /// The outcome of a fetch that consults the store as soon as the site reports the media's canonical URL.
@@ -90,12 +143,13 @@ extension FetchStage {
     }
 
     private func fetchUnlessStored(
-        _ job: MediaJob, _ request: MediaRequest, _ onProgress: @escaping ProgressHandler
+        _ job: MediaJob, _ request: MediaRequest, _ stream: StoreStream?, _ onProgress: @escaping ProgressHandler
     ) async throws -> Fetch {
         let found = Mutex<(canonicalURL: String?, isStored: Bool)>((nil, false))
         do {
-            let media = try await (request.isLarge ? large : direct).fetch(job, onProgress: onProgress) {
-                url throws(MediaError) in
+            let media = try await (request.isLarge ? large : direct).fetch(
+                job, stream: stream, onProgress: onProgress
+            ) { url throws(MediaError) in
                 found.withLock { $0.canonicalURL = url }
                 guard let media = SourceIdentity(url), await isUsable(media, job) else { return }
                 found.withLock { $0 = (media.normalizedURL, true) }
@@ -104,6 +158,7 @@ extension FetchStage {
             return .file(media, canonicalURL: found.withLock { $0.canonicalURL })
         } catch {
             if case (let url?, true) = found.withLock({ $0 }) { return .stored(canonicalURL: url) }
+            if let failure = stream?.failure { throw failure }
             throw error
         }
     }
@@ -242,12 +297,12 @@ struct FetchLimits: Sendable {
     let directBytes: Int64
     let maxBytes: Int64
     /// The limit for files that are delivered as they are, if Telegram takes only shorter ones and the store makes no links.
-    let deliverableBytes: Int64?
+    let delivery: DeliveryLimit?
 
-    init(direct: Int64?, max: Int64, deliverable: Int64? = nil) {
+    init(direct: Int64?, max: Int64, delivery: DeliveryLimit? = nil) {
         directBytes = Swift.min(direct ?? max, max)
         maxBytes = max
-        deliverableBytes = deliverable
+        self.delivery = delivery
     }
 
     func bytes(isLarge: Bool) -> Int64 { isLarge ? maxBytes : directBytes }
@@ -258,7 +313,7 @@ struct FetchLimits: Sendable {
     ///   every worker.
     func result(of error: MediaError, _ kind: MediaKind, isFile: Bool) -> FetchResult {
         // No worker can deliver it.
-        if kind != .audio, let deliverableBytes, deliverableBytes <= directBytes { return .failed(error) }
+        if let deliverable = delivery?.bytes(of: kind), deliverable <= directBytes { return .failed(error) }
         guard directBytes < maxBytes, !isFile || error.sizeBytes != nil else { return .failed(error) }
         if let size = error.sizeBytes, size > maxBytes { return .failed(.tooLarge(bytes: size, maxBytes: maxBytes)) }
         return .large(sizeBytes: error.sizeBytes)

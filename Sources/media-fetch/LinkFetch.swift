@@ -1,5 +1,7 @@
 import Accounts
 import ArgumentParser
+import Blob
+import Envelope
 import Glibc
 import JSON
 import Logging
@@ -10,7 +12,10 @@ import System
 
 /// The options that fetch links into a folder, in place of events on the input.
 struct LinkOptions: ParsableArguments, Sendable {
-    @Argument(help: ArgumentHelp("Fetch these links into a folder and end, without events.", valueName: "link"))
+    @Argument(
+        help: ArgumentHelp(
+            "Fetch these links into a folder, or with --to-store into the store, and end, without events.",
+            valueName: "link"))
     var links: [String] = []
 
     @Flag(help: "Fetch the sound alone.")
@@ -31,12 +36,17 @@ struct LinkOptions: ParsableArguments, Sendable {
     var skipSame = false
 
     /// - Throws: `ValidationError` for options that do not go together.
-    func validateTogether() throws {
+    ///
+    /// - Parameter putsIntoStore: whether the links go into the store.
+    func validateTogether(putsIntoStore: Bool) throws {
         if links.isEmpty, images { throw ValidationError("--images needs a link") }
         if audio, images { throw ValidationError("--audio and --images do not go together") }
         if links.isEmpty, audio { throw ValidationError("--audio needs a link") }
         if links.isEmpty, outputDir != nil { throw ValidationError("--output-dir needs a link") }
         if links.isEmpty, skipSame { throw ValidationError("--skip-same needs a link") }
+        if putsIntoStore, outputDir != nil || skipSame {
+            throw ValidationError("--to-store does not go with a folder: leave out --output-dir and --skip-same")
+        }
         if outputDir == "" { throw ValidationError("--output-dir is empty: it needs a folder") }
         for link in links where !["http://", "https://"].contains(where: { link.lowercased().hasPrefix($0) }) {
             throw ValidationError("'\(link)' is not a link: it begins with neither http:// nor https://")
@@ -82,6 +92,34 @@ struct LinkFetch: Sendable {
                 runtime.log.error("\(LinkFetch.shown(link)): \(error.reason)")
                 status = .no
             } catch let error as any ReportableError where error.exitStatus == .no {
+                runtime.log.error("\(LinkFetch.shown(link)): \(error.message)")
+                status = .no
+            }
+        }
+        return status
+    }
+
+    /// Puts the media of one link after the other into the store, and prints the URL of each object, or its path if the store makes no
+    /// links.
+    ///
+    /// - Returns: `no` if a link could not be fetched or its media could not be stored; the others are nevertheless.
+    func put(_ stage: FetchStage) async throws -> ExitStatus {
+        let kind: MediaKind = options.images ? .image : options.audio ? .audio : .video
+        var status = ExitStatus.success
+        for link in options.links {
+            let bar = ProgressBar()
+            defer { bar.clear() }
+            do {
+                let ready = try await runtime.shutdown.interrupting {
+                    try await stage.put(link, kind) { bar.show(ProgressBar.Figures($0, LinkFetch.shown(link))) }
+                }
+                guard let ready else { throw CancellationError() }
+                bar.clear()
+                try LinkFetch.print(ready.url ?? ready.path ?? "\(stage.store.name)/\(ready.storedKey)")
+            } catch let error as MediaError {
+                runtime.log.error("\(LinkFetch.shown(link)): \(error.reason)")
+                status = .no
+            } catch let error as BlobError where error.code != .cancelled {
                 runtime.log.error("\(LinkFetch.shown(link)): \(error.message)")
                 status = .no
             }
@@ -240,5 +278,37 @@ extension ProgressBar.Figures {
             title: progress.title ?? link, state: progress.state?.rawValue ?? "", fraction: progress.fraction,
             doneBytes: progress.doneBytes, totalBytes: progress.totalBytes,
             bytesPerSecond: progress.bytesPerSecond?.double)
+    }
+}
+
+extension FetchStage {
+    /// Puts the media of a link into the store, unless they are there.
+    ///
+    /// - Throws: `MediaError` and `BlobError`.
+    fileprivate func put(
+        _ link: String, _ kind: MediaKind, onProgress: @escaping ProgressHandler
+    ) async throws -> DownloadReady {
+        let request = try MediaRequest(
+            Envelope(type: "commands.media.\(kind.rawValue)_download", payload: ["url": .string(link)]))
+        var requested = try await identity(of: request)
+        for _ in 0..<FetchStage.looks {
+            let identity = await aliases.resolve(requested)
+            let event: Envelope?
+            if let info = try await stored(request.address(identity).key) {
+                event = try ready(info, request)
+            } else {
+                let result = try await fetch(request, identity, isAlone: false, onProgress)
+                if case .stored(let url) = result { requested = SourceIdentity(url) ?? requested }
+                // Nobody here takes a command for a large download.
+                if case .large(let size) = result {
+                    throw MediaError.tooLarge(bytes: size, maxBytes: limits.directBytes)
+                }
+                event = try await events(result, request, identity)?.last
+            }
+            if let event, DownloadReady.types.contains(event.type) {
+                return try DownloadReady(event.payload, type: event.type)
+            }
+        }
+        throw MediaError(.serverError, "Storage gave inconsistent answers. Please try again.", isTransient: true)
     }
 }

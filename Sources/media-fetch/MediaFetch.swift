@@ -32,18 +32,24 @@ struct MediaFetch: Tool {
             commands.media.cancel ends requests, in whichever process they are worked on. commands.media.cookies stores, lists and \
             removes the cookies of the sites in --sites, and the admins are told when a site refuses them.
 
+            With --to-store, media-fetch also does the work of blob-put: it puts the media into the store and writes events.dl.*.ready. \
+            Machines that fetch then share only Redis and the store.
+
             Media larger than --max-direct-size become commands.media.large_download, for a media-fetch without that option, \
             which can read from a queue.
 
             With links as arguments, media-fetch fetches them into a folder, prints the paths of the files, and ends. This needs \
             neither Redis nor a store. With --session, a link to a message (https://t.me/name/12, https://t.me/c/1234567890/12) fetches \
-            its file, all files of its album, or those of a range (https://t.me/name/12-40).
+            its file, all files of its album, or those of a range (https://t.me/name/12-40). With --to-store, the media go into the \
+            store, and the URLs of the objects are printed.
 
             Examples: media-fetch https://example.com/watch/42
                       media-fetch --audio -o ~/Music https://example.com/watch/42
                       media-fetch --images -o ~/Pictures https://example.com/gallery/7
+                      media-fetch --to-store --store s3://media https://example.com/talk.mp4
                       media-fetch --session me https://t.me/c/1234567890/12-40
                       tg-listen --bot | tg-gate | media-fetch --concurrency 4 | blob-put | tg-send
+                      media-fetch --from queue:media --to queue:send --store s3://media --to-store
                       media-fetch --from queue:large --max-size 2G --timeout 12h | blob-put | tg-send
             """,
         version: tgpipeVersion)
@@ -58,18 +64,19 @@ struct MediaFetch: Tool {
     @OptionGroup(title: "Work folder and slow sites") var work: WorkOptions
     @OptionGroup(title: "Jail") var jail: JailOptions
     @OptionGroup(title: "Store") var storing: StoreOptions
+    @OptionGroup(title: "Putting media into the store") var putting: PutOptions
     @OptionGroup(title: "Telling about refused cookies") var administrators: AdminOptions
 
     /// The number of commands handled at once. It exceeds the number of fetches, because commands that need no fetch must not
     /// wait for those that do. It is smaller for a queue, because no other worker can take the events that are taken here.
     private var handledAtOnce: Int { input.isFromQueue ? fetching.concurrency + 16 : 256 }
 
-    func validate() throws { try single.validateTogether() }
+    func validate() throws { try single.validateTogether(putsIntoStore: putting.toStore) }
 
     var isOneShot: Bool { !single.links.isEmpty }
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
-        guard single.links.isEmpty else {
+        guard single.links.isEmpty || putting.toStore else {
             Hash.loadLibrary()
             guard speaker.isAccount, single.links.contains(where: { MessageLink($0) != nil }) else {
                 return try await fetchLinks(runtime, nil)
@@ -91,13 +98,14 @@ struct MediaFetch: Tool {
 
     private func run(_ runtime: Runtime, _ api: (any MessagingAPI)?) async throws -> ExitStatus {
         Hash.loadLibrary()
+        if putting.toStore { Linux.returnLargeMemory() }
         try jail.report(to: runtime)
-        let store = try storing.open(common)
+        let store = try storing.open(common, s3: putting.upload.s3)
         let uploadLimit = try await api?.uploadLimit(runtime)
         let limits = try fetching.limits(store, uploadLimit)
         var settings = try fetching.settings(
             directory: runtime.directory("media/fetch"), ytDlpFolder: runtime.stateFolder("yt-dlp"), gallery)
-        (settings.maxBytes, settings.deliverableBytes) = (limits.maxBytes, limits.deliverableBytes)
+        (settings.maxBytes, settings.delivery) = (limits.maxBytes, limits.delivery)
         if fetching.overLimit != .best { settings.fitBytes = uploadLimit }
         if fetching.overLimit == .reencode { settings.reencode = try fetching.reencode(store, uploadLimit) }
         settings.jail = try jail.jail()
@@ -106,7 +114,10 @@ struct MediaFetch: Tool {
         // An event of a queue can wait in the queue, where it occupies no place.
         if input.isFromQueue { settings.longestRetryAfter = .seconds(2) }
         let stage = FetchStage(
-            runtime: runtime, store: store, direct: MediaFetcher(settings.limited(to: limits.directBytes)),
+            runtime: runtime, store: store, putsIntoStore: putting.toStore,
+            uploads: putting.toStore
+                ? store.uploads.map { UploadBook(runtime: runtime, area: $0, store: store.name) } : nil,
+            direct: MediaFetcher(settings.limited(to: limits.directBytes)),
             large: MediaFetcher(settings),
             places: FetchPlaces(fetching.concurrency, maxPerUser: fetching.fetchesPerUser),
             shared: SharedWork(runtime, name: "fetch", lease: input.queue.lease.duration),
@@ -118,6 +129,7 @@ struct MediaFetch: Tool {
                 runtime, sites: settings.sites, texts: try Texts.ofEnvironment(),
                 admins: try administrators.ids().sorted(), api: api, folder: try runtime.directory("media/fetch")),
             turns: TurnReports(runtime: runtime, places: fetching.concurrency), isFromQueue: input.isFromQueue)
+        if isOneShot { return try await LinkFetch(runtime: runtime, options: single, account: nil).put(stage) }
         runtime.outages.watch(.store) { _ = try await store.head(BlobProbe.key) }
         runtime.outages.watch(.network, probe: NetworkProbe().check)
         if let api { runtime.outages.watch(.telegram) { _ = try await api.call("getMe") } }
@@ -142,6 +154,16 @@ struct MediaFetch: Tool {
                 handle: stage.handle)
         }
     }
+}
+
+struct PutOptions: ParsableArguments, Sendable {
+    @Flag(
+        help: ArgumentHelp(
+            "Put the media into the store here, in place of blob-put, and write events.dl.*.ready. A plain file goes to S3 while it is downloaded, and is never on the disk."
+        ))
+    var toStore = false
+
+    @OptionGroup var upload: UploadOptions
 }
 
 /// Says what becomes of a video that the bot cannot send.
@@ -267,11 +289,11 @@ struct FetchOptions: ParsableArguments, Sendable {
 
     /// Returns the limits for what is fetched into a store, and sent by Telegram or as a link to the store.
     func limits(_ store: any BlobStore, _ uploadLimit: Int64?) throws -> FetchLimits {
-        // What is encoded anew may be larger before.
-        let mustFit = try maxSize == nil && overLimit != .reencode && !makesLinks(store)
+        let mustFit = try maxSize == nil && !makesLinks(store)
         return FetchLimits(
             direct: maxDirectSize?.bytes, max: maxSize?.bytes ?? max(FetchOptions.usualMaxBytes, uploadLimit ?? 0),
-            deliverable: mustFit ? uploadLimit : nil)
+            delivery: mustFit
+                ? uploadLimit.map { DeliveryLimit(bytes: $0, isForPicturesOnly: overLimit == .reencode) } : nil)
     }
 
     /// Returns how videos are encoded anew; nil if there is no limit that they have to fit.

@@ -10,14 +10,18 @@ import Turns
 /// Tells media-turns how many places this worker has, and which requests are done.
 final class TurnReports: Sendable {
     private static let interval = Duration.seconds(10)
+    /// The pause after which ends are noted again that Redis did not take.
+    private static let pause = Duration.seconds(1)
+    /// More ends are not kept for another try; the oldest ones are left to the day after which a turn is free again.
+    private static let mostKept = 10_000
 
     private let runtime: Runtime
     private let book: TurnBook
     private let usage: Usage
     private let places: Int
     private let worker = "\(Runtime.host):\(getpid()):\(String(UInt32.random(in: 0...(.max)), radix: 16))"
-    /// The requests that were given up, whose end is not noted yet.
-    private let givenUp = Mutex<[EventID]>([])
+    /// The requests whose end is not noted yet. Each of them keeps a turn from its user.
+    private let ended = Mutex<[EventID]>([])
     private let changed = Signal()
 
     /// - Parameter places: the number of fetches that run at once; 0 for a worker that takes no requests of media-turns.
@@ -31,16 +35,14 @@ final class TurnReports: Sendable {
         while !Task.isCancelled {
             let generation = changed.generation
             await note { try await $0.offer(places: self.places, of: self.worker) }
-            await end(
-                givenUp.withLock { ids in
-                    defer { ids = [] }
-                    return ids
-                })
-            await changed.wait(since: generation, atMost: TurnReports.interval)
+            await noteEnds()
+            let isComplete = ended.withLock { $0.isEmpty }
+            await changed.wait(since: generation, atMost: isComplete ? TurnReports.interval : TurnReports.pause)
         }
-        let book = book
-        let worker = worker
-        await Task { try? await book.offer(places: 0, of: worker) }.value
+        await Task {
+            await noteEnds()
+            try? await book.offer(places: 0, of: worker)
+        }.value
     }
 
     /// Notes the end of the work on an event, whose turn others get.
@@ -49,12 +51,14 @@ final class TurnReports: Sendable {
         guard case .done(let results) = outcome, !results.contains(where: { $0.type == LargeDownload.type }) else {
             return
         }
-        await end(TurnReports.requests(of: event))
+        ended.withLock { $0 += TurnReports.requests(of: event) }
+        await noteEnds()
+        if ended.withLock({ !$0.isEmpty }) { changed.notify() }
     }
 
     /// Notes that an event gets no more attempts.
     func giveUp(_ event: Envelope) {
-        givenUp.withLock { $0 += TurnReports.requests(of: event) }
+        ended.withLock { $0 += TurnReports.requests(of: event) }
         changed.notify()
     }
 
@@ -64,14 +68,26 @@ final class TurnReports: Sendable {
         await usage.add(bytes: bytes ?? 0, time: time, to: user)
     }
 
-    private func end(_ ids: [EventID]) async {
-        guard !ids.isEmpty else { return }
-        await note { try await $0.end(ids, isDone: true) }
+    private func noteEnds() async {
+        let ids = ended.withLock { ids in
+            defer { ids = [] }
+            return ids
+        }
+        guard !ids.isEmpty, await !note({ try await $0.end(ids, isDone: true) }) else { return }
+        // Redis is away, or gives its place to another server.
+        ended.withLock { $0 = Array((ids + $0).suffix(TurnReports.mostKept)) }
     }
 
-    /// Calls the book. Media are fetched without it, too: a failure is no more than a note.
-    private func note(_ call: @escaping @Sendable (TurnBook) async throws -> Void) async {
-        do { try await call(book) } catch { runtime.log.debug("unable to note turns: \(error)") }
+    /// Calls the book, and returns whether it answered. Media are fetched without it, too.
+    @discardableResult
+    private func note(_ call: @escaping @Sendable (TurnBook) async throws -> Void) async -> Bool {
+        do {
+            try await call(book)
+            return true
+        } catch {
+            runtime.log.debug("unable to note turns: \(error)")
+            return false
+        }
     }
 
     /// Returns the requests that an event stands for: a download that was handed over has an event of its own.

@@ -86,10 +86,14 @@ extension Gate {
     }
 
     private func describe(_ party: Party, _ standing: Standing, _ words: GateWords, advice key: String) -> String {
-        let name = party.name.isEmpty ? words("whoami_you") : words.isolated(party.name)
         let isAdmin = admins.contains(party.id)
-        let advice = isAdmin || standing.isDecided ? "" : words.advice(key, party)
-        return "\(name) (\(party.id)): \(isAdmin ? words("status_admin") : words.status(standing))\(advice)"
+        return words(
+            "whoami",
+            [
+                "name": party.name.isEmpty ? .raw(words("whoami_you")) : .text(party.name), "id": .text("\(party.id)"),
+                "status": .raw(isAdmin ? words("status_admin") : words.status(standing)),
+                "advice": .raw(isAdmin || standing.isDecided ? "" : words.advice(key, party)),
+            ])
     }
 }
 
@@ -100,11 +104,6 @@ struct GateWords: Sendable {
 
     func callAsFunction(_ key: String, _ values: [String: TextValue] = [:]) -> String {
         texts.text(key, language, values)
-    }
-
-    /// Returns a name that keeps its own direction of writing within the text around it.
-    func isolated(_ name: String) -> String {
-        Direction.isolated(name, always: Texts.isRightToLeft(texts.language(language) ?? Texts.defaultLanguage))
     }
 
     func usage(_ error: AccessCommand.UsageError) -> String {

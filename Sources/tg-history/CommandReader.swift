@@ -14,6 +14,7 @@ final class CommandReader: Sendable {
     private let isFromQueue: Bool
     private let choices: Choices
     private let failures = Atomic(0)
+    private let passings = Passings()
 
     /// The choices of the user that concern commands.
     struct Choices: Sendable {
@@ -49,6 +50,9 @@ final class CommandReader: Sendable {
                 }
             }
         } catch let error as HistoryFailure where error.code != .noAccountLeft {
+            if error.code == .otherAccount, isFromQueue, let pause = passings.pause(for: "\(context.waiter)") {
+                return .held(for: pause)
+            }
             failures.add(1, ordering: .relaxed)
             // A queue retries the command, or moves it to its dead letters.
             if isFromQueue { throw error }
@@ -114,6 +118,36 @@ final class CommandReader: Sendable {
             metadata: [
                 "posts": .stringConvertible(posts.count), "messages": .stringConvertible(progress.messages),
             ])
+    }
+}
+
+/// Counts how often this process has left a command of a queue to a process that has its account.
+///
+/// Which process takes a command is chance, so one pass is often not enough. A command that is passed on counts no attempt; otherwise
+/// many processes with an account each would use up the attempts, and the growing pauses between them, before the right one has its
+/// turn.
+private final class Passings: Sendable {
+    private static let passesPerAttempt = 20
+    private static let mostCommands = 10_000
+    private let counts = Mutex<[String: Int]>([:])
+
+    /// Returns how long a command stays in the queue before any process takes it; nil if this attempt is to count, so that a command
+    /// for an account that no process has ends as a dead letter.
+    ///
+    /// - Parameter command: the name of its waiter. Its id is no name: each reading gives a command without one a new id.
+    func pause(for command: String) -> Duration? {
+        counts.withLock { counts in
+            let count = counts[command, default: 0]
+            guard count < Passings.passesPerAttempt else {
+                counts[command] = nil
+                return nil
+            }
+            // A forgotten count only lets a command be passed on more often.
+            if counts.count >= Passings.mostCommands { counts.removeAll() }
+            counts[command] = count + 1
+            // Chance keeps two processes from taking turns in step.
+            return .milliseconds(Int.random(in: 50...250))
+        }
     }
 }
 

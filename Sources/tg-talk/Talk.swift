@@ -79,7 +79,7 @@ struct Talk: Sendable {
         if command.dotted == ".cookies" { return try await cookies(command, message, visit) }
         let reply: String? =
             switch command.dotted {
-            case ".start": texts.text("start", actor.language, ["name": .text(actor.name)])
+            case ".start": start(visit)
             case ".help": help(visit)
             case ".lang": try await language(command, visit)
             case ".ask": try await ask(command, visit)
@@ -111,6 +111,9 @@ struct Talk: Sendable {
         func word(_ name: String) -> TextValue { .text((isSlash ? "/" : ".") + name) }
 
         var isAdmin: Bool { event.role == "admin" }
+
+        /// Is true if a bot was written to: in private chats, it takes a link without a command for a request.
+        var takesLinksAlone: Bool { event.bot != nil }
     }
 
     private func mayAnswer(_ visit: Visit) async throws -> Bool {
@@ -118,14 +121,19 @@ struct Talk: Sendable {
         return try await settings.mayAnswer(visit.actor.id)
     }
 
+    private func start(_ visit: Visit) -> String {
+        texts.text(
+            visit.takesLinksAlone ? "start" : "start_account", visit.actor.language,
+            ["name": .text(visit.actor.name), "vdl": visit.word("vdl"), "help": visit.word("help")])
+    }
+
     private func help(_ visit: Visit) -> String {
         let language = visit.actor.language
-        let text = texts.text(
-            "help", language,
-            Dictionary(
-                uniqueKeysWithValues: ["vdl", "adl", "img", "stop", "queue", "usage", "prefer"].map {
-                    ($0, visit.word($0))
-                }))
+        var values = Dictionary(
+            uniqueKeysWithValues: ["vdl", "adl", "img", "stop", "queue", "usage", "prefer"].map { ($0, visit.word($0)) }
+        )
+        values["link_alone"] = .raw(visit.takesLinksAlone ? texts.text("link_alone", language) : "")
+        let text = texts.text("help", language, values)
         return visit.isAdmin ? "\(text)\n\n\(texts.text("help_admin", language))" : text
     }
 
@@ -135,7 +143,9 @@ struct Talk: Sendable {
             .map { "\($0) (\(Direction.isolated(texts.text("language_name", $0))))" }
         let list = TextValue.raw(names.joined(separator: ", "))
         guard let wanted = command.arguments.first else {
-            return texts.text("language_usage", current, ["languages": list, "command": visit.word("lang de")])
+            return texts.text(
+                "language_usage", current,
+                ["languages": list, "command": visit.word("lang \(current == "de" ? "en" : "de")")])
         }
         guard let language = texts.language(wanted) else {
             return texts.text("language_unknown", current, ["languages": list])

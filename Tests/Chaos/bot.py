@@ -10,7 +10,7 @@ import sys
 import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "examples" / "demo"))
@@ -24,31 +24,31 @@ ADMIN = Person(42, "Alice", "alice")
 END_SECONDS = 60
 # A file without sound fails, if its end comes before the cancellation.
 ENDS = ("🚫", "❌")
-STARTS = ("⏳", "⬇", "🎞", "📦", "⬆")
 
 
 class Bot:
     """Starts `examples/media-bot-queues.sh`, once for the front and once for the worker."""
+
+    # The role of each machine.
+    roles: ClassVar[dict[str, str]] = {"front": "front", "media": "media"}
 
     def __init__(self, tools: Path, folder: Path) -> None:
         self.tools, self.folder = tools, folder
         self._stack = ExitStack()
         self._scripts: list[subprocess.Popen[bytes]] = []
 
-    def __enter__(self) -> Bot:
+    def __enter__(self) -> Self:
         www = self.folder / "www"
         www.mkdir()
-        self.clip_bytes = self._make(www / "clip.mp4", "-pix_fmt", "yuv420p", "-movflags", "+faststart")
-        # It must be converted, for about half a minute.
-        self._make(www / "old.avi", "-c:v", "mpeg4", "-q:v", "8", size="1280x720", seconds=60)
-        self.redis = self._stack.enter_context(Redis(self.folder))
-        self._telegram_url = self._stack.enter_context(spawn_server("emulator.py", "--token", TOKEN))
-        self.site = self._stack.enter_context(spawn_server("site.py", "--root", str(www)))
+        self._make_sources(www)
+        self.redis = self._stack.enter_context(self._make_redis())
+        self._telegram_url = self._within_reach(self._stack.enter_context(spawn_server("emulator.py", "--token", TOKEN)))
+        self.site = self._within_reach(self._stack.enter_context(spawn_server("site.py", "--root", str(www))))
         self.telegram = Telegram(self._telegram_url)
-        for role in ("front", "media"):
-            log = (self.folder / f"{role}.log").open("ab")
-            script = ROOT / "examples" / "media-bot-queues.sh"
-            self._scripts.append(subprocess.Popen([str(script), role], stdin=subprocess.DEVNULL, stderr=log, env=self._environment(role)))
+        for machine, role in self.roles.items():
+            log = (self.folder / f"{machine}.log").open("ab")
+            command = [*self._command(machine), str(ROOT / "examples" / "media-bot-queues.sh"), role]
+            self._scripts.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log, env=self._environment(machine)))
         if not wait_until(self._answers, END_SECONDS):
             self.__exit__()
             sys.exit("error: the bot does not answer")
@@ -80,8 +80,8 @@ class Bot:
         with urllib.request.urlopen(request, timeout=20) as answer:
             return dict(json.load(answer))
 
-    def state(self, role: str) -> Path:
-        return self.folder / f"state-{role}"
+    def state(self, machine: str) -> Path:
+        return self.folder / f"state-{machine}"
 
     def programs(self) -> list[str]:
         """Returns the running programs that work on media."""
@@ -89,18 +89,37 @@ class Bot:
         words = str(self.state("media"))
         return [line for line in listing.splitlines() if words in line and ("ffmpeg" in line or "yt-dlp" in line or "ffprobe" in line)]
 
+    # What differs where the machines are real ones.
+
+    def _make_sources(self, www: Path) -> None:
+        self.clip_bytes = self._make(www / "clip.mp4", "-pix_fmt", "yuv420p", "-movflags", "+faststart")
+        # It must be converted, for about half a minute.
+        self._make(www / "old.avi", "-c:v", "mpeg4", "-q:v", "8", size="1280x720", seconds=60)
+
+    def _make_redis(self) -> Redis:
+        return Redis(self.folder)
+
+    def _within_reach(self, url: str) -> str:
+        """Returns the address at which the machines find a server of this program."""
+        return url
+
+    def _command(self, machine: str) -> list[str]:
+        """Returns what stands before a command so that it runs on a machine."""
+        return []
+
     def _answers(self) -> bool:
         self.telegram.say(ADMIN, ".whoami")
         return wait_until(lambda: any(self.telegram.is_answer(record["message"]) for record in self.telegram.chat(ADMIN)), 5)
 
-    def _make(self, path: Path, *options: str, size: str = "160x120", seconds: int = 1) -> int:
-        source = f"testsrc2=size={size}:rate=25:duration={seconds}"
-        subprocess.run(["ffmpeg", "-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", source, *options, str(path)], check=True)
+    def _make(self, path: Path, *options: str, size: str = "160x120", seconds: int = 1, sound: bool = False) -> int:
+        sources = [f"testsrc2=size={size}:rate=25:duration={seconds}"] + [f"sine=duration={seconds}"] * sound
+        inputs = [word for source in sources for word in ("-f", "lavfi", "-i", source)]
+        subprocess.run(["ffmpeg", "-nostdin", "-loglevel", "error", *inputs, *options, str(path)], check=True)
         return path.stat().st_size
 
-    def _environment(self, role: str) -> dict[str, str]:
+    def _environment(self, machine: str) -> dict[str, str]:
         return os.environ | {
-            "TGPIPE_REDIS": self.redis.address, "TGPIPE_LOG": "info:json", "TGPIPE_STATE": str(self.state(role)), "TGPIPE_HOST": role,
+            "TGPIPE_REDIS": self.redis.address, "TGPIPE_LOG": "info:json", "TGPIPE_STATE": str(self.state(machine)), "TGPIPE_HOST": machine,
             "TGPIPE_STORE": f"file:{self.folder / 'store'}", "TGPIPE_BIN": str(self.tools), "TG_BOT_TOKEN": TOKEN,
             "TG_ADMIN_ID": str(ADMIN.id), "TG_BOT_API_URL": self._telegram_url, "RATELIMIT_OPTIONS": "--limit 100000",
             "MEDIA_FETCH_OPTIONS": "--allow-private --min-rate 1", "MEDIA_ASK_OPTIONS": "--allow-private", "TG_SEND_OPTIONS": "--no-pacing",

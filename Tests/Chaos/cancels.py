@@ -15,9 +15,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "examples" / "demo"))
 
-from bot import ENDS, STARTS, Bot  # noqa: E402
+from bot import ENDS, Bot  # noqa: E402
 from chat import Person, wait_until  # noqa: E402
-from verdict import Verdict  # noqa: E402
+from verdict import PROGRESS, Verdict, files_below, shown_text  # noqa: E402
 
 REST_SECONDS = 120
 SWEEP_SECONDS = 100
@@ -111,9 +111,8 @@ class Cancels:
             for record in self.bot.telegram.chat(person):
                 if record["deleted"] or not self.bot.telegram.is_answer(record["message"]):
                     continue
-                edits = record.get("edits") or []
-                text = edits[-1].get("text") if edits else record["message"].get("text")
-                if text and text.startswith(STARTS):
+                text = shown_text(record)
+                if text.startswith(PROGRESS):
                     texts.append(text)
         return texts
 
@@ -127,8 +126,7 @@ class Cancels:
                 question = message.get("reply_to_message", {}).get("message_id")
                 if record["deleted"] or question not in ends:
                     continue
-                edits = record.get("edits") or []
-                text = (edits[-1].get("text") if edits else message.get("text")) or ""
+                text = shown_text(record)
                 ends[question] += text.startswith(ENDS) or "video" in message or "audio" in message
             wrong += [f"{person.id}/{question}: {count} ends" for question, count in ends.items() if count != 1]
         return wrong
@@ -155,7 +153,7 @@ class Cancels:
 
     def _left_over(self) -> list[str]:
         folder = self.bot.state("media") / "media" / "fetch"
-        return [str(path.relative_to(folder)) for path in folder.glob("**/*") if path.is_file()]
+        return [str(path.relative_to(folder)) for path in files_below(folder)]
 
 
 def main() -> int:
@@ -173,8 +171,7 @@ def main() -> int:
         with Bot(options.tools, Path(folder)) as bot:
             verdict = Cancels(options, bot).run()
         verdict.check(bot.statuses == [0, 0], f"asked to, the bot ends by itself {bot.statuses}")
-    for good, what in verdict.lines:
-        print(f"{'ok' if good else 'FAILED':7}{what}")
+    verdict.show()
     return 0 if verdict.is_good else 1
 
 

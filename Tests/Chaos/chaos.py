@@ -24,8 +24,8 @@ from chat import Person, Telegram, wait_until  # noqa: E402
 from faults import RefusingProxy, Schedule  # noqa: E402
 from redis_servers import KINDS  # noqa: E402
 from servers import S3, spawn_server  # noqa: E402
-from stages import Stage, pipeline  # noqa: E402
-from verdict import Answers, Verdict, judge_fetches, judge_notes  # noqa: E402
+from stages import Stage, pipeline, queue_stats  # noqa: E402
+from verdict import Answers, Verdict, files_below, judge_fetches, judge_notes  # noqa: E402
 
 TOKEN = "123456:CHAOS-token"
 ADMIN = Person(42, "Alice", "alice")
@@ -54,7 +54,7 @@ class Chaos:
                 self.redis, self.s3, self.site_url = redis, s3, site_url
                 self.telegram = Telegram(telegram_url)
                 environment = self._environment(telegram_url, f"http://127.0.0.1:{proxy.port}")
-                stages = pipeline(self.options.tools, environment, self._folder("logs"), self.options.workers)
+                stages = self._stages(environment)
                 for stage in stages:
                     stage.start()
                 try:
@@ -63,6 +63,14 @@ class Chaos:
                     statuses = {stage.name: stage.end() for stage in stages}
                 self._judge(stages, statuses, environment)
         return self.verdict
+
+    # What another run may do in its own way.
+
+    def _stages(self, environment: dict[str, str]) -> list[Stage]:
+        return pipeline(self.options.tools, environment, self._folder("logs"), self.options.workers)
+
+    def _add_faults(self, schedule: Schedule, stages: list[Stage]) -> None:
+        """Adds further faults to those of every run."""
 
     # The users and their requests.
 
@@ -131,6 +139,7 @@ class Chaos:
         schedule.add(options.refusals, "Telegram answers 502", lambda: self._fault(telegram_url, kind="502"))
         schedule.add(options.refusals, "Telegram says wait", lambda: self._fault(telegram_url, kind="429", retry_after=1))
         schedule.add(options.refusals, "Telegram hangs up", lambda: self._fault(telegram_url, kind="drop"))
+        self._add_faults(schedule, stages)
         schedule.add(options.requests, "somebody asks", self._ask)
         schedule.add(options.notes, "the bot says a number", self._note)
         started = time.monotonic()
@@ -159,12 +168,7 @@ class Chaos:
         return depths
 
     def _queue_stats(self) -> list[dict[str, Any]]:
-        run = subprocess.run(
-            [str(self.options.tools / "ev-queue"), "stats"], env=self._tool_environment, capture_output=True, text=True, check=False
-        )
-        if run.returncode != 0:
-            return [{"queue": "?", "events": 1, "dead": 0}]
-        return [json.loads(line) for line in run.stdout.splitlines()]
+        return queue_stats(self.options.tools, self._tool_environment)
 
     def _fault(self, telegram_url: str, **fault: Any) -> None:
         """Makes every call to Telegram fail for a moment."""
@@ -201,7 +205,8 @@ class Chaos:
         self._check_ends(stages)
 
     def _left_over(self) -> list[str]:
-        return [str(path.relative_to(self.folder)) for path in self.folder.glob("state-*/media/fetch/**/*") if path.is_file()]
+        folders = self.folder.glob("state-*/media/fetch")
+        return [str(path.relative_to(self.folder)) for folder in folders for path in files_below(folder)]
 
     def _check_ends(self, stages: list[Stage]) -> None:
         """Checks that stages ended by themselves only because Redis or Telegram was missing (status 69 or 75)."""
@@ -234,9 +239,8 @@ class Chaos:
         return path
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tools", type=Path, default=Path(os.environ.get("TGPIPE_BIN", ROOT / ".build" / "release")))
+def run_chaos(name: str, parser: argparse.ArgumentParser, kind: type[Chaos], **defaults: float) -> int:
+    """Reads the options that all runs share, besides those of the parser, and does a run. Returns the exit status."""
     parser.add_argument("--requests", type=int, default=2000)
     parser.add_argument("--notes", type=int, default=300, help="numbers that the bot says, of which each person's must arrive in order")
     parser.add_argument("--sources", type=int, default=200)
@@ -249,20 +253,26 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=180, help="in which all that is asked and fails")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     parser.add_argument("--keep", action="store_true", help="leave the folder with its logs")
+    parser.set_defaults(**defaults)
     options = parser.parse_args()
     options.tools = options.tools.resolve()
-    print(f"chaos: seed {options.seed}", flush=True)
-    folder = Path(tempfile.mkdtemp(prefix="tgpipe-chaos-", dir="/tmp"))
+    print(f"{name}: seed {options.seed}", flush=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"tgpipe-{name}-", dir="/tmp"))
     try:
-        verdict = Chaos(options, folder).run()
+        verdict = kind(options, folder).run()
     finally:
         if options.keep:
             print(f"kept: {folder}")
         else:
             shutil.rmtree(folder, ignore_errors=True)
-    for good, what in verdict.lines:
-        print(f"{'ok' if good else 'FAILED':7}{what}")
+    verdict.show()
     return 0 if verdict.is_good else 1
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tools", type=Path, default=Path(os.environ.get("TGPIPE_BIN", ROOT / ".build" / "release")))
+    return run_chaos("chaos", parser, Chaos)
 
 
 if __name__ == "__main__":

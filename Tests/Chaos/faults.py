@@ -43,9 +43,10 @@ class Schedule:
 class RefusingProxy:
     """Forwards connections to a server, or for a while answers 503 or closes them."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, address: str = "127.0.0.1") -> None:
+        """- Parameter address: the address of this machine at which it is to be found; the server is on the loopback interface."""
         self._target = port
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self._listener = socket.create_server((address, 0), backlog=256)
         self.port: int = self._listener.getsockname()[1]
         self._refusing_until = 0.0
         self._open: set[socket.socket] = set()

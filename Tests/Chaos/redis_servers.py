@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from servers import free_ports
@@ -16,23 +18,46 @@ from servers import free_ports
 DURABLE = ["--save", "", "--appendonly", "yes", "--appendfsync", "always"]
 
 
-class Node:
-    """Runs one process of redis-server on a port of this machine."""
+@dataclass(frozen=True)
+class Place:
+    """A machine on which servers run: this one, or one that a command leads to."""
 
-    def __init__(self, folder: Path, *options: str, sentinel: str = "") -> None:
+    address: str = "127.0.0.1"
+    # What stands before a command so that it runs there.
+    command: tuple[str, ...] = ()
+
+    def free_port(self) -> int:
+        # On a machine of its own, nothing else listens.
+        return next(PORTS) if self.command else free_ports(1)[0]
+
+
+HERE = Place()
+PORTS = itertools.count(7000)
+
+
+class Node:
+    """Runs one process of redis-server on a port of a machine."""
+
+    def __init__(self, folder: Path, *options: str, sentinel: str = "", place: Place = HERE) -> None:
         self._folder, self._options, self._sentinel = folder, options, sentinel
-        self.port = free_ports(1)[0]
+        self.place, self.port = place, place.free_port()
         folder.mkdir(parents=True)
 
+    @property
+    def address(self) -> str:
+        return f"{self.place.address}:{self.port}"
+
     def start(self) -> None:
-        command = ["redis-server"]
+        command = [*self.place.command, "redis-server"]
         if self._sentinel:
             # A sentinel keeps what it has learned in its file.
             configuration = self._folder / "sentinel.conf"
             if not configuration.exists():
                 configuration.write_text(self._sentinel)
             command += [str(configuration), "--sentinel"]
-        command += ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder), *self._options]
+        command += ["--port", str(self.port), "--bind", self.place.address, "--dir", str(self._folder), *self._options]
+        # A server that listens elsewhere than on the loopback interface wants a password, unless it is told otherwise.
+        command += ["--protected-mode", "no"]
         command += ["--logfile", str(self._folder / "redis.log")]
         self._process = subprocess.Popen(["setpriv", "--pdeathsig", "TERM", "--", *command], stdin=subprocess.DEVNULL)
         wait_until("redis-server does not answer", lambda: "PONG" in self.cli("PING", check=False))
@@ -46,7 +71,7 @@ class Node:
         self._process.wait(20)
 
     def cli(self, *arguments: str, check: bool = True) -> str:
-        command = ["redis-cli", "-p", str(self.port), *arguments]
+        command = [*self.place.command, "redis-cli", "-h", self.place.address, "-p", str(self.port), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=check).stdout
 
     def is_replicated(self) -> bool:
@@ -58,8 +83,13 @@ class Redis:
 
     def __init__(self, folder: Path) -> None:
         self._node = Node(folder / "redis", *DURABLE)
-        self.address = f"redis://127.0.0.1:{self._node.port}"
+        self.address = f"redis://{self._node.address}"
+        self._begin()
+
+    def _begin(self) -> None:
         self.restarts = 0
+        # When a primary server was killed, and when another one had taken its place (`time.monotonic`).
+        self.elections: list[tuple[float, float]] = []
 
     def __enter__(self) -> Redis:
         self._node.start()
@@ -98,19 +128,25 @@ class Sentinels(Redis):
 
     NAME = "mymaster"
 
-    def __init__(self, folder: Path) -> None:
-        self.restarts = 0
+    def __init__(self, folder: Path, places: Sequence[Place] = (HERE,)) -> None:
+        """- Parameter places: the machines, each of which gets a server and a sentinel in turn."""
+        self._begin()
         options = [*DURABLE, "--repl-diskless-sync-delay", "0"]
-        first = Node(folder / "redis-0", *options)
+        first = Node(folder / "redis-0", *options, place=places[0])
         self._servers = [first] + [
-            Node(folder / f"redis-{number}", *options, "--replicaof", "127.0.0.1", str(first.port)) for number in (1, 2)
-        ]
+            Node(
+                folder / f"redis-{number}", *options, "--replicaof", first.place.address, str(first.port),
+                place=places[number % len(places)],
+            ) for number in (1, 2)
+        ]  # fmt: skip
         text = (
-            f"sentinel monitor {self.NAME} 127.0.0.1 {first.port} 2\n"
+            f"sentinel monitor {self.NAME} {first.place.address} {first.port} 2\n"
             f"sentinel down-after-milliseconds {self.NAME} 1000\nsentinel failover-timeout {self.NAME} 3000\n"
         )
-        self._sentinels = [Node(folder / f"sentinel-{number}", sentinel=text) for number in range(3)]
-        hosts = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self._sentinels)
+        self._sentinels = [
+            Node(folder / f"sentinel-{number}", sentinel=text, place=places[number % len(places)]) for number in range(3)
+        ]
+        hosts = ",".join(sentinel.address for sentinel in self._sentinels)
         self.address = f"redis+sentinel://{hosts}/{self.NAME}?replicas=1"
 
     def __enter__(self) -> Sentinels:
@@ -130,8 +166,10 @@ class Sentinels(Redis):
         """Kills the primary server, and starts it again once the sentinels have elected another one."""
         self.restarts += 1
         lost = self._primary()
+        killed_at = time.monotonic()
         lost.kill()
         wait_until("no other server was elected", lambda: self._primary().port != lost.port)
+        self.elections.append((killed_at, time.monotonic()))
         lost.start()
         wait_until("the killed server does not come back", lost.is_replicated)
 
@@ -151,14 +189,17 @@ class Sentinels(Redis):
 class Cluster(Redis):
     """Runs a cluster of three nodes with a replica each. A killed node comes back as the replica of the one that took its place."""
 
-    def __init__(self, folder: Path) -> None:
-        self.restarts = 0
+    def __init__(self, folder: Path, places: Sequence[Place] = (HERE,)) -> None:
+        """- Parameter places: the machines, over which the nodes are spread; a node's replica is on another one if there are several."""
+        self._begin()
         self._random = random.Random(1)
         options = [*DURABLE, "--repl-diskless-sync-delay", "0", "--cluster-enabled", "yes", "--cluster-node-timeout", "1000"]
+        around = [places[(number + number // 3) % len(places)] for number in range(6)]
         self._all = [
-            Node(folder / f"redis-{number}", *options, "--cluster-port", str(free_ports(1)[0])) for number in range(6)
+            Node(folder / f"redis-{number}", *options, "--cluster-port", str(place.free_port()), place=place)
+            for number, place in enumerate(around)
         ]
-        self.address = "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self._all) + "?replicas=1"
+        self.address = "redis+cluster://" + ",".join(node.address for node in self._all) + "?replicas=1"
 
     def __enter__(self) -> Cluster:
         for node in self._all:
@@ -169,7 +210,7 @@ class Cluster(Redis):
             node.cli("CLUSTER", "SET-CONFIG-EPOCH", str(number + 1))
         for node in self._all[1:]:
             bus = node.cli("CONFIG", "GET", "cluster-port").split()[1]
-            self._all[0].cli("CLUSTER", "MEET", "127.0.0.1", str(node.port), bus)
+            self._all[0].cli("CLUSTER", "MEET", node.place.address, str(node.port), bus)
         self._wait_for("cluster_known_nodes:6")
         for number, node in enumerate(self._all[3:]):
             node.cli("CLUSTER", "REPLICATE", self._all[number].cli("CLUSTER", "MYID").strip())
@@ -182,8 +223,10 @@ class Cluster(Redis):
         self.restarts += 1
         lost = self._random.choice(list(self._primaries()))
         others = [node for node in self._all if node is not lost]
+        killed_at = time.monotonic()
         lost.kill()
         wait_until("no replica took the place", lambda: sum("role:master" in node.cli("INFO", "replication") for node in others) == 3)
+        self.elections.append((killed_at, time.monotonic()))
         lost.start()
         wait_until("the killed node does not come back", lost.is_replicated)
         self._wait_for("cluster_state:ok")

@@ -57,9 +57,16 @@ class S3:
     def count(self, bucket: str) -> int:
         return len(self._objects(bucket))
 
+    def digests(self, bucket: str) -> dict[str, str]:
+        """Returns the SHA-256 of each object's bytes, by its key."""
+        client = self._client()
+        return {
+            key: hashlib.sha256(client.get_object(Bucket=bucket, Key=key)["Body"].read()).hexdigest() for key in self._objects(bucket)
+        }
+
     def bad_objects(self, bucket: str) -> list[str]:
         """Returns the objects that differ from the hash in their metadata, and the unfinished uploads."""
-        client = self._client()
+        client = self.client()
         bad = []
         for key in self._objects(bucket):
             answer = client.get_object(Bucket=bucket, Key=key)
@@ -69,10 +76,10 @@ class S3:
         return bad + [f"unfinished {upload['Key']}" for upload in uploads]
 
     def _objects(self, bucket: str) -> list[str]:
-        pages = self._client().get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        pages = self.client().get_paginator("list_objects_v2").paginate(Bucket=bucket)
         return [item["Key"] for page in pages for item in page.get("Contents", [])]
 
-    def _client(self) -> Any:
+    def client(self) -> Any:
         import boto3
 
         return boto3.client(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 RESTART_SECONDS = 0.2
 
@@ -18,12 +20,15 @@ class Stage:
     def __init__(self, name: str, command: list[str], environment: dict[str, str], log: Path) -> None:
         self.name = name
         self.kills = 0
+        # The times of the kills, in seconds since 1970.
+        self.killed_at: list[float] = []
         self._command, self._environment, self._log = command, environment, log
         self._ending = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         self._keeper = threading.Thread(target=self._keep, daemon=True)
-        # The statuses with which the program ended without being killed.
+        self._changed: subprocess.Popen[bytes] | None = None
+        # The statuses with which the program ended without being killed, or asked to end.
         self.own_ends: list[int] = []
 
     def start(self) -> None:
@@ -36,8 +41,17 @@ class Stage:
             if process is None or process.poll() is not None:
                 return False
             self.kills += 1
+            self.killed_at.append(time.time())
             os.kill(process.pid, signal.SIGKILL)
             return True
+
+    def change(self, tools: Path) -> None:
+        """Ends the program with SIGTERM, and goes on with the one of the same name in another folder."""
+        with self._lock:
+            self._command = [str(tools / Path(self._command[0]).name), *self._command[1:]]
+            self._changed = self._process
+            if self._process is not None and self._process.poll() is None:
+                self._process.terminate()
 
     def end(self, seconds: float = 40) -> int | None:
         """Ends the program with SIGTERM. Returns its status, or None if it had to be killed."""
@@ -64,10 +78,25 @@ class Stage:
                     start_new_session=True,
                 )  # fmt: skip
             status = self._process.wait()
-            if status != -signal.SIGKILL and not self._ending.is_set():
+            was_asked = self._process is self._changed and status == 0
+            if status != -signal.SIGKILL and not was_asked and not self._ending.is_set():
                 self.own_ends.append(status)
             if not self._ending.is_set():
                 time.sleep(RESTART_SECONDS)
+
+
+def queue_stats(tools: Path, environment: dict[str, str]) -> list[dict[str, Any]]:
+    """Returns a line for each queue. While Redis does not answer, it is one of a queue that is not empty."""
+    run = subprocess.run([str(tools / "ev-queue"), "stats"], env=environment, capture_output=True, text=True, check=False)
+    if run.returncode != 0:
+        return [{"queue": "?", "events": 1, "dead": 0}]
+    return [json.loads(line) for line in run.stdout.splitlines()]
+
+
+def queued(tools: Path, environment: dict[str, str], queue: str) -> list[dict[str, Any]]:
+    """Returns the events that are in a queue."""
+    command = [str(tools / "ev-queue"), "peek", queue, "-n", "0"]
+    return [json.loads(line) for line in subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True).stdout.splitlines()]
 
 
 def pipeline(tools: Path, environment: dict[str, str], logs: Path, workers: int) -> list[Stage]:

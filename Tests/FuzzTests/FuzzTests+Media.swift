@@ -74,8 +74,15 @@ extension FuzzTests {
             #expect(lseek(file, 0, SEEK_SET) == 0 && bytes.withUnsafeBytes { writeAll(file, $0) } == 0)
             #expect(ftruncate(file, bytes.count) == 0)
             var index = MovieIndex()
-            _ = index.becomesComplete(in: file, size: Int64(bytes.count))
-            _ = index.becomesComplete(in: file, size: .max)
+            _ = index.becomesComplete(in: .file(file), size: Int64(bytes.count))
+            _ = index.becomesComplete(in: .file(file), size: .max)
+            // What passes by in pieces is judged as a file is.
+            var walk = MovieWalk()
+            for start in stride(from: 0, to: bytes.count, by: 11) {
+                bytes[start..<min(start + 11, bytes.count)].withUnsafeBytes { walk.pass($0, at: Int64(start)) }
+            }
+            #expect(
+                walk.isCutOff(at: Int64(bytes.count)) == (MovieLayout(ofFile: folder("movie"))?.isCutOff ?? false))
             return MovieLayout(ofFile: folder("movie")) != nil || MatroskaLayout(ofFile: folder("movie")) != nil
         }
     }

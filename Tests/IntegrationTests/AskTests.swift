@@ -85,10 +85,11 @@ import Testing
         let foreign = try await bot.telegram.press("120p", of: question.id, in: Self.group, as: Self.bob)
         #expect(try await bot.toast(of: foreign) == "Only the person who asked can choose.")
         let data = try #require(question.buttons.first?["callback_data"]?.string)
-        let swapped = String(data.dropLast(24)) + "A" + String(data.dropLast(0).suffix(23))
+        let (kept, rest) = (data.dropLast(24), data.suffix(24))
+        let swapped = kept + (rest.first == "A" ? "B" : "A") + rest.dropFirst()
         let other = try await bot.telegram.say("hello", as: Self.ann)
         let forgeries: [(String, JSON)] = [
-            ("c1:AAAA", question.message), (swapped, question.message),
+            ("c1:AAAA", question.message), (String(swapped), question.message),
             (
                 data,
                 ["message_id": .integer(other), "date": 1, "chat": ["id": 42, "type": "private", "first_name": "Ann"]]

@@ -194,6 +194,12 @@ import Testing
         #expect(answers[3] == "U (42): admin")
     }
 
+    @Test func `A standing in a language from right to left begins on the right, whatever the name`() async throws {
+        let persian: JSONObject = ["from": ["id": 1, "first_name": "Bob", "is_bot": false, "language_code": "fa"]]
+        let answer = try #require(try texts(await gate([raw(".whoami", user: 1, more: persian)])).first)
+        #expect(answer.hasPrefix("\u{200f}\u{2068}Bob\u{2069} (\u{2068}1\u{2069}): "))
+    }
+
     @Test func `Admins' commands and standings are answered in the user's language`() async throws {
         func german(_ text: String, _ user: Int64, more: JSONObject = [:]) -> String {
             var more = more

@@ -133,4 +133,28 @@ private let news: Int64 = -1_000_000_000_005
         let calls = try await fixture.alice.emulator.calls("messages.getHistory")
         #expect(!calls.isEmpty && calls.allSatisfy { $0["account"]?.int == other.id })
     }
+
+    @Test func `A command for an account that no process has becomes a dead letter`() async throws {
+        let fixture = try await HistoryFixture(accounts: 2)
+        try await seed(fixture, count: 10)
+        let command = HistoryFixture.command(["chat_id": .integer(news), "account_id": 99])
+        #expect(try await run(fixture, "ev-queue", ["push", "plan"], input: command + "\n").status == 0)
+        let readers = try fixture.sessions.map { session in
+            try ToolRun(
+                "tg-history",
+                ["--session", session.name, "--from", "queue:plan", "--to", "queue:history", "--max-attempts", "1"],
+                environment: environment(fixture), folder: fixture.alice.folder)
+        }
+        let waited = try await run(fixture, "ev-queue", ["wait", "plan", "--timeout", "60s"])
+        #expect(waited.status == 0, "\(waited.errors.suffix(1000))")
+        let stats = try JSON(parsing: try await run(fixture, "ev-queue", ["stats", "plan"]).output)
+        #expect(stats["dead"] == 1, "\(stats.text)")
+        var statuses: [Int32] = []
+        for reader in readers {
+            reader.signal(SIGTERM)
+            statuses.append(try await reader.result().status)
+        }
+        // The one that gave it up has failed.
+        #expect(statuses.sorted() == [0, 1])
+    }
 }

@@ -279,6 +279,24 @@ import Testing
         try await expectNoViolations()
     }
 
+    @Test func `A tool that starts after an owner was killed leaves the session to the next owner`() async throws {
+        let killed = try await owner()
+        killed.signal(SIGKILL)
+        _ = try await killed.result()
+        // It would hold the session for as long as it runs.
+        let listener = try ToolRun("tg-listen", [], environment: alice.environment, folder: alice.folder)
+        try await Task.sleep(for: .seconds(2))
+        let next = try await owner()
+        #expect(try await eventually { listener.log.contains("listening") })
+        #expect(try JSON(parsing: try await session("status", "alice").output)["shared"] == true)
+        #expect(try await call("alice").status == 0)
+        for run in [listener, next] {
+            run.signal(SIGTERM)
+            #expect(try await run.result().status == 0)
+        }
+        try await expectNoViolations()
+    }
+
     @Test func `An owner without a network waits, reports it, and ends on SIGTERM`() async throws {
         let run = try ToolRun(
             "tg-session", ["run", "alice"],

@@ -37,6 +37,12 @@ import Testing
     private func talk(
         _ input: String..., admin: String = "5", options: [String] = [], environment: [String: String] = [:]
     ) async throws -> [Envelope] {
+        try await talk(input: input, admin: admin, options: options, environment: environment)
+    }
+
+    private func talk(
+        input: [String], admin: String = "5", options: [String] = [], environment: [String: String] = [:]
+    ) async throws -> [Envelope] {
         try await ToolRun.run(
             "tg-talk", options, input: try await gate(input, admin: admin),
             environment: ["TGPIPE_REDIS": redis.address].merging(environment) { $1 }
@@ -55,6 +61,25 @@ import Testing
         #expect(found[0].hasPrefix("Hello, Ada!") && found[2].hasPrefix("Hallo, Ada!"))
         #expect(found[1].contains("/vdl 720 <link>") && found[1].contains(".bless @user 30d"))
         #expect(found[3].contains("/vdl 720 <Link>"))
+    }
+
+    @Test func `An account does not promise that a link alone is enough`() async throws {
+        let asked = [
+            raw("/start"), raw(".help"), raw("/start", ["language_code": "fa"]), raw(".lang"),
+            raw("/lang", ["language_code": "de"]),
+        ]
+        // The same messages to the account of a person.
+        let account = try asked.map { line in
+            var event = try Envelope(try JSON(parsing: line))
+            (event.meta["bot"], event.meta["account"]) = (nil, ["id": 1, "username": "some_account"])
+            return event.json.text
+        }
+        let found = texts(try await talk(input: account))
+        #expect(found.count == 5)
+        #expect(found[0].hasPrefix("Hello, Ada! Send me /vdl and a link to a video"))
+        #expect(found[1].contains("a link or a file.\n.lang") || found[1].contains("a link or a file.\n/lang"))
+        #expect(found[2].contains("\u{2068}/vdl\u{2069}"))
+        #expect(found[3].contains(".lang de") && found[4].contains("/lang en"))
     }
 
     @Test func `Only admins read the commands of admins`() async throws {

@@ -175,6 +175,25 @@ import Testing
         #expect(failure.correlationID == requests[3].correlationID && failure.payload["code"] == "rate_limited")
     }
 
+    @Test func `A turn whose end Redis does not take is free again once it does`() async throws {
+        let stage = try run("media-turns", ["--per-user", "1"])
+        let requests = (1...2).map { request(by: 7, $0) }
+        for request in requests { stage.send(request.line) }
+        #expect(try await eventually { try commands(stage) == [requests[0].id] })
+        // The script that ends a turn fails at a value of another kind.
+        _ = try redis.cli("LPUSH", "tgpipe:{turns}:pace", "x")
+        let worker = try run("media-fetch", ["--concurrency", "1"])
+        worker.send(requests[0].line)
+        _ = try await worker.waitForLines { $0.contains { $0.contains("events.dl.video.failed") } }
+        #expect(try commands(stage).count == 1)
+        _ = try redis.cli("DEL", "tgpipe:{turns}:pace")
+        #expect(try await eventually { try commands(stage) == requests.map(\.id) })
+        for run in [worker, stage] {
+            run.closeInput()
+            #expect(try await run.result().status == 0)
+        }
+    }
+
     @Test func `What a killed stage held does not keep turns`() async throws {
         let first = try run("media-turns", ["--per-user", "1"])
         let requests = (1...3).map { request(by: 7, $0) }

@@ -107,3 +107,92 @@ import Testing
         #expect(try !isConfined("tgpipe-gate.service", threshold: 10))
     }
 }
+
+/// Reads `examples/three-hosts`: the package's units with those of the example beside them, as on each of its hosts.
+@Suite struct ThreeHostsTests {
+    private static let hosts = ["front", "media", "history"]
+    private let example = "\(testFolder)/../examples/three-hosts"
+    private let packaged = "\(testFolder)/../packaging/systemd"
+
+    private func units(_ folder: String) throws -> [String: String] {
+        let names = try FileManager.default.contentsOfDirectory(atPath: folder).filter { !$0.hasSuffix(".d") }
+        return try Dictionary(
+            uniqueKeysWithValues: names.map { ($0, try String(contentsOfFile: "\(folder)/\($0)", encoding: .utf8)) })
+    }
+
+    private func ownUnits(_ host: String) throws -> [String: String] {
+        try units("\(example)/\(host)/etc/systemd/system")
+    }
+
+    /// Returns the units that the host's target starts.
+    private func started(_ host: String) throws -> Set<String> {
+        let target = try #require(try ownUnits(host)["tgpipe.target"])
+        let lines = target.split(separator: "\n").filter { $0.hasPrefix("Wants=") }
+        return Set(lines.flatMap { $0.dropFirst("Wants=".count).split(separator: " ").map(String.init) })
+            .filter { $0.hasPrefix("tgpipe-") }
+    }
+
+    /// Returns what systemd says about the units of a host, in which the tools are those that were built.
+    ///
+    /// - Parameter change: changes the text of each unit.
+    private func verdict(_ host: String, _ change: (String) -> String = { $0 }) throws -> (
+        status: Int32, output: String
+    ) {
+        let folder = try TemporaryFolder()
+        let (own, shipped) = (folder("own"), folder("shipped"))
+        try FileManager.default.copyItem(atPath: "\(example)/\(host)/etc/systemd/system", toPath: own)
+        try FileManager.default.copyItem(atPath: packaged, toPath: shipped)
+        for place in [own, shipped] {
+            for (name, text) in try units(place) {
+                var text = change(text)
+                for tool in ["tg-", "ev-", "media-", "blob-", "msg-", "ratelimit"] {
+                    text = text.replacingOccurrences(of: "/usr/bin/\(tool)", with: "\(ToolRun.path(of: tool))")
+                }
+                try text.write(toFile: "\(place)/\(name)", atomically: true, encoding: .utf8)
+            }
+        }
+        let log = folder("log")
+        let units = try started(host).sorted() + ["tgpipe.target"]
+        let command = "SYSTEMD_UNIT_PATH='\(own):\(shipped):' systemd-analyze verify --man=no --recursive-errors=one "
+        let status = try SpawnedProgram(
+            ["sh", "-c", "\(command) \(units.joined(separator: " ")) >'\(log)' 2>&1"]
+        ).wait()
+        return (status, try String(contentsOfFile: log, encoding: .utf8))
+    }
+
+    @Test(arguments: hosts)
+    func `systemd finds no fault in the units of a host`(_ host: String) throws {
+        let verdict = try verdict(host)
+        #expect(verdict.status == 0 && !verdict.output.contains("tgpipe"), "\(verdict.output)")
+        // It would find one.
+        let wrong = try self.verdict(host) { $0.replacingOccurrences(of: "ExecStart=/", with: "ExecStart=/nowhere/") }
+        #expect(wrong.output.contains("/nowhere/"))
+    }
+
+    @Test func `Together the hosts start each unit of the bot, and each queue that is read is written`() throws {
+        var text = ""
+        var all: Set<String> = []
+        for host in Self.hosts {
+            let known = try units(packaged).merging(try ownUnits(host)) { $1 }
+            for unit in try started(host) {
+                let parts = unit.split(separator: "@")
+                let file = parts.count == 2 ? "\(parts[0])@.service" : unit
+                text += try #require(known[file], "\(host) has no \(unit)")
+            }
+            all.formUnion(try started(host))
+        }
+        let whole = try #require(try units(packaged)["tgpipe.target"])
+        for word in whole.split(whereSeparator: { " =\n".contains($0) }) where word.hasSuffix(".service") {
+            // The hosts have a Redis of their own.
+            #expect(all.contains(String(word)) || word == "tgpipe-redis.service", "no host starts \(word)")
+        }
+        func queues(_ mark: String) -> Set<String> {
+            Set(
+                text.components(separatedBy: mark).dropFirst().map { rest in
+                    String(rest.prefix { $0.isLetter || $0.isNumber || "%.-_".contains($0) })
+                })
+        }
+        let read = queues("--from queue:")
+        #expect(read.count > 8 && read == queues("--to queue:").union(queues("=queue:")))
+    }
+}

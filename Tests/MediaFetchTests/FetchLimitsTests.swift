@@ -27,11 +27,11 @@ import Testing
 
     @Test func `A video that Telegram's server does not take is fetched only where there are links`() throws {
         let cloud = BotAPI.cloudURL
-        #expect(try limits([], cloud, link: false).deliverableBytes == 50_000_000)
-        #expect(try limits([], cloud, link: true).deliverableBytes == nil)
-        #expect(try limits([], "http://localhost:8081", link: false).deliverableBytes == 2000 << 20)
-        #expect(try limits([], nil, link: false).deliverableBytes == nil)
-        #expect(try limits(["--max-size", "1G"], cloud, link: false).deliverableBytes == nil)
+        #expect(try limits([], cloud, link: false).delivery == DeliveryLimit(bytes: 50_000_000))
+        #expect(try limits([], cloud, link: true).delivery == nil)
+        #expect(try limits([], "http://localhost:8081", link: false).delivery == DeliveryLimit(bytes: 2000 << 20))
+        #expect(try limits([], nil, link: false).delivery == nil)
+        #expect(try limits(["--max-size", "1G"], cloud, link: false).delivery == nil)
         #expect(try limits(["--max-size", "1G"], cloud, link: false).maxBytes == 1 << 30)
         #expect(try limits([], cloud, link: false).maxBytes == 2000 << 20)
     }
@@ -44,10 +44,16 @@ import Testing
         #expect(try FetchOptions.parse(["--max-size", "1G"]).limits(store, premium).maxBytes == 1 << 30)
     }
 
-    @Test func `What is encoded anew to fit may be larger before, and has to fit where there are no links`() throws {
+    @Test func `A video that is encoded anew to fit may be larger before, a picture may not`() throws {
         let store = try openStore("file:\(try TemporaryFolder().path)", s3: S3Options()) { _ in nil }
         let options = try FetchOptions.parse(["--over-limit", "reencode", "--reencode-time", "5m"])
-        #expect(try options.limits(store, 50_000_000).deliverableBytes == nil)
+        let limits = try options.limits(store, 50_000_000)
+        #expect(limits.delivery == DeliveryLimit(bytes: 50_000_000, isForPicturesOnly: true))
+        let error = MediaError(.tooLarge, "x")
+        if case .failed = limits.result(of: error, .image, isFile: false) {} else { Issue.record("handed over") }
+        var settings = MediaSettings(directory: "/nowhere")
+        settings.delivery = limits.delivery
+        #expect(settings.longest(.image) == 50_000_000 && settings.longest(.video) == settings.maxBytes)
         let reencode = try #require(try options.reencode(store, 50_000_000))
         #expect(reencode.isRequired && reencode.limitBytes == 50_000_000 && reencode.budget == .seconds(300))
         let unlimited = try options.reencode(store, nil)
@@ -56,11 +62,11 @@ import Testing
 
     @Test func `No other worker gets what none can deliver`() {
         let error = MediaError(.tooLarge, "x")
-        let limits = FetchLimits(direct: 1 << 30, max: 2 << 30, deliverable: 50 << 20)
+        let limits = FetchLimits(direct: 1 << 30, max: 2 << 30, delivery: DeliveryLimit(bytes: 50 << 20))
         if case .failed = limits.result(of: error, .video, isFile: false) {} else { Issue.record("handed over") }
         if case .failed = limits.result(of: error, .image, isFile: false) {} else { Issue.record("handed over") }
         if case .large = limits.result(of: error, .audio, isFile: false) {} else { Issue.record("not handed over") }
-        let small = FetchLimits(direct: 10 << 20, max: 2 << 30, deliverable: 50 << 20)
+        let small = FetchLimits(direct: 10 << 20, max: 2 << 30, delivery: DeliveryLimit(bytes: 50 << 20))
         if case .large = small.result(of: error, .video, isFile: false) {} else { Issue.record("not handed over") }
     }
 }

@@ -40,6 +40,17 @@ import Testing
         #expect(media == Self.media)
     }
 
+    @Test func `Stored media are kept in Redis without a URL`() throws {
+        let ready = DownloadReady(Self.media, store: "s3://media", path: nil, isCached: false)
+        let written = text(.put(ready))
+        #expect(!written.contains("\"url\"") && !written.contains("\"path\""))
+        guard case .put(let read) = try result(written) else {
+            Issue.record("no stored media")
+            return
+        }
+        #expect(read.json == ready.json && read.type == ready.type)
+    }
+
     @Test func `The site that refused its cookies is told to all who wait`() throws {
         var error = MediaError(.loginRequired, "x")
         error.refusedCookiesOf = "example.com"

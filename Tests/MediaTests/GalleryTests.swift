@@ -149,7 +149,7 @@ import Testing
     }
 
     @Test func `A picture that cannot be delivered is refused before the download`() async {
-        let error = await failure("/b/res/1.html", item: 1) { $0.deliverableBytes = 100 }
+        let error = await failure("/b/res/1.html", item: 1) { $0.delivery = DeliveryLimit(bytes: 100) }
         #expect(error?.code == .tooLarge && (error?.sizeBytes ?? 0) > 100)
     }
 

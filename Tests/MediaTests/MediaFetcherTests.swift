@@ -240,7 +240,7 @@ import Testing
     @Test func `A video that could not be delivered is refused before it is downloaded, and its sound is not`()
         async throws
     {
-        let fetcher = try fetcher { $0.deliverableBytes = 5000 }
+        let fetcher = try fetcher { $0.delivery = DeliveryLimit(bytes: 5000) }
         for path in ["/clip.mp4?undeliverable", "/page/clip.mp4?undeliverable"] {
             let error = await failure(try job(.video, path), fetcher)
             #expect(error?.code == .tooLarge, "\(error?.reason ?? "")")

@@ -26,7 +26,7 @@ import Testing
             let piece = bytes[size..<min(bytes.count, size + pieces)]
             #expect(piece.withUnsafeBytes { writeAll(descriptor, $0) } == 0)
             size += piece.count
-            if index.becomesComplete(in: descriptor, size: Int64(size)) { arrivals.append(size) }
+            if index.becomesComplete(in: .file(descriptor), size: Int64(size)) { arrivals.append(size) }
         }
         #expect(arrivals.count <= 1)
         return arrivals.first

@@ -176,6 +176,24 @@ import Testing
         #expect(!(try fixture.server.cli("XINFO", "CONSUMERS", fixture.queue.streamKey, "workers").contains("\na\n")))
     }
 
+    @Test func `Events whose delivery did not reach the worker come to it again at once`() async throws {
+        try await fixture.push("1", "2", "3")
+        let consumer = try await fixture.consumer("a")
+        let known = try await consumer.takeNow(1)
+        // The server gives the same worker two more, and the answer is lost.
+        _ = try await fixture.consumer("a").takeNow()
+        let due = "tgpipe:{queues}:jobs:due:workers"
+        _ = try fixture.server.cli("RENAME", due, "tgpipe:{queues}:aside")
+        _ = try fixture.server.cli("SET", due, "x")
+        await #expect(throws: (any Error).self) { try await consumer.takeNow() }
+        _ = try fixture.server.cli("RENAME", "tgpipe:{queues}:aside", due)
+        let again = try await consumer.takeNow()
+        #expect(again.map(\.text) == ["2", "3"] && again.map(\.entry.attempt) == [1, 1])
+        // It keeps what it knows of.
+        let results = (known + again).map { QueueResult($0.entry) }
+        #expect(try await consumer.finish(results) == .done(lost: []))
+    }
+
     @Test func `Events read without a lease are claimed again`() async throws {
         try await fixture.push("1")
         _ = try await fixture.consumer("a")

@@ -42,6 +42,21 @@ import Testing
         #expect(try new.cli("GET", "a") == "2")
     }
 
+    @Test func `A primary server that was replaced is left, although it does not know it yet`() async throws {
+        let group = try RedisSentinels()
+        let redis = try redis(group, "?replicas=1")
+        try await redis.send("SET", "a", "1")
+        let former = try #require(group.primary)
+        former.freeze()
+        #expect(try await eventually { group.primary.map { $0.port != former.port } ?? false })
+        former.thaw()
+        // The sentinels make it a replica only after about ten seconds.
+        try await withRetry(for: .seconds(6)) { () throws(RedisError) in _ = try await redis.send("SET", "a", "2") }
+        let new = try #require(group.primary)
+        #expect(new.port != former.port)
+        #expect(try new.cli("GET", "a") == "2")
+    }
+
     @Test func `A write that too few replicas confirm is not done`() async throws {
         let group = try RedisSentinels()
         let redis = try redis(group, "?replicas=2")

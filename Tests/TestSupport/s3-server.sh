@@ -53,7 +53,7 @@ configure_proxy() {
     {
         common proxy
         printf '%s\n' '[pipeline:main]' \
-            'pipeline = catch_errors cache s3api tempauth bulk slo copy proxy-server' \
+            'pipeline = catch_errors cache s3api tempauth copy bulk slo proxy-server' \
             '[app:proxy-server]' 'use = egg:swift#proxy' 'account_autocreate = true' \
             '[filter:s3api]' 'use = egg:swift#s3api' 'location = us-east-1' \
             '[filter:tempauth]' 'use = egg:swift#tempauth' 'user_test_tester = testing .admin' \

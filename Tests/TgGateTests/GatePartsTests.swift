@@ -176,6 +176,5 @@ import Texts
         #expect(
             usage == "روش کار: \u{2068}.bless @user [30d]\u{2069}، یا در پاسخ به یک پیام \u{2068}.bless [30d]\u{2069}")
         #expect(words.status(standing(hammered: .left(.seconds(60)))).contains(" تا \u{2068}20"))
-        #expect(words.isolated("Ada") == "\u{2068}Ada\u{2069}")
     }
 }

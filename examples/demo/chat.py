@@ -40,7 +40,11 @@ class Telegram:
 
     def chat(self, person: Person) -> list[Json]:
         """Returns the messages between a person and the bot, including deleted ones."""
-        return list(self.request(f"chat/{person.id}{self._whose}")["messages"])
+        return self.chat_messages(person.id)
+
+    def chat_messages(self, chat_id: int) -> list[Json]:
+        """Returns the messages of any chat of the bot, including deleted ones."""
+        return list(self.request(f"chat/{chat_id}{self._whose}")["messages"])
 
     def is_answer(self, message: Json) -> bool:
         """Returns whether the bot wrote a message."""

@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
+from account import account_settings, import_session
 from chat import Telegram, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,27 +86,15 @@ class Services:
         """Imports a session of the account, as a user would from another program."""
         session = self.telegram.session()
         self.secrets = [session, PHONE]
-        (self.folder / "server.pem").write_text(self.telegram.servers()["public_key"])
-        command = [str(self._tools / "tg-session"), "import", SESSION, "--string-file", "-"]
-        done = subprocess.run(
-            command, input=session, env=self.environment(), capture_output=True, text=True, check=False
-        )
-        if done.returncode != 0:
-            raise Broken(f"tg-session import failed:\n{done.stderr}")
+        failure = import_session(self._tools, session, SESSION, self.environment())
+        if failure is not None:
+            raise Broken(f"tg-session import failed:\n{failure}")
 
     def _speaker(self) -> dict[str, str]:
         """Returns the environment variables that select the bot or the account."""
         if not self.is_account:
             return {"TG_BOT_TOKEN": TOKEN, "TG_BOT_API_URL": self.telegram_url}
-        about = self.telegram.servers()
-        addresses = {
-            dc: next(one for one in known if ":" not in one["host"]) for dc, known in about["dcs"].items() if int(dc) < 10
-        }
-        return {
-            "TGPIPE_SESSION": SESSION, "TG_API_ID": str(about["api_id"]), "TG_API_HASH": about["api_hash"],
-            "TG_SERVERS": " ".join(f"{dc}={one['host']}:{one['port']}" for dc, one in addresses.items()),
-            "TG_SERVER_KEY": str(self.folder / "server.pem"),
-        }  # fmt: skip
+        return account_settings(self.telegram, SESSION, self.folder)
 
     def environment(self) -> dict[str, str]:
         """Returns an environment in which the tools use these services."""

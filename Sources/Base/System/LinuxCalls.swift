@@ -31,6 +31,9 @@ package enum Linux {
     /// up to several times the memory in use.
     package static func shareMemoryPools() { tgp_share_memory_pools() }
 
+    /// Lets large pieces of memory go back to the system as soon as they are freed.
+    package static func returnLargeMemory() { tgp_return_large_memory() }
+
     /// Starts a child's program with all descriptors from `first` closed, also those without close-on-exec.
     package static func closeDescriptors(from first: Int32, in actions: inout posix_spawn_file_actions_t) {
         _ = tgp_spawn_close_from(&actions, first)

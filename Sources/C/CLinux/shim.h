@@ -45,6 +45,10 @@ static inline ssize_t tgp_copy_file_range(int source, off_t *offset, int target,
 /// to several times of what is in use.
 static inline void tgp_share_memory_pools(void) { mallopt(M_ARENA_MAX, 2); }
 
+/// Lets pieces of memory of a megabyte and more go back to the system as soon as they are freed. By default, the pools keep some
+/// that were freed once.
+static inline void tgp_return_large_memory(void) { mallopt(M_MMAP_THRESHOLD, 1 << 20); }
+
 /// The bytes that wait in a pipe, asked at either end of it; -1 when that cannot be told.
 static inline int tgp_pipe_bytes(int descriptor) {
     int bytes = 0;

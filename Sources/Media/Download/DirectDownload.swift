@@ -38,10 +38,15 @@ struct DirectDownload: Sendable {
     /// Probes the file, while it arrives if its index comes first, and at the end if that was not enough.
     var examine: Examine?
 
+    /// The way of a file that need not be on the disk; nil if every file has to be.
+    var stream: StreamedBytes?
+
     typealias Examine = @Sendable (_ path: String) async -> Result<MediaProbe?, MediaError>
 
     func run(onProgress: @escaping ProgressHandler) async throws(MediaError) -> Outcome {
-        let partial = try PartialFile(in: folder, url: url)
+        let partial = try PartialFile(in: folder, url: url, stream: stream)
+        async let _ = serve(stream)
+        defer { stream?.close() }
         let (indexes, arrival) = AsyncStream.makeStream(of: Int.self, bufferingPolicy: .bufferingNewest(1))
         partial.onIndex = { arrival.yield($0) }
         async let early = EarlyLook(examine, partial.path, when: indexes)
@@ -49,13 +54,20 @@ struct DirectDownload: Sendable {
             let ending = try await attempts(partial, onProgress)
             arrival.finish()
             guard case .complete = ending else { return .needsExtractor }
+            try partial.settlePlace()
+            guard partial.stream != nil || partial.size <= maxBytes else {
+                throw MediaError.tooLarge(bytes: partial.size, maxBytes: maxBytes)
+            }
             return .file(try await finished(partial, await early))
         } catch {
-            let isHopeless = error.code == .noSpace || !error.isTransient || !partial.isResumable
+            let isHopeless =
+                error.code == .noSpace || !error.isTransient || !partial.isResumable || partial.stream != nil
             if isHopeless { partial.remove() } else { try? await partial.settle() }
             throw error
         }
     }
+
+    private func serve(_ stream: StreamedBytes?) async { await stream?.serve() }
 
     private enum Ending { case complete, page }
 
@@ -70,7 +82,7 @@ struct DirectDownload: Sendable {
         while true {
             let sink = DownloadSink(partial, limits: self, onProgress)
             let failure: MediaError
-            let (start, sizeBefore) = (ContinuousClock.now, partial.size)
+            let (start, sizeBefore, waited) = (ContinuousClock.now, partial.size, partial.stream?.waited ?? .zero)
             switch try await checked(attempt(client, partial, sink), partial) {
             case .complete: return .complete
             case .page:
@@ -84,7 +96,9 @@ struct DirectDownload: Sendable {
                 failure = error
             }
             try partial.flush()
-            if isTooSlow(partial.size - sizeBefore, in: .now - start) {
+            // The site is not to blame for a slow stream.
+            let waiting = (partial.stream?.waited ?? waited) - waited
+            if isTooSlow(partial.size - sizeBefore, in: .now - start - waiting) {
                 throw MediaError(.timedOut, "The site sends too slowly.")
             }
             fruitless = partial.size > furthest ? 0 : fruitless + 1
@@ -106,7 +120,7 @@ struct DirectDownload: Sendable {
     ) throws(MediaError) -> DownloadSink.Verdict {
         guard case .complete = verdict, partial.source.totalBytes == nil else { return verdict }
         try partial.flush()
-        guard isCutOff(partial.path) else { return verdict }
+        guard partial.isCutOff else { return verdict }
         return .failed(MediaError(.truncated, "The site closed the connection before the end of the file."))
     }
 
@@ -148,6 +162,15 @@ struct DirectDownload: Sendable {
     /// Finishes the file. It probes the file while the last bytes are written and hashed, which takes long enough.
     private func finished(_ partial: PartialFile, _ early: EarlyLook) async throws(MediaError) -> DownloadedFile {
         try partial.flush()
+        if let stream = partial.stream {
+            guard !stream.isCutOff() else {
+                throw MediaError(.truncated, "The end of that file is missing.", isTransient: false)
+            }
+            return DownloadedFile(
+                path: "", sizeBytes: partial.size, sha256: try await partial.finish(isDurable: isDurable),
+                contentType: partial.source.contentType, fileName: partial.source.fileName,
+                probe: .success(stream.probe))
+        }
         let path = partial.path
         let known = early.result(of: partial.version)
         async let probe = known == nil ? examine?(path) : known
@@ -187,6 +210,7 @@ private struct EarlyLook: Sendable {
 
 /// Describes a complete file.
 struct DownloadedFile: Sendable {
+    /// The path of the file; empty if a stream has it.
     var path: String
     var sizeBytes: Int64
     var sha256: String
@@ -249,8 +273,13 @@ final class DownloadSink: @unchecked Sendable {
     }
 
     func takeBody(_ bytes: UnsafeRawBufferPointer) throws {
-        guard partial.size + Int64(bytes.count) <= limits.maxBytes else { throw tooLarge(nil) }
+        guard partial.size + Int64(bytes.count) <= maxBytes else { throw tooLarge(nil) }
+        let hadStream = partial.stream != nil
         try partial.append(bytes)
+        // The disk has other limits, which did not matter before.
+        if hadStream, partial.stream == nil, let total = partial.source.totalBytes {
+            try checkRoom(for: total - partial.size, total: total)
+        }
         if let rate = meter.report(at: partial.size) { onProgress(progress(rate)) }
     }
 
@@ -296,13 +325,17 @@ final class DownloadSink: @unchecked Sendable {
         verdict = isWhole && partial.source.totalBytes ?? partial.size == partial.size ? .complete : .startOver
     }
 
+    /// The most bytes that the file may have where it is now.
+    private var maxBytes: Int64 { partial.stream?.maxBytes ?? limits.maxBytes }
+
     private func checkRoom(for bytes: Int64, total: Int64) throws(MediaError) {
-        guard total <= limits.maxBytes else { throw tooLarge(total) }
+        guard total <= maxBytes else { throw tooLarge(total) }
+        guard partial.stream == nil else { return }
         guard bytes <= partial.freeBytes else { throw MediaError(.noSpace, "There is no space left on my disk.") }
     }
 
     private func tooLarge(_ bytes: Int64?) -> MediaError {
-        .tooLarge(bytes: bytes, maxBytes: limits.maxBytes)
+        .tooLarge(bytes: bytes, maxBytes: maxBytes)
     }
 
     private func refusal(_ head: HTTPHead) -> Verdict {

@@ -41,8 +41,11 @@ final class PartialFile: @unchecked Sendable {
     /// Called once for each version, when the file can be probed although it is incomplete.
     var onIndex: ((_ version: Int) -> Void)?
     private var index = MovieIndex()
+    /// Takes the bytes until they have to be on the disk; nil if they have to from the start.
+    private(set) var stream: StreamedBytes?
 
-    init(in folder: JobFolder, url: String) throws(MediaError) {
+    /// - Parameter stream: takes the bytes of a file that need not be on the disk, unless an earlier attempt has left some there.
+    init(in folder: JobFolder, url: String, stream: StreamedBytes? = nil) throws(MediaError) {
         self.folder = folder
         path = folder.file("data.part")
         let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
@@ -60,6 +63,7 @@ final class PartialFile: @unchecked Sendable {
             source = Source(urlHash: urlHash)
             try restart()
         }
+        if size == 0 { self.stream = stream }
     }
 
     deinit { close(descriptor) }
@@ -81,6 +85,7 @@ final class PartialFile: @unchecked Sendable {
         size = 0
         version += 1
         index = MovieIndex()
+        stream?.restart()
         try writer.restart()
     }
 
@@ -102,13 +107,32 @@ final class PartialFile: @unchecked Sendable {
     }
 
     func append(_ bytes: UnsafeRawBufferPointer) throws(MediaError) {
-        try writer.append(bytes)
         size += Int64(bytes.count)
-        if index.becomesComplete(in: descriptor, size: writer.writtenBytes) { onIndex?(version) }
+        guard let stream else { return try write(bytes) }
+        guard let beginning = try stream.take(bytes, sizeBytes: source.totalBytes) else { return }
+        try write(beginning)
     }
 
-    /// Writes the bytes that are still in memory.
+    private func write(_ beginning: [UInt8]) throws(MediaError) {
+        stream = nil
+        try beginning.withUnsafeBytes { bytes in Result { () throws(MediaError) in try write(bytes) } }.get()
+    }
+
+    private func write(_ bytes: UnsafeRawBufferPointer) throws(MediaError) {
+        try writer.append(bytes)
+        if index.becomesComplete(in: .file(descriptor), size: writer.writtenBytes) { onIndex?(version) }
+    }
+
+    /// Writes the bytes that are still in memory. Those that a stream is taking stay there.
     func flush() throws(MediaError) { try writer.flush() }
+
+    /// Writes the file to the disk if it is over and is not in the stream.
+    func settlePlace() throws(MediaError) {
+        if let stream, !stream.isStreaming { try write(stream.leave()) }
+    }
+
+    /// Is true if the file's own structure says that its end is missing.
+    var isCutOff: Bool { stream?.isCutOff() ?? Media.isCutOff(path) }
 
     /// Makes the bytes so far durable, for a later attempt.
     func settle() async throws(MediaError) {
@@ -122,7 +146,8 @@ final class PartialFile: @unchecked Sendable {
     /// - Parameter isDurable: whether to wait until it survives a loss of power.
     /// - Returns: the file's SHA-256 in hex.
     func finish(isDurable: Bool) async throws(MediaError) -> String {
-        try await writer.finish(isDurable: isDurable)
+        if let stream { return try await stream.finish() }
+        return try await writer.finish(isDurable: isDurable)
     }
 
     func remove() {

@@ -188,19 +188,31 @@ struct FFmpeg: Sendable {
         guard let beginning = SmallFile.readBeginning(path, count: MediaSignature.length),
             MediaSignature.isPlausible(beginning)
         else { return nil }
-        let arguments =
-            ["-v", "error", "-hide_banner"] + FFmpeg.inputOptions
-            + ["-show_format", "-show_streams", "-of", "json", "-i", "file:\(absolutePath(path))"]
+        return try await probe(FFmpeg.inputOptions + ["-i", "file:\(absolutePath(path))"], path)
+    }
+
+    /// Probes the beginning of a file, which holds its index. ffprobe reads it from its standard input.
+    func probe(beginning: [UInt8]) async throws(MediaError) -> MediaProbe? {
+        let options = FFmpeg.inputOptions.map { $0 == "file" ? "pipe" : $0 }
+        return try await probe(options + ["-i", "pipe:0"], nil, beginning)
+    }
+
+    private func probe(
+        _ input: [String], _ path: String?, _ bytes: [UInt8] = []
+    ) async throws(MediaError) -> MediaProbe? {
+        let arguments = ["-v", "error", "-hide_banner", "-show_format", "-show_streams", "-of", "json"] + input
         let text = Mutex("")
-        let exit = try await run(probeProgram, arguments, path, nil) { line in text.withLock { $0 += line + "\n" } }
+        let exit = try await run(probeProgram, arguments, path, nil, feeding: bytes) { line in
+            text.withLock { $0 += line + "\n" }
+        }
         if exit.cause == .overdue { throw failure(exit) }
         guard exit.isSuccess else { return nil }
         return MediaProbe(json: text.withLock { $0 })
     }
 
     private func run(
-        _ program: String, _ arguments: [String], _ input: String, _ output: String?,
-        alsoReading second: String? = nil, in directory: String = "/",
+        _ program: String, _ arguments: [String], _ input: String?, _ output: String?,
+        alsoReading second: String? = nil, feeding bytes: [UInt8] = [], in directory: String = "/",
         until isOver: @escaping @Sendable () -> Bool = { false }, _ onLine: @escaping @Sendable (String) -> Void
     ) async throws(MediaError) -> ChildRun.Exit {
         var run = ChildRun(
@@ -209,10 +221,11 @@ struct FFmpeg: Sendable {
                 maxFileBytes: UInt64(maxBytes)),
             timeout: max(.milliseconds(1), min(deadline - .now, budget ?? deadline - .now)))
         run.command.jail = try jail.forConverter(
-            program, input: absolutePath(input), output: output.map(absolutePath),
+            program, input: input.map(absolutePath), output: output.map(absolutePath),
             processorTime: output == nil ? FFmpeg.processorTimeOfProbe : jail.processorTime)
         run.command.jail?.readable += second.map { [absolutePath($0)] } ?? []
         run.maxOutputBytes = 16 << 20
+        run.input = bytes
         return try await run.runHelper(until: isOver, onLine: onLine)
     }
 

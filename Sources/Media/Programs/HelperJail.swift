@@ -41,8 +41,9 @@ package struct HelperJail: Sendable {
     /// The jail for ffmpeg and ffprobe, which have no network.
     ///
     /// - Parameters:
+    ///   - input: the file that the program reads; nil if it reads its standard input.
     ///   - output: the one file that the program may change; it has to exist.
-    func forConverter(_ program: String, input: String, output: String?, processorTime: Duration) throws(MediaError)
+    func forConverter(_ program: String, input: String?, output: String?, processorTime: Duration) throws(MediaError)
         -> Jail
     {
         var limits = limits(processorTime)
@@ -50,7 +51,7 @@ package struct HelperJail: Sendable {
         limits.addressBytes = limits.memoryBytes < .max / 4 ? limits.memoryBytes * 4 : 0
         return Jail(
             network: .only(try HelperJail.network(listens: false)),
-            readable: ProgramFiles([program]).paths + [input] + readable,
+            readable: ProgramFiles([program]).paths + (input.map { [$0] } ?? []) + readable,
             writable: writable + (output.map { [$0] } ?? []),
             limits: limits)
     }

@@ -46,6 +46,9 @@ package protocol BlobStore: Sendable {
     /// Returns the path of the object on this machine, whether it exists or not; nil for a remote store and for a key that is none.
     /// The file must not be changed.
     func localPath(_ key: String) -> String?
+
+    /// The place where objects are made piece by piece; nil for a store that takes whole files only.
+    var uploads: UploadArea? { get }
 }
 
 /// Names an object that need not exist, to find out whether a store answers.

@@ -89,6 +89,49 @@ package enum MediaObject {
         return kept + ellipsis
     }
 
+    /// Stores the file of a media event under a key, unless the store has an object there.
+    ///
+    /// - Parameter onProgress: gets the number of bytes sent so far, on any thread.
+    package static func put(
+        _ file: LocalFile, of media: MediaMetadata, as key: String, in store: any BlobStore,
+        onProgress: @escaping @Sendable (Int64) -> Void
+    ) async throws(BlobError) -> Stored {
+        let outcome = try await store.put(
+            file, key: key, metadata: metadata(of: media), sha256: media.content.sha256, ifAbsent: true,
+            onProgress: onProgress)
+        return Stored(outcome, media.content)
+    }
+
+    /// Makes the object of the pieces of a media event, unless the store has an object at its key.
+    ///
+    /// - Throws: `.invalid` for media without a SHA-256.
+    package static func put(
+        _ upload: StreamedUpload, of media: MediaMetadata, as key: String,
+        onCopy: @Sendable (_ uploadID: String) async throws(BlobError) -> Void,
+        onProgress: @escaping @Sendable (Int64) -> Void
+    ) async throws(BlobError) -> Stored {
+        guard let sha256 = media.content.sha256 else { throw BlobError(.invalid, "the media have no SHA-256") }
+        let outcome = try await upload.finish(
+            as: key, metadata: metadata(of: media), sha256: sha256, onCopy: onCopy, onProgress: onProgress)
+        return Stored(outcome, media.content)
+    }
+
+    /// The object that media became.
+    package struct Stored: Sendable {
+        /// The object that was at the key before; nil if it was made now.
+        package let before: BlobInfo?
+        /// What the object contains. If another request stored other bytes of the same source first, those count.
+        package let content: FileContent
+
+        init(_ outcome: PutOutcome, _ own: FileContent) {
+            if case .existed(let info) = outcome {
+                (before, content) = (info, MediaObject.content(of: info))
+            } else {
+                (before, content) = (nil, own)
+            }
+        }
+    }
+
     /// Describes an object that was in the store already.
     ///
     /// - Parameter path: The path of a local copy, if there is one.
@@ -119,7 +162,8 @@ package enum MediaObject {
         return try signed(ready, by: store, expires: expires)
     }
 
-    private static func signed(
+    /// Adds a URL, if the store makes some.
+    package static func signed(
         _ ready: DownloadReady, by store: any BlobStore, expires: Duration
     ) throws(BlobError) -> DownloadReady {
         var ready = ready

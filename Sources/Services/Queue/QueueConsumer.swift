@@ -29,6 +29,8 @@ package final class QueueConsumer: Sendable {
     private let redis: Redis
     private let waiting: Redis
     private let leases = Mutex(HeldLeases())
+    /// The time until which Redis may give this worker entries without its knowledge, as the answer to a call was lost; nil for none.
+    private let mayHaveStraysUntil = Mutex<ContinuousClock.Instant?>(nil)
     /// The number of entries finished since the stream was last trimmed.
     private let finished = Mutex(0)
 
@@ -80,15 +82,27 @@ package final class QueueConsumer: Sendable {
     ///   - limit: the number of entries at most.
     ///   - isIdle: whether the worker works on nothing else.
     package func take(limit: Int, isIdle: Bool) async throws -> Answer {
+        if let end = mayHaveStraysUntil.withLock({ $0 }) {
+            let isOver = ContinuousClock.now >= end
+            try await releaseStrays()
+            if isOver { mayHaveStraysUntil.withLock { if $0 == end { $0 = nil } } }
+        }
         let order = settings.order
         let askedAt = ContinuousClock.now
-        let answer = try await run(
-            QueueScripts.take,
-            [
-                .integer(Int64(limit)), .integer(settings.lease.milliseconds), .integer(1 << 20), isIdle ? 1 : 0,
-                .text(order?.paths.joined(separator: ",") ?? ""), .integer(Int64(order?.entriesPerKey ?? 0)),
-                order?.isInBatches == true ? 1 : 0, .text(order?.typesWithoutOrder.joined(separator: ",") ?? ""),
-            ])
+        let answer: RedisValue
+        do {
+            answer = try await run(
+                QueueScripts.take,
+                [
+                    .integer(Int64(limit)), .integer(settings.lease.milliseconds), .integer(1 << 20), isIdle ? 1 : 0,
+                    .text(order?.paths.joined(separator: ",") ?? ""), .integer(Int64(order?.entriesPerKey ?? 0)),
+                    order?.isInBatches == true ? 1 : 0, .text(order?.typesWithoutOrder.joined(separator: ",") ?? ""),
+                ])
+        } catch {
+            // Redis may execute the lost call later, even after the next one.
+            mayHaveStraysUntil.withLock { $0 = .now + settings.lease }
+            throw error
+        }
         guard let parts = answer.array, parts.count >= 2, let words = parts[0].array else { throw unexpected() }
         var entries: [TakenEntry] = []
         entries.reserveCapacity(words.count / 3)
@@ -108,6 +122,19 @@ package final class QueueConsumer: Sendable {
         }
         return .nothing(
             Lull(lastID: last, nudgeID: nudge, untilDue: wait < 0 ? nil : .milliseconds(wait)))
+    }
+
+    /// Returns the entries that this worker has without knowing it, so that they need not wait for the end of their leases.
+    private func releaseStrays() async throws {
+        let words = try await run(QueueScripts.own, []).array ?? []
+        let known = leases.withLock { $0 }
+        var strays: [QueueEntry] = []
+        for first in stride(from: 0, to: words.count - 1, by: 2) {
+            guard let id = words[first].string, let attempt = words[first + 1].int else { throw unexpected() }
+            let entry = QueueEntry(id: id, attempt: Int(attempt))
+            if !known.has(entry) { strays.append(entry) }
+        }
+        if !strays.isEmpty { try await release(strays) }
     }
 
     /// Waits until there may be an entry to take.
@@ -369,8 +396,8 @@ private struct HeldLeases {
     func isCertain(_ entry: QueueEntry, lease: Duration, now: ContinuousClock.Instant) -> Bool {
         guard has(entry), let held = leases[entry.id] else { return false }
         if let lossAt, held.confirmedAt <= lossAt { return false }
-        return leases.values.allSatisfy { now - $0.confirmedAt < lease }
+        return leases.values.allSatisfy { now - $0.confirmedAt < lease * 2 / 3 }
     }
 
-    private func has(_ entry: QueueEntry) -> Bool { leases[entry.id]?.attempt == entry.attempt }
+    func has(_ entry: QueueEntry) -> Bool { leases[entry.id]?.attempt == entry.attempt }
 }

@@ -238,6 +238,16 @@ enum QueueScripts {
             return 1
             """)
 
+    /// Lists up to 5000 entries of the worker. Answer: id and attempt of each.
+    static let own = RedisScript(
+        prelude + """
+            local found = {}
+            for _, entry in ipairs(redis.call('XPENDING', stream, group, '-', '+', 5000, consumer)) do
+              found[#found + 1], found[#found + 2] = entry[1], entry[4]
+            end
+            return found
+            """)
+
     /// Wakes entries. Arguments: their ids, from the third argument on.
     static let wake = RedisScript(
         prelude + """

@@ -73,6 +73,36 @@ package struct StoreOptions: ParsableArguments, Sendable {
     }
 }
 
+/// Sets how files are uploaded to a store.
+package struct UploadOptions: ParsableArguments, Sendable {
+    @Option(help: ArgumentHelp("The size from which files are sent in parts.", valueName: "size"))
+    package var multipartThreshold: ByteSize = ByteSize(S3Options().multipartThresholdBytes)
+
+    @Option(help: ArgumentHelp("The size of a part, from 5M to 5G.", valueName: "size"))
+    package var partSize: ByteSize = ByteSize(S3Options().partSizeBytes)
+
+    @Option(help: ArgumentHelp("The number of parts of a file to send at the same time.", valueName: "n"))
+    package var parallelParts: Int = S3Options().parallelParts
+
+    @Flag(help: "Create the bucket if it does not exist.")
+    package var createBucket = false
+
+    @Flag(help: "Leave the body out of the signature, so that it is read only once. Works only over https.")
+    package var unsignedPayload = false
+
+    package init() {}
+
+    package var s3: S3Options {
+        var options = S3Options()
+        options.multipartThresholdBytes = multipartThreshold.bytes
+        options.partSizeBytes = partSize.bytes
+        options.parallelParts = parallelParts
+        options.createsBucket = createBucket
+        options.signsPayload = !unsignedPayload
+        return options
+    }
+}
+
 extension S3Options.Addressing: EnumerableFlag {
     package static func name(for value: S3Options.Addressing) -> NameSpecification {
         switch value {

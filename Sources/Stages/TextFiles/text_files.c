@@ -1,13 +1,13 @@
 // The texts as they are in data/.
 //
 // Their digests are here so that a change of them is built; `make check` compares them, and prints those that it found.
-// ar.toml: a8bda54693d8eeedd44849f6ea6a7e26e1417b87fc07d3a40ca01cce540e3883
-// de.toml: ca01859e6fd8fbbfd6a3331c32c7d256557da78fb3e06c7143e164bcbed79a99
-// en.toml: b20f89e9933e3099badb1d7f02861a7b2c1fa71d234b277e138a183d0cebc941
-// es.toml: 3247114d5b2d23d8d1aed24a81d0d489bb06e0be3df7ef02e0165f594ead6beb
-// fa.toml: 8f537e7aa1b61d3f18b37549b32419f96c2cd92f46f1522d8e7e6f32831ddfe9
-// pt.toml: 42c7960d1e682fd66c3d2605d032f8a28a102f7d7c6e94bdd1dee911ef3a2671
-// ru.toml: a93af14ecbd763fae9dec743be600cfbf78adf44af11e4b62c4ff072673ad0a9
+// ar.toml: 98d22ff55e83822c29d7acc4203b70a832c9a4aee67e5998dc9ff7a295ec09b3
+// de.toml: f12c562c4aa713c17bb31a7b059f927f230284bd827dea95066819c6a257bf8c
+// en.toml: 43fca204cde232e1bad7b7568bfda3103ede92b44eb8faff7acae687bcb19f55
+// es.toml: 04c6c53aad68ede414cbf2c852deba856f1e3b894e8657047e6db518b25dc9bf
+// fa.toml: 7f720b0469e9df1ec62e684ebe4d98dfc0a8f5019ed858621c30de744ec99364
+// pt.toml: d24e40362ca26aff9514a0e3e185fd8a8eb4fd918fe9705a2d11877146c74c04
+// ru.toml: fdf4e68aa765091780d5a343f7ec88b46e30c0953fc34feeb9dc6cd146b526a3
 
 #include "TextFiles.h"
 

@@ -134,17 +134,18 @@ class FileStore:
 
     def served_path(self, bot_id: int, file_path: str) -> Path | None:
         """Returns the path of the bytes of a downloaded file_path; None if this bot was not given such a file_path."""
-        for file in self._files.values():
+        # A file that a person sends meanwhile is added by another thread.
+        for file in list(self._files.values()):
             if file.bot_id == bot_id and file.file_path == file_path:
                 return file.blob.path
         return None
 
     def blob_by_unique_id(self, file_unique_id: str) -> Blob | None:
-        return next((blob for blob in self._blobs.values() if blob.file_unique_id == file_unique_id), None)
+        return next((blob for blob in list(self._blobs.values()) if blob.file_unique_id == file_unique_id), None)
 
     def expire(self, file_ids: list[str] | None) -> int:
         """Refuse these file_ids (all, if None) from now on; returns how many were known."""
-        wanted = self._files.values() if file_ids is None else [self._files[i] for i in file_ids if i in self._files]
+        wanted = list(self._files.values()) if file_ids is None else [self._files[i] for i in file_ids if i in self._files]
         for file in wanted:
             file.expired = True
         return len(wanted)

@@ -12,6 +12,9 @@ struct FileStore: BlobStore {
 
     var name: String { "file:\(root)" }
 
+    /// A file that is complete gets its name here without being copied.
+    var uploads: UploadArea? { nil }
+
     private var lock: FileLock { FileLock(path: "\(root)/\(FileStore.ownFolder)/lock") }
 
     /// The folder within the store's folder that holds no objects.
@@ -84,7 +87,7 @@ struct FileStore: BlobStore {
         try ObjectKey.check(key)
         let segments = key.utf8.split(separator: UInt8(ascii: "/"))
         guard segments.first?.elementsEqual(ownFolder.utf8) != true else {
-            throw BlobError(.invalid, "keys under '\(ownFolder)/' are reserved for the store")
+            throw BlobError.reserved
         }
         // The sidecar's name is five bytes longer, and file systems take 255.
         guard segments.allSatisfy({ $0.count <= 250 }) else {
@@ -161,6 +164,10 @@ extension FileStore {
 }
 
 extension BlobError {
+    static var reserved: BlobError {
+        BlobError(.invalid, "keys under '\(FileStore.ownFolder)/' are reserved for the store")
+    }
+
     static func notFound(_ key: String, in store: String) -> BlobError {
         BlobError(.notFound, "there is no '\(key)' in \(store)")
     }

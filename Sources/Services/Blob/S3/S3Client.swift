@@ -217,8 +217,13 @@ struct S3Call: Sendable {
     /// has a day. Both end earlier when nothing moves for a minute.
     var deadline: Duration {
         if download != nil { return .seconds(24 * 3600) }
-        guard case .file(let range) = body else { return .seconds(300) }
-        return .seconds(300 + range.count / (16 << 10))
+        let count: Int64 =
+            switch body {
+            case .file(let range): range.count
+            case .bytes(let bytes): Int64(bytes.count)
+            default: 0
+            }
+        return .seconds(300 + count / (16 << 10))
     }
 }
 

@@ -20,6 +20,8 @@ struct S3Store: BlobStore {
 
     func localPath(_ key: String) -> String? { nil }
 
+    var uploads: UploadArea? { UploadArea(store: self) }
+
     func head(_ key: String) async throws(BlobError) -> BlobInfo? {
         var call = S3Call("HEAD", key: try fullKey(key))
         call.expected = [404]
@@ -103,6 +105,7 @@ extension S3Store {
         onProgress: (@Sendable (Int64) -> Void)?
     ) async throws(BlobError) -> PutOutcome {
         _ = try fullKey(key)
+        guard !key.hasPrefix("\(FileStore.ownFolder)/") else { throw BlobError.reserved }
         _ = try MetadataHeaders.headers(for: metadata)
         guard sha256.map(SHA256.isHexDigest) ?? true else {
             throw BlobError(.invalid, "a SHA-256 must have 64 digits of lower-case hex")
@@ -128,7 +131,7 @@ extension S3Store {
             source: source, key: key, headers: try MetadataHeaders.headers(for: metadata), sha256: digest,
             ifAbsent: ifAbsent, onProgress: onProgress)
         return try await creatingBucket { () throws(BlobError) in
-            isWhole ? try await putWhole(upload) : try await MultipartUpload.run(upload, in: self)
+            isWhole ? try await putWhole(upload) : try await FileParts.run(upload, in: self)
         }
     }
 
@@ -139,34 +142,39 @@ extension S3Store {
         call.payloadHash = client.configuration.options.signsPayload ? upload.sha256 : SigV4.unsignedPayload
         call.onUpload = upload.onProgress
         do throws(BlobError) {
-            return try await sendUnlessThere(call, upload)
+            return try await sendUnlessThere(
+                call, key: upload.key, ifAbsent: upload.ifAbsent, isOurs: upload.isAsExpected)
         } catch {
             throw error.code == .corrupt ? BlobError.changed(upload.source) : error
         }
     }
 
-    /// Sends the call that makes the object appear, on condition that there is none yet.
-    func sendUnlessThere(_ call: S3Call, _ upload: S3Upload) async throws(BlobError) -> PutOutcome {
+    /// Sends the call that makes the object appear, if wanted on condition that there is none yet.
+    ///
+    /// - Parameter isOurs: see `MultipartUpload.complete`.
+    func sendUnlessThere(
+        _ call: S3Call, key: String, ifAbsent: Bool, isOurs: @Sendable (BlobInfo) -> Bool
+    ) async throws(BlobError) -> PutOutcome {
         // A conflict means that another writer is putting the object. It ends with that writer's object, or with
         // none.
         for round in 1...5 {
             var call = call
-            call.isConditional = upload.ifAbsent && client.isConditional
+            call.isConditional = ifAbsent && client.isConditional
             let answer = try await client.send(call)
             if (200..<300).contains(answer.status) { return .stored }
             if answer.status == 400 || answer.status == 501 { client.forgetConditions() }
-            if let info = try await head(upload.key) {
-                let isOurs = answer.isRepeated && info.metadata.sha256 == upload.sha256
-                return isOurs ? .stored : .existed(info)
+            if let info = try await head(key) {
+                return answer.isRepeated && isOurs(info) ? .stored : .existed(info)
             }
             try await client.backOff(after: round)
         }
-        throw BlobError(.busy, "another upload of '\(upload.key)' to \(name) is still running", isTransient: true)
+        throw BlobError(.busy, "another upload of '\(key)' to \(name) is still running", isTransient: true)
     }
 
-    private func creatingBucket(
-        _ put: () async throws(BlobError) -> PutOutcome
-    ) async throws(BlobError) -> PutOutcome {
+    /// Runs a first call to a bucket, and once more after making the bucket if it is missing and that is wanted.
+    func creatingBucket<Value: Sendable>(
+        _ put: () async throws(BlobError) -> Value
+    ) async throws(BlobError) -> Value {
         do throws(BlobError) {
             return try await put()
         } catch {
@@ -187,6 +195,9 @@ struct S3Upload: Sendable {
     var sha256: String
     var ifAbsent: Bool
     var onProgress: (@Sendable (Int64) -> Void)?
+
+    /// Returns whether an object is this file.
+    @Sendable func isAsExpected(_ info: BlobInfo) -> Bool { info.metadata.sha256 == sha256 }
 }
 
 /// Writes an object's bytes to a temporary file as they arrive, checks them, and publishes the file.

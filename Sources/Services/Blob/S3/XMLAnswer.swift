@@ -17,6 +17,19 @@ struct XMLAnswer {
         return XMLAnswer.unescaped(bytes[start..<(end - 1)])
     }
 
+    /// Returns the contents of all elements of this name that do not contain one of the same name.
+    func elements(_ element: String) -> [XMLAnswer] {
+        var found: [XMLAnswer] = []
+        var index = 0
+        while let start = position(of: "<\(element)>", from: index),
+            let end = position(of: "</\(element)>", from: start)
+        {
+            found.append(XMLAnswer(Array(bytes[start..<(end - element.utf8.count - 3)])))
+            index = end
+        }
+        return found
+    }
+
     /// Is true if the answer is an error in S3's form.
     var isError: Bool { isRoot("Error") }
 

@@ -93,6 +93,12 @@ final class ConnectionThread {
             throw RedisError(
                 .readOnly, "Redis at \(lane.address) has become a replica: its sentinels are asked for the primary")
         }
+        // A server that was away for a moment may have been replaced. Until its sentinels tell it so, which takes ten seconds, it takes
+        // itself for the primary one, and has no replicas.
+        if lane.isFollowing, head.replicas > 0, let count = replies.last?.int, count < head.replicas {
+            throw RedisError(
+                .timedOut, "Redis at \(lane.address) has too few replicas: its sentinels are asked for the primary")
+        }
         replies = []
     }
 

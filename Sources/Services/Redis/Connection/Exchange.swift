@@ -8,9 +8,12 @@ final class Exchange: Sendable {
     let bytes: [UInt8]
     let replyCount: Int
     let deadline: Deadline
+    /// How many replicas must have the writes; 0 if none was asked for. The last reply tells how many have them.
+    let replicas: Int64
     private let outcome = Promise<Outcome>()
 
-    init(_ batch: CommandBatch, deadline: Deadline) {
+    init(_ batch: CommandBatch, deadline: Deadline, replicas: Int64 = 0) {
+        self.replicas = replicas
         bytes = batch.bytes
         replyCount = batch.count
         self.deadline = deadline

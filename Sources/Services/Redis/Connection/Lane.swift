@@ -54,7 +54,7 @@ final class Lane: Sendable {
             let limit = min(deadline.remaining.milliseconds, Self.confirmationLimit)
             batch.append(["WAIT", .integer(Int64(address.replicas)), .integer(max(1, limit))])
         }
-        let exchange = Exchange(batch, deadline: deadline)
+        let exchange = Exchange(batch, deadline: deadline, replicas: isConfirmed ? Int64(address.replicas) : 0)
         submit(exchange)
         return Sent(exchange: exchange, address: address, isConfirmed: isConfirmed)
     }

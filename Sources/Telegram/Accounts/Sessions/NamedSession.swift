@@ -15,6 +15,9 @@ package struct NamedSession: Sendable {
 
     /// The time for which to wait while another process has the session and does not share it (yet).
     private static let busyTimeout = Duration.seconds(3)
+    /// The time in which the next owner is expected after one was killed. A tool that took the session in its place would keep it
+    /// from the owner and from all other tools, for as long as it runs.
+    private static let successionTimeout = Duration.seconds(10)
 
     /// - Throws: `AccountError`, `invalidName`; `ToolError`.
     package init(_ name: String, _ runtime: Runtime) throws {
@@ -38,6 +41,9 @@ package struct NamedSession: Sendable {
     /// Is true if the process that uses the session shares it.
     package var isShared: Bool { SocketListener.answers(socketPath) }
 
+    /// Is true if an owner was killed, and none has come after it: an orderly end removes the socket.
+    private var hasLostOwner: Bool { access(socketPath, F_OK) == 0 && !isShared }
+
     /// Runs `body` with the account: through the process that owns the session, or over connections of this process.
     ///
     /// - Throws: as `AccountOptions.withAccount`.
@@ -46,11 +52,19 @@ package struct NamedSession: Sendable {
     ) async throws -> Value {
         // A faulty session is reported at once, without waiting for the process that uses it.
         _ = try store.load(name)
-        let end = ContinuousClock.now + NamedSession.busyTimeout
+        let start = ContinuousClock.now
+        var end = start + NamedSession.busyTimeout
         while true {
             if isShared { return try await withOwner(options, body) }
+            if hasLostOwner, ContinuousClock.now < start + NamedSession.successionTimeout {
+                try await Task.sleep(for: .milliseconds(50))
+                end = ContinuousClock.now + NamedSession.busyTimeout
+                continue
+            }
             switch try SessionLock.attempt(lockPath) {
             case .taken(let lock):
+                // Nobody waits for the owner any more. The next one makes a new socket, with the lock.
+                unlink(socketPath)
                 let client = try client(try options.settings())
                 let value = try await client.whileRunning { try await body(client) }
                 _ = consume lock
