@@ -5,7 +5,8 @@ import Stage
 /// Makes the calls to Telegram only for events that this process still has: the last look before each call.
 ///
 /// A process that was stopped, or cut off from Redis, for longer than the lease must not send what another process has taken over.
-/// Between this look and the call lies nothing that waits.
+/// Between this look and a bot's call lies nothing that waits. A call of an account may wait behind it: for a connection, and for
+/// repetitions of its own.
 struct FencedAPI: MessagingAPI {
     /// The lease of the event that the current task handles; nil for events of pipes.
     @TaskLocal static var lease: WorkLease?
@@ -37,12 +38,12 @@ struct FencedAPI: MessagingAPI {
         try await api.file(fileID)
     }
 
-    /// - Throws: an error without effect: `Sender` finds that the lease is lost, and drops the event.
+    /// - Throws: `notMade`, which callers pass on as it is: `Sender` drops the event, and changes nothing for the process that has it now.
     private func checkLease() async throws(TelegramError) {
         guard let lease = FencedAPI.lease else { return }
         // Without an answer from Redis, the lease counts as lost.
         if (try? await lease.isHeld()) != true {
-            throw TelegramError(.conflict, "another process has taken over the event")
+            throw TelegramError(.notMade, "another process has taken over the event")
         }
     }
 }

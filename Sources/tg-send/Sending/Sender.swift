@@ -181,6 +181,7 @@ struct Sender: Sendable {
     ///   the queue's to retry.
     private func handle(_ error: TelegramError, of step: Step, _ job: inout Job) async throws {
         try await checkLease(of: job)
+        if error.code == .notMade { throw PutBack() }
         if error.code == .unauthorized { throw error }
         if let wait = error.retryAfter { return try await handleFloodWait(wait, error, of: step, &job) }
         if error.isOutcomeUnknown { return noteDoubt(step, error, &job) }
