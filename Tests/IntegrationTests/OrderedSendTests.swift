@@ -134,6 +134,30 @@ import Testing
         try await end(run)
     }
 
+    @Test func `Media of a chat goes on while an edit of it waits an hour`() async throws {
+        try await here.meet(101...101)
+        try await here.telegram.fault("editMessageText", "429", ["chat_id": 101, "retry_after": 3600])
+        let runs = try (0..<2).map { _ in try sender() }
+        try await here.push([say("first", in: 101)])
+        #expect(try await eventually { try sentCount() == 1 })
+        let message = try await here.telegram.answers(in: 101).first?.message["message_id"]?.int ?? 0
+        try await here.push([
+            here.event(
+                "commands.telegram.edit", ["text": "changed", "message_id": .integer(message)], chat: 101),
+            say("second", in: 101),
+        ])
+        #expect(try await eventuallyAsync { try await here.telegram.calls("editMessageText").count == 1 })
+        try await here.push([
+            here.ready(chat: 101),
+            here.event("commands.telegram.react", ["message_id": .integer(message), "emoji": "👍"], chat: 101),
+        ])
+        #expect(try await eventuallyAsync { try await here.telegram.calls("sendVideo").count == 1 })
+        #expect(try await eventuallyAsync { try await here.telegram.calls("setMessageReaction").count == 1 })
+        // The commands of the chat keep their order.
+        #expect(try await texts(in: 101) == ["first"])
+        try await end(runs[0], runs[1])
+    }
+
     @Test func `Progress still gives way to newer progress and to the end of its request`() async throws {
         try await here.meet(101...101)
         let correlation = EventID()

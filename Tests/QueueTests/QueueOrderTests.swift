@@ -15,18 +15,11 @@ import Testing
     private func worker(
         _ name: String, lease: Duration = .seconds(30), perKey: Int = 64, inBatches: Bool = false
     ) async throws -> QueueConsumer {
-        try await fixture.consumer(
-            name, lease: lease,
-            order: QueueOrder(
-                paths: ["payload.chat_id", "meta.origin.chat_id"], entriesPerKey: perKey, isInBatches: inBatches))
-    }
-
-    private static func event(_ chat: String, _ number: Int) -> String {
-        #"{"payload":{"chat_id":\#(chat),"n":\#(number)}}"#
+        try await fixture.orderedWorker(name, lease: lease, perKey: perKey, inBatches: inBatches)
     }
 
     private func push(_ chat: Int, _ numbers: ClosedRange<Int>) async throws {
-        for number in numbers { try await fixture.push(QueueOrderTests.event("\(chat)", number)) }
+        try await fixture.push(chat: chat, numbers)
     }
 
     /// Returns the keys that Redis holds for the order.
@@ -97,16 +90,22 @@ import Testing
     }
 
     @Test func `Events of a type without order wait behind nothing`() async throws {
-        var order = try QueueOrder(paths: ["payload.chat_id"], entriesPerKey: 1, isInBatches: false)
-        order.typesWithoutOrder = ["a.b", "press"]
-        try await push(1, 1...2)
-        try await fixture.push(
-            #"{"type":"press","payload":{"chat_id":1}}"#, #"{"type":"press,a.b","payload":{"chat_id":2}}"#,
-            #"{"type":"pre","payload":{"chat_id":1}}"#)
+        let rules = [
+            QueueOrder.Rule(types: "commands.press", paths: []),
+            QueueOrder.Rule(types: "commands.", paths: ["payload.chat_id"]),
+            QueueOrder.Rule(types: "events.", paths: ["request"]),
+        ]
+        let order = try QueueOrder(rules: rules, entriesPerKey: 1, isInBatches: false)
+        let event = { (type: String, chat: Int, request: String) in
+            #"{"type":"\#(type)","payload":{"chat_id":\#(chat)},"request":"\#(request)"}"#
+        }
+        let lines = [
+            event("commands.say", 1, "r"), event("commands.edit", 1, "s"), event("commands.press", 1, "r"),
+            event("events.ready", 1, "r"), event("events.failed", 2, "r"), event("other", 1, "r"),
+        ]
+        for line in lines { try await fixture.push(line) }
         let taken = try await fixture.consumer("a", order: order).takeNow()
-        #expect(taken.map(\.name).first == "1.1")
-        // The comma joins no two types into one that is exempt for both, and half a type is none.
-        #expect(taken.dropFirst().map { $0.text.contains("press\"") } == [true, false])
+        #expect(taken.map(\.text) == [lines[0], lines[2], lines[3], lines[5]])
     }
 
     @Test func `Events without a key, and lines that are no JSON, keep nobody waiting`() async throws {
@@ -137,9 +136,9 @@ import Testing
         #expect(try await b.takeNow(1).map(\.text) == (isSame ? [] : [two]))
     }
 
-    @Test func `A key of a megabyte takes no more room than another`() async throws {
-        let chat = "\"@" + String(repeating: "x", count: 1_000_000) + "\""
-        for number in 1...2 { try await fixture.push(QueueOrderTests.event(chat, number)) }
+    @Test func `A long key takes no more room than another`() async throws {
+        let chat = "\"@" + String(repeating: "x", count: 60_000) + "\""
+        for number in 1...2 { try await fixture.push(QueueFixture.event(chat, number)) }
         let (a, b) = (try await worker("a", perKey: 1), try await worker("b", perKey: 1))
         let first = try await a.takeNow()
         #expect(first.count == 1)
@@ -147,6 +146,13 @@ import Testing
         for key in try await orderKeys() {
             #expect(try await fixture.redis.send("MEMORY", "USAGE", .text(key)).int ?? .max < 1000)
         }
+    }
+
+    @Test func `Lines of more than 64 KiB are not searched for a key`() async throws {
+        let tail = String(repeating: " ", count: 70_000)
+        for number in 1...2 { try await fixture.push(QueueFixture.event("1", number) + tail) }
+        #expect(try await worker("a", perKey: 1).takeNow().count == 2)
+        #expect(try await orderKeys().isEmpty)
     }
 
     // MARK: Failures
@@ -341,9 +347,12 @@ import Testing
     }
 
     @Test func `Purging a group removes the keys of its order`() async throws {
-        try await push(1, 1...2)
-        _ = try await worker("a", perKey: 1).takeNow()
-        #expect(try await !orderKeys().isEmpty)
+        try await push(1, 1...1)
+        _ = try await worker("a", perKey: 8).takeNow()
+        try await push(1, 2...2)
+        _ = try await worker("b", perKey: 8).takeNow()
+        #expect(try await orderKeys().count == 3)
+        #expect(try await fixture.admin.removeGroup("nobody") == false)
         _ = try await fixture.admin.purge()
         #expect(try await orderKeys().isEmpty)
     }
@@ -375,7 +384,7 @@ import Testing
     {
         let (chats, each) = (20, 30)
         for number in 1...each {
-            try await fixture.push(contentsOf: (1...chats).map { QueueOrderTests.event("\($0)", number) })
+            try await fixture.push(contentsOf: (1...chats).map { QueueFixture.event("\($0)", number) })
         }
         let record = EffectRecord()
         try await withThrowingTaskGroup(of: Void.self) { group in
@@ -425,22 +434,4 @@ import Testing
             try await consumer.release(taken.entries.filter { ended.contains($0.chat) }.map(\.entry))
         }
     }
-}
-
-extension QueueFixture {
-    fileprivate func push(contentsOf lines: [String]) async throws {
-        let publisher = publisher("push")
-        _ = try await redis.send("DEL", "tgpipe:{queues}:publisher:push")
-        _ = try await publisher.publish(lines.map(line), as: publisher.begin())
-    }
-}
-
-extension TakenEntry {
-    /// The chat and the number of an event, such as `7.1`.
-    fileprivate var name: String {
-        let words = text.split { !($0.isNumber || $0 == "-") }
-        return words.count == 2 ? "\(words[0]).\(words[1])" : text
-    }
-
-    fileprivate var chat: String { String(name.prefix { $0 != "." }) }
 }

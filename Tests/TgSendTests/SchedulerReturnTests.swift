@@ -9,7 +9,7 @@ import Testing
 /// Tests what the scheduler does when an event goes back to its queue.
 @Suite struct SchedulerReturnTests {
     private let request = EventID()
-    private let chat = ChatID.id(1)
+    private let chat = "chat 1"
 
     private func progress(_ state: String, _ run: SchedulerRun) throws -> Job {
         var job = try Job(
@@ -83,5 +83,46 @@ import Testing
         let first = try #require(run.start())
         #expect(run.finishReturning(first) == ["downloading"])
         #expect(run.timeUntilNext() == nil && run.start() == nil)
+    }
+
+    @Test func `Media of the chat, and answers, stay when a command goes back`() throws {
+        let run = SchedulerRun()
+        run.add(try taken(run, 1, "a"), try progress("accepted", run), try taken(run, 1, "b"))
+        let first = try #require(run.start())
+        #expect(first.name == "a")
+        #expect(run.finishReturning(first) == ["b"])
+        #expect(run.runAll() == ["accepted"])
+    }
+
+    @Test func `An answer that fails sends no other one back`() throws {
+        let run = SchedulerRun()
+        let answer = { (text: JSON) in
+            var job = try Job(
+                Envelope(
+                    type: "commands.telegram.answer",
+                    payload: ["chat_id": 1, "callback_query_id": "7", "text": text]))
+            job.askedAt = run.now
+            return job
+        }
+        run.add(try answer("a"), try answer("b"))
+        let first = try #require(run.start())
+        #expect(run.finishReturning(first) == [])
+        run.add(try answer("c"))
+        #expect(run.takeReturning() == [])
+        #expect(run.runAll() == ["b", "c"])
+    }
+
+    @Test func `Returns of chats that never come back are forgotten`() throws {
+        let run = SchedulerRun()
+        for chat in 1...1500 {
+            run.add(try taken(run, .integer(Int64(chat)), "a"))
+            _ = run.finishReturning(try #require(run.start()))
+            run.noteReturned("chat \(chat)")
+        }
+        #expect(run.scheduler.returnCount == 1500)
+        run.pass(.seconds(601))
+        run.add(try taken(run, 7777, "a"))
+        _ = run.finishReturning(try #require(run.start()))
+        #expect(run.scheduler.returnCount == 1)
     }
 }

@@ -46,8 +46,8 @@ final class SchedulerRun {
 
     func takeReturning() -> [String] { scheduler.takeReturning().map(\.name) }
 
-    func noteReturned(_ chat: ChatID, times: Int = 1) {
-        for _ in 0..<times { scheduler.noteReturned(to: chat, now: now) }
+    func noteReturned(_ lane: String, times: Int = 1) {
+        for _ in 0..<times { scheduler.noteReturned(to: lane, now: now) }
     }
 
     func stop() { scheduler.stop() }

@@ -238,18 +238,13 @@ package struct QueueAdmin: Sendable {
     /// Deletes a group with its unfinished entries; returns false if there is no group of that name.
     package func removeGroup(_ name: String) async throws -> Bool {
         let group = try QueueGroup(queue, name)
-        do {
-            let answer = try await explaining { () throws(RedisError) in
-                try await redis.send("XGROUP", "DESTROY", .text(queue.streamKey), .text(name))
-            }
-            try await redis.send([
-                "DEL", .text(group.dueKey), .text(group.failuresKey), .text(group.wokenKey), .text(group.awayKey),
-                .text(group.chainsKey), .text(group.entryKeysKey),
-            ])
-            return answer.int == 1
-        } catch let error as RedisError where error.message.contains("requires the key to exist") {
-            return false
-        }
+        let answer = try await run(
+            QueueAdminScripts.removeGroup,
+            keys: [
+                queue.streamKey, group.dueKey, group.failuresKey, group.wokenKey, group.awayKey, group.chainsKey,
+                group.entryKeysKey, group.inboxesKey,
+            ], [.text(name)])
+        return answer.int == 1
     }
 
     /// Deletes the queue with its groups and dead letters, and returns the number of its events.

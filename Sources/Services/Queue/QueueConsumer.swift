@@ -95,8 +95,8 @@ package final class QueueConsumer: Sendable {
                 QueueScripts.take,
                 [
                     .integer(Int64(limit)), .integer(settings.lease.milliseconds), .integer(1 << 20), isIdle ? 1 : 0,
-                    .text(order?.paths.joined(separator: ",") ?? ""), .integer(Int64(order?.entriesPerKey ?? 0)),
-                    order?.isInBatches == true ? 1 : 0, .text(order?.typesWithoutOrder.joined(separator: ",") ?? ""),
+                    .text(order?.encoded ?? ""), .integer(Int64(order?.entriesPerKey ?? 0)),
+                    order?.isInBatches == true ? 1 : 0,
                 ])
         } catch {
             // Redis may execute the lost call later, even after the next one.
@@ -302,12 +302,18 @@ package final class QueueConsumer: Sendable {
 
     /// Returns whether no other worker can have taken an entry, which is to be asked before an effect outside Redis.
     ///
-    /// Redis is asked only if this worker has been silent for as long as a lease lasts, or has just lost an entry.
+    /// Redis is asked only if this worker has been silent for two thirds of a lease, or has just lost an entry.
     package func isLeased(_ entry: QueueEntry) async throws -> Bool {
         if leases.withLock({ $0.isCertain(entry, lease: settings.lease, now: .now) }) { return true }
         let lost = try await confirm([entry])
         leases.withLock { _ = $0.lose(lost) }
         return lost.isEmpty
+    }
+
+    /// Returns whether this worker has the leases of all entries, as far as it can know without Redis: each was confirmed within the time
+    /// of a lease.
+    package func seemsLeased(_ entries: [QueueEntry]) -> Bool {
+        leases.withLock { leases in entries.allSatisfy { leases.isCurrent($0, lease: settings.lease, now: .now) } }
     }
 
     /// Returns the name under which other events may wake an entry.
@@ -391,8 +397,14 @@ private struct HeldLeases {
         return lost
     }
 
+    func isCurrent(_ entry: QueueEntry, lease: Duration, now: ContinuousClock.Instant) -> Bool {
+        guard has(entry), let held = leases[entry.id] else { return false }
+        return now - held.confirmedAt < lease
+    }
+
     /// Returns whether the lease of an entry, and every other lease, was confirmed so recently that none can have ended: a worker that
-    /// takes an entry of a key takes all entries of that key.
+    /// takes an entry of a key takes all entries of that key. The last third of a lease is left for a clock that runs differently from
+    /// that of Redis.
     func isCertain(_ entry: QueueEntry, lease: Duration, now: ContinuousClock.Instant) -> Bool {
         guard has(entry), let held = leases[entry.id] else { return false }
         if let lossAt, held.confirmedAt <= lossAt { return false }

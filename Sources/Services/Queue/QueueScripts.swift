@@ -2,8 +2,8 @@ import Redis
 
 /// Holds the scripts behind queues; each is one atomic step.
 ///
-/// Keys: 1 stream, 2 due, 3 failures, 4 woken, 5 nudge, 6 dead, 7 chains, 8 the keys of entries (see `QueueOrderScripts`), from 9 on the
-/// streams of other queues. The first two arguments are the group and the consumer. An entry that is held, waits for an attempt or waits
+/// Keys: 1 stream, 2 due, 3 failures, 4 woken, 5 nudge, 6 dead, 7 chains, 8 the keys of entries, 9 inboxes (see `QueueOrderScripts`), from 10
+/// on the streams of other queues. The first two arguments are the group and the consumer. An entry that is held, waits for an attempt or waits
 /// for an earlier entry of its key belongs to the consumer `held`, `retry` or `behind`, which takes it from the worker that had it
 /// before.
 enum QueueScripts {
@@ -47,10 +47,10 @@ enum QueueScripts {
             """
 
     /// Creates the group, and sets a due time for entries without one: a page of 500 pending entries.
-    /// Arguments: lease in ms, the page's first id, the queue's name. Key 9: the set of all names. Answer: the next page's first id, or nil.
+    /// Arguments: lease in ms, the page's first id, the queue's name. Key 10: the set of all names. Answer: the next page's first id, or nil.
     static let open = RedisScript(
         prelude + """
-            local lease, start, name, names = tonumber(ARGV[3]), ARGV[4], ARGV[5], KEYS[9]
+            local lease, start, name, names = tonumber(ARGV[3]), ARGV[4], ARGV[5], KEYS[10]
             local exists = false
             if redis.call('EXISTS', stream) == 1 then
               for _, info in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
@@ -74,8 +74,8 @@ enum QueueScripts {
             """)
 
     /// Takes entries that are due, then those that waited behind entries of this worker, then new ones. Arguments: number of entries,
-    /// lease in ms, approximate number of bytes, whether the worker is idle; the order: the paths of the key joined by commas (empty:
-    /// none), the number of entries of one key at a time, whether those are taken in one step only, the types of events without order.
+    /// lease in ms, approximate number of bytes, whether the worker is idle; the order: `QueueOrder.encoded` (empty:
+    /// none), the number of entries of one key at a time, whether those are taken in one step only.
     ///
     /// An entry that has ended two workers (a suspect) is given out alone, to an idle worker: if it ends that worker too, no other
     /// event loses an attempt. Answer: id, attempt and line of each entry; 1 if a suspect waits, 2 if it was taken; if nothing was
@@ -83,8 +83,9 @@ enum QueueScripts {
     static let take = RedisScript(
         prelude + """
             local limit, lease, budget, idle = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6] == '1'
-            local paths, per_key, at_once = ARGV[7], tonumber(ARGV[8]), ARGV[9] == '1'
-            local without_order = ',' .. ARGV[10] .. ','
+            local rules, per_key, at_once = {}, tonumber(ARGV[8]), ARGV[9] == '1'
+            for types, paths in ARGV[7]:gmatch('([^\\t\\n]*)\\t([^\\n]*)\\n') do rules[#rules + 1] = {types, paths} end
+            local is_keyed = #rules > 0
             local time = now()
             local out, count, bytes, suspects, alone, is_suspect = {}, 0, 0, 0, false, {}
             local leases, given = {}, {}
@@ -117,7 +118,7 @@ enum QueueScripts {
             end
 
             """ + QueueOrderScripts.taking + """
-                for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', time, 'LIMIT', 0, paths == '' and limit or limit + 200)) do
+                for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', time, 'LIMIT', 0, is_keyed and limit + 200 or limit)) do
                   if not has_room() then break end
                   local entry = not given[id] and pending(id)
                   if given[id] then
@@ -131,7 +132,7 @@ enum QueueScripts {
                 if has_room() and suspects == 0 then take_inbox() end
                 local step, read, read_bytes = 1, 0, 0
                 local is_behind = false
-                while has_room() and suspects == 0 and read_bytes < 4 * budget and read < limit + 1000 do
+                while has_room() and suspects == 0 and read_bytes < budget and read < limit + 200 do
                   local asked = math.min(step, limit - count)
                   local got = redis.call('XREADGROUP', 'GROUP', group, consumer, 'COUNT', asked, 'STREAMS', stream, '>')
                   is_behind = got and #got[1][2] == asked
@@ -157,7 +158,7 @@ enum QueueScripts {
                   if name == group then
                     last = id
                     -- A worker of an older version acknowledges entries and leaves their links.
-                    if open == 0 then redis.call('DEL', chains, entry_keys) end
+                    if open == 0 then redis.call('DEL', chains, entry_keys, inboxes) end
                   end
                 end
                 local newest = redis.call('XREVRANGE', nudge, '+', '-', 'COUNT', 1)[1]
@@ -228,7 +229,7 @@ enum QueueScripts {
               if is_mine(ARGV[i], ARGV[i + 1]) then
                 local key = key_in_chain(ARGV[i])
                 if key and front(key, 1)[1] ~= ARGV[i] then
-                  put_back(ARGV[i], 'behind', ARGV[i + 1] - 1, now() + recheck)
+                  wait_behind(key, ARGV[i], ARGV[i + 1] - 1)
                 else
                   put_back(ARGV[i], 'retry', ARGV[i + 1] - 1, now())
                 end
@@ -269,7 +270,7 @@ enum QueueScripts {
     /// Removes the consumer from the group, and consumers that have had no entry for a day.
     static let leave = RedisScript(
         prelude + """
-            redis.call('DEL', inbox_of(consumer))
+            redis.call('ZREMRANGEBYLEX', inboxes, '[' .. consumer .. ' ', '(' .. consumer .. '!')
             for _, info in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
               local name, pending, idle
               for i = 1, #info, 2 do
@@ -352,7 +353,7 @@ enum QueueScripts {
               at = at + 3 + 2 * lines
             end
             for output, count in pairs(counts) do
-              if is_full(KEYS[8 + output], count, limit) then return -1 end
+              if is_full(KEYS[9 + output], count, limit) then return -1 end
             end
             local done, again, lost = {}, {}, {}
             at = 5
@@ -360,7 +361,7 @@ enum QueueScripts {
               local id, attempt, lines = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
               if is_mine(id, attempt) then
                 for i = 0, lines - 1 do
-                  redis.call('XADD', KEYS[8 + tonumber(ARGV[at + 3 + 2 * i])], '*', 'e', ARGV[at + 4 + 2 * i])
+                  redis.call('XADD', KEYS[9 + tonumber(ARGV[at + 3 + 2 * i])], '*', 'e', ARGV[at + 4 + 2 * i])
                 end
                 done[#done + 1] = id
                 if attempt > 1 then again[#again + 1] = id end
@@ -429,7 +430,7 @@ enum QueueScripts {
             end
             redis.call('XADD', dead, '*', 'e', line, 'code', ARGV[6], 'reason', ARGV[7], 'attempts', attempt, 'group', group,
               'tool', ARGV[8], 'worker', ARGV[9], 'id', id)
-            for i = 10, #ARGV, 2 do redis.call('XADD', KEYS[8 + tonumber(ARGV[i])], '*', 'e', ARGV[i + 1]) end
+            for i = 10, #ARGV, 2 do redis.call('XADD', KEYS[9 + tonumber(ARGV[i])], '*', 'e', ARGV[i + 1]) end
             forget(id)
             if is_nudged then look_again() end
             trim(stream)

@@ -40,7 +40,7 @@ final class SharedScheduler: Sendable {
     }
 
     private func noteReturn(of job: Job) {
-        job.context?.lease?.atEnd { [self] in scheduler.withLock { $0.noteReturned(to: job.chat, now: .now) } }
+        job.context?.lease?.atEnd { [self] in scheduler.withLock { $0.noteReturned(to: job.lane, now: .now) } }
     }
 
     func stop() {
@@ -115,10 +115,7 @@ struct Dispatcher: Sendable {
                 scheduler.stop()
                 group.cancelAll()
             }
-            var order = try QueueOrder(
-                paths: ["payload.chat_id", "meta.origin.chat_id"], entriesPerKey: 8, isInBatches: false)
-            // A press of a button waits for its answer, for some seconds.
-            order.typesWithoutOrder = ["commands.telegram.answer"]
+            let order = try QueueOrder(rules: Job.queueOrder, entriesPerKey: 8, isInBatches: false)
             return try await runtime.work(
                 input, output, concurrency: maxEvents, order: order, accepting: commands.accepts,
                 givingUp: resultsOfGivingUp
@@ -179,7 +176,7 @@ struct Dispatcher: Sendable {
 }
 
 extension Result<Outcome, any Error> {
-    /// Is true if the event may go back to its queue, where the later events of its chat have to wait behind it.
+    /// Is true if the event may go back to its queue, where the later events of its lane have to wait behind it.
     fileprivate var returnsEvent: Bool {
         switch self {
         case .success(.postponed): true

@@ -1,6 +1,7 @@
 import Envelope
 import JSON
 import Payloads
+import Queue
 import Stage
 import System
 
@@ -129,10 +130,27 @@ struct Job: Sendable {
         return isInOrderOfChat ? "chat \(chat)" : "reactions \(chat)"
     }
 
+    /// The actions that wait behind nothing: a press of a button waits for its answer, for some seconds.
+    private static let unorderedActions: [TelegramAction] = [.answer, .react]
+
+    /// The order that a queue keeps over all processes: that of the lanes whose jobs are ordered.
+    static let queueOrder: [QueueOrder.Rule] =
+        unorderedActions.map { QueueOrder.Rule(types: "commands.telegram.\($0.rawValue)", paths: []) } + [
+            QueueOrder.Rule(types: "commands.telegram.", paths: ["payload.chat_id", "meta.origin.chat_id"]),
+            QueueOrder.Rule(types: "events.dl.", paths: ["correlation_id"]),
+            QueueOrder.Rule(types: "events.media.", paths: ["correlation_id"]),
+        ]
+
+    /// Is true if the job keeps its place in its lane when its event goes back to the queue; see `queueOrder`.
+    var isOrdered: Bool {
+        guard case .command(let command) = content else { return true }
+        return !Job.unorderedActions.contains(command.action)
+    }
+
     /// Is true if the job is a command that keeps its place among the messages to its chat.
     var isInOrderOfChat: Bool {
-        guard case .command(let command) = content else { return false }
-        return ![.react, .answer].contains(command.action)
+        guard case .command = content else { return false }
+        return isOrdered
     }
 
     /// The action that results of the whole job name.

@@ -111,12 +111,12 @@ struct Scheduler: Sendable {
     /// The number of counted messages of each lane whose calls have not ended.
     private var counted: [String: Int] = [:]
     private var isStopped = false
-    /// The returns by the chat as text: one chat's id may be a number in one event and text in another.
+    /// The returns by the lane.
     private var returns: [String: Return] = [:]
     /// The jobs whose events are to go back to their queue.
     private var returning: [Job] = []
 
-    /// Represents the return of a chat's events to their queue.
+    /// Represents the return of a lane's events to their queue.
     private struct Return {
         /// The number of events that are not back yet.
         var count: Int
@@ -124,8 +124,9 @@ struct Scheduler: Sendable {
         var endedAt: Time
     }
 
-    /// The number of returns from which those are forgotten that ended before an event was asked for.
+    /// The number of returns from which those are forgotten that ended so long ago that each event which was asked for before has come.
     private static let maxReturns = 1000
+    private static let longestAnswer = Duration.seconds(600)
 
     /// The most by which the ends of one wait differ for two chats: Telegram counts whole seconds.
     private static let sameEnd = Duration.seconds(2)
@@ -212,27 +213,29 @@ struct Scheduler: Sendable {
         lanes[job.lane] = lane.isForgettable(now) ? nil : lane
     }
 
-    /// Ends a job that `next` has returned and whose event goes back to its queue. The jobs of its chat that have not begun
-    /// go back, too; so do those that come until all are back. `takeReturning` returns them.
+    /// Ends a job that `next` has returned and whose event goes back to its queue. The jobs of its lane that have not begun
+    /// go back, too; so do those that come until all are back. `takeReturning` returns them. Jobs without an order stay.
     mutating func finishReturning(_ job: Job, now: Time) {
-        let chat = job.chat.description
-        returns[chat, default: Return(count: 0, endedAt: now)].count += 1
-        for (name, var lane) in lanes {
-            let jobs = (lane.replies + (lane.progress.map { [$0] } ?? [])).filter { $0.chat.description == chat }
-            guard !jobs.isEmpty else { continue }
-            lane.replies.removeAll { $0.chat.description == chat }
-            if lane.progress?.chat.description == chat { lane.progress = nil }
-            lanes[name] = lane
-            if lane.replies.isEmpty, lane.progress == nil { order.removeAll { $0 == name } }
-            for waiting in jobs { putBack(waiting) }
+        defer { finish(job, now: now) }
+        guard job.isOrdered else { return }
+        if returns.count > Scheduler.maxReturns {
+            returns = returns.filter { $0.value.count > 0 || $0.value.endedAt + Scheduler.longestAnswer > now }
         }
-        finish(job, now: now)
+        returns[job.lane, default: Return(count: 0, endedAt: now)].count += 1
+        guard var lane = lanes[job.lane] else { return }
+        let waiting = lane.replies + (lane.progress.map { [$0] } ?? [])
+        (lane.replies, lane.progress) = ([], nil)
+        lanes[job.lane] = lane
+        for job in waiting { putBack(job) }
     }
 
+    /// The number of lanes with a return.
+    var returnCount: Int { returns.count }
+
     /// Notes that an event of a job which went back is in its queue again.
-    mutating func noteReturned(to chat: ChatID, now: Time) {
-        guard let known = returns[chat.description] else { return }
-        returns[chat.description] = Return(count: known.count - 1, endedAt: now)
+    mutating func noteReturned(to lane: String, now: Time) {
+        guard let known = returns[lane] else { return }
+        returns[lane] = Return(count: known.count - 1, endedAt: now)
     }
 
     /// Returns the jobs whose events are to go back to their queue, each once.
@@ -242,21 +245,18 @@ struct Scheduler: Sendable {
     }
 
     private mutating func putBack(_ job: Job) {
-        returns[job.chat.description]?.count += 1
+        returns[job.lane]?.count += 1
         returning.append(job)
     }
 
-    /// Returns whether a new job has to go back, because earlier ones of its chat do.
+    /// Returns whether a new job has to go back, because earlier ones of its lane do.
     private mutating func isReturning(_ job: Job, _ now: Time) -> Bool {
-        guard let askedAt = job.askedAt, let known = returns[job.chat.description] else { return false }
+        guard job.isOrdered, let askedAt = job.askedAt, let known = returns[job.lane] else { return false }
         if known.count > 0 || askedAt < known.endedAt {
             putBack(job)
             return true
         }
-        returns[job.chat.description] = nil
-        if returns.count > Scheduler.maxReturns {
-            returns = returns.filter { $0.value.count > 0 || $0.value.endedAt > askedAt }
-        }
+        returns[job.lane] = nil
         return false
     }
 
