@@ -74,7 +74,9 @@ struct Work: QueueCommand {
     private var order: QueueOrder? {
         get throws(QueueError) {
             guard let orderBy else { return nil }
-            let paths = orderBy.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+            let paths = orderBy.split(separator: ",", omittingEmptySubsequences: false).map { path in
+                String(path.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
+            }
             // The runs of the program do not wait for each other.
             return try QueueOrder(paths: paths, entriesPerKey: batch, isInBatches: true)
         }
@@ -91,7 +93,7 @@ struct Work: QueueCommand {
         try source.checkIsNotLoop(output.sink)
         let worker = QueueWorker(
             runtime: runtime, source: source, output: output, program: program, options: self,
-            places: Places(count: concurrency))
+            places: Places(count: concurrency), keys: try order.map { KeyWatch(order: $0, log: runtime.log) })
         try await worker.run()
         return .success
     }
@@ -105,6 +107,8 @@ private struct QueueWorker: Sendable {
     let program: Command
     let options: Work
     let places: Places
+    /// Is nil without an order.
+    let keys: KeyWatch?
 
     func run() async throws {
         let failure = FirstFailure(shutdown: runtime.shutdown)
@@ -156,13 +160,18 @@ private struct QueueWorker: Sendable {
     private func work(_ batch: [TakenEntry]) async throws {
         defer { places.giveBack() }
         // An entry that is no envelope is the program's own affair.
-        let handlings = batch.compactMap { taken -> Handling? in
-            let event = (try? JSON(parsing: taken.line)).flatMap { try? Envelope($0) }
-            return event.map { runtime.tracer.begin($0, attempt: taken.entry.attempt) }
+        let values = batch.map { try? JSON(parsing: $0.line) }
+        keys?.check(values)
+        let handlings = zip(batch, values).compactMap { taken, value -> Handling? in
+            value.flatMap { try? Envelope($0) }.map { runtime.tracer.begin($0, attempt: taken.entry.attempt) }
         }
         let failure: ProgramRun.Failure?
         do {
             failure = try await run(batch, handlings.first?.span)
+        } catch is PutBack {
+            for handling in handlings { handling.end(.held) }
+            for taken in batch { try await source.release(taken.entry) }
+            return
         } catch {
             for handling in handlings { handling.end(HandlingOutcome(error), error: error) }
             throw error
@@ -173,6 +182,8 @@ private struct QueueWorker: Sendable {
     }
 
     /// Runs the program, and settles its events if it succeeds.
+    ///
+    /// - Throws: `PutBack` if another worker may have the events of an ordered queue; the program is ended then.
     private func run(_ batch: [TakenEntry], _ span: SpanStart?) async throws -> ProgramRun.Failure? {
         var program = program
         if batch.count == 1, let span {
@@ -181,11 +192,32 @@ private struct QueueWorker: Sendable {
         let run = ProgramRun(
             program, input: batch.flatMap { $0.line + [UInt8(ascii: "\n")] }, timeout: options.timeout.duration,
             maxOutputBytes: Int(options.maxOutput.bytes))
-        switch try await run.result() {
+        switch try await result(of: run, batch.map(\.entry)) {
         case .success(let lines):
             try await output.write(lines, finishing: batch.map(\.entry), of: source)
             return nil
         case .failure(let failure): return failure
+        }
+    }
+
+    private func result(
+        of run: ProgramRun, _ entries: [QueueEntry]
+    ) async throws -> Result<[UInt8], ProgramRun.Failure> {
+        guard keys != nil else { return try await run.result() }
+        return try await withThrowingTaskGroup(of: Result<[UInt8], ProgramRun.Failure>.self) { group in
+            defer { group.cancelAll() }
+            group.addTask { try await run.result() }
+            group.addTask {
+                while source.consumer.seemsLeased(entries) {
+                    try await Task.sleep(for: min(.milliseconds(200), source.consumer.settings.lease / 10))
+                }
+                runtime.log.warning(
+                    "\(run.name) is ended: the lease of its events is over, and another worker may run them",
+                    metadata: ["events": .stringConvertible(entries.count), "entry": "\(entries.first?.id ?? "")"])
+                throw PutBack()
+            }
+            guard let result = try await group.next() else { throw CancellationError() }
+            return result
         }
     }
 
@@ -206,6 +238,27 @@ private struct QueueWorker: Sendable {
         }
         runtime.log.warning(
             "\(reason)", metadata: ["events": .stringConvertible(entries.count), "entry": "\(entries.first?.id ?? "")"])
+    }
+}
+
+/// Warns once of events that an order finds no key in, as after a slip in a path.
+private final class KeyWatch: Sendable {
+    private let order: QueueOrder
+    private let log: Logger
+    private let hasWarned = Mutex(false)
+
+    init(order: QueueOrder, log: Logger) { (self.order, self.log) = (order, log) }
+
+    func check(_ events: [JSON?]) {
+        guard !events.contains(where: { $0.map(order.hasKey) ?? false }) else { return }
+        let isFirst = hasWarned.withLock { hasWarned in
+            defer { hasWarned = true }
+            return !hasWarned
+        }
+        guard isFirst else { return }
+        log.warning(
+            "no event of a run has a text or a number at a path of --order-by: such events are given out without an order"
+        )
     }
 }
 

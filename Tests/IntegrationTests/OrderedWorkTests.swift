@@ -66,4 +66,44 @@ import Testing
         #expect(result.status == 64)
         #expect(result.errors.contains("--order-by"))
     }
+
+    @Test func `A program whose events another worker has taken is ended`() async throws {
+        try await push(1, keys: 1)
+        let output = queues.folder("output")
+        let program = try queues.program("echo begin >> \(output); sleep 20; echo end >> \(output)")
+        let run = try queues.start(
+            "ev-queue",
+            [
+                "work", "a", "--order-by", "payload.topic", "--group", "g", "--lease", "3s", "--to", "/dev/null", "--",
+                program,
+            ])
+        #expect(try await eventually { (try? String(contentsOfFile: output, encoding: .utf8)) == "begin\n" })
+        let stream = "tgpipe:{queues}:a:stream"
+        let entry = try #require(
+            try queues.redis.cli("XPENDING", stream, "g", "-", "+", "1").split(separator: "\n").first)
+        _ = try queues.redis.cli("XCLAIM", stream, "g", "another", "0", String(entry), "JUSTID")
+        #expect(try await eventually { run.log.contains("the lease of its events is over") })
+        run.signal(SIGTERM)
+        // It does not wait for the program's end.
+        let start = ContinuousClock.now
+        #expect(try await run.result().status == 0)
+        #expect(.now - start < .seconds(10))
+        #expect(try String(contentsOfFile: output, encoding: .utf8) == "begin\n")
+        // It has taken nothing from the other worker.
+        #expect(try queues.redis.cli("XPENDING", stream, "g", "-", "+", "1").contains("another"))
+    }
+
+    @Test func `Spaces around paths do not count, and a path that leads nowhere is warned of once`() async throws {
+        try await push(4, keys: 2)
+        let good = try await queues.run(
+            "ev-queue", "work", "a", "--order-by", " payload.none , payload.topic ", "--once", "--to", "/dev/null",
+            "--",
+            "cat")
+        #expect(good.status == 0 && !good.errors.contains("--order-by"), "\(good.errors)")
+        let bad = try await queues.run(
+            "ev-queue", "work", "a", "--group", "other", "--order-by", "payload.slip", "--once", "--to", "/dev/null",
+            "--", "cat")
+        #expect(bad.status == 0)
+        #expect(bad.errors.split(separator: "\n").count { $0.contains("--order-by") } == 1, "\(bad.errors)")
+    }
 }
