@@ -59,7 +59,7 @@ class S3:
 
     def digests(self, bucket: str) -> dict[str, str]:
         """Returns the SHA-256 of each object's bytes, by its key."""
-        client = self._client()
+        client = self.client()
         return {
             key: hashlib.sha256(client.get_object(Bucket=bucket, Key=key)["Body"].read()).hexdigest() for key in self._objects(bucket)
         }
