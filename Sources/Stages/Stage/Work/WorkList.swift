@@ -78,10 +78,10 @@ final class WorkList: Sendable {
         changed.notify()
     }
 
-    /// Is true if no event is in work or waiting for a place.
     /// The number of events that are waiting, in work or held.
     var unfinishedCount: Int { state.withLock { $0.working.count + $0.waiting.count + $0.held.count } }
 
+    /// Is true if no event is in work or waiting for a place.
     var isIdle: Bool { state.withLock { $0.working.isEmpty && $0.waiting.isEmpty } }
 
     /// Waits until no event is in work or waiting for a place.

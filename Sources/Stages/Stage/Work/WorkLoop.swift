@@ -18,7 +18,7 @@ package enum Outcome: Sendable {
     ///
     /// It is handled again when another event wakes it (`Runtime.wake`), even during its own handling, and at the latest after this time.
     case held(for: Duration)
-    /// The event goes on after this time, and later events with its key, if its queue has an order, wait behind it.
+    /// The event is handled again after this time. Later events with its key wait behind it, if its queue has an order.
     case postponed(for: Duration)
 }
 
