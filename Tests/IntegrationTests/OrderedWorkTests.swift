@@ -100,8 +100,10 @@ import Testing
             "--",
             "cat")
         #expect(good.status == 0 && !good.errors.contains("--order-by"), "\(good.errors)")
+        let more = QueueFixture.events(4..<8) + "\n"
+        #expect(try await queues.run("ev-queue", "push", "a", input: more).status == 0)
         let bad = try await queues.run(
-            "ev-queue", "work", "a", "--group", "other", "--order-by", "payload.slip", "--once", "--to", "/dev/null",
+            "ev-queue", "work", "a", "--order-by", "payload.slip", "--once", "--to", "/dev/null",
             "--", "cat")
         #expect(bad.status == 0)
         #expect(bad.errors.split(separator: "\n").count { $0.contains("--order-by") } == 1, "\(bad.errors)")

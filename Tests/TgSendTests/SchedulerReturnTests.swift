@@ -100,7 +100,7 @@ import Testing
             var job = try Job(
                 Envelope(
                     type: "commands.telegram.answer",
-                    payload: ["chat_id": 1, "callback_query_id": "7", "text": text]))
+                    payload: ["chat_id": 1, "callback_id": "7", "text": text]))
             job.askedAt = run.now
             return job
         }
