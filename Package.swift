@@ -124,7 +124,7 @@ let tools: [Target] = [
         "tg-send",
         [
             "AccountAPI", "Accounts", "Blob", "BotAPI", "ChatCommands", "Envelope", "HTTP", "JSON", "Media", "Payloads",
-            "Redis", "System", "Texts", "Tracing", logging,
+            "Queue", "Redis", "System", "Texts", "Tracing", logging,
         ]),
     tool("tg-history", ["Accounts", "Envelope", "History", "JSON", "Payloads", "System", logging]),
     tool("tg-session", ["Accounts", "CQRCode", "JSON", "MTProto", "System", logging]),

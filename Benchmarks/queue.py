@@ -1,4 +1,5 @@
-"""Measures queues: events per second over one hop (taken, published, acknowledged), and memory during a long run.
+"""Measures queues: events per second over one hop (taken, published, acknowledged), with and without an order over several workers, and
+memory during a long run.
 
 TGPIPE_BENCH_EVENTS sets the number of events in the long run, for example to 5000000.
 """
@@ -12,11 +13,13 @@ import os
 import subprocess
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from bench import memory, redis, row, running, scratch, tool
 
 EVENTS = 200_000
+ORDERED = 50_000
 THROUGH = int(os.environ.get("TGPIPE_BENCH_EVENTS", "500000"))
 # A filter that forwards every event unchanged, so that only the queue is measured.
 PASS = ["-m", "no.such.type", "-n", "1"]
@@ -33,6 +36,8 @@ def main() -> None:
             subprocess.run([tool("ratelimit"), *PASS, "--to", "queue:a"], stdin=lines, env=environment, check=True)
         tell("pipe to queue", EVENTS / (time.perf_counter() - started), adding, "")
         hop(environment, adding)
+        for workers in (1, 2, 4):
+            ordered(folder, events, environment, workers)
         many(folder, events, environment)
 
 
@@ -43,6 +48,33 @@ def hop(environment: dict[str, str], adding: float) -> None:
         seconds = time.perf_counter() - started
     tell("queue to queue", EVENTS / seconds, adding, "at least 20,000/s")
     subprocess.run([tool("ev-queue"), "purge", "b", "--yes"], env=environment, check=True)
+
+
+def ordered(folder: Path, events: Path, environment: dict[str, str], workers: int) -> None:
+    """Compares workers that keep the order of 1,000 chats with workers that do not."""
+    some = folder / "some.ndjson"
+    with events.open() as lines:
+        some.write_text("".join(line for line, _ in zip(lines, range(ORDERED), strict=False)))
+    rates = [one(some, environment, workers, order) for order in ([], ["--order-by", "payload.chat_id,meta.origin.chat_id"])]
+    row(
+        f"{ORDERED:,} events of 1,000 chats in order, {workers} workers", f"{rates[1]:,.0f} events/s",
+        f"without order {rates[0]:,.0f}/s", f"{rates[1] / rates[0]:.2f} ×",
+    )  # fmt: skip
+
+
+def one(events: Path, environment: dict[str, str], workers: int, order: list[str]) -> float:
+    """Returns the number of events per second that workers finish together."""
+    with events.open("rb") as lines:
+        subprocess.run([tool("ratelimit"), *PASS, "--to", "queue:o"], stdin=lines, env=environment, check=True)
+    command = [tool("ev-queue"), "work", "o", *order, "--batch", "50", "--concurrency", "2", "--to", "/dev/null", "--", "cat"]
+    started = time.perf_counter()
+    with ExitStack() as stack:
+        for _ in range(workers):
+            stack.enter_context(running(command, env=environment))
+        wait("o", environment)
+        seconds = time.perf_counter() - started
+    subprocess.run([tool("ev-queue"), "purge", "o", "--yes"], env=environment, check=True)
+    return ORDERED / seconds
 
 
 def tell(what: str, rate: float, peer: float, wanted: str) -> None:

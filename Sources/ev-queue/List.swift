@@ -24,9 +24,10 @@ struct Stats: QueueCommand {
         commandName: "stats",
         abstract: "Print the state of queues, one line of JSON each.",
         discussion: """
-            events is the number of events that some group has not acknowledged. Each group has four numbers: \
+            events is the number of events that some group has not acknowledged. Each group has five numbers: \
             new counts events that no worker has taken, working counts events in work, retrying counts events that \
-            wait for another attempt, and held counts events that wait for another event. waiting_for names a service that is \
+            wait for another attempt, held counts events that wait for another event, and behind counts events that wait because \
+            an earlier one of the same chat, or with the same value of --order-by, is not finished. waiting_for names a service that is \
             away, for whose return the workers of the group wait. The exit status is 1 if a named queue does not exist. Warns of \
             queues that no running stage reads, or that a stage reads and nobody has ever written.
 
@@ -74,7 +75,8 @@ extension QueueAdmin.Stats.Group {
     fileprivate var json: JSONObject {
         [
             "group": .string(name), "new": .integer(Int64(new)), "working": .integer(Int64(working)),
-            "retrying": .integer(Int64(retrying)), "held": .integer(Int64(held)), "workers": .integer(Int64(workers)),
+            "retrying": .integer(Int64(retrying)), "held": .integer(Int64(held)), "behind": .integer(Int64(behind)),
+            "workers": .integer(Int64(workers)),
             "waiting_for": awaitedService.map { .string($0) },
         ]
     }

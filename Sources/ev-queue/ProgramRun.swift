@@ -37,6 +37,7 @@ struct ProgramRun: Sendable {
     }
 
     private let run: ChildRun
+    var name: String { run.command.program }
 
     /// - Parameters:
     ///   - input: the events' lines.

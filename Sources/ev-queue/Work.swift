@@ -21,11 +21,15 @@ struct Work: QueueCommand {
             credentials, wrong settings) end ev-queue and leave the events in the queue; after any other status, or a signal, they \
             are retried after a pause, up to --max-attempts times.
 
+            With --order-by, events with the same value at a path keep their order over all workers of the group, also when one is \
+            retried: the program gets the next ones only when it has finished those before. All workers of the group need the option.
+
             With TGPIPE_LOG_DIR set and one event a run, the variable TRACEPARENT names the span of the run: a program that writes it to \
             meta.traceparent of its events gives them their place in the trace.
 
             Examples: ev-queue work urls --to queue:pages -- ./fetch.sh
                       ev-queue work pages --batch 500 --to /dev/null -- psql -f import.sql
+                      ev-queue work sent --order-by payload.chat_id --to /dev/null -- ./mirror.sh
             """)
 
     @OptionGroup(title: "Log, state and Redis") var common: CommonOptions
@@ -44,6 +48,12 @@ struct Work: QueueCommand {
 
     @Option(
         help: ArgumentHelp(
+            "Keep the order of events with the same value: paths such as payload.chat_id or meta.origin.chat_id, joined by commas, "
+                + "of which the first that leads to a text or a number counts.", valueName: "paths"))
+    var orderBy: String?
+
+    @Option(
+        help: ArgumentHelp(
             "The time limit of one run. When it is over, the program is killed and the run is retried.",
             valueName: "duration"))
     var timeout: Span = Span(.seconds(3600))
@@ -58,6 +68,18 @@ struct Work: QueueCommand {
         guard (1...1000).contains(batch) else { throw ValidationError("--batch must be from 1 to 1000") }
         guard (1...256).contains(concurrency) else { throw ValidationError("--concurrency must be from 1 to 256") }
         guard maxOutput.bytes > 0 else { throw ValidationError("--max-output must be more than 0") }
+        do throws(QueueError) { _ = try order } catch { throw ValidationError("--order-by: \(error.message)") }
+    }
+
+    private var order: QueueOrder? {
+        get throws(QueueError) {
+            guard let orderBy else { return nil }
+            let paths = orderBy.split(separator: ",", omittingEmptySubsequences: false).map { path in
+                String(path.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
+            }
+            // The runs of the program do not wait for each other.
+            return try QueueOrder(paths: paths, entriesPerKey: batch, isInBatches: true)
+        }
     }
 
     func run(_ runtime: Runtime) async throws -> ExitStatus {
@@ -65,12 +87,13 @@ struct Work: QueueCommand {
         guard program.executable != nil else {
             throw ToolError(.configuration, "the program \(command[0]) does not exist, or is not executable")
         }
-        let source = try await QueueSource(queue.name, options: queueOptions, runtime: runtime)
+        let source = try await QueueSource(
+            queue.name, options: queueOptions, order: try order, runtime: runtime)
         let output = try await EventOutput(output, runtime: runtime)
         try source.checkIsNotLoop(output.sink)
         let worker = QueueWorker(
             runtime: runtime, source: source, output: output, program: program, options: self,
-            places: Places(count: concurrency))
+            places: Places(count: concurrency), keys: try order.map { KeyWatch(order: $0, log: runtime.log) })
         try await worker.run()
         return .success
     }
@@ -84,6 +107,8 @@ private struct QueueWorker: Sendable {
     let program: Command
     let options: Work
     let places: Places
+    /// Is nil without an order.
+    let keys: KeyWatch?
 
     func run() async throws {
         let failure = FirstFailure(shutdown: runtime.shutdown)
@@ -135,13 +160,18 @@ private struct QueueWorker: Sendable {
     private func work(_ batch: [TakenEntry]) async throws {
         defer { places.giveBack() }
         // An entry that is no envelope is the program's own affair.
-        let handlings = batch.compactMap { taken -> Handling? in
-            let event = (try? JSON(parsing: taken.line)).flatMap { try? Envelope($0) }
-            return event.map { runtime.tracer.begin($0, attempt: taken.entry.attempt) }
+        let values = batch.map { try? JSON(parsing: $0.line) }
+        keys?.check(values)
+        let handlings = zip(batch, values).compactMap { taken, value -> Handling? in
+            value.flatMap { try? Envelope($0) }.map { runtime.tracer.begin($0, attempt: taken.entry.attempt) }
         }
         let failure: ProgramRun.Failure?
         do {
             failure = try await run(batch, handlings.first?.span)
+        } catch is PutBack {
+            for handling in handlings { handling.end(.held) }
+            for taken in batch { try await source.release(taken.entry) }
+            return
         } catch {
             for handling in handlings { handling.end(HandlingOutcome(error), error: error) }
             throw error
@@ -152,6 +182,8 @@ private struct QueueWorker: Sendable {
     }
 
     /// Runs the program, and settles its events if it succeeds.
+    ///
+    /// - Throws: `PutBack` if another worker may have the events of an ordered queue; the program is ended then.
     private func run(_ batch: [TakenEntry], _ span: SpanStart?) async throws -> ProgramRun.Failure? {
         var program = program
         if batch.count == 1, let span {
@@ -160,11 +192,32 @@ private struct QueueWorker: Sendable {
         let run = ProgramRun(
             program, input: batch.flatMap { $0.line + [UInt8(ascii: "\n")] }, timeout: options.timeout.duration,
             maxOutputBytes: Int(options.maxOutput.bytes))
-        switch try await run.result() {
+        switch try await result(of: run, batch.map(\.entry)) {
         case .success(let lines):
             try await output.write(lines, finishing: batch.map(\.entry), of: source)
             return nil
         case .failure(let failure): return failure
+        }
+    }
+
+    private func result(
+        of run: ProgramRun, _ entries: [QueueEntry]
+    ) async throws -> Result<[UInt8], ProgramRun.Failure> {
+        guard keys != nil else { return try await run.result() }
+        return try await withThrowingTaskGroup(of: Result<[UInt8], ProgramRun.Failure>.self) { group in
+            defer { group.cancelAll() }
+            group.addTask { try await run.result() }
+            group.addTask {
+                while source.consumer.seemsLeased(entries) {
+                    try await Task.sleep(for: min(.milliseconds(200), source.consumer.settings.lease / 10))
+                }
+                runtime.log.warning(
+                    "\(run.name) is ended: the lease of its events is over, and another worker may run them",
+                    metadata: ["events": .stringConvertible(entries.count), "entry": "\(entries.first?.id ?? "")"])
+                throw PutBack()
+            }
+            guard let result = try await group.next() else { throw CancellationError() }
+            return result
         }
     }
 
@@ -185,6 +238,27 @@ private struct QueueWorker: Sendable {
         }
         runtime.log.warning(
             "\(reason)", metadata: ["events": .stringConvertible(entries.count), "entry": "\(entries.first?.id ?? "")"])
+    }
+}
+
+/// Warns once of events that an order finds no key in, as after a slip in a path.
+private final class KeyWatch: Sendable {
+    private let order: QueueOrder
+    private let log: Logger
+    private let hasWarned = Mutex(false)
+
+    init(order: QueueOrder, log: Logger) { (self.order, self.log) = (order, log) }
+
+    func check(_ events: [JSON?]) {
+        guard !events.contains(where: { $0.map(order.hasKey) ?? false }) else { return }
+        let isFirst = hasWarned.withLock { hasWarned in
+            defer { hasWarned = true }
+            return !hasWarned
+        }
+        guard isFirst else { return }
+        log.warning(
+            "no event of a run has a text or a number at a path of --order-by: such events are given out without an order"
+        )
     }
 }
 

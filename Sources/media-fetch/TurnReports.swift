@@ -14,6 +14,8 @@ final class TurnReports: Sendable {
     private static let pause = Duration.seconds(1)
     /// More ends are not kept for another try; the oldest ones are left to the day after which a turn is free again.
     private static let mostKept = 10_000
+    /// The number of ends that are noted in one call, which keeps other clients of Redis waiting.
+    private static let mostAtOnce = 500
 
     private let runtime: Runtime
     private let book: TurnBook
@@ -69,13 +71,17 @@ final class TurnReports: Sendable {
     }
 
     private func noteEnds() async {
-        let ids = ended.withLock { ids in
-            defer { ids = [] }
-            return ids
+        while true {
+            let ids = ended.withLock { ids in
+                let first = Array(ids.prefix(TurnReports.mostAtOnce))
+                ids.removeFirst(first.count)
+                return first
+            }
+            guard !ids.isEmpty else { return }
+            if await note({ try await $0.end(ids, isDone: true) }) { continue }
+            // Redis is away, or gives its place to another server.
+            return ended.withLock { $0 = Array((ids + $0).suffix(TurnReports.mostKept)) }
         }
-        guard !ids.isEmpty, await !note({ try await $0.end(ids, isDone: true) }) else { return }
-        // Redis is away, or gives its place to another server.
-        ended.withLock { $0 = Array((ids + $0).suffix(TurnReports.mostKept)) }
     }
 
     /// Calls the book, and returns whether it answered. Media are fetched without it, too.

@@ -19,7 +19,8 @@ struct TgSend: Tool {
             Reads commands.telegram.*, events.dl.*, events.media.fetched and events.media.progress, and writes \
             events.telegram.sent and events.telegram.failed. All other events are forwarded unchanged. Media that Telegram \
             already has is sent by its file_id; other media is uploaded once for all requests. An event from a queue is \
-            acknowledged after Telegram has answered, and is not sent again if the queue delivers it again.
+            acknowledged after Telegram has answered, and is not sent again if the queue delivers it again. Several tg-send may read one \
+            queue: each chat gets its messages in the order of the queue.
 
             With --chat, tg-send sends one message and ends. The text is an argument, or else standard input.
 

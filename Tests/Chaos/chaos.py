@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+import uuid
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from faults import RefusingProxy, Schedule  # noqa: E402
 from redis_servers import KINDS  # noqa: E402
 from servers import S3, spawn_server  # noqa: E402
 from stages import Stage, pipeline, queue_stats  # noqa: E402
-from verdict import Answers, Verdict, files_below, judge_fetches, parse  # noqa: E402
+from verdict import Answers, Verdict, files_below, judge_fetches, judge_notes, parse  # noqa: E402
 
 TOKEN = "123456:CHAOS-token"
 ADMIN = Person(42, "Alice", "alice")
@@ -39,6 +40,7 @@ class Chaos:
         self.random = random.Random(options.seed)
         self.people = [Person(1000 + number, f"User {number}", f"user{number}") for number in range(options.users)]
         self.questions: dict[int, set[int]] = {person.id: set() for person in self.people}
+        self.notes: Counter[int] = Counter()
         self.verdict = Verdict()
 
     def run(self) -> Verdict:
@@ -101,6 +103,20 @@ class Chaos:
         self.questions[person.id].add(question["message_id"])
         self.asked_sources.add(number)
 
+    def _note(self) -> None:
+        """Lets the bot say the next number to somebody. All numbers to one person are to arrive in order."""
+        person = self.random.choice(self.people)
+        self.notes[person.id] += 1
+        event = {
+            "id": str(uuid.UUID(int=self.random.getrandbits(128), version=4)), "type": "commands.telegram.send",
+            "correlation_id": str(uuid.UUID(int=self.random.getrandbits(128), version=4)),
+            "payload": {"chat_id": person.id, "text": f"note {self.notes[person.id]}"},
+        }  # fmt: skip
+        # While Redis is away it is repeated: a job is put into the queue once.
+        command = [str(self.options.tools / "ev-queue"), "push", "send"]
+        while subprocess.run(command, input=json.dumps(event).encode(), env=self._tool_environment, capture_output=True, check=False).returncode:
+            time.sleep(0.2)
+
     # The faults.
 
     def _play(self, stages: list[Stage], proxy: RefusingProxy, telegram_url: str) -> None:
@@ -125,6 +141,7 @@ class Chaos:
         schedule.add(options.refusals, "Telegram hangs up", lambda: self._fault(telegram_url, kind="drop"))
         self._add_faults(schedule, stages)
         schedule.add(options.requests, "somebody asks", self._ask)
+        schedule.add(options.notes, "the bot says a number", self._note)
         started = time.monotonic()
         schedule.run(is_over=lambda: False)
         self._progress(started)
@@ -169,6 +186,7 @@ class Chaos:
         asked = sum(len(ids) for ids in self.questions.values())
         answers = Answers.of(self.telegram, self.people, self.questions)
         answers.judge(verdict, asked, self.telegram)
+        judge_notes(verdict, self.telegram, self.people, self.notes)
         killed_owners = sum(stage.kills for stage in stages if stage.name.startswith("media-fetch"))
         judge_fetches(verdict, self._fetches(), len(self.asked_sources), killed_owners)
         uploads = sum(not isinstance(call["params"].get("video"), str) for call in self.telegram.calls("sendVideo") if call["status"] == 200)
@@ -224,6 +242,7 @@ class Chaos:
 def run_chaos(name: str, parser: argparse.ArgumentParser, kind: type[Chaos], **defaults: float) -> int:
     """Reads the options that all runs share, besides those of the parser, and does a run. Returns the exit status."""
     parser.add_argument("--requests", type=int, default=2000)
+    parser.add_argument("--notes", type=int, default=300, help="numbers that the bot says, of which each person's must arrive in order")
     parser.add_argument("--sources", type=int, default=200)
     parser.add_argument("--users", type=int, default=50)
     parser.add_argument("--kills", type=int, default=105)

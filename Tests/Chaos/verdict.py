@@ -122,3 +122,23 @@ def judge_fetches(verdict: Verdict, visits: Counter[str], sources: int, killed_o
     verdict.check(
         again <= killed_owners, f"{again} fetches more than one a source, for {killed_owners} kills of fetching workers"
     )
+
+
+def judge_notes(verdict: Verdict, telegram: Telegram, people: list[Person], notes: Counter[int]) -> None:
+    """Checks that the numbers that the bot said to each person arrived in order, over all processes that send.
+
+    A number may have arrived again behind a later one, or not at all, only if the answer to its call was lost.
+    """
+    lost = lost_answers(telegram, "sendMessage")
+    disordered, missing, late = [], 0, 0
+    for person in people:
+        said = [record["message"].get("text", "") for record in telegram.chat(person)]
+        arrived = [int(text.removeprefix("note ")) for text in said if text.startswith("note ")]
+        numbers = list(dict.fromkeys(arrived))
+        late += sum(number in arrived[:place] and number < max(arrived[:place]) for place, number in enumerate(arrived))
+        missing += notes[person.id] - len(numbers)
+        if numbers != sorted(numbers):
+            disordered.append((person.id, numbers))
+    verdict.check(not disordered, f"{notes.total()} numbers said, each person's in order {disordered[:3] or ''}")
+    verdict.check(late <= lost, f"{late} of them again behind later ones: it was not told how {lost} of its calls ended")
+    verdict.check(missing <= lost, f"{missing} of them missing: it was not told how {lost} of its calls ended")

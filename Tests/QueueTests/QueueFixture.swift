@@ -17,11 +17,12 @@ struct QueueFixture {
 
     var admin: QueueAdmin { QueueAdmin(queue, redis: redis) }
 
-    func consumer(_ worker: String, group: String = "workers", lease: Duration = .seconds(30)) async throws
-        -> QueueConsumer
-    {
+    func consumer(
+        _ worker: String, group: String = "workers", lease: Duration = .seconds(30), order: QueueOrder? = nil
+    ) async throws -> QueueConsumer {
         var settings = QueueConsumer.Settings(group: group, worker: worker)
         settings.lease = lease
+        settings.order = order
         let waiting = Redis(redis.address, clientName: "test")
         let consumer = try QueueConsumer(queue, redis: redis, waiting: waiting, settings: settings)
         try await consumer.open()

@@ -6,7 +6,7 @@ import Testing
 struct EntryOriginsTests {
     private func taken(_ lines: [String]) -> [TakenEntry] {
         lines.enumerated().map { index, line in
-            TakenEntry(entry: QueueEntry(id: "\(index)-0", attempt: 1), line: Array(line.utf8))
+            TakenEntry(entry: QueueEntry(id: "\(index)-0", attempt: 1), askedAt: .now, line: Array(line.utf8))
         }
     }
 

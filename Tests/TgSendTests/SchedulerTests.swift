@@ -8,7 +8,7 @@ import Testing
 @testable import tg_send
 
 /// Drives a scheduler with a clock of its own, and writes down what it does.
-private final class SchedulerRun {
+final class SchedulerRun {
     private(set) var now = ContinuousClock.now
     private(set) var scheduler: Scheduler
     /// The names of the jobs that need not be sent any more.
@@ -36,6 +36,18 @@ private final class SchedulerRun {
 
     func postpone(_ job: Job, _ wait: Duration) {
         note(scheduler.postpone(job, until: now + wait, now: now))
+    }
+
+    /// Ends a job whose event goes back to its queue, and returns the names of the jobs that go back with it.
+    func finishReturning(_ job: Job) -> [String] {
+        scheduler.finishReturning(job, now: now)
+        return takeReturning()
+    }
+
+    func takeReturning() -> [String] { scheduler.takeReturning().map(\.name) }
+
+    func noteReturned(_ lane: String, times: Int = 1) {
+        for _ in 0..<times { scheduler.noteReturned(to: lane, now: now) }
     }
 
     func stop() { scheduler.stop() }
@@ -68,7 +80,7 @@ private final class SchedulerRun {
 }
 
 extension Job {
-    fileprivate var name: String {
+    var name: String {
         event.payload["text"]?.string ?? event.payload["state"]?.string ?? "end"
     }
 }

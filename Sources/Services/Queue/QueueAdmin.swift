@@ -128,7 +128,7 @@ package struct QueueAdmin: Sendable {
 
     /// Describes an entry that a group has taken and not finished.
     package struct Pending: Sendable {
-        package enum State: String, Sendable { case working, retrying, held }
+        package enum State: String, Sendable { case working, retrying, held, behind }
 
         package let entry: Entry
         package let state: State
@@ -166,7 +166,7 @@ package struct QueueAdmin: Sendable {
                     ]))
             }
             guard let details = replies.array, let entry = details[0].array?.first.flatMap(Entry.init) else { continue }
-            let state: Pending.State = consumer == "held" ? .held : consumer == "retry" ? .retrying : .working
+            let state = Pending.State(consumer: consumer)
             found.append(
                 Pending(
                     entry: entry, state: state, worker: state == .working ? consumer : nil, attempts: Int(attempts),
@@ -184,13 +184,15 @@ package struct QueueAdmin: Sendable {
             package var working = 0
             package var retrying = 0
             package var held = 0
+            /// The number of entries that wait for earlier ones with the same key.
+            package var behind = 0
             /// The number of workers that have an entry.
             package var workers = 0
             /// The service that is away, and that the workers wait for.
             package fileprivate(set) var awaitedService: String?
 
             /// The number of entries that are not acknowledged.
-            package var open: Int { new + working + retrying + held }
+            package var open: Int { new + working + retrying + held + behind }
         }
 
         /// The number of events that some group has not acknowledged; all events, while there is no group.
@@ -236,17 +238,13 @@ package struct QueueAdmin: Sendable {
     /// Deletes a group with its unfinished entries; returns false if there is no group of that name.
     package func removeGroup(_ name: String) async throws -> Bool {
         let group = try QueueGroup(queue, name)
-        do {
-            let answer = try await explaining { () throws(RedisError) in
-                try await redis.send("XGROUP", "DESTROY", .text(queue.streamKey), .text(name))
-            }
-            try await redis.send([
-                "DEL", .text(group.dueKey), .text(group.failuresKey), .text(group.wokenKey), .text(group.awayKey),
-            ])
-            return answer.int == 1
-        } catch let error as RedisError where error.message.contains("requires the key to exist") {
-            return false
-        }
+        let answer = try await run(
+            QueueAdminScripts.removeGroup,
+            keys: [
+                queue.streamKey, group.dueKey, group.failuresKey, group.wokenKey, group.awayKey, group.chainsKey,
+                group.entryKeysKey, group.inboxesKey,
+            ], [.text(name)])
+        return answer.int == 1
     }
 
     /// Deletes the queue with its groups and dead letters, and returns the number of its events.
@@ -289,6 +287,18 @@ extension QueueAdmin.Entry {
     }
 }
 
+extension QueueAdmin.Pending.State {
+    /// - Parameter consumer: the consumer in Redis: a worker, or a placeholder.
+    fileprivate init(consumer: String) {
+        switch consumer {
+        case "held": self = .held
+        case "retry": self = .retrying
+        case "behind": self = .behind
+        default: self = .working
+        }
+    }
+}
+
 extension QueueAdmin.Stats.Group {
     fileprivate init?(_ row: [RedisValue]) {
         guard row.count >= 2, let name = row[0].string, let new = row[1].int else { return nil }
@@ -299,6 +309,7 @@ extension QueueAdmin.Stats.Group {
             switch row[index].string {
             case "held": held += count
             case "retry": retrying += count
+            case "behind": behind += count
             default:
                 working += count
                 workers += 1

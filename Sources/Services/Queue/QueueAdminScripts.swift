@@ -45,6 +45,16 @@ enum QueueAdminScripts {
         return count
         """)
 
+    /// Deletes a group and all that is kept for it. Keys: the stream, then the group's own. Argument: the group. Answer: 1, or 0 if there is
+    /// no such group.
+    static let removeGroup = RedisScript(
+        """
+        local count = 0
+        if redis.call('EXISTS', KEYS[1]) == 1 then count = redis.call('XGROUP', 'DESTROY', KEYS[1], ARGV[1]) end
+        for i = 2, #KEYS do redis.call('UNLINK', KEYS[i]) end
+        return count
+        """)
+
     /// Counts a queue's entries. Answer: entries, dead letters, id of the oldest entry; then for each group its name, the number of entries
     /// that no worker has taken, and pairs of a consumer and its number of entries.
     static let stats = RedisScript(

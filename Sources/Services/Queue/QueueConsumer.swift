@@ -14,6 +14,8 @@ package final class QueueConsumer: Sendable {
         package var worker: String
         package var lease = Duration.seconds(30)
         package var maxDeadLetters = QueueOutputs.defaultMaxLength
+        /// The order in which entries are given out; nil for the order of the queue, in which workers overtake each other.
+        package var order: QueueOrder?
 
         package init(group: String, worker: String) {
             self.group = group
@@ -26,10 +28,9 @@ package final class QueueConsumer: Sendable {
     private let group: QueueGroup
     private let redis: Redis
     private let waiting: Redis
-    /// The attempt of each leased entry, by the entry's id.
-    private let leases = Mutex<[String: Int]>([:])
-    /// Is true after an attempt to take entries that failed: Redis may have given some whose answer was lost.
-    private let mayHaveStrays = Mutex(false)
+    private let leases = Mutex(HeldLeases())
+    /// The time until which Redis may give this worker entries without its knowledge, as the answer to a call was lost; nil for none.
+    private let mayHaveStraysUntil = Mutex<ContinuousClock.Instant?>(nil)
     /// The number of entries finished since the stream was last trimmed.
     private let finished = Mutex(0)
 
@@ -81,19 +82,25 @@ package final class QueueConsumer: Sendable {
     ///   - limit: the number of entries at most.
     ///   - isIdle: whether the worker works on nothing else.
     package func take(limit: Int, isIdle: Bool) async throws -> Answer {
-        if mayHaveStrays.withLock({ $0 }) {
+        if let end = mayHaveStraysUntil.withLock({ $0 }) {
+            let isOver = ContinuousClock.now >= end
             try await releaseStrays()
-            mayHaveStrays.withLock { $0 = false }
+            if isOver { mayHaveStraysUntil.withLock { if $0 == end { $0 = nil } } }
         }
+        let order = settings.order
+        let askedAt = ContinuousClock.now
         let answer: RedisValue
         do {
             answer = try await run(
                 QueueScripts.take,
                 [
                     .integer(Int64(limit)), .integer(settings.lease.milliseconds), .integer(1 << 20), isIdle ? 1 : 0,
+                    .text(order?.encoded ?? ""), .integer(Int64(order?.entriesPerKey ?? 0)),
+                    order?.isInBatches == true ? 1 : 0,
                 ])
         } catch {
-            mayHaveStrays.withLock { $0 = true }
+            // Redis may execute the lost call later, even after the next one.
+            mayHaveStraysUntil.withLock { $0 = .now + settings.lease }
             throw error
         }
         guard let parts = answer.array, parts.count >= 2, let words = parts[0].array else { throw unexpected() }
@@ -103,11 +110,10 @@ package final class QueueConsumer: Sendable {
             guard let id = words[first].string, let attempt = words[first + 1].int,
                 case .bytes(let line) = words[first + 2]
             else { throw unexpected() }
-            entries.append(TakenEntry(entry: QueueEntry(id: id, attempt: Int(attempt)), line: line))
+            entries.append(
+                TakenEntry(entry: QueueEntry(id: id, attempt: Int(attempt)), askedAt: askedAt, line: line))
         }
-        leases.withLock { leases in
-            for taken in entries { leases[taken.entry.id] = taken.entry.attempt }
-        }
+        leases.withLock { $0.add(entries.map(\.entry), askedAt) }
         if parts[1].int == 2, let entry = entries.first { return .taken(.alone(entry)) }
         if !entries.isEmpty { return .taken(.entries(entries)) }
         if parts[1].int == 1 { return .taken(.suspect) }
@@ -125,7 +131,8 @@ package final class QueueConsumer: Sendable {
         var strays: [QueueEntry] = []
         for first in stride(from: 0, to: words.count - 1, by: 2) {
             guard let id = words[first].string, let attempt = words[first + 1].int else { throw unexpected() }
-            if known[id] != Int(attempt) { strays.append(QueueEntry(id: id, attempt: Int(attempt))) }
+            let entry = QueueEntry(id: id, attempt: Int(attempt))
+            if !known.has(entry) { strays.append(entry) }
         }
         if !strays.isEmpty { try await release(strays) }
     }
@@ -195,7 +202,15 @@ package final class QueueConsumer: Sendable {
         try await change(entry, QueueScripts.retry, [.integer(pause.milliseconds), .text(reason)])
     }
 
-    /// Holds an entry until it is woken, or for `limit` at most; the attempt does not count.
+    /// Puts an entry off; the attempt does not count. In an ordered queue, later entries with the same key wait behind it.
+    ///
+    /// - Returns: false if the lease was lost.
+    @discardableResult
+    package func postpone(_ entry: QueueEntry, for pause: Duration) async throws -> Bool {
+        try await change(entry, QueueScripts.postpone, [.integer(pause.milliseconds)])
+    }
+
+    /// Holds an entry until it is woken, or for `limit` at most; the attempt does not count. Later entries with the same key go on.
     ///
     /// - Returns: false if the lease was lost.
     @discardableResult
@@ -232,9 +247,7 @@ package final class QueueConsumer: Sendable {
     }
 
     private func forget(_ entries: [QueueEntry]) {
-        leases.withLock { leases in
-            for entry in entries where leases[entry.id] == entry.attempt { leases[entry.id] = nil }
-        }
+        leases.withLock { $0.remove(entries) }
     }
 
     // MARK: Keeping leases
@@ -260,9 +273,7 @@ package final class QueueConsumer: Sendable {
     package func renew() async throws -> [QueueEntry] {
         let lost = try await confirm(leased)
         // An entry that was finished meanwhile is not lost.
-        let unfinished = leases.withLock { leases in lost.filter { leases[$0.id] == $0.attempt } }
-        forget(unfinished)
-        return unfinished
+        return leases.withLock { $0.lose(lost) }
     }
 
     /// Notes for `QueueAdmin.stats` that the group's workers wait for a service, for the time of a lease; nil removes
@@ -281,13 +292,31 @@ package final class QueueConsumer: Sendable {
     /// - Returns: the entries whose leases this worker does not have, or no longer has.
     package func confirm(_ entries: [QueueEntry]) async throws -> [QueueEntry] {
         var lost: Set<String> = []
+        let askedAt = ContinuousClock.now
         for part in QueueConsumer.parts(of: entries) {
             let answer = try await run(
                 QueueScripts.renew, [.integer(settings.lease.milliseconds)] + QueueConsumer.words(of: part))
             guard let ids = answer.array else { throw unexpected() }
             lost.formUnion(ids.compactMap(\.string))
         }
+        leases.withLock { $0.renew(entries.filter { !lost.contains($0.id) }, askedAt) }
         return entries.filter { lost.contains($0.id) }
+    }
+
+    /// Returns whether no other worker can have taken an entry, which is to be asked before an effect outside Redis.
+    ///
+    /// Redis is asked only if this worker has been silent for two thirds of a lease, or has just lost an entry.
+    package func isLeased(_ entry: QueueEntry) async throws -> Bool {
+        if leases.withLock({ $0.isCertain(entry, lease: settings.lease, now: .now) }) { return true }
+        let lost = try await confirm([entry])
+        leases.withLock { _ = $0.lose(lost) }
+        return lost.isEmpty
+    }
+
+    /// Returns whether this worker has the leases of all entries, as far as it can know without Redis: each was confirmed within the time
+    /// of a lease.
+    package func seemsLeased(_ entries: [QueueEntry]) -> Bool {
+        leases.withLock { leases in entries.allSatisfy { leases.isCurrent($0, lease: settings.lease, now: .now) } }
     }
 
     /// Returns the name under which other events may wake an entry.
@@ -295,7 +324,7 @@ package final class QueueConsumer: Sendable {
         QueueWaiter(queue: queue.text, group: group.name, id: entry.id).waiter
     }
 
-    private var leased: [QueueEntry] { leases.withLock { $0.map { QueueEntry(id: $0.key, attempt: $0.value) } } }
+    private var leased: [QueueEntry] { leases.withLock { $0.entries } }
 
     /// Splits entries into parts that Redis handles in one step without delaying other clients.
     private static func parts(of entries: [QueueEntry]) -> [ArraySlice<QueueEntry>] {
@@ -335,4 +364,55 @@ package final class QueueConsumer: Sendable {
     private func unexpected() -> QueueError {
         QueueError(.protocolBroken, "\(queue): Redis at \(redis.address) returned an unexpected answer to a script")
     }
+}
+
+/// Holds what a worker knows about its leases, by its own clock, which goes on while the machine sleeps.
+private struct HeldLeases {
+    private struct Lease {
+        let attempt: Int
+        /// The time just before the call with which Redis last confirmed the lease.
+        var confirmedAt: ContinuousClock.Instant
+    }
+
+    private var leases: [String: Lease] = [:]
+    /// The time at which this worker last learned that it had lost an entry. It may have lost others with it.
+    private var lossAt: ContinuousClock.Instant?
+
+    var entries: [QueueEntry] { leases.map { QueueEntry(id: $0.key, attempt: $0.value.attempt) } }
+
+    mutating func add(_ entries: [QueueEntry], _ askedAt: ContinuousClock.Instant) {
+        for entry in entries { leases[entry.id] = Lease(attempt: entry.attempt, confirmedAt: askedAt) }
+    }
+
+    mutating func renew(_ entries: [QueueEntry], _ askedAt: ContinuousClock.Instant) {
+        for entry in entries where has(entry) { leases[entry.id]?.confirmedAt = askedAt }
+    }
+
+    mutating func remove(_ entries: [QueueEntry]) {
+        for entry in entries where has(entry) { leases[entry.id] = nil }
+    }
+
+    /// Removes entries whose leases are lost, and returns those that it had.
+    mutating func lose(_ entries: [QueueEntry]) -> [QueueEntry] {
+        let lost = entries.filter(has)
+        if !lost.isEmpty { lossAt = .now }
+        remove(lost)
+        return lost
+    }
+
+    func isCurrent(_ entry: QueueEntry, lease: Duration, now: ContinuousClock.Instant) -> Bool {
+        guard has(entry), let held = leases[entry.id] else { return false }
+        return now - held.confirmedAt < lease
+    }
+
+    /// Returns whether the lease of an entry, and every other lease, was confirmed so recently that none can have ended: a worker that
+    /// takes an entry of a key takes all entries of that key. The last third of a lease is left for a clock that runs differently from
+    /// that of Redis.
+    func isCertain(_ entry: QueueEntry, lease: Duration, now: ContinuousClock.Instant) -> Bool {
+        guard has(entry), let held = leases[entry.id] else { return false }
+        if let lossAt, held.confirmedAt <= lossAt { return false }
+        return leases.values.allSatisfy { now - $0.confirmedAt < lease * 2 / 3 }
+    }
+
+    func has(_ entry: QueueEntry) -> Bool { leases[entry.id]?.attempt == entry.attempt }
 }

@@ -31,6 +31,8 @@ package enum TakenEntries: Sendable {
 /// Holds one entry and its line.
 package struct TakenEntry: Sendable {
     package let entry: QueueEntry
+    /// The time just before Redis was asked for it.
+    package let askedAt: ContinuousClock.Instant
     /// The line without its line feed; empty if the entry of the stream holds no line.
     package let line: [UInt8]
 }

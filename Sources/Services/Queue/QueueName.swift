@@ -103,6 +103,19 @@ struct QueueGroup: Sendable, Hashable {
     /// The key of the service that the group's workers wait for.
     var awayKey: String { queue.key("away:\(name)") }
 
+    /// The key of a sorted set with the order of the unfinished entries that have a key; see `QueueOrderScripts`.
+    var chainsKey: String { queue.key("order:\(name)") }
+    /// The key of a hash from these entries' ids to digests of their keys.
+    var entryKeysKey: String { queue.key("order-keys:\(name)") }
+
+    /// The key of a sorted set of keys with entries that their owner does not know of yet; see `QueueOrderScripts`.
+    var inboxesKey: String { queue.key("order-inboxes:\(name)") }
+
     /// The keys in the order in which the scripts expect them.
-    var keys: [String] { [queue.streamKey, dueKey, failuresKey, wokenKey, queue.nudgeKey, queue.deadKey] }
+    var keys: [String] {
+        [
+            queue.streamKey, dueKey, failuresKey, wokenKey, queue.nudgeKey, queue.deadKey, chainsKey, entryKeysKey,
+            inboxesKey,
+        ]
+    }
 }

@@ -2,9 +2,10 @@ import Redis
 
 /// Holds the scripts behind queues; each is one atomic step.
 ///
-/// Keys: 1 stream, 2 due, 3 failures, 4 woken, 5 nudge, 6 dead, from 7 on the streams of other queues. The first two arguments are the
-/// group and the consumer. An entry that is held or waits for an attempt belongs to the consumer `held` or `retry`, which takes it from
-/// the worker that had it before.
+/// Keys: 1 stream, 2 due, 3 failures, 4 woken, 5 nudge, 6 dead, 7 chains, 8 the keys of entries, 9 inboxes (see `QueueOrderScripts`), from 10
+/// on the streams of other queues. The first two arguments are the group and the consumer. An entry that is held, waits for an attempt or waits
+/// for an earlier entry of its key belongs to the consumer `held`, `retry` or `behind`, which takes it from the worker that had it
+/// before.
 enum QueueScripts {
     /// Functions that all scripts share.
     static let prelude = """
@@ -26,11 +27,6 @@ enum QueueScripts {
             redis.call(command, key, unpack(words, first, math.min(first + 999, #words)))
           end
         end
-        local function forget(id)
-          redis.call('XACK', stream, group, id)
-          redis.call('ZREM', due, id)
-          redis.call('HDEL', failures, id)
-        end
         local function look_again()
           redis.call('XADD', nudge, 'MAXLEN', '~', 10, '*', 'n', 1)
         end
@@ -40,13 +36,21 @@ enum QueueScripts {
           redis.call('ZADD', due, at, id)
         end
 
-        """
+        """ + QueueOrderScripts.chains + """
+            local function forget(id)
+              redis.call('XACK', stream, group, id)
+              redis.call('ZREM', due, id)
+              redis.call('HDEL', failures, id)
+              let_next_go(remove_from_chain(id))
+            end
+
+            """
 
     /// Creates the group, and sets a due time for entries without one: a page of 500 pending entries.
-    /// Arguments: lease in ms, the page's first id, the queue's name. Key 7: the set of all names. Answer: the next page's first id, or nil.
+    /// Arguments: lease in ms, the page's first id, the queue's name. Key 10: the set of all names. Answer: the next page's first id, or nil.
     static let open = RedisScript(
         prelude + """
-            local lease, start, name, names = tonumber(ARGV[3]), ARGV[4], ARGV[5], KEYS[7]
+            local lease, start, name, names = tonumber(ARGV[3]), ARGV[4], ARGV[5], KEYS[10]
             local exists = false
             if redis.call('EXISTS', stream) == 1 then
               for _, info in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
@@ -69,8 +73,9 @@ enum QueueScripts {
             return ms .. '-' .. string.format('%.0f', tonumber(seq) + 1)
             """)
 
-    /// Takes entries that are due, then new ones. Arguments: number of entries, lease in ms, approximate number of bytes, whether the
-    /// worker is idle.
+    /// Takes entries that are due, then those that waited behind entries of this worker, then new ones. Arguments: number of entries,
+    /// lease in ms, approximate number of bytes, whether the worker is idle; the order: `QueueOrder.encoded` (empty:
+    /// none), the number of entries of one key at a time, whether those are taken in one step only.
     ///
     /// An entry that has ended two workers (a suspect) is given out alone, to an idle worker: if it ends that worker too, no other
     /// event loses an attempt. Answer: id, attempt and line of each entry; 1 if a suspect waits, 2 if it was taken; if nothing was
@@ -78,9 +83,13 @@ enum QueueScripts {
     static let take = RedisScript(
         prelude + """
             local limit, lease, budget, idle = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6] == '1'
+            local rules, per_key, at_once = {}, tonumber(ARGV[8]), ARGV[9] == '1'
+            for types, paths in ARGV[7]:gmatch('([^\\t\\n]*)\\t([^\\n]*)\\n') do rules[#rules + 1] = {types, paths} end
+            local is_keyed = #rules > 0
             local time = now()
-            local out, count, bytes, suspects, alone = {}, 0, 0, 0, false
-            local leases = {}
+            local out, count, bytes, suspects, alone, is_suspect = {}, 0, 0, 0, false, {}
+            local leases, given = {}, {}
+            local function has_room() return count < limit and bytes < budget and not alone end
             local function give(id, fields, attempt)
               local line, only = '', nil
               for i = 1, #fields, 2 do
@@ -91,52 +100,75 @@ enum QueueScripts {
               if only and only ~= group then return forget(id) end
               out[#out + 1], out[#out + 2], out[#out + 3] = id, attempt, line
               leases[#leases + 1], leases[#leases + 2] = time + lease, id
-              count, bytes = count + 1, bytes + #line
+              count, bytes, given[id] = count + 1, bytes + #line, true
             end
-            for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', time, 'LIMIT', 0, limit)) do
-              if bytes >= budget or alone then break end
-              local entry = pending(id)
-              if not entry then
-                forget(id)
-              else
-                local failed = tonumber((redis.call('HGET', failures, id) or '0'):match('%d+'))
-                local suspect = entry[4] - failed >= 2
-                if suspect and not (idle and count == 0) then
-                  suspects = 1
-                else
-                  local claimed = redis.call('XCLAIM', stream, group, consumer, 0, id)[1]
-                  redis.call('SREM', woken, id)
-                  if claimed then give(id, claimed[2], entry[4] + 1) else forget(id) end
-                  alone = suspect and claimed
+            -- Answer: false for a suspect that only an idle worker may take.
+            local function claim(id, entry)
+              local failed = tonumber((redis.call('HGET', failures, id) or '0'):match('%d+'))
+              local suspect = entry[4] - failed >= 2
+              if suspect and not (idle and count == 0) then
+                suspects, is_suspect[id] = 1, true
+                return false
+              end
+              local claimed = redis.call('XCLAIM', stream, group, consumer, 0, id)[1]
+              redis.call('SREM', woken, id)
+              if claimed then give(id, claimed[2], entry[4] + 1) else forget(id) end
+              alone = suspect and claimed
+              return true
+            end
+
+            """ + QueueOrderScripts.taking + """
+                for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', time, 'LIMIT', 0, is_keyed and limit + 200 or limit)) do
+                  if not has_room() then break end
+                  local entry = not given[id] and pending(id)
+                  if given[id] then
+                    -- It came with an earlier entry of its key.
+                  elseif not entry then
+                    forget(id)
+                  elseif not take_in_order(id, entry) then
+                    claim(id, entry)
+                  end
                 end
-              end
-            end
-            local step = 1
-            while count < limit and bytes < budget and not alone and suspects == 0 do
-              local asked = math.min(step, limit - count)
-              local got = redis.call('XREADGROUP', 'GROUP', group, consumer, 'COUNT', asked, 'STREAMS', stream, '>')
-              if not got then break end
-              for _, entry in ipairs(got[1][2]) do give(entry[1], entry[2], 1) end
-              if #got[1][2] < asked then break end
-              step = math.min(step * 4, math.floor((budget - bytes) * count / math.max(bytes, 1)) + 1)
-            end
-            in_parts('ZADD', due, leases)
-            if count > 0 then return {out, alone and 2 or suspects} end
-            local last, nudged, wait = '0-0', '0-0', -1
-            for _, info in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
-              local name, id
-              for i = 1, #info, 2 do
-                if info[i] == 'name' then name = info[i + 1] end
-                if info[i] == 'last-delivered-id' then id = info[i + 1] end
-              end
-              if name == group then last = id end
-            end
-            local newest = redis.call('XREVRANGE', nudge, '+', '-', 'COUNT', 1)[1]
-            if newest then nudged = newest[1] end
-            local first = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
-            if first[2] then wait = math.max(0, first[2] - time) end
-            return {out, suspects, last, nudged, wait}
-            """)
+                if has_room() and suspects == 0 then take_inbox() end
+                local step, read, read_bytes = 1, 0, 0
+                local is_behind = false
+                while has_room() and suspects == 0 and read_bytes < budget and read < limit + 200 do
+                  local asked = math.min(step, limit - count)
+                  local got = redis.call('XREADGROUP', 'GROUP', group, consumer, 'COUNT', asked, 'STREAMS', stream, '>')
+                  is_behind = got and #got[1][2] == asked
+                  if not got then break end
+                  for _, entry in ipairs(got[1][2]) do
+                    read_bytes = read_bytes + take_new(entry[1], entry[2])
+                  end
+                  read = read + #got[1][2]
+                  if not is_behind then break end
+                  step = math.min(step * 4, math.floor(math.max(budget - bytes, 0) * read / math.max(read_bytes, 1)) + 1)
+                end
+                in_parts('ZADD', due, leases)
+                if is_nudged then look_again() end
+                if count > 0 then return {out, alone and 2 or suspects} end
+                local last, nudged, wait = '0-0', '0-0', -1
+                for _, info in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
+                  local name, id, open
+                  for i = 1, #info, 2 do
+                    if info[i] == 'name' then name = info[i + 1] end
+                    if info[i] == 'last-delivered-id' then id = info[i + 1] end
+                    if info[i] == 'pending' then open = info[i + 1] end
+                  end
+                  if name == group then
+                    last = id
+                    -- A worker of an older version acknowledges entries and leaves their links.
+                    if open == 0 then redis.call('DEL', chains, entry_keys, inboxes) end
+                  end
+                end
+                local newest = redis.call('XREVRANGE', nudge, '+', '-', 'COUNT', 1)[1]
+                if newest then nudged = newest[1] end
+                local first = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
+                if first[2] then wait = math.max(0, first[2] - time) end
+                -- All that was read waits behind other entries; there may be more.
+                if is_behind then wait = 0 end
+                return {out, suspects, last, nudged, wait}
+                """)
 
     /// Renews leases. Arguments: lease in ms, id and attempt of each entry. Answer: the ids that are no longer this consumer's.
     static let renew = RedisScript(
@@ -166,13 +198,26 @@ enum QueueScripts {
             return 1
             """)
 
-    /// Holds an entry until it is woken; this attempt does not count. Arguments: id, attempt, longest hold in ms. Answer: see `retry`.
+    /// Holds an entry until it is woken; this attempt does not count. Later entries of its key go on, since what it waits for may be
+    /// among them. Arguments: id, attempt, longest hold in ms. Answer: see `retry`.
     static let hold = RedisScript(
         prelude + """
             local id, attempt, limit = ARGV[3], ARGV[4], tonumber(ARGV[5])
             if not is_mine(id, attempt) then return 0 end
             if redis.call('SREM', woken, id) == 1 then limit = 0 end
             put_back(id, 'held', attempt - 1, now() + limit)
+            let_next_go(remove_from_chain(id))
+            look_again()
+            return 1
+            """)
+
+    /// Puts an entry off; this attempt does not count, and later entries of its key wait behind it. Arguments: id, attempt, pause in ms.
+    /// Answer: see `retry`.
+    static let postpone = RedisScript(
+        prelude + """
+            local id, attempt, pause = ARGV[3], ARGV[4], tonumber(ARGV[5])
+            if not is_mine(id, attempt) then return 0 end
+            put_back(id, 'retry', attempt - 1, now() + pause)
             look_again()
             return 1
             """)
@@ -181,7 +226,14 @@ enum QueueScripts {
     static let release = RedisScript(
         prelude + """
             for i = 3, #ARGV, 2 do
-              if is_mine(ARGV[i], ARGV[i + 1]) then put_back(ARGV[i], 'retry', ARGV[i + 1] - 1, now()) end
+              if is_mine(ARGV[i], ARGV[i + 1]) then
+                local key = key_in_chain(ARGV[i])
+                if key and front(key, 1)[1] ~= ARGV[i] then
+                  wait_behind(key, ARGV[i], ARGV[i + 1] - 1)
+                else
+                  put_back(ARGV[i], 'retry', ARGV[i + 1] - 1, now())
+                end
+              end
             end
             look_again()
             return 1
@@ -206,7 +258,7 @@ enum QueueScripts {
               if entry and entry[2] == 'held' then
                 redis.call('ZADD', due, time, ARGV[i])
                 found = true
-              elseif entry and entry[2] ~= 'retry' then
+              elseif entry and is_worker(entry[2]) then
                 redis.call('SADD', woken, ARGV[i])
                 redis.call('EXPIRE', woken, 3600)
               end
@@ -218,6 +270,7 @@ enum QueueScripts {
     /// Removes the consumer from the group, and consumers that have had no entry for a day.
     static let leave = RedisScript(
         prelude + """
+            redis.call('ZREMRANGEBYLEX', inboxes, '[' .. consumer .. ' ', '(' .. consumer .. '!')
             for _, info in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
               local name, pending, idle
               for i = 1, #info, 2 do
@@ -300,7 +353,7 @@ enum QueueScripts {
               at = at + 3 + 2 * lines
             end
             for output, count in pairs(counts) do
-              if is_full(KEYS[6 + output], count, limit) then return -1 end
+              if is_full(KEYS[9 + output], count, limit) then return -1 end
             end
             local done, again, lost = {}, {}, {}
             at = 5
@@ -308,7 +361,7 @@ enum QueueScripts {
               local id, attempt, lines = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
               if is_mine(id, attempt) then
                 for i = 0, lines - 1 do
-                  redis.call('XADD', KEYS[6 + tonumber(ARGV[at + 3 + 2 * i])], '*', 'e', ARGV[at + 4 + 2 * i])
+                  redis.call('XADD', KEYS[9 + tonumber(ARGV[at + 3 + 2 * i])], '*', 'e', ARGV[at + 4 + 2 * i])
                 end
                 done[#done + 1] = id
                 if attempt > 1 then again[#again + 1] = id end
@@ -322,6 +375,15 @@ enum QueueScripts {
             end
             in_parts('ZREM', due, done)
             in_parts('HDEL', failures, again)
+            if is_ordered then
+              local freed = {}
+              for _, id in ipairs(done) do
+                local key = remove_from_chain(id)
+                if key then freed[key] = true end
+              end
+              for key in pairs(freed) do let_next_go(key) end
+              if is_nudged then look_again() end
+            end
             if trims then trim(stream) end
             return lost
             """)
@@ -368,8 +430,9 @@ enum QueueScripts {
             end
             redis.call('XADD', dead, '*', 'e', line, 'code', ARGV[6], 'reason', ARGV[7], 'attempts', attempt, 'group', group,
               'tool', ARGV[8], 'worker', ARGV[9], 'id', id)
-            for i = 10, #ARGV, 2 do redis.call('XADD', KEYS[6 + tonumber(ARGV[i])], '*', 'e', ARGV[i + 1]) end
+            for i = 10, #ARGV, 2 do redis.call('XADD', KEYS[9 + tonumber(ARGV[i])], '*', 'e', ARGV[i + 1]) end
             forget(id)
+            if is_nudged then look_again() end
             trim(stream)
             return 1
             """)

@@ -33,6 +33,8 @@ package struct TelegramError: ReportableError, CustomStringConvertible {
         case protocolBroken = "protocol_broken"
         /// Something else has answered in Telegram's place: a proxy, or another server at this address.
         case foreignAnswer = "foreign_answer"
+        /// This process has not made the call, since it is another one's by now.
+        case notMade = "not_made"
     }
 
     package let code: Code

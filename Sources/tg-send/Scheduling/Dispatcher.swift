@@ -1,6 +1,8 @@
 import Envelope
+import JSON
 import Options
 import Payloads
+import Queue
 import Stage
 import Synchronization
 import System
@@ -28,6 +30,19 @@ final class SharedScheduler: Sendable {
         change { $0.postpone(job, until: time, now: .now) }
     }
 
+    /// Ends a job whose event goes back to its queue; see `Scheduler.finishReturning`.
+    func finishReturning(_ job: Job) {
+        noteReturn(of: job)
+        change { scheduler in
+            scheduler.finishReturning(job, now: .now)
+            return []
+        }
+    }
+
+    private func noteReturn(of job: Job) {
+        job.context?.lease?.atEnd { [self] in scheduler.withLock { $0.noteReturned(to: job.lane, now: .now) } }
+    }
+
     func stop() {
         change { scheduler in
             scheduler.stop()
@@ -36,7 +51,12 @@ final class SharedScheduler: Sendable {
     }
 
     private func change(_ body: (inout Scheduler) -> [Job]) {
-        for job in scheduler.withLock({ body(&$0) }) { job.outcome.fulfil(.success(.done([]))) }
+        let (dropped, returned) = scheduler.withLock { scheduler in (body(&scheduler), scheduler.takeReturning()) }
+        for job in dropped { job.outcome.fulfil(.success(.done([]))) }
+        for job in returned {
+            noteReturn(of: job)
+            job.outcome.fulfil(.failure(PutBack()))
+        }
         changed.notify()
     }
 
@@ -95,8 +115,10 @@ struct Dispatcher: Sendable {
                 scheduler.stop()
                 group.cancelAll()
             }
+            let order = try QueueOrder(rules: Job.queueOrder, entriesPerKey: 8, isInBatches: false)
             return try await runtime.work(
-                input, output, concurrency: maxEvents, accepting: commands.accepts, givingUp: resultsOfGivingUp
+                input, output, concurrency: maxEvents, order: order, accepting: commands.accepts,
+                givingUp: resultsOfGivingUp
             ) { event, context in
                 let job = try Job(event, context)
                 if case .command(let command) = job.content, !command.unusedKeys.isEmpty {
@@ -126,6 +148,8 @@ struct Dispatcher: Sendable {
             switch verdict {
             case .notBefore(let wait, let rest) where wait.place == .scheduler:
                 scheduler.postpone(rest, until: wait.time)
+            case .notBefore(let wait, _) where wait.place == .queue:
+                finish(job, .success(.postponed(for: max(.zero, wait.time - .now))))
             case .notBefore(let wait, _): finish(job, .success(.held(for: max(.zero, wait.time - .now))))
             case .done(let results): finish(job, .success(.done(results)))
             case .givenUp(let results, let reason): finish(job, .success(.givenUp(results, reason: reason)))
@@ -136,7 +160,11 @@ struct Dispatcher: Sendable {
     }
 
     private func finish(_ job: Job, _ result: Result<Outcome, any Error>) {
-        scheduler.finish(job)
+        if job.context?.lease != nil, result.returnsEvent {
+            scheduler.finishReturning(job)
+        } else {
+            scheduler.finish(job)
+        }
         job.outcome.fulfil(result)
     }
 
@@ -144,5 +172,16 @@ struct Dispatcher: Sendable {
     private func resultsOfGivingUp(_ event: Envelope, _ reason: String) -> [Envelope] {
         guard let job = try? Job(event), !job.isProgress else { return [] }
         return [.derived(TelegramFailed(job.action, chat: job.chat, code: 0, reason: reason))]
+    }
+}
+
+extension Result<Outcome, any Error> {
+    /// Is true if the event may go back to its queue, where the later events of its lane have to wait behind it.
+    fileprivate var returnsEvent: Bool {
+        switch self {
+        case .success(.postponed): true
+        case .success: false
+        case .failure(let error): !(error is MalformedInput)
+        }
     }
 }

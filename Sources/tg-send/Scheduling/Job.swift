@@ -1,6 +1,7 @@
 import Envelope
 import JSON
 import Payloads
+import Queue
 import Stage
 import System
 
@@ -57,6 +58,8 @@ struct Job: Sendable {
     var isRestored = false
     /// The stage's data about the event; nil for one-off sends.
     let context: WorkContext?
+    /// The time just before the queue was asked for the event; nil for pipes.
+    var askedAt: ContinuousClock.Instant?
     /// The job's outcome, once it is known. The stage waits for it.
     let outcome = Promise<Outcome>()
 
@@ -67,6 +70,7 @@ struct Job: Sendable {
     init(_ event: Envelope, _ context: WorkContext? = nil) throws(MalformedInput) {
         self.event = event
         self.context = context
+        askedAt = context?.lease?.askedAt
         origin = event.origin
         // A script may name the chat in the payload of any event.
         var group = event.group
@@ -121,9 +125,32 @@ struct Job: Sendable {
     /// The name of the group of jobs that stay in order: the messages or the reactions of commands to one chat, or the
     /// events of one request.
     var lane: String {
-        guard case .command(let command) = content else { return event.correlationID.description }
+        guard case .command = content else { return event.correlationID.description }
         // Telegram does not count reactions, so none waits behind messages that have to.
-        return [.react, .answer].contains(command.action) ? "reactions \(chat)" : "chat \(chat)"
+        return isInOrderOfChat ? "chat \(chat)" : "reactions \(chat)"
+    }
+
+    /// The actions that wait behind nothing: a press of a button waits for its answer, for some seconds.
+    private static let unorderedActions: [TelegramAction] = [.answer, .react]
+
+    /// The order that a queue keeps over all processes: that of the lanes whose jobs are ordered.
+    static let queueOrder: [QueueOrder.Rule] =
+        unorderedActions.map { QueueOrder.Rule(types: "commands.telegram.\($0.rawValue)", paths: []) } + [
+            QueueOrder.Rule(types: "commands.telegram.", paths: ["payload.chat_id", "meta.origin.chat_id"]),
+            QueueOrder.Rule(types: "events.dl.", paths: ["correlation_id"]),
+            QueueOrder.Rule(types: "events.media.", paths: ["correlation_id"]),
+        ]
+
+    /// Is true if the job keeps its place in its lane when its event goes back to the queue; see `queueOrder`.
+    var isOrdered: Bool {
+        guard case .command(let command) = content else { return true }
+        return !Job.unorderedActions.contains(command.action)
+    }
+
+    /// Is true if the job is a command that keeps its place among the messages to its chat.
+    var isInOrderOfChat: Bool {
+        guard case .command = content else { return false }
+        return isOrdered
     }
 
     /// The action that results of the whole job name.

@@ -8,8 +8,11 @@ struct NotBefore: Error, Equatable {
     enum Place: Sendable {
         /// The job stays in the scheduler. Its lane waits with it.
         case scheduler
-        /// The event goes back to the stage, which hands it out again when it is woken, and at the latest at `time`.
+        /// The event goes back to the stage, which hands it out again when it is woken, and at the latest at `time`. Later events
+        /// of its chat go on.
         case stage
+        /// The event goes back to its queue until `time`. Later events of its chat wait behind it.
+        case queue
     }
 
     let time: ContinuousClock.Instant
@@ -51,7 +54,8 @@ enum CallKind: Sendable, Hashable {
 /// 6. **Uploads.** A job that needs an object which another event is uploading goes back to the stage
 ///    (`NotBefore.Place.stage`). The end of the upload wakes it.
 /// 7. **Retries.** After a transient failure, an event from a pipe is retried here, with a growing backoff. An event
-///    from a queue is retried by the queue, and resumes from its record in Redis.
+///    from a queue is retried by the queue, and resumes from its record in Redis. When an event goes back to its queue, all
+///    events of its chat that have not begun go back with it: the queue gives them out in order, to one process.
 /// 8. **Shutdown.** After `stop`, no job is handed out. Jobs that run may finish within the time that the stage allows.
 /// 9. **Memory.** The stage holds at most 1000 events of a pipe, or 256 of a queue. Idle lanes, flood waits, chats and
 ///    requests are forgotten beyond the limits below.
@@ -107,6 +111,22 @@ struct Scheduler: Sendable {
     /// The number of counted messages of each lane whose calls have not ended.
     private var counted: [String: Int] = [:]
     private var isStopped = false
+    /// The returns by the lane.
+    private var returns: [String: Return] = [:]
+    /// The jobs whose events are to go back to their queue.
+    private var returning: [Job] = []
+
+    /// Represents the return of a lane's events to their queue.
+    private struct Return {
+        /// The number of events that are not back yet.
+        var count: Int
+        /// The time at which the last one was back. An event for which the queue was asked later came in its turn.
+        var endedAt: Time
+    }
+
+    /// The number of returns from which those are forgotten that ended so long ago that each event which was asked for before has come.
+    private static let maxReturns = 1000
+    private static let longestAnswer = Duration.seconds(600)
 
     /// The most by which the ends of one wait differ for two chats: Telegram counts whole seconds.
     private static let sameEnd = Duration.seconds(2)
@@ -123,6 +143,7 @@ struct Scheduler: Sendable {
     ///
     /// - Returns: the jobs that need not be sent any more; the given one may be among them.
     mutating func add(_ job: Job, now: Time) -> [Job] {
+        if isReturning(job, now) { return [] }
         var job = job
         if job.isProgress {
             if endedRequests.contains(job) { return [job] }
@@ -190,6 +211,53 @@ struct Scheduler: Sendable {
         order.removeAll { $0 == job.lane }
         if !lane.replies.isEmpty || lane.progress != nil { order.append(job.lane) }
         lanes[job.lane] = lane.isForgettable(now) ? nil : lane
+    }
+
+    /// Ends a job that `next` has returned and whose event goes back to its queue. The jobs of its lane that have not begun
+    /// go back, too; so do those that come until all are back. `takeReturning` returns them. Jobs without an order stay.
+    mutating func finishReturning(_ job: Job, now: Time) {
+        defer { finish(job, now: now) }
+        guard job.isOrdered else { return }
+        if returns.count > Scheduler.maxReturns {
+            returns = returns.filter { $0.value.count > 0 || $0.value.endedAt + Scheduler.longestAnswer > now }
+        }
+        returns[job.lane, default: Return(count: 0, endedAt: now)].count += 1
+        guard var lane = lanes[job.lane] else { return }
+        let waiting = lane.replies + (lane.progress.map { [$0] } ?? [])
+        (lane.replies, lane.progress) = ([], nil)
+        lanes[job.lane] = lane
+        for job in waiting { putBack(job) }
+    }
+
+    /// The number of lanes with a return.
+    var returnCount: Int { returns.count }
+
+    /// Notes that an event of a job which went back is in its queue again.
+    mutating func noteReturned(to lane: String, now: Time) {
+        guard let known = returns[lane] else { return }
+        returns[lane] = Return(count: known.count - 1, endedAt: now)
+    }
+
+    /// Returns the jobs whose events are to go back to their queue, each once.
+    mutating func takeReturning() -> [Job] {
+        defer { returning = [] }
+        return returning
+    }
+
+    private mutating func putBack(_ job: Job) {
+        returns[job.lane]?.count += 1
+        returning.append(job)
+    }
+
+    /// Returns whether a new job has to go back, because earlier ones of its lane do.
+    private mutating func isReturning(_ job: Job, _ now: Time) -> Bool {
+        guard job.isOrdered, let askedAt = job.askedAt, let known = returns[job.lane] else { return false }
+        if known.count > 0 || askedAt < known.endedAt {
+            putBack(job)
+            return true
+        }
+        returns[job.lane] = nil
+        return false
     }
 
     /// Takes back a job that `next` has returned, or the remaining steps of it, until a time.

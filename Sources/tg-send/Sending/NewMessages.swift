@@ -144,6 +144,7 @@ struct NewMessages: Sendable {
                 return false
             } catch {
                 if error.code == .notModified { return true }
+                if error.code == .notMade { return nil }
                 guard error.isTransient else { return false }
                 guard await waitAfter(error) else { return nil }
             }

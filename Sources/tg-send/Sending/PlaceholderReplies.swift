@@ -84,7 +84,8 @@ struct PlaceholderReplies: Sendable {
                 await shared.doubtReply(of: job.event.correlationID)
                 throw error
             }
-            await shared.forgetReply(of: job.event.correlationID)
+            // The record may be that of the process which has the event now.
+            if error.code != .notMade { await shared.forgetReply(of: job.event.correlationID) }
             throw error
         }
     }

@@ -31,6 +31,7 @@ struct Sender: Sendable {
         runtime: Runtime, api: any MessagingAPI, shared: SharedState, scheduler: SharedScheduler, copies: LocalCopies,
         options: SendingOptions, input: InputOptions, texts: Texts, cancelKey: ButtonKey? = nil
     ) {
+        let api = FencedAPI(api)
         (self.runtime, self.api, self.shared, self.scheduler) = (runtime, api, shared, scheduler)
         self.texts = texts
         isFromQueue = input.isFromQueue
@@ -59,12 +60,17 @@ struct Sender: Sendable {
     ///
     /// - Throws: failures that end the tool, for instance a refused token; from a queue also transient failures.
     func perform(_ job: Job) async throws -> Verdict {
+        try await FencedAPI.$lease.withValue(job.context?.lease) { try await performLeased(job) }
+    }
+
+    private func performLeased(_ job: Job) async throws -> Verdict {
         var job = job
         await restore(&job)
         do {
             while let step = job.steps.first {
                 // Newer progress will exist by the time that edits are allowed again.
                 if job.isReplaceable, scheduler.hasFloodWait(chat: job.chat, .edit) { break }
+                try await checkLease(of: job)
                 do {
                     try await carryOut(step, &job)
                     runtime.outages.succeeded(.telegram, step.rawValue)
@@ -79,9 +85,16 @@ struct Sender: Sendable {
             if isFromQueue { await shared.forgetRecord(job) }
             return .givenUp(job.results, reason: reason)
         } catch let wait as NotBefore {
-            let isLong = isFromQueue && wait.time - .now > Sender.longestWait
-            return .notBefore(isLong ? NotBefore(wait.time, in: .stage) : wait, job)
+            let isLong = isFromQueue && wait.place == .scheduler && wait.time - .now > Sender.longestWait
+            // The steps of a request have no order with the chat's other messages, which Telegram may accept meanwhile.
+            let place: NotBefore.Place = job.isInOrderOfChat ? .queue : .stage
+            return .notBefore(isLong ? NotBefore(wait.time, in: place) : wait, job)
         }
+    }
+
+    /// - Throws: `PutBack` if another process has the chat now, which may be further.
+    private func checkLease(of job: Job) async throws {
+        if let lease = job.context?.lease, try await !lease.isHeld() { throw PutBack() }
     }
 
     /// Restores the results of an earlier attempt, and records the end of a request before the user sees it.
@@ -167,6 +180,8 @@ struct Sender: Sendable {
     /// - Throws: `NotBefore` when the step is to be tried again here; the failure itself when it ends the tool or is
     ///   the queue's to retry.
     private func handle(_ error: TelegramError, of step: Step, _ job: inout Job) async throws {
+        try await checkLease(of: job)
+        if error.code == .notMade { throw PutBack() }
         if error.code == .unauthorized { throw error }
         if let wait = error.retryAfter { return try await handleFloodWait(wait, error, of: step, &job) }
         if error.isOutcomeUnknown { return noteDoubt(step, error, &job) }

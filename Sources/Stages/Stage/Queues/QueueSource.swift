@@ -15,12 +15,17 @@ package final class QueueSource: Sendable {
     private let spans: QueueSpans?
 
     /// - Throws: `RedisError` and `QueueError`, when Redis, the queue or the group's name cannot be used.
-    package init(_ queue: QueueName, options: QueueOptions, runtime: Runtime) async throws {
+    ///
+    /// - Parameter order: the order in which events are given out, over all workers of the group.
+    package init(
+        _ queue: QueueName, options: QueueOptions, order: QueueOrder? = nil, runtime: Runtime
+    ) async throws {
         self.runtime = runtime
         self.options = options
         spans = QueueSpans(runtime.tracer.spans)
         var settings = QueueConsumer.Settings(group: options.group ?? runtime.tool, worker: ProcessName.unique())
         settings.lease = options.lease.duration
+        settings.order = order
         let consumer = try QueueConsumer(
             queue, redis: try await runtime.redis(), waiting: try await runtime.separateRedis(), settings: settings)
         self.consumer = consumer
@@ -172,6 +177,13 @@ package final class QueueSource: Sendable {
         let lost = try await runtime.untilRedisAnswers { try await self.consumer.confirm(entries) }
         for entry in lost { logLostLease(of: entry) }
         return Set(entries).subtracting(lost)
+    }
+
+    /// Returns whether no other worker can have taken an entry; see `QueueConsumer.isLeased`.
+    func isLeased(_ entry: QueueEntry) async throws -> Bool {
+        let isLeased = try await runtime.untilRedisAnswers { try await self.consumer.isLeased(entry) }
+        if !isLeased { logLostLease(of: entry) }
+        return isLeased
     }
 
     // MARK: Dead letters

@@ -2,7 +2,7 @@ package import Envelope
 import Glibc
 package import JSON
 package import Options
-import Queue
+package import Queue
 import Synchronization
 import System
 
@@ -25,6 +25,8 @@ package enum IncomingLine: Sendable {
 struct Received: Sendable {
     let incoming: IncomingLine
     let entry: QueueEntry?
+    /// The time just before a queue was asked for the entry.
+    var askedAt: ContinuousClock.Instant?
 }
 
 /// Reads lines from standard input, a file or a FIFO, for tasks; ends at the end of the file or at shutdown.
@@ -70,16 +72,17 @@ package final class EventStream: Sendable {
 
     /// - Parameters:
     ///   - heads: reads the events' heads in place of the whole events.
+    ///   - order: the order in which a queue gives out its events, over all workers of the group.
     ///   - accepts: whether the stage handles events of a type; other lines are forwarded unparsed.
     package init(
-        runtime: Runtime, options: InputOptions, heads: EventHeadReader? = nil,
+        runtime: Runtime, options: InputOptions, heads: EventHeadReader? = nil, order: QueueOrder? = nil,
         accepts: @escaping @Sendable (String) -> Bool
     ) async throws {
         self.heads = heads
         maxLineBytes = Int(options.maxLine.bytes)
         stamps = options.stamp
         if let queue = try QueueName(endpoint: options.from) {
-            source = .queue(try await QueueSource(queue, options: options.queue, runtime: runtime))
+            source = .queue(try await QueueSource(queue, options: options.queue, order: order, runtime: runtime))
         } else {
             runtime.noteTerminal(options.from)
             source = .lines(
@@ -154,7 +157,8 @@ package final class EventStream: Sendable {
                 if case .event(let event, _) = incoming { results = givingUp(event, reason.text) }
                 queue.logExhausted(taken.entry)
                 try await output.giveUp(taken.entry, reason, publishing: results, from: queue)
-            case .success(let incoming): items.append(Received(incoming: incoming, entry: taken.entry))
+            case .success(let incoming):
+                items.append(Received(incoming: incoming, entry: taken.entry, askedAt: taken.askedAt))
             }
         }
         return items

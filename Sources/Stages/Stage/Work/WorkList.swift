@@ -12,6 +12,8 @@ final class WorkList: Sendable {
         let event: Envelope
         let line: Line
         let entry: QueueEntry?
+        /// The time just before a queue was asked for the event.
+        let askedAt: ContinuousClock.Instant?
     }
 
     fileprivate struct Held {
@@ -66,7 +68,9 @@ final class WorkList: Sendable {
         state.withLock { state in
             for item in items {
                 guard case .event(let event, let line) = item.incoming else { continue }
-                state.waiting.append(Item(number: state.nextNumber, event: event, line: line, entry: item.entry))
+                state.waiting.append(
+                    Item(
+                        number: state.nextNumber, event: event, line: line, entry: item.entry, askedAt: item.askedAt))
                 state.nextNumber += 1
                 state.bytes += line.range.count
             }
@@ -74,10 +78,10 @@ final class WorkList: Sendable {
         changed.notify()
     }
 
-    /// Is true if no event is in work or waiting for a place.
     /// The number of events that are waiting, in work or held.
     var unfinishedCount: Int { state.withLock { $0.working.count + $0.waiting.count + $0.held.count } }
 
+    /// Is true if no event is in work or waiting for a place.
     var isIdle: Bool { state.withLock { $0.working.isEmpty && $0.waiting.isEmpty } }
 
     /// Waits until no event is in work or waiting for a place.

@@ -2,7 +2,7 @@ package import Envelope
 import JSON
 import Logging
 package import Options
-import Queue
+package import Queue
 package import Redis
 import Synchronization
 package import System
@@ -18,6 +18,13 @@ package enum Outcome: Sendable {
     ///
     /// It is handled again when another event wakes it (`Runtime.wake`), even during its own handling, and at the latest after this time.
     case held(for: Duration)
+    /// The event is handled again after this time. Later events with its key wait behind it, if its queue has an order.
+    case postponed(for: Duration)
+}
+
+/// Says that an event goes back to its queue, for a reason other than the event: another worker may take it at once.
+package struct PutBack: Error {
+    package init() {}
 }
 
 /// Holds what a stage knows about an event besides its contents.
@@ -31,6 +38,44 @@ package struct WorkContext: Sendable {
     /// Is true if a transient failure in this attempt is final. It is false for a pipe, where such a failure ends the
     /// tool.
     package let isLastAttempt: Bool
+    /// The event's lease; nil for pipes.
+    package let lease: WorkLease?
+}
+
+/// Represents the time in which an event of a queue is in the hands of this process.
+package final class WorkLease: Sendable {
+    /// The time just before the queue was asked for the event.
+    package let askedAt: ContinuousClock.Instant
+    private let queue: QueueSource
+    private let entry: QueueEntry
+    /// The actions to run at the end; nil when it has come.
+    private let actions = Mutex<[@Sendable () -> Void]?>([])
+
+    init(_ entry: QueueEntry, of queue: QueueSource, askedAt: ContinuousClock.Instant) {
+        (self.entry, self.queue, self.askedAt) = (entry, queue, askedAt)
+    }
+
+    /// Returns whether no other worker can have taken the event. To be asked before each effect outside Redis, such as a message.
+    ///
+    /// It needs no call to Redis, unless this process has been silent for as long as a lease lasts.
+    package func isHeld() async throws -> Bool { try await queue.isLeased(entry) }
+
+    /// Runs an action when the event is finished, or back in its queue.
+    package func atEnd(_ action: @escaping @Sendable () -> Void) {
+        let isOver = actions.withLock { actions in
+            actions?.append(action)
+            return actions == nil
+        }
+        if isOver { action() }
+    }
+
+    func end() {
+        let actions = actions.withLock { actions in
+            defer { actions = nil }
+            return actions ?? []
+        }
+        for action in actions { action() }
+    }
 }
 
 extension Runtime {
@@ -62,14 +107,16 @@ extension Runtime {
 
     /// Runs a stage that works on several events at once and depends on their order.
     ///
-    /// - Parameter begin: is called for one event after the other, in order; returns the remaining work.
+    /// - Parameters:
+    ///   - order: the order that a queue keeps over all its workers. The stage itself keeps the order of the events that it has.
+    ///   - begin: is called for one event after the other, in order; returns the remaining work.
     package func work(
-        _ input: InputOptions, _ output: OutputOptions, concurrency: Int,
+        _ input: InputOptions, _ output: OutputOptions, concurrency: Int, order: QueueOrder? = nil,
         accepting accepts: @escaping @Sendable (String) -> Bool,
         givingUp: @escaping @Sendable (Envelope, String) -> [Envelope] = { _, _ in [] },
         inOrder begin: @escaping @Sendable (Envelope, WorkContext) throws -> Work
     ) async throws -> ExitStatus {
-        let stream = try await EventStream(runtime: self, options: input, accepts: accepts)
+        let stream = try await EventStream(runtime: self, options: input, order: order, accepts: accepts)
         let sink = try await EventOutput(output, runtime: self)
         try stream.checkIsNotLoop(sink.sink)
         let loop = WorkLoop(
@@ -93,6 +140,9 @@ struct WorkLoop: Sendable {
     let begin: @Sendable (Envelope, WorkContext) throws -> Runtime.Work
     let givingUp: @Sendable (Envelope, String) -> [Envelope]
 
+    /// The number of events that are taken from an ordered queue in one step.
+    private static let orderedLimit = 32
+
     func run() async throws {
         let failure = FirstFailure(shutdown: runtime.shutdown) { list.abort() }
         runtime.workList.withLock { $0 = list }
@@ -107,7 +157,12 @@ struct WorkLoop: Sendable {
                 let context = context(of: item)
                 let handling = runtime.tracer.begin(item.event, attempt: context.attempt)
                 let begun = handling.step { Result { try begin(item.event, context) } }
-                group.addTask { await failure.catching { try await work(item, begun, handling) } }
+                group.addTask {
+                    await failure.catching {
+                        defer { context.lease?.end() }
+                        try await work(item, begun, handling)
+                    }
+                }
             }
             group.cancelAll()
         }
@@ -130,7 +185,9 @@ struct WorkLoop: Sendable {
                 guard let batch = try await stream.next(of: input) else { return }
                 try await take(batch)
             case .queue(let queue):
-                guard let taken = try await queue.next(limit: room, isIdle: list.isIdle) else { return }
+                // A worker that took all there is would own all keys, and leave nothing to the others.
+                let limit = queue.consumer.settings.order == nil ? room : min(room, WorkLoop.orderedLimit)
+                guard let taken = try await queue.next(limit: limit, isIdle: list.isIdle) else { return }
                 let batch = try await stream.received(taken.entries, from: queue, to: sink) { event, reason in
                     runtime.handling(event) { givingUp(event, reason) }
                 }
@@ -161,6 +218,9 @@ struct WorkLoop: Sendable {
             case .held(let limit):
                 try await hold(item, for: limit)
                 handling.end(.held)
+            case .postponed(let pause):
+                try await postpone(item, for: pause)
+                handling.end(.held)
             case .givenUp(let envelopes, let reason):
                 try await deadLetter(item, envelopes, reason)
                 handling.end(.failed, reason: reason)
@@ -173,7 +233,7 @@ struct WorkLoop: Sendable {
                 list.finish(item)
             }
         } catch {
-            handling.end(HandlingOutcome(error), error: error)
+            if error is PutBack { handling.end(.held) } else { handling.end(HandlingOutcome(error), error: error) }
             try await handling.step { try await fail(item, error) }
             list.finish(item)
         }
@@ -183,16 +243,23 @@ struct WorkLoop: Sendable {
         guard let entry = item.entry, let queue = stream.queue else {
             return WorkContext(
                 publisher: Publisher(output: sink), waiter: Runtime.waiter(number: item.number), attempt: 1,
-                isLastAttempt: false)
+                isLastAttempt: false, lease: nil)
         }
         return WorkContext(
             publisher: Publisher(output: sink), waiter: queue.consumer.waiter(of: entry), attempt: entry.attempt,
-            isLastAttempt: entry.attempt >= queue.options.maxAttempts)
+            isLastAttempt: entry.attempt >= queue.options.maxAttempts,
+            lease: WorkLease(entry, of: queue, askedAt: item.askedAt ?? .now))
     }
 
     private func hold(_ item: WorkList.Item, for limit: Duration) async throws {
         guard let entry = item.entry, let queue = stream.queue else { return list.hold(item, for: limit) }
         try await queue.change(entry) { try await $0.hold(entry, for: limit) }
+        list.finish(item)
+    }
+
+    private func postpone(_ item: WorkList.Item, for pause: Duration) async throws {
+        guard let entry = item.entry, let queue = stream.queue else { return list.hold(item, for: pause) }
+        try await queue.change(entry) { try await $0.postpone(entry, for: pause) }
         list.finish(item)
     }
 
@@ -270,7 +337,7 @@ enum QueueFailure {
     init(_ error: any Error) {
         switch error {
         case let fault as MalformedInput: self = .refuse(fault)
-        case is ServiceAway: self = .putBack
+        case is ServiceAway, is PutBack: self = .putBack
         case is CancellationError: self = .end(countsAttempt: false, reason: "cancelled")
         case let error as any ReportableError:
             switch error.exitStatus {

@@ -54,9 +54,14 @@ package struct NamedSession: Sendable {
         _ = try store.load(name)
         let start = ContinuousClock.now
         var end = start + NamedSession.busyTimeout
+        var saysThatItWaits = true
         while true {
             if isShared { return try await withOwner(options, body) }
             if hasLostOwner, ContinuousClock.now < start + NamedSession.successionTimeout {
+                if saysThatItWaits {
+                    log.notice("the process that shared the session '\(name)' was killed: waiting for the next one")
+                    saysThatItWaits = false
+                }
                 try await Task.sleep(for: .milliseconds(50))
                 end = ContinuousClock.now + NamedSession.busyTimeout
                 continue
