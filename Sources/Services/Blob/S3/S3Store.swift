@@ -179,6 +179,8 @@ extension S3Store {
             if let info = try await head(key) {
                 return answer.isRepeated && isOurs(info) ? .stored : .existed(info)
             }
+            // Some servers take the condition of a copy for one about its source.
+            if call.copiedBytes != nil, answer.status != 409 { client.forgetConditions(call) }
             try await client.backOff(after: round)
         }
         throw BlobError(.busy, "another upload of '\(key)' to \(name) is still running", isTransient: true)
